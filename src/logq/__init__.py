@@ -1,0 +1,46 @@
+"""Train models with millions of output classes by candidate sampling: negative sampling, NCE, sampled softmax.
+
+Names are imported when they are first used, so that `logq --help` answers without loading torch.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from logq import data, evaluation, functional, kernels, models, nn, objectives, retrieval, samplers, training
+    from logq.candidates import Candidates
+    from logq.retrieval import KeyedVectors
+    from logq.training import Word2Vec
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Candidates",
+    "KeyedVectors",
+    "Word2Vec",
+    "__version__",
+    "data",
+    "evaluation",
+    "functional",
+    "kernels",
+    "models",
+    "nn",
+    "objectives",
+    "retrieval",
+    "samplers",
+    "training",
+]
+
+_HOME = {"Candidates": "logq.candidates", "KeyedVectors": "logq.retrieval", "Word2Vec": "logq.training"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(_HOME[name]), name)
+    if name in __all__:
+        return importlib.import_module(f"logq.{name}")
+    raise AttributeError(f"module 'logq' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

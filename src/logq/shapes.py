@@ -1,0 +1,163 @@
+"""The letters that every shape is written in, and the checks that stand at public doors.
+
+    B   rows of a batch                     T   true classes of a row
+    S   sampled classes                     C   number of classes
+    D   width of a vector                   K   interests (query vectors) of a row
+    V   words of a vocabulary               W   words of a window
+
+A check raises ValueError or TypeError with the name of the argument, what was expected and the first offending value.
+Values of tensors are looked at on the CPU only: elsewhere a look would make the device wait, and torch's own index
+assertions guard the same error. Under torch.compile values are not looked at either.
+"""
+
+import math
+import operator
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+__all__ = ["can_look_at", "check_bool", "check_float", "check_ids", "check_int", "check_shape"]
+
+
+def check_shape(name: str, value: Tensor, letters: Sequence[str | int], sizes: dict[str, int]) -> None:
+    """Check that `value` has the shape that `letters` spell, binding each new letter in `sizes`.
+
+    Args:
+        name: what the caller calls the argument.
+        value: the tensor to check.
+        letters: one entry a dimension: a letter of this module's glossary, or a number.
+        sizes: letters bound so far; extended in place.
+
+    Raises:
+        TypeError: `value` is no tensor.
+        ValueError: the number of dimensions or one size differs.
+
+    Example:
+        >>> sizes = {}
+        >>> check_shape("input", torch.zeros(2, 3), "BD", sizes)
+        >>> check_shape("weight", torch.zeros(9, 4), "CD", sizes)
+        Traceback (most recent call last):
+        ...
+        ValueError: weight: expected shape (C, D) with D = 3, got (9, 4)
+    """
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{name}: expected a tensor, got {type(value).__name__}")
+    wanted = [sizes.get(letter, letter) if isinstance(letter, str) else letter for letter in letters]
+    fits = value.dim() == len(wanted) and all(
+        isinstance(size, str) or size == actual for size, actual in zip(wanted, value.shape, strict=True)
+    )
+    if not fits:
+        known = [f"{letter} = {sizes[letter]}" for letter in letters if isinstance(letter, str) and letter in sizes]
+        comma = "," if len(wanted) == 1 else ""
+        raise ValueError(
+            f"{name}: expected shape ({', '.join(map(str, letters))}{comma})"
+            + (f" with {', '.join(dict.fromkeys(known))}" if known else "")
+            + f", got {tuple(value.shape)}"
+        )
+    sizes.update({letter: size for letter, size in zip(letters, value.shape, strict=True) if isinstance(letter, str)})
+
+
+def can_look_at(value: Tensor) -> bool:
+    """Whether the values of a tensor may be checked here without a cost that the caller would notice."""
+    return not torch.compiler.is_compiling() and value.device.type == "cpu"
+
+
+def check_ids(name: str, ids: Tensor, num_classes: int, *, ignore_index: int | None = None) -> None:
+    """Check that `ids` is an int64 tensor with values in [0, num_classes), or equal to `ignore_index`.
+
+    Raises:
+        TypeError: `ids` is no tensor, or not int64.
+        ValueError: a value is out of range; the message names the first one and where it is.
+
+    Example:
+        >>> check_ids("targets", torch.tensor([0, 7]), 5)
+        Traceback (most recent call last):
+        ...
+        ValueError: targets: expected class ids in [0, 5), got 7 at position (1,)
+    """
+    if not isinstance(ids, Tensor):
+        raise TypeError(f"{name}: expected a tensor of class ids, got {type(ids).__name__}")
+    if ids.dtype != torch.int64:
+        raise TypeError(f"{name}: expected dtype torch.int64, got {ids.dtype}")
+    if not can_look_at(ids):
+        return
+    wrong = (ids < 0) | (ids >= num_classes)
+    if ignore_index is not None:
+        wrong &= ids != ignore_index
+    if bool(wrong.any()):
+        where = tuple(int(i) for i in wrong.nonzero()[0])
+        allowed = "" if ignore_index is None else f" or ignore_index = {ignore_index}"
+        raise ValueError(
+            f"{name}: expected class ids in [0, {num_classes}){allowed}, got {int(ids[where])} at position {where}"
+        )
+
+
+def check_bool(name: str, value: object) -> bool:
+    """Return `value`, which must be True or False: a "no" or a 0.0 would count as one of them without being meant.
+
+    Raises:
+        TypeError: `value` is no bool.
+
+    Example:
+        >>> check_bool("cosine", "no")
+        Traceback (most recent call last):
+        ...
+        TypeError: cosine: expected True or False, got 'no'
+    """
+    if not isinstance(value, bool):
+        raise TypeError(f"{name}: expected True or False, got {value!r}")
+    return value
+
+
+def check_int(name: str, value: object, minimum: int = 1) -> int:
+    """Return `value` as an int of at least `minimum`.
+
+    Raises:
+        TypeError: `value` is no whole number (bool is none either).
+        ValueError: it is below `minimum`.
+
+    Example:
+        >>> check_int("num_sampled", 0)
+        Traceback (most recent call last):
+        ...
+        ValueError: num_sampled: expected a whole number >= 1, got 0
+    """
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        number = operator.index(value)  # pyright: ignore[reportArgumentType]
+    except TypeError:
+        raise TypeError(f"{name}: expected a whole number >= {minimum}, got {value!r}") from None
+    if number < minimum:
+        raise ValueError(f"{name}: expected a whole number >= {minimum}, got {value!r}")
+    return number
+
+
+def check_float(
+    name: str, value: object, *, above: float = -math.inf, at_least: float = -math.inf, at_most: float = math.inf
+) -> float:
+    """Return `value` as a finite float with above < value, at_least <= value <= at_most.
+
+    Raises:
+        TypeError: `value` is no real number (bool is none either).
+        ValueError: it is not finite or out of range.
+
+    Example:
+        >>> check_float("temperature", 0, above=0)
+        Traceback (most recent call last):
+        ...
+        ValueError: temperature: expected a finite number > 0, got 0
+    """
+    limits = [f"> {above:g}"] * (above > -math.inf) + [f">= {at_least:g}"] * (at_least > -math.inf)
+    limits += [f"<= {at_most:g}"] * (at_most < math.inf)
+    expected = " ".join(["a finite number", " and ".join(limits)]).rstrip()
+    if isinstance(value, bool | str | bytes | Tensor):
+        raise TypeError(f"{name}: expected {expected}, got {value!r}")
+    try:
+        number = float(value)  # pyright: ignore[reportArgumentType]
+    except (TypeError, ValueError, OverflowError):
+        raise TypeError(f"{name}: expected {expected}, got {value!r}") from None
+    if not (math.isfinite(number) and number > above and at_least <= number <= at_most):
+        raise ValueError(f"{name}: expected {expected}, got {value!r}")
+    return number
