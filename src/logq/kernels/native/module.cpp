@@ -1,0 +1,44 @@
+// What Python sees of the compiled core: arrays in, arrays out, with the interpreter's lock released in between.
+
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/pair.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <utility>
+
+#include "alias_table.hpp"
+
+namespace nb = nanobind;
+
+namespace {
+
+using Weights = nb::ndarray<const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+template <typename Scalar> using Column = nb::ndarray<nb::numpy, Scalar, nb::ndim<1>, nb::c_contig>;
+
+// Hands the memory over to a numpy array, which frees it.
+template <typename Scalar> Column<Scalar> give(std::unique_ptr<Scalar[]> values, std::size_t size) {
+    nb::capsule owner(values.get(), [](void *memory) noexcept { delete[] static_cast<Scalar *>(memory); });
+    return Column<Scalar>(values.release(), {size}, owner);
+}
+
+std::pair<Column<double>, Column<std::int32_t>> alias_table(const Weights &weights) {
+    const std::size_t size = weights.shape(0);
+    std::unique_ptr<double[]> accept(new double[size]);
+    std::unique_ptr<std::int32_t[]> alias(new std::int32_t[size]);
+    {
+        nb::gil_scoped_release released;
+        logq::alias_table(weights.data(), size, accept.get(), alias.get());
+    }
+    return {give(std::move(accept), size), give(std::move(alias), size)};
+}
+
+}  // namespace
+
+NB_MODULE(_native, module) {
+    module.doc() = "The compiled backend of logq.kernels.";
+    module.def("alias_table", &alias_table, nb::arg("weights").noconvert(),
+               "Walker's alias table of `weights` (C,) float64: accept (C,) float64 and alias (C,) int32.");
+}

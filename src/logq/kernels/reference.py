@@ -1,0 +1,240 @@
+"""The meaning of every op, in plain torch. A faster backend has functions of the same names and passes the same tests.
+
+    sampled_loss     input x the rows of the class table that candidates name -> loss of each row
+    full_loss        input x the whole class table x targets -> loss of each row
+    log_normalizer   input x the whole class table -> log of the sum over all classes of exp(logit), for each row
+    alias_table      probabilities -> Walker's alias table
+
+Letters as in logq.shapes. The logit of a class everywhere here is
+
+    F(i, c) = (<input_i, weight_c> + bias_c) / temperature        with cosine(input_i, weight_c) for <.,.> if `cosine`
+
+computed in float32 at least, also under autocast: half precision is stored, never computed in.
+"""
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+from torch.nn.functional import embedding, logsigmoid, normalize
+from torch.utils.checkpoint import checkpoint
+
+from logq.candidates import IGNORED, Candidates, as_columns
+from logq.losses import logistic, softmax
+from logq.objectives import Objective
+
+__all__ = ["alias_table", "chunks", "full_loss", "log_normalizer", "logits", "sampled_loss", "true_logits"]
+
+CHUNK_LOGITS = 1 << 22
+"""How many logits a pass over all classes holds at a time: 16 MiB in float32."""
+
+
+def logits(
+    input: Tensor,  # (B, D)
+    rows: Tensor,  # (N, D), or (B, N, D) for rows of their own
+    bias: Tensor | None,  # (N,) or (B, N)
+    *,
+    temperature: float,
+    cosine: bool,
+) -> Tensor:  # (B, N)
+    """F of every input with its rows of the class table, in float32 or wider."""
+    dtype = torch.promote_types(torch.promote_types(input.dtype, rows.dtype), torch.float32)
+    with torch.autocast(input.device.type, enabled=False):
+        input, rows = input.to(dtype), rows.to(dtype)
+        if cosine:
+            input, rows = normalize(input, dim=-1), normalize(rows, dim=-1)
+        scores = input @ rows.T if rows.dim() == 2 else torch.einsum("bd,bnd->bn", input, rows)
+        if bias is not None:
+            scores = scores + bias.to(dtype)
+        return scores / temperature
+
+
+def class_rows(weight: Tensor, bias: Tensor | None, ids: Tensor, *, sparse: bool) -> tuple[Tensor, Tensor | None]:
+    """(*ids, D) rows and (*ids,) biases, whose gradients are dense or sparse (C, D) and (C,) tensors."""
+    rows = embedding(ids, weight, sparse=sparse)
+    if bias is None:
+        return rows, None
+    return rows, torch.gather(bias, 0, ids.reshape(-1), sparse_grad=sparse).view(ids.shape)
+
+
+def stand_in(targets: Tensor, ids: Tensor) -> Tensor:
+    """`targets` with a class in the place of IGNORED: every entry needs some row to point at.
+
+    It is a class of the sample, where there is one: touching no other row keeps sparse gradients as small as they are.
+    """
+    some = ids.reshape(-1)[:1] if ids.numel() else ids.new_zeros(1)
+    return torch.where(targets == IGNORED, some, targets)
+
+
+def sampled_loss(
+    objective: Objective,
+    input: Tensor,  # (B, D)
+    weight: Tensor,  # (C, D)
+    bias: Tensor | None,  # (C,)
+    candidates: Candidates,
+    *,
+    temperature: float,
+    cosine: bool,
+    remove_hits: bool | None,
+    sparse: bool,
+) -> Tensor:  # (B,)
+    """The loss of each row from the rows of the class table that its candidates name, and from no others."""
+    ids = candidates.ids
+    targets = as_columns(stand_in(candidates.targets, ids))  # (B, T)
+    # One gather for true and sampled classes: two would make two dense (C, D) gradients.
+    touched = torch.cat([targets.reshape(-1), ids.reshape(-1)])
+    rows, biases = class_rows(weight, bias, touched, sparse=sparse)
+    true_rows, sampled_rows = rows.split([targets.numel(), ids.numel()])
+    true_bias, sampled_bias = (None, None) if biases is None else biases.split([targets.numel(), ids.numel()])
+    true = logits(
+        input,
+        true_rows.view(*targets.shape, weight.shape[1]),
+        None if true_bias is None else true_bias.view(targets.shape),
+        temperature=temperature,
+        cosine=cosine,
+    )
+    sampled = logits(
+        input,
+        sampled_rows.view(*ids.shape, weight.shape[1]),
+        None if sampled_bias is None else sampled_bias.view(ids.shape),
+        temperature=temperature,
+        cosine=cosine,
+    )
+    return objective(true.view(candidates.targets.shape), sampled, candidates, remove_hits=remove_hits)
+
+
+def true_logits(
+    input: Tensor,  # (B, D)
+    weight: Tensor,  # (C, D)
+    bias: Tensor | None,  # (C,)
+    targets: Tensor,  # (B, T), IGNORED allowed
+    *,
+    temperature: float,
+    cosine: bool,
+) -> Tensor:  # (B, T)
+    """F of the true classes; arbitrary where a target is IGNORED."""
+    rows, biases = class_rows(weight, bias, stand_in(targets, targets.new_zeros(0)), sparse=False)
+    return logits(input, rows, biases, temperature=temperature, cosine=cosine)
+
+
+def chunks(num_rows: int, weight: Tensor, bias: Tensor | None) -> Iterator[tuple[int, Tensor, Tensor | None]]:
+    """(first class, rows, biases) for consecutive chunks of the class table, at most CHUNK_LOGITS logits each."""
+    size = max(1, CHUNK_LOGITS // max(1, num_rows))
+    # split and not slices: the backward of a slice makes a (C, D) tensor a chunk, that of split one in all.
+    biases = [None] * -(-weight.shape[0] // size) if bias is None else bias.split(size)
+    for index, (rows, part) in enumerate(zip(weight.split(size), biases, strict=True)):
+        yield index * size, rows, part
+
+
+def over_all_classes(
+    step: Callable[[Tensor, int, Tensor, Tensor | None], Tensor],
+    start: Tensor,
+    num_rows: int,
+    weight: Tensor,
+    bias: Tensor | None,
+) -> Tensor:
+    """Fold `step(total, first class, rows, biases)` over the class table; its logits are computed again for backward.
+
+    So memory holds one chunk of logits at a time, and never (B, C), at the price of computing them twice.
+    """
+    parts = list(chunks(num_rows, weight, bias))
+    if len(parts) == 1:
+        return step(start, *parts[0])
+    total = start
+    for part in parts:
+        total = checkpoint(step, total, *part, use_reentrant=False, preserve_rng_state=False)
+    return total  # pyright: ignore[reportReturnType]
+
+
+def log_normalizer(
+    input: Tensor,  # (B, D)
+    weight: Tensor,  # (C, D)
+    bias: Tensor | None,  # (C,)
+    *,
+    temperature: float,
+    cosine: bool,
+    shift: Tensor | None = None,  # (C,), added to the logits
+) -> Tensor:  # (B,)
+    """The log of the sum over c of exp(F(i, c) + shift_c), a chunk of classes at a time."""
+
+    def add(total: Tensor, first: int, rows: Tensor, biases: Tensor | None) -> Tensor:
+        scores = logits(input, rows, biases, temperature=temperature, cosine=cosine)
+        if shift is not None:
+            scores = scores + shift[first : first + rows.shape[0]].to(scores.dtype)
+        part = scores.logsumexp(dim=1)
+        # The first chunk starts the sum: logaddexp with -inf has the right value and a NaN for second derivative.
+        return part if first == 0 else torch.logaddexp(total, part)
+
+    return over_all_classes(add, input.new_zeros(input.shape[0]), input.shape[0], weight, bias)
+
+
+def full_loss(
+    objective: Objective,
+    input: Tensor,  # (B, D)
+    weight: Tensor,  # (C, D)
+    bias: Tensor | None,  # (C,)
+    targets: Tensor,  # (B,) or (B, T), IGNORED allowed
+    *,
+    temperature: float,
+    cosine: bool,
+) -> Tensor:  # (B,)
+    """The loss of each row against all classes that are not true ones of it.
+
+    Both losses add up over chunks of classes, so no (B, C) logits are kept. As the softmax runs over T and L - T, which
+    is L, its sum needs no mask.
+    """
+    targets = as_columns(targets)
+    is_true = targets != IGNORED
+    true = true_logits(input, weight, bias, targets, temperature=temperature, cosine=cosine)
+    if objective.loss is softmax:
+        total = log_normalizer(input, weight, bias, temperature=temperature, cosine=cosine)
+        return (total - true[:, 0]).where(is_true[:, 0], 0.0)
+
+    def add(total: Tensor, first: int, rows: Tensor, biases: Tensor | None) -> Tensor:
+        scores = logits(input, rows, biases, temperature=temperature, cosine=cosine)
+        ids = torch.arange(first, first + rows.shape[0], device=targets.device)
+        hits = Candidates(ids, ids, targets, targets).hits()
+        return total - logsigmoid(-scores).where(~hits, 0.0).sum(dim=1)
+
+    positives = logistic(true, true[:, :0], is_true, None)
+    loss = over_all_classes(add, positives, input.shape[0], weight, bias)
+    return loss.where(is_true.any(dim=1), 0.0)
+
+
+def alias_table(probabilities: Tensor) -> tuple[Tensor, Tensor]:
+    """Walker's alias table: cell i, drawn with probability 1/C, gives i with probability accept_i, else alias_i.
+
+    The sweep of Huebschle-Schneider and Sanders through light classes (s = C p <= 1) and heavy ones (s > 1), each in
+    the order of their ids, written with cumulative sums: light class i leans on the first heavy one whose surplus,
+    added to that of the heavy ones before, exceeds the deficit of the light ones before i; a heavy class that gave away
+    more than its surplus leans on the next heavy one. Rounding makes this differ from p by about 1e-16 C a cell.
+
+    Args:
+        probabilities: (C,) float64, not negative, any positive sum.
+
+    Returns:
+        accept (C,) float64 in [0, 1] and alias (C,) int32.
+
+    References:
+        Walker, ACM Trans. Math. Softw. 1977. Vose, IEEE Trans. Softw. Eng. 1991.
+        Huebschle-Schneider and Sanders, Parallel Weighted Random Sampling, 2019, arXiv:1903.00227, Sec. 4.
+    """
+    size = probabilities.shape[0]
+    scaled = probabilities / probabilities.sum() * size
+    accept = torch.ones_like(scaled)
+    alias = torch.arange(size, dtype=torch.int32, device=probabilities.device)
+    heavy = (scaled > 1).nonzero()[:, 0]
+    light = (scaled <= 1).nonzero()[:, 0]
+    if heavy.numel() == 0 or light.numel() == 0:  # all alike, but for rounding
+        return accept, alias
+    deficit = (1 - scaled[light]).cumsum(0)  # up to and with each light class
+    surplus = (scaled[heavy] - 1).cumsum(0)
+    before = torch.cat([deficit.new_zeros(1), deficit[:-1]])
+    donor = torch.searchsorted(surplus, before, right=True).clamp_(max=heavy.numel() - 1)
+    accept[light] = scaled[light]
+    alias[light] = heavy[donor].int()
+    # The light class that empties heavy class j is the first whose deficit reaches the surplus up to j.
+    emptied_by = torch.searchsorted(deficit, surplus[:-1]).clamp_(max=light.numel() - 1)
+    accept[heavy[:-1]] = (1 - (deficit[emptied_by] - surplus[:-1])).clamp_(0, 1)
+    alias[heavy[:-1]] = heavy[1:].int()
+    return accept, alias
