@@ -1,0 +1,80 @@
+"""Counts of classes: checked, and read from a vocabulary file."""
+
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+__all__ = ["check_counts", "read_counts"]
+
+
+def check_counts(counts: Sequence[float] | np.ndarray[Any, Any] | Tensor, num_classes: int | None = None) -> Tensor:
+    """Counts as a float64 tensor (C,) on the CPU: finite, not negative, one positive at least.
+
+    Args:
+        counts: (C,) counts or weights.
+        num_classes: C, if it is known.
+
+    Raises:
+        TypeError: counts are no numbers.
+        ValueError: the shape or a value is wrong; the message names the first one.
+
+    Example:
+        >>> check_counts([3, -1])
+        Traceback (most recent call last):
+        ...
+        ValueError: counts: expected finite numbers >= 0, got -1 for class 1
+    """
+    values = _as_double(counts)
+    size = "C" if num_classes is None else num_classes
+    if values.dim() != 1 or values.numel() == 0 or values.numel() != (num_classes or values.numel()):
+        raise ValueError(f"counts: expected shape ({size},), got {tuple(values.shape)}")
+    wrong = ~(values >= 0) | values.isinf()
+    if bool(wrong.any()):
+        where = int(wrong.nonzero()[0])
+        raise ValueError(f"counts: expected finite numbers >= 0, got {values[where].item():g} for class {where}")
+    if not bool((values > 0).any()):
+        raise ValueError("counts: expected a positive one, all are 0")
+    return values
+
+
+def _as_double(counts: Sequence[float] | np.ndarray[Any, Any] | Tensor) -> Tensor:
+    """A copy on the CPU, if these are real numbers. Lists go through numpy: torch would read floats in single."""
+    try:
+        if isinstance(counts, Tensor) and not counts.is_complex():
+            return counts.detach().to("cpu", torch.float64, copy=True)
+        values = np.asarray(counts)
+        if values.dtype.kind not in "biuf":
+            raise TypeError(f"dtype {values.dtype}")
+        return torch.from_numpy(values.astype(np.float64))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(f"counts: expected numbers, one a class, got {type(counts).__name__} ({error})") from None
+
+
+def read_counts(path: str | PathLike[str]) -> Tensor:
+    """Counts from a vocabulary file: a class a line in order of ids, blank lines skipped, its count the last field.
+
+    Args:
+        path: text, UTF-8; fields are separated by commas, tabs or spaces: `count`, `word count`, `word,count`.
+
+    Returns:
+        (C,) float64.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: a line does not end in a number; the message gives the line.
+    """
+    counts: list[float] = []
+    with Path(path).open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            if fields := line.replace(",", " ").split():
+                try:
+                    counts.append(float(fields[-1]))
+                except ValueError:
+                    where = f"{path}, line {number}"
+                    raise ValueError(f"{where}: expected a count at the end, got {fields[-1]!r}") from None
+    return torch.tensor(counts, dtype=torch.float64)

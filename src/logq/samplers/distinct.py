@@ -1,0 +1,126 @@
+"""Draws without replacement, and the exact probability with which each class was included.
+
+Both ways draw the same law: class after class with probability proportional to p, what came before left out. Both
+report for class v the probability that v is included, given everything about the draw that does not depend on v:
+
+    Q_v = 1 - (1 - p_v)^M_v         by tries: independent draws until S of them differ,
+    Q_v = 1 - exp(-p_v t_v)         by race: every class arrives after an exponential time of rate p_v,
+
+where M_v counts the draws of other classes until S of those differ, and t_v is the time when S others have arrived. As
+v is included exactly if it comes before, the mean of Q_v is its inclusion probability and that of [v is included] / Q_v
+is 1: the logistic losses are exactly stationary with it. TensorFlow's samplers have
+Q = 1 - (1 - p)^tries, which is M_v for the classes outside of the sample and slightly too small for those inside.
+
+References:
+    Hajek, Sampling from a Finite Population, 1981, ch. 9 (successive sampling).
+    Duffield, Lund and Thorup, Priority sampling for estimation of arbitrary subset sums, J. ACM 2007.
+    Kool, van Hoof and Welling, Stochastic Beams and Where to Find Them, ICML 2019, arXiv:1903.06059, Sec. 4.1.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+__all__ = ["by_race", "by_tries", "expected_tries", "log_inclusion"]
+
+RACE_TIMES = 1 << 24
+"""How many arrival times `by_race` holds at a time: 128 MiB."""
+
+
+def log_inclusion(log_p: Tensor, tries: Tensor) -> Tensor:
+    """log( 1 - (1 - p)^tries ), exact for small p too; the expected count of TensorFlow's `unique` samplers.
+
+    Computed in double, where the p of every class that can be drawn is more than zero.
+
+    Example:
+        >>> log_inclusion(torch.tensor(0.5).log(), torch.tensor(2)).exp()
+        tensor(0.7500)
+    """
+    return torch.log(-torch.expm1(tries * torch.log1p(-log_p.double().exp()))).to(log_p.dtype)
+
+
+def expected_tries(p: Tensor, num_sampled: int) -> float:
+    """About how many independent draws it takes to see `num_sampled` classes: n with sum_v (1 - exp(-n p_v)) that many.
+
+    Args:
+        p: (C,) float64 probabilities.
+        num_sampled: how many classes.
+
+    Returns:
+        n, infinite if fewer than `num_sampled` classes have p > 0.
+
+    Example:
+        >>> round(expected_tries(torch.full((1000,), 1e-3, dtype=torch.float64), 500))
+        693
+    """
+    if num_sampled >= int((p > 0).sum()):
+        return float("inf")
+    tries = float(num_sampled)
+    while True:  # Newton's steps; they stay below the solution, as the sum is concave and rises
+        unseen = torch.exp(-tries * p)
+        step = float((num_sampled - (1 - unseen).sum()) / (p * unseen).sum())
+        tries += step
+        if step <= 1e-9 * tries:
+            return tries
+
+
+def by_tries(
+    sample: Callable[[tuple[int, int]], Tensor], num_rows: int, num_sampled: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Draw `num_sampled` distinct classes a row by independent draws that drop what was seen.
+
+    Args:
+        sample: shape -> that many independent draws, int64.
+        num_rows: R.
+        num_sampled: S, less than the number of classes that can be drawn.
+
+    Returns:
+        ids (R, S) in order of their first appearance; M of each of them (R, S); M of every other class (R, 1).
+    """
+    draws = sample((num_rows, num_sampled + max(16, num_sampled // 2)))
+    while True:
+        size = draws.shape[1]
+        ordered, position = draws.sort(dim=1, stable=True)
+        new = torch.ones_like(ordered, dtype=torch.bool)
+        new[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+        # One class more than is asked for: its arrival ends the count of the classes inside.
+        if num_rows == 0 or bool((new.sum(dim=1) > num_sampled).all()):
+            break
+        draws = torch.cat([draws, sample((num_rows, size))], dim=1)
+    first = position.masked_fill(~new, size).sort(dim=1).values[:, : num_sampled + 1]  # positions of first appearances
+    inside, end = first[:, :num_sampled], first[:, num_sampled:]
+    ids = draws.gather(1, inside)
+    # How often each class stands before `end`: number the classes of a row, count, and look the sampled ones up.
+    number = torch.empty_like(position).scatter_(1, position, new.cumsum(dim=1) - 1)
+    before_end = torch.arange(size, device=draws.device) < end
+    copies = torch.zeros_like(number).scatter_add_(1, number, before_end.long()).gather(1, number.gather(1, inside))
+    return ids, end + 1 - copies, inside[:, -1:] + 1
+
+
+def by_race(p: Tensor, num_rows: int, num_sampled: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """Draw `num_sampled` distinct classes a row by exponential clocks: O(R C), for samples of a good part of C.
+
+    Args:
+        p: (C,) float64 probabilities.
+        num_rows: R.
+        num_sampled: S, at most the number of classes with p > 0.
+        generator: of the clocks.
+
+    Returns:
+        ids (R, S) in order of arrival; t of them (R, 1); t of every other class (R, 1).
+    """
+    ids, inside, outside = [], [], []
+    for rows in torch.arange(num_rows).split(max(1, RACE_TIMES // p.numel())):
+        clocks = torch.empty(len(rows), p.numel(), dtype=p.dtype, device=p.device).exponential_(generator=generator)
+        arrival = clocks.div_(p).masked_fill_(p == 0, torch.inf)
+        # With all classes inside, the next one never arrives.
+        next_one = min(num_sampled + 1, p.numel())
+        times, order = arrival.topk(next_one, dim=1, largest=False, sorted=True)
+        ids.append(order[:, :num_sampled])
+        inside.append(times[:, num_sampled:] if next_one > num_sampled else times.new_full((len(rows), 1), torch.inf))
+        outside.append(times[:, num_sampled - 1 : num_sampled])
+    if not ids:
+        nothing = p.new_zeros(0, 1)
+        return torch.zeros(0, num_sampled, dtype=torch.int64, device=p.device), nothing, nothing
+    return torch.cat(ids), torch.cat(inside), torch.cat(outside)

@@ -1,0 +1,128 @@
+"""InBatch: the targets of the other rows of a batch are the negatives of a row."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from logq.candidates import IGNORED, as_columns
+from logq.samplers.base import Draw, Sampler
+from logq.samplers.counts import check_counts
+from logq.shapes import check_float
+
+__all__ = ["InBatch"]
+
+
+class InBatch(Sampler):
+    """Takes the batch's own targets as one shared sample; a row's own targets are excluded from its negatives.
+
+        Q(y) = (n - T) q(y)       n targets in the batch, T of them a row's own, q(y) the frequency of y as a target
+
+    The frequency is exact where `counts` of all targets are known, and otherwise estimated as the batches go by. With t
+    the number of targets seen so far and a_y what it was when y came last, a batch with m copies of y takes in
+
+        gap_y <- (1 - rate) gap_y + rate (t - a_y),    copies_y <- (1 - rate) copies_y + rate m,    a_y <- t
+
+    and q(y) = copies_y / gap_y. Yi et al. count time in batches and have 1 for copies_y, which estimates the
+    probability of being in a batch, and not the expected count. A new class starts with its gap since the beginning;
+    one that was never seen, as may come under `eval()`, counts as if it were the next: q = 1 / (t + 1).
+    Estimates learn in `train()`, not in `eval()`, are part of `state_dict`, and cost O(B) a batch and 16 bytes a class.
+
+    Q supposes that the rows of a batch are independent: shuffle them.
+
+    Args:
+        num_classes: C.
+        counts: (C,) of the targets in the data, for the exact frequency; None estimates it.
+        rate: how fast estimates forget; 0.01 looks back about a hundred occurrences of a class.
+        seed, device, dtype: as in Sampler; there is nothing random.
+
+    Raises:
+        ValueError: counts are not (C,), or negative, or none is positive; rate is not in (0, 1].
+
+    References:
+        Yi et al., Sampling-Bias-Corrected Neural Modeling for Large Corpus Item Recommendations, RecSys 2019, Alg. 2.
+
+    Example:
+        >>> sampler = InBatch(5, counts=[10, 10, 20, 30, 30])
+        >>> candidates = sampler.draw(torch.tensor([4, 1, 4]))
+        >>> candidates.ids, candidates.log_expected_count.exp()
+        (tensor([4, 1, 4]), tensor([0.6000, 0.2000, 0.6000]))
+        >>> candidates.excluded
+        tensor([[ True, False, False],
+                [False,  True, False],
+                [False, False,  True]])
+    """
+
+    log_q: Tensor
+    others: Tensor
+    seen: Tensor
+    last: Tensor
+    gap: Tensor
+    copies: Tensor
+
+    def __init__(
+        self,
+        num_classes: int,
+        *,
+        counts: Sequence[float] | np.ndarray[Any, Any] | Tensor | None = None,
+        rate: float = 0.01,
+        seed: int | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(num_classes, seed=seed, device=device, dtype=dtype)
+        self.rate = check_float("rate", rate, above=0, at_most=1)
+        self.exact = counts is not None
+        # n - T of the last batch in training: a buffer, so that a loaded sampler knows all that the saved one knew.
+        self.register_buffer("others", torch.ones((), dtype=torch.float64, device=device))
+        if counts is not None:
+            weights = check_counts(counts, num_classes)
+            log_q = (weights / weights.sum()).log().to(self.device, self.dtype)
+            self.register_buffer("log_q", log_q, persistent=False)
+        else:
+            self.register_buffer("seen", torch.zeros((), dtype=torch.int64, device=device))
+            self.register_buffer("last", torch.zeros(num_classes, dtype=torch.int64, device=device))
+            self.register_buffer("gap", torch.zeros(num_classes, dtype=torch.float32, device=device))
+            self.register_buffer("copies", torch.zeros(num_classes, dtype=torch.float32, device=device))
+
+    def log_prob(self, ids: Tensor) -> Tensor:
+        """The log of the frequency of classes as targets, as far as known: int64 of any shape -> the same shape."""
+        if self.exact:
+            return self.log_q[ids]
+        gap, copies = self.gap[ids].to(self.dtype), self.copies[ids].to(self.dtype)
+        return torch.where(copies > 0, copies / gap, 1 / (self.seen + 1).to(self.dtype)).log()
+
+    def log_expected_count(self, ids: Tensor) -> Tensor:
+        """Natural log of (n - T) q for a batch like the last one in training; -inf where `counts` are zero."""
+        return self.log_prob(ids) + self.others.log().to(self.dtype)
+
+    def _draw(self, targets: Tensor, generator: torch.Generator) -> Draw:
+        is_true = targets != IGNORED
+        ids = targets[is_true]  # (S,)
+        if self.training and not self.exact:
+            # Before looking: so that no target of this batch has frequency 0.
+            self._estimate(ids)
+        rows = torch.arange(targets.shape[0], device=targets.device)
+        owner = (rows if targets.dim() == 1 else rows[:, None].expand(targets.shape))[is_true]  # (S,)
+        num_rows = int(as_columns(is_true).any(dim=1).sum())
+        # A row alone has no negatives, whose expected count could be anything but 0.
+        others = max(1.0, ids.numel() - ids.numel() / max(1, num_rows))
+        if self.training:
+            self.others.fill_(others)
+        return Draw(ids, lambda classes: self.log_prob(classes) + math.log(others), excluded=owner == rows[:, None])
+
+    def _estimate(self, ids: Tensor) -> None:
+        classes, copies = ids.unique(return_counts=True)
+        self.seen += ids.numel()
+        gap = (self.seen - self.last[classes]).to(self.gap.dtype)
+        rate = torch.where(self.last[classes] == 0, 1.0, self.rate).to(self.gap.dtype)
+        self.gap[classes] = torch.lerp(self.gap[classes], gap, rate)
+        self.copies[classes] = torch.lerp(self.copies[classes], copies.to(self.copies.dtype), rate)
+        self.last[classes] = self.seen
+
+    def extra_repr(self) -> str:
+        """What repr() shows."""
+        return f"num_classes={self.num_classes}, " + ("exact counts" if self.exact else f"rate={self.rate:g}")

@@ -1,0 +1,94 @@
+"""Mixture: several samplers drawn from at once."""
+
+import torch
+from torch import Tensor, nn
+
+from logq.samplers.base import Draw, Sampler
+
+__all__ = ["Mixture"]
+
+
+class Mixture(Sampler):
+    """Joins the samples of several samplers into one.
+
+        Q(y) = sum_j Q_j(y)
+
+    Every sampled and every true class gets the expected count of the whole mixture, whichever part drew it. If one part
+    draws for each row, the shared samples of the others are repeated for each row. All parts draw from the generator of
+    the mixture, one after the other.
+
+    Cost: that of the parts, each asked for the counts of all.
+
+    Args:
+        samplers: one or more over the same classes.
+        seed: of the generator; None takes the first seed that a part has.
+
+    Raises:
+        TypeError: `samplers` is no list, or a part is no sampler.
+        ValueError: there are none, or their numbers of classes differ.
+
+    References:
+        Yang et al., Mixed Negative Sampling for Learning Two-tower Neural Networks in Recommendations, WWW 2020
+        companion: in-batch negatives and uniform ones, `Mixture([InBatch(C), Uniform(C, 1000)])`.
+
+    Example:
+        >>> from logq.samplers import Uniform, Unigram
+        >>> sampler = Mixture([Uniform(4, 2, seed=1), Unigram([1, 1, 1, 5], 8, seed=2)])
+        >>> candidates = sampler.draw(torch.tensor([0, 3]))
+        >>> candidates.ids.shape, candidates.true_log_expected_count.exp()
+        (torch.Size([10]), tensor([1.5000, 5.5000]))
+    """
+
+    def __init__(self, samplers: list[Sampler] | tuple[Sampler, ...], *, seed: int | None = None) -> None:
+        if not isinstance(samplers, list | tuple):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"samplers: expected a list of samplers, got {type(samplers).__name__}")
+        parts = list(samplers)
+        for part in parts:
+            if not isinstance(part, Sampler):  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise TypeError(f"samplers: expected samplers, got {type(part).__name__}")
+        if not parts:
+            raise ValueError("samplers: expected one at least, got none")
+        sizes = [part.num_classes for part in parts]
+        if len(set(sizes)) > 1:
+            raise ValueError(f"samplers: expected all to have the same num_classes, got {sizes}")
+        dtype = parts[0].dtype
+        for part in parts:
+            dtype = torch.promote_types(dtype, part.dtype)
+        if seed is None:
+            seed = next((part.seed for part in parts if part.seed is not None), None)
+        super().__init__(sizes[0], seed=seed, device=parts[0].device, dtype=dtype)
+        self.parts = nn.ModuleList(parts)
+
+    def _parts(self) -> list[Sampler]:
+        return list(self.parts)  # pyright: ignore[reportReturnType]
+
+    def log_expected_count(self, ids: Tensor) -> Tensor:
+        """Natural log of the sum of the parts' expected counts."""
+        return _log_sum([part.log_expected_count(ids).to(self.dtype) for part in self._parts()])
+
+    def _draw(self, targets: Tensor, generator: torch.Generator) -> Draw:
+        draws = [part._draw(targets, generator) for part in self._parts()]
+        num_rows = targets.shape[0]
+        per_row = any(draw.ids.dim() == 2 for draw in draws)
+        ids = [draw.ids.expand(num_rows, -1) if per_row else draw.ids for draw in draws]
+        excluded = None
+        if any(draw.excluded is not None for draw in draws):
+            nowhere = targets.new_zeros(num_rows, 1, dtype=torch.bool)
+            excluded = torch.cat(
+                [nowhere.expand(-1, draw.ids.shape[-1]) if draw.excluded is None else draw.excluded for draw in draws],
+                dim=1,
+            )
+
+        def log_expected_count(classes: Tensor) -> Tensor:
+            return _log_sum([draw.log_expected_count(classes).to(self.dtype) for draw in draws])
+
+        return Draw(torch.cat(ids, dim=-1), log_expected_count, excluded)
+
+    def learn(self, targets: Tensor) -> None:
+        """Let every part take in the targets."""
+        for part in self._parts():
+            part.learn(targets)
+
+
+def _log_sum(logs: list[Tensor]) -> Tensor:
+    return torch.stack(logs).logsumexp(dim=0)

@@ -1,0 +1,122 @@
+"""Samplers that make num_sampled draws from one proposal distribution q, with or without replacement."""
+
+from abc import abstractmethod
+
+import torch
+from torch import Tensor
+
+from logq.samplers.base import Draw, Sampler
+from logq.samplers.distinct import by_race, by_tries, expected_tries, log_inclusion
+from logq.shapes import check_int
+
+__all__ = ["Proposal"]
+
+
+class Proposal(Sampler):
+    """Makes `num_sampled` draws from a distribution q over the classes. A law gives `_sample` and `log_prob`.
+
+        Q(y) = num_sampled * q(y)              with replacement
+        Q(y) = 1 - (1 - q(y))^M(y)             without: M(y) draws were made of other classes until S of those differed
+
+    Args:
+        num_classes: C.
+        num_sampled: S, the number of sampled classes.
+        replacement: whether a class can be drawn twice. Without, draws are repeated until S classes differ; where that
+            would take more than about C of them, all classes run an exponential race instead (logq.samplers.distinct).
+        per_row: whether each row of a batch gets a sample of its own, (B, S), or all share one, (S,).
+        seed, device, dtype: as in Sampler.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        num_sampled: int,
+        *,
+        replacement: bool = True,
+        per_row: bool = False,
+        seed: int | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(num_classes, seed=seed, device=device, dtype=dtype)
+        self.num_sampled = check_int("num_sampled", num_sampled)
+        self.replacement = bool(replacement)
+        self.per_row = bool(per_row)
+        self._tries: float | None = None  # found when it is first asked for; a law that changed sets it to None again
+
+    def _prepare(self, p: Tensor) -> None:
+        """To be called by a law that knows its q: checks `num_sampled` and finds the way to draw distinct classes.
+
+        Args:
+            p: (C,) float64 probabilities.
+        """
+        if self.replacement:
+            return
+        possible = int((p > 0).sum())
+        if self.num_sampled > possible:
+            raise ValueError(
+                f"num_sampled: expected at most {possible}, the number of classes that can be drawn, for a sample "
+                f"without replacement, got {self.num_sampled}"
+            )
+        # The way is chosen by the law alone. Choosing by how a draw turns out would change what is drawn.
+        self._by_race = expected_tries(p, self.num_sampled + 1) > self.num_classes
+
+    def _all_probabilities(self) -> Tensor:
+        """(C,) float64."""
+        return self.log_prob(torch.arange(self.num_classes, device=self.device)).double().exp()
+
+    @abstractmethod
+    def _sample(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+        """Independent draws from q."""
+
+    @abstractmethod
+    def log_prob(self, ids: Tensor) -> Tensor:
+        """The log of q for classes: int64 of any shape -> the same shape."""
+
+    def log_expected_count(self, ids: Tensor) -> Tensor:
+        """Natural log of num_sampled * q with replacement.
+
+        Without, of the inclusion probability 1 - exp(-n q), where n solves sum_v (1 - exp(-n q_v)) = num_sampled: the
+        one number here that is approximate, with a relative error of order 1/num_sampled (Hajek 1981). `draw` is exact.
+        """
+        log_p = self.log_prob(ids)
+        if self.replacement:
+            return log_p + torch.tensor(self.num_sampled, dtype=log_p.dtype).log()
+        if self._tries is None:
+            self._tries = expected_tries(self._all_probabilities(), self.num_sampled)
+        log_q = torch.log(-torch.expm1(-log_p.double().exp() * self._tries)).to(log_p.dtype)
+        return log_q.masked_fill(log_p == -torch.inf, -torch.inf)
+
+    def _draw(self, targets: Tensor, generator: torch.Generator) -> Draw:
+        if not self.replacement:
+            return self._draw_distinct(targets.shape[0] if self.per_row else 1, generator)
+        shape = (targets.shape[0], self.num_sampled) if self.per_row else (self.num_sampled,)
+        return Draw(self._sample(shape, generator), self.log_expected_count)
+
+    def _draw_distinct(self, num_rows: int, generator: torch.Generator) -> Draw:
+        if self._by_race:
+            ids, inside, outside = by_race(self._all_probabilities(), num_rows, self.num_sampled, generator)
+        else:
+            ids, inside, outside = by_tries(lambda shape: self._sample(shape, generator), num_rows, self.num_sampled)
+        ordered, order = ids.sort(dim=1)
+        inside = inside.expand(ids.shape).gather(1, order)
+
+        def log_expected_count(classes: Tensor) -> Tensor:  # (N,) for a shared sample, (B, N) for one a row
+            rows = classes.view(1, -1) if not self.per_row else classes
+            place = torch.searchsorted(ordered, rows.contiguous()).clamp_(max=ordered.shape[1] - 1)
+            until = torch.where(ordered.gather(1, place) == rows, inside.gather(1, place), outside)
+            log_p = self.log_prob(rows)
+            if self._by_race:
+                log_q = torch.log(-torch.expm1(-log_p.double().exp() * until)).to(log_p.dtype)
+                # 0 * inf: a class that can't be drawn, in a sample of all that can.
+                log_q = log_q.masked_fill(log_p == -torch.inf, -torch.inf)
+            else:
+                log_q = log_inclusion(log_p, until)
+            return log_q.view(classes.shape)
+
+        return Draw(ids if self.per_row else ids[0], log_expected_count)
+
+    def extra_repr(self) -> str:
+        """What repr() shows."""
+        law = f"num_classes={self.num_classes}, num_sampled={self.num_sampled}"
+        return law + ("" if self.replacement else ", replacement=False") + (", per_row=True" if self.per_row else "")

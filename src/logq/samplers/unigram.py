@@ -1,0 +1,113 @@
+"""Unigram: classes in proportion to a power of their counts, by Walker's alias method."""
+
+from collections.abc import Sequence
+from os import PathLike
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from logq.samplers.alias import AliasTable
+from logq.samplers.counts import check_counts, read_counts
+from logq.samplers.proposal import Proposal
+from logq.shapes import check_float, check_int
+
+__all__ = ["Unigram"]
+
+
+class Unigram(Proposal):
+    """Draws classes in proportion to a power of their counts.
+
+        q(y) = counts_y^power / sum_c counts_c^power,     0 for the reserved ids
+
+    Cost: the table O(C) once and 8 bytes a class, log q another 4 (8 in double); O(1) a draw.
+
+    Equivalent to: tf.random.fixed_unigram_candidate_sampler(distortion=power), up to the exact expected counts of
+    distinct draws (logq.samplers.distinct); with power = 0.75 word2vec's noise distribution.
+
+    Args:
+        counts: (C,) counts or weights, not negative; or see `from_file`.
+        num_sampled: S.
+        power: 1 for the frequencies themselves, 0.75 as in word2vec, 0 for uniform over what occurs.
+        num_reserved_ids: this many leading ids (padding, unknown) are never drawn, whatever their counts.
+        replacement: whether a class can be drawn twice.
+        per_row: whether each row of a batch gets a sample of its own.
+        seed, device, dtype: as in Sampler.
+
+    Raises:
+        ValueError: a count is negative or not finite, none is positive, or more distinct classes are asked for than
+            can be drawn.
+
+    References:
+        Mikolov et al., Distributed Representations of Words and Phrases, NeurIPS 2013, arXiv:1310.4546, Sec. 2.2.
+
+    Example:
+        >>> sampler = Unigram([1, 1, 2, 4], num_sampled=8, seed=1)
+        >>> sampler.draw(torch.tensor([3])).true_log_expected_count.exp()
+        tensor([4.])
+    """
+
+    log_q: Tensor
+
+    def __init__(
+        self,
+        counts: Sequence[float] | np.ndarray[Any, Any] | Tensor,
+        num_sampled: int,
+        *,
+        power: float = 1.0,
+        num_reserved_ids: int = 0,
+        replacement: bool = True,
+        per_row: bool = False,
+        seed: int | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        weights = noise_weights(counts, power, num_reserved_ids)
+        super().__init__(
+            len(weights), num_sampled, replacement=replacement, per_row=per_row, seed=seed, device=device, dtype=dtype
+        )
+        self.power = float(power)
+        self.num_reserved_ids = int(num_reserved_ids)
+        probabilities = weights / weights.sum()
+        # Not in state_dict: it follows from the counts, which the caller keeps anyway.
+        self.register_buffer("log_q", probabilities.log().to(self.device, self.dtype), persistent=False)
+        self.table = AliasTable(probabilities).to(self.device)
+        self._prepare(probabilities)
+
+    @classmethod
+    def from_file(cls, path: str | PathLike[str], num_sampled: int, **arguments: Any) -> "Unigram":
+        """From a vocabulary file, a class a line in order of ids, its count the last field.
+
+        Args:
+            path: text, UTF-8; fields are separated by commas, tabs or spaces: `count`, `word count`, `word,count`.
+            num_sampled: S.
+            **arguments: as for Unigram.
+
+        Raises:
+            OSError: the file cannot be read.
+            ValueError: a line does not end in a number; the message gives the line.
+        """
+        return cls(read_counts(path), num_sampled, **arguments)
+
+    def log_prob(self, ids: Tensor) -> Tensor:
+        """The log of q for classes: int64 of any shape -> the same shape; -inf where q = 0."""
+        return self.log_q[ids]
+
+    def _sample(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+        return self.table.sample(shape, generator)
+
+
+def noise_weights(
+    counts: Sequence[float] | np.ndarray[Any, Any] | Tensor, power: float, num_reserved_ids: int
+) -> Tensor:
+    """counts^power in float64, zero for the reserved ids and for what never occurs."""
+    power = check_float("power", power, at_least=0)
+    reserved = check_int("num_reserved_ids", num_reserved_ids, 0)
+    values = check_counts(counts)
+    # Relative to the largest count, no power overflows. 0^0 is 1, yet what never occurs is not to be drawn.
+    weights = (values / values.max()).pow(power).where(values > 0, 0.0)
+    weights[:reserved] = 0
+    if not bool(weights.sum() > 0):
+        raise ValueError(f"counts: expected a positive one beyond the {reserved} reserved ids, all are 0")
+    return weights
