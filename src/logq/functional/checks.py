@@ -1,0 +1,106 @@
+"""What the losses check of their arguments, and how they reduce a batch."""
+
+import torch
+from torch import Tensor
+
+from logq.candidates import IGNORED, Candidates, as_columns
+from logq.objectives import OBJECTIVES, Objective
+from logq.shapes import can_look_at, check_bool, check_float, check_ids, check_int, check_shape
+
+__all__ = ["check_candidates", "check_options", "check_table", "check_targets", "find_objective", "reduce"]
+
+REDUCTIONS = ("none", "mean", "sum")
+
+
+def find_objective(objective: Objective | str) -> Objective:
+    """A row of the table from itself or its name."""
+    if isinstance(objective, Objective):
+        return objective
+    if not isinstance(objective, str) or objective not in OBJECTIVES:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ValueError(f"objective: expected one of {', '.join(OBJECTIVES)}, got {objective!r}")
+    return OBJECTIVES[objective]
+
+
+def check_table(input: Tensor, weight: Tensor, bias: Tensor | None, sizes: dict[str, int]) -> None:
+    """Check the shapes and dtypes of queries and class table, and bind B, C and D in `sizes`."""
+    check_shape("input", input, "BD", sizes)
+    check_shape("weight", weight, "CD", sizes)
+    tensors = {"input": input, "weight": weight}
+    if bias is not None:
+        check_shape("bias", bias, "C", sizes)
+        tensors["bias"] = bias
+    for name, tensor in tensors.items():
+        if not tensor.is_floating_point():
+            raise TypeError(f"{name}: expected a floating point dtype, got {tensor.dtype}")
+        if tensor.device != input.device:
+            raise ValueError(f"{name}: expected it on {input.device} where input is, got {tensor.device}")
+    if sizes["C"] == 0:
+        raise ValueError("weight: expected shape (C, D) with C >= 1, got C = 0")
+
+
+def check_targets(name: str, targets: Tensor, sizes: dict[str, int], ignore_index: int) -> None:
+    """Check that `targets` are (B,) or (B, T) classes; C must be bound in `sizes`."""
+    check_ids(name, targets, sizes["C"], ignore_index=ignore_index)
+    check_shape(name, targets, "BT" if targets.dim() == 2 else "B", sizes)
+    if sizes.get("T") == 0:
+        raise ValueError(f"{name}: expected shape (B,) or (B, T) with T >= 1, got {tuple(targets.shape)}")
+
+
+def check_options(
+    *, temperature: float, cosine: bool, reduction: str, ignore_index: int, remove_hits: bool | None, sparse: bool
+) -> None:
+    """Check what all losses take by keyword."""
+    check_float("temperature", temperature, above=0)
+    check_bool("cosine", cosine)
+    check_bool("sparse", sparse)
+    if remove_hits is not None:
+        check_bool("remove_hits", remove_hits)
+    check_int("ignore_index", ignore_index, -(1 << 63))
+    if reduction not in REDUCTIONS:
+        raise ValueError(f"reduction: expected one of {', '.join(REDUCTIONS)}, got {reduction!r}")
+
+
+def check_candidates(candidates: Candidates, sizes: dict[str, int], ignore_index: int, *, finite: bool) -> Candidates:
+    """Check that candidates fit the batch and the class table, and that log Q is finite where that is needed.
+
+    Returns:
+        The same candidates with IGNORED in the place of `ignore_index`; what a sampler made has IGNORED already.
+    """
+    if not isinstance(candidates, Candidates):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"candidates: expected Candidates, from a sampler's draw, got {type(candidates).__name__}")
+    targets = candidates.targets
+    if isinstance(targets, Tensor) and targets.dtype == torch.int64:  # pyright: ignore[reportUnnecessaryIsInstance]
+        candidates = candidates._replace(targets=targets.masked_fill(targets == ignore_index, IGNORED))
+    check_targets("candidates.targets", candidates.targets, sizes, IGNORED)
+    check_ids("candidates.ids", candidates.ids, sizes["C"])
+    check_shape("candidates.ids", candidates.ids, "BS" if candidates.ids.dim() == 2 else "S", sizes)
+    if candidates.excluded is not None:
+        check_shape("candidates.excluded", candidates.excluded, "BS", sizes)
+        if candidates.excluded.dtype != torch.bool:
+            raise TypeError(f"candidates.excluded: expected dtype torch.bool, got {candidates.excluded.dtype}")
+    counts = {
+        "candidates.log_expected_count": (candidates.log_expected_count, candidates.ids),
+        "candidates.true_log_expected_count": (candidates.true_log_expected_count, candidates.targets),
+    }
+    for name, (log_count, ids) in counts.items():
+        check_shape(name, log_count, tuple(ids.shape), {})
+        if not log_count.is_floating_point():
+            raise TypeError(f"{name}: expected a floating point dtype, got {log_count.dtype}")
+        if finite and can_look_at(log_count):
+            wrong = ~log_count.isfinite() & (ids != IGNORED)
+            if bool(wrong.any()):
+                raise ValueError(
+                    f"{name}: expected finite numbers, got {float(log_count[wrong][0])} for class {int(ids[wrong][0])}"
+                    " (minus infinity: the sampler never draws it, so log Q says nothing about it)"
+                )
+    return candidates
+
+
+def reduce(losses: Tensor, is_true: Tensor, reduction: str) -> Tensor:
+    """Losses (B,) as they are, summed, or their mean over the rows that have a true class."""
+    if reduction == "none":
+        return losses
+    if reduction == "sum":
+        return losses.sum()
+    rows = as_columns(is_true).any(dim=1).sum()
+    return losses.sum() / rows.clamp(min=1)

@@ -1,0 +1,157 @@
+"""The two losses that take a row of the table as an argument: with sampled negatives, and with all classes."""
+
+from torch import Tensor
+
+from logq import kernels
+from logq.candidates import IGNORED, Candidates
+from logq.functional.checks import (
+    check_candidates,
+    check_options,
+    check_table,
+    check_targets,
+    find_objective,
+    reduce,
+)
+from logq.objectives import Objective
+
+__all__ = ["full_loss", "sampled_loss"]
+
+
+def sampled_loss(
+    objective: Objective | str,
+    input: Tensor,  # (B, D)
+    weight: Tensor,  # (C, D)
+    candidates: Candidates,
+    *,
+    bias: Tensor | None = None,  # (C,)
+    temperature: float = 1.0,
+    cosine: bool = False,
+    remove_hits: bool | None = None,
+    reduction: str = "mean",
+    ignore_index: int = IGNORED,
+    sparse: bool = False,
+) -> Tensor:
+    """The loss of a row of the table that samples its negatives.
+
+    Only the rows of `weight` and `bias` that the candidates name are read and get a gradient.
+
+    Args:
+        objective: a row of logq.objectives, or its name.
+        input: queries, float.
+        weight: the class table, float.
+        candidates: from a sampler's `draw`, or made by hand.
+        bias: of the classes.
+        temperature: divides the logits, before log Q is subtracted.
+        cosine: whether the logits are cosines instead of inner products; the bias is added to the cosine.
+        remove_hits: whether sampled copies of a true class leave the negatives; None: as the table says.
+        reduction: "none" (B,), "mean" over the rows that have a true class, or "sum".
+        ignore_index: a target that is no class, besides the IGNORED that samplers leave. A row of nothing else has
+            loss 0 and does not count in the mean.
+        sparse: whether `weight` and `bias` get sparse gradients, (C, D) and (C,) with the touched rows only.
+
+    Returns:
+        The loss in nats, (B,) or a scalar, float32 or wider; 0 for an empty batch.
+
+    Raises:
+        TypeError: an argument is of another kind than described.
+        ValueError: a shape does not fit, an id leaves [0, C), several true classes for softmax, an unknown reduction or
+            objective, a true class with expected count 0 where log Q is subtracted.
+
+    Example:
+        >>> from logq.samplers import LogUniform
+        >>> weight, input, targets = torch.zeros(1000, 8), torch.ones(2, 8), torch.tensor([3, 999])
+        >>> candidates = LogUniform(1000, 20, seed=1).draw(targets)
+        >>> sampled_loss("negative_sampling", input, weight, candidates)  # 21 log 2
+        tensor(14.5561)
+    """
+    row = find_objective(objective)
+    if not row.negatives.sampled:
+        raise ValueError(f"objective: {row.name} samples nothing; call full_loss with the targets")
+    check_options(
+        temperature=temperature,
+        cosine=cosine,
+        reduction=reduction,
+        ignore_index=ignore_index,
+        remove_hits=remove_hits,
+        sparse=sparse,
+    )
+    sizes: dict[str, int] = {}
+    check_table(input, weight, bias, sizes)
+    candidates = check_candidates(candidates, sizes, ignore_index, finite=row.subtract_log_q)
+    losses = kernels.get("sampled_loss")(
+        row,
+        input,
+        weight,
+        bias,
+        candidates,
+        temperature=float(temperature),
+        cosine=cosine,
+        remove_hits=remove_hits,
+        sparse=sparse,
+    )
+    return reduce(losses, candidates.is_true(), reduction)
+
+
+def full_loss(
+    objective: Objective | str,
+    input: Tensor,  # (B, D)
+    weight: Tensor,  # (C, D)
+    targets: Tensor,  # (B,) or (B, T)
+    *,
+    bias: Tensor | None = None,  # (C,)
+    temperature: float = 1.0,
+    cosine: bool = False,
+    reduction: str = "mean",
+    ignore_index: int = IGNORED,
+) -> Tensor:
+    """The loss of a row of the table whose negatives are all classes but the true ones.
+
+    Runs through the class table in chunks and never holds (B, C) logits.
+
+    Args:
+        objective: a row of logq.objectives, or its name.
+        input: queries, float.
+        weight: the class table, float.
+        targets: int64, the true classes.
+        bias: of the classes.
+        temperature: divides the logits.
+        cosine: whether the logits are cosines instead of inner products; the bias is added to the cosine.
+        reduction: "none" (B,), "mean" over the rows that have a true class, or "sum".
+        ignore_index: a target that is no class. A row of nothing else has loss 0 and does not count in the mean.
+
+    Returns:
+        As `sampled_loss`.
+
+    Raises:
+        TypeError, ValueError: as `sampled_loss`.
+
+    Example:
+        >>> full_loss("full_softmax", torch.ones(2, 8), torch.zeros(1000, 8), torch.tensor([3, 999]))  # log 1000
+        tensor(6.9078)
+    """
+    row = find_objective(objective)
+    if row.negatives.sampled:
+        raise ValueError(f"objective: {row.name} samples its negatives; call sampled_loss with candidates")
+    check_options(
+        temperature=temperature,
+        cosine=cosine,
+        reduction=reduction,
+        ignore_index=ignore_index,
+        remove_hits=None,
+        sparse=False,
+    )
+    sizes: dict[str, int] = {}
+    check_table(input, weight, bias, sizes)
+    check_targets("targets", targets, sizes, ignore_index)
+    row.check_num_true(1 if targets.dim() == 1 else targets.shape[1])
+    targets = targets.masked_fill(targets == ignore_index, IGNORED)
+    losses = kernels.get("full_loss")(
+        row,
+        input,
+        weight,
+        bias,
+        targets,
+        temperature=float(temperature),
+        cosine=cosine,
+    )
+    return reduce(losses, targets != IGNORED, reduction)

@@ -1,0 +1,159 @@
+"""The six rows of the table, each a function with its name and its law."""
+
+from typing import TypedDict
+
+from torch import Tensor
+from typing_extensions import Unpack
+
+from logq.candidates import Candidates
+from logq.functional.generic import full_loss, sampled_loss
+from logq.objectives import FULL_LOGISTIC, FULL_SOFTMAX, NCE, NEGATIVE_SAMPLING, SAMPLED_LOGISTIC, SAMPLED_SOFTMAX
+
+__all__ = [
+    "full_logistic_loss",
+    "full_softmax_loss",
+    "nce_loss",
+    "negative_sampling_loss",
+    "sampled_logistic_loss",
+    "sampled_softmax_loss",
+]
+
+
+class FullOptions(TypedDict, total=False):
+    """The keyword arguments of `full_loss`."""
+
+    bias: Tensor | None
+    temperature: float
+    cosine: bool
+    reduction: str
+    ignore_index: int
+
+
+class SampledOptions(FullOptions, total=False):
+    """The keyword arguments of `sampled_loss`."""
+
+    remove_hits: bool | None
+    sparse: bool
+
+
+def negative_sampling_loss(
+    input: Tensor, weight: Tensor, candidates: Candidates, **options: Unpack[SampledOptions]
+) -> Tensor:
+    """Negative sampling: logistic loss on F, negatives S; F approximates log( P(y|x) / Q(y|x) ).
+
+        loss = log(1 + exp(-F_t)) + sum_{s in S} log(1 + exp(F_s))
+
+    Equivalent to: word2vec's objective; chainer.functions.negative_sampling.
+
+    Args, Returns and Raises: as `sampled_loss`.
+
+    References:
+        Mikolov et al., Distributed Representations of Words and Phrases, NeurIPS 2013, arXiv:1310.4546, Eq. 4.
+        Levy and Goldberg, Neural Word Embedding as Implicit Matrix Factorization, NeurIPS 2014, Eq. 7.
+
+    Example:
+        >>> from logq.samplers import Uniform
+        >>> candidates = Uniform(9, 3, seed=1).draw(torch.tensor([3]))
+        >>> negative_sampling_loss(torch.ones(1, 2), torch.zeros(9, 2), candidates)  # 4 log 2
+        tensor(2.7726)
+    """
+    return sampled_loss(NEGATIVE_SAMPLING, input, weight, candidates, **options)
+
+
+def nce_loss(input: Tensor, weight: Tensor, candidates: Candidates, **options: Unpack[SampledOptions]) -> Tensor:
+    """Noise-contrastive estimation: logistic loss on G = F - log Q, negatives S; F approximates log P(y|x).
+
+        loss = log(1 + exp(-G_t)) + sum_{s in S} log(1 + exp(G_s))
+
+    Equivalent to: tf.nn.nce_loss for one true class; with several, TensorFlow gives each a label of 1/T.
+
+    Args, Returns and Raises: as `sampled_loss`.
+
+    References:
+        Gutmann and Hyvaerinen, Noise-contrastive estimation, AISTATS 2010, Eq. 3.
+        Mnih and Teh, A fast and simple algorithm for training neural probabilistic language models, ICML 2012.
+
+    Example:
+        >>> from logq.samplers import Uniform
+        >>> candidates = Uniform(9, 9, seed=1).draw(torch.tensor([3]))
+        >>> nce_loss(torch.ones(1, 2), torch.zeros(9, 2), candidates)  # Q = 1: 10 log 2
+        tensor(6.9315)
+    """
+    return sampled_loss(NCE, input, weight, candidates, **options)
+
+
+def sampled_logistic_loss(
+    input: Tensor, weight: Tensor, candidates: Candidates, **options: Unpack[SampledOptions]
+) -> Tensor:
+    """Sampled logistic: logistic loss on G = F - log Q, negatives S - T; F approximates log( P / (1 - P) ).
+
+        loss = log(1 + exp(-G_t)) + sum_{s in S - T} log(1 + exp(G_s))
+
+    Args, Returns and Raises: as `sampled_loss`.
+
+    References:
+        What is Candidate Sampling, TensorFlow documentation, "Sampled Logistic".
+
+    Example:
+        >>> from logq.samplers import EveryClass
+        >>> candidates = EveryClass(9).draw(torch.tensor([3]))
+        >>> sampled_logistic_loss(torch.ones(1, 2), torch.zeros(9, 2), candidates)  # 9 log 2
+        tensor(6.2383)
+    """
+    return sampled_loss(SAMPLED_LOGISTIC, input, weight, candidates, **options)
+
+
+def sampled_softmax_loss(
+    input: Tensor, weight: Tensor, candidates: Candidates, **options: Unpack[SampledOptions]
+) -> Tensor:
+    """Sampled softmax: cross-entropy on G = F - log Q among T and S - T; F approximates log P(y|x) + K(x).
+
+        loss = log( exp(G_t) + sum_{s in S - T} exp(G_s) ) - G_t
+
+    Equivalent to: tf.nn.sampled_softmax_loss, which has no bias-free form and one true class too.
+
+    Args, Returns and Raises: as `sampled_loss`.
+
+    References:
+        Jean et al., On Using Very Large Target Vocabulary for Neural Machine Translation, ACL 2015, arXiv:1412.2007.
+        Bengio and Senecal, Adaptive Importance Sampling, IEEE Trans. Neural Networks 2008.
+
+    Example:
+        >>> from logq.samplers import EveryClass
+        >>> candidates = EveryClass(9).draw(torch.tensor([3]))
+        >>> sampled_softmax_loss(torch.ones(1, 2), torch.zeros(9, 2), candidates)  # log 9
+        tensor(2.1972)
+    """
+    return sampled_loss(SAMPLED_SOFTMAX, input, weight, candidates, **options)
+
+
+def full_logistic_loss(input: Tensor, weight: Tensor, targets: Tensor, **options: Unpack[FullOptions]) -> Tensor:
+    """Full logistic: binary cross-entropy over all classes; F approximates log( P / (1 - P) ).
+
+        loss = sum_{t in T} log(1 + exp(-F_t)) + sum_{c not in T} log(1 + exp(F_c))
+
+    Equivalent to: torch.nn.functional.binary_cross_entropy_with_logits summed over classes, without (B, C) logits.
+
+    Args, Returns and Raises: as `full_loss`.
+
+    Example:
+        >>> full_logistic_loss(torch.ones(1, 2), torch.zeros(9, 2), torch.tensor([[3, 5]]))  # 9 log 2
+        tensor(6.2383)
+    """
+    return full_loss(FULL_LOGISTIC, input, weight, targets, **options)
+
+
+def full_softmax_loss(input: Tensor, weight: Tensor, targets: Tensor, **options: Unpack[FullOptions]) -> Tensor:
+    """Full softmax: cross-entropy over all classes; F approximates log P(y|x) + K(x).
+
+        loss = log( sum_c exp(F_c) ) - F_t
+
+    Equivalent to: torch.nn.functional.cross_entropy(input @ weight.T, targets), without (B, C) logits.
+
+    Args, Returns and Raises: as `full_loss`.
+
+    Example:
+        >>> full_softmax_loss(torch.ones(1, 2), torch.zeros(9, 2), torch.tensor([3]))  # log 9
+        tensor(2.1972)
+    """
+    return full_loss(FULL_SOFTMAX, input, weight, targets, **options)

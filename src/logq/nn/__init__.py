@@ -1,0 +1,22 @@
+"""Modules that own a class table: losses in training, log-probabilities and the best classes afterwards."""
+
+from logq.nn.candidate_loss import CandidateLoss, TopK
+from logq.nn.losses import (
+    FullLogisticLoss,
+    FullSoftmaxLoss,
+    NCELoss,
+    NegativeSamplingLoss,
+    SampledLogisticLoss,
+    SampledSoftmaxLoss,
+)
+
+__all__ = [
+    "CandidateLoss",
+    "FullLogisticLoss",
+    "FullSoftmaxLoss",
+    "NCELoss",
+    "NegativeSamplingLoss",
+    "SampledLogisticLoss",
+    "SampledSoftmaxLoss",
+    "TopK",
+]

@@ -1,0 +1,143 @@
+"""The six rows of the table as modules that own their class table."""
+
+from typing import Any
+
+from logq.nn.candidate_loss import CandidateLoss
+from logq.samplers import Sampler
+
+__all__ = [
+    "FullLogisticLoss",
+    "FullSoftmaxLoss",
+    "NCELoss",
+    "NegativeSamplingLoss",
+    "SampledLogisticLoss",
+    "SampledSoftmaxLoss",
+]
+
+
+class NegativeSamplingLoss(CandidateLoss):
+    """Negative sampling: logistic loss on F, negatives S; F approximates log( P(y|x) / Q(y|x) ).
+
+        loss = log(1 + exp(-F_t)) + sum_{s in S} log(1 + exp(F_s))
+
+    Args:
+        in_features: D.
+        num_classes: C.
+        sampler: over C classes.
+        **options: as for CandidateLoss. The law and its sources: logq.functional.negative_sampling_loss.
+
+    Example:
+        >>> from logq.samplers import Uniform
+        >>> loss = NegativeSamplingLoss(8, 100, Uniform(100, 5, seed=1))
+        >>> loss(torch.zeros(2, 8), torch.tensor([3, 99])).shape
+        torch.Size([])
+    """
+
+    def __init__(self, in_features: int, num_classes: int, sampler: Sampler, **options: Any) -> None:
+        super().__init__("negative_sampling", in_features, num_classes, sampler, **options)
+
+
+class NCELoss(CandidateLoss):
+    """Noise-contrastive estimation: logistic loss on F - log Q, negatives S; F approximates log P(y|x).
+
+        loss = log(1 + exp(-G_t)) + sum_{s in S} log(1 + exp(G_s)),    G = F - log Q
+
+    Args:
+        in_features: D.
+        num_classes: C.
+        sampler: over C classes.
+        **options: as for CandidateLoss. The law and its sources: logq.functional.nce_loss.
+
+    Example:
+        >>> from logq.samplers import Uniform
+        >>> loss = NCELoss(8, 100, Uniform(100, 5, seed=1))
+        >>> loss(torch.zeros(2, 8), torch.tensor([3, 99])).shape
+        torch.Size([])
+    """
+
+    def __init__(self, in_features: int, num_classes: int, sampler: Sampler, **options: Any) -> None:
+        super().__init__("nce", in_features, num_classes, sampler, **options)
+
+
+class SampledLogisticLoss(CandidateLoss):
+    """Sampled logistic: logistic loss on F - log Q, negatives S - T; F approximates log( P / (1 - P) ).
+
+        loss = log(1 + exp(-G_t)) + sum_{s in S - T} log(1 + exp(G_s)),    G = F - log Q
+
+    Args:
+        in_features: D.
+        num_classes: C.
+        sampler: over C classes.
+        **options: as for CandidateLoss. The law and its sources: logq.functional.sampled_logistic_loss.
+
+    Example:
+        >>> from logq.samplers import Uniform
+        >>> loss = SampledLogisticLoss(8, 100, Uniform(100, 5, seed=1))
+        >>> loss(torch.zeros(2, 8), torch.tensor([3, 99])).shape
+        torch.Size([])
+    """
+
+    def __init__(self, in_features: int, num_classes: int, sampler: Sampler, **options: Any) -> None:
+        super().__init__("sampled_logistic", in_features, num_classes, sampler, **options)
+
+
+class SampledSoftmaxLoss(CandidateLoss):
+    """Sampled softmax: cross-entropy on F - log Q among T and S - T; F approximates log P(y|x) + K(x).
+
+        loss = log( exp(G_t) + sum_{s in S - T} exp(G_s) ) - G_t,    G = F - log Q
+
+    Args:
+        in_features: D.
+        num_classes: C.
+        sampler: over C classes.
+        **options: as for CandidateLoss. The law and its sources: logq.functional.sampled_softmax_loss.
+
+    Example:
+        >>> from logq.samplers import Uniform
+        >>> loss = SampledSoftmaxLoss(8, 100, Uniform(100, 5, seed=1))
+        >>> loss(torch.zeros(2, 8), torch.tensor([3, 99])).shape
+        torch.Size([])
+    """
+
+    def __init__(self, in_features: int, num_classes: int, sampler: Sampler, **options: Any) -> None:
+        super().__init__("sampled_softmax", in_features, num_classes, sampler, **options)
+
+
+class FullLogisticLoss(CandidateLoss):
+    """Full logistic: binary cross-entropy over all classes; F approximates log( P / (1 - P) ).
+
+        loss = sum_{t in T} log(1 + exp(-F_t)) + sum_{c not in T} log(1 + exp(F_c))
+
+    Args:
+        in_features: D.
+        num_classes: C.
+        **options: as for CandidateLoss. The law and its sources: logq.functional.full_logistic_loss.
+
+    Example:
+        >>> loss = FullLogisticLoss(8, 100)
+        >>> loss(torch.zeros(2, 8), torch.tensor([3, 99])).shape
+        torch.Size([])
+    """
+
+    def __init__(self, in_features: int, num_classes: int, **options: Any) -> None:
+        super().__init__("full_logistic", in_features, num_classes, **options)
+
+
+class FullSoftmaxLoss(CandidateLoss):
+    """Full softmax: cross-entropy over all classes; F approximates log P(y|x) + K(x).
+
+        loss = log( sum_c exp(F_c) ) - F_t
+
+    Args:
+        in_features: D.
+        num_classes: C.
+        **options: as for CandidateLoss. The law and its sources: logq.functional.full_softmax_loss.
+
+    Example:
+        >>> loss = FullSoftmaxLoss(8, 100)
+        >>> loss(torch.zeros(2, 8), torch.tensor([3, 99])).shape
+        torch.Size([])
+    """
+
+    def __init__(self, in_features: int, num_classes: int, **options: Any) -> None:
+        super().__init__("full_softmax", in_features, num_classes, **options)
