@@ -1,0 +1,116 @@
+"""Files: written whole or not at all, and read through gzip where they are compressed."""
+
+import contextlib
+import gzip
+import os
+import secrets
+import stat
+import zlib
+from collections.abc import Generator
+from pathlib import Path
+from typing import IO, BinaryIO, cast
+
+__all__ = ["atomic_write", "open_bytes"]
+
+_GZIP = b"\x1f\x8b"
+
+
+@contextlib.contextmanager
+def atomic_write(path: str | os.PathLike[str]) -> Generator[BinaryIO, None, None]:
+    """Open a file for writing bytes such that `path` never holds half of them.
+
+    What is written goes into a hidden file in the same folder, which takes the place of `path` when the block ends and
+    is on disk by then. When the block ends with an exception, a KeyboardInterrupt too, `path` stays what it was and the
+    hidden file is removed. Permissions are those that an ordinary `open` would leave. A link is followed.
+
+    Args:
+        path: the file to write; its folder must exist.
+
+    Yields:
+        The binary file to write into.
+
+    Raises:
+        IsADirectoryError: `path` is a folder.
+        OSError: the file cannot be written, or `path` is a device or a pipe; the message names `path`.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with atomic_write(Path(folder, "greeting.txt")) as file:
+        ...         _ = file.write(b"hello")
+        ...     Path(folder, "greeting.txt").read_text()
+        'hello'
+    """
+    name = os.fspath(path)
+    target = Path(os.path.realpath(name))  # through a link, as an ordinary open would go
+    mode = _mode_of_regular_file(target, name)
+    hidden = target.with_name(f".{target.name[:40]}.{secrets.token_hex(6)}.tmp")
+    try:
+        # 0o666 lets the umask decide, as an ordinary open does; tempfile would make the file private.
+        descriptor = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        if mode is not None:
+            hidden.chmod(mode)
+        os.replace(hidden, target)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            hidden.unlink()
+        if isinstance(error, OSError) and error.errno is not None and error.filename in (None, os.fspath(hidden)):
+            raise OSError(error.errno, os.strerror(error.errno), name) from error  # the name that the caller knows
+        raise
+
+
+def _mode_of_regular_file(target: Path, name: str) -> int | None:
+    """Return the permissions of the file that will be replaced, or None if there is none yet."""
+    try:
+        mode = target.stat().st_mode
+    except FileNotFoundError:
+        return None
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(f"{name}: expected a file to write, it is a folder")
+    if not stat.S_ISREG(mode):  # to replace a device such as /dev/null by a file would be a disaster
+        raise OSError(f"{name}: expected an ordinary file to write, it is a device or a pipe")
+    return stat.S_IMODE(mode)
+
+
+@contextlib.contextmanager
+def open_bytes(path: str | os.PathLike[str]) -> Generator[BinaryIO, None, None]:
+    """Open a file for reading bytes, through gzip if it begins as a gzip file does.
+
+    Args:
+        path: the file to read.
+
+    Yields:
+        The binary file to read from.
+
+    Raises:
+        OSError: the file cannot be opened; the message names it.
+        ValueError: a compressed file is truncated or damaged, or one named .gz is no gzip file.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = Path(folder, "a.gz").write_bytes(gzip.compress(b"hello"))
+        ...     with open_bytes(Path(folder, "a.gz")) as file:
+        ...         file.read()
+        b'hello'
+    """
+    name = os.fspath(path)
+    with open(name, "rb") as plain:
+        if plain.read(2) != _GZIP:
+            if name.lower().endswith(".gz"):
+                raise ValueError(f"{name}: expected a gzip file, as its name says, but it does not begin like one")
+            plain.seek(0)
+            yield plain
+            return
+        plain.seek(0)
+        try:
+            with gzip.GzipFile(fileobj=cast("IO[bytes]", plain)) as file:
+                yield cast("BinaryIO", file)
+        except EOFError:
+            raise ValueError(f"{name}: the gzip file ends too early, it is truncated") from None
+        except (gzip.BadGzipFile, zlib.error) as error:
+            raise ValueError(f"{name}: the gzip file is damaged ({error})") from None

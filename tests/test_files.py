@@ -1,0 +1,189 @@
+"""Files are written whole or not at all, and read through gzip."""
+
+import errno
+import gzip
+import os
+import stat
+
+import pytest
+
+from logq.files import atomic_write, open_bytes
+
+POSIX = pytest.mark.skipif(os.name != "posix", reason="permissions, links and devices as POSIX has them")
+
+
+def write(path, content=b"new"):
+    with atomic_write(path) as file:
+        file.write(content)
+
+
+def mode(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_writes_a_new_file_and_replaces_an_old_one(tmp_path):
+    path = tmp_path / "file"
+    for content in (b"first, longer", b"second"):
+        write(path, content)
+        assert path.read_bytes() == content
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_takes_a_path_as_a_string_and_names_of_the_greatest_length(tmp_path):
+    for name in ("x" * 255, "\N{SNOWMAN}" * 85):
+        write(str(tmp_path / name))
+        assert (tmp_path / name).read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit, GeneratorExit])
+@pytest.mark.parametrize("exists", [True, False])
+def test_any_exception_leaves_everything_as_it_was(tmp_path, error, exists):
+    path = tmp_path / "file"
+    if exists:
+        path.write_bytes(b"old")
+
+    def interrupted():
+        with atomic_write(path) as file:
+            file.write(b"half")
+            file.flush()
+            raise error("stop")
+
+    with pytest.raises(error, match="stop"):
+        interrupted()
+    assert os.listdir(tmp_path) == (["file"] if exists else [])
+    assert not exists or path.read_bytes() == b"old"
+
+
+def test_the_old_content_stays_until_the_block_ends(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    with atomic_write(path) as file:
+        file.write(b"new")
+        file.flush()
+        assert path.read_bytes() == b"old"
+    assert path.read_bytes() == b"new"
+
+
+def test_content_is_on_disk_before_it_takes_the_place(tmp_path, monkeypatch):
+    done = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: done.append(("fsync", os.fstat(descriptor).st_size)))
+    replace = os.replace
+    monkeypatch.setattr(os, "replace", lambda *paths: (done.append("replace"), replace(*paths)))
+    write(tmp_path / "file", b"12345")
+    assert done == [("fsync", 5), "replace"]
+
+
+@POSIX
+@pytest.mark.parametrize("mask", [0o022, 0o077, 0o002])
+def test_permissions_are_those_of_an_ordinary_open(tmp_path, mask):
+    before = os.umask(mask)
+    try:
+        write(tmp_path / "ours")
+        (tmp_path / "theirs").write_bytes(b"")
+    finally:
+        os.umask(before)
+    assert mode(tmp_path / "ours") == mode(tmp_path / "theirs") == 0o666 & ~mask
+
+
+@POSIX
+def test_an_existing_file_keeps_its_permissions(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    path.chmod(0o640)
+    write(path)
+    assert mode(path) == 0o640
+
+
+@POSIX
+def test_a_link_stays_a_link(tmp_path):
+    (tmp_path / "folder").mkdir()
+    target, link = tmp_path / "folder" / "target", tmp_path / "link"
+    target.write_bytes(b"old")
+    link.symlink_to(target)
+    write(link)
+    assert link.is_symlink()
+    assert target.read_bytes() == b"new"
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    path = tmp_path / "missing" / "file"
+    with pytest.raises(FileNotFoundError) as caught:
+        write(path)
+    assert caught.value.filename == str(path)
+
+
+def test_a_full_disk_names_the_file(tmp_path):
+    path = tmp_path / "file"
+
+    def on_a_full_disk():
+        with atomic_write(path):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(OSError, match="file") as caught:
+        on_a_full_disk()
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(path))
+    assert os.listdir(tmp_path) == []
+
+
+def test_an_error_about_another_file_keeps_its_name(tmp_path):
+    def reads_something_missing():
+        with atomic_write(tmp_path / "file"):
+            open(tmp_path / "other")  # noqa: SIM115
+
+    with pytest.raises(FileNotFoundError, match="other"):
+        reads_something_missing()
+
+
+def test_folders_are_refused(tmp_path):
+    with pytest.raises(IsADirectoryError, match="folder"):
+        write(tmp_path)
+    assert not list(tmp_path.parent.glob(f".{tmp_path.name}*"))
+
+
+@POSIX
+def test_pipes_are_refused_and_stay(tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with pytest.raises(OSError, match="pipe"):
+        write(path)
+    assert stat.S_ISFIFO(path.stat().st_mode)
+
+
+def read(path):
+    with open_bytes(path) as file:
+        return file.read()
+
+
+def test_reads_plain_and_compressed_files_by_what_they_hold(tmp_path):
+    for name, content in [("plain", b"text"), ("zipped", gzip.compress(b"text")), ("a.gz", gzip.compress(b"text"))]:
+        (tmp_path / name).write_bytes(content)
+        assert read(tmp_path / name) == b"text"
+    (tmp_path / "empty").write_bytes(b"")
+    assert read(tmp_path / "empty") == b""
+
+
+def test_reads_gzip_files_joined_to_one(tmp_path):
+    (tmp_path / "a.gz").write_bytes(gzip.compress(b"one ") + gzip.compress(b"two"))
+    assert read(tmp_path / "a.gz") == b"one two"
+
+
+def test_every_truncation_of_a_gzip_file_is_an_error_that_names_it(tmp_path):
+    whole = gzip.compress(b"some text " * 30)
+    for length in range(len(whole)):
+        (tmp_path / "a.gz").write_bytes(whole[:length])
+        with pytest.raises(ValueError, match=r"a\.gz"):
+            read(tmp_path / "a.gz")
+
+
+def test_damaged_gzip_files_are_named(tmp_path):
+    whole = bytearray(gzip.compress(b"some text " * 30))
+    whole[-6] ^= 1  # the checksum
+    for content in (bytes(whole), gzip.compress(b"text")[:10] + b"\xff" * 40, gzip.compress(b"text") + b"rest"):
+        (tmp_path / "a.gz").write_bytes(content)
+        with pytest.raises(ValueError, match=r"a\.gz: the gzip file is damaged"):
+            read(tmp_path / "a.gz")
+
+
+def test_missing_files_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        read(tmp_path / "nowhere")
