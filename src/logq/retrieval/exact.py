@@ -1,0 +1,95 @@
+"""Exact search by cosine: every row is looked at, so the answer is the truth that faster indexes are held to."""
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["cosines", "highest", "norms", "unit"]
+
+Floats: TypeAlias = NDArray[np.float32]
+
+_ROWS = 1 << 16  # rows whose norms are computed at a time, so that no second table is made
+
+
+def norms(
+    vectors: Floats,  # (V, D)
+) -> NDArray[np.float64]:
+    """Return the Euclidean length of each row, (V,) float64: no square of a float32 overflows or vanishes in it.
+
+    Example:
+        >>> norms(np.array([[3, 4], [0, 0], [0, 2.0**100]], dtype=np.float32)).tolist()
+        [5.0, 0.0, 1.2676506002282294e+30]
+    """
+    lengths = np.empty(len(vectors))
+    for start in range(0, len(vectors), _ROWS):
+        lengths[start : start + _ROWS] = np.linalg.norm(vectors[start : start + _ROWS].astype(np.float64), axis=1)
+    return lengths
+
+
+def unit(
+    vector: NDArray[np.float32] | NDArray[np.float64],  # (D,)
+) -> NDArray[np.float64]:
+    """Return the vector of length 1 in the same direction, float64; a zero vector stays zero.
+
+    Example:
+        >>> unit(np.array([3.0, 4.0]))
+        array([0.6, 0.8])
+    """
+    wide = vector.astype(np.float64)
+    largest = np.abs(wide).max(initial=0)  # divided out first, so that squares neither overflow nor vanish
+    if largest == 0:
+        return wide
+    wide /= largest
+    return wide / np.linalg.norm(wide)
+
+
+def cosines(
+    vectors: Floats,  # (V, D)
+    lengths: NDArray[np.float64],  # (V,) as `norms` gives them
+    direction: NDArray[np.float64],  # (D,) of length 1
+) -> Floats:
+    """Return the cosine between a direction and each row, (V,) float32; 0 where a row is zero.
+
+    Example:
+        >>> table = np.array([[2, 0], [0, 0], [-1, -1]], dtype=np.float32)
+        >>> cosines(table, norms(table), np.array([1.0, 0.0])).round(3)
+        array([ 1.   ,  0.   , -0.707], dtype=float32)
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        dots = vectors @ direction.astype(np.float32)
+    # Single precision is fast and good enough, unless numbers are near the ends of its range: those rows go again.
+    extreme = (lengths > 1e37) | (lengths < 1e-25)
+    if extreme.any():
+        dots = dots.astype(np.float64)
+        dots[extreme] = vectors[extreme].astype(np.float64) @ direction
+    values = np.divide(dots, lengths, out=np.zeros(len(vectors)), where=lengths > 0)
+    return np.clip(values, -1, 1).astype(np.float32)
+
+
+def highest(
+    values: Floats,  # (V,)
+    topn: int,
+    excluded: Sequence[int] = (),
+) -> list[int]:
+    """Return the places of the largest values, largest first and equal ones in order of place.
+
+    Args:
+        values: (V,) numbers, none of them NaN.
+        topn: how many to return; fewer if there are not so many.
+        excluded: places that are not wanted.
+
+    Example:
+        >>> highest(np.array([0.1, 0.9, 0.5, 0.9], dtype=np.float32), 2, excluded=[1])
+        [3, 2]
+    """
+    values = values.copy()
+    values[list(excluded)] = -np.inf
+    topn = min(topn, len(values) - len(set(excluded)))
+    if topn <= 0:
+        return []
+    # All that are as large as the last one wanted, so that a tie is not settled by the whim of a partition.
+    last = np.partition(values, len(values) - topn)[len(values) - topn]
+    candidates = (values >= last).nonzero()[0]
+    return candidates[np.argsort(-values[candidates], kind="stable")][:topn].tolist()

@@ -1,0 +1,143 @@
+"""The library's own file of word vectors: one safetensors file that is complete in itself, and a summary to read.
+
+    vectors.safetensors     vectors        float32 (V, D)
+                            words          uint8, the UTF-8 bytes of all words one after the other
+                            word_offsets   int64 (V + 1,), word i is bytes word_offsets[i] to word_offsets[i + 1]
+                            counts         int64 (V,), optional
+    vectors.json            how many words and dimensions, and how the vectors were made; nothing reads it but people
+
+Nothing in it is ever executed, unlike a pickle.
+"""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save as to_safetensors
+
+from logq.files import atomic_write
+
+__all__ = ["FILE", "SUMMARY", "read_safetensors", "write_safetensors"]
+
+FILE = "vectors.safetensors"
+SUMMARY = "vectors.json"
+
+_FORMAT = "logq.keyed_vectors"
+_VERSION = "1"
+
+
+def write_safetensors(
+    folder: str | os.PathLike[str],
+    words: Sequence[str],  # V
+    vectors: NDArray[np.float32],  # (V, D)
+    counts: NDArray[np.int64] | None,  # (V,)
+    info: Mapping[str, Any] | None = None,
+) -> None:
+    """Write word vectors and their summary into a folder, which is made if it is missing.
+
+    Each file is replaced at once when it is complete, the summary last.
+
+    Args:
+        folder: where `vectors.safetensors` and `vectors.json` go.
+        words: the V words.
+        vectors: their vectors.
+        counts: how often each occurred, or None.
+        info: how the vectors were made, for the summary; anything JSON can hold.
+
+    Raises:
+        TypeError: JSON cannot hold `info`.
+        ValueError: a word has no UTF-8 form.
+        OSError: a file cannot be written.
+    """
+    summary = {"format": _FORMAT, "version": _VERSION, "words": len(words), "dimensions": int(vectors.shape[1])}
+    try:
+        text = json.dumps({**summary, "info": dict(info or {})}, indent=2, ensure_ascii=False)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"info: expected what JSON can hold ({error})") from None
+    encoded = [_encode(word) for word in words]
+    offsets = np.zeros(len(words) + 1, dtype=np.int64)
+    np.cumsum([len(word) for word in encoded], out=offsets[1:])
+    tensors: dict[str, NDArray[Any]] = {
+        "vectors": np.ascontiguousarray(vectors, dtype=np.float32),
+        "words": np.frombuffer(b"".join(encoded), dtype=np.uint8),
+        "word_offsets": offsets,
+    }
+    if counts is not None:
+        tensors["counts"] = np.ascontiguousarray(counts, dtype=np.int64)
+    content = to_safetensors(tensors, metadata={"format": _FORMAT, "version": _VERSION})
+
+    home = Path(folder)
+    home.mkdir(parents=True, exist_ok=True)
+    with atomic_write(home / FILE) as file:
+        file.write(content)
+    with atomic_write(home / SUMMARY) as file:
+        file.write(text.encode("utf-8", "backslashreplace") + b"\n")
+
+
+def read_safetensors(
+    path: str | os.PathLike[str],
+) -> tuple[list[str], NDArray[np.float32], NDArray[np.int64] | None]:
+    """Read what `write_safetensors` wrote.
+
+    Args:
+        path: the file `vectors.safetensors`, under whatever name.
+
+    Returns:
+        words, vectors (V, D) and counts (V,) or None.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: the file is damaged or truncated, or holds something else; the message names it.
+    """
+    name = os.fspath(path)
+    with open(name, "rb"):
+        pass  # for Python's own error, which names the file, where it cannot be read
+    try:
+        with safe_open(name, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != _FORMAT:
+                raise ValueError(f"{name}: expected word vectors of logq, the file holds other tensors")
+            if metadata.get("version") != _VERSION:
+                raise ValueError(
+                    f"{name}: expected version {_VERSION} of the format, got {metadata.get('version')!r}; "
+                    "a newer logq can read it"
+                )
+            tensors: dict[str, NDArray[Any]] = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(f"{name}: the file is damaged or truncated ({error})") from None
+    return _unpack(name, tensors)
+
+
+def _unpack(
+    name: str, tensors: dict[str, NDArray[Any]]
+) -> tuple[list[str], NDArray[np.float32], NDArray[np.int64] | None]:
+    wanted = {"vectors": (np.float32, 2), "words": (np.uint8, 1), "word_offsets": (np.int64, 1)}
+    if "counts" in tensors:
+        wanted["counts"] = (np.int64, 1)
+    for key, (dtype, dimensions) in wanted.items():
+        if key not in tensors or tensors[key].dtype != dtype or tensors[key].ndim != dimensions:
+            raise ValueError(f"{name}: expected a tensor {key!r}, {np.dtype(dtype)} with {dimensions} dimension(s)")
+    vectors, joined, offsets = tensors["vectors"], tensors["words"].tobytes(), tensors["word_offsets"]
+    counts = tensors.get("counts")
+    fits = len(offsets) == len(vectors) + 1 and offsets[0] == 0 and offsets[-1] == len(joined)
+    if not fits or (np.diff(offsets) < 0).any() or (counts is not None and len(counts) != len(vectors)):
+        raise ValueError(f"{name}: the file is damaged, its tensors do not fit together")
+    bounds: list[int] = offsets.tolist()
+    try:
+        words = [joined[start:end].decode("utf-8") for start, end in pairwise(bounds)]
+    except UnicodeDecodeError:
+        raise ValueError(f"{name}: the file is damaged, a word in it is no UTF-8") from None
+    return words, vectors, counts
+
+
+def _encode(word: str) -> bytes:
+    try:
+        return word.encode("utf-8")
+    except UnicodeEncodeError:
+        raise ValueError(f"words: expected words that have a UTF-8 form, got {word!r}") from None
