@@ -1,0 +1,213 @@
+"""Progress: one line that says how far a long piece of work is, how fast it goes and how long it still takes.
+
+On a terminal the line is a bar that is drawn again a few times a second. Where standard error is a file or a pipe, it
+is a plain line every ten seconds and one at the end, so that logs stay readable. Nothing here touches the work itself:
+with and without a progress line the results are the same.
+"""
+
+import math
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from types import TracebackType
+from typing import TextIO
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+__all__ = ["Progress", "format_quantity", "format_seconds"]
+
+_SAMPLE_EVERY = 0.2  # seconds between two looks at the clock's and the work's position
+_SAMPLES = 60  # so the rate is that of the last twelve seconds
+_LINE_EVERY = 10.0  # seconds between two plain lines
+_QUICK = 2.0  # work shorter than this leaves no trace in a log
+
+
+def format_quantity(value: float) -> str:
+    """Return a number of things in at most four characters: 7, 31.2, 312k, 1.25M.
+
+    Example:
+        >>> [format_quantity(value) for value in (0, 7, 31.23, 312_400, 1_254_000, 2e9)]
+        ['0', '7', '31.2', '312k', '1.25M', '2G']
+    """
+    for scale, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= 0.9995 * scale:
+            return f"{value / scale:.3g}{suffix}" if value < 999.5 * scale else f"{value / scale:.0f}{suffix}"
+    return f"{value:.3g}"
+
+
+def format_seconds(seconds: float) -> str:
+    """Return a duration as a clock shows it: 0:07, 12:30, 1:02:30.
+
+    Example:
+        >>> [format_seconds(value) for value in (7.4, 750, 3750)]
+        ['0:07', '12:30', '1:02:30']
+    """
+    whole = round(seconds)
+    hours, minutes = divmod(whole // 60, 60)
+    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
+
+
+class Progress:
+    """A context manager that shows label, share done, rate, time spent, time left and running values such as the loss.
+
+        rate = work of the last twelve seconds / their length;  time left = (total - done) / rate
+
+    It writes to standard error only. Values are turned into text only when the line is drawn, so a zero-dimensional
+    tensor may be passed as the loss without a wait for its device at every step.
+
+    Args:
+        total: amount of work in all, in units; a guess is fine.
+        unit: what is counted, in the plural: "words".
+        label: what is being done: "skip-gram".
+        enabled: True draws the bar, False is silent, None draws the bar on a terminal and prints plain lines elsewhere.
+        clock: seconds since some moment; replaced in tests.
+
+    Raises:
+        ValueError: `total` is negative or not finite.
+
+    Example:
+        >>> with Progress(3, "words", "counting", enabled=False) as progress:
+        ...     for loss in (0.9, 0.8, 0.7):
+        ...         progress.advance(1, loss=loss)
+        >>> progress.done
+        3.0
+    """
+
+    def __init__(
+        self,
+        total: float,
+        unit: str,
+        label: str,
+        enabled: bool | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """See the class."""
+        if not (math.isfinite(total) and total >= 0):
+            raise ValueError(f"total: expected a finite amount of work >= 0, got {total!r}")
+        self.total = float(total)
+        self.unit = unit
+        self.label = label
+        self.enabled = enabled
+        self.done = 0.0
+        self._clock = clock
+        self._fields: dict[str, object] = {}
+        self._live: Live | None = None
+        self._stream: TextIO | None = None
+        self._finished = False
+        self._started = self._sampled = self._printed = clock()
+        self._samples: deque[tuple[float, float]] = deque([(self._started, 0.0)], maxlen=_SAMPLES)
+
+    def __enter__(self) -> "Progress":
+        """Start the clock and show the line."""
+        self._started = self._sampled = self._printed = self._clock()
+        self._samples.append((self._started, self.done))
+        self._samples.popleft()
+        # The stream is looked up now, not at import: it may have been replaced in between. Inside a test runner or a
+        # detached process it may be closed or missing, and then there is nobody to show anything to.
+        stream = sys.stderr
+        if stream is None or stream.closed or self.enabled is False:
+            return self
+        console = Console(file=stream)
+        if self.enabled or console.is_terminal:
+            self._live = Live(self, console=console, refresh_per_second=5, redirect_stdout=False, redirect_stderr=False)
+            self._live.start(refresh=True)
+        else:
+            self._stream = stream
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Show the line a last time, as it stands."""
+        self._finished = kind is None
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+        elif self._stream and self._finished and self._clock() - self._started >= _QUICK:
+            self._print()
+
+    def advance(self, amount: float, **fields: object) -> None:
+        """Say that `amount` more units are done, and optionally what a running value (loss=...) now is.
+
+        Args:
+            amount: units done since the last call.
+            fields: values shown behind the line under their names: numbers with four digits, text as it is.
+        """
+        self.done += amount
+        if fields:
+            self._fields.update(fields)
+        now = self._clock()
+        if now - self._sampled < _SAMPLE_EVERY:
+            return
+        self._sampled = now
+        self._samples.append((now, self.done))
+        if self._stream and now - self._printed >= _LINE_EVERY:
+            self._printed = now
+            self._print()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the work began."""
+        return self._clock() - self._started
+
+    @property
+    def rate(self) -> float:
+        """Units a second: of the last twelve seconds while the work goes on, of all of it at the end."""
+        if self._finished:
+            return self.done / max(self.elapsed, 1e-9)
+        (then, before), (now, done) = self._samples[0], self._samples[-1]
+        return (done - before) / (now - then) if now > then else 0.0
+
+    @property
+    def share(self) -> float:
+        """Part of the work that is done, from 0 to 1."""
+        return min(1.0, self.done / self.total) if self.total > 0 else 1.0
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Draw the line for a terminal, leaving out what has no room: first the bar shrinks, then parts go."""
+        parts = self._parts()
+        # Most dispensable first; the label and the percentage always stay.
+        for name in ("", "elapsed", "rate", "fields", "left"):
+            parts.pop(name, None)
+            # Three columns stay free: a ^C that the terminal echoes must not make the line wrap.
+            bar_width = options.max_width - 3 - sum(len(text) + 2 for text in parts.values())
+            if bar_width >= 6:
+                break
+        bar_width = min(bar_width, 32)
+        styles = {"label": "bold", "percent": "cyan", "rate": "green", "elapsed": "dim", "left": "", "fields": "yellow"}
+        line = Table.grid(padding=(0, 2, 0, 0))
+        cells = {name: Text(text, style=styles[name], no_wrap=True) for name, text in parts.items()}
+        row = [cells.pop("label")]
+        if bar_width >= 4:
+            row.append(ProgressBar(total=1.0, completed=self.share, width=bar_width))  # pyright: ignore[reportArgumentType]
+        line.add_row(*row, *cells.values())
+        yield line
+
+    def _parts(self) -> dict[str, str]:
+        rate = self.rate
+        parts = {"label": self.label, "percent": f"{math.floor(100 * self.share):3d}%"}
+        parts["rate"] = f"{format_quantity(rate)} {self.unit}/s"
+        parts["elapsed"] = f"{format_seconds(self.elapsed)} elapsed"
+        if not self._finished:
+            left = (self.total - self.done) / rate if rate > 0 else math.inf
+            parts["left"] = f"{format_seconds(max(left, 0.0)) if math.isfinite(left) else '-:--'} left"
+        if self._fields:
+            parts["fields"] = ", ".join(f"{name} {_format_field(value)}" for name, value in self._fields.items())
+        return parts
+
+    def _print(self) -> None:
+        parts = self._parts()
+        label = parts.pop("label")
+        print(f"{label}: {', '.join(text.strip() for text in parts.values())}", file=self._stream, flush=True)
+
+
+def _format_field(value: object) -> str:
+    if isinstance(value, str | int):
+        return str(value)
+    return f"{float(value):.4g}"  # pyright: ignore[reportArgumentType]

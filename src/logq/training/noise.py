@@ -1,0 +1,70 @@
+"""Samplers by name, for estimators that learn the classes and their counts from the data."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from logq.samplers import EveryClass, InBatch, LearnedUnigram, LogUniform, Sampler, Uniform, Unigram
+
+__all__ = ["NAMES", "SamplerChoice", "make_sampler"]
+
+SamplerChoice = str | Callable[[NDArray[np.int64]], Sampler]
+"""A name, or a function of the counts of the classes, most frequent first, that makes a sampler."""
+
+NAMES = ("unigram", "uniform", "log_uniform", "learned_unigram", "in_batch", "every_class")
+"""The samplers that have a name."""
+
+
+def make_sampler(
+    choice: SamplerChoice,
+    counts: NDArray[np.int64],  # (C,)
+    num_sampled: int,
+    *,
+    power: float,
+    shared: bool,
+    seed: int,
+) -> Sampler:
+    """Make the sampler that was chosen, for classes with these counts.
+
+    Args:
+        choice: one of NAMES, or a function counts -> sampler.
+        counts: of the classes in the data, most frequent first, which log_uniform relies on.
+        num_sampled: S; in_batch and every_class have their own.
+        power: of the counts, for unigram.
+        shared: whether a batch shares one sample, or each row has its own.
+        seed: of the draws.
+
+    Returns:
+        A sampler over len(counts) classes.
+
+    Raises:
+        TypeError: the function returned something else.
+        ValueError: there is no sampler of that name, or its number of classes is wrong.
+
+    Example:
+        >>> make_sampler("unigram", np.array([8, 1]), 3, power=0.75, shared=False, seed=1)
+        Unigram(
+          num_classes=2, num_sampled=3, per_row=True
+          (table): AliasTable()
+        )
+    """
+    size, per_row = len(counts), not shared
+    if callable(choice):
+        sampler = choice(counts)
+        if not isinstance(sampler, Sampler):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"sampler: expected the function to return a sampler, got {type(sampler).__name__}")
+        if sampler.num_classes != size:
+            raise ValueError(f"sampler: expected num_classes = {size}, got {sampler.num_classes}")
+        return sampler
+    makers: dict[str, Callable[[], Sampler]] = {
+        "unigram": lambda: Unigram(counts, num_sampled, power=power, per_row=per_row, seed=seed),
+        "uniform": lambda: Uniform(size, num_sampled, per_row=per_row, seed=seed),
+        "log_uniform": lambda: LogUniform(size, num_sampled, per_row=per_row, seed=seed),
+        "learned_unigram": lambda: LearnedUnigram(size, num_sampled, per_row=per_row, seed=seed),
+        "in_batch": lambda: InBatch(size, counts=counts, seed=seed),
+        "every_class": lambda: EveryClass(size, seed=seed),
+    }
+    if choice not in makers:
+        raise ValueError(f"sampler: expected one of {', '.join(NAMES)} or a function of the counts, got {choice!r}")
+    return makers[choice]()

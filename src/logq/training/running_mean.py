@@ -1,0 +1,55 @@
+"""The running loss of a training: what a progress bar shows and what tells that it diverges."""
+
+import math
+
+__all__ = ["RunningMean"]
+
+MEMORY = 100
+"""How many batches the recent mean looks back on."""
+
+
+class RunningMean:
+    """Mean losses of an example: of the first batch, of the epoch so far, and of about the last hundred batches.
+
+        recent = sum_b r^(n - b) loss_b / sum_b r^(n - b) count_b,    r = 0.99
+
+    Example:
+        >>> running = RunningMean()
+        >>> for loss in (30.0, 20.0):
+        ...     running.add(loss, 10)
+        >>> running.first, running.mean, round(running.recent, 3)
+        (3.0, 2.5, 2.497)
+    """
+
+    def __init__(self) -> None:
+        self.first = math.nan
+        self._recent_sum = self._recent_count = 0.0
+        self.start_epoch()
+
+    def start_epoch(self) -> None:
+        """Forget the mean of the epoch, and nothing else."""
+        self._sum, self._count = 0.0, 0
+
+    def add(self, loss: float, count: int) -> None:
+        """Take in the summed loss of `count` examples."""
+        if count and math.isnan(self.first):
+            self.first = loss / count
+        self._sum += loss
+        self._count += count
+        self._recent_sum += (loss - self._recent_sum) / MEMORY
+        self._recent_count += (count - self._recent_count) / MEMORY
+
+    @property
+    def mean(self) -> float:
+        """Over the epoch so far, 0 if there was no example."""
+        return self._sum / max(1, self._count)
+
+    @property
+    def recent(self) -> float:
+        """Over the latest examples, 0 if there was none."""
+        return self._recent_sum / self._recent_count if self._recent_count else 0.0
+
+    @property
+    def has_diverged(self) -> bool:
+        """Whether the recent loss is no number, or ten times what it was when nothing had been learned."""
+        return not math.isfinite(self.recent) or self.recent > 10 * max(self.first, 1.0)

@@ -1,0 +1,245 @@
+"""The estimator: one step against word2vec's update written as a loop, and what fitting promises."""
+
+import io
+import itertools
+from contextlib import redirect_stderr
+
+import numpy as np
+import pytest
+import torch
+
+from logq import KeyedVectors, Word2Vec
+from logq.objectives import OBJECTIVES
+from logq.samplers import Uniform, Unigram
+from logq.training.examples import Batch
+
+ANIMALS, TOOLS = ["cat", "dog", "cow", "hen"], ["saw", "axe", "file", "drill"]
+
+
+def two_topics(num_sentences=300, seed=0):
+    """Sentences of animals and sentences of tools."""
+    rng = np.random.default_rng(seed)
+    return [list(rng.choice(topic, size=6)) for _ in range(num_sentences) for topic in (ANIMALS, TOOLS)]
+
+
+def small(**options):
+    return Word2Vec(**{"dim": 12, "min_count": 1, "epochs": 3, "sample": 0, "batch_size": 32, "seed": 1, **options})
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def word2vec_loop(inputs, outputs, contexts, target, negatives, lr):
+    """One window as word2vec.c trains it: mean of the context, each output in turn, the whole error to each input."""
+    hidden = sum(inputs[word] for word in contexts) / len(contexts)
+    error = np.zeros_like(hidden)
+    steps = {}
+    for word, label in [(target, 1.0), *((word, 0.0) for word in negatives if word != target)]:
+        gradient = (label - sigmoid(hidden @ outputs[word])) * lr
+        error += gradient * outputs[word]
+        # A step of this window sees all rows as they were before it, also where a negative stands twice.
+        steps[word] = steps.get(word, 0) + gradient * hidden
+    for word, step in steps.items():
+        outputs[word] += step
+    for word in contexts:
+        inputs[word] += error
+
+
+@pytest.mark.parametrize("sg", [True, False])
+def test_batches_of_one_are_the_updates_of_word2vec(sg, monkeypatch):
+    """Draws with repeats and with hits of the target among them: only 4 words, 5 negatives."""
+    rng = np.random.default_rng(3)
+    text = [list("aabbccd")] * 3
+    if sg:
+        windows = [([int(rng.integers(4))], int(rng.integers(4))) for _ in range(40)]
+    else:
+        windows = [
+            (rng.integers(0, 4, size=int(n)).tolist(), int(rng.integers(4))) for n in rng.integers(1, 5, size=40)
+        ]
+
+    def batches(*_, **__):
+        for context, target in windows:
+            inputs = torch.tensor(context) if sg else torch.tensor([context + [-1] * (4 - len(context))])
+            yield Batch(inputs, torch.tensor([target]), 0)
+
+    monkeypatch.setattr("logq.training.word2vec.examples", batches)
+    draws = []
+
+    def sampler(counts):
+        made = Unigram(counts, 5, power=0.75, per_row=True, seed=9)
+        draw = made.draw
+        made.draw = lambda *a, **k: draws.append(draw(*a, **k)) or draws[-1]
+        return made
+
+    model = small(dim=6, epochs=1, sg=sg, sampler=sampler, lr=0.5)
+    untrained = {}
+    start = model._start
+
+    def remember(*arguments):
+        made = start(*arguments)
+        torch.nn.init.normal_(made[1].weight, generator=torch.Generator().manual_seed(5))
+        untrained["inputs"] = made[0].vectors.detach().double().numpy().copy()
+        untrained["outputs"] = made[1].weight.detach().double().numpy().copy()
+        return made
+
+    monkeypatch.setattr(model, "_start", remember)
+    model.fit(text, progress=False)
+    inputs, outputs = untrained["inputs"], untrained["outputs"]
+    for (context, target), draw in zip(windows, draws, strict=True):
+        word2vec_loop(inputs, outputs, context, target, draw.ids[0].tolist(), 0.5)
+    assert any(target in draw.ids[0] for (_, target), draw in zip(windows, draws, strict=True))
+    np.testing.assert_allclose(model.vectors.vectors, inputs, atol=1e-5)
+    np.testing.assert_allclose(model.loss.weight.detach().numpy(), outputs, atol=1e-5)
+
+
+@pytest.mark.parametrize("sg", [True, False])
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_every_objective_tells_the_topics_apart(objective, sg):
+    model = small(objective=objective, sg=sg, epochs=6, lr=0.05).fit(two_topics(), progress=False)
+    vectors = model.vectors
+    within = [vectors.similarity(a, b) for topic in (ANIMALS, TOOLS) for a, b in itertools.combinations(topic, 2)]
+    across = [vectors.similarity(a, b) for a in ANIMALS for b in TOOLS]
+    assert min(within) > max(across)
+
+
+@pytest.mark.parametrize("sampler", ["unigram", "uniform", "log_uniform", "learned_unigram", "in_batch", "every_class"])
+def test_every_sampler_has_a_name_and_trains(sampler):
+    model = small(objective="sampled_softmax", sampler=sampler, lr=0.02).fit(two_topics(100), progress=False)
+    assert np.isfinite(model.vectors.vectors).all()
+    # Eight words, four of which can follow: from log 8 towards log 4 for a sample of all of them.
+    if sampler == "every_class":
+        assert np.log(3.9) < model.mean_loss < np.log(6.5)
+
+
+def test_a_function_of_the_counts_makes_the_sampler():
+    seen = []
+    model = small(sampler=lambda counts: seen.append(counts) or Uniform(len(counts), 3, seed=1))
+    model.fit(two_topics(20), progress=False)
+    assert seen[0].tolist() == model.vocabulary.counts.tolist()
+
+
+def test_the_seed_decides_everything():
+    def fit(seed):
+        return small(seed=seed).fit(two_topics(30), progress=False).vectors.vectors
+
+    state = torch.get_rng_state()
+    assert np.array_equal(fit(1), fit(1))
+    assert not np.array_equal(fit(1), fit(2))
+    assert not np.array_equal(fit(None), fit(None))
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_the_rate_falls_linearly_to_its_floor(monkeypatch):
+    rates = []
+    step = Word2Vec._step
+
+    def spy(self, batch, optimizer):
+        rates.append(optimizer.param_groups[0]["lr"])
+        return step(self, batch, optimizer)
+
+    monkeypatch.setattr(Word2Vec, "_step", spy)
+    monkeypatch.setattr("logq.training.examples.CHUNK_WORDS", 6)
+    model = small(epochs=2, lr=0.1, batch_size=1000).fit(two_topics(50), progress=False)
+    words = model.vocabulary.total
+    expected = [0.1 * max(1e-4, 1 - 6 * i / (2 * words)) for i in range(len(rates))]
+    assert len(rates) == 2 * words / 6
+    np.testing.assert_allclose(rates, expected)
+
+
+def test_epochs_are_reported_with_vectors_that_can_be_saved(tmp_path):
+    seen = []
+
+    def on_epoch_end(model, epoch):
+        model.vectors.save(tmp_path)
+        seen.append((epoch, model.mean_loss, KeyedVectors.load(tmp_path).vectors.copy()))
+
+    model = small().fit(two_topics(60), progress=False, on_epoch_end=on_epoch_end)
+    assert [epoch for epoch, _, _ in seen] == [1, 2, 3]
+    assert seen[0][1] > seen[2][1] == model.mean_loss
+    assert np.array_equal(seen[2][2], model.vectors.vectors)
+    assert not np.array_equal(seen[0][2], seen[2][2])
+
+
+def test_fitting_again_starts_from_scratch():
+    model = small()
+    first = model.fit(two_topics(30), progress=False).vectors.vectors
+    assert np.array_equal(model.fit(two_topics(30), progress=False).vectors.vectors, first)
+
+
+def test_vocabulary_settings_reach_the_vocabulary():
+    text = [["a"] * 9 + ["b"] * 5 + ["c"] * 3 + ["d"]]
+    assert small(min_count=3).fit(text, progress=False).vocabulary.index_to_key == ["a", "b", "c"]
+    assert small(max_vocab=2).fit(text, progress=False).vocabulary.index_to_key == ["a", "b"]
+
+
+def test_files_train_like_lists(tmp_path):
+    path = tmp_path / "corpus.txt"
+    path.write_text("\n".join(" ".join(sentence) for sentence in two_topics(30)))
+    from_file = small().fit(path, progress=False).vectors.vectors
+    assert np.array_equal(from_file, small().fit(two_topics(30), progress=False).vectors.vectors)
+
+
+def test_a_rate_that_diverges_is_said_and_the_last_epoch_is_kept(tmp_path):
+    model = small(lr=50.0, batch_size=512)
+    with pytest.raises(FloatingPointError, match=r"^lr: training diverged in epoch \d+, .* try less than 50"):
+        model.fit(two_topics(300), progress=False, on_epoch_end=lambda model, _: model.vectors.save(tmp_path))
+
+
+def test_progress_is_shown_on_request_only():
+    shown, silent = io.StringIO(), io.StringIO()
+    with redirect_stderr(shown):
+        small().fit(two_topics(30), progress=True)
+    with redirect_stderr(silent):
+        small().fit(two_topics(30), progress=False)
+    assert "skip-gram" in shown.getvalue()
+    assert "words/s" in shown.getvalue()
+    assert "loss" in shown.getvalue()
+    assert silent.getvalue() == ""
+
+
+def test_settings_are_plain_numbers_and_words():
+    settings = small(sampler=lambda counts: Uniform(len(counts), 2)).settings()
+    assert settings["sampler"] == "custom"
+    assert settings["objective"] == "negative_sampling"
+    assert settings["lr"] == 0.025
+    assert small(sg=False).settings()["lr"] == 0.05
+    assert all(isinstance(value, int | float | str | None) for value in settings.values())
+
+
+def test_there_are_no_vectors_before_fit():
+    with pytest.raises(AttributeError, match=r"^vectors: there are none yet, call fit first"):
+        _ = small().vectors
+
+
+BAD = {
+    "dim": [0, -1, 2.5, "3", True, None],
+    "window": [0, 1.5],
+    "negatives": [0],
+    "sample": [-1, float("nan"), "x"],
+    "min_count": [0, 0.5],
+    "epochs": [0],
+    "lr": [0, -1, float("inf"), "fast"],
+    "objective": ["softmax", None, 3],
+    "power": [-1, float("nan")],
+    "batch_size": [0],
+    "max_vocab": [0, 1.5],
+    "seed": [-1, 1.5],
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in BAD.items() for value in values])
+def test_bad_arguments_are_named(name, value):
+    with pytest.raises((ValueError, TypeError), match=f"^{name}: "):
+        Word2Vec(**{name: value})
+
+
+@pytest.mark.parametrize("sampler", ["zipf", 3, lambda counts: "none", lambda counts: Uniform(len(counts) + 1, 2)])
+def test_bad_samplers_are_named(sampler):
+    with pytest.raises((ValueError, TypeError), match=r"^sampler: "):
+        small(sampler=sampler).fit(two_topics(3), progress=False)
+
+
+def test_full_objectives_take_no_sampler():
+    with pytest.raises(ValueError, match=r"^sampler: full_softmax takes all words and none, got 'uniform'"):
+        Word2Vec(objective="full_softmax", sampler="uniform")
