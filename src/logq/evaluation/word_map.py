@@ -1,0 +1,157 @@
+"""A map of words: one HTML file to look at and to search, which needs neither a server nor a network."""
+
+import html
+import importlib.resources
+import json
+import math
+import os
+import re
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from logq.evaluation.clusters import cluster
+from logq.evaluation.projection import Layout, project
+from logq.files import atomic_write
+from logq.retrieval import KeyedVectors
+from logq.shapes import check_int
+
+__all__ = ["word_map"]
+
+_NEIGHBOURS = 8
+_GRID = 9999  # places are whole numbers 0.._GRID: finer than any screen, shorter than floats
+_PLACES_COUNT = 2.0  # weight of the picture's places beside the vectors when groups are made
+_CELLS = 1 << 22  # cosines held at a time: 32 MiB
+
+
+def word_map(
+    vectors: KeyedVectors,  # V words, D dimensions
+    path: str | os.PathLike[str],
+    top: int = 500,
+    layout: Layout = "auto",
+    *,
+    seed: int = 0,
+    title: str | None = None,
+) -> str:
+    """Write a map of the most frequent words as one self-contained HTML file.
+
+    Words stand near each other when their vectors point the same way; the colours are groups found by k-means. The page
+    zooms, pans and searches, and shows for each word the eight nearest ones among those drawn. They are taken from the
+    vectors themselves, not from the picture, which can't keep every distance.
+
+    Args:
+        vectors: the words to draw. The most frequent are taken by their counts, or the first ones where there are none.
+        path: file to write; replaced at once when it is complete.
+        top: how many words to draw.
+        layout: "tsne" (scikit-learn, extra `map`), "pca", or "auto": t-SNE if it is installed and principal components
+            otherwise.
+        seed: of the layout and the groups.
+        title: headline of the page.
+
+    Returns:
+        The layout that was used, "tsne" or "pca".
+
+    Raises:
+        ImportError: t-SNE was asked for and scikit-learn is missing.
+        ValueError: there are no words, or an argument is out of range.
+        OSError: the file cannot be written.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> words = KeyedVectors(["tea", "coffee", "train"], [[1.0, 0.1], [1.0, 0.2], [-0.1, 1.0]])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     word_map(words, pathlib.Path(folder, "map.html"), layout="pca")
+        'pca'
+    """
+    top = check_int("top", top)
+    check_int("seed", seed, minimum=0)
+    if len(vectors) == 0:
+        raise ValueError("vectors: expected at least one word, got none")
+    counts = vectors.counts
+    order = np.arange(len(vectors)) if counts is None else np.argsort(-counts, kind="stable")
+    chosen = order[:top]
+    directions = _unit(vectors.vectors[chosen])
+    places, used = project(directions, layout, seed=seed)
+    groups, names = _groups(directions, places, None if counts is None else counts[chosen], seed)
+    near, similarity = _nearest(directions)
+
+    grid = np.rint(places * _GRID).astype(int)
+    data: dict[str, Any] = {
+        "layout": used,
+        "vocabulary": len(vectors),
+        "dimensions": vectors.vector_size,
+        "words": [vectors.index_to_key[word] for word in chosen],
+        "x": grid[:, 0].tolist(),
+        "y": (_GRID - grid[:, 1]).tolist(),
+        "group": groups.tolist(),
+        "names": names,
+        "count": None if counts is None else counts[chosen].tolist(),
+        "near": near.tolist(),
+        "similarity": np.rint(similarity * 1000).astype(int).tolist(),
+    }
+    page = _fill(
+        importlib.resources.files("logq.evaluation").joinpath("word_map.html").read_text(encoding="utf-8"),
+        title=html.escape(title if title is not None else "A map of words"),
+        data=_json_for_html(data),
+    )
+    with atomic_write(path) as file:
+        file.write(page.encode("utf-8"))
+    return used
+
+
+def _unit(rows: NDArray[Any]) -> NDArray[np.float64]:
+    rows = np.asarray(rows, dtype=np.float64)
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)
+
+
+def _groups(
+    directions: NDArray[np.float64],  # (n, D) unit vectors
+    places: NDArray[np.float64],  # (n, 2)
+    counts: NDArray[Any] | None,  # (n,)
+    seed: int,
+) -> tuple[NDArray[np.int64], list[list[int]]]:
+    """Return the group of each word, and for each group the words that stand for it, most telling first."""
+    # Words of one corpus share a common direction, which says nothing about groups. The places join in, so that a
+    # colour is also a region of the picture.
+    features = np.hstack([_unit(directions - directions.mean(axis=0)), _PLACES_COUNT * (places - places.mean(axis=0))])
+    features = _unit(features)
+    # More than ten colours are no longer told apart; with few words a group would be a single word.
+    groups = cluster(features, max(1, min(10, round(math.sqrt(len(places) / 4)))), seed=seed)
+    frequency = np.ones(len(places)) if counts is None else np.log1p(counts)
+    names: list[list[int]] = []
+    for group in range(int(groups.max()) + 1):
+        members = (groups == group).nonzero()[0]
+        closeness = features[members] @ features[members].mean(axis=0)
+        names.append(members[np.argsort(-closeness * frequency[members], kind="stable")[:4]].tolist())
+    return groups, names
+
+
+def _nearest(directions: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return for each of n unit vectors the k others with the largest cosine, and the cosines, both (n, k)."""
+    words = len(directions)
+    kept = min(_NEIGHBOURS, words - 1)
+    near = np.empty((words, kept), dtype=np.int64)
+    similarity = np.empty((words, kept))
+    height = max(1, _CELLS // words)
+    for start in range(0, words, height):
+        cosines = directions[start : start + height] @ directions.T
+        own = np.arange(len(cosines))
+        cosines[own, start + own] = -np.inf
+        best = np.argsort(-cosines, axis=1, kind="stable")[:, :kept]
+        near[start : start + height] = best
+        similarity[start : start + height] = np.take_along_axis(cosines, best, axis=1)
+    return near, similarity
+
+
+def _json_for_html(data: dict[str, Any]) -> str:
+    """Return JSON that can stand inside a script element whatever the words are: no tag can begin or end in it."""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    # A lone surrogate has no UTF-8 form; JSON's own escape carries it.
+    return re.sub("[<>&\u2028\u2029\ud800-\udfff]", lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def _fill(template: str, **values: str) -> str:
+    # In one pass, so that a title or a word that looks like a placeholder stays what it is.
+    return re.sub(r"\{\{(\w+)\}\}", lambda match: values[match[1]], template)
