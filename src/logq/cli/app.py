@@ -1,0 +1,94 @@
+"""The command `logq`: its commands, its version, and the place where every error ends."""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+
+import logq
+from logq.cli import demo, map, neighbors, train
+from logq.cli.errors import InterruptedWorkError, describe, leave_quietly, say_error
+from logq.cli.help import HelpfulCommand, HelpfulGroup
+
+__all__ = ["app", "main"]
+
+EXAMPLES = """
+logq demo
+logq train word2vec corpus.txt -o vectors
+logq neighbors vectors coffee tea
+logq map vectors -o map.html
+"""
+
+
+class _Logq(HelpfulGroup):
+    # Read by main, not by typer: for a group's options typer loads pydantic before it comes to a command, which would
+    # double the time that `logq COMMAND --help` takes.
+    switches = (
+        ("--version", "Say the version and leave."),
+        ("--debug", "Show the traceback of an error, as LOGQ_DEBUG=1 does."),
+    )
+
+
+app = typer.Typer(
+    name="logq",
+    cls=_Logq,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("demo", cls=HelpfulCommand, epilog=demo.EXAMPLES)(demo.demo)
+app.add_typer(train.train)
+app.command("neighbors", cls=HelpfulCommand, epilog=neighbors.EXAMPLES)(neighbors.neighbors)
+app.command("map", cls=HelpfulCommand, epilog=map.EXAMPLES)(map.map_command)
+
+
+@app.callback(invoke_without_command=True, epilog=EXAMPLES)
+def start(context: typer.Context) -> None:
+    """Train word vectors, look at them, draw them.
+
+    Start with `logq demo`: it needs no data and takes a minute or two. Each command has its own --help.
+    """
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code, without ever showing a user a traceback for bad input.
+
+    Args:
+        arguments: what follows `logq`; taken from the command line when None.
+
+    Returns:
+        The exit code; logq.cli.errors lists the codes.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = os.environ.get("LOGQ_DEBUG", "") not in ("", "0")
+    if words[:1] == ["--debug"]:
+        debug, words = True, words[1:]
+    if words[:1] == ["--version"]:
+        typer.echo(f"logq {logq.__version__}")
+        return 0
+    try:
+        code: Any = app(words, prog_name="logq", standalone_mode=False)
+        sys.stdout.flush()
+        if code == 130:
+            say_error("nothing was saved.", "Interrupted")
+        return code if isinstance(code, int) else 0
+    except (KeyboardInterrupt, typer.Abort):
+        say_error("nothing was saved.", "Interrupted")
+        return 130
+    except InterruptedWorkError as stop:
+        say_error(str(stop), "Interrupted")
+        return 130
+    except BrokenPipeError:
+        leave_quietly()
+        return 1
+    except Exception as error:
+        line = describe(error)
+        if line is None or debug:
+            raise
+        say_error(line)
+        return 2

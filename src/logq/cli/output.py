@@ -1,0 +1,77 @@
+"""Where results go: checked before the work that makes them begins, not after an hour of it."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Generator
+from pathlib import Path
+
+from logq.cli.errors import BadInputError
+
+__all__ = ["check_file", "output_folder"]
+
+
+@contextlib.contextmanager
+def output_folder(folder: Path) -> Generator[Path, None, None]:
+    """Make a folder that can be written to, and take it away again if an error leaves it empty.
+
+    Raises:
+        BadInputError: it can't be made, is no folder, or refuses a file.
+
+    Example:
+        >>> with output_folder(Path(tempfile.gettempdir())) as folder:
+        ...     folder.is_dir()
+        True
+    """
+    if folder.exists() and not folder.is_dir():
+        raise BadInputError(f"{folder}: expected a folder to write to, found a file")
+    made: list[Path] = []
+    try:
+        for part in reversed([folder, *folder.parents]):
+            if not part.exists():
+                part.mkdir()
+                made.append(part)
+        _try_to_write(folder)
+    except OSError as error:
+        _remove_empty(made)
+        raise BadInputError(f"{folder}: can't be written to: {error.strerror or error}") from error
+    try:
+        yield folder
+    except BaseException:
+        _remove_empty(made)
+        raise
+
+
+def check_file(path: Path) -> None:
+    """Check that a file can be written, without touching one that is there.
+
+    Raises:
+        BadInputError: it is a folder, or its folder is missing or refuses files.
+
+    Example:
+        >>> check_file(Path(tempfile.gettempdir(), "map.html"))
+    """
+    if path.is_dir():
+        raise BadInputError(f"{path}: expected a file to write, found a folder; try {path / 'map.html'}")
+    if not path.parent.is_dir():
+        raise BadInputError(f"{path}: can't be written: there is no folder {path.parent}")
+    try:
+        _try_to_write(path.parent)
+    except OSError as error:
+        raise BadInputError(f"{path}: can't be written: {error.strerror or error}") from error
+
+
+def _try_to_write(folder: Path) -> None:
+    # Permissions don't tell everything (read-only mounts, full disks, quotas): only a file does.
+    handle, name = tempfile.mkstemp(prefix=".logq-", dir=folder)
+    try:
+        os.write(handle, b"x")
+    finally:
+        os.close(handle)
+        os.unlink(name)
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    for folder in reversed(folders):
+        with contextlib.suppress(OSError):
+            folder.rmdir()

@@ -1,0 +1,137 @@
+import os
+import subprocess
+import sys
+
+import pytest
+import typer
+
+import logq as package
+from logq.cli.app import app, main
+
+COMMANDS = [[], ["train"], ["train", "word2vec"], ["neighbors"], ["map"], ["demo"]]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_help_has_examples_and_explains_everything(logq, command, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    code, out, err = logq(*command, "--help")
+    assert (code, err) == (0, "")
+    assert out.startswith(f"Usage: {' '.join(['logq', *command])} ")
+    assert max(map(len, out.splitlines())) <= 80
+    examples = out.split("\nExamples\n")[1].split("\n\n")[0].splitlines()
+    assert examples
+    for example in examples:
+        assert example.startswith(f"  $ {' '.join(['logq', *command])}")
+    assert "default: None" not in out
+    assert ("(default: skip-gram)" in out) == (command == ["train", "word2vec"])
+    assert logq(*command, "-h")[1] == out
+
+
+@pytest.mark.parametrize("command", [[], ["train"]], ids=" ".join)
+def test_a_group_alone_shows_its_help(logq, command):
+    assert logq(*command)[:2] == (0, logq(*command, "--help")[1])
+
+
+def test_all_commands_are_in_the_list_above():
+    commands = typer.main.get_command(app).commands
+    names = [[name] for name in commands]
+    names += [[name, inner] for name in commands for inner in getattr(commands[name], "commands", ())]
+    assert sorted(names) == sorted(COMMANDS[1:])
+
+
+def test_every_option_says_what_it_does():
+    words = ["Usage", "Examples"]
+    for command in COMMANDS:
+        code = f"from logq.cli import main; main({[*command, '--help']!r})"
+        answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        for line in answer.stdout.split("\nOptions\n")[1].splitlines():
+            if line.startswith("  -"):
+                assert line[28:].strip(), f"{command}: {line}"
+        assert all(word in answer.stdout for word in words)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--help"], ["--version"], [], ["train", "word2vec", "--help"], ["train", "word2vec", "missing.txt", "-o", "x"]],
+)
+def test_help_and_first_mistakes_need_neither_torch_nor_numpy(words, tmp_path):
+    code = (
+        "import sys; from logq.cli import main; main(sys.argv[1:]);"
+        "print(sorted({'torch', 'numpy', 'sklearn', 'safetensors'} & set(sys.modules)), file=sys.stderr)"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", code, *words], capture_output=True, text=True, cwd=tmp_path, check=True
+    )
+    assert answer.stderr.splitlines()[-1] == "[]"
+
+
+def test_python_m_is_the_command():
+    answer = subprocess.run([sys.executable, "-m", "logq.cli", "--version"], capture_output=True, text=True, check=True)
+    assert answer.stdout == f"logq {package.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["trian"], "No such command 'trian'"),
+        (["neighbors"], "Missing argument"),
+        (["neighbors", "x", "y", "--topn", "0"], "--topn"),
+        (["neighbors", "x", "y", "--frob"], "No such option: --frob"),
+        (["train", "word2vec", "corpus.txt"], "--output"),
+        (["train", "word2vec", "corpus.txt", "-o", "x", "--dim", "many"], "--dim"),
+        (["train", "word2vec", "corpus.txt", "-o", "x", "--objective", "hinge"], "hinge"),
+        (["map", "x", "--layout", "umap"], "umap"),
+    ],
+)
+def test_bad_arguments_are_one_line_that_leads_to_help(logq, words, message):
+    code, out, err = logq(*words)
+    assert (code, out) == (2, "")
+    assert err.startswith("Error: ")
+    assert err.count("\n") == 1
+    assert message in err
+    assert "--help" in err
+
+
+@pytest.mark.parametrize("how", ["option", "environment"])
+def test_debug_shows_the_traceback(how, monkeypatch):
+    words = ["neighbors", "no-such-folder", "tea"]
+    if how == "environment":
+        monkeypatch.setenv("LOGQ_DEBUG", "1")
+    else:
+        words.insert(0, "--debug")
+    with pytest.raises(FileNotFoundError):
+        main(words)
+
+
+def test_a_mistake_of_ours_keeps_its_traceback(monkeypatch, vectors):
+    def broken(*_, **__):
+        return {}["nothing"]
+
+    monkeypatch.setattr("logq.retrieval.KeyedVectors.load", broken)
+    with pytest.raises(KeyError, match="nothing"):
+        main(["neighbors", str(vectors), "man"])
+
+
+def test_ctrl_c_anywhere_is_130(monkeypatch, vectors, logq):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("logq.retrieval.KeyedVectors.load", interrupted)
+    code, out, err = logq("neighbors", vectors, "man")
+    assert (code, out, err) == (130, "", "Interrupted: nothing was saved.\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such pipes")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_leaves_is_no_error(vectors, unbuffered):
+    # Buffered output meets the closed pipe only when it is flushed.
+    command = [sys.executable, "-m", "logq.cli", "neighbors", str(vectors), "man", "king"]
+    surroundings = os.environ | {"PYTHONUNBUFFERED": unbuffered}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=surroundings
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 1

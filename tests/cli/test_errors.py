@@ -1,0 +1,38 @@
+import pytest
+
+from logq.cli.errors import BadInputError, describe, say_error
+from logq.retrieval.unknown_word import UnknownWord
+
+
+def a_missing_file():
+    try:
+        open("no such file")  # noqa: SIM115
+    except OSError as error:
+        return error
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (BadInputError("tea.txt: too cold"), "tea.txt: too cold"),
+        (ValueError("min_count: expected\n  more"), "min_count: expected more"),
+        (ValueError(), "ValueError"),
+        (a_missing_file(), "no such file: No such file or directory"),
+        (OSError("map.html: no room"), "map.html: no room"),
+        (ImportError("pip install 'logq[map]'"), "pip install 'logq[map]'"),
+        (FloatingPointError("lr: try less"), "lr: try less"),
+        (UnknownWord("tee", ["tea"]), "'tee' is not among the 1 known words; the closest are tea"),
+    ],
+)
+def test_what_the_user_can_put_right_is_one_line(error, line):
+    assert describe(error) == line
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), IndexError(), TypeError("f() takes no arguments"), AssertionError()])
+def test_mistakes_of_ours_are_not_dressed_up(error):
+    assert describe(error) is None
+
+
+def test_a_line_is_written_as_it_is(capsys):
+    say_error("[bold]/path/[0] :smile: " + 30 * "long,")
+    assert capsys.readouterr() == ("", "Error: [bold]/path/[0] :smile: " + 30 * "long," + "\n")

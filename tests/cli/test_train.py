@@ -1,0 +1,229 @@
+import gzip
+import inspect
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from logq.cli.train import ObjectiveName, SamplerName, word2vec
+from logq.objectives import OBJECTIVES
+from logq.retrieval import KeyedVectors
+from logq.training import Word2Vec
+from logq.training.noise import NAMES
+
+QUICK = ["--dim", 4, "--epochs", 2, "--seed", 1]
+
+
+def train(logq, corpus, folder, *options):
+    return logq("train", "word2vec", corpus, "-o", folder, *QUICK, *options)
+
+
+def test_vectors_are_trained_saved_and_shown_around(logq, corpus, tmp_path):
+    code, out, err = train(logq, corpus, tmp_path / "new" / "vectors")
+    assert (code, err) == (0, "")
+    known = KeyedVectors.load(tmp_path / "new" / "vectors")
+    assert set(known.index_to_key) >= {"tea", "train"}
+    assert known.vector_size == 4
+    assert known.counts is not None
+    assert "12 words, 4 numbers each" in out
+    word = next(word for word in known.index_to_key if len(word) > 3)
+    assert f"logq neighbors {tmp_path / 'new' / 'vectors'} {word}" in out
+    assert f"logq map {tmp_path / 'new' / 'vectors'} -o" in out
+
+
+def test_what_is_said_to_type_next_works(logq, corpus, tmp_path):
+    folder = tmp_path / "my vectors"
+    _, out, _ = train(logq, corpus, folder)
+    command = next(line.strip() for line in out.splitlines() if "python -c" in line)
+    answer = subprocess.run(
+        command.replace("python", sys.executable, 1), shell=True, capture_output=True, text=True, check=True
+    )
+    assert answer.stdout.startswith("[('")
+
+
+def test_the_summary_tells_the_settings(logq, corpus, tmp_path):
+    train(logq, corpus, tmp_path / "v", "--cbow", "--window", 3)
+    summary = json.dumps(json.loads((tmp_path / "v" / "vectors.json").read_text()))
+    assert '"sg": false' in summary
+    assert '"window": 3' in summary
+    assert '"epochs_done": 2' in summary
+
+
+def test_several_files_plain_and_packed(logq, corpus, tmp_path):
+    packed = tmp_path / "more.txt.gz"
+    packed.write_bytes(gzip.compress(b"zebra zebra zebra\n" * 10))
+    assert logq("train", "word2vec", corpus, packed, "-o", tmp_path / "v", *QUICK)[0] == 0
+    assert "zebra" in KeyedVectors.load(tmp_path / "v")
+
+
+def test_all_options_reach_the_estimator(logq, corpus, tmp_path, monkeypatch):
+    seen = {}
+    real = Word2Vec.__init__
+
+    def noted(self, **options):
+        seen.update(options)
+        real(self, **options)
+
+    monkeypatch.setattr(Word2Vec, "__init__", noted)
+    options = (
+        "--dim 3 --window 2 --negatives 7 --sample 0.01 --min-count 2 --epochs 1 --lr 0.5 --cbow --cbow-sum "
+        "--objective nce --sampler uniform --power 0.5 --shared --batch-size 9 --max-vocab 8 --seed 4 --device cpu"
+    )
+    assert logq("train", "word2vec", corpus, "-o", tmp_path / "v", *options.split())[0] == 0
+    assert seen == {
+        "dim": 3,
+        "window": 2,
+        "negatives": 7,
+        "sample": 0.01,
+        "min_count": 2,
+        "epochs": 1,
+        "lr": 0.5,
+        "sg": False,
+        "cbow_mean": False,
+        "objective": "nce",
+        "sampler": "uniform",
+        "power": 0.5,
+        "shared": True,
+        "batch_size": 9,
+        "max_vocab": 8,
+        "seed": 4,
+        "device": "cpu",
+    }
+
+
+def test_options_and_defaults_are_the_estimator_s():
+    ours = {name: p.default for name, p in inspect.signature(word2vec).parameters.items()}
+    for name in ("corpus", "output", "quiet"):
+        del ours[name]
+    ours["objective"] = ours["objective"].value
+    theirs = {name: p.default for name, p in inspect.signature(Word2Vec).parameters.items()}
+    assert ours == theirs
+
+
+def test_names_are_the_library_s():
+    assert [name.value for name in ObjectiveName] == list(OBJECTIVES)
+    assert tuple(name.value for name in SamplerName) == NAMES
+
+
+def failed(answer):
+    code, _, err = answer
+    assert code == 2
+    assert err.startswith("Error: ")
+    assert err.count("\n") == 1
+    return err.removeprefix("Error: ").rstrip()
+
+
+def test_a_missing_file(logq, corpus, tmp_path):
+    missing = tmp_path / "missing.txt"
+    answer = logq("train", "word2vec", corpus, missing, "-o", tmp_path / "v")
+    assert failed(answer) == f"{missing}: there is no such file"
+    assert not (tmp_path / "v").exists()
+
+
+def test_a_folder_for_a_file(logq, tmp_path):
+    assert failed(train(logq, tmp_path, tmp_path / "v")) == f"{tmp_path}: expected a text file, found a folder"
+
+
+@pytest.mark.parametrize("text", ["", "\n \n\t\n"])
+def test_an_empty_corpus(logq, tmp_path, text):
+    empty = tmp_path / "empty.txt"
+    empty.write_text(text)
+    assert "no words" in failed(train(logq, empty, tmp_path / "v"))
+    assert not (tmp_path / "v").exists(), "no empty folder stays behind"
+
+
+def test_nothing_above_min_count(logq, corpus, tmp_path):
+    error = failed(train(logq, corpus, tmp_path / "v", "--min-count", 5000))
+    assert error.startswith("--min-count: no word occurs 5000 times, the most frequent is ")
+    assert not (tmp_path / "v").exists()
+
+
+def test_a_damaged_gz(logq, corpus, tmp_path):
+    damaged = tmp_path / "damaged.txt.gz"
+    damaged.write_bytes(gzip.compress(corpus.read_bytes())[:-20])
+    assert str(damaged) in failed(train(logq, damaged, tmp_path / "v"))
+
+
+def test_an_output_that_cannot_be_written_is_said_before_training(logq, corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr(Word2Vec, "fit", lambda *_, **__: pytest.fail("trained for nothing"))
+    (tmp_path / "file").write_text("precious")
+    assert "found a file" in failed(train(logq, corpus, tmp_path / "file"))
+    assert "can't be written to" in failed(train(logq, corpus, tmp_path / "file" / "v"))
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs a folder that nobody can write to")
+def test_a_read_only_place(logq, corpus):
+    assert "can't be written to" in failed(train(logq, corpus, "/proc/logq-vectors"))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--lr", "-1"], "--lr: "),
+        (["--power", "nan"], "--power: "),
+        (["--objective", "full_softmax", "--sampler", "uniform"], "--sampler: "),
+        (["--device", "toaster"], "--device: 'toaster' can't be used here"),
+        (["--lr", "1e30"], "--lr: "),
+    ],
+)
+def test_values_the_library_refuses_are_named_as_options(logq, corpus, tmp_path, options, message):
+    assert failed(train(logq, corpus, tmp_path / "v", *options)).startswith(message)
+
+
+def test_bytes_that_are_no_text_are_counted(logq, corpus, tmp_path):
+    with corpus.open("ab") as file:
+        file.write(b"caf\xe9 tea\n" * 3)
+    code, out, _ = train(logq, corpus, tmp_path / "v")
+    assert code == 0
+    assert "3 lines had bytes that are not UTF-8" in out
+
+
+def test_ctrl_c_before_the_first_epoch_ends(logq, corpus, tmp_path, monkeypatch):
+    train(logq, corpus, tmp_path / "old")
+    before = (tmp_path / "old" / "vectors.safetensors").read_bytes()
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Word2Vec, "fit", interrupted)
+    assert train(logq, corpus, tmp_path / "new")[::2] == (
+        130,
+        "Interrupted: no epoch had ended, so nothing was saved.\n",
+    )
+    assert not (tmp_path / "new").exists()
+    code, _, err = train(logq, corpus, tmp_path / "old")
+    assert code == 130
+    assert "still holds the vectors of an earlier run" in err
+    assert (tmp_path / "old" / "vectors.safetensors").read_bytes() == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGINT is sent differently")
+def test_ctrl_c_leaves_what_was_saved(corpus, tmp_path):
+    folder = tmp_path / "vectors"
+    words = ["train", "word2vec", corpus, "-o", folder, "--dim", "4", "--epochs", "100000"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "logq.cli", *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A test runner in the background may ignore SIGINT, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as process:
+        deadline = time.monotonic() + 60
+        while not (folder / "vectors.json").exists():
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert out == ""
+    assert "Traceback" not in err
+    assert err.splitlines()[-1].startswith("Interrupted: the vectors of ")
+    assert err.splitlines()[-1].endswith(f" of 100000 epochs are in {folder}.")
+    assert sorted(path.name for path in folder.iterdir()) == ["vectors.json", "vectors.safetensors"]
+    assert len(KeyedVectors.load(folder)) == 12
