@@ -26,7 +26,7 @@ SHORTLY := | awk '/^ *(Downloading|Using cached) / && !/\.metadata/ { sub(/^ *(D
 	/^Building wheels|^ *Building editable/ && !built++ { print "      compiling logq"; fflush() } \
 	/^Installing collected/ { print "      writing all that to disk"; fflush() }'
 
-.PHONY: help demo test lint slow clean FORCE
+.PHONY: help demo test lint slow bench clean FORCE
 
 help: ## this list
 	@echo "make TARGET [PYTHON=python3.12]; the targets:"
@@ -48,6 +48,9 @@ lint: $(STATE)/tools ## style and types
 slow: $(STATE)/tools ## the tests that take long
 	@$(RUN) pytest -m slow
 
+bench: $(STATE)/peers ## speed and quality beside other libraries, which are installed for it
+	@for script in benchmarks/*.py; do echo "==> $$script"; $(VENV)/bin/python $$script; done
+
 clean: ## remove the environment, builds and caches
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -64,6 +67,11 @@ $(STATE)/tools: $(STATE)/build-tools $(STATE)/modules $(SOURCES)
 	@echo "==> Installing logq, what it needs and the tools that check it (some minutes the first time: PyTorch is large)"
 	@$(PIP) --no-build-isolation -e '.[map,dev]' $(SHORTLY)
 	@touch $(STATE)/package $@
+
+$(STATE)/peers: $(STATE)/package
+	@echo "==> Installing what logq is measured against"
+	@$(PIP) gensim $(SHORTLY)
+	@touch $@
 
 $(STATE)/modules: FORCE | $(STATE)/environment
 	@find src -name '*.py' | LC_ALL=C sort > $@.new

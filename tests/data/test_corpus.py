@@ -134,6 +134,17 @@ def test_invalid_bytes_are_replaced_and_their_lines_counted_anew_in_each_pass(fi
         assert corpus.invalid_lines == 3
 
 
+@pytest.mark.parametrize("block", [1, 2, 3, 100])
+@pytest.mark.parametrize(
+    ("content", "invalid"), [(b"\xff\n\xff\n", 2), (b"\xff a\xff\n", 1), (b"\xffab\ncd\n\xff\xff", 2), (b"ab\n\xff", 1)]
+)
+def test_each_invalid_line_counts_once_wherever_blocks_end(file, monkeypatch, content, invalid, block):
+    monkeypatch.setattr(corpus_module, "_BLOCK", block)
+    corpus = Corpus(file(b"x " + content))
+    list(corpus)
+    assert corpus.invalid_lines == invalid
+
+
 def test_a_line_of_any_length_is_read_whole_in_little_memory(file, monkeypatch):
     monkeypatch.setattr(corpus_module, "_BLOCK", 1 << 16)
     words = 100_000

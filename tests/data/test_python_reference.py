@@ -95,6 +95,8 @@ def test_files_are_parsed_and_never_run(tmp_path):
         "a.py": 'if x:\n    class A:\n        "Class a."\n        async def f(self):\n            "Function f."\n',
         "try.py": 'try:\n    def f():\n        "In try."\nexcept E:\n    def g():\n        "In except."\n',
         "none.py": "x = lambda: 0\n",
+        "else.py": 'if x:\n    1\nelse:\n    def f():\n        "In else."\n',
+        "last.py": 'try:\n    1\nfinally:\n    class A:\n        "Last."\n',
         "broken.py": "def (:\n",
         "latin.py": '# coding: latin-1\n"""Caf\xe9."""\n',
         "escape.py": '"""An \\invalid escape."""\n',
@@ -106,7 +108,17 @@ def test_files_are_parsed_and_never_run(tmp_path):
         (tmp_path / name).write_bytes(source.encode("latin-1"))
     found = [text for text in module._docstrings(tmp_path) if text]
     assert found == [
-        *("Class a.", "Function f.", "Module b.", "An \\invalid escape.", "Caf\xe9.", "In try.", "In except.")
+        *(
+            "Class a.",
+            "Function f.",
+            "Module b.",
+            "In else.",
+            "Last.",
+            "An \\invalid escape.",
+            "Caf\xe9.",
+            "In try.",
+            "In except.",
+        )
     ]
 
 

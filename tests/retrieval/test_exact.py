@@ -30,6 +30,11 @@ def test_cosines_are_those_of_a_loop(table, data):
     np.testing.assert_allclose(found, [cosine(row, query) for row in table], atol=2e-6)
 
 
+def test_rounding_takes_no_cosine_beyond_one():
+    table = np.random.default_rng(0).standard_normal((200, 50)).astype(np.float32)
+    assert max(cosines(table, norms(table), unit(row)).max() for row in table) == 1
+
+
 @given(hnp.arrays(np.float32, st.integers(1, 9), elements=numbers))
 def test_unit_has_length_one(vector):
     length = np.linalg.norm(unit(vector))

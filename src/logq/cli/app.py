@@ -23,10 +23,9 @@ logq map vectors -o map.html
 
 
 class _Logq(HelpfulGroup):
-    # Read by main, not by typer: for a group's options typer loads pydantic before it comes to a command, which would
-    # double the time that `logq COMMAND --help` takes.
     switches = (
-        ("--version", "Say the version and leave."),
+        *HelpfulGroup.switches,
+        ("--version", "Say the version and leave."),  # these two are read by main
         ("--debug", "Show the traceback of an error, as LOGQ_DEBUG=1 does."),
     )
 
@@ -34,6 +33,7 @@ class _Logq(HelpfulGroup):
 app = typer.Typer(
     name="logq",
     cls=_Logq,
+    add_help_option=False,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,

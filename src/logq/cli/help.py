@@ -30,13 +30,20 @@ class HelpfulCommand(TyperCommand):
 
 
 class HelpfulGroup(TyperGroup):
-    """A group of commands whose `epilog` holds examples, one a line.
+    """A group of commands whose `epilog` holds examples, one a line; alone, or with --help, it shows them.
+
+    To be used with `add_help_option=False` and without options of its own: for a group's options, --help among them,
+    typer loads pydantic before it comes to a command, and that doubles the time of `logq COMMAND --help`.
 
     Attributes:
         switches: options that are read elsewhere, and what they mean.
     """
 
-    switches: ClassVar[tuple[tuple[str, str], ...]] = ()
+    switches: ClassVar[tuple[tuple[str, str], ...]] = (("-h, --help", "Show this message and exit."),)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read --help as no command at all, which shows the help."""
+        return super().parse_args(ctx, [] if args[:1] in (["-h"], ["--help"]) else args)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help text of this group and a line for each of its commands."""

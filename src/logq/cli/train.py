@@ -48,7 +48,7 @@ class SamplerName(str, Enum):
     every_class = "every_class"
 
 
-train = typer.Typer(name="train", cls=HelpfulGroup, add_completion=False, epilog=EXAMPLES)
+train = typer.Typer(name="train", cls=HelpfulGroup, add_help_option=False, add_completion=False, epilog=EXAMPLES)
 
 
 @train.callback(invoke_without_command=True)
@@ -142,6 +142,10 @@ def word2vec(
     device: Annotated[
         str, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1, ...", rich_help_panel=_TRAINING)
     ] = "cpu",
+    threads: Annotated[
+        int,
+        typer.Option(metavar="N", min=1, help="Threads. Steps are small: one is fast.", rich_help_panel=_TRAINING),
+    ] = 1,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress line.")] = False,
 ) -> None:
     """Train word2vec vectors: skip-gram or CBOW, with any loss of the table.
@@ -171,17 +175,18 @@ def word2vec(
         "max_vocab": max_vocab,
     }
     with output_folder(output):
-        vectors = fit_and_save([os.fspath(path) for path in corpus], output, options, quiet=quiet)
+        vectors = fit_and_save([os.fspath(path) for path in corpus], output, options, threads=threads, quiet=quiet)
         say_next(output, next((word for word in vectors.index_to_key if len(word) > 3), vectors.index_to_key[0]))
 
 
-def fit_and_save(source: Any, folder: Path, options: dict[str, Any], *, quiet: bool = False) -> Any:
+def fit_and_save(source: Any, folder: Path, options: dict[str, Any], *, threads: int = 1, quiet: bool = False) -> Any:
     """Train word2vec, save its vectors after each epoch, say where they are and what to type next.
 
     Args:
         source: paths, or sentences as lists of words.
         folder: where the vectors go; it exists.
         options: arguments of logq.Word2Vec.
+        threads: of torch. More than one make the small steps of word2vec slower where anything else runs.
         quiet: no progress line.
 
     Returns:
@@ -198,6 +203,7 @@ def fit_and_save(source: Any, folder: Path, options: dict[str, Any], *, quiet: b
         from logq.data import Corpus
         from logq.training import Word2Vec
 
+        torch.set_num_threads(threads)
         began = time.monotonic()
 
         def save(model: Any, epoch: int) -> None:

@@ -73,6 +73,7 @@ def _pca(points: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _tsne(points: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
     from sklearn.manifold import TSNE  # optional extra `map`
+    from threadpoolctl import threadpool_limits  # comes with it
 
     start = _pca(points)
     spread = start[:, 0].std()
@@ -81,7 +82,8 @@ def _tsne(points: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
     method = TSNE(
         n_components=2, perplexity=min(30.0, (len(points) - 1) / 3), init=start / spread * 1e-4, random_state=seed
     )
-    return np.asarray(method.fit_transform(points), dtype=np.float64)
+    with threadpool_limits(1):  # for a few hundred points threads wait longer than they work
+        return np.asarray(method.fit_transform(points), dtype=np.float64)
 
 
 def _fill_square(places: NDArray[np.float64]) -> NDArray[np.float64]:

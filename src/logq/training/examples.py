@@ -22,7 +22,7 @@ class Batch(NamedTuple):
     Args:
         inputs: (B,) for skip-gram, (B, 2 * window) padded with -1 for CBOW; int64.
         targets: (B,) int64.
-        words: words in the vocabulary that were read since the batch before, 0 for most batches.
+        words: how many words of the corpus, those in the vocabulary, were read for them.
     """
 
     inputs: Tensor
@@ -76,10 +76,11 @@ def examples(
             inputs, targets = cbow_windows(kept, kept_lengths, windows, window=window)
         order = rng.permutation(len(targets))
         inputs, targets = torch.from_numpy(inputs[order]), torch.from_numpy(targets[order])
-        # A chunk without an example still counts as read.
-        for batch in zip(inputs.split(batch_size), targets.split(batch_size), strict=True):
-            yield Batch(*batch, words)
-            words = 0
+        # The words of a chunk are spread over its batches; one without examples yields an empty batch for them.
+        batches = list(zip(inputs.split(batch_size), targets.split(batch_size), strict=True))
+        for number, batch in enumerate(batches):
+            share = words * (number + 1) // len(batches) - words * number // len(batches)
+            yield Batch(*batch, share)
 
 
 def _chunks(
