@@ -1,0 +1,19 @@
+import torch
+
+from logq.samplers import EveryClass
+
+
+def test_all_classes_once():
+    candidates = EveryClass(6).draw(torch.tensor([[1, 2], [-100, 5]]))
+    assert candidates.ids.tolist() == list(range(6))
+    assert not bool(candidates.log_expected_count.any())
+    assert not bool(candidates.true_log_expected_count.any())
+    assert candidates.excluded is None
+
+
+def test_nothing_random_and_nothing_stored():
+    sampler = EveryClass(3, seed=1)
+    state = sampler.generator.get_state()
+    sampler.draw(torch.tensor([0]))
+    assert torch.equal(sampler.generator.get_state(), state)
+    assert not sampler.state_dict()

@@ -1,0 +1,51 @@
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from frequencies import assert_frequencies
+from logq.samplers import LogUniform
+
+GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "tf_samplers.npz")
+
+
+def test_expected_counts_of_tensorflow():
+    """tf.random.log_uniform_candidate_sampler(unique=False, num_sampled=4, range_max=10), to 1e-6."""
+    candidates = LogUniform(10, 4).draw(torch.arange(10))
+    np.testing.assert_allclose(
+        candidates.true_log_expected_count.exp(), GOLDEN["loguniform10_S4_nonunique"][0], rtol=0, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("num_classes", [1, 2, 10, 50_000])
+def test_the_law(num_classes):
+    """The formula, its sum, and a million draws (fails with one seed in ten thousand)."""
+    sampler = LogUniform(num_classes, 1_000_000, seed=1, dtype=torch.float64)
+    q = sampler.log_prob(torch.arange(num_classes)).exp()
+    by_hand = [math.log((y + 2) / (y + 1)) / math.log(num_classes + 1) for y in range(num_classes)]
+    np.testing.assert_allclose(q, by_hand, rtol=1e-9)
+    assert q.sum().item() == pytest.approx(1, abs=1e-12)
+    assert_frequencies(sampler.draw(torch.tensor([0])).ids, q)
+
+
+def test_single_precision_at_large_ids():
+    """A quotient (y + 2) / (y + 1) would be 1 here, and its logarithm 0."""
+    ids = torch.tensor([1 << 24, 1 << 30, (1 << 31) - 1])
+    single, double = (LogUniform(1 << 31, 1, dtype=d).log_prob(ids).double() for d in (torch.float32, torch.float64))
+    torch.testing.assert_close(single, double, rtol=0, atol=1e-5)
+
+
+def test_large_ids_leave_no_gaps():
+    """Odd and even ids beyond 2^24 are drawn alike: within 5 standard errors."""
+    ids = LogUniform(1 << 40, 100_000, seed=3).draw(torch.tensor([0])).ids
+    large = ids[(ids > 1 << 24) & (ids < 1 << 30)]
+    assert abs(float((large % 2).double().mean()) - 0.5) < 5 * 0.5 / len(large) ** 0.5
+
+
+def test_more_distinct_classes_than_there_are():
+    with pytest.raises(ValueError, match="num_sampled: expected at most 10, the number of classes that can be drawn"):
+        LogUniform(10, 11, replacement=False)
+    ids = LogUniform(10, 10, replacement=False, seed=1).draw(torch.tensor([0])).ids
+    assert ids.sort().values.tolist() == list(range(10))

@@ -1,0 +1,94 @@
+import pytest
+import torch
+from torch import Tensor
+
+from frequencies import assert_mean
+from logq.samplers import LearnedUnigram, LogUniform, Proposal, Unigram
+
+C, S, ROWS = 12, 4, 15_000
+
+
+def laws(**how) -> dict[str, Proposal]:
+    how = {"replacement": False, "dtype": torch.float64, "seed": 3} | how
+    learned = LearnedUnigram(C, S, **how)
+    learned.learn(torch.arange(C).repeat_interleave(torch.arange(C)))
+    return {
+        "log_uniform": LogUniform(C, S, **how),
+        "unigram": Unigram([*range(1, C), 0], S, **how),
+        "learned_unigram": learned.eval(),
+    }
+
+
+def counts_of(ids: Tensor) -> Tensor:
+    ids = ids.view(-1, S)
+    return torch.zeros(len(ids), C, dtype=torch.float64).scatter_(1, ids, 1.0)
+
+
+@pytest.mark.parametrize("law", laws())
+@pytest.mark.parametrize("by_race", [False, True])
+def test_distinct_draws_by_either_way(law, by_race):
+    """Inclusion frequency = mean of Q, and mean of 1{in S}/Q = 1, within 5 standard errors: a sample for each row."""
+    sampler = laws(per_row=True)[law]
+    sampler._by_race = by_race
+    candidates = sampler.draw(torch.arange(C).expand(ROWS, C))
+    counts, q = counts_of(candidates.ids), candidates.true_log_expected_count.exp()
+    possible = sampler.log_prob(torch.arange(C)) > -torch.inf
+    assert bool((q[:, ~possible] == 0).all())
+    assert_mean(counts - q, 0.0)
+    assert_mean((counts / q)[:, possible], 1.0)
+    assert torch.equal(q.gather(1, candidates.ids), candidates.log_expected_count.exp())
+
+
+@pytest.mark.parametrize("law", laws())
+def test_both_ways_agree(law):
+    """The same inclusion frequencies and the same mean of Q, within 5 standard errors of the difference."""
+    ways = []
+    for by_race in (False, True):
+        sampler = laws(per_row=True)[law]
+        sampler._by_race = by_race
+        candidates = sampler.draw(torch.arange(C).expand(ROWS, C))
+        ways.append(torch.cat([counts_of(candidates.ids), candidates.true_log_expected_count.exp()], dim=1))
+    assert_mean(ways[0] - ways[1], 0.0)
+
+
+@pytest.mark.parametrize("by_race", [False, True])
+def test_one_shared_sample(by_race):
+    sampler = laws()["unigram"]
+    sampler._by_race = by_race
+    draws = [sampler.draw(torch.arange(C)) for _ in range(1500)]
+    counts = counts_of(torch.stack([draw.ids for draw in draws]))
+    q = torch.stack([draw.true_log_expected_count.exp() for draw in draws])
+    assert_mean(counts - q, 0.0)
+    assert_mean((counts / q)[:, :-1], 1.0)  # the last class is never drawn
+
+
+@pytest.mark.parametrize("law", laws())
+def test_expected_count_of_a_sample_to_come_is_close(law):
+    """Hajek's approximation of inclusion probabilities: the sum is exact, each within 7 % here, with S = 4."""
+    sampler = laws(per_row=True)[law]
+    approximate = sampler.log_expected_count(torch.arange(C)).exp()
+    assert approximate.sum().item() == pytest.approx(S, rel=1e-9)
+    exact = sampler.draw(torch.arange(C).expand(ROWS, C)).true_log_expected_count.exp().mean(dim=0)
+    torch.testing.assert_close(approximate, exact, rtol=0.07, atol=0)
+
+
+def test_the_way_is_chosen_by_the_law():
+    def way(sampler: Proposal) -> str:
+        return "race" if sampler._by_race else "tries"
+
+    assert way(LogUniform(10_000, 100, replacement=False)) == "tries"
+    assert way(LogUniform(10_000, 9_000, replacement=False)) == "race"
+    assert way(Unigram([1e12, 1, 1, 1], 2, replacement=False)) == "race"
+    assert way(Unigram([1, 1, 1, 1, 0, 0], 4, replacement=False)) == "race"
+
+
+@pytest.mark.parametrize("law", laws())
+def test_expected_counts_with_replacement(law):
+    sampler = laws(replacement=True)[law]
+    log_q = sampler.log_expected_count(torch.arange(C))
+    torch.testing.assert_close(log_q.exp(), S * sampler.log_prob(torch.arange(C)).exp())
+    assert torch.equal(sampler.draw(torch.arange(C)).true_log_expected_count, log_q)
+
+
+def test_repr():
+    assert "num_sampled=4, replacement=False, per_row=True" in repr(laws(per_row=True)["log_uniform"])
