@@ -34,6 +34,7 @@ help: ## this list
 
 demo: $(STATE)/package ## train word vectors on Python's own documentation, and show them
 	@$(VENV)/bin/logq demo
+	@echo "    (the command logq is in this folder's environment: first type  source $(VENV)/bin/activate)"
 
 test: lint ## lint, types and the default tests: what CI runs
 	@echo "==> Running the tests (make slow runs the long ones)"
