@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--dim", type=int, default=100)
     parser.add_argument("--cbow", action="store_true")
-    parser.add_argument("--batch-size", type=int, default=256)
+    parser.add_argument("--batch-size", type=int, default=512)
     arguments = parser.parse_args()
     try:
         import gensim

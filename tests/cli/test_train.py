@@ -70,7 +70,7 @@ def test_all_options_reach_the_estimator(logq, corpus, tmp_path, monkeypatch):
 
     monkeypatch.setattr(Word2Vec, "__init__", noted)
     options = (
-        "--dim 3 --window 2 --negatives 7 --sample 0.01 --min-count 2 --epochs 1 --lr 0.5 --cbow --cbow-sum "
+        "--dim 3 --window 2 --negatives 7 --sample 0.01 --min-count 2 --epochs 1 --lr 0.02 --cbow --cbow-sum "
         "--objective nce --sampler uniform --power 0.5 --shared --batch-size 9 --max-vocab 8 --seed 4 --device cpu"
     )
     assert logq("train", "word2vec", corpus, "-o", tmp_path / "v", *options.split())[0] == 0
@@ -81,7 +81,7 @@ def test_all_options_reach_the_estimator(logq, corpus, tmp_path, monkeypatch):
         "sample": 0.01,
         "min_count": 2,
         "epochs": 1,
-        "lr": 0.5,
+        "lr": 0.02,
         "sg": False,
         "cbow_mean": False,
         "objective": "nce",
@@ -97,7 +97,7 @@ def test_all_options_reach_the_estimator(logq, corpus, tmp_path, monkeypatch):
 
 def test_options_and_defaults_are_the_estimator_s():
     ours = {name: p.default for name, p in inspect.signature(word2vec).parameters.items()}
-    for name in ("corpus", "output", "quiet"):
+    for name in ("corpus", "output", "threads", "quiet"):
         del ours[name]
     ours["objective"] = ours["objective"].value
     theirs = {name: p.default for name, p in inspect.signature(Word2Vec).parameters.items()}

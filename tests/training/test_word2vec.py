@@ -243,3 +243,18 @@ def test_bad_samplers_are_named(sampler):
 def test_full_objectives_take_no_sampler():
     with pytest.raises(ValueError, match=r"^sampler: full_softmax takes all words and none, got 'uniform'"):
         Word2Vec(objective="full_softmax", sampler="uniform")
+
+
+def test_few_words_get_small_batches(monkeypatch):
+    """A corpus of eight words at the default settings: one example a step, and it does not diverge."""
+    sizes = []
+    step = Word2Vec._step
+    monkeypatch.setattr(
+        Word2Vec, "_step", lambda self, batch, opt: sizes.append(len(batch.targets)) or step(self, batch, opt)
+    )
+    small(batch_size=None, epochs=1).fit(two_topics(10), progress=False)
+    assert set(sizes) == {1}
+    sizes.clear()
+    words = [[f"w{i}" for i in range(80)]] * 4
+    small(batch_size=None, epochs=1).fit(words, progress=False)
+    assert max(sizes) == 10

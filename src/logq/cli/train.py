@@ -134,8 +134,11 @@ def word2vec(
         typer.Option(metavar="X", help="First learning rate. Default: 0.025, CBOW 0.05.", rich_help_panel=_TRAINING),
     ] = None,
     batch_size: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Pairs in a step.", rich_help_panel=_TRAINING)
-    ] = 256,
+        int | None,
+        typer.Option(
+            metavar="N", min=1, help="Pairs in a step. Default: 512, fewer for few words.", rich_help_panel=_TRAINING
+        ),
+    ] = None,
     seed: Annotated[
         int | None, typer.Option(metavar="N", min=0, help="Makes a run repeatable.", rich_help_panel=_TRAINING)
     ] = None,

@@ -82,24 +82,22 @@ def sampled_loss(
     ids = candidates.ids
     targets = as_columns(stand_in(candidates.targets, ids))  # (B, T)
     # One gather for true and sampled classes: two would make two dense (C, D) gradients.
-    touched = torch.cat([targets.reshape(-1), ids.reshape(-1)])
-    rows, biases = class_rows(weight, bias, touched, sparse=sparse)
-    true_rows, sampled_rows = rows.split([targets.numel(), ids.numel()])
-    true_bias, sampled_bias = (None, None) if biases is None else biases.split([targets.numel(), ids.numel()])
-    true = logits(
-        input,
-        true_rows.view(*targets.shape, weight.shape[1]),
-        None if true_bias is None else true_bias.view(targets.shape),
-        temperature=temperature,
-        cosine=cosine,
-    )
-    sampled = logits(
-        input,
-        sampled_rows.view(*ids.shape, weight.shape[1]),
-        None if sampled_bias is None else sampled_bias.view(ids.shape),
-        temperature=temperature,
-        cosine=cosine,
-    )
+    if ids.dim() == 2:
+        rows, biases = class_rows(weight, bias, torch.cat([targets, ids], dim=1), sparse=sparse)
+        scores = logits(input, rows, biases, temperature=temperature, cosine=cosine)
+        true, sampled = scores.split([targets.shape[1], ids.shape[1]], dim=1)
+    else:
+        rows, biases = class_rows(weight, bias, torch.cat([targets.reshape(-1), ids]), sparse=sparse)
+        true_rows, sampled_rows = rows.split([targets.numel(), ids.numel()])
+        true_bias, sampled_bias = (None, None) if biases is None else biases.split([targets.numel(), ids.numel()])
+        true = logits(
+            input,
+            true_rows.view(*targets.shape, weight.shape[1]),
+            None if true_bias is None else true_bias.view(targets.shape),
+            temperature=temperature,
+            cosine=cosine,
+        )
+        sampled = logits(input, sampled_rows, sampled_bias, temperature=temperature, cosine=cosine)
     return objective(true.view(candidates.targets.shape), sampled, candidates, remove_hits=remove_hits)
 
 

@@ -56,7 +56,8 @@ class Word2Vec:
         power: of the counts, for "unigram".
         shared: whether a batch shares its negatives. Faster, and with few negatives worse.
         batch_size: examples in a step; 1 is word2vec's own way. The gradients of a step are summed, so a rate that is
-            right for small batches diverges with large ones.
+            right for small batches diverges with large ones, the sooner the fewer words there are. None takes an eighth
+            of the vocabulary, but 512 at most.
         max_vocab: keeps only that many of the most frequent words.
         seed: of everything random; the same seed gives the same vectors on the same machine and number of threads.
         device: where to train: "cpu", "cuda", ...
@@ -98,7 +99,7 @@ class Word2Vec:
         sampler: SamplerChoice | None = None,
         power: float = 0.75,
         shared: bool = False,
-        batch_size: int = 256,
+        batch_size: int | None = None,
         max_vocab: int | None = None,
         seed: int | None = None,
         device: torch.device | str = "cpu",
@@ -119,7 +120,7 @@ class Word2Vec:
         self.sampler = "unigram" if sampler is None and sampled else sampler
         self.power = check_float("power", power, at_least=0)
         self.shared = bool(shared)
-        self.batch_size = check_int("batch_size", batch_size)
+        self.batch_size = None if batch_size is None else check_int("batch_size", batch_size)
         self.max_vocab = None if max_vocab is None else check_int("max_vocab", max_vocab)
         self.seed = None if seed is None else check_int("seed", seed, 0)
         self.device = torch.device(device)
@@ -161,6 +162,7 @@ class Word2Vec:
         self.model, self.loss = self._start(torch.Generator().manual_seed(first_vectors), draws)
         optimizer = torch.optim.SGD([*self.model.parameters(), *self.loss.parameters()], lr=self.lr)
         keep_probability = self.vocabulary.keep_probability(self.sample)
+        batch_size = self.batch_size or min(512, max(1, len(self.vocabulary) // 8))
         running = RunningMean()
         total, done = self.epochs * self.vocabulary.total, 0
         with Progress(total, "words", "skip-gram" if self.sg else "CBOW", progress) as bar:
@@ -172,7 +174,7 @@ class Word2Vec:
                     skip_gram=self.sg,
                     window=self.window,
                     keep_probability=keep_probability,
-                    batch_size=self.batch_size,
+                    batch_size=batch_size,
                     rng=rng,
                 ):
                     optimizer.param_groups[0]["lr"] = self.lr * max(LR_FLOOR, 1 - done / total)
@@ -180,7 +182,7 @@ class Word2Vec:
                     if running.has_diverged:
                         raise FloatingPointError(
                             f"lr: training diverged in epoch {epoch}, the mean loss went from {running.first:.3g} to "
-                            f"{running.recent:.3g}; try less than {self.lr:g}, or a batch_size below {self.batch_size}"
+                            f"{running.recent:.3g}; try less than {self.lr:g}, or a batch_size below {batch_size}"
                         )
                     done += batch.words
                     bar.advance(batch.words, loss=running.recent)
