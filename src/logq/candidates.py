@@ -30,7 +30,7 @@ class Candidates(NamedTuple):
 
     Args:
         ids: (S,) int64, one sample shared by all rows, or (B, S), a sample of its own for each row.
-        log_expected_count: of `ids`, same shape.
+        log_expected_count: of `ids`, same shape; or (B, S) for shared ids whose counts differ from row to row.
         targets: (B,) or (B, T) int64, the true classes. Entries that equal IGNORED are none: a row may have fewer
             than T true classes, or none at all.
         true_log_expected_count: of `targets`, same shape.

@@ -147,8 +147,8 @@ class Objective:
         true_logits, true_log_q, is_true = map(as_columns, (true_logits, true_log_q, candidates.is_true()))
         self.check_num_true(is_true.shape[1])
         if self.subtract_log_q:
-            true_logits = true_logits - true_log_q.to(true_logits.dtype)
-            sampled_logits = sampled_logits - log_q.to(sampled_logits.dtype)
+            true_logits = true_logits - true_log_q.detach().to(true_logits.dtype)
+            sampled_logits = sampled_logits - log_q.detach().to(sampled_logits.dtype)
         # An entry that is no class may carry anything, also NaN or the infinity of an expected count of 0: it must not
         # reach the gradient.
         true_logits = true_logits.where(is_true, 0.0)

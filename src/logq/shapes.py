@@ -6,8 +6,8 @@
     V   words of a vocabulary               W   words of a window
 
 A check raises ValueError or TypeError with the name of the argument, what was expected and the first offending value.
-Values of tensors are looked at on the CPU only: elsewhere a look would make the device wait, and torch's own index
-assertions guard the same error. Under torch.compile values are not looked at either.
+Values of tensors are looked at on the CPU only: elsewhere a look would make the device wait. An id out of range is
+caught there by torch's own index assertions. Under torch.compile values are not looked at either.
 """
 
 import math
@@ -17,7 +17,16 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-__all__ = ["can_look_at", "check_bool", "check_float", "check_ids", "check_int", "check_shape"]
+__all__ = [
+    "can_look_at",
+    "check_bool",
+    "check_device",
+    "check_float",
+    "check_ids",
+    "check_ignore_index",
+    "check_int",
+    "check_shape",
+]
 
 
 def check_shape(name: str, value: Tensor, letters: Sequence[str | int], sizes: dict[str, int]) -> None:
@@ -132,6 +141,48 @@ def check_int(name: str, value: object, minimum: int = 1) -> int:
     if number < minimum:
         raise ValueError(f"{name}: expected a whole number >= {minimum}, got {value!r}")
     return number
+
+
+def check_ignore_index(value: object) -> int:
+    """Return `ignore_index`, any int64.
+
+    Raises:
+        TypeError: it is no whole number.
+        ValueError: it does not fit into an int64.
+
+    Example:
+        >>> check_ignore_index(-100)
+        -100
+    """
+    number = check_int("ignore_index", value, -(1 << 63))
+    if number >= 1 << 63:
+        raise ValueError(f"ignore_index: expected a whole number below 2**63, got {value!r}")
+    return number
+
+
+def check_device(value: object) -> torch.device | None:
+    """Return `device` as a torch.device that exists here; None stays None.
+
+    Raises:
+        TypeError: it is no device and no string.
+        ValueError: there is no such device here.
+
+    Example:
+        >>> check_device("abacus")
+        Traceback (most recent call last):
+        ...
+        ValueError: device: expected one that torch has here, such as 'cpu', got 'abacus'
+    """
+    if value is None:
+        return None
+    if not isinstance(value, str | int | torch.device) or isinstance(value, bool):
+        raise TypeError(f"device: expected a torch.device or a name, got {value!r}")
+    try:
+        device = torch.device(value)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ValueError(f"device: expected one that torch has here, such as 'cpu', got {value!r}") from error
+    return device
 
 
 def check_float(

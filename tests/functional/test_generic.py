@@ -462,3 +462,42 @@ def test_a_row_of_ones_own():
     )
     actual = sampled_loss(own, p.input, p.weight, p.candidates)
     close(actual, sampled_loss("negative_sampling", p.input, p.weight, p.candidates, remove_hits=True))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_gradients_of_a_narrow_table_are_added_up_in_float32(dtype):
+    """A class that is the target of thousands of rows: added up in bfloat16 its gradient would stop at 256."""
+    rows = 8192
+    weight = torch.zeros(4, 2, dtype=dtype, requires_grad=True)
+    bias = torch.zeros(4, dtype=dtype, requires_grad=True)
+    candidates = EveryClass(4).draw(torch.zeros(rows, dtype=torch.int64))
+    loss = sampled_loss("sampled_softmax", torch.ones(rows, 2), weight, candidates, bias=bias, reduction="sum")
+    loss.backward()
+    expected = torch.tensor([-0.75, 0.25, 0.25, 0.25]) * rows
+    assert weight.grad.dtype == dtype
+    torch.testing.assert_close(weight.grad.float(), expected[:, None].expand(4, 2), rtol=4e-3, atol=0)
+    torch.testing.assert_close(bias.grad.float(), expected, rtol=4e-3, atol=0)
+
+
+def test_expected_counts_are_constants_for_autograd():
+    input, weight = torch.ones(2, 3), torch.ones(5, 3, requires_grad=True)
+    candidates = EveryClass(5).draw(torch.tensor([0, 4]))
+    counts = candidates.log_expected_count.clone().requires_grad_()
+    true_counts = candidates.true_log_expected_count.clone().requires_grad_()
+    candidates = candidates._replace(log_expected_count=counts, true_log_expected_count=true_counts)
+    sampled_loss("nce", input, weight, candidates).backward()
+    assert counts.grad is None
+    assert true_counts.grad is None
+    assert weight.grad is not None
+
+
+@pytest.mark.parametrize("temperature", [1e-45, 1e-300])
+def test_temperatures_that_float32_does_not_know_are_refused(temperature):
+    with pytest.raises(ValueError, match=r"^temperature: "):
+        full_loss("full_softmax", torch.ones(1, 2), torch.ones(3, 2), torch.tensor([1]), temperature=temperature)
+
+
+@pytest.mark.parametrize("spoil", [lambda w: w.to(torch.float8_e4m3fn), lambda w: w.to_sparse()])
+def test_tables_that_no_kernel_reads_are_refused(spoil):
+    with pytest.raises(TypeError, match=r"^weight: "):
+        full_loss("full_softmax", torch.ones(1, 2), spoil(torch.ones(3, 2)), torch.tensor([1]))

@@ -14,6 +14,7 @@ from torch.utils._pytree import tree_leaves
 
 import student
 from logq import kernels
+from logq.kernels import logits as kernel_logits
 from logq.kernels import reference
 from logq.objectives import OBJECTIVES
 from problems import C, problem
@@ -95,7 +96,7 @@ def test_a_backend_has_no_function_that_the_reference_lacks():
 
 @pytest.fixture(params=[1, 7, 20, 5 * C, 10_000], ids="{} logits a chunk".format)
 def chunk_logits(request, monkeypatch):
-    monkeypatch.setattr(reference, "CHUNK_LOGITS", request.param)
+    monkeypatch.setattr(kernel_logits, "CHUNK_LOGITS", request.param)
     return request.param
 
 
@@ -121,7 +122,7 @@ def test_chunks_add_up(name, options, chunk_logits):
     losses = full(name, p, **options)
     torch.testing.assert_close(losses.tolist(), expected, rtol=1e-12, atol=1e-12)
     gradients = torch.autograd.grad(losses.square().sum(), p[:3], allow_unused=True)
-    reference.CHUNK_LOGITS = 1 << 22  # the fixture puts back what was there
+    kernel_logits.CHUNK_LOGITS = 1 << 22  # the fixture puts back what was there
     whole = torch.autograd.grad(full(name, p, **options).square().sum(), p[:3], allow_unused=True)
     for gradient, of_whole in zip(gradients, whole, strict=True):
         torch.testing.assert_close(gradient, of_whole, rtol=1e-12, atol=1e-12)
@@ -129,7 +130,7 @@ def test_chunks_add_up(name, options, chunk_logits):
 
 @pytest.mark.parametrize("name", FULL)
 def test_chunks_have_derivatives_of_both_orders(name, monkeypatch):
-    monkeypatch.setattr(reference, "CHUNK_LOGITS", 20)
+    monkeypatch.setattr(kernel_logits, "CHUNK_LOGITS", 20)
     p = problem(ignored=True).with_grad()
 
     def losses(*leaves: Tensor) -> Tensor:
@@ -177,7 +178,7 @@ class Largest(TorchDispatchMode):
 @pytest.mark.parametrize("name", FULL)
 def test_no_tensor_is_as_large_as_all_logits(name, monkeypatch):
     """64 rows and 1000 classes of width 8: the class table is 8,000 numbers, all logits would be 64,000."""
-    monkeypatch.setattr(reference, "CHUNK_LOGITS", 6400)
+    monkeypatch.setattr(kernel_logits, "CHUNK_LOGITS", 6400)
     weight, input = torch.randn(1000, 8, requires_grad=True), torch.randn(64, 8, requires_grad=True)
     saved = []
 
@@ -205,7 +206,7 @@ def test_chunks_cover_the_class_table():
     weight, bias = torch.arange(22.0).view(11, 2), torch.arange(11.0)
     for logits in (1, 3, 12, 1000):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(reference, "CHUNK_LOGITS", logits)
+            patch.setattr(kernel_logits, "CHUNK_LOGITS", logits)
             for with_bias in (bias, None):
                 parts = list(reference.chunks(3, weight, with_bias))
                 assert torch.equal(torch.cat([rows for _, rows, _ in parts]), weight)

@@ -11,7 +11,7 @@ from torch import nn
 
 from cases import MODULES, SAMPLED_MODULES, call, falling_counts
 from logq.candidates import IGNORED
-from logq.kernels import reference
+from logq.kernels import logits as kernel_logits
 from logq.nn import CandidateLoss, FullLogisticLoss, FullSoftmaxLoss, NCELoss, NegativeSamplingLoss, SampledSoftmaxLoss
 from logq.samplers import EveryClass, InBatch, LearnedUnigram, Uniform, Unigram
 
@@ -170,7 +170,7 @@ def test_a_class_that_is_never_drawn_has_p_0_under_negative_sampling(input):
 def test_log_p_of_some_is_gathered_from_that_of_all(name, chunk, input, monkeypatch):
     module = make(name, temperature=2.0)
     expected = module.log_prob(input)
-    monkeypatch.setattr(reference, "CHUNK_LOGITS", chunk)
+    monkeypatch.setattr(kernel_logits, "CHUNK_LOGITS", chunk)
     close(module.log_prob(input), expected)
     for shape in ((B,), (B, 1), (B, 5)):
         targets = torch.randint(C, shape, generator=torch.Generator().manual_seed(1))
@@ -188,7 +188,7 @@ def test_log_p_of_some_is_gathered_from_that_of_all(name, chunk, input, monkeypa
 def test_topk_is_that_of_log_p(name, k, chunk, input, monkeypatch):
     module = make(name)
     expected = module.log_prob(input).topk(k, dim=1)
-    monkeypatch.setattr(reference, "CHUNK_LOGITS", chunk)
+    monkeypatch.setattr(kernel_logits, "CHUNK_LOGITS", chunk)
     best = module.topk(input, k)
     close(best.log_prob, expected.values)
     assert torch.equal(best.ids, expected.indices)
@@ -476,3 +476,34 @@ def test_bad_targets(name, bad, input):
 def test_bad_k(bad, input):
     with pytest.raises((ValueError, TypeError), match=r"^k: "):
         make("NCELoss").topk(input, bad)
+
+
+def test_resetting_leaves_a_shared_table_alone():
+    table = torch.nn.Embedding(9, 4, padding_idx=0)
+    before = table.weight.detach().clone()
+    module = FullSoftmaxLoss(4, 9, weight=table.weight)
+    torch.nn.init.ones_(module.bias)
+    module.reset_parameters()
+    assert torch.equal(table.weight, before)
+    assert not bool(module.bias.any())
+
+
+def test_log_p_has_gradients_where_a_chunk_of_classes_is_never_drawn(monkeypatch):
+    """Classes 3.. have Q = 0, and so log P = -inf: alone in a chunk they once made the gradient of all others NaN."""
+    module = NegativeSamplingLoss(4, 9, Unigram([1, 2, 3, 0, 0, 0, 0, 0, 0], 2, seed=1))
+    input, targets = torch.ones(2, 4, requires_grad=True), torch.tensor([0, 2])
+    whole = module.log_prob(input, targets)
+    (expected,) = torch.autograd.grad(whole.sum(), input)
+    monkeypatch.setattr(kernel_logits, "CHUNK_LOGITS", 6)
+    chunked = module.log_prob(input, targets)
+    torch.testing.assert_close(chunked, whole)
+    (gradient,) = torch.autograd.grad(chunked.sum(), input)
+    torch.testing.assert_close(gradient, expected)
+
+
+@pytest.mark.parametrize("name", ["nce", "sampled_logistic", "sampled_softmax"])
+def test_a_true_class_that_is_never_drawn_is_refused_when_compiled_too(name):
+    module = CandidateLoss(name, 3, 4, Unigram([0, 1, 1, 5], 4, seed=1))
+    for loss in (module, torch.compile(module, backend="eager")):
+        with pytest.raises(ValueError, match=r"0.*log Q says nothing about it"):
+            loss(torch.ones(2, 3), torch.tensor([3, 0]))

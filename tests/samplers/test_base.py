@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from cases import SAMPLERS
 from logq.candidates import IGNORED
-from logq.samplers import Draw, Sampler, Uniform
+from logq.samplers import Draw, LogUniform, Sampler, Uniform, Unigram
 
 
 class Constant(Sampler):
@@ -89,3 +90,55 @@ def test_any_seed_of_64_bits(seed):
 def test_wrong_targets(targets, error, message):
     with pytest.raises(error, match="targets: .*" + re.escape(message)):
         Constant(9).draw(targets)
+
+
+def test_a_true_class_that_is_never_drawn_is_refused_on_request():
+    sampler = Unigram([0, 1, 1, 5], 4, seed=1)
+    assert sampler.draw(torch.tensor([0, 3])).true_log_expected_count[0] == -torch.inf
+    with pytest.raises(ValueError, match=r"^targets: expected classes that the sampler can draw, got 0"):
+        sampler.draw(torch.tensor([3, 0]), need_log_q=True)
+
+
+def test_each_device_keeps_its_stream():
+    """On its way to another device and back a sampler goes on where it stopped."""
+    sampler, stays = Uniform(1000, 5, seed=3), Uniform(1000, 5, seed=3)
+    targets = torch.tensor([1])
+    first = sampler.draw(targets).ids
+    stays.draw(targets)
+    sampler.to("meta")
+    assert sampler.device.type == "meta"
+    sampler._generators[torch.device("meta")] = torch.Generator()
+    _ = sampler.generator
+    sampler._witness = torch.empty(0)
+    again = sampler.draw(targets).ids
+    assert not torch.equal(again, first)
+    assert torch.equal(again, stays.draw(targets).ids)
+
+
+BAD_DRAWS = {
+    "ignore_index": [1.5, True, "x", None, 1 << 70],
+    "generator": [5, "seed", True],
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in BAD_DRAWS.items() for value in values])
+def test_bad_arguments_of_draw_are_named(name, value):
+    with pytest.raises((ValueError, TypeError), match=f"^{name}: "):
+        Uniform(5, 3).draw(torch.tensor([1]), **{name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("replacement", "no"), ("replacement", None), ("per_row", 1), ("device", "bogus")]
+)
+def test_flags_and_devices_are_named(name, value):
+    for law in (Uniform, LogUniform):
+        with pytest.raises((ValueError, TypeError), match=f"^{name}: "):
+            law(5, 3, **{name: value})
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_draws_where_the_targets_are():
+    for make in SAMPLERS.values():
+        sampler = make(40, torch.float32, 1).to("cuda")
+        candidates = sampler.draw(torch.tensor([3, 0, 39], device="cuda"))
+        assert all(part is None or part.device.type == "cuda" for part in candidates)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from frequencies import assert_mean
 from logq.candidates import IGNORED
-from logq.samplers import InBatch
+from logq.samplers import InBatch, Mixture, Uniform
 
 C = 6
 LAW = torch.tensor([0.35, 0.25, 0.2, 0.1, 0.07, 0.03], dtype=torch.float64)
@@ -207,4 +207,31 @@ def test_validation_batches_leave_the_sample_to_come_as_it_was():
 
 def test_sixteen_bytes_a_class():
     state = InBatch(1000).state_dict()
-    assert sum(value.numel() * value.itemsize for value in state.values()) == 16 * 1000 + 16
+    assert sum(value.numel() * value.itemsize for value in state.values()) == 16 * 1000 + 12
+
+
+def test_rows_with_different_numbers_of_true_classes_have_their_own_counts():
+    """Three rows with 3, 1 and 2 classes leave 3, 5 and 4 in-batch negatives: Q of a row adds up to that."""
+    targets = torch.tensor([[0, 1, 2], [3, IGNORED, IGNORED], [4, IGNORED, 0]])
+    sampler = InBatch(5, counts=[1, 2, 3, 4, 10], dtype=torch.float64)
+    candidates = sampler.draw(targets)
+    others = torch.tensor([3.0, 5.0, 4.0], dtype=torch.float64)
+    q = torch.tensor([1.0, 2.0, 3.0, 4.0, 10.0], dtype=torch.float64) / 20
+    torch.testing.assert_close(candidates.log_expected_count.exp(), others[:, None] * q[candidates.ids])
+    expected = others[:, None] * q[targets.clamp(min=0)]
+    is_true = targets != IGNORED
+    torch.testing.assert_close(candidates.true_log_expected_count.exp()[is_true], expected[is_true])
+    torch.testing.assert_close(sampler.others.item(), 4.0)
+    mixed = Mixture([sampler, Uniform(5, 2, seed=1, dtype=torch.float64)]).draw(targets)
+    torch.testing.assert_close(
+        mixed.log_expected_count[:, : len(candidates.ids)].exp(), others[:, None] * q[candidates.ids] + 0.4
+    )
+
+
+def test_learning_by_hand_is_what_a_draw_in_training_learns():
+    by_hand, by_draw = InBatch(5), InBatch(5)
+    for targets in (torch.tensor([1, 1, 2]), torch.tensor([[3, IGNORED], [1, 4]])):
+        by_hand.learn(targets)
+        by_draw.draw(targets)
+    assert torch.equal(by_hand.log_prob(torch.arange(5)), by_draw.log_prob(torch.arange(5)))
+    assert int(by_hand.seen) == 6

@@ -99,3 +99,13 @@ def test_expected_count_of_a_sample_to_come_follows_what_was_learned():
 def test_more_distinct_classes_than_there_are():
     with pytest.raises(ValueError, match="num_sampled: expected at most 5"):
         LearnedUnigram(5, 6, replacement=False)
+
+
+def test_inference_mode_leaves_it_able_to_learn():
+    sampler = LearnedUnigram(5, 2, seed=1)
+    state = sampler.state_dict()
+    with torch.inference_mode():
+        sampler.load_state_dict(state)
+        sampler.draw(torch.tensor([1, 2]))
+    sampler.draw(torch.tensor([1, 2]))
+    assert sampler.counts.tolist() == [1, 3, 3, 1, 1]

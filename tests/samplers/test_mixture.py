@@ -132,3 +132,17 @@ def test_mixtures_of_mixtures_and_the_wider_dtype():
 def test_wrong_parts(samplers, error, message):
     with pytest.raises(error, match="^samplers: " + re.escape(message)):
         Mixture(samplers)
+
+
+def test_a_part_in_evaluation_mode_learns_nothing():
+    learned, batch = LearnedUnigram(5, 2, seed=1), InBatch(5)
+    mixture = Mixture([learned, batch])
+    learned.eval()
+    batch.eval()
+    mixture.draw(torch.tensor([1, 1, 2]))
+    assert learned.counts.tolist() == [1, 1, 1, 1, 1]
+    assert int(batch.seen) == 0
+    mixture.train()
+    mixture.draw(torch.tensor([1, 1, 2]))
+    assert learned.counts.tolist() == [1, 3, 2, 1, 1]
+    assert int(batch.seen) == 3

@@ -3,7 +3,7 @@
 from logq.data.corpus import Corpus, Sentences
 from logq.data.python_reference import python_reference
 from logq.data.vocabulary import Vocabulary
-from logq.data.windows import cbow_windows, reduced_windows, skipgram_pairs, subsample, subsample_sentences
+from logq.data.windows import cbow_windows, reduced_windows, skipgram_pairs, subsample_sentences
 
 __all__ = [
     "Corpus",
@@ -13,6 +13,5 @@ __all__ = [
     "python_reference",
     "reduced_windows",
     "skipgram_pairs",
-    "subsample",
     "subsample_sentences",
 ]

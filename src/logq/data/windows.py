@@ -11,32 +11,9 @@ from numpy.typing import NDArray
 
 from logq.shapes import check_int
 
-__all__ = ["cbow_windows", "reduced_windows", "skipgram_pairs", "subsample", "subsample_sentences"]
+__all__ = ["cbow_windows", "reduced_windows", "skipgram_pairs", "subsample_sentences"]
 
 Ids: TypeAlias = NDArray[np.int64]
-
-
-def subsample(
-    ids: Ids,  # (n,)
-    keep_probability: NDArray[np.float64],  # (V,)
-    rng: np.random.Generator,
-) -> Ids:
-    """Thin out words: keep each occurrence with the probability of its word, in the order they stand.
-
-    Args:
-        ids: (n,) word ids.
-        keep_probability: (V,) as `Vocabulary.keep_probability` gives it.
-        rng: where the randomness comes from; one number is drawn for each word.
-
-    Returns:
-        The ids kept, (n',) with n' <= n.
-
-    Example:
-        >>> subsample(np.array([0, 1, 2, 1]), np.array([1.0, 0.0, 1.0]), np.random.default_rng(0))
-        array([0, 2])
-    """
-    ids = _check_ids("ids", ids)
-    return ids[_kept(ids, keep_probability, rng)]
 
 
 def subsample_sentences(
@@ -46,8 +23,6 @@ def subsample_sentences(
     rng: np.random.Generator,
 ) -> tuple[Ids, Ids]:
     """Thin out the words of several sentences, and count what is left of each.
-
-    Keeps the same words as `subsample` with the same generator.
 
     Args:
         ids: (n,) word ids of all sentences.

@@ -5,10 +5,11 @@ from torch import Tensor
 
 from logq.candidates import IGNORED, Candidates, as_columns
 from logq.objectives import OBJECTIVES, Objective
-from logq.shapes import can_look_at, check_bool, check_float, check_ids, check_int, check_shape
+from logq.shapes import can_look_at, check_bool, check_float, check_ids, check_ignore_index, check_shape
 
 __all__ = ["check_candidates", "check_options", "check_table", "check_targets", "find_objective", "reduce"]
 
+DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 REDUCTIONS = ("none", "mean", "sum")
 
 
@@ -30,8 +31,10 @@ def check_table(input: Tensor, weight: Tensor, bias: Tensor | None, sizes: dict[
         check_shape("bias", bias, "C", sizes)
         tensors["bias"] = bias
     for name, tensor in tensors.items():
-        if not tensor.is_floating_point():
-            raise TypeError(f"{name}: expected a floating point dtype, got {tensor.dtype}")
+        if tensor.dtype not in DTYPES:
+            raise TypeError(f"{name}: expected a floating point dtype of 16, 32 or 64 bits, got {tensor.dtype}")
+        if tensor.layout != torch.strided:
+            raise TypeError(f"{name}: expected a dense tensor, got layout {tensor.layout}")
         if tensor.device != input.device:
             raise ValueError(f"{name}: expected it on {input.device} where input is, got {tensor.device}")
     if sizes["C"] == 0:
@@ -50,12 +53,12 @@ def check_options(
     *, temperature: float, cosine: bool, reduction: str, ignore_index: int, remove_hits: bool | None, sparse: bool
 ) -> None:
     """Check what all losses take by keyword."""
-    check_float("temperature", temperature, above=0)
+    check_float("temperature", temperature, at_least=1e-30)  # below, a float32 would be 0
     check_bool("cosine", cosine)
     check_bool("sparse", sparse)
     if remove_hits is not None:
         check_bool("remove_hits", remove_hits)
-    check_int("ignore_index", ignore_index, -(1 << 63))
+    check_ignore_index(ignore_index)
     if reduction not in REDUCTIONS:
         raise ValueError(f"reduction: expected one of {', '.join(REDUCTIONS)}, got {reduction!r}")
 
@@ -83,14 +86,16 @@ def check_candidates(candidates: Candidates, sizes: dict[str, int], ignore_index
         "candidates.true_log_expected_count": (candidates.true_log_expected_count, candidates.targets),
     }
     for name, (log_count, ids) in counts.items():
-        check_shape(name, log_count, tuple(ids.shape), {})
+        own = isinstance(log_count, Tensor) and ids is candidates.ids and ids.dim() == 1 and log_count.dim() == 2  # pyright: ignore[reportUnnecessaryIsInstance]
+        check_shape(name, log_count, "BS" if own else tuple(ids.shape), sizes)
         if not log_count.is_floating_point():
             raise TypeError(f"{name}: expected a floating point dtype, got {log_count.dtype}")
         if finite and can_look_at(log_count):
             wrong = ~log_count.isfinite() & (ids != IGNORED)
             if bool(wrong.any()):
+                which = int(ids.expand(wrong.shape)[wrong][0])
                 raise ValueError(
-                    f"{name}: expected finite numbers, got {float(log_count[wrong][0])} for class {int(ids[wrong][0])}"
+                    f"{name}: expected finite numbers, got {float(log_count[wrong][0])} for class {which}"
                     " (minus infinity: the sampler never draws it, so log Q says nothing about it)"
                 )
     return candidates

@@ -5,65 +5,22 @@
     log_normalizer   input x the whole class table -> log of the sum over all classes of exp(logit), for each row
     alias_table      probabilities -> Walker's alias table
 
-Letters as in logq.shapes. The logit of a class everywhere here is
-
-    F(i, c) = (<input_i, weight_c> + bias_c) / temperature        with cosine(input_i, weight_c) for <.,.> if `cosine`
-
-computed in float32 at least, also under autocast: half precision is stored, never computed in.
+Letters as in logq.shapes; what a logit is, in logq.kernels.logits.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.nn.functional import embedding, logsigmoid, normalize
+from torch.nn.functional import logsigmoid
 from torch.utils.checkpoint import checkpoint
 
 from logq.candidates import IGNORED, Candidates, as_columns
+from logq.kernels.logits import chunks, class_rows, logits, stand_in, true_logits
 from logq.losses import logistic, softmax
 from logq.objectives import Objective
 
-__all__ = ["alias_table", "chunks", "full_loss", "log_normalizer", "logits", "sampled_loss", "true_logits"]
-
-CHUNK_LOGITS = 1 << 22
-"""How many logits a pass over all classes holds at a time: 16 MiB in float32."""
-
-
-def logits(
-    input: Tensor,  # (B, D)
-    rows: Tensor,  # (N, D), or (B, N, D) for rows of their own
-    bias: Tensor | None,  # (N,) or (B, N)
-    *,
-    temperature: float,
-    cosine: bool,
-) -> Tensor:  # (B, N)
-    """F of every input with its rows of the class table, in float32 or wider."""
-    dtype = torch.promote_types(torch.promote_types(input.dtype, rows.dtype), torch.float32)
-    with torch.autocast(input.device.type, enabled=False):
-        input, rows = input.to(dtype), rows.to(dtype)
-        if cosine:
-            input, rows = normalize(input, dim=-1), normalize(rows, dim=-1)
-        scores = input @ rows.T if rows.dim() == 2 else torch.einsum("bd,bnd->bn", input, rows)
-        if bias is not None:
-            scores = scores + bias.to(dtype)
-        return scores / temperature
-
-
-def class_rows(weight: Tensor, bias: Tensor | None, ids: Tensor, *, sparse: bool) -> tuple[Tensor, Tensor | None]:
-    """(*ids, D) rows and (*ids,) biases, whose gradients are dense or sparse (C, D) and (C,) tensors."""
-    rows = embedding(ids, weight, sparse=sparse)
-    if bias is None:
-        return rows, None
-    return rows, torch.gather(bias, 0, ids.reshape(-1), sparse_grad=sparse).view(ids.shape)
-
-
-def stand_in(targets: Tensor, ids: Tensor) -> Tensor:
-    """`targets` with a class in the place of IGNORED: every entry needs some row to point at.
-
-    It is a class of the sample, where there is one: touching no other row keeps sparse gradients as small as they are.
-    """
-    some = ids.reshape(-1)[:1] if ids.numel() else ids.new_zeros(1)
-    return torch.where(targets == IGNORED, some, targets)
+__all__ = ["alias_table", "full_loss", "log_normalizer", "sampled_loss"]
 
 
 def sampled_loss(
@@ -101,29 +58,6 @@ def sampled_loss(
     return objective(true.view(candidates.targets.shape), sampled, candidates, remove_hits=remove_hits)
 
 
-def true_logits(
-    input: Tensor,  # (B, D)
-    weight: Tensor,  # (C, D)
-    bias: Tensor | None,  # (C,)
-    targets: Tensor,  # (B, T), IGNORED allowed
-    *,
-    temperature: float,
-    cosine: bool,
-) -> Tensor:  # (B, T)
-    """F of the true classes; arbitrary where a target is IGNORED."""
-    rows, biases = class_rows(weight, bias, stand_in(targets, targets.new_zeros(0)), sparse=False)
-    return logits(input, rows, biases, temperature=temperature, cosine=cosine)
-
-
-def chunks(num_rows: int, weight: Tensor, bias: Tensor | None) -> Iterator[tuple[int, Tensor, Tensor | None]]:
-    """(first class, rows, biases) for consecutive chunks of the class table, at most CHUNK_LOGITS logits each."""
-    size = max(1, CHUNK_LOGITS // max(1, num_rows))
-    # split and not slices: the backward of a slice makes a (C, D) tensor a chunk, that of split one in all.
-    biases = [None] * -(-weight.shape[0] // size) if bias is None else bias.split(size)
-    for index, (rows, part) in enumerate(zip(weight.split(size), biases, strict=True)):
-        yield index * size, rows, part
-
-
 def over_all_classes(
     step: Callable[[Tensor, int, Tensor, Tensor | None], Tensor],
     start: Tensor,
@@ -154,6 +88,9 @@ def log_normalizer(
     shift: Tensor | None = None,  # (C,), added to the logits
 ) -> Tensor:  # (B,)
     """The log of the sum over c of exp(F(i, c) + shift_c), a chunk of classes at a time."""
+    if shift is not None:
+        # A chunk of nothing but minus infinity would have a NaN for gradient.
+        shift = shift.clamp(min=torch.finfo(torch.float32).min / 2)
 
     def add(total: Tensor, first: int, rows: Tensor, biases: Tensor | None) -> Tensor:
         scores = logits(input, rows, biases, temperature=temperature, cosine=cosine)

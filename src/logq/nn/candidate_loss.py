@@ -10,10 +10,10 @@ from logq import kernels
 from logq.candidates import IGNORED, as_columns
 from logq.functional import full_loss, sampled_loss
 from logq.functional.checks import check_options, check_table, check_targets, find_objective
-from logq.kernels.reference import chunks, logits, true_logits
+from logq.kernels.logits import chunks, logits, true_logits
 from logq.objectives import Objective
 from logq.samplers import Sampler
-from logq.shapes import check_bool, check_int, check_shape
+from logq.shapes import check_bool, check_device, check_int, check_shape
 
 __all__ = ["CandidateLoss", "TopK"]
 
@@ -79,6 +79,7 @@ class CandidateLoss(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
+        device = check_device(device)
         self.objective = find_objective(objective)
         self.in_features = check_int("in_features", in_features)
         self.num_classes = check_int("num_classes", num_classes)
@@ -115,7 +116,8 @@ class CandidateLoss(nn.Module):
             self.bias = nn.Parameter(self.weight.new_empty(self.num_classes))
         else:
             self.register_parameter("bias", None)
-        self.reset_parameters(own_weight=weight is None)
+        self._owns_weight = weight is None
+        self.reset_parameters()
 
     def _check_sampler(self, sampler: Sampler | None) -> Sampler | None:
         if not self.objective.negatives.sampled:
@@ -130,9 +132,9 @@ class CandidateLoss(nn.Module):
             raise ValueError(f"sampler: expected num_classes = {self.num_classes}, got {sampler.num_classes}")
         return sampler
 
-    def reset_parameters(self, *, own_weight: bool = True) -> None:
-        """Draw the class table anew, from torch's global generator as all torch modules do."""
-        if own_weight:
+    def reset_parameters(self) -> None:
+        """Draw the class table anew, from torch's global generator as all torch modules do; a shared one stays."""
+        if self._owns_weight:
             bound = 1 / math.sqrt(self.in_features)
             nn.init.uniform_(self.weight, -bound, bound)
         if self.bias is not None:
@@ -171,7 +173,7 @@ class CandidateLoss(nn.Module):
             self.objective,
             input,
             self.weight,
-            self.sampler.draw(targets, ignore_index=self.ignore_index),
+            self.sampler.draw(targets, ignore_index=self.ignore_index, need_log_q=self.objective.subtract_log_q),
             bias=self.bias,
             temperature=self.temperature,
             cosine=self.cosine,

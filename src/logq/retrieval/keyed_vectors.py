@@ -280,6 +280,8 @@ class KeyedVectors:
 def _listed(terms: Any) -> list[Any]:
     if isinstance(terms, str) or (isinstance(terms, np.ndarray | Tensor) and terms.ndim == 1):
         return [terms]
+    if isinstance(terms, tuple) and len(terms) == 2 and isinstance(terms[1], int | float | np.number):
+        return [terms]  # a single (word, weight)
     if terms is None:
         return []
     if not isinstance(terms, Iterable):

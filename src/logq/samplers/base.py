@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from logq.candidates import IGNORED, Candidates, as_columns
-from logq.shapes import check_ids, check_int
+from logq.shapes import can_look_at, check_device, check_ids, check_ignore_index, check_int
 
 __all__ = ["Draw", "Sampler"]
 
@@ -32,7 +32,9 @@ class Sampler(nn.Module, ABC):
 
     A sampler is a torch module without parameters: it moves with `to(device)`, keeps what it has learned in
     `state_dict`, and stops learning under `eval()`. Its logarithms have the dtype of the module and float32 at least,
-    so `half()` on a model around it does no harm. Draws come from its own generator, never from torch's global one.
+    so `half()` on a model around it does no harm. Draws come from its own generator, never from torch's global one:
+    torch.utils.checkpoint cannot rewind it, so draw outside and hand the candidates in. What follows from the arguments
+    is not in `state_dict`: build a sampler where it is to be, and not on the device "meta".
 
     Args:
         num_classes: C.
@@ -40,6 +42,9 @@ class Sampler(nn.Module, ABC):
         device: of the draws and of what the sampler stores.
         dtype: of the logarithms, torch's default dtype if None.
     """
+
+    learns_before_drawing = False
+    """Whether a batch is learned from before it is drawn for, or after."""
 
     _witness: Tensor
 
@@ -52,6 +57,7 @@ class Sampler(nn.Module, ABC):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
+        device = check_device(device)
         self.num_classes = check_int("num_classes", num_classes)
         self.seed = None if seed is None else check_int("seed", seed, 0)
         if self.seed is not None and self.seed >= 1 << 64:
@@ -61,7 +67,7 @@ class Sampler(nn.Module, ABC):
         if not self._witness.is_floating_point():
             raise TypeError(f"dtype: expected a floating point dtype, got {dtype}")
         self._witness = self._witness.to(torch.promote_types(self._witness.dtype, torch.float32))
-        self._generator: torch.Generator | None = None
+        self._generators: dict[torch.device, torch.Generator] = {}
 
     @property
     def device(self) -> torch.device:
@@ -76,13 +82,14 @@ class Sampler(nn.Module, ABC):
     @property
     def generator(self) -> torch.Generator:
         """The source of randomness; `get_state` and `set_state` of it make a run go on where it stopped."""
-        if self._generator is None or self._generator.device != self.device:
-            self._generator = torch.Generator(self.device)
+        # One for each device it has been on: coming back from another must not start the same draws again.
+        if self.device not in self._generators:
+            generator = self._generators[self.device] = torch.Generator(self.device)
             if self.seed is None:
-                self._generator.seed()
+                generator.seed()
             else:
-                self._generator.manual_seed(self.seed)
-        return self._generator
+                generator.manual_seed(self.seed)
+        return self._generators[self.device]
 
     def draw(
         self,
@@ -90,6 +97,7 @@ class Sampler(nn.Module, ABC):
         *,
         ignore_index: int = IGNORED,
         generator: torch.Generator | None = None,
+        need_log_q: bool = False,
     ) -> Candidates:
         """Draw the negatives of a batch.
 
@@ -97,6 +105,8 @@ class Sampler(nn.Module, ABC):
             targets: the true classes of each row.
             ignore_index: the value of entries that are no class.
             generator: draws from this one instead of the sampler's own.
+            need_log_q: whether to raise for a true class that is never drawn, whose log Q is minus infinity. The losses
+                that subtract log Q do so themselves, where they can look (logq.shapes).
 
         Returns:
             Candidates; its `targets` have IGNORED in the place of `ignore_index`.
@@ -105,11 +115,16 @@ class Sampler(nn.Module, ABC):
             TypeError: targets are no int64 tensor.
             ValueError: a target leaves [0, C), targets have no one or two dimensions or are on another device.
         """
-        return self._draw_eagerly(targets, ignore_index, generator)  # pyright: ignore[reportCallIssue]
+        return self._draw_eagerly(targets, ignore_index, generator, need_log_q)  # pyright: ignore[reportCallIssue]
 
     @torch.compiler.disable  # generators cannot be traced: this is where torch.compile breaks its graph
     @torch.no_grad()
-    def _draw_eagerly(self, targets: Tensor, ignore_index: int, generator: torch.Generator | None) -> Candidates:
+    def _draw_eagerly(
+        self, targets: Tensor, ignore_index: int, generator: torch.Generator | None, need_log_q: bool
+    ) -> Candidates:
+        ignore_index = check_ignore_index(ignore_index)
+        if not isinstance(generator, torch.Generator | None):
+            raise TypeError(f"generator: expected a torch.Generator, got {type(generator).__name__}")
         check_ids("targets", targets, self.num_classes, ignore_index=ignore_index)
         if targets.dim() not in (1, 2) or (targets.dim() == 2 and targets.shape[1] == 0):
             raise ValueError(f"targets: expected shape (B,) or (B, T) with T >= 1, got {tuple(targets.shape)}")
@@ -120,14 +135,16 @@ class Sampler(nn.Module, ABC):
             )
         targets = targets.masked_fill(targets == ignore_index, IGNORED)
         is_true = targets != IGNORED
+        self._learn(targets, before=True)
         draw = self._draw(targets, generator or self.generator)
         # Where every row has a sample of its own, the counts are asked for row by row.
         some = targets.where(is_true, 0)
         of_targets = draw.log_expected_count(some if draw.ids.dim() == 1 else as_columns(some))
         of_targets = of_targets.view(targets.shape).where(is_true, 0.0)
         of_ids = draw.log_expected_count(draw.ids)
-        if self.training:
-            self.learn(targets)
+        if need_log_q:
+            _check_drawable(targets, of_targets)
+        self._learn(targets, before=False)
         return Candidates(draw.ids, of_ids, targets, of_targets, draw.excluded)
 
     @abstractmethod
@@ -148,11 +165,16 @@ class Sampler(nn.Module, ABC):
         """
 
     def learn(self, targets: Tensor) -> None:
-        """Take in the targets of a batch; `draw` does so in training mode, after it has drawn. Most laws learn nothing.
+        """Take in the targets of a batch; `draw` does so in training mode. Most laws learn nothing.
 
         Args:
             targets: (B,) or (B, T) int64, IGNORED where there is no class.
         """
+
+    def _learn(self, targets: Tensor, *, before: bool) -> None:
+        """Learn in training mode, if now, before or after the draw, is the time for it."""
+        if self.training and before == self.learns_before_drawing:
+            self.learn(targets)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Sampler":
         """As nn.Module does, but floating point buffers stay float32 at least."""
@@ -164,3 +186,15 @@ class Sampler(nn.Module, ABC):
             return moved
 
         return super()._apply(keep, recurse)
+
+
+def _check_drawable(targets: Tensor, log_expected_count: Tensor) -> None:
+    never = log_expected_count == -torch.inf
+    if not can_look_at(targets):
+        # Without a wait: the device raises when it gets there.
+        torch._assert_async(~never.any(), "targets: a true class is never drawn, its log Q is -inf")  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
+    elif bool(never.any()):
+        raise ValueError(
+            f"targets: expected classes that the sampler can draw, got {int(targets[never][0])}, whose expected count "
+            "is 0: log Q says nothing about it"
+        )

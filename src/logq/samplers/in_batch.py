@@ -31,7 +31,8 @@ class InBatch(Sampler):
     one that was never seen, as may come under `eval()`, counts as if it were the next: q = 1 / (t + 1).
     Estimates learn in `train()`, not in `eval()`, are part of `state_dict`, and cost O(B) a batch and 16 bytes a class.
 
-    Q supposes that the rows of a batch are independent: shuffle them.
+    Where rows have different numbers of true classes, so do their expected counts: `log_expected_count` of the
+    candidates then is (B, S) for the shared ids (S,). Q supposes that rows are independent: shuffle them.
 
     Args:
         num_classes: C.
@@ -56,6 +57,8 @@ class InBatch(Sampler):
                 [False, False,  True]])
     """
 
+    learns_before_drawing = True  # so that no target of a batch has frequency 0
+
     log_q: Tensor
     others: Tensor
     seen: Tensor
@@ -76,8 +79,8 @@ class InBatch(Sampler):
         super().__init__(num_classes, seed=seed, device=device, dtype=dtype)
         self.rate = check_float("rate", rate, above=0, at_most=1)
         self.exact = counts is not None
-        # n - T of the last batch in training: a buffer, so that a loaded sampler knows all that the saved one knew.
-        self.register_buffer("others", torch.ones((), dtype=torch.float64, device=device))
+        # The mean n - T of the last batch in training: a buffer, so that loading a sampler brings all it knew.
+        self.register_buffer("others", torch.ones((), dtype=torch.float32, device=device))
         if counts is not None:
             weights = check_counts(counts, num_classes)
             log_q = (weights / weights.sum()).log().to(self.device, self.dtype)
@@ -97,26 +100,33 @@ class InBatch(Sampler):
 
     def log_expected_count(self, ids: Tensor) -> Tensor:
         """Natural log of (n - T) q for a batch like the last one in training; -inf where `counts` are zero."""
-        return self.log_prob(ids) + self.others.log().to(self.dtype)
+        return self.log_prob(ids) + self.others.to(self.dtype).log()
 
     def _draw(self, targets: Tensor, generator: torch.Generator) -> Draw:
-        is_true = targets != IGNORED
-        ids = targets[is_true]  # (S,)
-        if self.training and not self.exact:
-            # Before looking: so that no target of this batch has frequency 0.
-            self._estimate(ids)
-        rows = torch.arange(targets.shape[0], device=targets.device)
-        owner = (rows if targets.dim() == 1 else rows[:, None].expand(targets.shape))[is_true]  # (S,)
-        num_rows = int(as_columns(is_true).any(dim=1).sum())
+        is_true = as_columns(targets) != IGNORED  # (B, T)
+        ids = as_columns(targets)[is_true]  # (S,)
+        rows = torch.arange(len(targets), device=targets.device)
+        owner = rows[:, None].expand(is_true.shape)[is_true]  # (S,)
         # A row alone has no negatives, whose expected count could be anything but 0.
-        others = max(1.0, ids.numel() - ids.numel() / max(1, num_rows))
-        if self.training:
-            self.others.fill_(others)
-        return Draw(ids, lambda classes: self.log_prob(classes) + math.log(others), excluded=owner == rows[:, None])
+        others = (ids.numel() - is_true.sum(dim=1)).clamp(min=1)[is_true.any(dim=1)]  # of the rows that have a class
+        if self.training and others.numel():
+            self.others.fill_(others.to(self.others.dtype).mean())
+        if others.numel() == 0 or bool((others == others[0]).all()):
+            log_others = math.log(others[0]) if others.numel() else 0.0
+            return Draw(ids, lambda classes: self.log_prob(classes) + log_others, excluded=owner == rows[:, None])
+        of_row = (ids.numel() - is_true.sum(dim=1)).clamp(min=1).to(self.dtype).log()[:, None]  # (B, 1)
+        return Draw(ids, lambda classes: self.log_prob(classes) + of_row, excluded=owner == rows[:, None])
 
-    def _estimate(self, ids: Tensor) -> None:
-        classes, copies = ids.unique(return_counts=True)
-        self.seen += ids.numel()
+    def learn(self, targets: Tensor) -> None:
+        """Take the frequencies of a batch into the estimate; `draw` does so itself in training mode, before it draws.
+
+        Args:
+            targets: int64 of any shape; IGNORED entries do not count.
+        """
+        if self.exact:
+            return
+        classes, copies = targets[targets != IGNORED].unique(return_counts=True)
+        self.seen += copies.sum()
         gap = (self.seen - self.last[classes]).to(self.gap.dtype)
         rate = torch.where(self.last[classes] == 0, 1.0, self.rate).to(self.gap.dtype)
         self.gap[classes] = torch.lerp(self.gap[classes], gap, rate)

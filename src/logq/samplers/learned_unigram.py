@@ -67,9 +67,10 @@ class LearnedUnigram(Proposal):
     def _build(self) -> None:
         """Take all counts into the table and empty the list."""
         self.in_table = int(self.counts.sum())
-        self.table = AliasTable(self.counts.double()).to(self.device)
-        self.recent = torch.empty(max(1024, self.num_classes), dtype=torch.int64, device=self.device)
         self.num_recent = 0
+        with torch.inference_mode(False):  # what is made here is written to in training
+            self.table = AliasTable(self.counts.double()).to(self.device)
+            self.recent = torch.empty(max(1024, self.num_classes), dtype=torch.int64, device=self.device)
         self._prepare(self.counts.double() / self.in_table)
 
     @staticmethod

@@ -89,6 +89,12 @@ class Mixture(Sampler):
         for part in self._parts():
             part.learn(targets)
 
+    def _learn(self, targets: Tensor, *, before: bool) -> None:
+        # Each part at its own time, and not if it is in evaluation mode.
+        for part in self._parts():
+            part._learn(targets, before=before)
+
 
 def _log_sum(logs: list[Tensor]) -> Tensor:
-    return torch.stack(logs).logsumexp(dim=0)
+    # A part may know the counts of each row apart: (B, S) beside (S,).
+    return torch.stack(torch.broadcast_tensors(*logs)).logsumexp(dim=0)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from logq.candidates import IGNORED
 from logq.samplers.base import Draw, Sampler
-from logq.shapes import can_look_at, check_ids, check_int
+from logq.shapes import can_look_at, check_bool, check_ids, check_int
 
 __all__ = ["Partition"]
 
@@ -65,7 +65,7 @@ class Partition(Sampler):
     ) -> None:
         super().__init__(num_classes, seed=seed, device=device, dtype=dtype)
         self.num_sampled = None if num_sampled is None else check_int("num_sampled", num_sampled)
-        self.replacement = bool(replacement)
+        self.replacement = check_bool("replacement", replacement)
         if not hasattr(subsets, "__len__"):
             raise TypeError(f"subsets: expected a list of subsets, got {type(subsets).__name__}")
         if len(subsets) == 0:
@@ -83,7 +83,7 @@ class Partition(Sampler):
                 )
             self.register_buffer(f"_subset_{index}", ids.sort().values.to(self.device), persistent=False)
         self.num_parts = len(subsets)
-        self.register_buffer("_part", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("_part", torch.zeros((), dtype=torch.int64, device=self.device))
 
     @classmethod
     def from_targets(

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from logq.samplers.base import Draw, Sampler
 from logq.samplers.distinct import by_race, by_tries, expected_tries, log_inclusion
-from logq.shapes import check_int
+from logq.shapes import check_bool, check_int
 
 __all__ = ["Proposal"]
 
@@ -40,8 +40,8 @@ class Proposal(Sampler):
     ) -> None:
         super().__init__(num_classes, seed=seed, device=device, dtype=dtype)
         self.num_sampled = check_int("num_sampled", num_sampled)
-        self.replacement = bool(replacement)
-        self.per_row = bool(per_row)
+        self.replacement = check_bool("replacement", replacement)
+        self.per_row = check_bool("per_row", per_row)
         self._tries: float | None = None  # found when it is first asked for; a law that changed sets it to None again
 
     def _prepare(self, p: Tensor) -> None:

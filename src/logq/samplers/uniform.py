@@ -7,7 +7,7 @@ from torch import Tensor
 
 from logq.samplers.base import Draw, Sampler
 from logq.samplers.distinct import by_tries
-from logq.shapes import check_int
+from logq.shapes import check_bool, check_int
 
 __all__ = ["Uniform"]
 
@@ -55,8 +55,8 @@ class Uniform(Sampler):
     ) -> None:
         super().__init__(num_classes, seed=seed, device=device, dtype=dtype)
         self.num_sampled = check_int("num_sampled", num_sampled)
-        self.replacement = bool(replacement)
-        self.per_row = bool(per_row)
+        self.replacement = check_bool("replacement", replacement)
+        self.per_row = check_bool("per_row", per_row)
         if not replacement and self.num_sampled > self.num_classes:
             raise ValueError(
                 f"num_sampled: expected at most num_classes = {self.num_classes} without replacement, "

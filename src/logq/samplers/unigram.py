@@ -107,6 +107,13 @@ def noise_weights(
     values = check_counts(counts)
     # Relative to the largest count, no power overflows. 0^0 is 1, yet what never occurs is not to be drawn.
     weights = (values / values.max()).pow(power).where(values > 0, 0.0)
+    tiny = (weights < 1e-300) & (values > 0)
+    if bool(tiny.any()):
+        where = int(tiny.nonzero()[0])
+        raise ValueError(
+            f"counts: expected counts^power within 300 orders of magnitude, got {values[where].item():g} for class "
+            f"{where} beside {values.max().item():g}; use 0 for a class that is not to be drawn"
+        )
     weights[:reserved] = 0
     if not bool(weights.sum() > 0):
         raise ValueError(f"counts: expected a positive one beyond the {reserved} reserved ids, all are 0")

@@ -1,13 +1,14 @@
 """Samplers by name, for estimators that learn the classes and their counts from the data."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from logq.samplers import EveryClass, InBatch, LearnedUnigram, LogUniform, Sampler, Uniform, Unigram
 
-__all__ = ["NAMES", "SamplerChoice", "make_sampler"]
+__all__ = ["NAMES", "SamplerChoice", "check_sampler_choice", "make_sampler"]
 
 SamplerChoice = str | Callable[[NDArray[np.int64]], Sampler]
 """A name, or a function of the counts of the classes, most frequent first, that makes a sampler."""
@@ -24,6 +25,7 @@ def make_sampler(
     power: float,
     shared: bool,
     seed: int,
+    target_counts: NDArray[np.float64] | None = None,  # (C,)
 ) -> Sampler:
     """Make the sampler that was chosen, for classes with these counts.
 
@@ -34,6 +36,7 @@ def make_sampler(
         power: of the counts, for unigram.
         shared: whether a batch shares one sample, or each row has its own.
         seed: of the draws.
+        target_counts: how often each class is a target, for in_batch; None if that is `counts`.
 
     Returns:
         A sampler over len(counts) classes.
@@ -62,9 +65,23 @@ def make_sampler(
         "uniform": lambda: Uniform(size, num_sampled, per_row=per_row, seed=seed),
         "log_uniform": lambda: LogUniform(size, num_sampled, per_row=per_row, seed=seed),
         "learned_unigram": lambda: LearnedUnigram(size, num_sampled, per_row=per_row, seed=seed),
-        "in_batch": lambda: InBatch(size, counts=counts, seed=seed),
+        "in_batch": lambda: InBatch(size, counts=counts if target_counts is None else target_counts, seed=seed),
         "every_class": lambda: EveryClass(size, seed=seed),
     }
-    if choice not in makers:
-        raise ValueError(f"sampler: expected one of {', '.join(NAMES)} or a function of the counts, got {choice!r}")
-    return makers[choice]()
+    return makers[check_sampler_choice(choice)]()
+
+
+def check_sampler_choice(choice: object) -> Any:
+    """Return `choice`, a name or a function.
+
+    Raises:
+        TypeError, ValueError: it is neither.
+
+    Example:
+        >>> check_sampler_choice("uniform")
+        'uniform'
+    """
+    if callable(choice) or (isinstance(choice, str) and choice in NAMES):
+        return choice
+    kind = ValueError if isinstance(choice, str) else TypeError
+    raise kind(f"sampler: expected one of {', '.join(NAMES)} or a function of the counts, got {choice!r}")

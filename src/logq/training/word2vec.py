@@ -19,9 +19,9 @@ from logq.nn import CandidateLoss
 from logq.objectives import NEGATIVE_SAMPLING
 from logq.progress import Progress
 from logq.retrieval import KeyedVectors
-from logq.shapes import check_float, check_int
+from logq.shapes import check_bool, check_device, check_float, check_int
 from logq.training.examples import Batch, examples
-from logq.training.noise import SamplerChoice, make_sampler
+from logq.training.noise import SamplerChoice, check_sampler_choice, make_sampler
 from logq.training.running_mean import RunningMean
 
 __all__ = ["Word2Vec"]
@@ -111,19 +111,19 @@ class Word2Vec:
         self.min_count = check_int("min_count", min_count)
         self.epochs = check_int("epochs", epochs)
         self.lr = (0.025 if sg else 0.05) if lr is None else check_float("lr", lr, above=0)
-        self.sg = bool(sg)
-        self.cbow_mean = bool(cbow_mean)
+        self.sg = check_bool("sg", sg)
+        self.cbow_mean = check_bool("cbow_mean", cbow_mean)
         self.objective = find_objective(objective)
         sampled = self.objective.negatives.sampled
         if sampler is not None and not sampled:
             raise ValueError(f"sampler: {self.objective.name} takes all words and none, got {sampler!r}")
-        self.sampler = "unigram" if sampler is None and sampled else sampler
+        self.sampler = check_sampler_choice(sampler or "unigram") if sampled else None
         self.power = check_float("power", power, at_least=0)
-        self.shared = bool(shared)
+        self.shared = check_bool("shared", shared)
         self.batch_size = None if batch_size is None else check_int("batch_size", batch_size)
         self.max_vocab = None if max_vocab is None else check_int("max_vocab", max_vocab)
         self.seed = None if seed is None else check_int("seed", seed, 0)
-        self.device = torch.device(device)
+        self.device = check_device(device) or torch.device("cpu")
 
     def settings(self) -> dict[str, Any]:
         """The arguments, as numbers and words that JSON can hold."""
@@ -228,7 +228,13 @@ class Word2Vec:
         sampler = None
         if self.sampler is not None:
             sampler = make_sampler(
-                self.sampler, self.vocabulary.counts, self.negatives, power=self.power, shared=self.shared, seed=seed
+                self.sampler,
+                self.vocabulary.counts,
+                self.negatives,
+                power=self.power,
+                shared=self.shared,
+                seed=seed,
+                target_counts=self.vocabulary.counts * self.vocabulary.keep_probability(self.sample),
             )
         loss = CandidateLoss(
             self.objective,

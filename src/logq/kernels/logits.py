@@ -1,0 +1,103 @@
+"""Logits: F of inputs with rows of the class table. What all ops of the reference start with.
+
+    F(i, c) = (<input_i, weight_c> + bias_c) / temperature        with cosine(input_i, weight_c) for <.,.> if `cosine`
+
+computed in float32 at least, also under autocast, and so are sums of gradients: half precision is stored, never
+computed in. (Sparse gradients of a table in half precision are summed by whoever coalesces them.)
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import embedding, normalize
+
+from logq.candidates import IGNORED
+
+__all__ = ["chunks", "class_rows", "logits", "stand_in", "true_logits"]
+
+CHUNK_LOGITS = 1 << 22
+"""How many logits a pass over all classes holds at a time: 16 MiB in float32."""
+
+
+def logits(
+    input: Tensor,  # (B, D)
+    rows: Tensor,  # (N, D), or (B, N, D) for rows of their own
+    bias: Tensor | None,  # (N,) or (B, N)
+    *,
+    temperature: float,
+    cosine: bool,
+) -> Tensor:  # (B, N)
+    """F of every input with its rows of the class table, in float32 or wider."""
+    dtype = torch.promote_types(torch.promote_types(input.dtype, rows.dtype), torch.float32)
+    with torch.autocast(input.device.type, enabled=False):
+        input, rows = input.to(dtype), rows.to(dtype)
+        if cosine:
+            input, rows = normalize(input, dim=-1), normalize(rows, dim=-1)
+        scores = input @ rows.T if rows.dim() == 2 else torch.einsum("bd,bnd->bn", input, rows)
+        if bias is not None:
+            scores = scores + bias.to(dtype)
+        return scores / temperature
+
+
+def class_rows(weight: Tensor, bias: Tensor | None, ids: Tensor, *, sparse: bool) -> tuple[Tensor, Tensor | None]:
+    """(*ids, D) rows and (*ids,) biases, whose gradients are dense or sparse (C, D) and (C,) tensors."""
+    narrow = weight.dtype.itemsize < 4 and not sparse
+    rows = _GatherNarrow.apply(weight, ids) if narrow else embedding(ids, weight, sparse=sparse)
+    if bias is None:
+        return rows, None
+    return rows, torch.gather(bias, 0, ids.reshape(-1), sparse_grad=sparse).view(ids.shape)
+
+
+class _GatherNarrow(torch.autograd.Function):
+    """Rows of a table in half precision, whose gradients are added up in float32 and rounded once.
+
+    Added up in bfloat16, the gradient of a class that a batch has thousands of times stops growing at 256 of them.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, ids: Tensor) -> Tensor:
+        ctx.save_for_backward(ids)
+        ctx.table = weight.shape, weight.dtype
+        return embedding(ids, weight)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (ids,) = ctx.saved_tensors
+        shape, dtype = ctx.table
+        rows = gradients[0].reshape(-1, shape[1]).float()
+        total = torch.zeros(shape, dtype=torch.float32, device=rows.device)
+        return total.index_add(0, ids.reshape(-1), rows).to(dtype), None
+
+
+def stand_in(targets: Tensor, ids: Tensor) -> Tensor:
+    """`targets` with a class in the place of IGNORED: every entry needs some row to point at.
+
+    It is a class of the sample, where there is one: touching no other row keeps sparse gradients as small as they are.
+    """
+    some = ids.reshape(-1)[:1] if ids.numel() else ids.new_zeros(1)
+    return torch.where(targets == IGNORED, some, targets)
+
+
+def true_logits(
+    input: Tensor,  # (B, D)
+    weight: Tensor,  # (C, D)
+    bias: Tensor | None,  # (C,)
+    targets: Tensor,  # (B, T), IGNORED allowed
+    *,
+    temperature: float,
+    cosine: bool,
+) -> Tensor:  # (B, T)
+    """F of the true classes; arbitrary where a target is IGNORED."""
+    rows, biases = class_rows(weight, bias, stand_in(targets, targets.new_zeros(0)), sparse=False)
+    return logits(input, rows, biases, temperature=temperature, cosine=cosine)
+
+
+def chunks(num_rows: int, weight: Tensor, bias: Tensor | None) -> Iterator[tuple[int, Tensor, Tensor | None]]:
+    """(first class, rows, biases) for consecutive chunks of the class table, at most CHUNK_LOGITS logits each."""
+    size = max(1, CHUNK_LOGITS // max(1, num_rows))
+    # split and not slices: the backward of a slice makes a (C, D) tensor a chunk, that of split one in all.
+    biases = [None] * -(-weight.shape[0] // size) if bias is None else bias.split(size)
+    for index, (rows, part) in enumerate(zip(weight.split(size), biases, strict=True)):
+        yield index * size, rows, part

@@ -1,0 +1,36 @@
+"""What the README shows runs as it stands there."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+
+
+@pytest.fixture
+def corpus(tmp_path, monkeypatch):
+    """A corpus.txt in the current folder, with the words that the README asks about."""
+    monkeypatch.chdir(tmp_path)
+    line = "the king and the queen met a man and a woman in the city on a day in the spring\n"
+    Path("corpus.txt").write_text(line * 60, encoding="utf-8")
+
+
+def test_losses_run_as_shown():
+    losses = [block for block in BLOCKS if "Word2Vec" not in block]
+    assert len(losses) == 2
+    names: dict[str, object] = {}
+    for block in losses:
+        exec(block, names)
+    assert names["best"].ids.shape == (256, 10)
+    assert names["value"].item() > 0
+    touched = names["loss"].weight.grad.coalesce().indices().unique().numel()
+    assert 256 <= touched <= 1280
+
+
+def test_word_vectors_run_as_shown(corpus, capsys):
+    (block,) = [block for block in BLOCKS if "Word2Vec" in block]
+    exec(block, {})
+    assert len(capsys.readouterr().out.split("), (")) == 5
+    assert Path("vectors", "vectors.safetensors").exists()
