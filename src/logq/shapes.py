@@ -115,7 +115,7 @@ def check_bool(name: str, value: object) -> bool:
         TypeError: cosine: expected True or False, got 'no'
     """
     if not isinstance(value, bool):
-        raise TypeError(f"{name}: expected True or False, got {value!r}")
+        raise TypeError(f"{name}: expected True or False, got {_shown(value)}")
     return value
 
 
@@ -137,9 +137,9 @@ def check_int(name: str, value: object, minimum: int = 1) -> int:
             raise TypeError
         number = operator.index(value)  # pyright: ignore[reportArgumentType]
     except TypeError:
-        raise TypeError(f"{name}: expected a whole number >= {minimum}, got {value!r}") from None
+        raise TypeError(f"{name}: expected a whole number >= {minimum}, got {_shown(value)}") from None
     if number < minimum:
-        raise ValueError(f"{name}: expected a whole number >= {minimum}, got {value!r}")
+        raise ValueError(f"{name}: expected a whole number >= {minimum}, got {_shown(value)}")
     return number
 
 
@@ -156,7 +156,7 @@ def check_ignore_index(value: object) -> int:
     """
     number = check_int("ignore_index", value, -(1 << 63))
     if number >= 1 << 63:
-        raise ValueError(f"ignore_index: expected a whole number below 2**63, got {value!r}")
+        raise ValueError(f"ignore_index: expected a whole number below 2**63, got {_shown(value)}")
     return number
 
 
@@ -176,12 +176,12 @@ def check_device(value: object) -> torch.device | None:
     if value is None:
         return None
     if not isinstance(value, str | int | torch.device) or isinstance(value, bool):
-        raise TypeError(f"device: expected a torch.device or a name, got {value!r}")
+        raise TypeError(f"device: expected a torch.device or a name, got {_shown(value)}")
     try:
         device = torch.device(value)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ValueError(f"device: expected one that torch has here, such as 'cpu', got {value!r}") from error
+        raise ValueError(f"device: expected one that torch has here, such as 'cpu', got {_shown(value)}") from error
     return device
 
 
@@ -204,11 +204,17 @@ def check_float(
     limits += [f"<= {at_most:g}"] * (at_most < math.inf)
     expected = " ".join(["a finite number", " and ".join(limits)]).rstrip()
     if isinstance(value, bool | str | bytes | Tensor):
-        raise TypeError(f"{name}: expected {expected}, got {value!r}")
+        raise TypeError(f"{name}: expected {expected}, got {_shown(value)}")
     try:
         number = float(value)  # pyright: ignore[reportArgumentType]
     except (TypeError, ValueError, OverflowError):
-        raise TypeError(f"{name}: expected {expected}, got {value!r}") from None
+        raise TypeError(f"{name}: expected {expected}, got {_shown(value)}") from None
     if not (math.isfinite(number) and number > above and at_least <= number <= at_most):
-        raise ValueError(f"{name}: expected {expected}, got {value!r}")
+        raise ValueError(f"{name}: expected {expected}, got {_shown(value)}")
     return number
+
+
+def _shown(value: object) -> str:
+    """The repr of a value, cut where it gets long: a whole corpus may have come in the place of a number."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,3 +1,4 @@
+import errno
 import gzip
 import inspect
 import json
@@ -227,3 +228,37 @@ def test_ctrl_c_leaves_what_was_saved(corpus, tmp_path):
     assert err.splitlines()[-1].endswith(f" of 100000 epochs are in {folder}.")
     assert sorted(path.name for path in folder.iterdir()) == ["vectors.json", "vectors.safetensors"]
     assert len(KeyedVectors.load(folder)) == 12
+
+
+def test_a_disk_that_fills_up_says_what_is_saved(logq, corpus, tmp_path, monkeypatch):
+    """The second epoch finds no room: the vectors of the first stay, and the line says so."""
+    save, calls = KeyedVectors.save, []
+
+    def fills_up(self, folder, info=None):
+        calls.append(folder)
+        if len(calls) > 1:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
+        save(self, folder, info)
+
+    monkeypatch.setattr(KeyedVectors, "save", fills_up)
+    folder = tmp_path / "v"
+    code, _, err = logq("train", "word2vec", corpus, "-o", folder, "--min-count", 1, "--epochs", 3, "--sample", 0)
+    assert code == 2
+    assert "No space left on device; the vectors of 1 of 3 epochs are in" in err
+    assert "tea" in KeyedVectors.load(folder)
+
+
+def test_an_empty_name_is_no_place(logq, corpus, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = logq("train", "word2vec", corpus, "-o", "")
+    assert code == 2
+    assert "an argument is empty" in err
+    assert not list(tmp_path.glob("vectors*"))
+
+
+@pytest.mark.filterwarnings("always::UserWarning")
+def test_a_warning_is_a_line_without_a_place_in_the_source(logq, corpus, tmp_path):
+    code, _, err = logq("train", "word2vec", corpus, "-o", tmp_path / "v", "--sample", 1e-4, "--epochs", 1)
+    assert code == 0
+    assert "Note: sample: thinning out frequent words at 0.0001 leaves" in err
+    assert ".py" not in err

@@ -6,6 +6,7 @@ import os
 import tracemalloc
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -260,3 +261,15 @@ def test_utf16_is_told_apart(file):
 def test_max_sentence_is_checked(value, error):
     with pytest.raises(error, match="max_sentence"):
         Corpus([], max_sentence=value)
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path):
+    path = tmp_path / "photo.dat"
+    path.write_bytes(np.random.default_rng(0).bytes(100_000))
+    with pytest.raises(ValueError, match=r"photo\.dat: expected UTF-8 text, more than a tenth"):
+        list(Corpus(path))
+    latin = tmp_path / "latin.txt"  # every line with an umlaut of Latin-1 is still text
+    latin.write_bytes("einige W\u00f6rter in jeder Zeile\n".encode("latin-1") * 1000)
+    corpus = Corpus(latin)
+    assert sum(map(len, corpus)) == 5000
+    assert corpus.invalid_lines == 1000

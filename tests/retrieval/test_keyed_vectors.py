@@ -216,3 +216,8 @@ def test_an_unknown_word_is_named_with_those_that_look_like_it(ask):
 def test_arguments_are_checked(call, error, match):
     with pytest.raises(error, match=match):
         call()
+
+
+def test_a_single_pair_of_word_and_weight_is_one_term():
+    vectors = KeyedVectors(["a", "b", "c"], [[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]])
+    assert vectors.most_similar(("a", 0.5)) == vectors.most_similar([("a", 0.5)])

@@ -12,7 +12,7 @@ from safetensors.numpy import load_file, save_file
 from logq.retrieval import KeyedVectors
 from logq.retrieval.storage import FILE, SUMMARY, read_safetensors
 
-FORMAT = {"format": "logq.keyed_vectors", "version": "1"}
+FORMAT = {"format": "logq.keyed_vectors 1"}
 
 
 def example(counts=True):
@@ -62,7 +62,13 @@ def test_the_summary_is_for_people(tmp_path):
     example().save(tmp_path, info={"window": 5, "corpus": "日本"})
     text = (tmp_path / SUMMARY).read_text(encoding="utf-8")
     assert "日本" in text
-    assert json.loads(text) == {**FORMAT, "words": 3, "dimensions": 2, "info": {"window": 5, "corpus": "日本"}}
+    assert json.loads(text) == {
+        "format": "logq.keyed_vectors",
+        "version": "1",
+        "words": 3,
+        "dimensions": 2,
+        "info": {"window": 5, "corpus": "日本"},
+    }
     (tmp_path / SUMMARY).unlink()
     same(KeyedVectors.load(tmp_path), example())
 
@@ -157,8 +163,8 @@ def test_the_good_file_is_good(tmp_path):
         ({"counts": np.array([1.0, 2.0])}, FORMAT),
         ({}, {}),
         ({}, None),
-        ({}, {"format": "other", "version": "1"}),
-        ({}, {**FORMAT, "version": "2"}),
+        ({}, {"format": "other 1"}),
+        ({}, {"format": "logq.keyed_vectors 2"}),
     ],
 )
 def test_damaged_files_are_named(tmp_path, change, metadata):
@@ -166,3 +172,18 @@ def test_damaged_files_are_named(tmp_path, change, metadata):
     save_file(tensors, tmp_path / FILE, metadata=metadata)
     with pytest.raises(ValueError, match=r"vectors\.safetensors"):
         KeyedVectors.load(tmp_path)
+
+
+def test_equal_vectors_make_equal_files(tmp_path):
+    contents = set()
+    for attempt in range(8):  # an entry more in the header, and its order would be any
+        KeyedVectors(["a", "b"], np.eye(2), counts=[2, 1]).save(tmp_path / str(attempt))
+        contents.add((tmp_path / str(attempt) / FILE).read_bytes())
+    assert len(contents) == 1
+
+
+def test_the_summary_says_how_the_vectors_were_made(tmp_path):
+    vectors = KeyedVectors(["a"], [[1.0]])
+    vectors.info = {"dim": 1, "seed": 3}
+    vectors.save(tmp_path, {"seed": 4, "more": "x"})
+    assert json.loads((tmp_path / "vectors.json").read_text())["info"] == {"dim": 1, "seed": 4, "more": "x"}

@@ -1,6 +1,7 @@
 """Both formats of word2vec, as word2vec.c and as gensim write them."""
 
 import gzip
+import pickle
 import struct
 from pathlib import Path
 
@@ -221,3 +222,21 @@ def test_words_that_the_formats_cannot_hold_are_named(tmp_path, options, word):
 def test_missing_files_are_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere"):
         read_word2vec_format(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("binary", [True, False])
+def test_names_in_gz_are_compressed(tmp_path, binary):
+    vectors = KeyedVectors(["a", "b"], np.eye(2))
+    path = tmp_path / "vectors.gz"
+    vectors.save_word2vec_format(path, binary=binary)
+    assert path.read_bytes()[:2] == b"\x1f\x8b"
+    again = KeyedVectors.load_word2vec_format(path)
+    assert again.index_to_key == ["a", "b"]
+    assert np.array_equal(again.vectors, vectors.vectors)
+
+
+def test_pickles_are_named_and_not_opened(tmp_path):
+    path = tmp_path / "model.kv"
+    path.write_bytes(pickle.dumps({"vectors": [1.0]}))
+    with pytest.raises(ValueError, match=r"model\.kv: .*this is a pickle, .* save_word2vec_format"):
+        KeyedVectors.load(path)

@@ -267,7 +267,7 @@ def test_bad_samplers_are_named(sampler):
 
 
 def test_full_objectives_take_no_sampler():
-    with pytest.raises(ValueError, match=r"^sampler: full_softmax takes all words and none, got 'uniform'"):
+    with pytest.raises(ValueError, match=r"^sampler: full_softmax uses every word and takes no sampler, got 'uniform'"):
         Word2Vec(objective="full_softmax", sampler="uniform")
 
 
@@ -284,3 +284,32 @@ def test_few_words_get_small_batches(monkeypatch):
     words = [[f"w{i}" for i in range(80)]] * 4
     small(batch_size=None, epochs=1).fit(words, progress=False)
     assert max(sizes) == 10
+
+
+def test_a_corpus_that_thinning_out_takes_apart_is_said():
+    """Three sentences: every word is frequent. Without a word this once trained on nothing."""
+    toy = [["the", "cat", "sat"], ["the", "dog", "sat"], ["a", "dog", "ran"]]
+    with (
+        pytest.warns(UserWarning, match=r"^sample: .* leaves .*% of this corpus.* take 0"),
+        pytest.raises(ValueError, match=r"^sample: no two neighbouring words were left of 9"),
+    ):
+        small(sample=1e-6).fit(toy, progress=False)
+    with pytest.raises(ValueError, match=r"^sample: no two neighbouring words"):
+        small(sample=0).fit([["a"], ["b"]], progress=False)
+    assert small(sample=0).fit(toy, progress=False).mean_loss > 0
+
+
+def test_vectors_know_how_they_were_made():
+    model = small().fit(two_topics(5), progress=False)
+    assert model.vectors.info == model.settings()
+    assert repr(model) == "Word2Vec(dim=12, negative_sampling, 8 words)"
+
+
+def test_a_sampler_instead_of_a_function_is_explained():
+    with pytest.raises(TypeError, match=r"^sampler: expected a name or a function that makes one.*lambda counts"):
+        Word2Vec(sampler=Uniform(7, 3))
+
+
+def test_a_corpus_in_the_place_of_a_number_is_not_repeated_whole():
+    with pytest.raises(TypeError, match=r"^dim: expected a whole number >= 1, got .{70,80}\.\.\.$"):
+        Word2Vec([["the", "cat", "sat"]] * 1000)

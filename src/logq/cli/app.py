@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -71,6 +72,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if words[:1] == ["--version"]:
         typer.echo(f"logq {logq.__version__}")
         return 0
+    # A warning of the library is a line for the user, not a place in its source.
+    warnings.showwarning = lambda message, *_, **__: say_error(str(message), "Note")
+    if "" in words:
+        say_error("an argument is empty; expected a name there (is a variable of the shell not set?)")
+        return 2
     try:
         code: Any = app(words, prog_name="logq", standalone_mode=False)
         sys.stdout.flush()

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from logq.cli.errors import BadInputError, InterruptedWorkError
+from logq.cli.errors import BadInputError, InterruptedWorkError, describe
 from logq.cli.help import HelpfulCommand, HelpfulGroup
 from logq.cli.output import output_folder
 from logq.cli.report import say, say_next
@@ -225,8 +225,16 @@ def fit_and_save(source: Any, folder: Path, options: dict[str, Any], *, threads:
         model.fit(corpus, progress=False if quiet else None, on_epoch_end=save)
     except KeyboardInterrupt as stop:
         raise InterruptedWorkError(_what_is_saved(folder, saved, epochs)) from stop
-    except (ValueError, FloatingPointError) as error:
+    except FloatingPointError as error:
+        raise BadInputError(
+            f"{_in_options(str(error), set(options))}; {_what_is_saved(folder, saved, epochs)}"
+        ) from error
+    except ValueError as error:
         raise BadInputError(_in_options(str(error), set(options))) from error
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+            raise
+        raise BadInputError(f"{describe(error)}; {_what_is_saved(folder, saved, epochs)}") from error
     vectors = model.vectors
     if corpus.invalid_lines:
         say(

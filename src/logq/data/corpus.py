@@ -172,3 +172,6 @@ def _check_text(path: str, start: bytes) -> None:
             raise ValueError(f"{path}: expected plain text or gzip, it is compressed with {name}; unpack it first")
     if start.startswith(_NOT_UTF8):
         raise ValueError(f"{path}: expected UTF-8, it is UTF-16; convert it first")
+    sample = start[: 1 << 16].decode("utf-8", "replace")
+    if len(start) >= 4096 and sample.count("\ufffd") > len(sample) / 10:
+        raise ValueError(f"{path}: expected UTF-8 text, more than a tenth of it is something else")

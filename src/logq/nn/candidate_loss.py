@@ -28,7 +28,9 @@ class TopK(NamedTuple):
 class CandidateLoss(nn.Module):
     """Owns the class table `weight` (C, D) and `bias` (C,), trains it by sampling, and reads log P off it.
 
-    The six modules named after the rows of the table are this one with the row filled in.
+    The six modules named after the rows of the table are this one with the row filled in. Every call draws anew, in
+    `eval()` too: for a loss that does not depend on draws take `-log_prob(input, targets).mean()`. Losses of different
+    rows, samplers or numbers of samples are not comparable with each other; log-probabilities are.
 
     Args:
         objective: a row of logq.objectives, or its name.
@@ -40,8 +42,8 @@ class CandidateLoss(nn.Module):
         weight: a Parameter (C, D) to share, such as the embedding of the inputs; None makes one, uniform in
             +-1/sqrt(D) as torch.nn.Linear.
         temperature, cosine, remove_hits, reduction, ignore_index: as in logq.functional.sampled_loss.
-        sparse: whether the class table gets sparse gradients, with the touched rows only. Not for the rows that touch
-            all classes. torch.compile leaves sparse gradients to eager mode.
+        sparse: whether the class table gets sparse gradients, with the touched rows only, for torch's SGD, Adagrad and
+            SparseAdam. Not for the rows that touch all classes. torch.compile leaves them to eager mode.
         device, dtype: of a new class table.
 
     Shape:
@@ -122,7 +124,7 @@ class CandidateLoss(nn.Module):
     def _check_sampler(self, sampler: Sampler | None) -> Sampler | None:
         if not self.objective.negatives.sampled:
             if sampler is not None:
-                raise ValueError(f"sampler: {self.objective.name} takes all classes and none, got {sampler}")
+                raise ValueError(f"sampler: {self.objective.name} uses every class and takes no sampler, got {sampler}")
             if self.sparse:
                 raise ValueError(f"sparse: {self.objective.name} touches all classes, its gradient is never sparse")
             return None

@@ -43,6 +43,7 @@ class KeyedVectors:
         key_to_index: the place of each word, a dict.
         vectors: (V, D) float32, read-only.
         counts: (V,) int64, or None.
+        info: how the vectors were made, a dict; `save` writes it down.
 
     Raises:
         TypeError: a key is no string.
@@ -63,6 +64,7 @@ class KeyedVectors:
         self.key_to_index = index_words("keys", self.index_to_key)
         self.vectors = _check_vectors(vectors, self.index_to_key, copy=copy)
         self.counts = None if counts is None else check_word_counts(counts, self.index_to_key, minimum=0)
+        self.info: dict[str, Any] = {}
         self._norms = norms(self.vectors)
 
     @property
@@ -190,14 +192,14 @@ class KeyedVectors:
 
         Args:
             folder: where the files go.
-            info: how the vectors were made, for the summary; anything JSON can hold.
+            info: more about how the vectors were made, beside their own `info`; anything JSON can hold.
 
         Raises:
             TypeError: JSON cannot hold `info`.
             ValueError: a word has no UTF-8 form.
             OSError: a file cannot be written.
         """
-        write_safetensors(folder, self.index_to_key, self.vectors, self.counts, info)
+        write_safetensors(folder, self.index_to_key, self.vectors, self.counts, {**self.info, **(info or {})})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "KeyedVectors":

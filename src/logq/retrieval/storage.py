@@ -70,7 +70,7 @@ def write_safetensors(
     }
     if counts is not None:
         tensors["counts"] = np.ascontiguousarray(counts, dtype=np.int64)
-    content = to_safetensors(tensors, metadata={"format": _FORMAT, "version": _VERSION})
+    content = to_safetensors(tensors, metadata={"format": f"{_FORMAT} {_VERSION}"})
 
     home = Path(folder)
     home.mkdir(parents=True, exist_ok=True)
@@ -100,13 +100,13 @@ def read_safetensors(
         pass  # for Python's own error, which names the file, where it cannot be read
     try:
         with safe_open(name, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("format") != _FORMAT:
+            # One entry for both: with two, safetensors writes them in any order, and equal vectors in unequal files.
+            kind, _, version = (file.metadata() or {}).get("format", "").partition(" ")
+            if kind != _FORMAT:
                 raise ValueError(f"{name}: expected word vectors of logq, the file holds other tensors")
-            if metadata.get("version") != _VERSION:
+            if version != _VERSION:
                 raise ValueError(
-                    f"{name}: expected version {_VERSION} of the format, got {metadata.get('version')!r}; "
-                    "a newer logq can read it"
+                    f"{name}: expected version {_VERSION} of the format, got {version!r}; a newer logq can read it"
                 )
             tensors: dict[str, NDArray[Any]] = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except SafetensorError as error:

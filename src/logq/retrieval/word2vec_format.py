@@ -10,10 +10,11 @@ Words are UTF-8 and hold no white space. Files that end in the middle or hold mo
 errors here, as are words that come twice.
 """
 
+import contextlib
 import gzip
 import os
 from collections.abc import Iterator, Sequence
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +39,7 @@ def write_word2vec_format(
     """Write word vectors in a format of word2vec; the file is replaced at once when it is complete.
 
     Args:
-        path: the file to write.
+        path: the file to write; through gzip if its name ends in .gz.
         words: the V words.
         vectors: their vectors. Text has nine digits of each number, which is enough to get the same float32 back.
         binary: the binary format and not the text format.
@@ -52,7 +53,11 @@ def write_word2vec_format(
     rows = np.ascontiguousarray(vectors, dtype="<f4")
     end = b"\n" if newline or not binary else b""
     numbers = " ".join(["%.9g"] * rows.shape[1])
-    with atomic_write(path) as file:
+    with contextlib.ExitStack() as stack:
+        file: BinaryIO = stack.enter_context(atomic_write(path))
+        if os.fspath(path).lower().endswith(".gz"):
+            packed = gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0)
+            file = cast("BinaryIO", stack.enter_context(packed))
         file.write(f"{len(encoded)} {rows.shape[1]}\n".encode())
         for word, row in zip(encoded, rows, strict=True):
             file.write(word + b" " + (row.tobytes() if binary else (numbers % tuple(row.tolist())).encode()) + end)
@@ -104,6 +109,11 @@ def read_word2vec_format(
 
 def _read_header(name: str, file: BinaryIO) -> tuple[int, int]:
     line = file.readline(100)
+    if line[:1] == b"\x80":
+        raise ValueError(
+            f"{name}: expected the word2vec format, this is a pickle, which can hold code and is not opened; if gensim "
+            "made it, let gensim write it with save_word2vec_format"
+        )
     try:
         num_words, dim = (int(number) for number in line.split())
     except ValueError:

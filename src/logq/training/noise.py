@@ -81,6 +81,11 @@ def check_sampler_choice(choice: object) -> Any:
         >>> check_sampler_choice("uniform")
         'uniform'
     """
+    if isinstance(choice, Sampler):
+        raise TypeError(
+            f"sampler: expected a name or a function that makes one once the words are counted, got a {choice}; "
+            "write lambda counts: Uniform(len(counts), 64)"
+        )
     if callable(choice) or (isinstance(choice, str) and choice in NAMES):
         return choice
     kind = ValueError if isinstance(choice, str) else TypeError

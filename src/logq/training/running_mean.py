@@ -28,21 +28,21 @@ class RunningMean:
 
     def start_epoch(self) -> None:
         """Forget the mean of the epoch, and nothing else."""
-        self._sum, self._count = 0.0, 0
+        self._sum, self.count = 0.0, 0
 
     def add(self, loss: float, count: int) -> None:
         """Take in the summed loss of `count` examples."""
         if count and math.isnan(self.first):
             self.first = loss / count
         self._sum += loss
-        self._count += count
+        self.count += count
         self._recent_sum += (loss - self._recent_sum) / MEMORY
         self._recent_count += (count - self._recent_count) / MEMORY
 
     @property
     def mean(self) -> float:
         """Over the epoch so far, 0 if there was no example."""
-        return self._sum / max(1, self._count)
+        return self._sum / max(1, self.count)
 
     @property
     def recent(self) -> float:

@@ -5,6 +5,7 @@ ways to train are held to it by tests.
 """
 
 import os
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -75,7 +76,7 @@ class Word2Vec:
 
     Example:
         >>> text = [["the", "cat", "sat"], ["the", "dog", "sat"]] * 50
-        >>> model = Word2Vec(dim=8, min_count=1, epochs=2, seed=1).fit(text, progress=False)
+        >>> model = Word2Vec(dim=8, min_count=1, sample=0, epochs=2, seed=1).fit(text, progress=False)
         >>> model.vectors.most_similar("cat", topn=1)[0][0] in {"dog", "sat", "the"}
         True
     """
@@ -116,7 +117,7 @@ class Word2Vec:
         self.objective = find_objective(objective)
         sampled = self.objective.negatives.sampled
         if sampler is not None and not sampled:
-            raise ValueError(f"sampler: {self.objective.name} takes all words and none, got {sampler!r}")
+            raise ValueError(f"sampler: {self.objective.name} uses every word and takes no sampler, got {sampler!r}")
         self.sampler = check_sampler_choice(sampler or "unigram") if sampled else None
         self.power = check_float("power", power, at_least=0)
         self.shared = check_bool("shared", shared)
@@ -124,6 +125,10 @@ class Word2Vec:
         self.max_vocab = None if max_vocab is None else check_int("max_vocab", max_vocab)
         self.seed = None if seed is None else check_int("seed", seed, 0)
         self.device = check_device(device) or torch.device("cpu")
+
+    def __repr__(self) -> str:
+        words = f", {len(self.vocabulary)} words" if hasattr(self, "vocabulary") else ""
+        return f"Word2Vec(dim={self.dim}, {self.objective.name}{words})"
 
     def settings(self) -> dict[str, Any]:
         """The arguments, as numbers and words that JSON can hold."""
@@ -152,7 +157,7 @@ class Word2Vec:
 
         Raises:
             OSError, TypeError: the corpus cannot be read, or is no corpus.
-            ValueError: there are no words in it, or none that occurs min_count times.
+            ValueError: there are no words in it, none that occurs min_count times, or no neighbours among them.
             FloatingPointError: training diverges: too high a learning rate, or too large batches for it.
         """
         corpus = Corpus(source)
@@ -162,6 +167,13 @@ class Word2Vec:
         self.model, self.loss = self._start(torch.Generator().manual_seed(first_vectors), draws)
         optimizer = torch.optim.SGD([*self.model.parameters(), *self.loss.parameters()], lr=self.lr)
         keep_probability = self.vocabulary.keep_probability(self.sample)
+        kept = float(self.vocabulary.counts @ keep_probability) / self.vocabulary.total
+        if kept < 0.1:
+            warnings.warn(
+                f"sample: thinning out frequent words at {self.sample:g} leaves {kept:.1%} of this corpus, whose words "
+                "are all frequent; for a small corpus take 0",
+                stacklevel=2,
+            )
         batch_size = self.batch_size or min(512, max(1, len(self.vocabulary) // 8))
         running = RunningMean()
         total, done = self.epochs * self.vocabulary.total, 0
@@ -186,6 +198,11 @@ class Word2Vec:
                         )
                     done += batch.words
                     bar.advance(batch.words, loss=running.recent)
+                if running.count == 0:
+                    raise ValueError(
+                        f"sample: no two neighbouring words were left of {self.vocabulary.total} after thinning out "
+                        f"frequent ones at {self.sample:g}; for a small corpus take 0"
+                    )
                 self.mean_loss = running.mean
                 if on_epoch_end is not None:
                     on_epoch_end(self, epoch)
@@ -200,11 +217,11 @@ class Word2Vec:
         """
         if not hasattr(self, "model"):
             raise AttributeError("vectors: there are none yet, call fit first")
-        return KeyedVectors(
-            self.vocabulary.index_to_key,
-            self.model.vectors.detach().cpu().numpy().copy(),
-            counts=self.vocabulary.counts,
+        vectors = KeyedVectors(
+            self.vocabulary.index_to_key, self.model.vectors.detach().cpu().numpy(), counts=self.vocabulary.counts
         )
+        vectors.info = self.settings()
+        return vectors
 
     def _count(self, corpus: Corpus, progress: bool | None) -> Vocabulary:
         """The vocabulary; how many words there are to read can only be guessed."""
