@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 
 from frequencies import assert_mean
 from logq.candidates import IGNORED
+from logq.objectives import NCE
 from logq.samplers import InBatch, Mixture, Uniform
 
 C = 6
@@ -235,3 +237,18 @@ def test_learning_by_hand_is_what_a_draw_in_training_learns():
         by_draw.draw(targets)
     assert torch.equal(by_hand.log_prob(torch.arange(5)), by_draw.log_prob(torch.arange(5)))
     assert int(by_hand.seen) == 6
+
+
+def test_nce_is_stationary_for_rows_with_different_numbers_of_true_classes():
+    """By enumeration of all batches of two rows, with two true classes and with one, drawn independently from q."""
+    q = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
+    sampler = InBatch(3, counts=q, dtype=torch.float64)
+    logits = torch.stack([(2 * q).log(), q.log()]).requires_grad_()  # P is the expected number among the true classes
+    total = torch.zeros((), dtype=torch.float64)
+    for batch in itertools.product(range(3), repeat=3):
+        targets = torch.tensor([[batch[0], batch[1]], [batch[2], IGNORED]])
+        candidates = sampler.draw(targets)
+        losses = NCE(logits.gather(1, targets.clamp(min=0)), logits[:, candidates.ids], candidates)
+        total = total + q[list(batch)].prod() * losses.sum()
+    (gradient,) = torch.autograd.grad(total, logits)
+    assert float(gradient.abs().max()) < 1e-12

@@ -1,7 +1,7 @@
 """CandidateLoss: a class table, a row of the table of objectives, and a sampler, in one module."""
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,22 @@ from logq.objectives import Objective
 from logq.samplers import Sampler
 from logq.shapes import check_bool, check_device, check_int, check_shape
 
-__all__ = ["CandidateLoss", "TopK"]
+__all__ = ["CandidateLoss", "Options", "TopK"]
+
+
+class Options(TypedDict, total=False):
+    """The keyword arguments of CandidateLoss, which the six modules named after the rows take too."""
+
+    bias: bool
+    weight: nn.Parameter | None
+    temperature: float
+    cosine: bool
+    remove_hits: bool | None
+    reduction: str
+    ignore_index: int
+    sparse: bool
+    device: torch.device | str | None
+    dtype: torch.dtype | None
 
 
 class TopK(NamedTuple):

@@ -1,8 +1,8 @@
 """The six rows of the table as modules that own their class table."""
 
-from typing import Any
+from typing_extensions import Unpack
 
-from logq.nn.candidate_loss import CandidateLoss
+from logq.nn.candidate_loss import CandidateLoss, Options
 from logq.samplers import Sampler
 
 __all__ = [
@@ -33,7 +33,7 @@ class NegativeSamplingLoss(CandidateLoss):
         torch.Size([])
     """
 
-    def __init__(self, in_features: int, num_classes: int, sampler: Sampler, **options: Any) -> None:
+    def __init__(self, in_features: int, num_classes: int, sampler: Sampler, **options: Unpack[Options]) -> None:
         super().__init__("negative_sampling", in_features, num_classes, sampler, **options)
 
 
@@ -55,7 +55,7 @@ class NCELoss(CandidateLoss):
         torch.Size([])
     """
 
-    def __init__(self, in_features: int, num_classes: int, sampler: Sampler, **options: Any) -> None:
+    def __init__(self, in_features: int, num_classes: int, sampler: Sampler, **options: Unpack[Options]) -> None:
         super().__init__("nce", in_features, num_classes, sampler, **options)
 
 
@@ -77,7 +77,7 @@ class SampledLogisticLoss(CandidateLoss):
         torch.Size([])
     """
 
-    def __init__(self, in_features: int, num_classes: int, sampler: Sampler, **options: Any) -> None:
+    def __init__(self, in_features: int, num_classes: int, sampler: Sampler, **options: Unpack[Options]) -> None:
         super().__init__("sampled_logistic", in_features, num_classes, sampler, **options)
 
 
@@ -99,7 +99,7 @@ class SampledSoftmaxLoss(CandidateLoss):
         torch.Size([])
     """
 
-    def __init__(self, in_features: int, num_classes: int, sampler: Sampler, **options: Any) -> None:
+    def __init__(self, in_features: int, num_classes: int, sampler: Sampler, **options: Unpack[Options]) -> None:
         super().__init__("sampled_softmax", in_features, num_classes, sampler, **options)
 
 
@@ -119,7 +119,7 @@ class FullLogisticLoss(CandidateLoss):
         torch.Size([])
     """
 
-    def __init__(self, in_features: int, num_classes: int, **options: Any) -> None:
+    def __init__(self, in_features: int, num_classes: int, **options: Unpack[Options]) -> None:
         super().__init__("full_logistic", in_features, num_classes, **options)
 
 
@@ -139,5 +139,5 @@ class FullSoftmaxLoss(CandidateLoss):
         torch.Size([])
     """
 
-    def __init__(self, in_features: int, num_classes: int, **options: Any) -> None:
+    def __init__(self, in_features: int, num_classes: int, **options: Unpack[Options]) -> None:
         super().__init__("full_softmax", in_features, num_classes, **options)
