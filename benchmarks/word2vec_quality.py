@@ -75,7 +75,7 @@ def main() -> None:
 
     total = arguments.epochs * Vocabulary.build(corpus, min_count=5).total
     print(f"{total:,} words to train on, {arguments.epochs} epochs, one thread, seeds {arguments.seeds}")
-    print(f"{'':<12}{'mean rank':>12}{'median rank':>13}{'mean 1/rank':>13}{'words/s':>10}")
+    print(f"{'':<14}{'mean rank':>12}{'median rank':>13}{'mean 1/rank':>13}{'words/s':>10}")
     systems: dict[str, Callable[[int], KeyedVectors]] = {"logq": ours, f"gensim {gensim.__version__}": theirs}
     rows: dict[str, list[tuple[float, ...]]] = {name: [] for name in systems}
     for seed in arguments.seeds:
@@ -88,10 +88,10 @@ def main() -> None:
             rows[name].append((statistics.mean(found), statistics.median(found), inverse, rate))
     for name, results in rows.items():
         mean, median, inverse, rate = (statistics.median(column) for column in zip(*results, strict=True))
-        print(f"{name:<12}{mean:>12.1f}{median:>13.1f}{inverse:>13.3f}{rate:>10,.0f}")
+        print(f"{name:<14}{mean:>12.1f}{median:>13.1f}{inverse:>13.3f}{rate:>10,.0f}")
     print("Medians over the seeds; the ranks of each seed:")
     for name, results in rows.items():
-        print(f"{name:<12}" + "  ".join(f"{mean:.1f}" for mean, *_ in results))
+        print(f"{name:<14}" + "  ".join(f"{mean:.1f}" for mean, *_ in results))
 
 
 if __name__ == "__main__":
