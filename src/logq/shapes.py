@@ -21,6 +21,7 @@ __all__ = [
     "can_look_at",
     "check_bool",
     "check_device",
+    "check_dtype",
     "check_float",
     "check_ids",
     "check_ignore_index",
@@ -185,6 +186,23 @@ def check_device(value: object) -> torch.device | None:
     return device
 
 
+def check_dtype(value: object) -> torch.dtype | None:
+    """Return `dtype`, which must be a floating point one; None stays None.
+
+    Raises:
+        TypeError: it is something else.
+
+    Example:
+        >>> check_dtype("float32")
+        Traceback (most recent call last):
+        ...
+        TypeError: dtype: expected a floating point dtype such as torch.float32, got 'float32'
+    """
+    if value is None or (isinstance(value, torch.dtype) and value.is_floating_point):
+        return value
+    raise TypeError(f"dtype: expected a floating point dtype such as torch.float32, got {_shown(value)}")
+
+
 def check_float(
     name: str, value: object, *, above: float = -math.inf, at_least: float = -math.inf, at_most: float = math.inf
 ) -> float:
@@ -203,7 +221,7 @@ def check_float(
     limits = [f"> {above:g}"] * (above > -math.inf) + [f">= {at_least:g}"] * (at_least > -math.inf)
     limits += [f"<= {at_most:g}"] * (at_most < math.inf)
     expected = " ".join(["a finite number", " and ".join(limits)]).rstrip()
-    if isinstance(value, bool | str | bytes | Tensor):
+    if isinstance(value, (bool, str, bytes, Tensor)):  # a tuple: torch.compile of 2.6 knows no unions
         raise TypeError(f"{name}: expected {expected}, got {_shown(value)}")
     try:
         number = float(value)  # pyright: ignore[reportArgumentType]

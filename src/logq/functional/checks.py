@@ -73,7 +73,14 @@ def check_candidates(candidates: Candidates, sizes: dict[str, int], ignore_index
         raise TypeError(f"candidates: expected Candidates, from a sampler's draw, got {type(candidates).__name__}")
     targets = candidates.targets
     if isinstance(targets, Tensor) and targets.dtype == torch.int64:  # pyright: ignore[reportUnnecessaryIsInstance]
-        candidates = candidates._replace(targets=targets.masked_fill(targets == ignore_index, IGNORED))
+        # Not _replace, which torch.compile of 2.6 does not look into.
+        candidates = Candidates(
+            candidates.ids,
+            candidates.log_expected_count,
+            targets.masked_fill(targets == ignore_index, IGNORED),
+            candidates.true_log_expected_count,
+            candidates.excluded,
+        )
     check_targets("candidates.targets", candidates.targets, sizes, IGNORED)
     check_ids("candidates.ids", candidates.ids, sizes["C"])
     check_shape("candidates.ids", candidates.ids, "BS" if candidates.ids.dim() == 2 else "S", sizes)

@@ -8,6 +8,9 @@
 Letters as in logq.shapes; what a logit is, in logq.kernels.logits.
 """
 
+# Annotations stay text: torch.compile of 2.6 cannot make the `X | None` of a function within a function.
+from __future__ import annotations
+
 from collections.abc import Callable
 
 import torch

@@ -13,7 +13,7 @@ from logq.functional.checks import check_options, check_table, check_targets, fi
 from logq.kernels.logits import chunks, logits, true_logits
 from logq.objectives import Objective
 from logq.samplers import Sampler
-from logq.shapes import check_bool, check_device, check_int, check_shape
+from logq.shapes import check_bool, check_device, check_dtype, check_int, check_shape
 
 __all__ = ["CandidateLoss", "Options", "TopK"]
 
@@ -96,7 +96,7 @@ class CandidateLoss(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        device = check_device(device)
+        device, dtype = check_device(device), check_dtype(dtype)
         self.objective = find_objective(objective)
         self.in_features = check_int("in_features", in_features)
         self.num_classes = check_int("num_classes", num_classes)
@@ -116,8 +116,6 @@ class CandidateLoss(nn.Module):
         self.sparse = sparse
         self.sampler = self._check_sampler(sampler)
         if weight is None:
-            if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):  # pyright: ignore[reportUnnecessaryIsInstance]
-                raise TypeError(f"dtype: expected a floating point dtype, got {dtype!r}")
             self.weight = nn.Parameter(torch.empty(self.num_classes, self.in_features, device=device, dtype=dtype))
         else:
             if not isinstance(weight, nn.Parameter):  # pyright: ignore[reportUnnecessaryIsInstance]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from logq.candidates import IGNORED, Candidates, as_columns
-from logq.shapes import can_look_at, check_device, check_ids, check_ignore_index, check_int
+from logq.shapes import can_look_at, check_device, check_dtype, check_ids, check_ignore_index, check_int
 
 __all__ = ["Draw", "Sampler"]
 
@@ -57,15 +57,13 @@ class Sampler(nn.Module, ABC):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        device = check_device(device)
+        device, dtype = check_device(device), check_dtype(dtype)
         self.num_classes = check_int("num_classes", num_classes)
         self.seed = None if seed is None else check_int("seed", seed, 0)
         if self.seed is not None and self.seed >= 1 << 64:
             raise ValueError(f"seed: expected a whole number below 2**64, got {seed}")
         # An empty buffer moves with the module, and so tells the device and dtype of samplers that store nothing.
         self.register_buffer("_witness", torch.empty(0, device=device, dtype=dtype), persistent=False)
-        if not self._witness.is_floating_point():
-            raise TypeError(f"dtype: expected a floating point dtype, got {dtype}")
         self._witness = self._witness.to(torch.promote_types(self._witness.dtype, torch.float32))
         self._generators: dict[torch.device, torch.Generator] = {}
 

@@ -163,7 +163,7 @@ class Word2Vec:
         corpus = Corpus(source)
         self.vocabulary = self._count(corpus, progress)
         words = np.random.SeedSequence(self.seed).generate_state(3, np.uint64)
-        rng, first_vectors, draws = np.random.default_rng(words[0]), int(words[1] >> 1), int(words[2] >> 1)
+        rng, first_vectors, draws = np.random.default_rng(words[0]), int(words[1]) >> 1, int(words[2]) >> 1
         self.model, self.loss = self._start(torch.Generator().manual_seed(first_vectors), draws)
         optimizer = torch.optim.SGD([*self.model.parameters(), *self.loss.parameters()], lr=self.lr)
         keep_probability = self.vocabulary.keep_probability(self.sample)
