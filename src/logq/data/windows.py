@@ -61,8 +61,8 @@ def reduced_windows(num_positions: int, window: int, rng: np.random.Generator) -
         (n,) int64.
 
     Example:
-        >>> reduced_windows(1000, 2, np.random.default_rng(0)).mean().round(1)
-        np.float64(1.5)
+        >>> f"{reduced_windows(1000, 2, np.random.default_rng(0)).mean():.1f}"
+        '1.5'
     """
     num_positions = check_int("num_positions", num_positions, minimum=0)
     window = check_int("window", window)
