@@ -211,7 +211,7 @@ def fit_and_save(source: Any, folder: Path, options: dict[str, Any], *, threads:
 
         def save(model: Any, epoch: int) -> None:
             nonlocal saved
-            model.vectors.save(folder, info={**model.settings(), "epochs_done": saved + 1})
+            model.vectors.save(folder, info={"epochs_done": saved + 1})
             saved += 1
 
         try:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from logq.data import Corpus, Vocabulary
@@ -164,10 +165,11 @@ class Word2Vec:
         self.vocabulary = self._count(corpus, progress)
         words = np.random.SeedSequence(self.seed).generate_state(3, np.uint64)
         rng, first_vectors, draws = np.random.default_rng(words[0]), int(words[1]) >> 1, int(words[2]) >> 1
-        self.model, self.loss = self._start(torch.Generator().manual_seed(first_vectors), draws)
-        optimizer = torch.optim.SGD([*self.model.parameters(), *self.loss.parameters()], lr=self.lr)
         keep_probability = self.vocabulary.keep_probability(self.sample)
-        kept = float(self.vocabulary.counts @ keep_probability) / self.vocabulary.total
+        left = self.vocabulary.counts * keep_probability  # how often each word is a target
+        self.model, self.loss = self._start(torch.Generator().manual_seed(first_vectors), draws, left)
+        optimizer = torch.optim.SGD([*self.model.parameters(), *self.loss.parameters()], lr=self.lr)
+        kept = float(left.sum()) / self.vocabulary.total
         if kept < 0.1:
             warnings.warn(
                 f"sample: thinning out frequent words at {self.sample:g} leaves {kept:.1%} of this corpus, whose words "
@@ -235,7 +237,9 @@ class Word2Vec:
 
             return Vocabulary.build(counted(), min_count=self.min_count, max_vocab=self.max_vocab)
 
-    def _start(self, generator: torch.Generator, seed: int) -> tuple[SkipGram | CBOW, CandidateLoss]:
+    def _start(
+        self, generator: torch.Generator, seed: int, target_counts: NDArray[np.float64]
+    ) -> tuple[SkipGram | CBOW, CandidateLoss]:
         """Vectors as word2vec.c starts them: small random ones for the inputs, zeros for the outputs."""
         size, sampled = len(self.vocabulary), self.objective.negatives.sampled
         if self.sg:
@@ -251,7 +255,7 @@ class Word2Vec:
                 power=self.power,
                 shared=self.shared,
                 seed=seed,
-                target_counts=self.vocabulary.counts * self.vocabulary.keep_probability(self.sample),
+                target_counts=target_counts,
             )
         loss = CandidateLoss(
             self.objective,
