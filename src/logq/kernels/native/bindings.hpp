@@ -1,0 +1,11 @@
+// The parts of the module, each bound in a file beside what it binds.
+
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+namespace logq {
+
+void bind_word2vec(nanobind::module_ &module);
+
+}  // namespace logq

@@ -1,0 +1,153 @@
+// What Python sees of the word2vec engine.
+
+#include "../bindings.hpp"
+
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "train.hpp"
+
+namespace nb = nanobind;
+
+namespace logq {
+namespace {
+
+using word2vec::Cell;
+using word2vec::Job;
+
+using Table = nb::ndarray<float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+template <typename T> using Array = nb::ndarray<const T, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
+void expect(bool holds, const std::string &message) {
+    if (!holds) throw std::invalid_argument(message);
+}
+
+void check_table(const char *name, const Table &table, std::int64_t rows, std::int64_t stride) {
+    const std::string called(name);
+    expect(static_cast<std::int64_t>(table.shape(0)) == rows && static_cast<std::int64_t>(table.shape(1)) == stride,
+           called + ": expected shape (" + std::to_string(rows) + ", " + std::to_string(stride) + "), got (" +
+               std::to_string(table.shape(0)) + ", " + std::to_string(table.shape(1)) + ")");
+    expect(stride % 16 == 0, called + ": expected rows of a multiple of 16 floats, got " + std::to_string(stride));
+    expect(reinterpret_cast<std::uintptr_t>(table.data()) % 64 == 0, called + ": expected memory aligned to 64 bytes");
+}
+
+void check_ids(const Array<std::int32_t> &ids, std::int64_t num_words) {
+    const std::int32_t *values = ids.data();
+    const std::int64_t size = static_cast<std::int64_t>(ids.shape(0));
+    std::int32_t largest = -1;
+    for (std::int64_t i = 0; i < size; ++i) largest = values[i] > largest ? values[i] : largest;
+    if (largest < num_words) return;
+    std::int64_t i = 0;
+    while (values[i] < num_words) ++i;
+    throw std::invalid_argument("ids: expected words below " + std::to_string(num_words) + ", got " +
+                                std::to_string(values[i]) + " at position " + std::to_string(i));
+}
+
+std::tuple<std::int64_t, std::int64_t, double> word2vec_train(
+    const Table &inputs, const Table &outputs, const Array<std::int32_t> &ids, std::int64_t begin, std::int64_t end,
+    std::int64_t position, std::uint64_t seed, const Array<std::uint32_t> &keep, const Array<std::uint64_t> &cells,
+    const Array<std::int64_t> &offsets, const Array<std::int32_t> &points, const Array<std::uint8_t> &codes, int window,
+    int negatives, bool skip_gram, bool mean, bool shared, int block,
+    double negative_weight, int pool, double rate_start, double rate_slope, double rate_floor,
+    int threads, const std::string &simd) {
+    const word2vec::Level level = word2vec::level_named(simd);
+    Job job;
+    const std::int64_t num_words = static_cast<std::int64_t>(inputs.shape(0));
+    const bool hierarchical = offsets.shape(0) > 0;
+    job.inputs = inputs.data();
+    job.outputs = outputs.data();
+    job.stride = static_cast<std::int64_t>(inputs.shape(1));
+    job.ids = ids.data();
+    job.size = static_cast<std::int64_t>(ids.shape(0));
+    job.begin = begin;
+    job.end = end;
+    job.position = position;
+    job.seed = seed;
+    job.keep = keep.data();
+    job.window = window;
+    job.skip_gram = skip_gram;
+    job.mean = mean;
+    job.shared = shared;
+    job.block = shared && skip_gram && !hierarchical ? block : 1;
+    job.negative_weight = static_cast<float>(negative_weight);
+    job.cells = hierarchical ? nullptr : reinterpret_cast<const Cell *>(cells.data());
+    job.num_words = static_cast<std::int32_t>(num_words);
+    job.pool = shared && !hierarchical ? pool : 0;
+    job.negatives = hierarchical ? 0 : negatives;
+    job.offsets = offsets.data();
+    job.points = points.data();
+    job.codes = codes.data();
+    job.longest_path = 0;
+    job.rate_start = rate_start;
+    job.rate_slope = rate_slope;
+    job.rate_floor = rate_floor;
+
+    expect(0 <= begin && begin <= end && end <= job.size,
+           "begin, end: expected 0 <= begin <= end <= " + std::to_string(job.size) + ", got " + std::to_string(begin) + ", " +
+               std::to_string(end));
+    expect(window >= 1 && window <= 10000, "window: expected 1 to 10,000, got " + std::to_string(window));
+    expect(pool >= 0 && pool <= 1 << 20, "pool: expected 0 to 1,048,576, got " + std::to_string(pool));
+    expect(block >= 1 && block <= 64, "block: expected 1 to 64, got " + std::to_string(block));
+    expect(threads >= 1, "threads: expected at least 1, got " + std::to_string(threads));
+    expect(static_cast<std::int64_t>(keep.shape(0)) == num_words, "keep: expected one number a word");
+    check_table("inputs", inputs, num_words, job.stride);
+    check_table("outputs", outputs, hierarchical ? num_words - 1 : num_words, job.stride);
+    check_ids(ids, num_words);
+    if (hierarchical) {
+        const std::int64_t *path = offsets.data();
+        expect(static_cast<std::int64_t>(offsets.shape(0)) == num_words + 1, "offsets: expected V + 1 numbers");
+        expect(points.shape(0) == codes.shape(0), "points, codes: expected the same length");
+        for (std::int64_t word = 0; word < num_words; ++word) {
+            const std::int64_t length = path[word + 1] - path[word];
+            expect(path[word] >= 0 && length >= 0 && path[word + 1] <= static_cast<std::int64_t>(points.shape(0)),
+                   "offsets: expected numbers that rise and end at the length of points");
+            if (length > job.longest_path) job.longest_path = static_cast<std::int32_t>(length);
+        }
+        for (std::size_t i = 0; i < points.shape(0); ++i) {
+            expect(points.data()[i] >= 0 && points.data()[i] < num_words - 1, "points: expected inner nodes below V - 1");
+        }
+    } else {
+        expect(static_cast<std::int64_t>(cells.shape(0)) == num_words, "cells: expected one a word");
+        expect(negatives >= 1 && negatives <= 10000, "negatives: expected 1 to 10,000, got " + std::to_string(negatives));
+        for (std::int64_t word = 0; word < num_words; ++word) {
+            const std::int32_t alias = job.cells[word].alias;
+            expect(alias >= 0 && alias < num_words, "cells: expected aliases below V");
+        }
+    }
+    word2vec::Result result;
+    {
+        nb::gil_scoped_release released;
+        result = word2vec::train(job, level, threads);
+    }
+    return {result.pairs, result.loss_pairs, result.loss_sum};
+}
+
+std::vector<std::string> simd_levels() {
+    std::vector<std::string> names;
+    for (const word2vec::Level &level : word2vec::levels()) names.emplace_back(level.name);
+    return names;
+}
+
+}  // namespace
+
+void bind_word2vec(nb::module_ &module) {
+    module.def("word2vec_train", &word2vec_train, nb::arg("inputs").noconvert(), nb::arg("outputs").noconvert(),
+               nb::arg("ids").noconvert(), nb::kw_only(), nb::arg("begin"), nb::arg("end"), nb::arg("position"),
+               nb::arg("seed"), nb::arg("keep").noconvert(), nb::arg("cells").noconvert(), nb::arg("offsets").noconvert(),
+               nb::arg("points").noconvert(), nb::arg("codes").noconvert(), nb::arg("window"), nb::arg("negatives"),
+               nb::arg("skip_gram"), nb::arg("mean"), nb::arg("shared"), nb::arg("block"),
+               nb::arg("negative_weight"), nb::arg("pool"), nb::arg("rate_start"), nb::arg("rate_slope"),
+               nb::arg("rate_floor"), nb::arg("threads"), nb::arg("simd"),
+               "Train on ids[begin:end], in place; returns (pairs, pairs with a loss, sum of their losses).");
+    module.def("simd_levels", &simd_levels, "The sets of instructions that run here, the fastest first.");
+}
+
+}  // namespace logq

@@ -1,0 +1,71 @@
+// What a training job consists of: plain numbers and pointers into arrays that Python owns.
+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace logq::word2vec {
+
+// A cell of Walker's alias table: drawn uniformly, it gives itself if 32 random bits are below `accept`, else `alias`.
+struct Cell {
+    std::uint32_t accept;
+    std::int32_t alias;
+};
+
+struct Job {
+    // The two tables: rows of `stride` floats, 64 bytes aligned and a multiple of 16, zero beyond the width of a vector.
+    float *inputs;   // (V, stride), what becomes the word vectors
+    float *outputs;  // (V, stride) for negative sampling, (V - 1, stride) for hierarchical softmax
+    std::int64_t stride;
+
+    // The text: ids of words, negative at the end of a sentence. Words at [begin, end) are predicted; those around them
+    // are only looked at. `position` is the place of ids[0] in the whole corpus: randomness and rate depend on it.
+    const std::int32_t *ids;
+    std::int64_t size, begin, end;
+    std::int64_t position;
+
+    std::uint64_t seed;         // of this epoch
+    const std::uint32_t *keep;  // (V,) a word stays if 32 random bits are <= this
+    std::int32_t window;
+    bool skip_gram;
+    bool mean;    // CBOW: mean of the context, or its sum
+    bool shared;  // the pairs of a window share negatives and are trained at once; else one after the other
+    // Shared only: so many neighbouring centres are trained at once with the same `negatives`, each of which counts as
+    // `negative_weight` negatives of each pair.
+    std::int32_t block;
+    float negative_weight;
+
+    // Negative sampling: `cells` (V,). Hierarchical softmax: cells is null, and the path of word w from the root is
+    // points[offsets[w]] ... points[offsets[w + 1] - 1], at each of which it goes to the side that codes has.
+    const Cell *cells;
+    std::int32_t num_words;
+    std::int32_t negatives;
+    // Shared only: each unit of text draws so many negatives beforehand, and its blocks choose theirs among them, so that
+    // rows are still in the cache when they are met again. 0 draws anew each time.
+    std::int32_t pool;
+    const std::int64_t *offsets;
+    const std::int32_t *points;
+    const std::uint8_t *codes;
+    std::int32_t longest_path;
+
+    // The rate at place p of the whole corpus is max(rate_floor, rate_start - p * rate_slope).
+    double rate_start, rate_slope, rate_floor;
+};
+
+struct Result {
+    std::int64_t pairs = 0;       // (context word, centre) for skip-gram; centres for CBOW
+    std::int64_t loss_pairs = 0;  // those of which the loss was reckoned, about one in 64
+    double loss_sum = 0.0;        // of these, in nats
+};
+
+// How many words are predicted by one call of a unit function.
+constexpr std::int64_t UNIT = 1024;
+
+// Trains on the words at [begin, end) of the job's ids, at most UNIT of them. `memory` has scratch_size(job) bytes, 64 bytes
+// aligned. Reads and writes the tables without locks (Recht et al., Hogwild!, NeurIPS 2011, arXiv:1106.5730).
+typedef void (*TrainUnit)(const Job &job, std::int64_t begin, std::int64_t end, void *memory, Result &result);
+
+std::size_t scratch_size(const Job &job);
+
+}  // namespace logq::word2vec

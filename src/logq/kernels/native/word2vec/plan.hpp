@@ -1,0 +1,172 @@
+// The plan of a unit of text: which words stay, how far each window reaches, and which negatives are drawn.
+
+#pragma once
+
+#include "../random.hpp"
+#include "scratch.hpp"
+
+namespace {
+
+struct Plan {
+    std::int32_t kept = 0;           // words in scratch.words
+    std::int32_t first_centre = 0;   // those in [first_centre, behind_centres) are predicted
+    std::int32_t behind_centres = 0;
+    std::int32_t blocks = 0;         // block b is the centres in [scratch.blocks[b], scratch.blocks[b + 1])
+};
+
+inline std::uint64_t bits_at(const Job &job, std::int64_t place) {
+    return hash_of(job.seed, static_cast<std::uint64_t>(job.position + place));
+}
+
+// A word stays with its probability, by the upper half of its bits; how far its window reaches, 1..window, is in the lower.
+inline bool stays(const Job &job, std::int64_t place, std::uint64_t bits) { return (bits >> 32) <= job.keep[job.ids[place]]; }
+
+inline std::int32_t reach(const Job &job, std::uint64_t bits) {
+    return 1 + static_cast<std::int32_t>(((bits & 0xFFFFFFFFu) * static_cast<std::uint64_t>(job.window)) >> 32);
+}
+
+// The words of the unit that stay, and on both sides as many of the same sentence as a window can reach.
+inline Plan keep_words(const Job &job, std::int64_t begin, std::int64_t end, const Scratch &s) {
+    Plan plan;
+    std::int32_t before = 0;
+    for (std::int64_t place = begin - 1; place >= 0 && job.ids[place] >= 0 && before < job.window; --place) {
+        if (stays(job, place, bits_at(job, place))) s.places[before++] = place;
+    }
+    for (std::int32_t i = 0, j = before - 1; i < j; ++i, --j) {
+        const std::int64_t place = s.places[i];
+        s.places[i] = s.places[j];
+        s.places[j] = place;
+    }
+    std::int32_t sentence = 0, kept = 0;
+    for (; kept < before; ++kept) {
+        s.words[kept] = job.ids[s.places[kept]];
+        s.sentences[kept] = sentence;
+    }
+    plan.first_centre = kept;
+    for (std::int64_t place = begin; place < end; ++place) {
+        const std::int32_t word = job.ids[place];
+        if (word < 0) {
+            ++sentence;
+            continue;
+        }
+        const std::uint64_t bits = bits_at(job, place);
+        // Written in any case and counted if it stays, so that no branch has to be guessed.
+        s.words[kept] = word;
+        s.places[kept] = place;
+        s.sentences[kept] = sentence;
+        s.reaches[kept] = reach(job, bits);
+        kept += (bits >> 32) <= job.keep[word];
+    }
+    plan.behind_centres = kept;
+    for (std::int64_t place = end; place < job.size && job.ids[place] >= 0; ++place) {
+        if (kept == plan.behind_centres + job.window) break;
+        if (!stays(job, place, bits_at(job, place))) continue;
+        s.words[kept] = job.ids[place];
+        s.places[kept] = place;
+        s.sentences[kept++] = sentence;
+    }
+    plan.kept = kept;
+    return plan;
+}
+
+inline void reach_windows(const Job &job, const Plan &plan, const Scratch &s) {
+    std::int32_t start = 0, stop = 0;
+    for (std::int32_t i = plan.first_centre; i < plan.behind_centres; ++i) {
+        const std::int32_t wide = s.reaches[i];
+        while (s.sentences[start] != s.sentences[i]) ++start;
+        if (stop < i) stop = i;
+        while (stop < plan.kept && s.sentences[stop] == s.sentences[i] && stop <= i + job.window) ++stop;
+        const std::int32_t first = i - wide, last = i + wide + 1, c = i - plan.first_centre;
+        s.firsts[c] = first > start ? first : start;
+        s.lasts[c] = last < stop ? last : stop;
+    }
+}
+
+// repeats[j]: the latest place up to j whose word stands again close behind it, up to j. So the words in [first, last), as
+// far apart as those of a block can be, hold some word twice only if repeats[last - 1] >= first.
+inline void find_repeats(const Job &job, const Plan &plan, const Scratch &s) {
+    const std::int32_t far = 2 * job.window + job.block;
+    std::int32_t latest = -1;
+    for (std::int32_t j = 0; j < plan.kept; ++j) {
+        std::int32_t back = j > far ? j - far : 0;
+        if (back <= latest) back = latest + 1;
+        for (std::int32_t i = j - 1; i >= back; --i) {
+            if (s.words[i] == s.words[j]) {
+                latest = i;
+                break;
+            }
+        }
+        s.repeats[j] = latest;
+    }
+}
+
+// Up to job.block neighbouring centres of one sentence.
+inline std::int32_t find_blocks(const Job &job, const Plan &plan, const Scratch &s) {
+    std::int32_t blocks = 0, i = plan.first_centre;
+    while (i < plan.behind_centres) {
+        s.blocks[blocks++] = i;
+        const std::int32_t start = i++;
+        while (i < plan.behind_centres && i < start + job.block && s.sentences[i] == s.sentences[start]) ++i;
+    }
+    s.blocks[blocks] = i;
+    return blocks;
+}
+
+inline std::int32_t draw(const Cell *cells, std::int32_t num_words, std::uint64_t bits) {
+    // The product's high half is uniform over the cells, its low half uniform within the cell.
+    const Product cell = multiply(bits, static_cast<std::uint64_t>(num_words));
+    const Cell found = cells[cell.high];
+    // Chosen by a mask, as nobody can guess a branch that falls either way at random.
+    const std::int32_t self = static_cast<std::int32_t>(cell.high);
+    return found.alias ^ ((found.alias ^ self) & -static_cast<std::int32_t>((cell.low >> 32) < found.accept));
+}
+
+// Negatives for the `number`-th pair of the centre at `place`.
+inline void draw_negatives(const Job &job, std::int64_t place, std::int32_t number, std::int32_t *negatives) {
+    std::uint64_t state = hash_of(~job.seed, static_cast<std::uint64_t>(job.position + place)) +
+                          static_cast<std::uint64_t>(number) * 0xD1342543DE82EF95u;
+    const std::int32_t count = job.negatives;
+    for (std::int32_t j = 0; j < count; ++j) negatives[j] = draw(job.cells, job.num_words, next_random(state));
+}
+
+// Which blocks have their loss reckoned: one in 64, so that an honest mean costs next to nothing.
+inline bool reckons_loss(const Job &job, std::int64_t place) {
+    return (hash_of(job.seed ^ 0xA0761D6478BD642Fu, static_cast<std::uint64_t>(job.position + place)) & 63) == 0;
+}
+
+// Negatives for every block, out of a pool that is drawn anew for the unit: each follows the law, and those of a block are
+// as good as independent, but the unit has fewer different ones.
+inline void choose_negatives(const Job &job, const Plan &plan, std::int64_t begin, const Scratch &s) {
+    std::uint64_t state = hash_of(~job.seed, static_cast<std::uint64_t>(job.position + begin));
+    for (std::int32_t j = 0; j < job.pool; ++j) s.pool[j] = draw(job.cells, job.num_words, next_random(state));
+    const std::uint64_t size = static_cast<std::uint64_t>(job.pool);
+    const std::int64_t count = static_cast<std::int64_t>(plan.blocks) * job.negatives;
+    for (std::int64_t at = 0; at < count; at += 2) {
+        const std::uint64_t bits = next_random(state);
+        s.negatives[at] = s.pool[((bits >> 32) * size) >> 32];
+        s.negatives[at + 1] = s.pool[((bits & 0xFFFFFFFFu) * size) >> 32];  // one too many at the end of an odd count
+    }
+    // Rows of the pool have just been pushed down. A loss from them would look better than it is, so it is from others.
+    for (std::int32_t b = 0; b < plan.blocks; ++b) {
+        const std::int64_t place = s.places[s.blocks[b]];
+        if (!reckons_loss(job, place)) continue;
+        draw_negatives(job, place, 0, s.negatives + static_cast<std::int64_t>(b) * job.negatives);
+    }
+}
+
+inline Plan make_plan(const Job &job, std::int64_t begin, std::int64_t end, const Scratch &s) {
+    Plan plan = keep_words(job, begin, end, s);
+    reach_windows(job, plan, s);
+    plan.blocks = find_blocks(job, plan, s);
+    if (job.shared && job.skip_gram) find_repeats(job, plan, s);
+    if (job.cells && job.pool > 0) {
+        choose_negatives(job, plan, begin, s);
+    } else if (job.cells && (job.shared || !job.skip_gram)) {
+        for (std::int32_t b = 0; b < plan.blocks; ++b) {
+            draw_negatives(job, s.places[s.blocks[b]], 0, s.negatives + static_cast<std::int64_t>(b) * job.negatives);
+        }
+    }
+    return plan;
+}
+
+}  // namespace

@@ -1,0 +1,88 @@
+// The working memory of one thread, cut out of a single piece.
+
+#pragma once
+
+#include "job.hpp"
+
+namespace {
+
+using logq::word2vec::Cell;
+using logq::word2vec::Job;
+using logq::word2vec::Result;
+using logq::word2vec::UNIT;
+
+// Hands out 64 bytes aligned pieces of a block; with no block it only adds up how much is needed.
+struct Pieces {
+    char *base;
+    std::size_t used;
+
+    template <typename T> T *take(std::int64_t count) {
+        T *piece = reinterpret_cast<T *>(base + used);
+        used += (static_cast<std::size_t>(count) * sizeof(T) + 63) / 64 * 64;
+        return piece;
+    }
+};
+
+// The most rows of each table that are trained at once.
+inline std::int64_t most_inputs(const Job &job) {
+    const std::int64_t window = job.window;
+    return 2 * window + (job.block > 1 ? job.block : 0);
+}
+inline std::int64_t most_outputs(const Job &job) { return job.cells ? job.block + job.negatives : job.longest_path + 1; }
+
+// Vectors are stored over the end of a row, where the next row will be.
+constexpr std::int64_t SLACK = 64;
+
+struct Scratch {
+    // The plan: words that stay, with up to `window` before and behind the unit, and for each centre its window.
+    std::int32_t *words;      // (UNIT + 2 window)
+    std::int64_t *places;     // (UNIT + 2 window) where each stands in the job's ids
+    std::int32_t *sentences;  // (UNIT + 2 window) equal for words of the same sentence
+    std::int32_t *reaches;    // (UNIT + 2 window) how far the window of each reaches, where it is a centre
+    std::int32_t *repeats;    // (UNIT + 2 window) latest place of a word that stands again soon after
+    std::int32_t *firsts;     // (UNIT) first of the window
+    std::int32_t *lasts;      // (UNIT) behind the last of the window
+    std::int32_t *blocks;     // (UNIT + 1) first centre of each block
+    std::int32_t *pool;       // (job.pool) negatives that the unit's blocks choose from
+    std::int32_t *negatives;  // (UNIT, negatives) for each block; (2 window, negatives) where each pair has its own
+    // What is trained at once.
+    float **inputs;            // (most inputs) rows of the input table
+    float **outputs;           // (most outputs) rows of the output table
+    std::int32_t *input_ids;   // (most inputs)
+    std::int32_t *output_ids;  // (most outputs)
+    float *copies;             // (most inputs)
+    float *labels;             // (most inputs, most outputs), see Window
+    float *weights;            // (most inputs, most outputs)
+    float *errors;             // (most inputs, most outputs)
+    float *nobody;             // (stride) zeros
+    float *hidden;             // (stride)
+    float *gradient;           // (most inputs, stride)
+
+    Scratch(const Job &job, Pieces &pieces) {
+        const std::int64_t inputs_size = most_inputs(job), outputs_size = most_outputs(job);
+        const std::int64_t kept = UNIT + 2 * static_cast<std::int64_t>(job.window), tile = inputs_size * outputs_size + SLACK;
+        words = pieces.take<std::int32_t>(kept);
+        places = pieces.take<std::int64_t>(kept);
+        sentences = pieces.take<std::int32_t>(kept);
+        reaches = pieces.take<std::int32_t>(kept);
+        repeats = pieces.take<std::int32_t>(kept);
+        firsts = pieces.take<std::int32_t>(UNIT);
+        lasts = pieces.take<std::int32_t>(UNIT);
+        blocks = pieces.take<std::int32_t>(UNIT + 1);
+        pool = pieces.take<std::int32_t>(job.pool);
+        negatives = pieces.take<std::int32_t>(job.cells ? (UNIT > inputs_size ? UNIT : inputs_size) * job.negatives + 1 : 0);
+        inputs = pieces.take<float *>(inputs_size);
+        outputs = pieces.take<float *>(outputs_size);
+        input_ids = pieces.take<std::int32_t>(inputs_size);
+        output_ids = pieces.take<std::int32_t>(outputs_size);
+        copies = pieces.take<float>(inputs_size);
+        labels = pieces.take<float>(tile);
+        weights = pieces.take<float>(tile);
+        errors = pieces.take<float>(tile);
+        nobody = pieces.take<float>(job.stride);
+        hidden = pieces.take<float>(job.stride);
+        gradient = pieces.take<float>(inputs_size * job.stride);
+    }
+};
+
+}  // namespace

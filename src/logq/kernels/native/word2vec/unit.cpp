@@ -1,0 +1,187 @@
+// Training on a unit of text. This file is compiled once for each set of instructions, and LOGQ_LEVEL is its name; see
+// simd/vectors.hpp for what that forbids here.
+
+#include "tiles.hpp"
+#include "window.hpp"
+
+namespace {
+
+class Unit {
+  public:
+    Unit(const Job &job, const Scratch &scratch, Result &result)
+        : job(job), s(scratch), result(result), columns(static_cast<int>(job.stride / LANES)) {
+        for (int at = 0; at < columns; ++at) store(s.nobody + at * LANES, all(0.0f));
+    }
+
+    void train(std::int64_t begin, std::int64_t end) {
+        const Plan plan = make_plan(job, begin, end, s);
+        for (std::int32_t b = 0; b < AHEAD && b < plan.blocks; ++b) fetch(plan, b);
+        for (std::int32_t b = 0; b < plan.blocks; ++b) {
+            if (b + AHEAD < plan.blocks) fetch(plan, b + AHEAD);
+            const std::int64_t place = s.places[s.blocks[b]];
+            const double planned = job.rate_start - static_cast<double>(job.position + place) * job.rate_slope;
+            rate = static_cast<float>(planned > job.rate_floor ? planned : job.rate_floor);
+            loss_counts = reckons_loss(job, place);
+            if (!job.skip_gram) {
+                train_cbow(plan, b);
+            } else if (job.shared) {
+                train_block(plan, b);
+            } else {
+                train_pairs(plan, b);
+            }
+        }
+    }
+
+  private:
+    static constexpr std::int32_t AHEAD = 3;  // blocks whose rows are fetched into the cache beforehand
+
+    const Job &job;
+    const Scratch &s;
+    Result &result;
+    const int columns;
+    float rate = 0.0f;
+    bool loss_counts = false;
+    Rows rows;
+
+    const std::int32_t *negatives_of(std::int32_t b) const {
+        return s.negatives + static_cast<std::int64_t>(b) * job.negatives;
+    }
+
+    void fetch_row(const float *row) const {
+        for (std::int64_t at = 0; at < job.stride; at += 16) LOGQ_PREFETCH(row + at);
+    }
+
+    void fetch(const Plan &plan, std::int32_t b) const {
+        for (std::int32_t i = s.blocks[b]; i < s.blocks[b + 1]; ++i) {
+            if (job.cells) fetch_row(output_row(job, s.words[i]));
+            // The rest of the window has been used by earlier ones.
+            if (i + job.window < plan.kept) fetch_row(input_row(job, s.words[i + job.window]));
+        }
+        if (job.cells && (job.shared || !job.skip_gram)) {
+            const std::int32_t *negatives = negatives_of(b);
+            for (std::int32_t j = 0; j < job.negatives; ++j) fetch_row(output_row(job, negatives[j]));
+        }
+    }
+
+    // Skip-gram, all pairs of a block at once: each row is read and written once.
+    void train_block(const Plan &plan, std::int32_t b) {
+        const Block block = block_at(plan, s, b);
+        const bool inputs_repeat = s.repeats[block.last - 1] >= block.first;
+        Window w;
+        if (!job.cells) {
+            w = take_any(job, plan, s, block, nullptr);  // one output, the centre: its labels are how often a word is there
+            for (int i = 0; i < w.m; ++i) s.copies[i] = s.labels[i];
+            take_path(job, s, s.words[block.begin], s.copies, w);
+        } else if (!Rows::fit(job) || (inputs_repeat && centres_repeat(s, block))) {
+            w = take_any(job, plan, s, block, negatives_of(b));
+            rows.are_spoilt();
+        } else {
+            w = take_rows(job, plan, s, block, negatives_of(b), rows);
+            const bool outputs_repeat = has_repeats(job, s, block, negatives_of(b));
+            if (outputs_repeat) merge_outputs(job, s, block, negatives_of(b), w);
+            if (inputs_repeat) merge_inputs(s, w);
+            if (outputs_repeat || inputs_repeat) rows.are_spoilt();
+        }
+        if (w.m == 0 || w.n == 0) return;  // nobody around, or the only word of a tree
+        find_errors(s.inputs, w);
+        update_rows(s.inputs, w.m, s.outputs, w.n, s.errors, columns, s.gradient, job.stride);
+        count(w.pairs);
+    }
+
+    // Skip-gram as word2vec.c has it: one pair after the other, each with negatives of its own.
+    void train_pairs(const Plan &plan, std::int32_t b) {
+        const std::int32_t i = s.blocks[b], c = i - plan.first_centre, pairs = s.lasts[c] - s.firsts[c] - 1;
+        if (job.cells) {
+            for (std::int32_t pair = 0; pair < pairs; ++pair) {
+                std::int32_t *negatives = s.negatives + static_cast<std::int64_t>(pair) * job.negatives;
+                draw_negatives(job, s.places[i], pair, negatives);
+                for (std::int32_t j = 0; j < job.negatives; ++j) fetch_row(output_row(job, negatives[j]));
+            }
+        }
+        std::int32_t pair = 0;
+        for (std::int32_t j = s.firsts[c]; j < s.lasts[c]; ++j) {
+            if (j == i) continue;
+            float *row[1] = {input_row(job, s.words[j])};
+            const std::int32_t *negatives = s.negatives + static_cast<std::int64_t>(pair++) * job.negatives;
+            if (gradient_in_order(s.words[i], row, negatives)) add_rows(row, 1, s.gradient, job.stride, columns);
+        }
+        count(pairs);
+    }
+
+    // Every word of the context counts, also one that stands there twice.
+    void train_cbow(const Plan &plan, std::int32_t b) {
+        const std::int32_t i = s.blocks[b], c = i - plan.first_centre;
+        int m = 0;
+        for (std::int32_t j = s.firsts[c]; j < s.lasts[c]; ++j) {
+            if (j != i) s.inputs[m++] = input_row(job, s.words[j]);
+        }
+        if (m == 0) return;
+        const Vec share = all(job.mean ? 1.0f / static_cast<float>(m) : 1.0f);
+        for (int at = 0; at < columns; ++at) {
+            Vec sum = load(s.inputs[0] + at * LANES);
+            for (int j = 1; j < m; ++j) sum = sum + load(s.inputs[j] + at * LANES);
+            store(s.hidden + at * LANES, sum * share);
+        }
+        float *query[1] = {s.hidden};
+        if (!gradient_in_order(s.words[i], query, negatives_of(b))) return;
+        for (int at = 0; at < columns; ++at) {
+            const Vec change = load(s.gradient + at * LANES);
+            for (int j = 0; j < m; ++j) {
+                float *const x = s.inputs[j] + at * LANES;
+                store(x, load(x) + change);
+            }
+        }
+        count(1);
+    }
+
+    // The gradient of one query, its outputs taken one after the other: one that comes again is met as it is by then.
+    // Returns false if there are none.
+    bool gradient_in_order(std::int32_t centre, float *const *query, const std::int32_t *negatives) {
+        std::int32_t next = 0;
+        bool first = true;
+        do {
+            Window w;
+            w.m = 1;
+            if (job.cells) {
+                next = take_in_order(job, s, centre, negatives, next, w);
+            } else {
+                const float once = 1.0f;
+                take_path(job, s, centre, &once, w);
+                next = job.negatives + 1;
+            }
+            if (w.n == 0) break;
+            find_errors(query, w);
+            gradient_rows(query, 1, s.outputs, w.n, s.errors, columns, s.gradient, job.stride, first);
+            first = false;
+        } while (next <= job.negatives);
+        return !first;
+    }
+
+    void find_errors(float *const *inputs, const Window &w) {
+        if (loss_counts) {
+            dots_of(inputs, w.m, s.outputs, w.n, columns, s.errors);
+            result.loss_sum += loss_of(s.labels, s.weights, s.errors, w.m * w.n);
+        }
+        errors_of(inputs, w.m, s.outputs, w.n, columns, s.labels, s.weights, rate, s.errors);
+    }
+
+    void count(std::int64_t pairs) {
+        result.pairs += pairs;
+        if (loss_counts) result.loss_pairs += pairs;
+    }
+};
+
+}  // namespace
+
+namespace logq::word2vec {
+
+#define LOGQ_JOIN(a, b) a##b
+#define LOGQ_NAME(a, b) LOGQ_JOIN(a, b)
+
+void LOGQ_NAME(train_unit_, LOGQ_LEVEL)(const Job &job, std::int64_t begin, std::int64_t end, void *memory, Result &result) {
+    Pieces pieces{static_cast<char *>(memory), 0};
+    const Scratch scratch(job, pieces);
+    Unit(job, scratch, result).train(begin, end);
+}
+
+}  // namespace logq::word2vec
