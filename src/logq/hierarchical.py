@@ -1,6 +1,6 @@
 """HierarchicalSoftmax: log P of a class from the few decisions on its path through a binary tree, without a sample."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -129,11 +129,9 @@ class HierarchicalSoftmax(nn.Module):
             (B, C), natural logarithms whose exponentials sum to 1; or (B,), with 0 where a target is `ignore_index`.
         """
         sizes = {"D": self.in_features}
-        check_shape("input", input, "BD", sizes)
-        if not input.is_floating_point():
-            raise TypeError(f"input: expected a floating point dtype, got {input.dtype}")
+        self._check_input(input, sizes)
         if targets is None:
-            return torch.cat([self._log_prob_of_all(part) for part in input.split(self._rows_at_a_time())])
+            return torch.cat(list(self._parts(input)))
         check_ids("targets", targets, self.num_classes, ignore_index=self.ignore_index)
         check_shape("targets", targets, "B", sizes)
         return self._log_prob_of_one(input, targets)
@@ -148,11 +146,13 @@ class HierarchicalSoftmax(nn.Module):
         Returns:
             (B,) int64.
         """
-        check_shape("input", input, "BD", {"D": self.in_features})
-        return torch.cat([self.log_prob(part).argmax(dim=1) for part in input.split(self._rows_at_a_time())])
+        self._check_input(input, {"D": self.in_features})
+        return torch.cat([log_p.argmax(dim=1) for log_p in self._parts(input)])
 
-    def _rows_at_a_time(self) -> int:
-        return max(1, kernel_logits.CHUNK_LOGITS // self.num_classes)
+    def _check_input(self, input: Tensor, sizes: dict[str, int]) -> None:
+        check_shape("input", input, "BD", sizes)
+        if not input.is_floating_point():
+            raise TypeError(f"input: expected a floating point dtype, got {input.dtype}")
 
     def _log_prob_of_one(self, input: Tensor, targets: Tensor) -> Tensor:
         is_true = targets != self.ignore_index
@@ -169,36 +169,47 @@ class HierarchicalSoftmax(nn.Module):
         dots = logits(input, rows, None, temperature=1.0, cosine=False)
         return logsigmoid(torch.where(self.codes[place] == 0, dots, -dots)).where(on_path, 0.0).sum(dim=1)
 
-    def _log_prob_of_all(self, input: Tensor) -> Tensor:
-        """A level of the tree at a time: P of a node is that of its parent times that of the turn between them."""
-        dots = logits(input, self.weight, None, temperature=1.0, cosine=False)
-        if self.num_classes == 1:
-            return dots.sum(dim=1, keepdim=True)
-        turns = logsigmoid(torch.stack([dots, -dots], dim=2)).flatten(1)  # (B, 2 (C - 1)), turn 2 n + code
-        taken = 2 * self.points.long() + self.codes
-        lengths = self.offsets.diff()
-        level = torch.zeros(self.num_classes - 1, dtype=torch.int64, device=taken.device)
-        above = level.clone()  # of an inner node: the turn that leads to it
-        step = torch.arange(len(taken), device=taken.device) - self.offsets[:-1].repeat_interleave(lengths)
-        inside = (step > 0).nonzero()[:, 0]
-        level[self.points[inside].long()] = step[inside]
-        above[self.points[inside].long()] = taken[inside - 1]
+    def _parts(self, input: Tensor) -> Iterator[Tensor]:
+        """Log P of all classes, (b, C) for consecutive rows of the batch, few enough for CHUNK_LOGITS."""
+        size = max(1, kernel_logits.CHUNK_LOGITS // self.num_classes)
+        ways = self._ways() if self.num_classes > 1 else None
+        for rows in input.split(size):
+            dots = logits(rows, self.weight, None, temperature=1.0, cosine=False)
+            yield dots.sum(dim=1, keepdim=True) if ways is None else _down_the_tree(dots, *ways)
 
+    def _ways(self) -> tuple[list[Tensor], Tensor, Tensor]:
+        """For the nodes of each level but the root's, and then for all classes, the turn that leads there.
+
+        A turn is 2 n + code, n an inner node. Last comes the column of each inner node when they stand by level.
+        """
+        taken = 2 * self.points.long() + self.codes
+        step = torch.arange(len(taken), device=taken.device)
+        step -= self.offsets[:-1].repeat_interleave(self.offsets.diff())
+        level = torch.zeros(self.num_classes - 1, dtype=torch.int64, device=taken.device)
+        above = level.clone()
+        level[self.points.long()] = step
+        above[self.points[1:].long()] = taken[:-1]  # nonsense for the root alone, where each path begins
         order = level.argsort(stable=True)
-        column = torch.empty_like(order)  # where a node stands when nodes are in order of their levels
+        column = torch.empty_like(order)
         column[order] = torch.arange(len(order), device=order.device)
-        parts, before = [dots.new_zeros(len(input), 1)], 0
-        for nodes in order.split(level.bincount().tolist())[1:]:
-            parents = column[above[nodes] // 2] - before
-            before += parts[-1].shape[1]
-            parts.append(parts[-1][:, parents] + turns[:, above[nodes]])
-        last = taken[self.offsets[1:] - 1]
-        return torch.cat(parts, dim=1)[:, column[last // 2]] + turns[:, last]
+        to_nodes = [above[nodes] for nodes in order.split(level.bincount().tolist())[1:]]
+        return to_nodes, taken[self.offsets[1:] - 1], column
 
     def extra_repr(self) -> str:
         """What repr() shows."""
         sparse = "" if self.sparse else ", sparse=False"
         return f"in_features={self.in_features}, num_classes={self.num_classes}, depth={self.depth}{sparse}"
+
+
+def _down_the_tree(dots: Tensor, to_nodes: list[Tensor], to_classes: Tensor, column: Tensor) -> Tensor:
+    """Log P of all classes from the products with all nodes: P of a node is its parent's times that of the turn."""
+    turns = logsigmoid(torch.stack([dots, -dots], dim=2)).flatten(1)  # (b, 2 (C - 1))
+    levels, before = [dots.new_zeros(len(dots), 1)], 0
+    for turn in to_nodes:
+        parents = column[turn // 2] - before
+        before += levels[-1].shape[1]
+        levels.append(levels[-1][:, parents] + turns[:, turn])
+    return torch.cat(levels, dim=1)[:, column[to_classes // 2]] + turns[:, to_classes]
 
 
 def _measure(module: nn.Module, _: object) -> None:
