@@ -20,9 +20,11 @@ SOURCE = ROOT / "src" / "logq"
 
 # A module imports from its own room and from those that stand before it.
 ROOMS = (
+    "arguments",
     "shapes",
     "files",
     "progress",
+    "huffman",
     "candidates",
     "losses",
     "objectives",
@@ -30,6 +32,7 @@ ROOMS = (
     "samplers",
     "functional",
     "nn",
+    "hierarchical",
     "data",
     "models",
     "retrieval",
@@ -48,6 +51,19 @@ ALTERNATIVES: dict[str, set[str]] = {
 # What may be missing on a user's machine, and is therefore imported where it is needed: an extra, and a part of Python
 # that some distributions leave out.
 OPTIONAL = {"pydoc_data", "sklearn", "threadpoolctl"}
+
+# What loads without torch, which takes a second and 200 MB: reading words and vectors, and the compiled core.
+TORCH_FREE = (
+    "logq.arguments",
+    "logq.files",
+    "logq.progress",
+    "logq.huffman",
+    "logq.kernels",
+    "logq.kernels._native",
+    "logq.data",
+    "logq.retrieval",
+    "logq.evaluation",
+)
 
 LONGEST = 400
 SAYS_NOTHING = {"common", "helper", "helpers", "misc", "util", "utils"}
@@ -178,6 +194,16 @@ def test_the_door_is_lazy() -> None:
     code = "import sys, logq, logq.cli; print([name for name in ('torch', 'numpy', 'sklearn') if name in sys.modules])"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("module", TORCH_FREE)
+def test_loads_without_torch(module: str) -> None:
+    inner = sorted(name for name in MODULES if name.startswith(f"{module}.")) if module != "logq.kernels" else []
+    code = f"import sys, importlib; [importlib.import_module(name) for name in {[module, *inner]}]; print(*sys.modules)"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(answer.stdout.split())
+    assert module in loaded
+    assert "torch" not in loaded
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -7,7 +7,20 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from logq import data, evaluation, functional, kernels, models, nn, objectives, retrieval, samplers, training
+    from logq import (
+        data,
+        evaluation,
+        functional,
+        hierarchical,
+        huffman,
+        kernels,
+        models,
+        nn,
+        objectives,
+        retrieval,
+        samplers,
+        training,
+    )
     from logq.candidates import Candidates
     from logq.retrieval import KeyedVectors
     from logq.training import Word2Vec
@@ -22,6 +35,8 @@ __all__ = [
     "data",
     "evaluation",
     "functional",
+    "hierarchical",
+    "huffman",
     "kernels",
     "models",
     "nn",

@@ -10,22 +10,19 @@ Values of tensors are looked at on the CPU only: elsewhere a look would make the
 caught there by torch's own index assertions. Under torch.compile values are not looked at either.
 """
 
-import math
-import operator
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
+from logq.arguments import check_int, shown
+
 __all__ = [
     "can_look_at",
-    "check_bool",
     "check_device",
     "check_dtype",
-    "check_float",
     "check_ids",
     "check_ignore_index",
-    "check_int",
     "check_shape",
 ]
 
@@ -103,47 +100,6 @@ def check_ids(name: str, ids: Tensor, num_classes: int, *, ignore_index: int | N
         )
 
 
-def check_bool(name: str, value: object) -> bool:
-    """Return `value`, which must be True or False: a "no" or a 0.0 would count as one of them without being meant.
-
-    Raises:
-        TypeError: `value` is no bool.
-
-    Example:
-        >>> check_bool("cosine", "no")
-        Traceback (most recent call last):
-        ...
-        TypeError: cosine: expected True or False, got 'no'
-    """
-    if not isinstance(value, bool):
-        raise TypeError(f"{name}: expected True or False, got {_shown(value)}")
-    return value
-
-
-def check_int(name: str, value: object, minimum: int = 1) -> int:
-    """Return `value` as an int of at least `minimum`.
-
-    Raises:
-        TypeError: `value` is no whole number (bool is none either).
-        ValueError: it is below `minimum`.
-
-    Example:
-        >>> check_int("num_sampled", 0)
-        Traceback (most recent call last):
-        ...
-        ValueError: num_sampled: expected a whole number >= 1, got 0
-    """
-    try:
-        if isinstance(value, bool):
-            raise TypeError
-        number = operator.index(value)  # pyright: ignore[reportArgumentType]
-    except TypeError:
-        raise TypeError(f"{name}: expected a whole number >= {minimum}, got {_shown(value)}") from None
-    if number < minimum:
-        raise ValueError(f"{name}: expected a whole number >= {minimum}, got {_shown(value)}")
-    return number
-
-
 def check_ignore_index(value: object) -> int:
     """Return `ignore_index`, any int64.
 
@@ -157,7 +113,7 @@ def check_ignore_index(value: object) -> int:
     """
     number = check_int("ignore_index", value, -(1 << 63))
     if number >= 1 << 63:
-        raise ValueError(f"ignore_index: expected a whole number below 2**63, got {_shown(value)}")
+        raise ValueError(f"ignore_index: expected a whole number below 2**63, got {shown(value)}")
     return number
 
 
@@ -177,12 +133,12 @@ def check_device(value: object) -> torch.device | None:
     if value is None:
         return None
     if not isinstance(value, str | int | torch.device) or isinstance(value, bool):
-        raise TypeError(f"device: expected a torch.device or a name, got {_shown(value)}")
+        raise TypeError(f"device: expected a torch.device or a name, got {shown(value)}")
     try:
         device = torch.device(value)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ValueError(f"device: expected one that torch has here, such as 'cpu', got {_shown(value)}") from error
+        raise ValueError(f"device: expected one that torch has here, such as 'cpu', got {shown(value)}") from error
     return device
 
 
@@ -200,39 +156,4 @@ def check_dtype(value: object) -> torch.dtype | None:
     """
     if value is None or (isinstance(value, torch.dtype) and value.is_floating_point):
         return value
-    raise TypeError(f"dtype: expected a floating point dtype such as torch.float32, got {_shown(value)}")
-
-
-def check_float(
-    name: str, value: object, *, above: float = -math.inf, at_least: float = -math.inf, at_most: float = math.inf
-) -> float:
-    """Return `value` as a finite float with above < value, at_least <= value <= at_most.
-
-    Raises:
-        TypeError: `value` is no real number (bool is none either).
-        ValueError: it is not finite or out of range.
-
-    Example:
-        >>> check_float("temperature", 0, above=0)
-        Traceback (most recent call last):
-        ...
-        ValueError: temperature: expected a finite number > 0, got 0
-    """
-    limits = [f"> {above:g}"] * (above > -math.inf) + [f">= {at_least:g}"] * (at_least > -math.inf)
-    limits += [f"<= {at_most:g}"] * (at_most < math.inf)
-    expected = " ".join(["a finite number", " and ".join(limits)]).rstrip()
-    if isinstance(value, (bool, str, bytes, Tensor)):  # a tuple: torch.compile of 2.6 knows no unions
-        raise TypeError(f"{name}: expected {expected}, got {_shown(value)}")
-    try:
-        number = float(value)  # pyright: ignore[reportArgumentType]
-    except (TypeError, ValueError, OverflowError):
-        raise TypeError(f"{name}: expected {expected}, got {_shown(value)}") from None
-    if not (math.isfinite(number) and number > above and at_least <= number <= at_most):
-        raise ValueError(f"{name}: expected {expected}, got {_shown(value)}")
-    return number
-
-
-def _shown(value: object) -> str:
-    """The repr of a value, cut where it gets long: a whole corpus may have come in the place of a number."""
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    raise TypeError(f"dtype: expected a floating point dtype such as torch.float32, got {shown(value)}")

@@ -66,6 +66,16 @@ def test_help_and_first_mistakes_need_neither_torch_nor_numpy(words, tmp_path):
     assert answer.stderr.splitlines()[-1] == "[]"
 
 
+@pytest.mark.parametrize("words", [["neighbors", "{}", "king"], ["map", "{}", "-o", "map.html", "--layout", "pca"]])
+def test_looking_at_vectors_needs_no_torch(words, vectors, tmp_path):
+    code = "import sys; from logq.cli import main; print(main(sys.argv[1:]), 'torch' in sys.modules, file=sys.stderr)"
+    words = [word.format(vectors) for word in words]
+    answer = subprocess.run(
+        [sys.executable, "-c", code, *words], capture_output=True, text=True, cwd=tmp_path, check=True
+    )
+    assert answer.stderr.splitlines()[-1] == "0 False"
+
+
 def test_python_m_is_the_command():
     answer = subprocess.run([sys.executable, "-m", "logq.cli", "--version"], capture_output=True, text=True, check=True)
     assert answer.stdout == f"logq {package.__version__}\n"

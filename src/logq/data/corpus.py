@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+from logq.arguments import check_int
 from logq.files import open_bytes
-from logq.shapes import check_int
 
 __all__ = ["Corpus", "Sentences"]
 

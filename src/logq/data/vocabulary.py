@@ -9,10 +9,10 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from logq.arguments import check_float, check_int
 from logq.data.corpus import Sentences
 from logq.data.words import check_strings, check_word_counts, index_words
 from logq.files import atomic_write
-from logq.shapes import check_float, check_int
 
 __all__ = ["Vocabulary"]
 

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from logq.shapes import check_int
+from logq.arguments import check_int
 
 __all__ = ["cbow_windows", "reduced_windows", "skipgram_pairs", "subsample_sentences"]
 

@@ -6,7 +6,7 @@ This is plain k-means on unit vectors with a seeded start: enough to tell groups
 import numpy as np
 from numpy.typing import NDArray
 
-from logq.shapes import check_int
+from logq.arguments import check_int
 
 __all__ = ["cluster"]
 

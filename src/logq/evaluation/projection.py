@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from logq.shapes import check_int
+from logq.arguments import check_int
 
 __all__ = ["LAYOUTS", "Layout", "project"]
 

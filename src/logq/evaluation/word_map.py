@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from logq.arguments import check_int
 from logq.evaluation.clusters import cluster
 from logq.evaluation.projection import Layout, project
 from logq.files import atomic_write
 from logq.retrieval import KeyedVectors
-from logq.shapes import check_int
 
 __all__ = ["word_map"]
 

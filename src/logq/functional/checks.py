@@ -3,9 +3,10 @@
 import torch
 from torch import Tensor
 
+from logq.arguments import check_bool, check_float
 from logq.candidates import IGNORED, Candidates, as_columns
 from logq.objectives import OBJECTIVES, Objective
-from logq.shapes import can_look_at, check_bool, check_float, check_ids, check_ignore_index, check_shape
+from logq.shapes import can_look_at, check_ids, check_ignore_index, check_shape
 
 __all__ = ["check_candidates", "check_options", "check_table", "check_targets", "find_objective", "reduce"]
 

@@ -16,6 +16,8 @@ from logq.objectives import Objective
 
 __all__ = ["full_loss", "sampled_loss"]
 
+kernels.active()  # loads the backends now: torch.compile cannot follow an import into its graph
+
 
 def sampled_loss(
     objective: Objective | str,

@@ -3,6 +3,8 @@
 `reference` is the meaning of every op, in plain torch. Another backend is one module with functions of the same names;
 it is preferred where it has an op. `active()` shows what runs, `use(backend)` chooses; nothing is patched at import and
 nothing falls back in silence.
+
+The backends are loaded when the first op is asked for: `logq.kernels._native` can be had without torch.
 """
 
 import importlib
@@ -27,7 +29,13 @@ def _resolve(*backends: str) -> dict[str, tuple[str, Op]]:
     return {op: next((name, getattr(m, op)) for name, m in modules.items() if hasattr(m, op)) for op in OPS}
 
 
-_resolved = _resolve(*BACKENDS)
+_resolved: dict[str, tuple[str, Op]] = {}
+
+
+def _current() -> dict[str, tuple[str, Op]]:
+    if not _resolved:
+        _resolved.update(_resolve(*BACKENDS))
+    return _resolved
 
 
 def active() -> dict[str, str]:
@@ -37,7 +45,7 @@ def active() -> dict[str, str]:
         >>> active()["alias_table"]
         'cpp'
     """
-    return {op: backend for op, (backend, _) in _resolved.items()}
+    return {op: backend for op, (backend, _) in _current().items()}
 
 
 def get(op: str) -> Op:
@@ -47,7 +55,7 @@ def get(op: str) -> Op:
         >>> get("full_loss").__name__
         'full_loss'
     """
-    return _resolved[op][1]
+    return _current()[op][1]
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding
 
-from logq.shapes import check_int
+from logq.arguments import check_int
 
 __all__ = ["CBOW", "SkipGram"]
 

@@ -7,13 +7,14 @@ import torch
 from torch import Tensor, nn
 
 from logq import kernels
+from logq.arguments import check_bool, check_int
 from logq.candidates import IGNORED, as_columns
 from logq.functional import full_loss, sampled_loss
 from logq.functional.checks import check_options, check_table, check_targets, find_objective
 from logq.kernels.logits import chunks, logits, true_logits
 from logq.objectives import Objective
 from logq.samplers import Sampler
-from logq.shapes import check_bool, check_device, check_dtype, check_int, check_shape
+from logq.shapes import check_device, check_dtype, check_shape
 
 __all__ = ["CandidateLoss", "Options", "TopK"]
 

@@ -3,23 +3,25 @@
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
 
+from logq.arguments import check_float, check_int, is_tensor
 from logq.data.words import check_strings, check_word_counts, index_words
 from logq.retrieval.exact import cosines, highest, norms, unit
 from logq.retrieval.storage import FILE, read_safetensors, write_safetensors
 from logq.retrieval.unknown_word import UnknownWord
 from logq.retrieval.word2vec_format import read_word2vec_format, write_word2vec_format
-from logq.shapes import check_float, check_int
+
+if TYPE_CHECKING:
+    from torch import Tensor  # looking at vectors needs no torch, which takes a second to load
 
 __all__ = ["KeyedVectors"]
 
 Floats: TypeAlias = NDArray[np.float32]
-Term: TypeAlias = str | NDArray[Any] | Tensor | tuple[Any, float]
+Term: TypeAlias = "str | NDArray[Any] | Tensor | tuple[Any, float]"
 
 
 class KeyedVectors:
@@ -58,7 +60,7 @@ class KeyedVectors:
     """
 
     def __init__(
-        self, keys: Sequence[str], vectors: ArrayLike | Tensor, counts: ArrayLike | None = None, *, copy: bool = True
+        self, keys: Sequence[str], vectors: "ArrayLike | Tensor", counts: ArrayLike | None = None, *, copy: bool = True
     ) -> None:
         self.index_to_key = check_strings("keys", keys)
         self.key_to_index = index_words("keys", self.index_to_key)
@@ -112,8 +114,8 @@ class KeyedVectors:
 
     def most_similar(
         self,
-        positive: Term | Sequence[Term] = (),
-        negative: Term | Sequence[Term] = (),
+        positive: "Term | Sequence[Term]" = (),
+        negative: "Term | Sequence[Term]" = (),
         topn: int = 10,
     ) -> list[tuple[str, float]]:
         """Return the words nearest to a sum: king + woman - man, or the neighbours of a single word.
@@ -162,7 +164,7 @@ class KeyedVectors:
         """
         return self._nearest(unit(self.vectors[self._index(word)]), check_int("topn", topn), [self.key_to_index[word]])
 
-    def similar_by_vector(self, vector: ArrayLike | Tensor, topn: int = 10) -> list[tuple[str, float]]:
+    def similar_by_vector(self, vector: "ArrayLike | Tensor", topn: int = 10) -> list[tuple[str, float]]:
         """Return the words nearest to a vector (D,), and their cosines. A word with this very vector is among them.
 
         Raises:
@@ -280,7 +282,7 @@ class KeyedVectors:
 
 
 def _listed(terms: Any) -> list[Any]:
-    if isinstance(terms, str) or (isinstance(terms, np.ndarray | Tensor) and terms.ndim == 1):
+    if isinstance(terms, str) or ((isinstance(terms, np.ndarray) or is_tensor(terms)) and terms.ndim == 1):
         return [terms]
     if isinstance(terms, tuple) and len(terms) == 2 and isinstance(terms[1], int | float | np.number):
         return [terms]  # a single (word, weight)
@@ -293,7 +295,7 @@ def _listed(terms: Any) -> list[Any]:
 
 def _to_array(name: str, values: Any) -> NDArray[Any]:
     try:
-        array = values.detach().cpu().float().numpy() if isinstance(values, Tensor) else np.asarray(values)
+        array = values.detach().cpu().float().numpy() if is_tensor(values) else np.asarray(values)
     except ValueError as error:  # lists of unequal length
         raise ValueError(f"{name}: expected an array of numbers ({error})") from None
     if array.dtype.kind not in "fiu":

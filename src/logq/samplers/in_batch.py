@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from logq.arguments import check_float
 from logq.candidates import IGNORED, as_columns
 from logq.samplers.base import Draw, Sampler
 from logq.samplers.counts import check_counts
-from logq.shapes import check_float
 
 __all__ = ["InBatch"]
 

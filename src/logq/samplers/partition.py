@@ -7,9 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from logq.arguments import check_bool, check_int
 from logq.candidates import IGNORED
 from logq.samplers.base import Draw, Sampler
-from logq.shapes import can_look_at, check_bool, check_ids, check_int
+from logq.shapes import can_look_at, check_ids
 
 __all__ = ["Partition"]
 

@@ -5,9 +5,9 @@ from abc import abstractmethod
 import torch
 from torch import Tensor
 
+from logq.arguments import check_bool, check_int
 from logq.samplers.base import Draw, Sampler
 from logq.samplers.distinct import by_race, by_tries, expected_tries, log_inclusion
-from logq.shapes import check_bool, check_int
 
 __all__ = ["Proposal"]
 

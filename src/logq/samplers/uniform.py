@@ -5,9 +5,9 @@ import math
 import torch
 from torch import Tensor
 
+from logq.arguments import check_bool, check_int
 from logq.samplers.base import Draw, Sampler
 from logq.samplers.distinct import by_tries
-from logq.shapes import check_bool, check_int
 
 __all__ = ["Uniform"]
 

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from logq.arguments import check_float, check_int
 from logq.samplers.alias import AliasTable
 from logq.samplers.counts import check_counts, read_counts
 from logq.samplers.proposal import Proposal
-from logq.shapes import check_float, check_int
 
 __all__ = ["Unigram"]
 

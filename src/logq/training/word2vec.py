@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from logq.arguments import check_bool, check_float, check_int
 from logq.data import Corpus, Vocabulary
 from logq.functional.checks import find_objective
 from logq.models import CBOW, SkipGram
@@ -21,7 +22,7 @@ from logq.nn import CandidateLoss
 from logq.objectives import NEGATIVE_SAMPLING
 from logq.progress import Progress
 from logq.retrieval import KeyedVectors
-from logq.shapes import check_bool, check_device, check_float, check_int
+from logq.shapes import check_device
 from logq.training.examples import Batch, examples
 from logq.training.noise import SamplerChoice, check_sampler_choice, make_sampler
 from logq.training.running_mean import RunningMean

@@ -1,0 +1,218 @@
+"""HierarchicalSoftmax: log P of a class from the few decisions on its path through a binary tree, without a sample."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.functional import logsigmoid
+
+from logq.arguments import check_bool, check_int, is_tensor
+from logq.candidates import IGNORED
+from logq.functional.checks import REDUCTIONS, reduce
+from logq.huffman import HuffmanTree
+from logq.kernels import logits as kernel_logits
+from logq.kernels.logits import class_rows, logits
+from logq.shapes import can_look_at, check_device, check_dtype, check_ids, check_ignore_index, check_shape
+
+__all__ = ["HierarchicalSoftmax", "HuffmanTree"]
+
+
+class HierarchicalSoftmax(nn.Module):
+    """Owns the table `weight` (C - 1, D) of the inner nodes of a tree over C classes; it has no table of classes.
+
+        log P(y|x) = sum over the nodes n on the path of y of log sigmoid(s <x, w_n>),    s = +1 for code 0, -1 for 1
+        loss = -log P(y|x)
+
+    P sums to 1 over all classes whatever the weights are, and a loss costs as many products as the path has nodes:
+    with Huffman's tree on average at most one more than the entropy of the counts in bits. At the start all weights
+    are 0, as in word2vec.c, so log P(y|x) is minus the length of the path times log 2.
+
+    Equivalent to: hs=1 of word2vec.c and gensim; chainer.links.BinaryHierarchicalSoftmax, whose left is our code 0.
+
+    Args:
+        in_features: D.
+        tree: a HuffmanTree, or counts (C,) to make one of.
+        reduction: "none", "mean" over the rows that are not ignored, or "sum".
+        sparse: whether `weight` gets sparse gradients, with the touched rows only, for torch's SGD, Adagrad and
+            SparseAdam; other optimizers need False. torch.compile leaves sparse gradients to eager mode.
+        ignore_index: the target of rows that do not count.
+        device, dtype: of `weight`.
+
+    Shape:
+        input (B, D) float, targets (B,) int64 -> scalar, or (B,) for reduction="none". A loss holds B path lengths
+        times D numbers, never (B, C).
+
+    Attributes:
+        offsets, points, codes: the tree, as in HuffmanTree. They are saved with the weights, which mean nothing
+            without it, and loaded with them.
+
+    Raises:
+        TypeError, ValueError: an argument is something else.
+
+    References:
+        Morin and Bengio, Hierarchical Probabilistic Neural Network Language Model, AISTATS 2005.
+        Mikolov et al., Distributed Representations of Words and Phrases, 2013, arXiv:1310.4546, section 2.1, Eq. 3.
+
+    Example:
+        >>> loss = HierarchicalSoftmax(16, [500, 90, 3, 3, 1])
+        >>> loss(torch.randn(4, 16), torch.tensor([0, 1, 0, 4])).backward()
+        >>> loss.weight.grad.is_sparse
+        True
+        >>> loss.log_prob(torch.randn(2, 16)).exp().sum(dim=1)
+        tensor([1., 1.], grad_fn=<SumBackward1>)
+    """
+
+    offsets: Tensor
+    points: Tensor
+    codes: Tensor
+
+    def __init__(
+        self,
+        in_features: int,
+        tree: HuffmanTree | Sequence[float] | NDArray[Any] | Tensor,
+        reduction: str = "mean",
+        sparse: bool = True,
+        ignore_index: int = IGNORED,
+        *,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        device, dtype = check_device(device), check_dtype(dtype)
+        self.in_features = check_int("in_features", in_features)
+        if not isinstance(tree, HuffmanTree):
+            tree = HuffmanTree.from_counts(tree.detach().cpu().numpy() if is_tensor(tree) else np.asarray(tree))
+        if reduction not in REDUCTIONS:
+            raise ValueError(f"reduction: expected one of {', '.join(REDUCTIONS)}, got {reduction!r}")
+        self.reduction = reduction
+        self.sparse = check_bool("sparse", sparse)
+        self.ignore_index = check_ignore_index(ignore_index)
+        self.num_classes = tree.num_classes
+        self.depth = tree.depth
+        self.register_buffer("offsets", torch.tensor(tree.offsets, device=device))
+        self.register_buffer("points", torch.tensor(tree.points, device=device))
+        self.register_buffer("codes", torch.tensor(tree.codes, device=device))
+        self.register_load_state_dict_post_hook(_measure)
+        self.weight = nn.Parameter(torch.empty(self.num_classes - 1, self.in_features, device=device, dtype=dtype))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Set all weights to 0: at every node both ways are alike."""
+        nn.init.zeros_(self.weight)
+
+    def forward(self, input: Tensor, targets: Tensor) -> Tensor:
+        """The loss of a batch.
+
+        Args:
+            input: (B, D).
+            targets: (B,) int64, classes or `ignore_index`.
+
+        Returns:
+            Minus log P(target|input), float32 at least, reduced; 0 where the target is `ignore_index`.
+
+        Raises:
+            TypeError, ValueError: a shape or dtype is another, or a target is no class; the message names the first.
+        """
+        return reduce(-self.log_prob(input, targets), targets != self.ignore_index, self.reduction)
+
+    def log_prob(self, input: Tensor, targets: Tensor | None = None) -> Tensor:
+        """Log-probabilities of all classes, or of one class a row.
+
+        Args:
+            input: (B, D).
+            targets: (B,) int64, classes to look at; None for all.
+
+        Returns:
+            (B, C), natural logarithms whose exponentials sum to 1; or (B,), with 0 where a target is `ignore_index`.
+        """
+        sizes = {"D": self.in_features}
+        self._check_input(input, sizes)
+        if targets is None:
+            return torch.cat(list(self._parts(input)))
+        check_ids("targets", targets, self.num_classes, ignore_index=self.ignore_index)
+        check_shape("targets", targets, "B", sizes)
+        return self._log_prob_of_one(input, targets)
+
+    @torch.no_grad()
+    def predict(self, input: Tensor) -> Tensor:
+        """The class with the largest P(y|x) for each row, a part of the batch at a time.
+
+        Args:
+            input: (B, D).
+
+        Returns:
+            (B,) int64.
+        """
+        self._check_input(input, {"D": self.in_features})
+        return torch.cat([log_p.argmax(dim=1) for log_p in self._parts(input)])
+
+    def _check_input(self, input: Tensor, sizes: dict[str, int]) -> None:
+        check_shape("input", input, "BD", sizes)
+        if not input.is_floating_point():
+            raise TypeError(f"input: expected a floating point dtype, got {input.dtype}")
+
+    def _log_prob_of_one(self, input: Tensor, targets: Tensor) -> Tensor:
+        is_true = targets != self.ignore_index
+        classes = targets.where(is_true, 0)
+        starts = self.offsets[classes]
+        lengths = (self.offsets[classes + 1] - starts).where(is_true, 0)
+        # The longest path of the batch, where asking for it costs nothing.
+        longest = int(lengths.max()) if len(lengths) and can_look_at(lengths) else self.depth
+        step = torch.arange(longest, device=lengths.device)
+        on_path = step < lengths[:, None]
+        # Beyond the end of a path stands the root, which all paths touch: sparse gradients get no row more.
+        place = (starts[:, None] + step).where(on_path, 0)
+        rows, _ = class_rows(self.weight, None, self.points[place].long(), sparse=self.sparse)
+        dots = logits(input, rows, None, temperature=1.0, cosine=False)
+        return logsigmoid(torch.where(self.codes[place] == 0, dots, -dots)).where(on_path, 0.0).sum(dim=1)
+
+    def _parts(self, input: Tensor) -> Iterator[Tensor]:
+        """Log P of all classes, (b, C) for consecutive rows of the batch, few enough for CHUNK_LOGITS."""
+        size = max(1, kernel_logits.CHUNK_LOGITS // self.num_classes)
+        ways = self._ways() if self.num_classes > 1 else None
+        for rows in input.split(size):
+            dots = logits(rows, self.weight, None, temperature=1.0, cosine=False)
+            yield dots.sum(dim=1, keepdim=True) if ways is None else _down_the_tree(dots, *ways)
+
+    def _ways(self) -> tuple[list[Tensor], Tensor, Tensor]:
+        """For the nodes of each level but the root's, and then for all classes, the turn that leads there.
+
+        A turn is 2 n + code, n an inner node. Last comes the column of each inner node when they stand by level.
+        """
+        taken = 2 * self.points.long() + self.codes
+        step = torch.arange(len(taken), device=taken.device)
+        step -= self.offsets[:-1].repeat_interleave(self.offsets.diff())
+        level = torch.zeros(self.num_classes - 1, dtype=torch.int64, device=taken.device)
+        above = level.clone()
+        level[self.points.long()] = step
+        above[self.points[1:].long()] = taken[:-1]  # nonsense for the root alone, where each path begins
+        order = level.argsort(stable=True)
+        column = torch.empty_like(order)
+        column[order] = torch.arange(len(order), device=order.device)
+        to_nodes = [above[nodes] for nodes in order.split(level.bincount().tolist())[1:]]
+        return to_nodes, taken[self.offsets[1:] - 1], column
+
+    def extra_repr(self) -> str:
+        """What repr() shows."""
+        sparse = "" if self.sparse else ", sparse=False"
+        return f"in_features={self.in_features}, num_classes={self.num_classes}, depth={self.depth}{sparse}"
+
+
+def _down_the_tree(dots: Tensor, to_nodes: list[Tensor], to_classes: Tensor, column: Tensor) -> Tensor:
+    """Log P of all classes from the products with all nodes: P of a node is its parent's times that of the turn."""
+    turns = logsigmoid(torch.stack([dots, -dots], dim=2)).flatten(1)  # (b, 2 (C - 1))
+    levels, before = [dots.new_zeros(len(dots), 1)], 0
+    for turn in to_nodes:
+        parents = column[turn // 2] - before
+        before += levels[-1].shape[1]
+        levels.append(levels[-1][:, parents] + turns[:, turn])
+    return torch.cat(levels, dim=1)[:, column[to_classes // 2]] + turns[:, to_classes]
+
+
+def _measure(module: nn.Module, _: object) -> None:
+    """After a load, which may have brought another tree."""
+    if isinstance(module, HierarchicalSoftmax):
+        module.depth = int(module.offsets.diff().max())
