@@ -26,7 +26,8 @@ def test_as_scipy_has_it(ours, peer, n, noise):
         if np.ptp(b) > 0:
             found, expected = ours(a, b), peer(a, b)
             assert found.coefficient == pytest.approx(expected.statistic, rel=1e-10, abs=1e-12)
-            assert found.p == pytest.approx(expected.pvalue, rel=1e-6, abs=1e-300)
+            # With a single degree of freedom, p is about the root of the rounding error where r is 1.
+            assert found.p == pytest.approx(expected.pvalue, rel=1e-6, abs=1e-7 if n == 3 else 1e-300)
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=2, max_size=12))

@@ -147,7 +147,7 @@ def word_analogies(
     rows = [[known.find(word) for word in question] for _, question in sections]
     complete = np.array([None not in row for row in rows])
     ids = np.array([row for row in rows if None not in row], dtype=np.int64).reshape(-1, 4)
-    with Progress(len(ids), "questions", "analogies", progress) as shown:
+    with Progress(len(ids), "questions", f"analogies, {method}", progress) as shown:
         found = answer_analogies(vectors.vectors[: known.size], ids[:, :3], known.first, method, advance=shown.advance)
     right = np.zeros(len(rows), dtype=bool)
     right[complete] = (found >= 0) & (known.first[found] == ids[:, 3])
