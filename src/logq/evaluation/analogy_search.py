@@ -16,7 +16,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from logq.retrieval.exact import norms
+from logq.retrieval.exact import EPSILON, norms
 
 __all__ = ["METHODS", "Method", "answer_analogies"]
 
@@ -26,7 +26,6 @@ METHODS: tuple[Method, ...] = ("3cosadd", "3cosmul")
 Ids: TypeAlias = NDArray[np.int64]
 Floats: TypeAlias = NDArray[np.float32]
 
-_EPSILON = 0.001
 _QUESTIONS = 1 << 15  # looked at together, so that their distinct words are bounded
 _CELLS = 1 << 22  # cosines held at a time: 16 MiB
 _WIDTHS = (256, 4096)  # words looked at together, at least and at most: rows that fit into a cache
@@ -102,7 +101,7 @@ def _answer(vectors: Floats, questions: Ids, same: Ids, method: Method, advance:
             if method == "3cosadd":
                 block += closeness[b[low]] - closeness[a[low]]
             else:
-                block *= closeness[b[low]] / (closeness[a[low]] + np.float32(_EPSILON))
+                block *= closeness[b[low]] / (closeness[a[low]] + np.float32(EPSILON))
             gone = slice(borders[group], borders[group + 1])
             block[whose[gone] - low, which[gone]] = -np.inf
             highest = block.argmax(axis=1)
