@@ -61,12 +61,12 @@ clean: ## remove the environment, builds and caches
 
 $(STATE)/package: $(STATE)/build-tools $(STATE)/modules $(SOURCES)
 	@echo "==> Installing logq and what it needs (some minutes the first time: PyTorch is large)"
-	@$(PIP) --no-build-isolation -e '.[map]' $(SHORTLY)
+	@$(PIP) --no-build-isolation -e '.[map,evaluate]' $(SHORTLY)
 	@touch $@
 
 $(STATE)/tools: $(STATE)/build-tools $(STATE)/modules $(SOURCES)
 	@echo "==> Installing logq, what it needs and the tools that check it (some minutes the first time: PyTorch is large)"
-	@$(PIP) --no-build-isolation -e '.[map,dev]' $(SHORTLY)
+	@$(PIP) --no-build-isolation -e '.[map,evaluate,dev]' $(SHORTLY)
 	@touch $(STATE)/package $@
 
 $(STATE)/peers: $(STATE)/package

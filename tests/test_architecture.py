@@ -50,7 +50,7 @@ ALTERNATIVES: dict[str, set[str]] = {
 
 # What may be missing on a user's machine, and is therefore imported where it is needed: an extra, and a part of Python
 # that some distributions leave out.
-OPTIONAL = {"pydoc_data", "sklearn", "threadpoolctl"}
+OPTIONAL = {"pydoc_data", "scipy", "sklearn", "threadpoolctl"}
 
 # What loads without torch, which takes a second and 200 MB: reading words and vectors, and the compiled core.
 TORCH_FREE = (

@@ -8,7 +8,7 @@ import typer
 import logq as package
 from logq.cli.app import app, main
 
-COMMANDS = [[], ["train"], ["train", "word2vec"], ["neighbors"], ["map"], ["demo"]]
+COMMANDS = [[], ["train"], ["train", "word2vec"], ["neighbors"], ["map"], ["demo"], ["evaluate"], ["evaluate", "words"]]
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
@@ -27,7 +27,7 @@ def test_help_has_examples_and_explains_everything(logq, command, monkeypatch):
     assert logq(*command, "-h")[1] == out
 
 
-@pytest.mark.parametrize("command", [[], ["train"]], ids=" ".join)
+@pytest.mark.parametrize("command", [[], ["train"], ["evaluate"]], ids=" ".join)
 def test_a_group_alone_shows_its_help(logq, command):
     assert logq(*command)[:2] == (0, logq(*command, "--help")[1])
 
@@ -52,7 +52,14 @@ def test_every_option_says_what_it_does():
 
 @pytest.mark.parametrize(
     "words",
-    [["--help"], ["--version"], [], ["train", "word2vec", "--help"], ["train", "word2vec", "missing.txt", "-o", "x"]],
+    [
+        ["--help"],
+        ["--version"],
+        [],
+        ["train", "word2vec", "--help"],
+        ["evaluate", "words", "--help"],
+        ["train", "word2vec", "missing.txt", "-o", "x"],
+    ],
 )
 def test_help_and_first_mistakes_need_neither_torch_nor_numpy(words, tmp_path):
     code = (
@@ -92,6 +99,9 @@ def test_python_m_is_the_command():
         (["train", "word2vec", "corpus.txt", "-o", "x", "--dim", "many"], "--dim"),
         (["train", "word2vec", "corpus.txt", "-o", "x", "--objective", "hinge"], "hinge"),
         (["map", "x", "--layout", "umap"], "umap"),
+        (["evaluate", "words"], "Missing argument"),
+        (["evaluate", "words", "x", "--method", "3cosdiv"], "3cosdiv"),
+        (["evaluate", "words", "x", "--restrict-vocab", "0"], "--restrict-vocab"),
     ],
 )
 def test_bad_arguments_are_one_line_that_leads_to_help(logq, words, message):

@@ -68,11 +68,29 @@ def test_one_question_shows_counts(vectors, monkeypatch):
     assert "count" in sys.stdout.getvalue()
 
 
-@pytest.mark.parametrize("words", [["kng"], ["king", "kng"], ["king", "--minus", "kng"]])
+@pytest.mark.parametrize("words", [["kng"], ["king", "--minus", "kng"], ["king", "kng", "--together"]])
 def test_an_unknown_word_is_met_with_the_closest(logq, vectors, words):
     code, out, err = logq("neighbors", vectors, *words)
-    assert (code, out) == (2, ""), "nothing is answered by halves"
+    assert (code, out) == (2, ""), "a question is not answered by halves"
     assert err == "Error: 'kng' is not among the 6 known words; the closest are king\n"
+
+
+def test_an_unknown_word_does_not_hide_the_answers_for_others(logq, vectors):
+    code, out, err = logq("neighbors", vectors, "kng", "king", "xyzzy", "man", "-n", "3")
+    assert code == 2
+    assert out == logq("neighbors", vectors, "king", "man", "-n", "3")[1]
+    assert err.splitlines() == [
+        "Error: 'kng' is not among the 6 known words; the closest are king",
+        "Error: 'xyzzy' is not among the 6 known words",
+    ]
+
+
+@pytest.mark.parametrize("words", [["kng"], ["kng", "king"]])
+def test_a_terminal_gets_answers_beside_unknown_words(vectors, monkeypatch, capsys, words):
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    assert main(["neighbors", str(vectors), *words]) == 2
+    assert ("cosine" in sys.stdout.getvalue()) == ("king" in words)
+    assert "'kng' is not among" in capsys.readouterr().err
 
 
 def test_a_missing_folder(logq, tmp_path):

@@ -1,11 +1,14 @@
 """Questions to vectors, against loops over words."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from logq.retrieval import KeyedVectors, UnknownWord
 
+GOLDEN = Path(__file__).parents[1] / "golden" / "gensim_evaluation.npz"
 RNG = np.random.default_rng(0)
 WORDS = [f"w{number}" for number in range(30)]
 TABLE = RNG.standard_normal((30, 7)).astype(np.float32)
@@ -114,6 +117,60 @@ def test_doesnt_match():
     assert KV.doesnt_match(word for word in ["cat"] * 0 + ["w5", "w5"]) == "w5"
 
 
+@pytest.mark.parametrize(("positive", "negative"), [(["w1", "w2"], ["w3"]), (["w1"], []), (["w1", "w5"], ["w2", "w3"])])
+def test_products_of_cosines(positive, negative):
+    def product(word, others):
+        return np.prod([(1 + direction(KV[word]) @ direction(KV[other])) / 2 for other in others])
+
+    scores = {word: product(word, positive) / (product(word, negative) + 0.001) for word in WORDS}
+    expected = sorted(scores.keys() - {*positive, *negative}, key=lambda word: -scores[word])
+    check(KV.most_similar_cosmul(positive, negative, topn=7), [(word, scores[word]) for word in expected[:7]])
+    rows = [TABLE[WORDS.index(word)] for word in positive]
+    assert expected[0] in [word for word, _ in KV.most_similar_cosmul(rows, negative, topn=5)], "vectors are terms, too"
+
+
+def test_distances_are_one_less_the_cosine():
+    expected = [1 - float(direction(KV["w1"]) @ direction(KV[word])) for word in WORDS]
+    for found in (KV.distances("w1"), KV.distances(TABLE[1]), KV.distances(torch.tensor(TABLE[1]).tolist())):
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+    np.testing.assert_allclose(KV.distances("w1", ["w9", "w2"]), [expected[9], expected[2]], atol=1e-6)
+    assert KV.distance("w1", "w9") == pytest.approx(expected[9])
+
+
+@pytest.mark.parametrize("other", ["w0", "w7", "w29"])
+def test_rank_is_the_place_among_the_neighbours(other):
+    neighbours = [word for word, _ in KV.most_similar("w1", topn=100)]
+    assert KV.rank("w1", other) == neighbours.index(other) + 1
+    closer = neighbours[: neighbours.index(other)]
+    assert KV.closer_than("w1", other) == sorted(closer, key=WORDS.index)
+    assert KV.rank("w1", "w1") == 1
+
+
+def test_lists_of_words_are_compared_by_their_sums():
+    expected = direction(TABLE[1].astype(float) + TABLE[2]) @ direction(TABLE[3])
+    assert KV.n_similarity(["w1", "w2"], ["w3"]) == pytest.approx(expected)
+    assert KV.n_similarity(["w1", "w2"], ["w2", "w1"]) == pytest.approx(1)
+
+
+def test_other_answers_are_gensim_s():
+    with np.load(GOLDEN) as arrays:
+        golden = dict(arrays)
+    kv = KeyedVectors(golden["words"].tolist(), golden["vectors"])
+    assert kv.n_similarity(["w0", "w1"], ["w2", "w50", "w51"]) == pytest.approx(
+        float(golden["n_similarity"][0]), abs=1e-6
+    )
+    np.testing.assert_allclose(kv.distances("w3", ["w4", "w5"]), golden["distances"], atol=1e-6)
+    assert kv.closer_than("w3", "w50") == golden["closer_than"].tolist()
+    assert kv.rank("w3", "w50") == int(golden["rank"][0])
+    for (a, b, c), words, scores in zip(
+        golden["cosmul_asked"].tolist(), golden["cosmul_words"], golden["cosmul_scores"], strict=True
+    ):
+        found = kv.most_similar_cosmul([b, c], [a], topn=5)
+        assert [word for word, _ in found] == words.tolist()
+        np.testing.assert_allclose([score for _, score in found], scores, rtol=0.03)  # gensim adds 1e-6, not 1e-3
+
+
 def test_nothing_is_not_a_number_among_extreme_vectors():
     kv = KeyedVectors(["zero", "tiny", "huge", "one"], [[0, 0], [1e-44, 1e-44], [3e38, 3e38], [1, 1]])
     assert kv.most_similar("huge") == [("tiny", 1.0), ("one", pytest.approx(1.0)), ("zero", 0.0)]
@@ -165,7 +222,14 @@ ASKING = [
     lambda word: KV.most_similar(["w1"], [word]),
     lambda word: KV.most_similar([(word, 2.0)]),
     lambda word: KV.similar_by_word(word),
+    lambda word: KV.similar_by_key(word),
     lambda word: KV.doesnt_match(["w1", "w2", word]),
+    lambda word: KV.most_similar_cosmul(["w1"], [word]),
+    lambda word: KV.distance("w1", word),
+    lambda word: KV.distances("w1", ["w2", word]),
+    lambda word: KV.closer_than("w1", word),
+    lambda word: KV.rank(word, "w1"),
+    lambda word: KV.n_similarity(["w1"], ["w2", word]),
 ]
 
 
@@ -196,6 +260,14 @@ def test_an_unknown_word_is_named_with_those_that_look_like_it(ask):
         (lambda: KV.similar_by_vector("w1"), TypeError, "vector"),
         (lambda: KV.similar_by_vector(np.ones(7) * 1j), TypeError, "vector"),
         (lambda: KV.similar_by_vector(TABLE[1], topn=-1), ValueError, "topn"),
+        (lambda: KV.most_similar_cosmul([], ["w1"]), ValueError, "positive"),
+        (lambda: KV.most_similar_cosmul("w1", topn=0), ValueError, "topn"),
+        (lambda: KV.most_similar_cosmul([("w1", 2.0)]), TypeError, "positive"),
+        (lambda: KV.most_similar_cosmul("w1", [np.ones(6)]), ValueError, "negative.*7"),
+        (lambda: KV.distances([1.0]), ValueError, "word_or_vector.*7"),
+        (lambda: KV.distances("w1", "w2"), TypeError, "other_words"),
+        (lambda: KV.n_similarity([], ["w1"]), ValueError, "ws1"),
+        (lambda: KV.n_similarity(["w1"], "w1"), TypeError, "ws2"),
         (lambda: KV.doesnt_match([]), ValueError, "words"),
         (lambda: KV.doesnt_match("w1"), TypeError, "words"),
         (lambda: KeyedVectors(["a", "a"], [[1], [2]]), ValueError, "keys.*'a'"),

@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 import logq
-from logq.cli import demo, map, neighbors, train
+from logq.cli import demo, evaluate, map, neighbors, train
 from logq.cli.errors import InterruptedWorkError, describe, leave_quietly, say_error
 from logq.cli.help import HelpfulCommand, HelpfulGroup
 
@@ -20,6 +20,7 @@ logq demo
 logq train word2vec corpus.txt -o vectors
 logq neighbors vectors coffee tea
 logq map vectors -o map.html
+logq evaluate words vectors --analogies questions-words.txt
 """
 
 
@@ -44,11 +45,12 @@ app.command("demo", cls=HelpfulCommand, epilog=demo.EXAMPLES)(demo.demo)
 app.add_typer(train.train)
 app.command("neighbors", cls=HelpfulCommand, epilog=neighbors.EXAMPLES)(neighbors.neighbors)
 app.command("map", cls=HelpfulCommand, epilog=map.EXAMPLES)(map.map_command)
+app.add_typer(evaluate.evaluate)
 
 
 @app.callback(invoke_without_command=True, epilog=EXAMPLES)
 def start(context: typer.Context) -> None:
-    """Train word vectors, look at them, draw them.
+    """Train word vectors, look at them, draw them, measure them.
 
     Start with `logq demo`: it needs no data and takes a minute or two. Each command has its own --help.
     """

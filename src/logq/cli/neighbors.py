@@ -1,12 +1,16 @@
 """`logq neighbors`: the words nearest to others."""
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
+from logq.cli.errors import say_error
 from logq.cli.report import answer_table, neighbour_table, say
+
+if TYPE_CHECKING:
+    from logq.retrieval import KeyedVectors
 
 __all__ = ["EXAMPLES", "neighbors"]
 
@@ -35,22 +39,35 @@ def neighbors(
 ) -> None:
     """Show the words nearest to others, by the cosine of their vectors.
 
-    Several words are several questions, each with its own answer. With --minus or --together they are one: the
-    neighbours of their sum, as in king + woman - man. Read by another program (in a pipe), the answer is lines of
-    question, neighbour and cosine, separated by tabs.
+    Several words are several questions, each with its own answer; those without a vector are named after it. With
+    --minus or --together they are one: the neighbours of their sum, as in king + woman - man. Read by another program
+    (in a pipe), the answer is lines of question, neighbour and cosine, separated by tabs.
     """
-    from logq.retrieval import KeyedVectors
+    from logq.retrieval import KeyedVectors, UnknownWord
 
     known = KeyedVectors.load(vectors)
+    unknown: list[str] = []
     if minus or together:
         question = " ".join([" + ".join(words), *(f"- {word}" for word in minus or [])])
         answers = [(question, known.most_similar(positive=words, negative=minus or [], topn=topn))]
     else:
-        answers = [(word, known.most_similar(word, topn=topn)) for word in words]
+        unknown = [word for word in words if word not in known]
+        answers = [(word, known.most_similar(word, topn=topn)) for word in words if word in known]
+    _show(answers, known)
+    if unknown:
+        sys.stdout.flush()
+        for word in unknown:
+            say_error(str(UnknownWord(word, known.index_to_key)))
+        raise typer.Exit(2)
+
+
+def _show(answers: "list[tuple[str, list[tuple[str, float]]]]", known: "KeyedVectors") -> None:
     if not sys.stdout.isatty():
         for question, nearest in answers:
             for word, cosine in nearest:
                 print(f"{question}\t{word}\t{cosine:.6f}")
+        return
+    if not answers:
         return
     console = Console()
     if len(answers) == 1:

@@ -1,5 +1,18 @@
-"""What can be said about vectors once they are trained: so far, a map to look at."""
+"""What can be said about vectors once they are trained: a map to look at, and how they do on what people know."""
 
+from logq.evaluation.analogies import AnalogyResult, AnalogySection, read_analogies, word_analogies
+from logq.evaluation.correlation import Correlation
+from logq.evaluation.similarity import SimilarityResult, read_pairs, word_similarity
 from logq.evaluation.word_map import word_map
 
-__all__ = ["word_map"]
+__all__ = [
+    "AnalogyResult",
+    "AnalogySection",
+    "Correlation",
+    "SimilarityResult",
+    "read_analogies",
+    "read_pairs",
+    "word_analogies",
+    "word_map",
+    "word_similarity",
+]

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from logq.arguments import check_float, check_int, is_tensor
 from logq.data.words import check_strings, check_word_counts, index_words
-from logq.retrieval.exact import cosines, highest, norms, unit
+from logq.retrieval.exact import cosine_products, cosines, highest, norms, unit
 from logq.retrieval.storage import FILE, read_safetensors, write_safetensors
 from logq.retrieval.unknown_word import UnknownWord
 from logq.retrieval.word2vec_format import read_word2vec_format, write_word2vec_format
@@ -164,6 +164,8 @@ class KeyedVectors:
         """
         return self._nearest(unit(self.vectors[self._index(word)]), check_int("topn", topn), [self.key_to_index[word]])
 
+    similar_by_key = similar_by_word
+
     def similar_by_vector(self, vector: "ArrayLike | Tensor", topn: int = 10) -> list[tuple[str, float]]:
         """Return the words nearest to a vector (D,), and their cosines. A word with this very vector is among them.
 
@@ -171,6 +173,73 @@ class KeyedVectors:
             ValueError: the vector does not have D finite numbers.
         """
         return self._nearest(self._check_vector("vector", vector), check_int("topn", topn), [])
+
+    def most_similar_cosmul(
+        self, positive: "Term | Sequence[Term]" = (), negative: "Term | Sequence[Term]" = (), topn: int = 10
+    ) -> list[tuple[str, float]]:
+        """Return the words that are near to all of `positive` and far from all of `negative`, and their scores.
+
+            score(x) = prod_p s(x, p) / (prod_n s(x, n) + 0.001),   s = (1 + cos) / 2
+
+        Equivalent to: gensim's, which adds 0.000001, so that scores differ a little.
+
+        Args:
+            positive: a word, a vector (D,), or a list of them; at least one.
+            negative: likewise, or nothing.
+            topn: how many to return; fewer if there are not so many words.
+
+        Raises:
+            UnknownWord: a word has no vector.
+            TypeError: a term is neither a word nor a vector; there are no weights in a product.
+            ValueError: `positive` is empty, or a vector does not have D finite numbers.
+
+        References:
+            Levy and Goldberg, Linguistic regularities in sparse and explicit word representations, CoNLL 2014, Eq. 4.
+        """
+        near, far = _listed(positive), _listed(negative)
+        if not near:
+            raise ValueError("positive: expected at least one word or vector")
+        topn = check_int("topn", topn)
+        asked = [self._index(term) for term in (*near, *far) if isinstance(term, str)]
+        above = [unit(self._vector("positive", term)) for term in near]
+        below = [unit(self._vector("negative", term)) for term in far]
+        values = cosine_products(self.vectors, self._norms, above, below)
+        return [(self.index_to_key[i], float(values[i])) for i in highest(values, topn, asked)]
+
+    def distance(self, a: str, b: str) -> float:
+        """Return 1 - cosine of two words, from 0 to 2."""
+        return 1 - self.similarity(a, b)
+
+    def distances(self, word_or_vector: "str | ArrayLike | Tensor", other_words: Iterable[str] = ()) -> Floats:
+        """Return 1 - cosine of a word or vector (D,) with other words, (n,) float32; without any, with all, (V,)."""
+        direction = unit(self._vector("word_or_vector", word_or_vector))
+        others = [self._index(word) for word in check_strings("other_words", other_words)] or slice(None)
+        return 1 - cosines(self.vectors[others], self._norms[others], direction)
+
+    def closer_than(self, key1: str, key2: str) -> list[str]:
+        """Return the words that are nearer to `key1` than `key2` is, without `key1` itself, in order of place."""
+        far, itself = self._index(key2), self._index(key1)
+        distances = self.distances(key1)
+        return [self.index_to_key[i] for i in (distances < distances[far]).nonzero()[0] if i != itself]
+
+    def rank(self, key1: str, key2: str) -> int:
+        """Return the place of `key2` among the neighbours of `key1`: 1 for the nearest."""
+        return len(self.closer_than(key1, key2)) + 1
+
+    def n_similarity(self, ws1: Iterable[str], ws2: Iterable[str]) -> float:
+        """Return the cosine between the sums of the vectors of two lists of words.
+
+        Raises:
+            UnknownWord: a word has no vector; gensim skips it.
+            ValueError: a list is empty.
+        """
+        sums: list[NDArray[np.float64]] = []
+        for name, words in (("ws1", ws1), ("ws2", ws2)):
+            rows = [self._index(word) for word in check_strings(name, words)]
+            if not rows:
+                raise ValueError(f"{name}: expected at least one word")
+            sums.append(unit(self.vectors[rows].astype(np.float64).sum(axis=0)))
+        return float(np.clip(sums[0] @ sums[1], -1, 1))
 
     def doesnt_match(self, words: Iterable[str]) -> str:
         """Return the word that is least like the others: whose cosine with the mean of all directions is the smallest.
@@ -269,6 +338,9 @@ class KeyedVectors:
         if index is None:
             raise UnknownWord(key, self.index_to_key)
         return index
+
+    def _vector(self, name: str, term: Any) -> NDArray[Any]:
+        return self.vectors[self._index(term)] if isinstance(term, str) else self._check_vector(name, term)
 
     def _check_vector(self, name: str, vector: Any) -> NDArray[np.float64]:
         array = _to_array(name, vector).astype(np.float64)

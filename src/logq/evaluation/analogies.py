@@ -1,0 +1,228 @@
+"""Man is to king as woman is to ...? Questions whose answers show what directions mean, such as Google's 19,544."""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from logq.evaluation.analogy_search import METHODS, Method, answer_analogies
+from logq.evaluation.known_words import KnownWords
+from logq.evaluation.question_file import numbered_lines
+from logq.progress import Progress
+from logq.retrieval import KeyedVectors
+
+__all__ = ["AnalogyResult", "AnalogySection", "Question", "read_analogies", "word_analogies"]
+
+Question: TypeAlias = tuple[str, str, str, str]
+
+
+@dataclass(frozen=True)
+class AnalogySection:
+    """How many questions of a kind were answered as expected.
+
+    Attributes:
+        name: of the section, such as "capital-common-countries".
+        correct: questions answered as expected.
+        total: questions whose four words are known: those that count.
+        left_out: questions with a word that has no vector.
+
+    Example:
+        >>> section = AnalogySection("family", correct=3, total=4, left_out=4)
+        >>> section.accuracy, section.unknown_share
+        (0.75, 0.5)
+    """
+
+    name: str
+    correct: int
+    total: int
+    left_out: int
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the questions that count which were answered as expected; NaN if none counts."""
+        return self.correct / self.total if self.total else float("nan")
+
+    @property
+    def unknown_share(self) -> float:
+        """Share of all questions that are left out; NaN if there are no questions."""
+        asked = self.total + self.left_out
+        return self.left_out / asked if asked else float("nan")
+
+
+@dataclass(frozen=True)
+class AnalogyResult:
+    """The answers to a set of analogies, section by section.
+
+    Attributes:
+        method: the rule that picked the answers.
+        sections: in the order of the file.
+
+    Example:
+        >>> sections = AnalogySection("family", 3, 4, 0), AnalogySection("gram3-comparative", 1, 4, 2)
+        >>> result = AnalogyResult("3cosadd", sections)
+        >>> result.accuracy, result.semantic.accuracy, result.syntactic.left_out
+        (0.5, 0.75, 2)
+    """
+
+    method: Method
+    sections: tuple[AnalogySection, ...]
+
+    @property
+    def total(self) -> AnalogySection:
+        """All sections together."""
+        return _together("total", self.sections)
+
+    @property
+    def semantic(self) -> AnalogySection:
+        """The sections about what words mean: those whose names do not begin with "gram"."""
+        return _together("semantic", [section for section in self.sections if not _is_syntactic(section)])
+
+    @property
+    def syntactic(self) -> AnalogySection:
+        """The sections about forms of words: those whose names begin with "gram"."""
+        return _together("syntactic", [section for section in self.sections if _is_syntactic(section)])
+
+    @property
+    def accuracy(self) -> float:
+        """Share of all questions that count which were answered as expected; NaN if none counts."""
+        return self.total.accuracy
+
+
+def word_analogies(
+    vectors: KeyedVectors,
+    questions: str | os.PathLike[str] | Mapping[str, Iterable[Question]],
+    *,
+    method: Method = "3cosadd",
+    restrict_vocab: int | None = None,
+    case_insensitive: bool = True,
+    progress: bool | None = False,
+) -> AnalogyResult:
+    """Answer questions "a is to b as c is to d" and count how often d is what the vectors say.
+
+        3CosAdd:  argmax_x cos(x, b - a + c)                                       a, b, c of length 1
+        3CosMul:  argmax_x s(x, b) s(x, c) / (s(x, a) + 0.001),   s = (1 + cos) / 2
+
+    The words of the question are no answers. Questions with a word that has no vector are left out and counted.
+
+    Equivalent to: gensim's KeyedVectors.evaluate_word_analogies(restrict_vocab=None), which knows 3CosAdd only.
+
+    Args:
+        vectors: the words to ask.
+        questions: a file that `read_analogies` reads, or for each section's name its (a, b, c, d).
+        method: "3cosadd" or "3cosmul".
+        restrict_vocab: only the first so many words are known and may be answers; None takes all. gensim's default is
+            300,000.
+        case_insensitive: compare upper case forms; of words that differ in case only, the first stands in questions,
+            and any is right as an answer.
+        progress: True draws a bar, False is silent, None draws one on a terminal.
+
+    Returns:
+        The counts of each section, with totals.
+
+    Raises:
+        OSError: the file cannot be read.
+        TypeError: a question does not have four words.
+        ValueError: there are no questions, a line of the file is none (the message has its number), or `method` or
+            `restrict_vocab` is out of range.
+
+    References:
+        Mikolov et al., Efficient estimation of word representations in vector space, 2013, arXiv 1301.3781.
+        Levy and Goldberg, Linguistic regularities in sparse and explicit word representations, CoNLL 2014, Eq. 3 and 4.
+
+    Example:
+        >>> kv = KeyedVectors(["man", "king", "woman", "queen"], [[0, 1], [1, 1], [0, -1], [1, -1]])
+        >>> asked = {"family": [("Man", "King", "Woman", "Queen"), ("man", "king", "boy", "prince")]}
+        >>> word_analogies(kv, asked).total
+        AnalogySection(name='total', correct=1, total=1, left_out=1)
+    """
+    if method not in METHODS:
+        raise ValueError(f"method: expected one of {', '.join(METHODS)}, got {method!r}")
+    known = KnownWords(vectors, restrict_vocab=restrict_vocab, case_insensitive=case_insensitive)
+    asked = read_analogies(questions) if isinstance(questions, str | os.PathLike) else _checked(questions)
+    sections = [(name, question) for name in asked for question in asked[name]]
+    if not sections:
+        raise ValueError("questions: expected at least one")
+    rows = [[known.find(word) for word in question] for _, question in sections]
+    complete = np.array([None not in row for row in rows])
+    ids = np.array([row for row in rows if None not in row], dtype=np.int64).reshape(-1, 4)
+    with Progress(len(ids), "questions", f"analogies, {method}", progress) as shown:
+        found = answer_analogies(vectors.vectors[: known.size], ids[:, :3], known.first, method, advance=shown.advance)
+    right = np.zeros(len(rows), dtype=bool)
+    right[complete] = (found >= 0) & (known.first[found] == ids[:, 3])
+    result: list[AnalogySection] = []
+    start = 0
+    for name, listed in asked.items():
+        part = slice(start, start + len(listed))
+        start = part.stop
+        total = int(complete[part].sum())
+        result.append(AnalogySection(name, int(right[part].sum()), total, len(listed) - total))
+    return AnalogyResult(method, tuple(result))
+
+
+def read_analogies(path: str | os.PathLike[str]) -> dict[str, list[Question]]:
+    r"""Read analogies from a text file, plain or .gz, in the form of Google's questions-words.txt.
+
+    A line that begins with a colon names the section of the lines below it; each of these holds four words between
+    white space. Lines before the first section form one without a name. Lines that are empty or begin with # or // are
+    skipped.
+
+    Returns:
+        The questions of each section, in the order of the file.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: a line does not have four words, or there is none; the message names the file and the line.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = pathlib.Path(folder, "questions.txt")
+        ...     _ = path.write_text(": family\nboy girl king queen\n")
+        ...     read_analogies(path)
+        {'family': [('boy', 'girl', 'king', 'queen')]}
+    """
+    sections: dict[str, list[Question]] = {}
+    name = ""
+    for place, line in numbered_lines(path):
+        if line.startswith(("#", "//")):
+            continue
+        if line.startswith(":"):
+            name = line.lstrip(": ").strip()
+            sections.setdefault(name, [])
+            continue
+        words = line.split()
+        if len(words) != 4:
+            raise ValueError(f"{place}: expected four words, or a colon and the name of a section, got {line[:80]!r}")
+        sections.setdefault(name, []).append((words[0], words[1], words[2], words[3]))
+    if not any(sections.values()):
+        raise ValueError(f"{os.fspath(path)}: expected lines of four words, found none")
+    return sections
+
+
+def _checked(questions: Mapping[str, Iterable[Question]]) -> dict[str, list[Question]]:
+    if not isinstance(questions, Mapping):
+        raise TypeError(f"questions: expected a file or a dict of sections, got {type(questions).__name__}")
+    checked: dict[str, list[Question]] = {}
+    for name, listed in questions.items():
+        checked[name] = []
+        for question in listed:
+            if len(question) != 4 or not all(isinstance(word, str) for word in question):
+                raise TypeError(f"questions: expected four words each, got {question!r} in {name!r}")
+            a, b, c, d = question
+            checked[name].append((a, b, c, d))
+    return checked
+
+
+def _is_syntactic(section: AnalogySection) -> bool:
+    return section.name.startswith("gram")
+
+
+def _together(name: str, sections: Sequence[AnalogySection]) -> AnalogySection:
+    return AnalogySection(
+        name,
+        sum(section.correct for section in sections),
+        sum(section.total for section in sections),
+        sum(section.left_out for section in sections),
+    )
