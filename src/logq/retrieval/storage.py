@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save as to_safetensors
 
 from logq.files import atomic_write
+from logq.tensor_file import write_tensors
 
 __all__ = ["FILE", "SUMMARY", "read_safetensors", "write_safetensors"]
 
@@ -64,18 +64,16 @@ def write_safetensors(
     offsets = np.zeros(len(words) + 1, dtype=np.int64)
     np.cumsum([len(word) for word in encoded], out=offsets[1:])
     tensors: dict[str, NDArray[Any]] = {
-        "vectors": np.ascontiguousarray(vectors, dtype=np.float32),
+        "vectors": vectors.astype(np.float32, copy=False),
         "words": np.frombuffer(b"".join(encoded), dtype=np.uint8),
         "word_offsets": offsets,
     }
     if counts is not None:
         tensors["counts"] = np.ascontiguousarray(counts, dtype=np.int64)
-    content = to_safetensors(tensors, metadata={"format": f"{_FORMAT} {_VERSION}"})
-
     home = Path(folder)
     home.mkdir(parents=True, exist_ok=True)
     with atomic_write(home / FILE) as file:
-        file.write(content)
+        write_tensors(file, tensors, {"format": f"{_FORMAT} {_VERSION}"})
     with atomic_write(home / SUMMARY) as file:
         file.write(text.encode("utf-8", "backslashreplace") + b"\n")
 

@@ -4,45 +4,31 @@ import math
 
 __all__ = ["RunningMean"]
 
-MEMORY = 100
-"""How many batches the recent mean looks back on."""
-
 
 class RunningMean:
-    """Mean losses of an example: of the first batch, of the epoch so far, and of about the last hundred batches.
+    """Mean losses of an example: of the first batch, and of about the last `memory` batches.
 
-        recent = sum_b r^(n - b) loss_b / sum_b r^(n - b) count_b,    r = 0.99
+        recent = sum_b r^(n - b) loss_b / sum_b r^(n - b) count_b,    r = 1 - 1 / memory
 
     Example:
         >>> running = RunningMean()
         >>> for loss in (30.0, 20.0):
         ...     running.add(loss, 10)
-        >>> running.first, running.mean, round(running.recent, 3)
-        (3.0, 2.5, 2.497)
+        >>> running.first, round(running.recent, 3)
+        (3.0, 2.497)
     """
 
-    def __init__(self) -> None:
+    def __init__(self, memory: int = 100) -> None:
         self.first = math.nan
+        self.memory = memory
         self._recent_sum = self._recent_count = 0.0
-        self.start_epoch()
-
-    def start_epoch(self) -> None:
-        """Forget the mean of the epoch, and nothing else."""
-        self._sum, self.count = 0.0, 0
 
     def add(self, loss: float, count: int) -> None:
         """Take in the summed loss of `count` examples."""
         if count and math.isnan(self.first):
             self.first = loss / count
-        self._sum += loss
-        self.count += count
-        self._recent_sum += (loss - self._recent_sum) / MEMORY
-        self._recent_count += (count - self._recent_count) / MEMORY
-
-    @property
-    def mean(self) -> float:
-        """Over the epoch so far, 0 if there was no example."""
-        return self._sum / max(1, self.count)
+        self._recent_sum += (loss - self._recent_sum) / self.memory
+        self._recent_count += (count - self._recent_count) / self.memory
 
     @property
     def recent(self) -> float:

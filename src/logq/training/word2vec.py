@@ -1,39 +1,23 @@
-"""Word2Vec: the estimator, from a corpus to word vectors, in plain PyTorch.
-
-This is the meaning of word2vec in logq: any of the six objectives with any sampler, one batch after the other. Faster
-ways to train are held to it by tests.
-"""
+"""Word2Vec: the estimator, from text to word vectors."""
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable
+from contextlib import closing
 from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from logq.arguments import check_bool, check_float, check_int
-from logq.data import Corpus, Vocabulary
-from logq.functional.checks import find_objective
-from logq.models import CBOW, SkipGram
-from logq.nn import CandidateLoss
-from logq.objectives import NEGATIVE_SAMPLING
-from logq.progress import Progress
+from logq.data import EncodedCorpus, Vocabulary, encode
 from logq.retrieval import KeyedVectors
-from logq.shapes import check_device
-from logq.training.examples import Batch, examples
-from logq.training.noise import SamplerChoice, check_sampler_choice, make_sampler
-from logq.training.running_mean import RunningMean
+from logq.training.checkpoint import Checkpoint
+from logq.training.choices import OBJECTIVES, SamplerChoice, check_objective, check_sampler
+from logq.training.engine import Engine, choose, first_vectors, load
+from logq.training.growing import grown_vocabulary
+from logq.training.run import Run
 
 __all__ = ["Word2Vec"]
-
-LR_FLOOR = 1e-4
-"""The learning rate falls to this part of its start, as in word2vec.c."""
-
-BYTES_A_WORD = {False: 6.0, True: 2.2}
-"""About how many bytes of a text file, plain or compressed, a word takes: for the progress bar only."""
 
 
 class Word2Vec:
@@ -43,31 +27,43 @@ class Word2Vec:
     F = <query, output vector>, with the loss of an objective summed over the examples, and plain gradient descent
     whose rate falls linearly to 1e-4 of its start. Frequent words are thinned out first (`sample`).
 
+    Negative sampling from the unigram law and hierarchical softmax run in a compiled engine on all cores; any other
+    objective or sampler runs in plain PyTorch, some tens of times slower. `engine_name` says which it is.
+
     Args:
         dim: D, of the vectors.
         window: the widest distance of words that count as neighbours.
-        negatives: sampled words for each example.
+        negatives: k, sampled words for each pair.
         sample: t of Vocabulary.keep_probability; 0 keeps all words.
         min_count: words that occur less often are dropped.
         epochs: passes through the text.
         lr: learning rate at the start; None takes 0.025 for skip-gram and 0.05 for CBOW.
         sg: skip-gram, or CBOW.
+        hs: hierarchical softmax over a Huffman tree, in the place of negatives.
         cbow_mean: whether CBOW takes the mean of the context, or its sum.
         objective: a row of the table, by name.
         sampler: "unigram", "uniform", "log_uniform", "learned_unigram", "in_batch", "every_class", or a function of the
             counts (V,) that makes one. None is "unigram" for the objectives that sample.
         power: of the counts, for "unigram".
-        shared: whether a batch shares its negatives. Faster, and with few negatives worse.
-        batch_size: examples in a step; 1 is word2vec's own way. The gradients of a step are summed, so a rate that is
-            right for small batches diverges with large ones, the sooner the fewer words there are. None takes an eighth
-            of the vocabulary, but 512 at most.
+        shared_negatives: in the compiled engine the pairs of a window share their negatives unless this is False,
+            which is the order of word2vec.c, as good and a third as fast. In plain PyTorch a batch shares its negatives
+            only if this is True, which is faster, and with few negatives worse.
+        threads: of the compiled engine, and of PyTorch. None takes all cores, but one where a `seed` is given, since
+            threads update the same vectors without locks and no two runs are alike. Plain PyTorch takes one.
+        batch_size: examples in a step of plain PyTorch, which this asks for. The gradients of a step are summed, so a
+            rate that is right for small batches diverges with large ones, the sooner the fewer words there are. None
+            takes an eighth of the vocabulary, but 512 at most.
         max_vocab: keeps only that many of the most frequent words.
-        seed: of everything random; the same seed gives the same vectors on the same machine and number of threads.
-        device: where to train: "cpu", "cuda", ...
+        seed: of everything random. On one thread the same seed gives the same vectors, bit for bit on one machine.
+        device: where plain PyTorch trains: "cpu", "cuda", ...
+        engine: "auto"; "fused" or "plain" insist on one.
+        simd: instructions of the compiled engine, one of logq.kernels.word2vec.simd_levels(), or "auto".
 
     Attributes:
         vocabulary: the words and their counts, after `fit`.
-        mean_loss: of an example, in nats, over the last epoch.
+        mean_loss: of a pair, in nats, over the last epoch, before each update: of a context word and the word to
+            predict for skip-gram, of a word to predict for CBOW. Comparable between runs with equal settings.
+        invalid_lines, long_words: see EncodedCorpus; of the latest text.
 
     Raises:
         TypeError, ValueError: an argument is not as described.
@@ -85,6 +81,8 @@ class Word2Vec:
 
     vocabulary: Vocabulary
     mean_loss: float
+    invalid_lines = 0
+    long_words = 0
 
     def __init__(
         self,
@@ -97,15 +95,19 @@ class Word2Vec:
         epochs: int = 5,
         lr: float | None = None,
         sg: bool = True,
+        hs: bool = False,
         cbow_mean: bool = True,
         objective: str = "negative_sampling",
         sampler: SamplerChoice | None = None,
         power: float = 0.75,
-        shared: bool = False,
+        shared_negatives: bool | None = None,
+        threads: int | None = None,
         batch_size: int | None = None,
         max_vocab: int | None = None,
         seed: int | None = None,
-        device: torch.device | str = "cpu",
+        device: Any = "cpu",
+        engine: str = "auto",
+        simd: str = "auto",
     ) -> None:
         self.dim = check_int("dim", dim)
         self.window = check_int("window", window)
@@ -113,44 +115,83 @@ class Word2Vec:
         self.sample = check_float("sample", sample, at_least=0)
         self.min_count = check_int("min_count", min_count)
         self.epochs = check_int("epochs", epochs)
-        self.lr = (0.025 if sg else 0.05) if lr is None else check_float("lr", lr, above=0)
         self.sg = check_bool("sg", sg)
+        self.lr = (0.025 if sg else 0.05) if lr is None else check_float("lr", lr, above=0)
+        self.hs = check_bool("hs", hs)
         self.cbow_mean = check_bool("cbow_mean", cbow_mean)
-        self.objective = find_objective(objective)
-        sampled = self.objective.negatives.sampled
+        self.objective = check_objective(objective)
+        sampled = OBJECTIVES[self.objective]
+        if hs and (self.objective != "negative_sampling" or sampler is not None):
+            given = f"objective {self.objective}" if sampler is None else f"sampler {sampler!r}"
+            raise ValueError(f"hs: expected no other objective and no sampler beside it, got {given}")
         if sampler is not None and not sampled:
-            raise ValueError(f"sampler: {self.objective.name} uses every word and takes no sampler, got {sampler!r}")
-        self.sampler = check_sampler_choice(sampler or "unigram") if sampled else None
+            raise ValueError(f"sampler: {self.objective} uses every word and takes no sampler, got {sampler!r}")
+        if hs:
+            self.objective, sampled = "hierarchical_softmax", False
+        self.sampler = check_sampler(sampler or "unigram") if sampled else None
         self.power = check_float("power", power, at_least=0)
-        self.shared = check_bool("shared", shared)
+        self.shared_negatives = None if shared_negatives is None else check_bool("shared_negatives", shared_negatives)
+        self.threads = None if threads is None else check_int("threads", threads)
         self.batch_size = None if batch_size is None else check_int("batch_size", batch_size)
         self.max_vocab = None if max_vocab is None else check_int("max_vocab", max_vocab)
         self.seed = None if seed is None else check_int("seed", seed, 0)
-        self.device = check_device(device) or torch.device("cpu")
+        self.device = "cpu" if str(device) == "cpu" else load("plain").device_named(device)
+        if engine not in ("auto", "fused", "plain"):
+            raise ValueError(f"engine: expected 'auto', 'fused' or 'plain', got {engine!r}")
+        self.engine = engine
+        self.simd = simd
+        self.engine_name, self.why_not_fused = choose(self)
+        self._engine: Engine | None = None
 
     def __repr__(self) -> str:
         words = f", {len(self.vocabulary)} words" if hasattr(self, "vocabulary") else ""
-        return f"Word2Vec(dim={self.dim}, {self.objective.name}{words})"
+        return f"Word2Vec(dim={self.dim}, {self.objective}{words})"
+
+    @property
+    def kind(self) -> str:
+        """The name of the model, "skip_gram" or "cbow"."""
+        return "skip_gram" if self.sg else "cbow"
+
+    @property
+    def used_threads(self) -> int:
+        """How many threads train: `threads`, or what that is by default."""
+        if self.threads is not None:
+            return self.threads
+        return 1 if self.seed is not None or self.engine_name == "plain" else _cores()
 
     def settings(self) -> dict[str, Any]:
         """The arguments, as numbers and words that JSON can hold."""
-        names = "dim window negatives sample min_count epochs lr sg cbow_mean power shared batch_size max_vocab seed"
+        names = (
+            "dim window negatives sample min_count epochs lr sg hs cbow_mean objective power shared_negatives threads "
+            "batch_size max_vocab seed device"
+        )
         sampler = self.sampler if isinstance(self.sampler, str | None) else "custom"
-        chosen = {name: getattr(self, name) for name in names.split()}
-        return {**chosen, "objective": self.objective.name, "sampler": sampler, "device": str(self.device)}
+        return {**{name: getattr(self, name) for name in names.split()}, "sampler": sampler, "engine": self.engine_name}
 
     def fit(
         self,
         source: str | os.PathLike[str] | Iterable[Any],
         *,
+        new_words: bool = True,
+        cache: str | os.PathLike[str] | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_minutes: float = 10.0,
+        resume: bool = False,
         progress: bool | None = None,
         on_epoch_end: Callable[["Word2Vec", int], None] | None = None,
     ) -> "Word2Vec":
-        """Learn vectors from a corpus, from scratch.
+        """Learn vectors from text; called again, go on learning from more text.
 
         Args:
-            source: a path to a text file (plain or .gz, a sentence a line), a list of paths, or any collection of lists
-                of words that can be read several times; see logq.data.Corpus.
+            source: a path to a text file (plain, .gz or .zst; a sentence a line), a pattern, a list of paths, "-" for
+                standard input, or lists of words; see logq.data.encode.
+            new_words: when called again, whether words that occur min_count times in the new text are added, and the
+                counts of the others added up. Otherwise only words that are known already are trained.
+            cache: a folder for the encoded text, which is used again by the next run over the same files.
+            checkpoint: a folder where everything is saved now and then, and on Ctrl-C, so that `resume` can go on.
+            checkpoint_minutes: how often; 0 after every stretch of about a million words.
+            resume: go on from that checkpoint, with the same text and settings. On one thread the result is that of a
+                run that was never interrupted. Without a checkpoint there, start.
             progress: True shows a progress bar, False nothing, None a bar on a terminal and plain lines in a log.
             on_epoch_end: called with the model and the number of epochs done; the vectors can be saved there.
 
@@ -158,57 +199,43 @@ class Word2Vec:
             The model itself.
 
         Raises:
-            OSError, TypeError: the corpus cannot be read, or is no corpus.
-            ValueError: there are no words in it, none that occurs min_count times, or no neighbours among them.
-            FloatingPointError: training diverges: too high a learning rate, or too large batches for it.
+            OSError, TypeError: the text cannot be read, or is none.
+            ValueError: there are no words in it, none that occurs min_count times, or no neighbours among them; or the
+                checkpoint is of another text or has other settings.
+            FloatingPointError: training diverges: too high a learning rate, or too large batches for it. A checkpoint
+                stays as it was.
         """
-        corpus = Corpus(source)
-        self.vocabulary = self._count(corpus, progress)
-        words = np.random.SeedSequence(self.seed).generate_state(3, np.uint64)
-        rng, first_vectors, draws = np.random.default_rng(words[0]), int(words[1]) >> 1, int(words[2]) >> 1
-        keep_probability = self.vocabulary.keep_probability(self.sample)
-        left = self.vocabulary.counts * keep_probability  # how often each word is a target
-        self.model, self.loss = self._start(torch.Generator().manual_seed(first_vectors), draws, left)
-        optimizer = torch.optim.SGD([*self.model.parameters(), *self.loss.parameters()], lr=self.lr)
-        kept = float(left.sum()) / self.vocabulary.total
-        if kept < 0.1:
-            warnings.warn(
-                f"sample: thinning out frequent words at {self.sample:g} leaves {kept:.1%} of this corpus, whose words "
-                "are all frequent; for a small corpus take 0",
-                stacklevel=2,
-            )
-        batch_size = self.batch_size or min(512, max(1, len(self.vocabulary) // 8))
-        running = RunningMean()
-        total, done = self.epochs * self.vocabulary.total, 0
-        with Progress(total, "words", "skip-gram" if self.sg else "CBOW", progress) as bar:
-            for epoch in range(1, self.epochs + 1):
-                running.start_epoch()
-                for batch in examples(
-                    corpus,
-                    self.vocabulary,
-                    skip_gram=self.sg,
-                    window=self.window,
-                    keep_probability=keep_probability,
-                    batch_size=batch_size,
-                    rng=rng,
-                ):
-                    optimizer.param_groups[0]["lr"] = self.lr * max(LR_FLOOR, 1 - done / total)
-                    running.add(float(self._step(batch, optimizer)), len(batch.targets))
-                    if running.has_diverged:
-                        raise FloatingPointError(
-                            f"lr: training diverged in epoch {epoch}, the mean loss went from {running.first:.3g} to "
-                            f"{running.recent:.3g}; try less than {self.lr:g}, or a batch_size below {batch_size}"
-                        )
-                    done += batch.words
-                    bar.advance(batch.words, loss=running.recent)
-                if running.count == 0:
-                    raise ValueError(
-                        f"sample: no two neighbouring words were left of {self.vocabulary.total} after thinning out "
-                        f"frequent ones at {self.sample:g}; for a small corpus take 0"
-                    )
-                self.mean_loss = running.mean
+        minutes = check_float("checkpoint_minutes", checkpoint_minutes, at_least=0)
+        saved = None if checkpoint is None else Checkpoint(checkpoint, minutes)
+        if resume and saved is None:
+            raise ValueError("resume: expected a checkpoint folder to resume from, got none")
+        if resume and self._engine is not None:
+            raise ValueError("resume: expected a model that was not fitted yet, as the checkpoint holds everything")
+        with closing(self._encode(source, check_bool("new_words", new_words), cache, progress)) as corpus:
+            self.invalid_lines, self.long_words = corpus.invalid_lines, corpus.long_words
+            seeds = np.random.SeedSequence(self.seed).generate_state(3, np.uint64)
+            engine = self._start(corpus.vocabulary, int(seeds[1]) >> 1, int(seeds[2]) >> 1)
+            run = Run(corpus, engine, epochs=self.epochs, lr=self.lr, seed=int(seeds[0]))
+            if resume and saved is not None and saved.exists():
+                saved.load(run, self.settings())
+            self.vocabulary, self._engine = corpus.vocabulary, engine
+            self._warn_of_thinning()
+
+            def epoch_ended(epoch: int) -> None:
+                self.mean_loss = run.mean_loss
                 if on_epoch_end is not None:
                     on_epoch_end(self, epoch)
+
+            label = ("skip-gram" if self.sg else "CBOW") + (", plain PyTorch" if self.why_not_fused else "")
+            run.go(
+                label,
+                progress,
+                on_epoch_end=epoch_ended,
+                save=None if saved is None else lambda force: saved.save_if_due(run, self.settings(), force=force),
+            )
+            self.mean_loss = run.mean_loss
+            if saved is not None:
+                saved.remove()
         return self
 
     @property
@@ -218,66 +245,52 @@ class Word2Vec:
         Raises:
             AttributeError: the model has not seen a corpus yet.
         """
-        if not hasattr(self, "model"):
+        if self._engine is None:
             raise AttributeError("vectors: there are none yet, call fit first")
         vectors = KeyedVectors(
-            self.vocabulary.index_to_key, self.model.vectors.detach().cpu().numpy(), counts=self.vocabulary.counts
+            self.vocabulary.index_to_key, np.array(self._engine.vectors), counts=self.vocabulary.counts, copy=False
         )
         vectors.info = self.settings()
         return vectors
 
-    def _count(self, corpus: Corpus, progress: bool | None) -> Vocabulary:
-        """The vocabulary; how many words there are to read can only be guessed."""
-        guess = sum(os.path.getsize(path) / BYTES_A_WORD[path.endswith(".gz")] for path in corpus.paths or ())
-        with Progress(guess, "words", "vocabulary", progress if corpus.paths else False) as bar:
+    def _encode(self, source: Any, new_words: bool, cache: Any, progress: bool | None) -> EncodedCorpus:
+        options: dict[str, Any] = {"cache": cache, "threads": _cores(), "progress": progress}
+        if self._engine is None:
+            return encode(source, min_count=self.min_count, max_vocab=self.max_vocab, **options)
+        if not new_words:
+            return encode(source, vocabulary=self.vocabulary, **options)
+        if self.hs:
+            raise ValueError("new_words: hierarchical softmax has a tree that cannot grow, expected False")
+        with closing(encode(source, min_count=self.min_count, **options)) as counted:
+            vocabulary = grown_vocabulary(self.vocabulary, counted, self.max_vocab)
+        return encode(source, vocabulary=vocabulary, **options)
 
-            def counted() -> Iterator[Sequence[str]]:
-                for sentence in corpus:
-                    bar.advance(len(sentence))
-                    yield sentence
+    def _start(self, vocabulary: Vocabulary, first: int, seed: int) -> Engine:
+        """An engine for these words that has learned what the present one has."""
+        if self._engine is not None and vocabulary is self.vocabulary:
+            return self._engine
+        try:
+            engine = load(self.engine_name)(self, vocabulary, first_vectors(len(vocabulary), self.dim, first), seed)
+        except MemoryError:
+            size = 2 * 4 * len(vocabulary) * self.dim / 2**30
+            raise ValueError(
+                f"dim: two tables of {len(vocabulary):,} words with {self.dim:,} numbers take {size:.1f} GiB, more than "
+                "there is; take a smaller dim or max_vocab"
+            ) from None
+        if self._engine is not None:
+            known = [vocabulary.key_to_index[word] for word in self.vocabulary.index_to_key]
+            engine.grow(self._engine, np.array(known, dtype=np.int64))
+        return engine
 
-            return Vocabulary.build(counted(), min_count=self.min_count, max_vocab=self.max_vocab)
-
-    def _start(
-        self, generator: torch.Generator, seed: int, target_counts: NDArray[np.float64]
-    ) -> tuple[SkipGram | CBOW, CandidateLoss]:
-        """Vectors as word2vec.c starts them: small random ones for the inputs, zeros for the outputs."""
-        size, sampled = len(self.vocabulary), self.objective.negatives.sampled
-        if self.sg:
-            model = SkipGram(size, self.dim, generator=generator)
-        else:
-            model = CBOW(size, self.dim, mean=self.cbow_mean, generator=generator)
-        sampler = None
-        if self.sampler is not None:
-            sampler = make_sampler(
-                self.sampler,
-                self.vocabulary.counts,
-                self.negatives,
-                power=self.power,
-                shared=self.shared,
-                seed=seed,
-                target_counts=target_counts,
+    def _warn_of_thinning(self) -> None:
+        left = self.vocabulary.counts @ self.vocabulary.keep_probability(self.sample) / self.vocabulary.total
+        if left < 0.1:
+            warnings.warn(
+                f"sample: thinning out frequent words at {self.sample:g} leaves {left:.1%} of this corpus, whose words "
+                "are all frequent; for a small corpus take 0",
+                stacklevel=3,
             )
-        loss = CandidateLoss(
-            self.objective,
-            self.dim,
-            size,
-            sampler,
-            weight=torch.nn.Parameter(torch.zeros(size, self.dim)),
-            # What negative sampling approximates has no room for frequency; log P and log odds are mostly that.
-            bias=not self.objective.approximates.uses_q,
-            # word2vec.c and gensim drop a negative that is the target, which the table's S does not.
-            remove_hits=True if self.objective is NEGATIVE_SAMPLING else None,
-            reduction="sum",
-            sparse=sampled,
-        )
-        return model.to(self.device), loss.to(self.device)
 
-    def _step(self, batch: Batch, optimizer: torch.optim.Optimizer) -> Tensor:
-        """One step of gradient descent on the sum of the losses of a batch, which it returns."""
-        query = self.model.query(batch.inputs.to(self.device))
-        loss = self.loss(query, batch.targets.to(self.device))
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        return loss.detach()
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,20 +1,14 @@
 """Samplers by name, for estimators that learn the classes and their counts from the data."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from logq.samplers import EveryClass, InBatch, LearnedUnigram, LogUniform, Sampler, Uniform, Unigram
+from logq.training.choices import SamplerChoice, check_sampler
 
-__all__ = ["NAMES", "SamplerChoice", "check_sampler_choice", "make_sampler"]
-
-SamplerChoice = str | Callable[[NDArray[np.int64]], Sampler]
-"""A name, or a function of the counts of the classes, most frequent first, that makes a sampler."""
-
-NAMES = ("unigram", "uniform", "log_uniform", "learned_unigram", "in_batch", "every_class")
-"""The samplers that have a name."""
+__all__ = ["make_sampler"]
 
 
 def make_sampler(
@@ -30,7 +24,7 @@ def make_sampler(
     """Make the sampler that was chosen, for classes with these counts.
 
     Args:
-        choice: one of NAMES, or a function counts -> sampler.
+        choice: one of logq.training.choices.SAMPLERS, or a function counts -> sampler.
         counts: of the classes in the data, most frequent first, which log_uniform relies on.
         num_sampled: S; in_batch and every_class have their own.
         power: of the counts, for unigram.
@@ -68,25 +62,4 @@ def make_sampler(
         "in_batch": lambda: InBatch(size, counts=counts if target_counts is None else target_counts, seed=seed),
         "every_class": lambda: EveryClass(size, seed=seed),
     }
-    return makers[check_sampler_choice(choice)]()
-
-
-def check_sampler_choice(choice: object) -> Any:
-    """Return `choice`, a name or a function.
-
-    Raises:
-        TypeError, ValueError: it is neither.
-
-    Example:
-        >>> check_sampler_choice("uniform")
-        'uniform'
-    """
-    if isinstance(choice, Sampler):
-        raise TypeError(
-            f"sampler: expected a name or a function that makes one once the words are counted, got a {choice}; "
-            "write lambda counts: Uniform(len(counts), 64)"
-        )
-    if callable(choice) or (isinstance(choice, str) and choice in NAMES):
-        return choice
-    kind = ValueError if isinstance(choice, str) else TypeError
-    raise kind(f"sampler: expected one of {', '.join(NAMES)} or a function of the counts, got {choice!r}")
+    return makers[check_sampler(choice)]()

@@ -1,0 +1,151 @@
+"""A run through an encoded corpus, some epochs long, that can stop anywhere and go on from there."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from logq.data import EncodedCorpus
+from logq.progress import Progress
+from logq.training.engine import Engine, Place, Stretch
+from logq.training.running_mean import RunningMean
+
+__all__ = ["Run"]
+
+LR_FLOOR = 1e-4
+"""The learning rate falls to this part of its start, as in word2vec.c."""
+
+AROUND = 100
+"""Text on both sides of a stretch, in words for each of the widest window: what is thinned out takes no part in it."""
+
+
+class Run:
+    """Trains an engine on a corpus, stretch by stretch, and knows how far it is.
+
+    What happens in a stretch depends on the seed and on where it lies, so a run that was interrupted ends as one that
+    was not, if the engine does its part.
+
+    Args:
+        corpus: what to train on.
+        engine: what is trained.
+        epochs: passes through the corpus.
+        lr: learning rate at the start; it falls linearly over all epochs.
+        seed: of everything random.
+
+    Attributes:
+        epoch: the pass that is being made, from 0.
+        position: the entry of the corpus that comes next.
+        loss_sum, loss_pairs: of this epoch so far.
+        seed: as given, or as the checkpoint has it.
+
+    Example:
+        See logq.Word2Vec, which makes one for each `fit`.
+    """
+
+    def __init__(self, corpus: EncodedCorpus, engine: Engine, *, epochs: int, lr: float, seed: int) -> None:
+        self.corpus = corpus
+        self.engine = engine
+        self.epochs = epochs
+        self.lr = lr
+        self.seed = seed
+        self.epoch = self.position = 0
+        self.loss_sum, self.loss_pairs = 0.0, 0
+        self._epoch_pairs = 0
+
+    @property
+    def mean_loss(self) -> float:
+        """Of a pair, over the epoch so far; 0 if there was none."""
+        return self.loss_sum / max(1, self.loss_pairs)
+
+    def go(
+        self,
+        label: str,
+        progress: bool | None,
+        *,
+        on_epoch_end: Callable[[int], None],
+        save: Callable[[bool], None] | None = None,
+    ) -> None:
+        """Train to the end.
+
+        Args:
+            label: what the progress line says is being done.
+            progress: as for logq.Word2Vec.fit.
+            on_epoch_end: called with the number of epochs done.
+            save: called with False when something could be saved, and with True when it must be: at Ctrl-C.
+
+        Raises:
+            FloatingPointError: the loss is no number any more, or far above where it began.
+            ValueError: there is nothing to train on.
+            KeyboardInterrupt: Ctrl-C, after `save`.
+        """
+        running = RunningMean(memory=10 if self.engine.name == "fused" else 100)
+        size, words = self.corpus.num_ids, self.corpus.num_words
+        with Progress(self.epochs * words, "words", label, progress) as bar:
+            bar.advance(words * (self.epoch + self.position / size))
+            try:
+                for self.epoch in range(self.epoch, self.epochs):
+                    while self.position < size:
+                        end = min(size, self.position + self._step())
+                        losses = self.engine.train(*self._stretch(end))
+                        running.add(losses.loss_sum, losses.loss_pairs)
+                        self._watch(running)
+                        self.loss_sum += losses.loss_sum
+                        self.loss_pairs += losses.loss_pairs
+                        self._epoch_pairs += losses.pairs
+                        share, self.position = (end - self.position) / size, end
+                        bar.advance(words * share, loss=running.recent)
+                        if save is not None and not (end == size and self.epoch + 1 == self.epochs):
+                            save(False)
+                    self._end_epoch()
+                    on_epoch_end(self.epoch + 1)
+                    self.position = 0
+                    if self.epoch + 1 < self.epochs:
+                        self.loss_sum, self.loss_pairs, self._epoch_pairs = 0.0, 0, 0
+            except KeyboardInterrupt:
+                if save is not None:
+                    save(True)
+                raise
+
+    def _step(self) -> int:
+        """Entries of a stretch: few enough for a progress line that moves, and for Ctrl-C."""
+        return min(self.engine.stretch, max(1 << 14, -(-self.corpus.num_ids // 20)))
+
+    def _stretch(self, end: int) -> tuple[Stretch, Place]:
+        around = AROUND * self.engine.reach
+        first, last = max(0, self.position - around), min(self.corpus.num_ids, end + around)
+        ids = self.corpus.read(first, last)
+        slope = self.lr / (self.epochs * self.corpus.num_ids)
+        rate = (self.lr * (1 - self.epoch / self.epochs), slope, self.lr * LR_FLOOR)
+        seed = int(np.random.SeedSequence([self.seed, self.epoch]).generate_state(1, np.uint64)[0])
+        return Stretch(ids, self.position - first, end - first), Place(self.epoch, self.position, rate, seed)
+
+    def _watch(self, running: RunningMean) -> None:
+        if running.has_diverged:
+            raise FloatingPointError(
+                f"lr: training diverged in epoch {self.epoch + 1}, the mean loss went from {running.first:.3g} to "
+                f"{running.recent:.3g}; try less than {self.lr:g}, or smaller batches"
+            )
+
+    def _end_epoch(self) -> None:
+        if self._epoch_pairs == 0 and self.loss_pairs == 0:
+            raise ValueError(
+                f"sample: no two neighbouring words were left of {self.corpus.num_words} after thinning out frequent "
+                "ones; for a small corpus take 0"
+            )
+        check_finite(self.engine, self.lr)
+
+
+def check_finite(engine: Engine, lr: float) -> None:
+    """Look at all vectors.
+
+    Raises:
+        FloatingPointError: one is not finite: training diverged.
+
+    Example:
+        See Run.
+    """
+    vectors = engine.vectors
+    for start in range(0, len(vectors), 1 << 14):
+        part = vectors[start : start + (1 << 14)]
+        if not np.isfinite(part).all():
+            row = start + int((~np.isfinite(part).all(axis=1)).argmax())
+            raise FloatingPointError(f"lr: training diverged, vector {row} is not finite any more; try less than {lr:g}")
