@@ -63,7 +63,8 @@ def test_training_is_timed_by_its_progress() -> None:
 
 def test_a_program_is_measured_by_its_own_lines(tmp_path: Path) -> None:
     measure: Any = load("measure")
-    program = "import sys\nfor i in range(11): print(end=f'\\rProgress: {10 * i}.00%  Words', flush=True)\nsys.exit(3)"
+    program = "import sys\nfor i in range(11): print(end=f'\\rProgress: {10 * i}.00%  Words', flush=True)\n"
+    program += "print(end='\\rProgress: 28.4928.50%')\nsys.exit(3)"  # two threads at once
     done = measure.execute([sys.executable, "-c", program], tmp_path, {})
     assert done.status == 3
     assert done.progress[-1][1] == 100.0

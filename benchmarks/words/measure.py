@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-PROGRESS = re.compile(rb"[Pp]rogress: *([0-9.]+) *%")
+PROGRESS = re.compile(rb"[Pp]rogress: *(1?[0-9]{1,2}\.[0-9]{1,2}) *%")
+"""A whole line of progress. Where threads print into one another's lines it is no number, and the line is skipped."""
 
 
 class Execution(NamedTuple):
