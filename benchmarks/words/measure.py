@@ -16,6 +16,9 @@ from typing import NamedTuple
 PROGRESS = re.compile(rb"[Pp]rogress: *(1?[0-9]{1,2}\.[0-9]{1,2}) *%")
 """A whole line of progress. Where threads print into one another's lines it is no number, and the line is skipped."""
 
+BEGIN = b"Number of labels:"
+"""fastText's last line before it trains. On one thread it prints no other until the end."""
+
 
 class Execution(NamedTuple):
     """What is known of a program that has ended.
@@ -55,6 +58,8 @@ def execute(command: Sequence[str], folder: Path, environment: Mapping[str, str]
         output += chunk
         # Programs end a progress line by the \r of the next one: the last number in sight is the newest.
         unfinished = (unfinished + chunk)[-200:]
+        if BEGIN in unfinished and not progress:
+            progress.append((now, 0.0))
         if found := PROGRESS.findall(unfinished):
             progress.append((now, float(found[-1])))
     process.stdout.close()
