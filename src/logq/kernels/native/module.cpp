@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "alias_table.hpp"
+#include "text/bindings.hpp"
 
 namespace nb = nanobind;
 
@@ -41,4 +42,5 @@ NB_MODULE(_native, module) {
     module.doc() = "The compiled backend of logq.kernels.";
     module.def("alias_table", &alias_table, nb::arg("weights").noconvert(),
                "Walker's alias table of `weights` (C,) float64: accept (C,) float64 and alias (C,) int32.");
+    logq::bind_text(module);
 }
