@@ -166,7 +166,7 @@ std::size_t last_break_of(const nb::bytes &text) {
 
 void bind_text(nb::module_ &module) {
     nb::class_<Block>(module, "EncodedBlock", "What WordTable.encode found in a block.")
-        .def_prop_ro("ids", [](Block &block) { return give(std::move(block.ids)); })
+        .def("take_ids", [](Block &block) { return give(std::exchange(block.ids, {})); })
         .def_ro("words", &Block::words)
         .def_ro("long_words", &Block::long_words)
         .def_ro("unknown_words", &Block::unknown_words)
