@@ -180,7 +180,15 @@ class Progress:
             if bar_width >= 6:
                 break
         bar_width = min(bar_width, 32)
-        styles = {"label": "bold", "percent": "cyan", "done": "cyan", "rate": "green", "elapsed": "dim", "left": "", "fields": "yellow"}
+        styles = {
+            "label": "bold",
+            "percent": "cyan",
+            "done": "cyan",
+            "rate": "green",
+            "elapsed": "dim",
+            "left": "",
+            "fields": "yellow",
+        }
         line = Table.grid(padding=(0, 2, 0, 0))
         cells = {name: Text(text, style=styles[name], no_wrap=True) for name, text in parts.items()}
         row = [cells.pop("label")]

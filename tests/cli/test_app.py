@@ -8,7 +8,7 @@ import typer
 import logq as package
 from logq.cli.app import app, main
 
-COMMANDS = [[], ["train"], ["train", "word2vec"], ["neighbors"], ["map"], ["demo"]]
+COMMANDS = [[], ["train"], ["train", "word2vec"], ["neighbors"], ["map"], ["vocab"], ["demo"]]
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)

@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 import logq
-from logq.cli import demo, map, neighbors, train
+from logq.cli import demo, map, neighbors, train, vocab
 from logq.cli.errors import InterruptedWorkError, describe, leave_quietly, say_error
 from logq.cli.help import HelpfulCommand, HelpfulGroup
 
@@ -20,6 +20,7 @@ logq demo
 logq train word2vec corpus.txt -o vectors
 logq neighbors vectors coffee tea
 logq map vectors -o map.html
+logq vocab corpus.txt
 """
 
 
@@ -44,6 +45,7 @@ app.command("demo", cls=HelpfulCommand, epilog=demo.EXAMPLES)(demo.demo)
 app.add_typer(train.train)
 app.command("neighbors", cls=HelpfulCommand, epilog=neighbors.EXAMPLES)(neighbors.neighbors)
 app.command("map", cls=HelpfulCommand, epilog=map.EXAMPLES)(map.map_command)
+app.command("vocab", cls=HelpfulCommand, epilog=vocab.EXAMPLES)(vocab.vocab)
 
 
 @app.callback(invoke_without_command=True, epilog=EXAMPLES)

@@ -79,7 +79,9 @@ class EncodedCorpus:
             raise ValueError(f"stop: expected a number from start = {start} to num_ids = {self.num_ids}, got {stop}")
         ids = self._ids.read(start, stop)
         if len(ids) and not (ids.min() >= END_OF_LINE and ids.max() < len(self.vocabulary)):
-            raise ValueError(f"{self.path}: expected ids in [-1, {len(self.vocabulary)}), the file was changed meanwhile")
+            raise ValueError(
+                f"{self.path}: expected ids in [-1, {len(self.vocabulary)}), the file was changed meanwhile"
+            )
         return ids
 
     def sentences(self, max_sentence: int = 10_000) -> Iterator[NDArray[np.int32]]:
@@ -129,7 +131,7 @@ def encode(
     threads: int = 1,
     progress: bool | None = None,
 ) -> EncodedCorpus:
-    """Count the words of a corpus, choose its vocabulary, and write all of it as ids into a file, in one pass.
+    r"""Count the words of a corpus, choose its vocabulary, and write all of it as ids into a file, in one pass.
 
     Words, sentences and vocabulary are those of `Corpus` and `Vocabulary.build`: words stand between white space of any
     kind, a line is a sentence, invalid bytes become U+FFFD. But a line of any length is one sentence, and words of more
@@ -163,7 +165,7 @@ def encode(
     Example:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     _ = Path(folder, "a.txt").write_text("to be or not to be\\n")
+        ...     _ = Path(folder, "a.txt").write_text("to be or not to be\n")
         ...     with encode(Path(folder, "*.txt"), min_count=1) as corpus:
         ...         list(corpus.sentences())
         [array([0, 1, 2, 3, 0, 1], dtype=int32)]

@@ -52,7 +52,7 @@ class IdFile:
     def __init__(self, path: Path, mode: str = "rb") -> None:
         self.path = path
         with self._named():
-            self._file = cast("BinaryIO", open(path, mode, buffering=0))
+            self._file = cast("BinaryIO", open(path, mode, buffering=0))  # noqa: SIM115  # close() is the owner's
         self._lock = threading.Lock()
         _lock(self._file, shared=mode == "rb")
         self._written = 0
@@ -76,7 +76,7 @@ class IdFile:
         """Write ids over those that begin with number `start`."""
         with self._named():
             self._file.seek(_BYTES * start)
-            rest = memoryview(np.ascontiguousarray(ids)).cast("B")
+            rest = np.ascontiguousarray(ids).view(np.uint8).data
             while rest:
                 rest = rest[self._file.write(rest) :]
 
@@ -99,7 +99,7 @@ class IdFile:
             ValueError: the file ends before, or is closed.
         """
         ids = np.empty(max(0, stop - start), np.int32)
-        rest, place = memoryview(ids).cast("B"), _BYTES * start
+        rest, place = ids.view(np.uint8).data, _BYTES * start
         with self._named():
             while rest and (count := self._read_at(place, rest)):
                 rest, place = rest[count:], place + count

@@ -2,7 +2,7 @@
 
 from array import array
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, cast
 
@@ -52,10 +52,10 @@ class ListScan:
         self.invalid_lines = self.long_words = 0  # there are no bytes in a list of words
         self._ids = ids
         self._known = known
-        self._numbers: dict[str, int] = defaultdict()
-        cast("defaultdict[str, int]", self._numbers).default_factory = self._numbers.__len__
+        self._numbers: defaultdict[str, int] = defaultdict()
+        self._numbers.default_factory = self._numbers.__len__
 
-    def run(self, sentences: Iterable[Any]) -> Iterator[int]:
+    def run(self, sentences: Iterable[Any]) -> Generator[int, None, None]:
         """Read all sentences, and yield now and then how many words were in those since the last time."""
         buffer, told = array("i"), 0
         number = self._numbers.__getitem__ if self._known is None else self._known.get

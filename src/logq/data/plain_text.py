@@ -9,7 +9,7 @@ _NOT_UTF8 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def check_text(name: str, start: bytes) -> None:
-    r"""Check that a file whose first bytes are `start` can be UTF-8 text; a few invalid bytes are no reason to refuse it.
+    r"""Check that a file can be UTF-8 text by how it begins; a few invalid bytes are no reason to refuse it.
 
     Args:
         name: the file, for the message.

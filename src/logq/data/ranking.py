@@ -1,5 +1,6 @@
 """From the words that a scan numbered as they came to a vocabulary, and from its ids to those of the vocabulary."""
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -29,7 +30,9 @@ class Ranking(NamedTuple):
     numbers: list[NDArray[np.int32]]
 
 
-def choose(counts: NDArray[np.int64], order: NDArray[np.int64], min_count: int, max_vocab: int | None) -> NDArray[np.int64]:
+def choose(
+    counts: NDArray[np.int64], order: NDArray[np.int64], min_count: int, max_vocab: int | None
+) -> NDArray[np.int64]:
     """Return which words to keep: by falling count, those of equal count by rising `order`.
 
     Example:
@@ -91,7 +94,9 @@ def rank_list(scan: ListScan, min_count: int, max_vocab: int | None) -> Ranking:
     return Ranking(vocabulary, len(order), [_numbers(len(order), kept)])
 
 
-def renumber(ids: IdFile, pieces: list[Piece], numbers: list[NDArray[np.int32]], progress: bool | None) -> tuple[int, int]:
+def renumber(
+    ids: IdFile, pieces: list[Piece], numbers: list[NDArray[np.int32]], progress: bool | None
+) -> tuple[int, int]:
     """Give the ids of a file their final numbers, in place, and close the gaps that words without a number leave.
 
     Returns:
@@ -144,4 +149,4 @@ def _numbers(num_types: int, kept: NDArray[np.int64]) -> NDArray[np.int32]:
 def _strings(table: _native.WordTable, ids: NDArray[np.int64]) -> list[str]:
     text, offsets = table.words(ids)
     places = offsets.tolist()
-    return [text[begin:end].decode("utf-8") for begin, end in zip(places, places[1:], strict=False)]
+    return [text[begin:end].decode("utf-8") for begin, end in pairwise(places)]

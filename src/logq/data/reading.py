@@ -102,9 +102,7 @@ def _scan_text(
 
 def _scan_lists(sentences: Iterable[Any], ids: IdFile | None, wanted: Wanted, progress: bool | None) -> ListScan:
     if isinstance(sentences, str | bytes | bytearray) or not isinstance(sentences, Iterable):
-        raise TypeError(
-            f"source: expected a path, a list of paths or lists of words, got {type(sentences).__name__}"
-        )
+        raise TypeError(f"source: expected a path, a list of paths or lists of words, got {type(sentences).__name__}")
     scan = ListScan(ids, None if wanted.vocabulary is None else wanted.vocabulary.key_to_index)
     with Progress(math.inf, "words", "reading words", enabled=progress) as bar, closing(scan.run(sentences)) as steps:
         for words in steps:

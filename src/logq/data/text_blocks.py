@@ -55,7 +55,9 @@ def join_files(files: Iterable[tuple[str, Iterable[bytes]]]) -> Iterator[bytes]:
         yield b"\n"
 
 
-def cut_blocks(pieces: Iterable[bytes], *, block: int | None = None, longest_word: int = LONGEST_WORD) -> Iterator[TextBlock]:
+def cut_blocks(
+    pieces: Iterable[bytes], *, block: int | None = None, longest_word: int = LONGEST_WORD
+) -> Iterator[TextBlock]:
     """Yield a text in blocks that end after white space, or else inside of a word that is too long to be read.
 
     Args:

@@ -2,7 +2,7 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ Ids32 = NDArray[np.int32]
 
 
 class Piece(NamedTuple):
-    """What one block left: the table that numbered its ids, how many ids there are, and how many of its words were new."""
+    """What one block left: the table that numbered its ids, how many those are, and how many words were new."""
 
     table: int
     num_ids: int
@@ -79,7 +79,7 @@ class TextScan:
     _line_is_open: bool = False
     _line_is_invalid: bool = False
 
-    def run(self, blocks: Iterable[TextBlock]) -> Iterator[int]:
+    def run(self, blocks: Iterable[TextBlock]) -> Generator[int, None, None]:
         """Read all blocks, and yield after each the number of words in it."""
         self.tables = [_native.WordTable(self.longest_word) for _ in range(self.threads)]
         if self.known is not None:

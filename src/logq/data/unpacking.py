@@ -89,7 +89,7 @@ def _unzstd(name: str, data: bytes, read: Callable[[int], bytes]) -> Iterator[by
 def _zstd(name: str) -> tuple[Callable[[], Any], type[Exception]]:
     """What makes decoders, and what these raise."""
     try:
-        import zstandard
+        import zstandard  # pyright: ignore[reportMissingImports]
 
         return lambda: zstandard.ZstdDecompressor().decompressobj(), zstandard.ZstdError
     except ImportError:

@@ -184,8 +184,8 @@ def too_rare(min_count: int, word: str, count: int) -> ValueError:
     """What to raise where even the most frequent word occurs less than `min_count` times.
 
     Example:
-        >>> too_rare(5, "rose", 3)
-        ValueError("min_count: no word occurs 5 times, the most frequent is 'rose' with 3; lower min_count to 3 or less")
+        >>> print(too_rare(5, "rose", 3))
+        min_count: no word occurs 5 times, the most frequent is 'rose' with 3; lower min_count to 3 or less
     """
     return ValueError(
         f"min_count: no word occurs {min_count} times, the most frequent is {word!r} with {count}; "
