@@ -47,7 +47,7 @@ ALTERNATIVES: dict[str, set[str]] = {
 
 # What may be missing on a user's machine, and is therefore imported where it is needed: an extra, and a part of Python
 # that some distributions leave out.
-OPTIONAL = {"pydoc_data", "sklearn", "threadpoolctl"}
+OPTIONAL = {"compression", "pydoc_data", "sklearn", "threadpoolctl", "zstandard"}
 
 LONGEST = 400
 SAYS_NOTHING = {"common", "helper", "helpers", "misc", "util", "utils"}

@@ -67,9 +67,7 @@ def vocab(
         counted.vocabulary.save(output)
     _show(counted, top)
     if counted.invalid_lines:
-        _note(
-            f"{counted.invalid_lines:,} lines had bytes that are not UTF-8; they were read as \N{REPLACEMENT CHARACTER}."
-        )
+        _note(f"{counted.invalid_lines:,} lines had bytes that are not UTF-8; they were read as \ufffd.")
     if counted.long_words:
         _note(f"{counted.long_words:,} words of more than 65,536 bytes were left out.")
     if output is not None and sys.stdout.isatty():
