@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -301,7 +302,9 @@ def test_a_private_file_goes_away_with_its_object_and_not_with_that_of_a_forked_
     assert path.exists()
     if hasattr(os, "fork") and threading.active_count() == 1:
         child = multiprocessing.get_context("fork").Process(target=corpus.close)
-        child.start()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # threads of other libraries do not matter here
+            child.start()
         child.join()
         assert path.exists()
     corpus.close()

@@ -90,7 +90,7 @@ class EncodingCache:
         ids = None
         try:
             encoding = self._encoding(record)
-            ids = IdFile(self.folder / record["ids"])
+            ids = IdFile(self.folder / Path(record["ids"]).name)
             if ids.num_bytes == 4 * encoding.num_ids:
                 return encoding, ids
         except (KeyError, TypeError, ValueError, OSError):

@@ -60,8 +60,7 @@ def _gunzip(name: str, data: bytes, read: Callable[[int], bytes]) -> Iterator[by
             data = decoder.unconsumed_tail
             if piece:
                 yield piece
-            # After a full piece more may wait inside of the decoder.
-            if not data and len(piece) < _PIECE and not decoder.eof and not (data := read(_READ)):
+            if not data and not decoder.eof and not (data := read(_READ)):
                 raise ValueError(f"{name}: the gzip file ends too early, it is truncated")
         # Zeros may follow, as those that fill the last block of a tape, and then another gzip file.
         data = decoder.unused_data.lstrip(b"\x00")
