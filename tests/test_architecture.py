@@ -23,6 +23,7 @@ ROOMS = (
     "arguments",
     "shapes",
     "files",
+    "tensor_file",
     "progress",
     "huffman",
     "candidates",
@@ -50,7 +51,7 @@ ALTERNATIVES: dict[str, set[str]] = {
 
 # What may be missing on a user's machine, and is therefore imported where it is needed: an extra, and a part of Python
 # that some distributions leave out.
-OPTIONAL = {"pydoc_data", "scipy", "sklearn", "threadpoolctl"}
+OPTIONAL = {"compression", "pydoc_data", "scipy", "sklearn", "threadpoolctl", "zstandard"}
 
 # What loads without torch, which takes a second and 200 MB: reading words and vectors, and the compiled core.
 TORCH_FREE = (
@@ -63,6 +64,7 @@ TORCH_FREE = (
     "logq.data",
     "logq.retrieval",
     "logq.evaluation",
+    "logq.training.fused",
 )
 
 LONGEST = 400
@@ -185,7 +187,7 @@ def test_alternatives_do_not_import_one_another(room: str) -> None:
 # Commands import torch when they run, so that help does without it.
 @pytest.mark.parametrize("module", [name for name in INNER if room_of(name) != "cli"])
 def test_imports_stand_at_the_top(module: str) -> None:
-    by_call = module == "logq.kernels"  # backends are named in a table
+    by_call = module in ("logq.kernels", "logq.training.engine")  # backends and engines are named in a table
     wrong = [(line, name) for line, name in deferred(module) if name.split(".")[0] not in OPTIONAL]
     assert not [(line, name) for line, name in wrong if not (by_call and name.startswith("importlib."))]
 

@@ -149,9 +149,9 @@ def test_almost_done_is_not_done(clock):
     assert " 99%" in drawn(progress, 100)
 
 
-@pytest.mark.parametrize("total", [-1, float("nan"), float("inf")])
+@pytest.mark.parametrize("total", [-1, float("nan"), float("-inf")])
 def test_a_bad_total_is_named(total):
-    with pytest.raises(ValueError, match="total: expected a finite amount"):
+    with pytest.raises(ValueError, match="total: expected an amount of work >= 0"):
         Progress(total, "words", "skip-gram")
 
 
@@ -177,3 +177,13 @@ def test_quantities(value, text):
 )
 def test_durations(value, text):
     assert format_seconds(value) == text
+
+
+def test_work_of_unknown_length_has_neither_a_bar_nor_a_share(clock, capsys):
+    with Progress(float("inf"), "words", "reading", clock=clock) as progress:
+        work(progress, clock, 20, 1.0)
+        assert "%" not in drawn(progress, 80)
+        assert "left" not in drawn(progress, 80)
+        assert drawn(progress, 80).split("  ")[:2] == ["reading", "20k words"]
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[-1] == "reading: 20k words, 1k words/s, 0:20 elapsed"

@@ -61,14 +61,14 @@ class Progress:
     tensor may be passed as the loss without a wait for its device at every step.
 
     Args:
-        total: amount of work in all, in units; a guess is fine.
+        total: amount of work in all, in units; a guess is fine, and math.inf where nobody knows: then there is no bar.
         unit: what is counted, in the plural: "words".
         label: what is being done: "skip-gram".
         enabled: True draws the bar, False is silent, None draws the bar on a terminal and prints plain lines elsewhere.
         clock: seconds since some moment; replaced in tests.
 
     Raises:
-        ValueError: `total` is negative or not finite.
+        ValueError: `total` is negative or not a number.
 
     Example:
         >>> with Progress(3, "words", "counting", enabled=False) as progress:
@@ -88,8 +88,8 @@ class Progress:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """See the class."""
-        if not (math.isfinite(total) and total >= 0):
-            raise ValueError(f"total: expected a finite amount of work >= 0, got {total!r}")
+        if not total >= 0:
+            raise ValueError(f"total: expected an amount of work >= 0, got {total!r}")
         self.total = float(total)
         self.unit = unit
         self.label = label
@@ -180,21 +180,33 @@ class Progress:
             if bar_width >= 6:
                 break
         bar_width = min(bar_width, 32)
-        styles = {"label": "bold", "percent": "cyan", "rate": "green", "elapsed": "dim", "left": "", "fields": "yellow"}
+        styles = {
+            "label": "bold",
+            "percent": "cyan",
+            "done": "cyan",
+            "rate": "green",
+            "elapsed": "dim",
+            "left": "",
+            "fields": "yellow",
+        }
         line = Table.grid(padding=(0, 2, 0, 0))
         cells = {name: Text(text, style=styles[name], no_wrap=True) for name, text in parts.items()}
         row = [cells.pop("label")]
-        if bar_width >= 4:
+        if bar_width >= 4 and math.isfinite(self.total):
             row.append(ProgressBar(total=1.0, completed=self.share, width=bar_width))  # pyright: ignore[reportArgumentType]
         line.add_row(*row, *cells.values())
         yield line
 
     def _parts(self) -> dict[str, str]:
         rate = self.rate
-        parts = {"label": self.label, "percent": f"{math.floor(100 * self.share):3d}%"}
+        parts = {"label": self.label}
+        if math.isfinite(self.total):
+            parts["percent"] = f"{math.floor(100 * self.share):3d}%"
+        else:
+            parts["done"] = f"{format_quantity(self.done)} {self.unit}"
         parts["rate"] = f"{format_quantity(rate)} {self.unit}/s"
         parts["elapsed"] = f"{format_seconds(self.elapsed)} elapsed"
-        if not self._finished:
+        if not self._finished and math.isfinite(self.total):
             left = (self.total - self.done) / rate if rate > 0 else math.inf
             parts["left"] = f"{format_seconds(max(left, 0.0)) if math.isfinite(left) else '-:--'} left"
         if self._fields:

@@ -8,7 +8,17 @@ import typer
 import logq as package
 from logq.cli.app import app, main
 
-COMMANDS = [[], ["train"], ["train", "word2vec"], ["neighbors"], ["map"], ["demo"], ["evaluate"], ["evaluate", "words"]]
+COMMANDS = [
+    [],
+    ["train"],
+    ["train", "word2vec"],
+    ["neighbors"],
+    ["map"],
+    ["vocab"],
+    ["demo"],
+    ["evaluate"],
+    ["evaluate", "words"],
+]
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)

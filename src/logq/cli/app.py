@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 import logq
-from logq.cli import demo, evaluate, map, neighbors, train
+from logq.cli import demo, evaluate, map, neighbors, train, vocab
 from logq.cli.errors import InterruptedWorkError, describe, leave_quietly, say_error
 from logq.cli.help import HelpfulCommand, HelpfulGroup
 
@@ -21,6 +21,7 @@ logq train word2vec corpus.txt -o vectors
 logq neighbors vectors coffee tea
 logq map vectors -o map.html
 logq evaluate words vectors --analogies questions-words.txt
+logq vocab corpus.txt
 """
 
 
@@ -46,6 +47,7 @@ app.add_typer(train.train)
 app.command("neighbors", cls=HelpfulCommand, epilog=neighbors.EXAMPLES)(neighbors.neighbors)
 app.command("map", cls=HelpfulCommand, epilog=map.EXAMPLES)(map.map_command)
 app.add_typer(evaluate.evaluate)
+app.command("vocab", cls=HelpfulCommand, epilog=vocab.EXAMPLES)(vocab.vocab)
 
 
 @app.callback(invoke_without_command=True, epilog=EXAMPLES)

@@ -1,15 +1,21 @@
 """Text on its way into training: corpora, the vocabulary, and the windows that make training examples of sentences."""
 
 from logq.data.corpus import Corpus, Sentences
+from logq.data.encoding import EncodedCorpus, encode
 from logq.data.python_reference import python_reference
 from logq.data.vocabulary import Vocabulary
 from logq.data.windows import cbow_windows, reduced_windows, skipgram_pairs, subsample_sentences
+from logq.data.word_count import WordCount, count_words
 
 __all__ = [
     "Corpus",
+    "EncodedCorpus",
     "Sentences",
     "Vocabulary",
+    "WordCount",
     "cbow_windows",
+    "count_words",
+    "encode",
     "python_reference",
     "reduced_windows",
     "skipgram_pairs",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from logq.arguments import check_int
+from logq.data.plain_text import check_text
 from logq.files import open_bytes
 
 __all__ = ["Corpus", "Sentences"]
@@ -17,8 +18,6 @@ Sentences = Iterable[Sequence[str]]
 
 _BLOCK = 1 << 20  # bytes read at a time
 _INVALID = re.compile("[\udc80-\udcff]")  # what "surrogateescape" makes of bytes that are no UTF-8
-_NOT_TEXT = {b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"PK\x03\x04": "zip", b"\x28\xb5\x2f\xfd": "zstd"}
-_NOT_UTF8 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 class Corpus:
@@ -146,7 +145,7 @@ class _Reader:
         decode = codecs.getincrementaldecoder("utf-8")("surrogateescape").decode
         with open_bytes(self.path) as file:
             block = file.read(_BLOCK)
-            _check_text(self.path, block)
+            check_text(self.path, block)
             block = block.removeprefix(codecs.BOM_UTF8)
             while block:
                 if text := decode(block):
@@ -164,14 +163,3 @@ class _Reader:
         self.invalid_lines += (first and not self._line_is_invalid) + sum(others)
         self._line_is_invalid = others[-1] if others else True
         return _INVALID.sub("\ufffd", text)
-
-
-def _check_text(path: str, start: bytes) -> None:
-    for magic, name in _NOT_TEXT.items():
-        if start.startswith(magic):
-            raise ValueError(f"{path}: expected plain text or gzip, it is compressed with {name}; unpack it first")
-    if start.startswith(_NOT_UTF8):
-        raise ValueError(f"{path}: expected UTF-8, it is UTF-16; convert it first")
-    sample = start[: 1 << 16].decode("utf-8", "replace")
-    if len(start) >= 4096 and sample.count("\ufffd") > len(sample) / 10:
-        raise ValueError(f"{path}: expected UTF-8 text, more than a tenth of it is something else")

@@ -14,7 +14,7 @@ from logq.data.corpus import Sentences
 from logq.data.words import check_strings, check_word_counts, index_words
 from logq.files import atomic_write
 
-__all__ = ["Vocabulary"]
+__all__ = ["Vocabulary", "too_rare"]
 
 Ids: TypeAlias = NDArray[np.int64]
 
@@ -84,11 +84,7 @@ class Vocabulary:
         ranked = sorted(counter.items(), key=lambda item: -item[1])
         kept = [(word, count) for word, count in ranked if count >= min_count][:max_vocab]
         if not kept:
-            word, count = ranked[0]
-            raise ValueError(
-                f"min_count: no word occurs {min_count} times, the most frequent is {word!r} with {count}; "
-                f"lower min_count to {count} or less"
-            )
+            raise too_rare(min_count, *ranked[0])
         return cls([word for word, _ in kept], [count for _, count in kept], raw_words=counter.total())
 
     @property
@@ -182,6 +178,19 @@ class Vocabulary:
             return cls(words, counts)
         except (TypeError, ValueError) as error:
             raise ValueError(f"{path}: {error}") from None
+
+
+def too_rare(min_count: int, word: str, count: int) -> ValueError:
+    """What to raise where even the most frequent word occurs less than `min_count` times.
+
+    Example:
+        >>> print(too_rare(5, "rose", 3))
+        min_count: no word occurs 5 times, the most frequent is 'rose' with 3; lower min_count to 3 or less
+    """
+    return ValueError(
+        f"min_count: no word occurs {min_count} times, the most frequent is {word!r} with {count}; "
+        f"lower min_count to {count} or less"
+    )
 
 
 def _count(sentences: Sentences) -> Counter[str]:

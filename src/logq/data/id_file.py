@@ -1,0 +1,167 @@
+"""A file of int32 ids: written from the start to the end, renumbered in place, and read anywhere."""
+
+import contextlib
+import os
+import secrets
+import sys
+import threading
+import time
+from collections.abc import Generator
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+if sys.platform != "win32":
+    import fcntl
+
+__all__ = ["IdFile", "is_in_use"]
+
+Ids32 = NDArray[np.int32]
+
+_BYTES = 4  # of an id
+_NEW = 5.0  # seconds: a file that was just made may not be locked yet
+
+
+class IdFile:
+    """An open file of ids, in the byte order of the machine.
+
+    It is locked as long as it is open, so that nobody takes it for what a killed program left behind.
+
+    Reads are copies, not views of a mapped file: a mapped file that is cut while it is read ends the process, and its
+    pages count as memory of whoever looks at them.
+
+    Attributes:
+        path: where it lies.
+
+    Raises:
+        OSError: it cannot be opened or, later, read or written; the message names it.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with contextlib.closing(IdFile.create(Path(folder), "corpus")) as file:
+        ...         file.append(np.array([5, 6, 7], np.int32))
+        ...         file.replace(0, np.array([1, 2], np.int32))
+        ...         file.finish(2)
+        ...         file.read(0, 2)
+        array([1, 2], dtype=int32)
+    """
+
+    def __init__(self, path: Path, mode: str = "rb") -> None:
+        self.path = path
+        with self._named():
+            self._file = cast("BinaryIO", open(path, mode, buffering=0))  # noqa: SIM115  # close() is the owner's
+        self._lock = threading.Lock()
+        _lock(self._file, shared=mode == "rb")
+        self._written = 0
+
+    @classmethod
+    def create(cls, folder: Path, prefix: str) -> "IdFile":
+        """Make a new file in a folder, named with `prefix`, something random and ".ids"."""
+        return cls(folder / f"{prefix}-{secrets.token_hex(6)}.ids", "x+b")
+
+    @property
+    def num_bytes(self) -> int:
+        """The length of the file."""
+        return os.fstat(self._file.fileno()).st_size
+
+    def append(self, ids: Ids32) -> None:
+        """Write ids behind those that were appended before."""
+        self.replace(self._written, ids)
+        self._written += len(ids)
+
+    def replace(self, start: int, ids: Ids32) -> None:
+        """Write ids over those that begin with number `start`."""
+        with self._named():
+            self._file.seek(_BYTES * start)
+            rest = np.ascontiguousarray(ids).view(np.uint8).data
+            while rest:
+                rest = rest[self._file.write(rest) :]
+
+    def finish(self, num_ids: int, *, durable: bool = False) -> None:
+        """Cut the file to its first `num_ids`.
+
+        Args:
+            num_ids: how many to keep.
+            durable: wait until they are on disk, so that they survive a power cut as well.
+        """
+        with self._named():
+            self._file.truncate(_BYTES * num_ids)
+            if durable:
+                os.fsync(self._file.fileno())
+
+    def read(self, start: int, stop: int) -> Ids32:
+        """Return a copy of the ids from number `start` up to `stop`; several threads may read at the same time.
+
+        Raises:
+            ValueError: the file ends before, or is closed.
+        """
+        ids = np.empty(max(0, stop - start), np.int32)
+        rest, place = ids.view(np.uint8).data, _BYTES * start
+        with self._named():
+            while rest and (count := self._read_at(place, rest)):
+                rest, place = rest[count:], place + count
+        if rest:
+            raise ValueError(f"{self.path}: expected {stop} ids, the file was cut to {place // _BYTES} meanwhile")
+        return ids
+
+    def close(self) -> None:
+        """Close the file and keep it."""
+        self._file.close()
+
+    def discard(self) -> None:
+        """Close the file and remove it."""
+        self._file.close()
+        with contextlib.suppress(OSError):
+            self.path.unlink()
+
+    def _read_at(self, place: int, buffer: memoryview) -> int:
+        if sys.platform == "linux":
+            return os.preadv(self._file.fileno(), [buffer], place)
+        with self._lock:
+            self._file.seek(place)
+            return self._file.readinto(buffer)  # pyright: ignore
+
+    @contextlib.contextmanager
+    def _named(self) -> Generator[None, None, None]:
+        # What fails in a write to an open file does not know its name.
+        try:
+            yield
+        except OSError as error:
+            if error.errno is None or error.filename is not None:
+                raise
+            raise OSError(error.errno, os.strerror(error.errno), str(self.path)) from error
+
+
+def is_in_use(path: Path) -> bool:
+    """Whether a running program has a file of ids open, or may just be about to; where that cannot be told, True.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with contextlib.closing(IdFile.create(Path(folder), "corpus")) as file:
+        ...         os.utime(file.path, (0, 0))
+        ...         while_open = is_in_use(file.path)
+        ...     while_open, is_in_use(file.path)
+        (True, False)
+    """
+    try:
+        if time.time() - path.stat().st_mtime < _NEW:
+            return True
+        with open(path, "rb") as file:
+            return not _lock(file)
+    except OSError:
+        return True
+
+
+def _lock(file: BinaryIO, *, shared: bool = False) -> bool:
+    """Lock a file without waiting. Windows refuses to remove what is open, and needs no lock."""
+    if sys.platform == "win32":
+        return True
+    try:
+        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

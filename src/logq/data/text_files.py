@@ -1,0 +1,99 @@
+"""Which text files a source names: paths, patterns and standard input, checked before the first of them is read."""
+
+import contextlib
+import glob
+import os
+import stat
+import sys
+from collections.abc import Generator, Iterable
+from typing import Any, BinaryIO, NamedTuple, cast
+
+__all__ = ["TextFile", "find_text_files"]
+
+
+class TextFile(NamedTuple):
+    """A file to be read.
+
+    Attributes:
+        name: its path; "-" is standard input.
+        size: in bytes, as it lies on disk; None where that is not known: a pipe, which can be read once.
+        modified: when it was changed last, in nanoseconds since 1970; 0 for a pipe.
+    """
+
+    name: str
+    size: int | None
+    modified: int
+
+    @contextlib.contextmanager
+    def open(self) -> Generator[BinaryIO, None, None]:
+        """Open it for reading bytes as they lie on disk."""
+        if self.name == "-":
+            yield sys.stdin.buffer
+            return
+        with open(self.name, "rb", buffering=0) as file:
+            yield cast("BinaryIO", file)
+
+
+def find_text_files(source: object) -> list[TextFile] | None:
+    """Return the files that a source names, or None if it is none of those that name files.
+
+    A path with `*`, `?` or `[` in it stands for all files that match, in the order of their names, and `**` for folders
+    of any depth; unless a file has just that name.
+
+    Args:
+        source: a path, or a list of paths.
+
+    Raises:
+        FileNotFoundError: there is no such file, or none that matches.
+        IsADirectoryError: a path is a folder.
+        PermissionError: a file may not be read.
+        ValueError: a path is a device.
+
+    Example:
+        >>> find_text_files([["to", "be"], ["or", "not"]]) is None
+        True
+        >>> find_text_files("nowhere-*.txt")
+        Traceback (most recent call last):
+        ...
+        FileNotFoundError: source: no file matches 'nowhere-*.txt'
+    """
+    if isinstance(source, str | os.PathLike):
+        return _find(cast("str | os.PathLike[str]", source), "")
+    if not isinstance(source, list | tuple) or not source:
+        return None
+    paths = cast("list[Any]", source)
+    if not all(isinstance(path, str | os.PathLike) for path in paths):
+        return None
+    hint = "; a list of strings is a list of files, sentences are lists of words"
+    return [file for path in cast("Iterable[str]", paths) for file in _find(path, hint)]
+
+
+def _find(path: str | os.PathLike[str], hint: str) -> list[TextFile]:
+    name = os.fspath(path)
+    if name == "-":
+        return [TextFile("-", None, 0)]
+    if not glob.has_magic(name) or os.path.lexists(name):
+        return [_look_at(name, hint)]
+    matches = [match for match in sorted(glob.glob(name, recursive=True)) if not os.path.isdir(match)]
+    if not matches:
+        raise FileNotFoundError(f"source: no file matches {name!r}{hint}")
+    return [_look_at(match, hint) for match in matches]
+
+
+def _look_at(name: str, hint: str) -> TextFile:
+    try:
+        status = os.stat(name)
+    except (FileNotFoundError, NotADirectoryError):
+        raise FileNotFoundError(f"source: there is no file {name!r}{hint}") from None
+    except ValueError:  # a path cannot hold a NUL, a text may
+        raise FileNotFoundError(f"source: {name!r} cannot be the name of a file{hint}") from None
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(f"source: expected a file, {name!r} is a folder")
+    if stat.S_ISFIFO(status.st_mode):
+        return TextFile(name, None, 0)
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError(f"source: expected a file or a pipe, {name!r} is a device")
+    file = TextFile(name, status.st_size, status.st_mtime_ns)
+    with file.open():  # what may not be read is better said now than after an hour of other files
+        pass
+    return file

@@ -1,0 +1,110 @@
+import importlib.util
+import io
+import re
+import subprocess
+import sys
+
+import pytest
+
+from logq.cli import main
+from logq.data import Corpus, Vocabulary
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def lines(out):
+    return [line.split("\t") for line in out.splitlines()]
+
+
+def test_a_pipe_gets_tabs(logq, corpus, tmp_path):
+    (tmp_path / "more.txt").write_text("tea \u00e9t\u00e9 rare\n" * 4 + "tea tea\n")
+    code, out, err = logq("vocab", corpus, tmp_path / "more.txt", "--top", 2)
+    assert (code, err) == (0, "")
+    vocabulary = Vocabulary.build(Corpus([corpus, tmp_path / "more.txt"]))
+    assert lines(out) == [
+        ["words", "974"],
+        ["different words", "14"],
+        ["different words kept", "12"],
+        ["words they cover", "966"],
+        ["share they cover", "0.9918"],
+        *([word, str(count)] for word, count in zip(vocabulary.index_to_key[:2], vocabulary.counts, strict=False)),
+    ]
+
+
+def test_the_words_kept_can_be_written(logq, corpus, tmp_path):
+    file = tmp_path / "words.txt"
+    assert logq("vocab", corpus, "-o", file, "--max-vocab", 3, "--min-count", 2, "--threads", 1)[0] == 0
+    expected = Vocabulary.build(Corpus(corpus), 2, 3)
+    assert file.read_text() == "".join(
+        f"{word} {count}\n" for word, count in zip(expected.index_to_key, expected.counts, strict=True)
+    )
+
+
+def test_patterns_and_pipes_are_read(logq, corpus, monkeypatch):
+    expected = logq("vocab", corpus)
+    assert logq("vocab", corpus.parent / "corp*") == expected
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(corpus.read_bytes())))
+    assert logq("vocab", "-") == expected
+
+
+def test_a_terminal_gets_a_table(corpus, monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    (tmp_path / "odd.txt").write_bytes(b"[tea] \xff\n" * 9)
+    assert main(["vocab", str(tmp_path / "odd.txt"), "--top", "2", "-o", str(tmp_path / "words.txt")]) == 0
+    shown = re.sub(r"\x1b\[[\d;]*m", "", sys.stdout.getvalue())
+    assert "\t" not in shown
+    rows = [line.split() for line in shown.splitlines()]
+    assert ["different", "words", "kept", "2"] in rows
+    assert ["words", "they", "cover", "18", "100.00%"] in rows
+    assert ["[tea]", "9", "50.00%"] in rows
+    assert shown.splitlines()[-1] == f"2 words with their counts are in {tmp_path / 'words.txt'}"
+
+
+def test_what_was_odd_is_told(logq, tmp_path):
+    (tmp_path / "odd.txt").write_bytes(b"a \xff\n" * 9 + b"x" * 70_000)
+    code, _, err = logq("vocab", tmp_path / "odd.txt")
+    assert code == 0
+    assert err.splitlines() == [
+        "Note: 9 lines had bytes that are not UTF-8; they were read as \ufffd.",
+        "Note: 1 words of more than 65,536 bytes were left out.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["nowhere.txt"], "source: there is no file 'nowhere.txt'"),
+        (["no*where"], "no file matches 'no*where'"),
+        (["."], "'.' is a folder"),
+        (["corpus.txt", "--min-count", "10000"], "--min-count: no word occurs 10000 times"),
+        (["empty.txt"], "corpus: no words in it"),
+        (["corpus.txt", "-o", "no/such/folder"], "there is no folder"),
+        (["corpus.txt", "--threads", "0"], "--threads"),
+    ],
+)
+def test_bad_input_is_one_line(logq, corpus, monkeypatch, words, message):
+    monkeypatch.chdir(corpus.parent)
+    (corpus.parent / "empty.txt").touch()
+    code, out, err = logq("vocab", *words)
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+    assert message in err
+
+
+def test_ctrl_c_says_that_nothing_was_written(logq, corpus, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("logq.data.count_words", interrupted)
+    assert logq("vocab", corpus) == (130, "", "Interrupted: nothing was written.\n")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("logq.arguments") is None, reason="the checks of numbers still need torch")
+def test_it_does_without_torch(corpus):
+    code = "import sys; from logq.cli import main; main(sys.argv[1:]); print('torch' in sys.modules, file=sys.stderr)"
+    command = [sys.executable, "-c", code, "vocab", str(corpus)]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert answer.stderr.splitlines()[-1] == "False"
