@@ -17,7 +17,15 @@ from numpy.typing import NDArray
 
 __all__ = ["write_tensors"]
 
-_DTYPES = {"float64": "F64", "float32": "F32", "float16": "F16", "int64": "I64", "int32": "I32", "uint8": "U8", "bool": "BOOL"}
+_DTYPES = {
+    "float64": "F64",
+    "float32": "F32",
+    "float16": "F16",
+    "int64": "I64",
+    "int32": "I32",
+    "uint8": "U8",
+    "bool": "BOOL",
+}
 _CHUNK = 1 << 22  # bytes made contiguous at a time
 
 
@@ -71,4 +79,4 @@ def _write_array(file: BinaryIO, array: NDArray[Any]) -> None:
     rows = max(1, _CHUNK // max(1, array.nbytes // len(array)))
     for start in range(0, len(array), rows):
         part = np.ascontiguousarray(array[start : start + rows])
-        file.write(memoryview(part if sys.byteorder == "little" else part.byteswap()).cast("B"))
+        file.write((part if sys.byteorder == "little" else part.byteswap()).data.cast("B"))

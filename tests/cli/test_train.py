@@ -14,7 +14,7 @@ from logq.cli.train import ObjectiveName, SamplerName, word2vec
 from logq.objectives import OBJECTIVES
 from logq.retrieval import KeyedVectors
 from logq.training import Word2Vec
-from logq.training.noise import NAMES
+from logq.training.choices import SAMPLERS as NAMES
 
 QUICK = ["--dim", 4, "--epochs", 2, "--seed", 1]
 

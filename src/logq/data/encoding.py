@@ -12,6 +12,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from logq.arguments import check_int
 from logq.data.corpus import Corpus
 from logq.data.encoding_cache import PRIVATE, Encoding, EncodingCache, remove_private_leftovers
 from logq.data.id_file import IdFile
@@ -19,7 +20,6 @@ from logq.data.reading import Wanted, read_lists, read_text
 from logq.data.text_files import find_text_files
 from logq.data.text_scan import END_OF_LINE
 from logq.data.vocabulary import Vocabulary
-from logq.arguments import check_int
 
 __all__ = ["EncodedCorpus", "encode"]
 

@@ -4,11 +4,11 @@ import os
 from collections.abc import Iterable
 from typing import Any, NamedTuple, cast
 
+from logq.arguments import check_int
 from logq.data.corpus import Corpus
 from logq.data.reading import Wanted, count_lists, count_text
 from logq.data.text_files import find_text_files
 from logq.data.vocabulary import Vocabulary
-from logq.arguments import check_int
 
 __all__ = ["WordCount", "count_words"]
 

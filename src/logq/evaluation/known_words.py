@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from logq.retrieval import KeyedVectors
 from logq.arguments import check_bool, check_int
+from logq.retrieval import KeyedVectors
 
 __all__ = ["KnownWords"]
 

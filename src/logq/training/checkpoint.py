@@ -1,7 +1,7 @@
 """A checkpoint: all that a run needs to go on, in one file that is replaced at once.
 
-    checkpoint.safetensors      vectors, and what else the engine has learned
-                                metadata: where the run is, its settings, and what the text was
+checkpoint.safetensors      vectors, and what else the engine has learned
+                            metadata: where the run is, its settings, and what the text was
 """
 
 import hashlib
@@ -80,7 +80,10 @@ class Checkpoint:
             "corpus": fingerprint(run.corpus),
         }
         metadata = {"format": _FORMAT, "run": json.dumps(progress), "settings": json.dumps(dict(settings))}
-        tensors = {"vectors": run.engine.vectors, **{f"state.{name}": array for name, array in run.engine.state().items()}}
+        tensors = {
+            "vectors": run.engine.vectors,
+            **{f"state.{name}": array for name, array in run.engine.state().items()},
+        }
         with atomic_write(self.path) as file:
             write_tensors(file, tensors, metadata)
 

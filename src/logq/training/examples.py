@@ -63,7 +63,7 @@ def examples(
     entries = len(ids)
     ends = np.append(np.flatnonzero(ids < 0), entries)
     lengths = np.diff(ends, prepend=-1) - 1
-    kept, kept_lengths = subsample_sentences(ids[ids >= 0], lengths, keep_probability, rng)
+    kept, kept_lengths = subsample_sentences(ids[ids >= 0].astype(np.int64), lengths, keep_probability, rng)
     windows = reduced_windows(len(kept), window, rng)
     if skip_gram:
         inputs, targets = skipgram_pairs(kept, kept_lengths, windows)

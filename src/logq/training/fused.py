@@ -37,7 +37,9 @@ class Engine(engine.Engine):
             window=model.window,
             skip_gram=model.sg,
             mean=model.cbow_mean,
-            cells=np.zeros(0, np.uint64) if model.hs else alias_cells(vocabulary.counts.astype(np.float64) ** model.power),
+            cells=np.zeros(0, np.uint64)
+            if model.hs
+            else alias_cells(vocabulary.counts.astype(np.float64) ** model.power),
             negatives=model.negatives,
             shared=model.shared_negatives is not False,
             tree=tree,

@@ -35,6 +35,4 @@ def grown_vocabulary(known: Vocabulary, counted: EncodedCorpus, max_new: int | N
     words = list(counts)
     values = np.array([counts[word] for word in words], dtype=np.int64)
     order = np.argsort(-values, kind="stable")
-    return Vocabulary(
-        [words[place] for place in order], values[order], raw_words=known.raw_words + counted.raw_words
-    )
+    return Vocabulary([words[place] for place in order], values[order], raw_words=known.raw_words + counted.raw_words)

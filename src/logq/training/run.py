@@ -148,4 +148,6 @@ def check_finite(engine: Engine, lr: float) -> None:
         part = vectors[start : start + (1 << 14)]
         if not np.isfinite(part).all():
             row = start + int((~np.isfinite(part).all(axis=1)).argmax())
-            raise FloatingPointError(f"lr: training diverged, vector {row} is not finite any more; try less than {lr:g}")
+            raise FloatingPointError(
+                f"lr: training diverged, vector {row} is not finite any more; try less than {lr:g}"
+            )

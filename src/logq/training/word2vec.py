@@ -1,6 +1,7 @@
 """Word2Vec: the estimator, from text to word vectors."""
 
 import os
+import time
 import warnings
 from collections.abc import Callable, Iterable
 from contextlib import closing
@@ -64,6 +65,8 @@ class Word2Vec:
         mean_loss: of a pair, in nats, over the last epoch, before each update: of a context word and the word to
             predict for skip-gram, of a word to predict for CBOW. Comparable between runs with equal settings.
         invalid_lines, long_words: see EncodedCorpus; of the latest text.
+        encoding_seconds, training_seconds: what the latest `fit` took, one after the other.
+        words_trained: words of the corpus times epochs, dropped ones included, of the latest `fit`.
 
     Raises:
         TypeError, ValueError: an argument is not as described.
@@ -83,6 +86,9 @@ class Word2Vec:
     mean_loss: float
     invalid_lines = 0
     long_words = 0
+    encoding_seconds = 0.0
+    training_seconds = 0.0
+    words_trained = 0
 
     def __init__(
         self,
@@ -211,8 +217,11 @@ class Word2Vec:
             raise ValueError("resume: expected a checkpoint folder to resume from, got none")
         if resume and self._engine is not None:
             raise ValueError("resume: expected a model that was not fitted yet, as the checkpoint holds everything")
+        began = time.perf_counter()
         with closing(self._encode(source, check_bool("new_words", new_words), cache, progress)) as corpus:
+            self.encoding_seconds = time.perf_counter() - began
             self.invalid_lines, self.long_words = corpus.invalid_lines, corpus.long_words
+            self.words_trained = corpus.raw_words * self.epochs
             seeds = np.random.SeedSequence(self.seed).generate_state(3, np.uint64)
             engine = self._start(corpus.vocabulary, int(seeds[1]) >> 1, int(seeds[2]) >> 1)
             run = Run(corpus, engine, epochs=self.epochs, lr=self.lr, seed=int(seeds[0]))
@@ -226,6 +235,7 @@ class Word2Vec:
                 if on_epoch_end is not None:
                     on_epoch_end(self, epoch)
 
+            began = time.perf_counter()
             label = ("skip-gram" if self.sg else "CBOW") + (", plain PyTorch" if self.why_not_fused else "")
             run.go(
                 label,
@@ -233,7 +243,7 @@ class Word2Vec:
                 on_epoch_end=epoch_ended,
                 save=None if saved is None else lambda force: saved.save_if_due(run, self.settings(), force=force),
             )
-            self.mean_loss = run.mean_loss
+            self.mean_loss, self.training_seconds = run.mean_loss, time.perf_counter() - began
             if saved is not None:
                 saved.remove()
         return self
