@@ -3,23 +3,25 @@
 from collections import Counter
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from logq.data import Vocabulary
-from logq.training import examples as module
 from logq.training.examples import examples
 
 sentences_of_letters = st.lists(st.lists(st.sampled_from("abcdef"), max_size=9), min_size=1, max_size=12).filter(any)
+
+
+def encoded(sentences, vocabulary):
+    """Ids, with -1 behind each sentence."""
+    return np.array([i for s in sentences for i in [*vocabulary.encode(s).tolist(), -1]], dtype=np.int32)
 
 
 def collect(sentences, *, skip_gram=True, window=2, sample=0.0, batch_size=4, seed=0):
     vocabulary = Vocabulary.build(sentences, min_count=1)
     batches = list(
         examples(
-            sentences,
-            vocabulary,
+            encoded(sentences, vocabulary),
             skip_gram=skip_gram,
             window=window,
             keep_probability=vocabulary.keep_probability(sample),
@@ -47,15 +49,13 @@ def neighbours(sentences, vocabulary, window):
                     yield ids[j], target
 
 
-@given(sentences_of_letters, st.integers(1, 5), st.integers(1, 7), st.integers(2, 30))
+@given(sentences_of_letters, st.integers(1, 5), st.integers(1, 7))
 @settings(deadline=None, max_examples=60)
-def test_window_of_one_gives_all_adjacent_pairs_whatever_the_chunks(sentences, seed, batch_size, chunk):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "CHUNK_WORDS", chunk)
-        vocabulary, batches = collect(sentences, window=1, batch_size=batch_size, seed=seed)
+def test_window_of_one_gives_all_adjacent_pairs(sentences, seed, batch_size):
+    vocabulary, batches = collect(sentences, window=1, batch_size=batch_size, seed=seed)
     pairs = count_pairs(batches)
     assert pairs == Counter(neighbours(sentences, vocabulary, 1))
-    assert sum(batch.words for batch in batches) == vocabulary.total
+    assert sum(batch.entries for batch in batches) == vocabulary.total + len(sentences)
     assert all(len(batch.targets) <= batch_size for batch in batches)
 
 
@@ -109,7 +109,7 @@ def test_examples_are_shuffled_and_the_seed_decides_how():
     assert order != [batch.targets.tolist() for batch in other]
 
 
-def test_a_corpus_without_an_example_still_counts_its_words():
+def test_text_without_an_example_still_counts_its_entries():
     _, batches = collect([["a"], ["b"]])
-    assert sum(batch.words for batch in batches) == 2
+    assert sum(batch.entries for batch in batches) == 4
     assert sum(len(batch.targets) for batch in batches) == 0

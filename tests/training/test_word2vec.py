@@ -1,4 +1,4 @@
-"""The estimator: one step against word2vec's update written as a loop, and what fitting promises."""
+"""The estimator: a step of the plain engine against word2vec's update written as a loop, and what fitting promises."""
 
 import io
 import itertools
@@ -11,6 +11,7 @@ import torch
 from logq import KeyedVectors, Word2Vec
 from logq.objectives import OBJECTIVES
 from logq.samplers import Uniform, Unigram
+from logq.training import plain
 from logq.training.examples import Batch
 
 ANIMALS, TOOLS = ["cat", "dog", "cow", "hen"], ["saw", "axe", "file", "drill"]
@@ -23,7 +24,12 @@ def two_topics(num_sentences=300, seed=0):
 
 
 def small(**options):
-    return Word2Vec(**{"dim": 12, "min_count": 1, "epochs": 3, "sample": 0, "batch_size": 32, "seed": 1, **options})
+    """On the compiled engine where it has a kernel."""
+    return Word2Vec(**{"dim": 12, "min_count": 1, "epochs": 3, "sample": 0, "seed": 1, **options})
+
+
+def plainly(**options):
+    return small(**{"engine": "plain", "batch_size": 32, **options})
 
 
 def sigmoid(x):
@@ -63,7 +69,7 @@ def test_batches_of_one_are_the_updates_of_word2vec(sg, monkeypatch):
             inputs = torch.tensor(context) if sg else torch.tensor([context + [-1] * (4 - len(context))])
             yield Batch(inputs, torch.tensor([target]), 0)
 
-    monkeypatch.setattr("logq.training.word2vec.examples", batches)
+    monkeypatch.setattr(plain, "examples", batches)
     draws = []
 
     def sampler(counts):
@@ -74,30 +80,44 @@ def test_batches_of_one_are_the_updates_of_word2vec(sg, monkeypatch):
 
     model = small(dim=6, epochs=1, sg=sg, sampler=sampler, lr=0.5)
     untrained = {}
-    start = model._start
+    make = plain.Engine.__init__
 
-    def remember(*arguments):
-        made = start(*arguments)
-        torch.nn.init.normal_(made[1].weight, generator=torch.Generator().manual_seed(5))
-        untrained["inputs"] = made[0].vectors.detach().double().numpy().copy()
-        untrained["outputs"] = made[1].weight.detach().double().numpy().copy()
-        return made
+    def remember(engine, *arguments):
+        make(engine, *arguments)
+        torch.nn.init.normal_(engine.loss.weight, generator=torch.Generator().manual_seed(5))
+        untrained["inputs"] = engine.vectors.astype(np.float64)
+        untrained["outputs"] = engine.state()["weight"].astype(np.float64)
 
-    monkeypatch.setattr(model, "_start", remember)
+    monkeypatch.setattr(plain.Engine, "__init__", remember)
     model.fit(text, progress=False)
     inputs, outputs = untrained["inputs"], untrained["outputs"]
     for (context, target), draw in zip(windows, draws, strict=True):
         word2vec_loop(inputs, outputs, context, target, draw.ids[0].tolist(), 0.5)
     assert any(target in draw.ids[0] for (_, target), draw in zip(windows, draws, strict=True))
     np.testing.assert_allclose(model.vectors.vectors, inputs, atol=1e-5)
-    np.testing.assert_allclose(model.loss.weight.detach().numpy(), outputs, atol=1e-5)
+    np.testing.assert_allclose(model._engine.state()["weight"], outputs, atol=1e-5)
 
 
 @pytest.mark.parametrize("sg", [True, False])
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_every_objective_tells_the_topics_apart(objective, sg):
-    model = small(objective=objective, sg=sg, epochs=6, lr=0.05).fit(two_topics(), progress=False)
-    vectors = model.vectors
+    assert_topics_are_told_apart(plainly(objective=objective, sg=sg, epochs=6, lr=0.05))
+
+
+@pytest.mark.parametrize("sg", [True, False])
+@pytest.mark.parametrize(
+    "options", [{}, {"shared_negatives": False}, {"hs": True}, {"cbow_mean": False}, {"threads": 3}]
+)
+@pytest.mark.parametrize("engine", ["fused", "plain"])
+def test_every_kernel_tells_the_topics_apart(options, sg, engine):
+    batch_size = 32 if engine == "plain" else None
+    model = small(sg=sg, engine=engine, batch_size=batch_size, epochs=6, lr=0.05, **options)
+    assert model.engine_name == engine
+    assert_topics_are_told_apart(model)
+
+
+def assert_topics_are_told_apart(model):
+    vectors = model.fit(two_topics(), progress=False).vectors
     within = [vectors.similarity(a, b) for topic in (ANIMALS, TOOLS) for a, b in itertools.combinations(topic, 2)]
     across = [vectors.similarity(a, b) for a in ANIMALS for b in TOOLS]
     assert min(within) > max(across)
@@ -105,7 +125,7 @@ def test_every_objective_tells_the_topics_apart(objective, sg):
 
 @pytest.mark.parametrize("sampler", ["unigram", "uniform", "log_uniform", "learned_unigram", "in_batch", "every_class"])
 def test_every_sampler_has_a_name_and_trains(sampler):
-    model = small(objective="sampled_softmax", sampler=sampler, lr=0.02).fit(two_topics(100), progress=False)
+    model = plainly(objective="sampled_softmax", sampler=sampler, lr=0.02).fit(two_topics(100), progress=False)
     assert np.isfinite(model.vectors.vectors).all()
     # Eight words, four of which can follow: from log 8 towards log 4 for a sample of all of them.
     if sampler == "every_class":
@@ -119,9 +139,11 @@ def test_a_function_of_the_counts_makes_the_sampler():
     assert seen[0].tolist() == model.vocabulary.counts.tolist()
 
 
-def test_the_seed_decides_everything():
+@pytest.mark.parametrize("engine", ["fused", "plain"])
+def test_the_seed_decides_everything(engine):
     def fit(seed):
-        return small(seed=seed).fit(two_topics(30), progress=False).vectors.vectors
+        make = plainly if engine == "plain" else small
+        return make(seed=seed).fit(two_topics(30), progress=False).vectors.vectors
 
     state = torch.get_rng_state()
     assert np.array_equal(fit(1), fit(1))
@@ -132,18 +154,18 @@ def test_the_seed_decides_everything():
 
 def test_the_rate_falls_linearly_to_its_floor(monkeypatch):
     rates = []
-    step = Word2Vec._step
+    step = plain.Engine._step
 
-    def spy(self, batch, optimizer):
-        rates.append(optimizer.param_groups[0]["lr"])
-        return step(self, batch, optimizer)
+    def spy(self, batch):
+        rates.append(self.optimizer.param_groups[0]["lr"])
+        return step(self, batch)
 
-    monkeypatch.setattr(Word2Vec, "_step", spy)
-    monkeypatch.setattr("logq.training.examples.CHUNK_WORDS", 6)
-    model = small(epochs=2, lr=0.1, batch_size=1000).fit(two_topics(50), progress=False)
-    words = model.vocabulary.total
-    expected = [0.1 * max(1e-4, 1 - 6 * i / (2 * words)) for i in range(len(rates))]
-    assert len(rates) == 2 * words / 6
+    monkeypatch.setattr(plain.Engine, "_step", spy)
+    monkeypatch.setattr("logq.training.run.Run._step", lambda self: 7)  # a sentence of six words and its end
+    model = plainly(epochs=2, lr=0.1, batch_size=1000).fit(two_topics(50), progress=False)
+    sentences = model.vocabulary.total / 6
+    expected = [0.1 * max(1e-4, 1 - i / (2 * sentences)) for i in range(len(rates))]
+    assert len(rates) == 2 * sentences
     np.testing.assert_allclose(rates, expected)
 
 
@@ -161,12 +183,6 @@ def test_epochs_are_reported_with_vectors_that_can_be_saved(tmp_path):
     assert not np.array_equal(seen[0][2], seen[2][2])
 
 
-def test_fitting_again_starts_from_scratch():
-    model = small()
-    first = model.fit(two_topics(30), progress=False).vectors.vectors
-    assert np.array_equal(model.fit(two_topics(30), progress=False).vectors.vectors, first)
-
-
 def test_vocabulary_settings_reach_the_vocabulary():
     text = [["a"] * 9 + ["b"] * 5 + ["c"] * 3 + ["d"]]
     assert small(min_count=3).fit(text, progress=False).vocabulary.index_to_key == ["a", "b", "c"]
@@ -181,7 +197,7 @@ def test_files_train_like_lists(tmp_path):
 
 
 def test_a_rate_that_diverges_is_said_and_the_last_epoch_is_kept(tmp_path):
-    model = small(lr=50.0, batch_size=512)
+    model = plainly(lr=50.0, batch_size=512)
     with pytest.raises(FloatingPointError, match=r"^lr: training diverged in epoch \d+, .* try less than 50"):
         model.fit(two_topics(300), progress=False, on_epoch_end=lambda model, _: model.vectors.save(tmp_path))
 
@@ -221,12 +237,12 @@ def test_in_batch_negatives_have_the_frequency_of_the_thinned_out_targets():
     ]
     model = small(sampler="in_batch", objective="nce", sample=1e-2, epochs=1, lr=1e-3, batch_size=256)
     seen = []
-    step = Word2Vec._step
+    step = plain.Engine._step
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Word2Vec, "_step", lambda self, batch, opt: seen.append(batch.targets) or step(self, batch, opt))
+        patch.setattr(plain.Engine, "_step", lambda self, batch: seen.append(batch.targets) or step(self, batch))
         model.fit(text, progress=False)
     real = torch.bincount(torch.cat(seen), minlength=len(model.vocabulary)).double()
-    q = model.loss.sampler.log_prob(torch.arange(len(real))).exp().double()
+    q = model._engine.loss.sampler.log_prob(torch.arange(len(real))).exp().double()
     # Words at the ends of sentences and short windows leave some percent.
     torch.testing.assert_close(q, real / real.sum(), rtol=0.15, atol=0)
     raw = torch.from_numpy(model.vocabulary.counts).double()
@@ -236,7 +252,10 @@ def test_in_batch_negatives_have_the_frequency_of_the_thinned_out_targets():
 BAD = {
     "sg": ["no", 1, None],
     "cbow_mean": ["no"],
-    "shared": ["yes"],
+    "shared_negatives": ["yes", 1],
+    "hs": ["yes", 1],
+    "threads": [0, 1.5],
+    "engine": ["gpu", None],
     "sampler": ["zipf", 3, ["unigram"]],
     "device": ["bogus", 1.5],
     "dim": [0, -1, 2.5, "3", True, None],
@@ -274,15 +293,15 @@ def test_full_objectives_take_no_sampler():
 def test_few_words_get_small_batches(monkeypatch):
     """A corpus of eight words at the default settings: one example a step, and it does not diverge."""
     sizes = []
-    step = Word2Vec._step
+    step = plain.Engine._step
     monkeypatch.setattr(
-        Word2Vec, "_step", lambda self, batch, opt: sizes.append(len(batch.targets)) or step(self, batch, opt)
+        plain.Engine, "_step", lambda self, batch: sizes.append(len(batch.targets)) or step(self, batch)
     )
-    small(batch_size=None, epochs=1).fit(two_topics(10), progress=False)
+    plainly(batch_size=None, epochs=1).fit(two_topics(10), progress=False)
     assert set(sizes) == {1}
     sizes.clear()
     words = [[f"w{i}" for i in range(80)]] * 4
-    small(batch_size=None, epochs=1).fit(words, progress=False)
+    plainly(batch_size=None, epochs=1).fit(words, progress=False)
     assert max(sizes) == 10
 
 
@@ -313,3 +332,51 @@ def test_a_sampler_instead_of_a_function_is_explained():
 def test_a_corpus_in_the_place_of_a_number_is_not_repeated_whole():
     with pytest.raises(TypeError, match=r"^dim: expected a whole number >= 1, got .{70,80}\.\.\.$"):
         Word2Vec([["the", "cat", "sat"]] * 1000)
+
+
+def test_hierarchical_softmax_takes_nothing_beside_it():
+    with pytest.raises(
+        ValueError, match=r"^hs: expected no other objective and no sampler beside it, got objective nce"
+    ):
+        Word2Vec(hs=True, objective="nce")
+    with pytest.raises(ValueError, match=r"^hs: .* got sampler 'uniform'"):
+        Word2Vec(hs=True, sampler="uniform")
+
+
+def test_several_threads_train_every_word():
+    rng = np.random.default_rng(0)
+    words = [f"w{i}" for i in range(200)]
+    text = [list(rng.choice(words, size=50)) for _ in range(400)]
+    start = small(epochs=1, threads=4, lr=1e-12).fit(text, progress=False).vectors.vectors
+    trained = small(epochs=1, threads=4).fit(text, progress=False)
+    assert np.isfinite(trained.vectors.vectors).all()
+    assert (np.abs(trained.vectors.vectors - start).max(axis=1) > 1e-3).all()
+
+
+def test_threads_are_one_where_a_seed_asks_for_the_same_again():
+    assert Word2Vec(seed=1).used_threads == 1
+    assert Word2Vec(seed=1, threads=3).used_threads == 3
+    assert Word2Vec(objective="nce").used_threads == 1
+    assert Word2Vec().used_threads >= 1
+
+
+def test_divergence_of_the_compiled_engine_is_said():
+    model = small(lr=1e4, sg=False, cbow_mean=False, epochs=20)
+    with pytest.raises(FloatingPointError, match=r"^lr: training diverged"):
+        model.fit(two_topics(300), progress=False)
+
+
+def test_the_engines_learn_the_same_loss():
+    """An honest mean loss of a pair: both see the same pairs, on their own draws."""
+    rng = np.random.default_rng(1)
+    words = np.array([f"w{i}" for i in range(50)])
+    p = 1 / np.arange(1, 51)
+    text = [list(rng.choice(words, size=20, p=p / p.sum())) for _ in range(3000)]
+    options = {"epochs": 1, "lr": 1e-9, "negatives": 4}
+    losses = {
+        "fused": small(**options).fit(text, progress=False).mean_loss,
+        "plain": plainly(**options, batch_size=512).fit(text, progress=False).mean_loss,
+    }
+    # Vectors are still tiny: each of the true word and the negatives that are not the true word costs log 2.
+    assert losses["fused"] == pytest.approx(losses["plain"], rel=0.01)
+    assert 4 * np.log(2) < losses["plain"] < 5 * np.log(2)

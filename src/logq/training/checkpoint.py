@@ -74,6 +74,7 @@ class Checkpoint:
         progress = {
             "epoch": run.epoch,
             "position": run.position,
+            "pairs": run.pairs,
             "loss_sum": run.loss_sum,
             "loss_pairs": run.loss_pairs,
             "seed": run.seed,
@@ -109,7 +110,7 @@ class Checkpoint:
             raise ValueError(f"{name}: expected vectors of shape {run.engine.vectors.shape}, got {vectors.shape}")
         run.engine.load_state(vectors, state)
         run.epoch, run.position, run.seed = progress["epoch"], progress["position"], progress["seed"]
-        run.loss_sum, run.loss_pairs = progress["loss_sum"], progress["loss_pairs"]
+        run.pairs, run.loss_sum, run.loss_pairs = progress["pairs"], progress["loss_sum"], progress["loss_pairs"]
 
     def _check(self, before: Mapping[str, Any], now: Mapping[str, Any], text: str, text_now: str) -> None:
         for key in sorted((before.keys() | now.keys()) - _FREE):
@@ -120,8 +121,8 @@ class Checkpoint:
                 )
         if text != text_now:
             raise ValueError(
-                f"source: the checkpoint {self.path} belongs to another text; resume with the same one, or remove it to "
-                "start anew"
+                f"source: the checkpoint {self.path} belongs to another text; resume with the same one, or remove it "
+                "to start anew"
             )
 
 

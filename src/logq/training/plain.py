@@ -44,7 +44,11 @@ class Engine(engine.Engine):
         self.device = check_device(model.device) or torch.device("cpu")
         self.keep_probability = vocabulary.keep_probability(model.sample)
         size, dim = vectors.shape
-        self.model = SkipGram(size, dim) if model.sg else CBOW(size, dim, mean=model.cbow_mean)
+        unused = torch.Generator()  # the first vectors are given; torch's global generator is left alone
+        if model.sg:
+            self.model = SkipGram(size, dim, generator=unused)
+        else:
+            self.model = CBOW(size, dim, mean=model.cbow_mean, generator=unused)
         self.model.vectors.data = torch.from_numpy(np.ascontiguousarray(vectors))
         self.loss = self._make_loss(vocabulary, seed)
         self.model.to(self.device)

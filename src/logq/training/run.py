@@ -34,7 +34,7 @@ class Run:
     Attributes:
         epoch: the pass that is being made, from 0.
         position: the entry of the corpus that comes next.
-        loss_sum, loss_pairs: of this epoch so far.
+        pairs, loss_sum, loss_pairs: of this epoch so far, see Losses.
         seed: as given, or as the checkpoint has it.
 
     Example:
@@ -49,7 +49,7 @@ class Run:
         self.seed = seed
         self.epoch = self.position = 0
         self.loss_sum, self.loss_pairs = 0.0, 0
-        self._epoch_pairs = 0
+        self.pairs = 0
 
     @property
     def mean_loss(self) -> float:
@@ -82,7 +82,7 @@ class Run:
         with Progress(self.epochs * words, "words", label, progress) as bar:
             bar.advance(words * (self.epoch + self.position / size))
             try:
-                for self.epoch in range(self.epoch, self.epochs):
+                while self.epoch < self.epochs:
                     while self.position < size:
                         end = min(size, self.position + self._step())
                         losses = self.engine.train(*self._stretch(end))
@@ -90,16 +90,16 @@ class Run:
                         self._watch(running)
                         self.loss_sum += losses.loss_sum
                         self.loss_pairs += losses.loss_pairs
-                        self._epoch_pairs += losses.pairs
+                        self.pairs += losses.pairs
                         share, self.position = (end - self.position) / size, end
                         bar.advance(words * share, loss=running.recent)
-                        if save is not None and not (end == size and self.epoch + 1 == self.epochs):
+                        if save is not None:
                             save(False)
                     self._end_epoch()
                     on_epoch_end(self.epoch + 1)
-                    self.position = 0
-                    if self.epoch + 1 < self.epochs:
-                        self.loss_sum, self.loss_pairs, self._epoch_pairs = 0.0, 0, 0
+                    self.epoch, self.position = self.epoch + 1, 0
+                    if self.epoch < self.epochs:
+                        self.loss_sum, self.loss_pairs, self.pairs = 0.0, 0, 0
             except KeyboardInterrupt:
                 if save is not None:
                     save(True)
@@ -126,7 +126,7 @@ class Run:
             )
 
     def _end_epoch(self) -> None:
-        if self._epoch_pairs == 0 and self.loss_pairs == 0:
+        if self.pairs == 0:
             raise ValueError(
                 f"sample: no two neighbouring words were left of {self.corpus.num_words} after thinning out frequent "
                 "ones; for a small corpus take 0"

@@ -3,14 +3,14 @@
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from typing import Any
 
 import numpy as np
 
 from logq.arguments import check_bool, check_float, check_int
-from logq.data import EncodedCorpus, Vocabulary, encode
+from logq.data import EncodedCorpus, Vocabulary, count_words, encode
 from logq.retrieval import KeyedVectors
 from logq.training.checkpoint import Checkpoint
 from logq.training.choices import OBJECTIVES, SamplerChoice, check_objective, check_sampler
@@ -197,7 +197,8 @@ class Word2Vec:
             checkpoint: a folder where everything is saved now and then, and on Ctrl-C, so that `resume` can go on.
             checkpoint_minutes: how often; 0 after every stretch of about a million words.
             resume: go on from that checkpoint, with the same text and settings. On one thread the result is that of a
-                run that was never interrupted. Without a checkpoint there, start.
+                run that was never interrupted ("learned_unigram" excepted, whose draws go on by the same law). Without
+                a checkpoint there, start.
             progress: True shows a progress bar, False nothing, None a bar on a terminal and plain lines in a log.
             on_epoch_end: called with the model and the number of epochs done; the vectors can be saved there.
 
@@ -222,6 +223,8 @@ class Word2Vec:
             self.encoding_seconds = time.perf_counter() - began
             self.invalid_lines, self.long_words = corpus.invalid_lines, corpus.long_words
             self.words_trained = corpus.raw_words * self.epochs
+            if corpus.num_words == 0:
+                raise ValueError(f"source: none of its {corpus.raw_words} words is among the known ones")
             seeds = np.random.SeedSequence(self.seed).generate_state(3, np.uint64)
             engine = self._start(corpus.vocabulary, int(seeds[1]) >> 1, int(seeds[2]) >> 1)
             run = Run(corpus, engine, epochs=self.epochs, lr=self.lr, seed=int(seeds[0]))
@@ -271,8 +274,11 @@ class Word2Vec:
             return encode(source, vocabulary=self.vocabulary, **options)
         if self.hs:
             raise ValueError("new_words: hierarchical softmax has a tree that cannot grow, expected False")
-        with closing(encode(source, min_count=self.min_count, **options)) as counted:
-            vocabulary = grown_vocabulary(self.vocabulary, counted, self.max_vocab)
+        if isinstance(source, Iterator):  # read twice below, which this can't be
+            with closing(encode(source, min_count=1, **options)) as kept:
+                return self._encode(_Sentences(kept), new_words, cache, progress)
+        counted = count_words(source, min_count=1, threads=_cores(), progress=progress).vocabulary
+        vocabulary = grown_vocabulary(self.vocabulary, counted, min_count=self.min_count, max_vocab=self.max_vocab)
         return encode(source, vocabulary=vocabulary, **options)
 
     def _start(self, vocabulary: Vocabulary, first: int, seed: int) -> Engine:
@@ -284,8 +290,8 @@ class Word2Vec:
         except MemoryError:
             size = 2 * 4 * len(vocabulary) * self.dim / 2**30
             raise ValueError(
-                f"dim: two tables of {len(vocabulary):,} words with {self.dim:,} numbers take {size:.1f} GiB, more than "
-                "there is; take a smaller dim or max_vocab"
+                f"dim: two tables of {len(vocabulary):,} words with {self.dim:,} numbers take {size:.1f} GiB, more "
+                "than there is; take a smaller dim or max_vocab"
             ) from None
         if self._engine is not None:
             known = [vocabulary.key_to_index[word] for word in self.vocabulary.index_to_key]
@@ -300,6 +306,18 @@ class Word2Vec:
                 "are all frequent; for a small corpus take 0",
                 stacklevel=3,
             )
+
+
+class _Sentences:
+    """The sentences of an encoded corpus as words again."""
+
+    def __init__(self, corpus: EncodedCorpus) -> None:
+        self._corpus = corpus
+
+    def __iter__(self) -> Iterator[list[str]]:
+        words = self._corpus.vocabulary.index_to_key
+        for ids in self._corpus.sentences():
+            yield [words[number] for number in ids.tolist()]
 
 
 def _cores() -> int:
