@@ -1,4 +1,4 @@
-"""What benchmarks/words reckons with: cut lines, clocks at progress lines, ranks; and that it runs."""
+"""What benchmarks/words reckons with: cut lines, clocks at progress lines, medians; and that it runs."""
 
 import importlib
 import io
@@ -10,11 +10,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
 
 WORDS = Path(__file__).parents[1] / "benchmarks" / "words"
 
@@ -71,28 +69,6 @@ def test_a_program_is_measured_by_its_own_lines(tmp_path: Path) -> None:
     assert 0 < done.progress[-1][0] <= done.seconds
     assert done.peak_bytes > 1_000_000
     assert done.cpu_seconds > 0
-
-
-@given(st.lists(st.integers(0, 5), min_size=2, max_size=30))
-def test_ranks_are_those_of_scipy(values: list[int]) -> None:
-    np.testing.assert_allclose(load("scoring").ranks(np.array(values, dtype=float)), stats.rankdata(values))
-
-
-def test_analogies_are_those_of_a_loop() -> None:
-    scoring: Any = load("scoring")
-    random = np.random.default_rng(1)
-    rows = scoring.unit(random.normal(size=(12, 4)).astype(np.float32))
-    places = {chr(ord("a") + i): i for i in range(12)}
-    questions = [tuple(chr(ord("a") + i) for i in random.choice(13, 4, replace=False)) for _ in range(200)]
-    right, known = 0, 0
-    for question in questions:
-        if "m" in question:  # has no vector
-            continue
-        a, b, c, d = (places[word] for word in question)
-        nearest = sorted(set(range(12)) - {a, b, c}, key=lambda i: -float((rows[b] - rows[a] + rows[c]) @ rows[i]))
-        right, known = right + (nearest[0] == d), known + 1
-    assert scoring.analogies(rows, places, questions) == (right / known, known)
-    assert 0 < right < known < 200
 
 
 def test_the_table_has_medians_and_ratios() -> None:

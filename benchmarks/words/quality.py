@@ -7,47 +7,32 @@ import json
 import sys
 from pathlib import Path
 
-from scoring import analogies, similarity, unit
-
 from logq import KeyedVectors
+from logq.evaluation import read_analogies, read_pairs, word_analogies, word_similarity
 
 
 def load(path: Path) -> KeyedVectors:
     return KeyedVectors.load(path) if path.is_dir() else KeyedVectors.load_word2vec_format(path)
 
 
-def read_pairs(path: Path) -> list[tuple[str, str, float]]:
-    """Lines of two words and a rating, between tabs, spaces or commas; others, such as a title, are left out."""
-    pairs = []
-    for line in path.read_text().lower().splitlines():
-        try:
-            a, b, rating = line.replace(",", " ").split()[:3]
-            pairs.append((a, b, float(rating)))
-        except ValueError:
-            continue
-    return pairs
-
-
-def read_questions(path: Path) -> list[tuple[str, str, str, str]]:
-    """Lines of four words; lines that begin with a colon are titles of sections."""
-    lines = (line.split() for line in path.read_text().lower().splitlines() if not line.startswith(":"))
-    return [(a, b, c, d) for a, b, c, d in (line for line in lines if len(line) == 4)]
-
-
 def main() -> None:
     request = json.loads(sys.argv[1])
     files = [Path(path) for path in request["vectors"]]
     vocabularies = [load(path).index_to_key for path in files]
-    shared = sorted(set(vocabularies[0]).intersection(*vocabularies[1:]))
-    places = {word: place for place, word in enumerate(shared)}
+    known = set(vocabularies[0]).intersection(*vocabularies[1:])
+    shared = [word for word in vocabularies[0] if word in known]
     pair_files = [(Path(path).stem, read_pairs(Path(path))) for path in request["similarity"]]
-    questions = read_questions(Path(request["analogies"])) if request["analogies"] else None
+    questions = read_analogies(Path(request["analogies"])) if request["analogies"] else None
     answers = []
     for path in files:
-        rows = unit(load(path)[shared])
-        scores = {name: similarity(rows, places, pairs) for name, pairs in pair_files}
+        vectors = KeyedVectors(shared, load(path)[shared])
+        scores = {}
+        for name, pairs in pair_files:
+            result = word_similarity(vectors, pairs)
+            scores[name] = (result.spearman.coefficient, result.pairs)
         if questions is not None:
-            scores["analogies"] = analogies(rows, places, questions)
+            total = word_analogies(vectors, questions).total
+            scores["analogies"] = (total.accuracy, total.total)
         answers.append(scores)
     print(json.dumps({"words": len(shared), "scores": answers}))
 
