@@ -230,4 +230,63 @@ inline void update_rows(float *const *inputs, int m, float *const *outputs, int 
     add_rows(inputs, m, gradient, stride, columns);
 }
 
+constexpr int STRIP = 8;  // columns that are held in registers while rows pass by
+
+// to[c] = share * sum_i inputs[i][c], over C columns.
+template <int C> LOGQ_INLINE void mean_strip(float *const *inputs, int m, Vec share, int at, float *to) {
+    Vec sum[C];
+    LOGQ_UNROLL
+    for (int c = 0; c < C; ++c) sum[c] = load(inputs[0] + (at + c) * LANES);
+    for (int i = 1; i < m; ++i) {
+        LOGQ_UNROLL
+        for (int c = 0; c < C; ++c) sum[c] = sum[c] + load(inputs[i] + (at + c) * LANES);
+    }
+    LOGQ_UNROLL
+    for (int c = 0; c < C; ++c) store(to + (at + c) * LANES, sum[c] * share);
+}
+
+// inputs[i][c] += change[c], over C columns; an input that is there twice is changed twice.
+template <int C> LOGQ_INLINE void spread_strip(float *const *inputs, int m, const float *change, int at) {
+    Vec add[C];
+    LOGQ_UNROLL
+    for (int c = 0; c < C; ++c) add[c] = load(change + (at + c) * LANES);
+    for (int i = 0; i < m; ++i) {
+        LOGQ_UNROLL
+        for (int c = 0; c < C; ++c) {
+            float *const x = inputs[i] + (at + c) * LANES;
+            store(x, load(x) + add[c]);
+        }
+    }
+}
+
+// Calls strip<C>(at) for strips of C of the columns.
+#define LOGQ_FOR_COLUMNS(columns, strip)                                                           \
+    for (int at = 0; at < (columns); at += STRIP) {                                                \
+        switch ((columns) - at) {                                                                  \
+            case 1: strip(1); break;                                                               \
+            case 2: strip(2); break;                                                               \
+            case 3: strip(3); break;                                                               \
+            case 4: strip(4); break;                                                               \
+            case 5: strip(5); break;                                                               \
+            case 6: strip(6); break;                                                               \
+            case 7: strip(7); break;                                                               \
+            default: strip(STRIP); break;                                                          \
+        }                                                                                          \
+    }
+
+// to = share * the sum of m rows.
+inline void mean_of_rows(float *const *inputs, int m, float share, int columns, float *to) {
+    const Vec factor = all(share);
+#define LOGQ_STRIP(C) mean_strip<C>(inputs, m, factor, at, to)
+    LOGQ_FOR_COLUMNS(columns, LOGQ_STRIP)
+#undef LOGQ_STRIP
+}
+
+// Each of m rows += change.
+inline void spread_over_rows(float *const *inputs, int m, const float *change, int columns) {
+#define LOGQ_STRIP(C) spread_strip<C>(inputs, m, change, at)
+    LOGQ_FOR_COLUMNS(columns, LOGQ_STRIP)
+#undef LOGQ_STRIP
+}
+
 }  // namespace

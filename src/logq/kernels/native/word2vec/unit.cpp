@@ -116,21 +116,10 @@ class Unit {
             if (j != i) s.inputs[m++] = input_row(job, s.words[j]);
         }
         if (m == 0) return;
-        const Vec share = all(job.mean ? 1.0f / static_cast<float>(m) : 1.0f);
-        for (int at = 0; at < columns; ++at) {
-            Vec sum = load(s.inputs[0] + at * LANES);
-            for (int j = 1; j < m; ++j) sum = sum + load(s.inputs[j] + at * LANES);
-            store(s.hidden + at * LANES, sum * share);
-        }
+        mean_of_rows(s.inputs, m, job.mean ? 1.0f / static_cast<float>(m) : 1.0f, columns, s.hidden);
         float *query[1] = {s.hidden};
         if (!gradient_in_order(s.words[i], query, negatives_of(b))) return;
-        for (int at = 0; at < columns; ++at) {
-            const Vec change = load(s.gradient + at * LANES);
-            for (int j = 0; j < m; ++j) {
-                float *const x = s.inputs[j] + at * LANES;
-                store(x, load(x) + change);
-            }
-        }
+        spread_over_rows(s.inputs, m, s.gradient, columns);
         count(1);
     }
 

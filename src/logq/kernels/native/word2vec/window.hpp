@@ -24,7 +24,7 @@ inline float *output_row(const Job &job, std::int32_t row) { return job.outputs 
 // row's number. They depend on the number of centres only, and are made when it changes.
 class Rows {
   public:
-    static constexpr int WIDTH = 32;      // floats in a row: centres and negatives
+    static constexpr int WIDTH = 128;     // floats in a row: centres and negatives
     static constexpr int MOST_CENTRES = 4;
 
     // Whether blocks of this job are small enough.
