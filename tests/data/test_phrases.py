@@ -324,7 +324,7 @@ def test_an_earlier_text_is_forgotten_and_no_phrases_are_fine():
 
 @pytest.mark.slow
 def test_all_of_wikipedia_has_gensim_s_phrases():
-    """gensim 4.4.0 on the same words in lines of 1,000 finds 42,079; in one line there are a few pairs more."""
+    """gensim 4.4.0 finds 42,079 on the same words in lines of 1,000."""
     if not ENWIKI.exists():
         pytest.skip("the text of Wikipedia is not here")
     with gzip.open(ENWIKI, "rt") as file:
