@@ -36,5 +36,5 @@ def test_word_vectors_run_as_shown(corpus, capsys):
     assert len(capsys.readouterr().out.split("), (")) == 5
     assert Path("vectors", "vectors.safetensors").exists()
     exec(second, names)
-    assert names["phrases"].num_words == 60 * 18
+    assert names["phrases"].num_words == 60 * 20
     assert "king" in names["model"].vectors
