@@ -63,11 +63,12 @@ def phrases(
         int, typer.Option(metavar="N", min=1, help="2 joins phrases with words once more, and so on.")
     ] = 1,
     connectors: Annotated[
-        str,
+        str | None,
         typer.Option(
-            metavar="WORDS", help="Words that may stand inside of phrases, between spaces; english: of, the, ..."
+            metavar="WORDS",
+            help="Words that may stand inside of phrases, with spaces between; english: of, the and such.",
         ),
-    ] = "",
+    ] = None,
     delimiter: Annotated[str, typer.Option(metavar="TEXT", help="What stands between the words of a phrase.")] = "_",
     max_vocab: Annotated[
         int, typer.Option(metavar="N", min=1, help="Pairs to hold in memory; beyond, rare ones are dropped.")
@@ -103,7 +104,7 @@ def phrases(
             threshold,
             scoring.value,
             delimiter=delimiter,
-            connector_words=ENGLISH_CONNECTOR_WORDS if connectors == "english" else connectors.split(),
+            connector_words=ENGLISH_CONNECTOR_WORDS if connectors == "english" else (connectors or "").split(),
             passes=passes,
             max_vocab=max_vocab,
         )
