@@ -30,7 +30,11 @@ def test_losses_run_as_shown():
 
 
 def test_word_vectors_run_as_shown(corpus, capsys):
-    (block,) = [block for block in BLOCKS if "Word2Vec" in block]
-    exec(block, {})
+    first, second = [block for block in BLOCKS if "Word2Vec" in block]
+    names: dict[str, object] = {}
+    exec(first, names)
     assert len(capsys.readouterr().out.split("), (")) == 5
     assert Path("vectors", "vectors.safetensors").exists()
+    exec(second, names)
+    assert names["phrases"].num_words == 60 * 20
+    assert "king" in names["model"].vectors

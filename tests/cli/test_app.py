@@ -15,6 +15,7 @@ COMMANDS = [
     ["neighbors"],
     ["map"],
     ["vocab"],
+    ["phrases"],
     ["demo"],
     ["evaluate"],
     ["evaluate", "words"],

@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 import logq
-from logq.cli import demo, evaluate, map, neighbors, train, vocab
+from logq.cli import demo, evaluate, map, neighbors, phrases, train, vocab
 from logq.cli.errors import InterruptedWorkError, describe, leave_quietly, say_error
 from logq.cli.help import HelpfulCommand, HelpfulGroup
 
@@ -22,6 +22,7 @@ logq neighbors vectors coffee tea
 logq map vectors -o map.html
 logq evaluate words vectors --analogies questions-words.txt
 logq vocab corpus.txt
+logq phrases corpus.txt -o joined.txt
 """
 
 
@@ -48,6 +49,7 @@ app.command("neighbors", cls=HelpfulCommand, epilog=neighbors.EXAMPLES)(neighbor
 app.command("map", cls=HelpfulCommand, epilog=map.EXAMPLES)(map.map_command)
 app.add_typer(evaluate.evaluate)
 app.command("vocab", cls=HelpfulCommand, epilog=vocab.EXAMPLES)(vocab.vocab)
+app.command("phrases", cls=HelpfulCommand, epilog=phrases.EXAMPLES)(phrases.phrases)
 
 
 @app.callback(invoke_without_command=True, epilog=EXAMPLES)

@@ -2,14 +2,20 @@
 
 from logq.data.corpus import Corpus, Sentences
 from logq.data.encoding import EncodedCorpus, encode
+from logq.data.joined_text import JoinedText
+from logq.data.phrases import ENGLISH_CONNECTOR_WORDS, Phrase, Phrases
 from logq.data.python_reference import python_reference
 from logq.data.vocabulary import Vocabulary
 from logq.data.windows import cbow_windows, reduced_windows, skipgram_pairs, subsample_sentences
 from logq.data.word_count import WordCount, count_words
 
 __all__ = [
+    "ENGLISH_CONNECTOR_WORDS",
     "Corpus",
     "EncodedCorpus",
+    "JoinedText",
+    "Phrase",
+    "Phrases",
     "Sentences",
     "Vocabulary",
     "WordCount",

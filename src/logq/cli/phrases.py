@@ -1,0 +1,161 @@
+"""`logq phrases`: words that stand together, found in a text and joined to one word."""
+
+import os
+import re
+import sys
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from logq.cli.errors import BadInputError, InterruptedWorkError, say_error
+from logq.cli.output import check_file
+from logq.cli.report import say
+
+if TYPE_CHECKING:
+    from logq.data import Phrases
+
+__all__ = ["EXAMPLES", "ScoringName", "phrases"]
+
+EXAMPLES = """
+logq phrases corpus.txt
+logq phrases corpus.txt -o joined.txt
+logq phrases part-*.txt.gz -o joined.txt.gz --passes 2 --connectors english
+logq phrases corpus.txt --scoring npmi --threshold 0.6 --top 50
+"""
+
+_MOST_THREADS = 4  # where one that unpacks feeds no more
+
+
+class ScoringName(str, Enum):
+    """Scores of pairs, as logq.data.Phrases names them."""
+
+    default = "default"
+    word2phrase = "word2phrase"
+    npmi = "npmi"
+
+
+def phrases(
+    corpus: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="CORPUS...", help="Text files, plain, .gz or .zst, patterns in quotes, or - for a pipe."
+        ),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write the text with its phrases joined; .gz packs it."),
+    ] = None,
+    save: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the phrases themselves, as JSON.")] = None,
+    min_count: Annotated[int, typer.Option(metavar="N", min=1, help="Leave out pairs that are rarer.")] = 5,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            metavar="X", help="The score a phrase has to exceed. Default: 10, for word2phrase 100, for npmi 0.5."
+        ),
+    ] = None,
+    scoring: Annotated[
+        ScoringName,
+        typer.Option(metavar="NAME", help="Score: " + ", ".join(name.value for name in ScoringName) + "."),
+    ] = ScoringName.default,
+    passes: Annotated[
+        int, typer.Option(metavar="N", min=1, help="2 joins phrases with words once more, and so on.")
+    ] = 1,
+    connectors: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WORDS",
+            help="Words that may stand inside of phrases, with spaces between; english: of, the and such.",
+        ),
+    ] = None,
+    delimiter: Annotated[str, typer.Option(metavar="TEXT", help="What stands between the words of a phrase.")] = "_",
+    max_vocab: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Pairs to hold in memory; beyond, rare ones are dropped.")
+    ] = 40_000_000,
+    threads: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Threads that read. Default: one for each core, at most 4.")
+    ] = None,
+    top: Annotated[int, typer.Option(metavar="N", min=0, help="How many of the best phrases to show.")] = 20,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress line.")] = False,
+) -> None:
+    """Find words that stand together more often than by chance, and join them: new york becomes new_york.
+
+    A text that was written with -o can be trained on like any other. Lines stay lines. Read by another program (in a
+    pipe), the answer is lines of phrase, count and score, separated by tabs, best first.
+    """
+    for path in (output, save):
+        if path is not None:
+            check_file(path)
+    if output is not None and output.suffix.lower() in (".zst", ".bz2", ".xz", ".zip"):
+        raise BadInputError(f"{output}: expected a name of plain text, or one that ends in .gz")
+    if output is not None and save is not None and output.resolve() == save.resolve():
+        raise BadInputError(f"--save: expected another file than --output, got {save} twice")
+    if threads is None:
+        threads = max(1, min(os.cpu_count() or 1, _MOST_THREADS))
+    written: int | None = None
+    wrote = "nothing was written."
+    try:
+        from logq.data import ENGLISH_CONNECTOR_WORDS, Phrases, encode
+
+        progress = False if quiet else None
+        found = Phrases(
+            min_count,
+            threshold,
+            scoring.value,
+            delimiter=delimiter,
+            connector_words=ENGLISH_CONNECTOR_WORDS if connectors == "english" else (connectors or "").split(),
+            passes=passes,
+            max_vocab=max_vocab,
+        )
+        with encode(corpus, min_count=1, threads=threads, progress=progress) as text:
+            found.fit(text, progress=progress)
+            if save is not None:
+                found.save(save)
+                wrote = f"the phrases are in {save}, no text was written."
+            if output is not None:
+                written = found.transform(text).write(output, progress=progress)
+            num_sentences, invalid_lines, long_words = text.num_sentences, text.invalid_lines, text.long_words
+    except KeyboardInterrupt as stop:
+        raise InterruptedWorkError(wrote) from stop
+    except ValueError as error:
+        spelled = re.sub(r"^(threshold|delimiter)\b", lambda match: f"--{match[0]}", str(error))
+        raise BadInputError(re.sub(r"^source\b", "CORPUS", spelled)) from error
+    _show(found, top)
+    if found.pruned:
+        _note(f"{found.pruned:,} rare pairs were dropped, as there were more than --max-vocab = {max_vocab:,} at once.")
+    if invalid_lines:
+        _note(f"{invalid_lines:,} lines had bytes that are not UTF-8; they were read as \ufffd.")
+    if long_words:
+        _note(f"{long_words:,} words of more than 65,536 bytes were left out.")
+    if sys.stdout.isatty():
+        if written is not None:
+            say(f"{written:,} words in {num_sentences:,} lines are in ", (str(output), "bold"))
+        if save is not None:
+            say(f"{len(found):,} phrases are in ", (str(save), "bold"))
+
+
+def _show(found: "Phrases", top: int) -> None:
+    best = [(phrase, found.counts[phrase], score) for phrase, score in list(found.phrases.items())[:top]]
+    if not sys.stdout.isatty():
+        for phrase, count, score in best:
+            print(f"{phrase}\t{count}\t{score:.6g}")
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    say(f"{len(found):,} phrases in {found.num_words:,} words")
+    if not best:
+        return
+    table = Table(box=None, header_style="bold cyan", pad_edge=False, padding=(0, 3, 0, 0))
+    table.add_column("phrase", overflow="fold")
+    table.add_column("count", justify="right", header_style="dim")
+    table.add_column("score", justify="right", header_style="dim")
+    for phrase, count, score in best:
+        table.add_row(Text(phrase), Text(f"{count:,}", style="dim"), f"{score:,.2f}")
+    Console().print(table)
+
+
+def _note(text: str) -> None:
+    say_error(text, "Note")
