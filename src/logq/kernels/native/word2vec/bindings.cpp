@@ -36,7 +36,9 @@ void check_table(const char *name, const Table &table, std::int64_t rows, std::i
            called + ": expected shape (" + std::to_string(rows) + ", " + std::to_string(stride) + "), got (" +
                std::to_string(table.shape(0)) + ", " + std::to_string(table.shape(1)) + ")");
     expect(stride % 16 == 0, called + ": expected rows of a multiple of 16 floats, got " + std::to_string(stride));
-    expect(reinterpret_cast<std::uintptr_t>(table.data()) % 64 == 0, called + ": expected memory aligned to 64 bytes");
+    // A table without rows, as the only word of a tree has, lies nowhere.
+    expect(rows == 0 || reinterpret_cast<std::uintptr_t>(table.data()) % 64 == 0,
+           called + ": expected memory aligned to 64 bytes");
 }
 
 void check_ids(const Array<std::int32_t> &ids, std::int64_t num_words) {
