@@ -4,10 +4,10 @@ import itertools
 
 import numpy as np
 import pytest
-from word2vec_loop import Student, plan
 
 from logq.huffman import HuffmanTree
 from logq.kernels.word2vec import Setup, alias_cells, keep_thresholds, simd_levels, table, train
+from word2vec_loop import Student, plan
 
 DIMS, NEGATIVES, WINDOWS, WORDS = (1, 3, 16, 17, 100), (1, 5, 7, 20), (1, 5, 12), (2, 3, 8, 60)
 KINDS = {
@@ -226,14 +226,17 @@ def test_threads_train_every_word(kind, threads):
     rng = np.random.default_rng(2)
     setup = make_setup(300, rng=rng, window=5, **KINDS[kind])
     ids, tables = make_text(300, 9000, rng), make_tables(setup, 20, rng)
-    place = {"position": 0, "seed": 9, "rate": (0.01, 0, 0)}
+    place = {"position": 0, "seed": 9, "rate": (0.002, 0, 0)}
     alone = train_in_parts(setup, ids, [0, len(ids)], tables, **place)
     many = train_in_parts(with_options(setup, threads=threads), ids, [0, len(ids)], tables, **place)
     assert many[2:] == alone[2:]
-    for one, other in zip(many[:2], alone[:2], strict=True):
+    words = np.unique(ids[ids >= 0])
+    for one, other, start in zip(many[:2], alone[:2], tables, strict=True):
         assert np.isfinite(one).all()
-        assert np.corrcoef(one.ravel(), other.ravel())[0, 1] > 0.99
         assert not one[:, 20:].any()
+        # Threads see one another's rows late, and now and then one takes back what another did: little at this rate.
+        assert np.corrcoef((one - start).ravel(), (other - start).ravel())[0, 1] > 0.8
+    assert (many[0] != tables[0])[words].any(axis=1).all()
 
 
 @pytest.mark.parametrize("level", simd_levels())

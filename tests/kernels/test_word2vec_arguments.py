@@ -164,7 +164,7 @@ def test_a_tree_of_endless_paths_is_refused():
     """Its window would need a number for each node and word: 2 * 10,000 * 2**31 of them."""
     points = np.zeros(20_000, np.int32)
     offsets = np.array([0, 0, 0, 0, 0, 0, 20_000])
-    with pytest.raises(ValueError, match="offsets: .* at most 10000"):
+    with pytest.raises(ValueError, match=r"offsets: .* at most 10000"):
         call(tree=tree(offsets, points, np.zeros(20_000, np.uint8)), outputs=table(V - 1, STRIDE))
 
 
