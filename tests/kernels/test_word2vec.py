@@ -220,7 +220,7 @@ def test_rows_of_absent_words_keep_their_bits(kind):
         assert not made[:, 20:].any()
 
 
-@pytest.mark.parametrize("threads", [2, 3, 4, 64])
+@pytest.mark.parametrize("threads", [2, 3, 4, 64], ids=["two", "three", "four", "many"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_threads_train_every_word(kind, threads):
     rng = np.random.default_rng(2)
