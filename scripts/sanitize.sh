@@ -25,7 +25,7 @@ with() {
 for kind in "$@"; do
     echo "==> Building the core with -fsanitize=$kind"
     build "$kind"
-    tests="$python tests/sanitizers/with_core.py build/sanitize-$kind -q -p no:cacheprovider"
+    tests="$python tests/sanitizers/with_core.py build/sanitize-$kind -q -s -p no:cacheprovider"
     echo "==> Running its tests"
     case $kind in
         address)
