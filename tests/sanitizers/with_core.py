@@ -1,6 +1,6 @@
 """Run pytest with another build of the compiled core, whatever core is installed.
 
-    python tests/sanitizers/with_core.py build/sanitize-thread tests/kernels -k threads
+python tests/sanitizers/with_core.py build/sanitize-thread tests/kernels -k threads
 """
 
 import sys
