@@ -5,11 +5,12 @@ steps in plain PyTorch, and a test holds this to them. The C++ lies in `native/w
 """
 
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
+from logq.arguments import check_bool, check_float, check_int, shown
 from logq.huffman import HuffmanTree
 from logq.kernels import _native
 
@@ -100,10 +101,17 @@ def keep_thresholds(
 ) -> NDArray[np.uint32]:
     """Return what 32 random bits may be at most for a word to stay, (V,) uint32.
 
+    Raises:
+        ValueError: a probability is not in [0, 1].
+
     Example:
         >>> keep_thresholds(np.array([1.0, 0.25])).tolist()
         [4294967295, 1073741823]
     """
+    wrong = ~((probability >= 0) & (probability <= 1))  # also what is no number
+    if wrong.any():
+        where = int(wrong.argmax())
+        raise ValueError(f"probability: expected numbers in [0, 1], got {probability[where]:g} for word {where}")
     return np.maximum(np.ceil(probability * 2.0**32) - 1, 0).astype(np.uint32)
 
 
@@ -163,7 +171,9 @@ def train(
         The losses, before each update.
 
     Raises:
-        TypeError, ValueError: an array is not as described.
+        TypeError: an array has another dtype or layout, or a number or switch is none.
+        ValueError: sizes do not fit, an id is no word, or a number is out of range.
+        MemoryError: a window of so many words with so many negatives needs more than there is.
 
     References:
         Mikolov et al., Distributed Representations of Words and Phrases, 2013, arXiv:1310.4546, Eq. 4 and Eq. 3.
@@ -178,32 +188,70 @@ def train(
         2
     """
     tree = setup.tree
+    offsets = np.zeros(0, np.int64) if tree is None else tree.offsets
+    points = np.zeros(0, np.int32) if tree is None else tree.points
+    codes = np.zeros(0, np.uint8) if tree is None else tree.codes
+    for name, array, dtype, dims in (
+        ("inputs", inputs, np.float32, 2),
+        ("outputs", outputs, np.float32, 2),
+        ("ids", ids, np.int32, 1),
+        ("keep", setup.keep, np.uint32, 1),
+        ("cells", setup.cells, np.uint64, 1),
+        ("offsets", offsets, np.int64, 1),
+        ("points", points, np.int32, 1),
+        ("codes", codes, np.uint8, 1),
+    ):
+        _check_array(name, array, dtype, dims)
+    if np.may_share_memory(inputs, outputs):
+        raise ValueError("outputs: expected a table of its own, got memory of inputs")
+    if not isinstance(setup.simd, str):
+        raise TypeError(f"simd: expected a name, got {shown(setup.simd)}")
+    start, slope, floor = (check_float("rate", number) for number in rate)
     pairs, loss_pairs, loss_sum = _native.word2vec_train(
         inputs,
         outputs,
         ids,
-        begin=begin,
-        end=end,
-        position=position,
-        seed=seed,
+        begin=_check_size("begin", begin, 0, 2**62),
+        end=_check_size("end", end, 0, 2**62),
+        position=_check_size("position", position, 0, 2**62),
+        seed=_check_size("seed", seed, 0, 2**64 - 1),
         keep=setup.keep,
         cells=setup.cells,
-        offsets=np.zeros(0, np.int64) if tree is None else tree.offsets,
-        points=np.zeros(0, np.int32) if tree is None else tree.points,
-        codes=np.zeros(0, np.uint8) if tree is None else tree.codes,
-        window=setup.window,
-        negatives=setup.negatives,
-        skip_gram=setup.skip_gram,
-        mean=setup.mean,
-        shared=setup.shared,
-        block=setup.block,
+        offsets=offsets,
+        points=points,
+        codes=codes,
+        window=_check_size("window", setup.window, 1, 10_000),
+        negatives=_check_size("negatives", setup.negatives, 1, 10_000),
+        skip_gram=check_bool("skip_gram", setup.skip_gram),
+        mean=check_bool("mean", setup.mean),
+        shared=check_bool("shared", setup.shared),
+        block=_check_size("block", setup.block, 1, 64),
         # With fewer negatives than pairs would have on their own they would have to weigh more; they are as many.
         negative_weight=1.0,
-        pool=setup.pool if setup.shared else 0,
-        rate_start=rate[0],
-        rate_slope=rate[1],
-        rate_floor=rate[2],
-        threads=setup.threads,
+        pool=_check_size("pool", setup.pool, 0, 2**20) if setup.shared else 0,
+        rate_start=start,
+        rate_slope=slope,
+        rate_floor=floor,
+        threads=_check_size("threads", setup.threads, 1, 2**20),
         simd=setup.simd,
     )
     return Losses(pairs, loss_sum, loss_pairs)
+
+
+def _check_array(name: str, array: Any, dtype: DTypeLike, dims: int) -> None:
+    if not isinstance(array, np.ndarray) or array.dtype != dtype:
+        got = f"dtype {array.dtype}" if isinstance(array, np.ndarray) else shown(array)
+        raise TypeError(f"{name}: expected a numpy array of dtype {np.dtype(dtype)}, got {got}")
+    if array.ndim != dims:
+        raise ValueError(f"{name}: expected {dims} dimensions, got shape {array.shape}")
+    if not array.flags.c_contiguous:
+        raise ValueError(f"{name}: expected contiguous memory, got strides of {array.strides} bytes")
+    if dims == 2 and not array.flags.writeable:
+        raise ValueError(f"{name}: expected an array to write to, got one that is read only")
+
+
+def _check_size(name: str, value: int, low: int, high: int) -> int:
+    number = check_int(name, value, low)
+    if number > high:
+        raise ValueError(f"{name}: expected at most {high:,}, got {number:,}")
+    return number

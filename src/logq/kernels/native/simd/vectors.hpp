@@ -10,7 +10,11 @@
 #include <immintrin.h>
 #endif
 
-#if defined(__GNUC__) || defined(__clang__)
+#if defined(LOGQ_SANITIZED)  // with each access checked, loops written out would take a compiler an hour
+#define LOGQ_INLINE inline
+#define LOGQ_PREFETCH(address) static_cast<void>(address)
+#define LOGQ_UNROLL
+#elif defined(__GNUC__) || defined(__clang__)
 #define LOGQ_INLINE inline __attribute__((always_inline))
 #define LOGQ_PREFETCH(address) __builtin_prefetch((address), 1, 3)
 #if defined(__clang__)

@@ -7,7 +7,9 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <cmath>
 #include <cstdint>
+#include <limits>
 #include <stdexcept>
 #include <string>
 #include <tuple>
@@ -36,7 +38,14 @@ void check_table(const char *name, const Table &table, std::int64_t rows, std::i
            called + ": expected shape (" + std::to_string(rows) + ", " + std::to_string(stride) + "), got (" +
                std::to_string(table.shape(0)) + ", " + std::to_string(table.shape(1)) + ")");
     expect(stride % 16 == 0, called + ": expected rows of a multiple of 16 floats, got " + std::to_string(stride));
-    expect(reinterpret_cast<std::uintptr_t>(table.data()) % 64 == 0, called + ": expected memory aligned to 64 bytes");
+    // A table without rows, as the only word of a tree has, lies nowhere.
+    expect(rows == 0 || reinterpret_cast<std::uintptr_t>(table.data()) % 64 == 0,
+           called + ": expected memory aligned to 64 bytes");
+}
+
+void check_length(const char *name, std::size_t length, std::int64_t expected) {
+    expect(static_cast<std::int64_t>(length) == expected,
+           std::string(name) + ": expected " + std::to_string(expected) + " numbers, got " + std::to_string(length));
 }
 
 void check_ids(const Array<std::int32_t> &ids, std::int64_t num_words) {
@@ -49,6 +58,35 @@ void check_ids(const Array<std::int32_t> &ids, std::int64_t num_words) {
     while (values[i] < num_words) ++i;
     throw std::invalid_argument("ids: expected words below " + std::to_string(num_words) + ", got " +
                                 std::to_string(values[i]) + " at position " + std::to_string(i));
+}
+
+// A path of a Huffman tree has some 90 nodes at most if counts are whole numbers. What is trained at once has a number for
+// each of its nodes and each word of a window.
+constexpr std::int64_t LONGEST_PATH = 10000;
+
+// Returns how long the longest path is.
+std::int32_t check_paths(const Array<std::int64_t> &offsets, const Array<std::int32_t> &points,
+                         const Array<std::uint8_t> &codes, std::int64_t num_words) {
+    const std::int64_t size = static_cast<std::int64_t>(points.shape(0));
+    check_length("offsets", offsets.shape(0), num_words + 1);
+    check_length("codes", codes.shape(0), size);
+    std::int64_t longest = 0;
+    for (std::int64_t word = 0; word < num_words; ++word) {
+        const std::int64_t begin = offsets.data()[word], end = offsets.data()[word + 1];
+        if (begin < 0 || end < begin || end > size || end - begin > LONGEST_PATH) {
+            throw std::invalid_argument("offsets: expected numbers that rise from 0 to " + std::to_string(size) + " by at most " +
+                                        std::to_string(LONGEST_PATH) + ", got " + std::to_string(begin) + " and " +
+                                        std::to_string(end) + " for word " + std::to_string(word));
+        }
+        if (end - begin > longest) longest = end - begin;
+    }
+    for (std::int64_t i = 0; i < size; ++i) {
+        const std::int32_t point = points.data()[i];
+        if (point >= 0 && point < num_words - 1) continue;
+        throw std::invalid_argument("points: expected inner nodes in [0, " + std::to_string(num_words - 1) + "), got " +
+                                    std::to_string(point) + " at position " + std::to_string(i));
+    }
+    return static_cast<std::int32_t>(longest);
 }
 
 std::tuple<std::int64_t, std::int64_t, double> word2vec_train(
@@ -93,33 +131,32 @@ std::tuple<std::int64_t, std::int64_t, double> word2vec_train(
     expect(0 <= begin && begin <= end && end <= job.size,
            "begin, end: expected 0 <= begin <= end <= " + std::to_string(job.size) + ", got " + std::to_string(begin) + ", " +
                std::to_string(end));
+    expect(position >= 0 && position <= std::int64_t{1} << 62,
+           "position: expected 0 to 2**62, got " + std::to_string(position));
+    expect(std::isfinite(rate_start) && std::isfinite(rate_slope) && std::isfinite(rate_floor),
+           "rate: expected finite numbers, got " + std::to_string(rate_start) + ", " + std::to_string(rate_slope) + ", " +
+               std::to_string(rate_floor));
     expect(window >= 1 && window <= 10000, "window: expected 1 to 10,000, got " + std::to_string(window));
     expect(pool >= 0 && pool <= 1 << 20, "pool: expected 0 to 1,048,576, got " + std::to_string(pool));
     expect(block >= 1 && block <= 64, "block: expected 1 to 64, got " + std::to_string(block));
     expect(threads >= 1, "threads: expected at least 1, got " + std::to_string(threads));
-    expect(static_cast<std::int64_t>(keep.shape(0)) == num_words, "keep: expected one number a word");
+    expect(num_words >= 1 && num_words <= std::numeric_limits<std::int32_t>::max(),
+           "inputs: expected 1 to 2**31 - 1 rows, got " + std::to_string(num_words));
+    expect(job.stride >= 16, "inputs: expected rows of a multiple of 16 floats, got " + std::to_string(job.stride));
+    check_length("keep", keep.shape(0), num_words);
     check_table("inputs", inputs, num_words, job.stride);
     check_table("outputs", outputs, hierarchical ? num_words - 1 : num_words, job.stride);
     check_ids(ids, num_words);
     if (hierarchical) {
-        const std::int64_t *path = offsets.data();
-        expect(static_cast<std::int64_t>(offsets.shape(0)) == num_words + 1, "offsets: expected V + 1 numbers");
-        expect(points.shape(0) == codes.shape(0), "points, codes: expected the same length");
-        for (std::int64_t word = 0; word < num_words; ++word) {
-            const std::int64_t length = path[word + 1] - path[word];
-            expect(path[word] >= 0 && length >= 0 && path[word + 1] <= static_cast<std::int64_t>(points.shape(0)),
-                   "offsets: expected numbers that rise and end at the length of points");
-            if (length > job.longest_path) job.longest_path = static_cast<std::int32_t>(length);
-        }
-        for (std::size_t i = 0; i < points.shape(0); ++i) {
-            expect(points.data()[i] >= 0 && points.data()[i] < num_words - 1, "points: expected inner nodes below V - 1");
-        }
+        job.longest_path = check_paths(offsets, points, codes, num_words);
     } else {
-        expect(static_cast<std::int64_t>(cells.shape(0)) == num_words, "cells: expected one a word");
+        check_length("cells", cells.shape(0), num_words);
         expect(negatives >= 1 && negatives <= 10000, "negatives: expected 1 to 10,000, got " + std::to_string(negatives));
         for (std::int64_t word = 0; word < num_words; ++word) {
             const std::int32_t alias = job.cells[word].alias;
-            expect(alias >= 0 && alias < num_words, "cells: expected aliases below V");
+            if (alias >= 0 && alias < num_words) continue;
+            throw std::invalid_argument("cells: expected aliases in [0, " + std::to_string(num_words) + "), got " +
+                                        std::to_string(alias) + " for word " + std::to_string(word));
         }
     }
     word2vec::Result result;

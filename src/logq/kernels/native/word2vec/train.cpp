@@ -1,10 +1,10 @@
 #include "train.hpp"
 
 #include <atomic>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <new>
-#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -52,8 +52,8 @@ Result train(const Job &job, const Level &level, int threads) {
     others.reserve(workers.size());
     try {
         for (std::size_t i = 1; i < workers.size(); ++i) others.emplace_back(work, std::ref(workers[i]));
-    } catch (const std::system_error &) {
-        // The machine gives no more threads: those that run do the work.
+    } catch (const std::exception &) {
+        // The machine gives no more threads, or no memory for one: those that run do the work.
     }
     work(workers[0]);
     for (std::thread &other : others) other.join();

@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Build the compiled core with sanitizers of GCC and run its tests with it: memory errors and undefined behaviour, then
+# races of threads. Needs Linux on a machine of 64 bits, and GCC. `make sanitize` calls it.
+#
+#     scripts/sanitize.sh PYTHON [address] [thread]
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+python=$1
+shift
+[ $# -gt 0 ] || set -- address thread
+export CXX=${CXX:-g++} OMP_NUM_THREADS=1 PATH="$(dirname "$python"):$PATH"
+command -v "$CXX" > /dev/null || { echo "There is no $CXX here; the sanitizers are those of GCC." >&2; exit 1; }
+
+build() {
+    cmake -S . -B "build/sanitize-$1" -G Ninja -DSKBUILD=1 -DCMAKE_BUILD_TYPE=RelWithDebInfo "-DLOGQ_SANITIZE=$1" \
+        "-DPython_EXECUTABLE=$(command -v "$python")" "-Dnanobind_DIR=$("$python" -m nanobind --cmake_dir)" > /dev/null
+    cmake --build "build/sanitize-$1"
+}
+
+# The sanitizer has to be in the process before Python is, and with it what throws C++ exceptions.
+with() {
+    LD_PRELOAD="$("$CXX" -print-file-name="lib$1.so") $("$CXX" -print-file-name=libstdc++.so.6)" "${@:2}"
+}
+
+for kind in "$@"; do
+    echo "==> Building the core with -fsanitize=$kind"
+    build "$kind"
+    tests="$python tests/sanitizers/with_core.py build/sanitize-$kind -q -s -p no:cacheprovider"
+    echo "==> Running its tests"
+    case $kind in
+        address)
+            # Leaks are not looked for: Python and its extensions keep much until the process ends.
+            ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1 \
+                with asan $tests tests/kernels tests/data/test_encoding.py tests/data/test_encoding_cache.py
+            ;;
+        thread)
+            # Without conftest.py, which imports torch. Addresses must not be random for older versions.
+            TSAN_OPTIONS="suppressions=$PWD/tests/sanitizers/thread.supp:exitcode=66:history_size=4" \
+                with tsan setarch -R $tests --noconftest \
+                tests/kernels/test_word2vec.py tests/kernels/test_text.py tests/data/test_encoding.py \
+                -k "thread and not two and not four and not many"
+            ;;
+    esac
+done
