@@ -11,7 +11,7 @@ from logq.cli.errors import InterruptedWorkError
 from logq.cli.map import say_map
 from logq.cli.output import output_folder
 from logq.cli.report import neighbour_table, say, say_next
-from logq.cli.train import fit_and_save
+from logq.cli.training import fit_and_save
 from logq.progress import format_seconds
 
 __all__ = ["EXAMPLES", "SHOWN", "demo"]
@@ -50,7 +50,7 @@ def demo(
             ("Training", "bold"),
             f" skip-gram with negative sampling on {words:,} words in {len(sentences):,} sentences ...",
         )
-        vectors = fit_and_save(sentences, output, {"seed": seed, "epochs": 5}, quiet=quiet)
+        vectors = fit_and_save(sentences, output, {"seed": seed, "epochs": 5}, quiet=quiet).vectors
         shown = [word for word in SHOWN if word in vectors]
         say()
         say(("Neighbours", "bold"), " by cosine")
