@@ -26,8 +26,8 @@ def atomic_write(path: str | os.PathLike[str]) -> Generator[BinaryIO, None, None
 
     What is written goes into a hidden file in the same folder, which takes the place of `path` when the block ends and
     is on disk by then. When the block ends with an exception, a KeyboardInterrupt too, `path` stays what it was and the
-    hidden file is removed. Permissions are those that an ordinary `open` would leave. A link is followed. Hidden files of
-    this name that a killed program left are removed first.
+    hidden file is removed. Permissions are those that an ordinary `open` would leave. A link is followed. Hidden files
+    of this name that a killed program left are removed first.
 
     Args:
         path: the file to write; its folder must exist.
@@ -72,7 +72,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Generator[BinaryIO, None, None
 
 
 def _remove_leftovers(target: Path) -> None:
-    """Remove hidden files of `target` that nobody is writing: those that are neither locked nor still without a byte."""
+    """Remove hidden files of `target` that nobody is writing: they are neither locked nor still without a byte."""
     for path in target.parent.glob(f".{glob.escape(target.name[:40])}.{'[0-9a-f]' * 12}.tmp"):
         with contextlib.suppress(OSError), open(path, "rb") as file:
             if os.fstat(file.fileno()).st_size and _lock(file):

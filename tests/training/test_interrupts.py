@@ -20,27 +20,41 @@ def handler():
 
 def test_ctrl_c_waits_for_the_end_of_the_block(handler):
     steps = []
-    with pytest.raises(KeyboardInterrupt), uninterrupted():
-        interrupt()
-        steps.append("the rest")
+
+    def work():
+        with uninterrupted():
+            interrupt()
+            steps.append("the rest")
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
     assert steps == ["the rest"]
     assert signal.getsignal(signal.SIGINT) is handler
 
 
 def test_a_second_ctrl_c_does_not_wait(handler):
     steps = []
-    with pytest.raises(KeyboardInterrupt), uninterrupted():
-        interrupt()
-        interrupt()
-        steps.append("the rest")
+
+    def work():
+        with uninterrupted():
+            interrupt()
+            interrupt()
+            steps.append("the rest")
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
     assert steps == []
     assert signal.getsignal(signal.SIGINT) is handler
 
 
 def test_another_error_goes_on(handler):
-    with pytest.raises(ZeroDivisionError), uninterrupted():
-        interrupt()
-        raise ZeroDivisionError
+    def work():
+        with uninterrupted():
+            interrupt()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        work()
     assert signal.getsignal(signal.SIGINT) is handler
 
 

@@ -1,5 +1,8 @@
 """`logq train word2vec`: word vectors from text."""
 
+import errno
+import glob
+import os
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,7 +23,7 @@ logq train word2vec corpus.txt -o vectors --resume
 logq train word2vec "part-*.txt.gz" -o vectors --dim 300 --window 10
 logq train word2vec corpus.txt -o vectors --cbow --sample 1e-4
 logq train word2vec corpus.txt -o vectors --objective sampled_softmax
-zcat corpus.txt.gz | logq train word2vec - -o vectors
+logq train word2vec - -o vectors < corpus.txt
 """
 
 
@@ -182,9 +185,7 @@ def word2vec(
     ] = "cpu",
     checkpoint_minutes: Annotated[
         float,
-        typer.Option(
-            metavar="X", min=0.0, help="Save a checkpoint so often, and on Ctrl-C.", rich_help_panel=_KEEPING
-        ),
+        typer.Option(metavar="X", min=0.0, help="Save a checkpoint so often, and on Ctrl-C.", rich_help_panel=_KEEPING),
     ] = 10.0,
     resume: Annotated[
         bool,
@@ -211,6 +212,8 @@ def word2vec(
     times slower. The vectors are saved after each pass over the corpus, and a checkpoint now and then and on Ctrl-C,
     from which --resume goes on. What lies in DIR from an earlier run is replaced then, and not before.
     """
+    for name in corpus:
+        _check_text_file(name)
     if no_cache and cache_dir is not None:
         raise BadInputError("--no-cache: expected no --cache-dir beside it")
     options: dict[str, Any] = {
@@ -245,3 +248,16 @@ def word2vec(
         model = fit_and_save(corpus, output, options, keeping, quiet=quiet)
         words = model.vocabulary.index_to_key
         say_next(output, next((word for word in words if len(word) > 3), words[0]))
+
+
+def _check_text_file(name: str) -> None:
+    # The library checks too; here it is said before numpy is loaded. The file is not opened: a pipe would wait.
+    path = Path(name)
+    if name == "-" or (glob.has_magic(name) and not path.exists()):
+        return
+    if not path.exists():
+        raise BadInputError(f"{path}: there is no such file")
+    if path.is_dir():
+        raise BadInputError(f"{path}: expected a text file, found a folder")
+    if not os.access(path, os.R_OK):
+        raise BadInputError(f"{path}: can't be read: {os.strerror(errno.EACCES)}")

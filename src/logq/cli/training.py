@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -179,5 +178,5 @@ def _in_options(message: str, names: set[str]) -> str:
     return re.sub(
         rf"^({'|'.join(spelled)})(?=:)|\b({'|'.join(name for name in names if '_' in name)})(?= ?=)",
         lambda match: spelled[match[0]],
-        message,
+        message.removesuffix("; a list of strings is a list of files, sentences are lists of words"),
     )

@@ -120,8 +120,8 @@ class Checkpoint:
                 )
         if text != text_now:
             raise ValueError(
-                f"source: the checkpoint {self.path} belongs to another text; resume with the same one, or remove it to "
-                "start anew"
+                f"source: the checkpoint {self.path} belongs to another text; resume with the same one, or remove it "
+                "to start anew"
             )
 
 

@@ -52,12 +52,13 @@ def _of_group() -> float:
 
 
 def _least(root: Path, own: str, limit: str, used: str) -> float:
-    left = math.inf
     group = Path(own.lstrip("/"))
-    for part in {group, *group.parents}:
-        try:
-            stat = dict(line.split() for line in (root / part / "memory.stat").read_text().splitlines())
-            left = min(left, float((root / part / limit).read_text()) - float(stat[used]))
-        except (OSError, KeyError, ValueError):  # "max" is no number: no limit
-            continue
-    return left
+    return min(_left(root / part, limit, used) for part in {group, *group.parents})
+
+
+def _left(group: Path, limit: str, used: str) -> float:
+    try:
+        stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+        return float((group / limit).read_text()) - float(stat[used])
+    except (OSError, KeyError, ValueError):  # "max" is no number: no limit
+        return math.inf
