@@ -107,6 +107,8 @@ class Checkpoint:
             raise ValueError(f"{name}: the checkpoint is damaged ({error}); remove it to start anew") from None
         if vectors.shape != run.engine.vectors.shape:
             raise ValueError(f"{name}: expected vectors of shape {run.engine.vectors.shape}, got {vectors.shape}")
+        if not all(np.isfinite(array).all() for array in (vectors, *state.values())):
+            raise ValueError(f"{name}: the checkpoint is damaged (not all of it is finite); remove it to start anew")
         run.engine.load_state(vectors, state)
         run.epoch, run.position, run.seed = progress["epoch"], progress["position"], progress["seed"]
         run.loss_sum, run.loss_pairs = progress["loss_sum"], progress["loss_pairs"]
