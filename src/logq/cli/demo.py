@@ -31,7 +31,7 @@ def demo(
     seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Of the training and the map.")] = 1,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress line.")] = False,
 ) -> None:
-    """Train word vectors on the language reference inside Python, in a minute or two.
+    """Train word vectors on the language reference inside Python, in a few seconds.
 
     Skip-gram with negative sampling reads the reference manual and the standard library's docstrings, shows the
     neighbours of a few words and draws a map. Nothing is downloaded.
