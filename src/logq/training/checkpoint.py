@@ -16,7 +16,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from logq.data import EncodedCorpus
-from logq.files import atomic_write
+from logq.files import atomic_write, remove_leftovers
 from logq.tensor_file import write_tensors
 from logq.training.run import Run, check_finite
 
@@ -53,8 +53,9 @@ class Checkpoint:
         return self.path.exists()
 
     def remove(self) -> None:
-        """Remove it, if there is one: the run is over."""
+        """Remove it, if there is one, and what a killed run left of another: the run is over."""
         self.path.unlink(missing_ok=True)
+        remove_leftovers(self.path)
 
     def save_if_due(self, run: Run, settings: Mapping[str, Any], *, force: bool = False) -> None:
         """Save a run if enough time has passed, or in any case.
