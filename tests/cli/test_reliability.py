@@ -11,59 +11,16 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
-import numpy as np
 import pytest
 
 from logq.retrieval import KeyedVectors
 from logq.training.checkpoint import FILE
+from trainings import ENV, KEPT, QUICK, failed, names, train, words_of, write_corpus
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="kills and small disks as POSIX has them")
-ENV = {**os.environ, "COLUMNS": "200", "OPENBLAS_NUM_THREADS": "1"}
-
-
-def words_of(corpus, folder, *options):
-    return [sys.executable, "-m", "logq.cli", "train", "word2vec", *map(str, (corpus, "-o", folder, *options))]
-
-
-def train(corpus, folder, *options, **more):
-    """(exit code, output, errors) of a training to its end."""
-    done = subprocess.run(
-        words_of(corpus, folder, *options), capture_output=True, text=True, timeout=600, env=ENV, check=False, **more
-    )
-    assert "Traceback" not in done.stderr
-    return done.returncode, done.stdout, done.stderr
-
-
-def failed(answer):
-    code, _, err = answer
-    assert code == 2
-    return err.splitlines()[-1].removeprefix("Error: ")
-
-
-def names(folder):
-    return sorted(path.name for path in folder.iterdir())
-
-
-def write_corpus(path, num_words, *, vocabulary=2000, seed=0):
-    rng = np.random.default_rng(seed)
-    law = 1 / np.arange(1, vocabulary + 1)
-    ids = rng.choice(vocabulary, num_words, p=law / law.sum())
-    with path.open("w") as file:
-        for start in range(0, num_words, 20):
-            file.write(" ".join(f"w{i}" for i in ids[start : start + 20]) + "\n")
-    return path
-
-
-@pytest.fixture(scope="module")
-def text(tmp_path_factory):
-    """200,000 words of 2,000 kinds, by Zipf's law."""
-    return write_corpus(tmp_path_factory.mktemp("text") / "text.txt", 200_000)
-
 
 OFTEN = ("--seed", 3, "--checkpoint-minutes", 0, "--quiet")
-KEPT = ["cache", "vectors.json", "vectors.safetensors"]
 
 
 def kill_after(seconds, corpus, folder, *options):
@@ -159,8 +116,6 @@ def test_ctrl_c_and_a_resume_change_nothing(text, tmp_path, engine):
 
 
 # ------------------------------------------------------------------------------------------------- odd texts
-
-QUICK = ("--epochs", 1, "--dim", 8, "--quiet", "--seed", 1)
 
 
 def test_a_truncated_gz(text, tmp_path):
@@ -346,80 +301,3 @@ def test_little_memory_is_said(text, tmp_path):
 
     error = failed(train(text, tmp_path / "v", "--quiet", "--dim", 200_000, preexec_fn=limit))
     assert error.startswith("--dim: two tables of 2,000 words with 200,000 numbers take 3.0 GiB, more than th")
-
-
-# ------------------------------------------------------------------------------------------------- full disks
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """Makes disks of so many kB."""
-    mounted = []
-
-    def mount(size):
-        place = tmp_path / f"disk{len(mounted)}"
-        place.mkdir()
-        try:
-            done = subprocess.run(
-                ["mount", "-t", "tmpfs", "-o", f"size={size}k", "tmpfs", str(place)], capture_output=True, check=False
-            )
-        except FileNotFoundError:
-            pytest.skip("there is no mount here")
-        if done.returncode:
-            pytest.skip("a small disk can only be mounted by root")
-        mounted.append(place)
-        return place
-
-    yield mount
-    for place in mounted:
-        subprocess.run(["umount", "-l", str(place)], check=False)
-
-
-@POSIX
-def test_no_room_for_the_encoded_text(text, tmp_path, small_disk):
-    disk = small_disk(400)
-    error = failed(train(text, tmp_path / "v", *QUICK, "--cache-dir", disk))
-    assert error.startswith(str(disk))
-    assert "No space left on device; no epoch had ended, so no vectors were saved." in error
-    assert names(disk) == []
-    assert not (tmp_path / "v").exists()
-
-
-@POSIX
-def test_no_room_for_the_vectors(text, tmp_path, small_disk):
-    disk = small_disk(1000)
-    error = failed(train(text, disk, *QUICK, "--dim", 300, "--cache-dir", tmp_path / "cache"))
-    assert error == (
-        f"{disk / 'vectors.safetensors'}: No space left on device; no epoch had ended, so no vectors were saved."
-    )
-    assert names(disk) == []
-
-
-@POSIX
-def test_no_room_for_a_checkpoint(text, tmp_path, small_disk):
-    """Room for vectors of 8 numbers and half of the checkpoint of 300: what was there before stays."""
-    disk = small_disk(2000)
-    options = ("--cache-dir", tmp_path / "cache")
-    assert train(text, disk, *QUICK, *options)[0] == 0
-    error = failed(train(text, disk, *QUICK, *options, "--dim", 300, "--checkpoint-minutes", 0))
-    assert error == (
-        f"{disk / FILE}: No space left on device; no epoch had ended; {disk} still holds the vectors of an earlier run."
-    )
-    assert names(disk) == ["vectors.json", "vectors.safetensors"]
-    assert KeyedVectors.load(disk).vector_size == 8
-
-
-@POSIX
-def test_an_output_on_another_disk(text, small_disk):
-    disk = small_disk(10_000)
-    assert train(text, disk / "v", *QUICK)[0] == 0
-    assert names(disk / "v") == KEPT
-
-
-@POSIX
-def test_an_output_that_may_not_be_written(text, small_disk):
-    disk = small_disk(1000)
-    if subprocess.run(["mount", "-o", "remount,ro", str(disk)], capture_output=True, check=False).returncode:
-        pytest.skip("cannot be mounted again")
-    assert failed(train(text, disk, *QUICK)) == f"{disk}: can't be written to: Read-only file system"
-    assert Path(disk).is_dir()
