@@ -54,6 +54,26 @@ def test_any_exception_leaves_everything_as_it_was(tmp_path, error, exists):
     assert not exists or path.read_bytes() == b"old"
 
 
+def test_what_a_killed_program_left_goes_and_what_another_writes_stays(tmp_path):
+    path = tmp_path / "file"
+    left = tmp_path / ".file.0123456789ab.tmp"
+    left.write_bytes(b"half of it")
+    others = [tmp_path / ".file2.0123456789ab.tmp", tmp_path / ".file.note.tmp", tmp_path / ".file.0123456789ac.tmp"]
+    for other, content in zip(others, (b"another", b"a note", b""), strict=True):  # the last one was just made
+        other.write_bytes(content)
+    old = tmp_path / ".file.0123456789ad.tmp"
+    old.write_bytes(b"")
+    os.utime(old, (0, 0))
+    with atomic_write(path) as file:
+        assert not left.exists()
+        assert not old.exists()
+        file.write(b"outer")
+        file.flush()
+        write(path, b"inner")
+    assert path.read_bytes() == b"outer"
+    assert sorted(tmp_path.iterdir()) == sorted([path, *others])
+
+
 def test_the_old_content_stays_until_the_block_ends(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"old")

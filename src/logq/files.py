@@ -1,18 +1,25 @@
 """Files: written whole or not at all, and read through gzip where they are compressed."""
 
 import contextlib
+import glob
 import gzip
 import os
 import secrets
 import stat
+import sys
+import time
 import zlib
 from collections.abc import Generator
 from pathlib import Path
 from typing import IO, BinaryIO, cast
 
-__all__ = ["atomic_write", "open_bytes"]
+if sys.platform != "win32":
+    import fcntl
+
+__all__ = ["atomic_write", "open_bytes", "remove_leftovers"]
 
 _GZIP = b"\x1f\x8b"
+_NEW = 5.0  # seconds: a file that was just made may not be locked yet
 
 
 @contextlib.contextmanager
@@ -21,7 +28,8 @@ def atomic_write(path: str | os.PathLike[str]) -> Generator[BinaryIO, None, None
 
     What is written goes into a hidden file in the same folder, which takes the place of `path` when the block ends and
     is on disk by then. When the block ends with an exception, a KeyboardInterrupt too, `path` stays what it was and the
-    hidden file is removed. Permissions are those that an ordinary `open` would leave. A link is followed.
+    hidden file is removed. Permissions are those that an ordinary `open` would leave. A link is followed. Hidden files
+    of this name that a killed program left are removed first.
 
     Args:
         path: the file to write; its folder must exist.
@@ -45,10 +53,12 @@ def atomic_write(path: str | os.PathLike[str]) -> Generator[BinaryIO, None, None
     target = Path(os.path.realpath(name))  # through a link, as an ordinary open would go
     mode = _mode_of_regular_file(target, name)
     hidden = target.with_name(f".{target.name[:40]}.{secrets.token_hex(6)}.tmp")
+    remove_leftovers(target)
     try:
         # 0o666 lets the umask decide, as an ordinary open does; tempfile would make the file private.
         descriptor = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
         with os.fdopen(descriptor, "wb") as file:
+            _lock(file)
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -61,6 +71,36 @@ def atomic_write(path: str | os.PathLike[str]) -> Generator[BinaryIO, None, None
         if isinstance(error, OSError) and error.errno is not None and error.filename in (None, os.fspath(hidden)):
             raise OSError(error.errno, os.strerror(error.errno), name) from error  # the name that the caller knows
         raise
+
+
+def remove_leftovers(path: str | os.PathLike[str]) -> None:
+    """Remove the hidden files that killed programs left when they were writing `path`.
+
+    What is being written now is locked, or was made just now and is empty, and stays.
+
+    Args:
+        path: as `atomic_write` was given it.
+
+    Example:
+        >>> remove_leftovers("nowhere/file")
+    """
+    target = Path(os.path.realpath(path))
+    for hidden in target.parent.glob(f".{glob.escape(target.name[:40])}.{'[0-9a-f]' * 12}.tmp"):
+        with contextlib.suppress(OSError), open(hidden, "rb") as file:
+            status = os.fstat(file.fileno())
+            if (status.st_size or time.time() - status.st_mtime > _NEW) and _lock(file):
+                hidden.unlink()
+
+
+def _lock(file: BinaryIO) -> bool:
+    """Lock a file without waiting; Windows refuses to remove what is open, and needs no lock."""
+    if sys.platform == "win32":
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def _mode_of_regular_file(target: Path, name: str) -> int | None:

@@ -3,6 +3,7 @@ import pytest
 
 from logq.cli import main
 from logq.retrieval import KeyedVectors
+from trainings import write_corpus
 
 
 @pytest.fixture
@@ -38,3 +39,9 @@ def vectors(tmp_path):
     rows = [[1, 0, 0, 1], [0, 1, 0, 1], [1, 0, 1, 1], [0, 1, 1, 1], [-1, -1, 0, 0.5], [-1, -1, 0.2, 0.4]]
     KeyedVectors(words, np.array(rows), counts=[60, 50, 40, 30, 20, 10]).save(tmp_path / "vectors")
     return tmp_path / "vectors"
+
+
+@pytest.fixture(scope="session")
+def text(tmp_path_factory):
+    """200,000 words of 2,000 kinds, by Zipf's law."""
+    return write_corpus(tmp_path_factory.mktemp("text") / "text.txt", 200_000)

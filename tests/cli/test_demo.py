@@ -6,7 +6,7 @@ from logq.retrieval import KeyedVectors
 
 @pytest.fixture
 def small_reference(monkeypatch, corpus):
-    """A handful of sentences in place of the 320,000 words, which take a minute."""
+    """A handful of sentences in place of the 320,000 words, which take seconds."""
     sentences = [line.split() for line in corpus.read_text().splitlines()]
     monkeypatch.setattr("logq.data.python_reference", lambda: sentences)
     monkeypatch.setattr(demo, "SHOWN", ("tea", "train", "unheard-of"))

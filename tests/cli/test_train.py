@@ -1,6 +1,7 @@
 import errno
 import gzip
 import inspect
+import io
 import json
 import os
 import signal
@@ -10,11 +11,12 @@ import time
 
 import pytest
 
-from logq.cli.train import ObjectiveName, SamplerName, word2vec
+from logq.cli.train import EngineName, ObjectiveName, SamplerName, word2vec
 from logq.objectives import OBJECTIVES
 from logq.retrieval import KeyedVectors
 from logq.training import Word2Vec
 from logq.training.choices import SAMPLERS as NAMES
+from logq.training.engine import ENGINES
 
 QUICK = ["--dim", 4, "--epochs", 2, "--seed", 1]
 
@@ -72,7 +74,8 @@ def test_all_options_reach_the_estimator(logq, corpus, tmp_path, monkeypatch):
     monkeypatch.setattr(Word2Vec, "__init__", noted)
     options = (
         "--dim 3 --window 2 --negatives 7 --sample 0.01 --min-count 2 --epochs 1 --lr 0.02 --cbow --cbow-sum "
-        "--objective nce --sampler uniform --power 0.5 --shared --batch-size 9 --max-vocab 8 --seed 4 --device cpu"
+        "--objective nce --sampler uniform --power 0.5 --shared-negatives --threads 1 --batch-size 9 --max-vocab 8 "
+        "--seed 4 --device cpu --engine plain"
     )
     assert logq("train", "word2vec", corpus, "-o", tmp_path / "v", *options.split())[0] == 0
     assert seen == {
@@ -88,26 +91,108 @@ def test_all_options_reach_the_estimator(logq, corpus, tmp_path, monkeypatch):
         "objective": "nce",
         "sampler": "uniform",
         "power": 0.5,
-        "shared": True,
+        "hs": False,
+        "shared_negatives": True,
+        "threads": 1,
         "batch_size": 9,
         "max_vocab": 8,
         "seed": 4,
         "device": "cpu",
+        "engine": "plain",
     }
 
 
 def test_options_and_defaults_are_the_estimator_s():
     ours = {name: p.default for name, p in inspect.signature(word2vec).parameters.items()}
-    for name in ("corpus", "output", "threads", "quiet"):
+    for name in ("corpus", "output", "quiet", "checkpoint_minutes", "resume", "cache_dir", "no_cache"):
         del ours[name]
-    ours["objective"] = ours["objective"].value
+    ours["objective"], ours["engine"] = ours["objective"].value, ours["engine"].value
     theirs = {name: p.default for name, p in inspect.signature(Word2Vec).parameters.items()}
+    del theirs["simd"]
     assert ours == theirs
 
 
 def test_names_are_the_library_s():
     assert [name.value for name in ObjectiveName] == list(OBJECTIVES)
     assert tuple(name.value for name in SamplerName) == NAMES
+    assert [name.value for name in EngineName] == ["auto", *ENGINES]
+
+
+def test_what_trains_is_said_where_it_is_slow(logq, corpus, tmp_path):
+    code, _, err = train(logq, corpus, tmp_path / "v", "--objective", "nce")
+    assert (code, err) == (
+        0,
+        "Note: nce with unigram has no compiled kernel: training in plain PyTorch, some tens of times slower.\n",
+    )
+    assert train(logq, corpus, tmp_path / "v", "--engine", "plain")[::2] == (0, "")
+    assert "--engine: " in failed(train(logq, corpus, tmp_path / "v", "--engine", "fused", "--objective", "nce"))
+
+
+def test_training_fast_does_without_torch(corpus, tmp_path):
+    words = ["train", "word2vec", str(corpus), "-o", str(tmp_path / "v"), "--quiet"]
+    code = f"import sys; from logq.cli import main; main({words!r}); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 0
+    assert (tmp_path / "v" / "vectors.json").exists()
+
+
+def test_the_summary_says_how_it_went(logq, corpus, tmp_path):
+    _, out, _ = train(logq, corpus, tmp_path / "v")
+    info = json.loads((tmp_path / "v" / "vectors.json").read_text())["info"]
+    assert info["words_trained"] == 2 * 960
+    assert info["training_seconds"] > 0
+    assert info["engine"] == "fused"
+    assert f" words/s, mean loss {info['mean_loss']:.3f}." in out
+
+
+def test_patterns_and_pipes(logq, corpus, tmp_path, monkeypatch):
+    (tmp_path / "part-1.txt").write_bytes(corpus.read_bytes())
+    (tmp_path / "part-2.txt").write_text("zebra zebra\n" * 10)
+    assert logq("train", "word2vec", tmp_path / "part-*.txt", "-o", tmp_path / "v", *QUICK)[0] == 0
+    assert "zebra" in KeyedVectors.load(tmp_path / "v")
+    with corpus.open("rb") as file:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(file))
+        code, out, _ = logq("train", "word2vec", "-", "-o", tmp_path / "piped", *QUICK)
+    assert code == 0
+    assert "stays in" not in out
+    assert sorted(path.name for path in (tmp_path / "piped").iterdir()) == ["vectors.json", "vectors.safetensors"]
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_the_encoded_text_is_kept_and_used_again(logq, corpus, tmp_path, monkeypatch):
+    _, out, _ = train(logq, corpus, tmp_path / "v")
+    assert f"for the next run over it, stays in {tmp_path / 'v' / 'cache'}" in out
+    before = names(tmp_path / "v" / "cache")
+    assert len(before) == 2
+    monkeypatch.setattr("logq.data.encoding.read_text", lambda *_: pytest.fail("read again"))
+    assert train(logq, corpus, tmp_path / "v", "--dim", 5)[0] == 0
+    assert names(tmp_path / "v" / "cache") == before
+
+
+def test_the_encoded_text_goes_elsewhere_or_away(logq, corpus, tmp_path):
+    train(logq, corpus, tmp_path / "v", "--cache-dir", tmp_path / "elsewhere")
+    assert len(names(tmp_path / "elsewhere")) == 2
+    assert names(tmp_path / "v") == ["vectors.json", "vectors.safetensors"]
+    _, out, _ = train(logq, corpus, tmp_path / "w", "--no-cache")
+    assert names(tmp_path / "w") == ["vectors.json", "vectors.safetensors"]
+    assert "stays in" not in out
+    error = failed(train(logq, corpus, tmp_path / "v", "--no-cache", "--cache-dir", tmp_path))
+    assert error.startswith("--no-cache: ")
+
+
+def test_no_cache_removes_nothing_else(logq, corpus, tmp_path):
+    (tmp_path / "v" / "cache").mkdir(parents=True)
+    (tmp_path / "v" / "cache" / "notes.json").write_text("mine")
+    train(logq, corpus, tmp_path / "v", "--no-cache")
+    assert names(tmp_path / "v" / "cache") == ["notes.json"]
+
+
+def test_resume_without_a_checkpoint_starts(logq, corpus, tmp_path):
+    code, _, err = train(logq, corpus, tmp_path / "v", "--resume")
+    assert (code, err) == (0, f"Note: there is no checkpoint in {tmp_path / 'v'}: training starts anew.\n")
+    assert names(tmp_path / "v") == ["cache", "vectors.json", "vectors.safetensors"]
 
 
 def failed(answer):
@@ -127,6 +212,12 @@ def test_a_missing_file(logq, corpus, tmp_path):
 
 def test_a_folder_for_a_file(logq, tmp_path):
     assert failed(train(logq, tmp_path, tmp_path / "v")) == f"{tmp_path}: expected a text file, found a folder"
+
+
+def test_a_pattern_that_matches_nothing(logq, corpus, tmp_path):
+    pattern = tmp_path / "part-*.txt"
+    assert failed(train(logq, pattern, tmp_path / "v", corpus)) == f"CORPUS: no file matches '{pattern}'"
+    assert not (tmp_path / "v").exists()
 
 
 @pytest.mark.parametrize("text", ["", "\n \n\t\n"])
@@ -167,7 +258,7 @@ def test_a_read_only_place(logq, corpus):
         (["--lr", "-1"], "--lr: "),
         (["--power", "nan"], "--power: "),
         (["--objective", "full_softmax", "--sampler", "uniform"], "--sampler: "),
-        (["--device", "toaster"], "--device: 'toaster' can't be used here"),
+        (["--device", "toaster"], "--device: expected one that torch has here"),
         (["--lr", "1e30"], "--lr: "),
     ],
 )
@@ -193,7 +284,7 @@ def test_ctrl_c_before_the_first_epoch_ends(logq, corpus, tmp_path, monkeypatch)
     monkeypatch.setattr(Word2Vec, "fit", interrupted)
     assert train(logq, corpus, tmp_path / "new")[::2] == (
         130,
-        "Interrupted: no epoch had ended, so nothing was saved.\n",
+        "Interrupted: no epoch had ended, so no vectors were saved.\n",
     )
     assert not (tmp_path / "new").exists()
     code, _, err = train(logq, corpus, tmp_path / "old")
@@ -225,22 +316,27 @@ def test_ctrl_c_leaves_what_was_saved(corpus, tmp_path):
     assert out == ""
     assert "Traceback" not in err
     assert err.splitlines()[-1].startswith("Interrupted: the vectors of ")
-    assert err.splitlines()[-1].endswith(f" of 100000 epochs are in {folder}.")
-    assert sorted(path.name for path in folder.iterdir()) == ["vectors.json", "vectors.safetensors"]
+    assert f" of 100000 epochs are in {folder}; the same command with --resume goes on" in err.splitlines()[-1]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "cache",
+        "checkpoint.safetensors",
+        "vectors.json",
+        "vectors.safetensors",
+    ]
     assert len(KeyedVectors.load(folder)) == 12
 
 
 def test_a_disk_that_fills_up_says_what_is_saved(logq, corpus, tmp_path, monkeypatch):
     """The second epoch finds no room: the vectors of the first stay, and the line says so."""
-    save, calls = KeyedVectors.save, []
+    save, calls = Word2Vec.save_vectors, []
 
-    def fills_up(self, folder, info=None):
+    def fills_up(self, folder):
         calls.append(folder)
         if len(calls) > 1:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
-        save(self, folder, info)
+        save(self, folder)
 
-    monkeypatch.setattr(KeyedVectors, "save", fills_up)
+    monkeypatch.setattr(Word2Vec, "save_vectors", fills_up)
     folder = tmp_path / "v"
     code, _, err = logq("train", "word2vec", corpus, "-o", folder, "--min-count", 1, "--epochs", 3, "--sample", 0)
     assert code == 2

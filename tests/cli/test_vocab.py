@@ -76,7 +76,7 @@ def test_what_was_odd_is_told(logq, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["nowhere.txt"], "source: there is no file 'nowhere.txt'"),
+        (["nowhere.txt"], "CORPUS: there is no file 'nowhere.txt'"),
         (["no*where"], "no file matches 'no*where'"),
         (["."], "'.' is a folder"),
         (["corpus.txt", "--min-count", "10000"], "--min-count: no word occurs 10000 times"),
@@ -108,3 +108,8 @@ def test_it_does_without_torch(corpus):
     command = [sys.executable, "-c", code, "vocab", str(corpus)]
     answer = subprocess.run(command, capture_output=True, text=True, check=True)
     assert answer.stderr.splitlines()[-1] == "False"
+
+
+def test_a_pattern_that_matches_nothing(logq, tmp_path):
+    answer = logq("vocab", tmp_path / "part-*.txt")
+    assert answer == (2, "", f"Error: CORPUS: no file matches '{tmp_path / 'part-*.txt'}'\n")

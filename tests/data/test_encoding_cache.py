@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from logq.data import Vocabulary, encode, encoding_cache, id_file
+from logq.data.encoding_cache import remove_encodings
 from logq.data.id_file import IdFile
 
 
@@ -222,3 +223,25 @@ def test_ids_are_in_the_order_of_bytes_of_the_machine(path, cache):
         assert (np.fromfile(corpus.path, np.int32) == corpus.read(0, corpus.num_ids)).all()
     text = next(cache.glob("*.json")).read_text()
     assert sys.byteorder in text
+
+
+def test_what_a_killed_program_left_of_a_pipe_goes(tmp_path):
+    left = tmp_path / "once-0123456789ab.ids"
+    left.write_bytes(b"1234")
+    os.utime(left, (0, 0))
+    with encode([["a", "b"]], min_count=1, cache=tmp_path):
+        assert not left.exists()
+        assert len(list(tmp_path.glob("once-*.ids"))) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_encodings_are_removed_and_nothing_else(tmp_path):
+    (tmp_path / "text.txt").write_text("to be or not to be")
+    folder = tmp_path / "cache"
+    encode(tmp_path / "text.txt", min_count=1, cache=folder).close()
+    (folder / "notes.json").write_text("mine")
+    remove_encodings(folder)
+    assert [path.name for path in folder.iterdir()] == ["notes.json"]
+    (folder / "notes.json").unlink()
+    remove_encodings(folder)
+    assert not folder.exists()

@@ -23,15 +23,15 @@ def model(**options):
 
 def interrupt_after(monkeypatch, stretches):
     """Ctrl-C in the middle of a run."""
-    stretch = run.Run._stretch
+    train = run.Run._train
     calls = iter(range(stretches))
 
-    def stop(self, end):
+    def stop(self, *arguments):
         if next(calls, None) is None:
             raise KeyboardInterrupt
-        return stretch(self, end)
+        train(self, *arguments)
 
-    monkeypatch.setattr(run.Run, "_stretch", stop)
+    monkeypatch.setattr(run.Run, "_train", stop)
 
 
 KINDS = {

@@ -56,7 +56,7 @@ app.command("phrases", cls=HelpfulCommand, epilog=phrases.EXAMPLES)(phrases.phra
 def start(context: typer.Context) -> None:
     """Train word vectors, look at them, draw them, measure them.
 
-    Start with `logq demo`: it needs no data and takes a minute or two. Each command has its own --help.
+    Start with `logq demo`: it needs no data and takes a few seconds. Each command has its own --help.
     """
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())

@@ -11,7 +11,7 @@ from logq.cli.errors import InterruptedWorkError
 from logq.cli.map import say_map
 from logq.cli.output import output_folder
 from logq.cli.report import neighbour_table, say, say_next
-from logq.cli.train import fit_and_save
+from logq.cli.training import fit_and_save
 from logq.progress import format_seconds
 
 __all__ = ["EXAMPLES", "SHOWN", "demo"]
@@ -31,7 +31,7 @@ def demo(
     seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Of the training and the map.")] = 1,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress line.")] = False,
 ) -> None:
-    """Train word vectors on the language reference inside Python, in a minute or two.
+    """Train word vectors on the language reference inside Python, in a few seconds.
 
     Skip-gram with negative sampling reads the reference manual and the standard library's docstrings, shows the
     neighbours of a few words and draws a map. Nothing is downloaded.
@@ -50,7 +50,7 @@ def demo(
             ("Training", "bold"),
             f" skip-gram with negative sampling on {words:,} words in {len(sentences):,} sentences ...",
         )
-        vectors = fit_and_save(sentences, output, {"seed": seed, "epochs": 5}, quiet=quiet)
+        vectors = fit_and_save(sentences, output, {"seed": seed, "epochs": 5}, quiet=quiet).vectors
         shown = [word for word in SHOWN if word in vectors]
         say()
         say(("Neighbours", "bold"), " by cosine")

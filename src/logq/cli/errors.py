@@ -38,6 +38,8 @@ def describe(error: BaseException) -> str | None:
     """
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         text = f"{os.fsdecode(error.filename)}: {error.strerror}"
+    elif isinstance(error, MemoryError):
+        text = f"there is not enough memory{f' ({error})' if str(error) else ''}"
     elif isinstance(error, BadInputError | ValueError | OSError | ImportError | FloatingPointError):
         text = str(error) or type(error).__name__
     elif isinstance(error, KeyError) and type(error) is not KeyError:  # an unknown word, said in a sentence

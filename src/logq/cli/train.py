@@ -1,28 +1,29 @@
 """`logq train word2vec`: word vectors from text."""
 
 import errno
+import glob
 import os
-import re
-import time
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from logq.cli.errors import BadInputError, InterruptedWorkError, describe
+from logq.cli.errors import BadInputError
 from logq.cli.help import HelpfulCommand, HelpfulGroup
 from logq.cli.output import output_folder
-from logq.cli.report import say, say_next
-from logq.progress import format_seconds
+from logq.cli.report import say_next
+from logq.cli.training import Keeping, fit_and_save
 
-__all__ = ["EXAMPLES", "ObjectiveName", "SamplerName", "fit_and_save", "train", "word2vec"]
+__all__ = ["EXAMPLES", "EngineName", "ObjectiveName", "SamplerName", "train", "word2vec"]
 
 EXAMPLES = """
 logq train word2vec corpus.txt -o vectors
-logq train word2vec part-*.txt.gz -o vectors --dim 300 --window 10
+logq train word2vec corpus.txt -o vectors --resume
+logq train word2vec "part-*.txt.gz" -o vectors --dim 300 --window 10
 logq train word2vec corpus.txt -o vectors --cbow --sample 1e-4
 logq train word2vec corpus.txt -o vectors --objective sampled_softmax
+logq train word2vec - -o vectors < corpus.txt
 """
 
 
@@ -48,6 +49,14 @@ class SamplerName(str, Enum):
     every_class = "every_class"
 
 
+class EngineName(str, Enum):
+    """What can train, as logq.Word2Vec names it."""
+
+    auto = "auto"
+    fused = "fused"
+    plain = "plain"
+
+
 train = typer.Typer(name="train", cls=HelpfulGroup, add_help_option=False, add_completion=False, epilog=EXAMPLES)
 
 
@@ -58,14 +67,17 @@ def choose_model(context: typer.Context) -> None:
         typer.echo(context.get_help())
 
 
-_CORPUS, _MODEL, _TRAINING = "Corpus", "Model", "Training"
+_CORPUS, _MODEL, _TRAINING, _KEEPING = "Corpus", "Model", "Training", "Keeping"
 
 
 @train.command("word2vec", cls=HelpfulCommand, epilog=EXAMPLES)
 def word2vec(
     corpus: Annotated[
-        list[Path],
-        typer.Argument(metavar="CORPUS...", help="Text files, plain or .gz: a sentence a line, words between spaces."),
+        list[str],
+        typer.Argument(
+            metavar="CORPUS...",
+            help="Text, a sentence a line: files, plain, .gz or .zst, patterns in quotes, or - for a pipe.",
+        ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the vectors.")],
     min_count: Annotated[
@@ -98,6 +110,10 @@ def word2vec(
         bool,
         typer.Option("--cbow-mean/--cbow-sum", help="How CBOW joins a window's vectors.", rich_help_panel=_MODEL),
     ] = True,
+    hs: Annotated[
+        bool,
+        typer.Option("--hs", help="Hierarchical softmax, in the place of negatives.", rich_help_panel=_MODEL),
+    ] = False,
     objective: Annotated[
         ObjectiveName,
         typer.Option(
@@ -120,12 +136,14 @@ def word2vec(
     power: Annotated[
         float, typer.Option(metavar="X", help="Exponent of the counts in the unigram law.", rich_help_panel=_MODEL)
     ] = 0.75,
-    shared: Annotated[
-        bool,
+    shared_negatives: Annotated[
+        bool | None,
         typer.Option(
-            "--shared", help="One set of negatives for a whole batch: faster, a little worse.", rich_help_panel=_MODEL
+            "--shared-negatives/--own-negatives",
+            help="Whether pairs of a window share negatives. Default: where it is as good.",
+            rich_help_panel=_MODEL,
         ),
-    ] = False,
+    ] = None,
     epochs: Annotated[
         int, typer.Option(metavar="N", min=1, help="Times to read the corpus.", rich_help_panel=_TRAINING)
     ] = 5,
@@ -133,31 +151,71 @@ def word2vec(
         float | None,
         typer.Option(metavar="X", help="First learning rate. Default: 0.025, CBOW 0.05.", rich_help_panel=_TRAINING),
     ] = None,
-    batch_size: Annotated[
+    threads: Annotated[
         int | None,
         typer.Option(
-            metavar="N", min=1, help="Pairs in a step. Default: 512, fewer for few words.", rich_help_panel=_TRAINING
+            metavar="N", min=1, help="Threads. Default: all cores, or one with --seed.", rich_help_panel=_TRAINING
         ),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(metavar="N", min=0, help="Makes a run repeatable.", rich_help_panel=_TRAINING)
+        int | None,
+        typer.Option(
+            metavar="N", min=0, help="Makes a run repeatable, on one thread to the bit.", rich_help_panel=_TRAINING
+        ),
+    ] = None,
+    engine: Annotated[
+        EngineName,
+        typer.Option(
+            metavar="NAME",
+            help="fused, compiled; plain, in PyTorch, for all else; auto.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = EngineName.auto,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Pairs in a step of plain PyTorch. Default: 512, fewer for few words.",
+            rich_help_panel=_TRAINING,
+        ),
     ] = None,
     device: Annotated[
-        str, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1, ...", rich_help_panel=_TRAINING)
+        str, typer.Option(metavar="NAME", help="Of plain PyTorch: cpu, cuda, cuda:1, ...", rich_help_panel=_TRAINING)
     ] = "cpu",
-    threads: Annotated[
-        int,
-        typer.Option(metavar="N", min=1, help="Threads. Steps are small: one is fast.", rich_help_panel=_TRAINING),
-    ] = 1,
+    checkpoint_minutes: Annotated[
+        float,
+        typer.Option(metavar="X", min=0.0, help="Save a checkpoint so often, and on Ctrl-C.", rich_help_panel=_KEEPING),
+    ] = 10.0,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume", help="Go on from the checkpoint in DIR, with the same options.", rich_help_panel=_KEEPING
+        ),
+    ] = False,
+    cache_dir: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder for the text as numbers, 4 bytes a word, for the next run. Default: cache in the output.",
+            rich_help_panel=_KEEPING,
+        ),
+    ] = None,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Remove the text as numbers at the end.", rich_help_panel=_KEEPING)
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress line.")] = False,
 ) -> None:
     """Train word2vec vectors: skip-gram or CBOW, with any loss of the table.
 
-    The vectors are saved after each pass over the corpus, so Ctrl-C loses at most the pass it interrupts. What lies in
-    DIR from an earlier run is replaced then, and not before.
+    Negative sampling and --hs run in a compiled engine on all cores, everything else in plain PyTorch, some tens of
+    times slower. The vectors are saved after each pass over the corpus, and a checkpoint now and then and on Ctrl-C,
+    from which --resume goes on. What lies in DIR from an earlier run is replaced then, and not before.
     """
-    for path in corpus:
-        _check_text_file(path)
+    for name in corpus:
+        _check_text_file(name)
+    if no_cache and cache_dir is not None:
+        raise BadInputError("--no-cache: expected no --cache-dir beside it")
     options: dict[str, Any] = {
         "dim": dim,
         "window": window,
@@ -167,111 +225,39 @@ def word2vec(
         "epochs": epochs,
         "lr": lr,
         "sg": sg,
+        "hs": hs,
         "cbow_mean": cbow_mean,
         "objective": objective.value,
         "sampler": None if sampler is None else sampler.value,
         "power": power,
-        "shared": shared,
+        "shared_negatives": shared_negatives,
+        "threads": threads,
         "batch_size": batch_size,
+        "max_vocab": max_vocab,
         "seed": seed,
         "device": device,
-        "max_vocab": max_vocab,
+        "engine": engine.value,
     }
-    with output_folder(output):
-        vectors = fit_and_save([os.fspath(path) for path in corpus], output, options, threads=threads, quiet=quiet)
-        say_next(output, next((word for word in vectors.index_to_key if len(word) > 3), vectors.index_to_key[0]))
-
-
-def fit_and_save(source: Any, folder: Path, options: dict[str, Any], *, threads: int = 1, quiet: bool = False) -> Any:
-    """Train word2vec, save its vectors after each epoch, say where they are and what to type next.
-
-    Args:
-        source: paths, or sentences as lists of words.
-        folder: where the vectors go; it exists.
-        options: arguments of logq.Word2Vec.
-        threads: of torch. More than one make the small steps of word2vec slower where anything else runs.
-        quiet: no progress line.
-
-    Returns:
-        The vectors.
-
-    Raises:
-        BadInputError: what the library refuses, told in the options' spelling.
-        InterruptedWorkError: Ctrl-C; the message says what is saved.
-    """
-    saved, epochs = 0, options.get("epochs", 5)
-    try:
-        import torch
-
-        from logq.data import Corpus
-        from logq.training import Word2Vec
-
-        torch.set_num_threads(threads)
-        began = time.monotonic()
-
-        def save(model: Any, epoch: int) -> None:
-            nonlocal saved
-            model.vectors.save(folder, info={"epochs_done": saved + 1})
-            saved += 1
-
-        try:
-            torch.empty(0, device=options.get("device", "cpu"))
-        except (RuntimeError, AssertionError) as error:
-            raise ValueError(
-                f"device: {options['device']!r} can't be used here: {str(error).splitlines()[0]}"
-            ) from error
-        corpus = Corpus(source)
-        model = Word2Vec(**options)
-        model.fit(corpus, progress=False if quiet else None, on_epoch_end=save)
-    except KeyboardInterrupt as stop:
-        raise InterruptedWorkError(_what_is_saved(folder, saved, epochs)) from stop
-    except FloatingPointError as error:
-        raise BadInputError(
-            f"{_in_options(str(error), set(options))}; {_what_is_saved(folder, saved, epochs)}"
-        ) from error
-    except ValueError as error:
-        raise BadInputError(_in_options(str(error), set(options))) from error
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
-            raise
-        raise BadInputError(f"{describe(error)}; {_what_is_saved(folder, saved, epochs)}") from error
-    vectors = model.vectors
-    if corpus.invalid_lines:
-        say(
-            f"{corpus.invalid_lines:,} lines had bytes that are not UTF-8; they were read as \N{REPLACEMENT CHARACTER}."
-        )
-    say(
-        f"{len(vectors):,} words, {vectors.vector_size} numbers each, after {format_seconds(time.monotonic() - began)}"
-        " are in ",
-        (str(folder), "bold"),
+    keeping = Keeping(
+        cache=output / "cache" if cache_dir is None else cache_dir,
+        keep_cache=not no_cache,
+        checkpoint_minutes=checkpoint_minutes,
+        resume=resume,
     )
-    return vectors
+    with output_folder(output):
+        model = fit_and_save(corpus, output, options, keeping, quiet=quiet)
+        words = model.vocabulary.index_to_key
+        say_next(output, next((word for word in words if len(word) > 3), words[0]))
 
 
-def _check_text_file(path: Path) -> None:
-    # The library checks too; here it is said before torch is loaded. The file is not opened: a pipe would wait.
+def _check_text_file(name: str) -> None:
+    # The library checks too; here it is said before numpy is loaded. The file is not opened: a pipe would wait.
+    path = Path(name)
+    if name == "-" or (glob.has_magic(name) and not path.exists()):
+        return
     if not path.exists():
         raise BadInputError(f"{path}: there is no such file")
     if path.is_dir():
         raise BadInputError(f"{path}: expected a text file, found a folder")
     if not os.access(path, os.R_OK):
         raise BadInputError(f"{path}: can't be read: {os.strerror(errno.EACCES)}")
-
-
-def _what_is_saved(folder: Path, saved: int, epochs: int) -> str:
-    if saved:
-        return f"the vectors of {saved} of {epochs} epochs are in {folder}."
-    if (folder / "vectors.safetensors").exists():
-        return f"no epoch had ended; {folder} still holds the vectors of an earlier run."
-    return "no epoch had ended, so nothing was saved."
-
-
-def _in_options(message: str, names: set[str]) -> str:
-    # The library calls an argument min_count; whoever reads this typed --min-count.
-    spelled = {"sg": "--skip-gram", "cbow_mean": "--cbow-mean", "source": "CORPUS"}
-    spelled = {name: "--" + name.replace("_", "-") for name in names} | spelled
-    return re.sub(
-        rf"^({'|'.join(spelled)})(?=:)|\b({'|'.join(name for name in names if '_' in name)})(?= ?=)",
-        lambda match: spelled[match[0]],
-        message,
-    )

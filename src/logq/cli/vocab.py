@@ -60,8 +60,11 @@ def vocab(
         counted = count_words(corpus, min_count=min_count, max_vocab=max_vocab, threads=threads, progress=progress)
     except KeyboardInterrupt as stop:
         raise InterruptedWorkError("nothing was written.") from stop
-    except ValueError as error:
+    except (ValueError, FileNotFoundError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
         message = re.sub(r"^(min_count|source)\b", lambda match: _SPELLED[match[0]], str(error))
+        message = message.removesuffix("; a list of strings is a list of files, sentences are lists of words")
         raise BadInputError(message.replace("lower min_count", "lower --min-count")) from error
     if output is not None:
         counted.vocabulary.save(output)

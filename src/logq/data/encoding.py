@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from logq.arguments import check_int
 from logq.data.corpus import Corpus
 from logq.data.encoding_cache import PRIVATE, Encoding, EncodingCache, remove_private_leftovers
-from logq.data.id_file import IdFile
+from logq.data.id_file import IdFile, is_in_use
 from logq.data.reading import Wanted, read_lists, read_text
 from logq.data.text_files import find_text_files
 from logq.data.text_scan import END_OF_LINE
@@ -80,7 +80,8 @@ class EncodedCorpus:
         ids = self._ids.read(start, stop)
         if len(ids) and not (ids.min() >= END_OF_LINE and ids.max() < len(self.vocabulary)):
             raise ValueError(
-                f"{self.path}: expected ids in [-1, {len(self.vocabulary)}), the file was changed meanwhile"
+                f"{self.path}: expected ids in [-1, {len(self.vocabulary)}), the file was changed by "
+                "something else; remove it"
             )
         return ids
 
@@ -205,6 +206,9 @@ def _new_file(cache: str | os.PathLike[str] | None, known: EncodingCache | None)
         return IdFile.create(known.folder, known.key)
     if cache is not None:
         os.makedirs(cache, exist_ok=True)
+        for left in Path(cache).glob("once-*.ids"):  # by a program that was killed
+            if not is_in_use(left):
+                left.unlink(missing_ok=True)
         return IdFile.create(Path(cache), "once")
     remove_private_leftovers()
     folder = Path(tempfile.mkdtemp(prefix=PRIVATE))

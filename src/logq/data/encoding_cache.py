@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -21,7 +22,7 @@ from logq.data.text_files import TextFile
 from logq.data.vocabulary import Vocabulary
 from logq.files import atomic_write
 
-__all__ = ["Encoding", "EncodingCache", "remove_private_leftovers"]
+__all__ = ["Encoding", "EncodingCache", "remove_encodings", "remove_private_leftovers"]
 
 _FORMAT = 1  # to be raised when ids or their record get another meaning
 PRIVATE = "logq-ids-"
@@ -142,6 +143,20 @@ class EncodingCache:
         if vocabulary is None:
             vocabulary = Vocabulary(record["words"], counts, raw_words=record["raw_words"])
         return Encoding(vocabulary, counts, **{name: record[name] for name in _NUMBERS})
+
+
+def remove_encodings(folder: Path) -> None:
+    """Remove the encodings in a folder, and the folder if nothing else is in it.
+
+    Example:
+        >>> remove_encodings(Path("nowhere"))
+    """
+    for path in [*folder.glob("*-*.ids"), *folder.glob("*.json")]:
+        with contextlib.suppress(OSError):
+            if re.fullmatch(r"([0-9a-f]{16}(-[0-9a-f]{12}\.ids|\.json))|once-[0-9a-f]{12}\.ids", path.name):
+                path.unlink()
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def remove_private_leftovers() -> None:

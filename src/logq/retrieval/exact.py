@@ -13,7 +13,7 @@ Floats: TypeAlias = NDArray[np.float32]
 EPSILON: Final = 0.001
 """What keeps 3CosMul from dividing by zero, as in the paper; gensim adds a millionth."""
 
-_ROWS = 1 << 16  # rows whose norms are computed at a time, so that no second table is made
+_NUMBERS = 1 << 20  # made float64 at a time, so that no second table is made
 
 
 def norms(
@@ -26,8 +26,9 @@ def norms(
         [5.0, 0.0, 1.2676506002282294e+30]
     """
     lengths = np.empty(len(vectors))
-    for start in range(0, len(vectors), _ROWS):
-        lengths[start : start + _ROWS] = np.linalg.norm(vectors[start : start + _ROWS].astype(np.float64), axis=1)
+    rows = max(1, _NUMBERS // max(1, vectors.shape[1]))
+    for start in range(0, len(vectors), rows):
+        lengths[start : start + rows] = np.linalg.norm(vectors[start : start + rows].astype(np.float64), axis=1)
     return lengths
 
 

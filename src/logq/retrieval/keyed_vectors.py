@@ -381,10 +381,12 @@ def _check_vectors(vectors: Any, keys: list[str], *, copy: bool) -> Floats:
         raise ValueError(f"vectors: expected shape ({len(keys)}, D), one a word, got {given.shape}")
     with np.errstate(over="ignore"):  # what is too large for a float32 is found below
         array = np.array(given, dtype=np.float32, order="C") if copy else np.ascontiguousarray(given, dtype=np.float32)
-    finite = np.isfinite(array).all(axis=1)
-    if not finite.all():
-        where = int(finite.argmin())
-        raise ValueError(f"vectors: expected finite numbers, got others for {keys[where]!r} (row {where})")
+    rows = max(1, (1 << 20) // array.shape[1])  # looked at at a time, so that no second table is made
+    for start in range(0, len(array), rows):
+        finite = np.isfinite(array[start : start + rows]).all(axis=1)
+        if not finite.all():
+            where = start + int(finite.argmin())
+            raise ValueError(f"vectors: expected finite numbers, got others for {keys[where]!r} (row {where})")
     array = array.view()
     array.flags.writeable = False  # the lengths of the vectors are computed once
     return array

@@ -16,7 +16,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from logq.data import EncodedCorpus
-from logq.files import atomic_write
+from logq.files import atomic_write, remove_leftovers
 from logq.tensor_file import write_tensors
 from logq.training.run import Run, check_finite
 
@@ -53,8 +53,9 @@ class Checkpoint:
         return self.path.exists()
 
     def remove(self) -> None:
-        """Remove it, if there is one: the run is over."""
+        """Remove it, if there is one, and what a killed run left of another: the run is over."""
         self.path.unlink(missing_ok=True)
+        remove_leftovers(self.path)
 
     def save_if_due(self, run: Run, settings: Mapping[str, Any], *, force: bool = False) -> None:
         """Save a run if enough time has passed, or in any case.
@@ -108,6 +109,8 @@ class Checkpoint:
             raise ValueError(f"{name}: the checkpoint is damaged ({error}); remove it to start anew") from None
         if vectors.shape != run.engine.vectors.shape:
             raise ValueError(f"{name}: expected vectors of shape {run.engine.vectors.shape}, got {vectors.shape}")
+        if not all(np.isfinite(array).all() for array in (vectors, *state.values())):
+            raise ValueError(f"{name}: the checkpoint is damaged (not all of it is finite); remove it to start anew")
         run.engine.load_state(vectors, state)
         run.epoch, run.position, run.seed = progress["epoch"], progress["position"], progress["seed"]
         run.pairs, run.loss_sum, run.loss_pairs = progress["pairs"], progress["loss_sum"], progress["loss_pairs"]

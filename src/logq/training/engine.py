@@ -1,6 +1,7 @@
 """What trains word2vec: the face that all engines have, and the small table that says which there are for what."""
 
 import importlib
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
@@ -75,6 +76,8 @@ class Engine(ABC):
     """The most entries that are trained in one call."""
     reach: int = 0
     """How far the engine looks at text outside of a stretch, in words."""
+    untrained_loss: float = math.inf
+    """Of a pair, in nats, while all output vectors are 0; inf where that is not known."""
 
     @classmethod
     def device_named(cls, device: object) -> str:

@@ -1,5 +1,6 @@
 """The fused engine: word2vec in compiled code on all cores, straight from the encoded corpus."""
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,10 @@ class Engine(engine.Engine):
         self.inputs = table(size, dim)
         self.inputs[:, :dim] = vectors
         self.outputs = table(size - 1 if model.hs else size, dim)
+        bits = 1 + model.negatives
+        if tree is not None:
+            bits = float(vocabulary.counts @ np.diff(tree.offsets)) / vocabulary.total
+        self.untrained_loss = math.log(2) * bits
         self.setup = Setup(
             keep=keep_thresholds(vocabulary.keep_probability(model.sample)),
             window=model.window,

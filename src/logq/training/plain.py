@@ -88,6 +88,14 @@ class Engine(engine.Engine):
 
     def train(self, stretch: Stretch, place: Place) -> Losses:
         """Train on the words of a stretch; on one machine and number of threads the result is always the same."""
+        before = torch.get_num_threads()
+        torch.set_num_threads(self.settings.used_threads)
+        try:
+            return self._train(stretch, place)
+        finally:
+            torch.set_num_threads(before)
+
+    def _train(self, stretch: Stretch, place: Place) -> Losses:
         words = np.random.SeedSequence([place.seed, place.position]).generate_state(2, np.uint64)
         sampler = getattr(self.loss, "sampler", None)
         if sampler is not None:

@@ -1,5 +1,6 @@
 """A run through an encoded corpus, some epochs long, that can stop anywhere and go on from there."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -7,6 +8,7 @@ import numpy as np
 from logq.data import EncodedCorpus
 from logq.progress import Progress
 from logq.training.engine import Engine, Place, Stretch
+from logq.training.interrupts import uninterrupted
 from logq.training.running_mean import RunningMean
 
 __all__ = ["Run"]
@@ -50,6 +52,7 @@ class Run:
         self.epoch = self.position = 0
         self.loss_sum, self.loss_pairs = 0.0, 0
         self.pairs = 0
+        self._whole = True  # position and engine fit each other
 
     @property
     def mean_loss(self) -> float:
@@ -82,28 +85,40 @@ class Run:
         with Progress(self.epochs * words, "words", label, progress) as bar:
             bar.advance(words * (self.epoch + self.position / size))
             try:
-                while self.epoch < self.epochs:
+                while True:
                     while self.position < size:
-                        end = min(size, self.position + self._step())
-                        losses = self.engine.train(*self._stretch(end))
-                        running.add(losses.loss_sum, losses.loss_pairs)
-                        self._watch(running)
-                        self.loss_sum += losses.loss_sum
-                        self.loss_pairs += losses.loss_pairs
-                        self.pairs += losses.pairs
-                        share, self.position = (end - self.position) / size, end
-                        bar.advance(words * share, loss=running.recent)
-                        if save is not None:
+                        before, end = self.position, min(size, self.position + self._step())
+                        self._train(end, running)
+                        bar.advance(words * (end - before) / size, loss=running.recent)
+                        if save is not None and not (end == size and self.epoch + 1 == self.epochs):
                             save(False)
                     self._end_epoch()
                     on_epoch_end(self.epoch + 1)
-                    self.epoch, self.position = self.epoch + 1, 0
-                    if self.epoch < self.epochs:
-                        self.loss_sum, self.loss_pairs, self.pairs = 0.0, 0, 0
+                    if self.epoch + 1 == self.epochs:
+                        break
+                    self._next_epoch()
             except KeyboardInterrupt:
-                if save is not None:
+                if save is not None and self._whole:
                     save(True)
                 raise
+
+    def _train(self, end: int, running: RunningMean) -> None:
+        # An interrupted stretch has left its mark on the vectors: to train it again would not be the same run.
+        with uninterrupted():
+            self._whole = False
+            losses = self.engine.train(*self._stretch(end))
+            running.add(losses.loss_sum, losses.loss_pairs)
+            self._watch(running)
+            self.loss_sum += losses.loss_sum
+            self.loss_pairs += losses.loss_pairs
+            self.pairs += losses.pairs
+            self.position = end
+            self._whole = True
+
+    def _next_epoch(self) -> None:
+        with uninterrupted():
+            self.epoch, self.position = self.epoch + 1, 0
+            self.loss_sum, self.loss_pairs, self.pairs = 0.0, 0, 0
 
     def _step(self) -> int:
         """Entries of a stretch: few enough for a progress line that moves, and for Ctrl-C."""
@@ -119,10 +134,13 @@ class Run:
         return Stretch(ids, self.position - first, end - first), Place(self.epoch, self.position, rate, seed)
 
     def _watch(self, running: RunningMean) -> None:
-        if running.has_diverged:
+        # Where the very first stretch diverges, what it began with is not seen any more, but known.
+        first = min(running.first, self.engine.untrained_loss)
+        if running.has_diverged(first):
+            now = f"is {running.recent:.3g}" + (f", it began at {first:.3g}" if math.isfinite(first) else "")
             raise FloatingPointError(
-                f"lr: training diverged in epoch {self.epoch + 1}, the mean loss went from {running.first:.3g} to "
-                f"{running.recent:.3g}; try less than {self.lr:g}, or smaller batches"
+                f"lr: training diverged in epoch {self.epoch + 1}, the mean loss {now}; try less than {self.lr:g}"
+                + (", or smaller batches" if self.engine.name == "plain" else "")
             )
 
     def _end_epoch(self) -> None:

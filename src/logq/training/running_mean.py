@@ -35,7 +35,6 @@ class RunningMean:
         """Over the latest examples, 0 if there was none."""
         return self._recent_sum / self._recent_count if self._recent_count else 0.0
 
-    @property
-    def has_diverged(self) -> bool:
-        """Whether the recent loss is no number, or ten times what it was when nothing had been learned."""
-        return not math.isfinite(self.recent) or self.recent > 10 * max(self.first, 1.0)
+    def has_diverged(self, first: float) -> bool:
+        """Whether the recent loss is no number, or ten times `first`, which it was when nothing had been learned."""
+        return not math.isfinite(self.recent) or self.recent > 10 * max(first, 1.0)

@@ -11,11 +11,14 @@ import numpy as np
 
 from logq.arguments import check_bool, check_float, check_int
 from logq.data import EncodedCorpus, Vocabulary, count_words, encode
+from logq.kernels.word2vec import simd_levels
 from logq.retrieval import KeyedVectors
+from logq.retrieval.storage import write_safetensors
 from logq.training.checkpoint import Checkpoint
 from logq.training.choices import OBJECTIVES, SamplerChoice, check_objective, check_sampler
 from logq.training.engine import Engine, choose, first_vectors, load
 from logq.training.growing import grown_vocabulary
+from logq.training.memory import available_memory
 from logq.training.run import Run
 
 __all__ = ["Word2Vec"]
@@ -65,8 +68,10 @@ class Word2Vec:
         mean_loss: of a pair, in nats, over the last epoch, before each update: of a context word and the word to
             predict for skip-gram, of a word to predict for CBOW. Comparable between runs with equal settings.
         invalid_lines, long_words: see EncodedCorpus; of the latest text.
-        encoding_seconds, training_seconds: what the latest `fit` took, one after the other.
-        words_trained: words of the corpus times epochs, dropped ones included, of the latest `fit`.
+        encoding_seconds, training_seconds: what the latest `fit` took, one after the other, without `on_epoch_end`.
+        words_trained: words of the corpus times epochs, dropped ones included, of the latest `fit`, without what it
+            found done in a checkpoint.
+        epochs_done: how many of the latest `fit` are done.
 
     Raises:
         TypeError, ValueError: an argument is not as described.
@@ -89,6 +94,7 @@ class Word2Vec:
     encoding_seconds = 0.0
     training_seconds = 0.0
     words_trained = 0
+    epochs_done = 0
 
     def __init__(
         self,
@@ -147,7 +153,19 @@ class Word2Vec:
         self.engine = engine
         self.simd = simd
         self.engine_name, self.why_not_fused = choose(self)
+        self._check_limits()
         self._engine: Engine | None = None
+
+    def _check_limits(self) -> None:
+        # The engine checks them again; here they are said before an hour of reading words.
+        if self.engine_name == "fused":
+            for name in ("window", "negatives"):
+                if getattr(self, name) > 10_000:
+                    raise ValueError(f"{name}: expected 1 to 10,000, got {getattr(self, name)}")
+        if self.threads is not None and self.threads > 10_000:
+            raise ValueError(f"threads: expected 1 to 10,000, got {self.threads}")
+        if self.simd not in ("auto", *simd_levels()):
+            raise ValueError(f"simd: expected auto or one of {', '.join(simd_levels())}, got {self.simd!r}")
 
     def __repr__(self) -> str:
         words = f", {len(self.vocabulary)} words" if hasattr(self, "vocabulary") else ""
@@ -222,7 +240,6 @@ class Word2Vec:
         with closing(self._encode(source, check_bool("new_words", new_words), cache, progress)) as corpus:
             self.encoding_seconds = time.perf_counter() - began
             self.invalid_lines, self.long_words = corpus.invalid_lines, corpus.long_words
-            self.words_trained = corpus.raw_words * self.epochs
             if corpus.num_words == 0:
                 raise ValueError(f"source: none of its {corpus.raw_words} words is among the known ones")
             seeds = np.random.SeedSequence(self.seed).generate_state(3, np.uint64)
@@ -232,11 +249,18 @@ class Word2Vec:
                 saved.load(run, self.settings())
             self.vocabulary, self._engine = corpus.vocabulary, engine
             self._warn_of_thinning()
+            found_done = run.epoch + run.position / corpus.num_ids
+            elsewhere = 0.0
 
             def epoch_ended(epoch: int) -> None:
-                self.mean_loss = run.mean_loss
+                nonlocal elsewhere
+                now = time.perf_counter()
+                self.mean_loss, self.epochs_done = run.mean_loss, epoch
+                self.training_seconds = now - began - elsewhere
+                self.words_trained = round(corpus.raw_words * (epoch - found_done))
                 if on_epoch_end is not None:
                     on_epoch_end(self, epoch)
+                    elsewhere += time.perf_counter() - now
 
             began = time.perf_counter()
             label = ("skip-gram" if self.sg else "CBOW") + (", plain PyTorch" if self.why_not_fused else "")
@@ -246,7 +270,6 @@ class Word2Vec:
                 on_epoch_end=epoch_ended,
                 save=None if saved is None else lambda force: saved.save_if_due(run, self.settings(), force=force),
             )
-            self.mean_loss, self.training_seconds = run.mean_loss, time.perf_counter() - began
             if saved is not None:
                 saved.remove()
         return self
@@ -265,6 +288,24 @@ class Word2Vec:
         )
         vectors.info = self.settings()
         return vectors
+
+    def save_vectors(self, folder: str | os.PathLike[str]) -> None:
+        """Write what `vectors.save` would, without a copy of the vectors; the summary also tells how training went.
+
+        Args:
+            folder: where `vectors.safetensors` and `vectors.json` go; made if it is missing.
+
+        Raises:
+            AttributeError: the model has not seen a corpus yet.
+            ValueError: a word has no UTF-8 form.
+            OSError: a file cannot be written.
+        """
+        if self._engine is None:
+            raise AttributeError("save_vectors: there are none yet, call fit first")
+        names = "epochs_done words_trained mean_loss encoding_seconds training_seconds invalid_lines long_words"
+        info = {**self.settings(), **{name: getattr(self, name) for name in names.split()}}
+        words = self.vocabulary.index_to_key
+        write_safetensors(folder, words, self._engine.vectors, self.vocabulary.counts, info)
 
     def _encode(self, source: Any, new_words: bool, cache: Any, progress: bool | None) -> EncodedCorpus:
         options: dict[str, Any] = {"cache": cache, "threads": _cores(), "progress": progress}
@@ -285,13 +326,16 @@ class Word2Vec:
         """An engine for these words that has learned what the present one has."""
         if self._engine is not None and vocabulary is self.vocabulary:
             return self._engine
+        size, free = 2 * 4 * len(vocabulary) * self.dim, available_memory()
         try:
+            if size > free:  # a system that promises more memory than it has ends the program later
+                raise MemoryError
             engine = load(self.engine_name)(self, vocabulary, first_vectors(len(vocabulary), self.dim, first), seed)
         except MemoryError:
-            size = 2 * 4 * len(vocabulary) * self.dim / 2**30
+            there_is = f"the {free / 2**30:.1f} GiB that are free" if size > free else "there is"
             raise ValueError(
-                f"dim: two tables of {len(vocabulary):,} words with {self.dim:,} numbers take {size:.1f} GiB, more "
-                "than there is; take a smaller dim or max_vocab"
+                f"dim: two tables of {len(vocabulary):,} words with {self.dim:,} numbers take {size / 2**30:.1f} GiB, "
+                f"more than {there_is}; take a smaller dim or max_vocab"
             ) from None
         if self._engine is not None:
             known = [vocabulary.key_to_index[word] for word in self.vocabulary.index_to_key]
