@@ -35,13 +35,11 @@ class Place(NamedTuple):
     """Where in a training a stretch of text lies.
 
     Args:
-        epoch: which pass, from 0.
         position: entry of the encoded corpus.
         rate: (start, slope, floor) of this pass: the learning rate at entry p is max(floor, start - slope p).
         seed: of everything random in this pass.
     """
 
-    epoch: int
     position: int
     rate: tuple[float, float, float]
     seed: int

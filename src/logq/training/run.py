@@ -131,7 +131,7 @@ class Run:
         slope = self.lr / (self.epochs * self.corpus.num_ids)
         rate = (self.lr * (1 - self.epoch / self.epochs), slope, self.lr * LR_FLOOR)
         seed = int(np.random.SeedSequence([self.seed, self.epoch]).generate_state(1, np.uint64)[0])
-        return Stretch(ids, self.position - first, end - first), Place(self.epoch, self.position, rate, seed)
+        return Stretch(ids, self.position - first, end - first), Place(self.position, rate, seed)
 
     def _watch(self, running: RunningMean) -> None:
         # Where the very first stretch diverges, what it began with is not seen any more, but known.
