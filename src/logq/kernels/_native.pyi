@@ -51,7 +51,6 @@ def word2vec_train(
     mean: bool,
     shared: bool,
     block: int,
-    negative_weight: float,
     pool: int,
     rate_start: float,
     rate_slope: float,

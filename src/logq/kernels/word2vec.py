@@ -226,8 +226,6 @@ def train(
         mean=check_bool("mean", setup.mean),
         shared=check_bool("shared", setup.shared),
         block=_check_size("block", setup.block, 1, 64),
-        # With fewer negatives than pairs would have on their own they would have to weigh more; they are as many.
-        negative_weight=1.0,
         pool=_check_size("pool", setup.pool, 0, 2**20) if setup.shared else 0,
         rate_start=start,
         rate_slope=slope,

@@ -94,7 +94,7 @@ std::tuple<std::int64_t, std::int64_t, double> word2vec_train(
     std::int64_t position, std::uint64_t seed, const Array<std::uint32_t> &keep, const Array<std::uint64_t> &cells,
     const Array<std::int64_t> &offsets, const Array<std::int32_t> &points, const Array<std::uint8_t> &codes, int window,
     int negatives, bool skip_gram, bool mean, bool shared, int block,
-    double negative_weight, int pool, double rate_start, double rate_slope, double rate_floor,
+    int pool, double rate_start, double rate_slope, double rate_floor,
     int threads, const std::string &simd) {
     const word2vec::Level level = word2vec::level_named(simd);
     Job job;
@@ -115,7 +115,6 @@ std::tuple<std::int64_t, std::int64_t, double> word2vec_train(
     job.mean = mean;
     job.shared = shared;
     job.block = shared && skip_gram && !hierarchical ? block : 1;
-    job.negative_weight = static_cast<float>(negative_weight);
     job.cells = hierarchical ? nullptr : reinterpret_cast<const Cell *>(cells.data());
     job.num_words = static_cast<std::int32_t>(num_words);
     job.pool = shared && !hierarchical ? pool : 0;
@@ -181,7 +180,7 @@ void bind_word2vec(nb::module_ &module) {
                nb::arg("seed"), nb::arg("keep").noconvert(), nb::arg("cells").noconvert(), nb::arg("offsets").noconvert(),
                nb::arg("points").noconvert(), nb::arg("codes").noconvert(), nb::arg("window"), nb::arg("negatives"),
                nb::arg("skip_gram"), nb::arg("mean"), nb::arg("shared"), nb::arg("block"),
-               nb::arg("negative_weight"), nb::arg("pool"), nb::arg("rate_start"), nb::arg("rate_slope"),
+               nb::arg("pool"), nb::arg("rate_start"), nb::arg("rate_slope"),
                nb::arg("rate_floor"), nb::arg("threads"), nb::arg("simd"),
                "Train on ids[begin:end], in place; returns (pairs, pairs with a loss, sum of their losses).");
     module.def("simd_levels", &simd_levels, "The sets of instructions that run here, the fastest first.");

@@ -31,10 +31,8 @@ struct Job {
     bool skip_gram;
     bool mean;    // CBOW: mean of the context, or its sum
     bool shared;  // the pairs of a window share negatives and are trained at once; else one after the other
-    // Shared only: so many neighbouring centres are trained at once with the same `negatives`, each of which counts as
-    // `negative_weight` negatives of each pair.
+    // Shared only: so many neighbouring centres are trained at once with the same `negatives`.
     std::int32_t block;
-    float negative_weight;
 
     // Negative sampling: `cells` (V,). Hierarchical softmax: cells is null, and the path of word w from the root is
     // points[offsets[w]] ... points[offsets[w + 1] - 1], at each of which it goes to the side that codes has.

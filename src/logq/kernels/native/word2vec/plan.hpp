@@ -55,7 +55,7 @@ inline Plan keep_words(const Job &job, std::int64_t begin, std::int64_t end, con
         s.places[kept] = place;
         s.sentences[kept] = sentence;
         s.reaches[kept] = reach(job, bits);
-        kept += (bits >> 32) <= job.keep[word];
+        kept += stays(job, place, bits);
     }
     plan.behind_centres = kept;
     for (std::int64_t place = end; place < job.size && job.ids[place] >= 0; ++place) {

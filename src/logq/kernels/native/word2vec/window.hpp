@@ -30,7 +30,7 @@ class Rows {
     // Whether blocks of this job are small enough.
     static bool fit(const Job &job) { return job.block <= MOST_CENTRES && job.block + job.negatives <= WIDTH; }
 
-    void make(int centres, int negatives, float negative_weight) {
+    void make(int centres, int negatives) {
         if (centres == made_for) return;
         made_for = centres;
         ready = 0;
@@ -43,7 +43,7 @@ class Rows {
             }
             for (int j = centres; j < WIDTH; ++j) {
                 labels[pattern][j] = 0.0f;
-                weights[pattern][j] = j < centres + negatives ? static_cast<float>(neighbours) * negative_weight : 0.0f;
+                weights[pattern][j] = j < centres + negatives ? static_cast<float>(neighbours) : 0.0f;
             }
         }
     }
@@ -105,7 +105,7 @@ inline Window take_rows(const Job &job, const Plan &plan, const Scratch &s, cons
     const std::int32_t count = block.end - block.begin;
     for (std::int32_t g = 0; g < count; ++g) s.outputs[w.n++] = output_row(job, s.words[block.begin + g]);
     for (std::int32_t j = 0; j < job.negatives; ++j) s.outputs[w.n++] = output_row(job, negatives[j]);
-    rows.make(count, job.negatives, job.negative_weight);
+    rows.make(count, job.negatives);
     if (count == 1) {
         for (std::int32_t j = block.first; j < block.begin; ++j) s.inputs[w.m++] = input_row(job, s.words[j]);
         for (std::int32_t j = block.end; j < block.last; ++j) s.inputs[w.m++] = input_row(job, s.words[j]);
@@ -157,7 +157,7 @@ inline void merge_outputs(const Job &job, const Scratch &s, const Block &block, 
         if (same == column) continue;
         for (int row = 0; row < w.m * w.n; row += w.n) {
             float more = s.weights[row + column];
-            if (same < count) more -= s.labels[row + same] * job.negative_weight;  // pairs of that centre drop it
+            if (same < count) more -= s.labels[row + same];  // pairs of that centre drop it
             s.weights[row + same] += more;
             s.weights[row + column] = 0.0f;
         }
@@ -207,7 +207,7 @@ inline Window take_any(const Job &job, const Plan &plan, const Scratch &s, const
             s.weights[row + target] += 1.0f;
             for (std::int32_t k = 0; k < job.negatives; ++k) {
                 if (negatives[k] == centre) continue;
-                s.weights[row + place_of(negatives[k], s.output_ids, w.n)] += job.negative_weight;
+                s.weights[row + place_of(negatives[k], s.output_ids, w.n)] += 1.0f;
             }
             ++w.pairs;
         }
