@@ -21,7 +21,7 @@ from logq.data.text_files import find_text_files
 from logq.data.text_scan import END_OF_LINE
 from logq.data.vocabulary import Vocabulary
 
-__all__ = ["EncodedCorpus", "encode"]
+__all__ = ["EncodedCorpus", "encode", "split_sentences"]
 
 _READ = 1 << 20  # ids read at a time
 
@@ -91,19 +91,8 @@ class EncodedCorpus:
         Raises:
             ValueError: as `read`.
         """
-        max_sentence = check_int("max_sentence", max_sentence)
-        rest = np.empty(0, np.int32)
-        for start in range(0, self.num_ids, _READ):
-            ids = np.concatenate([rest, self.read(start, min(start + _READ, self.num_ids))])
-            begin = 0
-            for end in np.flatnonzero(ids == END_OF_LINE).tolist():
-                for place in range(begin, end, max_sentence):
-                    yield ids[place : min(place + max_sentence, end)]
-                begin = end + 1
-            while len(ids) - begin > max_sentence:
-                yield ids[begin : begin + max_sentence]
-                begin += max_sentence
-            rest = ids[begin:]
+        parts = (self.read(at, min(at + _READ, self.num_ids)) for at in range(0, self.num_ids, _READ))
+        yield from split_sentences(parts, check_int("max_sentence", max_sentence))
 
     def close(self) -> None:
         """Close the file, and remove it if it is private."""
@@ -120,6 +109,29 @@ class EncodedCorpus:
 
     def __repr__(self) -> str:
         return f"EncodedCorpus({self.num_words} words in {self.num_sentences} sentences, {self.path})"
+
+
+def split_sentences(parts: Iterable[NDArray[np.int32]], longest: int) -> Iterator[NDArray[np.int32]]:
+    """Yield the ids between one -1 and the next, wherever the parts of a text are cut, in pieces of `longest` at most.
+
+    Example:
+        >>> [ids.tolist() for ids in split_sentences([np.array([1, 2]), np.array([3, -1, 4])], 2)]
+        [[1, 2], [3], [4]]
+    """
+    rest = np.empty(0, np.int32)
+    for part in parts:
+        ids = np.concatenate([rest, part])
+        begin = 0
+        for end in np.flatnonzero(ids == END_OF_LINE).tolist():
+            for place in range(begin, end, longest):
+                yield ids[place : min(place + longest, end)]
+            begin = end + 1
+        while len(ids) - begin > longest:
+            yield ids[begin : begin + longest]
+            begin += longest
+        rest = ids[begin:]
+    if len(rest):
+        yield rest
 
 
 def encode(

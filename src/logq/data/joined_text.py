@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from logq.arguments import check_int
-from logq.data.encoding import EncodedCorpus, encode
+from logq.data.encoding import EncodedCorpus, encode, split_sentences
 from logq.data.phrase_joining import Joiner, WordList
 from logq.data.text_scan import END_OF_LINE
 from logq.files import atomic_write
@@ -62,23 +62,10 @@ class JoinedText:
         self._options = options or {}
 
     def __iter__(self) -> Iterator[list[str]]:
-        longest = self._max_sentence
         with self._ids(False) as (words, parts):
             names = np.array(words.words, np.object_)
-            rest: list[str] = []
-            for ids in parts:
-                pieces = [*rest, *names[ids].tolist()]
-                begin = 0
-                for end in (np.flatnonzero(ids == END_OF_LINE) + len(rest)).tolist():
-                    for place in range(begin, end, longest):
-                        yield pieces[place : min(place + longest, end)]
-                    begin = end + 1
-                while len(pieces) - begin > longest:
-                    yield pieces[begin : begin + longest]
-                    begin += longest
-                rest = pieces[begin:]
-            if rest:
-                yield rest
+            for ids in split_sentences(parts, self._max_sentence):
+                yield names[ids].tolist()
 
     def write(self, path: str | os.PathLike[str], *, progress: bool | None = None) -> int:
         """Write the text, a sentence of any length a line, at once; with gzip if the name ends in .gz.
