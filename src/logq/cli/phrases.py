@@ -1,6 +1,5 @@
 """`logq phrases`: words that stand together, found in a text and joined to one word."""
 
-import os
 import re
 import sys
 from enum import Enum
@@ -12,6 +11,7 @@ import typer
 from logq.cli.errors import BadInputError, InterruptedWorkError, say_error
 from logq.cli.output import check_file
 from logq.cli.report import say
+from logq.cli.threads import reading_threads
 
 if TYPE_CHECKING:
     from logq.data import Phrases
@@ -24,8 +24,6 @@ logq phrases corpus.txt -o joined.txt
 logq phrases part-*.txt.gz -o joined.txt.gz --passes 2 --connectors english
 logq phrases corpus.txt --scoring npmi --threshold 0.6 --top 50
 """
-
-_MOST_THREADS = 4  # where one that unpacks feeds no more
 
 
 class ScoringName(str, Enum):
@@ -91,8 +89,7 @@ def phrases(
         raise BadInputError(f"{output}: expected a name of plain text, or one that ends in .gz")
     if output is not None and save is not None and output.resolve() == save.resolve():
         raise BadInputError(f"--save: expected another file than --output, got {save} twice")
-    if threads is None:
-        threads = max(1, min(os.cpu_count() or 1, _MOST_THREADS))
+    threads = reading_threads(threads)
     written: int | None = None
     wrote = "nothing was written."
     try:

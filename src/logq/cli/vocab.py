@@ -1,6 +1,5 @@
 """`logq vocab`: which words a text has, and how many of them a vocabulary keeps."""
 
-import os
 import re
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ import typer
 from logq.cli.errors import BadInputError, InterruptedWorkError
 from logq.cli.output import check_file
 from logq.cli.report import say
+from logq.cli.threads import reading_threads
 
 __all__ = ["EXAMPLES", "vocab"]
 
@@ -20,8 +20,6 @@ logq vocab part-*.txt.gz -o words.txt --min-count 10
 logq vocab "texts/**/*.txt" --max-vocab 50000
 logq vocab - --top 50 < corpus.txt
 """
-
-_MOST_THREADS = 4  # where one that unpacks feeds no more
 
 
 def vocab(
@@ -51,8 +49,7 @@ def vocab(
     """
     if output is not None:
         check_file(output)
-    if threads is None:
-        threads = max(1, min(os.cpu_count() or 1, _MOST_THREADS))
+    threads = reading_threads(threads)
     try:
         from logq.data import count_words
 
