@@ -4,11 +4,18 @@
 
 #pragma once
 
+#include <math.h>
+
 #include <cstdint>
 
 #if defined(__AVX512F__) || defined(__AVX2__)
 #include <immintrin.h>
 #endif
+
+// The name of a function of the level that this file is compiled for.
+#define LOGQ_JOIN_NAMES(a, b) a##b
+#define LOGQ_JOIN(a, b) LOGQ_JOIN_NAMES(a, b)
+#define LOGQ_OF_LEVEL(function) LOGQ_JOIN(function##_, LOGQ_LEVEL)
 
 #if defined(LOGQ_SANITIZED)  // with each access checked, loops written out would take a compiler an hour
 #define LOGQ_INLINE inline
@@ -30,6 +37,23 @@
 
 namespace {
 
+LOGQ_INLINE std::uint32_t bits_of(float a) {
+    union {
+        float number;
+        std::uint32_t bits;
+    } both;
+    both.number = a;
+    return both.bits;
+}
+LOGQ_INLINE float float_of(std::uint32_t a) {
+    union {
+        std::uint32_t bits;
+        float number;
+    } both;
+    both.bits = a;
+    return both.number;
+}
+
 #if defined(__AVX512F__)
 
 constexpr int LANES = 16;
@@ -39,6 +63,10 @@ struct Vec {
 };
 LOGQ_INLINE Vec load(const float *from) { return {_mm512_loadu_ps(from)}; }
 LOGQ_INLINE void store(float *to, Vec a) { _mm512_storeu_ps(to, a.value); }
+// The first `count` floats, the other lanes 0; nothing behind them is touched.
+LOGQ_INLINE __mmask16 first_lanes(int count) { return static_cast<__mmask16>((1u << count) - 1u); }
+LOGQ_INLINE Vec load_part(const float *from, int count) { return {_mm512_maskz_loadu_ps(first_lanes(count), from)}; }
+LOGQ_INLINE void store_part(float *to, Vec a, int count) { _mm512_mask_storeu_ps(to, first_lanes(count), a.value); }
 LOGQ_INLINE Vec all(float a) { return {_mm512_set1_ps(a)}; }
 LOGQ_INLINE Vec operator+(Vec a, Vec b) { return {_mm512_add_ps(a.value, b.value)}; }
 LOGQ_INLINE Vec operator-(Vec a, Vec b) { return {_mm512_sub_ps(a.value, b.value)}; }
@@ -47,6 +75,11 @@ LOGQ_INLINE Vec operator/(Vec a, Vec b) { return {_mm512_div_ps(a.value, b.value
 LOGQ_INLINE Vec multiply_add(Vec a, Vec b, Vec c) { return {_mm512_fmadd_ps(a.value, b.value, c.value)}; }
 LOGQ_INLINE Vec least(Vec a, Vec b) { return {_mm512_min_ps(a.value, b.value)}; }
 LOGQ_INLINE Vec greatest(Vec a, Vec b) { return {_mm512_max_ps(a.value, b.value)}; }
+// Where a > 0, b; else c.
+LOGQ_INLINE Vec where_positive(Vec a, Vec b, Vec c) {
+    return {_mm512_mask_blend_ps(_mm512_cmp_ps_mask(a.value, _mm512_setzero_ps(), _CMP_GT_OQ), c.value, b.value)};
+}
+LOGQ_INLINE Vec square_root(Vec a) { return {_mm512_sqrt_ps(a.value)}; }
 // a * 2^n, where `shifted` is n + 1.5 * 2^23 as a float: its lowest bits are n.
 LOGQ_INLINE Vec times_power_of_two(Vec a, Vec shifted) {
     const __m512i n = _mm512_slli_epi32(_mm512_castps_si512(shifted.value), 23);
@@ -81,6 +114,11 @@ struct Vec {
 };
 LOGQ_INLINE Vec load(const float *from) { return {_mm256_loadu_ps(from)}; }
 LOGQ_INLINE void store(float *to, Vec a) { _mm256_storeu_ps(to, a.value); }
+LOGQ_INLINE __m256i first_lanes(int count) {
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(count), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+LOGQ_INLINE Vec load_part(const float *from, int count) { return {_mm256_maskload_ps(from, first_lanes(count))}; }
+LOGQ_INLINE void store_part(float *to, Vec a, int count) { _mm256_maskstore_ps(to, first_lanes(count), a.value); }
 LOGQ_INLINE Vec all(float a) { return {_mm256_set1_ps(a)}; }
 LOGQ_INLINE Vec operator+(Vec a, Vec b) { return {_mm256_add_ps(a.value, b.value)}; }
 LOGQ_INLINE Vec operator-(Vec a, Vec b) { return {_mm256_sub_ps(a.value, b.value)}; }
@@ -89,6 +127,10 @@ LOGQ_INLINE Vec operator/(Vec a, Vec b) { return {_mm256_div_ps(a.value, b.value
 LOGQ_INLINE Vec multiply_add(Vec a, Vec b, Vec c) { return {_mm256_fmadd_ps(a.value, b.value, c.value)}; }
 LOGQ_INLINE Vec least(Vec a, Vec b) { return {_mm256_min_ps(a.value, b.value)}; }
 LOGQ_INLINE Vec greatest(Vec a, Vec b) { return {_mm256_max_ps(a.value, b.value)}; }
+LOGQ_INLINE Vec where_positive(Vec a, Vec b, Vec c) {
+    return {_mm256_blendv_ps(c.value, b.value, _mm256_cmp_ps(a.value, _mm256_setzero_ps(), _CMP_GT_OQ))};
+}
+LOGQ_INLINE Vec square_root(Vec a) { return {_mm256_sqrt_ps(a.value)}; }
 LOGQ_INLINE Vec times_power_of_two(Vec a, Vec shifted) {
     const __m256i n = _mm256_slli_epi32(_mm256_castps_si256(shifted.value), 23);
     return {_mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(a.value), n))};
@@ -120,6 +162,12 @@ LOGQ_INLINE void store(float *to, Vec a) {
     LOGQ_UNROLL
     for (int i = 0; i < LANES; ++i) to[i] = a.lane[i];
 }
+LOGQ_INLINE Vec load_part(const float *from, int count) {
+    return each([=](int i) { return i < count ? from[i] : 0.0f; });
+}
+LOGQ_INLINE void store_part(float *to, Vec a, int count) {
+    for (int i = 0; i < count; ++i) to[i] = a.lane[i];
+}
 LOGQ_INLINE Vec all(float a) {
     return each([=](int) { return a; });
 }
@@ -138,27 +186,18 @@ LOGQ_INLINE Vec operator/(Vec a, Vec b) {
 LOGQ_INLINE Vec multiply_add(Vec a, Vec b, Vec c) {
     return each([=](int i) { return a.lane[i] * b.lane[i] + c.lane[i]; });
 }
+// As the instructions of x86 do: b where one of them is not a number.
 LOGQ_INLINE Vec least(Vec a, Vec b) {
-    return each([=](int i) { return b.lane[i] < a.lane[i] ? b.lane[i] : a.lane[i]; });
+    return each([=](int i) { return a.lane[i] < b.lane[i] ? a.lane[i] : b.lane[i]; });
 }
 LOGQ_INLINE Vec greatest(Vec a, Vec b) {
-    return each([=](int i) { return a.lane[i] < b.lane[i] ? b.lane[i] : a.lane[i]; });
+    return each([=](int i) { return a.lane[i] > b.lane[i] ? a.lane[i] : b.lane[i]; });
 }
-LOGQ_INLINE std::uint32_t bits_of(float a) {
-    union {
-        float number;
-        std::uint32_t bits;
-    } both;
-    both.number = a;
-    return both.bits;
+LOGQ_INLINE Vec where_positive(Vec a, Vec b, Vec c) {
+    return each([=](int i) { return a.lane[i] > 0.0f ? b.lane[i] : c.lane[i]; });
 }
-LOGQ_INLINE float float_of(std::uint32_t a) {
-    union {
-        std::uint32_t bits;
-        float number;
-    } both;
-    both.bits = a;
-    return both.number;
+LOGQ_INLINE Vec square_root(Vec a) {
+    return each([=](int i) { return sqrtf(a.lane[i]); });
 }
 LOGQ_INLINE Vec times_power_of_two(Vec a, Vec shifted) {
     return each([=](int i) { return float_of(bits_of(a.lane[i]) + (bits_of(shifted.lane[i]) << 23)); });
@@ -169,9 +208,25 @@ LOGQ_INLINE Vec sums_of_all(const Vec *a) {
 
 #endif
 
+LOGQ_INLINE float sum_of(Vec a) {
+    float lanes[LANES], total = 0.0f;
+    store(lanes, a);
+    for (int i = 0; i < LANES; ++i) total += lanes[i];
+    return total;
+}
+// The greatest lane; not a number if one is not.
+LOGQ_INLINE float greatest_of(Vec a) {
+    float lanes[LANES];
+    store(lanes, a);
+    float found = lanes[0];
+    for (int i = 1; i < LANES; ++i) found = lanes[i] > found || lanes[i] != lanes[i] ? lanes[i] : found;
+    return found;
+}
+
 // exp(a), relative error below 2e-7; a is held to [-87, 87], where neither the result nor 1 / (1 + result) leaves float32.
+// What is not a number stays so.
 LOGQ_INLINE Vec exponential(Vec a) {
-    a = least(greatest(a, all(-87.0f)), all(87.0f));
+    a = least(all(87.0f), greatest(all(-87.0f), a));
     const Vec to_integer = all(12582912.0f);  // 1.5 * 2^23: adding it rounds to a whole number
     const Vec shifted = multiply_add(a, all(1.44269504f), to_integer);
     const Vec n = shifted - to_integer;
@@ -184,6 +239,19 @@ LOGQ_INLINE Vec exponential(Vec a) {
     sum = multiply_add(r, sum, all(1.0f));
     sum = multiply_add(r, sum, all(1.0f));
     return times_power_of_two(sum, shifted);
+}
+
+// log(1 + e) for 0 <= e <= 1, relative error below 2e-7.
+LOGQ_INLINE Vec log_one_plus(Vec e) {
+    // 2 artanh(e / (2 + e)), whose argument is at most 1/3.
+    const Vec r = e / (all(2.0f) + e), q = r * r;
+    Vec series = multiply_add(q, all(1.0f / 13), all(1.0f / 11));
+    series = multiply_add(q, series, all(1.0f / 9));
+    series = multiply_add(q, series, all(1.0f / 7));
+    series = multiply_add(q, series, all(1.0f / 5));
+    series = multiply_add(q, series, all(1.0f / 3));
+    series = multiply_add(q, series, all(1.0f));
+    return all(2.0f) * r * series;
 }
 
 }  // namespace

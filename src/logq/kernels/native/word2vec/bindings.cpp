@@ -96,7 +96,7 @@ std::tuple<std::int64_t, std::int64_t, double> word2vec_train(
     int negatives, bool skip_gram, bool mean, bool shared, int block,
     int pool, double rate_start, double rate_slope, double rate_floor,
     int threads, const std::string &simd) {
-    const word2vec::Level level = word2vec::level_named(simd);
+    const Level level = level_named(simd);
     Job job;
     const std::int64_t num_words = static_cast<std::int64_t>(inputs.shape(0));
     const bool hierarchical = offsets.shape(0) > 0;
@@ -168,7 +168,7 @@ std::tuple<std::int64_t, std::int64_t, double> word2vec_train(
 
 std::vector<std::string> simd_levels() {
     std::vector<std::string> names;
-    for (const word2vec::Level &level : word2vec::levels()) names.emplace_back(level.name);
+    for (const Level level : levels()) names.emplace_back(name_of(level));
     return names;
 }
 

@@ -60,10 +60,7 @@ struct Result {
 // How many words are predicted by one call of a unit function.
 constexpr std::int64_t UNIT = 1024;
 
-// Trains on the words at [begin, end) of the job's ids, at most UNIT of them. `memory` has scratch_size(job) bytes, 64 bytes
-// aligned. Reads and writes the tables without locks (Recht et al., Hogwild!, NeurIPS 2011, arXiv:1106.5730).
-typedef void (*TrainUnit)(const Job &job, std::int64_t begin, std::int64_t end, void *memory, Result &result);
-
+// How much memory of its own a thread needs, in bytes.
 std::size_t scratch_size(const Job &job);
 
 }  // namespace logq::word2vec

@@ -123,26 +123,13 @@ inline void errors_of(float *const *inputs, int m, float *const *outputs, int n,
     }
 }
 
-// log(1 + exp(a)) for a <= 0, to about 1e-6.
-LOGQ_INLINE Vec small_softplus(Vec a) {
-    const Vec e = exponential(a);
-    // log(1 + e) = 2 artanh(e / (2 + e)), whose argument is at most 1/3.
-    const Vec r = e / (all(2.0f) + e), q = r * r;
-    Vec series = multiply_add(q, all(1.0f / 11), all(1.0f / 9));
-    series = multiply_add(q, series, all(1.0f / 7));
-    series = multiply_add(q, series, all(1.0f / 5));
-    series = multiply_add(q, series, all(1.0f / 3));
-    series = multiply_add(q, series, all(1.0f));
-    return all(2.0f) * r * series;
-}
-
 // The sum of label * softplus(-dot) + (weight - label) * softplus(dot).
 inline double loss_of(const float *labels, const float *weights, const float *dots, int size) {
     double total = 0.0;
     for (int at = 0; at < size; at += LANES) {
         const Vec dot = load(dots + at), label = load(labels + at), weight = load(weights + at);
         // softplus(dot) = max(dot, 0) + softplus(-|dot|), and softplus(-dot) = softplus(dot) - dot
-        const Vec positive = greatest(dot, all(0.0f)) + small_softplus(least(dot, all(0.0f) - dot));
+        const Vec positive = greatest(dot, all(0.0f)) + log_one_plus(exponential(least(dot, all(0.0f) - dot)));
         float losses[LANES];
         store(losses, weight * positive - label * dot);
         for (int i = 0; i < LANES && at + i < size; ++i) total += losses[i];

@@ -11,6 +11,11 @@
 #include "scratch.hpp"
 
 namespace logq::word2vec {
+
+// Trains on the words at [begin, end) of the job's ids, at most UNIT of them. `memory` has scratch_size(job) bytes, 64 bytes
+// aligned. Reads and writes the tables without locks (Recht et al., Hogwild!, NeurIPS 2011, arXiv:1106.5730).
+LOGQ_DECLARE_LEVELS(train_unit, (const Job &, std::int64_t, std::int64_t, void *, Result &));
+
 namespace {
 
 constexpr std::align_val_t ALIGNED{64};
@@ -27,7 +32,8 @@ std::size_t scratch_size(const Job &job) {
     return pieces.used;
 }
 
-Result train(const Job &job, const Level &level, int threads) {
+Result train(const Job &job, Level level, int threads) {
+    const auto train_here = LOGQ_CHOOSE(level, train_unit);
     const std::int64_t units = (job.end - job.begin + UNIT - 1) / UNIT;
     if (units <= 0) return Result();
     if (threads > units) threads = static_cast<int>(units);
@@ -44,7 +50,7 @@ Result train(const Job &job, const Level &level, int threads) {
         Result result;  // of its own until the end, so that threads do not write into one line of the cache
         for (std::int64_t unit = next++; unit < units; unit = next++) {
             const std::int64_t begin = job.begin + unit * UNIT;
-            level.train(job, begin, begin + UNIT < job.end ? begin + UNIT : job.end, worker.memory.get(), result);
+            train_here(job, begin, begin + UNIT < job.end ? begin + UNIT : job.end, worker.memory.get(), result);
         }
         worker.result = result;
     };

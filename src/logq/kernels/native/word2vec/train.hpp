@@ -2,11 +2,12 @@
 
 #pragma once
 
-#include "levels.hpp"
+#include "../levels.hpp"
+#include "job.hpp"
 
 namespace logq::word2vec {
 
 // Trains on the words at [job.begin, job.end). With one thread the result depends on the job only, bit for bit.
-Result train(const Job &job, const Level &level, int threads);
+Result train(const Job &job, Level level, int threads);
 
 }  // namespace logq::word2vec

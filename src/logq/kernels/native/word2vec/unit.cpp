@@ -164,10 +164,7 @@ class Unit {
 
 namespace logq::word2vec {
 
-#define LOGQ_JOIN(a, b) a##b
-#define LOGQ_NAME(a, b) LOGQ_JOIN(a, b)
-
-void LOGQ_NAME(train_unit_, LOGQ_LEVEL)(const Job &job, std::int64_t begin, std::int64_t end, void *memory, Result &result) {
+void LOGQ_OF_LEVEL(train_unit)(const Job &job, std::int64_t begin, std::int64_t end, void *memory, Result &result) {
     Pieces pieces{static_cast<char *>(memory), 0};
     const Scratch scratch(job, pieces);
     Unit(job, scratch, result).train(begin, end);
