@@ -42,6 +42,7 @@ NB_MODULE(_native, module) {
     module.doc() = "The compiled backend of logq.kernels.";
     module.def("alias_table", &alias_table, nb::arg("weights").noconvert(),
                "Walker's alias table of `weights` (C,) float64: accept (C,) float64 and alias (C,) int32.");
+    logq::bind_losses(module);
     logq::bind_word2vec(module);
     logq::bind_text(module);
 }

@@ -20,10 +20,12 @@
 #if defined(LOGQ_SANITIZED)  // with each access checked, loops written out would take a compiler an hour
 #define LOGQ_INLINE inline
 #define LOGQ_PREFETCH(address) static_cast<void>(address)
+#define LOGQ_PREFETCH_READ(address) static_cast<void>(address)
 #define LOGQ_UNROLL
 #elif defined(__GNUC__) || defined(__clang__)
 #define LOGQ_INLINE inline __attribute__((always_inline))
 #define LOGQ_PREFETCH(address) __builtin_prefetch((address), 1, 3)
+#define LOGQ_PREFETCH_READ(address) __builtin_prefetch((address), 0, 3)
 #if defined(__clang__)
 #define LOGQ_UNROLL _Pragma("clang loop unroll(full)")
 #else
@@ -32,6 +34,7 @@
 #else
 #define LOGQ_INLINE __forceinline
 #define LOGQ_PREFETCH(address) static_cast<void>(address)
+#define LOGQ_PREFETCH_READ(address) static_cast<void>(address)
 #define LOGQ_UNROLL
 #endif
 
