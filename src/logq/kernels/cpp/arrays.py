@@ -1,14 +1,34 @@
 """Tensors as the arrays that compiled code takes: no copy, no gradient, half precision as its bits."""
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["ClassTable", "array", "class_table", "computed_dtype", "maybe_array"]
+__all__ = ["ClassTable", "array", "class_table", "computed_dtype", "maybe_array", "running"]
 
 BITS = {torch.bfloat16, torch.float16}
+
+SIMD = "auto"
+"""The set of instructions that compiled code uses; one of `logq.kernels._native.simd_levels()` instead of the best."""
+
+
+class Running(TypedDict):
+    """How compiled code runs."""
+
+    threads: int
+    simd: str
+
+
+def running() -> Running:
+    """On as many threads as torch uses, with the best instructions there are.
+
+    Example:
+        >>> running()["simd"]
+        'auto'
+    """
+    return {"threads": torch.get_num_threads(), "simd": SIMD}
 
 
 def array(tensor: Tensor) -> "np.ndarray[Any, Any]":
@@ -51,8 +71,8 @@ class ClassTable(NamedTuple):
 def class_table(weight: Tensor, targets: Tensor, ids: Tensor, dtype: torch.dtype) -> ClassTable:
     """The class table, contiguous and in a dtype that is computed with in `dtype`.
 
-    Compiled code reads rows of any dtype and computes with them in float32, or rows in float64 in float64. Other pairs are
-    rare: then the rows that are named are copied, and numbered anew.
+    Compiled code reads rows of any dtype and computes with them in float32, or rows in float64 in float64. Other
+    pairs are rare: then the rows that are named are copied, and numbered anew.
 
     Example:
         >>> table = class_table(torch.ones(9, 1), torch.tensor([[7]]), torch.tensor([3]), torch.float64)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from logq.kernels import _native
-from logq.kernels.cpp.arrays import array, class_table, computed_dtype, maybe_array
+from logq.kernels.cpp.arrays import array, class_table, computed_dtype, maybe_array, running
 from logq.kernels.cpp.parts import Parts
 
 __all__ = ["per_row_parts"]
@@ -30,8 +30,8 @@ def per_row_parts(
 
         G_ic = <input_i, weight_c> / temperature + offset_ic        with weight_c / |weight_c| if `cosine`
 
-    A row's classes are gathered, multiplied, turned into a loss and added to the gradient of its input while they are in
-    the cache; those of the next row are fetched meanwhile.
+    A row's classes are gathered, multiplied, turned into a loss and added to the gradient of its input while they are
+    in the cache; those of the next row are fetched meanwhile.
     """
     dtype = computed_dtype(input, weight)
 
@@ -62,7 +62,6 @@ def per_row_parts(
         input_gradient=array(input_gradient) if gradients else None,
         true_factors=array(true_factors) if gradients else None,
         factors=array(factors) if gradients else None,
-        threads=torch.get_num_threads(),
-        simd="auto",
+        **running(),
     )
     return Parts(losses, input_gradient, true_factors, factors, empty(0))

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from logq.kernels import _native
-from logq.kernels.cpp.arrays import array, class_table, computed_dtype
+from logq.kernels.cpp.arrays import array, class_table, computed_dtype, running
 from logq.kernels.cpp.parts import Parts
 from logq.kernels.cpp.tiles import Law, Tiles, find_hits
 
@@ -46,12 +46,9 @@ def shared_parts(
     if cosine:
         sampled = normalize(sampled, dim=1)
     rows_of_targets = array(table.weight), table.stored, array(table.targets)
-    threads = torch.get_num_threads()
 
     true_logits = input.new_empty(targets.shape)
-    _native.true_dots(
-        array(input), *rows_of_targets, cosine=cosine, dots=array(true_logits), threads=threads, simd="auto"
-    )
+    _native.true_dots(array(input), *rows_of_targets, cosine=cosine, dots=array(true_logits), **running())
     true_logits.div_(temperature)
     if true_offsets is not None:
         true_logits.add_(true_offsets.detach())
@@ -80,7 +77,6 @@ def shared_parts(
             *rows_of_targets,
             factors=array(tiles.true_factors),
             cosine=cosine,
-            threads=threads,
-            simd="auto",
+            **running(),
         )
     return Parts(tiles.losses, input_gradient, tiles.true_factors, factors, rows)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from logq.kernels import _native
-from logq.kernels.cpp.arrays import array, maybe_array
+from logq.kernels.cpp.arrays import array, maybe_array, running
 
 __all__ = ["Hits", "Law", "Tiles", "find_hits"]
 
@@ -117,7 +117,6 @@ class Tiles:
             true_factors=array(self.true_factors[rows]) if self.gradients else None,
             maxima=maybe_array(maxima),
             sums=maybe_array(sums),
-            threads=torch.get_num_threads(),
-            simd="auto",
+            **running(),
         )
         return tile
