@@ -9,6 +9,7 @@ __all__ = [
     "add_true_rows",
     "alias_table",
     "last_break",
+    "prefer_huge_pages",
     "renumber",
     "row_losses",
     "simd_levels",
@@ -39,6 +40,11 @@ def alias_table(
         TypeError: `weights` is no such array (other dtypes are not converted).
         ValueError: a weight is negative or not finite, all are zero, or there are none or 2**31 and more.
     """
+
+def prefer_huge_pages(
+    memory: NDArray[np.uint8],  # (n,)
+) -> bool:
+    """Ask the operating system to keep memory in pages as large as it has; return whether it agreed."""
 
 # The loss kernels. `stored` is the dtype of the class table: float32, float64, or bfloat16 and float16 as int16.
 # Everything else is float64 if that is, float32 otherwise. Negative targets are no classes.
