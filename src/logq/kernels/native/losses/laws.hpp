@@ -51,8 +51,9 @@ LOGQ_INLINE double softplus_sum(typename Computed<Storage>::Real *logits, std::i
         for (std::int64_t at = begin; at < end; at += WIDTH) {
             const auto logit = load(logits + at);
             const auto power = exponential(least(zero - logit, logit));  // exp(-|logit|)
-            sum = sum + (greatest(zero, logit) + log_one_plus(power));
-            if (keep) store(logits + at, times * where_positive(logit, one, power) / (one + power));
+            const auto plus = one_plus(power);
+            sum = sum + (greatest(zero, logit) + plus.log);
+            if (keep) store(logits + at, times * where_positive(logit, one, power) * plus.inverse);
         }
         total += static_cast<double>(sum_of(sum));
     }

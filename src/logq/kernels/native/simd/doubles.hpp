@@ -85,8 +85,11 @@ LOGQ_INLINE double greatest_of(Doubles a) {
 LOGQ_INLINE Doubles exponential(Doubles a) {
     return each_double([=](int i) { return exp(a.lane[i]); });
 }
-LOGQ_INLINE Doubles log_one_plus(Doubles e) {
-    return each_double([=](int i) { return log1p(e.lane[i]); });
+struct DoublesOnePlus {
+    Doubles log, inverse;
+};
+LOGQ_INLINE DoublesOnePlus one_plus(Doubles e) {
+    return {each_double([=](int i) { return log1p(e.lane[i]); }), all(1.0) / (all(1.0) + e)};
 }
 
 }  // namespace

@@ -244,10 +244,9 @@ LOGQ_INLINE Vec exponential(Vec a) {
     return times_power_of_two(sum, shifted);
 }
 
-// log(1 + e) for 0 <= e <= 1, relative error below 2e-7.
-LOGQ_INLINE Vec log_one_plus(Vec e) {
-    // 2 artanh(e / (2 + e)), whose argument is at most 1/3.
-    const Vec r = e / (all(2.0f) + e), q = r * r;
+// 2 artanh(r) for 0 <= r <= 1/3, relative error below 2e-7.
+LOGQ_INLINE Vec twice_artanh(Vec r) {
+    const Vec q = r * r;
     Vec series = multiply_add(q, all(1.0f / 13), all(1.0f / 11));
     series = multiply_add(q, series, all(1.0f / 9));
     series = multiply_add(q, series, all(1.0f / 7));
@@ -255,6 +254,18 @@ LOGQ_INLINE Vec log_one_plus(Vec e) {
     series = multiply_add(q, series, all(1.0f / 3));
     series = multiply_add(q, series, all(1.0f));
     return all(2.0f) * r * series;
+}
+
+// log(1 + e) for 0 <= e <= 1
+LOGQ_INLINE Vec log_one_plus(Vec e) { return twice_artanh(e / (all(2.0f) + e)); }
+
+// log(1 + e) and 1 / (1 + e) for 0 <= e <= 1, with one division for both.
+struct OnePlus {
+    Vec log, inverse;
+};
+LOGQ_INLINE OnePlus one_plus(Vec e) {
+    const Vec one = all(1.0f) + e, two = all(2.0f) + e, inverse = all(1.0f) / (one * two);
+    return {twice_artanh(e * one * inverse), two * inverse};
 }
 
 }  // namespace
