@@ -44,4 +44,5 @@ NB_MODULE(_native, module) {
                "Walker's alias table of `weights` (C,) float64: accept (C,) float64 and alias (C,) int32.");
     logq::bind_word2vec(module);
     logq::bind_text(module);
+    logq::bind_rows(module);
 }

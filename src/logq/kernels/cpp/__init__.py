@@ -1,0 +1,10 @@
+"""The C++ backend: ops compiled into logq.kernels._native, behind the signatures of the reference."""
+
+from typing import Final
+
+from logq.kernels.cpp.alias import alias_table
+from logq.kernels.cpp.rows import sum_rows, update_rows
+
+__all__ = ["DEVICES", "alias_table", "sum_rows", "update_rows"]
+
+DEVICES: Final = ("cpu",)
