@@ -4,6 +4,7 @@
     full_loss        input x the whole class table x targets -> loss of each row
     log_normalizer   input x the whole class table -> log of the sum over all classes of exp(logit), for each row
     alias_table      probabilities -> Walker's alias table
+    sum_rows, update_rows    what optimisers do with rows of the table: in logq.kernels.reference_rows
 
 Letters as in logq.shapes; what a logit is, in logq.kernels.logits.
 """
@@ -20,10 +21,11 @@ from torch.utils.checkpoint import checkpoint
 
 from logq.candidates import IGNORED, Candidates, as_columns
 from logq.kernels.logits import chunks, class_rows, logits, stand_in, true_logits
+from logq.kernels.reference_rows import sum_rows, update_rows
 from logq.losses import logistic, softmax
 from logq.objectives import Objective
 
-__all__ = ["alias_table", "full_loss", "log_normalizer", "sampled_loss"]
+__all__ = ["alias_table", "full_loss", "log_normalizer", "sampled_loss", "sum_rows", "update_rows"]
 
 
 def sampled_loss(

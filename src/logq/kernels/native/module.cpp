@@ -52,4 +52,5 @@ NB_MODULE(_native, module) {
     logq::bind_losses(module);
     logq::bind_word2vec(module);
     logq::bind_text(module);
+    logq::bind_rows(module);
 }

@@ -1,0 +1,84 @@
+"""The meaning of the ops on rows of a table, in plain torch: what adds up to a sparse gradient, and what it does.
+
+    sum_rows       ids with repeats x a row for each -> the distinct ids in order, and the sum of the rows of each
+    update_rows    a rule x a table x gradients of some rows -> the table and its states changed in place
+"""
+
+import torch
+from torch import Tensor
+
+from logq.kernels.rules import RowRule, real_dtype
+
+__all__ = ["sum_rows", "update_rows"]
+
+
+def sum_rows(ids: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """The sum of the rows of each distinct id, added in float32 at least and rounded once.
+
+    Args:
+        ids: (N,) int64; entries below 0 are left out.
+        rows: (N, D) of a floating point dtype.
+
+    Returns:
+        ids (n,) int64, distinct and ascending, and rows (n, D) in the dtype of `rows`.
+
+    Example:
+        >>> sum_rows(torch.tensor([2, 0, 2, -100]), torch.tensor([[1.0], [2.0], [3.0], [4.0]]))
+        (tensor([0, 2]), tensor([[2.], [4.]]))
+    """
+    kept = ids >= 0
+    if not bool(kept.all()):
+        ids, rows = ids[kept], rows[kept]
+    distinct, places = ids.unique(return_inverse=True)
+    total = torch.zeros(len(distinct), rows.shape[1], dtype=real_dtype(rows.dtype), device=rows.device)
+    return distinct, total.index_add_(0, places, rows.to(total.dtype)).to(rows.dtype)
+
+
+@torch.no_grad()
+def update_rows(rule: RowRule, table: Tensor, ids: Tensor | None, rows: Tensor) -> None:
+    """Apply a rule to some rows of a table, in place; the other rows and their states stay what they are.
+
+    Args:
+        rule: see logq.kernels.rules.
+        table: (C, D).
+        ids: (n,) int64 in [0, C), distinct; None for all rows.
+        rows: (n, D), the gradients, in the dtype of the table.
+
+    Example:
+        >>> table = torch.ones(3, 2)
+        >>> update_rows(RowRule("sgd", lr=0.5), table, torch.tensor([1]), torch.tensor([[1.0, 2.0]]))
+        >>> table[1]
+        tensor([0.5000, 0.0000])
+    """
+    where = slice(None) if ids is None else ids
+    w = table[where].to(real_dtype(table.dtype))
+    g = rows.to(w.dtype)
+    if rule.maximize:
+        g = -g
+    if rule.weight_decay:
+        g = g + rule.weight_decay * w
+    table[where] = (w - _step(rule, where, g)).to(table.dtype)
+
+
+def _step(rule: RowRule, where: Tensor | slice, g: Tensor) -> Tensor:
+    """What is taken off the rows; their states change."""
+    if rule.kind == "sgd":
+        return rule.lr * g
+    # The states of a table of width 1 may be columns without the other dimension.
+    states = [state[:, None] if state.dim() == 1 and rule.kind != "rowwise_adagrad" else state for state in rule.states]
+    if rule.kind == "adam":
+        means, squares = states
+        m = means[where].lerp(g, 1 - rule.betas[0])
+        v = rule.betas[1] * squares[where] + (1 - rule.betas[1]) * g * g
+        means[where], squares[where] = m, v
+        rate = rule.lr / (1 - rule.betas[0] ** rule.step)
+        return rate * m / ((v / (1 - rule.betas[1] ** rule.step)).sqrt() + rule.eps)
+    (sums,) = states
+    if rule.kind == "adagrad":
+        s = sums[where] + g * g
+        sums[where] = s
+    else:
+        s = sums[where] + (g * g).mean(dim=1)
+        sums[where] = s
+        s = s[:, None]
+    return rule.lr * g / (s.sqrt() + rule.eps)
