@@ -1,4 +1,4 @@
-"""The C++ backend: ops compiled into logq.kernels._native, behind the signatures of the reference."""
+"""Walker's alias table by the compiled core."""
 
 import torch
 from torch import Tensor
