@@ -1,10 +1,10 @@
 """The sampled loss as a function of autograd.
 
-A mean or a sum has one number for upstream gradient, which scales whatever is known by then: its gradients are computed
-together with the losses, in one pass over the logits, and no logit is kept. Losses of rows may each be scaled by another
-number, so theirs are computed by a second such pass, in backward.
+A mean or a sum has one number for upstream gradient, which scales whatever is known by then: its gradients are
+computed together with the losses, in one pass over the logits, and no logit is kept. Losses of rows may each be scaled
+by another number, so theirs are computed by a second such pass, in backward.
 
-Backward gives the class table and the biases gradients that are summed per class; or, where an optimiser asked for it in
+Backward gives class table and biases gradients that are summed per class; or, where an optimiser asked for it in
 logq.kernels.updates, applies these to the touched rows at once and gives none. A backward that is to be differentiated
 again (create_graph) is that of the reference.
 """
@@ -145,9 +145,9 @@ class SampledLoss(torch.autograd.Function):
         return of_input, of_weight, of_bias, *[None] * 6
 
 
-def versions(weight: Tensor, bias: Tensor | None) -> tuple[int, int]:
+def versions(weight: Tensor, bias: Tensor | None) -> tuple[int, ...]:
     """How often each was written to."""
-    return weight._version, 0 if bias is None else bias._version
+    return tuple(0 if tensor is None else tensor._version for tensor in (weight, bias))
 
 
 def of_classes(
@@ -177,7 +177,12 @@ def of_classes(
     of_weight = of_bias = None
     if needs_weight:
         of_weight, of_bias = gradient_of(
-            entries, weight, bias=needs_bias, scale=scale, cosine=settings.cosine, sparse=settings.sparse
+            entries,
+            weight,
+            bias=needs_bias and bias is not None,
+            scale=scale,
+            cosine=settings.cosine,
+            sparse=settings.sparse,
         )
     elif needs_bias and bias is not None:
         # Biases alone are a table of width 1, to which each entry adds its factor.
@@ -196,10 +201,13 @@ def by_reference(
     """Gradients that can be differentiated again."""
     settings: Settings = ctx.settings
     # Views, for one tensor may stand in two places.
-    places = [None if tensor is None else tensor.view_as(tensor) for tensor in (input, weight, bias)]
+    input, weight = input.view_as(input), weight.view_as(weight)
+    bias = None if bias is None else bias.view_as(bias)
     loss = reference.sampled_loss(
         settings.objective,
-        *places,
+        input,
+        weight,
+        bias,
         candidates,
         temperature=settings.temperature,
         cosine=settings.cosine,
@@ -207,6 +215,7 @@ def by_reference(
         sparse=settings.sparse,
         reduction=settings.reduction,
     )
+    places = (input, weight, bias)
     needed = [place for place, needs in zip(places, ctx.needs_input_grad, strict=False) if needs and place is not None]
     found = iter(torch.autograd.grad(loss, needed, upstream, create_graph=True))
     return [next(found) if needs else None for needs in ctx.needs_input_grad[:3]]

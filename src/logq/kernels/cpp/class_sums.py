@@ -29,8 +29,9 @@ def class_gradient(
     is_true = targets != IGNORED
     of_true = (true_factors[..., None] * input[:, None])[is_true]
     of_sampled = (factors[..., None] * input[:, None]).flatten(0, 1) if rows is None else rows
-    all_ids = torch.cat([targets[is_true], ids.reshape(-1)])
-    all_rows = torch.cat([of_true, of_sampled]) * scale
+    # The many small ones first: behind the large ones of true classes each would be rounded to their spacing.
+    all_ids = torch.cat([ids.reshape(-1), targets[is_true]])
+    all_rows = torch.cat([of_sampled, of_true]) * scale
     classes, places = all_ids.unique(return_inverse=True)
     sums = all_rows.new_zeros(len(classes), weight.shape[1]).index_add_(0, places, all_rows)
     if cosine:
@@ -39,7 +40,7 @@ def class_gradient(
         unit = touched / lengths.clamp(min=1e-12)
         tangent = sums - (sums * unit).sum(dim=1, keepdim=True) * unit
         sums = torch.where(lengths > 1e-12, tangent, sums) / lengths.clamp(min=1e-12)
-    all_factors = torch.cat([true_factors[is_true], factors.reshape(-1)]) * scale
+    all_factors = torch.cat([factors.reshape(-1), true_factors[is_true]]) * scale
     of_bias = sums.new_zeros(len(classes)).index_add_(0, places, all_factors) if bias else None
 
     def table(values: Tensor, dtype: torch.dtype) -> Tensor:

@@ -1,5 +1,8 @@
 """The op `sampled_loss` of the compiled backend."""
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -33,7 +36,7 @@ def sampled_loss(
     table whose rows are not contiguous, and the transforms of torch.func. Under torch.compile sparse gradients and
     updates inside of backward leave the graph.
     """
-    run = _fused if _knows(objective, weight) else reference.sampled_loss
+    run: Callable[..., Tensor] = _fused if _knows(objective, weight) else reference.sampled_loss
     if torch.compiler.is_compiling() and (sparse or updates.exist()):
         run = _outside_of_graphs
     return run(
@@ -55,7 +58,8 @@ def _knows(objective: Objective, weight: Tensor) -> bool:
         return False
     if weight.shape[1] == 0 or weight.stride(1) != 1:
         return False
-    return torch.compiler.is_compiling() or not torch._C._are_functorch_transforms_active()
+    transforms = torch._C._are_functorch_transforms_active  # pyright: ignore[reportPrivateUsage]
+    return torch.compiler.is_compiling() or not transforms()
 
 
 def _fused(
@@ -90,4 +94,4 @@ def _fused(
     return reduce(losses, candidates.is_true(), reduction)
 
 
-_outside_of_graphs = torch.compiler.disable(sampled_loss)
+_outside_of_graphs: Any = torch.compiler.disable(sampled_loss)

@@ -46,9 +46,13 @@ def shared_parts(
         true = true.masked_fill(~is_true, 0.0)
         sampled = sampled.masked_fill(leaves, -torch.inf)
         if softmax:
-            total = torch.cat([true, sampled], dim=1).logsumexp(dim=1, keepdim=True)
-            losses = (total - true).sum(dim=1)
-            of_true, of_sampled = torch.expm1(true - total), torch.exp(sampled - total)
+            # Divided by the sum: exp(G - logsumexp) would round the logarithm first, to eps times its size.
+            largest = torch.cat([true, sampled], dim=1).amax(dim=1, keepdim=True)
+            of_true, of_sampled = torch.exp(true - largest), torch.exp(sampled - largest)
+            others = of_sampled.sum(dim=1, keepdim=True)
+            total = of_true + others
+            losses = (total.log() + (largest - true)).sum(dim=1)
+            of_true, of_sampled = -others / total, of_sampled / total
         else:
             losses = -logsigmoid(true).masked_fill(~is_true, 0.0).sum(dim=1) - logsigmoid(-sampled).sum(dim=1)
             of_true, of_sampled = -torch.sigmoid(-true), torch.sigmoid(sampled)
