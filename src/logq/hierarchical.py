@@ -11,10 +11,10 @@ from torch.nn.functional import logsigmoid
 
 from logq.arguments import check_bool, check_int, is_tensor
 from logq.candidates import IGNORED
-from logq.functional.checks import REDUCTIONS, reduce
 from logq.huffman import HuffmanTree
 from logq.kernels import logits as kernel_logits
 from logq.kernels.logits import class_rows, logits
+from logq.kernels.reduction import REDUCTIONS, reduce
 from logq.shapes import can_look_at, check_device, check_dtype, check_ids, check_ignore_index, check_shape
 
 __all__ = ["HierarchicalSoftmax", "HuffmanTree"]

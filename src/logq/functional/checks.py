@@ -1,17 +1,17 @@
-"""What the losses check of their arguments, and how they reduce a batch."""
+"""What the losses check of their arguments."""
 
 import torch
 from torch import Tensor
 
 from logq.arguments import check_bool, check_float
-from logq.candidates import IGNORED, Candidates, as_columns
+from logq.candidates import IGNORED, Candidates
+from logq.kernels.reduction import REDUCTIONS
 from logq.objectives import OBJECTIVES, Objective
 from logq.shapes import can_look_at, check_ids, check_ignore_index, check_shape
 
-__all__ = ["check_candidates", "check_options", "check_table", "check_targets", "find_objective", "reduce"]
+__all__ = ["check_candidates", "check_options", "check_table", "check_targets", "find_objective"]
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-REDUCTIONS = ("none", "mean", "sum")
 
 
 def find_objective(objective: Objective | str) -> Objective:
@@ -107,13 +107,3 @@ def check_candidates(candidates: Candidates, sizes: dict[str, int], ignore_index
                     " (minus infinity: the sampler never draws it, so log Q says nothing about it)"
                 )
     return candidates
-
-
-def reduce(losses: Tensor, is_true: Tensor, reduction: str) -> Tensor:
-    """Losses (B,) as they are, summed, or their mean over the rows that have a true class."""
-    if reduction == "none":
-        return losses
-    if reduction == "sum":
-        return losses.sum()
-    rows = as_columns(is_true).any(dim=1).sum()
-    return losses.sum() / rows.clamp(min=1)

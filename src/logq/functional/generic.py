@@ -10,8 +10,8 @@ from logq.functional.checks import (
     check_table,
     check_targets,
     find_objective,
-    reduce,
 )
+from logq.kernels.reduction import reduce
 from logq.objectives import Objective
 
 __all__ = ["full_loss", "sampled_loss"]
@@ -80,7 +80,7 @@ def sampled_loss(
     sizes: dict[str, int] = {}
     check_table(input, weight, bias, sizes)
     candidates = check_candidates(candidates, sizes, ignore_index, finite=row.subtract_log_q)
-    losses = kernels.get("sampled_loss")(
+    return kernels.get("sampled_loss", input.device.type)(
         row,
         input,
         weight,
@@ -90,8 +90,8 @@ def sampled_loss(
         cosine=cosine,
         remove_hits=remove_hits,
         sparse=sparse,
+        reduction=reduction,
     )
-    return reduce(losses, candidates.is_true(), reduction)
 
 
 def full_loss(
@@ -147,7 +147,7 @@ def full_loss(
     check_targets("targets", targets, sizes, ignore_index)
     row.check_num_true(1 if targets.dim() == 1 else targets.shape[1])
     targets = targets.masked_fill(targets == ignore_index, IGNORED)
-    losses = kernels.get("full_loss")(
+    losses = kernels.get("full_loss", input.device.type)(
         row,
         input,
         weight,

@@ -5,11 +5,11 @@ and signatures; it is preferred where it has an op, on the types of devices that
 
     DEVICES = ("cuda",)                          # left out: on all of them
 
-    def sampled_loss(objective, input, weight, bias, candidates, *, temperature, cosine, remove_hits, sparse, reduction):
+    def log_normalizer(input, weight, bias, *, temperature, cosine, shift=None):
         ...
 
-`active()` shows what runs, `use(backend)` chooses, `register(name, module)` adds a backend; nothing is patched at import
-and nothing falls back in silence.
+`active()` shows what runs, `use(backend)` chooses, `register(name, module)` adds one; nothing is patched at import and
+nothing falls back in silence.
 
 The backends are loaded when the first op is asked for: `logq.kernels._native` can be had without torch.
 """

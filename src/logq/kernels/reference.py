@@ -1,6 +1,6 @@
 """The meaning of every op, in plain torch. A faster backend has functions of the same names and passes the same tests.
 
-    sampled_loss     input x the rows of the class table that candidates name -> loss of each row
+    sampled_loss     input x the rows of the class table that candidates name -> loss of each row, or reduced
     full_loss        input x the whole class table x targets -> loss of each row
     log_normalizer   input x the whole class table -> log of the sum over all classes of exp(logit), for each row
     alias_table      probabilities -> Walker's alias table
@@ -21,6 +21,7 @@ from torch.utils.checkpoint import checkpoint
 
 from logq.candidates import IGNORED, Candidates, as_columns
 from logq.kernels.logits import chunks, class_rows, logits, stand_in, true_logits
+from logq.kernels.reduction import reduce
 from logq.kernels.reference_rows import sum_rows, update_rows
 from logq.losses import logistic, softmax
 from logq.objectives import Objective
@@ -39,8 +40,9 @@ def sampled_loss(
     cosine: bool,
     remove_hits: bool | None,
     sparse: bool,
-) -> Tensor:  # (B,)
-    """The loss of each row from the rows of the class table that its candidates name, and from no others."""
+    reduction: str,
+) -> Tensor:  # (B,) or a scalar
+    """The losses, reduced, from the rows of the class table that the candidates name, and from no others."""
     ids = candidates.ids
     targets = as_columns(stand_in(candidates.targets, ids))  # (B, T)
     # One gather for true and sampled classes: two would make two dense (C, D) gradients.
@@ -60,7 +62,8 @@ def sampled_loss(
             cosine=cosine,
         )
         sampled = logits(input, sampled_rows, sampled_bias, temperature=temperature, cosine=cosine)
-    return objective(true.view(candidates.targets.shape), sampled, candidates, remove_hits=remove_hits)
+    losses = objective(true.view(candidates.targets.shape), sampled, candidates, remove_hits=remove_hits)
+    return reduce(losses, candidates.is_true(), reduction)
 
 
 def over_all_classes(

@@ -232,7 +232,7 @@ class CandidateLoss(nn.Module):
         some = true_logits(input, self.weight, self.bias, columns, temperature=temperature, cosine=cosine)
         log_p = to_log_p(some, some.new_zeros(()) if shift is None else shift[columns])
         if self.objective.approximates.normalized:
-            total = kernels.get("log_normalizer")(
+            total = kernels.get("log_normalizer", input.device.type)(
                 input, self.weight, self.bias, shift=shift, temperature=temperature, cosine=cosine
             )
             log_p = log_p - total[:, None]

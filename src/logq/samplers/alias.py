@@ -32,7 +32,8 @@ class AliasTable(nn.Module):
 
     def __init__(self, weights: Tensor) -> None:
         super().__init__()
-        accept, alias = kernels.get("alias_table")(weights)
+        # The one for the CPU wherever the weights lie: made once, by a sweep that no other device is good at.
+        accept, alias = kernels.get("alias_table", "cpu")(weights)
         # A class that always keeps its cell is its own alias, so that rounding 1 down to 31 bits does no harm.
         self.register_buffer("threshold", (accept * 2.0**31).round_().clamp_(max=2**31 - 1).int(), persistent=False)
         self.register_buffer("alias", alias, persistent=False)
