@@ -1,7 +1,8 @@
 """Gradients of class tables, summed per class, or applied at once.
 
-A batch names its classes in entries, some of them often: true classes and sampled ones. Entries are sorted by class, by
-counting and without a comparison, and the rows that the entries of a class add are summed in registers: see native/rows.
+A batch names its classes in entries, some of them often: true classes and sampled ones. Entries are sorted by class,
+by counting and without a comparison, and the rows that the entries of a class add are summed in registers: see
+native/rows.
 """
 
 from typing import NamedTuple
