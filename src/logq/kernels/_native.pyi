@@ -11,14 +11,19 @@ __all__ = [
     "ClassOrder",
     "EncodedBlock",
     "WordTable",
+    "add_true_rows",
     "alias_table",
     "kept_row_memory",
     "last_break",
+    "prefer_huge_pages",
     "release_row_memory",
     "renumber",
+    "row_losses",
     "row_memory",
     "simd_levels",
     "sum_classes",
+    "tile_losses",
+    "true_dots",
     "update_rows",
     "word2vec_train",
 ]
@@ -45,6 +50,104 @@ def alias_table(
         TypeError: `weights` is no such array (other dtypes are not converted).
         ValueError: a weight is negative or not finite, all are zero, or there are none or 2**31 and more.
     """
+
+def prefer_huge_pages(
+    memory: NDArray[np.uint8],  # (n,)
+) -> bool:
+    """Ask the operating system to keep memory in pages as large as it has; return whether it agreed."""
+
+# The loss kernels. `stored` is the dtype of the class table: float32, float64, or bfloat16 and float16 as int16.
+# Everything else is float64 if that is, float32 otherwise. Negative targets are no classes.
+
+def row_losses(
+    input: NDArray[np.floating],  # (B, D)
+    weight: NDArray[np.floating] | NDArray[np.int16],  # (C, D)
+    stored: str,
+    targets: NDArray[np.int64],  # (B, T)
+    ids: NDArray[np.int64],  # (B, S)
+    *,
+    true_offsets: NDArray[np.floating] | None,  # (B, T), added to <input, weight_t> / temperature
+    offsets: NDArray[np.floating] | None,  # (B, S)
+    excluded: NDArray[np.bool_] | None,  # (B, S)
+    row_scale: NDArray[np.floating] | None,  # (B,)
+    inverse_temperature: float,
+    cosine: bool,
+    softmax: bool,
+    remove_hits: bool,
+    losses: NDArray[np.floating],  # (B,), written
+    input_gradient: NDArray[np.floating] | None,  # (B, D), written; None: no gradients
+    true_factors: NDArray[np.floating] | None,  # (B, T), written
+    factors: NDArray[np.floating] | None,  # (B, S), written
+    threads: int,
+    simd: str,
+) -> None:
+    """Losses of rows with sampled classes of their own, and what their gradients are made of.
+
+    Raises:
+        TypeError: an argument is no such array.
+        ValueError: a size or dtype does not fit, or a class is not in the table.
+    """
+
+def tile_losses(
+    pass_: str,  # whole, reduce or factors
+    tile: NDArray[np.floating],  # (R, N) dot products, turned into factors
+    *,
+    offsets: NDArray[np.floating] | None,  # (N,) or (R, N)
+    excluded: NDArray[np.bool_] | None,  # (R, excluded_width), of which the tile is columns first_column ...
+    excluded_width: int,
+    places: NDArray[np.int64] | None,  # (S,), where true classes stand in the sample:
+    hits_begin: NDArray[np.int64] | None,  # (R, T), those of (r, t) at places[hits_begin[r, t] : hits_end[r, t]]
+    hits_end: NDArray[np.int64] | None,  # (R, T)
+    first_column: int,
+    targets: NDArray[np.int64],  # (R, T)
+    true_logits: NDArray[np.floating],  # (R, T)
+    row_scale: NDArray[np.floating] | None,  # (R,)
+    inverse_temperature: float,
+    softmax: bool,
+    gradients: bool,
+    first: bool,  # whether the true classes take part in this tile
+    losses: NDArray[np.floating],  # (R,), written by the first tile, added to by others
+    true_factors: NDArray[np.floating] | None,  # (R, T), written by the first tile
+    maxima: NDArray[np.floating] | None,  # (R,), for softmax over several tiles
+    sums: NDArray[np.floating] | None,  # (R,)
+    threads: int,
+    simd: str,
+) -> None:
+    """Losses of rows that share their sampled classes, from a tile of dot products.
+
+    Softmax over several tiles: "reduce" carries the maximum of the logits and the sum of exp(logit - maximum) on,
+    starting with the true logit and 1; then "factors" gives losses and factors.
+
+    Raises:
+        TypeError: an argument is no such array.
+        ValueError: a size or dtype does not fit.
+    """
+
+def true_dots(
+    input: NDArray[np.floating],  # (B, D)
+    weight: NDArray[np.floating] | NDArray[np.int16],  # (C, D)
+    stored: str,
+    targets: NDArray[np.int64],  # (B, T)
+    *,
+    cosine: bool,
+    dots: NDArray[np.floating],  # (B, T), written
+    threads: int,
+    simd: str,
+) -> None:
+    """Write dots[i, t] = <input_i, weight_t>, 0 where there is no class."""
+
+def add_true_rows(
+    to: NDArray[np.floating],  # (B, D)
+    weight: NDArray[np.floating] | NDArray[np.int16],  # (C, D)
+    stored: str,
+    targets: NDArray[np.int64],  # (B, T)
+    *,
+    factors: NDArray[np.floating],  # (B, T)
+    cosine: bool,
+    threads: int,
+    simd: str,
+) -> None:
+    """Add the sum over t of factors[i, t] weight_t to to[i]."""
 
 def simd_levels() -> list[str]:
     """Return the sets of instructions that run here, the fastest first."""

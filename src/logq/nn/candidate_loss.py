@@ -12,6 +12,7 @@ from logq.candidates import IGNORED, as_columns
 from logq.functional import full_loss, sampled_loss
 from logq.functional.checks import check_options, check_table, check_targets, find_objective
 from logq.kernels.logits import chunks, logits, true_logits
+from logq.kernels.memory import prefer_huge_pages
 from logq.objectives import Objective
 from logq.samplers import Sampler
 from logq.shapes import check_device, check_dtype, check_shape
@@ -117,7 +118,9 @@ class CandidateLoss(nn.Module):
         self.sparse = sparse
         self.sampler = self._check_sampler(sampler)
         if weight is None:
-            self.weight = nn.Parameter(torch.empty(self.num_classes, self.in_features, device=device, dtype=dtype))
+            table = torch.empty(self.num_classes, self.in_features, device=device, dtype=dtype)
+            prefer_huge_pages(table)
+            self.weight = nn.Parameter(table)
         else:
             if not isinstance(weight, nn.Parameter):  # pyright: ignore[reportUnnecessaryIsInstance]
                 raise TypeError(f"weight: expected a torch.nn.Parameter to share, got {type(weight).__name__}")

@@ -11,6 +11,7 @@
 
 #include "alias_table.hpp"
 #include "bindings.hpp"
+#include "huge_pages.hpp"
 
 namespace nb = nanobind;
 
@@ -36,12 +37,19 @@ std::pair<Column<double>, Column<std::int32_t>> alias_table(const Weights &weigh
     return {give(std::move(accept), size), give(std::move(alias), size)};
 }
 
+using Bytes = nb::ndarray<std::uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
+bool prefer_huge_pages(const Bytes &memory) { return logq::prefer_huge_pages(memory.data(), memory.size()); }
+
 }  // namespace
 
 NB_MODULE(_native, module) {
     module.doc() = "The compiled backend of logq.kernels.";
     module.def("alias_table", &alias_table, nb::arg("weights").noconvert(),
                "Walker's alias table of `weights` (C,) float64: accept (C,) float64 and alias (C,) int32.");
+    module.def("prefer_huge_pages", &prefer_huge_pages, nb::arg("memory").noconvert(),
+               "Ask the operating system to keep `memory` (n,) uint8 in pages as large as it has.");
+    logq::bind_losses(module);
     logq::bind_word2vec(module);
     logq::bind_text(module);
     logq::bind_rows(module);

@@ -64,6 +64,14 @@ LOGQ_INLINE Doubles where_positive(Doubles a, Doubles b, Doubles c) {
 LOGQ_INLINE Doubles square_root(Doubles a) {
     return each_double([=](int i) { return sqrt(a.lane[i]); });
 }
+// Lane i of the result is the sum of a[i].
+LOGQ_INLINE Doubles sums_of_all(const Doubles *a) {
+    return each_double([=](int i) {
+        double total = 0.0;
+        for (int j = 0; j < DOUBLES; ++j) total += a[i].lane[j];
+        return total;
+    });
+}
 LOGQ_INLINE double sum_of(Doubles a) {
     double total = 0.0;
     for (int i = 0; i < DOUBLES; ++i) total += a.lane[i];
@@ -77,8 +85,11 @@ LOGQ_INLINE double greatest_of(Doubles a) {
 LOGQ_INLINE Doubles exponential(Doubles a) {
     return each_double([=](int i) { return exp(a.lane[i]); });
 }
-LOGQ_INLINE Doubles log_one_plus(Doubles e) {
-    return each_double([=](int i) { return log1p(e.lane[i]); });
+struct DoublesOnePlus {
+    Doubles log, inverse;
+};
+LOGQ_INLINE DoublesOnePlus one_plus(Doubles e) {
+    return {each_double([=](int i) { return log1p(e.lane[i]); }), all(1.0) / (all(1.0) + e)};
 }
 
 }  // namespace

@@ -20,10 +20,12 @@
 #if defined(LOGQ_SANITIZED)  // with each access checked, loops written out would take a compiler an hour
 #define LOGQ_INLINE inline
 #define LOGQ_PREFETCH(address) static_cast<void>(address)
+#define LOGQ_PREFETCH_READ(address) static_cast<void>(address)
 #define LOGQ_UNROLL
 #elif defined(__GNUC__) || defined(__clang__)
 #define LOGQ_INLINE inline __attribute__((always_inline))
 #define LOGQ_PREFETCH(address) __builtin_prefetch((address), 1, 3)
+#define LOGQ_PREFETCH_READ(address) __builtin_prefetch((address), 0, 3)
 #if defined(__clang__)
 #define LOGQ_UNROLL _Pragma("clang loop unroll(full)")
 #else
@@ -32,6 +34,7 @@
 #else
 #define LOGQ_INLINE __forceinline
 #define LOGQ_PREFETCH(address) static_cast<void>(address)
+#define LOGQ_PREFETCH_READ(address) static_cast<void>(address)
 #define LOGQ_UNROLL
 #endif
 
@@ -241,10 +244,9 @@ LOGQ_INLINE Vec exponential(Vec a) {
     return times_power_of_two(sum, shifted);
 }
 
-// log(1 + e) for 0 <= e <= 1, relative error below 2e-7.
-LOGQ_INLINE Vec log_one_plus(Vec e) {
-    // 2 artanh(e / (2 + e)), whose argument is at most 1/3.
-    const Vec r = e / (all(2.0f) + e), q = r * r;
+// 2 artanh(r) for 0 <= r <= 1/3, relative error below 2e-7.
+LOGQ_INLINE Vec twice_artanh(Vec r) {
+    const Vec q = r * r;
     Vec series = multiply_add(q, all(1.0f / 13), all(1.0f / 11));
     series = multiply_add(q, series, all(1.0f / 9));
     series = multiply_add(q, series, all(1.0f / 7));
@@ -252,6 +254,18 @@ LOGQ_INLINE Vec log_one_plus(Vec e) {
     series = multiply_add(q, series, all(1.0f / 3));
     series = multiply_add(q, series, all(1.0f));
     return all(2.0f) * r * series;
+}
+
+// log(1 + e) for 0 <= e <= 1
+LOGQ_INLINE Vec log_one_plus(Vec e) { return twice_artanh(e / (all(2.0f) + e)); }
+
+// log(1 + e) and 1 / (1 + e) for 0 <= e <= 1, with one division for both.
+struct OnePlus {
+    Vec log, inverse;
+};
+LOGQ_INLINE OnePlus one_plus(Vec e) {
+    const Vec one = all(1.0f) + e, two = all(2.0f) + e, inverse = all(1.0f) / (one * two);
+    return {twice_artanh(e * one * inverse), two * inverse};
 }
 
 }  // namespace

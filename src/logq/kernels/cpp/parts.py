@@ -1,0 +1,27 @@
+"""Parts: what one pass over a batch leaves for its losses and for the gradients of everything that took part."""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+__all__ = ["Parts"]
+
+
+class Parts(NamedTuple):
+    """Losses, and what their gradients are made of; the latter are empty where no gradients are wanted.
+
+    A factor is the derivative of sum_i row_scale_i loss_i by one dot product <input_i, weight_c>.
+
+    Args:
+        losses: (B,), not scaled; 0 for a row without a true class.
+        input: (B, D), the gradient of the input.
+        true_factors: (B, T); 0 where there is no class.
+        factors: (B, S) for rows with samples of their own; (S,), their sums over the rows, for a shared sample.
+        rows: (S, D) for a shared sample: sum_i factor_is input_i; empty otherwise.
+    """
+
+    losses: Tensor
+    input: Tensor
+    true_factors: Tensor
+    factors: Tensor
+    rows: Tensor

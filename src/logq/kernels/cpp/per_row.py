@@ -1,0 +1,67 @@
+"""Losses where each row has sampled classes of its own: (B, S) rows of the class table, each read once."""
+
+import torch
+from torch import Tensor
+
+from logq.kernels import _native
+from logq.kernels.cpp.arrays import array, class_table, computed_dtype, maybe_array, running
+from logq.kernels.cpp.parts import Parts
+
+__all__ = ["per_row_parts"]
+
+
+def per_row_parts(
+    input: Tensor,  # (B, D)
+    weight: Tensor,  # (C, D)
+    targets: Tensor,  # (B, T), negative where there is no class
+    ids: Tensor,  # (B, S)
+    true_offsets: Tensor | None,  # (B, T), added to the logits
+    offsets: Tensor | None,  # (B, S)
+    excluded: Tensor | None,  # (B, S) bool
+    row_scale: Tensor | None,  # (B,)
+    *,
+    softmax: bool,
+    remove_hits: bool,
+    temperature: float,
+    cosine: bool,
+    gradients: bool,
+) -> Parts:
+    """Losses, the gradient of the input and all factors, in one pass over the rows of the class table.
+
+        G_ic = <input_i, weight_c> / temperature + offset_ic        with weight_c / |weight_c| if `cosine`
+
+    A row's classes are gathered, multiplied, turned into a loss and added to the gradient of its input while they are
+    in the cache; those of the next row are fetched meanwhile.
+    """
+    dtype = computed_dtype(input, weight)
+
+    def real(tensor: Tensor | None) -> Tensor | None:
+        return None if tensor is None else tensor.detach().to(dtype).contiguous()
+
+    def empty(*shape: int) -> Tensor:
+        return torch.empty(shape if gradients else (0,), dtype=dtype)
+
+    losses = torch.empty(input.shape[0], dtype=dtype)
+    input_gradient, true_factors, factors = empty(*input.shape), empty(*targets.shape), empty(*ids.shape)
+    table = class_table(weight, targets, ids, dtype)
+    _native.row_losses(
+        array(input.detach().to(dtype).contiguous()),
+        array(table.weight),
+        table.stored,
+        array(table.targets),
+        array(table.ids),
+        true_offsets=maybe_array(real(true_offsets)),
+        offsets=maybe_array(real(offsets)),
+        excluded=maybe_array(None if excluded is None else excluded.contiguous()),
+        row_scale=maybe_array(real(row_scale)),
+        inverse_temperature=1 / temperature,
+        cosine=cosine,
+        softmax=softmax,
+        remove_hits=remove_hits,
+        losses=array(losses),
+        input_gradient=array(input_gradient) if gradients else None,
+        true_factors=array(true_factors) if gradients else None,
+        factors=array(factors) if gradients else None,
+        **running(),
+    )
+    return Parts(losses, input_gradient, true_factors, factors, empty(0))

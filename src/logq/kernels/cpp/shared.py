@@ -1,0 +1,82 @@
+"""Losses where all rows share their sampled classes: three large products, and what stands between them, in tiles."""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from logq.kernels import _native
+from logq.kernels.cpp.arrays import array, class_table, computed_dtype, running
+from logq.kernels.cpp.parts import Parts
+from logq.kernels.cpp.tiles import Law, Tiles, find_hits
+
+__all__ = ["shared_parts"]
+
+
+def shared_parts(
+    input: Tensor,  # (B, D)
+    weight: Tensor,  # (C, D)
+    targets: Tensor,  # (B, T), negative where there is no class
+    ids: Tensor,  # (S,)
+    true_offsets: Tensor | None,  # (B, T), added to the logits
+    offsets: Tensor | None,  # (S,) or (B, S)
+    excluded: Tensor | None,  # (B, S) bool
+    row_scale: Tensor | None,  # (B,)
+    *,
+    softmax: bool,
+    remove_hits: bool,
+    temperature: float,
+    cosine: bool,
+    gradients: bool,
+) -> Parts:
+    """Losses, gradients of the input and of the sampled rows, and the factors of the true classes.
+
+        G_ic = <input_i, weight_c> / temperature + offset_ic        with weight_c / |weight_c| if `cosine`
+
+    For a tile of rows: logits = input x sampled rows', in place to factors, then factors x sampled rows and
+    factors' x input. The products are torch's. Takes memory for (B + 2 S) D numbers and one tile.
+    """
+    dtype = computed_dtype(input, weight)
+
+    def real(tensor: Tensor | None) -> Tensor | None:
+        return None if tensor is None else tensor.detach().to(dtype).contiguous()
+
+    input = input.detach().to(dtype).contiguous()
+    table = class_table(weight, targets, ids, dtype)
+    sampled = table.weight.index_select(0, table.ids).to(dtype)
+    if cosine:
+        sampled = normalize(sampled, dim=1)
+    rows_of_targets = array(table.weight), table.stored, array(table.targets)
+
+    true_logits = input.new_empty(targets.shape)
+    _native.true_dots(array(input), *rows_of_targets, cosine=cosine, dots=array(true_logits), **running())
+    true_logits.div_(temperature)
+    if true_offsets is not None:
+        true_logits.add_(true_offsets.detach())
+    law = Law(
+        targets=table.targets,
+        true_logits=true_logits,
+        offsets=real(offsets),
+        excluded=None if excluded is None else excluded.contiguous(),
+        row_scale=real(row_scale),
+        hits=find_hits(table.targets, table.ids) if remove_hits else None,
+        temperature=temperature,
+        softmax=softmax,
+    )
+    tiles = Tiles(input, sampled, law, gradients=gradients)
+    input_gradient = torch.zeros_like(input) if gradients else input.new_empty(0)
+    rows = torch.zeros_like(sampled) if gradients else input.new_empty(0)
+    factors = input.new_zeros(ids.shape if gradients else (0,))
+    for part in tiles.rows:
+        for columns, tile in tiles.of_rows(part):
+            input_gradient[part].addmm_(tile, sampled[columns])
+            rows[columns].addmm_(tile.T, input[part])
+            factors[columns].add_(tile.sum(dim=0))
+    if gradients:
+        _native.add_true_rows(
+            array(input_gradient),
+            *rows_of_targets,
+            factors=array(tiles.true_factors),
+            cosine=cosine,
+            **running(),
+        )
+    return Parts(tiles.losses, input_gradient, tiles.true_factors, factors, rows)

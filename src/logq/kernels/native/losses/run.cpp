@@ -1,0 +1,60 @@
+#include "run.hpp"
+
+#include <memory>
+#include <vector>
+
+#include "../parallel.hpp"
+
+namespace logq::losses {
+
+LOGQ_DECLARE_LEVELS(row_losses, (const RowJob &, std::int64_t, std::int64_t, void *));
+LOGQ_DECLARE_LEVELS(tile_losses, (const TileJob &, std::int64_t, std::int64_t));
+LOGQ_DECLARE_LEVELS(true_dots, (const Batch &, void *, std::int64_t, std::int64_t));
+LOGQ_DECLARE_LEVELS(add_true_rows, (const Batch &, void *, void *, std::int64_t, std::int64_t));
+
+namespace {
+
+// Calls range(begin, end) for consecutive stretches of rows. They are small, since some rows are quicker than others, and
+// no thread is asked to come for less than some thousand numbers.
+template <typename Range> void over_rows(std::int64_t rows, std::int64_t numbers_a_row, int threads, const Range &range) {
+    constexpr std::int64_t NUMBERS = 1 << 14;
+    const std::int64_t least = NUMBERS / (numbers_a_row > 0 ? numbers_a_row : 1) + 1;
+    std::int64_t size = rows / (8 * static_cast<std::int64_t>(threads)) + 1;
+    if (size < least) size = least;
+    parallel(threads, (rows + size - 1) / size, [&](std::int64_t piece) {
+        range(piece * size, (piece + 1) * size < rows ? (piece + 1) * size : rows);
+    });
+}
+
+}  // namespace
+
+void row_losses(const RowJob &job, std::int64_t rows, Level level, int threads) {
+    const auto run = LOGQ_CHOOSE(level, row_losses);
+    const std::int64_t classes = job.batch.num_true + job.num_sampled;
+    // Two lists of classes and three of numbers, filled up to whole vectors and lines of the cache.
+    const std::size_t size = static_cast<std::size_t>(2 * (8 + 4) + 3 * 8) * static_cast<std::size_t>(classes + 32) + 8 * 64;
+    over_rows(rows, classes * job.batch.width, threads, [&](std::int64_t begin, std::int64_t end) {
+        std::vector<char> memory(size + 64);
+        char *const aligned = memory.data() + (64 - reinterpret_cast<std::uintptr_t>(memory.data()) % 64);
+        run(job, begin, end, aligned);
+    });
+}
+
+void tile_losses(const TileJob &job, Level level, int threads) {
+    const auto run = LOGQ_CHOOSE(level, tile_losses);
+    over_rows(job.rows, job.columns, threads, [&](std::int64_t begin, std::int64_t end) { run(job, begin, end); });
+}
+
+void true_dots(const Batch &batch, void *dots, std::int64_t rows, Level level, int threads) {
+    const auto run = LOGQ_CHOOSE(level, true_dots);
+    over_rows(rows, batch.num_true * batch.width, threads,
+              [&](std::int64_t begin, std::int64_t end) { run(batch, dots, begin, end); });
+}
+
+void add_true_rows(const Batch &batch, void *factors, void *to, std::int64_t rows, Level level, int threads) {
+    const auto run = LOGQ_CHOOSE(level, add_true_rows);
+    over_rows(rows, batch.num_true * batch.width, threads,
+              [&](std::int64_t begin, std::int64_t end) { run(batch, factors, to, begin, end); });
+}
+
+}  // namespace logq::losses

@@ -1,0 +1,19 @@
+// The loss kernels on several threads.
+
+#pragma once
+
+#include "../levels.hpp"
+#include "job.hpp"
+
+namespace logq::losses {
+
+void row_losses(const RowJob &job, std::int64_t rows, Level level, int threads);
+void tile_losses(const TileJob &job, Level level, int threads);
+
+// dots[i, t] = <input_i, weight_t>, 0 where there is no class.
+void true_dots(const Batch &batch, void *dots, std::int64_t rows, Level level, int threads);
+
+// to[i] += sum over t of factors[i, t] weight_t.
+void add_true_rows(const Batch &batch, void *factors, void *to, std::int64_t rows, Level level, int threads);
+
+}  // namespace logq::losses
