@@ -30,6 +30,7 @@ ROOMS = (
     "losses",
     "objectives",
     "kernels",
+    "optim",
     "samplers",
     "functional",
     "nn",
@@ -74,6 +75,7 @@ SAYS_NOTHING = {"common", "helper", "helpers", "misc", "util", "utils"}
 NO_EXAMPLE = {
     "logq.cli.main": "it ends the process",
     "logq.losses.Loss": "a type",
+    "logq.optim.RowOptimizer": "abstract; the example is in every optimiser",
     "logq.nn.TopK": "what topk returns; the example is there",
     "logq.samplers.Draw": "what a sampler returns; the example is in every law",
     "logq.samplers.Proposal": "abstract",

@@ -1,20 +1,30 @@
 """The compiled backend of logq.kernels; its C++ lies in the folder `native`."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 __all__ = [
+    "ClassOrder",
     "EncodedBlock",
     "WordTable",
     "add_true_rows",
     "alias_table",
+    "kept_row_memory",
     "last_break",
     "prefer_huge_pages",
+    "release_row_memory",
     "renumber",
     "row_losses",
+    "row_memory",
     "simd_levels",
+    "sum_classes",
     "tile_losses",
     "true_dots",
+    "update_rows",
     "word2vec_train",
 ]
 
@@ -286,3 +296,117 @@ def renumber(
     Raises:
         IndexError: an id is not in [-1, V).
     """
+
+class ClassOrder:
+    """Entries in the order of their classes: those of one list of ids or of two, the second behind the first.
+
+    Entries of a class stay in the order in which they are; those with an id below 0 are left out. Entries are sorted by
+    counting, in passes of at most 12 bits of the id.
+
+    Args:
+        lists: one or two, int64 and contiguous.
+        num_classes: C, at most 2**32.
+        threads: how many sort; the result is the same.
+
+    Raises:
+        ValueError: an id is not below C, or there are 2**32 entries or more.
+    """
+
+    def __init__(self, lists: Sequence[Tensor | NDArray[np.int64]], num_classes: int, *, threads: int) -> None: ...
+    def __len__(self) -> int:
+        """Return n, how many different classes there are."""
+
+    def write_ids(self, to: Tensor | NDArray[np.int64], *, threads: int) -> None:
+        """Write the ids of these classes, ascending, to an array (n,)."""
+
+def sum_classes(
+    order: ClassOrder,
+    source_rows: Sequence[Tensor | NDArray[Any]],
+    factors: Sequence[Tensor | NDArray[Any] | None],
+    *,
+    table: Tensor | NDArray[Any] | None = None,
+    sums: Tensor | NDArray[Any] | None = None,
+    sums_by_id: bool = False,
+    scale: float = 1.0,
+    cosine: bool = False,
+    rule: str = "none",
+    first_state: Tensor | NDArray[Any] | None = None,
+    second_state: Tensor | NDArray[Any] | None = None,
+    rate: float = 0.0,
+    decay: float = 0.0,
+    epsilon: float = 0.0,
+    beta1: float = 0.0,
+    beta2: float = 0.0,
+    correction: float = 1.0,
+    threads: int,
+    simd: str = "auto",
+) -> None:
+    """Sum what the entries of each class add, and write the sums down or apply them to the rows of a table.
+
+    Tables are arrays of two dimensions, float32, float64, bfloat16 or float16, whose rows are contiguous. What is
+    computed, and states, are float64 for float64 and float32 for all others. Threads do not change the result.
+
+    Args:
+        order: of the classes that the entries name.
+        source_rows: for each list of the order (n, D), in the dtype of the table or that of computing. If a list
+            has T n entries, each row is that of T of them in turn.
+        factors: for each list as many as it has entries, in the dtype of computing: entries add factor * row. None: 1.
+        table: (C, D). What the rule changes, and `cosine` looks at.
+        sums: (n, D), or with `sums_by_id` (C, D), of which other rows stay as they are: written to, in the dtype of the
+            table.
+        sums_by_id: see there.
+        scale: what the sums are multiplied with.
+        cosine: turn a sum from the gradient of w / max(|w|, 1e-12) into that of w, the row of the table.
+        rule: "none", "sgd", "adagrad", "rowwise_adagrad" or "adam": see logq.kernels.rules.
+        first_state: (C, D), or (C, 1) for rowwise_adagrad.
+        second_state: (C, D) for adam.
+        rate: the learning rate, for adam divided by 1 - beta1**t.
+        decay: weight decay.
+        epsilon: of the divisor.
+        beta1: of adam.
+        beta2: of adam.
+        correction: the root of 1 - beta2**t.
+        threads: how many work; a class is the work of one.
+        simd: one of `simd_levels()`, or "auto" for the first.
+
+    Raises:
+        TypeError: an array has another dtype or layout.
+        ValueError: sizes do not fit.
+    """
+
+def update_rows(
+    table: Tensor | NDArray[Any],
+    ids: Tensor | NDArray[np.int64] | None,
+    rows: Tensor | NDArray[Any],
+    *,
+    scale: float = 1.0,
+    rule: str,
+    first_state: Tensor | NDArray[Any] | None = None,
+    second_state: Tensor | NDArray[Any] | None = None,
+    rate: float = 0.0,
+    decay: float = 0.0,
+    epsilon: float = 0.0,
+    beta1: float = 0.0,
+    beta2: float = 0.0,
+    correction: float = 1.0,
+    threads: int,
+    simd: str = "auto",
+) -> None:
+    """Apply a rule to rows of a table by their gradients.
+
+    `ids` (n,) are distinct, or None for all rows; `rows` (n, D) are in the dtype of the table. The others are as for
+    `sum_classes`.
+
+    Raises:
+        TypeError: an array has another dtype or layout.
+        ValueError: sizes do not fit, or an id is not in [0, C).
+    """
+
+def row_memory(bytes: int) -> NDArray[np.uint8]:
+    """Return (bytes,) uint8 with anything in them, 64 bytes aligned, from memory that other such arrays gave back."""
+
+def kept_row_memory() -> int:
+    """Return how many bytes were given back and wait to be used again: of eight blocks at most."""
+
+def release_row_memory() -> None:
+    """Give these back to the system."""

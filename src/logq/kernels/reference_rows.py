@@ -1,7 +1,7 @@
 """The meaning of the ops on rows of a table, in plain torch: what adds up to a sparse gradient, and what it does.
 
-    sum_rows       ids with repeats x a row for each -> the distinct ids in order, and the sum of the rows of each
-    update_rows    a rule x a table x gradients of some rows -> the table and its states changed in place
+sum_rows       ids with repeats x a row for each -> the distinct ids in order, and the sum of the rows of each
+update_rows    a rule x a table x gradients of some rows -> the table and its states changed in place
 """
 
 import torch

@@ -1,7 +1,7 @@
 """Rules of optimisers, as data: how a row of a table changes by its gradient.
 
-w is the row, g its gradient (-g if `maximize`) plus weight_decay w, and everything else is state of the same row. All is
-computed in float32, or float64 for a table in it; the table may be in half precision, the states never are.
+w is the row, g its gradient (-g if `maximize`) plus weight_decay w, and everything else is state of the same row. All
+is computed in float32, or float64 for a table in it; the table may be in half precision, the states never are.
 
     sgd                 w -= lr g
     adagrad             s += g^2                      w -= lr g / (sqrt(s) + eps)

@@ -15,8 +15,8 @@ from logq.kernels.rules import RowRule
 
 __all__ = ["NextRule", "attach", "detach", "exist", "find"]
 
-NextRule: TypeAlias = Callable[[], RowRule | None]
-"""Gives the rule of the update that comes now, which counts as one; None from somebody who does not update any more."""
+NextRule: TypeAlias = Callable[[Tensor], RowRule | None]
+"""Parameter -> the rule of its update that comes now, which counts as one; None if it is not updated any more."""
 
 # Parameters are known by what they are, not by what they hold, and may go away.
 _attached = WeakTensorKeyDictionary()
@@ -27,7 +27,7 @@ def attach(parameter: Tensor, next_rule: NextRule) -> None:
 
     Example:
         >>> table = torch.zeros(3, 2)
-        >>> attach(table, lambda: RowRule("sgd", lr=0.1))
+        >>> attach(table, lambda parameter: RowRule("sgd", lr=0.1))
         >>> find(table).lr, find(torch.zeros(3, 2))
         (0.1, None)
         >>> detach(table)
@@ -43,7 +43,7 @@ def detach(parameter: Tensor) -> None:
 def find(parameter: Tensor) -> RowRule | None:
     """The rule of the update of `parameter` that comes now, or None. Asking counts: the update must be made."""
     next_rule = _attached.get(parameter)
-    return None if next_rule is None else next_rule()
+    return None if next_rule is None else next_rule(parameter)
 
 
 def exist() -> bool:

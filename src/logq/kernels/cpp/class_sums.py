@@ -1,7 +1,8 @@
 """Gradients of class tables, summed per class, or applied at once.
 
-A batch names its classes in entries, some of them often: true classes and sampled ones. Entries are sorted by class, by
-counting and without a comparison, and the rows that the entries of a class add are summed in registers: see native/rows.
+A batch names its classes in entries, some of them often: true classes and sampled ones. Entries are sorted by class,
+by counting and without a comparison, and the rows that the entries of a class add are summed in registers: see
+native/rows.
 """
 
 from typing import NamedTuple
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from logq.kernels import _native, reference_rows
+from logq.kernels.cpp.arrays import running
 from logq.kernels.cpp.rows import can_update, new_rows, rule_arguments, touch
 from logq.kernels.rules import RowRule, real_dtype
 
@@ -78,7 +80,7 @@ class _Sum:
                 sums_by_id=not sparse,
                 scale=scale,
                 cosine=cosine,
-                threads=self.threads,
+                **running(),
             )
         if of_bias:
             sums = sums[:, 0]
@@ -106,7 +108,7 @@ class _Sum:
                 table=rows_of_table,
                 scale=-scale if rule.maximize else scale,
                 cosine=cosine,
-                threads=self.threads,
+                **running(),
                 **rule_arguments(rule),
             )
         touch(rule, table)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from logq.kernels import _native, reference_rows
+from logq.kernels.cpp.arrays import running
 from logq.kernels.rules import RowRule, real_dtype
 
 __all__ = ["DTYPES", "can_update", "new_rows", "rule_arguments", "sum_rows", "touch", "update_rows"]
@@ -36,7 +37,7 @@ def sum_rows(ids: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
     order.write_ids(distinct, threads=threads)
     sums = new_rows(len(order), rows.shape[1], rows.dtype)
     if sums.numel():
-        _native.sum_classes(order, [_side_by_side(rows.detach())], [None], sums=sums, threads=threads)
+        _native.sum_classes(order, [_side_by_side(rows.detach())], [None], sums=sums, **running())
     return distinct, sums
 
 
@@ -49,7 +50,7 @@ def update_rows(rule: RowRule, table: Tensor, ids: Tensor | None, rows: Tensor) 
         None if ids is None else ids.contiguous(),
         _side_by_side(rows.detach()),
         scale=-1.0 if rule.maximize else 1.0,
-        threads=torch.get_num_threads(),
+        **running(),
         **rule_arguments(rule),
     )
     touch(rule, table)

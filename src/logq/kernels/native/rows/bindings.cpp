@@ -67,7 +67,7 @@ rows::Rows table(const char *name, const Array &array, std::int64_t count, std::
                (count < 0 || static_cast<std::int64_t>(array.shape(0)) == count),
            called + ": expected shape (" + (count < 0 ? "any" : std::to_string(count)) + ", " + std::to_string(dim) + "), got " +
                shape_of(array));
-    expect(dim <= 1 || array.stride(1) == 1, called + ": expected the numbers of a row next to each other");
+    expect(dim <= 1 || array.size() == 0 || array.stride(1) == 1, called + ": expected the numbers of a row next to each other");
     if (type_of(name, array) != type) throw nb::type_error((called + ": expected another dtype").c_str());
     return {array.data(), array.stride(0)};
 }

@@ -1,0 +1,27 @@
+"""Optimisers that touch only the rows of a table that have a gradient, and clipping for sparse gradients.
+
+    SGD               w -= lr g
+    Adagrad           a rate of its own for each number
+    RowWiseAdagrad    a rate of its own for each row: one number of state a row, where Adagrad has a whole row
+    LazyAdam          Adam on the rows that have a gradient
+
+They take sparse gradients, coalesced or not, and dense ones, by which every row is touched. With `in_backward=True` the
+rows of a class table are updated inside of backward of the losses of logq, and no gradient is stored.
+"""
+
+from logq.optim.adagrad import Adagrad
+from logq.optim.clipping import clip_grad_norm_, clip_grad_value_
+from logq.optim.lazy_adam import LazyAdam
+from logq.optim.row_optimizer import RowOptimizer
+from logq.optim.rowwise_adagrad import RowWiseAdagrad
+from logq.optim.sgd import SGD
+
+__all__ = [
+    "SGD",
+    "Adagrad",
+    "LazyAdam",
+    "RowOptimizer",
+    "RowWiseAdagrad",
+    "clip_grad_norm_",
+    "clip_grad_value_",
+]

@@ -1,0 +1,97 @@
+"""Adagrad on touched rows."""
+
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from logq.arguments import check_float
+from logq.kernels.rules import RowRule
+from logq.optim.row_optimizer import Parameters, RowOptimizer
+
+__all__ = ["Adagrad"]
+
+
+class Adagrad(RowOptimizer):
+    """Adagrad on the rows that have a gradient: each number has a rate that falls with what its gradients were.
+
+        g += weight_decay w
+        s += g^2
+        w -= lr / (1 + (t - 1) lr_decay) g / (sqrt(s) + eps)           at update number t
+
+    Equivalent to torch.optim.Adagrad: for dense gradients, and for sparse ones without weight decay, which torch has
+    not there. Its states, `sum` and `step`, mean the same here, and a `state_dict` may be loaded both ways.
+
+    Args:
+        params: parameters, or groups of them with options of their own, as torch's optimisers take them.
+        lr: the learning rate, >= 0.
+        lr_decay: >= 0.
+        weight_decay: >= 0; a row decays when it has a gradient, and not otherwise.
+        initial_accumulator_value: what s is in the beginning, >= 0.
+        eps: >= 0, keeps the divisor from 0.
+        maximize: go up instead of down.
+        in_backward: update class tables inside of backward of logq's losses; see `SGD`.
+
+    Raises:
+        TypeError: an argument has a wrong type.
+        ValueError: a number is out of range.
+
+    References:
+        Duchi, Hazan, Singer, Adaptive Subgradient Methods for Online Learning and Stochastic Optimization, JMLR 2011.
+
+    Example:
+        >>> table = torch.nn.Parameter(torch.zeros(4, 2))
+        >>> optimizer = Adagrad([table], lr=0.5)
+        >>> torch.nn.functional.embedding(torch.tensor([3, 3]), table, sparse=True).sum().backward()
+        >>> optimizer.step()
+        >>> table[2:].tolist(), optimizer.state[table]["sum"][3].tolist()
+        ([[0.0, 0.0], [-0.5, -0.5]], [4.0, 4.0])
+    """
+
+    STATES: ClassVar[dict[str, str]] = {"sum": "parameter"}
+    STARTS_AT_ONCE: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        params: Parameters,
+        lr: float = 1e-2,
+        *,
+        lr_decay: float = 0.0,
+        weight_decay: float = 0.0,
+        initial_accumulator_value: float = 0.0,
+        eps: float = 1e-10,
+        maximize: bool = False,
+        in_backward: bool = False,
+    ) -> None:
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "lr_decay": lr_decay,
+                "weight_decay": weight_decay,
+                "initial_accumulator_value": initial_accumulator_value,
+                "eps": eps,
+                "maximize": maximize,
+                "in_backward": in_backward,
+            },
+        )
+
+    def check_options(self, group: dict[str, Any]) -> None:
+        """Check the options of a group."""
+        super().check_options(group)
+        for name in ("lr_decay", "initial_accumulator_value", "eps"):
+            group[name] = check_float(name, group[name], at_least=0)
+
+    def initial_value(self, group: dict[str, Any]) -> float:
+        """What s is before the first update."""
+        return group["initial_accumulator_value"]
+
+    def rule(self, group: dict[str, Any], step: int, states: tuple[Tensor, ...]) -> RowRule:
+        """The rule of one update."""
+        return RowRule(
+            "adagrad",
+            group["lr"] / (1 + (step - 1) * group["lr_decay"]),
+            group["weight_decay"],
+            group["eps"],
+            maximize=group["maximize"],
+            states=states,
+        )

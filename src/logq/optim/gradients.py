@@ -1,0 +1,59 @@
+"""Gradients as rows: which rows of a parameter are touched, and by what."""
+
+import torch
+from torch import Tensor
+
+from logq import kernels
+
+__all__ = ["as_rows", "coalesced", "touched_rows"]
+
+
+def touched_rows(gradient: Tensor) -> tuple[Tensor | None, Tensor]:
+    """The ids (n,) of the rows that a gradient touches, distinct, or None for all; and the gradients (n, D) of these.
+
+    Raises:
+        TypeError: the gradient is neither strided nor a sparse COO tensor.
+        ValueError: it is sparse in more dimensions than the first.
+    """
+    if gradient.layout == torch.strided:
+        return None, as_rows(gradient)
+    _check_sparse(gradient)
+    ids, rows = gradient._indices()[0], gradient._values()
+    rows = rows.reshape(len(ids), -1) if rows.numel() else rows.new_zeros(len(ids), gradient[0].numel())
+    if gradient.is_coalesced():
+        return ids, rows
+    return kernels.get("sum_rows", rows.device.type)(ids, rows)
+
+
+def coalesced(gradient: Tensor) -> Tensor:
+    """A sparse gradient with each row once, in ascending order; itself if it is so already.
+
+    Raises:
+        TypeError: the gradient is no sparse COO tensor.
+        ValueError: it is sparse in more dimensions than the first.
+    """
+    _check_sparse(gradient)
+    if gradient.is_coalesced():
+        return gradient
+    ids, rows = touched_rows(gradient)
+    assert ids is not None
+    values = rows.view(len(ids), *gradient.shape[1:])
+    return torch.sparse_coo_tensor(
+        ids[None], values, gradient.shape, is_coalesced=True, check_invariants=False, requires_grad=False
+    )
+
+
+def as_rows(tensor: Tensor) -> Tensor:
+    """A tensor as a table (C, D): its first dimension, and all others; a view where memory allows it."""
+    if tensor.dim() == 0:
+        return tensor.reshape(1, 1)
+    return tensor if tensor.dim() == 2 else tensor.reshape(tensor.shape[0], tensor[:1].numel())
+
+
+def _check_sparse(gradient: Tensor) -> None:
+    if gradient.layout != torch.sparse_coo:
+        raise TypeError(f"gradient: expected a dense tensor or a sparse COO tensor, got layout {gradient.layout}")
+    if gradient.sparse_dim() != 1:
+        raise ValueError(
+            f"gradient: expected one sparse dimension and whole rows, got {gradient.sparse_dim()} sparse dimensions"
+        )

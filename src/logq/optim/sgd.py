@@ -1,0 +1,61 @@
+"""Stochastic gradient descent on touched rows."""
+
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from logq.kernels.rules import RowRule
+from logq.optim.row_optimizer import Parameters, RowOptimizer
+
+__all__ = ["SGD"]
+
+
+class SGD(RowOptimizer):
+    """Stochastic gradient descent without momentum, on the rows that have a gradient.
+
+        w -= lr (g + weight_decay w)
+
+    Equivalent to torch.optim.SGD with momentum 0: for dense gradients, and for sparse ones without weight decay, which
+    torch has not there. Neither has a state to be loaded or saved; the options go both ways, momentum 0.
+
+    Args:
+        params: parameters, or groups of them with options of their own, as torch's optimisers take them.
+        lr: the learning rate, >= 0.
+        weight_decay: >= 0; a row decays when it has a gradient, and not otherwise.
+        maximize: go up instead of down.
+        in_backward: update class tables inside of backward of logq's losses, and store no gradient of theirs. `step`
+            then updates what has a gradient, so the training loop stays as it is. Where a table stands in several
+            losses of a step each updates it on its own. Not to be used where gradients of several backwards are added
+            up, or clipped. On devices other than the CPU it has no effect.
+
+    Raises:
+        TypeError: an argument has a wrong type.
+        ValueError: a number is out of range.
+
+    Example:
+        >>> table = torch.nn.Parameter(torch.ones(4, 2))
+        >>> optimizer = SGD([table], lr=0.5)
+        >>> torch.nn.functional.embedding(torch.tensor([3, 3]), table, sparse=True).sum().backward()
+        >>> optimizer.step()
+        >>> table[2:].tolist()
+        [[1.0, 1.0], [0.0, 0.0]]
+    """
+
+    MUST_BE: ClassVar[dict[str, object]] = {"momentum": 0, "nesterov": False}
+
+    def __init__(
+        self,
+        params: Parameters,
+        lr: float = 1e-3,
+        *,
+        weight_decay: float = 0.0,
+        maximize: bool = False,
+        in_backward: bool = False,
+    ) -> None:
+        super().__init__(
+            params, {"lr": lr, "weight_decay": weight_decay, "maximize": maximize, "in_backward": in_backward}
+        )
+
+    def rule(self, group: dict[str, Any], step: int, states: tuple[Tensor, ...]) -> RowRule:
+        """The rule of one update."""
+        return RowRule("sgd", group["lr"], group["weight_decay"], maximize=group["maximize"])
