@@ -10,7 +10,7 @@ Two functions make them, one a shape of the sample, in logq.kernels.cpp.shared a
 where offset is bias_c / temperature - log Q: neither of the two knows biases or expected counts. What they are given:
 
     input          (B, D) in the real type: float64 if input or weight has it, else float32
-    weight         (C, D) float16, bfloat16, float32 or float64; its rows are contiguous, the step between them is any
+    weight         (C, D) float16, bfloat16, float32 or float64, with any strides
     targets        (B, T) int64, IGNORED allowed
     ids            (S,) or (B, S) int64
     true_offsets   (B, T) real or None for zeros; what stands at IGNORED entries, NaN also, has no effect
@@ -23,8 +23,8 @@ where offset is bias_c / temperature - log Q: neither of the two knows biases or
     cosine         whether rows of `weight` are divided by their length, or by 1e-12 if that is more
     gradients      whether to compute them: False leaves all parts but the losses empty
 
-All but `weight` are contiguous. No size may be 0 but B and S. Whatever stands in `weight` is read only where an id or
-a target names it.
+All but `weight` are contiguous, and autocast is off. No size is 0 but B and S. Rows of `weight` are read only where an
+id or a target names them.
 """
 
 from typing import NamedTuple

@@ -28,7 +28,7 @@ def per_row_parts(
 ) -> Parts:
     """See logq.kernels.cpp.parts."""
     per_row = ids.dim() == 2
-    with torch.no_grad(), torch.autocast("cpu", enabled=False):
+    with torch.no_grad():
         is_true = targets != IGNORED
         counts = is_true.any(dim=1)
         true_rows, rows = weight[targets.clamp(min=0)].to(input.dtype), weight[ids].to(input.dtype)
