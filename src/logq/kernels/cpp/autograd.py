@@ -18,7 +18,7 @@ from logq.candidates import IGNORED, Candidates
 from logq.kernels import reference, updates
 from logq.kernels.cpp import class_sums
 from logq.kernels.cpp.class_sums import Entries
-from logq.kernels.cpp.ops import gradient_of, is_plain, parts_of
+from logq.kernels.cpp.ops import exact, gradient_of, is_plain, parts_of
 from logq.kernels.cpp.parts import Parts
 from logq.losses import softmax
 from logq.objectives import Objective
@@ -164,7 +164,8 @@ def of_classes(
         weight_rule = updates.find(weight) if needs_weight else None
         bias_rule = updates.find(bias) if needs_bias and bias is not None else None
         if weight_rule is not None or bias_rule is not None:
-            class_sums.update_classes(
+            exact(
+                class_sums.update_classes,
                 entries,
                 weight,
                 bias,
@@ -175,16 +176,18 @@ def of_classes(
             )
             needs_weight, needs_bias = needs_weight and weight_rule is None, needs_bias and bias_rule is None
     of_weight = of_bias = None
+    # Biases are summed with the rows unless they are wider.
+    together = needs_weight and needs_bias and bias is not None and bias.dtype.itemsize <= max(weight.dtype.itemsize, 4)
     if needs_weight:
         of_weight, of_bias = gradient_of(
             entries,
             weight,
-            bias=needs_bias and bias is not None,
+            bias=together,
             scale=scale,
             cosine=settings.cosine,
             sparse=settings.sparse,
         )
-    elif needs_bias and bias is not None:
+    if needs_bias and bias is not None and not together:
         # Biases alone are a table of width 1, to which each entry adds its factor.
         ones, rows = entries.input.new_ones(len(entries.input), 1), entries.rows
         column = entries._replace(input=ones, rows=None if rows is None else entries.factors[:, None])

@@ -32,9 +32,9 @@ def sampled_loss(
 ) -> Tensor:  # (B,) or a scalar
     """The meaning of the reference's, in one pass over the logits; sparse gradients are coalesced.
 
-    What the compiled code does not know runs on the reference: a loss that is neither logistic nor softmax, a class
-    table whose rows are not contiguous, and the transforms of torch.func. Under torch.compile sparse gradients and
-    updates inside of backward leave the graph.
+    What the compiled code does not know runs on the reference: a loss that is neither logistic nor softmax, vectors of
+    width 0, and the transforms of torch.func. Under torch.compile sparse gradients and updates inside of backward leave
+    the graph.
     """
     run: Callable[..., Tensor] = _fused if _knows(objective, weight) else reference.sampled_loss
     if torch.compiler.is_compiling() and (sparse or updates.exist()):
@@ -56,7 +56,7 @@ def sampled_loss(
 def _knows(objective: Objective, weight: Tensor) -> bool:
     if objective.loss is not logistic and objective.loss is not softmax:
         return False
-    if weight.shape[1] == 0 or weight.stride(1) != 1:
+    if weight.shape[1] == 0:
         return False
     transforms = torch._C._are_functorch_transforms_active  # pyright: ignore[reportPrivateUsage]
     return torch.compiler.is_compiling() or not transforms()

@@ -7,6 +7,7 @@ their own: logq.kernels.cpp.autograd has. The call of an op takes tens of micros
 which is why `parts_of` and `gradient_of` choose.
 """
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import torch
@@ -16,7 +17,7 @@ from logq.kernels.cpp import class_sums, per_row, shared
 from logq.kernels.cpp.class_sums import Entries
 from logq.kernels.cpp.parts import Parts
 
-__all__ = ["gradient_of", "is_plain", "parts_of"]
+__all__ = ["exact", "gradient_of", "is_plain", "parts_of"]
 
 PARTS_SCHEMA: Final = (
     "(Tensor input, Tensor weight, Tensor targets, Tensor ids, Tensor? true_offsets, Tensor? offsets, "
@@ -36,13 +37,21 @@ def is_plain(*tensors: Tensor) -> bool:
     return all(type(tensor) is Tensor or type(tensor) is nn.Parameter for tensor in tensors)
 
 
+def exact(function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    """Call a function with autocast off: the products in it must not be narrowed."""
+    if not torch.is_autocast_enabled("cpu"):
+        return function(*arguments, **options)
+    with torch.autocast("cpu", enabled=False):
+        return function(*arguments, **options)
+
+
 def parts_of(
     input: Tensor, weight: Tensor, targets: Tensor, ids: Tensor, *rest: Tensor | None, **options: Any
 ) -> Parts:
     """The parts of either shape of ids, of plain tensors or in a graph; see logq.kernels.cpp.parts."""
     if is_plain(input, weight):
         function = shared.shared_parts if ids.dim() == 1 else per_row.per_row_parts
-        return function(input, weight, targets, ids, *rest, **options)
+        return exact(function, input, weight, targets, ids, *rest, **options)
     op = torch.ops.logq.shared_parts if ids.dim() == 1 else torch.ops.logq.per_row_parts
     return Parts(*op(input, weight, targets, ids, *rest, **options))
 
@@ -55,7 +64,7 @@ def gradient_of(
     See logq.kernels.cpp.class_sums.
     """
     if isinstance(scale, float):
-        return class_sums.class_gradient(entries, weight, bias=bias, scale=scale, cosine=cosine, sparse=sparse)
+        return exact(class_sums.class_gradient, entries, weight, bias=bias, scale=scale, cosine=cosine, sparse=sparse)
     of_weight, of_bias = torch.ops.logq.class_gradient(*entries, weight, scale, bias=bias, cosine=cosine)
     return of_weight, of_bias if bias else None
 
@@ -68,13 +77,13 @@ def _owned(parts: Parts) -> tuple[Tensor, ...]:
 @torch.library.custom_op("logq::shared_parts", mutates_args=(), device_types="cpu", schema=PARTS_SCHEMA)
 def shared_op(*tensors: Any, **options: Any) -> Any:
     """Parts of a sample that all rows share."""
-    return _owned(shared.shared_parts(*tensors, **options))
+    return _owned(exact(shared.shared_parts, *tensors, **options))
 
 
 @torch.library.custom_op("logq::per_row_parts", mutates_args=(), device_types="cpu", schema=PARTS_SCHEMA)
 def per_row_op(*tensors: Any, **options: Any) -> Any:
     """Parts where each row has a sample of its own."""
-    return _owned(per_row.per_row_parts(*tensors, **options))
+    return _owned(exact(per_row.per_row_parts, *tensors, **options))
 
 
 @shared_op.register_fake
@@ -92,8 +101,14 @@ def _(input: Tensor, weight: Tensor, targets: Tensor, ids: Tensor, *_: Any, grad
 def class_gradient_op(*tensors: Any, bias: bool, cosine: bool) -> Any:
     """Dense gradients of a class table and of its biases; without `bias` the latter is empty."""
     *entries, weight, scale = tensors
-    of_weight, of_bias = class_sums.class_gradient(
-        Entries(*entries), weight, bias=bias, scale=scale.item(), cosine=cosine, sparse=False
+    of_weight, of_bias = exact(
+        class_sums.class_gradient,
+        Entries(*entries),
+        weight,
+        bias=bias,
+        scale=scale.item(),
+        cosine=cosine,
+        sparse=False,
     )
     return of_weight, weight.new_empty(0) if of_bias is None else of_bias
 
