@@ -17,42 +17,71 @@ The backends are loaded when the first op is asked for: `logq.kernels._native` c
 import importlib
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import Any, Final
+from types import ModuleType
+from typing import Any, Final, NamedTuple
 
-__all__ = ["BACKENDS", "OPS", "active", "get", "use"]
+__all__ = ["BACKENDS", "OPS", "active", "get", "register", "unregister", "use"]
 
 OPS: Final = ("sampled_loss", "full_loss", "log_normalizer", "alias_table", "sum_rows", "update_rows")
-"""The names of the ops. A backend may leave some out: those run on the reference."""
+"""The names of the ops. A backend may leave some out: those run on the next one."""
 
-BACKENDS: Final = {"cpp": "logq.kernels.cpp", "reference": "logq.kernels.reference"}
-"""The backends, the preferred one first, and their modules."""
+BACKENDS: Final[dict[str, str | ModuleType]] = {"cpp": "logq.kernels.cpp", "reference": "logq.kernels.reference"}
+"""The backends, the preferred one first, and their modules or the names of these."""
+
+BUILT_IN: Final = tuple(BACKENDS)
 
 Op = Callable[..., Any]
 
 
-def _resolve(*backends: str) -> dict[str, tuple[str, Op]]:
-    """For each op the first of the backends that has it."""
-    modules = {name: importlib.import_module(BACKENDS[name]) for name in backends}
-    return {op: next((name, getattr(m, op)) for name, m in modules.items() if hasattr(m, op)) for op in OPS}
+class _Candidate(NamedTuple):
+    """A backend that has an op, its function, and the types of devices that it runs on; None: all."""
+
+    backend: str
+    function: Op
+    devices: tuple[str, ...] | None
 
 
-_resolved: dict[str, tuple[str, Op]] = {}
+_order: tuple[str, ...] | None = None  # as `use` has it; None: all BACKENDS
+_resolved: dict[str, list[_Candidate]] = {}
 
 
-def _current() -> dict[str, tuple[str, Op]]:
+def _resolve() -> None:
+    """For each op find the backends that have it, the preferred one first."""
+    global _resolved
+    modules: dict[str, Any] = {}
+    for name in _order or BACKENDS:
+        module = BACKENDS[name]
+        modules[name] = importlib.import_module(module) if isinstance(module, str) else module
+    _resolved = {
+        op: [
+            _Candidate(name, getattr(module, op), getattr(module, "DEVICES", None))
+            for name, module in modules.items()
+            if hasattr(module, op)
+        ]
+        for op in OPS
+    }
+
+
+def _choice(op: str, device: str) -> _Candidate:
     if not _resolved:
-        _resolved.update(_resolve(*BACKENDS))
-    return _resolved
+        _resolve()
+    for candidate in _resolved[op]:
+        if candidate.devices is None or device in candidate.devices:
+            return candidate
+    raise AssertionError("the reference runs everywhere")
 
 
-def active() -> dict[str, str]:
+def active(device: str = "cpu") -> dict[str, str]:
     """Which backend each op runs on.
 
+    Args:
+        device: the type of the device that tensors lie on, such as "cpu" or "cuda".
+
     Example:
-        >>> active()["alias_table"]
-        'cpp'
+        >>> active()["sampled_loss"], active("cuda")["sampled_loss"]
+        ('cpp', 'reference')
     """
-    return {op: backend for op, (backend, _) in _current().items()}
+    return {op: _choice(op, device).backend for op in OPS}
 
 
 def get(op: str, device: str = "cpu") -> Op:
@@ -62,14 +91,12 @@ def get(op: str, device: str = "cpu") -> Op:
         >>> get("full_loss").__name__
         'full_loss'
     """
-    backend, function = _current()[op]
-    devices = getattr(importlib.import_module(BACKENDS[backend]), "DEVICES", (device,))
-    return function if device in devices else getattr(importlib.import_module(BACKENDS["reference"]), op)
+    return _choice(op, device).function
 
 
 @contextmanager
 def use(backend: str) -> Generator[None, None, None]:
-    """Prefer one backend inside a `with` block.
+    """Prefer one backend inside a `with` block; what it lacks, and other types of devices, are left to the reference.
 
     Raises:
         ValueError: there is no backend of that name.
@@ -85,11 +112,68 @@ def use(backend: str) -> Generator[None, None, None]:
         ...
         ValueError: backend: expected one of cpp, reference, got 'abacus'
     """
-    global _resolved
+    global _order
     if backend not in BACKENDS:
         raise ValueError(f"backend: expected one of {', '.join(BACKENDS)}, got {backend!r}")
-    before, _resolved = _resolved, _resolve(*dict.fromkeys((backend, "reference")))
+    before, _order = _order, tuple(dict.fromkeys((backend, "reference")))
     try:
+        _resolve()
         yield
     finally:
-        _resolved = before
+        _order = before
+        _resolve()
+
+
+def register(name: str, module: ModuleType) -> None:
+    """Add a backend, which is preferred to those that are there already.
+
+    Args:
+        name: what `active` shows and `use` takes.
+        module: has functions named as in OPS, with the signatures and the meaning of those in
+            `logq.kernels.reference`, and may have DEVICES, a tuple of types of devices; without it, it runs on all.
+
+    Raises:
+        TypeError: `module` is no module, or its DEVICES no tuple of names.
+        ValueError: the name is taken, or the module has none of the ops.
+
+    Example:
+        >>> from types import ModuleType
+        >>> mine = ModuleType("mine")
+        >>> mine.DEVICES = ("xpu",)
+        >>> mine.sampled_loss = get("sampled_loss", "xpu")  # the reference under another name
+        >>> register("mine", mine)
+        >>> active("xpu")["sampled_loss"], active("cpu")["sampled_loss"]
+        ('mine', 'cpp')
+        >>> unregister("mine")
+    """
+    if name in BACKENDS:
+        raise ValueError(f"name: expected one that is not taken ({', '.join(BACKENDS)}), got {name!r}")
+    if not isinstance(module, ModuleType):
+        raise TypeError(f"module: expected a module, got {type(module).__name__}")
+    devices = getattr(module, "DEVICES", ())
+    if not isinstance(devices, tuple) or not all(isinstance(device, str) for device in devices):
+        raise TypeError(f"module: expected DEVICES to be a tuple of names such as ('cuda',), got {devices!r}")
+    if not any(hasattr(module, op) for op in OPS):
+        raise ValueError(f"module: expected functions among {', '.join(OPS)}, got none of them in {module.__name__}")
+    others = dict(BACKENDS)
+    BACKENDS.clear()
+    BACKENDS.update({name: module, **others})
+    _resolve()
+
+
+def unregister(name: str) -> None:
+    """Take away a backend that was added by `register`.
+
+    Raises:
+        ValueError: no such backend was added.
+
+    Example:
+        >>> unregister("cpp")
+        Traceback (most recent call last):
+        ...
+        ValueError: name: expected a backend that was registered, got 'cpp'
+    """
+    if name in BUILT_IN or name not in BACKENDS:
+        raise ValueError(f"name: expected a backend that was registered, got {name!r}")
+    del BACKENDS[name]
+    _resolve()

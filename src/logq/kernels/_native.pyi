@@ -14,6 +14,7 @@ __all__ = [
     "add_true_rows",
     "alias_table",
     "kept_row_memory",
+    "find_hits",
     "last_break",
     "prefer_huge_pages",
     "release_row_memory",
@@ -122,6 +123,15 @@ def tile_losses(
         TypeError: an argument is no such array.
         ValueError: a size or dtype does not fit.
     """
+
+def find_hits(
+    targets: NDArray[np.int64],  # of any shape
+    ids: NDArray[np.int64],  # (S,)
+    places: NDArray[np.int64],  # (S,), written
+    begin: NDArray[np.int64],  # as targets, written
+    end: NDArray[np.int64],  # as targets, written
+) -> None:
+    """Write where classes stand in a sample: every copy of targets[e] is at one of places[begin[e] : end[e]]."""
 
 def true_dots(
     input: NDArray[np.floating],  # (B, D)

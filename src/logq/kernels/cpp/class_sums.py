@@ -45,7 +45,8 @@ class _Sum:
         self.entries = entries
         self.num_classes = num_classes
         self.threads = torch.get_num_threads()
-        lists = [entries.targets.reshape(-1).contiguous(), entries.ids.reshape(-1).contiguous()]
+        # The true classes last: beside their factors, near -1, many small ones would be rounded away.
+        lists = [entries.ids.reshape(-1).contiguous(), entries.targets.reshape(-1).contiguous()]
         self.order = _native.ClassOrder(lists, num_classes, threads=self.threads)
 
     def ids(self) -> Tensor:  # (n,)
@@ -58,11 +59,11 @@ class _Sum:
         entries = self.entries
         true_factors, factors = (f.detach().to(dtype).contiguous() for f in (entries.true_factors, entries.factors))
         if of_bias:
-            return [true_factors.reshape(-1, 1), factors.reshape(-1, 1)], [None, None]
+            return [factors.reshape(-1, 1), true_factors.reshape(-1, 1)], [None, None]
         input = entries.input.detach().to(dtype).contiguous()
         if entries.rows is None:
-            return [input, input], [true_factors, factors]
-        return [input, entries.rows.detach().to(dtype).contiguous()], [true_factors, None]
+            return [input, input], [factors, true_factors]
+        return [entries.rows.detach().to(dtype).contiguous(), input], [None, true_factors]
 
     def gradient(self, table: Tensor, dtype: torch.dtype, scale: float, cosine: bool, sparse: bool) -> Tensor:
         """The gradient of a table, as a tensor of its shape."""

@@ -34,9 +34,9 @@ def find_hits(targets: Tensor, ids: Tensor) -> Hits:
         >>> [hits.places[begin:end].tolist() for begin, end in zip(hits.begin[:, 0], hits.end[:, 0])]
         [[0, 2], []]
     """
-    ordered, places = ids.sort(stable=True)
-    begin, end = torch.searchsorted(ordered, targets), torch.searchsorted(ordered, targets, right=True)
-    return Hits(places, begin, end)
+    hits = Hits(torch.empty_like(ids), torch.empty_like(targets), torch.empty_like(targets))
+    _native.find_hits(array(targets), array(ids), *map(array, hits))
+    return hits
 
 
 class Law(NamedTuple):

@@ -192,6 +192,16 @@ void tile_losses(const std::string &pass, const Any &tile, const Maybe &offsets,
     losses::tile_losses(job, level, threads);
 }
 
+using NewIds = nb::ndarray<std::int64_t, nb::c_contig, nb::device::cpu>;
+
+void find_hits(const Ids &targets, const Ids &ids, const NewIds &places, const NewIds &begin, const NewIds &end) {
+    expect(places.size() == ids.size(), "places: expected one for each id");
+    expect(begin.size() == targets.size() && end.size() == targets.size(), "begin, end: expected one for each target");
+    nb::gil_scoped_release released;
+    losses::find_hits(targets.data(), static_cast<std::int64_t>(targets.size()), ids.data(), static_cast<std::int64_t>(ids.size()),
+                      places.data(), begin.data(), end.data());
+}
+
 void true_dots(const Any &input, const Any &weight, const std::string &stored, const Ids &targets, bool cosine, const Any &dots,
                int threads, const std::string &simd) {
     const Level level = level_named(simd);
@@ -225,6 +235,8 @@ void bind_losses(nb::module_ &module) {
                arg("targets"), arg("true_logits"), arg("row_scale").none(), arg("inverse_temperature"), arg("softmax"),
                arg("gradients"), arg("first"), arg("losses"), arg("true_factors").none(), arg("maxima").none(), arg("sums").none(),
                arg("threads"), arg("simd"), "Losses of rows that share their sampled classes, from a tile of dot products.");
+    module.def("find_hits", &find_hits, arg("targets"), arg("ids"), arg("places"), arg("begin"), arg("end"),
+               "Where true classes stand in a sample.");
     module.def("true_dots", &true_dots, arg("input"), arg("weight"), arg("stored"), arg("targets"), nb::kw_only(), arg("cosine"),
                arg("dots"), arg("threads"), arg("simd"), "dots[i, t] = <input_i, weight_t>.");
     module.def("add_true_rows", &add_true_rows, arg("to"), arg("weight"), arg("stored"), arg("targets"), nb::kw_only(),

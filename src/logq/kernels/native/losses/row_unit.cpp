@@ -171,7 +171,10 @@ template <typename Storage> class RowUnit {
             }
             weights[j] = batch.cosine ? logits[j] * norms[j] : logits[j];
         }
-        table.add(now.rows, weights, now.count, false, static_cast<Real *>(job.input_gradient) + i * batch.width);
+        // The true classes last: beside their factors, near -1, many small ones would be rounded away.
+        Real *const gradient = static_cast<Real *>(job.input_gradient) + i * batch.width;
+        table.add(now.rows + now.num_true, weights + now.num_true, now.count - now.num_true, false, gradient);
+        table.add(now.rows, weights, now.num_true, true, gradient);
     }
 
     void clear_factors(Real *true_factors, Real *factors) const {

@@ -1,6 +1,7 @@
 #include "run.hpp"
 
-#include <memory>
+#include <algorithm>
+#include <numeric>
 #include <vector>
 
 #include "../parallel.hpp"
@@ -38,6 +39,20 @@ void row_losses(const RowJob &job, std::int64_t rows, Level level, int threads) 
         char *const aligned = memory.data() + (64 - reinterpret_cast<std::uintptr_t>(memory.data()) % 64);
         run(job, begin, end, aligned);
     });
+}
+
+void find_hits(const std::int64_t *targets, std::int64_t num_targets, const std::int64_t *ids, std::int64_t num_sampled,
+               std::int64_t *places, std::int64_t *begin, std::int64_t *end) {
+    std::iota(places, places + num_sampled, std::int64_t{0});
+    std::sort(places, places + num_sampled,
+              [&](std::int64_t a, std::int64_t b) { return ids[a] < ids[b] || (ids[a] == ids[b] && a < b); });
+    std::vector<std::int64_t> ordered(static_cast<std::size_t>(num_sampled));
+    for (std::int64_t s = 0; s < num_sampled; ++s) ordered[static_cast<std::size_t>(s)] = ids[places[s]];
+    for (std::int64_t e = 0; e < num_targets; ++e) {
+        const auto [first, last] = std::equal_range(ordered.begin(), ordered.end(), targets[e]);
+        begin[e] = first - ordered.begin();
+        end[e] = last - ordered.begin();
+    }
 }
 
 void tile_losses(const TileJob &job, Level level, int threads) {

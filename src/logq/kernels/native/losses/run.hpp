@@ -16,4 +16,9 @@ void true_dots(const Batch &batch, void *dots, std::int64_t rows, Level level, i
 // to[i] += sum over t of factors[i, t] weight_t.
 void add_true_rows(const Batch &batch, void *factors, void *to, std::int64_t rows, Level level, int threads);
 
+// Where true classes stand in a sample: those of entry e at places[begin[e] ... end[e]), in order. Torch's own search waits
+// for threads that a forked process does not have.
+void find_hits(const std::int64_t *targets, std::int64_t num_targets, const std::int64_t *ids, std::int64_t num_sampled,
+               std::int64_t *places, std::int64_t *begin, std::int64_t *end);
+
 }  // namespace logq::losses
