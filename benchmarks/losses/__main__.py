@@ -10,6 +10,7 @@ distance to the machine's floor, and the peak memory of a step. benchmarks/READM
 """
 
 import argparse
+import gc
 import os
 import shutil
 import subprocess
@@ -36,6 +37,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--scale", type=float, default=1.0, metavar="X", help="classes, batch and samples X times as many"
     )
+    parser.add_argument("--no-compiled", action="store_true", help="no torch.compile, which takes seconds a case")
     parser.add_argument("--no-memory", action="store_true", help="no peak memory, which takes a process for each")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="steps, cost against C, YoutubeDNN")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write the tables there, as Markdown")
@@ -71,8 +73,11 @@ def main() -> None:
     from workloads import GOALS, grid
 
     torch.set_num_threads(arguments.threads)
+    gc.freeze()  # what was imported stays, and need not be looked through between turns
     begins = tuple(name.lower() for name in arguments.only)
     kinds = tuple(kind for kind in one_case.EVERYBODY if not begins or kind.name.lower().startswith(begins))
+    if arguments.no_compiled:
+        kinds = tuple(kind for kind in kinds if "compiled" not in kind.name)
     if not kinds:
         names = [kind.name for kind in one_case.EVERYBODY]
         raise SystemExit(f"--only: expected names among {names}, got {arguments.only}")

@@ -4,6 +4,7 @@ A contestant is built for a problem and can tell its loss and take a step. What 
 is the lookup (dense or sparse gradient), the loss (`losses_in_torch`, compiled or not) and the optimiser.
 """
 
+import sys
 import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
@@ -94,7 +95,10 @@ class RowsAsLeaves(InThisProcess):
 
 def logq_optimizer(name: str, weight: Tensor, **options: Any) -> Any:
     """An optimiser of logq.optim for the class table."""
-    from logq import optim  # imported here so that a logq without it still shows the rest
+    try:
+        from logq import optim  # imported here so that a logq without it still shows the rest
+    except ImportError:
+        raise ImportError("this logq has no logq.optim") from None
 
     chosen = {"sgd": "SGD", "adagrad": "Adagrad", "rowwise_adagrad": "RowWiseAdagrad", "adam": "LazyAdam"}[name]
     return getattr(optim, chosen)([weight], lr=RATE, **options)
@@ -127,6 +131,12 @@ def ours(problem: Problem, *, in_backward: bool = False) -> InThisProcess:
         return sampled_loss(case.objective, batch.input, weight, candidates, sparse=True)
 
     return InThisProcess(problem, compute, weight, optimizer)
+
+
+def forget_compiled() -> None:
+    """Give back what torch.compile keeps, if it was used at all: only loading it takes seconds."""
+    if "torch._dynamo" in sys.modules:
+        torch.compiler.reset()
 
 
 def loss_of_rows(case: Case, *, written: bool, compiled: bool) -> Callable[[Tensor, Batch], Tensor]:

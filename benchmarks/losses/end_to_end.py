@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 import watching
 from clock import in_turn, seconds
-from contestants import logq_optimizer, loss_of_rows, torch_optimizer
+from contestants import forget_compiled, logq_optimizer, loss_of_rows, torch_optimizer
 from losses_in_torch import entries
 from machine import available_bytes
 from numbers_in_torch import Batch
@@ -159,6 +159,8 @@ def measure(options: Options, rechub: str | None) -> str:
     asked = {kind.name for kind in options.kinds}
 
     def wanted(name: str) -> bool:
+        if "compiled" in name and not any("compiled" in other for other in asked):
+            return False
         return any(name.startswith(other) or other.startswith(name) for other in asked)
 
     notes: list[str] = []
@@ -179,6 +181,6 @@ def measure(options: Options, rechub: str | None) -> str:
         for peer in built.values():
             if isinstance(peer, Peer):
                 peer.close()
-        torch._dynamo.reset()
+        forget_compiled()
     title = f"### End to end: YoutubeDNN, {case}, {watching.WATCHED} watched items"
     return "\n".join([title.replace(", adagrad", ""), "", table(rows), *(f"\n{note}" for note in notes if note), ""])

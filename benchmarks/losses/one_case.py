@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import memory
 import torch
 from clock import Timed, in_turn
-from contestants import KINDS, Kind
+from contestants import KINDS, Kind, forget_compiled
 from floor import FLOOR, Products, of_rows
 from limits import limits
 from machine import available_bytes
@@ -152,7 +152,7 @@ def run(case: Case, options: Options) -> Result:
         for contestant in built.values():
             contestant.close()
         built.clear()
-        torch._dynamo.reset()
+        forget_compiled()
     if case.shared:
         floor = times.pop(FLOOR).median
         about = "the three bare products"
