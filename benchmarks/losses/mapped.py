@@ -4,8 +4,8 @@
     python benchmarks/losses/mapped.py FOLDER --resident 1 .5 0 --adagrad --law log-uniform
 
 A machine whose memory holds a part F of the table finds a page there with probability F, if classes are drawn
-uniformly. So before each step every page that it will touch is evicted with probability 1 - F, once it is clean: no
-machine with little memory is needed, and no other program is squeezed. The files are removed afterwards.
+uniformly. So all pages are evicted, and of those that the steps will touch a part F is read again: no machine with
+little memory is needed, and no other program is squeezed. The files are removed afterwards.
 docs/large-tables.md says what came out and what it means. Linux.
 """
 
@@ -56,12 +56,16 @@ class Mapped(NamedTuple):
         self.map.flush()
         os.fsync(self.file)
 
-    def evict(self, pages: np.ndarray) -> None:
-        """Take clean pages out of this process and out of the page cache."""
+    def evict(self) -> None:
+        """Take all pages out of this process and out of the page cache; they must be clean for that."""
+        self.flush()
+        self.map.madvise(mmap.MADV_DONTNEED)
+        os.posix_fadvise(self.file, 0, 0, os.POSIX_FADV_DONTNEED)
+
+    def load(self, pages: np.ndarray) -> None:
+        """Read pages into the page cache."""
         for page in pages.tolist():
-            length = min(PAGE, len(self.map) - page * PAGE)
-            self.map.madvise(mmap.MADV_DONTNEED, page * PAGE, length)
-            os.posix_fadvise(self.file, page * PAGE, PAGE, os.POSIX_FADV_DONTNEED)
+            os.pread(self.file, 1, page * PAGE)
 
     def pages(self, ids: torch.Tensor) -> np.ndarray:
         """The pages that rows lie on."""
@@ -122,28 +126,31 @@ def training(case: Case, table: torch.Tensor, sums: torch.Tensor | None, made: l
     return InThisProcess(Problem(case, weight, made), compute, weight, optimizer)
 
 
-def steps(training: InThisProcess, files: list[Mapped], resident: float, first: int, count: int) -> None:
-    """A line for some steps with that part of the pages in memory: what a step and what writing it back takes."""
-    random = np.random.default_rng(first)
-    taken, flushed, faults, touched = [], [], 0, 0
-    for index in range(first, first + count):
-        batch = training.problem.batches[index]
-        for mapped in files:
-            pages = mapped.pages(torch.cat([batch.targets, batch.ids]))
-            touched += len(pages)
-            mapped.evict(pages[random.random(len(pages)) >= resident])
-        before = Account.now()
-        taken.append(training.seconds(index))
-        faults += Account.now().faults - before.faults
-        start = time.perf_counter()
-        for mapped in files:
-            mapped.flush()  # an evicted page must be clean
-        flushed.append(time.perf_counter() - start)
-    middle, most, flush = (1e3 * value for value in (statistics.median(taken), max(taken), statistics.median(flushed)))
-    pages = f"{touched / count:,.0f} | {faults / count:,.0f}" if files else " | "
-    written = f"{flush:,.1f}" if files else ""
-    name = f"{100 * resident:.0f} %" if files else "an ordinary tensor"
-    print(f"| {name} | {middle:,.1f} | {most:,.1f} | {pages} | {written} |", flush=True)
+def steps(training: InThisProcess, files: list[Mapped], resident: float) -> None:
+    """A line: what steps take with that part of the pages in memory, and what writing them back takes."""
+    random = np.random.default_rng(1)
+    made = training.problem.batches
+    touched = 0
+    for mapped in files:
+        mapped.evict()
+        pages = [mapped.pages(torch.cat([batch.targets, batch.ids])) for batch in made]
+        touched += sum(map(len, pages))
+        every = np.unique(np.concatenate(pages))
+        mapped.load(every[random.random(len(every)) < resident])
+    before = Account.now()
+    taken = [training.seconds(index) for index in range(len(made))]
+    between = Account.now()
+    for mapped in files:
+        mapped.flush()
+    after = Account.now()
+    middle, most = 1e3 * statistics.median(taken), 1e3 * max(taken)
+    if not files:
+        print(f"| an ordinary tensor | {middle:,.1f} | {most:,.1f} | | | | |", flush=True)
+        return
+    counts = (touched, between.faults - before.faults, 1e3 * (after.seconds - between.seconds))
+    per_step = " | ".join(f"{count / len(made):,.0f}" for count in counts)
+    written = (after.written - before.written) / 1e6 / len(made)
+    print(f"| {100 * resident:.0f} % | {middle:,.1f} | {most:,.1f} | {per_step} | {written:,.1f} |", flush=True)
 
 
 def main() -> None:
@@ -185,18 +192,19 @@ def main() -> None:
         if not options.read_ahead:
             for mapped in files:
                 mapped.map.madvise(mmap.MADV_RANDOM)
-        print("\n| pages in memory | ms a step | largest | pages | faults | ms to write back |")
-        print("| --- | ---: | ---: | ---: | ---: | ---: |")
+                os.posix_fadvise(mapped.file, 0, 0, os.POSIX_FADV_RANDOM)
+        print("\nA step:\n\n| pages in memory | ms | largest | pages | faults | ms to write back | MB written |")
+        print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
         trained = training(case, files[0].tensor, files[1].tensor if options.adagrad else None, made)
-        steps(trained, files, 1.0, 0, min(3, options.steps))  # the first touch
+        trained.step(0)  # loads what it loads
         for resident in options.resident:
-            steps(trained, files, resident, 0, options.steps)
+            steps(trained, files, resident)
         trained.close()
         ordinary = torch.empty(shape)
         fill(ordinary)
         trained = training(case, ordinary, torch.zeros(shape) if options.adagrad else None, made)
-        steps(trained, [], 1.0, 0, min(3, options.steps))
-        steps(trained, [], 1.0, 0, options.steps)
+        trained.step(0)
+        steps(trained, [], 1.0)
         del trained, files
         gc.collect()
 
