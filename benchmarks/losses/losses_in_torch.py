@@ -23,12 +23,16 @@ def hits(case: Case, batch: Batch) -> Tensor:
     return ids == batch.targets[:, None]
 
 
-def as_written(case: Case, rows: Tensor, input: Tensor, batch: Batch) -> Tensor:
-    """All logits side by side, the true class first, and cross_entropy or binary_cross_entropy of them."""
-    if case.shared:
-        true_rows, sampled_rows = rows.split([case.batch, case.sampled])
+def as_written(case: Case, rows: Tensor | tuple[Tensor, Tensor], input: Tensor, batch: Batch) -> Tensor:
+    """All logits side by side, the true class first, and cross_entropy or binary_cross_entropy of them.
+
+    Rows come from one lookup, or true and sampled ones from a lookup each.
+    """
+    if case.shared or isinstance(rows, tuple):
+        true_rows, sampled_rows = rows if isinstance(rows, tuple) else rows.split([case.batch, case.sampled])
         true = torch.einsum("bd,bd->b", input, true_rows)[:, None]
-        scores = torch.cat([true, torch.einsum("bd,sd->bs", input, sampled_rows)], dim=1)
+        sampled = torch.einsum("bd,sd->bs" if case.shared else "bd,bsd->bs", input, sampled_rows)
+        scores = torch.cat([true, sampled], dim=1)
     else:
         scores = torch.einsum("bd,bkd->bk", input, rows)
     if case.objective != "negative_sampling":
