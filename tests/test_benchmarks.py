@@ -149,6 +149,12 @@ def test_expected_counts_are_those_of_the_law() -> None:
     assert ((counts - expected) ** 2 / expected).sum() < 80
 
 
+@pytest.mark.parametrize(("rows", "dim"), [(7, 3), (1000, 64), (3_000_000, 1)])
+def test_tables_begin_at_a_cache_line(rows: int, dim: int) -> None:
+    table = load("numbers_of_cases", LOSSES).empty(rows, dim)
+    assert (table.shape, table.ctypes.data % 64, table.flags.c_contiguous) == ((rows, dim), 0, True)
+
+
 def test_the_bare_products_are_what_their_shapes_say() -> None:
     workloads, floors = load("workloads", LOSSES), load("floor", LOSSES)
     products = floors.Products(workloads.Case("nce", True, 50, 16, 5, 7))

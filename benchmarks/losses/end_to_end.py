@@ -19,6 +19,7 @@ from contestants import forget_compiled, logq_optimizer, loss_of_rows, torch_opt
 from losses_in_torch import entries
 from machine import available_bytes
 from numbers_in_torch import Batch
+from numbers_of_cases import empty
 from one_case import Options
 from pipe import Peer
 from report import milliseconds, table, times
@@ -41,9 +42,9 @@ class YoutubeDNN(nn.Module):
         super().__init__()
         generator = torch.Generator().manual_seed(1)
         shape = (case.num_classes, case.dim)
-        start = torch.empty(shape).uniform_(-0.1, 0.1, generator=generator)
-        self.watched = nn.EmbeddingBag(*shape, mode="mean", sparse=sparse, _weight=start)
-        self.weight = nn.Parameter(torch.empty(shape).uniform_(-0.1, 0.1, generator=generator))
+        tables = [torch.from_numpy(empty(*shape)).uniform_(-0.1, 0.1, generator=generator) for _ in range(2)]
+        self.watched = nn.EmbeddingBag(*shape, mode="mean", sparse=sparse, _weight=tables[0])
+        self.weight = nn.Parameter(tables[1])
         with torch.random.fork_rng():
             torch.manual_seed(1)
             self.layers = nn.Sequential(

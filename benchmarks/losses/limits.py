@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import torch
 from clock import seconds
+from numbers_of_cases import empty
 
 SOURCE = Path(__file__).with_name("limits.c")
 REPEAT = 5
@@ -55,7 +56,7 @@ def _best(action: Callable[[], object]) -> float:
 def rows(dim: int, threads: int, scale: float) -> tuple[float, float, str]:
     """Bytes a second of rows of `dim` floats: read, and read and written. Also what measured it."""
     count = max(1000, round(LARGEST * min(1.0, scale) / 4 / dim))
-    table = torch.rand(count, dim)
+    table = torch.from_numpy(empty(count, dim)).uniform_()
     orders = [torch.randperm(count)[: max(1, count // 4)] for _ in range(threads)]
     moved = sum(4 * dim * order.numel() for order in orders)
     library = _compiled() if dim % 16 == 0 else None
