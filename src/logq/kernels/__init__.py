@@ -14,7 +14,16 @@ from typing import Any, Final
 
 __all__ = ["BACKENDS", "OPS", "active", "get", "use"]
 
-OPS: Final = ("sampled_loss", "full_loss", "log_normalizer", "alias_table")
+OPS: Final = (
+    "sampled_loss",
+    "full_loss",
+    "log_normalizer",
+    "alias_table",
+    "draws",
+    "distinct_draws",
+    "places_of",
+    "log_inclusion",
+)
 """The names of the ops. A backend may leave some out: those run on the reference."""
 
 BACKENDS: Final = {"cpp": "logq.kernels.cpp", "reference": "logq.kernels.reference"}
@@ -30,6 +39,7 @@ def _resolve(*backends: str) -> dict[str, tuple[str, Op]]:
 
 
 _resolved: dict[str, tuple[str, Op]] = {}
+_elsewhere: dict[str, tuple[str, Op]] = {}  # on devices other than the CPU, which the compiled core knows nothing of
 
 
 def _current() -> dict[str, tuple[str, Op]]:
@@ -48,14 +58,18 @@ def active() -> dict[str, str]:
     return {op: backend for op, (backend, _) in _current().items()}
 
 
-def get(op: str) -> Op:
-    """The function that runs an op now.
+def get(op: str, device: str = "cpu") -> Op:
+    """The function that runs an op now, on tensors of one type of device.
 
     Example:
         >>> get("full_loss").__name__
         'full_loss'
     """
-    return _current()[op][1]
+    if device == "cpu":
+        return _current()[op][1]
+    if not _elsewhere:
+        _elsewhere.update(_resolve("reference"))
+    return _elsewhere[op][1]
 
 
 @contextmanager

@@ -4,6 +4,7 @@
     full_loss        input x the whole class table x targets -> loss of each row
     log_normalizer   input x the whole class table -> log of the sum over all classes of exp(logit), for each row
     alias_table      probabilities -> Walker's alias table
+    draws, distinct_draws, places_of, log_inclusion    see logq.kernels.sampling
 
 Letters as in logq.shapes; what a logit is, in logq.kernels.logits.
 """
@@ -20,10 +21,20 @@ from torch.utils.checkpoint import checkpoint
 
 from logq.candidates import IGNORED, Candidates, as_columns
 from logq.kernels.logits import chunks, class_rows, logits, stand_in, true_logits
+from logq.kernels.sampling import distinct_draws, draws, log_inclusion, places_of
 from logq.losses import logistic, softmax
 from logq.objectives import Objective
 
-__all__ = ["alias_table", "full_loss", "log_normalizer", "sampled_loss"]
+__all__ = [
+    "alias_table",
+    "distinct_draws",
+    "draws",
+    "full_loss",
+    "log_inclusion",
+    "log_normalizer",
+    "places_of",
+    "sampled_loss",
+]
 
 
 def sampled_loss(

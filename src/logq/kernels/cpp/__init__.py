@@ -1,15 +1,10 @@
 """The C++ backend: ops compiled into logq.kernels._native, behind the signatures of the reference."""
 
-import torch
-from torch import Tensor
+from typing import Final
 
-from logq.kernels import _native
+from logq.kernels.cpp.alias import alias_table
+from logq.kernels.cpp.sampling import distinct_draws, draws, log_inclusion, places_of
 
-__all__ = ["alias_table"]
+__all__ = ["DEVICES", "alias_table", "distinct_draws", "draws", "log_inclusion", "places_of"]
 
-
-def alias_table(probabilities: Tensor) -> tuple[Tensor, Tensor]:
-    """Walker's alias table in one sweep, 10 million classes a second and more; see the reference for its meaning."""
-    accept, alias = _native.alias_table(probabilities.detach().cpu().double().contiguous().numpy())
-    device = probabilities.device
-    return torch.from_numpy(accept).to(device), torch.from_numpy(alias).to(device)
+DEVICES: Final = ("cpu",)
