@@ -37,8 +37,8 @@ class Unigram(Proposal):
         **options: as for Proposal: replacement, per_row, seed, device, dtype.
 
     Raises:
-        ValueError: a count is negative or not finite, none is positive, or more distinct classes are asked for than
-            can be drawn.
+        ValueError: a count is negative or not finite, none is positive, there are 2^31 and more, or more distinct
+            classes are asked for than can be drawn.
 
     References:
         Mikolov et al., Distributed Representations of Words and Phrases, NeurIPS 2013, arXiv:1310.4546, Sec. 2.2.

@@ -89,7 +89,7 @@ LOGQ_INLINE double logarithm(double near, double a) {
     sum = sum * z + 2.0 / 5.0;
     sum = sum * z + 2.0 / 3.0;
     const double log_m = 2.0 * s + s * (z * sum);
-    return chosen(near == 0.0, -__builtin_inf(), power * LOG_2_HIGH + (power * LOG_2_LOW + log_m));
+    return chosen(near == 0.0, -static_cast<double>(INFINITY), power * LOG_2_HIGH + (power * LOG_2_LOW + log_m));
 }
 
 // log(1 - p) for 0 <= p <= 1.
