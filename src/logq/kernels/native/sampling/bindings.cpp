@@ -94,6 +94,7 @@ void draw_distinct(const Kept &kept, std::uint64_t seed, const Rows &ids, const 
 void places_of(const SomeRows &ids, const SomeRows &classes, const Rows &places) {
     const std::size_t num_rows = ids.shape(0), num_sampled = ids.shape(1), num_asked = classes.shape(1);
     if (classes.shape(0) != num_rows) throw std::invalid_argument("classes: expected as many rows as ids has");
+    if (num_asked >= UINT32_MAX) throw std::invalid_argument("classes: expected fewer than 2**32 - 1 in a row");
     if (places.shape(0) != num_rows || places.shape(1) != num_asked) {
         throw std::invalid_argument("places: expected the shape of classes");
     }

@@ -16,7 +16,7 @@ class Places {
   public:
     explicit Places(std::size_t most) {
         std::size_t size = 16;
-        for (; size < 2 * most; size *= 2) --shift_;
+        for (; size < 4 * most; size *= 2) --shift_;
         slots_.resize(size);
     }
 
@@ -32,7 +32,7 @@ class Places {
     }
 
   private:
-    int shift_ = 60;                    // 64 - log2 of the number of slots, of which at most half are taken
+    int shift_ = 60;                    // 64 - log2 of the number of slots, of which at most a quarter are taken
     std::vector<std::uint32_t> slots_;
 };
 
@@ -109,26 +109,35 @@ void draw_distinct(const Law &law, std::uint64_t seed, std::size_t num_rows, std
 
 void places_of(const std::int64_t *ids, std::size_t num_rows, std::size_t num_sampled, const std::int64_t *classes,
                std::size_t num_asked, std::int64_t *places) {
-    Places found(num_asked > FEW ? num_sampled : 1);
-    std::vector<std::int64_t> from_1(num_asked > FEW ? num_sampled + 1 : 1);
+    // The table is one of the classes that are asked for: there are fewer of them, and a sample has each class once.
+    const std::size_t most = num_asked > FEW ? num_asked : 0;
+    Places found(4 * most);  // much room, so that most of a sample falls on empty slots
+    std::vector<std::int64_t> different(most + 1), at(most + 1);  // from 1: the classes in the table, their places
+    std::vector<std::uint32_t> number(most);                      // which of them was asked for
     for (std::size_t r = 0; r < num_rows; ++r) {
         const std::int64_t *row = ids + r * num_sampled, *asked = classes + r * num_asked;
         std::int64_t *answers = places + r * num_asked;
         if (num_asked <= FEW) {
             for (std::size_t n = 0; n < num_asked; ++n) {
-                const std::int64_t *at = std::find(row, row + num_sampled, asked[n]);
-                answers[n] = at == row + num_sampled ? -1 : at - row;
+                const std::int64_t *const there = std::find(row, row + num_sampled, asked[n]);
+                answers[n] = there == row + num_sampled ? -1 : there - row;
             }
             continue;
         }
         if (r) found.clear();
-        for (std::size_t s = 1; s <= num_sampled; ++s) {
-            from_1[s] = row[s - 1];
-            found.find(from_1.data(), row[s - 1]) = static_cast<std::uint32_t>(s);
-        }
+        std::fill(at.begin(), at.end(), -1);
+        std::uint32_t count = 0;
         for (std::size_t n = 0; n < num_asked; ++n) {
-            answers[n] = static_cast<std::int64_t>(found.find(from_1.data(), asked[n])) - 1;
+            std::uint32_t &slot = found.find(different.data(), asked[n]);
+            if (slot == 0) {
+                slot = ++count;
+                different[slot] = asked[n];
+            }
+            number[n] = slot;
         }
+        // What nobody asked for goes to at[0].
+        for (std::size_t s = 0; s < num_sampled; ++s) at[found.find(different.data(), row[s])] = static_cast<std::int64_t>(s);
+        for (std::size_t n = 0; n < num_asked; ++n) answers[n] = at[number[n]];
     }
 }
 
