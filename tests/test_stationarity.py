@@ -27,6 +27,7 @@ from torch import Tensor
 
 from logq.candidates import Candidates
 from logq.functional import full_loss
+from logq.kernels.sampling import by_tries
 from logq.objectives import (
     FULL_LOGISTIC,
     FULL_SOFTMAX,
@@ -37,7 +38,6 @@ from logq.objectives import (
     Objective,
 )
 from logq.samplers import EveryClass, InBatch, LearnedUnigram, LogUniform, Mixture, Partition, Sampler, Uniform, Unigram
-from logq.samplers.distinct import by_tries
 
 ZERO = 1e-12
 P = torch.tensor([0.45, 0.30, 0.15, 0.10], dtype=torch.float64)

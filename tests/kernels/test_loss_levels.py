@@ -4,13 +4,13 @@ import itertools
 
 import pytest
 import torch
-from parts_oracle import parts as plain_parts
 from torch import Tensor
 
 from logq.kernels import _native
 from logq.kernels.cpp import arrays, tiles
 from logq.kernels.cpp.per_row import per_row_parts
 from logq.kernels.cpp.shared import shared_parts
+from parts_oracle import parts as plain_parts
 
 LEVELS = _native.simd_levels()
 WIDTHS = [1, 3, 8, 17, 64, 100, 131, 300]  # around the lanes of all levels, and several strips of them

@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from frequencies import assert_frequencies, assert_mean
+from logq.kernels.sampling import by_tries
 from logq.samplers import LogUniform
 from logq.samplers.alias import AliasTable
-from logq.samplers.distinct import by_race, by_tries, expected_tries, log_inclusion
+from logq.samplers.distinct import by_race, expected_tries, log_inclusion
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "tf_samplers.npz")
 

@@ -22,7 +22,18 @@ from typing import Any, Final, NamedTuple
 
 __all__ = ["BACKENDS", "OPS", "active", "get", "register", "unregister", "use"]
 
-OPS: Final = ("sampled_loss", "full_loss", "log_normalizer", "alias_table", "sum_rows", "update_rows")
+OPS: Final = (
+    "sampled_loss",
+    "full_loss",
+    "log_normalizer",
+    "alias_table",
+    "draws",
+    "distinct_draws",
+    "places_of",
+    "log_inclusion",
+    "sum_rows",
+    "update_rows",
+)
 """The names of the ops. A backend may leave some out: those run on the next one."""
 
 BACKENDS: Final[dict[str, str | ModuleType]] = {"cpp": "logq.kernels.cpp", "reference": "logq.kernels.reference"}

@@ -10,12 +10,20 @@ from torch import Tensor
 __all__ = [
     "ClassOrder",
     "EncodedBlock",
+    "Law",
     "WordTable",
     "add_true_rows",
+    "alias_law",
     "alias_table",
-    "kept_row_memory",
+    "draw",
+    "draw_distinct",
     "find_hits",
+    "kept_row_memory",
     "last_break",
+    "learned_law",
+    "log_inclusion",
+    "log_uniform_law",
+    "places_of",
     "prefer_huge_pages",
     "release_row_memory",
     "renumber",
@@ -25,6 +33,7 @@ __all__ = [
     "sum_classes",
     "tile_losses",
     "true_dots",
+    "uniform_law",
     "update_rows",
     "word2vec_train",
 ]
@@ -158,6 +167,54 @@ def add_true_rows(
     simd: str,
 ) -> None:
     """Add the sum over t of factors[i, t] weight_t to to[i]."""
+
+class Law:
+    """A law that draws follow, with the arrays it looks into, as logq.kernels.laws has it."""
+
+def uniform_law(num_classes: int) -> Law:
+    """All classes alike. Raises ValueError unless 0 < num_classes < 2**62."""
+
+def log_uniform_law(num_classes: int) -> Law:
+    """Class y in proportion to log((y + 2) / (y + 1)). Raises ValueError unless 0 < num_classes < 2**62."""
+
+def alias_law(cells: NDArray[np.int32]) -> Law:
+    """What an alias table (C, 2) was made of: of each cell the threshold and the alias, a class."""
+
+def learned_law(cells: NDArray[np.int32], recent: NDArray[np.int64], in_table: int) -> Law:
+    """One of `in_table` targets in an alias table and of those in `recent`. Raises ValueError for in_table < 1."""
+
+def draw(law: Law, seed: int, ids: NDArray[np.int64], *, threads: int = 1) -> None:
+    """Fill `ids` (n,) with the draws at the first n places of the stream of a seed, below 2**64."""
+
+def draw_distinct(
+    law: Law,
+    seed: int,
+    ids: NDArray[np.int64],  # (R, S)
+    inside: NDArray[np.int64],  # (R, S)
+    outside: NDArray[np.int64],  # (R, 1)
+    *,
+    threads: int = 1,
+) -> None:
+    """Fill all three as logq.kernels.sampling.distinct_draws says. It does not end if fewer than S + 1 are possible.
+
+    Raises:
+        ValueError: the shapes do not fit, or there is nothing to sample.
+    """
+
+def places_of(
+    ids: NDArray[np.int64],  # (R, S), distinct in each row
+    classes: NDArray[np.int64],  # (R, N)
+    places: NDArray[np.int64],  # (R, N)
+) -> None:
+    """Fill `places` with where in its row of `ids` each class stands, -1 for nowhere. Raises ValueError for shapes."""
+
+def log_inclusion(
+    log_p: NDArray[np.floating],  # (n,) float32 or float64
+    tries: NDArray[np.int64],  # (n,)
+    log_q: NDArray[np.floating],  # (n,), written, of the dtype of log_p
+    simd: str = "auto",
+) -> None:
+    """Write log( 1 - (1 - p)^tries ). Raises ValueError for sizes that do not fit."""
 
 def simd_levels() -> list[str]:
     """Return the sets of instructions that run here, the fastest first."""

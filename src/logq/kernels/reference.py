@@ -5,6 +5,7 @@
     log_normalizer   input x the whole class table -> log of the sum over all classes of exp(logit), for each row
     alias_table      probabilities -> Walker's alias table
     sum_rows, update_rows    what optimisers do with rows of the table: in logq.kernels.reference_rows
+    draws, distinct_draws, places_of, log_inclusion    see logq.kernels.sampling
 
 Letters as in logq.shapes; what a logit is, in logq.kernels.logits.
 """
@@ -23,10 +24,22 @@ from logq.candidates import IGNORED, Candidates, as_columns
 from logq.kernels.logits import chunks, class_rows, logits, stand_in, true_logits
 from logq.kernels.reduction import reduce
 from logq.kernels.reference_rows import sum_rows, update_rows
+from logq.kernels.sampling import distinct_draws, draws, log_inclusion, places_of
 from logq.losses import logistic, softmax
 from logq.objectives import Objective
 
-__all__ = ["alias_table", "full_loss", "log_normalizer", "sampled_loss", "sum_rows", "update_rows"]
+__all__ = [
+    "alias_table",
+    "distinct_draws",
+    "draws",
+    "full_loss",
+    "log_inclusion",
+    "log_normalizer",
+    "places_of",
+    "sampled_loss",
+    "sum_rows",
+    "update_rows",
+]
 
 
 def sampled_loss(

@@ -4,8 +4,10 @@ import torch
 from torch import Tensor, nn
 
 from logq import kernels
+from logq.kernels.laws import AliasLaw
+from logq.samplers.base import take_seed
 
-__all__ = ["AliasTable"]
+__all__ = ["AliasTable", "check_size"]
 
 
 class AliasTable(nn.Module):
@@ -15,7 +17,7 @@ class AliasTable(nn.Module):
     is drawn differs from the one asked for by at most 2^-32 / C a cell; a class of weight 0 is never drawn.
 
     Args:
-        weights: (C,) float64, not negative, with a positive sum.
+        weights: (C,) float64, not negative, with a positive sum; C < 2^31.
 
     References:
         Walker, An Efficient Method for Generating Discrete Random Variables, ACM Trans. Math. Softw. 1977.
@@ -27,21 +29,47 @@ class AliasTable(nn.Module):
         tensor([1, 3])
     """
 
-    threshold: Tensor
-    alias: Tensor
+    cells: Tensor
 
     def __init__(self, weights: Tensor) -> None:
         super().__init__()
+        check_size(weights.numel())
         # The one for the CPU wherever the weights lie: made once, by a sweep that no other device is good at.
         accept, alias = kernels.get("alias_table", "cpu")(weights)
-        # A class that always keeps its cell is its own alias, so that rounding 1 down to 31 bits does no harm.
-        self.register_buffer("threshold", (accept * 2.0**31).round_().clamp_(max=2**31 - 1).int(), persistent=False)
-        self.register_buffer("alias", alias, persistent=False)
+        # A class that always keeps its cell is its own alias, so that rounding 1 down to 31 bits does no harm. Both
+        # halves of a cell lie together: a draw waits for one line of memory and not for two.
+        threshold = (accept * 2.0**31).round_().clamp_(max=2**31 - 1).int()
+        self.register_buffer("cells", torch.stack([threshold, alias], dim=1), persistent=False)
+
+    @property
+    def threshold(self) -> Tensor:
+        """(C,) int32."""
+        return self.cells[:, 0]
+
+    @property
+    def alias(self) -> Tensor:
+        """(C,) int32."""
+        return self.cells[:, 1]
+
+    @property
+    def law(self) -> AliasLaw:
+        """What the kernels draw from."""
+        return AliasLaw(self.cells)
 
     def sample(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
         """Independent draws: int64 of that shape."""
-        size, device = self.threshold.shape[0], self.threshold.device
-        cell = torch.randint(size, shape, generator=generator, device=device, dtype=torch.int32).view(-1)
-        bits = torch.empty(cell.shape, dtype=torch.int32, device=device).random_(generator=generator)
-        kept = bits < self.threshold.index_select(0, cell)
-        return torch.where(kept, cell, self.alias.index_select(0, cell)).view(shape).long()
+        device = self.cells.device
+        return kernels.get("draws", device.type)(self.law, take_seed(generator, device), shape)
+
+
+def check_size(num_classes: int) -> None:
+    """Raise ValueError if an alias table cannot have so many classes: before memory is taken for them.
+
+    Example:
+        >>> check_size(1 << 31)
+        Traceback (most recent call last):
+        ...
+        ValueError: num_classes: expected fewer than 2**31 for a table of them, got 2147483648
+    """
+    if num_classes >= 1 << 31:
+        raise ValueError(f"num_classes: expected fewer than 2**31 for a table of them, got {num_classes}")

@@ -11,7 +11,7 @@ from logq.arguments import check_int
 from logq.candidates import IGNORED, Candidates, as_columns
 from logq.shapes import can_look_at, check_device, check_dtype, check_ids, check_ignore_index
 
-__all__ = ["Draw", "Sampler"]
+__all__ = ["Draw", "Sampler", "take_seed"]
 
 
 class Draw(NamedTuple):
@@ -26,6 +26,16 @@ class Draw(NamedTuple):
     ids: Tensor
     log_expected_count: Callable[[Tensor], Tensor]
     excluded: Tensor | None = None
+
+
+def take_seed(generator: torch.Generator, device: torch.device) -> Tensor:
+    """64 bits from a generator, () int64: all the randomness that a draw of the kernels takes, whatever its size.
+
+    Example:
+        >>> take_seed(torch.Generator().manual_seed(1), torch.device("cpu")).shape
+        torch.Size([])
+    """
+    return torch.empty((), dtype=torch.int64, device=device).random_(-(1 << 63), None, generator=generator)
 
 
 class Sampler(nn.Module, ABC):

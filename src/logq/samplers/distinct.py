@@ -3,7 +3,7 @@
 Both ways draw the same law: class after class with probability proportional to p, what came before left out. Both
 report for class v the probability that v is included, given everything about the draw that does not depend on v:
 
-    Q_v = 1 - (1 - p_v)^M_v         by tries: independent draws until S of them differ,
+    Q_v = 1 - (1 - p_v)^M_v         by tries: independent draws until S of them differ (the op distinct_draws),
     Q_v = 1 - exp(-p_v t_v)         by race: every class arrives after an exponential time of rate p_v,
 
 where M_v counts the draws of other classes until S of those differ, and t_v is the time when S others have arrived. As
@@ -17,12 +17,12 @@ References:
     Kool, van Hoof and Welling, Stochastic Beams and Where to Find Them, ICML 2019, arXiv:1903.06059, Sec. 4.1.
 """
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
-__all__ = ["by_race", "by_tries", "expected_tries", "log_inclusion"]
+from logq import kernels
+
+__all__ = ["by_race", "expected_tries", "log_inclusion"]
 
 RACE_TIMES = 1 << 24
 """How many arrival times `by_race` holds at a time: 128 MiB."""
@@ -37,7 +37,7 @@ def log_inclusion(log_p: Tensor, tries: Tensor) -> Tensor:
         >>> log_inclusion(torch.tensor(0.5).log(), torch.tensor(2)).exp()
         tensor(0.7500)
     """
-    return torch.log(-torch.expm1(tries * torch.log1p(-log_p.double().exp()))).to(log_p.dtype)
+    return kernels.get("log_inclusion", log_p.device.type)(*torch.broadcast_tensors(log_p, tries))
 
 
 def expected_tries(p: Tensor, num_sampled: int) -> float:
@@ -63,39 +63,6 @@ def expected_tries(p: Tensor, num_sampled: int) -> float:
         tries += step
         if step <= 1e-9 * tries:
             return tries
-
-
-def by_tries(
-    sample: Callable[[tuple[int, int]], Tensor], num_rows: int, num_sampled: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Draw `num_sampled` distinct classes a row by independent draws that drop what was seen.
-
-    Args:
-        sample: shape -> that many independent draws, int64.
-        num_rows: R.
-        num_sampled: S, less than the number of classes that can be drawn.
-
-    Returns:
-        ids (R, S) in order of their first appearance; M of each of them (R, S); M of every other class (R, 1).
-    """
-    draws = sample((num_rows, num_sampled + max(16, num_sampled // 2)))
-    while True:
-        size = draws.shape[1]
-        ordered, position = draws.sort(dim=1, stable=True)
-        new = torch.ones_like(ordered, dtype=torch.bool)
-        new[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
-        # One class more than is asked for: its arrival ends the count of the classes inside.
-        if num_rows == 0 or bool((new.sum(dim=1) > num_sampled).all()):
-            break
-        draws = torch.cat([draws, sample((num_rows, size))], dim=1)
-    first = position.masked_fill(~new, size).sort(dim=1).values[:, : num_sampled + 1]  # positions of first appearances
-    inside, end = first[:, :num_sampled], first[:, num_sampled:]
-    ids = draws.gather(1, inside)
-    # How often each class stands before `end`: number the classes of a row, count, and look the sampled ones up.
-    number = torch.empty_like(position).scatter_(1, position, new.cumsum(dim=1) - 1)
-    before_end = torch.arange(size, device=draws.device) < end
-    copies = torch.zeros_like(number).scatter_add_(1, number, before_end.long()).gather(1, number.gather(1, inside))
-    return ids, end + 1 - copies, inside[:, -1:] + 1
 
 
 def by_race(p: Tensor, num_rows: int, num_sampled: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:

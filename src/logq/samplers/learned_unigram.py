@@ -2,10 +2,12 @@
 
 import torch
 from torch import Tensor
+from typing_extensions import Unpack
 
 from logq.candidates import IGNORED
-from logq.samplers.alias import AliasTable
-from logq.samplers.proposal import Proposal
+from logq.kernels.laws import LearnedLaw
+from logq.samplers.alias import AliasTable, check_size
+from logq.samplers.proposal import Options, Proposal
 
 __all__ = ["LearnedUnigram"]
 
@@ -26,12 +28,10 @@ class LearnedUnigram(Proposal):
     Args:
         num_classes: C.
         num_sampled: S.
-        replacement: whether a class can be drawn twice.
-        per_row: whether each row of a batch gets a sample of its own.
-        seed, device, dtype: as in Sampler.
+        **options: as for Proposal: replacement, per_row, seed, device, dtype.
 
     Raises:
-        ValueError: more distinct classes are asked for than there are.
+        ValueError: more distinct classes are asked for than there are, or there are 2^31 and more.
 
     Example:
         >>> sampler = LearnedUnigram(4, num_sampled=1, seed=1)
@@ -45,22 +45,11 @@ class LearnedUnigram(Proposal):
     counts: Tensor
     recent: Tensor
 
-    def __init__(
-        self,
-        num_classes: int,
-        num_sampled: int,
-        *,
-        replacement: bool = True,
-        per_row: bool = False,
-        seed: int | None = None,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-    ) -> None:
-        super().__init__(
-            num_classes, num_sampled, replacement=replacement, per_row=per_row, seed=seed, device=device, dtype=dtype
-        )
-        self.register_buffer("counts", torch.ones(self.num_classes, dtype=torch.int64, device=device))
-        self.register_buffer("recent", torch.empty(0, dtype=torch.int64, device=device), persistent=False)
+    def __init__(self, num_classes: int, num_sampled: int, **options: Unpack[Options]) -> None:
+        super().__init__(num_classes, num_sampled, **options)
+        check_size(self.num_classes)
+        self.register_buffer("counts", torch.ones(self.num_classes, dtype=torch.int64, device=self.device))
+        self.register_buffer("recent", torch.empty(0, dtype=torch.int64, device=self.device), persistent=False)
         self._build()
         self.register_load_state_dict_post_hook(self._build_again)
 
@@ -98,9 +87,5 @@ class LearnedUnigram(Proposal):
         total = torch.tensor(self.in_table + self.num_recent, dtype=self.dtype)
         return self.counts[ids].to(self.dtype).log() - total.log()
 
-    def _sample(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-        ids = self.table.sample(shape, generator)
-        if self.num_recent:
-            place = torch.randint(self.in_table + self.num_recent, shape, generator=generator, device=self.device)
-            ids = torch.where(place < self.num_recent, self.recent[place.clamp(max=self.num_recent - 1)], ids)
-        return ids
+    def _law(self) -> LearnedLaw:
+        return LearnedLaw(self.table.law, self.recent[: self.num_recent], self.in_table)

@@ -2,10 +2,11 @@
 
 import math
 
-import torch
 from torch import Tensor
+from typing_extensions import Unpack
 
-from logq.samplers.proposal import Proposal
+from logq.kernels.laws import LogUniformLaw
+from logq.samplers.proposal import Options, Proposal
 
 __all__ = ["LogUniform"]
 
@@ -23,12 +24,10 @@ class LogUniform(Proposal):
     Args:
         num_classes: C.
         num_sampled: S.
-        replacement: whether a class can be drawn twice.
-        per_row: whether each row of a batch gets a sample of its own.
-        seed, device, dtype: as in Sampler.
+        **options: as for Proposal: replacement, per_row, seed, device, dtype.
 
     Raises:
-        ValueError: more distinct classes are asked for than there are.
+        ValueError: more distinct classes are asked for than there are, or there are 2^62 and more.
 
     References:
         TensorFlow, log_uniform_candidate_sampler. Zipf, Human Behavior and the Principle of Least Effort, 1949.
@@ -41,30 +40,16 @@ class LogUniform(Proposal):
         tensor([1.0034])
     """
 
-    def __init__(
-        self,
-        num_classes: int,
-        num_sampled: int,
-        *,
-        replacement: bool = True,
-        per_row: bool = False,
-        seed: int | None = None,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-    ) -> None:
-        super().__init__(
-            num_classes, num_sampled, replacement=replacement, per_row=per_row, seed=seed, device=device, dtype=dtype
-        )
-        if not replacement:
+    def __init__(self, num_classes: int, num_sampled: int, **options: Unpack[Options]) -> None:
+        super().__init__(num_classes, num_sampled, **options)
+        self._drawn = LogUniformLaw(self.num_classes)
+        if not self.replacement:
             self._prepare(self._all_probabilities())
 
     def log_prob(self, ids: Tensor) -> Tensor:
         """The log of q for classes: int64 of any shape -> the same shape."""
         # log1p and not the log of a quotient, which for large ids is 1 in float32.
-        return torch.log1p(1 / (ids + 1).to(self.dtype)).log() - math.log(math.log1p(self.num_classes))
+        return (ids + 1).to(self.dtype).reciprocal_().log1p_().log_().sub_(math.log(math.log1p(self.num_classes)))
 
-    def _sample(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-        # In double: a float32 u would leave gaps between the large ids.
-        u = torch.rand(shape, generator=generator, device=self.device, dtype=torch.float64)
-        ids = (u * math.log1p(self.num_classes)).exp_().long() - 1
-        return ids.clamp_(0, self.num_classes - 1)  # rounding may reach C
+    def _law(self) -> LogUniformLaw:
+        return self._drawn

@@ -1,19 +1,33 @@
 """Samplers that make num_sampled draws from one proposal distribution q, with or without replacement."""
 
+import math
 from abc import abstractmethod
+from typing import TypedDict
 
 import torch
 from torch import Tensor
 
+from logq import kernels
 from logq.arguments import check_bool, check_int
-from logq.samplers.base import Draw, Sampler
-from logq.samplers.distinct import by_race, by_tries, expected_tries, log_inclusion
+from logq.kernels.laws import Law
+from logq.samplers.base import Draw, Sampler, take_seed
+from logq.samplers.distinct import by_race, expected_tries, log_inclusion
 
-__all__ = ["Proposal"]
+__all__ = ["Options", "Proposal"]
+
+
+class Options(TypedDict, total=False):
+    """The keyword arguments of Proposal, which the laws take too."""
+
+    replacement: bool
+    per_row: bool
+    seed: int | None
+    device: torch.device | str | None
+    dtype: torch.dtype | None
 
 
 class Proposal(Sampler):
-    """Makes `num_sampled` draws from a distribution q over the classes. A law gives `_sample` and `log_prob`.
+    """Makes `num_sampled` draws from a distribution q over the classes. A law gives `_law` and `log_prob`.
 
         Q(y) = num_sampled * q(y)              with replacement
         Q(y) = 1 - (1 - q(y))^M(y)             without: M(y) draws were made of other classes until S of those differed
@@ -66,12 +80,12 @@ class Proposal(Sampler):
         return self.log_prob(torch.arange(self.num_classes, device=self.device)).double().exp()
 
     @abstractmethod
-    def _sample(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-        """Independent draws from q."""
+    def _law(self) -> Law:
+        """What the kernels draw from."""
 
     @abstractmethod
     def log_prob(self, ids: Tensor) -> Tensor:
-        """The log of q for classes: int64 of any shape -> the same shape."""
+        """The log of q for classes: int64 of any shape -> the same shape, in a tensor of its own."""
 
     def log_expected_count(self, ids: Tensor) -> Tensor:
         """Natural log of num_sampled * q with replacement.
@@ -81,7 +95,7 @@ class Proposal(Sampler):
         """
         log_p = self.log_prob(ids)
         if self.replacement:
-            return log_p + torch.tensor(self.num_sampled, dtype=log_p.dtype).log()
+            return log_p.add_(math.log(self.num_sampled))
         if self._tries is None:
             self._tries = expected_tries(self._all_probabilities(), self.num_sampled)
         log_q = torch.log(-torch.expm1(-log_p.double().exp() * self._tries)).to(log_p.dtype)
@@ -93,18 +107,30 @@ class Proposal(Sampler):
         shape = (targets.shape[0], self.num_sampled) if self.per_row else (self.num_sampled,)
         return Draw(self._sample(shape, generator), self.log_expected_count)
 
+    def _sample(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+        """Independent draws from q."""
+        return kernels.get("draws", self.device.type)(self._law(), take_seed(generator, self.device), shape)
+
+    def _sample_distinct(self, num_rows: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Draws until S classes differ: ids and tries, as the op gives them."""
+        seed = take_seed(generator, self.device)
+        return kernels.get("distinct_draws", self.device.type)(self._law(), seed, num_rows, self.num_sampled)
+
     def _draw_distinct(self, num_rows: int, generator: torch.Generator) -> Draw:
         if self._by_race:
             ids, inside, outside = by_race(self._all_probabilities(), num_rows, self.num_sampled, generator)
+            inside = inside.expand(ids.shape)
         else:
-            ids, inside, outside = by_tries(lambda shape: self._sample(shape, generator), num_rows, self.num_sampled)
-        ordered, order = ids.sort(dim=1)
-        inside = inside.expand(ids.shape).gather(1, order)
+            ids, inside, outside = self._sample_distinct(num_rows, generator)
+        sample = ids if self.per_row else ids[0]
 
         def log_expected_count(classes: Tensor) -> Tensor:  # (N,) for a shared sample, (B, N) for one a row
-            rows = classes.view(1, -1) if not self.per_row else classes
-            place = torch.searchsorted(ordered, rows.contiguous()).clamp_(max=ordered.shape[1] - 1)
-            until = torch.where(ordered.gather(1, place) == rows, inside.gather(1, place), outside)
+            rows = classes if self.per_row else classes.reshape(1, -1)
+            if classes is sample:
+                until = inside
+            else:
+                place = kernels.get("places_of", self.device.type)(ids, rows)
+                until = torch.where(place >= 0, inside.gather(1, place.clamp(min=0)), outside)
             log_p = self.log_prob(rows)
             if self._by_race:
                 log_q = torch.log(-torch.expm1(-log_p.double().exp() * until)).to(log_p.dtype)
@@ -114,7 +140,7 @@ class Proposal(Sampler):
                 log_q = log_inclusion(log_p, until)
             return log_q.view(classes.shape)
 
-        return Draw(ids if self.per_row else ids[0], log_expected_count)
+        return Draw(sample, log_expected_count)
 
     def extra_repr(self) -> str:
         """What repr() shows."""

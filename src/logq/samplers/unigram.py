@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from typing_extensions import Unpack
 
 from logq.arguments import check_float, check_int
+from logq.kernels.laws import AliasLaw
+from logq.kernels.memory import prefer_huge_pages
 from logq.samplers.alias import AliasTable
 from logq.samplers.counts import check_counts, read_counts
-from logq.samplers.proposal import Proposal
+from logq.samplers.proposal import Options, Proposal
 
 __all__ = ["Unigram"]
 
@@ -31,13 +34,11 @@ class Unigram(Proposal):
         num_sampled: S.
         power: 1 for the frequencies themselves, 0.75 as in word2vec, 0 for uniform over what occurs.
         num_reserved_ids: this many leading ids (padding, unknown) are never drawn, whatever their counts.
-        replacement: whether a class can be drawn twice.
-        per_row: whether each row of a batch gets a sample of its own.
-        seed, device, dtype: as in Sampler.
+        **options: as for Proposal: replacement, per_row, seed, device, dtype.
 
     Raises:
-        ValueError: a count is negative or not finite, none is positive, or more distinct classes are asked for than
-            can be drawn.
+        ValueError: a count is negative or not finite, none is positive, there are 2^31 and more, or more distinct
+            classes are asked for than can be drawn.
 
     References:
         Mikolov et al., Distributed Representations of Words and Phrases, NeurIPS 2013, arXiv:1310.4546, Sec. 2.2.
@@ -57,16 +58,10 @@ class Unigram(Proposal):
         *,
         power: float = 1.0,
         num_reserved_ids: int = 0,
-        replacement: bool = True,
-        per_row: bool = False,
-        seed: int | None = None,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
+        **options: Unpack[Options],
     ) -> None:
         weights = noise_weights(counts, power, num_reserved_ids)
-        super().__init__(
-            len(weights), num_sampled, replacement=replacement, per_row=per_row, seed=seed, device=device, dtype=dtype
-        )
+        super().__init__(len(weights), num_sampled, **options)
         self.power = float(power)
         self.num_reserved_ids = int(num_reserved_ids)
         probabilities = weights / weights.sum()
@@ -92,10 +87,13 @@ class Unigram(Proposal):
 
     def log_prob(self, ids: Tensor) -> Tensor:
         """The log of q for classes: int64 of any shape -> the same shape; -inf where q = 0."""
-        return self.log_q[ids]
+        log_q = torch.empty(ids.numel(), dtype=self.log_q.dtype, device=ids.device)
+        if log_q.nbytes >= 1 << 25:  # getting so much memory in small pages takes longer than looking the numbers up
+            prefer_huge_pages(log_q)
+        return torch.index_select(self.log_q, 0, ids.reshape(-1), out=log_q).view(ids.shape)
 
-    def _sample(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-        return self.table.sample(shape, generator)
+    def _law(self) -> AliasLaw:
+        return self.table.law
 
 
 def noise_weights(

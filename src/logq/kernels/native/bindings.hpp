@@ -8,6 +8,7 @@ namespace logq {
 
 void bind_losses(nanobind::module_ &module);
 void bind_rows(nanobind::module_ &module);
+void bind_sampling(nanobind::module_ &module);
 void bind_text(nanobind::module_ &module);
 void bind_word2vec(nanobind::module_ &module);
 

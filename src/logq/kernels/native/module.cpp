@@ -50,6 +50,7 @@ NB_MODULE(_native, module) {
     module.def("prefer_huge_pages", &prefer_huge_pages, nb::arg("memory").noconvert(),
                "Ask the operating system to keep `memory` (n,) uint8 in pages as large as it has.");
     logq::bind_losses(module);
+    logq::bind_sampling(module);
     logq::bind_word2vec(module);
     logq::bind_text(module);
     logq::bind_rows(module);

@@ -1,0 +1,141 @@
+#include "../bindings.hpp"
+
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/string.h>
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+#include "distinct.hpp"
+#include "inclusion.hpp"
+
+namespace nb = nanobind;
+
+namespace logq {
+namespace {
+
+template <typename Scalar> using Input = nb::ndarray<const Scalar, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Cells = nb::ndarray<const std::int32_t, nb::shape<-1, 2>, nb::c_contig, nb::device::cpu>;
+template <typename Scalar> using Changed = nb::ndarray<Scalar, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Ids = nb::ndarray<std::int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Rows = nb::ndarray<std::int64_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using SomeRows = nb::ndarray<const std::int64_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+
+// A law with the arrays that it looks into.
+struct Kept {
+    sampling::Law law;
+    Cells cells;
+    Input<std::int64_t> recent;
+};
+
+std::uint64_t checked_classes(std::int64_t num_classes) {
+    if (num_classes < 1 || num_classes >= std::int64_t{1} << 62) {
+        throw std::invalid_argument("num_classes: expected 1 ... 2**62 - 1, got " + std::to_string(num_classes));
+    }
+    return static_cast<std::uint64_t>(num_classes);
+}
+
+Kept uniform(std::int64_t num_classes) { return {sampling::Uniform{checked_classes(num_classes)}, {}, {}}; }
+
+Kept log_uniform(std::int64_t num_classes) {
+    checked_classes(num_classes);
+    const Level best = levels().front();
+    const double log_range = std::log1p(static_cast<double>(num_classes));
+    return {sampling::LogUniform{num_classes, log_range, LOGQ_CHOOSE(best, sampling::exponentials)}, {}, {}};
+}
+
+sampling::Alias table_of(const Cells &cells) {
+    const std::size_t size = cells.shape(0);
+    if (size < 1 || size > INT32_MAX) {
+        throw std::invalid_argument("cells: expected 1 ... 2**31 - 1 of them, got " + std::to_string(size));
+    }
+    return {reinterpret_cast<const sampling::Cell *>(cells.data()), size};
+}
+
+Kept alias(Cells cells) {
+    const sampling::Alias table = table_of(cells);
+    return {table, std::move(cells), {}};
+}
+
+Kept learned(Cells cells, Input<std::int64_t> recent, std::int64_t in_table) {
+    if (in_table < 1) throw std::invalid_argument("in_table: expected 1 at least, got " + std::to_string(in_table));
+    const sampling::Learned law{table_of(cells), recent.data(), recent.shape(0), static_cast<std::uint64_t>(in_table)};
+    return {law, std::move(cells), std::move(recent)};
+}
+
+void draw(const Kept &kept, std::uint64_t seed, const Ids &ids, int threads) {
+    std::int64_t *out = ids.data();
+    const std::size_t size = ids.shape(0);
+    nb::gil_scoped_release released;
+    sampling::draw(kept.law, seed, out, size, threads);
+}
+
+void draw_distinct(const Kept &kept, std::uint64_t seed, const Rows &ids, const Rows &inside, const Rows &outside,
+                   int threads) {
+    const std::size_t num_rows = ids.shape(0), num_sampled = ids.shape(1);
+    if (inside.shape(0) != num_rows || inside.shape(1) != num_sampled) {
+        throw std::invalid_argument("inside: expected the shape of ids");
+    }
+    if (outside.shape(0) != num_rows || outside.shape(1) != 1) {
+        throw std::invalid_argument("outside: expected one number for each row of ids");
+    }
+    if (num_sampled < 1 || num_sampled >= UINT32_MAX) {
+        throw std::invalid_argument("ids: expected 1 ... 2**32 - 2 in a row, got " + std::to_string(num_sampled));
+    }
+    std::int64_t *i = ids.data(), *in = inside.data(), *out = outside.data();
+    nb::gil_scoped_release released;
+    sampling::draw_distinct(kept.law, seed, num_rows, num_sampled, i, in, out, threads);
+}
+
+void places_of(const SomeRows &ids, const SomeRows &classes, const Rows &places) {
+    const std::size_t num_rows = ids.shape(0), num_sampled = ids.shape(1), num_asked = classes.shape(1);
+    if (classes.shape(0) != num_rows) throw std::invalid_argument("classes: expected as many rows as ids has");
+    if (num_asked >= UINT32_MAX) throw std::invalid_argument("classes: expected fewer than 2**32 - 1 in a row");
+    if (places.shape(0) != num_rows || places.shape(1) != num_asked) {
+        throw std::invalid_argument("places: expected the shape of classes");
+    }
+    const std::int64_t *i = ids.data(), *c = classes.data();
+    std::int64_t *p = places.data();
+    nb::gil_scoped_release released;
+    sampling::places_of(i, num_rows, num_sampled, c, num_asked, p);
+}
+
+template <typename Real>
+void log_inclusion(const Input<Real> &log_p, const Input<std::int64_t> &tries, const Changed<Real> &log_q,
+                   const std::string &simd) {
+    const std::size_t size = log_p.shape(0);
+    if (tries.shape(0) != size) throw std::invalid_argument("tries: expected one for each class");
+    if (log_q.shape(0) != size) throw std::invalid_argument("log_q: expected one for each class");
+    const sampling::Inclusion job{log_p.data(), tries.data(), log_q.data(), sizeof(Real) == sizeof(double)};
+    const Level level = level_named(simd);
+    nb::gil_scoped_release released;
+    LOGQ_CHOOSE(level, sampling::log_inclusion)(job, 0, static_cast<std::int64_t>(size));
+}
+
+}  // namespace
+
+void bind_sampling(nb::module_ &module) {
+    nb::class_<Kept>(module, "Law", "A law that draws follow.");
+    module.def("uniform_law", &uniform, nb::arg("num_classes"));
+    module.def("log_uniform_law", &log_uniform, nb::arg("num_classes"));
+    module.def("alias_law", &alias, nb::arg("cells").noconvert());
+    module.def("learned_law", &learned, nb::arg("cells").noconvert(), nb::arg("recent").noconvert(), nb::arg("in_table"));
+    module.def("draw", &draw, nb::arg("law"), nb::arg("seed"), nb::arg("ids").noconvert(), nb::kw_only(),
+               nb::arg("threads") = 1);
+    module.def("draw_distinct", &draw_distinct, nb::arg("law"), nb::arg("seed"), nb::arg("ids").noconvert(),
+               nb::arg("inside").noconvert(), nb::arg("outside").noconvert(), nb::kw_only(), nb::arg("threads") = 1);
+    module.def("places_of", &places_of, nb::arg("ids").noconvert(), nb::arg("classes").noconvert(),
+               nb::arg("places").noconvert());
+    const auto bind_inclusion = [&](auto function) {
+        module.def("log_inclusion", function, nb::arg("log_p").noconvert(), nb::arg("tries").noconvert(),
+                   nb::arg("log_q").noconvert(), nb::arg("simd") = "auto");
+    };
+    bind_inclusion(&log_inclusion<float>);
+    bind_inclusion(&log_inclusion<double>);
+}
+
+}  // namespace logq
