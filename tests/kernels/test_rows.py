@@ -284,9 +284,15 @@ def test_nothing_to_do() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"order": lambda: ClassOrder([np.array([0, 5])], 5, threads=1)}, "ids: expected class ids below 5, got 5 at entry 1"),
+        (
+            {"order": lambda: ClassOrder([np.array([0, 5])], 5, threads=1)},
+            "ids: expected class ids below 5, got 5 at entry 1",
+        ),
         ({"order": lambda: ClassOrder([], 5, threads=1)}, "lists: expected one or two, got 0"),
-        ({"order": lambda: ClassOrder([np.array([0])], (1 << 32) + 1, threads=1)}, r"num_classes: expected 0 to 2\*\*32"),
+        (
+            {"order": lambda: ClassOrder([np.array([0])], (1 << 32) + 1, threads=1)},
+            r"num_classes: expected 0 to 2\*\*32",
+        ),
         ({"rule": "sgd", "table": np.ones((4, 3))}, r"table: expected shape \(5, 3\), got \(4, 3, \)"),
         ({"sums": np.ones((3, 3))}, r"sums: expected shape \(2, 3\)"),
         ({"source_rows": [np.ones((3, 3))]}, "source_rows: expected a row for each of equally many entries"),

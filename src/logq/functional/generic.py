@@ -49,7 +49,8 @@ def sampled_loss(
         reduction: "none" (B,), "mean" over the rows that have a true class, or "sum".
         ignore_index: a target that is no class, besides the IGNORED that samplers leave. A row of nothing else has
             loss 0 and does not count in the mean.
-        sparse: whether `weight` and `bias` get sparse gradients, (C, D) and (C,) with the touched rows only.
+        sparse: whether `weight` and `bias` get sparse gradients, (C, D) and (C,) with the touched rows only. On the CPU
+            they are coalesced. torch.compile leaves the graph for them: with fullgraph=True it refuses.
 
     Returns:
         The loss in nats, (B,) or a scalar, float32 or wider; 0 for an empty batch.

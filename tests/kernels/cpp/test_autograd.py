@@ -84,6 +84,9 @@ def test_one_tensor_in_two_places():
     candidates = candidates._replace(ids=candidates.ids % 5, targets=candidates.targets % 5)
     assert torch.autograd.gradcheck(lambda x: op("nce", x, x, None, candidates), [both])
     assert torch.autograd.gradgradcheck(lambda x: op("nce", x, x, None, candidates), [both])
+    (once,) = torch.autograd.grad(op("nce", both, both, None, candidates), both)
+    (again,) = torch.autograd.grad(op("nce", both, both, None, candidates), both, create_graph=True)
+    torch.testing.assert_close(again, once)
 
 
 # ------------------------------------------------------------------------------------------------ tables that change

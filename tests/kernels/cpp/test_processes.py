@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")]
 ROWS, WIDTH, CLASSES = 300, 24, 500
 
 
-def train(seed: int, steps: int = 12) -> list[Tensor]:
+def train(seed: int, steps: int = 4) -> list[Tensor]:
     """A few steps of two models, shared and per-row samples; large enough for several threads. Their tables."""
     tables = []
     for per_row in (False, True):
@@ -78,7 +78,7 @@ def in_child(work: Callable[[], bool]) -> int:
             status = 0 if work() else 1
         finally:
             os._exit(status)
-    killer = threading.Timer(60, os.kill, (child, 9))
+    killer = threading.Timer(30, os.kill, (child, 9))
     killer.start()
     try:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
@@ -139,7 +139,7 @@ class Losses(Dataset[Tensor]):
 
 @forking
 def test_workers_of_a_data_loader(threads):
-    train(4, steps=2)
+    train(4, steps=1)
     expected = torch.stack([Losses()[i] for i in range(6)])
     loader = DataLoader(Losses(), batch_size=2, num_workers=2, multiprocessing_context="fork", timeout=60)
     torch.testing.assert_close(torch.cat(list(loader)), expected)

@@ -54,7 +54,7 @@ def parts(
         weight,
         targets.contiguous(),
         ids.contiguous(),
-        offsets(bias, targets, true_log_q, input.dtype, settings),
+        offsets(bias, targets if bias is None else targets.clamp(min=0), true_log_q, input.dtype, settings),
         offsets(bias, ids, log_q, input.dtype, settings),
         None if excluded is None else excluded.contiguous(),
         row_scale,
@@ -67,10 +67,10 @@ def parts(
 
 
 def offsets(bias: Tensor | None, ids: Tensor, log_q: Tensor, dtype: torch.dtype, settings: Settings) -> Tensor | None:
-    """bias / temperature - log Q of some classes, as far as there are such; anything where an id is IGNORED."""
+    """bias / temperature - log Q of some classes, as far as there are such."""
     result = None
     if bias is not None:
-        result = bias.index_select(0, ids.reshape(-1).clamp(min=0)).view(ids.shape).to(dtype) / settings.temperature
+        result = bias.index_select(0, ids.reshape(-1)).view(ids.shape).to(dtype) / settings.temperature
     if settings.objective.subtract_log_q:
         result = -log_q.to(dtype) if result is None else result - log_q.to(dtype)
     return None if result is None else result.contiguous()
@@ -78,7 +78,11 @@ def offsets(bias: Tensor | None, ids: Tensor, log_q: Tensor, dtype: torch.dtype,
 
 def mean_scale(input: Tensor, targets: Tensor) -> Tensor:  # (B,)
     """1 / n for n rows with a true class, the same for all of them."""
-    rows = (targets != IGNORED).any(dim=1).sum().clamp(min=1)
+    is_true = targets != IGNORED
+    if is_plain(input):
+        number = int(is_true.count_nonzero() if targets.shape[1] == 1 else is_true.any(dim=1).count_nonzero())
+        return input.new_full((input.shape[0],), 1 / max(1, number))
+    rows = is_true.any(dim=1).sum().clamp(min=1)
     return rows.to(input.dtype).reciprocal().expand(input.shape[0]).contiguous()
 
 

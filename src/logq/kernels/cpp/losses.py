@@ -37,7 +37,7 @@ def sampled_loss(
     the graph.
     """
     run: Callable[..., Tensor] = _fused if _knows(objective, weight) else reference.sampled_loss
-    if torch.compiler.is_compiling() and (sparse or updates.exist()):
+    if torch.compiler.is_compiling() and (sparse or _updates_exist()):
         run = _outside_of_graphs
     return run(
         objective,
@@ -51,6 +51,12 @@ def sampled_loss(
         sparse=sparse,
         reduction=reduction,
     )
+
+
+@torch.compiler.assume_constant_result
+def _updates_exist() -> bool:
+    # Asked when a graph is made. One that is older than its optimiser gives gradients, which the optimiser takes too.
+    return updates.exist()
 
 
 def _knows(objective: Objective, weight: Tensor) -> bool:
