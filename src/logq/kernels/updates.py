@@ -8,7 +8,6 @@ nobody attached to, or that gets its gradient from somewhere else, is stored as 
 from collections.abc import Callable
 from typing import TypeAlias
 
-import torch
 from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
@@ -47,7 +46,6 @@ def find(parameter: Tensor) -> RowRule | None:
     return None if next_rule is None else next_rule(parameter)
 
 
-@torch.compiler.assume_constant_result
 def exist() -> bool:
     """Whether any parameter is updated inside of backward."""
     return len(_attached) > 0
