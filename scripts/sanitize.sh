@@ -38,8 +38,8 @@ for kind in "$@"; do
             # Without conftest.py, which imports torch. Addresses must not be random for older versions.
             TSAN_OPTIONS="suppressions=$PWD/tests/sanitizers/thread.supp:exitcode=66:history_size=4" \
                 with tsan setarch -R $tests --noconftest \
-                tests/kernels/test_word2vec.py tests/kernels/test_text.py tests/kernels/test_sampling_threads.py \
-                tests/data/test_encoding.py \
+                tests/kernels/test_word2vec.py tests/kernels/test_rows.py tests/kernels/test_text.py \
+                tests/kernels/test_sampling_threads.py tests/kernels/test_loss_threads.py tests/data/test_encoding.py \
                 -k "thread and not two and not four and not many"
             ;;
     esac

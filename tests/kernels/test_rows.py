@@ -284,15 +284,9 @@ def test_nothing_to_do() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (
-            {"order": lambda: ClassOrder([np.array([0, 5])], 5, threads=1)},
-            "ids: expected class ids below 5, got 5 at entry 1",
-        ),
-        ({"order": lambda: ClassOrder([], 5, threads=1)}, "lists: expected one or two, got 0"),
-        (
-            {"order": lambda: ClassOrder([np.array([0])], (1 << 32) + 1, threads=1)},
-            r"num_classes: expected 0 to 2\*\*32",
-        ),
+        ({"order": ([np.array([0, 5])], 5)}, "ids: expected class ids below 5, got 5 at entry 1"),
+        ({"order": ([], 5)}, "lists: expected one or two, got 0"),
+        ({"order": ([np.array([0])], (1 << 32) + 1)}, r"num_classes: expected 0 to 2\*\*32"),
         ({"rule": "sgd", "table": np.ones((4, 3))}, r"table: expected shape \(5, 3\), got \(4, 3, \)"),
         ({"sums": np.ones((3, 3))}, r"sums: expected shape \(2, 3\)"),
         ({"source_rows": [np.ones((3, 3))]}, "source_rows: expected a row for each of equally many entries"),
@@ -303,10 +297,10 @@ def test_nothing_to_do() -> None:
         ({"rule": "adam", "first_state": np.ones((5, 3))}, "states: expected 2 for adam"),
         ({"simd": "abacus"}, "simd: expected auto or one of"),
     ],
-)  # fmt: skip
+)
 def test_bad_arguments(change: dict[str, Any], message: str) -> None:
     arguments: dict[str, Any] = {
-        "order": lambda: ClassOrder([np.array([0, 4])], 5, threads=1),
+        "order": ([np.array([0, 4])], 5),
         "source_rows": [np.ones((2, 3))],
         "factors": [None],
         "sums": np.ones((2, 3)),
@@ -314,7 +308,7 @@ def test_bad_arguments(change: dict[str, Any], message: str) -> None:
     }
     arguments |= change
     with pytest.raises(ValueError, match=message):
-        sum_classes(arguments.pop("order")(), **arguments)
+        sum_classes(ClassOrder(*arguments.pop("order"), threads=1), **arguments)
 
 
 def test_ids_of_an_update_are_checked() -> None:

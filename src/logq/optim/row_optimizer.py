@@ -12,6 +12,7 @@ from torch import Tensor
 from logq import kernels
 from logq.arguments import check_bool, check_float
 from logq.kernels import updates
+from logq.kernels.memory import prefer_huge_pages
 from logq.kernels.rules import RowRule, real_dtype
 from logq.optim.gradients import as_rows, touched_rows
 
@@ -112,6 +113,14 @@ class RowOptimizer(torch.optim.Optimizer):
                     self._update(parameter, group, parameter.grad)
         return loss
 
+    def state_dict(self) -> dict[str, Any]:
+        """Options and states as plain values; see torch.optim.Optimizer.state_dict."""
+        state_dict = super().state_dict()
+        for group in state_dict["param_groups"]:
+            for name, value in self.MUST_BE.items():  # torch's optimiser asks for them
+                group.setdefault(name, value)
+        return state_dict
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over options and states, of this optimiser or of torch's where the class says that they mean the same.
 
@@ -147,8 +156,12 @@ class RowOptimizer(torch.optim.Optimizer):
         self._attach()
 
     def _own(self, state: Tensor, parameter: Tensor) -> Tensor:
-        place = torch.empty(state.shape, dtype=real_dtype(parameter.dtype), device=parameter.device)
-        return place.copy_(state)
+        return self._new_state(state.shape, parameter).copy_(state)
+
+    def _new_state(self, shape: torch.Size, parameter: Tensor) -> Tensor:
+        state = torch.empty(shape, dtype=real_dtype(parameter.dtype), device=parameter.device)
+        prefer_huge_pages(state)
+        return state
 
     def _numbered(self, state_dict: dict[str, Any]) -> Iterable[tuple[Any, Tensor]]:
         """The parameters, each with its key in a state."""
@@ -174,10 +187,9 @@ class RowOptimizer(torch.optim.Optimizer):
 
     def _start(self, parameter: Tensor, group: dict[str, Any]) -> None:
         """Make the states of a parameter."""
-        value, dtype = self.initial_value(group), real_dtype(parameter.dtype)
         for name, kept_for in self.STATES.items():
             shape = parameter.shape if kept_for == "parameter" else parameter.shape[:1]
-            self.state[parameter][name] = torch.full(shape, value, dtype=dtype, device=parameter.device)
+            self.state[parameter][name] = self._new_state(shape, parameter).fill_(self.initial_value(group))
         self.state[parameter]["step"] = 0
 
     def _next_rule(self, parameter: Tensor, group: dict[str, Any]) -> RowRule:

@@ -41,7 +41,7 @@ class SGD(RowOptimizer):
         [[1.0, 1.0], [0.0, 0.0]]
     """
 
-    MUST_BE: ClassVar[dict[str, object]] = {"momentum": 0, "nesterov": False}
+    MUST_BE: ClassVar[dict[str, object]] = {"momentum": 0, "dampening": 0, "nesterov": False}
 
     def __init__(
         self,

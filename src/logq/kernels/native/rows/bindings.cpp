@@ -77,8 +77,8 @@ const void *numbers(const char *name, const Array &array, std::int64_t count, Ty
     expect(static_cast<std::int64_t>(array.size()) == count,
            called + ": expected " + std::to_string(count) + " numbers, got shape " + shape_of(array));
     std::int64_t stride = 1;
-    for (std::size_t i = array.ndim(); i-- > 0; stride *= static_cast<std::int64_t>(array.shape(i))) {
-        expect(array.size() == 0 || array.shape(i) <= 1 || array.stride(i) == stride, called + ": expected contiguous memory");
+    for (std::size_t i = count > 0 ? array.ndim() : 0; i-- > 0; stride *= static_cast<std::int64_t>(array.shape(i))) {
+        expect(array.shape(i) <= 1 || array.stride(i) == stride, called + ": expected contiguous memory");
     }
     if (type_of(name, array) != type) throw nb::type_error((called + ": expected another dtype").c_str());
     return array.data();

@@ -22,6 +22,9 @@ using logq::rows::Source;
 using logq::rows::Type;
 
 constexpr std::int64_t CLASSES_AHEAD = 6, ENTRIES_AHEAD = 8;
+// A line that is asked for waits until the place of its page is found, and holds up what comes behind it: the pages of
+// some rows are looked for together.
+constexpr std::int64_t PAGES_AT_ONCE = 16;
 constexpr std::int64_t LINE = 64, FAR = 16 * LINE;  // of a long row the processor fetches the rest by itself
 constexpr std::int64_t BLOCK = 256;  // sums of more entries than that are sums of sums, which keeps rounding small
 
@@ -40,6 +43,7 @@ template <typename Value, typename Table> class Summing {
         const std::int64_t ahead = end < begin + CLASSES_AHEAD ? end : begin + CLASSES_AHEAD;
         for (std::int64_t c = begin; c < ahead; ++c) fetch_row(c);
         for (std::int64_t c = begin; c < end; ++c) {
+            if ((c - begin) % PAGES_AT_ONCE == 0) find_pages(c + CLASSES_AHEAD + PAGES_AT_ONCE, end);
             if (c + CLASSES_AHEAD < end) fetch_row(c + CLASSES_AHEAD);
             sum_class(c);
         }
@@ -99,6 +103,18 @@ template <typename Value, typename Table> class Summing {
             const std::int64_t numbers = job.rule == Rule::ROWWISE_ADAGRAD ? 1 : dim;
             fetch<true>(row_of<Real>(state, id), numbers * static_cast<std::int64_t>(sizeof(Real)));
         }
+    }
+    // Some rows to come, one line of each, for the sake of their pages.
+    template <typename T> LOGQ_INLINE void find_pages(const Rows &rows, std::int64_t begin, std::int64_t end) const {
+        if (!rows.data) return;
+        for (std::int64_t c = begin; c < end; ++c) {
+            fetch_line<true>(static_cast<const char *>(static_cast<const void *>(row_of<T>(rows, id_of(c)))));
+        }
+    }
+    LOGQ_INLINE void find_pages(std::int64_t begin, std::int64_t end) const {
+        end = end < begin + PAGES_AT_ONCE ? end : begin + PAGES_AT_ONCE;
+        find_pages<Table>(job.table, begin, end);
+        for (const Rows &state : job.states) find_pages<Real>(state, begin, end);
     }
     LOGQ_INLINE void fetch_entry(std::int64_t e) const {
         if (e >= job.num_entries) return;

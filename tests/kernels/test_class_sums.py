@@ -1,0 +1,195 @@
+"""Gradients of class tables against a loop over entries; updates without a gradient against those with one."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from logq.candidates import IGNORED
+from logq.kernels import reference_rows
+from logq.kernels.cpp import rows as compiled
+from logq.kernels.cpp.class_sums import Entries, class_gradient, update_classes
+from logq.kernels.rules import STATES, Kind, RowRule, real_dtype
+
+C = 30
+KINDS: list[Kind] = ["sgd", "adagrad", "rowwise_adagrad", "adam"]
+DTYPES = [torch.float32, torch.float64, torch.bfloat16, torch.float16]
+
+
+def entries_of(
+    b: int, t: int, s: int, d: int, *, per_row: bool, dtype: torch.dtype = torch.float64, seed: int = 0
+) -> Entries:
+    generator = torch.Generator().manual_seed(seed)
+
+    def numbers(*shape: int) -> Tensor:
+        return torch.randn(*shape, dtype=dtype, generator=generator)
+
+    targets = torch.randint(0, C, (b, t), generator=generator)
+    ignored = torch.rand(b, t, generator=generator) < 0.3
+    shape = (b, s) if per_row else (s,)
+    return Entries(
+        numbers(b, d),
+        targets.masked_fill(ignored, IGNORED),
+        numbers(b, t).masked_fill(ignored, 0.0),
+        torch.randint(0, C, shape, generator=generator),
+        numbers(*shape),
+        None if per_row else numbers(s, d),
+    )
+
+
+def loop(entries: Entries, weight: Tensor, scale: float, cosine: bool) -> tuple[Tensor, Tensor]:
+    """Both gradients, dense and in float64, an entry at a time."""
+    input, targets, true_factors, ids, factors, rows = entries
+    total, biases = torch.zeros(weight.shape, dtype=torch.float64), torch.zeros(len(weight), dtype=torch.float64)
+    for i, (classes, numbers) in enumerate(zip(targets, true_factors, strict=True)):
+        for c, factor in zip(classes.tolist(), numbers.double(), strict=True):
+            if c != IGNORED:
+                total[c] += factor * input[i].double()
+                biases[c] += factor
+    if rows is None:
+        for i, (classes, numbers) in enumerate(zip(ids, factors, strict=True)):
+            for c, factor in zip(classes.tolist(), numbers.double(), strict=True):
+                total[c] += factor * input[i].double()
+                biases[c] += factor
+    else:
+        for c, row, factor in zip(ids.tolist(), rows, factors, strict=True):
+            total[c] += row.double()
+            biases[c] += factor.double()
+    total, biases = scale * total, scale * biases
+    if cosine:
+        w = weight.double().requires_grad_()
+        (total,) = torch.autograd.grad(torch.nn.functional.normalize(w, dim=1), w, total)
+    return total, biases
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("cosine", [False, True])
+@pytest.mark.parametrize("per_row", [False, True])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("d", [1, 3, 100, 128, 300])
+def test_gradients(d: int, dtype: torch.dtype, per_row: bool, cosine: bool, sparse: bool) -> None:
+    entries = entries_of(6, 2, 7, d, per_row=per_row, dtype=real_dtype(dtype))
+    weight = (torch.rand(C, d, generator=torch.Generator().manual_seed(1)) + 0.5).to(dtype)
+    got = class_gradient(entries, weight, bias=True, scale=torch.tensor(0.5), cosine=cosine, sparse=sparse)
+    tolerance = {torch.float64: 1e-12, torch.float32: 1e-5}.get(dtype, 2 * torch.finfo(dtype).eps)
+    assert got[1] is not None
+    for gradient, expected in zip(got, loop(entries, weight, 0.5, cosine), strict=True):
+        assert gradient.is_sparse == sparse
+        if sparse:
+            touched = torch.cat([entries.targets[entries.targets >= 0], entries.ids.reshape(-1)]).unique()
+            assert gradient.is_coalesced()
+            assert gradient.indices()[0].tolist() == touched.tolist()
+            torch.sparse_coo_tensor(gradient.indices(), gradient.values(), gradient.shape, check_invariants=True)
+        full = gradient.to_dense()
+        torch.testing.assert_close(full.double(), expected, rtol=tolerance, atol=4 * tolerance)
+    assert got[0].dtype == dtype
+    assert got[1].dtype == real_dtype(dtype)
+
+
+@given(st.integers(0, 5), st.integers(0, 3), st.integers(0, 9), st.integers(1, 20), st.booleans(), st.integers(0, 99))
+def test_any_sizes(b: int, t: int, s: int, d: int, per_row: bool, seed: int) -> None:
+    entries = entries_of(b, t, s, d, per_row=per_row, seed=seed)
+    weight = torch.zeros(C, d, dtype=torch.float64)
+    for sparse in (False, True):
+        got = class_gradient(entries, weight, bias=True, scale=-1.5, cosine=False, sparse=sparse)
+        for gradient, expected in zip(got, loop(entries, weight, -1.5, False), strict=True):
+            assert gradient is not None
+            torch.testing.assert_close(gradient.to_dense(), expected, rtol=1e-12, atol=1e-12)
+
+
+def rule_for(kind: Kind, table: Tensor, seed: int = 3) -> RowRule:
+    generator = torch.Generator().manual_seed(seed)
+    shape = table.shape[:1] if kind == "rowwise_adagrad" else table.shape
+    states = tuple(torch.rand(shape, generator=generator).to(real_dtype(table.dtype)) for _ in range(STATES[kind]))
+    return RowRule(kind, 0.1, 0.01, 1e-3, (0.8, 0.95), 4, maximize=True, states=states)
+
+
+@pytest.mark.parametrize("cosine", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_updates_without_a_gradient_are_those_with_one(dtype: torch.dtype, kind: Kind, cosine: bool) -> None:
+    entries = entries_of(9, 2, 5, 37, per_row=True, dtype=real_dtype(dtype))
+    weights = [torch.randn(C, 37, generator=torch.Generator().manual_seed(1)).to(dtype) for _ in range(2)]
+    biases = [torch.zeros(C, dtype=dtype) for _ in range(2)]
+    rules = [[rule_for(kind, weight), rule_for(kind, bias)] for weight, bias in zip(weights, biases, strict=True)]
+    version = weights[0]._version
+    update_classes(
+        entries, weights[0], biases[0], scale=2.0, cosine=cosine, weight_rule=rules[0][0], bias_rule=rules[0][1]
+    )
+    assert weights[0]._version > version
+    # In half precision a stored gradient is rounded once more, so the other way takes float32.
+    wide = weights[1].to(real_dtype(dtype))
+    gradients = class_gradient(entries, wide, bias=True, scale=2.0, cosine=cosine, sparse=True)
+    for table, gradient, rule in zip((wide, biases[1].to(wide.dtype)), gradients, rules[1], strict=True):
+        assert gradient is not None
+        rows, columns = gradient.values(), table
+        if table.dim() == 1:
+            rows, columns = rows[:, None], table[:, None]
+        reference_rows.update_rows(rule, columns, gradient.indices()[0], rows)
+        mine = weights[0] if table.dim() == 2 else biases[0]
+        tolerance = {torch.float64: 1e-12, torch.float32: 1e-4}.get(dtype, 2 * torch.finfo(dtype).eps)
+        torch.testing.assert_close(mine, table.to(dtype), rtol=tolerance, atol=tolerance)
+    for mine, other in zip(rules[0], rules[1], strict=True):
+        for a, b in zip(mine.states, other.states, strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
+
+
+def test_a_table_without_a_rule_stays() -> None:
+    entries = entries_of(4, 1, 5, 8, per_row=False)
+    weight, bias = torch.zeros(C, 8, dtype=torch.float64), torch.zeros(C, dtype=torch.float64)
+    common: dict[str, Any] = {"scale": 1.0, "cosine": False}
+    update_classes(entries, weight, bias, weight_rule=None, bias_rule=rule_for("sgd", bias), **common)
+    assert (weight == 0).all()
+    assert (bias != 0).any()
+    update_classes(entries, weight, None, weight_rule=rule_for("sgd", weight), bias_rule=None, **common)
+    assert (weight != 0).any()
+
+
+def test_a_table_that_lies_otherwise_in_memory() -> None:
+    entries = entries_of(4, 1, 5, 8, per_row=False)
+    plain = torch.randn(C, 8, dtype=torch.float64)
+    turned = plain.t().contiguous().t()
+    assert not compiled.can_update(RowRule("sgd", 0.1), turned)
+    for table in (plain, turned):
+        rule = RowRule("sgd", 0.1)
+        update_classes(entries, table, None, scale=1.0, cosine=True, weight_rule=rule, bias_rule=None)
+    torch.testing.assert_close(plain, turned, rtol=1e-12, atol=1e-12)
+
+
+def test_inputs_in_float64_of_a_table_in_float32() -> None:
+    entries = entries_of(4, 1, 5, 8, per_row=True)
+    weight = torch.zeros(C, 8)
+    gradient, _ = class_gradient(entries, weight, bias=False, scale=1.0, cosine=False, sparse=True)
+    assert gradient.dtype == torch.float32
+    expected, _ = loop(entries, weight, 1.0, False)
+    torch.testing.assert_close(gradient.to_dense().double(), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_target_out_of_range_is_named() -> None:
+    entries = entries_of(4, 1, 5, 8, per_row=True)
+    entries.ids[2, 3] = C
+    with pytest.raises(ValueError, match=f"ids: expected class ids below {C}, got {C} at entry 17"):
+        class_gradient(entries, torch.zeros(C, 8), bias=False, scale=1.0, cosine=False, sparse=True)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_compiled_update_of_rows_is_the_one_of_the_reference(kind: Kind) -> None:
+    table = torch.randn(C, 20)
+    ids, rows = torch.tensor([7, 3, 29]), torch.randn(3, 20)
+    rule = rule_for(kind, table)
+    others = replace(rule, states=tuple(state.clone() for state in rule.states))
+    expected = table.clone()
+    compiled.update_rows(rule, table, ids, rows)
+    reference_rows.update_rows(others, expected, ids, rows)
+    torch.testing.assert_close(table, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_ids_beyond_what_is_sorted_compiled() -> None:
+    ids = torch.tensor([1 << 40, 3, 1 << 40])
+    distinct, sums = compiled.sum_rows(ids, torch.ones(3, 2))
+    assert distinct.tolist() == [3, 1 << 40]
+    assert sums.tolist() == [[1, 1], [2, 2]]
