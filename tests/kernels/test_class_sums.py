@@ -169,10 +169,10 @@ def test_inputs_in_float64_of_a_table_in_float32() -> None:
     torch.testing.assert_close(gradient.to_dense().double(), expected, rtol=1e-5, atol=1e-5)
 
 
-def test_a_target_out_of_range_is_named() -> None:
+def test_an_id_out_of_range_is_named() -> None:
     entries = entries_of(4, 1, 5, 8, per_row=True)
     entries.ids[2, 3] = C
-    with pytest.raises(ValueError, match=f"ids: expected class ids below {C}, got {C} at entry 17"):
+    with pytest.raises(ValueError, match=f"ids: expected class ids below {C}, got {C} at entry 13"):
         class_gradient(entries, torch.zeros(C, 8), bias=False, scale=1.0, cosine=False, sparse=True)
 
 
