@@ -23,6 +23,7 @@ def parts(
     temperature: float,
     cosine: bool,
     gradients: bool,
+    biases: bool = True,
 ) -> Parts:
     """Either shape of ids."""
     per_row = ids.dim() == 2
@@ -65,4 +66,5 @@ def parts(
         if per_row:
             of_input = of_input + torch.einsum("bs,bsd->bd", of_sampled, rows)
             return Parts(losses, of_input, of_true, of_sampled, nothing)
-        return Parts(losses, of_input + of_sampled @ rows, of_true, of_sampled.sum(dim=0), of_sampled.T @ input)
+        of_biases = of_sampled.sum(dim=0) if biases else nothing
+        return Parts(losses, of_input + of_sampled @ rows, of_true, of_biases, of_sampled.T @ input)

@@ -55,6 +55,7 @@ def test_what_torch_checks_of_the_ops_of_parts(per_row, dtype, gradients, sizes)
     op = torch.ops.logq.per_row_parts if per_row else torch.ops.logq.shared_parts
     torch.library.opcheck(op, given, {**OPTIONS, "gradients": gradients})
     torch.library.opcheck(op, (*given[:4], None, None, None, None), {**OPTIONS, "gradients": gradients})
+    torch.library.opcheck(op, given, {**OPTIONS, "gradients": gradients, "biases": False})
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

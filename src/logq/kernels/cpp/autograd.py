@@ -63,6 +63,7 @@ def parts(
         temperature=settings.temperature,
         cosine=settings.cosine,
         gradients=gradients,
+        biases=bias is not None,
     )
 
 

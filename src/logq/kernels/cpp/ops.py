@@ -22,7 +22,7 @@ __all__ = ["exact", "gradient_of", "is_plain", "parts_of"]
 PARTS_SCHEMA: Final = (
     "(Tensor input, Tensor weight, Tensor targets, Tensor ids, Tensor? true_offsets, Tensor? offsets, "
     "Tensor? excluded, Tensor? row_scale, *, bool softmax, bool remove_hits, float temperature, bool cosine, "
-    "bool gradients) -> (Tensor, Tensor, Tensor, Tensor, Tensor)"
+    "bool gradients, bool biases=True) -> (Tensor, Tensor, Tensor, Tensor, Tensor)"
 )
 GRADIENT_SCHEMA: Final = (
     "(Tensor input, Tensor targets, Tensor true_factors, Tensor ids, Tensor factors, Tensor? rows, Tensor weight, "
@@ -88,12 +88,22 @@ def per_row_op(*tensors: Any, **options: Any) -> Any:
 
 @shared_op.register_fake
 @per_row_op.register_fake
-def _(input: Tensor, weight: Tensor, targets: Tensor, ids: Tensor, *_: Any, gradients: bool, **__: Any) -> Any:
+def _(
+    input: Tensor,
+    weight: Tensor,
+    targets: Tensor,
+    ids: Tensor,
+    *_: Any,
+    gradients: bool,
+    biases: bool = True,
+    **__: Any,
+) -> Any:
     rows, width = input.shape
     shapes = [(rows,), (0,), (0,), (0,), (0,)]
     if gradients:
         of_sample = (ids.shape[0], width) if ids.dim() == 1 else (0,)
-        shapes = [(rows,), (rows, width), tuple(targets.shape), tuple(ids.shape), of_sample]
+        of_biases = tuple(ids.shape) if biases or ids.dim() == 2 else (0,)
+        shapes = [(rows,), (rows, width), tuple(targets.shape), of_biases, of_sample]
     return tuple(input.new_empty(shape) for shape in shapes)
 
 

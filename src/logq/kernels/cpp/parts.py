@@ -16,7 +16,8 @@ class Parts(NamedTuple):
         losses: (B,), not scaled; 0 for a row without a true class.
         input: (B, D), the gradient of the input.
         true_factors: (B, T); 0 where there is no class.
-        factors: (B, S) for rows with samples of their own; (S,), their sums over the rows, for a shared sample.
+        factors: (B, S) for rows with samples of their own; (S,), their sums over the rows, for a shared sample:
+            what biases of sampled classes get, and empty if these are not asked for.
         rows: (S, D) for a shared sample: sum_i factor_is input_i; empty otherwise.
     """
 

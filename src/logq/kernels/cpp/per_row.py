@@ -25,13 +25,14 @@ def per_row_parts(
     temperature: float,
     cosine: bool,
     gradients: bool,
+    biases: bool = True,
 ) -> Parts:
     """Losses, the gradient of the input and all factors, in one pass over the rows of the class table.
 
         G_ic = <input_i, weight_c> / temperature + offset_ic        with weight_c / |weight_c| if `cosine`
 
     A row's classes are gathered, multiplied, turned into a loss and added to the gradient of its input while they are
-    in the cache; those of the next row are fetched meanwhile.
+    in the cache; those of the next row are fetched meanwhile. The factors are there with or without `biases`.
     """
     dtype = computed_dtype(input, weight)
 

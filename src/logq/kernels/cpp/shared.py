@@ -27,13 +27,15 @@ def shared_parts(
     temperature: float,
     cosine: bool,
     gradients: bool,
+    biases: bool = True,
 ) -> Parts:
     """Losses, gradients of the input and of the sampled rows, and the factors of the true classes.
 
         G_ic = <input_i, weight_c> / temperature + offset_ic        with weight_c / |weight_c| if `cosine`
 
     For a tile of rows: logits = input x sampled rows', in place to factors, then factors x sampled rows and
-    factors' x input. The products are torch's. Takes memory for (B + 2 S) D numbers and one tile.
+    factors' x input. The products are torch's. Takes memory for (B + 2 S) D numbers and one tile. Without
+    `biases` the factors, which only these need, are not summed and stay empty.
     """
     dtype = computed_dtype(input, weight)
 
@@ -65,12 +67,13 @@ def shared_parts(
     tiles = Tiles(input, sampled, law, gradients=gradients)
     input_gradient = torch.zeros_like(input) if gradients else input.new_empty(0)
     rows = torch.zeros_like(sampled) if gradients else input.new_empty(0)
-    factors = input.new_zeros(ids.shape if gradients else (0,))
+    factors = input.new_zeros(ids.shape if gradients and biases else (0,))
     for part in tiles.rows:
         for columns, tile in tiles.of_rows(part):
             input_gradient[part].addmm_(tile, sampled[columns])
             rows[columns].addmm_(tile.T, input[part])
-            factors[columns].add_(tile.sum(dim=0))
+            if biases:
+                factors[columns].add_(tile.sum(dim=0))
     if gradients:
         _native.add_true_rows(
             array(input_gradient),
