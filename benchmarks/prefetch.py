@@ -60,7 +60,7 @@ def main() -> None:
     )
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of torch (default: all cores)")
     parser.add_argument("--samples", nargs="+", default=list(SAMPLES), choices=list(SAMPLES), help="only these")
-    parser.add_argument("--turns", type=int, default=15, help="of ten steps each, the median counts (default 15)")
+    parser.add_argument("--turns", type=int, default=7, help="of ten steps each, the median counts (default 7)")
     parser.add_argument("--scale", type=float, default=1.0, help="multiplies classes, batch and shared samples")
     options = parser.parse_args()
     if options.threads < 1 or options.turns < 1 or options.scale <= 0:
