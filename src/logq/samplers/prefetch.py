@@ -28,14 +28,14 @@ class Prefetch(Sampler):
     smaller. So states saved between two draws are those of the sampler alone, and nothing drawn ahead can get lost. A
     run that draws from two generators in turn gains nothing.
 
-    Cost: the memory of one more sample, some 0.1 ms a draw for handing it over, and a part of a core. What is left of
-    a draw is the checks and the expected counts of the targets. Draws are fast as they are: where compiled losses keep
+    Cost: the memory of one more sample, some 0.1 ms a draw for handing it over, and a part of a core. What is left of a
+    draw is the checks and the expected counts of the targets. Draws are fast as they are: where compiled losses keep
     all cores busy a step takes as long as without, or up to 6 per cent longer; beside an idle core it takes 4 to 6 per
-    cent less with unigram draws for each row, and else the same (benchmarks/README.md). So it is for cores that stand idle
-    and for laws of one's own that draw slowly. The thread runs torch on one core, ends with the sampler, and is there
-    on the CPU only: other devices draw while Python goes on anyway. Processes forked from this one, and copies, start
-    threads of their own. A change of the sampler shows in its attributes and buffers; a law of one's own that learns
-    into a list or an array in place must not be drawn ahead.
+    cent less with unigram draws for each row, and else the same (benchmarks/README.md). So it is for cores that are
+    idle and for laws of one's own that draw slowly. The thread runs torch on one core, ends with the sampler, and is
+    there on the CPU only: other devices draw while Python goes on anyway. Processes forked from this one, and copies,
+    start threads of their own. A change of the sampler shows in its attributes and buffers; a law of one's own that
+    learns into a list or an array in place must not be drawn ahead.
 
     Args:
         sampler: any that needs no more of the targets than their number of rows. A `Mixture` of such goes in whole;
