@@ -18,6 +18,7 @@ from logq.samplers import (
     LogUniform,
     Mixture,
     Partition,
+    Prefetch,
     Sampler,
     Uniform,
     Unigram,
@@ -70,6 +71,14 @@ def partition(num_classes: int, *, dtype: torch.dtype, seed: int, **arguments) -
     return Partition(num_classes, subsets, seed=seed, dtype=dtype, **arguments)
 
 
+def ahead(num_classes: int, **how) -> Prefetch:
+    return Prefetch(Unigram(falling_counts(num_classes), SAMPLED, power=0.75, **how))
+
+
+def learned_ahead(num_classes: int, **how) -> Prefetch:
+    return Prefetch(learned(num_classes, **how))
+
+
 # How a sampler of the table draws, by the end of its name.
 WAYS = {
     "": {},
@@ -86,6 +95,9 @@ FOUR_WAYS: dict[str, Callable[..., Sampler]] = {
     "learned_unigram": learned,
     "mixture": mixed,
     "mixture-in_batch": with_in_batch,
+    "prefetch": ahead,
+    "prefetch-learned_unigram": learned_ahead,
+    "prefetch-mixture": lambda c, **how: Prefetch(mixed(c, **how)),
 }
 ONE_WAY: dict[str, Callable[..., Sampler]] = {
     "every_class": EveryClass,

@@ -36,7 +36,7 @@ def takes_the_batch(name: str) -> bool:
 
 
 def learns(name: str) -> bool:
-    return name.startswith("learned_unigram") or name == "in_batch-streaming"
+    return "learned_unigram" in name or name == "in_batch-streaming"
 
 
 def make(name: str, *, dtype: torch.dtype = torch.float64, seed: int = SEED) -> Sampler:
@@ -132,7 +132,7 @@ def test_a_class_has_one_expected_count_as_target_and_as_sample(name):
         assert torch.equal(candidates.log_expected_count, of_class.gather(1, candidates.ids))
 
 
-@where(lambda name: "distinct" in name and not name.startswith("mixture"))
+@where(lambda name: "distinct" in name and "mixture" not in name)
 def test_distinct_draws_are_distinct(name):
     sampler = make(name)
     for _ in range(20):
@@ -260,7 +260,7 @@ def test_state_of_the_generator_continues_a_run(name):
     later = make(name, seed=99)
     later.load_state_dict(sampler.state_dict())
     later.generator.set_state(sampler.generator.get_state())
-    if name.startswith("learned_unigram"):
+    if "learned_unigram" in name:
         sampler.load_state_dict(sampler.state_dict())  # the way its counts are stored, not the law, depends on the past
     for _ in range(3):
         assert not differences(sampler.draw(TARGETS), later.draw(TARGETS))
@@ -341,4 +341,4 @@ def test_eval_does_not_learn(name):
 def test_repr_is_short_and_names_the_law(name):
     sampler = make(name)
     assert repr(sampler).startswith(type(sampler).__name__)
-    assert name.startswith("mixture") or f"num_classes={C}" in repr(sampler)
+    assert "mixture" in name or f"num_classes={C}" in repr(sampler)

@@ -7,6 +7,7 @@ from logq.samplers.learned_unigram import LearnedUnigram
 from logq.samplers.log_uniform import LogUniform
 from logq.samplers.mixture import Mixture
 from logq.samplers.partition import Partition
+from logq.samplers.prefetch import Prefetch
 from logq.samplers.proposal import Proposal
 from logq.samplers.uniform import Uniform
 from logq.samplers.unigram import Unigram
@@ -19,6 +20,7 @@ __all__ = [
     "LogUniform",
     "Mixture",
     "Partition",
+    "Prefetch",
     "Proposal",
     "Sampler",
     "Uniform",

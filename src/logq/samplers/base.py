@@ -57,6 +57,9 @@ class Sampler(nn.Module, ABC):
     learns_before_drawing = False
     """Whether a batch is learned from before it is drawn for, or after."""
 
+    reads_targets: bool = True
+    """Whether `_draw` needs more of the targets than their number of rows: if not, it can be made before them."""
+
     _witness: Tensor
 
     def __init__(

@@ -26,6 +26,8 @@ class EveryClass(Sampler):
         tensor([0, 1, 2, 3])
     """
 
+    reads_targets = False
+
     def log_expected_count(self, ids: Tensor) -> Tensor:
         """Zero."""
         return torch.zeros(ids.shape, dtype=self.dtype, device=ids.device)

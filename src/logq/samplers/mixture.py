@@ -58,6 +58,7 @@ class Mixture(Sampler):
             seed = next((part.seed for part in parts if part.seed is not None), None)
         super().__init__(sizes[0], seed=seed, device=parts[0].device, dtype=dtype)
         self.parts = nn.ModuleList(parts)
+        self.reads_targets = any(part.reads_targets for part in parts)
 
     def _parts(self) -> list[Sampler]:
         return list(self.parts)  # pyright: ignore[reportReturnType]

@@ -41,6 +41,8 @@ class Proposal(Sampler):
         seed, device, dtype: as in Sampler.
     """
 
+    reads_targets = False
+
     def __init__(
         self,
         num_classes: int,
