@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["ClassTable", "array", "class_table", "computed_dtype", "maybe_array", "running"]
+__all__ = ["ClassTable", "array", "class_table", "computed_dtype", "has_memory", "maybe_array", "running"]
 
 BITS = {torch.bfloat16, torch.float16}
 
@@ -29,6 +29,16 @@ def running() -> Running:
         'auto'
     """
     return {"threads": torch.get_num_threads(), "simd": SIMD}
+
+
+def has_memory() -> bool:
+    """Whether tensors lie in memory of their own: inside of the transforms of torch.func they do not.
+
+    Example:
+        >>> has_memory()
+        True
+    """
+    return not torch._C._are_functorch_transforms_active()  # pyright: ignore[reportPrivateUsage]
 
 
 def array(tensor: Tensor) -> "np.ndarray[Any, Any]":
