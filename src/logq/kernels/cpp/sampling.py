@@ -8,7 +8,6 @@ from torch import Tensor
 
 from logq.kernels import _native, sampling
 from logq.kernels.cpp import arrays
-from logq.kernels.cpp.arrays import has_memory
 from logq.kernels.laws import AliasLaw, Law, LearnedLaw, LogUniformLaw, UniformLaw
 
 __all__ = ["distinct_draws", "draws", "log_inclusion", "places_of"]
@@ -46,7 +45,7 @@ def distinct_draws(law: Law, seed: Tensor, num_rows: int, num_sampled: int) -> t
 
 def places_of(ids: Tensor, classes: Tensor) -> Tensor:
     """Look classes up in a hash table of each row."""
-    if not has_memory():
+    if not arrays.has_memory():
         return sampling.places_of(ids, classes)
     places = torch.empty(classes.shape, dtype=torch.int64)
     _native.places_of(ids.contiguous().numpy(), classes.contiguous().numpy(), places.numpy())
@@ -55,7 +54,7 @@ def places_of(ids: Tensor, classes: Tensor) -> Tensor:
 
 def log_inclusion(log_p: Tensor, tries: Tensor) -> Tensor:
     """One pass of exponentials and logarithms in double, as accurate as torch's."""
-    if not has_memory():
+    if not arrays.has_memory():
         return sampling.log_inclusion(log_p, tries)
     log_p, tries = log_p.contiguous(), tries.contiguous()
     log_q = torch.empty_like(log_p)
@@ -65,7 +64,7 @@ def log_inclusion(log_p: Tensor, tries: Tensor) -> Tensor:
 
 def _compiled(law: Law) -> _native.Law | None:
     """The law as the core knows it. It knows these four; others have their meaning in plain torch, and run there."""
-    if not has_memory():
+    if not arrays.has_memory():
         return None
     match law:
         case UniformLaw():
