@@ -59,8 +59,9 @@ class CandidateLoss(nn.Module):
         weight: a Parameter (C, D) to share, such as the embedding of the inputs; None makes one, uniform in
             +-1/sqrt(D) as torch.nn.Linear.
         temperature, cosine, remove_hits, reduction, ignore_index: as in logq.functional.sampled_loss.
-        sparse: whether the class table gets sparse gradients, with the touched rows only, for torch's SGD, Adagrad and
-            SparseAdam. Not for the rows that touch all classes. torch.compile leaves them to eager mode.
+        sparse: whether the class table gets sparse gradients, with the touched rows only, for the optimisers and the
+            clipping of logq.optim; torch's SGD, Adagrad and SparseAdam take them too, its Adam and clip_grad_norm_ do
+            not. Not for the rows that touch all classes. torch.compile leaves them to eager mode.
         device, dtype: of a new class table.
 
     Shape:

@@ -24,9 +24,11 @@ class SGD(RowOptimizer):
         weight_decay: >= 0; a row decays when it has a gradient, and not otherwise.
         maximize: go up instead of down.
         in_backward: update class tables inside of backward of logq's losses, and store no gradient of theirs. `step`
-            then updates what has a gradient, so the training loop stays as it is. Where a table stands in several
-            losses of a step each updates it on its own. Not to be used where gradients of several backwards are added
-            up, or clipped. On devices other than the CPU it has no effect.
+            then updates what has a gradient, so the training loop stays as it is. Each backward is an update: a second
+            one of a graph that was retained, and one of each loss where a table stands in several. Not to be used where
+            gradients of several backwards are added up, clipped or scaled (torch.amp.GradScaler). Hooks of such a
+            parameter are called with None. What torch.autograd.grad is asked for it gives, and no update is made then,
+            nor by a backward with create_graph=True. On devices other than the CPU it has no effect.
 
     Raises:
         TypeError: an argument has a wrong type.

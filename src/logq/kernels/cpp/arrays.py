@@ -6,7 +6,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["ClassTable", "array", "class_table", "computed_dtype", "maybe_array", "running"]
+__all__ = [
+    "ClassTable",
+    "array",
+    "class_table",
+    "computed_dtype",
+    "contiguous_in",
+    "has_memory",
+    "maybe_array",
+    "maybe_in",
+    "running",
+]
 
 BITS = {torch.bfloat16, torch.float16}
 
@@ -29,6 +39,16 @@ def running() -> Running:
         'auto'
     """
     return {"threads": torch.get_num_threads(), "simd": SIMD}
+
+
+def has_memory() -> bool:
+    """Whether tensors lie in memory of their own: inside of the transforms of torch.func they do not.
+
+    Example:
+        >>> has_memory()
+        True
+    """
+    return not torch._C._are_functorch_transforms_active()  # pyright: ignore[reportPrivateUsage]
 
 
 def array(tensor: Tensor) -> "np.ndarray[Any, Any]":
@@ -57,6 +77,21 @@ def computed_dtype(*tensors: Tensor) -> torch.dtype:
     for tensor in tensors:
         dtype = torch.promote_types(dtype, tensor.dtype)
     return dtype
+
+
+def contiguous_in(dtype: torch.dtype, tensor: Tensor) -> Tensor:
+    """A tensor in a dtype, contiguous and without its history; itself where it is so already.
+
+    Example:
+        >>> contiguous_in(torch.float32, torch.ones(2, 3, dtype=torch.float16).T).stride()
+        (2, 1)
+    """
+    return tensor.detach().to(dtype).contiguous()
+
+
+def maybe_in(dtype: torch.dtype, tensor: Tensor | None) -> Tensor | None:
+    """The same for a tensor that may be missing."""
+    return None if tensor is None else contiguous_in(dtype, tensor)
 
 
 class ClassTable(NamedTuple):

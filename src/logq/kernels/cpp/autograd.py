@@ -144,7 +144,7 @@ class SampledLoss(torch.autograd.Function):
         entries = Entries(input, targets, true_factors, ids, factors, rows if ids.dim() == 1 else None)
         if is_plain(input, weight):
             scale = scale.item()
-        of_weight, of_bias = of_classes(ctx.needs_input_grad, entries, weight, bias, scale, settings)
+        of_weight, of_bias = of_classes(ctx, entries, weight, bias, scale, settings)
         if not isinstance(scale, float) or scale != 1.0:
             of_input = of_input * scale
         return of_input, of_weight, of_bias, *[None] * 6
@@ -155,8 +155,19 @@ def versions(weight: Tensor, bias: Tensor | None) -> tuple[int, ...]:
     return tuple(0 if tensor is None else tensor._version for tensor in (weight, bias))
 
 
+def is_stored(ctx: Any, place: int) -> bool:
+    """Whether this backward adds to `grad` of the leaf in that place.
+
+    It does not where the leaf is not among `inputs` of backward, nor where torch.autograd.grad hands its gradient out.
+    """
+    try:
+        return torch._C._will_engine_execute_node(ctx.next_functions[place][0])  # pyright: ignore[reportPrivateUsage]
+    except RuntimeError:  # what it answers of a leaf that torch.autograd.grad was asked for
+        return False
+
+
 def of_classes(
-    needs: tuple[bool, ...],
+    ctx: Any,
     entries: Entries,
     weight: Tensor,
     bias: Tensor | None,
@@ -164,10 +175,10 @@ def of_classes(
     settings: Settings,
 ) -> tuple[Tensor | None, Tensor | None]:
     """The gradients of class table and biases, after those that have a rule for it were updated instead."""
-    _, needs_weight, needs_bias, *_ = needs
+    _, needs_weight, needs_bias, *_ = ctx.needs_input_grad
     if isinstance(scale, float):
-        weight_rule = updates.find(weight) if needs_weight else None
-        bias_rule = updates.find(bias) if needs_bias and bias is not None else None
+        weight_rule = updates.find(weight) if needs_weight and is_stored(ctx, 1) else None
+        bias_rule = updates.find(bias) if needs_bias and bias is not None and is_stored(ctx, 2) else None
         if weight_rule is not None or bias_rule is not None:
             exact(
                 class_sums.update_classes,

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from logq.kernels import _native, reference_rows
-from logq.kernels.cpp.arrays import running
+from logq.kernels.cpp.arrays import contiguous_in, running
 from logq.kernels.cpp.rows import can_update, new_rows, rule_arguments, touch
 from logq.kernels.rules import RowRule, real_dtype
 
@@ -57,13 +57,13 @@ class _Sum:
     def _sources(self, dtype: torch.dtype, of_bias: bool) -> tuple[list[Tensor], list[Tensor | None]]:
         """The rows that are added, and what they are multiplied with."""
         entries = self.entries
-        true_factors, factors = (f.detach().to(dtype).contiguous() for f in (entries.true_factors, entries.factors))
+        true_factors, factors = (contiguous_in(dtype, f) for f in (entries.true_factors, entries.factors))
         if of_bias:
             return [factors.reshape(-1, 1), true_factors.reshape(-1, 1)], [None, None]
-        input = entries.input.detach().to(dtype).contiguous()
+        input = contiguous_in(dtype, entries.input)
         if entries.rows is None:
             return [input, input], [factors, true_factors]
-        return [entries.rows.detach().to(dtype).contiguous(), input], [None, true_factors]
+        return [contiguous_in(dtype, entries.rows), input], [None, true_factors]
 
     def gradient(self, table: Tensor, dtype: torch.dtype, scale: float, cosine: bool, sparse: bool) -> Tensor:
         """The gradient of a table, as a tensor of its shape."""

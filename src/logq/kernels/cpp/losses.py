@@ -9,6 +9,7 @@ from torch.nn.functional import normalize
 
 from logq.candidates import Candidates, as_columns
 from logq.kernels import reference, updates
+from logq.kernels.cpp.arrays import has_memory
 from logq.kernels.cpp.autograd import SampledLoss, Settings, parts
 from logq.kernels.reduction import reduce
 from logq.losses import logistic, softmax
@@ -64,8 +65,7 @@ def _knows(objective: Objective, weight: Tensor) -> bool:
         return False
     if weight.shape[1] == 0:
         return False
-    transforms = torch._C._are_functorch_transforms_active  # pyright: ignore[reportPrivateUsage]
-    return torch.compiler.is_compiling() or not transforms()
+    return torch.compiler.is_compiling() or has_memory()
 
 
 def _fused(

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from logq.kernels import _native
-from logq.kernels.cpp.arrays import array, class_table, computed_dtype, maybe_array, running
+from logq.kernels.cpp.arrays import array, class_table, computed_dtype, contiguous_in, maybe_array, maybe_in, running
 from logq.kernels.cpp.parts import Parts
 
 __all__ = ["per_row_parts"]
@@ -36,9 +36,6 @@ def per_row_parts(
     """
     dtype = computed_dtype(input, weight)
 
-    def real(tensor: Tensor | None) -> Tensor | None:
-        return None if tensor is None else tensor.detach().to(dtype).contiguous()
-
     def empty(*shape: int) -> Tensor:
         return torch.empty(shape if gradients else (0,), dtype=dtype)
 
@@ -46,15 +43,15 @@ def per_row_parts(
     input_gradient, true_factors, factors = empty(*input.shape), empty(*targets.shape), empty(*ids.shape)
     table = class_table(weight, targets, ids, dtype)
     _native.row_losses(
-        array(input.detach().to(dtype).contiguous()),
+        array(contiguous_in(dtype, input)),
         array(table.weight),
         table.stored,
         array(table.targets),
         array(table.ids),
-        true_offsets=maybe_array(real(true_offsets)),
-        offsets=maybe_array(real(offsets)),
+        true_offsets=maybe_array(maybe_in(dtype, true_offsets)),
+        offsets=maybe_array(maybe_in(dtype, offsets)),
         excluded=maybe_array(None if excluded is None else excluded.contiguous()),
-        row_scale=maybe_array(real(row_scale)),
+        row_scale=maybe_array(maybe_in(dtype, row_scale)),
         inverse_temperature=1 / temperature,
         cosine=cosine,
         softmax=softmax,

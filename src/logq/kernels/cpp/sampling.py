@@ -1,4 +1,7 @@
-"""Draws by the compiled core: those of logq.kernels.sampling, class for class."""
+"""Draws by the compiled core: those of logq.kernels.sampling, class for class.
+
+Inside of the transforms of torch.func that module draws itself.
+"""
 
 import torch
 from torch import Tensor
@@ -42,6 +45,8 @@ def distinct_draws(law: Law, seed: Tensor, num_rows: int, num_sampled: int) -> t
 
 def places_of(ids: Tensor, classes: Tensor) -> Tensor:
     """Look classes up in a hash table of each row."""
+    if not arrays.has_memory():
+        return sampling.places_of(ids, classes)
     places = torch.empty(classes.shape, dtype=torch.int64)
     _native.places_of(ids.contiguous().numpy(), classes.contiguous().numpy(), places.numpy())
     return places
@@ -49,6 +54,8 @@ def places_of(ids: Tensor, classes: Tensor) -> Tensor:
 
 def log_inclusion(log_p: Tensor, tries: Tensor) -> Tensor:
     """One pass of exponentials and logarithms in double, as accurate as torch's."""
+    if not arrays.has_memory():
+        return sampling.log_inclusion(log_p, tries)
     log_p, tries = log_p.contiguous(), tries.contiguous()
     log_q = torch.empty_like(log_p)
     _native.log_inclusion(log_p.view(-1).numpy(), tries.view(-1).numpy(), log_q.view(-1).numpy(), arrays.SIMD)
@@ -57,6 +64,8 @@ def log_inclusion(log_p: Tensor, tries: Tensor) -> Tensor:
 
 def _compiled(law: Law) -> _native.Law | None:
     """The law as the core knows it. It knows these four; others have their meaning in plain torch, and run there."""
+    if not arrays.has_memory():
+        return None
     match law:
         case UniformLaw():
             return _native.uniform_law(law.num_classes)

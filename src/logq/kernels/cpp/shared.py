@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from logq.kernels import _native
-from logq.kernels.cpp.arrays import array, class_table, computed_dtype, running
+from logq.kernels.cpp.arrays import array, class_table, computed_dtype, contiguous_in, maybe_in, running
 from logq.kernels.cpp.parts import Parts
 from logq.kernels.cpp.tiles import Law, Tiles, find_hits
 
@@ -38,11 +38,7 @@ def shared_parts(
     `biases` the factors, which only these need, are not summed and stay empty.
     """
     dtype = computed_dtype(input, weight)
-
-    def real(tensor: Tensor | None) -> Tensor | None:
-        return None if tensor is None else tensor.detach().to(dtype).contiguous()
-
-    input = input.detach().to(dtype).contiguous()
+    input = contiguous_in(dtype, input)
     table = class_table(weight, targets, ids, dtype)
     sampled = table.weight.index_select(0, table.ids).to(dtype)
     if cosine:
@@ -57,9 +53,9 @@ def shared_parts(
     law = Law(
         targets=table.targets,
         true_logits=true_logits,
-        offsets=real(offsets),
+        offsets=maybe_in(dtype, offsets),
         excluded=None if excluded is None else excluded.contiguous(),
-        row_scale=real(row_scale),
+        row_scale=maybe_in(dtype, row_scale),
         hits=find_hits(table.targets, table.ids) if remove_hits else None,
         temperature=temperature,
         softmax=softmax,
