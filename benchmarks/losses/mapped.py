@@ -112,7 +112,7 @@ def training(case: Case, table: torch.Tensor, sums: torch.Tensor | None, made: l
     assert weight.data_ptr() == table.data_ptr()
     optimizer: torch.optim.Optimizer = torch.optim.SGD([weight], lr=RATE)
     if sums is not None:
-        # Made for a small stand-in first: the constructor would fill a tensor as large as the table in memory.
+        # Made for a small table first: the constructor would fill a tensor as large as the table in memory.
         stand_in = torch.nn.Parameter(torch.zeros(1, 1))
         optimizer = torch.optim.Adagrad([stand_in], lr=RATE)
         step = optimizer.state.pop(stand_in)["step"]

@@ -4,7 +4,15 @@
 
 #include <nanobind/nanobind.h>
 
+#include <stdexcept>
+#include <string>
+
 namespace logq {
+
+// What arguments must be like.
+inline void expect(bool holds, const std::string &message) {
+    if (!holds) throw std::invalid_argument(message);
+}
 
 void bind_losses(nanobind::module_ &module);
 void bind_rows(nanobind::module_ &module);

@@ -28,10 +28,6 @@ using Any = nb::ndarray<nb::c_contig, nb::device::cpu>;
 using Maybe = std::optional<Any>;
 using Ids = nb::ndarray<const std::int64_t, nb::c_contig, nb::device::cpu>;
 
-void expect(bool holds, const std::string &message) {
-    if (!holds) throw std::invalid_argument(message);
-}
-
 Stored stored_as(const std::string &dtype) {
     if (dtype == "float32") return Stored::FLOAT32;
     if (dtype == "float64") return Stored::FLOAT64;

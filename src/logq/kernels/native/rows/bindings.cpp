@@ -35,10 +35,6 @@ using Ids = nb::ndarray<const std::int64_t, nb::ndim<1>, nb::c_contig, nb::devic
 using NewIds = nb::ndarray<std::int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Maybe = std::optional<Array>;
 
-void expect(bool holds, const std::string &message) {
-    if (!holds) throw std::invalid_argument(message);
-}
-
 Type type_of(const char *name, const Array &array) {
     const nb::dlpack::dtype type = array.dtype();
     if (type.lanes == 1 && type.code == static_cast<std::uint8_t>(nb::dlpack::dtype_code::Float)) {

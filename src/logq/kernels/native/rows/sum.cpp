@@ -8,12 +8,6 @@
 #include "rules.hpp"
 #include "sum.hpp"
 
-#if defined(LOGQ_SANITIZED) || !(defined(__GNUC__) || defined(__clang__))
-#define LOGQ_PREFETCH_TO_READ(address) static_cast<void>(address)
-#else
-#define LOGQ_PREFETCH_TO_READ(address) __builtin_prefetch((address), 0, 3)
-#endif
-
 namespace {
 
 using logq::rows::Entry;
@@ -82,7 +76,7 @@ template <typename Value, typename Table> class Summing {
         if (TO_WRITE) {
             LOGQ_PREFETCH(line);
         } else {
-            LOGQ_PREFETCH_TO_READ(line);
+            LOGQ_PREFETCH_READ(line);
         }
     }
     template <bool TO_WRITE> static LOGQ_INLINE void fetch(const void *row, std::int64_t bytes) {
@@ -119,7 +113,7 @@ template <typename Value, typename Table> class Summing {
     LOGQ_INLINE void fetch_entry(std::int64_t e) const {
         if (e >= job.num_entries) return;
         const Addend a = addend(e);
-        if (a.factor) LOGQ_PREFETCH_TO_READ(a.factor);  // the rows that pass by push the factors out of the cache
+        if (a.factor) LOGQ_PREFETCH_READ(a.factor);  // the rows that pass by push the factors out of the cache
         fetch<false>(a.row, dim * static_cast<std::int64_t>(sizeof(Value)));
     }
 

@@ -10,13 +10,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "../prefetch.hpp"
 #include "../random.hpp"
-
-#if defined(__GNUC__) || defined(__clang__)
-#define LOGQ_PREFETCH_TO_READ(address) __builtin_prefetch((address), 0, 3)
-#else
-#define LOGQ_PREFETCH_TO_READ(address) static_cast<void>(address)
-#endif
 
 namespace logq::sampling {
 
@@ -73,7 +68,7 @@ struct Alias {
     Place look(std::uint64_t seed, std::uint64_t place) const {
         // The product's high half is uniform over the cells, its low half uniform within the cell.
         const Product product = multiply(hash_of(seed, place), num_classes);
-        LOGQ_PREFETCH_TO_READ(cells + product.high);
+        LOGQ_PREFETCH_READ(cells + product.high);
         return {static_cast<std::int32_t>(product.high), static_cast<std::int32_t>(product.low >> 33)};
     }
     void ready(Place *, std::size_t) const {}
@@ -99,7 +94,7 @@ struct Learned {
     Place look(std::uint64_t seed, std::uint64_t place) const {
         const std::uint64_t at = multiply(hash_of(seed, place), num_recent + in_table).high;
         if (at >= num_recent) return {-1, table.look(seed ^ OF_TABLE, place)};
-        LOGQ_PREFETCH_TO_READ(recent + at);
+        LOGQ_PREFETCH_READ(recent + at);
         return {static_cast<std::int64_t>(at), {0, 0}};
     }
     void ready(Place *, std::size_t) const {}

@@ -8,6 +8,8 @@
 
 #include <cstdint>
 
+#include "../prefetch.hpp"
+
 #if defined(__AVX512F__) || defined(__AVX2__)
 #include <immintrin.h>
 #endif
@@ -19,13 +21,9 @@
 
 #if defined(LOGQ_SANITIZED)  // with each access checked, loops written out would take a compiler an hour
 #define LOGQ_INLINE inline
-#define LOGQ_PREFETCH(address) static_cast<void>(address)
-#define LOGQ_PREFETCH_READ(address) static_cast<void>(address)
 #define LOGQ_UNROLL
 #elif defined(__GNUC__) || defined(__clang__)
 #define LOGQ_INLINE inline __attribute__((always_inline))
-#define LOGQ_PREFETCH(address) __builtin_prefetch((address), 1, 3)
-#define LOGQ_PREFETCH_READ(address) __builtin_prefetch((address), 0, 3)
 #if defined(__clang__)
 #define LOGQ_UNROLL _Pragma("clang loop unroll(full)")
 #else
@@ -33,8 +31,6 @@
 #endif
 #else
 #define LOGQ_INLINE __forceinline
-#define LOGQ_PREFETCH(address) static_cast<void>(address)
-#define LOGQ_PREFETCH_READ(address) static_cast<void>(address)
 #define LOGQ_UNROLL
 #endif
 

@@ -28,10 +28,6 @@ using word2vec::Job;
 using Table = nb::ndarray<float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 template <typename T> using Array = nb::ndarray<const T, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
-void expect(bool holds, const std::string &message) {
-    if (!holds) throw std::invalid_argument(message);
-}
-
 void check_table(const char *name, const Table &table, std::int64_t rows, std::int64_t stride) {
     const std::string called(name);
     expect(static_cast<std::int64_t>(table.shape(0)) == rows && static_cast<std::int64_t>(table.shape(1)) == stride,
