@@ -15,10 +15,23 @@ from torch.nn.functional import embedding, normalize
 
 from logq.candidates import IGNORED
 
-__all__ = ["chunks", "class_rows", "logits", "stand_in", "true_logits"]
+__all__ = ["chunks", "class_rows", "computed_dtype", "logits", "stand_in", "true_logits"]
 
 CHUNK_LOGITS = 1 << 22
 """How many logits a pass over all classes holds at a time: 16 MiB in float32."""
+
+
+def computed_dtype(*tensors: Tensor) -> torch.dtype:
+    """What tensors are computed in together: float32 at least.
+
+    Example:
+        >>> computed_dtype(torch.ones(2, dtype=torch.float16))
+        torch.float32
+    """
+    dtype = torch.float32
+    for tensor in tensors:
+        dtype = torch.promote_types(dtype, tensor.dtype)
+    return dtype
 
 
 def logits(
@@ -30,7 +43,7 @@ def logits(
     cosine: bool,
 ) -> Tensor:  # (B, N)
     """F of every input with its rows of the class table, in float32 or wider."""
-    dtype = torch.promote_types(torch.promote_types(input.dtype, rows.dtype), torch.float32)
+    dtype = computed_dtype(input, rows)
     with torch.autocast(input.device.type, enabled=False):
         input, rows = input.to(dtype), rows.to(dtype)
         if cosine:

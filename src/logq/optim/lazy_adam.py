@@ -54,6 +54,7 @@ class LazyAdam(RowOptimizer):
     """
 
     STATES: ClassVar[dict[str, str]] = {"exp_avg": "parameter", "exp_avg_sq": "parameter"}
+    NUMBERS: ClassVar[tuple[str, ...]] = (*RowOptimizer.NUMBERS, "eps")
     MUST_BE: ClassVar[dict[str, object]] = {"amsgrad": False, "decoupled_weight_decay": False}
 
     def __init__(
@@ -82,7 +83,6 @@ class LazyAdam(RowOptimizer):
     def check_options(self, group: dict[str, Any]) -> None:
         """Check the options of a group."""
         super().check_options(group)
-        group["eps"] = check_float("eps", group["eps"], at_least=0)
         betas = group["betas"]
         if not isinstance(betas, tuple | list) or len(betas) != 2:
             raise TypeError(f"betas: expected two numbers, got {betas!r}")

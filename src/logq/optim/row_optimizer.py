@@ -46,6 +46,9 @@ class RowOptimizer(torch.optim.Optimizer):
     STARTS_AT_ONCE: ClassVar[bool] = False
     """Whether states are made with the optimiser, as torch does for Adagrad, and not at the first update."""
 
+    NUMBERS: ClassVar[tuple[str, ...]] = ("lr", "weight_decay")
+    """Options that are numbers >= 0."""
+
     def __init__(self, params: Parameters, defaults: dict[str, Any]) -> None:
         super().__init__(params, defaults)  # pyright: ignore[reportArgumentType]
 
@@ -55,14 +58,14 @@ class RowOptimizer(torch.optim.Optimizer):
 
     def check_options(self, group: dict[str, Any]) -> None:
         """Check the options of a group; raise TypeError or ValueError."""
-        for name in ("lr", "weight_decay"):
+        for name in self.NUMBERS:
             group[name] = check_float(name, group[name], at_least=0)
         for name in ("maximize", "in_backward"):
             check_bool(name, group[name])
 
     def initial_value(self, group: dict[str, Any]) -> float:
         """What states are before the first update."""
-        return 0.0
+        return group.get("initial_accumulator_value", 0.0)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add parameters with options of their own; those left out are those of the optimiser.

@@ -4,7 +4,6 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from logq.arguments import check_float
 from logq.kernels.rules import RowRule
 from logq.optim.row_optimizer import Parameters, RowOptimizer
 
@@ -52,6 +51,7 @@ class RowWiseAdagrad(RowOptimizer):
 
     STATES: ClassVar[dict[str, str]] = {"sum": "row"}
     STARTS_AT_ONCE: ClassVar[bool] = True
+    NUMBERS: ClassVar[tuple[str, ...]] = (*RowOptimizer.NUMBERS, "initial_accumulator_value", "eps")
 
     def __init__(
         self,
@@ -75,16 +75,6 @@ class RowWiseAdagrad(RowOptimizer):
                 "in_backward": in_backward,
             },
         )
-
-    def check_options(self, group: dict[str, Any]) -> None:
-        """Check the options of a group."""
-        super().check_options(group)
-        for name in ("initial_accumulator_value", "eps"):
-            group[name] = check_float(name, group[name], at_least=0)
-
-    def initial_value(self, group: dict[str, Any]) -> float:
-        """What s is before the first update."""
-        return group["initial_accumulator_value"]
 
     def rule(self, group: dict[str, Any], step: int, states: tuple[Tensor, ...]) -> RowRule:
         """The rule of one update."""

@@ -10,7 +10,6 @@ __all__ = [
     "ClassTable",
     "array",
     "class_table",
-    "computed_dtype",
     "contiguous_in",
     "has_memory",
     "maybe_array",
@@ -64,19 +63,6 @@ def array(tensor: Tensor) -> "np.ndarray[Any, Any]":
 def maybe_array(tensor: Tensor | None) -> "np.ndarray[Any, Any] | None":
     """The same for a tensor that may be missing."""
     return None if tensor is None else array(tensor)
-
-
-def computed_dtype(*tensors: Tensor) -> torch.dtype:
-    """What tensors are computed in together: float32 at least.
-
-    Example:
-        >>> computed_dtype(torch.ones(2, dtype=torch.float16))
-        torch.float32
-    """
-    dtype = torch.float32
-    for tensor in tensors:
-        dtype = torch.promote_types(dtype, tensor.dtype)
-    return dtype
 
 
 def contiguous_in(dtype: torch.dtype, tensor: Tensor) -> Tensor:

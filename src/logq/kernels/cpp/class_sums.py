@@ -12,7 +12,7 @@ from torch import Tensor
 
 from logq.kernels import _native, reference_rows
 from logq.kernels.cpp.arrays import contiguous_in, running
-from logq.kernels.cpp.rows import can_update, new_rows, rule_arguments, touch
+from logq.kernels.cpp.rows import can_update, ids_of, new_rows, rule_arguments, side_by_side, touch
 from logq.kernels.rules import RowRule, real_dtype
 
 __all__ = ["Entries", "class_gradient", "update_classes"]
@@ -44,15 +44,9 @@ class _Sum:
     def __init__(self, entries: Entries, num_classes: int) -> None:
         self.entries = entries
         self.num_classes = num_classes
-        self.threads = torch.get_num_threads()
         # The true classes last: beside their factors, near -1, many small ones would be rounded away.
         lists = [entries.ids.reshape(-1).contiguous(), entries.targets.reshape(-1).contiguous()]
-        self.order = _native.ClassOrder(lists, num_classes, threads=self.threads)
-
-    def ids(self) -> Tensor:  # (n,)
-        distinct = torch.empty(len(self.order), dtype=torch.int64)
-        self.order.write_ids(distinct, threads=self.threads)
-        return distinct
+        self.order = _native.ClassOrder(lists, num_classes, threads=torch.get_num_threads())
 
     def _sources(self, dtype: torch.dtype, of_bias: bool) -> tuple[list[Tensor], list[Tensor | None]]:
         """The rows that are added, and what they are multiplied with."""
@@ -76,7 +70,7 @@ class _Sum:
                 self.order,
                 rows,
                 factors,
-                table=_readable(table) if cosine else None,
+                table=side_by_side(table) if cosine else None,
                 sums=sums,
                 sums_by_id=not sparse,
                 scale=scale,
@@ -88,7 +82,7 @@ class _Sum:
         if not sparse:
             return sums
         return torch.sparse_coo_tensor(
-            self.ids()[None], sums, table.shape, is_coalesced=True, check_invariants=False, requires_grad=False
+            ids_of(self.order)[None], sums, table.shape, is_coalesced=True, check_invariants=False, requires_grad=False
         )
 
     def update(self, table: Tensor, rule: RowRule, scale: float, cosine: bool) -> None:
@@ -184,8 +178,3 @@ def update_classes(
         sums.update(weight, weight_rule, scale, cosine)
     if bias is not None and bias_rule is not None:
         sums.update(bias, bias_rule, scale, False)
-
-
-def _readable(table: Tensor) -> Tensor:
-    table = table.detach()
-    return table if table.shape[1] <= 1 or table.stride(1) == 1 else table.contiguous()

@@ -11,6 +11,7 @@ from logq.candidates import Candidates, as_columns
 from logq.kernels import reference, updates
 from logq.kernels.cpp.arrays import has_memory
 from logq.kernels.cpp.autograd import SampledLoss, Settings, parts
+from logq.kernels.logits import computed_dtype
 from logq.kernels.reduction import reduce
 from logq.losses import logistic, softmax
 from logq.objectives import Negatives, Objective
@@ -84,7 +85,7 @@ def _fused(
     ids, log_q, targets, true_log_q, excluded = candidates
     targets, true_log_q = as_columns(targets), as_columns(true_log_q)
     objective.check_num_true(targets.shape[1])
-    input = input.to(torch.promote_types(torch.promote_types(input.dtype, weight.dtype), torch.float32))
+    input = input.to(computed_dtype(input, weight))
     if cosine:
         with torch.autocast(input.device.type, enabled=False):
             input = normalize(input, dim=-1)

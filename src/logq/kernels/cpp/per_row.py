@@ -4,8 +4,9 @@ import torch
 from torch import Tensor
 
 from logq.kernels import _native
-from logq.kernels.cpp.arrays import array, class_table, computed_dtype, contiguous_in, maybe_array, maybe_in, running
+from logq.kernels.cpp.arrays import array, class_table, contiguous_in, maybe_array, maybe_in, running
 from logq.kernels.cpp.parts import Parts
+from logq.kernels.logits import computed_dtype
 
 __all__ = ["per_row_parts"]
 

@@ -10,7 +10,17 @@ from logq.kernels import _native, reference_rows
 from logq.kernels.cpp.arrays import running
 from logq.kernels.rules import RowRule, real_dtype
 
-__all__ = ["DTYPES", "can_update", "new_rows", "rule_arguments", "sum_rows", "touch", "update_rows"]
+__all__ = [
+    "DTYPES",
+    "can_update",
+    "ids_of",
+    "new_rows",
+    "rule_arguments",
+    "side_by_side",
+    "sum_rows",
+    "touch",
+    "update_rows",
+]
 
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 """What a table may be stored as."""
@@ -26,19 +36,23 @@ def new_rows(count: int, dim: int, dtype: torch.dtype) -> Tensor:
     return torch.from_numpy(_native.row_memory(size)).view(dtype).view(count, dim)
 
 
+def ids_of(order: _native.ClassOrder) -> Tensor:  # (n,)
+    """The distinct classes of an order, ascending."""
+    distinct = torch.empty(len(order), dtype=torch.int64)
+    order.write_ids(distinct, threads=torch.get_num_threads())
+    return distinct
+
+
 def sum_rows(ids: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
     """The sum of the rows of each distinct id; see the reference for its meaning."""
     largest = int(ids.max()) if ids.numel() else -1
     if rows.dtype not in DTYPES or largest >= MOST_CLASSES:
         return reference_rows.sum_rows(ids, rows)
-    threads = torch.get_num_threads()
-    order = _native.ClassOrder([ids.contiguous()], largest + 1, threads=threads)
-    distinct = torch.empty(len(order), dtype=torch.int64)
-    order.write_ids(distinct, threads=threads)
+    order = _native.ClassOrder([ids.contiguous()], largest + 1, threads=torch.get_num_threads())
     sums = new_rows(len(order), rows.shape[1], rows.dtype)
     if sums.numel():
-        _native.sum_classes(order, [_side_by_side(rows.detach())], [None], sums=sums, **running())
-    return distinct, sums
+        _native.sum_classes(order, [side_by_side(rows)], [None], sums=sums, **running())
+    return ids_of(order), sums
 
 
 def update_rows(rule: RowRule, table: Tensor, ids: Tensor | None, rows: Tensor) -> None:
@@ -48,7 +62,7 @@ def update_rows(rule: RowRule, table: Tensor, ids: Tensor | None, rows: Tensor) 
     _native.update_rows(
         table.detach(),
         None if ids is None else ids.contiguous(),
-        _side_by_side(rows.detach()),
+        side_by_side(rows),
         scale=-1.0 if rule.maximize else 1.0,
         **running(),
         **rule_arguments(rule),
@@ -94,5 +108,7 @@ def _has_rows(table: Tensor) -> bool:
     return (dim <= 1 or table.stride(1) == 1) and (count <= 1 or table.stride(0) >= dim)
 
 
-def _side_by_side(rows: Tensor) -> Tensor:
+def side_by_side(rows: Tensor) -> Tensor:
+    """Rows (n, D) without their history, the numbers of each next to each other; a copy only if they are not."""
+    rows = rows.detach()
     return rows if rows.shape[1] <= 1 or rows.stride(1) == 1 else rows.contiguous()

@@ -5,9 +5,10 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from logq.kernels import _native
-from logq.kernels.cpp.arrays import array, class_table, computed_dtype, contiguous_in, maybe_in, running
+from logq.kernels.cpp.arrays import array, class_table, contiguous_in, maybe_in, running
 from logq.kernels.cpp.parts import Parts
 from logq.kernels.cpp.tiles import Law, Tiles, find_hits
+from logq.kernels.logits import computed_dtype
 
 __all__ = ["shared_parts"]
 

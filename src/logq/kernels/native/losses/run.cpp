@@ -1,6 +1,7 @@
 #include "run.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <numeric>
 #include <vector>
 
@@ -15,15 +16,17 @@ LOGQ_DECLARE_LEVELS(add_true_rows, (const Batch &, void *, void *, std::int64_t,
 
 namespace {
 
-// Calls range(begin, end) for consecutive stretches of rows. They are small, since some rows are quicker than others, and
-// no thread is asked to come for less than some thousand numbers.
+// Calls range(worker, begin, end) for consecutive stretches of rows, each worker below `threads` one after the other. They are
+// small, since some rows are quicker than others, and no thread is asked to come for less than some thousand numbers.
 template <typename Range> void over_rows(std::int64_t rows, std::int64_t numbers_a_row, int threads, const Range &range) {
     constexpr std::int64_t NUMBERS = 1 << 14;
     const std::int64_t least = NUMBERS / (numbers_a_row > 0 ? numbers_a_row : 1) + 1;
     std::int64_t size = rows / (8 * static_cast<std::int64_t>(threads)) + 1;
     if (size < least) size = least;
-    parallel(threads, (rows + size - 1) / size, [&](std::int64_t piece) {
-        range(piece * size, (piece + 1) * size < rows ? (piece + 1) * size : rows);
+    const std::int64_t stretches = (rows + size - 1) / size;
+    std::atomic<std::int64_t> next{0};
+    parallel(threads, std::min<std::int64_t>(threads > 1 ? threads : 1, stretches), [&](std::int64_t worker) {
+        for (std::int64_t i = next++; i < stretches; i = next++) range(worker, i * size, std::min((i + 1) * size, rows));
     });
 }
 
@@ -33,11 +36,13 @@ void row_losses(const RowJob &job, std::int64_t rows, Level level, int threads) 
     const auto run = LOGQ_CHOOSE(level, row_losses);
     const std::int64_t classes = job.batch.num_true + job.num_sampled;
     // Two lists of classes and three of numbers, filled up to whole vectors and lines of the cache.
-    const std::size_t size = static_cast<std::size_t>(2 * (8 + 4) + 3 * 8) * static_cast<std::size_t>(classes + 32) + 8 * 64;
-    over_rows(rows, classes * job.batch.width, threads, [&](std::int64_t begin, std::int64_t end) {
-        std::vector<char> memory(size + 64);
-        char *const aligned = memory.data() + (64 - reinterpret_cast<std::uintptr_t>(memory.data()) % 64);
-        run(job, begin, end, aligned);
+    const std::size_t numbers = static_cast<std::size_t>(2 * (8 + 4) + 3 * 8) * static_cast<std::size_t>(classes + 32) + 8 * 64;
+    const std::size_t size = (numbers + 63) / 64 * 64;
+    // All memory is taken before the first thread runs, as an exception in there could not be told to anyone.
+    std::vector<char> memory(size * static_cast<std::size_t>(threads > 1 ? threads : 1) + 64);
+    char *const aligned = memory.data() + (64 - reinterpret_cast<std::uintptr_t>(memory.data()) % 64);
+    over_rows(rows, classes * job.batch.width, threads, [&](std::int64_t worker, std::int64_t begin, std::int64_t end) {
+        run(job, begin, end, aligned + static_cast<std::size_t>(worker) * size);
     });
 }
 
@@ -57,19 +62,19 @@ void find_hits(const std::int64_t *targets, std::int64_t num_targets, const std:
 
 void tile_losses(const TileJob &job, Level level, int threads) {
     const auto run = LOGQ_CHOOSE(level, tile_losses);
-    over_rows(job.rows, job.columns, threads, [&](std::int64_t begin, std::int64_t end) { run(job, begin, end); });
+    over_rows(job.rows, job.columns, threads, [&](std::int64_t, std::int64_t begin, std::int64_t end) { run(job, begin, end); });
 }
 
 void true_dots(const Batch &batch, void *dots, std::int64_t rows, Level level, int threads) {
     const auto run = LOGQ_CHOOSE(level, true_dots);
     over_rows(rows, batch.num_true * batch.width, threads,
-              [&](std::int64_t begin, std::int64_t end) { run(batch, dots, begin, end); });
+              [&](std::int64_t, std::int64_t begin, std::int64_t end) { run(batch, dots, begin, end); });
 }
 
 void add_true_rows(const Batch &batch, void *factors, void *to, std::int64_t rows, Level level, int threads) {
     const auto run = LOGQ_CHOOSE(level, add_true_rows);
     over_rows(rows, batch.num_true * batch.width, threads,
-              [&](std::int64_t begin, std::int64_t end) { run(batch, factors, to, begin, end); });
+              [&](std::int64_t, std::int64_t begin, std::int64_t end) { run(batch, factors, to, begin, end); });
 }
 
 }  // namespace logq::losses

@@ -119,7 +119,8 @@ void write_ids(const Sorted &self, const NewIds &to, int threads) {
     self.order->write_ids(to.data(), threads);
 }
 
-void set_rule(Job &job, const std::string &rule, const Maybe &first, const Maybe &second, std::int64_t num_rows) {
+void set_rule(Job &job, const std::string &rule, const Maybe &first, const Maybe &second, std::int64_t num_rows, double rate,
+              double decay, double epsilon, double beta1, double beta2, double correction) {
     job.rule = rule_named(rule);
     const int states = job.rule == Rule::ADAM ? 2 : job.rule == Rule::ADAGRAD || job.rule == Rule::ROWWISE_ADAGRAD ? 1 : 0;
     expect(first.has_value() == (states >= 1) && second.has_value() == (states == 2),
@@ -127,6 +128,12 @@ void set_rule(Job &job, const std::string &rule, const Maybe &first, const Maybe
     const std::int64_t width = job.rule == Rule::ROWWISE_ADAGRAD ? 1 : job.dim;
     if (first) job.states[0] = table("first_state", *first, num_rows, width, computed(job.table_type));
     if (second) job.states[1] = table("second_state", *second, num_rows, width, computed(job.table_type));
+    job.rate = rate;
+    job.decay = decay;
+    job.epsilon = epsilon;
+    job.betas[0] = beta1;
+    job.betas[1] = beta2;
+    job.correction = correction;
 }
 
 void sum_classes(const Sorted &order, const std::vector<Array> &source_rows, const std::vector<Maybe> &factors,
@@ -170,14 +177,8 @@ void sum_classes(const Sorted &order, const std::vector<Array> &source_rows, con
         job.sums = table("sums", *sums, sums_by_id ? order.num_classes : job.classes, job.dim, job.table_type);
         job.sums_by_id = sums_by_id;
     }
-    set_rule(job, rule, first_state, second_state, order.num_classes);
+    set_rule(job, rule, first_state, second_state, order.num_classes, rate, decay, epsilon, beta1, beta2, correction);
     expect(job.rule == Rule::NONE || table_rows.has_value(), "rule: expected a table to apply it to");
-    job.rate = rate;
-    job.decay = decay;
-    job.epsilon = epsilon;
-    job.betas[0] = beta1;
-    job.betas[1] = beta2;
-    job.correction = correction;
     nb::gil_scoped_release released;
     rows::run(job, level, threads);
 }
@@ -204,13 +205,7 @@ void update_rows(const Array &table_rows, const std::optional<Ids> &ids, const A
     job.sources[0].sharing = 1;
     job.sources[0].end = static_cast<std::uint64_t>(job.classes);
     job.scale = scale;
-    set_rule(job, rule, first_state, second_state, num_rows);
-    job.rate = rate;
-    job.decay = decay;
-    job.epsilon = epsilon;
-    job.betas[0] = beta1;
-    job.betas[1] = beta2;
-    job.correction = correction;
+    set_rule(job, rule, first_state, second_state, num_rows, rate, decay, epsilon, beta1, beta2, correction);
     nb::gil_scoped_release released;
     rows::run(job, level, threads);
 }

@@ -4,6 +4,8 @@
 #include <mutex>
 #include <new>
 
+#include "../huge_pages.hpp"
+
 #if defined(__linux__)
 #include <sys/mman.h>
 #endif
@@ -22,7 +24,7 @@ constexpr std::align_val_t ALIGNED{64};
 void *from_system(std::size_t bytes) {
     void *memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) throw std::bad_alloc();
-    if (bytes >= 2 * HUGE_PAGE) madvise(memory, bytes, MADV_HUGEPAGE);  // a wish: it may be refused
+    if (bytes >= 2 * HUGE_PAGE) prefer_huge_pages(memory, bytes);  // a wish: it may be refused
     return memory;
 }
 void to_system(void *memory, std::size_t bytes) { munmap(memory, bytes); }
