@@ -36,10 +36,13 @@ ROOMS = (
     "nn",
     "hierarchical",
     "data",
+    "recipes",
     "models",
+    "vectors",
     "retrieval",
     "evaluation",
     "training",
+    "recommenders",
     "cli",
 )
 
@@ -52,7 +55,19 @@ ALTERNATIVES: dict[str, set[str]] = {
 
 # What may be missing on a user's machine, and is therefore imported where it is needed: an extra, and a part of Python
 # that some distributions leave out.
-OPTIONAL = {"compression", "pydoc_data", "scipy", "sklearn", "threadpoolctl", "zstandard"}
+OPTIONAL = {
+    "compression",
+    "duckdb",
+    "faiss",
+    "polars",
+    "psycopg",
+    "pydoc_data",
+    "scipy",
+    "sklearn",
+    "threadpoolctl",
+    "usearch",
+    "zstandard",
+}
 
 # What loads without torch, which takes a second and 200 MB: reading words and vectors, and the compiled core.
 TORCH_FREE = (
@@ -63,7 +78,7 @@ TORCH_FREE = (
     "logq.kernels",
     "logq.kernels._native",
     "logq.data",
-    "logq.retrieval",
+    "logq.vectors",
     "logq.evaluation",
     "logq.training.fused",
 )
@@ -85,7 +100,7 @@ NO_EXAMPLE = {
 
 
 def module_name(path: Path) -> str:
-    """The dotted name, such as logq.data.corpus."""
+    """The dotted name, such as logq.data.text.corpus."""
     parts = path.relative_to(SOURCE.parent).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
@@ -242,7 +257,7 @@ def test_exports_have_examples() -> None:
 @pytest.mark.parametrize("room", ROOMS)
 def test_each_room_has_tests(room: str) -> None:
     tests = ROOT / "tests"
-    assert (tests / f"test_{room}.py").exists() or list((tests / room).glob("test_*.py"))
+    assert (tests / f"test_{room}.py").exists() or list((tests / room).rglob("test_*.py"))
 
 
 @pytest.mark.parametrize("room", ROOMS)

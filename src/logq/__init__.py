@@ -18,13 +18,13 @@ if TYPE_CHECKING:
         nn,
         objectives,
         optim,
-        retrieval,
         samplers,
         training,
+        vectors,
     )
     from logq.candidates import Candidates
-    from logq.retrieval import KeyedVectors
     from logq.training import Word2Vec
+    from logq.vectors import KeyedVectors
 
 __version__ = "0.1.0"
 
@@ -43,12 +43,12 @@ __all__ = [
     "nn",
     "objectives",
     "optim",
-    "retrieval",
     "samplers",
     "training",
+    "vectors",
 ]
 
-_HOME = {"Candidates": "logq.candidates", "KeyedVectors": "logq.retrieval", "Word2Vec": "logq.training"}
+_HOME = {"Candidates": "logq.candidates", "KeyedVectors": "logq.vectors", "Word2Vec": "logq.training"}
 
 
 def __getattr__(name: str) -> Any:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from logq.cli import main
-from logq.retrieval import KeyedVectors
+from logq.vectors import KeyedVectors
 from trainings import write_corpus
 
 

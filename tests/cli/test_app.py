@@ -139,7 +139,7 @@ def test_a_mistake_of_ours_keeps_its_traceback(monkeypatch, vectors):
     def broken(*_, **__):
         return {}["nothing"]
 
-    monkeypatch.setattr("logq.retrieval.KeyedVectors.load", broken)
+    monkeypatch.setattr("logq.vectors.KeyedVectors.load", broken)
     with pytest.raises(KeyError, match="nothing"):
         main(["neighbors", str(vectors), "man"])
 
@@ -148,7 +148,7 @@ def test_ctrl_c_anywhere_is_130(monkeypatch, vectors, logq):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("logq.retrieval.KeyedVectors.load", interrupted)
+    monkeypatch.setattr("logq.vectors.KeyedVectors.load", interrupted)
     code, out, err = logq("neighbors", vectors, "man")
     assert (code, out, err) == (130, "", "Interrupted: nothing was saved.\n")
 

@@ -1,7 +1,7 @@
 import pytest
 
 from logq.cli.errors import BadInputError, describe, say_error
-from logq.retrieval.unknown_word import UnknownWord
+from logq.vectors.unknown_word import UnknownWord
 
 
 def a_missing_file():

@@ -9,7 +9,7 @@ import pytest
 from logq.cli import evaluate, main
 from logq.evaluation import correlation, word_analogies, word_similarity
 from logq.evaluation.analogy_search import METHODS
-from logq.retrieval import KeyedVectors
+from logq.vectors import KeyedVectors
 
 PAIRS = "man king 6\nwoman queen 5\nMan woman 7\nking apple 1\nman unicorn 2\n"
 QUESTIONS = ": family\nMan King Woman Queen\nman king boy prince\n: gram1\nman woman king queen\nman woman queen king\n"

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from logq.cli import main
-from logq.retrieval import KeyedVectors
+from logq.vectors import KeyedVectors
 
 
 class Terminal(io.StringIO):

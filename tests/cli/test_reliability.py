@@ -14,8 +14,8 @@ import time
 
 import pytest
 
-from logq.retrieval import KeyedVectors
 from logq.training.checkpoint import FILE
+from logq.vectors import KeyedVectors
 from trainings import ENV, KEPT, QUICK, failed, names, train, words_of, write_corpus
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="kills and small disks as POSIX has them")

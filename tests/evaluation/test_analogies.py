@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from logq.evaluation import AnalogySection, read_analogies, word_analogies
-from logq.retrieval import KeyedVectors
+from logq.vectors import KeyedVectors
 
 GOOGLE = Path(__file__).parents[3] / "shared" / "data" / "similarity" / "questions-words.txt"
 KV = KeyedVectors(["man", "king", "woman", "queen", "Man"], [[0, 1], [1, 1], [0, -1], [1, -1], [0.1, 1]])

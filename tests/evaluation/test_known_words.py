@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from logq.evaluation.known_words import KnownWords
-from logq.retrieval import KeyedVectors
+from logq.vectors import KeyedVectors
 
 WORDS = ["rose", "Rose", "tea", "straße", "STRASSE", "TEA"]
 KV = KeyedVectors(WORDS, np.eye(6))

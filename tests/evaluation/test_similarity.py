@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from logq.evaluation import read_pairs, word_similarity
-from logq.retrieval import KeyedVectors
+from logq.vectors import KeyedVectors
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "similarity"
 KV = KeyedVectors(["cat", "dog", "car", "Bus"], [[1.0, 0.2], [0.9, 0.4], [-0.2, 1.0], [-0.3, 0.9]])

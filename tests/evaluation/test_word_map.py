@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from logq.evaluation import word_map
-from logq.retrieval import KeyedVectors
+from logq.vectors import KeyedVectors
 
 
 class Page(html.parser.HTMLParser):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from logq.retrieval import KeyedVectors
 from logq.training import Word2Vec, word2vec
+from logq.vectors import KeyedVectors
 
 TEXT = [["the", "cat", "sat"], ["the", "dog", "sat"]] * 50
 

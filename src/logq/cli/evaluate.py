@@ -96,7 +96,7 @@ def words(
     from logq.evaluation import read_analogies, read_pairs, word_analogies, word_similarity
     from logq.evaluation.analogy_search import METHODS, Method
     from logq.evaluation.correlation import can_tell_p
-    from logq.retrieval import KeyedVectors
+    from logq.vectors import KeyedVectors
 
     # The small files first: a mistake in them is found before large vectors are read.
     pairs = {str(path): read_pairs(path) for path in similarity or []}

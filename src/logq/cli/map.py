@@ -49,7 +49,7 @@ def map_command(
     check_file(output)
     try:
         from logq.evaluation import word_map
-        from logq.retrieval import KeyedVectors
+        from logq.vectors import KeyedVectors
 
         known = KeyedVectors.load(vectors)
         used = word_map(known, output, top, layout.value, seed=seed, title=title)

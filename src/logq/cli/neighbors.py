@@ -10,7 +10,7 @@ from logq.cli.errors import say_error
 from logq.cli.report import answer_table, neighbour_table, say
 
 if TYPE_CHECKING:
-    from logq.retrieval import KeyedVectors
+    from logq.vectors import KeyedVectors
 
 __all__ = ["EXAMPLES", "neighbors"]
 
@@ -43,7 +43,7 @@ def neighbors(
     --minus or --together they are one: the neighbours of their sum, as in king + woman - man. Read by another program
     (in a pipe), the answer is lines of question, neighbour and cosine, separated by tabs.
     """
-    from logq.retrieval import KeyedVectors, UnknownWord
+    from logq.vectors import KeyedVectors, UnknownWord
 
     known = KeyedVectors.load(vectors)
     unknown: list[str] = []

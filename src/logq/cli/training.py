@@ -154,7 +154,7 @@ def _say_what_came_of_it(model: "Word2Vec", folder: Path) -> None:
 
 def _settle_cache(keeping: Keeping) -> None:
     if not keeping.keep_cache:
-        from logq.data.encoding_cache import remove_encodings
+        from logq.data.text.encoding_cache import remove_encodings
 
         remove_encodings(keeping.cache)
         return

@@ -1,13 +1,23 @@
-"""Text on its way into training: corpora, the vocabulary, and the windows that make training examples of sentences."""
+"""Data on its way into training."""
 
-from logq.data.corpus import Corpus, Sentences
-from logq.data.encoding import EncodedCorpus, encode
-from logq.data.joined_text import JoinedText
-from logq.data.phrases import ENGLISH_CONNECTOR_WORDS, Phrase, Phrases
-from logq.data.python_reference import python_reference
-from logq.data.vocabulary import Vocabulary
-from logq.data.windows import cbow_windows, reduced_windows, skipgram_pairs, subsample_sentences
-from logq.data.word_count import WordCount, count_words
+from logq.data.text import (
+    ENGLISH_CONNECTOR_WORDS,
+    Corpus,
+    EncodedCorpus,
+    JoinedText,
+    Phrase,
+    Phrases,
+    Sentences,
+    Vocabulary,
+    WordCount,
+    cbow_windows,
+    count_words,
+    encode,
+    python_reference,
+    reduced_windows,
+    skipgram_pairs,
+    subsample_sentences,
+)
 
 __all__ = [
     "ENGLISH_CONNECTOR_WORDS",

@@ -11,7 +11,7 @@ from logq.evaluation.analogy_search import METHODS, Method, answer_analogies
 from logq.evaluation.known_words import KnownWords
 from logq.evaluation.question_file import numbered_lines
 from logq.progress import Progress
-from logq.retrieval import KeyedVectors
+from logq.vectors import KeyedVectors
 
 __all__ = ["AnalogyResult", "AnalogySection", "Question", "read_analogies", "word_analogies"]
 

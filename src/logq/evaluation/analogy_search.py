@@ -16,7 +16,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from logq.retrieval.exact import EPSILON, norms
+from logq.vectors.exact import EPSILON, norms
 
 __all__ = ["METHODS", "Method", "answer_analogies"]
 

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from logq.arguments import check_bool, check_int
-from logq.retrieval import KeyedVectors
+from logq.vectors import KeyedVectors
 
 __all__ = ["KnownWords"]
 

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from logq.evaluation.correlation import Correlation, pearson, spearman
 from logq.evaluation.known_words import KnownWords
 from logq.evaluation.question_file import numbered_lines
-from logq.retrieval import KeyedVectors
+from logq.vectors import KeyedVectors
 
 __all__ = ["Pair", "SimilarityResult", "read_pairs", "word_similarity"]
 

@@ -15,7 +15,7 @@ from logq.arguments import check_int
 from logq.evaluation.clusters import cluster
 from logq.evaluation.projection import Layout, project
 from logq.files import atomic_write
-from logq.retrieval import KeyedVectors
+from logq.vectors import KeyedVectors
 
 __all__ = ["word_map"]
 

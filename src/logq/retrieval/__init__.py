@@ -1,6 +1,3 @@
-"""Vectors after training: kept in files, and asked for the words nearest to others."""
+"""From vectors of items to the best ones for a query: one face over exact and approximate search."""
 
-from logq.retrieval.keyed_vectors import KeyedVectors
-from logq.retrieval.unknown_word import UnknownWord
-
-__all__ = ["KeyedVectors", "UnknownWord"]
+__all__: list[str] = []

@@ -12,14 +12,14 @@ import numpy as np
 from logq.arguments import check_bool, check_float, check_int
 from logq.data import EncodedCorpus, Vocabulary, count_words, encode
 from logq.kernels.word2vec import simd_levels
-from logq.retrieval import KeyedVectors
-from logq.retrieval.storage import write_safetensors
 from logq.training.checkpoint import Checkpoint
 from logq.training.choices import OBJECTIVES, SamplerChoice, check_objective, check_sampler
 from logq.training.engine import Engine, choose, first_vectors, load
 from logq.training.growing import grown_vocabulary
 from logq.training.memory import available_memory
 from logq.training.run import Run
+from logq.vectors import KeyedVectors
+from logq.vectors.storage import write_safetensors
 
 __all__ = ["Word2Vec"]
 

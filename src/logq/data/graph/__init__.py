@@ -1,0 +1,3 @@
+"""Graphs of items and walks through them."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""Named set-ups, one TOML a recipe."""
+
+__all__: list[str] = []

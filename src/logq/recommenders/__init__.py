@@ -1,0 +1,3 @@
+"""Estimators from an interaction log to recommendations."""
+
+__all__: list[str] = []
