@@ -21,11 +21,12 @@ LOSSES = Path(__file__).parents[1] / "benchmarks" / "losses"
 
 def load(name: str, folder: Path = WORDS) -> Any:
     """A module of a benchmark, which is a folder that Python runs and no package."""
-    sys.path.insert(0, str(folder))
+    paths = [str(folder), str(folder.parent)]
+    sys.path[:0] = paths
     try:
         return importlib.import_module(name)
     finally:
-        sys.path.remove(str(folder))
+        del sys.path[: len(paths)]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -33,7 +34,7 @@ def leave_no_modules() -> Iterator[None]:
     before = set(sys.modules)
     yield
     for name in set(sys.modules) - before:
-        if Path(getattr(sys.modules[name], "__file__", None) or "/").parent in (WORDS, LOSSES):
+        if Path(getattr(sys.modules[name], "__file__", None) or "/").parent in (WORDS, LOSSES, WORDS.parent):
             del sys.modules[name]
 
 

@@ -64,11 +64,12 @@ def main() -> None:
     # Before torch is loaded: its threads, and those of the processes started from here.
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = str(arguments.threads)
+    sys.path.append(str(Path(__file__).resolve().parents[1]))  # for machine.py
     import end_to_end
     import growth
     import one_case
     import torch
-    from machine import description, load
+    from machine import description, load, threads_and_turns
     from report import of_case, of_goals
     from workloads import GOALS, grid
 
@@ -103,7 +104,7 @@ def main() -> None:
         raise SystemExit(f"--case: no case has {arguments.case} in its title")
     versions = {"torch": torch.__version__, **one_case.versions(arguments.tensorflow, "tensorflow")}
     versions |= one_case.versions(arguments.rechub, "torch_rechub")
-    parts = [description("benchmarks/losses", versions, arguments.threads, arguments.repeat)]
+    parts = [description("benchmarks/losses", versions, threads_and_turns(arguments.threads, arguments.repeat))]
 
     def add(part: str) -> None:
         parts.append(part)

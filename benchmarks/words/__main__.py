@@ -21,11 +21,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from corpus import Corpus, prepare
-from machine import description, load
 from measure import execute
 from settings import Settings
 from table import Run, markdown
 from tools import BINARIES, HERE, Logq, PythonPeer, Tool, imports
+
+sys.path.append(str(HERE.parent))
+from machine import description, load
 
 FASTTEXT, GENSIM = "fasttext", "gensim"
 
@@ -147,7 +149,7 @@ def main() -> None:
     arguments = parse()
     tools = contestants(arguments)
     seeds = [arguments.seeds[i % len(arguments.seeds)] for i in range(arguments.repeat)]
-    report = "\n\n".join(description({tool.name: tool.version for tool in tools})) + "\n"
+    report = description("benchmarks/words", {tool.name: tool.version for tool in tools})
     with tempfile.TemporaryDirectory(dir=arguments.scratch, prefix="words-") as name:
         scratch = Path(name)
         corpus = prepare(arguments.corpus.resolve(), scratch)

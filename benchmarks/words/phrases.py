@@ -23,7 +23,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from corpus import prepare
-from machine import cpu
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+from machine import processor
 
 OURS = """if True:
     from logq.data import ENGLISH_CONNECTOR_WORDS, Phrases, encode
@@ -114,7 +116,7 @@ def main() -> None:
             for name, code in codes.items():
                 runs[name].append(measure(code, corpus.path, targets[name], options.connectors))
         texts = {target.read_bytes() for target in targets.values()}
-    print(f"{time.strftime('%d %B %Y').lstrip('0')}, {cpu()}, Python {sys.version.split()[0]}")
+    print(f"{time.strftime('%d %B %Y').lstrip('0')}, {processor()}, Python {sys.version.split()[0]}")
     print(f"{options.corpus.name}, {corpus.words:,} words, connector words: {options.connectors}")
     print(f"  {'':<18}{'find s':>9}{'join s':>9}{'both':>9}{'ratio':>8}{'of CPU':>9}{'MB':>8}{'without imports':>17}")
     first = None

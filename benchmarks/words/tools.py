@@ -11,7 +11,7 @@ from corpus import Corpus
 from measure import Execution, seconds_of_progress
 from settings import MIN_COUNT, NEGATIVES, SAMPLE, WINDOW, Settings
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
 
 
 class Tool:

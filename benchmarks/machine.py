@@ -34,17 +34,21 @@ def load() -> str:
     return f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
 
 
-def description(program: str, versions: dict[str, str], threads: int, repeat: int) -> str:
-    """Date, machine, versions and command. Of paths in the command the last part is kept."""
-    named = ", ".join(f"{name} {version}" for name, version in versions.items())
+def description(program: str, versions: dict[str, str], how: str = "") -> str:
+    """Date, machine, versions and command, as Markdown. Of paths in the command the last part is kept."""
+    named = ", ".join(f"{name} {version}".rstrip() for name, version in versions.items())
     parts = (Path(part).name if os.path.sep in part else part for part in sys.argv[1:])
     return "\n".join(
         [
             f"{time.strftime('%d %B %Y').lstrip('0')}, {processor()}, {os.cpu_count()} cores, {platform.system()}, "
-            f"Python {platform.python_version()}, {named}; {threads} thread{'s' * (threads != 1)}, "
-            f"medians of {repeat} turns (smallest .. largest); load before the run {load()}.",
+            f"Python {platform.python_version()}, {named}; {how + '; ' if how else ''}load before the run {load()}.",
             "",
             f"Command: `{shlex.join(['python', program, *parts])}`",
             "",
         ]
     )
+
+
+def threads_and_turns(threads: int, repeat: int) -> str:
+    """What to say of a benchmark that takes medians."""
+    return f"{threads} thread{'s' * (threads != 1)}, medians of {repeat} turns (smallest .. largest)"
