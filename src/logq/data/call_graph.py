@@ -66,9 +66,9 @@ def call_graph(library: Path | None = None) -> CallGraph:
     Example:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     _ = Path(folder, "a.py").write_text("from os import path as p\\ndef f(x): return p.join(x, str(len(x)))")
+        ...     _ = Path(folder, "tools.py").write_text("def f(x): g(x, str(len(x)))" + chr(10) + "def g(x, y): pass")
         ...     call_graph(Path(folder))
-        CallGraph(functions=['a.f'], callees=[['os.path.join', 'str', 'len']])
+        CallGraph(functions=['tools.f'], callees=[['tools.g', 'str', 'len']])
     """
     folder = Path(sysconfig.get_paths()["stdlib"]) if library is None else Path(library)
     files = [path for path in folder.rglob("*.py") if not _SKIPPED.intersection(path.relative_to(folder).parts[:-1])]

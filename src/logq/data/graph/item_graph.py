@@ -146,7 +146,7 @@ class ItemGraph:
     @property
     def out_weights(self) -> Weights:
         """(C,) the sum of the weights of the edges from each item; 0 where a walk ends."""
-        return np.bincount(self.sources, self.weights, minlength=self.num_items)
+        return np.bincount(self.sources, self.weights, minlength=self.num_items).astype(np.float64)
 
     def __repr__(self) -> str:
         return f"ItemGraph({self.num_items} items, {self.num_edges} edges)"
