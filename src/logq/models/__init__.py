@@ -1,8 +1,10 @@
 """Models: what turns the input of an example into a query vector. Torch and shapes only, one paper a file."""
 
+from logq.models.airbnb import AirbnbEmbeddings
 from logq.models.base import RetrievalModel
+from logq.models.eges import EGES
 from logq.models.sasrec import SASRec
 from logq.models.word2vec import CBOW, SkipGram
 from logq.models.youtube_dnn import YoutubeDNN
 
-__all__ = ["CBOW", "RetrievalModel", "SASRec", "SkipGram", "YoutubeDNN"]
+__all__ = ["CBOW", "EGES", "AirbnbEmbeddings", "RetrievalModel", "SASRec", "SkipGram", "YoutubeDNN"]

@@ -79,8 +79,9 @@ class WithinGroup(Sampler):
         self.num_sampled = check_int("num_sampled", num_sampled)
         self.power = check_float("power", power)
         group = _check_groups(groups, self.num_classes)
-        # 0^0 is 1, yet what never occurs is not to be drawn.
-        weights = (values / values.max()).pow(self.power).where(values > 0, 0.0)
+        # As for Unigram: 0^0 is 1, yet what never occurs is not to be drawn.
+        heaviest = values.max() if self.power >= 0 else values[values > 0].min()
+        weights = (values / heaviest).pow(self.power).where(values > 0, 0.0)
         self.num_groups = int(group.max()) + 1
         totals = torch.zeros(self.num_groups, dtype=torch.float64).index_add_(0, group, weights)
         empty = ~(totals[group] > 0)
