@@ -3,8 +3,22 @@
 from logq.models.airbnb import AirbnbEmbeddings
 from logq.models.base import RetrievalModel
 from logq.models.eges import EGES
+from logq.models.mind import MIND
 from logq.models.sasrec import SASRec
+from logq.models.sdm import SDM
+from logq.models.two_tower import TwoTower
 from logq.models.word2vec import CBOW, SkipGram
 from logq.models.youtube_dnn import YoutubeDNN
 
-__all__ = ["CBOW", "EGES", "AirbnbEmbeddings", "RetrievalModel", "SASRec", "SkipGram", "YoutubeDNN"]
+__all__ = [
+    "CBOW",
+    "EGES",
+    "MIND",
+    "SDM",
+    "AirbnbEmbeddings",
+    "RetrievalModel",
+    "SASRec",
+    "SkipGram",
+    "TwoTower",
+    "YoutubeDNN",
+]

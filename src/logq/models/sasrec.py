@@ -97,7 +97,7 @@ class SASRec(RetrievalModel):
     def training_queries(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """A query (M, D) for each entry of `targets` that is an item, row after row, and these targets (M,)."""
         if "targets" not in batch:
-            return self.query(batch), batch["target"]
+            return self.query(batch), column(batch, "target", self.num_items, "B")
         history = column(batch, "history", self.num_items, "BL")
         outputs, places = self._outputs(history, end_of("history", history))
         targets = column(batch, "targets", self.num_items, "BL")
@@ -178,7 +178,7 @@ class _Block(nn.Module):
     def _attend(self, x: Tensor, layout: _Layout) -> Tensor:
         dim = x.shape[1]
         parts = layout.padded(self.query_key_value(x)).view(layout.rows, layout.length, 3, self.heads, -1)
-        query, key, value = parts.permute(2, 0, 3, 1, 4)  # each (B, H, L, D / H)
+        query, key, value = (part.transpose(1, 2) for part in parts.unbind(dim=2))  # each (B, H, L, D / H)
         # Padding stands behind all items of a row, so a causal mask hides it.
         mixed = scaled_dot_product_attention(query, key, value, is_causal=True)
         return self.project(layout.packed(mixed.transpose(1, 2).reshape(layout.rows, layout.length, dim)))

@@ -1,4 +1,4 @@
-"""Tables of vectors that codes look up, and tables of features. Padding costs nothing and gets no gradient."""
+"""Tables of vectors that codes look up. Padding costs nothing and gets no gradient."""
 
 from collections.abc import Mapping
 
@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding, embedding_bag
 
-from logq.arguments import check_bool, check_int
+from logq.arguments import check_bool, check_float, check_int
 from logq.shapes import can_look_at, check_ids, check_shape
 
-__all__ = ["FeatureTables", "Table", "check_features", "column", "end_of", "select_rows"]
+__all__ = ["IdTable", "Table", "column", "end_of", "select_rows"]
 
 
 class Table(nn.Module):
@@ -56,40 +56,38 @@ class Table(nn.Module):
         return f"{self.weight.shape[0]}, {self.weight.shape[1]}" + ", sparse" * self.sparse
 
 
-class FeatureTables(nn.Module):
-    """A table for each feature, and one vector a feature for each row of a batch.
+class IdTable(nn.Module):
+    """Vectors of users or items 0 .. n - 1, and one more for whoever is unknown, -1.
+
+    That one starts at 0. In training it stands in for others at random, so that it learns what to be.
 
     Args:
-        sizes: how many values a feature has, by its name; 0 is the value of what is unknown.
-        dim: width of the vector of one feature.
-        prefix: what stands before the name in a batch, such as "user."; the names of a batch are `prefix + name`.
+        num_ids: n.
+        dim: width of a vector.
+        std: as for `Table`.
+        dropout: how often an id counts as unknown in training, in [0, 1).
+        sparse: as for `Table`.
 
     Example:
-        >>> features = FeatureTables({"age": 7, "genres": 20}, 4, prefix="user.")
-        >>> batch = {"user.age": torch.tensor([1, 0]), "user.genres": torch.tensor([[3, 5], [2, -1]])}
-        >>> [vectors.shape for vectors in features(batch, 2)]
-        [torch.Size([2, 4]), torch.Size([2, 4])]
+        >>> users = IdTable(10, 4, std=0.1)
+        >>> users(torch.tensor([-1]))
+        tensor([[0., 0., 0., 0.]], grad_fn=<EmbeddingBackward0>)
     """
 
-    def __init__(self, sizes: Mapping[str, int], dim: int, *, prefix: str = "") -> None:
+    def __init__(self, num_ids: int, dim: int, *, std: float, dropout: float = 0.0, sparse: bool = False) -> None:
         super().__init__()
-        self.prefix = prefix
-        self.sizes = check_features(f"{prefix}features", sizes)
-        self.tables = nn.ModuleList(Table(size, dim, std=dim**-0.5) for size in self.sizes.values())
-        self.width = len(self.sizes) * dim
+        self.num_ids = num_ids
+        self.dropped = check_float("dropout", dropout, at_least=0, at_most=0.999)
+        self.table = Table(num_ids + 1, dim, std=std, sparse=sparse)
+        with torch.no_grad():
+            self.table.weight[-1] = 0
 
-    def forward(self, batch: Mapping[str, Tensor], rows: int) -> list[Tensor]:
-        """One (B, dim) for each feature: of its value, or the mean of its values where it has several (B, W)."""
-        found: list[Tensor] = []
-        for (name, size), table in zip(self.sizes.items(), self.tables, strict=True):
-            codes = column(batch, self.prefix + name, size)
-            if codes.shape[0] != rows or codes.dim() not in (1, 2):
-                raise ValueError(
-                    f"{self.prefix}{name}: expected shape (B,) or (B, W) with B = {rows}, got {tuple(codes.shape)}"
-                )
-            assert isinstance(table, Table)
-            found.append(table(codes.clamp(min=0)) if codes.dim() == 1 else table.mean(codes))
-        return found
+    def forward(self, ids: Tensor) -> Tensor:
+        """(B,) -> (B, dim)."""
+        known = ids >= 0
+        if self.training and self.dropped:
+            known &= torch.rand(ids.shape, device=ids.device) >= self.dropped
+        return self.table(ids.where(known, self.num_ids))
 
 
 class _SelectRows(torch.autograd.Function):
@@ -159,19 +157,3 @@ def end_of(name: str, codes: Tensor) -> Tensor:
             row, place = (int(i) for i in late.nonzero()[0])
             raise ValueError(f"{name}: expected padding (-1) at the end of a row, got -1 at position ({row}, {place})")
     return is_code.sum(dim=1)
-
-
-def check_features(name: str, sizes: Mapping[str, int]) -> dict[str, int]:
-    """Return the number of values of each feature, as a dict of its own.
-
-    Raises:
-        TypeError: it is no mapping, or a number no whole number.
-        ValueError: a number is below 1.
-
-    Example:
-        >>> check_features("user_features", {"age": 7})
-        {'age': 7}
-    """
-    if not isinstance(sizes, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise TypeError(f"{name}: expected a mapping of names to numbers of values, got {type(sizes).__name__}")
-    return {str(key): check_int(f"{name}[{key!r}]", size) for key, size in sizes.items()}

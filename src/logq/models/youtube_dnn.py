@@ -11,8 +11,10 @@ from torch import Tensor, nn
 
 from logq.arguments import check_bool, check_float, check_int
 from logq.models.base import Batch, RetrievalModel
-from logq.models.tables import FeatureTables, Table, column
+from logq.models.features import FeatureTables
+from logq.models.tables import Table, column
 from logq.models.tower import Tower
+from logq.shapes import check_shape
 
 __all__ = ["YoutubeDNN"]
 
@@ -91,13 +93,18 @@ class YoutubeDNN(RetrievalModel):
     def query(self, batch: Batch) -> Tensor:
         """The queries (B, D) as of now: the age of a row is 0, whatever the batch says."""
         history = column(batch, "history", self.num_items, "BL")
-        return self._queries(batch, history, history.new_zeros(len(history), dtype=self.items.weight.dtype))
+        return self._queries(batch, history, history.new_zeros(len(history)))
 
     def training_queries(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The queries (B, D) as of each example, and their targets (B,)."""
         history = column(batch, "history", self.num_items, "BL")
-        age = history.new_zeros(len(history)) if self.longest_age is None else batch["age"]
-        return self._queries(batch, history, age), batch["target"]
+        targets = column(batch, "target", self.num_items, "B")
+        if self.longest_age is None:
+            return self._queries(batch, history, history), targets
+        if "age" not in batch:
+            raise KeyError("age: the model needs this column in training; longest_age=None makes one that does not")
+        check_shape("age", batch["age"], "B", {"B": len(history)})
+        return self._queries(batch, history, batch["age"]), targets
 
     def _queries(self, batch: Batch, history: Tensor, age: Tensor) -> Tensor:
         rows = len(history)
