@@ -12,7 +12,8 @@ from torch.nn.functional import embedding
 
 from logq.arguments import check_int
 from logq.models.base import Batch, RetrievalModel
-from logq.models.tables import FeatureTables, Table, check_features, column
+from logq.models.features import FeatureTables, ItemCodes, check_features
+from logq.models.tables import Table, column
 from logq.shapes import check_ids
 
 __all__ = ["EGES"]
@@ -33,7 +34,7 @@ class EGES(RetrievalModel):
         num_items: C.
         dim: D.
         item_features: how many values each feature has, by name; 0 is the value of what is unknown.
-        feature_codes: by the same names (C,) or (C, W) int64, the values of each item, padded with -1.
+        item_codes: by the same names (C,) or (C, W) int64, the values of each item, padded with -1.
         sparse: whether tables of items get sparse gradients.
 
     Shape:
@@ -43,7 +44,7 @@ class EGES(RetrievalModel):
         TypeError, ValueError: a size is no whole number >= 1, or codes do not fit.
 
     Example:
-        >>> model = EGES(3, 8, item_features={"genre": 5}, feature_codes={"genre": torch.tensor([1, 4, 0])})
+        >>> model = EGES(3, 8, item_features={"genre": 5}, item_codes={"genre": torch.tensor([1, 4, 0])})
         >>> model.query({"history": torch.tensor([[2, 0], [1, -1]])}).shape
         torch.Size([2, 8])
         >>> model.cold_vectors({"genre": torch.tensor([4])}).shape
@@ -56,37 +57,29 @@ class EGES(RetrievalModel):
         dim: int = 64,
         *,
         item_features: Mapping[str, int] | None = None,
-        feature_codes: Mapping[str, Tensor] | None = None,
+        item_codes: Mapping[str, Tensor] | None = None,
         sparse: bool = False,
     ) -> None:
         super().__init__(check_int("num_items", num_items), check_int("dim", dim))
-        sizes, given = check_features("item_features", item_features or {}), dict(feature_codes or {})
-        if sizes.keys() != given.keys():
-            raise ValueError(f"feature_codes: expected codes of {sorted(sizes)}, got {sorted(given)}")
+        sizes = check_features("item_features", item_features or {})
         self.own = Table(num_items, dim, std=dim**-0.5, sparse=sparse)
         self.features = FeatureTables(sizes, dim)
-        for name, size in sizes.items():
-            column(given, name, size)
-            if given[name].dim() not in (1, 2) or len(given[name]) != num_items:
-                shape = tuple(given[name].shape)
-                raise ValueError(f"{name}: expected shape (C,) or (C, W) with C = {num_items}, got {shape}")
-            self.register_buffer(f"codes_{name}", given[name].clone(), persistent=False)
+        self.codes = ItemCodes(num_items, sizes, item_codes or {})
         self.attention = Table(num_items, 1 + len(sizes), std=0.0, sparse=sparse)
         self.contexts = Table(num_items, dim, std=0.0, sparse=sparse)
 
     def vectors(self, items: Tensor) -> Tensor:
         """H (n, D) of items (n,) int64 in [0, C)."""
         check_ids("items", items, self.num_items)
-        batch = {name: self.get_buffer(f"codes_{name}")[items] for name in self.features.sizes}
-        parts = torch.stack([self.own(items), *self.features(batch, len(items))], dim=1)  # (n, 1 + F, D)
+        parts = [self.own(items), *self.features(self.codes.of(items), len(items))]
         share = self.attention(items).softmax(dim=1)
-        return (share[:, None] @ parts)[:, 0]
+        return (share[:, None] @ torch.stack(parts, dim=1))[:, 0]
 
     def cold_vectors(self, features: Mapping[str, Tensor]) -> Tensor:
         """Vectors (n, D) of items of which only side information is known: the mean over features.
 
         Args:
-            features: by name (n,) or (n, W) int64, as `feature_codes`; all of them, with 0 where one is unknown. What
+            features: by name (n,) or (n, W) int64, as `item_codes`; all of them, with 0 where one is unknown. What
                 is unknown is left out of the mean, unless nothing is known.
 
         Raises:

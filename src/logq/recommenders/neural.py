@@ -242,7 +242,9 @@ class NeuralRecommender(Recommender):
         before = validation.history("validation")
         scores = measure(self, validation.validation, before, (k,), self.exclude_seen, resamples=0)
         self._index = None
-        return {name.lower(): value for name, value in scores.values.items() if name.partition("@")[0].lower() in METRICS}
+        return {
+            name.lower(): value for name, value in scores.values.items() if name.partition("@")[0].lower() in METRICS
+        }
 
     def _make_loss(self, examples: Examples, seed: int, sparse: bool) -> ItemLoss:
         sampler = None
