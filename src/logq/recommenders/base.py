@@ -212,7 +212,11 @@ class Recommender(ABC):
                 f"{type(self).__name__} knows users by what they did (Popularity answers without it)"
             )
         scores, codes = self.rank_all(
-            request, min(k, self.seen.num_items), check_bool("exclude_seen", exclude_seen), self._allowed(allow), progress
+            request,
+            min(k, self.seen.num_items),
+            check_bool("exclude_seen", exclude_seen),
+            self._allowed(allow),
+            progress,
         )
         return self._named(codes, scores, single)
 

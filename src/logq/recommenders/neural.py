@@ -260,7 +260,9 @@ class NeuralRecommender(Recommender):
         k = int(self.monitor.partition("@")[2])
         scores = measure(self, validation.truth, validation.history, (k,), self.exclude_seen, resamples=0)
         self._index = None
-        return {name.lower(): value for name, value in scores.values.items() if name.partition("@")[0].lower() in METRICS}
+        return {
+            name.lower(): value for name, value in scores.values.items() if name.partition("@")[0].lower() in METRICS
+        }
 
     def _make_loss(self, of_targets: NDArray[np.int64], seed: int, sparse: bool) -> ItemLoss:
         sampler = None
