@@ -1,6 +1,6 @@
 """One model on one log with one seed, in a process of its own: what it scores, how long it takes, how much memory.
 
-    python benchmarks/retrieval/cell.py '{"log": "ml-1m", "row": "SASRec, sampled softmax", "seed": 1, ...}'
+    python benchmarks/retrieval/cell.py '{"log": "ml-1m", "estimator": "SASRec", "options": {"seed": 1}, ...}'
 
 Prints one line of JSON. The time is that of `fit`, the memory the most that the process had, imports included.
 """
@@ -12,44 +12,41 @@ import sys
 import time
 from typing import Any
 
-PROTOCOLS = {"seen excluded": True, "seen kept": False}
+PROTOCOLS = {"excluded": True, "kept": False}
 KS = (10, 50)
 
 
 def measure(request: dict[str, Any]) -> dict[str, Any]:
-    """Train, evaluate by full ranking in both protocols, and say what it took."""
+    """Train, rank all items with and without those that a user has seen, and say what it took."""
     import logs
-    import rows
     import torch
 
     import logq
 
     torch.set_num_threads(request["threads"])
     split = logs.LOGS[request["log"]].read(request["data"])
-    row = next(row for row in rows.rows_of(request["log"]) if row.name == request["row"])
-    options = {**row.options, **({"seed": request["seed"]} if row.seeded else {})}
+    options = dict(request["options"])
     if request["epochs"] and "epochs" in options:
         options["epochs"] = min(options["epochs"], request["epochs"])
-    model = getattr(logq, row.estimator)(**options)
+    model = getattr(logq, request["estimator"])(**options)
     began = time.perf_counter()
-    model.fit(split, progress=request["progress"], **row.fit)
+    model.fit(split)
     trained = time.perf_counter()
     scores = {name: model.evaluate(split, ks=KS, exclude_seen=choice) for name, choice in PROTOCOLS.items()}
     evaluated = time.perf_counter()
+    epochs = getattr(model, "training_log", [])
     return {
-        "scores": {name: found.values for name, found in scores.items()},
-        "half_widths": {name: half_widths(found) for name, found in scores.items()},
-        "users": len(next(iter(scores.values()))),
+        "scores": {name: dict(found.values) for name, found in scores.items()},
+        "intervals": {
+            name: {metric: list(pair) for metric, pair in found.intervals.items()} for name, found in scores.items()
+        },
         "train_seconds": trained - began,
         "evaluate_seconds": (evaluated - trained) / len(PROTOCOLS),
         "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024),
-        "examples_per_second": getattr(model, "examples_per_second", None),
+        "epochs": len(epochs),
+        "samples_per_second": [epoch["samples_per_second"] for epoch in epochs],
+        "validation": [epoch for epoch in epochs if len(epoch) > 3],
     }
-
-
-def half_widths(scores: Any) -> dict[str, float]:
-    """Half of each interval of the bootstrap over users: what the users at hand leave open."""
-    return {name: (high - low) / 2 for name, (low, high) in scores.intervals.items()}
 
 
 def main() -> None:

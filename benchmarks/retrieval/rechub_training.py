@@ -45,10 +45,10 @@ def main() -> None:
         )
     else:
         random = np.random.default_rng(request["seed"])
-        columns["negatives"] = random.integers(1, request["num_items"] + 1, (len(examples["target"]), request["sampled"]))
-    trainer = MatchTrainer(
-        model, mode=2, in_batch_neg=in_batch, optimizer_params={"lr": 1e-3}, n_epoch=1, device="cpu"
-    )
+        columns["negatives"] = random.integers(
+            1, request["num_items"] + 1, (len(examples["target"]), request["sampled"])
+        )
+    trainer = MatchTrainer(model, mode=2, in_batch_neg=in_batch, optimizer_params={"lr": 1e-3}, n_epoch=1, device="cpu")
     loader = DataLoader(
         TorchDataset(columns, np.zeros(len(examples["target"]))), batch_size=request["batch_size"], shuffle=True
     )

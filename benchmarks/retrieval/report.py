@@ -1,4 +1,4 @@
-"""Cells into a table: means over seeds with their spread, beside what others have published."""
+"""What was found, as a table: means over seeds and half their range, beside what others have published."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -7,12 +7,14 @@ from typing import Any
 from rows import Row
 
 COLUMNS = (
-    ("HR@10", "seen excluded", "hr@10"),
-    ("NDCG@10", "seen excluded", "ndcg@10"),
-    ("HR@10 kept", "seen kept", "hr@10"),
-    ("NDCG@10 kept", "seen kept", "ndcg@10"),
-    ("HR@50 kept", "seen kept", "hr@50"),
+    ("HR@10", "excluded", "HR@10"),
+    ("NDCG@10", "excluded", "NDCG@10"),
+    ("HR@10, seen kept", "kept", "HR@10"),
+    ("NDCG@10, kept", "kept", "NDCG@10"),
+    ("HR@50, kept", "kept", "HR@50"),
 )
+
+Cells = Mapping[int, dict[str, Any]]
 
 
 def spread(values: Sequence[float]) -> str:
@@ -21,30 +23,29 @@ def spread(values: Sequence[float]) -> str:
     return f"{mean:.4f}" + (f" +-{(max(values) - min(values)) / 2:.4f}" if len(values) > 1 else "")
 
 
-def table(found: Sequence[tuple[Row, Mapping[int, dict[str, Any]]]]) -> str:
-    """Markdown, a line a model."""
+def line(row: Row, cells: Cells) -> str:
+    """The line of a model."""
+    if not cells:
+        return f"| {row.name} | failed |"
+    scores = [spread([cell["scores"][kind][metric] for cell in cells.values()]) for _, kind, metric in COLUMNS]
+    seconds = statistics.mean(cell["train_seconds"] for cell in cells.values())
+    ranking = statistics.mean(cell["evaluate_seconds"] for cell in cells.values())
+    memory = max(cell["peak_bytes"] for cell in cells.values()) / 1e6
+    return (
+        f"| {row.name} | " + " | ".join(scores) + f" | {seconds:.0f} | {ranking:.1f} | {memory:.0f} | {row.published} |"
+    )
+
+
+def table(found: Sequence[tuple[Row, Cells]]) -> str:
+    """Markdown, a line a model, and how much the number of users leaves open."""
     names = [name for name, _, _ in COLUMNS]
     lines = [
         "| model | " + " | ".join(names) + " | train, s | evaluate, s | peak MB | published |",
         "|---" * (len(names) + 5) + "|",
+        *(line(*pair) for pair in found),
     ]
-    for row, cells in found:
-        if not cells:
-            continue
-        scores = [spread([cell["scores"][kind][key] for cell in cells.values()]) for _, kind, key in COLUMNS]
-        seconds = statistics.mean(cell["train_seconds"] for cell in cells.values())
-        ranking = statistics.mean(cell["evaluate_seconds"] for cell in cells.values())
-        memory = max(cell["peak_bytes"] for cell in cells.values()) / 1e6
-        lines.append(
-            f"| {row.name} | " + " | ".join(scores) + f" | {seconds:.0f} | {ranking:.2f} | {memory:.0f} | {row.published} |"
-        )
-    first = next((cells for _, cells in found if cells), {})
-    if first:
-        cell = next(iter(first.values()))
-        width = cell["half_widths"]["seen excluded"]
-        lines += [
-            "",
-            f"{cell['users']:,} users; those alone leave +-{width['hr@10']:.4f} of HR@10 and +-{width['ndcg@10']:.4f} of NDCG@10 "
-            "open for the first model (95 %, bootstrap over users).",
-        ]
+    last = next((cells for _, cells in reversed(found) if cells), {})
+    if last:
+        low, high = next(iter(last.values()))["intervals"]["excluded"]["NDCG@10"]
+        lines += ["", f"The users alone leave {high - low:.4f} of NDCG@10 open for the last model (95 %, bootstrap)."]
     return "\n".join(lines) + "\n"
