@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
-import numpy as np
 from numpy.typing import NDArray
 
 from logq.data.logs.arranging import Arranged, Cleaning, Rows, arrange
@@ -44,7 +43,11 @@ def is_category(values: object) -> bool:
     if hasattr(values, "to_physical"):  # a series of polars: to ask its type costs less than to convert it
         return str(values.dtype).split("(")[0] in ("String", "Categorical", "Enum")  # pyright: ignore
     kind = getattr(getattr(values, "dtype", None), "kind", None)
-    return (plain_array(values).dtype.kind if kind is None else kind) in "USO"
+    array = plain_array(values) if kind is None or kind == "O" else None
+    if array is None or array.dtype.kind != "O":
+        return (kind if array is None else array.dtype.kind) in ("U", "S")
+    first = next((value for value in array if value is not None and value == value), "")  # numbers among missing ones
+    return isinstance(first, (str, bytes))
 
 
 def arrange_frame(
@@ -105,7 +108,7 @@ def arrange_arrays(
         else:
             raise ValueError(f'columns: expected "category" or "number" for {name!r}, got {kind!r}')
     times = None if timestamps is None else to_times(timestamps, "timestamps")
-    if times is not None and len(times) and np.nanmedian(times[:10_000]) > _MILLISECONDS:
+    if times is not None and (times[:10_000] > _MILLISECONDS).any():
         notes.append("time: the numbers look like milliseconds, ages and gaps will be in the same unit")
     scores = None if labels is None else to_numbers(labels, "labels")
     return arrange(Rows(user_codes, item_codes, times, scores, sides), **cleaning), column_ids, notes
