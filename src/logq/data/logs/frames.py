@@ -9,14 +9,43 @@ from logq.data.logs.arranging import Arranged, Cleaning, Rows, arrange
 from logq.data.logs.column_names import guess_columns, plain_name
 from logq.data.logs.factorize import Factor, factorize
 from logq.data.logs.identifiers import Identifiers
+from logq.data.logs.log_files import LogFile
 from logq.data.logs.numbers import plain_array, to_numbers, to_times
 
-__all__ = ["ColumnKinds", "arrange_arrays", "arrange_frame", "frame_columns", "is_category"]
+__all__ = [
+    "ColumnKinds",
+    "LogOptions",
+    "arrange_arrays",
+    "arrange_file",
+    "arrange_frame",
+    "frame_columns",
+    "is_category",
+    "sorted_options",
+]
 
 ColumnKinds: TypeAlias = Mapping[str, Literal["category", "number"]]
+Roles: TypeAlias = Mapping[str, "str | int | bool | None"]
 Found: TypeAlias = tuple[Arranged, dict[str, Identifiers], list[str]]
 
 _MILLISECONDS = 1e11  # seconds since 1970 reach this in the year 5138
+
+
+class LogOptions(Cleaning, total=False):
+    """Which column is which, and what is done with rows: the arguments of `Interactions.from_frame`."""
+
+    user: str | int | None
+    item: str | int | None
+    time: str | int | bool | None
+    label: str | int | bool | None
+    session: str | int | bool | None
+    columns: Sequence[str] | ColumnKinds
+
+
+def sorted_options(options: LogOptions) -> tuple[Roles, Sequence[str] | ColumnKinds, Cleaning]:
+    """Options apart: the columns of users, items, ..., further columns, and cleaning."""
+    rest: Any = dict(options)
+    roles = {role: rest.pop(role, None) for role in ("user", "item", "time", "label", "session")}
+    return roles, rest.pop("columns", ()), rest
 
 
 def frame_columns(frame: object) -> dict[str, Any]:
@@ -71,6 +100,12 @@ def arrange_frame(
     kinds = columns if isinstance(columns, Mapping) else {}
     arranged, column_ids, more = arrange_arrays(user, item, time, label, session, sides, cleaning, kinds)
     return arranged, column_ids, [*notes, *more]
+
+
+def arrange_file(file: LogFile, columns: Sequence[str] | ColumnKinds, cleaning: Cleaning) -> Found:
+    """Make a log of what was read from a file."""
+    found, column_ids, notes = arrange_frame(file.frame, file.roles, columns, cleaning)
+    return found, column_ids, [*file.notes, *notes]
 
 
 def arrange_arrays(
