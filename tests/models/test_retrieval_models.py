@@ -183,7 +183,13 @@ def _sparse_table(model: RetrievalModel) -> Tensor:
     return model.item_vectors(torch.arange(C))
 
 
-@pytest.mark.parametrize("name", ["youtube, features", "mind", "sdm, features", "two towers", "sasrec"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "youtube",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("mind", "sdm, features", "two towers", "sasrec")),
+    ],
+)
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")  # of torch, where a graph goes on
 def test_compiled(name):
     """In the parts whose shapes do not depend on values: padding breaks the graph."""

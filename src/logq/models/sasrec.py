@@ -177,7 +177,9 @@ class _Block(nn.Module):
 
     def _attend(self, x: Tensor, layout: _Layout) -> Tensor:
         dim = x.shape[1]
-        parts = layout.padded(self.query_key_value(x)).view(layout.rows, layout.length, 3, self.heads, dim // self.heads)
+        parts = layout.padded(self.query_key_value(x)).view(
+            layout.rows, layout.length, 3, self.heads, dim // self.heads
+        )
         query, key, value = (part.transpose(1, 2) for part in parts.unbind(dim=2))  # each (B, H, L, D / H)
         # Padding stands behind all items of a row, so a causal mask hides it.
         mixed = scaled_dot_product_attention(query, key, value, is_causal=True)
