@@ -110,7 +110,8 @@ class Recommender(ABC):
     @abstractmethod
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Take over what `state` gave; `seen` is there already. Raise ValueError where names, dtypes or shapes are
-        not those that the settings ask for."""
+        not those that the settings ask for.
+        """
 
     def _queries(self, histories: Histories) -> Tensor:
         """(n, D) or (n, K, D), the vectors that stand for what users want."""
@@ -140,7 +141,7 @@ class Recommender(ABC):
         checkpoint_minutes: float = 10.0,
         resume: bool = False,
     ) -> Self:
-        """Learn from a log.
+        """Learn from a log; called again, start anew.
 
         Args:
             log: what users did; of a Split its `train`, and its `validation` to stop by.
@@ -212,7 +213,11 @@ class Recommender(ABC):
                 f"{type(self).__name__} knows users by what they did (Popularity answers without it)"
             )
         scores, codes = self.rank_all(
-            request, min(k, self.seen.num_items), check_bool("exclude_seen", exclude_seen), self._allowed(allow), progress
+            request,
+            min(k, self.seen.num_items),
+            check_bool("exclude_seen", exclude_seen),
+            self._allowed(allow),
+            progress,
         )
         return self._named(codes, scores, single)
 
@@ -256,7 +261,7 @@ class Recommender(ABC):
         *,
         ks: Sequence[int] = (10, 50),
         exclude_seen: bool = True,
-        progress: bool | None = False,
+        progress: bool | None = None,
     ) -> RankingScores:
         """Rank all items for each user of a test, and measure how high the items are that the user did.
 

@@ -31,8 +31,8 @@ class ItemKNN(Recommender):
         s(i, j) = n_ij / ( sqrt(n_i n_j) + shrinkage ),   n_ij users did both, n_i did i
         score(u, i) = sum over j in history of u with i among the neighbours of j:  s(i, j)
 
-    Each item keeps its `neighbors` most similar ones. The cost is the number of pairs of items of one user; (C, C) numbers
-    are never held.
+    Each item keeps its `neighbors` most similar ones. The cost is the number of pairs of items of one user; (C, C)
+    numbers are never held.
 
     Args:
         neighbors: how many each item keeps.
