@@ -70,7 +70,9 @@ class _Mean(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: torch.autograd.function.FunctionCtx, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: torch.autograd.function.FunctionCtx, *gradients: Tensor
+    ) -> tuple[Tensor, None, None, None]:
         codes, counts = ctx.saved_tensors  # pyright: ignore[reportAttributeAccessIssue]
         gradient = gradients[0] / counts.clamp(min=1)[:, None]
         whole = gradient.new_zeros(ctx.size, gradient.shape[1])  # pyright: ignore[reportAttributeAccessIssue]

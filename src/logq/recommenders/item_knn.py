@@ -12,7 +12,8 @@ from logq.arguments import check_float, check_int
 from logq.data.logs import Interactions
 from logq.evaluation import top_items
 from logq.progress import Progress
-from logq.recommenders.base import FitOptions, HeldOut, Recommender
+from logq.recommenders.base import Recommender
+from logq.recommenders.fitting import FitOptions, HeldOut
 from logq.recommenders.histories import Histories
 from logq.recommenders.seen import gather_rows
 

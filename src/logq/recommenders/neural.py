@@ -14,9 +14,10 @@ from typing_extensions import Unpack
 from logq.arguments import check_bool, check_float, check_int, shown
 from logq.data.logs import Examples, Interactions
 from logq.models import RetrievalModel
-from logq.recommenders.base import FitOptions, HeldOut, Recommender
+from logq.recommenders.base import Recommender
 from logq.recommenders.checkpoint import Checkpoint
 from logq.recommenders.devices import Computer, check_precision
+from logq.recommenders.fitting import FitOptions, HeldOut
 from logq.recommenders.histories import Histories
 from logq.recommenders.item_loss import GBCE, ItemLoss, check_loss
 from logq.recommenders.loop import Loop, LoopSettings
