@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from recommender_cases import ALL, ITEMS, NEURAL, fitted, make, planted_log, planted_split, successor
 
 from logq.data.logs import Interactions, leave_one_out
 from logq.recommenders import Recommender, SASRec, YoutubeDNN
 from logq.recommenders.storage import FILE, SUMMARY
+from recommender_cases import ALL, ITEMS, NEURAL, fitted, make, planted_log, planted_split, successor
 
 
 @pytest.fixture(params=ALL)
