@@ -1,5 +1,6 @@
 """ItemLoss: queries and the items that they should find -> loss, by a row of the table and a sampler."""
 
+
 from typing import Any, Protocol
 
 import torch
@@ -135,14 +136,8 @@ class ItemLoss(nn.Module):
             "sparse": sparse,
         }
         if self.objective == GBCE:
-            return gbce_loss(
-                queries,
-                table,
-                candidates,
-                calibration=self.calibration,
-                num_classes=self.sampler.num_classes,
-                **options,
-            )
+            rate = min(1.0, max(1, candidates.ids.shape[-1]) / max(1, self.sampler.num_classes - 1))
+            return gbce_loss(queries, table, candidates, calibration=self.calibration, rate=rate, **options)
         return sampled_loss(self.objective, queries, table, candidates, **options)
 
     def _full(self, model: FindsItems, queries: Tensor, targets: Tensor) -> Tensor:
@@ -160,11 +155,11 @@ class ItemLoss(nn.Module):
     def offsets(self) -> Tensor | None:
         """(C,) what has to be added to logits before items are ranked by them; None where that is nothing.
 
-        Negative sampling learns log( P / Q ), so log Q is added again.
+        Negative sampling learns log( P / Q ), gBCE log odds of P up to - log Q, so log Q is added again.
         """
-        if self.sampler is None or self.objective == GBCE or not self.log_q:
+        if self.sampler is None or not self.log_q:
             return None
-        if not OBJECTIVES[self.objective].approximates.uses_q:
+        if self.objective != GBCE and not OBJECTIVES[self.objective].approximates.uses_q:
             return None
         log_q = self.sampler.log_expected_count(torch.arange(self.sampler.num_classes, device=self.sampler.device))
         finite = log_q.isfinite()
@@ -201,12 +196,12 @@ def computed_rows(model: FindsItems, candidates: Candidates) -> tuple[Tensor, Te
         (True, True)
     """
     is_true = candidates.is_true()
-    both = torch.cat(
-        [candidates.targets.where(is_true, candidates.ids.reshape(-1)[0]).reshape(-1), candidates.ids.reshape(-1)]
-    )
+    both = torch.cat([candidates.targets.where(is_true, candidates.ids.reshape(-1)[0]).reshape(-1), candidates.ids.reshape(-1)])
     items, places = both.unique(return_inverse=True)
     targets = places[: candidates.targets.numel()].view(candidates.targets.shape).where(is_true, IGNORED)
     ids = places[candidates.targets.numel() :].view(candidates.ids.shape)
     rows = model.item_vectors(items).float()
     bias = None if model.item_bias is None else model.item_bias[items]
     return rows, bias, candidates._replace(ids=ids, targets=targets)
+
+

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from logq.arguments import check_int, shown
-from logq.data import Identifiers, Interactions
+from logq.data.logs import Identifiers, Interactions
 from logq.evaluation import RankingScores, evaluate_ranking
 from logq.recommenders.histories import Histories
 from logq.recommenders.ranker import Ranker
@@ -88,7 +88,9 @@ def _translated(theirs: Identifiers, ours: Identifiers) -> NDArray[np.int64]:
     return np.asarray(ours.codes(theirs.keys), dtype=np.int64)
 
 
-def _without_unknown(items: NDArray[np.int64], offsets: NDArray[np.int64], users: NDArray[np.int64]) -> Histories:
+def _without_unknown(
+    items: NDArray[np.int64], offsets: NDArray[np.int64], users: NDArray[np.int64]
+) -> Histories:
     known = items >= 0
     if known.all():
         return Histories(items, offsets, users)
