@@ -93,7 +93,7 @@ def test_cold_items_are_the_mean_of_what_is_known(model):
 def test_sparse_gradients_touch_the_rows_of_the_batch_only(model):
     sparse = EGES(5, 3, item_features=SIZES, item_codes=CODES, sparse=True).double()
     sparse.load_state_dict(model.state_dict())
-    batch = {"history": torch.tensor([[3], [1], [3]]), "target": torch.tensor([0, 0, 4])}
+    batch = {"history": torch.tensor([[3], [1], [3]]), "targets": torch.tensor([[0, 1], [0, -1], [-1, 4]])}
     for made in (model, sparse):
         queries, targets = made.training_queries(batch)
         (queries * made.item_vectors(targets)).sum().backward()

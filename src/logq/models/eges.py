@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding
 
-from logq.arguments import check_int
+from logq.arguments import check_float, check_int
 from logq.models.base import Batch, RetrievalModel
 from logq.models.features import FeatureTables, ItemCodes, check_features
+from logq.models.recency import recency_weights
 from logq.models.tables import Table, column
 from logq.shapes import check_ids
 
@@ -35,10 +36,12 @@ class EGES(RetrievalModel):
         dim: D.
         item_features: how many values each feature has, by name; 0 is the value of what is unknown.
         item_codes: by the same names (C,) or (C, W) int64, the values of each item, padded with -1.
+        decay: in (0, 1], how much less an item of a history counts than the one after it.
         sparse: whether tables of items get sparse gradients.
 
     Shape:
-        history (B, L) int64, the items to start from -> queries (B, D), the mean of their H. In training L is 1.
+        history (B, L) int64, the items to start from -> queries (B, D), the weighted mean of their H. In training L is
+        1, and targets (B, W) are the items around each, padded with -1: each pair is a query.
 
     Raises:
         TypeError, ValueError: a size is no whole number >= 1, or codes do not fit.
@@ -58,9 +61,11 @@ class EGES(RetrievalModel):
         *,
         item_features: Mapping[str, int] | None = None,
         item_codes: Mapping[str, Tensor] | None = None,
+        decay: float = 1.0,
         sparse: bool = False,
     ) -> None:
         super().__init__(check_int("num_items", num_items), check_int("dim", dim))
+        self.decay = check_float("decay", decay, above=0, at_most=1)
         sizes = check_features("item_features", item_features or {})
         self.own = Table(num_items, dim, std=dim**-0.5, sparse=sparse)
         self.features = FeatureTables(sizes, dim)
@@ -100,19 +105,21 @@ class EGES(RetrievalModel):
         return codes > 0 if codes.dim() == 1 else (codes > 0).any(dim=1)
 
     def query(self, batch: Batch) -> Tensor:
-        """The mean (B, D) of the vectors H of each history."""
+        """The mean (B, D) of the vectors H of each history, weighted by recency."""
         history = column(batch, "history", self.num_items, "BL")
         is_item = history >= 0
         # Each item once, however often it is in the batch.
         items, place = history[is_item].unique(return_inverse=True)
-        rows = is_item.nonzero()[:, 0]
         vectors = embedding(place, self.vectors(items))
-        sums = vectors.new_zeros(len(history), self.dim).index_add(0, rows, vectors)
-        return sums / is_item.sum(dim=1, keepdim=True).clamp(min=1)
+        weights = recency_weights(history, self.decay)[is_item].to(vectors.dtype)
+        rows = is_item.nonzero()[:, 0]
+        return vectors.new_zeros(len(history), self.dim).index_add(0, rows, weights[:, None] * vectors)
 
     def training_queries(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """The queries (B, D) and the items of their contexts (B,)."""
-        return self.query(batch), batch["target"]
+        """The vectors (M, D) of the items in the middle of windows, and what is around them (M,)."""
+        queries, targets = self.query(batch), batch["targets"]
+        is_target = targets >= 0
+        return queries[is_target.nonzero()[:, 0]], targets[is_target]
 
     def item_vectors(self, ids: Tensor | None = None) -> Tensor:
         """Rows (n, D) of Z."""
