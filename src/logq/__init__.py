@@ -18,20 +18,47 @@ if TYPE_CHECKING:
         nn,
         objectives,
         optim,
+        recipes,
+        recommenders,
+        retrieval,
         samplers,
         training,
         vectors,
     )
     from logq.candidates import Candidates
+    from logq.data import Interactions
+    from logq.recommenders import (
+        EGES,
+        MIND,
+        SDM,
+        AirbnbEmbeddings,
+        Item2Vec,
+        ItemKNN,
+        Popularity,
+        SASRec,
+        TwoTower,
+        YoutubeDNN,
+    )
     from logq.training import Word2Vec
     from logq.vectors import KeyedVectors
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "EGES",
+    "MIND",
+    "SDM",
+    "AirbnbEmbeddings",
     "Candidates",
+    "Interactions",
+    "Item2Vec",
+    "ItemKNN",
     "KeyedVectors",
+    "Popularity",
+    "SASRec",
+    "TwoTower",
     "Word2Vec",
+    "YoutubeDNN",
     "__version__",
     "data",
     "evaluation",
@@ -43,12 +70,33 @@ __all__ = [
     "nn",
     "objectives",
     "optim",
+    "recipes",
+    "recommenders",
+    "retrieval",
     "samplers",
     "training",
     "vectors",
 ]
 
-_HOME = {"Candidates": "logq.candidates", "KeyedVectors": "logq.vectors", "Word2Vec": "logq.training"}
+_RECOMMENDERS = [
+    "EGES",
+    "MIND",
+    "SDM",
+    "AirbnbEmbeddings",
+    "Item2Vec",
+    "ItemKNN",
+    "Popularity",
+    "SASRec",
+    "TwoTower",
+    "YoutubeDNN",
+]
+_HOME = {
+    "Candidates": "logq.candidates",
+    "Interactions": "logq.data",
+    "KeyedVectors": "logq.vectors",
+    "Word2Vec": "logq.training",
+    **dict.fromkeys(_RECOMMENDERS, "logq.recommenders"),
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -99,7 +99,9 @@ class AirbnbEmbeddings(NeuralRecommender):
 
     def _make_examples(self, log: Interactions) -> Windows:
         items, offsets = np.asarray(log.items, dtype=np.int64), sessions(log, gap=self.gap)
-        self._markets = None if self.market is None else markets_of_items(items, _column(log, self.market), log.num_items)
+        self._markets = (
+            None if self.market is None else markets_of_items(items, _column(log, self.market), log.num_items)
+        )
         booked = None if self.booking is None else _column(log, self.booking) != 0
         items, offsets, also = click_sessions(items, offsets, booked)
         seed = int(np.random.SeedSequence(self.seed or 0).generate_state(1)[0])

@@ -90,12 +90,12 @@ class EGES(NeuralRecommender):
         graph = ItemGraph.from_sessions(log.items, sessions(log, gap=self.gap), num_items=log.num_items)
         if graph.num_edges == 0:
             raise ValueError("log: expected sessions in which an item follows another, got none")
-        of_walks, of_windows = np.random.SeedSequence(self.seed or 0).generate_state(2)  # with a seed or without: a run that resumes needs the same
+        of_walks, of_windows = np.random.SeedSequence(self.seed or 0).generate_state(
+            2
+        )  # with a seed or without: a run that resumes needs the same
         walked = walks(graph, self.walks_per_item, self.walk_length, int(of_walks))
         offsets = np.concatenate([[0], np.cumsum((walked >= 0).sum(axis=1))])
-        return Windows(
-            walked[walked >= 0], offsets, window=self.window, seed=int(of_windows)
-        )
+        return Windows(walked[walked >= 0], offsets, window=self.window, seed=int(of_windows))
 
     @torch.no_grad()
     def _vectors(self) -> Tensor:
@@ -112,7 +112,9 @@ class EGES(NeuralRecommender):
             raise ValueError(f"item_features: expected {', '.join(known.names)}, got {shown(unknown[0])}")
         assert isinstance(self.model, models.EGES)
         device = self.model.own.weight.device
-        codes = {name: torch.from_numpy(np.array(values, np.int64)) for name, values in known.encode(item_features).items()}
+        codes = {
+            name: torch.from_numpy(np.array(values, np.int64)) for name, values in known.encode(item_features).items()
+        }
         return self.model.cold_vectors({name: values.to(device) for name, values in codes.items()})
 
 
