@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor, nn
 
 from logq.models.tables import Table
@@ -71,6 +72,21 @@ class RetrievalModel(nn.Module, ABC):
     def item_bias(self) -> nn.Parameter | None:
         """A bias (C,) that is added to the logits of items, where the model has one."""
         return None
+
+    @torch.no_grad()
+    def start_items_at(self, vectors: Tensor) -> None:
+        """Take these vectors (C, D) of items to begin with, learned elsewhere: of histories, and of items to find.
+
+        Raises:
+            ValueError: the model has no such table, or the shape is another one.
+        """
+        tables = [part for name, part in self.named_children() if name in {"watched", "items"}]
+        if not tables:
+            raise ValueError(f"{type(self).__name__} has no plain table of items that could start from other vectors")
+        if vectors.shape != (self.num_items, self.dim):
+            raise ValueError(f"vectors: expected (C, D) = ({self.num_items}, {self.dim}), got {tuple(vectors.shape)}")
+        for table in tables:
+            table.weight.copy_(vectors)  # pyright: ignore[reportCallIssue]
 
     def sparse_parameters(self) -> list[nn.Parameter]:
         """The tables with sparse gradients, for an optimiser of logq.optim; all others are dense."""

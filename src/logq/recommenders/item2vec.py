@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from logq.arguments import check_bool, check_float, check_int
-from logq.data.logs import Interactions, sessions
-from logq.data.text import EncodedCorpus, Vocabulary, encode_ids
+from logq.data.logs import Interactions
 from logq.models.recency import recency_weights
 from logq.recommenders.base import FitOptions, HeldOut, Recommender
 from logq.recommenders.histories import Histories
+from logq.recommenders.session_corpus import session_corpus
 from logq.training import Word2Vec
 from logq.training.choices import SamplerChoice
 
@@ -127,7 +127,7 @@ class Item2Vec(Recommender):
         return {**self._options, "sampler": sampler if isinstance(sampler, str | None) else "custom", **own}
 
     def _fit(self, log: Interactions, validation: HeldOut | None, options: FitOptions) -> None:
-        codes, corpus = self._encode(log)
+        codes, corpus = session_corpus(log, gap=self.gap, shuffle=None if self.ordered else self.seed or 0)
         engine = self._engine()
         with corpus:
             engine.fit(
@@ -141,21 +141,6 @@ class Item2Vec(Recommender):
         self.inputs = np.zeros((log.num_items, self.dim), np.float32)
         self.outputs = np.zeros_like(self.inputs)
         self.inputs[codes], self.outputs[codes] = engine.vectors.vectors, engine.output_vectors
-
-    def _encode(self, log: Interactions) -> tuple[NDArray[np.int64], EncodedCorpus]:
-        """The sessions as a corpus, and for each of its words the item that it stands for: those with an event."""
-        counts = log.item_counts()
-        codes = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
-        words = np.full(log.num_items, -1, dtype=np.int32)
-        words[codes] = np.arange(len(codes))
-        offsets, items = sessions(log, gap=self.gap), np.asarray(log.items)
-        if not (np.diff(offsets) > 1).any():
-            raise ValueError("log: expected a session of two events or more, got none: there is nothing to learn from")
-        if not self.ordered:
-            session = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
-            items = items[np.lexsort((np.random.default_rng(self.seed or 0).random(len(items)), session))]
-        vocabulary = Vocabulary([str(code) for code in codes.tolist()], counts[codes])
-        return codes, encode_ids(words[items], offsets, vocabulary)
 
     def _queries(self, histories: Histories) -> Tensor:
         history = torch.from_numpy(histories.padded(self.max_length)).to(self.device)

@@ -25,6 +25,7 @@ from logq.recommenders.measuring import measure
 from logq.recommenders.next_item_task import NextItemTask, target_counts
 from logq.recommenders.schedule import DECAYS
 from logq.recommenders.seen import Seen
+from logq.recommenders.session_corpus import first_vectors
 from logq.training.choices import OBJECTIVES, SamplerChoice, check_sampler
 from logq.training.samplers_by_name import make_sampler
 
@@ -53,6 +54,7 @@ class NeuralOptions(TypedDict, total=False):
     temperature: float
     cosine: bool
     max_length: int
+    pretrain: int
     batch_size: int
     epochs: int
     lr: float
@@ -89,6 +91,8 @@ class NeuralRecommender(Recommender):
         temperature: divides the logits.
         cosine: whether logits are cosines; they need a temperature well below 1, such as 0.05.
         max_length: L, the longest part of a history that is looked at, the most recent.
+        pretrain: passes over the log in which skip-gram learns the vectors that the items start from, by the compiled
+            engine and in seconds; 0 starts from random numbers.
         batch_size: rows of a batch.
         epochs: passes over the log, at most.
         lr, weight_decay, clip: learning rate of Adam, its L2 weight decay, and the norm that gradients are clipped to.
@@ -134,6 +138,7 @@ class NeuralRecommender(Recommender):
         self.temperature = check_float("temperature", options.get("temperature", 1.0), above=0)
         self.cosine = check_bool("cosine", options.get("cosine", False))
         self.max_length = check_int("max_length", options.get("max_length", 50))
+        self.pretrain = check_int("pretrain", options.get("pretrain", 0), 0)
         self.batch_size = check_int("batch_size", options.get("batch_size", 512))
         self.epochs = check_int("epochs", options.get("epochs", 20))
         self.lr = check_float("lr", options.get("lr", 1e-3), above=0)
@@ -211,6 +216,9 @@ class NeuralRecommender(Recommender):
         sparse = self._is_sparse(computer)
         with computer.random(first):
             model = self._make_model(self.seen, self.facts, sparse=sparse)
+        if self.pretrain and not resumes:
+            vectors = first_vectors(log, self.dim, epochs=self.pretrain, seed=of_batches, progress=options.progress)
+            model.start_items_at(torch.from_numpy(vectors))
         counts = target_counts(examples, self.seen.num_items)
         loss = self._make_loss(counts, of_sampler, sparse)
         model.to(computer.device)

@@ -29,6 +29,8 @@ class YoutubeDNN(NeuralRecommender):
         example_age: whether the age of an example is an input; the log must have times.
         tied: whether items of a history and items to find are one table.
         item_bias: whether items have a bias.
+        max_per_user: learn from so many events of a user at most, drawn at random, so that very active users do not
+            rule the loss (section 3.3); None learns from all.
         dropout: of hidden layers.
         **options: as for NeuralRecommender: objective, sampler, num_sampled, max_length, batch_size, epochs, lr, ...
 
@@ -55,6 +57,7 @@ class YoutubeDNN(NeuralRecommender):
         example_age: bool = False,
         tied: bool = False,
         item_bias: bool = False,
+        max_per_user: int | None = None,
         dropout: float = 0.0,
         **options: Unpack[NeuralOptions],
     ) -> None:
@@ -64,11 +67,12 @@ class YoutubeDNN(NeuralRecommender):
         self.example_age = check_bool("example_age", example_age)
         self.tied = check_bool("tied", tied)
         self.item_bias = check_bool("item_bias", item_bias)
+        self.max_per_user = None if max_per_user is None else check_int("max_per_user", max_per_user)
         self.dropout = check_float("dropout", dropout, at_least=0, at_most=0.999)
 
     def settings(self) -> dict[str, Any]:
         """The arguments, as JSON can hold them."""
-        names = ("hidden", "feature_dim", "example_age", "tied", "item_bias", "dropout")
+        names = ("hidden", "feature_dim", "example_age", "tied", "item_bias", "max_per_user", "dropout")
         return {**super().settings(), **{name: getattr(self, name) for name in names}}
 
     def _look_at(self, log: Interactions) -> dict[str, Any]:
@@ -91,4 +95,10 @@ class YoutubeDNN(NeuralRecommender):
         )
 
     def _make_examples(self, log: Interactions) -> Examples:
-        return NextItems(log, self.max_length, age="fraction" if self.example_age else None)
+        return NextItems(
+            log,
+            self.max_length,
+            max_per_user=self.max_per_user,
+            seed=self.seed or 0,
+            age="fraction" if self.example_age else None,
+        )
