@@ -50,7 +50,7 @@ ROOMS = (
 ALTERNATIVES: dict[str, set[str]] = {
     "samplers": {"alias", "base", "counts", "distinct", "proposal"},
     "objectives": set(),
-    "models": set(),
+    "models": {"base", "byte_dropout", "features", "recency", "tables", "tower"},
 }
 
 # What may be missing on a user's machine, and is therefore imported where it is needed: an extra, and a part of Python
@@ -92,6 +92,8 @@ NO_EXAMPLE = {
     "logq.losses.Loss": "a type",
     "logq.optim.RowOptimizer": "abstract; the example is in every optimiser",
     "logq.nn.TopK": "what topk returns; the example is there",
+    "logq.retrieval.ItemIndex": "abstract; the example is in every index",
+    "logq.retrieval.ItemStore": "abstract; the example is in both databases",
     "logq.samplers.Draw": "what a sampler returns; the example is in every law",
     "logq.samplers.Proposal": "abstract",
     "logq.samplers.Sampler": "abstract; the example is in every law",
