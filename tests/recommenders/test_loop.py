@@ -10,35 +10,63 @@ import torch
 
 from logq.recommenders.averaging import WeightAverage
 from logq.recommenders.checkpoint import FILE
+from logq.recommenders.item_loss import ItemLoss
 from logq.recommenders.optimizers import Optimizers
 from logq.recommenders.schedule import Schedule
 from recommender_cases import make, planted_split
 
 
-def test_the_best_weights_are_kept_and_patience_ends_the_training() -> None:
-    model: Any = make("YoutubeDNN", epochs=60, patience=2, monitor="mrr@5", exclude_seen=False)
+def told(model: Any, values: list[float]) -> list[dict[str, torch.Tensor]]:
+    """Have validation say these numbers, and note the weights that it says them of."""
+    weights: list[dict[str, torch.Tensor]] = []
+
+    def validated(*_: object) -> dict[str, float]:
+        weights.append({name: value.clone() for name, value in model.model.state_dict().items()})
+        return {"ndcg@10": values[len(weights) - 1]}
+
+    model._validated = validated
+    return weights
+
+
+@pytest.mark.parametrize("ema", [None, 0.9])
+def test_the_best_weights_are_kept_and_patience_ends_the_training(ema: float | None) -> None:
+    model: Any = make("YoutubeDNN", epochs=60, patience=2, ema=ema)
+    weights = told(model, [0.1, 0.4, 0.3, 0.5, 0.5, 0.2, 0.9])
     model.fit(planted_split(), progress=False)
-    values = [entry["mrr@5"] for entry in model.training_log]
-    best = int(np.argmax(values))
-    assert len(values) == best + 1 + 2 or len(values) == 60
-    assert len(values) < 60
-    held = planted_split()
-    again = model._validated(_loss(), _held(held))
-    assert again["mrr@5"] == pytest.approx(values[best])
+    assert [entry["ndcg@10"] for entry in model.training_log] == [0.1, 0.4, 0.3, 0.5, 0.5, 0.2]
+    for name, value in model.model.state_dict().items():
+        assert torch.equal(value, weights[3][name])
+    assert not torch.equal(weights[3]["items.weight"], weights[5]["items.weight"])
 
 
-def _loss() -> Any:
-    class Nothing:
-        def offsets(self) -> None:
-            return None
+def test_validation_says_what_evaluate_says() -> None:
+    model: Any = make("YoutubeDNN", epochs=2, monitor="mrr@5", exclude_seen=False).fit(planted_split(), progress=False)
+    split = planted_split()
+    best = max(entry["mrr@5"] for entry in model.training_log)
+    assert split.validation is not None
+    rows = zip(split.validation.users.tolist(), split.validation.items.tolist(), strict=True)
+    found = []
+    for user, target in rows:
+        past = split.train.item_ids.keys[split.train.items[split.train.users == user]].tolist()
+        ranked = model.recommend(model.user_ids[user], 5, histories=past, exclude_seen=False).items.tolist()
+        wanted = model.item_ids[target]
+        found.append(1 / (1 + ranked.index(wanted)) if wanted in ranked else 0.0)
+    assert best == pytest.approx(np.mean(found))
 
-    return Nothing()
 
+def test_a_loss_that_is_no_number_does_not_reach_the_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    forward, calls = ItemLoss.forward, 0
 
-def _held(split: Any) -> Any:
-    from logq.recommenders import HeldOut
+    def spoiled(*arguments: Any) -> torch.Tensor:
+        nonlocal calls
+        calls += 1
+        return forward(*arguments) * (math.inf if calls == 5 else 1.0)
 
-    return HeldOut(split.validation, split.history("validation"))
+    monkeypatch.setattr(ItemLoss, "forward", spoiled)
+    model: Any = make("YoutubeDNN")
+    with pytest.raises(FloatingPointError, match="epoch 1, batch 5: the loss is inf"):
+        model.fit(planted_split().train, progress=False)
+    assert all(bool(value.isfinite().all()) for value in model.model.parameters())
 
 
 def test_validation_every_other_epoch() -> None:
@@ -117,6 +145,6 @@ def test_sparse_and_dense_tables_are_trained_alike_where_every_row_is_touched() 
 
 def test_the_progress_line_has_rate_loss_and_metric(capsys: pytest.CaptureFixture[str]) -> None:
     make("YoutubeDNN", epochs=2).fit(planted_split(), progress=True)
-    told = capsys.readouterr().err
+    line = capsys.readouterr().err
     for word in ("YoutubeDNN", "samples/s", "loss", "ndcg@10"):
-        assert word in told
+        assert word in line
