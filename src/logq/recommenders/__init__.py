@@ -4,7 +4,6 @@ from logq.recommenders.airbnb import AirbnbEmbeddings
 from logq.recommenders.base import Recommender
 from logq.recommenders.eges import EGES
 from logq.recommenders.fitting import FitOptions, HeldOut
-from logq.recommenders.eges import EGES
 from logq.recommenders.histories import Histories
 from logq.recommenders.item2vec import Item2Vec
 from logq.recommenders.item_knn import ItemKNN
