@@ -80,7 +80,7 @@ def test_it_is_saved_and_loaded(tmp_path):
     assert again.recommend("u1", k=5).items.tolist() == model.recommend("u1", k=5).items.tolist()
 
 
-@pytest.mark.parametrize("name", [name for name in recipes.names()])
+@pytest.mark.parametrize("name", recipes.names())
 def test_recipes_are_arguments(name):
     recipe = recipes.load(name)
     getattr(recommenders, recipe.estimator)(**recipe.settings)
