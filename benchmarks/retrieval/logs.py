@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from logq.data import Interactions, leave_one_out
+from logq.data import Features, Interactions, leave_one_out
 
 
 class Log(NamedTuple):
@@ -23,27 +23,14 @@ def ml_1m(folder: str) -> Any:
     """MovieLens-1M as SASRec prepared it, with the genres of the films."""
     home = Path(folder, "ml-1m")
     log = Interactions.from_csv(home / "ml-1m.txt", user=0, item=1, time=False)
-    pairs = np.loadtxt(home / "sas_to_original_items.txt", dtype=np.int64)
-    lines = (line.split("::") for line in (home / "movies.dat").read_text(encoding="latin-1").splitlines())
-    films = {int(number): (title, genres) for number, title, genres in lines}
-    original = dict(pairs.tolist())
+    original = dict(np.loadtxt(home / "sas_to_original_items.txt", dtype=np.int64).tolist())
+    lines = (home / "movies.dat").read_text(encoding="latin-1").splitlines()
+    films = {int(number): (title[-5:-2], genres) for number, title, genres in (line.split("::") for line in lines)}
     known = [films[original[int(item)]] for item in log.item_ids.keys]
+    columns = {"item": log.item_ids.keys, "decade": [when for when, _ in known], "genre": [what for _, what in known]}
     return leave_one_out(
-        log.with_features(
-            items=features(
-                log,
-                genre=[genres.split("|") for _, genres in known],
-                decade=[title[-5:-2] for title, _ in known],
-            )
-        )
+        log.with_features(items=Features.from_frame(columns, log.item_ids, key="item", separator={"genre": "|"}))
     )
-
-
-def features(log: Any, **columns: list[Any]) -> Any:
-    """Side information of all items of a log, in the order of their codes."""
-    from logq.data import Features
-
-    return Features.from_columns(columns)
 
 
 @cache
@@ -64,8 +51,8 @@ LOGS = {
     "ml-1m": Log(
         "MovieLens-1M",
         ml_1m,
-        "`ml-1m.txt` of SASRec: 6,040 users, 3,416 items. Leave-one-out: a user's last item is the test, the one before "
-        "the validation; all other items are ranked. DeepMatch's figures are for all 3,706 items of the same ratings: "
+        "`ml-1m.txt` of SASRec: 6,040 users, 3,416 items. Leave-one-out: a user's last item is the test, the one "
+        "before the validation; all items are ranked. DeepMatch's figures are for all 3,706 items of the same ratings: "
         "the 290 more have fewer than 5 ratings each, 598 together of 1,000,209.",
     ),
     "ml-100k": Log(
