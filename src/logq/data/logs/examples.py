@@ -1,0 +1,53 @@
+"""What examples are: numbered, with a length each, and gathered into batches of arrays."""
+
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["Examples", "gather"]
+
+
+class Examples(Protocol):
+    """A number of examples that batches are made of.
+
+    Example:
+        >>> from logq.data.logs import Interactions, NextItems
+        >>> examples: Examples = NextItems(Interactions.from_arrays([1, 1, 2], [5, 7, 7]), max_length=3)
+        >>> len(examples), examples.lengths().tolist()
+        (1, [1])
+    """
+
+    def __len__(self) -> int:
+        """Return the number of examples."""
+        ...
+
+    def lengths(self) -> NDArray[np.int64]:
+        """How long the history of each example is: (E,)."""
+        ...
+
+    def batch(self, indices: ArrayLike) -> dict[str, NDArray[Any]]:
+        """The examples of some numbers as arrays with B rows."""
+        ...
+
+
+def gather(
+    flat: NDArray[Any], starts: NDArray[np.int64], lengths: NDArray[np.int64], width: int, pad: float = -1
+) -> NDArray[Any]:
+    """Rows of different lengths out of a flat array: row b is flat[starts[b] : starts[b] + lengths[b]], then `pad`.
+
+    Whole numbers come as int64, others as they are.
+
+    Example:
+        >>> gather(np.array([5, 6, 7, 8]), np.array([0, 2]), np.array([1, 2]), 3).tolist()
+        [[5, -1, -1], [7, 8, -1]]
+    """
+    places = np.arange(width)
+    inside = places < lengths[:, None]
+    if not len(flat):
+        return np.full(inside.shape, pad, dtype=np.int64 if flat.dtype.kind in "iu" else flat.dtype)
+    taken = flat[np.where(inside, starts[:, None] + places, 0)]
+    if taken.dtype.kind in "iu":
+        taken = taken.astype(np.int64, copy=False)
+    taken[~inside] = pad
+    return taken

@@ -1,0 +1,227 @@
+"""Values into codes 0..n-1 in the order in which they first appear, without a loop over rows."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from logq.arguments import shown
+
+__all__ = ["Factor", "code_type", "factorize", "first_seen"]
+
+_LONGEST = 1024  # characters of an id: numpy gives each string of an array the room of the longest
+_CHUNK = 1 << 18
+_MIX = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9))
+
+
+class Factor(NamedTuple):
+    """Codes of values and the values that they stand for: values[i] == keys[codes[i]], -1 where a value is missing.
+
+    Example:
+        >>> factorize(["b", "a", None, "b"]).codes.tolist()
+        [0, 1, -1, 0]
+    """
+
+    codes: NDArray[Any]  # (N,) int32 where it fits, else int64
+    keys: NDArray[Any]  # (n,) int64 or str, by first appearance
+
+
+def factorize(values: object, name: str = "values") -> Factor:
+    """Give each different value a code, by first appearance.
+
+    None, NaN, NaT and the empty string are missing. Whole numbers stored as floats are whole numbers, as a column of a
+    data frame holds them when some are missing.
+
+    Args:
+        values: (N,) whole numbers or strings: a list, an array, or a series of pandas or polars.
+        name: what messages call the values.
+
+    Returns:
+        Codes (N,) and keys (n,).
+
+    Raises:
+        TypeError: the values are neither whole numbers nor strings, or both; the message has the first one.
+        ValueError: they are not one-dimensional, or a string is longer than 1,024 characters.
+
+    Example:
+        >>> factorize([7, 3, 7]).keys.tolist()
+        [7, 3]
+    """
+    if hasattr(values, "to_physical"):  # a series of polars
+        return _factorize_polars(values, name)
+    if hasattr(values, "factorize"):  # a series of pandas
+        codes, keys = values.factorize()  # pyright: ignore[reportAttributeAccessIssue]
+        return _with_keys(np.asarray(codes), np.asarray(keys), name)
+    array = values if isinstance(values, np.ndarray) else _as_array(values)
+    if array.ndim != 1:
+        raise ValueError(f"{name}: expected one value a row, got the shape {array.shape}")
+    if array.dtype.kind == "O":
+        return _factorize_objects(array, name)
+    if array.dtype.kind == "f":
+        return _some(array, ~np.isnan(array), name)
+    if array.dtype.kind == "S":
+        array = np.char.decode(array, "utf-8")
+    if array.dtype.kind == "U":
+        _check_length(array.dtype.itemsize // 4, name)
+        present = array != ""
+        return _factorize_strings(array) if present.all() else _some(array, present, name)
+    return _factorize_numbers(_whole(array, name))
+
+
+def first_seen(codes: NDArray[Any], size: int) -> NDArray[np.int64]:
+    """Where each code stands first: (size,) places in [0, N), N for a code that is not there.
+
+    Example:
+        >>> first_seen(np.array([1, 0, 1]), 3).tolist()
+        [1, 0, 3]
+    """
+    places = np.full(size, len(codes), dtype=np.int64)
+    # Of several values for the same place numpy keeps the last one, so the first must come last.
+    places[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)
+    return places
+
+
+def code_type(size: int) -> "np.dtype[Any]":
+    """The integers that codes below `size` are kept in: int32 where it fits, which halves what batches are read from.
+
+    Example:
+        >>> code_type(10).name
+        'int32'
+    """
+    return np.dtype(np.int32 if size <= np.iinfo(np.int32).max else np.int64)
+
+
+def _as_array(values: object) -> NDArray[Any]:
+    array = np.asarray(values)
+    # numpy would make one string of numbers and strings mixed, and "None" of None.
+    mixed = array.dtype.kind in "US" and not isinstance(values, np.ndarray)
+    if mixed and not set(map(type, values)) <= {str, np.str_}:  # pyright: ignore[reportArgumentType]
+        return np.asarray(values, dtype=object)
+    return array
+
+
+def _whole(array: NDArray[Any], name: str) -> NDArray[np.int64]:
+    kind = array.dtype.kind
+    if kind == "f":
+        wrong = np.flatnonzero((array != np.rint(array)) | (np.abs(array) >= 2.0**63))
+        if len(wrong):
+            raise TypeError(f"{name}: expected whole numbers or strings, got {array[wrong[0]]!r}")
+    elif kind == "u" and array.size and array.max() > np.uint64(np.iinfo(np.int64).max):
+        raise ValueError(f"{name}: expected whole numbers of 64 bits with a sign, got {array.max()}")
+    elif kind not in "iu":
+        raise TypeError(f"{name}: expected whole numbers or strings, got values of {array.dtype}")
+    return array.astype(np.int64, copy=False)
+
+
+def _some(array: NDArray[Any], present: NDArray[np.bool_], name: str) -> Factor:
+    """Factorize where something is present, with -1 elsewhere."""
+    kept = array[present]
+    inner = _factorize_strings(kept) if array.dtype.kind == "U" else _factorize_numbers(_whole(kept, name))
+    codes = np.full(len(array), -1, dtype=inner.codes.dtype)
+    codes[present] = inner.codes
+    return Factor(codes, inner.keys)
+
+
+def _factorize_objects(array: NDArray[Any], name: str) -> Factor:
+    present = np.not_equal(array, None) & np.equal(array, array)
+    kept = array[present]
+    types = set(map(type, kept.tolist()))
+    if not types:
+        return Factor(np.full(len(array), -1, dtype=np.int32), np.zeros(0, dtype=np.int64))
+    text = {kind for kind in types if issubclass(kind, str)}
+    numbers = {kind for kind in types if issubclass(kind, (int, float, np.integer, np.floating)) and kind is not bool}
+    if types not in (text, numbers):
+        first = next(value for value in kept if type(value) not in (text or numbers or {type(kept[0])}))
+        raise TypeError(f"{name}: expected all whole numbers or all strings, got {shown(kept[0])} and {shown(first)}")
+    if text:
+        _check_length(max(map(len, kept.tolist())), name)
+        values = kept.astype(np.str_)
+    else:
+        values = _whole(np.array(kept.tolist()), name)
+    inner = factorize(values, name)
+    codes = np.full(len(array), -1, dtype=inner.codes.dtype)
+    codes[present] = inner.codes
+    return Factor(codes, inner.keys)
+
+
+def _factorize_polars(series: Any, name: str) -> Factor:
+    import polars as pl
+
+    if series.dtype in (pl.Categorical, pl.Enum):
+        series = series.cast(pl.String)
+    if series.dtype != pl.String:
+        if series.dtype == pl.Null:
+            return Factor(np.full(len(series), -1, dtype=np.int32), np.zeros(0, dtype=np.int64))
+        return factorize(series.to_numpy(), name)
+    keys = series.drop_nulls().unique(maintain_order=True)
+    keys = keys.filter(keys != "")
+    _check_length(int(keys.str.len_chars().max() or 0), name)
+    codes = series.cast(pl.Enum(keys), strict=False).to_physical().cast(pl.Int64).fill_null(-1)
+    return Factor(codes.to_numpy().astype(code_type(len(keys))), np.array(keys.to_list(), dtype=np.str_))
+
+
+def _with_keys(codes: NDArray[Any], keys: NDArray[Any], name: str) -> Factor:
+    """Bring what pandas factorized into our types; different values may have become the same or missing, such as ""."""
+    again = factorize(keys, name)
+    table = np.append(again.codes, -1)  # the code -1 finds the last
+    return Factor(table[codes].astype(code_type(len(again.keys))), again.keys)
+
+
+def _check_length(longest: int, name: str) -> None:
+    if longest > _LONGEST:
+        raise ValueError(f"{name}: expected strings of at most {_LONGEST} characters, got one of {longest}")
+
+
+def _factorize_numbers(array: NDArray[np.int64]) -> Factor:
+    if not len(array):
+        return Factor(np.zeros(0, dtype=np.int32), array)
+    lowest, highest = int(array.min()), int(array.max())
+    if highest - lowest <= 4 * len(array) + 1_000_000:  # a table over the range is quicker than sorting
+        shifted = array - lowest if lowest else array
+        places = first_seen(shifted, highest - lowest + 1)
+        present = np.flatnonzero(places < len(array))
+        by_place = present[np.argsort(places[present], kind="stable")]
+        ranks = np.empty(highest - lowest + 1, dtype=code_type(len(by_place)))
+        ranks[by_place] = np.arange(len(by_place))
+        return Factor(ranks[shifted], by_place + lowest)
+    return _factorize_sorted(array)
+
+
+def _factorize_sorted(array: NDArray[Any]) -> Factor:
+    order = np.argsort(array, kind="stable")
+    ordered = array[order]
+    starts = np.empty(len(array), dtype=np.bool_)
+    starts[:1] = True
+    np.not_equal(ordered[1:], ordered[:-1], out=starts[1:])
+    places = order[starts]  # a stable sort keeps the first of equal values first
+    by_place = np.argsort(places, kind="stable")
+    ranks = np.empty(len(places), dtype=code_type(len(places)))
+    ranks[by_place] = np.arange(len(places))
+    codes = np.empty(len(array), dtype=ranks.dtype)
+    codes[order] = ranks[np.cumsum(starts) - 1]
+    return Factor(codes, array[places[by_place]])
+
+
+def _factorize_strings(array: NDArray[Any], hashes: "Callable[[NDArray[Any]], NDArray[Any]] | None" = None) -> Factor:
+    """Sort 64-bit hashes in the place of strings, and look whether two strings had the same one."""
+    if not len(array) or not array.dtype.itemsize:
+        return _factorize_sorted(array)
+    inner = _factorize_sorted((hashes or _hashes)(array))
+    keys = array[first_seen(inner.codes, len(inner.keys))]
+    for start in range(0, len(array), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        if not np.array_equal(keys[inner.codes[part]], array[part]):
+            return _factorize_sorted(array)  # a collision: sort the strings themselves
+    return Factor(inner.codes, keys)
+
+
+def _hashes(array: NDArray[Any]) -> NDArray[np.int64]:
+    letters = np.ascontiguousarray(array).view(np.uint32).reshape(len(array), -1)
+    value = np.zeros(len(array), dtype=np.uint64)
+    for column in letters.T:
+        value ^= column
+        value *= _MIX[0]
+        value ^= value >> np.uint64(29)
+    value *= _MIX[1]
+    return (value ^ (value >> np.uint64(32))).view(np.int64)

@@ -1,0 +1,114 @@
+"""A log and its side information in a folder, and back."""
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from logq.data.logs.array_folder import load_arrays, save_arrays
+from logq.data.logs.feature_values import Buckets, Categories, Coding
+from logq.data.logs.features import Features
+from logq.data.logs.identifiers import Identifiers
+
+if TYPE_CHECKING:
+    from logq.data.logs.interactions import Interactions
+
+__all__ = ["features_state", "load_log", "save_log"]
+
+_VERSION = 1
+
+
+def save_log(folder: str | os.PathLike[str], log: "Interactions") -> None:
+    """Write what `load_log` reads."""
+    arrays: dict[str, NDArray[Any]] = {"users": log.users, "items": log.items}
+    if log.timestamps is not None:
+        arrays["timestamps"] = log.timestamps
+    if log.labels is not None:
+        arrays["labels"] = log.labels
+    _put(arrays, "user_ids", log.user_ids.state())
+    _put(arrays, "item_ids", log.item_ids.state())
+    names = list(log.columns)
+    for place, name in enumerate(names):  # names of columns may be no names of files
+        arrays[f"column_{place}"] = log.columns[name]
+        if name in log.column_ids:
+            _put(arrays, f"column_{place}_ids", log.column_ids[name].state())
+    facts: dict[str, Any] = {"columns": names, "dropped": dict(log.dropped), "notes": list(log.notes)}
+    for side, features in (("item_features", log.item_features), ("user_features", log.user_features)):
+        if features is not None:
+            state, facts[side] = features_state(features)
+            _put(arrays, side, state)
+    save_arrays(folder, "interactions", _VERSION, arrays, facts)
+
+
+def load_log(folder: str | os.PathLike[str], mmap: bool) -> dict[str, Any]:
+    """Read the attributes of a log, and check that they belong together."""
+    arrays, facts = load_arrays(folder, "interactions", _VERSION, mmap=mmap)
+    where = os.fspath(folder)
+    try:
+        names = list(facts["columns"])
+        log: dict[str, Any] = {"users": arrays["users"], "items": arrays["items"]}
+        log["timestamps"], log["labels"] = arrays.get("timestamps"), arrays.get("labels")
+        log["columns"] = {name: arrays[f"column_{place}"] for place, name in enumerate(names)}
+        log["user_ids"] = Identifiers.from_state(_take(arrays, "user_ids"))
+        log["item_ids"] = Identifiers.from_state(_take(arrays, "item_ids"))
+        states = {name: _take(arrays, f"column_{place}_ids") for place, name in enumerate(names)}
+        log["column_ids"] = {name: Identifiers.from_state(state) for name, state in states.items() if state}
+        for side in ("item_features", "user_features"):
+            log[side] = _features(_take(arrays, side), facts[side]) if side in facts else None
+        log["dropped"], log["notes"] = dict(facts["dropped"]), list(facts["notes"])
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{where}: is damaged, something is missing or of a wrong type ({error})") from None
+    events = len(log["users"])
+    each = {"items": log["items"], "timestamps": log["timestamps"], "labels": log["labels"], **log["columns"]}
+    for name, array in each.items():
+        if array is not None and array.shape != (events,):
+            raise ValueError(f"{where}: {name}: expected {events} rows, got the shape {array.shape}")
+    for name, size in (("users", len(log["user_ids"])), ("items", len(log["item_ids"]))):
+        array = log[name]
+        if array.dtype.kind != "i" or (events and not 0 <= array.min() <= array.max() < size):
+            raise ValueError(f"{where}: {name}: expected codes in [0, {size}), got others")
+    if (np.diff(log["users"]) < 0).any():
+        raise ValueError(f"{where}: users: expected events sorted by user")
+    for side, size in (("item_features", len(log["item_ids"])), ("user_features", len(log["user_ids"]))):
+        if log[side] is not None and len(log[side]) != size:
+            raise ValueError(f"{where}: {side}: expected {size} rows, got {len(log[side])}")
+    return log
+
+
+def features_state(features: Features) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """Plain arrays and facts that hold a table of features."""
+    arrays: dict[str, NDArray[Any]] = {}
+    codings: list[dict[str, Any]] = []
+    for place, (name, coding) in enumerate(features.codings.items()):
+        arrays[f"{place}_values"] = features.values[name]
+        if isinstance(coding, Buckets):
+            arrays[f"{place}_edges"] = coding.edges
+            codings.append({"name": name, "kind": "buckets"})
+        else:
+            _put(arrays, f"{place}_known", coding.known.state())
+            several = {"separator": coding.separator, "several": coding.several}
+            codings.append({"name": name, "kind": "categories", **several})
+    return arrays, {"codings": codings, "dropped": dict(features.dropped)}
+
+
+def _features(arrays: dict[str, NDArray[Any]], facts: dict[str, Any]) -> Features:
+    values: dict[str, NDArray[np.int32]] = {}
+    codings: dict[str, Coding] = {}
+    for place, coding in enumerate(facts["codings"]):
+        name = coding["name"]
+        values[name] = arrays[f"{place}_values"]
+        if coding["kind"] == "buckets":
+            codings[name] = Buckets(np.asarray(arrays[f"{place}_edges"], dtype=np.float64))
+        else:
+            known = Identifiers.from_state(_take(arrays, f"{place}_known"))
+            codings[name] = Categories(known, coding["separator"], bool(coding["several"]))
+    return Features(values, codings, dict(facts["dropped"]))
+
+
+def _put(arrays: dict[str, NDArray[Any]], prefix: str, state: dict[str, NDArray[Any]]) -> None:
+    arrays.update({f"{prefix}.{name}": array for name, array in state.items()})
+
+
+def _take(arrays: dict[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:
+    return {name.removeprefix(prefix + "."): array for name, array in arrays.items() if name.startswith(prefix + ".")}
