@@ -1,0 +1,159 @@
+"""Tables of vectors that codes look up. Padding costs nothing and gets no gradient."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import embedding, embedding_bag
+
+from logq.arguments import check_bool, check_float, check_int
+from logq.shapes import can_look_at, check_ids, check_shape
+
+__all__ = ["IdTable", "Table", "column", "end_of", "select_rows"]
+
+
+class Table(nn.Module):
+    """Vectors of codes 0 .. n - 1, where -1 is no code.
+
+    Args:
+        num_rows: n.
+        dim: width of a vector.
+        std: of the normal distribution of the first vectors, drawn from torch's global generator.
+        sparse: whether `weight` gets sparse gradients, for the optimisers of logq.optim.
+
+    Example:
+        >>> table = Table(10, 4, std=0.1)
+        >>> table(torch.tensor([3, 3, 9])).shape, table.mean(torch.tensor([[3, 5, -1], [-1, -1, -1]])).shape
+        (torch.Size([3, 4]), torch.Size([2, 4]))
+    """
+
+    def __init__(self, num_rows: int, dim: int, *, std: float, sparse: bool = False) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(check_int("num_rows", num_rows), check_int("dim", dim)))
+        self.sparse = check_bool("sparse", sparse)
+        self.std = std
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the vectors anew."""
+        nn.init.normal_(self.weight, std=self.std)
+
+    def forward(self, codes: Tensor) -> Tensor:
+        """The vectors (*codes, dim) of codes that are all there."""
+        return embedding(codes, self.weight, sparse=self.sparse)
+
+    def mean(self, codes: Tensor) -> Tensor:
+        """The mean (B, dim) of the vectors of each row of codes (B, W), padded with -1; 0 for a row without a code."""
+        is_code = codes >= 0
+        counts = is_code.sum(dim=1)
+        # Only codes are looked up, so that padding costs nothing and leaves no row in a sparse gradient.
+        return embedding_bag(
+            codes[is_code], self.weight, counts.cumsum(dim=0) - counts, mode="mean", sparse=self.sparse
+        )
+
+    def extra_repr(self) -> str:
+        """What repr() shows."""
+        return f"{self.weight.shape[0]}, {self.weight.shape[1]}" + ", sparse" * self.sparse
+
+
+class IdTable(nn.Module):
+    """Vectors of users or items 0 .. n - 1, and one more for whoever is unknown, -1.
+
+    That one starts at 0. In training it stands in for others at random, so that it learns what to be.
+
+    Args:
+        num_ids: n.
+        dim: width of a vector.
+        std: as for `Table`.
+        dropout: how often an id counts as unknown in training, in [0, 1).
+        sparse: as for `Table`.
+
+    Example:
+        >>> users = IdTable(10, 4, std=0.1)
+        >>> users(torch.tensor([-1]))
+        tensor([[0., 0., 0., 0.]], grad_fn=<EmbeddingBackward0>)
+    """
+
+    def __init__(self, num_ids: int, dim: int, *, std: float, dropout: float = 0.0, sparse: bool = False) -> None:
+        super().__init__()
+        self.num_ids = num_ids
+        self.dropped = check_float("dropout", dropout, at_least=0, at_most=0.999)
+        self.table = Table(num_ids + 1, dim, std=std, sparse=sparse)
+        with torch.no_grad():
+            self.table.weight[-1] = 0
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """(B,) -> (B, dim)."""
+        known = ids >= 0
+        if self.training and self.dropped:
+            known &= torch.rand(ids.shape, device=ids.device) >= self.dropped
+        return self.table(ids.where(known, self.num_ids))
+
+
+class _SelectRows(torch.autograd.Function):
+    """Distinct rows of a tensor. That they are distinct makes the backward a copy, where autograd's adds."""
+
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, value: Tensor, rows: Tensor) -> Tensor:
+        ctx.save_for_backward(rows)
+        ctx.size = value.shape[0]  # pyright: ignore[reportAttributeAccessIssue]
+        return value.index_select(0, rows)
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, *gradients: Tensor) -> tuple[Tensor, None]:
+        (rows,) = ctx.saved_tensors  # pyright: ignore[reportAttributeAccessIssue]
+        gradient = gradients[0]
+        whole = gradient.new_zeros(ctx.size, *gradient.shape[1:])  # pyright: ignore[reportAttributeAccessIssue]
+        return whole.index_copy(0, rows, gradient), None
+
+
+def select_rows(value: Tensor, rows: Tensor) -> Tensor:
+    """value[rows] for rows that are all different.
+
+    Example:
+        >>> select_rows(torch.tensor([[1.0], [2.0], [3.0]]), torch.tensor([2, 0]))
+        tensor([[3.],
+                [1.]])
+    """
+    return _SelectRows.apply(value, rows)  # pyright: ignore[reportReturnType]
+
+
+def column(batch: Mapping[str, Tensor], name: str, size: int, letters: str | None = None) -> Tensor:
+    """A column of codes in [0, size) or -1 of a batch.
+
+    Raises:
+        KeyError: the batch lacks it.
+        TypeError, ValueError: it is not int64, has another shape, or a code is out of range.
+
+    Example:
+        >>> column({"user": torch.tensor([0, 7])}, "user", 5)
+        Traceback (most recent call last):
+        ...
+        ValueError: user: expected class ids in [0, 5) or ignore_index = -1, got 7 at position (1,)
+    """
+    if name not in batch:
+        raise KeyError(f"{name}: the model needs this column, the batch has {', '.join(map(str, batch)) or 'none'}")
+    codes = batch[name]
+    check_ids(name, codes, size, ignore_index=-1)
+    if letters is not None:
+        check_shape(name, codes, letters, {})
+    return codes
+
+
+def end_of(name: str, codes: Tensor) -> Tensor:
+    """How many codes stand in each row of (B, L), which must come before all padding.
+
+    Raises:
+        ValueError: a row has padding before a code.
+
+    Example:
+        >>> end_of("history", torch.tensor([[4, 2, -1], [-1, -1, -1]]))
+        tensor([2, 0])
+    """
+    is_code = codes >= 0
+    if can_look_at(codes):
+        late = is_code[:, 1:] & ~is_code[:, :-1]
+        if bool(late.any()):
+            row, place = (int(i) for i in late.nonzero()[0])
+            raise ValueError(f"{name}: expected padding (-1) at the end of a row, got -1 at position ({row}, {place})")
+    return is_code.sum(dim=1)

@@ -1,0 +1,426 @@
+"""What a recommender is: something that learns from a log who does what next, and answers for users and items."""
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from typing_extensions import Self
+
+from logq.arguments import check_bool, check_float, check_int, shown
+from logq.data import Interactions, Split
+from logq.evaluation import RankingScores
+from logq.progress import Progress
+from logq.recommenders.histories import Histories
+from logq.recommenders.measuring import measure
+from logq.recommenders.recommendations import Recommendations
+from logq.recommenders.saving import load_recommender, save_recommender
+from logq.recommenders.seen import Seen
+from logq.retrieval import ExactIndex, ItemIndex
+
+__all__ = ["FitOptions", "Recommender"]
+
+ROWS = 1024
+"""Users that are answered at a time."""
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """How a fit is watched and saved.
+
+    Args:
+        progress: True shows a bar, False nothing, None a bar on a terminal and plain lines in a log.
+        checkpoint: a folder, or None.
+        checkpoint_minutes: how often; 0 after every batch.
+        resume: whether to go on from the checkpoint.
+
+    Example:
+        >>> FitOptions().resume
+        False
+    """
+
+    progress: bool | None = None
+    checkpoint: Path | None = None
+    checkpoint_minutes: float = 10.0
+    resume: bool = False
+
+
+class Recommender(ABC):
+    """Learns from an interaction log, and recommends items. A subclass fills in what it learns and how it ranks.
+
+    `_fit` learns from a log, where `seen` is there already; `_queries` gives a vector (or several) a user and `_item_rows` a row an item, whose inner
+    product is the score by which `recommend` ranks; `_vectors` are what `similar_items` compares by cosine. A model
+    that has no vectors overrides `_rank` and `_similar` instead. What is saved is `settings` (the arguments), `facts`
+    (what JSON can hold of the log, such as sizes) and `state` (arrays).
+
+    Args:
+        seed: of everything random; None takes one from the operating system.
+        device: where the model is trained and answers.
+    """
+
+    needs_history: ClassVar[bool] = True
+    """Whether a user must have done something to be answered."""
+
+    seen: Seen
+
+    def __init__(self, *, seed: int | None = None, device: torch.device | str = "cpu") -> None:
+        self.seed = None if seed is None else check_int("seed", seed, 0)
+        self.device = torch.device(device)
+        self.facts: dict[str, Any] = {}
+        self._index: ItemIndex | None = None
+
+    # ------------------------------------------------------------------------------------- what a subclass fills in
+
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """The arguments of the constructor, as JSON can hold them; a device is left out."""
+
+    @abstractmethod
+    def _fit(self, log: Interactions, validation: Split | None, options: FitOptions) -> None:
+        """Learn from a log. `validation` has the same train, and a part to measure on while training."""
+
+    @abstractmethod
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Everything that was learned, by name; `seen` is saved by the base."""
+
+    @abstractmethod
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take over what `state` gave; `seen` is there already. Raise ValueError where names, dtypes or shapes are
+        not those that the settings ask for."""
+
+    def _queries(self, histories: Histories) -> Tensor:
+        """(n, D) or (n, K, D), the vectors that stand for what users want."""
+        raise NotImplementedError
+
+    def _item_rows(self) -> Tensor:
+        """(C, D), rows whose inner product with a query is the score of an item."""
+        raise NotImplementedError
+
+    def _vectors(self) -> Tensor:
+        """(C, D), the vectors of the items."""
+        return self._item_rows()
+
+    def _cold_vectors(self, item_features: Mapping[str, Any]) -> Tensor:
+        """(n, D), vectors of items of which only side information is known."""
+        raise ValueError(f"item_features: {type(self).__name__} learns nothing from side information of items")
+
+    # ---------------------------------------------------------------------------------------------------- the doors
+
+    def fit(
+        self,
+        log: Interactions | Split,
+        *,
+        validation: Interactions | None = None,
+        progress: bool | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_minutes: float = 10.0,
+        resume: bool = False,
+    ) -> Self:
+        """Learn from a log.
+
+        Args:
+            log: what users did; of a Split its `train`, and its `validation` to stop by.
+            validation: what the same users did afterwards, with the ids of `log`, to stop by.
+            progress: True shows a bar, False nothing, None a bar on a terminal and plain lines in a log.
+            checkpoint: a folder where everything is saved now and then, and on Ctrl-C, so that `resume` can go on.
+            checkpoint_minutes: how often; 0 after every batch.
+            resume: go on from that checkpoint, with the same log and settings; without one there, start.
+
+        Returns:
+            The recommender itself.
+
+        Raises:
+            TypeError: `log` is neither.
+            ValueError: there is nothing to learn from, or the checkpoint is of another log or other settings.
+            FloatingPointError: training diverges; a checkpoint stays as it was.
+        """
+        minutes = check_float("checkpoint_minutes", checkpoint_minutes, at_least=0)
+        if check_bool("resume", resume) and checkpoint is None:
+            raise ValueError("resume: expected a checkpoint folder to resume from, got none")
+        train, held_out = _parts(log, validation)
+        if train.num_items < 2 or len(train) == 0:
+            raise ValueError(
+                f"log: expected events of at least two items, got {len(train)} events of {train.num_items} items"
+            )
+        folder = None if checkpoint is None else Path(checkpoint)
+        self.seen = Seen.of(train)
+        self._index = None
+        self._fit(train, held_out, FitOptions(progress, folder, minutes, resume))
+        return self
+
+    def recommend(
+        self,
+        users: Any = None,
+        k: int = 10,
+        *,
+        exclude_seen: bool = True,
+        allow: Any = None,
+        histories: Sequence[Any] | None = None,
+        user_features: Mapping[str, Any] | None = None,
+        progress: bool | None = False,
+    ) -> Recommendations:
+        """The k best items of users.
+
+        Args:
+            users: an id of the log, or several; None for all of them, or for those of `histories`.
+            k: how many items.
+            exclude_seen: leave out what a user's history has.
+            allow: ids of the items that may be recommended, or a mask over `item_ids`; None for all.
+            histories: item ids in order of time, a list a user (or one list for one user), in the place of what the log
+                has: for users that are new, or did more since.
+            user_features: raw values by feature, one a user, in the place of what the log has.
+            progress: as for `fit`.
+
+        Returns:
+            Recommendations: (n, k), or (k,) for one user.
+
+        Raises:
+            AttributeError: the model is not fitted.
+            ValueError: a user or an item is not in the log, a history is empty and the model needs one.
+        """
+        self._check_fitted()
+        check_int("k", k)
+        request, single = self._request(users, histories, user_features)
+        if self.needs_history and len(request) and (request.lengths == 0).any() and not request.features:
+            row = int((request.lengths == 0).argmax())
+            raise ValueError(
+                f"histories: expected at least one item for each user, got none for row {row}; "
+                f"{type(self).__name__} knows users by what they did (Popularity answers without it)"
+            )
+        scores, codes = self.rank_all(
+            request, min(k, self.seen.num_items), check_bool("exclude_seen", exclude_seen), self._allowed(allow), progress
+        )
+        return self._named(codes, scores, single)
+
+    def similar_items(
+        self, items: Any = None, k: int = 10, *, item_features: Mapping[str, Any] | None = None
+    ) -> Recommendations:
+        """The k items whose vectors are nearest by cosine, the item itself left out.
+
+        Args:
+            items: an id of the log, or several.
+            k: how many.
+            item_features: raw values by feature of items that the log does not know, instead of `items`; a list of
+                values a feature, or a single value for one item.
+
+        Returns:
+            Recommendations: (n, k), or (k,) for one item.
+
+        Raises:
+            AttributeError: the model is not fitted.
+            ValueError: an item is not in the log, or the model learns nothing from side information.
+        """
+        self._check_fitted()
+        check_int("k", k)
+        if (items is None) == (item_features is None):
+            raise ValueError("items: expected ids of items or item_features, one of them")
+        k = min(k, self.seen.num_items)
+        if item_features is not None:
+            single = all(_is_scalar(value) for value in item_features.values())
+            columns = {name: [value] if _is_scalar(value) else value for name, value in item_features.items()}
+            vectors, own = self._cold_vectors(columns), None
+        else:
+            single = _is_scalar(items)
+            own = self.seen.item_codes("items", [items] if single else items)
+            vectors = None
+        scores, codes = self._similar(vectors, own, k)
+        return self._named(codes, scores, single)
+
+    def evaluate(
+        self,
+        data: Split | Interactions,
+        *,
+        ks: Sequence[int] = (10, 50),
+        exclude_seen: bool = True,
+        progress: bool | None = False,
+    ) -> RankingScores:
+        """Rank all items for each user of a test, and measure how high the items are that the user did.
+
+        Args:
+            data: a Split, whose `test` is measured with all that came before it as histories; or what users of the
+                fitted log did afterwards.
+            ks: cut-offs of the metrics.
+            exclude_seen: leave out what a user's history has.
+            progress: as for `fit`.
+
+        Returns:
+            RankingScores, which also count the users and items that could not be asked about.
+
+        Raises:
+            AttributeError: the model is not fitted.
+            ValueError: nobody is left to measure.
+        """
+        self._check_fitted()
+        if isinstance(data, Split):
+            return measure(self, data.test, data.history("test"), ks, exclude_seen, progress)
+        return measure(self, data, None, ks, exclude_seen, progress)
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write the model into a folder: `model.safetensors`, which has everything, and `model.json` to read.
+
+        Raises:
+            AttributeError: the model is not fitted.
+            OSError: a file cannot be written; what was there stays.
+        """
+        self._check_fitted()
+        save_recommender(self, folder)
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str], *, device: torch.device | str = "cpu") -> Self:
+        """Read what `save` wrote; of this class, or any if asked of Recommender.
+
+        Raises:
+            OSError: the file cannot be read.
+            ValueError: it is damaged, changed, of another version or another class; the message says what is wrong.
+        """
+        return cast("Self", load_recommender(cls, folder, device))
+
+    @property
+    def item_vectors(self) -> NDArray[np.float32]:
+        """(C, D) the vectors of the items, row i that of `item_ids[i]`; what `similar_items` compares.
+
+        Raises:
+            AttributeError: the model is not fitted.
+        """
+        self._check_fitted()
+        return self._vectors().detach().float().cpu().numpy()
+
+    @property
+    def item_ids(self) -> NDArray[Any]:
+        """(C,) the ids of the items, most frequent first."""
+        self._check_fitted()
+        return np.asarray(self.seen.item_ids.keys)
+
+    @property
+    def user_ids(self) -> NDArray[Any]:
+        """(U,) the ids of the users."""
+        self._check_fitted()
+        return np.asarray(self.seen.user_ids.keys)
+
+    # ------------------------------------------------------------------------------------------------- how it ranks
+
+    def rank_all(
+        self,
+        request: Histories,
+        k: int,
+        exclude_seen: bool,
+        allow: NDArray[np.bool_] | None,
+        progress: bool | None = False,
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Scores and codes (n, k) of the best items of users, -1 where there are fewer; what all answers come from."""
+        scores = np.empty((len(request), k), dtype=np.float32)
+        codes = np.empty((len(request), k), dtype=np.int64)
+        done = 0
+        with Progress(len(request), "users", "ranking", progress) as bar, torch.no_grad():
+            for part in request.parts(ROWS):
+                end = done + len(part)
+                scores[done:end], codes[done:end] = self._rank(part, k, exclude_seen, allow)
+                done = end
+                bar.advance(len(part))
+        return scores, codes
+
+    def _rank(
+        self, part: Histories, k: int, exclude_seen: bool, allow: NDArray[np.bool_] | None
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """(n, k) scores and codes of the best items, -1 where there are fewer."""
+        exclude = (part.items, part.offsets) if exclude_seen else None
+        scores, codes = self._search_index().search(self._queries(part), k, exclude=exclude, allow=allow)
+        return scores.cpu().numpy(), codes.cpu().numpy()
+
+    def _search_index(self) -> ItemIndex:
+        if self._index is None:
+            rows = self._item_rows().detach()
+            self._index = ExactIndex(rows)
+        return self._index
+
+    def _similar(
+        self, vectors: Tensor | None, own: NDArray[np.int64] | None, k: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """(n, k) cosines and codes of the nearest items, of new vectors or of items, which are left out themselves."""
+        table = torch.nn.functional.normalize(self._vectors().detach().float(), dim=1)
+        if vectors is not None:
+            queries = torch.nn.functional.normalize(vectors.detach().float(), dim=1)
+        else:
+            queries = table[torch.from_numpy(own).to(table.device)]  # pyright: ignore[reportArgumentType]
+        exclude = None if own is None else (own, np.arange(len(own) + 1))
+        scores, codes = ExactIndex(table).search(queries, k, exclude=exclude)
+        return scores.cpu().numpy(), codes.cpu().numpy()
+
+    # ----------------------------------------------------------------------------------------------------- requests
+
+    def _request(
+        self, users: Any, histories: Sequence[Any] | None, user_features: Mapping[str, Any] | None
+    ) -> tuple[Histories, bool]:
+        single = users is not None and _is_scalar(users)
+        codes = None if users is None else self.seen.user_codes([users] if single else users)
+        if histories is None:
+            request = self.seen.of_codes(np.arange(self.seen.num_users) if codes is None else codes)
+        else:
+            rows = list(histories)
+            if single or (users is None and rows and all(_is_scalar(row) for row in rows)):
+                flat = not rows or _is_scalar(rows[0])
+                rows, single = [rows] if flat else rows, True
+            if codes is not None and len(rows) != len(codes):
+                raise ValueError(f"histories: expected one for each of {len(codes)} users, got {len(rows)}")
+            request = self.seen.given(rows, codes)
+        if user_features is not None:
+            request = self._with_features(request, user_features)
+        return request, single
+
+    def _with_features(self, request: Histories, raw: Mapping[str, Any]) -> Histories:
+        known = self.seen.user_features
+        if known is None:
+            raise ValueError("user_features: the model was fitted without features of users")
+        columns = {name: [value] if _is_scalar(value) else value for name, value in raw.items()}
+        encoded = {name: np.asarray(values, dtype=np.int64) for name, values in known.encode(columns).items()}
+        for name, values in encoded.items():
+            if len(values) != len(request):
+                raise ValueError(f"user_features: expected {len(request)} values of {name!r}, got {len(values)}")
+        features = {**request.features, **encoded}
+        return Histories(request.items, request.offsets, request.users, features)
+
+    def _allowed(self, allow: Any) -> NDArray[np.bool_] | None:
+        if allow is None:
+            return None
+        given = np.asarray(allow if not isinstance(allow, set | frozenset) else list(cast("Iterable[Any]", allow)))
+        if given.dtype == np.bool_:
+            if given.shape != (self.seen.num_items,):
+                raise ValueError(f"allow: expected a mask over {self.seen.num_items} items, got shape {given.shape}")
+            return given
+        mask = np.zeros(self.seen.num_items, dtype=np.bool_)
+        mask[self.seen.item_codes("allow", given)] = True
+        return mask
+
+    def _named(self, codes: NDArray[np.int64], scores: NDArray[np.float32], single: bool) -> Recommendations:
+        keys = np.asarray(self.seen.item_ids.keys)
+        names = keys[np.maximum(codes, 0)]
+        if (codes < 0).any():
+            names = names.astype(object)
+            names[codes < 0] = None
+        return Recommendations(names[0], scores[0]) if single else Recommendations(names, scores)
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "seen"):
+            raise AttributeError(f"{type(self).__name__}: it has learned nothing yet, call fit first")
+
+
+def _parts(log: Interactions | Split, validation: Interactions | None) -> tuple[Interactions, Split | None]:
+    if isinstance(log, Split):
+        if validation is not None:
+            raise ValueError("validation: expected none beside a Split, which has its own")
+        return log.train, log if log.validation is not None else None
+    if not isinstance(log, Interactions):
+        raise TypeError(f"log: expected Interactions or a Split of them, got {shown(log)}")
+    if validation is None:
+        return log, None
+    return log, Split(log, validation, validation, {"how": "given"})
+
+
+def _is_scalar(value: Any) -> bool:
+    return isinstance(value, str | bytes) or not isinstance(value, Iterable) or getattr(value, "ndim", 1) == 0

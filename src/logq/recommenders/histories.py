@@ -1,0 +1,73 @@
+"""Histories: what the users of a request did, as the models take it, and which users they are."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Histories"]
+
+
+@dataclass(frozen=True)
+class Histories:
+    """The past of n users side by side, oldest item first.
+
+    Args:
+        items: codes of all of them, one user after the other.
+        offsets: (n + 1,), user i did items[offsets[i] : offsets[i + 1]].
+        users: (n,) codes, -1 for a user whom the log does not know.
+        features: by name, (n,) or (n, width) codes of user features; 0 is unknown, -1 pads.
+
+    Example:
+        >>> two = Histories(np.array([5, 3, 9]), np.array([0, 2, 3]), np.array([0, -1]))
+        >>> two.padded(4).tolist(), len(two)
+        ([[5, 3], [9, -1]], 2)
+    """
+
+    items: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+    users: NDArray[np.int64]
+    features: Mapping[str, NDArray[np.int64]] = field(default_factory=dict[str, NDArray[np.int64]])
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """(n,) how many items each user did."""
+        return np.diff(self.offsets)
+
+    def padded(self, max_length: int) -> NDArray[np.int64]:
+        """(n, L) the last items of each user, left-aligned, -1 behind them; L is at most `max_length`."""
+        lengths = np.minimum(self.lengths, max_length)
+        width = max(1, int(lengths.max(initial=0)))
+        columns = np.arange(width)
+        inside = columns < lengths[:, None]
+        at = np.where(inside, (self.offsets[1:] - lengths)[:, None] + columns, 0)
+        return np.where(inside, self.items[at] if len(self.items) else -1, -1).astype(np.int64, copy=False)
+
+    def part(self, begin: int, end: int) -> "Histories":
+        """Rows begin to end."""
+        offsets = self.offsets[begin : end + 1]
+        features = {name: values[begin:end] for name, values in self.features.items()}
+        items = self.items[offsets[0] : offsets[-1]] if len(offsets) else self.items[:0]
+        return Histories(items, offsets - offsets[:1], self.users[begin:end], features)
+
+    def select(self, mask: NDArray[np.bool_]) -> "Histories":
+        """The rows where a mask (n,) is True."""
+        lengths = self.lengths
+        offsets = np.zeros(int(mask.sum()) + 1, dtype=np.int64)
+        np.cumsum(lengths[mask], out=offsets[1:])
+        features = {name: values[mask] for name, values in self.features.items()}
+        return Histories(self.items[np.repeat(mask, lengths)], offsets, self.users[mask], features)
+
+    def parts(self, rows: int) -> Iterator["Histories"]:
+        """Parts of at most so many rows, in order."""
+        for begin in range(0, len(self), rows):
+            yield self.part(begin, min(len(self), begin + rows))
+
+    def batch(self, max_length: int) -> dict[str, NDArray[np.int64]]:
+        """What a model's `query` reads: "history", "user" and "user.<feature>"."""
+        features = {f"user.{name}": values for name, values in self.features.items()}
+        return {"history": self.padded(max_length), "user": self.users, **features}

@@ -1,0 +1,371 @@
+"""NeuralRecommender: what the estimators of neural models have in common, from options to a fitted model."""
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, TypedDict
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import normalize
+from typing_extensions import Unpack
+
+from logq.arguments import check_bool, check_float, check_int, shown
+from logq.data import Interactions, Split
+from logq.models import RetrievalModel
+from logq.recommenders.base import FitOptions, Recommender
+from logq.recommenders.checkpoint import Checkpoint
+from logq.recommenders.devices import Computer, check_precision
+from logq.recommenders.histories import Histories
+from logq.recommenders.item_loss import GBCE, ItemLoss, check_loss
+from logq.recommenders.loop import Loop, LoopSettings
+from logq.recommenders.measuring import measure
+from logq.recommenders.next_item_task import Examples, NextItemTask
+from logq.recommenders.schedule import DECAYS
+from logq.recommenders.seen import Seen
+from logq.training.choices import OBJECTIVES, SamplerChoice, check_sampler
+from logq.training.samplers_by_name import make_sampler
+
+__all__ = ["NeuralOptions", "NeuralRecommender"]
+
+MANY_ITEMS = 50_000
+"""From so many items on tables get sparse gradients, where the loss samples: below, one dense update is quicker."""
+
+METRICS = ("hr", "recall", "ndcg", "mrr", "map")
+"""What training can be stopped by."""
+
+
+class NeuralOptions(TypedDict, total=False):
+    """The keyword arguments that all neural recommenders take; what they mean stands at NeuralRecommender."""
+
+    dim: int
+    objective: str
+    sampler: SamplerChoice | None
+    num_sampled: int
+    shared_negatives: bool
+    power: float
+    log_q: bool
+    calibration: float
+    temperature: float
+    cosine: bool
+    max_length: int
+    batch_size: int
+    epochs: int
+    lr: float
+    weight_decay: float
+    clip: float | None
+    decay: str
+    warmup: int
+    ema: float | None
+    validate_every: int
+    patience: int | None
+    monitor: str
+    exclude_seen: bool
+    sparse: bool | None
+    precision: str
+    seed: int | None
+    device: torch.device | str
+
+
+class NeuralRecommender(Recommender):
+    """Trains a model of logq.models through any loss and any sampler.
+
+    Args:
+        dim: D, the width of the vectors that are compared.
+        objective: a row of the table in logq.objectives by name ("sampled_softmax", "nce", "negative_sampling",
+            "sampled_logistic", "full_softmax", "full_logistic"), or "gbce".
+        sampler: of the negatives, for objectives that sample: "log_uniform", "uniform", "unigram", "learned_unigram",
+            "in_batch", "every_class", or a function of the counts of the items that makes one.
+        num_sampled: S, how many negatives; in_batch and every_class have their own number.
+        shared_negatives: whether the rows of a batch share a sample; else each has one of its own.
+        power: of the counts, for "unigram".
+        log_q: whether log Q is accounted for: subtracted in training where the row of the table says so, and added to
+            the scores of negative sampling, which are log( P / Q ), to rank by P. False shows what happens without.
+        calibration: t of gBCE, in [0, 1].
+        temperature: divides the logits.
+        cosine: whether logits are cosines; they need a temperature well below 1, such as 0.05.
+        max_length: L, the longest part of a history that is looked at, the most recent.
+        batch_size: rows of a batch.
+        epochs: passes over the log, at most.
+        lr, weight_decay, clip: learning rate of Adam, its L2 weight decay, and the norm that gradients are clipped to.
+        decay, warmup: the learning rate stays "constant" or falls by a "linear" or a "cosine" law, after that many
+            steps in which it grows.
+        ema: decay of an average of the weights over steps, such as 0.999, to answer with; None for none.
+        validate_every: epochs between two looks at the validation part, where there is one.
+        patience: how many looks without progress end the training; None trains all epochs. The best weights are kept.
+        monitor: the metric to stop by, such as "ndcg@10", "hr@50" or "recall@20".
+        exclude_seen: whether validation leaves out what a user's history has, as `evaluate` does.
+        sparse: whether item tables get sparse gradients and an optimizer that touches only their rows; None decides by
+            the number of items.
+        precision: "float32", "bf16" or "auto"; see logq.recommenders.devices.
+        seed: of everything random; None takes one from the operating system.
+        device: "cpu", "cuda", ...
+
+    Attributes:
+        model: the module of logq.models, once fitted.
+        training_log: for each epoch its number, mean loss, samples a second, and metrics where it was validated.
+
+    Raises:
+        TypeError, ValueError: an argument is not as described.
+    """
+
+    model: RetrievalModel
+
+    def __init__(self, **options: Unpack[NeuralOptions]) -> None:
+        super().__init__(seed=options.get("seed"), device=options.get("device", "cpu"))
+        unknown = sorted(set(options) - set(NeuralOptions.__annotations__))
+        if unknown:
+            raise TypeError(f"{type(self).__name__}: unknown argument {unknown[0]!r}")
+        self.dim = check_int("dim", options.get("dim", 64))
+        self.objective = check_loss(options.get("objective", "sampled_softmax"))
+        self.sampler = self._check_sampler(options.get("sampler"))
+        self.num_sampled = check_int("num_sampled", options.get("num_sampled", 512))
+        self.shared_negatives = check_bool("shared_negatives", options.get("shared_negatives", True))
+        self.power = check_float("power", options.get("power", 0.75), at_least=0)
+        self.log_q = check_bool("log_q", options.get("log_q", True))
+        self.calibration = check_float("calibration", options.get("calibration", 0.75), at_least=0, at_most=1)
+        self.temperature = check_float("temperature", options.get("temperature", 1.0), above=0)
+        self.cosine = check_bool("cosine", options.get("cosine", False))
+        self.max_length = check_int("max_length", options.get("max_length", 50))
+        self.batch_size = check_int("batch_size", options.get("batch_size", 512))
+        self.epochs = check_int("epochs", options.get("epochs", 20))
+        self.lr = check_float("lr", options.get("lr", 1e-3), above=0)
+        self.weight_decay = check_float("weight_decay", options.get("weight_decay", 0.0), at_least=0)
+        clip, ema, patience = options.get("clip"), options.get("ema"), options.get("patience", 3)
+        self.clip = None if clip is None else check_float("clip", clip, above=0)
+        self.decay = options.get("decay", "constant")
+        if self.decay not in DECAYS:
+            raise ValueError(f"decay: expected one of {', '.join(DECAYS)}, got {shown(self.decay)}")
+        self.warmup = check_int("warmup", options.get("warmup", 0), 0)
+        self.ema = None if ema is None else check_float("ema", ema, above=0, at_most=1)
+        self.validate_every = check_int("validate_every", options.get("validate_every", 1))
+        self.patience = None if patience is None else check_int("patience", patience)
+        self.monitor = _check_monitor(options.get("monitor", "ndcg@10"))
+        self.exclude_seen = check_bool("exclude_seen", options.get("exclude_seen", True))
+        sparse = options.get("sparse")
+        self.sparse = None if sparse is None else check_bool("sparse", sparse)
+        self.precision = check_precision(options.get("precision", "float32"))
+        self.training_log: list[dict[str, float]] = []
+        self.facts: dict[str, Any] = {}
+        self._offsets: Tensor | None = None
+
+    def _check_sampler(self, choice: SamplerChoice | None) -> Any:
+        if self.objective != GBCE and not OBJECTIVES[self.objective]:
+            if choice is not None:
+                raise ValueError(f"sampler: {self.objective} uses every item and takes no sampler, got {choice!r}")
+            return None
+        return check_sampler("log_uniform" if choice is None else choice)
+
+    def __repr__(self) -> str:
+        fitted = f", {self.seen.num_items} items" if hasattr(self, "seen") else ""
+        return f"{type(self).__name__}(dim={self.dim}, {self.objective}{fitted})"
+
+    def settings(self) -> dict[str, Any]:
+        """The arguments, as JSON can hold them; a sampler of one's own is "custom"."""
+        names = set(NeuralOptions.__annotations__) - {"device", "sampler"}
+        sampler = self.sampler if isinstance(self.sampler, str | None) else "custom"
+        return {**{name: getattr(self, name) for name in sorted(names)}, "sampler": sampler}
+
+    # ------------------------------------------------------------------------------------- what a subclass fills in
+
+    @abstractmethod
+    def _make_model(self, seen: Seen, facts: Mapping[str, Any], *, sparse: bool) -> RetrievalModel:
+        """The module for a log of which `facts` are known; weights come from torch's global generator."""
+
+    @abstractmethod
+    def _make_examples(self, log: Interactions) -> Examples:
+        """What is learned from."""
+
+    def _look_at(self, log: Interactions) -> dict[str, Any]:
+        """What the module has to know of a log beside its users and items, as JSON can hold it."""
+        return {}
+
+    def _inputs(self, histories: Histories) -> dict[str, NDArray[Any]]:
+        """The batch that a query is made of."""
+        return dict(histories.batch(self.max_length))
+
+    # --------------------------------------------------------------------------------------------------------- fit
+
+    def _fit(self, log: Interactions, validation: Split | None, options: FitOptions) -> None:
+        computer = Computer(self.device, self.precision)
+        examples = self._make_examples(log)
+        if len(examples) == 0:
+            raise ValueError("log: expected a user with two events or more, got none: there is nothing to learn from")
+        self.facts = self._look_at(log)
+        checkpoint = self._checkpoint(log, options)
+        resumes = checkpoint is not None and options.resume and checkpoint.exists()
+        seed = checkpoint.seed() if resumes and checkpoint is not None else self._fresh_seed()
+        first, of_sampler, of_loop, of_batches = _seeds(seed, computer.world.rank)
+        sparse = self._is_sparse(computer)
+        with computer.random(first):
+            model = self._make_model(self.seen, self.facts, sparse=sparse)
+        loss = self._make_loss(examples, of_sampler, sparse)
+        model.to(computer.device)
+        loss.to(computer.device)
+        task = NextItemTask(model, loss, examples, self.seen, computer, self.batch_size, of_batches)
+        loop = Loop(task, self._loop_settings(), computer, seed=of_loop)
+        if resumes and checkpoint is not None:
+            checkpoint.load(loop)
+        elif checkpoint is not None:
+            checkpoint.run_seed = seed
+        self.model, self._offsets, self.training_log = model, None, loop.log
+
+        def validated() -> dict[str, float]:
+            return self._validated(loss, validation)
+
+        try:
+            loop.run(
+                type(self).__name__,
+                options.progress,
+                measure=None if validation is None else validated,
+                save=None if checkpoint is None else lambda force: checkpoint.save_if_due(loop, force=force),
+                on_batch=self._on_batch,
+            )
+        finally:
+            self.training_log = loop.log
+        self._ready(loss)
+        if checkpoint is not None:
+            checkpoint.remove()
+
+    def _on_batch(self, step: int) -> None:
+        """Called after each update."""
+
+    def _ready(self, loss: ItemLoss) -> None:
+        self.model.eval()
+        self._offsets, self._index = loss.offsets(), None
+
+    def _validated(self, loss: ItemLoss, validation: Split | None) -> dict[str, float]:
+        assert validation is not None and validation.validation is not None
+        self._ready(loss)
+        k = int(self.monitor.partition("@")[2])
+        before = validation.history("validation")
+        scores = measure(self, validation.validation, before, (k,), self.exclude_seen, resamples=0)
+        self._index = None
+        return {name.lower(): value for name, value in scores.values.items() if name.partition("@")[0].lower() in METRICS}
+
+    def _make_loss(self, examples: Examples, seed: int, sparse: bool) -> ItemLoss:
+        sampler = None
+        if self.sampler is not None:
+            counts = self.seen.item_counts()
+            target_counts = examples.target_counts().astype(np.float64)
+            sampler = make_sampler(
+                self.sampler,
+                counts,
+                self.num_sampled,
+                power=self.power,
+                shared=self.shared_negatives,
+                seed=seed,
+                target_counts=target_counts,
+            )
+        return ItemLoss(
+            self.objective,
+            sampler,
+            temperature=self.temperature,
+            cosine=self.cosine,
+            log_q=self.log_q,
+            sparse=sparse,
+            calibration=self.calibration,
+        )
+
+    def _is_sparse(self, computer: Computer) -> bool:
+        samples = self.sampler is not None and self.sampler != "every_class"
+        if computer.world.size > 1:  # gradients are added up over processes, which dense ones can
+            return False
+        return samples and (self.seen.num_items >= MANY_ITEMS if self.sparse is None else self.sparse)
+
+    def _loop_settings(self) -> LoopSettings:
+        names = "epochs lr weight_decay clip decay warmup ema validate_every patience monitor"
+        return LoopSettings(**{name: getattr(self, name) for name in names.split()})
+
+    def _checkpoint(self, log: Interactions, options: FitOptions) -> Checkpoint | None:
+        if options.checkpoint is None:
+            return None
+        settings, minutes = self.settings(), options.checkpoint_minutes
+        return Checkpoint(options.checkpoint, type(self).__name__, settings, log.fingerprint(), minutes)
+
+    def _fresh_seed(self) -> int:
+        return int(np.random.SeedSequence(self.seed).generate_state(1, np.uint64)[0]) >> 1
+
+    # ------------------------------------------------------------------------------------------------------ answers
+
+    @torch.no_grad()
+    def _queries(self, histories: Histories) -> Tensor:
+        computer = Computer(self.device, self.precision)
+        with computer.autocast():
+            queries = self.model.query(computer.put(self._inputs(histories)))
+        queries = queries.float()
+        if self.cosine:
+            queries = normalize(queries, dim=-1)
+        if self._has_column():
+            queries = torch.cat([queries, queries.new_ones(*queries.shape[:-1], 1)], dim=-1)
+        return queries
+
+    @torch.no_grad()
+    def _item_rows(self) -> Tensor:
+        rows = self.model.item_vectors().detach().float()
+        if self.cosine:
+            rows = normalize(rows, dim=1)
+        rows = rows / self.temperature
+        if self._has_column():
+            # A bias of items is one more number of their vectors, which queries have a 1 for.
+            extra = rows.new_zeros(len(rows))
+            if self.model.item_bias is not None:
+                extra = extra + self.model.item_bias.detach().float() / self.temperature
+            if self._offsets is not None:
+                extra = extra + self._offsets.to(rows.device)
+            rows = torch.cat([rows, extra[:, None]], dim=1)
+        return rows
+
+    def _has_column(self) -> bool:
+        return self.model.item_bias is not None or self._offsets is not None
+
+    @torch.no_grad()
+    def _vectors(self) -> Tensor:
+        return self.model.item_vectors().detach().float()
+
+    # ------------------------------------------------------------------------------------------------ save and load
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        state = {f"weights.{name}": value.detach().cpu().numpy() for name, value in self.model.state_dict().items()}
+        if self._offsets is not None:
+            state["item_offsets"] = self._offsets.detach().float().cpu().numpy()
+        return state
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        weights = {name[8:]: array for name, array in state.items() if name.startswith("weights.")}
+        with torch.device("meta"):  # so that sizes in a changed file cost nothing before they are found wrong
+            wanted = self._make_model(self.seen, self.facts, sparse=False).state_dict()
+        for name in sorted(wanted.keys() | weights.keys()):
+            expected = (tuple(wanted[name].shape), str(wanted[name].dtype)[6:]) if name in wanted else None
+            got = (weights[name].shape, weights[name].dtype.name) if name in weights else None
+            if expected != got:
+                raise ValueError(f"expected {_described(expected)} for {name!r}, got {_described(got)}")
+        with torch.random.fork_rng(devices=[]):
+            self.model = self._make_model(self.seen, self.facts, sparse=False)
+        self.model.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in weights.items()})
+        self.model.to(Computer(self.device).device).eval()
+        offsets = state.get("item_offsets")
+        if offsets is not None and (offsets.shape != (self.seen.num_items,) or offsets.dtype != np.float32):
+            raise ValueError(f"expected float32 of shape ({self.seen.num_items},) for 'item_offsets'")
+        self._offsets = None if offsets is None else torch.from_numpy(offsets.copy())
+
+
+def _described(what: tuple[Sequence[int], str] | None) -> str:
+    return "none" if what is None else f"{what[1]} of shape {tuple(what[0])}"
+
+
+def _seeds(seed: int, rank: int) -> tuple[int, int, int, int]:
+    """Of weights, sampler, dropout and the order of examples. Processes share the first and the last."""
+    shared = np.random.SeedSequence(seed).generate_state(2, np.uint64)
+    own = np.random.SeedSequence([seed, rank]).generate_state(2, np.uint64)
+    first, of_batches, of_sampler, of_loop = (int(number) >> 1 for number in (*shared, *own))
+    return first, of_sampler, of_loop, of_batches
+
+
+def _check_monitor(value: object) -> str:
+    name, _, k = value.partition("@") if isinstance(value, str) else ("", "", "")
+    if name not in METRICS or not k.isdecimal() or int(k) < 1:
+        names = ", ".join(METRICS)
+        raise ValueError(f"monitor: expected one of {names} with a cut-off, such as 'ndcg@10', got {shown(value)}")
+    return str(value)

@@ -1,0 +1,98 @@
+"""NextItemTask: a model, a loss and examples of what came next, as a loop trains them."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from logq.data import epoch_batches
+from logq.models import RetrievalModel
+from logq.recommenders.devices import Computer
+from logq.recommenders.item_loss import ItemLoss
+from logq.recommenders.seen import Seen
+
+__all__ = ["Examples", "NextItemTask"]
+
+
+class Examples(Protocol):
+    """Examples over a log, as NextItems and Sequences of logq.data."""
+
+    def __len__(self) -> int: ...
+
+    def batch(self, indices: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+        """The columns of some examples."""
+        ...
+
+    def target_counts(self) -> NDArray[np.int64]:
+        """(C,) how often each item is a target."""
+        ...
+
+
+class NextItemTask:
+    """The task of a loop: queries of a batch should find its targets.
+
+    Args:
+        model: from histories to queries.
+        loss: from queries and targets to a number.
+        examples: over the log.
+        seen: the users of the log, with their features.
+        computer: where.
+        batch_size: examples of a batch.
+        seed: of their order.
+
+    Example:
+        See logq.recommenders.YoutubeDNN, whose `fit` makes one.
+    """
+
+    def __init__(
+        self,
+        model: RetrievalModel,
+        loss: ItemLoss,
+        examples: Examples,
+        seen: Seen,
+        computer: Computer,
+        batch_size: int,
+        seed: int,
+    ) -> None:
+        self.model, self.item_loss = model, loss
+        self.module: nn.Module = nn.ModuleDict({"model": model, "loss": loss})
+        self._examples, self._computer, self._batch_size, self._seed = examples, computer, batch_size, seed
+        self.examples = int(examples.target_counts().sum())
+        self._user_features: dict[str, NDArray[np.int64]] = {}
+        if seen.user_features is not None:
+            self._user_features = seen.features_of(np.arange(seen.num_users))
+
+    @property
+    def num_batches(self) -> int:
+        """How many batches this process has in an epoch."""
+        return -(-len(self._examples) // (self._batch_size * self._computer.world.size))
+
+    def batches(self, epoch: int, first: int) -> Iterator[tuple[Mapping[str, NDArray[Any]], int]]:
+        """The batches of an epoch from number `first` on, and how many targets each has."""
+        world = self._computer.world
+        found = epoch_batches(
+            self._examples,
+            self._batch_size,
+            seed=self._seed,
+            epoch=epoch,
+            rank=world.rank,
+            world_size=world.size,
+            first=first,
+        )
+        for batch in found:
+            for name, values in self._user_features.items():
+                batch[f"user.{name}"] = values[batch["user"]]
+            targets = batch.get("targets")
+            yield batch, len(batch["user"]) if targets is None else int(np.count_nonzero(targets >= 0))
+
+    def loss(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """The mean loss of a batch."""
+        with self._computer.autocast():
+            queries, targets = self.model.training_queries(batch)
+        return self.item_loss(self.model, queries, targets)
+
+    def sparse_parameters(self) -> list[nn.Parameter]:
+        """Tables whose gradients are sparse."""
+        return self.model.sparse_parameters()

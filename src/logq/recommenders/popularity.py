@@ -1,0 +1,67 @@
+"""Popularity: the same items for everybody, the most frequent first; what every model has to beat."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from logq.data import Interactions, Split
+from logq.recommenders.base import FitOptions, Recommender
+from logq.recommenders.histories import Histories
+
+__all__ = ["Popularity"]
+
+
+class Popularity(Recommender):
+    """Scores an item by how many users did it.
+
+        score(u, i) = |{users who did i}| / |{users}|
+
+    It is the only recommender that answers for users about whom nothing is known. `similar_items` finds the items that
+    are most popular besides.
+
+    Args:
+        device: where it answers.
+
+    Example:
+        >>> from logq.data import Interactions
+        >>> log = Interactions.from_arrays(["ann", "bob", "bob"], ["tea", "tea", "cup"])
+        >>> Popularity().fit(log).recommend("ann", k=1, exclude_seen=False).items
+        array(['tea'], ...)
+    """
+
+    needs_history: ClassVar[bool] = False
+
+    def __init__(self, *, device: torch.device | str = "cpu") -> None:
+        super().__init__(device=device)
+        self.shares: NDArray[np.float32] = np.zeros(0, dtype=np.float32)
+
+    def settings(self) -> dict[str, Any]:
+        """None but the device."""
+        return {}
+
+    def _fit(self, log: Interactions, validation: Split | None, options: FitOptions) -> None:
+        users = np.asarray(log.users, dtype=np.int64)
+        pairs = np.unique(users * log.num_items + log.items)
+        counts = np.bincount(pairs % log.num_items, minlength=log.num_items)
+        self.shares = (counts / max(1, len(np.unique(users)))).astype(np.float32)
+
+    def _queries(self, histories: Histories) -> Tensor:
+        return torch.ones(len(histories), 1, device=self.device)
+
+    def _item_rows(self) -> Tensor:
+        return torch.from_numpy(self.shares)[:, None].to(self.device)
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """What was learned."""
+        return {"shares": self.shares}
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take over what `state` gave."""
+        shares = state["shares"]
+        if shares.dtype != np.float32 or shares.shape != (self.seen.num_items,):
+            raise ValueError(f"expected 'shares' float32 ({self.seen.num_items},), got {shares.dtype} {shares.shape}")
+        self.shares = shares

@@ -1,0 +1,158 @@
+"""The file of a recommender: one safetensors file that is complete in itself, and a copy of its description to read.
+
+    model.safetensors    tensors: weights, what users have seen, ids; metadata: the description as JSON
+    model.json           the description: class, version, settings, features; nothing reads it but people
+
+As one file holds everything, a program that is killed while it saves leaves the old model or the new one, whole.
+Nothing in it is ever executed.
+"""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+
+from logq.files import atomic_write
+from logq.tensor_file import write_tensors
+
+__all__ = ["FILE", "SUMMARY", "Stored", "pack_strings", "read_stored", "unpack_strings", "write_stored"]
+
+FILE = "model.safetensors"
+SUMMARY = "model.json"
+
+FORMAT = "logq.recommender"
+VERSION = 1
+
+
+class Stored(NamedTuple):
+    """What a file holds.
+
+    Args:
+        kind: the name of the class.
+        info: settings and all else that JSON can hold.
+        tensors: arrays by name.
+
+    Example:
+        >>> Stored("Popularity", {}, {}).kind
+        'Popularity'
+    """
+
+    kind: str
+    info: dict[str, Any]
+    tensors: dict[str, NDArray[Any]]
+
+
+def write_stored(
+    path: str | os.PathLike[str], stored: Stored, *, format: str = FORMAT, summary: str | os.PathLike[str] | None = None
+) -> None:
+    """Write a file at once, and then the copy of its description.
+
+    Args:
+        path: of the file; its folder is made if it is missing.
+        stored: what goes in.
+        format: the name of the kind of file.
+        summary: where the copy of the description goes; None writes none.
+
+    Raises:
+        TypeError: JSON cannot hold `info`.
+        OSError: a file cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_stored(Path(folder, FILE), Stored("Popularity", {"dim": 1}, {"a": np.arange(3)}))
+        ...     read_stored(Path(folder, FILE)).info
+        {'dim': 1}
+    """
+    shapes = {name: [array.dtype.name, list(array.shape)] for name, array in sorted(stored.tensors.items())}
+    described = {"format": format, "version": VERSION, "class": stored.kind, "info": stored.info, "tensors": shapes}
+    try:
+        text = json.dumps(described, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"info: expected what JSON can hold ({error})") from None
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(target) as file:
+        write_tensors(file, stored.tensors, {"logq": text})
+    if summary is not None:
+        with atomic_write(summary) as file:
+            file.write(json.dumps(described, indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n")
+
+
+def read_stored(path: str | os.PathLike[str], *, format: str = FORMAT) -> Stored:
+    """Read what `write_stored` wrote, and check that it is whole.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is damaged, truncated or changed, of another version, or holds something else; the message names
+            the file and what is wrong.
+    """
+    name = os.fspath(path)
+    with open(name, "rb"):
+        pass  # for Python's own error, which names the file, where it cannot be read
+    try:
+        with safe_open(name, framework="numpy") as file:
+            described = _described(name, file.metadata() or {}, format)
+            tensors: dict[str, NDArray[Any]] = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(f"{name}: the file is damaged or truncated ({error})") from None
+    wanted = described["tensors"]
+    for key in sorted(wanted.keys() | tensors.keys()):
+        got = [tensors[key].dtype.name, list(tensors[key].shape)] if key in tensors else "none"
+        if wanted.get(key, "none") != got:
+            raise ValueError(f"{name}: the file was changed, expected {wanted.get(key, 'none')} for {key!r}, got {got}")
+    return Stored(described["class"], described["info"], tensors)
+
+
+def _described(name: str, metadata: Mapping[str, str], format: str) -> dict[str, Any]:
+    try:
+        described = json.loads(metadata.get("logq", "null"))
+    except ValueError:
+        raise ValueError(f"{name}: the file is damaged, its description is no JSON") from None
+    if not isinstance(described, dict) or described.get("format") != format:
+        raise ValueError(f"{name}: expected a file of the format {format!r}, it holds other tensors")
+    if described.get("version") != VERSION:
+        raise ValueError(
+            f"{name}: expected version {VERSION} of the format, got {described.get('version')!r}; it was written by "
+            "another version of logq"
+        )
+    kinds = {"class": str, "info": dict, "tensors": dict}
+    wrong = [key for key, kind in kinds.items() if not isinstance(described.get(key), kind)]
+    if wrong:
+        raise ValueError(f"{name}: the file is damaged, its description has no {wrong[0]!r}")
+    return described
+
+
+def pack_strings(strings: Sequence[str]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """UTF-8 bytes one after the other, and where each string begins and ends.
+
+    Example:
+        >>> joined, offsets = pack_strings(["tea", "ö"])
+        >>> unpack_strings(joined, offsets), offsets.tolist()
+        (['tea', 'ö'], [0, 3, 5])
+    """
+    encoded = [text.encode("utf-8", "surrogatepass") for text in strings]
+    offsets = np.zeros(len(encoded) + 1, dtype=np.int64)
+    np.cumsum([len(text) for text in encoded], out=offsets[1:])
+    return np.frombuffer(b"".join(encoded), dtype=np.uint8), offsets
+
+
+def unpack_strings(joined: NDArray[np.uint8], offsets: NDArray[np.int64]) -> list[str]:
+    """The inverse of `pack_strings`.
+
+    Raises:
+        ValueError: the arrays do not fit each other, or a string is no UTF-8.
+    """
+    if len(offsets) < 1 or offsets[0] != 0 or offsets[-1] != len(joined) or (np.diff(offsets) < 0).any():
+        raise ValueError("strings: the file is damaged, its offsets do not fit its text")
+    text = joined.tobytes()
+    try:
+        return [text[begin:end].decode("utf-8", "surrogatepass") for begin, end in pairwise(offsets.tolist())]
+    except UnicodeDecodeError:
+        raise ValueError("strings: the file is damaged, a string in it is no UTF-8") from None

@@ -1,0 +1,106 @@
+"""YoutubeDNN, fitted from a log; Covington, Adams and Sargin, RecSys 2016."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import Unpack
+
+from logq import models
+from logq.arguments import check_bool, check_float, check_int
+from logq.data import Interactions, NextItems
+from logq.models import RetrievalModel
+from logq.recommenders.histories import Histories
+from logq.recommenders.neural import NeuralOptions, NeuralRecommender
+from logq.recommenders.next_item_task import Examples
+from logq.recommenders.seen import Seen
+from logq.recommenders.widths import check_widths, feature_sizes
+
+__all__ = ["YoutubeDNN"]
+
+
+class YoutubeDNN(NeuralRecommender):
+    """Recommends by a mean of what a user did, through ReLU layers: logq.models.YoutubeDNN, fitted from a log.
+
+    Learns what comes next from each event of a user and the `max_length` events before it. Features of users that the
+    log has are inputs.
+
+    Args:
+        dim: D, the width of the vectors of items.
+        hidden: widths of the ReLU layers.
+        feature_dim: width of the vector of a feature.
+        example_age: whether the age of an example is an input; the log must have times.
+        tied: whether items of a history and items to find are one table.
+        item_bias: whether items have a bias.
+        dropout: of hidden layers.
+        **options: as for NeuralRecommender: objective, sampler, num_sampled, max_length, batch_size, epochs, lr, ...
+
+    Raises:
+        TypeError, ValueError: an argument is not as described.
+
+    References:
+        Covington, Adams and Sargin, Deep Neural Networks for YouTube Recommendations, RecSys 2016.
+
+    Example:
+        >>> from logq.data import Interactions
+        >>> log = Interactions.from_sessions([["tea", "milk", "cup", "spoon"]] * 8)
+        >>> model = YoutubeDNN(dim=16, num_sampled=8, epochs=30, lr=0.02, seed=1).fit(log, progress=False)
+        >>> model.recommend(histories=["tea", "milk"], k=1).items.tolist()
+        ['cup']
+    """
+
+    def __init__(
+        self,
+        dim: int = 64,
+        *,
+        hidden: Sequence[int] = (256, 128),
+        feature_dim: int = 16,
+        example_age: bool = False,
+        tied: bool = False,
+        item_bias: bool = False,
+        dropout: float = 0.0,
+        **options: Unpack[NeuralOptions],
+    ) -> None:
+        super().__init__(**{**options, "dim": dim})
+        self.hidden = check_widths("hidden", hidden)
+        self.feature_dim = check_int("feature_dim", feature_dim)
+        self.example_age = check_bool("example_age", example_age)
+        self.tied = check_bool("tied", tied)
+        self.item_bias = check_bool("item_bias", item_bias)
+        self.dropout = check_float("dropout", dropout, at_least=0, at_most=0.999)
+
+    def settings(self) -> dict[str, Any]:
+        """The arguments, as JSON can hold them."""
+        names = ("hidden", "feature_dim", "example_age", "tied", "item_bias", "dropout")
+        return {**super().settings(), **{name: getattr(self, name) for name in names}}
+
+    def _look_at(self, log: Interactions) -> dict[str, Any]:
+        if not self.example_age:
+            return {"longest_age": None}
+        if log.timestamps is None:
+            raise ValueError("example_age: expected a log with times, got one without")
+        times = log.timestamps
+        return {"longest_age": max(1e-9, float(times.max() - times.min()))}
+
+    def _make_model(self, seen: Seen, facts: Mapping[str, Any], *, sparse: bool) -> RetrievalModel:
+        return models.YoutubeDNN(
+            seen.num_items,
+            self.dim,
+            hidden=self.hidden,
+            user_features=feature_sizes(seen.user_features),
+            feature_dim=self.feature_dim,
+            longest_age=facts["longest_age"],
+            tied=self.tied,
+            item_bias=self.item_bias,
+            dropout=self.dropout,
+            sparse=sparse,
+        )
+
+    def _make_examples(self, log: Interactions) -> Examples:
+        return NextItems(log, self.max_length)
+
+    def _inputs(self, histories: Histories) -> dict[str, NDArray[Any]]:
+        batch = super()._inputs(histories)
+        batch["age"] = np.zeros(len(histories), dtype=np.float32)
+        return batch
