@@ -22,6 +22,7 @@ from logq.samplers import (
     Sampler,
     Uniform,
     Unigram,
+    WithinGroup,
 )
 
 SAMPLED = 5
@@ -71,6 +72,11 @@ def partition(num_classes: int, *, dtype: torch.dtype, seed: int, **arguments) -
     return Partition(num_classes, subsets, seed=seed, dtype=dtype, **arguments)
 
 
+def within_group(num_classes: int, **arguments) -> WithinGroup:
+    """One group, so that any target may be drawn for every row."""
+    return WithinGroup(falling_counts(num_classes), torch.zeros(num_classes).long(), SAMPLED, power=0.75, **arguments)
+
+
 def ahead(num_classes: int, **how) -> Prefetch:
     return Prefetch(Unigram(falling_counts(num_classes), SAMPLED, power=0.75, **how))
 
@@ -106,6 +112,7 @@ ONE_WAY: dict[str, Callable[..., Sampler]] = {
     "partition": partition,
     "partition-sampled": lambda c, **how: partition(c, num_sampled=SAMPLED, **how),
     "partition-distinct": lambda c, **how: partition(c, num_sampled=SAMPLED, replacement=False, **how),
+    "within_group-per_row": within_group,
 }
 
 

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logq.samplers import EveryClass, InBatch, LearnedUnigram, LogUniform, Partition, Uniform, Unigram
+from logq.samplers import EveryClass, InBatch, LearnedUnigram, LogUniform, Partition, Uniform, Unigram, WithinGroup
 
 anything = st.none() | st.text() | st.binary() | st.booleans() | st.complex_numbers() | st.just(object()) | st.just({})
 floats = st.floats(allow_nan=True, allow_infinity=True)
@@ -41,7 +41,8 @@ WRONG = {
     "seed": no_seed,
     "dtype": no_dtype,
     "counts": no_counts,
-    "power": not_a_number | bad_value,
+    "power": not_a_number | not_finite,
+    "groups": anything | st.just([0]) | st.just([0, -1]) | st.just([0.5, 1.0]),
     "num_reserved_ids": (anything | floats | st.integers(max_value=-1)).filter(lambda value: value != 0),
     "rate": not_a_number | bad_value | st.floats(min_value=1.0000001),
     "subsets": no_subsets,
@@ -52,6 +53,7 @@ RIGHT = {
     LogUniform: {"num_classes": 5, "num_sampled": 2},
     LearnedUnigram: {"num_classes": 5, "num_sampled": 2},
     Unigram: {"counts": [3, 4], "num_sampled": 2, "power": 1, "num_reserved_ids": 0},
+    WithinGroup: {"counts": [3, 4], "groups": [0, 1], "num_sampled": 2, "power": 1},
     InBatch: {"num_classes": 5, "counts": [1, 2, 3, 4, 5], "rate": 0.1},
     Partition: {"num_classes": 5, "subsets": [[1, 2, 3]], "num_sampled": 2},
 }

@@ -153,3 +153,9 @@ def test_counts_too_far_apart_for_doubles_are_named():
         ValueError, match=r"^counts: expected .* 300 orders of magnitude, got 1 for class 1 beside 1e\+06"
     ):
         Unigram([1e6, 1.0], 3, power=60)
+
+
+def test_below_zero_rare_classes_are_drawn_most():
+    sampler = Unigram([8.0, 2.0, 0.0], 1, power=-0.5, seed=1, dtype=torch.float64)
+    assert sampler.log_q.exp().tolist() == pytest.approx([1 / 3, 2 / 3, 0])
+    assert Unigram([1e300, 1.0], 1, power=-1, dtype=torch.float64).log_q.exp()[1].item() == 1

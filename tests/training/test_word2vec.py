@@ -269,7 +269,7 @@ BAD = {
     "epochs": [0],
     "lr": [0, -1, float("inf"), "fast"],
     "objective": ["softmax", None, 3],
-    "power": [-1, float("nan")],
+    "power": [float("nan"), "x"],
     "batch_size": [0],
     "max_vocab": [0, 1.5],
     "seed": [-1, 1.5],

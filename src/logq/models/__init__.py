@@ -1,6 +1,8 @@
 """Models: what turns the input of an example into a query vector. Torch and shapes only, one paper a file."""
 
+from logq.models.airbnb import AirbnbEmbeddings
 from logq.models.base import RetrievalModel
+from logq.models.eges import EGES
 from logq.models.mind import MIND
 from logq.models.sasrec import SASRec
 from logq.models.sdm import SDM
@@ -8,4 +10,15 @@ from logq.models.two_tower import TwoTower
 from logq.models.word2vec import CBOW, SkipGram
 from logq.models.youtube_dnn import YoutubeDNN
 
-__all__ = ["CBOW", "MIND", "SDM", "RetrievalModel", "SASRec", "SkipGram", "TwoTower", "YoutubeDNN"]
+__all__ = [
+    "CBOW",
+    "EGES",
+    "MIND",
+    "SDM",
+    "AirbnbEmbeddings",
+    "RetrievalModel",
+    "SASRec",
+    "SkipGram",
+    "TwoTower",
+    "YoutubeDNN",
+]

@@ -11,6 +11,7 @@ from logq.samplers.prefetch import Prefetch
 from logq.samplers.proposal import Proposal
 from logq.samplers.uniform import Uniform
 from logq.samplers.unigram import Unigram
+from logq.samplers.within_group import WithinGroup
 
 __all__ = [
     "Draw",
@@ -25,4 +26,5 @@ __all__ = [
     "Sampler",
     "Uniform",
     "Unigram",
+    "WithinGroup",
 ]

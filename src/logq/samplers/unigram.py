@@ -32,7 +32,8 @@ class Unigram(Proposal):
     Args:
         counts: (C,) counts or weights, not negative; or see `from_file`.
         num_sampled: S.
-        power: 1 for the frequencies themselves, 0.75 as in word2vec, 0 for uniform over what occurs.
+        power: 1 for the frequencies themselves, 0.75 as in word2vec, 0 for uniform over what occurs, below 0 for more
+            of what is rare, as Caselles-Dupre et al. (RecSys 2018, arXiv:1804.04212) found best for some logs of items.
         num_reserved_ids: this many leading ids (padding, unknown) are never drawn, whatever their counts.
         **options: as for Proposal: replacement, per_row, seed, device, dtype.
 
@@ -100,17 +101,18 @@ def noise_weights(
     counts: Sequence[float] | np.ndarray[Any, Any] | Tensor, power: float, num_reserved_ids: int
 ) -> Tensor:
     """counts^power in float64, zero for the reserved ids and for what never occurs."""
-    power = check_float("power", power, at_least=0)
+    power = check_float("power", power)
     reserved = check_int("num_reserved_ids", num_reserved_ids, 0)
     values = check_counts(counts)
-    # Relative to the largest count, no power overflows. 0^0 is 1, yet what never occurs is not to be drawn.
-    weights = (values / values.max()).pow(power).where(values > 0, 0.0)
+    # Relative to the heaviest class, no power overflows. 0^0 is 1, yet what never occurs is not to be drawn.
+    heaviest = values.max() if power >= 0 else values[values > 0].min()
+    weights = (values / heaviest).pow(power).where(values > 0, 0.0)
     tiny = (weights < 1e-300) & (values > 0)
     if bool(tiny.any()):
         where = int(tiny.nonzero()[0])
         raise ValueError(
             f"counts: expected counts^power within 300 orders of magnitude, got {values[where].item():g} for class "
-            f"{where} beside {values.max().item():g}; use 0 for a class that is not to be drawn"
+            f"{where} beside {heaviest.item():g}; use 0 for a class that is not to be drawn"
         )
     weights[:reserved] = 0
     if not bool(weights.sum() > 0):

@@ -4,10 +4,11 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from logq.arguments import check_bool, check_float, check_int
 from logq.data import EncodedCorpus, Vocabulary, count_words, encode
@@ -48,7 +49,7 @@ class Word2Vec:
         objective: a row of the table, by name.
         sampler: "unigram", "uniform", "log_uniform", "learned_unigram", "in_batch", "every_class", or a function of the
             counts (V,) that makes one. None is "unigram" for the objectives that sample.
-        power: of the counts, for "unigram".
+        power: of the counts, for "unigram"; below 0 rare words are drawn more often than frequent ones.
         shared_negatives: in the compiled engine the pairs of a window share their negatives unless this is False,
             which is the order of word2vec.c, as good and a third as fast. In plain PyTorch a batch shares its negatives
             only if this is True, which is faster, and with few negatives worse.
@@ -141,7 +142,7 @@ class Word2Vec:
         if hs:
             self.objective, sampled = "hierarchical_softmax", False
         self.sampler = check_sampler(sampler or "unigram") if sampled else None
-        self.power = check_float("power", power, at_least=0)
+        self.power = check_float("power", power)
         self.shared_negatives = None if shared_negatives is None else check_bool("shared_negatives", shared_negatives)
         self.threads = None if threads is None else check_int("threads", threads)
         self.batch_size = None if batch_size is None else check_int("batch_size", batch_size)
@@ -208,7 +209,8 @@ class Word2Vec:
 
         Args:
             source: a path to a text file (plain, .gz or .zst; a sentence a line), a pattern, a list of paths, "-" for
-                standard input, or lists of words; see logq.data.encode.
+                standard input, or lists of words; see logq.data.encode. Or an EncodedCorpus as it is, which stays
+                open: `min_count` and `max_vocab` have no meaning then, and a later fit takes the same words only.
             new_words: when called again, whether words that occur min_count times in the new text are added, and the
                 counts of the others added up. Otherwise only words that are known already are trained.
             cache: a folder for the encoded text, which is used again by the next run over the same files.
@@ -237,7 +239,8 @@ class Word2Vec:
         if resume and self._engine is not None:
             raise ValueError("resume: expected a model that was not fitted yet, as the checkpoint holds everything")
         began = time.perf_counter()
-        with closing(self._encode(source, check_bool("new_words", new_words), cache, progress)) as corpus:
+        check_bool("new_words", new_words)
+        with self._given(source) or closing(self._encode(source, new_words, cache, progress)) as corpus:
             self.encoding_seconds = time.perf_counter() - began
             self.invalid_lines, self.long_words = corpus.invalid_lines, corpus.long_words
             if corpus.num_words == 0:
@@ -289,6 +292,23 @@ class Word2Vec:
         vectors.info = self.settings()
         return vectors
 
+    @property
+    def output_vectors(self) -> NDArray[np.float32]:
+        """(V, D), the vectors that words are predicted by, a copy; their order is that of `vocabulary`.
+
+        The logit of a word beside another is <vector of one, output vector of the other>.
+
+        Raises:
+            AttributeError: the model has not seen a corpus yet.
+            ValueError: hierarchical softmax has vectors of inner nodes, none of words.
+        """
+        if self._engine is None:
+            raise AttributeError("output_vectors: there are none yet, call fit first")
+        if self.hs:
+            raise ValueError("output_vectors: hierarchical softmax has vectors of inner nodes, none of words")
+        state = self._engine.state()
+        return np.array(state["outputs"] if "outputs" in state else state["weight"])
+
     def save_vectors(self, folder: str | os.PathLike[str]) -> None:
         """Write what `vectors.save` would, without a copy of the vectors; the summary also tells how training went.
 
@@ -306,6 +326,14 @@ class Word2Vec:
         info = {**self.settings(), **{name: getattr(self, name) for name in names.split()}}
         words = self.vocabulary.index_to_key
         write_safetensors(folder, words, self._engine.vectors, self.vocabulary.counts, info)
+
+    def _given(self, source: Any) -> AbstractContextManager[EncodedCorpus] | None:
+        """A corpus that is encoded already, which its owner closes; None if it is not."""
+        if not isinstance(source, EncodedCorpus):
+            return None
+        if self._engine is not None and source.vocabulary.index_to_key != self.vocabulary.index_to_key:
+            raise ValueError("source: expected an encoded corpus of the words that the model has learned, got others")
+        return nullcontext(source)
 
     def _encode(self, source: Any, new_words: bool, cache: Any, progress: bool | None) -> EncodedCorpus:
         options: dict[str, Any] = {"cache": cache, "threads": _cores(), "progress": progress}

@@ -1,3 +1,6 @@
 """Graphs of items and walks through them."""
 
-__all__: list[str] = []
+from logq.data.graph.item_graph import ItemGraph
+from logq.data.graph.walks import walks
+
+__all__ = ["ItemGraph", "walks"]

@@ -1,7 +1,7 @@
 """Text on its way into training: corpora, the vocabulary, and the windows that make training examples of sentences."""
 
 from logq.data.text.corpus import Corpus, Sentences
-from logq.data.text.encoding import EncodedCorpus, encode
+from logq.data.text.encoding import EncodedCorpus, encode, encode_ids
 from logq.data.text.joined_text import JoinedText
 from logq.data.text.phrases import ENGLISH_CONNECTOR_WORDS, Phrase, Phrases
 from logq.data.text.python_reference import python_reference
@@ -22,6 +22,7 @@ __all__ = [
     "cbow_windows",
     "count_words",
     "encode",
+    "encode_ids",
     "python_reference",
     "reduced_windows",
     "skipgram_pairs",

@@ -21,7 +21,7 @@ from logq.data.text.text_files import find_text_files
 from logq.data.text.text_scan import END_OF_LINE
 from logq.data.text.vocabulary import Vocabulary
 
-__all__ = ["EncodedCorpus", "encode", "split_sentences"]
+__all__ = ["EncodedCorpus", "encode", "encode_ids", "split_sentences"]
 
 _READ = 1 << 20  # ids read at a time
 
@@ -211,6 +211,54 @@ def encode(
         _release(ids, False, os.getpid())
         raise
     return EncodedCorpus(encoding, ids, reused=False, keep=known is not None)
+
+
+def encode_ids(
+    ids: NDArray[np.integer[Any]],  # (n,)
+    offsets: NDArray[np.integer[Any]],  # (sentences + 1,)
+    vocabulary: Vocabulary,
+) -> EncodedCorpus:
+    """Write a corpus that is numbers already, such as the items of sessions, into a private file.
+
+    Args:
+        ids: (n,) words in [0, V), one sentence after the other.
+        offsets: (sentences + 1,) where each sentence begins, and n.
+        vocabulary: what the ids are numbers of; it may have other counts.
+
+    Returns:
+        The corpus, open for reading; sentences without a word are left out.
+
+    Raises:
+        ValueError: an id is no word, the offsets do not fit the ids, or there are no ids.
+
+    Example:
+        >>> words = Vocabulary(["tea", "cup"], [2, 1])
+        >>> with encode_ids(np.array([0, 1, 0]), np.array([0, 2, 2, 3]), words) as corpus:
+        ...     corpus.read(0, corpus.num_ids)
+        array([ 0,  1, -1,  0, -1], dtype=int32)
+    """
+    if len(ids) == 0:
+        raise ValueError("ids: expected one at least, got none")
+    if offsets[0] != 0 or offsets[-1] != len(ids) or (np.diff(offsets) < 0).any():
+        raise ValueError(f"offsets: expected numbers that rise from 0 to {len(ids)}, got {offsets[:8]}")
+    wrong = (ids < 0) | (ids >= len(vocabulary))
+    if wrong.any():
+        where = int(wrong.argmax())
+        raise ValueError(f"ids: expected words in [0, {len(vocabulary)}), got {ids[where]} at position {where}")
+    file = _new_file(None, None)
+    ends = np.unique(offsets[1:][np.diff(offsets) > 0])
+    try:
+        for begin in range(0, len(ids), _READ):
+            end = min(begin + _READ, len(ids))
+            inside = ends[(ends > begin) & (ends <= end)] - begin
+            file.append(np.insert(np.ascontiguousarray(ids[begin:end], dtype=np.int32), inside, END_OF_LINE))
+        file.finish(len(ids) + len(ends))
+    except BaseException:
+        _release(file, False, os.getpid())
+        raise
+    counts = np.bincount(ids, minlength=len(vocabulary))
+    encoding = Encoding(vocabulary, counts, len(ids) + len(ends), len(ends), len(ids), None, 0, 0)
+    return EncodedCorpus(encoding, file, reused=False, keep=False)
 
 
 def _new_file(cache: str | os.PathLike[str] | None, known: EncodingCache | None) -> IdFile:
