@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from logq import functional
 from logq import nn as logq_nn
+from logq.functional.gbce import gbce_objective
 from logq.objectives import OBJECTIVES, Objective
 from logq.samplers import (
     EveryClass,
@@ -133,6 +134,8 @@ FUNCTIONS: dict[str, Objective | None] = {
     "sampled_softmax_loss": OBJECTIVES["sampled_softmax"],
     "full_logistic_loss": OBJECTIVES["full_logistic"],
     "full_softmax_loss": OBJECTIVES["full_softmax"],
+    # Not in the table: negative sampling without hits, and its true classes count less.
+    "gbce_loss": gbce_objective(1.0),
     # These two take the row of the table as an argument.
     "sampled_loss": None,
     "full_loss": None,
@@ -145,6 +148,7 @@ MODULES: dict[str, Callable[..., nn.Module]] = {
     "NCELoss": lambda d, c, **options: logq_nn.NCELoss(d, c, sampler(c), **options),
     "SampledLogisticLoss": lambda d, c, **options: logq_nn.SampledLogisticLoss(d, c, sampler(c), **options),
     "SampledSoftmaxLoss": lambda d, c, **options: logq_nn.SampledSoftmaxLoss(d, c, sampler(c), **options),
+    "GBCELoss": lambda d, c, **options: logq_nn.GBCELoss(d, c, sampler(c), **options),
     "FullLogisticLoss": lambda d, c, **options: logq_nn.FullLogisticLoss(d, c, **options),
     "FullSoftmaxLoss": lambda d, c, **options: logq_nn.FullSoftmaxLoss(d, c, **options),
 }

@@ -4,9 +4,9 @@ import math
 
 from torch import Tensor
 
-LOGISTIC = {"negative_sampling", "nce", "sampled_logistic", "full_logistic"}
+LOGISTIC = {"gbce", "negative_sampling", "nce", "sampled_logistic", "full_logistic"}
 SUBTRACTS_LOG_Q = {"nce", "sampled_logistic", "sampled_softmax"}
-REMOVES_HITS = {"sampled_logistic", "sampled_softmax", "full_logistic", "full_softmax"}
+REMOVES_HITS = {"gbce", "sampled_logistic", "sampled_softmax", "full_logistic", "full_softmax"}
 
 
 def log_one_plus_exp(x: float) -> float:
@@ -25,12 +25,12 @@ def logit(x: list[float], w: list[float], b: float, temperature: float, cosine: 
     return (score + b) / temperature
 
 
-def row_loss(name: str, positives: list[float], negatives: list[float]) -> float:
+def row_loss(name: str, positives: list[float], negatives: list[float], beta: float = 1.0) -> float:
     """Of the logits G of a row, hits removed and log Q subtracted."""
     if not positives:
         return 0.0
     if name in LOGISTIC:
-        return sum(log_one_plus_exp(-g) for g in positives) + sum(log_one_plus_exp(g) for g in negatives)
+        return beta * sum(log_one_plus_exp(-g) for g in positives) + sum(log_one_plus_exp(g) for g in negatives)
     (positive,) = positives
     return log_sum_exp([positive, *negatives]) - positive
 
@@ -47,7 +47,7 @@ def losses(
     remove_hits: bool | None = None,
     ignore_index: int = -100,
 ) -> list[float]:
-    """One loss a row of any of the six objectives; full ones look at the targets of the candidates only."""
+    """One loss a row of any of the six objectives, or gBCE; full ones look at the targets of the candidates only."""
     if remove_hits is None:
         remove_hits = name in REMOVES_HITS
     xs, ws = input.tolist(), weight.tolist()
@@ -75,5 +75,9 @@ def losses(
             )
             if not left_out and not (remove_hits and y in true):
                 negatives.append(logit(x, ws[y], bs[y], temperature, cosine) - (minus * q if minus else 0.0))
-        result.append(row_loss(name, positives, negatives))
+        beta = 1.0
+        if name == "gbce":
+            a, t = min(1.0, max(1, len(sampled)) / max(1, len(ws) - 1)), 0.75
+            beta = a * (t * (1 - 1 / a) + 1 / a)
+        result.append(row_loss(name, positives, negatives, beta))
     return result

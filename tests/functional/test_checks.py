@@ -227,7 +227,7 @@ def test_expected_counts_that_are_none(name, field, value):
     spoilt = getattr(p.candidates, field).clone()
     spoilt[1] = value
     arguments = (name, p.input, p.weight, p.candidates._replace(**{field: spoilt}))
-    if name == "negative_sampling_loss":
+    if name in ("negative_sampling_loss", "gbce_loss"):
         assert call(*arguments).isfinite()
     else:
         refused(f"candidates.{field}", call, *arguments)

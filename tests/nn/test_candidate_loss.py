@@ -19,7 +19,7 @@ B, D, C = 4, 3, 12
 NORMALIZED = ["NegativeSamplingLoss", "NCELoss", "SampledSoftmaxLoss", "FullSoftmaxLoss"]
 ALONE = ["SampledLogisticLoss", "FullLogisticLoss"]
 TARGETS = torch.tensor([3, IGNORED, 0, 11])
-FUNCTION = {name: re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower().replace("nceloss", "nce_loss") for name in MODULES}
+FUNCTION = {name: re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower().replace("celoss", "ce_loss") for name in MODULES}
 
 
 def make(name: str, **options) -> CandidateLoss:

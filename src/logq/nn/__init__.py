@@ -1,6 +1,7 @@
 """Modules that own a class table: losses in training, log-probabilities and the best classes afterwards."""
 
 from logq.nn.candidate_loss import CandidateLoss, TopK
+from logq.nn.gbce import GBCELoss
 from logq.nn.losses import (
     FullLogisticLoss,
     FullSoftmaxLoss,
@@ -14,6 +15,7 @@ __all__ = [
     "CandidateLoss",
     "FullLogisticLoss",
     "FullSoftmaxLoss",
+    "GBCELoss",
     "NCELoss",
     "NegativeSamplingLoss",
     "SampledLogisticLoss",

@@ -1,3 +1,30 @@
-"""Estimators from an interaction log to recommendations."""
+"""Recommenders: fitted from an interaction log, they recommend items to users, and find items like others."""
 
-__all__: list[str] = []
+from logq.recommenders.base import FitOptions, HeldOut, Recommender
+from logq.recommenders.histories import Histories
+from logq.recommenders.item_knn import ItemKNN
+from logq.recommenders.mind import MIND
+from logq.recommenders.neural import NeuralOptions, NeuralRecommender
+from logq.recommenders.popularity import Popularity
+from logq.recommenders.recommendations import Recommendations
+from logq.recommenders.sasrec import SASRec
+from logq.recommenders.sdm import SDM
+from logq.recommenders.two_tower import TwoTower
+from logq.recommenders.youtube_dnn import YoutubeDNN
+
+__all__ = [
+    "MIND",
+    "SDM",
+    "FitOptions",
+    "HeldOut",
+    "Histories",
+    "ItemKNN",
+    "NeuralOptions",
+    "NeuralRecommender",
+    "Popularity",
+    "Recommendations",
+    "Recommender",
+    "SASRec",
+    "TwoTower",
+    "YoutubeDNN",
+]

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor
 from typing_extensions import Self
 
 from logq.arguments import check_bool, check_float, check_int, shown
-from logq.data import Interactions, Split
+from logq.data.logs import Interactions, Split
 from logq.evaluation import RankingScores
 from logq.progress import Progress
 from logq.recommenders.histories import Histories
@@ -24,7 +24,7 @@ from logq.recommenders.saving import load_recommender, save_recommender
 from logq.recommenders.seen import Seen
 from logq.retrieval import ExactIndex, ItemIndex
 
-__all__ = ["FitOptions", "Recommender"]
+__all__ = ["FitOptions", "HeldOut", "Recommender"]
 
 ROWS = 1024
 """Users that are answered at a time."""
@@ -49,6 +49,24 @@ class FitOptions:
     checkpoint: Path | None = None
     checkpoint_minutes: float = 10.0
     resume: bool = False
+
+
+class HeldOut(NamedTuple):
+    """What is measured on while a model is trained.
+
+    Args:
+        truth: what users did.
+        history: what they did before.
+
+    Example:
+        >>> from logq.data.logs import Interactions
+        >>> log = Interactions.from_arrays([1, 1], [5, 7])
+        >>> len(HeldOut(log, log).truth)
+        2
+    """
+
+    truth: Interactions
+    history: Interactions
 
 
 class Recommender(ABC):
@@ -82,8 +100,8 @@ class Recommender(ABC):
         """The arguments of the constructor, as JSON can hold them; a device is left out."""
 
     @abstractmethod
-    def _fit(self, log: Interactions, validation: Split | None, options: FitOptions) -> None:
-        """Learn from a log. `validation` has the same train, and a part to measure on while training."""
+    def _fit(self, log: Interactions, validation: HeldOut | None, options: FitOptions) -> None:
+        """Learn from a log; `validation` is what may be measured on meanwhile."""
 
     @abstractmethod
     def state(self) -> dict[str, NDArray[Any]]:
@@ -410,16 +428,14 @@ class Recommender(ABC):
             raise AttributeError(f"{type(self).__name__}: it has learned nothing yet, call fit first")
 
 
-def _parts(log: Interactions | Split, validation: Interactions | None) -> tuple[Interactions, Split | None]:
+def _parts(log: Interactions | Split, validation: Interactions | None) -> tuple[Interactions, HeldOut | None]:
     if isinstance(log, Split):
         if validation is not None:
             raise ValueError("validation: expected none beside a Split, which has its own")
-        return log.train, log if log.validation is not None else None
+        return log.train, None if log.validation is None else HeldOut(log.validation, log.history("validation"))
     if not isinstance(log, Interactions):
         raise TypeError(f"log: expected Interactions or a Split of them, got {shown(log)}")
-    if validation is None:
-        return log, None
-    return log, Split(log, validation, validation, {"how": "given"})
+    return log, None if validation is None else HeldOut(validation, log)
 
 
 def _is_scalar(value: Any) -> bool:

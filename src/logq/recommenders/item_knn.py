@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from logq.arguments import check_float, check_int
-from logq.data import Interactions, Split
+from logq.data.logs import Interactions
 from logq.evaluation import top_items
 from logq.progress import Progress
-from logq.recommenders.base import FitOptions, Recommender
+from logq.recommenders.base import FitOptions, HeldOut, Recommender
 from logq.recommenders.histories import Histories
 from logq.recommenders.seen import gather_rows
 
@@ -48,7 +48,7 @@ class ItemKNN(Recommender):
         Bell and Koren, ICDM 2007.
 
     Example:
-        >>> from logq.data import Interactions
+        >>> from logq.data.logs import Interactions
         >>> log = Interactions.from_sessions([["tea", "cup"], ["tea", "cup"], ["nail", "saw"]])
         >>> model = ItemKNN(neighbors=2).fit(log)
         >>> model.recommend(histories=["nail"], k=1).items.tolist(), model.similar_items("tea", k=1).items.tolist()
@@ -74,7 +74,7 @@ class ItemKNN(Recommender):
         """The arguments."""
         return {"neighbors": self.neighbors, "shrinkage": self.shrinkage, "max_length": self.max_length}
 
-    def _fit(self, log: Interactions, validation: Split | None, options: FitOptions) -> None:
+    def _fit(self, log: Interactions, validation: HeldOut | None, options: FitOptions) -> None:
         num_items = log.num_items
         pairs = np.unique(np.asarray(log.users, dtype=np.int64) * num_items + log.items)
         users, items = np.divmod(pairs, num_items)

@@ -136,9 +136,8 @@ class ItemLoss(nn.Module):
             "sparse": sparse,
         }
         if self.objective == GBCE:
-            return gbce_loss(
-                queries, table, candidates, calibration=self.calibration, num_classes=self.sampler.num_classes, **options
-            )
+            rate = min(1.0, max(1, candidates.ids.shape[-1]) / max(1, self.sampler.num_classes - 1))
+            return gbce_loss(queries, table, candidates, calibration=self.calibration, rate=rate, **options)
         return sampled_loss(self.objective, queries, table, candidates, **options)
 
     def _full(self, model: FindsItems, queries: Tensor, targets: Tensor) -> Tensor:
@@ -156,11 +155,11 @@ class ItemLoss(nn.Module):
     def offsets(self) -> Tensor | None:
         """(C,) what has to be added to logits before items are ranked by them; None where that is nothing.
 
-        Negative sampling learns log( P / Q ), so log Q is added again.
+        Negative sampling learns log( P / Q ), gBCE log odds of P up to - log Q, so log Q is added again.
         """
-        if self.sampler is None or self.objective == GBCE or not self.log_q:
+        if self.sampler is None or not self.log_q:
             return None
-        if not OBJECTIVES[self.objective].approximates.uses_q:
+        if self.objective != GBCE and not OBJECTIVES[self.objective].approximates.uses_q:
             return None
         log_q = self.sampler.log_expected_count(torch.arange(self.sampler.num_classes, device=self.sampler.device))
         finite = log_q.isfinite()

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from logq.arguments import check_int, shown
-from logq.data import Identifiers, Interactions
+from logq.data.logs import Identifiers, Interactions
 from logq.evaluation import RankingScores, evaluate_ranking
 from logq.recommenders.histories import Histories
 from logq.recommenders.ranker import Ranker

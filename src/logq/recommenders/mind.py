@@ -8,10 +8,9 @@ from typing_extensions import Unpack
 
 from logq import models
 from logq.arguments import check_bool, check_float, check_int
-from logq.data import Interactions, NextItems
+from logq.data.logs import Examples, Interactions, NextItems
 from logq.models import RetrievalModel
 from logq.recommenders.neural import NeuralOptions, NeuralRecommender
-from logq.recommenders.next_item_task import Examples
 from logq.recommenders.seen import Seen
 from logq.recommenders.widths import check_widths, feature_sizes
 
@@ -43,7 +42,7 @@ class MIND(NeuralRecommender):
         Li et al., Multi-Interest Network with Dynamic Routing for Recommendation at Tmall, CIKM 2019, arXiv:1904.08030.
 
     Example:
-        >>> from logq.data import Interactions
+        >>> from logq.data.logs import Interactions
         >>> log = Interactions.from_sessions([["tea", "milk", "cup", "spoon"]] * 8)
         >>> model = MIND(dim=16, interests=2, num_sampled=8, epochs=30, lr=0.02, seed=1).fit(log, progress=False)
         >>> model.recommend(histories=["tea", "milk"], k=1).items.tolist()
@@ -69,7 +68,7 @@ class MIND(NeuralRecommender):
         self.interests = check_int("interests", interests)
         self.adaptive = check_bool("adaptive", adaptive)
         self.passes = check_int("passes", passes)
-        self.attention_power = math.inf if power in (math.inf, "inf") else check_float("power", power, at_least=0)
+        self.power = math.inf if power in (math.inf, "inf") else check_float("power", power, at_least=0)
         self.hidden = check_widths("hidden", hidden)
         self.feature_dim = check_int("feature_dim", feature_dim)
         self.learned_routing = check_bool("learned_routing", learned_routing)
@@ -82,7 +81,7 @@ class MIND(NeuralRecommender):
         return {
             **super().settings(),
             **{name: getattr(self, name) for name in names},
-            "power": "inf" if self.attention_power == math.inf else self.attention_power,
+            "power": "inf" if self.power == math.inf else self.power,
         }
 
     def _make_model(self, seen: Seen, facts: Mapping[str, Any], *, sparse: bool) -> RetrievalModel:
@@ -93,7 +92,7 @@ class MIND(NeuralRecommender):
             adaptive=self.adaptive,
             passes=self.passes,
             max_length=self.max_length,
-            power=self.attention_power,
+            power=self.power,
             hidden=self.hidden,
             user_features=feature_sizes(seen.user_features),
             feature_dim=self.feature_dim,
@@ -104,4 +103,4 @@ class MIND(NeuralRecommender):
         )
 
     def _make_examples(self, log: Interactions) -> Examples:
-        return NextItems(log, self.max_length)
+        return NextItems(log, self.max_length, age=None)

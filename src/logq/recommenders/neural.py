@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, TypedDict
+from typing import Any, ClassVar, TypedDict
 
 import numpy as np
 import torch
@@ -12,16 +12,16 @@ from torch.nn.functional import normalize
 from typing_extensions import Unpack
 
 from logq.arguments import check_bool, check_float, check_int, shown
-from logq.data import Interactions, Split
+from logq.data.logs import Examples, Interactions
 from logq.models import RetrievalModel
-from logq.recommenders.base import FitOptions, Recommender
+from logq.recommenders.base import FitOptions, HeldOut, Recommender
 from logq.recommenders.checkpoint import Checkpoint
 from logq.recommenders.devices import Computer, check_precision
 from logq.recommenders.histories import Histories
 from logq.recommenders.item_loss import GBCE, ItemLoss, check_loss
 from logq.recommenders.loop import Loop, LoopSettings
 from logq.recommenders.measuring import measure
-from logq.recommenders.next_item_task import Examples, NextItemTask
+from logq.recommenders.next_item_task import NextItemTask, target_counts
 from logq.recommenders.schedule import DECAYS
 from logq.recommenders.seen import Seen
 from logq.training.choices import OBJECTIVES, SamplerChoice, check_sampler
@@ -44,7 +44,7 @@ class NeuralOptions(TypedDict, total=False):
     sampler: SamplerChoice | None
     num_sampled: int
     shared_negatives: bool
-    power: float
+    unigram_power: float
     log_q: bool
     calibration: float
     temperature: float
@@ -79,7 +79,7 @@ class NeuralRecommender(Recommender):
             "in_batch", "every_class", or a function of the counts of the items that makes one.
         num_sampled: S, how many negatives; in_batch and every_class have their own number.
         shared_negatives: whether the rows of a batch share a sample; else each has one of its own.
-        power: of the counts, for "unigram".
+        unigram_power: of the counts, for "unigram".
         log_q: whether log Q is accounted for: subtracted in training where the row of the table says so, and added to
             the scores of negative sampling, which are log( P / Q ), to rank by P. False shows what happens without.
         calibration: t of gBCE, in [0, 1].
@@ -110,6 +110,9 @@ class NeuralRecommender(Recommender):
         TypeError, ValueError: an argument is not as described.
     """
 
+    bucket: ClassVar[int] = 0
+    """How many batches are sorted by length at a time; see epoch_batches."""
+
     model: RetrievalModel
 
     def __init__(self, **options: Unpack[NeuralOptions]) -> None:
@@ -122,7 +125,7 @@ class NeuralRecommender(Recommender):
         self.sampler = self._check_sampler(options.get("sampler"))
         self.num_sampled = check_int("num_sampled", options.get("num_sampled", 512))
         self.shared_negatives = check_bool("shared_negatives", options.get("shared_negatives", True))
-        self.power = check_float("power", options.get("power", 0.75), at_least=0)
+        self.unigram_power = check_float("unigram_power", options.get("unigram_power", 0.75), at_least=0)
         self.log_q = check_bool("log_q", options.get("log_q", True))
         self.calibration = check_float("calibration", options.get("calibration", 0.75), at_least=0, at_most=1)
         self.temperature = check_float("temperature", options.get("temperature", 1.0), above=0)
@@ -185,9 +188,14 @@ class NeuralRecommender(Recommender):
         """The batch that a query is made of."""
         return dict(histories.batch(self.max_length))
 
+    @property
+    def loss_temperature(self) -> float:
+        """What logits are divided by outside of the model."""
+        return self.temperature
+
     # --------------------------------------------------------------------------------------------------------- fit
 
-    def _fit(self, log: Interactions, validation: Split | None, options: FitOptions) -> None:
+    def _fit(self, log: Interactions, validation: HeldOut | None, options: FitOptions) -> None:
         computer = Computer(self.device, self.precision)
         examples = self._make_examples(log)
         if len(examples) == 0:
@@ -200,10 +208,21 @@ class NeuralRecommender(Recommender):
         sparse = self._is_sparse(computer)
         with computer.random(first):
             model = self._make_model(self.seen, self.facts, sparse=sparse)
-        loss = self._make_loss(examples, of_sampler, sparse)
+        counts = target_counts(examples, self.seen.num_items)
+        loss = self._make_loss(counts, of_sampler, sparse)
         model.to(computer.device)
         loss.to(computer.device)
-        task = NextItemTask(model, loss, examples, self.seen, computer, self.batch_size, of_batches)
+        task = NextItemTask(
+            model,
+            loss,
+            examples,
+            self.seen,
+            computer,
+            self.batch_size,
+            of_batches,
+            num_targets=int(counts.sum()),
+            bucket=self.bucket,
+        )
         loop = Loop(task, self._loop_settings(), computer, seed=of_loop)
         if resumes and checkpoint is not None:
             checkpoint.load(loop)
@@ -235,33 +254,31 @@ class NeuralRecommender(Recommender):
         self.model.eval()
         self._offsets, self._index = loss.offsets(), None
 
-    def _validated(self, loss: ItemLoss, validation: Split | None) -> dict[str, float]:
-        assert validation is not None and validation.validation is not None
+    def _validated(self, loss: ItemLoss, validation: HeldOut | None) -> dict[str, float]:
+        assert validation is not None
         self._ready(loss)
         k = int(self.monitor.partition("@")[2])
-        before = validation.history("validation")
-        scores = measure(self, validation.validation, before, (k,), self.exclude_seen, resamples=0)
+        scores = measure(self, validation.truth, validation.history, (k,), self.exclude_seen, resamples=0)
         self._index = None
         return {name.lower(): value for name, value in scores.values.items() if name.partition("@")[0].lower() in METRICS}
 
-    def _make_loss(self, examples: Examples, seed: int, sparse: bool) -> ItemLoss:
+    def _make_loss(self, of_targets: NDArray[np.int64], seed: int, sparse: bool) -> ItemLoss:
         sampler = None
         if self.sampler is not None:
             counts = self.seen.item_counts()
-            target_counts = examples.target_counts().astype(np.float64)
             sampler = make_sampler(
                 self.sampler,
                 counts,
                 self.num_sampled,
-                power=self.power,
+                power=self.unigram_power,
                 shared=self.shared_negatives,
                 seed=seed,
-                target_counts=target_counts,
+                target_counts=of_targets.astype(np.float64),
             )
         return ItemLoss(
             self.objective,
             sampler,
-            temperature=self.temperature,
+            temperature=self.loss_temperature,
             cosine=self.cosine,
             log_q=self.log_q,
             sparse=sparse,
@@ -306,12 +323,12 @@ class NeuralRecommender(Recommender):
         rows = self.model.item_vectors().detach().float()
         if self.cosine:
             rows = normalize(rows, dim=1)
-        rows = rows / self.temperature
+        rows = rows / self.loss_temperature
         if self._has_column():
             # A bias of items is one more number of their vectors, which queries have a 1 for.
             extra = rows.new_zeros(len(rows))
             if self.model.item_bias is not None:
-                extra = extra + self.model.item_bias.detach().float() / self.temperature
+                extra = extra + self.model.item_bias.detach().float() / self.loss_temperature
             if self._offsets is not None:
                 extra = extra + self._offsets.to(rows.device)
             rows = torch.cat([rows, extra[:, None]], dim=1)

@@ -1,33 +1,38 @@
 """NextItemTask: a model, a loss and examples of what came next, as a loop trains them."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from logq.data import epoch_batches
+from logq.data.logs import Examples, epoch_batches, num_batches
 from logq.models import RetrievalModel
 from logq.recommenders.devices import Computer
 from logq.recommenders.item_loss import ItemLoss
 from logq.recommenders.seen import Seen
 
-__all__ = ["Examples", "NextItemTask"]
+__all__ = ["NextItemTask", "target_counts"]
+
+ROWS = 8192
+"""Examples that are looked at at a time."""
 
 
-class Examples(Protocol):
-    """Examples over a log, as NextItems and Sequences of logq.data."""
+def target_counts(examples: Examples, num_items: int) -> NDArray[np.int64]:
+    """(C,) how often each item is a target.
 
-    def __len__(self) -> int: ...
-
-    def batch(self, indices: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
-        """The columns of some examples."""
-        ...
-
-    def target_counts(self) -> NDArray[np.int64]:
-        """(C,) how often each item is a target."""
-        ...
+    Example:
+        >>> from logq.data.logs import Interactions, NextItems
+        >>> target_counts(NextItems(Interactions.from_arrays([1, 1, 1], [5, 7, 7]), 2), 2).tolist()
+        [2, 0]
+    """
+    counts = np.zeros(num_items, dtype=np.int64)
+    for start in range(0, len(examples), ROWS):
+        batch = examples.batch(np.arange(start, min(len(examples), start + ROWS)))
+        targets = batch["targets"] if "targets" in batch else batch["target"]
+        counts += np.bincount(targets[targets >= 0], minlength=num_items)
+    return counts
 
 
 class NextItemTask:
@@ -41,6 +46,8 @@ class NextItemTask:
         computer: where.
         batch_size: examples of a batch.
         seed: of their order.
+        num_targets: how many targets there are in all.
+        bucket: see epoch_batches.
 
     Example:
         See logq.recommenders.YoutubeDNN, whose `fit` makes one.
@@ -55,11 +62,15 @@ class NextItemTask:
         computer: Computer,
         batch_size: int,
         seed: int,
+        *,
+        num_targets: int,
+        bucket: int = 0,
     ) -> None:
         self.model, self.item_loss = model, loss
         self.module: nn.Module = nn.ModuleDict({"model": model, "loss": loss})
         self._examples, self._computer, self._batch_size, self._seed = examples, computer, batch_size, seed
-        self.examples = int(examples.target_counts().sum())
+        self._bucket = bucket
+        self.examples = num_targets
         self._user_features: dict[str, NDArray[np.int64]] = {}
         if seen.user_features is not None:
             self._user_features = seen.features_of(np.arange(seen.num_users))
@@ -67,7 +78,7 @@ class NextItemTask:
     @property
     def num_batches(self) -> int:
         """How many batches this process has in an epoch."""
-        return -(-len(self._examples) // (self._batch_size * self._computer.world.size))
+        return num_batches(len(self._examples), self._batch_size, self._computer.world.size)
 
     def batches(self, epoch: int, first: int) -> Iterator[tuple[Mapping[str, NDArray[Any]], int]]:
         """The batches of an epoch from number `first` on, and how many targets each has."""
@@ -79,7 +90,8 @@ class NextItemTask:
             epoch=epoch,
             rank=world.rank,
             world_size=world.size,
-            first=first,
+            start=first,
+            bucket=self._bucket,
         )
         for batch in found:
             for name, values in self._user_features.items():

@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from logq.data import Interactions, Split
-from logq.recommenders.base import FitOptions, Recommender
+from logq.data.logs import Interactions
+from logq.recommenders.base import FitOptions, HeldOut, Recommender
 from logq.recommenders.histories import Histories
 
 __all__ = ["Popularity"]
@@ -27,7 +27,7 @@ class Popularity(Recommender):
         device: where it answers.
 
     Example:
-        >>> from logq.data import Interactions
+        >>> from logq.data.logs import Interactions
         >>> log = Interactions.from_arrays(["ann", "bob", "bob"], ["tea", "tea", "cup"])
         >>> Popularity().fit(log).recommend("ann", k=1, exclude_seen=False).items
         array(['tea'], ...)
@@ -43,7 +43,7 @@ class Popularity(Recommender):
         """None but the device."""
         return {}
 
-    def _fit(self, log: Interactions, validation: Split | None, options: FitOptions) -> None:
+    def _fit(self, log: Interactions, validation: HeldOut | None, options: FitOptions) -> None:
         users = np.asarray(log.users, dtype=np.int64)
         pairs = np.unique(users * log.num_items + log.items)
         counts = np.bincount(pairs % log.num_items, minlength=log.num_items)

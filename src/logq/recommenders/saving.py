@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from logq.data import Features, Identifiers
+from logq.data.logs import Features, Identifiers
+from logq.data.logs.storage import features_from_state, features_state
 from logq.recommenders.seen import Seen
 from logq.recommenders.storage import FILE, SUMMARY, Stored, read_stored, write_stored
 
@@ -37,7 +38,7 @@ def save_recommender(model: "Recommender", folder: str | os.PathLike[str]) -> No
     info: dict[str, Any] = {"settings": model.settings(), "facts": model.facts, "features": {}}
     for name, features in (("user_features", seen.user_features), ("item_features", seen.item_features)):
         if features is not None:
-            arrays, description = features.state()
+            arrays, description = features_state(features)
             tensors |= _prefixed(name, arrays)
             info["features"][name] = description
     info |= {"users": seen.num_users, "items": seen.num_items}
@@ -88,9 +89,8 @@ def _seen(tensors: Mapping[str, NDArray[Any]], info: Mapping[str, Any]) -> Seen:
     features: dict[str, Features | None] = {"user_features": None, "item_features": None}
     for name, size in (("user_features", len(users)), ("item_features", len(items))):
         if name in info["features"]:
-            found = Features.from_state(_part(tensors, name), info["features"][name])
-            if len(found) != size:
-                raise ValueError(f"expected {size} rows in {name}, got {len(found)}")
+            found = features_from_state(_part(tensors, name), info["features"][name])
+            _check_features(name, found, size)
             features[name] = found
     return Seen(users, items, codes.astype(np.int64), offsets, **features)
 
@@ -105,3 +105,12 @@ def _part(tensors: Mapping[str, NDArray[Any]], name: str) -> dict[str, NDArray[A
 
 def _kinds(wanted: "type[Recommender]") -> "list[type[Recommender]]":
     return [wanted, *(kind for inner in wanted.__subclasses__() for kind in _kinds(inner))]
+
+
+def _check_features(name: str, features: Features, size: int) -> None:
+    for feature, values in features.values.items():
+        if len(values) != size or values.dtype != np.int32 or values.ndim not in (1, 2):
+            raise ValueError(f"expected {size} rows of int32 for {feature!r} in {name}, got {values.dtype} {values.shape}")
+        lowest = -1 if values.ndim == 2 else 0
+        if size and (values.min() < lowest or values.max() >= features.sizes[feature]):
+            raise ValueError(f"expected codes below {features.sizes[feature]} for {feature!r} in {name}")

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from logq.arguments import shown
-from logq.data import Features, Identifiers, Interactions
+from logq.data.logs import Features, Identifiers, Interactions
 from logq.recommenders.histories import Histories
 
 __all__ = ["Seen"]
@@ -27,7 +27,7 @@ class Seen:
         item_features: of the items, or None.
 
     Example:
-        >>> from logq.data import Interactions
+        >>> from logq.data.logs import Interactions
         >>> log = Interactions.from_arrays(["ann", "bob", "ann"], ["tea", "tea", "cup"])
         >>> Seen.of(log).histories(["ann"]).lengths
         array([2])

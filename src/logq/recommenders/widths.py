@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from logq.arguments import check_int, shown
-from logq.data import Features
+from logq.data.logs import Features
 
 __all__ = ["check_widths", "feature_codes", "feature_sizes"]
 

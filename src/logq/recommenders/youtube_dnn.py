@@ -3,17 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from typing_extensions import Unpack
 
 from logq import models
 from logq.arguments import check_bool, check_float, check_int
-from logq.data import Interactions, NextItems
+from logq.data.logs import Examples, Interactions, NextItems
 from logq.models import RetrievalModel
-from logq.recommenders.histories import Histories
 from logq.recommenders.neural import NeuralOptions, NeuralRecommender
-from logq.recommenders.next_item_task import Examples
 from logq.recommenders.seen import Seen
 from logq.recommenders.widths import check_widths, feature_sizes
 
@@ -43,7 +39,7 @@ class YoutubeDNN(NeuralRecommender):
         Covington, Adams and Sargin, Deep Neural Networks for YouTube Recommendations, RecSys 2016.
 
     Example:
-        >>> from logq.data import Interactions
+        >>> from logq.data.logs import Interactions
         >>> log = Interactions.from_sessions([["tea", "milk", "cup", "spoon"]] * 8)
         >>> model = YoutubeDNN(dim=16, num_sampled=8, epochs=30, lr=0.02, seed=1).fit(log, progress=False)
         >>> model.recommend(histories=["tea", "milk"], k=1).items.tolist()
@@ -76,12 +72,9 @@ class YoutubeDNN(NeuralRecommender):
         return {**super().settings(), **{name: getattr(self, name) for name in names}}
 
     def _look_at(self, log: Interactions) -> dict[str, Any]:
-        if not self.example_age:
-            return {"longest_age": None}
-        if log.timestamps is None:
+        if self.example_age and log.timestamps is None:
             raise ValueError("example_age: expected a log with times, got one without")
-        times = log.timestamps
-        return {"longest_age": max(1e-9, float(times.max() - times.min()))}
+        return {"longest_age": 1.0 if self.example_age else None}  # ages are parts of the duration of the log
 
     def _make_model(self, seen: Seen, facts: Mapping[str, Any], *, sparse: bool) -> RetrievalModel:
         return models.YoutubeDNN(
@@ -98,9 +91,4 @@ class YoutubeDNN(NeuralRecommender):
         )
 
     def _make_examples(self, log: Interactions) -> Examples:
-        return NextItems(log, self.max_length)
-
-    def _inputs(self, histories: Histories) -> dict[str, NDArray[Any]]:
-        batch = super()._inputs(histories)
-        batch["age"] = np.zeros(len(histories), dtype=np.float32)
-        return batch
+        return NextItems(log, self.max_length, age="fraction" if self.example_age else None)

@@ -1,6 +1,7 @@
 """A log and its side information in a folder, and back."""
 
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from logq.data.logs.identifiers import Identifiers
 if TYPE_CHECKING:
     from logq.data.logs.interactions import Interactions
 
-__all__ = ["features_state", "load_log", "save_log"]
+__all__ = ["features_from_state", "features_state", "load_log", "save_log"]
 
 _VERSION = 1
 
@@ -55,7 +56,7 @@ def load_log(folder: str | os.PathLike[str], mmap: bool) -> dict[str, Any]:
         states = {name: _take(arrays, f"column_{place}_ids") for place, name in enumerate(names)}
         log["column_ids"] = {name: Identifiers.from_state(state) for name, state in states.items() if state}
         for side in ("item_features", "user_features"):
-            log[side] = _features(_take(arrays, side), facts[side]) if side in facts else None
+            log[side] = features_from_state(_take(arrays, side), facts[side]) if side in facts else None
         log["dropped"], log["notes"] = dict(facts["dropped"]), list(facts["notes"])
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{where}: is damaged, something is missing or of a wrong type ({error})") from None
@@ -92,7 +93,12 @@ def features_state(features: Features) -> tuple[dict[str, NDArray[Any]], dict[st
     return arrays, {"codings": codings, "dropped": dict(features.dropped)}
 
 
-def _features(arrays: dict[str, NDArray[Any]], facts: dict[str, Any]) -> Features:
+def features_from_state(arrays: dict[str, NDArray[Any]], facts: Mapping[str, Any]) -> Features:
+    """Make a table of features of what `features_state` gave.
+
+    Raises:
+        KeyError: something is missing.
+    """
     values: dict[str, NDArray[np.int32]] = {}
     codings: dict[str, Coding] = {}
     for place, coding in enumerate(facts["codings"]):

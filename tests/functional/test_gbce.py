@@ -1,0 +1,142 @@
+"""gBCE: calibrated as the paper proves, by enumerating every sample; and the losses that it turns into at its ends."""
+
+import itertools
+
+import pytest
+import torch
+from torch import Tensor
+
+from logq import kernels
+from logq.candidates import Candidates
+from logq.functional import full_logistic_loss, gbce_loss, negative_sampling_loss
+from logq.functional.gbce import gbce_weight
+from logq.nn import GBCELoss
+from logq.samplers import EveryClass, InBatch, Mixture, Uniform, Unigram
+from problems import PROBLEMS, problem
+
+P = torch.tensor([0.45, 0.25, 0.15, 0.1, 0.05], dtype=torch.float64)
+C, ZERO = len(P), 1e-12
+LOG_ODDS = P.log() - (1 - P).log()
+
+
+def close(actual, expected, tolerance=1e-12):
+    torch.testing.assert_close(actual, expected, rtol=tolerance, atol=tolerance)
+
+
+def expected_gradient(logits: Tensor, samples: dict[int, list[tuple[int, ...]]], **options) -> Tensor:
+    """Of the loss at logits F of one input, over true classes drawn by P and equally likely samples for each."""
+    weight = logits[:, None].clone().requires_grad_()
+    total = weight.new_zeros(())
+    for true, sets in samples.items():
+        ids = torch.tensor(sets)
+        nothing = torch.zeros(ids.shape, dtype=torch.float64)
+        candidates = Candidates(ids, nothing, torch.full((len(sets),), true), nothing[:, 0])
+        ones = torch.ones(len(sets), 1, dtype=torch.float64)
+        total = total + P[true] * gbce_loss(ones, weight, candidates, **options)
+    return torch.autograd.grad(total, weight)[0][:, 0]
+
+
+def among_others(k: int) -> dict[int, list[tuple[int, ...]]]:
+    """Distinct negatives, uniform among the classes other than the true one, as the paper draws them."""
+    return {y: list(itertools.combinations([c for c in range(C) if c != y], k)) for y in range(C)}
+
+
+def among_all(k: int) -> dict[int, list[tuple[int, ...]]]:
+    return {y: list(itertools.product(range(C), repeat=k)) for y in range(C)}
+
+
+@pytest.mark.parametrize("k", [1, 2, 4])
+def test_at_t_1_sigmoid_of_the_logit_is_the_probability(k):
+    gradient = expected_gradient(LOG_ODDS, among_others(k), calibration=1.0)
+    assert float(gradient.abs().max()) < ZERO
+    if k < C - 1:  # and not where the others are seen less often than the loss believes
+        assert float(expected_gradient(LOG_ODDS, among_others(k), calibration=0.5).abs().max()) > 1e-3
+        assert float(expected_gradient(LOG_ODDS + 0.1, among_others(k), calibration=1.0).abs().max()) > 1e-3
+
+
+@pytest.mark.parametrize("t", [0.0, 0.3, 0.75, 1.0])
+@pytest.mark.parametrize("k", [1, 3])
+def test_in_between_logits_are_too_large_by_one_constant(k, t):
+    rate = k / (C - 1)
+    shift = torch.tensor(gbce_weight(t, rate) / rate, dtype=torch.float64).log()
+    assert float(expected_gradient(LOG_ODDS + shift, among_others(k), calibration=t).abs().max()) < ZERO
+
+
+def test_draws_among_all_classes_see_the_others_at_the_rate_of_their_expected_count():
+    k = 2
+    assert float(expected_gradient(LOG_ODDS, among_all(k), calibration=1.0, rate=k / C).abs().max()) < ZERO
+    off = expected_gradient(LOG_ODDS, among_all(k), calibration=1.0).abs().max()
+    assert 1e-3 < float(off) < 0.1  # by the C - 1 of the paper, for five classes
+
+
+@pytest.mark.parametrize("kind", PROBLEMS.values(), ids=PROBLEMS)
+def test_at_t_0_it_is_negative_sampling_without_hits(kind):
+    p = problem(**kind)
+    close(
+        gbce_loss(*p[:2], p.candidates, bias=p.bias, calibration=0.0),
+        negative_sampling_loss(*p[:2], p.candidates, bias=p.bias, remove_hits=True),
+    )
+
+
+@pytest.mark.parametrize("t", [0.0, 0.75, 1.0])
+def test_with_all_classes_it_is_full_logistic_loss(t):
+    p = problem()
+    candidates = EveryClass(len(p.weight)).draw(p.candidates.targets)
+    close(gbce_loss(*p[:2], candidates, calibration=t), full_logistic_loss(*p[:2], p.candidates.targets))
+
+
+def test_beta_is_the_formula_of_the_paper():
+    for t, a in itertools.product((0.0, 0.2, 1.0), (0.01, 0.5, 1.0)):
+        assert gbce_weight(t, a) == pytest.approx(a * (t * (1 - 1 / a) + 1 / a), rel=1e-12)
+
+
+@pytest.mark.skipif("cpp" not in str(kernels.active("cpu")), reason="the compiled core is not here")
+@pytest.mark.parametrize("per_row", [False, True])
+def test_it_runs_compiled_and_as_the_reference_does(per_row, monkeypatch):
+    p = problem(per_row=per_row)
+
+    def run() -> list[Tensor]:
+        leaves = [x.clone().requires_grad_() for x in p[:3]]
+        loss = gbce_loss(*leaves[:2], p.candidates, bias=leaves[2])
+        return [loss, *torch.autograd.grad(loss, leaves)]
+
+    with kernels.use("reference"):
+        expected = run()
+    with monkeypatch.context() as patch:
+        patch.setattr("logq.kernels.reference.sampled_loss", None)
+        actual = run()
+    for one, other in zip(actual, expected, strict=True):
+        close(one, other)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("calibration", -0.1), ("calibration", 1.1), ("calibration", None), ("rate", 0.0), ("rate", 2)]
+)
+def test_bad_numbers_are_refused(name, value):
+    p = problem()
+    with pytest.raises((ValueError, TypeError), match=f"^{name}: expected a finite number"):
+        gbce_loss(*p[:2], p.candidates, **{name: value})
+    if value is not None:
+        with pytest.raises(ValueError, match=f"^{name}: expected"):
+            GBCELoss(3, 9, Uniform(9, 2), **{name: value})
+
+
+def test_the_module_reads_log_p_off_its_logits():
+    """Where the class table is what the loss approximates, for a sampler that is not uniform as well."""
+    for sampler in (Uniform(C, 2, dtype=torch.float64), Unigram(C - torch.arange(C), 2, dtype=torch.float64)):
+        module = GBCELoss(1, C, sampler, calibration=0.5, dtype=torch.float64, bias=False)
+        assert module.rate == pytest.approx(2 / (C - 1), rel=1e-12)
+        beta = gbce_weight(0.5, module.rate)
+        log_q = sampler.log_expected_count(torch.arange(C))
+        with torch.no_grad():
+            module.weight[:, 0] = LOG_ODDS + torch.tensor(beta).log() - log_q
+        close(module.log_prob(torch.ones(1, 1, dtype=torch.float64))[0], P.log(), 1e-6)
+
+
+def test_in_batch_negatives_need_a_rate():
+    with pytest.raises(ValueError, match=r"^rate: expected a number in \(0, 1\]"):
+        GBCELoss(3, 9, InBatch(9))
+    with pytest.raises(ValueError, match=r"^rate: expected a number in \(0, 1\]"):
+        GBCELoss(3, 9, Mixture([Uniform(9, 2), InBatch(9)]))
+    module = GBCELoss(3, 9, InBatch(9), rate=0.5)
+    assert module(torch.zeros(4, 3), torch.tensor([0, 1, 2, 3])).isfinite()
