@@ -12,6 +12,7 @@ __all__ = ["Factor", "code_type", "factorize", "first_seen"]
 
 _LONGEST = 1024  # characters of an id: numpy gives each string of an array the room of the longest
 _CHUNK = 1 << 18
+_NONE: Any = None
 _MIX = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9))
 
 
@@ -124,7 +125,7 @@ def _some(array: NDArray[Any], present: NDArray[np.bool_], name: str) -> Factor:
 
 
 def _factorize_objects(array: NDArray[Any], name: str) -> Factor:
-    present = np.not_equal(array, None) & np.equal(array, array)
+    present = np.not_equal(array, _NONE) & np.equal(array, array)
     kept = array[present]
     types = set(map(type, kept.tolist()))
     if not types:

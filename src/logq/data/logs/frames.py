@@ -62,9 +62,11 @@ def arrange_frame(
         if found is None:
             raise ValueError(f"columns: there is no column {name!r}; there are: {', '.join(map(repr, table))}")
         sides[name] = table[found]
-    values = [table[roles[role]] if role in roles else None for role in ("user", "item", "time", "label", "session")]
+    user, item, time, label, session = (
+        table[roles[role]] if role in roles else None for role in ("user", "item", "time", "label", "session")
+    )
     kinds = columns if isinstance(columns, Mapping) else {}
-    arranged, column_ids, more = arrange_arrays(*values, sides, cleaning, kinds)
+    arranged, column_ids, more = arrange_arrays(user, item, time, label, session, sides, cleaning, kinds)
     return arranged, column_ids, [*notes, *more]
 
 

@@ -138,6 +138,8 @@ def read_table(path: str | os.PathLike[str], layout: Layout, wanted: Sequence[st
         except polars.exceptions.ComputeError:
             # A value far down is of another type than the first ten thousand: read text, and look at it later.
             frame = read(source, **options, infer_schema=False)
+            columns = zip(frame.get_columns(), wanted, strict=True)
+            frame = frame.with_columns([_whole_or_text(column, name, ids) for column, name in columns])
     except polars.exceptions.PolarsError as error:
         raise ValueError(f"{os.fspath(path)}: cannot be read as a table ({_first_line(error)})") from None
     frame.columns = list(wanted)
@@ -178,6 +180,12 @@ def _by_place(
         if asked.get(role) is None and found[role] is not None:
             notes.append(f"{role}: took column {found[role]}")
     return {role: False if place is None else place for role, place in found.items()}, notes
+
+
+def _whole_or_text(column: Any, name: str, ids: "set[str]") -> Any:
+    """Ids read as text into whole numbers, if all of them are written as such."""
+    plain = name in ids and bool(column.str.contains(r"^(0|-?[1-9][0-9]{0,17})$").all())
+    return column.cast(int) if plain else column
 
 
 def _usual(names: Sequence[str]) -> bool:

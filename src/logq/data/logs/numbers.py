@@ -1,5 +1,7 @@
 """Columns of numbers and of times, from whatever a log holds them as; NaN where one is missing."""
 
+import warnings
+from datetime import timezone
 from typing import Any
 
 import numpy as np
@@ -8,6 +10,8 @@ from numpy.typing import NDArray
 from logq.arguments import shown
 
 __all__ = ["plain_array", "to_numbers", "to_times"]
+
+_NONE: Any = None
 
 
 def plain_array(values: object) -> NDArray[Any]:
@@ -81,16 +85,23 @@ def _seconds(dates: NDArray[Any]) -> NDArray[Any]:
 
 def _from_dates(array: NDArray[Any], name: str) -> NDArray[Any]:
     try:
-        stamps = [np.nan if value is None or value != value else value.timestamp() for value in array.tolist()]
+        stamps = [np.nan if value is None or value != value else _stamp(value) for value in array.tolist()]
     except AttributeError:
         return np.array([None if value is None else value.isoformat() for value in array.tolist()], dtype=object)
     return np.array(stamps)
 
 
+def _stamp(date: Any) -> float:
+    # The standard library takes a date without a zone for local time, numpy and the frames for UTC.
+    return (date.replace(tzinfo=timezone.utc) if date.tzinfo is None else date).timestamp()
+
+
 def _read_dates(array: NDArray[Any], name: str) -> NDArray[Any]:
-    text = np.where(np.equal(array, None), "", array).astype(np.str_) if array.dtype.kind == "O" else array
+    text = np.where(np.equal(array, _NONE), "", array).astype(np.str_) if array.dtype.kind == "O" else array
     try:
-        return np.where(text == "", "NaT", text).astype("datetime64[us]")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # numpy understands zones, and warns that it will not keep them
+            return np.where(text == "", "NaT", text).astype("datetime64[us]")
     except ValueError:
         wrong = next(value for value in text.tolist() if value and not _is_date(value))
         raise TypeError(f"{name}: expected numbers or dates such as 2026-11-21T22:25:00, got {shown(wrong)}") from None
@@ -98,7 +109,9 @@ def _read_dates(array: NDArray[Any], name: str) -> NDArray[Any]:
 
 def _is_date(value: str) -> bool:
     try:
-        np.datetime64(value)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            np.datetime64(value)
     except ValueError:
         return False
     return True
@@ -107,7 +120,7 @@ def _is_date(value: str) -> bool:
 def _read(array: NDArray[Any], name: str) -> NDArray[np.float64]:
     try:
         if array.dtype.kind == "O":
-            missing = np.equal(array, None) | np.equal(array, "")
+            missing = np.equal(array, _NONE) | np.equal(array, "")
             return np.where(missing, np.nan, array).astype(np.float64)
         if array.dtype.kind in "US":
             return np.where(array == array.dtype.type(), array.dtype.type("nan"), array).astype(np.float64)
