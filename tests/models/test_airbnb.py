@@ -25,8 +25,8 @@ def test_a_window_with_a_booking_is_equation_four(model):
     sampler = Mixture(
         [Uniform(7, 4, per_row=True, seed=1), WithinGroup(torch.ones(7), market, 2, seed=2)], seed=3
     ).double()
-    batch = {"history": torch.tensor([[2], [2], [2]]), "target": torch.tensor([1, 3, 6])}
-    sampler.parts[1].rows = market[batch["history"][:, 0]]
+    batch = {"history": torch.tensor([[2]]), "targets": torch.tensor([[1, -1, 3, 6]])}
+    sampler.parts[1].rows = market[torch.tensor([2, 2, 2])]
     queries, targets = model.training_queries(batch)
     candidates = sampler.draw(targets)
     loss = negative_sampling_loss(queries, model.item_table, candidates, remove_hits=False, reduction="sum")
@@ -44,6 +44,14 @@ def test_queries_are_means_and_padding_counts_for_nothing(model):
     made = model.query({"history": torch.tensor([[3, 1, 3], [2, -1, -1]])})
     table = model.listings.weight
     torch.testing.assert_close(made, torch.stack([(2 * table[3] + table[1]) / 3, table[2]]))
+
+
+def test_recent_listings_count_more():
+    model = AirbnbEmbeddings(7, 3, decay=0.5)
+    made = model.query({"history": torch.tensor([[3, 1, 2], [-1, -1, -1]])})
+    table = model.listings.weight
+    torch.testing.assert_close(made[0], (0.25 * table[3] + 0.5 * table[1] + table[2]) / 1.75)
+    assert made[1].tolist() == [0, 0, 0]
 
 
 def test_contexts_are_what_is_found(model):

@@ -17,7 +17,7 @@ CODES = {
 @pytest.fixture
 def model():
     torch.manual_seed(1)
-    made = EGES(5, 3, item_features=SIZES, feature_codes=CODES).double()
+    made = EGES(5, 3, item_features=SIZES, item_codes=CODES).double()
     with torch.no_grad():
         made.attention.weight.normal_()
         made.contexts.weight.normal_()
@@ -73,7 +73,7 @@ def test_without_side_information_it_is_skip_gram():
 
 
 def test_all_attentions_are_alike_at_first():
-    model = EGES(5, 3, item_features=SIZES, feature_codes=CODES)
+    model = EGES(5, 3, item_features=SIZES, item_codes=CODES)
     assert not model.attention.weight.any()
     assert not model.item_table.any()
     assert model.item_table is model.item_vectors()
@@ -91,9 +91,9 @@ def test_cold_items_are_the_mean_of_what_is_known(model):
 
 
 def test_sparse_gradients_touch_the_rows_of_the_batch_only(model):
-    sparse = EGES(5, 3, item_features=SIZES, feature_codes=CODES, sparse=True).double()
+    sparse = EGES(5, 3, item_features=SIZES, item_codes=CODES, sparse=True).double()
     sparse.load_state_dict(model.state_dict())
-    batch = {"history": torch.tensor([[3], [1], [3]]), "target": torch.tensor([0, 0, 4])}
+    batch = {"history": torch.tensor([[3], [1], [3]]), "targets": torch.tensor([[0, 1], [0, -1], [-1, 4]])}
     for made in (model, sparse):
         queries, targets = made.training_queries(batch)
         (queries * made.item_vectors(targets)).sum().backward()
@@ -109,9 +109,9 @@ def test_sparse_gradients_touch_the_rows_of_the_batch_only(model):
 @pytest.mark.parametrize(
     ("arguments", "error", "match"),
     [
-        ({"item_features": {"shop": 4}}, ValueError, "feature_codes: expected codes of .*shop"),
-        ({"item_features": {"shop": 4}, "feature_codes": {"shop": torch.tensor([1, 4])}}, ValueError, "shop.*got 4"),
-        ({"item_features": {"shop": 4}, "feature_codes": {"shop": torch.tensor([1])}}, ValueError, "shop.*C = 2"),
+        ({"item_features": {"shop": 4}}, KeyError, "shop"),
+        ({"item_features": {"shop": 4}, "item_codes": {"shop": torch.tensor([1, 4])}}, ValueError, "shop.*got 4"),
+        ({"item_features": {"shop": 4}, "item_codes": {"shop": torch.tensor([1])}}, ValueError, "shop.*C = 2"),
         ({"dim": 0}, ValueError, "dim"),
     ],
 )

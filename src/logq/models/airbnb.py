@@ -6,8 +6,9 @@ References:
 
 from torch import Tensor, nn
 
-from logq.arguments import check_int
+from logq.arguments import check_float, check_int
 from logq.models.base import Batch, RetrievalModel
+from logq.models.recency import recency_weights
 from logq.models.tables import Table, column
 
 __all__ = ["AirbnbEmbeddings"]
@@ -27,34 +28,44 @@ class AirbnbEmbeddings(RetrievalModel):
     Args:
         num_items: C.
         dim: D.
+        decay: in (0, 1], how much less an item of a history counts than the one after it.
         sparse: whether tables get sparse gradients.
 
     Shape:
-        history (B, L) int64, central listings -> queries (B, D), the mean of their vectors. In training L is 1.
+        history (B, L) int64 -> queries (B, D), the weighted mean of their vectors. In training L is 1, the central
+        listing, and targets (B, W) are its window and what was booked, padded with -1: each pair is a query.
 
     Raises:
         TypeError, ValueError: a size is no whole number >= 1.
 
     Example:
         >>> model = AirbnbEmbeddings(100, 8)
-        >>> batch = {"history": torch.tensor([[5], [7]]), "target": torch.tensor([7, 99])}
+        >>> batch = {"history": torch.tensor([[5], [7]]), "targets": torch.tensor([[7, 99], [5, -1]])}
         >>> queries, targets = model.training_queries(batch)
-        >>> queries.shape
-        torch.Size([2, 8])
+        >>> queries.shape, targets
+        (torch.Size([3, 8]), tensor([ 7, 99,  5]))
     """
 
-    def __init__(self, num_items: int, dim: int = 32, *, sparse: bool = False) -> None:
+    def __init__(self, num_items: int, dim: int = 32, *, decay: float = 1.0, sparse: bool = False) -> None:
         super().__init__(check_int("num_items", num_items), check_int("dim", dim))
+        self.decay = check_float("decay", decay, above=0, at_most=1)
         self.listings = Table(num_items, dim, std=dim**-0.5, sparse=sparse)
         self.contexts = Table(num_items, dim, std=0.0, sparse=sparse)
 
     def query(self, batch: Batch) -> Tensor:
-        """The mean (B, D) of the vectors v of each history."""
-        return self.listings.mean(column(batch, "history", self.num_items, "BL"))
+        """The mean (B, D) of the vectors v of each history, weighted by recency."""
+        history = column(batch, "history", self.num_items, "BL")
+        is_item = history >= 0
+        vectors = self.listings(history[is_item])
+        weights = recency_weights(history, self.decay)[is_item].to(vectors.dtype)
+        rows = is_item.nonzero()[:, 0]
+        return vectors.new_zeros(len(history), self.dim).index_add(0, rows, weights[:, None] * vectors)
 
     def training_queries(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """The vectors (B, D) of central listings and what stands around them or was booked (B,)."""
-        return self.query(batch), batch["target"]
+        """The vectors (M, D) of central listings, and what stands around them or was booked (M,)."""
+        queries, targets = self.query(batch), batch["targets"]
+        is_target = targets >= 0
+        return queries[is_target.nonzero()[:, 0]], targets[is_target]
 
     def item_vectors(self, ids: Tensor | None = None) -> Tensor:
         """Rows (n, D) of v'."""

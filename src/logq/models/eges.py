@@ -10,9 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding
 
-from logq.arguments import check_int
+from logq.arguments import check_float, check_int
 from logq.models.base import Batch, RetrievalModel
-from logq.models.tables import FeatureTables, Table, check_features, column
+from logq.models.features import FeatureTables, ItemCodes, check_features
+from logq.models.recency import recency_weights
+from logq.models.tables import Table, column
 from logq.shapes import check_ids
 
 __all__ = ["EGES"]
@@ -33,17 +35,19 @@ class EGES(RetrievalModel):
         num_items: C.
         dim: D.
         item_features: how many values each feature has, by name; 0 is the value of what is unknown.
-        feature_codes: by the same names (C,) or (C, W) int64, the values of each item, padded with -1.
+        item_codes: by the same names (C,) or (C, W) int64, the values of each item, padded with -1.
+        decay: in (0, 1], how much less an item of a history counts than the one after it.
         sparse: whether tables of items get sparse gradients.
 
     Shape:
-        history (B, L) int64, the items to start from -> queries (B, D), the mean of their H. In training L is 1.
+        history (B, L) int64, the items to start from -> queries (B, D), the weighted mean of their H. In training L is
+        1, and targets (B, W) are the items around each, padded with -1: each pair is a query.
 
     Raises:
         TypeError, ValueError: a size is no whole number >= 1, or codes do not fit.
 
     Example:
-        >>> model = EGES(3, 8, item_features={"genre": 5}, feature_codes={"genre": torch.tensor([1, 4, 0])})
+        >>> model = EGES(3, 8, item_features={"genre": 5}, item_codes={"genre": torch.tensor([1, 4, 0])})
         >>> model.query({"history": torch.tensor([[2, 0], [1, -1]])}).shape
         torch.Size([2, 8])
         >>> model.cold_vectors({"genre": torch.tensor([4])}).shape
@@ -56,37 +60,31 @@ class EGES(RetrievalModel):
         dim: int = 64,
         *,
         item_features: Mapping[str, int] | None = None,
-        feature_codes: Mapping[str, Tensor] | None = None,
+        item_codes: Mapping[str, Tensor] | None = None,
+        decay: float = 1.0,
         sparse: bool = False,
     ) -> None:
         super().__init__(check_int("num_items", num_items), check_int("dim", dim))
-        sizes, given = check_features("item_features", item_features or {}), dict(feature_codes or {})
-        if sizes.keys() != given.keys():
-            raise ValueError(f"feature_codes: expected codes of {sorted(sizes)}, got {sorted(given)}")
+        self.decay = check_float("decay", decay, above=0, at_most=1)
+        sizes = check_features("item_features", item_features or {})
         self.own = Table(num_items, dim, std=dim**-0.5, sparse=sparse)
         self.features = FeatureTables(sizes, dim)
-        for name, size in sizes.items():
-            column(given, name, size)
-            if given[name].dim() not in (1, 2) or len(given[name]) != num_items:
-                shape = tuple(given[name].shape)
-                raise ValueError(f"{name}: expected shape (C,) or (C, W) with C = {num_items}, got {shape}")
-            self.register_buffer(f"codes_{name}", given[name].clone(), persistent=False)
+        self.codes = ItemCodes(num_items, sizes, item_codes or {})
         self.attention = Table(num_items, 1 + len(sizes), std=0.0, sparse=sparse)
         self.contexts = Table(num_items, dim, std=0.0, sparse=sparse)
 
     def vectors(self, items: Tensor) -> Tensor:
         """H (n, D) of items (n,) int64 in [0, C)."""
         check_ids("items", items, self.num_items)
-        batch = {name: self.get_buffer(f"codes_{name}")[items] for name in self.features.sizes}
-        parts = torch.stack([self.own(items), *self.features(batch, len(items))], dim=1)  # (n, 1 + F, D)
+        parts = [self.own(items), *self.features(self.codes.of(items), len(items))]
         share = self.attention(items).softmax(dim=1)
-        return (share[:, None] @ parts)[:, 0]
+        return (share[:, None] @ torch.stack(parts, dim=1))[:, 0]
 
     def cold_vectors(self, features: Mapping[str, Tensor]) -> Tensor:
         """Vectors (n, D) of items of which only side information is known: the mean over features.
 
         Args:
-            features: by name (n,) or (n, W) int64, as `feature_codes`; all of them, with 0 where one is unknown. What
+            features: by name (n,) or (n, W) int64, as `item_codes`; all of them, with 0 where one is unknown. What
                 is unknown is left out of the mean, unless nothing is known.
 
         Raises:
@@ -107,19 +105,21 @@ class EGES(RetrievalModel):
         return codes > 0 if codes.dim() == 1 else (codes > 0).any(dim=1)
 
     def query(self, batch: Batch) -> Tensor:
-        """The mean (B, D) of the vectors H of each history."""
+        """The mean (B, D) of the vectors H of each history, weighted by recency."""
         history = column(batch, "history", self.num_items, "BL")
         is_item = history >= 0
         # Each item once, however often it is in the batch.
         items, place = history[is_item].unique(return_inverse=True)
-        rows = is_item.nonzero()[:, 0]
         vectors = embedding(place, self.vectors(items))
-        sums = vectors.new_zeros(len(history), self.dim).index_add(0, rows, vectors)
-        return sums / is_item.sum(dim=1, keepdim=True).clamp(min=1)
+        weights = recency_weights(history, self.decay)[is_item].to(vectors.dtype)
+        rows = is_item.nonzero()[:, 0]
+        return vectors.new_zeros(len(history), self.dim).index_add(0, rows, weights[:, None] * vectors)
 
     def training_queries(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """The queries (B, D) and the items of their contexts (B,)."""
-        return self.query(batch), batch["target"]
+        """The vectors (M, D) of the items in the middle of windows, and what is around them (M,)."""
+        queries, targets = self.query(batch), batch["targets"]
+        is_target = targets >= 0
+        return queries[is_target.nonzero()[:, 0]], targets[is_target]
 
     def item_vectors(self, ids: Tensor | None = None) -> Tensor:
         """Rows (n, D) of Z."""
