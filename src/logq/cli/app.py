@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 import logq
-from logq.cli import demo, evaluate, map, neighbors, phrases, train, train_recommenders, vocab
+from logq.cli import demo, evaluate, map, neighbors, phrases, train, train_items, train_recommenders, vocab
 from logq.cli.errors import InterruptedWorkError, describe, leave_quietly, say_error
 from logq.cli.help import HelpfulCommand, HelpfulGroup
 

@@ -9,7 +9,7 @@ import typer
 from logq.cli.errors import BadInputError
 from logq.cli.train import SamplerName
 
-__all__ = ["LossName", "NeuralTraining", "PowerTraining", "PrecisionName", "estimator_arguments"]
+__all__ = ["LossName", "NeuralTraining", "PrecisionName", "estimator_arguments"]
 
 _LOSS, _TRAINING, _STOPPING = "Loss", "Training", "Stopping"
 
@@ -69,6 +69,9 @@ class NeuralTraining:
             "--shared-negatives/--own-negatives", help="One sample a batch, or one a row.", rich_help_panel=_LOSS
         ),
     ] = True
+    unigram_power: Annotated[
+        float, typer.Option(metavar="X", min=0.0, help="Exponent of the counts, for unigram.", rich_help_panel=_LOSS)
+    ] = 0.75
     log_q: Annotated[
         bool,
         typer.Option("--log-q/--no-log-q", help="Whether log Q is accounted for.", rich_help_panel=_LOSS),
@@ -140,15 +143,6 @@ class NeuralTraining:
             "--keep-seen", help="Rank what a user had before, too, in validation.", rich_help_panel=_STOPPING
         ),
     ] = False
-
-
-@dataclass(frozen=True)
-class PowerTraining(NeuralTraining):
-    """The same with the power of a unigram law; in MIND that word is another argument."""
-
-    power: Annotated[
-        float, typer.Option(metavar="X", min=0.0, help="Exponent of the counts, for unigram.", rich_help_panel=_LOSS)
-    ] = 0.75
 
 
 def estimator_arguments(*groups: Any) -> dict[str, Any]:

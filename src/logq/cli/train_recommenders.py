@@ -8,7 +8,7 @@ import typer
 from logq.cli.help import HelpfulCommand
 from logq.cli.keeping_options import LogArgument, OutputFolder, Quiet, TrainingPlan
 from logq.cli.log_options import LogOptions
-from logq.cli.neural_options import NeuralTraining, PowerTraining, estimator_arguments
+from logq.cli.neural_options import NeuralTraining, estimator_arguments
 from logq.cli.option_groups import spread
 from logq.cli.recommender_training import train_recommender
 from logq.cli.train import train
@@ -174,7 +174,7 @@ class SASRecOptions:
 
 
 @dataclass(frozen=True)
-class TwoTowerTraining(PowerTraining):
+class TwoTowerTraining(NeuralTraining):
     """What TwoTower does otherwise: cosines, and the other targets of a batch as negatives."""
 
     temperature: Annotated[
@@ -183,7 +183,7 @@ class TwoTowerTraining(PowerTraining):
 
 
 @dataclass(frozen=True)
-class SASRecTraining(PowerTraining):
+class SASRecTraining(NeuralTraining):
     """What SASRec does otherwise: long windows, and few of them in a batch."""
 
     max_length: Annotated[
@@ -196,7 +196,7 @@ class SASRecTraining(PowerTraining):
 
 
 def _youtube_dnn(
-    log: LogArgument, output: OutputFolder, columns: LogOptions, model: YoutubeDNNOptions, training: PowerTraining,
+    log: LogArgument, output: OutputFolder, columns: LogOptions, model: YoutubeDNNOptions, training: NeuralTraining,
     plan: TrainingPlan, quiet: Quiet = False,
 ) -> None:
     """Train YoutubeDNN: a mean of what a user did, through ReLU layers.
@@ -220,7 +220,7 @@ def _mind(
 
 
 def _sdm(
-    log: LogArgument, output: OutputFolder, columns: LogOptions, model: SDMOptions, training: PowerTraining,
+    log: LogArgument, output: OutputFolder, columns: LogOptions, model: SDMOptions, training: NeuralTraining,
     plan: TrainingPlan, quiet: Quiet = False,
 ) -> None:
     """Train SDM: the running session and the long past of a user, mixed by a gate.
