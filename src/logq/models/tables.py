@@ -47,13 +47,36 @@ class Table(nn.Module):
         is_code = codes >= 0
         counts = is_code.sum(dim=1)
         # Only codes are looked up, so that padding costs nothing and leaves no row in a sparse gradient.
-        return embedding_bag(
-            codes[is_code], self.weight, counts.cumsum(dim=0) - counts, mode="mean", sparse=self.sparse
-        )
+        found, starts = codes[is_code], counts.cumsum(dim=0) - counts
+        if self.sparse or found.device.type != "cpu":
+            return embedding_bag(found, self.weight, starts, mode="mean", sparse=self.sparse)
+        return _Mean.apply(self.weight, found, starts, counts)  # pyright: ignore[reportReturnType]
 
     def extra_repr(self) -> str:
         """What repr() shows."""
         return f"{self.weight.shape[0]}, {self.weight.shape[1]}" + ", sparse" * self.sparse
+
+
+class _Mean(torch.autograd.Function):
+    """Means of rows of a table. On a CPU torch's own backward takes four times as long as adding the rows up."""
+
+    @staticmethod
+    def forward(
+        ctx: torch.autograd.function.FunctionCtx, weight: Tensor, codes: Tensor, starts: Tensor, counts: Tensor
+    ) -> Tensor:
+        ctx.save_for_backward(codes, counts)
+        ctx.size = weight.shape[0]  # pyright: ignore[reportAttributeAccessIssue]
+        return embedding_bag(codes, weight, starts, mode="mean")
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: torch.autograd.function.FunctionCtx, *gradients: Tensor
+    ) -> tuple[Tensor, None, None, None]:
+        codes, counts = ctx.saved_tensors  # pyright: ignore[reportAttributeAccessIssue]
+        gradient = gradients[0] / counts.clamp(min=1)[:, None]
+        whole = gradient.new_zeros(ctx.size, gradient.shape[1])  # pyright: ignore[reportAttributeAccessIssue]
+        return whole.index_add_(0, codes, gradient.repeat_interleave(counts, dim=0)), None, None, None
 
 
 class IdTable(nn.Module):

@@ -1,6 +1,7 @@
 """Recommenders: fitted from an interaction log, they recommend items to users, and find items like others."""
 
-from logq.recommenders.base import FitOptions, HeldOut, Recommender
+from logq.recommenders.base import Recommender
+from logq.recommenders.fitting import FitOptions, HeldOut
 from logq.recommenders.histories import Histories
 from logq.recommenders.item_knn import ItemKNN
 from logq.recommenders.mind import MIND

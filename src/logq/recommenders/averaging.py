@@ -1,7 +1,7 @@
 """WeightAverage: an exponential moving average of the weights of a model, to answer with."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Generator
 
 import torch
 from torch import Tensor, nn
@@ -37,7 +37,7 @@ class WeightAverage:
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay = check_float("ema", decay, above=0, at_most=1)
         self.updates = 0
-        self._weights = [parameter for parameter in model.parameters()]
+        self._weights: list[Tensor] = list(model.parameters())
         self.names = [name for name, _ in model.named_parameters()]
         self.values: list[Tensor] = [parameter.detach().clone() for parameter in self._weights]
 
@@ -57,7 +57,7 @@ class WeightAverage:
             value.copy_(kept)
 
     @contextlib.contextmanager
-    def lent(self) -> Iterator[None]:
+    def lent(self) -> Generator[None, None, None]:
         """The model has the average while the block runs."""
         self.swap()
         try:

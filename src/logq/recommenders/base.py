@@ -2,10 +2,9 @@
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -13,69 +12,32 @@ from numpy.typing import NDArray
 from torch import Tensor
 from typing_extensions import Self
 
-from logq.arguments import check_bool, check_float, check_int, shown
+from logq.arguments import check_bool, check_float, check_int
 from logq.data.logs import Interactions, Split
 from logq.evaluation import RankingScores
 from logq.progress import Progress
+from logq.recommenders.fitting import FitOptions, HeldOut, parts_of
 from logq.recommenders.histories import Histories
 from logq.recommenders.measuring import measure
 from logq.recommenders.recommendations import Recommendations
+from logq.recommenders.requests import allowed_items, is_scalar, make_request
 from logq.recommenders.saving import load_recommender, save_recommender
 from logq.recommenders.seen import Seen
 from logq.retrieval import ExactIndex, ItemIndex
 
-__all__ = ["FitOptions", "HeldOut", "Recommender"]
+__all__ = ["Recommender"]
 
 ROWS = 1024
 """Users that are answered at a time."""
 
 
-@dataclass(frozen=True)
-class FitOptions:
-    """How a fit is watched and saved.
-
-    Args:
-        progress: True shows a bar, False nothing, None a bar on a terminal and plain lines in a log.
-        checkpoint: a folder, or None.
-        checkpoint_minutes: how often; 0 after every batch.
-        resume: whether to go on from the checkpoint.
-
-    Example:
-        >>> FitOptions().resume
-        False
-    """
-
-    progress: bool | None = None
-    checkpoint: Path | None = None
-    checkpoint_minutes: float = 10.0
-    resume: bool = False
-
-
-class HeldOut(NamedTuple):
-    """What is measured on while a model is trained.
-
-    Args:
-        truth: what users did.
-        history: what they did before.
-
-    Example:
-        >>> from logq.data.logs import Interactions
-        >>> log = Interactions.from_arrays([1, 1], [5, 7])
-        >>> len(HeldOut(log, log).truth)
-        2
-    """
-
-    truth: Interactions
-    history: Interactions
-
-
 class Recommender(ABC):
     """Learns from an interaction log, and recommends items. A subclass fills in what it learns and how it ranks.
 
-    `_fit` learns from a log, where `seen` is there already; `_queries` gives a vector (or several) a user and `_item_rows` a row an item, whose inner
-    product is the score by which `recommend` ranks; `_vectors` are what `similar_items` compares by cosine. A model
-    that has no vectors overrides `_rank` and `_similar` instead. What is saved is `settings` (the arguments), `facts`
-    (what JSON can hold of the log, such as sizes) and `state` (arrays).
+    `_fit` learns from a log, where `seen` is there already. `_queries` gives a vector (or several) a user, `_item_rows`
+    a row an item: their inner product is the score by which `recommend` ranks. `_vectors` are what `similar_items`
+    compares by cosine. A model that has no vectors overrides `_rank` and `_similar` instead. What is saved is
+    `settings` (the arguments), `facts` (what JSON can hold of the log, such as sizes) and `state` (arrays).
 
     Args:
         seed: of everything random; None takes one from the operating system.
@@ -109,8 +71,11 @@ class Recommender(ABC):
 
     @abstractmethod
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Take over what `state` gave; `seen` is there already. Raise ValueError where names, dtypes or shapes are
-        not those that the settings ask for."""
+        """Take over what `state` gave; `seen` is there already.
+
+        Raises:
+            KeyError, ValueError: names, dtypes or shapes are not those that the settings ask for.
+        """
 
     def _queries(self, histories: Histories) -> Tensor:
         """(n, D) or (n, K, D), the vectors that stand for what users want."""
@@ -140,7 +105,7 @@ class Recommender(ABC):
         checkpoint_minutes: float = 10.0,
         resume: bool = False,
     ) -> Self:
-        """Learn from a log.
+        """Learn from a log; called again, start anew.
 
         Args:
             log: what users did; of a Split its `train`, and its `validation` to stop by.
@@ -161,7 +126,7 @@ class Recommender(ABC):
         minutes = check_float("checkpoint_minutes", checkpoint_minutes, at_least=0)
         if check_bool("resume", resume) and checkpoint is None:
             raise ValueError("resume: expected a checkpoint folder to resume from, got none")
-        train, held_out = _parts(log, validation)
+        train, held_out = parts_of(log, validation)
         if train.num_items < 2 or len(train) == 0:
             raise ValueError(
                 f"log: expected events of at least two items, got {len(train)} events of {train.num_items} items"
@@ -204,7 +169,7 @@ class Recommender(ABC):
         """
         self._check_fitted()
         check_int("k", k)
-        request, single = self._request(users, histories, user_features)
+        request, single = make_request(self.seen, users, histories, user_features)
         if self.needs_history and len(request) and (request.lengths == 0).any() and not request.features:
             row = int((request.lengths == 0).argmax())
             raise ValueError(
@@ -212,7 +177,11 @@ class Recommender(ABC):
                 f"{type(self).__name__} knows users by what they did (Popularity answers without it)"
             )
         scores, codes = self.rank_all(
-            request, min(k, self.seen.num_items), check_bool("exclude_seen", exclude_seen), self._allowed(allow), progress
+            request,
+            min(k, self.seen.num_items),
+            check_bool("exclude_seen", exclude_seen),
+            allowed_items(self.seen, allow),
+            progress,
         )
         return self._named(codes, scores, single)
 
@@ -240,11 +209,11 @@ class Recommender(ABC):
             raise ValueError("items: expected ids of items or item_features, one of them")
         k = min(k, self.seen.num_items)
         if item_features is not None:
-            single = all(_is_scalar(value) for value in item_features.values())
-            columns = {name: [value] if _is_scalar(value) else value for name, value in item_features.items()}
+            single = all(is_scalar(value) for value in item_features.values())
+            columns = {name: [value] if is_scalar(value) else value for name, value in item_features.items()}
             vectors, own = self._cold_vectors(columns), None
         else:
-            single = _is_scalar(items)
+            single = is_scalar(items)
             own = self.seen.item_codes("items", [items] if single else items)
             vectors = None
         scores, codes = self._similar(vectors, own, k)
@@ -256,7 +225,7 @@ class Recommender(ABC):
         *,
         ks: Sequence[int] = (10, 50),
         exclude_seen: bool = True,
-        progress: bool | None = False,
+        progress: bool | None = None,
     ) -> RankingScores:
         """Rank all items for each user of a test, and measure how high the items are that the user did.
 
@@ -370,51 +339,6 @@ class Recommender(ABC):
         scores, codes = ExactIndex(table).search(queries, k, exclude=exclude)
         return scores.cpu().numpy(), codes.cpu().numpy()
 
-    # ----------------------------------------------------------------------------------------------------- requests
-
-    def _request(
-        self, users: Any, histories: Sequence[Any] | None, user_features: Mapping[str, Any] | None
-    ) -> tuple[Histories, bool]:
-        single = users is not None and _is_scalar(users)
-        codes = None if users is None else self.seen.user_codes([users] if single else users)
-        if histories is None:
-            request = self.seen.of_codes(np.arange(self.seen.num_users) if codes is None else codes)
-        else:
-            rows = list(histories)
-            if single or (users is None and rows and all(_is_scalar(row) for row in rows)):
-                flat = not rows or _is_scalar(rows[0])
-                rows, single = [rows] if flat else rows, True
-            if codes is not None and len(rows) != len(codes):
-                raise ValueError(f"histories: expected one for each of {len(codes)} users, got {len(rows)}")
-            request = self.seen.given(rows, codes)
-        if user_features is not None:
-            request = self._with_features(request, user_features)
-        return request, single
-
-    def _with_features(self, request: Histories, raw: Mapping[str, Any]) -> Histories:
-        known = self.seen.user_features
-        if known is None:
-            raise ValueError("user_features: the model was fitted without features of users")
-        columns = {name: [value] if _is_scalar(value) else value for name, value in raw.items()}
-        encoded = {name: np.asarray(values, dtype=np.int64) for name, values in known.encode(columns).items()}
-        for name, values in encoded.items():
-            if len(values) != len(request):
-                raise ValueError(f"user_features: expected {len(request)} values of {name!r}, got {len(values)}")
-        features = {**request.features, **encoded}
-        return Histories(request.items, request.offsets, request.users, features)
-
-    def _allowed(self, allow: Any) -> NDArray[np.bool_] | None:
-        if allow is None:
-            return None
-        given = np.asarray(allow if not isinstance(allow, set | frozenset) else list(cast("Iterable[Any]", allow)))
-        if given.dtype == np.bool_:
-            if given.shape != (self.seen.num_items,):
-                raise ValueError(f"allow: expected a mask over {self.seen.num_items} items, got shape {given.shape}")
-            return given
-        mask = np.zeros(self.seen.num_items, dtype=np.bool_)
-        mask[self.seen.item_codes("allow", given)] = True
-        return mask
-
     def _named(self, codes: NDArray[np.int64], scores: NDArray[np.float32], single: bool) -> Recommendations:
         keys = np.asarray(self.seen.item_ids.keys)
         names = keys[np.maximum(codes, 0)]
@@ -426,17 +350,3 @@ class Recommender(ABC):
     def _check_fitted(self) -> None:
         if not hasattr(self, "seen"):
             raise AttributeError(f"{type(self).__name__}: it has learned nothing yet, call fit first")
-
-
-def _parts(log: Interactions | Split, validation: Interactions | None) -> tuple[Interactions, HeldOut | None]:
-    if isinstance(log, Split):
-        if validation is not None:
-            raise ValueError("validation: expected none beside a Split, which has its own")
-        return log.train, None if log.validation is None else HeldOut(log.validation, log.history("validation"))
-    if not isinstance(log, Interactions):
-        raise TypeError(f"log: expected Interactions or a Split of them, got {shown(log)}")
-    return log, None if validation is None else HeldOut(validation, log)
-
-
-def _is_scalar(value: Any) -> bool:
-    return isinstance(value, str | bytes) or not isinstance(value, Iterable) or getattr(value, "ndim", 1) == 0

@@ -29,7 +29,7 @@ class Checkpoint:
     Args:
         folder: where the file goes.
         kind: the class of the recommender.
-        settings: of the run; `epochs` may change from one to the next.
+        settings: of the run; `epochs` may change where the learning rate is constant.
         log: what tells the log from another.
         minutes: how often `save_if_due` saves.
 
@@ -137,11 +137,13 @@ class Checkpoint:
     def _check(self, stored: Stored) -> None:
         before, now = dict(stored.info["settings"]), dict(self.settings)
         before["class"], now["class"] = stored.kind, self.kind
-        for key in sorted((before.keys() | now.keys()) - {"epochs"}):
+        # More epochs are no other run, where the learning rate does not depend on how many there are.
+        free = {"epochs"} if now.get("decay") == "constant" else set[str]()
+        for key in sorted((before.keys() | now.keys()) - free):
             if before.get(key) != now.get(key):
                 raise ValueError(
-                    f"{key}: the checkpoint {self.path} was made with {before.get(key)!r}, got {now.get(key)!r}; resume "
-                    "with the same settings, or remove it to start anew"
+                    f"{key}: the checkpoint {self.path} was made with {before.get(key)!r}, got {now.get(key)!r}; "
+                    "resume with the same settings, or remove it to start anew"
                 )
         if stored.info["log"] != self.log:
             raise ValueError(

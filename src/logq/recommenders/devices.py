@@ -2,11 +2,10 @@
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -84,16 +83,15 @@ class Computer:
         ValueError: there is no such device or precision here.
 
     Example:
+        >>> import numpy as np
         >>> Computer("cpu").put({"user": np.array([3])})
         {'user': tensor([3])}
     """
 
     def __init__(self, device: torch.device | str = "cpu", precision: str = "float32") -> None:
         self.world = world()
-        wanted = torch.device(device)
-        if wanted.type == "cuda" and wanted.index is None and self.world.size > 1:
-            wanted = torch.device("cuda", self.world.local_rank)
-        found = check_device(wanted)
+        several = str(device) == "cuda" and self.world.size > 1
+        found = check_device(f"cuda:{self.world.local_rank}" if several else device)
         assert found is not None
         self.device = found
         self.precision = check_precision(precision)
@@ -112,7 +110,7 @@ class Computer:
         }
 
     @contextlib.contextmanager
-    def autocast(self) -> Iterator[None]:
+    def autocast(self) -> Generator[None, None, None]:
         """The precision of a forward pass."""
         if not self.bf16:
             yield
@@ -121,7 +119,7 @@ class Computer:
             yield
 
     @contextlib.contextmanager
-    def random(self, seed: int) -> Iterator[None]:
+    def random(self, seed: int) -> Generator[None, None, None]:
         """A stretch of torch's global generators that begins with a seed; the caller's are as before afterwards."""
         cards = [self.device] if self.device.type == "cuda" else []
         with torch.random.fork_rng(devices=cards):

@@ -12,7 +12,8 @@ from logq.arguments import check_float, check_int
 from logq.data.logs import Interactions
 from logq.evaluation import top_items
 from logq.progress import Progress
-from logq.recommenders.base import FitOptions, HeldOut, Recommender
+from logq.recommenders.base import Recommender
+from logq.recommenders.fitting import FitOptions, HeldOut
 from logq.recommenders.histories import Histories
 from logq.recommenders.seen import gather_rows
 
@@ -31,8 +32,8 @@ class ItemKNN(Recommender):
         s(i, j) = n_ij / ( sqrt(n_i n_j) + shrinkage ),   n_ij users did both, n_i did i
         score(u, i) = sum over j in history of u with i among the neighbours of j:  s(i, j)
 
-    Each item keeps its `neighbors` most similar ones. The cost is the number of pairs of items of one user; (C, C) numbers
-    are never held.
+    Each item keeps its `neighbors` most similar ones. The cost is the number of pairs of items of one user; (C, C)
+    numbers are never held.
 
     Args:
         neighbors: how many each item keeps.

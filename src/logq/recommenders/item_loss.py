@@ -1,6 +1,5 @@
 """ItemLoss: queries and the items that they should find -> loss, by a row of the table and a sampler."""
 
-
 from typing import Any, Protocol
 
 import torch
@@ -196,12 +195,12 @@ def computed_rows(model: FindsItems, candidates: Candidates) -> tuple[Tensor, Te
         (True, True)
     """
     is_true = candidates.is_true()
-    both = torch.cat([candidates.targets.where(is_true, candidates.ids.reshape(-1)[0]).reshape(-1), candidates.ids.reshape(-1)])
+    both = torch.cat(
+        [candidates.targets.where(is_true, candidates.ids.reshape(-1)[0]).reshape(-1), candidates.ids.reshape(-1)]
+    )
     items, places = both.unique(return_inverse=True)
     targets = places[: candidates.targets.numel()].view(candidates.targets.shape).where(is_true, IGNORED)
     ids = places[candidates.targets.numel() :].view(candidates.ids.shape)
     rows = model.item_vectors(items).float()
     bias = None if model.item_bias is None else model.item_bias[items]
     return rows, bias, candidates._replace(ids=ids, targets=targets)
-
-

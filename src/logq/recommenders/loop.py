@@ -30,8 +30,11 @@ class Task(Protocol):
     """Everything with parameters or states, samplers among it."""
     examples: int
     """How many examples there are in an epoch."""
-    num_batches: int
-    """How many batches there are in an epoch."""
+
+    @property
+    def num_batches(self) -> int:
+        """How many batches there are in an epoch."""
+        ...
 
     def batches(self, epoch: int, first: int) -> Iterator[tuple[Mapping[str, NDArray[Any]], int]]:
         """The batches of an epoch from number `first` on, and how many examples each has."""
@@ -88,7 +91,7 @@ class Loop:
         task: what is trained.
         settings: how.
         computer: where.
-        seed: of dropout.
+        seed: of the run; dropout follows from it and the rank.
 
     Attributes:
         epoch, batch: what comes next, from 0.
@@ -141,7 +144,7 @@ class Loop:
         """
         running = RunningMean()
         settings, task = self.settings, self.task
-        seed = int(np.random.SeedSequence([self.seed, self.computer.world.rank]).generate_state(1)[0])
+        seed = int(np.random.SeedSequence([self.seed, self.computer.world.rank, 1]).generate_state(1)[0])
         with (
             Progress(settings.epochs * task.examples, "samples", label, progress) as bar,
             self.computer.random(seed),
@@ -225,8 +228,8 @@ class Loop:
     def _check(self, loss: float) -> None:
         if not math.isfinite(loss):
             raise FloatingPointError(
-                f"lr: training diverged in epoch {self.epoch + 1}, batch {self.batch + 1}: the loss is {loss}; try less "
-                f"than {self.settings.lr:g}, or clip. A checkpoint stays as it was last saved"
+                f"lr: training diverged in epoch {self.epoch + 1}, batch {self.batch + 1}: the loss is {loss}; try "
+                f"less than {self.settings.lr:g}, or clip. A checkpoint stays as it was last saved"
             )
 
     def check_finite(self) -> None:

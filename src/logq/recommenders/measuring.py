@@ -88,9 +88,7 @@ def _translated(theirs: Identifiers, ours: Identifiers) -> NDArray[np.int64]:
     return np.asarray(ours.codes(theirs.keys), dtype=np.int64)
 
 
-def _without_unknown(
-    items: NDArray[np.int64], offsets: NDArray[np.int64], users: NDArray[np.int64]
-) -> Histories:
+def _without_unknown(items: NDArray[np.int64], offsets: NDArray[np.int64], users: NDArray[np.int64]) -> Histories:
     known = items >= 0
     if known.all():
         return Histories(items, offsets, users)

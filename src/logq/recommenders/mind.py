@@ -64,7 +64,7 @@ class MIND(NeuralRecommender):
         dropout: float = 0.0,
         **options: Unpack[NeuralOptions],
     ) -> None:
-        super().__init__(**{**options, "dim": dim})
+        super().__init__(dim, **options)
         self.interests = check_int("interests", interests)
         self.adaptive = check_bool("adaptive", adaptive)
         self.passes = check_int("passes", passes)

@@ -14,9 +14,10 @@ from typing_extensions import Unpack
 from logq.arguments import check_bool, check_float, check_int, shown
 from logq.data.logs import Examples, Interactions
 from logq.models import RetrievalModel
-from logq.recommenders.base import FitOptions, HeldOut, Recommender
+from logq.recommenders.base import Recommender
 from logq.recommenders.checkpoint import Checkpoint
 from logq.recommenders.devices import Computer, check_precision
+from logq.recommenders.fitting import FitOptions, HeldOut
 from logq.recommenders.histories import Histories
 from logq.recommenders.item_loss import GBCE, ItemLoss, check_loss
 from logq.recommenders.loop import Loop, LoopSettings
@@ -29,7 +30,7 @@ from logq.training.samplers_by_name import make_sampler
 
 __all__ = ["NeuralOptions", "NeuralRecommender"]
 
-MANY_ITEMS = 50_000
+MANY_ITEMS = 20_000
 """From so many items on tables get sparse gradients, where the loss samples: below, one dense update is quicker."""
 
 METRICS = ("hr", "recall", "ndcg", "mrr", "map")
@@ -39,7 +40,6 @@ METRICS = ("hr", "recall", "ndcg", "mrr", "map")
 class NeuralOptions(TypedDict, total=False):
     """The keyword arguments that all neural recommenders take; what they mean stands at NeuralRecommender."""
 
-    dim: int
     objective: str
     sampler: SamplerChoice | None
     num_sampled: int
@@ -115,12 +115,12 @@ class NeuralRecommender(Recommender):
 
     model: RetrievalModel
 
-    def __init__(self, **options: Unpack[NeuralOptions]) -> None:
+    def __init__(self, dim: int = 64, **options: Unpack[NeuralOptions]) -> None:
         super().__init__(seed=options.get("seed"), device=options.get("device", "cpu"))
         unknown = sorted(set(options) - set(NeuralOptions.__annotations__))
         if unknown:
             raise TypeError(f"{type(self).__name__}: unknown argument {unknown[0]!r}")
-        self.dim = check_int("dim", options.get("dim", 64))
+        self.dim = check_int("dim", dim)
         self.objective = check_loss(options.get("objective", "sampled_softmax"))
         self.sampler = self._check_sampler(options.get("sampler"))
         self.num_sampled = check_int("num_sampled", options.get("num_sampled", 512))
@@ -166,7 +166,7 @@ class NeuralRecommender(Recommender):
 
     def settings(self) -> dict[str, Any]:
         """The arguments, as JSON can hold them; a sampler of one's own is "custom"."""
-        names = set(NeuralOptions.__annotations__) - {"device", "sampler"}
+        names = {"dim", *NeuralOptions.__annotations__} - {"device", "sampler"}
         sampler = self.sampler if isinstance(self.sampler, str | None) else "custom"
         return {**{name: getattr(self, name) for name in sorted(names)}, "sampler": sampler}
 
@@ -204,7 +204,7 @@ class NeuralRecommender(Recommender):
         checkpoint = self._checkpoint(log, options)
         resumes = checkpoint is not None and options.resume and checkpoint.exists()
         seed = checkpoint.seed() if resumes and checkpoint is not None else self._fresh_seed()
-        first, of_sampler, of_loop, of_batches = _seeds(seed, computer.world.rank)
+        first, of_sampler, of_batches = _seeds(seed, computer.world.rank)
         sparse = self._is_sparse(computer)
         with computer.random(first):
             model = self._make_model(self.seen, self.facts, sparse=sparse)
@@ -223,11 +223,9 @@ class NeuralRecommender(Recommender):
             num_targets=int(counts.sum()),
             bucket=self.bucket,
         )
-        loop = Loop(task, self._loop_settings(), computer, seed=of_loop)
+        loop = Loop(task, self._loop_settings(), computer, seed=seed)
         if resumes and checkpoint is not None:
             checkpoint.load(loop)
-        elif checkpoint is not None:
-            checkpoint.run_seed = seed
         self.model, self._offsets, self.training_log = model, None, loop.log
 
         def validated() -> dict[str, float]:
@@ -260,7 +258,9 @@ class NeuralRecommender(Recommender):
         k = int(self.monitor.partition("@")[2])
         scores = measure(self, validation.truth, validation.history, (k,), self.exclude_seen, resamples=0)
         self._index = None
-        return {name.lower(): value for name, value in scores.values.items() if name.partition("@")[0].lower() in METRICS}
+        return {
+            name.lower(): value for name, value in scores.values.items() if name.partition("@")[0].lower() in METRICS
+        }
 
     def _make_loss(self, of_targets: NDArray[np.int64], seed: int, sparse: bool) -> ItemLoss:
         sampler = None
@@ -298,6 +298,8 @@ class NeuralRecommender(Recommender):
     def _checkpoint(self, log: Interactions, options: FitOptions) -> Checkpoint | None:
         if options.checkpoint is None:
             return None
+        if Computer(self.device).world.size > 1:
+            raise ValueError("checkpoint: expected none where there are several processes, whose places would differ")
         settings, minutes = self.settings(), options.checkpoint_minutes
         return Checkpoint(options.checkpoint, type(self).__name__, settings, log.fingerprint(), minutes)
 
@@ -344,12 +346,14 @@ class NeuralRecommender(Recommender):
     # ------------------------------------------------------------------------------------------------ save and load
 
     def state(self) -> dict[str, NDArray[Any]]:
+        """The weights of the module."""
         state = {f"weights.{name}": value.detach().cpu().numpy() for name, value in self.model.state_dict().items()}
         if self._offsets is not None:
             state["item_offsets"] = self._offsets.detach().float().cpu().numpy()
         return state
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take over what `state` gave."""
         weights = {name[8:]: array for name, array in state.items() if name.startswith("weights.")}
         with torch.device("meta"):  # so that sizes in a changed file cost nothing before they are found wrong
             wanted = self._make_model(self.seen, self.facts, sparse=False).state_dict()
@@ -372,12 +376,12 @@ def _described(what: tuple[Sequence[int], str] | None) -> str:
     return "none" if what is None else f"{what[1]} of shape {tuple(what[0])}"
 
 
-def _seeds(seed: int, rank: int) -> tuple[int, int, int, int]:
-    """Of weights, sampler, dropout and the order of examples. Processes share the first and the last."""
+def _seeds(seed: int, rank: int) -> tuple[int, int, int]:
+    """Of weights, sampler and the order of examples; only the sampler's differs between processes."""
     shared = np.random.SeedSequence(seed).generate_state(2, np.uint64)
-    own = np.random.SeedSequence([seed, rank]).generate_state(2, np.uint64)
-    first, of_batches, of_sampler, of_loop = (int(number) >> 1 for number in (*shared, *own))
-    return first, of_sampler, of_loop, of_batches
+    own = np.random.SeedSequence([seed, rank]).generate_state(1, np.uint64)
+    first, of_batches, of_sampler = (int(number) >> 1 for number in (*shared, *own))
+    return first, of_sampler, of_batches
 
 
 def _check_monitor(value: object) -> str:

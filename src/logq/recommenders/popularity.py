@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from logq.data.logs import Interactions
-from logq.recommenders.base import FitOptions, HeldOut, Recommender
+from logq.recommenders.base import Recommender
+from logq.recommenders.fitting import FitOptions, HeldOut
 from logq.recommenders.histories import Histories
 
 __all__ = ["Popularity"]

@@ -1,6 +1,6 @@
 """Ranker: what is asked of a recommender to measure it."""
 
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ class Ranker(Protocol):
         See logq.recommenders.Recommender, which is one.
     """
 
-    needs_history: bool
+    needs_history: ClassVar[bool]
     """Whether a user must have done something to be answered."""
 
     seen: Seen

@@ -18,7 +18,7 @@ class Recommendations(NamedTuple):
 
     Example:
         >>> best = Recommendations(np.array(["tea", "cup"]), np.array([0.9, 0.2], dtype=np.float32))
-        >>> best.items[0]
+        >>> str(best.items[0])
         'tea'
     """
 

@@ -61,7 +61,7 @@ class SASRec(NeuralRecommender):
         **options: Unpack[NeuralOptions],
     ) -> None:
         defaults: NeuralOptions = {"max_length": 200, "batch_size": 64}
-        super().__init__(**{**defaults, **options, "dim": dim})
+        super().__init__(dim, **{**defaults, **options})
         self.blocks = check_int("blocks", blocks)
         self.heads = check_int("heads", heads)
         if self.dim % self.heads:

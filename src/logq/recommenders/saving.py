@@ -110,7 +110,9 @@ def _kinds(wanted: "type[Recommender]") -> "list[type[Recommender]]":
 def _check_features(name: str, features: Features, size: int) -> None:
     for feature, values in features.values.items():
         if len(values) != size or values.dtype != np.int32 or values.ndim not in (1, 2):
-            raise ValueError(f"expected {size} rows of int32 for {feature!r} in {name}, got {values.dtype} {values.shape}")
+            raise ValueError(
+                f"expected {size} rows of int32 for {feature!r} in {name}, got {values.dtype} {values.shape}"
+            )
         lowest = -1 if values.ndim == 2 else 0
         if size and (values.min() < lowest or values.max() >= features.sizes[feature]):
             raise ValueError(f"expected codes below {features.sizes[feature]} for {feature!r} in {name}")

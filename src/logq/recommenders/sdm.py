@@ -59,7 +59,7 @@ class SDM(NeuralRecommender):
         tied: bool = True,
         **options: Unpack[NeuralOptions],
     ) -> None:
-        super().__init__(**{**options, "dim": dim})
+        super().__init__(dim, **options)
         self.short_length = check_int("short_length", short_length)
         self.heads = check_int("heads", heads)
         if self.dim % self.heads:

@@ -34,9 +34,9 @@ class TwoTower(NeuralRecommender):
         id_dropout: how often an item counts as unknown in training, so that features alone learn to do.
         user_vectors: whether each user has a vector of its own; unknown users have a learned one.
         user_dropout: how often a user counts as unknown in training.
-        temperature: of the cosines.
         dropout: of hidden layers.
-        **options: as for NeuralRecommender; sampler is "in_batch" where it is not given, and cosine is what it is.
+        **options: as for NeuralRecommender; sampler is "in_batch" and temperature 0.05 where
+            they are not given; cosine cannot be.
 
     Raises:
         TypeError, ValueError: an argument is not as described.
@@ -63,14 +63,14 @@ class TwoTower(NeuralRecommender):
         id_dropout: float = 0.1,
         user_vectors: bool = False,
         user_dropout: float = 0.1,
-        temperature: float = 0.05,
         dropout: float = 0.0,
         **options: Unpack[NeuralOptions],
     ) -> None:
         if options.get("cosine"):
             raise ValueError("cosine: expected no such argument, as the towers end in unit vectors anyway")
-        super().__init__(**{**options, "dim": dim, "temperature": temperature})
-        if options.get("sampler") is None and self.sampler is not None:
+        defaults: NeuralOptions = {"temperature": 0.05}
+        super().__init__(dim, **{**defaults, **options})
+        if options.get("sampler") is None and self.sampler == "log_uniform":
             self.sampler = "in_batch"
         self.hidden = check_widths("hidden", hidden)
         self.item_hidden = check_widths("item_hidden", item_hidden)
@@ -88,7 +88,16 @@ class TwoTower(NeuralRecommender):
 
     def settings(self) -> dict[str, Any]:
         """The arguments, as JSON can hold them."""
-        names = ("hidden", "item_hidden", "id_dim", "feature_dim", "id_dropout", "user_vectors", "user_dropout", "dropout")
+        names = (
+            "hidden",
+            "item_hidden",
+            "id_dim",
+            "feature_dim",
+            "id_dropout",
+            "user_vectors",
+            "user_dropout",
+            "dropout",
+        )
         return {**super().settings(), **{name: getattr(self, name) for name in names}}
 
     def _make_model(self, seen: Seen, facts: Mapping[str, Any], *, sparse: bool) -> RetrievalModel:

@@ -58,7 +58,7 @@ class YoutubeDNN(NeuralRecommender):
         dropout: float = 0.0,
         **options: Unpack[NeuralOptions],
     ) -> None:
-        super().__init__(**{**options, "dim": dim})
+        super().__init__(dim, **options)
         self.hidden = check_widths("hidden", hidden)
         self.feature_dim = check_int("feature_dim", feature_dim)
         self.example_age = check_bool("example_age", example_age)

@@ -1,0 +1,93 @@
+"""What a caller asks for, from ids to codes."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from logq.recommenders.histories import Histories
+from logq.recommenders.seen import Seen
+
+__all__ = ["allowed_items", "is_scalar", "make_request"]
+
+
+def make_request(
+    seen: Seen, users: Any, histories: Sequence[Any] | None, user_features: Mapping[str, Any] | None
+) -> tuple[Histories, bool]:
+    """The histories that a caller asks about, and whether it is one user.
+
+    Args:
+        seen: the log.
+        users, histories, user_features: as for Recommender.recommend.
+
+    Raises:
+        TypeError, ValueError: as Recommender.recommend.
+
+    Example:
+        >>> from logq.data.logs import Interactions
+        >>> seen = Seen.of(Interactions.from_arrays(["ann", "bob"], ["tea", "cup"]))
+        >>> make_request(seen, "bob", None, None)[0].items.tolist(), make_request(seen, None, ["tea"], None)[1]
+        ([1], True)
+    """
+    single = users is not None and is_scalar(users)
+    codes = None if users is None else seen.user_codes([users] if single else users)
+    if histories is None:
+        request = seen.of_codes(np.arange(seen.num_users) if codes is None else codes)
+    else:
+        rows = list(histories)
+        if single or (users is None and rows and all(is_scalar(row) for row in rows)):
+            flat = not rows or is_scalar(rows[0])
+            rows, single = [rows] if flat else rows, True
+        if codes is not None and len(rows) != len(codes):
+            raise ValueError(f"histories: expected one for each of {len(codes)} users, got {len(rows)}")
+        request = seen.given(rows, codes)
+    if user_features is not None:
+        request = _with_features(seen, request, user_features)
+    return request, single
+
+
+def _with_features(seen: Seen, request: Histories, raw: Mapping[str, Any]) -> Histories:
+    known = seen.user_features
+    if known is None:
+        raise ValueError("user_features: the model was fitted without features of users")
+    columns = {name: [value] if is_scalar(value) else value for name, value in raw.items()}
+    encoded = {name: np.asarray(values, dtype=np.int64) for name, values in known.encode(columns).items()}
+    for name, values in encoded.items():
+        if len(values) != len(request):
+            raise ValueError(f"user_features: expected {len(request)} values of {name!r}, got {len(values)}")
+    features = {**request.features, **encoded}
+    return Histories(request.items, request.offsets, request.users, features)
+
+
+def allowed_items(seen: Seen, allow: Any) -> NDArray[np.bool_] | None:
+    """A mask (C,) of the items that may be recommended, of their ids or a mask; None for all.
+
+    Raises:
+        ValueError: an id is not in the log, or a mask has another length.
+
+    Example:
+        >>> from logq.data.logs import Interactions
+        >>> allowed_items(Seen.of(Interactions.from_arrays(["ann", "bob"], ["tea", "cup"])), ["cup"]).tolist()
+        [False, True]
+    """
+    if allow is None:
+        return None
+    given = np.asarray(allow if not isinstance(allow, set | frozenset) else list(cast("Iterable[Any]", allow)))
+    if given.dtype == np.bool_:
+        if given.shape != (seen.num_items,):
+            raise ValueError(f"allow: expected a mask over {seen.num_items} items, got shape {given.shape}")
+        return given
+    mask = np.zeros(seen.num_items, dtype=np.bool_)
+    mask[seen.item_codes("allow", given)] = True
+    return mask
+
+
+def is_scalar(value: Any) -> bool:
+    """Whether a value is one id and not several.
+
+    Example:
+        >>> is_scalar("tea"), is_scalar(["tea"])
+        (True, False)
+    """
+    return isinstance(value, str | bytes) or not isinstance(value, Iterable) or getattr(value, "ndim", 1) == 0
