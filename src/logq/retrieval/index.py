@@ -39,7 +39,8 @@ class ItemIndex(ABC):
         score(q, i) = <q, v_i>  or  <q, v_i> / (|q| |v_i|)
         with K queries a row:  max_k or sum_k of score(q_k, i)
 
-    Equal scores stand in the order of their ids. With metric "cosine" a zero vector has the score 0 everywhere.
+    Equal scores stand in the order of their ids; of those that share the last place, exact search takes the lowest ids,
+    and approximate search any. With metric "cosine" a zero vector has the score 0 everywhere.
 
     Attributes:
         kind: the name under which `make_index` makes it.

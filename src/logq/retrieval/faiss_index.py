@@ -1,0 +1,220 @@
+"""Approximate search by faiss: inverted lists, a graph of neighbours, or short codes."""
+
+import contextlib
+from collections.abc import Generator, Mapping
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn.functional import normalize
+from typing_extensions import Self
+
+from logq.arguments import check_int
+from logq.retrieval.approximate import ApproximateIndex
+from logq.retrieval.checks import Metric, check_choice, check_vectors
+from logq.retrieval.index import Ids, Vectors
+
+__all__ = ["FaissIndex", "FaissKind"]
+
+FaissKind: TypeAlias = Literal["flat", "ivf", "hnsw", "pq"]
+
+_CLASSES = {"flat": "IndexFlat", "ivf": "IndexIVFFlat", "hnsw": "IndexHNSWFlat", "pq": "IndexIVFPQ"}
+
+
+class FaissIndex(ApproximateIndex):
+    """Items in an index of faiss (extra `faiss`).
+
+    | kind | what it does | numbers kept per item |
+    |---|---|---|
+    | flat | compares all, by faiss | D |
+    | ivf  | k-means puts items into `nlist` lists; a query looks into the `nprobe` nearest | D |
+    | hnsw | a graph of near items, walked from item to item with `ef_search` candidates | D + 2 `links` ids |
+    | pq   | lists as ivf, vectors as codes of `code_bytes` bytes | code_bytes / 4 |
+
+    Inner products of vectors whose lengths differ much are hard for lists and graphs; `index_recall` tells how hard.
+    Allowed items are filtered inside of faiss. Removed items are filtered too, until the index is built anew. A graph
+    is built by several threads, so it differs from one time to the next; `torch.set_num_threads(1)` prevents that.
+
+    Args:
+        vectors: (n, D) vectors of items; those of ivf and pq are what the lists and codes are learned from.
+        ids: (n,) their ids, whole numbers >= 0; None means 0 to n - 1.
+        kind: "flat", "ivf", "hnsw" or "pq".
+        metric: "inner_product" or "cosine".
+        nlist: lists of ivf and pq; None means about 4 sqrt(n).
+        nprobe: lists that a query looks into; None means a sixteenth of them, at least 8.
+        links: neighbours of an item in the graph.
+        ef_construction: candidates while the graph is built.
+        ef_search: candidates of a query.
+        code_bytes: bytes of a code; must divide D. None means the largest divisor of D up to D / 2.
+        seed: of k-means.
+        progress: True draws a bar, None does so on a terminal and prints lines elsewhere, False is silent.
+
+    Raises:
+        ModuleNotFoundError: faiss is not installed; the message says how to.
+        TypeError: no numbers, or ids that are no whole numbers.
+        ValueError: a number or shape does not fit, or there are no vectors to learn lists from.
+
+    References:
+        Malkov and Yashunin, Efficient and robust approximate nearest neighbor search using HNSW graphs, 2018.
+        Jegou, Douze and Schmid, Product quantization for nearest neighbor search, TPAMI 2011.
+
+    Example:
+        >>> index = FaissIndex(torch.eye(4), kind="flat")
+        >>> index.search([[0.0, 1.0, 0.5, 0.0]], k=2).ids.tolist()
+        [[1, 2]]
+    """
+
+    family = "faiss"
+    filters = True
+
+    def __init__(
+        self,
+        vectors: Vectors,
+        ids: Ids | None = None,
+        *,
+        kind: FaissKind = "hnsw",
+        metric: Metric = "inner_product",
+        nlist: int | None = None,
+        nprobe: int | None = None,
+        links: int = 32,
+        ef_construction: int = 200,
+        ef_search: int = 64,
+        code_bytes: int | None = None,
+        seed: int = 0,
+        progress: bool | None = False,
+    ) -> None:
+        """See the class."""
+        check_choice("kind", kind, tuple(_CLASSES))
+        check_choice("metric", metric, ("inner_product", "cosine"))
+        table = check_vectors("vectors", vectors, device=torch.device("cpu"))
+        super().__init__(f"faiss-{kind}", table.shape[1], metric)
+        self._faiss = faiss = _import_faiss()
+        self._ef_search = check_int("ef_search", ef_search)
+        self._nprobe = 1
+        with self._threads():
+            if kind == "flat":
+                self._index = faiss.IndexFlatIP(self.dim)
+            elif kind == "hnsw":
+                self._index = faiss.IndexHNSWFlat(self.dim, check_int("links", links, 2), faiss.METRIC_INNER_PRODUCT)
+                self._index.hnsw.efConstruction = check_int("ef_construction", ef_construction)
+            else:
+                rows = (normalize(table) if metric == "cosine" else table).contiguous().numpy()
+                lists = _number_of_lists(len(rows), nlist)
+                self._nprobe = min(lists, max(8, lists // 16) if nprobe is None else check_int("nprobe", nprobe))
+                self._index = _learned(faiss, rows, lists, _code(self.dim, code_bytes) if kind == "pq" else None, seed)
+        self.add(torch.arange(len(table)) if ids is None else ids, table, progress=progress)
+
+    @contextlib.contextmanager
+    def _threads(self) -> Generator[None]:
+        """Let faiss have as many threads as torch has: each brings an OpenMP of its own, with a number of its own."""
+        before = self._faiss.omp_get_max_threads()
+        self._faiss.omp_set_num_threads(torch.get_num_threads())
+        try:
+            yield
+        finally:
+            self._faiss.omp_set_num_threads(before)
+
+    def _insert(self, first: int, vectors: NDArray[np.float32]) -> None:
+        with self._threads():
+            self._index.add(vectors)
+
+    def _erase(self, slots: NDArray[np.int64]) -> None:
+        pass  # a graph cannot lose items, so all kinds filter those that are gone
+
+    def _nearest(
+        self, queries: NDArray[np.float32], count: int, level: int, wanted: NDArray[np.bool_] | None
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        faiss = self._faiss
+        options: dict[str, Any] = {}
+        if wanted is not None:
+            bits = np.packbits(wanted, bitorder="little")
+            options["sel"] = faiss.IDSelectorBitmap(len(wanted), faiss.swig_ptr(bits))
+        if self.kind == "faiss-hnsw":
+            params = faiss.SearchParametersHNSW(efSearch=max(count, self._ef_search * 4**level), **options)
+        elif self.kind == "faiss-flat":
+            params = faiss.SearchParameters(**options)
+        else:
+            params = faiss.SearchParametersIVF(nprobe=min(self._index.nlist, self._nprobe * 4**level), **options)
+        with self._threads():
+            return self._index.search(queries, count, params=params)
+
+    def _at_most(self, level: int) -> bool:
+        if self.kind == "faiss-hnsw":
+            return self._ef_search * 4**level >= len(self._slot_ids)
+        return self.kind == "faiss-flat" or self._nprobe * 4**level >= self._index.nlist
+
+    def _vectors_of(self, slots: NDArray[np.int64]) -> NDArray[np.float32]:
+        return self._index.reconstruct_batch(slots) if len(slots) else np.empty((0, self.dim), dtype=np.float32)
+
+    def _to_bytes(self) -> NDArray[np.uint8]:
+        return self._faiss.serialize_index(self._index)
+
+    def _options(self) -> dict[str, Any]:
+        return {"nprobe": self._nprobe, "ef_search": self._ef_search}
+
+    @classmethod
+    def _from_bytes(cls, data: NDArray[np.uint8], about: Mapping[str, Any], slots: int, items: int) -> Self:
+        kind = str(about["kind"]).removeprefix("faiss-")
+        check_choice("kind", kind, tuple(_CLASSES))
+        faiss = _import_faiss()
+        index: Any = faiss.deserialize_index(data)
+        found = (index.d, index.ntotal, index.metric_type, index.is_trained)
+        expected = (about["dim"], slots, faiss.METRIC_INNER_PRODUCT, True)
+        if not isinstance(index, getattr(faiss, _CLASSES[kind])) or found != expected:
+            raise ValueError(
+                f"expected {_CLASSES[kind]} with dimension, vectors, metric, trained = {expected}, "
+                f"got {type(index).__name__} with {found}"
+            )
+        if kind in ("ivf", "pq"):
+            index.make_direct_map()
+        made = cls.__new__(cls)
+        ApproximateIndex.__init__(made, about["kind"], about["dim"], about["metric"])
+        made._faiss, made._index = faiss, index
+        made._nprobe = check_int("nprobe", about["options"]["nprobe"])
+        made._ef_search = check_int("ef_search", about["options"]["ef_search"])
+        return made
+
+
+def _import_faiss() -> Any:
+    try:
+        import faiss  # optional extra `faiss`
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError("this index needs faiss: pip install 'logq[faiss]'", name="faiss") from None
+    return faiss
+
+
+def _number_of_lists(items: int, asked: int | None) -> int:
+    if items == 0:
+        raise ValueError("vectors: expected some to learn the lists from, got none")
+    lists = max(1, min(round(4 * items**0.5), items // 39)) if asked is None else check_int("nlist", asked)
+    if lists > items:
+        raise ValueError(f"nlist: expected at most the {items} vectors to learn the lists from, got {lists}")
+    return lists
+
+
+def _code(dim: int, asked: int | None) -> int:
+    """Return into how many parts a vector is cut."""
+    if asked is None:
+        return next(size for size in range(max(1, dim // 2), 0, -1) if dim % size == 0)
+    if dim % check_int("code_bytes", asked):
+        raise ValueError(f"code_bytes: expected a divisor of the {dim} dimensions, got {asked}")
+    return asked
+
+
+def _learned(faiss: Any, rows: NDArray[np.float32], lists: int, code: int | None, seed: int) -> Any:
+    """Return an empty index whose lists and codes are learned from the rows."""
+    nearest = faiss.IndexFlatIP(rows.shape[1])
+    if code is None:
+        index = faiss.IndexIVFFlat(nearest, rows.shape[1], lists, faiss.METRIC_INNER_PRODUCT)
+    else:
+        rows = np.concatenate([rows, rows]) if len(rows) == 1 else rows
+        bits = min(8, len(rows).bit_length() - 1)  # 256 values of a part need 256 vectors
+        index = faiss.IndexIVFPQ(nearest, rows.shape[1], lists, code, bits, faiss.METRIC_INNER_PRODUCT)
+        index.pq.cp.min_points_per_centroid = 1
+        index.pq.cp.seed = seed
+    index.cp.min_points_per_centroid = 1  # few vectors are no reason to write to standard error
+    index.cp.seed = seed
+    index.train(rows)
+    index.make_direct_map()  # so that vectors can be had back
+    return index

@@ -1,0 +1,133 @@
+"""Approximate search by usearch: a graph of neighbours, small and easy to install."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from typing_extensions import Self
+
+from logq.arguments import check_int
+from logq.retrieval.approximate import ApproximateIndex
+from logq.retrieval.checks import Metric, check_choice, check_vectors
+from logq.retrieval.index import Ids, Vectors
+
+__all__ = ["UsearchIndex"]
+
+
+class UsearchIndex(ApproximateIndex):
+    """Items in a graph of usearch (extra `usearch`).
+
+    It has no filter by a list, so that an allow-list of a good part of the items is searched by asking for more; a list
+    of few items is compared one by one. Items can be removed and added without building anew.
+
+    Args:
+        vectors: (n, D) vectors of items.
+        ids: (n,) their ids, whole numbers >= 0; None means 0 to n - 1.
+        metric: "inner_product" or "cosine".
+        links: neighbours of an item in the graph.
+        ef_construction: candidates while the graph is built.
+        ef_search: candidates of a query.
+        progress: True draws a bar, None does so on a terminal and prints lines elsewhere, False is silent.
+
+    Raises:
+        ModuleNotFoundError: usearch is not installed; the message says how to.
+        TypeError: no numbers, or ids that are no whole numbers.
+        ValueError: a number or shape does not fit.
+
+    References:
+        Malkov and Yashunin, Efficient and robust approximate nearest neighbor search using HNSW graphs, 2018.
+
+    Example:
+        >>> index = UsearchIndex(torch.eye(4))
+        >>> index.search([[0.0, 1.0, 0.5, 0.0]], k=2).ids.tolist()
+        [[1, 2]]
+    """
+
+    family = "usearch"
+    filters = False
+
+    def __init__(
+        self,
+        vectors: Vectors,
+        ids: Ids | None = None,
+        *,
+        metric: Metric = "inner_product",
+        links: int = 32,
+        ef_construction: int = 200,
+        ef_search: int = 64,
+        progress: bool | None = False,
+    ) -> None:
+        """See the class."""
+        check_choice("metric", metric, ("inner_product", "cosine"))
+        table = check_vectors("vectors", vectors, device=torch.device("cpu"))
+        super().__init__("usearch", table.shape[1], metric)
+        self._ef_search = check_int("ef_search", ef_search)
+        self._index = _import_usearch().Index(
+            ndim=self.dim,
+            metric="ip",
+            dtype="f32",  # its default is half of that
+            connectivity=check_int("links", links, 2),
+            expansion_add=check_int("ef_construction", ef_construction),
+            expansion_search=self._ef_search,
+        )
+        self.add(torch.arange(len(table)) if ids is None else ids, table, progress=progress)
+
+    def _insert(self, first: int, vectors: NDArray[np.float32]) -> None:
+        keys = np.arange(first, first + len(vectors), dtype=np.uint64)
+        self._index.add(keys, vectors, threads=torch.get_num_threads())
+
+    def _erase(self, slots: NDArray[np.int64]) -> None:
+        if len(slots):
+            self._index.remove(slots.astype(np.uint64), threads=torch.get_num_threads())
+
+    def _nearest(
+        self, queries: NDArray[np.float32], count: int, level: int, wanted: NDArray[np.bool_] | None
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        if len(queries) == 0 or len(self) == 0:
+            return np.zeros((len(queries), count), dtype=np.float32), np.full((len(queries), count), -1)
+        self._index.expansion_search = max(count, self._ef_search * 4**level)
+        found = self._index.search(queries, count, threads=torch.get_num_threads())
+        keys, distances = (array.reshape(len(queries), -1) for array in (found.keys, found.distances))
+        counts = found.counts if hasattr(found, "counts") else [keys.shape[1]]
+        there = np.arange(keys.shape[1]) < np.asarray(counts)[:, None]
+        return (1 - distances).astype(np.float32), np.where(there, keys.astype(np.int64), -1)
+
+    def _at_most(self, level: int) -> bool:
+        return self._ef_search * 4**level >= len(self)
+
+    def _vectors_of(self, slots: NDArray[np.int64]) -> NDArray[np.float32]:
+        if len(slots) == 0:
+            return np.empty((0, self.dim), dtype=np.float32)
+        return np.asarray(self._index.get(slots.astype(np.uint64)), dtype=np.float32).reshape(len(slots), self.dim)
+
+    def _to_bytes(self) -> NDArray[np.uint8]:
+        return np.frombuffer(bytes(self._index.save()), dtype=np.uint8)
+
+    def _options(self) -> dict[str, Any]:
+        return {"ef_search": self._ef_search}
+
+    @classmethod
+    def _from_bytes(cls, data: NDArray[np.uint8], about: Mapping[str, Any], slots: int, items: int) -> Self:
+        library = _import_usearch()
+        index: Any = library.Index.restore(data.tobytes())
+        if index is None:
+            raise ValueError("expected the bytes of an index of usearch")
+        found = (index.ndim, len(index), index.metric_kind, index.dtype)
+        expected = (about["dim"], items, library.MetricKind.IP, library.ScalarKind.F32)
+        if found != expected:
+            raise ValueError(f"expected dimension, items, metric, dtype = {expected}, got {found}")
+        made = cls.__new__(cls)
+        ApproximateIndex.__init__(made, "usearch", about["dim"], about["metric"])
+        made._index = index
+        made._ef_search = check_int("ef_search", about["options"]["ef_search"])
+        return made
+
+
+def _import_usearch() -> Any:
+    try:
+        import usearch.index  # optional extra `usearch`
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError("this index needs usearch: pip install 'logq[usearch]'", name="usearch") from None
+    return usearch.index
