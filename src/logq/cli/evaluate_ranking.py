@@ -175,6 +175,8 @@ def _show(scores: "dict[str, RankingScores]", test: str, keep_seen: bool) -> Non
         key = f"NDCG@{one.ks[0]}"
         ratio = f" ({name} has {first.values[key] / one.values[key]:.1f} times its {key})" if one.values[key] > 0 else ""
         say((f"{other}, the same for everybody: ", "bold"), ", ".join(parts), ratio, ".")
+        if first.values[key] <= one.values[key]:
+            say("A model that does not beat it has learned too little: more epochs, or another model, may help.")
 
 
 def _note(text: str) -> None:

@@ -26,6 +26,13 @@ if TYPE_CHECKING:
 __all__ = ["train_recommender"]
 
 _CHECKPOINT = "checkpoint.safetensors"
+_LEARNS_FROM = {
+    "YoutubeDNN": ("user",),
+    "MIND": ("user",),
+    "SDM": ("user", "item"),
+    "TwoTower": ("user", "item"),
+    "EGES": ("item",),
+}
 
 
 def train_recommender(
@@ -74,6 +81,11 @@ def train_recommender(
             if prepare is not None:
                 log = prepare(log)
             say(_described(log))
+            _say_unused(estimator, columns)
+            if log.labels is not None and columns.min_label is None:
+                low, high = float(log.labels.min()), float(log.labels.max())
+                if low < high:
+                    _note(f"all labels count, from {low:g} to {high:g}; --min-label leaves out the low ones")
             split = _split(log, plan.validation)
             titles = None if columns.item_features is None else read_titles(columns.item_features, log.item_ids)
         except KeyboardInterrupt as stop:
@@ -135,6 +147,13 @@ def _split(log: "Interactions", held_out: HeldOut) -> "Split | None":
         raise BadInputError(
             f"--validation {held_out.value}: {str(error).removeprefix('log: ')}; --validation none trains on everything"
         ) from error
+
+
+def _say_unused(estimator: str, columns: LogOptions) -> None:
+    used = _LEARNS_FROM.get(estimator, ())
+    for name, titles in (("user", ""), ("item", "; titles among them are shown")):
+        if getattr(columns, f"{name}_features") is not None and name not in used:
+            _note(f"--{name}-features: {estimator} does not learn from them{titles}")
 
 
 def _described(log: "Interactions") -> str:
