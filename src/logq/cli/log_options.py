@@ -72,7 +72,7 @@ class LogOptions(LogColumns):
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="What is known of items: a table whose first column is the item, or a JSON object.",
+            help="What is known of items: a table whose first column is the item, or {item: values} in JSON.",
             rich_help_panel=_LOG,
         ),
     ] = None

@@ -86,29 +86,29 @@ def read_log(
 
 
 def read_features(path: Path | None, ids: "Identifiers") -> "Features | None":
-    """Read a table of what is known of items or users, without the titles, which tell nothing about others.
+    """Read what is known of items or users, without titles, which tell nothing about others; None if nothing is left.
 
     Raises:
-        ValueError: it cannot be read as one.
-        BadInputError: the file is not there, or has columns that need to be told about.
+        BadInputError: the file is not there, cannot be read, or has columns of fractions.
     """
     if path is None:
         return None
     check_log_file(path)
+    from logq.cli.feature_table import read_feature_table
     from logq.cli.titles import is_title
     from logq.data.logs import Features
-    from logq.data.logs.log_files import look_at, plain_headers
 
-    if path.name.removesuffix(".gz").endswith(".json"):
-        return Features.from_json(path, ids)
-    names = plain_headers(look_at(path).names)[0]
-    kept = [name for name in names[1:] if not is_title(name)]
-    if not kept:
-        return None
     try:
-        return Features.from_csv(path, ids, columns=kept)
+        if path.name.removesuffix(".gz").endswith(".json"):
+            return Features.from_json(path, ids)
+        table = read_feature_table(path, ids)
+        kept = [name for name in table.names[1:] if not is_title(name)]
+        if not kept:
+            return None
+        separators = {name: sign for name, sign in table.separators.items() if name in kept}
+        return Features.from_frame(table.frame, ids, columns=kept, separator=separators)
     except (TypeError, ValueError) as error:
-        raise BadInputError(f"{path}: {error}") from error
+        raise BadInputError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from error
 
 
 def in_options(message: str, names: Iterable[str]) -> str:

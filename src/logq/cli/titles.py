@@ -33,16 +33,14 @@ def read_titles(path: Path, ids: "Identifiers") -> list[str] | None:
     """
     if path.name.removesuffix(".gz").endswith(".json"):
         return None
-    from logq.data.logs.log_files import look_at, plain_headers, read_table
+    from logq.cli.feature_table import read_feature_table
 
-    layout = look_at(path)
-    column = next((place for place, name in enumerate(plain_headers(layout.names)[0]) if place and is_title(name)), None)
+    table = read_feature_table(path, ids)
+    column = next((name for name in table.names[1:] if is_title(name)), None)
     if column is None:
         return None
-    key, title = layout.names[0], layout.names[column]
-    table = read_table(path, layout, [key, title], {key})
     titles = [""] * len(ids)
-    for code, name in zip(ids.codes(table[key]).tolist(), table[title].to_list(), strict=True):
+    for code, name in zip(ids.codes(table.frame[table.names[0]]).tolist(), table.frame[column].to_list(), strict=True):
         if code >= 0 and name is not None:
             titles[code] = str(name)
     return titles
