@@ -32,11 +32,16 @@ class Examples(Protocol):
 
 
 def gather(
-    flat: NDArray[Any], starts: NDArray[np.int64], lengths: NDArray[np.int64], width: int, pad: float = -1
+    flat: NDArray[Any],
+    starts: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    width: int,
+    *,
+    backwards: bool = False,
 ) -> NDArray[Any]:
-    """Rows of different lengths out of a flat array: row b is flat[starts[b] : starts[b] + lengths[b]], then `pad`.
+    """Rows of different lengths out of a flat array: row b is flat[starts[b] : starts[b] + lengths[b]], then -1.
 
-    Whole numbers come as int64, others as they are.
+    Whole numbers come as int64, others as they are; with `backwards` each row is turned round before it is padded.
 
     Example:
         >>> gather(np.array([5, 6, 7, 8]), np.array([0, 2]), np.array([1, 2]), 3).tolist()
@@ -45,9 +50,10 @@ def gather(
     places = np.arange(width)
     inside = places < lengths[:, None]
     if not len(flat):
-        return np.full(inside.shape, pad, dtype=np.int64 if flat.dtype.kind in "iu" else flat.dtype)
-    taken = flat[np.where(inside, starts[:, None] + places, 0)]
+        return np.full(inside.shape, -1, dtype=np.int64 if flat.dtype.kind in "iu" else flat.dtype)
+    sources = starts[:, None] + (lengths[:, None] - 1 - places if backwards else places)
+    taken = flat[np.where(inside, sources, 0)]
     if taken.dtype.kind in "iu":
         taken = taken.astype(np.int64, copy=False)
-    taken[~inside] = pad
+    taken[~inside] = -1
     return taken

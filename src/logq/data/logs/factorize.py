@@ -107,7 +107,7 @@ def _whole(array: NDArray[Any], name: str) -> NDArray[np.int64]:
     if kind == "f":
         wrong = np.flatnonzero((array != np.rint(array)) | (np.abs(array) >= 2.0**63))
         if len(wrong):
-            raise TypeError(f"{name}: expected whole numbers or strings, got {array[wrong[0]]!r}")
+            raise TypeError(f"{name}: expected whole numbers or strings, got {array[wrong[0]].item()!r}")
     elif kind == "u" and array.size and array.max() > np.uint64(np.iinfo(np.int64).max):
         raise ValueError(f"{name}: expected whole numbers of 64 bits with a sign, got {array.max()}")
     elif kind not in "iu":
@@ -133,8 +133,10 @@ def _factorize_objects(array: NDArray[Any], name: str) -> Factor:
     text = {kind for kind in types if issubclass(kind, str)}
     numbers = {kind for kind in types if issubclass(kind, (int, float, np.integer, np.floating)) and kind is not bool}
     if types not in (text, numbers):
-        first = next(value for value in kept if type(value) not in (text or numbers or {type(kept[0])}))
-        raise TypeError(f"{name}: expected all whole numbers or all strings, got {shown(kept[0])} and {shown(first)}")
+        alike = text if type(kept[0]) in text else numbers
+        other = next(value for value in kept if type(value) not in alike)
+        got = shown(kept[0]) if other is kept[0] else f"{shown(kept[0])} and {shown(other)}"
+        raise TypeError(f"{name}: expected all whole numbers or all strings, got {got}")
     if text:
         _check_length(max(map(len, kept.tolist())), name)
         values = kept.astype(np.str_)

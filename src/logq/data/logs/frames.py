@@ -3,21 +3,49 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
-import numpy as np
 from numpy.typing import NDArray
 
 from logq.data.logs.arranging import Arranged, Cleaning, Rows, arrange
 from logq.data.logs.column_names import guess_columns, plain_name
 from logq.data.logs.factorize import Factor, factorize
 from logq.data.logs.identifiers import Identifiers
+from logq.data.logs.log_files import LogFile
 from logq.data.logs.numbers import plain_array, to_numbers, to_times
 
-__all__ = ["ColumnKinds", "arrange_arrays", "arrange_frame", "frame_columns", "is_category"]
+__all__ = [
+    "ColumnKinds",
+    "LogOptions",
+    "arrange_arrays",
+    "arrange_file",
+    "arrange_frame",
+    "frame_columns",
+    "is_category",
+    "sorted_options",
+]
 
 ColumnKinds: TypeAlias = Mapping[str, Literal["category", "number"]]
+Roles: TypeAlias = Mapping[str, "str | int | bool | None"]
 Found: TypeAlias = tuple[Arranged, dict[str, Identifiers], list[str]]
 
 _MILLISECONDS = 1e11  # seconds since 1970 reach this in the year 5138
+
+
+class LogOptions(Cleaning, total=False):
+    """Which column is which, and what is done with rows: the arguments of `Interactions.from_frame`."""
+
+    user: str | int | None
+    item: str | int | None
+    time: str | int | bool | None
+    label: str | int | bool | None
+    session: str | int | bool | None
+    columns: Sequence[str] | ColumnKinds
+
+
+def sorted_options(options: LogOptions) -> tuple[Roles, Sequence[str] | ColumnKinds, Cleaning]:
+    """Options apart: the columns of users, items, ..., further columns, and cleaning."""
+    rest: Any = dict(options)
+    roles = {role: rest.pop(role, None) for role in ("user", "item", "time", "label", "session")}
+    return roles, rest.pop("columns", ()), rest
 
 
 def frame_columns(frame: object) -> dict[str, Any]:
@@ -44,7 +72,11 @@ def is_category(values: object) -> bool:
     if hasattr(values, "to_physical"):  # a series of polars: to ask its type costs less than to convert it
         return str(values.dtype).split("(")[0] in ("String", "Categorical", "Enum")  # pyright: ignore
     kind = getattr(getattr(values, "dtype", None), "kind", None)
-    return (plain_array(values).dtype.kind if kind is None else kind) in "USO"
+    array = plain_array(values) if kind is None or kind == "O" else None
+    if array is None or array.dtype.kind != "O":
+        return (kind if array is None else array.dtype.kind) in ("U", "S")
+    first = next((value for value in array if value is not None and value == value), "")  # numbers among missing ones
+    return isinstance(first, (str, bytes))
 
 
 def arrange_frame(
@@ -68,6 +100,12 @@ def arrange_frame(
     kinds = columns if isinstance(columns, Mapping) else {}
     arranged, column_ids, more = arrange_arrays(user, item, time, label, session, sides, cleaning, kinds)
     return arranged, column_ids, [*notes, *more]
+
+
+def arrange_file(file: LogFile, columns: Sequence[str] | ColumnKinds, cleaning: Cleaning) -> Found:
+    """Make a log of what was read from a file."""
+    found, column_ids, notes = arrange_frame(file.frame, file.roles, columns, cleaning)
+    return found, column_ids, [*file.notes, *notes]
 
 
 def arrange_arrays(
@@ -105,7 +143,7 @@ def arrange_arrays(
         else:
             raise ValueError(f'columns: expected "category" or "number" for {name!r}, got {kind!r}')
     times = None if timestamps is None else to_times(timestamps, "timestamps")
-    if times is not None and len(times) and np.nanmedian(times[:10_000]) > _MILLISECONDS:
+    if times is not None and (times[:10_000] > _MILLISECONDS).any():
         notes.append("time: the numbers look like milliseconds, ages and gaps will be in the same unit")
     scores = None if labels is None else to_numbers(labels, "labels")
     return arrange(Rows(user_codes, item_codes, times, scores, sides), **cleaning), column_ids, notes

@@ -35,7 +35,9 @@ class Identifiers:
         found = factorize(keys, "keys")
         if len(found.keys) != len(found.codes):
             wrong = int(np.flatnonzero(found.codes != np.arange(len(found.codes)))[0])
-            problem = "a missing one" if found.codes[wrong] < 0 else f"{shown(found.keys[found.codes[wrong]])} twice"
+            problem = (
+                "a missing one" if found.codes[wrong] < 0 else f"{shown(found.keys[found.codes[wrong]].item())} twice"
+            )
             raise ValueError(f"keys: expected different ids, got {problem}, at place {wrong}")
         self.keys = found.keys
         self._order: NDArray[np.int64] | None = None

@@ -13,9 +13,9 @@ from typing_extensions import Self, Unpack
 
 from logq.data.logs.arranging import Arranged, Cleaning
 from logq.data.logs.features import Features
-from logq.data.logs.frames import ColumnKinds, arrange_arrays, arrange_frame
+from logq.data.logs.frames import ColumnKinds, LogOptions, arrange_arrays, arrange_file, arrange_frame, sorted_options
 from logq.data.logs.identifiers import Identifiers
-from logq.data.logs.log_files import LogFile, read_csv, read_parquet
+from logq.data.logs.log_files import read_csv, read_parquet
 from logq.data.logs.session_files import read_sessions
 from logq.data.logs.storage import load_log, save_log
 
@@ -203,8 +203,6 @@ class Interactions:
             digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
 
-    # ------------------------------------------------------------------------------------------ where logs come from
-
     @classmethod
     def _of(cls, found: Arranged, column_ids: Mapping[str, Identifiers], notes: Sequence[str]) -> Self:
         return cls(
@@ -259,11 +257,11 @@ class Interactions:
         cls,
         frame: object,
         *,
-        user: str | None = None,
-        item: str | None = None,
-        time: str | bool | None = None,
-        label: str | bool | None = None,
-        session: str | bool | None = None,
+        user: str | int | None = None,
+        item: str | int | None = None,
+        time: str | int | bool | None = None,
+        label: str | int | bool | None = None,
+        session: str | int | bool | None = None,
         columns: Sequence[str] | ColumnKinds = (),
         **cleaning: Unpack[Cleaning],
     ) -> Self:
@@ -271,8 +269,8 @@ class Interactions:
 
         Args:
             frame: the columns.
-            user: the name of the column of users; None takes one with a usual name, and says so in `notes`. Without
-                users, each session counts as one.
+            user: the name or place of the column of users; None takes one with a usual name, and says so in `notes`.
+                Without users each session counts as one.
             item: the same for items.
             time: the same for times; False takes none.
             label: the same for labels.
@@ -297,30 +295,17 @@ class Interactions:
         cls,
         path: str | os.PathLike[str],
         *,
-        user: str | int | None = None,
-        item: str | int | None = None,
-        time: str | int | bool | None = None,
-        label: str | int | bool | None = None,
-        session: str | int | bool | None = None,
-        columns: Sequence[str] | ColumnKinds = (),
         separator: str | None = None,
         header: bool | None = None,
-        **cleaning: Unpack[Cleaning],
+        **options: Unpack[LogOptions],
     ) -> Self:
         r"""Read a log from text: separated by commas, tabs, blanks, "::" or another sign, .gz too. Needs polars.
 
         Args:
             path: the file. Columns of one without a header are called "0", "1" and so on, or given as numbers.
-            user: the name of the column of users; None takes one with a usual name, and says so in `notes`. Without
-                users, each session counts as one.
-            item: the same for items.
-            time: the same for times; False takes none.
-            label: the same for labels.
-            session: the same for sessions.
-            columns: names of further columns to keep, or {name: "category" | "number"}.
-            cleaning: as for `from_arrays`.
             separator: None looks which one the first lines have, and says so in `notes`.
             header: whether the first line has names; None looks.
+            options: `user`, `item`, `time`, `label`, `session`, `columns` and cleaning, as for `from_frame`.
 
         Raises:
             ImportError: polars is not installed; the message says how to.
@@ -335,47 +320,24 @@ class Interactions:
             ...     Interactions.from_csv(file)
             Interactions(3 events, 2 users, 2 items)
         """
-        asked = {"user": user, "item": item, "time": time, "label": label, "session": session}
-        return cls._from_file(read_csv(path, asked, list(columns), separator, header), columns, cleaning)
+        asked, columns, cleaning = sorted_options(options)
+        return cls._of(*arrange_file(read_csv(path, asked, list(columns), separator, header), columns, cleaning))
 
     @classmethod
-    def from_parquet(
-        cls,
-        path: str | os.PathLike[str],
-        *,
-        user: str | None = None,
-        item: str | None = None,
-        time: str | bool | None = None,
-        label: str | bool | None = None,
-        session: str | bool | None = None,
-        columns: Sequence[str] | ColumnKinds = (),
-        **cleaning: Unpack[Cleaning],
-    ) -> Self:
+    def from_parquet(cls, path: str | os.PathLike[str], **options: Unpack[LogOptions]) -> Self:
         """Read a log from a Parquet file; of its columns only those that are needed. Needs polars.
 
         Args:
             path: the file.
-            user: the name of the column of users; None takes one with a usual name, and says so in `notes`. Without
-                users, each session counts as one.
-            item: the same for items.
-            time: the same for times; False takes none.
-            label: the same for labels.
-            session: the same for sessions.
-            columns: names of further columns to keep, or {name: "category" | "number"}.
-            cleaning: as for `from_arrays`.
+            options: `user`, `item`, `time`, `label`, `session`, `columns` and cleaning, as for `from_frame`.
 
         Raises:
             ImportError: polars is not installed; the message says how to.
             ValueError: it is no Parquet file; otherwise as `from_frame`.
             OSError: it cannot be opened.
         """
-        asked = {"user": user, "item": item, "time": time, "label": label, "session": session}
-        return cls._from_file(read_parquet(path, asked, list(columns)), columns, cleaning)
-
-    @classmethod
-    def _from_file(cls, file: LogFile, columns: Sequence[str] | ColumnKinds, cleaning: Cleaning) -> Self:
-        found, column_ids, notes = arrange_frame(file.frame, file.roles, columns, cleaning)
-        return cls._of(found, column_ids, [*file.notes, *notes])
+        asked, columns, cleaning = sorted_options(options)
+        return cls._of(*arrange_file(read_parquet(path, asked, list(columns)), columns, cleaning))
 
     @classmethod
     def from_sessions(
@@ -406,8 +368,6 @@ class Interactions:
         """
         users, items, sessions = read_sessions(source, leading_user)
         return cls.from_arrays(users, items, sessions=sessions, **cleaning)
-
-    # ------------------------------------------------------------------------------------------------------ keeping
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write the log into a folder: an array a file (.npy) and `interactions.json`, which is written last.

@@ -92,7 +92,7 @@ def look_at(path: str | os.PathLike[str], separator: str | None = None, header: 
     notes: list[str] = []
     if separator is None:
         # What is in every line, and most often in the first; a blank in a title must not win against a comma.
-        common = [sign for sign in _SEPARATORS if all(sign in line.strip() for line in text[:20])]
+        common = [sign for sign in _SEPARATORS if all(sign in line.strip(" ") for line in text[:20])]
         separator = common[0] if common else ","
         notes.append(f"separator: took {_SHOWN.get(separator, repr(separator))}")
     rows = [[field.strip().strip('"') for field in line.split(separator)] for line in text]

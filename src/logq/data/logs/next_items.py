@@ -149,7 +149,9 @@ class NextItems:
                 found["age"] = (ages / scale).astype(np.float32)
         for name, column in self.context.items():
             known = positions - self.last >= begins
-            values = column[np.where(known, positions - self.last, 0)]
+            values = (
+                column[np.where(known, positions - self.last, 0)] if len(column) else np.zeros(len(users), np.int64)
+            )
             found[f"context.{name}"] = _wide(np.where(known, values, 0))
         for name, column in self.history_columns.items():
             found[f"history.{name}"] = self._rows(column, positions, lengths, width)
@@ -158,14 +160,7 @@ class NextItems:
     def _rows(
         self, flat: NDArray[Any], ends: NDArray[np.int64], lengths: NDArray[np.int64], width: int
     ) -> NDArray[Any]:
-        if not self.recent_first:
-            return gather(flat, ends - lengths, lengths, width)
-        # Item j of a row is the j-th before its end.
-        places = np.arange(width)
-        inside = places < lengths[:, None]
-        taken = _wide(flat[np.where(inside, ends[:, None] - 1 - places, 0)])
-        taken[~inside] = -1
-        return taken
+        return gather(flat, ends - lengths, lengths, width, backwards=self.recent_first)
 
 
 def _wide(values: NDArray[Any]) -> NDArray[Any]:
