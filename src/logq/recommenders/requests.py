@@ -19,7 +19,9 @@ def make_request(
 
     Args:
         seen: the log.
-        users, histories, user_features: as for Recommender.recommend.
+        users: as for Recommender.recommend.
+        histories: as for Recommender.recommend.
+        user_features: as for Recommender.recommend.
 
     Raises:
         TypeError, ValueError: as Recommender.recommend.

@@ -143,5 +143,6 @@ def _known(name: str, ids: Identifiers, raw: Sequence[Any] | NDArray[Any], hint:
     codes = np.asarray(ids.codes(raw), dtype=np.int64)
     if (codes < 0).any():
         where = int((codes < 0).argmax())
-        raise ValueError(f"{name}: expected ids of the log, got {shown(raw[where])} at position {where}; {hint}")
+        first = raw[where].item() if isinstance(raw[where], np.generic) else raw[where]
+        raise ValueError(f"{name}: expected ids of the log, got {shown(first)} at position {where}; {hint}")
     return codes

@@ -1,0 +1,71 @@
+"""Recommenders for the tests: a small log whose next item follows from the last one, and an instance of each class."""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from logq import recommenders
+from logq.data.logs import Features, Interactions, Split, leave_one_out
+from logq.recommenders import Recommender
+
+ITEMS = 20
+
+NEURAL: dict[str, dict[str, Any]] = {
+    "YoutubeDNN": {"hidden": (32,), "max_length": 2},
+    "MIND": {"hidden": (), "interests": 2, "max_length": 2},
+    "SDM": {"short_length": 2, "heads": 2, "max_length": 3},
+    "TwoTower": {"hidden": (), "item_hidden": (), "temperature": 0.1, "max_length": 2, "sampler": "uniform"},
+    "SASRec": {"dropout": 0.0, "blocks": 1, "lr": 0.03, "batch_size": 6, "max_length": 8},
+}
+"""Estimators and arguments with which they learn the planted log in a moment."""
+
+BASELINES: dict[str, dict[str, Any]] = {"Popularity": {}, "ItemKNN": {"neighbors": 10}}
+
+
+def successor(item: int) -> int:
+    """A permutation with one cycle: what comes after an item."""
+    return (item + 7) % ITEMS
+
+
+@cache
+def planted_log(users: int = 60, seed: int = 0) -> Interactions:
+    """Users walk from item to item; each has three genres, and a user one of two countries."""
+    rng = np.random.default_rng(seed)
+    who: list[str] = []
+    what: list[int] = []
+    for user in range(users):
+        item = int(rng.integers(ITEMS))
+        for _ in range(int(rng.integers(5, 10))):
+            who.append(f"u{user}")
+            what.append(100 + item)
+            item = successor(item)
+    log = Interactions.from_arrays(who, what, np.arange(len(who)))
+    genres = Features.from_frame(
+        {"item": [100 + i for i in range(ITEMS)], "genre": [f"g{i % 4}" for i in range(ITEMS)]}, log.item_ids
+    )
+    countries = {"user": [f"u{user}" for user in range(users)], "country": [f"c{user % 2}" for user in range(users)]}
+    return log.with_features(items=genres, users=Features.from_frame(countries, log.user_ids))
+
+
+@cache
+def planted_split() -> Split:
+    return leave_one_out(planted_log())
+
+
+def make(name: str, **changes: Any) -> Recommender:
+    """A recommender, not fitted."""
+    if name in BASELINES:
+        return getattr(recommenders, name)(**{**BASELINES[name], **changes})
+    defaults = {"dim": 16, "epochs": 12, "batch_size": 32, "lr": 0.02, "num_sampled": 10, "seed": 1, "patience": None}
+    return getattr(recommenders, name)(**{**defaults, **NEURAL[name], **changes})
+
+
+@cache
+def fitted(name: str) -> Recommender:
+    """A recommender that learned the planted log; tests must not change it."""
+    return make(name).fit(planted_split().train, progress=False)
+
+
+ALL: dict[str, Callable[[], Recommender]] = {name: lambda name=name: fitted(name) for name in (*BASELINES, *NEURAL)}
