@@ -1,0 +1,223 @@
+"""Items in PostgreSQL with pgvector: vectors and their columns in a database that serves others too."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from logq.arguments import check_int
+from logq.progress import Progress
+from logq.retrieval.checks import Metric, check_choice
+from logq.retrieval.conditions import Condition, check_conditions, where_clause
+from logq.retrieval.index import Ids
+from logq.retrieval.item_store import Answer, ItemStore, StoredItems, check_table, removed_ids
+
+__all__ = ["PgVectorItems"]
+
+_SQL: Final = {"int": "bigint", "float": "double precision", "text": "text", "bool": "boolean"}
+_TYPES: Final = {sql: kind for kind, sql in _SQL.items()}
+_OPERATOR: Final = {"inner_product": "<#>", "cosine": "<=>"}  # distances: -<q, v> and 1 - cos(q, v)
+_CLASS: Final = {"inner_product": "vector_ip_ops", "cosine": "vector_cosine_ops"}
+_AT_A_TIME = 1 << 12  # rows between two looks at the progress line
+
+
+class PgVectorItems(ItemStore):
+    """Items in a table of PostgreSQL with the extension pgvector (extra `postgres`).
+
+    Without an index every search looks at all rows that its conditions hold for. `create_index` makes searches
+    approximate; from pgvector 0.8 on they go on until k rows fulfil the conditions.
+
+    Args:
+        dsn: where the server is: "postgresql://user:password@host/database", or what else psycopg takes.
+        dim: D, needed where the table does not exist yet.
+        columns: names and types ("int", "float", "text", "bool") of the columns beside id and vector.
+        table: the name of the table, in the schema that the connection's search path has first.
+        metric: "inner_product" or "cosine".
+
+    Raises:
+        ModuleNotFoundError: psycopg is not installed; the message says how to.
+        psycopg.OperationalError: the server does not answer.
+        ValueError: the table is another one than the arguments say, or the server has no pgvector.
+
+    Example:
+        >>> south = [("city", "in", ["Rome", "Athens"]), ("price", "<", 90)]
+        >>> columns = {"city": "text", "price": "float"}
+        >>> items = PgVectorItems("postgresql://localhost/shop", dim=64, columns=columns)  # doctest: +SKIP
+        >>> items.search(queries, k=10, where=south)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        dim: int | None = None,
+        columns: Mapping[str, str] | None = None,
+        *,
+        table: str = "items",
+        metric: Metric = "inner_product",
+    ) -> None:
+        """See the class."""
+        try:
+            import psycopg  # optional extra `postgres`
+        except ModuleNotFoundError:
+            raise ModuleNotFoundError("this needs psycopg: pip install 'logq[postgres]'", name="psycopg") from None
+        self._name = check_table(table)
+        self._table = f'"{self._name}"'
+        self._connection: Any = psycopg.connect(dsn, autocommit=True)
+        try:
+            self._extension = self._pgvector()
+            if self._describe("the database", self._found(), dim, columns, metric):
+                parts = ["id bigint PRIMARY KEY", f"vector vector({self.dim}) NOT NULL"]
+                parts += [f'"{name}" {_SQL[kind]}' for name, kind in self.columns.items()]
+                self._connection.execute(f"CREATE TABLE {self._table} ({', '.join(parts)})")
+        except BaseException:
+            self.close()
+            raise
+
+    def __len__(self) -> int:
+        """Return how many items there are."""
+        return int(self._connection.execute(f"SELECT count(*) FROM {self._table}").fetchone()[0])
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def remove(self, ids: Ids) -> int:
+        """Remove items, and return how many there were."""
+        sql = f"DELETE FROM {self._table} WHERE id = ANY(%s::bigint[])"
+        return int(self._connection.execute(sql, [removed_ids(ids)]).rowcount)
+
+    def read(self, where: Sequence[Condition] = ()) -> StoredItems:
+        """Return the items that all conditions hold for; see `ItemStore.read`."""
+        condition, values = self._where(check_conditions(where, self.columns))
+        names = ", ".join(["id", "vector::real[]", *(f'"{name}"' for name in self.columns)])
+        sql = f"SELECT {names} FROM {self._table} WHERE {condition} ORDER BY id"
+        rows: list[tuple[Any, ...]] = self._connection.cursor(binary=True).execute(sql, values).fetchall()
+        return StoredItems(
+            np.array([row[0] for row in rows], dtype=np.int64),
+            np.array([row[1] for row in rows], dtype=np.float32).reshape(len(rows), self.dim),
+            {name: [row[place] for row in rows] for place, name in enumerate(self.columns, 2)},
+        )
+
+    def create_index(
+        self, kind: Literal["hnsw", "ivfflat"] = "hnsw", *, links: int = 16, ef_construction: int = 64, nlist: int = 100
+    ) -> None:
+        """Make searches approximate and fast; an index of before is replaced.
+
+        Args:
+            kind: "hnsw", a graph, or "ivfflat", lists, which should be made when the table is full.
+            links: neighbours of an item in the graph, 2 to 100.
+            ef_construction: candidates while the graph is built, at least 2 `links`, up to 1,000.
+            nlist: lists, up to 32,768.
+
+        Raises:
+            ValueError: a number is out of range, or vectors have more than the 2,000 numbers that pgvector indexes.
+        """
+        check_choice("kind", kind, ("hnsw", "ivfflat"))
+        if self.dim > 2000:
+            raise ValueError(f"dim: expected at most 2000 for an index of pgvector, got {self.dim}")
+        numbers = {"lists": check_int("nlist", nlist)}
+        if kind == "hnsw":
+            numbers = {
+                "m": check_int("links", links, 2),
+                "ef_construction": check_int("ef_construction", ef_construction),
+            }
+            if links > 100 or not 2 * links <= ef_construction <= 1000:
+                raise ValueError(
+                    f"links, ef_construction: expected 2 to 100 and 2 links to 1000, got {links} and {ef_construction}"
+                )
+        elif nlist > 32768:
+            raise ValueError(f"nlist: expected at most 32768, got {nlist}")
+        name = f'"{self._name[:50]}_vector"'
+        options = ", ".join(f"{option} = {number}" for option, number in numbers.items())
+        with self._connection.transaction():
+            self._connection.execute(f"DROP INDEX IF EXISTS {name}")
+            self._connection.execute(
+                f"CREATE INDEX {name} ON {self._table} USING {kind} (vector {_CLASS[self.metric]}) WITH ({options})"
+            )
+
+    def _write(self, ids: list[int], vectors: NDArray[np.float32], columns: Mapping[str, list[Any]]) -> None:
+        names = ", ".join(["id", "vector", *(f'"{name}"' for name in self.columns)])
+        changes = ", ".join(f"{name} = EXCLUDED.{name}" for name in names.split(", ")[1:])
+        with self._connection.transaction(), self._connection.cursor() as cursor:
+            cursor.execute(f"CREATE TEMP TABLE logq_new (LIKE {self._table}) ON COMMIT DROP")
+            with (
+                cursor.copy(f"COPY logq_new ({names}) FROM STDIN") as copy,
+                Progress(len(ids), "items", "writing") as line,  # a plain line only where it takes long
+            ):
+                for row, values in enumerate(zip(ids, vectors, *columns.values(), strict=True)):
+                    copy.write_row([values[0], _text(values[1]), *values[2:]])
+                    if row % _AT_A_TIME == _AT_A_TIME - 1:
+                        line.advance(_AT_A_TIME)
+            sql = f"INSERT INTO {self._table} ({names}) SELECT {names} FROM logq_new"
+            cursor.execute(f"{sql} ON CONFLICT (id) DO UPDATE SET {changes}")
+
+    def _search(self, queries: NDArray[np.float32], k: int, where: Sequence[Condition], unwanted: list[int]) -> Answer:
+        with self._connection.transaction():
+            for option, value in self._effort(k):
+                self._connection.execute("SELECT set_config(%s, %s, true)", [option, value])
+            return self._connection.execute(*self._question(queries, k, where, unwanted)).fetchall()
+
+    def _question(
+        self, queries: NDArray[np.float32], k: int, where: Sequence[Condition], unwanted: list[int]
+    ) -> tuple[str, list[Any]]:
+        """Return SQL and its values.
+
+        The rows are ordered by the distance itself, as only then an index is used; and the k best of the maximum over
+        queries are among the k best of each.
+        """
+        condition, bound = self._where(where)
+        if unwanted:
+            condition += " AND id <> ALL(%s::bigint[])"
+            bound.append(unwanted)
+        distance = f"vector {_OPERATOR[self.metric]} %s::vector"
+        part = (
+            f"SELECT id, {distance} AS distance FROM {self._table} WHERE {condition} ORDER BY {distance}, id LIMIT %s"
+        )
+        parts = " UNION ALL ".join([f"({part})"] * len(queries))
+        score = "-min(distance)" if self.metric == "inner_product" else "1 - min(distance)"
+        values = [value for text in map(_text, queries) for value in (text, *bound, text, k)]
+        return f"SELECT id, {score} FROM ({parts}) AS found GROUP BY id ORDER BY 2 DESC, 1 LIMIT %s", [*values, k]
+
+    def _effort(self, k: int) -> list[tuple[str, str]]:
+        effort = [("hnsw.ef_search", str(min(1000, max(100, k))))]
+        if self._extension >= (0, 8):
+            effort += [("hnsw.iterative_scan", "strict_order"), ("ivfflat.iterative_scan", "relaxed_order")]
+        return effort
+
+    def _where(self, where: Sequence[Condition]) -> tuple[str, list[Any]]:
+        types = {"id": "int", **self.columns}
+        return where_clause(where, "%s", lambda quoted, name: f"{quoted} = ANY(%s::{_SQL[types[name]]}[])")
+
+    def _pgvector(self) -> tuple[int, ...]:
+        """Return the version of pgvector, which is installed into the database if it is not there yet."""
+        sql = "SELECT extversion FROM pg_extension WHERE extname = 'vector'"
+        if self._connection.execute(sql).fetchone() is None:
+            if (
+                self._connection.execute("SELECT 1 FROM pg_available_extensions WHERE name = 'vector'").fetchone()
+                is None
+            ):
+                raise ValueError("dsn: the server has no extension vector; install pgvector there")
+            self._connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
+        return tuple(int(part) for part in self._connection.execute(sql).fetchone()[0].split(".")[:2])
+
+    def _found(self) -> tuple[int, dict[str, str]] | None:
+        """Return the dimension and columns of the table, None where there is none."""
+        sql = """SELECT attname, format_type(atttypid, NULL), atttypmod FROM pg_attribute
+                 WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped ORDER BY attnum"""
+        rows: list[tuple[str, str, int]] = self._connection.execute(sql, [self._table]).fetchall()
+        if not rows:
+            return None
+        types = {name: kind for name, kind, _ in rows}
+        dim = {name: number for name, _, number in rows}.get("vector", -1)
+        if types.pop("vector", "") != "vector" or types.pop("id", "") != "bigint" or dim < 1:
+            raise ValueError(f"table: expected columns id bigint and vector vector(D) in {self._name!r}")
+        unknown = {name: kind for name, kind in types.items() if kind not in _TYPES}
+        if unknown:
+            raise ValueError(f"table: expected columns of {', '.join(_TYPES)} in {self._name!r}, got {unknown}")
+        return dim, {name: _TYPES[kind] for name, kind in types.items()}
+
+
+def _text(vector: NDArray[np.float32]) -> str:
+    """Return the form in which pgvector reads a vector; nine digits are every float32."""
+    return f"[{','.join(f'{number:.9g}' for number in vector.tolist())}]"

