@@ -1,22 +1,5 @@
 """Data on its way into training."""
 
-from logq.data.call_graph import CallGraph, call_graph
-from logq.data.graph import ItemGraph, walks
-from logq.data.logs import (
-    Examples,
-    Features,
-    Identifiers,
-    Interactions,
-    NextItems,
-    Sequences,
-    Split,
-    epoch_batches,
-    leave_one_out,
-    num_batches,
-    sessions,
-    split_by_session,
-    split_by_time,
-)
 from logq.data.text import (
     ENGLISH_CONNECTOR_WORDS,
     Corpus,
@@ -39,37 +22,20 @@ from logq.data.text import (
 
 __all__ = [
     "ENGLISH_CONNECTOR_WORDS",
-    "CallGraph",
     "Corpus",
     "EncodedCorpus",
-    "Examples",
-    "Features",
-    "Identifiers",
-    "Interactions",
-    "ItemGraph",
     "JoinedText",
-    "NextItems",
     "Phrase",
     "Phrases",
     "Sentences",
-    "Sequences",
-    "Split",
     "Vocabulary",
     "WordCount",
-    "call_graph",
     "cbow_windows",
     "count_words",
     "encode",
     "encode_ids",
-    "epoch_batches",
-    "leave_one_out",
-    "num_batches",
     "python_reference",
     "reduced_windows",
-    "sessions",
     "skipgram_pairs",
-    "split_by_session",
-    "split_by_time",
     "subsample_sentences",
-    "walks",
 ]

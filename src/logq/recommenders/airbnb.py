@@ -11,12 +11,11 @@ from typing_extensions import Unpack
 
 from logq import models
 from logq.arguments import check_float, check_int, shown
-from logq.data import Interactions, sessions
+from logq.data.logs import Interactions, sessions
 from logq.models import RetrievalModel
 from logq.recommenders.eges import SKIP_GRAM
 from logq.recommenders.item_loss import ItemLoss
 from logq.recommenders.neural import NeuralOptions, NeuralRecommender
-from logq.recommenders.next_item_task import Examples
 from logq.recommenders.seen import Seen
 from logq.recommenders.windows import Windows
 from logq.samplers import Mixture, WithinGroup
@@ -97,10 +96,10 @@ class AirbnbEmbeddings(NeuralRecommender):
         booked = None if self.booking is None else _column(log, self.booking) != 0
         items, offsets, also = click_sessions(items, offsets, booked)
         seed = int(np.random.SeedSequence(self.seed or 0).generate_state(1)[0])
-        return Windows(items, offsets, window=self.window, num_items=log.num_items, seed=seed, also=also)
+        return Windows(items, offsets, window=self.window, seed=seed, also=also)
 
-    def _make_loss(self, examples: Examples, seed: int, sparse: bool) -> ItemLoss:
-        loss = super()._make_loss(examples, seed, sparse)
+    def _make_loss(self, of_targets: NDArray[np.int64], seed: int, sparse: bool) -> ItemLoss:
+        loss = super()._make_loss(of_targets, seed, sparse)
         if self._markets is None:
             return loss
         if loss.sampler is None:

@@ -10,7 +10,8 @@ from typing_extensions import Unpack
 
 from logq import models
 from logq.arguments import check_float, check_int, shown
-from logq.data import Interactions, ItemGraph, sessions, walks
+from logq.data.graph import ItemGraph, walks
+from logq.data.logs import Interactions, sessions
 from logq.models import RetrievalModel
 from logq.recommenders.neural import NeuralOptions, NeuralRecommender
 from logq.recommenders.seen import Seen
@@ -93,7 +94,7 @@ class EGES(NeuralRecommender):
         walked = walks(graph, self.walks_per_item, self.walk_length, int(of_walks))
         offsets = np.concatenate([[0], np.cumsum((walked >= 0).sum(axis=1))])
         return Windows(
-            walked[walked >= 0], offsets, window=self.window, num_items=log.num_items, seed=int(of_windows)
+            walked[walked >= 0], offsets, window=self.window, seed=int(of_windows)
         )
 
     @torch.no_grad()

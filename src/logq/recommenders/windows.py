@@ -20,12 +20,11 @@ class Windows:
         items: (n,) codes, one sentence after the other.
         offsets: (sentences + 1,) where each sentence begins, and n.
         window: the widest reach.
-        num_items: C.
         seed: of the reaches.
         also: (n,) one more item that each place sees wherever it stands, -1 for none; None for none at all.
 
     Example:
-        >>> windows = Windows(np.array([5, 6, 7, 8]), np.array([0, 3, 4]), window=1, num_items=9, seed=1)
+        >>> windows = Windows(np.array([5, 6, 7, 8]), np.array([0, 3, 4]), window=1, seed=1)
         >>> len(windows), windows.batch([1])["history"].tolist(), windows.batch([1])["targets"].tolist()
         (3, [[6]], [[5, 7]])
     """
@@ -36,11 +35,10 @@ class Windows:
         offsets: NDArray[np.integer[Any]],
         *,
         window: int,
-        num_items: int,
         seed: int,
         also: NDArray[np.integer[Any]] | None = None,
     ) -> None:
-        self.window, self.num_items = check_int("window", window), num_items
+        self.window = check_int("window", window)
         self._items = np.ascontiguousarray(items, dtype=np.int32)
         self._also = None if also is None else np.ascontiguousarray(also, dtype=np.int32)
         # How many items of the sentence stand before and behind a place, as far as the window goes.
@@ -79,14 +77,3 @@ class Windows:
             "targets": np.concatenate(columns, axis=1).astype(np.int64),
             "user": np.full(len(places), -1, dtype=np.int64),
         }
-
-    def target_counts(self) -> NDArray[np.int64]:
-        """(C,) how often each item is seen from another place."""
-        counts = np.zeros(self.num_items, dtype=np.int64)
-        for step in range(1, self.window + 1):
-            before, behind = np.flatnonzero(self._before >= step), np.flatnonzero(self._behind >= step)
-            counts += np.bincount(self._items[before - step], minlength=self.num_items)
-            counts += np.bincount(self._items[behind + step], minlength=self.num_items)
-        if self._also is not None:
-            counts += np.bincount(self._also[self._also >= 0], minlength=self.num_items)
-        return counts
