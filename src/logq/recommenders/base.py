@@ -24,6 +24,7 @@ from logq.recommenders.requests import allowed_items, is_scalar, make_request
 from logq.recommenders.saving import load_recommender, save_recommender
 from logq.recommenders.seen import Seen
 from logq.retrieval import ExactIndex, ItemIndex
+from logq.shapes import check_device
 
 __all__ = ["Recommender"]
 
@@ -51,7 +52,7 @@ class Recommender(ABC):
 
     def __init__(self, *, seed: int | None = None, device: torch.device | str = "cpu") -> None:
         self.seed = None if seed is None else check_int("seed", seed, 0)
-        self.device = torch.device(device)
+        self.device = check_device(device) or torch.device("cpu")
         self.facts: dict[str, Any] = {}
         self._index: ItemIndex | None = None
 
