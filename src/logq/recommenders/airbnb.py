@@ -13,12 +13,14 @@ from logq import models
 from logq.arguments import check_float, check_int, shown
 from logq.data.logs import Interactions, sessions
 from logq.models import RetrievalModel
+from logq.recommenders.click_sessions import click_sessions, markets_of_items
 from logq.recommenders.eges import SKIP_GRAM
+from logq.recommenders.histories import Histories
 from logq.recommenders.item_loss import ItemLoss
 from logq.recommenders.neural import NeuralOptions, NeuralRecommender
-from logq.recommenders.seen import Seen
+from logq.recommenders.seen import Seen, gather_rows
 from logq.recommenders.windows import Windows
-from logq.samplers import Mixture, WithinGroup
+from logq.samplers import Mixture, Sampler, WithinGroup
 
 __all__ = ["AirbnbEmbeddings"]
 
@@ -31,6 +33,10 @@ class AirbnbEmbeddings(NeuralRecommender):
     in the session since the last booking. Besides negatives from all listings there are `num_in_market` uniform ones
     from the market of the listing to be found: of windows that is the paper's market of the central listing, as each
     pair is there both ways. Users are the mean of the listings of their history, weighted by recency.
+
+    Negative sampling learns log( P / Q ), and with negatives from a market Q depends on where a user looks: for the
+    market of the last listing of the history. So scores are F + log Q of that row (unless `log_q` is off), without
+    which listings elsewhere, hardly ever drawn beside each other, would rank highest.
 
     Args:
         dim: D, the width of the vectors of listings.
@@ -81,6 +87,7 @@ class AirbnbEmbeddings(NeuralRecommender):
         self.recency = check_float("recency", recency, above=0, at_most=1)
         self.gap = None if gap is None else check_float("gap", gap, at_least=0)
         self._markets: NDArray[np.int64] | None = None
+        self._in_market: NDArray[np.float32] | None = None
 
     def settings(self) -> dict[str, Any]:
         """The arguments, as JSON can hold them."""
@@ -109,70 +116,81 @@ class AirbnbEmbeddings(NeuralRecommender):
         loss.sampler = Mixture([loss.sampler, inside], seed=seed)
         return loss
 
+    def _ready(self, loss: ItemLoss) -> None:
+        super()._ready(loss)
+        self._in_market = None
+        if self._offsets is None or not isinstance(loss.sampler, Mixture):
+            return
+        # The law of a row has two values for each item: in the market of the row, and elsewhere.
+        everywhere, _ = loss.sampler.parts
+        assert isinstance(everywhere, Sampler)
+        items = torch.arange(self.seen.num_items, device=loss.sampler.device)
+        inside, outside = loss.sampler.log_expected_count(items), everywhere.log_expected_count(items)
+        outside = outside.where(outside.isfinite(), outside[outside.isfinite()].min())
+        self._offsets = outside - inside.max()
+        self._in_market = (inside - outside).float().cpu().numpy()
+
+    def _rank(
+        self, part: Histories, k: int, exclude_seen: bool, allow: NDArray[np.bool_] | None
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        scores, codes = super()._rank(part, k, exclude_seen, allow)
+        if self._markets is None or self._in_market is None or not len(part):
+            return scores, codes
+        # What a market adds is not negative: an item elsewhere that is among the best k now was so before.
+        ends = np.maximum(part.offsets[1:] - 1, 0)
+        market = np.where(part.lengths > 0, self._markets[part.items[ends]] if len(part.items) else -1, -1)
+        scores = np.where((codes >= 0) & (self._markets[codes] != market[:, None]), scores, -np.inf)
+        queries, rows = self._queries(part), self._item_rows()
+        order = np.argsort(self._markets, kind="stable")
+        bounds = np.searchsorted(self._markets[order], np.arange(self._markets.max() + 2))
+        place = np.full(self.seen.num_items, -1)
+        widest = np.diff(bounds)[market[market >= 0]].max(initial=0)
+        width = min(k, int(widest))
+        near = np.full((len(part), width), -np.inf, np.float32), np.full((len(part), width), -1, np.int64)
+        for value in np.unique(market[market >= 0]).tolist():
+            members, who = order[bounds[value] : bounds[value + 1]], np.flatnonzero(market == value)
+            of = torch.from_numpy(members).to(rows.device)
+            found = (queries[torch.from_numpy(who).to(queries.device)] @ rows[of].T).float().cpu().numpy()
+            found += self._in_market[members]
+            if allow is not None:
+                found[:, ~allow[members]] = -np.inf
+            if exclude_seen:
+                done, offsets = gather_rows(part.items, part.offsets, who)
+                place[members] = np.arange(len(members))
+                row, column = np.repeat(np.arange(len(who)), np.diff(offsets)), place[done]
+                found[row[column >= 0], column[column >= 0]] = -np.inf
+                place[members] = -1
+            best = np.argsort(-found, axis=1, kind="stable")[:, :width]
+            near[0][who, : best.shape[1]] = np.take_along_axis(found, best, axis=1)
+            near[1][who, : best.shape[1]] = members[best]
+        scores, codes = np.concatenate([scores, near[0]], axis=1), np.concatenate([codes, near[1]], axis=1)
+        best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+        scores, codes = np.take_along_axis(scores, best, axis=1), np.take_along_axis(codes, best, axis=1)
+        return scores.astype(np.float32), np.where(np.isfinite(scores), codes, -1)
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """What was learned."""
+        state = super().state()
+        if self._markets is not None:
+            state["markets"] = self._markets
+        if self._in_market is not None:
+            state["in_market"] = self._in_market
+        return state
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take over what `state` gave."""
+        super().restore(state)
+        self._markets, self._in_market = state.get("markets"), state.get("in_market")
+        for name, array, dtype in (("markets", self._markets, np.int64), ("in_market", self._in_market, np.float32)):
+            if array is not None and (array.shape != (self.seen.num_items,) or array.dtype != dtype):
+                raise ValueError(f"expected {name!r} {np.dtype(dtype)} ({self.seen.num_items},), got {array.shape}")
+        if self._markets is not None and not ((self._markets >= 0) & (self._markets <= len(self._markets))).all():
+            raise ValueError("expected 'markets' to be numbers of markets")
+
     @torch.no_grad()
     def _vectors(self) -> Tensor:
         assert isinstance(self.model, models.AirbnbEmbeddings)
         return self.model.listings.weight.detach().float()
-
-
-def click_sessions(
-    items: NDArray[np.int64],  # (n,)
-    offsets: NDArray[np.int64],  # (sessions + 1,)
-    booked: NDArray[np.bool_] | None,  # (n,)
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64] | None]:
-    """Sessions without repeats in a row, and for each place the listing that was booked next in its session.
-
-    A run of events with one listing becomes one event, which is a booking if one of them is. The place of a booking
-    itself has none.
-
-    Args:
-        items: codes of all sessions, one after the other.
-        offsets: where each begins, and n.
-        booked: which events are bookings; None where that is not known.
-
-    Returns:
-        items (m,), offsets (sessions + 1,), and (m,) codes of what is booked next, -1 for nothing; None if `booked` is.
-
-    Example:
-        >>> made = click_sessions(np.array([4, 4, 7, 8, 9]), np.array([0, 4, 5]), np.array([0, 0, 1, 0, 1]) > 0)
-        >>> [array.tolist() for array in made]
-        [[4, 7, 8, 9], [0, 3, 4], [7, -1, -1, -1]]
-    """
-    session = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
-    starts = np.ones(len(items), dtype=np.bool_)
-    starts[1:] = (items[1:] != items[:-1]) | (session[1:] != session[:-1])
-    first = np.flatnonzero(starts)
-    kept, of = items[first], session[first]
-    bounds = np.searchsorted(of, np.arange(len(offsets)))
-    if booked is None:
-        return kept, bounds, None
-    books = np.logical_or.reduceat(booked, first) if len(first) else booked
-    # The nearest booking behind each place: the places of bookings, with the minimum taken from the end.
-    last = len(kept)
-    at = np.where(books, np.arange(last), last)
-    following = np.append(np.minimum.accumulate(at[::-1])[::-1][1:], last)
-    inside = following < bounds[1:][of] if last else following[:0] < 0
-    following = following[:last]
-    return kept, bounds, np.where(inside[:last] & ~books, kept[np.minimum(following, max(0, last - 1))], -1)
-
-
-def markets_of_items(
-    items: NDArray[np.int64],  # (n,)
-    markets: NDArray[Any],  # (n,)
-    num_items: int,
-) -> NDArray[np.int64]:
-    """The market of most events of each item, the lowest where several are; items without an event share one more.
-
-    Example:
-        >>> markets_of_items(np.array([0, 0, 0, 2]), np.array([5, 7, 7, 5]), 3)
-        array([1, 2, 0])
-    """
-    values, codes = np.unique(markets, return_inverse=True)
-    pairs, counts = np.unique(items * len(values) + codes, return_counts=True)
-    found = np.full(num_items, len(values), dtype=np.int64)
-    order = np.lexsort((-pairs, counts))  # the most frequent last, which is what stays
-    found[pairs[order] // len(values)] = pairs[order] % len(values)
-    return found
 
 
 def _column(log: Interactions, name: str) -> NDArray[Any]:
