@@ -17,8 +17,15 @@ COMMANDS = [
     ["vocab"],
     ["phrases"],
     ["demo"],
+    ["demo", "words"],
+    ["demo", "items"],
     ["evaluate"],
     ["evaluate", "words"],
+    ["evaluate", "ranking"],
+    ["recommend"],
+    ["similar"],
+    ["index"],
+    *(["train", name] for name in ("youtube-dnn", "mind", "sdm", "two-tower", "sasrec", "item2vec", "airbnb", "eges")),
 ]
 
 
@@ -70,6 +77,11 @@ def test_every_option_says_what_it_does():
         ["train", "word2vec", "--help"],
         ["evaluate", "words", "--help"],
         ["train", "word2vec", "missing.txt", "-o", "x"],
+        ["train", "sasrec", "--help"],
+        ["train", "sasrec", "missing.csv", "-o", "x"],
+        ["evaluate", "ranking", "missing"],
+        ["recommend", "missing", "--user", "4"],
+        ["index", "missing"],
     ],
 )
 def test_help_and_first_mistakes_need_neither_torch_nor_numpy(words, tmp_path):

@@ -81,3 +81,10 @@ def test_polars_missing_is_said_with_the_command(logq, ratings, tmp_path, monkey
 def test_arguments_are_spelled_as_options():
     assert in_options("num_sampled: expected", ["num_sampled"]) == "--num-sampled: expected"
     assert in_options("a file: num_sampled: expected", ["num_sampled"]) == "a file: num_sampled: expected"
+
+
+def test_who_names_columns_says_that_there_is_a_header(tmp_path):
+    path = tmp_path / "calls.csv"
+    path.write_text("function,calls\nf,open\nf,len\ng,open\n")
+    log, _ = read(path, LogOptions(user="function", item="calls"))
+    assert (len(log), log.num_users) == (3, 2)

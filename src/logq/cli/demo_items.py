@@ -5,7 +5,7 @@ import io
 import shlex
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -15,6 +15,9 @@ from logq.cli.output import output_folder
 from logq.cli.report import neighbour_table, say
 from logq.progress import format_seconds
 
+if TYPE_CHECKING:
+    from logq.recommenders import Recommendations
+
 __all__ = ["EXAMPLES", "SHOWN", "demo_items"]
 
 EXAMPLES = """
@@ -22,7 +25,14 @@ logq demo items
 logq demo items -o functions --seed 7
 """
 
-SHOWN = ("os.path.join", "open", "re.compile", "threading.Thread", "struct.unpack", "isinstance")
+SHOWN = (
+    "socket.socket",
+    "math.sqrt",
+    "threading.Thread",
+    "urllib.parse.urlparse",
+    "datetime.timedelta",
+    "subprocess.Popen",
+)
 LOG = "calls.csv"
 
 
@@ -78,19 +88,22 @@ def demo_items(
     for start in range(0, len(shown), 3):
         say()
         found = [(name, model.similar_items(name, k=6)) for name in shown[start : start + 3]]
-        console.print(
-            neighbour_table([(name, list(zip(near.items.tolist(), near.scores.tolist(), strict=True))) for name, near in found])
-        )
+        console.print(neighbour_table([(name, _pairs(near)) for name, near in found]))
     place, file = shlex.quote(str(output)), shlex.quote(str(output / LOG))
     say()
     say(("What to type next", "bold"))
     lines = [
         (f"logq similar {place} {shlex.quote(shown[0])}", "functions used together with one"),
-        (f"logq recommend {place} --history open --history json.load", "what to call after these two"),
-        (f"logq train sasrec {file} --time none -o model", "another model, of the same log"),
+        (f"logq recommend {place} --history open --history .read", "what to call after these two"),
+        (f"logq train sasrec {file} --user function --item calls --min-item 5 -o model", "another model of the same log"),
     ]
-    width = max(len(command) for command, _ in lines)
+    width = max(len(command) for command, _ in lines[:2])
     for command, meaning in lines:
         say("  ", (command.ljust(width), "cyan"), ("  # " + meaning, "dim"))
     say()
     say((f"Done in {format_seconds(time.monotonic() - began)}.", "dim"))
+
+
+def _pairs(near: "Recommendations") -> list[tuple[str, float]]:
+    pairs = zip(near.items.tolist(), near.scores.tolist(), strict=True)
+    return [(item, score) for item, score in pairs if item is not None]

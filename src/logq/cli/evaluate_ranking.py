@@ -76,9 +76,10 @@ def ranking(
     found = open_folder(folder, device=device)
     from logq.recommenders import Popularity
 
-    ks = sorted(set(k or (10, 50)))
-    if ks[-1] > found.model.seen.num_items:
-        raise BadInputError(f"--k: expected at most the {found.model.seen.num_items:,} items that there are, got {ks[-1]}")
+    items = found.model.seen.num_items
+    ks = sorted(set(k or (min(10, items), min(50, items))))
+    if ks[-1] > items:
+        raise BadInputError(f"--k: expected at most the {items:,} items that there are, got {ks[-1]}")
     models = {type(found.model).__name__: found.model}
     if not no_baseline:
         known = found.log if found.split is None else found.split.train

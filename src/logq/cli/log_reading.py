@@ -70,7 +70,16 @@ def read_log(
                 raise BadInputError("--separator: expected none, Parquet has no separators")
             log = Interactions.from_parquet(path, **roles, columns=list(columns), **cleaning)
         else:
-            log = Interactions.from_csv(path, **roles, columns=list(columns), separator=options.separator, **cleaning)
+            # Who names a column says that there are names, which a file of nothing but text does not show.
+            named = any(isinstance(value, str) and not value.isdigit() for value in roles.values())
+            log = Interactions.from_csv(
+                path,
+                **roles,
+                columns=list(columns),
+                separator=options.separator,
+                header=True if named else None,
+                **cleaning,
+            )
         if isinstance(options, LogOptions):
             log = log.with_features(
                 items=read_features(options.item_features, log.item_ids),

@@ -154,6 +154,7 @@ def known_ids(ids: "Identifiers", words: Sequence[str], what: str) -> list[Any]:
 def _unknown(ids: "Identifiers", word: str, what: str) -> str:
     keys = list(map(str, ids.keys[:50_000].tolist()))
     near = difflib.get_close_matches(word, keys, n=5, cutoff=0.7)
+    near += [key for key in keys if len(word) > 3 and word.lower() in key.lower() and key not in near][: 5 - len(near)]
     there = f"{word!r} is not among the {len(ids):,} {what}s of the log"
     if near:
         return f"{there}; like it are {', '.join(near)}"

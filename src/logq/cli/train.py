@@ -61,7 +61,7 @@ _EXAMPLES = """
 logq train word2vec corpus.txt -o vectors
 logq train item2vec ratings.csv -o items
 logq train sasrec ratings.csv -o model
-logq train youtube-dnn ratings.csv --user user_id --item item_id --time ts -o model
+logq train youtube-dnn ratings.csv --user uid --item iid -o model
 """
 
 train = typer.Typer(name="train", cls=HelpfulGroup, add_help_option=False, add_completion=False, epilog=_EXAMPLES)

@@ -25,7 +25,7 @@ _MODEL, _TRAINING = "Model", "Training"
 EXAMPLES = {
     "item2vec": """
 logq train item2vec ratings.csv -o items
-logq train item2vec sessions.txt --format sessions -o items --validation none
+logq train item2vec log.txt --format sessions -o items --validation none
 logq train item2vec baskets.csv -o items --unordered --window 200
 """,
     "airbnb": """
@@ -34,7 +34,7 @@ logq train airbnb clicks.csv -o listings --booking "action=clickout item"
 """,
     "eges": """
 logq train eges clicks.csv -o items --item-features items.csv
-logq train eges sessions.txt --format sessions -o items --validation none
+logq train eges log.txt --format sessions -o items --validation none
 """,
 }
 

@@ -19,9 +19,9 @@ _MODEL = "Model"
 
 EXAMPLES = {
     "youtube-dnn": """
-logq train youtube-dnn ratings.csv --user user_id --item item_id --time ts -o model
+logq train youtube-dnn ratings.csv --user uid --item iid --time ts -o model
 logq train youtube-dnn ratings.csv -o model --min-label 4 --user-features users.csv
-logq train youtube-dnn clicks.parquet -o model --objective nce --sampler uniform --num-sampled 1000
+logq train youtube-dnn log.parquet -o model --objective nce --sampler uniform
 logq train youtube-dnn ratings.csv -o model --resume
 """,
     "mind": """
@@ -30,17 +30,17 @@ logq train mind ratings.csv -o model --interests 2 --max-length 100
 """,
     "sdm": """
 logq train sdm ratings.csv -o model
-logq train sdm ratings.csv -o model --short-length 5 --item-features items.csv
+logq train sdm log.csv -o model --short-length 5 --item-features items.csv
 """,
     "two-tower": """
-logq train two-tower ratings.csv -o model --item-features items.csv --user-features users.csv
+logq train two-tower ratings.csv -o model --item-features items.csv
 logq train two-tower ratings.csv -o model --batch-size 2048 --temperature 0.1
 """,
     "sasrec": """
 logq train sasrec ratings.csv -o model
 logq train sasrec ratings.csv -o model --validation none --epochs 12
 logq train sasrec ratings.csv -o model --device cuda --precision auto
-logq train sasrec ratings.csv -o model --objective gbce --own-negatives --num-sampled 256
+logq train sasrec ratings.csv -o model --objective gbce --num-sampled 256
 """,
 }
 
