@@ -90,7 +90,10 @@ def test_a_terminal_gets_a_table(model, monkeypatch):
     ("words", "message"),
     [
         (["nowhere"], "nowhere: there is no such folder"),
-        (["{vectors}"], "there is no recommender in this folder; `logq train sasrec` makes one (word vectors are there"),
+        (
+            ["{vectors}"],
+            "there is no recommender in this folder; `logq train sasrec` makes one (word vectors are there",
+        ),
         (["{model}", "nowhere.csv"], "nowhere.csv: there is no such file"),
         (["{model}", "--k", "21"], "--k: expected at most the 20 items that there are, got 21"),
         (["{model}", "--leave-one-out"], "--leave-one-out: expected a LOG beside it"),
@@ -115,7 +118,9 @@ def test_nothing_was_held_out(logq, ratings, tmp_path):
         assert "nothing was held out in training (--validation none)" in err
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "training.json", "titles.json", "log/split.json", "log/items.npy"])
+@pytest.mark.parametrize(
+    "name", ["model.safetensors", "training.json", "titles.json", "log/split.json", "log/items.npy"]
+)
 def test_damaged_files(logq, model, tmp_path, name):
     import shutil
 

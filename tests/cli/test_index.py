@@ -104,7 +104,9 @@ def test_bad_input(logq, model, tmp_path, words, message):
     assert err.count("\n") == 1
 
 
-@pytest.mark.parametrize(("module", "words"), [("faiss", ["--kind", "faiss-hnsw", "-o", "{0}/i"]), ("duckdb", ["--duckdb", "{0}/x"])])
+@pytest.mark.parametrize(
+    ("module", "words"), [("faiss", ["--kind", "faiss-hnsw", "-o", "{0}/i"]), ("duckdb", ["--duckdb", "{0}/x"])]
+)
 def test_a_missing_library_is_said_with_the_command(logq, model, tmp_path, monkeypatch, module, words):
     monkeypatch.setitem(sys.modules, module, None)
     code, _, err = logq("index", model, *(word.format(tmp_path) for word in words))

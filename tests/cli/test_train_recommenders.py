@@ -76,7 +76,9 @@ def test_each_model_is_trained_saved_and_answers(logq, ratings, tmp_path, comman
 
 def test_options_reach_the_model(logq, ratings, tmp_path):
     options = "--dim 8 --blocks 1 --heads 2 --objective gbce --own-negatives --num-sampled 5 --sampler uniform "
-    options += "--epochs 2 --lr 0.01 --decay linear --patience 0 --keep-seen --untied --max-length 7 --clip 1 --no-log-q"
+    options += (
+        "--epochs 2 --lr 0.01 --decay linear --patience 0 --keep-seen --untied --max-length 7 --clip 1 --no-log-q"
+    )
     assert logq("train", "sasrec", ratings, "-o", tmp_path / "m", "-q", *options.split())[0] == 0
     wanted = {
         "dim": 8,
@@ -140,7 +142,11 @@ def test_features_that_a_model_does_not_learn_from_are_said(logq, ratings, tmp_p
 
 
 def test_bookings_and_markets(logq, tmp_path):
-    rows = [f"{s},h{(s + i) % 9},{'book' if i == 3 else 'look'},{'north' if (s + i) % 9 < 5 else 'south'}" for s in range(30) for i in range(4)]
+    rows = [
+        f"{s},h{(s + i) % 9},{'book' if i == 3 else 'look'},{'north' if (s + i) % 9 < 5 else 'south'}"
+        for s in range(30)
+        for i in range(4)
+    ]
     path = tmp_path / "clicks.csv"
     path.write_text("\n".join(["session,item,action,city", *rows]) + "\n")
     options = ["--booking", "action=book", "--market", "city", "--validation", "none", *QUICK]

@@ -95,7 +95,10 @@ def demo_items(
     lines = [
         (f"logq similar {place} {shlex.quote(shown[0])}", "functions used together with one"),
         (f"logq recommend {place} --history open --history .read", "what to call after these two"),
-        (f"logq train sasrec {file} --user function --item calls --min-item 5 -o model", "another model of the same log"),
+        (
+            f"logq train sasrec {file} --user function --item calls --min-item 5 -o model",
+            "another model of the same log",
+        ),
     ]
     width = max(len(command) for command, _ in lines[:2])
     for command, meaning in lines:

@@ -50,7 +50,9 @@ def ranking(
     keep_seen: Annotated[bool, typer.Option("--keep-seen", help="Rank what a user had before, too.")] = False,
     leave_one_out: Annotated[
         bool,
-        typer.Option("--leave-one-out", help="Of LOG, the last event of each user is to be found, the others are known."),
+        typer.Option(
+            "--leave-one-out", help="Of LOG, the last event of each user is to be found, the others are known."
+        ),
     ] = False,
     no_baseline: Annotated[bool, typer.Option("--no-baseline", help="Do not measure Popularity beside it.")] = False,
     output: Annotated[
@@ -120,7 +122,9 @@ class _Test:
             )
             return
         trained = found.columns()
-        said = {n: getattr(given, n) for n in given.__dataclass_fields__ if getattr(given, n) != getattr(LogColumns(), n)}
+        said = {
+            n: getattr(given, n) for n in given.__dataclass_fields__ if getattr(given, n) != getattr(LogColumns(), n)
+        }
         columns = LogColumns(**{**{n: getattr(trained, n) for n in trained.__dataclass_fields__}, **said})
         cleaning: dict[str, Any] = {"min_label": typed.get("cleaning", {}).get("min_label")}
         if leave_one_out:
@@ -157,7 +161,10 @@ def _show(scores: "dict[str, RankingScores]", test: str, keep_seen: bool) -> Non
         cells: list[Text] = []
         for key in (f"{metric}@{n}" for n in first.ks):
             ends = first.intervals.get(key)
-            cells += [Text(f"{first.values[key]:.4f}"), Text("" if ends is None else f"{ends.low:.4f} to {ends.high:.4f}", style="dim")]
+            cells += [
+                Text(f"{first.values[key]:.4f}"),
+                Text("" if ends is None else f"{ends.low:.4f} to {ends.high:.4f}", style="dim"),
+            ]
         table.add_row(metric.replace("_", " "), *cells)
     Console().print(table)
     say()
@@ -174,7 +181,9 @@ def _show(scores: "dict[str, RankingScores]", test: str, keep_seen: bool) -> Non
     for other, one in others:
         parts = [f"{key} {one.values[key]:.4f}" for n in one.ks for key in (f"HR@{n}", f"NDCG@{n}")]
         key = f"NDCG@{one.ks[0]}"
-        ratio = f" ({name} has {first.values[key] / one.values[key]:.1f} times its {key})" if one.values[key] > 0 else ""
+        ratio = (
+            f" ({name} has {first.values[key] / one.values[key]:.1f} times its {key})" if one.values[key] > 0 else ""
+        )
         say((f"{other}, the same for everybody: ", "bold"), ", ".join(parts), ratio, ".")
         if first.values[key] <= one.values[key]:
             say("A model that does not beat it has learned too little: more epochs, or another model, may help.")

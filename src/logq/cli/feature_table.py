@@ -49,6 +49,10 @@ def read_feature_table(path: Path, ids: "Identifiers") -> FeatureTable:
         raise ValueError(f"expected {wanted} in the first column {names[0]!r}, as the log has, got {key[0]!r}")
     separators = dict.fromkeys(lists, " ")
     for name in names[1:]:
-        if name not in separators and str(frame[name].dtype) == "String" and frame[name].str.contains("|", literal=True).any():
+        if (
+            name not in separators
+            and str(frame[name].dtype) == "String"
+            and frame[name].str.contains("|", literal=True).any()
+        ):
             separators[name] = _BETWEEN_VALUES
     return FeatureTable(frame, names, separators)

@@ -52,7 +52,8 @@ class IndexKind(str, Enum):
 def index(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of `logq train sasrec` and others.")],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="INDEX", help="Folder for the index.", rich_help_panel="Index")
+        Path | None,
+        typer.Option("--output", "-o", metavar="INDEX", help="Folder for the index.", rich_help_panel="Index"),
     ] = None,
     kind: Annotated[
         IndexKind | None,
@@ -85,7 +86,9 @@ def index(
     ] = 10,
     duckdb: Annotated[
         Path | None,
-        typer.Option("--duckdb", metavar="FILE", help="Write the items into a file of DuckDB.", rich_help_panel="Database"),
+        typer.Option(
+            "--duckdb", metavar="FILE", help="Write the items into a file of DuckDB.", rich_help_panel="Database"
+        ),
     ] = None,
     postgres: Annotated[
         str | None,
@@ -159,9 +162,7 @@ def load_index_of(found: RecommenderFolder, folder: Path) -> "ItemIndex":
     return made
 
 
-def _make(
-    found: RecommenderFolder, folder: Path, kind: str, options: dict[str, Any], *, quiet: bool
-) -> "ItemIndex":
+def _make(found: RecommenderFolder, folder: Path, kind: str, options: dict[str, Any], *, quiet: bool) -> "ItemIndex":
     from logq.retrieval import make_index
 
     vectors = found.model.search_vectors

@@ -37,9 +37,13 @@ class TrainingPlan:
     ] = HeldOut.last
     checkpoint_minutes: Annotated[
         float,
-        typer.Option(metavar="X", min=0.0, help="Save a checkpoint so often, and on Ctrl-C.", rich_help_panel="Keeping"),
+        typer.Option(
+            metavar="X", min=0.0, help="Save a checkpoint so often, and on Ctrl-C.", rich_help_panel="Keeping"
+        ),
     ] = 10.0
     resume: Annotated[
         bool,
-        typer.Option("--resume", help="Go on from the checkpoint in DIR, with the same options.", rich_help_panel="Keeping"),
+        typer.Option(
+            "--resume", help="Go on from the checkpoint in DIR, with the same options.", rich_help_panel="Keeping"
+        ),
     ] = False

@@ -28,7 +28,9 @@ class LogColumns:
 
     user: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Column of users; a place (0, 1, ...) if there is no header.", rich_help_panel=_LOG),
+        typer.Option(
+            metavar="NAME", help="Column of users; a place (0, 1, ...) if there is no header.", rich_help_panel=_LOG
+        ),
     ] = None
     item: Annotated[str | None, typer.Option(metavar="NAME", help="Column of items.", rich_help_panel=_LOG)] = None
     time: Annotated[
@@ -60,7 +62,9 @@ class LogOptions(LogColumns):
 
     min_label: Annotated[
         float | None,
-        typer.Option(metavar="X", help="Leave out rows with a smaller label, such as ratings below 4.", rich_help_panel=_LOG),
+        typer.Option(
+            metavar="X", help="Leave out rows with a smaller label, such as ratings below 4.", rich_help_panel=_LOG
+        ),
     ] = None
     min_user: Annotated[
         int, typer.Option(metavar="N", min=1, help="Leave out users with fewer events.", rich_help_panel=_LOG)

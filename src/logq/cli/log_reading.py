@@ -56,7 +56,9 @@ def read_log(
     if format is LogFormat.auto:
         format = LogFormat.parquet if path.suffix.lower() in (".parquet", ".pq") else LogFormat.table
     roles: dict[str, Any] = {name: getattr(options, name) for name in _ROLES}
-    roles = {name: False if value == "none" and name not in ("user", "item") else value for name, value in roles.items()}
+    roles = {
+        name: False if value == "none" and name not in ("user", "item") else value for name, value in roles.items()
+    }
     if isinstance(options, LogOptions):
         cleaning |= {"min_label": options.min_label, "min_user": options.min_user, "min_item": options.min_item}
     try:
@@ -130,9 +132,7 @@ def in_options(message: str, names: Iterable[str]) -> str:
         'user: name it, as in --user NAME, from: a, b'
     """
     choice = "|".join(map(re.escape, names))
-    message = re.sub(
-        rf'\b({choice})="\.\.\."', lambda match: f"--{match[1].replace('_', '-')} NAME", message
-    )
+    message = re.sub(rf'\b({choice})="\.\.\."', lambda match: f"--{match[1].replace('_', '-')} NAME", message)
     if "--" in message:
         return message
     return re.sub(rf"^({choice})(?=:)", lambda match: "--" + match[1].replace("_", "-"), message)

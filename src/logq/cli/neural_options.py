@@ -48,9 +48,7 @@ class NeuralTraining:
 
     objective: Annotated[
         LossName,
-        typer.Option(
-            metavar="NAME", help=", ".join(name.value for name in LossName) + ".", rich_help_panel=_LOSS
-        ),
+        typer.Option(metavar="NAME", help=", ".join(name.value for name in LossName) + ".", rich_help_panel=_LOSS),
     ] = LossName.sampled_softmax
     sampler: Annotated[
         SamplerName | None,
@@ -60,9 +58,9 @@ class NeuralTraining:
             rich_help_panel=_LOSS,
         ),
     ] = None
-    num_sampled: Annotated[
-        int, typer.Option(metavar="N", min=1, help="How many negatives.", rich_help_panel=_LOSS)
-    ] = 512
+    num_sampled: Annotated[int, typer.Option(metavar="N", min=1, help="How many negatives.", rich_help_panel=_LOSS)] = (
+        512
+    )
     shared_negatives: Annotated[
         bool,
         typer.Option(
@@ -79,9 +77,7 @@ class NeuralTraining:
     calibration: Annotated[
         float, typer.Option(metavar="T", min=0.0, max=1.0, help="t of gBCE, 0 to 1.", rich_help_panel=_LOSS)
     ] = 0.75
-    temperature: Annotated[
-        float, typer.Option(metavar="X", help="Divides the logits.", rich_help_panel=_LOSS)
-    ] = 1.0
+    temperature: Annotated[float, typer.Option(metavar="X", help="Divides the logits.", rich_help_panel=_LOSS)] = 1.0
     cosine: Annotated[
         bool, typer.Option("--cosine", help="Logits are cosines; wants a low temperature.", rich_help_panel=_LOSS)
     ] = False
@@ -92,9 +88,9 @@ class NeuralTraining:
     epochs: Annotated[
         int, typer.Option(metavar="N", min=1, help="Times to read the log, at most.", rich_help_panel=_TRAINING)
     ] = 20
-    batch_size: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Rows in a step.", rich_help_panel=_TRAINING)
-    ] = 512
+    batch_size: Annotated[int, typer.Option(metavar="N", min=1, help="Rows in a step.", rich_help_panel=_TRAINING)] = (
+        512
+    )
     lr: Annotated[float, typer.Option(metavar="X", help="Learning rate of Adam.", rich_help_panel=_TRAINING)] = 1e-3
     decay: Annotated[
         DecayName,
@@ -103,9 +99,7 @@ class NeuralTraining:
     warmup: Annotated[
         int, typer.Option(metavar="N", min=0, help="Steps in which it grows first.", rich_help_panel=_TRAINING)
     ] = 0
-    weight_decay: Annotated[
-        float, typer.Option(metavar="X", min=0.0, help="Of Adam.", rich_help_panel=_TRAINING)
-    ] = 0.0
+    weight_decay: Annotated[float, typer.Option(metavar="X", min=0.0, help="Of Adam.", rich_help_panel=_TRAINING)] = 0.0
     clip: Annotated[
         float | None, typer.Option(metavar="X", help="Largest norm of gradients.", rich_help_panel=_TRAINING)
     ] = None
@@ -118,9 +112,9 @@ class NeuralTraining:
     seed: Annotated[
         int | None, typer.Option(metavar="N", min=0, help="Makes a run repeatable.", rich_help_panel=_TRAINING)
     ] = None
-    device: Annotated[
-        str, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1, ...", rich_help_panel=_TRAINING)
-    ] = "cpu"
+    device: Annotated[str, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1, ...", rich_help_panel=_TRAINING)] = (
+        "cpu"
+    )
     precision: Annotated[
         PrecisionName,
         typer.Option(metavar="NAME", help="float32, bf16, or auto: bf16 where it is fast.", rich_help_panel=_TRAINING),
@@ -139,9 +133,7 @@ class NeuralTraining:
     ] = 1
     keep_seen: Annotated[
         bool,
-        typer.Option(
-            "--keep-seen", help="Rank what a user had before, too, in validation.", rich_help_panel=_STOPPING
-        ),
+        typer.Option("--keep-seen", help="Rank what a user had before, too, in validation.", rich_help_panel=_STOPPING),
     ] = False
 
 

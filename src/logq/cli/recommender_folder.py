@@ -1,9 +1,9 @@
 """The folder that `logq train` makes of a log: the model, the log, which part was held out, and titles.
 
-    model.safetensors, model.json   the recommender
-    log/                            the log as arrays, and the split of it
-    titles.json                     what items are called, where that is known
-    training.json                   what was typed, to read the same log again, and to look up
+model.safetensors, model.json   the recommender
+log/                            the log as arrays, and the split of it
+titles.json                     what items are called, where that is known
+training.json                   what was typed, to read the same log again, and to look up
 """
 
 import difflib

@@ -42,15 +42,16 @@ def say_validation(model: "Recommender", split: "Split | None", held_out: HeldOu
     say(when, ": ", (", ".join(f"{name} {figures[name]:.4f}" for name in first), "bold"), f" on {_HELD_OUT[held_out]}.")
 
 
-def say_next_steps(
-    folder: Path, log: "Interactions", titles: list[str] | None, held_out: HeldOut, path: Path
-) -> None:
+def say_next_steps(folder: Path, log: "Interactions", titles: list[str] | None, held_out: HeldOut, path: Path) -> None:
     """Say what can be typed next, with a user and an item that the model knows."""
     place = shlex.quote(str(folder))
     user, item = (shlex.quote(str(ids.keys[0])) for ids in (log.user_ids, log.item_ids))
     lines = [
         (f"logq recommend {place} --user {user} -k 10", "what a user may want next"),
-        (f"logq similar {place} {item}", "items like " + (_quoted(titles[0]) if titles and titles[0] else "the most frequent one")),
+        (
+            f"logq similar {place} {item}",
+            "items like " + (_quoted(titles[0]) if titles and titles[0] else "the most frequent one"),
+        ),
     ]
     if held_out is not HeldOut.none:
         lines.insert(0, (f"logq evaluate ranking {place}", "on the test part, which training did not see"))

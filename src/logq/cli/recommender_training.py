@@ -127,7 +127,8 @@ def train_recommender(
                 raise BadInputError(f"{describe(error)}; {state.say()}") from error
             raise
     say(
-        f"{estimator} of {log.num_items:,} items, {model.item_vectors.shape[1]} numbers each, is in ", (str(folder), "bold")
+        f"{estimator} of {log.num_items:,} items, {model.item_vectors.shape[1]} numbers each, is in ",
+        (str(folder), "bold"),
     )
     say(f"Reading took {reading:.1f} s, training {format_seconds(took)}.")
     say_validation(model, split, plan.validation)

@@ -44,7 +44,9 @@ Window = Annotated[
 ]
 Recency = Annotated[
     float,
-    typer.Option(metavar="X", help="A user is a mean in which each older item counts so much less.", rich_help_panel=_MODEL),
+    typer.Option(
+        metavar="X", help="A user is a mean in which each older item counts so much less.", rich_help_panel=_MODEL
+    ),
 ]
 Gap = Annotated[
     float | None,
@@ -69,7 +71,9 @@ class Item2VecOptions:
     objective: Annotated[
         ObjectiveName,
         typer.Option(
-            metavar="NAME", help="Loss: " + ", ".join(name.value for name in ObjectiveName) + ".", rich_help_panel="Loss"
+            metavar="NAME",
+            help="Loss: " + ", ".join(name.value for name in ObjectiveName) + ".",
+            rich_help_panel="Loss",
         ),
     ] = ObjectiveName.negative_sampling
     sampler: Annotated[
@@ -89,7 +93,10 @@ class Item2VecOptions:
     sample: Annotated[
         float,
         typer.Option(
-            metavar="X", min=0.0, help="Skip items more frequent than this share now and then.", rich_help_panel=_TRAINING
+            metavar="X",
+            min=0.0,
+            help="Skip items more frequent than this share now and then.",
+            rich_help_panel=_TRAINING,
         ),
     ] = 0.0
     max_length: Annotated[
@@ -102,7 +109,9 @@ class Item2VecOptions:
     lr: Annotated[float, typer.Option(metavar="X", help="First learning rate.", rich_help_panel=_TRAINING)] = 0.025
     threads: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, help="Threads. Default: all cores, or one with --seed.", rich_help_panel=_TRAINING),
+        typer.Option(
+            metavar="N", min=1, help="Threads. Default: all cores, or one with --seed.", rich_help_panel=_TRAINING
+        ),
     ] = None
     seed: Annotated[
         int | None, typer.Option(metavar="N", min=0, help="Makes a run repeatable.", rich_help_panel=_TRAINING)
@@ -117,7 +126,9 @@ class AirbnbOptions:
     booking: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME[=VALUE]", help="Column that is not 0, or has this value, where one books.", rich_help_panel=_MODEL
+            metavar="NAME[=VALUE]",
+            help="Column that is not 0, or has this value, where one books.",
+            rich_help_panel=_MODEL,
         ),
     ] = None
     market: Annotated[
@@ -225,7 +236,9 @@ def _airbnb(
         if code < 0:
             known = ", ".join(map(repr, found.column_ids[column].keys[:8].tolist()))
             raise BadInputError(f"--booking: {column!r} never is {value!r}; it is {known}")
-        return dataclasses.replace(found, columns={**found.columns, column: (found.columns[column] == code).astype("f4")})
+        return dataclasses.replace(
+            found, columns={**found.columns, column: (found.columns[column] == code).astype("f4")}
+        )
 
     arguments = {**estimator_arguments(training, model), "booking": column or None}
     train_recommender(

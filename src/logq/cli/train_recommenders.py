@@ -100,7 +100,13 @@ class MINDOptions:
     ] = True
     passes: Annotated[int, typer.Option(metavar="N", min=1, help="Of the routing.", rich_help_panel=_MODEL)] = 3
     power: Annotated[
-        float, typer.Option(metavar="X", min=0.0, help="Of the label-aware attention; inf takes the best interest.", rich_help_panel=_MODEL)
+        float,
+        typer.Option(
+            metavar="X",
+            min=0.0,
+            help="Of the label-aware attention; inf takes the best interest.",
+            rich_help_panel=_MODEL,
+        ),
     ] = 2.0
     hidden: Hidden = "256"
     feature_dim: FeatureDim = 16
@@ -137,13 +143,19 @@ class TwoTowerOptions:
     ] = "256"
     id_dim: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, help="Numbers in the vector of an id. Default: --dim.", rich_help_panel=_MODEL),
+        typer.Option(
+            metavar="N", min=1, help="Numbers in the vector of an id. Default: --dim.", rich_help_panel=_MODEL
+        ),
     ] = None
     feature_dim: FeatureDim = 16
     id_dropout: Annotated[
         float,
         typer.Option(
-            metavar="X", min=0.0, max=0.999, help="How often an item counts as unknown in training.", rich_help_panel=_MODEL
+            metavar="X",
+            min=0.0,
+            max=0.999,
+            help="How often an item counts as unknown in training.",
+            rich_help_panel=_MODEL,
         ),
     ] = 0.1
     user_vectors: UserVectors = False
@@ -160,7 +172,9 @@ class SASRecOptions:
     heads: Heads = 1
     hidden: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, help="Width of the layer after attention. Default: --dim.", rich_help_panel=_MODEL),
+        typer.Option(
+            metavar="N", min=1, help="Width of the layer after attention. Default: --dim.", rich_help_panel=_MODEL
+        ),
     ] = None
     dropout: Dropout = 0.2
     tied: Tied = True
@@ -177,9 +191,7 @@ class SASRecOptions:
 class TwoTowerTraining(NeuralTraining):
     """What TwoTower does otherwise: cosines, and the other targets of a batch as negatives."""
 
-    temperature: Annotated[
-        float, typer.Option(metavar="X", help="Divides the cosines.", rich_help_panel="Loss")
-    ] = 0.05
+    temperature: Annotated[float, typer.Option(metavar="X", help="Divides the cosines.", rich_help_panel="Loss")] = 0.05
 
 
 @dataclass(frozen=True)
@@ -196,8 +208,13 @@ class SASRecTraining(NeuralTraining):
 
 
 def _youtube_dnn(
-    log: LogArgument, output: OutputFolder, columns: LogOptions, model: YoutubeDNNOptions, training: NeuralTraining,
-    plan: TrainingPlan, quiet: Quiet = False,
+    log: LogArgument,
+    output: OutputFolder,
+    columns: LogOptions,
+    model: YoutubeDNNOptions,
+    training: NeuralTraining,
+    plan: TrainingPlan,
+    quiet: Quiet = False,
 ) -> None:
     """Train YoutubeDNN: a mean of what a user did, through ReLU layers.
 
@@ -208,8 +225,13 @@ def _youtube_dnn(
 
 
 def _mind(
-    log: LogArgument, output: OutputFolder, columns: LogOptions, model: MINDOptions, training: NeuralTraining,
-    plan: TrainingPlan, quiet: Quiet = False,
+    log: LogArgument,
+    output: OutputFolder,
+    columns: LogOptions,
+    model: MINDOptions,
+    training: NeuralTraining,
+    plan: TrainingPlan,
+    quiet: Quiet = False,
 ) -> None:
     """Train MIND: several interests a user, by dynamic routing.
 
@@ -220,8 +242,13 @@ def _mind(
 
 
 def _sdm(
-    log: LogArgument, output: OutputFolder, columns: LogOptions, model: SDMOptions, training: NeuralTraining,
-    plan: TrainingPlan, quiet: Quiet = False,
+    log: LogArgument,
+    output: OutputFolder,
+    columns: LogOptions,
+    model: SDMOptions,
+    training: NeuralTraining,
+    plan: TrainingPlan,
+    quiet: Quiet = False,
 ) -> None:
     """Train SDM: the running session and the long past of a user, mixed by a gate.
 
@@ -232,8 +259,13 @@ def _sdm(
 
 
 def _two_tower(
-    log: LogArgument, output: OutputFolder, columns: LogOptions, model: TwoTowerOptions, training: TwoTowerTraining,
-    plan: TrainingPlan, quiet: Quiet = False,
+    log: LogArgument,
+    output: OutputFolder,
+    columns: LogOptions,
+    model: TwoTowerOptions,
+    training: TwoTowerTraining,
+    plan: TrainingPlan,
+    quiet: Quiet = False,
 ) -> None:
     """Train two towers: one for users, one for items, with features of both.
 
@@ -244,8 +276,13 @@ def _two_tower(
 
 
 def _sasrec(
-    log: LogArgument, output: OutputFolder, columns: LogOptions, model: SASRecOptions, training: SASRecTraining,
-    plan: TrainingPlan, quiet: Quiet = False,
+    log: LogArgument,
+    output: OutputFolder,
+    columns: LogOptions,
+    model: SASRecOptions,
+    training: SASRecTraining,
+    plan: TrainingPlan,
+    quiet: Quiet = False,
 ) -> None:
     """Train SASRec: self-attention over what a user did, in order.
 
