@@ -11,7 +11,7 @@ from logq.recommenders import Item2Vec, Recommender
 @pytest.fixture
 def small_graph(monkeypatch):
     """Two kinds of functions in place of the whole library, which takes seconds."""
-    callees = [["open", ".read", ".close"], ["lock", ".acquire", ".release"]] * 12
+    callees = [["open", ".seek", ".read", ".tell", ".close"], ["lock", ".acquire", "get", "put", ".release"]] * 12
     graph = CallGraph([f"f{n}" for n in range(len(callees))], callees)
     monkeypatch.setattr("logq.data.call_graph.call_graph", lambda: graph)
     monkeypatch.setattr(demo_items, "SHOWN", ("open", "unheard.of"))
@@ -24,7 +24,7 @@ def test_the_demo_leaves_a_log_and_a_model_and_says_what_next(logq, tmp_path):
     assert (code, err) == (0, "")
     assert isinstance(Recommender.load(folder), Item2Vec)
     assert (folder / "calls.csv").read_text().splitlines()[:2] == ["function,calls", "f0,open"]
-    assert "72 calls of 6 functions by 24 others" in out
+    assert "120 calls of 10 functions by 24 others" in out
     assert "unheard.of" not in out
     assert f"logq similar {folder} open" in out
 

@@ -58,7 +58,7 @@ def test_parquet_by_its_name(tmp_path, ratings):
 
 
 def test_a_wrong_column_is_named_with_those_that_exist(ratings):
-    with pytest.raises(BadInputError, match="^--user: there is no column 'uid'; there are: 'user_id', 'item_id'"):
+    with pytest.raises(BadInputError, match=r"^--user: there is no column 'uid'; there are: 'user_id', 'item_id'"):
         read(ratings, LogOptions(user="uid"))
 
 

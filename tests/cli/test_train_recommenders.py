@@ -6,7 +6,7 @@ import json
 import pytest
 
 from logq import recommenders
-from logq.cli.neural_options import LossName, PrecisionName, estimator_arguments
+from logq.cli.neural_options import LossName, NeuralTraining, PrecisionName, estimator_arguments
 from logq.cli.train_items import AirbnbOptions, EGESOptions, Item2VecOptions, SkipGramTraining
 from logq.cli.train_recommenders import (
     MINDOptions,
@@ -17,7 +17,6 @@ from logq.cli.train_recommenders import (
     TwoTowerTraining,
     YoutubeDNNOptions,
 )
-from logq.cli.neural_options import NeuralTraining
 from logq.data.logs import Interactions, leave_one_out
 from logq.recommenders.item_loss import LOSSES
 
@@ -191,6 +190,14 @@ def test_users_with_too_few_events_lead_to_another_validation(logq, tmp_path):
     code, _, err = logq("train", "sasrec", path, "-o", tmp_path / "m", *QUICK)
     assert code == 2
     assert "--validation last: expected users with at least 3 events, the longest has 2; --validation none" in err
+
+
+def test_users_with_too_few_events_after_the_split(logq, tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("user,item\n" + "".join(f"{user},{item}\n" for user in range(4) for item in (5, 7, 9)))
+    code, _, err = logq("train", "sasrec", path, "-o", tmp_path / "m", *QUICK)
+    assert code == 2
+    assert "after --validation last held out some; --validation none trains on all" in err
 
 
 def test_ctrl_c_keeps_a_checkpoint_and_resume_goes_on(logq, ratings, tmp_path, monkeypatch):

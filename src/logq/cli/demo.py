@@ -1,4 +1,4 @@
-"""`logq demo words`, and `logq demo` alone: vectors of Python's own vocabulary, from the text that ships inside every Python."""
+"""`logq demo`, or `logq demo words`: vectors of Python's own vocabulary, from the text that ships inside every one."""
 
 import time
 from pathlib import Path

@@ -33,6 +33,7 @@ logq evaluate ranking model later.csv --json scores.json
 logq evaluate ranking model other-users.csv --leave-one-out
 """
 
+_GUESSED = LogColumns()
 _SAME = {"Recall": "HR", "MAP": "MRR"}  # where each user has one item to find, these are two names of one number
 
 
@@ -42,7 +43,7 @@ def ranking(
         Path | None,
         typer.Argument(metavar="[LOG]", help="What users did later. Default: what training held out for this."),
     ] = None,
-    columns: LogColumns = LogColumns(),
+    columns: LogColumns = _GUESSED,
     k: Annotated[
         list[int] | None,
         typer.Option("--k", "-k", metavar="N", min=1, help="Places to look at. Repeatable. Default: 10 and 50."),
@@ -140,7 +141,7 @@ class _Test:
         progress = False if quiet else None
         if self.split is not None:
             return model.evaluate(self.split, ks=ks, exclude_seen=not keep_seen, progress=progress)
-        if self.history is None:
+        if self.later is None or self.history is None:
             return model.evaluate(self.later, ks=ks, exclude_seen=not keep_seen, progress=progress)
         from logq.recommenders.measuring import measure
 

@@ -65,7 +65,8 @@ def _help_text(command: Any, ctx: Any) -> str:
             for example in inspect.cleandoc(command.epilog).splitlines():
                 console.print(Text.assemble(("  $ ", "dim"), (example, "green")), soft_wrap=True)
         if isinstance(command, TyperGroup):
-            places = {name: place for place, name in enumerate(getattr(command, "order", ()))}
+            order: tuple[str, ...] = getattr(command, "order", ())
+            places = {name: place for place, name in enumerate(order)}
             names = sorted(command.commands, key=lambda name: places.get(name, len(places)))
             rows = [(Text(name, style="cyan"), _first_sentence(command.commands[name])) for name in names]
             _section(console, "Commands", rows)

@@ -244,11 +244,12 @@ def _write_items(found: RecommenderFolder, place: Any, name: str, *, is_file: bo
         items.write(np.arange(len(vectors)), vectors, values)
     where = f"the table {name} of {place}" if is_file else f"the table {name} of the database"
     say(f"{len(vectors):,} items are in {where}: id, vector, {', '.join(kinds)}.")
-    code = f"""from logq.retrieval import DuckDBItems; print(DuckDBItems("{place}", read_only=True).read([("id", "<", 3)]).columns)"""
+    read = f'DuckDBItems("{place}", read_only=True).read([("id", "<", 3)]).columns'
+    code = f"from logq.retrieval import DuckDBItems; print({read})"
     if is_file:
         say()
         say(("What to type next", "bold"))
-        say("  ", (f"python -c '{code}'", "cyan"))
+        say("  ", (f"python -c {shlex.quote(code)}", "cyan"))
 
 
 def _setting(text: str) -> tuple[str, int]:

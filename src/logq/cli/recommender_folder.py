@@ -53,7 +53,7 @@ class RecommenderFolder:
 
     def columns(self) -> LogColumns:
         """How the log was read."""
-        said = {name: value for name, value in self.training.get("columns", {}).items()}
+        said = dict(self.training.get("columns", {}))
         if "format" in said:
             said["format"] = LogFormat(said["format"])
         return LogColumns(**said)

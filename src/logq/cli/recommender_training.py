@@ -121,7 +121,10 @@ def train_recommender(
         except (FloatingPointError, MemoryError) as error:
             raise BadInputError(f"{in_options(describe(error) or '', arguments)}; {state.say()}") from error
         except ValueError as error:
-            raise BadInputError(in_options(_of_argument(str(error)), arguments)) from error
+            hint = ""
+            if split is not None and str(error).startswith("log: "):
+                hint = f", after --validation {plan.validation.value} held out some; --validation none trains on all"
+            raise BadInputError(in_options(_of_argument(str(error)), arguments) + hint) from error
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
                 raise BadInputError(f"{describe(error)}; {state.say()}") from error

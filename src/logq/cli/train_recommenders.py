@@ -19,9 +19,9 @@ _MODEL = "Model"
 
 EXAMPLES = {
     "youtube-dnn": """
-logq train youtube-dnn ratings.csv --user uid --item iid --time ts -o model
+logq train youtube-dnn ratings.csv --user uid --item iid -o model
 logq train youtube-dnn ratings.csv -o model --min-label 4 --user-features users.csv
-logq train youtube-dnn log.parquet -o model --objective nce --sampler uniform
+logq train youtube-dnn log.parquet -o model --objective nce
 logq train youtube-dnn ratings.csv -o model --resume
 """,
     "mind": """
@@ -34,7 +34,7 @@ logq train sdm log.csv -o model --short-length 5 --item-features items.csv
 """,
     "two-tower": """
 logq train two-tower ratings.csv -o model --item-features items.csv
-logq train two-tower ratings.csv -o model --batch-size 2048 --temperature 0.1
+logq train two-tower log.csv -o model --batch-size 2048 --temperature 0.1
 """,
     "sasrec": """
 logq train sasrec ratings.csv -o model
