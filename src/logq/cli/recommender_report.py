@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from logq.cli.keeping_options import HeldOut
-from logq.cli.report import say
+from logq.cli.report import in_python, say
 
 if TYPE_CHECKING:
     from logq.data.logs import Interactions, Split
@@ -56,8 +56,9 @@ def say_next_steps(folder: Path, log: "Interactions", titles: list[str] | None, 
     if held_out is not HeldOut.none:
         lines.insert(0, (f"logq evaluate ranking {place}", "on the test part, which training did not see"))
     lines.append((f"logq index {place} --kind faiss-hnsw -o {shlex.quote(str(folder / 'index'))}", "for fast search"))
-    user_code = repr(log.user_ids.keys[0].item() if log.user_ids.kind == "int" else str(log.user_ids.keys[0]))
-    code = f'from logq.recommenders import Recommender; print(Recommender.load("{folder}").recommend({user_code}))'
+    one = log.user_ids.keys[0].item()
+    code = f"print(Recommender.load({in_python(str(folder))}).recommend({in_python(one)}))"
+    code = f"from logq.recommenders import Recommender; {code}"
     lines.append((f"python -c {shlex.quote(code)}", ""))
     say()
     say(("What to type next", "bold"))

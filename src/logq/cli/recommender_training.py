@@ -67,7 +67,6 @@ def train_recommender(
     for file in (path, columns.item_features, columns.user_features):
         if file is not None:
             check_log_file(file)
-    began = time.monotonic()
     with output_folder(folder):
         try:
             from logq import recommenders
@@ -76,6 +75,7 @@ def train_recommender(
             model = make(**arguments)  # before the log is read, since what is wrong here is found at once
         except (ValueError, TypeError) as error:
             raise BadInputError(in_options(_of_argument(str(error)), arguments)) from error
+        began = time.monotonic()
         try:
             log = read_log(path, columns, _note, columns=further)
             if prepare is not None:
