@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 
 from logq.data.logs import Identifiers, Interactions
 
+# Few values, so that rows repeat one another; a missing one now and then.
 ROW = st.tuples(
-    st.none() | st.integers(0, 4),  # user
-    st.none() | st.sampled_from("abcde"),  # item
-    st.none() | st.integers(0, 5),  # time
-    st.none() | st.integers(1, 3),  # label
-    st.integers(0, 1),  # a column
+    st.sampled_from([0, 1, 2, 0, 1, 2, 0, 1, None]),  # user
+    st.sampled_from(["a", "b", "c", "d", "a", "b", "c", None]),  # item
+    st.sampled_from([0, 1, 2, 0, 1, 2, 0, None]),  # time
+    st.sampled_from([1, 2, 3, 3, 2, 3, 3, None]),  # label
+    st.sampled_from([0, 0, 1]),  # a column
 )
 WAYS = st.fixed_dictionaries(
     {
@@ -77,7 +78,7 @@ def columns_of(rows):
     }
 
 
-@given(st.lists(ROW, min_size=1, max_size=25), WAYS)
+@given(st.lists(ROW, min_size=1, max_size=10) | st.lists(ROW, min_size=12, max_size=30), WAYS)
 def test_a_log_is_what_loops_make_of_it(rows, ways):
     kept, dropped = by_loops(rows, **ways)
     items = [row[2] for row in kept]
@@ -155,6 +156,31 @@ def test_a_given_vocabulary_keeps_its_codes_and_unknown_rows_are_counted():
 def test_a_log_that_cannot_be_used_says_why(arguments, message):
     with pytest.raises(ValueError, match=message):
         Interactions.from_arrays(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("which", "expected"), [("first", [1, 2, 3, 6]), ("last", [3, 4, 5, 6]), ("exact", [1, 2, 3, 5, 6])]
+)
+def test_which_of_equal_rows_stays(which, expected):
+    log = Interactions.from_arrays(
+        [2, 1, 1, 1, 1, 1],
+        ["a", "b", "a", "b", "a", "c"],
+        [9, 7, 3, 7, 5, 5],
+        columns={"row": [6, 2, 1, 2, 4, 3] if which == "exact" else [6, 2, 1, 5, 4, 3]},
+        deduplicate=which,
+    )
+    assert len(log) == len(expected)
+    if which != "exact":
+        assert sorted(log.columns["row"].tolist()) == expected
+
+
+def test_rare_ones_are_dropped_until_none_is_left():
+    # c goes, so 3 has one event and goes, so b has one event and goes, so 2 has one event and goes.
+    log = Interactions.from_arrays(
+        [1, 1, 4, 4, 1, 4, 3, 3, 2, 2], ["a", "d", "a", "d", "a", "d", "c", "b", "b", "a"], min_user=2, min_item=2
+    )
+    assert log.user_ids.keys.tolist() == [1, 4]
+    assert log.dropped == {"rare item": 2, "rare user": 2}
 
 
 def test_events_at_one_time_that_differ_in_a_column_are_no_duplicates():

@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 
 from logq.data.logs import Interactions, sessions
 
-EVENTS = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 50), st.integers(0, 1)), min_size=2, max_size=20)
+EVENTS = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 6), st.integers(0, 1)), min_size=2, max_size=20)
 
 
-@given(EVENTS, st.none() | st.integers(0, 20), st.booleans())
+@given(EVENTS, st.none() | st.integers(0, 3), st.booleans())
 def test_a_session_ends_where_a_loop_ends_it(events, gap, named):
     users, times, names = zip(*events, strict=True)
     log = Interactions.from_arrays(users, range(len(users)), times, sessions=names if named else None)
