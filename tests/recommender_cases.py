@@ -15,9 +15,9 @@ ITEMS = 20
 NEURAL: dict[str, dict[str, Any]] = {
     "YoutubeDNN": {"hidden": (32,), "max_length": 2},
     "MIND": {"hidden": (), "interests": 2, "max_length": 2},
-    "SDM": {"short_length": 2, "heads": 2, "max_length": 3},
+    "SDM": {"short_length": 2, "heads": 2, "max_length": 3, "epochs": 8},
     "TwoTower": {"hidden": (), "item_hidden": (), "temperature": 0.1, "max_length": 2, "sampler": "uniform"},
-    "SASRec": {"dropout": 0.0, "blocks": 1, "lr": 0.03, "batch_size": 6, "max_length": 8},
+    "SASRec": {"dropout": 0.0, "blocks": 1, "lr": 0.03, "batch_size": 6, "max_length": 8, "epochs": 20},
 }
 """Estimators and arguments with which they learn the planted log in a moment."""
 

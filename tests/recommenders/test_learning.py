@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from recommender_cases import NEURAL, make, planted_split
 
 from logq.recommenders.item_loss import LOSSES
 from logq.samplers import Mixture, Uniform
 from logq.training.choices import SAMPLERS
+from recommender_cases import NEURAL, make, planted_split
 
 
 def hit_rate(model) -> float:

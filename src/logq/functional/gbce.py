@@ -97,7 +97,7 @@ def gbce_loss(
 
     References:
         Petrov and Macdonald, gSASRec: Reducing Overconfidence in Sequential Recommendation Trained with Negative
-        Sampling, RecSys 2023, arXiv:2308.07192, Eq. 10 - 14.
+        Sampling, RecSys 2023, arXiv:2308.07192, Section 5.
 
     Example:
         >>> from logq.samplers import Uniform

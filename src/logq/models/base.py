@@ -28,6 +28,21 @@ class RetrievalModel(nn.Module, ABC):
     Args:
         num_items: C.
         dim: D, the width of queries and items.
+
+    Example:
+        >>> class Popularity(RetrievalModel):
+        ...     "Every query is the same number."
+        ...
+        ...     def query(self, batch):
+        ...         return torch.ones(len(batch["history"]), 1)
+        ...
+        ...     def training_queries(self, batch):
+        ...         return self.query(batch), batch["target"]
+        ...
+        ...     def item_vectors(self, ids=None):
+        ...         return torch.zeros(self.num_items if ids is None else len(ids), 1)
+        >>> Popularity(10, 1).query({"history": torch.tensor([[3, -1]])})
+        tensor([[1.]])
     """
 
     def __init__(self, num_items: int, dim: int) -> None:

@@ -26,13 +26,13 @@ LARGEST = 1e30
 class MIND(RetrievalModel):
     """Behaviour-to-interest routing makes up to K capsules of a history, and ReLU layers make each of them a query.
 
-        K'_u = max(1, min(K, floor(log2 n)))  of n items                            Eq. 9
-        b_ij = a random number, the same for all users                              Section 4.3
-        repeat:  w_ij = exp b_ij / sum_k exp b_ik,   z_j = sum_i w_ij S e_i         Eq. 6, 7
-                 c_j = squash(z_j) = |z_j|^2 / (1 + |z_j|^2)  z_j / |z_j|           Eq. 8
-                 b_ij += <c_j, S e_i>                                               Eq. 5
-        q_j = tower([c_j ; features of the user])                                   Section 4.4
-        in training  q = sum_j a_j q_j,   a = softmax_j( pow(<q_j, v_target>, p) )  Section 4.5
+        K'_u = max(1, min(K, floor(log2 n)))  of n items                            Section 3.3
+        b_ij = a random number, the same for all users
+        repeat:  w_ij = exp b_ij / sum_k exp b_ik,   z_j = sum_i w_ij S e_i
+                 c_j = squash(z_j) = |z_j|^2 / (1 + |z_j|^2)  z_j / |z_j|
+                 b_ij += <c_j, S e_i>
+        q_j = tower([c_j ; features of the user])
+        in training  q = sum_j a_j q_j,   a = softmax_j( pow(<q_j, v_target>, p) )  Section 3.4
 
     One matrix S serves all items and capsules. Gradients go through the last pass only, and not through the logits b
     that agreement made. Random logits (or learned ones) tell the capsules apart; with zeros all would stay the same.

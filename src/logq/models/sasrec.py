@@ -18,9 +18,9 @@ __all__ = ["SASRec"]
 class SASRec(RetrievalModel):
     """A transformer whose input is a history of items and whose output at item l is the query for item l + 1.
 
-        x_l = dropout(sqrt(D) e_{h_l} + p_l)                                        Eq. 1
-        x   = x + dropout(attention(norm(x))),  x = x + dropout(feed_forward(norm(x)))      Eq. 2 - 6, each block
-        q_l = norm(x_l),   logit of item i at l = <q_l, v_i>                        Eq. 7, v = e if `tied`
+        x_l = dropout(sqrt(D) e_{h_l} + p_l)                                        Section III-A
+        x   = x + dropout(attention(norm(x))),  x = x + dropout(feed_forward(norm(x)))      III-B, C, each block
+        q_l = norm(x_l),   logit of item i at l = <q_l, v_i>                        III-D, v = e if `tied`
 
     Item l attends to items 1 .. l. Places count from the first item of the window. Nothing is computed for padding but
     attention's inner products. A row without a history has the query 0.
@@ -177,7 +177,9 @@ class _Block(nn.Module):
 
     def _attend(self, x: Tensor, layout: _Layout) -> Tensor:
         dim = x.shape[1]
-        parts = layout.padded(self.query_key_value(x)).view(layout.rows, layout.length, 3, self.heads, -1)
+        parts = layout.padded(self.query_key_value(x)).view(
+            layout.rows, layout.length, 3, self.heads, dim // self.heads
+        )
         query, key, value = (part.transpose(1, 2) for part in parts.unbind(dim=2))  # each (B, H, L, D / H)
         # Padding stands behind all items of a row, so a causal mask hides it.
         mixed = scaled_dot_product_attention(query, key, value, is_causal=True)

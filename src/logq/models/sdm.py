@@ -22,13 +22,13 @@ __all__ = ["SDM"]
 class SDM(RetrievalModel):
     """An LSTM and self-attention over the session, attention over what came before it, and a gate between the two.
 
-        e_u = W [user ; features of the user] + b                                   Section 3.3
-        h_1 .. h_t = LSTM(x_1 .. x_t),  x = [item ; its features]                   Eq. 2, 3
-        g_1 .. g_t = norm(h + W_O heads(softmax(<W_Q h, W_K h>) W_V h))             Eq. 4 - 7
-        s = sum_k softmax_k(<g_k, e_u>) g_k                                         Eq. 8, 9
-        z_f = sum_k softmax_k(<l_fk, e_u>) l_fk   over the past, f: item, features  Eq. 10, 11
-        p = tanh(W_p [z_f] + b_p)                                                   Eq. 12, 13
-        G = sigmoid(W_1 e_u + W_2 s + W_3 p + b),   q = (1 - G) p + G s             Eq. 14, 15
+        e_u = W [user ; features of the user] + b
+        h_1 .. h_t = LSTM(x_1 .. x_t),  x = [item ; its features]                   short-term behaviour
+        g_1 .. g_t = norm(h + W_O heads(softmax(<W_Q h, W_K h>) W_V h))
+        s = sum_k softmax_k(<g_k, e_u>) g_k
+        z_f = sum_k softmax_k(<l_fk, e_u>) l_fk   over the past, f: item, features  long-term behaviour
+        p = tanh(W_p [z_f] + b_p)
+        G = sigmoid(W_1 e_u + W_2 s + W_3 p + b),   q = (1 - G) p + G s             fusion
 
     The session is the last `batch["session"]` items of the history, where the batch has that column, else the last
     `short_length` ones; the past is what comes before. Without users and their features e_u is the learned b. An empty
@@ -156,7 +156,7 @@ class SDM(RetrievalModel):
         seen[:, 0] = True
         hidden = self.dropout(self.lstm(self.dropout(torch.cat(vectors, dim=2)))[0])
         rows, length, dim = hidden.shape
-        parts = self.query_key_value(hidden).view(rows, length, 3, self.heads, -1)
+        parts = self.query_key_value(hidden).view(rows, length, 3, self.heads, dim // self.heads)
         heads = (part.transpose(1, 2) for part in parts.unbind(dim=2))
         mixed = scaled_dot_product_attention(*heads, attn_mask=seen[:, None, None])
         mixed = mixed.transpose(1, 2).reshape(rows, length, dim)

@@ -22,10 +22,10 @@ __all__ = ["TwoTower"]
 class TwoTower(RetrievalModel):
     """Queries and items are unit vectors out of two towers; the loss to go with them is softmax within the batch.
 
-        u = tower_u([mean of e_h over the history ; user ; features])               Section 4, 5
+        u = tower_u([mean of e_h over the history ; user ; features])               Section 5
         v = tower_v([e_i ; features of item i])
-        s(u, v) = <u / |u|, v / |v|> / tau                                          Section 4, "Normalization and
-        loss = softmax of s - log p_i among the targets of a batch                  Temperature"; Eq. 3 - 5
+        s(u, v) = <u / |u|, v / |v|> / tau                                          Section 3
+        loss = softmax of s - log p_i among the targets of a batch
 
     The temperature tau is in the queries, which so have length 1 / tau: a loss takes them as they are, at temperature
     1. In-batch negatives and their log p are a sampler's, logq.samplers.InBatch; any other sampler does as well.

@@ -22,8 +22,8 @@ __all__ = ["YoutubeDNN"]
 class YoutubeDNN(RetrievalModel):
     """The candidate generator of YouTube: P(next item i | user, context) is a softmax over inner products.
 
-        x = [mean of e_h over the history ; features ; a, a^2, sqrt(a)]             Section 3.2, 3.3
-        u = tower(x)                                                                Figure 3
+        x = [mean of e_h over the history ; features ; a, a^2, sqrt(a)]             Section 3.2, 3.3, 4.1
+        u = tower(x)                                                                Section 3.2
         P(i | u) = exp(<v_i, u>) / sum_j exp(<v_j, u>)                              Section 3.1
 
     e are vectors of watched items, v those of items to find: another table, or the same one if `tied`. A feature with

@@ -135,11 +135,11 @@ class Checkpoint:
         return int(read_stored(self.path, format=FORMAT).info["place"]["seed"])
 
     def _check(self, stored: Stored) -> None:
-        before, now = dict(stored.info["settings"]), dict(self.settings)
-        before["class"], now["class"] = stored.kind, self.kind
+        before = {"class": stored.kind, **stored.info["settings"]}
+        now = {"class": self.kind, **self.settings}
         # More epochs are no other run, where the learning rate does not depend on how many there are.
         free = {"epochs"} if now.get("decay") == "constant" else set[str]()
-        for key in sorted((before.keys() | now.keys()) - free):
+        for key in sorted((before.keys() | now.keys()) - free, key=lambda key: (key != "class", key)):
             if before.get(key) != now.get(key):
                 raise ValueError(
                     f"{key}: the checkpoint {self.path} was made with {before.get(key)!r}, got {now.get(key)!r}; "

@@ -33,6 +33,9 @@ __all__ = ["NeuralOptions", "NeuralRecommender"]
 MANY_ITEMS = 20_000
 """From so many items on tables get sparse gradients, where the loss samples: below, one dense update is quicker."""
 
+CPU_ENTRIES, GPU_ENTRIES = 1 << 14, 1 << 20
+"""Items of histories that queries are made of at a time: on a CPU so few that a layer's numbers stay in the cache."""
+
 METRICS = ("hr", "recall", "ndcg", "mrr", "map")
 """What training can be stopped by."""
 
@@ -311,9 +314,12 @@ class NeuralRecommender(Recommender):
     @torch.no_grad()
     def _queries(self, histories: Histories) -> Tensor:
         computer = Computer(self.device, self.precision)
-        with computer.autocast():
-            queries = self.model.query(computer.put(self._inputs(histories)))
-        queries = queries.float()
+        entries = CPU_ENTRIES if computer.device.type == "cpu" else GPU_ENTRIES
+        found: list[Tensor] = []
+        for part in histories.parts(max(1, entries // self.max_length)):
+            with computer.autocast():
+                found.append(self.model.query(computer.put(self._inputs(part))).float())
+        queries = torch.cat(found)
         if self.cosine:
             queries = normalize(queries, dim=-1)
         if self._has_column():

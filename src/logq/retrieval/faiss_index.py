@@ -78,7 +78,7 @@ class FaissIndex(ApproximateIndex):
         nlist: int | None = None,
         nprobe: int | None = None,
         links: int = 32,
-        ef_construction: int = 200,
+        ef_construction: int = 128,
         ef_search: int = 64,
         code_bytes: int | None = None,
         seed: int = 0,

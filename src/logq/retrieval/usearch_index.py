@@ -55,7 +55,7 @@ class UsearchIndex(ApproximateIndex):
         *,
         metric: Metric = "inner_product",
         links: int = 32,
-        ef_construction: int = 200,
+        ef_construction: int = 128,
         ef_search: int = 64,
         progress: bool | None = False,
     ) -> None:

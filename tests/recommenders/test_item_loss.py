@@ -1,0 +1,125 @@
+"""The loss of a batch: vectors of items that are a table or computed, and log Q or none."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from logq.functional import gbce_loss, sampled_loss
+from logq.recommenders.item_loss import LOSSES, ItemLoss, without_log_q
+from logq.samplers import InBatch, LogUniform, Sampler, Uniform, Unigram
+
+C, D = 30, 8
+
+
+class Items(nn.Module):
+    """Items whose vectors are a table, which may be hidden from the loss."""
+
+    def __init__(self, *, shown: bool, bias: bool = True) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(3)
+        self.table = nn.Parameter(torch.randn(C, D, generator=generator))
+        self.bias = nn.Parameter(torch.randn(C, generator=generator)) if bias else None
+        self.shown = shown
+
+    @property
+    def item_table(self) -> nn.Parameter | None:
+        return self.table if self.shown else None
+
+    @property
+    def item_bias(self) -> nn.Parameter | None:
+        return self.bias
+
+    def item_vectors(self, ids: Tensor | None = None) -> Tensor:
+        return self.table if ids is None else self.table[ids]
+
+
+QUERIES = torch.randn(12, D, generator=torch.Generator().manual_seed(1))
+TARGETS = torch.randint(C, (12,), generator=torch.Generator().manual_seed(2))
+
+SAMPLERS: dict[str, Any] = {
+    "shared": lambda: LogUniform(C, 9, seed=5),
+    "per_row": lambda: Uniform(C, 9, seed=5, per_row=True),
+    "in_batch": lambda: InBatch(C, counts=torch.arange(1, C + 1)),
+}
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("objective", LOSSES)
+def test_computed_vectors_have_the_loss_and_gradient_of_a_table(objective: str, sampler: str) -> None:
+    found = []
+    for shown in (True, False):
+        items, queries = Items(shown=shown), QUERIES.clone().requires_grad_()
+        made = None if objective.startswith("full") else SAMPLERS[sampler]()
+        loss = ItemLoss(objective, made, temperature=0.7)(items, queries, TARGETS)
+        loss.backward()
+        assert items.bias is not None
+        found.append((loss.detach(), queries.grad, items.table.grad, items.bias.grad))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("objective", ["nce", "sampled_logistic", "sampled_softmax"])
+def test_without_log_q_nothing_is_subtracted(objective: str) -> None:
+    items = Items(shown=True)
+    plain = LogUniform(C, 9, seed=5).draw(TARGETS)
+    expected = sampled_loss(objective, QUERIES, items.table, without_log_q(plain), bias=items.bias)
+    found = ItemLoss(objective, LogUniform(C, 9, seed=5), log_q=False)(items, QUERIES, TARGETS)
+    torch.testing.assert_close(found, expected)
+    with_it = ItemLoss(objective, LogUniform(C, 9, seed=5))(items, QUERIES, TARGETS)
+    assert float(with_it.detach()) != pytest.approx(float(found.detach()), abs=1e-3)
+
+
+def test_gbce_takes_the_rate_from_all_items() -> None:
+    items = Items(shown=False)
+    expected = gbce_loss(
+        QUERIES, items.table, Uniform(C, 9, seed=5).draw(TARGETS), bias=items.bias, calibration=0.5, rate=9 / (C - 1)
+    )
+    found = ItemLoss("gbce", Uniform(C, 9, seed=5), calibration=0.5)(items, QUERIES, TARGETS)
+    torch.testing.assert_close(found, expected)
+
+
+def test_offsets_turn_negative_sampling_into_an_order_by_p() -> None:
+    sampler = Unigram(torch.arange(C, 0, -1), 9, seed=1)
+    offsets = ItemLoss("negative_sampling", sampler).offsets()
+    assert offsets is not None
+    log_q = sampler.log_expected_count(torch.arange(C))
+    torch.testing.assert_close(offsets - offsets[3], log_q - log_q[3])
+    assert ItemLoss("negative_sampling", sampler, log_q=False).offsets() is None
+    for objective in ("nce", "sampled_softmax"):
+        assert ItemLoss(objective, sampler).offsets() is None
+    assert ItemLoss("full_softmax", None).offsets() is None
+
+
+def test_items_that_are_never_drawn_go_below_all_others() -> None:
+    offsets = ItemLoss("negative_sampling", Unigram([3, 0, 1], 2, seed=1)).offsets()
+    assert offsets is not None
+    assert offsets.isfinite().all()
+    assert int(offsets.argmin()) == 1
+
+
+def test_half_precision_queries_are_widened() -> None:
+    items = Items(shown=True)
+    found = ItemLoss("sampled_softmax", Uniform(C, 9, seed=5))(items, QUERIES.bfloat16(), TARGETS)
+    assert found.dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("objective", "sampler", "error", "message"),
+    [
+        ("sampled_softmax", None, TypeError, "sampler: sampled_softmax needs one of logq.samplers"),
+        ("gbce", None, TypeError, "sampler: gbce needs one"),
+        ("full_softmax", Uniform(C, 3, seed=1), ValueError, "sampler: full_softmax uses every item"),
+        ("softmax", None, ValueError, "objective: expected one of"),
+    ],
+)
+def test_wrong_arguments(objective: str, sampler: Sampler | None, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        ItemLoss(objective, sampler)
+
+
+def test_a_target_that_is_never_drawn_is_named() -> None:
+    loss = ItemLoss("sampled_softmax", Unigram([3, 0, 1], 2, seed=1))
+    with pytest.raises(ValueError, match="targets: expected classes that the sampler can draw, got 1"):
+        loss(Items(shown=True), QUERIES[:1], torch.tensor([1]))

@@ -1,0 +1,122 @@
+"""Histories, what is remembered of a log, baselines against loops, and devices."""
+
+from itertools import chain, pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from logq.data.logs import Interactions
+from logq.recommenders import Histories, ItemKNN, Popularity
+from logq.recommenders import item_knn as item_knn_module
+from logq.recommenders.devices import Computer, world
+from logq.recommenders.seen import Seen, gather_rows
+
+ROWS = st.lists(st.lists(st.integers(0, 9), max_size=6), min_size=1, max_size=6)
+
+
+def histories_of(rows: list[list[int]]) -> Histories:
+    offsets = np.cumsum([0, *map(len, rows)])
+    return Histories(np.array(list(chain.from_iterable(rows)), dtype=np.int64), offsets, np.arange(len(rows)))
+
+
+@given(rows=ROWS, length=st.integers(1, 7))
+def test_padded_rows_are_the_last_items(rows: list[list[int]], length: int) -> None:
+    padded = histories_of(rows).padded(length)
+    for row, found in zip(rows, padded.tolist(), strict=True):
+        last = row[-length:]
+        assert found[: len(last)] == last
+        assert set(found[len(last) :]) <= {-1}
+    assert padded.shape[1] == max(1, min(length, max(map(len, rows))))
+
+
+@given(rows=ROWS, data=st.data())
+def test_parts_and_selections(rows: list[list[int]], data: Any) -> None:
+    whole = histories_of(rows)
+    taken = [part.items[a:b].tolist() for part in whole.parts(2) for a, b in pairwise(part.offsets)]
+    assert taken == rows
+    mask = np.array(data.draw(st.lists(st.booleans(), min_size=len(rows), max_size=len(rows))))
+    some = whole.select(mask)
+    assert some.items.tolist() == list(chain.from_iterable(row for row, keep in zip(rows, mask, strict=True) if keep))
+    assert some.users.tolist() == np.flatnonzero(mask).tolist()
+    order = np.array(data.draw(st.lists(st.integers(-1, len(rows) - 1), max_size=8)), dtype=np.int64)
+    items, offsets = gather_rows(whole.items, whole.offsets, order)
+    assert [items[a:b].tolist() for a, b in pairwise(offsets)] == [rows[row] if row >= 0 else [] for row in order]
+
+
+def random_log(seed: int, users: int = 30, items: int = 15, events: int = 250) -> Interactions:
+    rng = np.random.default_rng(seed)
+    return Interactions.from_arrays(rng.integers(users, size=events), (items * rng.random(events) ** 2).astype(int))
+
+
+@pytest.mark.parametrize("pairs", [1, 100, 1 << 22])
+def test_item_knn_is_the_loop(pairs: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(item_knn_module, "PAIRS", pairs)
+    log = random_log(3)
+    model = ItemKNN(neighbors=4, shrinkage=2.0).fit(log, progress=False)
+    did = [set(log.users[log.items == item].tolist()) for item in range(log.num_items)]
+    similar: dict[int, dict[int, float]] = {}
+    for i in range(log.num_items):
+        all_of = {
+            j: len(did[i] & did[j]) / ((len(did[i]) * len(did[j])) ** 0.5 + 2.0)
+            for j in range(log.num_items)
+            if j != i and did[i] & did[j]
+        }
+        similar[i] = dict(sorted(all_of.items(), key=lambda pair: (-pair[1], pair[0]))[:4])
+    for item in range(log.num_items):
+        found = model.similar_items(int(model.item_ids[item]), k=4)
+        wanted = similar[item]
+        assert [int(np.flatnonzero(model.item_ids == one)[0]) for one in found.items if one is not None] == list(wanted)
+        np.testing.assert_allclose([s for s in found.scores if np.isfinite(s)], list(wanted.values()), rtol=1e-6)
+    user = 5
+    history = log.items[log.users == user].tolist()
+    scores = np.zeros(log.num_items)
+    for item in history:
+        for other, score in similar[item].items():
+            scores[other] += score
+    best = model.recommend(int(model.user_ids[user]), k=log.num_items, exclude_seen=False)
+    wanted_order = sorted(range(log.num_items), key=lambda item: (-scores[item], item))
+    assert best.items.tolist() == model.item_ids[wanted_order].tolist()
+    np.testing.assert_allclose(best.scores, scores[wanted_order], rtol=1e-5)
+
+
+def test_popularity_counts_users_not_events() -> None:
+    log = Interactions.from_arrays([1, 1, 1, 2, 3], [5, 5, 5, 7, 7], [1, 2, 3, 4, 5])
+    found = Popularity().fit(log).recommend(histories=[[]], k=2)
+    assert found.items.tolist() == [[7, 5]]
+    np.testing.assert_allclose(found.scores, [[2 / 3, 1 / 3]], rtol=1e-6)
+
+
+def test_unknown_users_have_unknown_features() -> None:
+    from recommender_cases import planted_log
+
+    seen = Seen.of(planted_log())
+    assert seen.features_of(np.array([-1, 0]))["country"].tolist() == [0, seen.user_features.values["country"][0]]  # pyright: ignore
+
+
+def test_several_processes_must_be_initialised(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ValueError, match=r"WORLD_SIZE: expected torch\.distributed\.init_process_group"):
+        world()
+
+
+def test_a_device_that_is_not_here_is_named() -> None:
+    with pytest.raises(ValueError, match="device: expected one that torch has here"):
+        Computer("cuda:77")
+
+
+def test_batches_go_to_the_device_in_one_place() -> None:
+    put = Computer("meta").put({"history": np.zeros((2, 3), dtype=np.int64)})
+    assert put["history"].device == torch.device("meta")
+    array = np.arange(3)
+    assert Computer("cpu").put({"user": array})["user"].data_ptr() == array.ctypes.data
+
+
+def test_bf16_is_on_when_asked_for() -> None:
+    with Computer("cpu", "bf16").autocast():
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
+    with Computer("cpu", "auto").autocast():
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
