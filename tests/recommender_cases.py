@@ -21,6 +21,13 @@ NEURAL: dict[str, dict[str, Any]] = {
 }
 """Estimators and arguments with which they learn the planted log in a moment."""
 
+SKIP_GRAM: dict[str, dict[str, Any]] = {
+    "Item2Vec": {"dim": 16, "window": 1, "epochs": 20, "lr": 0.1, "seed": 1},
+    "EGES": {"dim": 16, "window": 1, "epochs": 3, "lr": 0.02, "batch_size": 64, "walk_length": 5, "seed": 1},
+    "AirbnbEmbeddings": {"dim": 16, "window": 1, "epochs": 5, "lr": 0.02, "batch_size": 32, "seed": 1},
+}
+"""Estimators that learn what stands around an item, before it as much as behind it."""
+
 BASELINES: dict[str, dict[str, Any]] = {"Popularity": {}, "ItemKNN": {"neighbors": 10}}
 
 
@@ -56,8 +63,8 @@ def planted_split() -> Split:
 
 def make(name: str, **changes: Any) -> Recommender:
     """A recommender, not fitted."""
-    if name in BASELINES:
-        return getattr(recommenders, name)(**{**BASELINES[name], **changes})
+    if name in BASELINES or name in SKIP_GRAM:
+        return getattr(recommenders, name)(**{**BASELINES, **SKIP_GRAM}[name] | changes)
     defaults = {"dim": 16, "epochs": 12, "batch_size": 32, "lr": 0.02, "num_sampled": 10, "seed": 1, "patience": None}
     return getattr(recommenders, name)(**{**defaults, **NEURAL[name], **changes})
 
@@ -68,4 +75,6 @@ def fitted(name: str) -> Recommender:
     return make(name).fit(planted_split().train, progress=False)
 
 
-ALL: dict[str, Callable[[], Recommender]] = {name: lambda name=name: fitted(name) for name in (*BASELINES, *NEURAL)}
+ALL: dict[str, Callable[[], Recommender]] = {
+    name: lambda name=name: fitted(name) for name in (*BASELINES, *SKIP_GRAM, *NEURAL)
+}

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from logq import KeyedVectors, Word2Vec
+from logq.data import encode
 from logq.objectives import OBJECTIVES
 from logq.samplers import Uniform, Unigram
 from logq.training import plain
@@ -383,3 +384,29 @@ def test_the_engines_learn_the_same_loss():
     # Vectors are still tiny: each of the true word and the negatives that are not the true word costs log 2.
     assert losses["fused"] == pytest.approx(losses["plain"], rel=0.01)
     assert 4 * np.log(2) < losses["plain"] < 5 * np.log(2)
+
+
+def test_an_encoded_corpus_is_trained_on_as_it_is():
+    text = two_topics(20)
+    expected = small(seed=1).fit(text, progress=False).vectors.vectors
+    with encode(text, min_count=small().min_count) as corpus:
+        model = small(seed=1).fit(corpus, progress=False)
+        np.testing.assert_array_equal(model.vectors.vectors, expected)
+        assert corpus.path.exists()
+        model.fit(corpus, progress=False)
+        assert (model.vectors.vectors != expected).any()
+    with encode([["other", "words"]] * 9, min_count=1) as other, pytest.raises(ValueError, match="^source: .*others"):
+        model.fit(other, progress=False)
+
+
+@pytest.mark.parametrize("engine", ["fused", "plain"])
+def test_output_vectors_are_what_words_are_found_by(engine):
+    model = small(engine=engine)
+    with pytest.raises(AttributeError, match="output_vectors"):
+        _ = model.output_vectors
+    made = model.fit(two_topics(5), progress=False).output_vectors
+    assert made.shape == (len(model.vocabulary), model.dim)
+    state = model._engine.state()
+    np.testing.assert_array_equal(made, state["outputs" if engine == "fused" else "weight"])
+    with pytest.raises(ValueError, match="^output_vectors: hierarchical"):
+        _ = small(hs=True).fit(two_topics(5), progress=False).output_vectors

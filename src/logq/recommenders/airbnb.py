@@ -14,7 +14,7 @@ from logq.arguments import check_float, check_int, shown
 from logq.data.logs import Interactions, sessions
 from logq.models import RetrievalModel
 from logq.recommenders.click_sessions import click_sessions, markets_of_items
-from logq.recommenders.eges import SKIP_GRAM
+from logq.recommenders.eges import skip_gram_options
 from logq.recommenders.histories import Histories
 from logq.recommenders.item_loss import ItemLoss
 from logq.recommenders.neural import NeuralOptions, NeuralRecommender
@@ -77,7 +77,7 @@ class AirbnbEmbeddings(NeuralRecommender):
         gap: float | None = None,
         **options: Unpack[NeuralOptions],
     ) -> None:
-        super().__init__(**{**SKIP_GRAM, **options, "dim": dim})
+        super().__init__(dim, **skip_gram_options(options))
         for name, value in (("booking", booking), ("market", market)):
             if value is not None and not isinstance(value, str):
                 raise TypeError(f"{name}: expected the name of a column or None, got {shown(value)}")
@@ -99,7 +99,9 @@ class AirbnbEmbeddings(NeuralRecommender):
 
     def _make_examples(self, log: Interactions) -> Windows:
         items, offsets = np.asarray(log.items, dtype=np.int64), sessions(log, gap=self.gap)
-        self._markets = None if self.market is None else markets_of_items(items, _column(log, self.market), log.num_items)
+        self._markets = (
+            None if self.market is None else markets_of_items(items, _column(log, self.market), log.num_items)
+        )
         booked = None if self.booking is None else _column(log, self.booking) != 0
         items, offsets, also = click_sessions(items, offsets, booked)
         seed = int(np.random.SeedSequence(self.seed or 0).generate_state(1)[0])

@@ -17,8 +17,9 @@ from logq.recommenders.neural import NeuralOptions, NeuralRecommender
 from logq.recommenders.seen import Seen
 from logq.recommenders.widths import feature_codes, feature_sizes
 from logq.recommenders.windows import Windows
+from logq.training.choices import OBJECTIVES
 
-__all__ = ["EGES"]
+__all__ = ["EGES", "skip_gram_options"]
 
 
 class EGES(NeuralRecommender):
@@ -47,7 +48,7 @@ class EGES(NeuralRecommender):
         arXiv:1803.02349.
 
     Example:
-        >>> log = Interactions.from_sessions([["tea", "milk", "cup"], ["nut", "oil", "salt"]] * 8)
+        >>> log = Interactions.from_sessions([["tea", "milk", "cup", "tea"], ["nut", "oil", "salt", "nut"]] * 8)
         >>> model = EGES(dim=8, epochs=20, lr=0.05, seed=1).fit(log, progress=False)
         >>> sorted(model.similar_items("milk", k=2).items.tolist())
         ['cup', 'tea']
@@ -64,7 +65,7 @@ class EGES(NeuralRecommender):
         gap: float | None = None,
         **options: Unpack[NeuralOptions],
     ) -> None:
-        super().__init__(**{**SKIP_GRAM, **options, "dim": dim})
+        super().__init__(dim, **skip_gram_options(options))
         self.walks_per_item = check_int("walks_per_item", walks_per_item)
         self.walk_length = check_int("walk_length", walk_length, 2)
         self.window = check_int("window", window)
@@ -90,12 +91,12 @@ class EGES(NeuralRecommender):
         graph = ItemGraph.from_sessions(log.items, sessions(log, gap=self.gap), num_items=log.num_items)
         if graph.num_edges == 0:
             raise ValueError("log: expected sessions in which an item follows another, got none")
-        of_walks, of_windows = np.random.SeedSequence(self.seed or 0).generate_state(2)  # with a seed or without: a run that resumes needs the same
+        of_walks, of_windows = np.random.SeedSequence(self.seed or 0).generate_state(
+            2
+        )  # with a seed or without: a run that resumes needs the same
         walked = walks(graph, self.walks_per_item, self.walk_length, int(of_walks))
         offsets = np.concatenate([[0], np.cumsum((walked >= 0).sum(axis=1))])
-        return Windows(
-            walked[walked >= 0], offsets, window=self.window, seed=int(of_windows)
-        )
+        return Windows(walked[walked >= 0], offsets, window=self.window, seed=int(of_windows))
 
     @torch.no_grad()
     def _vectors(self) -> Tensor:
@@ -112,18 +113,29 @@ class EGES(NeuralRecommender):
             raise ValueError(f"item_features: expected {', '.join(known.names)}, got {shown(unknown[0])}")
         assert isinstance(self.model, models.EGES)
         device = self.model.own.weight.device
-        codes = {name: torch.from_numpy(np.array(values, np.int64)) for name, values in known.encode(item_features).items()}
+        codes = {
+            name: torch.from_numpy(np.array(values, np.int64)) for name, values in known.encode(item_features).items()
+        }
         return self.model.cold_vectors({name: values.to(device) for name, values in codes.items()})
 
 
-SKIP_GRAM: NeuralOptions = {
-    "objective": "negative_sampling",
-    "sampler": "unigram",
-    "num_sampled": 5,
-    "shared_negatives": False,
-    "batch_size": 512,
-    "epochs": 5,
-    "lr": 5e-3,
-    "patience": None,
-}
-"""How skip-gram is trained unless the caller says otherwise."""
+def skip_gram_options(options: NeuralOptions) -> NeuralOptions:
+    """How skip-gram is trained, unless the caller says otherwise.
+
+    Example:
+        >>> skip_gram_options({"epochs": 3})["epochs"], skip_gram_options({})["objective"]
+        (3, 'negative_sampling')
+    """
+    made: NeuralOptions = {
+        "objective": "negative_sampling",
+        "num_sampled": 5,
+        "shared_negatives": False,
+        "batch_size": 512,
+        "epochs": 5,
+        "lr": 5e-3,
+        "patience": None,
+    }
+    made.update(options)
+    if "sampler" not in made and OBJECTIVES.get(made.get("objective", ""), True):
+        made["sampler"] = "unigram"
+    return made

@@ -195,7 +195,7 @@ class Word2Vec:
 
     def fit(
         self,
-        source: str | os.PathLike[str] | Iterable[Any],
+        source: str | os.PathLike[str] | Iterable[Any] | EncodedCorpus,
         *,
         new_words: bool = True,
         cache: str | os.PathLike[str] | None = None,

@@ -1,0 +1,108 @@
+"""Item2Vec: the engine's words are the log's items, scores are the formula, what is together is near."""
+
+import numpy as np
+import pytest
+
+from logq import Word2Vec, recipes
+from logq.data.logs import Interactions
+from logq.recommenders import Item2Vec, Recommender
+from recommender_cases import fitted, planted_split
+
+
+def two_shelves(sessions=200, seed=0):
+    """Sessions of items of one of two shelves, 0-5 and 6-11, in any order and more than once."""
+    rng = np.random.default_rng(seed)
+    return Interactions.from_sessions(
+        [(rng.integers(6, size=4) + 6 * rng.integers(2)).tolist() for _ in range(sessions)]
+    )
+
+
+def test_it_is_word2vec_over_the_items_as_words():
+    log = two_shelves()
+    options = {"dim": 8, "window": 2, "epochs": 3, "seed": 1}
+    model = Item2Vec(**options).fit(log, progress=False)
+    words = [
+        [str(log.item_ids.keys[item]) for item in log.items[begin:end]]
+        for begin, end in zip(log.offsets[:-1], log.offsets[1:], strict=True)
+    ]
+    engine = Word2Vec(**options, sample=0, min_count=1).fit(words, progress=False)
+    for item in range(12):
+        np.testing.assert_array_equal(model.item_vectors[log.item_ids.codes([item])[0]], engine.vectors[str(item)])
+
+
+def test_scores_are_the_formula():
+    log = two_shelves()
+    model = Item2Vec(dim=8, epochs=2, recency=0.5, popularity=0.3, max_length=3, seed=1).fit(log, progress=False)
+    history = [0, 5, 3, 5]
+    codes = log.item_ids.codes(history)[1:]
+    counts = log.item_counts()
+    found = model.recommend(histories=[history], k=12, exclude_seen=False)
+    for item, score in zip(found.items[0], found.scores[0], strict=True):
+        code = log.item_ids.codes([item])[0]
+        products = [float(model.inputs[j].astype(float) @ model.outputs[code]) for j in codes]
+        expected = np.average(products, weights=[0.25, 0.5, 1]) + 0.3 * np.log(counts[code])
+        assert score == pytest.approx(expected, rel=1e-4, abs=1e-4)
+
+
+@pytest.mark.parametrize("changes", [{}, {"ordered": False, "window": 9}, {"power": -0.25, "popularity": 0.0}])
+def test_what_is_together_is_near(changes):
+    model = Item2Vec(dim=8, epochs=10, lr=0.1, seed=1, **changes).fit(two_shelves(), progress=False)
+    for item in range(12):
+        assert {other // 6 for other in model.similar_items(item, k=4).items} == {item // 6}
+    assert {item // 6 for item in model.recommend(histories=[7, 9], k=4).items} == {1}
+
+
+def test_plain_pytorch_takes_other_objectives():
+    model = Item2Vec(dim=8, epochs=3, lr=0.2, objective="sampled_softmax", sampler="uniform", seed=1)
+    model.fit(two_shelves(30), progress=False)
+    assert {item // 6 for item in model.similar_items(2, k=4).items} == {0}
+
+
+def test_items_without_an_event_have_no_vector():
+    log = two_shelves()
+    part = log.select(np.flatnonzero(log.items != 3))
+    model = Item2Vec(dim=8, epochs=2, seed=1).fit(part, progress=False)
+    assert not model.item_vectors[3].any()
+    assert model.item_vectors.any(axis=1).sum() == 11
+
+
+def test_neighbours_of_the_planted_log_come_first():
+    scores = fitted("Item2Vec").evaluate(planted_split(), ks=(3,), exclude_seen=False)
+    assert scores["HR@3"] > 0.5  # chance is 0.15; what came before is as near as what comes next
+
+
+def test_it_is_saved_and_loaded(tmp_path):
+    model = fitted("Item2Vec")
+    model.save(tmp_path)
+    again = Recommender.load(tmp_path)
+    assert isinstance(again, Item2Vec)
+    assert again.settings() == model.settings()
+    assert again.recommend("u1", k=5).items.tolist() == model.recommend("u1", k=5).items.tolist()
+
+
+@pytest.mark.parametrize("name", [name for name in recipes.names() if recipes.load(name).estimator == "Item2Vec"])
+def test_recipes_are_arguments(name):
+    Item2Vec(**recipes.load(name).settings)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        ({"window": 0}, "window"),
+        ({"recency": 0}, "recency"),
+        ({"recency": 1.5}, "recency"),
+        ({"popularity": float("nan")}, "popularity"),
+        ({"power": float("inf")}, "power"),
+        ({"max_length": 0}, "max_length"),
+        ({"objective": "softmax"}, "objective"),
+        ({"gap": -1}, "gap"),
+    ],
+)
+def test_bad_arguments_are_named(arguments, match):
+    with pytest.raises(ValueError, match=f"^{match}"):
+        Item2Vec(**arguments)
+
+
+def test_a_log_without_sessions_is_an_error():
+    with pytest.raises(ValueError, match="log: expected a session of two events"):
+        Item2Vec(seed=1).fit(Interactions.from_arrays([1, 2, 3], [5, 7, 5]), progress=False)
