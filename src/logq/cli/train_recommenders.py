@@ -20,7 +20,7 @@ _MODEL = "Model"
 EXAMPLES = {
     "youtube-dnn": """
 logq train youtube-dnn ratings.csv --user uid --item iid -o model
-logq train youtube-dnn ratings.csv -o model --min-label 4 --user-features users.csv
+logq train youtube-dnn log.csv -o model --user-features users.csv
 logq train youtube-dnn log.parquet -o model --objective nce
 logq train youtube-dnn ratings.csv -o model --resume
 """,
