@@ -102,3 +102,25 @@ def test_a_user_or_a_history(logq, model, words):
     code, _, err = logq("recommend", model, *words)
     assert code == 2
     assert "give users of the log by --user, or what a new one did by --history, one of them" in err
+
+
+def test_a_new_item_is_known_by_its_features(logq, ratings, tmp_path):
+    features = ["--item-features", ratings.parent / "items.csv"]
+    options = ["--dim", 8, "--epochs", 1, "--seed", 1, "-q"]
+    assert logq("train", "two-tower", ratings, "-o", tmp_path / "m", *features, *options)[0] == 0
+    code, out, _ = logq("similar", tmp_path / "m", "--feature", "kind=even", "-k", 3)
+    assert code == 0
+    wanted = Recommender.load(tmp_path / "m").similar_items(item_features={"kind": "even"}, k=3)
+    assert [line[:2] for line in lines(out)] == [["new item", item] for item in wanted.items]
+    assert logq("similar", tmp_path / "m", "--feature", "kind=odd", "-k", 3)[1] != out
+    code, _, err = logq("similar", tmp_path / "m", "--feature", "sort=even")
+    assert (code, err) == (2, "Error: --feature: expected NAME=VALUE with a name of kind, got 'sort=even'\n")
+
+
+def test_features_that_a_model_did_not_learn_from(logq, model):
+    code, _, err = logq("similar", model, "--feature", "kind=even")
+    assert code == 2
+    assert err == "Error: --feature: SASRec learns nothing from side information of items\n"
+    code, _, err = logq("similar", model)
+    assert code == 2
+    assert "give items of the log, or what a new one is like by --feature" in err

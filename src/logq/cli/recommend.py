@@ -27,6 +27,7 @@ logq recommend model --user 42 --index model/index | cut -f2
 SIMILAR_EXAMPLES = """
 logq similar model 50
 logq similar model 50 181 -k 5
+logq similar model --feature genre=Comedy --feature year=1995
 logq similar model 50 | cut -f2
 """
 
@@ -94,19 +95,37 @@ def recommend(
 
 def similar(
     folder: Folder,
-    items: Annotated[list[str], typer.Argument(metavar="ITEM...", help="Items of the log.")],
+    items: Annotated[list[str] | None, typer.Argument(metavar="[ITEM...]", help="Items of the log.")] = None,
     k: Count = 10,
+    feature: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--feature",
+            metavar="NAME=VALUE",
+            help="Instead of an ITEM: a new one, as --item-features of the training had it. Repeatable.",
+        ),
+    ] = None,
     device: Device = "cpu",
 ) -> None:
     """Show the items most like others, by the cosine of their vectors.
 
-    Several items are several questions. Read by another program (in a pipe), the answer is lines of item, neighbour,
+    Several items are several questions. A new item is known by its features, if the model learned from some (eges,
+    two-tower). Read by another program (in a pipe), the answer is lines of item, neighbour,
     cosine and title, separated by tabs.
     """
+    if bool(items) == bool(feature):
+        raise BadInputError("give items of the log, or what a new one is like by --feature, one of them")
     found = open_folder(folder, device=device)
+    if feature:
+        try:
+            answer = found.model.similar_items(item_features=_features(found, feature), k=k)
+        except ValueError as error:
+            raise BadInputError(str(error).replace("item_features:", "--feature:")) from error
+        _show(found, [("new item", _rows(found, answer))], "cosine", titled=False)
+        return
     answers: list[tuple[str, list[tuple[str, str, float]]]] = []
     unknown: list[BadInputError] = []
-    for word in items:
+    for word in items or []:
         try:
             item = known_ids(found.model.seen.item_ids, [word], "item")[0]
         except BadInputError as error:
@@ -115,6 +134,24 @@ def similar(
         answers.append((word, _rows(found, found.model.similar_items(item, k=k))))
     _show(found, answers, "cosine", titled=True)
     _say_unknown(unknown)
+
+
+def _features(found: RecommenderFolder, texts: list[str]) -> dict[str, Any]:
+    """Return {name: value} as a table of features would have it."""
+    known = found.model.seen.item_features
+    if known is None:
+        raise BadInputError("--feature: the model was trained without --item-features")
+    values: dict[str, Any] = {}
+    for text in texts:
+        name, _, value = text.partition("=")
+        if name not in known.names or not value:
+            raise BadInputError(f"--feature: expected NAME=VALUE with a name of {', '.join(known.names)}, got {text!r}")
+        ids = getattr(known.codings[name], "known", None)
+        try:
+            values[name] = float(value) if ids is None else int(value) if ids.kind == "int" else value
+        except ValueError:
+            raise BadInputError(f"--feature: expected a number for {name}, got {value!r}") from None
+    return values
 
 
 def _rows(found: RecommenderFolder, answer: "Recommendations") -> list[tuple[str, str, float]]:
