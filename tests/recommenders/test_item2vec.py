@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from logq import Word2Vec, recipes
+from logq import Word2Vec, recipes, recommenders
 from logq.data.logs import Interactions
 from logq.recommenders import Item2Vec, Recommender
 from recommender_cases import fitted, planted_split
@@ -80,9 +80,10 @@ def test_it_is_saved_and_loaded(tmp_path):
     assert again.recommend("u1", k=5).items.tolist() == model.recommend("u1", k=5).items.tolist()
 
 
-@pytest.mark.parametrize("name", [name for name in recipes.names() if recipes.load(name).estimator == "Item2Vec"])
+@pytest.mark.parametrize("name", recipes.names())
 def test_recipes_are_arguments(name):
-    Item2Vec(**recipes.load(name).settings)
+    recipe = recipes.load(name)
+    getattr(recommenders, recipe.estimator)(**recipe.settings)
 
 
 @pytest.mark.parametrize(
