@@ -45,3 +45,29 @@ def vectors(tmp_path):
 def text(tmp_path_factory):
     """200,000 words of 2,000 kinds, by Zipf's law."""
     return write_corpus(tmp_path_factory.mktemp("text") / "text.txt", 200_000)
+
+
+@pytest.fixture(scope="session")
+def ratings(tmp_path_factory):
+    """Sixty users who go through twenty items in a ring, each from another place; and what is known of the items."""
+    folder = tmp_path_factory.mktemp("ratings")
+    rows = [
+        f"u{user},i{(user + step) % 20},{1 + (user + step) % 5},{1000 * user + step}"
+        for user in range(60)
+        for step in range(4 + user % 5)
+    ]
+    (folder / "ratings.csv").write_text("\n".join(["user_id,item_id,rating,ts", *rows]) + "\n")
+    items = [f"i{item},Item number {item},{'even' if item % 2 == 0 else 'odd'}" for item in range(20)]
+    (folder / "items.csv").write_text("\n".join(["item_id,title,kind", *items]) + "\n")
+    return folder / "ratings.csv"
+
+
+@pytest.fixture(scope="session")
+def model(ratings, tmp_path_factory):
+    """A folder with a small SASRec of the ratings, which has learned the ring."""
+    folder = tmp_path_factory.mktemp("trained") / "model"
+    options = ["--dim", "16", "--dropout", "0", "--epochs", "30", "--lr", "0.02", "--patience", "0"]
+    options += ["--num-sampled", "10", "--seed", "1", "-q"]
+    features = ["--item-features", str(ratings.parent / "items.csv")]
+    assert main(["train", "sasrec", str(ratings), "-o", str(folder), *features, *options]) == 0
+    return folder

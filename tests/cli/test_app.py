@@ -17,8 +17,15 @@ COMMANDS = [
     ["vocab"],
     ["phrases"],
     ["demo"],
+    ["demo", "words"],
+    ["demo", "items"],
     ["evaluate"],
     ["evaluate", "words"],
+    ["evaluate", "ranking"],
+    ["recommend"],
+    ["similar"],
+    ["index"],
+    *(["train", name] for name in ("youtube-dnn", "mind", "sdm", "two-tower", "sasrec", "item2vec", "airbnb", "eges")),
 ]
 
 
@@ -50,15 +57,14 @@ def test_all_commands_are_in_the_list_above():
     assert sorted(names) == sorted(COMMANDS[1:])
 
 
-def test_every_option_says_what_it_does():
+def test_every_option_says_what_it_does(logq):
     words = ["Usage", "Examples"]
     for command in COMMANDS:
-        code = f"from logq.cli import main; main({[*command, '--help']!r})"
-        answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-        for line in answer.stdout.split("\nOptions\n")[1].splitlines():
+        _, out, _ = logq(*command, "--help")
+        for line in out.split("\nOptions\n")[1].splitlines():
             if line.startswith("  -"):
                 assert line[28:].strip(), f"{command}: {line}"
-        assert all(word in answer.stdout for word in words)
+        assert all(word in out for word in words)
 
 
 @pytest.mark.parametrize(
@@ -70,6 +76,11 @@ def test_every_option_says_what_it_does():
         ["train", "word2vec", "--help"],
         ["evaluate", "words", "--help"],
         ["train", "word2vec", "missing.txt", "-o", "x"],
+        ["train", "sasrec", "--help"],
+        ["train", "sasrec", "missing.csv", "-o", "x"],
+        ["evaluate", "ranking", "missing"],
+        ["recommend", "missing", "--user", "4"],
+        ["index", "missing"],
     ],
 )
 def test_help_and_first_mistakes_need_neither_torch_nor_numpy(words, tmp_path):

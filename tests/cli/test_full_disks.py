@@ -85,3 +85,36 @@ def test_an_output_that_may_not_be_written(text, small_disk):
         pytest.skip("cannot be mounted again")
     assert failed(train(text, disk, *QUICK)) == f"{disk}: can't be written to: Read-only file system"
     assert Path(disk).is_dir()
+
+
+@POSIX
+def test_no_room_for_a_recommender(logq, ratings, small_disk):
+    """Room for the log and a model of 4 numbers, not for one of 300: the first one stays."""
+    disk = small_disk(400)
+    options = ("-o", disk, "--epochs", 1, "--max-length", 20, "--seed", 1, "--quiet")
+    assert logq("train", "sasrec", ratings, *options, "--dim", 4)[0] == 0
+    code, _, err = logq("train", "sasrec", ratings, *options, "--dim", 300)
+    assert code == 2
+    said = f"No space left on device; {disk} still holds the model of an earlier run."
+    assert err.splitlines()[-1] == f"Error: {disk / 'model.safetensors'}: {said}"
+    assert not [name for name in names(disk) if name.startswith(".") or "tmp" in name]
+    assert logq("recommend", disk, "--user", "u3", "-k", 1)[0] == 0
+
+
+@POSIX
+def test_no_room_for_a_checkpoint_of_a_recommender(logq, ratings, small_disk):
+    disk = small_disk(400)
+    options = ("-o", disk, "--epochs", 3, "--seed", 1, "--quiet", "--dim", 300, "--checkpoint-minutes", 0)
+    code, _, err = logq("train", "sasrec", ratings, *options)
+    assert code == 2
+    assert err.splitlines()[-1].endswith("checkpoint.safetensors: No space left on device; no model was saved.")
+
+
+@POSIX
+def test_no_room_for_an_index(logq, model, small_disk):
+    disk = small_disk(4)
+    code, out, err = logq("index", model, "-o", disk / "index")
+    assert (code, out) == (2, "")
+    assert "No space left on device" in err
+    code, _, err = logq("recommend", model, "--user", "u3", "--index", disk / "index")
+    assert code == 2, "half an index is not used"

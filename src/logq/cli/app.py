@@ -9,7 +9,20 @@ from typing import Any
 import typer
 
 import logq
-from logq.cli import demo, evaluate, map, neighbors, phrases, train, vocab
+from logq.cli import (
+    demo_group,
+    evaluate,
+    evaluate_ranking,
+    index,
+    map,
+    neighbors,
+    phrases,
+    recommend,
+    train,
+    train_items,
+    train_recommenders,
+    vocab,
+)
 from logq.cli.errors import InterruptedWorkError, describe, leave_quietly, say_error
 from logq.cli.help import HelpfulCommand, HelpfulGroup
 
@@ -20,13 +33,19 @@ logq demo
 logq train word2vec corpus.txt -o vectors
 logq neighbors vectors coffee tea
 logq map vectors -o map.html
-logq evaluate words vectors --analogies questions-words.txt
-logq vocab corpus.txt
-logq phrases corpus.txt -o joined.txt
+logq demo items
+logq train sasrec ratings.csv -o model
+logq evaluate ranking model
+logq recommend model --user 42
 """
+
+# Modules that add their commands to a group of another.
+_ADDING = (evaluate_ranking, train_recommenders, train_items)
 
 
 class _Logq(HelpfulGroup):
+    # What one does first stands first; typer would have groups behind everything else.
+    order = ("demo", "train", "evaluate", "neighbors", "map", "recommend", "similar", "index", "vocab", "phrases")
     switches = (
         *HelpfulGroup.switches,
         ("--version", "Say the version and leave."),  # these two are read by main
@@ -43,20 +62,24 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("demo", cls=HelpfulCommand, epilog=demo.EXAMPLES)(demo.demo)
+app.add_typer(demo_group.demo)
 app.add_typer(train.train)
 app.command("neighbors", cls=HelpfulCommand, epilog=neighbors.EXAMPLES)(neighbors.neighbors)
 app.command("map", cls=HelpfulCommand, epilog=map.EXAMPLES)(map.map_command)
 app.add_typer(evaluate.evaluate)
+app.command("recommend", cls=HelpfulCommand, epilog=recommend.RECOMMEND_EXAMPLES)(recommend.recommend)
+app.command("similar", cls=HelpfulCommand, epilog=recommend.SIMILAR_EXAMPLES)(recommend.similar)
+app.command("index", cls=HelpfulCommand, epilog=index.EXAMPLES)(index.index)
 app.command("vocab", cls=HelpfulCommand, epilog=vocab.EXAMPLES)(vocab.vocab)
 app.command("phrases", cls=HelpfulCommand, epilog=phrases.EXAMPLES)(phrases.phrases)
 
 
 @app.callback(invoke_without_command=True, epilog=EXAMPLES)
 def start(context: typer.Context) -> None:
-    """Train word vectors, look at them, draw them, measure them.
+    """From text to word vectors, and from logs of who did what to recommendations.
 
-    Start with `logq demo`: it needs no data and takes a few seconds. Each command has its own --help.
+    Start with `logq demo` (words) or `logq demo items` (recommendations): they need no data and take a few seconds.
+    Each command has its own --help.
     """
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())

@@ -1,4 +1,4 @@
-"""`logq demo`: vectors of Python's own vocabulary, from the text that ships inside every Python."""
+"""`logq demo`, or `logq demo words`: vectors of Python's own vocabulary, from the text that ships inside every one."""
 
 import time
 from pathlib import Path
@@ -17,8 +17,8 @@ from logq.progress import format_seconds
 __all__ = ["EXAMPLES", "SHOWN", "demo"]
 
 EXAMPLES = """
-logq demo
-logq demo -o python-words --seed 7
+logq demo words
+logq demo words -o python-words --seed 7
 """
 
 SHOWN = ("file", "exception", "thread", "socket", "encoding", "method")

@@ -25,6 +25,11 @@ logq evaluate words vectors --similarity SimLex-999.txt --json scores.json
 logq evaluate words GoogleNews.bin -a questions-words.txt --method 3cosadd
 """
 
+_EXAMPLES = """
+logq evaluate words vectors --analogies questions-words.txt
+logq evaluate ranking model
+"""
+
 
 class MethodName(str, Enum):
     """Rules that answer an analogy, as logq.evaluation names them, and all of them."""
@@ -34,12 +39,12 @@ class MethodName(str, Enum):
     both = "both"
 
 
-evaluate = typer.Typer(name="evaluate", cls=HelpfulGroup, add_help_option=False, add_completion=False, epilog=EXAMPLES)
+evaluate = typer.Typer(name="evaluate", cls=HelpfulGroup, add_help_option=False, add_completion=False, epilog=_EXAMPLES)
 
 
 @evaluate.callback(invoke_without_command=True)
 def choose_task(context: typer.Context) -> None:
-    """Measure how good vectors are."""
+    """Measure how good word vectors are, or recommendations."""
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 

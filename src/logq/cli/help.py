@@ -37,8 +37,10 @@ class HelpfulGroup(TyperGroup):
 
     Attributes:
         switches: options that are read elsewhere, and what they mean.
+        order: names of commands in the order in which the help has them; others come behind.
     """
 
+    order: ClassVar[tuple[str, ...]] = ()
     switches: ClassVar[tuple[tuple[str, str], ...]] = (("-h, --help", "Show this message and exit."),)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -63,7 +65,10 @@ def _help_text(command: Any, ctx: Any) -> str:
             for example in inspect.cleandoc(command.epilog).splitlines():
                 console.print(Text.assemble(("  $ ", "dim"), (example, "green")), soft_wrap=True)
         if isinstance(command, TyperGroup):
-            rows = [(Text(name, style="cyan"), _first_sentence(entry)) for name, entry in command.commands.items()]
+            order: tuple[str, ...] = getattr(command, "order", ())
+            places = {name: place for place, name in enumerate(order)}
+            names = sorted(command.commands, key=lambda name: places.get(name, len(places)))
+            rows = [(Text(name, style="cyan"), _first_sentence(command.commands[name])) for name in names]
             _section(console, "Commands", rows)
         sections: dict[str, list[tuple[Text, Text]]] = {}
         for parameter in command.get_params(ctx):

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["answer_table", "neighbour_table", "say", "say_next"]
+__all__ = ["answer_table", "in_python", "neighbour_table", "say", "say_next"]
 
 
 def say(*parts: str | tuple[str, str]) -> None:
@@ -54,11 +54,18 @@ def snippet(folder: Path, word: str) -> str:
         >>> print(snippet(Path("vectors"), "tea"))
         import logq; print(logq.KeyedVectors.load("vectors").most_similar("tea"))
     """
-    quoted = [
-        ('"' + text + '"') if text.isprintable() and not set(text) & set("\"\\'") else repr(text)
-        for text in (str(folder), word)
-    ]
-    return f"import logq; print(logq.KeyedVectors.load({quoted[0]}).most_similar({quoted[1]}))"
+    return f"import logq; print(logq.KeyedVectors.load({in_python(str(folder))}).most_similar({in_python(word)}))"
+
+
+def in_python(value: object) -> str:
+    """Return a value as Python has it, a text in double quotes where it can be: a shell has single ones around it.
+
+    Example:
+        >>> print(in_python("tea"), in_python(4))
+        "tea" 4
+    """
+    plain = isinstance(value, str) and value.isprintable() and not set(value) & set("\"\\'")
+    return f'"{value}"' if plain else repr(value)
 
 
 def neighbour_table(columns: Sequence[tuple[str, Sequence[tuple[str, float]]]]) -> Table:

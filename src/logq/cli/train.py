@@ -57,12 +57,19 @@ class EngineName(str, Enum):
     plain = "plain"
 
 
-train = typer.Typer(name="train", cls=HelpfulGroup, add_help_option=False, add_completion=False, epilog=EXAMPLES)
+_EXAMPLES = """
+logq train word2vec corpus.txt -o vectors
+logq train item2vec ratings.csv -o items
+logq train sasrec ratings.csv -o model
+logq train youtube-dnn ratings.csv --user uid --item iid -o model
+"""
+
+train = typer.Typer(name="train", cls=HelpfulGroup, add_help_option=False, add_completion=False, epilog=_EXAMPLES)
 
 
 @train.callback(invoke_without_command=True)
 def choose_model(context: typer.Context) -> None:
-    """Train vectors from files."""
+    """Train word vectors from text, or a recommender from a log of who did what."""
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 

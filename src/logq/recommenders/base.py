@@ -24,6 +24,7 @@ from logq.recommenders.requests import allowed_items, is_scalar, make_request
 from logq.recommenders.saving import load_recommender, save_recommender
 from logq.recommenders.seen import Seen
 from logq.retrieval import ExactIndex, ItemIndex
+from logq.shapes import check_device
 
 __all__ = ["Recommender"]
 
@@ -51,7 +52,7 @@ class Recommender(ABC):
 
     def __init__(self, *, seed: int | None = None, device: torch.device | str = "cpu") -> None:
         self.seed = None if seed is None else check_int("seed", seed, 0)
-        self.device = torch.device(device)
+        self.device = check_device(device) or torch.device("cpu")
         self.facts: dict[str, Any] = {}
         self._index: ItemIndex | None = None
 
@@ -289,6 +290,43 @@ class Recommender(ABC):
         """(U,) the ids of the users."""
         self._check_fitted()
         return np.asarray(self.seen.user_ids.keys)
+
+    @property
+    def search_vectors(self) -> NDArray[np.float32]:
+        """(C, D') what an index of the items is made of: row i, of `item_ids[i]`, times a query is its score.
+
+        Where items have biases, or counts that scores are corrected by, D' = D + 1. An index made of them, such as
+        `make_index("faiss-hnsw", model.search_vectors)`, can be given to `use_index`.
+
+        Raises:
+            AttributeError: the model is not fitted.
+            NotImplementedError: the model does not rank by vectors.
+        """
+        self._check_fitted()
+        return self._item_rows().detach().float().cpu().numpy()
+
+    def query_vectors(self, users: Any = None, *, histories: Sequence[Any] | None = None) -> NDArray[np.float32]:
+        """(n, D') or (n, K, D') what an index is asked with for users; arguments as for `recommend`.
+
+        Raises:
+            AttributeError: the model is not fitted.
+            ValueError: a user or an item is not in the log.
+        """
+        self._check_fitted()
+        request, _ = make_request(self.seen, users, histories, None)
+        with torch.no_grad():
+            parts = [self._queries(part).float().cpu().numpy() for part in request.parts(ROWS)]
+        return np.concatenate(parts)
+
+    def use_index(self, index: ItemIndex | None) -> None:
+        """Search for recommendations in an index, whose ids are codes of items; None goes back to exact search.
+
+        Raises:
+            ValueError: it has other items or other numbers a vector than `search_vectors`.
+        """
+        if index is not None and (len(index), index.dim) != (shape := self.search_vectors.shape):
+            raise ValueError(f"index: expected {shape[0]} items of {shape[1]} numbers, got {len(index)} of {index.dim}")
+        self._index = index
 
     # ------------------------------------------------------------------------------------------------- how it ranks
 

@@ -1,0 +1,156 @@
+import io
+import json
+import shutil
+import sys
+
+import numpy as np
+import pytest
+
+from logq.cli import main
+from logq.cli.index import IndexKind
+from logq.recommenders import Recommender
+from logq.retrieval import INDEX_KINDS, load_index
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def lines(out):
+    return [line.split("\t") for line in out.splitlines()]
+
+
+def test_kinds_are_the_library_s():
+    assert tuple(kind.value for kind in IndexKind) == INDEX_KINDS
+
+
+@pytest.mark.parametrize("kind", ["exact", "faiss-hnsw", "usearch"])
+def test_recommendations_from_an_index(logq, model, tmp_path, kind):
+    pytest.importorskip({"exact": "numpy", "faiss-hnsw": "faiss", "usearch": "usearch"}[kind])
+    code, out, err = logq("index", model, "-o", tmp_path / "index", "--kind", kind)
+    assert (code, err) == (0, "")
+    assert out.startswith(f"{kind} of 20 items, 16 numbers each, made in ")
+    plain = logq("recommend", model, "--user", "u3", "-k", 5)[1]
+    assert logq("recommend", model, "--user", "u3", "-k", 5, "--index", tmp_path / "index")[1] == plain
+
+
+def test_the_index_is_asked(logq, model, tmp_path):
+    """An index of other vectors gives other answers: nothing else than the index is searched."""
+    assert logq("index", model, "-o", tmp_path / "index")[0] == 0
+    made = load_index(tmp_path / "index")
+    rows = Recommender.load(model).search_vectors
+    made.remove(np.arange(20))
+    made.add(np.arange(20), -rows)
+    made.save(tmp_path / "index")
+    words = ["recommend", model, "--history", "i3", "-k", 1]
+    assert logq(*words)[1] != logq(*words, "--index", tmp_path / "index")[1]
+
+
+def test_recall_of_a_new_index_and_of_one_that_is_there(logq, model, tmp_path):
+    code, out, _ = logq("index", model, "-o", tmp_path / "index", "--check", "-k", 3)
+    assert code == 0
+    assert [line[:3] for line in lines(out)] == [["exact", "recall@3", "1.000000"]]
+    made = (tmp_path / "index" / "index.safetensors").stat().st_mtime_ns
+    again = logq("index", model, "-o", tmp_path / "index", "--check", "-k", 3)[1]
+    assert [line[:3] for line in lines(again)] == [["exact", "recall@3", "1.000000"]]
+    assert (tmp_path / "index" / "index.safetensors").stat().st_mtime_ns == made
+
+
+def test_options_of_an_index(logq, model, tmp_path):
+    pytest.importorskip("faiss")
+    options = ["--kind", "faiss-ivf", "--option", "nlist=4", "--option", "nprobe=1", "--check"]
+    code, out, _ = logq("index", model, "-o", tmp_path / "index", *options)
+    assert code == 0
+    assert [line[0] for line in lines(out)] == ["faiss-ivf", "exact"]
+    made = json.loads((tmp_path / "index" / "made_of.json").read_text())
+    assert (made["kind"], made["options"]) == ("faiss-ivf", {"nlist": 4, "nprobe": 1})
+
+
+def test_a_terminal_gets_a_table_and_what_to_type(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    assert main(["index", str(model), "-o", str(tmp_path / "i"), "--check"]) == 0
+    shown = sys.stdout.getvalue()
+    assert "recall@10" in shown
+    assert "With the queries of 60 users" in shown
+    assert f"--index {tmp_path / 'i'}" in shown
+
+
+def test_an_index_of_another_model_is_refused(logq, model, ratings, tmp_path):
+    assert logq("index", model, "-o", tmp_path / "index")[0] == 0
+    options = ["--dim", 16, "--epochs", 1, "-q", "--seed", 2]
+    assert logq("train", "sasrec", ratings, "-o", tmp_path / "m", *options)[0] == 0
+    code, out, err = logq("recommend", tmp_path / "m", "--user", "u3", "--index", tmp_path / "index")
+    assert (code, out) == (2, "")
+    assert "this index was made of another model, or of an earlier one; make it anew" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "give a folder for the index by --output, or a database by --duckdb or --postgres"),
+        (["--check"], "give a folder"),
+        (["--duckdb", "x.duckdb", "--check"], "expected --output beside them"),
+        (["-o", "{0}/i", "--option", "nprobe"], "--option: expected NAME=N such as nprobe=32, got 'nprobe'"),
+        (["-o", "{0}/i", "--option", "nprobe=3"], "--option: exact does not take nprobe"),
+        (["-o", "{0}/i", "--kind", "annoy"], "annoy"),
+        (["--duckdb", "{0}/x.duckdb", "--table", "a b"], "--table: expected a name of letters, digits and _"),
+    ],
+)
+def test_bad_input(logq, model, tmp_path, words, message):
+    code, _, err = logq("index", model, *(word.format(tmp_path) for word in words))
+    assert code == 2
+    assert message in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("module", "words"), [("faiss", ["--kind", "faiss-hnsw", "-o", "{0}/i"]), ("duckdb", ["--duckdb", "{0}/x"])]
+)
+def test_a_missing_library_is_said_with_the_command(logq, model, tmp_path, monkeypatch, module, words):
+    monkeypatch.setitem(sys.modules, module, None)
+    code, _, err = logq("index", model, *(word.format(tmp_path) for word in words))
+    assert code == 2
+    assert f"pip install 'logq[{module}]'" in err
+
+
+def test_no_index_is_there(logq, model, tmp_path):
+    code, _, err = logq("recommend", model, "--user", "u3", "--index", tmp_path / "nowhere")
+    assert code == 2
+    assert "there is no such index; `logq index` makes one" in err
+
+
+def test_items_in_duckdb(logq, model, tmp_path):
+    duckdb = pytest.importorskip("duckdb")
+    place = tmp_path / "items.duckdb"
+    for _ in range(2):  # a second time replaces
+        code, out, _ = logq("index", model, "--duckdb", place)
+        assert code == 0
+    assert f"20 items are in the table items of {place}: id, vector, item, count, title, kind." in out
+    with duckdb.connect(str(place)) as database:
+        rows = database.execute("SELECT item, title, kind, count, vector FROM items ORDER BY id").fetchall()
+    known = Recommender.load(model)
+    assert [row[0] for row in rows] == known.item_ids.tolist()
+    assert all(row[1] == f"Item number {row[0][1:]}" for row in rows)
+    assert all(row[2] == ("even" if int(row[0][1:]) % 2 == 0 else "odd") for row in rows)
+    assert [row[3] for row in rows] == known.seen.item_counts().tolist()
+    assert np.allclose([row[4] for row in rows], known.search_vectors)
+
+
+def test_items_of_another_shape_are_refused_by_duckdb(logq, model, ratings, tmp_path):
+    pytest.importorskip("duckdb")
+    place = tmp_path / "items.duckdb"
+    assert logq("index", model, "--duckdb", place)[0] == 0
+    shutil.copytree(model, tmp_path / "m")
+    assert logq("train", "item2vec", ratings, "-o", tmp_path / "m", "--dim", 4, "--epochs", 1, "-q")[0] == 0
+    code, _, err = logq("index", tmp_path / "m", "--duckdb", place)
+    assert code == 2
+    assert "16" in err
+    assert json.loads((tmp_path / "m" / "training.json").read_text())["estimator"] == "Item2Vec"
+
+
+def test_postgres_that_does_not_answer(logq, model):
+    pytest.importorskip("psycopg")
+    code, _, err = logq("index", model, "--postgres", "postgresql://nobody@127.0.0.1:1/none?connect_timeout=2")
+    assert code == 2
+    assert "--postgres: " in err

@@ -1,0 +1,90 @@
+import gzip
+
+import pytest
+
+from logq.cli.errors import BadInputError
+from logq.cli.log_options import LogColumns, LogFormat, LogOptions
+from logq.cli.log_reading import in_options, read_log
+
+
+def read(path, options=None, **cleaning):
+    told = []
+    return read_log(path, options or LogOptions(), told.append, **cleaning), told
+
+
+def test_guesses_and_losses_are_told(tmp_path):
+    path = tmp_path / "log.tsv"
+    path.write_text("user\titem\trating\n1\t5\t4\n1\t7\t2\n2\t5\t5\n2\t8\t4\n")
+    log, told = read(path, LogOptions(min_label=4))
+    assert len(log) == 3
+    assert "user: took the column 'user'" in told[0]
+    assert told[1] == "left out: 1 (label below 4)"
+
+
+def test_what_is_said_is_not_guessed(ratings):
+    log, told = read(ratings, LogOptions(user="user_id", item="item_id", time="none", label="none", separator=","))
+    assert log.timestamps is None
+    assert log.labels is None
+    assert not [line for line in told if "took the column" in line]
+
+
+def test_rare_users_and_items_can_be_left_out(ratings):
+    log, _ = read(ratings, LogOptions(min_user=6))
+    assert log.num_users == 36
+
+
+def test_features_come_without_titles(ratings):
+    log, _ = read(ratings, LogOptions(item_features=ratings.parent / "items.csv"))
+    assert log.item_features is not None
+    assert log.item_features.names == ["kind"]
+
+
+@pytest.mark.parametrize(("format", "users"), [(LogFormat.sessions, 2), (LogFormat.user_sessions, 1)])
+def test_sessions(tmp_path, format, users):
+    path = tmp_path / "sessions.txt.gz"
+    path.write_bytes(gzip.compress(b"9 1 2 3\n9 4 5\n"))
+    log, _ = read(path, LogOptions(format=format))
+    assert log.num_users == users
+    with pytest.raises(BadInputError, match=r"--user: expected none, .* have no columns"):
+        read(path, LogOptions(format=format, user="u"))
+
+
+def test_parquet_by_its_name(tmp_path, ratings):
+    polars = pytest.importorskip("polars")
+    polars.read_csv(ratings).write_parquet(tmp_path / "log.parquet")
+    assert len(read(tmp_path / "log.parquet")[0]) == len(read(ratings)[0])
+    with pytest.raises(BadInputError, match="--separator"):
+        read(tmp_path / "log.parquet", LogColumns(separator=","))
+
+
+def test_a_wrong_column_is_named_with_those_that_exist(ratings):
+    with pytest.raises(BadInputError, match=r"^--user: there is no column 'uid'; there are: 'user_id', 'item_id'"):
+        read(ratings, LogOptions(user="uid"))
+
+
+def test_columns_that_look_like_nothing(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("foo,bar\n1,2\n3,4\n")
+    with pytest.raises(BadInputError) as caught:
+        read(path, LogOptions(separator=","))
+    assert "--item NAME" in str(caught.value) or "--user" in str(caught.value)
+
+
+def test_polars_missing_is_said_with_the_command(logq, ratings, tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "polars", None)
+    code, _, err = logq("train", "sasrec", ratings, "-o", tmp_path / "m")
+    assert code == 2
+    assert 'pip install "logq[logs]"' in err
+    assert not (tmp_path / "m").exists()
+
+
+def test_arguments_are_spelled_as_options():
+    assert in_options("num_sampled: expected", ["num_sampled"]) == "--num-sampled: expected"
+    assert in_options("a file: num_sampled: expected", ["num_sampled"]) == "a file: num_sampled: expected"
+
+
+def test_who_names_columns_says_that_there_is_a_header(tmp_path):
+    path = tmp_path / "calls.csv"
+    path.write_text("function,calls\nf,open\nf,len\ng,open\n")
+    log, _ = read(path, LogOptions(user="function", item="calls"))
+    assert (len(log), log.num_users) == (3, 2)

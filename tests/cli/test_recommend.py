@@ -1,0 +1,126 @@
+import io
+import sys
+
+import pytest
+
+from logq.cli import main
+from logq.data.logs import Interactions
+from logq.recommenders import Recommender
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def lines(out):
+    return [line.split("\t") for line in out.splitlines()]
+
+
+def test_users_are_known_with_what_training_held_out(logq, model):
+    code, out, err = logq("recommend", model, "--user", "u0", "-k", 1)
+    assert (code, err) == (0, "")
+    log = Interactions.load(model / "log")
+    last = log.item_ids.keys_of(log.histories(log.user_ids.codes(["u0"]))[0]).tolist()[-1]
+    following = f"i{(int(last[1:]) + 1) % 20}"
+    assert [line[:2] for line in lines(out)] == [["u0", following]]
+    assert lines(out)[0][3] == f"Item number {following[1:]}"
+
+
+def test_several_users_are_several_questions(logq, model):
+    _, out, _ = logq("recommend", model, "--user", "u0", "-u", "u7", "-k", 3)
+    assert [line[0] for line in lines(out)] == ["u0"] * 3 + ["u7"] * 3
+
+
+def test_somebody_new(logq, model):
+    _, out, _ = logq("recommend", model, "--history", "i3", "--history", "i4", "-k", 1)
+    assert lines(out)[0][:2] == ["new user", "i5"]
+    wanted = Recommender.load(model).recommend(histories=["i3", "i4"], k=1)
+    assert float(lines(out)[0][2]) == pytest.approx(float(wanted.scores[0]), abs=1e-5)
+
+
+def test_what_was_seen_comes_only_if_asked_for(logq, model):
+    words = ["recommend", model, "--history", "i3", "--history", "i4", "-k", 20]
+    assert {"i3", "i4"}.isdisjoint(line[1] for line in lines(logq(*words)[1]))
+    assert {"i3", "i4"} <= {line[1] for line in lines(logq(*words, "--keep-seen")[1])}
+
+
+def test_similar_items(logq, model):
+    code, out, _ = logq("similar", model, "i4", "i9", "-k", 2)
+    assert code == 0
+    near = Recommender.load(model).similar_items("i4", k=2)
+    assert [line[1] for line in lines(out)[:2]] == near.items.tolist()
+    assert [line[0] for line in lines(out)] == ["i4", "i4", "i9", "i9"]
+    assert lines(out)[0][3].startswith("Item number ")
+
+
+@pytest.mark.parametrize("command", ["recommend", "similar"])
+def test_a_terminal_gets_tables_with_titles(model, monkeypatch, command):
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    monkeypatch.setenv("COLUMNS", "90")
+    words = ["--user", "u3", "--user", "u4"] if command == "recommend" else ["i3", "i4"]
+    assert main([command, str(model), *words, "-k", "3"]) == 0
+    shown = sys.stdout.getvalue()
+    assert "\t" not in shown
+    assert "Item number" in shown
+    assert ("cosine" in shown) == (command == "similar")
+
+
+def test_nothing_left_to_recommend(model, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    everything = [word for item in range(20) for word in ("--history", f"i{item}")]
+    assert main(["recommend", str(model), *everything]) == 0
+    assert "nothing is left to recommend (--keep-seen would)" in sys.stdout.getvalue()
+
+
+def test_unknown_users_and_items_are_met_with_the_closest(logq, model):
+    code, out, err = logq("recommend", model, "--user", "u399", "--user", "u3", "-k", 1)
+    assert code == 2
+    assert [line[0] for line in lines(out)] == ["u3"], "an unknown user does not hide the answers for others"
+    assert err.startswith("Error: 'u399' is not among the 60 users of the log; like it are u39")
+    code, out, err = logq("similar", model, "item5")
+    assert (code, out) == (2, "")
+    assert "'item5' is not among the 20 items of the log" in err
+    code, out, err = logq("recommend", model, "--history", "i1", "--history", "zzz")
+    assert (code, out) == (2, "")
+    assert "'zzz' is not among the 20 items of the log; some of them are i" in err
+
+
+def test_ids_that_are_numbers(logq, tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("user,item\n" + "".join(f"{user},{10 + item}\n" for user in range(5) for item in range(6)))
+    options = ["--epochs", 1, "--dim", 4, "-q", "--seed", 1]
+    assert logq("train", "item2vec", path, "-o", tmp_path / "m", *options)[0] == 0
+    assert logq("recommend", tmp_path / "m", "--user", "3", "-k", 1, "--keep-seen")[0] == 0
+    code, _, err = logq("recommend", tmp_path / "m", "--user", "three")
+    assert code == 2
+    assert "'three' is not among the 5 users of the log; some of them are 0, 1, 2, 3, 4" in err
+
+
+@pytest.mark.parametrize("words", [[], ["--user", "u1", "--history", "i1"]])
+def test_a_user_or_a_history(logq, model, words):
+    code, _, err = logq("recommend", model, *words)
+    assert code == 2
+    assert "give users of the log by --user, or what a new one did by --history, one of them" in err
+
+
+def test_a_new_item_is_known_by_its_features(logq, ratings, tmp_path):
+    features = ["--item-features", ratings.parent / "items.csv"]
+    options = ["--dim", 8, "--epochs", 1, "--seed", 1, "-q"]
+    assert logq("train", "two-tower", ratings, "-o", tmp_path / "m", *features, *options)[0] == 0
+    code, out, _ = logq("similar", tmp_path / "m", "--feature", "kind=even", "-k", 3)
+    assert code == 0
+    wanted = Recommender.load(tmp_path / "m").similar_items(item_features={"kind": "even"}, k=3)
+    assert [line[:2] for line in lines(out)] == [["new item", item] for item in wanted.items]
+    assert logq("similar", tmp_path / "m", "--feature", "kind=odd", "-k", 3)[1] != out
+    code, _, err = logq("similar", tmp_path / "m", "--feature", "sort=even")
+    assert (code, err) == (2, "Error: --feature: expected NAME=VALUE with a name of kind, got 'sort=even'\n")
+
+
+def test_features_that_a_model_did_not_learn_from(logq, model):
+    code, _, err = logq("similar", model, "--feature", "kind=even")
+    assert code == 2
+    assert err == "Error: --feature: SASRec learns nothing from side information of items\n"
+    code, _, err = logq("similar", model)
+    assert code == 2
+    assert "give items of the log, or what a new one is like by --feature" in err
