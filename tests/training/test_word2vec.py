@@ -395,7 +395,7 @@ def test_an_encoded_corpus_is_trained_on_as_it_is():
         assert corpus.path.exists()
         model.fit(corpus, progress=False)
         assert (model.vectors.vectors != expected).any()
-    with encode([["other", "words"]] * 9, min_count=1) as other, pytest.raises(ValueError, match="^source: .*others"):
+    with encode([["other", "words"]] * 9, min_count=1) as other, pytest.raises(ValueError, match=r"^source: .*others"):
         model.fit(other, progress=False)
 
 
@@ -408,5 +408,5 @@ def test_output_vectors_are_what_words_are_found_by(engine):
     assert made.shape == (len(model.vocabulary), model.dim)
     state = model._engine.state()
     np.testing.assert_array_equal(made, state["outputs" if engine == "fused" else "weight"])
-    with pytest.raises(ValueError, match="^output_vectors: hierarchical"):
+    with pytest.raises(ValueError, match=r"^output_vectors: hierarchical"):
         _ = small(hs=True).fit(two_topics(5), progress=False).output_vectors
