@@ -4,13 +4,26 @@ import statistics
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from report import spread
 from rows import Row
 
 LOG = "ml-1m"
 SAMPLED = ("sampled_softmax", "nce", "sampled_logistic", "negative_sampling")
 FULL = ("full_softmax", "full_logistic")
+MEASURES = ("NDCG@10", "HR@10", "coverage@10", "popularity_bias@10")
 SAMPLERS = ("uniform", "log_uniform", "unigram", "learned_unigram", "in_batch")
-BUDGET = {"dim": 32, "epochs": 6, "lr": 3e-3, "decay": "cosine", "warmup": 300, "patience": None, "num_sampled": 512}
+BUDGET = {
+    "dim": 32,
+    "max_length": 20,
+    "max_per_user": 50,
+    "epochs": 4,
+    "lr": 3e-3,
+    "decay": "cosine",
+    "warmup": 300,
+    "patience": None,
+    "validate_every": 4,
+    "num_sampled": 512,
+}
 
 
 def rows() -> list[Row]:
@@ -40,19 +53,8 @@ def table(measure: Callable[[Row, int], dict[str, Any] | None], seeds: Sequence[
         if not cells:
             continue
 
-        def mean(kind: str, metric: str, cells: list[dict[str, Any]] = cells) -> str:
-            values = [cell["scores"][kind][metric] for cell in cells]
-            return f"{statistics.mean(values):.4f}" + (
-                f" +-{(max(values) - min(values)) / 2:.4f}" if len(values) > 1 else ""
-            )
-
         seconds = statistics.mean(cell["train_seconds"] for cell in cells)
-        scores = [
-            mean("excluded", "NDCG@10"),
-            mean("excluded", "HR@10"),
-            mean("excluded", "coverage@10"),
-            mean("excluded", "popularity_bias@10"),
-        ]
+        scores = [spread([cell["scores"]["excluded"][metric] for cell in cells]) for metric in MEASURES]
         lines.append((scores[0], f"| {row.name} | " + " | ".join(scores) + f" | {seconds:.0f} |"))
         print(lines[-1][1], flush=True)
     head = [

@@ -67,7 +67,7 @@ SEQUENTIAL = (
     Row(
         "MIND",
         "MIND",
-        {**KEPT, "max_length": 10, "learned_routing": True, "epochs": 4},
+        {**KEPT, "max_length": 10, "interests": 2, "learned_routing": True, "epochs": 6},
         "HR@50 kept .4364 (DeepMatch's ComiRec)",
     ),
     Row(
