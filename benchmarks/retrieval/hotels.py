@@ -140,7 +140,7 @@ def table(folder: Path, seeds: Sequence[int], epochs: int | None) -> str:
         runs.append(json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True, env=os.environ).stdout))
     sizes = runs[0][""]
     lines = [
-        f"{sizes['cases']:,.0f} sessions, {sizes['hotels']:,.0f} hotels, D = 32, {epochs or 20} epochs; means of seeds.",
+        f"{sizes['cases']:,.0f} sessions, {sizes['hotels']:,.0f} hotels, D = 32, {epochs or 20} epochs; means of seeds",
         "",
         "| model | " + " | ".join(MEASURES) + " |",
         "|---" * (len(MEASURES) + 1) + "|",
