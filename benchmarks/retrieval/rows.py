@@ -60,7 +60,7 @@ SEQUENTIAL = (
     Row(
         "YoutubeDNN",
         "YoutubeDNN",
-        {**KEPT, "max_length": 20, "tied": True, "epochs": 4},
+        {**KEPT, "max_length": 8, "tied": True, "epochs": 4},
         "HR@50 kept .3371 (DeepMatch)",
     ),
     Row("SDM", "SDM", {**KEPT, "max_length": 20, "epochs": 3}, "HR@50 kept .4752 (DeepMatch)"),
@@ -73,7 +73,7 @@ SEQUENTIAL = (
     Row(
         "two towers, in the batch",
         "TwoTower",
-        {"epochs": 4, "lr": 3e-3, "max_length": 20},
+        {"epochs": 4, "lr": 3e-3, "max_length": 8},
         "HR@50 kept .3555 (DeepMatch's DSSM)",
     ),
     Row("Item2Vec", "Item2Vec", {}, "HR@10 .0082 (FunRec)"),
@@ -92,7 +92,7 @@ ROWS: dict[str, tuple[Row, ...]] = {
         *BASELINES,
         Row("SASRec", "SASRec", SASREC_BEAUTY, "HR@10 .0533, NDCG@10 .0327 (antklen)"),
         Row("SASRec, refitted", "SASRec", SASREC_BEAUTY, "the same", refitted=True),
-        Row("YoutubeDNN", "YoutubeDNN", {**FAST, "dim": 64, "max_length": 20, "tied": True, "epochs": 10}),
+        Row("YoutubeDNN", "YoutubeDNN", {**FAST, "dim": 64, "max_length": 8, "tied": True, "epochs": 10}),
         Row("Item2Vec", "Item2Vec"),
     ),
 }
