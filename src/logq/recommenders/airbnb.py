@@ -17,7 +17,8 @@ from logq.recommenders.click_sessions import click_sessions, markets_of_items
 from logq.recommenders.eges import skip_gram_options
 from logq.recommenders.histories import Histories
 from logq.recommenders.item_loss import ItemLoss
-from logq.recommenders.neural import NeuralOptions, NeuralRecommender
+from logq.recommenders.neural import NeuralRecommender
+from logq.recommenders.neural_options import NeuralOptions
 from logq.recommenders.seen import Seen, gather_rows
 from logq.recommenders.windows import Windows
 from logq.samplers import Mixture, Sampler, WithinGroup

@@ -13,7 +13,8 @@ from logq.arguments import check_float, check_int, shown
 from logq.data.graph import ItemGraph, walks
 from logq.data.logs import Interactions, sessions
 from logq.models import RetrievalModel
-from logq.recommenders.neural import NeuralOptions, NeuralRecommender
+from logq.recommenders.neural import NeuralRecommender
+from logq.recommenders.neural_options import NeuralOptions
 from logq.recommenders.seen import Seen
 from logq.recommenders.widths import feature_codes, feature_sizes
 from logq.recommenders.windows import Windows
