@@ -1,7 +1,7 @@
 """Airbnb's listing embeddings, fitted from a log; Grbovic and Cheng, KDD 2018."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -65,6 +65,8 @@ class AirbnbEmbeddings(NeuralRecommender):
         >>> model.recommend(histories=["hut"], k=2).items.tolist()
         ['spa', 'inn']
     """
+
+    has_item_table: ClassVar[bool] = False
 
     def __init__(
         self,

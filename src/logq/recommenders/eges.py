@@ -1,7 +1,7 @@
 """EGES, fitted from a log; Wang et al., KDD 2018."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -54,6 +54,8 @@ class EGES(NeuralRecommender):
         >>> sorted(model.similar_items("milk", k=2).items.tolist())
         ['cup', 'tea']
     """
+
+    has_item_table: ClassVar[bool] = False
 
     def __init__(
         self,

@@ -1,6 +1,6 @@
 """NeuralOptions: the keyword arguments that the estimators of neural models have in common, and their checks."""
 
-from typing import Any, TypedDict
+from typing import Any, ClassVar, TypedDict
 
 import torch
 
@@ -58,6 +58,9 @@ class NeuralSettings:
         (0.01, 512)
     """
 
+    has_item_table: ClassVar[bool] = True
+    """Whether items have a plain table, which may start from vectors that were learned elsewhere."""
+
     def take_options(self, dim: int, options: NeuralOptions) -> None:
         """Check them, and keep them.
 
@@ -79,6 +82,11 @@ class NeuralSettings:
         self.cosine = check_bool("cosine", options.get("cosine", False))
         self.max_length = check_int("max_length", options.get("max_length", 50))
         self.pretrain = check_int("pretrain", options.get("pretrain", 0), 0)
+        if self.pretrain and not self.has_item_table:
+            raise ValueError(
+                f"pretrain: expected 0, got {self.pretrain}: {type(self).__name__} has no plain table of items that "
+                "could start from other vectors"
+            )
         self.batch_size = check_int("batch_size", options.get("batch_size", 512))
         self.epochs = check_int("epochs", options.get("epochs", 20))
         self.lr = check_float("lr", options.get("lr", 1e-3), above=0)

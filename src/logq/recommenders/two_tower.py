@@ -1,7 +1,7 @@
 """TwoTower, fitted from a log; Yi et al., RecSys 2019."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -52,6 +52,8 @@ class TwoTower(NeuralRecommender):
         >>> model.recommend(histories=["tea", "milk"], k=1).items.tolist()
         ['cup']
     """
+
+    has_item_table: ClassVar[bool] = False
 
     def __init__(
         self,
