@@ -21,6 +21,7 @@ from logq.recommenders.neural import NeuralRecommender
 from logq.recommenders.neural_options import NeuralOptions
 from logq.recommenders.seen import Seen, gather_rows
 from logq.recommenders.windows import Windows
+from logq.retrieval import ItemIndex
 from logq.samplers import Mixture, Sampler, WithinGroup
 
 __all__ = ["AirbnbEmbeddings"]
@@ -136,9 +137,14 @@ class AirbnbEmbeddings(NeuralRecommender):
         self._in_market = (inside - outside).float().cpu().numpy()
 
     def _rank(
-        self, part: Histories, k: int, exclude_seen: bool, allow: NDArray[np.bool_] | None
+        self,
+        part: Histories,
+        k: int,
+        exclude_seen: bool,
+        allow: NDArray[np.bool_] | None,
+        index: ItemIndex | None = None,
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        scores, codes = super()._rank(part, k, exclude_seen, allow)
+        scores, codes = super()._rank(part, k, exclude_seen, allow, index)
         if self._markets is None or self._in_market is None or not len(part):
             return scores, codes
         # What a market adds is not negative: an item elsewhere that is among the best k now was so before.

@@ -1,7 +1,7 @@
 """NeuralRecommender: what the estimators of neural models have in common, from options to a fitted model."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,6 +15,7 @@ from logq.data.logs import Examples, Interactions
 from logq.models import RetrievalModel
 from logq.recommenders.base import Recommender
 from logq.recommenders.checkpoint import Checkpoint
+from logq.recommenders.context import Context
 from logq.recommenders.devices import Computer
 from logq.recommenders.fitting import FitOptions, HeldOut
 from logq.recommenders.histories import Histories
@@ -85,6 +86,8 @@ class NeuralRecommender(NeuralSettings, Recommender):
     """How many batches are sorted by length at a time; see epoch_batches."""
 
     model: RetrievalModel
+    context: Sequence[str] = ()
+    """Columns of the log that are inputs of queries; estimators that take some say so."""
 
     def __init__(self, dim: int = 64, **options: Unpack[NeuralOptions]) -> None:
         super().__init__(seed=options.get("seed"), device=options.get("device", "cpu"))
@@ -92,6 +95,7 @@ class NeuralRecommender(NeuralSettings, Recommender):
         self.training_log: list[dict[str, float]] = []
         self.facts: dict[str, Any] = {}
         self._offsets: Tensor | None = None
+        self._context = Context({}, {}, {})
 
     def __repr__(self) -> str:
         fitted = f", {self.seen.num_items} items" if hasattr(self, "seen") else ""
@@ -118,8 +122,18 @@ class NeuralRecommender(NeuralSettings, Recommender):
         return {}
 
     def _inputs(self, histories: Histories) -> dict[str, NDArray[Any]]:
-        """The batch that a query is made of."""
-        return dict(histories.batch(self.max_length))
+        """The batch that a query is made of; context that is not given is what the log had last of a user."""
+        batch: dict[str, NDArray[Any]] = {
+            f"context.{name}": codes for name, codes in self._context.of_users(histories.users).items()
+        }
+        return {**batch, **histories.batch(self.max_length)}
+
+    def context_at(self, events: Interactions, rows: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
+        """What queries are told of the moments of events."""
+        return self._context.at(events, rows)
+
+    def _context_codes(self, context: Mapping[str, Any], rows: int) -> dict[str, NDArray[np.int64]]:
+        return self._context.encode(context, rows) if self.context else super()._context_codes(context, rows)
 
     @property
     def loss_temperature(self) -> float:
@@ -130,6 +144,7 @@ class NeuralRecommender(NeuralSettings, Recommender):
 
     def _fit(self, log: Interactions, validation: HeldOut | None, options: FitOptions) -> None:
         computer = Computer(self.device, self.precision)
+        self._context = Context.of(log, self.context)
         examples = self._make_examples(log)
         if len(examples) == 0:
             raise ValueError("log: expected a user with two events or more, got none: there is nothing to learn from")
@@ -287,12 +302,14 @@ class NeuralRecommender(NeuralSettings, Recommender):
     def state(self) -> dict[str, NDArray[Any]]:
         """The weights of the module."""
         state = weights_of(self.model)
+        state |= self._context.state()
         if self._offsets is not None:
             state["item_offsets"] = self._offsets.detach().float().cpu().numpy()
         return state
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Take over what `state` gave."""
+        self._context = Context.from_state(state, self.context, self.seen.num_users)
         self.model = with_weights(lambda: self._make_model(self.seen, self.facts, sparse=False), state)
         self.model.to(Computer(self.device).device).eval()
         offsets = state.get("item_offsets")
