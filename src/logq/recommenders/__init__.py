@@ -8,7 +8,8 @@ from logq.recommenders.histories import Histories
 from logq.recommenders.item2vec import Item2Vec
 from logq.recommenders.item_knn import ItemKNN
 from logq.recommenders.mind import MIND
-from logq.recommenders.neural import NeuralOptions, NeuralRecommender
+from logq.recommenders.neural import NeuralRecommender
+from logq.recommenders.neural_options import NeuralOptions
 from logq.recommenders.popularity import Popularity
 from logq.recommenders.recommendations import Recommendations
 from logq.recommenders.sasrec import SASRec

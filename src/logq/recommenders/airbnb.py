@@ -1,7 +1,7 @@
 """Airbnb's listing embeddings, fitted from a log; Grbovic and Cheng, KDD 2018."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -17,9 +17,11 @@ from logq.recommenders.click_sessions import click_sessions, markets_of_items
 from logq.recommenders.eges import skip_gram_options
 from logq.recommenders.histories import Histories
 from logq.recommenders.item_loss import ItemLoss
-from logq.recommenders.neural import NeuralOptions, NeuralRecommender
+from logq.recommenders.neural import NeuralRecommender
+from logq.recommenders.neural_options import NeuralOptions
 from logq.recommenders.seen import Seen, gather_rows
 from logq.recommenders.windows import Windows
+from logq.retrieval import ItemIndex
 from logq.samplers import Mixture, Sampler, WithinGroup
 
 __all__ = ["AirbnbEmbeddings"]
@@ -64,6 +66,8 @@ class AirbnbEmbeddings(NeuralRecommender):
         >>> model.recommend(histories=["hut"], k=2).items.tolist()
         ['spa', 'inn']
     """
+
+    has_item_table: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -133,9 +137,14 @@ class AirbnbEmbeddings(NeuralRecommender):
         self._in_market = (inside - outside).float().cpu().numpy()
 
     def _rank(
-        self, part: Histories, k: int, exclude_seen: bool, allow: NDArray[np.bool_] | None
+        self,
+        part: Histories,
+        k: int,
+        exclude_seen: bool,
+        allow: NDArray[np.bool_] | None,
+        index: ItemIndex | None = None,
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        scores, codes = super()._rank(part, k, exclude_seen, allow)
+        scores, codes = super()._rank(part, k, exclude_seen, allow, index)
         if self._markets is None or self._in_market is None or not len(part):
             return scores, codes
         # What a market adds is not negative: an item elsewhere that is among the best k now was so before.

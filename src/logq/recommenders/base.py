@@ -3,6 +3,7 @@
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -19,11 +20,12 @@ from logq.progress import Progress
 from logq.recommenders.fitting import FitOptions, HeldOut, parts_of
 from logq.recommenders.histories import Histories
 from logq.recommenders.measuring import measure
+from logq.recommenders.nearest import nearest_items
 from logq.recommenders.recommendations import Recommendations
-from logq.recommenders.requests import allowed_items, is_scalar, make_request
+from logq.recommenders.requests import allowed_items, check_histories, check_index, is_scalar, make_request
 from logq.recommenders.saving import load_recommender, save_recommender
 from logq.recommenders.seen import Seen
-from logq.retrieval import ExactIndex, ItemIndex
+from logq.retrieval import ExactIndex, ItemIndex, make_index
 from logq.shapes import check_device
 
 __all__ = ["Recommender"]
@@ -80,11 +82,11 @@ class Recommender(ABC):
 
     def _queries(self, histories: Histories) -> Tensor:
         """(n, D) or (n, K, D), the vectors that stand for what users want."""
-        raise NotImplementedError
+        raise self._no_vectors()
 
     def _item_rows(self) -> Tensor:
         """(C, D), rows whose inner product with a query is the score of an item."""
-        raise NotImplementedError
+        raise self._no_vectors()
 
     def _vectors(self) -> Tensor:
         """(C, D), the vectors of the items."""
@@ -147,6 +149,8 @@ class Recommender(ABC):
         allow: Any = None,
         histories: Sequence[Any] | None = None,
         user_features: Mapping[str, Any] | None = None,
+        context: Mapping[str, Any] | None = None,
+        index: ItemIndex | None = None,
         progress: bool | None = False,
     ) -> Recommendations:
         """The k best items of users.
@@ -159,6 +163,10 @@ class Recommender(ABC):
             histories: item ids in order of time, a list a user (or one list for one user), in the place of what the log
                 has: for users that are new, or did more since.
             user_features: raw values by feature, one a user, in the place of what the log has.
+            context: raw values of the moment by column, one a user, such as {"query": ["sofa"]}, for models that were
+                made with `context=`; what the log had last of a user where it is not given, and unknown values count
+                as missing.
+            index: where to search, made by `index()` of this model; None searches all items.
             progress: as for `fit`.
 
         Returns:
@@ -166,25 +174,48 @@ class Recommender(ABC):
 
         Raises:
             AttributeError: the model is not fitted.
-            ValueError: a user or an item is not in the log, a history is empty and the model needs one.
+            ValueError: a user or an item is not in the log, a history is empty and the model needs one, or the index
+                belongs to another model.
         """
         self._check_fitted()
         check_int("k", k)
         request, single = make_request(self.seen, users, histories, user_features)
-        if self.needs_history and len(request) and (request.lengths == 0).any() and not request.features:
-            row = int((request.lengths == 0).argmax())
-            raise ValueError(
-                f"histories: expected at least one item for each user, got none for row {row}; "
-                f"{type(self).__name__} knows users by what they did (Popularity answers without it)"
-            )
+        if context is not None:
+            request = replace(request, context=self._context_codes(context, len(request)))
+        if index is not None:
+            check_index(index, self.seen.num_items)
+        if self.needs_history:
+            check_histories(request, type(self).__name__)
         scores, codes = self.rank_all(
             request,
             min(k, self.seen.num_items),
             check_bool("exclude_seen", exclude_seen),
             allowed_items(self.seen, allow),
             progress,
+            index,
         )
         return self._named(codes, scores, single)
+
+    def index(self, kind: str = "exact", **options: Any) -> ItemIndex:
+        """An index of the items, for `recommend(index=...)` or a service of its own.
+
+        It holds what queries are compared with by inner product: vectors over the temperature, and where items have
+        biases, or scores an offset of log Q, one more number, for which queries have a 1. Ids are codes: item i is
+        `item_ids[i]`.
+
+        Args:
+            kind: as for logq.retrieval.make_index: "exact", "faiss-hnsw", "usearch", ...
+            **options: of the index.
+
+        Raises:
+            AttributeError: the model is not fitted.
+            ModuleNotFoundError: the library of the index is not installed.
+            ValueError: the model has no vectors, or the index does not take an option.
+        """
+        self._check_fitted()
+        if "metric" in options:
+            raise ValueError("metric: expected none, as scores of a model are inner products")
+        return make_index(kind, self._item_rows().detach(), **options)
 
     def similar_items(
         self, items: Any = None, k: int = 10, *, item_features: Mapping[str, Any] | None = None
@@ -337,6 +368,7 @@ class Recommender(ABC):
         exclude_seen: bool,
         allow: NDArray[np.bool_] | None,
         progress: bool | None = False,
+        index: ItemIndex | None = None,
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Scores and codes (n, k) of the best items of users, -1 where there are fewer; what all answers come from."""
         scores = np.empty((len(request), k), dtype=np.float32)
@@ -345,17 +377,35 @@ class Recommender(ABC):
         with Progress(len(request), "users", "ranking", progress) as bar, torch.no_grad():
             for part in request.parts(ROWS):
                 end = done + len(part)
-                scores[done:end], codes[done:end] = self._rank(part, k, exclude_seen, allow)
+                scores[done:end], codes[done:end] = self._rank(part, k, exclude_seen, allow, index)
                 done = end
                 bar.advance(len(part))
         return scores, codes
 
+    def context_at(self, events: Interactions, rows: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
+        """What a model that knows the moment of a query is told of the moments of events; see Ranker."""
+        return {}
+
+    def _context_codes(self, context: Mapping[str, Any], rows: int) -> dict[str, NDArray[np.int64]]:
+        """(n,) codes of raw values of the moment, by column."""
+        raise ValueError(f"context: {type(self).__name__} was made without any")
+
     def _rank(
-        self, part: Histories, k: int, exclude_seen: bool, allow: NDArray[np.bool_] | None
+        self,
+        part: Histories,
+        k: int,
+        exclude_seen: bool,
+        allow: NDArray[np.bool_] | None,
+        index: ItemIndex | None = None,
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """(n, k) scores and codes of the best items, -1 where there are fewer."""
         exclude = (part.items, part.offsets) if exclude_seen else None
-        scores, codes = self._search_index().search(self._queries(part), k, exclude=exclude, allow=allow)
+        queries, where = self._queries(part), self._search_index() if index is None else index
+        if where.dim != queries.shape[-1]:
+            raise ValueError(
+                f"index: expected one that this model made, of {queries.shape[-1]} numbers an item, got {where.dim}"
+            )
+        scores, codes = where.search(queries, k, exclude=exclude, allow=allow)
         return scores.cpu().numpy(), codes.cpu().numpy()
 
     def _search_index(self) -> ItemIndex:
@@ -368,14 +418,7 @@ class Recommender(ABC):
         self, vectors: Tensor | None, own: NDArray[np.int64] | None, k: int
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """(n, k) cosines and codes of the nearest items, of new vectors or of items, which are left out themselves."""
-        table = torch.nn.functional.normalize(self._vectors().detach().float(), dim=1)
-        if vectors is not None:
-            queries = torch.nn.functional.normalize(vectors.detach().float(), dim=1)
-        else:
-            queries = table[torch.from_numpy(own).to(table.device)]  # pyright: ignore[reportArgumentType]
-        exclude = None if own is None else (own, np.arange(len(own) + 1))
-        scores, codes = ExactIndex(table).search(queries, k, exclude=exclude)
-        return scores.cpu().numpy(), codes.cpu().numpy()
+        return nearest_items(self._vectors().detach().float(), vectors, own, k)
 
     def _named(self, codes: NDArray[np.int64], scores: NDArray[np.float32], single: bool) -> Recommendations:
         keys = np.asarray(self.seen.item_ids.keys)
@@ -384,6 +427,9 @@ class Recommender(ABC):
             names = names.astype(object)
             names[codes < 0] = None
         return Recommendations(names[0], scores[0]) if single else Recommendations(names, scores)
+
+    def _no_vectors(self) -> ValueError:
+        return ValueError(f"{type(self).__name__} has no vectors of users and items that an index could compare")
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "seen"):

@@ -1,7 +1,7 @@
 """EGES, fitted from a log; Wang et al., KDD 2018."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -13,7 +13,8 @@ from logq.arguments import check_float, check_int, shown
 from logq.data.graph import ItemGraph, walks
 from logq.data.logs import Interactions, sessions
 from logq.models import RetrievalModel
-from logq.recommenders.neural import NeuralOptions, NeuralRecommender
+from logq.recommenders.neural import NeuralRecommender
+from logq.recommenders.neural_options import NeuralOptions
 from logq.recommenders.seen import Seen
 from logq.recommenders.widths import feature_codes, feature_sizes
 from logq.recommenders.windows import Windows
@@ -53,6 +54,8 @@ class EGES(NeuralRecommender):
         >>> sorted(model.similar_items("milk", k=2).items.tolist())
         ['cup', 'tea']
     """
+
+    has_item_table: ClassVar[bool] = False
 
     def __init__(
         self,

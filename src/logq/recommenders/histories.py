@@ -18,6 +18,8 @@ class Histories:
         offsets: (n + 1,), user i did items[offsets[i] : offsets[i + 1]].
         users: (n,) codes, -1 for a user whom the log does not know.
         features: by name, (n,) or (n, width) codes of user features; 0 is unknown, -1 pads.
+        context: by column, (n,) codes of what is known of the moment; 0 is unknown. A model that wants a column which
+            is not here takes what the log had last of the user.
 
     Example:
         >>> two = Histories(np.array([5, 3, 9]), np.array([0, 2, 3]), np.array([0, -1]))
@@ -29,6 +31,7 @@ class Histories:
     offsets: NDArray[np.int64]
     users: NDArray[np.int64]
     features: Mapping[str, NDArray[np.int64]] = field(default_factory=dict[str, NDArray[np.int64]])
+    context: Mapping[str, NDArray[np.int64]] = field(default_factory=dict[str, NDArray[np.int64]])
 
     def __len__(self) -> int:
         return len(self.users)
@@ -50,17 +53,22 @@ class Histories:
     def part(self, begin: int, end: int) -> "Histories":
         """Rows begin to end."""
         offsets = self.offsets[begin : end + 1]
-        features = {name: values[begin:end] for name, values in self.features.items()}
         items = self.items[offsets[0] : offsets[-1]] if len(offsets) else self.items[:0]
-        return Histories(items, offsets - offsets[:1], self.users[begin:end], features)
+        return self._of_rows(items, offsets - offsets[:1], slice(begin, end))
 
     def select(self, mask: NDArray[np.bool_]) -> "Histories":
         """The rows where a mask (n,) is True."""
         lengths = self.lengths
         offsets = np.zeros(int(mask.sum()) + 1, dtype=np.int64)
         np.cumsum(lengths[mask], out=offsets[1:])
-        features = {name: values[mask] for name, values in self.features.items()}
-        return Histories(self.items[np.repeat(mask, lengths)], offsets, self.users[mask], features)
+        return self._of_rows(self.items[np.repeat(mask, lengths)], offsets, mask)
+
+    def _of_rows(
+        self, items: NDArray[np.int64], offsets: NDArray[np.int64], rows: slice | NDArray[np.bool_]
+    ) -> "Histories":
+        features = {name: values[rows] for name, values in self.features.items()}
+        context = {name: values[rows] for name, values in self.context.items()}
+        return Histories(items, offsets, self.users[rows], features, context)
 
     def parts(self, rows: int) -> Iterator["Histories"]:
         """Parts of at most so many rows, in order."""
@@ -68,6 +76,7 @@ class Histories:
             yield self.part(begin, min(len(self), begin + rows))
 
     def batch(self, max_length: int) -> dict[str, NDArray[np.int64]]:
-        """What a model's `query` reads: "history", "user" and "user.<feature>"."""
+        """What a model's `query` reads: "history", "user", "user.<feature>" and "context.<column>"."""
         features = {f"user.{name}": values for name, values in self.features.items()}
-        return {"history": self.padded(max_length), "user": self.users, **features}
+        context = {f"context.{name}": values for name, values in self.context.items()}
+        return {"history": self.padded(max_length), "user": self.users, **features, **context}

@@ -16,6 +16,7 @@ from logq.recommenders.base import Recommender
 from logq.recommenders.fitting import FitOptions, HeldOut
 from logq.recommenders.histories import Histories
 from logq.recommenders.seen import gather_rows
+from logq.retrieval import ItemIndex
 
 __all__ = ["ItemKNN"]
 
@@ -107,8 +108,15 @@ class ItemKNN(Recommender):
                 begin = end
 
     def _rank(
-        self, part: Histories, k: int, exclude_seen: bool, allow: NDArray[np.bool_] | None
+        self,
+        part: Histories,
+        k: int,
+        exclude_seen: bool,
+        allow: NDArray[np.bool_] | None,
+        index: ItemIndex | None = None,
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        if index is not None:
+            raise self._no_vectors()
         scores = np.empty((len(part), k), dtype=np.float32)
         codes = np.empty((len(part), k), dtype=np.int64)
         done = 0

@@ -1,6 +1,7 @@
 """Measuring a recommender on what users did afterwards, by full ranking."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +60,10 @@ def measure(
         items, offsets = history.histories(users)
         request = _without_unknown(own_items[items], offsets, own_users[users])
         request = Histories(request.items, request.offsets, request.users, seen.features_of(request.users))
-    if ranker.needs_history and not request.features:
+    # Who asks does so at the moment of the first event of the test.
+    first = np.asarray(truth.offsets, dtype=np.int64)[users]
+    request = replace(request, context=ranker.context_at(truth, first))
+    if ranker.needs_history and not (request.features or request.context):
         keeps = request.lengths > 0
         skipped["no_history"] = int((~keeps).sum())
         users, request = users[keeps], request.select(keeps)

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, TypedDict
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -11,25 +11,25 @@ from torch import Tensor
 from torch.nn.functional import normalize
 from typing_extensions import Unpack
 
-from logq.arguments import check_bool, check_float, check_int, shown
 from logq.data.logs import Examples, Interactions
 from logq.models import RetrievalModel
 from logq.recommenders.base import Recommender
 from logq.recommenders.checkpoint import Checkpoint
-from logq.recommenders.devices import Computer, check_precision
+from logq.recommenders.context import Context
+from logq.recommenders.devices import Computer
 from logq.recommenders.fitting import FitOptions, HeldOut
 from logq.recommenders.histories import Histories
-from logq.recommenders.item_loss import GBCE, ItemLoss, check_loss
+from logq.recommenders.item_loss import ItemLoss
 from logq.recommenders.loop import Loop, LoopSettings
 from logq.recommenders.measuring import measure
+from logq.recommenders.neural_options import METRICS, NeuralOptions, NeuralSettings
 from logq.recommenders.next_item_task import NextItemTask, target_counts
-from logq.recommenders.schedule import DECAYS
 from logq.recommenders.seen import Seen
 from logq.recommenders.session_corpus import first_vectors
-from logq.training.choices import OBJECTIVES, SamplerChoice, check_sampler
+from logq.recommenders.weights import weights_of, with_weights
 from logq.training.samplers_by_name import make_sampler
 
-__all__ = ["NeuralOptions", "NeuralRecommender"]
+__all__ = ["NeuralRecommender"]
 
 MANY_ITEMS = 20_000
 """From so many items on tables get sparse gradients, where the loss samples: below, one dense update is quicker."""
@@ -37,43 +37,8 @@ MANY_ITEMS = 20_000
 CPU_ENTRIES, GPU_ENTRIES = 1 << 14, 1 << 20
 """Items of histories that queries are made of at a time: on a CPU so few that a layer's numbers stay in the cache."""
 
-METRICS = ("hr", "recall", "ndcg", "mrr", "map")
-"""What training can be stopped by."""
 
-
-class NeuralOptions(TypedDict, total=False):
-    """The keyword arguments that all neural recommenders take; what they mean stands at NeuralRecommender."""
-
-    objective: str
-    sampler: SamplerChoice | None
-    num_sampled: int
-    shared_negatives: bool
-    unigram_power: float
-    log_q: bool
-    calibration: float
-    temperature: float
-    cosine: bool
-    max_length: int
-    pretrain: int
-    batch_size: int
-    epochs: int
-    lr: float
-    weight_decay: float
-    clip: float | None
-    decay: str
-    warmup: int
-    ema: float | None
-    validate_every: int
-    patience: int | None
-    monitor: str
-    exclude_seen: bool
-    sparse: bool | None
-    precision: str
-    seed: int | None
-    device: torch.device | str
-
-
-class NeuralRecommender(Recommender):
+class NeuralRecommender(NeuralSettings, Recommender):
     """Trains a model of logq.models through any loss and any sampler.
 
     Args:
@@ -121,52 +86,16 @@ class NeuralRecommender(Recommender):
     """How many batches are sorted by length at a time; see epoch_batches."""
 
     model: RetrievalModel
+    context: Sequence[str] = ()
+    """Columns of the log that are inputs of queries; estimators that take some say so."""
 
     def __init__(self, dim: int = 64, **options: Unpack[NeuralOptions]) -> None:
         super().__init__(seed=options.get("seed"), device=options.get("device", "cpu"))
-        unknown = sorted(set(options) - set(NeuralOptions.__annotations__))
-        if unknown:
-            raise TypeError(f"{type(self).__name__}: unknown argument {unknown[0]!r}")
-        self.dim = check_int("dim", dim)
-        self.objective = check_loss(options.get("objective", "sampled_softmax"))
-        self.sampler = self._check_sampler(options.get("sampler"))
-        self.num_sampled = check_int("num_sampled", options.get("num_sampled", 512))
-        self.shared_negatives = check_bool("shared_negatives", options.get("shared_negatives", True))
-        self.unigram_power = check_float("unigram_power", options.get("unigram_power", 0.75), at_least=0)
-        self.log_q = check_bool("log_q", options.get("log_q", True))
-        self.calibration = check_float("calibration", options.get("calibration", 0.75), at_least=0, at_most=1)
-        self.temperature = check_float("temperature", options.get("temperature", 1.0), above=0)
-        self.cosine = check_bool("cosine", options.get("cosine", False))
-        self.max_length = check_int("max_length", options.get("max_length", 50))
-        self.pretrain = check_int("pretrain", options.get("pretrain", 0), 0)
-        self.batch_size = check_int("batch_size", options.get("batch_size", 512))
-        self.epochs = check_int("epochs", options.get("epochs", 20))
-        self.lr = check_float("lr", options.get("lr", 1e-3), above=0)
-        self.weight_decay = check_float("weight_decay", options.get("weight_decay", 0.0), at_least=0)
-        clip, ema, patience = options.get("clip"), options.get("ema"), options.get("patience", 3)
-        self.clip = None if clip is None else check_float("clip", clip, above=0)
-        self.decay = options.get("decay", "constant")
-        if self.decay not in DECAYS:
-            raise ValueError(f"decay: expected one of {', '.join(DECAYS)}, got {shown(self.decay)}")
-        self.warmup = check_int("warmup", options.get("warmup", 0), 0)
-        self.ema = None if ema is None else check_float("ema", ema, above=0, at_most=1)
-        self.validate_every = check_int("validate_every", options.get("validate_every", 1))
-        self.patience = None if patience is None else check_int("patience", patience)
-        self.monitor = _check_monitor(options.get("monitor", "ndcg@10"))
-        self.exclude_seen = check_bool("exclude_seen", options.get("exclude_seen", True))
-        sparse = options.get("sparse")
-        self.sparse = None if sparse is None else check_bool("sparse", sparse)
-        self.precision = check_precision(options.get("precision", "float32"))
+        self.take_options(dim, options)
         self.training_log: list[dict[str, float]] = []
         self.facts: dict[str, Any] = {}
         self._offsets: Tensor | None = None
-
-    def _check_sampler(self, choice: SamplerChoice | None) -> Any:
-        if self.objective != GBCE and not OBJECTIVES[self.objective]:
-            if choice is not None:
-                raise ValueError(f"sampler: {self.objective} uses every item and takes no sampler, got {choice!r}")
-            return None
-        return check_sampler("log_uniform" if choice is None else choice)
+        self._context = Context({}, {}, {})
 
     def __repr__(self) -> str:
         fitted = f", {self.seen.num_items} items" if hasattr(self, "seen") else ""
@@ -193,8 +122,18 @@ class NeuralRecommender(Recommender):
         return {}
 
     def _inputs(self, histories: Histories) -> dict[str, NDArray[Any]]:
-        """The batch that a query is made of."""
-        return dict(histories.batch(self.max_length))
+        """The batch that a query is made of; context that is not given is what the log had last of a user."""
+        batch: dict[str, NDArray[Any]] = {
+            f"context.{name}": codes for name, codes in self._context.of_users(histories.users).items()
+        }
+        return {**batch, **histories.batch(self.max_length)}
+
+    def context_at(self, events: Interactions, rows: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
+        """What queries are told of the moments of events."""
+        return self._context.at(events, rows)
+
+    def _context_codes(self, context: Mapping[str, Any], rows: int) -> dict[str, NDArray[np.int64]]:
+        return self._context.encode(context, rows) if self.context else super()._context_codes(context, rows)
 
     @property
     def loss_temperature(self) -> float:
@@ -205,6 +144,7 @@ class NeuralRecommender(Recommender):
 
     def _fit(self, log: Interactions, validation: HeldOut | None, options: FitOptions) -> None:
         computer = Computer(self.device, self.precision)
+        self._context = Context.of(log, self.context)
         examples = self._make_examples(log)
         if len(examples) == 0:
             raise ValueError("log: expected a user with two events or more, got none: there is nothing to learn from")
@@ -361,33 +301,21 @@ class NeuralRecommender(Recommender):
 
     def state(self) -> dict[str, NDArray[Any]]:
         """The weights of the module."""
-        state = {f"weights.{name}": value.detach().cpu().numpy() for name, value in self.model.state_dict().items()}
+        state = weights_of(self.model)
+        state |= self._context.state()
         if self._offsets is not None:
             state["item_offsets"] = self._offsets.detach().float().cpu().numpy()
         return state
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Take over what `state` gave."""
-        weights = {name[8:]: array for name, array in state.items() if name.startswith("weights.")}
-        with torch.device("meta"):  # so that sizes in a changed file cost nothing before they are found wrong
-            wanted = self._make_model(self.seen, self.facts, sparse=False).state_dict()
-        for name in sorted(wanted.keys() | weights.keys()):
-            expected = (tuple(wanted[name].shape), str(wanted[name].dtype)[6:]) if name in wanted else None
-            got = (weights[name].shape, weights[name].dtype.name) if name in weights else None
-            if expected != got:
-                raise ValueError(f"expected {_described(expected)} for {name!r}, got {_described(got)}")
-        with torch.random.fork_rng(devices=[]):
-            self.model = self._make_model(self.seen, self.facts, sparse=False)
-        self.model.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in weights.items()})
+        self._context = Context.from_state(state, self.context, self.seen.num_users)
+        self.model = with_weights(lambda: self._make_model(self.seen, self.facts, sparse=False), state)
         self.model.to(Computer(self.device).device).eval()
         offsets = state.get("item_offsets")
         if offsets is not None and (offsets.shape != (self.seen.num_items,) or offsets.dtype != np.float32):
             raise ValueError(f"expected float32 of shape ({self.seen.num_items},) for 'item_offsets'")
         self._offsets = None if offsets is None else torch.from_numpy(offsets.copy())
-
-
-def _described(what: tuple[Sequence[int], str] | None) -> str:
-    return "none" if what is None else f"{what[1]} of shape {tuple(what[0])}"
 
 
 def _seeds(seed: int, rank: int) -> tuple[int, int, int]:
@@ -396,11 +324,3 @@ def _seeds(seed: int, rank: int) -> tuple[int, int, int]:
     own = np.random.SeedSequence([seed, rank]).generate_state(1, np.uint64)
     first, of_batches, of_sampler = (int(number) >> 1 for number in (*shared, *own))
     return first, of_sampler, of_batches
-
-
-def _check_monitor(value: object) -> str:
-    name, _, k = value.partition("@") if isinstance(value, str) else ("", "", "")
-    if name not in METRICS or not k.isdecimal() or int(k) < 1:
-        names = ", ".join(METRICS)
-        raise ValueError(f"monitor: expected one of {names} with a cut-off, such as 'ndcg@10', got {shown(value)}")
-    return str(value)

@@ -1,6 +1,7 @@
 """What a caller asks for, from ids to codes."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -8,8 +9,9 @@ from numpy.typing import NDArray
 
 from logq.recommenders.histories import Histories
 from logq.recommenders.seen import Seen
+from logq.retrieval import ItemIndex
 
-__all__ = ["allowed_items", "is_scalar", "make_request"]
+__all__ = ["allowed_items", "check_histories", "check_index", "is_scalar", "make_request"]
 
 
 def make_request(
@@ -59,7 +61,7 @@ def _with_features(seen: Seen, request: Histories, raw: Mapping[str, Any]) -> Hi
         if len(values) != len(request):
             raise ValueError(f"user_features: expected {len(request)} values of {name!r}, got {len(values)}")
     features = {**request.features, **encoded}
-    return Histories(request.items, request.offsets, request.users, features)
+    return replace(request, features=features)
 
 
 def allowed_items(seen: Seen, allow: Any) -> NDArray[np.bool_] | None:
@@ -83,6 +85,39 @@ def allowed_items(seen: Seen, allow: Any) -> NDArray[np.bool_] | None:
     mask = np.zeros(seen.num_items, dtype=np.bool_)
     mask[seen.item_codes("allow", given)] = True
     return mask
+
+
+def check_histories(request: Histories, name: str) -> None:
+    """See that a model that knows users by what they did is told something of each.
+
+    Raises:
+        ValueError: a history is empty, and neither features of users nor context say more.
+
+    Example:
+        >>> check_histories(Histories(np.array([5]), np.array([0, 1]), np.array([0])), "SASRec")
+    """
+    empty = request.lengths == 0
+    if empty.any() and not (request.features or request.context):
+        raise ValueError(
+            f"histories: expected at least one item for each user, got none for row {int(empty.argmax())}; "
+            f"{name} knows users by what they did (Popularity answers without it)"
+        )
+
+
+def check_index(index: ItemIndex, num_items: int) -> None:
+    """See that an index may hold the items of a log, to be searched by inner product.
+
+    Raises:
+        ValueError: it has ids that are no codes of the log, or compares by cosine.
+
+    Example:
+        >>> from logq.retrieval import ExactIndex
+        >>> check_index(ExactIndex([[1.0, 0.0], [0.0, 1.0]]), num_items=2)
+    """
+    if index.metric != "inner_product":
+        raise ValueError(f"index: expected one by inner product, as index() of the model makes it, got {index.metric}")
+    if len(index) and int(index.ids[-1]) >= num_items:
+        raise ValueError(f"index: expected codes of {num_items} items, got {int(index.ids[-1])}")
 
 
 def is_scalar(value: Any) -> bool:

@@ -9,7 +9,8 @@ from logq import models
 from logq.arguments import check_bool, check_float, check_int
 from logq.data.logs import Examples, Interactions, NextItems
 from logq.models import RetrievalModel
-from logq.recommenders.neural import NeuralOptions, NeuralRecommender
+from logq.recommenders.neural import NeuralRecommender
+from logq.recommenders.neural_options import NeuralOptions
 from logq.recommenders.seen import Seen
 from logq.recommenders.widths import feature_codes, feature_sizes
 

@@ -1,7 +1,7 @@
 """TwoTower, fitted from a log; Yi et al., RecSys 2019."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -12,7 +12,9 @@ from logq import models
 from logq.arguments import check_bool, check_float, check_int
 from logq.data.logs import Examples, Interactions, NextItems
 from logq.models import RetrievalModel
-from logq.recommenders.neural import NeuralOptions, NeuralRecommender
+from logq.recommenders.context import check_context
+from logq.recommenders.neural import NeuralRecommender
+from logq.recommenders.neural_options import NeuralOptions
 from logq.recommenders.seen import Seen
 from logq.recommenders.widths import check_widths, feature_codes, feature_sizes
 
@@ -34,6 +36,8 @@ class TwoTower(NeuralRecommender):
         id_dropout: how often an item counts as unknown in training, so that features alone learn to do.
         user_vectors: whether each user has a vector of its own; unknown users have a learned one.
         user_dropout: how often a user counts as unknown in training.
+        context: names of columns of categories of the log that are inputs too, such as what was searched for, a market
+            or a device: values of the moment of an event. `recommend(context=...)` tells them of the moment of a query.
         dropout: of hidden layers.
         **options: as for NeuralRecommender; sampler is "in_batch" and temperature 0.05 where
             they are not given; cosine cannot be.
@@ -52,6 +56,8 @@ class TwoTower(NeuralRecommender):
         ['cup']
     """
 
+    has_item_table: ClassVar[bool] = False
+
     def __init__(
         self,
         dim: int = 64,
@@ -63,6 +69,7 @@ class TwoTower(NeuralRecommender):
         id_dropout: float = 0.1,
         user_vectors: bool = False,
         user_dropout: float = 0.1,
+        context: Sequence[str] = (),
         dropout: float = 0.0,
         **options: Unpack[NeuralOptions],
     ) -> None:
@@ -79,6 +86,7 @@ class TwoTower(NeuralRecommender):
         self.id_dropout = check_float("id_dropout", id_dropout, at_least=0, at_most=0.999)
         self.user_vectors = check_bool("user_vectors", user_vectors)
         self.user_dropout = check_float("user_dropout", user_dropout, at_least=0, at_most=0.999)
+        self.context = check_context(context)
         self.dropout = check_float("dropout", dropout, at_least=0, at_most=0.999)
 
     @property
@@ -96,6 +104,7 @@ class TwoTower(NeuralRecommender):
             "id_dropout",
             "user_vectors",
             "user_dropout",
+            "context",
             "dropout",
         )
         return {**super().settings(), **{name: getattr(self, name) for name in names}}
@@ -109,6 +118,7 @@ class TwoTower(NeuralRecommender):
             num_users=seen.num_users if self.user_vectors else None,
             user_dropout=self.user_dropout,
             user_features=feature_sizes(seen.user_features),
+            context_features=self._context.sizes,
             item_features=feature_sizes(seen.item_features),
             item_codes=feature_codes(seen.item_features),
             id_dim=self.id_dim,
@@ -120,7 +130,7 @@ class TwoTower(NeuralRecommender):
         )
 
     def _make_examples(self, log: Interactions) -> Examples:
-        return NextItems(log, self.max_length, age=None)
+        return NextItems(log, self.max_length, age=None, context=self.context)
 
     @torch.no_grad()
     def _cold_vectors(self, item_features: Mapping[str, Any]) -> Tensor:

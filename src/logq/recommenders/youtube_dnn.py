@@ -9,7 +9,9 @@ from logq import models
 from logq.arguments import check_bool, check_float, check_int
 from logq.data.logs import Examples, Interactions, NextItems
 from logq.models import RetrievalModel
-from logq.recommenders.neural import NeuralOptions, NeuralRecommender
+from logq.recommenders.context import check_context
+from logq.recommenders.neural import NeuralRecommender
+from logq.recommenders.neural_options import NeuralOptions
 from logq.recommenders.seen import Seen
 from logq.recommenders.widths import check_widths, feature_sizes
 
@@ -31,6 +33,8 @@ class YoutubeDNN(NeuralRecommender):
         item_bias: whether items have a bias.
         max_per_user: learn from so many events of a user at most, drawn at random, so that very active users do not
             rule the loss (section 3.3); None learns from all.
+        context: names of columns of categories of the log that are inputs too, such as what was searched for, a market
+            or a device: values of the moment of an event. `recommend(context=...)` tells them of the moment of a query.
         dropout: of hidden layers.
         **options: as for NeuralRecommender: objective, sampler, num_sampled, max_length, batch_size, epochs, lr, ...
 
@@ -58,6 +62,7 @@ class YoutubeDNN(NeuralRecommender):
         tied: bool = False,
         item_bias: bool = False,
         max_per_user: int | None = None,
+        context: Sequence[str] = (),
         dropout: float = 0.0,
         **options: Unpack[NeuralOptions],
     ) -> None:
@@ -68,11 +73,12 @@ class YoutubeDNN(NeuralRecommender):
         self.tied = check_bool("tied", tied)
         self.item_bias = check_bool("item_bias", item_bias)
         self.max_per_user = None if max_per_user is None else check_int("max_per_user", max_per_user)
+        self.context = check_context(context)
         self.dropout = check_float("dropout", dropout, at_least=0, at_most=0.999)
 
     def settings(self) -> dict[str, Any]:
         """The arguments, as JSON can hold them."""
-        names = ("hidden", "feature_dim", "example_age", "tied", "item_bias", "max_per_user", "dropout")
+        names = ("hidden", "feature_dim", "example_age", "tied", "item_bias", "max_per_user", "context", "dropout")
         return {**super().settings(), **{name: getattr(self, name) for name in names}}
 
     def _look_at(self, log: Interactions) -> dict[str, Any]:
@@ -86,6 +92,7 @@ class YoutubeDNN(NeuralRecommender):
             self.dim,
             hidden=self.hidden,
             user_features=feature_sizes(seen.user_features),
+            context_features=self._context.sizes,
             feature_dim=self.feature_dim,
             longest_age=facts["longest_age"],
             tied=self.tied,
@@ -101,4 +108,5 @@ class YoutubeDNN(NeuralRecommender):
             max_per_user=self.max_per_user,
             seed=self.seed or 0,
             age="fraction" if self.example_age else None,
+            context=self.context,
         )
