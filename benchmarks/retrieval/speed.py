@@ -89,7 +89,9 @@ def table(data: Path, rechub: str | None, threads: int) -> str:
                 for name, (python, script, before) in contestants.items():
                     command = [python, str(HERE / script), *before, str(file), json.dumps(request)]
                     environment = os.environ | {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "passive"}
-                    found = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True, env=environment).stdout)
+                    found = json.loads(
+                        subprocess.run(command, stdout=subprocess.PIPE, check=True, env=environment).stdout
+                    )
                     rates[name].append(found["examples"] / found["seconds"])
             told = {
                 name: f"{statistics.median(r):,.0f} ({min(r):,.0f} .. {max(r):,.0f})" for name, r in rates.items() if r
