@@ -188,7 +188,7 @@ def test_ids_that_are_written_differently_stay_apart(tmp_path, other):
 
 def test_whole_numbers_with_a_fraction_of_zero_are_ids(tmp_path):
     assert ids_of(tmp_path, "user,item\n5.0,1\n,2\n7.0,2\n").keys.tolist() == [5, 7]
-    with pytest.raises(TypeError, match="users: expected whole numbers or strings, got 4.5"):
+    with pytest.raises(TypeError, match=r"users: expected whole numbers or strings, got 4\.5"):
         ids_of(tmp_path, "user,item\n5.0,1\n4.5,2\n")
 
 
