@@ -138,7 +138,8 @@ class DuckDBItems(ItemStore):
     def _found(self, table: str) -> tuple[int, dict[str, str]] | None:
         """Return the dimension and columns of the table, None where there is none."""
         sql = """SELECT column_name, data_type FROM duckdb_columns()
-                 WHERE lower(table_name) = lower(?) AND schema_name = 'main' AND database_name = current_database() ORDER BY column_index"""
+                 WHERE lower(table_name) = lower(?) AND schema_name = 'main'
+                 AND database_name = current_database() ORDER BY column_index"""
         types: dict[str, str] = dict(self._connection.execute(sql, [table]).fetchall())
         if not types:
             return None
