@@ -7,10 +7,9 @@ References:
 from torch import Tensor
 
 from logq.arguments import check_float, check_int
-from logq.models.base import Batch
+from logq.models.base import Batch, WindowModel
 from logq.models.recency import recency_weights
 from logq.models.tables import Table, column
-from logq.models.windows import WindowModel
 
 __all__ = ["AirbnbEmbeddings"]
 

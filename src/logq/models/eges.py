@@ -11,11 +11,10 @@ from torch import Tensor
 from torch.nn.functional import embedding
 
 from logq.arguments import check_float, check_int
-from logq.models.base import Batch
+from logq.models.base import Batch, WindowModel
 from logq.models.features import FeatureTables, ItemCodes, check_features
 from logq.models.recency import recency_weights
 from logq.models.tables import Table, column
-from logq.models.windows import WindowModel
 from logq.shapes import check_ids
 
 __all__ = ["EGES"]
