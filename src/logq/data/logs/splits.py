@@ -28,6 +28,9 @@ class Split:
     All parts have the users and items of the whole log, with the same codes: items that only the test has stay in the
     vocabulary, are ranked like all others, and are counted in `how`.
 
+    Codes of items are by frequency in the whole log, test included. So a ranking that leaves equal scores in the order
+    of codes knows a little of the test: among items that train has equally often, those of the test come first.
+
     Attributes:
         log: the whole log.
         part: (N,) int8: 0 train, 1 validation, 2 test, 3 left out.
