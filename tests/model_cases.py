@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from logq.models import MIND, SDM, RetrievalModel, SASRec, TwoTower, YoutubeDNN
+from logq.models import EGES, MIND, SDM, AirbnbEmbeddings, RetrievalModel, SASRec, TwoTower, YoutubeDNN
 
 C, D, U = 23, 8, 6
 """Items, width of vectors, users."""
@@ -82,6 +82,8 @@ MODELS: dict[str, Callable[..., RetrievalModel]] = {
     "sasrec, untied": lambda **o: SASRec(
         C, D, max_length=7, blocks=1, heads=2, hidden=20, tied=False, **{"dropout": 0.0, **o}
     ),
+    "eges": lambda **o: EGES(C, D, decay=0.7, item_features=ITEM_FEATURES, item_codes=item_codes(), **o),
+    "airbnb": lambda **o: AirbnbEmbeddings(C, D, decay=0.7, **o),
 }
 """name -> options -> model, small."""
 

@@ -177,3 +177,11 @@ def test_bad_input_is_named(change, error, message):
     arguments = {"ranked": [[1, 2], [3, 1]], "truth": ([1, 2], [0, 1, 2]), "ks": [1], **change}
     with pytest.raises(error, match=message):
         evaluate_ranking(arguments.pop("ranked"), arguments.pop("truth"), **arguments)
+
+
+def test_what_numpy_counted_goes_into_json():
+    about = {"users": np.int64(3), "seen": np.bool_(True), "ks": np.array([1, 2])}
+    scores = evaluate_ranking([[1, 2]], ([1], [0, 1]), ks=[2], about=about)
+    assert {name: scores.to_json()["about"][name] for name in about} == {"users": 3, "seen": True, "ks": [1, 2]}
+    with pytest.raises(TypeError, match="about: expected what JSON can hold, got set"):
+        evaluate_ranking([[1, 2]], ([1], [0, 1]), ks=[2], about={"ks": {1}}).to_json()

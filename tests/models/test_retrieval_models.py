@@ -12,6 +12,9 @@ from logq.models import RetrievalModel
 from logq.optim import LazyAdam
 from model_cases import MODELS, C, D, batch, make, take, wider
 
+WINDOWS = ("eges", "airbnb")
+"""Models that learn from an item and those around it."""
+
 FOLLOWS = torch.randperm(C, generator=torch.Generator().manual_seed(5))
 """The item that comes after each item, in a world to be learned."""
 
@@ -143,7 +146,7 @@ def test_the_same_seed_the_same_model(name):
     made = []
     for seed in (1, 1, 2):
         torch.manual_seed(seed)
-        model = MODELS[name](dropout=0.5)
+        model = MODELS[name](**({} if name in WINDOWS else {"dropout": 0.5}))
         made.append(model.training_queries(batch())[0].detach())
     assert torch.equal(made[0], made[1])
     assert not torch.equal(made[0], made[2])
@@ -156,14 +159,16 @@ def test_it_learns_what_comes_next(name):
     model = MODELS[name](sparse=True)
     history = torch.randint(C, (256, 3))
     history[:, 2] = torch.arange(256) % C
-    if name in ("youtube", "mind", "two towers"):
+    if name in ("youtube", "mind", "two towers", *WINDOWS):
         history[:, 1:] = -1  # they do not know in what order items came
         history[:, 0] = torch.arange(256) % C
     last = history[:, 2] if bool((history >= 0).all()) else history[:, 0]
     columns = {"history": history, "target": FOLLOWS[last]}
+    if name in WINDOWS:
+        columns["targets"] = columns["target"][:, None]
     tables = model.sparse_parameters()
     rest = [p for p in model.parameters() if not any(p is table for table in tables)]
-    optimizers = [LazyAdam(tables, lr=0.03), torch.optim.Adam(rest, lr=0.01)]
+    optimizers = [LazyAdam(tables, lr=0.03), *([torch.optim.Adam(rest, lr=0.01)] if rest else [])]
     for _ in range(60):
         for optimizer in optimizers:
             optimizer.zero_grad()
@@ -245,3 +250,22 @@ def test_where_order_counts_padding_stands_at_the_end(name):
 def test_a_history_that_is_too_long(name):
     with pytest.raises(ValueError, match=r"^history: expected at most max_length = [79] items, got 12"):
         make(name).query(batch() | {"history": torch.zeros(5, 12, dtype=torch.int64)})
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_targets_that_are_no_items_are_named(name):
+    model, columns = make(name), batch()
+    column = "targets" if name in WINDOWS or "sasrec" in name else "target"
+    columns[column] = columns[column].clone()
+    columns[column].view(-1)[0] = C
+    with pytest.raises(ValueError, match=rf"{column}: expected class ids in \[0, {C}\)"):
+        model.training_queries(columns)
+    if column == "target":
+        columns[column][0] = -1  # a loss leaves it out
+        assert model.training_queries(columns)[0].isfinite().all()
+        return
+    with pytest.raises(ValueError, match="targets: expected"):
+        model.training_queries(columns | {"targets": columns["targets"].clamp(max=C - 1)[:-1]})
+    if name in WINDOWS:
+        with pytest.raises(KeyError, match="targets: the model needs this column"):
+            model.training_queries({key: value for key, value in columns.items() if key != "targets"})

@@ -5,7 +5,9 @@ import pickle
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import load_file, save_file
+from safetensors.torch import save_file as save_tensors
 
 from logq.retrieval import INDEX_KINDS, ExactIndex, FaissIndex, UsearchIndex, load_index, make_index
 from logq.retrieval.index_file import FILE, _digest
@@ -146,3 +148,10 @@ def test_a_save_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
         ExactIndex(VECTORS[:10]).save(tmp_path)
     assert len(load_index(tmp_path)) == 400
     assert [path.name for path in tmp_path.iterdir()] == [FILE]
+
+
+def test_numbers_that_numpy_has_not_are_refused(tmp_path):
+    table = {"ids": torch.arange(3), "vectors": torch.zeros(3, 2, dtype=torch.bfloat16)}
+    save_tensors(table, tmp_path / FILE, {"format": "logq.item_index 1", "about": "{}"})
+    with pytest.raises(ValueError, match=rf"{FILE}: the file is damaged or truncated \(data type 'bfloat16'"):
+        load_index(tmp_path)

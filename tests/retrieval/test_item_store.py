@@ -232,6 +232,7 @@ def test_what_cannot_be_written_is_named(filled, change, error, message):
         (("city", "in", "Rome"), TypeError, r"where: city in: expected several values, got 'Rome'"),
         (("city", "in", [None]), TypeError, r"where: city in: expected values, got None; ask for it by"),
         (("price", "<", None), TypeError, r"where: price <: expected a value, got None"),
+        ((["city"], "=", "Rome"), ValueError, r"where: expected one of the columns id, city.*got \['city'\]"),
     ],
 )
 def test_wrong_conditions_are_named(condition, error, message):
@@ -340,3 +341,15 @@ def test_a_missing_library_is_named_with_its_command(store, library, extra, monk
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(ModuleNotFoundError, match=rf"needs {library}: pip install 'logq\[{extra}\]'"):
         store("somewhere", 3)
+
+
+def test_a_table_cannot_have_the_name_of_rows_on_their_way(opened):
+    with pytest.raises(ValueError, match="table: expected a name other than logq_new"):
+        opened(dim=2, table="LOGQ_new")
+
+
+def test_duckdb_finds_a_table_whatever_its_capitals(tmp_path):
+    with DuckDBItems(tmp_path / "items.duckdb", dim=2) as items:
+        items.write([1], [[1.0, 0.0]])
+    with DuckDBItems(tmp_path / "items.duckdb", table="Items") as items:
+        assert len(items) == 1

@@ -2,6 +2,9 @@
 
 import numpy as np
 import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from logq.retrieval import ExactIndex, index_recall, make_index
 
@@ -32,6 +35,26 @@ def test_queries_without_an_answer_do_not_count():
     everything = np.arange(500), np.array([0, 500, *[500] * 39])
     assert index_recall(exact, exact, QUERIES, 3, exclude=everything).queries == 39
     assert np.isnan(index_recall(exact, exact, QUERIES, 3, allow=[]).recall)
+
+
+class Largest(TorchDispatchMode):
+    """Remembers how many numbers the largest tensor had that was made."""
+
+    def __init__(self):
+        super().__init__()
+        self.size = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        made = func(*args, **(kwargs or {}))
+        self.size = max([self.size, *(one.numel() for one in tree_leaves(made) if isinstance(one, torch.Tensor))])
+        return made
+
+
+def test_answers_are_compared_a_part_at_a_time():
+    exact, queries = ExactIndex(VECTORS), RNG.standard_normal((600, 6))
+    with Largest() as largest:
+        assert index_recall(exact, exact, queries, 100) == (1.0, 600, 100)
+    assert largest.size <= 1 << 22 < len(queries) * 100 * 100
 
 
 def test_unlike_indexes_are_not_compared():

@@ -109,3 +109,16 @@ def test_a_thousand_groups_of_very_different_weight():
 def test_bad_arguments_are_named(arguments, error, match):
     with pytest.raises(error, match=match):
         WithinGroup(*arguments)
+
+
+def test_names_of_groups_may_be_large_numbers():
+    # A table over the range of names would take 16 GB.
+    names = [2**31 - 1 if group == 5 else 1000 * group for group in GROUPS]
+    named, plain = WithinGroup(COUNTS, names, 50, seed=1), WithinGroup(COUNTS, GROUPS, 50, seed=1)
+    assert named.num_groups == plain.num_groups == 3
+    targets = torch.tensor([1, 4, 0])
+    assert torch.equal(named.draw(targets).ids, plain.draw(targets).ids)
+    named.rows, plain.rows = torch.tensor([2**31 - 1, 0, 2000]), torch.tensor([5, 0, 2])
+    assert torch.equal(named.draw(targets).ids, plain.draw(targets).ids)
+    with pytest.raises(ValueError, match="counts: expected a positive one in each group, all of group 2000 are 0"):
+        WithinGroup([1.0, 0.0], [7, 2000], 5)

@@ -69,7 +69,7 @@ class RankingScores:
             "users": self.users,
             "left_out": self.left_out,
             "unknown_items": self.unknown_items,
-            "about": json.loads(json.dumps(dict(self.about))),
+            "about": json.loads(json.dumps(dict(self.about), default=_of_numpy)),
         }
 
     def table(self, title: str | None = None) -> Table:
@@ -102,3 +102,9 @@ class RankingScores:
 
 def _plain(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
+
+
+def _of_numpy(value: Any) -> Any:
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    raise TypeError(f"about: expected what JSON can hold, got {type(value).__name__}")

@@ -4,17 +4,17 @@ References:
     Grbovic and Cheng, Real-time Personalization using Embeddings for Search Ranking at Airbnb, KDD 2018, Sec. 3.
 """
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from logq.arguments import check_float, check_int
-from logq.models.base import Batch, RetrievalModel
+from logq.models.base import Batch, WindowModel
 from logq.models.recency import recency_weights
 from logq.models.tables import Table, column
 
 __all__ = ["AirbnbEmbeddings"]
 
 
-class AirbnbEmbeddings(RetrievalModel):
+class AirbnbEmbeddings(WindowModel):
     """Vectors of listings, learned from what was clicked around them and what was booked in the end.
 
         max  sum_{(l,c) in D_p} log s(<v'_c, v_l>) + sum_{(l,c) in D_n} log s(-<v'_c, v_l>)          Eq. 4
@@ -60,18 +60,3 @@ class AirbnbEmbeddings(RetrievalModel):
         weights = recency_weights(history, self.decay)[is_item].to(vectors.dtype)
         rows = is_item.nonzero()[:, 0]
         return vectors.new_zeros(len(history), self.dim).index_add(0, rows, weights[:, None] * vectors)
-
-    def training_queries(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """The vectors (M, D) of central listings, and what stands around them or was booked (M,)."""
-        queries, targets = self.query(batch), batch["targets"]
-        is_target = targets >= 0
-        return queries[is_target.nonzero()[:, 0]], targets[is_target]
-
-    def item_vectors(self, ids: Tensor | None = None) -> Tensor:
-        """Rows (n, D) of v'."""
-        return self.contexts.weight if ids is None else self.contexts(ids)
-
-    @property
-    def item_table(self) -> nn.Parameter:
-        """The table v' (C, D)."""
-        return self.contexts.weight

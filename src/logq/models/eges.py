@@ -7,11 +7,11 @@ References:
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import embedding
 
 from logq.arguments import check_float, check_int
-from logq.models.base import Batch, RetrievalModel
+from logq.models.base import Batch, WindowModel
 from logq.models.features import FeatureTables, ItemCodes, check_features
 from logq.models.recency import recency_weights
 from logq.models.tables import Table, column
@@ -20,7 +20,7 @@ from logq.shapes import check_ids
 __all__ = ["EGES"]
 
 
-class EGES(RetrievalModel):
+class EGES(WindowModel):
     """Enhanced graph embedding with side information; skip-gram where there is none.
 
         H_v = sum_{j=0..n} exp(a_vj) W_vj / sum_j exp(a_vj)                      Eq. 6
@@ -114,18 +114,3 @@ class EGES(RetrievalModel):
         weights = recency_weights(history, self.decay)[is_item].to(vectors.dtype)
         rows = is_item.nonzero()[:, 0]
         return vectors.new_zeros(len(history), self.dim).index_add(0, rows, weights[:, None] * vectors)
-
-    def training_queries(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """The vectors (M, D) of the items in the middle of windows, and what is around them (M,)."""
-        queries, targets = self.query(batch), batch["targets"]
-        is_target = targets >= 0
-        return queries[is_target.nonzero()[:, 0]], targets[is_target]
-
-    def item_vectors(self, ids: Tensor | None = None) -> Tensor:
-        """Rows (n, D) of Z."""
-        return self.contexts.weight if ids is None else self.contexts(ids)
-
-    @property
-    def item_table(self) -> nn.Parameter:
-        """Z (C, D)."""
-        return self.contexts.weight

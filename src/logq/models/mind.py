@@ -161,7 +161,7 @@ class MIND(RetrievalModel):
         """The interests weighed by label-aware attention (B, D), and the targets (B,)."""
         queries, exists = self.interests(batch)
         targets = column(batch, "target", self.num_items, "B")
-        fit = (queries @ self.items(targets)[:, :, None])[:, :, 0]
+        fit = (queries @ self.items(targets.clamp(min=0))[:, :, None])[:, :, 0]
         return (self._attention(fit, exists)[:, None] @ queries)[:, 0], targets
 
     def _attention(self, fit: Tensor, exists: Tensor) -> Tensor:

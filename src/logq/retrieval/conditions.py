@@ -91,7 +91,7 @@ def check_conditions(where: Sequence[Condition], columns: Mapping[str, str]) -> 
         if not isinstance(condition, tuple | list) or len(condition) != 3:
             raise TypeError(f"where: expected triples (column, operator, value), got {shown(condition)}")
         column, operator, value = condition
-        if column not in known:
+        if not isinstance(column, str) or column not in known:
             raise ValueError(f"where: expected one of the columns {', '.join(known)}, got {shown(column)}")
         name, kind = f"where: {column} {operator}", known[column]
         if operator in _SETS:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from logq.retrieval.checks import Metric
 from logq.retrieval.conditions import Condition, check_conditions, where_clause
 from logq.retrieval.index import Ids
-from logq.retrieval.item_store import Answer, ItemStore, StoredItems, check_table, removed_ids
+from logq.retrieval.item_store import NEW_ROWS, Answer, ItemStore, StoredItems, check_table, removed_ids
 
 __all__ = ["DuckDBItems"]
 
@@ -104,7 +104,7 @@ class DuckDBItems(ItemStore):
         values = [f"CAST(c{place} AS {_SQL[kind]})" for place, kind in enumerate(self.columns.values())]
         names = ", ".join(["id", "vector", *(f'"{name}"' for name in self.columns)])
         chosen = ", ".join(["id", f"array_value({', '.join(parts)})", *values])
-        sql = f"INSERT INTO {self._table} ({names}) SELECT {chosen} FROM logq_new"
+        sql = f"INSERT INTO {self._table} ({names}) SELECT {chosen} FROM {NEW_ROWS}"
         with self._transaction():
             self.remove(ids)
             for start in range(0, len(ids), _AT_A_TIME):
@@ -113,11 +113,11 @@ class DuckDBItems(ItemStore):
                 new |= {name: np.ascontiguousarray(row) for name, row in zip(parts, vectors[part].T, strict=True)}
                 for place, column in enumerate(columns.values()):
                     new[f"c{place}"] = np.array(column[part], dtype=object)
-                self._connection.register("logq_new", new)
+                self._connection.register(NEW_ROWS, new)
                 try:
                     self._connection.execute(sql)
                 finally:
-                    self._connection.unregister("logq_new")
+                    self._connection.unregister(NEW_ROWS)
 
     def _search(self, queries: NDArray[np.float32], k: int, where: Sequence[Condition], unwanted: list[int]) -> Answer:
         score = f"{_SCORE[self.metric]}(vector, CAST(? AS FLOAT[{self.dim}]))"
@@ -137,7 +137,8 @@ class DuckDBItems(ItemStore):
 
     def _found(self, table: str) -> tuple[int, dict[str, str]] | None:
         """Return the dimension and columns of the table, None where there is none."""
-        sql = """SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = ? AND schema_name = 'main'
+        sql = """SELECT column_name, data_type FROM duckdb_columns()
+                 WHERE lower(table_name) = lower(?) AND schema_name = 'main'
                  AND database_name = current_database() ORDER BY column_index"""
         types: dict[str, str] = dict(self._connection.execute(sql, [table]).fetchall())
         if not types:

@@ -74,7 +74,7 @@ def read_index_file(
                 raise ValueError(f"{path}: expected version {_VERSION} of the format, got {version!r}")
             arrays: dict[str, NDArray[Any]] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         about = json.loads(metadata.get("about", ""))
-    except (SafetensorError, json.JSONDecodeError) as error:
+    except (SafetensorError, json.JSONDecodeError, TypeError) as error:  # TypeError: a dtype that numpy has not
         raise ValueError(f"{path}: the file is damaged or truncated ({error})") from None
     if not isinstance(about, dict) or about.get("sha256") != _digest(arrays):
         raise ValueError(f"{path}: the file was changed or is damaged, its checksum is another one")

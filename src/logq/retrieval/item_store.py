@@ -4,7 +4,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -26,9 +26,12 @@ from logq.retrieval.conditions import Condition, check_columns, check_conditions
 from logq.retrieval.index import Ids, ItemIndex, SearchResult, Vectors
 from logq.retrieval.making import make_index
 
-__all__ = ["Answer", "ItemStore", "StoredItems", "check_table", "removed_ids"]
+__all__ = ["NEW_ROWS", "Answer", "ItemStore", "StoredItems", "check_table", "removed_ids"]
 
 Answer: TypeAlias = list[tuple[int, float]]
+
+NEW_ROWS: Final = "logq_new"
+"""What the databases call new rows while they are written."""
 
 
 class StoredItems(NamedTuple):
@@ -205,8 +208,10 @@ class ItemStore(ABC):
 
 
 def check_table(table: str) -> str:
-    """Return the name of a table, which must be a plain one."""
-    return check_name("table", table)
+    """Return the name of a table, which must be a plain one, and not that of the rows on their way into it."""
+    if check_name("table", table).lower() == NEW_ROWS:
+        raise ValueError(f"table: expected a name other than {NEW_ROWS}, which new rows have while they are written")
+    return table
 
 
 def removed_ids(ids: Ids) -> list[int]:

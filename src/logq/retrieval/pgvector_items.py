@@ -11,7 +11,7 @@ from logq.progress import Progress
 from logq.retrieval.checks import Metric, check_choice
 from logq.retrieval.conditions import Condition, check_conditions, where_clause
 from logq.retrieval.index import Ids
-from logq.retrieval.item_store import Answer, ItemStore, StoredItems, check_table, removed_ids
+from logq.retrieval.item_store import NEW_ROWS, Answer, ItemStore, StoredItems, check_table, removed_ids
 
 __all__ = ["PgVectorItems"]
 
@@ -140,16 +140,16 @@ class PgVectorItems(ItemStore):
         names = ", ".join(["id", "vector", *(f'"{name}"' for name in self.columns)])
         changes = ", ".join(f"{name} = EXCLUDED.{name}" for name in names.split(", ")[1:])
         with self._connection.transaction(), self._connection.cursor() as cursor:
-            cursor.execute(f"CREATE TEMP TABLE logq_new (LIKE {self._table}) ON COMMIT DROP")
+            cursor.execute(f"CREATE TEMP TABLE {NEW_ROWS} (LIKE {self._table}) ON COMMIT DROP")
             with (
-                cursor.copy(f"COPY logq_new ({names}) FROM STDIN") as copy,
+                cursor.copy(f"COPY {NEW_ROWS} ({names}) FROM STDIN") as copy,
                 Progress(len(ids), "items", "writing") as line,  # a plain line only where it takes long
             ):
                 for row, values in enumerate(zip(ids, vectors, *columns.values(), strict=True)):
                     copy.write_row([values[0], _text(values[1]), *values[2:]])
                     if row % _AT_A_TIME == _AT_A_TIME - 1:
                         line.advance(_AT_A_TIME)
-            sql = f"INSERT INTO {self._table} ({names}) SELECT {names} FROM logq_new"
+            sql = f"INSERT INTO {self._table} ({names}) SELECT {names} FROM {NEW_ROWS}"
             cursor.execute(f"{sql} ON CONFLICT (id) DO UPDATE SET {changes}")
 
     def _search(self, queries: NDArray[np.float32], k: int, where: Sequence[Condition], unwanted: list[int]) -> Answer:

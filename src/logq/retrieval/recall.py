@@ -2,10 +2,14 @@
 
 from typing import NamedTuple
 
+import torch
+
 from logq.arguments import check_int
 from logq.retrieval.index import Ids, ItemIndex, Vectors
 
 __all__ = ["IndexRecall", "index_recall"]
+
+_COMPARED = 1 << 22  # pairs of answers at a time, each a byte
 
 
 class IndexRecall(NamedTuple):
@@ -64,7 +68,10 @@ def index_recall(
     found = approximate.search(queries, k, exclude=exclude, allow=allow).ids.cpu()
     truth = exact.search(queries, k, exclude=exclude, allow=allow).ids.cpu()
     there = truth >= 0
-    hits = ((truth.unsqueeze(2) == found.unsqueeze(1)).any(2) & there).sum(1).double()
+    step = max(1, _COMPARED // (k * k))
+    parts = zip(truth.split(step), found.split(step), strict=True)
+    same = [(true.unsqueeze(2) == other.unsqueeze(1)).any(2) for true, other in parts]
+    hits = (torch.cat(same) & there).sum(1).double()
     answered = there.any(1)
     shares = (hits / there.sum(1))[answered]
     return IndexRecall(float(shares.mean()) if len(shares) else float("nan"), int(answered.sum()), k)

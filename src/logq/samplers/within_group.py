@@ -58,6 +58,7 @@ class WithinGroup(Sampler):
         tensor([[3, 3, 3, 3]])
     """
 
+    names: Tensor
     group: Tensor
     classes: Tensor
     edges: Tensor
@@ -78,21 +79,23 @@ class WithinGroup(Sampler):
         super().__init__(len(values), seed=seed, device=device, dtype=dtype)
         self.num_sampled = check_int("num_sampled", num_sampled)
         self.power = check_float("power", power)
-        group = _check_groups(groups, self.num_classes)
+        # Names of groups may be large numbers; inside they are numbered from 0.
+        names, group = _check_groups(groups, self.num_classes).unique(return_inverse=True)
         # As for Unigram: 0^0 is 1, yet what never occurs is not to be drawn.
         heaviest = values.max() if self.power >= 0 else values[values > 0].min()
         weights = (values / heaviest).pow(self.power).where(values > 0, 0.0)
-        self.num_groups = int(group.max()) + 1
+        self.num_groups = len(names)
         totals = torch.zeros(self.num_groups, dtype=torch.float64).index_add_(0, group, weights)
         empty = ~(totals[group] > 0)
         if bool(empty.any()):
             raise ValueError(
-                f"counts: expected a positive one in each group, all of group {int(group[empty][0])} are 0"
+                f"counts: expected a positive one in each group, all of group {int(names[group[empty][0]])} are 0"
             )
         shares = weights / totals[group]
         classes = group.argsort(stable=True)
         self._bits = min(52, 62 - (self.num_groups - 1).bit_length())
         # None is in state_dict: they follow from the arguments.
+        self.register_buffer("names", names.to(self.device), persistent=False)
         self.register_buffer("group", group.to(self.device), persistent=False)
         self.register_buffer("classes", classes.to(self.device), persistent=False)
         self.register_buffer("edges", _edges(shares[classes], group[classes], self._bits), persistent=False)
@@ -128,13 +131,12 @@ class WithinGroup(Sampler):
                 f"rows: expected int64 of shape ({len(targets)},), a group for each row, got {self.rows.dtype} of "
                 f"shape {tuple(self.rows.shape)}"
             )
+        place = torch.searchsorted(self.names, self.rows).clamp(max=self.num_groups - 1)
         if can_look_at(self.rows):
-            held = torch.zeros(self.num_groups, dtype=torch.bool).index_fill_(0, self.group, True)
-            inside = (self.rows >= 0) & (self.rows < self.num_groups)
-            wrong = ~(inside & held[self.rows.where(inside, 0)])
+            wrong = self.names[place] != self.rows
             if bool(wrong.any()):
                 raise ValueError(f"rows: expected groups with a class, got {int(self.rows[wrong][0])}")
-        return self.rows
+        return place
 
     def extra_repr(self) -> str:
         """What repr() shows."""

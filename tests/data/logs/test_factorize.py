@@ -104,3 +104,21 @@ def test_shapes_lengths_and_sizes_are_checked():
 def test_first_seen_is_index(values):
     expected = [values.index(code) if code in values else len(values) for code in range(6)]
     assert first_seen(np.array(values, dtype=np.int64), 6).tolist() == expected
+
+
+@pytest.mark.parametrize("make", [pl.Series, lambda values: pd.Series(values, dtype="Int64"), list])
+def test_large_numbers_beside_a_missing_one_stay_apart(make):
+    large = 2**60 + 1
+    check(factorize(make([large, None, large + 1, large])), [large, None, large + 1, large])
+
+
+def test_floats_too_large_to_be_told_apart_are_refused():
+    with pytest.raises(ValueError, match=r"ids: expected whole numbers that floats can tell apart, below 2\*\*53"):
+        factorize([2.0**60, float("nan")], "ids")
+    check(factorize([2.0**53, 3.0]), [2**53, 3])
+
+
+@pytest.mark.parametrize("values", [[2**70, 1], pl.Series([2**70, 1], dtype=pl.Int128)])
+def test_numbers_of_more_than_64_bits_are_refused(values):
+    with pytest.raises(ValueError, match="ids: expected whole numbers of 64 bits with a sign"):
+        factorize(values, "ids")

@@ -146,3 +146,13 @@ def test_what_cannot_be_coded_is_named():
     both = Features.from_frame({"item": [10], "kind": ["a"], "sort": ["b"]}, IDS)
     with pytest.raises(ValueError, match="the same number of rows"):
         both.encode({"kind": ["a"], "sort": ["a", "b"]})
+
+
+def test_values_of_a_set_are_coded_alike_in_every_process():
+    # Strings in a set stand in an order that differs from process to process; lists keep theirs.
+    words = [f"tag{number}" for number in range(30)]
+    ids = Identifiers([1, 2])
+    table = {"item": [1, 2], "tags": [set(words), frozenset(words)]}
+    features = Features.from_frame(table, ids)
+    assert features.codings["tags"].known.keys.tolist() == sorted(words)
+    assert features.values["tags"].tolist() == [list(range(1, 31))] * 2

@@ -77,7 +77,7 @@ def test_histories_are_slices(users):
 
 
 def test_histories_of_users_that_are_not_there_are_refused(log):
-    with pytest.raises(IndexError, match=r"user_codes: expected codes in \[-1, 3\), got 3"):
+    with pytest.raises(IndexError, match=r"user_codes: expected numbers in \[-1, 3\), got 3"):
         log.histories([3])
 
 
@@ -110,6 +110,11 @@ def test_a_log_without_events_times_or_labels_is_saved_too(tmp_path, log):
     assert Interactions.load(tmp_path / "plain").timestamps is None
 
 
+def test_histories_take_no_fractions(log):
+    with pytest.raises(TypeError, match="user_codes: expected whole numbers, got values of float64"):
+        log.histories([0.5])
+
+
 def edit(folder, change):
     path = folder / "interactions.json"
     text = json.loads(path.read_text())
@@ -119,6 +124,17 @@ def edit(folder, change):
 
 def put(folder, name, array):
     np.save(folder / f"{name}.npy", array, allow_pickle=True)
+
+
+def zipped(folder, name):
+    np.savez(folder / f"{name}.npz", a=np.zeros(6))
+    (folder / f"{name}.npz").rename(folder / f"{name}.npy")
+
+
+def exchange(folder, name, array):
+    """Another array, which the JSON file describes too."""
+    put(folder, name, array)
+    edit(folder, lambda text: text["arrays"].update({name: [array.dtype.str, list(array.shape)]}))
 
 
 @pytest.mark.parametrize(
@@ -138,6 +154,16 @@ def put(folder, name, array):
         (lambda f: put(f, "items", np.full(6, 3, np.int32)), r"items: expected codes in \[0, 3\)"),
         (lambda f: put(f, "users", np.array([0, 1, 0, 0, 0, 0], np.int32)), "expected events sorted by user"),
         (lambda f: put(f, "item_ids.keys", np.full(3, 1)), "expected different ids"),
+        (lambda f: zipped(f, "items"), r"items\.npy: is no array, but a NpzFile"),
+        (lambda f: exchange(f, "users", np.zeros((6, 1), np.int32)), "users: expected 6 numbers, got int32 .6, 1."),
+        (lambda f: exchange(f, "timestamps", np.full(6, "x")), "timestamps: expected 6 numbers, got <U1"),
+        (lambda f: exchange(f, "column_1", np.full(6, 9, np.int32)), r"city/town: expected codes in \[0, 4\)"),
+        (lambda f: put(f, "item_features.0_values", np.full(3, 3, np.int32)), r"'kind': expected codes in \[0, 3\)"),
+        (lambda f: put(f, "item_features.0_values", np.full(3, -1, np.int32)), r"'kind': expected codes in \[0, 3\)"),
+        (lambda f: put(f, "item_features.1_values", np.full((3, 2), -2, np.int32)), r"'tags': expected codes in \[-1"),
+        (lambda f: exchange(f, "item_features.0_values", np.zeros(3)), "'kind': expected codes of 32 bits"),
+        (lambda f: edit(f, lambda t: t.update(facts=[1])), "is damaged"),
+        (lambda f: edit(f, lambda t: t["facts"]["item_features"]["codings"][1].update(separator=5)), "a separator of"),
     ],
 )
 def test_a_folder_that_was_changed_is_refused(tmp_path, log, damage, message):

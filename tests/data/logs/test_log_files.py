@@ -156,3 +156,62 @@ def test_without_polars_the_message_says_what_to_install(tmp_path, monkeypatch):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere"):
         Interactions.from_csv(tmp_path / "nowhere.csv")
+
+
+def ids_of(tmp_path, text):
+    path = tmp_path / "log.csv"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return Interactions.from_csv(path).user_ids
+
+
+LARGE = 2**60 + 1  # of 19 digits, as ids of posts are; no float
+
+
+def test_large_ids_keep_their_digits_beside_a_missing_one(tmp_path):
+    assert ids_of(tmp_path, f"user,item\n{LARGE},1\n{LARGE + 1},2\n,3\n").keys.tolist() == [LARGE, LARGE + 1]
+
+
+def test_ids_of_more_than_64_bits_are_text(tmp_path):
+    assert ids_of(tmp_path, f"user,item\n{'9' * 20},1\n7,2\n").keys.tolist() == ["9" * 20, "7"]
+
+
+def test_leading_zeros_far_down_make_text(tmp_path):
+    # Beyond the lines that the layout is guessed from, and beyond those that polars looks at.
+    text = "user,item\n" + "12,13\n" * 20_000 + "0012,7\n"
+    assert ids_of(tmp_path, text).keys.tolist() == ["12", "0012"]
+
+
+@pytest.mark.parametrize("other", ["+5", "05", "x"])
+def test_ids_that_are_written_differently_stay_apart(tmp_path, other):
+    assert ids_of(tmp_path, f"user,item\n5,1\n{other},2\n").keys.tolist() == ["5", other]
+
+
+def test_whole_numbers_with_a_fraction_of_zero_are_ids(tmp_path):
+    assert ids_of(tmp_path, "user,item\n5.0,1\n,2\n7.0,2\n").keys.tolist() == [5, 7]
+    with pytest.raises(TypeError, match=r"users: expected whole numbers or strings, got 4\.5"):
+        ids_of(tmp_path, "user,item\n5.0,1\n4.5,2\n")
+
+
+def test_a_late_letter_that_is_not_utf8_makes_the_file_latin_1(tmp_path):
+    assert ids_of(tmp_path, b"user,item\n" + b"aaaa,bbbb\n" * 20_000 + b"caf\xe9,x\n").keys.tolist() == ["aaaa", "café"]
+
+
+def test_another_encoding_is_announced(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_bytes(b"user,item\naa,bb\ncaf\xe9,x\n")
+    assert "encoding: took Latin-1, as the text is not UTF-8" in Interactions.from_csv(path).notes
+
+
+def test_a_name_that_two_columns_have_is_an_error(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("user,item,item\n1,2,3\n1,3,4\n")
+    with pytest.raises(ValueError, match=r"log\.csv: expected names of columns that differ, got 'item' twice"):
+        Interactions.from_csv(path)
+
+
+def test_a_compressed_file_that_ends_too_early_is_named(tmp_path):
+    path = tmp_path / "log.csv.gz"
+    whole = gzip.compress(b"user,item\n" + b"".join(b"%d,%d\n" % (i, i * 7 % 1000) for i in range(50_000)))
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match=r"log\.csv\.gz: the compressed file is truncated or damaged"):
+        Interactions.from_csv(path)

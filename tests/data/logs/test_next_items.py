@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logq.data.logs import Interactions, NextItems, leave_one_out
+from logq.data.logs import Interactions, NextItems, Sequences, leave_one_out
 
 EVENTS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5), st.integers(0, 9)), min_size=2, max_size=25)
 
@@ -151,3 +151,21 @@ def test_arguments_are_checked(options, message):
     log = Interactions.from_arrays([1, 1, 2], [5, 6, 5])
     with pytest.raises(ValueError, match=message):
         NextItems(log, **{"max_length": 3, **options})
+
+
+@pytest.mark.parametrize("wrong", [-1, 3])
+def test_numbers_of_examples_and_rows_are_in_range(wrong):
+    log = Interactions.from_arrays([1, 1, 1], [5, 6, 5])
+    with pytest.raises(IndexError, match=rf"indices: expected numbers in \[0, 2\), got {wrong}"):
+        NextItems(log, 3).batch([wrong])
+    with pytest.raises(IndexError, match=rf"indices: expected numbers in \[0, 1\), got {wrong}"):
+        Sequences(log, 3).batch([wrong])
+    with pytest.raises(IndexError, match=rf"rows: expected numbers in \[0, 3\), got {wrong}"):
+        NextItems(log, 3, rows=[wrong])
+
+
+def test_no_rows_are_no_examples():
+    with pytest.raises(ValueError, match="log: expected events with at least 1 before them"):
+        NextItems(Interactions.from_arrays([1, 1, 1], [5, 6, 5]), 3, rows=[])
+    with pytest.raises(TypeError, match="rows: expected whole numbers, got values of float64"):
+        NextItems(Interactions.from_arrays([1, 1, 1], [5, 6, 5]), 3, rows=[0.5])

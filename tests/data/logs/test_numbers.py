@@ -7,6 +7,7 @@ import pandas as pd
 import polars as pl
 import pytest
 
+from logq.data.logs import Interactions, NextItems, sessions
 from logq.data.logs.numbers import to_numbers, to_times
 
 NOON = datetime(2020, 5, 17, 12, 0, 1)
@@ -70,3 +71,23 @@ def test_the_first_value_that_is_no_date_is_named():
         to_times(["2020-05-17", "yesterday"], "time")
     with pytest.raises(ValueError, match="one value a row"):
         to_numbers([[1]], "label")
+
+
+def test_infinite_times_are_refused():
+    with pytest.raises(ValueError, match="time: expected finite numbers, got inf"):
+        to_times([1.0, float("inf")], "time")
+    with pytest.raises(
+        ValueError, match="time: expected whole numbers of 64 bits with a sign, got 9223372036854775808"
+    ):
+        to_times(np.array([1, 2**63], np.uint64), "time")
+
+
+def test_times_far_apart_in_few_bits_are_sorted_and_have_ages():
+    # The difference of these does not fit in their own 32 bits.
+    times = np.array([2_000_000_000, -2_000_000_000, 0], np.int32)
+    log = Interactions.from_arrays([1, 1, 1], [10, 11, 12], times)
+    assert log.item_ids.keys_of(log.items).tolist() == [11, 12, 10]
+    assert NextItems(log, 3).batch([0, 1])["age"].tolist() == [0.5, 0.0]
+    assert sessions(log, gap=10).tolist() == [0, 1, 2, 3]
+    small = Interactions.from_arrays([1, 1, 1, 2], [10, 11, 12, 10], np.array([100, -100, 0, -100], np.int8))
+    assert small.item_ids.keys_of(small.items).tolist() == [11, 12, 10, 10]

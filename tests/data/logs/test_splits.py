@@ -1,5 +1,7 @@
 """Splits against loops over users, saved and loaded."""
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -108,6 +110,17 @@ def test_a_saved_split_comes_back_for_its_own_log_only(tmp_path):
         Split.load(tmp_path / "split", log)
 
 
+@pytest.mark.parametrize("facts", [5, {}, {"how": 3}, {"how": {}}])
+def test_a_split_whose_facts_were_changed_is_refused(tmp_path, facts):
+    log = log_of([3, 4])
+    leave_one_out(log).save(tmp_path)
+    text = json.loads((tmp_path / "split.json").read_text())
+    text["facts"] = {**facts, "log": log.fingerprint()} if isinstance(facts, dict) else facts
+    (tmp_path / "split.json").write_text(json.dumps(text))
+    with pytest.raises(ValueError, match=r"split\.json.*is damaged"):
+        Split.load(tmp_path, log)
+
+
 def test_parts_that_do_not_exist_are_refused():
     split = leave_one_out(log_of([3, 3]))
     with pytest.raises(ValueError, match="part: expected"):
@@ -116,5 +129,7 @@ def test_parts_that_do_not_exist_are_refused():
         split.history("train")
     with pytest.raises(ValueError, match="min_train: expected a whole number >= 0"):
         leave_one_out(log_of([3]), min_train=-1)
+    with pytest.raises(TypeError, match="min_train: expected a whole number >= 0"):
+        leave_one_out(log_of([3]), min_train=1.5)
     with pytest.raises(ValueError, match="log: expected users with at least 3 events, the longest has 2"):
         leave_one_out(log_of([2]))

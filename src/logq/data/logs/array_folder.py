@@ -56,6 +56,8 @@ def load_arrays(
         expected = {str(name): (np.dtype(dtype), tuple(shape)) for name, (dtype, shape) in shapes.items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{header}: is damaged ({type(error).__name__}: {error})") from None
+    if not isinstance(facts, dict):
+        raise ValueError(f"{header}: is damaged (expected an object of facts, got {facts!r:.50})")
     if not known or written != version:
         raise ValueError(f"{header}: expected logq.{kind} of version {version}, got {text['format']} {written}")
     arrays: dict[str, NDArray[Any]] = {}
@@ -68,6 +70,9 @@ def load_arrays(
             array = np.load(path, mmap_mode="r" if mmap and 0 not in shape else None, allow_pickle=False)
         except (ValueError, EOFError) as error:
             raise ValueError(f"{path}: is no array, or damaged ({error})") from None
+        if not isinstance(array, np.ndarray):  # numpy takes a zip file for several arrays
+            array.close()
+            raise ValueError(f"{path}: is no array, but a {type(array).__name__}")
         if (array.dtype, array.shape) != (dtype, shape):
             raise ValueError(
                 f"{path}: expected {dtype} {shape}, as {header.name} says, got {array.dtype} {array.shape}"

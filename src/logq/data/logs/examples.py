@@ -5,7 +5,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Examples", "gather"]
+__all__ = ["Examples", "gather", "whole_numbers"]
 
 
 class Examples(Protocol):
@@ -57,3 +57,26 @@ def gather(
         taken = taken.astype(np.int64, copy=False)
     taken[~inside] = -1
     return taken
+
+
+def whole_numbers(name: str, values: ArrayLike, size: int, *, least: int = 0) -> NDArray[np.int64]:
+    """Return values that are whole numbers in [least, size), as int64.
+
+    Raises:
+        TypeError: they are no whole numbers.
+        IndexError: one is out of range; negative ones too, they do not count from the end.
+
+    Example:
+        >>> whole_numbers("indices", [-1], 5)
+        Traceback (most recent call last):
+        ...
+        IndexError: indices: expected numbers in [0, 5), got -1
+    """
+    array = np.asarray(values)
+    if array.size and array.dtype.kind not in "iu":
+        raise TypeError(f"{name}: expected whole numbers, got values of {array.dtype}")
+    array = array.astype(np.int64, copy=False)
+    wrong = array[(array < least) | (array >= size)]
+    if wrong.size:
+        raise IndexError(f"{name}: expected numbers in [{least}, {size}), got {wrong.flat[0]}")
+    return array

@@ -12,6 +12,7 @@ __all__ = ["Factor", "code_type", "factorize", "first_seen"]
 
 _LONGEST = 1024  # characters of an id: numpy gives each string of an array the room of the longest
 _CHUNK = 1 << 18
+_EXACT = 2.0**53  # above this not every whole number is a float
 _NONE: Any = None
 _MIX = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9))
 
@@ -43,7 +44,8 @@ def factorize(values: object, name: str = "values") -> Factor:
 
     Raises:
         TypeError: the values are neither whole numbers nor strings, or both; the message has the first one.
-        ValueError: they are not one-dimensional, or a string is longer than 1,024 characters.
+        ValueError: they are not one-dimensional, a string is longer than 1,024 characters, or a number does not fit in
+            64 bits with a sign; or it is a float above 2**53, where different ids may have become the same.
 
     Example:
         >>> factorize([7, 3, 7]).keys.tolist()
@@ -105,11 +107,20 @@ def _as_array(values: object) -> NDArray[Any]:
 def _whole(array: NDArray[Any], name: str) -> NDArray[np.int64]:
     kind = array.dtype.kind
     if kind == "f":
-        wrong = np.flatnonzero((array != np.rint(array)) | (np.abs(array) >= 2.0**63))
+        wrong = np.flatnonzero((array != np.rint(array)) | np.isinf(array))
         if len(wrong):
             raise TypeError(f"{name}: expected whole numbers or strings, got {array[wrong[0]].item()!r}")
+        wrong = np.flatnonzero(np.abs(array) > _EXACT)
+        if len(wrong):
+            raise ValueError(
+                f"{name}: expected whole numbers that floats can tell apart, below 2**53 or stored as integers or "
+                f"strings, got {array[wrong[0]].item()!r}"
+            )
     elif kind == "u" and array.size and array.max() > np.uint64(np.iinfo(np.int64).max):
         raise ValueError(f"{name}: expected whole numbers of 64 bits with a sign, got {array.max()}")
+    elif kind == "O" and array.size and all(type(value) is int for value in array):
+        largest = max(array.tolist(), key=abs)
+        raise ValueError(f"{name}: expected whole numbers of 64 bits with a sign, got {shown(largest)}")
     elif kind not in "iu":
         raise TypeError(f"{name}: expected whole numbers or strings, got values of {array.dtype}")
     return array.astype(np.int64, copy=False)
@@ -156,12 +167,25 @@ def _factorize_polars(series: Any, name: str) -> Factor:
     if series.dtype != pl.String:
         if series.dtype == pl.Null:
             return Factor(np.full(len(series), -1, dtype=np.int32), np.zeros(0, dtype=np.int64))
-        return factorize(series.to_numpy(), name)
+        if not series.null_count():
+            return factorize(_physical(series, name), name)
+        # With the missing ones numpy would get floats, in which large ids lose their last digits.
+        present = series.is_not_null().to_numpy()
+        inner = factorize(_physical(series.drop_nulls(), name), name)
+        codes = np.full(len(series), -1, dtype=inner.codes.dtype)
+        codes[present] = inner.codes
+        return Factor(codes, inner.keys)
     keys = series.drop_nulls().unique(maintain_order=True)
     keys = keys.filter(keys != "")
     _check_length(int(keys.str.len_chars().max() or 0), name)
     codes = series.cast(pl.Enum(keys), strict=False).to_physical().cast(pl.Int64).fill_null(-1)
     return Factor(codes.to_numpy().astype(code_type(len(keys))), np.array(keys.to_list(), dtype=np.str_))
+
+
+def _physical(series: Any, name: str) -> NDArray[Any]:
+    if "128" in str(series.dtype):
+        raise ValueError(f"{name}: expected whole numbers of 64 bits with a sign, got numbers of {series.dtype}")
+    return series.to_numpy()
 
 
 def _with_keys(codes: NDArray[Any], keys: NDArray[Any], name: str) -> Factor:

@@ -113,7 +113,7 @@ def has_lists(values: Any) -> bool:
         return str(values.dtype).split("(")[0] in ("List", "Array")
     if isinstance(values, np.ndarray) and values.dtype.kind != "O":
         return values.ndim > 1
-    return any(isinstance(value, (list, tuple, set, np.ndarray)) for value in values)
+    return any(isinstance(value, (list, tuple, set, frozenset, np.ndarray)) for value in values)
 
 
 def lists_of(values: Sequence[Any]) -> list[list[Any]]:
@@ -127,7 +127,9 @@ def lists_of(values: Sequence[Any]) -> list[list[Any]]:
 
 
 def _list(value: Any) -> list[Any]:
-    if isinstance(value, (list, tuple, set, np.ndarray)):
+    if isinstance(value, (set, frozenset)):
+        return sorted(value, key=repr)  # strings in a set stand in another order in every process
+    if isinstance(value, (list, tuple, np.ndarray)):
         return list(value)
     return [] if value is None or value != value else [value]
 

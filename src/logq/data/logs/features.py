@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Self
 
 from logq.arguments import check_int
+from logq.data.logs.examples import whole_numbers
 from logq.data.logs.feature_values import Coding, lists_of, make_coding
 from logq.data.logs.frames import frame_columns
 from logq.data.logs.identifiers import Identifiers
@@ -78,10 +79,7 @@ class Features:
             >>> features.rows([1, 0, -1])["kind"].tolist()
             [0, 1, 0]
         """
-        places = np.asarray(codes, dtype=np.int64)
-        wrong = places[(places < -1) | (places >= len(self))]
-        if wrong.size:
-            raise IndexError(f"codes: expected numbers in [-1, {len(self)}), got {wrong.flat[0]}")
+        places = whole_numbers("codes", codes, len(self), least=-1)
         found: dict[str, NDArray[np.int32]] = {}
         for name, table in self.values.items():
             taken = table[places]

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from logq.arguments import shown
+from logq.data.logs.examples import whole_numbers
 from logq.data.logs.factorize import factorize
 
 __all__ = ["Identifiers"]
@@ -97,11 +98,7 @@ class Identifiers:
             >>> Identifiers(["a", "b"]).keys_of([[1], [0]]).tolist()
             [['b'], ['a']]
         """
-        places = np.asarray(codes, dtype=np.int64)
-        wrong = places[(places < 0) | (places >= len(self))]
-        if wrong.size:
-            raise IndexError(f"codes: expected numbers in [0, {len(self)}), got {wrong.flat[0]}")
-        return self.keys[places]
+        return self.keys[whole_numbers("codes", codes, len(self))]
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Plain arrays that hold the ids: "keys" int64, or "text" (bytes of UTF-8, one after the other) and "ends".

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Self, Unpack
 
 from logq.data.logs.arranging import Arranged, Cleaning
+from logq.data.logs.examples import whole_numbers
 from logq.data.logs.features import Features
 from logq.data.logs.frames import ColumnKinds, LogOptions, arrange_arrays, arrange_file, arrange_frame, sorted_options
 from logq.data.logs.identifiers import Identifiers
@@ -151,6 +152,7 @@ class Interactions:
 
         Raises:
             IndexError: a code is outside of [-1, U).
+            TypeError: they are no whole numbers.
 
         Example:
             >>> log = Interactions.from_arrays([1, 1, 2], [5, 7, 7])
@@ -158,10 +160,7 @@ class Interactions:
             >>> items.tolist(), offsets.tolist()
             ([0, 1, 0], [0, 1, 3])
         """
-        users = np.asarray(user_codes, dtype=np.int64)
-        wrong = users[(users < -1) | (users >= self.num_users)]
-        if wrong.size:
-            raise IndexError(f"user_codes: expected codes in [-1, {self.num_users}), got {wrong[0]}")
+        users = whole_numbers("user_codes", user_codes, self.num_users, least=-1)
         known = users >= 0
         starts = np.where(known, self.offsets[users], 0)
         counts = np.where(known, self.offsets[users + 1] - starts, 0)

@@ -89,7 +89,7 @@ def look_at(path: str | os.PathLike[str], separator: str | None = None, header: 
         text, encoding = [line.decode("latin-1") for line in lines if line.strip()][:200], "latin-1"
     if not text:
         raise ValueError(f"{os.fspath(path)}: expected a log with a line an event, the file is empty")
-    notes: list[str] = []
+    notes = [] if encoding == "utf8" else ["encoding: took Latin-1, as the text is not UTF-8"]
     if separator is None:
         # What is in every line, and most often in the first; a blank in a title must not win against a comma.
         common = [sign for sign in _SEPARATORS if all(sign in line.strip(" ") for line in text[:20])]
@@ -114,8 +114,9 @@ def read_table(path: str | os.PathLike[str], layout: Layout, wanted: Sequence[st
     """
     polars = _polars("text files")
     places = [layout.names.index(name) for name in wanted]
-    # 007 is no number: it would come back as 7.
-    text = {n for n, p in zip(wanted, places, strict=True) if n in ids and _leading_zero(layout.sample, p)}
+    twice = next((name for place, name in enumerate(wanted) if name in wanted[:place]), None)
+    if twice is not None:
+        raise ValueError(f"{os.fspath(path)}: expected names of columns that differ, got {twice!r} twice")
     options: dict[str, Any] = {
         "separator": "\x01" if len(layout.separator) > 1 else layout.separator,
         "has_header": layout.header,
@@ -129,19 +130,27 @@ def read_table(path: str | os.PathLike[str], layout: Layout, wanted: Sequence[st
             source = file.read().replace(layout.separator.encode(), options["separator"].encode())
         if layout.encoding != "utf8":
             source = source.decode("latin-1").encode()
+    where = os.fspath(path)
     read: Callable[..., Any] = polars.read_csv
     try:
         try:
             header = read(source, **{**options, "n_rows": 0}).columns
-            schema = {name: polars.String for name, plain in zip(header, wanted, strict=True) if plain in text}
+            # 007 is no number, it would come back as 7; and what is one is seen only in the whole column.
+            schema = {name: polars.String for name, plain in zip(header, wanted, strict=True) if plain in ids}
             frame = read(source, **options, schema_overrides=schema)
         except polars.exceptions.ComputeError:
             # A value far down is of another type than the first ten thousand: read text, and look at it later.
             frame = read(source, **options, infer_schema=False)
-            columns = zip(frame.get_columns(), wanted, strict=True)
-            frame = frame.with_columns([_whole_or_text(column, name, ids) for column, name in columns])
     except polars.exceptions.PolarsError as error:
-        raise ValueError(f"{os.fspath(path)}: cannot be read as a table ({_first_line(error)})") from None
+        if layout.encoding == "utf8" and "utf-8" in str(error):  # the first lines were no more than ASCII
+            return read_table(path, layout._replace(encoding="latin-1"), wanted, ids)
+        raise ValueError(f"{where}: cannot be read as a table ({_first_line(error)})") from None
+    except OSError as error:
+        if error.errno is None:  # polars' own reader of compressed files
+            raise ValueError(f"{where}: the compressed file is truncated or damaged ({_first_line(error)})") from None
+        raise
+    columns = zip(frame.get_columns(), wanted, strict=True)
+    frame = frame.with_columns([_numbers_or_text(column) if name in ids else column for column, name in columns])
     frame.columns = list(wanted)
     return frame
 
@@ -182,10 +191,20 @@ def _by_place(
     return {role: False if place is None else place for role, place in found.items()}, notes
 
 
-def _whole_or_text(column: Any, name: str, ids: "set[str]") -> Any:
-    """Ids read as text into whole numbers, if all of them are written as such."""
-    plain = name in ids and bool(column.str.contains(r"^(0|-?[1-9][0-9]{0,17})$").all())
-    return column.cast(int) if plain else column
+def _numbers_or_text(column: Any) -> Any:
+    """Ids read as text into numbers, if all of them are written as such, and no two that differ would be one."""
+    import polars
+
+    try:
+        numbers = column.cast(polars.Int64)
+    except polars.exceptions.InvalidOperationError:
+        # As some programs write whole numbers where one is missing; 20 digits, and 1e3, stay text.
+        if not column.str.contains(r"^-?[0-9]+\.[0-9]+$").all():
+            return column
+        return column.cast(polars.Float64)
+    odd = column.str.starts_with("0") & (column.str.len_bytes() > 1)
+    odd |= column.str.starts_with("+") | column.str.starts_with("-0")
+    return column if odd.any() else numbers
 
 
 def _usual(names: Sequence[str]) -> bool:
@@ -194,11 +213,6 @@ def _usual(names: Sequence[str]) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _leading_zero(rows: Sequence[Sequence[str]], place: int) -> bool:
-    fields = (row[place] for row in rows if place < len(row))
-    return any(len(field) > 1 and field[0] == "0" and field.isdigit() for field in fields)
 
 
 def _is_number(text: str) -> bool:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from logq.arguments import check_bool, check_int
-from logq.data.logs.examples import gather
+from logq.data.logs.examples import gather, whole_numbers
 from logq.data.logs.factorize import code_type
 from logq.data.logs.interactions import Interactions
 
@@ -45,6 +45,7 @@ class NextItems:
     Raises:
         ValueError: no event has enough before it, or a column is not there.
         TypeError: an argument of a wrong type.
+        IndexError: one of `rows` is out of range.
 
     References:
         Covington, Adams, Sargin, Deep neural networks for YouTube recommendations, RecSys 2016.
@@ -131,7 +132,7 @@ class NextItems:
         Raises:
             IndexError: a number is out of range.
         """
-        chosen = np.asarray(indices, dtype=np.int64)
+        chosen = whole_numbers("indices", indices, len(self))
         positions = self._positions[chosen].astype(np.int64, copy=False)
         users = self._queries[chosen] if self.last else self.log.users[positions].astype(np.int64)
         begins = self.log.offsets[users]
@@ -198,7 +199,9 @@ def _targets(log: Interactions, min_history: int, rows: ArrayLike | None) -> NDA
     allowed = np.ones(len(log), dtype=np.bool_)
     if rows is not None:
         chosen = np.asarray(rows)
-        if chosen.dtype == np.bool_ and chosen.shape != (len(log),):
+        if chosen.dtype != np.bool_:
+            chosen = whole_numbers("rows", chosen, len(log))
+        elif chosen.shape != (len(log),):
             raise ValueError(f"rows: expected a mask of {len(log)} rows, got the shape {chosen.shape}")
         allowed[:] = False
         allowed[chosen] = True

@@ -48,12 +48,13 @@ def to_numbers(values: object, name: str) -> NDArray[Any]:
 
 
 def to_times(values: object, name: str) -> NDArray[Any]:
-    """Times (N,): numbers stay what they are, dates become seconds since 1970 in UTC; NaN where one is missing.
+    """Times (N,), int64 or float: numbers stay, dates become seconds since 1970 in UTC; NaN where one is missing.
 
     Strings are read as numbers or else as dates such as 2026-11-21 or 2026-11-21T22:25:00.
 
     Raises:
         TypeError: a value is neither a number nor a date; the message has the first one.
+        ValueError: a time is infinite, or does not fit in 64 bits with a sign.
 
     Example:
         >>> to_times(["1970-01-02", "1970-01-01T00:00:01"], "time").tolist()
@@ -66,12 +67,22 @@ def to_times(values: object, name: str) -> NDArray[Any]:
             array = _from_dates(array, name)
     if array.dtype.kind in "UO":
         try:
-            return to_numbers(array, name)
+            return _checked(to_numbers(array, name), name)
         except TypeError:
             array = _read_dates(array, name)
     if array.dtype.kind == "M":
         return _seconds(array)
-    return to_numbers(array, name)
+    return _checked(to_numbers(array, name), name)
+
+
+def _checked(times: NDArray[Any], name: str) -> NDArray[Any]:
+    if times.dtype.kind == "f":
+        if np.isinf(times).any():
+            raise ValueError(f"{name}: expected finite numbers, got {times[np.isinf(times)][0]}")
+        return times
+    if times.size and int(times.max()) > np.iinfo(np.int64).max:
+        raise ValueError(f"{name}: expected whole numbers of 64 bits with a sign, got {times.max()}")
+    return times.astype(np.int64, copy=False)  # differences of narrower ones may not fit
 
 
 def _seconds(dates: NDArray[Any]) -> NDArray[Any]:

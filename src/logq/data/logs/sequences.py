@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from logq.arguments import check_bool, check_int
-from logq.data.logs.examples import gather
+from logq.data.logs.examples import gather, whole_numbers
 from logq.data.logs.interactions import Interactions
 
 __all__ = ["Sequences"]
@@ -91,7 +91,7 @@ class Sequences:
         Raises:
             IndexError: a number is out of range.
         """
-        chosen = np.asarray(indices, dtype=np.int64)
+        chosen = whole_numbers("indices", indices, len(self))
         starts, lengths = self._starts[chosen], self._lengths[chosen]
         width = self.max_length if self.pad else int(lengths.max(initial=1))
         targets = gather(self.log.items, starts + 1, lengths, width)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self
 
-from logq.arguments import check_bool, check_float
+from logq.arguments import check_bool, check_float, check_int
 from logq.data.logs.array_folder import load_arrays, save_arrays
 from logq.data.logs.interactions import Interactions
 from logq.data.logs.session_bounds import sessions
@@ -27,6 +27,9 @@ class Split:
 
     All parts have the users and items of the whole log, with the same codes: items that only the test has stay in the
     vocabulary, are ranked like all others, and are counted in `how`.
+
+    Codes of items are by frequency in the whole log, test included. So a ranking that leaves equal scores in the order
+    of codes knows a little of the test: among items that train has equally often, those of the test come first.
 
     Attributes:
         log: the whole log.
@@ -117,10 +120,12 @@ class Split:
         arrays, facts = load_arrays(folder, "split", _VERSION, mmap=False)
         if facts.get("log") != log.fingerprint():
             raise ValueError(f"{os.fspath(folder)}: this split was made of another log than the one given")
-        part = arrays.get("part")
-        if part is None or part.dtype != np.int8 or part.shape != (len(log),) or part.min() < 0 or part.max() > 3:
+        part, how = arrays.get("part"), facts.get("how")
+        if not isinstance(how, dict) or not isinstance(how.get("by"), str):
+            raise ValueError(f"{os.fspath(folder)}: split.json is damaged, it does not say how the log was cut")
+        if part is None or part.dtype != np.int8 or part.shape != (len(log),) or (part < 0).any() or (part > 3).any():
             raise ValueError(f"{os.fspath(folder)}: expected a part in [0, 3] for each of {len(log)} events")
-        return cls(log, part, dict(facts["how"]))
+        return cls(log, part, dict(how))
 
 
 def leave_one_out(log: Interactions, validation: bool = True, *, min_train: int = 1) -> Split:
@@ -143,8 +148,7 @@ def leave_one_out(log: Interactions, validation: bool = True, *, min_train: int 
         ([2], None)
     """
     check_bool("validation", validation)
-    if isinstance(min_train, bool) or min_train < 0:
-        raise ValueError(f"min_train: expected a whole number >= 0, got {min_train!r}")
+    check_int("min_train", min_train, 0)
     needed = min_train + 1 + validation
     counts = np.diff(log.offsets)
     last = log.offsets[1:][counts >= needed] - 1

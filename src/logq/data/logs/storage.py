@@ -62,11 +62,12 @@ def load_log(folder: str | os.PathLike[str], mmap: bool) -> dict[str, Any]:
         raise ValueError(f"{where}: is damaged, something is missing or of a wrong type ({error})") from None
     events = len(log["users"])
     each = {"items": log["items"], "timestamps": log["timestamps"], "labels": log["labels"], **log["columns"]}
-    for name, array in each.items():
-        if array is not None and array.shape != (events,):
-            raise ValueError(f"{where}: {name}: expected {events} rows, got the shape {array.shape}")
-    for name, size in (("users", len(log["user_ids"])), ("items", len(log["item_ids"]))):
-        array = log[name]
+    for name, array in {"users": log["users"], **each}.items():
+        if array is not None and (array.shape != (events,) or array.dtype.kind not in "if"):
+            raise ValueError(f"{where}: {name}: expected {events} numbers, got {array.dtype} {array.shape}")
+    sizes = {"users": (log["users"], len(log["user_ids"])), "items": (log["items"], len(log["item_ids"]))}
+    sizes |= {name: (log["columns"][name], len(ids) + 1) for name, ids in log["column_ids"].items()}
+    for name, (array, size) in sizes.items():
         if array.dtype.kind != "i" or (events and not 0 <= array.min() <= array.max() < size):
             raise ValueError(f"{where}: {name}: expected codes in [0, {size}), got others")
     if (np.diff(log["users"]) < 0).any():
@@ -98,6 +99,7 @@ def features_from_state(arrays: dict[str, NDArray[Any]], facts: Mapping[str, Any
 
     Raises:
         KeyError: something is missing.
+        ValueError: codes are out of range, or of another type.
     """
     values: dict[str, NDArray[np.int32]] = {}
     codings: dict[str, Coding] = {}
@@ -109,6 +111,15 @@ def features_from_state(arrays: dict[str, NDArray[Any]], facts: Mapping[str, Any
         else:
             known = Identifiers.from_state(_take(arrays, f"{place}_known"))
             codings[name] = Categories(known, coding["separator"], bool(coding["several"]))
+        table, size = values[name], len(codings[name]) + 1
+        single = table.ndim == 1 and not getattr(codings[name], "several", False)
+        least = 0 if single else -1  # pads what has several values
+        if table.dtype != np.int32 or table.ndim not in (1, 2) or (table.ndim == 1) != single:
+            raise ValueError(f"feature {name!r}: expected codes of 32 bits, got {table.dtype} {table.shape}")
+        if table.size and not least <= table.min() <= table.max() < size:
+            raise ValueError(f"feature {name!r}: expected codes in [{least}, {size}), got others")
+        if not isinstance(getattr(codings[name], "separator", None), str | None):
+            raise ValueError(f"feature {name!r}: expected a separator of text, got another")
     return Features(values, codings, dict(facts["dropped"]))
 
 
