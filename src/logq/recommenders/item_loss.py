@@ -1,5 +1,6 @@
 """ItemLoss: queries and the items that they should find -> loss, by a row of the table and a sampler."""
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import torch
@@ -106,13 +107,20 @@ class ItemLoss(nn.Module):
         self.sparse = check_bool("sparse", sparse) and self.sampled
         self.calibration = check_float("calibration", calibration, at_least=0, at_most=1)
 
-    def forward(self, model: FindsItems, queries: Tensor, targets: Tensor) -> Tensor:
+    def forward(
+        self,
+        model: FindsItems,
+        queries: Tensor,
+        targets: Tensor,
+        seen: Callable[[Tensor], Tensor] | None = None,
+    ) -> Tensor:
         """The loss of a batch. Each call draws anew.
 
         Args:
             model: whose items are to be found.
             queries: (M, D).
             targets: (M,) int64.
+            seen: from sampled items (S,) to (M, S), where True ones are no negatives of that query; None for none.
 
         Returns:
             A scalar in nats, the mean over M; 0 for no query.
@@ -123,6 +131,11 @@ class ItemLoss(nn.Module):
             return self._full(model, queries, targets)
         subtracts = self.objective != GBCE and OBJECTIVES[self.objective].subtract_log_q
         candidates = self.sampler.draw(targets, need_log_q=subtracts and self.log_q)
+        if seen is not None:
+            had = seen(candidates.ids)
+            candidates = candidates._replace(
+                excluded=had if candidates.excluded is None else candidates.excluded | had
+            )
         if not self.log_q:
             candidates = without_log_q(candidates)
         table, bias, sparse = model.item_table, model.item_bias, self.sparse

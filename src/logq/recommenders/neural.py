@@ -49,6 +49,8 @@ class NeuralRecommender(NeuralSettings, Recommender):
             "in_batch", "every_class", or a function of the counts of the items that makes one.
         num_sampled: S, how many negatives; in_batch and every_class have their own number.
         shared_negatives: whether the rows of a batch share a sample; else each has one of its own.
+        unseen_negatives: whether what a user had before is left out of a row's negatives. Then P is learned among the
+            items that are new to the user, which is what ranking without seen items asks for.
         unigram_power: of the counts, for "unigram".
         log_q: whether log Q is accounted for: subtracted in training where the row of the table says so, and added to
             the scores of negative sampling, which are log( P / Q ), to rank by P. False shows what happens without.
@@ -173,6 +175,7 @@ class NeuralRecommender(NeuralSettings, Recommender):
             of_batches,
             num_targets=int(counts.sum()),
             bucket=self.bucket,
+            unseen=self.unseen_negatives,
         )
         loop = Loop(task, self._loop_settings(), computer, seed=seed)
         if resumes and checkpoint is not None:

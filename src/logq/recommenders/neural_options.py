@@ -23,6 +23,7 @@ class NeuralOptions(TypedDict, total=False):
     sampler: SamplerChoice | None
     num_sampled: int
     shared_negatives: bool
+    unseen_negatives: bool
     unigram_power: float
     log_q: bool
     calibration: float
@@ -75,6 +76,9 @@ class NeuralSettings:
         self.sampler = self._check_sampler(options.get("sampler"))
         self.num_sampled = check_int("num_sampled", options.get("num_sampled", 512))
         self.shared_negatives = check_bool("shared_negatives", options.get("shared_negatives", True))
+        self.unseen_negatives = check_bool("unseen_negatives", options.get("unseen_negatives", False))
+        if self.unseen_negatives and (self.sampler is None or not self.shared_negatives):
+            raise ValueError("unseen_negatives: expected a sample that a batch shares, got none or one for each row")
         self.unigram_power = check_float("unigram_power", options.get("unigram_power", 0.75))
         self.log_q = check_bool("log_q", options.get("log_q", True))
         self.calibration = check_float("calibration", options.get("calibration", 0.75), at_least=0, at_most=1)

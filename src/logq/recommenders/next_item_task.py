@@ -1,9 +1,10 @@
 """NextItemTask: a model, a loss and examples of what came next, as a loop trains them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -12,6 +13,7 @@ from logq.models import RetrievalModel
 from logq.recommenders.devices import Computer
 from logq.recommenders.item_loss import ItemLoss
 from logq.recommenders.seen import Seen
+from logq.recommenders.unseen import seen_before
 
 __all__ = ["NextItemTask", "target_counts"]
 
@@ -48,6 +50,7 @@ class NextItemTask:
         seed: of their order.
         num_targets: how many targets there are in all.
         bucket: see epoch_batches.
+        unseen: whether what a history has already is left out of its negatives.
 
     Example:
         See logq.recommenders.YoutubeDNN, whose `fit` makes one.
@@ -65,11 +68,12 @@ class NextItemTask:
         *,
         num_targets: int,
         bucket: int = 0,
+        unseen: bool = False,
     ) -> None:
         self.model, self.item_loss = model, loss
         self.module: nn.Module = nn.ModuleDict({"model": model, "loss": loss})
         self._examples, self._computer, self._batch_size, self._seed = examples, computer, batch_size, seed
-        self._bucket = bucket
+        self._bucket, self._unseen = bucket, unseen
         self.examples = num_targets
         self._user_features: dict[str, NDArray[np.int64]] = {}
         if seen.user_features is not None:
@@ -103,7 +107,17 @@ class NextItemTask:
         """The mean loss of a batch."""
         with self._computer.autocast():
             queries, targets = self.model.training_queries(batch)
-        return self.item_loss(self.model, queries, targets)
+        return self.item_loss(self.model, queries, targets, self._seen(batch) if self._unseen else None)
+
+    def _seen(self, batch: Mapping[str, Tensor]) -> Callable[[Tensor], Tensor]:
+        """From sampled items to where a query's history has them already."""
+        history = batch["history"]
+        if "targets" in batch:
+            rows, places = (batch["targets"] >= 0).nonzero(as_tuple=True)
+        else:
+            rows = torch.arange(len(history), device=history.device)
+            places = torch.full_like(rows, history.shape[1])
+        return lambda ids: seen_before(ids, history, rows, places)
 
     def sparse_parameters(self) -> list[nn.Parameter]:
         """Tables whose gradients are sparse."""
