@@ -4,7 +4,7 @@ import contextlib
 import os
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from numpy.typing import NDArray
@@ -14,6 +14,8 @@ from logq.arguments import shown
 from logq.shapes import check_device
 
 __all__ = ["PRECISIONS", "Computer", "World", "check_precision", "world"]
+
+Number = TypeVar("Number", int, float)
 
 PRECISIONS = ("float32", "bf16", "auto")
 
@@ -108,6 +110,15 @@ class Computer:
             name: (tensor.pin_memory() if pinned else tensor).to(self.device, non_blocking=pinned)
             for name, tensor in made.items()
         }
+
+    def agreed(self, number: Number) -> Number:
+        """The number that the first process has, in all of them."""
+        if self.world.size == 1:
+            return number
+        wide = torch.int64 if isinstance(number, int) else torch.float64
+        shared = torch.tensor(number, dtype=wide, device=self.device)
+        torch.distributed.broadcast(shared, 0)
+        return type(number)(shared.item())
 
     @contextlib.contextmanager
     def autocast(self) -> Generator[None, None, None]:

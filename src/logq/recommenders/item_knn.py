@@ -15,6 +15,7 @@ from logq.progress import Progress
 from logq.recommenders.base import Recommender
 from logq.recommenders.fitting import FitOptions, HeldOut
 from logq.recommenders.histories import Histories
+from logq.recommenders.popularity import untied
 from logq.recommenders.seen import gather_rows
 from logq.retrieval import ItemIndex
 
@@ -139,7 +140,9 @@ class ItemKNN(Recommender):
         at = rows[:, None] * self.seen.num_items + np.maximum(neighbors, 0)
         size = len(histories) * self.seen.num_items
         summed = np.bincount(at.ravel(), weights=self.similarities[items].ravel(), minlength=size)
-        return summed.reshape(len(histories), -1).astype(np.float32)
+        # Items that are like nothing in the history come last, and the most popular of them first.
+        last = untied(self.seen.item_counts())
+        return summed.reshape(len(histories), -1).astype(np.float32) + last * np.float32(1e-6 / max(1.0, last.max()))
 
     def _similar(
         self, vectors: Tensor | None, own: NDArray[np.int64] | None, k: int

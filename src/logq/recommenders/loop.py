@@ -258,7 +258,7 @@ class Loop:
             self.check_finite()
             metrics = self._measured(measure)
             entry.update(metrics)
-            value = metrics[self.settings.monitor]
+            value = self.computer.agreed(metrics[self.settings.monitor])  # so that all processes stop together
             bar.advance(0, **{self.settings.monitor: value})
             if value > self.best_value:
                 self.best_value, self.best_epoch, self.waited = value, self.epoch, 0

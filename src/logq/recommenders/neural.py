@@ -146,6 +146,7 @@ class NeuralRecommender(NeuralSettings, Recommender):
 
     def _fit(self, log: Interactions, validation: HeldOut | None, options: FitOptions) -> None:
         computer = Computer(self.device, self.precision)
+        progress = options.progress if computer.world.rank == 0 else False
         self._context = Context.of(log, self.context)
         examples = self._make_examples(log)
         if len(examples) == 0:
@@ -153,13 +154,13 @@ class NeuralRecommender(NeuralSettings, Recommender):
         self.facts = self._look_at(log)
         checkpoint = self._checkpoint(log, options)
         resumes = checkpoint is not None and options.resume and checkpoint.exists()
-        seed = checkpoint.seed() if resumes and checkpoint is not None else self._fresh_seed()
+        seed = checkpoint.seed() if resumes and checkpoint is not None else computer.agreed(self._fresh_seed())
         first, of_sampler, of_batches = _seeds(seed, computer.world.rank)
         sparse = self._is_sparse(computer)
         with computer.random(first):
             model = self._make_model(self.seen, self.facts, sparse=sparse)
         if self.pretrain and not resumes:
-            vectors = first_vectors(log, self.dim, epochs=self.pretrain, seed=of_batches, progress=options.progress)
+            vectors = first_vectors(log, self.dim, epochs=self.pretrain, seed=of_batches, progress=progress)
             model.start_items_at(torch.from_numpy(vectors))
         counts = target_counts(examples, self.seen.num_items)
         loss = self._make_loss(counts, of_sampler, sparse)
@@ -188,7 +189,7 @@ class NeuralRecommender(NeuralSettings, Recommender):
         try:
             loop.run(
                 type(self).__name__,
-                options.progress,
+                progress,
                 measure=None if validation is None else validated,
                 save=None if checkpoint is None else lambda force: checkpoint.save_if_due(loop, force=force),
                 on_batch=self._on_batch,

@@ -74,7 +74,7 @@ class NextItemTask:
         self.module: nn.Module = nn.ModuleDict({"model": model, "loss": loss})
         self._examples, self._computer, self._batch_size, self._seed = examples, computer, batch_size, seed
         self._bucket, self._unseen = bucket, unseen
-        self.examples = num_targets
+        self.examples = -(-num_targets // computer.world.size)
         self._user_features: dict[str, NDArray[np.int64]] = {}
         if seen.user_features is not None:
             self._user_features = seen.features_of(np.arange(seen.num_users))

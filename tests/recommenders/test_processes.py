@@ -1,0 +1,89 @@
+"""Several processes train one model: each with its part of every batch and its own negatives."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.multiprocessing.spawn import spawn
+
+from logq.recommenders.loop import Loop
+from recommender_cases import make, planted_split
+
+WORLD = 2
+
+CASES: dict[str, dict[str, Any]] = {
+    "YoutubeDNN": {"seed": None, "sparse": True, "batch_size": 16},
+    "SASRec": {"dropout": 0.2, "pretrain": 2, "batch_size": 3},
+    "TwoTower": {"id_dropout": 0.2, "batch_size": 16},
+}
+
+
+def train(rank: int, folder: str) -> None:
+    """What each process does: fit every case, and write what it learned and drew."""
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=WORLD)
+    try:
+        for name, options in CASES.items():
+            torch.save(one_case(name, options), f"{folder}/{name}.{rank}")
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+def one_case(name: str, options: dict[str, Any]) -> dict[str, Any]:
+    model: Any = make(name, **options)
+    drawn: list[torch.Tensor] = []
+    users: list[torch.Tensor] = []
+    make_loss, update = model._make_loss, Loop._update
+
+    def watched(*arguments: Any) -> Any:
+        loss = make_loss(*arguments)
+        draw = loss.sampler.draw
+
+        def recorded(*given: Any, **how: Any) -> Any:
+            found = draw(*given, **how)
+            drawn.append(found.ids.clone())
+            return found
+
+        loss.sampler.draw = recorded
+        return loss
+
+    def noted(self: Loop, arrays: Any) -> torch.Tensor:
+        users.append(torch.from_numpy(arrays["user"]))
+        return update(self, arrays)
+
+    model._make_loss = watched
+    Loop._update = noted  # pyright: ignore[reportPrivateUsage]
+    try:
+        model.fit(planted_split(), progress=False)
+    finally:
+        Loop._update = update  # pyright: ignore[reportPrivateUsage]
+    return {
+        "weights": model.model.state_dict(),
+        "drawn": drawn,
+        "users": users,
+        "losses": [entry["loss"] for entry in model.training_log],
+        "hit_rate": model.evaluate(planted_split(), ks=(3,), exclude_seen=False, progress=False)["HR@3"],
+    }
+
+
+@pytest.mark.slow
+def test_two_processes_learn_one_model(tmp_path: Path) -> None:
+    spawn(train, args=(str(tmp_path),), nprocs=WORLD)
+    for name in CASES:
+        one, other = (torch.load(tmp_path / f"{name}.{rank}", weights_only=True) for rank in range(WORLD))
+        assert one["weights"].keys() == other["weights"].keys()
+        for key, value in one["weights"].items():
+            assert torch.equal(value, other["weights"][key]), (name, key)
+        assert len(one["drawn"]) == len(other["drawn"]) == len(one["users"])
+        alike = [torch.equal(a, b) for a, b in zip(one["drawn"], other["drawn"], strict=True)]
+        assert np.mean(alike) < 0.05
+        if name == "YoutubeDNN":  # an example is an event with one before it; the processes share them
+            log = planted_split().train
+            epochs = len(one["losses"])
+            seen = torch.cat([*one["users"], *other["users"]]).bincount()
+            assert (seen == epochs * (np.bincount(log.users) - 1)).all()
+        for found in (one, other):
+            assert found["losses"][-1] < 0.7 * found["losses"][0]
+            assert found["hit_rate"] > 0.7
