@@ -17,8 +17,9 @@ SASREC_ML = {
     "lr": 4e-3,
     "dropout": 0.15,
     "ema": 0.999,
-    "epochs": 36,
-    "validate_every": 12,
+    "unseen_negatives": True,
+    "epochs": 24,
+    "validate_every": 8,
 }
 SASREC_BEAUTY = {
     **SASREC_ML,

@@ -66,13 +66,14 @@ def recommend(
         raise BadInputError("give users of the log by --user, or what a new one did by --history, one of them")
     found = open_folder(folder, device=device)
     model = found.model
+    where = None
     if index is not None:
         from logq.cli.index import load_index_of
 
-        model.use_index(load_index_of(found, index))
+        where = load_index_of(found, index)
     if history:
         items = known_ids(model.seen.item_ids, history, "item")
-        answer = model.recommend(histories=items, k=k, exclude_seen=not keep_seen)
+        answer = model.recommend(histories=items, k=k, exclude_seen=not keep_seen, index=where)
         _show(found, [("new user", _rows(found, answer))], "score", titled=True)
         return
     answers: list[tuple[str, list[tuple[str, str, float]]]] = []
@@ -87,7 +88,7 @@ def recommend(
         if found.log is not None:
             codes, _ = found.log.histories(found.log.user_ids.codes([who]))
             done = found.log.item_ids.keys_of(codes).tolist()
-        answer = model.recommend(who, k=k, histories=done, exclude_seen=not keep_seen)
+        answer = model.recommend(who, k=k, histories=done, exclude_seen=not keep_seen, index=where)
         answers.append((word, _rows(found, answer)))
     _show(found, answers, "score", titled=False)
     _say_unknown(unknown)

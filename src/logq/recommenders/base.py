@@ -1,7 +1,6 @@
 """What a recommender is: something that learns from a log who does what next, and answers for users and items."""
 
 import os
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,10 +16,11 @@ from logq.arguments import check_bool, check_float, check_int
 from logq.data.logs import Interactions, Split
 from logq.evaluation import RankingScores
 from logq.progress import Progress
-from logq.recommenders.fitting import FitOptions, HeldOut, parts_of
+from logq.recommenders.fitting import FitOptions, parts_of
 from logq.recommenders.histories import Histories
 from logq.recommenders.measuring import measure
 from logq.recommenders.nearest import nearest_items
+from logq.recommenders.parts import RecommenderParts
 from logq.recommenders.recommendations import Recommendations
 from logq.recommenders.requests import allowed_items, check_histories, check_index, is_scalar, make_request
 from logq.recommenders.saving import load_recommender, save_recommender
@@ -34,13 +34,8 @@ ROWS = 1024
 """Users that are answered at a time."""
 
 
-class Recommender(ABC):
-    """Learns from an interaction log, and recommends items. A subclass fills in what it learns and how it ranks.
-
-    `_fit` learns from a log, where `seen` is there already. `_queries` gives a vector (or several) a user, `_item_rows`
-    a row an item: their inner product is the score by which `recommend` ranks. `_vectors` are what `similar_items`
-    compares by cosine. A model that has no vectors overrides `_rank` and `_similar` instead. What is saved is
-    `settings` (the arguments), `facts` (what JSON can hold of the log, such as sizes) and `state` (arrays).
+class Recommender(RecommenderParts):
+    """Learns from an interaction log, and recommends items. A subclass fills in RecommenderParts.
 
     Args:
         seed: of everything random; None takes one from the operating system.
@@ -57,44 +52,6 @@ class Recommender(ABC):
         self.device = check_device(device) or torch.device("cpu")
         self.facts: dict[str, Any] = {}
         self._index: ItemIndex | None = None
-
-    # ------------------------------------------------------------------------------------- what a subclass fills in
-
-    @abstractmethod
-    def settings(self) -> dict[str, Any]:
-        """The arguments of the constructor, as JSON can hold them; a device is left out."""
-
-    @abstractmethod
-    def _fit(self, log: Interactions, validation: HeldOut | None, options: FitOptions) -> None:
-        """Learn from a log; `validation` is what may be measured on meanwhile."""
-
-    @abstractmethod
-    def state(self) -> dict[str, NDArray[Any]]:
-        """Everything that was learned, by name; `seen` is saved by the base."""
-
-    @abstractmethod
-    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Take over what `state` gave; `seen` is there already.
-
-        Raises:
-            KeyError, ValueError: names, dtypes or shapes are not those that the settings ask for.
-        """
-
-    def _queries(self, histories: Histories) -> Tensor:
-        """(n, D) or (n, K, D), the vectors that stand for what users want."""
-        raise self._no_vectors()
-
-    def _item_rows(self) -> Tensor:
-        """(C, D), rows whose inner product with a query is the score of an item."""
-        raise self._no_vectors()
-
-    def _vectors(self) -> Tensor:
-        """(C, D), the vectors of the items."""
-        return self._item_rows()
-
-    def _cold_vectors(self, item_features: Mapping[str, Any]) -> Tensor:
-        """(n, D), vectors of items of which only side information is known."""
-        raise ValueError(f"item_features: {type(self).__name__} learns nothing from side information of items")
 
     # ---------------------------------------------------------------------------------------------------- the doors
 
@@ -326,8 +283,7 @@ class Recommender(ABC):
     def search_vectors(self) -> NDArray[np.float32]:
         """(C, D') what an index of the items is made of: row i, of `item_ids[i]`, times a query is its score.
 
-        Where items have biases, or counts that scores are corrected by, D' = D + 1. An index made of them, such as
-        `make_index("faiss-hnsw", model.search_vectors)`, can be given to `use_index`.
+        Where items have biases, or counts that scores are corrected by, D' = D + 1.
 
         Raises:
             AttributeError: the model is not fitted.
@@ -348,16 +304,6 @@ class Recommender(ABC):
         with torch.no_grad():
             parts = [self._queries(part).float().cpu().numpy() for part in request.parts(ROWS)]
         return np.concatenate(parts)
-
-    def use_index(self, index: ItemIndex | None) -> None:
-        """Search for recommendations in an index, whose ids are codes of items; None goes back to exact search.
-
-        Raises:
-            ValueError: it has other items or other numbers a vector than `search_vectors`.
-        """
-        if index is not None and (len(index), index.dim) != (shape := self.search_vectors.shape):
-            raise ValueError(f"index: expected {shape[0]} items of {shape[1]} numbers, got {len(index)} of {index.dim}")
-        self._index = index
 
     # ------------------------------------------------------------------------------------------------- how it ranks
 
@@ -427,9 +373,6 @@ class Recommender(ABC):
             names = names.astype(object)
             names[codes < 0] = None
         return Recommendations(names[0], scores[0]) if single else Recommendations(names, scores)
-
-    def _no_vectors(self) -> ValueError:
-        return ValueError(f"{type(self).__name__} has no vectors of users and items that an index could compare")
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "seen"):

@@ -11,7 +11,8 @@ from torch import Tensor
 from logq.arguments import check_bool, check_float, check_int
 from logq.data.logs import Interactions
 from logq.models.recency import recency_weights
-from logq.recommenders.base import FitOptions, HeldOut, Recommender
+from logq.recommenders.base import Recommender
+from logq.recommenders.fitting import FitOptions, HeldOut
 from logq.recommenders.histories import Histories
 from logq.recommenders.session_corpus import session_corpus
 from logq.training import Word2Vec

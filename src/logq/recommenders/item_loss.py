@@ -133,9 +133,7 @@ class ItemLoss(nn.Module):
         candidates = self.sampler.draw(targets, need_log_q=subtracts and self.log_q)
         if seen is not None:
             had = seen(candidates.ids)
-            candidates = candidates._replace(
-                excluded=had if candidates.excluded is None else candidates.excluded | had
-            )
+            candidates = candidates._replace(excluded=had if candidates.excluded is None else candidates.excluded | had)
         if not self.log_q:
             candidates = without_log_q(candidates)
         table, bias, sparse = model.item_table, model.item_bias, self.sparse

@@ -49,7 +49,7 @@ class Popularity(Recommender):
         users = np.asarray(log.users, dtype=np.int64)
         pairs = np.unique(users * log.num_items + log.items)
         counts = np.bincount(pairs % log.num_items, minlength=log.num_items)
-        self.shares = untied(counts) / np.float32(max(1, len(np.unique(users))))
+        self.shares = (untied(counts) / max(1, len(np.unique(users)))).astype(np.float32)
 
     def _queries(self, histories: Histories) -> Tensor:
         return torch.ones(len(histories), 1, device=self.device)
