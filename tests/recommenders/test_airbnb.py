@@ -7,6 +7,7 @@ import torch
 from logq.data.logs import Interactions
 from logq.recommenders import AirbnbEmbeddings
 from logq.recommenders.histories import Histories
+from logq.samplers import WithinGroup
 from recommender_cases import fitted, planted_split
 
 MARKETS, HOTELS = 6, 8
@@ -121,3 +122,29 @@ def test_neighbours_of_the_planted_log_come_first():
 def test_bad_arguments_are_named(arguments, error, match):
     with pytest.raises(error, match=match):
         AirbnbEmbeddings(**arguments).fit(clicks(20), progress=False)
+
+
+def test_negatives_come_from_the_market_of_the_listing_in_the_middle(monkeypatch):
+    # Clicks in market 0 end with a booking in market 1: its negatives are those of market 0, where the click was.
+    log = Interactions.from_arrays(
+        np.repeat(np.arange(12), 3),
+        [1, 2, 11, 2, 1, 12] * 6,
+        columns={"booked": [0, 0, 1] * 12, "city": ["a", "a", "b"] * 12},
+    )
+    drawn = []
+    draw = WithinGroup._draw
+
+    def spy(self, targets, generator):
+        found = draw(self, targets, generator)
+        drawn.append((self.rows.clone(), targets, found.ids))
+        return found
+
+    monkeypatch.setattr(WithinGroup, "_draw", spy)
+    model = AirbnbEmbeddings(dim=4, booking="booked", market="city", window=1, epochs=1, seed=1, batch_size=8)
+    model.fit(log, progress=False)
+    market = model._markets
+    across = 0
+    for rows, targets, ids in drawn:
+        assert (market[ids] == rows.numpy()[:, None]).all()
+        across += int((market[targets] != rows.numpy()).sum())
+    assert across > 0  # bookings in the other market were among the targets

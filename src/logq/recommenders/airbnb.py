@@ -33,8 +33,8 @@ class AirbnbEmbeddings(NeuralRecommender):
     Sessions are those of columns["session"], else all that a user did; the same listing several times in a row counts
     once. A listing is to be found from those around it, and what was booked from every listing that was clicked before
     in the session since the last booking. Besides negatives from all listings there are `num_in_market` uniform ones
-    from the market of the listing to be found: of windows that is the paper's market of the central listing, as each
-    pair is there both ways. Users are the mean of the listings of their history, weighted by recency.
+    from the market of the listing in the middle of the window (Eq. 4). Users are the mean of the listings of their
+    history, weighted by recency.
 
     Negative sampling learns log( P / Q ), and with negatives from a market Q depends on where a user looks: for the
     market of the last listing of the history. So scores are F + log Q of that row (unless `log_q` is off), without
@@ -92,6 +92,7 @@ class AirbnbEmbeddings(NeuralRecommender):
         self.gap = None if gap is None else check_float("gap", gap, at_least=0)
         self._markets: NDArray[np.int64] | None = None
         self._in_market: NDArray[np.float32] | None = None
+        self._inside: WithinGroup | None = None
 
     def settings(self) -> dict[str, Any]:
         """The arguments, as JSON can hold them."""
@@ -118,9 +119,16 @@ class AirbnbEmbeddings(NeuralRecommender):
         if loss.sampler is None:
             raise ValueError(f"market: {self.objective} uses every item and takes no negatives from a market")
         alike = np.ones(len(self._markets))
-        inside = WithinGroup(alike, self._markets, self.num_in_market, seed=seed + 1)
-        loss.sampler = Mixture([loss.sampler, inside], seed=seed)
+        self._inside = WithinGroup(alike, self._markets, self.num_in_market, seed=seed + 1)
+        loss.sampler = Mixture([loss.sampler, self._inside], seed=seed)
         return loss
+
+    def _before_draw(self, batch: Mapping[str, Tensor]) -> None:
+        """Equation 4: the market is that of the listing in the middle of the window, for bookings elsewhere as well."""
+        if self._inside is not None and self._markets is not None:
+            rows, _ = (batch["targets"] >= 0).nonzero(as_tuple=True)
+            central = batch["history"][:, 0][rows]
+            self._inside.rows = torch.from_numpy(self._markets).to(central.device)[central]
 
     def _ready(self, loss: ItemLoss) -> None:
         super()._ready(loss)

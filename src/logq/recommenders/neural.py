@@ -177,6 +177,7 @@ class NeuralRecommender(NeuralSettings, Recommender):
             num_targets=int(counts.sum()),
             bucket=self.bucket,
             unseen=self.unseen_negatives,
+            before=self._before_draw,
         )
         loop = Loop(task, self._loop_settings(), computer, seed=seed)
         if resumes and checkpoint is not None:
@@ -199,6 +200,9 @@ class NeuralRecommender(NeuralSettings, Recommender):
         self._ready(loss)
         if checkpoint is not None:
             checkpoint.remove()
+
+    def _before_draw(self, batch: Mapping[str, Tensor]) -> None:
+        """Called with each batch before negatives are drawn for it."""
 
     def _on_batch(self, step: int) -> None:
         """Called after each update."""

@@ -51,6 +51,7 @@ class NextItemTask:
         num_targets: how many targets there are in all.
         bucket: see epoch_batches.
         unseen: whether what a history has already is left out of its negatives.
+        before: called with each batch before negatives are drawn for it.
 
     Example:
         See logq.recommenders.YoutubeDNN, whose `fit` makes one.
@@ -69,11 +70,12 @@ class NextItemTask:
         num_targets: int,
         bucket: int = 0,
         unseen: bool = False,
+        before: Callable[[Mapping[str, Tensor]], None] | None = None,
     ) -> None:
         self.model, self.item_loss = model, loss
         self.module: nn.Module = nn.ModuleDict({"model": model, "loss": loss})
         self._examples, self._computer, self._batch_size, self._seed = examples, computer, batch_size, seed
-        self._bucket, self._unseen = bucket, unseen
+        self._bucket, self._unseen, self._before = bucket, unseen, before
         self.examples = -(-num_targets // computer.world.size)
         self._user_features: dict[str, NDArray[np.int64]] = {}
         if seen.user_features is not None:
@@ -107,6 +109,8 @@ class NextItemTask:
         """The mean loss of a batch."""
         with self._computer.autocast():
             queries, targets = self.model.training_queries(batch)
+        if self._before is not None:
+            self._before(batch)
         return self.item_loss(self.model, queries, targets, self._seen(batch) if self._unseen else None)
 
     def _seen(self, batch: Mapping[str, Tensor]) -> Callable[[Tensor], Tensor]:
