@@ -177,3 +177,16 @@ def test_bad_input_is_named(change, error, message):
     arguments = {"ranked": [[1, 2], [3, 1]], "truth": ([1, 2], [0, 1, 2]), "ks": [1], **change}
     with pytest.raises(error, match=message):
         evaluate_ranking(arguments.pop("ranked"), arguments.pop("truth"), **arguments)
+
+
+def test_what_print_shows_is_short_however_many_users_there_are():
+    users = 500
+    scores = evaluate_ranking(
+        np.tile(np.arange(10), (users, 1)), csr([[user % 20] for user in range(users)]), ks=(5, 10)
+    )
+    lines = str(scores).splitlines()
+    assert lines[0].startswith("HR@5 ")
+    assert lines[0].endswith(f"0.2500 [{scores.intervals['HR@5'].low:.4f}, {scores.intervals['HR@5'].high:.4f}]")
+    assert lines[-1] == "500 users, 95% intervals"
+    assert len(lines) == len(scores.values) + 1
+    assert "array(" not in repr(scores)

@@ -141,7 +141,7 @@ def gather_rows(
 
 
 def _known(name: str, ids: Identifiers, raw: Iterable[Any] | NDArray[Any], hint: str) -> NDArray[np.int64]:
-    rows = list(raw) if isinstance(raw, set | frozenset) else raw
+    rows: Any = list(raw) if isinstance(raw, set | frozenset) else raw  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
     try:
         codes = np.asarray(ids.codes(rows), dtype=np.int64)
     except (TypeError, ValueError) as error:
