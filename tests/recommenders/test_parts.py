@@ -140,7 +140,7 @@ def test_ids_come_in_any_container() -> None:
     series = pandas.Series([20, 99], index=[7, 9])
     with pytest.raises(ValueError, match="users: expected ids of the log, got 99 at position 1"):
         seen.user_codes(series)
-    with pytest.raises(TypeError, match="^users: expected whole numbers, as the ids of this log are, got 'ann'"):
+    with pytest.raises(TypeError, match=r"^users: expected whole numbers, as the ids of this log are, got 'ann'"):
         seen.user_codes(["ann"])
-    with pytest.raises(TypeError, match="^histories: expected strings, as the ids of this log are, got 5"):
+    with pytest.raises(TypeError, match=r"^histories: expected strings, as the ids of this log are, got 5"):
         seen.given([[5]], None)
