@@ -70,7 +70,7 @@ def test_nothing_left_to_recommend(model, monkeypatch):
     monkeypatch.setattr(sys, "stdout", Terminal())
     everything = [word for item in range(20) for word in ("--history", f"i{item}")]
     assert main(["recommend", str(model), *everything]) == 0
-    assert "nothing is left to recommend (--keep-seen would)" in sys.stdout.getvalue()
+    assert "nothing is left to recommend (--keep-seen shows what they had)" in sys.stdout.getvalue()
 
 
 def test_unknown_users_and_items_are_met_with_the_closest(logq, model):
@@ -120,7 +120,18 @@ def test_a_new_item_is_known_by_its_features(logq, ratings, tmp_path):
 def test_features_that_a_model_did_not_learn_from(logq, model):
     code, _, err = logq("similar", model, "--feature", "kind=even")
     assert code == 2
-    assert err == "Error: --feature: SASRec learns nothing from side information of items\n"
+    expected = "Error: --feature: SASRec learns nothing from side information of items; eges and two-tower do\n"
+    assert err == expected
+    assert logq("similar", model, "--feature", "colour=red")[2] == expected, "a better name would not help"
     code, _, err = logq("similar", model)
     assert code == 2
     assert "give items of the log, or what a new one is like by --feature" in err
+
+
+def test_a_pipe_is_told_when_nothing_is_left(logq, tmp_path):
+    log = tmp_path / "log.csv"
+    log.write_text("user,item\n" + "".join(f"u{user},i{item}\n" for user in range(3) for item in range(4)))
+    assert logq("train", "sasrec", log, "-o", tmp_path / "m", "--dim", 4, "--epochs", 1, "-q")[0] == 0
+    code, out, err = logq("recommend", tmp_path / "m", "--user", "u1")
+    assert (code, out) == (0, "")
+    assert err == "Note: u1: nothing is left to recommend (--keep-seen shows what they had)\n"

@@ -54,6 +54,22 @@ def test_options_and_defaults_are_the_estimator_s(name):
         assert set(recommenders.NeuralOptions.__annotations__) - {"sparse"} <= set(arguments)
 
 
+@pytest.mark.parametrize("command", ["youtube-dnn", "mind", "sdm", "sasrec"])
+def test_items_may_start_from_skip_gram(logq, ratings, tmp_path, command):
+    assert "--pretrain" in logq("train", command, "--help")[1]
+    code, _, err = logq("train", command, ratings, "-o", tmp_path, *QUICK, "--pretrain", 2)
+    assert code == 0, err
+    assert recommenders.Recommender.load(tmp_path).settings()["pretrain"] == 2
+
+
+def test_help_of_two_towers_says_what_two_towers_do(logq):
+    text = " ".join(logq("train", "two-tower", "--help")[1].split())
+    assert "Default: in_batch" in text
+    assert "Default: log_uniform" not in text
+    assert "--cosine" not in text, "it would be refused"
+    assert "--pretrain" not in text, "it would be refused"
+
+
 def test_names_are_the_library_s():
     assert {name.value for name in LossName} == set(LOSSES)
     assert tuple(name.value for name in PrecisionName) == recommenders.devices.PRECISIONS

@@ -185,3 +185,16 @@ def test_what_numpy_counted_goes_into_json():
     assert {name: scores.to_json()["about"][name] for name in about} == {"users": 3, "seen": True, "ks": [1, 2]}
     with pytest.raises(TypeError, match="about: expected what JSON can hold, got set"):
         evaluate_ranking([[1, 2]], ([1], [0, 1]), ks=[2], about={"ks": {1}}).to_json()
+
+
+def test_what_print_shows_is_short_however_many_users_there_are():
+    users = 500
+    scores = evaluate_ranking(
+        np.tile(np.arange(10), (users, 1)), csr([[user % 20] for user in range(users)]), ks=(5, 10)
+    )
+    lines = str(scores).splitlines()
+    assert lines[0].startswith("HR@5 ")
+    assert lines[0].endswith(f"0.2500 [{scores.intervals['HR@5'].low:.4f}, {scores.intervals['HR@5'].high:.4f}]")
+    assert lines[-1] == "500 users, 95% intervals"
+    assert len(lines) == len(scores.values) + 1
+    assert "array(" not in repr(scores)

@@ -84,6 +84,12 @@ def test_a_cold_user_gets_what_comes_next(name: str) -> None:
     assert right > 0.7 * ITEMS
 
 
+def test_what_is_no_log_cannot_be_measured(model: Recommender) -> None:
+    with pytest.raises(TypeError, match="data: expected a Split or Interactions, got 5"):
+        model.evaluate(5)  # pyright: ignore[reportArgumentType]
+    assert model.evaluate(planted_split(), ks=5, progress=False).ks == (5,)  # pyright: ignore[reportArgumentType]
+
+
 def test_unknown_users_and_items_are_named(model: Recommender) -> None:
     with pytest.raises(ValueError, match="users: expected ids of the log, got 'nobody' at position 1"):
         model.recommend(["u0", "nobody"])

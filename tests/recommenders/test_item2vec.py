@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from logq import Word2Vec, recipes, recommenders
-from logq.data.logs import Interactions
+from logq.data.logs import Interactions, leave_one_out
 from logq.recommenders import Item2Vec, Recommender
 from recommender_cases import fitted, planted_split
 
@@ -107,3 +107,12 @@ def test_bad_arguments_are_named(arguments, match):
 def test_a_log_without_sessions_is_an_error():
     with pytest.raises(ValueError, match="log: expected a session of two events"):
         Item2Vec(seed=1).fit(Interactions.from_arrays([1, 2, 3], [5, 7, 5]), progress=False)
+
+
+def test_items_that_only_the_test_has_rank_last():
+    rows = [(np.random.default_rng(user).permutation(6) + 6 * (user % 2)).tolist() for user in range(100)]
+    rows[0].append(99)
+    split = leave_one_out(Interactions.from_sessions(rows), validation=False, min_train=6)
+    assert 99 not in split.train.item_ids.keys_of(split.train.items)
+    model = Item2Vec(dim=8, epochs=10, seed=1).fit(split, progress=False)
+    assert set(model.recommend(k=13, exclude_seen=False).items[:, -1].tolist()) == {99}

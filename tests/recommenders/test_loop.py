@@ -39,6 +39,24 @@ def test_the_best_weights_are_kept_and_patience_ends_the_training(ema: float | N
     assert not torch.equal(weights[3]["items.weight"], weights[5]["items.weight"])
 
 
+def test_what_a_learned_q_adds_to_scores_is_of_the_best_epoch() -> None:
+    model: Any = make(
+        "YoutubeDNN", epochs=6, patience=2, objective="negative_sampling", sampler="learned_unigram", num_sampled=5
+    )
+    values, offsets = iter([0.1, 0.4, 0.3, 0.2]), list[torch.Tensor]()
+
+    def validated(loss: ItemLoss, _: object) -> dict[str, float]:
+        offset = loss.offsets()
+        assert offset is not None
+        offsets.append(offset.clone())
+        return {"ndcg@10": next(values)}
+
+    model._validated = validated
+    model.fit(planted_split(), progress=False)
+    assert not torch.equal(offsets[1], offsets[3])
+    torch.testing.assert_close(model._offsets, offsets[1])
+
+
 def test_validation_says_what_evaluate_says() -> None:
     model: Any = make("YoutubeDNN", epochs=2, monitor="mrr@5", exclude_seen=False).fit(planted_split(), progress=False)
     split = planted_split()

@@ -133,3 +133,27 @@ def test_bf16_is_on_when_asked_for() -> None:
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
     with Computer("cpu", "auto").autocast():
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
+
+
+def test_a_fit_leaves_the_generators_of_other_devices_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    reached: list[str] = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", lambda seed: reached.append(f"cards {seed}"))
+    state = torch.get_rng_state()
+    with Computer("cpu").random(7):
+        first = torch.rand(3)
+    assert not reached
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(first, torch.rand(3, generator=torch.Generator().manual_seed(7)))
+
+
+def test_ids_come_in_any_container() -> None:
+    seen = Seen.of(Interactions.from_arrays([10, 20, 30], ["tea", "cup", "tea"]))
+    assert sorted(seen.user_codes({10, 30}).tolist()) == [0, 2]  # pyright: ignore[reportArgumentType]
+    pandas = pytest.importorskip("pandas")
+    series = pandas.Series([20, 99], index=[7, 9])
+    with pytest.raises(ValueError, match="users: expected ids of the log, got 99 at position 1"):
+        seen.user_codes(series)
+    with pytest.raises(TypeError, match=r"^users: expected whole numbers, as the ids of this log are, got 'ann'"):
+        seen.user_codes(["ann"])
+    with pytest.raises(TypeError, match=r"^histories: expected strings, as the ids of this log are, got 5"):
+        seen.given([[5]], None)

@@ -72,6 +72,8 @@ def _help_text(command: Any, ctx: Any) -> str:
             _section(console, "Commands", rows)
         sections: dict[str, list[tuple[Text, Text]]] = {}
         for parameter in command.get_params(ctx):
+            if getattr(parameter, "hidden", False):
+                continue
             named = "Arguments" if parameter.param_type_name == "argument" else "Options"
             title = getattr(parameter, "rich_help_panel", None) or named
             sections.setdefault(title, []).append((_names(parameter), _meaning(parameter)))

@@ -9,7 +9,7 @@ import typer
 from logq.cli.errors import BadInputError
 from logq.cli.train import SamplerName
 
-__all__ = ["LossName", "NeuralTraining", "PrecisionName", "estimator_arguments"]
+__all__ = ["LossName", "NeuralTraining", "NoPretraining", "PrecisionName", "estimator_arguments"]
 
 _LOSS, _TRAINING, _STOPPING = "Loss", "Training", "Stopping"
 
@@ -85,6 +85,15 @@ class NeuralTraining:
         int,
         typer.Option(metavar="N", min=1, help="Most recent events of a user to look at.", rich_help_panel=_TRAINING),
     ] = 50
+    pretrain: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=0,
+            help="Start items from skip-gram vectors of N passes, which take seconds; 0: from random ones.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = 0
     epochs: Annotated[
         int, typer.Option(metavar="N", min=1, help="Times to read the log, at most.", rich_help_panel=_TRAINING)
     ] = 20
@@ -135,6 +144,13 @@ class NeuralTraining:
         bool,
         typer.Option("--keep-seen", help="Rank what a user had before, too, in validation.", rich_help_panel=_STOPPING),
     ] = False
+
+
+@dataclass(frozen=True)
+class NoPretraining(NeuralTraining):
+    """The same for models whose items are no plain table: help is silent of vectors that items could start from."""
+
+    pretrain: Annotated[int, typer.Option(metavar="N", min=0, hidden=True)] = 0
 
 
 def estimator_arguments(*groups: Any) -> dict[str, Any]:

@@ -31,6 +31,9 @@ logq similar model --feature genre=Comedy --feature year=1995
 logq similar model 50 | cut -f2
 """
 
+LEARNS_FROM_ITEMS = ("EGES", "TwoTower")
+_NOTHING = "nothing is left to recommend (--keep-seen shows what they had)"
+
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of `logq train sasrec` and others.")]
 Count = Annotated[int, typer.Option("-k", "--topn", "-n", metavar="N", min=1, help="How many items.")]
 Device = Annotated[str, typer.Option("--device", metavar="NAME", help="cpu, cuda, cuda:1, ...")]
@@ -142,6 +145,9 @@ def _features(found: RecommenderFolder, texts: list[str]) -> dict[str, Any]:
     known = found.model.seen.item_features
     if known is None:
         raise BadInputError("--feature: the model was trained without --item-features")
+    name = type(found.model).__name__
+    if name not in LEARNS_FROM_ITEMS:
+        raise BadInputError(f"--feature: {name} learns nothing from side information of items; eges and two-tower do")
     values: dict[str, Any] = {}
     for text in texts:
         name, _, value = text.partition("=")
@@ -165,6 +171,8 @@ def _show(
 ) -> None:
     if not sys.stdout.isatty():
         for question, rows in answers:
+            if not rows:
+                say_error(f"{question}: {_NOTHING}", "Note")
             for item, title, score in rows:
                 print("\t".join([question, item, f"{score:.6f}", *([title] if found.titles is not None else [])]))
         return
@@ -176,7 +184,7 @@ def _show(
             title = found.title(known_ids(found.model.seen.item_ids, [question], "item")[0])
             name = f"{question} {title}".strip()
         if not rows:
-            say(f"{name}: nothing is left to recommend (--keep-seen would)")
+            say(f"{name}: {_NOTHING}")
             continue
         Console().print(answer_columns(name, rows, what))
 

@@ -10,7 +10,7 @@ from logq.cli.errors import BadInputError
 from logq.cli.help import HelpfulCommand
 from logq.cli.keeping_options import LogArgument, OutputFolder, Quiet, TrainingPlan
 from logq.cli.log_options import LogOptions
-from logq.cli.neural_options import LossName, NeuralTraining, estimator_arguments
+from logq.cli.neural_options import LossName, NoPretraining, estimator_arguments
 from logq.cli.option_groups import spread
 from logq.cli.recommender_training import train_recommender
 from logq.cli.train import ObjectiveName, SamplerName, train
@@ -158,7 +158,7 @@ class EGESOptions:
 
 
 @dataclass(frozen=True)
-class SkipGramTraining(NeuralTraining):
+class SkipGramTraining(NoPretraining):
     """What skip-gram does otherwise: a few negatives a pair, and no stopping before the end."""
 
     objective: Annotated[

@@ -8,10 +8,10 @@ import typer
 from logq.cli.help import HelpfulCommand
 from logq.cli.keeping_options import LogArgument, OutputFolder, Quiet, TrainingPlan
 from logq.cli.log_options import LogOptions
-from logq.cli.neural_options import NeuralTraining, estimator_arguments
+from logq.cli.neural_options import NeuralTraining, NoPretraining, estimator_arguments
 from logq.cli.option_groups import spread
 from logq.cli.recommender_training import train_recommender
-from logq.cli.train import train
+from logq.cli.train import SamplerName, train
 
 __all__ = ["EXAMPLES"]
 
@@ -83,6 +83,12 @@ class YoutubeDNNOptions:
     ] = False
     item_bias: Annotated[bool, typer.Option("--item-bias", help="Items have a bias.", rich_help_panel=_MODEL)] = False
     tied: Tied = False
+    max_per_user: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=1, help="Learn from so many events of a user at most, drawn.", rich_help_panel=_MODEL
+        ),
+    ] = None
     dropout: Dropout = 0.0
 
 
@@ -188,9 +194,18 @@ class SASRecOptions:
 
 
 @dataclass(frozen=True)
-class TwoTowerTraining(NeuralTraining):
+class TwoTowerTraining(NoPretraining):
     """What TwoTower does otherwise: cosines, and the other targets of a batch as negatives."""
 
+    sampler: Annotated[
+        SamplerName | None,
+        typer.Option(
+            metavar="NAME",
+            help="Law of the negatives: " + ", ".join(name.value for name in SamplerName) + ". Default: in_batch.",
+            rich_help_panel="Loss",
+        ),
+    ] = None
+    cosine: Annotated[bool, typer.Option("--cosine", hidden=True)] = False  # the towers make cosines anyway
     temperature: Annotated[float, typer.Option(metavar="X", help="Divides the cosines.", rich_help_panel="Loss")] = 0.05
 
 

@@ -33,12 +33,15 @@ class RankingScores:
         >>> scores = RankingScores((10,), {"HR@10": 0.25}, {"HR@10": Interval(0.1, 0.4)}, {}, users=8)
         >>> scores["hr@10"], scores.intervals["HR@10"].low
         (0.25, 0.1)
+        >>> print(scores)
+        HR@10  0.2500 [0.1000, 0.4000]
+        8 users
     """
 
     ks: tuple[int, ...]
     values: Mapping[str, float]
     intervals: Mapping[str, Interval]
-    per_user: Mapping[str, NDArray[np.float64]]
+    per_user: Mapping[str, NDArray[np.float64]] = field(repr=False)
     users: int
     left_out: int = 0
     unknown_items: int = 0
@@ -54,6 +57,11 @@ class RankingScores:
             if known.lower() == name.lower():
                 return value
         raise KeyError(f"{name}: expected one of {', '.join(self.values)}")
+
+    def __str__(self) -> str:
+        """Return a line for each metric, and what the table says below."""
+        width = max(map(len, self.values), default=0)
+        return "\n".join([*(f"{name:{width}}  {self._cell(name)}" for name in self.values), self._caption()])
 
     def to_json(self) -> dict[str, Any]:
         """Return everything but the values of users as what JSON can hold; a number that is none is null.
@@ -86,10 +94,13 @@ class RankingScores:
             table.add_column(f"@{k}", justify="right")
         for metric in dict.fromkeys(name.partition("@")[0] for name in self.values):
             table.add_row(metric, *(self._cell(f"{metric}@{k}") for k in self.ks))
+        table.caption = self._caption()
+        return table
+
+    def _caption(self) -> str:
         share = self.about.get("confidence")
         of = f"{self.users:,} users"
-        table.caption = of if share is None or not self.intervals else f"{of}, {100 * share:g}% intervals"
-        return table
+        return of if share is None or not self.intervals else f"{of}, {100 * share:g}% intervals"
 
     def _cell(self, name: str) -> str:
         if name not in self.values:

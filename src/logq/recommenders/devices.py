@@ -134,7 +134,10 @@ class Computer:
         """A stretch of torch's global generators that begins with a seed; the caller's are as before afterwards."""
         cards = [self.device] if self.device.type == "cuda" else []
         with torch.random.fork_rng(devices=cards):
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)  # torch.manual_seed would reach generators of other cards, too
+            if cards:
+                with torch.cuda.device(self.device):
+                    torch.cuda.manual_seed(seed)
             yield
 
     def random_state(self) -> dict[str, Tensor]:

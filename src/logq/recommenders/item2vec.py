@@ -20,6 +20,10 @@ from logq.training.choices import SamplerChoice
 
 __all__ = ["Item2Vec"]
 
+NEVER_SEEN = -100.0
+"""The score of items without an event, such as those of which only the test has some: their vectors are zeros, and 0
+would be a good score for an item that does not go with what a user did."""
+
 
 class Item2Vec(Recommender):
     """Learns items as word2vec learns words: an item is to be found from those around it in a session.
@@ -28,7 +32,8 @@ class Item2Vec(Recommender):
 
     v are the vectors of items and v' those that they are found by, j the last `max_length` items of the user. Skip-gram
     with negative sampling learns log P(i | j) - power log(count_i) but for a constant, so popularity = power would rank
-    by P; a little less did better on the logs that we tried. `similar_items` compares v. Sessions are those of
+    by P; a little less did better on the logs that we tried. Items without an event, which only a test may have, rank
+    last. `similar_items` compares v. Sessions are those of
     columns["session"], else all that a user did. Training is logq.Word2Vec's, on its compiled engine where it can be;
     validation parts are not looked at.
 
@@ -152,7 +157,9 @@ class Item2Vec(Recommender):
 
     def _item_rows(self) -> Tensor:
         # What counts add to a score is one more number of the vectors, which queries have a 1 for.
-        logs = np.log(np.maximum(self.seen.item_counts(), 0.5), dtype=np.float32) * np.float32(self.popularity)
+        counts = self.seen.item_counts()
+        logs = np.log(np.maximum(counts, 1), dtype=np.float32) * np.float32(self.popularity)
+        logs[counts == 0] = NEVER_SEEN
         return torch.from_numpy(np.column_stack([self.outputs, logs])).to(self.device)
 
     def _vectors(self) -> Tensor:

@@ -282,7 +282,8 @@ class Loop:
         return found
 
     def _answering_weights(self) -> dict[str, Tensor]:
-        weights = {name: parameter.detach().clone() for name, parameter in self.task.module.named_parameters()}
+        # States of samplers belong to them: what a learned Q adds to scores must be what was measured.
+        weights = {name: value.detach().clone() for name, value in self.task.module.state_dict().items()}
         if self.average is not None:
             weights.update(zip(self.average.names, (value.clone() for value in self.average.values), strict=True))
         return weights
@@ -295,8 +296,7 @@ class Loop:
     def _finish(self, measure: object) -> None:
         self.check_finite()
         if self.best:
-            for name, parameter in self.task.module.named_parameters():
-                parameter.copy_(self.best[name])
+            self.task.module.load_state_dict(self.best)
         elif self.average is not None:
             self.average.swap()
         self.task.module.eval()

@@ -31,7 +31,7 @@ def measure(
         ranker: a fitted recommender.
         truth: what users did.
         history: what they did before, with the ids of `truth`; None for what the recommender has seen.
-        ks: cut-offs.
+        ks: cut-offs, or one.
         exclude_seen: leave out what a user's history has.
         progress: as for `fit`.
         resamples: of the bootstrap for intervals; 0 makes none.
@@ -41,9 +41,12 @@ def measure(
         know, and "no_history", `unknown_items` what users did with items that it does not know.
 
     Raises:
+        TypeError: `truth` is no log.
         ValueError: nobody is left.
     """
-    cutoffs = sorted({check_int("ks", k) for k in ks})
+    if not isinstance(truth, Interactions):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"data: expected a Split or Interactions, got {shown(truth)}")
+    cutoffs = sorted({check_int("ks", k) for k in ([ks] if isinstance(ks, int) else ks)})
     if not cutoffs:
         raise ValueError(f"ks: expected at least one cut-off, got {shown(ks)}")
     seen = ranker.seen

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -139,10 +140,15 @@ def gather_rows(
     return items[at], made
 
 
-def _known(name: str, ids: Identifiers, raw: Sequence[Any] | NDArray[Any], hint: str) -> NDArray[np.int64]:
-    codes = np.asarray(ids.codes(raw), dtype=np.int64)
+def _known(name: str, ids: Identifiers, raw: Iterable[Any] | NDArray[Any], hint: str) -> NDArray[np.int64]:
+    rows: Any = list(raw) if isinstance(raw, set | frozenset) else raw  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    try:
+        codes = np.asarray(ids.codes(rows), dtype=np.int64)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name}: {str(error).removeprefix('ids: ')}") from None
     if (codes < 0).any():
         where = int((codes < 0).argmax())
-        first = raw[where].item() if isinstance(raw[where], np.generic) else raw[where]
+        first = next(islice(iter(rows), where, None))  # by place, which [where] of a pandas series is not
+        first = first.item() if isinstance(first, np.generic) else first
         raise ValueError(f"{name}: expected ids of the log, got {shown(first)} at position {where}; {hint}")
     return codes
