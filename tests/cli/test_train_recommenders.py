@@ -248,3 +248,22 @@ def test_a_checkpoint_of_before_is_told_about(logq, ratings, tmp_path):
     (folder / "checkpoint.safetensors").write_bytes(b"from before")
     _, _, err = logq("train", "sasrec", ratings, "-o", folder, *QUICK)
     assert "has a checkpoint of an earlier run, which is replaced" in err
+
+
+def test_a_context_is_learned_and_asked_with(logq, tmp_path):
+    rows = [
+        f"{user},{'abcd'[(user + step) % 4]},{step},{'xyxy'[(user + step) % 4]}"
+        for user in range(30)
+        for step in range(6)
+    ]
+    (tmp_path / "log.csv").write_text("\n".join(["user,item,time,query", *rows]))
+    model = tmp_path / "model"
+    code, _, err = logq("train", "youtube-dnn", tmp_path / "log.csv", "-o", model, *QUICK, "--context", "query")
+    assert code == 0, err
+    assert recommenders.Recommender.load(model).settings()["context"] == ["query"]
+    code, out, err = logq("recommend", model, "--user", 3, "--context", "query=x", "--keep-seen")
+    assert code == 0, err
+    assert len(out.splitlines()) == 4
+    code, _, err = logq("recommend", model, "--user", 3, "--context", "query")
+    assert code == 2
+    assert "--context: expected NAME=VALUE, got 'query'" in err

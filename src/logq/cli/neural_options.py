@@ -67,8 +67,12 @@ class NeuralTraining:
             "--shared-negatives/--own-negatives", help="One sample a batch, or one a row.", rich_help_panel=_LOSS
         ),
     ] = True
+    unseen_negatives: Annotated[
+        bool,
+        typer.Option("--unseen-negatives", help="No negatives of what a user had before.", rich_help_panel=_LOSS),
+    ] = False
     unigram_power: Annotated[
-        float, typer.Option(metavar="X", min=0.0, help="Exponent of the counts, for unigram.", rich_help_panel=_LOSS)
+        float, typer.Option(metavar="X", help="Exponent of the counts, for unigram.", rich_help_panel=_LOSS)
     ] = 0.75
     log_q: Annotated[
         bool,
@@ -172,6 +176,8 @@ def estimator_arguments(*groups: Any) -> dict[str, Any]:
             values[name] = _widths(name, value)
     if "keep_seen" in values:
         values["exclude_seen"] = not values.pop("keep_seen")
+    if "context" in values:
+        values["context"] = tuple(values["context"] or ())
     if values.get("patience") == 0:
         values["patience"] = None
     return values

@@ -57,6 +57,10 @@ def recommend(
     index: Annotated[
         Path | None, typer.Option("--index", metavar="INDEX", help="Search in this folder of `logq index`.")
     ] = None,
+    context: Annotated[
+        list[str] | None,
+        typer.Option("--context", metavar="NAME=VALUE", help="What is known of the moment, if the model learned it."),
+    ] = None,
     device: Device = "cpu",
 ) -> None:
     """Recommend items to users of the log, or to somebody new who did this and that.
@@ -69,6 +73,7 @@ def recommend(
         raise BadInputError("give users of the log by --user, or what a new one did by --history, one of them")
     found = open_folder(folder, device=device)
     model = found.model
+    moment = _moment(context or [])
     where = None
     if index is not None:
         from logq.cli.index import load_index_of
@@ -76,7 +81,7 @@ def recommend(
         where = load_index_of(found, index)
     if history:
         items = known_ids(model.seen.item_ids, history, "item")
-        answer = model.recommend(histories=items, k=k, exclude_seen=not keep_seen, index=where)
+        answer = model.recommend(histories=items, k=k, exclude_seen=not keep_seen, index=where, context=moment)
         _show(found, [("new user", _rows(found, answer))], "score", titled=True)
         return
     answers: list[tuple[str, list[tuple[str, str, float]]]] = []
@@ -91,10 +96,17 @@ def recommend(
         if found.log is not None:
             codes, _ = found.log.histories(found.log.user_ids.codes([who]))
             done = found.log.item_ids.keys_of(codes).tolist()
-        answer = model.recommend(who, k=k, histories=done, exclude_seen=not keep_seen, index=where)
+        answer = model.recommend(who, k=k, histories=done, exclude_seen=not keep_seen, index=where, context=moment)
         answers.append((word, _rows(found, answer)))
     _show(found, answers, "score", titled=False)
     _say_unknown(unknown)
+
+
+def _moment(pairs: list[str]) -> dict[str, list[str]] | None:
+    wrong = next((pair for pair in pairs if "=" not in pair), None)
+    if wrong is not None:
+        raise BadInputError(f"--context: expected NAME=VALUE, got {wrong!r}")
+    return {name: [value] for name, value in (pair.split("=", 1) for pair in pairs)} or None
 
 
 def similar(

@@ -70,6 +70,17 @@ UserDropout = Annotated[
 ]
 
 
+Context = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--context",
+        metavar="COLUMN",
+        help="A column known when a user asks, such as a search or a device. Repeatable.",
+        rich_help_panel=_MODEL,
+    ),
+]
+
+
 @dataclass(frozen=True)
 class YoutubeDNNOptions:
     """Arguments of logq.recommenders.YoutubeDNN."""
@@ -81,6 +92,7 @@ class YoutubeDNNOptions:
         bool,
         typer.Option("--example-age", help="The age of an example is an input; wants times.", rich_help_panel=_MODEL),
     ] = False
+    context: Context = None
     item_bias: Annotated[bool, typer.Option("--item-bias", help="Items have a bias.", rich_help_panel=_MODEL)] = False
     tied: Tied = False
     max_per_user: Annotated[
@@ -154,6 +166,7 @@ class TwoTowerOptions:
         ),
     ] = None
     feature_dim: FeatureDim = 16
+    context: Context = None
     id_dropout: Annotated[
         float,
         typer.Option(
@@ -236,7 +249,8 @@ def _youtube_dnn(
     The plain strong start: quick to train, and it takes features of users. A softmax over a sample of items learns
     which item comes next after each event of a user (Covington et al. 2016).
     """
-    train_recommender("YoutubeDNN", log, output, columns, estimator_arguments(training, model), plan, quiet=quiet)
+    arguments = estimator_arguments(training, model)
+    train_recommender("YoutubeDNN", log, output, columns, arguments, plan, further=arguments["context"], quiet=quiet)
 
 
 def _mind(
@@ -287,7 +301,8 @@ def _two_tower(
     For items that come and go: an item is its features too, so that new ones have vectors. Trained by softmax over the
     other items of a batch, corrected by log Q (Yi et al. 2019).
     """
-    train_recommender("TwoTower", log, output, columns, estimator_arguments(training, model), plan, quiet=quiet)
+    arguments = estimator_arguments(training, model)
+    train_recommender("TwoTower", log, output, columns, arguments, plan, further=arguments["context"], quiet=quiet)
 
 
 def _sasrec(
