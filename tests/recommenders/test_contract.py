@@ -297,3 +297,20 @@ def test_wrong_arguments_are_named(name: str, options: dict[str, object], messag
 def test_an_unknown_argument_is_an_error() -> None:
     with pytest.raises(TypeError, match="unknown argument 'colour'"):
         make("SASRec", colour="red")
+
+
+def test_a_fit_that_fails_leaves_what_was_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = YoutubeDNN(dim=4, epochs=1, seed=1, num_sampled=4).fit(planted_log(), progress=False)
+    before = model.recommend(model.user_ids[:4], k=3)
+    other = Interactions.from_arrays(["x", "x", "y"], ["p", "q", "q"])
+    monkeypatch.setattr(YoutubeDNN, "_on_batch", lambda self, step: (_ for _ in ()).throw(RuntimeError("stop")))
+    with pytest.raises(RuntimeError, match="stop"):
+        model.fit(other, progress=False)
+    after = model.recommend(model.user_ids[:4], k=3)
+    assert after.items.tolist() == before.items.tolist()
+    assert after.scores.tolist() == before.scores.tolist()
+    new = YoutubeDNN(dim=4, epochs=1, seed=1, num_sampled=4)
+    with pytest.raises(RuntimeError, match="stop"):
+        new.fit(other, progress=False)
+    with pytest.raises(AttributeError, match="fit"):
+        new.recommend("x")

@@ -92,9 +92,19 @@ class Recommender(RecommenderParts):
                 f"log: expected events of at least two items, got {len(train)} events of {train.num_items} items"
             )
         folder = None if checkpoint is None else Path(checkpoint)
+        before = dict(vars(self))
         self.seen = Seen.of(train)
         self._index = None
-        self._fit(train, held_out, FitOptions(progress, folder, minutes, resume))
+        try:
+            self._fit(train, held_out, FitOptions(progress, folder, minutes, resume))
+        except BaseException:
+            # What was fitted before still answers, and what was not says so: never new ids with old weights.
+            learned = vars(self).get("training_log")
+            vars(self).clear()
+            vars(self).update(before)
+            if learned is not None:
+                self.training_log = learned
+            raise
         return self
 
     def recommend(
