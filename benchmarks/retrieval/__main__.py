@@ -55,7 +55,6 @@ def measured(arguments: argparse.Namespace, log: str, row: Row, seed: int) -> di
         "options": dict(row.options) | ({"seed": seed} if row.seeded else {}),
         "epochs": arguments.epochs,
         "threads": arguments.threads,
-        "refitted": row.refitted,
     }
     kept = None
     if arguments.keep is not None:

@@ -30,7 +30,7 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
         options["epochs"] = min(options["epochs"], request["epochs"])
     model = getattr(logq, request["estimator"])(**options)
     began = time.perf_counter()
-    model.fit(split.history("test") if request["refitted"] else split)
+    model.fit(split)
     trained = time.perf_counter()
     scores = {name: model.evaluate(split, ks=KS, exclude_seen=choice) for name, choice in PROTOCOLS.items()}
     evaluated = time.perf_counter()

@@ -38,18 +38,13 @@ SASREC_BEAUTY = {
 
 
 class Row(NamedTuple):
-    """A model on a log.
-
-    `refitted` models learn from the training and the validation part, with settings and number of epochs that were
-    chosen on the validation part before: so do gSASRec's figures, whose validation part is but a few users'.
-    """
+    """A model on a log."""
 
     name: str
     estimator: str
     options: Mapping[str, Any] = {}
     published: str = ""
     seeded: bool = True
-    refitted: bool = False
 
 
 ANTKLEN = "HR@10 .3159, NDCG@10 .1857 (antklen); NDCG@10 .1726 (gSASRec)"
@@ -85,14 +80,12 @@ ROWS: dict[str, tuple[Row, ...]] = {
     "ml-1m": (
         *BASELINES,
         Row("SASRec", "SASRec", SASREC_ML, ANTKLEN),
-        Row("SASRec, refitted", "SASRec", SASREC_ML, ANTKLEN, refitted=True),
         *SEQUENTIAL,
     ),
     "ml-100k": (*BASELINES, Row("SASRec", "SASRec", SASREC_ML), *(row._replace(published="") for row in SEQUENTIAL)),
     "beauty": (
         *BASELINES,
         Row("SASRec", "SASRec", SASREC_BEAUTY, "HR@10 .0533, NDCG@10 .0327 (antklen)"),
-        Row("SASRec, refitted", "SASRec", SASREC_BEAUTY, "the same", refitted=True),
         Row("YoutubeDNN", "YoutubeDNN", {**FAST, "dim": 64, "max_length": 8, "tied": True, "epochs": 10}),
         Row("Item2Vec", "Item2Vec"),
     ),
