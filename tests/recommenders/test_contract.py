@@ -100,7 +100,7 @@ def test_unknown_users_and_items_are_named(model: Recommender) -> None:
 
 
 def test_an_empty_history_is_an_error_where_nothing_else_is_known() -> None:
-    log = Interactions.from_arrays([1, 1, 2, 2], [5, 7, 7, 5])
+    log = Interactions.from_arrays([1, 1, 2, 2, 3], [5, 7, 7, 5, 5])
     with pytest.raises(ValueError, match="expected at least one item for each user, got none for row 1"):
         make("ItemKNN").fit(log).recommend(histories=[[5], []])
     assert make("Popularity").fit(log).recommend(histories=[[]], k=1).items.tolist() == [[5]]

@@ -85,7 +85,7 @@ CHANGES: dict[str, tuple[Callable[[dict[str, Any], dict[str, Any]], None], str]]
     ),
     "codes out of range": (lambda _, t: t["seen.items"].__setitem__(3, 99), "expected codes of 20 items"),
     "offsets that fall": (lambda _, t: t["seen.offsets"].__setitem__(3, 99999), "offsets"),
-    "features out of range": (lambda _, t: t["user_features/0_values"].__setitem__(3, 99), "expected codes below"),
+    "features out of range": (lambda _, t: t["user_features/0_values"].__setitem__(3, 99), "expected codes in"),
 }
 
 
