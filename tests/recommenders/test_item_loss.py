@@ -1,14 +1,18 @@
 """The loss of a batch: vectors of items that are a table or computed, and log Q or none."""
 
+import math
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from logq.functional import gbce_loss, sampled_loss
+from logq.recommenders import YoutubeDNN
 from logq.recommenders.item_loss import LOSSES, ItemLoss, without_log_q
 from logq.samplers import InBatch, LogUniform, Sampler, Uniform, Unigram
+from recommender_cases import ITEMS, planted_log
 
 C, D = 30, 8
 
@@ -123,3 +127,22 @@ def test_a_target_that_is_never_drawn_is_named() -> None:
     loss = ItemLoss("sampled_softmax", Unigram([3, 0, 1], 2, seed=1))
     with pytest.raises(ValueError, match="targets: expected classes that the sampler can draw, got 1"):
         loss(Items(shown=True), QUERIES[:1], torch.tensor([1]))
+
+
+@pytest.mark.parametrize(
+    ("objective", "expected"),
+    [
+        ("nce", -math.log(ITEMS)),
+        ("sampled_logistic", -math.log(ITEMS - 1)),
+        ("full_logistic", -math.log(ITEMS - 1)),
+        ("negative_sampling", -math.log(4)),
+        ("gbce", -math.log(4)),
+        ("sampled_softmax", 0.0),
+        ("full_softmax", 0.0),
+    ],
+)
+def test_biases_start_where_all_items_are_alike(objective: str, expected: float) -> None:
+    options: dict[str, Any] = {} if objective.startswith("full") else {"sampler": "uniform", "num_sampled": 4}
+    model: Any = YoutubeDNN(dim=4, item_bias=True, objective=objective, epochs=1, lr=1e-9, seed=1, **options)
+    model.fit(planted_log(), progress=False)
+    np.testing.assert_allclose(model.model.item_bias.detach().numpy(), expected, atol=1e-5)

@@ -1,5 +1,6 @@
 """ItemLoss: queries and the items that they should find -> loss, by a row of the table and a sampler."""
 
+import math
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -175,6 +176,21 @@ class ItemLoss(nn.Module):
         finite = log_q.isfinite()
         # What is never drawn was never a target: it goes below all else, but stays a number.
         return log_q.where(finite, log_q[finite].min() - 100.0) - log_q[finite].max()
+
+    @torch.no_grad()
+    def first_logit(self, num_items: int) -> float:
+        """What F is where all items are alike, P = 1 / C: where biases of items should start.
+
+        log P = -log C,   log( P / Q ) = -log C - log Q,   0 for softmax, which does not see a constant
+        """
+        row = OBJECTIVES["negative_sampling" if self.objective == GBCE else self.objective]
+        if row.approximates.has_constant or num_items < 2:
+            return 0.0
+        log_p, log_q = torch.tensor(-math.log(num_items), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
+        if self.sampler is not None and row.approximates.uses_q:
+            items = torch.arange(num_items, device=self.sampler.device)
+            log_q = self.sampler.log_expected_count(items).double().exp().mean().log().cpu()
+        return float(row.approximates.of(log_p, log_q)) * self.temperature
 
     def extra_repr(self) -> str:
         """What repr() shows."""

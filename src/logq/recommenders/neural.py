@@ -164,6 +164,8 @@ class NeuralRecommender(NeuralSettings, Recommender):
             model.start_items_at(torch.from_numpy(vectors))
         counts = target_counts(examples, self.seen.num_items)
         loss = self._make_loss(counts, of_sampler, sparse)
+        if model.item_bias is not None:
+            torch.nn.init.constant_(model.item_bias, loss.first_logit(self.seen.num_items))
         model.to(computer.device)
         loss.to(computer.device)
         task = NextItemTask(

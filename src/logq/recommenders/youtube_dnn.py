@@ -30,7 +30,8 @@ class YoutubeDNN(NeuralRecommender):
         feature_dim: width of the vector of a feature.
         example_age: whether the age of an example is an input; the log must have times.
         tied: whether items of a history and items to find are one table.
-        item_bias: whether items have a bias.
+        item_bias: whether items have a bias. It starts where the objective says that all items are alike; losses that
+            learn log P or log odds, such as "nce", are slow to get there without.
         max_per_user: learn from so many events of a user at most, drawn at random, so that very active users do not
             rule the loss (section 3.3); None learns from all.
         context: names of columns of categories of the log that are inputs too, such as what was searched for, a market
