@@ -16,6 +16,7 @@ BUDGET = {
     "dim": 32,
     "max_length": 20,
     "max_per_user": 50,
+    "item_bias": True,
     "epochs": 4,
     "lr": 3e-3,
     "decay": "cosine",
