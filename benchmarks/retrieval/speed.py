@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 HERE = Path(__file__).resolve().parent
-USERS = 800
-TURNS = 5
+USERS = 300
+TURNS = 3
 MODEL = {"dim": 64, "hidden": 128, "temperature": 0.05, "batch_size": 512}
 CASES = (
     ("511 negatives of the batch", {"negatives": "in-batch", "sampled": 511}),
