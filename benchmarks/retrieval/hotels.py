@@ -10,7 +10,6 @@ knows; and both for the sessions whose hotel they have not looked at before.
 
 import json
 import os
-import statistics
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from report import spread
 
 ACTIONS = (
     "interaction item image",
@@ -147,8 +147,7 @@ def table(folder: Path, seeds: Sequence[int], epochs: int | None) -> str:
     ]
     for name in MODELS:
         values = [[run[name][measure] for run in runs] for measure in MEASURES]
-        told = (f"{statistics.mean(v):.3f} +-{(max(v) - min(v)) / 2:.3f}" for v in values)
-        lines.append(f"| {name} | " + " | ".join(told) + " |")
+        lines.append(f"| {name} | " + " | ".join(map(spread, values)) + " |")
     return "\n".join(lines) + "\n"
 
 

@@ -20,6 +20,7 @@ References:
     Ma and Collins, Noise Contrastive Estimation and Negative Sampling, EMNLP 2018, arXiv:1809.01812.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -85,6 +86,18 @@ class Approximation:
     normalized: bool = True
     uses_q: bool = False
     has_constant: bool = False
+
+    def start(self, num_classes: int, log_q: float = 0.0) -> float:
+        """F where all classes are alike, P = 1 / C: where biases should start. 0 where F is right up to a constant.
+
+        Example:
+            >>> round(NCE.approximates.start(1000), 3)
+            -6.908
+        """
+        if self.has_constant or num_classes < 2:
+            return 0.0
+        log_p = torch.tensor(-math.log(num_classes), dtype=torch.float64)
+        return float(self.of(log_p, torch.full_like(log_p, log_q)))
 
 
 LOG_P_OVER_Q: Final = Approximation(of=lambda p, q: p - q, log_p=lambda f, q: f + q, uses_q=True)

@@ -158,12 +158,9 @@ class CandidateLoss(nn.Module):
             bound = 1 / math.sqrt(self.in_features)
             nn.init.uniform_(self.weight, -bound, bound)
         if self.bias is not None:
-            start = 0.0
             meaning = self.objective.approximates
-            if self.num_classes > 1 and not (meaning.uses_q or meaning.has_constant):
-                log_p = torch.tensor(-math.log(self.num_classes), dtype=torch.float64)
-                start = float(meaning.of(log_p, log_p)) * self.temperature
-            nn.init.constant_(self.bias, start)
+            start = 0.0 if meaning.uses_q else meaning.start(self.num_classes)
+            nn.init.constant_(self.bias, start * self.temperature)
 
     def forward(self, input: Tensor, targets: Tensor) -> Tensor:
         """The loss of a batch. Each call draws anew.

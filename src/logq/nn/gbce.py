@@ -66,7 +66,7 @@ class GBCELoss(CandidateLoss):
         return gbce_loss(
             input,
             self.weight,
-            self.sampler.draw(targets, ignore_index=self.ignore_index),
+            self.sampler.draw(targets, ignore_index=self.ignore_index, need_log_q=self.objective.subtract_log_q),
             calibration=self.calibration,
             rate=self.rate,
             bias=self.bias,

@@ -25,7 +25,7 @@ from logq.recommenders.recommendations import Recommendations
 from logq.recommenders.requests import allowed_items, check_histories, check_index, is_scalar, make_request
 from logq.recommenders.saving import load_recommender, save_recommender
 from logq.recommenders.seen import Seen
-from logq.retrieval import ExactIndex, ItemIndex, make_index
+from logq.retrieval import ItemIndex, make_index
 from logq.shapes import check_device
 
 __all__ = ["Recommender"]
@@ -297,7 +297,7 @@ class Recommender(RecommenderParts):
 
         Raises:
             AttributeError: the model is not fitted.
-            NotImplementedError: the model does not rank by vectors.
+            ValueError: the model does not rank by vectors.
         """
         self._check_fitted()
         return self._item_rows().detach().float().cpu().numpy()
@@ -366,8 +366,7 @@ class Recommender(RecommenderParts):
 
     def _search_index(self) -> ItemIndex:
         if self._index is None:
-            rows = self._item_rows().detach()
-            self._index = ExactIndex(rows)
+            self._index = self.index()
         return self._index
 
     def _similar(

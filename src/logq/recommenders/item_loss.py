@@ -1,6 +1,5 @@
 """ItemLoss: queries and the items that they should find -> loss, by a row of the table and a sampler."""
 
-import math
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -183,14 +182,11 @@ class ItemLoss(nn.Module):
 
         log P = -log C,   log( P / Q ) = -log C - log Q,   0 for softmax, which does not see a constant
         """
-        row = OBJECTIVES["negative_sampling" if self.objective == GBCE else self.objective]
-        if row.approximates.has_constant or num_items < 2:
-            return 0.0
-        log_p, log_q = torch.tensor(-math.log(num_items), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
-        if self.sampler is not None and row.approximates.uses_q:
+        meaning, log_q = OBJECTIVES["negative_sampling" if self.objective == GBCE else self.objective].approximates, 0.0
+        if self.sampler is not None and meaning.uses_q:
             items = torch.arange(num_items, device=self.sampler.device)
-            log_q = self.sampler.log_expected_count(items).double().exp().mean().log().cpu()
-        return float(row.approximates.of(log_p, log_q)) * self.temperature
+            log_q = float(self.sampler.log_expected_count(items).double().exp().mean().log())
+        return meaning.start(num_items, log_q) * self.temperature
 
     def extra_repr(self) -> str:
         """What repr() shows."""

@@ -5,7 +5,7 @@ from torch import Tensor
 
 __all__ = ["seen_before"]
 
-NEVER = 2**62
+NEVER = 2**31 - 1
 
 
 def seen_before(ids: Tensor, history: Tensor, rows: Tensor, places: Tensor) -> Tensor:
@@ -30,7 +30,7 @@ def seen_before(ids: Tensor, history: Tensor, rows: Tensor, places: Tensor) -> T
     at = torch.searchsorted(items, history).clamp(max=len(items) - 1)
     found = items[at] == history
     # For each history and each item of the sample the first place where it stands, and NEVER where it does not.
-    first = torch.full((len(history), len(items)), NEVER, dtype=torch.int64, device=ids.device)
-    place = torch.arange(length, device=ids.device).expand_as(history).where(found, NEVER)
+    first = torch.full((len(history), len(items)), NEVER, dtype=torch.int32, device=ids.device)
+    place = torch.arange(length, dtype=torch.int32, device=ids.device).expand_as(history).where(found, NEVER)
     first.scatter_reduce_(1, at, place, reduce="amin")
-    return first[:, which][rows] <= places[:, None]
+    return first[:, which][rows] <= places[:, None].int()
