@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from logq.data.logs import Interactions, leave_one_out
+from logq.model_file import FILE, SUMMARY
 from logq.recommenders import Recommender, SASRec, YoutubeDNN
-from logq.recommenders.storage import FILE, SUMMARY
 from recommender_cases import ALL, ITEMS, NEURAL, fitted, make, planted_log, planted_split, successor
 
 

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from logq.data.logs import Interactions
+from logq.loop.devices import Computer, world
 from logq.recommenders import Histories, ItemKNN, Popularity
 from logq.recommenders import item_knn as item_knn_module
-from logq.recommenders.devices import Computer, world
 from logq.recommenders.seen import Seen, gather_rows
 
 ROWS = st.lists(st.lists(st.integers(0, 9), max_size=6), min_size=1, max_size=6)

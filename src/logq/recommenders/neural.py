@@ -12,21 +12,21 @@ from torch.nn.functional import normalize
 from typing_extensions import Unpack
 
 from logq.data.logs import Examples, Interactions
+from logq.loop.checkpoint import Checkpoint
+from logq.loop.devices import Computer
+from logq.loop.loop import Loop, LoopSettings
+from logq.loop.weights import weights_of, with_weights
 from logq.models import RetrievalModel
 from logq.recommenders.base import Recommender
-from logq.recommenders.checkpoint import Checkpoint
 from logq.recommenders.context import Context
-from logq.recommenders.devices import Computer
 from logq.recommenders.fitting import FitOptions, HeldOut
 from logq.recommenders.histories import Histories
 from logq.recommenders.item_loss import ItemLoss
-from logq.recommenders.loop import Loop, LoopSettings
 from logq.recommenders.measuring import measure
 from logq.recommenders.neural_options import METRICS, NeuralOptions, NeuralSettings
 from logq.recommenders.next_item_task import NextItemTask, target_counts
 from logq.recommenders.seen import Seen
 from logq.recommenders.session_corpus import first_vectors
-from logq.recommenders.weights import weights_of, with_weights
 from logq.training.samplers_by_name import make_sampler
 
 __all__ = ["NeuralRecommender"]
@@ -72,7 +72,7 @@ class NeuralRecommender(NeuralSettings, Recommender):
         exclude_seen: whether validation leaves out what a user's history has, as `evaluate` does.
         sparse: whether item tables get sparse gradients and an optimizer that touches only their rows; None decides by
             the number of items.
-        precision: "float32", "bf16" or "auto"; see logq.recommenders.devices.
+        precision: "float32", "bf16" or "auto"; see logq.loop.devices.
         seed: of everything random; None takes one from the operating system.
         device: "cpu", "cuda", ...
 

@@ -5,9 +5,9 @@ from typing import Any, ClassVar, TypedDict
 import torch
 
 from logq.arguments import check_bool, check_float, check_int, shown
-from logq.recommenders.devices import check_precision
+from logq.loop.devices import check_precision
+from logq.loop.schedule import DECAYS
 from logq.recommenders.item_loss import GBCE, check_loss
-from logq.recommenders.schedule import DECAYS
 from logq.training.choices import OBJECTIVES, SamplerChoice, check_sampler
 
 __all__ = ["METRICS", "NeuralOptions", "NeuralSettings"]

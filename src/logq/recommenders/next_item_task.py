@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from logq.data.logs import Examples, epoch_batches, num_batches
+from logq.loop.devices import Computer
 from logq.models import RetrievalModel
-from logq.recommenders.devices import Computer
 from logq.recommenders.item_loss import ItemLoss
 from logq.recommenders.seen import Seen
 from logq.recommenders.unseen import seen_before
@@ -56,6 +56,8 @@ class NextItemTask:
     Example:
         See logq.recommenders.YoutubeDNN, whose `fit` makes one.
     """
+
+    unit = "samples"
 
     def __init__(
         self,

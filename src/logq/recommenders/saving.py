@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 
 from logq.data.logs import Features, Identifiers
 from logq.data.logs.storage import features_from_state, features_state
+from logq.model_file import FILE, SUMMARY, Stored, read_stored, write_stored
 from logq.recommenders.seen import Seen
-from logq.recommenders.storage import FILE, SUMMARY, Stored, read_stored, write_stored
 
 if TYPE_CHECKING:
     from logq.recommenders.base import Recommender
 
-__all__ = ["load_recommender", "save_recommender"]
+__all__ = ["FORMAT", "load_recommender", "save_recommender"]
+
+FORMAT = "logq.recommender"
 
 
 def save_recommender(model: "Recommender", folder: str | os.PathLike[str]) -> None:
@@ -43,7 +45,7 @@ def save_recommender(model: "Recommender", folder: str | os.PathLike[str]) -> No
             info["features"][name] = description
     info |= {"users": seen.num_users, "items": seen.num_items}
     home = Path(folder)
-    write_stored(home / FILE, Stored(type(model).__name__, info, tensors), summary=home / SUMMARY)
+    write_stored(home / FILE, Stored(type(model).__name__, info, tensors), format=FORMAT, summary=home / SUMMARY)
 
 
 def load_recommender(
@@ -56,7 +58,7 @@ def load_recommender(
         ValueError: it is damaged, changed, or of another version or class.
     """
     path = Path(folder) / FILE
-    stored = read_stored(path)
+    stored = read_stored(path, format=FORMAT)
     kinds = {kind.__name__: kind for kind in _kinds(wanted)}
     if stored.kind not in kinds:
         expected = "a recommender" if len(kinds) > 1 else f"a {wanted.__name__}"

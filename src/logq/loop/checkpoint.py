@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from logq.files import remove_leftovers
-from logq.recommenders.loop import Loop
-from logq.recommenders.storage import Stored, read_stored, write_stored
+from logq.loop.loop import Loop
+from logq.model_file import Stored, read_stored, write_stored
 from logq.samplers import Sampler
 
 __all__ = ["Checkpoint"]
 
 FILE = "checkpoint.safetensors"
-FORMAT = "logq.recommender checkpoint"
+FORMAT = "logq.training_run"
 
 
 class Checkpoint:
@@ -28,10 +28,11 @@ class Checkpoint:
 
     Args:
         folder: where the file goes.
-        kind: the class of the recommender.
+        kind: the class of what is trained.
         settings: of the run; `epochs` may change where the learning rate is constant.
-        log: what tells the log from another.
+        data: what tells the log or text from another.
         minutes: how often `save_if_due` saves.
+        data_name: the argument that the data came by, for errors.
 
     Example:
         >>> import tempfile
@@ -41,12 +42,19 @@ class Checkpoint:
     """
 
     def __init__(
-        self, folder: str | os.PathLike[str], kind: str, settings: Mapping[str, Any], log: str, minutes: float
+        self,
+        folder: str | os.PathLike[str],
+        kind: str,
+        settings: Mapping[str, Any],
+        data: str,
+        minutes: float,
+        *,
+        data_name: str = "log",
     ) -> None:
         self.path = Path(folder) / FILE
         self.kind = kind
         self.settings = dict(settings)
-        self.log = log
+        self.data, self.data_name = data, data_name
         self.minutes = minutes
         self._saved = time.monotonic()
 
@@ -95,7 +103,7 @@ class Checkpoint:
             "averaged": 0 if loop.average is None else loop.average.updates,
         }
         arrays = {name: value.detach().cpu().numpy() for name, value in tensors.items()}
-        info = {"place": place, "settings": self.settings, "log": self.log}
+        info = {"place": place, "settings": self.settings, "data": self.data}
         write_stored(self.path, Stored(self.kind, info, arrays), format=FORMAT)
 
     def load(self, loop: Loop) -> None:
@@ -145,10 +153,10 @@ class Checkpoint:
                     f"{key}: the checkpoint {self.path} was made with {before.get(key)!r}, got {now.get(key)!r}; "
                     "resume with the same settings, or remove it to start anew"
                 )
-        if stored.info["log"] != self.log:
+        if stored.info["data"] != self.data:
             raise ValueError(
-                f"log: the checkpoint {self.path} belongs to another log; resume with the same one, or remove it to "
-                "start anew"
+                f"{self.data_name}: the checkpoint {self.path} belongs to another {self.data_name}; resume with the "
+                "same one, or remove it to start anew"
             )
 
 

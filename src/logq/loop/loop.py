@@ -11,12 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from logq.loop.averaging import WeightAverage
+from logq.loop.devices import Computer
+from logq.loop.optimizers import Optimizers
+from logq.loop.schedule import Schedule
 from logq.optim import clip_grad_norm_
 from logq.progress import Progress
-from logq.recommenders.averaging import WeightAverage
-from logq.recommenders.devices import Computer
-from logq.recommenders.optimizers import Optimizers
-from logq.recommenders.schedule import Schedule
 from logq.training.interrupts import uninterrupted
 from logq.training.running_mean import RunningMean
 
@@ -30,6 +30,8 @@ class Task(Protocol):
     """Everything with parameters or states, samplers among it."""
     examples: int
     """How many examples there are in an epoch."""
+    unit: str
+    """What they are, for the progress line."""
 
     @property
     def num_batches(self) -> int:
@@ -63,6 +65,7 @@ class LoopSettings:
         validate_every: epochs between two looks at the validation part.
         patience: looks without progress after which training stops; None never stops.
         monitor: the metric that is to grow, such as "ndcg@10".
+        smaller_is_better: whether it is to fall instead, as perplexity is.
 
     Example:
         >>> LoopSettings(epochs=3).lr
@@ -79,6 +82,7 @@ class LoopSettings:
     validate_every: int = 1
     patience: int | None = 3
     monitor: str = "ndcg@10"
+    smaller_is_better: bool = False
 
 
 class Loop:
@@ -96,7 +100,7 @@ class Loop:
     Attributes:
         epoch, batch: what comes next, from 0.
         step: updates done.
-        log: of each epoch its number, mean loss, samples a second, and the metrics where it was validated.
+        log: of each epoch its number, mean loss, examples a second, and the metrics where it was validated.
 
     Example:
         See logq.recommenders.YoutubeDNN, whose `fit` makes one.
@@ -146,7 +150,7 @@ class Loop:
         settings, task = self.settings, self.task
         seed = int(np.random.SeedSequence([self.seed, self.computer.world.rank, 1]).generate_state(1)[0])
         with (
-            Progress(settings.epochs * task.examples, "samples", label, progress) as bar,
+            Progress(settings.epochs * task.examples, task.unit, label, progress) as bar,
             self.computer.random(seed),
         ):
             bar.advance(task.examples * (self.epoch + self.batch / max(1, task.num_batches)))
@@ -250,7 +254,7 @@ class Loop:
         entry: dict[str, float] = {
             "epoch": self.epoch + 1,
             "loss": self.loss_sum / max(1, self.loss_count),
-            "samples_per_second": self._trained / max(seconds, 1e-9),
+            f"{self.task.unit}_per_second": self._trained / max(seconds, 1e-9),
         }
         self.epoch, self.batch, self.loss_sum, self.loss_count = self.epoch + 1, 0, 0.0, 0
         last = self.epoch == self.settings.epochs
@@ -260,6 +264,7 @@ class Loop:
             entry.update(metrics)
             value = self.computer.agreed(metrics[self.settings.monitor])  # so that all processes stop together
             bar.advance(0, **{self.settings.monitor: value})
+            value = -value if self.settings.smaller_is_better else value
             if value > self.best_value:
                 self.best_value, self.best_epoch, self.waited = value, self.epoch, 0
                 self.best = self._answering_weights()

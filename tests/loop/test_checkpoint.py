@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from logq.recommenders.checkpoint import FILE
+from logq.loop.checkpoint import FILE
 from logq.recommenders.neural import NeuralRecommender
 from recommender_cases import make, planted_log, planted_split
 

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from logq.model_file import FILE, SUMMARY, Stored, pack_strings, read_stored, unpack_strings, write_stored
 from logq.recommenders import Popularity, Recommender, YoutubeDNN
-from logq.recommenders.storage import FILE, SUMMARY, Stored, pack_strings, read_stored, unpack_strings, write_stored
+from logq.recommenders.saving import FORMAT
 from recommender_cases import fitted
 
 
@@ -23,9 +24,9 @@ def folder(tmp_path: Path) -> Path:
 
 def rewrite(folder: Path, change: Callable[[dict[str, Any], dict[str, Any]], None]) -> None:
     """Change description and tensors as somebody would who knows the format."""
-    stored = read_stored(folder / FILE)
+    stored = read_stored(folder / FILE, format=FORMAT)
     change(stored.info, stored.tensors)
-    write_stored(folder / FILE, stored)
+    write_stored(folder / FILE, stored, format=FORMAT)
 
 
 def raw_change(folder: Path, before: bytes, after: bytes) -> None:
@@ -153,5 +154,5 @@ def test_strings_that_do_not_fit() -> None:
 
 def test_info_must_fit_json(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="info: expected what JSON can hold"):
-        write_stored(tmp_path / FILE, Stored("x", {"a": object()}, {}))
+        write_stored(tmp_path / FILE, Stored("x", {"a": object()}, {}), format=FORMAT)
     assert json.loads("null") is None

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from logq.recommenders.averaging import WeightAverage
-from logq.recommenders.checkpoint import FILE
+from logq.loop.averaging import WeightAverage
+from logq.loop.checkpoint import FILE
+from logq.loop.optimizers import Optimizers
+from logq.loop.schedule import Schedule
 from logq.recommenders.item_loss import ItemLoss
-from logq.recommenders.optimizers import Optimizers
-from logq.recommenders.schedule import Schedule
 from recommender_cases import make, planted_split
 
 

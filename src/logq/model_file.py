@@ -1,4 +1,4 @@
-"""The file of a recommender: one safetensors file that is complete in itself, and a copy of its description to read.
+"""The file of a model: one safetensors file that is complete in itself, and a copy of its description to read.
 
     model.safetensors    tensors: weights, what users have seen, ids; metadata: the description as JSON
     model.json           the description: class, version, settings, features; nothing reads it but people
@@ -26,7 +26,6 @@ __all__ = ["FILE", "SUMMARY", "Stored", "pack_strings", "read_stored", "unpack_s
 FILE = "model.safetensors"
 SUMMARY = "model.json"
 
-FORMAT = "logq.recommender"
 VERSION = 1
 
 
@@ -49,14 +48,14 @@ class Stored(NamedTuple):
 
 
 def write_stored(
-    path: str | os.PathLike[str], stored: Stored, *, format: str = FORMAT, summary: str | os.PathLike[str] | None = None
+    path: str | os.PathLike[str], stored: Stored, *, format: str, summary: str | os.PathLike[str] | None = None
 ) -> None:
     """Write a file at once, and then the copy of its description.
 
     Args:
         path: of the file; its folder is made if it is missing.
         stored: what goes in.
-        format: the name of the kind of file.
+        format: the name of the kind of file, such as "logq.recommender".
         summary: where the copy of the description goes; None writes none.
 
     Raises:
@@ -66,8 +65,8 @@ def write_stored(
     Example:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     write_stored(Path(folder, FILE), Stored("Popularity", {"dim": 1}, {"a": np.arange(3)}))
-        ...     read_stored(Path(folder, FILE)).info
+        ...     write_stored(Path(folder, FILE), Stored("Popularity", {"dim": 1}, {}), format="example")
+        ...     read_stored(Path(folder, FILE), format="example").info
         {'dim': 1}
     """
     shapes = {name: [array.dtype.name, list(array.shape)] for name, array in sorted(stored.tensors.items())}
@@ -85,7 +84,7 @@ def write_stored(
             file.write(json.dumps(described, indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n")
 
 
-def read_stored(path: str | os.PathLike[str], *, format: str = FORMAT) -> Stored:
+def read_stored(path: str | os.PathLike[str], *, format: str) -> Stored:
     """Read what `write_stored` wrote, and check that it is whole.
 
     Raises:

@@ -1,0 +1,3 @@
+"""N-gram language models: counts, smoothing, perplexity, ARPA files."""
+
+__all__ = []
