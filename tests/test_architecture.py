@@ -65,6 +65,7 @@ OPTIONAL = {
     "compression",
     "duckdb",
     "faiss",
+    "matplotlib",
     "polars",
     "psycopg",
     "pydoc_data",
