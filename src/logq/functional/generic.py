@@ -11,7 +11,6 @@ from logq.functional.checks import (
     check_targets,
     find_objective,
 )
-from logq.kernels.reduction import reduce
 from logq.objectives import Objective
 
 __all__ = ["full_loss", "sampled_loss"]
@@ -148,7 +147,7 @@ def full_loss(
     check_targets("targets", targets, sizes, ignore_index)
     row.check_num_true(1 if targets.dim() == 1 else targets.shape[1])
     targets = targets.masked_fill(targets == ignore_index, IGNORED)
-    losses = kernels.get("full_loss", input.device.type)(
+    return kernels.get("full_loss", input.device.type)(
         row,
         input,
         weight,
@@ -156,5 +155,5 @@ def full_loss(
         targets,
         temperature=float(temperature),
         cosine=cosine,
+        reduction=reduction,
     )
-    return reduce(losses, targets != IGNORED, reduction)

@@ -1,7 +1,7 @@
 """The meaning of every op, in plain torch. A faster backend has functions of the same names and passes the same tests.
 
     sampled_loss     input x the rows of the class table that candidates name -> loss of each row, or reduced
-    full_loss        input x the whole class table x targets -> loss of each row
+    full_loss        input x the whole class table x targets -> loss of each row, or reduced
     log_normalizer   input x the whole class table -> log of the sum over all classes of exp(logit), for each row
     alias_table      probabilities -> Walker's alias table
     sum_rows, update_rows    what optimisers do with rows of the table: in logq.kernels.reference_rows
@@ -133,8 +133,9 @@ def full_loss(
     *,
     temperature: float,
     cosine: bool,
-) -> Tensor:  # (B,)
-    """The loss of each row against all classes that are not true ones of it.
+    reduction: str = "none",
+) -> Tensor:  # (B,) or a scalar
+    """The loss of each row, reduced, against all classes that are not true ones of it.
 
     Both losses add up over chunks of classes, so no (B, C) logits are kept. As the softmax runs over T and L - T, which
     is L, its sum needs no mask.
@@ -144,7 +145,7 @@ def full_loss(
     true = true_logits(input, weight, bias, targets, temperature=temperature, cosine=cosine)
     if objective.loss is softmax:
         total = log_normalizer(input, weight, bias, temperature=temperature, cosine=cosine)
-        return (total - true[:, 0]).where(is_true[:, 0], 0.0)
+        return reduce((total - true[:, 0]).where(is_true[:, 0], 0.0), is_true, reduction)
 
     def add(total: Tensor, first: int, rows: Tensor, biases: Tensor | None) -> Tensor:
         scores = logits(input, rows, biases, temperature=temperature, cosine=cosine)
@@ -154,7 +155,7 @@ def full_loss(
 
     positives = logistic(true, true[:, :0], is_true, None)
     loss = over_all_classes(add, positives, input.shape[0], weight, bias)
-    return loss.where(is_true.any(dim=1), 0.0)
+    return reduce(loss.where(is_true.any(dim=1), 0.0), is_true, reduction)
 
 
 def alias_table(probabilities: Tensor) -> tuple[Tensor, Tensor]:

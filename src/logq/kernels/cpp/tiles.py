@@ -15,7 +15,11 @@ TILE = 1 << 21
 """How many logits are held at a time: 8 MiB in float32, so that a tile stays in the cache between its products."""
 
 FEWEST_ROWS = 64
-"""Products of fewer rows are slow. A sample so large that a tile of so many rows is too much is taken in parts."""
+"""Products of fewer rows are slow, so a tile has as many, up to WIDEST classes."""
+
+WIDEST = 1 << 17
+"""A sample of more classes is taken in parts. Its softmax then makes its logits twice, which costs more than a tile
+that is too large for the cache."""
 
 
 class Hits(NamedTuple):
@@ -65,7 +69,7 @@ class Tiles:
     def __init__(self, input: Tensor, sampled: Tensor, law: Law, *, gradients: bool) -> None:
         self.input, self.sampled, self.law, self.gradients = input, sampled, law, gradients
         num_rows, num_sampled = input.shape[0], sampled.shape[0]
-        width = max(1, min(num_sampled, TILE // FEWEST_ROWS))
+        width = max(1, min(num_sampled, WIDEST))
         height = max(1, min(num_rows, max(FEWEST_ROWS, TILE // width // FEWEST_ROWS * FEWEST_ROWS)))
         self.buffer = input.new_empty(width * height)
         self.rows = [slice(at, min(at + height, num_rows)) for at in range(0, num_rows, height)]
