@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from typing_extensions import Self, Unpack
 
 from logq.arguments import check_bool, check_float
-from logq.data.text import read_tokens
+from logq.data.text import Vocabulary, read_tokens
 from logq.data.text.tokens import END, Tokens
 from logq.evaluation.likelihood import Likelihood, likelihood_of
 from logq.language_models.making import make_output, make_reader
@@ -127,6 +127,7 @@ class NeuralLanguageModel(LanguageModelSettings, LanguageModel):
         source: Source,
         *,
         validation: Source | None = None,
+        vocabulary: Vocabulary | None = None,
         progress: bool | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_minutes: float = 10.0,
@@ -137,6 +138,8 @@ class NeuralLanguageModel(LanguageModelSettings, LanguageModel):
         Args:
             source: files, plain, .gz or .zst, patterns, "-", or lists of words; a line is a sentence.
             validation: another text, whose perplexity is measured after each epoch; the best weights are kept.
+            vocabulary: of a larger text that this one is a part of, as `read_tokens` makes it; None makes one of the
+                text, by `min_count` and `max_vocab`.
             progress: True shows a bar, False nothing, None a bar on a terminal and plain lines in a log.
             checkpoint: a folder where everything is saved now and then, and on Ctrl-C, so that `resume` can go on.
             checkpoint_minutes: how often; 0 after every batch.
@@ -160,7 +163,9 @@ class NeuralLanguageModel(LanguageModelSettings, LanguageModel):
         with contextlib.ExitStack() as stack:
             stack.enter_context(_torch_threads(self.threads))
             tokens = stack.enter_context(
-                read_tokens(source, min_count=self.min_count, max_vocab=self.max_vocab, **reading)
+                read_tokens(
+                    source, vocabulary=vocabulary, min_count=self.min_count, max_vocab=self.max_vocab, **reading
+                )
             )
             held_out = None
             if validation is not None:
