@@ -130,3 +130,18 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others() -> None:
     weights = [list(model.model.parameters()) for model in (one, two, other)]
     assert all(torch.equal(a, b) for a, b in zip(weights[0], weights[1], strict=True))
     assert not torch.equal(weights[0][0], weights[2][0])
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"), [("gru", {"batch_size": 1, "layers": 2}), ("lstm", {"batch_size": 1}), ("nnlm", {})]
+)
+def test_training_reads_the_text_as_measuring_does(kind: str, options: dict[str, Any]) -> None:
+    # With one column and no step to speak of, the mean loss of an epoch is the cross-entropy of the text: so the state
+    # goes from batch to batch, and every token is predicted from what stands before it.
+    model = make(kind, objective="full_softmax", lr=1e-12, epochs=2, **options).fit(TEXT[:20], progress=False)
+    wanted = model.evaluate(TEXT[:20], progress=False).cross_entropy
+    assert [entry["loss"] for entry in model.training_log] == pytest.approx([wanted, wanted], rel=1e-5)
+    if kind != "nnlm":
+        columns = make(kind, objective="full_softmax", lr=1e-12, epochs=1, **{**options, "batch_size": 5})
+        loss = columns.fit(TEXT[:20], progress=False).training_log[0]["loss"]
+        assert loss != pytest.approx(wanted, rel=1e-6)  # a column does not know what stands before it
