@@ -195,7 +195,8 @@ class LanguageModel(ABC):
 
         Raises:
             AttributeError: the model is not fitted.
-            TypeError, ValueError: an argument is out of range.
+            TypeError, ValueError: an argument is out of range, or nothing can come after the prompt, as happens to a
+                model without smoothing.
         """
         max_words = check_int("max_words", max_words, 0)
         rng = np.random.default_rng(None if seed is None else check_int("seed", seed, 0))
@@ -203,6 +204,8 @@ class LanguageModel(ABC):
         ids = self._ids("prompt", words)
         for _ in range(max_words):
             log_prob = np.asarray(self._next_log_probs(ids), dtype=np.float64)
+            if np.isneginf(log_prob).all():
+                raise ValueError(f"prompt: no word is possible after {' '.join(words)!r}, the model is not smoothed")
             chosen = choose_word(log_prob, rng, temperature=temperature, top_k=top_k)
             word = self.vocabulary.index_to_key[chosen]
             if word == END:
