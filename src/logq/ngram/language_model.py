@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self
 
-from logq.arguments import check_bool, check_int
+from logq.arguments import check_bool, check_int, shown
 from logq.data.text import Vocabulary, read_tokens
 from logq.data.text.tokens import END, UNKNOWN, Tokens
 from logq.data.text.words import check_strings
@@ -244,4 +244,8 @@ class LanguageModel(ABC):
 
 
 def _words(name: str, text: str | Sequence[str]) -> list[str]:
-    return text.split() if isinstance(text, str) else check_strings(name, text)
+    if isinstance(text, str):
+        return text.split()
+    if not isinstance(text, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"{name}: expected words, a string or a list of them, got {shown(text)}")
+    return check_strings(name, text)

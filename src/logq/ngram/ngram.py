@@ -81,7 +81,7 @@ class NGram(LanguageModel):
     ) -> None:
         super().__init__()
         self.order = check_int("order", order)
-        if smoothing not in _SMOOTHINGS:
+        if smoothing not in (*_SMOOTHINGS, "arpa"):  # what from_arpa returns
             raise ValueError(f"smoothing: expected one of {', '.join(_SMOOTHINGS)}, got {shown(smoothing)}")
         self.smoothing = smoothing
         self.k = None if k is None else check_float("k", k, above=0)
