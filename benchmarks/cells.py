@@ -1,4 +1,4 @@
-"""Cells of a benchmark: each a process of its own, whose answer is a line of JSON, and may be kept for a run to go on."""
+"""Cells of a benchmark: each a process of its own, whose answer is a line of JSON and may be kept for another run."""
 
 import hashlib
 import json

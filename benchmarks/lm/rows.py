@@ -1,6 +1,6 @@
 """What is trained: one GRU under every way to the next word, chosen before the test text was looked at.
 
-Model, batches and dropout are those of leimao/Sampled-Softmax-PyTorch (embedding 100, GRU 200, 64 columns, 10 words back,
+Model, batches and dropout are those of leimao/Sampled-Softmax-PyTorch (embedding 100, GRU 200, 64 columns, 10 words,
 dropout 0.2, 5 epochs); the optimiser is Adam, whose rate falls linearly, in the place of its Adagrad. Samples are drawn
 without replacement and shared by a batch, as TensorFlow's default is.
 """

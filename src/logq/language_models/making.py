@@ -106,7 +106,9 @@ def make_output(
     size = len(counts)
     if objective in OBJECTIVES:
         options: dict[str, Any] = {"weight": weight, "sparse": sparse and samples(objective)}
-        return CandidateOutput(CandidateLoss(objective, width, size, sampler, **options), log_q=log_q)
+        table = CandidateLoss(objective, width, size, sampler, **options)
+        _start_at_unigram(table, counts)
+        return CandidateOutput(table, log_q=log_q)
     if weight is not None:
         raise ValueError(f"tied: {objective} has no table of words that inputs could share, expected False")
     if objective == HIERARCHICAL:
@@ -118,6 +120,23 @@ def make_output(
     # Each cluster's vectors are a quarter as wide as those before, torch's default, but not of no numbers at all.
     value = min(4.0, 0.999 * width ** (1 / len(found)))
     return AdaptiveOutput(nn.AdaptiveLogSoftmaxWithLoss(width, size, found, div_value=value))
+
+
+@torch.no_grad()
+def _start_at_unigram(table: CandidateLoss, counts: NDArray[np.int64]) -> None:
+    """Biases start where the last column of the table is for P = the words' frequencies.
+
+    So training begins at a unigram model. From alike biases the rare words, which few samples reach, would need epochs
+    to come down to their frequency.
+    """
+    assert table.bias is not None
+    meaning = table.objective.approximates
+    log_p = torch.from_numpy(counts / counts.sum()).log()
+    log_q = torch.zeros_like(log_p)
+    if meaning.uses_q and table.sampler is not None:
+        log_q = table.sampler.log_expected_count(torch.arange(len(log_p), device=table.sampler.device)).cpu().double()
+        log_q = log_q.where(log_q.isfinite(), 0.0)  # what is never drawn, or not yet
+    table.bias.copy_(meaning.of(log_p, log_q))
 
 
 def make_reader(

@@ -5,21 +5,18 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, linear
+from torch.nn.functional import linear
 
 from logq.candidates import without_log_q
 from logq.functional import sampled_loss
 from logq.hierarchical import HierarchicalSoftmax
 from logq.nn import CandidateLoss
-from logq.objectives import FULL_SOFTMAX, OBJECTIVES
+from logq.objectives import OBJECTIVES
 
 __all__ = ["AdaptiveOutput", "CandidateOutput", "OutputLayer", "TableReader", "TreeOutput", "WordReader"]
 
 CHUNK = 1 << 22
 """Logits that are held at a time where probabilities are read; 16 MB of float32, which stay in a cache."""
-
-WHOLE = 1 << 27
-"""Up to so many logits (0.5 GB) the full softmax is trained on all at once, so that backward finds them made."""
 
 
 class WordReader(nn.Module, ABC):
@@ -134,8 +131,6 @@ class CandidateOutput(OutputLayer):
     def loss(self, queries: Tensor, targets: Tensor) -> Tensor:
         """The mean loss. Each call draws anew."""
         table = self.table
-        if table.objective is FULL_SOFTMAX and len(queries) * table.num_classes <= WHOLE:
-            return cross_entropy(linear(queries, table.weight, table.bias), targets)
         if table.sampler is None or self.log_q or not table.objective.subtract_log_q:
             return table(queries, targets)
         candidates = without_log_q(table.sampler.draw(targets, need_log_q=False))
