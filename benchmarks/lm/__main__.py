@@ -12,6 +12,7 @@ that was stopped goes on where it was. benchmarks/README.md says what the figure
 import argparse
 import statistics
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -108,20 +109,18 @@ def ngrams(arguments: argparse.Namespace) -> str:
     """N-grams of every order and smoothing."""
     import ngram_table
 
-    return ngram_table.table(arguments.data)
+    return ngram_table.table(arguments.data, arguments.keep)
 
 
 def main() -> None:
     arguments = parse()
-    import torch
-
-    import logq
-
+    # Not imported: on Linux what a process had at most, once, is also said of those that it starts.
+    versions = {name: version(name) for name in ("logq", "torch")}
     how = (
         f"{arguments.threads} thread{'s' * (arguments.threads != 1)} a process, "
         f"seed{'s' * (len(arguments.seeds) != 1)} {', '.join(map(str, arguments.seeds))}"
     )
-    head = description("benchmarks/lm", {"logq": logq.__version__, "torch": torch.__version__}, how)
+    head = description("benchmarks/lm", versions, how)
     text = "\n".join([head, {"ptb": ptb, "wiki": wiki, "ngrams": ngrams}[arguments.table](arguments)])
     print(text)
     if arguments.output:
