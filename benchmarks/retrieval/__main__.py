@@ -11,10 +11,7 @@ that was stopped goes on where it was. benchmarks/README.md says what the figure
 """
 
 import argparse
-import hashlib
-import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -24,7 +21,8 @@ sys.path.append(str(HERE.parent))
 
 import objectives
 import report
-from machine import description, load
+from cells import run_cell
+from machine import description
 from rows import ROWS, Row
 
 KINDS = (*ROWS, "objectives", "hotels", "speed")
@@ -56,24 +54,8 @@ def measured(arguments: argparse.Namespace, log: str, row: Row, seed: int) -> di
         "epochs": arguments.epochs,
         "threads": arguments.threads,
     }
-    kept = None
-    if arguments.keep is not None:
-        arguments.keep.mkdir(parents=True, exist_ok=True)
-        kept = arguments.keep / f"{hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()[:16]}.json"
-        if kept.exists():
-            return json.loads(kept.read_text())["found"]
-    print(f"  [load {load()}] {log}: {row.name}, seed {seed}", file=sys.stderr, flush=True)
-    # Idle threads that spin would take the cores from whatever else runs.
-    environment = os.environ | {"OMP_NUM_THREADS": str(arguments.threads), "OMP_WAIT_POLICY": "passive"}
-    command = [sys.executable, str(HERE / "cell.py"), json.dumps(request)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment)
-    if done.returncode:
-        print(f"  {row.name}: failed", file=sys.stderr, flush=True)
-        return None
-    found = json.loads(done.stdout)
-    if kept is not None:
-        kept.write_text(json.dumps({"request": request, "found": found}, indent=1))
-    return found
+    title = f"{log}: {row.name}, seed {seed}"
+    return run_cell(HERE / "cell.py", request, title, threads=arguments.threads, keep=arguments.keep)
 
 
 def main() -> None:

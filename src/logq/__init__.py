@@ -78,6 +78,7 @@ __all__ = [
     "vectors",
 ]
 
+_LANGUAGE_MODELS = ["NNLM", "RecurrentLM"]
 _RECOMMENDERS = [
     "EGES",
     "MIND",
@@ -95,6 +96,8 @@ _HOME = {
     "Interactions": "logq.data",
     "KeyedVectors": "logq.vectors",
     "Word2Vec": "logq.training",
+    "NGram": "logq.ngram",
+    **dict.fromkeys(_LANGUAGE_MODELS, "logq.language_models"),
     **dict.fromkeys(_RECOMMENDERS, "logq.recommenders"),
 }
 
