@@ -347,3 +347,11 @@ def test_without_log_q_expected_counts_are_not_looked_at(loss, num_true):
     given = problem(num_true)
     never = given | {"true_expected": torch.zeros(5, num_true), "sampled_expected": torch.full((9,), torch.nan)}
     assert torch.equal(call(loss, never, subtract_log_q=False), call(loss, given, subtract_log_q=False))
+
+
+def test_switches_may_be_numbers_and_counts_lists_of_doubles():
+    given = problem(2)
+    expected = call(nce_loss, given, remove_accidental_hits=True, subtract_log_q=False)
+    assert torch.equal(call(nce_loss, given, remove_accidental_hits=1, subtract_log_q=np.bool_(False)), expected)
+    lists = given | {key: given[key].tolist() for key in ("true_expected", "sampled_expected")}
+    assert torch.equal(call(sampled_softmax_loss, lists), call(sampled_softmax_loss, given))

@@ -7,10 +7,22 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from logq.arguments import check_int, shown
+from logq.arguments import check_bool, check_int, shown
 from logq.shapes import can_look_at, check_ids
 
-__all__ = ["Classes", "Numbers", "Seed", "Table", "as_generator", "as_ids", "as_numbers", "as_table", "as_true_classes"]
+__all__ = [
+    "Classes",
+    "Numbers",
+    "Seed",
+    "Table",
+    "as_counts",
+    "as_generator",
+    "as_ids",
+    "as_numbers",
+    "as_switch",
+    "as_table",
+    "as_true_classes",
+]
 
 Classes: TypeAlias = Tensor | ArrayLike
 """Class ids: a tensor, or what torch.as_tensor takes, such as a list."""
@@ -83,6 +95,33 @@ def as_numbers(name: str, value: object) -> Tensor:
     if not numbers.is_floating_point():
         raise TypeError(f"{name}: expected a floating point dtype, got {numbers.dtype}")
     return numbers
+
+
+def as_counts(name: str, value: object) -> Tensor:
+    """Expected counts; lists are read in double, where torch would round them to single.
+
+    Example:
+        >>> as_counts("sampled_values[2]", [0.1, 0.2])
+        tensor([0.1000, 0.2000], dtype=torch.float64)
+    """
+    if isinstance(value, Tensor | np.ndarray):
+        return as_numbers(name, value)
+    try:
+        return torch.from_numpy(np.array(value, dtype=np.float64))
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{name}: expected a tensor or a list of numbers, got {shown(value)} ({error})") from None
+
+
+def as_switch(name: str, value: object) -> bool:
+    """True or False, also as 1 or 0 or as numpy has them.
+
+    Example:
+        >>> as_switch("unique", 1)
+        True
+    """
+    if isinstance(value, np.bool_) or (isinstance(value, int | np.integer) and value in (0, 1)):
+        return bool(value)
+    return check_bool(name, value)
 
 
 def as_table(name: str, value: object) -> Tensor:

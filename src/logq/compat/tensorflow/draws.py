@@ -10,6 +10,7 @@ from logq import kernels
 from logq.compat.tensorflow.arguments import Seed, as_generator
 from logq.kernels.laws import Law
 from logq.samplers.base import take_seed
+from logq.shapes import check_ids
 
 __all__ = ["Probability", "SampledValues", "distinct_with_tries", "draw", "expected_count"]
 
@@ -77,7 +78,7 @@ def draw(
     Args:
         law: what is drawn, with its tables on the CPU.
         probability: the law's p of classes.
-        true_classes: checked already.
+        true_classes: any device.
         num_classes: C.
         num_sampled: S; no more than have p > 0 if `unique`.
         unique: whether to drop draws of what was drawn already, until S classes differ.
@@ -89,6 +90,8 @@ def draw(
         >>> draw(UniformLaw(4), p, torch.tensor([[3]]), 4, 2, False, seed=1).true_expected_count
         tensor([[0.5000]])
     """
+    on_cpu = true_classes.cpu()
+    check_ids("true_classes", on_cpu, num_classes)
     generator = as_generator(seed)
     key = take_seed(generator, generator.device).cpu()  # a generator moves on by one number a call, whatever is drawn
     if unique:
@@ -98,7 +101,7 @@ def draw(
     device = true_classes.device
     return SampledValues(
         ids.to(device),
-        expected_count(probability(true_classes.cpu()), num_sampled, num_tries).to(device),
+        expected_count(probability(on_cpu), num_sampled, num_tries).to(device),
         expected_count(probability(ids), num_sampled, num_tries).to(device),
     )
 

@@ -81,7 +81,7 @@ def fixed_unigram_candidate_sampler(
             f"range_max: expected {weights.numel()}, the number of classes in the shard with the reserved ids, "
             f"got {range_max}"
         )
-    classes = as_true_classes("true_classes", true_classes, num_true, range_max)
+    classes = as_true_classes("true_classes", true_classes, num_true)
     possible = int((weights > 0).sum())
     if unique and num_sampled > possible:
         raise ValueError(

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from logq.candidates import Candidates
-from logq.compat.tensorflow.arguments import Numbers, as_ids, as_numbers
+from logq.compat.tensorflow.arguments import Numbers, as_counts, as_ids
 from logq.kernels.logits import class_rows, logits
 from logq.losses import logistic, softmax
 from logq.objectives import Objective
@@ -45,7 +45,7 @@ def candidates_of(
     log_q: list[Tensor] = []
     for index, of in ((2, ids), (1, classes)):
         name = f"sampled_values[{index}]"
-        counts = as_numbers(name, sampled_values[index]).detach().to(classes.device, dtype)
+        counts = as_counts(name, sampled_values[index]).detach().to(classes.device, dtype)
         if counts.dim() == 2:
             of = of.expand(classes.shape[0], -1)
         try:
@@ -99,7 +99,8 @@ def of_logits(row: Objective, true: Tensor, sampled: Tensor, is_masked: Tensor |
     if row.loss is softmax:
         if is_masked is not None:
             sampled = sampled.masked_fill(is_masked, -torch.inf)
-        return torch.cat([true, sampled], dim=1).logsumexp(dim=1) - true.mean(dim=1)
+        # Not logsumexp, whose rounding at the size of the logits is the error of every probability in the gradient.
+        return -torch.cat([true, sampled], dim=1).log_softmax(dim=1)[:, : true.shape[1]].mean(dim=1)
     is_negative = None if is_masked is None else ~is_masked
     of_ones = logistic(true, sampled, torch.ones_like(true, dtype=torch.bool), is_negative)
     return of_ones + (1 - 1 / true.shape[1]) * true.sum(dim=1)

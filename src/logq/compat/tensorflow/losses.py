@@ -5,8 +5,17 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from logq.arguments import check_bool, check_int
-from logq.compat.tensorflow.arguments import Classes, Numbers, Seed, Table, as_numbers, as_table, as_true_classes
+from logq.arguments import check_int
+from logq.compat.tensorflow.arguments import (
+    Classes,
+    Numbers,
+    Seed,
+    Table,
+    as_numbers,
+    as_switch,
+    as_table,
+    as_true_classes,
+)
 from logq.compat.tensorflow.hits import masked
 from logq.compat.tensorflow.logits import candidates_of, logits_of, of_logits
 from logq.compat.tensorflow.samplers import check_sizes, log_uniform_candidate_sampler
@@ -78,7 +87,7 @@ def nce_loss(
         >>> nce_loss(weights, biases, [[3], [8]], inputs, 3, 9, sampled_values=values)  # 4 log 2
         tensor([2.7726, 2.7726])
     """
-    row = replace(NCE, subtract_log_q=check_bool("subtract_log_q", subtract_log_q))
+    row = replace(NCE, subtract_log_q=as_switch("subtract_log_q", subtract_log_q))
     return _loss(
         row,
         weights,
@@ -130,7 +139,7 @@ def sampled_softmax_loss(
         >>> loss.exp()  # among 4 classes, and among 3, as 8 is a hit
         tensor([4., 3.])
     """
-    row = replace(SAMPLED_SOFTMAX, subtract_log_q=check_bool("subtract_log_q", subtract_log_q))
+    row = replace(SAMPLED_SOFTMAX, subtract_log_q=as_switch("subtract_log_q", subtract_log_q))
     return _loss(
         row,
         weights,
@@ -176,7 +185,7 @@ def _loss(
         sampled_values = log_uniform_candidate_sampler(classes, num_true, num_sampled, True, num_classes, seed)
     dtype = computed_dtype(queries, table)
     candidates = candidates_of(sampled_values, classes, num_sampled, sizes["C"], dtype, row.subtract_log_q)
-    if check_bool("remove_accidental_hits", remove_accidental_hits):
+    if as_switch("remove_accidental_hits", remove_accidental_hits):
         candidates = candidates._replace(excluded=masked(candidates.ids, classes))
     if num_true == 1:
         return sampled_loss(

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from logq.arguments import check_bool, check_int
-from logq.compat.tensorflow.arguments import Classes, Seed, as_true_classes
+from logq.arguments import check_int
+from logq.compat.tensorflow.arguments import Classes, Seed, as_switch, as_true_classes
 from logq.compat.tensorflow.draws import Probability, SampledValues, draw
 from logq.kernels.laws import LearnedLaw, LogUniformLaw, UniformLaw
 from logq.samplers import EveryClass, LearnedUnigram, LogUniform
@@ -28,7 +28,8 @@ def check_sizes(num_sampled: int, unique: bool, range_max: int) -> tuple[int, bo
         ValueError: num_sampled: expected at most range_max = 5 with unique=True, got 6
     """
     num_sampled, range_max = check_int("num_sampled", num_sampled), check_int("range_max", range_max)
-    if check_bool("unique", unique) and num_sampled > range_max:
+    unique = as_switch("unique", unique)
+    if unique and num_sampled > range_max:
         raise ValueError(f"num_sampled: expected at most range_max = {range_max} with unique=True, got {num_sampled}")
     return num_sampled, unique, range_max
 
@@ -69,7 +70,7 @@ def uniform_candidate_sampler(
         tensor([[0.4000, 0.4000]])
     """
     num_sampled, unique, range_max = check_sizes(num_sampled, unique, range_max)
-    classes = as_true_classes("true_classes", true_classes, num_true, range_max)
+    classes = as_true_classes("true_classes", true_classes, num_true)
 
     def probability(ids: Tensor) -> Tensor:
         return torch.full(ids.shape, 1.0 / range_max, dtype=torch.float64)
@@ -99,7 +100,7 @@ def log_uniform_candidate_sampler(
                 [0.1590]])
     """
     num_sampled, unique, range_max = check_sizes(num_sampled, unique, range_max)
-    classes = as_true_classes("true_classes", true_classes, num_true, range_max)
+    classes = as_true_classes("true_classes", true_classes, num_true)
     native = LogUniform(range_max, num_sampled, seed=0, dtype=torch.float64, device="cpu")
 
     def probability(ids: Tensor) -> Tensor:
@@ -153,7 +154,7 @@ def learned_unigram_candidate_sampler(
     if state.num_classes != range_max or state.device.type != "cpu":
         found = f"one of {state.num_classes} on {state.device}"
         raise ValueError(f"state: expected a LearnedUnigram of range_max = {range_max} classes on the CPU, got {found}")
-    classes = as_true_classes("true_classes", true_classes, num_true, range_max)
+    classes = as_true_classes("true_classes", true_classes, num_true)
     total = state.in_table + state.num_recent
     law = LearnedLaw(state.table.law, state.recent[: state.num_recent], state.in_table)
     probability: Probability = lambda ids: state.counts[ids].double() / total  # noqa: E731
