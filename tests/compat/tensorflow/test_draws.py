@@ -22,7 +22,7 @@ def repeated(most: int | None, num_sampled: int, times: int) -> tuple[list[tuple
 
 @pytest.mark.parametrize("most", [None, 1, 3, 4], ids=["draws", "1 draw, then clocks", "3", "4"])
 def test_order_and_number_of_tries_have_the_law_of_a_loop(most):
-    times = 3000
+    times = 1500
     orders, tries = repeated(most, 3, times)
     # Class after class in proportion to p; before each new one a geometric number of draws of what is there.
     chi_square, mean, square = 0.0, 0.0, 0.0
