@@ -122,7 +122,7 @@ def distinct_with_tries(
         key: () int64, the seed of the stream.
         num_classes: C.
         num_sampled: S.
-        most: draws to make before clocks; None: 64 S + 1024.
+        most: draws to make before clocks; None: 1024 and 64 S or 2 C more, whichever is less.
 
     Returns:
         ids (S,) in order of their first appearance, and the number of draws.
@@ -132,7 +132,8 @@ def distinct_with_tries(
         >>> distinct_with_tries(UniformLaw(2), lambda ids: ids.double() * 0 + 0.5, torch.tensor(1), 2, 2)
         (tensor([1, 0]), 4)
     """
-    most = 64 * num_sampled + 1024 if most is None else most
+    if most is None:  # clocks cost O(C), as many draws as that cost no less
+        most = 1024 + min(64 * num_sampled, 2 * num_classes)
     size = min(most, num_sampled + max(16, num_sampled // 2))
     while True:
         stream = kernels.get("draws")(law, key, (size,))
