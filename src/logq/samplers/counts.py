@@ -12,12 +12,15 @@ from torch import Tensor
 __all__ = ["check_counts", "read_counts"]
 
 
-def check_counts(counts: Sequence[float] | np.ndarray[Any, Any] | Tensor, num_classes: int | None = None) -> Tensor:
+def check_counts(
+    counts: Sequence[float] | np.ndarray[Any, Any] | Tensor, num_classes: int | None = None, *, name: str = "counts"
+) -> Tensor:
     """Counts as a float64 tensor (C,) on the CPU: finite, not negative, one positive at least.
 
     Args:
         counts: (C,) counts or weights.
         num_classes: C, if it is known.
+        name: what the caller calls them.
 
     Raises:
         TypeError: counts are no numbers.
@@ -29,20 +32,20 @@ def check_counts(counts: Sequence[float] | np.ndarray[Any, Any] | Tensor, num_cl
         ...
         ValueError: counts: expected finite numbers >= 0, got -1 for class 1
     """
-    values = _as_double(counts)
+    values = _as_double(counts, name)
     size = "C" if num_classes is None else num_classes
     if values.dim() != 1 or values.numel() == 0 or values.numel() != (num_classes or values.numel()):
-        raise ValueError(f"counts: expected shape ({size},), got {tuple(values.shape)}")
+        raise ValueError(f"{name}: expected shape ({size},), got {tuple(values.shape)}")
     wrong = ~(values >= 0) | values.isinf()
     if bool(wrong.any()):
         where = int(wrong.nonzero()[0])
-        raise ValueError(f"counts: expected finite numbers >= 0, got {values[where].item():g} for class {where}")
+        raise ValueError(f"{name}: expected finite numbers >= 0, got {values[where].item():g} for class {where}")
     if not bool((values > 0).any()):
-        raise ValueError("counts: expected a positive one, all are 0")
+        raise ValueError(f"{name}: expected a positive one, all are 0")
     return values
 
 
-def _as_double(counts: Sequence[float] | np.ndarray[Any, Any] | Tensor) -> Tensor:
+def _as_double(counts: Sequence[float] | np.ndarray[Any, Any] | Tensor, name: str) -> Tensor:
     """A copy on the CPU, if these are real numbers. Lists go through numpy: torch would read floats in single."""
     try:
         if isinstance(counts, Tensor) and not counts.is_complex():
@@ -52,7 +55,7 @@ def _as_double(counts: Sequence[float] | np.ndarray[Any, Any] | Tensor) -> Tenso
             raise TypeError(f"dtype {values.dtype}")
         return torch.from_numpy(values.astype(np.float64))
     except (TypeError, ValueError, RuntimeError) as error:
-        raise TypeError(f"counts: expected numbers, one a class, got {type(counts).__name__} ({error})") from None
+        raise TypeError(f"{name}: expected numbers, one a class, got {type(counts).__name__} ({error})") from None
 
 
 def read_counts(path: str | PathLike[str]) -> Tensor:

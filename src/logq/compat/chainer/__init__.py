@@ -1,0 +1,29 @@
+"""The sampled losses of Chainer 7.8.1 under its names and with its numbers, on tensors of torch.
+
+    chainer.functions.negative_sampling             negative_sampling
+    chainer.functions.black_out                     black_out
+    chainer.links.NegativeSampling                  NegativeSampling
+    chainer.links.BlackOut                          BlackOut
+    chainer.links.BinaryHierarchicalSoftmax         BinaryHierarchicalSoftmax
+    chainer.utils.WalkerAlias                       WalkerAlias
+
+Links are torch modules here, and their parameter is `W` as it was, so the array in a snapshot of Chainer's loads with
+`load_state_dict({"W": torch.from_numpy(array)}, strict=False)`. Letters as in Chainer: N rows, D numbers a vector, V
+classes, K samples. Everything is computed in float32 at least, and has the dtype of the inputs in the end, as there;
+inputs of two dtypes, which Chainer refuses, give the wider one.
+"""
+
+from logq.compat.chainer.black_out import BlackOut, black_out
+from logq.compat.chainer.hierarchical_softmax import BinaryHierarchicalSoftmax, create_huffman_tree
+from logq.compat.chainer.negative_sampling import NegativeSampling, negative_sampling
+from logq.compat.chainer.walker_alias import WalkerAlias
+
+__all__ = [
+    "BinaryHierarchicalSoftmax",
+    "BlackOut",
+    "NegativeSampling",
+    "WalkerAlias",
+    "black_out",
+    "create_huffman_tree",
+    "negative_sampling",
+]
