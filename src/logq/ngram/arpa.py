@@ -34,7 +34,8 @@ START = "<s>"
 ZERO = -99.0
 """What stands for log10 of 0."""
 
-_LINES = 1 << 16
+_LINES = 1 << 16  # at a time
+_PREAMBLE = 1000  # lines
 _LN10 = np.log(10.0)
 _NOTHING = (np.empty(0, np.int64), np.empty(0, np.float32), np.empty(0, np.float32))
 
@@ -118,9 +119,10 @@ class _Reader:
 
     def _header(self) -> list[int]:
         """Return how many n-grams there are of each order, from what comes before the unigrams."""
-        while (line := self._next()) != b"\\data\\":
-            if line.startswith(b"\\") or self._line > 1000:
-                self._fail("expected \\data\\ first, as ARPA files have it", line)
+        wanted = "\\data\\ among the first lines, as ARPA files have it"  # some have a preamble
+        while (line := self._next(wanted)) != b"\\data\\":
+            if self._line > _PREAMBLE:
+                self._fail(f"expected {wanted}", line)
         sizes: list[int] = []
         while (line := self._next()) != b"\\1-grams:":
             match = re.fullmatch(rb"ngram\s+(\d+)\s*=\s*(\d+)", line)
@@ -243,13 +245,13 @@ class _Reader:
         if line != wanted.encode():
             self._fail(f"expected {wanted}", line)
 
-    def _next(self) -> bytes:
+    def _next(self, wanted: str = "\\end\\ as its last line") -> bytes:
         """Return the next line that is not blank."""
         for line in self._file:
             self._line += 1
             if line := line.strip():
                 return line
-        self._fail("the file ends too early, expected \\end\\ as its last line", b"")
+        self._fail(f"the file ends too early, expected {wanted}", b"")
 
     def _fail(self, expected: str, got: bytes, line: int | None = None) -> NoReturn:
         shown = f", got {got[:60].decode('utf-8', 'replace')!r}" if got else ""
