@@ -54,8 +54,9 @@ def test_what_is_written_is_read(order, smoothing, tmp_path):
         read.fit(LINES)
 
 
-def test_what_srilm_writes_is_read(tmp_path):
-    model = NGram.from_arpa(write(tmp_path, SRILM), progress=False)
+@pytest.mark.parametrize("preamble", ["", "A preamble, as the toolkit of CMU has it\n\\1-grams:\np_1 wd_1 bo_wt_1\n"])
+def test_what_srilm_writes_is_read(preamble, tmp_path):
+    model = NGram.from_arpa(write(tmp_path, preamble + SRILM), progress=False)
     assert model.vocabulary.index_to_key == ["</s>", "a", "b", "<unk>"]
     log10 = [value / math.log(10) for _, value in model.log_probs("a b a x")]
     # a after <s>; b after a; a after b has no entry and b no weight; x is impossible; and so comes </s> after x.
@@ -68,7 +69,7 @@ def test_what_srilm_writes_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "line", "message"),
     [
-        ("\\data\\", "\\date\\", 2, r"expected \\data\\ first"),
+        ("\\data\\", "\\date\\", 17, r"the file ends too early, expected \\data\\"),
         ("ngram 2=3", "ngram 3=3", 4, "expected 'ngram 2="),
         ("ngram 1=4", "ngram 1=5", 11, r"expected log10 P, 1 words and perhaps a weight: line 5 of 5"),
         ("ngram 1=4", "ngram 1=3", 10, r"expected \\2-grams:, got '-0.6020600\\tb'"),
@@ -91,6 +92,11 @@ def test_damaged_files_are_told_by_the_line(old, new, line, message, tmp_path):
     path = write(tmp_path, SRILM.replace(old, new, 1))
     with pytest.raises(ValueError, match=rf"model.arpa, line {line}: .*{message}"):
         NGram.from_arpa(path, progress=False)
+
+
+def test_what_is_no_arpa_file_is_not_read_to_its_end(tmp_path):
+    with pytest.raises(ValueError, match=r"line 1001: expected \\data\\ among the first lines, .* got 'some words'"):
+        NGram.from_arpa(write(tmp_path, "some words\n" * 5000), progress=False)
 
 
 def test_contexts_must_be_there(tmp_path):

@@ -34,8 +34,10 @@ START = "<s>"
 ZERO = -99.0
 """What stands for log10 of 0."""
 
-_LINES = 1 << 16
+_LINES = 1 << 16  # at a time
+_PREAMBLE = 1000  # lines
 _LN10 = np.log(10.0)
+_NOTHING = (np.empty(0, np.int64), np.empty(0, np.float32), np.empty(0, np.float32))
 
 
 def write_arpa(
@@ -109,6 +111,7 @@ class _Reader:
                     self._expect(f"\\{n}-grams:")
                 if n == 1:
                     words, ids = self._unigrams(size, highest=len(sizes) == 1)
+                    bar.advance(size)
                 else:
                     self._ngrams(n, size, ids, bar, highest=n == len(sizes))
         self._expect("\\end\\")
@@ -116,9 +119,10 @@ class _Reader:
 
     def _header(self) -> list[int]:
         """Return how many n-grams there are of each order, from what comes before the unigrams."""
-        while (line := self._next()) != b"\\data\\":
-            if line.startswith(b"\\") or self._line > 1000:
-                self._fail("expected \\data\\ first, as ARPA files have it", line)
+        wanted = "\\data\\ among the first lines, as ARPA files have it"  # some have a preamble
+        while (line := self._next(wanted)) != b"\\data\\":
+            if self._line > _PREAMBLE:
+                self._fail(f"expected {wanted}", line)
         sizes: list[int] = []
         while (line := self._next()) != b"\\1-grams:":
             match = re.fullmatch(rb"ngram\s+(\d+)\s*=\s*(\d+)", line)
@@ -168,12 +172,10 @@ class _Reader:
     def _ngrams(self, n: int, size: int, ids: dict[bytes, int], bar: Progress, highest: bool) -> None:
         """Take over the numbers of the n-grams of an order, sorted by their keys."""
         base = len(ids)
-        keys = np.empty(size, np.int64)
-        log_probs, weights = np.empty(size, np.float32), np.empty(size, np.float32)
-        done = 0
+        parts: list[tuple[Ids64, Floats32, Floats32]] = []  # and not `size` of them at once: it may be damaged
         for rows in self._rows(n, size):
-            stop, first = done + len(rows), self._line - len(rows) + 1
-            log_probs[done:stop], weights[done:stop] = self._numbers(rows, n, highest)
+            first = self._line - len(rows) + 1
+            log_probs, weights = self._numbers(rows, n, highest)
             get = ids.get
             flat = [get(word, -1) for row in rows for word in row[1 : n + 1]]
             words = np.array(flat, np.int64).reshape(-1, n)
@@ -193,18 +195,19 @@ class _Reader:
                 self._fail(
                     "expected each n-gram's first words among those of the order before, without", text, first + row
                 )
-            keys[done:stop] = places * base + words[:, -1]
-            done = stop
+            keys = places * base + words[:, -1]
+            parts.append((keys, log_probs.astype(np.float32), weights.astype(np.float32)))
             bar.advance(len(rows))
+        keys, values, behind = (np.concatenate(columns) for columns in zip(_NOTHING, *parts, strict=True))
         order = np.argsort(keys, kind="stable")
         keys = keys[order]
         if (twice := np.flatnonzero(keys[1:] == keys[:-1])).size:
             place = int(order[twice[0] + 1])
             self._fail(f"expected different {n}-grams, got one twice", b"", self._line - size + 1 + place)
         self._keys.append(keys)
-        self._log_probs.append(log_probs[order])
+        self._log_probs.append(values[order])
         if not highest:
-            self._weights.append(weights[order])
+            self._weights.append(behind[order])
 
     def _rows(self, n: int, size: int) -> Iterator[list[list[bytes]]]:
         """Yield `size` lines split at white space, some at a time; each has n + 1 or n + 2 parts."""
@@ -242,13 +245,13 @@ class _Reader:
         if line != wanted.encode():
             self._fail(f"expected {wanted}", line)
 
-    def _next(self) -> bytes:
+    def _next(self, wanted: str = "\\end\\ as its last line") -> bytes:
         """Return the next line that is not blank."""
         for line in self._file:
             self._line += 1
             if line := line.strip():
                 return line
-        self._fail("the file ends too early, expected \\end\\ as its last line", b"")
+        self._fail(f"the file ends too early, expected {wanted}", b"")
 
     def _fail(self, expected: str, got: bytes, line: int | None = None) -> NoReturn:
         shown = f", got {got[:60].decode('utf-8', 'replace')!r}" if got else ""
