@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from logq import (
+        compat,
         data,
+        diagnostics,
         evaluation,
         functional,
         hierarchical,
         huffman,
         kernels,
+        language_models,
         models,
+        ngram,
         nn,
         objectives,
         optim,
@@ -27,6 +31,8 @@ if TYPE_CHECKING:
     )
     from logq.candidates import Candidates
     from logq.data import Interactions
+    from logq.language_models import NNLM, RecurrentLM
+    from logq.ngram import NGram
     from logq.recommenders import (
         EGES,
         MIND,
@@ -47,6 +53,7 @@ __version__ = "0.1.0"
 __all__ = [
     "EGES",
     "MIND",
+    "NNLM",
     "SDM",
     "AirbnbEmbeddings",
     "Candidates",
@@ -54,19 +61,25 @@ __all__ = [
     "Item2Vec",
     "ItemKNN",
     "KeyedVectors",
+    "NGram",
     "Popularity",
+    "RecurrentLM",
     "SASRec",
     "TwoTower",
     "Word2Vec",
     "YoutubeDNN",
     "__version__",
+    "compat",
     "data",
+    "diagnostics",
     "evaluation",
     "functional",
     "hierarchical",
     "huffman",
     "kernels",
+    "language_models",
     "models",
+    "ngram",
     "nn",
     "objectives",
     "optim",
