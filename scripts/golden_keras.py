@@ -53,7 +53,7 @@ def runs(count: int) -> list:
                 "sequence": [choose.randrange(size) for _ in range(choose.randint(0, 9))],
                 "vocabulary_size": size,
                 "window_size": choose.randint(0, 4),
-                "negative_samples": choose.choice([0.0, 0.3, 1.0, 2.5]),
+                "negative_samples": choose.choice([0.0, 0.1, 1.0, 2.5]),
                 "shuffle": choose.random() < 0.7,
                 "categorical": choose.random() < 0.3,
                 "sampling_table": [choose.random() for _ in range(size)] if choose.random() < 0.4 else None,
