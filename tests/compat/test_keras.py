@@ -129,6 +129,14 @@ def test_pythons_generator_is_not_seeded():
     assert len({repr(couples) for couples in without}) > 1
 
 
+def test_words_are_shuffled_even_where_no_negative_comes_of_it():
+    """As in Keras, whose later draws follow from it."""
+    rng, same = random.Random(0), random.Random(0)
+    skipgrams([1, 2], 5, negative_samples=0.1, shuffle=False, rng=rng)
+    same.shuffle([1, 2])
+    assert rng.getstate() == same.getstate()
+
+
 def test_nothing_to_pair():
     for text in ([], [0, 0], [3]):
         assert skipgrams(text, 1, seed=1) == ([], [])
