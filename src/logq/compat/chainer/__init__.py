@@ -13,9 +13,9 @@ classes, K samples. Everything is computed in float32 at least, and has the dtyp
 inputs of two dtypes, which Chainer refuses, give the wider one.
 """
 
-from logq.compat.chainer.black_out import BlackOut, black_out
+from logq.compat.chainer.blackout import BlackOut, black_out
 from logq.compat.chainer.hierarchical_softmax import BinaryHierarchicalSoftmax, create_huffman_tree
-from logq.compat.chainer.negative_sampling import NegativeSampling, negative_sampling
+from logq.compat.chainer.negatives import NegativeSampling, negative_sampling
 from logq.compat.chainer.walker_alias import WalkerAlias
 
 __all__ = [

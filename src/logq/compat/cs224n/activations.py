@@ -59,7 +59,7 @@ def softmax(x: ArrayLike) -> Array:
 def normalizeRows(x: ArrayLike) -> Array:
     """Each row divided by its length; rows of zeros stay what they are.
 
-    Differs from the course: the result is a new array, and x is left as it is.
+    Differs from the course: the result is a new array, and x is left as it is; nothing is added to the length.
 
     Go on to: torch.nn.functional.normalize.
 
@@ -77,7 +77,8 @@ def normalizeRows(x: ArrayLike) -> Array:
     x = as_floats("x", x)
     if x.ndim != 2:
         raise ValueError(f"x: expected shape (N, D), got {x.shape}")
-    return x / (np.sqrt((x**2).sum(axis=1, keepdims=True)) + 1e-30)
+    length = np.sqrt((x**2).sum(axis=1, keepdims=True))
+    return x / np.where(length > 0, length, 1)
 
 
 def as_floats(name: str, given: ArrayLike) -> Array:
