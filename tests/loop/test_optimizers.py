@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch import nn
 
+from logq.loop.fading import Fading
 from logq.loop.optimizers import OPTIMIZERS, Optimizers, check_optimizer
+from logq.optim import LazyAdam
 
 TORCHS: dict[str, Any] = {"adam": torch.optim.Adam, "adagrad": torch.optim.Adagrad, "sgd": torch.optim.SGD}
 ROWS = torch.tensor([0, 1, 2, 3, 1])
@@ -57,6 +59,28 @@ def test_states_go_on_to_the_same_bits(kind: str, sparse: bool) -> None:
     train(resumed, lambda: second.step(1.0), 3)
     assert torch.equal(begun.weight, resumed.weight)
     assert not torch.equal(begun.weight, whole.weight)
+
+
+def test_fading_rows_move_as_in_adam_without_momentum_though_they_are_touched_now_and_then() -> None:
+    ours, theirs = table(True), table(False)
+    optimizers = Optimizers(ours, [ours.weight], lr=0.1, betas=(0.9, 0.95), fading=True)
+    optimizer = torch.optim.Adam(theirs.parameters(), lr=0.1, betas=(0.0, 0.95))
+    for number, rows in enumerate([[0, 1, 0], [2], [0], [1, 2], [2], [2], [0, 1]]):
+        for module in (ours, theirs):
+            (module(torch.tensor(rows)) * (number + torch.arange(3.0))).sin().sum().backward()
+        if number == 4:  # from a checkpoint
+            states = {name: value.clone() for name, value in optimizers.tensors().items()}
+            optimizers = Optimizers(ours, [ours.weight], lr=0.1, betas=(0.9, 0.95), fading=True)
+            optimizers.load(states)
+        optimizers.step(1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+    torch.testing.assert_close(ours.weight, theirs.weight)
+
+
+def test_fading_needs_an_optimizer_without_momentum() -> None:
+    with pytest.raises(ValueError, match=r"betas: expected 0 as the first, got 0\.9"):
+        Fading(LazyAdam([nn.Parameter(torch.zeros(2, 2))]))
 
 
 def test_an_unknown_optimizer() -> None:

@@ -55,7 +55,8 @@ class NeuralLanguageModel(LanguageModelSettings, LanguageModel):
         cutoffs: of the adaptive softmax, where clusters begin; None for a fifth and three fifths of the words.
         batch_size: B, the columns that a recurrent model reads side by side, or the words of a batch.
         epochs: passes over the text, at most.
-        optimizer: "adam", "adagrad" or "sgd"; tables with sparse gradients have the lazy kin of it in logq.optim.
+        optimizer: "adam", "adagrad" or "sgd"; tables with sparse gradients have the lazy kin of it in logq.optim, and
+            their Adam has no momentum: see logq.loop.fading.
         lr, weight_decay: learning rate, and L2 weight decay.
         clip: norm that gradients are clipped to; None for none.
         decay, warmup: the learning rate stays "constant" or falls by a "linear" or a "cosine" law, after that many
@@ -202,7 +203,9 @@ class NeuralLanguageModel(LanguageModelSettings, LanguageModel):
         task = self._make_task(output, tokens, of_batches, computer)
         names = "epochs lr weight_decay clip decay warmup patience optimizer"
         settings: dict[str, Any] = {name: getattr(self, name) for name in names.split()}
-        loop = Loop(task, LoopSettings(monitor="perplexity", smaller_is_better=True, **settings), computer, seed)
+        loop = Loop(
+            task, LoopSettings(monitor="perplexity", smaller_is_better=True, fading=True, **settings), computer, seed
+        )
         if resumes and saved is not None:
             saved.load(loop)
         self._vocabulary, self.training_log = tokens.vocabulary, loop.log

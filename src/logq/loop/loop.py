@@ -66,7 +66,7 @@ class LoopSettings:
         patience: looks without progress after which training stops; None never stops.
         monitor: the metric that is to grow, such as "ndcg@10".
         smaller_is_better: whether it is to fall instead, as perplexity is.
-        optimizer: see Optimizers.
+        optimizer, fading: see Optimizers.
 
     Example:
         >>> LoopSettings(epochs=3).lr
@@ -85,6 +85,7 @@ class LoopSettings:
     monitor: str = "ndcg@10"
     smaller_is_better: bool = False
     optimizer: str = "adam"
+    fading: bool = False
 
 
 class Loop:
@@ -116,6 +117,7 @@ class Loop:
             lr=settings.lr,
             weight_decay=settings.weight_decay,
             kind=settings.optimizer,
+            fading=settings.fading,
         )
         steps = settings.epochs * task.num_batches
         self.schedule = Schedule(settings.decay, warmup=settings.warmup, steps=max(1, steps))

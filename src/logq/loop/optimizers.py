@@ -7,12 +7,15 @@ import torch
 from torch import Tensor, nn
 
 from logq.arguments import shown
+from logq.loop.fading import Fading
 from logq.optim import SGD, Adagrad, LazyAdam, RowOptimizer
 
 __all__ = ["OPTIMIZERS", "Optimizers", "check_optimizer"]
 
 OPTIMIZERS = ("adam", "adagrad", "sgd")
 """The names of optimizers."""
+
+LAST = "last."
 
 
 def check_optimizer(value: object) -> str:
@@ -46,6 +49,7 @@ class Optimizers:
             norms. A row of a sparse table decays when it is touched.
         betas: of Adam.
         kind: one of OPTIMIZERS.
+        fading: whether LazyAdam has no momentum, and rows fade between their updates; see Fading.
 
     Raises:
         ValueError: there is no such optimizer.
@@ -68,6 +72,7 @@ class Optimizers:
         weight_decay: float = 0.0,
         betas: tuple[float, float] = (0.9, 0.999),
         kind: str = "adam",
+        fading: bool = False,
     ) -> None:
         self.lr = lr
         self.kind = check_optimizer(kind)
@@ -90,10 +95,15 @@ class Optimizers:
             self.all.append(makers[kind](groups, fused=fused, **of_kind))
         if lazy:
             rows = {"adam": LazyAdam, "adagrad": Adagrad, "sgd": SGD}
+            if fading and kind == "adam":
+                of_kind["betas"] = (0.0, betas[1])
             self.all.append(rows[kind](lazy, weight_decay=weight_decay, **of_kind))
+        self.fading = [Fading(one) for one in self.all if isinstance(one, LazyAdam) and fading]
 
     def step(self, factor: float) -> None:
         """Update all parameters with this part of the learning rate, and forget their gradients."""
+        for one in self.fading:
+            one.before_step()
         for optimizer in self.all:
             for group in optimizer.param_groups:
                 group["lr"] = self.lr * factor
@@ -103,7 +113,7 @@ class Optimizers:
 
     def tensors(self) -> dict[str, Tensor]:
         """The states by name."""
-        found: dict[str, Tensor] = {}
+        found = {f"{LAST}{i}": last for one in self.fading for i, last in enumerate(one.last)}
         for number, optimizer in enumerate(self.all):
             for key, states in optimizer.state_dict()["state"].items():
                 for name, value in states.items():
@@ -116,6 +126,10 @@ class Optimizers:
         Raises:
             KeyError, ValueError: it is of other parameters.
         """
+        for one in self.fading:
+            for i, last in enumerate(one.last):
+                last.copy_(tensors[f"{LAST}{i}"])
+        tensors = {name: value for name, value in tensors.items() if not name.startswith(LAST)}
         for number, optimizer in enumerate(self.all):
             states: dict[int, dict[str, Any]] = {}
             for name, value in tensors.items():
