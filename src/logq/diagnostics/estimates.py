@@ -107,8 +107,8 @@ def self_normalized_gradient(
 
     Example:
         >>> weight = torch.tensor([[0.0, 0.0], [2.0, 4.0]])
-        >>> self_normalized_gradient(torch.zeros(1, 2), weight, torch.tensor([0, 1, 1]), torch.zeros(3))
-        GradientEstimate(gradient=tensor([[1.3333, 2.6667]]), effective_sample_size=tensor([3.]))
+        >>> self_normalized_gradient(torch.zeros(1, 2), weight, torch.tensor([0, 1, 1]), torch.zeros(3)).gradient
+        tensor([[1.3333, 2.6667]])
     """
     x, sizes = checked_table(inputs, weight, bias)
     _check_sample(ids, log_q, excluded, sizes)

@@ -113,7 +113,7 @@ class GradientErrors:
         # wanted^2 u^2 - std^2 u - bias^2 = 0 for u = k / k_0
         variance, bias = last.std.value**2, max(last.bias_squared.value, 0.0)
         ratio = (variance + math.sqrt(variance**2 + 4 * wanted**2 * bias)) / (2 * wanted**2)
-        return NeededSamples(max(last.num_sampled + 1, math.ceil(last.num_sampled * ratio)), "extrapolated")
+        return NeededSamples(max(last.num_sampled + 1, _up(last.num_sampled * ratio)), "extrapolated")
 
     def table(self) -> str:
         """All errors in columns, for people; `~` before a bias that noise could have made."""
@@ -150,9 +150,14 @@ def _slope(one: ErrorAt, next_one: ErrorAt) -> float:
     return math.log(high / low) / math.log(next_one.num_sampled / one.num_sampled)
 
 
+def _up(k: float) -> int:
+    """The next whole number, but for what rounding has added."""
+    return math.ceil(k * (1 - 1e-9))
+
+
 def _between(above: ErrorAt, below: ErrorAt, wanted: float) -> int:
     slope = _slope(above, below)
     if math.isinf(slope):  # exact from there on
         return below.num_sampled
     k = above.num_sampled * (above.relative_error.value / wanted) ** (1 / slope)
-    return min(below.num_sampled, math.ceil(k - 1e-9))
+    return min(below.num_sampled, _up(k))

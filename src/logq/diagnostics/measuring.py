@@ -1,7 +1,7 @@
 """gradient_error: estimates of the softmax gradient against the exact one, for a user's own queries and classes."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -13,16 +13,15 @@ from logq.diagnostics.error_parts import FEWEST_REPEATS, ErrorAt, error_at
 from logq.diagnostics.estimates import GradientEstimate, sampled_softmax_gradient, self_normalized_gradient
 from logq.diagnostics.exact import SoftmaxMoments, draw_from_softmax, softmax_moments
 from logq.diagnostics.gradient_errors import GradientErrors
+from logq.diagnostics.sized_samplers import Law, sized_samplers
 from logq.diagnostics.table_checks import checked_table
 from logq.progress import Progress
-from logq.samplers import InBatch, Proposal, Sampler
+from logq.samplers import Sampler
 from logq.shapes import check_ids, check_shape
 
 __all__ = ["ESTIMATORS", "gradient_error"]
 
 ESTIMATORS = ("self_normalized", "sampled_softmax")
-
-Law = Sampler | Callable[[int], Sampler]
 
 
 class _Problem(NamedTuple):
@@ -112,10 +111,7 @@ def gradient_error(
         check_shape("targets", targets, "B", sizes)
         check_ids("targets", targets, sizes["C"])
     repeats, seed = check_int("repeats", repeats, FEWEST_REPEATS), check_int("seed", seed, 0)
-    samplers = {
-        name: list(_sizes_of(name, law, _checked_sizes(num_sampled), sizes["C"], x.device))
-        for name, law in _by_name(sampler).items()
-    }
+    samplers = sized_samplers(sampler, num_sampled, sizes["C"], x.device)
     draws = repeats * sum(map(len, samplers.values()))
     # One unit is a draw; a pass over all classes costs as much as some.
     with Progress(draws + repeats, "draws", "gradient errors", progress) as bar:
@@ -188,46 +184,3 @@ def _length(weight: Tensor, targets: Tensor | None, exact: SoftmaxMoments) -> fl
     if length == 0:
         raise ValueError("inputs, weight: expected an exact gradient that is not 0 everywhere, to measure errors by")
     return length
-
-
-def _checked_sizes(num_sampled: int | Sequence[int]) -> list[int]:
-    values = [num_sampled] if not isinstance(num_sampled, Sequence) else list(num_sampled)
-    sizes = sorted({check_int("num_sampled", value) for value in values})
-    if not sizes:
-        raise ValueError("num_sampled: expected one number of samples at least, got none")
-    return sizes
-
-
-def _by_name(sampler: Law | Mapping[str, Law]) -> dict[str, Law]:
-    if isinstance(sampler, Mapping):
-        if not sampler:
-            raise ValueError("sampler: expected one at least, got none")
-        return dict(sampler)
-    return {type(sampler).__name__ if isinstance(sampler, Sampler) else "sampler": sampler}
-
-
-def _sizes_of(
-    name: str, law: Law, sizes: Sequence[int], num_classes: int, device: torch.device
-) -> Iterator[tuple[int | None, Sampler]]:
-    """A sampler for each k; k is None where it is what the sampler draws anyway."""
-    if isinstance(law, Proposal):
-        made = [(k, law.with_num_sampled(k)) for k in sizes]
-    elif isinstance(law, Sampler):
-        made = [(None, law)]
-    elif callable(law):
-        made = [(k, law(k)) for k in sizes]
-    else:
-        raise TypeError(f"sampler: expected one of logq.samplers or a function k -> sampler, got {shown(law)}")
-    for k, one in made:
-        if not isinstance(one, Sampler):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise TypeError(f"sampler: expected {name} to return a sampler, got {type(one).__name__}")
-        if isinstance(one, InBatch):
-            raise ValueError(
-                f"sampler: {name} takes the batch itself as its sample, of which a fixed batch has a single one; over "
-                "shuffled rows it comes to Unigram(counts of the targets, k), which can be measured"
-            )
-        if one.num_classes != num_classes:
-            raise ValueError(f"sampler: expected {name} over {num_classes} classes, got {one.num_classes}")
-        if one.device != device:
-            raise ValueError(f"sampler: expected {name} on {device} where inputs are, got {one.device}")
-        yield k, one
