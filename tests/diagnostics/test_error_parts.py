@@ -51,11 +51,11 @@ def errors(*measured):
 
 def test_an_error_between_two_measurements():
     found = errors(at(100, 0.4), at(400, 0.2), at(1600, 0.1))
-    assert found.num_sampled_for(0.2) == (400, "interpolated")
-    assert found.num_sampled_for(0.2 / math.sqrt(2)) == (800, "interpolated")
-    assert found.num_sampled_for(0.4) == (100, "at most")
-    assert found.num_sampled_for(0.9, "one") == (100, "at most")
-    assert errors(at(100, 0.4), at(400, 0.0)).num_sampled_for(0.2) == (400, "interpolated")
+    assert found.num_sampled_for(0.2) == (400, "interpolated", 1600)
+    assert found.num_sampled_for(0.2 / math.sqrt(2)) == (800, "interpolated", 1600)
+    assert found.num_sampled_for(0.4) == (100, "at most", 1600)
+    assert found.num_sampled_for(0.9, "one") == (100, "at most", 1600)
+    assert errors(at(100, 0.4), at(400, 0.0)).num_sampled_for(0.2) == (400, "interpolated", 400)
 
 
 def test_an_error_that_noise_met_once_is_not_met():
@@ -63,16 +63,22 @@ def test_an_error_that_noise_met_once_is_not_met():
 
 
 def test_an_error_beyond_the_measurements():
-    assert errors(at(100, 0.4), at(400, 0.2)).num_sampled_for(0.02) == (40_000, "extrapolated")
-    k, how = errors(at(100, 0.5, 0.3), at(400, 0.25, 0.2)).num_sampled_for(0.01)
+    assert errors(at(100, 0.4), at(400, 0.2)).num_sampled_for(0.02) == (40_000, "extrapolated", 400)
+    k, how, _ = errors(at(100, 0.5, 0.3), at(400, 0.25, 0.2)).num_sampled_for(0.01)
     variance, bias = 0.25**2 - 0.2**2, 0.2**2
     assert how == "extrapolated"
     assert math.sqrt(variance * 400 / k + bias * (400 / k) ** 2) == pytest.approx(0.01, rel=1e-3)
 
 
 def test_an_error_that_does_not_fall():
-    assert errors(at(100, 0.9), at(400, 0.85)).num_sampled_for(0.1) == NeededSamples(None, "unknown")
-    assert str(NeededSamples(None, "unknown")) == "unknown"
+    assert errors(at(100, 0.9), at(400, 0.85)).num_sampled_for(0.1) == NeededSamples(None, "unknown", 400)
+
+
+def test_a_bias_that_does_not_fall_is_taken_as_constant():
+    found = errors(at(100, 0.5, 0.1), at(400, 0.25, 0.1))
+    k = found.num_sampled_for(0.12).num_sampled
+    assert math.sqrt((0.25**2 - 0.1**2) * 400 / k + 0.1**2) == pytest.approx(0.12, rel=1e-3)
+    assert found.num_sampled_for(0.1).how == "unknown"
 
 
 def test_what_people_read():
@@ -81,7 +87,7 @@ def test_what_people_read():
     assert lines[1].split() == ["one", "100", "0.4000", "~0.0000", "0.4000", "0.0"]
     assert lines[2].split()[3] == "0.1000"
     assert len({len(line) for line in lines}) == 1
-    assert [str(NeededSamples(k, how)) for k, how in ((5, "at most"), (1234, "interpolated"))] == [
+    assert [str(NeededSamples(k, how, 9)) for k, how in ((5, "at most"), (1234, "interpolated"))] == [
         "at most 5",
         "about 1,200",
     ]

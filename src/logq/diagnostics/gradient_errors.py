@@ -20,20 +20,24 @@ class NeededSamples(NamedTuple):
     Args:
         num_sampled: k; None where it is out of sight.
         how: "at most" this: it is the smallest that was measured; "interpolated" between two that were;
-            "extrapolated" beyond the largest by its variance / k and bias^2 / k^2; "unknown": the error still is above
-            the wanted one at the largest k and hardly falls.
+            "extrapolated" beyond the largest; "unknown": the error still is above the wanted one at the largest k, and
+            nothing says that it will fall below.
+        largest: the largest k that was measured.
 
     Example:
-        >>> print(NeededSamples(1251, "extrapolated"))
+        >>> print(NeededSamples(1251, "extrapolated", 1024))
         about 1,300 (extrapolated)
+        >>> print(NeededSamples(None, "unknown", 1024))
+        more than 1,024
     """
 
     num_sampled: int | None
     how: str
+    largest: int
 
     def __str__(self) -> str:
         if self.num_sampled is None:
-            return "unknown"
+            return f"more than {self.largest:,}"
         if self.how == "at most":
             return f"at most {self.num_sampled:,}"
         # More than two digits of it are not known.
@@ -89,7 +93,8 @@ class GradientErrors:
 
             error(k)^2 = std^2 k_0 / k + bias^2 (k_0 / k)^2
 
-        which is how the self-normalised estimate ends up; but only if the error has begun to fall.
+        which is how the self-normalised estimate ends up. Where the bias has not begun to fall, as that of sampled
+        softmax never may, it counts as constant, and where the error has not, nothing is said.
 
         Args:
             error: the wanted error, such as 0.1.
@@ -102,18 +107,17 @@ class GradientErrors:
         if sampler is None and len(self.samplers) > 1:
             raise ValueError(f"sampler: expected one of {', '.join(self.samplers)}, got None")
         measured = self[next(iter(self.samplers)) if sampler is None else sampler]
+        largest = measured[-1].num_sampled
         above = [at for at in measured if at.relative_error.value > wanted]
         if not above:
-            return NeededSamples(measured[0].num_sampled, "at most")
+            return NeededSamples(measured[0].num_sampled, "at most", largest)
         last = above[-1]
         if last is not measured[-1]:
-            return NeededSamples(_between(last, measured[measured.index(last) + 1], wanted), "interpolated")
-        if len(measured) > 1 and _slope(measured[-2], last) < LEAST_SLOPE:
-            return NeededSamples(None, "unknown")
-        # wanted^2 u^2 - std^2 u - bias^2 = 0 for u = k / k_0
-        variance, bias = last.std.value**2, max(last.bias_squared.value, 0.0)
-        ratio = (variance + math.sqrt(variance**2 + 4 * wanted**2 * bias)) / (2 * wanted**2)
-        return NeededSamples(max(last.num_sampled + 1, _up(last.num_sampled * ratio)), "extrapolated")
+            return NeededSamples(_between(last, measured[measured.index(last) + 1], wanted), "interpolated", largest)
+        ratio = _beyond(measured, wanted)
+        if ratio is None:
+            return NeededSamples(None, "unknown", largest)
+        return NeededSamples(max(largest + 1, _up(largest * ratio)), "extrapolated", largest)
 
     def table(self) -> str:
         """All errors in columns, for people; `~` before a bias that noise could have made."""
@@ -142,12 +146,26 @@ class GradientErrors:
         }
 
 
-def _slope(one: ErrorAt, next_one: ErrorAt) -> float:
-    """s where error ~ k^-s between two measurements."""
-    high, low = one.relative_error.value, next_one.relative_error.value
+def _beyond(measured: Sequence[ErrorAt], wanted: float) -> float | None:
+    """How many times the largest k the law needs; None where it does not hold yet."""
+    last = measured[-1]
+    variance, bias = last.std.value**2, max(last.bias_squared.value, 0.0)
+    if len(measured) > 1:
+        before = measured[-2]
+        times = last.num_sampled / before.num_sampled
+        if _slope(before.relative_error.value, last.relative_error.value, times) < LEAST_SLOPE:
+            return None
+        if last.bias_is_clear and _slope(before.bias.value, last.bias.value, times) < LEAST_SLOPE:
+            return variance / (wanted**2 - bias) if bias < wanted**2 else None
+    # wanted^2 u^2 - std^2 u - bias^2 = 0 for u = k / k_0
+    return (variance + math.sqrt(variance**2 + 4 * wanted**2 * bias)) / (2 * wanted**2)
+
+
+def _slope(high: float, low: float, times: float) -> float:
+    """s where a number ~ k^-s goes from one to the other while k grows so many times."""
     if low == 0 or high == 0:
         return math.inf if low == 0 else 0.0
-    return math.log(high / low) / math.log(next_one.num_sampled / one.num_sampled)
+    return math.log(high / low) / math.log(times)
 
 
 def _up(k: float) -> int:
@@ -156,7 +174,7 @@ def _up(k: float) -> int:
 
 
 def _between(above: ErrorAt, below: ErrorAt, wanted: float) -> int:
-    slope = _slope(above, below)
+    slope = _slope(above.relative_error.value, below.relative_error.value, below.num_sampled / above.num_sampled)
     if math.isinf(slope):  # exact from there on
         return below.num_sampled
     k = above.num_sampled * (above.relative_error.value / wanted) ** (1 / slope)

@@ -57,7 +57,7 @@ def gradient_error(
     importance sampling (Bengio and Senecal 2003): the true row is exact, log Z is estimated, and nothing of the error
     depends on the targets but its unit. "sampled_softmax" is the loss of that name as it is trained. Its gradient is
     right on average over true classes and not for one, so a bias for given targets does not vanish while k is small
-    beside 1/q of them, and with draws with replacement never; where targets are drawn (None), it is averaged over them.
+    beside 1/q of them, and for draws with replacement never; where targets are drawn (None), it is averaged over them.
 
     NCE, negative sampling and sampled logistic are not here: they are gradients of other losses, a logistic regression
     for each class. They meet the softmax where both are at their optimum, not on the way, so that their distance from
