@@ -21,6 +21,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 GREY = "#666666"
 TINY = 1e-9  # in the place of 0, which has no logarithm
+LEAST = 1e-4  # where the axis ends: an estimate from all classes is exact, and would stretch it
 
 
 def check_figure(path: str | os.PathLike[str]) -> str:
@@ -115,7 +116,9 @@ def _draw(figure: Any, errors: GradientErrors, wanted: float | None) -> None:
     left.xaxis.minorticks_off()
     left.set_ylabel("relative to the length of the exact gradient")
     _name_numbers(left)
+    _name_numbers(right)
     right.tick_params(labelleft=True)
+    left.set_ylim(bottom=max(left.get_ylim()[0], LEAST))
     if wanted is not None:
         _draw_wanted(left, errors, wanted)
     _label_ends(left, ends, all_ks[-1])
@@ -134,6 +137,7 @@ def _draw_bias(axes: Any, measured: Sequence[ErrorAt], style: dict[str, Any]) ->
             if top > TINY:
                 axes.plot([at.num_sampled], [top], color=style["color"], marker="_", markersize=8, alpha=0.7)
                 axes.annotate("", (at.num_sampled, top / 1.4), (at.num_sampled, top), arrowprops=arrow)
+                axes.update_datalim([(at.num_sampled, top / 1.5)])  # or the arrow would be cut
 
 
 def _draw_wanted(axes: Any, errors: GradientErrors, wanted: float) -> None:
@@ -157,7 +161,7 @@ def _label_ends(axes: Any, ends: list[tuple[float, str, str]], last: int) -> Non
     low, high = (math.log(edge) for edge in axes.get_ylim())
     line = 0.06 * (high - low)
     ordered = sorted(ends)
-    places = spread([math.log(value) for value, _, _ in ordered], line)
+    places = spread([max(math.log(value), low) for value, _, _ in ordered], line)
     for (value, text, colour), place in zip(ordered, places, strict=True):
         axes.annotate(
             text, (last, value), (1.02, math.exp(place)), textcoords=axes.get_yaxis_transform(),
@@ -187,8 +191,8 @@ def _mean(values: Sequence[float]) -> float:
 
 def _name_numbers(axes: Any) -> None:
     """0.1 and 0.2 in the place of 10^-1 and nothing."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator
 
     axes.yaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0), numticks=30))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.yaxis.minorticks_off()
