@@ -98,7 +98,7 @@ def test_samplers_of_all_kinds():
         "log_uniform": LogUniform(40, 7, replacement=False),
         "made": lambda k: Unigram(torch.arange(1, 41), k, power=0.75),
         "learned": LearnedUnigram(40, 1),
-        "mixed": Mixture([Uniform(40, 3), LogUniform(40, 5)]),
+        "mixed": Mixture([LearnedUnigram(40, 3), LogUniform(40, 5).eval()]),
         "all": EveryClass(40),
     }
     errors = gradient_error(x, w, samplers, [8, 2, 8], repeats=8)
@@ -108,8 +108,9 @@ def test_samplers_of_all_kinds():
     assert all(0 < at.relative_error.value < 5 for name in ks for at in errors[name] if name != "all")
     assert all(1 <= at.ess.value <= at.num_sampled for name in ks for at in errors[name])
     # A sampler comes back as it was given.
-    assert samplers["learned"].training
-    assert samplers["learned"].counts.sum() == 40
+    first, second = samplers["mixed"].parts
+    assert (samplers["learned"].training, first.training, second.training) == (True, True, False)
+    assert samplers["learned"].counts.sum() == first.counts.sum() == 40
     assert samplers["uniform"].num_sampled == 7
 
 

@@ -124,12 +124,13 @@ def gradient_error(
         found: dict[str, list[ErrorAt]] = {name: [] for name in samplers}
         for name, sized in samplers.items():
             for k, one in sized:
-                training = one.training
-                one.eval()
+                modes = [(part, part.training) for part in one.modules()]
+                one.eval()  # so that it does not learn
                 try:
                     found[name].append(_measure(problem, one, k, drawn, estimator, repeats, generator, bar))
                 finally:
-                    one.train(training)
+                    for part, training in modes:
+                        part.training = training
     unit = problem.length / math.sqrt(sizes["B"])
     return GradientErrors(found, estimator, sizes["B"], sizes["C"], repeats, unit)
 
