@@ -24,7 +24,7 @@ __all__ = ["EXAMPLES", "Estimator", "diagnose"]
 
 EXAMPLES = """
 logq diagnose model
-logq diagnose model --samplers uniform,unigram:0.5 --num-sampled 100,1000 --error 0.2
+logq diagnose model --samplers uniform,unigram:0.5 --error 0.2
 logq diagnose lm ptb.test.txt --figure errors.png
 logq diagnose arrays.npz --distinct --json errors.json
 """

@@ -39,6 +39,11 @@ class GradientEstimate(NamedTuple):
     Args:
         gradient: (B, D).
         effective_sample_size: (B,), from 1 to the size of the sample.
+
+    Example:
+        >>> ids = torch.tensor([0, 1])
+        >>> self_normalized_gradient(torch.zeros(1, 2), torch.eye(2), ids, torch.zeros(2))
+        GradientEstimate(gradient=tensor([[0.5000, 0.5000]]), effective_sample_size=tensor([2.]))
     """
 
     gradient: Tensor
