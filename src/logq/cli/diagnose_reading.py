@@ -154,12 +154,14 @@ def read_recommender(folder: Path, *, rows: int, device: str) -> Classifier:
 
 def read_language_model(folder: Path, text: str, *, rows: int, device: str) -> Classifier:
     """From a folder of `logq train lm`: the places of a text, and the words that stand there."""
-    from logq.language_models import NeuralLanguageModel, TableReader, load
+    from logq.language_models import NeuralLanguageModel, load
+    from logq.language_models.output import TableReader
 
     model = load(folder)
     if not isinstance(model, NeuralLanguageModel):
         raise BadInputError(f"{folder}: {type(model).__name__} has no vectors of words, so there is nothing to sample")
-    model.device = device
+    if device != "cpu":
+        model = NeuralLanguageModel.load(folder, device=device)
     reader = model.reader
     if not isinstance(reader, TableReader):
         raise BadInputError(
