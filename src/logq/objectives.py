@@ -148,7 +148,8 @@ class Objective:
             candidates: the classes that these are the logits of, and their expected counts.
             remove_hits: whether sampled copies of a true class leave the negatives; None means as the table says.
                 Softmax over draws with replacement is exact when hits stay (each draw then is a class of its own:
-                Ma and Collins 2018) and biased by a term that vanishes as the sample grows when they leave.
+                Ma and Collins 2018) and biased when they leave, the less the more classes there are, and the more the
+                larger the sample is (docs/diagnostics.md).
 
         Returns:
             (B,); 0 for a row without a true class.

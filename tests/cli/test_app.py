@@ -25,6 +25,7 @@ COMMANDS = [
     ["recommend"],
     ["similar"],
     ["index"],
+    ["diagnose"],
     *(["train", name] for name in ("youtube-dnn", "mind", "sdm", "two-tower", "sasrec", "item2vec", "airbnb", "eges")),
 ]
 

@@ -92,3 +92,33 @@ def test_expected_counts_with_replacement(law):
 
 def test_repr():
     assert "num_sampled=4, replacement=False, per_row=True" in repr(laws(per_row=True)["log_uniform"])
+
+
+@pytest.mark.parametrize("replacement", [False, True])
+@pytest.mark.parametrize("law", laws())
+def test_the_same_law_with_another_number_of_draws(law, replacement):
+    """As if it had been made with that number: the same law, the same draws for the same seed, the same counts."""
+    few = laws(replacement=replacement)[law]
+    state = few.generator.get_state()
+    many = few.with_num_sampled(9)
+    assert (few.num_sampled, many.num_sampled) == (S, 9)
+    targets = torch.arange(C - 1)
+    candidates = many.draw(targets)
+    assert candidates.ids.shape == (9,)
+    assert torch.equal(many.log_prob(targets), few.log_prob(targets))
+    if replacement:
+        wanted = 9 * few.log_prob(targets).exp()
+        torch.testing.assert_close(candidates.true_log_expected_count.exp(), wanted, atol=1e-12, rtol=0)
+    else:
+        assert len(candidates.ids.unique()) == 9
+        assert float(many.log_expected_count(torch.arange(C)).exp().sum()) == pytest.approx(9, rel=0.01)
+    assert torch.equal(few.generator.get_state(), state)
+    many.learn(torch.tensor([0, 0, 0]))
+    assert torch.equal(few.log_prob(targets), laws(replacement=replacement)[law].log_prob(targets))
+
+
+def test_not_more_distinct_classes_than_there_are():
+    with pytest.raises(ValueError, match="num_sampled: expected at most 11"):
+        laws()["unigram"].with_num_sampled(12)
+    with pytest.raises(ValueError, match="num_sampled: expected a whole number >= 1, got 0"):
+        laws()["unigram"].with_num_sampled(0)

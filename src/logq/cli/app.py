@@ -11,6 +11,7 @@ import typer
 import logq
 from logq.cli import (
     demo_group,
+    diagnose,
     evaluate,
     evaluate_ranking,
     index,
@@ -45,7 +46,19 @@ _ADDING = (evaluate_ranking, train_recommenders, train_items)
 
 class _Logq(HelpfulGroup):
     # What one does first stands first; typer would have groups behind everything else.
-    order = ("demo", "train", "evaluate", "neighbors", "map", "recommend", "similar", "index", "vocab", "phrases")
+    order = (
+        "demo",
+        "train",
+        "evaluate",
+        "neighbors",
+        "map",
+        "recommend",
+        "similar",
+        "index",
+        "diagnose",
+        "vocab",
+        "phrases",
+    )
     switches = (
         *HelpfulGroup.switches,
         ("--version", "Say the version and leave."),  # these two are read by main
@@ -70,6 +83,7 @@ app.add_typer(evaluate.evaluate)
 app.command("recommend", cls=HelpfulCommand, epilog=recommend.RECOMMEND_EXAMPLES)(recommend.recommend)
 app.command("similar", cls=HelpfulCommand, epilog=recommend.SIMILAR_EXAMPLES)(recommend.similar)
 app.command("index", cls=HelpfulCommand, epilog=index.EXAMPLES)(index.index)
+app.command("diagnose", cls=HelpfulCommand, epilog=diagnose.EXAMPLES)(diagnose.diagnose)
 app.command("vocab", cls=HelpfulCommand, epilog=vocab.EXAMPLES)(vocab.vocab)
 app.command("phrases", cls=HelpfulCommand, epilog=phrases.EXAMPLES)(phrases.phrases)
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from typing_extensions import Self, Unpack
 
-from logq.arguments import check_bool, check_float
+from logq.arguments import check_bool, check_float, check_int
 from logq.data.text import Vocabulary, read_tokens
 from logq.data.text.tokens import END, Tokens
 from logq.evaluation.likelihood import Likelihood, likelihood_of
@@ -258,6 +258,40 @@ class NeuralLanguageModel(LanguageModelSettings, LanguageModel):
         """Called after each update."""
 
     # ------------------------------------------------------------------------------------------------------ answers
+
+    @torch.no_grad()
+    def queries(self, source: Source, num_tokens: int) -> tuple[Tensor, Tensor]:
+        """What the output layer is asked with at the first tokens of a text, and the tokens themselves.
+
+        Args:
+            source: as for `fit`.
+            num_tokens: how many, at most.
+
+        Returns:
+            (n, D) queries and (n,) int64 tokens, n at most `num_tokens`.
+
+        Raises:
+            AttributeError: the model is not fitted.
+            OSError, TypeError, ValueError: `source` cannot be read, or has no words.
+        """
+        check_int("num_tokens", num_tokens)
+        computer, found, words = Computer(self.device, self.precision), list[Tensor](), list[Tensor]()
+        with read_tokens(source, vocabulary=self.vocabulary, progress=False) as tokens:
+            for ids, queries in self._blocks(tokens, computer):
+                found.append(queries.float())
+                words.append(torch.from_numpy(ids.astype(np.int64)).to(queries.device))
+                if sum(map(len, words)) >= num_tokens:
+                    break
+        return torch.cat(found)[:num_tokens], torch.cat(words)[:num_tokens]
+
+    @property
+    def reader(self) -> WordReader:
+        """What reads log P of words off queries.
+
+        Raises:
+            AttributeError: the model is not fitted.
+        """
+        return self._answers()
 
     def _likelihood(self, tokens: Tokens) -> Likelihood:
         total = Likelihood()

@@ -1,11 +1,13 @@
 """Samplers that make num_sampled draws from one proposal distribution q, with or without replacement."""
 
+import copy
 import math
 from abc import abstractmethod
 from typing import TypedDict
 
 import torch
 from torch import Tensor
+from typing_extensions import Self
 
 from logq import kernels
 from logq.arguments import check_bool, check_int
@@ -76,6 +78,26 @@ class Proposal(Sampler):
             )
         # The way is chosen by the law alone. Choosing by how a draw turns out would change what is drawn.
         self._by_race = expected_tries(p, self.num_sampled + 1) > self.num_classes
+
+    def with_num_sampled(self, num_sampled: int) -> Self:
+        """A sampler of the same law that makes another number of draws, from a generator of its own.
+
+        Args:
+            num_sampled: S of the new one.
+
+        Returns:
+            A copy, tables and all; neither knows of what the other learns later.
+
+        Raises:
+            ValueError: there are not so many distinct classes, where draws are without replacement.
+        """
+        # The generators of a copy start anew; they cannot be copied.
+        other = copy.deepcopy(self, {id(self._generators): {}})
+        other.num_sampled = check_int("num_sampled", num_sampled)
+        other._tries = None
+        if not other.replacement:
+            other._prepare(other._all_probabilities())
+        return other
 
     def _all_probabilities(self) -> Tensor:
         """(C,) float64."""

@@ -1,0 +1,181 @@
+"""GradientErrors: how far estimates were from the exact gradient, and how many samples a wanted error takes."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from logq.arguments import check_float
+from logq.diagnostics.error_parts import ErrorAt
+
+__all__ = ["GradientErrors", "NeededSamples"]
+
+LEAST_SLOPE = 0.25
+"""How fast an error must fall with k, as a power of it, to say anything about a larger k; the law has 1/2 and more."""
+
+
+class NeededSamples(NamedTuple):
+    """How many samples an error takes, and how that is known.
+
+    Args:
+        num_sampled: k; None where it is out of sight.
+        how: "at most" this: it is the smallest that was measured; "interpolated" between two that were;
+            "extrapolated" beyond the largest; "unknown": the error still is above the wanted one at the largest k, and
+            nothing says that it will fall below.
+        largest: the largest k that was measured.
+
+    Example:
+        >>> print(NeededSamples(1251, "extrapolated", 1024))
+        about 1,300 (extrapolated)
+        >>> print(NeededSamples(None, "unknown", 1024))
+        more than 1,024
+    """
+
+    num_sampled: int | None
+    how: str
+    largest: int
+
+    def __str__(self) -> str:
+        if self.num_sampled is None:
+            return f"more than {self.largest:,}"
+        if self.how == "at most":
+            return f"at most {self.num_sampled:,}"
+        # More than two digits of it are not known.
+        about = f"about {int(float(f'{self.num_sampled:.2g}')):,}"
+        return about if self.how == "interpolated" else f"{about} ({self.how})"
+
+
+@dataclass(frozen=True)
+class GradientErrors:
+    """What `gradient_error` measured.
+
+    Args:
+        samplers: by name of the sampler, what was measured for each k, smallest first.
+        estimator: "self_normalized" or "sampled_softmax".
+        num_rows: B.
+        num_classes: C.
+        repeats: draws for each sampler and k.
+        gradient_length: root mean square over rows of |g|, the unit of all errors.
+
+    Example:
+        >>> from logq.diagnostics import gradient_error
+        >>> from logq.samplers import Uniform
+        >>> generator = torch.Generator().manual_seed(1)
+        >>> inputs, weight = (torch.randn(n, 4, generator=generator) for n in (8, 100))
+        >>> errors = gradient_error(inputs, weight, {"uniform": Uniform(100, 1)}, (10, 40, 160), repeats=64)
+        >>> print(errors.table())
+        sampler    k  error  bias   std    ess
+        uniform   10  0...
+        uniform   40  0...
+        uniform  160  0...
+        >>> errors.num_sampled_for(0.2).how
+        'extrapolated'
+    """
+
+    samplers: Mapping[str, Sequence[ErrorAt]]
+    estimator: str
+    num_rows: int
+    num_classes: int
+    repeats: int
+    gradient_length: float
+
+    def __getitem__(self, sampler: str) -> Sequence[ErrorAt]:
+        """What was measured of one sampler, smallest k first."""
+        if sampler not in self.samplers:
+            raise ValueError(f"sampler: expected one of {', '.join(self.samplers)}, got {sampler!r}")
+        return self.samplers[sampler]
+
+    def num_sampled_for(self, error: float, sampler: str | None = None) -> NeededSamples:
+        """The smallest k with at most this relative error.
+
+        Between two k that were measured, error is a power of k (a straight line in the figure). Beyond the largest one,
+        k_0, with its own bias and standard deviation,
+
+            error(k)^2 = std^2 k_0 / k + bias^2 (k_0 / k)^2
+
+        which is how the self-normalised estimate ends up. Where the bias has not begun to fall, as that of sampled
+        softmax never may, it counts as constant, and where the error has not, nothing is said.
+
+        Args:
+            error: the wanted error, such as 0.1.
+            sampler: its name; None where there is only one.
+
+        Raises:
+            TypeError, ValueError: the error is no positive number, or there is no such sampler.
+        """
+        wanted = check_float("error", error, above=0)
+        if sampler is None and len(self.samplers) > 1:
+            raise ValueError(f"sampler: expected one of {', '.join(self.samplers)}, got None")
+        measured = self[next(iter(self.samplers)) if sampler is None else sampler]
+        largest = measured[-1].num_sampled
+        above = [at for at in measured if at.relative_error.value > wanted]
+        if not above:
+            return NeededSamples(measured[0].num_sampled, "at most", largest)
+        last = above[-1]
+        if last is not measured[-1]:
+            return NeededSamples(_between(last, measured[measured.index(last) + 1], wanted), "interpolated", largest)
+        ratio = _beyond(measured, wanted)
+        if ratio is None:
+            return NeededSamples(None, "unknown", largest)
+        return NeededSamples(max(largest + 1, _up(largest * ratio)), "extrapolated", largest)
+
+    def table(self) -> str:
+        """All errors in columns, for people; `~` before a bias that noise could have made."""
+        rows = [("sampler", "k", "error", "bias", "std", "ess")]
+        for name, measured in self.samplers.items():
+            for at in measured:
+                bias = f"{'' if at.bias_is_clear else '~'}{at.bias.value:.4f}"
+                numbers = (f"{at.relative_error.value:.4f}", bias, f"{at.std.value:.4f}", f"{at.ess.value:.1f}")
+                rows.append((name, str(at.num_sampled), *numbers))
+        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+        lines = (
+            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+            for row in rows
+        )
+        return "\n".join("  ".join(line) for line in lines)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything, as JSON can hold it: numbers are [value, standard error]."""
+        return {
+            "estimator": self.estimator,
+            "num_rows": self.num_rows,
+            "num_classes": self.num_classes,
+            "repeats": self.repeats,
+            "gradient_length": self.gradient_length,
+            "samplers": {name: [at.as_dict() for at in measured] for name, measured in self.samplers.items()},
+        }
+
+
+def _beyond(measured: Sequence[ErrorAt], wanted: float) -> float | None:
+    """How many times the largest k the law needs; None where it does not hold yet."""
+    last = measured[-1]
+    variance, bias = last.std.value**2, max(last.bias_squared.value, 0.0)
+    if len(measured) > 1:
+        before = measured[-2]
+        times = last.num_sampled / before.num_sampled
+        if _slope(before.relative_error.value, last.relative_error.value, times) < LEAST_SLOPE:
+            return None
+        if last.bias_is_clear and _slope(before.bias.value, last.bias.value, times) < LEAST_SLOPE:
+            return variance / (wanted**2 - bias) if bias < wanted**2 else None
+    # wanted^2 u^2 - std^2 u - bias^2 = 0 for u = k / k_0
+    return (variance + math.sqrt(variance**2 + 4 * wanted**2 * bias)) / (2 * wanted**2)
+
+
+def _slope(high: float, low: float, times: float) -> float:
+    """s where a number ~ k^-s goes from one to the other while k grows so many times."""
+    if low == 0 or high == 0:
+        return math.inf if low == 0 else 0.0
+    return math.log(high / low) / math.log(times)
+
+
+def _up(k: float) -> int:
+    """The next whole number, but for what rounding has added."""
+    return math.ceil(k * (1 - 1e-9))
+
+
+def _between(above: ErrorAt, below: ErrorAt, wanted: float) -> int:
+    slope = _slope(above.relative_error.value, below.relative_error.value, below.num_sampled / above.num_sampled)
+    if math.isinf(slope):  # exact from there on
+        return below.num_sampled
+    k = above.num_sampled * (above.relative_error.value / wanted) ** (1 / slope)
+    return min(below.num_sampled, _up(k))
