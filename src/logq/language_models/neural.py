@@ -50,6 +50,8 @@ class NeuralLanguageModel(LanguageModelSettings, LanguageModel):
         num_sampled: S, how many negatives; in_batch and every_class have their own number.
         unigram_power: of the counts, for "unigram".
         shared_negatives: whether a batch shares a sample; else each word has one of its own.
+        replacement: whether a word may stand in a sample twice. Without, as by default and in TensorFlow, sampled
+            softmax is nearer to the full one: frequent words stand in every sample, and hits take no other copy away.
         log_q: whether log Q is accounted for: subtracted in training where the row of the table says so, and added when
             P is read off negative sampling, which learns log( P / Q ). False shows what happens without.
         cutoffs: of the adaptive softmax, where clusters begin; None for a fifth and three fifths of the words.
@@ -237,8 +239,15 @@ class NeuralLanguageModel(LanguageModelSettings, LanguageModel):
         self.model = self._make_model(size, sparse=sparse)
         sampler: Sampler | None = None
         if self.sampler is not None:
-            options: dict[str, Any] = {"power": self.unigram_power, "shared": self.shared_negatives, "seed": seed}
-            sampler = make_sampler(self.sampler, counts, self.num_sampled, **options)
+            sampler = make_sampler(
+                self.sampler,
+                counts,
+                self.num_sampled,
+                power=self.unigram_power,
+                shared=self.shared_negatives,
+                replacement=self.replacement,
+                seed=seed,
+            )
         shared = self._shared_weight()
         output = make_output(
             self.objective,

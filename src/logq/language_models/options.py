@@ -26,6 +26,7 @@ class LanguageModelOptions(TypedDict, total=False):
     num_sampled: int
     unigram_power: float
     shared_negatives: bool
+    replacement: bool
     log_q: bool
     cutoffs: Sequence[int] | None
     batch_size: int
@@ -71,6 +72,7 @@ class LanguageModelSettings:
         self.num_sampled = check_int("num_sampled", options.get("num_sampled", 200))
         self.unigram_power = check_float("unigram_power", options.get("unigram_power", 0.75))
         self.shared_negatives = check_bool("shared_negatives", options.get("shared_negatives", True))
+        self.replacement = check_bool("replacement", options.get("replacement", False))
         self.log_q = check_bool("log_q", options.get("log_q", True))
         self.cutoffs = check_cutoffs(options.get("cutoffs"))
         if self.cutoffs is not None and self.objective != ADAPTIVE:

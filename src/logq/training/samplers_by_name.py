@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from logq.samplers import EveryClass, InBatch, LearnedUnigram, LogUniform, Sampler, Uniform, Unigram
+from logq.samplers.proposal import Options
 from logq.training.choices import SamplerChoice, check_sampler
 
 __all__ = ["make_sampler"]
@@ -19,6 +20,7 @@ def make_sampler(
     power: float,
     shared: bool,
     seed: int,
+    replacement: bool = True,
     target_counts: NDArray[np.float64] | None = None,  # (C,)
 ) -> Sampler:
     """Make the sampler that was chosen, for classes with these counts.
@@ -30,6 +32,7 @@ def make_sampler(
         power: of the counts, for unigram.
         shared: whether a batch shares one sample, or each row has its own.
         seed: of the draws.
+        replacement: whether a class may stand in a sample twice; without, S is the number of classes at most.
         target_counts: how often each class is a target, for in_batch; None if that is `counts`.
 
     Returns:
@@ -46,7 +49,10 @@ def make_sampler(
           (table): AliasTable()
         )
     """
-    size, per_row = len(counts), not shared
+    size = len(counts)
+    how: Options = {"replacement": replacement, "per_row": not shared, "seed": seed}
+    if not replacement:
+        num_sampled = min(num_sampled, size)
     if callable(choice):
         sampler = choice(counts)
         if not isinstance(sampler, Sampler):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -55,10 +61,10 @@ def make_sampler(
             raise ValueError(f"sampler: expected num_classes = {size}, got {sampler.num_classes}")
         return sampler
     makers: dict[str, Callable[[], Sampler]] = {
-        "unigram": lambda: Unigram(counts, num_sampled, power=power, per_row=per_row, seed=seed),
-        "uniform": lambda: Uniform(size, num_sampled, per_row=per_row, seed=seed),
-        "log_uniform": lambda: LogUniform(size, num_sampled, per_row=per_row, seed=seed),
-        "learned_unigram": lambda: LearnedUnigram(size, num_sampled, per_row=per_row, seed=seed),
+        "unigram": lambda: Unigram(counts, num_sampled, power=power, **how),
+        "uniform": lambda: Uniform(size, num_sampled, **how),
+        "log_uniform": lambda: LogUniform(size, num_sampled, **how),
+        "learned_unigram": lambda: LearnedUnigram(size, num_sampled, **how),
         "in_batch": lambda: InBatch(size, counts=counts if target_counts is None else target_counts, seed=seed),
         "every_class": lambda: EveryClass(size, seed=seed),
     }
