@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["IGNORED", "Candidates", "as_columns"]
+__all__ = ["IGNORED", "Candidates", "as_columns", "without_log_q"]
 
 IGNORED = -100
 """The target that is no class: its entry takes part in nothing, as `ignore_index` of torch's losses."""
@@ -66,3 +66,19 @@ class Candidates(NamedTuple):
     def is_true(self) -> Tensor:
         """(B,) or (B, T) bool: where an entry of `targets` is a class and not IGNORED."""
         return self.targets != IGNORED
+
+
+def without_log_q(candidates: Candidates) -> Candidates:
+    """The same candidates as if each class were expected once, so that nothing is subtracted.
+
+    The loss of a row is then what it is for a sampler that draws all classes alike.
+
+    Example:
+        >>> from logq.samplers import LogUniform
+        >>> without_log_q(LogUniform(9, 2, seed=1).draw(torch.tensor([8]))).true_log_expected_count
+        tensor([0.])
+    """
+    return candidates._replace(
+        log_expected_count=torch.zeros_like(candidates.log_expected_count),
+        true_log_expected_count=torch.zeros_like(candidates.true_log_expected_count),
+    )

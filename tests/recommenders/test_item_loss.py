@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from logq.candidates import without_log_q
 from logq.functional import gbce_loss, sampled_loss
 from logq.recommenders import YoutubeDNN
-from logq.recommenders.item_loss import LOSSES, ItemLoss, without_log_q
+from logq.recommenders.item_loss import LOSSES, ItemLoss
 from logq.samplers import InBatch, LogUniform, Sampler, Uniform, Unigram
 from recommender_cases import ITEMS, planted_log
 

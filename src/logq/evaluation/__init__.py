@@ -3,6 +3,7 @@
 from logq.evaluation.analogies import AnalogyResult, AnalogySection, read_analogies, word_analogies
 from logq.evaluation.bootstrap import Interval
 from logq.evaluation.correlation import Correlation
+from logq.evaluation.likelihood import Likelihood, likelihood_of
 from logq.evaluation.ranking import evaluate_ranking
 from logq.evaluation.ranking_scores import RankingScores
 from logq.evaluation.similarity import SimilarityResult, read_pairs, word_similarity
@@ -14,9 +15,11 @@ __all__ = [
     "AnalogySection",
     "Correlation",
     "Interval",
+    "Likelihood",
     "RankingScores",
     "SimilarityResult",
     "evaluate_ranking",
+    "likelihood_of",
     "read_analogies",
     "read_pairs",
     "top_items",

@@ -57,7 +57,7 @@ class LoopSettings:
 
     Args:
         epochs: passes over the examples, at most.
-        lr: learning rate of Adam.
+        lr: learning rate.
         weight_decay: see Optimizers.
         clip: norm to which gradients are clipped; None for none.
         decay, warmup: see Schedule.
@@ -66,6 +66,7 @@ class LoopSettings:
         patience: looks without progress after which training stops; None never stops.
         monitor: the metric that is to grow, such as "ndcg@10".
         smaller_is_better: whether it is to fall instead, as perplexity is.
+        optimizer: see Optimizers.
 
     Example:
         >>> LoopSettings(epochs=3).lr
@@ -83,6 +84,7 @@ class LoopSettings:
     patience: int | None = 3
     monitor: str = "ndcg@10"
     smaller_is_better: bool = False
+    optimizer: str = "adam"
 
 
 class Loop:
@@ -109,7 +111,11 @@ class Loop:
     def __init__(self, task: Task, settings: LoopSettings, computer: Computer, seed: int) -> None:
         self.task, self.settings, self.computer, self.seed = task, settings, computer, seed
         self.optimizers = Optimizers(
-            task.module, task.sparse_parameters(), lr=settings.lr, weight_decay=settings.weight_decay
+            task.module,
+            task.sparse_parameters(),
+            lr=settings.lr,
+            weight_decay=settings.weight_decay,
+            kind=settings.optimizer,
         )
         steps = settings.epochs * task.num_batches
         self.schedule = Schedule(settings.decay, warmup=settings.warmup, steps=max(1, steps))

@@ -1,4 +1,4 @@
-"""Optimizers of a model: Adam for what is dense, LazyAdam for tables whose rows are touched a few at a time."""
+"""Optimizers of a model: torch's for what is dense, logq.optim's for tables whose rows are touched a few at a time."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -6,13 +6,37 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from logq.optim import LazyAdam
+from logq.arguments import shown
+from logq.optim import SGD, Adagrad, LazyAdam, RowOptimizer
 
-__all__ = ["Optimizers"]
+__all__ = ["OPTIMIZERS", "Optimizers", "check_optimizer"]
+
+OPTIMIZERS = ("adam", "adagrad", "sgd")
+"""The names of optimizers."""
+
+
+def check_optimizer(value: object) -> str:
+    """Return the name of an optimizer.
+
+    Raises:
+        ValueError: there is no such.
+
+    Example:
+        >>> check_optimizer("adagrad")
+        'adagrad'
+    """
+    if not isinstance(value, str) or value not in OPTIMIZERS:
+        raise ValueError(f"optimizer: expected one of {', '.join(OPTIMIZERS)}, got {shown(value)}")
+    return value
 
 
 class Optimizers:
-    """Adam over the dense parameters and LazyAdam over those with sparse gradients, as one.
+    """An optimizer over the dense parameters and its lazy kin over those with sparse gradients, as one.
+
+        name       dense                   sparse
+        adam       torch.optim.Adam        logq.optim.LazyAdam
+        adagrad    torch.optim.Adagrad     logq.optim.Adagrad
+        sgd        torch.optim.SGD         logq.optim.SGD
 
     Args:
         module: whose parameters are trained.
@@ -21,6 +45,10 @@ class Optimizers:
         weight_decay: added to gradients as weight_decay w, of parameters of two dimensions and more: no biases and no
             norms. A row of a sparse table decays when it is touched.
         betas: of Adam.
+        kind: one of OPTIMIZERS.
+
+    Raises:
+        ValueError: there is no such optimizer.
 
     Example:
         >>> layer = torch.nn.Linear(2, 1)
@@ -39,8 +67,11 @@ class Optimizers:
         lr: float,
         weight_decay: float = 0.0,
         betas: tuple[float, float] = (0.9, 0.999),
+        kind: str = "adam",
     ) -> None:
         self.lr = lr
+        self.kind = check_optimizer(kind)
+        of_kind: dict[str, Any] = {"lr": lr, "betas": betas} if kind == "adam" else {"lr": lr}
         tables = {id(parameter) for parameter in sparse}
         self.parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
         lazy = [parameter for parameter in self.parameters if id(parameter) in tables]
@@ -53,9 +84,13 @@ class Optimizers:
             ]
             groups = [group for group in groups if group["params"]]
             fused = all(p.device.type in ("cpu", "cuda") for p in dense)
-            self.all.append(torch.optim.Adam(groups, lr=lr, betas=betas, fused=fused))
+            if kind == "adagrad":  # whose fused form there is for the CPU alone
+                fused = all(p.device.type == "cpu" for p in dense)
+            makers = {"adam": torch.optim.Adam, "adagrad": torch.optim.Adagrad, "sgd": torch.optim.SGD}
+            self.all.append(makers[kind](groups, fused=fused, **of_kind))
         if lazy:
-            self.all.append(LazyAdam(lazy, lr=lr, betas=betas, weight_decay=weight_decay))
+            rows = {"adam": LazyAdam, "adagrad": Adagrad, "sgd": SGD}
+            self.all.append(rows[kind](lazy, weight_decay=weight_decay, **of_kind))
 
     def step(self, factor: float) -> None:
         """Update all parameters with this part of the learning rate, and forget their gradients."""
@@ -86,7 +121,7 @@ class Optimizers:
             for name, value in tensors.items():
                 which, key, state = name.split(".", 2)
                 if int(which) == number:
-                    plain = isinstance(optimizer, LazyAdam) and state == "step"
+                    plain = isinstance(optimizer, RowOptimizer) and state == "step"
                     states.setdefault(int(key), {})[state] = int(value) if plain else value
             groups = optimizer.state_dict()["param_groups"]
             optimizer.load_state_dict({"state": states, "param_groups": groups})

@@ -4,6 +4,8 @@ from logq.models.airbnb import AirbnbEmbeddings
 from logq.models.base import RetrievalModel
 from logq.models.eges import EGES
 from logq.models.mind import MIND
+from logq.models.nnlm import NNLM
+from logq.models.recurrent import Recurrent
 from logq.models.sasrec import SASRec
 from logq.models.sdm import SDM
 from logq.models.two_tower import TwoTower
@@ -14,8 +16,10 @@ __all__ = [
     "CBOW",
     "EGES",
     "MIND",
+    "NNLM",
     "SDM",
     "AirbnbEmbeddings",
+    "Recurrent",
     "RetrievalModel",
     "SASRec",
     "SkipGram",

@@ -1,3 +1,6 @@
-"""N-gram language models: counts, smoothing, perplexity, ARPA files."""
+"""N-gram language models: counts, smoothing, perplexity, ARPA files; and the face that all language models have."""
 
-__all__ = []
+from logq.ngram.language_model import LanguageModel, Source
+from logq.ngram.next_words import NextWords, best_words, choose_word
+
+__all__ = ["LanguageModel", "NextWords", "Source", "best_words", "choose_word"]

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from logq.arguments import check_bool, check_float
-from logq.candidates import IGNORED, Candidates
+from logq.candidates import IGNORED, Candidates, without_log_q
 from logq.functional import full_loss, gbce_loss, sampled_loss
 from logq.objectives import OBJECTIVES
 from logq.samplers import Sampler
@@ -191,20 +191,6 @@ class ItemLoss(nn.Module):
     def extra_repr(self) -> str:
         """What repr() shows."""
         return self.objective + ("" if self.log_q else ", without log Q")
-
-
-def without_log_q(candidates: Candidates) -> Candidates:
-    """The same candidates as if each class were expected once, so that nothing is subtracted.
-
-    Example:
-        >>> from logq.samplers import LogUniform
-        >>> without_log_q(LogUniform(9, 2, seed=1).draw(torch.tensor([8]))).true_log_expected_count
-        tensor([0.])
-    """
-    return candidates._replace(
-        log_expected_count=torch.zeros_like(candidates.log_expected_count),
-        true_log_expected_count=torch.zeros_like(candidates.true_log_expected_count),
-    )
 
 
 def computed_rows(model: FindsItems, candidates: Candidates) -> tuple[Tensor, Tensor | None, Candidates]:
