@@ -12,7 +12,9 @@ import logq
 from logq.cli import (
     demo_group,
     evaluate,
+    evaluate_lm,
     evaluate_ranking,
+    generate,
     index,
     map,
     neighbors,
@@ -20,6 +22,7 @@ from logq.cli import (
     recommend,
     train,
     train_items,
+    train_lm,
     train_recommenders,
     vocab,
 )
@@ -33,6 +36,8 @@ logq demo
 logq train word2vec corpus.txt -o vectors
 logq neighbors vectors coffee tea
 logq map vectors -o map.html
+logq train lm corpus.txt -o model
+logq generate model
 logq demo items
 logq train sasrec ratings.csv -o model
 logq evaluate ranking model
@@ -40,12 +45,24 @@ logq recommend model --user 42
 """
 
 # Modules that add their commands to a group of another.
-_ADDING = (evaluate_ranking, train_recommenders, train_items)
+_ADDING = (evaluate_ranking, evaluate_lm, train_recommenders, train_items, train_lm)
 
 
 class _Logq(HelpfulGroup):
     # What one does first stands first; typer would have groups behind everything else.
-    order = ("demo", "train", "evaluate", "neighbors", "map", "recommend", "similar", "index", "vocab", "phrases")
+    order = (
+        "demo",
+        "train",
+        "evaluate",
+        "neighbors",
+        "map",
+        "generate",
+        "recommend",
+        "similar",
+        "index",
+        "vocab",
+        "phrases",
+    )
     switches = (
         *HelpfulGroup.switches,
         ("--version", "Say the version and leave."),  # these two are read by main
@@ -67,6 +84,7 @@ app.add_typer(train.train)
 app.command("neighbors", cls=HelpfulCommand, epilog=neighbors.EXAMPLES)(neighbors.neighbors)
 app.command("map", cls=HelpfulCommand, epilog=map.EXAMPLES)(map.map_command)
 app.add_typer(evaluate.evaluate)
+app.command("generate", cls=HelpfulCommand, epilog=generate.EXAMPLES)(generate.generate)
 app.command("recommend", cls=HelpfulCommand, epilog=recommend.RECOMMEND_EXAMPLES)(recommend.recommend)
 app.command("similar", cls=HelpfulCommand, epilog=recommend.SIMILAR_EXAMPLES)(recommend.similar)
 app.command("index", cls=HelpfulCommand, epilog=index.EXAMPLES)(index.index)
@@ -76,7 +94,7 @@ app.command("phrases", cls=HelpfulCommand, epilog=phrases.EXAMPLES)(phrases.phra
 
 @app.callback(invoke_without_command=True, epilog=EXAMPLES)
 def start(context: typer.Context) -> None:
-    """From text to word vectors, and from logs of who did what to recommendations.
+    """From text to word vectors and language models, and from logs of who did what to recommendations.
 
     Start with `logq demo` (words) or `logq demo items` (recommendations): they need no data and take a few seconds.
     Each command has its own --help.
