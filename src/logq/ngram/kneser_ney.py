@@ -1,0 +1,132 @@
+"""Interpolated modified Kneser-Ney smoothing: three discounts an order, and lower orders that count contexts."""
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from logq.ngram.backoff import BackoffTable, Floats, Floats32
+from logq.ngram.counts import Ids64, NGramCounts
+
+__all__ = ["Discounts", "adjusted_counts", "estimate_discounts", "kneser_ney"]
+
+Discounts: TypeAlias = tuple[float, float, float]
+"""What is taken off a count of 1, of 2, and of 3 or more."""
+
+
+def kneser_ney(counts: NGramCounts, discounts: Sequence[Discounts]) -> BackoffTable:
+    """Return the table of interpolated modified Kneser-Ney.
+
+        P(w | h) = (c(h w) - D(c(h w))) / c(h .) + g(h) P(w | h without its first word)
+        g(h) = (D1 n1(h .) + D2 n2(h .) + D3 n3+(h .)) / c(h .)
+
+    c are `adjusted_counts`, D the discounts of the order of h w, n1(h .) the number of words with a count of 1 after h,
+    and so on. Unigrams are interpolated with the uniform distribution 1 / V over all words, </s> and <unk> among them.
+    The same numbers as `lmplz` of KenLM writes.
+
+    Args:
+        counts: of the text.
+        discounts: one triple for each order 1 .. N.
+
+    References:
+        Chen and Goodman, An Empirical Study of Smoothing Techniques for Language Modeling, Computer Speech and Language
+        13, 1999, section 3; Heafield, Pouzyrevsky, Clark and Koehn, Scalable Modified Kneser-Ney Language Model
+        Estimation, ACL 2013.
+
+    Example:
+        >>> from logq.data.text import read_tokens
+        >>> from logq.ngram.counts import count_ngrams
+        >>> with read_tokens([["a"], ["a"], ["b"]]) as tokens:  # </s> 0, a 1, b 2, <unk> 3
+        ...     counts = count_ngrams(tokens, 1)
+        >>> np.exp(kneser_ney(counts, [(0.5, 1.0, 1.5)]).log_probs[0])[:4].round(3)  # 6 tokens
+        array([0.375, 0.292, 0.208, 0.125], dtype=float32)
+    """
+    size = counts.vocab_size
+    log_probs: list[Floats32] = []
+    weights: list[Floats32] = []
+    below: Floats = np.full(1, 1 / size)
+    for n, triple in enumerate(discounts, 1):
+        adjusted = adjusted_counts(counts, n)
+        if n == 1:
+            contexts, parents = np.zeros(size + 1, np.int64), 1
+            lower = np.zeros(size + 1, np.int64)
+        else:
+            contexts, parents, lower = counts.contexts(n), len(counts.counts[n - 2]), counts.suffixes[n - 2]
+        kinds = np.minimum(adjusted, 3)
+        taken = np.array([0.0, *triple])[kinds]
+        totals = np.bincount(contexts, adjusted, parents)
+        spare = np.bincount(contexts, taken, parents)
+        seen = totals > 0
+        weight = np.divide(spare, totals, out=np.ones(parents), where=seen)  # nothing to take from: all goes below
+        np.divide(adjusted - taken, np.maximum(totals, 1)[contexts], out=taken)
+        taken += weight[contexts] * below[lower]
+        below = taken
+        with np.errstate(divide="ignore"):
+            log_probs.append(np.log(below).astype(np.float32))
+            if n > 1:
+                weights.append(np.log(weight).astype(np.float32))
+        if n == 1:
+            log_probs[0][size] = -np.inf  # nothing is followed by <s>
+    return BackoffTable(size, counts.keys, log_probs, weights)
+
+
+def adjusted_counts(counts: NGramCounts, n: int) -> Ids64:
+    """Return what Kneser-Ney counts of the n-grams of an order: (N_n,).
+
+        c(w_1 ... w_n) = how often it occurs                                 if n = N, or w_1 = <s>
+                       = how many different words (or <s>) stand before it   otherwise
+
+    <s> itself, which nothing predicts, has 0.
+    """
+    own = counts.counts[n - 1]
+    if n < counts.order:
+        before = np.bincount(counts.suffixes[n - 1], minlength=len(own))
+        first = counts.first_at_line_start(n)
+        own = np.concatenate([before[:first], own[first:]])
+    elif n == 1:
+        own = own.copy()
+    if n == 1:
+        own[counts.vocab_size] = 0
+    return own
+
+
+def estimate_discounts(adjusted: NDArray[np.int64], order: int, fallback: Discounts | None = None) -> Discounts:
+    """Return the discounts of an order, from how many n-grams have adjusted counts 1 to 4.
+
+        D_j = j - (j + 1) Y n_{j+1} / n_j  with Y = n_1 / (n_1 + 2 n_2),  j = 1, 2, 3+
+
+    Args:
+        adjusted: the adjusted counts of its n-grams.
+        order: for the message.
+        fallback: what to take where they cannot be estimated, because n_1, n_2 or n_3 is 0 or a D_j is not in [0, j].
+
+    Raises:
+        ValueError: they cannot be estimated, as happens with tiny or artificial texts, and there is no `fallback`.
+
+    References:
+        Chen and Goodman 1999, equation 26.
+
+    Example:
+        >>> counts = np.repeat([1, 2, 3, 4], [100, 30, 15, 8])
+        >>> [round(value, 3) for value in estimate_discounts(counts, 2)]
+        [0.625, 1.062, 1.667]
+    """
+    n = np.bincount(np.minimum(adjusted, 5), minlength=6)[1:5].tolist()
+    problem = ""
+    if 0 in n[:3]:
+        problem = f"no {order}-gram has a count of {n.index(0) + 1}"
+    else:
+        y = n[0] / (n[0] + 2 * n[1])
+        found = [j - (j + 1) * y * n[j] / n[j - 1] for j in (1, 2, 3)]
+        wrong = [j for j, value in enumerate(found, 1) if not 0 <= value <= j]
+        if not wrong:
+            return found[0], found[1], found[2]
+        problem = f"that of {order}-grams with a count of {wrong[0]} would be {found[wrong[0] - 1]:.3g}"
+    if fallback is None:
+        raise ValueError(
+            f"discounts: they cannot be estimated from this text, as {problem}; it may be too small for order {order} "
+            "or have too few different words: pass discount_fallback=(0.5, 1.0, 1.5), or take a lower order or "
+            "smoothing='add_k'"
+        )
+    return fallback
