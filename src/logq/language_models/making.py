@@ -1,6 +1,7 @@
 """Output layers by name: the rows of the table of objectives, hierarchical and adaptive softmax."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -67,7 +68,7 @@ def check_cutoffs(cutoffs: Sequence[int] | None) -> list[int] | None:
     if cutoffs is None:
         return None
     found = [check_int("cutoffs", one) for one in cutoffs]
-    if not found or any(after <= before for before, after in zip(found, found[1:], strict=False)):
+    if not found or any(after <= before for before, after in pairwise(found)):
         raise ValueError(f"cutoffs: expected numbers of words that rise, got {list(cutoffs)}")
     return found
 
@@ -130,7 +131,10 @@ def make_reader(
     """Make what answers for a trained model, with any weights: those of a file are put into it.
 
     Args:
-        objective, width, counts, cutoffs: as for `make_output`.
+        objective: see `check_output`.
+        width: D, of queries.
+        counts: of the words.
+        cutoffs: as for `make_output`.
         has_log_q: whether the reader adds log Q.
 
     Example:

@@ -303,13 +303,14 @@ class NeuralLanguageModel(LanguageModelSettings, LanguageModel):
             part, _, key = name.partition(".")
             parts[part][key] = array
         self.model = with_weights(lambda: self._make_model(len(counts), sparse=False), parts["model"])
-        if self._shared_weight() is not None:
+        if "weights.weight" not in parts["output"] and self._shared_weight() is not None:
             parts["output"]["weights.weight"] = parts["model"]["weights.words.weight"]
         options: dict[str, Any] = {"cutoffs": self.cutoffs, "has_log_q": bool(self.facts["log_q"])}
         width = self.model.out_features
         self._reader = with_weights(lambda: make_reader(self.objective, width, counts, **options), parts["output"])
-        if self._shared_weight() is not None:
-            self._reader.weight = self._shared_weight()  # one table in memory, too
+        shared = self._shared_weight()
+        if shared is not None:
+            self._reader.weight = shared  # one table in memory, too
         self.model.to(device).eval()
         self._reader.to(device).eval()
         self.training_log = list(self.facts["training_log"])

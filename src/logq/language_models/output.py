@@ -74,6 +74,7 @@ class TableReader(WordReader):
         tensor([1., 1.])
     """
 
+    bias: nn.Parameter | None
     log_q: Tensor | None
 
     def __init__(

@@ -68,6 +68,8 @@ def clip_grad_norm_(
     if error_if_nonfinite and not bool(total.isfinite()):
         raise RuntimeError(f"parameters: expected gradients with a finite norm, got {total.item():g}")
     factor = (max_norm / (total + 1e-6)).clamp(max=1.0)
+    if device.type == "cpu" and float(factor) == 1:  # to look costs nothing there, and all gradients stay unread
+        return total
     for one in gradients:
         one.mul_(factor.to(one.device))
     return total
