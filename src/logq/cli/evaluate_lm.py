@@ -1,6 +1,7 @@
 """`logq evaluate lm`: how probable a language model finds texts."""
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,6 +22,7 @@ from logq.files import atomic_write
 
 if TYPE_CHECKING:
     from logq.evaluation.likelihood import Likelihood
+    from logq.ngram import LanguageModel
 
 __all__ = ["EXAMPLES", "lm"]
 
@@ -65,10 +67,7 @@ def lm(
     loaded = open_language_model(model, device=device, progress=progress)
     from logq.evaluation.likelihood import Likelihood
 
-    try:
-        found = [(text, loaded.evaluate(text, progress=progress)) for text in texts]
-    except ValueError as error:
-        raise BadInputError(str(error).replace("source:", "FILE:", 1)) from error
+    found = [(text, _measured(loaded, text, progress)) for text in texts]
     together = sum((one for _, one in found), Likelihood())
     if output is not None:
         scores = {
@@ -103,20 +102,26 @@ _MEASURES = (
 )
 
 
+def _measured(model: "LanguageModel", text: str, progress: bool | None) -> "Likelihood":
+    try:
+        return model.evaluate(text, progress=progress)
+    except ValueError as error:
+        raise BadInputError(re.sub(r"^(source|corpus)(?=:)", lambda _: text, str(error))) from error
+
+
 def _show(rows: "list[tuple[str, Likelihood]]", num_words: int) -> None:
-    table = Table(box=None, header_style="bold cyan", pad_edge=False, padding=(0, 3, 0, 0))
-    table.add_column("text", overflow="fold")
-    for name in ("perplexity", "without <unk>", "bits a token", "tokens", "lines", "<unk>"):
+    table = Table(box=None, header_style="bold cyan", pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("text", overflow="fold", min_width=16)
+    for name in ("perplexity", "bits a token", "tokens", "<unk>", "without <unk>"):
         table.add_column(name, justify="right", no_wrap=True)
     for text, one in rows:
         table.add_row(
             Text(text),
             Text(f"{one.perplexity:,.2f}", style="bold"),
-            f"{one.perplexity_without_unknown:,.2f}",
             f"{one.bits:.3f}",
             f"{one.num_tokens:,}",
-            f"{one.num_sentences:,}",
-            Text(f"{one.num_unknown:,} ({one.num_unknown / max(1, one.num_tokens):.1%})", style="dim"),
+            Text(f"{one.num_unknown / max(1, one.num_tokens):.1%}", style="dim"),
+            f"{one.perplexity_without_unknown:,.2f}",
         )
     Console().print(table)
     say((f"Over a vocabulary of {num_words:,} words, <unk> and </s> among them.", "dim"))

@@ -47,7 +47,7 @@ def open_language_model(place: Path, *, device: str = "cpu", progress: bool | No
     """
     check_language_model(place)
     from logq.model_file import FILE, read_kind
-    from logq.ngram import LanguageModel, NGram
+    from logq.ngram import NGram
     from logq.ngram.saving import FORMAT
 
     if place.is_file() and place.name != FILE:
@@ -63,9 +63,9 @@ def open_language_model(place: Path, *, device: str = "cpu", progress: bool | No
         raise
     if kind == NGram.__name__:
         return NGram.load(folder)
-    import logq.language_models  # noqa: F401  (LanguageModel.load finds classes that are imported)
+    from logq.language_models import load
 
-    return LanguageModel.load(folder, device=device)
+    return load(folder, device=device)
 
 
 def _is_recommender(path: Path) -> bool:

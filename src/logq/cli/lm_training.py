@@ -74,7 +74,7 @@ def train_language_model(
         except (FloatingPointError, MemoryError) as error:
             raise BadInputError(f"{_in_options(describe(error) or '', options)}; {state.say()}") from error
         except ValueError as error:
-            raise BadInputError(_in_options(str(error), options)) from error
+            raise BadInputError(_in_options(str(error), options, measured=valid is not None)) from error
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
                 raise BadInputError(f"{describe(error)}; {state.say()}") from error
@@ -94,14 +94,18 @@ def _make(model: ModelName, options: Mapping[str, Any]) -> Any:
         raise BadInputError(_in_options(str(error), options)) from error
 
 
-def _in_options(message: str, names: Mapping[str, Any]) -> str:
+def _in_options(message: str, names: Mapping[str, Any], *, measured: bool = False) -> str:
     message = message.removesuffix("; a list of strings is a list of files, sentences are lists of words")
-    message = re.sub(
-        r"\bdiscount_fallback=\(([^)]*)\)", lambda m: "--discount-fallback " + m[1].replace(" ", ""), message
-    )
-    message = re.sub(r"^source\b", "CORPUS", message)
-    for name in ("min_count", "discount_fallback"):
-        message = message.replace(f"lower {name}", f"lower --{name.replace('_', '-')}")
+    for said, spelled in (
+        (r"^(source|corpus)(?=:)", "CORPUS or --valid" if measured else "CORPUS"),
+        (r"^discounts: they\b", "CORPUS: discounts of Kneser-Ney"),
+        (r"\bdiscount_fallback=\(0.5, 1.0, 1.5\)", "--discount-fallback 0.5,1,1.5"),
+        (r"\ba lower order\b", "a lower --order"),
+        (r"\bsmoothing='(\w+)'", r"--smoothing \1"),
+    ):
+        message = re.sub(said, spelled, message)
+    if message.startswith("CORPUS"):
+        return message
     return in_options(message, {*names, "sampler", "tied", "cutoffs", "resume", "device", "discount_fallback"})
 
 
@@ -136,9 +140,6 @@ def _say_next(made: "LanguageModel", folder: Path, valid: Sequence[str] | None) 
     place = shlex.quote(str(folder))
     word = next((word for word in made.vocabulary.index_to_key if word.isalpha()), "")
     text = shlex.quote(valid[0]) if valid else "test.txt"
-    room = "logq.ngram.LanguageModel" if type(made).__name__ == "NGram" else "logq.language_models"
-    module = room.removesuffix(".LanguageModel")
-    snippet = f"import {module}; print({room}.load({in_python(str(folder))}).next_words({in_python(word)}).words)"
     lines = [
         (f"logq generate {place}{' ' + shlex.quote(word) if word else ''}", "a line that goes on at random"),
         (f"logq evaluate lm {place} {text}", "how probable a text is"),
@@ -148,4 +149,11 @@ def _say_next(made: "LanguageModel", folder: Path, valid: Sequence[str] | None) 
     width = max(len(command) for command, _ in lines)
     for command, meaning in lines:
         say("  ", (command.ljust(width), "cyan"), ("  # " + meaning, "dim"))
-    say("  ", (f"python -c {shlex.quote(snippet)}", "cyan"))
+    say("  ", (f"python -c {shlex.quote(_snippet(made, folder, word))}", "cyan"))
+
+
+def _snippet(made: "LanguageModel", folder: Path, word: str) -> str:
+    """Python that asks the model in `folder` what follows `word`."""
+    room, door = ("logq.ngram", "NGram.load") if type(made).__name__ == "NGram" else ("logq.language_models", "load")
+    place = in_python(str(folder))
+    return f"import {room}; print({room}.{door}({place}).next_words({in_python(word)}).words)"
