@@ -19,7 +19,7 @@ EXAMPLES = """
 logq train lm corpus.txt -o model
 logq train lm train.txt -o model --valid valid.txt --arpa model.arpa
 logq train lm train.txt -o model --model gru --valid valid.txt
-logq train lm train.txt -o model --model gru --objective hierarchical_softmax
+logq train lm train.txt -o model --model lstm --objective nce
 logq train lm "part-*.txt.gz" -o model --model nnlm --max-vocab 50000
 logq train lm train.txt -o model --model gru --valid valid.txt --resume
 """
