@@ -1,11 +1,14 @@
 """Relative frequencies, and k added to every count: the n-gram models that every course begins with."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from logq.ngram.backoff import BackoffTable, Floats, Floats32
 from logq.ngram.counts import NGramCounts
+from logq.progress import Progress
 
-__all__ = ["additive"]
+__all__ = ["STEPS", "additive", "best_k"]
 
 
 def additive(counts: NGramCounts, k: float) -> BackoffTable:
@@ -57,6 +60,30 @@ def additive(counts: NGramCounts, k: float) -> BackoffTable:
                     weight[whole:] = np.log(k * size / (_followed(counts, n)[whole:] + k * size))
                 weights.append(weight.astype(np.float32))
     return BackoffTable(size, counts.keys, log_probs, weights)
+
+
+def best_k(measure: Callable[[float], float], bar: Progress) -> float:
+    """Return the k of 1e-5 to 10 with the lowest perplexity: every half decade is tried, then closer to the best.
+
+    Args:
+        measure: the perplexity of a held-out text for a k.
+        bar: advanced by 1 for each of STEPS measurements.
+    """
+    tried: dict[float, float] = {}
+    step, around = 0.5, np.arange(-5.0, 1.1, 0.5).tolist()
+    while True:
+        for exponent in around:
+            tried[exponent] = measure(10.0**exponent)
+            bar.advance(1, k=10.0**exponent, perplexity=tried[exponent])
+        best = min(tried, key=tried.__getitem__)
+        step /= 2
+        if step < 0.1:
+            return 10.0**best
+        around = [best - step, best + step]
+
+
+STEPS = 17
+"""How often `best_k` measures."""
 
 
 def _followed(counts: NGramCounts, n: int) -> Floats:

@@ -1,17 +1,20 @@
 """A back-off model: log P of the n-grams it knows and what others cost, looked up for whole texts at a time."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from logq.data.text.tokens import Tokens
 from logq.ngram.counts import Ids64, find
 
 __all__ = ["BackoffTable"]
 
 Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
+
+_BLOCK = 1 << 18  # tokens scored at a time
 
 
 class BackoffTable(NamedTuple):
@@ -74,6 +77,19 @@ class BackoffTable(NamedTuple):
             places = np.full(len(ids), -1, np.int64)
             places[inside] = at
         return log_probs
+
+    def score_text(self, tokens: Tokens) -> Iterator[tuple[Ids64, Floats]]:
+        """Yield the tokens of a text in order, some at a time: ids (n,) and log P of each (n,)."""
+        start = self.vocab_size
+        before = np.array([start])  # <s>, and later the words that a block looks back on
+        for block in tokens.blocks(_BLOCK):
+            # Where a line ends, the next one begins.
+            ids = np.insert(block.astype(np.int64), np.flatnonzero(block == tokens.end) + 1, start)
+            all_ids = np.concatenate([before, ids])
+            log_probs = self.score(all_ids)[len(before) :]
+            before = all_ids[max(0, len(all_ids) - self.order + 1) :]
+            counted = ids != start
+            yield ids[counted], log_probs[counted]
 
     def score_next(self, ids: Sequence[int]) -> Floats:
         """Return log P of each of the V words after a line's beginning, which starts with V for <s>: (V,)."""

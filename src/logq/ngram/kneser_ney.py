@@ -1,6 +1,6 @@
 """Interpolated modified Kneser-Ney smoothing: three discounts an order, and lower orders that count contexts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -13,6 +13,8 @@ __all__ = ["Discounts", "adjusted_counts", "estimate_discounts", "kneser_ney"]
 
 Discounts: TypeAlias = tuple[float, float, float]
 """What is taken off a count of 1, of 2, and of 3 or more."""
+
+_BLOCK = 1 << 20  # n-grams at a time, so that what is reckoned on the way takes little memory
 
 
 def kneser_ney(counts: NGramCounts, discounts: Sequence[Discounts]) -> BackoffTable:
@@ -45,30 +47,45 @@ def kneser_ney(counts: NGramCounts, discounts: Sequence[Discounts]) -> BackoffTa
     size = counts.vocab_size
     log_probs: list[Floats32] = []
     weights: list[Floats32] = []
-    below: Floats = np.full(1, 1 / size)
+    below: Floats = np.full(1, 1 / size)  # P of the order before
     for n, triple in enumerate(discounts, 1):
         adjusted = adjusted_counts(counts, n)
+        taken = np.array([0.0, *triple])
+        totals, spare = np.zeros(len(below)), np.zeros(len(below))
+        for part, contexts in _parts(counts, n):
+            own = adjusted[part]
+            first, last = contexts[0], contexts[-1] + 1
+            totals[first:last] += np.bincount(contexts - first, own)
+            spare[first:last] += np.bincount(contexts - first, taken[np.minimum(own, 3)])
+        # Where nothing follows a context there is nothing to take from: all goes to the order below.
+        weight = np.divide(spare, totals, out=np.ones(len(below)), where=totals > 0)
+        probs, logs = np.empty(len(adjusted)), np.empty(len(adjusted), np.float32)
+        for part, contexts in _parts(counts, n):
+            own = adjusted[part]
+            lower = 0 if n == 1 else counts.suffixes[n - 2][part]
+            left = (own - taken[np.minimum(own, 3)]) / totals[contexts]
+            probs[part] = left + weight[contexts] * below[lower]
+            with np.errstate(divide="ignore"):
+                logs[part] = np.log(probs[part])
+        log_probs.append(logs)
         if n == 1:
-            contexts, parents = np.zeros(size + 1, np.int64), 1
-            lower = np.zeros(size + 1, np.int64)
+            logs[size] = -np.inf  # nothing is followed by <s>
         else:
-            contexts, parents, lower = counts.contexts(n), len(counts.counts[n - 2]), counts.suffixes[n - 2]
-        kinds = np.minimum(adjusted, 3)
-        taken = np.array([0.0, *triple])[kinds]
-        totals = np.bincount(contexts, adjusted, parents)
-        spare = np.bincount(contexts, taken, parents)
-        seen = totals > 0
-        weight = np.divide(spare, totals, out=np.ones(parents), where=seen)  # nothing to take from: all goes below
-        np.divide(adjusted - taken, np.maximum(totals, 1)[contexts], out=taken)
-        taken += weight[contexts] * below[lower]
-        below = taken
-        with np.errstate(divide="ignore"):
-            log_probs.append(np.log(below).astype(np.float32))
-            if n > 1:
+            with np.errstate(divide="ignore"):
                 weights.append(np.log(weight).astype(np.float32))
-        if n == 1:
-            log_probs[0][size] = -np.inf  # nothing is followed by <s>
+        below = probs
     return BackoffTable(size, counts.keys, log_probs, weights)
+
+
+def _parts(counts: NGramCounts, n: int) -> Iterator[tuple[slice, Ids64]]:
+    """Yield the n-grams of an order, some at a time, and the places of their contexts, which rise."""
+    size = len(counts.counts[n - 1])
+    for start in range(0, size, _BLOCK):
+        part = slice(start, min(start + _BLOCK, size))
+        if n == 1:
+            yield part, np.zeros(part.stop - start, np.int64)
+        else:
+            yield part, counts.keys[n - 2][part] // (counts.vocab_size + 1)
 
 
 def adjusted_counts(counts: NGramCounts, n: int) -> Ids64:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self
 
-from logq.arguments import check_bool, check_int
+from logq.arguments import check_bool, check_int, shown
 from logq.data.text import Vocabulary, read_tokens
 from logq.data.text.tokens import END, UNKNOWN, Tokens
 from logq.data.text.words import check_strings
@@ -195,7 +195,8 @@ class LanguageModel(ABC):
 
         Raises:
             AttributeError: the model is not fitted.
-            TypeError, ValueError: an argument is out of range.
+            TypeError, ValueError: an argument is out of range, or nothing can come after the prompt, as happens to a
+                model without smoothing.
         """
         max_words = check_int("max_words", max_words, 0)
         rng = np.random.default_rng(None if seed is None else check_int("seed", seed, 0))
@@ -203,6 +204,8 @@ class LanguageModel(ABC):
         ids = self._ids("prompt", words)
         for _ in range(max_words):
             log_prob = np.asarray(self._next_log_probs(ids), dtype=np.float64)
+            if np.isneginf(log_prob).all():
+                raise ValueError(f"prompt: no word is possible after {' '.join(words)!r}, the model is not smoothed")
             chosen = choose_word(log_prob, rng, temperature=temperature, top_k=top_k)
             word = self.vocabulary.index_to_key[chosen]
             if word == END:
@@ -241,4 +244,8 @@ class LanguageModel(ABC):
 
 
 def _words(name: str, text: str | Sequence[str]) -> list[str]:
-    return text.split() if isinstance(text, str) else check_strings(name, text)
+    if isinstance(text, str):
+        return text.split()
+    if not isinstance(text, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"{name}: expected words, a string or a list of them, got {shown(text)}")
+    return check_strings(name, text)

@@ -11,19 +11,20 @@ from typing_extensions import Self
 from logq.arguments import check_float, check_int, shown
 from logq.data.text import Vocabulary, read_tokens
 from logq.data.text.tokens import Tokens
-from logq.ngram.additive import additive
+from logq.evaluation.likelihood import Likelihood, likelihood_of
+from logq.ngram.additive import STEPS, additive, best_k
 from logq.ngram.arpa import read_arpa, write_arpa
 from logq.ngram.backoff import BackoffTable, Floats
 from logq.ngram.counts import Ids64, NGramCounts, count_ngrams
 from logq.ngram.kneser_ney import Discounts, adjusted_counts, estimate_discounts, kneser_ney
 from logq.ngram.language_model import LanguageModel, Source
+from logq.progress import Progress
 
 __all__ = ["NGram"]
 
 START = "<s>"
 
 _SMOOTHINGS = ("kneser_ney", "add_k", "maximum_likelihood")
-_BLOCK = 1 << 18  # tokens scored at a time
 
 
 class NGram(LanguageModel):
@@ -40,7 +41,7 @@ class NGram(LanguageModel):
     Args:
         order: N, 1 for a unigram model.
         smoothing: "kneser_ney", "add_k" or "maximum_likelihood".
-        k: for "add_k", what every count is raised by.
+        k: for "add_k", what every count is raised by; None finds the best for the validation text that `fit` is given.
         discount_fallback: for "kneser_ney", what is taken off a count of 1, of 2 and of 3 or more in the orders where
             the text cannot tell, as (0.5, 1.0, 1.5), which `lmplz --discount_fallback` takes; None raises an error.
         min_count: words that are rarer become <unk>.
@@ -48,7 +49,8 @@ class NGram(LanguageModel):
         threads: how many split text into words.
 
     Attributes:
-        facts: after `fit`, "ngrams": how many of each order; for "kneser_ney", "discounts": of each order.
+        facts: after `fit`, "ngrams": how many of each order; for "kneser_ney", "discounts": of each order;
+            for "add_k", "k"; and "validation": the likelihood of that text, if there was one.
 
     Raises:
         TypeError, ValueError: an argument is out of range.
@@ -71,7 +73,7 @@ class NGram(LanguageModel):
         order: int = 5,
         smoothing: str = "kneser_ney",
         *,
-        k: float = 1.0,
+        k: float | None = 1.0,
         discount_fallback: Sequence[float] | None = None,
         min_count: int = 1,
         max_vocab: int | None = None,
@@ -79,10 +81,10 @@ class NGram(LanguageModel):
     ) -> None:
         super().__init__()
         self.order = check_int("order", order)
-        if smoothing not in _SMOOTHINGS:
+        if smoothing not in (*_SMOOTHINGS, "arpa"):  # what from_arpa returns
             raise ValueError(f"smoothing: expected one of {', '.join(_SMOOTHINGS)}, got {shown(smoothing)}")
         self.smoothing = smoothing
-        self.k = check_float("k", k, above=0)
+        self.k = None if k is None else check_float("k", k, above=0)
         self.discount_fallback = None if discount_fallback is None else _discounts(discount_fallback)
         self.min_count = check_int("min_count", min_count)
         self.max_vocab = None if max_vocab is None else check_int("max_vocab", max_vocab, 3)
@@ -94,7 +96,7 @@ class NGram(LanguageModel):
 
         Args:
             source: files, plain, .gz or .zst, patterns, "-", or lists of words.
-            validation: another text, whose perplexity goes into `facts`; nothing is tuned on it.
+            validation: another text, whose perplexity goes into `facts`; k=None is tuned on it.
             progress: True shows a bar, False nothing, None a bar on a terminal and plain lines in a log.
 
         Returns:
@@ -106,6 +108,10 @@ class NGram(LanguageModel):
             ValueError: the discounts of Kneser-Ney cannot be estimated from so small a text; the message says what to
                 do.
         """
+        if self.smoothing == "arpa":
+            raise ValueError("smoothing: this model was read from an ARPA file; make a new NGram to fit")
+        if self.smoothing == "add_k" and self.k is None and validation is None:
+            raise ValueError("validation: expected a text to find the best k on, as k is None, got none")
         with read_tokens(
             source, min_count=self.min_count, max_vocab=self.max_vocab, threads=self.threads, progress=progress
         ) as tokens:
@@ -113,11 +119,15 @@ class NGram(LanguageModel):
             if START in vocabulary:
                 raise ValueError(f"source: expected lines without {START}, which is put before each line, got one")
             counts = count_ngrams(tokens, self.order, progress)
-        facts: dict[str, Any] = {"ngrams": [len(own) for own in counts.counts], "tokens": int(vocabulary.total)}
-        table = self._smoothed(counts, facts)
+        facts: dict[str, Any] = {"ngrams": [len(own) for own in counts.counts], "tokens": vocabulary.total}
+        if validation is None:
+            table = self._smoothed(counts, self.k, facts)
+        else:
+            with read_tokens(validation, vocabulary=vocabulary, threads=self.threads, progress=progress) as tokens:
+                k = self.k or self._best_k(counts, tokens, progress)
+                table = self._smoothed(counts, k, facts)
+                facts["validation"] = _likelihood(table, tokens).as_dict()
         self._vocabulary, self._table, self.facts = vocabulary, table, facts
-        if validation is not None:
-            facts["validation"] = self.evaluate(validation, progress=progress).as_dict()
         return self
 
     def to_arpa(self, path: str | os.PathLike[str], *, progress: bool | None = None) -> None:
@@ -174,26 +184,27 @@ class NGram(LanguageModel):
         """Take over what `state` gave."""
         self._table = BackoffTable.from_state(len(self.vocabulary), self.order, state)
 
-    def _smoothed(self, counts: NGramCounts, facts: dict[str, Any]) -> BackoffTable:
-        if self.smoothing != "kneser_ney":
-            return additive(counts, self.k if self.smoothing == "add_k" else 0.0)
+    def _smoothed(self, counts: NGramCounts, k: float | None, facts: dict[str, Any]) -> BackoffTable:
+        if self.smoothing == "maximum_likelihood":
+            return additive(counts, 0.0)
+        if self.smoothing == "add_k":
+            assert k is not None
+            facts["k"] = k
+            return additive(counts, k)
         found = [
             estimate_discounts(adjusted_counts(counts, n), n, self.discount_fallback) for n in range(1, self.order + 1)
         ]
         facts["discounts"] = [list(triple) for triple in found]
         return kneser_ney(counts, found)
 
+    def _best_k(self, counts: NGramCounts, tokens: Tokens, progress: bool | None) -> float | None:
+        if self.smoothing != "add_k":
+            return None
+        with Progress(STEPS, "values", "finding k", progress) as bar:
+            return best_k(lambda k: _likelihood(additive(counts, k), tokens).perplexity, bar)
+
     def _log_prob_blocks(self, tokens: Tokens) -> Iterator[tuple[Ids64, Floats]]:
-        table, start = self._fitted(), len(self.vocabulary)
-        before = np.array([start])  # <s> and the words that the next block looks back on
-        for block in tokens.blocks(_BLOCK):
-            # Where a line ends, the next one begins.
-            ids = np.insert(block.astype(np.int64), np.flatnonzero(block == tokens.end) + 1, start)
-            all_ids = np.concatenate([before, ids])
-            log_probs = table.score(all_ids)[len(before) :]
-            before = all_ids[max(0, len(all_ids) - self.order + 1) :]
-            counted = ids != start
-            yield ids[counted], log_probs[counted]
+        return self._fitted().score_text(tokens)
 
     def _sentence_log_probs(self, ids: Sequence[int]) -> Floats:
         return self._fitted().score(np.array([len(self.vocabulary), *ids]))[1:]
@@ -205,6 +216,11 @@ class NGram(LanguageModel):
         _ = self.vocabulary  # raises if there is none
         assert self._table is not None
         return self._table
+
+
+def _likelihood(table: BackoffTable, tokens: Tokens) -> Likelihood:
+    parts = (likelihood_of(values, ids, tokens.end, tokens.unknown) for ids, values in table.score_text(tokens))
+    return sum(parts, Likelihood())
 
 
 def _discounts(values: Sequence[float]) -> Discounts:
