@@ -6,31 +6,10 @@ from typing import Any
 from logq.language_models.neural import NeuralLanguageModel
 from logq.language_models.nnlm import NNLM
 from logq.language_models.options import LanguageModelOptions
-from logq.language_models.output import (
-    AdaptiveOutput,
-    CandidateOutput,
-    OutputLayer,
-    TableReader,
-    TreeOutput,
-    WordReader,
-)
 from logq.language_models.recurrent import RecurrentLM
 from logq.ngram import LanguageModel
 
-__all__ = [
-    "NNLM",
-    "AdaptiveOutput",
-    "CandidateOutput",
-    "LanguageModel",
-    "LanguageModelOptions",
-    "NeuralLanguageModel",
-    "OutputLayer",
-    "RecurrentLM",
-    "TableReader",
-    "TreeOutput",
-    "WordReader",
-    "load",
-]
+__all__ = ["NNLM", "LanguageModelOptions", "NeuralLanguageModel", "RecurrentLM", "load"]
 
 
 def load(folder: str | os.PathLike[str], **options: Any) -> LanguageModel:

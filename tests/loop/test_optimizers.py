@@ -1,0 +1,66 @@
+"""The optimizers by name against torch's own, dense and sparse, and their states."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from logq.loop.optimizers import OPTIMIZERS, Optimizers, check_optimizer
+
+TORCHS: dict[str, Any] = {"adam": torch.optim.Adam, "adagrad": torch.optim.Adagrad, "sgd": torch.optim.SGD}
+ROWS = torch.tensor([0, 1, 2, 3, 1])
+
+
+def table(sparse: bool) -> Any:
+    torch.manual_seed(1)
+    return nn.Embedding(4, 3, sparse=sparse)
+
+
+def train(module: nn.Embedding, step: Any, steps: int) -> None:
+    for number in range(steps):
+        (module(ROWS) * (number + torch.arange(3.0))).sin().sum().backward()
+        step()
+
+
+@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("sparse", [False, True])
+def test_each_does_what_torch_does(kind: str, sparse: bool) -> None:
+    ours, theirs = table(sparse), table(False)
+    optimizers = Optimizers(ours, [ours.weight] if sparse else [], lr=0.1, weight_decay=0.01, kind=kind)
+    optimizer = TORCHS[kind](theirs.parameters(), lr=0.05, weight_decay=0.01)
+
+    def step() -> None:
+        optimizer.step()
+        optimizer.zero_grad()
+
+    train(ours, lambda: optimizers.step(0.5), 5)
+    train(theirs, step, 5)
+    torch.testing.assert_close(ours.weight, theirs.weight)
+    assert ours.weight.grad is None
+
+
+@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("sparse", [False, True])
+def test_states_go_on_to_the_same_bits(kind: str, sparse: bool) -> None:
+    def make(module: nn.Embedding) -> Optimizers:
+        return Optimizers(module, [module.weight] if sparse else [], lr=0.1, kind=kind)
+
+    whole, begun, resumed = table(sparse), table(sparse), table(sparse)
+    other, first = make(whole), make(begun)
+    train(whole, lambda: other.step(1.0), 3)
+    train(begun, lambda: first.step(1.0), 3)
+    second = make(resumed)
+    resumed.load_state_dict(begun.state_dict())
+    second.load({name: value.clone() for name, value in first.tensors().items()})
+    train(begun, lambda: first.step(1.0), 3)
+    train(resumed, lambda: second.step(1.0), 3)
+    assert torch.equal(begun.weight, resumed.weight)
+    assert not torch.equal(begun.weight, whole.weight)
+
+
+def test_an_unknown_optimizer() -> None:
+    with pytest.raises(ValueError, match="optimizer: expected one of adam, adagrad, sgd, got 'adamw'"):
+        check_optimizer("adamw")
+    with pytest.raises(ValueError, match="optimizer: expected one of"):
+        Optimizers(table(False), [], lr=0.1, kind="adamw")
