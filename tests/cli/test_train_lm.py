@@ -113,6 +113,15 @@ def test_an_ngram_model_is_what_the_library_makes(logq, lines, tmp_path):
         assert code == 0, err
 
 
+def test_the_best_k_for_another_text(logq, lines, tmp_path):
+    words = ("--order", 2, "--smoothing", "add_k", "--k", 0, "--quiet")
+    code, out, err = logq("train", "lm", lines, "-o", tmp_path / "m", *words, "--valid", lines)
+    assert code == 0, err
+    assert f"k = {NGram.load(tmp_path / 'm').facts['k']:.3g}." in out
+    code, _, err = logq("train", "lm", lines, "-o", tmp_path / "m", *words)
+    assert (code, err) == (2, "Error: --valid: expected a text to find the best k on, as --k is 0, got none\n")
+
+
 @pytest.mark.parametrize("room", ["logq.ngram", "logq.language_models"])
 def test_the_python_that_is_shown_runs(room, counted, recurrent):
     model = load(counted if room == "logq.ngram" else recurrent)
@@ -170,7 +179,7 @@ def stop_after(monkeypatch, steps):
         (["--model", "gru", "--cutoffs", "10"], "--cutoffs: sampled_softmax has no clusters"),
         (["--model", "gru", "--cutoffs", "10,x"], "--cutoffs: expected numbers such as 2000,6000, got '10,x'"),
         (["--discount-fallback", "a"], "--discount-fallback: expected numbers such as 0.5,1,1.5, got 'a'"),
-        (["--k", "-1", "--smoothing", "add_k"], "--k: expected"),
+        (["--k", "-1", "--smoothing", "add_k"], "Invalid value for '--k'"),
         (["--model", "gru", "--device", "abacus"], "--device: expected"),
         (["--model", "gru", "--lr", "-1"], "--lr: expected"),
         (["--model", "rnn"], "'rnn' is not one of"),
@@ -211,6 +220,7 @@ def test_a_text_that_is_too_small_for_kneser_ney(logq, tmp_path):
 
 
 def test_arguments_are_those_that_were_typed():
+    assert typed_arguments(ModelName.ngram, LMModel(k=0.0)) == {"k": None}
     assert typed_arguments(ModelName.nnlm, LMModel(), LMTraining(clip=0.0)) == {"clip": None}
     arguments = typed_arguments(ModelName.lstm, LMLoss(objective=ObjectiveName.adaptive_softmax, cutoffs="10,20"))
     assert arguments == {"cell": "lstm", "objective": "adaptive_softmax", "cutoffs": [10, 20]}

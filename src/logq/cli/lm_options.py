@@ -103,7 +103,11 @@ class LMModel:
     k: Annotated[
         float | None,
         typer.Option(
-            "--k", metavar="X", help="ngram: what add_k adds to each count. Default: 1.", rich_help_panel=_MODEL
+            "--k",
+            metavar="X",
+            min=0.0,
+            help="ngram: what add_k adds to each count; 0: the best for --valid. Default: 1.",
+            rich_help_panel=_MODEL,
         ),
     ] = None
     discount_fallback: Annotated[
@@ -366,7 +370,7 @@ def typed_arguments(model: ModelName, *groups: Any, **others: Any) -> dict[str, 
         values["cutoffs"] = [int(number) for number in _numbers("cutoffs", values["cutoffs"], "2000,6000", whole=True)]
     if "discount_fallback" in values:
         values["discount_fallback"] = _numbers("discount_fallback", values["discount_fallback"], "0.5,1,1.5")
-    for name in ("clip", "patience"):
+    for name in ("clip", "patience", "k"):  # None means something to the library, and can't be typed
         if values.get(name) == 0:
             values[name] = None
     return values
