@@ -11,7 +11,7 @@ from logq.progress import Progress
 __all__ = ["STEPS", "additive", "best_k"]
 
 
-def additive(counts: NGramCounts, k: float) -> BackoffTable:
+def additive(counts: NGramCounts, k: float, bar: Progress | None = None) -> BackoffTable:
     """Return the table of add-k smoothing; k = 0 is maximum likelihood.
 
         P(w | h) = (c(h w) + k) / (c(h) + k V)
@@ -22,6 +22,7 @@ def additive(counts: NGramCounts, k: float) -> BackoffTable:
     Args:
         counts: of the text.
         k: what every count is raised by, at least 0.
+        bar: advanced by the number of n-grams that are done.
 
     References:
         Lidstone, Note on the general case of the Bayes-Laplace formula for inductive or a posteriori probabilities,
@@ -59,6 +60,8 @@ def additive(counts: NGramCounts, k: float) -> BackoffTable:
                     whole = 0 if n == order - 1 else counts.first_at_line_start(n)
                     weight[whole:] = np.log(k * size / (_followed(counts, n)[whole:] + k * size))
                 weights.append(weight.astype(np.float32))
+            if bar is not None:
+                bar.advance(len(own))
     return BackoffTable(size, counts.keys, log_probs, weights)
 
 

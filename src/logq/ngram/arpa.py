@@ -36,6 +36,7 @@ ZERO = -99.0
 
 _LINES = 1 << 16
 _LN10 = np.log(10.0)
+_NOTHING = (np.empty(0, np.int64), np.empty(0, np.float32), np.empty(0, np.float32))
 
 
 def write_arpa(
@@ -109,6 +110,7 @@ class _Reader:
                     self._expect(f"\\{n}-grams:")
                 if n == 1:
                     words, ids = self._unigrams(size, highest=len(sizes) == 1)
+                    bar.advance(size)
                 else:
                     self._ngrams(n, size, ids, bar, highest=n == len(sizes))
         self._expect("\\end\\")
@@ -168,12 +170,10 @@ class _Reader:
     def _ngrams(self, n: int, size: int, ids: dict[bytes, int], bar: Progress, highest: bool) -> None:
         """Take over the numbers of the n-grams of an order, sorted by their keys."""
         base = len(ids)
-        keys = np.empty(size, np.int64)
-        log_probs, weights = np.empty(size, np.float32), np.empty(size, np.float32)
-        done = 0
+        parts: list[tuple[Ids64, Floats32, Floats32]] = []  # and not `size` of them at once: it may be damaged
         for rows in self._rows(n, size):
-            stop, first = done + len(rows), self._line - len(rows) + 1
-            log_probs[done:stop], weights[done:stop] = self._numbers(rows, n, highest)
+            first = self._line - len(rows) + 1
+            log_probs, weights = self._numbers(rows, n, highest)
             get = ids.get
             flat = [get(word, -1) for row in rows for word in row[1 : n + 1]]
             words = np.array(flat, np.int64).reshape(-1, n)
@@ -193,18 +193,19 @@ class _Reader:
                 self._fail(
                     "expected each n-gram's first words among those of the order before, without", text, first + row
                 )
-            keys[done:stop] = places * base + words[:, -1]
-            done = stop
+            keys = places * base + words[:, -1]
+            parts.append((keys, log_probs.astype(np.float32), weights.astype(np.float32)))
             bar.advance(len(rows))
+        keys, values, behind = (np.concatenate(columns) for columns in zip(_NOTHING, *parts, strict=True))
         order = np.argsort(keys, kind="stable")
         keys = keys[order]
         if (twice := np.flatnonzero(keys[1:] == keys[:-1])).size:
             place = int(order[twice[0] + 1])
             self._fail(f"expected different {n}-grams, got one twice", b"", self._line - size + 1 + place)
         self._keys.append(keys)
-        self._log_probs.append(log_probs[order])
+        self._log_probs.append(values[order])
         if not highest:
-            self._weights.append(weights[order])
+            self._weights.append(behind[order])
 
     def _rows(self, n: int, size: int) -> Iterator[list[list[bytes]]]:
         """Yield `size` lines split at white space, some at a time; each has n + 1 or n + 2 parts."""

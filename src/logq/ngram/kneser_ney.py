@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from logq.ngram.backoff import BackoffTable, Floats, Floats32
 from logq.ngram.counts import Ids64, NGramCounts
+from logq.progress import Progress
 
 __all__ = ["Discounts", "adjusted_counts", "estimate_discounts", "kneser_ney"]
 
@@ -17,7 +18,7 @@ Discounts: TypeAlias = tuple[float, float, float]
 _BLOCK = 1 << 20  # n-grams at a time, so that what is reckoned on the way takes little memory
 
 
-def kneser_ney(counts: NGramCounts, discounts: Sequence[Discounts]) -> BackoffTable:
+def kneser_ney(counts: NGramCounts, discounts: Sequence[Discounts], bar: Progress | None = None) -> BackoffTable:
     """Return the table of interpolated modified Kneser-Ney.
 
         P(w | h) = (c(h w) - D(c(h w))) / c(h .) + g(h) P(w | h without its first word)
@@ -30,6 +31,7 @@ def kneser_ney(counts: NGramCounts, discounts: Sequence[Discounts]) -> BackoffTa
     Args:
         counts: of the text.
         discounts: one triple for each order 1 .. N.
+        bar: advanced by the number of n-grams that are done.
 
     References:
         Chen and Goodman, An Empirical Study of Smoothing Techniques for Language Modeling, Computer Speech and Language
@@ -67,6 +69,8 @@ def kneser_ney(counts: NGramCounts, discounts: Sequence[Discounts]) -> BackoffTa
             probs[part] = left + weight[contexts] * below[lower]
             with np.errstate(divide="ignore"):
                 logs[part] = np.log(probs[part])
+            if bar is not None:
+                bar.advance(len(own))
         log_probs.append(logs)
         if n == 1:
             logs[size] = -np.inf  # nothing is followed by <s>

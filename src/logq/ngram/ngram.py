@@ -119,13 +119,13 @@ class NGram(LanguageModel):
             if START in vocabulary:
                 raise ValueError(f"source: expected lines without {START}, which is put before each line, got one")
             counts = count_ngrams(tokens, self.order, progress)
-        facts: dict[str, Any] = {"ngrams": [len(own) for own in counts.counts], "tokens": vocabulary.total}
+            facts: dict[str, Any] = {"ngrams": [len(own) for own in counts.counts], "tokens": len(tokens)}
         if validation is None:
-            table = self._smoothed(counts, self.k, facts)
+            table = self._smoothed(counts, self.k, facts, progress)
         else:
             with read_tokens(validation, vocabulary=vocabulary, threads=self.threads, progress=progress) as tokens:
                 k = self.k or self._best_k(counts, tokens, progress)
-                table = self._smoothed(counts, k, facts)
+                table = self._smoothed(counts, k, facts, progress)
                 facts["validation"] = _likelihood(table, tokens).as_dict()
         self._vocabulary, self._table, self.facts = vocabulary, table, facts
         return self
@@ -184,18 +184,20 @@ class NGram(LanguageModel):
         """Take over what `state` gave."""
         self._table = BackoffTable.from_state(len(self.vocabulary), self.order, state)
 
-    def _smoothed(self, counts: NGramCounts, k: float | None, facts: dict[str, Any]) -> BackoffTable:
-        if self.smoothing == "maximum_likelihood":
-            return additive(counts, 0.0)
-        if self.smoothing == "add_k":
-            assert k is not None
-            facts["k"] = k
-            return additive(counts, k)
-        found = [
-            estimate_discounts(adjusted_counts(counts, n), n, self.discount_fallback) for n in range(1, self.order + 1)
-        ]
-        facts["discounts"] = [list(triple) for triple in found]
-        return kneser_ney(counts, found)
+    def _smoothed(
+        self, counts: NGramCounts, k: float | None, facts: dict[str, Any], progress: bool | None
+    ) -> BackoffTable:
+        with Progress(sum(facts["ngrams"]), "n-grams", "smoothing", progress) as bar:
+            if self.smoothing == "maximum_likelihood":
+                return additive(counts, 0.0, bar)
+            if self.smoothing == "add_k":
+                assert k is not None
+                facts["k"] = k
+                return additive(counts, k, bar)
+            orders = range(1, self.order + 1)
+            found = [estimate_discounts(adjusted_counts(counts, n), n, self.discount_fallback) for n in orders]
+            facts["discounts"] = [list(triple) for triple in found]
+            return kneser_ney(counts, found, bar)
 
     def _best_k(self, counts: NGramCounts, tokens: Tokens, progress: bool | None) -> float | None:
         if self.smoothing != "add_k":
