@@ -217,9 +217,9 @@ class NeuralLanguageModel(LanguageModelSettings, LanguageModel):
             )
         finally:
             self.training_log = loop.log
-            self._reader = output.reader()
+            self._reader = output.reader().eval()
             self.model.eval()
-            self._reader.eval()
+            self.facts = {"training_log": loop.log, "log_q": getattr(self._reader, "log_q", None) is not None}
         if saved is not None:
             saved.remove()
 
@@ -287,8 +287,7 @@ class NeuralLanguageModel(LanguageModelSettings, LanguageModel):
     # ------------------------------------------------------------------------------------------------ save and load
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """The weights of the module and of its output, and the text's share of each epoch in `training_log`."""
-        self.facts = {"training_log": self.training_log, "log_q": getattr(self._answers(), "log_q", None) is not None}
+        """The weights of the module and of what answers; a table that they share is there once."""
         state = {f"model.{name}": array for name, array in weights_of(self.model).items()}
         for name, array in weights_of(self._answers()).items():
             if name != "weights.weight" or self._shared_weight() is None:
