@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from logq import kernels, optim
 from logq.hierarchical import HierarchicalSoftmax, HuffmanTree
 from logq.kernels import logits as kernel_logits
 
@@ -45,8 +46,14 @@ def by_loop(x: Tensor, tree: HuffmanTree, weight: Tensor, target: int) -> Tensor
     return loss
 
 
+@pytest.fixture(params=["cpp", "reference"])
+def backend(request):
+    with kernels.use(request.param):
+        yield
+
+
 @pytest.mark.parametrize("sparse", [False, True])
-def test_the_loss_is_a_loop_over_the_path(sparse, input):
+def test_the_loss_is_a_loop_over_the_path(sparse, input, backend):
     module, tree = make(reduction="none", sparse=sparse), HuffmanTree.from_counts(COUNTS)
     expected = torch.stack(
         [
@@ -64,7 +71,7 @@ def test_the_loss_is_a_loop_over_the_path(sparse, input):
     close(module(input, TARGETS), expected.sum() / 4)
 
 
-def test_gradients_are_those_of_differences(input):
+def test_gradients_are_those_of_differences(input, backend):
     module = make(reduction="none")
 
     def loss(input, weight):
@@ -75,6 +82,7 @@ def test_gradients_are_those_of_differences(input):
 
     weight = module.weight.detach().clone().requires_grad_()
     assert torch.autograd.gradcheck(loss, (input.requires_grad_(), weight))
+    assert torch.autograd.gradgradcheck(loss, (input, weight))
     assert torch.autograd.gradcheck(all_classes, (input, weight))
 
 
@@ -109,6 +117,33 @@ def test_any_number_of_classes(size):
     close(loss, -log_p[[0, 1], targets].mean())
     loss.backward()
     assert module.weight.grad.shape == (size - 1, D)
+
+
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+def test_paths_that_turn_one_way_only(first, reduction, backend):
+    """A chain: class i turns i times the same way, then the other; the last class never does."""
+    offsets, points, codes = [0, 1, 3, 6, 9], [0, 0, 1, 0, 1, 2, 0, 1, 2], [0, 1, 0, 1, 1, 0, 1, 1, 1]
+    tree = HuffmanTree.from_paths(offsets, points, np.array(codes) ^ first)
+    module, input = make(tree, reduction=reduction), torch.randn(4, D, dtype=torch.float64)
+    losses = torch.stack([by_loop(x, tree, module.weight, c) for c, x in enumerate(input)])
+    expected = losses if reduction == "none" else losses.mean() if reduction == "mean" else losses.sum()
+    close(module(input, torch.arange(4)), expected)
+    close(module.log_prob(input, torch.arange(4)), -losses)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_updates_inside_of_backward(reduction, input):
+    updated, stored = make(reduction=reduction), make(reduction=reduction)
+    inside = optim.Adagrad(updated.parameters(), lr=0.5, in_backward=True)
+    outside = torch.optim.Adagrad(stored.parameters(), lr=0.5)
+    for _ in range(3):
+        for module, optimizer in ((updated, inside), (stored, outside)):
+            optimizer.zero_grad()
+            module(input, TARGETS).backward()
+            optimizer.step()
+        assert updated.weight.grad is None
+    close(updated.weight, stored.weight)
 
 
 def test_chainer():
@@ -174,17 +209,21 @@ class Largest(TorchDispatchMode):
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         result = func(*args, **(kwargs or {}))
-        sizes = [leaf._nnz() * D if leaf.is_sparse else leaf.numel() for leaf in tree_leaves(result) if _is_new(leaf)]
-        self.size = max([self.size, *sizes])
+        before = {leaf.untyped_storage().data_ptr() for leaf in tree_leaves(args) if _has_storage(leaf)}
+        for leaf in tree_leaves(result):
+            if _has_storage(leaf) and leaf.untyped_storage().data_ptr() not in before:
+                self.size = max(self.size, leaf.untyped_storage().nbytes() // leaf.itemsize)
+            elif isinstance(leaf, Tensor) and leaf.is_sparse:
+                self.size = max(self.size, leaf._nnz() * D)
         return result
 
 
-def _is_new(leaf) -> bool:
-    return isinstance(leaf, Tensor) and not isinstance(leaf, torch.nn.Parameter)
+def _has_storage(leaf) -> bool:
+    return isinstance(leaf, Tensor) and not leaf.is_sparse
 
 
 def test_a_loss_makes_no_tensor_of_all_classes():
-    module = HierarchicalSoftmax(D, np.arange(5000))
+    module = HierarchicalSoftmax(D, np.arange(5000), sparse=True)
     input, targets = torch.randn(20, D, requires_grad=True), torch.arange(300, 4300, 200)
     longest = int(module.offsets.diff()[targets].max())
     assert longest < module.depth
@@ -288,4 +327,5 @@ def test_bad_batches(input, targets, error, message):
 
 
 def test_what_it_says_of_itself():
-    assert repr(make()) == f"HierarchicalSoftmax(in_features=3, num_classes=8, depth={make().depth}, sparse=False)"
+    assert repr(make()) == f"HierarchicalSoftmax(in_features=3, num_classes=8, depth={make().depth})"
+    assert repr(make(sparse=True)).endswith(", sparse)")

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 import torch
+from logq.hierarchical import HierarchicalSoftmax
 from logq.nn import SampledSoftmaxLoss
 from logq.optim import Adagrad
 from logq.samplers import LogUniform
@@ -22,10 +23,13 @@ torch.set_num_threads(1)
 
 
 def made(classes):
-    sampler = LogUniform(classes, sampled, seed=1, per_row=bool(own))
-    loss = SampledSoftmaxLoss(width, classes, sampler, sparse=True)
+    if sampled:
+        sampler = LogUniform(classes, sampled, seed=1, per_row=bool(own))
+        loss = SampledSoftmaxLoss(width, classes, sampler, sparse=True)
+    else:
+        loss = HierarchicalSoftmax(width, torch.ones(classes), sparse=True)
     optimizer = Adagrad(loss.parameters(), lr=0.1, in_backward=bool(in_backward))
-    for one in (loss.weight, loss.bias):
+    for one in loss.parameters():
         optimizer.state[one]["sum"].fill_(0.1)  # pages that are there
     return loss, optimizer
 
@@ -44,7 +48,7 @@ def resident(field):
 input = torch.randn(rows, width, requires_grad=True)
 targets = torch.randint(0, classes, (rows,))
 # Libraries load what they load at the first step.
-step(*made(2 * sampled), torch.randn(2, width, requires_grad=True), torch.tensor([0, 1]))
+step(*made(2 * sampled or 9), torch.randn(2, width, requires_grad=True), torch.tensor([0, 1]))
 training = made(classes)
 Path("/proc/self/clear_refs").write_text("5")
 before = resident("VmRSS")
@@ -81,3 +85,11 @@ def test_of_samples_of_their_own() -> None:
     bound = 6 * 4096 * 64 * 4 + 64 * 4096 * 101 + SLACK
     assert bound < min(4 * 4096 * 100 * 64, 4 * 200_000 * 64)
     assert peak(4096, 100, 200_000, 64, in_backward=True, own=True) < bound
+
+
+def test_of_paths_through_a_tree() -> None:
+    """Hierarchical softmax, marked by no sample: nothing with a row for each node of each path is made."""
+    rows, classes, depth = 1 << 14, 200_000, 18
+    bound = 4 * rows * 64 * 4 + 64 * rows * depth + SLACK  # measured: 30 of 44 MB
+    assert bound < min(4 * rows * depth * 64, 4 * classes * 64)
+    assert peak(rows, 0, classes, 64, in_backward=True) < bound

@@ -9,15 +9,20 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
+from logq import kernels
 from logq.arguments import check_bool, check_int, is_tensor
-from logq.candidates import IGNORED
+from logq.candidates import IGNORED, Candidates
 from logq.huffman import HuffmanTree
 from logq.kernels import logits as kernel_logits
-from logq.kernels.logits import class_rows, logits
+from logq.kernels.logits import logits
+from logq.kernels.memory import prefer_huge_pages
 from logq.kernels.reduction import REDUCTIONS, reduce
+from logq.objectives import NEGATIVE_SAMPLING
 from logq.shapes import can_look_at, check_device, check_dtype, check_ids, check_ignore_index, check_shape
 
 __all__ = ["HierarchicalSoftmax", "HuffmanTree"]
+
+kernels.active()  # loads the backends now: torch.compile cannot follow an import into its graph
 
 
 class HierarchicalSoftmax(nn.Module):
@@ -30,20 +35,24 @@ class HierarchicalSoftmax(nn.Module):
     with Huffman's tree on average at most one more than the entropy of the counts in bits. At the start all weights
     are 0, as in word2vec.c, so log P(y|x) is minus the length of the path times log 2.
 
+    To the kernels a path is a row of the logistic loss with a sample of its own: nodes with code 0 are its true
+    classes, those with code 1 its sampled ones. So optimisers of logq.optim can update `weight` inside of backward.
+
     Equivalent to: hs=1 of word2vec.c and gensim; chainer.links.BinaryHierarchicalSoftmax, whose left is our code 0.
 
     Args:
         in_features: D.
         tree: a HuffmanTree, or counts (C,) to make one of.
         reduction: "none", "mean" over the rows that are not ignored, or "sum".
-        sparse: whether `weight` gets sparse gradients, with the touched rows only, for torch's SGD, Adagrad and
-            SparseAdam; other optimizers need False. torch.compile leaves sparse gradients to eager mode.
+        sparse: whether `weight` gets sparse gradients, with the touched rows only, for the optimisers and the clipping
+            of logq.optim; torch's SGD, Adagrad and SparseAdam take them too, its Adam and clip_grad_norm_ do not.
+            torch.compile leaves them to eager mode. With many classes a step is several times faster with them.
         ignore_index: the target of rows that do not count.
         device, dtype: of `weight`.
 
     Shape:
-        input (B, D) float, targets (B,) int64 -> scalar, or (B,) for reduction="none". A loss holds B path lengths
-        times D numbers, never (B, C).
+        input (B, D) float, targets (B,) int64 -> scalar, or (B,) for reduction="none". A loss holds a few
+        numbers for each node of B paths; where it is not compiled, as on a GPU, D times as many; never (B, C).
 
     Attributes:
         offsets, points, codes: the tree, as in HuffmanTree. They are saved with the weights, which mean nothing
@@ -57,7 +66,7 @@ class HierarchicalSoftmax(nn.Module):
         Mikolov et al., Distributed Representations of Words and Phrases, 2013, arXiv:1310.4546, section 2.1, Eq. 3.
 
     Example:
-        >>> loss = HierarchicalSoftmax(16, [500, 90, 3, 3, 1])
+        >>> loss = HierarchicalSoftmax(16, [500, 90, 3, 3, 1], sparse=True)
         >>> loss(torch.randn(4, 16), torch.tensor([0, 1, 0, 4])).backward()
         >>> loss.weight.grad.is_sparse
         True
@@ -74,7 +83,7 @@ class HierarchicalSoftmax(nn.Module):
         in_features: int,
         tree: HuffmanTree | Sequence[float] | NDArray[Any] | Tensor,
         reduction: str = "mean",
-        sparse: bool = True,
+        sparse: bool = False,
         ignore_index: int = IGNORED,
         *,
         device: torch.device | str | None = None,
@@ -96,7 +105,9 @@ class HierarchicalSoftmax(nn.Module):
         self.register_buffer("points", torch.tensor(tree.points, device=device))
         self.register_buffer("codes", torch.tensor(tree.codes, device=device))
         self.register_load_state_dict_post_hook(_measure)
-        self.weight = nn.Parameter(torch.empty(self.num_classes - 1, self.in_features, device=device, dtype=dtype))
+        table = torch.empty(self.num_classes - 1, self.in_features, device=device, dtype=dtype)
+        prefer_huge_pages(table)
+        self.weight = nn.Parameter(table)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -116,7 +127,8 @@ class HierarchicalSoftmax(nn.Module):
         Raises:
             TypeError, ValueError: a shape or dtype is another, or a target is no class; the message names the first.
         """
-        return reduce(-self.log_prob(input, targets), targets != self.ignore_index, self.reduction)
+        self._check_batch(input, targets)
+        return self._loss(input, targets, self.reduction)
 
     def log_prob(self, input: Tensor, targets: Tensor | None = None) -> Tensor:
         """Log-probabilities of all classes, or of one class a row.
@@ -128,13 +140,8 @@ class HierarchicalSoftmax(nn.Module):
         Returns:
             (B, C), natural logarithms whose exponentials sum to 1; or (B,), with 0 where a target is `ignore_index`.
         """
-        sizes = {"D": self.in_features}
-        self._check_input(input, sizes)
-        if targets is None:
-            return torch.cat(list(self._parts(input)))
-        check_ids("targets", targets, self.num_classes, ignore_index=self.ignore_index)
-        check_shape("targets", targets, "B", sizes)
-        return self._log_prob_of_one(input, targets)
+        self._check_batch(input, targets)
+        return torch.cat(list(self._parts(input))) if targets is None else -self._loss(input, targets, "none")
 
     @torch.no_grad()
     def predict(self, input: Tensor) -> Tensor:
@@ -146,28 +153,54 @@ class HierarchicalSoftmax(nn.Module):
         Returns:
             (B,) int64.
         """
-        self._check_input(input, {"D": self.in_features})
+        self._check_batch(input, None)
         return torch.cat([log_p.argmax(dim=1) for log_p in self._parts(input)])
 
-    def _check_input(self, input: Tensor, sizes: dict[str, int]) -> None:
+    def _check_batch(self, input: Tensor, targets: Tensor | None) -> None:
+        sizes = {"D": self.in_features}
         check_shape("input", input, "BD", sizes)
         if not input.is_floating_point():
             raise TypeError(f"input: expected a floating point dtype, got {input.dtype}")
+        if targets is not None:
+            check_ids("targets", targets, self.num_classes, ignore_index=self.ignore_index)
+            check_shape("targets", targets, "B", sizes)
 
-    def _log_prob_of_one(self, input: Tensor, targets: Tensor) -> Tensor:
-        is_true = targets != self.ignore_index
-        classes = targets.where(is_true, 0)
+    def _loss(self, input: Tensor, targets: Tensor, reduction: str) -> Tensor:
+        """Minus log P of one class a row: a row of the logistic loss whose classes are the nodes of the path.
+
+        Nodes with code 0 are true classes, those with code 1 are sampled ones; and as a row without a true class does
+        not count, the input is turned round, and with it all codes, where the root has code 1.
+        """
+        if self.num_classes == 1:  # certain, and no node to look at
+            nothing = logits(input, self.weight, None, temperature=1.0, cosine=False).sum(dim=1)
+            return reduce(nothing, targets != self.ignore_index, reduction)
+        is_class = targets != self.ignore_index
+        classes = targets.where(is_class, 0)
         starts = self.offsets[classes]
-        lengths = (self.offsets[classes + 1] - starts).where(is_true, 0)
+        lengths = (self.offsets[classes + 1] - starts).where(is_class, 0)
         # The longest path of the batch, where asking for it costs nothing.
         longest = int(lengths.max()) if len(lengths) and can_look_at(lengths) else self.depth
         step = torch.arange(longest, device=lengths.device)
         on_path = step < lengths[:, None]
         # Beyond the end of a path stands the root, which all paths touch: sparse gradients get no row more.
         place = (starts[:, None] + step).where(on_path, 0)
-        rows, _ = class_rows(self.weight, None, self.points[place].long(), sparse=self.sparse)
-        dots = logits(input, rows, None, temperature=1.0, cosine=False)
-        return logsigmoid(torch.where(self.codes[place] == 0, dots, -dots)).where(on_path, 0.0).sum(dim=1)
+        nodes, codes, turned = self.points[place].long(), self.codes[place] != 0, self.codes[starts] != 0
+        is_true = codes == turned[:, None]
+        of_true, of_sampled = input.new_zeros(2, 1, 1).expand(2, *nodes.shape)  # log Q, which this row does not ask for
+        true_nodes = nodes.where(on_path & is_true, IGNORED)
+        candidates = Candidates(nodes, of_sampled, true_nodes, of_true, excluded=~on_path | is_true)
+        return kernels.get("sampled_loss", input.device.type)(
+            NEGATIVE_SAMPLING,
+            input * (1 - 2 * turned.to(input.dtype))[:, None],
+            self.weight,
+            None,
+            candidates,
+            temperature=1.0,
+            cosine=False,
+            remove_hits=False,
+            sparse=self.sparse,
+            reduction=reduction,
+        )
 
     def _parts(self, input: Tensor) -> Iterator[Tensor]:
         """Log P of all classes, (b, C) for consecutive rows of the batch, few enough for CHUNK_LOGITS."""
@@ -197,7 +230,7 @@ class HierarchicalSoftmax(nn.Module):
 
     def extra_repr(self) -> str:
         """What repr() shows."""
-        sparse = "" if self.sparse else ", sparse=False"
+        sparse = ", sparse" if self.sparse else ""
         return f"in_features={self.in_features}, num_classes={self.num_classes}, depth={self.depth}{sparse}"
 
 

@@ -9,7 +9,8 @@ Nothing in it is ever executed.
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,7 +22,7 @@ from safetensors import SafetensorError, safe_open
 from logq.files import atomic_write
 from logq.tensor_file import write_tensors
 
-__all__ = ["FILE", "SUMMARY", "Stored", "pack_strings", "read_stored", "unpack_strings", "write_stored"]
+__all__ = ["FILE", "SUMMARY", "Stored", "pack_strings", "read_kind", "read_stored", "unpack_strings", "write_stored"]
 
 FILE = "model.safetensors"
 SUMMARY = "model.json"
@@ -93,20 +94,44 @@ def read_stored(path: str | os.PathLike[str], *, format: str) -> Stored:
             the file and what is wrong.
     """
     name = os.fspath(path)
-    with open(name, "rb"):
-        pass  # for Python's own error, which names the file, where it cannot be read
-    try:
-        with safe_open(name, framework="numpy") as file:
-            described = _described(name, file.metadata() or {}, format)
-            tensors: dict[str, NDArray[Any]] = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise ValueError(f"{name}: the file is damaged or truncated ({error})") from None
+    with _opened(name) as file:
+        described = _described(name, file.metadata() or {}, format)
+        tensors: dict[str, NDArray[Any]] = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     wanted = described["tensors"]
     for key in sorted(wanted.keys() | tensors.keys()):
         got = [tensors[key].dtype.name, list(tensors[key].shape)] if key in tensors else "none"
         if wanted.get(key, "none") != got:
             raise ValueError(f"{name}: the file was changed, expected {wanted.get(key, 'none')} for {key!r}, got {got}")
     return Stored(described["class"], described["info"], tensors)
+
+
+def read_kind(path: str | os.PathLike[str], *, format: str) -> str:
+    """Read the name of the class that a file holds, without its tensors.
+
+    Raises:
+        OSError, ValueError: as `read_stored`, where its description tells.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_stored(Path(folder, FILE), Stored("NGram", {}, {}), format="example")
+        ...     read_kind(Path(folder, FILE), format="example")
+        'NGram'
+    """
+    name = os.fspath(path)
+    with _opened(name) as file:
+        return str(_described(name, file.metadata() or {}, format)["class"])
+
+
+@contextmanager
+def _opened(name: str) -> Generator[Any, None, None]:
+    with open(name, "rb"):
+        pass  # for Python's own error, which names the file, where it cannot be read
+    try:
+        with safe_open(name, framework="numpy") as file:
+            yield file
+    except SafetensorError as error:
+        raise ValueError(f"{name}: the file is damaged or truncated ({error})") from None
 
 
 def _described(name: str, metadata: Mapping[str, str], format: str) -> dict[str, Any]:

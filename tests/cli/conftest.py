@@ -71,3 +71,35 @@ def model(ratings, tmp_path_factory):
     features = ["--item-features", str(ratings.parent / "items.csv")]
     assert main(["train", "sasrec", str(ratings), "-o", str(folder), *features, *options]) == 0
     return folder
+
+
+@pytest.fixture(scope="session")
+def lines(tmp_path_factory):
+    """Lines of a king and a queen, with every count that Kneser-Ney's discounts want."""
+    rng = np.random.default_rng(0)
+    people, deeds = ["king", "queen", "man", "woman", "fool"], ["saw", "met", "left", "loved"]
+    law = [0.4, 0.3, 0.15, 0.1, 0.05]
+    text = [f"the {rng.choice(people, p=law)} {rng.choice(deeds)} the {rng.choice(people, p=law)}" for _ in range(150)]
+    text += [f"once w{number} was" + " here" * (number % 4) for number in range(12)]
+    path = tmp_path_factory.mktemp("lines") / "lines.txt"
+    path.write_text("\n".join(text) + "\n")
+    return path
+
+
+@pytest.fixture(scope="session")
+def counted(lines, tmp_path_factory):
+    """A folder of a trigram model of these lines, with its ARPA file beside it."""
+    folder = tmp_path_factory.mktemp("counted")
+    words = ["train", "lm", lines, "-o", folder / "model", "--order", 3, "--discount-fallback", "0.5,1,1.5"]
+    assert main([str(word) for word in [*words, "--arpa", folder / "model.arpa", "-q"]]) == 0
+    return folder / "model"
+
+
+@pytest.fixture(scope="session")
+def recurrent(lines, tmp_path_factory):
+    """A folder of a small GRU of these lines."""
+    folder = tmp_path_factory.mktemp("recurrent") / "model"
+    words = ["train", "lm", lines, "-o", folder, "--model", "gru", "--dim", 8, "--hidden", 8, "--epochs", 2]
+    words += ["--num-sampled", 10, "--batch-size", 4, "--lr", 0.01, "--seed", 1, "-q"]
+    assert main([str(word) for word in words]) == 0
+    return folder

@@ -118,3 +118,24 @@ def test_no_room_for_an_index(logq, model, small_disk):
     assert "No space left on device" in err
     code, _, err = logq("recommend", model, "--user", "u3", "--index", disk / "index")
     assert code == 2, "half an index is not used"
+
+
+@POSIX
+@pytest.mark.parametrize("model", ["ngram", "gru"])
+def test_no_room_for_a_language_model(logq, lines, small_disk, model):
+    """Room for a small model, not for a large one: the first one stays."""
+    disk = small_disk(16 if model == "ngram" else 120)
+    small, large = (
+        (("--order", 1, "--smoothing", "add_k"), ("--order", 5, "--smoothing", "add_k"))
+        if model == "ngram"
+        else (("--dim", 4, "--hidden", 4, "--epochs", 1), ("--dim", 300, "--epochs", 1))
+    )
+    train = ("train", "lm", lines, "-o", disk, "--model", model, "--quiet")
+    code, _, err = logq(*train, *small)
+    assert code == 0, err
+    code, _, err = logq(*train, *large)
+    assert code == 2
+    said = f"No space left on device; {disk} still holds the model of an earlier run."
+    assert err.splitlines()[-1].endswith(f"model.safetensors: {said}")
+    assert names(disk) == ["model.json", "model.safetensors"]
+    assert logq("generate", disk, "--max-words", 3)[0] == 0

@@ -13,7 +13,9 @@ from logq.cli import (
     demo_group,
     diagnose,
     evaluate,
+    evaluate_lm,
     evaluate_ranking,
+    generate,
     index,
     map,
     neighbors,
@@ -21,6 +23,7 @@ from logq.cli import (
     recommend,
     train,
     train_items,
+    train_lm,
     train_recommenders,
     vocab,
 )
@@ -34,6 +37,8 @@ logq demo
 logq train word2vec corpus.txt -o vectors
 logq neighbors vectors coffee tea
 logq map vectors -o map.html
+logq train lm corpus.txt -o model
+logq generate model
 logq demo items
 logq train sasrec ratings.csv -o model
 logq evaluate ranking model
@@ -41,7 +46,7 @@ logq recommend model --user 42
 """
 
 # Modules that add their commands to a group of another.
-_ADDING = (evaluate_ranking, train_recommenders, train_items)
+_ADDING = (evaluate_ranking, evaluate_lm, train_recommenders, train_items, train_lm)
 
 
 class _Logq(HelpfulGroup):
@@ -52,6 +57,7 @@ class _Logq(HelpfulGroup):
         "evaluate",
         "neighbors",
         "map",
+        "generate",
         "recommend",
         "similar",
         "index",
@@ -80,6 +86,7 @@ app.add_typer(train.train)
 app.command("neighbors", cls=HelpfulCommand, epilog=neighbors.EXAMPLES)(neighbors.neighbors)
 app.command("map", cls=HelpfulCommand, epilog=map.EXAMPLES)(map.map_command)
 app.add_typer(evaluate.evaluate)
+app.command("generate", cls=HelpfulCommand, epilog=generate.EXAMPLES)(generate.generate)
 app.command("recommend", cls=HelpfulCommand, epilog=recommend.RECOMMEND_EXAMPLES)(recommend.recommend)
 app.command("similar", cls=HelpfulCommand, epilog=recommend.SIMILAR_EXAMPLES)(recommend.similar)
 app.command("index", cls=HelpfulCommand, epilog=index.EXAMPLES)(index.index)
@@ -90,7 +97,7 @@ app.command("phrases", cls=HelpfulCommand, epilog=phrases.EXAMPLES)(phrases.phra
 
 @app.callback(invoke_without_command=True, epilog=EXAMPLES)
 def start(context: typer.Context) -> None:
-    """From text to word vectors, and from logs of who did what to recommendations.
+    """From text to word vectors and language models, and from logs of who did what to recommendations.
 
     Start with `logq demo` (words) or `logq demo items` (recommendations): they need no data and take a few seconds.
     Each command has its own --help.

@@ -27,6 +27,7 @@ logq evaluate words GoogleNews.bin -a questions-words.txt --method 3cosadd
 
 _EXAMPLES = """
 logq evaluate words vectors --analogies questions-words.txt
+logq evaluate lm model test.txt
 logq evaluate ranking model
 """
 
@@ -44,7 +45,7 @@ evaluate = typer.Typer(name="evaluate", cls=HelpfulGroup, add_help_option=False,
 
 @evaluate.callback(invoke_without_command=True)
 def choose_task(context: typer.Context) -> None:
-    """Measure how good word vectors are, or recommendations."""
+    """Measure how good word vectors, language models or recommendations are."""
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from logq.cli.errors import BadInputError, InterruptedWorkError, describe, say_error
 from logq.cli.keeping_options import HeldOut, TrainingPlan
+from logq.cli.kept_checkpoint import KeptCheckpoint
 from logq.cli.log_options import LogColumns, LogOptions
 from logq.cli.log_reading import check_log_file, in_options, read_log
 from logq.cli.output import output_folder
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["train_recommender"]
 
-_CHECKPOINT = "checkpoint.safetensors"
 _LEARNS_FROM = {
     "YoutubeDNN": ("user",),
     "MIND": ("user",),
@@ -92,7 +92,7 @@ def train_recommender(
             raise InterruptedWorkError("the log was not read yet, so nothing was saved.") from stop
         except ValueError as error:
             raise BadInputError(in_options(str(error), arguments)) from error
-        state = _Checkpoint(folder)
+        state = KeptCheckpoint(folder)
         state.look(resume=plan.resume)
         reading, began = time.monotonic() - began, time.monotonic()
         try:
@@ -168,39 +168,6 @@ def _described(log: "Interactions") -> str:
     ]
     known = f"; features of {'; of '.join(features)}" if features else ""
     return f"Read {len(log):,} events of {log.num_users:,} users with {log.num_items:,} items{known}."
-
-
-class _Checkpoint:
-    """The checkpoint in a folder before a run, and after it was stopped."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._before = self._state()
-
-    def look(self, *, resume: bool) -> None:
-        if resume and self._before is None:
-            _note(f"there is no checkpoint in {self.folder}: training starts anew.")
-        if not resume and self._before is not None:
-            _note(f"{self.folder} has a checkpoint of an earlier run, which is replaced; --resume would go on from it.")
-
-    def say(self) -> str:
-        if (self.folder / "model.safetensors").exists():
-            kept = f"{self.folder} still holds the model of an earlier run"
-        else:
-            kept = "no model was saved"
-        now = self._state()
-        if now is None:
-            return f"{kept}."
-        if now == self._before:
-            return f"{kept}; the checkpoint in {self.folder} is as it was before."
-        return f"{kept}; the same command with --resume goes on from the checkpoint in {self.folder}."
-
-    def _state(self) -> tuple[int, int] | None:
-        try:
-            status = (self.folder / _CHECKPOINT).stat()
-        except OSError:
-            return None
-        return status.st_ino, status.st_mtime_ns
 
 
 def _note(text: str) -> None:

@@ -1,8 +1,5 @@
 """`logq train word2vec`: word vectors from text."""
 
-import errno
-import glob
-import os
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +10,7 @@ from logq.cli.errors import BadInputError
 from logq.cli.help import HelpfulCommand, HelpfulGroup
 from logq.cli.output import output_folder
 from logq.cli.report import say_next
+from logq.cli.text_files import check_text_files
 from logq.cli.training import Keeping, fit_and_save
 
 __all__ = ["EXAMPLES", "EngineName", "ObjectiveName", "SamplerName", "train", "word2vec"]
@@ -59,6 +57,7 @@ class EngineName(str, Enum):
 
 _EXAMPLES = """
 logq train word2vec corpus.txt -o vectors
+logq train lm corpus.txt -o model
 logq train item2vec ratings.csv -o items
 logq train sasrec ratings.csv -o model
 logq train youtube-dnn ratings.csv --user uid --item iid -o model
@@ -69,7 +68,7 @@ train = typer.Typer(name="train", cls=HelpfulGroup, add_help_option=False, add_c
 
 @train.callback(invoke_without_command=True)
 def choose_model(context: typer.Context) -> None:
-    """Train word vectors from text, or a recommender from a log of who did what."""
+    """Train word vectors or a language model from text, or a recommender from a log of who did what."""
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 
@@ -219,8 +218,7 @@ def word2vec(
     times slower. The vectors are saved after each pass over the corpus, and a checkpoint now and then and on Ctrl-C,
     from which --resume goes on. What lies in DIR from an earlier run is replaced then, and not before.
     """
-    for name in corpus:
-        _check_text_file(name)
+    check_text_files(corpus)
     if no_cache and cache_dir is not None:
         raise BadInputError("--no-cache: expected no --cache-dir beside it")
     options: dict[str, Any] = {
@@ -255,16 +253,3 @@ def word2vec(
         model = fit_and_save(corpus, output, options, keeping, quiet=quiet)
         words = model.vocabulary.index_to_key
         say_next(output, next((word for word in words if len(word) > 3), words[0]))
-
-
-def _check_text_file(name: str) -> None:
-    # The library checks too; here it is said before numpy is loaded. The file is not opened: a pipe would wait.
-    path = Path(name)
-    if name == "-" or (glob.has_magic(name) and not path.exists()):
-        return
-    if not path.exists():
-        raise BadInputError(f"{path}: there is no such file")
-    if path.is_dir():
-        raise BadInputError(f"{path}: expected a text file, found a folder")
-    if not os.access(path, os.R_OK):
-        raise BadInputError(f"{path}: can't be read: {os.strerror(errno.EACCES)}")

@@ -59,7 +59,7 @@ class Engine(engine.Engine):
     def _make_loss(self, vocabulary: Vocabulary, seed: int) -> CandidateLoss | HierarchicalSoftmax:
         model, size = self.settings, len(vocabulary)
         if model.hs:
-            return HierarchicalSoftmax(model.dim, vocabulary.counts, reduction="sum")
+            return HierarchicalSoftmax(model.dim, vocabulary.counts, reduction="sum", sparse=True)
         objective = OBJECTIVES[model.objective]
         sampler = None
         if model.sampler is not None:

@@ -141,6 +141,8 @@ class SampledLoss(torch.autograd.Function):
             _, *made = parts(input, weight, bias, candidates, settings, row_scale, gradients=True)
             scale = upstream.new_ones(())
         of_input, true_factors, factors, rows = made
+        if excluded is not None and ids.dim() == 2:
+            ids = ids.masked_fill(excluded, IGNORED)  # they add nothing: no need to sort and sum them
         entries = Entries(input, targets, true_factors, ids, factors, rows if ids.dim() == 1 else None)
         if is_plain(input, weight):
             scale = scale.item()
