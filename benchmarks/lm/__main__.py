@@ -51,7 +51,6 @@ def measured(arguments: argparse.Namespace, row: Row, seed: int, **request: Any)
         "data": str(arguments.data),
         "estimator": row.estimator,
         "options": row.arguments(),
-        "distinct": row.distinct,
         "seed": seed,
         "epochs": arguments.epochs,
         "threads": arguments.threads,

@@ -9,7 +9,6 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,26 +18,11 @@ sys.path.append(str(HERE.parent))
 from cells import answer
 
 
-def sampler_of(name: str, num_sampled: int, power: float, seed: int) -> Callable[[Any], Any]:
-    """A sampler that draws without replacement, which names do not say."""
-    from logq.samplers import LogUniform, Uniform, Unigram
-
-    how: dict[str, Any] = {"replacement": False, "seed": seed}
-    return {
-        "log_uniform": lambda counts: LogUniform(len(counts), num_sampled, **how),
-        "uniform": lambda counts: Uniform(len(counts), num_sampled, **how),
-        "unigram": lambda counts: Unigram(counts, num_sampled, power=power, **how),
-    }[name]
-
-
 def make(request: dict[str, Any], **more: Any) -> Any:
     """The estimator of a request."""
     import logq
 
-    options = dict(request["options"]) | {"seed": request["seed"], "threads": request["threads"]} | more
-    if request["distinct"] and "sampler" in options:
-        power = options.pop("unigram_power", 1.0)
-        options["sampler"] = sampler_of(options["sampler"], options["num_sampled"], power, request["seed"])
+    options = request["options"] | {"seed": request["seed"], "threads": request["threads"]} | more
     return getattr(logq, request["estimator"])(**options)
 
 

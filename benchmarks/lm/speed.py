@@ -38,7 +38,6 @@ def speeds(data: Path, rows: Sequence[Row], turns: int, threads: int) -> dict[st
                 request: dict[str, Any] = {
                     "estimator": row.estimator,
                     "options": row.arguments(),
-                    "distinct": row.distinct,
                     "seed": turn,
                     "threads": threads,
                 }

@@ -194,6 +194,14 @@ class LMLoss:
             rich_help_panel=_LOSS,
         ),
     ] = None
+    replacement: Annotated[
+        bool | None,
+        typer.Option(
+            "--replacement/--no-replacement",
+            help="Whether a word may stand in a sample twice. Default: no-replacement.",
+            rich_help_panel=_LOSS,
+        ),
+    ] = None
     log_q: Annotated[
         bool | None,
         typer.Option(
@@ -322,7 +330,7 @@ MODELS: Final[dict[str, tuple[str, ...]]] = {
 }
 """The models that an option belongs to; options that are not here belong to all neural ones."""
 
-SAMPLING: Final = ("num_sampled", "unigram_power", "shared_negatives", "log_q")
+SAMPLING: Final = ("num_sampled", "unigram_power", "shared_negatives", "replacement", "log_q")
 """Options of the objectives that sample; the library itself refuses a sampler of the others."""
 
 _ESTIMATORS = {"ngram": "NGram", "nnlm": "NNLM", "gru": "RecurrentLM", "lstm": "RecurrentLM"}
