@@ -1,5 +1,6 @@
 """Checkpoints that go on to the same bits, and files that answer as the model did."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from language_cases import OBJECTIVES, OTHER_TEXT, TEXT, make
 from logq.language_models import NNLM, RecurrentLM, load
 from logq.loop.checkpoint import FILE
 from logq.model_file import FILE as MODEL_FILE
-from logq.samplers import Uniform
+from logq.samplers import Uniform, Unigram
 
 RESUMED: list[tuple[str, dict[str, Any]]] = [
     ("gru", {"dropout": 0.3}),
@@ -47,6 +48,20 @@ def test_a_run_that_was_interrupted_ends_with_the_same_bits(kind: str, options: 
         assert np.array_equal(array, resumed.state()[name]), name
     for one, other in zip(whole.training_log, resumed.training_log, strict=True):
         assert {**one, "tokens_per_second": 0} == {**other, "tokens_per_second": 0}
+
+
+def test_an_infinite_perplexity_keeps_no_model_from_being_saved(tmp_path: Path) -> None:
+    def never_the_last(counts: Any) -> Unigram:
+        return Unigram(np.where(np.arange(len(counts)) < len(counts) - 3, counts, 0), 8, seed=1)
+
+    model = make(
+        "gru", epochs=2, objective="negative_sampling", sampler=never_the_last
+    )  # P / Q of what Q does not have
+    model.fit(TEXT[:40], validation=TEXT, progress=False, checkpoint=tmp_path, checkpoint_minutes=0)
+    assert model.perplexity(TEXT, progress=False) == math.inf
+    assert [sorted(entry) for entry in model.training_log] == [["epoch", "loss", "tokens_per_second"]] * 2
+    model.save(tmp_path)
+    assert load(tmp_path).perplexity(TEXT, progress=False) == math.inf
 
 
 def test_a_checkpoint_of_other_settings_or_another_text(tmp_path: Path) -> None:

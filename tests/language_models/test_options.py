@@ -56,6 +56,14 @@ def test_a_text_that_does_not_fit_the_options() -> None:
         make("nnlm", objective="adaptive_softmax", cutoffs=[2, 9]).fit([["a", "b"]], progress=False)
 
 
+def test_a_text_that_does_not_fit_leaves_a_fitted_model_as_it_was() -> None:
+    model = make("gru", epochs=1).fit(TEXT[:20], progress=False)
+    before = model.score("w0 w1 w6")
+    with pytest.raises(ValueError, match="batch_size: expected at most the 6 tokens"):
+        model.fit([["a", "b"], ["c", "d"]], progress=False)
+    assert model.score("w0 w1 w6") == before
+
+
 def test_rare_words_become_unknown() -> None:
     model = make("nnlm", max_vocab=6, epochs=1).fit(TEXT, progress=False)
     assert len(model.vocabulary) == 6

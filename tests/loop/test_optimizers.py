@@ -78,6 +78,20 @@ def test_fading_rows_move_as_in_adam_without_momentum_though_they_are_touched_no
     torch.testing.assert_close(ours.weight, theirs.weight)
 
 
+@pytest.mark.parametrize("kind", OPTIMIZERS)
+def test_biases_do_not_decay_where_their_gradients_are_sparse_either(kind: str) -> None:
+    module = nn.Module()
+    module.weight, module.bias = nn.Parameter(torch.ones(4, 3)), nn.Parameter(torch.ones(4))
+    optimizers = Optimizers(module, [module.weight, module.bias], lr=0.1, weight_decay=0.5, kind=kind)
+    for parameter in (module.weight, module.bias):
+        parameter.grad = torch.sparse_coo_tensor(
+            torch.tensor([[2]]), torch.zeros(1, *parameter.shape[1:]), parameter.shape, check_invariants=True
+        )
+    optimizers.step(1.0)
+    assert torch.equal(module.bias, torch.ones(4))
+    assert bool((module.weight[2] < 1).all())
+
+
 def test_fading_needs_an_optimizer_without_momentum() -> None:
     with pytest.raises(ValueError, match=r"betas: expected 0 as the first, got 0\.9"):
         Fading(LazyAdam([nn.Parameter(torch.zeros(2, 2))]))

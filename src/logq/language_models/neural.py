@@ -76,7 +76,8 @@ class NeuralLanguageModel(LanguageModelSettings, LanguageModel):
 
     Attributes:
         model: the module of logq.models, once fitted.
-        training_log: for each epoch its number, mean loss, tokens a second, and the perplexity of the validation text.
+        training_log: for each epoch its number, mean loss, tokens a second, and the perplexity of the validation text
+            unless it is infinite.
 
     Raises:
         TypeError, ValueError: an argument is not as described.
@@ -198,18 +199,27 @@ class NeuralLanguageModel(LanguageModelSettings, LanguageModel):
         first, of_sampler, of_batches = (
             int(number) >> 1 for number in np.random.SeedSequence(seed).generate_state(3, np.uint64)
         )
-        with computer.random(first):
-            output = self._make_parts(tokens.vocabulary.counts, of_sampler)
-        self.model.to(computer.device)
-        output.to(computer.device)
-        task = self._make_task(output, tokens, of_batches, computer)
-        names = "epochs lr weight_decay clip decay warmup patience optimizer"
-        settings: dict[str, Any] = {name: getattr(self, name) for name in names.split()}
-        loop = Loop(
-            task, LoopSettings(monitor="perplexity", smaller_is_better=True, fading=True, **settings), computer, seed
-        )
-        if resumes and saved is not None:
-            saved.load(loop)
+        fitted = vars(self).get("model")
+        try:
+            with computer.random(first):
+                output = self._make_parts(tokens.vocabulary.counts, of_sampler)
+            self.model.to(computer.device)
+            output.to(computer.device)
+            task = self._make_task(output, tokens, of_batches, computer)
+            names = "epochs lr weight_decay clip decay warmup patience optimizer"
+            settings: dict[str, Any] = {name: getattr(self, name) for name in names.split()}
+            loop = Loop(
+                task,
+                LoopSettings(monitor="perplexity", smaller_is_better=True, fading=True, **settings),
+                computer,
+                seed,
+            )
+            if resumes and saved is not None:
+                saved.load(loop)
+        except BaseException:
+            if fitted is not None:
+                self.model = fitted  # which goes with the vocabulary and the reader that are still there
+            raise
         self._vocabulary, self.training_log = tokens.vocabulary, loop.log
 
         def measure() -> dict[str, float]:

@@ -103,7 +103,8 @@ class Loop:
     Attributes:
         epoch, batch: what comes next, from 0.
         step: updates done.
-        log: of each epoch its number, mean loss, examples a second, and the metrics where it was validated.
+        log: of each epoch its number, mean loss, examples a second, and the metrics where it was
+            validated, as far as they are finite.
 
     Example:
         See logq.recommenders.YoutubeDNN, whose `fit` makes one.
@@ -269,7 +270,8 @@ class Loop:
         if measure is not None and (last or self.epoch % self.settings.validate_every == 0):
             self.check_finite()
             metrics = self._measured(measure)
-            entry.update(metrics)
+            # One that is not finite, as of a text with an impossible word, is left out: files hold numbers only.
+            entry.update({name: value for name, value in metrics.items() if math.isfinite(value)})
             value = self.computer.agreed(metrics[self.settings.monitor])  # so that all processes stop together
             bar.advance(0, **{self.settings.monitor: value})
             value = -value if self.settings.smaller_is_better else value

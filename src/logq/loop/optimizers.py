@@ -97,7 +97,9 @@ class Optimizers:
             rows = {"adam": LazyAdam, "adagrad": Adagrad, "sgd": SGD}
             if fading and kind == "adam":
                 of_kind["betas"] = (0.0, betas[1])
-            self.all.append(rows[kind](lazy, weight_decay=weight_decay, **of_kind))
+            # A group each, so that states stand in the order of the parameters.
+            groups = [{"params": [p], "weight_decay": weight_decay if p.dim() > 1 else 0.0} for p in lazy]
+            self.all.append(rows[kind](groups, **of_kind))
         self.fading = [Fading(one) for one in self.all if isinstance(one, LazyAdam) and fading]
 
     def step(self, factor: float) -> None:
