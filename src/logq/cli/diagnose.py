@@ -175,7 +175,7 @@ def _makers(
                 say_error("log_uniform expects frequent classes first; here they are not in that order.", "Note")
             made[name] = lambda k: LogUniform(size, k, **options)
         elif counts is not None:
-            made[name] = lambda k, power=power: Unigram(np.maximum(counts, 0), k, power=power, **options)
+            made[name] = lambda k, power=power: Unigram(counts, k, power=power, **options)
         elif explicit:
             raise BadInputError(f"--samplers: {name} needs an array `counts` (C,) in the file")
     return made

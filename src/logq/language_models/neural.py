@@ -179,7 +179,7 @@ class NeuralLanguageModel(LanguageModelSettings, LanguageModel):
                 saved = Checkpoint(
                     Path(checkpoint),
                     type(self).__name__,
-                    self.settings(),
+                    {name: value for name, value in self.settings().items() if name != "threads"},
                     fingerprint(tokens),
                     minutes,
                     data_name="source",

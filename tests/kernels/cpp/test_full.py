@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from logq.candidates import IGNORED
 from logq.kernels import reference
@@ -89,22 +90,46 @@ def test_gradients_are_given_once_more_and_unchanged_by_others() -> None:
         assert torch.equal(one, other)
 
 
-def test_only_what_is_asked_for() -> None:
-    input, weight, bias, targets = problem("full_softmax", torch.float32)
-    loss = full_loss(
-        OBJECTIVES["full_softmax"],
-        input.detach(),
-        weight,
-        bias.detach(),
-        targets,
-        temperature=1.0,
-        cosine=False,
-        reduction="mean",
-    )
-    loss.backward()
-    assert weight.grad is not None
-    assert input.grad is None
-    assert bias.grad is None
+@pytest.mark.parametrize("needed", [(1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 0), (0, 1, 1), (1, 0, 1)])
+@pytest.mark.parametrize("name", NAMES)
+def test_only_what_is_asked_for(name: str, needed: tuple[int, ...]) -> None:
+    *leaves, targets = problem(name, torch.float64)
+    leaves = [leaf.detach().requires_grad_(bool(needs)) for leaf, needs in zip(leaves, needed, strict=True)]
+    for leaf in leaves:
+        leaf.grad = None
+    found = []
+    for run in (full_loss, reference.full_loss):
+        run(OBJECTIVES[name], *leaves, targets, temperature=0.5, cosine=False, reduction="mean").backward()
+        found.append([leaf.grad for leaf in leaves])
+        for leaf in leaves:
+            leaf.grad = None
+    for one, other, needs in zip(*found, needed, strict=True):
+        assert (one is not None) == bool(needs)
+        if one is not None:
+            torch.testing.assert_close(one, other, rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")  # torch itself, for forward mode
+def test_a_forward_derivative_is_the_reference_s() -> None:
+    input, weight, bias, targets = problem("full_softmax", torch.float64)
+    with forward_ad.dual_level():
+        moved = forward_ad.make_dual(input, torch.ones_like(input))
+        found = [
+            forward_ad.unpack_dual(
+                run(
+                    OBJECTIVES["full_softmax"],
+                    moved,
+                    weight,
+                    bias,
+                    targets,
+                    temperature=1.0,
+                    cosine=False,
+                    reduction="sum",
+                )
+            ).tangent
+            for run in (full_loss, reference.full_loss)
+        ]
+    torch.testing.assert_close(*found)
 
 
 @pytest.mark.parametrize("what", ["none", "cosine", "half", "no_grad", "empty"])

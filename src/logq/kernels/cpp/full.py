@@ -50,6 +50,8 @@ def _knows(objective: Objective, input: Tensor, weight: Tensor, bias: Tensor | N
     tensors = [input, weight] if bias is None else [input, weight, bias]
     if not torch.is_grad_enabled() or not any(tensor.requires_grad for tensor in tensors):
         return False
+    if torch.autograd.forward_ad._current_level >= 0:  # pyright: ignore[reportPrivateUsage]
+        return False
     if not is_plain(*tensors) or not has_memory() or not weight.is_contiguous() or weight.numel() == 0:
         return False
     return input.dtype in (torch.float32, torch.float64) and all(tensor.dtype is input.dtype for tensor in tensors)
@@ -71,7 +73,8 @@ class FullLoss(torch.autograd.Function):
     ) -> Tensor:
         """Compute the loss and its gradients."""
         row_scale = mean_scale(input, targets) if reduction == "mean" else None
-        made = exact(_parts, input, weight, bias, targets, row_scale, objective.loss is softmax, temperature)
+        needs = ctx.needs_input_grad[:3]
+        made = exact(_parts, input, weight, bias, targets, row_scale, objective.loss is softmax, temperature, needs)
         ctx.arguments = objective, temperature, reduction
         ctx.table, ctx.versions = (weight, bias), versions(weight, bias)
         ctx.save_for_backward(input, targets, made.input, made.rows, made.factors)
@@ -101,8 +104,13 @@ def _parts(
     row_scale: Tensor | None,
     is_softmax: bool,
     temperature: float,
+    needs: tuple[bool, bool, bool],
 ) -> Parts:
-    """As of a sample of all classes in order, but with what the true classes add in the gradients of the classes."""
+    """As of a sample of all classes in order, but with what the true classes add in the gradients of the classes.
+
+    Gradients that nobody needs, of input, class table and biases, are left out.
+    """
+    of_inputs, of_classes, of_biases = needs
     input, weight, targets = input.detach().contiguous(), weight.detach(), targets.contiguous()
     is_true = targets != IGNORED
     classes = torch.arange(weight.shape[0])
@@ -127,20 +135,24 @@ def _parts(
         softmax=is_softmax,
     )
     tiles = Tiles(input, weight, law, gradients=True)
-    of_input, of_weight = torch.zeros_like(input), torch.zeros_like(weight)
-    of_bias = input.new_zeros(0 if bias is None else len(weight))
+    of_input = torch.zeros_like(input)
+    of_weight = torch.zeros_like(weight) if of_classes else weight.new_zeros(0)
+    of_bias = input.new_zeros(len(weight) if of_biases else 0)
     for part in tiles.rows:
         for columns, tile in tiles.of_rows(part):
-            of_input[part].addmm_(tile, weight[columns])
-            of_weight[columns].addmm_(tile.T, input[part])
-            if bias is not None:
+            if of_inputs:
+                of_input[part].addmm_(tile, weight[columns])
+            if of_classes:
+                of_weight[columns].addmm_(tile.T, input[part])
+            if of_biases:
                 of_bias[columns].add_(tile.sum(dim=0))
     _native.add_true_rows(
         array(of_input), *rows_of_targets, factors=array(tiles.true_factors), cosine=False, **running()
     )
     for column, factors in zip(begin.unbind(dim=1), tiles.true_factors.unbind(dim=1), strict=True):
-        of_weight.index_add_(0, column, input * factors[:, None])  # the factor of what is no class is 0
-        if bias is not None:
+        if of_classes:
+            of_weight.index_add_(0, column, input * factors[:, None])  # the factor of what is no class is 0
+        if of_biases:
             of_bias.index_add_(0, column, factors)
     return Parts(tiles.losses, of_input, tiles.true_factors, of_bias, of_weight)
 
