@@ -10,7 +10,6 @@ that was stopped goes on where it was. benchmarks/README.md says what the figure
 """
 
 import argparse
-import statistics
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -22,7 +21,7 @@ sys.path.append(str(HERE.parent))
 import report
 from cells import run_cell
 from machine import description
-from rows import FULL, PTB, WIKI, Row
+from rows import PTB, WIKI, Row
 
 
 def parse() -> argparse.Namespace:
@@ -38,7 +37,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--turns", type=int, default=5, metavar="N", help="of the measurement of speed; 0 leaves it out"
     )
-    parser.add_argument("--train-words", type=int, default=300_000, metavar="N", help="of wiki")
+    parser.add_argument("--train-words", type=int, default=100_000, metavar="N", help="of wiki")
     parser.add_argument("--test-words", type=int, default=50_000, metavar="N", help="of wiki")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep what each process found, and go on from it")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write the table there, as Markdown")
@@ -75,32 +74,18 @@ def ptb(arguments: argparse.Namespace) -> str:
 
 
 def wiki(arguments: argparse.Namespace) -> str:
-    """A vocabulary of 70,000 words: the same tokens for all, and then the same seconds."""
-    sizes = {"text": "wiki", "test_words": arguments.test_words}
+    """A vocabulary of 70,000 words: the same words for all, and what the full softmax's time is worth otherwise."""
     found: list[tuple[str, dict[int, dict[str, Any]]]] = []
-    seconds = None
-    for row in WIKI:
-        cells = {}
+    for row, times in WIKI:
+        if arguments.only and not row.name.startswith(tuple(arguments.only)):
+            continue
+        row, words = row._replace(options={**row.options, "epochs": 1}), times * arguments.train_words
+        cells: dict[int, dict[str, Any]] = {}
         for seed in arguments.seeds:
-            words = arguments.train_words
-            options = {**row.options, "epochs": 1}
-            one = measured(arguments, row._replace(options=options), seed, train_words=words, **sizes)
+            one = measured(arguments, row, seed, text="wiki", train_words=words, test_words=arguments.test_words)
             if one is not None:
                 cells[seed] = one | {"trained_tokens": words}
         found.append((row.name, cells))
-        if row is FULL and cells:
-            seconds = statistics.mean(one["train_seconds"] for one in cells.values())
-            continue
-        if seconds is None or not cells:
-            continue
-        rate = statistics.mean(one["log"][0]["tokens_per_second"] for one in cells.values())
-        words = min(15_000_000, int(seconds * rate) // 1000 * 1000)
-        longer = {}
-        for seed in arguments.seeds:
-            one = measured(arguments, row._replace(options=options), seed, train_words=words, **sizes)
-            if one is not None:
-                longer[seed] = one | {"trained_tokens": words}
-        found.append((f"{row.name}, as many seconds as the full softmax took", longer))
     return report.wiki(found)
 
 

@@ -74,4 +74,10 @@ PTB = (
     sampled("sampled_softmax", "log_uniform", 200, log_q=False),
 )
 
-WIKI = (FULL, sampled("sampled_softmax", "log_uniform", 1000), sampled("nce", "unigram", 1000))
+WIKI = (
+    (FULL, 1),
+    (sampled("sampled_softmax", "log_uniform", 1000), 1),
+    (sampled("nce", "unigram", 1000), 1),
+    (sampled("sampled_softmax", "log_uniform", 1000), 10),
+)
+"""Rows, and how many times the words of the first they are trained on."""
