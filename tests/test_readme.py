@@ -18,7 +18,7 @@ def corpus(tmp_path, monkeypatch):
 
 
 def test_losses_run_as_shown():
-    losses = [block for block in BLOCKS if "Word2Vec" not in block and "split" not in block]
+    losses = [block for block in BLOCKS if not re.search("Word2Vec|split|NGram", block)]
     assert len(losses) == 2
     names: dict[str, object] = {}
     for block in losses:
@@ -51,3 +51,17 @@ def test_recommendations_run_as_shown(tmp_path, monkeypatch, capsys):
     exec(block.replace("pretrain=10)", "pretrain=10, epochs=2)"), names)
     assert "NDCG@10" in capsys.readouterr().out
     assert Path("model", "model.json").exists()
+
+
+def test_language_models_run_as_shown(corpus, capsys):
+    text = ["the king met the queen in the city", "a man and a woman saw the king", "the day was long in spring"]
+    Path("corpus.txt").write_text("\n".join(text * 20 + ["once in a city a spring came"]) + "\n", encoding="utf-8")
+    for name in ("valid.txt", "test.txt"):
+        Path(name).write_text("the king saw a woman in the city\n", encoding="utf-8")
+    (block,) = [block for block in BLOCKS if "NGram" in block]
+    names: dict[str, object] = {}
+    # As shown but for the discounts, which so small a text cannot tell.
+    exec(block.replace("order=5", "order=5, discount_fallback=(0.5, 1.0, 1.5)"), names)
+    ngram, recurrent, *_ = map(float, re.findall(r"-?\d+\.\d+", capsys.readouterr().out))
+    assert 1 < ngram < 25
+    assert 1 < recurrent < 25
