@@ -18,6 +18,7 @@ from logq.cli.train_recommenders import (
     YoutubeDNNOptions,
 )
 from logq.data.logs import Interactions, leave_one_out
+from logq.loop.devices import PRECISIONS
 from logq.recommenders.item_loss import LOSSES
 
 DEFAULTS = {
@@ -72,7 +73,7 @@ def test_help_of_two_towers_says_what_two_towers_do(logq):
 
 def test_names_are_the_library_s():
     assert {name.value for name in LossName} == set(LOSSES)
-    assert tuple(name.value for name in PrecisionName) == recommenders.devices.PRECISIONS
+    assert tuple(name.value for name in PrecisionName) == PRECISIONS
 
 
 @pytest.mark.parametrize("command", COMMANDS)

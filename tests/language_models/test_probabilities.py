@@ -52,6 +52,15 @@ def queries(model: Any, ids: list[int], end: int) -> list[np.ndarray]:
     return found
 
 
+def inclusion(q: np.ndarray, num_sampled: int) -> np.ndarray:
+    """How likely words are in a sample of distinct ones: after as many tries as make its size right on average."""
+    least, most = 0.0, 1e9
+    for _ in range(200):
+        tries = (least + most) / 2
+        least, most = (least, tries) if (1 - np.exp(-tries * q)).sum() > num_sampled else (tries, most)
+    return 1 - np.exp(-tries * q)
+
+
 def probabilities(model: Any, query: np.ndarray) -> np.ndarray:
     """(V,), by what the objective says that the logits mean."""
     reader = model._reader.double()
@@ -68,7 +77,7 @@ def probabilities(model: Any, query: np.ndarray) -> np.ndarray:
     logits = reader.weight.detach().numpy() @ query + reader.bias.detach().numpy()
     if model.objective == "negative_sampling":
         shares = model.vocabulary.counts**0.75
-        found = np.exp(logits) * model.num_sampled * shares / shares.sum()
+        found = np.exp(logits) * inclusion(shares / shares.sum(), model.num_sampled)
     elif model.objective in ("sampled_logistic", "full_logistic"):
         found = sigmoid(logits)
     else:
