@@ -98,8 +98,10 @@ def ngrams(arguments: argparse.Namespace) -> str:
 
 def main() -> None:
     arguments = parse()
-    # Not imported: on Linux what a process had at most, once, is also said of those that it starts.
-    versions = {name: version(name) for name in ("logq", "torch")}
+    # torch is not imported: on Linux what a process had at most, once, is also said of those that it starts.
+    import logq
+
+    versions = {"logq": logq.__version__, "torch": version("torch")}
     how = (
         f"{arguments.threads} thread{'s' * (arguments.threads != 1)} a process, "
         f"seed{'s' * (len(arguments.seeds) != 1)} {', '.join(map(str, arguments.seeds))}"
