@@ -109,8 +109,10 @@ def test_words_of_a_text_without_lines_are_cut_into_lines(load: Any, tmp_path: P
     words = [f"w{number}" for number in range(2600)]
     with gzip.open(tmp_path / "text" / "enwiki-17m.txt.gz", "wt") as target:
         target.write(" " + " ".join(words))
-    found = corpora.wiki(tmp_path, tmp_path, 2100, 400)
-    lines = found["train"].read_text().splitlines()
-    assert [len(line.split()) for line in lines] == [1000, 1000, 100]
-    assert " ".join(lines).split() == words[:2100]
-    assert found["test"].read_text().split() == words[2100:2500]
+    for train, expected in ((2100, [1000, 1000, 100]), (2200, [1000, 1000, 100, 100]), (1500, [1000, 500])):
+        (folder := tmp_path / str(train)).mkdir()
+        found = corpora.wiki(tmp_path, folder, train, 400, 2100)
+        lines = found["train"].read_text().splitlines()
+        assert [len(line.split()) for line in lines] == expected
+        assert " ".join(lines).split() == [*words[: min(train, 2100)], *words[2500 : 2500 + train - 2100]][:train]
+        assert found["test"].read_text().split() == words[min(train, 2100) :][:400]

@@ -82,7 +82,8 @@ def wiki(arguments: argparse.Namespace) -> str:
         row, words = row._replace(options={**row.options, "epochs": 1}), times * arguments.train_words
         cells: dict[int, dict[str, Any]] = {}
         for seed in arguments.seeds:
-            one = measured(arguments, row, seed, text="wiki", train_words=words, test_words=arguments.test_words)
+            sizes = {"train_words": words, "test_words": arguments.test_words, "test_at": arguments.train_words}
+            one = measured(arguments, row, seed, text="wiki", **sizes)
             if one is not None:
                 cells[seed] = one | {"trained_tokens": words}
         found.append((row.name, cells))

@@ -40,7 +40,7 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
         if request["text"] == "ptb":
             texts = corpora.ptb(data, home)
         else:
-            texts = corpora.wiki(data, home, request["train_words"], request["test_words"])
+            texts = corpora.wiki(data, home, *(request[name] for name in ("train_words", "test_words", "test_at")))
             with read_tokens(data / "text" / "enwiki-17m.txt.gz", min_count=5, threads=2, progress=False) as tokens:
                 vocabulary = tokens.vocabulary
         more = {"epochs": min(request["epochs"], request["options"]["epochs"])} if request.get("epochs") else {}

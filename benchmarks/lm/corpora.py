@@ -31,14 +31,14 @@ def first_lines(path: Path, lines: int, target: Path) -> Path:
     return target
 
 
-def wiki(data: Path, folder: Path, train_words: int, test_words: int) -> dict[str, Path]:
-    """Words of text/enwiki-17m.txt.gz in lines of LINE: the first ones, and the same number as a test after them."""
-    found = {}
+def wiki(data: Path, folder: Path, train_words: int, test_words: int, test_at: int) -> dict[str, Path]:
+    """The first words of text/enwiki-17m.txt.gz in lines of LINE; the test follows `test_at` of them, and is left out."""
+    parts = (("train", min(train_words, test_at)), ("test", test_words), ("train", max(0, train_words - test_at)))
+    found = {part: folder / f"{part}.txt" for part, _ in parts}
     with gzip.open(data / "text" / "enwiki-17m.txt.gz", "rt", encoding="utf-8") as source:
         words = _words(source.read((train_words + test_words) * 10))
-        for part, count in (("train", train_words), ("test", test_words)):
-            found[part] = folder / f"{part}.txt"
-            with open(found[part], "w", encoding="utf-8") as target:
+        for part, count in parts:
+            with open(found[part], "a", encoding="utf-8") as target:
                 for at in range(0, count, LINE):
                     target.write(" ".join(next(words) for _ in range(min(LINE, count - at))) + "\n")
     return found
