@@ -32,7 +32,7 @@ def first_lines(path: Path, lines: int, target: Path) -> Path:
 
 
 def wiki(data: Path, folder: Path, train_words: int, test_words: int, test_at: int) -> dict[str, Path]:
-    """The first words of text/enwiki-17m.txt.gz in lines of LINE; the test follows `test_at` of them, and is left out."""
+    """The first words of text/enwiki-17m.txt.gz in lines of LINE; the test follows `test_at` of them, left out."""
     parts = (("train", min(train_words, test_at)), ("test", test_words), ("train", max(0, train_words - test_at)))
     found = {part: folder / f"{part}.txt" for part, _ in parts}
     with gzip.open(data / "text" / "enwiki-17m.txt.gz", "rt", encoding="utf-8") as source:

@@ -15,7 +15,7 @@ import corpora
 from machine import load
 from rows import Row
 
-LINES = 3000
+LINES = 1500
 
 
 def speeds(data: Path, rows: Sequence[Row], turns: int, threads: int) -> dict[str, list[float]]:
