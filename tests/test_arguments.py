@@ -18,14 +18,14 @@ def test_int(value):
 
 @pytest.mark.parametrize("value", [True, 1.0, "1", None, [1], math.nan, torch.ones(2), torch.tensor(1.0)], ids=str)
 def test_no_int(value):
-    with pytest.raises(TypeError, match=r"^x: expected a whole number >= 1, got"):
+    with pytest.raises(TypeError, match=r"^x: expected an integer >= 1, got"):
         check_int("x", value)
 
 
 def test_int_below_the_minimum():
     assert check_int("x", 0, 0) == 0
     assert check_int("x", -5, -5) == -5
-    with pytest.raises(ValueError, match=r"^x: expected a whole number >= 0, got -1$"):
+    with pytest.raises(ValueError, match=r"^x: expected an integer >= 0, got -1$"):
         check_int("x", -1, 0)
 
 

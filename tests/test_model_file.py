@@ -68,7 +68,7 @@ def test_an_unknown_class_runs_nothing(folder: Path) -> None:
 CHANGES: dict[str, tuple[Callable[[dict[str, Any], dict[str, Any]], None], str]] = {
     "another dim": (lambda info, _: info["settings"].update(dim=32), "expected float32 of shape .* for"),
     "a huge dim": (lambda info, _: info["settings"].update(hidden=[10**9]), "expected float32 of shape"),
-    "no dim": (lambda info, _: info["settings"].update(dim="big"), "dim: expected a whole number"),
+    "no dim": (lambda info, _: info["settings"].update(dim="big"), "dim: expected an integer"),
     "a setting too many": (lambda info, _: info["settings"].update(colour="red"), "unknown argument 'colour'"),
     "no settings": (lambda info, _: info.pop("settings"), "it lacks 'settings'"),
     "no facts": (lambda info, _: info["facts"].clear(), "it lacks 'longest_age'"),

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         training,
         vectors,
     )
+    from logq.arguments import ArgumentError, ArgumentTypeError, BadArgument
     from logq.candidates import Candidates
     from logq.data import Interactions
     from logq.language_models import NNLM, RecurrentLM
@@ -56,6 +57,9 @@ __all__ = [
     "NNLM",
     "SDM",
     "AirbnbEmbeddings",
+    "ArgumentError",
+    "ArgumentTypeError",
+    "BadArgument",
     "Candidates",
     "Interactions",
     "Item2Vec",
@@ -105,6 +109,9 @@ _RECOMMENDERS = [
     "YoutubeDNN",
 ]
 _HOME = {
+    "ArgumentError": "logq.arguments",
+    "ArgumentTypeError": "logq.arguments",
+    "BadArgument": "logq.arguments",
     "Candidates": "logq.candidates",
     "Interactions": "logq.data",
     "KeyedVectors": "logq.vectors",

@@ -1,4 +1,4 @@
-"""Checks of plain values at public doors: numbers and switches, whose message names the argument.
+"""ArgumentError, and the checks of plain values that raise it: numbers and switches.
 
 Nothing here imports torch: reading words and their vectors does without it, and starts at once.
 """
@@ -10,23 +10,96 @@ from typing import TYPE_CHECKING, TypeGuard
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["check_bool", "check_float", "check_int", "is_tensor", "shown"]
+__all__ = [
+    "ArgumentError",
+    "ArgumentTypeError",
+    "BadArgument",
+    "Verbatim",
+    "check_bool",
+    "check_float",
+    "check_int",
+    "is_tensor",
+    "shown",
+]
+
+
+class Verbatim(str):
+    """Text that stands in a message as it is, without quotes: a description of a value instead of the value."""
+
+    __slots__ = ()
+
+
+_NOTHING = Verbatim("")
+
+
+class BadArgument(Exception):
+    """What ArgumentError and ArgumentTypeError have in common: the fields that a message is made of.
+
+    Args:
+        name: of the argument, as the caller of the function knows it; "" where the message names none.
+        expected: what it should have been, as a phrase: "an integer >= 1".
+        got: the offending value; shown as its repr, shortened where that is long, unless it is Verbatim.
+        hint: what to do instead, where the message can tell.
+
+    Example:
+        >>> error = ArgumentError("k", "at most C = 9", 12)
+        >>> str(error), error.name
+        ('k: expected at most C = 9, got 12', 'k')
+    """
+
+    def __init__(self, name: str, expected: str, got: object = _NOTHING, hint: str = "") -> None:
+        # All of them, so that the error can be pickled: it may come from a worker process.
+        super().__init__(name, expected, got, hint)
+        self.name, self.expected, self.got, self.hint = name, expected, got, hint
+
+    def __str__(self) -> str:
+        return self.message(self.name)
+
+    def message(self, name: str) -> str:
+        """The message with another name for the argument, such as the option of the command line that sets it."""
+        nothing = isinstance(self.got, Verbatim) and not self.got
+        came = "" if nothing else f", got {shown(self.got)}"
+        return (f"{name}: " if name else "") + f"expected {self.expected}{came}" + (self.hint and f"; {self.hint}")
+
+
+class ArgumentError(BadArgument, ValueError):
+    """An argument has the right type and a wrong value. A ValueError; see BadArgument for its fields.
+
+    Example:
+        >>> raise ArgumentError("dim", "a multiple of heads = 3", 64)
+        Traceback (most recent call last):
+        ...
+        logq.ArgumentError: dim: expected a multiple of heads = 3, got 64
+    """
+
+
+class ArgumentTypeError(BadArgument, TypeError):
+    """An argument has a wrong type. A TypeError; see BadArgument for its fields.
+
+    Example:
+        >>> isinstance(ArgumentTypeError("dim", "an integer >= 1", "64"), TypeError)
+        True
+    """
+
+
+# Users meet them as logq.ArgumentError, so that is how a traceback names them.
+BadArgument.__module__ = ArgumentError.__module__ = ArgumentTypeError.__module__ = "logq"
 
 
 def check_bool(name: str, value: object) -> bool:
     """Return `value`, which must be True or False: a "no" or a 0.0 would count as one of them without being meant.
 
     Raises:
-        TypeError: `value` is no bool.
+        ArgumentTypeError: `value` is not a bool.
 
     Example:
         >>> check_bool("cosine", "no")
         Traceback (most recent call last):
         ...
-        TypeError: cosine: expected True or False, got 'no'
+        logq.ArgumentTypeError: cosine: expected True or False, got 'no'
     """
     if not isinstance(value, bool):
-        raise TypeError(f"{name}: expected True or False, got {shown(value)}")
+        raise ArgumentTypeError(name, "True or False", value)
     return value
 
 
@@ -34,23 +107,23 @@ def check_int(name: str, value: object, minimum: int = 1) -> int:
     """Return `value` as an int of at least `minimum`.
 
     Raises:
-        TypeError: `value` is no whole number (bool is none either).
-        ValueError: it is below `minimum`.
+        ArgumentTypeError: `value` is not an integer (bools are rejected).
+        ArgumentError: it is below `minimum`.
 
     Example:
         >>> check_int("num_sampled", 0)
         Traceback (most recent call last):
         ...
-        ValueError: num_sampled: expected a whole number >= 1, got 0
+        logq.ArgumentError: num_sampled: expected an integer >= 1, got 0
     """
     try:
         if isinstance(value, bool):
             raise TypeError
         number = operator.index(value)  # pyright: ignore[reportArgumentType]
     except TypeError:
-        raise TypeError(f"{name}: expected a whole number >= {minimum}, got {shown(value)}") from None
+        raise ArgumentTypeError(name, f"an integer >= {minimum}", value) from None
     if number < minimum:
-        raise ValueError(f"{name}: expected a whole number >= {minimum}, got {shown(value)}")
+        raise ArgumentError(name, f"an integer >= {minimum}", value)
     return number
 
 
@@ -60,27 +133,27 @@ def check_float(
     """Return `value` as a finite float with above < value, at_least <= value <= at_most.
 
     Raises:
-        TypeError: `value` is no real number (bool is none either).
-        ValueError: it is not finite or out of range.
+        ArgumentTypeError: `value` is not a real number (bools are rejected).
+        ArgumentError: it is not finite or out of range.
 
     Example:
         >>> check_float("temperature", 0, above=0)
         Traceback (most recent call last):
         ...
-        ValueError: temperature: expected a finite number > 0, got 0
+        logq.ArgumentError: temperature: expected a finite number > 0, got 0
     """
     limits = [f"> {above:g}"] * (above > -math.inf) + [f">= {at_least:g}"] * (at_least > -math.inf)
     limits += [f"<= {at_most:g}"] * (at_most < math.inf)
     expected = " ".join(["a finite number", " and ".join(limits)]).rstrip()
     # A tensor would lose its gradient. (Tuples of types: torch.compile of 2.6 knows no unions.)
     if isinstance(value, (bool, str, bytes)) or (not isinstance(value, (float, int)) and is_tensor(value)):
-        raise TypeError(f"{name}: expected {expected}, got {shown(value)}")
+        raise ArgumentTypeError(name, expected, value)
     try:
         number = float(value)  # pyright: ignore[reportArgumentType]
     except (TypeError, ValueError, OverflowError):
-        raise TypeError(f"{name}: expected {expected}, got {shown(value)}") from None
+        raise ArgumentTypeError(name, expected, value) from None
     if not (math.isfinite(number) and number > above and at_least <= number <= at_most):
-        raise ValueError(f"{name}: expected {expected}, got {shown(value)}")
+        raise ArgumentError(name, expected, value)
     return number
 
 
@@ -95,11 +168,13 @@ def is_tensor(value: object) -> "TypeGuard[Tensor]":
 
 
 def shown(value: object) -> str:
-    """Return the repr of a value, cut where it gets long: a whole corpus may have come in the place of a number.
+    """Return the repr of a value, shortened where it is long: a whole corpus may stand where a number should.
 
     Example:
         >>> shown("a" * 1000)[-7:]
         'aaaa...'
     """
+    if isinstance(value, Verbatim):
+        return str(value)
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."

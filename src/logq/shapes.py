@@ -118,7 +118,7 @@ def check_ignore_index(value: object) -> int:
     """
     number = check_int("ignore_index", value, -(1 << 63))
     if number >= 1 << 63:
-        raise ValueError(f"ignore_index: expected a whole number below 2**63, got {shown(value)}")
+        raise ValueError(f"ignore_index: expected an integer below 2**63, got {shown(value)}")
     return number
 
 

@@ -16,7 +16,7 @@ from logq.language_models import NNLM, RecurrentLM
         ({"objective": "full_softmax", "sampler": "uniform"}, "sampler: full_softmax draws no words"),
         ({"objective": "hierarchical_softmax", "sampler": "uniform"}, "sampler: hierarchical_softmax draws no words"),
         ({"sampler": "zipf"}, "sampler: expected one of .* got 'zipf'"),
-        ({"num_sampled": 0}, "num_sampled: expected a whole number >= 1, got 0"),
+        ({"num_sampled": 0}, "num_sampled: expected an integer >= 1, got 0"),
         ({"cutoffs": [5, 3], "objective": "adaptive_softmax"}, r"cutoffs: expected numbers of words that rise"),
         ({"cutoffs": [5]}, "cutoffs: sampled_softmax has no clusters, expected None"),
         ({"optimizer": "lion"}, "optimizer: expected one of adam, adagrad, sgd, got 'lion'"),
@@ -24,7 +24,7 @@ from logq.language_models import NNLM, RecurrentLM
         ({"dropout": 1.0}, "dropout: expected a finite number >= 0"),
         ({"clip": 0}, "clip: expected a finite number > 0, got 0"),
         ({"lr": 0.0}, "lr: expected a finite number > 0, got 0"),
-        ({"max_vocab": 2}, "max_vocab: expected a whole number >= 3, got 2"),
+        ({"max_vocab": 2}, "max_vocab: expected an integer >= 3, got 2"),
         ({"precision": "half"}, "precision: expected one of"),
     ],
 )
@@ -40,7 +40,7 @@ def test_wrong_options(options: dict[str, Any], message: str) -> None:
         ({"cell": "rnn"}, "cell: expected one of gru, lstm, got 'rnn'"),
         ({"tied": True, "dim": 10}, "tied: expected dim = hidden, as one table serves both, got 10 and 200"),
         ({"tied": True, "objective": "hierarchical_softmax"}, "tied: hierarchical_softmax has no table of words"),
-        ({"bptt": 0}, "bptt: expected a whole number >= 1, got 0"),
+        ({"bptt": 0}, "bptt: expected an integer >= 1, got 0"),
         ({"layer": 2}, "RecurrentLM: unknown argument 'layer'"),
     ],
 )

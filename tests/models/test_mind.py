@@ -152,8 +152,8 @@ def test_squash_keeps_the_direction_and_bounds_the_length():
     [
         ("power", -1.0, "power: expected a finite number >= 0"),
         ("power", 0.5, "power: expected 0 or a number >= 1, got 0.5"),
-        ("interests", 0, "interests: expected a whole number >= 1"),
-        ("passes", 0, "passes: expected a whole number >= 1"),
+        ("interests", 0, "interests: expected an integer >= 1"),
+        ("passes", 0, "passes: expected an integer >= 1"),
         ("routing_std", 0.0, "routing_std: expected a finite number > 0"),
     ],
 )

@@ -232,7 +232,7 @@ def test_bad_batches_are_refused(name):
 @pytest.mark.parametrize("kind", ["MIND", "SDM", "SASRec", "TwoTower", "YoutubeDNN"])
 @pytest.mark.parametrize("option", ["num_items", "dim"])
 def test_sizes_are_checked(kind, option):
-    with pytest.raises(ValueError, match=f"^{option}: expected a whole number >= 1, got 0"):
+    with pytest.raises(ValueError, match=f"^{option}: expected an integer >= 1, got 0"):
         getattr(models, kind)(**{"num_items": 4, "dim": 4, option: 0})
 
 

@@ -63,7 +63,7 @@ def test_a_tower_without_hidden_layers_is_linear():
     tower = Tower(3, [], 2).double()
     x = torch.randn(4, 3, dtype=torch.float64)
     torch.testing.assert_close(tower(x), x @ tower.layers[0].weight.T)
-    with pytest.raises(ValueError, match=r"^hidden: expected a whole number >= 1, got 0"):
+    with pytest.raises(ValueError, match=r"^hidden: expected an integer >= 1, got 0"):
         Tower(3, [4, 0], 2)
 
 
@@ -77,7 +77,7 @@ def test_ends():
 def test_names_of_features():
     with pytest.raises(TypeError, match=r"^user_features: expected a mapping"):
         check_features("user_features", ["age"])  # pyright: ignore[reportArgumentType]
-    with pytest.raises(ValueError, match=r"^user_features\['age'\]: expected a whole number >= 1, got 0"):
+    with pytest.raises(ValueError, match=r"^user_features\['age'\]: expected an integer >= 1, got 0"):
         check_features("user_features", {"age": 0})
     assert FeatureTables({}, 4)({}, 3) == []
     assert ItemCodes(3, {}, {}).of(torch.tensor([1])) == {}

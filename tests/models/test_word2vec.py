@@ -63,5 +63,5 @@ def test_first_vectors_are_those_of_word2vec(kind):
 @pytest.mark.parametrize("kind", [SkipGram, CBOW])
 @pytest.mark.parametrize("name", ["num_words", "dim"])
 def test_sizes_are_checked(kind, name):
-    with pytest.raises(ValueError, match=f"^{name}: expected a whole number >= 1, got 0"):
+    with pytest.raises(ValueError, match=f"^{name}: expected an integer >= 1, got 0"):
         kind(**{"num_words": 3, "dim": 3, name: 0})

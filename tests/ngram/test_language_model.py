@@ -98,7 +98,7 @@ def test_where_nothing_can_follow_it_is_said():
     [
         (lambda m: m.score(3), TypeError, "sentence: expected words, a string or a list of them, got 3"),
         (lambda m: m.score(["a", 3]), TypeError, "sentence: expected strings, got 3"),
-        (lambda m: m.next_words(k=0), ValueError, "k: expected a whole number >= 1"),
+        (lambda m: m.next_words(k=0), ValueError, "k: expected an integer >= 1"),
         (lambda m: m.generate(max_words=-1), ValueError, "max_words"),
         (lambda m: m.generate(seed="no"), TypeError, "seed"),
         (lambda m: m.evaluate([["a"], "b c"]), TypeError, "sentence"),

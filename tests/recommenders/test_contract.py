@@ -95,7 +95,7 @@ def test_unknown_users_and_items_are_named(model: Recommender) -> None:
         model.recommend(["u0", "nobody"])
     with pytest.raises(ValueError, match="items: expected ids of the log, got 7 at position 0"):
         model.similar_items(7)
-    with pytest.raises(ValueError, match="k: expected a whole number >= 1, got 0"):
+    with pytest.raises(ValueError, match="k: expected an integer >= 1, got 0"):
         model.recommend("u0", k=0)
 
 

@@ -159,7 +159,7 @@ def test_items_come_and_go(kind):
     ("ids", "message"),
     [
         ([IDS[3]], r"ids: expected items that are not here yet, got {}"),
-        ([-4], r"ids: expected whole numbers >= 0, got -4"),
+        ([-4], r"ids: expected integers >= 0, got -4"),
         ([9000, 9001], r"ids: expected one for each of the 1 vectors, got 2"),
     ],
 )
@@ -191,14 +191,14 @@ def test_vectors_that_are_no_numbers_are_refused(made, kind, worst):
     [
         ({"queries": np.ones((2, 3))}, ValueError, r"queries: expected shape \(B, 8\) or \(B, K, 8\), got \(2, 3\)"),
         ({"queries": [["a"] * 8]}, TypeError, r"queries: expected vectors of numbers"),
-        ({"k": 0}, ValueError, r"k: expected a whole number >= 1, got 0"),
+        ({"k": 0}, ValueError, r"k: expected an integer >= 1, got 0"),
         ({"combine": "mean"}, ValueError, r"combine: expected one of 'max', 'sum', got 'mean'"),
         ({"exclude": [1, 2, 3]}, TypeError, r"exclude: expected a pair \(ids, offsets\)"),
         ({"exclude": ([1], [0, 1])}, ValueError, r"exclude offsets: expected 13 for 12 queries, got 2"),
         ({"exclude": ([1], [0] * 13)}, ValueError, r"exclude offsets: expected to rise from 0 to .* 1"),
-        ({"exclude": ([0.5], [0, *[1] * 12])}, TypeError, r"exclude ids: expected whole numbers, got"),
+        ({"exclude": ([0.5], [0, *[1] * 12])}, TypeError, r"exclude ids: expected integers, got"),
         ({"allow": [True, False]}, ValueError, r"allow: expected a mask of at least \d+ items, got shape \(2,\)"),
-        ({"allow": [0.5]}, TypeError, r"allow: expected whole numbers"),
+        ({"allow": [0.5]}, TypeError, r"allow: expected integers"),
     ],
 )
 def test_wrong_questions_are_refused(made, kind, change, error, message):

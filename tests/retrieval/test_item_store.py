@@ -200,7 +200,7 @@ def test_all_are_written_or_none(filled, monkeypatch):
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"ids": [-1, 2]}, ValueError, r"ids: expected whole numbers >= 0, got -1"),
+        ({"ids": [-1, 2]}, ValueError, r"ids: expected integers >= 0, got -1"),
         ({"ids": [2, 2]}, ValueError, r"ids: expected each once, got 2 twice"),
         ({"vectors": np.full((2, D), np.nan)}, ValueError, r"vectors: .*got nan in row 0"),
         ({"vectors": np.ones((2, D + 1))}, ValueError, r"vectors: expected shape \(n, 5\), got \(2, 6\)"),
@@ -210,7 +210,7 @@ def test_all_are_written_or_none(filled, monkeypatch):
         ({"city": ["a\0", "b"]}, ValueError, r"columns: city, row 0: .*without the character 0"),
         ({"city": ["a", "\ud800"]}, ValueError, r"columns: city, row 1: expected text that UTF-8 can hold"),
         ({"stars": [1, 2.5]}, TypeError, r"columns: stars, row 1: expected a value of type int, got 2.5"),
-        ({"stars": [1, 2**63]}, ValueError, r"columns: stars, row 1: expected a whole number of 64 bits"),
+        ({"stars": [1, 2**63]}, ValueError, r"columns: stars, row 1: expected an integer of 64 bits"),
         ({"open": [1, True]}, TypeError, r"columns: open, row 0: expected a value of type bool, got 1"),
     ],
 )

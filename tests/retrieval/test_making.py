@@ -32,8 +32,8 @@ def test_a_missing_library_is_named_with_its_command(kind, library, monkeypatch)
     [
         ({"kind": "ivf", "nlist": 5}, r"nlist: expected at most the 4 vectors .*got 5"),
         ({"kind": "pq", "code_bytes": 3}, r"code_bytes: expected a divisor of the 4 dimensions, got 3"),
-        ({"kind": "hnsw", "links": 1}, r"links: expected a whole number >= 2, got 1"),
-        ({"kind": "ivf", "nprobe": 0}, r"nprobe: expected a whole number >= 1, got 0"),
+        ({"kind": "hnsw", "links": 1}, r"links: expected an integer >= 2, got 1"),
+        ({"kind": "ivf", "nprobe": 0}, r"nprobe: expected an integer >= 1, got 0"),
     ],
 )
 def test_numbers_out_of_range_are_named(options, message):

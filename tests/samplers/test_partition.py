@@ -111,8 +111,8 @@ def test_a_target_outside_of_the_part():
         ([[1, 2, 1]], ValueError, "subsets[0]: expected distinct class ids"),
         ([[[1, 2]]], ValueError, "subsets[0]: expected distinct class ids"),
         ([[1], [9]], ValueError, "subsets[1]: expected class ids in [0, 9), got 9 at position (0,)"),
-        ([[0.5]], TypeError, "subsets[0]: expected whole numbers, got list of float64"),
-        ([["a"]], TypeError, "subsets[0]: expected whole numbers"),
+        ([[0.5]], TypeError, "subsets[0]: expected integers, got list of float64"),
+        ([["a"]], TypeError, "subsets[0]: expected integers"),
         ([1, 2], ValueError, "subsets[0]: expected distinct class ids"),
     ],
 )
@@ -134,9 +134,9 @@ def test_more_distinct_classes_than_a_part_has():
         (([1, 9], 9, 2), ValueError, "targets: expected class ids in [0, 9), got 9"),
         (([], 9, 2), ValueError, "targets: expected shape (N,) with N >= 1, got (0,)"),
         (([[1]], 9, 2), ValueError, "targets: expected shape (N,) with N >= 1, got (1, 1)"),
-        (([1.0], 9, 2), TypeError, "targets: expected whole numbers, got list of float64"),
-        (([1], 9, 0), ValueError, "size: expected a whole number >= 1, got 0"),
-        (([1], 0, 1), ValueError, "num_classes: expected a whole number >= 1, got 0"),
+        (([1.0], 9, 2), TypeError, "targets: expected integers, got list of float64"),
+        (([1], 9, 0), ValueError, "size: expected an integer >= 1, got 0"),
+        (([1], 0, 1), ValueError, "num_classes: expected an integer >= 1, got 0"),
     ],
 )
 def test_wrong_streams(arguments, error, message):

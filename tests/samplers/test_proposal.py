@@ -120,5 +120,5 @@ def test_the_same_law_with_another_number_of_draws(law, replacement):
 def test_not_more_distinct_classes_than_there_are():
     with pytest.raises(ValueError, match="num_sampled: expected at most 11"):
         laws()["unigram"].with_num_sampled(12)
-    with pytest.raises(ValueError, match="num_sampled: expected a whole number >= 1, got 0"):
+    with pytest.raises(ValueError, match="num_sampled: expected an integer >= 1, got 0"):
         laws()["unigram"].with_num_sampled(0)

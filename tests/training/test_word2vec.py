@@ -334,7 +334,7 @@ def test_a_sampler_instead_of_a_function_is_explained():
 
 
 def test_a_corpus_in_the_place_of_a_number_is_not_repeated_whole():
-    with pytest.raises(TypeError, match=r"^dim: expected a whole number >= 1, got .{70,80}\.\.\.$"):
+    with pytest.raises(TypeError, match=r"^dim: expected an integer >= 1, got .{70,80}\.\.\.$"):
         Word2Vec([["the", "cat", "sat"]] * 1000)
 
 

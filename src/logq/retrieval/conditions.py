@@ -155,7 +155,7 @@ def _value(place: str, value: Any, kind: str) -> Any:
     if not fits[kind]:
         raise TypeError(f"{place}: expected a value of type {kind}, got {shown(value)}")
     if kind == "int" and not -_INT64 <= value < _INT64:
-        raise ValueError(f"{place}: expected a whole number of 64 bits, got {value}")
+        raise ValueError(f"{place}: expected an integer of 64 bits, got {value}")
     if isinstance(value, str) and ("\0" in value or (not value.isascii() and _has_half_characters(value))):
         raise ValueError(f"{place}: expected text that UTF-8 can hold, without the character 0, got {shown(value)}")
     return float(value) if kind == "float" else value

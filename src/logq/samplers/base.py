@@ -75,7 +75,7 @@ class Sampler(nn.Module, ABC):
         self.num_classes = check_int("num_classes", num_classes)
         self.seed = None if seed is None else check_int("seed", seed, 0)
         if self.seed is not None and self.seed >= 1 << 64:
-            raise ValueError(f"seed: expected a whole number below 2**64, got {seed}")
+            raise ValueError(f"seed: expected an integer below 2**64, got {seed}")
         # An empty buffer moves with the module, and so tells the device and dtype of samplers that store nothing.
         self.register_buffer("_witness", torch.empty(0, device=device, dtype=dtype), persistent=False)
         self._witness = self._witness.to(torch.promote_types(self._witness.dtype, torch.float32))

@@ -214,9 +214,9 @@ def test_many_classes_cost_nothing():
         (([[1]], 1, 11, True, 10), "num_sampled: expected at most range_max = 10 with unique=True, got 11"),
         (([[10]], 1, 4, True, 10), r"true_classes: .*\[0, 10\), got 10 at position \(0, 0\)"),
         (([[-1]], 1, 4, True, 10), "true_classes: .*got -1"),
-        (([[1]], 1, 0, True, 10), "num_sampled: expected a whole number >= 1, got 0"),
-        (([[1]], 0, 4, True, 10), "num_true: expected a whole number >= 1, got 0"),
-        (([[1]], 1, 4, True, 0), "range_max: expected a whole number >= 1, got 0"),
+        (([[1]], 1, 0, True, 10), "num_sampled: expected an integer >= 1, got 0"),
+        (([[1]], 0, 4, True, 10), "num_true: expected an integer >= 1, got 0"),
+        (([[1]], 1, 4, True, 0), "range_max: expected an integer >= 1, got 0"),
         (([[1]], 2, 4, True, 10), r"true_classes: .*num_true = 2, got \(1, 1\)"),
         (([1], 1, 4, True, 10), r"true_classes: expected shape \(B, T\).*got \(1,\)"),
     ],
@@ -235,9 +235,9 @@ def test_bad_states_and_seeds_are_named():
         learned_unigram_candidate_sampler([[1]], 1, 4, True, 10, state=3)
     with pytest.raises(ValueError, match="range_max: expected less than"):
         learned_unigram_candidate_sampler([[1]], 1, 4, True, 1 << 31)
-    with pytest.raises(TypeError, match="seed: expected a whole number"):
+    with pytest.raises(TypeError, match="seed: expected an integer"):
         uniform_candidate_sampler([[1]], 1, 4, True, 10, seed="one")
-    with pytest.raises(ValueError, match="seed: expected a whole number below"):
+    with pytest.raises(ValueError, match="seed: expected an integer below"):
         uniform_candidate_sampler([[1]], 1, 4, True, 10, seed=1 << 64)
     with pytest.raises(TypeError, match="unique: expected True or False"):
         uniform_candidate_sampler([[1]], 1, 4, "yes", 10)

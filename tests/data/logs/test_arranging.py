@@ -149,7 +149,7 @@ def test_a_given_vocabulary_keeps_its_codes_and_unknown_rows_are_counted():
         ({"users": [1, 2], "items": [7, 8], "columns": {"x": [1]}}, "x: expected 2 rows, as there are users, got 1"),
         ({"users": [1, 2], "items": [7, 8], "min_label": 3}, "min_label: expected a log with labels"),
         ({"users": [1, 2], "items": [7, 8], "deduplicate": "all"}, "deduplicate: expected"),
-        ({"users": [1, 2], "items": [7, 8], "min_user": 0}, "min_user: expected a whole number >= 1"),
+        ({"users": [1, 2], "items": [7, 8], "min_user": 0}, "min_user: expected an integer >= 1"),
         ({"users": [1, 2], "items": [7, 8], "min_item": 2}, "log: none of 2 events is left: 2 rare item"),
     ],
 )

@@ -115,10 +115,10 @@ def test_batches_come_from_mapped_files(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"batch_size": 0}, "batch_size: expected a whole number >= 1"),
+        ({"batch_size": 0}, "batch_size: expected an integer >= 1"),
         ({"rank": 2, "world_size": 2}, "rank: expected a number below world_size, 2, got 2"),
-        ({"seed": -1}, "seed: expected a whole number >= 0"),
-        ({"start": -1}, "start: expected a whole number >= 0"),
+        ({"seed": -1}, "seed: expected an integer >= 0"),
+        ({"start": -1}, "start: expected an integer >= 0"),
     ],
 )
 def test_arguments_are_checked_before_the_first_batch(options, message):

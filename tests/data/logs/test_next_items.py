@@ -136,7 +136,7 @@ def test_a_cap_draws_all_examples_equally_often():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"max_length": 0}, "max_length: expected a whole number >= 1"),
+        ({"max_length": 0}, "max_length: expected an integer >= 1"),
         ({"age": "days"}, "age: expected"),
         ({"context": ["hour"]}, "context: the log has no column 'hour'"),
         ({"history_columns": ["label"]}, "history_columns: the log has no column 'label'"),
@@ -167,5 +167,5 @@ def test_numbers_of_examples_and_rows_are_in_range(wrong):
 def test_no_rows_are_no_examples():
     with pytest.raises(ValueError, match="log: expected events with at least 1 before them"):
         NextItems(Interactions.from_arrays([1, 1, 1], [5, 6, 5]), 3, rows=[])
-    with pytest.raises(TypeError, match="rows: expected whole numbers, got values of float64"):
+    with pytest.raises(TypeError, match="rows: expected integers, got values of float64"):
         NextItems(Interactions.from_arrays([1, 1, 1], [5, 6, 5]), 3, rows=[0.5])

@@ -127,9 +127,9 @@ def test_parts_that_do_not_exist_are_refused():
         split.rows("tests")
     with pytest.raises(ValueError, match="part: expected"):
         split.history("train")
-    with pytest.raises(ValueError, match="min_train: expected a whole number >= 0"):
+    with pytest.raises(ValueError, match="min_train: expected an integer >= 0"):
         leave_one_out(log_of([3]), min_train=-1)
-    with pytest.raises(TypeError, match="min_train: expected a whole number >= 0"):
+    with pytest.raises(TypeError, match="min_train: expected an integer >= 0"):
         leave_one_out(log_of([3]), min_train=1.5)
     with pytest.raises(ValueError, match="log: expected users with at least 3 events, the longest has 2"):
         leave_one_out(log_of([2]))

@@ -157,5 +157,5 @@ def as_generator(seed: object) -> torch.Generator:
         return generator
     number = check_int("seed", seed, -(1 << 63))
     if number >= 1 << 64:
-        raise ValueError(f"seed: expected a whole number below 2**64, got {shown(seed)}")
+        raise ValueError(f"seed: expected an integer below 2**64, got {shown(seed)}")
     return generator.manual_seed(number)

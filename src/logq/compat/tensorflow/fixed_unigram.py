@@ -123,7 +123,7 @@ def weights_of_shard(counts: Tensor, distortion: float, num_reserved_ids: int, n
         check_int("num_shards", num_shards),
     )
     if check_int("shard", shard, 0) >= num_shards:
-        raise ValueError(f"shard: expected a whole number below num_shards = {num_shards}, got {shard}")
+        raise ValueError(f"shard: expected an integer below num_shards = {num_shards}, got {shard}")
     reserved = len(range(shard, num_reserved_ids, num_shards))
     weights = counts.double()[(shard - num_reserved_ids) % num_shards :: num_shards].pow(distortion)
     if not bool(weights.isfinite().all()) or not bool((weights > 0).any()):

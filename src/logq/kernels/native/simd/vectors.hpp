@@ -226,7 +226,7 @@ LOGQ_INLINE float greatest_of(Vec a) {
 // What is not a number stays so.
 LOGQ_INLINE Vec exponential(Vec a) {
     a = least(all(87.0f), greatest(all(-87.0f), a));
-    const Vec to_integer = all(12582912.0f);  // 1.5 * 2^23: adding it rounds to a whole number
+    const Vec to_integer = all(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
     const Vec shifted = multiply_add(a, all(1.44269504f), to_integer);
     const Vec n = shifted - to_integer;
     // a - n log 2, in two steps because log 2 is no float; exp of it by 1 + r + r^2 p(r), with the p of degree 4
