@@ -26,7 +26,7 @@ from logq.loop.weights import weights_of, with_weights
 from logq.models import NNLM, Recurrent
 from logq.ngram import LanguageModel, Source
 from logq.samplers import Sampler
-from logq.training.samplers_by_name import make_sampler
+from logq.samplers.registry import SamplerSettings, make_sampler
 
 __all__ = ["NeuralLanguageModel"]
 
@@ -249,15 +249,15 @@ class NeuralLanguageModel(LanguageModelSettings, LanguageModel):
         self.model = self._make_model(size, sparse=sparse)
         sampler: Sampler | None = None
         if self.sampler is not None:
-            sampler = make_sampler(
-                self.sampler,
+            settings = SamplerSettings(
                 counts,
                 self.num_sampled,
-                power=self.unigram_power,
-                shared=self.shared_negatives,
+                unigram_power=self.unigram_power,
                 replacement=self.replacement,
+                per_row=not self.shared_negatives,
                 seed=seed,
             )
+            sampler = make_sampler(self.sampler, settings)
         shared = self._shared_weight()
         output = make_output(
             self.objective,

@@ -10,7 +10,7 @@ from logq.language_models.making import ADAPTIVE, check_cutoffs, check_output, s
 from logq.loop.devices import check_precision
 from logq.loop.optimizers import check_optimizer
 from logq.loop.schedule import DECAYS
-from logq.training.choices import SamplerChoice, check_sampler
+from logq.samplers.registry import SamplerChoice, check_sampler
 
 __all__ = ["CUSTOM", "LanguageModelOptions", "LanguageModelSettings"]
 

@@ -13,12 +13,12 @@ from logq.arguments import check_float, check_int, shown
 from logq.data.graph import ItemGraph, walks
 from logq.data.logs import Interactions, sessions
 from logq.models import RetrievalModel
+from logq.objectives import OBJECTIVES
 from logq.recommenders.neural import NeuralRecommender
 from logq.recommenders.neural_options import NeuralOptions
 from logq.recommenders.seen import Seen
 from logq.recommenders.widths import feature_codes, feature_sizes
 from logq.recommenders.windows import Windows
-from logq.training.choices import OBJECTIVES
 
 __all__ = ["EGES", "skip_gram_options"]
 
@@ -139,6 +139,7 @@ def skip_gram_options(options: NeuralOptions) -> NeuralOptions:
         "patience": None,
     }
     made.update(options)
-    if "sampler" not in made and OBJECTIVES.get(made.get("objective", ""), True):
+    objective = OBJECTIVES.get(made.get("objective", ""))
+    if "sampler" not in made and (objective is None or objective.negatives.sampled):
         made["sampler"] = "unigram"
     return made

@@ -15,8 +15,8 @@ from logq.recommenders.base import Recommender
 from logq.recommenders.fitting import FitOptions, HeldOut
 from logq.recommenders.histories import Histories
 from logq.recommenders.session_corpus import session_corpus
+from logq.samplers.registry import SamplerChoice
 from logq.training import Word2Vec
-from logq.training.choices import SamplerChoice
 
 __all__ = ["Item2Vec"]
 

@@ -16,11 +16,11 @@ from logq.hierarchical import HierarchicalSoftmax
 from logq.models import CBOW, SkipGram
 from logq.nn import CandidateLoss
 from logq.objectives import NEGATIVE_SAMPLING, OBJECTIVES
+from logq.samplers.registry import SamplerSettings, make_sampler
 from logq.shapes import check_device
 from logq.training import engine
 from logq.training.engine import Floats, Losses, Place, Stretch
 from logq.training.examples import Batch, examples
-from logq.training.samplers_by_name import make_sampler
 
 if TYPE_CHECKING:
     from logq.training.word2vec import Word2Vec
@@ -65,12 +65,14 @@ class Engine(engine.Engine):
         if model.sampler is not None:
             sampler = make_sampler(
                 model.sampler,
-                vocabulary.counts,
-                model.negatives,
-                power=model.power,
-                shared=bool(model.shared_negatives),
-                seed=seed,
-                target_counts=vocabulary.counts * self.keep_probability,
+                SamplerSettings(
+                    vocabulary.counts,
+                    model.negatives,
+                    unigram_power=model.power,
+                    per_row=not model.shared_negatives,
+                    seed=seed,
+                    target_counts=vocabulary.counts * self.keep_probability,
+                ),
             )
         return CandidateLoss(
             objective,
@@ -79,7 +81,7 @@ class Engine(engine.Engine):
             sampler,
             weight=torch.nn.Parameter(torch.zeros(size, model.dim)),
             # What negative sampling approximates has no room for frequency; log P and log odds are mostly that.
-            bias=not objective.approximates.uses_q,
+            bias=not objective.needs_log_q,
             # word2vec.c and gensim drop a negative that is the target, which the table's S does not.
             remove_hits=True if objective is NEGATIVE_SAMPLING else None,
             reduction="sum",

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from logq.arguments import check_bool, check_float, check_int
 from logq.data import EncodedCorpus, Vocabulary, count_words, encode
 from logq.kernels.word2vec import simd_levels
+from logq.objectives import OBJECTIVES, objective_name
+from logq.samplers.registry import SamplerChoice, check_sampler
 from logq.training.checkpoint import Checkpoint
-from logq.training.choices import OBJECTIVES, SamplerChoice, check_objective, check_sampler
 from logq.training.engine import Engine, choose, first_vectors, load
 from logq.training.growing import grown_vocabulary
 from logq.training.memory import available_memory
@@ -132,8 +133,8 @@ class Word2Vec:
         self.lr = (0.025 if sg else 0.05) if lr is None else check_float("lr", lr, above=0)
         self.hs = check_bool("hs", hs)
         self.cbow_mean = check_bool("cbow_mean", cbow_mean)
-        self.objective = check_objective(objective)
-        sampled = OBJECTIVES[self.objective]
+        self.objective = objective_name(objective)
+        sampled = OBJECTIVES[self.objective].negatives.sampled
         if hs and (self.objective != "negative_sampling" or sampler is not None):
             given = f"objective {self.objective}" if sampler is None else f"sampler {sampler!r}"
             raise ValueError(f"hs: expected no other objective and no sampler beside it, got {given}")

@@ -11,7 +11,7 @@ from logq.compat.chainer.ids import as_ids
 from logq.compat.chainer.walker_alias import Counts, WalkerAlias, count_list
 from logq.kernels.logits import class_rows, logits
 from logq.kernels.reduction import reduce as reduced
-from logq.samplers.counts import check_counts
+from logq.samplers.class_counts import check_counts
 from logq.shapes import check_device, check_dtype, check_ids, check_shape
 
 __all__ = ["BlackOut", "black_out"]

@@ -12,7 +12,7 @@ from logq.candidates import Candidates
 from logq.compat.chainer.ids import as_ids
 from logq.compat.chainer.walker_alias import Counts, WalkerAlias, count_list
 from logq.functional import negative_sampling_loss
-from logq.samplers.counts import check_counts
+from logq.samplers.class_counts import check_counts
 from logq.shapes import check_device, check_dtype, check_ids, check_shape
 
 __all__ = ["NegativeSampling", "negative_sampling"]

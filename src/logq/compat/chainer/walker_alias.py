@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from logq.arguments import check_int, shown
 from logq.samplers import Unigram
-from logq.samplers.counts import check_counts
+from logq.samplers.class_counts import check_counts
 
 __all__ = ["WalkerAlias", "count_list"]
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from logq import kernels
 from logq.compat.tensorflow.arguments import Seed, as_generator
 from logq.kernels.laws import Law
-from logq.samplers.base import take_seed
+from logq.samplers.sampler import take_seed
 from logq.shapes import check_ids
 
 __all__ = ["Probability", "SampledValues", "distinct_with_tries", "draw", "expected_count"]

@@ -93,7 +93,7 @@ def fixed_unigram_candidate_sampler(
     def probability(ids: Tensor) -> Tensor:
         return native.log_prob(ids).exp()
 
-    return draw(native.table.law, probability, classes, range_max, num_sampled, unique, seed)
+    return draw(native.table.distribution, probability, classes, range_max, num_sampled, unique, seed)
 
 
 def _checked(name: str, counts: Sequence[float] | np.ndarray[Any, Any] | Tensor) -> Tensor:

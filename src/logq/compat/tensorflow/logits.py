@@ -8,8 +8,7 @@ from torch import Tensor
 from logq.candidates import Candidates
 from logq.compat.tensorflow.arguments import Numbers, as_counts, as_ids
 from logq.kernels.logits import class_rows, logits
-from logq.losses import logistic, softmax
-from logq.objectives import Objective
+from logq.objectives import Objective, logistic, softmax
 from logq.shapes import can_look_at, check_ids, check_shape
 
 __all__ = ["candidates_of", "logits_of", "of_logits"]

@@ -156,7 +156,7 @@ def learned_unigram_candidate_sampler(
         raise ValueError(f"state: expected a LearnedUnigram of range_max = {range_max} classes on the CPU, got {found}")
     classes = as_true_classes("true_classes", true_classes, num_true)
     total = state.in_table + state.num_recent
-    law = LearnedLaw(state.table.law, state.recent[: state.num_recent], state.in_table)
+    law = LearnedLaw(state.table.distribution, state.recent[: state.num_recent], state.in_table)
     probability: Probability = lambda ids: state.counts[ids].double() / total  # noqa: E731
     values = draw(law, probability, classes, range_max, num_sampled, unique, seed)
     if state.training:
