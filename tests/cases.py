@@ -165,7 +165,6 @@ NOT_AN_INSTANCE = {
         "find_objective",
         "logistic",
         "objective_name",
-        "sampling_rate",
         "softmax",
     },
     "logq.functional": set(),

@@ -45,7 +45,7 @@ def test_the_way_back_to_log_p_undoes_the_last_column(row):
     q = torch.tensor([2.0, 0.5, 1e-3, 1.0], dtype=torch.float64).log()
     row = row.for_sample(3, 11)
     torch.testing.assert_close(row.log_p(row.logits(p, q), q), p, rtol=1e-12, atol=1e-12)
-    if row.needs_log_q:
+    if row.approximates.uses_q:
         torch.testing.assert_close(row.log_p(row.logits(p, 0 * q)), p, rtol=1e-12, atol=1e-12)
 
 
@@ -94,7 +94,9 @@ def test_what_stands_at_ignored_entries_does_not_matter(name, kind, value):
 @pytest.mark.parametrize("name", [name for name in OBJECTIVES if "softmax" in name])
 def test_softmax_takes_one_true_class(name):
     OBJECTIVES[name].check_num_true(1)
-    with pytest.raises(ValueError, match=f"^targets: {name} takes one true class a row, got 2; repeat the input"):
+    with pytest.raises(
+        ValueError, match=f"^targets: expected one true class a row for {name}, got 2; repeat the input"
+    ):
         OBJECTIVES[name].check_num_true(2)
 
 

@@ -38,7 +38,17 @@ from logq.objectives import (
     SAMPLED_SOFTMAX,
     Objective,
 )
-from logq.samplers import EveryClass, InBatch, LearnedUnigram, LogUniform, Mixture, Partition, Sampler, Uniform, Unigram
+from logq.samplers import (
+    EveryClass,
+    InBatch,
+    LearnedUnigram,
+    LogUniform,
+    Mixture,
+    Partition,
+    Sampler,
+    Uniform,
+    Unigram,
+)
 
 ZERO = 1e-12
 P = torch.tensor([0.45, 0.30, 0.15, 0.10], dtype=torch.float64)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
 from logq import kernels
-from logq.arguments import check_bool, check_int, is_tensor
+from logq._arguments import check_bool, check_int, is_tensor
 from logq.candidates import IGNORED, Candidates
 from logq.huffman import HuffmanTree
 from logq.kernels import logits as kernel_logits

@@ -30,9 +30,10 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, TypeAlias
 
-from logq.arguments import ArgumentError, Verbatim, check_float
+from logq._arguments import ArgumentError, Verbatim, check_float
+from logq.approximations import LOG_ODDS, LOG_ODDS_OVER_Q, LOG_P, LOG_P_OVER_Q, LOG_P_PLUS_K, Approximation
 from logq.candidates import Candidates, as_columns
 
 if TYPE_CHECKING:
@@ -54,27 +55,12 @@ __all__ = [
     "find_objective",
     "logistic",
     "objective_name",
-    "sampling_rate",
     "softmax",
 ]
 
 
-# ------------------------------------------------------------------------------------------------------- the two losses
-
-
-class Loss(Protocol):
-    """From the logits of true and of negative classes to one number a row."""
-
-    def __call__(
-        self,
-        true_logits: Tensor,  # (B, T)
-        negative_logits: Tensor,  # (B, S)
-        is_true: Tensor,  # (B, T) bool
-        is_negative: Tensor | None,  # (B, S) bool, None for everywhere
-        /,
-    ) -> Tensor:  # (B,)
-        """The loss of each row, in nats."""
-        ...
+Loss: TypeAlias = "Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]"
+"""(true logits (B, T), negative logits (B, S), is_true (B, T), is_negative (B, S) or None for all) -> (B,) in nats."""
 
 
 def logistic(
@@ -94,9 +80,6 @@ def logistic(
         is_true: (B, T) bool, False where an entry is no class.
         is_negative: (B, S) bool, False where a column is no negative of the row; None where all are.
         true_weight: beta.
-
-    Returns:
-        (B,), in nats.
 
     Example:
         >>> one = torch.ones(1, 1, dtype=torch.bool)
@@ -124,9 +107,6 @@ def softmax(true_logits: Tensor, negative_logits: Tensor, is_true: Tensor, is_ne
         is_true: (B, 1) bool; a row without a true class has loss 0.
         is_negative: (B, S) bool, or None for everywhere.
 
-    Returns:
-        (B,), in nats.
-
     Example:
         >>> one = torch.ones(1, 1, dtype=torch.bool)
         >>> softmax(torch.zeros(1, 1), torch.zeros(1, 3), one, None) / torch.tensor(2.0).log()
@@ -138,9 +118,6 @@ def softmax(true_logits: Tensor, negative_logits: Tensor, is_true: Tensor, is_ne
         negative_logits = negative_logits.masked_fill(~is_negative, -torch.inf)
     total = torch.cat([true_logits, negative_logits], dim=1).logsumexp(dim=1)
     return (total - true_logits[:, 0]).where(is_true[:, 0], 0.0)
-
-
-# ------------------------------------------------------------------------------------------------ columns of the table
 
 
 class Negatives(Enum):
@@ -162,88 +139,6 @@ class Negatives(Enum):
 
 
 @dataclass(frozen=True)
-class Approximation:
-    """The last column where beta = 1: what the logits F are trained to approximate, and the way back to log P.
-
-    Args:
-        of: (log P, log Q) -> F.
-        log_p: (F, log Q) -> log P up to a constant of the row; for `normalized` False exactly.
-        normalized: whether log P of a row is a distribution over the classes, so that its constant can be found.
-        uses_q: whether the way back needs log Q.
-        has_constant: whether F is right up to a constant K(x) of the row only.
-        formula: F as it stands in the table.
-
-    Example:
-        >>> NEGATIVE_SAMPLING.approximates.of(torch.tensor(0.5).log(), torch.tensor(2.0).log()).exp()
-        tensor(0.2500)
-    """
-
-    of: Callable[[Tensor, Tensor], Tensor]
-    log_p: Callable[[Tensor, Tensor], Tensor]
-    normalized: bool = True
-    uses_q: bool = False
-    has_constant: bool = False
-    formula: str = ""
-
-
-# Functions and not lambdas, so that an objective can be pickled.
-def _first(first: Tensor, second: Tensor) -> Tensor:
-    return first
-
-
-def _difference(log_p: Tensor, log_q: Tensor) -> Tensor:
-    return log_p - log_q
-
-
-def _sum(logits: Tensor, log_q: Tensor) -> Tensor:
-    return logits + log_q
-
-
-def _log_odds(log_p: Tensor, log_q: Tensor) -> Tensor:
-    return log_p - log_p.expm1().neg().log()
-
-
-def _log_odds_over_q(log_p: Tensor, log_q: Tensor) -> Tensor:
-    return _log_odds(log_p, log_q) - log_q
-
-
-def _log_sigmoid(logits: Tensor, log_q: Tensor) -> Tensor:
-    from torch.nn.functional import logsigmoid
-
-    return logsigmoid(logits)
-
-
-def _log_sigmoid_of_sum(logits: Tensor, log_q: Tensor) -> Tensor:
-    return _log_sigmoid(logits + log_q, log_q)
-
-
-LOG_P_OVER_Q: Final = Approximation(_difference, _sum, uses_q=True, formula="log( P / Q )")
-LOG_P: Final = Approximation(_first, _first, formula="log P")
-LOG_P_PLUS_K: Final = Approximation(_first, _first, has_constant=True, formula="log P + K(x)")
-LOG_ODDS: Final = Approximation(_log_odds, _log_sigmoid, normalized=False, formula="log( P / (1-P) )")
-LOG_ODDS_OVER_Q: Final = Approximation(
-    _log_odds_over_q, _log_sigmoid_of_sum, normalized=False, uses_q=True, formula="log( P / (1-P) / Q )"
-)
-
-
-def sampling_rate(num_sampled: float, num_classes: int) -> float:
-    """a = S / (C - 1), at most 1: how often a class other than the true one is in a sample of S classes.
-
-    Args:
-        num_sampled: S; for in-batch negatives the targets of the batch.
-        num_classes: C.
-
-    Example:
-        >>> sampling_rate(5, 101), sampling_rate(200, 101)
-        (0.05, 1.0)
-    """
-    return min(1.0, max(1, num_sampled) / max(1, num_classes - 1))
-
-
-# ----------------------------------------------------------------------------------------------------------- objectives
-
-
-@dataclass(frozen=True)
 class Objective:
     """One objective of the table.
 
@@ -255,7 +150,7 @@ class Objective:
         approximates: what F is trained to approximate, but for beta.
         calibration: t in [0, 1]: a true class counts beta = 1 - t (1 - a) in the logistic loss, a being the rate at
             which the other classes are seen. None and 0 count it once.
-        rate: a in (0, 1]; None for the `sampling_rate` of the sample.
+        rate: a in (0, 1]; None for that of the sample, see `for_sample`.
 
     Raises:
         ArgumentError: calibration or rate is out of range, or the loss is not the logistic one.
@@ -335,12 +230,13 @@ class Objective:
     def check_num_true(self, num_true: int) -> None:
         """Raise ValueError if a row may not have that many true classes."""
         if self.loss is softmax and num_true != 1:
-            raise ValueError(
-                f"targets: {self.name} takes one true class a row, got {num_true}; repeat the input and pass a row for "
-                "each (input.repeat_interleave(T, dim=0), targets.flatten()), or take a logistic objective"
+            raise ArgumentError(
+                "targets",
+                f"one true class a row for {self.name}",
+                num_true,
+                "repeat the input and pass a row for each (input.repeat_interleave(T, dim=0), targets.flatten()), or "
+                "take a logistic objective",
             )
-
-    # ------------------------------------------------------------------------------------- the weight of a true class
 
     def calibrated(self, calibration: float, rate: float | None = None) -> Objective:
         """The same objective with another calibration t and rate a.
@@ -357,7 +253,9 @@ class Objective:
         return replace(self, calibration=calibration, rate=rate)
 
     def for_sample(self, num_sampled: float, num_classes: int) -> Objective:
-        """The same objective with the rate of samples of S out of C classes; itself where that changes nothing.
+        """The same objective with the rate of samples of S out of C classes: a = S / (C - 1), at most 1.
+
+        For in-batch negatives S is the targets of the batch. A rate that was given stays.
 
         Example:
             >>> NCE.for_sample(5, 101) is NCE, GBCE.for_sample(5, 101).rate
@@ -365,14 +263,14 @@ class Objective:
         """
         if self.calibration is None or self.rate is not None:
             return self
-        return replace(self, rate=sampling_rate(num_sampled, num_classes))
+        return replace(self, rate=_rate(num_sampled, num_classes))
 
     def true_weight(self, num_sampled: float | None = None, num_classes: int | None = None) -> float:
         """beta = a (t (1 - 1/a) + 1/a) = 1 - t (1 - a), what a true class counts.
 
         Args:
             num_sampled: S, and
-            num_classes: C, for the rate where the objective has none of its own.
+            num_classes: C, as for `for_sample`.
 
         Example:
             >>> NCE.true_weight(), GBCE.true_weight(51, 101)
@@ -380,20 +278,12 @@ class Objective:
         """
         if self.calibration is None:
             return 1.0
-        rate = self.rate
-        if rate is None:
-            if num_sampled is None or num_classes is None:
-                hint = f"{self.name} needs the rate at which classes are sampled: for_sample gives it"
-                raise ArgumentError("rate", "a number in (0, 1]", Verbatim("None"), hint)
-            rate = sampling_rate(num_sampled, num_classes)
-        return 1 - self.calibration * (1 - rate)
-
-    # ------------------------------------------------------------------------------------------------ reading P off F
-
-    @property
-    def needs_log_q(self) -> bool:
-        """Whether log Q has to be known to read P off the logits."""
-        return self.approximates.uses_q
+        if self.rate is not None:
+            return 1 - self.calibration * (1 - self.rate)
+        if num_sampled is None or num_classes is None:
+            hint = f"{self.name} needs the rate at which classes are sampled: for_sample gives it"
+            raise ArgumentError("rate", "a number in (0, 1]", Verbatim("None"), hint)
+        return 1 - self.calibration * (1 - _rate(num_sampled, num_classes))
 
     def logits(self, log_p: Tensor, log_q: Tensor) -> Tensor:
         """The last column: F of classes with these log P and log Q.
@@ -402,7 +292,7 @@ class Objective:
             >>> GBCE.calibrated(1.0, rate=0.5).logits(torch.tensor(0.5).log(), torch.tensor(0.5).log())
             tensor(0.)
         """
-        return self.approximates.of(log_p, log_q) + self._log_true_weight()
+        return self.approximates.of(log_p, log_q) + math.log(self.true_weight())
 
     def log_p(self, logits: Tensor, log_q: Tensor | None = None) -> Tensor:
         """The way back from F to log P, up to a constant of the row where that is `normalized`.
@@ -415,23 +305,15 @@ class Objective:
             >>> SAMPLED_LOGISTIC.log_p(torch.tensor(0.0)).exp()
             tensor(0.5000)
         """
-        shifted = logits - self._log_true_weight() if self.calibration is not None else logits
+        shifted = logits - math.log(self.true_weight()) if self.calibration is not None else logits
         return self.approximates.log_p(shifted, logits.new_zeros(()) if log_q is None else log_q)
-
-    @property
-    def normalized(self) -> bool:
-        """Whether log P of a row is a distribution over the classes; else each class has a probability of its own."""
-        return self.approximates.normalized
 
     def start(self, num_classes: int, log_q: float | None = None) -> float:
         """F where all classes are alike, P = 1 / C: where biases should start.
 
         Args:
             num_classes: C.
-            log_q: of each class.
-
-        Returns:
-            0 where F is right up to a constant, or depends on a Q that is unknown.
+            log_q: of each class; where F depends on it and it is unknown, and where F is right up to a constant, 0.
 
         Example:
             >>> round(NCE.start(1000), 3), SAMPLED_SOFTMAX.start(1000)
@@ -439,7 +321,7 @@ class Objective:
         """
         import torch
 
-        if self.approximates.has_constant or num_classes < 2 or (self.needs_log_q and log_q is None):
+        if self.approximates.has_constant or num_classes < 2 or (self.approximates.uses_q and log_q is None):
             return 0.0
         log_p = torch.tensor(-math.log(num_classes), dtype=torch.float64)
         return float(self.logits(log_p, torch.full_like(log_p, log_q or 0.0)))
@@ -457,13 +339,14 @@ class Objective:
             >>> NEGATIVE_SAMPLING.ranking_offset(torch.tensor([0.5, 0.25]).log()), NCE.ranking_offset(torch.zeros(2))
             (tensor([ 0.0000, -0.6931]), None)
         """
-        if not self.needs_log_q:
+        if not self.approximates.uses_q:
             return None
         finite = log_q.isfinite()
         return log_q.where(finite, log_q[finite].min() - 100.0) - log_q[finite].max()
 
-    def _log_true_weight(self) -> float:
-        return math.log(self.true_weight())
+
+def _rate(num_sampled: float, num_classes: int) -> float:
+    return min(1.0, max(1, num_sampled) / max(1, num_classes - 1))
 
 
 # fmt: off
@@ -476,18 +359,9 @@ FULL_LOGISTIC:     Final = Objective("full_logistic",     Negatives.L_MINUS_T, F
 FULL_SOFTMAX:      Final = Objective("full_softmax",      Negatives.L_MINUS_T, False, softmax,  LOG_P_PLUS_K)
 # fmt: on
 
-OBJECTIVES: Final = {
-    objective.name: objective
-    for objective in (
-        NEGATIVE_SAMPLING,
-        NCE,
-        SAMPLED_LOGISTIC,
-        SAMPLED_SOFTMAX,
-        GBCE,
-        FULL_LOGISTIC,
-        FULL_SOFTMAX,
-    )
-}
+_TABLE = (NEGATIVE_SAMPLING, NCE, SAMPLED_LOGISTIC, SAMPLED_SOFTMAX, GBCE, FULL_LOGISTIC, FULL_SOFTMAX)
+
+OBJECTIVES: Final = {objective.name: objective for objective in _TABLE}
 """The table: objectives by name. Whatever takes an objective by name looks here."""
 
 
@@ -517,8 +391,6 @@ def objective_name(objective: object, others: Sequence[str] = ()) -> str:
     Example:
         >>> objective_name(NCE), objective_name("adaptive_softmax", ["adaptive_softmax"])
         ('nce', 'adaptive_softmax')
-        >>> objective_name(NCE.calibrated(0.5))
-        'nce'
     """
     name = getattr(objective, "name", objective)
     if not isinstance(name, str) or (name not in OBJECTIVES and name not in others):

@@ -18,9 +18,9 @@ from logq.cli.train_recommenders import (
     TwoTowerTraining,
     YoutubeDNNOptions,
 )
-from logq.data.logs import Interactions, leave_one_out
-from logq.loop.devices import PRECISIONS
+from logq.logs import Interactions, leave_one_out
 from logq.objectives import OBJECTIVES
+from logq.training.devices import PRECISIONS
 
 DEFAULTS = {
     "YoutubeDNN": (YoutubeDNNOptions(), NeuralTraining()),

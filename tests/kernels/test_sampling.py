@@ -14,16 +14,7 @@ from torch import Tensor
 from frequencies import assert_frequencies
 from logq import kernels
 from logq.kernels import _native, sampling
-from logq.kernels.laws import (
-    MOST_CLASSES,
-    AliasLaw,
-    Law,
-    LearnedLaw,
-    LogUniformLaw,
-    UniformLaw,
-    random_bits,
-    scaled,
-)
+from logq.kernels.laws import MOST_CLASSES, AliasLaw, Law, LearnedLaw, LogUniformLaw, UniformLaw, random_bits, scaled
 
 both_backends = pytest.mark.parametrize("backend", list(kernels.BACKENDS))
 seeds = st.integers(-(1 << 63), (1 << 63) - 1)
@@ -58,7 +49,7 @@ every_law = pytest.mark.parametrize("law", LAWS)
 
 @given(seeds, st.integers(0, 1 << 40), st.integers(1, MOST_CLASSES))
 def test_random_bits_are_those_of_splitmix64(seed, place, size):
-    """Against whole numbers of Python, which do not overflow."""
+    """Against integers of Python, which do not overflow."""
     whole = (1 << 64) - 1
     state = (seed + (place + 1) * 0x9E3779B97F4A7C15) & whole
     state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & whole

@@ -17,7 +17,7 @@ from logq.cli.recommender_training import train_recommender
 from logq.cli.train import train
 
 if TYPE_CHECKING:
-    from logq.data.logs import Interactions
+    from logq.logs import Interactions
 
 __all__ = ["EXAMPLES"]
 

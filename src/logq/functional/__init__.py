@@ -7,25 +7,6 @@ Letters as in logq.shapes. Every loss has the logits F = (<input, weight_c> + bi
 subtracted afterwards where its objective says so.
 """
 
-from logq.functional.general_losses import full_loss, sampled_loss
-from logq.functional.named_losses import (
-    full_logistic_loss,
-    full_softmax_loss,
-    gbce_loss,
-    nce_loss,
-    negative_sampling_loss,
-    sampled_logistic_loss,
-    sampled_softmax_loss,
-)
+import lazy_loader
 
-__all__ = [
-    "full_logistic_loss",
-    "full_loss",
-    "full_softmax_loss",
-    "gbce_loss",
-    "nce_loss",
-    "negative_sampling_loss",
-    "sampled_logistic_loss",
-    "sampled_loss",
-    "sampled_softmax_loss",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from logq import kernels
-from logq.arguments import ArgumentError, Verbatim
+from logq._arguments import ArgumentError, Verbatim
 from logq.candidates import IGNORED, Candidates
 from logq.functional.loss_checks import (
     check_candidates,

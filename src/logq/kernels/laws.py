@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from logq.arguments import check_int
+from logq._arguments import check_int
 
 __all__ = ["MOST_CLASSES", "AliasLaw", "Law", "LearnedLaw", "LogUniformLaw", "UniformLaw", "random_bits", "scaled"]
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from logq import kernels
-from logq.arguments import ArgumentError, ArgumentTypeError, Verbatim, check_bool, check_int
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_bool, check_int
 from logq.candidates import IGNORED, as_columns
 from logq.functional import full_loss
 from logq.functional.loss_checks import check_options, check_table, check_targets
@@ -226,13 +226,13 @@ class CandidateLoss(nn.Module):
                 [logits(input, rows, bias, temperature=temperature, cosine=cosine) for _, rows, bias in parts], dim=1
             )
             log_p = objective.log_p(all_logits, log_q)
-            return log_p.log_softmax(dim=1) if objective.normalized else log_p
+            return log_p.log_softmax(dim=1) if objective.approximates.normalized else log_p
         check_targets("targets", targets, sizes, self.ignore_index)
         is_true = targets != self.ignore_index
         columns = as_columns(targets.where(is_true, 0))
         some = true_logits(input, self.weight, self.bias, columns, temperature=temperature, cosine=cosine)
         log_p = objective.log_p(some, None if log_q is None else log_q[columns])
-        if objective.normalized:
+        if objective.approximates.normalized:
             total = kernels.get("log_normalizer", input.device.type)(
                 input, self.weight, self.bias, shift=log_q, temperature=temperature, cosine=cosine
             )
@@ -269,13 +269,13 @@ class CandidateLoss(nn.Module):
             values, order = values.topk(min(k, values.shape[1]), dim=1)
             ids = torch.cat([ids, places + first], dim=1).gather(1, order)
             best = values
-        if objective.normalized and total is not None:
+        if objective.approximates.normalized and total is not None:
             best = best - total[:, None]
         return TopK(best, ids)
 
     def _log_q(self) -> Tensor | None:
         """(C,) log Q where the way from F to log P needs it."""
-        if self.sampler is None or not self.objective.needs_log_q:
+        if self.sampler is None or not self.objective.approximates.uses_q:
             return None
         return self.sampler.all_log_expected_counts()
 

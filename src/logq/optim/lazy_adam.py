@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from logq.arguments import check_float
+from logq._arguments import check_float
 from logq.kernels.rules import RowRule
 from logq.optim.row_optimizer import Parameters, RowOptimizer
 

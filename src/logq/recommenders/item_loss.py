@@ -6,7 +6,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from logq.arguments import check_bool, check_float
+from logq._arguments import check_bool, check_float
 from logq.candidates import IGNORED, Candidates, without_log_q
 from logq.functional import full_loss, sampled_loss
 from logq.objectives import Objective, find_objective
@@ -16,7 +16,7 @@ __all__ = ["FindsItems", "ItemLoss"]
 
 
 class FindsItems(Protocol):
-    """What a loss asks of a model; those of logq.models have it."""
+    """What a loss asks of an encoder."""
 
     @property
     def item_table(self) -> nn.Parameter | None:
@@ -53,9 +53,9 @@ class ItemLoss(nn.Module):
         TypeError, ValueError: sampler and objective do not belong together, or a number is out of range.
 
     Example:
-        >>> from logq.models import YoutubeDNN
+        >>> from logq.recommenders import YoutubeDNNEncoder
         >>> from logq.samplers import Uniform
-        >>> model, loss = YoutubeDNN(100, 8), ItemLoss("sampled_softmax", Uniform(100, 20, seed=1))
+        >>> model, loss = YoutubeDNNEncoder(100, 8), ItemLoss("sampled_softmax", Uniform(100, 20, seed=1))
         >>> loss(model, torch.zeros(4, 8), torch.tensor([3, 1, 99, 3])).shape
         torch.Size([])
     """
@@ -147,7 +147,7 @@ class ItemLoss(nn.Module):
 
     def offsets(self) -> Tensor | None:
         """(C,) what has to be added to logits before items are ranked by them; None where that is nothing."""
-        if self.sampler is None or not self.log_q or not self.objective.needs_log_q:
+        if self.sampler is None or not self.log_q or not self.objective.approximates.uses_q:
             return None
         return self.objective.ranking_offset(self.sampler.all_log_expected_counts())
 
@@ -155,7 +155,7 @@ class ItemLoss(nn.Module):
     def first_logit(self, num_items: int) -> float:
         """What F is where all items are alike, P = 1 / C: where biases of items should start."""
         objective, log_q = self.objective, None
-        if self.sampler is not None and objective.needs_log_q:
+        if self.sampler is not None and objective.approximates.uses_q:
             log_q = float(self.sampler.all_log_expected_counts().double().exp().mean().log())
             objective = objective.for_sample(self.sampler.sample_size(), num_items)
         return objective.start(num_items, log_q) * self.temperature
@@ -169,9 +169,10 @@ def computed_rows(model: FindsItems, candidates: Candidates) -> tuple[Tensor, Te
     """Vectors and biases of the items that candidates name, each once, and the candidates numbered by these rows.
 
     Example:
-        >>> from logq.models import YoutubeDNN
+        >>> from logq.recommenders import YoutubeDNNEncoder
         >>> from logq.samplers import Uniform
-        >>> rows, _, renamed = computed_rows(YoutubeDNN(50, 4), Uniform(50, 3, seed=1).draw(torch.tensor([7, 7])))
+        >>> candidates = Uniform(50, 3, seed=1).draw(torch.tensor([7, 7]))
+        >>> rows, _, renamed = computed_rows(YoutubeDNNEncoder(50, 4), candidates)
         >>> rows.shape[0] <= 4, bool((renamed.targets < rows.shape[0]).all())
         (True, True)
     """

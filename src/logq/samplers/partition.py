@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from logq.arguments import ArgumentTypeError, Verbatim, check_bool, check_int
+from logq._arguments import ArgumentTypeError, Verbatim, check_bool, check_int
 from logq.candidates import IGNORED
 from logq.samplers.sampler import Draw, Sampler
 from logq.shapes import can_look_at, check_ids

@@ -10,7 +10,7 @@ from torch import Tensor
 from typing_extensions import Self
 
 from logq import kernels
-from logq.arguments import check_bool, check_int
+from logq._arguments import check_bool, check_int
 from logq.kernels.laws import Law
 from logq.samplers.distinct_draws import by_race, expected_tries, log_inclusion
 from logq.samplers.registry import SamplerSettings

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from logq.arguments import ArgumentError, ArgumentTypeError, Verbatim
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
 
 if TYPE_CHECKING:
     import numpy as np

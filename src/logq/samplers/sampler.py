@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import Self
 
-from logq.arguments import ArgumentError, ArgumentTypeError, Verbatim, check_int
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_int
 from logq.candidates import IGNORED, Candidates
 from logq.graph_breaks import outside_of_graphs
 from logq.samplers.registry import SamplerSettings

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from typing_extensions import Unpack
 
-from logq.arguments import check_float, check_int
+from logq._arguments import check_float, check_int
 from logq.kernels.laws import AliasLaw
 from logq.kernels.memory import prefer_huge_pages
 from logq.samplers.alias_table import AliasTable

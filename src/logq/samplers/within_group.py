@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from logq.arguments import ArgumentError, ArgumentTypeError, Verbatim, check_float, check_int
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_float, check_int
 from logq.candidates import IGNORED, as_columns
 from logq.kernels.laws import random_bits, shifted
 from logq.samplers.class_counts import check_counts
