@@ -33,6 +33,7 @@ def options_of(settings: SamplerSettings) -> Options:
     """The options of a Proposal among the settings of a sampler.
 
     Example:
+        >>> import numpy as np
         >>> options_of(SamplerSettings(np.array([8, 1]), 3, seed=1))
         {'replacement': True, 'per_row': False, 'seed': 1}
     """

@@ -45,6 +45,7 @@ class SamplerSettings:
         target_counts: (C,) how often each class is a target, for in_batch; None if that is `counts`.
 
     Example:
+        >>> import numpy as np
         >>> SamplerSettings(np.array([8, 1]), 3, replacement=False).num_distinct
         2
     """
@@ -106,6 +107,7 @@ def make_sampler(choice: SamplerChoice, settings: SamplerSettings) -> Sampler:
         ArgumentError: there is no sampler of that name, or its number of classes is wrong.
 
     Example:
+        >>> import numpy as np
         >>> make_sampler("unigram", SamplerSettings(np.array([8, 1]), 3, unigram_power=0.75, per_row=True, seed=1))
         Unigram(
           num_classes=2, num_sampled=3, per_row=True
