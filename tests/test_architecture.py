@@ -31,7 +31,9 @@ PACKAGES = (
     "shapes",
     "huffman",
     "candidates",
+    "approximations",
     "objectives",
+    "graph_breaks",
     "kernels",
     "optim",
     "samplers",
@@ -72,6 +74,7 @@ OPTIONAL = {
 
 # Modules that import inside of functions on purpose, with the reason.
 LATE_IMPORTS = {
+    "logq.approximations": "the table and its names are known without torch",
     "logq.objectives": "the table and its names are known without torch",
     "logq.estimators": "estimators are loaded by name",
     "logq.kernels.registry": "backends are loaded by name",
