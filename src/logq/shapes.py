@@ -1,4 +1,4 @@
-"""The letters that every shape is written in, and the checks that stand at public doors.
+"""The letters that every shape is written in, and the checks that stand at public entry points.
 
     B   rows of a batch                     T   true classes of a row
     S   sampled classes                     C   number of classes
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from logq._arguments import check_int, shown
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_int
 
 __all__ = [
     "can_look_at",
@@ -37,7 +37,7 @@ def check_shape(name: str, value: Tensor, letters: Sequence[str | int], sizes: d
         sizes: letters bound so far; extended in place.
 
     Raises:
-        TypeError: `value` is no tensor.
+        TypeError: `value` is not a tensor.
         ValueError: the number of dimensions or one size differs.
 
     Example:
@@ -46,22 +46,20 @@ def check_shape(name: str, value: Tensor, letters: Sequence[str | int], sizes: d
         >>> check_shape("weight", torch.zeros(9, 4), "CD", sizes)
         Traceback (most recent call last):
         ...
-        ValueError: weight: expected shape (C, D) with D = 3, got (9, 4)
+        logq.ArgumentError: weight: expected shape (C, D) with D = 3, got (9, 4)
     """
     if not isinstance(value, Tensor):
-        raise TypeError(f"{name}: expected a tensor, got {type(value).__name__}")
-    wanted = [sizes.get(letter, letter) if isinstance(letter, str) else letter for letter in letters]
-    fits = value.dim() == len(wanted) and all(
-        isinstance(size, str) or size == actual for size, actual in zip(wanted, value.shape, strict=True)
+        raise ArgumentTypeError(name, "a tensor", Verbatim(type(value).__name__))
+    expected = [sizes.get(letter, letter) if isinstance(letter, str) else letter for letter in letters]
+    fits = value.dim() == len(expected) and all(
+        isinstance(size, str) or size == actual for size, actual in zip(expected, value.shape, strict=True)
     )
     if not fits:
         known = [f"{letter} = {sizes[letter]}" for letter in letters if isinstance(letter, str) and letter in sizes]
-        comma = "," if len(wanted) == 1 else ""
-        raise ValueError(
-            f"{name}: expected shape ({', '.join(map(str, letters))}{comma})"
-            + (f" with {', '.join(dict.fromkeys(known))}" if known else "")
-            + f", got {tuple(value.shape)}"
-        )
+        comma = "," if len(expected) == 1 else ""
+        shape = f"shape ({', '.join(map(str, letters))}{comma})"
+        shape += f" with {', '.join(dict.fromkeys(known))}" if known else ""
+        raise ArgumentError(name, shape, tuple(value.shape))
     sizes.update({letter: size for letter, size in zip(letters, value.shape, strict=True) if isinstance(letter, str)})
 
 
@@ -82,19 +80,19 @@ def check_ids(name: str, ids: Tensor, num_classes: int, *, ignore_index: int | N
         Whether all are known to be classes: False where one is `ignore_index`, or values cannot be looked at.
 
     Raises:
-        TypeError: `ids` is no tensor, or not int64.
+        TypeError: `ids` is not a tensor, or not int64.
         ValueError: a value is out of range; the message names the first one and where it is.
 
     Example:
         >>> check_ids("targets", torch.tensor([0, 7]), 5)
         Traceback (most recent call last):
         ...
-        ValueError: targets: expected class ids in [0, 5), got 7 at position (1,)
+        logq.ArgumentError: targets: expected class ids in [0, 5), got 7 at position (1,)
     """
     if not isinstance(ids, Tensor):
-        raise TypeError(f"{name}: expected a tensor of class ids, got {type(ids).__name__}")
+        raise ArgumentTypeError(name, "a tensor of class ids", Verbatim(type(ids).__name__))
     if ids.dtype != torch.int64:
-        raise TypeError(f"{name}: expected dtype torch.int64, got {ids.dtype}")
+        raise ArgumentTypeError(name, "dtype torch.int64", ids.dtype)
     if not can_look_at(ids):
         return False
     if ids.numel() == 0:
@@ -108,9 +106,8 @@ def check_ids(name: str, ids: Tensor, num_classes: int, *, ignore_index: int | N
     if bool(wrong.any()):
         where = tuple(int(i) for i in wrong.nonzero()[0])
         allowed = "" if ignore_index is None else f" or ignore_index = {ignore_index}"
-        raise ValueError(
-            f"{name}: expected class ids in [0, {num_classes}){allowed}, got {int(ids[where])} at position {where}"
-        )
+        found = Verbatim(f"{int(ids[where])} at position {where}")
+        raise ArgumentError(name, f"class ids in [0, {num_classes}){allowed}", found)
     return False
 
 
@@ -129,7 +126,7 @@ def check_ignore_index(value: object) -> int:
         return value
     number = check_int("ignore_index", value, -(1 << 63))
     if number >= 1 << 63:
-        raise ValueError(f"ignore_index: expected an integer below 2**63, got {shown(value)}")
+        raise ArgumentError("ignore_index", "an integer below 2**63", value)
     return number
 
 
@@ -137,24 +134,24 @@ def check_device(value: object) -> torch.device | None:
     """Return `device` as a torch.device that exists here; None stays None.
 
     Raises:
-        TypeError: it is no device and no string.
+        TypeError: it is neither a device nor a string.
         ValueError: there is no such device here.
 
     Example:
         >>> check_device("abacus")
         Traceback (most recent call last):
         ...
-        ValueError: device: expected one that torch has here, such as 'cpu', got 'abacus'
+        logq.ArgumentError: device: expected one that torch has here, such as 'cpu', got 'abacus'
     """
     if value is None:
         return None
     if not isinstance(value, str | int | torch.device) or isinstance(value, bool):
-        raise TypeError(f"device: expected a torch.device or a name, got {shown(value)}")
+        raise ArgumentTypeError("device", "a torch.device or a name", value)
     try:
         device = torch.device(value)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ValueError(f"device: expected one that torch has here, such as 'cpu', got {shown(value)}") from error
+        raise ArgumentError("device", "one that torch has here, such as 'cpu'", value) from error
     return device
 
 
@@ -168,8 +165,8 @@ def check_dtype(value: object) -> torch.dtype | None:
         >>> check_dtype("float32")
         Traceback (most recent call last):
         ...
-        TypeError: dtype: expected a floating point dtype such as torch.float32, got 'float32'
+        logq.ArgumentTypeError: dtype: expected a floating point dtype such as torch.float32, got 'float32'
     """
     if value is None or (isinstance(value, torch.dtype) and value.is_floating_point):
         return value
-    raise TypeError(f"dtype: expected a floating point dtype such as torch.float32, got {shown(value)}")
+    raise ArgumentTypeError("dtype", "a floating point dtype such as torch.float32", value)

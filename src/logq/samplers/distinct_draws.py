@@ -1,7 +1,7 @@
 """Draws without replacement, and the exact probability with which each class was included.
 
-Both ways draw the same law: class after class with probability proportional to p, what came before left out. Both
-report for class v the probability that v is included, given everything about the draw that does not depend on v:
+Both ways draw class after class with probability proportional to p, what came before left out. Both report for class v
+the probability that v is included, given everything about the draw that does not depend on v:
 
     Q_v = 1 - (1 - p_v)^M_v         by tries: independent draws until S of them differ (the op distinct_draws),
     Q_v = 1 - exp(-p_v t_v)         by race: every class arrives after an exponential time of rate p_v,

@@ -1,4 +1,4 @@
-"""LogUniform: Zipf's law for classes sorted by falling frequency, without a table."""
+"""LogUniform: Zipf's distribution for classes sorted by falling frequency, without a table."""
 
 import math
 
