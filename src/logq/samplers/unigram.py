@@ -70,7 +70,7 @@ class Unigram(Proposal):
         # Not in state_dict: it follows from the counts, which the caller keeps anyway.
         self.register_buffer("log_q", probabilities.log().to(self.device, self.dtype), persistent=False)
         self.table = AliasTable(probabilities).to(self.device)
-        self._prepare(probabilities)
+        self._prepare()
 
     @classmethod
     def from_settings(cls, settings: SamplerSettings) -> "Unigram":
