@@ -17,6 +17,9 @@ from logq.shapes import can_look_at, check_device, check_dtype, check_ids, check
 
 __all__ = ["Draw", "Sampler", "take_seed"]
 
+FEW = 1 << 16
+"""Ids that are copied to save a call: with more of them the copy costs more than the call."""
+
 
 class Draw(NamedTuple):
     """One sample, and the expected count that every class had in it.
@@ -200,14 +203,18 @@ class Sampler(nn.Module, ABC):
         draw = self._draw_in_groups(targets, generator, groups)
         is_true = None if are_classes else targets != IGNORED
         some = targets if is_true is None else targets.where(is_true, 0)
-        # Where every row has a sample of its own, the counts are asked for row by row.
-        if draw.ids.dim() == 1 or some.dim() == 2:
-            of_targets = draw.log_expected_count(some)
+        if draw.log_expected_count == self.log_expected_count and draw.ids.numel() <= FEW:
+            # Counts of classes alone, whatever the row: one look-up does for both.
+            both = self.log_expected_count(torch.cat([draw.ids.view(-1), some.view(-1)]))
+            of_ids, of_targets = both.split([draw.ids.numel(), some.numel()])
+            of_ids, of_targets = of_ids.view(draw.ids.shape), of_targets.view(some.shape)
         else:
-            of_targets = draw.log_expected_count(some[:, None])[:, 0]
+            # Where every row has a sample of its own, the counts are asked for row by row.
+            per_row = draw.ids.dim() == 2 and some.dim() == 1
+            of_targets = draw.log_expected_count(some[:, None])[:, 0] if per_row else draw.log_expected_count(some)
+            of_ids = draw.log_expected_count(draw.ids)
         if is_true is not None:
             of_targets = of_targets.where(is_true, 0.0)
-        of_ids = draw.log_expected_count(draw.ids)
         if need_log_q:
             _check_drawable(targets, of_targets)
         self._learn(targets, before=False)
