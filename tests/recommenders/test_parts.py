@@ -13,7 +13,7 @@ from logq.logs import Interactions
 from logq.recommenders import Histories, ItemKNN, Popularity
 from logq.recommenders import item_knn as item_knn_module
 from logq.recommenders.histories import Seen, gather_rows
-from logq.training.devices import Computer, world
+from logq.training.devices import Device, world
 
 ROWS = st.lists(st.lists(st.integers(0, 9), max_size=6), min_size=1, max_size=6)
 
@@ -118,20 +118,20 @@ def test_several_processes_must_be_initialised(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_device_that_is_not_here_is_named() -> None:
     with pytest.raises(ValueError, match="device: expected one that torch has here"):
-        Computer("cuda:77")
+        Device("cuda:77")
 
 
 def test_batches_go_to_the_device_in_one_place() -> None:
-    put = Computer("meta").put({"history": np.zeros((2, 3), dtype=np.int64)})
+    put = Device("meta").put({"history": np.zeros((2, 3), dtype=np.int64)})
     assert put["history"].device == torch.device("meta")
     array = np.arange(3)
-    assert Computer("cpu").put({"user": array})["user"].data_ptr() == array.ctypes.data
+    assert Device("cpu").put({"user": array})["user"].data_ptr() == array.ctypes.data
 
 
 def test_bf16_is_on_when_asked_for() -> None:
-    with Computer("cpu", "bf16").autocast():
+    with Device("cpu", "bf16").autocast():
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
-    with Computer("cpu", "auto").autocast():
+    with Device("cpu", "auto").autocast():
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
 
 
@@ -139,7 +139,7 @@ def test_a_fit_leaves_the_generators_of_other_devices_alone(monkeypatch: pytest.
     reached: list[str] = []
     monkeypatch.setattr(torch.cuda, "manual_seed_all", lambda seed: reached.append(f"cards {seed}"))
     state = torch.get_rng_state()
-    with Computer("cpu").random(7):
+    with Device("cpu").random(7):
         first = torch.rand(3)
     assert not reached
     assert torch.equal(torch.get_rng_state(), state)

@@ -3,14 +3,13 @@ from .airbnb import AirbnbEncoder as AirbnbEncoder
 from .eges import EGES as EGES
 from .eges import EGESEncoder as EGESEncoder
 from .encoders import RetrievalModel as RetrievalModel
-from .fitting import FitOptions as FitOptions
-from .fitting import HeldOut as HeldOut
+from .ranker import HeldOut as HeldOut
 from .histories import Histories as Histories
 from .item2vec import Item2Vec as Item2Vec
 from .item_knn import ItemKNN as ItemKNN
 from .mind import MIND as MIND
 from .mind import MINDEncoder as MINDEncoder
-from .neural_options import NeuralOptions as NeuralOptions
+from .neural_config import NeuralConfig as NeuralConfig
 from .neural_recommender import NeuralRecommender as NeuralRecommender
 from .popularity import Popularity as Popularity
 from .recommender import Recommender as Recommender
