@@ -3,7 +3,6 @@ from .airbnb import AirbnbEncoder as AirbnbEncoder
 from .eges import EGES as EGES
 from .eges import EGESEncoder as EGESEncoder
 from .encoders import RetrievalModel as RetrievalModel
-from .ranker import HeldOut as HeldOut
 from .histories import Histories as Histories
 from .item2vec import Item2Vec as Item2Vec
 from .item_knn import ItemKNN as ItemKNN
@@ -12,6 +11,7 @@ from .mind import MINDEncoder as MINDEncoder
 from .neural_config import NeuralConfig as NeuralConfig
 from .neural_recommender import NeuralRecommender as NeuralRecommender
 from .popularity import Popularity as Popularity
+from .ranker import HeldOut as HeldOut
 from .recommender import Recommender as Recommender
 from .requests import Recommendations as Recommendations
 from .sasrec import SASRec as SASRec

@@ -154,7 +154,12 @@ class KnownLog:
         """
         users, items = (Identifiers.from_state(with_prefix(name, tensors)) for name in ("users", "items"))
         codes, offsets = tensors["seen.items"], tensors["seen.offsets"]
-        if codes.ndim != 1 or codes.dtype.kind != "i" or offsets.dtype != np.int64 or offsets.shape != (len(users) + 1,):
+        if (
+            codes.ndim != 1
+            or codes.dtype.kind != "i"
+            or offsets.dtype != np.int64
+            or offsets.shape != (len(users) + 1,)
+        ):
             raise ValueError("expected 'seen.items' (N,) and 'seen.offsets' (U + 1,)")
         if offsets[0] != 0 or offsets[-1] != len(codes) or (np.diff(offsets) < 0).any():
             raise ValueError("expected 'seen.offsets' that rise from 0 to the number of events")

@@ -6,16 +6,21 @@ from typing import Annotated, ClassVar, TypeAlias
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
 from logq.recommenders.item_loss import GBCE, LOSSES, check_loss
+from logq.training.choices import SamplerChoice
 from logq.training.config import Above, AtLeast, AtMost, Check, Config, Help, OneOf, configclass
 from logq.training.options import LossConfig, TrainingConfig
 
 __all__ = [
+    "MAX_DROPOUT",
     "METRICS",
     "ContextConfig",
     "Dropout",
     "FeatureDim",
+    "Gap",
     "Hidden",
     "NeuralConfig",
+    "Recency",
+    "SkipGramConfig",
     "Tied",
     "UserDropout",
     "UserVectors",
@@ -91,9 +96,7 @@ class NeuralConfig(TrainingConfig, LossConfig):
             group="Loss",
         ),
     ] = False
-    calibration: Annotated[
-        float, AtLeast(0), AtMost(1), Help("t of gBCE, 0 to 1.", group="Loss", metavar="T")
-    ] = 0.75
+    calibration: Annotated[float, AtLeast(0), AtMost(1), Help("t of gBCE, 0 to 1.", group="Loss", metavar="T")] = 0.75
     temperature: Annotated[float, Above(0), Help("Temperature that divides the logits.", group="Loss")] = 1.0
     cosine: Annotated[
         bool,
@@ -176,10 +179,52 @@ class ContextConfig(Config):
         Sequence[str],
         Check(_check_context),
         Help(
-            "Columns of categories of the log that are inputs too, such as what was searched for, a market or a device.",
+            "Columns of categories of the log that are inputs too, such as a search query, a market or a device.",
             more="They are known for each event of the log; `recommend(context=...)` gives them for a request.",
             typed="Column of the log that is context of a request, such as a query or a device; repeatable.",
             metavar="COLUMN",
             repeated=True,
         ),
     ] = ()
+
+
+Recency: TypeAlias = Annotated[
+    float,
+    Above(0),
+    AtMost(1),
+    Help("Weight of an item of a history relative to the item after it.", more="1 weighs all alike."),
+]
+Gap: TypeAlias = Annotated[
+    float | None,
+    AtLeast(0),
+    Help(
+        "Longest pause within a session, in the unit of the log's times; None for no limit.",
+        typed="Longest pause within a session, in the unit of the log's times.",
+    ),
+]
+
+
+@configclass(group="Model")
+class SkipGramConfig(NeuralConfig):
+    """The arguments of models that learn items from the windows of sessions or walks, as skip-gram learns words.
+
+    Example:
+        >>> SkipGramConfig().objective, SkipGramConfig().sampler, SkipGramConfig(objective="nce").sampler
+        ('negative_sampling', 'unigram', 'unigram')
+    """
+
+    has_item_table: ClassVar[bool] = False
+    default_sampler: ClassVar[str] = "unigram"
+
+    window: Annotated[int, AtLeast(1), Help("Maximum distance of items that count as neighbors.")] = 5
+    recency: Recency = 0.6
+    gap: Gap = None
+    objective = "negative_sampling"
+    sampler: Annotated[SamplerChoice | None, Help(default="unigram")] = None
+    num_sampled: Annotated[int, Help("Number of negatives for each pair.")] = 5
+    shared_negatives = False
+    batch_size: Annotated[int, Help("Windows in a batch.")] = 512
+    epochs = 5
+    lr = 5e-3
+    patience = None
+    pretrain: Annotated[int, Help(hidden=True)] = 0

@@ -33,7 +33,7 @@ MANY_ITEMS = 20_000
 """From that many items on tables get sparse gradients, where the loss samples: below, one dense update is quicker."""
 
 CPU_ENTRIES, GPU_ENTRIES = 1 << 14, 1 << 20
-"""Items of histories that queries are made of at a time: on a CPU few enough that a layer's numbers stay in the cache."""
+"""Items of histories that queries are made of at a time: on a CPU few enough for a layer's numbers to stay in cache."""
 
 
 class NeuralRecommender(NeuralConfig, Recommender):

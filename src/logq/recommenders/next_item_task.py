@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from logq.logs import Examples, epoch_batches, num_batches
 from logq.recommenders.encoders import RetrievalModel
-from logq.recommenders.known_log import KnownLog
 from logq.recommenders.item_loss import ItemLoss
+from logq.recommenders.known_log import KnownLog
 from logq.training.devices import Device
 
 __all__ = ["NextItemTask", "seen_before", "target_counts"]

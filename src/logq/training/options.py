@@ -2,11 +2,11 @@
 
 from typing import Annotated, Any, ClassVar
 
-from logq._arguments import ArgumentError, ArgumentTypeError, shown
+from logq._arguments import ArgumentTypeError, shown
 from logq.training.choices import OBJECTIVES, SAMPLERS, SamplerChoice, check_objective, check_sampler
 from logq.training.config import Above, AtLeast, AtMost, Check, Config, Help, OneOf, configclass
 
-__all__ = ["DECAYS", "OPTIMIZERS", "PRECISIONS", "LossConfig", "TrainingConfig", "check_device_name"]
+__all__ = ["DECAYS", "OPTIMIZERS", "PRECISIONS", "DeviceConfig", "LossConfig", "TrainingConfig", "check_device_name"]
 
 DECAYS = ("constant", "linear", "cosine")
 OPTIMIZERS = ("adam", "adagrad", "sgd")
@@ -95,7 +95,21 @@ class LossConfig(Config):
 
 
 @configclass(group="Training")
-class TrainingConfig(Config):
+class DeviceConfig(Config):
+    """The argument of everything that answers by torch.
+
+    Example:
+        >>> DeviceConfig(device="cuda").settings()
+        {}
+    """
+
+    device: Annotated[
+        Any, Check(check_device_name), Help("Device to train and answer on: cpu, cuda, cuda:1, ...", saved=False)
+    ] = "cpu"
+
+
+@configclass(group="Training")
+class TrainingConfig(DeviceConfig):
     """How a model is trained, by the loop of logq.training.
 
     Example:
@@ -158,6 +172,3 @@ class TrainingConfig(Config):
             typed="Seed of everything random.",
         ),
     ] = None
-    device: Annotated[
-        Any, Check(check_device_name), Help("Device to train and answer on: cpu, cuda, cuda:1, ...", saved=False)
-    ] = "cpu"
