@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from logq._arguments import check_int, shown
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_int
 
 __all__ = [
     "can_look_at",
@@ -49,7 +49,7 @@ def check_shape(name: str, value: Tensor, letters: Sequence[str | int], sizes: d
         ValueError: weight: expected shape (C, D) with D = 3, got (9, 4)
     """
     if not isinstance(value, Tensor):
-        raise TypeError(f"{name}: expected a tensor, got {type(value).__name__}")
+        raise ArgumentTypeError(name, "a tensor", Verbatim(type(value).__name__))
     wanted = [sizes.get(letter, letter) if isinstance(letter, str) else letter for letter in letters]
     fits = value.dim() == len(wanted) and all(
         isinstance(size, str) or size == actual for size, actual in zip(wanted, value.shape, strict=True)
@@ -84,9 +84,9 @@ def check_ids(name: str, ids: Tensor, num_classes: int, *, ignore_index: int | N
         ValueError: targets: expected class ids in [0, 5), got 7 at position (1,)
     """
     if not isinstance(ids, Tensor):
-        raise TypeError(f"{name}: expected a tensor of class ids, got {type(ids).__name__}")
+        raise ArgumentTypeError(name, "a tensor of class ids", Verbatim(type(ids).__name__))
     if ids.dtype != torch.int64:
-        raise TypeError(f"{name}: expected dtype torch.int64, got {ids.dtype}")
+        raise ArgumentTypeError(name, "dtype torch.int64", Verbatim(ids.dtype))
     if not can_look_at(ids):
         return
     if ids.numel() == 0:
@@ -100,8 +100,8 @@ def check_ids(name: str, ids: Tensor, num_classes: int, *, ignore_index: int | N
     if bool(wrong.any()):
         where = tuple(int(i) for i in wrong.nonzero()[0])
         allowed = "" if ignore_index is None else f" or ignore_index = {ignore_index}"
-        raise ValueError(
-            f"{name}: expected class ids in [0, {num_classes}){allowed}, got {int(ids[where])} at position {where}"
+        raise ArgumentError(
+            name, f"class ids in [0, {num_classes}){allowed}", Verbatim(f"{int(ids[where])} at position {where}")
         )
 
 
@@ -118,7 +118,7 @@ def check_ignore_index(value: object) -> int:
     """
     number = check_int("ignore_index", value, -(1 << 63))
     if number >= 1 << 63:
-        raise ValueError(f"ignore_index: expected an integer below 2**63, got {shown(value)}")
+        raise ArgumentError("ignore_index", "an integer below 2**63", value)
     return number
 
 
@@ -138,12 +138,12 @@ def check_device(value: object) -> torch.device | None:
     if value is None:
         return None
     if not isinstance(value, str | int | torch.device) or isinstance(value, bool):
-        raise TypeError(f"device: expected a torch.device or a name, got {shown(value)}")
+        raise ArgumentTypeError("device", "a torch.device or a name", value)
     try:
         device = torch.device(value)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ValueError(f"device: expected one that torch has here, such as 'cpu', got {shown(value)}") from error
+        raise ArgumentError("device", "one that torch has here, such as 'cpu'", value) from error
     return device
 
 
@@ -161,4 +161,4 @@ def check_dtype(value: object) -> torch.dtype | None:
     """
     if value is None or (isinstance(value, torch.dtype) and value.is_floating_point):
         return value
-    raise TypeError(f"dtype: expected a floating point dtype such as torch.float32, got {shown(value)}")
+    raise ArgumentTypeError("dtype", "a floating point dtype such as torch.float32", value)

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from logq._arguments import check_int, shown
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_int
 
 __all__ = [
     "Array",
@@ -70,7 +70,7 @@ def softmax(x: ArrayLike) -> Array:
     """
     x = as_floats("x", x)
     if x.ndim == 0 or x.shape[-1] == 0:
-        raise ValueError(f"x: expected shape (V,) or (N, V) with V >= 1, got {x.shape}")
+        raise ArgumentError("x", "shape (V,) or (N, V) with V >= 1", x.shape)
     powers = np.exp(x - x.max(axis=-1, keepdims=True))
     return powers / powers.sum(axis=-1, keepdims=True)
 
@@ -95,7 +95,7 @@ def normalizeRows(x: ArrayLike) -> Array:
     """
     x = as_floats("x", x)
     if x.ndim != 2:
-        raise ValueError(f"x: expected shape (N, D), got {x.shape}")
+        raise ArgumentError("x", "shape (N, D)", x.shape)
     length = np.sqrt((x**2).sum(axis=1, keepdims=True))
     return x / np.where(length > 0, length, 1)
 
@@ -109,7 +109,7 @@ def as_floats(name: str, given: ArrayLike) -> Array:
     """
     array = np.asarray(given)
     if array.dtype.kind not in "biuf":
-        raise TypeError(f"{name}: expected numbers, got dtype {array.dtype}")
+        raise ArgumentTypeError(name, "numbers", Verbatim(f"dtype {array.dtype}"))
     return array if array.dtype.kind == "f" else array.astype(np.float64)
 
 
@@ -145,7 +145,7 @@ def gradcheck_naive(f: Callable[[Array], tuple[Any, Array]], x: Array, gradientT
         False
     """
     if not isinstance(x, np.ndarray) or x.dtype.kind != "f":
-        raise TypeError(f"x: expected an array of floats, got {shown(x)}")
+        raise ArgumentTypeError("x", "an array of floats", x)
     states = random.getstate(), np.random.get_state()
 
     def value(at: Array) -> tuple[Any, Array]:
@@ -156,7 +156,7 @@ def gradcheck_naive(f: Callable[[Array], tuple[Any, Array]], x: Array, gradientT
     h = 1e-4
     gradient = np.array(value(x)[1])
     if gradient.shape != x.shape:
-        raise ValueError(f"f: expected a gradient of shape {x.shape} as x, got {gradient.shape}")
+        raise ArgumentError("f", f"a gradient of shape {x.shape} as x", gradient.shape)
     about = f" for {gradientText}" if gradientText else ""
     for place in np.ndindex(x.shape):
         before = x[place]
@@ -343,7 +343,7 @@ def skipgram(
     """
     v, u = as_floats("centerWordVectors", centerWordVectors), as_floats("outsideVectors", outsideVectors)
     if v.ndim != 2:
-        raise ValueError(f"centerWordVectors: expected shape (V, D), got {v.shape}")
+        raise ArgumentError("centerWordVectors", "shape (V, D)", v.shape)
     center = _word("currentCenterWord", word2Ind[currentCenterWord], len(v))
     loss, of_centers, of_outsides = 0.0, np.zeros_like(v), np.zeros_like(u)
     for word in outsideWords:
@@ -357,14 +357,14 @@ def skipgram(
 def _pair(center: ArrayLike, outsides: ArrayLike, outside: int) -> tuple[Array, Array, int]:
     v, u = as_floats("centerWordVec", center), as_floats("outsideVectors", outsides)
     if u.ndim != 2:
-        raise ValueError(f"outsideVectors: expected shape (V, D), got {u.shape}")
+        raise ArgumentError("outsideVectors", "shape (V, D)", u.shape)
     if v.shape != u.shape[1:]:
-        raise ValueError(f"centerWordVec: expected shape (D,) with D = {u.shape[1]}, got {v.shape}")
+        raise ArgumentError("centerWordVec", f"shape (D,) with D = {u.shape[1]}", v.shape)
     return v, u, _word("outsideWordIdx", outside, len(u))
 
 
 def _word(name: str, word: int, num_words: int) -> int:
     number = check_int(name, word, 0)
     if number >= num_words:
-        raise ValueError(f"{name}: expected an id in [0, {num_words}), got {number}")
+        raise ArgumentError(name, f"an id in [0, {num_words})", Verbatim(number))
     return number

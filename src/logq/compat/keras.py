@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from logq._arguments import check_bool, check_float, check_int
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_bool, check_float, check_int
 
 __all__ = ["make_sampling_table", "skipgrams"]
 
@@ -141,7 +141,7 @@ def skipgrams(
         words = [couple[0] for couple in couples]
         source.shuffle(words)
         if num_negatives and size < 2:
-            raise ValueError(f"vocabulary_size: expected 2 at least where negatives are drawn, got {size}")
+            raise ArgumentError("vocabulary_size", "2 at least where negatives are drawn", Verbatim(size))
         couples += [[words[i % num_pairs], source.randint(1, size - 1)] for i in range(num_negatives)]
     is_true = [True] * num_pairs + [False] * num_negatives
     if shuffle:
@@ -163,12 +163,12 @@ def _shuffle(order: list[int], seed: int, rng: RandomSource | None) -> None:
 def _check_ids(sequence: Sequence[int] | NDArray[Any]) -> NDArray[np.int64]:
     ids = np.asarray(sequence)
     if ids.size and ids.dtype.kind not in "iu":
-        raise TypeError(f"sequence: expected ids of words, integers, got dtype {ids.dtype}")
+        raise ArgumentTypeError("sequence", "ids of words, integers", Verbatim(f"dtype {ids.dtype}"))
     if ids.ndim != 1:
-        raise ValueError(f"sequence: expected one dimension, got shape {ids.shape}")
+        raise ArgumentError("sequence", "one dimension", Verbatim(f"shape {ids.shape}"))
     if ids.size and ids.min() < 0:
         where = int((ids < 0).argmax())
-        raise ValueError(f"sequence: expected ids >= 0, got {ids[where]} at position {where}")
+        raise ArgumentError("sequence", "ids >= 0", Verbatim(f"{ids[where]} at position {where}"))
     return ids.astype(np.int64)
 
 
@@ -176,10 +176,12 @@ def _keep(words: NDArray[np.int64], sampling_table: ArrayLike, source: RandomSou
     """Which words to make pairs for: one draw a word, in order, as everything that follows depends on how many."""
     table = np.asarray(sampling_table)
     if table.dtype.kind not in "iuf" or table.ndim != 1:
-        raise ValueError(f"sampling_table: expected shape (V,) of numbers, got {table.shape} of dtype {table.dtype}")
+        raise ArgumentError(
+            "sampling_table", "shape (V,) of numbers", Verbatim(f"{table.shape} of dtype {table.dtype}")
+        )
     if len(words) and words.max() >= len(table):
         wrong = int(words[(words >= len(table)).argmax()])
-        raise ValueError(f"sampling_table: expected a number for each word, got {len(table)} and word {wrong}")
+        raise ArgumentError("sampling_table", "a number for each word", Verbatim(f"{len(table)} and word {wrong}"))
     draws = np.array([source.random() for _ in range(len(words))])
     # numpy compares a number of a narrow table with a float of Python in the dtype of the table.
     return table[words] >= (draws.astype(table.dtype) if table.dtype.kind == "f" else draws)

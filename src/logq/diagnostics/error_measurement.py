@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from logq._arguments import check_int, shown
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_int
 from logq._progress import Progress
 from logq.candidates import Candidates
 from logq.diagnostics.estimates import GradientEstimate, sampled_softmax_gradient, self_normalized_gradient
@@ -50,14 +50,14 @@ def _checked_sizes(num_sampled: int | Sequence[int]) -> list[int]:
     values = [num_sampled] if not isinstance(num_sampled, Sequence) else list(num_sampled)
     sizes = sorted({check_int("num_sampled", value) for value in values})
     if not sizes:
-        raise ValueError("num_sampled: expected one number of samples at least, got none")
+        raise ArgumentError("num_sampled", "one number of samples at least", Verbatim("none"))
     return sizes
 
 
 def _by_name(sampler: Law | Mapping[str, Law]) -> dict[str, Law]:
     if isinstance(sampler, Mapping):
         if not sampler:
-            raise ValueError("sampler: expected one at least, got none")
+            raise ArgumentError("sampler", "one at least", Verbatim("none"))
         return dict(sampler)
     return {type(sampler).__name__ if isinstance(sampler, Sampler) else "sampler": sampler}
 
@@ -73,19 +73,19 @@ def _sizes_of(
     elif callable(law):
         made = [(k, law(k)) for k in sizes]
     else:
-        raise TypeError(f"sampler: expected one of logq.samplers or a function k -> sampler, got {shown(law)}")
+        raise ArgumentTypeError("sampler", "one of logq.samplers or a function k -> sampler", law)
     for k, one in made:
         if not isinstance(one, Sampler):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise TypeError(f"sampler: expected {name} to return a sampler, got {type(one).__name__}")
+            raise ArgumentTypeError("sampler", f"{name} to return a sampler", Verbatim(type(one).__name__))
         if isinstance(one, InBatch):
             raise ValueError(
                 f"sampler: {name} takes the batch itself as its sample, of which a fixed batch has a single one; over "
                 "shuffled rows it comes to Unigram(counts of the targets, k), which can be measured"
             )
         if one.num_classes != num_classes:
-            raise ValueError(f"sampler: expected {name} over {num_classes} classes, got {one.num_classes}")
+            raise ArgumentError("sampler", f"{name} over {num_classes} classes", Verbatim(one.num_classes))
         if one.device != device:
-            raise ValueError(f"sampler: expected {name} on {device} where inputs are, got {one.device}")
+            raise ArgumentError("sampler", f"{name} on {device} where inputs are", Verbatim(one.device))
         yield k, one
 
 
@@ -171,9 +171,11 @@ def gradient_error(
     """
     x, sizes = checked_table(inputs, weight, bias)
     if estimator not in ESTIMATORS:
-        raise ValueError(
-            f"estimator: expected one of {', '.join(ESTIMATORS)}, got {shown(estimator)}; other rows of the table are "
-            "gradients of other losses, not estimates of the softmax's"
+        raise ArgumentError(
+            "estimator",
+            f"one of {', '.join(ESTIMATORS)}",
+            estimator,
+            "other rows of the table are gradients of other losses, not estimates of the softmax's",
         )
     if targets is not None:
         check_shape("targets", targets, "B", sizes)
@@ -221,7 +223,7 @@ def _measure(
         true = targets if drawn is None else drawn[:, repeat]
         if true is None:
             if sampler.reads_targets:
-                raise ValueError(f"targets: expected them for {type(sampler).__name__}, which draws by them, got None")
+                raise ArgumentError("targets", f"them for {type(sampler).__name__}, which draws by them", None)
             true = torch.zeros(len(inputs), dtype=torch.int64, device=inputs.device)
         candidates = sampler.draw(true, generator=generator, need_log_q=estimator == "sampled_softmax")
         estimate, g = _estimate(inputs, weight, bias, candidates, estimator), exact.mean

@@ -22,6 +22,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
 from logq.candidates import Candidates
 from logq.diagnostics.softmax_gradient import checked_table
 from logq.kernels.logits import logits
@@ -72,9 +73,9 @@ def effective_sample_size(log_weights: Tensor) -> Tensor:
     """
     if not isinstance(log_weights, Tensor) or not log_weights.is_floating_point():  # pyright: ignore[reportUnnecessaryIsInstance]
         got = getattr(log_weights, "dtype", type(log_weights).__name__)
-        raise TypeError(f"log_weights: expected a tensor of floating point numbers, got {got}")
+        raise ArgumentTypeError("log_weights", "a tensor of floating point numbers", Verbatim(got))
     if log_weights.dim() == 0 or log_weights.shape[-1] == 0:
-        raise ValueError(f"log_weights: expected shape (..., k) with k >= 1, got {tuple(log_weights.shape)}")
+        raise ArgumentError("log_weights", "shape (..., k) with k >= 1", tuple(log_weights.shape))
     return log_weights.softmax(dim=-1).square().sum(dim=-1).reciprocal()
 
 
@@ -181,20 +182,20 @@ def _check_sample(ids: Tensor, log_q: Tensor, excluded: Tensor | None, sizes: di
     check_ids("ids", ids, sizes["C"])
     check_shape("ids", ids, "BS" if ids.dim() == 2 else "S", sizes)
     if sizes["S"] == 0:
-        raise ValueError(f"ids: expected at least one sampled class, got {tuple(ids.shape)}")
+        raise ArgumentError("ids", "at least one sampled class", tuple(ids.shape))
     # Shared ids may have counts that differ from row to row, as in-batch negatives have.
     check_shape("log_q", log_q, "BS" if log_q.dim() == 2 else "S", sizes)
     if ids.dim() == 2 and log_q.dim() == 1:
-        raise ValueError(f"log_q: expected shape (B, S) as ids, got {tuple(log_q.shape)}")
+        raise ArgumentError("log_q", "shape (B, S) as ids", tuple(log_q.shape))
     if not bool(log_q.isfinite().all()):
         where = tuple(int(i) for i in (~log_q.isfinite()).nonzero()[0])
-        raise ValueError(f"log_q: expected finite logarithms, got {float(log_q[where])} at position {where}")
+        raise ArgumentError("log_q", "finite logarithms", Verbatim(f"{float(log_q[where])} at position {where}"))
     if excluded is not None:
         check_shape("excluded", excluded, "BS", sizes)
         left_out = excluded.all(dim=1)
         if bool(left_out.any()):
-            raise ValueError(
-                f"excluded: expected a class left in each row, got none in row {int(left_out.nonzero()[0])}"
+            raise ArgumentError(
+                "excluded", "a class left in each row", Verbatim(f"none in row {int(left_out.nonzero()[0])}")
             )
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from logq._arguments import check_float
+from logq._arguments import ArgumentError, check_float
 
 __all__ = ["FEWEST_REPEATS", "ErrorAt", "GradientErrors", "Measured", "NeededSamples", "error_at"]
 
@@ -181,7 +181,7 @@ class GradientErrors:
     def __getitem__(self, sampler: str) -> Sequence[ErrorAt]:
         """What was measured of one sampler, smallest k first."""
         if sampler not in self.samplers:
-            raise ValueError(f"sampler: expected one of {', '.join(self.samplers)}, got {sampler!r}")
+            raise ArgumentError("sampler", f"one of {', '.join(self.samplers)}", sampler)
         return self.samplers[sampler]
 
     def num_sampled_for(self, error: float, sampler: str | None = None) -> NeededSamples:
@@ -204,7 +204,7 @@ class GradientErrors:
         """
         wanted = check_float("error", error, above=0)
         if sampler is None and len(self.samplers) > 1:
-            raise ValueError(f"sampler: expected one of {', '.join(self.samplers)}, got None")
+            raise ArgumentError("sampler", f"one of {', '.join(self.samplers)}", None)
         measured = self[next(iter(self.samplers)) if sampler is None else sampler]
         largest = measured[-1].num_sampled
         above = [at for at in measured if at.relative_error.value > wanted]

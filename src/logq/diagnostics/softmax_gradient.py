@@ -15,6 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
 from logq.kernels.logits import chunks, computed_dtype, logits
 from logq.shapes import check_ids, check_shape
 
@@ -41,12 +42,12 @@ def checked_table(inputs: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[
         named["bias"] = bias
     for name, tensor in named.items():
         if not tensor.is_floating_point():
-            raise TypeError(f"{name}: expected a floating point dtype, got {tensor.dtype}")
+            raise ArgumentTypeError(name, "a floating point dtype", Verbatim(tensor.dtype))
         if tensor.device != inputs.device:
-            raise ValueError(f"{name}: expected it on {inputs.device} where inputs are, got {tensor.device}")
+            raise ArgumentError(name, f"it on {inputs.device} where inputs are", Verbatim(tensor.device))
     for name, letter in (("inputs", "B"), ("weight", "C")):
         if sizes[letter] == 0:
-            raise ValueError(f"{name}: expected at least one row, got {tuple(named[name].shape)}")
+            raise ArgumentError(name, "at least one row", tuple(named[name].shape))
     return inputs.detach().to(computed_dtype(*named.values())), sizes
 
 
@@ -61,7 +62,7 @@ def check_finite(name: str, values: Tensor) -> None:
     """
     finite = values.reshape(len(values), -1).isfinite().all(dim=1)
     if not bool(finite.all()):
-        raise ValueError(f"{name}: expected finite logits, those of row {int((~finite).nonzero()[0])} are not")
+        raise ArgumentError(name, f"finite logits, those of row {int((~finite).nonzero()[0])} are not")
 
 
 class SoftmaxMoments(NamedTuple):

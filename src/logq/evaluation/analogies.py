@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
 from logq._progress import Progress
 from logq.evaluation.word_questions import KnownWords, numbered_lines
 from logq.vectors import KeyedVectors
@@ -281,12 +282,12 @@ def word_analogies(
         AnalogySection(name='total', correct=1, total=1, left_out=1)
     """
     if method not in METHODS:
-        raise ValueError(f"method: expected one of {', '.join(METHODS)}, got {method!r}")
+        raise ArgumentError("method", f"one of {', '.join(METHODS)}", method)
     known = KnownWords(vectors, restrict_vocab=restrict_vocab, case_insensitive=case_insensitive)
     asked = read_analogies(questions) if isinstance(questions, str | os.PathLike) else _checked(questions)
     sections = [(name, question) for name in asked for question in asked[name]]
     if not sections:
-        raise ValueError("questions: expected at least one")
+        raise ArgumentError("questions", "at least one")
     rows = [[known.find(word) for word in question] for _, question in sections]
     complete = np.array([None not in row for row in rows])
     ids = np.array([row for row in rows if None not in row], dtype=np.int64).reshape(-1, 4)
@@ -346,13 +347,13 @@ def read_analogies(path: str | os.PathLike[str]) -> dict[str, list[Question]]:
 
 def _checked(questions: Mapping[str, Iterable[Question]]) -> dict[str, list[Question]]:
     if not isinstance(questions, Mapping):
-        raise TypeError(f"questions: expected a file or a dict of sections, got {type(questions).__name__}")
+        raise ArgumentTypeError("questions", "a file or a dict of sections", Verbatim(type(questions).__name__))
     checked: dict[str, list[Question]] = {}
     for name, listed in questions.items():
         checked[name] = []
         for question in listed:
             if len(question) != 4 or not all(isinstance(word, str) for word in question):
-                raise TypeError(f"questions: expected four words each, got {question!r} in {name!r}")
+                raise ArgumentTypeError("questions", "four words each", Verbatim(f"{question!r} in {name!r}"))
             a, b, c, d = question
             checked[name].append((a, b, c, d))
     return checked

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from logq._arguments import ArgumentError, Verbatim
+
 __all__ = ["Likelihood", "likelihood_of"]
 
 
@@ -115,7 +117,7 @@ def likelihood_of(
     values: NDArray[np.float64] = np.asarray(log_probs, dtype=np.float64)
     tokens = np.asarray(ids)
     if values.ndim != 1 or values.shape != tokens.shape:
-        raise ValueError(f"log_probs: expected shape (n,), as ids have, got {values.shape} and {tokens.shape}")
+        raise ArgumentError("log_probs", "shape (n,), as ids have", Verbatim(f"{values.shape} and {tokens.shape}"))
     known = tokens != unknown
     return Likelihood(
         log_prob=float(values.sum()),

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from logq._arguments import check_int
+from logq._arguments import ArgumentError, Verbatim, check_int
 from logq._files import atomic_write
 from logq.vectors import KeyedVectors
 
@@ -116,7 +116,7 @@ def project(
     """
     check_int("seed", seed, minimum=0)
     if layout not in LAYOUTS:
-        raise ValueError(f"layout: expected one of {', '.join(LAYOUTS)}, got {layout!r}")
+        raise ArgumentError("layout", f"one of {', '.join(LAYOUTS)}", layout)
     points = np.asarray(directions, dtype=np.float64)
     installed = importlib.util.find_spec("sklearn") is not None
     if layout == "tsne" and not installed:
@@ -212,7 +212,7 @@ def word_map(
     top = check_int("top", top)
     check_int("seed", seed, minimum=0)
     if len(vectors) == 0:
-        raise ValueError("vectors: expected at least one word, got none")
+        raise ArgumentError("vectors", "at least one word", Verbatim("none"))
     counts = vectors.counts
     order = np.arange(len(vectors)) if counts is None else np.argsort(-counts, kind="stable")
     chosen = order[:top]

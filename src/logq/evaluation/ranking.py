@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from logq._arguments import check_float, check_int
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_float, check_int
 from logq.evaluation.ranking_metrics import METRICS, Csr, Hits, check_csr, check_ranked, unique_per_user, where_relevant
 from logq.evaluation.ranking_scores import Interval, RankingScores, bootstrap_interval, mean_of
 
@@ -50,19 +50,19 @@ def top_items(
     values = np.asarray(scores)
     k = check_int("k", k)
     if values.dtype.kind != "f":
-        raise TypeError(f"scores: expected floating numbers, got {values.dtype}")
+        raise ArgumentTypeError("scores", "floating numbers", Verbatim(values.dtype))
     if values.ndim != 2:
-        raise ValueError(f"scores: expected shape (U, C), got {values.shape}")
+        raise ArgumentError("scores", "shape (U, C)", values.shape)
     users, items = values.shape
     negative = np.negative(values)  # so that the first is the best
     if np.isnan(negative.max(initial=-np.inf)):
         user, item = (int(number) for number in np.argwhere(np.isnan(values))[0])
-        raise ValueError(f"scores: expected numbers, got nan for user {user}, item {item}")
+        raise ArgumentError("scores", "numbers", Verbatim(f"nan for user {user}, item {item}"))
     if exclude is not None:
         unwanted, offsets = check_csr("exclude", exclude, users)
         wrong = unwanted[(unwanted < 0) | (unwanted >= items)]
         if len(wrong):
-            raise ValueError(f"exclude: expected items from 0 to {items - 1}, got {int(wrong[0])}")
+            raise ArgumentError("exclude", f"items from 0 to {items - 1}", int(wrong[0]))
         negative[np.repeat(np.arange(users), np.diff(offsets)), unwanted] = np.inf
     ranked = np.full((users, k), -1, dtype=np.int64)
     if users and items:
@@ -145,7 +145,7 @@ def evaluate_ranking(
     hits = Hits(where_relevant(rows, relevant), np.diff(relevant.offsets))
     ks = tuple(dict.fromkeys(check_int("ks", k) for k in ks))
     if not ks or max(ks) > rows.shape[1]:
-        raise ValueError(f"ks: expected numbers from 1 to the {rows.shape[1]} places of the rankings, got {list(ks)}")
+        raise ArgumentError("ks", f"numbers from 1 to the {rows.shape[1]} places of the rankings", list(ks))
     resamples = check_int("resamples", resamples, 0)
     confidence = check_float("confidence", confidence, above=0, at_most=1 - 1e-9)
     items, counts = _catalogue(
@@ -230,14 +230,15 @@ def _catalogue(num_items: int | None, item_counts: ArrayLike | None, last: int) 
     if item_counts is not None:
         counts = np.asarray(item_counts)
         if counts.ndim != 1 or counts.dtype.kind not in "iuf" or (num_items is not None and len(counts) != num_items):
-            raise ValueError(
-                f"item_counts: expected ({'C' if num_items is None else num_items},) numbers, "
-                f"got {counts.dtype} {counts.shape}"
+            raise ArgumentError(
+                "item_counts",
+                f"({'C' if num_items is None else num_items},) numbers",
+                Verbatim(f"{counts.dtype} {counts.shape}"),
             )
         counts = counts.astype(np.float64)
         wrong = ~(np.isfinite(counts) & (counts >= 0))
         if wrong.any():
-            raise ValueError(f"item_counts: expected finite numbers >= 0, got {counts[wrong][0]:g}")
+            raise ArgumentError("item_counts", "finite numbers >= 0", Verbatim(f"{counts[wrong][0]:g}"))
     items = check_int("num_items", num_items) if num_items is not None else None if counts is None else len(counts)
     if items is not None and last >= items:
         raise ValueError(f"ranked, truth: expected items below {items}, got {last}")

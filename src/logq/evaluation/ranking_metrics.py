@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from logq._arguments import check_int, shown
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_int
 
 __all__ = [
     "METRICS",
@@ -48,12 +48,12 @@ def check_csr(name: str, value: Any, users: int) -> _Flat:
         [0, 2, 3]
     """
     if not isinstance(value, tuple | list) or len(value) != 2:
-        raise TypeError(f"{name}: expected a pair (items, offsets), got {shown(value)}")
+        raise ArgumentTypeError(name, "a pair (items, offsets)", value)
     items, offsets = (_whole(f"{name} {part}", array) for part, array in zip(("items", "offsets"), value, strict=True))
     if len(offsets) != users + 1:
-        raise ValueError(f"{name} offsets: expected {users + 1} for {users} users, got {len(offsets)}")
+        raise ArgumentError(f"{name} offsets", f"{users + 1} for {users} users", len(offsets))
     if offsets[0] != 0 or offsets[-1] != len(items) or (np.diff(offsets) < 0).any():
-        raise ValueError(f"{name} offsets: expected to rise from 0 to the number of items {len(items)}")
+        raise ArgumentError(f"{name} offsets", f"to rise from 0 to the number of items {len(items)}")
     return _Flat(items, offsets)
 
 
@@ -70,15 +70,15 @@ def check_ranked(ranked: Any) -> NDArray[np.int64]:
     """
     array = np.asarray(ranked)
     if array.ndim != 2 or array.shape[1] == 0:
-        raise ValueError(f"ranked: expected shape (U, K), got {array.shape}")
+        raise ArgumentError("ranked", "shape (U, K)", array.shape)
     if array.dtype.kind not in "iu":
-        raise TypeError(f"ranked: expected integers, got {array.dtype}")
+        raise ArgumentTypeError("ranked", "integers", Verbatim(array.dtype))
     rows = array.astype(np.int64, copy=False)
     ordered = np.sort(rows, axis=1)
     twice = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)
     if twice.any():
         user, place = (int(number) for number in np.argwhere(twice)[0])
-        raise ValueError(f"ranked: expected each item once, user {user} has {int(ordered[user, place])} twice")
+        raise ArgumentError("ranked", f"each item once, user {user} has {int(ordered[user, place])} twice")
     return rows
 
 
@@ -118,7 +118,7 @@ def _keys(flat: _Flat) -> tuple[NDArray[np.int64], int]:
     users = len(flat.offsets) - 1
     width = int(flat.items.max(initial=0)) + 1
     if users * width >= 2**63:
-        raise ValueError(f"truth: expected items below {2**63 // users} for {users} users, got {width - 1}")
+        raise ArgumentError("truth", f"items below {2**63 // users} for {users} users", Verbatim(width - 1))
     keys = np.repeat(np.arange(users, dtype=np.int64), np.diff(flat.offsets)) * width + flat.items
     return keys[flat.items >= 0], width
 
@@ -126,9 +126,9 @@ def _keys(flat: _Flat) -> tuple[NDArray[np.int64], int]:
 def _whole(name: str, value: Any) -> NDArray[np.int64]:
     array = np.asarray(value)
     if array.ndim != 1:
-        raise ValueError(f"{name}: expected shape (n,), got {array.shape}")
+        raise ArgumentError(name, "shape (n,)", array.shape)
     if array.size and array.dtype.kind not in "iu":
-        raise TypeError(f"{name}: expected integers, got {array.dtype}")
+        raise ArgumentTypeError(name, "integers", Verbatim(array.dtype))
     return array.astype(np.int64, copy=False)
 
 
@@ -276,7 +276,7 @@ METRICS: Final[Mapping[str, Callable[[Hits, int], Floats]]] = MappingProxyType(
 
 def _first(hits: Hits, k: int) -> NDArray[np.bool_]:
     if check_int("k", k) > hits.at.shape[1]:
-        raise ValueError(f"k: expected at most the {hits.at.shape[1]} places of the rankings, got {k}")
+        raise ArgumentError("k", f"at most the {hits.at.shape[1]} places of the rankings", Verbatim(k))
     return hits.at[:, :k]
 
 

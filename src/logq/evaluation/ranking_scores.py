@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
+from logq._arguments import ArgumentTypeError, Verbatim
+
 __all__ = ["Interval", "RankingScores", "bootstrap_interval", "mean_of"]
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -209,4 +211,4 @@ def _plain(value: float) -> float | None:
 def _of_numpy(value: Any) -> Any:
     if isinstance(value, np.generic | np.ndarray):
         return value.tolist()
-    raise TypeError(f"about: expected what JSON can hold, got {type(value).__name__}")
+    raise ArgumentTypeError("about", "what JSON can hold", Verbatim(type(value).__name__))

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from logq._arguments import ArgumentError, ArgumentTypeError
 from logq.evaluation.word_questions import KnownWords, numbered_lines
 from logq.vectors import KeyedVectors
 
@@ -189,7 +190,7 @@ def word_similarity(
     known = KnownWords(vectors, restrict_vocab=restrict_vocab, case_insensitive=case_insensitive)
     judged = read_pairs(pairs) if isinstance(pairs, str | os.PathLike) else [_checked(pair) for pair in pairs]
     if not judged:
-        raise ValueError("pairs: expected at least one")
+        raise ArgumentError("pairs", "at least one")
     scores: list[float] = []
     cosines: list[float] = []
     for one, other, score in judged:
@@ -266,4 +267,4 @@ def _checked(pair: Pair) -> Pair:
             return one, other, float(score)
     except (TypeError, ValueError):
         pass
-    raise TypeError(f"pairs: expected triples of two words and a finite number, got {pair!r}")
+    raise ArgumentTypeError("pairs", "triples of two words and a finite number", pair)

@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from logq._arguments import check_float, check_int
+from logq._arguments import ArgumentError, Verbatim, check_float, check_int
 from logq.logs.identifiers import Factor, Identifiers, code_type, factorize
 
 __all__ = ["Arranged", "Cleaning", "Rows", "arrange"]
@@ -79,16 +79,16 @@ def arrange(
     check_int("min_user", min_user)
     check_int("min_item", min_item)
     if deduplicate not in ("exact", "first", "last", None):
-        raise ValueError(f'deduplicate: expected "exact", "first", "last" or None, got {deduplicate!r}')
+        raise ArgumentError("deduplicate", '"exact", "first", "last" or None', deduplicate)
     total = len(rows.users.codes)
     if not total:
-        raise ValueError("log: expected at least two events, got none")
+        raise ArgumentError("log", "at least two events", Verbatim("none"))
     dropped: dict[str, int] = {}
     users, items, keep = _known(rows, user_ids, item_ids, dropped)
     if min_label is not None:
         check_float("min_label", min_label)
         if rows.labels is None:
-            raise ValueError("min_label: expected a log with labels, it has none")
+            raise ArgumentError("min_label", "a log with labels, it has none")
         _drop(keep, rows.labels < min_label, f"label below {min_label:g}", dropped)
     kept = np.arange(total) if keep.all() else np.flatnonzero(keep)
     order, unsorted = np.zeros(0, dtype=np.int64), 0
@@ -125,7 +125,7 @@ def arrange(
         item_ids = Identifiers(item_keys)
         if len(item_ids) < 2:
             why = f" (dropped: {_told(dropped)})" if dropped else ""
-            raise ValueError(f"log: expected at least two different items, got only {item_keys[0].item()!r}{why}")
+            raise ArgumentError("log", "at least two different items", Verbatim(f"only {item_keys[0].item()!r}{why}"))
     notes: list[str] = []
     if unsorted:
         notes.append(f"{unsorted:,} events came after a later one of the same user; sorted by time")
@@ -153,7 +153,7 @@ def _known(
     sizes = {"item": rows.items.codes, **numbers, **rows.columns}
     for name, values in sizes.items():
         if values is not None and len(values) != total:
-            raise ValueError(f"{name}: expected {total} rows, as there are users, got {len(values)}")
+            raise ArgumentError(name, f"{total} rows, as there are users", len(values))
     _drop(keep, rows.users.codes < 0, "no user", dropped)
     _drop(keep, rows.items.codes < 0, "no item", dropped)
     for name, values in numbers.items():

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from logq._arguments import check_bool, check_int
+from logq._arguments import ArgumentError, Verbatim, check_bool, check_int
 from logq.logs.examples import Examples
 from logq.logs.identifiers import code_type
 
@@ -71,7 +71,7 @@ def epoch_batches(
     for name, value in (("seed", seed), ("epoch", epoch), ("rank", rank), ("start", start), ("bucket", bucket)):
         check_int(name, value, 0)
     if rank >= world_size:
-        raise ValueError(f"rank: expected a number below world_size, {world_size}, got {rank}")
+        raise ArgumentError("rank", f"a number below world_size, {world_size}", Verbatim(rank))
     check_bool("shuffle", shuffle)
     return _batches(examples, batch_size, (seed, epoch), rank, world_size, start, bucket, shuffle)
 

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Mapping, Sequence
 
+from logq._arguments import ArgumentError, Verbatim
+
 __all__ = ["guess_columns", "plain_name"]
 
 # Lower case, without underscores, spaces and the types of RecBole's headers (user_id:token).
@@ -74,7 +76,7 @@ def guess_columns(
 def _asked(role: str, wanted: "str | int | bool", names: Sequence[str]) -> str:
     if isinstance(wanted, int) and not isinstance(wanted, bool):
         if not 0 <= wanted < len(names):
-            raise ValueError(f"{role}: expected a column in [0, {len(names)}), got {wanted}")
+            raise ArgumentError(role, f"a column in [0, {len(names)})", Verbatim(wanted))
         return names[wanted]
     if wanted in names:
         return str(wanted)

@@ -5,6 +5,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from logq._arguments import ArgumentTypeError, Verbatim
+
 __all__ = ["Examples", "gather", "whole_numbers"]
 
 
@@ -74,7 +76,7 @@ def whole_numbers(name: str, values: ArrayLike, size: int, *, least: int = 0) ->
     """
     array = np.asarray(values)
     if array.size and array.dtype.kind not in "iu":
-        raise TypeError(f"{name}: expected integers, got values of {array.dtype}")
+        raise ArgumentTypeError(name, "integers", Verbatim(f"values of {array.dtype}"))
     array = array.astype(np.int64, copy=False)
     wrong = array[(array < least) | (array >= size)]
     if wrong.size:

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from logq._arguments import check_int, shown
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_int
 from logq.logs.identifiers import Identifiers, factorize
 
 __all__ = ["Buckets", "Categories", "Coding", "lists_of", "make_coding", "plain_array", "to_numbers", "to_times"]
@@ -43,7 +43,7 @@ def to_numbers(values: object, name: str) -> NDArray[Any]:
     """
     array = plain_array(values)
     if array.ndim != 1:
-        raise ValueError(f"{name}: expected one value a row, got the shape {array.shape}")
+        raise ArgumentError(name, "one value a row", Verbatim(f"the shape {array.shape}"))
     if array.dtype.kind == "b":
         return array.astype(np.int8)
     if array.dtype.kind in "iuf":
@@ -82,10 +82,10 @@ def to_times(values: object, name: str) -> NDArray[Any]:
 def _checked(times: NDArray[Any], name: str) -> NDArray[Any]:
     if times.dtype.kind == "f":
         if np.isinf(times).any():
-            raise ValueError(f"{name}: expected finite numbers, got {times[np.isinf(times)][0]}")
+            raise ArgumentError(name, "finite numbers", Verbatim(times[np.isinf(times)][0]))
         return times
     if times.size and int(times.max()) > np.iinfo(np.int64).max:
-        raise ValueError(f"{name}: expected integers of 64 bits with a sign, got {times.max()}")
+        raise ArgumentError(name, "integers of 64 bits with a sign", Verbatim(times.max()))
     return times.astype(np.int64, copy=False)  # differences of narrower ones may not fit
 
 
@@ -119,7 +119,7 @@ def _read_dates(array: NDArray[Any], name: str) -> NDArray[Any]:
             return np.where(text == "", "NaT", text).astype("datetime64[us]")
     except ValueError:
         wrong = next(value for value in text.tolist() if value and not _is_date(value))
-        raise TypeError(f"{name}: expected numbers or dates such as 2026-11-21T22:25:00, got {shown(wrong)}") from None
+        raise ArgumentTypeError(name, "numbers or dates such as 2026-11-21T22:25:00", wrong) from None
 
 
 def _is_date(value: str) -> bool:
@@ -141,8 +141,8 @@ def _read(array: NDArray[Any], name: str) -> NDArray[np.float64]:
             return np.where(array == array.dtype.type(), array.dtype.type("nan"), array).astype(np.float64)
     except (TypeError, ValueError):
         wrong = next(value for value in array.tolist() if not _is_number(value))
-        raise TypeError(f"{name}: expected numbers, got {shown(wrong)}") from None
-    raise TypeError(f"{name}: expected numbers, got values of {array.dtype}")
+        raise ArgumentTypeError(name, "numbers", wrong) from None
+    raise ArgumentTypeError(name, "numbers", Verbatim(f"values of {array.dtype}"))
 
 
 def _is_number(value: Any) -> bool:
@@ -221,7 +221,7 @@ def make_coding(
         numbers = to_numbers(values, name)[rows].astype(np.float64)
         kept = numbers[~np.isnan(numbers)]
         if not len(kept):
-            raise ValueError(f"buckets: expected numbers in {name!r}, all are missing")
+            raise ArgumentError("buckets", f"numbers in {name!r}, all are missing")
         quantiles = np.quantile(kept, np.arange(1, buckets) / buckets)
         found = Buckets(np.unique(quantiles[quantiles > kept.min()]))
         return found, found.encode(numbers, name)

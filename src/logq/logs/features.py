@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Self
 
-from logq._arguments import check_int
+from logq._arguments import ArgumentError, Verbatim, check_int
 from logq._files import open_bytes
 from logq.logs.examples import whole_numbers
 from logq.logs.feature_values import Coding, lists_of, make_coding
@@ -104,11 +104,11 @@ class Features:
         """
         given = {name: values for name, values in frame_columns(columns).items() if name in self.values}
         if not given:
-            raise ValueError(f"columns: expected some of {', '.join(self.names)}, got {list(frame_columns(columns))}")
+            raise ArgumentError("columns", f"some of {', '.join(self.names)}", list(frame_columns(columns)))
         counts = {name: len(values) for name, values in given.items()}
         rows = next(iter(counts.values()))
         if set(counts.values()) != {rows}:
-            raise ValueError(f"columns: expected the same number of rows in all, got {counts}")
+            raise ArgumentError("columns", "the same number of rows in all", Verbatim(counts))
         found: dict[str, NDArray[np.int32]] = {}
         for name, coding in self.codings.items():
             width = self.widths.get(name)
@@ -215,8 +215,8 @@ class Features:
         """
         layout = look_at(path, field_separator, False if names is not None else None)
         if names is not None and len(names) != len(layout.names):
-            raise ValueError(
-                f"names: expected {len(layout.names)} names, as {os.fspath(path)} has columns, got {names}"
+            raise ArgumentError(
+                "names", f"{len(layout.names)} names, as {os.fspath(path)} has columns", Verbatim(names)
             )
         titles, lists = plain_headers(layout.names)
         titles = list(names) if names is not None else titles

@@ -5,6 +5,7 @@ from typing import Any, Literal, TypeAlias
 
 from numpy.typing import NDArray
 
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
 from logq.logs.arranging import Arranged, Cleaning, Rows, arrange
 from logq.logs.column_names import guess_columns, plain_name
 from logq.logs.feature_values import plain_array, to_numbers, to_times
@@ -57,7 +58,7 @@ def frame_columns(frame: object) -> dict[str, Any]:
         return {str(name): values for name, values in frame.items()}
     names = getattr(frame, "columns", None)
     if names is None or not hasattr(frame, "__getitem__"):
-        raise TypeError(f"frame: expected a data frame or a dict of columns, got {type(frame).__name__}")
+        raise ArgumentTypeError("frame", "a data frame or a dict of columns", Verbatim(type(frame).__name__))
     return {str(name): frame[name] for name in names}  # pyright: ignore[reportIndexIssue]
 
 
@@ -130,7 +131,7 @@ def arrange_arrays(
             user_codes = found
             notes.append("user: there is none, each session counts as a user")
     if user_codes is None:
-        raise TypeError("users: expected a column of users or sessions, got None")
+        raise ArgumentTypeError("users", "a column of users or sessions", None)
     for name, values in columns.items():
         if name in sides:
             raise ValueError(f"columns: the name {name!r} is taken by the sessions")
@@ -140,7 +141,7 @@ def arrange_arrays(
         elif kind == "number":
             sides[name] = to_numbers(values, name)
         else:
-            raise ValueError(f'columns: expected "category" or "number" for {name!r}, got {kind!r}')
+            raise ArgumentError("columns", f'"category" or "number" for {name!r}', kind)
     times = None if timestamps is None else to_times(timestamps, "timestamps")
     if times is not None and (times[:10_000] > _MILLISECONDS).any():
         notes.append("time: the numbers look like milliseconds, ages and gaps will be in the same unit")

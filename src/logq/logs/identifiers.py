@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from logq._arguments import shown
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, shown
 from logq.logs.examples import whole_numbers
 
 __all__ = ["Factor", "Identifiers", "code_type", "factorize", "first_seen"]
@@ -59,7 +59,7 @@ def factorize(values: object, name: str = "values") -> Factor:
         return _with_keys(np.asarray(codes), np.asarray(keys), name)
     array = values if isinstance(values, np.ndarray) else _as_array(values)
     if array.ndim != 1:
-        raise ValueError(f"{name}: expected one value a row, got the shape {array.shape}")
+        raise ArgumentError(name, "one value a row", Verbatim(f"the shape {array.shape}"))
     if array.dtype.kind == "O":
         return _factorize_objects(array, name)
     if array.dtype.kind == "f":
@@ -110,20 +110,21 @@ def _whole(array: NDArray[Any], name: str) -> NDArray[np.int64]:
     if kind == "f":
         wrong = np.flatnonzero((array != np.rint(array)) | np.isinf(array))
         if len(wrong):
-            raise TypeError(f"{name}: expected integers or strings, got {array[wrong[0]].item()!r}")
+            raise ArgumentTypeError(name, "integers or strings", array[wrong[0]].item())
         wrong = np.flatnonzero(np.abs(array) > _EXACT)
         if len(wrong):
-            raise ValueError(
-                f"{name}: expected integers that floats can tell apart, below 2**53 or stored as integers or "
-                f"strings, got {array[wrong[0]].item()!r}"
+            raise ArgumentError(
+                name,
+                "integers that floats can tell apart, below 2**53 or stored as integers or strings",
+                array[wrong[0]].item(),
             )
     elif kind == "u" and array.size and array.max() > np.uint64(np.iinfo(np.int64).max):
-        raise ValueError(f"{name}: expected integers of 64 bits with a sign, got {array.max()}")
+        raise ArgumentError(name, "integers of 64 bits with a sign", Verbatim(array.max()))
     elif kind == "O" and array.size and all(type(value) is int for value in array):
         largest = max(array.tolist(), key=abs)
-        raise ValueError(f"{name}: expected integers of 64 bits with a sign, got {shown(largest)}")
+        raise ArgumentError(name, "integers of 64 bits with a sign", largest)
     elif kind not in "iu":
-        raise TypeError(f"{name}: expected integers or strings, got values of {array.dtype}")
+        raise ArgumentTypeError(name, "integers or strings", Verbatim(f"values of {array.dtype}"))
     return array.astype(np.int64, copy=False)
 
 
@@ -148,7 +149,7 @@ def _factorize_objects(array: NDArray[Any], name: str) -> Factor:
         alike = text if type(kept[0]) in text else numbers
         other = next(value for value in kept if type(value) not in alike)
         got = shown(kept[0]) if other is kept[0] else f"{shown(kept[0])} and {shown(other)}"
-        raise TypeError(f"{name}: expected all integers or all strings, got {got}")
+        raise ArgumentTypeError(name, "all integers or all strings", Verbatim(got))
     if text:
         _check_length(max(map(len, kept.tolist())), name)
         values = kept.astype(np.str_)
@@ -185,7 +186,7 @@ def _factorize_polars(series: Any, name: str) -> Factor:
 
 def _physical(series: Any, name: str) -> NDArray[Any]:
     if "128" in str(series.dtype):
-        raise ValueError(f"{name}: expected integers of 64 bits with a sign, got numbers of {series.dtype}")
+        raise ArgumentError(name, "integers of 64 bits with a sign", Verbatim(f"numbers of {series.dtype}"))
     return series.to_numpy()
 
 
@@ -198,7 +199,7 @@ def _with_keys(codes: NDArray[Any], keys: NDArray[Any], name: str) -> Factor:
 
 def _check_length(longest: int, name: str) -> None:
     if longest > _LONGEST:
-        raise ValueError(f"{name}: expected strings of at most {_LONGEST} characters, got one of {longest}")
+        raise ArgumentError(name, f"strings of at most {_LONGEST} characters", Verbatim(f"one of {longest}"))
 
 
 def _factorize_numbers(array: NDArray[np.int64]) -> Factor:
@@ -281,7 +282,7 @@ class Identifiers:
             problem = (
                 "a missing one" if found.codes[wrong] < 0 else f"{shown(found.keys[found.codes[wrong]].item())} twice"
             )
-            raise ValueError(f"keys: expected different ids, got {problem}, at place {wrong}")
+            raise ArgumentError("keys", "different ids", Verbatim(f"{problem}, at place {wrong}"))
         self.keys = found.keys
         self._order: NDArray[np.int64] | None = None
 
@@ -321,7 +322,7 @@ class Identifiers:
             return np.full(len(found.codes), -1, dtype=np.int64)
         if (found.keys.dtype.kind == "U") != (self.keys.dtype.kind == "U"):
             expected = "strings" if self.kind == "str" else "integers"
-            raise TypeError(f"ids: expected {expected}, as the ids of this log are, got {shown(found.keys[0].item())}")
+            raise ArgumentTypeError("ids", f"{expected}, as the ids of this log are", found.keys[0].item())
         if self._order is None:
             self._order = np.argsort(self.keys, kind="stable")
         places = np.minimum(np.searchsorted(self.keys, found.keys, sorter=self._order), len(self) - 1)
@@ -369,14 +370,14 @@ class Identifiers:
         if "keys" in state:
             return cls(np.array(state["keys"], dtype=np.int64))
         if "text" not in state or "ends" not in state:
-            raise ValueError(f'state: expected "keys", or "text" and "ends", got {sorted(state)}')
+            raise ArgumentError("state", '"keys", or "text" and "ends"', sorted(state))
         text, ends = np.asarray(state["text"], dtype=np.uint8).tobytes(), np.asarray(state["ends"], dtype=np.int64)
         starts = np.concatenate([[0], ends[:-1]]) if len(ends) else ends
         if (len(ends) and ends[-1] != len(text)) or (ends < starts).any():
-            raise ValueError("state: expected ends that rise to the length of the text")
+            raise ArgumentError("state", "ends that rise to the length of the text")
         try:
             pairs = zip(starts.tolist(), ends.tolist(), strict=True)
             keys = [text[start:end].decode("utf-8", "surrogatepass") for start, end in pairs]
         except UnicodeDecodeError as error:
-            raise ValueError(f"state: expected text in UTF-8 ({error})") from None
+            raise ArgumentError("state", f"text in UTF-8 ({error})") from None
         return cls(np.array(keys, dtype=np.str_))

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Self, Unpack
 
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
 from logq.logs.arranging import Arranged, Cleaning
 from logq.logs.examples import whole_numbers
 from logq.logs.features import Features
@@ -124,10 +125,10 @@ class Interactions:
         which = np.asarray(rows)
         if which.dtype == np.bool_:
             if which.shape != (len(self),):
-                raise ValueError(f"rows: expected a mask of {len(self)} rows, got the shape {which.shape}")
+                raise ArgumentError("rows", f"a mask of {len(self)} rows", Verbatim(f"the shape {which.shape}"))
             which = np.flatnonzero(which)
         elif which.dtype.kind not in "iu" and which.size:
-            raise TypeError(f"rows: expected a mask or indices, got values of {which.dtype}")
+            raise ArgumentTypeError("rows", "a mask or indices", Verbatim(f"values of {which.dtype}"))
         else:
             which = np.sort(which.astype(np.int64, copy=False))
             if len(which) and (which[0] < 0 or which[-1] >= len(self)):
@@ -181,7 +182,7 @@ class Interactions:
         """
         for name, features, size in (("items", items, self.num_items), ("users", users, self.num_users)):
             if features is not None and len(features) != size:
-                raise ValueError(f"{name}: expected features of {size} {name}, got {len(features)}")
+                raise ArgumentError(name, f"features of {size} {name}", len(features))
         return dataclasses.replace(
             self, item_features=items or self.item_features, user_features=users or self.user_features
         )

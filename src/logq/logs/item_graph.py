@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from logq._arguments import check_bool, check_int
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_bool, check_int
 
 __all__ = ["ItemGraph", "walks"]
 
@@ -50,9 +50,8 @@ class ItemGraph:
         self.weights = _check_weights(weights, len(wide))
         falls = np.diff(self.offsets) < 0
         if self.offsets[0] != 0 or self.offsets[-1] != len(wide) or falls.any():
-            raise ValueError(
-                f"offsets: expected numbers that rise from 0 to {len(wide)}, the number of edges, "
-                f"got {self.offsets[:8]}"
+            raise ArgumentError(
+                "offsets", f"numbers that rise from 0 to {len(wide)}, the number of edges", Verbatim(self.offsets[:8])
             )
         _check_items("targets", wide, self.num_items)
         self.targets = wide.astype(np.int32)
@@ -86,10 +85,10 @@ class ItemGraph:
         """
         start, end = _whole_numbers("sources", sources), _whole_numbers("targets", targets)
         if len(start) != len(end):
-            raise ValueError(f"targets: expected shape ({len(start)},), one a source, got ({len(end)},)")
+            raise ArgumentError("targets", f"shape ({len(start)},), one a source", Verbatim(f"({len(end)},)"))
         if num_items is None:
             if len(start) == 0:
-                raise ValueError("num_items: expected a number where there are no edges, got None")
+                raise ArgumentError("num_items", "a number where there are no edges", None)
             num_items = max(int(start.max()), int(end.max())) + 1
         num_items = check_int("num_items", num_items)
         _check_items("sources", start, num_items)
@@ -124,7 +123,7 @@ class ItemGraph:
         """
         ids, bounds = _whole_numbers("items", items), _whole_numbers("offsets", offsets)
         if len(bounds) == 0 or bounds[0] != 0 or bounds[-1] != len(ids) or (np.diff(bounds) < 0).any():
-            raise ValueError(f"offsets: expected numbers that rise from 0 to {len(ids)}, got {bounds[:8]}")
+            raise ArgumentError("offsets", f"numbers that rise from 0 to {len(ids)}", Verbatim(bounds[:8]))
         if num_items is None and len(ids):
             num_items = int(ids.max()) + 1
         session = np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))
@@ -155,9 +154,9 @@ class ItemGraph:
 def _whole_numbers(name: str, values: Any) -> Ids:
     array = np.asarray(values)
     if array.ndim != 1:
-        raise ValueError(f"{name}: expected one dimension, got shape {array.shape}")
+        raise ArgumentError(name, "one dimension", Verbatim(f"shape {array.shape}"))
     if array.size and array.dtype.kind not in "iu":
-        raise TypeError(f"{name}: expected integers, got dtype {array.dtype}")
+        raise ArgumentTypeError(name, "integers", Verbatim(f"dtype {array.dtype}"))
     return array.astype(np.int64, copy=False)
 
 
@@ -165,20 +164,20 @@ def _check_items(name: str, ids: Ids, num_items: int) -> None:
     wrong = (ids < 0) | (ids >= num_items)
     if wrong.any():
         where = int(wrong.argmax())
-        raise ValueError(f"{name}: expected items in [0, {num_items}), got {ids[where]} at position {where}")
+        raise ArgumentError(name, f"items in [0, {num_items})", Verbatim(f"{ids[where]} at position {where}"))
 
 
 def _check_weights(weights: Any, num_edges: int) -> Weights:
     array = np.asarray(weights)
     if array.dtype.kind not in "biuf":
-        raise TypeError(f"weights: expected numbers, got dtype {array.dtype}")
+        raise ArgumentTypeError("weights", "numbers", Verbatim(f"dtype {array.dtype}"))
     array = array.astype(np.float64)
     if array.shape != (num_edges,):
-        raise ValueError(f"weights: expected shape ({num_edges},), one an edge, got {array.shape}")
+        raise ArgumentError("weights", f"shape ({num_edges},), one an edge", array.shape)
     wrong = ~((array > 0) & np.isfinite(array))
     if wrong.any():
         where = int(wrong.argmax())
-        raise ValueError(f"weights: expected finite numbers > 0, got {array[where]:g} at position {where}")
+        raise ArgumentError("weights", "finite numbers > 0", Verbatim(f"{array[where]:g} at position {where}"))
     return array
 
 
@@ -229,10 +228,12 @@ def walks(
     else:
         first = np.asarray(starts)
         if first.ndim != 1 or (first.size and first.dtype.kind not in "iu"):
-            raise TypeError(f"starts: expected integers of shape (n,), got {first.dtype} of shape {first.shape}")
+            raise ArgumentTypeError(
+                "starts", "integers of shape (n,)", Verbatim(f"{first.dtype} of shape {first.shape}")
+            )
         wrong = (first < 0) | (first >= graph.num_items)
         if wrong.any():
-            raise ValueError(f"starts: expected items in [0, {graph.num_items}), got {first[wrong][0]}")
+            raise ArgumentError("starts", f"items in [0, {graph.num_items})", Verbatim(first[wrong][0]))
     now = rng.permutation(np.repeat(first.astype(np.int64), per_node))
     rows = np.arange(len(now))
     walked = np.full((len(now), length), -1, np.int32)

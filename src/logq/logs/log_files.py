@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from logq._arguments import ArgumentError
 from logq._files import open_bytes
 from logq.logs.column_names import guess_columns, plain_name
 
@@ -80,7 +81,7 @@ def look_at(path: str | os.PathLike[str], separator: str | None = None, header: 
     with open_bytes(path) as file:
         data = file.read(_LOOK)
     if separator == "":
-        raise ValueError("separator: expected at least one character, got ''")
+        raise ArgumentError("separator", "at least one character", "")
     lines = data.removeprefix(b"\xef\xbb\xbf").splitlines()
     lines = lines[:-1] if len(data) == _LOOK and len(lines) > 1 else lines  # the last one is cut
     try:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from logq._arguments import check_bool, check_int
+from logq._arguments import ArgumentError, Verbatim, check_bool, check_int
 from logq.logs.examples import gather, whole_numbers
 from logq.logs.identifiers import code_type
 from logq.logs.interactions import Interactions
@@ -53,7 +53,7 @@ class Sequences:
         self.overlap = check_int("overlap", overlap, 0)
         self.pad = check_bool("pad", pad)
         if overlap >= max_length:
-            raise ValueError(f"overlap: expected less than max_length, {max_length}, got {overlap}")
+            raise ArgumentError("overlap", f"less than max_length, {max_length}", Verbatim(overlap))
         step = max_length - overlap
         targets = np.maximum(np.diff(log.offsets) - 1, 0)  # each event but the first is a target
         # The first window may have L targets, as there is nothing to repeat before it.
@@ -61,7 +61,7 @@ class Sequences:
         if check_bool("last_only", last_only):
             windows = np.minimum(windows, 1)
         if not windows.any():
-            raise ValueError("log: expected users with at least two events, there is none")
+            raise ArgumentError("log", "users with at least two events, there is none")
         users = np.repeat(np.arange(log.num_users), windows)
         rank = np.arange(len(users)) - np.repeat(np.cumsum(windows) - windows, windows)
         behind = windows[users] - 1 - rank  # how many windows come after this one
@@ -173,7 +173,7 @@ class NextItems:
         self.recent_first = check_bool("recent_first", recent_first)
         self.pad = check_bool("pad", pad)
         if age not in ("fraction", "seconds", None):
-            raise ValueError(f'age: expected "fraction", "seconds" or None, got {age!r}')
+            raise ArgumentError("age", '"fraction", "seconds" or None', age)
         self.min_history = check_int("min_history", (0 if last else 1) if min_history is None else min_history, 0)
         self.age = None if log.timestamps is None else age
         self.context = {name: _column(log, name, "context") for name in context}
@@ -194,7 +194,7 @@ class NextItems:
         if max_per_user is not None:
             self._positions = _capped(log, self._positions, check_int("max_per_user", max_per_user), seed)
         if not len(self._positions):
-            raise ValueError(f"log: expected events with at least {self.min_history} before them, there is none")
+            raise ArgumentError("log", f"events with at least {self.min_history} before them, there is none")
 
     def __len__(self) -> int:
         """Return the number of examples."""
@@ -282,7 +282,7 @@ def _users(log: Interactions, users: ArrayLike | None) -> NDArray[np.int64]:
     wrong = codes[(codes < 0) | (codes >= log.num_users)]
     if codes.ndim != 1 or wrong.size:
         got = f"{wrong.flat[0]}" if wrong.size else f"the shape {codes.shape}"
-        raise ValueError(f"users: expected one code in [0, {log.num_users}) a query, got {got}")
+        raise ArgumentError("users", f"one code in [0, {log.num_users}) a query", Verbatim(got))
     return codes
 
 
@@ -294,7 +294,7 @@ def _targets(log: Interactions, min_history: int, rows: ArrayLike | None) -> NDA
         if chosen.dtype != np.bool_:
             chosen = whole_numbers("rows", chosen, len(log))
         elif chosen.shape != (len(log),):
-            raise ValueError(f"rows: expected a mask of {len(log)} rows, got the shape {chosen.shape}")
+            raise ArgumentError("rows", f"a mask of {len(log)} rows", Verbatim(f"the shape {chosen.shape}"))
         allowed[:] = False
         allowed[chosen] = True
     begins = log.offsets[:-1]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from logq._arguments import ArgumentTypeError, Verbatim
 from logq._files import open_bytes
 
 __all__ = ["read_sessions"]
@@ -51,7 +52,7 @@ def read_sessions(
 
 def _tokens_of_lists(source: Sequence[Sequence[Any]]) -> tuple[NDArray[Any], NDArray[np.int64]]:
     if any(isinstance(session, (str, bytes)) for session in source):
-        raise TypeError("sessions: expected lists of items, got a string in the place of a list")
+        raise ArgumentTypeError("sessions", "lists of items", Verbatim("a string in the place of a list"))
     lengths = np.fromiter(map(len, source), dtype=np.int64, count=len(source))
     flat = list(chain.from_iterable(source))
     text = not set(map(type, flat)).isdisjoint({str, np.str_})

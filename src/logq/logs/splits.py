@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self
 
-from logq._arguments import check_bool, check_float, check_int
+from logq._arguments import ArgumentError, Verbatim, check_bool, check_float, check_int
 from logq.logs.interactions import Interactions
 from logq.logs.storage import load_arrays, save_arrays
 
@@ -47,7 +47,7 @@ def sessions(log: Interactions, *, gap: float | None = None) -> NDArray[np.int64
     if gap is not None:
         check_float("gap", gap, at_least=0)
         if log.timestamps is None:
-            raise ValueError("gap: expected a log with times, it has none")
+            raise ArgumentError("gap", "a log with times, it has none")
         cuts |= log.timestamps[1:] - log.timestamps[:-1] > gap
     return np.concatenate([[0], np.flatnonzero(cuts) + 1, [len(log)]]).astype(np.int64)
 
@@ -95,7 +95,7 @@ class Split:
             ValueError: there is no such part.
         """
         if part not in _NAMES:
-            raise ValueError(f'part: expected "train", "validation" or "test", got {part!r}')
+            raise ArgumentError("part", '"train", "validation" or "test"', part)
         return self.part == _NAMES[part]
 
     @cached_property
@@ -126,7 +126,7 @@ class Split:
             (1, 2)
         """
         if part not in ("validation", "test"):
-            raise ValueError(f'part: expected "validation" or "test", got {part!r}')
+            raise ArgumentError("part", '"validation" or "test"', part)
         return self.train if part == "validation" else self.log.select(self.part < _TEST)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
@@ -189,7 +189,7 @@ def leave_one_out(log: Interactions, validation: bool = True, *, min_train: int 
     counts = np.diff(log.offsets)
     last = log.offsets[1:][counts >= needed] - 1
     if not len(last):
-        raise ValueError(f"log: expected users with at least {needed} events, the longest has {counts.max(initial=0)}")
+        raise ArgumentError("log", f"users with at least {needed} events, the longest has {counts.max(initial=0)}")
     part = np.zeros(len(log), dtype=np.int8)
     part[last] = _TEST
     if validation:
@@ -220,11 +220,11 @@ def split_by_time(
     """
     check_bool("known_users", known_users)
     if log.timestamps is None:
-        raise ValueError("log: expected a log with times, it has none; leave_one_out goes by the order of events")
+        raise ArgumentError("log", "a log with times, it has none", hint="leave_one_out goes by the order of events")
     at_test = _moment("test", test, log.timestamps)
     at_validation = at_test if validation is None else _moment("validation", validation, log.timestamps)
     if validation is not None and at_validation >= at_test:
-        raise ValueError(f"validation: expected a moment before the test's {at_test}, got {at_validation}")
+        raise ArgumentError("validation", f"a moment before the test's {at_test}", Verbatim(at_validation))
     part = np.zeros(len(log), dtype=np.int8)
     part[log.timestamps >= at_validation] = _VALIDATION
     part[log.timestamps >= at_test] = _TEST

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 from typing_extensions import Self
 
-from logq._arguments import check_int
+from logq._arguments import ArgumentError, check_int
 from logq._progress import Progress
 from logq.retrieval.exact_index import ExactIndex, keys_of, scores_and_places
 from logq.retrieval.index_checks import (
@@ -160,7 +160,7 @@ class ApproximateIndex(ItemIndex):
         new = check_new_ids(ids, len(table))
         known = torch.isin(new, self._ids)
         if bool(known.any()):
-            raise ValueError(f"ids: expected items that are not here yet, got {int(new[known][0])}")
+            raise ArgumentError("ids", "items that are not here yet", int(new[known][0]))
         if self.metric == "cosine":
             table = normalize(table)
         rows = np.ascontiguousarray(table.numpy())
@@ -179,7 +179,7 @@ class ApproximateIndex(ItemIndex):
         gone = check_ids("ids", ids)
         unknown = ~torch.isin(gone, self._ids)
         if bool(unknown.any()):
-            raise ValueError(f"ids: expected items that are here, got {int(gone[unknown][0])}")
+            raise ArgumentError("ids", "items that are here", int(gone[unknown][0]))
         slots = np.unique(self._slots[torch.searchsorted(self._ids, gone).numpy()])
         self._erase(slots)
         self._live[slots] = False

@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from logq._arguments import ArgumentError, Verbatim
 from logq.retrieval.index_checks import Metric
 from logq.retrieval.item_index import Ids
 from logq.retrieval.item_store import (
@@ -154,10 +155,10 @@ class DuckDBItems(ItemStore):
             return None
         vector = re.fullmatch(r"FLOAT\[(\d+)\]", types.pop("vector", ""))
         if vector is None or types.pop("id", "") != "BIGINT":
-            raise ValueError(f"table: expected columns id BIGINT and vector FLOAT[D] in {table!r}")
+            raise ArgumentError("table", f"columns id BIGINT and vector FLOAT[D] in {table!r}")
         unknown = {name: sql for name, sql in types.items() if sql not in _TYPES}
         if unknown:
-            raise ValueError(f"table: expected columns of {', '.join(_TYPES)} in {table!r}, got {unknown}")
+            raise ArgumentError("table", f"columns of {', '.join(_TYPES)} in {table!r}", Verbatim(unknown))
         return int(vector[1]), {name: _TYPES[sql] for name, sql in types.items()}
 
     @contextlib.contextmanager

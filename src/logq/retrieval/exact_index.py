@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 from typing_extensions import Self
 
-from logq._arguments import check_int
+from logq._arguments import ArgumentError, check_int
 from logq.retrieval.index_checks import (
     Combine,
     Exclusion,
@@ -205,9 +205,9 @@ class ExactIndex(ItemIndex):
         new = check_new_ids(ids, len(table))
         known = torch.isin(new, self._ids)
         if bool(known.any()):
-            raise ValueError(f"ids: expected items that are not here yet, got {int(new[known][0])}")
+            raise ArgumentError("ids", "items that are not here yet", int(new[known][0]))
         if len(self._ids) + len(new) >= PLACES:
-            raise ValueError(f"vectors: expected fewer than {PLACES} items in all")
+            raise ArgumentError("vectors", f"fewer than {PLACES} items in all")
         if self.metric == "cosine":
             table = normalize(table)
         self._ids, order = torch.cat([self._ids, new]).sort()
@@ -220,7 +220,7 @@ class ExactIndex(ItemIndex):
         gone = check_ids("ids", ids)
         unknown = ~torch.isin(gone, self._ids)
         if bool(unknown.any()):
-            raise ValueError(f"ids: expected items that are here, got {int(gone[unknown][0])}")
+            raise ArgumentError("ids", "items that are here", int(gone[unknown][0]))
         kept = ~torch.isin(self._ids, gone)
         self._ids = self._ids[kept]
         self._vectors = self._vectors[kept.to(self.device)]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch.nn.functional import normalize
 from typing_extensions import Self
 
-from logq._arguments import check_int
+from logq._arguments import ArgumentError, Verbatim, check_int
 from logq.retrieval.approximate_index import ApproximateIndex
 from logq.retrieval.index_checks import Metric, check_choice, check_vectors
 from logq.retrieval.item_index import Ids, Vectors
@@ -186,10 +186,10 @@ def _import_faiss() -> Any:
 
 def _number_of_lists(items: int, asked: int | None) -> int:
     if items == 0:
-        raise ValueError("vectors: expected some to learn the lists from, got none")
+        raise ArgumentError("vectors", "some to learn the lists from", Verbatim("none"))
     lists = max(1, min(round(4 * items**0.5), items // 39)) if asked is None else check_int("nlist", asked)
     if lists > items:
-        raise ValueError(f"nlist: expected at most the {items} vectors to learn the lists from, got {lists}")
+        raise ArgumentError("nlist", f"at most the {items} vectors to learn the lists from", Verbatim(lists))
     return lists
 
 
@@ -198,7 +198,7 @@ def _code(dim: int, asked: int | None) -> int:
     if asked is None:
         return next(size for size in range(max(1, dim // 2), 0, -1) if dim % size == 0)
     if dim % check_int("code_bytes", asked):
-        raise ValueError(f"code_bytes: expected a divisor of the {dim} dimensions, got {asked}")
+        raise ArgumentError("code_bytes", f"a divisor of the {dim} dimensions", Verbatim(asked))
     return asked
 
 

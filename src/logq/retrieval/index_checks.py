@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from logq._arguments import shown
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, shown
 
 __all__ = [
     "Combine",
@@ -39,7 +39,7 @@ def check_choice(name: str, value: object, choices: tuple[str, ...]) -> str:
         ValueError: it is none of them.
     """
     if not isinstance(value, str) or value not in choices:
-        raise ValueError(f"{name}: expected one of {', '.join(map(repr, choices))}, got {shown(value)}")
+        raise ArgumentError(name, f"one of {', '.join(map(repr, choices))}", value)
     return value
 
 
@@ -53,7 +53,7 @@ def check_vectors(name: str, value: object, dim: int | None = None, *, device: t
     vectors = _floats(name, value, device)
     if vectors.ndim != 2 or (dim is not None and vectors.shape[1] != dim) or vectors.shape[1] == 0:
         wanted = "D" if dim is None else str(dim)
-        raise ValueError(f"{name}: expected shape (n, {wanted}), got {tuple(vectors.shape)}")
+        raise ArgumentError(name, f"shape (n, {wanted})", tuple(vectors.shape))
     _check_finite(name, vectors)
     return vectors
 
@@ -67,7 +67,7 @@ def check_queries(value: object, dim: int, *, device: torch.device | None = None
     """
     queries = _floats("queries", value, device)
     if queries.ndim not in (2, 3) or queries.shape[-1] != dim or (queries.ndim == 3 and queries.shape[1] == 0):
-        raise ValueError(f"queries: expected shape (B, {dim}) or (B, K, {dim}), got {tuple(queries.shape)}")
+        raise ArgumentError("queries", f"shape (B, {dim}) or (B, K, {dim})", tuple(queries.shape))
     _check_finite("queries", queries)
     return queries.unsqueeze(1) if queries.ndim == 2 else queries
 
@@ -81,11 +81,11 @@ def check_ids(name: str, value: object) -> Tensor:
     """
     ids = value.detach().cpu() if isinstance(value, Tensor) else _tensor(name, value, "integers")
     if ids.ndim != 1:
-        raise ValueError(f"{name}: expected shape (n,), got {tuple(ids.shape)}")
+        raise ArgumentError(name, "shape (n,)", tuple(ids.shape))
     if ids.numel() == 0:
         return ids.to(torch.int64)
     if ids.dtype == torch.bool or ids.is_floating_point() or ids.is_complex():
-        raise TypeError(f"{name}: expected integers, got {ids.dtype}")
+        raise ArgumentTypeError(name, "integers", Verbatim(ids.dtype))
     return ids.to(torch.int64)
 
 
@@ -98,14 +98,14 @@ def check_new_ids(value: object, count: int) -> Tensor:
     """
     ids = check_ids("ids", value)
     if len(ids) != count:
-        raise ValueError(f"ids: expected one for each of the {count} vectors, got {len(ids)}")
+        raise ArgumentError("ids", f"one for each of the {count} vectors", len(ids))
     negative = ids < 0
     if bool(negative.any()):
-        raise ValueError(f"ids: expected integers >= 0, got {int(ids[negative][0])}")
+        raise ArgumentError("ids", "integers >= 0", int(ids[negative][0]))
     ordered = ids.sort().values
     twice = ordered[1:] == ordered[:-1]
     if bool(twice.any()):
-        raise ValueError(f"ids: expected each once, got {int(ordered[1:][twice][0])} twice")
+        raise ArgumentError("ids", "each once", Verbatim(f"{int(ordered[1:][twice][0])} twice"))
     return ids
 
 
@@ -119,7 +119,7 @@ def check_exclusion(value: object, rows: int) -> Exclusion | None:
     if value is None:
         return None
     if not isinstance(value, tuple | list) or len(cast("tuple[object, ...]", value)) != 2:
-        raise TypeError(f"exclude: expected a pair (ids, offsets), got {shown(value)}")
+        raise ArgumentTypeError("exclude", "a pair (ids, offsets)", value)
     first, second = cast("tuple[object, object]", value)
     ids, offsets = check_ids("exclude ids", first), check_ids("exclude offsets", second)
     if len(offsets) != rows + 1:
@@ -145,7 +145,7 @@ def check_allowed(value: object, ids: Tensor) -> Tensor | None:
         return torch.isin(ids, check_ids("allow", given))
     if given.ndim != 1 or (len(ids) and len(given) <= int(ids[-1])):
         least = int(ids[-1]) + 1 if len(ids) else 0
-        raise ValueError(f"allow: expected a mask of at least {least} items, got shape {tuple(given.shape)}")
+        raise ArgumentError("allow", f"a mask of at least {least} items", Verbatim(f"shape {tuple(given.shape)}"))
     return given[ids]
 
 
@@ -156,13 +156,13 @@ def _tensor(name: str, value: object, expected: str) -> Tensor:
             array = array.astype(np.int64)
         return torch.from_numpy(np.ascontiguousarray(array)) if array.flags.writeable else torch.tensor(array)
     except (TypeError, ValueError):
-        raise TypeError(f"{name}: expected {expected}, got {shown(value)}") from None
+        raise ArgumentTypeError(name, f"{expected}", value) from None
 
 
 def _floats(name: str, value: object, device: torch.device | None) -> Tensor:
     given = value.detach() if isinstance(value, Tensor) else _tensor(name, value, "vectors of numbers")
     if given.is_complex() or given.dtype == torch.bool:
-        raise TypeError(f"{name}: expected vectors of numbers, got {given.dtype}")
+        raise ArgumentTypeError(name, "vectors of numbers", Verbatim(given.dtype))
     return given.to(device=device, dtype=torch.float32)
 
 
@@ -174,7 +174,8 @@ def _check_finite(name: str, vectors: Tensor) -> None:
         vector = vectors[tuple(place)]
         worst = vector[~vector.isfinite()] if not bool(vector.isfinite().all()) else vector.abs().max().reshape(1)
         where = " ".join(f"{axis} {number}" for axis, number in zip(("row", "vector"), place, strict=False))
-        raise ValueError(
-            f"{name}: expected finite numbers, and a finite sum of their squares in float32, "
-            f"got {float(worst[0]):g} in {where}"
+        raise ArgumentError(
+            name,
+            "finite numbers, and a finite sum of their squares in float32",
+            Verbatim(f"{float(worst[0]):g} in {where}"),
         )

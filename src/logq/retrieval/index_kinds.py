@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 
 import torch
 
-from logq._arguments import check_int
+from logq._arguments import ArgumentError, Verbatim, check_int
 from logq.retrieval.exact_index import ExactIndex
 from logq.retrieval.faiss_index import FaissIndex
 from logq.retrieval.index_checks import Metric, check_choice
@@ -122,12 +122,13 @@ def index_recall(
     """
     k = check_int("k", k)
     if (approximate.metric, approximate.dim) != (exact.metric, exact.dim):
-        raise ValueError(
-            f"exact: expected metric {approximate.metric} of {approximate.dim} dimensions, "
-            f"got {exact.metric} of {exact.dim}"
+        raise ArgumentError(
+            "exact",
+            f"metric {approximate.metric} of {approximate.dim} dimensions",
+            Verbatim(f"{exact.metric} of {exact.dim}"),
         )
     if not approximate.ids.equal(exact.ids):
-        raise ValueError(f"exact: expected the same items, got {len(exact)} ids in the place of {len(approximate)}")
+        raise ArgumentError("exact", "the same items", Verbatim(f"{len(exact)} ids in the place of {len(approximate)}"))
     found = approximate.search(queries, k, exclude=exclude, allow=allow).ids.cpu()
     truth = exact.search(queries, k, exclude=exclude, allow=allow).ids.cpu()
     there = truth >= 0

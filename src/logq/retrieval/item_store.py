@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from typing_extensions import Self
 
-from logq._arguments import check_int, shown
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_int, shown
 from logq.retrieval.index_checks import (
     Combine,
     Metric,
@@ -64,7 +64,7 @@ def check_name(argument: str, name: object) -> str:
         ValueError: table: expected a name of letters, digits and _, got 'items"; DROP TABLE items; --'
     """
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise ValueError(f"{argument}: expected a name of letters, digits and _, got {shown(name)}")
+        raise ArgumentError(argument, "a name of letters, digits and _", name)
     return name
 
 
@@ -81,10 +81,10 @@ def check_columns(columns: Mapping[str, str]) -> dict[str, str]:
     taken = {"id", "vector"}
     for name, kind in columns.items():
         if check_name("columns", name).lower() in taken:
-            raise ValueError(f"columns: expected names other than {', '.join(sorted(taken))}, got {name!r}")
+            raise ArgumentError("columns", f"names other than {', '.join(sorted(taken))}", name)
         taken.add(name.lower())
         if kind not in _TYPES:
-            raise ValueError(f"columns: expected one of {', '.join(_TYPES)} for {name}, got {shown(kind)}")
+            raise ArgumentError("columns", f"one of {', '.join(_TYPES)} for {name}", kind)
     return dict(columns)
 
 
@@ -101,7 +101,7 @@ def check_values(column: str, values: Sequence[Any], kind: str, count: int) -> l
     """
     plain = cast("list[Any]", values.tolist() if isinstance(values, np.ndarray) else list(values))
     if len(plain) != count:
-        raise ValueError(f"columns: expected {count} values of {column}, got {len(plain)}")
+        raise ArgumentError("columns", f"{count} values of {column}", len(plain))
     return [_value(f"columns: {column}, row {row}", value, kind) for row, value in enumerate(plain)]
 
 
@@ -120,25 +120,25 @@ def check_conditions(where: Sequence[Condition], columns: Mapping[str, str]) -> 
     checked: list[Condition] = []
     for condition in where:
         if not isinstance(condition, tuple | list) or len(condition) != 3:
-            raise TypeError(f"where: expected triples (column, operator, value), got {shown(condition)}")
+            raise ArgumentTypeError("where", "triples (column, operator, value)", condition)
         column, operator, value = condition
         if not isinstance(column, str) or column not in known:
-            raise ValueError(f"where: expected one of the columns {', '.join(known)}, got {shown(column)}")
+            raise ArgumentError("where", f"one of the columns {', '.join(known)}", column)
         name, kind = f"where: {column} {operator}", known[column]
         if operator in _SETS:
             if isinstance(value, str) or not isinstance(value, Sequence | set | frozenset | np.ndarray):
-                raise TypeError(f"{name}: expected several values, got {shown(value)}")
+                raise ArgumentTypeError(name, "several values", value)
             plain = cast("list[Any]", value.tolist() if isinstance(value, np.ndarray) else list(value))
             if None in plain:
-                raise TypeError(f"{name}: expected values, got None; ask for it by ({column!r}, '=', None)")
+                raise ArgumentTypeError(name, "values", None, f"ask for it by ({column!r}, '=', None)")
             checked.append((column, operator, [_value(name, one, kind) for one in plain]))
         elif operator in _ORDER:
             plain = _value(name, value, kind)
             if plain is None and operator not in ("=", "!="):
-                raise TypeError(f"{name}: expected a value, got {shown(value)}")
+                raise ArgumentTypeError(name, "a value", value)
             checked.append((column, operator, plain))
         else:
-            raise ValueError(f"where: expected an operator of {', '.join(_ORDER + _SETS)}, got {shown(operator)}")
+            raise ArgumentError("where", f"an operator of {', '.join(_ORDER + _SETS)}", operator)
     return checked
 
 
@@ -288,7 +288,7 @@ class ItemStore(ABC):
         self._check_directions("vectors", rows)
         given = dict(columns or {})
         if given.keys() != self.columns.keys():
-            raise ValueError(f"columns: expected {', '.join(self.columns) or 'none'}, got {', '.join(given) or 'none'}")
+            raise ArgumentError("columns", f"{', '.join(self.columns) or 'none'}", Verbatim(", ".join(given) or "none"))
         values = {name: check_values(name, given[name], kind, len(new)) for name, kind in self.columns.items()}
         if new:
             self._write(new, rows, values)
@@ -348,7 +348,7 @@ class ItemStore(ABC):
     def _check_directions(self, name: str, vectors: NDArray[np.float32]) -> None:
         zero = ~vectors.any(axis=-1)
         if self.metric == "cosine" and zero.any():
-            raise ValueError(f"{name}: expected vectors other than zero for cosine, row {int(np.argwhere(zero)[0][0])}")
+            raise ArgumentError(name, f"vectors other than zero for cosine, row {int(np.argwhere(zero)[0][0])}")
 
     def _describe(
         self,
@@ -378,7 +378,7 @@ class ItemStore(ABC):
 def check_table(table: str) -> str:
     """Return the name of a table, which must be a plain one, and not that of the rows on their way into it."""
     if check_name("table", table).lower() == NEW_ROWS:
-        raise ValueError(f"table: expected a name other than {NEW_ROWS}, which new rows have while they are written")
+        raise ArgumentError("table", f"a name other than {NEW_ROWS}, which new rows have while they are written")
     return table
 
 

@@ -6,7 +6,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from logq._arguments import check_int
+from logq._arguments import ArgumentError, Verbatim, check_int
 from logq._progress import Progress
 from logq.retrieval.index_checks import Metric, check_choice
 from logq.retrieval.item_index import Ids
@@ -124,7 +124,7 @@ class PgVectorItems(ItemStore):
         """
         check_choice("kind", kind, ("hnsw", "ivfflat"))
         if self.dim > 2000:
-            raise ValueError(f"dim: expected at most 2000 for an index of pgvector, got {self.dim}")
+            raise ArgumentError("dim", "at most 2000 for an index of pgvector", Verbatim(self.dim))
         numbers = {"lists": check_int("nlist", nlist)}
         if kind == "hnsw":
             numbers = {
@@ -136,7 +136,7 @@ class PgVectorItems(ItemStore):
                     f"links, ef_construction: expected 2 to 100 and 2 links to 1000, got {links} and {ef_construction}"
                 )
         elif nlist > 32768:
-            raise ValueError(f"nlist: expected at most 32768, got {nlist}")
+            raise ArgumentError("nlist", "at most 32768", Verbatim(nlist))
         name = f'"{self._name[:50]}_vector"'
         options = ", ".join(f"{option} = {number}" for option, number in numbers.items())
         with self._connection.transaction():
@@ -220,10 +220,10 @@ class PgVectorItems(ItemStore):
         types = {name: kind for name, kind, _ in rows}
         dim = {name: number for name, _, number in rows}.get("vector", -1)
         if types.pop("vector", "") != "vector" or types.pop("id", "") != "bigint" or dim < 1:
-            raise ValueError(f"table: expected columns id bigint and vector vector(D) in {self._name!r}")
+            raise ArgumentError("table", f"columns id bigint and vector vector(D) in {self._name!r}")
         unknown = {name: kind for name, kind in types.items() if kind not in _TYPES}
         if unknown:
-            raise ValueError(f"table: expected columns of {', '.join(_TYPES)} in {self._name!r}, got {unknown}")
+            raise ArgumentError("table", f"columns of {', '.join(_TYPES)} in {self._name!r}", Verbatim(unknown))
         return dim, {name: _TYPES[kind] for name, kind in types.items()}
 
 

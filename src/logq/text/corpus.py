@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from logq._arguments import check_int
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_int
 from logq._files import open_bytes
 from logq.text.text_files import check_text
 
@@ -56,11 +56,15 @@ class Corpus:
         if isinstance(source, str | os.PathLike):
             self.paths = (_check_path(source),)
         elif isinstance(source, bytes | bytearray) or not isinstance(source, Iterable):
-            raise TypeError(f"source: expected a path, a list of paths or lists of words, got {type(source).__name__}")
+            raise ArgumentTypeError(
+                "source", "a path, a list of paths or lists of words", Verbatim(type(source).__name__)
+            )
         elif isinstance(source, Iterator):
-            raise TypeError(
-                f"source: expected something that can be read several times, to count words and once an epoch, "
-                f"got a one-shot {type(source).__name__}; pass a list, or an object whose __iter__ starts anew"
+            raise ArgumentTypeError(
+                "source",
+                "something that can be read several times, to count words and once an epoch",
+                Verbatim(f"a one-shot {type(source).__name__}"),
+                "pass a list, or an object whose __iter__ starts anew",
             )
         elif isinstance(source, list | tuple) and source and all(isinstance(s, str | os.PathLike) for s in source):
             self.paths = tuple(_check_path(path, listed=True) for path in cast("Iterable[str]", source))
@@ -82,9 +86,10 @@ class Corpus:
         for number, sentence in enumerate(self._sentences):
             if isinstance(sentence, str | bytes | Iterator) or not isinstance(sentence, Iterable):
                 shown = repr(sentence)
-                raise TypeError(
-                    f"source: expected each sentence to be a list of words, got "
-                    f"{shown if len(shown) <= 60 else shown[:57] + '...'} as sentence {number}"
+                raise ArgumentTypeError(
+                    "source",
+                    "each sentence to be a list of words",
+                    Verbatim(f"{shown if len(shown) <= 60 else shown[:57] + '...'} as sentence {number}"),
                 )
             words: list[str] = list(cast("Iterable[str]", sentence))
             for start in range(0, len(words), self.max_sentence):
@@ -103,7 +108,7 @@ def _check_path(path: str | os.PathLike[str], *, listed: bool = False) -> str:
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(f"source: expected a file, {name!r} is a folder")
     if not stat.S_ISREG(mode):
-        raise ValueError(f"source: expected a file that can be read several times, {name!r} is a pipe or a device")
+        raise ArgumentError("source", f"a file that can be read several times, {name!r} is a pipe or a device")
     return name
 
 

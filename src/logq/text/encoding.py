@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from logq._arguments import check_int
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_int
 from logq.text.corpus import Corpus
 from logq.text.encoding_cache import PRIVATE, Encoding, EncodingCache, remove_private_leftovers
 from logq.text.id_file import IdFile, is_in_use
@@ -76,7 +76,7 @@ class EncodedCorpus:
         """
         start, stop = check_int("start", start, 0), check_int("stop", stop, 0)
         if not start <= stop <= self.num_ids:
-            raise ValueError(f"stop: expected a number from start = {start} to num_ids = {self.num_ids}, got {stop}")
+            raise ArgumentError("stop", f"a number from start = {start} to num_ids = {self.num_ids}", Verbatim(stop))
         ids = self._ids.read(start, stop)
         if len(ids) and not (ids.min() >= END_OF_LINE and ids.max() < len(self.vocabulary)):
             raise ValueError(
@@ -187,7 +187,7 @@ def encode(
     if max_vocab is not None:
         max_vocab = check_int("max_vocab", max_vocab)
     if vocabulary is not None and not isinstance(vocabulary, Vocabulary):
-        raise TypeError(f"vocabulary: expected a Vocabulary, got {type(vocabulary).__name__}")
+        raise ArgumentTypeError("vocabulary", "a Vocabulary", Verbatim(type(vocabulary).__name__))
     if isinstance(source, Corpus) and source.paths is not None:
         source = list(source.paths)
     files, wanted = find_text_files(source), Wanted(min_count, max_vocab, vocabulary)
@@ -238,13 +238,13 @@ def encode_ids(
         array([ 0,  1, -1,  0, -1], dtype=int32)
     """
     if len(ids) == 0:
-        raise ValueError("ids: expected one at least, got none")
+        raise ArgumentError("ids", "one at least", Verbatim("none"))
     if offsets[0] != 0 or offsets[-1] != len(ids) or (np.diff(offsets) < 0).any():
-        raise ValueError(f"offsets: expected numbers that rise from 0 to {len(ids)}, got {offsets[:8]}")
+        raise ArgumentError("offsets", f"numbers that rise from 0 to {len(ids)}", Verbatim(offsets[:8]))
     wrong = (ids < 0) | (ids >= len(vocabulary))
     if wrong.any():
         where = int(wrong.argmax())
-        raise ValueError(f"ids: expected words in [0, {len(vocabulary)}), got {ids[where]} at position {where}")
+        raise ArgumentError("ids", f"words in [0, {len(vocabulary)})", Verbatim(f"{ids[where]} at position {where}"))
     file = _new_file(None, None)
     ends = np.unique(offsets[1:][np.diff(offsets) > 0])
     try:

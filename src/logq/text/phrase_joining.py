@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, NamedTuple, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from logq._arguments import check_int
+from logq._arguments import ArgumentTypeError, Verbatim, check_int
 from logq._files import atomic_write
 from logq._progress import Progress
 from logq.text.encoding import EncodedCorpus, encode, split_sentences
@@ -207,9 +207,11 @@ class JoinedText:
         options: dict[str, Any] | None = None,
     ) -> None:
         if isinstance(source, Iterator):
-            raise TypeError(
-                f"source: expected something that can be read several times, got a one-shot {type(source).__name__}; "
-                "pass a list, an object whose __iter__ starts anew, or what encode(source, min_count=1) returns"
+            raise ArgumentTypeError(
+                "source",
+                "something that can be read several times",
+                Verbatim(f"a one-shot {type(source).__name__}"),
+                "pass a list, an object whose __iter__ starts anew, or what encode(source, min_count=1) returns",
             )
         self._source = source
         self._tables = list(tables)

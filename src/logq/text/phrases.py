@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from logq._arguments import check_float, check_int, shown
+from logq._arguments import ArgumentError, ArgumentTypeError, check_float, check_int, shown
 from logq._files import atomic_write
 from logq._progress import Progress
 from logq.text.encoding import EncodedCorpus
@@ -100,15 +100,15 @@ class Phrases:
         max_vocab: int | None = 40_000_000,
     ) -> None:
         if scoring not in SCORINGS:
-            raise ValueError(f"scoring: expected one of {', '.join(SCORINGS)}, got {shown(scoring)}")
+            raise ArgumentError("scoring", f"one of {', '.join(SCORINGS)}", scoring)
         limits: dict[str, float] = {"at_least": -1, "at_most": 1} if scoring == "npmi" else {"above": 0}
         self.min_count = check_int("min_count", min_count)
         self.threshold = check_float("threshold", THRESHOLDS[scoring] if threshold is None else threshold, **limits)
         self.scoring = scoring
         if not isinstance(delimiter, str):
-            raise TypeError(f"delimiter: expected a string, got {shown(delimiter)}")
+            raise ArgumentTypeError("delimiter", "a string", delimiter)
         if delimiter.split() != [delimiter]:
-            raise ValueError(f"delimiter: expected letters or signs without white space, got {delimiter!r}")
+            raise ArgumentError("delimiter", "letters or signs without white space", delimiter)
         self.delimiter = delimiter
         self.connector_words = frozenset(check_strings("connector_words", connector_words))
         self.passes = check_int("passes", passes)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from logq._arguments import ArgumentTypeError, Verbatim
 from logq._progress import Progress, format_quantity
 from logq.text.encoding_cache import Encoding
 from logq.text.id_file import IdFile
@@ -99,7 +100,9 @@ def _scan_text(
 
 def _scan_lists(sentences: Iterable[Any], ids: IdFile | None, wanted: Wanted, progress: bool | None) -> ListScan:
     if isinstance(sentences, str | bytes | bytearray) or not isinstance(sentences, Iterable):
-        raise TypeError(f"source: expected a path, a list of paths or lists of words, got {type(sentences).__name__}")
+        raise ArgumentTypeError(
+            "source", "a path, a list of paths or lists of words", Verbatim(type(sentences).__name__)
+        )
     scan = ListScan(ids, None if wanted.vocabulary is None else wanted.vocabulary.key_to_index)
     with Progress(math.inf, "words", "reading words", enabled=progress) as bar, closing(scan.run(sentences)) as steps:
         for words in steps:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from logq._arguments import ArgumentTypeError, Verbatim
 from logq.kernels import _native
 from logq.text.id_file import IdFile
 from logq.text.text_files import check_text
@@ -360,8 +361,9 @@ class ListScan:
 def _words_of(sentence: Any, place: int) -> list[str]:
     if isinstance(sentence, str | bytes | Iterator) or not isinstance(sentence, Iterable):
         shown = repr(sentence)
-        raise TypeError(
-            f"source: expected each sentence to be a list of words, got "
-            f"{shown if len(shown) <= 60 else shown[:57] + '...'} as sentence {place}"
+        raise ArgumentTypeError(
+            "source",
+            "each sentence to be a list of words",
+            Verbatim(f"{shown if len(shown) <= 60 else shown[:57] + '...'} as sentence {place}"),
         )
     return list(cast("Iterable[str]", sentence))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from logq._arguments import check_int
+from logq._arguments import ArgumentError, Verbatim, check_int
 from logq.text.encoding import EncodedCorpus, encode
 from logq.text.vocabulary import Vocabulary, too_rare
 
@@ -120,11 +120,11 @@ def read_tokens(
     """
     min_count = check_int("min_count", min_count)
     if max_vocab is not None and check_int("max_vocab", max_vocab) < 3:
-        raise ValueError(f"max_vocab: expected at least 3, {END}, {UNKNOWN} and a word, got {max_vocab}")
+        raise ArgumentError("max_vocab", f"at least 3, {END}, {UNKNOWN} and a word", Verbatim(max_vocab))
     if vocabulary is not None:
         for token in (END, UNKNOWN):
             if token not in vocabulary:
-                raise ValueError(f"vocabulary: expected {token} in it, as in one that read_tokens made")
+                raise ArgumentError("vocabulary", f"{token} in it, as in one that read_tokens made")
     corpus = encode(source, min_count=1, cache=cache, threads=threads, progress=progress)
     try:
         return Tokens(corpus, vocabulary or _vocabulary(corpus, min_count, max_vocab))

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from logq._arguments import check_float, check_int
+from logq._arguments import ArgumentTypeError, Verbatim, check_float, check_int
 from logq._files import atomic_write
 from logq.text.corpus import Sentences
 from logq.text.words import check_strings, check_word_counts, index_words
@@ -108,7 +108,7 @@ class Vocabulary:
             TypeError: `tokens` is a string and not a list of words.
         """
         if isinstance(tokens, str):
-            raise TypeError(f"tokens: expected a list of words, got the string {tokens[:40]!r}")
+            raise ArgumentTypeError("tokens", "a list of words", Verbatim(f"the string {tokens[:40]!r}"))
         return np.array([i for i in map(self.key_to_index.get, tokens) if i is not None], dtype=np.int64)
 
     def keep_probability(self, sample: float) -> NDArray[np.float64]:
@@ -195,15 +195,15 @@ def too_rare(min_count: int, word: str, count: int) -> ValueError:
 
 def _count(sentences: Sentences) -> Counter[str]:
     if isinstance(sentences, str | os.PathLike):
-        raise TypeError(f"sentences: expected lists of words, got {sentences!r}; for a file, pass Corpus(path)")
+        raise ArgumentTypeError("sentences", "lists of words", sentences, "for a file, pass Corpus(path)")
     counter: Counter[str] = Counter()
     for number, sentence in enumerate(sentences):
         if isinstance(sentence, str | bytes):
-            raise TypeError(f"sentences: expected lists of words, got {sentence[:40]!r} as sentence {number}")
+            raise ArgumentTypeError("sentences", "lists of words", Verbatim(f"{sentence[:40]!r} as sentence {number}"))
         try:
             counter.update(sentence)
         except TypeError as error:
-            raise TypeError(f"sentences: expected lists of words, sentence {number} is none ({error})") from error
+            raise ArgumentTypeError("sentences", f"lists of words, sentence {number} is none ({error})") from error
     return counter
 
 

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from logq._arguments import check_int
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_int
 
 __all__ = ["cbow_windows", "reduced_windows", "skipgram_pairs", "subsample_sentences"]
 
@@ -137,7 +137,7 @@ def cbow_windows(
     widest = int(np.max(windows, initial=0))
     window = widest if window is None else check_int("window", window)
     if widest > window:
-        raise ValueError(f"windows: expected none wider than window = {window}, got {widest}")
+        raise ArgumentError("windows", f"none wider than window = {window}", Verbatim(widest))
     filled = counts > 0
     row = np.cumsum(filled) - 1
     column = np.arange(len(centres)) - (np.cumsum(counts) - counts)[centres]
@@ -152,7 +152,7 @@ def _neighbours(ids: Ids, lengths: Ids, windows: Ids) -> tuple[Ids, Ids, Ids]:
     lengths = _check_lengths(lengths, len(ids))
     windows = _check_ids("windows", windows)
     if len(windows) != len(ids):
-        raise ValueError(f"windows: expected shape ({len(ids)},), one a word, got {windows.shape}")
+        raise ArgumentError("windows", f"shape ({len(ids)},), one a word", windows.shape)
     ends = np.cumsum(lengths)
     first = np.maximum(np.repeat(ends - lengths, lengths), positions - windows)
     last = np.minimum(np.repeat(ends, lengths) - 1, positions + windows)
@@ -167,33 +167,33 @@ def _neighbours(ids: Ids, lengths: Ids, windows: Ids) -> tuple[Ids, Ids, Ids]:
 def _kept(ids: Ids, keep_probability: Any, rng: np.random.Generator) -> NDArray[np.bool_]:
     probability = np.asarray(keep_probability, dtype=np.float64)
     if probability.ndim != 1:
-        raise ValueError(f"keep_probability: expected shape (V,), got {probability.shape}")
+        raise ArgumentError("keep_probability", "shape (V,)", probability.shape)
     if ids.size and ids.max() >= len(probability):
-        raise ValueError(f"ids: expected ids in [0, {len(probability)}), got {ids.max()}")
+        raise ArgumentError("ids", f"ids in [0, {len(probability)})", Verbatim(ids.max()))
     return _check_rng(rng).random(len(ids)) < probability[ids]
 
 
 def _check_ids(name: str, values: Any) -> Ids:
     array = np.asarray(values)
     if array.ndim != 1:
-        raise ValueError(f"{name}: expected one dimension, got shape {array.shape}")
+        raise ArgumentError(name, "one dimension", Verbatim(f"shape {array.shape}"))
     if array.size and array.dtype.kind not in "iu":
-        raise TypeError(f"{name}: expected integers, got dtype {array.dtype}")
+        raise ArgumentTypeError(name, "integers", Verbatim(f"dtype {array.dtype}"))
     array = array.astype(np.int64, copy=False)
     if array.size and array.min() < 0:
         where = int((array < 0).argmax())
-        raise ValueError(f"{name}: expected numbers >= 0, got {array[where]} at position {where}")
+        raise ArgumentError(name, "numbers >= 0", Verbatim(f"{array[where]} at position {where}"))
     return array
 
 
 def _check_lengths(lengths: Any, num_words: int) -> Ids:
     array = _check_ids("lengths", lengths)
     if array.sum() != num_words:
-        raise ValueError(f"lengths: expected them to add up to the {num_words} words of ids, got {array.sum()}")
+        raise ArgumentError("lengths", f"them to add up to the {num_words} words of ids", Verbatim(array.sum()))
     return array
 
 
 def _check_rng(rng: Any) -> np.random.Generator:
     if not isinstance(rng, np.random.Generator):
-        raise TypeError(f"rng: expected a numpy.random.Generator, got {type(rng).__name__}")
+        raise ArgumentTypeError("rng", "a numpy.random.Generator", Verbatim(type(rng).__name__))
     return rng

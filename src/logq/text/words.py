@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
+
 __all__ = ["check_strings", "check_word_counts", "index_words"]
 
 
@@ -22,11 +24,11 @@ def check_strings(name: str, words: Iterable[Any]) -> list[str]:
         TypeError: words: expected strings, got 1 (int)
     """
     if isinstance(words, str | bytes):
-        raise TypeError(f"{name}: expected a list of words, got the single string {words[:40]!r}")
+        raise ArgumentTypeError(name, "a list of words", Verbatim(f"the single string {words[:40]!r}"))
     checked = list(words)
     for word in checked:
         if not isinstance(word, str):
-            raise TypeError(f"{name}: expected strings, got {word!r} ({type(word).__name__})")
+            raise ArgumentTypeError(name, "strings", Verbatim(f"{word!r} ({type(word).__name__})"))
     return checked
 
 
@@ -44,7 +46,7 @@ def index_words(name: str, words: Sequence[str]) -> dict[str, int]:
     if len(places) < len(words):
         # The dict keeps the last place of a word, so a word that is not at its own place is there again later.
         twice = next(word for place, word in enumerate(words) if places[word] != place)
-        raise ValueError(f"{name}: expected different words, got {twice!r} more than once")
+        raise ArgumentError(name, "different words", Verbatim(f"{twice!r} more than once"))
     return places
 
 
@@ -63,11 +65,11 @@ def check_word_counts(counts: ArrayLike, words: Sequence[str], minimum: int) -> 
     """
     array = np.asarray(counts)
     if array.shape != (len(words),):
-        raise ValueError(f"counts: expected shape ({len(words)},), one a word, got {array.shape}")
+        raise ArgumentError("counts", f"shape ({len(words)},), one a word", array.shape)
     if array.size and array.dtype.kind not in "iu":
-        raise TypeError(f"counts: expected integers, got dtype {array.dtype}")
+        raise ArgumentTypeError("counts", "integers", Verbatim(f"dtype {array.dtype}"))
     array = array.astype(np.int64)
     if (array < minimum).any():
         where = int((array < minimum).argmax())
-        raise ValueError(f"counts: expected integers >= {minimum}, got {array[where]} for {words[where]!r}")
+        raise ArgumentError("counts", f"integers >= {minimum}", Verbatim(f"{array[where]} for {words[where]!r}"))
     return array

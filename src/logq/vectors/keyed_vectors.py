@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from logq._arguments import check_float, check_int, is_tensor
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_float, check_int, is_tensor
 from logq.text.words import check_strings, check_word_counts, index_words
 from logq.vectors.nearest_words import UnknownWord, cosine_products, cosines, highest, norms, unit
 from logq.vectors.vector_files import (
@@ -95,7 +95,7 @@ class KeyedVectors:
         if isinstance(key, str):
             return self.vectors[self._index(key)]
         if not isinstance(key, Iterable):
-            raise TypeError(f"key: expected a word or a list of words, got {key!r}")
+            raise ArgumentTypeError("key", "a word or a list of words", key)
         return self.vectors[np.array([self._index(word) for word in key], dtype=np.int64)]
 
     def get_vector(self, key: str, norm: bool = False) -> Floats:
@@ -146,7 +146,7 @@ class KeyedVectors:
         """
         terms = [(1.0, "positive", t) for t in _listed(positive)] + [(-1.0, "negative", t) for t in _listed(negative)]
         if not terms:
-            raise ValueError("positive: expected at least one word or vector, here or in negative")
+            raise ArgumentError("positive", "at least one word or vector, here or in negative")
         topn = check_int("topn", topn)
         asked: list[int] = []
         total = np.zeros(self.vector_size)
@@ -202,7 +202,7 @@ class KeyedVectors:
         """
         near, far = _listed(positive), _listed(negative)
         if not near:
-            raise ValueError("positive: expected at least one word or vector")
+            raise ArgumentError("positive", "at least one word or vector")
         topn = check_int("topn", topn)
         asked = [self._index(term) for term in (*near, *far) if isinstance(term, str)]
         above = [unit(self._vector("positive", term)) for term in near]
@@ -241,7 +241,7 @@ class KeyedVectors:
         for name, words in (("ws1", ws1), ("ws2", ws2)):
             rows = [self._index(word) for word in check_strings(name, words)]
             if not rows:
-                raise ValueError(f"{name}: expected at least one word")
+                raise ArgumentError(name, "at least one word")
             sums.append(unit(self.vectors[rows].astype(np.float64).sum(axis=0)))
         return float(np.clip(sums[0] @ sums[1], -1, 1))
 
@@ -253,10 +253,10 @@ class KeyedVectors:
             ValueError: there are no words.
         """
         if isinstance(words, str):
-            raise TypeError(f"words: expected a list of words, got the string {words!r}")
+            raise ArgumentTypeError("words", "a list of words", Verbatim(f"the string {words!r}"))
         listed = list(words)
         if not listed:
-            raise ValueError("words: expected at least one")
+            raise ArgumentError("words", "at least one")
         directions = np.stack([unit(self.vectors[self._index(word)]) for word in listed])
         return listed[int(np.argmin(directions @ unit(directions.mean(axis=0))))]
 
@@ -337,7 +337,7 @@ class KeyedVectors:
 
     def _index(self, key: Any) -> int:
         if not isinstance(key, str):
-            raise TypeError(f"key: expected a word, got {key!r} ({type(key).__name__})")
+            raise ArgumentTypeError("key", "a word", Verbatim(f"{key!r} ({type(key).__name__})"))
         index = self.key_to_index.get(key)
         if index is None:
             raise UnknownWord(key, self.index_to_key)
@@ -349,7 +349,7 @@ class KeyedVectors:
     def _check_vector(self, name: str, vector: Any) -> NDArray[np.float64]:
         array = _to_array(name, vector).astype(np.float64)
         if array.shape != (self.vector_size,) or not np.isfinite(array).all():
-            raise ValueError(f"{name}: expected {self.vector_size} finite numbers, got shape {array.shape}: {array}")
+            raise ArgumentError(name, f"{self.vector_size} finite numbers", Verbatim(f"shape {array.shape}: {array}"))
         return array
 
     def _nearest(self, vector: NDArray[np.float64], topn: int, excluded: list[int]) -> list[tuple[str, float]]:
@@ -373,16 +373,16 @@ def _to_array(name: str, values: Any) -> NDArray[Any]:
     try:
         array = values.detach().cpu().float().numpy() if is_tensor(values) else np.asarray(values)
     except ValueError as error:  # lists of unequal length
-        raise ValueError(f"{name}: expected an array of numbers ({error})") from None
+        raise ArgumentError(name, f"an array of numbers ({error})") from None
     if array.dtype.kind not in "fiu":
-        raise TypeError(f"{name}: expected numbers, got {values!r}")
+        raise ArgumentTypeError(name, "numbers", values)
     return array
 
 
 def _check_vectors(vectors: Any, keys: list[str], *, copy: bool) -> Floats:
     given = _to_array("vectors", vectors)
     if given.ndim != 2 or len(given) != len(keys) or given.shape[1] < 1:
-        raise ValueError(f"vectors: expected shape ({len(keys)}, D), one a word, got {given.shape}")
+        raise ArgumentError("vectors", f"shape ({len(keys)}, D), one a word", given.shape)
     with np.errstate(over="ignore"):  # what is too large for a float32 is found below
         array = np.array(given, dtype=np.float32, order="C") if copy else np.ascontiguousarray(given, dtype=np.float32)
     rows = max(1, (1 << 20) // array.shape[1])  # looked at at a time, so that no second table is made
@@ -390,7 +390,7 @@ def _check_vectors(vectors: Any, keys: list[str], *, copy: bool) -> Floats:
         finite = np.isfinite(array[start : start + rows]).all(axis=1)
         if not finite.all():
             where = start + int(finite.argmin())
-            raise ValueError(f"vectors: expected finite numbers, got others for {keys[where]!r} (row {where})")
+            raise ArgumentError("vectors", "finite numbers", Verbatim(f"others for {keys[where]!r} (row {where})"))
     array = array.view()
     array.flags.writeable = False  # the lengths of the vectors are computed once
     return array

@@ -6,7 +6,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from logq._arguments import check_int
+from logq._arguments import ArgumentError, check_int
 from logq.compat.chainer.negatives import Counts, WalkerAlias, as_ids, count_list
 from logq.kernels.logits import class_rows, logits
 from logq.kernels.reduction import reduce as reduced
@@ -63,7 +63,7 @@ def black_out(
         tensor(1.9095)
     """
     if reduce not in REDUCTIONS:
-        raise ValueError(f"reduce: expected 'no' or 'mean', got {reduce!r}")
+        raise ArgumentError("reduce", "'no' or 'mean'", reduce)
     sizes: dict[str, int] = {}
     check_shape("x", x, "ND", sizes)
     check_shape("W", W, "VD", sizes)

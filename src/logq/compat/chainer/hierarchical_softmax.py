@@ -11,7 +11,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from logq._arguments import shown
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, shown
 from logq.compat.chainer.negatives import as_ids
 from logq.hierarchical import HierarchicalSoftmax
 from logq.huffman import HuffmanTree
@@ -53,14 +53,14 @@ def create_huffman_tree(word_counts: Mapping[Any, float] | Sequence[float]) -> T
     """
     items = list(word_counts.items() if isinstance(word_counts, Mapping) else enumerate(word_counts))
     if not items:
-        raise ValueError("word_counts: expected counts of one word at least (Empty vocabulary)")
+        raise ArgumentError("word_counts", "counts of one word at least (Empty vocabulary)")
     for word, count in items:
         try:
             wrong = not math.isfinite(count) or count < 0
         except TypeError:
-            raise TypeError(f"word_counts: expected numbers, got {shown(count)} for {shown(word)}") from None
+            raise ArgumentTypeError("word_counts", "numbers", Verbatim(f"{shown(count)} for {shown(word)}")) from None
         if wrong:
-            raise ValueError(f"word_counts: expected finite numbers >= 0, got {count:g} for {shown(word)}")
+            raise ArgumentError("word_counts", "finite numbers >= 0", Verbatim(f"{count:g} for {shown(word)}"))
     # No two nodes have the same number at one time, so trees are never compared.
     queue: list[tuple[float, int, Tree]] = [(count, number, word) for number, (word, count) in enumerate(items)]
     heapq.heapify(queue)
@@ -165,7 +165,7 @@ class BinaryHierarchicalSoftmax(HierarchicalSoftmax):
         wrong = (self.leaves[places] != targets) & ~ignored
         if can_look_at(wrong) and bool(wrong.any()):
             row = int(wrong.nonzero()[0])
-            raise ValueError(f"t: expected leaves of the tree or -1, got {int(targets[row])} in row {row}")
+            raise ArgumentError("t", "leaves of the tree or -1", Verbatim(f"{int(targets[row])} in row {row}"))
         # Elsewhere a place beyond the last meets torch's index assertions.
         return places.masked_fill(wrong, len(self.leaves)).masked_fill(ignored, IGNORE)
 
@@ -179,14 +179,14 @@ def _read_tree(tree: Tree) -> tuple[HuffmanTree, NDArray[np.int64]]:
         node, points, codes = waiting.pop()
         if isinstance(node, tuple):
             if len(node) != 2:
-                raise ValueError(f"tree: expected two children at each inner node, got {len(node)}: {_shown(node)}")
+                raise ArgumentError("tree", "two children at each inner node", Verbatim(f"{len(node)}: {_shown(node)}"))
             below = (*points, made)
             made += 1
             waiting += [(node[1], below, (*codes, 1)), (node[0], below, (*codes, 0))]
             continue
         leaf = _leaf(node)
         if leaf in path_of:
-            raise ValueError(f"tree: expected each class once, got {leaf} twice")
+            raise ArgumentError("tree", "each class once", Verbatim(f"{leaf} twice"))
         path_of[leaf] = points, codes
     leaves = sorted(path_of)
     lengths = [len(path_of[leaf][0]) for leaf in leaves]
@@ -198,9 +198,9 @@ def _leaf(node: Tree) -> int:
     try:
         leaf = operator.index(node)
     except TypeError:
-        raise TypeError(f"tree: expected pairs (left, right) and integers, got {shown(node)}") from None
+        raise ArgumentTypeError("tree", "pairs (left, right) and integers", node) from None
     if not 0 <= leaf < 1 << 63:
-        raise ValueError(f"tree: expected integers >= 0 for leaves, got {leaf}")
+        raise ArgumentError("tree", "integers >= 0 for leaves", Verbatim(leaf))
     return leaf
 
 

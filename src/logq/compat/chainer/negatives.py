@@ -8,7 +8,16 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from logq._arguments import check_bool, check_float, check_int, is_tensor, shown
+from logq._arguments import (
+    ArgumentError,
+    ArgumentTypeError,
+    Verbatim,
+    check_bool,
+    check_float,
+    check_int,
+    is_tensor,
+    shown,
+)
 from logq.candidates import Candidates
 from logq.functional import negative_sampling_loss
 from logq.samplers import Unigram
@@ -30,14 +39,14 @@ def as_ids(name: str, given: ArrayLike | Tensor, device: torch.device) -> Tensor
     """
     if is_tensor(given):
         if given.is_floating_point() or given.is_complex() or given.dtype == torch.bool:
-            raise TypeError(f"{name}: expected integers, got dtype {given.dtype}")
+            raise ArgumentTypeError(name, "integers", Verbatim(f"dtype {given.dtype}"))
         return given.detach().to(device, torch.int64, copy=True)
     try:
         array: np.ndarray[Any, Any] = np.asarray(given)
     except ValueError as error:  # lists of unequal length
-        raise TypeError(f"{name}: expected an array of integers, got {shown(given)} ({error})") from None
+        raise ArgumentTypeError(name, "an array of integers", Verbatim(f"{shown(given)} ({error})")) from None
     if array.dtype.kind not in "iu":
-        raise TypeError(f"{name}: expected integers, got dtype {array.dtype}")
+        raise ArgumentTypeError(name, "integers", Verbatim(f"dtype {array.dtype}"))
     return torch.from_numpy(array.astype(np.int64)).to(device)
 
 
@@ -99,7 +108,7 @@ class WalkerAlias(nn.Module):
             sizes = tuple(shape) if isinstance(shape, Sequence) else (shape,)
             sizes = tuple(check_int("shape", size, 0) for size in sizes)
         except TypeError:
-            raise TypeError(f"shape: expected integers >= 0, got {shown(shape)}") from None
+            raise ArgumentTypeError("shape", "integers >= 0", shape) from None
         return self.unigram.table.sample(sizes, self.unigram.generator)
 
     def forward(self, shape: int | Sequence[int]) -> Tensor:
@@ -123,7 +132,9 @@ def count_list(counts: Counts | Mapping[int, float]) -> Counts:
     missing = next((i for i in range(len(counts)) if i not in counts), None)
     if missing is not None:
         keys = shown(list(counts))
-        raise ValueError(f"counts: expected the ids 0..{len(counts) - 1} for keys, got {keys}: {missing} is missing")
+        raise ArgumentError(
+            "counts", f"the ids 0..{len(counts) - 1} for keys", Verbatim(f"{keys}: {missing} is missing")
+        )
     return [counts[i] for i in range(len(counts))]
 
 
@@ -215,7 +226,7 @@ def negative_sampling(
                 [ 8,  5,  5]]))
     """
     if reduce not in REDUCTIONS:
-        raise ValueError(f"reduce: expected 'no' or 'sum', got {reduce!r}")
+        raise ArgumentError("reduce", "'no' or 'sum'", reduce)
     check_bool("return_samples", return_samples)
     size = check_int("sample_size", sample_size, 0)
     sizes: dict[str, int] = {}
@@ -238,10 +249,10 @@ def negative_sampling(
 
 def _draw(sampler: IdSampler, shape: Shape, device: torch.device) -> Tensor:
     if not callable(sampler):
-        raise TypeError(f"sampler: expected a function of a shape, got {shown(sampler)}")
+        raise ArgumentTypeError("sampler", "a function of a shape", sampler)
     samples = as_ids("sampler", sampler(shape), device)
     if samples.shape != shape:
-        raise ValueError(f"sampler: expected ids of shape {shape} for that shape, got {tuple(samples.shape)}")
+        raise ArgumentError("sampler", f"ids of shape {shape} for that shape", tuple(samples.shape))
     return samples
 
 
@@ -316,5 +327,7 @@ def _noise(counts: Counts | Mapping[int, float], power: float) -> Tensor:
     weights = (values / values.max()).pow(power)
     if bool(weights.isinf().any()):
         where = int(weights.isinf().nonzero()[0])
-        raise ValueError(f"counts: expected positive ones for power {power:g}, got {values[where]:g} for class {where}")
+        raise ArgumentError(
+            "counts", f"positive ones for power {power:g}", Verbatim(f"{values[where]:g} for class {where}")
+        )
     return weights

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from logq._arguments import check_bool, check_int, shown
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_bool, check_int, shown
 from logq.shapes import can_look_at, check_ids
 
 __all__ = [
@@ -43,7 +43,7 @@ def _as_tensor(name: str, value: object) -> Tensor:
     try:
         return torch.as_tensor(value)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise TypeError(f"{name}: expected a tensor or a list of numbers, got {shown(value)} ({error})") from None
+        raise ArgumentTypeError(name, "a tensor or a list of numbers", Verbatim(f"{shown(value)} ({error})")) from None
 
 
 def as_ids(name: str, value: object, num_classes: int | None = None) -> Tensor:
@@ -55,9 +55,9 @@ def as_ids(name: str, value: object, num_classes: int | None = None) -> Tensor:
     """
     ids = _as_tensor(name, value)
     if ids.dtype == torch.bool or ids.is_complex():
-        raise TypeError(f"{name}: expected class ids, got dtype {ids.dtype}")
+        raise ArgumentTypeError(name, "class ids", Verbatim(f"dtype {ids.dtype}"))
     if ids.is_floating_point() and can_look_at(ids) and bool((ids != ids.trunc()).any()):
-        raise ValueError(f"{name}: expected class ids, got {float(ids[ids != ids.trunc()][0])}")
+        raise ArgumentError(name, "class ids", float(ids[ids != ids.trunc()][0]))
     ids = ids.detach().long()
     if num_classes is not None:
         check_ids(name, ids, num_classes)
@@ -93,7 +93,7 @@ def as_numbers(name: str, value: object) -> Tensor:
     """
     numbers = _as_tensor(name, value)
     if not numbers.is_floating_point():
-        raise TypeError(f"{name}: expected a floating point dtype, got {numbers.dtype}")
+        raise ArgumentTypeError(name, "a floating point dtype", Verbatim(numbers.dtype))
     return numbers
 
 
@@ -109,7 +109,7 @@ def as_counts(name: str, value: object) -> Tensor:
     try:
         return torch.from_numpy(np.array(value, dtype=np.float64))
     except (TypeError, ValueError) as error:
-        raise TypeError(f"{name}: expected a tensor or a list of numbers, got {shown(value)} ({error})") from None
+        raise ArgumentTypeError(name, "a tensor or a list of numbers", Verbatim(f"{shown(value)} ({error})")) from None
 
 
 def as_switch(name: str, value: object) -> bool:
@@ -138,7 +138,7 @@ def as_table(name: str, value: object) -> Tensor:
     for index, table in enumerate(tables):
         if table.dim() == 0 or table.shape[1:] != tables[0].shape[1:]:
             first = tuple(tables[0].shape)
-            raise ValueError(f"{name}[{index}]: expected the shape of the first part {first}, got {tuple(table.shape)}")
+            raise ArgumentError(f"{name}[{index}]", f"the shape of the first part {first}", tuple(table.shape))
     return tables[0] if len(tables) == 1 else torch.cat(tables)
 
 
@@ -157,5 +157,5 @@ def as_generator(seed: object) -> torch.Generator:
         return generator
     number = check_int("seed", seed, -(1 << 63))
     if number >= 1 << 64:
-        raise ValueError(f"seed: expected an integer below 2**64, got {shown(seed)}")
+        raise ArgumentError("seed", "an integer below 2**64", seed)
     return generator.manual_seed(number)

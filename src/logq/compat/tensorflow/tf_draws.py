@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from logq import kernels
+from logq._arguments import ArgumentError
 from logq.compat.tensorflow.tf_arguments import Classes, Seed, as_generator, as_ids, as_true_classes
 from logq.kernels.laws import Law
 from logq.samplers.base import take_seed
@@ -110,7 +111,7 @@ def compute_accidental_hits(
     classes = as_true_classes("true_classes", true_classes, num_true)
     sampled = as_ids("sampled_candidates", sampled_candidates).to(classes.device)
     if sampled.dim() != 1:
-        raise ValueError(f"sampled_candidates: expected shape (S,), got {tuple(sampled.shape)}")
+        raise ArgumentError("sampled_candidates", "shape (S,)", tuple(sampled.shape))
     place = last_places(sampled, classes)
     found = place >= 0
     indices = found.nonzero()[:, 0].int()

@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from logq._arguments import check_int
+from logq._arguments import ArgumentError, Verbatim, check_int
 from logq.candidates import Candidates
 from logq.compat.tensorflow.tf_arguments import (
     Classes,
@@ -68,12 +68,16 @@ def candidates_of(
             counts = counts.expand(of.shape)
         except RuntimeError:
             expected, found = tuple(of.shape), tuple(counts.shape)
-            raise ValueError(f"{name}: expected shape {expected} or one that broadcasts to it, got {found}") from None
+            raise ArgumentError(name, f"shape {expected} or one that broadcasts to it", Verbatim(found)) from None
         wrong = ~(counts > 0) if can_look_at(counts) else None
         if wrong is not None and bool(wrong.any()):
-            raise ValueError(
-                f"{name}: expected counts above 0, got {float(counts[wrong][0]):g} for class {int(of[wrong][0])}: "
-                "the sampler never draws it, so log Q says nothing; take another law, or subtract_log_q=False"
+            raise ArgumentError(
+                name,
+                "counts above 0",
+                Verbatim(
+                    f"{float(counts[wrong][0]):g} for class {int(of[wrong][0])}: the sampler never draws it, so log Q says nothing"
+                ),
+                "take another law, or subtract_log_q=False",
             )
         log_q.append(counts.log())
     return Candidates(ids, log_q[0], classes, log_q[1])
@@ -272,7 +276,7 @@ def _loss(
     check_shape("biases", bias, "C", sizes)
     num_sampled, num_classes = check_int("num_sampled", num_sampled), check_int("num_classes", num_classes)
     if sizes["C"] < num_classes:
-        raise ValueError(f"weights: expected num_classes = {num_classes} rows at least, got {sizes['C']}")
+        raise ArgumentError("weights", f"num_classes = {num_classes} rows at least", Verbatim(sizes["C"]))
     classes = as_true_classes("labels", labels, num_true, num_classes).to(queries.device)
     check_shape("labels", classes, "BT", sizes)
     if sampled_values is None:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from logq._arguments import check_float, check_int
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_float, check_int
 from logq.compat.tensorflow.tf_arguments import Classes, Seed, as_switch, as_true_classes
 from logq.compat.tensorflow.tf_draws import Probability, SampledValues, draw
 from logq.kernels.laws import LearnedLaw, LogUniformLaw, UniformLaw
@@ -86,16 +86,18 @@ def fixed_unigram_candidate_sampler(
     counts = _checked("unigrams", unigrams) if len(unigrams) else _checked(str(vocab_file), read_vocab_file(vocab_file))
     weights = weights_of_shard(counts, distortion, num_reserved_ids, num_shards, shard)
     if weights.numel() != range_max:
-        raise ValueError(
-            f"range_max: expected {weights.numel()}, the number of classes in the shard with the reserved ids, "
-            f"got {range_max}"
+        raise ArgumentError(
+            "range_max",
+            f"{weights.numel()}, the number of classes in the shard with the reserved ids",
+            Verbatim(range_max),
         )
     classes = as_true_classes("true_classes", true_classes, num_true)
     possible = int((weights > 0).sum())
     if unique and num_sampled > possible:
-        raise ValueError(
-            f"num_sampled: expected at most {possible}, the number of classes with a positive count, with unique=True, "
-            f"got {num_sampled}"
+        raise ArgumentError(
+            "num_sampled",
+            f"at most {possible}, the number of classes with a positive count, with unique=True",
+            Verbatim(num_sampled),
         )
     native = Unigram(weights, num_sampled, seed=0, dtype=torch.float64, device="cpu")
 
@@ -109,13 +111,13 @@ def _checked(name: str, counts: Sequence[float] | np.ndarray[Any, Any] | Tensor)
     try:
         values = torch.as_tensor(counts, dtype=torch.float64, device="cpu").detach()
     except (TypeError, ValueError, RuntimeError) as error:
-        raise TypeError(f"{name}: expected numbers, one a class, got {type(counts).__name__} ({error})") from None
+        raise ArgumentTypeError(name, "numbers, one a class", Verbatim(f"{type(counts).__name__} ({error})")) from None
     if values.dim() != 1:
-        raise ValueError(f"{name}: expected one number a class, got shape {tuple(values.shape)}")
+        raise ArgumentError(name, "one number a class", Verbatim(f"shape {tuple(values.shape)}"))
     wrong = ~(values >= 0) | values.isinf()
     if bool(wrong.any()):
         where = int(wrong.nonzero()[0])
-        raise ValueError(f"{name}: expected finite counts >= 0, got {values[where].item():g} at {where}")
+        raise ArgumentError(name, "finite counts >= 0", Verbatim(f"{values[where].item():g} at {where}"))
     return values
 
 
@@ -132,13 +134,14 @@ def weights_of_shard(counts: Tensor, distortion: float, num_reserved_ids: int, n
         check_int("num_shards", num_shards),
     )
     if check_int("shard", shard, 0) >= num_shards:
-        raise ValueError(f"shard: expected an integer below num_shards = {num_shards}, got {shard}")
+        raise ArgumentError("shard", f"an integer below num_shards = {num_shards}", Verbatim(shard))
     reserved = len(range(shard, num_reserved_ids, num_shards))
     weights = counts.double()[(shard - num_reserved_ids) % num_shards :: num_shards].pow(distortion)
     if not bool(weights.isfinite().all()) or not bool((weights > 0).any()):
-        raise ValueError(
-            f"distortion: expected a power that leaves finite weights, one of them positive, got {distortion:g} for "
-            f"counts from {counts.min().item():g} to {counts.max().item():g}"
+        raise ArgumentError(
+            "distortion",
+            "a power that leaves finite weights, one of them positive",
+            Verbatim(f"{distortion:g} for counts from {counts.min().item():g} to {counts.max().item():g}"),
         )
     return torch.cat([weights.new_zeros(reserved), weights])
 
@@ -175,7 +178,7 @@ def check_sizes(num_sampled: int, unique: bool, range_max: int) -> tuple[int, bo
     num_sampled, range_max = check_int("num_sampled", num_sampled), check_int("range_max", range_max)
     unique = as_switch("unique", unique)
     if unique and num_sampled > range_max:
-        raise ValueError(f"num_sampled: expected at most range_max = {range_max} with unique=True, got {num_sampled}")
+        raise ArgumentError("num_sampled", f"at most range_max = {range_max} with unique=True", Verbatim(num_sampled))
     return num_sampled, unique, range_max
 
 
@@ -291,14 +294,14 @@ def learned_unigram_candidate_sampler(
     """
     num_sampled, unique, range_max = check_sizes(num_sampled, unique, range_max)
     if range_max >= 1 << 31:
-        raise ValueError(f"range_max: expected less than 2**31 for counts of classes, got {range_max}")
+        raise ArgumentError("range_max", "less than 2**31 for counts of classes", Verbatim(range_max))
     if state is None:
         return uniform_candidate_sampler(true_classes, num_true, num_sampled, unique, range_max, seed)
     if not isinstance(state, LearnedUnigram):
-        raise TypeError(f"state: expected a logq.samplers.LearnedUnigram, got {type(state).__name__}")
+        raise ArgumentTypeError("state", "a logq.samplers.LearnedUnigram", Verbatim(type(state).__name__))
     if state.num_classes != range_max or state.device.type != "cpu":
         found = f"one of {state.num_classes} on {state.device}"
-        raise ValueError(f"state: expected a LearnedUnigram of range_max = {range_max} classes on the CPU, got {found}")
+        raise ArgumentError("state", f"a LearnedUnigram of range_max = {range_max} classes on the CPU", Verbatim(found))
     classes = as_true_classes("true_classes", true_classes, num_true)
     total = state.in_table + state.num_recent
     law = LearnedLaw(state.table.law, state.recent[: state.num_recent], state.in_table)
