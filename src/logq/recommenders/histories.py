@@ -214,10 +214,7 @@ def gather_rows(
 
 def _known(name: str, ids: Identifiers, raw: Iterable[Any] | NDArray[Any], hint: str) -> NDArray[np.int64]:
     rows: Any = list(raw) if isinstance(raw, set | frozenset) else raw  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
-    try:
-        codes = np.asarray(ids.codes(rows), dtype=np.int64)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"{name}: {str(error).removeprefix('ids: ')}") from None
+    codes = ids.codes(rows, name)
     if (codes < 0).any():
         where = int((codes < 0).argmax())
         first = next(islice(iter(rows), where, None))  # by place, which [where] of a pandas series is not
