@@ -1,5 +1,6 @@
 """Converting what TensorFlow accepts as tensors and seeds to those of torch."""
 
+import secrets
 from typing import TypeAlias
 
 import numpy as np
@@ -153,7 +154,7 @@ def as_generator(seed: object) -> torch.Generator:
         return seed
     generator = torch.Generator()
     if seed is None:
-        generator.seed()
+        generator.manual_seed(secrets.randbits(63))
         return generator
     number = check_int("seed", seed, -(1 << 63))
     if number >= 1 << 64:
