@@ -1,13 +1,13 @@
-"""The letters that every shape is written in, and the checks that stand at public entry points.
+"""The letters that every shape is written in, and the checks of tensors at public entry points.
 
     B   rows of a batch                     T   true classes of a row
     S   sampled classes                     C   number of classes
     D   width of a vector                   K   interests (query vectors) of a row
     V   words of a vocabulary               W   words of a window
 
-A check raises ValueError or TypeError with the name of the argument, what was expected and the first offending value.
-Values of tensors are looked at on the CPU only: elsewhere a look would make the device wait. An id out of range is
-caught there by torch's own index assertions. Under torch.compile values are not looked at either.
+A check raises ArgumentError or ArgumentTypeError, with the name of the argument, what was expected and the first
+offending value. Values of tensors are checked on the CPU only: elsewhere that would make the host wait for the device,
+and an id out of range is caught by torch's own index assertions. Nor are they checked under torch.compile.
 """
 
 from collections.abc import Sequence
@@ -33,12 +33,12 @@ def check_shape(name: str, value: Tensor, letters: Sequence[str | int], sizes: d
     Args:
         name: what the caller calls the argument.
         value: the tensor to check.
-        letters: one entry a dimension: a letter of this module's glossary, or a number.
+        letters: for each dimension a letter of this module's glossary, or a number.
         sizes: letters bound so far; extended in place.
 
     Raises:
-        TypeError: `value` is not a tensor.
-        ValueError: the number of dimensions or one size differs.
+        ArgumentTypeError: `value` is not a tensor.
+        ArgumentError: the number of dimensions or one size differs.
 
     Example:
         >>> sizes = {}
@@ -50,21 +50,22 @@ def check_shape(name: str, value: Tensor, letters: Sequence[str | int], sizes: d
     """
     if not isinstance(value, Tensor):
         raise ArgumentTypeError(name, "a tensor", Verbatim(type(value).__name__))
-    expected = [sizes.get(letter, letter) if isinstance(letter, str) else letter for letter in letters]
-    fits = value.dim() == len(expected) and all(
-        isinstance(size, str) or size == actual for size, actual in zip(expected, value.shape, strict=True)
+    wanted = [sizes.get(letter, letter) if isinstance(letter, str) else letter for letter in letters]
+    fits = value.dim() == len(wanted) and all(
+        isinstance(size, str) or size == actual for size, actual in zip(wanted, value.shape, strict=True)
     )
     if not fits:
         known = [f"{letter} = {sizes[letter]}" for letter in letters if isinstance(letter, str) and letter in sizes]
-        comma = "," if len(expected) == 1 else ""
-        shape = f"shape ({', '.join(map(str, letters))}{comma})"
-        shape += f" with {', '.join(dict.fromkeys(known))}" if known else ""
-        raise ArgumentError(name, shape, tuple(value.shape))
+        comma = "," if len(wanted) == 1 else ""
+        expected = f"shape ({', '.join(map(str, letters))}{comma})"
+        raise ArgumentError(
+            name, expected + (f" with {', '.join(dict.fromkeys(known))}" if known else ""), tuple(value.shape)
+        )
     sizes.update({letter: size for letter, size in zip(letters, value.shape, strict=True) if isinstance(letter, str)})
 
 
 def can_look_at(value: Tensor) -> bool:
-    """Whether the values of a tensor may be checked here without a cost that the caller would notice.
+    """Whether the values of a tensor can be checked at a negligible cost.
 
     Example:
         >>> can_look_at(torch.zeros(2)), can_look_at(torch.zeros(2, device="meta"))
@@ -80,8 +81,8 @@ def check_ids(name: str, ids: Tensor, num_classes: int, *, ignore_index: int | N
         Whether all are known to be classes: False where one is `ignore_index`, or values cannot be looked at.
 
     Raises:
-        TypeError: `ids` is not a tensor, or not int64.
-        ValueError: a value is out of range; the message names the first one and where it is.
+        ArgumentTypeError: `ids` is not a tensor, or not int64.
+        ArgumentError: a value is out of range; the message names the first one and where it is.
 
     Example:
         >>> check_ids("targets", torch.tensor([0, 7]), 5)
@@ -92,12 +93,12 @@ def check_ids(name: str, ids: Tensor, num_classes: int, *, ignore_index: int | N
     if not isinstance(ids, Tensor):
         raise ArgumentTypeError(name, "a tensor of class ids", Verbatim(type(ids).__name__))
     if ids.dtype != torch.int64:
-        raise ArgumentTypeError(name, "dtype torch.int64", ids.dtype)
+        raise ArgumentTypeError(name, "dtype torch.int64", Verbatim(ids.dtype))
     if not can_look_at(ids):
         return False
     if ids.numel() == 0:
         return True
-    low, high = ids.aminmax()  # one pass, where there is nothing to tell
+    low, high = ids.aminmax()  # a single pass where all is well
     if int(low) >= 0 and int(high) < num_classes:
         return ignore_index is None or not 0 <= ignore_index < num_classes or not bool((ids == ignore_index).any())
     wrong = (ids < 0) | (ids >= num_classes)
@@ -106,8 +107,9 @@ def check_ids(name: str, ids: Tensor, num_classes: int, *, ignore_index: int | N
     if bool(wrong.any()):
         where = tuple(int(i) for i in wrong.nonzero()[0])
         allowed = "" if ignore_index is None else f" or ignore_index = {ignore_index}"
-        found = Verbatim(f"{int(ids[where])} at position {where}")
-        raise ArgumentError(name, f"class ids in [0, {num_classes}){allowed}", found)
+        raise ArgumentError(
+            name, f"class ids in [0, {num_classes}){allowed}", Verbatim(f"{int(ids[where])} at position {where}")
+        )
     return False
 
 
@@ -115,8 +117,8 @@ def check_ignore_index(value: object) -> int:
     """Return `ignore_index`, any int64.
 
     Raises:
-        TypeError: it is not an integer.
-        ValueError: it does not fit into an int64.
+        ArgumentTypeError: it is not an integer.
+        ArgumentError: it does not fit into an int64.
 
     Example:
         >>> check_ignore_index(-100)
@@ -134,8 +136,8 @@ def check_device(value: object) -> torch.device | None:
     """Return `device` as a torch.device that exists here; None stays None.
 
     Raises:
-        TypeError: it is neither a device nor a string.
-        ValueError: there is no such device here.
+        ArgumentTypeError: it is neither a device nor a string.
+        ArgumentError: there is no such device here.
 
     Example:
         >>> check_device("abacus")
@@ -159,7 +161,7 @@ def check_dtype(value: object) -> torch.dtype | None:
     """Return `dtype`, which must be a floating point one; None stays None.
 
     Raises:
-        TypeError: it is something else.
+        ArgumentTypeError: it is something else.
 
     Example:
         >>> check_dtype("float32")

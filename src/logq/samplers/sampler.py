@@ -1,6 +1,7 @@
 """What a sampler is: something that draws candidates for a batch of targets and knows their expected counts."""
 
 import math
+import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -138,7 +139,7 @@ class Sampler(nn.Module, ABC):
             if str(device) in self._unpickled:
                 found.set_state(self._unpickled.pop(str(device)))
             elif self.seed is None:
-                found.seed()
+                found.manual_seed(secrets.randbits(63))
             else:
                 found.manual_seed(self.seed)
         return found
