@@ -17,10 +17,10 @@ from logq.objectives import Objective, find_objective
 from logq.samplers import Sampler
 from logq.shapes import check_device, check_dtype, check_shape
 
-__all__ = ["CandidateLoss", "Options", "TopK"]
+__all__ = ["CandidateLoss", "LossOptions", "TopK"]
 
 
-class Options(TypedDict, total=False):
+class LossOptions(TypedDict, total=False):
     """The keyword arguments of CandidateLoss, which the modules named after the objectives take too."""
 
     bias: bool
