@@ -3,7 +3,6 @@ import subprocess
 import sys
 
 import pytest
-import typer
 
 import logq as package
 from logq.cli.app import app, main
@@ -55,9 +54,8 @@ def test_a_group_alone_shows_its_help(logq, command):
 
 
 def test_all_commands_are_in_the_list_above():
-    commands = typer.main.get_command(app).commands
-    names = [[name] for name in commands]
-    names += [[name, inner] for name in commands for inner in getattr(commands[name], "commands", ())]
+    names = [[name] for name in app.members]
+    names += [[name, inner] for name in app.members for inner in getattr(app.members[name], "members", ())]
     assert sorted(names) == sorted(COMMANDS[1:])
 
 

@@ -8,7 +8,7 @@ import torch
 from safetensors.numpy import save_file
 
 from logq.cli import main
-from logq.cli.diagnose_reading import read_classifier
+from logq.cli.classifier_reading import read_classifier
 from logq.diagnostics import gradient_error
 from logq.language_models import NNLM, RecurrentLM
 from logq.recommenders import Recommender

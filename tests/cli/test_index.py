@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from logq.cli import main
-from logq.cli.index import IndexKind
+from logq.cli.commands.index import IndexKind
 from logq.recommenders import Recommender
 from logq.retrieval import INDEX_KINDS, load_index
 

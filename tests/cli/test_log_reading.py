@@ -2,9 +2,8 @@ import gzip
 
 import pytest
 
-from logq.cli.errors import BadInputError
-from logq.cli.log_options import LogColumns, LogFormat, LogOptions
-from logq.cli.log_reading import in_options, read_log
+from logq.cli.terminal.errors import BadInputError
+from logq.cli.log_reading import LogColumns, LogFormat, LogOptions, read_log
 
 
 def read(path, options=None, **cleaning):
@@ -76,11 +75,6 @@ def test_polars_missing_is_said_with_the_command(logq, ratings, tmp_path, monkey
     assert code == 2
     assert 'pip install "logq[logs]"' in err
     assert not (tmp_path / "m").exists()
-
-
-def test_arguments_are_spelled_as_options():
-    assert in_options("num_sampled: expected", ["num_sampled"]) == "--num-sampled: expected"
-    assert in_options("a file: num_sampled: expected", ["num_sampled"]) == "a file: num_sampled: expected"
 
 
 def test_who_names_columns_says_that_there_is_a_header(tmp_path):

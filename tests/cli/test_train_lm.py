@@ -11,7 +11,7 @@ from typing import get_args, get_type_hints
 import pytest
 
 from logq.cli import lm_options
-from logq.cli.errors import BadInputError
+from logq.cli.terminal.errors import BadInputError
 from logq.cli.lm_options import (
     MODELS,
     NEURAL,
