@@ -1,13 +1,13 @@
-"""The letters that every shape is written in, and the checks that stand at public doors.
+"""The letters that every shape is written in, and the checks of tensors at public entry points.
 
     B   rows of a batch                     T   true classes of a row
     S   sampled classes                     C   number of classes
     D   width of a vector                   K   interests (query vectors) of a row
     V   words of a vocabulary               W   words of a window
 
-A check raises ValueError or TypeError with the name of the argument, what was expected and the first offending value.
-Values of tensors are looked at on the CPU only: elsewhere a look would make the device wait. An id out of range is
-caught there by torch's own index assertions. Under torch.compile values are not looked at either.
+A check raises ArgumentError or ArgumentTypeError, with the name of the argument, what was expected and the first
+offending value. Values of tensors are checked on the CPU only: elsewhere that would make the host wait for the device,
+and an id out of range is caught by torch's own index assertions. Nor are they checked under torch.compile.
 """
 
 from collections.abc import Sequence
@@ -33,12 +33,12 @@ def check_shape(name: str, value: Tensor, letters: Sequence[str | int], sizes: d
     Args:
         name: what the caller calls the argument.
         value: the tensor to check.
-        letters: one entry a dimension: a letter of this module's glossary, or a number.
+        letters: for each dimension a letter of this module's glossary, or a number.
         sizes: letters bound so far; extended in place.
 
     Raises:
-        TypeError: `value` is no tensor.
-        ValueError: the number of dimensions or one size differs.
+        ArgumentTypeError: `value` is not a tensor.
+        ArgumentError: the number of dimensions or one size differs.
 
     Example:
         >>> sizes = {}
@@ -46,7 +46,7 @@ def check_shape(name: str, value: Tensor, letters: Sequence[str | int], sizes: d
         >>> check_shape("weight", torch.zeros(9, 4), "CD", sizes)
         Traceback (most recent call last):
         ...
-        ValueError: weight: expected shape (C, D) with D = 3, got (9, 4)
+        logq.ArgumentError: weight: expected shape (C, D) with D = 3, got (9, 4)
     """
     if not isinstance(value, Tensor):
         raise ArgumentTypeError(name, "a tensor", Verbatim(type(value).__name__))
@@ -57,16 +57,15 @@ def check_shape(name: str, value: Tensor, letters: Sequence[str | int], sizes: d
     if not fits:
         known = [f"{letter} = {sizes[letter]}" for letter in letters if isinstance(letter, str) and letter in sizes]
         comma = "," if len(wanted) == 1 else ""
-        raise ValueError(
-            f"{name}: expected shape ({', '.join(map(str, letters))}{comma})"
-            + (f" with {', '.join(dict.fromkeys(known))}" if known else "")
-            + f", got {tuple(value.shape)}"
+        expected = f"shape ({', '.join(map(str, letters))}{comma})"
+        raise ArgumentError(
+            name, expected + (f" with {', '.join(dict.fromkeys(known))}" if known else ""), tuple(value.shape)
         )
     sizes.update({letter: size for letter, size in zip(letters, value.shape, strict=True) if isinstance(letter, str)})
 
 
 def can_look_at(value: Tensor) -> bool:
-    """Whether the values of a tensor may be checked here without a cost that the caller would notice."""
+    """Whether the values of a tensor can be checked at a negligible cost."""
     return not torch.compiler.is_compiling() and value.device.type == "cpu"
 
 
@@ -74,14 +73,14 @@ def check_ids(name: str, ids: Tensor, num_classes: int, *, ignore_index: int | N
     """Check that `ids` is an int64 tensor with values in [0, num_classes), or equal to `ignore_index`.
 
     Raises:
-        TypeError: `ids` is no tensor, or not int64.
-        ValueError: a value is out of range; the message names the first one and where it is.
+        ArgumentTypeError: `ids` is not a tensor, or not int64.
+        ArgumentError: a value is out of range; the message names the first one and where it is.
 
     Example:
         >>> check_ids("targets", torch.tensor([0, 7]), 5)
         Traceback (most recent call last):
         ...
-        ValueError: targets: expected class ids in [0, 5), got 7 at position (1,)
+        logq.ArgumentError: targets: expected class ids in [0, 5), got 7 at position (1,)
     """
     if not isinstance(ids, Tensor):
         raise ArgumentTypeError(name, "a tensor of class ids", Verbatim(type(ids).__name__))
@@ -91,7 +90,7 @@ def check_ids(name: str, ids: Tensor, num_classes: int, *, ignore_index: int | N
         return
     if ids.numel() == 0:
         return
-    low, high = ids.aminmax()  # one pass, where there is nothing to tell
+    low, high = ids.aminmax()  # a single pass where all is well
     if int(low) >= 0 and int(high) < num_classes:
         return
     wrong = (ids < 0) | (ids >= num_classes)
@@ -109,8 +108,8 @@ def check_ignore_index(value: object) -> int:
     """Return `ignore_index`, any int64.
 
     Raises:
-        TypeError: it is not an integer.
-        ValueError: it does not fit into an int64.
+        ArgumentTypeError: it is not an integer.
+        ArgumentError: it does not fit into an int64.
 
     Example:
         >>> check_ignore_index(-100)
@@ -126,14 +125,14 @@ def check_device(value: object) -> torch.device | None:
     """Return `device` as a torch.device that exists here; None stays None.
 
     Raises:
-        TypeError: it is no device and no string.
-        ValueError: there is no such device here.
+        ArgumentTypeError: it is neither a device nor a string.
+        ArgumentError: there is no such device here.
 
     Example:
         >>> check_device("abacus")
         Traceback (most recent call last):
         ...
-        ValueError: device: expected one that torch has here, such as 'cpu', got 'abacus'
+        logq.ArgumentError: device: expected one that torch has here, such as 'cpu', got 'abacus'
     """
     if value is None:
         return None
@@ -151,13 +150,13 @@ def check_dtype(value: object) -> torch.dtype | None:
     """Return `dtype`, which must be a floating point one; None stays None.
 
     Raises:
-        TypeError: it is something else.
+        ArgumentTypeError: it is something else.
 
     Example:
         >>> check_dtype("float32")
         Traceback (most recent call last):
         ...
-        TypeError: dtype: expected a floating point dtype such as torch.float32, got 'float32'
+        logq.ArgumentTypeError: dtype: expected a floating point dtype such as torch.float32, got 'float32'
     """
     if value is None or (isinstance(value, torch.dtype) and value.is_floating_point):
         return value

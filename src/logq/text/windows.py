@@ -1,7 +1,7 @@
-"""Windows: which words count as neighbours of which, for many sentences at once.
+"""Windows: which words are neighbours of which, for many sentences at a time.
 
-Sentences stand one after the other in a single array `ids` of n words, and `lengths` says how many belong to each. All
-functions work on whole arrays; the work and memory are those of the result.
+Sentences follow one another in a single array `ids` of n words, and `lengths` says how many belong to each. All
+functions work on whole arrays; their time and memory are proportional to the result.
 """
 
 from typing import Any, TypeAlias
@@ -22,16 +22,16 @@ def subsample_sentences(
     keep_probability: NDArray[np.float64],  # (V,)
     rng: np.random.Generator,
 ) -> tuple[Ids, Ids]:
-    """Thin out the words of several sentences, and count what is left of each.
+    """Drop frequent words from several sentences at random, and count the words that remain in each.
 
     Args:
         ids: (n,) word ids of all sentences.
         lengths: words of each sentence.
         keep_probability: (V,) as `Vocabulary.keep_probability` gives it.
-        rng: where the randomness comes from; one number is drawn for each word.
+        rng: source of randomness; one number is drawn for each word.
 
     Returns:
-        The ids kept, and for each sentence how many of them are its own: 0 where nothing is left.
+        The ids kept, and the number of them in each sentence.
 
     Example:
         >>> subsample_sentences(
@@ -48,14 +48,14 @@ def subsample_sentences(
 
 
 def reduced_windows(num_positions: int, window: int, rng: np.random.Generator) -> Ids:
-    """Draw for each position how far its window reaches, uniform in 1..window.
+    """Draw the reach of the window of each position, uniform in 1..window.
 
-    So a neighbour at distance d is seen with probability (window - d + 1) / window: near words count more.
+    A neighbour at distance d is seen with probability (window - d + 1) / window: near words count more.
 
     Args:
         num_positions: n, the number of words.
-        window: the widest reach.
-        rng: where the randomness comes from.
+        window: maximum reach.
+        rng: source of randomness.
 
     Returns:
         (n,) int64.
@@ -82,13 +82,13 @@ def skipgram_pairs(
     Args:
         ids: (n,) word ids of all sentences.
         lengths: words of each sentence.
-        windows: (n,) how far the window of each position reaches.
+        windows: (n,) reach of the window of each position.
 
     Returns:
         inputs and targets, (P,) each.
 
     Raises:
-        ValueError: the shapes do not fit, or a number is negative.
+        ArgumentError: the shapes do not fit, or a number is negative.
 
     Example:
         >>> inputs, targets = skipgram_pairs(np.array([5, 6, 7, 8]), np.array([3, 1]), np.array([1, 1, 2, 2]))
@@ -114,14 +114,14 @@ def cbow_windows(
     Args:
         ids: (n,) word ids of all sentences.
         lengths: words of each sentence.
-        windows: (n,) how far the window of each position reaches.
-        window: the widest reach there can be, which fixes the width of the result; the widest there is if left out.
+        windows: (n,) reach of the window of each position.
+        window: maximum reach, which fixes the width of the result; that of `windows` if left out.
 
     Returns:
-        contexts (n', 2 * window), filled up with -1 at the end of each row, and targets (n',).
+        contexts (n', 2 * window), padded with -1 at the end of each row, and targets (n',).
 
     Raises:
-        ValueError: the shapes do not fit, a number is negative, or one of `windows` is wider than `window`.
+        ArgumentError: the shapes do not fit, a number is negative, or one of `windows` is wider than `window`.
 
     Example:
         >>> contexts, targets = cbow_windows(np.array([5, 6, 7, 8]), np.array([3, 1]), np.array([1, 1, 2, 2]))
