@@ -12,8 +12,10 @@ import pytest
 
 from logq._model_file import FILE, SUMMARY, Stored, pack_strings, read_stored, unpack_strings, write_stored
 from logq.recommenders import Popularity, Recommender, YoutubeDNN
-from logq.recommenders.recommender_files import FORMAT
+from logq.estimators import FORMATS
 from recommender_cases import fitted
+
+FORMAT = FORMATS["recommender"]
 
 
 @pytest.fixture
@@ -45,8 +47,8 @@ def test_truncated(folder: Path, kept: int) -> None:
 
 
 def test_another_version(folder: Path) -> None:
-    raw_change(folder, b'\\"version\\": 1', b'\\"version\\": 9')
-    with pytest.raises(ValueError, match="expected version 1 of the format, got 9; it was written by another version"):
+    raw_change(folder, b'\\"version\\": 2', b'\\"version\\": 9')
+    with pytest.raises(ValueError, match="expected version 2 of the format, got 9; it was written by another version"):
         Recommender.load(folder)
 
 
@@ -148,7 +150,7 @@ def test_strings_that_do_not_fit() -> None:
     joined, offsets = pack_strings(["a", "bc"])
     with pytest.raises(ValueError, match="offsets do not fit"):
         unpack_strings(joined, offsets + 1)
-    with pytest.raises(ValueError, match="no UTF-8"):
+    with pytest.raises(ValueError, match="not UTF-8"):
         unpack_strings(np.array([255, 255, 255], dtype=np.uint8), offsets)
 
 

@@ -12,7 +12,7 @@ from language_cases import OBJECTIVES, OTHER_TEXT, TEXT, make
 from logq._model_file import FILE as MODEL_FILE
 from logq.language_models import NNLM, RecurrentLM, load
 from logq.samplers import Uniform, Unigram
-from logq.training.loop_checkpoint import FILE
+from logq.training.checkpoint import FILE
 
 RESUMED: list[tuple[str, dict[str, Any]]] = [
     ("gru", {"dropout": 0.3}),
