@@ -1,12 +1,14 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import logq as package
 from logq.cli.app import app, main
 
+OPTIONS_OF_0_1 = Path(__file__).with_name("options_of_0_1.txt").read_text().splitlines()
 COMMANDS = [
     [],
     ["train"],
@@ -29,6 +31,7 @@ COMMANDS = [
     ["index"],
     ["diagnose"],
     *(["train", name] for name in ("youtube-dnn", "mind", "sdm", "two-tower", "sasrec", "item2vec", "airbnb", "eges")),
+    *(["train", name] for name in ("item-knn", "popularity")),
 ]
 
 
@@ -57,6 +60,15 @@ def test_all_commands_are_in_the_list_above():
     names = [[name] for name in app.members]
     names += [[name, inner] for name in app.members for inner in getattr(app.members[name], "members", ())]
     assert sorted(names) == sorted(COMMANDS[1:])
+
+
+@pytest.mark.parametrize("line", OPTIONS_OF_0_1, ids=lambda line: line.partition(":")[0])
+def test_options_of_version_0_1_are_still_there(line):
+    words, _, options = line.partition(":")
+    command = app
+    for word in words.split():
+        command = command if word == "logq" else command.get_command(None, word)
+    assert set(options.split()) <= {name for one in command.params for name in (*one.opts, *one.secondary_opts)}
 
 
 def test_every_option_says_what_it_does(logq):

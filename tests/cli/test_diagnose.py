@@ -119,7 +119,7 @@ def test_a_recommender(logq, model):
     known = Recommender.load(model)
     found = read_classifier(model, None, rows=10, device="cpu")
     assert found.inputs.shape[0] == 10
-    seen = known.seen
+    seen = known.known
     histories = [
         known.item_ids[seen.items[begin : end - 1]].tolist()
         for begin, end in zip(seen.offsets[:-1], seen.offsets[1:], strict=True)

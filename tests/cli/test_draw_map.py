@@ -22,7 +22,7 @@ def test_a_map_is_drawn(logq, vectors, tmp_path):
     path = tmp_path / "map.html"
     code, out, err = logq("map", vectors, "-o", path, "--top", 5, "--title", "King & queen")
     assert (code, err) == (0, "")
-    assert out == f"{path}: 5 words laid flat by t-SNE. Open it in a browser.\n"
+    assert out == f"{path}: 5 words, laid out by t-SNE. Open it in a browser.\n"
     assert "<h1>King &amp; queen</h1>" in path.read_text(encoding="utf-8")
 
 
@@ -67,7 +67,7 @@ def test_ctrl_c_says_that_the_old_map_is_kept(logq, vectors, tmp_path, monkeypat
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("logq.evaluation.word_map", interrupted)
+    monkeypatch.setattr("logq.evaluation.map_page.word_map", interrupted)
     path = tmp_path / "map.html"
     assert logq("map", vectors, "-o", path) == (130, "", f"Interrupted: {path} was not written.\n")
     path.write_text("old")

@@ -1,7 +1,7 @@
 import pytest
 
-from logq.cli.terminal.errors import BadInputError
 from logq.cli.feature_files import FeatureTable, is_title, load_titles, read_features, read_titles, save_titles
+from logq.cli.terminal.errors import BadInputError
 from logq.logs import Identifiers
 
 

@@ -92,7 +92,7 @@ def test_what_was_odd_is_told(logq, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["nowhere.txt"], "source: there is no file 'nowhere.txt'"),
+        (["nowhere.txt"], "nowhere.txt: there is no such file"),
         (["text.txt", "-o", "out.zst"], "out.zst: expected a name of plain text"),
         (["text.txt", "-o", "no/such/folder"], "there is no folder"),
         (["text.txt", "-o", "x", "--save", "x"], "--save: expected another file"),
@@ -100,7 +100,7 @@ def test_what_was_odd_is_told(logq, tmp_path):
         (["text.txt", "--threshold", "-1"], "--threshold: expected a finite number > 0"),
         (["text.txt", "--delimiter", " "], "--delimiter: expected"),
         (["text.txt", "--passes", "0"], "--passes"),
-        (["empty.txt"], "corpus: no words in it"),
+        (["empty.txt"], "CORPUS: expected at least one word, got none"),
     ],
 )
 def test_bad_input_is_one_line(logq, text, monkeypatch, words, message):

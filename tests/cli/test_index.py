@@ -133,7 +133,7 @@ def test_items_in_duckdb(logq, model, tmp_path):
     assert [row[0] for row in rows] == known.item_ids.tolist()
     assert all(row[1] == f"Item number {row[0][1:]}" for row in rows)
     assert all(row[2] == ("even" if int(row[0][1:]) % 2 == 0 else "odd") for row in rows)
-    assert [row[3] for row in rows] == known.seen.item_counts().tolist()
+    assert [row[3] for row in rows] == known.known.item_counts().tolist()
     assert np.allclose([row[4] for row in rows], known.search_vectors)
 
 

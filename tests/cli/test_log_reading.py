@@ -2,8 +2,8 @@ import gzip
 
 import pytest
 
-from logq.cli.terminal.errors import BadInputError
 from logq.cli.log_reading import LogColumns, LogFormat, LogOptions, read_log
+from logq.cli.terminal.errors import BadInputError
 
 
 def read(path, options=None, **cleaning):

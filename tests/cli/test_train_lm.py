@@ -9,9 +9,6 @@ from dataclasses import fields
 from typing import get_args, get_type_hints
 
 import pytest
-
-from logq.cli import lm_options
-from logq.cli.terminal.errors import BadInputError
 from logq.cli.lm_options import (
     MODELS,
     NEURAL,
@@ -25,6 +22,9 @@ from logq.cli.lm_options import (
     typed_arguments,
 )
 from logq.cli.lm_training import _snippet
+
+from logq.cli import lm_options
+from logq.cli.terminal.errors import BadInputError
 from logq.language_models import NNLM, LanguageModel, LanguageModelOptions, NGram, RecurrentLM, load
 from logq.language_models.output_names import check_output
 from logq.training.optimizers import OPTIMIZERS

@@ -10,8 +10,8 @@ import sys
 import time
 
 import pytest
-
 from logq.cli.train import EngineName, ObjectiveName, SamplerName, word2vec
+
 from logq.objectives import OBJECTIVES
 from logq.training.choices import SAMPLERS as NAMES
 from logq.vectors import KeyedVectors
@@ -216,7 +216,7 @@ def test_a_folder_for_a_file(logq, tmp_path):
 
 def test_a_pattern_that_matches_nothing(logq, corpus, tmp_path):
     pattern = tmp_path / "part-*.txt"
-    assert failed(train(logq, pattern, tmp_path / "v", corpus)) == f"CORPUS: no file matches '{pattern}'"
+    assert failed(train(logq, pattern, tmp_path / "v", corpus)) == f"no file matches '{pattern}'"
     assert not (tmp_path / "v").exists()
 
 

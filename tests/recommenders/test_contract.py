@@ -132,7 +132,7 @@ def test_cold_items_are_answered_by_side_information() -> None:
     one = model.similar_items(item_features={"genre": "g1"}, k=3)
     assert one.items.tolist() == two.items[0].tolist()
     for name in ("SASRec", "Popularity"):
-        with pytest.raises(ValueError, match=f"item_features: {name} learns nothing from side information"):
+        with pytest.raises(ValueError, match=f"item_features: expected none, as {name} learns nothing from side information"):
             fitted(name).similar_items(item_features={"genre": "g1"})
 
 
@@ -271,7 +271,7 @@ def test_logs_with_nothing_to_learn() -> None:
     ("name", "options", "message"),
     [
         ("YoutubeDNN", {"objective": "softmax"}, "objective: expected one of negative_sampling"),
-        ("YoutubeDNN", {"objective": "full_softmax", "sampler": "uniform"}, "full_softmax uses every item"),
+        ("YoutubeDNN", {"objective": "full_softmax", "sampler": "uniform"}, "full_softmax uses every class"),
         ("YoutubeDNN", {"sampler": "zipf"}, "sampler: expected one of unigram"),
         ("YoutubeDNN", {"monitor": "auc"}, "monitor: expected one of hr"),
         ("YoutubeDNN", {"decay": "steps"}, "decay: expected one of constant"),

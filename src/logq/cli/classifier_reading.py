@@ -125,7 +125,7 @@ def read_recommender(folder: Path, *, rows: int, device: str) -> Classifier:
         weight = model.search_vectors
     except (ValueError, NotImplementedError) as error:
         raise BadInputError(f"{folder}: a {name} has no vectors of items, so there is nothing to sample") from error
-    seen = model.seen
+    seen = model.known
     users = np.flatnonzero(np.diff(seen.offsets) >= 2)
     if not len(users):
         raise BadInputError(f"{folder}: expected a user with two events or more, to make a query of the first ones")

@@ -24,9 +24,7 @@ __all__ = ["Device", "JsonOutput", "Quiet", "VectorsArgument", "make_command", "
 Device: TypeAlias = Annotated[
     str, typer.Option("--device", metavar="NAME", help="Device to compute on: cpu, cuda, cuda:1, ...")
 ]
-Quiet: TypeAlias = Annotated[
-    bool, typer.Option("--quiet", "-q", help="Print only results, errors and notes.")
-]
+Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", "-q", help="Print only results, errors and notes.")]
 JsonOutput: TypeAlias = Annotated[
     Path | None, typer.Option("--json", metavar="FILE", help="Also write all numbers to this file, as JSON.")
 ]

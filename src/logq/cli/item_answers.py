@@ -37,7 +37,7 @@ def answer_each(
     Raises:
         typer.Exit: an id was unknown.
     """
-    ids: Identifiers = getattr(found.model.seen, f"{what}_ids")
+    ids: Identifiers = getattr(found.model.known, f"{what}_ids")
     unknown: list[str] = []
     first = True
     for word in words:

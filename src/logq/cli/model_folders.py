@@ -69,7 +69,7 @@ class RecommenderFolder:
         """What an item is called, "" where that is not known."""
         if self.titles is None or item is None:
             return ""
-        code = int(self.model.seen.item_ids.codes([item])[0])
+        code = int(self.model.known.item_ids.codes([item])[0])
         return self.titles[code] if code >= 0 else ""
 
     def columns(self) -> LogColumns:
@@ -156,11 +156,11 @@ def open_folder(folder: Path, *, device: str = "cpu") -> RecommenderFolder:
             raise BadInputError(f"{folder / _TRAINING}: is damaged ({error})") from None
     if (folder / _LOG / "interactions.json").exists():
         log = Interactions.load(folder / _LOG)
-        if log.num_items != model.seen.num_items or log.num_users != model.seen.num_users:
+        if log.num_items != model.known.num_items or log.num_users != model.known.num_users:
             raise BadInputError(f"{folder / _LOG}: this log belongs to another model than the one beside it")
         if (folder / _LOG / "split.json").exists():
             split = Split.load(folder / _LOG, log)
-    return RecommenderFolder(model, log, split, load_titles(folder, model.seen.num_items), training)
+    return RecommenderFolder(model, log, split, load_titles(folder, model.known.num_items), training)
 
 
 def save_log(

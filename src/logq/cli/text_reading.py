@@ -25,15 +25,15 @@ _MOST_THREADS = 4  # where one that unpacks feeds no more
 
 
 def check_text_files(names: Iterable[str]) -> None:
-    """Check that texts are there and can be read: files, patterns that are left to the library, or - for a pipe.
+    """Check that texts are there and can be read: files, patterns, or - for a pipe.
 
     The library checks too; here it is said before numpy is loaded. No file is opened: a named pipe would wait.
 
     Raises:
-        BadInputError: one is missing, a folder, or can't be read.
+        BadInputError: one is missing, a folder, or can't be read, or a pattern matches none.
 
     Example:
-        >>> check_text_files(["-", "part-*.txt.gz"])
+        >>> check_text_files(["-", __file__])
         >>> check_text_files(["no-such.txt"])
         Traceback (most recent call last):
         ...
@@ -41,7 +41,10 @@ def check_text_files(names: Iterable[str]) -> None:
     """
     for name in names:
         path = Path(name)
-        if name != "-" and (path.exists() or not glob.has_magic(name)):
+        if glob.has_magic(name) and not path.exists():
+            if not any(os.path.isfile(match) for match in glob.iglob(name, recursive=True)):
+                raise BadInputError(f"no file matches {name!r}")
+        elif name != "-":
             check_input_file(path, "a text file")
 
 

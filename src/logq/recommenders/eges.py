@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding
 
-from logq._arguments import ArgumentError, check_float, check_int
+from logq._arguments import ArgumentError, Verbatim, check_float, check_int
 from logq.logs import ItemGraph, sessions, walks
 from logq.logs.interactions import Interactions
 from logq.recommenders.encoders import Batch, RetrievalModel, WindowModel, recency_weights
@@ -175,7 +175,7 @@ class EGES(EGESConfig, NeuralRecommender):
     def _make_examples(self, log: Interactions, seed: int) -> Windows:
         graph = ItemGraph.from_sessions(log.items, sessions(log, gap=self.gap), num_items=log.num_items)
         if graph.num_edges == 0:
-            raise ValueError("log: expected sessions in which an item follows another, got none")
+            raise ArgumentError("log", "sessions in which an item follows another", Verbatim("none"))
         of_walks, of_windows = (int(number) for number in np.random.SeedSequence(seed).generate_state(2))
         walked = walks(graph, self.walks_per_item, self.walk_length, of_walks)
         offsets = np.concatenate([[0], np.cumsum((walked >= 0).sum(axis=1))])
@@ -190,7 +190,7 @@ class EGES(EGESConfig, NeuralRecommender):
     def _cold_vectors(self, item_features: Mapping[str, Sequence[Any]]) -> Tensor:
         features = self.known.item_features
         if features is None:
-            raise ValueError("item_features: the model was fitted without features of items")
+            raise ArgumentError("item_features", "none, as the model was trained without features of items")
         unknown = [name for name in item_features if name not in features.names]
         if unknown:
             raise ArgumentError("item_features", ", ".join(features.names), unknown[0])

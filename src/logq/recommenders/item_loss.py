@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from logq._arguments import check_bool, check_float
+from logq._arguments import ArgumentError, check_bool, check_float
 from logq.candidates import IGNORED, Candidates, without_log_q
 from logq.functional import full_loss, gbce_loss, sampled_loss
 from logq.objectives import OBJECTIVES
@@ -51,7 +51,7 @@ def check_loss(objective: object) -> str:
     """
     name = getattr(objective, "name", objective)
     if not isinstance(name, str) or name not in LOSSES:
-        raise ValueError(f"objective: expected one of {', '.join(LOSSES)}, got {objective!r}")
+        raise ArgumentError("objective", f"one of {', '.join(LOSSES)}", objective)
     return name
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding
 
-from logq._arguments import check_bool, check_float, check_int
+from logq._arguments import ArgumentError, check_bool, check_float, check_int
 from logq.logs.examples import Examples
 from logq.logs.interactions import Interactions
 from logq.logs.next_items import NextItems
@@ -109,7 +109,7 @@ class MINDEncoder(RetrievalModel):
         self.max_length = check_int("max_length", max_length)
         self.power = math.inf if power == math.inf else check_float("power", power, at_least=0)
         if 0 < self.power < 1:
-            raise ValueError(f"power: expected 0 or a number >= 1, got {power}")
+            raise ArgumentError("power", "0 or a number >= 1", power)
         self.watched = Table(num_items, dim, std=dim**-0.5, sparse=sparse)
         self.items = self.watched if check_bool("tied", tied) else Table(num_items, dim, std=dim**-0.5, sparse=sparse)
         self.user_features = FeatureTables(user_features or {}, feature_dim, prefix="user.")

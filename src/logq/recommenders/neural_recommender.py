@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from logq._arguments import ArgumentError, Verbatim
 from logq.logs.examples import Examples
 from logq.logs.interactions import Interactions
 from logq.recommenders.encoders import RetrievalModel
@@ -108,7 +109,9 @@ class NeuralRecommender(NeuralConfig, Recommender):
         self._context = Context.of(log, self.context)
         examples = self._make_examples(log, seeds.batches)
         if len(examples) == 0:
-            raise ValueError("log: expected a user with two events or more, got none: there is nothing to learn from")
+            raise ArgumentError(
+                "log", "a user with two events or more", Verbatim("none: there is nothing to learn from")
+            )
         self.metadata = self._inspect(log)
         sparse = self._is_sparse(device)
         with device.random(seeds.weights):

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from logq._arguments import check_int
+from logq._arguments import ArgumentError, Verbatim, check_int
 from logq.logs import Interactions, sessions
 from logq.text import EncodedCorpus, Vocabulary, encode_ids
 from logq.word2vec import Word2Vec
@@ -39,7 +39,7 @@ def session_corpus(
     words[codes] = np.arange(len(codes))
     offsets, items = sessions(log, gap=gap), np.asarray(log.items)
     if not (np.diff(offsets) > 1).any():
-        raise ValueError("log: expected a session of two events or more, got none: there is nothing to learn from")
+        raise ArgumentError("log", "a session of two events or more", Verbatim("none: there is nothing to learn from"))
     if shuffle is not None:
         session = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
         items = items[np.lexsort((np.random.default_rng(shuffle).random(len(items)), session))]

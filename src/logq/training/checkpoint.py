@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from logq._files import remove_leftovers
 from logq._model_file import Stored, read_stored, write_stored
+from logq.training.run_errors import OtherCheckpointError
 
 __all__ = ["FILE", "Checkpoint", "RunState", "fingerprint"]
 
@@ -122,8 +123,9 @@ class Checkpoint:
 
         Raises:
             OSError: the file cannot be read.
-            ValueError: it is damaged, or of other data, another class or other settings; the message names what
+            OtherCheckpointError: it is of other data, another class or other settings; the message names what
                 differs.
+            ValueError: it is damaged.
         """
         assert self.path is not None
         try:
@@ -152,14 +154,16 @@ class Checkpoint:
         now = {"class": self.kind, **self.settings}
         for key in sorted((before.keys() | now.keys()) - self.free, key=lambda key: (key != "class", key)):
             if before.get(key) != now.get(key):
-                raise ValueError(
-                    f"{key}: the checkpoint {self.path} was made with {before.get(key)!r}, got {now.get(key)!r}; "
-                    "resume with the same settings, or remove it to start anew"
+                raise OtherCheckpointError(
+                    key,
+                    f"the checkpoint {self.path} was made with {before.get(key)!r}, got {now.get(key)!r}; "
+                    "resume with the same settings, or remove it to start anew",
                 )
         if data != self.data:
-            raise ValueError(
-                f"{self.data_name}: the checkpoint {self.path} belongs to another {self.data_name}; resume with the "
-                "same one, or remove it to start anew"
+            raise OtherCheckpointError(
+                self.data_name,
+                f"the checkpoint {self.path} belongs to another {{name}}; resume with the same one, or remove it to "
+                "start anew",
             )
 
 

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from logq._arguments import ArgumentError
 from logq._progress import Progress
 from logq.optim import clip_grad_norm_
 from logq.samplers import Sampler
@@ -18,6 +19,7 @@ from logq.training.estimator import Seeds
 from logq.training.interrupts import uninterrupted
 from logq.training.optimizers import Optimizers
 from logq.training.options import TrainingConfig
+from logq.training.run_errors import DivergedError
 from logq.training.running_mean import RunningMean
 from logq.training.schedule import Schedule, WeightAverage
 
@@ -221,9 +223,10 @@ class Loop:
 
     def _check(self, loss: float) -> None:
         if not math.isfinite(loss):
-            raise FloatingPointError(
-                f"lr: training diverged in epoch {self.epoch + 1}, batch {self.batch + 1}: the loss is {loss}; try "
-                f"less than {self.config.lr:g}, or clip. A checkpoint stays as it was last saved"
+            raise DivergedError(
+                "lr",
+                f"training diverged in epoch {self.epoch + 1}, batch {self.batch + 1}: the loss is {loss}; try "
+                f"less than {self.config.lr:g}, or clip. A checkpoint stays as it was last saved",
             )
 
     def check_finite(self) -> None:
@@ -234,9 +237,10 @@ class Loop:
         """
         for name, parameter in self.task.module.named_parameters():
             if not bool(parameter.detach().sum().isfinite()) and not bool(parameter.detach().isfinite().all()):
-                raise FloatingPointError(
-                    f"lr: training diverged in epoch {self.epoch + 1}, {name} is not finite any more; try less than "
-                    f"{self.config.lr:g}"
+                raise DivergedError(
+                    "lr",
+                    f"training diverged in epoch {self.epoch + 1}, {name} is not finite any more; try less than "
+                    f"{self.config.lr:g}",
                 )
 
     def _end_epoch(self, measure: Callable[[], Mapping[str, float]] | None, bar: Progress) -> None:
@@ -274,7 +278,7 @@ class Loop:
                 self.average.swap()
             self.task.module.train()
         if self.monitor not in found:
-            raise ValueError(f"monitor: expected one of {', '.join(found)}, got {self.monitor!r}")
+            raise ArgumentError("monitor", f"one of {', '.join(found)}", self.monitor)
         return found
 
     def _answering_weights(self) -> dict[str, Tensor]:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, ClassVar
 
-from logq._arguments import ArgumentTypeError, shown
+from logq._arguments import ArgumentError, ArgumentTypeError
 from logq.training.choices import OBJECTIVES, SAMPLERS, SamplerChoice, check_objective, check_sampler
 from logq.training.config import Above, AtLeast, AtMost, Check, Config, Help, OneOf, configclass
 
@@ -82,9 +82,7 @@ class LossConfig(Config):
         super().__post_init__()
         if not self.samples:
             if self.sampler is not None:
-                raise ValueError(
-                    f"sampler: {self.objective} uses every class and takes no sampler, got {shown(self.sampler)}"
-                )
+                raise ArgumentError("sampler", f"None, as {self.objective} uses every class", self.sampler)
         elif self.sampler is None:
             self.sampler = self.default_sampler
 

@@ -73,7 +73,7 @@ def ranking(
     found = open_folder(folder, device=device)
     from logq.recommenders.popularity import Popularity
 
-    items = found.model.seen.num_items
+    items = found.model.known.num_items
     ks = sorted(set(k or (min(10, items), min(50, items))))
     if ks[-1] > items:
         raise BadInputError(f"--k: expected at most the {items:,} items that there are, got {ks[-1]}")
@@ -125,7 +125,7 @@ class _Test:
             self.split = split_last(read_log(path, columns, note, **cleaning), validation=False)
             self.name = f"the last event of each user in {path}"
             return
-        ids = found.log if found.log is not None else found.model.seen
+        ids = found.log if found.log is not None else found.model.known
         cleaning |= {"user_ids": ids.user_ids, "item_ids": ids.item_ids}
         self.later, self.history = read_log(path, columns, note, **cleaning), found.log
         self.name = str(path)

@@ -11,7 +11,7 @@ from logq.cli.command_options import Quiet
 from logq.cli.terminal.errors import BadInputError, InterruptedWorkError, note
 from logq.cli.terminal.output import check_file
 from logq.cli.terminal.report import say
-from logq.cli.text_reading import Source, note_odd_text, reading_threads
+from logq.cli.text_reading import Source, check_text_files, note_odd_text, reading_threads
 
 if TYPE_CHECKING:
     from logq.text import Phrases
@@ -95,6 +95,7 @@ def phrases(
         raise BadInputError(f"{output}: expected a name of plain text, or one that ends in .gz")
     if output is not None and save is not None and output.resolve() == save.resolve():
         raise BadInputError(f"--save: expected another file than --output, got {save} twice")
+    check_text_files(source)
     threads = reading_threads(threads)
     written: int | None = None
     wrote = "nothing was written."

@@ -185,7 +185,7 @@ def _check(found: RecommenderFolder, made: "ItemIndex", k: int, quiet: bool) -> 
 
     from logq.retrieval import ExactIndex, index_recall
 
-    asked = np.flatnonzero(np.diff(found.model.seen.offsets))
+    asked = np.flatnonzero(np.diff(found.model.known.offsets))
     step = max(1, -(-len(asked) // _MOST_QUERIES))
     queries = found.model.query_vectors(found.model.user_ids[asked[::step]])
     exact = ExactIndex(found.model.search_vectors)
@@ -248,7 +248,7 @@ def _item_columns(found: RecommenderFolder) -> tuple[dict[str, str], dict[str, l
 
     Several values of one feature are joined by "|"; numbers that were cut into buckets are left out.
     """
-    seen = found.model.seen
+    seen = found.model.known
     whole = seen.item_ids.kind == "int"
     kinds = {"item": "int" if whole else "text", "count": "int"}
     values: dict[str, list[Any]] = {"item": seen.item_ids.keys.tolist(), "count": seen.item_counts().tolist()}

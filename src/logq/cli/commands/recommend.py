@@ -68,7 +68,7 @@ def recommend(
 
         where = load_index_of(found, index)
     if history:
-        items = known_ids(model.seen.item_ids, history, "item")
+        items = known_ids(model.known.item_ids, history, "item")
         answer = model.recommend(histories=items, k=k, exclude_seen=not keep_seen, index=where, context=given)
         show_answer(found, "new user", answer, "score")
         return

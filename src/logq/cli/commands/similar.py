@@ -51,7 +51,7 @@ def similar(
 
 def _values(found: RecommenderFolder, pairs: list[str]) -> dict[str, Any]:
     """The features as a table of them would have them; whether the model knows them is for it to say."""
-    known = found.model.seen.item_features
+    known = found.model.known.item_features
     values: dict[str, Any] = {}
     for pair in pairs:
         name, _, value = pair.partition("=")

@@ -148,9 +148,6 @@ _LEARNS_FROM = {
     "EGES": ("item",),
 }
 
-# Arguments that name columns of the log.
-_COLUMNS = ("context", "booking", "market")
-
 
 def make(name: str) -> HelpfulCommand:
     """Make the command of a recommender, with the options that its class has.
@@ -163,7 +160,8 @@ def make(name: str) -> HelpfulCommand:
     entry = next(entry for entry in ESTIMATORS if entry.command == name)
     guide = _GUIDES.get(name, _Guide(""))
     options: Mapping[str, Option] = entry.load_class().options()
-    described = " or ".join([*recipes_of(entry.class_name), "a file of your own"])
+    built_in = recipes_of(entry.class_name)
+    recipes = f"{', '.join(built_in)} or a TOML file" if built_in else "a TOML file"
 
     def command(
         log: Annotated[Path, typer.Argument(metavar="LOG", help="Who did what: one event, or one session, per line.")],
@@ -177,7 +175,7 @@ def make(name: str) -> HelpfulCommand:
             typer.Option(
                 "--recipe",
                 metavar="NAME",
-                help=f"Take settings from a TOML file: {described}. Options typed here win.",
+                help=f"Take settings from {recipes}; options typed here win.",
                 rich_help_panel="Model",
             ),
         ] = None,
@@ -197,7 +195,7 @@ def make(name: str) -> HelpfulCommand:
                 check_input_file(file, expected)
         with output_folder(output):
             training = Training(output, checkpoints, quiet=quiet)
-            _train(entry, log, columns, settings, arguments, held_out.validation, training)
+            _train(entry, log, columns, {**settings, **arguments}, held_out.validation, training)
 
     about = f"Train {entry.class_name}: {entry.summary[0].lower()}{entry.summary[1:]}\n\n{guide.about}"
     examples = "\n".join(f"logq train {name} {rest}" for rest in guide.examples)
@@ -208,7 +206,6 @@ def _train(
     entry: "EstimatorEntry",
     path: Path,
     columns: LogOptions,
-    settings: Mapping[str, Any],
     arguments: Mapping[str, Any],
     held_out: HeldOut,
     training: Training,
@@ -219,17 +216,17 @@ def _train(
         entry: what is trained.
         path: the log.
         columns: how it is read.
-        settings: of a recipe.
-        arguments: of the class, which win.
+        arguments: of the class.
         held_out: what is held out.
         training: where everything goes.
     """
-    given = {**settings, **arguments}
+    estimator, given = entry.load_class(), dict(arguments)
     column, _, booked = str(given.get("booking") or "").partition("=")
     if booked:
         given["booking"] = column
-    model: Recommender = entry.load_class().from_settings(given)  # what is wrong here is found before the log is read
-    further = [name for argument in _COLUMNS for name in _several(given.get(argument))]
+    model: Recommender = estimator.from_settings(given)  # what is wrong here is found before the log is read
+    of_columns = [name for name, option in estimator.options().items() if option.metavar == "COLUMN"]
+    further = [column for name in of_columns for column in _several(getattr(model, name))]
     began = time.monotonic()
     with training.run():
         log = read_log(path, columns, note, columns=further)

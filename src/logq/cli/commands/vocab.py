@@ -10,7 +10,7 @@ from logq.cli.command_options import Quiet
 from logq.cli.terminal.errors import InterruptedWorkError
 from logq.cli.terminal.output import check_file
 from logq.cli.terminal.report import say
-from logq.cli.text_reading import Source, note_odd_text, reading_threads
+from logq.cli.text_reading import Source, check_text_files, note_odd_text, reading_threads
 
 __all__ = ["EXAMPLES", "vocab"]
 
@@ -49,6 +49,7 @@ def vocab(
     """
     if output is not None:
         check_file(output)
+    check_text_files(source)
     threads = reading_threads(threads)
     try:
         from logq.text import count_words

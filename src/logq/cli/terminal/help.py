@@ -22,6 +22,11 @@ from logq.cli.terminal.errors import BadInputError, StoppedError, describe, spel
 __all__ = ["CommandGroup", "HelpfulCommand", "Lazy"]
 
 _WIDEST = 100
+# What is learned from comes first, options of every command come last.
+_ORDER = (
+    *("Arguments", "Corpus", "Log", "Model", "Objective", "Loss", "Training"),
+    *("Stopping", "Checkpoints", "Options"),
+)
 _COLUMN = 26  # of names; longer ones push their text to a line of its own
 
 
@@ -145,8 +150,7 @@ def _help_text(command: Any, ctx: Any) -> str:
             sections.setdefault(title, []).append((_names(parameter), _meaning(parameter)))
         for name, meaning in getattr(command, "switches", ()):
             sections.setdefault("Options", []).append((Text(name, style="cyan"), Text(meaning)))
-        # Options of every command come last.
-        for title in sorted(sections, key=lambda title: title == "Options"):
+        for title in sorted(sections, key=lambda title: _ORDER.index(title) if title in _ORDER else len(_ORDER) - 1.5):
             _section(console, title, sections[title])
     return "\n".join(line.rstrip() for line in captured.get().splitlines()) + "\n"
 
