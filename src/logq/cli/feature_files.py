@@ -38,11 +38,11 @@ class FeatureTable:
     """
 
     def __init__(self, path: Path, ids: "Identifiers") -> None:
-        from logq.logs.log_files import look_at, plain_headers, read_table
+        from logq.logs.log_files import detect_layout, plain_headers, read_table
 
-        layout = look_at(path, header=True)
+        layout = detect_layout(path, header=True)
         if layout.names[0] in set(map(str, ids.keys.tolist())):
-            layout = look_at(path, header=False)
+            layout = detect_layout(path, header=False)
         self.names, lists = plain_headers(layout.names)
         self.frame: Any = read_table(path, layout, layout.names, {layout.names[0]})
         self.frame.columns = self.names

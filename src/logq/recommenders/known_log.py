@@ -176,10 +176,7 @@ class KnownLog:
 
 def _known(name: str, ids: Identifiers, raw: Iterable[Any] | NDArray[Any], hint: str) -> NDArray[np.int64]:
     rows: Any = list(raw) if isinstance(raw, set | frozenset) else raw  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
-    try:
-        codes = np.asarray(ids.codes(rows), dtype=np.int64)
-    except BadArgumentError as error:
-        raise type(error)(name, error.expected, error.got, error.hint) from None
+    codes = ids.codes(rows, name)
     except (TypeError, ValueError) as error:
         raise type(error)(f"{name}: {str(error).removeprefix('ids: ')}") from None
     if (codes < 0).any():

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_int
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_int, check_integers
 
 __all__ = ["cbow_windows", "reduced_windows", "skipgram_pairs", "subsample_sentences"]
 
@@ -39,7 +39,7 @@ def subsample_sentences(
         ... )
         (array([0, 2]), array([1, 0, 1]))
     """
-    ids = _check_ids("ids", ids)
+    ids = check_integers("ids", ids, at_least=0)
     lengths = _check_lengths(lengths, len(ids))
     kept = _kept(ids, keep_probability, rng)
     before = np.concatenate([[0], np.cumsum(kept)])
@@ -95,7 +95,7 @@ def skipgram_pairs(
         >>> list(zip(inputs.tolist(), targets.tolist()))
         [(6, 5), (5, 6), (7, 6), (5, 7), (6, 7)]
     """
-    ids = _check_ids("ids", ids)
+    ids = check_integers("ids", ids, at_least=0)
     centres, neighbours, _ = _neighbours(ids, lengths, windows)
     return ids[neighbours], ids[centres]
 
@@ -132,12 +132,12 @@ def cbow_windows(
         >>> targets
         array([5, 6, 7])
     """
-    ids = _check_ids("ids", ids)
+    ids = check_integers("ids", ids, at_least=0)
     centres, neighbours, counts = _neighbours(ids, lengths, windows)
     widest = int(np.max(windows, initial=0))
     window = widest if window is None else check_int("window", window)
     if widest > window:
-        raise ArgumentError("windows", f"none wider than window = {window}", Verbatim(widest))
+        raise ArgumentError("windows", f"none wider than window = {window}", widest)
     filled = counts > 0
     row = np.cumsum(filled) - 1
     column = np.arange(len(centres)) - (np.cumsum(counts) - counts)[centres]
@@ -150,7 +150,7 @@ def _neighbours(ids: Ids, lengths: Ids, windows: Ids) -> tuple[Ids, Ids, Ids]:
     """Return the positions of centre and neighbour of each pair, (P,) each, and the pairs of each position, (n,)."""
     positions = np.arange(len(ids))
     lengths = _check_lengths(lengths, len(ids))
-    windows = _check_ids("windows", windows)
+    windows = check_integers("windows", windows, at_least=0)
     if len(windows) != len(ids):
         raise ArgumentError("windows", f"shape ({len(ids)},), one a word", windows.shape)
     ends = np.cumsum(lengths)
@@ -168,28 +168,14 @@ def _kept(ids: Ids, keep_probability: Any, rng: np.random.Generator) -> NDArray[
     probability = np.asarray(keep_probability, dtype=np.float64)
     if probability.ndim != 1:
         raise ArgumentError("keep_probability", "shape (V,)", probability.shape)
-    if ids.size and ids.max() >= len(probability):
-        raise ArgumentError("ids", f"ids in [0, {len(probability)})", Verbatim(ids.max()))
+    check_integers("ids", ids, at_least=0, below=len(probability), kind="ids")
     return _check_rng(rng).random(len(ids)) < probability[ids]
 
 
-def _check_ids(name: str, values: Any) -> Ids:
-    array = np.asarray(values)
-    if array.ndim != 1:
-        raise ArgumentError(name, "one dimension", Verbatim(f"shape {array.shape}"))
-    if array.size and array.dtype.kind not in "iu":
-        raise ArgumentTypeError(name, "integers", Verbatim(f"dtype {array.dtype}"))
-    array = array.astype(np.int64, copy=False)
-    if array.size and array.min() < 0:
-        where = int((array < 0).argmax())
-        raise ArgumentError(name, "numbers >= 0", Verbatim(f"{array[where]} at position {where}"))
-    return array
-
-
 def _check_lengths(lengths: Any, num_words: int) -> Ids:
-    array = _check_ids("lengths", lengths)
+    array = check_integers("lengths", lengths, at_least=0)
     if array.sum() != num_words:
-        raise ArgumentError("lengths", f"them to add up to the {num_words} words of ids", Verbatim(array.sum()))
+        raise ArgumentError("lengths", f"a sum of {num_words}, the number of ids", int(array.sum()))
     return array
 
 
