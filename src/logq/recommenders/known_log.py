@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from logq._arguments import ArgumentError, ArgumentTypeError, BadArgumentError, Verbatim, shown
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, shown
 from logq.logs.features import Features
 from logq.logs.identifiers import Identifiers
 from logq.logs.interactions import Interactions

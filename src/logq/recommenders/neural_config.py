@@ -84,7 +84,7 @@ class NeuralConfig(TrainingConfig, LossConfig):
         default=64, kw_only=False
     )
     objective: Annotated[
-        str, OneOf(*LOSSES), Check(lambda name, value: check_loss(value)), Help("Loss", more='Or "gbce".')
+        str, OneOf(*LOSSES), Check(lambda name, value: check_loss(value)), Help("Loss")
     ] = "sampled_softmax"
     unseen_negatives: Annotated[
         bool,
