@@ -31,7 +31,6 @@ COMMANDS = [
     ["index"],
     ["diagnose"],
     *(["train", name] for name in ("youtube-dnn", "mind", "sdm", "two-tower", "sasrec", "item2vec", "airbnb", "eges")),
-    *(["train", name] for name in ("item-knn", "popularity")),
 ]
 
 

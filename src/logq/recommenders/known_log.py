@@ -177,8 +177,6 @@ class KnownLog:
 def _known(name: str, ids: Identifiers, raw: Iterable[Any] | NDArray[Any], hint: str) -> NDArray[np.int64]:
     rows: Any = list(raw) if isinstance(raw, set | frozenset) else raw  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
     codes = ids.codes(rows, name)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"{name}: {str(error).removeprefix('ids: ')}") from None
     if (codes < 0).any():
         where = int((codes < 0).argmax())
         first = next(islice(iter(rows), where, None))  # by position, which [where] of a pandas series is not
