@@ -3,7 +3,8 @@
 from typing import Annotated, Any, ClassVar
 
 from logq._arguments import ArgumentError, ArgumentTypeError
-from logq.training.choices import OBJECTIVES, SAMPLERS, SamplerChoice, check_objective, check_sampler
+from logq.objectives import OBJECTIVES, objective_name
+from logq.samplers.registry import SAMPLERS, SamplerChoice, check_sampler
 from logq.training.config import Above, AtLeast, AtMost, Check, Config, Help, OneOf, configclass
 
 __all__ = ["DECAYS", "OPTIMIZERS", "PRECISIONS", "DeviceConfig", "LossConfig", "TrainingConfig", "check_device_name"]
@@ -42,13 +43,13 @@ class LossConfig(Config):
 
     objective: Annotated[
         str,
-        OneOf(lambda: tuple(OBJECTIVES)),
-        Check(lambda name, value: check_objective(value)),
+        OneOf(*OBJECTIVES),
+        Check(lambda name, value: objective_name(value)),
         Help("Loss", more="See the table in logq.objectives."),
     ] = "sampled_softmax"
     sampler: Annotated[
         SamplerChoice | None,
-        OneOf(lambda: SAMPLERS),
+        OneOf(*SAMPLERS),
         Check(lambda name, value: check_sampler(value)),
         Help(
             "Distribution of the negatives",
@@ -89,7 +90,7 @@ class LossConfig(Config):
     @property
     def samples(self) -> bool:
         """Whether the objective draws negatives."""
-        return OBJECTIVES[self.objective]
+        return OBJECTIVES[self.objective].negatives.sampled
 
 
 @configclass(group="Training")
