@@ -9,6 +9,7 @@ from dataclasses import fields
 from typing import get_args, get_type_hints
 
 import pytest
+from logq.language_models.output_names import check_output
 
 from logq.cli import lm_options
 from logq.cli.errors import BadInputError
@@ -26,7 +27,6 @@ from logq.cli.lm_options import (
 )
 from logq.cli.lm_training import _snippet
 from logq.language_models import NNLM, LanguageModel, LanguageModelOptions, NGram, RecurrentLM, load
-from logq.language_models.output_names import check_output
 from logq.training.optimizers import OPTIMIZERS
 
 GROUPS = (LMVocabulary, LMModel, LMLoss, LMTraining)

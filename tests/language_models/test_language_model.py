@@ -89,7 +89,7 @@ def test_lines_go_on():
 def test_where_nothing_can_follow_it_is_said():
     model = NGram(3, "maximum_likelihood").fit(LINES, progress=False)
     assert model.generate("the king", seed=0).startswith("the king")
-    with pytest.raises(ValueError, match="prompt: no word is possible after 'queen queen'"):
+    with pytest.raises(ValueError, match=r"prompt: .* some word is possible, got 'queen queen'"):
         model.generate("queen queen")
 
 
@@ -122,7 +122,7 @@ def test_arguments_are_checked(call, error, message):
     ],
 )
 def test_what_has_learned_nothing_says_so(call):
-    with pytest.raises(AttributeError, match="NGram: it has learned nothing yet, call fit first"):
+    with pytest.raises(AttributeError, match="NGram: it is not fitted, call fit first"):
         call(NGram())
 
 
@@ -132,7 +132,7 @@ def test_saved_and_read_again(tmp_path):
     for read in (NGram.load(tmp_path / "model"), LanguageModel.load(tmp_path / "model")):
         assert isinstance(read, NGram)
         assert read.settings() == model.settings()
-        assert read.facts == json.loads(json.dumps(model.facts))
+        assert read.metadata == json.loads(json.dumps(model.metadata))
         assert read.vocabulary.index_to_key == model.vocabulary.index_to_key
         assert read.evaluate(LINES, progress=False) == model.evaluate(LINES, progress=False)
     described = json.loads((tmp_path / "model" / "model.json").read_text())

@@ -9,7 +9,8 @@ from typing_extensions import Unpack
 
 from logq._arguments import check_bool, check_float, check_int
 from logq.logs import Examples, Interactions, Sequences
-from logq.recommenders.encoders import Batch, ByteDropout, RetrievalModel
+from logq.nn.dropout import ByteDropout
+from logq.recommenders.encoders import Batch, RetrievalModel
 from logq.recommenders.histories import Seen
 from logq.recommenders.item_tables import Table, column, end_of, select_rows
 from logq.recommenders.neural_options import NeuralOptions
