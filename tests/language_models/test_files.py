@@ -12,7 +12,7 @@ from language_cases import OBJECTIVES, OTHER_TEXT, TEXT, make
 from logq._model_file import FILE as MODEL_FILE
 from logq.language_models import NNLM, RecurrentLM, load
 from logq.samplers import Uniform, Unigram
-from logq.training.loop_checkpoint import FILE
+from logq.training.checkpoint import FILE
 
 RESUMED: list[tuple[str, dict[str, Any]]] = [
     ("gru", {"dropout": 0.3}),
@@ -126,9 +126,28 @@ def test_a_file_of_another_class_or_with_other_weights(tmp_path: Path) -> None:
         load(tmp_path)
 
 
-def test_after_an_interruption_the_model_answers_with_what_it_has_learned() -> None:
-    model = interrupted_at(make("gru", dropout=0.5), 20)
+@pytest.mark.parametrize("kind", ["gru", "nnlm"])
+def test_after_an_interruption_the_model_is_what_it_was(kind: str) -> None:
+    model = interrupted_at(make(kind, dropout=0.5), 20)
     with pytest.raises(KeyboardInterrupt):
         model.fit(TEXT, progress=False)
-    assert not model.model.training
-    assert model.score("w1 w2") == model.score("w1 w2") < 0
+    with pytest.raises(AttributeError, match="call fit first"):
+        model.score("w1 w2")
+    assert (model.metadata, model.training_log) == ({}, [])
+    fitted = make(kind, dropout=0.5, epochs=1).fit(TEXT, progress=False)
+    before = (fitted.score("w1 w2"), fitted.training_log, fitted.metadata, repr(fitted))
+    with pytest.raises(KeyboardInterrupt):
+        interrupted_at(fitted, 20).fit(OTHER_TEXT * 5, validation=TEXT, progress=False)
+    assert not fitted.model.training
+    assert (fitted.score("w1 w2"), fitted.training_log, fitted.metadata, repr(fitted)) == before
+
+
+def test_a_fit_that_diverges_leaves_the_model_as_it_was() -> None:
+    model = make("nnlm", epochs=1, clip=None, objective="full_softmax", optimizer="sgd").fit(TEXT, progress=False)
+    before, lr = model.score("w1 w2"), model.lr
+    model.lr = 1e30
+    with pytest.raises(FloatingPointError, match="lr: training diverged"):
+        model.fit(TEXT, progress=False)
+    model.lr = lr
+    assert model.score("w1 w2") == before
+    assert model.fit(TEXT, progress=False).score("w1 w2") == before

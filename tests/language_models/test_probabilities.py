@@ -10,7 +10,7 @@ from language_cases import OBJECTIVES, OTHER_TEXT, TEXT, make
 from logq.language_models import LanguageModel, NeuralLanguageModel, nnlm, recurrent
 from logq.language_models.output_layers import AdaptiveOutput, TreeOutput
 from logq.text import read_tokens
-from logq.training import Computer
+from logq.training.devices import Device
 
 KINDS = ("gru", "lstm", "nnlm")
 
@@ -184,10 +184,10 @@ def test_columns_and_contexts_cover_the_text(monkeypatch: pytest.MonkeyPatch) ->
     with read_tokens(OTHER_TEXT, progress=False) as tokens:
         ids, end = tokens.read(0, len(tokens)).tolist(), tokens.end
         model: Any = make("gru", batch_size=4)
-        computer = Computer("cpu")
+        device = Device("cpu")
         model._vocabulary = tokens.vocabulary
-        output = model._make_parts(tokens.vocabulary.counts, 1)
-        columns = model._make_task(output, tokens, 1, computer)
+        output = model._make_modules(tokens.vocabulary.counts, 1)
+        columns = model._make_task(output, tokens, 1, device)
         rows = len(ids) // 4
         found = [batch["words"] for batch, _ in columns.batches(0, 0)]
         assert len(found) == columns.num_batches
@@ -201,7 +201,7 @@ def test_columns_and_contexts_cover_the_text(monkeypatch: pytest.MonkeyPatch) ->
 
         model = make("nnlm", context=3)
         model._vocabulary = tokens.vocabulary
-        contexts = model._make_task(model._make_parts(tokens.vocabulary.counts, 1), tokens, 1, computer)
+        contexts = model._make_task(model._make_modules(tokens.vocabulary.counts, 1), tokens, 1, device)
         batches = [batch for batch, _ in contexts.batches(0, 0)]
         assert len(batches) == contexts.num_batches
         pairs = sorted(

@@ -1,22 +1,23 @@
 """LanguageModel: the interface of all language models; fitted on a text, it scores texts and predicts words."""
 
 import os
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Annotated, Any, NamedTuple, TypeAlias, cast
+from typing import Annotated, Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_bool, check_float, check_int
+from logq._model_file import pack_strings, unpack_strings
 from logq._progress import Progress
 from logq.evaluation.likelihood import Likelihood, likelihood_of
-from logq.language_models.language_model_files import load_language_model, save_language_model
 from logq.text import Vocabulary, read_tokens
 from logq.text.tokens import END, UNKNOWN, Tokens
 from logq.text.words import check_strings
 from logq.training.config import AtLeast, Config, Help, configclass
+from logq.training.estimator import SavedEstimator
 
 __all__ = ["LanguageModel", "NextWords", "Source", "VocabularyConfig", "best_words", "choose_word"]
 
@@ -129,7 +130,8 @@ class VocabularyConfig(Config):
     ] = None
 
 
-class LanguageModel(ABC):
+@configclass
+class LanguageModel(SavedEstimator):
     """Learns from a text which word comes next, and tells how probable texts are; the base of all language models.
 
         P(w_1 ... w_n </s>) = product over i of P(w_i | line begins, w_1 ... w_{i-1})
@@ -138,13 +140,14 @@ class LanguageModel(ABC):
 
     A subclass implements `fit`, which sets `_vocabulary`; `_log_prob_blocks`, which `evaluate` adds up;
     `_next_log_probs`, which all else follows from, and `_sentence_log_probs` where there is a faster way; and for files
-    `settings` (the arguments of the constructor) and `state` with `restore` (arrays). What else JSON can hold of the
-    fitted model, such as sizes, goes into the dict `metadata`.
+    `state` with `restore`. Its arguments come from a config that it inherits.
     """
 
-    def __init__(self) -> None:
+    family = "language model"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self._vocabulary: Vocabulary | None = None
-        self.metadata: dict[str, Any] = {}
 
     # ------------------------------------------------------------------------------------- what a subclass implements
 
@@ -172,22 +175,6 @@ class LanguageModel(ABC):
     def _next_log_probs(self, ids: Sequence[int]) -> Floats:
         """(V,) log P of each token after the beginning `ids` of a line; without ids, of the first token of a line."""
 
-    @abstractmethod
-    def settings(self) -> dict[str, Any]:
-        """The arguments of the constructor, as JSON can hold them, without the device."""
-
-    @abstractmethod
-    def state(self) -> dict[str, NDArray[Any]]:
-        """Everything that was learned, by name, without the vocabulary."""
-
-    @abstractmethod
-    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Take over what `state` returned; `vocabulary` and `metadata` are set already.
-
-        Raises:
-            KeyError, ValueError: names, dtypes or shapes do not match the settings.
-        """
-
     def _sentence_log_probs(self, ids: Sequence[int]) -> Floats:
         """(n,) log P of each of n tokens of a line, given those before it."""
         return np.array(
@@ -203,9 +190,17 @@ class LanguageModel(ABC):
         Raises:
             AttributeError: the model is not fitted.
         """
-        if self._vocabulary is None:
-            raise AttributeError(f"{type(self).__name__}: it is not fitted, call fit first")
+        self._check_fitted()
+        assert self._vocabulary is not None
         return self._vocabulary
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether there is something to answer with."""
+        return self._vocabulary is not None
+
+    def _fitted_on(self) -> str:
+        return f"{len(self.vocabulary)} words"
 
     def evaluate(self, source: Source, *, progress: bool | None = None) -> Likelihood:
         """Return how probable a text is.
@@ -320,33 +315,26 @@ class LanguageModel(ABC):
             words.append(word)
         return " ".join(words)
 
-    def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write the model into a folder: `model.safetensors`, which has everything, and `model.json` to read.
-
-        Raises:
-            AttributeError: the model is not fitted.
-            OSError: a file cannot be written; what was there stays.
-        """
-        save_language_model(self, folder)
-
-    @classmethod
-    def load(cls, folder: str | os.PathLike[str], **options: Any) -> Self:
-        """Read what `save` wrote; of this class, or any that has been imported if asked of LanguageModel.
-
-        Args:
-            folder: where it is.
-            **options: for the constructor beside the settings of the file, such as `device` of neural models.
-
-        Raises:
-            OSError: the file cannot be read.
-            ValueError: it is damaged, changed, of another version or another class; the message says what is wrong.
-        """
-        return cast("Self", load_language_model(cls, folder, options))
-
     def _ids(self, name: str, text: str | Sequence[str]) -> list[int]:
         """The ids of words; those outside the vocabulary have that of <unk>."""
         ids = self.vocabulary.key_to_index
         return [ids.get(word, ids[UNKNOWN]) for word in _words(name, text)]
+
+    # --------------------------------------------------------------------------------------------------- save and load
+
+    def _kept(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        words, offsets = pack_strings(self.vocabulary.index_to_key)
+        counts = self.vocabulary.counts
+        arrays = {"vocabulary.words": words, "vocabulary.offsets": offsets, "vocabulary.counts": counts}
+        return {"words": len(self.vocabulary)}, arrays
+
+    def _take_back(self, info: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> None:
+        words = unpack_strings(tensors["vocabulary.words"], tensors["vocabulary.offsets"])
+        vocabulary = Vocabulary(words, tensors["vocabulary.counts"])
+        for token in (END, UNKNOWN):
+            if token not in vocabulary:
+                raise ValueError(f"expected {token} in the vocabulary")
+        self._vocabulary = vocabulary
 
 
 def _words(name: str, text: str | Sequence[str]) -> list[str]:
@@ -362,7 +350,7 @@ def load(folder: str | os.PathLike[str], **options: Any) -> LanguageModel:
 
     Args:
         folder: where it is.
-        **options: for the constructor beside the settings of the file, such as `device` of neural models.
+        **options: arguments beside the settings in the file, such as `device` of neural models.
 
     Raises:
         OSError: the file cannot be read.
@@ -370,9 +358,10 @@ def load(folder: str | os.PathLike[str], **options: Any) -> LanguageModel:
 
     Example:
         >>> import tempfile
+        >>> from logq import NGram
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     NNLM(dim=2, hidden=2, epochs=1, num_sampled=2, seed=1).fit([["a", "b"]], progress=False).save(folder)
+        ...     NGram(2, "add_k").fit([["a", "b"]], progress=False).save(folder)
         ...     load(folder)
-        NNLM(dim=2, hidden=2, context=5, sampled_softmax, 4 words)
+        NGram(order=2, smoothing='add_k'; 4 words)
     """
     return LanguageModel.load(folder, **options)

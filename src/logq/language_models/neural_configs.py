@@ -1,17 +1,17 @@
-"""The arguments of neural language models; without torch, so that `--help` and n-gram models start at once."""
+"""The arguments of neural language models; without torch, so that the command line and n-gram models start at once."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import field
 from itertools import pairwise
 from typing import Annotated, Any
 
-from logq._arguments import ArgumentError, Verbatim, check_int
+from typing_extensions import Self
+
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_int
 from logq.language_models.language_model import VocabularyConfig
 from logq.training.choices import OBJECTIVES, SamplerChoice, check_sampler
-from logq.training.config import CUSTOM, Above, AtLeast, AtMost, Check, Help, OneOf, configclass
-from logq.training.devices import PRECISIONS
-from logq.training.optimizers import OPTIMIZERS
-from logq.training.schedule import DECAYS
+from logq.training.config import CUSTOM, AtLeast, AtMost, Check, Help, OneOf, configclass
+from logq.training.options import LossConfig, TrainingConfig
 
 __all__ = ["ADAPTIVE", "HIERARCHICAL", "NNLMConfig", "NeuralLMConfig", "RecurrentLMConfig"]
 
@@ -30,15 +30,21 @@ def _check_objective(name: str, value: Any) -> str:
     return found
 
 
+def _check_sampler(name: str, value: Any) -> Any:
+    return value if value == CUSTOM else check_sampler(value)
+
+
 def _check_cutoffs(name: str, value: Any) -> tuple[int, ...]:
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        raise ArgumentTypeError(name, "a sequence of integers", value)
     found = tuple(check_int(name, one) for one in value)
     if not found or any(after <= before for before, after in pairwise(found)):
         raise ArgumentError(name, "increasing numbers of words", value)
     return found
 
 
-@configclass(group="Objective")
-class NeuralLMConfig(VocabularyConfig):
+@configclass(group="Loss")
+class NeuralLMConfig(VocabularyConfig, LossConfig, TrainingConfig):
     """The arguments that all neural language models take.
 
     Example:
@@ -46,55 +52,69 @@ class NeuralLMConfig(VocabularyConfig):
         'log_uniform'
     """
 
-    objective: Annotated[str, Check(_check_objective), OneOf(_objectives), Help("Objective of the training.")] = (
-        "sampled_softmax"
-    )
-    sampler: Annotated[SamplerChoice | None, Help("Distribution of the sampled words")] = None
-    num_sampled: Annotated[int, AtLeast(1), Help("Number of sampled words.")] = 200
-    unigram_power: Annotated[float, Help("Exponent of the counts, for unigram.")] = 0.75
-    shared_negatives: Annotated[
-        bool, Help("One sample for a batch, or one for each word.", flag="--shared-negatives/--own-negatives")
-    ] = True
-    replacement: Annotated[bool, Help("Whether a word may occur twice in a sample.")] = False
-    log_q: Annotated[bool, Help("Whether log Q is accounted for.")] = True
+    objective: Annotated[
+        str,
+        OneOf(_objectives),
+        Check(_check_objective),
+        Help(
+            more="See the table in logq.objectives; hierarchical_softmax goes along Huffman's tree, adaptive_softmax "
+            "is torch's."
+        ),
+    ] = "sampled_softmax"
+    sampler: Annotated[SamplerChoice | None, Check(_check_sampler)] = None
+    num_sampled = 200
+    replacement: Annotated[
+        bool,
+        Help(
+            "Whether a word may occur twice in a sample.",
+            more="Without, as by default and in TensorFlow, sampled softmax is closer to the full one: frequent words "
+            "are in every sample, and accidental hits cost no place in it.",
+            typed="Allow a word to occur twice in a sample, or not.",
+            flag="--replacement/--no-replacement",
+        ),
+    ] = False
     cutoffs: Annotated[
         Sequence[int] | None,
         Check(_check_cutoffs),
         Help(
-            "First words of the clusters of adaptive_softmax, rarer words in each.",
+            "Word numbers where the clusters of adaptive_softmax begin, by falling frequency.",
+            metavar="N,N",
             default="a fifth and three fifths of the words",
         ),
     ] = None
-    batch_size: Annotated[int, AtLeast(1), Help("Columns of text read side by side.", group="Training")] = 64
-    epochs: Annotated[int, AtLeast(1), Help("Maximum number of passes over the text.", group="Training")] = 10
-    optimizer: Annotated[str, OneOf(*OPTIMIZERS), Help("Optimizer", group="Training")] = "adam"
-    lr: Annotated[float, Above(0), Help("Learning rate.", group="Training")] = 1e-3
-    weight_decay: Annotated[float, AtLeast(0), Help("L2 weight decay.", group="Training")] = 0.0
-    clip: Annotated[float | None, Above(0), Help("Maximum norm of gradients.", none="0", group="Training")] = 1.0
-    decay: Annotated[str, OneOf(*DECAYS), Help("How the learning rate falls.", group="Training")] = "constant"
-    warmup: Annotated[int, AtLeast(0), Help("Steps of linear warm-up.", group="Training")] = 0
+    batch_size: Annotated[
+        int, Help(typed="Words in a batch (nnlm), or columns of text that are read side by side (gru, lstm).")
+    ] = 64
+    epochs: Annotated[int, Help("Maximum number of passes over the text.")] = 10
+    clip = 1.0
     dropout: Annotated[float, AtLeast(0), AtMost(0.999), Help("Dropout rate.", group="Model")] = 0.2
-    patience: Annotated[
-        int | None, AtLeast(1), Help("Epochs without a better perplexity.", none="0", group="Training")
-    ] = 3
-    sparse: Annotated[bool | None, Help("Sparse gradients.", group="Training", hidden=True)] = None
-    precision: Annotated[str, OneOf(*PRECISIONS), Help("Precision.", group="Training")] = "float32"
-    threads: Annotated[int | None, AtLeast(1), Help("Threads.", group="Training")] = None
-    seed: Annotated[int | None, AtLeast(0), Help("Seed.", group="Training")] = None
-    device: Annotated[Any, Help("Device.", group="Training", saved=False)] = "cpu"
+    threads: Annotated[
+        int | None,
+        AtLeast(1),
+        Help(
+            "Threads of torch, and to split the text into words; {none} leaves torch's number.",
+            typed="Number of threads.",
+            group="Training",
+        ),
+    ] = None
+
+    @property
+    def samples(self) -> bool:
+        """Whether the objective draws negatives."""
+        return OBJECTIVES.get(self.objective, False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if OBJECTIVES.get(self.objective):
-            self.sampler = (
-                CUSTOM
-                if self.sampler == CUSTOM
-                else check_sampler("log_uniform" if self.sampler is None else self.sampler)
-            )
-        elif self.sampler is not None:
-            raise ArgumentError("sampler", f"None, as {self.objective} draws no words", self.sampler)
         if self.cutoffs is not None and self.objective != ADAPTIVE:
             raise ArgumentError("cutoffs", f"None, as {self.objective} has no clusters", self.cutoffs)
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any], **others: Any) -> Self:
+        """Make one of `settings`; a sampler that was a function stays unknown, so that `fit` can say so."""
+        made = super().from_settings(settings, **others)
+        if settings.get("sampler") == CUSTOM and "sampler" not in others:
+            made.sampler = CUSTOM
+        return made
 
 
 @configclass(group="Model")
@@ -109,17 +129,13 @@ class NNLMConfig(NeuralLMConfig):
     dim: Annotated[int, AtLeast(1), Help("Width of the word vectors.")] = field(default=100, kw_only=False)
     hidden: Annotated[int, AtLeast(1), Help("Width of the hidden layer.")] = field(default=200, kw_only=False)
     context: Annotated[
-        int,
-        AtLeast(1),
-        Help(
-            "n - 1, the number of words that are read; 4 makes a 5-gram model.", typed="Number of words that are read."
-        ),
+        int, AtLeast(1), Help("Number of previous words that are read.", more="It is n - 1: 4 makes a 5-gram model.")
     ] = field(default=5, kw_only=False)
     direct: Annotated[
         bool,
         Help(
-            "Whether W is there, which connects the word vectors to the output directly.",
-            typed="Connect the word vectors to the output directly, too.",
+            "Whether the output has W, which connects it with the word vectors directly.",
+            typed="Connect the output with the word vectors directly, too, or not.",
         ),
     ] = True
     batch_size: Annotated[int, Help("Words in a batch.")] = 256
@@ -130,20 +146,20 @@ class RecurrentLMConfig(NeuralLMConfig):
     """The arguments of RecurrentLM.
 
     Example:
-        >>> RecurrentLMConfig("lstm", layers=2)
-        RecurrentLMConfig(cell='lstm', layers=2)
+        >>> RecurrentLMConfig("lstm", layers=2).cell
+        'lstm'
     """
 
-    cell: Annotated[str, OneOf("gru", "lstm"), Help("Recurrent cell.")] = field(default="gru", kw_only=False)
+    cell: Annotated[str, OneOf("gru", "lstm"), Help("Recurrent cell")] = field(default="gru", kw_only=False)
     dim: Annotated[int, AtLeast(1), Help("Width of the word vectors.")] = field(default=200, kw_only=False)
-    hidden: Annotated[int, AtLeast(1), Help("Width of the state and of the queries.", typed="Width of the state.")] = (
-        field(default=200, kw_only=False)
+    hidden: Annotated[int, AtLeast(1), Help("Width of the state and of the queries.")] = field(
+        default=200, kw_only=False
     )
     layers: Annotated[int, AtLeast(1), Help("Number of stacked layers.")] = field(default=1, kw_only=False)
     tied: Annotated[
         bool,
         Help(
-            "Whether inputs and outputs share one table of word vectors, for which dim must equal hidden.",
+            "Whether inputs and outputs share one table of word vectors, for which dim must be hidden.",
             typed="One table of word vectors for inputs and outputs, or two.",
             flag="--tied/--untied",
         ),
@@ -151,21 +167,15 @@ class RecurrentLMConfig(NeuralLMConfig):
     bptt: Annotated[
         int,
         AtLeast(1),
-        Help(
-            "Number of words in a batch of each column, through which gradients flow back.",
-            typed="Words in a step of each column.",
-            group="Training",
-        ),
+        Help("Rows of the columns in a batch: the number of words that gradients flow back.", group="Training"),
     ] = 20
+    batch_size: Annotated[int, Help("Number of columns of text that are read side by side.")] = 64
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.tied:
-            return
-        if self.dim != self.hidden:
+        if self.tied and self.dim != self.hidden:
             got = Verbatim(f"{self.dim} and {self.hidden}")
             raise ArgumentError("tied", "dim = hidden, as one table serves both", got)
-        if self.objective in (HIERARCHICAL, ADAPTIVE):
-            raise ArgumentError(
-                "tied", f"False, as {self.objective} has no table of words that inputs could share", True
-            )
+        if self.tied and self.objective in (HIERARCHICAL, ADAPTIVE):
+            expected = f"False, as {self.objective} has no table of words that inputs could share"
+            raise ArgumentError("tied", expected, True)

@@ -3,8 +3,7 @@
 import contextlib
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from typing_extensions import Self
 
-from logq._arguments import ArgumentError, check_bool, check_float, check_int
+from logq._arguments import ArgumentError, check_bool, check_int
 from logq.evaluation.likelihood import Likelihood, likelihood_of
 from logq.language_models.language_model import LanguageModel, Source
 from logq.language_models.neural_configs import NeuralLMConfig
@@ -21,8 +20,11 @@ from logq.language_models.output_layers import OutputLayer, WordReader, make_out
 from logq.samplers import Sampler
 from logq.text import Vocabulary, read_tokens
 from logq.text.tokens import END, Tokens
-from logq.training import Checkpoint, Computer, Loop, LoopSettings
+from logq.training.checkpoint import fingerprint
 from logq.training.config import CUSTOM
+from logq.training.devices import Device
+from logq.training.estimator import FitOptions, Seeds, fresh_seed
+from logq.training.loop import Loop
 from logq.training.samplers_by_name import make_sampler
 from logq.training.weights import weights_of, with_weights
 
@@ -88,7 +90,7 @@ class TextTask(ABC):
         encoder: turns words into queries.
         output: predicts the next word.
         tokens: the text.
-        computer: where.
+        device: where it is trained.
         state: that the encoder carries from batch to batch, if it has one.
 
     Attributes:
@@ -99,11 +101,11 @@ class TextTask(ABC):
     examples: int
 
     def __init__(
-        self, encoder: TextEncoder, output: OutputLayer, tokens: Tokens, computer: Computer, state: Tensor | None = None
+        self, encoder: TextEncoder, output: OutputLayer, tokens: Tokens, device: Device, state: Tensor | None = None
     ) -> None:
         self._trained = _Trained(encoder, output, state)
         self.module: nn.Module = self._trained
-        self._encoder, self._output, self._tokens, self._computer = encoder, output, tokens, computer
+        self._encoder, self._output, self._tokens, self._device = encoder, output, tokens, device
 
     @property
     @abstractmethod
@@ -120,7 +122,7 @@ class TextTask(ABC):
 
     def loss(self, batch: Mapping[str, Tensor]) -> Tensor:
         """The mean loss of a batch."""
-        with self._computer.autocast():
+        with self._device.autocast():
             queries, targets = self._queries(batch)
         return self._output.loss(queries.float(), targets)
 
@@ -149,7 +151,6 @@ class NeuralLanguageModel(NeuralLMConfig, LanguageModel):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        LanguageModel.__init__(self)
         self.training_log: list[dict[str, float]] = []
         self._reader: WordReader | None = None
 
@@ -160,15 +161,15 @@ class NeuralLanguageModel(NeuralLMConfig, LanguageModel):
         """The encoder; weights come from torch's global generator."""
 
     @abstractmethod
-    def _make_task(self, output: OutputLayer, tokens: Tokens, seed: int, computer: Computer) -> TextTask:
+    def _make_task(self, output: OutputLayer, tokens: Tokens, seed: int, device: Device) -> TextTask:
         """What the loop trains."""
 
     @abstractmethod
-    def _query_blocks(self, tokens: Tokens, computer: Computer) -> Iterator[tuple[NDArray[np.int32], Tensor]]:
+    def _query_blocks(self, tokens: Tokens, device: Device) -> Iterator[tuple[NDArray[np.int32], Tensor]]:
         """Yield the tokens of a text in blocks, with a query (n, D) for each."""
 
     @abstractmethod
-    def _line_queries(self, ids: Sequence[int], computer: Computer) -> Tensor:
+    def _line_queries(self, ids: Sequence[int], device: Device) -> Tensor:
         """(n + 1, D): queries for n words from the beginning of a line, and for the word that follows them."""
 
     def _shared_weight(self) -> nn.Parameter | None:
@@ -210,69 +211,40 @@ class NeuralLanguageModel(NeuralLMConfig, LanguageModel):
             ValueError: the checkpoint is of another text or has other settings.
             FloatingPointError: training diverges.
         """
-        minutes = check_float("checkpoint_minutes", checkpoint_minutes, at_least=0)
-        if check_bool("resume", resume) and checkpoint is None:
-            raise ValueError("resume: expected a checkpoint folder to resume from, got none")
+        options = FitOptions(progress, checkpoint, checkpoint_minutes, resume)
         if self.sampler == CUSTOM:
             hint = "make a new model: files do not keep the function that the sampler was"
             raise ArgumentError("sampler", "a name or a function", CUSTOM, hint)
         reading: dict[str, Any] = {"threads": self.threads or 1, "progress": progress}
         with contextlib.ExitStack() as stack:
+            stack.enter_context(self._fitting())
             stack.enter_context(_torch_threads(self.threads))
-            tokens = stack.enter_context(
-                read_tokens(
-                    source, vocabulary=vocabulary, min_count=self.min_count, max_vocab=self.max_vocab, **reading
-                )
-            )
+            kept = {"min_count": self.min_count, "max_vocab": self.max_vocab, "vocabulary": vocabulary}
+            tokens = stack.enter_context(read_tokens(source, **kept, **reading))
             held_out = None
             if validation is not None:
                 held_out = stack.enter_context(read_tokens(validation, vocabulary=tokens.vocabulary, **reading))
-            saved = None
-            if checkpoint is not None:
-                saved = Checkpoint(
-                    Path(checkpoint),
-                    type(self).__name__,
-                    {name: value for name, value in self.settings().items() if name != "threads"},
-                    _fingerprint(tokens),
-                    minutes,
-                    data_name="source",
-                )
-            self._fit(tokens, held_out, saved, resume, progress)
+            self._train(tokens, held_out, options)
         return self
 
-    def _fit(
-        self, tokens: Tokens, held_out: Tokens | None, saved: Checkpoint | None, resume: bool, progress: bool | None
-    ) -> None:
-        computer = Computer(str(self.device), self.precision)
-        if computer.world.size > 1:
-            raise ValueError(f"fit: expected one process, got {computer.world.size}")
-        resumes = saved is not None and resume and saved.exists()
-        fresh = int(np.random.SeedSequence(self.seed).generate_state(1, np.uint64)[0]) >> 1
-        seed = saved.seed() if resumes and saved is not None else fresh
-        first, of_sampler, of_batches = (
-            int(number) >> 1 for number in np.random.SeedSequence(seed).generate_state(3, np.uint64)
-        )
-        fitted = vars(self).get("model")
-        try:
-            with computer.random(first):
-                output = self._make_parts(tokens.vocabulary.counts, of_sampler)
-            self.model.to(computer.device)
-            output.to(computer.device)
-            task = self._make_task(output, tokens, of_batches, computer)
-            names = "epochs lr weight_decay clip decay warmup patience optimizer"
-            settings: dict[str, Any] = {name: getattr(self, name) for name in names.split()}
-            loop = Loop(
-                task,
-                LoopSettings(monitor="perplexity", smaller_is_better=True, fading=True, **settings),
-                computer,
-                seed,
-            )
-            if resumes and saved is not None:
-                saved.load(loop)
-        except BaseException:
-            if fitted is not None:
-                self.model = fitted  # which goes with the vocabulary and the reader that are still there
-            raise
+    def _train(self, tokens: Tokens, held_out: Tokens | None, options: FitOptions) -> None:
+        device = Device(self.device, self.precision)
+        if device.world.size > 1:
+            raise ValueError(f"fit: expected one process, got {device.world.size}")
+        numbers = (len(tokens), tokens.num_sentences)
+        data = fingerprint(tokens.vocabulary.index_to_key, tokens.counts, numbers=numbers)
+        checkpoint = self._checkpoint(options, data, "source")
+        resumed = checkpoint.load() if options.resume and checkpoint.exists() else None
+        seeds = Seeds.of(fresh_seed(self.seed) if resumed is None else resumed.seed)
+        with device.random(seeds.weights):
+            output = self._make_modules(tokens.vocabulary.counts, seeds.sampler)
+        self.model.to(device.torch_device)
+        output.to(device.torch_device)
+        task = self._make_task(output, tokens, seeds.batches, device)
+        loop = Loop(task, self, device, seeds, monitor="perplexity", smaller_is_better=True, fading=True)
+        if resumed is not None:
+            with checkpoint.restoring():
+                loop.restore(resumed)
         self._vocabulary, self.training_log = tokens.vocabulary, loop.log
 
         def measure() -> dict[str, float]:
@@ -280,23 +252,24 @@ class NeuralLanguageModel(NeuralLMConfig, LanguageModel):
             self._reader = output.reader()
             return {"perplexity": self._likelihood(held_out).perplexity}
 
-        try:
-            loop.run(
-                type(self).__name__,
-                progress,
-                measure=None if held_out is None else measure,
-                save=None if saved is None else lambda force: saved.save_if_due(loop, force=force),
-                on_batch=self._on_batch,
-            )
-        finally:
-            self.training_log = loop.log
-            self._reader = output.reader().eval()
-            self.model.eval()
-            self.metadata = {"training_log": loop.log, "log_q": getattr(self._reader, "log_q", None) is not None}
-        if saved is not None:
-            saved.remove()
+        loop.run(
+            type(self).__name__,
+            options.progress,
+            measure=None if held_out is None else measure,
+            checkpoint=checkpoint,
+            on_batch=self._on_batch,
+        )
+        self.training_log = loop.log
+        self._reader = output.reader().eval()
+        self.model.eval()
+        self.metadata = {"training_log": loop.log, "log_q": getattr(self._reader, "log_q", None) is not None}
+        checkpoint.remove()
 
-    def _make_parts(self, counts: NDArray[np.int64], seed: int) -> OutputLayer:
+    def _free_settings(self) -> Collection[str]:
+        # More epochs are not another run where the learning rate does not depend on their number.
+        return ("threads", "epochs") if self.decay == "constant" else ("threads",)
+
+    def _make_modules(self, counts: NDArray[np.int64], seed: int) -> OutputLayer:
         size = len(counts)
         sparse = size >= MANY_WORDS if self.sparse is None else self.sparse
         self.model = self._make_encoder(size, sparse=sparse)
@@ -348,9 +321,9 @@ class NeuralLanguageModel(NeuralLMConfig, LanguageModel):
             ArgumentError, ArgumentTypeError: it is not a text, or has no words.
         """
         check_int("num_tokens", num_tokens)
-        computer, found, words = Computer(str(self.device), self.precision), list[Tensor](), list[Tensor]()
+        device, found, words = Device(self.device, self.precision), list[Tensor](), list[Tensor]()
         with read_tokens(source, vocabulary=self.vocabulary, progress=False) as tokens:
-            for ids, queries in self._query_blocks(tokens, computer):
+            for ids, queries in self._query_blocks(tokens, device):
                 found.append(queries.float())
                 words.append(torch.from_numpy(ids.astype(np.int64)).to(queries.device))
                 if sum(map(len, words)) >= num_tokens:
@@ -376,19 +349,19 @@ class NeuralLanguageModel(NeuralLMConfig, LanguageModel):
 
     @torch.no_grad()
     def _log_prob_blocks(self, tokens: Tokens) -> Iterator[tuple[NDArray[np.int32], NDArray[np.float32]]]:
-        computer, reader = Computer(str(self.device), self.precision), self.reader
-        for ids, queries in self._query_blocks(tokens, computer):
+        device, reader = Device(self.device, self.precision), self.reader
+        for ids, queries in self._query_blocks(tokens, device):
             targets = torch.from_numpy(ids.astype(np.int64)).to(queries.device)
             yield ids, reader.log_prob(queries.float(), targets).cpu().numpy()
 
     @torch.no_grad()
     def _next_log_probs(self, ids: Sequence[int]) -> NDArray[np.float32]:
-        queries = self._line_queries(ids, Computer(str(self.device), self.precision))
+        queries = self._line_queries(ids, Device(self.device, self.precision))
         return self.reader.next_log_prob(queries[-1:].float())[0].cpu().numpy()
 
     @torch.no_grad()
     def _sentence_log_probs(self, ids: Sequence[int]) -> NDArray[np.float64]:
-        queries = self._line_queries(ids, Computer(str(self.device), self.precision))[:-1].float()
+        queries = self._line_queries(ids, Device(self.device, self.precision))[:-1].float()
         targets = torch.tensor(list(ids), dtype=torch.int64, device=queries.device)
         return self.reader.log_prob(queries, targets).double().cpu().numpy()
 
@@ -408,7 +381,7 @@ class NeuralLanguageModel(NeuralLMConfig, LanguageModel):
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Take over what `state` returned."""
-        counts, device = self.vocabulary.counts, Computer(str(self.device)).device
+        counts, device = self.vocabulary.counts, Device(self.device).torch_device
         parts: dict[str, dict[str, NDArray[Any]]] = {"model": {}, "output": {}}
         for name, array in state.items():
             part, _, key = name.partition(".")
@@ -425,16 +398,6 @@ class NeuralLanguageModel(NeuralLMConfig, LanguageModel):
         self.model.to(device).eval()
         self._reader.to(device).eval()
         self.training_log = list(self.metadata["training_log"])
-
-
-def _fingerprint(tokens: Tokens) -> str:
-    import hashlib
-
-    digest = hashlib.sha256(f"{len(tokens)} {tokens.num_sentences}".encode())
-    for word in tokens.vocabulary.index_to_key:
-        digest.update(word.encode("utf-8", "surrogatepass") + b"\0")
-    digest.update(np.ascontiguousarray(tokens.counts).tobytes())
-    return digest.hexdigest()
 
 
 @contextlib.contextmanager

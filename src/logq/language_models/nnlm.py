@@ -15,7 +15,7 @@ from logq.language_models.output_layers import OutputLayer
 from logq.nn.dropout import ByteDropout
 from logq.shapes import check_ids, check_shape
 from logq.text.tokens import Tokens
-from logq.training.devices import Computer
+from logq.training.devices import Device
 
 __all__ = ["NNLM", "NNLMEncoder"]
 
@@ -127,23 +127,23 @@ class NNLM(NNLMConfig, NeuralLanguageModel):
             sparse=sparse,
         )
 
-    def _make_task(self, output: OutputLayer, tokens: Tokens, seed: int, computer: Computer) -> "ContextTask":
-        return ContextTask(self._encoder, output, tokens, self.batch_size, seed, computer)
+    def _make_task(self, output: OutputLayer, tokens: Tokens, seed: int, device: Device) -> "ContextTask":
+        return ContextTask(self._encoder, output, tokens, self.batch_size, seed, device)
 
-    def _query_blocks(self, tokens: Tokens, computer: Computer) -> Iterator[tuple[NDArray[np.int32], Tensor]]:
+    def _query_blocks(self, tokens: Tokens, device: Device) -> Iterator[tuple[NDArray[np.int32], Tensor]]:
         for start in range(0, len(tokens), EVALUATED):
             before, words = read_with_context(tokens, start, min(start + EVALUATED, len(tokens)), self.context)
-            yield words, self._context_queries(before, words, computer)
+            yield words, self._context_queries(before, words, device)
 
-    def _line_queries(self, ids: Sequence[int], computer: Computer) -> Tensor:
+    def _line_queries(self, ids: Sequence[int], device: Device) -> Tensor:
         before = np.full(self.context, self._end, dtype=np.int32)
         words = np.array([*ids, self._end], dtype=np.int32)
-        return self._context_queries(before, words, computer)
+        return self._context_queries(before, words, device)
 
-    def _context_queries(self, before: NDArray[np.int32], words: NDArray[np.int32], computer: Computer) -> Tensor:
+    def _context_queries(self, before: NDArray[np.int32], words: NDArray[np.int32], device: Device) -> Tensor:
         contexts = contexts_of(before, words, self.context, self._end).astype(np.int64)
-        with computer.autocast():
-            return self._encoder.query(torch.from_numpy(contexts).to(computer.device))
+        with device.autocast():
+            return self._encoder.query(torch.from_numpy(contexts).to(device.torch_device))
 
     @property
     def _encoder(self) -> NNLMEncoder:
@@ -162,16 +162,16 @@ class ContextTask(TextTask):
         tokens: the text.
         batch_size: words in a batch.
         seed: of their order.
-        computer: where.
+        device: where it is trained.
 
     Example:
         See logq.language_models.NNLM, whose `fit` makes one.
     """
 
     def __init__(
-        self, encoder: NNLMEncoder, output: OutputLayer, tokens: Tokens, batch_size: int, seed: int, computer: Computer
+        self, encoder: NNLMEncoder, output: OutputLayer, tokens: Tokens, batch_size: int, seed: int, device: Device
     ) -> None:
-        super().__init__(encoder, output, tokens, computer)
+        super().__init__(encoder, output, tokens, device)
         self._batch_size, self._seed, self._context = batch_size, seed, encoder.context
         self._block = max(1, BLOCK // batch_size) * batch_size
         self.examples = len(tokens)

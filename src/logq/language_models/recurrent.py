@@ -15,7 +15,7 @@ from logq.language_models.output_layers import OutputLayer
 from logq.nn.dropout import ByteDropout
 from logq.shapes import check_ids, check_shape
 from logq.text.tokens import Tokens
-from logq.training.devices import Computer
+from logq.training.devices import Device
 
 __all__ = ["RecurrentEncoder", "RecurrentLM"]
 
@@ -149,23 +149,23 @@ class RecurrentLM(RecurrentLMConfig, NeuralLanguageModel):
     def _shared_weight(self) -> nn.Parameter | None:
         return self.model.word_table if self.tied else None
 
-    def _make_task(self, output: OutputLayer, tokens: Tokens, seed: int, computer: Computer) -> "ColumnTask":
-        return ColumnTask(self._encoder, output, tokens, self.batch_size, self.bptt, computer)
+    def _make_task(self, output: OutputLayer, tokens: Tokens, seed: int, device: Device) -> "ColumnTask":
+        return ColumnTask(self._encoder, output, tokens, self.batch_size, self.bptt, device)
 
-    def _query_blocks(self, tokens: Tokens, computer: Computer) -> Iterator[tuple[NDArray[np.int32], Tensor]]:
+    def _query_blocks(self, tokens: Tokens, device: Device) -> Iterator[tuple[NDArray[np.int32], Tensor]]:
         state, last = self._encoder.first_state(1), np.array([tokens.end], dtype=np.int32)
         for words in tokens.blocks(EVALUATED):
-            queries, state = self._read(np.concatenate([last, words[:-1]]), state, computer)
+            queries, state = self._read(np.concatenate([last, words[:-1]]), state, device)
             last = words[-1:]
             yield words, queries
 
-    def _line_queries(self, ids: Sequence[int], computer: Computer) -> Tensor:
+    def _line_queries(self, ids: Sequence[int], device: Device) -> Tensor:
         words = np.array([self._end, *ids], dtype=np.int32)
-        return self._read(words, self._encoder.first_state(1), computer)[0]
+        return self._read(words, self._encoder.first_state(1), device)[0]
 
-    def _read(self, words: NDArray[np.int32], state: Tensor, computer: Computer) -> tuple[Tensor, Tensor]:
-        with computer.autocast():
-            row = torch.from_numpy(words.astype(np.int64))[None].to(computer.device)
+    def _read(self, words: NDArray[np.int32], state: Tensor, device: Device) -> tuple[Tensor, Tensor]:
+        with device.autocast():
+            row = torch.from_numpy(words.astype(np.int64))[None].to(device.torch_device)
             queries, after = self._encoder(row, state)
         return queries[0], after.to(state.dtype)
 
@@ -188,7 +188,7 @@ class ColumnTask(TextTask):
         tokens: the text.
         columns: B.
         bptt: L.
-        computer: where.
+        device: where it is trained.
 
     Raises:
         ArgumentError: there are more columns than tokens.
@@ -204,12 +204,12 @@ class ColumnTask(TextTask):
         tokens: Tokens,
         columns: int,
         bptt: int,
-        computer: Computer,
+        device: Device,
     ) -> None:
         self.rows = len(tokens) // columns
         if self.rows == 0:
             raise ArgumentError("batch_size", f"at most the {len(tokens)} tokens of the text", columns)
-        super().__init__(encoder, output, tokens, computer, state=encoder.first_state(columns))
+        super().__init__(encoder, output, tokens, device, state=encoder.first_state(columns))
         self._columns, self._bptt = columns, bptt
         self.examples = self.rows * columns
 

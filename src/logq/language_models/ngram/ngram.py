@@ -125,7 +125,6 @@ class NGram(NGramConfig, LanguageModel):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        LanguageModel.__init__(self)
         self._table: BackoffTable | None = None
 
     def fit(self, source: Source, *, validation: Source | None = None, progress: bool | None = None) -> Self:
