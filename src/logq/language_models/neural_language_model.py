@@ -18,6 +18,7 @@ from logq.language_models.language_model import LanguageModel, Source
 from logq.language_models.neural_configs import NeuralLMConfig
 from logq.language_models.output_layers import OutputLayer, WordReader, make_output, make_reader
 from logq.samplers import Sampler
+from logq.samplers.registry import SamplerSettings, make_sampler
 from logq.text import Vocabulary, read_tokens
 from logq.text.tokens import END, Tokens
 from logq.training.checkpoint import fingerprint
@@ -25,7 +26,6 @@ from logq.training.config import CUSTOM
 from logq.training.devices import Device
 from logq.training.estimator import FitOptions, Seeds, fresh_seed
 from logq.training.loop import Loop
-from logq.training.samplers_by_name import make_sampler
 from logq.training.weights import weights_of, with_weights
 
 __all__ = ["BLOCK", "NeuralLanguageModel", "TextEncoder", "TextTask", "word_vectors"]
@@ -275,15 +275,15 @@ class NeuralLanguageModel(NeuralLMConfig, LanguageModel):
         self.model = self._make_encoder(size, sparse=sparse)
         sampler: Sampler | None = None
         if self.sampler is not None:
-            sampler = make_sampler(
-                self.sampler,
+            settings = SamplerSettings(
                 counts,
                 self.num_sampled,
-                power=self.unigram_power,
-                shared=self.shared_negatives,
+                unigram_power=self.unigram_power,
                 replacement=self.replacement,
+                per_row=not self.shared_negatives,
                 seed=seed,
             )
+            sampler = make_sampler(self.sampler, settings)
         shared = self._shared_weight()
         output = make_output(
             self.objective,

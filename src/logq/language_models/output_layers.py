@@ -16,7 +16,7 @@ from logq.functional import sampled_loss
 from logq.hierarchical import HierarchicalSoftmax
 from logq.language_models.neural_configs import HIERARCHICAL
 from logq.nn import CandidateLoss
-from logq.objectives import OBJECTIVES
+from logq.objectives import OBJECTIVES, Objective
 from logq.samplers import Sampler
 
 __all__ = [
@@ -102,7 +102,7 @@ class TableReader(WordReader):
         self.weight = weight
         self.register_parameter("bias", bias)
         self.register_buffer("log_q", log_q)
-        self._meaning = OBJECTIVES[objective].approximates
+        self._objective = OBJECTIVES[objective]
 
     @property
     def num_words(self) -> int:
@@ -125,7 +125,14 @@ class TableReader(WordReader):
 
     def _unnormalized(self, queries: Tensor) -> Tensor:
         logits = linear(queries, self.weight, self.bias)
-        return self._meaning.log_p(logits, logits.new_zeros(()) if self.log_q is None else self.log_q)
+        return self._objective_of_sample().log_p(logits, self.log_q)
+
+    def _objective_of_sample(self) -> Objective:
+        """The objective with the rate of the sampler: expected counts add up to the size of its samples."""
+        if not self._objective.approximates.uses_q:
+            return self._objective
+        size = self.num_words if self.log_q is None else float(self.log_q.double().exp().sum())
+        return self._objective.for_sample(size, self.num_words)
 
 
 class CandidateOutput(OutputLayer):
@@ -161,7 +168,7 @@ class CandidateOutput(OutputLayer):
         """The reader, with log Q as it is now."""
         table, log_q = self.table, None
         if table.sampler is not None and self.log_q and table.objective.approximates.uses_q:
-            log_q = table.sampler.log_expected_count(torch.arange(table.num_classes, device=table.weight.device))
+            log_q = table.sampler.all_log_expected_counts()
         return TableReader(table.objective.name, table.weight, table.bias, log_q)
 
     def sparse_parameters(self) -> list[nn.Parameter]:
@@ -329,13 +336,14 @@ def _start_at_unigram(table: CandidateLoss, counts: NDArray[np.int64]) -> None:
     From equal biases, rare words, which few samples reach, would need epochs to come down to their frequency.
     """
     assert table.bias is not None
-    meaning = table.objective.approximates
+    objective = table.objective
     log_p = torch.from_numpy(counts / counts.sum()).log()
     log_q = torch.zeros_like(log_p)
-    if meaning.uses_q and table.sampler is not None:
-        log_q = table.sampler.log_expected_count(torch.arange(len(log_p), device=table.sampler.device)).cpu().double()
+    if objective.approximates.uses_q and table.sampler is not None:
+        objective = objective.for_sample(table.sampler.sample_size(), len(log_p))
+        log_q = table.sampler.all_log_expected_counts().cpu().double()
         log_q = log_q.where(log_q.isfinite(), 0.0)  # what is never drawn, or not yet
-    table.bias.copy_(meaning.of(log_p, log_q))
+    table.bias.copy_(objective.logits(log_p, log_q))
 
 
 def make_reader(
