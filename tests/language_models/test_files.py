@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from logq.training.checkpoint import FILE
 
 from language_cases import OBJECTIVES, OTHER_TEXT, TEXT, make
 from logq._model_file import FILE as MODEL_FILE
 from logq.language_models import NNLM, RecurrentLM, load
 from logq.samplers import Uniform, Unigram
-from logq.training.checkpoint import FILE
 
 RESUMED: list[tuple[str, dict[str, Any]]] = [
     ("gru", {"dropout": 0.3}),
@@ -78,7 +78,7 @@ def test_a_checkpoint_of_other_settings_or_another_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["gru", "nnlm"])
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_a_file_answers_as_the_model_did(kind: str, objective: str, tmp_path: Path) -> None:
-    sampler = "unigram" if objective == "negative_sampling" else None
+    sampler = "unigram" if objective in ("negative_sampling", "gbce") else None
     model = make(kind, objective=objective, sampler=sampler, epochs=1).fit(TEXT[:40], progress=False)
     model.save(tmp_path)
     again = load(tmp_path)

@@ -74,9 +74,12 @@ def probabilities(model: Any, query: np.ndarray) -> np.ndarray:
                 found[word] *= sigmoid(dots[tree.points[at]] * (1 if tree.codes[at] == 0 else -1))
         return found
     logits = reader.weight.detach().numpy() @ query + reader.bias.detach().numpy()
+    shares = model.vocabulary.counts**0.75
+    q = inclusion(shares / shares.sum(), model.num_sampled)
     if model.objective == "negative_sampling":
-        shares = model.vocabulary.counts**0.75
-        found = np.exp(logits) * inclusion(shares / shares.sum(), model.num_sampled)
+        found = np.exp(logits) * q
+    elif model.objective == "gbce":
+        found = sigmoid(logits + np.log(q / (1 - 0.75 * (1 - model.num_sampled / (len(q) - 1)))))
     elif model.objective in ("sampled_logistic", "full_logistic"):
         found = sigmoid(logits)
     else:
@@ -91,7 +94,7 @@ def fitted() -> dict[tuple[str, str], NeuralLanguageModel]:
 
 def trained(fitted: dict[tuple[str, str], NeuralLanguageModel], kind: str, objective: str) -> NeuralLanguageModel:
     if (kind, objective) not in fitted:
-        sampler = "unigram" if objective == "negative_sampling" else None
+        sampler = "unigram" if objective in ("negative_sampling", "gbce") else None
         fitted[kind, objective] = make(kind, objective=objective, sampler=sampler, epochs=1).fit(TEXT, progress=False)
     return fitted[kind, objective]
 

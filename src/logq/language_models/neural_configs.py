@@ -9,7 +9,8 @@ from typing_extensions import Self
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_int
 from logq.language_models.language_model import VocabularyConfig
-from logq.training.choices import OBJECTIVES, SamplerChoice, check_sampler
+from logq.objectives import OBJECTIVES, objective_name
+from logq.samplers.registry import SamplerChoice, check_sampler
 from logq.training.config import CUSTOM, AtLeast, AtMost, Check, Help, OneOf, configclass
 from logq.training.options import LossConfig, TrainingConfig
 
@@ -23,11 +24,8 @@ def _objectives() -> tuple[str, ...]:
     return (*OBJECTIVES, HIERARCHICAL, ADAPTIVE)
 
 
-def _check_objective(name: str, value: Any) -> str:
-    found = getattr(value, "name", value)
-    if found not in _objectives():
-        raise ArgumentError(name, f"one of {', '.join(_objectives())}", value)
-    return found
+def _check_objective(_: str, value: Any) -> str:
+    return objective_name(value, (HIERARCHICAL, ADAPTIVE))
 
 
 def _check_sampler(name: str, value: Any) -> Any:
@@ -101,7 +99,7 @@ class NeuralLMConfig(VocabularyConfig, LossConfig, TrainingConfig):
     @property
     def samples(self) -> bool:
         """Whether the objective draws negatives."""
-        return OBJECTIVES.get(self.objective, False)
+        return self.objective in OBJECTIVES and OBJECTIVES[self.objective].negatives.sampled
 
     def __post_init__(self) -> None:
         super().__post_init__()

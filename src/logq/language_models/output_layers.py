@@ -76,9 +76,11 @@ class OutputLayer(nn.Module, ABC):
 class TableReader(WordReader):
     """Reads P from the class table of an objective, normalized over all words.
 
-        P(y|x) = p_y / sum_c p_c,    p_c = exp F_c, or Q_c exp F_c for negative sampling, or sigmoid(F_c) for the
-                                     logistic objectives that approximate log odds: these give each word a probability
-                                     of its own, whose sum is only near 1, but perplexity is about a distribution
+        P(y|x) = p_y / sum_c p_c
+
+    log p comes from `Objective.log_p`: p_c = exp F_c, or Q_c exp F_c for negative sampling, or sigmoid(F_c) for the
+    logistic objectives that approximate log odds. These give each word a probability of its own, whose sum is only near
+    1, but perplexity is about a distribution.
 
     Args:
         objective: its name in logq.objectives.OBJECTIVES.
