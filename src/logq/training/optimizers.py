@@ -6,11 +6,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from logq._arguments import shown
+from logq._arguments import ArgumentError
 from logq.optim import SGD, Adagrad, LazyAdam, RowOptimizer
 from logq.optim.gradients import coalesced
+from logq.training.options import OPTIMIZERS
 
-__all__ = ["OPTIMIZERS", "Fading", "Optimizers", "check_optimizer"]
+__all__ = ["Fading", "Optimizers"]
 
 
 class Fading:
@@ -27,7 +28,7 @@ class Fading:
             rows between their updates.
 
     Raises:
-        ValueError: its first beta is another.
+        ValueError: its first beta is another one.
 
     Example:
         >>> table = torch.nn.Parameter(torch.zeros(4, 2))
@@ -45,7 +46,7 @@ class Fading:
         for group in optimizer.param_groups:
             first, second = group["betas"]
             if first:
-                raise ValueError(f"betas: expected 0 as the first, got {first}")
+                raise ArgumentError("betas", "0 as the first", first)
             self._tables += [(parameter, second) for parameter in group["params"]]
         self.last = [
             torch.zeros(len(parameter), dtype=torch.int64, device=parameter.device) for parameter, _ in self._tables
@@ -68,25 +69,7 @@ class Fading:
             last[rows] = updates + 1
 
 
-OPTIMIZERS = ("adam", "adagrad", "sgd")
-"""The names of optimizers."""
-
 LAST = "last."
-
-
-def check_optimizer(value: object) -> str:
-    """Return the name of an optimizer.
-
-    Raises:
-        ValueError: there is no such.
-
-    Example:
-        >>> check_optimizer("adagrad")
-        'adagrad'
-    """
-    if not isinstance(value, str) or value not in OPTIMIZERS:
-        raise ValueError(f"optimizer: expected one of {', '.join(OPTIMIZERS)}, got {shown(value)}")
-    return value
 
 
 class Optimizers:
@@ -131,7 +114,9 @@ class Optimizers:
         fading: bool = False,
     ) -> None:
         self.lr = lr
-        self.kind = check_optimizer(kind)
+        if kind not in OPTIMIZERS:
+            raise ArgumentError("optimizer", f"one of {', '.join(OPTIMIZERS)}", kind)
+        self.kind = kind
         of_kind: dict[str, Any] = {"lr": lr, "betas": betas} if kind == "adam" else {"lr": lr}
         tables = {id(parameter) for parameter in sparse}
         self.parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from logq.recommenders.neural_recommender import NeuralRecommender
-from logq.training.loop_checkpoint import FILE
+from logq.training.checkpoint import FILE
 from recommender_cases import make, planted_log, planted_split
 
 
