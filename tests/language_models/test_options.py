@@ -13,10 +13,10 @@ from logq.language_models import NNLM, RecurrentLM
     ("options", "message"),
     [
         ({"objective": "softmax"}, "objective: expected one of negative_sampling, .*adaptive_softmax, got 'softmax'"),
-        ({"objective": "full_softmax", "sampler": "uniform"}, "sampler: expected None, as full_softmax draws no words"),
+        ({"objective": "full_softmax", "sampler": "uniform"}, "sampler: expected None, as full_softmax draws no"),
         (
             {"objective": "hierarchical_softmax", "sampler": "uniform"},
-            "sampler: expected None, as hierarchical_softmax draws no words",
+            "sampler: expected None, as hierarchical_softmax draws no",
         ),
         ({"sampler": "zipf"}, "sampler: expected one of .* got 'zipf'"),
         ({"num_sampled": 0}, "num_sampled: expected an integer >= 1, got 0"),

@@ -227,5 +227,5 @@ def test_columns_and_contexts_cover_the_text(monkeypatch: pytest.MonkeyPatch) ->
 def test_an_unfitted_model_says_so() -> None:
     model: LanguageModel = make("gru")
     for ask in (lambda: model.score("a"), lambda: model.perplexity([["a"]]), lambda: model.save("nowhere")):
-        with pytest.raises(AttributeError, match="RecurrentLM: it is not fitted, call fit first"):
+        with pytest.raises(AttributeError, match="RecurrentLM: it has learned nothing yet, call fit first"):
             ask()

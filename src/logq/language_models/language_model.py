@@ -362,6 +362,6 @@ def load(folder: str | os.PathLike[str], **options: Any) -> LanguageModel:
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     NGram(2, "add_k").fit([["a", "b"]], progress=False).save(folder)
         ...     load(folder)
-        NGram(order=2, smoothing='add_k'; 4 words)
+        NGram(order=2, smoothing='add_k', fitted on 4 words)
     """
     return LanguageModel.load(folder, **options)

@@ -75,11 +75,12 @@ class NeuralLMConfig(VocabularyConfig, LossConfig, TrainingConfig):
         Sequence[int] | None,
         Check(_check_cutoffs),
         Help(
-            "Word numbers where the clusters of adaptive_softmax begin, by falling frequency.",
+            "Frequency ranks at which the clusters of adaptive_softmax begin.",
             metavar="N,N",
             default="a fifth and three fifths of the words",
         ),
     ] = None
+    sparse: Annotated[bool | None, Help(more="Full and adaptive softmax update all of their output anyway.")] = None
     batch_size: Annotated[
         int, Help(typed="Words in a batch (nnlm), or columns of text that are read side by side (gru, lstm).")
     ] = 64
@@ -165,7 +166,7 @@ class RecurrentLMConfig(NeuralLMConfig):
     bptt: Annotated[
         int,
         AtLeast(1),
-        Help("Rows of the columns in a batch: the number of words that gradients flow back.", group="Training"),
+        Help("Number of words in each column of a batch, which is how far gradients flow back.", group="Training"),
     ] = 20
     batch_size: Annotated[int, Help("Number of columns of text that are read side by side.")] = 64
 

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from logq._arguments import ArgumentError, Verbatim, check_bool, check_int
 from logq.language_models.neural_configs import NNLMConfig
-from logq.language_models.neural_language_model import BLOCK, NeuralLanguageModel, TextEncoder, TextTask, word_vectors
+from logq.language_models.neural_language_model import NeuralLanguageModel
 from logq.language_models.output_layers import OutputLayer
+from logq.language_models.text_tasks import BLOCK, TextEncoder, TextTask, word_vectors
 from logq.nn.dropout import ByteDropout
 from logq.shapes import check_ids, check_shape
 from logq.text.tokens import Tokens

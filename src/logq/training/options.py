@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, ClassVar
 
-from logq._arguments import ArgumentTypeError, shown
+from logq._arguments import ArgumentError, ArgumentTypeError
 from logq.objectives import OBJECTIVES, objective_name
 from logq.samplers.registry import SAMPLERS, SamplerChoice, check_sampler
 from logq.training.config import Above, AtLeast, AtMost, Check, Config, Help, OneOf, configclass
@@ -83,9 +83,7 @@ class LossConfig(Config):
         super().__post_init__()
         if not self.samples:
             if self.sampler is not None:
-                raise ValueError(
-                    f"sampler: {self.objective} uses every class and takes no sampler, got {shown(self.sampler)}"
-                )
+                raise ArgumentError("sampler", f"None, as {self.objective} draws no negatives", self.sampler)
         elif self.sampler is None:
             self.sampler = self.default_sampler
 

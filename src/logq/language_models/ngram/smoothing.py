@@ -235,6 +235,6 @@ def estimate_discounts(adjusted: NDArray[np.int64], order: int, fallback: Sequen
             "discount_fallback",
             "three discounts, such as 0.5, 1.0 and 1.5, as Kneser-Ney cannot estimate them from this text, where "
             f"{problem}",
-            hint="or take a lower order or add_k smoothing: the text is small, or has few different words",
+            hint="or lower the order, or use add_k smoothing",
         )
     return fallback[0], fallback[1], fallback[2]
