@@ -271,7 +271,11 @@ def test_logs_with_nothing_to_learn() -> None:
     ("name", "options", "message"),
     [
         ("YoutubeDNN", {"objective": "softmax"}, "objective: expected one of negative_sampling"),
-        ("YoutubeDNN", {"objective": "full_softmax", "sampler": "uniform"}, "full_softmax uses every class"),
+        (
+            "YoutubeDNN",
+            {"objective": "full_softmax", "sampler": "uniform"},
+            "sampler: expected None, as full_softmax draws no negatives, got 'uniform'",
+        ),
         ("YoutubeDNN", {"sampler": "zipf"}, "sampler: expected one of unigram"),
         ("YoutubeDNN", {"monitor": "auc"}, "monitor: expected one of hr"),
         ("YoutubeDNN", {"decay": "steps"}, "decay: expected one of constant"),

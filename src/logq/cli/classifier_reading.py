@@ -4,7 +4,7 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from logq.cli.model_folders import load_language_model, load_recommender
+from logq.cli.model_folders import find_entry, load_language_model, load_recommender
 from logq.cli.terminal.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -53,12 +53,13 @@ def read_classifier(model: Path, text: str | None, *, rows: int, device: str) ->
     """
     if not model.exists():
         raise BadInputError(f"{model}: there is no such file or folder")
-    family = "arrays" if model.is_file() else _family(model)
-    if text is not None and family != "language model":
+    entry = find_entry(model) if (model / "model.safetensors").exists() else None
+    speaks = entry is not None and entry.family == "language model"
+    if text is not None and not speaks:
         raise BadInputError("TEXT: only a language model reads one; leave it out for this model")
-    if family == "arrays":
+    if model.is_file():
         return read_arrays(model, rows=rows, device=device)
-    if family == "language model":
+    if speaks:
         if text is None:
             raise BadInputError(f"{model}: this is a language model; give a TEXT after it, to make queries of")
         return read_language_model(model, text, rows=rows, device=device)
@@ -174,17 +175,6 @@ def read_language_model(folder: Path, text: str, *, rows: int, device: str) -> C
     return Classifier(
         queries[some], reader.weight.detach(), bias, words[some], counts, rows="positions", classes="words"
     )
-
-
-def _family(folder: Path) -> str:
-    """What lies in a folder; a recommender where there is nothing, which those who load one complain about."""
-    from logq._model_file import FILE, read_kind
-    from logq.estimators import ESTIMATORS, FORMATS
-
-    if not (folder / FILE).exists():
-        return "recommender"
-    name = read_kind(folder / FILE, format=tuple(FORMATS.values()))
-    return next((entry.family for entry in ESTIMATORS if entry.class_name == name), "recommender")
 
 
 def _tensors(path: Path) -> "dict[str, Tensor]":

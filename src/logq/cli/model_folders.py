@@ -20,7 +20,7 @@ from logq.cli.log_reading import LogColumns, LogFormat
 from logq.cli.terminal.errors import BadInputError
 
 if TYPE_CHECKING:
-    from logq.estimators import Family
+    from logq.estimators import EstimatorEntry, Family
     from logq.language_models import LanguageModel
     from logq.logs import Identifiers, Interactions, Split
     from logq.recommenders import Recommender
@@ -30,6 +30,7 @@ __all__ = [
     "RecommenderArgument",
     "RecommenderFolder",
     "check_model",
+    "find_entry",
     "known_ids",
     "load_language_model",
     "load_recommender",
@@ -38,6 +39,7 @@ __all__ = [
 ]
 
 _MODEL, _LOG, _TRAINING = "model.safetensors", "log", "training.json"
+_ASKING = {"recommender": "logq recommend", "language model": "logq generate", "word vectors": "logq neighbors"}
 
 LanguageModelArgument: TypeAlias = Annotated[
     Path, typer.Argument(metavar="MODEL", help="Folder written by `logq train lm`, or an ARPA file of any toolkit.")
@@ -104,6 +106,19 @@ def check_model(place: Path, family: "Family") -> None:
         raise BadInputError(f"{place}: there is no {family} in this folder; `{made}` makes one{there}")
 
 
+def find_entry(folder: Path) -> "EstimatorEntry | None":
+    """Look up in the table of estimators what a folder holds; None where the table does not have it.
+
+    Raises:
+        OSError, ValueError: the file cannot be read, or is damaged.
+    """
+    from logq._model_file import read_kind
+    from logq.estimators import ESTIMATORS, FORMATS
+
+    name = read_kind(folder / _MODEL, format=tuple(FORMATS.values()))
+    return next((entry for entry in ESTIMATORS if entry.class_name == name), None)
+
+
 def load_recommender(folder: Path, *, device: str = "cpu") -> "Recommender":
     """Load the recommender of a folder.
 
@@ -111,6 +126,7 @@ def load_recommender(folder: Path, *, device: str = "cpu") -> "Recommender":
         BadInputError: there is none.
     """
     check_model(folder, "recommender")
+    _expect(folder, "recommender")
     from logq.recommenders.recommender import Recommender
 
     return Recommender.load(folder, device=device)
@@ -128,13 +144,27 @@ def load_language_model(place: Path, *, device: str = "cpu", progress: bool | No
         BadInputError: there is none.
     """
     check_model(place, "language model")
-    if place.is_file() and place.name != _MODEL:
-        from logq.language_models.ngram.ngram import NGram
+    from logq.language_models.ngram.ngram import NGram
 
+    if place.is_file() and place.name != _MODEL:
         return NGram.from_arpa(place, progress=progress)
+    folder = place.parent if place.is_file() else place
+    entry = _expect(folder, "language model")
+    if entry is not None and entry.class_name == NGram.__name__:
+        return NGram.load(folder)
     from logq.language_models.language_model import LanguageModel
 
-    return LanguageModel.load(place.parent if place.is_file() else place, device=device)
+    return LanguageModel.load(folder, device=device)
+
+
+def _expect(folder: Path, family: "Family") -> "EstimatorEntry | None":
+    found = find_entry(folder)
+    if found is not None and found.family != family:
+        command = _ASKING[found.family]
+        raise BadInputError(
+            f"{folder}: expected a {family}, found {found.class_name}, a {found.family}; try `{command}`"
+        )
+    return found
 
 
 def open_folder(folder: Path, *, device: str = "cpu") -> RecommenderFolder:

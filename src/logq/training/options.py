@@ -83,7 +83,7 @@ class LossConfig(Config):
         super().__post_init__()
         if not self.samples:
             if self.sampler is not None:
-                raise ArgumentError("sampler", f"None, as {self.objective} uses every class", self.sampler)
+                raise ArgumentError("sampler", f"None, as {self.objective} draws no negatives", self.sampler)
         elif self.sampler is None:
             self.sampler = self.default_sampler
 

@@ -140,10 +140,12 @@ def _merged(found: "Mapping[str, Option]") -> "Option":
     shown = {model: option.default_text for model, option in found.items() if option.default_text}
     usual = max(shown.values(), key=list(shown.values()).count, default="")
     default = ", ".join([usual, *(f"{model} {text}" for model, text in shown.items() if text != usual)])
-    belongs = "" if set(models) >= set(NEURAL) else f"{', '.join(models)}: "
-    return replace(
-        first, help=replace(first.help, typed=belongs + (first.help.typed or first.help.text), default=default)
-    )
+    text = first.help.typed or first.help.text
+    if not set(models) >= set(NEURAL):
+        text = f"{', '.join(models)}: {text[0].lower()}{text[1:]}"
+    if first.name == "threads":  # each class says how many it takes alone
+        default = "all cores"
+    return replace(first, help=replace(first.help, typed=text, default=default))
 
 
 def check_arguments(model: ModelName, arguments: Mapping[str, Any], others: list[str]) -> None:
@@ -176,11 +178,12 @@ def check_arguments(model: ModelName, arguments: Mapping[str, Any], others: list
         if wrong is not None:
             raise BadInputError(f"{_flag(wrong)}: expected --smoothing {_SMOOTHING[wrong]} with it, got {smoothing}")
         return
-    from logq.training.choices import OBJECTIVES
+    from logq.objectives import OBJECTIVES
 
     objective = arguments.get("objective", "sampled_softmax")
     wrong = next((name for name in _SAMPLING if name in arguments), None)
-    if wrong is not None and not OBJECTIVES.get(objective):
+    samples = objective in OBJECTIVES and OBJECTIVES[objective].negatives.sampled
+    if wrong is not None and not samples:
         raise BadInputError(f"{_flag(wrong)}: {objective} samples no words; expected another --objective with it")
 
 
