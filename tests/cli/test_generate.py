@@ -42,7 +42,7 @@ def test_unknown_words_are_told(logq, counted):
 def test_bad_input(logq, counted, model, tmp_path):
     for words, message in [
         ((tmp_path / "none",), "there is no such file or folder"),
-        ((model,), "found a recommender"),
+        ((model,), "found SASRec, a recommender"),
         ((counted, "--top-k", 0), "--top-k"),
         ((counted, "--temperature", "-1"), "--temperature"),
         ((counted, "-n", 0), "-n"),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from logq._arguments import ArgumentError
 from logq._progress import format_quantity, format_seconds
 from logq.cli.command_options import Quiet, make_command
 from logq.cli.terminal.errors import BadInputError
@@ -93,6 +94,8 @@ def lm(
     """
     others = {"arpa": arpa, "checkpoint_minutes": checkpoints.checkpoint_minutes, "resume": checkpoints.resume or None}
     check_arguments(model, arguments, [name for name, value in others.items() if value is not None])
+    if arguments.get("k", 1.0) is None and not validation:
+        raise BadInputError("--valid: expected a text to find the best k for, as --k is 0, got none")
     check_text_files((*source, *(validation or ())))
     if arpa is not None:
         check_file(arpa)
@@ -106,7 +109,12 @@ def lm(
         training = Training(output, None if model is ModelName.ngram else checkpoints, quiet=quiet)
         made: LanguageModel = entry.load_class()(**given)
         with training.run():
-            made.fit(source, validation=validation or None, **training.arguments)
+            try:
+                made.fit(source, validation=validation or None, **training.arguments)
+            except ArgumentError as error:
+                if error.name == "source" and validation:  # which of the texts is not said
+                    raise BadInputError(error.message("CORPUS or --valid")) from error
+                raise
             made.save(output)
             if arpa is not None:
                 made.to_arpa(arpa, progress=training.progress)  # pyright: ignore
