@@ -6,7 +6,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from logq._arguments import ArgumentError, check_bool, check_float
+from logq._arguments import check_bool, check_float
 from logq.candidates import IGNORED, Candidates, without_log_q
 from logq.functional import full_loss, sampled_loss
 from logq.objectives import Objective, find_objective

@@ -10,7 +10,7 @@ from torch import Tensor
 from typing_extensions import Self
 
 from logq import kernels
-from logq._arguments import check_bool, check_int
+from logq._arguments import ArgumentError, check_bool, check_int
 from logq.kernels.laws import Law
 from logq.samplers.distinct_draws import by_race, expected_tries, log_inclusion
 from logq.samplers.sampler import Draw, Sampler, take_seed
@@ -103,10 +103,8 @@ class Proposal(Sampler):
             return
         possible = int((p > 0).sum())
         if self.num_sampled > possible:
-            raise ValueError(
-                f"num_sampled: expected at most {possible}, the number of classes that can be drawn, for a sample "
-                f"without replacement, got {self.num_sampled}"
-            )
+            most = f"at most {possible}, the number of classes that can be drawn, for a sample without replacement"
+            raise ArgumentError("num_sampled", most, self.num_sampled)
         # The way is chosen by the distribution alone. Choosing by how a draw turns out would change what is drawn.
         self._by_race = expected_tries(p, self.num_sampled + 1) > self.num_classes
 

@@ -15,7 +15,7 @@ from logq.cli.command_options import Quiet
 from logq.cli.model_folders import save_log
 from logq.cli.terminal.errors import InterruptedWorkError
 from logq.cli.terminal.output import output_folder
-from logq.cli.terminal.report import neighbour_table, say, say_next
+from logq.cli.terminal.report import neighbor_table, say, say_next
 from logq.cli.train_frame import Training
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def demo_items(
     for start in range(0, len(shown), 3):
         say()
         found = [(name, model.similar_items(name, k=6)) for name in shown[start : start + 3]]
-        console.print(neighbour_table([(name, _pairs(near)) for name, near in found]))
+        console.print(neighbor_table([(name, _pairs(near)) for name, near in found]))
     if quiet:
         return
     place, file = shlex.quote(str(output)), shlex.quote(str(output / LOG))

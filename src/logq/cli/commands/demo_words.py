@@ -13,7 +13,7 @@ from logq.cli.commands.draw_map import say_map
 from logq.cli.commands.train_word2vec import train_word2vec
 from logq.cli.terminal.errors import InterruptedWorkError
 from logq.cli.terminal.output import output_folder
-from logq.cli.terminal.report import neighbour_table, say, say_next, vector_steps
+from logq.cli.terminal.report import neighbor_table, say, say_next, vector_steps
 from logq.cli.train_frame import Training
 
 __all__ = ["EXAMPLES", "SHOWN", "demo_words"]
@@ -36,7 +36,7 @@ def demo_words(
     """Train word vectors on Python's own documentation, in a few seconds.
 
     Skip-gram with negative sampling reads the language reference and the docstrings of the standard library, shows the
-    neighbours of a few words and draws a map. Nothing is downloaded.
+    neighbors of a few words and draws a map. Nothing is downloaded.
     """
     began = time.monotonic()
     tell = (lambda *_: None) if quiet else say
@@ -57,12 +57,12 @@ def demo_words(
         vectors = train_word2vec(sentences, training, {"seed": seed, "epochs": 5}).vectors
         shown = [word for word in SHOWN if word in vectors]
         tell()
-        say(("Neighbours", "bold"), " by cosine")
+        say(("Neighbors", "bold"), " by cosine")
         console = Console()
         for start in range(0, len(shown), 3):
             say()
             console.print(
-                neighbour_table([(word, vectors.most_similar(word, topn=6)) for word in shown[start : start + 3]])
+                neighbor_table([(word, vectors.most_similar(word, topn=6)) for word in shown[start : start + 3]])
             )
         picture = output / "map.html"
         try:

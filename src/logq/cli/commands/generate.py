@@ -31,7 +31,7 @@ def generate(
         typer.Option(
             metavar="X",
             min=0.0,
-            help="Below 1 favours probable words, 0 takes the most probable one, above 1 flattens the distribution.",
+            help="Below 1 favors probable words, 0 takes the most probable one, above 1 flattens the distribution.",
         ),
     ] = 1.0,
     top_k: Annotated[

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from logq.cli.command_options import VectorsArgument
 from logq.cli.terminal.errors import say_error
-from logq.cli.terminal.report import answer_table, neighbour_table, say
+from logq.cli.terminal.report import answer_table, neighbor_table, say
 
 if TYPE_CHECKING:
     from logq.vectors import KeyedVectors
@@ -26,7 +26,7 @@ logq neighbors vectors coffee | cut -f2
 def neighbors(
     vectors: VectorsArgument,
     words: Annotated[list[str], typer.Argument(metavar="WORD...", help="Words to ask about.")],
-    topn: Annotated[int, typer.Option("--topn", "-n", metavar="N", min=1, help="Number of neighbours to show.")] = 10,
+    topn: Annotated[int, typer.Option("--topn", "-n", metavar="N", min=1, help="Number of neighbors to show.")] = 10,
     minus: Annotated[
         list[str] | None,
         typer.Option(
@@ -41,8 +41,8 @@ def neighbors(
     """Show the words nearest to others, by the cosine of their vectors.
 
     Several words are several questions, each with its own answer; words without a vector are listed at the end. With
-    --minus or --together they are one question: the neighbours of their sum, as in king + woman - man. In a pipe, the
-    answer is lines of question, neighbour and cosine, separated by tabs.
+    --minus or --together they are one question: the neighbors of their sum, as in king + woman - man. In a pipe, the
+    answer is lines of question, neighbor and cosine, separated by tabs.
     """
     from logq.vectors.keyed_vectors import KeyedVectors
     from logq.vectors.nearest_words import UnknownWord
@@ -86,4 +86,4 @@ def _show(answers: "list[tuple[str, list[tuple[str, float]]]]", known: "KeyedVec
     for number, block in enumerate([answers] if side_by_side else [[answer] for answer in answers]):
         if number:
             say()
-        console.print(neighbour_table(block))
+        console.print(neighbor_table(block))

@@ -36,7 +36,7 @@ def similar(
     """Show the items most like others, by the cosine of their vectors.
 
     Several items are several questions, each with its own answer. A new item is known by its features, if the model
-    learned from some (eges, two-tower). In a pipe, the answer is lines of item, neighbour, cosine and title, separated
+    learned from some (eges, two-tower). In a pipe, the answer is lines of item, neighbor, cosine and title, separated
     by tabs.
     """
     if bool(items) == bool(item_features):

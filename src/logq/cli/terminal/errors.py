@@ -108,7 +108,7 @@ def spelling(parameter: Any) -> str:
 
 
 def say_error(text: str, word: str = "Error") -> None:
-    """Write one line to standard error, its first word in colour on a terminal.
+    """Write one line to standard error, its first word in color on a terminal.
 
     Example:
         >>> say_error("corpus.txt: No such file or directory")

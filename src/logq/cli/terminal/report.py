@@ -1,4 +1,4 @@
-"""How results look: tables of neighbours, and what to type next."""
+"""How results look: tables of neighbors, and what to type next."""
 
 import shlex
 import sys
@@ -14,7 +14,7 @@ __all__ = [
     "answer_table",
     "in_python",
     "item_table",
-    "neighbour_table",
+    "neighbor_table",
     "plural",
     "python_command",
     "say",
@@ -101,7 +101,7 @@ def in_python(value: object) -> str:
     return f'"{value}"' if plain else repr(value)
 
 
-def neighbour_table(columns: Sequence[tuple[str, Sequence[tuple[str, float]]]]) -> Table:
+def neighbor_table(columns: Sequence[tuple[str, Sequence[tuple[str, float]]]]) -> Table:
     """Return a table with one column a question and one row a rank.
 
     Args:
@@ -120,11 +120,11 @@ def neighbour_table(columns: Sequence[tuple[str, Sequence[tuple[str, float]]]]) 
 
 
 def answer_table(question: str, answers: Sequence[tuple[str, float]], counts: dict[str, int] | None) -> Table:
-    """Return a table with one row a neighbour of a single question.
+    """Return a table with one row a neighbor of a single question.
 
     Args:
         question: what was asked.
-        answers: neighbours with cosines, best first.
+        answers: neighbors with cosines, best first.
         counts: how often each of them occurs, if that is known.
     """
     table = Table(box=None, header_style="bold cyan", pad_edge=False, padding=(0, 3, 0, 0))
