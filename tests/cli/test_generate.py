@@ -45,7 +45,7 @@ def test_bad_input(logq, counted, model, tmp_path):
         ((model,), "found SASRec, a recommender"),
         ((counted, "--top-k", 0), "--top-k"),
         ((counted, "--temperature", "-1"), "--temperature"),
-        ((counted, "-n", 0), "-n"),
+        ((counted, "-n", 0), "--lines"),
     ]:
         code, out, err = logq("generate", *words)
         assert (code, out) == (2, "")

@@ -130,7 +130,7 @@ class Training:
         if now is None:
             return f"{kept}."
         if now == self._before:
-            return f"{kept}; the checkpoint there is as it was before."
+            return f"{kept}; the checkpoint in {self.folder} is as it was before."
         return f"{kept}; the same command with --resume continues from the checkpoint in {self.folder}."
 
     def _checkpoint(self) -> tuple[int, int] | None:
