@@ -6,8 +6,8 @@ Training runs in processes of its own here, as a user has it.
 import gzip
 import json
 import os
-import re
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -15,8 +15,8 @@ import time
 
 import pytest
 
-from logq.vectors import KeyedVectors
 from logq.training.checkpoint import FILE
+from logq.vectors import KeyedVectors
 from trainings import ENV, KEPT, QUICK, failed, names, train, words_of, write_corpus
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="kills and small disks as POSIX has them")
