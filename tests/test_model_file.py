@@ -54,7 +54,10 @@ def test_another_version(folder: Path) -> None:
 
 def test_another_kind_of_file(tmp_path: Path) -> None:
     write_stored(tmp_path / FILE, Stored("x", {}, {}), format="something else")
-    with pytest.raises(ValueError, match=r"expected a file of the format 'logq.recommender', it holds other tensors"):
+    with pytest.raises(
+        ValueError,
+        match=r"expected a file of the format 'logq.recommender' or 'logq.language_model', it holds other tensors",
+    ):
         Recommender.load(tmp_path)
     (tmp_path / FILE).write_bytes(pickle.dumps({"a": 1}) * 50)
     with pytest.raises(ValueError, match="damaged or truncated"):
@@ -71,9 +74,12 @@ CHANGES: dict[str, tuple[Callable[[dict[str, Any], dict[str, Any]], None], str]]
     "another dim": (lambda info, _: info["settings"].update(dim=32), "expected float32 of shape .* for"),
     "a huge dim": (lambda info, _: info["settings"].update(hidden=[10**9]), "expected float32 of shape"),
     "no dim": (lambda info, _: info["settings"].update(dim="big"), "dim: expected an integer"),
-    "a setting too many": (lambda info, _: info["settings"].update(colour="red"), "unknown argument 'colour'"),
+    "a setting too many": (
+        lambda info, _: info["settings"].update(colour="red"),
+        "settings: YoutubeDNN has no 'colour'",
+    ),
     "no settings": (lambda info, _: info.pop("settings"), "it lacks 'settings'"),
-    "no facts": (lambda info, _: info["facts"].clear(), "it lacks 'longest_age'"),
+    "no metadata": (lambda info, _: info["metadata"].clear(), "it lacks 'longest_age'"),
     "no weight": (lambda _, t: t.pop("learned/weights.items.weight"), "got none"),
     "another weight": (lambda _, t: t.update({"learned/weights.x": np.zeros(3)}), "expected none for 'x'"),
     "another dtype": (

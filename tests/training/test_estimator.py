@@ -254,7 +254,7 @@ def test_load_opens_whatever_there_is(tmp_path: Path) -> None:
 
     log = logq.Interactions.from_arrays(["ann", "bob", "bob"], ["tea", "tea", "cup"])
     logq.Popularity().fit(log).save(tmp_path / "items")
-    logq.NGram(order=2).fit([["a", "b"]] * 3, progress=False).save(tmp_path / "text")
+    logq.NGram(order=2, smoothing="add_k").fit([["a", "b"]] * 3, progress=False).save(tmp_path / "text")
     logq.KeyedVectors(["a"], np.ones((1, 2), np.float32)).save(tmp_path / "words")
     ExactIndex([[1.0, 0.0]]).save(tmp_path / "index")
     kinds = {name: type(logq.load(tmp_path / name)).__name__ for name in ("items", "text", "words", "index")}
@@ -262,7 +262,7 @@ def test_load_opens_whatever_there_is(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="there is no such folder"):
         logq.load(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(FileNotFoundError, match="expected a folder with model.safetensors, vectors.safetensors or"):
+    with pytest.raises(FileNotFoundError, match=r"expected a folder with model\.safetensors, vectors\.safetensors or"):
         logq.load(tmp_path / "empty")
     Checkpoint(tmp_path / "empty", "Mean", {}, "").save(RunState(1))
     with pytest.raises(FileNotFoundError, match="a checkpoint is there"):

@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 
 from logq import Word2Vec
-from logq.objectives import OBJECTIVES
 from logq.samplers import Uniform
-from logq.training import choices
 from logq.word2vec.engines import ENGINES, Engine, first_vectors, load_engine
 from logq.word2vec.word2vec_config import FUSED, Word2VecConfig
 
@@ -49,10 +47,6 @@ def test_every_engine_can_be_loaded():
         assert load_engine(name).name == name
         assert load_engine(name) is getattr(importlib.import_module(module), of_class)
     assert Word2VecConfig.options()["engine"].choices == ("auto", *ENGINES)
-
-
-def test_the_names_are_those_of_the_table():
-    assert {name: row.negatives.sampled for name, row in OBJECTIVES.items()} == choices.OBJECTIVES
 
 
 def test_first_vectors_fill_their_range_evenly():

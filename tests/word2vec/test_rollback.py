@@ -150,9 +150,8 @@ def pickled(fitted):
     return pickle.loads(pickle.dumps(fitted))
 
 
-@pytest.mark.parametrize(
-    ("kind", "duplicate"), [*((kind, copy.deepcopy) for kind in KINDS), ("fused", pickled), ("tree", pickled)]
-)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, pickled])
 def test_a_copy_goes_on_learning_as_the_original_does(kind, duplicate):
     fitted = model(**KINDS[kind]).fit(PETS, progress=False)
     other = duplicate(fitted)

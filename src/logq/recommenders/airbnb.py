@@ -194,13 +194,12 @@ class AirbnbEmbeddings(AirbnbConfig, NeuralRecommender):
 
     _markets: NDArray[np.int64] | None
     _in_market: NDArray[np.float32] | None
-    _inside: WithinGroup | None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.market is not None and not self.samples:
             raise ValueError(f"market: {self.objective} uses every item and takes no negatives from a market")
-        self._markets = self._in_market = self._inside = None
+        self._markets = self._in_market = None
 
     def _make_model(self, *, sparse: bool) -> RetrievalModel:
         return AirbnbEncoder(self.known.num_items, self.dim, decay=self.recency, sparse=sparse)
@@ -220,16 +219,17 @@ class AirbnbEmbeddings(AirbnbConfig, NeuralRecommender):
             return loss
         assert loss.sampler is not None
         alike = np.ones(len(self._markets))
-        self._inside = WithinGroup(alike, self._markets, self.num_in_market, seed=seed + 1)
-        loss.sampler = Mixture([loss.sampler, self._inside], seed=seed)
+        inside = WithinGroup(alike, self._markets, self.num_in_market, seed=seed + 1)
+        loss.sampler = Mixture([loss.sampler, inside], seed=seed)
         return loss
 
-    def _before_draw(self, batch: Mapping[str, Tensor]) -> None:
+    def _groups(self, batch: Mapping[str, Tensor]) -> Tensor | None:
         """Equation 4: the market is that of the listing in the middle of the window, for bookings elsewhere as well."""
-        if self._inside is not None and self._markets is not None:
-            rows, _ = (batch["targets"] >= 0).nonzero(as_tuple=True)
-            central = batch["history"][:, 0][rows]
-            self._inside.rows = torch.from_numpy(self._markets).to(central.device)[central]
+        if self._markets is None:
+            return None
+        rows, _ = (batch["targets"] >= 0).nonzero(as_tuple=True)
+        central = batch["history"][:, 0][rows]
+        return torch.from_numpy(self._markets).to(central.device)[central]
 
     def _ready(self, loss: ItemLoss) -> None:
         super()._ready(loss)

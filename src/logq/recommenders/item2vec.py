@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from logq.logs.interactions import Interactions
+from logq.objectives import OBJECTIVES, objective_name
 from logq.recommenders.encoders import recency_weights
 from logq.recommenders.histories import Histories
 from logq.recommenders.neural_config import Gap, Recency
 from logq.recommenders.ranker import HeldOut
 from logq.recommenders.recommender import Recommender
 from logq.recommenders.session_windows import session_corpus
-from logq.training.choices import OBJECTIVES, SAMPLERS, SamplerChoice, check_objective, check_sampler
+from logq.samplers.registry import SAMPLERS, SamplerChoice, check_sampler
 from logq.training.config import Above, AtLeast, Check, Help, OneOf, configclass
 from logq.training.estimator import FitOptions
 from logq.training.options import DeviceConfig
@@ -73,13 +74,13 @@ class Item2VecConfig(DeviceConfig):
     ] = 0.75
     objective: Annotated[
         str,
-        OneOf(lambda: tuple(OBJECTIVES)),
-        Check(lambda name, value: check_objective(value)),
+        OneOf(*OBJECTIVES),
+        Check(lambda name, value: objective_name(value)),
         Help("Loss", more="Others than negative sampling run in plain PyTorch.", group="Loss"),
     ] = "negative_sampling"
     sampler: Annotated[
         SamplerChoice | None,
-        OneOf(lambda: SAMPLERS),
+        OneOf(*SAMPLERS),
         Check(lambda name, value: check_sampler(value)),
         Help("Distribution of the negatives, as for Word2Vec", group="Loss", default="unigram"),
     ] = None

@@ -5,9 +5,8 @@ from dataclasses import field
 from typing import Annotated, ClassVar, TypeAlias
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
-from logq.recommenders.item_loss import GBCE, LOSSES, check_loss
-from logq.training.choices import SamplerChoice
-from logq.training.config import Above, AtLeast, AtMost, Check, Config, Help, OneOf, configclass
+from logq.samplers.registry import SamplerChoice
+from logq.training.config import Above, AtLeast, AtMost, Check, Config, Help, configclass
 from logq.training.options import LossConfig, TrainingConfig
 
 __all__ = [
@@ -83,9 +82,6 @@ class NeuralConfig(TrainingConfig, LossConfig):
     dim: Annotated[int, AtLeast(1), Help("Width of the vectors that are compared.", group="Model")] = field(
         default=64, kw_only=False
     )
-    objective: Annotated[
-        str, OneOf(*LOSSES), Check(lambda name, value: check_loss(value)), Help("Loss", more='Or "gbce".')
-    ] = "sampled_softmax"
     unseen_negatives: Annotated[
         bool,
         Help(
@@ -148,11 +144,6 @@ class NeuralConfig(TrainingConfig, LossConfig):
                 self.pretrain,
                 f"{type(self).__name__} has no plain table of items that could start from other vectors",
             )
-
-    @property
-    def samples(self) -> bool:
-        """Whether the objective draws negatives."""
-        return self.objective == GBCE or super().samples
 
 
 def _check_context(name: str, value: object) -> tuple[str, ...]:

@@ -21,10 +21,10 @@ from logq.recommenders.query_context import Context
 from logq.recommenders.ranker import HeldOut, measure
 from logq.recommenders.recommender import Recommender
 from logq.recommenders.session_windows import first_vectors
+from logq.samplers.registry import SamplerSettings, make_sampler
 from logq.training.devices import Device
 from logq.training.estimator import FitOptions, Seeds, fresh_seed
 from logq.training.loop import Loop
-from logq.training.samplers_by_name import make_sampler
 from logq.training.weights import weights_of, with_weights
 
 __all__ = ["NeuralRecommender"]
@@ -133,7 +133,7 @@ class NeuralRecommender(NeuralConfig, Recommender):
             num_targets=int(counts.sum()),
             bucket=self.bucket,
             unseen=self.unseen_negatives,
-            before=self._before_draw,
+            groups=self._groups,
         )
         loop = Loop(task, self, device, seeds, monitor=self.monitor)
         if resumed is not None:
@@ -158,8 +158,9 @@ class NeuralRecommender(NeuralConfig, Recommender):
         # More epochs are no other run, where the learning rate does not depend on how many there are.
         return ("epochs",) if self.decay == "constant" else ()
 
-    def _before_draw(self, batch: Mapping[str, Tensor]) -> None:
-        """Called with each batch before negatives are drawn for it."""
+    def _groups(self, batch: Mapping[str, Tensor]) -> Tensor | None:
+        """The group that negatives of each query of a batch are drawn from; None where there are no groups."""
+        return None
 
     def _on_batch(self, step: int) -> None:
         """Called after each update."""
@@ -181,16 +182,15 @@ class NeuralRecommender(NeuralConfig, Recommender):
     def _make_loss(self, of_targets: NDArray[np.int64], seed: int, sparse: bool) -> ItemLoss:
         sampler = None
         if self.sampler is not None:
-            counts = self.known.item_counts()
-            sampler = make_sampler(
-                self.sampler,
-                counts,
+            settings = SamplerSettings(
+                self.known.item_counts(),
                 self.num_sampled,
-                power=self.unigram_power,
-                shared=self.shared_negatives,
+                unigram_power=self.unigram_power,
+                per_row=not self.shared_negatives,
                 seed=seed,
                 target_counts=of_targets.astype(np.float64),
             )
+            sampler = make_sampler(self.sampler, settings)
         return ItemLoss(
             self.objective,
             sampler,

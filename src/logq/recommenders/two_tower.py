@@ -33,7 +33,7 @@ from logq.recommenders.neural_config import (
     UserVectors,
 )
 from logq.recommenders.neural_recommender import NeuralRecommender
-from logq.training.choices import SamplerChoice
+from logq.samplers.registry import SamplerChoice
 from logq.training.config import AtLeast, AtMost, Help, configclass
 
 __all__ = ["TwoTower", "TwoTowerConfig", "TwoTowerEncoder"]

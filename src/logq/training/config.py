@@ -119,7 +119,7 @@ class Config:
 
     @classmethod
     def options(cls) -> dict[str, Option]:
-        """The fields by name, in the order in which they are documented."""
+        """The fields by name, in the order of the documentation: positional ones, own ones, those of its bases."""
         return dict(cls.__config_options__)
 
     def settings(self) -> dict[str, Any]:
@@ -205,9 +205,10 @@ def _configured(cls: type[C], group: str) -> type[C]:
             cls.__annotations__[name] = option.hint
             setattr(cls, name, field(default=cls.__dict__[name], kw_only=not option.positional))
     dataclass(kw_only=True, repr=False, eq=False)(cls)
+    # What can be given without its name comes first, and then what the class itself adds.
+    parts = sorted(fields(cls), key=lambda part: (part.kw_only, part.name in inherited))  # pyright: ignore[reportArgumentType]
     cls.__config_options__ = {
-        part.name: Option.of(part, annotations.get(part.name), inherited.get(part.name), group)
-        for part in fields(cls)  # pyright: ignore[reportArgumentType]
+        part.name: Option.of(part, annotations.get(part.name), inherited.get(part.name), group) for part in parts
     }
     for name, option in cls.__config_options__.items():
         for alias in option.help.aliases:

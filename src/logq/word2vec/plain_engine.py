@@ -14,9 +14,9 @@ from torch import Tensor
 from logq.hierarchical import HierarchicalSoftmax
 from logq.nn import CandidateLoss
 from logq.objectives import NEGATIVE_SAMPLING, OBJECTIVES
+from logq.samplers.registry import SamplerSettings, make_sampler
 from logq.shapes import check_device
 from logq.text import Vocabulary, cbow_windows, reduced_windows, skipgram_pairs, subsample_sentences
-from logq.training.samplers_by_name import make_sampler
 from logq.word2vec.engines import Engine, Floats, Position, Span
 from logq.word2vec.kernel import Losses
 from logq.word2vec.modules import CBOW, SkipGram
@@ -202,12 +202,14 @@ def _make_loss(
     if settings.sampler is not None:
         sampler = make_sampler(
             settings.sampler,
-            vocabulary.counts,
-            settings.num_sampled,
-            power=settings.unigram_power,
-            shared=bool(settings.shared_negatives),
-            seed=seed,
-            target_counts=vocabulary.counts * keep_probability,
+            SamplerSettings(
+                vocabulary.counts,
+                settings.num_sampled,
+                unigram_power=settings.unigram_power,
+                per_row=not settings.shared_negatives,
+                seed=seed,
+                target_counts=vocabulary.counts * keep_probability,
+            ),
         )
     return CandidateLoss(
         objective,

@@ -1,13 +1,14 @@
 """Word2VecConfig: the arguments of Word2Vec, and which engine can train with them."""
 
 import os
-from collections.abc import Callable
 from dataclasses import field
 from typing import Annotated, Any, ClassVar
 
 from logq._arguments import ArgumentError, check_int
-from logq.training.choices import OBJECTIVES, SAMPLERS, check_objective, check_sampler
-from logq.training.config import Above, AtLeast, AtMost, Check, Config, Help, OneOf, configclass
+from logq.objectives import OBJECTIVES, objective_name
+from logq.samplers.registry import SamplerChoice
+from logq.training.config import Above, AtLeast, AtMost, Check, Help, OneOf, configclass
+from logq.training.options import ObjectiveConfig
 from logq.word2vec.kernel import simd_levels
 
 __all__ = ["FUSED", "HIERARCHICAL_SOFTMAX", "Word2VecConfig", "available_cores"]
@@ -38,7 +39,8 @@ def available_cores() -> int:
 
 
 def _check_objective(name: str, value: Any) -> str:
-    return HIERARCHICAL_SOFTMAX if value == HIERARCHICAL_SOFTMAX else check_objective(value)
+    # As settings() has it where hs=True.
+    return HIERARCHICAL_SOFTMAX if value == HIERARCHICAL_SOFTMAX else objective_name(value)
 
 
 def _check_num_sampled(name: str, value: Any) -> int:
@@ -59,7 +61,7 @@ def _check_simd(name: str, value: Any) -> str:
 
 
 @configclass(group="Model")
-class Word2VecConfig(Config):
+class Word2VecConfig(ObjectiveConfig):
     """The arguments of Word2Vec.
 
     Example:
@@ -68,6 +70,7 @@ class Word2VecConfig(Config):
         (0.05, 'fused', 10)
     """
 
+    default_sampler: ClassVar = "unigram"
     unknown_hints: ClassVar = {
         "negative": "it is called num_sampled here; where hs=True, leave it out: the tree is trained alone",
         "sentences": "give the text to fit: Word2Vec(...).fit(text)",
@@ -112,30 +115,18 @@ class Word2VecConfig(Config):
             more="The tree is trained alone, where gensim trains negatives beside it unless they are 0.",
         ),
     ] = False
-    objective: Annotated[str, Check(_check_objective), OneOf(lambda: tuple(OBJECTIVES)), Help("Loss, by name.")] = (
-        "negative_sampling"
-    )
-    sampler: Annotated[
-        str | Callable[..., Any] | None,
-        Check(lambda name, value: check_sampler(value)),
-        OneOf(lambda: SAMPLERS),
-        Help(
-            "Distribution of the negatives.",
-            more="Or a function of the counts (V,) that makes a sampler.",
-            default="unigram for objectives that sample",
-        ),
-    ] = None
+    objective: Annotated[str, Check(_check_objective), Help(group="Model")] = "negative_sampling"
+    sampler: Annotated[SamplerChoice | None, Help(group="Model", default="unigram")] = None
     num_sampled: Annotated[
         int,
-        AtLeast(1),
         Check(_check_num_sampled),
-        Help("Negatives for each pair, k.", aliases=("negatives",)),
+        Help("Number of negatives for each pair, k.", group="Model", aliases=("negatives",)),
     ] = 5
     unigram_power: Annotated[
         float,
         Help(
-            "Exponent of the word counts for the unigram sampler.",
             more="Below 0 rare words are drawn more often than frequent ones.",
+            group="Model",
             aliases=("power",),
             also=("ns_exponent",),
         ),
@@ -245,7 +236,6 @@ class Word2VecConfig(Config):
         super().__post_init__()
         if self.lr is None:
             self.lr = 0.025 if self.sg else 0.05
-        self._settle_objective()
         if self.engine == "fused" and self.why_not_fused:
             hint = f"there is no fused kernel for {self.why_not_fused}"
             raise ArgumentError("engine", "'auto' or 'plain'", self.engine, hint)
@@ -255,7 +245,7 @@ class Word2VecConfig(Config):
                 if getattr(self, name) > LARGEST:
                     raise ArgumentError(name, f"1 to {LARGEST:,}", getattr(self, name), "engine='plain' has no limit")
 
-    def _settle_objective(self) -> None:
+    def _settle_sampler(self) -> None:
         if self.hs:
             if self.objective not in ("negative_sampling", HIERARCHICAL_SOFTMAX):
                 raise ArgumentError("objective", "no other one beside hs=True", self.objective)
@@ -264,10 +254,13 @@ class Word2VecConfig(Config):
             self.objective = HIERARCHICAL_SOFTMAX
         elif self.objective == HIERARCHICAL_SOFTMAX:
             raise ArgumentError("objective", f"one of {', '.join(OBJECTIVES)}", self.objective, "write hs=True")
-        elif OBJECTIVES[self.objective]:
-            self.sampler = self.sampler or "unigram"
-        elif self.sampler is not None:
-            raise ArgumentError("sampler", f"none, as {self.objective} uses every word", self.sampler)
+        else:
+            super()._settle_sampler()
+
+    @property
+    def samples(self) -> bool:
+        """Whether the objective draws negatives."""
+        return not self.hs and super().samples
 
     @property
     def kind(self) -> str:

@@ -20,8 +20,7 @@ from logq.kernels.cpp import class_sums
 from logq.kernels.cpp.class_sums import Entries
 from logq.kernels.cpp.ops import exact, gradient_of, is_plain, parts_of
 from logq.kernels.cpp.parts import Parts
-from logq.losses import softmax
-from logq.objectives import Objective
+from logq.objectives import Objective, softmax
 
 __all__ = ["SampledLoss", "Settings", "parts"]
 
@@ -59,6 +58,7 @@ def parts(
         None if excluded is None else excluded.contiguous(),
         row_scale,
         softmax=settings.objective.loss is softmax,
+        true_weight=settings.objective.true_weight(ids.shape[-1], weight.shape[0]),
         remove_hits=settings.remove_hits,
         temperature=settings.temperature,
         cosine=settings.cosine,

@@ -12,8 +12,7 @@ from logq.kernels.cpp.autograd import mean_scale, versions
 from logq.kernels.cpp.ops import exact, is_plain
 from logq.kernels.cpp.parts import Parts
 from logq.kernels.cpp.tiles import Hits, Law, Tiles
-from logq.losses import logistic, softmax
-from logq.objectives import Objective
+from logq.objectives import Objective, logistic, softmax
 
 __all__ = ["full_loss"]
 
@@ -45,7 +44,7 @@ def full_loss(
 
 
 def _knows(objective: Objective, input: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
-    if objective.loss is not logistic and objective.loss is not softmax:
+    if objective.calibration is not None or (objective.loss is not logistic and objective.loss is not softmax):
         return False
     tensors = [input, weight] if bias is None else [input, weight, bias]
     if not torch.is_grad_enabled() or not any(tensor.requires_grad for tensor in tensors):

@@ -13,8 +13,7 @@ from logq.kernels.cpp.arrays import has_memory
 from logq.kernels.cpp.autograd import SampledLoss, Settings, parts
 from logq.kernels.logits import computed_dtype
 from logq.kernels.reduction import reduce
-from logq.losses import logistic, softmax
-from logq.objectives import Negatives, Objective
+from logq.objectives import Negatives, Objective, logistic, softmax
 
 __all__ = ["sampled_loss"]
 

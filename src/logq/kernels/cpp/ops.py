@@ -22,7 +22,7 @@ __all__ = ["exact", "gradient_of", "is_plain", "parts_of"]
 PARTS_SCHEMA: Final = (
     "(Tensor input, Tensor weight, Tensor targets, Tensor ids, Tensor? true_offsets, Tensor? offsets, "
     "Tensor? excluded, Tensor? row_scale, *, bool softmax, bool remove_hits, float temperature, bool cosine, "
-    "bool gradients, bool biases=True) -> (Tensor, Tensor, Tensor, Tensor, Tensor)"
+    "bool gradients, bool biases=True, float true_weight=1.0) -> (Tensor, Tensor, Tensor, Tensor, Tensor)"
 )
 GRADIENT_SCHEMA: Final = (
     "(Tensor input, Tensor targets, Tensor true_factors, Tensor ids, Tensor factors, Tensor? rows, Tensor weight, "

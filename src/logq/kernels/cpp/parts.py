@@ -3,8 +3,9 @@
 from typing import NamedTuple
 
 from torch import Tensor
+from torch.nn.functional import logsigmoid
 
-__all__ = ["Parts"]
+__all__ = ["Parts", "positive_losses"]
 
 
 class Parts(NamedTuple):
@@ -26,3 +27,18 @@ class Parts(NamedTuple):
     true_factors: Tensor
     factors: Tensor
     rows: Tensor
+
+
+def positive_losses(true_logits: Tensor, targets: Tensor) -> Tensor:
+    """(B,) the part that the true classes have in the logistic loss of each row, sum_t log(1 + exp(-G_t)).
+
+    Args:
+        true_logits: (B, T).
+        targets: (B, T), negative where there is no class.
+
+    Example:
+        >>> import torch
+        >>> positive_losses(torch.zeros(1, 2), torch.tensor([[3, -100]]))
+        tensor([0.6931])
+    """
+    return -logsigmoid(true_logits).where(targets >= 0, 0.0).sum(dim=1)

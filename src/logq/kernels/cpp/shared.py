@@ -6,7 +6,7 @@ from torch.nn.functional import normalize
 
 from logq.kernels import _native
 from logq.kernels.cpp.arrays import array, class_table, contiguous_in, maybe_in, running
-from logq.kernels.cpp.parts import Parts
+from logq.kernels.cpp.parts import Parts, positive_losses
 from logq.kernels.cpp.tiles import Law, Tiles, find_hits
 from logq.kernels.logits import computed_dtype
 
@@ -29,6 +29,7 @@ def shared_parts(
     cosine: bool,
     gradients: bool,
     biases: bool = True,
+    true_weight: float = 1.0,
 ) -> Parts:
     """Losses, gradients of the input and of the sampled rows, and the factors of the true classes.
 
@@ -36,7 +37,8 @@ def shared_parts(
 
     For a tile of rows: logits = input x sampled rows', in place to factors, then factors x sampled rows and
     factors' x input. The products are torch's. Takes memory for (B + 2 S) D numbers and one tile. Without
-    `biases` the factors, which only these need, are not summed and stay empty.
+    `biases` the factors, which only these need, are not summed and stay empty. The tiles count true classes once; what
+    `true_weight` changes, in the logistic loss alone, is one number a true class, and is put in afterwards.
     """
     dtype = computed_dtype(input, weight)
     input = contiguous_in(dtype, input)
@@ -71,6 +73,9 @@ def shared_parts(
             rows[columns].addmm_(tile.T, input[part])
             if biases:
                 factors[columns].add_(tile.sum(dim=0))
+    if true_weight != 1:
+        tiles.losses.add_(positive_losses(true_logits, table.targets), alpha=true_weight - 1)
+        tiles.true_factors.mul_(true_weight)
     if gradients:
         _native.add_true_rows(
             array(input_gradient),
