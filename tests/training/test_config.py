@@ -8,7 +8,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING, field
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import pytest
@@ -245,7 +245,7 @@ def test_an_unknown_argument_is_refused(name: str, message: str) -> None:
 def test_another_name_is_accepted() -> None:
     @configclass
     class Sampled(Config):
-        unknown_hints = {"sentences": "give them to fit"}
+        unknown_hints: ClassVar = {"sentences": "give them to fit"}
 
         num_sampled: Annotated[int, AtLeast(1), Help("Negatives.", aliases=("negatives", "k"))] = 5
 

@@ -170,7 +170,7 @@ def _usage(command: Any, ctx: Any) -> str:
 def _names(parameter: Any) -> Text:
     if parameter.param_type_name == "argument":
         return Text(parameter.metavar, style="cyan")
-    opts = sorted(parameter.opts, key=len)
+    opts = sorted(parameter.opts, key=lambda name: name.startswith("--"))  # -o, --output
     names = Text(", ".join(opts) + "".join(f" / {name}" for name in parameter.secondary_opts), style="cyan")
     return names if parameter.is_flag else Text.assemble(names, (f" {parameter.metavar}", "yellow"))
 
