@@ -184,14 +184,8 @@ class Recommender(SavedEstimator):
             check_index(index, self.known.num_items)
         if self.needs_history:
             check_histories(request, type(self).__name__)
-        scores, codes = self.rank_all(
-            request,
-            min(k, self.known.num_items),
-            check_bool("exclude_seen", exclude_seen),
-            allowed_items(self.known, allow),
-            progress,
-            index,
-        )
+        k, excludes = min(k, self.known.num_items), check_bool("exclude_seen", exclude_seen)
+        scores, codes = self.rank_all(request, k, excludes, allowed_items(self.known, allow), progress, index)
         return self._named(codes, scores, single)
 
     def index(self, kind: str = "exact", **options: Any) -> ItemIndex:
