@@ -47,11 +47,11 @@ PACKAGES = (
     "vectors",
     "retrieval",
     "evaluation",
+    "estimators",
     "training",
     "word2vec",
     "language_models",
     "recommenders",
-    "estimators",
     "cli",
 )
 
