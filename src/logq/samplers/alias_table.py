@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from logq import kernels
+from logq._arguments import ArgumentError
 from logq.kernels.laws import AliasLaw
 from logq.samplers.sampler import take_seed
 
@@ -69,7 +70,7 @@ def check_size(num_classes: int) -> None:
         >>> check_size(1 << 31)
         Traceback (most recent call last):
         ...
-        ValueError: num_classes: expected fewer than 2**31 for a table of them, got 2147483648
+        logq.ArgumentError: num_classes: expected fewer than 2**31 for a table of them, got 2147483648
     """
     if num_classes >= 1 << 31:
-        raise ValueError(f"num_classes: expected fewer than 2**31 for a table of them, got {num_classes}")
+        raise ArgumentError("num_classes", "fewer than 2**31 for a table of them", num_classes)

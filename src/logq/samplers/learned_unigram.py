@@ -60,7 +60,7 @@ class LearnedUnigram(Proposal):
         with torch.inference_mode(False):  # what is made here is written to in training
             self.table = AliasTable(self.counts.double()).to(self.device)
             self.recent = torch.empty(max(1024, self.num_classes), dtype=torch.int64, device=self.device)
-        self._prepare(self.counts.double() / self.in_table)
+        self._prepare()
 
     @staticmethod
     def _build_again(sampler: "LearnedUnigram", _: object) -> None:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from typing_extensions import Unpack
 
+from logq._arguments import ArgumentError
 from logq.kernels.laws import UniformLaw
 from logq.samplers.proposal import Options, Proposal
 from logq.samplers.sampler import Draw
@@ -45,10 +46,8 @@ class Uniform(Proposal):
         super().__init__(num_classes, num_sampled, **options)
         self._drawn = UniformLaw(self.num_classes)
         if not self.replacement and self.num_sampled > self.num_classes:
-            raise ValueError(
-                f"num_sampled: expected at most num_classes = {self.num_classes} without replacement, "
-                f"got {self.num_sampled}"
-            )
+            expected = f"at most num_classes = {self.num_classes} without replacement"
+            raise ArgumentError("num_sampled", expected, self.num_sampled)
 
     def log_prob(self, ids: Tensor) -> Tensor:
         """-log C for every class: int64 of any shape -> the same shape."""
