@@ -1,11 +1,38 @@
-"""Where large tables lie in memory."""
+"""Memory behind tensors: whether there is any that compiled code can work on, and how large tables lie in it."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils.dlpack import to_dlpack
 
 from logq.kernels import _native
 
-__all__ = ["prefer_huge_pages"]
+__all__ = ["in_transform", "is_plain", "prefer_huge_pages"]
+
+
+def is_plain(*tensors: Tensor) -> bool:
+    """Whether tensors hold numbers themselves: no graph is being made, and none stands for tensors elsewhere.
+
+    Example:
+        >>> is_plain(torch.ones(2), torch.nn.Parameter(torch.ones(2)))
+        True
+    """
+    if torch.compiler.is_compiling():
+        return False
+    for tensor in tensors:
+        kind = type(tensor)
+        if kind is not Tensor and kind is not nn.Parameter:
+            return False
+    return True
+
+
+def in_transform() -> bool:
+    """Whether a transform of torch.func is active: tensors have no memory of their own then.
+
+    Example:
+        >>> in_transform(), float(torch.func.vmap(lambda x: x + in_transform())(torch.zeros(1)))
+        (False, 1.0)
+    """
+    return torch._C._are_functorch_transforms_active()  # pyright: ignore[reportPrivateUsage]
 
 
 def prefer_huge_pages(table: Tensor) -> bool:
@@ -19,7 +46,7 @@ def prefer_huge_pages(table: Tensor) -> bool:
     pages are first written, so call it on what comes from `torch.empty` or `torch.zeros`.
 
     Args:
-        table: contiguous, on the CPU; nothing happens on other devices.
+        table: contiguous, on the CPU; nothing happens on other devices, or to tensors without memory.
 
     Returns:
         Whether the operating system agreed.
@@ -30,6 +57,7 @@ def prefer_huge_pages(table: Tensor) -> bool:
         >>> granted = prefer_huge_pages(table)
         >>> table = table.uniform_(-1, 1)
     """
-    if table.device.type != "cpu" or not table.is_contiguous() or table.numel() == 0:
+    if table.device.type != "cpu" or not is_plain(table) or not table.is_contiguous() or table.numel() == 0:
         return False
-    return _native.prefer_huge_pages(table.detach().view(-1).view(torch.uint8).numpy())
+    # Not numpy(), after which no one could resize the storage any more, as FSDP does.
+    return _native.prefer_huge_pages(to_dlpack(table.detach().view(-1).view(torch.uint8)))

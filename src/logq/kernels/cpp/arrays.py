@@ -1,23 +1,29 @@
-"""Tensors as the arrays that compiled code takes: no copy, no gradient, half precision as its bits."""
+"""Tensors as compiled code takes them: no copy, no gradient, half precision as its bits."""
 
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, Final, NamedTuple, TypedDict
 
-import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.dlpack import to_dlpack
 
 __all__ = [
     "ClassTable",
     "array",
     "class_table",
     "contiguous_in",
-    "has_memory",
     "maybe_array",
     "maybe_in",
     "running",
+    "side_by_side",
 ]
 
-BITS = {torch.bfloat16, torch.float16}
+STORED: Final = {
+    torch.float32: "float32",
+    torch.float64: "float64",
+    torch.bfloat16: "bfloat16",
+    torch.float16: "float16",
+}
+"""What a table may be stored as, by the names that compiled code has for it."""
 
 SIMD = "auto"
 """The set of instructions that compiled code uses; one of `logq.kernels._native.simd_levels()` instead of the best."""
@@ -40,29 +46,21 @@ def running() -> Running:
     return {"threads": torch.get_num_threads(), "simd": SIMD}
 
 
-def has_memory() -> bool:
-    """Whether tensors lie in memory of their own: inside of the transforms of torch.func they do not.
+def array(tensor: Tensor) -> Any:
+    """A CPU tensor without history as compiled code takes it: its memory, in a DLPack capsule, to be used once.
+
+    It is a third of the work of Tensor.numpy(), after which moreover no one could resize the storage, as FSDP does.
 
     Example:
-        >>> has_memory()
-        True
+        >>> array(torch.ones(2))
+        <capsule object "dltensor" at ...>
     """
-    return not torch._C._are_functorch_transforms_active()  # pyright: ignore[reportPrivateUsage]
+    return to_dlpack(tensor)
 
 
-def array(tensor: Tensor) -> "np.ndarray[Any, Any]":
-    """A contiguous CPU tensor as a numpy array over the same memory; bfloat16 and float16 as int16.
-
-    Example:
-        >>> array(torch.ones(2, dtype=torch.bfloat16)).dtype
-        dtype('int16')
-    """
-    return (tensor.view(torch.int16) if tensor.dtype in BITS else tensor).numpy()
-
-
-def maybe_array(tensor: Tensor | None) -> "np.ndarray[Any, Any] | None":
+def maybe_array(tensor: Tensor | None) -> Any:
     """The same for a tensor that may be missing."""
-    return None if tensor is None else array(tensor)
+    return None if tensor is None else to_dlpack(tensor)
 
 
 def contiguous_in(dtype: torch.dtype, tensor: Tensor) -> Tensor:
@@ -72,12 +70,27 @@ def contiguous_in(dtype: torch.dtype, tensor: Tensor) -> Tensor:
         >>> contiguous_in(torch.float32, torch.ones(2, 3, dtype=torch.float16).T).stride()
         (2, 1)
     """
-    return tensor.detach().to(dtype).contiguous()
+    if tensor.requires_grad:
+        tensor = tensor.detach()
+    if tensor.dtype is not dtype:
+        tensor = tensor.to(dtype)
+    return tensor.contiguous()
 
 
 def maybe_in(dtype: torch.dtype, tensor: Tensor | None) -> Tensor | None:
     """The same for a tensor that may be missing."""
     return None if tensor is None else contiguous_in(dtype, tensor)
+
+
+def side_by_side(rows: Tensor) -> Tensor:
+    """Rows (n, D) without their history, the numbers of each next to each other; a copy only if they are not.
+
+    Example:
+        >>> side_by_side(torch.ones(2, 3).T).stride()
+        (2, 1)
+    """
+    rows = rows.detach()
+    return rows if rows.shape[1] <= 1 or rows.stride(1) == 1 else rows.contiguous()
 
 
 class ClassTable(NamedTuple):
@@ -87,6 +100,12 @@ class ClassTable(NamedTuple):
     stored: str  # its dtype by name
     targets: Tensor
     ids: Tensor
+
+    @property
+    def rows_of_targets(self) -> tuple[Any, str, Any]:
+        """What compiled code takes that reads the rows of the targets; half precision as its bits."""
+        weight = self.weight.view(torch.int16) if self.weight.dtype.itemsize == 2 else self.weight
+        return array(weight), self.stored, array(self.targets)
 
 
 def class_table(weight: Tensor, targets: Tensor, ids: Tensor, dtype: torch.dtype) -> ClassTable:
@@ -108,4 +127,4 @@ def class_table(weight: Tensor, targets: Tensor, ids: Tensor, dtype: torch.dtype
         of_targets, of_ids = places.split([places.numel() - ids.numel(), ids.numel()])
         targets = targets.masked_scatter(is_class, of_targets)
         ids = of_ids.reshape(ids.shape)
-    return ClassTable(weight, str(weight.dtype).removeprefix("torch."), targets, ids)
+    return ClassTable(weight, STORED[weight.dtype], targets, ids)
