@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from logq import KeyedVectors, Word2Vec
-from logq.data import Vocabulary, python_reference
+from logq.text import Vocabulary, python_reference
 
 PAIRS = """
 list tuple        string bytes       class subclass     exception error      file directory      thread lock

@@ -5,7 +5,14 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from logq.models import EGES, MIND, SDM, AirbnbEmbeddings, RetrievalModel, SASRec, TwoTower, YoutubeDNN
+from logq.recommenders.airbnb import AirbnbEncoder
+from logq.recommenders.eges import EGESEncoder
+from logq.recommenders.encoders import RetrievalModel
+from logq.recommenders.mind import MINDEncoder
+from logq.recommenders.sasrec import SASRecEncoder
+from logq.recommenders.sdm import SDMEncoder
+from logq.recommenders.two_tower import TwoTowerEncoder
+from logq.recommenders.youtube_dnn import YoutubeDNNEncoder
 
 C, D, U = 23, 8, 6
 """Items, width of vectors, users."""
@@ -24,8 +31,8 @@ def item_codes() -> dict[str, Tensor]:
 
 
 MODELS: dict[str, Callable[..., RetrievalModel]] = {
-    "youtube": lambda **o: YoutubeDNN(C, D, **{"hidden": [12], **o}),
-    "youtube, features": lambda **o: YoutubeDNN(
+    "youtube": lambda **o: YoutubeDNNEncoder(C, D, **{"hidden": [12], **o}),
+    "youtube, features": lambda **o: YoutubeDNNEncoder(
         C,
         D,
         hidden=[12, 10],
@@ -37,8 +44,8 @@ MODELS: dict[str, Callable[..., RetrievalModel]] = {
         item_bias=True,
         **o,
     ),
-    "mind": lambda **o: MIND(C, D, interests=3, hidden=[10], max_length=9, **o),
-    "mind, features": lambda **o: MIND(
+    "mind": lambda **o: MINDEncoder(C, D, interests=3, hidden=[10], max_length=9, **o),
+    "mind, features": lambda **o: MINDEncoder(
         C,
         D,
         interests=4,
@@ -50,8 +57,8 @@ MODELS: dict[str, Callable[..., RetrievalModel]] = {
         power=3.0,
         **o,
     ),
-    "sdm": lambda **o: SDM(C, D, short_length=3, heads=2, **o),
-    "sdm, features": lambda **o: SDM(
+    "sdm": lambda **o: SDMEncoder(C, D, short_length=3, heads=2, **o),
+    "sdm, features": lambda **o: SDMEncoder(
         C,
         D,
         short_length=2,
@@ -63,8 +70,8 @@ MODELS: dict[str, Callable[..., RetrievalModel]] = {
         tied=False,
         **o,
     ),
-    "two towers": lambda **o: TwoTower(C, D, hidden=[12], item_hidden=[], **o),
-    "two towers, features": lambda **o: TwoTower(
+    "two towers": lambda **o: TwoTowerEncoder(C, D, hidden=[12], item_hidden=[], **o),
+    "two towers, features": lambda **o: TwoTowerEncoder(
         C,
         D,
         hidden=[12],
@@ -78,12 +85,12 @@ MODELS: dict[str, Callable[..., RetrievalModel]] = {
         feature_dim=4,
         **o,
     ),
-    "sasrec": lambda **o: SASRec(C, D, max_length=9, **{"dropout": 0.0, **o}),
-    "sasrec, untied": lambda **o: SASRec(
+    "sasrec": lambda **o: SASRecEncoder(C, D, max_length=9, **{"dropout": 0.0, **o}),
+    "sasrec, untied": lambda **o: SASRecEncoder(
         C, D, max_length=7, blocks=1, heads=2, hidden=20, tied=False, **{"dropout": 0.0, **o}
     ),
-    "eges": lambda **o: EGES(C, D, decay=0.7, item_features=ITEM_FEATURES, item_codes=item_codes(), **o),
-    "airbnb": lambda **o: AirbnbEmbeddings(C, D, decay=0.7, **o),
+    "eges": lambda **o: EGESEncoder(C, D, decay=0.7, item_features=ITEM_FEATURES, item_codes=item_codes(), **o),
+    "airbnb": lambda **o: AirbnbEncoder(C, D, decay=0.7, **o),
 }
 """name -> options -> model, small."""
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from logq import recommenders
-from logq.data.logs import Features, Interactions, Split, leave_one_out
+from logq.logs import Features, Interactions, Split, leave_one_out
 from logq.recommenders import Recommender
 
 ITEMS = 20

@@ -78,17 +78,17 @@ OPTIONAL = {
 
 # What loads without torch, which takes a second and 200 MB: reading words and vectors, and the compiled core.
 TORCH_FREE = (
-    "logq.arguments",
-    "logq.files",
-    "logq.progress",
+    "logq._arguments",
+    "logq._files",
+    "logq._progress",
     "logq.huffman",
     "logq.kernels",
     "logq.kernels._native",
     "logq.data",
     "logq.vectors",
     "logq.evaluation",
-    "logq.ngram",
-    "logq.training.fused",
+    "logq.language_models.ngram",
+    "logq.word2vec.fused_engine",
 )
 
 LONGEST = 400
@@ -101,11 +101,11 @@ NO_EXAMPLE = {
     "logq.optim.RowOptimizer": "abstract; the example is in every optimiser",
     "logq.language_models.LanguageModelOptions": "a type",
     "logq.language_models.NeuralLanguageModel": "abstract; the example is in NNLM and RecurrentLM",
-    "logq.loop.Loop": "the example is in what fits by it",
-    "logq.loop.Task": "a type",
-    "logq.model_file.read_stored": "the example is in write_stored",
-    "logq.model_file.unpack_strings": "the example is in pack_strings",
-    "logq.ngram.LanguageModel": "abstract; the example is in NGram",
+    "logq.training.Loop": "the example is in what fits by it",
+    "logq.training.Task": "a type",
+    "logq._model_file.read_stored": "the example is in write_stored",
+    "logq._model_file.unpack_strings": "the example is in pack_strings",
+    "logq.language_models.ngram.LanguageModel": "abstract; the example is in NGram",
     "logq.nn.TopK": "what topk returns; the example is there",
     "logq.recommenders.NeuralOptions": "a type",
     "logq.recommenders.NeuralRecommender": "abstract; the example is in every estimator",
@@ -120,7 +120,7 @@ NO_EXAMPLE = {
 
 
 def module_name(path: Path) -> str:
-    """The dotted name, such as logq.data.text.corpus."""
+    """The dotted name, such as logq.text.corpus."""
     parts = path.relative_to(SOURCE.parent).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
@@ -224,7 +224,7 @@ def test_alternatives_do_not_import_one_another(room: str) -> None:
 # Commands import torch when they run, so that help does without it.
 @pytest.mark.parametrize("module", [name for name in INNER if room_of(name) != "cli"])
 def test_imports_stand_at_the_top(module: str) -> None:
-    by_call = module in ("logq.kernels", "logq.training.engine")  # backends and engines are named in a table
+    by_call = module in ("logq.kernels", "logq.word2vec.engines")  # backends and engines are named in a table
     wrong = [(line, name) for line, name in deferred(module) if name.split(".")[0] not in OPTIONAL]
     assert not [(line, name) for line, name in wrong if not (by_call and name.startswith("importlib."))]
 

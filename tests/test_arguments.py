@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from logq.arguments import check_bool, check_float, check_int, is_tensor, shown
+from logq._arguments import check_bool, check_float, check_int, is_tensor, shown
 
 
 @pytest.mark.parametrize("value", [1, np.int64(1), torch.tensor(1)])

@@ -7,7 +7,7 @@ import stat
 
 import pytest
 
-from logq.files import atomic_write, open_bytes
+from logq._files import atomic_write, open_bytes
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="permissions, links and devices as POSIX has them")
 

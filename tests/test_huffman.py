@@ -182,7 +182,7 @@ def test_a_tree_of_ones_own():
         ([1, 2], [0, 0], [0, 1], ValueError, "offsets: expected V"),
         ([0], [], [], ValueError, "offsets: expected V"),
         ([0, 1], [0], [0], ValueError, r"points: expected numbers in \[0, 0\)"),
-        ([0.0, 1, 2], [0, 0], [0, 1], TypeError, "offsets: expected whole numbers"),
+        ([0.0, 1, 2], [0, 0], [0, 1], TypeError, "offsets: expected integers"),
         ([0, 1, 2], [[0, 0]], [0, 1], ValueError, r"points: expected one dimension, got shape \(1, 2\)"),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 
 from logq import KeyedVectors, Word2Vec
 from logq.compat import chainer, cs224n, keras, tensorflow
-from logq.data import Phrases
+from logq.text import Phrases
 
 PAGE = (Path(__file__).parents[1] / "docs" / "migration.md").read_text(encoding="utf-8")
 SECTIONS = dict(re.findall(r"^## ([^\n]+)\n(.*?)(?=^## |\Z)", PAGE, flags=re.DOTALL | re.MULTILINE))

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from logq.model_file import FILE, SUMMARY, Stored, pack_strings, read_stored, unpack_strings, write_stored
+from logq._model_file import FILE, SUMMARY, Stored, pack_strings, read_stored, unpack_strings, write_stored
 from logq.recommenders import Popularity, Recommender, YoutubeDNN
-from logq.recommenders.saving import FORMAT
+from logq.recommenders.recommender_files import FORMAT
 from recommender_cases import fitted
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from logq.progress import Progress, format_quantity, format_seconds
+from logq._progress import Progress, format_quantity, format_seconds
 
 
 class Clock:

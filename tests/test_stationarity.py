@@ -27,7 +27,7 @@ from torch import Tensor
 
 from logq.candidates import Candidates
 from logq.functional import full_loss
-from logq.kernels.sampling import by_tries
+from logq.kernels.reference_draws import by_tries
 from logq.objectives import (
     FULL_LOGISTIC,
     FULL_SOFTMAX,
@@ -37,7 +37,17 @@ from logq.objectives import (
     SAMPLED_SOFTMAX,
     Objective,
 )
-from logq.samplers import EveryClass, InBatch, LearnedUnigram, LogUniform, Mixture, Partition, Sampler, Uniform, Unigram
+from logq.samplers import (
+    EveryClass,
+    InBatch,
+    LearnedUnigram,
+    LogUniform,
+    Mixture,
+    Partition,
+    Sampler,
+    Uniform,
+    Unigram,
+)
 
 ZERO = 1e-12
 P = torch.tensor([0.45, 0.30, 0.15, 0.10], dtype=torch.float64)

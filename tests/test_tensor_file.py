@@ -7,8 +7,8 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import load
 
-from logq import tensor_file
-from logq.tensor_file import write_tensors
+from logq import _model_file
+from logq._model_file import write_tensors
 
 
 def written(tensors, metadata=None):
@@ -30,7 +30,7 @@ def test_every_dtype_and_shape_comes_back(dtype, shape):
 
 
 def test_views_are_made_contiguous_piece_by_piece(monkeypatch):
-    monkeypatch.setattr(tensor_file, "_CHUNK", 100)
+    monkeypatch.setattr(_model_file, "_CHUNK", 100)
     table = np.random.default_rng(0).random((50, 16)).astype(np.float32)
     for view in (table[:, :5], table.T, table[::-2], table[:, ::3]):
         assert np.array_equal(load(written({"view": view}))["view"], view)

@@ -31,7 +31,7 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
     import corpora
 
     import logq
-    from logq.data import read_tokens
+    from logq.text import read_tokens
 
     data = Path(request["data"])
     with tempfile.TemporaryDirectory() as folder:

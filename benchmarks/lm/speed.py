@@ -22,7 +22,7 @@ def speeds(data: Path, rows: Sequence[Row], turns: int, threads: int) -> dict[st
     """By the name of the row."""
     import torch
 
-    from logq.data import read_tokens
+    from logq.text import read_tokens
 
     torch.set_num_threads(threads)
     found: dict[str, list[float]] = {row.name: [] for row in rows}

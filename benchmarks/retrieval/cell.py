@@ -21,10 +21,10 @@ KS = (10, 50)
 
 def measure(request: dict[str, Any]) -> dict[str, Any]:
     """Train, rank all items with and without those that a user has seen, and say what it took."""
-    import logs
     import torch
 
     import logq
+    import logs
 
     torch.set_num_threads(request["threads"])
     split = logs.LOGS[request["log"]].read(request["data"])

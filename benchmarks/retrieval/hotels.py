@@ -47,7 +47,7 @@ def read(folder: Path) -> Cases:
     """The sessions, cut before their last click-out."""
     import polars as pl
 
-    from logq.data import Interactions
+    from logq.logs import Interactions
 
     events = (
         pl.read_csv(folder / "trivago" / "trivago_val_100k.csv.gz", schema_overrides={"reference": pl.String})

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from logq.data import Features, Interactions, leave_one_out
+from logq.logs import Features, Interactions, leave_one_out
 
 
 class Log(NamedTuple):

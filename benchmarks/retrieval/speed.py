@@ -34,7 +34,7 @@ def one_epoch(examples: Path, request: dict[str, Any]) -> dict[str, Any]:
     import torch
 
     import logq
-    from logq.data import Interactions
+    from logq.logs import Interactions
 
     torch.set_num_threads(request["threads"])
     events = np.load(examples)
@@ -62,8 +62,7 @@ def one_epoch(examples: Path, request: dict[str, Any]) -> dict[str, Any]:
 def table(data: Path, rechub: str | None, threads: int) -> str:
     """Markdown: samples a second of each, and the ratio."""
     import logs
-
-    from logq.data import NextItems
+    from logq.logs import NextItems
 
     log = logs.ml_1m(str(data)).train
     log = log.select(np.asarray(log.users) < USERS)

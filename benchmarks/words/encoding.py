@@ -37,7 +37,7 @@ CODE = """if True:
 
 COUNT = """if True:
     import sys
-    from logq.data import count_words
+    from logq.text import count_words
     counted = count_words(sys.argv[1])
     print(counted.vocabulary.raw_words, counted.num_types, len(counted.vocabulary))
 """
@@ -66,7 +66,7 @@ def contestants(word2vec: str | None) -> list[Contestant]:
     found = [
         Contestant(
             f"logq {call}, {threads} thread{'s' * (threads > 1)}",
-            f"from logq.data import {call}",
+            f"from logq.text import {call}",
             f"{call}(path, threads={threads}, progress=False)",
         )
         for call in ("encode", "count_words")

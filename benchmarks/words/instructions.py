@@ -11,7 +11,7 @@ import sys
 
 import numpy as np
 
-from logq.kernels.word2vec import Setup, alias_cells, keep_thresholds, table, train
+from logq.word2vec.kernel import Setup, alias_cells, keep_thresholds, table, train
 
 WORDS, TIMES, DIM = 5000, 20_000, 100
 

@@ -28,7 +28,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 from machine import processor
 
 OURS = """if True:
-    from logq.data import ENGLISH_CONNECTOR_WORDS, Phrases, encode
+    from logq.text import ENGLISH_CONNECTOR_WORDS, Phrases, encode
     begin()
     found = Phrases(connector_words=ENGLISH_CONNECTOR_WORDS if connectors else ())
     with encode(source, min_count=1, threads={threads}, progress=False) as text:

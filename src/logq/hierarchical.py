@@ -10,13 +10,12 @@ from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
 from logq import kernels
-from logq.arguments import check_bool, check_int, is_tensor
+from logq._arguments import check_bool, check_int, is_tensor
 from logq.candidates import IGNORED, Candidates
 from logq.huffman import HuffmanTree
 from logq.kernels import logits as kernel_logits
-from logq.kernels.logits import logits
+from logq.kernels.logits import REDUCTIONS, logits, reduce
 from logq.kernels.memory import prefer_huge_pages
-from logq.kernels.reduction import REDUCTIONS, reduce
 from logq.objectives import NEGATIVE_SAMPLING
 from logq.shapes import can_look_at, check_device, check_dtype, check_ids, check_ignore_index, check_shape
 

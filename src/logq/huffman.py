@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from logq.arguments import check_int
+from logq._arguments import check_int
 
 __all__ = ["HuffmanTree"]
 
@@ -77,7 +77,7 @@ class HuffmanTree:
             codes: turns.
 
         Raises:
-            TypeError: they are no whole numbers.
+            TypeError: they are not integers.
             ValueError: these are not the paths of one binary tree with a class at each end.
 
         Example:
@@ -193,7 +193,7 @@ def _check_whole(name: str, given: ArrayLike) -> NDArray[np.int64]:
     if values.size == 0:
         values = values.astype(np.int64)  # an empty list has no dtype of its own
     if values.dtype.kind not in "iu":
-        raise TypeError(f"{name}: expected whole numbers, got dtype {values.dtype}")
+        raise TypeError(f"{name}: expected integers, got dtype {values.dtype}")
     if values.ndim != 1:
         raise ValueError(f"{name}: expected one dimension, got shape {values.shape}")
     return values.astype(np.int64)

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from logq.arguments import check_int, shown
+from logq._arguments import check_int, shown
 
 __all__ = [
     "can_look_at",
@@ -109,7 +109,7 @@ def check_ignore_index(value: object) -> int:
     """Return `ignore_index`, any int64.
 
     Raises:
-        TypeError: it is no whole number.
+        TypeError: it is not an integer.
         ValueError: it does not fit into an int64.
 
     Example:

@@ -8,7 +8,7 @@ from logq.vectors import KeyedVectors
 def small_reference(monkeypatch, corpus):
     """A handful of sentences in place of the 320,000 words, which take seconds."""
     sentences = [line.split() for line in corpus.read_text().splitlines()]
-    monkeypatch.setattr("logq.data.python_reference", lambda: sentences)
+    monkeypatch.setattr("logq.text.python_reference", lambda: sentences)
     monkeypatch.setattr(demo, "SHOWN", ("tea", "train", "unheard-of"))
 
 
@@ -27,7 +27,7 @@ def test_the_demo_leaves_vectors_and_a_map_and_says_what_next(logq, tmp_path):
 
 
 def test_an_output_that_cannot_be_written_is_said_first(logq, tmp_path, monkeypatch):
-    monkeypatch.setattr("logq.data.python_reference", lambda: pytest.fail("read for nothing"))
+    monkeypatch.setattr("logq.text.python_reference", lambda: pytest.fail("read for nothing"))
     (tmp_path / "file").write_text("precious")
     code, out, err = logq("demo", "-o", tmp_path / "file")
     assert (code, out) == (2, "")

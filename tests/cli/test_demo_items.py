@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from logq.cli import demo_items
-from logq.data.call_graph import CallGraph
+from logq.logs.call_graph import CallGraph
 from logq.recommenders import Item2Vec, Recommender
 
 
@@ -13,7 +13,7 @@ def small_graph(monkeypatch):
     """Two kinds of functions in place of the whole library, which takes seconds."""
     callees = [["open", ".seek", ".read", ".tell", ".close"], ["lock", ".acquire", "get", "put", ".release"]] * 12
     graph = CallGraph([f"f{n}" for n in range(len(callees))], callees)
-    monkeypatch.setattr("logq.data.call_graph.call_graph", lambda: graph)
+    monkeypatch.setattr("logq.logs.call_graph.call_graph", lambda: graph)
     monkeypatch.setattr(demo_items, "SHOWN", ("open", "unheard.of"))
 
 
@@ -52,7 +52,7 @@ def test_ctrl_c_keeps_the_log(logq, tmp_path, monkeypatch):
 
 def test_words_are_the_demo_where_nothing_is_named(logq, monkeypatch, tmp_path):
     seen = []
-    monkeypatch.setattr("logq.data.python_reference", lambda: seen.append("words") or sys.exit(3))
+    monkeypatch.setattr("logq.text.python_reference", lambda: seen.append("words") or sys.exit(3))
     for words in ([], ["-o", tmp_path / "x"], ["words"]):
         monkeypatch.chdir(tmp_path)
         with pytest.raises(SystemExit):

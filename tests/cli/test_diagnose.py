@@ -164,7 +164,7 @@ def test_a_language_model(logq, tmp_path, kind, objective):
         (["{file}", "--samplers", "in_batch"], "--samplers: expected uniform, log_uniform, unigram or unigram:POWER"),
         (["{file}", "--samplers", "uniform:2"], "got 'uniform:2'"),
         (["{file}", "--samplers", "unigram:x"], "got 'unigram:x'"),
-        (["{file}", "--num-sampled", "5,x"], "--num-sampled: expected whole numbers with commas between, got 'x'"),
+        (["{file}", "--num-sampled", "5,x"], "--num-sampled: expected integers with commas between, got 'x'"),
         (["{file}", "--num-sampled", "81", "--distinct"], "--num-sampled: expected at most"),
         (["{file}", "--error", "0"], "--error: expected a number above 0, got 0"),
         (["{file}", "--figure", "a.gif"], "--figure: expected a name that ends in .png, .svg or .pdf"),

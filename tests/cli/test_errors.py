@@ -1,7 +1,7 @@
 import pytest
 
 from logq.cli.errors import BadInputError, describe, say_error
-from logq.vectors.unknown_word import UnknownWord
+from logq.vectors.nearest_words import UnknownWord
 
 
 def a_missing_file():

@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from logq.cli import evaluate, main
-from logq.evaluation import correlation, word_analogies, word_similarity
-from logq.evaluation.analogy_search import METHODS
+from logq.evaluation import similarity, word_analogies, word_similarity
+from logq.evaluation.analogies import METHODS
 from logq.vectors import KeyedVectors
 
 PAIRS = "man king 6\nwoman queen 5\nMan woman 7\nking apple 1\nman unicorn 2\n"
@@ -139,7 +139,7 @@ def test_fewer_words_are_known_where_that_is_asked_for(logq, vectors, questions)
 def test_without_scipy_it_says_what_is_missing(vectors, pairs, monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(
-        correlation.importlib.util, "find_spec", lambda name, *rest: None if name == "scipy" else find(name, *rest)
+        similarity.importlib.util, "find_spec", lambda name, *rest: None if name == "scipy" else find(name, *rest)
     )
     assert "pip install 'logq[evaluate]'" in shown(monkeypatch, "evaluate", "words", vectors, "-s", pairs)
 

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from logq.cli import main
-from logq.data.logs import Interactions, Split
+from logq.logs import Interactions, Split
 from logq.recommenders import Popularity, Recommender
 
 

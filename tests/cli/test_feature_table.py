@@ -4,7 +4,7 @@ from logq.cli.errors import BadInputError
 from logq.cli.feature_table import read_feature_table
 from logq.cli.log_reading import read_features
 from logq.cli.titles import is_title, load_titles, read_titles, save_titles
-from logq.data.logs import Identifiers
+from logq.logs import Identifiers
 
 
 def table(tmp_path, text):

@@ -3,19 +3,19 @@ import importlib.util
 import pytest
 
 from logq.cli.map import LayoutName
-from logq.evaluation import projection
+from logq.evaluation import map_page
 
 
 @pytest.fixture
 def without_sklearn(monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(
-        projection.importlib.util, "find_spec", lambda name, *rest: None if name == "sklearn" else find(name, *rest)
+        map_page.importlib.util, "find_spec", lambda name, *rest: None if name == "sklearn" else find(name, *rest)
     )
 
 
 def test_layouts_are_the_library_s():
-    assert tuple(name.value for name in LayoutName) == projection.LAYOUTS
+    assert tuple(name.value for name in LayoutName) == map_page.LAYOUTS
 
 
 def test_a_map_is_drawn(logq, vectors, tmp_path):

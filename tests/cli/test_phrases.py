@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from logq.cli import main
-from logq.data import ENGLISH_CONNECTOR_WORDS, Phrases
+from logq.text import ENGLISH_CONNECTOR_WORDS, Phrases
 
 LINES = [f"{a} new york {b} bank of america {c}" for a in "abc" for b in "abc" for c in "abc"]
 
@@ -118,7 +118,7 @@ def test_ctrl_c_says_what_was_written(logq, text, tmp_path, monkeypatch, saves):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("logq.data.Phrases.transform" if saves else "logq.data.Phrases.fit", interrupted)
+    monkeypatch.setattr("logq.text.Phrases.transform" if saves else "logq.text.Phrases.fit", interrupted)
     saved = tmp_path / "p.json"
     said = f"the phrases are in {saved}, no text was written." if saves else "nothing was written."
     words = ["-o", tmp_path / "out.txt", "--save", saved]

@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from logq.cli import main
-from logq.data.logs import Interactions
+from logq.logs import Interactions
 from logq.recommenders import Recommender
 
 

@@ -14,8 +14,8 @@ import time
 
 import pytest
 
-from logq.training.checkpoint import FILE
 from logq.vectors import KeyedVectors
+from logq.word2vec.word2vec_checkpoint import FILE
 from trainings import ENV, KEPT, QUICK, failed, names, train, words_of, write_corpus
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="kills and small disks as POSIX has them")

@@ -13,10 +13,10 @@ import pytest
 
 from logq.cli.train import EngineName, ObjectiveName, SamplerName, word2vec
 from logq.objectives import OBJECTIVES
-from logq.training import Word2Vec
 from logq.training.choices import SAMPLERS as NAMES
-from logq.training.engine import ENGINES
 from logq.vectors import KeyedVectors
+from logq.word2vec import Word2Vec
+from logq.word2vec.engines import ENGINES
 
 QUICK = ["--dim", 4, "--epochs", 2, "--seed", 1]
 
@@ -166,7 +166,7 @@ def test_the_encoded_text_is_kept_and_used_again(logq, corpus, tmp_path, monkeyp
     assert f"for the next run over it, stays in {tmp_path / 'v' / 'cache'}" in out
     before = names(tmp_path / "v" / "cache")
     assert len(before) == 2
-    monkeypatch.setattr("logq.data.text.encoding.read_text", lambda *_: pytest.fail("read again"))
+    monkeypatch.setattr("logq.text.encoding.read_text", lambda *_: pytest.fail("read again"))
     assert train(logq, corpus, tmp_path / "v", "--dim", 5)[0] == 0
     assert names(tmp_path / "v" / "cache") == before
 

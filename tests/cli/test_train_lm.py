@@ -25,10 +25,9 @@ from logq.cli.lm_options import (
     typed_arguments,
 )
 from logq.cli.lm_training import _snippet
-from logq.language_models import NNLM, LanguageModel, LanguageModelOptions, RecurrentLM, load
-from logq.language_models.making import check_output
-from logq.loop.optimizers import OPTIMIZERS
-from logq.ngram import NGram
+from logq.language_models import NNLM, LanguageModel, LanguageModelOptions, NGram, RecurrentLM, load
+from logq.language_models.output_names import check_output
+from logq.training.optimizers import OPTIMIZERS
 
 GROUPS = (LMVocabulary, LMModel, LMLoss, LMTraining)
 DEFAULTS = {
@@ -122,10 +121,10 @@ def test_the_best_k_for_another_text(logq, lines, tmp_path):
     assert (code, err) == (2, "Error: --valid: expected a text to find the best k on, as --k is 0, got none\n")
 
 
-@pytest.mark.parametrize("room", ["logq.ngram", "logq.language_models"])
+@pytest.mark.parametrize("room", ["logq.language_models.ngram", "logq.language_models"])
 def test_the_python_that_is_shown_runs(room, counted, recurrent):
-    model = load(counted if room == "logq.ngram" else recurrent)
-    code = _snippet(model, counted if room == "logq.ngram" else recurrent, "the")
+    model = load(counted if room == "logq.language_models.ngram" else recurrent)
+    code = _snippet(model, counted if room == "logq.language_models.ngram" else recurrent, "the")
     assert code.startswith(f"import {room}; ")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert len(json.loads(done.stdout.replace("'", '"'))) == 10

@@ -17,9 +17,9 @@ from logq.cli.train_recommenders import (
     TwoTowerTraining,
     YoutubeDNNOptions,
 )
-from logq.data.logs import Interactions, leave_one_out
-from logq.loop.devices import PRECISIONS
+from logq.logs import Interactions, leave_one_out
 from logq.recommenders.item_loss import LOSSES
+from logq.training.devices import PRECISIONS
 
 DEFAULTS = {
     "YoutubeDNN": (YoutubeDNNOptions(), NeuralTraining()),

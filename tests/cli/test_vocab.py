@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from logq.cli import main
-from logq.data import Corpus, Vocabulary
+from logq.text import Corpus, Vocabulary
 
 
 class Terminal(io.StringIO):
@@ -98,11 +98,13 @@ def test_ctrl_c_says_that_nothing_was_written(logq, corpus, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("logq.data.count_words", interrupted)
+    monkeypatch.setattr("logq.text.count_words", interrupted)
     assert logq("vocab", corpus) == (130, "", "Interrupted: nothing was written.\n")
 
 
-@pytest.mark.skipif(importlib.util.find_spec("logq.arguments") is None, reason="the checks of numbers still need torch")
+@pytest.mark.skipif(
+    importlib.util.find_spec("logq._arguments") is None, reason="the checks of numbers still need torch"
+)
 def test_it_does_without_torch(corpus):
     code = "import sys; from logq.cli import main; main(sys.argv[1:]); print('torch' in sys.modules, file=sys.stderr)"
     command = [sys.executable, "-c", code, "vocab", str(corpus)]

@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from logq.diagnostics.error_parts import ErrorAt, Measured, error_at
-from logq.diagnostics.gradient_errors import GradientErrors, NeededSamples
+from logq.diagnostics.gradient_errors import ErrorAt, GradientErrors, Measured, NeededSamples, error_at
 
 
 def by_loops(errors, length):

@@ -4,7 +4,7 @@ import torch
 
 import enumerated_estimates as enumerated
 from logq.diagnostics import exact_gradient
-from logq.diagnostics.exact import draw_from_softmax, softmax_moments
+from logq.diagnostics.softmax_gradient import draw_from_softmax, softmax_moments
 
 
 def test_the_exact_gradient_is_that_of_a_loop_and_of_autograd():

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from logq.diagnostics import figure, gradient_error, plot
-from logq.diagnostics.figure import spread
+from logq.diagnostics import error_figure, gradient_error, plot
+from logq.diagnostics.error_figure import spread
 from logq.samplers import EveryClass, Uniform
 
 matplotlib = pytest.importorskip("matplotlib")
@@ -44,7 +44,7 @@ def test_each_sampler_has_its_name_and_what_it_needs(errors, tmp_path):
 
 
 def test_no_state_of_pyplot_is_touched():
-    assert "pyplot" not in Path(figure.__file__).read_text(encoding="utf-8")
+    assert "pyplot" not in Path(error_figure.__file__).read_text(encoding="utf-8")
 
 
 def test_labels_keep_their_distance_and_their_place():

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from logq.evaluation import analogy_search
-from logq.evaluation.analogy_search import METHODS, answer_analogies
+from logq.evaluation import analogies
+from logq.evaluation.analogies import METHODS, answer_analogies
 
 V, D = 150, 7
 
@@ -59,11 +59,11 @@ def test_as_a_loop_has_it(method, seed):
 def test_pieces_change_nothing(method, monkeypatch, questions, cells, widths, together, few):
     vectors, asked, same = problem(5, 120)
     whole = answer_analogies(vectors, asked, same, method)
-    monkeypatch.setattr(analogy_search, "_QUESTIONS", questions)
-    monkeypatch.setattr(analogy_search, "_CELLS", cells)
-    monkeypatch.setattr(analogy_search, "_WIDTHS", widths)
-    monkeypatch.setattr(analogy_search, "_TOGETHER", together)
-    monkeypatch.setattr(analogy_search, "_FEW", few)
+    monkeypatch.setattr(analogies, "_QUESTIONS", questions)
+    monkeypatch.setattr(analogies, "_CELLS", cells)
+    monkeypatch.setattr(analogies, "_WIDTHS", widths)
+    monkeypatch.setattr(analogies, "_TOGETHER", together)
+    monkeypatch.setattr(analogies, "_FEW", few)
     done: list[float] = []
     np.testing.assert_array_equal(answer_analogies(vectors, asked, same, method, advance=done.append), whole)
     assert sum(done) == pytest.approx(120)
@@ -72,7 +72,7 @@ def test_pieces_change_nothing(method, monkeypatch, questions, cells, widths, to
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_first_of_equal_answers_wins_in_any_piece(method, monkeypatch):
-    monkeypatch.setattr(analogy_search, "_WIDTHS", (2, 2))
+    monkeypatch.setattr(analogies, "_WIDTHS", (2, 2))
     vectors = np.array([[0, 1], [1, 1], [0, -1], [1, -1], [1, -1], [2, -2]], dtype=np.float32)
     assert answer_analogies(vectors, np.array([[0, 1, 2]]), np.arange(6), method).tolist() == [3]
 

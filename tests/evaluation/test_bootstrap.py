@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from logq.evaluation import bootstrap
-from logq.evaluation.bootstrap import bootstrap_interval, mean_of
+from logq.evaluation import ranking_scores
+from logq.evaluation.ranking_scores import bootstrap_interval, mean_of
 
 RNG = np.random.default_rng(0)
 
@@ -19,7 +19,7 @@ def by_loop(values, resamples, confidence):
 @pytest.mark.parametrize("values", [RNG.random(500), RNG.choice([0, 0.5, 1], 500, p=[0.8, 0.1, 0.1])])
 @pytest.mark.parametrize("many", [100, 100_000])
 def test_as_a_loop_has_it(values, confidence, many, monkeypatch):
-    monkeypatch.setattr(bootstrap, "_MANY", many)  # above it, sums come from the normal distribution
+    monkeypatch.setattr(ranking_scores, "_MANY", many)  # above it, sums come from the normal distribution
     sums = np.stack([values, np.ones(500)], 1)
     found = bootstrap_interval(sums, mean_of, resamples=20_000, confidence=confidence)
     # Quantiles of 20,000 draws are off by about 1% of the standard error.
@@ -29,7 +29,7 @@ def test_as_a_loop_has_it(values, confidence, many, monkeypatch):
 def test_parts_are_as_good_as_one(monkeypatch):
     sums = np.stack([RNG.random(100), RNG.random(100)], 1)
     whole = bootstrap_interval(sums, mean_of)
-    monkeypatch.setattr(bootstrap, "_NUMBERS", 700)
+    monkeypatch.setattr(ranking_scores, "_NUMBERS", 700)
     assert bootstrap_interval(sums, mean_of) == pytest.approx(whole, rel=0.03)
 
 

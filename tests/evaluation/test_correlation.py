@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from logq.evaluation import correlation
-from logq.evaluation.correlation import pearson, spearman
+from logq.evaluation import similarity
+from logq.evaluation.similarity import pearson, spearman
 
 RNG = np.random.default_rng(0)
 PEERS = [(pearson, stats.pearsonr), (spearman, stats.spearmanr)]
@@ -55,9 +55,9 @@ def test_lists_of_different_length_are_refused():
 def test_without_scipy_only_p_is_missing(monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(
-        correlation.importlib.util, "find_spec", lambda name, *rest: None if name == "scipy" else find(name, *rest)
+        similarity.importlib.util, "find_spec", lambda name, *rest: None if name == "scipy" else find(name, *rest)
     )
-    assert not correlation.can_tell_p()
+    assert not similarity.can_tell_p()
     found = pearson([1, 2, 3, 4], [1, 3, 2, 4])
     assert found.coefficient == pytest.approx(0.8)
     assert math.isnan(found.p)

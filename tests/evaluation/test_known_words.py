@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from logq.evaluation.known_words import KnownWords
+from logq.evaluation.word_questions import KnownWords
 from logq.vectors import KeyedVectors
 
 WORDS = ["rose", "Rose", "tea", "straße", "STRASSE", "TEA"]

@@ -5,8 +5,8 @@ import sys
 import numpy as np
 import pytest
 
-from logq.evaluation import projection
-from logq.evaluation.projection import project
+from logq.evaluation import map_page
+from logq.evaluation.map_page import project
 
 
 def two_bundles(n=20, dim=10):
@@ -21,7 +21,7 @@ def two_bundles(n=20, dim=10):
 def without_sklearn(monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(
-        projection.importlib.util, "find_spec", lambda name, *rest: None if name == "sklearn" else find(name, *rest)
+        map_page.importlib.util, "find_spec", lambda name, *rest: None if name == "sklearn" else find(name, *rest)
     )
 
 
@@ -87,7 +87,7 @@ def test_tsne_without_sklearn_says_what_to_install():
 
 def test_sklearn_is_not_loaded_for_pca():
     code = (
-        "import numpy, sys; from logq.evaluation.projection import project;"
+        "import numpy, sys; from logq.evaluation.map_page import project;"
         "project(numpy.eye(5), 'pca'); print('sklearn' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

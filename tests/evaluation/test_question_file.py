@@ -2,7 +2,7 @@ import gzip
 
 import pytest
 
-from logq.evaluation.question_file import numbered_lines
+from logq.evaluation.word_questions import numbered_lines
 
 TEXT = "\ufeffeins zwei\r\n\r\n  größer\u00a0\r\nletzte"
 

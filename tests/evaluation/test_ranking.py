@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from logq.evaluation import RankingScores, evaluate_ranking
-from logq.evaluation.rank_metrics import METRICS, find_hits
+from logq.evaluation.ranking_metrics import METRICS, find_hits
 
 RNG = np.random.default_rng(0)
 

@@ -35,7 +35,7 @@ NO_MATRIX = {
     "a word": "input",
     "a vector": torch.zeros(D),
     "a cube": torch.zeros(B, C, D),
-    "whole numbers": torch.zeros(B, D, dtype=torch.int64),
+    "integers": torch.zeros(B, D, dtype=torch.int64),
     "truths": torch.zeros(B, D, dtype=torch.bool),
     "complex": torch.zeros(B, D, dtype=torch.complex64),
 }

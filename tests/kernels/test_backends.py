@@ -7,7 +7,7 @@ import torch
 
 from logq import kernels
 from logq.functional import sampled_loss
-from logq.kernels import reference
+from logq.kernels import reference, reference_draws
 from logq.nn import NCELoss
 from logq.samplers import Uniform
 from problems import problem
@@ -90,7 +90,7 @@ def test_unregistering_brings_back_what_was(fake):
 def test_a_choice_outlives_a_registration(fake):
     with kernels.use("reference"):
         other = ModuleType("other")
-        other.alias_table = reference.alias_table
+        other.alias_table = reference_draws.alias_table
         kernels.register("other", other)
         assert set(kernels.active().values()) == {"reference"}
     assert kernels.active()["alias_table"] == "other"

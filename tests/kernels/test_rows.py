@@ -85,7 +85,7 @@ def test_many_entries_of_many_classes_on_several_threads(num_classes: int) -> No
         sums = np.empty((len(order), 1))
         sum_classes(order, [rows], [None], sums=sums, threads=threads)
         assert ids_of(order) == expected.tolist()
-        assert (sums[:, 0] == exact).all()  # whole numbers below 2**53 have no rounding
+        assert (sums[:, 0] == exact).all()  # integers below 2**53 have no rounding
 
 
 @pytest.mark.parametrize("level", LEVELS)

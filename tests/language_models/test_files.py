@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from language_cases import OBJECTIVES, OTHER_TEXT, TEXT, make
+from logq._model_file import FILE as MODEL_FILE
 from logq.language_models import NNLM, RecurrentLM, load
-from logq.loop.checkpoint import FILE
-from logq.model_file import FILE as MODEL_FILE
 from logq.samplers import Uniform, Unigram
+from logq.training.loop_checkpoint import FILE
 
 RESUMED: list[tuple[str, dict[str, Any]]] = [
     ("gru", {"dropout": 0.3}),

@@ -8,7 +8,7 @@ import pytest
 import typer
 
 from logq.cli.app import app
-from logq.language_models.making import check_output
+from logq.language_models.output_names import check_output
 
 PAGE = (Path(__file__).parents[2] / "docs" / "language-models.md").read_text(encoding="utf-8")
 NEURAL, COMMANDS = PAGE.split("\n## Neural models")[1].split("\n## On the command line")

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from language_cases import OBJECTIVES, OTHER_TEXT, TEXT, make, unigram_perplexity
-from logq.language_models.output import OutputLayer
+from logq.language_models.output_layers import OutputLayer
 from logq.samplers import Uniform
 
 

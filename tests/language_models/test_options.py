@@ -98,6 +98,6 @@ def test_many_words_make_tables_sparse(monkeypatch: pytest.MonkeyPatch) -> None:
         (10, {"tied": True, "dim": 16, "objective": "full_softmax"}, False),
         (10, {"tied": True, "dim": 16}, True),
     ):
-        monkeypatch.setattr("logq.language_models.neural.MANY_WORDS", limit)
+        monkeypatch.setattr("logq.language_models.neural_language_model.MANY_WORDS", limit)
         model = make("gru", epochs=1, **options).fit(TEXT[:20], progress=False)
         assert model.model.words.sparse is wanted

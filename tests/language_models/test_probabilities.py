@@ -7,11 +7,10 @@ import pytest
 import torch
 
 from language_cases import OBJECTIVES, OTHER_TEXT, TEXT, make
-from logq.data.text import read_tokens
-from logq.language_models import NeuralLanguageModel, task
+from logq.language_models import LanguageModel, NeuralLanguageModel, text_tasks
 from logq.language_models import recurrent as recurrent_module
-from logq.language_models.output import AdaptiveOutput, TreeOutput
-from logq.ngram import LanguageModel
+from logq.language_models.output_layers import AdaptiveOutput, TreeOutput
+from logq.text import read_tokens
 
 KINDS = ("gru", "lstm", "nnlm")
 
@@ -175,16 +174,16 @@ def test_probabilities_are_read_in_parts(
         rows, words = torch.randn(11, 16, generator=generator), torch.randint(0, 20, (11,), generator=generator)
         wanted = reader.next_log_prob(rows)[torch.arange(11), words]
         with monkeypatch.context() as patch:
-            patch.setattr("logq.language_models.output.CHUNK", 3 * reader.num_words)
+            patch.setattr("logq.language_models.output_layers.CHUNK", 3 * reader.num_words)
             torch.testing.assert_close(reader.log_prob(rows, words), wanted, rtol=1e-5, atol=1e-5)
 
 
 def test_columns_and_places_cover_the_text(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(task, "BLOCK", 40)
+    monkeypatch.setattr(text_tasks, "BLOCK", 40)
     with read_tokens(OTHER_TEXT, progress=False) as tokens:
         ids, end = tokens.read(0, len(tokens)).tolist(), tokens.end
         model: Any = make("gru", batch_size=4)
-        computer = task.Computer("cpu")
+        computer = text_tasks.Computer("cpu")
         model._vocabulary = tokens.vocabulary
         output = model._make_parts(tokens.vocabulary.counts, 1)
         columns = model._make_task(output, tokens, 1, computer)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from logq.data.logs import Interactions
+from logq.logs import Interactions
 from logq.recommenders import AirbnbEmbeddings
 from logq.recommenders.histories import Histories
 from logq.samplers import WithinGroup

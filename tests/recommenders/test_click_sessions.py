@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logq.recommenders.click_sessions import click_sessions, markets_of_items
+from logq.recommenders.airbnb import click_sessions, markets_of_items
 
 events = st.lists(st.tuples(st.integers(0, 3), st.booleans()), max_size=8)
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from logq.data.logs import Interactions, Split, leave_one_out
+from logq.logs import Interactions, Split, leave_one_out
 from logq.recommenders import Recommender
-from logq.recommenders.context import Context
+from logq.recommenders.query_context import Context
 from recommender_cases import make
 
 WORDS = ("sofa", "lamp", "tent", "boot")

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from logq.data.logs import Interactions, leave_one_out
-from logq.model_file import FILE, SUMMARY
+from logq._model_file import FILE, SUMMARY
+from logq.logs import Interactions, leave_one_out
 from logq.recommenders import Recommender, SASRec, YoutubeDNN
 from recommender_cases import ALL, ITEMS, NEURAL, fitted, make, planted_log, planted_split, successor
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from logq.data.logs import Features, Interactions
+from logq.logs import Features, Interactions
 from logq.recommenders import EGES
 from recommender_cases import fitted, planted_split
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from logq import Word2Vec, recipes, recommenders
-from logq.data.logs import Interactions, leave_one_out
+from logq.logs import Interactions, leave_one_out
 from logq.recommenders import Item2Vec, Recommender
 from recommender_cases import fitted, planted_split
 

@@ -9,11 +9,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logq.data.logs import Interactions
-from logq.loop.devices import Computer, world
+from logq.logs import Interactions
 from logq.recommenders import Histories, ItemKNN, Popularity
 from logq.recommenders import item_knn as item_knn_module
-from logq.recommenders.seen import Seen, gather_rows
+from logq.recommenders.histories import Seen, gather_rows
+from logq.training.devices import Computer, world
 
 ROWS = st.lists(st.lists(st.integers(0, 9), max_size=6), min_size=1, max_size=6)
 
@@ -153,7 +153,7 @@ def test_ids_come_in_any_container() -> None:
     series = pandas.Series([20, 99], index=[7, 9])
     with pytest.raises(ValueError, match="users: expected ids of the log, got 99 at position 1"):
         seen.user_codes(series)
-    with pytest.raises(TypeError, match=r"^users: expected whole numbers, as the ids of this log are, got 'ann'"):
+    with pytest.raises(TypeError, match=r"^users: expected integers, as the ids of this log are, got 'ann'"):
         seen.user_codes(["ann"])
     with pytest.raises(TypeError, match=r"^histories: expected strings, as the ids of this log are, got 5"):
         seen.given([[5]], None)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.multiprocessing.spawn import spawn
 
-from logq.loop.loop import Loop
+from logq.training.loop import Loop
 from recommender_cases import make, planted_split
 
 WORLD = 2

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from logq.data.logs import Interactions
+from logq.logs import Interactions
 from logq.recommenders import SASRec, YoutubeDNN
-from logq.recommenders.unseen import seen_before
+from logq.recommenders.next_item_task import seen_before
 
 
 def test_seen_before_is_what_a_loop_finds():

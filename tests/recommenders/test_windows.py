@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logq.recommenders.windows import Windows
+from logq.recommenders.session_windows import Windows
 
 
 @given(

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from logq.data.logs import Interactions
+from logq.logs import Interactions
 from recommender_cases import make, planted_log
 
 

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logq.retrieval.best import best, keys_of, scores_and_places
+from logq.retrieval.exact_index import best, keys_of, scores_and_places
 
 numbers = st.floats(width=32, allow_nan=False) | st.sampled_from([0.0, -0.0, 1.0, -1.0, float("-inf"), float("inf")])
 

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logq.retrieval import ExactIndex
+from logq.retrieval import ExactIndex, exact_index
 
 small = st.sampled_from([-2.0, -1.0, 0.0, 1.0, 2.0])  # inner products without rounding, and many ties
 
@@ -66,7 +66,7 @@ def test_as_a_loop_has_it(search, k, combine, scratch, as_mask):
 @pytest.mark.parametrize("metric", ["inner_product", "cosine"])
 @pytest.mark.parametrize("combine", ["max", "sum"])
 def test_real_numbers_in_several_parts(metric, combine, monkeypatch):
-    monkeypatch.setattr("logq.retrieval.exact._ITEMS", 1100)
+    monkeypatch.setattr("logq.retrieval.exact_index._ITEMS", 1100)
     rng = np.random.default_rng(0)
     vectors, queries = rng.standard_normal((3000, 6)), rng.standard_normal((7, 3, 6))
     vectors[5] = 0
@@ -80,9 +80,9 @@ def test_real_numbers_in_several_parts(metric, combine, monkeypatch):
 
 
 def test_copies_of_a_vector_come_by_id_wherever_they_stand(monkeypatch):
-    monkeypatch.setattr("logq.retrieval.exact._ITEMS", 1037)
+    monkeypatch.setattr("logq.retrieval.exact_index._ITEMS", 1037)
     rng = np.random.default_rng(1)
-    vectors = rng.integers(-4, 5, (5000, 17)).astype(np.float32)  # whole numbers: no product is rounded
+    vectors = rng.integers(-4, 5, (5000, 17)).astype(np.float32)  # integers: no product is rounded
     copies = np.sort(rng.choice(5000, 60, replace=False))
     query = rng.integers(-4, 5, (1, 17)).astype(np.float32)
     vectors[copies] = 3 * query
@@ -93,11 +93,12 @@ def test_copies_of_a_vector_come_by_id_wherever_they_stand(monkeypatch):
 def test_scores_of_all_items_are_never_held_at_once(monkeypatch):
     index = ExactIndex(np.ones((1000, 2)), scratch=4 * 100)
     held = []
+    keys = exact_index.best
     monkeypatch.setattr(
-        "logq.retrieval.exact.best", lambda scores, k, first: held.append(scores.numel()) or keys(scores, k, first)
+        exact_index,
+        "best",
+        lambda scores, k, first: held.append(scores.numel()) or keys(scores, k, first),
     )
-    from logq.retrieval.best import best as keys
-
     assert index.search(np.ones((30, 2)), 3).ids.tolist() == [[0, 1, 2]] * 30
     assert max(held) <= 100
 

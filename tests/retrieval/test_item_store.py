@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from logq.retrieval import DuckDBItems, ExactIndex, PgVectorItems
-from logq.retrieval.conditions import check_conditions
+from logq.retrieval.item_store import check_conditions
 
 N, D = 300, 5
 RNG = np.random.default_rng(0)

@@ -48,7 +48,7 @@ def test_lists_are_learned_from_something(kind):
 
 
 def test_building_says_how_far_it_is(capsys, monkeypatch):
-    monkeypatch.setattr("logq.retrieval.approximate._AT_A_TIME", 10)
+    monkeypatch.setattr("logq.retrieval.approximate_index._AT_A_TIME", 10)
     UsearchIndex(np.random.default_rng(0).random((35, 4)), progress=True)
     assert "building usearch" in capsys.readouterr().err
     UsearchIndex(VECTORS)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from logq.arguments import ArgumentError, ArgumentTypeError, check_int
+from logq._arguments import ArgumentError, ArgumentTypeError, check_int
 from logq.training.config import (
     Above,
     AtLeast,

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from logq.vectors.exact import cosines, highest, norms, unit
+from logq.vectors.nearest_words import cosines, highest, norms, unit
 
 numbers = st.floats(-10, 10, width=32) | st.sampled_from([0.0, 1e-38, -1e-44, 1e-30, 3e38, -1e37])
 shapes = hnp.array_shapes(min_dims=2, max_dims=2, max_side=6)
@@ -43,7 +43,7 @@ def test_unit_has_length_one(vector):
 
 
 def test_norms_go_through_all_rows(monkeypatch):
-    monkeypatch.setattr("logq.vectors.exact._NUMBERS", 3 * 4)
+    monkeypatch.setattr("logq.vectors.nearest_words._NUMBERS", 3 * 4)
     table = np.random.default_rng(0).standard_normal((10, 4)).astype(np.float32)
     np.testing.assert_allclose(norms(table), [np.sqrt(sum(float(x) ** 2 for x in row)) for row in table], rtol=1e-12)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 from logq.vectors import KeyedVectors
-from logq.vectors.storage import FILE, SUMMARY, read_safetensors
+from logq.vectors.vector_files import FILE, SUMMARY, read_safetensors
 
 FORMAT = {"format": "logq.keyed_vectors 1"}
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from logq.vectors import KeyedVectors
-from logq.vectors.word2vec_format import read_word2vec_format, write_word2vec_format
+from logq.vectors.vector_files import read_word2vec_format, write_word2vec_format
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 WORDS = ["the", "日本", "caf\u00e9", "non\u00a0breaking", "-1.5", "x"]
@@ -94,7 +94,7 @@ def test_every_float32_comes_back(tmp_path_factory, rows, options, data):
 @pytest.mark.parametrize("options", FLAVOURS)
 @pytest.mark.parametrize("block", [1, 7, 40])
 def test_blocks_do_not_show(tmp_path, monkeypatch, options, block):
-    monkeypatch.setattr("logq.vectors.word2vec_format._BLOCK", block)
+    monkeypatch.setattr("logq.vectors.vector_files._BLOCK", block)
     write_word2vec_format(tmp_path / "v", WORDS, table, **options)
     words, vectors = read_word2vec_format(tmp_path / "v", binary=options["binary"])
     assert words == WORDS

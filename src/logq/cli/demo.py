@@ -7,12 +7,12 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from logq._progress import format_seconds
 from logq.cli.errors import InterruptedWorkError
 from logq.cli.map import say_map
 from logq.cli.output import output_folder
 from logq.cli.report import neighbour_table, say, say_next
 from logq.cli.training import fit_and_save
-from logq.progress import format_seconds
 
 __all__ = ["EXAMPLES", "SHOWN", "demo"]
 
@@ -40,7 +40,7 @@ def demo(
     with output_folder(output):
         try:
             say(("Reading", "bold"), " Python's language reference and the standard library's docstrings ...")
-            from logq.data import python_reference
+            from logq.text import python_reference
 
             sentences = python_reference()
         except KeyboardInterrupt as stop:

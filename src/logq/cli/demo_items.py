@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from logq._progress import format_seconds
 from logq.cli.errors import InterruptedWorkError
 from logq.cli.output import output_folder
 from logq.cli.report import neighbour_table, say
-from logq.progress import format_seconds
 
 if TYPE_CHECKING:
     from logq.recommenders import Recommendations
@@ -52,10 +52,10 @@ def demo_items(
     with output_folder(output):
         try:
             say(("Reading", "bold"), " the calls in the source of Python's standard library ...")
+            from logq._files import atomic_write
             from logq.cli.recommender_folder import save_log
-            from logq.data.call_graph import call_graph
-            from logq.data.logs import Interactions
-            from logq.files import atomic_write
+            from logq.logs import Interactions
+            from logq.logs.call_graph import call_graph
 
             calls = call_graph()
             users = [name for name, called in zip(calls.functions, calls.callees, strict=True) for _ in called]

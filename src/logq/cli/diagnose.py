@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from logq._files import atomic_write
 from logq.cli.diagnose_reading import Classifier, read_classifier
 from logq.cli.diagnose_report import advice, print_lines, print_table
 from logq.cli.errors import BadInputError, say_error
 from logq.cli.log_reading import in_options
 from logq.cli.output import check_file
 from logq.cli.report import say
-from logq.files import atomic_write
 
 if TYPE_CHECKING:
     from logq.samplers import Sampler
@@ -203,7 +203,7 @@ def _numbers(typed: str | None) -> list[int]:
     parts = [part.strip() for part in typed.split(",")]
     wrong = [part for part in parts if not part.isdecimal() or int(part) < 1]
     if wrong:
-        raise BadInputError(f"--num-sampled: expected whole numbers with commas between, got {wrong[0]!r}")
+        raise BadInputError(f"--num-sampled: expected integers with commas between, got {wrong[0]!r}")
     return sorted({int(part) for part in parts})
 
 

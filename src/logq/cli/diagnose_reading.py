@@ -155,7 +155,7 @@ def read_recommender(folder: Path, *, rows: int, device: str) -> Classifier:
 def read_language_model(folder: Path, text: str, *, rows: int, device: str) -> Classifier:
     """From a folder of `logq train lm`: the places of a text, and the words that stand there."""
     from logq.language_models import NeuralLanguageModel, load
-    from logq.language_models.output import TableReader
+    from logq.language_models.output_layers import TableReader
 
     model = load(folder)
     if not isinstance(model, NeuralLanguageModel):

@@ -9,12 +9,12 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from logq._files import atomic_write
 from logq.cli.errors import BadInputError
 from logq.cli.help import HelpfulCommand, HelpfulGroup
 from logq.cli.output import check_file
 from logq.cli.report import say
 from logq.cli.scores import analogy_lines, analogy_table, scores_for_json, similarity_lines, similarity_table
-from logq.files import atomic_write
 
 __all__ = ["EXAMPLES", "MethodName", "evaluate", "words"]
 
@@ -100,8 +100,8 @@ def words(
     if output is not None:
         check_file(output)
     from logq.evaluation import read_analogies, read_pairs, word_analogies, word_similarity
-    from logq.evaluation.analogy_search import METHODS, Method
-    from logq.evaluation.correlation import can_tell_p
+    from logq.evaluation.analogies import METHODS, Method
+    from logq.evaluation.similarity import can_tell_p
     from logq.vectors import KeyedVectors
 
     # The small files first: a mistake in them is found before large vectors are read.

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from logq._files import atomic_write
 from logq.cli.errors import BadInputError, say_error
 from logq.cli.evaluate import evaluate
 from logq.cli.help import HelpfulCommand
@@ -18,11 +19,10 @@ from logq.cli.lm_folder import ModelArgument, check_language_model, open_languag
 from logq.cli.output import check_file
 from logq.cli.report import say
 from logq.cli.text_files import check_text_files
-from logq.files import atomic_write
 
 if TYPE_CHECKING:
     from logq.evaluation.likelihood import Likelihood
-    from logq.ngram import LanguageModel
+    from logq.language_models import LanguageModel
 
 __all__ = ["EXAMPLES", "lm"]
 

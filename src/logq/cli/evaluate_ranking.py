@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from logq._files import atomic_write
 from logq.cli.errors import BadInputError, say_error
 from logq.cli.evaluate import evaluate
 from logq.cli.help import HelpfulCommand
@@ -19,7 +20,6 @@ from logq.cli.option_groups import spread
 from logq.cli.output import check_file
 from logq.cli.recommender_folder import RecommenderFolder, open_folder
 from logq.cli.report import say
-from logq.files import atomic_write
 
 if TYPE_CHECKING:
     from logq.evaluation import RankingScores
@@ -107,7 +107,7 @@ class _Test:
     """What is to be found."""
 
     def __init__(self, found: RecommenderFolder, path: Path | None, given: LogColumns, *, leave_one_out: bool) -> None:
-        from logq.data.logs import leave_one_out as split_last
+        from logq.logs import leave_one_out as split_last
 
         self.split = self.later = self.history = None
         typed = found.training
@@ -143,7 +143,7 @@ class _Test:
             return model.evaluate(self.split, ks=ks, exclude_seen=not keep_seen, progress=progress)
         if self.later is None or self.history is None:
             return model.evaluate(self.later, ks=ks, exclude_seen=not keep_seen, progress=progress)
-        from logq.recommenders.measuring import measure
+        from logq.recommenders.ranker import measure
 
         return measure(model, self.later, self.history, ks, not keep_seen, progress)
 

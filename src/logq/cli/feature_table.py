@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from logq.data.logs import Identifiers
+    from logq.logs import Identifiers
 
 __all__ = ["FeatureTable", "read_feature_table"]
 
@@ -34,7 +34,7 @@ def read_feature_table(path: Path, ids: "Identifiers") -> FeatureTable:
         ImportError: polars is not installed.
         ValueError: it cannot be read as a table, or knows none of the ids.
     """
-    from logq.data.logs.log_files import look_at, plain_headers, read_table
+    from logq.logs.log_files import look_at, plain_headers, read_table
 
     layout = look_at(path, header=True)
     first = layout.names[0]

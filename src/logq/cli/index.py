@@ -13,13 +13,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from logq._files import atomic_write
+from logq._progress import format_quantity
 from logq.cli.errors import BadInputError
 from logq.cli.log_reading import in_options
 from logq.cli.output import check_file, output_folder
 from logq.cli.recommender_folder import RecommenderFolder, open_folder
 from logq.cli.report import say
-from logq.files import atomic_write
-from logq.progress import format_quantity
 
 if TYPE_CHECKING:
     from logq.retrieval import ItemIndex

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from logq.cli.recommender_folder import RecommenderFolder
 
 if TYPE_CHECKING:
-    from logq.data.logs import Features
+    from logq.logs import Features
 
 __all__ = ["item_columns"]
 

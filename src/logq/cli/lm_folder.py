@@ -8,7 +8,7 @@ import typer
 from logq.cli.errors import BadInputError
 
 if TYPE_CHECKING:
-    from logq.ngram import LanguageModel
+    from logq.language_models import LanguageModel
 
 __all__ = ["ModelArgument", "check_language_model", "open_language_model"]
 
@@ -46,9 +46,9 @@ def open_language_model(place: Path, *, device: str = "cpu", progress: bool | No
         BadInputError: there is none.
     """
     check_language_model(place)
-    from logq.model_file import FILE, read_kind
-    from logq.ngram import NGram
-    from logq.ngram.saving import FORMAT
+    from logq._model_file import FILE, read_kind
+    from logq.language_models import NGram
+    from logq.language_models.language_model_files import FORMAT
 
     if place.is_file() and place.name != FILE:
         return NGram.from_arpa(place, progress=progress)
@@ -69,7 +69,7 @@ def open_language_model(place: Path, *, device: str = "cpu", progress: bool | No
 
 
 def _is_recommender(path: Path) -> bool:
-    from logq.model_file import read_kind
+    from logq._model_file import read_kind
 
     try:
         read_kind(path, format="logq.recommender")

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from logq._progress import format_quantity, format_seconds
 from logq.cli.errors import BadInputError, InterruptedWorkError, describe
 from logq.cli.kept_checkpoint import KeptCheckpoint
 from logq.cli.lm_options import LMChecks, ModelName, estimator_of
@@ -15,10 +16,9 @@ from logq.cli.log_reading import in_options
 from logq.cli.output import output_folder
 from logq.cli.report import in_python, say
 from logq.cli.threads import reading_threads
-from logq.progress import format_quantity, format_seconds
 
 if TYPE_CHECKING:
-    from logq.ngram import LanguageModel
+    from logq.language_models import LanguageModel
 
 __all__ = ["train_language_model"]
 
@@ -85,7 +85,7 @@ def train_language_model(
 
 def _make(model: ModelName, options: Mapping[str, Any]) -> Any:
     if model is ModelName.ngram:
-        from logq import ngram as room
+        from logq.language_models import ngram as room
     else:
         from logq import language_models as room
     try:
@@ -157,6 +157,10 @@ def _say_next(made: "LanguageModel", folder: Path, valid: Sequence[str] | None) 
 
 def _snippet(made: "LanguageModel", folder: Path, word: str) -> str:
     """Python that asks the model in `folder` what follows `word`."""
-    room, door = ("logq.ngram", "NGram.load") if type(made).__name__ == "NGram" else ("logq.language_models", "load")
+    room, door = (
+        ("logq.language_models.ngram", "NGram.load")
+        if type(made).__name__ == "NGram"
+        else ("logq.language_models", "load")
+    )
     place = in_python(str(folder))
     return f"import {room}; print({room}.{door}({place}).next_words({in_python(word)}).words)"

@@ -11,7 +11,7 @@ from logq.cli.errors import BadInputError
 from logq.cli.log_options import LogColumns, LogFormat, LogOptions
 
 if TYPE_CHECKING:
-    from logq.data.logs import Features, Identifiers, Interactions
+    from logq.logs import Features, Identifiers, Interactions
 
 __all__ = ["check_log_file", "in_options", "read_features", "read_log"]
 
@@ -50,7 +50,7 @@ def read_log(
     Raises:
         BadInputError: what the library refuses, in the spelling of the options.
     """
-    from logq.data.logs import Interactions
+    from logq.logs import Interactions
 
     format = options.format
     if format is LogFormat.auto:
@@ -107,7 +107,7 @@ def read_features(path: Path | None, ids: "Identifiers") -> "Features | None":
     check_log_file(path)
     from logq.cli.feature_table import read_feature_table
     from logq.cli.titles import is_title
-    from logq.data.logs import Features
+    from logq.logs import Features
 
     try:
         if path.name.removesuffix(".gz").endswith(".json"):

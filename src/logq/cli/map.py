@@ -20,7 +20,7 @@ logq map GoogleNews.bin --layout pca
 
 
 class LayoutName(str, Enum):
-    """Ways to lay vectors flat, as logq.evaluation.projection.LAYOUTS names them."""
+    """Ways to lay vectors flat, as logq.evaluation.map_page.LAYOUTS names them."""
 
     auto = "auto"
     tsne = "tsne"

@@ -14,7 +14,7 @@ from logq.cli.report import say
 from logq.cli.threads import reading_threads
 
 if TYPE_CHECKING:
-    from logq.data import Phrases
+    from logq.text import Phrases
 
 __all__ = ["EXAMPLES", "ScoringName", "phrases"]
 
@@ -27,7 +27,7 @@ logq phrases corpus.txt --scoring npmi --threshold 0.6 --top 50
 
 
 class ScoringName(str, Enum):
-    """Scores of pairs, as logq.data.Phrases names them."""
+    """Scores of pairs, as logq.text.Phrases names them."""
 
     default = "default"
     word2phrase = "word2phrase"
@@ -93,7 +93,7 @@ def phrases(
     written: int | None = None
     wrote = "nothing was written."
     try:
-        from logq.data import ENGLISH_CONNECTOR_WORDS, Phrases, encode
+        from logq.text import ENGLISH_CONNECTOR_WORDS, Phrases, encode
 
         progress = False if quiet else None
         found = Phrases(

@@ -18,7 +18,7 @@ from logq.cli.log_options import LogColumns, LogFormat
 from logq.cli.titles import load_titles, save_titles
 
 if TYPE_CHECKING:
-    from logq.data.logs import Identifiers, Interactions, Split
+    from logq.logs import Identifiers, Interactions, Split
     from logq.recommenders import Recommender
 
 __all__ = ["RecommenderFolder", "known_ids", "load_model", "open_folder", "save_log"]
@@ -82,7 +82,7 @@ def open_folder(folder: Path, *, device: str = "cpu") -> RecommenderFolder:
         BadInputError: there is no recommender, or what lies beside it belongs to another.
     """
     model = load_model(folder, device=device)
-    from logq.data.logs import Interactions, Split
+    from logq.logs import Interactions, Split
 
     training: dict[str, Any] = {}
     log = split = None
@@ -108,7 +108,7 @@ def save_log(
     Raises:
         OSError: a file cannot be written.
     """
-    from logq.files import atomic_write
+    from logq._files import atomic_write
 
     log.save(folder / _LOG)
     if split is None:
@@ -133,7 +133,7 @@ def known_ids(ids: "Identifiers", words: Sequence[str], what: str) -> list[Any]:
         BadInputError: an id is not known; the message has those that look like it.
 
     Example:
-        >>> from logq.data.logs import Identifiers
+        >>> from logq.logs import Identifiers
         >>> known_ids(Identifiers([10, 20]), ["20"], "item")
         [20]
     """

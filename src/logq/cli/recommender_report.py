@@ -11,7 +11,7 @@ from logq.cli.keeping_options import HeldOut
 from logq.cli.report import in_python, say
 
 if TYPE_CHECKING:
-    from logq.data.logs import Interactions, Split
+    from logq.logs import Interactions, Split
     from logq.recommenders import Recommender
 
 __all__ = ["answer_columns", "say_next_steps", "say_validation"]

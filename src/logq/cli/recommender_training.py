@@ -8,6 +8,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from logq._progress import format_seconds
 from logq.cli.errors import BadInputError, InterruptedWorkError, describe, say_error
 from logq.cli.keeping_options import HeldOut, TrainingPlan
 from logq.cli.kept_checkpoint import KeptCheckpoint
@@ -18,10 +19,9 @@ from logq.cli.recommender_folder import save_log
 from logq.cli.recommender_report import say_next_steps, say_validation
 from logq.cli.report import say
 from logq.cli.titles import read_titles
-from logq.progress import format_seconds
 
 if TYPE_CHECKING:
-    from logq.data.logs import Interactions, Split
+    from logq.logs import Interactions, Split
     from logq.recommenders import Recommender
 
 __all__ = ["train_recommender"]
@@ -141,7 +141,7 @@ def train_recommender(
 def _split(log: "Interactions", held_out: HeldOut) -> "Split | None":
     if held_out is HeldOut.none:
         return None
-    from logq.data.logs import leave_one_out, split_by_time
+    from logq.logs import leave_one_out, split_by_time
 
     try:
         if held_out is HeldOut.last:

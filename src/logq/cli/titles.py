@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from logq.cli.errors import BadInputError
 
 if TYPE_CHECKING:
-    from logq.data.logs import Identifiers
+    from logq.logs import Identifiers
 
 __all__ = ["is_title", "load_titles", "read_titles", "save_titles"]
 
@@ -59,7 +59,7 @@ def save_titles(folder: Path, titles: list[str] | None) -> None:
         ...     load_titles(Path(folder), 2)
         ['Tea', '']
     """
-    from logq.files import atomic_write
+    from logq._files import atomic_write
 
     if titles is None:
         (folder / FILE).unlink(missing_ok=True)

@@ -16,7 +16,7 @@ from logq.cli.recommender_training import train_recommender
 from logq.cli.train import ObjectiveName, SamplerName, train
 
 if TYPE_CHECKING:
-    from logq.data.logs import Interactions
+    from logq.logs import Interactions
 
 __all__ = ["EXAMPLES"]
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from logq._progress import format_quantity, format_seconds
 from logq.cli.errors import BadInputError, InterruptedWorkError, describe, say_error
 from logq.cli.report import say
-from logq.progress import format_quantity, format_seconds
 
 if TYPE_CHECKING:
-    from logq.training import Word2Vec
+    from logq.word2vec import Word2Vec
 
 __all__ = ["Keeping", "fit_and_save"]
 
@@ -55,7 +55,7 @@ def fit_and_save(
     """
     saved = _Saved(folder)
     try:
-        from logq.training import Word2Vec
+        from logq.word2vec import Word2Vec
 
         model = Word2Vec(**options)
         saved.epochs = model.epochs
@@ -154,7 +154,7 @@ def _say_what_came_of_it(model: "Word2Vec", folder: Path) -> None:
 
 def _settle_cache(keeping: Keeping) -> None:
     if not keeping.keep_cache:
-        from logq.data.text.encoding_cache import remove_encodings
+        from logq.text.encoding_cache import remove_encodings
 
         remove_encodings(keeping.cache)
         return

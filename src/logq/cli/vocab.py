@@ -51,7 +51,7 @@ def vocab(
         check_file(output)
     threads = reading_threads(threads)
     try:
-        from logq.data import count_words
+        from logq.text import count_words
 
         progress = False if quiet else None
         counted = count_words(corpus, min_count=min_count, max_vocab=max_vocab, threads=threads, progress=progress)

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from logq.arguments import check_bool, check_float, check_int
+from logq._arguments import check_bool, check_float, check_int
 
 __all__ = ["make_sampling_table", "skipgrams"]
 
@@ -23,7 +23,7 @@ class RandomSource(Protocol):
         ...
 
     def randint(self, a: int, b: int) -> int:
-        """A whole number in [a, b]."""
+        """An integer in [a, b]."""
         ...
 
     def shuffle(self, x: Any) -> None:
@@ -163,7 +163,7 @@ def _shuffle(order: list[int], seed: int, rng: RandomSource | None) -> None:
 def _check_ids(sequence: Sequence[int] | NDArray[Any]) -> NDArray[np.int64]:
     ids = np.asarray(sequence)
     if ids.size and ids.dtype.kind not in "iu":
-        raise TypeError(f"sequence: expected ids of words, whole numbers, got dtype {ids.dtype}")
+        raise TypeError(f"sequence: expected ids of words, integers, got dtype {ids.dtype}")
     if ids.ndim != 1:
         raise ValueError(f"sequence: expected one dimension, got shape {ids.shape}")
     if ids.size and ids.min() < 0:

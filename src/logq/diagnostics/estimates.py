@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from logq.candidates import Candidates
-from logq.diagnostics.table_checks import checked_table
+from logq.diagnostics.softmax_gradient import checked_table
 from logq.kernels.logits import logits
 from logq.shapes import check_ids, check_shape
 

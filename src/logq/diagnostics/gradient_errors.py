@@ -1,14 +1,113 @@
 """GradientErrors: how far estimates were from the exact gradient, and how many samples a wanted error takes."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from logq.arguments import check_float
-from logq.diagnostics.error_parts import ErrorAt
+import torch
+from torch import Tensor
 
-__all__ = ["GradientErrors", "NeededSamples"]
+from logq._arguments import check_float
+
+__all__ = ["FEWEST_REPEATS", "ErrorAt", "GradientErrors", "Measured", "NeededSamples", "error_at"]
+
+FEWEST_REPEATS = 4
+"""Draws that a jackknife over pairs needs at least; for numbers of any use, take more."""
+
+
+class Measured(NamedTuple):
+    """A number and its standard error.
+
+    Example:
+        >>> print(Measured(0.1234, 0.0021))
+        0.1234 +- 0.0021
+    """
+
+    value: float
+    standard_error: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.4g} +- {self.standard_error:.2g}"
+
+
+class ErrorAt(NamedTuple):
+    """What was measured of one sampler with one number of draws. Errors are relative to the length of the gradient.
+
+    Args:
+        num_sampled: k.
+        relative_error: sqrt( E|estimate - g|^2 ) / |g|, over all rows together.
+        bias: |E estimate - g| / |g|; 0 where `bias_squared` came out negative.
+        std: sqrt( E|estimate - E estimate|^2 ) / |g|.
+        ess: the effective sample size, mean over rows.
+        bias_squared: the square of `bias`, without bias itself, negative at times.
+
+    Example:
+        >>> errors = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]])
+        >>> at = error_at(8, errors, torch.full((4,), 3.0), length=2.0)
+        >>> at.relative_error.value, at.bias.value, round(at.std.value, 3)
+        (0.5, 0.0, 0.577)
+    """
+
+    num_sampled: int
+    relative_error: Measured
+    bias: Measured
+    std: Measured
+    ess: Measured
+    bias_squared: Measured
+
+    @property
+    def bias_is_clear(self) -> bool:
+        """Whether the bias is more than two standard errors away from what noise alone would show."""
+        return self.bias_squared.value > 2 * self.bias_squared.standard_error
+
+    def as_dict(self) -> dict[str, float | list[float]]:
+        """For JSON: each number with its standard error behind it."""
+        named = self._asdict()
+        return {name: value if name == "num_sampled" else list(value) for name, value in named.items()}
+
+
+def error_at(num_sampled: int, errors: Tensor, ess: Tensor, length: float) -> ErrorAt:
+    """Divide the error of repeated draws.
+
+    Args:
+        num_sampled: k.
+        errors: (n, M), estimate - g of each draw, n at least 4.
+        ess: (n,) effective sample sizes.
+        length: |g|, that errors are relative to.
+
+    Example:
+        >>> error_at(2, torch.ones(4, 3), torch.ones(4), length=3.0).bias.value == 3.0**0.5 / 3
+        True
+    """
+    n = len(errors)
+    products = torch.zeros(n, n, dtype=torch.float64, device=errors.device)
+    for part in errors.split(1 << 16, dim=1):
+        products += part.double() @ part.double().T
+    products = products.cpu() / length**2
+    own, pairs = products.diagonal(), products.sum(dim=1) - products.diagonal()
+    # What is found without draw r, for all r at once.
+    others_own = (own.sum() - own) / (n - 1)
+    others_pairs = (pairs.sum() - 2 * pairs) / ((n - 1) * (n - 2))
+    squared, bias_squared = own.mean(), pairs.sum() / (n * (n - 1))
+
+    def measured(of: Callable[[Tensor, Tensor], Tensor]) -> Measured:
+        without = of(others_own, others_pairs)
+        spread = math.sqrt((n - 1) / n * float((without - without.mean()).square().sum()))
+        return Measured(float(of(squared, bias_squared)), spread)
+
+    of_square = measured(lambda _, pairs: pairs)
+    above = max(of_square.value, 0.0)
+    return ErrorAt(
+        num_sampled,
+        measured(lambda own, _: own.sqrt()),
+        # Near 0 the root is too curved for a jackknife: how far one standard error up would take it.
+        Measured(math.sqrt(above), math.sqrt(above + of_square.standard_error) - math.sqrt(above)),
+        measured(lambda own, pairs: (own - pairs).clamp(min=0).sqrt()),
+        Measured(float(ess.double().mean()), float(ess.double().std()) / math.sqrt(n)),
+        of_square,
+    )
+
 
 LEAST_SLOPE = 0.25
 """How fast an error must fall with k, as a power of it, to say anything about a larger k; the law has 1/2 and more."""
@@ -169,7 +268,7 @@ def _slope(high: float, low: float, times: float) -> float:
 
 
 def _up(k: float) -> int:
-    """The next whole number, but for what rounding has added."""
+    """The next integer, but for what rounding has added."""
     return math.ceil(k * (1 - 1e-9))
 
 

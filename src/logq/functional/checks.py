@@ -5,9 +5,9 @@ import math
 import torch
 from torch import Tensor
 
-from logq.arguments import check_bool, check_float
+from logq._arguments import check_bool, check_float
 from logq.candidates import IGNORED, Candidates
-from logq.kernels.reduction import REDUCTIONS
+from logq.kernels.logits import REDUCTIONS
 from logq.objectives import OBJECTIVES, Objective
 from logq.shapes import can_look_at, check_ids, check_ignore_index, check_shape
 

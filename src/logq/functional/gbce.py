@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 from typing_extensions import Unpack
 
-from logq.arguments import check_float
+from logq._arguments import check_float
 from logq.candidates import Candidates
 from logq.functional.generic import sampled_loss
 from logq.losses import logistic

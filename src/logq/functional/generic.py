@@ -4,13 +4,7 @@ from torch import Tensor
 
 from logq import kernels
 from logq.candidates import IGNORED, Candidates
-from logq.functional.checks import (
-    check_candidates,
-    check_options,
-    check_table,
-    check_targets,
-    find_objective,
-)
+from logq.functional.checks import check_candidates, check_options, check_table, check_targets, find_objective
 from logq.objectives import Objective
 
 __all__ = ["full_loss", "sampled_loss"]

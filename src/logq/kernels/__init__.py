@@ -17,39 +17,16 @@ and what a fused backend leaves to the reference is reported once, by a Fallback
 Backends are loaded when the first op is asked for: `logq.kernels._native` can be had without torch.
 """
 
-import importlib
-from typing import Any, Final
+import lazy_loader
 
-from logq.kernels.fallback import FallbackWarning
-from logq.kernels.registry import BACKENDS, OPS, active, backend, get, register, unregister, use
+from logq.kernels.registry import BACKENDS as BACKENDS
+from logq.kernels.registry import OPS as OPS
+from logq.kernels.registry import active as active
+from logq.kernels.registry import backend as backend
+from logq.kernels.registry import get as get
+from logq.kernels.registry import register as register
+from logq.kernels.registry import unregister as unregister
+from logq.kernels.registry import use as use
 
-__all__ = [
-    "BACKENDS",
-    "OPS",
-    "Backend",
-    "Explanation",
-    "FallbackWarning",
-    "FusedBackend",
-    "active",
-    "backend",
-    "explain",
-    "get",
-    "register",
-    "unregister",
-    "use",
-]
-
-# Names that need torch, each with its module, which is imported when the name is first used.
-_LAZY: Final = {
-    "Backend": "logq.kernels.backend",
-    "Explanation": "logq.kernels.explanation",
-    "FusedBackend": "logq.kernels.fused",
-    "explain": "logq.kernels.explanation",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(importlib.import_module(_LAZY[name]), name)
-    return value
+# Those above at once: they need no torch, are asked in every step, and torch.compile looks for them in the module.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -424,7 +424,7 @@ def sum_classes(
         sums_by_id: see there.
         scale: what the sums are multiplied with.
         cosine: turn a sum from the gradient of w / max(|w|, 1e-12) into that of w, the row of the table.
-        rule: "none", "sgd", "adagrad", "rowwise_adagrad" or "adam": see logq.kernels.rules.
+        rule: "none", "sgd", "adagrad", "rowwise_adagrad" or "adam": see logq.kernels.updates.
         first_state: (C, D), or (C, 1) for rowwise_adagrad.
         second_state: (C, D) for adam.
         rate: the learning rate, for adam divided by 1 - beta1**t.

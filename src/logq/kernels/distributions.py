@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from logq.arguments import ArgumentError, check_int
+from logq._arguments import ArgumentError, check_int
 
 __all__ = [
     "MOST_CLASSES",
@@ -148,7 +148,8 @@ class AliasDistribution(Distribution):
             bits are below its threshold, else its alias.
 
     Example:
-        >>> AliasDistribution(torch.tensor([[0, 1], [2**31 - 1, 1]], dtype=torch.int32)).at(torch.tensor(1), torch.arange(5))
+        >>> cells = torch.tensor([[0, 1], [2**31 - 1, 1]], dtype=torch.int32)
+        >>> AliasDistribution(cells).at(torch.tensor(1), torch.arange(5))
         tensor([1, 1, 1, 1, 1])
     """
 

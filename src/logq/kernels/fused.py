@@ -1,6 +1,5 @@
 """FusedBackend: what backends share whose losses are passes over a batch. Each brings its passes and nothing else."""
 
-from collections.abc import Callable
 from typing import Any, Final
 
 import torch
@@ -54,15 +53,13 @@ class FusedBackend(Passes):
             transformed = case.transformed and not case.compiled
             return self._refuses_sampled(case.objective, case.dim, case.shared, transformed)
         if op == "full_loss" and case.objective is not None:
-            if not case.gradients:
-                return NO_GRADIENTS
-            if case.compiled or case.transformed:
-                return IN_GRAPH if case.compiled else TRANSFORMED
-            same = case.dtype is case.table_dtype
-            return self._refuses_full(case.objective, case.reduction, case.cosine, case.dtype, same)
+            same_dtype = case.dtype is case.table_dtype
+            lacks = self._lacks_full(case.gradients, case.reduction, case.cosine, case.dtype, same_dtype)
+            hidden = TRANSFORMED if case.transformed else own_loss(case.objective)
+            return lacks or (IN_GRAPH if case.compiled else hidden)
         return ""
 
-    # ------------------------------------------------------------------------------------------------ the op sampled_loss
+    # ---------------------------------------------------------------------------------------------- the op sampled_loss
 
     def sampled_loss(
         self,
@@ -100,8 +97,9 @@ class FusedBackend(Passes):
         return self._by_passes(objective, input, weight, bias, candidates, **options)
 
     def _refuses_sampled(self, objective: Objective, dim: int, shared: bool, transformed: bool) -> str:
-        if objective.loss is not logistic and objective.loss is not softmax:
-            return own_loss(objective)
+        refusal = own_loss(objective)
+        if refusal:
+            return refusal
         if not self.brings("shared_pass" if shared else "per_row_pass"):
             return f"it has no pass over {'a shared sample' if shared else 'samples of rows'}"
         if transformed:
@@ -140,7 +138,7 @@ class FusedBackend(Passes):
             losses = run_pass(input, weight, bias, candidates, settings, None, gradients=False).losses
         return reduce(losses, candidates.is_true(), reduction)
 
-    # --------------------------------------------------------------------------------------------- the op full_loss
+    # ------------------------------------------------------------------------------------------------- the op full_loss
 
     def full_loss(
         self,
@@ -154,7 +152,7 @@ class FusedBackend(Passes):
         cosine: bool,
         reduction: str = "none",
     ) -> Tensor:  # (B,) or a scalar
-        """The meaning of the reference's; where gradients of a mean or a sum are wanted, these are made with the losses.
+        """The meaning of the reference's; where gradients of a mean or a sum are wanted, they are made with the losses.
 
         The reference makes each product twice, once more for backward, as it keeps no logits. The gradient of one
         number is known as soon as the losses are, so a pass turns logits into it at once. What is rarer runs on the
@@ -162,10 +160,12 @@ class FusedBackend(Passes):
         """
         columns = as_columns(targets)
         tensors = (input, weight) if bias is None else (input, weight, bias)
-        refusal = NO_GRADIENTS
-        if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
-            same = all(tensor.dtype is input.dtype for tensor in tensors)
-            refusal = self._refuses_full(objective, reduction, cosine, input.dtype, same) or _strange(weight, tensors)
+        gradients = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
+        same_dtype = all(tensor.dtype is input.dtype for tensor in tensors)
+        # What its options say of a loss is told by `explain`; what a caller cannot see of it is reported.
+        refusal = self._lacks_full(gradients, reduction, cosine, input.dtype, same_dtype)
+        if not refusal:
+            refusal = _refuses_full(objective, weight, tensors)
             if refusal:
                 report("full_loss", self.name, refusal)
         if refusal or weight.numel() == 0:
@@ -175,17 +175,19 @@ class FusedBackend(Passes):
         objective.check_num_true(columns.shape[1])
         return FullLoss.apply(input, weight, bias, columns, self, objective, temperature, reduction)
 
-    def _refuses_full(
-        self, objective: Objective, reduction: str, cosine: bool, dtype: torch.dtype | None, same_dtype: bool
+    def _lacks_full(
+        self, gradients: bool, reduction: str, cosine: bool, dtype: torch.dtype | None, same_dtype: bool
     ) -> str:
-        if objective.loss is not logistic and objective.loss is not softmax:
-            return own_loss(objective)
+        if not gradients:
+            return NO_GRADIENTS
         if reduction == "none":
             return "losses of rows are wanted, and not their mean or sum"
         if cosine:
             return "logits are cosines"
         if dtype not in (torch.float32, torch.float64) or not same_dtype:
             return "input and class table are not both in float32, or float64"
+        if torch.compiler.is_compiling():
+            return IN_GRAPH
         return "" if self.brings("full_pass") else "it has no pass over all classes"
 
 
@@ -195,21 +197,26 @@ IN_GRAPH: Final = "torch.compile makes a graph of it"
 
 
 def own_loss(objective: Objective) -> str:
-    """The reason for an objective whose loss no pass knows."""
+    """Why no pass knows the loss of an objective; "" if passes do.
+
+    Example:
+        >>> from logq.objectives import NCE
+        >>> own_loss(NCE)
+        ''
+    """
+    if objective.loss is logistic or objective.loss is softmax:
+        return ""
     return f"the loss of objective {objective.name} is neither logistic nor softmax"
 
 
-def _strange(weight: Tensor, tensors: tuple[Tensor, ...]) -> str:
-    """Why compiled code cannot work on these tensors; "" if it can."""
-    if torch.compiler.is_compiling():
-        return IN_GRAPH
+def _refuses_full(objective: Objective, weight: Tensor, tensors: tuple[Tensor, ...]) -> str:
     if in_transform():
         return TRANSFORMED
     if torch.autograd.forward_ad._current_level >= 0:  # pyright: ignore[reportPrivateUsage]
         return "derivatives go forward"
     if not is_plain(*tensors):
         return "tensors are of a class that stands for others"
-    return "" if weight.is_contiguous() else "the class table is not contiguous"
+    return own_loss(objective) or ("" if weight.is_contiguous() else "the class table is not contiguous")
 
 
 def _updates_exist() -> bool:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from logq.kernels import reference_rows
-from logq.kernels.backend import Backend
+from logq.kernels.reference_backend import Backend
 from logq.kernels.updates import RowRule, real_dtype
 
 __all__ = ["Entries", "LossesAndGradients", "Passes"]
@@ -70,8 +70,8 @@ class Passes(Backend):
     reads_values: bool = False
     """Whether a number can be read from a tensor without waiting for a device."""
 
+    @staticmethod
     def shared_pass(
-        self,
         input: Tensor,  # (B, D), in float32 or float64, of length 1 if cosine
         weight: Tensor,  # (C, D), in any dtype
         targets: Tensor,  # (B, T), negative where there is no class
@@ -94,20 +94,26 @@ class Passes(Backend):
             G_ic = <input_i, weight_c> / temperature + offset_ic        with weight_c / |weight_c| if `cosine`
 
         Args:
-            input, weight, targets, ids, true_offsets, offsets: G is made of them.
+            input: of length 1 if `cosine`; <input, weight> is most of G.
+            weight: the class table.
+            targets: the true classes.
+            ids: the sampled classes.
+            true_offsets: offset of the true classes.
+            offsets: offset of the sampled classes.
             excluded: where a class is not part of a row's sample.
             row_scale: what the loss of a row counts in its gradients; None: 1.
             softmax: whether the loss is softmax or logistic.
             remove_hits: whether sampled copies of a true class leave the negatives.
-            temperature, cosine: see G.
+            temperature: divides dot products.
+            cosine: whether rows of the table are divided by their length.
             gradients: whether any are wanted.
             biases: whether those of the sampled biases are wanted too.
             true_weight: what a true class counts in the logistic loss.
         """
         raise NotImplementedError
 
+    @staticmethod
     def per_row_pass(
-        self,
         input: Tensor,
         weight: Tensor,
         targets: Tensor,
@@ -128,8 +134,8 @@ class Passes(Backend):
         """The same where each row has a sample of its own; the factors are there with or without `biases`."""
         raise NotImplementedError
 
+    @staticmethod
     def full_pass(
-        self,
         input: Tensor,  # (B, D), float32 or float64
         weight: Tensor,  # (C, D), contiguous, in the same dtype
         bias: Tensor | None,  # (C,)
@@ -147,8 +153,8 @@ class Passes(Backend):
         """
         raise NotImplementedError
 
+    @staticmethod
     def class_gradients(
-        self,
         entries: Entries,
         weight: Tensor,  # (C, D)
         *,
@@ -159,9 +165,9 @@ class Passes(Backend):
     ) -> tuple[Tensor, Tensor | None]:
         """Gradients of a class table and of its biases: for each class the sum of what its entries add, times `scale`.
 
-        With `cosine` a sum is the gradient g of the row divided by its length, u = w / max(|w|, 1e-12), and that of the row
-        itself is (g - <g, u> u) / |w|, or g / 1e-12 for a shorter row: computed once a class, after summing. `scale` is
-        a float if the backend `reads_values`.
+        With `cosine` a sum is the gradient g of the row divided by its length, u = w / max(|w|, 1e-12), and that of the
+        row itself is (g - <g, u> u) / |w|, or g / 1e-12 for a shorter row: computed once a class, after summing.
+        `scale` is a float if the backend `reads_values`.
 
         Returns:
             (C, D) in the dtype of `weight`, and (C,) in float32 or float64, or None unless `bias`. Sparse ones are
@@ -173,7 +179,7 @@ class Passes(Backend):
             ...     torch.tensor([[3]]), torch.tensor([[-0.5]]),
             ...     torch.tensor([[0, 3]]), torch.tensor([[0.25, 0.25]]), None,
             ... )
-            >>> of_weight, of_bias = Passes().class_gradients(
+            >>> of_weight, of_bias = Passes.class_gradients(
             ...     entries, torch.zeros(4, 2), bias=True, scale=2.0, cosine=False, sparse=True
             ... )
             >>> of_weight.indices()[0].tolist(), of_weight.values().tolist(), of_bias.values().tolist()

@@ -7,7 +7,7 @@ update_rows    a rule x a table x gradients of some rows -> the table and its st
 import torch
 from torch import Tensor
 
-from logq.kernels.rules import RowRule, real_dtype
+from logq.kernels.updates import RowRule, real_dtype
 
 __all__ = ["sum_rows", "update_rows"]
 
@@ -39,7 +39,7 @@ def update_rows(rule: RowRule, table: Tensor, ids: Tensor | None, rows: Tensor) 
     """Apply a rule to some rows of a table, in place; the other rows and their states stay what they are.
 
     Args:
-        rule: see logq.kernels.rules.
+        rule: see logq.kernels.updates.
         table: (C, D).
         ids: (n,) int64 in [0, C), distinct; None for all rows.
         rows: (n, D), the gradients, in the dtype of the table.

@@ -8,10 +8,22 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any, Final, Protocol
 
-from logq.arguments import ArgumentError
+from logq._arguments import ArgumentError
 from logq.kernels.fallback import Case
 
-__all__ = ["BACKENDS", "OPS", "AnyBackend", "BuiltIn", "active", "backend", "find_backend", "get", "register", "unregister", "use"]
+__all__ = [
+    "BACKENDS",
+    "OPS",
+    "AnyBackend",
+    "BuiltIn",
+    "active",
+    "backend",
+    "find_backend",
+    "get",
+    "register",
+    "unregister",
+    "use",
+]
 
 OPS: Final = (
     "sampled_loss",
@@ -31,7 +43,7 @@ Op = Callable[..., Any]
 
 
 class AnyBackend(Protocol):
-    """What is asked of a backend here; logq.kernels.backend has the class that they are made of."""
+    """What is asked of a backend here; logq.kernels.reference_backend has the class that they are made of."""
 
     name: str
     device_types: tuple[str, ...] | None
@@ -75,7 +87,7 @@ class BuiltIn:
 
 BUILT_IN: Final = {
     "cpp": BuiltIn("logq.kernels.cpp:CppBackend", ("cpu",)),
-    "reference": BuiltIn("logq.kernels.backend:Backend"),
+    "reference": BuiltIn("logq.kernels.reference_backend:Backend"),
 }
 
 BACKENDS: Final[dict[str, BuiltIn | AnyBackend]] = dict(BUILT_IN)
@@ -213,12 +225,12 @@ def register(name: str, backend: AnyBackend | ModuleType) -> None:
     """
     if name in BACKENDS:
         raise ArgumentError("name", f"one that is not taken ({', '.join(BACKENDS)})", name)
-    kinds = importlib.import_module("logq.kernels.backend")
-    added = backend if isinstance(backend, kinds.Backend) else kinds.ModuleBackend(backend)
+    added: AnyBackend = importlib.import_module("logq.kernels.reference_backend").as_backend(backend)
     added.name = name
     others = dict(BACKENDS)
     BACKENDS.clear()
-    BACKENDS.update({name: added, **others})
+    BACKENDS[name] = added
+    BACKENDS.update(others)
     _chosen.clear()
 
 

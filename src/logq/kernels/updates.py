@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from logq.arguments import ArgumentError
+from logq._arguments import ArgumentError
 
 __all__ = ["STATES", "Kind", "NextRule", "RowRule", "attach", "detach", "exist", "find", "real_dtype"]
 

@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from typing_extensions import Unpack
 
-from logq import models
-from logq.arguments import check_bool, check_int
-from logq.data.text.tokens import Tokens
-from logq.language_models.neural import NeuralLanguageModel
-from logq.language_models.options import LanguageModelOptions
-from logq.language_models.output import OutputLayer
-from logq.language_models.task import PlacesTask, contexts_of, read_with_context
-from logq.loop import Computer
+from logq._arguments import check_bool, check_int
+from logq.language_models.lm_options import LanguageModelOptions
+from logq.language_models.neural_language_model import NeuralLanguageModel
+from logq.language_models.output_layers import OutputLayer
+from logq.language_models.text_encoders import NNLMEncoder
+from logq.language_models.text_tasks import PlacesTask, contexts_of, read_with_context
+from logq.text.tokens import Tokens
+from logq.training import Computer
 
 __all__ = ["NNLM"]
 
@@ -25,7 +25,7 @@ PLACES = 4096
 
 
 class NNLM(NeuralLanguageModel):
-    """A word from the vectors of the few words before it in its line, by one hidden layer; see logq.models.NNLM.
+    """A word from the vectors of the few words before it in its line, by one hidden layer; see NNLMEncoder.
 
         x = vectors of the context;   y = b + W x + U tanh(d + H x);   P(w | context) from y by the objective
 
@@ -77,8 +77,8 @@ class NNLM(NeuralLanguageModel):
     def _described(self) -> str:
         return f"dim={self.dim}, hidden={self.hidden}, context={self.context}"
 
-    def _make_model(self, vocab_size: int, *, sparse: bool) -> models.NNLM:
-        return models.NNLM(
+    def _make_model(self, vocab_size: int, *, sparse: bool) -> NNLMEncoder:
+        return NNLMEncoder(
             vocab_size,
             self.dim,
             self.context,
@@ -89,7 +89,7 @@ class NNLM(NeuralLanguageModel):
         )
 
     def _make_task(self, output: OutputLayer, tokens: Tokens, seed: int, computer: Computer) -> PlacesTask:
-        assert isinstance(self.model, models.NNLM)
+        assert isinstance(self.model, NNLMEncoder)
         return PlacesTask(self.model, output, tokens, self.batch_size, seed, computer)
 
     def _blocks(self, tokens: Tokens, computer: Computer) -> Iterator[tuple[NDArray[np.int32], Tensor]]:
@@ -103,7 +103,7 @@ class NNLM(NeuralLanguageModel):
         return self._queries(before, words, computer)
 
     def _queries(self, before: NDArray[np.int32], words: NDArray[np.int32], computer: Computer) -> Tensor:
-        assert isinstance(self.model, models.NNLM)
+        assert isinstance(self.model, NNLMEncoder)
         contexts = contexts_of(before, words, self.context, self._end).astype(np.int64)
         with computer.autocast():
             return self.model.query(torch.from_numpy(contexts).to(computer.device))

@@ -9,15 +9,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
-from logq import models
-from logq.arguments import check_bool, check_int, shown
-from logq.data.text.tokens import Tokens
-from logq.language_models.neural import NeuralLanguageModel
-from logq.language_models.options import LanguageModelOptions
-from logq.language_models.output import OutputLayer
-from logq.language_models.task import ColumnsTask
-from logq.loop import Computer
-from logq.models.recurrent import CELLS
+from logq._arguments import check_bool, check_int, shown
+from logq.language_models.lm_options import LanguageModelOptions
+from logq.language_models.neural_language_model import NeuralLanguageModel
+from logq.language_models.output_layers import OutputLayer
+from logq.language_models.text_encoders import CELLS, Recurrent
+from logq.language_models.text_tasks import ColumnsTask
+from logq.text.tokens import Tokens
+from logq.training import Computer
 
 __all__ = ["RecurrentLM"]
 
@@ -26,7 +25,7 @@ WORDS = 2048
 
 
 class RecurrentLM(NeuralLanguageModel):
-    """Reads a text word by word and keeps what it has read in a state; see logq.models.Recurrent.
+    """Reads a text word by word and keeps what it has read in a state; see Recurrent.
 
     Training reads the text in `batch_size` columns side by side, `bptt` words at a time, and hands the state on from
     one batch to the next; its gradient stays within a batch. `evaluate` reads a text from its first word to its last in
@@ -90,8 +89,8 @@ class RecurrentLM(NeuralLanguageModel):
     def _described(self) -> str:
         return f"{self.cell}, dim={self.dim}, hidden={self.hidden}, layers={self.layers}"
 
-    def _make_model(self, vocab_size: int, *, sparse: bool) -> models.Recurrent:
-        return models.Recurrent(
+    def _make_model(self, vocab_size: int, *, sparse: bool) -> Recurrent:
+        return Recurrent(
             vocab_size,
             self.dim,
             self.hidden,
@@ -105,11 +104,11 @@ class RecurrentLM(NeuralLanguageModel):
         return self.model.words.weight if self.tied else None
 
     def _make_task(self, output: OutputLayer, tokens: Tokens, seed: int, computer: Computer) -> ColumnsTask:
-        assert isinstance(self.model, models.Recurrent)
+        assert isinstance(self.model, Recurrent)
         return ColumnsTask(self.model, output, tokens, self.batch_size, self.bptt, computer)
 
     def _blocks(self, tokens: Tokens, computer: Computer) -> Iterator[tuple[NDArray[np.int32], Tensor]]:
-        assert isinstance(self.model, models.Recurrent)
+        assert isinstance(self.model, Recurrent)
         state, last = self.model.first_state(1), np.array([tokens.end], dtype=np.int32)
         for words in tokens.blocks(WORDS):
             queries, state = self._read(np.concatenate([last, words[:-1]]), state, computer)
@@ -117,12 +116,12 @@ class RecurrentLM(NeuralLanguageModel):
             yield words, queries
 
     def _line_queries(self, ids: Sequence[int], computer: Computer) -> Tensor:
-        assert isinstance(self.model, models.Recurrent)
+        assert isinstance(self.model, Recurrent)
         words = np.array([self._end, *ids], dtype=np.int32)
         return self._read(words, self.model.first_state(1), computer)[0]
 
     def _read(self, words: NDArray[np.int32], state: Tensor, computer: Computer) -> tuple[Tensor, Tensor]:
-        assert isinstance(self.model, models.Recurrent)
+        assert isinstance(self.model, Recurrent)
         with computer.autocast():
             row = torch.from_numpy(words.astype(np.int64))[None].to(computer.device)
             queries, after = self.model(row, state)

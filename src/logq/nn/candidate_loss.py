@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from logq import kernels
-from logq.arguments import check_bool, check_int
+from logq._arguments import check_bool, check_int
 from logq.candidates import IGNORED, as_columns
 from logq.functional import full_loss, sampled_loss
 from logq.functional.checks import check_options, check_table, check_targets, find_objective

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from logq.arguments import check_bool, check_float
+from logq._arguments import check_bool, check_float
 from logq.optim.gradients import coalesced
 
 __all__ = ["clip_grad_norm_", "clip_grad_value_"]

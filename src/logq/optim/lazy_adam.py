@@ -4,8 +4,8 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from logq.arguments import check_float
-from logq.kernels.rules import RowRule
+from logq._arguments import check_float
+from logq.kernels.updates import RowRule
 from logq.optim.row_optimizer import Parameters, RowOptimizer
 
 __all__ = ["LazyAdam"]

@@ -4,7 +4,7 @@ import sys
 from importlib.resources import files
 from typing import Any, NamedTuple
 
-from logq.arguments import shown
+from logq._arguments import shown
 
 if sys.version_info >= (3, 11):
     import tomllib

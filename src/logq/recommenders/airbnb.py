@@ -1,4 +1,4 @@
-"""Airbnb's listing embeddings, fitted from a log; Grbovic and Cheng, KDD 2018."""
+"""AirbnbEmbeddings: skip-gram over click sessions with the booked listing in every window; Grbovic, KDD 2018."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -9,26 +9,132 @@ from numpy.typing import NDArray
 from torch import Tensor
 from typing_extensions import Unpack
 
-from logq import models
-from logq.arguments import check_float, check_int, shown
-from logq.data.logs import Interactions, sessions
-from logq.models import RetrievalModel
-from logq.recommenders.click_sessions import click_sessions, markets_of_items
+from logq._arguments import check_float, check_int, shown
+from logq.logs import Interactions, sessions
 from logq.recommenders.eges import skip_gram_options
-from logq.recommenders.histories import Histories
+from logq.recommenders.encoders import Batch, RetrievalModel, WindowModel, recency_weights
+from logq.recommenders.histories import Histories, Seen, gather_rows
 from logq.recommenders.item_loss import ItemLoss
-from logq.recommenders.neural import NeuralRecommender
+from logq.recommenders.item_tables import Table, column
 from logq.recommenders.neural_options import NeuralOptions
-from logq.recommenders.seen import Seen, gather_rows
-from logq.recommenders.windows import Windows
+from logq.recommenders.neural_recommender import NeuralRecommender
+from logq.recommenders.session_windows import Windows
 from logq.retrieval import ItemIndex
 from logq.samplers import Mixture, Sampler, WithinGroup
 
-__all__ = ["AirbnbEmbeddings"]
+__all__ = ["AirbnbEmbeddings", "AirbnbEncoder", "click_sessions", "markets_of_items"]
+
+
+def click_sessions(
+    items: NDArray[np.int64],  # (n,)
+    offsets: NDArray[np.int64],  # (sessions + 1,)
+    booked: NDArray[np.bool_] | None,  # (n,)
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64] | None]:
+    """Sessions without repeats in a row, and for each place the listing that was booked next in its session.
+
+    A run of events with one listing becomes one event, which is a booking if one of them is. The place of a booking
+    itself has none.
+
+    Args:
+        items: codes of all sessions, one after the other.
+        offsets: where each begins, and n.
+        booked: which events are bookings; None where that is not known.
+
+    Returns:
+        items (m,), offsets (sessions + 1,), and (m,) codes of what is booked next, -1 for nothing; None if `booked` is.
+
+    Example:
+        >>> made = click_sessions(np.array([4, 4, 7, 8, 9]), np.array([0, 4, 5]), np.array([0, 0, 1, 0, 1]) > 0)
+        >>> [array.tolist() for array in made]
+        [[4, 7, 8, 9], [0, 3, 4], [7, -1, -1, -1]]
+    """
+    session = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    starts = np.ones(len(items), dtype=np.bool_)
+    starts[1:] = (items[1:] != items[:-1]) | (session[1:] != session[:-1])
+    first = np.flatnonzero(starts)
+    kept, of = items[first], session[first]
+    bounds = np.searchsorted(of, np.arange(len(offsets)))
+    if booked is None:
+        return kept, bounds, None
+    books = np.logical_or.reduceat(booked, first) if len(first) else booked
+    # The nearest booking behind each place: the places of bookings, with the minimum taken from the end.
+    last = len(kept)
+    at = np.where(books, np.arange(last), last)
+    following = np.append(np.minimum.accumulate(at[::-1])[::-1][1:], last)
+    inside = following < bounds[1:][of] if last else following[:0] < 0
+    following = following[:last]
+    return kept, bounds, np.where(inside[:last] & ~books, kept[np.minimum(following, max(0, last - 1))], -1)
+
+
+def markets_of_items(
+    items: NDArray[np.int64],  # (n,)
+    markets: NDArray[Any],  # (n,)
+    num_items: int,
+) -> NDArray[np.int64]:
+    """The market of most events of each item, the lowest where several are; items without an event share one more.
+
+    Example:
+        >>> markets_of_items(np.array([0, 0, 0, 2]), np.array([5, 7, 7, 5]), 3)
+        array([1, 2, 0])
+    """
+    values, codes = np.unique(markets, return_inverse=True)
+    pairs, counts = np.unique(items * len(values) + codes, return_counts=True)
+    found = np.full(num_items, len(values), dtype=np.int64)
+    order = np.lexsort((-pairs, counts))  # the most frequent last, which is what stays
+    found[pairs[order] // len(values)] = pairs[order] % len(values)
+    return found
+
+
+class AirbnbEncoder(WindowModel):
+    """Vectors of listings, learned from what was clicked around them and what was booked in the end.
+
+        max  sum_{(l,c) in D_p} log s(<v'_c, v_l>) + sum_{(l,c) in D_n} log s(-<v'_c, v_l>)          Eq. 4
+             + log s(<v'_b, v_l>) + sum_{(l,m) in D_m} log s(-<v'_m, v_l>)
+
+    s is the logistic function, l the central listing, c those in its window, b the listing that its session ends in
+    booking, D_n random negatives and D_m random ones of the market of l. The booked listing counts as a context of
+    every l of its session, however far away. Both tables are here; the pairs (l, c) and (l, b) come as examples, and
+    the negatives from `Mixture([Unigram(...), WithinGroup(...)])` with any row of the table of objectives.
+
+    Args:
+        num_items: C.
+        dim: D.
+        decay: in (0, 1], how much less an item of a history counts than the one after it.
+        sparse: whether tables get sparse gradients.
+
+    Shape:
+        history (B, L) int64 -> queries (B, D), the weighted mean of their vectors. In training L is 1, the central
+        listing, and targets (B, W) are its window and what was booked, padded with -1: each pair is a query.
+
+    Raises:
+        TypeError, ValueError: a size is not an integer >= 1.
+
+    Example:
+        >>> model = AirbnbEncoder(100, 8)
+        >>> batch = {"history": torch.tensor([[5], [7]]), "targets": torch.tensor([[7, 99], [5, -1]])}
+        >>> queries, targets = model.training_queries(batch)
+        >>> queries.shape, targets
+        (torch.Size([3, 8]), tensor([ 7, 99,  5]))
+    """
+
+    def __init__(self, num_items: int, dim: int = 32, *, decay: float = 1.0, sparse: bool = False) -> None:
+        super().__init__(check_int("num_items", num_items), check_int("dim", dim))
+        self.decay = check_float("decay", decay, above=0, at_most=1)
+        self.listings = Table(num_items, dim, std=dim**-0.5, sparse=sparse)
+        self.contexts = Table(num_items, dim, std=0.0, sparse=sparse)
+
+    def query(self, batch: Batch) -> Tensor:
+        """The mean (B, D) of the vectors v of each history, weighted by recency."""
+        history = column(batch, "history", self.num_items, "BL")
+        is_item = history >= 0
+        vectors = self.listings(history[is_item])
+        weights = recency_weights(history, self.decay)[is_item].to(vectors.dtype)
+        rows = is_item.nonzero()[:, 0]
+        return vectors.new_zeros(len(history), self.dim).index_add(0, rows, weights[:, None] * vectors)
 
 
 class AirbnbEmbeddings(NeuralRecommender):
-    """Learns listings from click sessions, bookings and markets: logq.models.AirbnbEmbeddings, fitted from a log.
+    """Learns listings from click sessions, bookings and markets: logq.recommenders.AirbnbEncoder, fitted from a log.
 
     Sessions are those of columns["session"], else all that a user did; the same listing several times in a row counts
     once. A listing is to be found from those around it, and what was booked from every listing that was clicked before
@@ -100,7 +206,7 @@ class AirbnbEmbeddings(NeuralRecommender):
         return {**super().settings(), **{name: getattr(self, name) for name in names}}
 
     def _make_model(self, seen: Seen, facts: Mapping[str, Any], *, sparse: bool) -> RetrievalModel:
-        return models.AirbnbEmbeddings(seen.num_items, self.dim, decay=self.recency, sparse=sparse)
+        return AirbnbEncoder(seen.num_items, self.dim, decay=self.recency, sparse=sparse)
 
     def _make_examples(self, log: Interactions) -> Windows:
         items, offsets = np.asarray(log.items, dtype=np.int64), sessions(log, gap=self.gap)
@@ -208,7 +314,7 @@ class AirbnbEmbeddings(NeuralRecommender):
 
     @torch.no_grad()
     def _vectors(self) -> Tensor:
-        assert isinstance(self.model, models.AirbnbEmbeddings)
+        assert isinstance(self.model, AirbnbEncoder)
         return self.model.listings.weight.detach().float()
 
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from logq.arguments import shown
-from logq.data.logs import Interactions, Split
+from logq._arguments import shown
+from logq.logs import Interactions, Split
 
 __all__ = ["FitOptions", "HeldOut", "parts_of"]
 
@@ -39,7 +39,7 @@ class HeldOut(NamedTuple):
         history: what they did before.
 
     Example:
-        >>> from logq.data.logs import Interactions
+        >>> from logq.logs import Interactions
         >>> log = Interactions.from_arrays([1, 1], [5, 7])
         >>> len(HeldOut(log, log).truth)
         2
@@ -57,7 +57,7 @@ def parts_of(log: Interactions | Split, validation: Interactions | None) -> tupl
         ValueError: a Split was given, and a validation part besides.
 
     Example:
-        >>> from logq.data.logs import leave_one_out
+        >>> from logq.logs import leave_one_out
         >>> train, held_out = parts_of(leave_one_out(Interactions.from_arrays([1, 1, 1], [5, 7, 9])), None)
         >>> len(train), held_out is not None and len(held_out.truth)
         (1, 1)

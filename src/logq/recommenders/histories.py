@@ -1,12 +1,17 @@
-"""Histories: what the users of a request did, as the models take it, and which users they are."""
+"""Histories of users as encoders take them, and what a fitted recommender remembers of its log."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Histories"]
+from logq._arguments import shown
+from logq.logs import Features, Identifiers, Interactions
+
+__all__ = ["Histories", "Seen"]
 
 
 @dataclass(frozen=True)
@@ -80,3 +85,142 @@ class Histories:
         features = {f"user.{name}": values for name, values in self.features.items()}
         context = {f"context.{name}": values for name, values in self.context.items()}
         return {"history": self.padded(max_length), "user": self.users, **features, **context}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Users and items of a log, and the history of each user.
+
+    Args:
+        user_ids: of U users.
+        item_ids: of C items.
+        items: codes of what all users did, one user after the other, oldest first.
+        offsets: (U + 1,), user u did items[offsets[u] : offsets[u + 1]].
+        user_features: of the users, or None.
+        item_features: of the items, or None.
+
+    Example:
+        >>> from logq.logs import Interactions
+        >>> log = Interactions.from_arrays(["ann", "bob", "ann"], ["tea", "tea", "cup"])
+        >>> Seen.of(log).histories(["ann"]).lengths
+        array([2])
+    """
+
+    user_ids: Identifiers
+    item_ids: Identifiers
+    items: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+    user_features: Features | None = None
+    item_features: Features | None = None
+
+    @classmethod
+    def of(cls, log: Interactions) -> "Seen":
+        """What is to be remembered of a log."""
+        items = np.ascontiguousarray(log.items, dtype=np.int64)
+        offsets = np.ascontiguousarray(log.offsets, dtype=np.int64)
+        return cls(log.user_ids, log.item_ids, items, offsets, log.user_features, log.item_features)
+
+    @property
+    def num_users(self) -> int:
+        """U."""
+        return len(self.user_ids)
+
+    @property
+    def num_items(self) -> int:
+        """C."""
+        return len(self.item_ids)
+
+    def item_counts(self) -> NDArray[np.int64]:
+        """(C,) how often each item was seen."""
+        return np.bincount(self.items, minlength=self.num_items)
+
+    def user_codes(self, users: Sequence[Any] | NDArray[Any]) -> NDArray[np.int64]:
+        """Codes of users.
+
+        Raises:
+            ValueError: one is not in the log.
+        """
+        return _known("users", self.user_ids, users, "give histories= for users that the log does not know")
+
+    def item_codes(self, name: str, items: Sequence[Any] | NDArray[Any]) -> NDArray[np.int64]:
+        """Codes of items, which the caller's argument `name` gives.
+
+        Raises:
+            ValueError: one is not in the log.
+        """
+        return _known(name, self.item_ids, items, "the model was fitted without it")
+
+    def histories(self, users: Sequence[Any] | NDArray[Any] | None) -> Histories:
+        """What known users did; None for all of them."""
+        codes = np.arange(self.num_users) if users is None else self.user_codes(users)
+        return self.of_codes(codes)
+
+    def of_codes(self, users: NDArray[np.int64]) -> Histories:
+        """What users did whose codes are known."""
+        items, offsets = gather_rows(self.items, self.offsets, users)
+        return Histories(items, offsets, users, self.features_of(users))
+
+    def given(self, histories: Sequence[Iterable[Any]], users: NDArray[np.int64] | None) -> Histories:
+        """Histories that a caller gave as raw ids, a list a row.
+
+        Raises:
+            TypeError: a history is no list of ids.
+            ValueError: an item is not in the log.
+        """
+        rows: list[list[Any]] = []
+        for row in histories:
+            if isinstance(row, str | bytes) or not isinstance(row, Iterable):
+                raise TypeError(f"histories: expected a list of item ids for each row, got {shown(row)}")
+            rows.append(list(row))
+        offsets = np.zeros(len(rows) + 1, dtype=np.int64)
+        np.cumsum([len(row) for row in rows], out=offsets[1:])
+        flat = [item for row in rows for item in row]
+        codes = self.item_codes("histories", flat) if flat else np.zeros(0, dtype=np.int64)
+        who = np.full(len(rows), -1, dtype=np.int64) if users is None else users
+        return Histories(codes, offsets, who, self.features_of(who))
+
+    def features_of(self, users: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
+        """Codes of the features of users, 0 (unknown) for those whom the log does not know."""
+        found: dict[str, NDArray[np.int64]] = {}
+        if self.user_features is not None:
+            for name in self.user_features.names:
+                values = np.asarray(self.user_features.values[name])[np.maximum(users, 0)].astype(np.int64)
+                cold = users < 0
+                if cold.any():
+                    unknown = np.zeros_like(values[cold])
+                    if unknown.ndim == 2:
+                        unknown[:, 1:] = -1
+                    values[cold] = unknown
+                found[name] = values
+        return found
+
+
+def gather_rows(
+    items: NDArray[np.int64], offsets: NDArray[np.int64], rows: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Some rows of a CSR table as one of their own; a row of -1 is empty.
+
+    Example:
+        >>> gather_rows(np.array([7, 8, 9]), np.array([0, 2, 3]), np.array([1, -1, 0]))
+        (array([9, 7, 8]), array([0, 1, 1, 3]))
+    """
+    starts = offsets[np.maximum(rows, 0)]
+    lengths = np.where(rows >= 0, offsets[np.maximum(rows, 0) + 1] - starts, 0)
+    made = np.zeros(len(rows) + 1, dtype=np.int64)
+    np.cumsum(lengths, out=made[1:])
+    at = np.arange(made[-1]) + np.repeat(starts - made[:-1], lengths)
+    return items[at], made
+
+
+def _known(name: str, ids: Identifiers, raw: Iterable[Any] | NDArray[Any], hint: str) -> NDArray[np.int64]:
+    rows: Any = list(raw) if isinstance(raw, set | frozenset) else raw  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    try:
+        codes = np.asarray(ids.codes(rows), dtype=np.int64)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name}: {str(error).removeprefix('ids: ')}") from None
+    if (codes < 0).any():
+        where = int((codes < 0).argmax())
+        first = next(islice(iter(rows), where, None))  # by place, which [where] of a pandas series is not
+        first = first.item() if isinstance(first, np.generic) else first
+        raise ValueError(f"{name}: expected ids of the log, got {shown(first)} at position {where}; {hint}")
+    return codes

@@ -8,15 +8,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from logq.arguments import check_bool, check_float, check_int
-from logq.data.logs import Interactions
-from logq.models.recency import recency_weights
-from logq.recommenders.base import Recommender
+from logq._arguments import check_bool, check_float, check_int
+from logq.logs import Interactions
+from logq.recommenders.encoders import recency_weights
 from logq.recommenders.fitting import FitOptions, HeldOut
 from logq.recommenders.histories import Histories
-from logq.recommenders.session_corpus import session_corpus
-from logq.training import Word2Vec
+from logq.recommenders.recommender import Recommender
+from logq.recommenders.session_windows import session_corpus
 from logq.training.choices import SamplerChoice
+from logq.word2vec import Word2Vec
 
 __all__ = ["Item2Vec"]
 

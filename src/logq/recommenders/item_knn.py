@@ -8,15 +8,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from logq.arguments import check_float, check_int
-from logq.data.logs import Interactions
+from logq._arguments import check_float, check_int
+from logq._progress import Progress
 from logq.evaluation import top_items
-from logq.progress import Progress
-from logq.recommenders.base import Recommender
+from logq.logs import Interactions
 from logq.recommenders.fitting import FitOptions, HeldOut
-from logq.recommenders.histories import Histories
+from logq.recommenders.histories import Histories, gather_rows
 from logq.recommenders.popularity import untied
-from logq.recommenders.seen import gather_rows
+from logq.recommenders.recommender import Recommender
 from logq.retrieval import ItemIndex
 
 __all__ = ["ItemKNN"]
@@ -51,7 +50,7 @@ class ItemKNN(Recommender):
         Bell and Koren, ICDM 2007.
 
     Example:
-        >>> from logq.data.logs import Interactions
+        >>> from logq.logs import Interactions
         >>> log = Interactions.from_sessions([["tea", "cup"], ["tea", "cup"], ["nail", "saw"]])
         >>> model = ItemKNN(neighbors=2).fit(log)
         >>> model.recommend(histories=["nail"], k=1).items.tolist(), model.similar_items("tea", k=1).items.tolist()

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from logq.arguments import check_bool, check_float
+from logq._arguments import check_bool, check_float
 from logq.candidates import IGNORED, Candidates, without_log_q
 from logq.functional import full_loss, gbce_loss, sampled_loss
 from logq.objectives import OBJECTIVES
@@ -22,7 +22,7 @@ LOSSES = (*OBJECTIVES, GBCE)
 
 
 class FindsItems(Protocol):
-    """What a loss asks of a model; those of logq.models have it."""
+    """What a loss asks of an encoder."""
 
     @property
     def item_table(self) -> nn.Parameter | None:
@@ -75,9 +75,9 @@ class ItemLoss(nn.Module):
         TypeError, ValueError: sampler and row do not belong together, or a number is out of range.
 
     Example:
-        >>> from logq.models import YoutubeDNN
+        >>> from logq.recommenders import YoutubeDNNEncoder
         >>> from logq.samplers import Uniform
-        >>> model, loss = YoutubeDNN(100, 8), ItemLoss("sampled_softmax", Uniform(100, 20, seed=1))
+        >>> model, loss = YoutubeDNNEncoder(100, 8), ItemLoss("sampled_softmax", Uniform(100, 20, seed=1))
         >>> loss(model, torch.zeros(4, 8), torch.tensor([3, 1, 99, 3])).shape
         torch.Size([])
     """
@@ -197,9 +197,10 @@ def computed_rows(model: FindsItems, candidates: Candidates) -> tuple[Tensor, Te
     """Vectors and biases of the items that candidates name, each once, and the candidates numbered by these rows.
 
     Example:
-        >>> from logq.models import YoutubeDNN
+        >>> from logq.recommenders import YoutubeDNNEncoder
         >>> from logq.samplers import Uniform
-        >>> rows, _, renamed = computed_rows(YoutubeDNN(50, 4), Uniform(50, 3, seed=1).draw(torch.tensor([7, 7])))
+        >>> candidates = Uniform(50, 3, seed=1).draw(torch.tensor([7, 7]))
+        >>> rows, _, renamed = computed_rows(YoutubeDNNEncoder(50, 4), candidates)
         >>> rows.shape[0] <= 4, bool((renamed.targets < rows.shape[0]).all())
         (True, True)
     """

@@ -1,25 +1,206 @@
-"""MIND, fitted from a log; Li et al., CIKM 2019, arXiv:1904.08030."""
+"""MIND: several interests a user by dynamic routing; Li et al., CIKM 2019, arXiv:1904.08030."""
 
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import embedding
 from typing_extensions import Unpack
 
-from logq import models
-from logq.arguments import check_bool, check_float, check_int
-from logq.data.logs import Examples, Interactions, NextItems
-from logq.models import RetrievalModel
-from logq.recommenders.neural import NeuralRecommender
+from logq._arguments import check_bool, check_float, check_int
+from logq.logs import Examples, Interactions, NextItems
+from logq.recommenders.encoders import Batch, RetrievalModel, Tower
+from logq.recommenders.histories import Seen
+from logq.recommenders.item_tables import FeatureTables, Table, check_widths, column, end_of, feature_sizes
 from logq.recommenders.neural_options import NeuralOptions
-from logq.recommenders.seen import Seen
-from logq.recommenders.widths import check_widths, feature_sizes
+from logq.recommenders.neural_recommender import NeuralRecommender
 
-__all__ = ["MIND"]
+__all__ = ["MIND", "MINDEncoder"]
+
+LARGEST = 1e30
+"""Powers stop here, so that softmax never sees an infinity."""
+
+
+class MINDEncoder(RetrievalModel):
+    """Behaviour-to-interest routing makes up to K capsules of a history, and ReLU layers make each of them a query.
+
+        K'_u = max(1, min(K, floor(log2 n)))  of n items                            Section 3.3
+        b_ij = a random number, the same for all users
+        repeat:  w_ij = exp b_ij / sum_k exp b_ik,   z_j = sum_i w_ij S e_i
+                 c_j = squash(z_j) = |z_j|^2 / (1 + |z_j|^2)  z_j / |z_j|
+                 b_ij += <c_j, S e_i>
+        q_j = tower([c_j ; features of the user])
+        in training  q = sum_j a_j q_j,   a = softmax_j( pow(<q_j, v_target>, p) )  Section 3.4
+
+    One matrix S serves all items and capsules. Gradients go through the last pass only, and not through the logits b
+    that agreement made. Random logits (or learned ones) tell the capsules apart; with zeros all would stay the same.
+    The place of a logit counts from the most recent item. Label-aware attention weighs the interests by how well they
+    fit the target: p = 0 takes their mean, a larger p a sharper choice, p = inf the best one alone. A power of a
+    negative number keeps its sign, so that the order of interests stays. A row without a history has capsules of 0.
+
+    Differs from the paper: the last layer after the capsules is linear, not ReLU; items have no side information.
+
+    Args:
+        num_items: C.
+        dim: D.
+        interests: K.
+        adaptive: whether short histories have fewer interests, K'_u; else all have K.
+        passes: of the routing, >= 1.
+        max_length: the longest history.
+        power: p, 0 or >= 1, or math.inf.
+        hidden: widths of the ReLU layers.
+        user_features: how many values each feature of the user has, by name.
+        feature_dim: width of the vector of a feature.
+        learned_routing: whether b starts from parameters that are trained, and not from numbers that stay.
+        routing_std: of the random logits.
+        tied: whether e and v are one table.
+        dropout: of hidden layers.
+        sparse: whether tables of items get sparse gradients.
+        generator: of the random logits; None takes torch's global one, as all else does.
+
+    Shape:
+        history (B, L) int64, padded at the end, L <= max_length as far as items go -> queries (B, K, D).
+
+    Raises:
+        TypeError, ValueError: a number is out of range, or a column does not fit.
+        KeyError: a batch lacks a column.
+
+    Example:
+        >>> model = MINDEncoder(1000, 16, interests=4, max_length=50)
+        >>> batch = {"history": torch.tensor([[5, 7, 2, 9], [999, 0, -1, -1]])}
+        >>> model.query(batch).shape
+        torch.Size([2, 4, 16])
+        >>> model.interests(batch)[1]
+        tensor([[ True,  True, False, False],
+                [ True, False, False, False]])
+        >>> model.training_queries(batch | {"target": torch.tensor([3, 8])})[0].shape
+        torch.Size([2, 16])
+    """
+
+    routing: Tensor
+
+    def __init__(
+        self,
+        num_items: int,
+        dim: int = 64,
+        *,
+        interests: int = 4,
+        adaptive: bool = True,
+        passes: int = 3,
+        max_length: int = 200,
+        power: float = 2.0,
+        hidden: Sequence[int] = (256,),
+        user_features: Mapping[str, int] | None = None,
+        feature_dim: int = 16,
+        learned_routing: bool = False,
+        routing_std: float = 1.0,
+        tied: bool = True,
+        dropout: float = 0.0,
+        sparse: bool = False,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__(check_int("num_items", num_items), check_int("dim", dim))
+        self.num_interests = check_int("interests", interests)
+        self.adaptive = check_bool("adaptive", adaptive)
+        self.passes = check_int("passes", passes)
+        self.max_length = check_int("max_length", max_length)
+        self.power = math.inf if power == math.inf else check_float("power", power, at_least=0)
+        if 0 < self.power < 1:
+            raise ValueError(f"power: expected 0 or a number >= 1, got {power}")
+        self.watched = Table(num_items, dim, std=dim**-0.5, sparse=sparse)
+        self.items = self.watched if check_bool("tied", tied) else Table(num_items, dim, std=dim**-0.5, sparse=sparse)
+        self.user_features = FeatureTables(user_features or {}, feature_dim, prefix="user.")
+        self.bilinear = nn.Linear(dim, dim, bias=False)  # S
+        self.tower = Tower(dim + self.user_features.width, hidden, dim, dropout=dropout)
+        std = check_float("routing_std", routing_std, above=0)
+        first = std * torch.randn(max_length, self.num_interests, generator=generator)
+        if check_bool("learned_routing", learned_routing):
+            self.routing = nn.Parameter(first)
+        else:
+            self.register_buffer("routing", first)
+
+    def capsules(self, history: Tensor) -> tuple[Tensor, Tensor]:
+        """The capsules (B, K, D) of histories (B, L), and which of them there are (B, K); the others are 0."""
+        ends = end_of("history", history)
+        longest = int(ends.max()) if history.numel() else 0
+        if longest > self.max_length:
+            raise ValueError(f"history: expected at most max_length = {self.max_length} items, got {longest}")
+        history = history[:, :longest]
+        exists = torch.arange(self.num_interests, device=history.device) < self._how_many(ends)[:, None]
+        rows, places = (history >= 0).nonzero(as_tuple=True)
+        mapped = self.bilinear(self.watched(history[rows, places]))
+        at = rows * longest + places
+        moved = mapped.new_zeros(len(history) * longest, self.dim).index_copy(0, at, mapped)
+        moved = moved.view(len(history), longest, self.dim)  # S e_i, and 0 at padding, which so adds nothing
+        recency = (ends[:, None] - 1 - torch.arange(longest, device=history.device)).clamp(min=0)
+        logits = embedding(recency, self.routing).transpose(1, 2)  # (B, K, L)
+        logits = logits.masked_fill(~exists[:, :, None], -math.inf)
+        with torch.no_grad():
+            fixed, change = moved.detach(), torch.zeros_like(logits)
+            for _ in range(self.passes - 1):
+                found = _squash((logits + change).softmax(dim=1) @ fixed)
+                change += found @ fixed.transpose(1, 2)
+        return _squash((logits + change).softmax(dim=1) @ moved), exists
+
+    def interests(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The queries (B, K, D), and which of them there are (B, K); the others mean nothing."""
+        history = column(batch, "history", self.num_items, "BL")
+        capsules, exists = self.capsules(history)
+        features = self.user_features(batch, len(history))
+        wide = [part[:, None].expand(-1, self.num_interests, -1) for part in features]
+        return self.tower(torch.cat([capsules, *wide], dim=2)), exists
+
+    def query(self, batch: Batch) -> Tensor:
+        """The queries (B, K, D). Where there are fewer, the first one stands again: the best of them stays the same."""
+        queries, exists = self.interests(batch)
+        return torch.where(exists[:, :, None], queries, queries[:, :1])
+
+    def training_queries(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The interests weighed by label-aware attention (B, D), and the targets (B,)."""
+        queries, exists = self.interests(batch)
+        targets = column(batch, "target", self.num_items, "B")
+        fit = (queries @ self.items(targets.clamp(min=0))[:, :, None])[:, :, 0]
+        return (self._attention(fit, exists)[:, None] @ queries)[:, 0], targets
+
+    def _attention(self, fit: Tensor, exists: Tensor) -> Tensor:
+        """Weights (B, K) of interests that fit the target so well."""
+        if self.power == math.inf:
+            best = fit.masked_fill(~exists, -math.inf).argmax(dim=1, keepdim=True)
+            return torch.zeros_like(fit).scatter(1, best, 1.0)
+        if self.power == 0:
+            fit = torch.zeros_like(fit)
+        elif self.power != 1:
+            fit = (fit * fit.abs() ** (self.power - 1)).clamp(-LARGEST, LARGEST)
+        return fit.masked_fill(~exists, -math.inf).softmax(dim=1)
+
+    def _how_many(self, ends: Tensor) -> Tensor:
+        """K'_u (B,)."""
+        if not self.adaptive:
+            return torch.full_like(ends, self.num_interests)
+        # By comparing with powers of 2, as a logarithm of 8 may be 2.9999.
+        powers = 2 ** torch.arange(1, min(self.num_interests, 62) + 1, device=ends.device)
+        return (ends[:, None] >= powers).sum(dim=1).clamp(min=1)
+
+    def item_vectors(self, ids: Tensor | None = None) -> Tensor:
+        """Rows (n, D) of the table v."""
+        return self.items.weight if ids is None else self.items(ids)
+
+    @property
+    def item_table(self) -> nn.Parameter:
+        """The table v (C, D)."""
+        return self.items.weight
+
+
+def _squash(z: Tensor) -> Tensor:
+    """Vectors of the same direction and of length |z|^2 / (1 + |z|^2); 0 stays 0, with a finite gradient."""
+    square = (z * z).sum(dim=-1, keepdim=True)
+    return z * (square / ((1 + square) * (square + 1e-12).sqrt()))
 
 
 class MIND(NeuralRecommender):
-    """Recommends by several interests a user, made by dynamic routing: logq.models.MIND, fitted from a log.
+    """Recommends by several interests a user, made by dynamic routing; see MINDEncoder.
 
     An item is as good as it is for the interest that it fits best. Features of users that the log has are inputs.
 
@@ -43,7 +224,7 @@ class MIND(NeuralRecommender):
         Li et al., Multi-Interest Network with Dynamic Routing for Recommendation at Tmall, CIKM 2019, arXiv:1904.08030.
 
     Example:
-        >>> from logq.data.logs import Interactions
+        >>> from logq.logs import Interactions
         >>> log = Interactions.from_sessions([["tea", "milk", "cup", "spoon"]] * 8)
         >>> model = MIND(dim=16, interests=2, num_sampled=8, epochs=30, lr=0.02, seed=1).fit(log, progress=False)
         >>> model.recommend(histories=["tea", "milk"], k=1).items.tolist()
@@ -86,7 +267,7 @@ class MIND(NeuralRecommender):
         }
 
     def _make_model(self, seen: Seen, facts: Mapping[str, Any], *, sparse: bool) -> RetrievalModel:
-        return models.MIND(
+        return MINDEncoder(
             seen.num_items,
             self.dim,
             interests=self.interests,

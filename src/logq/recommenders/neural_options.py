@@ -4,11 +4,11 @@ from typing import Any, ClassVar, TypedDict
 
 import torch
 
-from logq.arguments import check_bool, check_float, check_int, shown
-from logq.loop.devices import check_precision
-from logq.loop.schedule import DECAYS
+from logq._arguments import check_bool, check_float, check_int, shown
 from logq.recommenders.item_loss import GBCE, check_loss
 from logq.training.choices import OBJECTIVES, SamplerChoice, check_sampler
+from logq.training.devices import check_precision
+from logq.training.schedule import DECAYS
 
 __all__ = ["METRICS", "NeuralOptions", "NeuralSettings"]
 

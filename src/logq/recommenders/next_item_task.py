@@ -1,4 +1,4 @@
-"""NextItemTask: a model, a loss and examples of what came next, as a loop trains them."""
+"""NextItemTask: an encoder, a loss and examples of what came next, as a training loop takes them."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -8,14 +8,44 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from logq.data.logs import Examples, epoch_batches, num_batches
-from logq.loop.devices import Computer
-from logq.models import RetrievalModel
+from logq.logs import Examples, epoch_batches, num_batches
+from logq.recommenders.encoders import RetrievalModel
+from logq.recommenders.histories import Seen
 from logq.recommenders.item_loss import ItemLoss
-from logq.recommenders.seen import Seen
-from logq.recommenders.unseen import seen_before
+from logq.training.devices import Computer
 
-__all__ = ["NextItemTask", "target_counts"]
+__all__ = ["NextItemTask", "seen_before", "target_counts"]
+
+NEVER = 2**31 - 1
+
+
+def seen_before(ids: Tensor, history: Tensor, rows: Tensor, places: Tensor) -> Tensor:
+    """Where a sampled item stands in the history up to a place.
+
+    Args:
+        ids: (S,) sampled items.
+        history: (B, L) items, -1 pads.
+        rows: (M,) the history that a query belongs to.
+        places: (M,) the last place of it that the query knows.
+
+    Returns:
+        (M, S) bool. Time and memory do not depend on how many items there are.
+
+    Example:
+        >>> history = torch.tensor([[4, 9, 4], [7, -1, -1]])
+        >>> seen_before(torch.tensor([9, 4, 9]), history, torch.tensor([0, 0, 1]), torch.tensor([0, 1, 0])).tolist()
+        [[False, True, False], [True, True, True], [False, False, False]]
+    """
+    length = history.shape[1]
+    items, which = ids.unique(return_inverse=True)
+    at = torch.searchsorted(items, history).clamp(max=len(items) - 1)
+    found = items[at] == history
+    # For each history and each item of the sample the first place where it stands, and NEVER where it does not.
+    first = torch.full((len(history), len(items)), NEVER, dtype=torch.int32, device=ids.device)
+    place = torch.arange(length, dtype=torch.int32, device=ids.device).expand_as(history).where(found, NEVER)
+    first.scatter_reduce_(1, at, place, reduce="amin")
+    return first[:, which][rows] <= places[:, None].int()
+
 
 ROWS = 8192
 """Examples that are looked at at a time."""
@@ -25,7 +55,7 @@ def target_counts(examples: Examples, num_items: int) -> NDArray[np.int64]:
     """(C,) how often each item is a target.
 
     Example:
-        >>> from logq.data.logs import Interactions, NextItems
+        >>> from logq.logs import Interactions, NextItems
         >>> target_counts(NextItems(Interactions.from_arrays([1, 1, 1], [5, 7, 7]), 2), 2).tolist()
         [2, 0]
     """

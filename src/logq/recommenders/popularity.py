@@ -8,10 +8,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from logq.data.logs import Interactions
-from logq.recommenders.base import Recommender
+from logq.logs import Interactions
 from logq.recommenders.fitting import FitOptions, HeldOut
 from logq.recommenders.histories import Histories
+from logq.recommenders.recommender import Recommender
 
 __all__ = ["Popularity", "untied"]
 
@@ -29,7 +29,7 @@ class Popularity(Recommender):
         device: where it answers.
 
     Example:
-        >>> from logq.data.logs import Interactions
+        >>> from logq.logs import Interactions
         >>> log = Interactions.from_arrays(["ann", "bob", "bob"], ["tea", "tea", "cup"])
         >>> Popularity().fit(log).recommend("ann", k=1, exclude_seen=False).items
         array(['tea'], ...)

@@ -1,17 +1,34 @@
-"""What a caller asks for, from ids to codes."""
+"""From what a caller asks for to codes, and from codes to Recommendations."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from logq.recommenders.histories import Histories
-from logq.recommenders.seen import Seen
+from logq.recommenders.histories import Histories, Seen
 from logq.retrieval import ItemIndex
 
-__all__ = ["allowed_items", "check_histories", "check_index", "is_scalar", "make_request"]
+__all__ = ["Recommendations", "allowed_items", "check_histories", "check_index", "is_scalar", "make_request"]
+
+
+class Recommendations(NamedTuple):
+    """The best items of each row, the best first.
+
+    Args:
+        items: (n, k) ids as the log has them; (k,) where one user or one item was asked for. Where filters left fewer
+            than k items the rest is None (and the array one of objects).
+        scores: float32, same shape; what the model ranks by. Minus infinity where there is no item.
+
+    Example:
+        >>> best = Recommendations(np.array(["tea", "cup"]), np.array([0.9, 0.2], dtype=np.float32))
+        >>> str(best.items[0])
+        'tea'
+    """
+
+    items: NDArray[Any]
+    scores: NDArray[np.float32]
 
 
 def make_request(
@@ -29,7 +46,7 @@ def make_request(
         TypeError, ValueError: as Recommender.recommend.
 
     Example:
-        >>> from logq.data.logs import Interactions
+        >>> from logq.logs import Interactions
         >>> seen = Seen.of(Interactions.from_arrays(["ann", "bob"], ["tea", "cup"]))
         >>> make_request(seen, "bob", None, None)[0].items.tolist(), make_request(seen, None, ["tea"], None)[1]
         ([1], True)
@@ -71,7 +88,7 @@ def allowed_items(seen: Seen, allow: Any) -> NDArray[np.bool_] | None:
         ValueError: an id is not in the log, or a mask has another length.
 
     Example:
-        >>> from logq.data.logs import Interactions
+        >>> from logq.logs import Interactions
         >>> allowed_items(Seen.of(Interactions.from_arrays(["ann", "bob"], ["tea", "cup"])), ["cup"]).tolist()
         [False, True]
     """

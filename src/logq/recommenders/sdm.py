@@ -1,24 +1,210 @@
-"""SDM, fitted from a log; Lv et al., CIKM 2019, arXiv:1909.00385."""
+"""SDM: the running session and the long past of a user, mixed by a gate; Lv et al., CIKM 2019, arXiv:1909.00385."""
 
 from collections.abc import Mapping
 from typing import Any
 
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
 from typing_extensions import Unpack
 
-from logq import models
-from logq.arguments import check_bool, check_float, check_int
-from logq.data.logs import Examples, Interactions, NextItems
-from logq.models import RetrievalModel
-from logq.recommenders.neural import NeuralRecommender
+from logq._arguments import check_bool, check_float, check_int
+from logq.logs import Examples, Interactions, NextItems
+from logq.recommenders.encoders import Batch, RetrievalModel
+from logq.recommenders.histories import Seen
+from logq.recommenders.item_tables import (
+    FeatureTables,
+    IdTable,
+    ItemCodes,
+    Table,
+    check_features,
+    column,
+    end_of,
+    feature_codes,
+    feature_sizes,
+)
 from logq.recommenders.neural_options import NeuralOptions
-from logq.recommenders.seen import Seen
-from logq.recommenders.widths import feature_codes, feature_sizes
+from logq.recommenders.neural_recommender import NeuralRecommender
 
-__all__ = ["SDM"]
+__all__ = ["SDM", "SDMEncoder"]
+
+
+class SDMEncoder(RetrievalModel):
+    """An LSTM and self-attention over the session, attention over what came before it, and a gate between the two.
+
+        e_u = W [user ; features of the user] + b
+        h_1 .. h_t = LSTM(x_1 .. x_t),  x = [item ; its features]                   short-term behaviour
+        g_1 .. g_t = norm(h + W_O heads(softmax(<W_Q h, W_K h>) W_V h))
+        s = sum_k softmax_k(<g_k, e_u>) g_k
+        z_f = sum_k softmax_k(<l_fk, e_u>) l_fk   over the past, f: item, features  long-term behaviour
+        p = tanh(W_p [z_f] + b_p)
+        G = sigmoid(W_1 e_u + W_2 s + W_3 p + b),   q = (1 - G) p + G s             fusion
+
+    The session is the last `batch["session"]` items of the history, where the batch has that column, else the last
+    `short_length` ones; the past is what comes before. Without users and their features e_u is the learned b. An empty
+    session gives s = 0, an empty past z = 0.
+
+    Differs from the paper: self-attention has a residual connection and a norm, and its products are divided by the
+    root of the width of a head; of several values of one feature of an item the mean counts.
+
+    Args:
+        num_items: C.
+        dim: D, a multiple of `heads`; also the width of the vector of a feature.
+        short_length: items of a session, at most.
+        num_users: users with vectors of their own, from the column "user", -1 for others; None takes none.
+        user_dropout: how often a user counts as unknown in training, so that unknown ones are learned too.
+        user_features: how many values each feature of the user has, by name.
+        item_features: the same of items.
+        item_codes: the values (C,) or (C, W) of these features, int64, -1 where a row has fewer.
+        heads: of self-attention.
+        dropout: of what enters and leaves the LSTM.
+        tied: whether items of a history and items to find are one table.
+        sparse: whether tables of items and users get sparse gradients.
+
+    Shape:
+        history (B, L) int64, padded at the end; user (B,), session (B,) int64 -> queries (B, D).
+
+    Raises:
+        TypeError, ValueError: a number is out of range, or a column does not fit.
+        KeyError: a batch lacks a column, or item_codes a feature.
+
+    Example:
+        >>> model = SDMEncoder(1000, 16, short_length=5, num_users=50)
+        >>> batch = {"history": torch.tensor([[5, 7, -1], [999, 0, 3]]), "user": torch.tensor([7, -1])}
+        >>> model.query(batch).shape
+        torch.Size([2, 16])
+        >>> model.training_queries(batch | {"target": torch.tensor([3, 8])})[1]
+        tensor([3, 8])
+    """
+
+    def __init__(
+        self,
+        num_items: int,
+        dim: int = 64,
+        *,
+        short_length: int = 10,
+        num_users: int | None = None,
+        user_dropout: float = 0.0,
+        user_features: Mapping[str, int] | None = None,
+        item_features: Mapping[str, int] | None = None,
+        item_codes: Mapping[str, Tensor] | None = None,
+        heads: int = 4,
+        dropout: float = 0.0,
+        tied: bool = True,
+        sparse: bool = False,
+    ) -> None:
+        super().__init__(check_int("num_items", num_items), check_int("dim", dim))
+        self.short_length = check_int("short_length", short_length)
+        self.heads = check_int("heads", heads)
+        if dim % heads:
+            raise ValueError(f"heads: expected a divisor of dim = {dim}, got {heads}")
+        std = dim**-0.5
+        self.watched = Table(num_items, dim, std=std, sparse=sparse)
+        self.items = self.watched if check_bool("tied", tied) else Table(num_items, dim, std=std, sparse=sparse)
+        sizes = check_features("item_features", item_features or {})
+        self.item_features = FeatureTables(sizes, dim)
+        self.item_codes = ItemCodes(num_items, sizes, item_codes or {})
+        self.num_users = 0 if num_users is None else check_int("num_users", num_users)
+        self.users = IdTable(num_users, dim, std=std, dropout=user_dropout, sparse=sparse) if num_users else None
+        self.user_features = FeatureTables(user_features or {}, dim, prefix="user.")
+        parts = len(sizes) + 1
+        width = dim * (self.users is not None) + self.user_features.width
+        self.profile = nn.Linear(width, dim) if width else None
+        self.anybody = nn.Parameter(std * torch.randn(dim))
+        self.lstm = nn.LSTM(parts * dim, dim, batch_first=True)
+        self.query_key_value = nn.Linear(dim, 3 * dim, bias=False)
+        self.project = nn.Linear(dim, dim, bias=False)
+        self.norm = nn.LayerNorm(dim)
+        self.long_term = nn.Linear(parts * dim, dim)
+        self.gate = nn.Linear(3 * dim, dim)
+        self.dropout = nn.Dropout(check_float("dropout", dropout, at_least=0, at_most=0.999))
+
+    def query(self, batch: Batch) -> Tensor:
+        """The queries (B, D)."""
+        history = column(batch, "history", self.num_items, "BL")
+        ends = end_of("history", history)
+        session = torch.full_like(ends, self.short_length)
+        if "session" in batch:
+            session = column(batch, "session", 1 << 62, "B").clamp(0, self.short_length)
+        starts = ends - torch.minimum(session, ends)
+        user = self._profile(batch, len(history))
+        short = self._short(_window(history, starts, ends), user)
+        past = self._long(_window(history, torch.zeros_like(ends), starts), user)
+        gate = self.gate(torch.cat([user, short, past], dim=1)).sigmoid()
+        return past + gate * (short - past)
+
+    def training_queries(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The queries (B, D) and the targets (B,)."""
+        return self.query(batch), column(batch, "target", self.num_items, "B")
+
+    def _profile(self, batch: Batch, rows: int) -> Tensor:
+        """e_u (B, D)."""
+        parts = self.user_features(batch, rows)
+        if self.users is not None:
+            parts.append(self.users(column(batch, "user", self.num_users, "B")))
+        if self.profile is None:
+            return self.anybody.expand(rows, -1)
+        return self.profile(torch.cat(parts, dim=1)) + self.anybody
+
+    def _vectors(self, history: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Vectors of items and of each of their features, (B, L, D) with 0 at padding, and where items are (B, L)."""
+        is_item = history >= 0
+        places = is_item.reshape(-1).nonzero()[:, 0]
+        ids = history.reshape(-1)[places]
+        flat = [self.watched(ids), *self.item_features(self.item_codes.of(ids), len(ids))]
+        size = history.numel()
+        padded = [x.new_zeros(size, self.dim).index_copy(0, places, x).view(*history.shape, -1) for x in flat]
+        return padded, is_item
+
+    def _short(self, session: Tensor, user: Tensor) -> Tensor:
+        """s (B, D)."""
+        if session.shape[1] == 0:
+            return torch.zeros_like(user)
+        vectors, is_item = self._vectors(session)
+        # Padding comes after all items, where the LSTM does not look; attention needs a mask, with something to see.
+        seen = is_item.clone()
+        seen[:, 0] = True
+        hidden = self.dropout(self.lstm(self.dropout(torch.cat(vectors, dim=2)))[0])
+        rows, length, dim = hidden.shape
+        parts = self.query_key_value(hidden).view(rows, length, 3, self.heads, dim // self.heads)
+        heads = (part.transpose(1, 2) for part in parts.unbind(dim=2))
+        mixed = scaled_dot_product_attention(*heads, attn_mask=seen[:, None, None])
+        mixed = mixed.transpose(1, 2).reshape(rows, length, dim)
+        return _attend(self.norm(hidden + self.project(mixed)), user, is_item)
+
+    def _long(self, past: Tensor, user: Tensor) -> Tensor:
+        """p (B, D)."""
+        if past.shape[1] == 0:
+            return self.long_term.bias.tanh().expand_as(user)
+        vectors, is_item = self._vectors(past)
+        return self.long_term(torch.cat([_attend(x, user, is_item) for x in vectors], dim=1)).tanh()
+
+    def item_vectors(self, ids: Tensor | None = None) -> Tensor:
+        """Rows (n, D) of the table of items to find."""
+        return self.items.weight if ids is None else self.items(ids)
+
+    @property
+    def item_table(self) -> nn.Parameter:
+        """The table of items to find (C, D)."""
+        return self.items.weight
+
+
+def _window(history: Tensor, starts: Tensor, ends: Tensor) -> Tensor:
+    """Items starts .. ends - 1 of each row, from the left, padded with -1."""
+    longest = int((ends - starts).max()) if history.numel() else 0
+    places = starts[:, None] + torch.arange(longest, device=history.device)
+    items = history.gather(1, places.clamp(max=max(0, history.shape[1] - 1))) if longest else history[:, :0]
+    return items.where(places < ends[:, None], -1)
+
+
+def _attend(x: Tensor, user: Tensor, is_item: Tensor) -> Tensor:
+    """The mean (B, D) of x (B, L, D) weighed by how well it fits the user; 0 where there is nothing."""
+    fit = (x @ user[:, :, None])[:, :, 0].masked_fill(~is_item, torch.finfo(x.dtype).min)
+    return ((fit.softmax(dim=1) * is_item)[:, None] @ x)[:, 0]
 
 
 class SDM(NeuralRecommender):
-    """Recommends by the running session and the long past of a user, mixed by a gate: logq.models.SDM, from a log.
+    """Recommends by the running session and the long past of a user, mixed by a gate; see SDMEncoder.
 
     The session is the last `short_length` events, the past the others of the `max_length` that are looked at. Features
     of users and items that the log has are inputs.
@@ -41,7 +227,7 @@ class SDM(NeuralRecommender):
         arXiv:1909.00385.
 
     Example:
-        >>> from logq.data.logs import Interactions
+        >>> from logq.logs import Interactions
         >>> log = Interactions.from_sessions([["tea", "milk", "cup", "spoon"]] * 8)
         >>> model = SDM(dim=16, num_sampled=8, epochs=30, lr=0.02, seed=1).fit(log, progress=False)
         >>> model.recommend(histories=["tea", "milk"], k=1).items.tolist()
@@ -76,7 +262,7 @@ class SDM(NeuralRecommender):
         return {**super().settings(), **{name: getattr(self, name) for name in names}}
 
     def _make_model(self, seen: Seen, facts: Mapping[str, Any], *, sparse: bool) -> RetrievalModel:
-        return models.SDM(
+        return SDMEncoder(
             seen.num_items,
             self.dim,
             short_length=self.short_length,

@@ -1,4 +1,4 @@
-"""TwoTower, fitted from a log; Yi et al., RecSys 2019."""
+"""TwoTower: one tower for users and their histories, one for items and their features; Yi et al., RecSys 2019."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, cast
@@ -6,23 +6,160 @@ from typing import Any, ClassVar, cast
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 from typing_extensions import Unpack
 
-from logq import models
-from logq.arguments import check_bool, check_float, check_int
-from logq.data.logs import Examples, Interactions, NextItems
-from logq.models import RetrievalModel
-from logq.recommenders.context import check_context
-from logq.recommenders.neural import NeuralRecommender
+from logq._arguments import check_bool, check_float, check_int
+from logq.logs import Examples, Interactions, NextItems
+from logq.recommenders.encoders import Batch, RetrievalModel, Tower
+from logq.recommenders.histories import Seen
+from logq.recommenders.item_tables import (
+    FeatureTables,
+    IdTable,
+    ItemCodes,
+    check_features,
+    check_widths,
+    column,
+    feature_codes,
+    feature_sizes,
+)
 from logq.recommenders.neural_options import NeuralOptions
-from logq.recommenders.seen import Seen
-from logq.recommenders.widths import check_widths, feature_codes, feature_sizes
+from logq.recommenders.neural_recommender import NeuralRecommender
+from logq.recommenders.query_context import check_context
 
-__all__ = ["TwoTower"]
+__all__ = ["TwoTower", "TwoTowerEncoder"]
+
+
+class TwoTowerEncoder(RetrievalModel):
+    """Queries and items are unit vectors out of two towers; the loss to go with them is softmax within the batch.
+
+        u = tower_u([mean of e_h over the history ; user ; features])               Section 5
+        v = tower_v([e_i ; features of item i])
+        s(u, v) = <u / |u|, v / |v|> / tau                                          Section 3
+        loss = softmax of s - log p_i among the targets of a batch
+
+    The temperature tau is in the queries, which so have length 1 / tau: a loss takes them as they are, at temperature
+    1. In-batch negatives and their log p are a sampler's, logq.samplers.InBatch; any other sampler does as well.
+
+    Vectors of items are computed, so there is no `item_table`: a loss gets `item_vectors(ids)` of the classes it needs.
+    An item that came after training has features, but no id: `item_vectors_from` makes its vector. In training an id
+    counts as unknown now and then, so that features alone learn to do.
+
+    Differs from the paper: the vectors of a history are those of the ids of items, before the tower.
+
+    Args:
+        num_items: C.
+        dim: D.
+        hidden, item_hidden: widths of the ReLU layers of both towers.
+        num_users: users with vectors of their own, from the column "user", -1 for others; None takes none.
+        user_dropout: how often a user counts as unknown in training.
+        user_features, context_features: how many values each feature of the user and of the moment has, by name.
+        item_features: the same of items.
+        item_codes: the values (C,) or (C, W) of these features, int64, -1 where an item has fewer.
+        id_dim: width of the vectors of ids; None for D.
+        feature_dim: width of the vector of a feature.
+        id_dropout: how often an item counts as unknown in training; only where items have features.
+        temperature: tau.
+        dropout: of hidden layers.
+        sparse: whether tables of ids get sparse gradients.
+
+    Shape:
+        history (B, L) int64, features (B,) or (B, W) int64 -> queries (B, D). Padding may stand anywhere.
+
+    Raises:
+        TypeError, ValueError: a number is out of range, or a column does not fit.
+        KeyError: a batch lacks a column, or item_codes a feature.
+
+    Example:
+        >>> genres = torch.randint(20, (1000,))
+        >>> model = TwoTowerEncoder(1000, 16, item_features={"genre": 20}, item_codes={"genre": genres}).eval()
+        >>> batch = {"history": torch.tensor([[5, 7, -1], [999, 0, 3]])}
+        >>> scores = model.query(batch) @ model.item_vectors().T
+        >>> model.item_vectors_from({"genre": torch.tensor([3, 19])}).shape
+        torch.Size([2, 16])
+    """
+
+    def __init__(
+        self,
+        num_items: int,
+        dim: int = 64,
+        *,
+        hidden: Sequence[int] = (256,),
+        item_hidden: Sequence[int] = (256,),
+        num_users: int | None = None,
+        user_dropout: float = 0.0,
+        user_features: Mapping[str, int] | None = None,
+        context_features: Mapping[str, int] | None = None,
+        item_features: Mapping[str, int] | None = None,
+        item_codes: Mapping[str, Tensor] | None = None,
+        id_dim: int | None = None,
+        feature_dim: int = 16,
+        id_dropout: float = 0.1,
+        temperature: float = 0.05,
+        dropout: float = 0.0,
+        sparse: bool = False,
+    ) -> None:
+        super().__init__(check_int("num_items", num_items), check_int("dim", dim))
+        width = dim if id_dim is None else check_int("id_dim", id_dim)
+        std = width**-0.5
+        sizes = check_features("item_features", item_features or {})
+        id_dropout = check_float("id_dropout", id_dropout, at_least=0, at_most=0.999) if sizes else 0.0
+        self.ids = IdTable(num_items, width, std=std, dropout=id_dropout, sparse=sparse)
+        self.item_features = FeatureTables(sizes, feature_dim)
+        self.item_codes = ItemCodes(num_items, sizes, item_codes or {})
+        self.item_tower = Tower(width + self.item_features.width, item_hidden, dim, dropout=dropout)
+        self.num_users = 0 if num_users is None else check_int("num_users", num_users)
+        self.users = IdTable(num_users, width, std=std, dropout=user_dropout, sparse=sparse) if num_users else None
+        self.user_features = FeatureTables(user_features or {}, feature_dim, prefix="user.")
+        self.context_features = FeatureTables(context_features or {}, feature_dim, prefix="context.")
+        inputs = width * (1 + bool(num_users)) + self.user_features.width + self.context_features.width
+        self.user_tower = Tower(inputs, hidden, dim, dropout=dropout)
+        self.temperature = check_float("temperature", temperature, above=0)
+
+    def query(self, batch: Batch) -> Tensor:
+        """The queries (B, D), each of length 1 / tau."""
+        history = column(batch, "history", self.num_items, "BL")
+        rows = len(history)
+        parts = [self.ids.table.mean(history)]
+        if self.users is not None:
+            parts.append(self.users(column(batch, "user", self.num_users, "B")))
+        parts += self.user_features(batch, rows) + self.context_features(batch, rows)
+        return normalize(self.user_tower(torch.cat(parts, dim=1)), dim=1) / self.temperature
+
+    def training_queries(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The queries (B, D) and the targets (B,)."""
+        return self.query(batch), column(batch, "target", self.num_items, "B")
+
+    def item_vectors(self, ids: Tensor | None = None) -> Tensor:
+        """The unit vectors (n, D) of some items, or of all; in training ids count as unknown now and then."""
+        if ids is None:
+            ids = torch.arange(self.num_items, device=self.ids.table.weight.device)
+        return self._items(ids, self.item_codes.of(ids))
+
+    def item_vectors_from(self, features: Mapping[str, Tensor]) -> Tensor:
+        """The unit vectors (n, D) of items that are known by their features alone.
+
+        Args:
+            features: (n,) or (n, W) int64 for each name of item_features, -1 where an item has fewer values.
+
+        Raises:
+            KeyError: a feature is missing.
+            ValueError: the model has no features of items.
+        """
+        if not self.item_features.sizes:
+            raise ValueError("features: the model has no item_features to know new items by")
+        first = next(iter(self.item_features.sizes))
+        rows = len(column(features, first, self.item_features.sizes[first]))
+        return self._items(torch.full((rows,), -1, device=self.ids.table.weight.device), features)
+
+    def _items(self, ids: Tensor, features: Mapping[str, Tensor]) -> Tensor:
+        return normalize(
+            self.item_tower(torch.cat([self.ids(ids), *self.item_features(features, len(ids))], dim=1)), dim=1
+        )
 
 
 class TwoTower(NeuralRecommender):
-    """Recommends by a tower for users and one for items: logq.models.TwoTower, fitted from a log.
+    """Recommends by a tower for users and one for items: logq.recommenders.TwoTowerEncoder, fitted from a log.
 
     Trained by softmax over the other targets of a batch, corrected by log Q, unless told otherwise. Queries and items
     are unit vectors. Features of users and items that the log has are inputs, so that `similar_items(item_features=)`
@@ -49,7 +186,7 @@ class TwoTower(NeuralRecommender):
         Yi et al., Sampling-Bias-Corrected Neural Modeling for Large Corpus Item Recommendations, RecSys 2019.
 
     Example:
-        >>> from logq.data.logs import Interactions
+        >>> from logq.logs import Interactions
         >>> log = Interactions.from_sessions([["tea", "milk", "cup", "spoon"]] * 8)
         >>> model = TwoTower(dim=16, epochs=40, lr=0.02, seed=1).fit(log, progress=False)
         >>> model.recommend(histories=["tea", "milk"], k=1).items.tolist()
@@ -110,7 +247,7 @@ class TwoTower(NeuralRecommender):
         return {**super().settings(), **{name: getattr(self, name) for name in names}}
 
     def _make_model(self, seen: Seen, facts: Mapping[str, Any], *, sparse: bool) -> RetrievalModel:
-        return models.TwoTower(
+        return TwoTowerEncoder(
             seen.num_items,
             self.dim,
             hidden=self.hidden,
@@ -142,4 +279,4 @@ class TwoTower(NeuralRecommender):
             name: torch.from_numpy(np.asarray(values, dtype=np.int64)).to(device)
             for name, values in known.encode(item_features).items()
         }
-        return cast("models.TwoTower", self.model).item_vectors_from(codes)
+        return cast("TwoTowerEncoder", self.model).item_vectors_from(codes)

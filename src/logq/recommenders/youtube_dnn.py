@@ -1,25 +1,137 @@
-"""YoutubeDNN, fitted from a log; Covington, Adams and Sargin, RecSys 2016."""
+"""YoutubeDNN: averaged histories and features through ReLU layers; Covington et al., RecSys 2016."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
+from torch import Tensor, nn
 from typing_extensions import Unpack
 
-from logq import models
-from logq.arguments import check_bool, check_float, check_int
-from logq.data.logs import Examples, Interactions, NextItems
-from logq.models import RetrievalModel
-from logq.recommenders.context import check_context
-from logq.recommenders.neural import NeuralRecommender
+from logq._arguments import check_bool, check_float, check_int
+from logq.logs import Examples, Interactions, NextItems
+from logq.recommenders.encoders import Batch, RetrievalModel, Tower
+from logq.recommenders.histories import Seen
+from logq.recommenders.item_tables import FeatureTables, Table, check_widths, column, feature_sizes
 from logq.recommenders.neural_options import NeuralOptions
-from logq.recommenders.seen import Seen
-from logq.recommenders.widths import check_widths, feature_sizes
+from logq.recommenders.neural_recommender import NeuralRecommender
+from logq.recommenders.query_context import check_context
+from logq.shapes import check_shape
 
-__all__ = ["YoutubeDNN"]
+__all__ = ["YoutubeDNN", "YoutubeDNNEncoder"]
+
+
+class YoutubeDNNEncoder(RetrievalModel):
+    """The candidate generator of YouTube: P(next item i | user, context) is a softmax over inner products.
+
+        x = [mean of e_h over the history ; features ; a, a^2, sqrt(a)]             Section 3.2, 3.3, 4.1
+        u = tower(x)                                                                Section 3.2
+        P(i | u) = exp(<v_i, u>) / sum_j exp(<v_j, u>)                              Section 3.1
+
+    e are vectors of watched items, v those of items to find: another table, or the same one if `tied`. A feature with
+    several values a row, such as the words that were searched for, counts with the mean of their vectors. a is the age
+    of the example divided by the longest one: training learns how popularity changes with time, and `query` asks with
+    age 0, for now. A row without a history has a mean of 0.
+
+    Differs from the paper: the last layer is linear, not ReLU, so that queries may have any direction; features that
+    are numbers have to be cut into classes.
+
+    Args:
+        num_items: C.
+        dim: D.
+        hidden: widths of the ReLU layers.
+        user_features: how many values each feature of the user has, by name ("age": 7 reads "user.age").
+        context_features: the same of the moment ("tokens": 5000 reads "context.tokens").
+        feature_dim: width of the vector of a feature.
+        longest_age: the age that counts as 1, in the unit of the column "age"; None leaves age out.
+        tied: whether e and v are one table.
+        item_bias: whether items have a bias.
+        dropout: of hidden layers.
+        sparse: whether tables of items get sparse gradients.
+
+    Shape:
+        history (B, L) int64, age (B,), features (B,) or (B, W) int64 -> queries (B, D). Padding may stand anywhere.
+
+    Raises:
+        TypeError, ValueError: a size is not an integer >= 1, or a column does not fit.
+        KeyError: a batch lacks a column.
+
+    Example:
+        >>> model = YoutubeDNNEncoder(1000, 16, hidden=[32], user_features={"gender": 3}, longest_age=86400.0)
+        >>> batch = {"history": torch.tensor([[5, 7, -1], [999, 0, 3]]), "user.gender": torch.tensor([1, 0])}
+        >>> model.query(batch).shape
+        torch.Size([2, 16])
+        >>> queries, targets = model.training_queries(
+        ...     batch | {"target": torch.tensor([3, 8]), "age": torch.tensor([0.0, 3600.0])}
+        ... )
+        >>> logits = queries @ model.item_vectors(targets).T
+    """
+
+    def __init__(
+        self,
+        num_items: int,
+        dim: int = 64,
+        *,
+        hidden: Sequence[int] = (256, 128),
+        user_features: Mapping[str, int] | None = None,
+        context_features: Mapping[str, int] | None = None,
+        feature_dim: int = 16,
+        longest_age: float | None = None,
+        tied: bool = False,
+        item_bias: bool = False,
+        dropout: float = 0.0,
+        sparse: bool = False,
+    ) -> None:
+        super().__init__(check_int("num_items", num_items), check_int("dim", dim))
+        self.watched = Table(num_items, dim, std=dim**-0.5, sparse=sparse)
+        self.items = self.watched if check_bool("tied", tied) else Table(num_items, dim, std=dim**-0.5, sparse=sparse)
+        self.user_features = FeatureTables(user_features or {}, feature_dim, prefix="user.")
+        self.context_features = FeatureTables(context_features or {}, feature_dim, prefix="context.")
+        self.longest_age = None if longest_age is None else check_float("longest_age", longest_age, above=0)
+        width = dim + self.user_features.width + self.context_features.width + 3 * (longest_age is not None)
+        self.tower = Tower(width, hidden, dim, dropout=dropout)
+        self.bias = nn.Parameter(torch.zeros(num_items)) if check_bool("item_bias", item_bias) else None
+
+    def query(self, batch: Batch) -> Tensor:
+        """The queries (B, D) as of now: the age of a row is 0, whatever the batch says."""
+        history = column(batch, "history", self.num_items, "BL")
+        return self._queries(batch, history, history.new_zeros(len(history)))
+
+    def training_queries(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The queries (B, D) as of each example, and their targets (B,)."""
+        history = column(batch, "history", self.num_items, "BL")
+        targets = column(batch, "target", self.num_items, "B")
+        if self.longest_age is None:
+            return self._queries(batch, history, history), targets
+        if "age" not in batch:
+            raise KeyError("age: the model needs this column in training; longest_age=None makes one that does not")
+        check_shape("age", batch["age"], "B", {"B": len(history)})
+        return self._queries(batch, history, batch["age"]), targets
+
+    def _queries(self, batch: Batch, history: Tensor, age: Tensor) -> Tensor:
+        rows = len(history)
+        parts = [self.watched.mean(history), *self.user_features(batch, rows), *self.context_features(batch, rows)]
+        if self.longest_age is not None:
+            x = (age.to(parts[0].dtype) / self.longest_age).clamp(0, 1)[:, None]
+            parts += [x, x**2, x.sqrt()]
+        return self.tower(torch.cat(parts, dim=1))
+
+    def item_vectors(self, ids: Tensor | None = None) -> Tensor:
+        """Rows (n, D) of the table v."""
+        return self.items.weight if ids is None else self.items(ids)
+
+    @property
+    def item_table(self) -> nn.Parameter:
+        """The table v (C, D)."""
+        return self.items.weight
+
+    @property
+    def item_bias(self) -> nn.Parameter | None:
+        """The biases of items (C,), if there are any."""
+        return self.bias
 
 
 class YoutubeDNN(NeuralRecommender):
-    """Recommends by a mean of what a user did, through ReLU layers: logq.models.YoutubeDNN, fitted from a log.
+    """Recommends by a mean of what a user did, through ReLU layers; see YoutubeDNNEncoder.
 
     Learns what comes next from each event of a user and the `max_length` events before it. Features of users that the
     log has are inputs.
@@ -46,7 +158,7 @@ class YoutubeDNN(NeuralRecommender):
         Covington, Adams and Sargin, Deep Neural Networks for YouTube Recommendations, RecSys 2016.
 
     Example:
-        >>> from logq.data.logs import Interactions
+        >>> from logq.logs import Interactions
         >>> log = Interactions.from_sessions([["tea", "milk", "cup", "spoon"]] * 8)
         >>> model = YoutubeDNN(dim=16, num_sampled=8, epochs=30, lr=0.02, seed=1).fit(log, progress=False)
         >>> model.recommend(histories=["tea", "milk"], k=1).items.tolist()
@@ -88,7 +200,7 @@ class YoutubeDNN(NeuralRecommender):
         return {"longest_age": 1.0 if self.example_age else None}  # ages are parts of the duration of the log
 
     def _make_model(self, seen: Seen, facts: Mapping[str, Any], *, sparse: bool) -> RetrievalModel:
-        return models.YoutubeDNN(
+        return YoutubeDNNEncoder(
             seen.num_items,
             self.dim,
             hidden=self.hidden,

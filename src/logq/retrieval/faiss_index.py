@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from torch.nn.functional import normalize
 from typing_extensions import Self
 
-from logq.arguments import check_int
-from logq.retrieval.approximate import ApproximateIndex
-from logq.retrieval.checks import Metric, check_choice, check_vectors
-from logq.retrieval.index import Ids, Vectors
+from logq._arguments import check_int
+from logq.retrieval.approximate_index import ApproximateIndex
+from logq.retrieval.index_checks import Metric, check_choice, check_vectors
+from logq.retrieval.item_index import Ids, Vectors
 
 __all__ = ["FaissIndex", "FaissKind"]
 
@@ -38,7 +38,7 @@ class FaissIndex(ApproximateIndex):
 
     Args:
         vectors: (n, D) vectors of items; those of ivf and pq are what the lists and codes are learned from.
-        ids: (n,) their ids, whole numbers >= 0; None means 0 to n - 1.
+        ids: (n,) their ids, integers >= 0; None means 0 to n - 1.
         kind: "flat", "ivf", "hnsw" or "pq".
         metric: "inner_product" or "cosine".
         nlist: lists of ivf and pq; None means about 4 sqrt(n).
@@ -52,7 +52,7 @@ class FaissIndex(ApproximateIndex):
 
     Raises:
         ModuleNotFoundError: faiss is not installed; the message says how to.
-        TypeError: no numbers, or ids that are no whole numbers.
+        TypeError: no numbers, or ids that are not integers.
         ValueError: a number or shape does not fit, or there are no vectors to learn lists from.
 
     References:

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
-from logq.files import atomic_write
-from logq.tensor_file import write_tensors
+from logq._files import atomic_write
+from logq._model_file import write_tensors
 
 __all__ = ["FILE", "check_array", "read_index_file", "write_index_file"]
 

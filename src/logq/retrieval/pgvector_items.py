@@ -6,12 +6,21 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from logq.arguments import check_int
-from logq.progress import Progress
-from logq.retrieval.checks import Metric, check_choice
-from logq.retrieval.conditions import Condition, check_conditions, where_clause
-from logq.retrieval.index import Ids
-from logq.retrieval.item_store import NEW_ROWS, Answer, ItemStore, StoredItems, check_table, removed_ids
+from logq._arguments import check_int
+from logq._progress import Progress
+from logq.retrieval.index_checks import Metric, check_choice
+from logq.retrieval.item_index import Ids
+from logq.retrieval.item_store import (
+    NEW_ROWS,
+    Answer,
+    Condition,
+    ItemStore,
+    StoredItems,
+    check_conditions,
+    check_table,
+    removed_ids,
+    where_clause,
+)
 
 __all__ = ["PgVectorItems"]
 

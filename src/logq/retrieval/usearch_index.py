@@ -8,10 +8,10 @@ import torch
 from numpy.typing import NDArray
 from typing_extensions import Self
 
-from logq.arguments import check_int
-from logq.retrieval.approximate import ApproximateIndex
-from logq.retrieval.checks import Metric, check_choice, check_vectors
-from logq.retrieval.index import Ids, Vectors
+from logq._arguments import check_int
+from logq.retrieval.approximate_index import ApproximateIndex
+from logq.retrieval.index_checks import Metric, check_choice, check_vectors
+from logq.retrieval.item_index import Ids, Vectors
 
 __all__ = ["UsearchIndex"]
 
@@ -24,7 +24,7 @@ class UsearchIndex(ApproximateIndex):
 
     Args:
         vectors: (n, D) vectors of items.
-        ids: (n,) their ids, whole numbers >= 0; None means 0 to n - 1.
+        ids: (n,) their ids, integers >= 0; None means 0 to n - 1.
         metric: "inner_product" or "cosine".
         links: neighbours of an item in the graph.
         ef_construction: candidates while the graph is built.
@@ -33,7 +33,7 @@ class UsearchIndex(ApproximateIndex):
 
     Raises:
         ModuleNotFoundError: usearch is not installed; the message says how to.
-        TypeError: no numbers, or ids that are no whole numbers.
+        TypeError: no numbers, or ids that are not integers.
         ValueError: a number or shape does not fit.
 
     References:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from logq import kernels
-from logq.kernels.laws import AliasLaw
+from logq.kernels.distributions import AliasDistribution
 from logq.samplers.base import take_seed
 
 __all__ = ["AliasTable", "check_size"]
@@ -52,9 +52,9 @@ class AliasTable(nn.Module):
         return self.cells[:, 1]
 
     @property
-    def law(self) -> AliasLaw:
+    def law(self) -> AliasDistribution:
         """What the kernels draw from."""
-        return AliasLaw(self.cells)
+        return AliasDistribution(self.cells)
 
     def sample(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
         """Independent draws: int64 of that shape."""

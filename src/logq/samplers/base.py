@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from logq.arguments import check_int
+from logq._arguments import check_int
 from logq.candidates import IGNORED, Candidates, as_columns
 from logq.shapes import can_look_at, check_device, check_dtype, check_ids, check_ignore_index
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from logq.arguments import check_float
+from logq._arguments import check_float
 from logq.candidates import IGNORED, as_columns
 from logq.samplers.base import Draw, Sampler
 from logq.samplers.counts import check_counts

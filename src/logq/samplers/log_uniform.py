@@ -5,7 +5,7 @@ import math
 from torch import Tensor
 from typing_extensions import Unpack
 
-from logq.kernels.laws import LogUniformLaw
+from logq.kernels.distributions import LogUniformDistribution
 from logq.samplers.proposal import Options, Proposal
 
 __all__ = ["LogUniform"]
@@ -42,7 +42,7 @@ class LogUniform(Proposal):
 
     def __init__(self, num_classes: int, num_sampled: int, **options: Unpack[Options]) -> None:
         super().__init__(num_classes, num_sampled, **options)
-        self._drawn = LogUniformLaw(self.num_classes)
+        self._drawn = LogUniformDistribution(self.num_classes)
         if not self.replacement:
             self._prepare(self._all_probabilities())
 
@@ -51,5 +51,5 @@ class LogUniform(Proposal):
         # log1p and not the log of a quotient, which for large ids is 1 in float32.
         return (ids + 1).to(self.dtype).reciprocal_().log1p_().log_().sub_(math.log(math.log1p(self.num_classes)))
 
-    def _law(self) -> LogUniformLaw:
+    def _law(self) -> LogUniformDistribution:
         return self._drawn

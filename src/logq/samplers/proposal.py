@@ -10,8 +10,8 @@ from torch import Tensor
 from typing_extensions import Self
 
 from logq import kernels
-from logq.arguments import check_bool, check_int
-from logq.kernels.laws import Law
+from logq._arguments import check_bool, check_int
+from logq.kernels.distributions import Distribution
 from logq.samplers.base import Draw, Sampler, take_seed
 from logq.samplers.distinct import by_race, expected_tries, log_inclusion
 
@@ -104,7 +104,7 @@ class Proposal(Sampler):
         return self.log_prob(torch.arange(self.num_classes, device=self.device)).double().exp()
 
     @abstractmethod
-    def _law(self) -> Law:
+    def _law(self) -> Distribution:
         """What the kernels draw from."""
 
     @abstractmethod

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from typing_extensions import Unpack
 
-from logq.kernels.laws import UniformLaw
+from logq.kernels.distributions import UniformDistribution
 from logq.samplers.base import Draw
 from logq.samplers.proposal import Options, Proposal
 
@@ -43,7 +43,7 @@ class Uniform(Proposal):
 
     def __init__(self, num_classes: int, num_sampled: int, **options: Unpack[Options]) -> None:
         super().__init__(num_classes, num_sampled, **options)
-        self._drawn = UniformLaw(self.num_classes)
+        self._drawn = UniformDistribution(self.num_classes)
         if not self.replacement and self.num_sampled > self.num_classes:
             raise ValueError(
                 f"num_sampled: expected at most num_classes = {self.num_classes} without replacement, "
@@ -58,7 +58,7 @@ class Uniform(Proposal):
         """log(S/C) for every class, in both ways of drawing."""
         return torch.full(ids.shape, math.log(self.num_sampled / self.num_classes), dtype=self.dtype, device=ids.device)
 
-    def _law(self) -> UniformLaw:
+    def _law(self) -> UniformDistribution:
         return self._drawn
 
     def _draw_distinct(self, num_rows: int, generator: torch.Generator) -> Draw:

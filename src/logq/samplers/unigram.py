@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from typing_extensions import Unpack
 
-from logq.arguments import check_float, check_int
-from logq.kernels.laws import AliasLaw
+from logq._arguments import check_float, check_int
+from logq.kernels.distributions import AliasDistribution
 from logq.kernels.memory import prefer_huge_pages
 from logq.samplers.alias import AliasTable
 from logq.samplers.counts import check_counts, read_counts
@@ -93,7 +93,7 @@ class Unigram(Proposal):
             prefer_huge_pages(log_q)
         return torch.index_select(self.log_q, 0, ids.reshape(-1), out=log_q).view(ids.shape)
 
-    def _law(self) -> AliasLaw:
+    def _law(self) -> AliasDistribution:
         return self.table.law
 
 

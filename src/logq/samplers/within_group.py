@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from logq.arguments import check_float, check_int
+from logq._arguments import check_float, check_int
 from logq.candidates import IGNORED, as_columns
-from logq.kernels.laws import random_bits, shifted
+from logq.kernels.distributions import random_bits, shifted
 from logq.samplers.base import Draw, Sampler, take_seed
 from logq.samplers.counts import check_counts
 from logq.shapes import can_look_at
@@ -31,7 +31,7 @@ class WithinGroup(Sampler):
 
     Args:
         counts: (C,) counts or weights, not negative, with a positive one in each group.
-        groups: (C,) whole numbers >= 0, the group of each class.
+        groups: (C,) integers >= 0, the group of each class.
         num_sampled: S.
         power: of the counts.
         seed, device, dtype: as in Sampler.
@@ -41,7 +41,7 @@ class WithinGroup(Sampler):
             class outside of the group of its row is never drawn: its log Q is -inf.
 
     Raises:
-        TypeError: groups are no whole numbers.
+        TypeError: groups are not integers.
         ValueError: counts or groups are not (C,), a number is negative, or all counts of a group are 0.
 
     References:
@@ -146,7 +146,7 @@ class WithinGroup(Sampler):
 def _check_groups(groups: Any, num_classes: int) -> Tensor:
     array = np.asarray(groups.cpu() if isinstance(groups, Tensor) else groups)
     if array.dtype.kind not in "iu":
-        raise TypeError(f"groups: expected whole numbers, one a class, got {type(groups).__name__} of {array.dtype}")
+        raise TypeError(f"groups: expected integers, one a class, got {type(groups).__name__} of {array.dtype}")
     if array.shape != (num_classes,):
         raise ValueError(f"groups: expected shape ({num_classes},), one a class, got {array.shape}")
     wrong = (array < 0) | (array >= 1 << 31)

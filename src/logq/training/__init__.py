@@ -1,5 +1,5 @@
-"""Training: the only place that knows sampler, objective and model together."""
+"""What trains models: configurations, the loop with its schedule and optimizers, checkpoints, and devices."""
 
-from logq.training.word2vec import Word2Vec
+import lazy_loader
 
-__all__ = ["Word2Vec"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, TypeVar, overload
 
 from typing_extensions import Self, dataclass_transform
 
-from logq.arguments import ArgumentTypeError, Verbatim
+from logq._arguments import ArgumentTypeError, Verbatim
 from logq.training.config_fields import Above, AtLeast, AtMost, Below, Check, Help, OneOf, Option
 
 __all__ = [

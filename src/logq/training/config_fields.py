@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields, replace
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from logq.arguments import ArgumentError, ArgumentTypeError, check_bool, check_float, check_int
+from logq._arguments import ArgumentError, ArgumentTypeError, check_bool, check_float, check_int
 
 __all__ = ["Above", "AtLeast", "AtMost", "Below", "Check", "Help", "OneOf", "Option"]
 

@@ -1,6 +1,5 @@
 """Vectors after training: kept in files, and asked for the words nearest to others."""
 
-from logq.vectors.keyed_vectors import KeyedVectors
-from logq.vectors.unknown_word import UnknownWord
+import lazy_loader
 
-__all__ = ["KeyedVectors", "UnknownWord"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

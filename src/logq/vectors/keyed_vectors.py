@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from logq.arguments import check_float, check_int, is_tensor
-from logq.data.text.words import check_strings, check_word_counts, index_words
-from logq.vectors.exact import cosine_products, cosines, highest, norms, unit
-from logq.vectors.storage import FILE, read_safetensors, write_safetensors
-from logq.vectors.unknown_word import UnknownWord
-from logq.vectors.word2vec_format import read_word2vec_format, write_word2vec_format
+from logq._arguments import check_float, check_int, is_tensor
+from logq.text.words import check_strings, check_word_counts, index_words
+from logq.vectors.nearest_words import UnknownWord, cosine_products, cosines, highest, norms, unit
+from logq.vectors.vector_files import (
+    FILE,
+    read_safetensors,
+    read_word2vec_format,
+    write_safetensors,
+    write_word2vec_format,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor  # looking at vectors needs no torch, which takes a second to load

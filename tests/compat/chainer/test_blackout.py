@@ -89,7 +89,7 @@ def test_bad_arguments():
     fails(ValueError, r"samples: expected shape \(N, K\) with N = 2, got \(1, 2\)", samples=[[0, 3]])
     fails(ValueError, "samples: expected class ids .* got 4", samples=[[0], [4]])
     fails(ValueError, "W: expected shape .* with D = 3", W=torch.ones(4, 2))
-    fails(TypeError, "samples: expected whole numbers", samples=[[0.5], [1.0]])
+    fails(TypeError, "samples: expected integers", samples=[[0.5], [1.0]])
     fails(TypeError, "samples: expected an array", samples=[[0], [1, 2]])
 
 

@@ -152,7 +152,7 @@ def test_a_chain():
         ((0, (1, 0)), ValueError, "tree: expected each class once, got 0 twice"),
         ((0, -1), ValueError, "got -1"),
         ((0, "a"), TypeError, "got 'a'"),
-        ([0, 1], TypeError, r"tree: expected pairs \(left, right\) and whole numbers, got \[0, 1\]"),
+        ([0, 1], TypeError, r"tree: expected pairs \(left, right\) and integers, got \[0, 1\]"),
     ],
 )
 def test_bad_trees(tree, error, message):
@@ -169,5 +169,5 @@ def test_bad_batches():
         link(torch.ones(2, 3), [0, 0])
     with pytest.raises(ValueError, match=r"t: expected shape \(N,\) with N = 2"):
         link(torch.ones(2, 2), [0])
-    with pytest.raises(TypeError, match="t: expected whole numbers"):
+    with pytest.raises(TypeError, match="t: expected integers"):
         link(torch.ones(2, 2), [0.0, 2.0])

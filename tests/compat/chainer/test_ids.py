@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from logq.compat.chainer.ids import as_ids
+from logq.compat.chainer.negatives import as_ids
 
 CPU = torch.device("cpu")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from logq.compat.tensorflow.draws import distinct_with_tries
+from logq.compat.tensorflow.tf_draws import distinct_with_tries
 from logq.samplers.alias import AliasTable
 
 P = torch.tensor([0.05, 0.6, 0.15, 0.2], dtype=torch.float64)

@@ -8,7 +8,7 @@ import torch
 
 from logq.candidates import Candidates
 from logq.compat.tensorflow import compute_accidental_hits
-from logq.compat.tensorflow.hits import masked
+from logq.compat.tensorflow.tf_draws import masked
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 

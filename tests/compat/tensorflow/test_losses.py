@@ -10,12 +10,7 @@ from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 
 from logq.candidates import Candidates
-from logq.compat.tensorflow import (
-    all_candidate_sampler,
-    log_uniform_candidate_sampler,
-    nce_loss,
-    sampled_softmax_loss,
-)
+from logq.compat.tensorflow import all_candidate_sampler, log_uniform_candidate_sampler, nce_loss, sampled_softmax_loss
 from logq.functional import full_logistic_loss, full_softmax_loss, sampled_loss
 from logq.objectives import NCE, SAMPLED_SOFTMAX
 

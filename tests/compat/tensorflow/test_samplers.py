@@ -15,7 +15,7 @@ from logq.compat.tensorflow import (
     log_uniform_candidate_sampler,
     uniform_candidate_sampler,
 )
-from logq.compat.tensorflow.draws import expected_count
+from logq.compat.tensorflow.tf_draws import expected_count
 from logq.samplers import LearnedUnigram
 
 GOLDEN = Path(__file__).parents[2] / "golden"

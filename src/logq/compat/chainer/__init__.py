@@ -13,17 +13,6 @@ classes, K samples. Everything is computed in float32 at least, and has the dtyp
 inputs of two dtypes, which Chainer refuses, give the wider one.
 """
 
-from logq.compat.chainer.blackout import BlackOut, black_out
-from logq.compat.chainer.hierarchical_softmax import BinaryHierarchicalSoftmax, create_huffman_tree
-from logq.compat.chainer.negatives import NegativeSampling, negative_sampling
-from logq.compat.chainer.walker_alias import WalkerAlias
+import lazy_loader
 
-__all__ = [
-    "BinaryHierarchicalSoftmax",
-    "BlackOut",
-    "NegativeSampling",
-    "WalkerAlias",
-    "black_out",
-    "create_huffman_tree",
-    "negative_sampling",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

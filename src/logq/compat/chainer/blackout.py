@@ -6,11 +6,10 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from logq.arguments import check_int
-from logq.compat.chainer.ids import as_ids
-from logq.compat.chainer.walker_alias import Counts, WalkerAlias, count_list
+from logq._arguments import check_int
+from logq.compat.chainer.negatives import Counts, WalkerAlias, as_ids, count_list
 from logq.kernels.logits import class_rows, logits
-from logq.kernels.reduction import reduce as reduced
+from logq.kernels.logits import reduce as reduced
 from logq.samplers.counts import check_counts
 from logq.shapes import check_device, check_dtype, check_ids, check_shape
 
@@ -43,9 +42,9 @@ def black_out(
 
     Args:
         x: (N, D) float, the inputs.
-        t: (N,) whole numbers, the targets.
+        t: (N,) integers, the targets.
         W: (V, D) float, the class table.
-        samples: (N, K) whole numbers, classes.
+        samples: (N, K) integers, classes.
         reduce: "mean", or "no" for the losses of the rows.
 
     Returns:

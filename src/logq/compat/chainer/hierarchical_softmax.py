@@ -11,8 +11,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from logq.arguments import shown
-from logq.compat.chainer.ids import as_ids
+from logq._arguments import shown
+from logq.compat.chainer.negatives import as_ids
 from logq.hierarchical import HierarchicalSoftmax
 from logq.huffman import HuffmanTree
 from logq.shapes import can_look_at, check_shape
@@ -88,7 +88,7 @@ class BinaryHierarchicalSoftmax(HierarchicalSoftmax):
 
     Args:
         in_size: D.
-        tree: nested pairs such as ((0, 1), 2); the leaves are whole numbers >= 0. A single one is a tree of one class.
+        tree: nested pairs such as ((0, 1), 2); the leaves are integers >= 0. A single one is a tree of one class.
         device, dtype: of `W`.
 
     Attributes:
@@ -96,10 +96,10 @@ class BinaryHierarchicalSoftmax(HierarchicalSoftmax):
         leaves: (V,) the classes, rising. They need not be all of 0..V-1.
 
     Shape:
-        x (N, D) float, t (N,) whole numbers -> scalar, of the dtype of x and W.
+        x (N, D) float, t (N,) integers -> scalar, of the dtype of x and W.
 
     Raises:
-        TypeError: a leaf is no whole number.
+        TypeError: a leaf is not an integer.
         ValueError: a node has not two children, a leaf is negative or stands twice.
 
     References:
@@ -146,7 +146,7 @@ class BinaryHierarchicalSoftmax(HierarchicalSoftmax):
 
         Args:
             x: (N, D).
-            t: (N,) whole numbers, leaves of the tree or -1.
+            t: (N,) integers, leaves of the tree or -1.
 
         Raises:
             TypeError, ValueError: a shape or dtype is another, or a target is no leaf; the message names the first.
@@ -198,9 +198,9 @@ def _leaf(node: Tree) -> int:
     try:
         leaf = operator.index(node)
     except TypeError:
-        raise TypeError(f"tree: expected pairs (left, right) and whole numbers, got {shown(node)}") from None
+        raise TypeError(f"tree: expected pairs (left, right) and integers, got {shown(node)}") from None
     if not 0 <= leaf < 1 << 63:
-        raise ValueError(f"tree: expected whole numbers >= 0 for leaves, got {leaf}")
+        raise ValueError(f"tree: expected integers >= 0 for leaves, got {leaf}")
     return leaf
 
 

@@ -23,26 +23,6 @@ What differs from TensorFlow:
 Letters as in logq.shapes. docs/migration.md goes on from here to the native losses.
 """
 
-from logq.compat.tensorflow.draws import SampledValues
-from logq.compat.tensorflow.fixed_unigram import fixed_unigram_candidate_sampler
-from logq.compat.tensorflow.hits import AccidentalHits, compute_accidental_hits
-from logq.compat.tensorflow.losses import nce_loss, sampled_softmax_loss
-from logq.compat.tensorflow.samplers import (
-    all_candidate_sampler,
-    learned_unigram_candidate_sampler,
-    log_uniform_candidate_sampler,
-    uniform_candidate_sampler,
-)
+import lazy_loader
 
-__all__ = [
-    "AccidentalHits",
-    "SampledValues",
-    "all_candidate_sampler",
-    "compute_accidental_hits",
-    "fixed_unigram_candidate_sampler",
-    "learned_unigram_candidate_sampler",
-    "log_uniform_candidate_sampler",
-    "nce_loss",
-    "sampled_softmax_loss",
-    "uniform_candidate_sampler",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

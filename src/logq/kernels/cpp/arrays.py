@@ -4,7 +4,7 @@ from typing import Any, Final, NamedTuple, TypedDict
 
 import torch
 from torch import Tensor
-from torch.utils.dlpack import to_dlpack
+from torch.utils.dlpack import to_dlpack  # pyright: ignore[reportPrivateImportUsage]
 
 __all__ = [
     "ClassTable",
@@ -55,12 +55,13 @@ def array(tensor: Tensor) -> Any:
         >>> array(torch.ones(2))
         <capsule object "dltensor" at ...>
     """
-    return to_dlpack(tensor)
+    # Memory of nothing has no address in torch, and stands for a missing array in compiled code.
+    return to_dlpack(tensor) if tensor.numel() else tensor.numpy()
 
 
 def maybe_array(tensor: Tensor | None) -> Any:
     """The same for a tensor that may be missing."""
-    return None if tensor is None else to_dlpack(tensor)
+    return None if tensor is None else array(tensor)
 
 
 def contiguous_in(dtype: torch.dtype, tensor: Tensor) -> Tensor:

@@ -1,0 +1,43 @@
+from . import compat as compat
+from . import diagnostics as diagnostics
+from . import evaluation as evaluation
+from . import functional as functional
+from . import hierarchical as hierarchical
+from . import huffman as huffman
+from . import kernels as kernels
+from . import language_models as language_models
+from . import logs as logs
+from . import nn as nn
+from . import objectives as objectives
+from . import optim as optim
+from . import recipes as recipes
+from . import recommenders as recommenders
+from . import retrieval as retrieval
+from . import samplers as samplers
+from . import text as text
+from . import training as training
+from . import vectors as vectors
+from . import word2vec as word2vec
+from ._arguments import ArgumentError as ArgumentError
+from ._arguments import ArgumentTypeError as ArgumentTypeError
+from ._arguments import BadArgumentError as BadArgumentError
+from .candidates import Candidates as Candidates
+from .language_models import NNLM as NNLM
+from .language_models import NGram as NGram
+from .language_models import RecurrentLM as RecurrentLM
+from .logs import Interactions as Interactions
+from .recommenders import EGES as EGES
+from .recommenders import MIND as MIND
+from .recommenders import SDM as SDM
+from .recommenders import AirbnbEmbeddings as AirbnbEmbeddings
+from .recommenders import Item2Vec as Item2Vec
+from .recommenders import ItemKNN as ItemKNN
+from .recommenders import Popularity as Popularity
+from .recommenders import SASRec as SASRec
+from .recommenders import TwoTower as TwoTower
+from .recommenders import YoutubeDNN as YoutubeDNN
+from .vectors import KeyedVectors as KeyedVectors
+from .word2vec import Word2Vec as Word2Vec
+
+__version__: str
+__all__: list[str]

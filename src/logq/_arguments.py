@@ -1,0 +1,180 @@
+"""ArgumentError, and the checks of plain values that raise it: numbers and switches.
+
+Nothing here imports torch: reading words and their vectors does without it, and starts at once.
+"""
+
+import math
+import operator
+from typing import TYPE_CHECKING, TypeGuard
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = [
+    "ArgumentError",
+    "ArgumentTypeError",
+    "BadArgumentError",
+    "Verbatim",
+    "check_bool",
+    "check_float",
+    "check_int",
+    "is_tensor",
+    "shown",
+]
+
+
+class Verbatim(str):
+    """Text that stands in a message as it is, without quotes: a description of a value instead of the value."""
+
+    __slots__ = ()
+
+
+_NOTHING = Verbatim("")
+
+
+class BadArgumentError(Exception):
+    """What ArgumentError and ArgumentTypeError have in common: the fields that a message is made of.
+
+    Args:
+        name: of the argument, as the caller of the function knows it; "" where the message names none.
+        expected: what it should have been, as a phrase: "an integer >= 1".
+        got: the offending value; shown as its repr, shortened where that is long, unless it is Verbatim.
+        hint: what to do instead, where the message can tell.
+
+    Example:
+        >>> error = ArgumentError("k", "at most C = 9", 12)
+        >>> str(error), error.name
+        ('k: expected at most C = 9, got 12', 'k')
+    """
+
+    def __init__(self, name: str, expected: str, got: object = _NOTHING, hint: str = "") -> None:
+        # All of them, so that the error can be pickled: it may come from a worker process.
+        super().__init__(name, expected, got, hint)
+        self.name, self.expected, self.got, self.hint = name, expected, got, hint
+
+    def __str__(self) -> str:
+        return self.message(self.name)
+
+    def message(self, name: str) -> str:
+        """The message with another name for the argument, such as the option of the command line that sets it."""
+        nothing = isinstance(self.got, Verbatim) and not self.got
+        came = "" if nothing else f", got {shown(self.got)}"
+        return (f"{name}: " if name else "") + f"expected {self.expected}{came}" + (self.hint and f"; {self.hint}")
+
+
+class ArgumentError(BadArgumentError, ValueError):
+    """An argument has the right type and a wrong value. A ValueError; see BadArgumentError for its fields.
+
+    Example:
+        >>> raise ArgumentError("dim", "a multiple of heads = 3", 64)
+        Traceback (most recent call last):
+        ...
+        logq.ArgumentError: dim: expected a multiple of heads = 3, got 64
+    """
+
+
+class ArgumentTypeError(BadArgumentError, TypeError):
+    """An argument has a wrong type. A TypeError; see BadArgumentError for its fields.
+
+    Example:
+        >>> isinstance(ArgumentTypeError("dim", "an integer >= 1", "64"), TypeError)
+        True
+    """
+
+
+# Users meet them as logq.ArgumentError, so that is how a traceback names them.
+BadArgumentError.__module__ = ArgumentError.__module__ = ArgumentTypeError.__module__ = "logq"
+
+
+def check_bool(name: str, value: object) -> bool:
+    """Return `value`, which must be True or False: a "no" or a 0.0 would count as one of them without being meant.
+
+    Raises:
+        ArgumentTypeError: `value` is not a bool.
+
+    Example:
+        >>> check_bool("cosine", "no")
+        Traceback (most recent call last):
+        ...
+        logq.ArgumentTypeError: cosine: expected True or False, got 'no'
+    """
+    if not isinstance(value, bool):
+        raise ArgumentTypeError(name, "True or False", value)
+    return value
+
+
+def check_int(name: str, value: object, minimum: int = 1) -> int:
+    """Return `value` as an int of at least `minimum`.
+
+    Raises:
+        ArgumentTypeError: `value` is not an integer (bools are rejected).
+        ArgumentError: it is below `minimum`.
+
+    Example:
+        >>> check_int("num_sampled", 0)
+        Traceback (most recent call last):
+        ...
+        logq.ArgumentError: num_sampled: expected an integer >= 1, got 0
+    """
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        number = operator.index(value)  # pyright: ignore[reportArgumentType]
+    except TypeError:
+        raise ArgumentTypeError(name, f"an integer >= {minimum}", value) from None
+    if number < minimum:
+        raise ArgumentError(name, f"an integer >= {minimum}", value)
+    return number
+
+
+def check_float(
+    name: str, value: object, *, above: float = -math.inf, at_least: float = -math.inf, at_most: float = math.inf
+) -> float:
+    """Return `value` as a finite float with above < value, at_least <= value <= at_most.
+
+    Raises:
+        ArgumentTypeError: `value` is not a real number (bools are rejected).
+        ArgumentError: it is not finite or out of range.
+
+    Example:
+        >>> check_float("temperature", 0, above=0)
+        Traceback (most recent call last):
+        ...
+        logq.ArgumentError: temperature: expected a finite number > 0, got 0
+    """
+    limits = [f"> {above:g}"] * (above > -math.inf) + [f">= {at_least:g}"] * (at_least > -math.inf)
+    limits += [f"<= {at_most:g}"] * (at_most < math.inf)
+    expected = " ".join(["a finite number", " and ".join(limits)]).rstrip()
+    # A tensor would lose its gradient. (Tuples of types: torch.compile of 2.6 knows no unions.)
+    if isinstance(value, (bool, str, bytes)) or (not isinstance(value, (float, int)) and is_tensor(value)):
+        raise ArgumentTypeError(name, expected, value)
+    try:
+        number = float(value)  # pyright: ignore[reportArgumentType]
+    except (TypeError, ValueError, OverflowError):
+        raise ArgumentTypeError(name, expected, value) from None
+    if not (math.isfinite(number) and number > above and at_least <= number <= at_most):
+        raise ArgumentError(name, expected, value)
+    return number
+
+
+def is_tensor(value: object) -> "TypeGuard[Tensor]":
+    """Whether a value is a tensor of torch, asked without importing torch.
+
+    Example:
+        >>> is_tensor(torch.zeros(2)), is_tensor([0.0, 0.0])
+        (True, False)
+    """
+    return hasattr(value, "requires_grad")
+
+
+def shown(value: object) -> str:
+    """Return the repr of a value, shortened where it is long: a whole corpus may stand where a number should.
+
+    Example:
+        >>> shown("a" * 1000)[-7:]
+        'aaaa...'
+    """
+    if isinstance(value, Verbatim):
+        return str(value)
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

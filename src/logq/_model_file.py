@@ -1,0 +1,250 @@
+"""Model files: one safetensors file that is complete in itself, and a JSON summary beside it to read."""
+
+import json
+import os
+import sys
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+
+from logq._files import atomic_write
+
+__all__ = [
+    "FILE",
+    "SUMMARY",
+    "Stored",
+    "pack_strings",
+    "read_kind",
+    "read_stored",
+    "unpack_strings",
+    "write_stored",
+    "write_tensors",
+]
+
+_DTYPES = {
+    "float64": "F64",
+    "float32": "F32",
+    "float16": "F16",
+    "int64": "I64",
+    "int32": "I32",
+    "uint8": "U8",
+    "bool": "BOOL",
+}
+_CHUNK = 1 << 22  # bytes made contiguous at a time
+
+
+def write_tensors(file: BinaryIO, tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> None:
+    """Write arrays and some text as a safetensors file; equal arrays give equal bytes.
+
+    Args:
+        file: open for writing bytes, as `atomic_write` opens it.
+        tensors: arrays by name; they may be views with strides, of which a few MB at a time are made contiguous.
+        metadata: text by name.
+
+    Raises:
+        TypeError: an array has a dtype that is not written.
+        OSError: the file cannot be written.
+
+    Example:
+        >>> import io
+        >>> from safetensors.numpy import load
+        >>> file = io.BytesIO()
+        >>> write_tensors(file, {"a": np.arange(6.0).reshape(2, 3)[:, :2]}, {"made by": "hand"})
+        >>> load(file.getvalue())["a"].tolist()
+        [[0.0, 1.0], [3.0, 4.0]]
+    """
+    # Widest first, so that each array is aligned for its dtype.
+    names = sorted(tensors, key=lambda name: (-tensors[name].dtype.itemsize, name))
+    header: dict[str, Any] = {"__metadata__": dict(sorted(metadata.items()))}
+    offset = 0
+    for name in names:
+        array = tensors[name]
+        if array.dtype.name not in _DTYPES:
+            raise TypeError(f"{name}: expected one of {', '.join(_DTYPES)}, got {array.dtype}")
+        header[name] = {
+            "dtype": _DTYPES[array.dtype.name],
+            "shape": list(array.shape),
+            "data_offsets": [offset, offset + array.nbytes],
+        }
+        offset += array.nbytes
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    file.write(len(text).to_bytes(8, "little"))
+    file.write(text)
+    for name in names:
+        _write_array(file, tensors[name])
+
+
+def _write_array(file: BinaryIO, array: NDArray[Any]) -> None:
+    if array.size == 0:
+        return
+    if array.ndim == 0:
+        array = array.reshape(1)
+    rows = max(1, _CHUNK // max(1, array.nbytes // len(array)))
+    for start in range(0, len(array), rows):
+        part = np.ascontiguousarray(array[start : start + rows])
+        file.write((part if sys.byteorder == "little" else part.byteswap()).data.cast("B"))
+
+
+FILE = "model.safetensors"
+SUMMARY = "model.json"
+
+VERSION = 1
+
+
+class Stored(NamedTuple):
+    """What a file holds.
+
+    Args:
+        kind: the name of the class.
+        info: settings and all else that JSON can hold.
+        tensors: arrays by name.
+
+    Example:
+        >>> Stored("Popularity", {}, {}).kind
+        'Popularity'
+    """
+
+    kind: str
+    info: dict[str, Any]
+    tensors: dict[str, NDArray[Any]]
+
+
+def write_stored(
+    path: str | os.PathLike[str], stored: Stored, *, format: str, summary: str | os.PathLike[str] | None = None
+) -> None:
+    """Write a file at once, and then the copy of its description.
+
+    Args:
+        path: of the file; its folder is made if it is missing.
+        stored: what goes in.
+        format: the name of the kind of file, such as "logq.recommender".
+        summary: where the copy of the description goes; None writes none.
+
+    Raises:
+        TypeError: JSON cannot hold `info`.
+        OSError: a file cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_stored(Path(folder, FILE), Stored("Popularity", {"dim": 1}, {}), format="example")
+        ...     read_stored(Path(folder, FILE), format="example").info
+        {'dim': 1}
+    """
+    shapes = {name: [array.dtype.name, list(array.shape)] for name, array in sorted(stored.tensors.items())}
+    described = {"format": format, "version": VERSION, "class": stored.kind, "info": stored.info, "tensors": shapes}
+    try:
+        text = json.dumps(described, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"info: expected what JSON can hold ({error})") from None
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(target) as file:
+        write_tensors(file, stored.tensors, {"logq": text})
+    if summary is not None:
+        with atomic_write(summary) as file:
+            file.write(json.dumps(described, indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n")
+
+
+def read_stored(path: str | os.PathLike[str], *, format: str) -> Stored:
+    """Read what `write_stored` wrote, and check that it is whole.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is damaged, truncated or changed, of another version, or holds something else; the message names
+            the file and what is wrong.
+    """
+    name = os.fspath(path)
+    with _opened(name) as file:
+        described = _described(name, file.metadata() or {}, format)
+        tensors: dict[str, NDArray[Any]] = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    wanted = described["tensors"]
+    for key in sorted(wanted.keys() | tensors.keys()):
+        got = [tensors[key].dtype.name, list(tensors[key].shape)] if key in tensors else "none"
+        if wanted.get(key, "none") != got:
+            raise ValueError(f"{name}: the file was changed, expected {wanted.get(key, 'none')} for {key!r}, got {got}")
+    return Stored(described["class"], described["info"], tensors)
+
+
+def read_kind(path: str | os.PathLike[str], *, format: str) -> str:
+    """Read the name of the class that a file holds, without its tensors.
+
+    Raises:
+        OSError, ValueError: as `read_stored`, where its description tells.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_stored(Path(folder, FILE), Stored("NGram", {}, {}), format="example")
+        ...     read_kind(Path(folder, FILE), format="example")
+        'NGram'
+    """
+    name = os.fspath(path)
+    with _opened(name) as file:
+        return str(_described(name, file.metadata() or {}, format)["class"])
+
+
+@contextmanager
+def _opened(name: str) -> Generator[Any, None, None]:
+    with open(name, "rb"):
+        pass  # for Python's own error, which names the file, where it cannot be read
+    try:
+        with safe_open(name, framework="numpy") as file:
+            yield file
+    except SafetensorError as error:
+        raise ValueError(f"{name}: the file is damaged or truncated ({error})") from None
+
+
+def _described(name: str, metadata: Mapping[str, str], format: str) -> dict[str, Any]:
+    try:
+        described = json.loads(metadata.get("logq", "null"))
+    except ValueError:
+        raise ValueError(f"{name}: the file is damaged, its description is no JSON") from None
+    if not isinstance(described, dict) or described.get("format") != format:
+        raise ValueError(f"{name}: expected a file of the format {format!r}, it holds other tensors")
+    if described.get("version") != VERSION:
+        raise ValueError(
+            f"{name}: expected version {VERSION} of the format, got {described.get('version')!r}; it was written by "
+            "another version of logq"
+        )
+    kinds = {"class": str, "info": dict, "tensors": dict}
+    wrong = [key for key, kind in kinds.items() if not isinstance(described.get(key), kind)]
+    if wrong:
+        raise ValueError(f"{name}: the file is damaged, its description has no {wrong[0]!r}")
+    return described
+
+
+def pack_strings(strings: Sequence[str]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """UTF-8 bytes one after the other, and where each string begins and ends.
+
+    Example:
+        >>> joined, offsets = pack_strings(["tea", "ö"])
+        >>> unpack_strings(joined, offsets), offsets.tolist()
+        (['tea', 'ö'], [0, 3, 5])
+    """
+    encoded = [text.encode("utf-8", "surrogatepass") for text in strings]
+    offsets = np.zeros(len(encoded) + 1, dtype=np.int64)
+    np.cumsum([len(text) for text in encoded], out=offsets[1:])
+    return np.frombuffer(b"".join(encoded), dtype=np.uint8), offsets
+
+
+def unpack_strings(joined: NDArray[np.uint8], offsets: NDArray[np.int64]) -> list[str]:
+    """The inverse of `pack_strings`.
+
+    Raises:
+        ValueError: the arrays do not fit each other, or a string is no UTF-8.
+    """
+    if len(offsets) < 1 or offsets[0] != 0 or offsets[-1] != len(joined) or (np.diff(offsets) < 0).any():
+        raise ValueError("strings: the file is damaged, its offsets do not fit its text")
+    text = joined.tobytes()
+    try:
+        return [text[begin:end].decode("utf-8", "surrogatepass") for begin, end in pairwise(offsets.tolist())]
+    except UnicodeDecodeError:
+        raise ValueError("strings: the file is damaged, a string in it is no UTF-8") from None

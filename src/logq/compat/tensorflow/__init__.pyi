@@ -1,0 +1,10 @@
+from .tf_draws import AccidentalHits as AccidentalHits
+from .tf_draws import SampledValues as SampledValues
+from .tf_draws import compute_accidental_hits as compute_accidental_hits
+from .tf_losses import nce_loss as nce_loss
+from .tf_losses import sampled_softmax_loss as sampled_softmax_loss
+from .tf_samplers import all_candidate_sampler as all_candidate_sampler
+from .tf_samplers import fixed_unigram_candidate_sampler as fixed_unigram_candidate_sampler
+from .tf_samplers import learned_unigram_candidate_sampler as learned_unigram_candidate_sampler
+from .tf_samplers import log_uniform_candidate_sampler as log_uniform_candidate_sampler
+from .tf_samplers import uniform_candidate_sampler as uniform_candidate_sampler

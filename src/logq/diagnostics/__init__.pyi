@@ -1,0 +1,11 @@
+from .error_figure import plot as plot
+from .error_measurement import gradient_error as gradient_error
+from .estimates import GradientEstimate as GradientEstimate
+from .estimates import effective_sample_size as effective_sample_size
+from .estimates import sampled_softmax_gradient as sampled_softmax_gradient
+from .estimates import self_normalized_gradient as self_normalized_gradient
+from .gradient_errors import ErrorAt as ErrorAt
+from .gradient_errors import GradientErrors as GradientErrors
+from .gradient_errors import Measured as Measured
+from .gradient_errors import NeededSamples as NeededSamples
+from .softmax_gradient import exact_gradient as exact_gradient

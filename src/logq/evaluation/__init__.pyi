@@ -1,0 +1,15 @@
+from .analogies import AnalogyResult as AnalogyResult
+from .analogies import AnalogySection as AnalogySection
+from .analogies import read_analogies as read_analogies
+from .analogies import word_analogies as word_analogies
+from .likelihood import Likelihood as Likelihood
+from .likelihood import likelihood_of as likelihood_of
+from .map_page import word_map as word_map
+from .ranking import evaluate_ranking as evaluate_ranking
+from .ranking import top_items as top_items
+from .ranking_scores import Interval as Interval
+from .ranking_scores import RankingScores as RankingScores
+from .similarity import Correlation as Correlation
+from .similarity import SimilarityResult as SimilarityResult
+from .similarity import read_pairs as read_pairs
+from .similarity import word_similarity as word_similarity

@@ -1,0 +1,88 @@
+"""Test sets of words: files with a question a line, and which of their words have a vector."""
+
+import os
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from logq._arguments import check_bool, check_int
+from logq._files import open_bytes
+from logq.vectors import KeyedVectors
+
+__all__ = ["KnownWords", "numbered_lines"]
+
+
+class KnownWords:
+    """The words that take part in an evaluation, found with or without regard to case.
+
+    Test sets write Athens, corpora are often lower-case. Without regard to case a word stands for the first of the
+    words with the same upper case form, which is the most frequent one where words are sorted by frequency.
+
+    Args:
+        vectors: the words.
+        restrict_vocab: only the first so many take part; None takes all.
+        case_insensitive: compare upper case forms.
+
+    Attributes:
+        size: how many words take part.
+        first: (size,) int64, for each of them the row of the first word that is the same to this evaluation.
+
+    Raises:
+        TypeError: `restrict_vocab` is not an integer, or `case_insensitive` no bool.
+        ValueError: `restrict_vocab` is below 1.
+
+    Example:
+        >>> known = KnownWords(KeyedVectors(["rose", "Rose", "tea"], [[1.0], [2.0], [3.0]]))
+        >>> known.find("ROSE"), known.find("coffee"), known.first.tolist()
+        (0, None, [0, 0, 2])
+    """
+
+    def __init__(
+        self, vectors: KeyedVectors, *, restrict_vocab: int | None = None, case_insensitive: bool = True
+    ) -> None:
+        self._folds = check_bool("case_insensitive", case_insensitive)
+        words = vectors.index_to_key
+        if restrict_vocab is not None:
+            words = words[: check_int("restrict_vocab", restrict_vocab)]
+        self.size = len(words)
+        self._rows: dict[str, int] = {}
+        self.first: NDArray[np.int64] = np.fromiter(
+            (self._rows.setdefault(self._form(word), row) for row, word in enumerate(words)), np.int64, self.size
+        )
+
+    def find(self, word: str) -> int | None:
+        """Return the row of a word, or None if it takes no part."""
+        return self._rows.get(self._form(word))
+
+    def _form(self, word: str) -> str:
+        return word.upper() if self._folds else word
+
+
+def numbered_lines(path: str | os.PathLike[str]) -> Iterator[tuple[str, str]]:
+    r"""Go through the lines of a file, plain or .gz, that are not empty.
+
+    Yields:
+        (where the line is, its text without white space at the ends).
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: a line is not UTF-8, or a compressed file is damaged.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = pathlib.Path(folder, "q.txt")
+        ...     _ = path.write_text("one\n\n two \n")
+        ...     [(place.removeprefix(str(path)), text) for place, text in numbered_lines(path)]
+        [(', line 1', 'one'), (', line 3', 'two')]
+    """
+    with open_bytes(path) as file:
+        for number, line in enumerate(file, start=1):
+            place = f"{os.fspath(path)}, line {number}"
+            try:
+                text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
+            except UnicodeDecodeError as error:
+                raise ValueError(f"{place}: expected UTF-8 text ({error.reason})") from None
+            if text:
+                yield place, text

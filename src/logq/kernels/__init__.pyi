@@ -1,0 +1,13 @@
+from .explanation import Explanation as Explanation
+from .explanation import explain as explain
+from .fallback import FallbackWarning as FallbackWarning
+from .fused import FusedBackend as FusedBackend
+from .reference_backend import Backend as Backend
+from .registry import BACKENDS as BACKENDS
+from .registry import OPS as OPS
+from .registry import active as active
+from .registry import backend as backend
+from .registry import get as get
+from .registry import register as register
+from .registry import unregister as unregister
+from .registry import use as use

@@ -1,0 +1,9 @@
+from .language_model import LanguageModel as LanguageModel
+from .language_model import load as load
+from .lm_options import LanguageModelOptions as LanguageModelOptions
+from .neural_language_model import NeuralLanguageModel as NeuralLanguageModel
+from .ngram.ngram import NGram as NGram
+from .nnlm import NNLM as NNLM
+from .recurrent import RecurrentLM as RecurrentLM
+from .text_encoders import NNLMEncoder as NNLMEncoder
+from .text_encoders import Recurrent as Recurrent

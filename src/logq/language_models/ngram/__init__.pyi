@@ -1,0 +1,1 @@
+from .ngram import NGram as NGram

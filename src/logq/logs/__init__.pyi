@@ -1,0 +1,15 @@
+from .batches import epoch_batches as epoch_batches
+from .batches import num_batches as num_batches
+from .examples import Examples as Examples
+from .features import Features as Features
+from .identifiers import Identifiers as Identifiers
+from .interactions import Interactions as Interactions
+from .item_graph import ItemGraph as ItemGraph
+from .item_graph import walks as walks
+from .next_items import NextItems as NextItems
+from .next_items import Sequences as Sequences
+from .splits import Split as Split
+from .splits import leave_one_out as leave_one_out
+from .splits import sessions as sessions
+from .splits import split_by_session as split_by_session
+from .splits import split_by_time as split_by_time

@@ -1,0 +1,121 @@
+"""Batches of an epoch: shuffled, the same for the same seed, cut up among ranks, and resumed anywhere."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from logq._arguments import check_bool, check_int
+from logq.logs.examples import Examples
+from logq.logs.identifiers import code_type
+
+__all__ = ["epoch_batches", "num_batches"]
+
+
+def num_batches(count: int, batch_size: int, world_size: int = 1) -> int:
+    """How many batches an epoch of `count` examples has, on every rank alike: ceil(count / (batch_size world_size)).
+
+    Example:
+        >>> num_batches(10, 4), num_batches(10, 4, world_size=2)
+        (3, 2)
+    """
+    return -(-count // (batch_size * world_size))
+
+
+def epoch_batches(
+    examples: Examples,
+    batch_size: int,
+    *,
+    seed: int = 0,
+    epoch: int = 0,
+    rank: int = 0,
+    world_size: int = 1,
+    start: int = 0,
+    bucket: int = 0,
+    shuffle: bool = True,
+) -> Iterator[dict[str, NDArray[Any]]]:
+    """All examples once, in batches; the order is a function of (seed, epoch) alone.
+
+    All ranks go through the same order and each takes its share of every step, so they make the same number of steps;
+    the last batch is smaller. Where fewer examples than ranks are left at the end, some ranks get one that another has
+    too. A run that stopped after i batches goes on with `start=i`, without gathering those before.
+
+    Args:
+        examples: `NextItems`, `Sequences` or anything like them.
+        batch_size: B, examples of a batch on each rank.
+        seed: what the order follows from, together with
+        epoch: the number of the epoch.
+        rank: the number of this process.
+        world_size: how many processes there are.
+        start: the number of the first batch to give.
+        bucket: k > 0 sorts the examples of k steps by length before they are cut into batches, and shuffles those
+            batches, so that little is padded; 0 does not.
+        shuffle: False keeps the order of the examples.
+
+    Yields:
+        What `examples.batch` gives for up to B examples.
+
+    Raises:
+        ValueError: a number is out of range.
+        TypeError: an argument of a wrong type.
+
+    Example:
+        >>> from logq.logs import Interactions, NextItems
+        >>> examples = NextItems(Interactions.from_arrays([1, 1, 1, 1], [5, 7, 9, 5]), max_length=3)
+        >>> [batch["target"].tolist() for batch in epoch_batches(examples, 2, shuffle=False)]
+        [[1, 2], [0]]
+    """
+    check_int("batch_size", batch_size)
+    check_int("world_size", world_size)
+    for name, value in (("seed", seed), ("epoch", epoch), ("rank", rank), ("start", start), ("bucket", bucket)):
+        check_int(name, value, 0)
+    if rank >= world_size:
+        raise ValueError(f"rank: expected a number below world_size, {world_size}, got {rank}")
+    check_bool("shuffle", shuffle)
+    return _batches(examples, batch_size, (seed, epoch), rank, world_size, start, bucket, shuffle)
+
+
+def _batches(
+    examples: Examples,
+    batch_size: int,
+    seeds: tuple[int, int],
+    rank: int,
+    world_size: int,
+    start: int,
+    bucket: int,
+    shuffle: bool,
+) -> Iterator[dict[str, NDArray[Any]]]:
+    count, step = len(examples), batch_size * world_size
+    # Numbers of 4 bytes: ten million examples are 40 MB.
+    order = np.arange(count, dtype=code_type(count))
+    if shuffle:
+        np.random.default_rng(seeds).shuffle(order)
+    lengths = examples.lengths() if bucket else None
+    steps = num_batches(count, batch_size, world_size)
+    group: list[NDArray[Any]] = []
+    for number in range(start, steps):
+        if lengths is None:
+            mine = order[number * step : (number + 1) * step]
+        else:
+            first = number - number % bucket
+            if number == first or not group:
+                chunk = order[first * step : (first + bucket) * step]
+                group = _by_length(chunk, lengths, step, (*seeds, first) if shuffle else None)
+            mine = group[number - first]
+        # Every world_size-th: in a sorted step all ranks get examples of about the same length.
+        share = mine[rank::world_size]
+        yield examples.batch(share if len(share) else mine[rank % len(mine) :][:1])
+
+
+def _by_length(
+    chunk: NDArray[Any], lengths: NDArray[np.int64], step: int, seeds: tuple[int, int, int] | None
+) -> list[NDArray[Any]]:
+    """The examples of some steps, those of one length together; the steps in random order, a smaller one last."""
+    chunk = chunk[np.argsort(lengths[chunk], kind="stable")]
+    parts = [chunk[place : place + step] for place in range(0, len(chunk), step)]
+    if seeds is None:
+        return parts
+    full = [part for part in parts if len(part) == step]
+    shuffled = [full[place] for place in np.random.default_rng(seeds).permutation(len(full))]
+    return shuffled + parts[len(full) :]

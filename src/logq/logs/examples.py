@@ -1,0 +1,82 @@
+"""What examples are: numbered, with a length each, and gathered into batches of arrays."""
+
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["Examples", "gather", "whole_numbers"]
+
+
+class Examples(Protocol):
+    """A number of examples that batches are made of.
+
+    Example:
+        >>> from logq.logs import Interactions, NextItems
+        >>> examples: Examples = NextItems(Interactions.from_arrays([1, 1, 2], [5, 7, 7]), max_length=3)
+        >>> len(examples), examples.lengths().tolist()
+        (1, [1])
+    """
+
+    def __len__(self) -> int:
+        """Return the number of examples."""
+        ...
+
+    def lengths(self) -> NDArray[np.int64]:
+        """How long the history of each example is: (E,)."""
+        ...
+
+    def batch(self, indices: ArrayLike) -> dict[str, NDArray[Any]]:
+        """The examples of some numbers as arrays with B rows."""
+        ...
+
+
+def gather(
+    flat: NDArray[Any],
+    starts: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    width: int,
+    *,
+    backwards: bool = False,
+) -> NDArray[Any]:
+    """Rows of different lengths out of a flat array: row b is flat[starts[b] : starts[b] + lengths[b]], then -1.
+
+    Whole numbers come as int64, others as they are; with `backwards` each row is turned round before it is padded.
+
+    Example:
+        >>> gather(np.array([5, 6, 7, 8]), np.array([0, 2]), np.array([1, 2]), 3).tolist()
+        [[5, -1, -1], [7, 8, -1]]
+    """
+    places = np.arange(width)
+    inside = places < lengths[:, None]
+    if not len(flat):
+        return np.full(inside.shape, -1, dtype=np.int64 if flat.dtype.kind in "iu" else flat.dtype)
+    sources = starts[:, None] + (lengths[:, None] - 1 - places if backwards else places)
+    taken = flat[np.where(inside, sources, 0)]
+    if taken.dtype.kind in "iu":
+        taken = taken.astype(np.int64, copy=False)
+    taken[~inside] = -1
+    return taken
+
+
+def whole_numbers(name: str, values: ArrayLike, size: int, *, least: int = 0) -> NDArray[np.int64]:
+    """Return values that are integers in [least, size), as int64.
+
+    Raises:
+        TypeError: they are not integers.
+        IndexError: one is out of range; negative ones too, they do not count from the end.
+
+    Example:
+        >>> whole_numbers("indices", [-1], 5)
+        Traceback (most recent call last):
+        ...
+        IndexError: indices: expected numbers in [0, 5), got -1
+    """
+    array = np.asarray(values)
+    if array.size and array.dtype.kind not in "iu":
+        raise TypeError(f"{name}: expected integers, got values of {array.dtype}")
+    array = array.astype(np.int64, copy=False)
+    wrong = array[(array < least) | (array >= size)]
+    if wrong.size:
+        raise IndexError(f"{name}: expected numbers in [{least}, {size}), got {wrong.flat[0]}")
+    return array

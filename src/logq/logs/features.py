@@ -1,0 +1,278 @@
+"""`Features`: what is known of items or users apart from the log, as codes that embeddings can look up."""
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from typing_extensions import Self
+
+from logq._arguments import check_int
+from logq._files import open_bytes
+from logq.logs.examples import whole_numbers
+from logq.logs.feature_values import Coding, lists_of, make_coding
+from logq.logs.frames import frame_columns
+from logq.logs.identifiers import Identifiers
+from logq.logs.log_files import look_at, plain_headers, read_table
+
+__all__ = ["Features"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Features:
+    """A table of side information of n items or users: codes 1, 2, ... for known values, 0 for unknown ones.
+
+    Attributes:
+        values: name -> (n,) int32 codes, or (n, width) where an item may have several: those from the left, then -1;
+            an item with none has a 0 and then -1.
+        codings: name -> how values become codes: `Categories` (known values) or `Buckets` (quantiles of numbers).
+        dropped: rows that are not here, by reason.
+
+    Example:
+        >>> ids = Identifiers([10, 20, 30])
+        >>> table = {"item": [20, 10], "kind": ["tea", "salt"], "tags": ["hot|green", "white"]}
+        >>> features = Features.from_frame(table, ids, separator={"tags": "|"})
+        >>> features.values["kind"].tolist(), features.values["tags"].tolist(), features.sizes
+        ([2, 1, 0], [[3, -1], [1, 2], [0, -1]], {'kind': 3, 'tags': 4})
+        >>> features.encode({"kind": ["tea", "gold"], "tags": [["green"], []]})["tags"].tolist()
+        [[2, -1], [0, -1]]
+    """
+
+    values: Mapping[str, NDArray[np.int32]]
+    codings: Mapping[str, Coding]
+    dropped: Mapping[str, int] = dataclasses.field(default_factory=dict)
+
+    def __len__(self) -> int:
+        """Return n."""
+        return len(next(iter(self.values.values()))) if self.values else 0
+
+    def __repr__(self) -> str:
+        """Say what there is."""
+        return f"Features({len(self):,} rows, {', '.join(f'{name}: {size:,}' for name, size in self.sizes.items())})"
+
+    @property
+    def names(self) -> list[str]:
+        """The features that there are."""
+        return list(self.values)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The number of codes of each feature, with the 0 for unknown values: rows of its embedding table."""
+        return {name: len(coding) + 1 for name, coding in self.codings.items()}
+
+    @property
+    def widths(self) -> dict[str, int]:
+        """How many values an item may have at most, for those features of which it may have several."""
+        return {name: table.shape[1] for name, table in self.values.items() if table.ndim == 2}
+
+    def rows(self, codes: ArrayLike) -> dict[str, NDArray[np.int32]]:
+        """The features of some items or users by code; for -1 everything is unknown.
+
+        Raises:
+            IndexError: a code is outside of [-1, n).
+
+        Example:
+            >>> features = Features.from_frame({"item": [5], "kind": ["tea"]}, Identifiers([5, 6]))
+            >>> features.rows([1, 0, -1])["kind"].tolist()
+            [0, 1, 0]
+        """
+        places = whole_numbers("codes", codes, len(self), least=-1)
+        found: dict[str, NDArray[np.int32]] = {}
+        for name, table in self.values.items():
+            taken = table[places]
+            if table.ndim == 2:
+                taken[places < 0] = -1
+                taken[places < 0, 0] = 0
+            else:
+                taken[places < 0] = 0
+            found[name] = taken
+        return found
+
+    def encode(self, columns: Mapping[str, object] | Any) -> dict[str, NDArray[np.int32]]:
+        """Codes for new rows, such as items that are not in the log: {name: (m,) or (m, width)}.
+
+        Args:
+            columns: name -> (m,) raw values as they were given when the table was made (a dict or a data frame).
+                A feature that is missing is unknown in every row; more values than `width` are cut.
+
+        Raises:
+            ValueError: no feature of this table is there, or columns differ in length.
+            TypeError: values of another type than before.
+        """
+        given = {name: values for name, values in frame_columns(columns).items() if name in self.values}
+        if not given:
+            raise ValueError(f"columns: expected some of {', '.join(self.names)}, got {list(frame_columns(columns))}")
+        counts = {name: len(values) for name, values in given.items()}
+        rows = next(iter(counts.values()))
+        if set(counts.values()) != {rows}:
+            raise ValueError(f"columns: expected the same number of rows in all, got {counts}")
+        found: dict[str, NDArray[np.int32]] = {}
+        for name, coding in self.codings.items():
+            width = self.widths.get(name)
+            if name in given:
+                found[name] = coding.encode(given[name], name, width)
+            elif width is None:
+                found[name] = np.zeros(rows, dtype=np.int32)
+            else:
+                found[name] = np.full((rows, width), -1, dtype=np.int32)
+                found[name][:, 0] = 0
+        return found
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: object,
+        ids: Identifiers,
+        *,
+        key: str | int = 0,
+        columns: Sequence[str] | None = None,
+        separator: str | Mapping[str, str] | None = None,
+        buckets: Mapping[str, int] | None = None,
+        min_count: int = 1,
+        max_values: int | None = None,
+    ) -> Self:
+        """Make the table of a data frame of pandas or polars, or of a dict of columns.
+
+        Args:
+            frame: a row an item or user. Columns of lists have several values a row.
+            ids: whom the codes stand for: `log.item_ids` or `log.user_ids`. Rows of others are counted in `dropped`.
+            key: the column with the id: its name or place.
+            columns: the features to keep; None keeps all.
+            separator: what stands between several values of a row: {column: "|"}, or one for all columns of strings.
+            buckets: {column: number of buckets}: numbers are cut at their quantiles into about equally full buckets.
+            min_count: values that fewer rows have become unknown.
+            max_values: the most values of a row that are kept.
+
+        Raises:
+            ValueError: a column is not there.
+            TypeError: a column of fractions without `buckets`, or of mixed types.
+        """
+        check_int("min_count", min_count)
+        if max_values is not None:
+            check_int("max_values", max_values)
+        table = frame_columns(frame)
+        names = list(table)
+        if isinstance(key, int):
+            key = names[key]
+        names = [name for name in names if name != key] if columns is None else list(columns)
+        for name in [key, *names, *(buckets or {}), *(separator if isinstance(separator, Mapping) else {})]:
+            if name not in table:
+                raise ValueError(f"columns: there is no column {name!r}; there are: {', '.join(map(repr, table))}")
+        codes = ids.codes(table[key])
+        known = np.flatnonzero(codes >= 0)
+        places, first = np.unique(codes[known], return_index=True)
+        rows = known[first]
+        dropped = {"unknown id": len(codes) - len(known), "repeated id": len(known) - len(rows)}
+        values: dict[str, NDArray[np.int32]] = {}
+        codings: dict[str, Coding] = {}
+        for name in names:
+            sign = separator.get(name) if isinstance(separator, Mapping) else separator
+            coding, coded = make_coding(table[name], rows, name, sign, (buckets or {}).get(name), min_count, max_values)
+            full = np.zeros((len(ids), *coded.shape[1:]), dtype=np.int32)
+            if full.ndim == 2:
+                full[:, 1:] = -1
+            full[places] = coded
+            values[name], codings[name] = full, coding
+        return cls(values, codings, {reason: count for reason, count in dropped.items() if count})
+
+    @classmethod
+    def from_csv(
+        cls,
+        path: str | os.PathLike[str],
+        ids: Identifiers,
+        *,
+        key: str | int = 0,
+        columns: Sequence[str] | None = None,
+        names: Sequence[str] | None = None,
+        separator: str | Mapping[str, str] | None = None,
+        buckets: Mapping[str, int] | None = None,
+        min_count: int = 1,
+        max_values: int | None = None,
+        field_separator: str | None = None,
+    ) -> Self:
+        """Read the table from text, as `Interactions.from_csv` reads logs. Needs polars.
+
+        Columns that RecBole's headers call token_seq have values separated by blanks.
+
+        Args:
+            path: the file.
+            ids: whom the codes stand for.
+            key: the column with the id.
+            columns: the features to keep; None keeps all.
+            separator: what stands between several values of a row.
+            buckets: {column: number of buckets}.
+            min_count: values that fewer rows have become unknown.
+            max_values: the most values of a row that are kept.
+            names: what to call the columns of a file without a header.
+            field_separator: what stands between columns; None looks.
+
+        Raises:
+            ImportError: polars is not installed.
+            ValueError: the file is empty or cut, or `names` are not as many as columns; otherwise as `from_frame`.
+        """
+        layout = look_at(path, field_separator, False if names is not None else None)
+        if names is not None and len(names) != len(layout.names):
+            raise ValueError(
+                f"names: expected {len(layout.names)} names, as {os.fspath(path)} has columns, got {names}"
+            )
+        titles, lists = plain_headers(layout.names)
+        titles = list(names) if names is not None else titles
+        given = (
+            dict(separator) if isinstance(separator, Mapping) else dict.fromkeys(titles, separator) if separator else {}
+        )
+        kept = {name: sign for name, sign in {**dict.fromkeys(lists, " "), **given}.items() if sign}
+        place = titles.index(key) if isinstance(key, str) and key in titles else key
+        id_name = layout.names[place] if isinstance(place, int) else ""
+        frame = read_table(path, layout, layout.names, {id_name})
+        frame.columns = titles
+        return cls.from_frame(
+            frame,
+            ids,
+            key=key,
+            columns=columns,
+            separator=kept,
+            buckets=buckets,
+            min_count=min_count,
+            max_values=max_values,
+        )
+
+    @classmethod
+    def from_json(
+        cls,
+        path: str | os.PathLike[str],
+        ids: Identifiers,
+        *,
+        name: str = "attributes",
+        min_count: int = 1,
+        max_values: int | None = None,
+    ) -> Self:
+        """Read one feature from a JSON object {id: value or list of values}.
+
+        Args:
+            path: the file, .gz too.
+            ids: whom the codes stand for.
+            name: what to call the feature.
+            min_count: values that fewer rows have become unknown.
+            max_values: the most values of a row that are kept.
+
+        Raises:
+            ValueError: it is no JSON object, or a key is no id such as those of `ids`.
+        """
+        with open_bytes(path) as file:
+            try:
+                table = json.loads(file.read())
+            except ValueError as error:
+                raise ValueError(f"{os.fspath(path)}: expected JSON ({error})") from None
+        if not isinstance(table, dict):
+            raise ValueError(f'{os.fspath(path)}: expected an object {{"id": [values]}}, got a {type(table).__name__}')
+        keys: list[Any] = list(table)
+        if ids.kind == "int":  # a key of JSON is always a string
+            try:
+                keys = [int(key) for key in keys]
+            except ValueError as error:
+                raise ValueError(f"{os.fspath(path)}: expected integers as ids, as in the log ({error})") from None
+        frame = {"id": keys, name: lists_of(list(table.values()))}
+        return cls.from_frame(frame, ids, min_count=min_count, max_values=max_values)

@@ -1,0 +1,395 @@
+"""`Interactions`: a log of who did what with which item, and when, as flat arrays sorted by user and time."""
+
+import dataclasses
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from typing_extensions import Self, Unpack
+
+from logq.logs.arranging import Arranged, Cleaning
+from logq.logs.examples import whole_numbers
+from logq.logs.features import Features
+from logq.logs.frames import ColumnKinds, LogOptions, arrange_arrays, arrange_file, arrange_frame, sorted_options
+from logq.logs.identifiers import Identifiers
+from logq.logs.log_files import read_csv, read_parquet
+from logq.logs.session_files import read_sessions
+from logq.logs.storage import load_log, save_log
+
+__all__ = ["Interactions"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Interactions:
+    """N events of U users with C items, sorted by user, then time, then place in the log.
+
+    Users and items are codes 0..n-1, which `user_ids` and `item_ids` turn into what the log calls them. Items are coded
+    most frequent first (ties by first appearance), users by first appearance. Make one with `from_arrays`,
+    `from_frame`, `from_csv`, `from_parquet` or `from_sessions`.
+
+    Attributes:
+        users, items: (N,) codes, int32 where they fit.
+        timestamps: (N,) in the unit of the log, seconds where the log has dates; None if it has no times.
+        labels: (N,) float32, None if there are none.
+        columns: what else is known of events, each (N,): numbers, or codes of `column_ids`, 0 for a missing value.
+        user_ids, item_ids: `Identifiers` of all users and items, also of those without an event in a selection.
+        column_ids: for each column of categories its values; code i + 1 stands for value i.
+        item_features, user_features: `Features` by code, or None.
+        dropped: rows of the log that are not here, by reason.
+        notes: what was guessed or put right while reading.
+
+    Example:
+        >>> log = Interactions.from_arrays(["ann", "bob", "ann"], ["tea", "tea", "salt"], [3, 1, 2])
+        >>> log.num_users, log.num_items, log.item_ids.keys_of(log.items).tolist()
+        (2, 2, ['salt', 'tea', 'tea'])
+    """
+
+    users: NDArray[Any]
+    items: NDArray[Any]
+    timestamps: NDArray[Any] | None
+    labels: NDArray[Any] | None
+    columns: Mapping[str, NDArray[Any]]
+    user_ids: Identifiers
+    item_ids: Identifiers
+    column_ids: Mapping[str, Identifiers] = dataclasses.field(default_factory=dict)
+    item_features: Features | None = None
+    user_features: Features | None = None
+    dropped: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    notes: Sequence[str] = ()
+
+    def __len__(self) -> int:
+        """Return N."""
+        return len(self.users)
+
+    def __repr__(self) -> str:
+        """Say how large it is and what was dropped."""
+        dropped = "".join(f", dropped {count:,} ({reason})" for reason, count in self.dropped.items())
+        return f"Interactions({len(self):,} events, {self.num_users:,} users, {self.num_items:,} items{dropped})"
+
+    @property
+    def num_users(self) -> int:
+        """U, with users that have no event here."""
+        return len(self.user_ids)
+
+    @property
+    def num_items(self) -> int:
+        """C, with items that have no event here."""
+        return len(self.item_ids)
+
+    @cached_property
+    def offsets(self) -> NDArray[np.int64]:
+        """(U+1,): the events of user u are rows offsets[u] to offsets[u+1]."""
+        counts = np.bincount(self.users, minlength=self.num_users)
+        return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts)])
+
+    def item_counts(self) -> NDArray[np.int64]:
+        """How often each item is there: (C,).
+
+        Example:
+            >>> Interactions.from_arrays([1, 1, 2], [5, 7, 7]).item_counts().tolist()
+            [2, 1]
+        """
+        return np.bincount(self.items, minlength=self.num_items)
+
+    def column_sizes(self) -> dict[str, int]:
+        """The number of values of each column of categories, with the 0 that stands for a missing one.
+
+        Example:
+            >>> log = Interactions.from_arrays([1, 1], [5, 7], columns={"device": ["phone", None]})
+            >>> log.columns["device"].tolist(), log.column_sizes()
+            ([1, 0], {'device': 2})
+        """
+        return {name: len(ids) + 1 for name, ids in self.column_ids.items()}
+
+    def select(self, rows: ArrayLike) -> Self:
+        """The events of some rows, in the order of this log; users, items and their codes stay what they are.
+
+        Args:
+            rows: (N,) bool, or indices of rows in any order.
+
+        Raises:
+            TypeError: they are neither.
+            ValueError: the mask has another length.
+            IndexError: an index is outside of [0, N).
+
+        Example:
+            >>> log = Interactions.from_arrays([1, 1, 2], [5, 7, 7])
+            >>> log.select(log.users == 1).num_users
+            2
+        """
+        which = np.asarray(rows)
+        if which.dtype == np.bool_:
+            if which.shape != (len(self),):
+                raise ValueError(f"rows: expected a mask of {len(self)} rows, got the shape {which.shape}")
+            which = np.flatnonzero(which)
+        elif which.dtype.kind not in "iu" and which.size:
+            raise TypeError(f"rows: expected a mask or indices, got values of {which.dtype}")
+        else:
+            which = np.sort(which.astype(np.int64, copy=False))
+            if len(which) and (which[0] < 0 or which[-1] >= len(self)):
+                wrong = which[0] if which[0] < 0 else which[-1]
+                raise IndexError(f"rows: expected indices in [0, {len(self)}), got {wrong}")
+        return dataclasses.replace(
+            self,
+            users=self.users[which],
+            items=self.items[which],
+            timestamps=None if self.timestamps is None else self.timestamps[which],
+            labels=None if self.labels is None else self.labels[which],
+            columns={name: column[which] for name, column in self.columns.items()},
+            dropped={},
+            notes=(),
+        )
+
+    def histories(self, user_codes: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The items of some users in time order, one user after the other: items (n,), and offsets (m+1,) into them.
+
+        Args:
+            user_codes: (m,) codes; -1, an unknown user, has no items.
+
+        Raises:
+            IndexError: a code is outside of [-1, U).
+            TypeError: they are not integers.
+
+        Example:
+            >>> log = Interactions.from_arrays([1, 1, 2], [5, 7, 7])
+            >>> items, offsets = log.histories([1, 0])
+            >>> items.tolist(), offsets.tolist()
+            ([0, 1, 0], [0, 1, 3])
+        """
+        users = whole_numbers("user_codes", user_codes, self.num_users, least=-1)
+        known = users >= 0
+        starts = np.where(known, self.offsets[users], 0)
+        counts = np.where(known, self.offsets[users + 1] - starts, 0)
+        offsets = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts)])
+        rows = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], counts)
+        return self.items[rows].astype(np.int64), offsets
+
+    def with_features(self, *, items: Features | None = None, users: Features | None = None) -> Self:
+        """The same log with side information of items or users; what is None stays as it is.
+
+        Raises:
+            ValueError: features of another number of items or users.
+
+        Example:
+            >>> log = Interactions.from_arrays([1, 1], [5, 7])
+            >>> log.with_features(items=Features.from_frame({"item": [5], "size": ["big"]}, log.item_ids))
+            Interactions(2 events, 1 users, 2 items)
+        """
+        for name, features, size in (("items", items, self.num_items), ("users", users, self.num_users)):
+            if features is not None and len(features) != size:
+                raise ValueError(f"{name}: expected features of {size} {name}, got {len(features)}")
+        return dataclasses.replace(
+            self, item_features=items or self.item_features, user_features=users or self.user_features
+        )
+
+    def fingerprint(self) -> str:
+        """A hash of events and ids, to know this log by: 32 hexadecimal digits.
+
+        Example:
+            >>> log = Interactions.from_arrays([1, 1], [5, 7])
+            >>> log.fingerprint() == log.select([0, 1]).fingerprint() != log.select([0]).fingerprint()
+            True
+        """
+        digest = hashlib.blake2b(digest_size=16)
+        arrays = [self.users, self.items] if self.timestamps is None else [self.users, self.items, self.timestamps]
+        arrays += [*self.user_ids.state().values(), *self.item_ids.state().values()]
+        for array in arrays:
+            digest.update(f"{array.dtype.str}{array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
+
+    @classmethod
+    def _of(cls, found: Arranged, column_ids: Mapping[str, Identifiers], notes: Sequence[str]) -> Self:
+        return cls(
+            found.users,
+            found.items,
+            found.times,
+            found.labels,
+            found.columns,
+            found.user_ids,
+            found.item_ids,
+            column_ids=column_ids,
+            dropped=found.dropped,
+            notes=[*notes, *found.notes],
+        )
+
+    @classmethod
+    def from_arrays(
+        cls,
+        users: object,
+        items: object,
+        timestamps: object = None,
+        labels: object = None,
+        *,
+        sessions: object = None,
+        columns: Mapping[str, object] | None = None,
+        **cleaning: Unpack[Cleaning],
+    ) -> Self:
+        """Make a log of one value an event: lists, arrays, or series of pandas or polars.
+
+        Args:
+            users: (N,) integers or strings.
+            items: (N,) the same.
+            timestamps: (N,) numbers or dates; without them the order of the rows is that of time.
+            labels: (N,) numbers, such as ratings.
+            sessions: (N,) integers or strings, kept as codes in columns["session"].
+            columns: what else is known of events. Numbers stay numbers; strings become codes of `column_ids`.
+            cleaning: `min_label`, `deduplicate`, `min_user`, `min_item`, `user_ids`, `item_ids`, as `Cleaning` says.
+
+        Raises:
+            ValueError: no row (is left), fewer than two items, or columns of different length.
+            TypeError: a column has values of a wrong type; the message names it and the first one.
+
+        Example:
+            >>> log = Interactions.from_arrays(["a", "a", None, "b"], [1, 2, 2, 2], labels=[5, 1, 4, 5], min_label=1)
+            >>> log.dropped
+            {'no user': 1}
+        """
+        return cls._of(*arrange_arrays(users, items, timestamps, labels, sessions, columns or {}, cleaning))
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: object,
+        *,
+        user: str | int | None = None,
+        item: str | int | None = None,
+        time: str | int | bool | None = None,
+        label: str | int | bool | None = None,
+        session: str | int | bool | None = None,
+        columns: Sequence[str] | ColumnKinds = (),
+        **cleaning: Unpack[Cleaning],
+    ) -> Self:
+        """Make a log of a data frame of pandas or polars, or of a dict of columns.
+
+        Args:
+            frame: the columns.
+            user: the name or place of the column of users; None takes one with a usual name, and says so in `notes`.
+                Without users each session counts as one.
+            item: the same for items.
+            time: the same for times; False takes none.
+            label: the same for labels.
+            session: the same for sessions.
+            columns: names of further columns to keep, or {name: "category" | "number"}.
+            cleaning: as for `from_arrays`.
+
+        Raises:
+            ValueError: a column is not there; otherwise as `from_arrays`.
+            TypeError: as `from_arrays`.
+
+        Example:
+            >>> log = Interactions.from_frame({"userId": [1, 1], "movieId": [5, 7], "ts": [1, 2]})
+            >>> log.notes
+            ["user: took the column 'userId'", "item: took the column 'movieId'", "time: took the column 'ts'"]
+        """
+        asked = {"user": user, "item": item, "time": time, "label": label, "session": session}
+        return cls._of(*arrange_frame(frame, asked, columns, cleaning))
+
+    @classmethod
+    def from_csv(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        separator: str | None = None,
+        header: bool | None = None,
+        **options: Unpack[LogOptions],
+    ) -> Self:
+        r"""Read a log from text: separated by commas, tabs, blanks, "::" or another sign, .gz too. Needs polars.
+
+        Args:
+            path: the file. Columns of one without a header are called "0", "1" and so on, or given as numbers.
+            separator: None looks which one the first lines have, and says so in `notes`.
+            header: whether the first line has names; None looks.
+            options: `user`, `item`, `time`, `label`, `session`, `columns` and cleaning, as for `from_frame`.
+
+        Raises:
+            ImportError: polars is not installed; the message says how to.
+            ValueError: the file is empty or cut; otherwise as `from_frame`.
+            OSError: it cannot be opened.
+
+        Example:
+            >>> import tempfile, pathlib
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     file = pathlib.Path(folder, "log.txt")
+            ...     _ = file.write_text("1 10\n1 11\n2 11\n")
+            ...     Interactions.from_csv(file)
+            Interactions(3 events, 2 users, 2 items)
+        """
+        asked, columns, cleaning = sorted_options(options)
+        return cls._of(*arrange_file(read_csv(path, asked, list(columns), separator, header), columns, cleaning))
+
+    @classmethod
+    def from_parquet(cls, path: str | os.PathLike[str], **options: Unpack[LogOptions]) -> Self:
+        """Read a log from a Parquet file; of its columns only those that are needed. Needs polars.
+
+        Args:
+            path: the file.
+            options: `user`, `item`, `time`, `label`, `session`, `columns` and cleaning, as for `from_frame`.
+
+        Raises:
+            ImportError: polars is not installed; the message says how to.
+            ValueError: it is no Parquet file; otherwise as `from_frame`.
+            OSError: it cannot be opened.
+        """
+        asked, columns, cleaning = sorted_options(options)
+        return cls._of(*arrange_file(read_parquet(path, asked, list(columns)), columns, cleaning))
+
+    @classmethod
+    def from_sessions(
+        cls,
+        source: str | os.PathLike[str] | Sequence[Sequence[Any]],
+        *,
+        leading_user: bool = False,
+        **cleaning: Unpack[Cleaning],
+    ) -> Self:
+        """Make a log of lists of items, or of a file with a list a line, separated by blanks; .gz too.
+
+        Each session is a user of its own, called by its number from 0; with `leading_user` the first id of a line is
+        the user, who may have several lines. The number of the session is in columns["session"].
+
+        Args:
+            source: a file, or a list of lists of integers or strings.
+            leading_user: whether the first id of each line is a user.
+            cleaning: as for `from_arrays`.
+
+        Raises:
+            ValueError: no session has an item; otherwise as `from_arrays`.
+            OSError: the file cannot be opened.
+
+        Example:
+            >>> log = Interactions.from_sessions([["tea", "salt"], ["salt", "rice"]])
+            >>> log.columns["session"].tolist(), log.item_ids.keys.tolist()
+            ([0, 0, 1, 1], ['salt', 'tea', 'rice'])
+        """
+        users, items, sessions = read_sessions(source, leading_user)
+        return cls.from_arrays(users, items, sessions=sessions, **cleaning)
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write the log into a folder: an array a file (.npy) and `interactions.json`, which is written last.
+
+        Raises:
+            OSError: a file cannot be written.
+
+        Example:
+            >>> import tempfile
+            >>> log = Interactions.from_arrays([1, 1, 2], [5, 7, 7])
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     log.save(folder)
+            ...     Interactions.load(folder, mmap=False)
+            Interactions(3 events, 2 users, 2 items)
+        """
+        save_log(folder, self)
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str], *, mmap: bool = True) -> Self:
+        """Read what `save` wrote; with `mmap` events stay in their files until they are looked at.
+
+        Raises:
+            FileNotFoundError: the folder holds no log.
+            ValueError: it was written by another version, or its arrays do not belong together.
+        """
+        return cls(**load_log(folder, mmap))

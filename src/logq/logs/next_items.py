@@ -1,0 +1,313 @@
+"""Examples of what comes next: NextItems, one event each, and Sequences, windows with a target at each position."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from logq._arguments import check_bool, check_int
+from logq.logs.examples import gather, whole_numbers
+from logq.logs.identifiers import code_type
+from logq.logs.interactions import Interactions
+
+__all__ = ["NextItems", "Sequences"]
+
+
+class Sequences:
+    """Windows of a user's events: the items, and at each place the item that comes next.
+
+        history = items[s : e],   targets = items[s+1 : e+1],   e - s <= max_length
+
+    A long user is cut into windows from the end, so that each event but the first is a target exactly once. With
+    `overlap` a window begins with so many items that are only read: their targets are -1, as they are targets of the
+    window before.
+
+    Args:
+        log: the log; users with one event are left out.
+        max_length: L, the most places of a window.
+        overlap: how many items a window repeats from the one before, less than L.
+        last_only: only the last window of each user, as SASRec is trained (Kang & McAuley 2018).
+        pad: always give L columns; else as many as the longest window in the batch has.
+
+    Raises:
+        ValueError: no user has two events, or `overlap` is not below L.
+        TypeError: an argument of a wrong type.
+
+    References:
+        Kang, McAuley, Self-attentive sequential recommendation, ICDM 2018, arXiv 1808.09781.
+
+    Example:
+        >>> log = Interactions.from_arrays([1, 1, 1, 1], [5, 6, 7, 8])
+        >>> batch = Sequences(log, max_length=2).batch([0, 1])
+        >>> batch["history"].tolist(), batch["targets"].tolist()
+        ([[0, -1], [1, 2]], [[1, -1], [2, 3]])
+    """
+
+    def __init__(
+        self, log: Interactions, max_length: int, *, overlap: int = 0, last_only: bool = False, pad: bool = False
+    ) -> None:
+        """See the class."""
+        self.log = log
+        self.max_length = check_int("max_length", max_length)
+        self.overlap = check_int("overlap", overlap, 0)
+        self.pad = check_bool("pad", pad)
+        if overlap >= max_length:
+            raise ValueError(f"overlap: expected less than max_length, {max_length}, got {overlap}")
+        step = max_length - overlap
+        targets = np.maximum(np.diff(log.offsets) - 1, 0)  # each event but the first is a target
+        # The first window may have L targets, as there is nothing to repeat before it.
+        windows = np.where(targets > 0, 1 + np.maximum(-(-(targets - max_length) // step), 0), 0)
+        if check_bool("last_only", last_only):
+            windows = np.minimum(windows, 1)
+        if not windows.any():
+            raise ValueError("log: expected users with at least two events, there is none")
+        users = np.repeat(np.arange(log.num_users), windows)
+        rank = np.arange(len(users)) - np.repeat(np.cumsum(windows) - windows, windows)
+        behind = windows[users] - 1 - rank  # how many windows come after this one
+        ends = log.offsets[users + 1] - 1 - behind * step  # the history ends before this row
+        self._starts = np.maximum(ends - max_length, log.offsets[users])
+        self._lengths = ends - self._starts
+        first = self._starts == log.offsets[users]
+        only_read = overlap if not last_only else 0
+        self._read = np.where(first, 0, only_read)
+        self._users = users
+
+    def __len__(self) -> int:
+        """Return the number of windows."""
+        return len(self._users)
+
+    def lengths(self) -> NDArray[np.int64]:
+        """How many places each window has: (E,)."""
+        return self._lengths
+
+    def batch(self, indices: ArrayLike) -> dict[str, NDArray[Any]]:
+        """Windows as arrays.
+
+        Args:
+            indices: (B,) numbers of windows in [0, len).
+
+        Returns:
+            "history" (B, L) int64, then -1; "targets" (B, L) int64, -1 where there is none; "user" (B,) int64.
+
+        Raises:
+            IndexError: a number is out of range.
+        """
+        chosen = whole_numbers("indices", indices, len(self))
+        starts, lengths = self._starts[chosen], self._lengths[chosen]
+        width = self.max_length if self.pad else int(lengths.max(initial=1))
+        targets = gather(self.log.items, starts + 1, lengths, width)
+        if self.overlap:
+            targets[np.arange(width) < self._read[chosen][:, None]] = -1
+        return {
+            "history": gather(self.log.items, starts, lengths, width),
+            "targets": targets,
+            "user": self._users[chosen],
+        }
+
+
+class NextItems:
+    """For each event of a user: the items before it, and its item as the target.
+
+        history(e) = the last `max_length` items of user(e) before e,   target(e) = item(e)
+        age(e) = (end of the log - time(e)) [/ (end - begin)]
+
+    The history ends before the target, so that nothing is predicted from itself or from what came later (Covington et
+    al. 2016, section 3.4). With `last` there is one query a user, whose history is everything, and no target.
+
+    Args:
+        log: the log; it may be mapped from files, batches copy what they need.
+        max_length: L, the most items of a history.
+        min_history: events with fewer items before them are no examples; 1, and 0 with `last`.
+        last: one query a user instead of an example an event.
+        users: codes of the users that queries are made for, in that order; all users of the log if None. Only with
+            `last`; a user without events has an empty history.
+        rows: which events may be targets: a mask (N,) or indices. With `split.rows("test")` of the whole log each
+            test event is predicted from all before it.
+        max_per_user: at most so many examples a user, drawn at random, so that very active users do not rule the loss
+            (Covington et al. 2016, section 3.3).
+        seed: of that draw.
+        age: "fraction" of the log's duration, "seconds" (the unit of the log's times), or None. A query has age 0.
+        context: columns of events that are known of the target when it is asked for: "context.<name>". A query with
+            `last` has those of the user's last event, or 0.
+        history_columns: columns that are wanted of the history: "history.<name>", padded with -1; "label" too.
+        recent_first: turn histories round, the most recent item first.
+        pad: always give L columns; else as many as the longest history in the batch has.
+
+    Raises:
+        ValueError: no event has enough before it, or a column is not there.
+        TypeError: an argument of a wrong type.
+        IndexError: one of `rows` is out of range.
+
+    References:
+        Covington, Adams, Sargin, Deep neural networks for YouTube recommendations, RecSys 2016.
+
+    Example:
+        >>> log = Interactions.from_arrays([1, 1, 1], [5, 7, 9], [10, 20, 30])
+        >>> batch = NextItems(log, max_length=2).batch([0, 1])
+        >>> batch["history"].tolist(), batch["target"].tolist(), batch["age"].tolist()
+        ([[0, -1], [0, 1]], [1, 2], [0.5, 0.0])
+    """
+
+    def __init__(
+        self,
+        log: Interactions,
+        max_length: int,
+        *,
+        min_history: int | None = None,
+        last: bool = False,
+        users: ArrayLike | None = None,
+        rows: ArrayLike | None = None,
+        max_per_user: int | None = None,
+        seed: int = 0,
+        age: Literal["fraction", "seconds"] | None = "fraction",
+        context: Sequence[str] = (),
+        history_columns: Sequence[str] = (),
+        recent_first: bool = False,
+        pad: bool = False,
+    ) -> None:
+        """See the class."""
+        self.log = log
+        self.max_length = check_int("max_length", max_length)
+        self.last = check_bool("last", last)
+        self.recent_first = check_bool("recent_first", recent_first)
+        self.pad = check_bool("pad", pad)
+        if age not in ("fraction", "seconds", None):
+            raise ValueError(f'age: expected "fraction", "seconds" or None, got {age!r}')
+        self.min_history = check_int("min_history", (0 if last else 1) if min_history is None else min_history, 0)
+        self.age = None if log.timestamps is None else age
+        self.context = {name: _column(log, name, "context") for name in context}
+        self.history_columns = {name: _column(log, name, "history_columns") for name in history_columns}
+        self._end, self._duration = _times(log)
+        if last:
+            if rows is not None or max_per_user is not None:
+                raise ValueError("last: a query a user has no target, so rows and max_per_user have no meaning")
+            self._queries = _users(log, users)
+            self._positions = log.offsets[self._queries + 1]
+            if self.min_history:
+                enough = np.diff(log.offsets)[self._queries] >= self.min_history
+                self._queries, self._positions = self._queries[enough], self._positions[enough]
+            return
+        if users is not None:
+            raise ValueError("users: only queries (last=True) are made for users; choose events by rows")
+        self._positions = _targets(log, self.min_history, rows)
+        if max_per_user is not None:
+            self._positions = _capped(log, self._positions, check_int("max_per_user", max_per_user), seed)
+        if not len(self._positions):
+            raise ValueError(f"log: expected events with at least {self.min_history} before them, there is none")
+
+    def __len__(self) -> int:
+        """Return the number of examples."""
+        return len(self._positions)
+
+    @property
+    def targets(self) -> NDArray[np.int64]:
+        """The targets of all examples: (E,), for samplers that want their counts; nothing with `last`."""
+        empty = self._positions[:0] if self.last else self._positions
+        return self.log.items[empty].astype(np.int64)
+
+    def lengths(self) -> NDArray[np.int64]:
+        """How many items the history of each example has: (E,)."""
+        users = self._queries if self.last else self.log.users[self._positions]
+        return np.minimum(self._positions - self.log.offsets[users], self.max_length)
+
+    def batch(self, indices: ArrayLike) -> dict[str, NDArray[Any]]:
+        """Examples as arrays.
+
+        Args:
+            indices: (B,) numbers of examples in [0, len).
+
+        Returns:
+            "history" (B, L) int64, the most recent item last, then -1; "target" (B,) int64 (not with `last`); "user"
+            (B,) int64; "age" (B,) float32 where there are times; "context.<name>" (B,); "history.<name>" (B, L).
+
+        Raises:
+            IndexError: a number is out of range.
+        """
+        chosen = whole_numbers("indices", indices, len(self))
+        positions = self._positions[chosen].astype(np.int64, copy=False)
+        users = self._queries[chosen] if self.last else self.log.users[positions].astype(np.int64)
+        begins = self.log.offsets[users]
+        lengths = np.minimum(positions - begins, self.max_length)
+        width = self.max_length if self.pad else max(int(lengths.max(initial=1)), 1)
+        found = {"history": self._rows(self.log.items, positions, lengths, width), "user": users}
+        if not self.last:
+            found["target"] = self.log.items[positions].astype(np.int64)
+        if self.age is not None and self.log.timestamps is not None:
+            if self.last:
+                found["age"] = np.zeros(len(users), dtype=np.float32)
+            else:
+                ages = self._end - self.log.timestamps[positions]
+                scale = self._duration if self.age == "fraction" else 1.0
+                found["age"] = (ages / scale).astype(np.float32)
+        for name, column in self.context.items():
+            known = positions - self.last >= begins
+            values = (
+                column[np.where(known, positions - self.last, 0)] if len(column) else np.zeros(len(users), np.int64)
+            )
+            found[f"context.{name}"] = _wide(np.where(known, values, 0))
+        for name, column in self.history_columns.items():
+            found[f"history.{name}"] = self._rows(column, positions, lengths, width)
+        return found
+
+    def _rows(
+        self, flat: NDArray[Any], ends: NDArray[np.int64], lengths: NDArray[np.int64], width: int
+    ) -> NDArray[Any]:
+        return gather(flat, ends - lengths, lengths, width, backwards=self.recent_first)
+
+
+def _wide(values: NDArray[Any]) -> NDArray[Any]:
+    return values.astype(np.int64, copy=False) if values.dtype.kind in "iu" else values
+
+
+def _column(log: Interactions, name: str, argument: str) -> NDArray[Any]:
+    if name == "label" and log.labels is not None:
+        return log.labels
+    if name not in log.columns:
+        raise ValueError(f"{argument}: the log has no column {name!r}; it has {', '.join(map(repr, log.columns))}")
+    return log.columns[name]
+
+
+def _times(log: Interactions) -> tuple[float, float]:
+    if log.timestamps is None or not len(log):
+        return 0.0, 1.0
+    lowest, highest = log.timestamps.min().item(), log.timestamps.max().item()
+    return highest, float(highest - lowest) or 1.0
+
+
+def _users(log: Interactions, users: ArrayLike | None) -> NDArray[np.int64]:
+    if users is None:
+        return np.arange(log.num_users)
+    codes = np.asarray(users, dtype=np.int64)
+    wrong = codes[(codes < 0) | (codes >= log.num_users)]
+    if codes.ndim != 1 or wrong.size:
+        got = f"{wrong.flat[0]}" if wrong.size else f"the shape {codes.shape}"
+        raise ValueError(f"users: expected one code in [0, {log.num_users}) a query, got {got}")
+    return codes
+
+
+def _targets(log: Interactions, min_history: int, rows: ArrayLike | None) -> NDArray[Any]:
+    """Places of events with enough before them, in the order of the log."""
+    allowed = np.ones(len(log), dtype=np.bool_)
+    if rows is not None:
+        chosen = np.asarray(rows)
+        if chosen.dtype != np.bool_:
+            chosen = whole_numbers("rows", chosen, len(log))
+        elif chosen.shape != (len(log),):
+            raise ValueError(f"rows: expected a mask of {len(log)} rows, got the shape {chosen.shape}")
+        allowed[:] = False
+        allowed[chosen] = True
+    begins = log.offsets[:-1]
+    for place in range(min_history):  # the first events of each user have too little before them
+        allowed[begins[begins + place < log.offsets[1:]] + place] = False
+    return np.flatnonzero(allowed).astype(code_type(len(log)))
+
+
+def _capped(log: Interactions, positions: NDArray[Any], most: int, seed: int) -> NDArray[Any]:
+    """At most so many places of each user, drawn without replacement, in the order of the log."""
+    users = log.users[positions]
+    keys = np.random.default_rng(seed).random(len(positions))
+    order = np.lexsort((keys, users))
+    counts = np.bincount(users, minlength=log.num_users)
+    ranks = np.arange(len(positions)) - (np.cumsum(counts) - counts)[users]
+    return np.sort(positions[order[ranks < most]])

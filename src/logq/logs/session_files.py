@@ -1,0 +1,126 @@
+"""Files with a session a line, and lists of lists, into one flat array of items."""
+
+import os
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from logq._files import open_bytes
+
+__all__ = ["read_sessions"]
+
+_BLOCK = 1 << 24  # bytes
+_LONGEST = 1024
+_DIGITS = 18  # a number of so many digits fits in 64 bits
+
+
+def read_sessions(
+    source: str | os.PathLike[str] | Sequence[Sequence[Any]], leading_user: bool = False
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.int64]]:
+    """The user, the item and the number of the session of every event.
+
+    Raises:
+        ValueError: there is no event, or an id is longer than 1,024 bytes.
+        OSError: the file cannot be opened.
+
+    Example:
+        >>> users, items, sessions = read_sessions([["ann", "tea", "salt"], ["bob", "tea"]], leading_user=True)
+        >>> users.tolist(), items.tolist(), sessions.tolist()
+        (['ann', 'ann', 'bob'], ['tea', 'salt', 'tea'], [0, 0, 1])
+    """
+    from_file = isinstance(source, (str, os.PathLike))
+    tokens, lengths = _tokens_of_file(source) if from_file else _tokens_of_lists(source)
+    where = os.fspath(source) if from_file else "sessions"
+    if not len(tokens):
+        raise ValueError(f"{where}: expected sessions with items, there is no item")
+    sessions = np.repeat(np.arange(len(lengths)), lengths)
+    if not leading_user:
+        return sessions, tokens, sessions
+    starts = np.cumsum(lengths) - lengths
+    leads = np.zeros(len(tokens), dtype=np.bool_)
+    leads[starts[lengths > 0]] = True
+    users = tokens[starts[lengths > 0]]
+    events = lengths[lengths > 0] - 1
+    if leads.all():
+        raise ValueError(f"{where}: expected a user and items in a line, there is no item")
+    return np.repeat(users, events), tokens[~leads], sessions[~leads]
+
+
+def _tokens_of_lists(source: Sequence[Sequence[Any]]) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    if any(isinstance(session, (str, bytes)) for session in source):
+        raise TypeError("sessions: expected lists of items, got a string in the place of a list")
+    lengths = np.fromiter(map(len, source), dtype=np.int64, count=len(source))
+    flat = list(chain.from_iterable(source))
+    text = not set(map(type, flat)).isdisjoint({str, np.str_})
+    return np.array(flat, dtype=object if text else None), lengths
+
+
+def _tokens_of_file(path: "str | os.PathLike[str]") -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """What stands between blanks, in lines."""
+    blocks: list[NDArray[Any]] = []
+    lengths: list[NDArray[np.int64]] = []
+    rest = b""
+    with open_bytes(path) as file:
+        while data := file.read(_BLOCK):
+            end = data.rfind(b"\n") + 1
+            if end:
+                _add(rest + data[:end], blocks, lengths, path)
+                rest = b""
+            rest += data[end:]
+    if rest:
+        _add(rest + b"\n", blocks, lengths, path)
+    if not blocks:
+        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+    if any(block.dtype.kind == "S" for block in blocks):
+        # Numbers of other blocks become text again as they were written.
+        blocks = [block if block.dtype.kind == "S" else block.astype("S") for block in blocks]
+    joined = np.concatenate(blocks)
+    try:
+        return (np.char.decode(joined, "utf-8") if joined.dtype.kind == "S" else joined), np.concatenate(lengths)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{os.fspath(path)}: expected text in UTF-8 ({error})") from None
+
+
+def _add(
+    data: bytes, blocks: list[NDArray[Any]], lengths: list[NDArray[np.int64]], path: "str | os.PathLike[str]"
+) -> None:
+    letters = np.frombuffer(data, dtype=np.uint8)
+    blank = letters <= 32
+    edges = np.flatnonzero(np.diff(blank.view(np.int8), prepend=1, append=1))
+    starts, ends = edges[::2], edges[1::2]
+    lines = np.flatnonzero(letters == 10)
+    lengths.append(np.diff(np.searchsorted(starts, lines), prepend=0))
+    if not len(starts):
+        return
+    widths = ends - starts
+    longest = int(widths.max())
+    if longest > _LONGEST:
+        raise ValueError(f"{os.fspath(path)}: expected ids of at most {_LONGEST} bytes, got one of {longest}")
+    number = _numbers(letters, starts, widths, longest)
+    if number is not None:
+        blocks.append(number)
+        return
+    table = np.zeros((len(starts), longest), dtype=np.uint8)
+    for place in range(longest):
+        inside = widths > place
+        table[inside, place] = letters[starts[inside] + place]
+    blocks.append(table.reshape(-1).view(f"S{longest}"))
+
+
+def _numbers(
+    letters: NDArray[np.uint8], starts: NDArray[np.int64], widths: NDArray[np.int64], longest: int
+) -> NDArray[np.int64] | None:
+    """Whole numbers written without a sign or leading zeros, or None where something else is there."""
+    if longest > _DIGITS or ((letters[starts] == ord("0")) & (widths > 1)).any():
+        return None
+    value = np.zeros(len(starts), dtype=np.int64)
+    for place in range(longest):
+        inside = widths > place
+        digits = letters[starts[inside] + place].astype(np.int64) - ord("0")
+        if ((digits < 0) | (digits > 9)).any():
+            return None
+        value[inside] = value[inside] * 10 + digits
+    return value

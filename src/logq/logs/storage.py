@@ -1,0 +1,201 @@
+"""A log and its side information in a folder of arrays, read through memory maps and checked."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from logq._files import atomic_write
+from logq.logs.feature_values import Buckets, Categories, Coding
+from logq.logs.features import Features
+from logq.logs.identifiers import Identifiers
+
+if TYPE_CHECKING:
+    from logq.logs.interactions import Interactions
+
+__all__ = ["features_from_state", "features_state", "load_arrays", "load_log", "save_arrays", "save_log"]
+
+
+def save_arrays(
+    folder: str | os.PathLike[str], kind: str, version: int, arrays: Mapping[str, NDArray[Any]], facts: object
+) -> None:
+    """Write each array to NAME.npy and, last, the facts to KIND.json; without it the folder does not count as written.
+
+    Raises:
+        OSError: a file cannot be written; the message names it.
+    """
+    place = Path(folder)
+    place.mkdir(parents=True, exist_ok=True)
+    header = place / f"{kind}.json"
+    header.unlink(missing_ok=True)
+    for name, array in arrays.items():
+        with atomic_write(place / f"{name}.npy") as file:
+            np.save(file, array, allow_pickle=False)
+    shapes = {name: [array.dtype.str, list(array.shape)] for name, array in arrays.items()}
+    text = {"format": f"logq.{kind}", "version": version, "arrays": shapes, "facts": facts}
+    with atomic_write(header) as file:
+        file.write(json.dumps(text, indent=1, ensure_ascii=False).encode())
+
+
+def load_arrays(
+    folder: str | os.PathLike[str], kind: str, version: int, *, mmap: bool = True
+) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """Read what `save_arrays` wrote: the arrays, mapped from their files if `mmap`, and the facts.
+
+    Nothing in the files is run: an array that holds Python objects is refused.
+
+    Raises:
+        FileNotFoundError: the folder holds no such thing, or one that was not written to its end.
+        ValueError: it is of another version, or an array is not what the JSON file says.
+    """
+    header = Path(folder) / f"{kind}.json"
+    if not header.exists():
+        raise FileNotFoundError(f"{os.fspath(folder)}: holds no {header.name}, or was not written to its end")
+    try:
+        text = json.loads(header.read_bytes())
+        known, written = text["format"] == f"logq.{kind}", text["version"]
+        shapes, facts = cast("dict[str, Any]", text["arrays"]), cast("dict[str, Any]", text["facts"])
+        expected = {str(name): (np.dtype(dtype), tuple(shape)) for name, (dtype, shape) in shapes.items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{header}: is damaged ({type(error).__name__}: {error})") from None
+    if not isinstance(facts, dict):
+        raise ValueError(f"{header}: is damaged (expected an object of facts, got {facts!r:.50})")
+    if not known or written != version:
+        raise ValueError(f"{header}: expected logq.{kind} of version {version}, got {text['format']} {written}")
+    arrays: dict[str, NDArray[Any]] = {}
+    for name, (dtype, shape) in expected.items():
+        if Path(name).name != name:
+            raise ValueError(f"{header}: expected names of arrays, got {name!r}")
+        path = Path(folder) / f"{name}.npy"
+        try:
+            # An empty file cannot be mapped.
+            array = np.load(path, mmap_mode="r" if mmap and 0 not in shape else None, allow_pickle=False)
+        except (ValueError, EOFError) as error:
+            raise ValueError(f"{path}: is no array, or damaged ({error})") from None
+        if not isinstance(array, np.ndarray):  # numpy takes a zip file for several arrays
+            array.close()
+            raise ValueError(f"{path}: is no array, but a {type(array).__name__}")
+        if (array.dtype, array.shape) != (dtype, shape):
+            raise ValueError(
+                f"{path}: expected {dtype} {shape}, as {header.name} says, got {array.dtype} {array.shape}"
+            )
+        arrays[name] = array
+    return arrays, facts
+
+
+_VERSION = 1
+
+
+def save_log(folder: str | os.PathLike[str], log: "Interactions") -> None:
+    """Write what `load_log` reads."""
+    arrays: dict[str, NDArray[Any]] = {"users": log.users, "items": log.items}
+    if log.timestamps is not None:
+        arrays["timestamps"] = log.timestamps
+    if log.labels is not None:
+        arrays["labels"] = log.labels
+    _put(arrays, "user_ids", log.user_ids.state())
+    _put(arrays, "item_ids", log.item_ids.state())
+    names = list(log.columns)
+    for place, name in enumerate(names):  # names of columns may be no names of files
+        arrays[f"column_{place}"] = log.columns[name]
+        if name in log.column_ids:
+            _put(arrays, f"column_{place}_ids", log.column_ids[name].state())
+    facts: dict[str, Any] = {"columns": names, "dropped": dict(log.dropped), "notes": list(log.notes)}
+    for side, features in (("item_features", log.item_features), ("user_features", log.user_features)):
+        if features is not None:
+            state, facts[side] = features_state(features)
+            _put(arrays, side, state)
+    save_arrays(folder, "interactions", _VERSION, arrays, facts)
+
+
+def load_log(folder: str | os.PathLike[str], mmap: bool) -> dict[str, Any]:
+    """Read the attributes of a log, and check that they belong together."""
+    arrays, facts = load_arrays(folder, "interactions", _VERSION, mmap=mmap)
+    where = os.fspath(folder)
+    try:
+        names = list(facts["columns"])
+        log: dict[str, Any] = {"users": arrays["users"], "items": arrays["items"]}
+        log["timestamps"], log["labels"] = arrays.get("timestamps"), arrays.get("labels")
+        log["columns"] = {name: arrays[f"column_{place}"] for place, name in enumerate(names)}
+        log["user_ids"] = Identifiers.from_state(_take(arrays, "user_ids"))
+        log["item_ids"] = Identifiers.from_state(_take(arrays, "item_ids"))
+        states = {name: _take(arrays, f"column_{place}_ids") for place, name in enumerate(names)}
+        log["column_ids"] = {name: Identifiers.from_state(state) for name, state in states.items() if state}
+        for side in ("item_features", "user_features"):
+            log[side] = features_from_state(_take(arrays, side), facts[side]) if side in facts else None
+        log["dropped"], log["notes"] = dict(facts["dropped"]), list(facts["notes"])
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{where}: is damaged, something is missing or of a wrong type ({error})") from None
+    events = len(log["users"])
+    each = {"items": log["items"], "timestamps": log["timestamps"], "labels": log["labels"], **log["columns"]}
+    for name, array in {"users": log["users"], **each}.items():
+        if array is not None and (array.shape != (events,) or array.dtype.kind not in "if"):
+            raise ValueError(f"{where}: {name}: expected {events} numbers, got {array.dtype} {array.shape}")
+    sizes = {"users": (log["users"], len(log["user_ids"])), "items": (log["items"], len(log["item_ids"]))}
+    sizes |= {name: (log["columns"][name], len(ids) + 1) for name, ids in log["column_ids"].items()}
+    for name, (array, size) in sizes.items():
+        if array.dtype.kind != "i" or (events and not 0 <= array.min() <= array.max() < size):
+            raise ValueError(f"{where}: {name}: expected codes in [0, {size}), got others")
+    if (np.diff(log["users"]) < 0).any():
+        raise ValueError(f"{where}: users: expected events sorted by user")
+    for side, size in (("item_features", len(log["item_ids"])), ("user_features", len(log["user_ids"]))):
+        if log[side] is not None and len(log[side]) != size:
+            raise ValueError(f"{where}: {side}: expected {size} rows, got {len(log[side])}")
+    return log
+
+
+def features_state(features: Features) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """Plain arrays and facts that hold a table of features."""
+    arrays: dict[str, NDArray[Any]] = {}
+    codings: list[dict[str, Any]] = []
+    for place, (name, coding) in enumerate(features.codings.items()):
+        arrays[f"{place}_values"] = features.values[name]
+        if isinstance(coding, Buckets):
+            arrays[f"{place}_edges"] = coding.edges
+            codings.append({"name": name, "kind": "buckets"})
+        else:
+            _put(arrays, f"{place}_known", coding.known.state())
+            several = {"separator": coding.separator, "several": coding.several}
+            codings.append({"name": name, "kind": "categories", **several})
+    return arrays, {"codings": codings, "dropped": dict(features.dropped)}
+
+
+def features_from_state(arrays: dict[str, NDArray[Any]], facts: Mapping[str, Any]) -> Features:
+    """Make a table of features of what `features_state` gave.
+
+    Raises:
+        KeyError: something is missing.
+        ValueError: codes are out of range, or of another type.
+    """
+    values: dict[str, NDArray[np.int32]] = {}
+    codings: dict[str, Coding] = {}
+    for place, coding in enumerate(facts["codings"]):
+        name = coding["name"]
+        values[name] = arrays[f"{place}_values"]
+        if coding["kind"] == "buckets":
+            codings[name] = Buckets(np.asarray(arrays[f"{place}_edges"], dtype=np.float64))
+        else:
+            known = Identifiers.from_state(_take(arrays, f"{place}_known"))
+            codings[name] = Categories(known, coding["separator"], bool(coding["several"]))
+        table, size = values[name], len(codings[name]) + 1
+        single = table.ndim == 1 and not getattr(codings[name], "several", False)
+        least = 0 if single else -1  # pads what has several values
+        if table.dtype != np.int32 or table.ndim not in (1, 2) or (table.ndim == 1) != single:
+            raise ValueError(f"feature {name!r}: expected codes of 32 bits, got {table.dtype} {table.shape}")
+        if table.size and not least <= table.min() <= table.max() < size:
+            raise ValueError(f"feature {name!r}: expected codes in [{least}, {size}), got others")
+        if not isinstance(getattr(codings[name], "separator", None), str | None):
+            raise ValueError(f"feature {name!r}: expected a separator of text, got another")
+    return Features(values, codings, dict(facts["dropped"]))
+
+
+def _put(arrays: dict[str, NDArray[Any]], prefix: str, state: dict[str, NDArray[Any]]) -> None:
+    arrays.update({f"{prefix}.{name}": array for name, array in state.items()})
+
+
+def _take(arrays: dict[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:
+    return {name.removeprefix(prefix + "."): array for name, array in arrays.items() if name.startswith(prefix + ".")}

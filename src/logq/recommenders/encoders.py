@@ -1,0 +1,235 @@
+"""Encoders turn the input of an example into a query vector: their interface, and the layers that they share."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from logq._arguments import check_float, check_int
+from logq.recommenders.item_tables import Table, column
+
+__all__ = ["Batch", "ByteDropout", "RetrievalModel", "Tower", "WindowModel", "recency_weights"]
+
+Batch = Mapping[str, Tensor]
+"""The columns of a batch by name. All rows of a column are padded at the end with -1, most recent items last.
+
+    history             (B, L) int64        items that a row knows of
+    target              (B,) int64          the item that came next
+    targets             (B, L) int64        the same after each item of the history, for models that learn from all
+    user                (B,) int64          -1: unknown
+    age                 (B,) float          how old an example is
+    user.NAME           (B,) or (B, W) int64    a feature of the user
+    context.NAME        (B,) or (B, W) int64    a feature of the moment
+"""
+
+
+class RetrievalModel(nn.Module, ABC):
+    """Turns a batch into query vectors, and items into vectors that an inner product compares them with.
+
+    Args:
+        num_items: C.
+        dim: D, the width of queries and items.
+
+    Example:
+        >>> class Popularity(RetrievalModel):
+        ...     "Every query is the same number."
+        ...
+        ...     def query(self, batch):
+        ...         return torch.ones(len(batch["history"]), 1)
+        ...
+        ...     def training_queries(self, batch):
+        ...         return self.query(batch), batch["target"]
+        ...
+        ...     def item_vectors(self, ids=None):
+        ...         return torch.zeros(self.num_items if ids is None else len(ids), 1)
+        >>> Popularity(10, 1).query({"history": torch.tensor([[3, -1]])})
+        tensor([[1.]])
+    """
+
+    def __init__(self, num_items: int, dim: int) -> None:
+        super().__init__()
+        self.num_items = num_items
+        self.dim = dim
+
+    @abstractmethod
+    def query(self, batch: Batch) -> Tensor:
+        """The queries (B, D), or (B, K, D) for K interests, that items are searched by."""
+
+    @abstractmethod
+    def training_queries(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Queries (M, D) and what each should find (M,) int64, for a loss."""
+
+    @abstractmethod
+    def item_vectors(self, ids: Tensor | None = None) -> Tensor:
+        """The vectors (n, D) of some items, or of all."""
+
+    @property
+    def item_table(self) -> nn.Parameter | None:
+        """The vectors of all items (C, D) where they are a plain table, whose rows a loss can touch one by one."""
+        return None
+
+    @property
+    def item_bias(self) -> nn.Parameter | None:
+        """A bias (C,) that is added to the logits of items, where the model has one."""
+        return None
+
+    @torch.no_grad()
+    def start_items_at(self, vectors: Tensor) -> None:
+        """Take these vectors (C, D) of items to begin with, learned elsewhere: of histories, and of items to find.
+
+        Raises:
+            ValueError: the model has no such table, or the shape is another one.
+        """
+        tables = [part for name, part in self.named_children() if name in {"watched", "items"}]
+        if not tables:
+            raise ValueError(f"{type(self).__name__} has no plain table of items that could start from other vectors")
+        if vectors.shape != (self.num_items, self.dim):
+            raise ValueError(f"vectors: expected (C, D) = ({self.num_items}, {self.dim}), got {tuple(vectors.shape)}")
+        for table in tables:
+            table.weight.copy_(vectors)  # pyright: ignore[reportCallIssue]
+
+    def sparse_parameters(self) -> list[nn.Parameter]:
+        """The tables with sparse gradients, for an optimiser of logq.optim; all others are dense."""
+        found = {id(m.weight): m.weight for m in self.modules() if isinstance(m, Table) and m.sparse}
+        return list(found.values())
+
+
+class WindowModel(RetrievalModel):
+    """A model of skip-gram: `history` (B, 1) is the item in the middle of a window, `targets` (B, W) what is around it.
+
+    Items are found by vectors of their own, those of contexts, as in word2vec.
+
+    Attributes:
+        contexts: the vectors (C, D) that items of a context are found by.
+
+    Example:
+        >>> class Plain(WindowModel):
+        ...     def __init__(self, num_items, dim):
+        ...         super().__init__(num_items, dim)
+        ...         self.own, self.contexts = Table(num_items, dim, std=0.1), Table(num_items, dim, std=0.0)
+        ...
+        ...     def query(self, batch):
+        ...         return self.own.mean(batch["history"])
+        >>> batch = {"history": torch.tensor([[5], [7]]), "targets": torch.tensor([[7, 9], [5, -1]])}
+        >>> queries, targets = Plain(10, 4).training_queries(batch)
+        >>> queries.shape, targets
+        (torch.Size([3, 4]), tensor([7, 9, 5]))
+    """
+
+    contexts: Table
+
+    def training_queries(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The query (M, D) of a row for each of its targets, row after row, and these targets (M,)."""
+        queries, targets = self.query(batch), column(batch, "targets", self.num_items, "BL")
+        if len(targets) != len(queries):
+            raise ValueError(f"targets: expected {len(queries)} rows, as history has, got {len(targets)}")
+        is_target = targets >= 0
+        return queries[is_target.nonzero()[:, 0]], targets[is_target]
+
+    def item_vectors(self, ids: Tensor | None = None) -> Tensor:
+        """Rows (n, D) of the table of contexts."""
+        return self.contexts.weight if ids is None else self.contexts(ids)
+
+    @property
+    def item_table(self) -> nn.Parameter:
+        """The table of contexts (C, D)."""
+        return self.contexts.weight
+
+
+class ByteDropout(nn.Module):
+    """Sets entries to 0 with probability p, and divides the others by 1 - p; in training only.
+
+    Equivalent to: torch.nn.Dropout, with p rounded to a multiple of 1/256. Bytes come from torch's global generator.
+
+    Args:
+        p: in [0, 1).
+
+    Raises:
+        ValueError: p is out of range.
+
+    Example:
+        >>> ByteDropout(0.5)(torch.ones(1000)).unique()
+        tensor([0., 2.])
+    """
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.dropped = min(255, round(256 * check_float("p", p, at_least=0, at_most=0.999)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape."""
+        if not self.training or self.dropped == 0:
+            return x
+        words = torch.empty((x.numel() + 7) // 8, dtype=torch.int64, device=x.device).random_(-(2**63), None)
+        kept = words.view(torch.uint8)[: x.numel()].view(x.shape) >= self.dropped
+        return x * kept.to(x.dtype).mul_(256 / (256 - self.dropped))
+
+    def extra_repr(self) -> str:
+        """What repr() shows."""
+        return f"p={self.dropped / 256:g}"
+
+
+def recency_weights(
+    history: Tensor,  # (B, L) int64
+    decay: float,
+) -> Tensor:
+    """Weights that fall by a factor with each newer item, and add up to 1 in each row.
+
+        w_t = decay^(items of the row after t) / sum
+
+    Args:
+        history: (B, L) int64, most recent last, -1 where there is none.
+        decay: in [0, 1]: 1 weighs all alike, 0 takes the last one.
+
+    Returns:
+        (B, L) in torch's default dtype, 0 where there is no item.
+
+    Example:
+        >>> recency_weights(torch.tensor([[7, 3, 5], [2, -1, -1]]), 0.5)
+        tensor([[0.1429, 0.2857, 0.5714],
+                [1.0000, 0.0000, 0.0000]])
+    """
+    is_item = history >= 0
+    newer = is_item.sum(dim=1, keepdim=True) - is_item.cumsum(dim=1)
+    weights = torch.where(is_item, decay ** newer.to(torch.get_default_dtype()), 0.0)
+    return weights / weights.sum(dim=1, keepdim=True).clamp(min=torch.finfo(weights.dtype).tiny)
+
+
+class Tower(nn.Module):
+    """Hidden layers with ReLU, and a linear one that gives the output.
+
+        x_0 = x,  x_{i+1} = dropout(max(0, W_i x_i + b_i)),  y = W_n x_n + b_n
+
+    Weights start as Glorot and Bengio's, biases at 0, from torch's global generator.
+
+    Args:
+        inputs, outputs: widths.
+        hidden: widths of the layers between; none of them makes the tower one linear layer.
+        dropout: after each hidden layer, in [0, 1).
+
+    Example:
+        >>> Tower(6, [8, 4], 2)(torch.zeros(3, 6)).shape
+        torch.Size([3, 2])
+    """
+
+    def __init__(self, inputs: int, hidden: Sequence[int], outputs: int, *, dropout: float = 0.0) -> None:
+        super().__init__()
+        widths = [inputs, *(check_int("hidden", width) for width in hidden), outputs]
+        self.dropout = nn.Dropout(check_float("dropout", dropout, at_least=0, at_most=0.999))
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the weights anew."""
+        for layer in self.layers:
+            assert isinstance(layer, nn.Linear)
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., inputs) -> (..., outputs)."""
+        for layer in self.layers[:-1]:  # pyright: ignore[reportGeneralTypeIssues]
+            x = self.dropout(layer(x).relu())
+        return self.layers[-1](x)

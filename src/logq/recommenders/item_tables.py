@@ -1,0 +1,324 @@
+"""Tables of vectors that codes look up, of items and of the values of their features."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import embedding, embedding_bag
+
+from logq._arguments import check_bool, check_float, check_int, shown
+from logq.logs import Features
+from logq.shapes import can_look_at, check_ids, check_shape
+
+__all__ = [
+    "FeatureTables",
+    "IdTable",
+    "ItemCodes",
+    "Table",
+    "check_features",
+    "check_widths",
+    "column",
+    "end_of",
+    "feature_codes",
+    "feature_sizes",
+    "select_rows",
+]
+
+
+class Table(nn.Module):
+    """Vectors of codes 0 .. n - 1, where -1 is no code.
+
+    Args:
+        num_rows: n.
+        dim: width of a vector.
+        std: of the normal distribution of the first vectors, drawn from torch's global generator.
+        sparse: whether `weight` gets sparse gradients, for the optimisers of logq.optim.
+
+    Example:
+        >>> table = Table(10, 4, std=0.1)
+        >>> table(torch.tensor([3, 3, 9])).shape, table.mean(torch.tensor([[3, 5, -1], [-1, -1, -1]])).shape
+        (torch.Size([3, 4]), torch.Size([2, 4]))
+    """
+
+    def __init__(self, num_rows: int, dim: int, *, std: float, sparse: bool = False) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(check_int("num_rows", num_rows), check_int("dim", dim)))
+        self.sparse = check_bool("sparse", sparse)
+        self.std = std
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the vectors anew."""
+        nn.init.normal_(self.weight, std=self.std)
+
+    def forward(self, codes: Tensor) -> Tensor:
+        """The vectors (*codes, dim) of codes that are all there."""
+        return embedding(codes, self.weight, sparse=self.sparse)
+
+    def mean(self, codes: Tensor) -> Tensor:
+        """The mean (B, dim) of the vectors of each row of codes (B, W), padded with -1; 0 for a row without a code."""
+        is_code = codes >= 0
+        counts = is_code.sum(dim=1)
+        # Only codes are looked up, so that padding costs nothing and leaves no row in a sparse gradient.
+        found, starts = codes[is_code], counts.cumsum(dim=0) - counts
+        if self.sparse or found.device.type != "cpu":
+            return embedding_bag(found, self.weight, starts, mode="mean", sparse=self.sparse)
+        return _Mean.apply(self.weight, found, starts, counts)  # pyright: ignore[reportReturnType]
+
+    def extra_repr(self) -> str:
+        """What repr() shows."""
+        return f"{self.weight.shape[0]}, {self.weight.shape[1]}" + ", sparse" * self.sparse
+
+
+class _Mean(torch.autograd.Function):
+    """Means of rows of a table. On a CPU torch's own backward takes four times as long as adding the rows up."""
+
+    @staticmethod
+    def forward(
+        ctx: torch.autograd.function.FunctionCtx, weight: Tensor, codes: Tensor, starts: Tensor, counts: Tensor
+    ) -> Tensor:
+        ctx.save_for_backward(codes, counts)
+        ctx.size = weight.shape[0]  # pyright: ignore[reportAttributeAccessIssue]
+        return embedding_bag(codes, weight, starts, mode="mean")
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: torch.autograd.function.FunctionCtx, *gradients: Tensor
+    ) -> tuple[Tensor, None, None, None]:
+        codes, counts = ctx.saved_tensors  # pyright: ignore[reportAttributeAccessIssue]
+        gradient = gradients[0] / counts.clamp(min=1)[:, None]
+        whole = gradient.new_zeros(ctx.size, gradient.shape[1])  # pyright: ignore[reportAttributeAccessIssue]
+        return whole.index_add_(0, codes, gradient.repeat_interleave(counts, dim=0)), None, None, None
+
+
+class IdTable(nn.Module):
+    """Vectors of users or items 0 .. n - 1, and one more for whoever is unknown, -1.
+
+    That one starts at 0. In training it stands in for others at random, so that it learns what to be.
+
+    Args:
+        num_ids: n.
+        dim: width of a vector.
+        std: as for `Table`.
+        dropout: how often an id counts as unknown in training, in [0, 1).
+        sparse: as for `Table`.
+
+    Example:
+        >>> users = IdTable(10, 4, std=0.1)
+        >>> users(torch.tensor([-1]))
+        tensor([[0., 0., 0., 0.]], grad_fn=<EmbeddingBackward0>)
+    """
+
+    def __init__(self, num_ids: int, dim: int, *, std: float, dropout: float = 0.0, sparse: bool = False) -> None:
+        super().__init__()
+        self.num_ids = num_ids
+        self.dropped = check_float("dropout", dropout, at_least=0, at_most=0.999)
+        self.table = Table(num_ids + 1, dim, std=std, sparse=sparse)
+        with torch.no_grad():
+            self.table.weight[-1] = 0
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """(B,) -> (B, dim)."""
+        known = ids >= 0
+        if self.training and self.dropped:
+            known &= torch.rand(ids.shape, device=ids.device) >= self.dropped
+        return self.table(ids.where(known, self.num_ids))
+
+
+class _SelectRows(torch.autograd.Function):
+    """Distinct rows of a tensor. That they are distinct makes the backward a copy, where autograd's adds."""
+
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, value: Tensor, rows: Tensor) -> Tensor:
+        ctx.save_for_backward(rows)
+        ctx.size = value.shape[0]  # pyright: ignore[reportAttributeAccessIssue]
+        return value.index_select(0, rows)
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, *gradients: Tensor) -> tuple[Tensor, None]:
+        (rows,) = ctx.saved_tensors  # pyright: ignore[reportAttributeAccessIssue]
+        gradient = gradients[0]
+        whole = gradient.new_zeros(ctx.size, *gradient.shape[1:])  # pyright: ignore[reportAttributeAccessIssue]
+        return whole.index_copy(0, rows, gradient), None
+
+
+def select_rows(value: Tensor, rows: Tensor) -> Tensor:
+    """value[rows] for rows that are all different.
+
+    Example:
+        >>> select_rows(torch.tensor([[1.0], [2.0], [3.0]]), torch.tensor([2, 0]))
+        tensor([[3.],
+                [1.]])
+    """
+    return _SelectRows.apply(value, rows)  # pyright: ignore[reportReturnType]
+
+
+def column(batch: Mapping[str, Tensor], name: str, size: int, letters: str | None = None) -> Tensor:
+    """A column of codes in [0, size) or -1 of a batch.
+
+    Raises:
+        KeyError: the batch lacks it.
+        TypeError, ValueError: it is not int64, has another shape, or a code is out of range.
+
+    Example:
+        >>> column({"user": torch.tensor([0, 7])}, "user", 5)
+        Traceback (most recent call last):
+        ...
+        ValueError: user: expected class ids in [0, 5) or ignore_index = -1, got 7 at position (1,)
+    """
+    if name not in batch:
+        raise KeyError(f"{name}: the model needs this column, the batch has {', '.join(map(str, batch)) or 'none'}")
+    codes = batch[name]
+    check_ids(name, codes, size, ignore_index=-1)
+    if letters is not None:
+        check_shape(name, codes, letters, {})
+    return codes
+
+
+def end_of(name: str, codes: Tensor) -> Tensor:
+    """How many codes stand in each row of (B, L), which must come before all padding.
+
+    Raises:
+        ValueError: a row has padding before a code.
+
+    Example:
+        >>> end_of("history", torch.tensor([[4, 2, -1], [-1, -1, -1]]))
+        tensor([2, 0])
+    """
+    is_code = codes >= 0
+    if can_look_at(codes):
+        late = is_code[:, 1:] & ~is_code[:, :-1]
+        if bool(late.any()):
+            row, place = (int(i) for i in late.nonzero()[0])
+            raise ValueError(f"{name}: expected padding (-1) at the end of a row, got -1 at position ({row}, {place})")
+    return is_code.sum(dim=1)
+
+
+class FeatureTables(nn.Module):
+    """A table for each feature, and one vector a feature for each row of a batch.
+
+    Args:
+        sizes: how many values a feature has, by its name; 0 is the value of what is unknown.
+        dim: width of the vector of one feature.
+        prefix: what stands before the name in a batch, such as "user."; the names of a batch are `prefix + name`.
+
+    Example:
+        >>> features = FeatureTables({"age": 7, "genres": 20}, 4, prefix="user.")
+        >>> batch = {"user.age": torch.tensor([1, 0]), "user.genres": torch.tensor([[3, 5], [2, -1]])}
+        >>> [vectors.shape for vectors in features(batch, 2)]
+        [torch.Size([2, 4]), torch.Size([2, 4])]
+    """
+
+    def __init__(self, sizes: Mapping[str, int], dim: int, *, prefix: str = "") -> None:
+        super().__init__()
+        self.prefix = prefix
+        self.sizes = check_features(f"{prefix}features", sizes)
+        self.tables = nn.ModuleList(Table(size, dim, std=dim**-0.5) for size in self.sizes.values())
+        self.width = len(self.sizes) * dim
+
+    def forward(self, batch: Mapping[str, Tensor], rows: int) -> list[Tensor]:
+        """One (B, dim) for each feature: of its value, or the mean of its values where it has several (B, W)."""
+        found: list[Tensor] = []
+        for (name, size), table in zip(self.sizes.items(), self.tables, strict=True):
+            codes = column(batch, self.prefix + name, size)
+            if codes.shape[0] != rows or codes.dim() not in (1, 2):
+                raise ValueError(
+                    f"{self.prefix}{name}: expected shape (B,) or (B, W) with B = {rows}, got {tuple(codes.shape)}"
+                )
+            assert isinstance(table, Table)
+            found.append(table(codes.clamp(min=0)) if codes.dim() == 1 else table.mean(codes))
+        return found
+
+
+class ItemCodes(nn.Module):
+    """The values of the features of all items, which move and are saved with a model.
+
+    Args:
+        num_items: C.
+        sizes: how many values a feature has, by its name.
+        codes: the values (C,) or (C, W) int64 of each, -1 where an item has fewer.
+
+    Raises:
+        KeyError: a feature has no codes.
+        TypeError, ValueError: codes are not int64, out of range, or not those of C items.
+
+    Example:
+        >>> codes = ItemCodes(3, {"genre": 5}, {"genre": torch.tensor([4, 0, 2])})
+        >>> codes.of(torch.tensor([2, 0]))
+        {'genre': tensor([2, 4])}
+    """
+
+    def __init__(self, num_items: int, sizes: Mapping[str, int], codes: Mapping[str, Tensor]) -> None:
+        super().__init__()
+        self.names = list(sizes)
+        surplus = [name for name in codes if name not in sizes]
+        if surplus:
+            raise ValueError(f"item_codes: expected the names of item_features, got {surplus[0]!r}")
+        for place, (name, size) in enumerate(sizes.items()):
+            values = column(codes, name, size)
+            if values.dim() not in (1, 2) or len(values) != num_items:
+                raise ValueError(
+                    f"item_codes[{name!r}]: expected shape (C,) or (C, W) with C = {num_items}, "
+                    f"got {tuple(values.shape)}"
+                )
+            self.register_buffer(f"codes_{place}", values.clone())
+
+    def of(self, ids: Tensor) -> dict[str, Tensor]:
+        """The values (n,) or (n, W) of some items, by feature."""
+        return {name: getattr(self, f"codes_{place}")[ids] for place, name in enumerate(self.names)}
+
+
+def check_features(name: str, sizes: Mapping[str, int]) -> dict[str, int]:
+    """Return the number of values of each feature, as a dict of its own.
+
+    Raises:
+        TypeError: it is no mapping, or a number not an integer.
+        ValueError: a number is below 1.
+
+    Example:
+        >>> check_features("user_features", {"age": 7})
+        {'age': 7}
+    """
+    if not isinstance(sizes, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"{name}: expected a mapping of names to numbers of values, got {type(sizes).__name__}")
+    return {str(key): check_int(f"{name}[{key!r}]", size) for key, size in sizes.items()}
+
+
+def check_widths(name: str, value: object) -> list[int]:
+    """Return widths of layers as a list.
+
+    Raises:
+        TypeError: it is no sequence of integers.
+        ValueError: one is below 1.
+
+    Example:
+        >>> check_widths("hidden", (64, 32))
+        [64, 32]
+    """
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        raise TypeError(f"{name}: expected a sequence of widths, got {shown(value)}")
+    return [check_int(name, width) for width in value]
+
+
+def feature_sizes(features: Features | None) -> dict[str, int]:
+    """How many values each feature has.
+
+    Example:
+        >>> feature_sizes(None)
+        {}
+    """
+    return {} if features is None else {name: int(features.sizes[name]) for name in features.names}
+
+
+def feature_codes(features: Features | None) -> dict[str, Tensor]:
+    """The values of each feature, int64.
+
+    Example:
+        >>> feature_codes(None)
+        {}
+    """
+    if features is None:
+        return {}
+    return {name: torch.from_numpy(np.array(features.values[name], dtype=np.int64)) for name in features.names}

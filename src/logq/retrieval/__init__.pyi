@@ -1,0 +1,14 @@
+from .duckdb_items import DuckDBItems as DuckDBItems
+from .exact_index import ExactIndex as ExactIndex
+from .faiss_index import FaissIndex as FaissIndex
+from .index_kinds import INDEX_KINDS as INDEX_KINDS
+from .index_kinds import IndexRecall as IndexRecall
+from .index_kinds import index_recall as index_recall
+from .index_kinds import load_index as load_index
+from .index_kinds import make_index as make_index
+from .item_index import ItemIndex as ItemIndex
+from .item_index import SearchResult as SearchResult
+from .item_store import ItemStore as ItemStore
+from .item_store import StoredItems as StoredItems
+from .pgvector_items import PgVectorItems as PgVectorItems
+from .usearch_index import UsearchIndex as UsearchIndex

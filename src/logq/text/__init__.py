@@ -1,0 +1,5 @@
+"""Text on its way into training: corpora, vocabularies, encoding, phrases, and windows."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,165 @@
+"""A corpus: sentences, each a list of words, that can be read as often as training needs them."""
+
+import codecs
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from logq._arguments import check_int
+from logq._files import open_bytes
+from logq.text.text_files import check_text
+
+__all__ = ["Corpus", "Sentences"]
+
+Sentences = Iterable[Sequence[str]]
+
+_BLOCK = 1 << 20  # bytes read at a time
+_INVALID = re.compile("[\udc80-\udcff]")  # what "surrogateescape" makes of bytes that are no UTF-8
+
+
+class Corpus:
+    r"""Sentences from text files or from Python, the same on every pass.
+
+    In a file a line is a sentence, and words stand between white space of any kind. The text is UTF-8; bytes that are
+    none become U+FFFD and their lines are counted. Files are read in blocks, so neither their size nor the length of
+    their lines matters. A sentence of more than `max_sentence` words comes in several pieces: no word is lost, but
+    windows do not reach from one piece into the next. Sentences without words are left out.
+
+    Args:
+        source: a path to a text file, plain or gzip; a list of such paths, read one after the other; or anything that
+            yields lists of words each time it is iterated, such as a list of lists.
+        max_sentence: the most words that are yielded as one sentence.
+
+    Attributes:
+        invalid_lines: lines with bytes that are no UTF-8, in the latest complete pass.
+
+    Raises:
+        FileNotFoundError: a file is missing.
+        IsADirectoryError: a path is a folder.
+        TypeError: the source can be read only once, or does not consist of lists of words.
+        ValueError: a path is a pipe or a device, a gzip file is damaged, or a file is something else than UTF-8 text.
+
+    Example:
+        >>> corpus = Corpus([["to", "be", "or", "not"], ["to", "be"]], max_sentence=3)
+        >>> list(corpus)
+        [['to', 'be', 'or'], ['not'], ['to', 'be']]
+    """
+
+    def __init__(self, source: str | os.PathLike[str] | Iterable[Any], *, max_sentence: int = 10_000) -> None:
+        self.max_sentence = check_int("max_sentence", max_sentence)
+        self.invalid_lines = 0
+        self.paths: tuple[str, ...] | None = None
+        self._sentences: Iterable[Any] = ()
+        if isinstance(source, str | os.PathLike):
+            self.paths = (_check_path(source),)
+        elif isinstance(source, bytes | bytearray) or not isinstance(source, Iterable):
+            raise TypeError(f"source: expected a path, a list of paths or lists of words, got {type(source).__name__}")
+        elif isinstance(source, Iterator):
+            raise TypeError(
+                f"source: expected something that can be read several times, to count words and once an epoch, "
+                f"got a one-shot {type(source).__name__}; pass a list, or an object whose __iter__ starts anew"
+            )
+        elif isinstance(source, list | tuple) and source and all(isinstance(s, str | os.PathLike) for s in source):
+            self.paths = tuple(_check_path(path, listed=True) for path in cast("Iterable[str]", source))
+        else:
+            self._sentences = source
+
+    def __iter__(self) -> Iterator[list[str]]:
+        if self.paths is None:
+            yield from self._pieces_of_sentences()
+            return
+        invalid_lines = 0
+        for path in self.paths:
+            reader = _Reader(path, self.max_sentence)
+            yield from reader
+            invalid_lines += reader.invalid_lines
+        self.invalid_lines = invalid_lines
+
+    def _pieces_of_sentences(self) -> Iterator[list[str]]:
+        for number, sentence in enumerate(self._sentences):
+            if isinstance(sentence, str | bytes | Iterator) or not isinstance(sentence, Iterable):
+                shown = repr(sentence)
+                raise TypeError(
+                    f"source: expected each sentence to be a list of words, got "
+                    f"{shown if len(shown) <= 60 else shown[:57] + '...'} as sentence {number}"
+                )
+            words: list[str] = list(cast("Iterable[str]", sentence))
+            for start in range(0, len(words), self.max_sentence):
+                yield words[start : start + self.max_sentence]
+
+
+def _check_path(path: str | os.PathLike[str], *, listed: bool = False) -> str:
+    name = os.fspath(path)
+    hint = "; a list of strings is a list of files, sentences are lists of words" if listed else ""
+    try:
+        mode = Path(name).stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        raise FileNotFoundError(f"source: there is no file {name!r}{hint}") from None
+    except ValueError:  # a path cannot hold a NUL, a text may
+        raise FileNotFoundError(f"source: {name!r} cannot be the name of a file{hint}") from None
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(f"source: expected a file, {name!r} is a folder")
+    if not stat.S_ISREG(mode):
+        raise ValueError(f"source: expected a file that can be read several times, {name!r} is a pipe or a device")
+    return name
+
+
+class _Reader:
+    """One pass through one file: sentences of at most `max_sentence` words."""
+
+    def __init__(self, path: str, max_sentence: int) -> None:
+        self.path = path
+        self.max_sentence = max_sentence
+        self.invalid_lines = 0
+        self._line_is_invalid = False
+
+    def __iter__(self) -> Iterator[list[str]]:
+        words: list[str] = []  # of the line being read
+        cut_word: list[str] = []  # parts of a word that goes on in the next block
+        for text in self._blocks():
+            if text.split(None, 1) == [text]:  # no white space in it
+                cut_word.append(text)  # not joined yet: a word of many blocks would be copied once a block
+                continue
+            *lines, last = ("".join(cut_word) + text).split("\n")
+            for line in lines:
+                words += line.split()
+                yield from self._pieces(words)
+                words = []
+            words += last.split()
+            cut_word = [words.pop()] if last and not last[-1].isspace() else []
+            while len(words) > self.max_sentence:
+                yield words[: self.max_sentence]
+                words = words[self.max_sentence :]
+        if cut_word:
+            words.append("".join(cut_word))
+        yield from self._pieces(words)
+
+    def _pieces(self, words: list[str]) -> Iterator[list[str]]:
+        for start in range(0, len(words), self.max_sentence):
+            yield words[start : start + self.max_sentence]
+
+    def _blocks(self) -> Iterator[str]:
+        decode = codecs.getincrementaldecoder("utf-8")("surrogateescape").decode
+        with open_bytes(self.path) as file:
+            block = file.read(_BLOCK)
+            check_text(self.path, block)
+            block = block.removeprefix(codecs.BOM_UTF8)
+            while block:
+                if text := decode(block):
+                    yield self._cleaned(text)
+                block = file.read(_BLOCK)
+            if text := decode(b"", True):
+                yield self._cleaned(text)
+
+    def _cleaned(self, text: str) -> str:
+        """Return the text without traces of invalid bytes, counting each line that has some once."""
+        if text.isascii() or not _INVALID.search(text):
+            self._line_is_invalid &= "\n" not in text
+            return text
+        first, *others = [_INVALID.search(line) is not None for line in text.split("\n")]
+        self.invalid_lines += (first and not self._line_is_invalid) + sum(others)
+        self._line_is_invalid = others[-1] if others else True
+        return _INVALID.sub("\ufffd", text)

@@ -1,0 +1,109 @@
+"""A corpus that every machine with Python has: Python's own reference and the words of its standard library.
+
+It holds some 320,000 words, enough to see skip-gram find that `list` is near `tuple`.
+"""
+
+import ast
+import gc
+import re
+import sysconfig
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
+
+__all__ = ["python_reference"]
+
+# Tests and bundled copies say nothing about the language; pydoc_data is the reference itself and read as such.
+_SKIPPED = {"site-packages", "dist-packages", "test", "tests", "idle_test", "lib2to3", "__pycache__", "pydoc_data"}
+
+_ROLE = re.compile(r":[a-z][\w:+.-]*:(?=`)")  # the :func: of :func:`len`
+_POSSESSIVE = re.compile(r"(?<=\w)['\u2019]s\b")
+# Words and names, dotted (os.path) or hyphened (built-in), with at least one letter; "don't" stays one word.
+_WORD = re.compile(
+    r"""(?<![\w])                          # not in the middle of a number such as 0x1f
+        (?=_*[^\W\d_])[^\W\d]\w*           # a name
+        (?:[.-](?=_*[^\W\d_])[^\W\d]\w*)*  # and what is tied to it
+        (?:['\u2019](?:t|re|ll|ve|d|m)\b)?
+    """,
+    re.VERBOSE,
+)
+
+
+def python_reference() -> list[list[str]]:
+    """Return the paragraphs of Python's language reference and standard library docstrings as lists of words.
+
+    The topics of `pydoc_data` come first, by name, then the docstrings of the library's source files, by path. Files
+    are parsed, never imported. Words are in lower case, without markup, numbers and punctuation; dotted and underscored
+    names are one word. The same Python gives the same result; another version has another text. Takes a few seconds.
+
+    Returns:
+        Sentences, a paragraph each: a corpus as `logq.text.Corpus` and `Vocabulary.build` take it.
+
+    Raises:
+        FileNotFoundError: this Python comes without its reference (`pydoc_data.topics`) or its source files.
+
+    Example:
+        >>> sentences = python_reference()
+        >>> sentences[1][:8]
+        ['assert', 'statements', 'are', 'a', 'convenient', 'way', 'to', 'insert']
+    """
+    # A syntax tree is thousands of small objects without cycles; to look for some among them doubles the time.
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        texts = [*_topics(), *_docstrings(Path(sysconfig.get_paths()["stdlib"]))]
+    finally:
+        if was_enabled:
+            gc.enable()
+    return [words for text in texts for paragraph in re.split(r"\n\s*\n", text) if (words := _words(paragraph))]
+
+
+def _topics() -> Iterator[str]:
+    try:
+        from pydoc_data.topics import topics
+    except ImportError:
+        raise FileNotFoundError(
+            "pydoc_data.topics: this Python comes without its language reference, which the corpus is made of; "
+            "pass a text file of your own instead"
+        ) from None
+    for name in sorted(topics):
+        yield topics[name]
+
+
+def _docstrings(library: Path) -> Iterator[str]:
+    files = [path for path in library.rglob("*.py") if not _SKIPPED.intersection(path.relative_to(library).parts[:-1])]
+    if not files:
+        raise FileNotFoundError(f"{library}: no source files of the standard library here, the corpus is made of them")
+    for path in sorted(files, key=lambda path: path.relative_to(library).as_posix()):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # about the library's own source, such as invalid escapes
+                tree = ast.parse(path.read_bytes())
+        except (SyntaxError, ValueError, OSError):
+            continue  # some distributions add files that are no Python, such as templates
+        yield from _docstrings_in(tree)
+
+
+def _docstrings_in(node: ast.AST) -> Iterator[str]:
+    """Yield the docstrings of a tree in the order of its source."""
+    if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+        yield ast.get_docstring(node) or ""
+    # Statements hold further ones in these fields. Expressions, most of a tree, have no docstrings: ast.walk would
+    # visit them all.
+    for field in ("body", "handlers", "orelse", "finalbody"):
+        inner = getattr(node, field, None)
+        if isinstance(inner, list):  # the body of a lambda is none
+            for statement in cast("list[ast.AST]", inner):
+                yield from _docstrings_in(statement)
+
+
+def _words(paragraph: str) -> list[str]:
+    """Return the words of a text in lower case.
+
+    Example:
+        >>> _words("See :func:`os.path.join`, 3 built-in *types* and ``x_1`` ----- don't use list's 0x1f.")
+        ['see', 'os.path.join', 'built-in', 'types', 'and', 'x_1', "don't", 'use', 'list']
+    """
+    text = _POSSESSIVE.sub("", _ROLE.sub("", paragraph))
+    return [word.lower().replace("\u2019", "'") for word in _WORD.findall(text)]

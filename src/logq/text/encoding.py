@@ -1,0 +1,351 @@
+"""Encoding: a corpus as a vocabulary and a file of ids in one pass; and counting words without writing anything."""
+
+import contextlib
+import os
+import shutil
+import tempfile
+import weakref
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from logq._arguments import check_int
+from logq.text.corpus import Corpus
+from logq.text.encoding_cache import PRIVATE, Encoding, EncodingCache, remove_private_leftovers
+from logq.text.id_file import IdFile, is_in_use
+from logq.text.reading import Wanted, count_lists, count_text, read_lists, read_text
+from logq.text.scanning import END_OF_LINE
+from logq.text.text_files import find_text_files
+from logq.text.vocabulary import Vocabulary
+
+__all__ = ["EncodedCorpus", "WordCount", "count_words", "encode", "encode_ids", "split_sentences"]
+
+_READ = 1 << 20  # ids read at a time
+
+
+class EncodedCorpus:
+    """A corpus as numbers: the ids of its words in a file, behind each sentence a -1.
+
+    Made by `encode`. Use it in a `with` block, or close it, so that a private file goes away at once; otherwise it does
+    when the object is no longer used.
+
+    Attributes:
+        vocabulary: the words that the ids stand for.
+        counts: (V,) int64, how often each of them is in this corpus.
+        num_ids: entries in the file, the -1 behind each sentence included.
+        num_words: ids without those.
+        num_sentences: sentences with at least one id.
+        raw_words: words read, dropped ones included.
+        num_types: different words read; None where a fixed vocabulary was used.
+        invalid_lines: lines with bytes that are no UTF-8.
+        long_words: words left out, and counted in `raw_words`, because they have more than 65,536 bytes.
+        path: the file.
+        reused: whether an earlier run had made it.
+
+    Example:
+        >>> with encode([["a", "rose", "is"], ["a", "rose"]], min_count=2) as corpus:
+        ...     corpus.vocabulary.index_to_key, corpus.read(0, corpus.num_ids)
+        (['a', 'rose'], array([ 0,  1, -1,  0,  1, -1], dtype=int32))
+    """
+
+    def __init__(self, encoding: Encoding, ids: IdFile, *, reused: bool, keep: bool) -> None:
+        self.vocabulary = encoding.vocabulary
+        self.counts = encoding.counts
+        self.num_ids = encoding.num_ids
+        self.num_sentences = encoding.num_sentences
+        self.num_words = encoding.num_ids - encoding.num_sentences
+        self.raw_words = encoding.raw_words
+        self.num_types = encoding.num_types
+        self.invalid_lines = encoding.invalid_lines
+        self.long_words = encoding.long_words
+        self.path = ids.path
+        self.reused = reused
+        self._ids = ids
+        self._release = weakref.finalize(self, _release, ids, keep, os.getpid())
+
+    def read(self, start: int, stop: int) -> NDArray[np.int32]:
+        """Return a copy of the entries from number `start` up to `stop`, -1 where sentences end.
+
+        Several threads may read at the same time. What is returned is in [-1, V), whatever happened to the file.
+
+        Raises:
+            ValueError: not 0 <= start <= stop <= num_ids; or the file was changed by somebody else, or is closed.
+        """
+        start, stop = check_int("start", start, 0), check_int("stop", stop, 0)
+        if not start <= stop <= self.num_ids:
+            raise ValueError(f"stop: expected a number from start = {start} to num_ids = {self.num_ids}, got {stop}")
+        ids = self._ids.read(start, stop)
+        if len(ids) and not (ids.min() >= END_OF_LINE and ids.max() < len(self.vocabulary)):
+            raise ValueError(
+                f"{self.path}: expected ids in [-1, {len(self.vocabulary)}), the file was changed by "
+                "something else; remove it"
+            )
+        return ids
+
+    def sentences(self, max_sentence: int = 10_000) -> Iterator[NDArray[np.int32]]:
+        """Yield the ids of each sentence, those of more than `max_sentence` in pieces of so many.
+
+        Raises:
+            ValueError: as `read`.
+        """
+        parts = (self.read(at, min(at + _READ, self.num_ids)) for at in range(0, self.num_ids, _READ))
+        yield from split_sentences(parts, check_int("max_sentence", max_sentence))
+
+    def close(self) -> None:
+        """Close the file, and remove it if it is private."""
+        self._release()
+
+    def __enter__(self) -> "EncodedCorpus":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        return self.num_ids
+
+    def __repr__(self) -> str:
+        return f"EncodedCorpus({self.num_words} words in {self.num_sentences} sentences, {self.path})"
+
+
+def split_sentences(parts: Iterable[NDArray[np.int32]], longest: int) -> Iterator[NDArray[np.int32]]:
+    """Yield the ids between one -1 and the next, wherever the parts of a text are cut, in pieces of `longest` at most.
+
+    Example:
+        >>> [ids.tolist() for ids in split_sentences([np.array([1, 2]), np.array([3, -1, 4])], 2)]
+        [[1, 2], [3], [4]]
+    """
+    rest = np.empty(0, np.int32)
+    for part in parts:
+        ids = np.concatenate([rest, part])
+        begin = 0
+        for end in np.flatnonzero(ids == END_OF_LINE).tolist():
+            for place in range(begin, end, longest):
+                yield ids[place : min(place + longest, end)]
+            begin = end + 1
+        while len(ids) - begin > longest:
+            yield ids[begin : begin + longest]
+            begin += longest
+        rest = ids[begin:]
+    if len(rest):
+        yield rest
+
+
+def encode(
+    source: str | os.PathLike[str] | Iterable[Any],
+    *,
+    min_count: int = 5,
+    max_vocab: int | None = None,
+    vocabulary: Vocabulary | None = None,
+    cache: str | os.PathLike[str] | None = None,
+    threads: int = 1,
+    progress: bool | None = None,
+) -> EncodedCorpus:
+    r"""Count the words of a corpus, choose its vocabulary, and write all of it as ids into a file, in one pass.
+
+    Words, sentences and vocabulary are those of `Corpus` and `Vocabulary.build`: words stand between white space of any
+    kind, a line is a sentence, invalid bytes become U+FFFD. But a line of any length is one sentence, and words of more
+    than 65,536 bytes are left out and counted. Memory is that of the different words and of a few megabytes for each
+    thread, however large the corpus.
+
+    Args:
+        source: a path, plain, gzip or zstd, or a list of such; a pattern as "part-*.txt.gz", with ** for folders of any
+            depth; "-" for standard input; or lists of words, which may come from a generator.
+        min_count: the smallest count a word is kept with.
+        max_vocab: the most words to keep, the most frequent; None keeps all.
+        vocabulary: encode with this one, and leave out all other words; `min_count` and `max_vocab` have no meaning
+            then.
+        cache: a folder for the file, which is used again on the next run as long as the paths, sizes, times of change
+            and settings stay the same. None makes a private file, which is removed with the object; so are those of
+            lists of words and of pipes, which cannot be recognized.
+        threads: how many split text into words, while one more reads and writes; the result does not depend on it.
+        progress: True shows a bar, False nothing, None a bar on a terminal and lines elsewhere.
+
+    Returns:
+        The corpus as ids, open for reading.
+
+    Raises:
+        FileNotFoundError: a file is missing, or nothing matches a pattern.
+        IsADirectoryError: a path is a folder.
+        OSError: a file cannot be read, or the ids cannot be written; the message names the file.
+        TypeError: the source does not consist of lists of words.
+        ValueError: there are no words, or none occurs `min_count` times; or a file is damaged or no UTF-8 text.
+        ImportError: a file is zstd, and the extra `zstd` is not installed.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = Path(folder, "a.txt").write_text("to be or not to be\n")
+        ...     with encode(Path(folder, "*.txt"), min_count=1) as corpus:
+        ...         list(corpus.sentences())
+        [array([0, 1, 2, 3, 0, 1], dtype=int32)]
+    """
+    min_count, threads = check_int("min_count", min_count), check_int("threads", threads)
+    if max_vocab is not None:
+        max_vocab = check_int("max_vocab", max_vocab)
+    if vocabulary is not None and not isinstance(vocabulary, Vocabulary):
+        raise TypeError(f"vocabulary: expected a Vocabulary, got {type(vocabulary).__name__}")
+    if isinstance(source, Corpus) and source.paths is not None:
+        source = list(source.paths)
+    files, wanted = find_text_files(source), Wanted(min_count, max_vocab, vocabulary)
+    known = None
+    if cache is not None and files is not None and all(file.size is not None for file in files):
+        cuts = {"min_count": min_count, "max_vocab": max_vocab} if vocabulary is None else {}
+        known = EncodingCache(Path(cache), files, cuts, vocabulary)
+        if found := known.load():
+            return EncodedCorpus(*found, reused=True, keep=True)
+        known.remove_leftovers()
+    ids = _new_file(cache, known)
+    try:
+        if files is None:
+            encoding = read_lists(cast("Iterable[Any]", source), ids, wanted, progress)
+        else:
+            encoding = read_text(files, ids, wanted, threads, progress)
+        ids.finish(encoding.num_ids, durable=known is not None)
+        if known is not None:
+            known.save(encoding, ids)
+    except BaseException:
+        _release(ids, False, os.getpid())
+        raise
+    return EncodedCorpus(encoding, ids, reused=False, keep=known is not None)
+
+
+def encode_ids(
+    ids: NDArray[np.integer[Any]],  # (n,)
+    offsets: NDArray[np.integer[Any]],  # (sentences + 1,)
+    vocabulary: Vocabulary,
+) -> EncodedCorpus:
+    """Write a corpus that is numbers already, such as the items of sessions, into a private file.
+
+    Args:
+        ids: (n,) words in [0, V), one sentence after the other.
+        offsets: (sentences + 1,) where each sentence begins, and n.
+        vocabulary: what the ids are numbers of; it may have other counts.
+
+    Returns:
+        The corpus, open for reading; sentences without a word are left out.
+
+    Raises:
+        ValueError: an id is no word, the offsets do not fit the ids, or there are no ids.
+
+    Example:
+        >>> words = Vocabulary(["tea", "cup"], [2, 1])
+        >>> with encode_ids(np.array([0, 1, 0]), np.array([0, 2, 2, 3]), words) as corpus:
+        ...     corpus.read(0, corpus.num_ids)
+        array([ 0,  1, -1,  0, -1], dtype=int32)
+    """
+    if len(ids) == 0:
+        raise ValueError("ids: expected one at least, got none")
+    if offsets[0] != 0 or offsets[-1] != len(ids) or (np.diff(offsets) < 0).any():
+        raise ValueError(f"offsets: expected numbers that rise from 0 to {len(ids)}, got {offsets[:8]}")
+    wrong = (ids < 0) | (ids >= len(vocabulary))
+    if wrong.any():
+        where = int(wrong.argmax())
+        raise ValueError(f"ids: expected words in [0, {len(vocabulary)}), got {ids[where]} at position {where}")
+    file = _new_file(None, None)
+    ends = np.unique(offsets[1:][np.diff(offsets) > 0])
+    try:
+        for begin in range(0, len(ids), _READ):
+            end = min(begin + _READ, len(ids))
+            inside = ends[(ends > begin) & (ends <= end)] - begin
+            file.append(np.insert(np.ascontiguousarray(ids[begin:end], dtype=np.int32), inside, END_OF_LINE))
+        file.finish(len(ids) + len(ends))
+    except BaseException:
+        _release(file, False, os.getpid())
+        raise
+    counts = np.bincount(ids, minlength=len(vocabulary))
+    encoding = Encoding(vocabulary, counts, len(ids) + len(ends), len(ends), len(ids), None, 0, 0)
+    return EncodedCorpus(encoding, file, reused=False, keep=False)
+
+
+def _new_file(cache: str | os.PathLike[str] | None, known: EncodingCache | None) -> IdFile:
+    if known is not None:
+        return IdFile.create(known.folder, known.key)
+    if cache is not None:
+        os.makedirs(cache, exist_ok=True)
+        for left in Path(cache).glob("once-*.ids"):  # by a program that was killed
+            if not is_in_use(left):
+                left.unlink(missing_ok=True)
+        return IdFile.create(Path(cache), "once")
+    remove_private_leftovers()
+    folder = Path(tempfile.mkdtemp(prefix=PRIVATE))
+    try:
+        return IdFile.create(folder, "private")
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _release(ids: IdFile, keep: bool, process: int) -> None:
+    if keep or os.getpid() != process:  # a forked child has the object too, but not the file
+        ids.close()
+        return
+    ids.discard()
+    if ids.path.parent.name.startswith(PRIVATE):
+        with contextlib.suppress(OSError):
+            ids.path.parent.rmdir()
+
+
+class WordCount(NamedTuple):
+    """The words of a corpus.
+
+    Attributes:
+        vocabulary: the words kept, most frequent first; its `raw_words` are all that were read.
+        num_types: different words, also those not kept.
+        invalid_lines: lines with bytes that are no UTF-8.
+        long_words: words left out because they have more than 65,536 bytes.
+
+    Example:
+        >>> count_words([["a", "rose", "is", "a", "rose"]], min_count=2).num_types
+        3
+    """
+
+    vocabulary: Vocabulary
+    num_types: int
+    invalid_lines: int
+    long_words: int
+
+
+def count_words(
+    source: str | os.PathLike[str] | Iterable[Any],
+    *,
+    min_count: int = 5,
+    max_vocab: int | None = None,
+    threads: int = 1,
+    progress: bool | None = None,
+) -> WordCount:
+    """Count the words of a corpus and choose its vocabulary, in one pass and without writing anything.
+
+    Args:
+        source: as for `encode`, and so are all others.
+        min_count: the smallest count a word is kept with.
+        max_vocab: the most words to keep; None keeps all.
+        threads: how many split text into words.
+        progress: True shows a bar, False nothing, None a bar on a terminal and lines elsewhere.
+
+    Returns:
+        The vocabulary that `encode` would choose.
+
+    Raises:
+        OSError, TypeError, ValueError, ImportError: as `encode`.
+
+    Example:
+        >>> count_words([["a", "rose", "is", "a", "rose"]], min_count=2).vocabulary.index_to_key
+        ['a', 'rose']
+    """
+    threads = check_int("threads", threads)
+    if max_vocab is not None:
+        max_vocab = check_int("max_vocab", max_vocab)
+    wanted = Wanted(check_int("min_count", min_count), max_vocab)
+    if isinstance(source, Corpus) and source.paths is not None:
+        source = list(source.paths)
+    files = find_text_files(source)
+    if files is None:
+        counted = count_lists(cast("Iterable[Any]", source), wanted, progress)
+    else:
+        counted = count_text(files, wanted, threads, progress)
+    assert counted.num_types is not None  # there was no vocabulary before
+    return WordCount(counted.vocabulary, counted.num_types, counted.invalid_lines, counted.long_words)

@@ -1,0 +1,211 @@
+"""The vocabulary: which words there are, how often each occurs, and the number that stands for it."""
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from logq._arguments import check_float, check_int
+from logq._files import atomic_write
+from logq.text.corpus import Sentences
+from logq.text.words import check_strings, check_word_counts, index_words
+
+__all__ = ["Vocabulary", "too_rare"]
+
+Ids: TypeAlias = NDArray[np.int64]
+
+
+class Vocabulary:
+    """Words with their counts; the place of a word in the list is its id.
+
+    Args:
+        words: V different words.
+        counts: (V,) how often each occurs, at least once.
+        raw_words: how many words were read to count these, dropped ones included; their sum if left out.
+
+    Attributes:
+        index_to_key: the words, a list.
+        key_to_index: the id of each word, a dict.
+        counts: (V,) int64.
+        raw_words: words read, dropped ones included.
+
+    Raises:
+        TypeError: a word is no string, or the counts are not integers.
+        ValueError: a word stands there twice, or the counts do not fit the words.
+
+    Example:
+        >>> vocabulary = Vocabulary.build([["a", "rose", "is", "a", "rose"], ["is", "it"]], min_count=2)
+        >>> vocabulary.index_to_key, vocabulary.counts.tolist()
+        (['a', 'rose', 'is'], [2, 2, 2])
+        >>> vocabulary.encode(["it", "is", "a", "rose"])
+        array([2, 0, 1])
+    """
+
+    def __init__(self, words: Sequence[str], counts: ArrayLike, *, raw_words: int | None = None) -> None:
+        self.index_to_key = check_strings("words", words)
+        self.key_to_index = index_words("words", self.index_to_key)
+        self.counts = check_word_counts(counts, self.index_to_key, minimum=1)
+        self.raw_words = self.total if raw_words is None else check_int("raw_words", raw_words, minimum=self.total)
+
+    @classmethod
+    def build(cls, sentences: Sentences, min_count: int = 5, max_vocab: int | None = None) -> "Vocabulary":
+        """Count the words of a corpus and keep the frequent ones, most frequent first.
+
+        Words of equal count stand in the order in which the corpus brings them up.
+
+        Args:
+            sentences: lists of words; read once.
+            min_count: the smallest count a word is kept with.
+            max_vocab: the most words to keep; None keeps all.
+
+        Returns:
+            The vocabulary of the words kept.
+
+        Raises:
+            TypeError: a sentence is no list of words.
+            ValueError: there are no words, or none occurs `min_count` times.
+
+        Example:
+            >>> Vocabulary.build([["so", "far", "so", "good"]], min_count=1, max_vocab=2).index_to_key
+            ['so', 'far']
+        """
+        min_count = check_int("min_count", min_count)
+        if max_vocab is not None:
+            max_vocab = check_int("max_vocab", max_vocab)
+        counter = _count(sentences)
+        if not counter:
+            raise ValueError("corpus: no words in it, expected at least one")
+        check_strings("sentences", counter)
+        # sorted() keeps the order of equals, and a Counter that of first appearance.
+        ranked = sorted(counter.items(), key=lambda item: -item[1])
+        kept = [(word, count) for word, count in ranked if count >= min_count][:max_vocab]
+        if not kept:
+            raise too_rare(min_count, *ranked[0])
+        return cls([word for word, _ in kept], [count for _, count in kept], raw_words=counter.total())
+
+    @property
+    def total(self) -> int:
+        """How many words the corpus has once the dropped ones are left out: the sum of the counts."""
+        return int(self.counts.sum())
+
+    def __len__(self) -> int:
+        return len(self.index_to_key)
+
+    def __contains__(self, word: object) -> bool:
+        return word in self.key_to_index
+
+    def __repr__(self) -> str:
+        return f"Vocabulary({len(self)} words, {self.total} occurrences)"
+
+    def encode(self, tokens: Iterable[str]) -> Ids:
+        """Return the ids of words, int64; those that are not in the vocabulary are left out.
+
+        Raises:
+            TypeError: `tokens` is a string and not a list of words.
+        """
+        if isinstance(tokens, str):
+            raise TypeError(f"tokens: expected a list of words, got the string {tokens[:40]!r}")
+        return np.array([i for i in map(self.key_to_index.get, tokens) if i is not None], dtype=np.int64)
+
+    def keep_probability(self, sample: float) -> NDArray[np.float64]:
+        """Return the probability with which each word stays when frequent words are thinned out.
+
+            P(keep) = min(1, (sqrt(c / (t N)) + 1) * t N / c)
+
+        with c the count of the word, N the sum of all counts and t = `sample`. This is what the C program word2vec
+        does; the paper's equation 5 has 1 - sqrt(t N / c) for the probability to drop, without the second term.
+
+        Args:
+            sample: t, usually 1e-3 to 1e-5; 0 keeps everything.
+
+        Returns:
+            (V,) float64 in (0, 1].
+
+        References:
+            Mikolov et al., Distributed Representations of Words and Phrases and their Compositionality, NIPS 2013,
+            arXiv:1310.4546, Eq. 5.
+
+        Example:
+            >>> Vocabulary(["the", "cat"], [9_900, 100]).keep_probability(1e-2).round(3)
+            array([0.111, 1.   ])
+        """
+        sample = check_float("sample", sample, at_least=0)
+        if sample == 0:
+            return np.ones(len(self))
+        ratio = sample * self.total / self.counts
+        return np.minimum(1.0, np.sqrt(ratio) + ratio)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the words and counts as text, `word count` a line, UTF-8, at once.
+
+        Raises:
+            ValueError: a word is empty, holds white space or cannot be UTF-8.
+            OSError: the file cannot be written.
+        """
+        for word in self.index_to_key:
+            if word.split() != [word] or not _is_utf8(word):
+                raise ValueError(f"words: the text format takes no empty words, no white space in them, got {word!r}")
+        lines = (f"{word} {count}\n" for word, count in zip(self.index_to_key, self.counts.tolist(), strict=True))
+        with atomic_write(path) as file:
+            file.write("".join(lines).encode("utf-8"))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "Vocabulary":
+        """Read a vocabulary that `save` wrote, in the file's order.
+
+        Raises:
+            OSError: the file cannot be read.
+            ValueError: a line is not `word count`; the message gives the line.
+        """
+        words: list[str] = []
+        counts: list[int] = []
+        for number, line in enumerate(Path(path).read_bytes().split(b"\n"), 1):
+            if not line.strip():
+                continue
+            try:
+                word, count = line.decode("utf-8").split()
+                words.append(word)
+                counts.append(int(count))
+            except ValueError:
+                raise ValueError(f"{path}, line {number}: expected 'word count', got {line[:60]!r}") from None
+        if not words:
+            raise ValueError(f"{path}: no words in it, expected 'word count' lines")
+        try:
+            return cls(words, counts)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{path}: {error}") from None
+
+
+def too_rare(min_count: int, word: str, count: int) -> ValueError:
+    """What to raise where even the most frequent word occurs less than `min_count` times.
+
+    Example:
+        >>> print(too_rare(5, "rose", 3))
+        min_count: no word occurs 5 times, the most frequent is 'rose' with 3; lower min_count to 3 or less
+    """
+    return ValueError(
+        f"min_count: no word occurs {min_count} times, the most frequent is {word!r} with {count}; "
+        f"lower min_count to {count} or less"
+    )
+
+
+def _count(sentences: Sentences) -> Counter[str]:
+    if isinstance(sentences, str | os.PathLike):
+        raise TypeError(f"sentences: expected lists of words, got {sentences!r}; for a file, pass Corpus(path)")
+    counter: Counter[str] = Counter()
+    for number, sentence in enumerate(sentences):
+        if isinstance(sentence, str | bytes):
+            raise TypeError(f"sentences: expected lists of words, got {sentence[:40]!r} as sentence {number}")
+        try:
+            counter.update(sentence)
+        except TypeError as error:
+            raise TypeError(f"sentences: expected lists of words, sentence {number} is none ({error})") from error
+    return counter
+
+
+def _is_utf8(word: str) -> bool:
+    return word.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in word)

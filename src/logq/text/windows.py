@@ -1,0 +1,199 @@
+"""Windows: which words count as neighbours of which, for many sentences at once.
+
+Sentences stand one after the other in a single array `ids` of n words, and `lengths` says how many belong to each. All
+functions work on whole arrays; the work and memory are those of the result.
+"""
+
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from logq._arguments import check_int
+
+__all__ = ["cbow_windows", "reduced_windows", "skipgram_pairs", "subsample_sentences"]
+
+Ids: TypeAlias = NDArray[np.int64]
+
+
+def subsample_sentences(
+    ids: Ids,  # (n,)
+    lengths: Ids,  # (sentences,)
+    keep_probability: NDArray[np.float64],  # (V,)
+    rng: np.random.Generator,
+) -> tuple[Ids, Ids]:
+    """Thin out the words of several sentences, and count what is left of each.
+
+    Args:
+        ids: (n,) word ids of all sentences.
+        lengths: words of each sentence.
+        keep_probability: (V,) as `Vocabulary.keep_probability` gives it.
+        rng: where the randomness comes from; one number is drawn for each word.
+
+    Returns:
+        The ids kept, and for each sentence how many of them are its own: 0 where nothing is left.
+
+    Example:
+        >>> subsample_sentences(
+        ...     np.array([0, 1, 1, 2]), np.array([2, 1, 1]), np.array([1.0, 0.0, 1.0]), np.random.default_rng(0)
+        ... )
+        (array([0, 2]), array([1, 0, 1]))
+    """
+    ids = _check_ids("ids", ids)
+    lengths = _check_lengths(lengths, len(ids))
+    kept = _kept(ids, keep_probability, rng)
+    before = np.concatenate([[0], np.cumsum(kept)])
+    ends = np.cumsum(lengths)
+    return ids[kept], before[ends] - before[ends - lengths]
+
+
+def reduced_windows(num_positions: int, window: int, rng: np.random.Generator) -> Ids:
+    """Draw for each position how far its window reaches, uniform in 1..window.
+
+    So a neighbour at distance d is seen with probability (window - d + 1) / window: near words count more.
+
+    Args:
+        num_positions: n, the number of words.
+        window: the widest reach.
+        rng: where the randomness comes from.
+
+    Returns:
+        (n,) int64.
+
+    Example:
+        >>> f"{reduced_windows(1000, 2, np.random.default_rng(0)).mean():.1f}"
+        '1.5'
+    """
+    num_positions = check_int("num_positions", num_positions, minimum=0)
+    window = check_int("window", window)
+    return _check_rng(rng).integers(1, window + 1, size=num_positions, dtype=np.int64)
+
+
+def skipgram_pairs(
+    ids: Ids,  # (n,)
+    lengths: Ids,  # (sentences,)
+    windows: Ids,  # (n,)
+) -> tuple[Ids, Ids]:
+    """List the pairs that skip-gram trains on, in the order of the C program word2vec.
+
+    For each position i from left to right, and each other position j from left to right that is in the same sentence
+    and at most windows[i] away: the input is the neighbour ids[j], the word to predict is ids[i].
+
+    Args:
+        ids: (n,) word ids of all sentences.
+        lengths: words of each sentence.
+        windows: (n,) how far the window of each position reaches.
+
+    Returns:
+        inputs and targets, (P,) each.
+
+    Raises:
+        ValueError: the shapes do not fit, or a number is negative.
+
+    Example:
+        >>> inputs, targets = skipgram_pairs(np.array([5, 6, 7, 8]), np.array([3, 1]), np.array([1, 1, 2, 2]))
+        >>> list(zip(inputs.tolist(), targets.tolist()))
+        [(6, 5), (5, 6), (7, 6), (5, 7), (6, 7)]
+    """
+    ids = _check_ids("ids", ids)
+    centres, neighbours, _ = _neighbours(ids, lengths, windows)
+    return ids[neighbours], ids[centres]
+
+
+def cbow_windows(
+    ids: Ids,  # (n,)
+    lengths: Ids,  # (sentences,)
+    windows: Ids,  # (n,)
+    *,
+    window: int | None = None,
+) -> tuple[Ids, Ids]:
+    """List the contexts that CBOW trains on: for each position its neighbours, left to right, and its word.
+
+    Positions without a neighbour are left out.
+
+    Args:
+        ids: (n,) word ids of all sentences.
+        lengths: words of each sentence.
+        windows: (n,) how far the window of each position reaches.
+        window: the widest reach there can be, which fixes the width of the result; the widest there is if left out.
+
+    Returns:
+        contexts (n', 2 * window), filled up with -1 at the end of each row, and targets (n',).
+
+    Raises:
+        ValueError: the shapes do not fit, a number is negative, or one of `windows` is wider than `window`.
+
+    Example:
+        >>> contexts, targets = cbow_windows(np.array([5, 6, 7, 8]), np.array([3, 1]), np.array([1, 1, 2, 2]))
+        >>> contexts
+        array([[ 6, -1, -1, -1],
+               [ 5,  7, -1, -1],
+               [ 5,  6, -1, -1]])
+        >>> targets
+        array([5, 6, 7])
+    """
+    ids = _check_ids("ids", ids)
+    centres, neighbours, counts = _neighbours(ids, lengths, windows)
+    widest = int(np.max(windows, initial=0))
+    window = widest if window is None else check_int("window", window)
+    if widest > window:
+        raise ValueError(f"windows: expected none wider than window = {window}, got {widest}")
+    filled = counts > 0
+    row = np.cumsum(filled) - 1
+    column = np.arange(len(centres)) - (np.cumsum(counts) - counts)[centres]
+    contexts = np.full((int(filled.sum()), 2 * window), -1, dtype=np.int64)
+    contexts[row[centres], column] = ids[neighbours]
+    return contexts, ids[filled]
+
+
+def _neighbours(ids: Ids, lengths: Ids, windows: Ids) -> tuple[Ids, Ids, Ids]:
+    """Return the positions of centre and neighbour of each pair, (P,) each, and the pairs of each position, (n,)."""
+    positions = np.arange(len(ids))
+    lengths = _check_lengths(lengths, len(ids))
+    windows = _check_ids("windows", windows)
+    if len(windows) != len(ids):
+        raise ValueError(f"windows: expected shape ({len(ids)},), one a word, got {windows.shape}")
+    ends = np.cumsum(lengths)
+    first = np.maximum(np.repeat(ends - lengths, lengths), positions - windows)
+    last = np.minimum(np.repeat(ends, lengths) - 1, positions + windows)
+    counts = last - first  # the window without its centre
+    centres = np.repeat(positions, counts)
+    rank = np.arange(len(centres)) - np.repeat(np.cumsum(counts) - counts, counts)
+    neighbours = first[centres] + rank
+    neighbours += neighbours >= centres  # step over the centre
+    return centres, neighbours, counts
+
+
+def _kept(ids: Ids, keep_probability: Any, rng: np.random.Generator) -> NDArray[np.bool_]:
+    probability = np.asarray(keep_probability, dtype=np.float64)
+    if probability.ndim != 1:
+        raise ValueError(f"keep_probability: expected shape (V,), got {probability.shape}")
+    if ids.size and ids.max() >= len(probability):
+        raise ValueError(f"ids: expected ids in [0, {len(probability)}), got {ids.max()}")
+    return _check_rng(rng).random(len(ids)) < probability[ids]
+
+
+def _check_ids(name: str, values: Any) -> Ids:
+    array = np.asarray(values)
+    if array.ndim != 1:
+        raise ValueError(f"{name}: expected one dimension, got shape {array.shape}")
+    if array.size and array.dtype.kind not in "iu":
+        raise TypeError(f"{name}: expected integers, got dtype {array.dtype}")
+    array = array.astype(np.int64, copy=False)
+    if array.size and array.min() < 0:
+        where = int((array < 0).argmax())
+        raise ValueError(f"{name}: expected numbers >= 0, got {array[where]} at position {where}")
+    return array
+
+
+def _check_lengths(lengths: Any, num_words: int) -> Ids:
+    array = _check_ids("lengths", lengths)
+    if array.sum() != num_words:
+        raise ValueError(f"lengths: expected them to add up to the {num_words} words of ids, got {array.sum()}")
+    return array
+
+
+def _check_rng(rng: Any) -> np.random.Generator:
+    if not isinstance(rng, np.random.Generator):
+        raise TypeError(f"rng: expected a numpy.random.Generator, got {type(rng).__name__}")
+    return rng

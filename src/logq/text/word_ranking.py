@@ -1,0 +1,151 @@
+"""From the words that a scan numbered as they came to a vocabulary, and from its ids to those of the vocabulary."""
+
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from logq._progress import Progress
+from logq.kernels import _native
+from logq.text.id_file import IdFile
+from logq.text.scanning import ListScan, Piece, TextScan
+from logq.text.vocabulary import Vocabulary, too_rare
+
+__all__ = ["Ranking", "choose", "rank", "rank_list", "renumber"]
+
+
+class Ranking(NamedTuple):
+    """The vocabulary of a scan.
+
+    Attributes:
+        vocabulary: the words kept, most frequent first, those of equal count in the order of first appearance.
+        num_types: how many different words there were.
+        numbers: for each table of the scan the id of each of its words, -1 for those that are left out.
+    """
+
+    vocabulary: Vocabulary
+    num_types: int
+    numbers: list[NDArray[np.int32]]
+
+
+def choose(
+    counts: NDArray[np.int64], order: NDArray[np.int64], min_count: int, max_vocab: int | None
+) -> NDArray[np.int64]:
+    """Return which words to keep: by falling count, those of equal count by rising `order`.
+
+    Example:
+        >>> choose(np.array([2, 9, 1, 2]), np.array([3, 2, 1, 0]), min_count=2, max_vocab=None)
+        array([1, 3, 0])
+    """
+    frequent = np.flatnonzero(counts >= min_count)
+    return frequent[np.lexsort((order[frequent], -counts[frequent]))][:max_vocab]
+
+
+def rank(scan: TextScan, min_count: int, max_vocab: int | None) -> Ranking:
+    """Return the vocabulary of a scan, which does not depend on the number of its threads.
+
+    Raises:
+        ValueError: there are no words, or none occurs `min_count` times.
+
+    Example:
+        >>> from logq.text.scanning import TextBlock
+        >>> scan = TextScan(None)
+        >>> _ = list(scan.run([TextBlock(b"is a rose a rose", False, False)]))
+        >>> rank(scan, min_count=1, max_vocab=2).vocabulary.index_to_key
+        ['a', 'rose']
+    """
+    table, places, order = _merge(scan)
+    counts = table.counts()
+    if not len(counts):
+        if scan.long_words:
+            raise ValueError(f"corpus: no words in it of at most {scan.longest_word:,} bytes, expected at least one")
+        raise ValueError("corpus: no words in it, expected at least one")
+    kept = choose(counts, order, min_count, max_vocab)
+    if not len(kept):
+        most = choose(counts, order, 1, 1)
+        raise too_rare(min_count, _strings(table, most)[0], int(counts[most[0]]))
+    number = _numbers(len(counts), kept)
+    vocabulary = Vocabulary(_strings(table, kept), counts[kept], raw_words=scan.raw_words)
+    return Ranking(vocabulary, len(counts), [number[place] for place in places])
+
+
+def rank_list(scan: ListScan, min_count: int, max_vocab: int | None) -> Ranking:
+    """Return the vocabulary of lists of words.
+
+    Raises:
+        ValueError: there are no words, or none occurs `min_count` times.
+
+    Example:
+        >>> scan = ListScan(None)
+        >>> _ = list(scan.run([["is", "a", "rose", "a", "rose"]]))
+        >>> rank_list(scan, min_count=1, max_vocab=2).vocabulary.index_to_key
+        ['a', 'rose']
+    """
+    if not scan.words:
+        raise ValueError("corpus: no words in it, expected at least one")
+    order = np.arange(len(scan.words))
+    kept = choose(scan.counts, order, min_count, max_vocab)
+    if not len(kept):
+        most = int(choose(scan.counts, order, 1, 1)[0])
+        raise too_rare(min_count, scan.words[most], int(scan.counts[most]))
+    vocabulary = Vocabulary([scan.words[i] for i in kept], scan.counts[kept], raw_words=scan.raw_words)
+    return Ranking(vocabulary, len(order), [_numbers(len(order), kept)])
+
+
+def renumber(
+    ids: IdFile, pieces: list[Piece], numbers: list[NDArray[np.int32]], progress: bool | None
+) -> tuple[int, int]:
+    """Give the ids of a file their final numbers, in place, and close the gaps that words without a number leave.
+
+    Returns:
+        How many ids there are now, and how many lines.
+    """
+    begin = end = lines = 0
+    open_line = False
+    total = sum(piece.num_ids for piece in pieces)
+    with Progress(total, "words", "numbering", enabled=progress) as bar:
+        for piece in pieces:
+            part = ids.read(begin, begin + piece.num_ids)
+            begin += piece.num_ids
+            kept, ended = _native.renumber(part, numbers[piece.table], after_end_of_line=not open_line)
+            if kept:
+                open_line = bool(part[kept - 1] >= 0)
+                ids.replace(end, part[:kept])
+            end += kept
+            lines += ended
+            bar.advance(piece.num_ids)
+    return end, lines
+
+
+def _merge(scan: TextScan) -> tuple[_native.WordTable, list[NDArray[np.int64]], NDArray[np.int64]]:
+    """One table of all words, the place in it of each table's words, and what orders its words by first appearance."""
+    appeared: list[NDArray[np.int64]] = []
+    for number in range(len(scan.tables)):
+        blocks = [(block, piece.new_words) for block, piece in enumerate(scan.pieces) if piece.table == number]
+        block, new_words = np.array(blocks, np.int64).reshape(-1, 2).T
+        appeared.append((np.repeat(block, new_words) << 32) + np.arange(new_words.sum()))
+    largest = max(range(len(scan.tables)), key=lambda number: len(scan.tables[number]))
+    table = scan.tables[largest]
+    places = [np.arange(len(each), dtype=np.int64) for each in scan.tables]
+    order = appeared[largest]
+    for number, other in enumerate(scan.tables):
+        if number == largest:
+            continue
+        places[number] = table.absorb(other).astype(np.int64)
+        order = np.concatenate([order, np.full(len(table) - len(order), np.iinfo(np.int64).max)])
+        order[places[number]] = np.minimum(order[places[number]], appeared[number])
+    return table, places, order
+
+
+def _numbers(num_types: int, kept: NDArray[np.int64]) -> NDArray[np.int32]:
+    """The id of each word, -1 for those that are not kept."""
+    number = np.full(num_types, -1, np.int32)
+    number[kept] = np.arange(len(kept), dtype=np.int32)
+    return number
+
+
+def _strings(table: _native.WordTable, ids: NDArray[np.int64]) -> list[str]:
+    text, offsets = table.words(ids)
+    places = offsets.tolist()
+    return [text[begin:end].decode("utf-8") for begin, end in pairwise(places)]

@@ -1,0 +1,14 @@
+from .config import Above as Above
+from .config import AtLeast as AtLeast
+from .config import AtMost as AtMost
+from .config import Below as Below
+from .config import Check as Check
+from .config import Config as Config
+from .config import Help as Help
+from .config import OneOf as OneOf
+from .config import configclass as configclass
+from .devices import Computer as Computer
+from .loop import Loop as Loop
+from .loop import LoopSettings as LoopSettings
+from .loop import Task as Task
+from .loop_checkpoint import Checkpoint as Checkpoint

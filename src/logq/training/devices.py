@@ -1,0 +1,154 @@
+"""Where and how a model computes: the device, the precision, and which of several processes this one is."""
+
+import contextlib
+import os
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from logq._arguments import shown
+from logq.shapes import check_device
+
+__all__ = ["PRECISIONS", "Computer", "World", "check_precision", "world"]
+
+Number = TypeVar("Number", int, float)
+
+PRECISIONS = ("float32", "bf16", "auto")
+
+
+def check_precision(value: object) -> str:
+    """Return the name of a precision.
+
+    Raises:
+        ValueError: there is no such.
+
+    Example:
+        >>> check_precision("bf16")
+        'bf16'
+    """
+    if not isinstance(value, str) or value not in PRECISIONS:
+        raise ValueError(f"precision: expected one of {', '.join(PRECISIONS)}, got {shown(value)}")
+    return value
+
+
+@dataclass(frozen=True)
+class World:
+    """Which of how many processes this one is.
+
+    Example:
+        >>> World().size
+        1
+    """
+
+    rank: int = 0
+    size: int = 1
+    local_rank: int = 0
+
+
+def world() -> World:
+    """What torch.distributed says where it is initialised, else what torchrun's environment does.
+
+    Raises:
+        ValueError: the environment names several processes, and torch.distributed is not initialised, so that they
+            could not share what they learn.
+
+    Example:
+        >>> world()
+        World(rank=0, size=1, local_rank=0)
+    """
+    local = int(os.environ.get("LOCAL_RANK", "0"))
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        return World(torch.distributed.get_rank(), torch.distributed.get_world_size(), local)
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size > 1:
+        raise ValueError(
+            f"WORLD_SIZE: expected torch.distributed.init_process_group to be called before fit, as there are {size} "
+            "processes"
+        )
+    return World()
+
+
+class Computer:
+    """The one place where batches go to a device and precision is chosen.
+
+    Args:
+        device: a name, such as "cpu", "cuda" or "cuda:1"; of several processes each takes the card of its local rank
+            where no number is given.
+        precision: "float32", "bf16" for the forward pass of the model in bfloat16 (the loss and the weights stay in
+            float32), or "auto": bf16 on a GPU that has it.
+
+    Raises:
+        ValueError: there is no such device or precision here.
+
+    Example:
+        >>> import numpy as np
+        >>> Computer("cpu").put({"user": np.array([3])})
+        {'user': tensor([3])}
+    """
+
+    def __init__(self, device: torch.device | str = "cpu", precision: str = "float32") -> None:
+        self.world = world()
+        several = str(device) == "cuda" and self.world.size > 1
+        found = check_device(f"cuda:{self.world.local_rank}" if several else device)
+        assert found is not None
+        self.device = found
+        self.precision = check_precision(precision)
+        has_bf16 = found.type == "cuda" and torch.cuda.is_bf16_supported()
+        self.bf16 = precision == "bf16" or (precision == "auto" and has_bf16)
+
+    def put(self, batch: Mapping[str, NDArray[Any]]) -> dict[str, Tensor]:
+        """Arrays as tensors on the device; on the CPU without a copy."""
+        made = {name: torch.from_numpy(array) for name, array in batch.items()}
+        if self.device.type == "cpu":
+            return made
+        pinned = self.device.type == "cuda"
+        return {
+            name: (tensor.pin_memory() if pinned else tensor).to(self.device, non_blocking=pinned)
+            for name, tensor in made.items()
+        }
+
+    def agreed(self, number: Number) -> Number:
+        """The number that the first process has, in all of them."""
+        if self.world.size == 1:
+            return number
+        wide = torch.int64 if isinstance(number, int) else torch.float64
+        shared = torch.tensor(number, dtype=wide, device=self.device)
+        torch.distributed.broadcast(shared, 0)
+        return type(number)(shared.item())
+
+    @contextlib.contextmanager
+    def autocast(self) -> Generator[None, None, None]:
+        """The precision of a forward pass."""
+        if not self.bf16:
+            yield
+            return
+        with torch.autocast(self.device.type, torch.bfloat16):
+            yield
+
+    @contextlib.contextmanager
+    def random(self, seed: int) -> Generator[None, None, None]:
+        """A stretch of torch's global generators that begins with a seed; the caller's are as before afterwards."""
+        cards = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=cards):
+            torch.default_generator.manual_seed(seed)  # torch.manual_seed would reach generators of other cards, too
+            if cards:
+                with torch.cuda.device(self.device):
+                    torch.cuda.manual_seed(seed)
+            yield
+
+    def random_state(self) -> dict[str, Tensor]:
+        """Where torch's generators are, for a run that goes on later."""
+        state = {"cpu": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            state["cuda"] = torch.cuda.get_rng_state(self.device)
+        return state
+
+    def set_random_state(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from what `random_state` gave."""
+        torch.set_rng_state(state["cpu"])
+        if self.device.type == "cuda" and "cuda" in state:
+            torch.cuda.set_rng_state(state["cuda"], self.device)

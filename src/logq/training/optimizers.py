@@ -1,0 +1,199 @@
+"""The optimizers of a model: torch's for dense parameters, logq.optim's for tables of which a step touches few rows."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from logq._arguments import shown
+from logq.optim import SGD, Adagrad, LazyAdam, RowOptimizer
+from logq.optim.gradients import coalesced
+
+__all__ = ["OPTIMIZERS", "Fading", "Optimizers", "check_optimizer"]
+
+
+class Fading:
+    """Makes LazyAdam without momentum do what Adam without momentum does, at the cost of the touched rows.
+
+        v *= beta2^(updates of the table since the row had one)      before the row's next update
+
+    LazyAdam leaves the mean v of squared gradients of a row as it is until the row is touched again. So v of a rare row
+    is that of its own gradients, and each update moves it by about the learning rate. In Adam v falls meanwhile, and a
+    row that is touched at every k-th step moves by sqrt(k) times as much: the vectors of rare words keep up.
+
+    Args:
+        optimizer: whose parameters have sparse gradients; its first beta must be 0, as a mean of gradients would move
+            rows between their updates.
+
+    Raises:
+        ValueError: its first beta is another.
+
+    Example:
+        >>> table = torch.nn.Parameter(torch.zeros(4, 2))
+        >>> fading = Fading(LazyAdam([table], betas=(0.0, 0.999)))
+        >>> torch.nn.functional.embedding(torch.tensor([3, 3]), table, sparse=True).sum().backward()
+        >>> fading.before_step()
+        >>> fading.optimizer.step()
+        >>> fading.last[0].tolist()
+        [0, 0, 0, 1]
+    """
+
+    def __init__(self, optimizer: LazyAdam) -> None:
+        self.optimizer = optimizer
+        self._tables: list[tuple[Tensor, float]] = []
+        for group in optimizer.param_groups:
+            first, second = group["betas"]
+            if first:
+                raise ValueError(f"betas: expected 0 as the first, got {first}")
+            self._tables += [(parameter, second) for parameter in group["params"]]
+        self.last = [
+            torch.zeros(len(parameter), dtype=torch.int64, device=parameter.device) for parameter, _ in self._tables
+        ]
+        """For each table, the number of the update that each row had last; 0 for none."""
+
+    @torch.no_grad()
+    def before_step(self) -> None:
+        """Fade the rows that have a gradient."""
+        for (parameter, beta), last in zip(self._tables, self.last, strict=True):
+            if parameter.grad is None:
+                continue
+            parameter.grad = coalesced(parameter.grad)
+            rows, state = parameter.grad._indices()[0], self.optimizer.state[parameter]
+            updates = state["step"] if state else 0
+            if updates:
+                squares = state["exp_avg_sq"]
+                kept = torch.pow(beta, (updates - last[rows]).to(squares.dtype))
+                squares[rows] = squares[rows] * kept.view(-1, *[1] * (squares.dim() - 1))
+            last[rows] = updates + 1
+
+
+OPTIMIZERS = ("adam", "adagrad", "sgd")
+"""The names of optimizers."""
+
+LAST = "last."
+
+
+def check_optimizer(value: object) -> str:
+    """Return the name of an optimizer.
+
+    Raises:
+        ValueError: there is no such.
+
+    Example:
+        >>> check_optimizer("adagrad")
+        'adagrad'
+    """
+    if not isinstance(value, str) or value not in OPTIMIZERS:
+        raise ValueError(f"optimizer: expected one of {', '.join(OPTIMIZERS)}, got {shown(value)}")
+    return value
+
+
+class Optimizers:
+    """An optimizer over the dense parameters and its lazy kin over those with sparse gradients, as one.
+
+        name       dense                   sparse
+        adam       torch.optim.Adam        logq.optim.LazyAdam
+        adagrad    torch.optim.Adagrad     logq.optim.Adagrad
+        sgd        torch.optim.SGD         logq.optim.SGD
+
+    Args:
+        module: whose parameters are trained.
+        sparse: those among them that get sparse gradients.
+        lr: the learning rate that `step` takes a part of.
+        weight_decay: added to gradients as weight_decay w, of parameters of two dimensions and more: no biases and no
+            norms. A row of a sparse table decays when it is touched.
+        betas: of Adam.
+        kind: one of OPTIMIZERS.
+        fading: whether LazyAdam has no momentum, and rows fade between their updates; see Fading.
+
+    Raises:
+        ValueError: there is no such optimizer.
+
+    Example:
+        >>> layer = torch.nn.Linear(2, 1)
+        >>> optimizers = Optimizers(layer, [], lr=0.1)
+        >>> layer(torch.ones(1, 2)).sum().backward()
+        >>> optimizers.step(0.5)
+        >>> layer.weight.grad is None
+        True
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        sparse: Iterable[nn.Parameter],
+        *,
+        lr: float,
+        weight_decay: float = 0.0,
+        betas: tuple[float, float] = (0.9, 0.999),
+        kind: str = "adam",
+        fading: bool = False,
+    ) -> None:
+        self.lr = lr
+        self.kind = check_optimizer(kind)
+        of_kind: dict[str, Any] = {"lr": lr, "betas": betas} if kind == "adam" else {"lr": lr}
+        tables = {id(parameter) for parameter in sparse}
+        self.parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+        lazy = [parameter for parameter in self.parameters if id(parameter) in tables]
+        dense = [parameter for parameter in self.parameters if id(parameter) not in tables]
+        self.all: list[torch.optim.Optimizer] = []
+        if dense:
+            groups: list[dict[str, Any]] = [
+                {"params": [p for p in dense if p.dim() > 1], "weight_decay": weight_decay},
+                {"params": [p for p in dense if p.dim() <= 1], "weight_decay": 0.0},
+            ]
+            groups = [group for group in groups if group["params"]]
+            fused = all(p.device.type in ("cpu", "cuda") for p in dense)
+            if kind == "adagrad":  # whose fused form there is for the CPU alone
+                fused = all(p.device.type == "cpu" for p in dense)
+            makers = {"adam": torch.optim.Adam, "adagrad": torch.optim.Adagrad, "sgd": torch.optim.SGD}
+            self.all.append(makers[kind](groups, fused=fused, **of_kind))
+        if lazy:
+            rows = {"adam": LazyAdam, "adagrad": Adagrad, "sgd": SGD}
+            if fading and kind == "adam":
+                of_kind["betas"] = (0.0, betas[1])
+            # A group each, so that states stand in the order of the parameters.
+            groups = [{"params": [p], "weight_decay": weight_decay if p.dim() > 1 else 0.0} for p in lazy]
+            self.all.append(rows[kind](groups, **of_kind))
+        self.fading = [Fading(one) for one in self.all if isinstance(one, LazyAdam) and fading]
+
+    def step(self, factor: float) -> None:
+        """Update all parameters with this part of the learning rate, and forget their gradients."""
+        for one in self.fading:
+            one.before_step()
+        for optimizer in self.all:
+            for group in optimizer.param_groups:
+                group["lr"] = self.lr * factor
+            optimizer.step()
+        for parameter in self.parameters:
+            parameter.grad = None
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The states by name."""
+        found = {f"{LAST}{i}": last for one in self.fading for i, last in enumerate(one.last)}
+        for number, optimizer in enumerate(self.all):
+            for key, states in optimizer.state_dict()["state"].items():
+                for name, value in states.items():
+                    found[f"{number}.{key}.{name}"] = value if isinstance(value, Tensor) else torch.tensor(value)
+        return found
+
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take over what `tensors` gave.
+
+        Raises:
+            KeyError, ValueError: it is of other parameters.
+        """
+        for one in self.fading:
+            for i, last in enumerate(one.last):
+                last.copy_(tensors[f"{LAST}{i}"])
+        tensors = {name: value for name, value in tensors.items() if not name.startswith(LAST)}
+        for number, optimizer in enumerate(self.all):
+            states: dict[int, dict[str, Any]] = {}
+            for name, value in tensors.items():
+                which, key, state = name.split(".", 2)
+                if int(which) == number:
+                    plain = isinstance(optimizer, RowOptimizer) and state == "step"
+                    states.setdefault(int(key), {})[state] = int(value) if plain else value
+            groups = optimizer.state_dict()["param_groups"]
+            optimizer.load_state_dict({"state": states, "param_groups": groups})

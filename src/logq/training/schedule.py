@@ -1,0 +1,112 @@
+"""What changes from step to step: the learning rate, and an exponential moving average of the weights."""
+
+import contextlib
+import math
+from collections.abc import Generator
+
+import torch
+from torch import Tensor, nn
+
+from logq._arguments import check_float, check_int, shown
+
+__all__ = ["DECAYS", "Schedule", "WeightAverage"]
+
+DECAYS = ("constant", "linear", "cosine")
+
+
+class Schedule:
+    """The part of the learning rate that holds at a step.
+
+        factor(t) = (t + 1) / warmup                                    t < warmup
+        factor(t) = 1,   1 - x,   or   (1 + cos(pi x)) / 2              x = (t - warmup) / (steps - warmup)
+
+    It never falls below `floor`.
+
+    Args:
+        decay: "constant", "linear" or "cosine".
+        warmup: steps until the whole rate is reached.
+        steps: of the whole training.
+        floor: in [0, 1].
+
+    Raises:
+        ValueError: an argument is out of range.
+
+    References:
+        Loshchilov and Hutter, SGDR, ICLR 2017, arXiv:1608.03983, Eq. 5. Goyal et al., 2017, arXiv:1706.02677, Sec. 2.2.
+
+    Example:
+        >>> schedule = Schedule("linear", warmup=2, steps=12)
+        >>> [round(schedule.factor(step), 2) for step in (0, 1, 2, 7, 11)]
+        [0.5, 1.0, 1.0, 0.5, 0.1]
+    """
+
+    def __init__(self, decay: str = "constant", *, warmup: int = 0, steps: int = 1, floor: float = 0.0) -> None:
+        if decay not in DECAYS:
+            raise ValueError(f"decay: expected one of {', '.join(DECAYS)}, got {shown(decay)}")
+        self.decay = decay
+        self.warmup = check_int("warmup", warmup, 0)
+        self.steps = check_int("steps", steps)
+        self.floor = check_float("floor", floor, at_least=0, at_most=1)
+
+    def factor(self, step: int) -> float:
+        """The factor of step t, from 0."""
+        if step < self.warmup:
+            return (step + 1) / self.warmup
+        x = min(1.0, (step - self.warmup) / max(1, self.steps - self.warmup))
+        factors = {"constant": 1.0, "linear": 1 - x, "cosine": (1 + math.cos(math.pi * x)) / 2}
+        return max(self.floor, factors[self.decay])
+
+
+class WeightAverage:
+    """Averages the weights over steps, and lends them to the model for a while.
+
+        a <- d a + (1 - d) w,    d = min(decay, (1 + t) / (10 + t))    at update number t
+
+    An update reads and writes all weights, so it costs more than a step on a large table does.
+
+    Args:
+        model: whose parameters are averaged.
+        decay: in (0, 1); 0.999 looks back about a thousand steps.
+
+    References:
+        Polyak and Juditsky, Acceleration of Stochastic Approximation by Averaging, 1992. The warm-up of d is that of
+        tf.train.ExponentialMovingAverage.
+
+    Example:
+        >>> model = torch.nn.Linear(1, 1)
+        >>> average = WeightAverage(model, 0.9)
+        >>> average.update()
+        >>> with average.lent():
+        ...     _ = model(torch.zeros(1, 1))
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.decay = check_float("ema", decay, above=0, at_most=1)
+        self.updates = 0
+        self._weights: list[Tensor] = list(model.parameters())
+        self.names = [name for name, _ in model.named_parameters()]
+        self.values: list[Tensor] = [parameter.detach().clone() for parameter in self._weights]
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Take in the weights as they are now."""
+        self.updates += 1
+        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        torch._foreach_lerp_(self.values, self._weights, 1 - decay)  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
+
+    @torch.no_grad()
+    def swap(self) -> None:
+        """Put the average where the weights are, and the other way round."""
+        for parameter, value in zip(self._weights, self.values, strict=True):
+            kept = parameter.detach().clone()
+            parameter.copy_(value)
+            value.copy_(kept)
+
+    @contextlib.contextmanager
+    def lent(self) -> Generator[None, None, None]:
+        """The model has the average while the block runs."""
+        self.swap()
+        try:
+            yield
+        finally:
+            self.swap()

@@ -1,0 +1,2 @@
+from .keyed_vectors import KeyedVectors as KeyedVectors
+from .nearest_words import UnknownWord as UnknownWord

@@ -1,0 +1,5 @@
+"""Word2Vec, from text to word vectors: the estimator, its engines, and the modules in plain PyTorch."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,255 @@
+"""The word2vec engine: skip-gram and CBOW trained in place on numpy arrays, without autograd and without torch.
+
+It fuses draw, dot products and update, so it is not an op with a reference in torch: `logq.word2vec.plain_engine` has
+the same steps in plain PyTorch, and a test holds this to them. The C++ lies in `native/word2vec`.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from logq._arguments import check_bool, check_float, check_int, shown
+from logq.huffman import HuffmanTree
+from logq.kernels import _native
+
+__all__ = ["Losses", "Setup", "alias_cells", "keep_thresholds", "simd_levels", "table", "train"]
+
+Floats: TypeAlias = NDArray[np.float32]
+
+_ALIGNMENT = 64  # bytes: a line of the cache, and the widest register
+
+
+@dataclass(frozen=True)
+class Losses:
+    """What a stretch of training came to.
+
+    Args:
+        pairs: (context word, word to predict) for skip-gram, words to predict for CBOW.
+        loss_sum: nats, of about one in 64 of them.
+        loss_pairs: how many these were.
+    """
+
+    pairs: int
+    loss_sum: float
+    loss_pairs: int
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What stays the same during a training.
+
+    Args:
+        keep: (V,) uint32 from `keep_thresholds`.
+        window: the widest reach; each word's own is uniform in 1..window.
+        skip_gram: or CBOW.
+        mean: CBOW takes the mean of the context, or its sum.
+        cells: (V,) uint64 from `alias_cells`: negative sampling.
+        negatives: k, of each pair.
+        shared: the pairs of a window share negatives, and are trained at once. False is the order of word2vec.c.
+        pool: with shared negatives, about every thousand words draw so many beforehand and choose among them: their
+            rows stay in the cache. 0 draws anew for every window.
+        block: so many neighbouring windows share their negatives, with which each is trained at once.
+        tree: hierarchical softmax, in the place of negative sampling.
+        threads: how many train at once, without locks.
+        simd: one of `simd_levels()`, or "auto" for the first.
+    """
+
+    keep: NDArray[np.uint32]
+    window: int
+    skip_gram: bool = True
+    mean: bool = True
+    cells: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, np.uint64))
+    negatives: int = 5
+    shared: bool = True
+    pool: int = 256
+    block: int = 1
+    tree: HuffmanTree | None = None
+    threads: int = 1
+    simd: str = "auto"
+
+
+def simd_levels() -> list[str]:
+    """Return the sets of instructions that the engine is compiled for and that run here, the fastest first.
+
+    Example:
+        >>> simd_levels()[-1]
+        'generic'
+    """
+    return _native.simd_levels()
+
+
+def table(rows: int, dim: int) -> Floats:
+    """Return zeros (rows, stride) as the engine wants them: aligned, `stride` being `dim` rounded up to 16.
+
+    The columns beyond `dim` must stay 0.
+
+    Example:
+        >>> made = table(3, 20)
+        >>> made.shape, made.ctypes.data % 64
+        ((3, 32), 0)
+    """
+    stride = -(-dim // 16) * 16
+    memory = np.zeros(rows * stride + _ALIGNMENT // 4, dtype=np.float32)
+    start = -(memory.ctypes.data // 4) % (_ALIGNMENT // 4)
+    return memory[start : start + rows * stride].reshape(rows, stride)
+
+
+def keep_thresholds(
+    probability: NDArray[np.float64],  # (V,)
+) -> NDArray[np.uint32]:
+    """Return what 32 random bits may be at most for a word to stay, (V,) uint32.
+
+    Raises:
+        ValueError: a probability is not in [0, 1].
+
+    Example:
+        >>> keep_thresholds(np.array([1.0, 0.25])).tolist()
+        [4294967295, 1073741823]
+    """
+    wrong = ~((probability >= 0) & (probability <= 1))  # also what is no number
+    if wrong.any():
+        where = int(wrong.argmax())
+        raise ValueError(f"probability: expected numbers in [0, 1], got {probability[where]:g} for word {where}")
+    return np.maximum(np.ceil(probability * 2.0**32) - 1, 0).astype(np.uint32)
+
+
+def alias_cells(
+    weights: NDArray[np.float64],  # (V,)
+) -> NDArray[np.uint64]:
+    """Return Walker's alias table as the engine reads it: a word's share of its cell in 2**32 parts, and its alias.
+
+    Args:
+        weights: of the words in the law of the negatives.
+
+    Returns:
+        (V,) uint64, share + 2**32 alias.
+
+    References:
+        Walker, An Efficient Method for Generating Discrete Random Variables, ACM TOMS 3(3), 1977.
+
+    Example:
+        >>> (alias_cells(np.array([3.0, 1.0])) >> np.uint64(32)).tolist()
+        [0, 0]
+    """
+    accept, alias = _native.alias_table(np.ascontiguousarray(weights, dtype=np.float64))
+    share = np.minimum(np.rint(accept * 2.0**32), 2.0**32 - 1).astype(np.uint64)
+    # A full cell has no room for rounding: it is its own alias.
+    return share | (alias.astype(np.uint64) << np.uint64(32))
+
+
+def train(
+    inputs: Floats,  # (V, stride)
+    outputs: Floats,  # (V, stride), or (V - 1, stride) for hierarchical softmax
+    ids: NDArray[np.int32],  # (n,)
+    setup: Setup,
+    *,
+    begin: int,
+    end: int,
+    position: int,
+    seed: int,
+    rate: tuple[float, float, float],
+) -> Losses:
+    """Train both tables, in place, to predict the words ids[begin:end].
+
+    What is drawn at a word depends on `seed` and its place in the corpus only: with one thread the result is the same
+    bit for bit in however many calls it comes about. The interpreter's lock is released meanwhile.
+
+    Args:
+        inputs: word vectors, from `table`.
+        outputs: output vectors, or those of the inner nodes of the tree.
+        ids: words in [0, V), negative numbers where sentences end. What is outside of [begin, end) is looked at only.
+        setup: the rest.
+        begin: the first word to predict.
+        end: behind the last.
+        position: the place of ids[0] in the corpus.
+        seed: of this pass through the corpus, in [0, 2**64).
+        rate: (start, slope, floor): the learning rate at place p is max(floor, start - slope p).
+
+    Returns:
+        The losses, before each update.
+
+    Raises:
+        TypeError: an array has another dtype or layout, or a number or switch is none.
+        ValueError: sizes do not fit, an id is no word, or a number is out of range.
+        MemoryError: a window of so many words with so many negatives needs more than there is.
+
+    References:
+        Mikolov et al., Distributed Representations of Words and Phrases, 2013, arXiv:1310.4546, Eq. 4 and Eq. 3.
+        Ji et al., Parallelizing Word2Vec in Shared and Distributed Memory, 2016, arXiv:1604.04661: shared negatives.
+
+    Example:
+        >>> inputs, outputs = table(2, 4), table(2, 4)
+        >>> inputs[:, :4] = 0.1
+        >>> setup = Setup(keep_thresholds(np.ones(2)), window=1, cells=alias_cells(np.ones(2)), negatives=1)
+        >>> ids = np.array([0, 1, -1], dtype=np.int32)
+        >>> train(inputs, outputs, ids, setup, begin=0, end=3, position=0, seed=1, rate=(0.1, 0, 0)).pairs
+        2
+    """
+    tree = setup.tree
+    offsets = np.zeros(0, np.int64) if tree is None else tree.offsets
+    points = np.zeros(0, np.int32) if tree is None else tree.points
+    codes = np.zeros(0, np.uint8) if tree is None else tree.codes
+    for name, array, dtype, dims in (
+        ("inputs", inputs, np.float32, 2),
+        ("outputs", outputs, np.float32, 2),
+        ("ids", ids, np.int32, 1),
+        ("keep", setup.keep, np.uint32, 1),
+        ("cells", setup.cells, np.uint64, 1),
+        ("offsets", offsets, np.int64, 1),
+        ("points", points, np.int32, 1),
+        ("codes", codes, np.uint8, 1),
+    ):
+        _check_array(name, array, dtype, dims)
+    if np.may_share_memory(inputs, outputs):
+        raise ValueError("outputs: expected a table of its own, got memory of inputs")
+    if not isinstance(setup.simd, str):
+        raise TypeError(f"simd: expected a name, got {shown(setup.simd)}")
+    start, slope, floor = (check_float("rate", number) for number in rate)
+    pairs, loss_pairs, loss_sum = _native.word2vec_train(
+        inputs,
+        outputs,
+        ids,
+        begin=_check_size("begin", begin, 0, 2**62),
+        end=_check_size("end", end, 0, 2**62),
+        position=_check_size("position", position, 0, 2**62),
+        seed=_check_size("seed", seed, 0, 2**64 - 1),
+        keep=setup.keep,
+        cells=setup.cells,
+        offsets=offsets,
+        points=points,
+        codes=codes,
+        window=_check_size("window", setup.window, 1, 10_000),
+        negatives=_check_size("negatives", setup.negatives, 1, 10_000),
+        skip_gram=check_bool("skip_gram", setup.skip_gram),
+        mean=check_bool("mean", setup.mean),
+        shared=check_bool("shared", setup.shared),
+        block=_check_size("block", setup.block, 1, 64),
+        pool=_check_size("pool", setup.pool, 0, 2**20) if setup.shared else 0,
+        rate_start=start,
+        rate_slope=slope,
+        rate_floor=floor,
+        threads=_check_size("threads", setup.threads, 1, 2**20),
+        simd=setup.simd,
+    )
+    return Losses(pairs, loss_sum, loss_pairs)
+
+
+def _check_array(name: str, array: Any, dtype: DTypeLike, dims: int) -> None:
+    if not isinstance(array, np.ndarray) or array.dtype != dtype:
+        got = f"dtype {array.dtype}" if isinstance(array, np.ndarray) else shown(array)
+        raise TypeError(f"{name}: expected a numpy array of dtype {np.dtype(dtype)}, got {got}")
+    if array.ndim != dims:
+        raise ValueError(f"{name}: expected {dims} dimensions, got shape {array.shape}")
+    if not array.flags.c_contiguous:
+        raise ValueError(f"{name}: expected contiguous memory, got strides of {array.strides} bytes")
+    if dims == 2 and not array.flags.writeable:
+        raise ValueError(f"{name}: expected an array to write to, got one that is read only")
+
+
+def _check_size(name: str, value: int, low: int, high: int) -> int:
+    number = check_int(name, value, low)
+    if number > high:
+        raise ValueError(f"{name}: expected at most {high:,}, got {number:,}")
+    return number

@@ -1,0 +1,113 @@
+"""Skip-gram and CBOW: a word, or the words around it, as the query for a word nearby.
+
+The input vectors are here; the output vectors are the class table of a loss in logq.nn.
+
+References:
+    Mikolov et al., Efficient Estimation of Word Representations in Vector Space, 2013, arXiv:1301.3781.
+    Mikolov et al., Distributed Representations of Words and Phrases, NeurIPS 2013, arXiv:1310.4546.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import embedding
+
+from logq._arguments import check_int
+
+__all__ = ["CBOW", "SkipGram"]
+
+
+class SkipGram(nn.Module):
+    """The query is the vector of one word.
+
+        query(x) = v_x
+
+    As in word2vec.c the input is a word of the context and the target the word in the middle of the window; over a
+    corpus that is the same as the other way round.
+
+    Args:
+        num_words: V.
+        dim: D. Vectors start uniform in +-0.5/D, as word2vec.c does.
+        generator: of the first vectors; None takes torch's global one, as torch modules do.
+
+    Example:
+        >>> SkipGram(10, 4).query(torch.tensor([3, 3, 9])).shape
+        torch.Size([3, 4])
+    """
+
+    def __init__(self, num_words: int, dim: int, *, generator: torch.Generator | None = None) -> None:
+        super().__init__()
+        self.vectors = _first_vectors(num_words, dim, generator)
+
+    def query(self, inputs: Tensor) -> Tensor:
+        """Query vectors of a batch, with sparse gradients for `vectors`.
+
+        Args:
+            inputs: (B,) int64.
+
+        Returns:
+            (B, D).
+        """
+        return embedding(inputs, self.vectors, sparse=True)
+
+
+class CBOW(nn.Module):
+    """The query is the mean, or the sum, of the vectors of the words around.
+
+        query(x_1 .. x_n) = sum_j v_{x_j} / n        or without / n
+
+    As in word2vec.c each of the n vectors gets the whole gradient of the query, for the mean as well, where calculus
+    has 1/n of it.
+
+    Args:
+        num_words: V.
+        dim: D.
+        mean: the mean, or the sum.
+        generator: of the first vectors.
+
+    Example:
+        >>> CBOW(10, 4).query(torch.tensor([[3, 5, -1], [1, -1, -1]])).shape
+        torch.Size([2, 4])
+    """
+
+    def __init__(
+        self, num_words: int, dim: int, *, mean: bool = True, generator: torch.Generator | None = None
+    ) -> None:
+        super().__init__()
+        self.vectors = _first_vectors(num_words, dim, generator)
+        self.mean = mean
+
+    def query(self, contexts: Tensor) -> Tensor:
+        """Query vectors of a batch, with sparse gradients for `vectors`.
+
+        Args:
+            contexts: (B, W) int64, -1 where a window has no word.
+
+        Returns:
+            (B, D).
+        """
+        is_word = contexts >= 0
+        # Only words are looked up, so that padding leaves no row in a sparse gradient.
+        rows = is_word.nonzero()[:, 0]
+        words = embedding(contexts[is_word], self.vectors, sparse=True)
+        query = words.new_zeros(len(contexts), words.shape[1]).index_add(0, rows, words)
+        if self.mean:
+            counts = is_word.sum(dim=1, keepdim=True).clamp(min=1)
+            query = _WholeGradient.apply(query, counts)
+        return query
+
+
+class _WholeGradient(torch.autograd.Function):
+    """Divides, and hands the gradient on undivided."""
+
+    @staticmethod
+    def forward(ctx: object, value: Tensor, counts: Tensor) -> Tensor:
+        return value / counts
+
+    @staticmethod
+    def backward(ctx: object, *gradients: Tensor) -> tuple[Tensor, None]:
+        return gradients[0], None
+
+
+def _first_vectors(num_words: int, dim: int, generator: torch.Generator | None) -> nn.Parameter:
+    num_words, dim = check_int("num_words", num_words), check_int("dim", dim)
+    return nn.Parameter((torch.rand(num_words, dim, generator=generator) - 0.5) / dim)

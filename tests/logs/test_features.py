@@ -1,0 +1,158 @@
+"""Side information in codes against loops over rows."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from logq.logs import Features, Identifiers
+
+IDS = Identifiers([10, 20, 30, 40])
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([10, 20, 30, 40, 99]), st.lists(st.sampled_from("abc"), max_size=4))),
+    st.integers(1, 2),
+    st.none() | st.integers(1, 3),
+    st.booleans(),
+)
+def test_several_values_are_those_of_a_loop(rows, min_count, max_values, joined):
+    first = {}
+    for key, tags in rows:
+        first.setdefault(key, tags)
+    first.pop(99, None)
+    in_order = [first[key] for key in (10, 20, 30, 40) if key in first]
+    flat = [tag for tags in in_order for tag in tags]
+    table = {
+        "item": np.array([key for key, _ in rows], dtype=np.int64),
+        "tags": ["|".join(tags) if tags else None for _, tags in rows] if joined else [tags for _, tags in rows],
+    }
+    if joined and not flat and not any(tags for _, tags in rows):
+        return  # a column without a string says nothing about separators
+    if not rows:
+        return
+    features = Features.from_frame(table, IDS, separator="|", min_count=min_count, max_values=max_values)
+    coding = features.codings["tags"]
+    known = coding.known.keys.tolist() if len(coding) else []
+    assert sorted(known) == sorted(tag for tag in set(flat) if flat.count(tag) >= min_count)
+    counts = [flat.count(tag) for tag in known]
+    assert counts == sorted(counts, reverse=True)
+    for place, key in enumerate((10, 20, 30, 40)):
+        codes = [known.index(tag) + 1 for tag in first.get(key, []) if tag in known][: features.widths["tags"]]
+        codes = codes or [0]
+        row = features.values["tags"][place].tolist()
+        assert row == codes + [-1] * (len(row) - len(codes))
+
+
+@given(st.lists(st.none() | st.floats(-5, 5), min_size=4, max_size=4), st.integers(2, 4))
+def test_buckets_are_cut_at_quantiles(numbers, count):
+    known = [number for number in numbers if number is not None]
+    table = {"item": [10, 20, 30, 40], "price": numbers}
+    if not known:
+        with pytest.raises(ValueError, match="buckets: expected numbers in 'price', all are missing"):
+            Features.from_frame(table, IDS, buckets={"price": count})
+        return
+    features = Features.from_frame(table, IDS, buckets={"price": count})
+    edges = features.codings["price"].edges
+    assert set(edges) == {e for e in np.quantile(known, np.arange(1, count) / count) if e > min(known)}
+    expected = [0 if number is None else 1 + sum(number >= edge for edge in edges) for number in numbers]
+    assert features.values["price"].tolist() == expected
+    assert features.sizes["price"] == len(edges) + 2
+    assert features.encode({"price": [-99.0, 99.0, None]})["price"].tolist() == [1, len(edges) + 1, 0]
+
+
+def test_many_numbers_fill_buckets_equally():
+    ids = Identifiers(np.arange(1000))
+    features = Features.from_frame(
+        {"id": np.arange(1000), "x": np.random.default_rng(0).normal(size=1000)}, ids, buckets={"x": 10}
+    )
+    assert np.bincount(features.values["x"]).tolist() == [0] + [100] * 10
+
+
+def test_encode_gives_new_rows_the_codes_of_old_ones():
+    table = {"item": [10, 20, 30], "kind": ["a", "b", None], "tags": ["x|y", "y", ""], "year": [1995, 1996, 1995]}
+    features = Features.from_frame(table, IDS, separator={"tags": "|"})
+    again = features.encode({name: table[name] for name in features.names})
+    for name, codes in features.rows([0, 1, 2]).items():
+        assert again[name].tolist() == codes.tolist()
+    assert again["tags"].dtype == np.int32
+    new = features.encode({"kind": ["z", "b"], "tags": ["y|z|x|x", ["x"]][:1] * 2})
+    assert new["kind"].tolist() == [0, 2]
+    assert new["tags"].tolist() == [[1, 2], [1, 2]]  # z is unknown, and a third value does not fit
+    assert new["year"].tolist() == [0, 0]  # was not given
+
+
+def test_rows_of_unknown_codes_are_unknown():
+    features = Features.from_frame({"item": [10], "kind": ["a"], "tags": [["x", "y"]]}, IDS)
+    rows = features.rows([-1, 0])
+    assert rows["kind"].tolist() == [0, 1]
+    assert rows["tags"].tolist() == [[0, -1], [1, 2]]
+    with pytest.raises(IndexError, match=r"codes: expected numbers in \[-1, 4\), got 4"):
+        features.rows([4])
+
+
+def test_frames_of_all_kinds_give_the_same_table():
+    table = {"item": [20, 10, 20, 99], "kind": ["a", "b", "c", "d"], "tags": [["x"], [], ["y"], ["z"]]}
+    for frame in (table, pd.DataFrame(table), pl.DataFrame(table)):
+        features = Features.from_frame(frame, IDS, key="item")
+        assert features.values["kind"].tolist() == [2, 1, 0, 0]
+        assert features.values["tags"].tolist() == [[0], [1], [0], [0]]
+        assert features.dropped == {"unknown id": 1, "repeated id": 1}
+        assert len(features) == 4
+
+
+def test_files_with_typed_headers_and_without_any(tmp_path):
+    path = tmp_path / "kinds.item"
+    path.write_text("item_id:token\tclass:token_seq\tyear:token\n10\tblue green\t1995\n20\t\t\n")
+    features = Features.from_csv(path, IDS)
+    assert features.values["class"].tolist() == [[1, 2], [0, -1], [0, -1], [0, -1]]
+    assert features.values["year"].tolist() == [1, 0, 0, 0]
+    plain = tmp_path / "movies.dat"
+    plain.write_bytes("10::caf\xe9 (1995)::Drama|War\n20::Tea::War\n".encode("latin-1"))
+    features = Features.from_csv(
+        plain, IDS, names=["id", "title", "genres"], separator={"genres": "|"}, columns=["genres"]
+    )
+    assert features.values["genres"].tolist() == [[2, 1], [1, -1], [0, -1], [0, -1]]
+    with pytest.raises(ValueError, match="names: expected 3 names"):
+        Features.from_csv(plain, IDS, names=["id"])
+
+
+def test_json_of_attributes(tmp_path):
+    path = tmp_path / "attributes.json"
+    path.write_text(json.dumps({"20": [7, 8], "10": 8, "99": [1]}))
+    features = Features.from_json(path, IDS, name="brand")
+    assert features.values["brand"].tolist() == [[1, -1], [2, 1], [0, -1], [0, -1]]
+    assert features.dropped == {"unknown id": 1}
+    for text, message in (("[1]", "got a list"), ("{", "expected JSON"), ('{"x": 1}', "integers as ids")):
+        path.write_text(text)
+        with pytest.raises(ValueError, match=message):
+            Features.from_json(path, IDS)
+
+
+def test_what_cannot_be_coded_is_named():
+    with pytest.raises(TypeError, match=r"price: expected integers or strings, got 1\.5"):
+        Features.from_frame({"item": [10], "price": [1.5]}, IDS)
+    with pytest.raises(ValueError, match="columns: there is no column 'kind'; there are: 'item', 'price'"):
+        Features.from_frame({"item": [10], "price": [1.5]}, IDS, columns=["kind"])
+    features = Features.from_frame({"item": [10], "kind": ["a"]}, IDS)
+    with pytest.raises(ValueError, match=r"columns: expected some of kind, got \['sort'\]"):
+        features.encode({"sort": ["a"]})
+    with pytest.raises(TypeError, match="kind: ids: expected strings"):
+        features.encode({"kind": [3]})
+    both = Features.from_frame({"item": [10], "kind": ["a"], "sort": ["b"]}, IDS)
+    with pytest.raises(ValueError, match="the same number of rows"):
+        both.encode({"kind": ["a"], "sort": ["a", "b"]})
+
+
+def test_values_of_a_set_are_coded_alike_in_every_process():
+    # Strings in a set stand in an order that differs from process to process; lists keep theirs.
+    words = [f"tag{number}" for number in range(30)]
+    ids = Identifiers([1, 2])
+    table = {"item": [1, 2], "tags": [set(words), frozenset(words)]}
+    features = Features.from_frame(table, ids)
+    assert features.codings["tags"].known.keys.tolist() == sorted(words)
+    assert features.values["tags"].tolist() == [list(range(1, 31))] * 2

@@ -1,0 +1,135 @@
+"""Splits against loops over users, saved and loaded."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from logq.logs import Interactions, Split, leave_one_out, split_by_session, split_by_time
+
+COUNTS = st.lists(st.integers(1, 6), min_size=1, max_size=8).filter(lambda counts: sum(counts) > 1)
+
+
+def log_of(counts):
+    """User u has counts[u] events, with times in an order that mixes users; the items are all different."""
+    users = np.repeat(np.arange(len(counts)), counts)
+    return Interactions.from_arrays(users, np.arange(len(users)), (np.arange(len(users)) * 7) % 11)
+
+
+@given(COUNTS, st.booleans(), st.integers(0, 2))
+def test_leave_one_out_takes_the_last_of_each_user(counts, validation, min_train):
+    log = log_of(counts)
+    needed = min_train + 1 + validation
+    if max(counts) < needed or (min_train == 0 and all(count in (0, needed) for count in counts)):
+        with pytest.raises(ValueError, match="log: "):
+            leave_one_out(log, validation, min_train=min_train)
+        return
+    split = leave_one_out(log, validation, min_train=min_train)
+    parts = {"train": [], "validation": [], "test": []}
+    for user, count in enumerate(counts):
+        rows = [row for row in range(len(log)) if log.users[row] == user]
+        if count >= needed:
+            parts["test"].append(rows.pop())
+            if validation:
+                parts["validation"].append(rows.pop())
+        parts["train"] += rows
+    for name, rows in parts.items():
+        assert np.flatnonzero(split.rows(name)).tolist() == rows
+    assert split.how["users_too_short"] == sum(count < needed for count in counts)
+    assert split.how["test_events_of_items_not_in_train"] == len(parts["test"])  # each item is there once
+    assert split.test.items.tolist() == log.items[parts["test"]].tolist()
+    assert split.test.num_items == split.train.num_items == log.num_items
+    assert (split.validation is None) == (not validation)
+    assert len(split.history("test")) == len(parts["train"]) + len(parts["validation"])
+    assert len(split.history("validation")) == len(parts["train"])
+
+
+@given(COUNTS, st.integers(1, 9), st.booleans())
+def test_split_by_time_cuts_at_the_moment(counts, moment, known_users):
+    log = log_of(counts)
+    times = log.timestamps
+    warm = {user for user, time in zip(log.users.tolist(), times.tolist(), strict=True) if time < moment}
+    late = [(time >= moment) and (not known_users or user in warm) for user, time in zip(log.users, times, strict=True)]
+    if not any(late) or not (times < moment).any():
+        with pytest.raises(ValueError, match="would be empty"):
+            split_by_time(log, moment, known_users=known_users)
+        return
+    split = split_by_time(log, moment, known_users=known_users)
+    assert split.rows("test").tolist() == late
+    assert split.rows("train").tolist() == (times < moment).tolist()
+
+
+def test_shares_of_a_log_are_moments():
+    log = Interactions.from_arrays([1] * 10, list(range(10)), [0, 1, 2, 3, 4, 5, 6, 7, 7, 9])
+    split = split_by_time(log, 0.8, 0.5)
+    assert split.how["test"] == 7
+    assert [np.count_nonzero(split.rows(name)) for name in ("train", "validation", "test")] == [5, 2, 3]
+    with pytest.raises(ValueError, match=r"validation: expected a moment before the test's 7\.0"):
+        split_by_time(log, 7.0, 8.0)
+    with pytest.raises(ValueError, match="log: expected a log with times"):
+        split_by_time(Interactions.from_arrays([1, 1], [1, 2]), 0.5)
+
+
+def test_the_last_session_of_each_user_is_left_out():
+    sessions = ["a", "a", "b", "c", "c", "d", "e"]
+    log = Interactions.from_arrays([1, 1, 1, 1, 1, 2, 3], [1, 2, 3, 4, 5, 6, 7], sessions=sessions)
+    split = split_by_session(log)
+    assert split.part.tolist() == [0, 0, 1, 2, 2, 0, 0]
+    assert split.how["users_too_short"] == 2
+    gaps = Interactions.from_arrays([1] * 4, [1, 2, 3, 4], [0, 5, 100, 101])
+    assert split_by_session(gaps, validation=False, gap=50).part.tolist() == [0, 0, 2, 2]
+    with pytest.raises(ValueError, match=r"no session is left for the test.*give fraction"):
+        split_by_session(Interactions.from_arrays([1, 2], [1, 2]))
+
+
+def test_sessions_are_drawn_by_seed():
+    log = Interactions.from_sessions([[1, 2], [2, 3], [3, 4], [4, 5], [5, 1]] * 4)
+    splits = [split_by_session(log, fraction=0.1, seed=seed) for seed in (0, 0, 1)]
+    assert splits[0].part.tolist() == splits[1].part.tolist() != splits[2].part.tolist()
+    assert [np.count_nonzero(splits[0].rows(name)) for name in ("train", "validation", "test")] == [32, 4, 4]
+    pairs = splits[0].part.reshape(-1, 2)
+    assert (pairs[:, 0] == pairs[:, 1]).all()  # sessions stay whole
+
+
+def test_a_saved_split_comes_back_for_its_own_log_only(tmp_path):
+    log = log_of([3, 4, 1])
+    split = leave_one_out(log)
+    split.save(tmp_path / "split")
+    log.save(tmp_path / "log")
+    again = Split.load(tmp_path / "split", Interactions.load(tmp_path / "log"))
+    assert again.part.tolist() == split.part.tolist()
+    assert again.how == split.how
+    with pytest.raises(ValueError, match="this split was made of another log"):
+        Split.load(tmp_path / "split", log_of([3, 5]))
+    with pytest.raises(FileNotFoundError, match=r"holds no split\.json"):
+        Split.load(tmp_path / "log", log)
+    np.save(tmp_path / "split" / "part.npy", np.full(len(log), 9, dtype=np.int8))
+    with pytest.raises(ValueError, match=r"expected a part in \[0, 3\]"):
+        Split.load(tmp_path / "split", log)
+
+
+@pytest.mark.parametrize("facts", [5, {}, {"how": 3}, {"how": {}}])
+def test_a_split_whose_facts_were_changed_is_refused(tmp_path, facts):
+    log = log_of([3, 4])
+    leave_one_out(log).save(tmp_path)
+    text = json.loads((tmp_path / "split.json").read_text())
+    text["facts"] = {**facts, "log": log.fingerprint()} if isinstance(facts, dict) else facts
+    (tmp_path / "split.json").write_text(json.dumps(text))
+    with pytest.raises(ValueError, match=r"split\.json.*is damaged"):
+        Split.load(tmp_path, log)
+
+
+def test_parts_that_do_not_exist_are_refused():
+    split = leave_one_out(log_of([3, 3]))
+    with pytest.raises(ValueError, match="part: expected"):
+        split.rows("tests")
+    with pytest.raises(ValueError, match="part: expected"):
+        split.history("train")
+    with pytest.raises(ValueError, match="min_train: expected an integer >= 0"):
+        leave_one_out(log_of([3]), min_train=-1)
+    with pytest.raises(TypeError, match="min_train: expected an integer >= 0"):
+        leave_one_out(log_of([3]), min_train=1.5)
+    with pytest.raises(ValueError, match="log: expected users with at least 3 events, the longest has 2"):
+        leave_one_out(log_of([2]))

@@ -1,0 +1,81 @@
+"""The pieces that models share: tables, selected rows, dropout by bytes."""
+
+import pytest
+import torch
+
+from logq.recommenders.encoders import ByteDropout, Tower
+from logq.recommenders.item_tables import FeatureTables, IdTable, ItemCodes, Table, check_features, end_of, select_rows
+
+
+def test_a_mean_is_that_of_the_codes_that_are_there():
+    table = Table(9, 3, std=1.0, sparse=True)
+    codes = torch.tensor([[3, -1, 3, 5], [-1, -1, -1, -1], [8, -1, -1, -1]])
+    means = table.mean(codes)
+    w = table.weight.detach()
+    torch.testing.assert_close(means.detach(), torch.stack([(2 * w[3] + w[5]) / 3, torch.zeros(3), w[8]]))
+    means.sum().backward()
+    gradient = table.weight.grad.coalesce()
+    assert gradient.indices()[0].tolist() == [3, 5, 8]
+    torch.testing.assert_close(gradient.values()[:, 0], torch.tensor([2 / 3, 1 / 3, 1.0]))
+    assert table.mean(codes[:0]).shape == (0, 3)
+    assert table.mean(codes[:, :0]).tolist() == [[0.0] * 3] * 3
+
+
+def test_unknown_ids():
+    table = IdTable(4, 3, std=1.0, dropout=0.5)
+    table.eval()
+    assert (table(torch.tensor([-1, 2]))[0] == 0).all()
+    assert (table(torch.arange(4)) != 0).all()
+    table.train()
+    torch.manual_seed(1)
+    left_out = (table(torch.zeros(1000, dtype=torch.int64)) == 0).all(dim=1).float().mean()
+    assert 0.4 < float(left_out) < 0.6
+
+
+def test_selected_rows_and_their_gradient():
+    value = torch.randn(6, 2, dtype=torch.float64, requires_grad=True)
+    rows = torch.tensor([5, 0, 3])
+    assert torch.equal(select_rows(value, rows), value[rows])
+    assert torch.autograd.gradcheck(lambda x: select_rows(x, rows), value)
+
+
+def test_dropout_drops_its_share_and_keeps_the_mean():
+    """One standard deviation of the share is 0.0014."""
+    torch.manual_seed(1)
+    dropout = ByteDropout(0.25)
+    x = torch.full((333, 301), 2.0, requires_grad=True)
+    y = dropout(x)
+    kept = y != 0
+    assert abs(float((~kept).float().mean()) - 0.25) < 0.007
+    torch.testing.assert_close(y[kept].detach(), torch.full_like(y[kept], 2 / 0.75))
+    y.sum().backward()
+    torch.testing.assert_close(x.grad, kept / 0.75)
+    assert not torch.equal(dropout(x), y)
+    assert dropout.eval()(x) is x
+    assert ByteDropout(0.0)(x) is x
+    with pytest.raises(ValueError, match=r"^p: expected a finite number"):
+        ByteDropout(1.0)
+
+
+def test_a_tower_without_hidden_layers_is_linear():
+    tower = Tower(3, [], 2).double()
+    x = torch.randn(4, 3, dtype=torch.float64)
+    torch.testing.assert_close(tower(x), x @ tower.layers[0].weight.T)
+    with pytest.raises(ValueError, match=r"^hidden: expected an integer >= 1, got 0"):
+        Tower(3, [4, 0], 2)
+
+
+def test_ends():
+    assert end_of("history", torch.tensor([[1, 2], [0, -1], [-1, -1]])).tolist() == [2, 1, 0]
+    assert end_of("history", torch.zeros(2, 0, dtype=torch.int64)).tolist() == [0, 0]
+    with pytest.raises(ValueError, match=r"^history: expected padding .* got -1 at position \(1, 0\)"):
+        end_of("history", torch.tensor([[1, 2], [-1, 0]]))
+
+
+def test_names_of_features():
+    with pytest.raises(TypeError, match=r"^user_features: expected a mapping"):
+        check_features("user_features", ["age"])  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match=r"^user_features\['age'\]: expected an integer >= 1, got 0"):
+        check_features("user_features", {"age": 0})
+    assert FeatureTables({}, 4)({}, 3) == []
+    assert ItemCodes(3, {}, {}).of(torch.tensor([1])) == {}

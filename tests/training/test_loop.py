@@ -1,0 +1,169 @@
+"""Schedules, stopping, averages, and training that diverges."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from logq.recommenders.item_loss import ItemLoss
+from logq.training.loop_checkpoint import FILE
+from logq.training.optimizers import Optimizers
+from logq.training.schedule import Schedule, WeightAverage
+from recommender_cases import make, planted_split
+
+
+def told(model: Any, values: list[float]) -> list[dict[str, torch.Tensor]]:
+    """Have validation say these numbers, and note the weights that it says them of."""
+    weights: list[dict[str, torch.Tensor]] = []
+
+    def validated(*_: object) -> dict[str, float]:
+        weights.append({name: value.clone() for name, value in model.model.state_dict().items()})
+        return {"ndcg@10": values[len(weights) - 1]}
+
+    model._validated = validated
+    return weights
+
+
+@pytest.mark.parametrize("ema", [None, 0.9])
+def test_the_best_weights_are_kept_and_patience_ends_the_training(ema: float | None) -> None:
+    model: Any = make("YoutubeDNN", epochs=60, patience=2, ema=ema)
+    weights = told(model, [0.1, 0.4, 0.3, 0.5, 0.5, 0.2, 0.9])
+    model.fit(planted_split(), progress=False)
+    assert [entry["ndcg@10"] for entry in model.training_log] == [0.1, 0.4, 0.3, 0.5, 0.5, 0.2]
+    for name, value in model.model.state_dict().items():
+        assert torch.equal(value, weights[3][name])
+    assert not torch.equal(weights[3]["items.weight"], weights[5]["items.weight"])
+
+
+def test_what_a_learned_q_adds_to_scores_is_of_the_best_epoch() -> None:
+    model: Any = make(
+        "YoutubeDNN", epochs=6, patience=2, objective="negative_sampling", sampler="learned_unigram", num_sampled=5
+    )
+    values, offsets = iter([0.1, 0.4, 0.3, 0.2]), list[torch.Tensor]()
+
+    def validated(loss: ItemLoss, _: object) -> dict[str, float]:
+        offset = loss.offsets()
+        assert offset is not None
+        offsets.append(offset.clone())
+        return {"ndcg@10": next(values)}
+
+    model._validated = validated
+    model.fit(planted_split(), progress=False)
+    assert not torch.equal(offsets[1], offsets[3])
+    torch.testing.assert_close(model._offsets, offsets[1])
+
+
+def test_validation_says_what_evaluate_says() -> None:
+    model: Any = make("YoutubeDNN", epochs=2, monitor="mrr@5", exclude_seen=False).fit(planted_split(), progress=False)
+    split = planted_split()
+    best = max(entry["mrr@5"] for entry in model.training_log)
+    assert split.validation is not None
+    rows = zip(split.validation.users.tolist(), split.validation.items.tolist(), strict=True)
+    found = []
+    for user, target in rows:
+        past = split.train.item_ids.keys[split.train.items[split.train.users == user]].tolist()
+        ranked = model.recommend(model.user_ids[user], 5, histories=past, exclude_seen=False).items.tolist()
+        wanted = model.item_ids[target]
+        found.append(1 / (1 + ranked.index(wanted)) if wanted in ranked else 0.0)
+    assert best == pytest.approx(np.mean(found))
+
+
+def test_a_loss_that_is_no_number_does_not_reach_the_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    forward, calls = ItemLoss.forward, 0
+    trained: list[torch.nn.Module] = []  # a fit that fails leaves none
+
+    def spoiled(*arguments: Any) -> torch.Tensor:
+        nonlocal calls
+        calls += 1
+        trained.append(arguments[1])
+        return forward(*arguments) * (math.inf if calls == 5 else 1.0)
+
+    monkeypatch.setattr(ItemLoss, "forward", spoiled)
+    model: Any = make("YoutubeDNN")
+    with pytest.raises(FloatingPointError, match="epoch 1, batch 5: the loss is inf"):
+        model.fit(planted_split().train, progress=False)
+    assert all(bool(value.isfinite().all()) for value in trained[-1].parameters())
+
+
+def test_validation_every_other_epoch() -> None:
+    model: Any = make("YoutubeDNN", epochs=5, validate_every=2).fit(planted_split(), progress=False)
+    assert ["ndcg@10" in entry for entry in model.training_log] == [False, True, False, True, True]
+
+
+def test_without_validation_all_epochs_are_trained() -> None:
+    model: Any = make("YoutubeDNN", epochs=3, patience=1).fit(planted_split().train, progress=False)
+    assert [set(entry) for entry in model.training_log] == [{"epoch", "loss", "samples_per_second"}] * 3
+    assert model.training_log[-1]["loss"] < model.training_log[0]["loss"]
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_the_checkpoint(tmp_path: Path) -> None:
+    model: Any = make("YoutubeDNN", epochs=4)
+
+    def poison(step: int) -> None:
+        if step == 7:
+            with torch.no_grad():
+                model.model.items.weight.fill_(math.nan)
+
+    model._on_batch = poison
+    with pytest.raises(FloatingPointError, match=r"lr: training diverged in epoch 1, .*(not finite|is nan)"):
+        model.fit(planted_split().train, checkpoint=tmp_path, checkpoint_minutes=0.0, progress=False)
+    assert (tmp_path / FILE).exists()
+    fresh: Any = make("YoutubeDNN", epochs=4)
+    fresh.fit(planted_split().train, checkpoint=tmp_path, resume=True, progress=False)
+    whole = make("YoutubeDNN", epochs=4).fit(planted_split().train, progress=False)
+    assert (fresh.item_vectors == whole.item_vectors).all()
+
+
+def test_an_absurd_rate_diverges_with_a_clear_error() -> None:
+    with pytest.raises(FloatingPointError, match="lr: training diverged"):
+        make("YoutubeDNN", lr=1e30).fit(planted_split().train, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("decay", "expected"),
+    [("constant", [0.25, 1, 1, 1]), ("linear", [0.25, 1, 0.5, 0.1]), ("cosine", [0.25, 1, 0.5, 0.1])],
+)
+def test_schedules(decay: str, expected: list[float]) -> None:
+    schedule = Schedule(decay, warmup=4, steps=14, floor=0.1)
+    assert [schedule.factor(step) for step in (0, 4, 9, 14)] == pytest.approx(expected)
+
+
+def test_the_average_is_lent_and_given_back() -> None:
+    layer = torch.nn.Linear(1, 1, bias=False)
+    average = WeightAverage(layer, 0.5)
+    values = [float(layer.weight.detach())]
+    mean = values[0]
+    for step in range(1, 5):
+        with torch.no_grad():
+            layer.weight += 1
+        values.append(float(layer.weight.detach()))
+        average.update()
+        decay = min(0.5, (1 + step) / (10 + step))
+        mean = decay * mean + (1 - decay) * values[-1]
+    with average.lent():
+        assert float(layer.weight.detach()) == pytest.approx(mean, rel=1e-5)
+    assert float(layer.weight.detach()) == pytest.approx(values[-1])
+
+
+def test_weight_decay_leaves_biases_alone() -> None:
+    layer = torch.nn.Linear(2, 2)
+    optimizers = Optimizers(layer, [], lr=0.1, weight_decay=0.5)
+    groups = optimizers.all[0].param_groups
+    assert [(len(group["params"]), group["weight_decay"]) for group in groups] == [(1, 0.5), (1, 0.0)]
+
+
+def test_sparse_and_dense_tables_are_trained_alike_where_every_row_is_touched() -> None:
+    changes: dict[str, Any] = {"epochs": 3, "sampler": "uniform", "num_sampled": 200, "batch_size": 200}
+    one = make("YoutubeDNN", sparse=False, **changes).fit(planted_split().train, progress=False)
+    other = make("YoutubeDNN", sparse=True, **changes).fit(planted_split().train, progress=False)
+    np.testing.assert_allclose(one.item_vectors, other.item_vectors, atol=1e-4)
+
+
+def test_the_progress_line_has_rate_loss_and_metric(capsys: pytest.CaptureFixture[str]) -> None:
+    make("YoutubeDNN", epochs=2).fit(planted_split(), progress=True)
+    line = capsys.readouterr().err
+    for word in ("YoutubeDNN", "samples/s", "loss", "ndcg@10"):
+        assert word in line

@@ -1,0 +1,165 @@
+"""A run that is interrupted anywhere and resumed ends as one that was not, bit for bit on one thread."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from logq import Word2Vec
+from logq.word2vec import run, word2vec_checkpoint
+
+
+def text(sentences=1500, seed=0):
+    rng = np.random.default_rng(seed)
+    words = np.array([f"w{i}" for i in range(60)])
+    p = 1 / np.arange(1, 61)
+    return [list(rng.choice(words, size=12, p=p / p.sum())) for _ in range(sentences)]
+
+
+def model(**options):
+    return Word2Vec(**{"dim": 10, "min_count": 1, "sample": 1e-2, "epochs": 3, "seed": 5, **options})
+
+
+def interrupt_after(monkeypatch, stretches):
+    """Ctrl-C in the middle of a run."""
+    train = run.Run._train
+    calls = iter(range(stretches))
+
+    def stop(self, *arguments):
+        if next(calls, None) is None:
+            raise KeyboardInterrupt
+        train(self, *arguments)
+
+    monkeypatch.setattr(run.Run, "_train", stop)
+
+
+KINDS = {
+    "skip-gram": {},
+    "CBOW": {"sg": False},
+    "plain order": {"shared_negatives": False},
+    "tree": {"hs": True},
+    "NCE in plain PyTorch": {"objective": "nce", "batch_size": 64, "epochs": 2},
+    "tree in plain PyTorch": {"hs": True, "engine": "plain", "batch_size": 64, "epochs": 2},
+}
+
+
+@pytest.mark.parametrize("stretches", [0, 1, 2, 3])
+@pytest.mark.parametrize("kind", KINDS)
+def test_resuming_is_as_if_nothing_had_happened(kind, stretches, tmp_path, monkeypatch):
+    monkeypatch.setattr(run.Run, "_step", lambda self: 2048)
+    whole = model(**KINDS[kind]).fit(text(300), progress=False)
+    with pytest.MonkeyPatch.context() as patch:
+        interrupt_after(patch, stretches)
+        with pytest.raises(KeyboardInterrupt):
+            model(**KINDS[kind]).fit(text(300), progress=False, checkpoint=tmp_path)
+    assert (tmp_path / word2vec_checkpoint.FILE).exists()
+    epochs = []
+    resumed = model(**KINDS[kind]).fit(
+        text(300),
+        progress=False,
+        checkpoint=tmp_path,
+        resume=True,
+        on_epoch_end=lambda _, epoch: epochs.append(epoch),
+    )
+    assert np.array_equal(resumed.vectors.vectors, whole.vectors.vectors)
+    assert resumed.mean_loss == whole.mean_loss
+    assert epochs[-1] == whole.epochs
+    assert not (tmp_path / word2vec_checkpoint.FILE).exists()
+
+
+def test_saved_whenever_it_is_due(tmp_path, monkeypatch):
+    saves = []
+    monkeypatch.setattr(word2vec_checkpoint.Checkpoint, "save", lambda self, *_: saves.append(1))
+    model().fit(text(), progress=False, checkpoint=tmp_path, checkpoint_minutes=10)
+    assert not saves
+    model().fit(text(), progress=False, checkpoint=tmp_path, checkpoint_minutes=0)
+    assert len(saves) == 3 * 2 - 1  # 19,500 entries in stretches of 16,384, three times, and never at the very end
+
+
+def interrupted(folder, **options):
+    with pytest.MonkeyPatch.context() as patch:
+        interrupt_after(patch, 2)
+        with pytest.raises(KeyboardInterrupt):
+            model(**options).fit(text(), progress=False, checkpoint=folder)
+    return folder / word2vec_checkpoint.FILE
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({"dim": 11}, "dim"),
+        ({"lr": 0.1}, "lr"),
+        ({"window": 3}, "window"),
+        ({"epochs": 4}, "epochs"),
+        ({"seed": 6}, "seed"),
+    ],
+)
+def test_other_settings_are_refused(options, name, tmp_path):
+    path = interrupted(tmp_path)
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=rf"^{name}: the checkpoint .* was made with"):
+        model(**options).fit(text(), progress=False, checkpoint=tmp_path, resume=True)
+    assert path.read_bytes() == before
+
+
+def test_another_text_is_refused(tmp_path):
+    interrupted(tmp_path)
+    with pytest.raises(ValueError, match=r"^source: the checkpoint .* belongs to another text"):
+        model().fit(text(seed=1), progress=False, checkpoint=tmp_path, resume=True)
+
+
+def test_other_threads_are_welcome(tmp_path):
+    interrupted(tmp_path)
+    assert model(threads=2).fit(text(), progress=False, checkpoint=tmp_path, resume=True).mean_loss > 0
+
+
+@pytest.mark.parametrize("size", [0, 5, 100, -1])
+def test_a_damaged_file_is_said(size, tmp_path):
+    path = interrupted(tmp_path)
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(ValueError, match=r"checkpoint\.safetensors: "):
+        model().fit(text(), progress=False, checkpoint=tmp_path, resume=True)
+
+
+def test_vectors_are_no_checkpoint(tmp_path):
+    path = interrupted(tmp_path)
+    model(epochs=1).fit(text(20), progress=False).vectors.save(tmp_path)
+    shutil.copy(tmp_path / "vectors.safetensors", path)
+    with pytest.raises(ValueError, match="expected a checkpoint"):
+        model().fit(text(), progress=False, checkpoint=tmp_path, resume=True)
+
+
+def test_divergence_keeps_the_checkpoint(tmp_path):
+    path = interrupted(tmp_path, lr=0.05)
+    before = path.read_bytes()
+    with pytest.raises(FloatingPointError):
+        model(lr=1e5, sg=False, cbow_mean=False).fit(text(), progress=False, checkpoint=tmp_path, checkpoint_minutes=0)
+    assert path.read_bytes() == before or np.isfinite(load_vectors(path)).all()
+
+
+def load_vectors(path):
+    from safetensors.numpy import load_file
+
+    return load_file(path)["vectors"]
+
+
+def test_a_checkpoint_is_tensors_and_json(tmp_path):
+    path = interrupted(tmp_path)
+    header = json.loads(path.read_bytes()[8 : 8 + int.from_bytes(path.read_bytes()[:8], "little")])
+    progress = json.loads(header["__metadata__"]["run"])
+    assert (progress["epoch"], progress["position"]) == (1, 0)
+    assert load_vectors(path).shape == (60, 10)
+
+
+def test_resume_wants_a_checkpoint_folder_and_a_new_model(tmp_path):
+    with pytest.raises(ValueError, match=r"^resume: expected a checkpoint folder"):
+        model().fit(text(10), progress=False, resume=True)
+    fitted = model(epochs=1).fit(text(20), progress=False)
+    with pytest.raises(ValueError, match=r"^resume: expected a model that was not fitted yet"):
+        fitted.fit(text(20), progress=False, checkpoint=tmp_path, resume=True)
+
+
+def test_resume_without_a_checkpoint_starts(tmp_path):
+    started = model().fit(text(), progress=False, checkpoint=tmp_path, resume=True)
+    assert np.array_equal(started.vectors.vectors, model().fit(text(), progress=False).vectors.vectors)

@@ -1,0 +1,61 @@
+"""The small table of engines, and which of them a model gets."""
+
+import importlib
+
+import numpy as np
+import pytest
+
+from logq import Word2Vec
+from logq.objectives import OBJECTIVES
+from logq.samplers import Uniform
+from logq.training import choices
+from logq.word2vec.engines import ENGINES, FUSED, Engine, first_vectors, load
+
+
+def test_what_has_a_kernel_takes_it():
+    for kind, objective, _ in FUSED:
+        model = Word2Vec(sg=kind == "skip_gram", hs=objective == "hierarchical_softmax")
+        assert (model.engine_name, model.why_not_fused) == ("fused", "")
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"objective": "nce"}, "nce with unigram"),
+        ({"sampler": "uniform"}, "negative_sampling with uniform"),
+        ({"sampler": lambda counts: Uniform(len(counts), 5)}, "negative_sampling with a sampler of your own"),
+        ({"objective": "full_softmax"}, "full_softmax"),
+        ({"batch_size": 32}, "batches"),
+        ({"device": "meta"}, "the device meta"),
+    ],
+)
+def test_what_has_none_runs_on_plain_pytorch_and_says_so(options, reason):
+    model = Word2Vec(**options)
+    assert (model.engine_name, model.why_not_fused) == ("plain", reason)
+    with pytest.raises(ValueError, match=f"^engine: .* there is no fused kernel for {reason}"):
+        Word2Vec(engine="fused", **options)
+
+
+def test_plain_can_be_asked_for():
+    model = Word2Vec(engine="plain")
+    assert (model.engine_name, model.why_not_fused) == ("plain", "")
+
+
+def test_every_engine_can_be_loaded():
+    for name, module in ENGINES.items():
+        assert issubclass(load(name), Engine)
+        assert load(name).name == name
+        assert load(name) is importlib.import_module(module).Engine
+
+
+def test_the_names_are_those_of_the_table():
+    assert {name: row.negatives.sampled for name, row in OBJECTIVES.items()} == choices.OBJECTIVES
+
+
+def test_first_vectors_fill_their_range_evenly():
+    made = first_vectors(2000, 10, seed=3) * 10
+    assert made.dtype == np.float32
+    assert np.abs(made).max() <= 1
+    # A uniform law on [-1, 1] has variance 1/3; 20,000 numbers, five standard deviations of the mean and variance.
+    assert abs(made.mean()) < 5 * (1 / 3 / 20_000) ** 0.5
+    assert abs((made**2).mean() - 1 / 3) < 5 * (4 / 45 / 20_000) ** 0.5
