@@ -27,7 +27,7 @@ import torch
 
 from logq import kernels
 from logq.samplers import LearnedUnigram, LogUniform, Sampler, Uniform, Unigram
-from logq.samplers.alias import AliasTable
+from logq.samplers.alias_table import AliasTable
 
 TORCH_LIMIT = 1 << 24
 """torch.multinomial takes no more categories than this."""

@@ -94,7 +94,8 @@ def train(
         optimizer.step()
         schedule.step()
     log_q = sampler.log_expected_count(torch.arange(WORDS))
-    truth, estimate = objective.approximates.of(log_p, log_q), weight.detach().T
+    objective = objective.for_sample(sampler.sample_size(), WORDS)
+    truth, estimate = objective.logits(log_p, log_q), weight.detach().T
     if objective.approximates.has_constant:
         # K(x) is found as what brings the mean of F, over the words of the context, to that of log P.
         estimate = estimate - (table * (estimate - truth)).sum(dim=1, keepdim=True)
@@ -109,12 +110,13 @@ def panel(name: str, result: Result, left: float, top: float) -> list[str]:
     def place(x: float, y: float) -> tuple[str, str]:
         return f"{left + (x - low) * scale:.1f}", f"{top + size - (y - low) * scale:.1f}"
 
+    meaning = OBJECTIVES[name].approximates.formula
     lines = [
         f'<rect class="frame" x="{left}" y="{top}" width="{size}" height="{size}"/>',
         f'<path class="frame" d="M{left} {top + size}L{left + size} {top}"/>',
         f'<text x="{left}" y="{top - 8}" font-weight="bold">{name.replace("_", " ")}</text>',
         f'<text x="{left + size}" y="{top - 8}" text-anchor="end">rms {result.error:.3f}</text>',
-        f'<text x="{left + size / 2}" y="{top + size + 32}" text-anchor="middle">{MEANINGS[name]}</text>',
+        f'<text x="{left + size / 2}" y="{top + size + 32}" text-anchor="middle">{meaning}</text>',
         f'<text transform="translate({left - 26} {top + size / 2}) rotate(-90)" text-anchor="middle">F learned</text>',
     ]
     for tick in range(math.ceil(low / 2) * 2, math.floor(low + size / scale) + 1, 2):
@@ -130,7 +132,8 @@ def panel(name: str, result: Result, left: float, top: float) -> list[str]:
 def draw(results: dict[str, Result], path: Path) -> None:
     """Write the figure, a panel a row of the table."""
     lines = [
-        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 900 630" font-family="sans-serif" font-size="13">',
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 900 '
+        f'{10 + 310 * math.ceil(len(results) / 3)}" font-family="sans-serif" font-size="13">',
         "<style>text{fill:#222}.tick{font-size:11px;fill:#777}.frame{fill:none;stroke:#aaa}circle{fill:#2a6fb0;"
         "fill-opacity:.55}svg{background:#fff}</style>",
     ]
@@ -146,28 +149,18 @@ def main() -> None:
     parser.add_argument("--figure", type=Path)
     arguments = parser.parse_args()
     results = {}
-    print(f"{'row':<19}{'F approximates':<18}{'negatives':<34}rms error, nats")
+    print(f"{'row':<19}{'F approximates':<22}{'negatives':<34}rms error, nats")
     for name, objective in OBJECTIVES.items():
         results[name] = train(objective, arguments.seed)
         law = "uniform, without replacement" if objective is SAMPLED_SOFTMAX else "frequency, with replacement"
         law = law if objective.negatives.sampled else "all"
-        print(f"{name:<19}{MEANINGS[name]:<18}{law:<34}{results[name].error:.4f}", flush=True)
+        print(f"{name:<19}{OBJECTIVES[name].approximates.formula:<22}{law:<34}{results[name].error:.4f}", flush=True)
     for law, remove_hits in (("hits kept", False), ("hits removed: biased", True)):
         result = train(SAMPLED_SOFTMAX, arguments.seed, make_sampler=frequency_sampler, remove_hits=remove_hits)
         name, law = SAMPLED_SOFTMAX.name, f"frequency, {law}"
-        print(f"{name:<19}{MEANINGS[name]:<18}{law:<34}{result.error:.4f}", flush=True)
+        print(f"{name:<19}{OBJECTIVES[name].approximates.formula:<22}{law:<34}{result.error:.4f}", flush=True)
     if arguments.figure:
         draw(results, arguments.figure)
-
-
-MEANINGS = {
-    "negative_sampling": "log( P / Q )",
-    "nce": "log P",
-    "sampled_logistic": "log( P / (1-P) )",
-    "sampled_softmax": "log P + K(x)",
-    "full_logistic": "log( P / (1-P) )",
-    "full_softmax": "log P + K(x)",
-}
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from logq import functional
 from logq import nn as logq_nn
-from logq.functional.gbce import gbce_objective
 from logq.objectives import OBJECTIVES, Objective
 from logq.samplers import (
     EveryClass,
@@ -134,13 +133,12 @@ FUNCTIONS: dict[str, Objective | None] = {
     "sampled_softmax_loss": OBJECTIVES["sampled_softmax"],
     "full_logistic_loss": OBJECTIVES["full_logistic"],
     "full_softmax_loss": OBJECTIVES["full_softmax"],
-    # Not in the table: negative sampling without hits, and its true classes count less.
-    "gbce_loss": gbce_objective(1.0),
-    # These two take the row of the table as an argument.
+    "gbce_loss": OBJECTIVES["gbce"],
+    # These two take the objective as an argument.
     "sampled_loss": None,
     "full_loss": None,
 }
-"""name in logq.functional -> the row of the table that it is."""
+"""name in logq.functional -> the objective of the table that it is."""
 
 MODULES: dict[str, Callable[..., nn.Module]] = {
     "CandidateLoss": lambda d, c, **options: logq_nn.CandidateLoss("nce", d, c, sampler(c), **options),
@@ -158,7 +156,17 @@ SAMPLED_MODULES = [name for name in MODULES if not name.startswith("Full")]
 
 NOT_AN_INSTANCE = {
     "logq.samplers": {"Draw", "Proposal", "Sampler"},
-    "logq.objectives": {"OBJECTIVES", "Approximation", "Negatives", "Objective"},
+    "logq.objectives": {
+        "OBJECTIVES",
+        "Approximation",
+        "Loss",
+        "Negatives",
+        "Objective",
+        "find_objective",
+        "logistic",
+        "objective_name",
+        "softmax",
+    },
     "logq.functional": set(),
     "logq.nn": {"TopK"},
 }

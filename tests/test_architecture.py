@@ -97,7 +97,7 @@ SAYS_NOTHING = {"common", "helper", "helpers", "misc", "util", "utils"}
 # Exported without an example, each for a reason.
 NO_EXAMPLE = {
     "logq.cli.main": "it ends the process",
-    "logq.losses.Loss": "a type",
+    "logq.objectives.Loss": "a type",
     "logq.optim.RowOptimizer": "abstract; the example is in every optimiser",
     "logq.language_models.LanguageModelOptions": "a type",
     "logq.language_models.NeuralLanguageModel": "abstract; the example is in NNLM and RecurrentLM",

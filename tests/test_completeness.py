@@ -1,12 +1,18 @@
 """Everything exported has a case in tests/cases.py, so that no class or function escapes the generic tests."""
 
 import importlib
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from cases import FUNCTIONS, MODULES, NOT_AN_INSTANCE, SAMPLERS
+from logq import samplers
+from logq.functional import full_loss, sampled_loss
+from logq.nn import CandidateLoss
 from logq.objectives import OBJECTIVES, Objective
+from logq.samplers import Uniform, registry
 
 C, SEED = 12, 3
 
@@ -31,16 +37,41 @@ def test_everything_exported_has_a_case(room):
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
-def test_each_row_has_its_name_its_constant_its_function_and_its_module(name):
-    functional, modules = importlib.import_module("logq.functional"), importlib.import_module("logq.nn")
-    row = OBJECTIVES[name]
-    assert isinstance(row, Objective)
-    assert row.name == name
-    assert getattr(importlib.import_module("logq.objectives"), name.upper()) is row
-    assert callable(getattr(functional, f"{name}_loss"))
-    module = name.replace("nce", "NCE").title().replace("_", "").replace("Nce", "NCE") + "Loss"
-    assert MODULES[module](4, C).objective is row
-    assert hasattr(modules, module)
+def test_each_objective_has_its_constant_and_is_served_by_the_general_function_and_module(name):
+    objective = OBJECTIVES[name]
+    assert isinstance(objective, Objective)
+    assert objective.name == name
+    assert getattr(importlib.import_module("logq.objectives"), name.upper()) is objective
+    input, targets = torch.ones(2, 4), torch.tensor([3, 11])
+    sampler = [Uniform(C, 5, seed=SEED)] if objective.negatives.sampled else []
+    module = CandidateLoss(name, 4, C, *sampler)
+    assert module.objective is objective
+    loss = module(input, targets)
+    if objective.negatives.sampled:
+        candidates = Uniform(C, 5, seed=SEED).draw(targets)
+        assert torch.equal(loss, sampled_loss(name, input, module.weight, candidates, bias=module.bias))
+    else:
+        assert torch.equal(loss, full_loss(name, input, module.weight, targets, bias=module.bias))
+    assert module.log_prob(input).isfinite().all()
+
+
+@pytest.mark.parametrize("name", [name for name in FUNCTIONS if FUNCTIONS[name] is not None])
+def test_functions_and_modules_of_an_objective_have_its_name(name):
+    objective = name.removesuffix("_loss")
+    assert FUNCTIONS[name] is OBJECTIVES[objective]
+    words = objective.replace("nce", "NCE").replace("gbce", "GBCE").split("_")
+    module = "".join(word if word.isupper() else word.title() for word in words) + "Loss"
+    assert replace(MODULES[module](4, C).objective) == OBJECTIVES[objective]
+
+
+@pytest.mark.parametrize("name", registry.SAMPLERS)
+def test_each_sampler_with_a_name_has_a_case_and_can_be_made(name):
+    settings = registry.SamplerSettings(np.arange(C, 0, -1), 5, replacement=False, per_row=True, seed=SEED)
+    sampler = registry.make_sampler(name, settings)
+    assert type(sampler).__name__ in cases_of("logq.samplers")
+    assert type(sampler) is getattr(samplers, type(sampler).__name__)
+    assert sampler.num_classes == C
+    assert sampler.seed == SEED
 
 
 @pytest.mark.parametrize("name", SAMPLERS)

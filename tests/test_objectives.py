@@ -7,8 +7,7 @@ import torch
 
 import student
 from logq.candidates import IGNORED
-from logq.losses import logistic, softmax
-from logq.objectives import OBJECTIVES, Negatives
+from logq.objectives import OBJECTIVES, Negatives, logistic, softmax
 from problems import PROBLEMS, SEVERAL_TRUE, B, S, problem
 
 TABLE = {
@@ -17,6 +16,7 @@ TABLE = {
     "nce": ("S", True, logistic, True, False, False),
     "sampled_logistic": ("S - T", True, logistic, False, False, False),
     "sampled_softmax": ("S - T", True, softmax, True, False, True),
+    "gbce": ("S - T", False, logistic, False, True, False),
     "full_logistic": ("L - T", False, logistic, False, False, False),
     "full_softmax": ("L - T", False, softmax, True, False, True),
 }
@@ -43,7 +43,10 @@ def test_the_table():
 def test_the_way_back_to_log_p_undoes_the_last_column(row):
     p = torch.tensor([1e-9, 0.01, 0.4, 0.999], dtype=torch.float64).log()
     q = torch.tensor([2.0, 0.5, 1e-3, 1.0], dtype=torch.float64).log()
-    torch.testing.assert_close(row.approximates.log_p(row.approximates.of(p, q), q), p, rtol=1e-12, atol=1e-12)
+    row = row.for_sample(3, 11)
+    torch.testing.assert_close(row.log_p(row.logits(p, q), q), p, rtol=1e-12, atol=1e-12)
+    if row.approximates.uses_q:
+        torch.testing.assert_close(row.log_p(row.logits(p, 0 * q)), p, rtol=1e-12, atol=1e-12)
 
 
 def test_rows_do_not_change():
@@ -61,7 +64,8 @@ def test_a_row_on_logits_is_the_loop(name, kind, remove_hits):
         return
     logits = torch.randn(11, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     targets = candidates.targets.clamp(min=0)
-    losses = row(logits[targets], logits[candidates.ids].expand(B, S), candidates, remove_hits=remove_hits)
+    sampled = logits[candidates.ids].expand(B, S)
+    losses = row(logits[targets], sampled, candidates, remove_hits=remove_hits, num_classes=len(logits))
     expected = student.losses(name, torch.ones(B, 1), logits[:, None], candidates, remove_hits=remove_hits)
     torch.testing.assert_close(losses.tolist(), expected, rtol=1e-12, atol=1e-12)
 
@@ -80,7 +84,7 @@ def test_what_stands_at_ignored_entries_does_not_matter(name, kind, value):
     results = []
     for true_logits, these in ((true, candidates), (true.masked_fill(nothing, value), spoilt)):
         leaves = [true_logits.clone().requires_grad_(), sampled.clone().requires_grad_()]
-        losses = row(*leaves, these)
+        losses = row(*leaves, these, num_classes=11)
         results.append([losses, *torch.autograd.grad(losses.sum(), leaves)])
     for actual, expected in zip(*results, strict=True):
         assert torch.equal(actual, expected)
@@ -90,7 +94,9 @@ def test_what_stands_at_ignored_entries_does_not_matter(name, kind, value):
 @pytest.mark.parametrize("name", [name for name in OBJECTIVES if "softmax" in name])
 def test_softmax_takes_one_true_class(name):
     OBJECTIVES[name].check_num_true(1)
-    with pytest.raises(ValueError, match=f"^targets: {name} takes one true class a row, got 2; repeat the input"):
+    with pytest.raises(
+        ValueError, match=f"^targets: expected one true class a row for {name}, got 2; repeat the input"
+    ):
         OBJECTIVES[name].check_num_true(2)
 
 

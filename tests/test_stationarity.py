@@ -7,7 +7,7 @@ What holds exactly, and what does not:
 
 - The logistic rows look at one class at a time, so that only the expected count of a class matters: they are stationary
   under every design, and under a Q that is random itself as long as it does not depend on whether the class came (the
-  tries of logq.samplers.distinct; TensorFlow's tries do depend on it, and are biased).
+  tries of logq.samplers.distinct_draws; TensorFlow's tries do depend on it, and are biased).
 - Sampled softmax compares classes within a sample, so the design matters. With hits removed, as the table says, it is
   exactly stationary for one draw, for uniform samples without replacement and for independent inclusion of each class
   (Poisson design). It is not for two or more draws with replacement, nor for successive sampling with unequal
@@ -31,6 +31,7 @@ from logq.kernels.reference_draws import by_tries
 from logq.objectives import (
     FULL_LOGISTIC,
     FULL_SOFTMAX,
+    GBCE,
     NCE,
     NEGATIVE_SAMPLING,
     SAMPLED_LOGISTIC,
@@ -55,7 +56,7 @@ Q = torch.tensor([0.4, 0.2, 0.1, 0.3], dtype=torch.float64)
 C = len(P)
 P3 = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)  # where the work grows fast with the number of classes
 CLASSES = torch.arange(C)
-LOGISTIC = (NEGATIVE_SAMPLING, NCE, SAMPLED_LOGISTIC)
+LOGISTIC = (NEGATIVE_SAMPLING, NCE, SAMPLED_LOGISTIC, GBCE.calibrated(0.6, rate=0.3))
 SAMPLED = (*LOGISTIC, SAMPLED_SOFTMAX)
 
 
@@ -188,14 +189,14 @@ def test_the_designs_are_what_they_claim(design):
 @pytest.mark.parametrize("row", LOGISTIC, ids=lambda row: row.name)
 @pytest.mark.parametrize("design", DESIGNS.values(), ids=DESIGNS)
 def test_logistic_rows_are_stationary_under_every_design(row, design):
-    optimum = row.approximates.of(P.log(), design.log_q)
+    optimum = row.logits(P.log(), design.log_q)
     assert largest(expected_gradient(row, design, optimum)) < ZERO
 
 
 @pytest.mark.parametrize("row", LOGISTIC, ids=lambda row: row.name)
 def test_the_optimum_is_the_only_one(row):
     design = DESIGNS["two draws"]
-    optimum = row.approximates.of(P.log(), design.log_q)
+    optimum = row.logits(P.log(), design.log_q)
     for y in range(C):
         moved = optimum.clone()
         moved[y] += 0.1
@@ -239,7 +240,7 @@ def test_the_bias_of_sampled_softmax_vanishes_with_the_number_of_classes():
 
 @pytest.mark.parametrize("row", [FULL_LOGISTIC, FULL_SOFTMAX], ids=lambda row: row.name)
 def test_full_rows_are_stationary(row):
-    weight = row.approximates.of(P.log(), torch.zeros_like(P))[:, None].requires_grad_()
+    weight = row.logits(P.log(), torch.zeros_like(P))[:, None].requires_grad_()
     losses = full_loss(row, torch.ones(C, 1, dtype=torch.float64), weight, CLASSES, reduction="none")
     (gradient,) = torch.autograd.grad((P * losses).sum(), weight)
     assert largest(gradient) < ZERO
@@ -266,13 +267,13 @@ def test_a_wrong_log_q_is_seen(row, name, wrong):
     design = DESIGNS[name]
     spoilt = design._replace(log_q=wrong(design.log_q))
     # The optimum of the true Q: for these rows it does not depend on Q at all.
-    assert largest(expected_gradient(row, spoilt, row.approximates.of(P.log(), design.log_q))) > 1e-2
+    assert largest(expected_gradient(row, spoilt, row.logits(P.log(), design.log_q))) > 1e-2
 
 
 def test_a_probability_in_the_place_of_the_expected_count_is_seen():
     design = with_replacement(Q, 3, log_q=Q.log())
     for row in (NCE, SAMPLED_LOGISTIC):
-        assert largest(expected_gradient(row, design, row.approximates.of(P.log(), Q.log()))) > 1e-2
+        assert largest(expected_gradient(row, design, row.logits(P.log(), Q.log()))) > 1e-2
 
 
 def test_softmax_does_not_see_a_constant_in_log_q():
@@ -287,7 +288,7 @@ def test_softmax_does_not_see_a_constant_in_log_q():
 def test_negative_sampling_must_not_subtract_log_q(name):
     """It never looks at Q: with log Q subtracted from its logits it would be NCE, and approximate log P."""
     design = DESIGNS[name]
-    optimum = NEGATIVE_SAMPLING.approximates.of(P.log(), design.log_q)
+    optimum = NEGATIVE_SAMPLING.logits(P.log(), design.log_q)
     assert largest(expected_gradient(NCE, design, optimum)) > 1e-2
     # And its optimum is P/Q with the expected count Q, and not P.
     assert largest(expected_gradient(NEGATIVE_SAMPLING, design, P.log())) > 1e-2
@@ -305,7 +306,7 @@ def test_several_true_classes():
     assert float(p.sum()) == pytest.approx(2)
     for name, design in DESIGNS.items():
         for row in LOGISTIC:
-            optimum = row.approximates.of(p.log(), design.log_q)
+            optimum = row.logits(p.log(), design.log_q)
             assert largest(expected_gradient(row, design, optimum, truth=truth)) < ZERO, (row.name, name)
     # A label of 1/T a class, as TensorFlow has it, would aim at half of P.
     assert largest(expected_gradient(NCE, DESIGNS["two draws"], (p / 2).log(), truth=truth)) > 1e-2
@@ -320,7 +321,7 @@ def test_the_same_true_class_twice():
     for name in ("two draws", "independent inclusion", "two distinct, successive"):
         design = DESIGNS[name]
         for row in (NEGATIVE_SAMPLING, NCE):
-            optimum = row.approximates.of((2 * P).log(), design.log_q)
+            optimum = row.logits((2 * P).log(), design.log_q)
             assert largest(expected_gradient(row, design, optimum, truth=truth)) < ZERO, (row.name, name)
 
 
@@ -335,7 +336,7 @@ def test_in_batch_negatives(batch):
     log_q = ((batch - 1) * p).log()
     for row in SAMPLED:
         options = {"remove_hits": False} if row is SAMPLED_SOFTMAX and batch > 2 else {}
-        logits = row.approximates.of(p.log(), log_q).requires_grad_()
+        logits = row.logits(p.log(), log_q).requires_grad_()
         total = torch.zeros((), dtype=torch.float64)
         for targets in torch.cartesian_prod(*[torch.arange(len(p))] * batch):
             candidates = sampler.draw(targets)
@@ -354,7 +355,7 @@ def test_mixture():
     ids = torch.cartesian_prod(CLASSES, CLASSES)
     design = Design(ids, Q[ids[:, 1]] / C, log_q)
     for row in LOGISTIC:
-        assert largest(expected_gradient(row, design, row.approximates.of(P.log(), log_q))) < ZERO
+        assert largest(expected_gradient(row, design, row.logits(P.log(), log_q))) < ZERO
 
 
 # ------------------------------------------------------------------------------ distinct draws and the number of tries
@@ -438,7 +439,7 @@ def test_the_mean_of_the_random_q_is_the_inclusion_probability(sequences):
 def test_logistic_rows_are_stationary_with_the_random_q_of_distinct_draws(row, sequences):
     """M_v does not depend on whether v was drawn, so for each of its values the argument for a fixed Q holds."""
     design = by_sequence(sequences, sequences.tries())
-    optimum = row.approximates.of(P3.log(), torch.zeros(3))
+    optimum = row.logits(P3.log(), torch.zeros(3))
     assert largest(expected_gradient(row, design, optimum, truth=TRUTH3)) < ZERO
 
 
@@ -446,7 +447,7 @@ def test_negative_sampling_is_stationary_at_the_mean_of_the_random_q(sequences):
     """Its F cannot depend on a random Q, and its logits do not: the Q of log( P / Q ) is the inclusion probability."""
     design = by_sequence(sequences, sequences.tries())
     mean = (design.probability @ design.log_q.exp()).log()
-    optimum = NEGATIVE_SAMPLING.approximates.of(P3.log(), mean)
+    optimum = NEGATIVE_SAMPLING.logits(P3.log(), mean)
     assert largest(expected_gradient(NEGATIVE_SAMPLING, design, optimum, truth=TRUTH3)) < ZERO
 
 
@@ -454,7 +455,7 @@ def test_negative_sampling_is_stationary_at_the_mean_of_the_random_q(sequences):
 def test_tensorflows_number_of_tries_is_biased(row, sequences):
     """1 - (1 - p)^tries with one number of tries for all: for a sampled class it depends on its being there."""
     design = by_sequence(sequences, (sequences.first + 2)[:, None].expand(-1, 3))
-    optimum = row.approximates.of(P3.log(), torch.zeros(3))
+    optimum = row.logits(P3.log(), torch.zeros(3))
     assert largest(expected_gradient(row, design, optimum, truth=TRUTH3)) > 1e-2
 
 

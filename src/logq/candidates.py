@@ -1,9 +1,14 @@
-"""Candidates: what a sampler hands to a loss, and the only thing that passes between the two."""
+"""Candidates: what a sampler hands to a loss, and the only thing that passes between the two.
 
-from typing import NamedTuple
+Can be imported without torch.
+"""
 
-import torch
-from torch import Tensor
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["IGNORED", "Candidates", "as_columns", "without_log_q"]
 
@@ -55,6 +60,8 @@ class Candidates(NamedTuple):
 
     def hits(self) -> Tensor:
         """(B, S) bool: where a sampled class is a true class of the row: every copy of it, and any of the T."""
+        import torch
+
         ids = self.ids if self.ids.dim() == 2 else self.ids[None, :]  # (B or 1, S)
         targets = as_columns(self.targets)
         # One true class after the other: (B, T, S) would be T times the size of the logits.
@@ -78,6 +85,8 @@ def without_log_q(candidates: Candidates) -> Candidates:
         >>> without_log_q(LogUniform(9, 2, seed=1).draw(torch.tensor([8]))).true_log_expected_count
         tensor([0.])
     """
+    import torch
+
     return candidates._replace(
         log_expected_count=torch.zeros_like(candidates.log_expected_count),
         true_log_expected_count=torch.zeros_like(candidates.true_log_expected_count),

@@ -1,16 +1,19 @@
-"""THE TABLE of candidate sampling algorithms, as data, and the one way to apply a row of it to logits.
+"""THE TABLE of candidate sampling algorithms, as data, and the one way to apply an objective of it to logits.
 
-    row                   negatives of row i   logits of the loss   loss       F(x,y) approximates
-    negative sampling     S_i                  F                    logistic   log( P(y|x) / Q(y|x) )
-    NCE                   S_i                  F - log Q            logistic   log P(y|x)
-    sampled logistic      S_i - T_i            F - log Q            logistic   log( P / (1 - P) )
-    sampled softmax       S_i - T_i            F - log Q            softmax    log P(y|x) + K(x)
-    full logistic         L - T_i              F                    logistic   log( P / (1 - P) )
-    full softmax          L - T_i              F                    softmax    log P(y|x) + K(x)
+    objective            negatives of row i   logits of the loss   loss               F(x,y) approximates
+    negative sampling    S_i                  F                    logistic           log( P(y|x) / Q(y|x) )
+    NCE                  S_i                  F - log Q            logistic           log P(y|x)
+    sampled logistic     S_i - T_i            F - log Q            logistic           log( P / (1 - P) )
+    sampled softmax      S_i - T_i            F - log Q            softmax            log P(y|x) + K(x)
+    gBCE                 S_i - T_i            F                    logistic, beta     log( P / (1 - P) / Q ) + log beta
+    full logistic        L - T_i              F                    logistic           log( P / (1 - P) )
+    full softmax         L - T_i              F                    softmax            log P(y|x) + K(x)
 
 S_i is the sample of row i, T_i its true classes, L all classes. P(y|x) is the probability, or for rows with several
 true classes the expected number, of y among T_i; Q(y|x) the expected count of y in S_i. K(x) does not depend on the
-class.
+class. beta is what a true class of gBCE counts; elsewhere it is 1.
+
+The names of the table are known without torch, which is imported when something is computed.
 
 References:
     What is Candidate Sampling, TensorFlow documentation, the table on its last page.
@@ -18,33 +21,103 @@ References:
     Gutmann and Hyvaerinen, Noise-contrastive estimation, AISTATS 2010. Mnih and Teh, ICML 2012, arXiv:1206.6426.
     Jean et al., On Using Very Large Target Vocabulary, ACL 2015, arXiv:1412.2007, Sec. 3.
     Ma and Collins, Noise Contrastive Estimation and Negative Sampling, EMNLP 2018, arXiv:1809.01812.
+    Petrov and Macdonald, gSASRec, RecSys 2023, arXiv:2308.07192, Sec. 5: gBCE.
 """
 
+from __future__ import annotations
+
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
-import torch
-from torch import Tensor
-from torch.nn.functional import logsigmoid
-
+from logq._arguments import ArgumentError, Verbatim, check_float
+from logq.approximations import LOG_ODDS, LOG_ODDS_OVER_Q, LOG_P, LOG_P_OVER_Q, LOG_P_PLUS_K, Approximation
 from logq.candidates import Candidates, as_columns
-from logq.losses import Loss, logistic, softmax
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = [
     "FULL_LOGISTIC",
     "FULL_SOFTMAX",
+    "GBCE",
     "NCE",
     "NEGATIVE_SAMPLING",
     "OBJECTIVES",
     "SAMPLED_LOGISTIC",
     "SAMPLED_SOFTMAX",
     "Approximation",
+    "Loss",
     "Negatives",
     "Objective",
+    "find_objective",
+    "logistic",
+    "objective_name",
+    "softmax",
 ]
+
+
+Loss: TypeAlias = "Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]"
+"""(true logits (B, T), negative logits (B, S), is_true (B, T), is_negative (B, S) or None for all) -> (B,) in nats."""
+
+
+def logistic(
+    true_logits: Tensor,
+    negative_logits: Tensor,
+    is_true: Tensor,
+    is_negative: Tensor | None,
+    true_weight: float = 1.0,
+) -> Tensor:
+    """Binary cross-entropy: each true class has label 1, each negative class label 0, summed over a row.
+
+        loss = beta sum_t log(1 + exp(-G_t)) + sum_s log(1 + exp(G_s))
+
+    Args:
+        true_logits: (B, T).
+        negative_logits: (B, S).
+        is_true: (B, T) bool, False where an entry is no class.
+        is_negative: (B, S) bool, False where a column is no negative of the row; None where all are.
+        true_weight: beta.
+
+    Example:
+        >>> one = torch.ones(1, 1, dtype=torch.bool)
+        >>> logistic(torch.zeros(1, 1), torch.zeros(1, 3), one, None) / torch.tensor(2.0).log()
+        tensor([4.])
+    """
+    from torch.nn.functional import logsigmoid
+
+    # logsigmoid and not softplus, whose linear part beyond 20 costs a double nine digits.
+    positive = -logsigmoid(true_logits).where(is_true, 0.0)
+    negative = -logsigmoid(-negative_logits)
+    if is_negative is not None:
+        negative = negative.where(is_negative, 0.0)
+    return true_weight * positive.sum(dim=1) + negative.sum(dim=1)
+
+
+def softmax(true_logits: Tensor, negative_logits: Tensor, is_true: Tensor, is_negative: Tensor | None) -> Tensor:
+    """Cross-entropy of the true class among itself and the negatives of its row.
+
+        loss = log( exp(G_t) + sum_s exp(G_s) ) - G_t
+
+    Args:
+        true_logits: (B, 1).
+        negative_logits: (B, S).
+        is_true: (B, 1) bool; a row without a true class has loss 0.
+        is_negative: (B, S) bool, or None for everywhere.
+
+    Example:
+        >>> one = torch.ones(1, 1, dtype=torch.bool)
+        >>> softmax(torch.zeros(1, 1), torch.zeros(1, 3), one, None) / torch.tensor(2.0).log()
+        tensor([2.])
+    """
+    import torch
+
+    if is_negative is not None:
+        negative_logits = negative_logits.masked_fill(~is_negative, -torch.inf)
+    total = torch.cat([true_logits, negative_logits], dim=1).logsumexp(dim=1)
+    return (total - true_logits[:, 0]).where(is_true[:, 0], 0.0)
 
 
 class Negatives(Enum):
@@ -66,58 +139,21 @@ class Negatives(Enum):
 
 
 @dataclass(frozen=True)
-class Approximation:
-    """The last column: what the logits F are trained to approximate, and the way back to log P.
-
-    Args:
-        of: (log P, log Q) -> F.
-        log_p: (F, log Q) -> log P up to a constant of the row; for `normalized` False exactly.
-        normalized: whether log P of a row is a distribution over the classes, so that its constant can be found.
-        uses_q: whether the way back needs log Q.
-        has_constant: whether F is right up to a constant K(x) of the row only.
-
-    Example:
-        >>> NEGATIVE_SAMPLING.approximates.of(torch.tensor(0.5).log(), torch.tensor(2.0).log()).exp()
-        tensor(0.2500)
-    """
-
-    of: Callable[[Tensor, Tensor], Tensor]
-    log_p: Callable[[Tensor, Tensor], Tensor]
-    normalized: bool = True
-    uses_q: bool = False
-    has_constant: bool = False
-
-    def start(self, num_classes: int, log_q: float = 0.0) -> float:
-        """F where all classes are alike, P = 1 / C: where biases should start. 0 where F is right up to a constant.
-
-        Example:
-            >>> round(NCE.approximates.start(1000), 3)
-            -6.908
-        """
-        if self.has_constant or num_classes < 2:
-            return 0.0
-        log_p = torch.tensor(-math.log(num_classes), dtype=torch.float64)
-        return float(self.of(log_p, torch.full_like(log_p, log_q)))
-
-
-LOG_P_OVER_Q: Final = Approximation(of=lambda p, q: p - q, log_p=lambda f, q: f + q, uses_q=True)
-LOG_P: Final = Approximation(of=lambda p, q: p, log_p=lambda f, q: f)
-LOG_P_PLUS_K: Final = Approximation(of=lambda p, q: p, log_p=lambda f, q: f, has_constant=True)
-LOG_ODDS: Final = Approximation(
-    of=lambda p, q: p - torch.log(-torch.expm1(p)), log_p=lambda f, q: logsigmoid(f), normalized=False
-)
-
-
-@dataclass(frozen=True)
 class Objective:
-    """One row of the table.
+    """One objective of the table.
 
     Args:
         name: as in OBJECTIVES.
         negatives: which classes are negatives.
         subtract_log_q: whether the logits of the loss are F - log Q or F.
         loss: logistic or softmax.
-        approximates: what F is trained to approximate.
+        approximates: what F is trained to approximate, but for beta.
+        calibration: t in [0, 1]: a true class counts beta = 1 - t (1 - a) in the logistic loss, a being the rate at
+            which the other classes are seen. None and 0 count it once.
+        rate: a in (0, 1]; None for that of the sample, see `for_sample`.
+
+    Raises:
+        ArgumentError: calibration or rate is out of range, or the loss is not the logistic one.
 
     Example:
         >>> from logq.samplers import EveryClass
@@ -131,6 +167,17 @@ class Objective:
     subtract_log_q: bool
     loss: Loss
     approximates: Approximation
+    calibration: float | None = None
+    rate: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.calibration is None:
+            return
+        check_float("calibration", self.calibration, at_least=0, at_most=1)
+        if self.rate is not None:
+            check_float("rate", self.rate, above=0, at_most=1)
+        if self.loss is not logistic:
+            raise ArgumentError("calibration", "None for a loss other than logistic", self.calibration)
 
     def __call__(
         self,
@@ -139,6 +186,7 @@ class Objective:
         candidates: Candidates,
         *,
         remove_hits: bool | None = None,
+        num_classes: int | None = None,
     ) -> Tensor:  # (B,)
         """The loss of each row, in nats; gradients reach both logits.
 
@@ -150,6 +198,7 @@ class Objective:
                 Softmax over draws with replacement is exact when hits stay (each draw then is a class of its own:
                 Ma and Collins 2018) and biased when they leave, the less the more classes there are, and the more the
                 larger the sample is (docs/diagnostics.md).
+            num_classes: C, which gBCE needs unless it has a rate.
 
         Returns:
             (B,); 0 for a row without a true class.
@@ -171,16 +220,133 @@ class Objective:
         is_negative = ~candidates.hits() if remove_hits else None
         if candidates.excluded is not None:
             is_negative = ~candidates.excluded if is_negative is None else is_negative & ~candidates.excluded
-        loss = self.loss(true_logits, sampled_logits, is_true, is_negative)
+        if self.calibration is None:
+            loss = self.loss(true_logits, sampled_logits, is_true, is_negative)
+        else:
+            weight = self.true_weight(sampled_logits.shape[1], num_classes)
+            loss = logistic(true_logits, sampled_logits, is_true, is_negative, weight)
         return loss.where(is_true.any(dim=1), 0.0)
 
     def check_num_true(self, num_true: int) -> None:
         """Raise ValueError if a row may not have that many true classes."""
         if self.loss is softmax and num_true != 1:
-            raise ValueError(
-                f"targets: {self.name} takes one true class a row, got {num_true}; repeat the input and pass a row for "
-                "each (input.repeat_interleave(T, dim=0), targets.flatten()), or take a logistic objective"
+            raise ArgumentError(
+                "targets",
+                f"one true class a row for {self.name}",
+                num_true,
+                "repeat the input and pass a row for each (input.repeat_interleave(T, dim=0), targets.flatten()), or "
+                "take a logistic objective",
             )
+
+    def calibrated(self, calibration: float, rate: float | None = None) -> Objective:
+        """The same objective with another calibration t and rate a.
+
+        Raises:
+            ArgumentError, ArgumentTypeError: a number is out of range, or is not a number.
+
+        Example:
+            >>> round(GBCE.calibrated(0.5, rate=0.5).true_weight(), 2)
+            0.75
+        """
+        calibration = check_float("calibration", calibration, at_least=0, at_most=1)
+        rate = None if rate is None else check_float("rate", rate, above=0, at_most=1)
+        return replace(self, calibration=calibration, rate=rate)
+
+    def for_sample(self, num_sampled: float, num_classes: int) -> Objective:
+        """The same objective with the rate of samples of S out of C classes: a = S / (C - 1), at most 1.
+
+        For in-batch negatives S is the targets of the batch. A rate that was given stays.
+
+        Example:
+            >>> NCE.for_sample(5, 101) is NCE, GBCE.for_sample(5, 101).rate
+            (True, 0.05)
+        """
+        if self.calibration is None or self.rate is not None:
+            return self
+        return replace(self, rate=_rate(num_sampled, num_classes))
+
+    def true_weight(self, num_sampled: float | None = None, num_classes: int | None = None) -> float:
+        """beta = a (t (1 - 1/a) + 1/a) = 1 - t (1 - a), what a true class counts.
+
+        Args:
+            num_sampled: S, and
+            num_classes: C, as for `for_sample`.
+
+        Example:
+            >>> NCE.true_weight(), GBCE.true_weight(51, 101)
+            (1.0, 0.6325)
+        """
+        if self.calibration is None:
+            return 1.0
+        if self.rate is not None:
+            return 1 - self.calibration * (1 - self.rate)
+        if num_sampled is None or num_classes is None:
+            hint = f"{self.name} needs the rate at which classes are sampled: for_sample gives it"
+            raise ArgumentError("rate", "a number in (0, 1]", Verbatim("None"), hint)
+        return 1 - self.calibration * (1 - _rate(num_sampled, num_classes))
+
+    def logits(self, log_p: Tensor, log_q: Tensor) -> Tensor:
+        """The last column: F of classes with these log P and log Q.
+
+        Example:
+            >>> GBCE.calibrated(1.0, rate=0.5).logits(torch.tensor(0.5).log(), torch.tensor(0.5).log())
+            tensor(0.)
+        """
+        return self.approximates.of(log_p, log_q) + math.log(self.true_weight())
+
+    def log_p(self, logits: Tensor, log_q: Tensor | None = None) -> Tensor:
+        """The way back from F to log P, up to a constant of the row where that is `normalized`.
+
+        Args:
+            logits: F, of any shape.
+            log_q: of the same classes; None adds nothing where it would be needed.
+
+        Example:
+            >>> SAMPLED_LOGISTIC.log_p(torch.tensor(0.0)).exp()
+            tensor(0.5000)
+        """
+        shifted = logits - math.log(self.true_weight()) if self.calibration is not None else logits
+        return self.approximates.log_p(shifted, logits.new_zeros(()) if log_q is None else log_q)
+
+    def start(self, num_classes: int, log_q: float | None = None) -> float:
+        """F where all classes are alike, P = 1 / C: where biases should start.
+
+        Args:
+            num_classes: C.
+            log_q: of each class; where F depends on it and it is unknown, and where F is right up to a constant, 0.
+
+        Example:
+            >>> round(NCE.start(1000), 3), SAMPLED_SOFTMAX.start(1000)
+            (-6.908, 0.0)
+        """
+        import torch
+
+        if self.approximates.has_constant or num_classes < 2 or (self.approximates.uses_q and log_q is None):
+            return 0.0
+        log_p = torch.tensor(-math.log(num_classes), dtype=torch.float64)
+        return float(self.logits(log_p, torch.full_like(log_p, log_q or 0.0)))
+
+    def ranking_offset(self, log_q: Tensor) -> Tensor | None:
+        """(C,), what has to be added to F before classes are ranked by it; None where F ranks as P does.
+
+        Negative sampling learns log( P / Q ), gBCE log odds of P up to - log Q, so log Q is added again.
+
+        Args:
+            log_q: (C,), of all classes; -inf for a class that is never drawn. It was never a target then, and goes
+                below all others, but stays a number.
+
+        Example:
+            >>> NEGATIVE_SAMPLING.ranking_offset(torch.tensor([0.5, 0.25]).log()), NCE.ranking_offset(torch.zeros(2))
+            (tensor([ 0.0000, -0.6931]), None)
+        """
+        if not self.approximates.uses_q:
+            return None
+        finite = log_q.isfinite()
+        return log_q.where(finite, log_q[finite].min() - 100.0) - log_q[finite].max()
+
+
+def _rate(num_sampled: float, num_classes: int) -> float:
+    return min(1.0, max(1, num_sampled) / max(1, num_classes - 1))
 
 
 # fmt: off
@@ -188,11 +354,45 @@ NEGATIVE_SAMPLING: Final = Objective("negative_sampling", Negatives.S,         F
 NCE:               Final = Objective("nce",               Negatives.S,         True,  logistic, LOG_P)
 SAMPLED_LOGISTIC:  Final = Objective("sampled_logistic",  Negatives.S_MINUS_T, True,  logistic, LOG_ODDS)
 SAMPLED_SOFTMAX:   Final = Objective("sampled_softmax",   Negatives.S_MINUS_T, True,  softmax,  LOG_P_PLUS_K)
+GBCE:              Final = Objective("gbce",              Negatives.S_MINUS_T, False, logistic, LOG_ODDS_OVER_Q, 0.75)
 FULL_LOGISTIC:     Final = Objective("full_logistic",     Negatives.L_MINUS_T, False, logistic, LOG_ODDS)
 FULL_SOFTMAX:      Final = Objective("full_softmax",      Negatives.L_MINUS_T, False, softmax,  LOG_P_PLUS_K)
 # fmt: on
 
-OBJECTIVES: Final = {
-    row.name: row for row in (NEGATIVE_SAMPLING, NCE, SAMPLED_LOGISTIC, SAMPLED_SOFTMAX, FULL_LOGISTIC, FULL_SOFTMAX)
-}
-"""The rows by name."""
+_TABLE = (NEGATIVE_SAMPLING, NCE, SAMPLED_LOGISTIC, SAMPLED_SOFTMAX, GBCE, FULL_LOGISTIC, FULL_SOFTMAX)
+
+OBJECTIVES: Final = {objective.name: objective for objective in _TABLE}
+"""The table: objectives by name. Whatever takes an objective by name looks here."""
+
+
+def find_objective(objective: Objective | str) -> Objective:
+    """An objective of the table by its name; an Objective is returned as it is.
+
+    Raises:
+        ArgumentError: there is none of that name.
+
+    Example:
+        >>> find_objective("nce") is NCE
+        True
+    """
+    return objective if isinstance(objective, Objective) else OBJECTIVES[objective_name(objective)]
+
+
+def objective_name(objective: object, others: Sequence[str] = ()) -> str:
+    """The name of an objective of the table, given by name or itself, for what keeps names.
+
+    Args:
+        objective: a name, or an Objective of the table.
+        others: names that are allowed as well.
+
+    Raises:
+        ArgumentError: there is none of that name.
+
+    Example:
+        >>> objective_name(NCE), objective_name("adaptive_softmax", ["adaptive_softmax"])
+        ('nce', 'adaptive_softmax')
+    """
+    name = getattr(objective, "name", objective)
+    if not isinstance(name, str) or (name not in OBJECTIVES and name not in others):
+        raise ArgumentError("objective", f"one of {', '.join((*OBJECTIVES, *others))}", objective)
+    return name

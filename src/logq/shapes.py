@@ -70,8 +70,11 @@ def can_look_at(value: Tensor) -> bool:
     return not torch.compiler.is_compiling() and value.device.type == "cpu"
 
 
-def check_ids(name: str, ids: Tensor, num_classes: int, *, ignore_index: int | None = None) -> None:
+def check_ids(name: str, ids: Tensor, num_classes: int, *, ignore_index: int | None = None) -> bool:
     """Check that `ids` is an int64 tensor with values in [0, num_classes), or equal to `ignore_index`.
+
+    Returns:
+        Whether all are known to be classes: False where one is `ignore_index`, or values cannot be looked at.
 
     Raises:
         TypeError: `ids` is no tensor, or not int64.
@@ -88,12 +91,12 @@ def check_ids(name: str, ids: Tensor, num_classes: int, *, ignore_index: int | N
     if ids.dtype != torch.int64:
         raise TypeError(f"{name}: expected dtype torch.int64, got {ids.dtype}")
     if not can_look_at(ids):
-        return
+        return False
     if ids.numel() == 0:
-        return
+        return True
     low, high = ids.aminmax()  # one pass, where there is nothing to tell
     if int(low) >= 0 and int(high) < num_classes:
-        return
+        return ignore_index is None or not 0 <= ignore_index < num_classes or not bool((ids == ignore_index).any())
     wrong = (ids < 0) | (ids >= num_classes)
     if ignore_index is not None:
         wrong &= ids != ignore_index
@@ -103,6 +106,7 @@ def check_ids(name: str, ids: Tensor, num_classes: int, *, ignore_index: int | N
         raise ValueError(
             f"{name}: expected class ids in [0, {num_classes}){allowed}, got {int(ids[where])} at position {where}"
         )
+    return False
 
 
 def check_ignore_index(value: object) -> int:
@@ -116,6 +120,8 @@ def check_ignore_index(value: object) -> int:
         >>> check_ignore_index(-100)
         -100
     """
+    if type(value) is int and value.bit_length() < 64:
+        return value
     number = check_int("ignore_index", value, -(1 << 63))
     if number >= 1 << 63:
         raise ValueError(f"ignore_index: expected an integer below 2**63, got {shown(value)}")

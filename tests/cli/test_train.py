@@ -11,9 +11,10 @@ import time
 
 import pytest
 
-from logq.cli.train import EngineName, ObjectiveName, SamplerName, word2vec
+from logq.cli.choice_names import ObjectiveName, SamplerName
+from logq.cli.train import EngineName, word2vec
 from logq.objectives import OBJECTIVES
-from logq.training.choices import SAMPLERS as NAMES
+from logq.samplers.registry import SAMPLERS
 from logq.vectors import KeyedVectors
 from logq.word2vec import Word2Vec
 from logq.word2vec.engines import ENGINES
@@ -114,7 +115,7 @@ def test_options_and_defaults_are_the_estimator_s():
 
 def test_names_are_the_library_s():
     assert [name.value for name in ObjectiveName] == list(OBJECTIVES)
-    assert tuple(name.value for name in SamplerName) == NAMES
+    assert [name.value for name in SamplerName] == list(SAMPLERS)
     assert [name.value for name in EngineName] == ["auto", *ENGINES]
 
 

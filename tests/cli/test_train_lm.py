@@ -20,8 +20,8 @@ from logq.cli.lm_options import (
     LMTraining,
     LMVocabulary,
     ModelName,
-    ObjectiveName,
     OptimizerName,
+    OutputName,
     typed_arguments,
 )
 from logq.cli.lm_training import _snippet
@@ -78,7 +78,7 @@ def test_every_argument_has_an_option():
 
 
 def test_names_are_the_library_s():
-    assert [check_output(name.value) for name in ObjectiveName] == [name.value for name in ObjectiveName]
+    assert [check_output(name.value) for name in OutputName] == [name.value for name in OutputName]
     assert {name.value for name in OptimizerName} == set(OPTIMIZERS)
 
 
@@ -221,7 +221,7 @@ def test_a_text_that_is_too_small_for_kneser_ney(logq, tmp_path):
 def test_arguments_are_those_that_were_typed():
     assert typed_arguments(ModelName.ngram, LMModel(k=0.0)) == {"k": None}
     assert typed_arguments(ModelName.nnlm, LMModel(), LMTraining(clip=0.0)) == {"clip": None}
-    arguments = typed_arguments(ModelName.lstm, LMLoss(objective=ObjectiveName.adaptive_softmax, cutoffs="10,20"))
+    arguments = typed_arguments(ModelName.lstm, LMLoss(objective=OutputName["adaptive_softmax"], cutoffs="10,20"))
     assert arguments == {"cell": "lstm", "objective": "adaptive_softmax", "cutoffs": [10, 20]}
     with pytest.raises(BadInputError, match=r"^--layers: "):
         typed_arguments(ModelName.nnlm, LMModel(layers=2))

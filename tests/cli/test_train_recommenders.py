@@ -6,7 +6,8 @@ import json
 import pytest
 
 from logq import recommenders
-from logq.cli.neural_options import LossName, NeuralTraining, PrecisionName, estimator_arguments
+from logq.cli.choice_names import ObjectiveName
+from logq.cli.neural_options import NeuralTraining, PrecisionName, estimator_arguments
 from logq.cli.train_items import AirbnbOptions, EGESOptions, Item2VecOptions, SkipGramTraining
 from logq.cli.train_recommenders import (
     MINDOptions,
@@ -18,7 +19,7 @@ from logq.cli.train_recommenders import (
     YoutubeDNNOptions,
 )
 from logq.logs import Interactions, leave_one_out
-from logq.recommenders.item_loss import LOSSES
+from logq.objectives import OBJECTIVES
 from logq.training.devices import PRECISIONS
 
 DEFAULTS = {
@@ -72,7 +73,7 @@ def test_help_of_two_towers_says_what_two_towers_do(logq):
 
 
 def test_names_are_the_library_s():
-    assert {name.value for name in LossName} == set(LOSSES)
+    assert [name.value for name in ObjectiveName] == list(OBJECTIVES)
     assert tuple(name.value for name in PrecisionName) == PRECISIONS
 
 

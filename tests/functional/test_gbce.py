@@ -1,6 +1,8 @@
 """gBCE: calibrated as the paper proves, by enumerating every sample; and the losses that it turns into at its ends."""
 
 import itertools
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,10 +11,18 @@ from torch import Tensor
 from logq import kernels
 from logq.candidates import Candidates
 from logq.functional import full_logistic_loss, gbce_loss, negative_sampling_loss
-from logq.functional.gbce import gbce_weight
+from logq.kernels import autograd
 from logq.nn import GBCELoss
+from logq.objectives import GBCE, SAMPLED_SOFTMAX
+from logq.optim import LazyAdam
+from logq.recommenders.item_loss import ItemLoss
 from logq.samplers import EveryClass, InBatch, Mixture, Uniform, Unigram
 from problems import PROBLEMS, problem
+
+
+def gbce_weight(calibration: float, rate: float) -> float:
+    return GBCE.calibrated(calibration, rate).true_weight()
+
 
 P = torch.tensor([0.45, 0.25, 0.15, 0.1, 0.05], dtype=torch.float64)
 C, ZERO = len(P), 1e-12
@@ -125,18 +135,75 @@ def test_the_module_reads_log_p_off_its_logits():
     """Where the class table is what the loss approximates, for a sampler that is not uniform as well."""
     for sampler in (Uniform(C, 2, dtype=torch.float64), Unigram(C - torch.arange(C), 2, dtype=torch.float64)):
         module = GBCELoss(1, C, sampler, calibration=0.5, dtype=torch.float64, bias=False)
-        assert module.rate == pytest.approx(2 / (C - 1), rel=1e-12)
-        beta = gbce_weight(0.5, module.rate)
+        beta = gbce_weight(0.5, 2 / (C - 1))
         log_q = sampler.log_expected_count(torch.arange(C))
         with torch.no_grad():
             module.weight[:, 0] = LOG_ODDS + torch.tensor(beta).log() - log_q
         close(module.log_prob(torch.ones(1, 1, dtype=torch.float64))[0], P.log(), 1e-6)
 
 
-def test_in_batch_negatives_need_a_rate():
-    with pytest.raises(ValueError, match=r"^rate: expected a number in \(0, 1\]"):
-        GBCELoss(3, 9, InBatch(9))
-    with pytest.raises(ValueError, match=r"^rate: expected a number in \(0, 1\]"):
-        GBCELoss(3, 9, Mixture([Uniform(9, 2), InBatch(9)]))
-    module = GBCELoss(3, 9, InBatch(9), rate=0.5)
-    assert module(torch.zeros(4, 3), torch.tensor([0, 1, 2, 3])).isfinite()
+def item_loss(sampler, input, weight, targets):
+    model = SimpleNamespace(item_table=weight, item_bias=None)
+    return ItemLoss("gbce", sampler)(model, input, targets)
+
+
+@pytest.mark.parametrize("batch", [2, 5])
+@pytest.mark.parametrize(
+    ("make", "others"),
+    {
+        "in_batch": (lambda: InBatch(40, counts=range(1, 41)), 0),
+        "mixture": (lambda: Mixture([Uniform(40, 6, seed=3), InBatch(40)], seed=1), 6),
+        "uniform": (lambda: Uniform(40, 6, seed=3), None),
+    }.values(),
+    ids=["in_batch", "mixture", "uniform"],
+)
+def test_one_rule_for_the_rate(make, others, batch):
+    """The size of the sample over C - 1, for functions, modules and estimators; in-batch negatives are the batch."""
+    torch.manual_seed(1)
+    module = GBCELoss(3, 40, make(), bias=False)
+    input, targets = torch.randn(batch, 3), torch.arange(batch)
+    size = 6 if others is None else batch + others
+    expected = gbce_loss(input, module.weight, make().draw(targets), rate=size / 39)
+    for loss in (
+        module(input, targets),
+        gbce_loss(input, module.weight, make().draw(targets)),
+        item_loss(make(), input, module.weight, targets),
+    ):
+        assert torch.equal(loss, expected)
+    assert module.log_prob(input).isfinite().all()
+    readout = GBCE.for_sample(size, 40)
+    log_q = module.sampler.log_expected_count(torch.arange(40))
+    close(module.log_prob(input), readout.log_p(input @ module.weight.T, log_q), 1e-6)
+
+
+@pytest.mark.parametrize("per_row", [False, True])
+@pytest.mark.parametrize("cosine", [False, True])
+def test_a_step_reads_the_sample_once_and_updates_once(per_row, cosine, monkeypatch):
+    p = problem(per_row=per_row, num_true=2, ignored=True)
+    passes = []
+    run_pass = autograd.run_pass
+
+    def counted(*arguments, **options):
+        passes.append(1)
+        return run_pass(*arguments, **options)
+
+    monkeypatch.setattr("logq.kernels.autograd.run_pass", counted)
+    tables = []
+    for in_backward in (False, True):
+        table = torch.nn.Parameter(p.weight.clone())
+        optimizer = LazyAdam([table], lr=0.1, in_backward=in_backward)
+        gbce_loss(p.input, table, p.candidates, cosine=cosine, temperature=0.5).backward()
+        optimizer.step()
+        assert optimizer.state[table]["step"] == 1
+        tables.append(table.detach())
+    assert len(passes) == 2
+    touched = torch.cat([p.candidates.targets.flatten(), p.candidates.ids.flatten()]).clamp(min=0).unique()
+    close(tables[0][touched], tables[1][touched], 1e-9)
+
+
+def test_an_objective_that_knows_no_rate_says_so():
+    p = problem()
+    with pytest.raises(ValueError, match=r"^rate: expected a number in \(0, 1\], got None; gbce needs the rate"):
+        GBCE(torch.zeros(5), torch.zeros(5, 7), p.candidates)
+    with pytest.raises(ValueError, match=r"^calibration: expected None for a loss other than logistic"):
+        replace(SAMPLED_SOFTMAX, calibration=0.5)

@@ -132,14 +132,14 @@ def test_negatives_come_from_the_market_of_the_listing_in_the_middle(monkeypatch
         columns={"booked": [0, 0, 1] * 12, "city": ["a", "a", "b"] * 12},
     )
     drawn = []
-    draw = WithinGroup._draw
+    draw = WithinGroup._draw_in_groups
 
-    def spy(self, targets, generator):
-        found = draw(self, targets, generator)
-        drawn.append((self.rows.clone(), targets, found.ids))
+    def spy(self, targets, generator, groups):
+        found = draw(self, targets, generator, groups)
+        drawn.append((groups, targets, found.ids))
         return found
 
-    monkeypatch.setattr(WithinGroup, "_draw", spy)
+    monkeypatch.setattr(WithinGroup, "_draw_in_groups", spy)
     model = AirbnbEmbeddings(dim=4, booking="booked", market="city", window=1, epochs=1, seed=1, batch_size=8)
     model.fit(log, progress=False)
     market = model._markets

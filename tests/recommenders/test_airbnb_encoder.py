@@ -26,9 +26,8 @@ def test_a_window_with_a_booking_is_equation_four(model):
         [Uniform(7, 4, per_row=True, seed=1), WithinGroup(torch.ones(7), market, 2, seed=2)], seed=3
     ).double()
     batch = {"history": torch.tensor([[2]]), "targets": torch.tensor([[1, -1, 3, 6]])}
-    sampler.parts[1].rows = market[torch.tensor([2, 2, 2])]
     queries, targets = model.training_queries(batch)
-    candidates = sampler.draw(targets)
+    candidates = sampler.draw(targets, groups=market[torch.tensor([2, 2, 2])])
     loss = negative_sampling_loss(queries, model.item_table, candidates, remove_hits=False, reduction="sum")
     v, contexts = model.listings.weight[2].tolist(), model.contexts.weight.tolist()
     expected = 0.0

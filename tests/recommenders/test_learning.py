@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from logq.recommenders.item_loss import LOSSES
+from logq.objectives import OBJECTIVES
 from logq.samplers import Mixture, Uniform
-from logq.training.choices import SAMPLERS
+from logq.samplers.registry import SAMPLERS
 from recommender_cases import NEURAL, make, planted_split
 
 
@@ -14,7 +14,7 @@ def hit_rate(model) -> float:
     return model.evaluate(planted_split(), ks=(3,), exclude_seen=False, progress=False)["HR@3"]
 
 
-@pytest.mark.parametrize("objective", LOSSES)
+@pytest.mark.parametrize("objective", OBJECTIVES)
 @pytest.mark.parametrize("name", NEURAL)
 def test_learns_what_comes_next(name: str, objective: str) -> None:
     takes_none = {"sampler": None} if objective.startswith("full") else {}

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from logq.samplers import LearnedUnigram, LogUniform, Uniform
-from logq.samplers.alias import AliasTable
+from logq.samplers.alias_table import AliasTable
 
 MANY = 1 << 31
 

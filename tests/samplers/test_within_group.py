@@ -8,7 +8,7 @@ import torch
 
 from frequencies import assert_frequencies
 from logq.candidates import IGNORED
-from logq.samplers import Mixture, Uniform, WithinGroup
+from logq.samplers import Mixture, Prefetch, Uniform, WithinGroup
 
 COUNTS = [4.0, 1.0, 0.0, 2.0, 9.0, 3.0, 0.0]
 GROUPS = [0, 2, 2, 0, 5, 2, 0]
@@ -49,26 +49,39 @@ def test_the_first_true_class_says_which_group():
     assert candidates.log_expected_count[1].tolist() == pytest.approx([math.log(8)] * 8)
 
 
-def test_rows_may_say_it_instead():
+def test_the_groups_of_rows_may_be_given():
     sampler = WithinGroup(COUNTS, GROUPS, 8, seed=1)
-    sampler.rows = torch.tensor([2, 0])
-    candidates = sampler.draw(torch.tensor([4, 3]))
+    groups = torch.tensor([2, 0])
+    candidates = sampler.draw(torch.tensor([4, 3]), groups=groups)
     assert set(candidates.ids[0].tolist()) <= {1, 5}
     assert set(candidates.ids[1].tolist()) <= {0, 3}
     assert candidates.true_log_expected_count.isinf().tolist() == [True, False]
     with pytest.raises(ValueError, match="targets: expected classes that the sampler can draw, got 4"):
-        sampler.draw(torch.tensor([4, 3]), need_log_q=True)
+        sampler.draw(torch.tensor([4, 3]), groups=groups, need_log_q=True)
+    own = sampler.draw(torch.tensor([4, 3]))  # nothing is remembered
+    assert own.true_log_expected_count.isfinite().all()
 
 
 @pytest.mark.parametrize(
-    ("rows", "match"),
-    [([2], r"rows: expected int64 of shape \(2,\)"), ([2, 1], "rows.*got 1"), ([0, 6], "got 6"), ([-1, 0], "got -1")],
+    ("groups", "match"),
+    [
+        ([2], r"groups: expected int64 of shape \(2,\)"),
+        ([2, 1], "groups.*got 1"),
+        ([0, 6], "got 6"),
+        ([-1, 0], "got -1"),
+    ],
 )
-def test_rows_are_checked(rows, match):
-    sampler = WithinGroup(COUNTS, GROUPS, 8, seed=1)
-    sampler.rows = torch.tensor(rows)
-    with pytest.raises(ValueError, match=match):
-        sampler.draw(torch.tensor([4, 3]))
+def test_groups_of_rows_are_checked(groups, match):
+    within = WithinGroup(COUNTS, GROUPS, 8, seed=1)
+    for sampler in (within, Mixture([Uniform(7, 2, seed=1), within])):
+        with pytest.raises(ValueError, match=match):
+            sampler.draw(torch.tensor([4, 3]), groups=torch.tensor(groups))
+
+
+def test_groups_for_a_sampler_that_knows_of_none_are_refused():
+    for sampler in (Uniform(7, 2), Mixture([Uniform(7, 2), Uniform(7, 3)]), Prefetch(Uniform(7, 2))):
+        with pytest.raises(ValueError, match=r"^groups: expected None, as "):
+            sampler.draw(torch.tensor([4, 3]), groups=torch.tensor([0, 0]))
 
 
 def test_in_a_mixture_counts_are_those_of_row_and_class():
@@ -79,6 +92,8 @@ def test_in_a_mixture_counts_are_those_of_row_and_class():
         for column, item in enumerate(candidates.ids[row].tolist()):
             expected = 6 / 7 + (4 * q[item] if GROUPS[item] == group else 0)
             assert candidates.log_expected_count[row, column].exp().item() == pytest.approx(expected, rel=1e-5)
+    ids = sampler.draw(torch.tensor([4, 1]), groups=torch.tensor([2, 0])).ids[:, 6:]
+    assert [{GROUPS[item] for item in row} for row in ids.tolist()] == [{2}, {0}]
 
 
 def test_a_thousand_groups_of_very_different_weight():
@@ -118,7 +133,7 @@ def test_names_of_groups_may_be_large_numbers():
     assert named.num_groups == plain.num_groups == 3
     targets = torch.tensor([1, 4, 0])
     assert torch.equal(named.draw(targets).ids, plain.draw(targets).ids)
-    named.rows, plain.rows = torch.tensor([2**31 - 1, 0, 2000]), torch.tensor([5, 0, 2])
-    assert torch.equal(named.draw(targets).ids, plain.draw(targets).ids)
+    by_name = named.draw(targets, groups=torch.tensor([2**31 - 1, 0, 2000]))
+    assert torch.equal(by_name.ids, plain.draw(targets, groups=torch.tensor([5, 0, 2])).ids)
     with pytest.raises(ValueError, match="counts: expected a positive one in each group, all of group 2000 are 0"):
         WithinGroup([1.0, 0.0], [7, 2000], 5)

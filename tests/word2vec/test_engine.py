@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 
 from logq import Word2Vec
-from logq.objectives import OBJECTIVES
 from logq.samplers import Uniform
-from logq.training import choices
 from logq.word2vec.engines import ENGINES, FUSED, Engine, first_vectors, load
 
 
@@ -46,10 +44,6 @@ def test_every_engine_can_be_loaded():
         assert issubclass(load(name), Engine)
         assert load(name).name == name
         assert load(name) is importlib.import_module(module).Engine
-
-
-def test_the_names_are_those_of_the_table():
-    assert {name: row.negatives.sampled for name, row in OBJECTIVES.items()} == choices.OBJECTIVES
 
 
 def test_first_vectors_fill_their_range_evenly():

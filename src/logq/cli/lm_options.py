@@ -10,9 +10,10 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from logq.cli.choice_names import SamplerName, listed
 from logq.cli.errors import BadInputError
 from logq.cli.neural_options import DecayName, PrecisionName
-from logq.cli.train import SamplerName
+from logq.objectives import OBJECTIVES
 
 __all__ = [
     "MODELS",
@@ -22,7 +23,7 @@ __all__ = [
     "LMTraining",
     "LMVocabulary",
     "ModelName",
-    "ObjectiveName",
+    "OutputName",
     "estimator_of",
     "typed_arguments",
 ]
@@ -39,17 +40,13 @@ class ModelName(str, Enum):
     lstm = "lstm"
 
 
-class ObjectiveName(str, Enum):
-    """The rows of the table of objectives, and the two losses that need neither sample nor all words."""
+class OutputName(str, Enum):
+    """The objectives of the table, and the two losses that need neither sample nor all words."""
 
-    sampled_softmax = "sampled_softmax"
-    nce = "nce"
-    negative_sampling = "negative_sampling"
-    sampled_logistic = "sampled_logistic"
-    full_softmax = "full_softmax"
-    full_logistic = "full_logistic"
-    hierarchical_softmax = "hierarchical_softmax"
-    adaptive_softmax = "adaptive_softmax"
+    _ignore_ = ["_name", "_members"]  # noqa: RUF012
+    _members = vars()
+    for _name in (*OBJECTIVES, "hierarchical_softmax", "adaptive_softmax"):
+        _members[_name] = _name
 
 
 class SmoothingName(str, Enum):
@@ -66,10 +63,6 @@ class OptimizerName(str, Enum):
     adam = "adam"
     adagrad = "adagrad"
     sgd = "sgd"
-
-
-def _listed(names: type[Enum]) -> str:
-    return ", ".join(name.value for name in names)
 
 
 @dataclass(frozen=True)
@@ -97,7 +90,7 @@ class LMModel:
     smoothing: Annotated[
         SmoothingName | None,
         typer.Option(
-            metavar="NAME", help=f"ngram: {_listed(SmoothingName)}. Default: kneser_ney.", rich_help_panel=_MODEL
+            metavar="NAME", help=f"ngram: {listed(SmoothingName)}. Default: kneser_ney.", rich_help_panel=_MODEL
         ),
     ] = None
     k: Annotated[
@@ -165,16 +158,14 @@ class LMLoss:
     """The loss of neural models, under the library's names."""
 
     objective: Annotated[
-        ObjectiveName | None,
-        typer.Option(
-            metavar="NAME", help=f"{_listed(ObjectiveName)}. Default: sampled_softmax.", rich_help_panel=_LOSS
-        ),
+        OutputName | None,
+        typer.Option(metavar="NAME", help=f"{listed(OutputName)}. Default: sampled_softmax.", rich_help_panel=_LOSS),
     ] = None
     sampler: Annotated[
         SamplerName | None,
         typer.Option(
             metavar="NAME",
-            help=f"Law of the sampled words: {_listed(SamplerName)}. Default: log_uniform.",
+            help=f"Law of the sampled words: {listed(SamplerName)}. Default: log_uniform.",
             rich_help_panel=_LOSS,
         ),
     ] = None
@@ -245,7 +236,7 @@ class LMTraining:
     ] = None
     optimizer: Annotated[
         OptimizerName | None,
-        typer.Option(metavar="NAME", help=f"{_listed(OptimizerName)}. Default: adam.", rich_help_panel=_TRAINING),
+        typer.Option(metavar="NAME", help=f"{listed(OptimizerName)}. Default: adam.", rich_help_panel=_TRAINING),
     ] = None
     lr: Annotated[
         float | None, typer.Option(metavar="X", help="Learning rate. Default: 0.001.", rich_help_panel=_TRAINING)
@@ -253,7 +244,7 @@ class LMTraining:
     decay: Annotated[
         DecayName | None,
         typer.Option(
-            metavar="NAME", help=f"How it falls: {_listed(DecayName)}. Default: constant.", rich_help_panel=_TRAINING
+            metavar="NAME", help=f"How it falls: {listed(DecayName)}. Default: constant.", rich_help_panel=_TRAINING
         ),
     ] = None
     warmup: Annotated[
@@ -372,7 +363,8 @@ def typed_arguments(model: ModelName, *groups: Any, **others: Any) -> dict[str, 
         values[name] = value.value if isinstance(value, Enum) else value
     objective = values.get("objective", "sampled_softmax")
     wrong = next((name for name in SAMPLING if name in values), None)
-    if wrong is not None and not objective.startswith(("sampled", "nce", "negative")):
+    row = OBJECTIVES.get(objective)
+    if wrong is not None and (row is None or not row.negatives.sampled):
         raise BadInputError(f"{_option(wrong)}: {objective} samples no words; expected another --objective with it")
     if "cutoffs" in values:
         values["cutoffs"] = [int(number) for number in _numbers("cutoffs", values["cutoffs"], "2000,6000", whole=True)]

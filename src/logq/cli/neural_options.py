@@ -6,24 +6,12 @@ from typing import Annotated, Any
 
 import typer
 
+from logq.cli.choice_names import ObjectiveName, SamplerName, listed
 from logq.cli.errors import BadInputError
-from logq.cli.train import SamplerName
 
-__all__ = ["LossName", "NeuralTraining", "NoPretraining", "PrecisionName", "estimator_arguments"]
+__all__ = ["NeuralTraining", "NoPretraining", "PrecisionName", "estimator_arguments"]
 
 _LOSS, _TRAINING, _STOPPING = "Loss", "Training", "Stopping"
-
-
-class LossName(str, Enum):
-    """The rows of the table of objectives, and gBCE."""
-
-    negative_sampling = "negative_sampling"
-    nce = "nce"
-    sampled_logistic = "sampled_logistic"
-    sampled_softmax = "sampled_softmax"
-    full_logistic = "full_logistic"
-    full_softmax = "full_softmax"
-    gbce = "gbce"
 
 
 class PrecisionName(str, Enum):
@@ -47,14 +35,14 @@ class NeuralTraining:
     """Arguments of logq.recommenders.NeuralRecommender, under their own names."""
 
     objective: Annotated[
-        LossName,
-        typer.Option(metavar="NAME", help=", ".join(name.value for name in LossName) + ".", rich_help_panel=_LOSS),
-    ] = LossName.sampled_softmax
+        ObjectiveName,
+        typer.Option(metavar="NAME", help=listed(ObjectiveName) + ".", rich_help_panel=_LOSS),
+    ] = ObjectiveName["sampled_softmax"]
     sampler: Annotated[
         SamplerName | None,
         typer.Option(
             metavar="NAME",
-            help="Law of the negatives: " + ", ".join(name.value for name in SamplerName) + ". Default: log_uniform.",
+            help="Law of the negatives: " + listed(SamplerName) + ". Default: log_uniform.",
             rich_help_panel=_LOSS,
         ),
     ] = None

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from logq.cli.choice_names import ObjectiveName, SamplerName, listed
 from logq.cli.errors import BadInputError
 from logq.cli.help import HelpfulCommand, HelpfulGroup
 from logq.cli.output import output_folder
@@ -13,7 +14,7 @@ from logq.cli.report import say_next
 from logq.cli.text_files import check_text_files
 from logq.cli.training import Keeping, fit_and_save
 
-__all__ = ["EXAMPLES", "EngineName", "ObjectiveName", "SamplerName", "train", "word2vec"]
+__all__ = ["EXAMPLES", "EngineName", "train", "word2vec"]
 
 EXAMPLES = """
 logq train word2vec corpus.txt -o vectors
@@ -23,28 +24,6 @@ logq train word2vec corpus.txt -o vectors --cbow --sample 1e-4
 logq train word2vec corpus.txt -o vectors --objective sampled_softmax
 logq train word2vec - -o vectors < corpus.txt
 """
-
-
-class ObjectiveName(str, Enum):
-    """The rows of the table of objectives; logq.objectives holds the table itself."""
-
-    negative_sampling = "negative_sampling"
-    nce = "nce"
-    sampled_logistic = "sampled_logistic"
-    sampled_softmax = "sampled_softmax"
-    full_logistic = "full_logistic"
-    full_softmax = "full_softmax"
-
-
-class SamplerName(str, Enum):
-    """Laws that negatives can be drawn from, as logq.Word2Vec names them."""
-
-    unigram = "unigram"
-    uniform = "uniform"
-    log_uniform = "log_uniform"
-    learned_unigram = "learned_unigram"
-    in_batch = "in_batch"
-    every_class = "every_class"
 
 
 class EngineName(str, Enum):
@@ -124,15 +103,15 @@ def word2vec(
         ObjectiveName,
         typer.Option(
             metavar="NAME",
-            help="Loss: " + ", ".join(name.value for name in ObjectiveName) + ".",
+            help="Loss: " + listed(ObjectiveName) + ".",
             rich_help_panel=_MODEL,
         ),
-    ] = ObjectiveName.negative_sampling,
+    ] = ObjectiveName["negative_sampling"],
     sampler: Annotated[
         SamplerName | None,
         typer.Option(
             metavar="NAME",
-            help="Law of the negatives: " + ", ".join(name.value for name in SamplerName) + ".",
+            help="Law of the negatives: " + listed(SamplerName) + ".",
             rich_help_panel=_MODEL,
         ),
     ] = None,

@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from logq.cli.choice_names import ObjectiveName, SamplerName, listed
 from logq.cli.errors import BadInputError
 from logq.cli.help import HelpfulCommand
 from logq.cli.keeping_options import LogArgument, OutputFolder, Quiet, TrainingPlan
 from logq.cli.log_options import LogOptions
-from logq.cli.neural_options import LossName, NoPretraining, estimator_arguments
+from logq.cli.neural_options import NoPretraining, estimator_arguments
 from logq.cli.option_groups import spread
 from logq.cli.recommender_training import train_recommender
-from logq.cli.train import ObjectiveName, SamplerName, train
+from logq.cli.train import train
 
 if TYPE_CHECKING:
     from logq.logs import Interactions
@@ -72,15 +73,15 @@ class Item2VecOptions:
         ObjectiveName,
         typer.Option(
             metavar="NAME",
-            help="Loss: " + ", ".join(name.value for name in ObjectiveName) + ".",
+            help="Loss: " + listed(ObjectiveName) + ".",
             rich_help_panel="Loss",
         ),
-    ] = ObjectiveName.negative_sampling
+    ] = ObjectiveName["negative_sampling"]
     sampler: Annotated[
         SamplerName | None,
         typer.Option(
             metavar="NAME",
-            help="Law of the negatives: " + ", ".join(name.value for name in SamplerName) + ".",
+            help="Law of the negatives: " + listed(SamplerName) + ".",
             rich_help_panel="Loss",
         ),
     ] = None
@@ -162,17 +163,17 @@ class SkipGramTraining(NoPretraining):
     """What skip-gram does otherwise: a few negatives a pair, and no stopping before the end."""
 
     objective: Annotated[
-        LossName,
-        typer.Option(metavar="NAME", help=", ".join(name.value for name in LossName) + ".", rich_help_panel="Loss"),
-    ] = LossName.negative_sampling
+        ObjectiveName,
+        typer.Option(metavar="NAME", help=listed(ObjectiveName) + ".", rich_help_panel="Loss"),
+    ] = ObjectiveName["negative_sampling"]
     sampler: Annotated[
         SamplerName | None,
         typer.Option(
             metavar="NAME",
-            help="Law of the negatives: " + ", ".join(name.value for name in SamplerName) + ".",
+            help="Law of the negatives: " + listed(SamplerName) + ".",
             rich_help_panel="Loss",
         ),
-    ] = SamplerName.unigram
+    ] = SamplerName["unigram"]
     num_sampled: Annotated[
         int, typer.Option(metavar="N", min=1, help="Negatives for each pair.", rich_help_panel="Loss")
     ] = 5

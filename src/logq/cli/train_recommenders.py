@@ -5,13 +5,14 @@ from typing import Annotated
 
 import typer
 
+from logq.cli.choice_names import SamplerName, listed
 from logq.cli.help import HelpfulCommand
 from logq.cli.keeping_options import LogArgument, OutputFolder, Quiet, TrainingPlan
 from logq.cli.log_options import LogOptions
 from logq.cli.neural_options import NeuralTraining, NoPretraining, estimator_arguments
 from logq.cli.option_groups import spread
 from logq.cli.recommender_training import train_recommender
-from logq.cli.train import SamplerName, train
+from logq.cli.train import train
 
 __all__ = ["EXAMPLES"]
 
@@ -214,7 +215,7 @@ class TwoTowerTraining(NoPretraining):
         SamplerName | None,
         typer.Option(
             metavar="NAME",
-            help="Law of the negatives: " + ", ".join(name.value for name in SamplerName) + ". Default: in_batch.",
+            help="Law of the negatives: " + listed(SamplerName) + ". Default: in_batch.",
             rich_help_panel="Loss",
         ),
     ] = None

@@ -19,8 +19,7 @@ from logq.candidates import IGNORED, Candidates
 from logq.kernels import ops, reference, updates
 from logq.kernels.memory import is_plain
 from logq.kernels.passes import Entries, LossesAndGradients, Passes
-from logq.losses import softmax
-from logq.objectives import Objective
+from logq.objectives import Objective, softmax
 
 __all__ = ["FullLoss", "SampledLoss", "Settings", "run_pass"]
 
@@ -69,6 +68,7 @@ def run_pass(
         "cosine": settings.cosine,
         "gradients": gradients,
         "biases": bias is not None,
+        "true_weight": settings.objective.true_weight(ids.shape[-1], weight.shape[0]),
     }
     if is_plain(input, weight):
         run = backend.shared_pass if is_shared else backend.per_row_pass

@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
+from logq._arguments import ArgumentTypeError, Verbatim
 from logq.kernels.distributions import Distribution
 from logq.kernels.fallback import Case
 from logq.kernels.registry import find_backend
-from logq.objectives import OBJECTIVES, Objective
+from logq.objectives import Objective, find_objective
 
 __all__ = ["Choice", "Explanation", "explain"]
 
@@ -126,10 +126,7 @@ def explain(
         full_softmax on cpu
             full_loss: reference instead of cpp, logits are cosines
     """
-    if isinstance(objective, str):
-        if objective not in OBJECTIVES:
-            raise ArgumentError("objective", f"one of {', '.join(OBJECTIVES)}", objective)
-        objective = OBJECTIVES[objective]
+    objective = None if objective is None else find_objective(objective)
     device = torch.device(device).type
     case = Case(
         objective=objective,

@@ -14,8 +14,7 @@ from logq.kernels.fallback import Case, report
 from logq.kernels.logits import computed_dtype, reduce
 from logq.kernels.memory import in_transform, is_plain
 from logq.kernels.passes import Passes
-from logq.losses import logistic, softmax
-from logq.objectives import Negatives, Objective
+from logq.objectives import Negatives, Objective, logistic, softmax
 
 __all__ = ["FusedBackend"]
 
@@ -55,7 +54,7 @@ class FusedBackend(Passes):
         if op == "full_loss" and case.objective is not None:
             same_dtype = case.dtype is case.table_dtype
             lacks = self._lacks_full(case.gradients, case.reduction, case.cosine, case.dtype, same_dtype)
-            hidden = TRANSFORMED if case.transformed else own_loss(case.objective)
+            hidden = TRANSFORMED if case.transformed else own_full_loss(case.objective)
             return lacks or (IN_GRAPH if case.compiled else hidden)
         return ""
 
@@ -209,6 +208,19 @@ def own_loss(objective: Objective) -> str:
     return f"the loss of objective {objective.name} is neither logistic nor softmax"
 
 
+def own_full_loss(objective: Objective) -> str:
+    """The same over all classes, of which a true one counts once.
+
+    Example:
+        >>> from logq.objectives import FULL_SOFTMAX
+        >>> own_full_loss(FULL_SOFTMAX)
+        ''
+    """
+    return own_loss(objective) or (
+        "" if objective.calibration is None else f"objective {objective.name} weighs true classes"
+    )
+
+
 def _refuses_full(objective: Objective, weight: Tensor, tensors: tuple[Tensor, ...]) -> str:
     if in_transform():
         return TRANSFORMED
@@ -216,7 +228,7 @@ def _refuses_full(objective: Objective, weight: Tensor, tensors: tuple[Tensor, .
         return "derivatives go forward"
     if not is_plain(*tensors):
         return "tensors are of a class that stands for others"
-    return own_loss(objective) or ("" if weight.is_contiguous() else "the class table is not contiguous")
+    return own_full_loss(objective) or ("" if weight.is_contiguous() else "the class table is not contiguous")
 
 
 def _updates_exist() -> bool:

@@ -20,8 +20,7 @@ from torch.utils.checkpoint import checkpoint
 
 from logq.candidates import IGNORED, Candidates, as_columns
 from logq.kernels.logits import chunks, class_rows, logits, reduce, stand_in, true_logits
-from logq.losses import logistic, softmax
-from logq.objectives import Objective
+from logq.objectives import Objective, logistic, softmax
 
 __all__ = ["full_loss", "log_normalizer", "sampled_loss"]
 
@@ -59,7 +58,8 @@ def sampled_loss(
             cosine=cosine,
         )
         sampled = logits(input, sampled_rows, sampled_bias, temperature=temperature, cosine=cosine)
-    losses = objective(true.view(candidates.targets.shape), sampled, candidates, remove_hits=remove_hits)
+    true = true.view(candidates.targets.shape)
+    losses = objective(true, sampled, candidates, remove_hits=remove_hits, num_classes=weight.shape[0])
     return reduce(losses, candidates.is_true(), reduction)
 
 
@@ -137,6 +137,6 @@ def full_loss(
         hits = Candidates(ids, ids, targets, targets).hits()
         return total - logsigmoid(-scores).where(~hits, 0.0).sum(dim=1)
 
-    positives = logistic(true, true[:, :0], is_true, None)
+    positives = logistic(true, true[:, :0], is_true, None, objective.true_weight(weight.shape[0], weight.shape[0]))
     loss = over_all_classes(add, positives, input.shape[0], weight, bias)
     return reduce(loss.where(is_true.any(dim=1), 0.0), is_true, reduction)

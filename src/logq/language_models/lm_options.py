@@ -7,7 +7,7 @@ import torch
 
 from logq._arguments import check_bool, check_float, check_int, shown
 from logq.language_models.output_names import ADAPTIVE, check_cutoffs, check_output, samples
-from logq.training.choices import SamplerChoice, check_sampler
+from logq.samplers.registry import SamplerChoice, check_sampler
 from logq.training.devices import check_precision
 from logq.training.optimizers import check_optimizer
 from logq.training.schedule import DECAYS

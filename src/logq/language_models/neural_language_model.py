@@ -22,10 +22,10 @@ from logq.language_models.output_names import make_output, make_reader
 from logq.language_models.text_encoders import NNLMEncoder, Recurrent
 from logq.language_models.text_tasks import ColumnsTask, PlacesTask, fingerprint
 from logq.samplers import Sampler
+from logq.samplers.registry import SamplerSettings, make_sampler
 from logq.text import Vocabulary, read_tokens
 from logq.text.tokens import END, Tokens
 from logq.training import Checkpoint, Computer, Loop, LoopSettings
-from logq.training.samplers_by_name import make_sampler
 from logq.training.weights import weights_of, with_weights
 
 __all__ = ["NeuralLanguageModel"]
@@ -249,15 +249,15 @@ class NeuralLanguageModel(LanguageModelSettings, LanguageModel):
         self.model = self._make_model(size, sparse=sparse)
         sampler: Sampler | None = None
         if self.sampler is not None:
-            sampler = make_sampler(
-                self.sampler,
+            settings = SamplerSettings(
                 counts,
                 self.num_sampled,
-                power=self.unigram_power,
-                shared=self.shared_negatives,
+                unigram_power=self.unigram_power,
                 replacement=self.replacement,
+                per_row=not self.shared_negatives,
                 seed=seed,
             )
+            sampler = make_sampler(self.sampler, settings)
         shared = self._shared_weight()
         output = make_output(
             self.objective,

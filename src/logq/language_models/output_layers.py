@@ -11,7 +11,7 @@ from logq.candidates import without_log_q
 from logq.functional import sampled_loss
 from logq.hierarchical import HierarchicalSoftmax
 from logq.nn import CandidateLoss
-from logq.objectives import OBJECTIVES
+from logq.objectives import OBJECTIVES, Objective
 
 __all__ = ["AdaptiveOutput", "CandidateOutput", "OutputLayer", "TableReader", "TreeOutput", "WordReader"]
 
@@ -81,7 +81,7 @@ class TableReader(WordReader):
         self.weight = weight
         self.register_parameter("bias", bias)
         self.register_buffer("log_q", log_q)
-        self._meaning = OBJECTIVES[objective].approximates
+        self._objective = OBJECTIVES[objective]
 
     @property
     def num_words(self) -> int:
@@ -104,7 +104,14 @@ class TableReader(WordReader):
 
     def _unnormalised(self, queries: Tensor) -> Tensor:
         logits = linear(queries, self.weight, self.bias)
-        return self._meaning.log_p(logits, logits.new_zeros(()) if self.log_q is None else self.log_q)
+        return self._readout().log_p(logits, self.log_q)
+
+    def _readout(self) -> Objective:
+        """The objective with the rate of the sampler that the expected counts are those of, which sum up to S."""
+        if not self._objective.approximates.uses_q:
+            return self._objective
+        size = self.num_words if self.log_q is None else float(self.log_q.double().exp().sum())
+        return self._objective.for_sample(size, self.num_words)
 
 
 class CandidateOutput(OutputLayer):
@@ -140,7 +147,7 @@ class CandidateOutput(OutputLayer):
         """The reader, with log Q as it is now."""
         table, log_q = self.table, None
         if table.sampler is not None and self.log_q and table.objective.approximates.uses_q:
-            log_q = table.sampler.log_expected_count(torch.arange(table.num_classes, device=table.weight.device))
+            log_q = table.sampler.all_log_expected_counts()
         return TableReader(table.objective.name, table.weight, table.bias, log_q)
 
     def sparse_parameters(self) -> list[nn.Parameter]:

@@ -1,4 +1,4 @@
-"""Output layers by name: the rows of the table of objectives, hierarchical and adaptive softmax."""
+"""Output layers by name: the objectives of the table, hierarchical and adaptive softmax."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -20,8 +20,8 @@ from logq.language_models.output_layers import (
     WordReader,
 )
 from logq.nn import CandidateLoss
+from logq.objectives import OBJECTIVES, objective_name
 from logq.samplers import Sampler
-from logq.training.choices import OBJECTIVES
 
 __all__ = ["ADAPTIVE", "HIERARCHICAL", "check_cutoffs", "check_output", "make_output", "make_reader", "samples"]
 
@@ -39,10 +39,7 @@ def check_output(objective: object) -> str:
         >>> check_output("adaptive_softmax")
         'adaptive_softmax'
     """
-    name, names = getattr(objective, "name", objective), (*OBJECTIVES, HIERARCHICAL, ADAPTIVE)
-    if not isinstance(name, str) or name not in names:
-        raise ValueError(f"objective: expected one of {', '.join(names)}, got {objective!r}")
-    return name
+    return objective_name(objective, (HIERARCHICAL, ADAPTIVE))
 
 
 def samples(objective: str) -> bool:
@@ -52,7 +49,7 @@ def samples(objective: str) -> bool:
         >>> samples("nce"), samples("hierarchical_softmax")
         (True, False)
     """
-    return OBJECTIVES.get(objective, False)
+    return objective in OBJECTIVES and OBJECTIVES[objective].negatives.sampled
 
 
 def check_cutoffs(cutoffs: Sequence[int] | None) -> list[int] | None:
@@ -130,13 +127,14 @@ def _start_at_unigram(table: CandidateLoss, counts: NDArray[np.int64]) -> None:
     to come down to their frequency.
     """
     assert table.bias is not None
-    meaning = table.objective.approximates
+    objective = table.objective
     log_p = torch.from_numpy(counts / counts.sum()).log()
     log_q = torch.zeros_like(log_p)
-    if meaning.uses_q and table.sampler is not None:
-        log_q = table.sampler.log_expected_count(torch.arange(len(log_p), device=table.sampler.device)).cpu().double()
+    if objective.approximates.uses_q and table.sampler is not None:
+        objective = objective.for_sample(table.sampler.sample_size(), len(log_p))
+        log_q = table.sampler.all_log_expected_counts().cpu().double()
         log_q = log_q.where(log_q.isfinite(), 0.0)  # what is never drawn, or not yet
-    table.bias.copy_(meaning.of(log_p, log_q))
+    table.bias.copy_(objective.logits(log_p, log_q))
 
 
 def make_reader(

@@ -1,24 +1,5 @@
 """Modules that own a class table: losses in training, log-probabilities and the best classes afterwards."""
 
-from logq.nn.candidate_loss import CandidateLoss, TopK
-from logq.nn.gbce import GBCELoss
-from logq.nn.losses import (
-    FullLogisticLoss,
-    FullSoftmaxLoss,
-    NCELoss,
-    NegativeSamplingLoss,
-    SampledLogisticLoss,
-    SampledSoftmaxLoss,
-)
+import lazy_loader
 
-__all__ = [
-    "CandidateLoss",
-    "FullLogisticLoss",
-    "FullSoftmaxLoss",
-    "GBCELoss",
-    "NCELoss",
-    "NegativeSamplingLoss",
-    "SampledLogisticLoss",
-    "SampledSoftmaxLoss",
-    "TopK",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

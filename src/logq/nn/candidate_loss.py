@@ -1,4 +1,4 @@
-"""CandidateLoss: a class table, a row of the table of objectives, and a sampler, in one module."""
+"""CandidateLoss: a class table, an objective, and a sampler, in one module."""
 
 import math
 from typing import NamedTuple, TypedDict
@@ -7,13 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from logq import kernels
-from logq._arguments import check_bool, check_int
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_bool, check_int
 from logq.candidates import IGNORED, as_columns
-from logq.functional import full_loss, sampled_loss
-from logq.functional.checks import check_options, check_table, check_targets, find_objective
+from logq.functional import full_loss
+from logq.functional.loss_checks import check_options, check_table, check_targets
 from logq.kernels.logits import chunks, logits, true_logits
 from logq.kernels.memory import prefer_huge_pages
-from logq.objectives import Objective
+from logq.objectives import Objective, find_objective
 from logq.samplers import Sampler
 from logq.shapes import check_device, check_dtype, check_shape
 
@@ -21,7 +21,7 @@ __all__ = ["CandidateLoss", "Options", "TopK"]
 
 
 class Options(TypedDict, total=False):
-    """The keyword arguments of CandidateLoss, which the six modules named after the rows take too."""
+    """The keyword arguments of CandidateLoss, which the modules named after the objectives take too."""
 
     bias: bool
     weight: nn.Parameter | None
@@ -45,30 +45,30 @@ class TopK(NamedTuple):
 class CandidateLoss(nn.Module):
     """Owns the class table `weight` (C, D) and `bias` (C,), trains it by sampling, and reads log P off it.
 
-    The six modules named after the rows of the table are this one with the row filled in. Every call draws anew, in
+    The modules named after the objectives are this one with the objective filled in. Every call draws anew, in
     `eval()` too: for a loss that does not depend on draws take `-log_prob(input, targets).mean()`. Losses of different
-    rows, samplers or numbers of samples are not comparable with each other; log-probabilities are.
+    objectives, samplers or numbers of samples are not comparable with each other; log-probabilities are.
 
     Args:
-        objective: a row of logq.objectives, or its name.
+        objective: one of logq.objectives, or its name.
         in_features: D.
         num_classes: C.
-        sampler: of the negatives, over C classes; for the rows that sample. It is part of the module.
-        bias: whether the classes have one. It starts where F says that all classes are alike: at 0, and for the rows
-            whose F approximates log P or log odds at what that is for P = 1/C.
+        sampler: of the negatives, over C classes; for the objectives that sample. It is part of the module.
+        bias: whether the classes have one. It starts where F says that all classes are alike: at 0, and for the
+            objectives whose F approximates log P or log odds at what that is for P = 1/C.
         weight: a Parameter (C, D) to share, such as the embedding of the inputs; None makes one, uniform in
             +-1/sqrt(D) as torch.nn.Linear.
         temperature, cosine, remove_hits, reduction, ignore_index: as in logq.functional.sampled_loss.
-        sparse: whether the class table gets sparse gradients, with the touched rows only, for the optimisers and the
+        sparse: whether the class table gets sparse gradients, with the touched rows only, for the optimizers and the
             clipping of logq.optim; torch's SGD, Adagrad and SparseAdam take them too, its Adam and clip_grad_norm_ do
-            not. Not for the rows that touch all classes. torch.compile leaves them to eager mode.
+            not. Not for the objectives that touch all classes. torch.compile leaves them to eager mode.
         device, dtype: of a new class table.
 
     Shape:
         input (B, D) float, targets (B,) or (B, T) int64 -> scalar, or (B,) for reduction="none".
 
     Raises:
-        ValueError: sampler and row do not belong together, or sizes do not fit.
+        ValueError: sampler and objective do not belong together, or sizes do not fit.
 
     Example:
         >>> from logq.samplers import LogUniform
@@ -124,13 +124,12 @@ class CandidateLoss(nn.Module):
             self.weight = nn.Parameter(table)
         else:
             if not isinstance(weight, nn.Parameter):  # pyright: ignore[reportUnnecessaryIsInstance]
-                raise TypeError(f"weight: expected a torch.nn.Parameter to share, got {type(weight).__name__}")
+                raise ArgumentTypeError("weight", "a torch.nn.Parameter to share", Verbatim(type(weight).__name__))
             if weight.shape != (self.num_classes, self.in_features):
-                raise ValueError(
-                    f"weight: expected shape (C, D) = ({num_classes}, {in_features}), got {tuple(weight.shape)}"
-                )
+                expected = f"shape (C, D) = ({num_classes}, {in_features})"
+                raise ArgumentError("weight", expected, tuple(weight.shape))
             if not weight.is_floating_point():
-                raise TypeError(f"weight: expected a floating point dtype, got {weight.dtype}")
+                raise ArgumentTypeError("weight", "a floating point dtype", weight.dtype)
             self.weight = weight
         if check_bool("bias", bias):
             self.bias = nn.Parameter(self.weight.new_empty(self.num_classes))
@@ -149,7 +148,7 @@ class CandidateLoss(nn.Module):
         if not isinstance(sampler, Sampler):
             raise TypeError(f"sampler: {self.objective.name} needs one of logq.samplers, got {type(sampler).__name__}")
         if sampler.num_classes != self.num_classes:
-            raise ValueError(f"sampler: expected num_classes = {self.num_classes}, got {sampler.num_classes}")
+            raise ArgumentError("sampler", f"num_classes = {self.num_classes}", sampler.num_classes)
         return sampler
 
     def reset_parameters(self) -> None:
@@ -158,9 +157,7 @@ class CandidateLoss(nn.Module):
             bound = 1 / math.sqrt(self.in_features)
             nn.init.uniform_(self.weight, -bound, bound)
         if self.bias is not None:
-            meaning = self.objective.approximates
-            start = 0.0 if meaning.uses_q else meaning.start(self.num_classes)
-            nn.init.constant_(self.bias, start * self.temperature)
+            nn.init.constant_(self.bias, self.objective.start(self.num_classes) * self.temperature)
 
     def forward(self, input: Tensor, targets: Tensor) -> Tensor:
         """The loss of a batch. Each call draws anew.
@@ -172,39 +169,46 @@ class CandidateLoss(nn.Module):
         Returns:
             As logq.functional.sampled_loss.
         """
-        # Here and not by the loss: it would lay a wrong width to the class table, and after the draw.
-        check_shape("input", input, "BD", {"D": self.in_features})
-        if self.sampler is None:
+        objective, sampler, weight, bias = self.objective, self.sampler, self.weight, self.bias
+        if sampler is None:
+            check_shape("input", input, "BD", {"D": self.in_features})
             return full_loss(
-                self.objective,
+                objective,
                 input,
-                self.weight,
+                weight,
                 targets,
-                bias=self.bias,
+                bias=bias,
                 temperature=self.temperature,
                 cosine=self.cosine,
                 reduction=self.reduction,
                 ignore_index=self.ignore_index,
             )
-        return sampled_loss(
-            self.objective,
+        # Options were checked when the module was made, and the sampler checks the targets and makes candidates that
+        # fit them: nothing is checked twice.
+        sizes = {"D": self.in_features}
+        check_table(input, weight, bias, sizes)
+        candidates = sampler.draw(targets, ignore_index=self.ignore_index, need_log_q=objective.subtract_log_q)
+        if candidates.targets.shape[0] != input.shape[0]:
+            check_shape("targets", targets, "BT" if targets.dim() == 2 else "B", sizes)
+        return kernels.get("sampled_loss", input.device.type)(
+            objective,
             input,
-            self.weight,
-            self.sampler.draw(targets, ignore_index=self.ignore_index, need_log_q=self.objective.subtract_log_q),
-            bias=self.bias,
+            weight,
+            bias,
+            candidates,
             temperature=self.temperature,
             cosine=self.cosine,
             remove_hits=self.remove_hits,
-            reduction=self.reduction,
             sparse=self.sparse,
+            reduction=self.reduction,
         )
 
     def log_prob(self, input: Tensor, targets: Tensor | None = None) -> Tensor:
         """Log-probabilities, as the table's last column reads them off F, of all classes or of some.
 
-        For the rows whose P is a distribution over the classes it is normalized over all of them; for the logistic rows
-        that approximate log odds each class stands alone, P = sigmoid(F). Negative sampling needs the sampler's Q for
-        it: P is proportional to Q exp(F).
+        For the objectives whose P is a distribution over the classes it is normalized over all of them; for those that
+        approximate log odds each class stands alone, P = sigmoid(F). Negative sampling needs the sampler's Q for it: P
+        is proportional to Q exp(F).
 
         Args:
             input: (B, D).
@@ -215,23 +219,22 @@ class CandidateLoss(nn.Module):
         """
         sizes = {"D": self.in_features}
         check_table(input, self.weight, self.bias, sizes)
-        temperature, cosine, shift = self.temperature, self.cosine, self._log_q()
-        to_log_p = self.objective.approximates.log_p
+        temperature, cosine, log_q, objective = self.temperature, self.cosine, self._log_q(), self._readout()
         if targets is None:
             parts = chunks(input.shape[0], self.weight, self.bias)
             all_logits = torch.cat(
                 [logits(input, rows, bias, temperature=temperature, cosine=cosine) for _, rows, bias in parts], dim=1
             )
-            log_p = to_log_p(all_logits, all_logits.new_zeros(()) if shift is None else shift)
-            return log_p.log_softmax(dim=1) if self.objective.approximates.normalized else log_p
+            log_p = objective.log_p(all_logits, log_q)
+            return log_p.log_softmax(dim=1) if objective.approximates.normalized else log_p
         check_targets("targets", targets, sizes, self.ignore_index)
         is_true = targets != self.ignore_index
         columns = as_columns(targets.where(is_true, 0))
         some = true_logits(input, self.weight, self.bias, columns, temperature=temperature, cosine=cosine)
-        log_p = to_log_p(some, some.new_zeros(()) if shift is None else shift[columns])
-        if self.objective.approximates.normalized:
+        log_p = objective.log_p(some, None if log_q is None else log_q[columns])
+        if objective.approximates.normalized:
             total = kernels.get("log_normalizer", input.device.type)(
-                input, self.weight, self.bias, shift=shift, temperature=temperature, cosine=cosine
+                input, self.weight, self.bias, shift=log_q, temperature=temperature, cosine=cosine
             )
             log_p = log_p - total[:, None]
         return log_p.view(targets.shape).where(is_true, 0.0)
@@ -253,13 +256,12 @@ class CandidateLoss(nn.Module):
         if check_int("k", k) > self.num_classes:
             raise ValueError(f"k: expected at most C = {self.num_classes}, got {k}")
         check_table(input, self.weight, self.bias, {"D": self.in_features})
-        temperature, cosine, shift = self.temperature, self.cosine, self._log_q()
-        meaning = self.objective.approximates
+        temperature, cosine, log_q, objective = self.temperature, self.cosine, self._log_q(), self._readout()
         best, ids, total = input.new_empty(len(input), 0), input.new_empty(len(input), 0, dtype=torch.int64), None
         for first, rows, bias in chunks(input.shape[0], self.weight, self.bias):
             scores = logits(input, rows, bias, temperature=temperature, cosine=cosine)
             of_chunk = slice(first, first + len(rows))
-            log_p = meaning.log_p(scores, scores.new_zeros(()) if shift is None else shift[of_chunk])
+            log_p = objective.log_p(scores, None if log_q is None else log_q[of_chunk])
             part = log_p.logsumexp(dim=1)
             total = part if total is None else torch.logaddexp(total, part)
             values, places = log_p.topk(min(k, len(rows)), dim=1)
@@ -267,7 +269,7 @@ class CandidateLoss(nn.Module):
             values, order = values.topk(min(k, values.shape[1]), dim=1)
             ids = torch.cat([ids, places + first], dim=1).gather(1, order)
             best = values
-        if meaning.normalized and total is not None:
+        if objective.approximates.normalized and total is not None:
             best = best - total[:, None]
         return TopK(best, ids)
 
@@ -275,7 +277,12 @@ class CandidateLoss(nn.Module):
         """(C,) log Q where the way from F to log P needs it."""
         if self.sampler is None or not self.objective.approximates.uses_q:
             return None
-        return self.sampler.log_expected_count(torch.arange(self.num_classes, device=self.weight.device))
+        return self.sampler.all_log_expected_counts()
+
+    def _readout(self) -> Objective:
+        """The objective with the rate that the sampler has now."""
+        objective = self.objective
+        return objective if self.sampler is None else objective.for_sample(self.sampler.sample_size(), self.num_classes)
 
     def extra_repr(self) -> str:
         """What repr() shows."""

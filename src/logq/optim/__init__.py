@@ -9,19 +9,6 @@ They take sparse gradients, coalesced or not, and dense ones, by which every row
 rows of a class table are updated inside of backward of the losses of logq, and no gradient is stored.
 """
 
-from logq.optim.adagrad import Adagrad
-from logq.optim.clipping import clip_grad_norm_, clip_grad_value_
-from logq.optim.lazy_adam import LazyAdam
-from logq.optim.row_optimizer import RowOptimizer
-from logq.optim.rowwise_adagrad import RowWiseAdagrad
-from logq.optim.sgd import SGD
+import lazy_loader
 
-__all__ = [
-    "SGD",
-    "Adagrad",
-    "LazyAdam",
-    "RowOptimizer",
-    "RowWiseAdagrad",
-    "clip_grad_norm_",
-    "clip_grad_value_",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

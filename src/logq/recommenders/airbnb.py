@@ -198,7 +198,6 @@ class AirbnbEmbeddings(NeuralRecommender):
         self.gap = None if gap is None else check_float("gap", gap, at_least=0)
         self._markets: NDArray[np.int64] | None = None
         self._in_market: NDArray[np.float32] | None = None
-        self._inside: WithinGroup | None = None
 
     def settings(self) -> dict[str, Any]:
         """The arguments, as JSON can hold them."""
@@ -225,16 +224,17 @@ class AirbnbEmbeddings(NeuralRecommender):
         if loss.sampler is None:
             raise ValueError(f"market: {self.objective} uses every item and takes no negatives from a market")
         alike = np.ones(len(self._markets))
-        self._inside = WithinGroup(alike, self._markets, self.num_in_market, seed=seed + 1)
-        loss.sampler = Mixture([loss.sampler, self._inside], seed=seed)
+        inside = WithinGroup(alike, self._markets, self.num_in_market, seed=seed + 1)
+        loss.sampler = Mixture([loss.sampler, inside], seed=seed)
         return loss
 
-    def _before_draw(self, batch: Mapping[str, Tensor]) -> None:
+    def _groups(self, batch: Mapping[str, Tensor]) -> Tensor | None:
         """Equation 4: the market is that of the listing in the middle of the window, for bookings elsewhere as well."""
-        if self._inside is not None and self._markets is not None:
-            rows, _ = (batch["targets"] >= 0).nonzero(as_tuple=True)
-            central = batch["history"][:, 0][rows]
-            self._inside.rows = torch.from_numpy(self._markets).to(central.device)[central]
+        if self._markets is None:
+            return None
+        rows, _ = (batch["targets"] >= 0).nonzero(as_tuple=True)
+        central = batch["history"][:, 0][rows]
+        return torch.from_numpy(self._markets).to(central.device)[central]
 
     def _ready(self, loss: ItemLoss) -> None:
         super()._ready(loss)

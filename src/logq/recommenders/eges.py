@@ -11,6 +11,7 @@ from typing_extensions import Unpack
 
 from logq._arguments import check_float, check_int, shown
 from logq.logs import Interactions, ItemGraph, sessions, walks
+from logq.objectives import OBJECTIVES
 from logq.recommenders.encoders import Batch, RetrievalModel, WindowModel, recency_weights
 from logq.recommenders.histories import Seen
 from logq.recommenders.item_tables import (
@@ -26,7 +27,6 @@ from logq.recommenders.neural_options import NeuralOptions
 from logq.recommenders.neural_recommender import NeuralRecommender
 from logq.recommenders.session_windows import Windows
 from logq.shapes import check_ids
-from logq.training.choices import OBJECTIVES
 
 __all__ = ["EGES", "EGESEncoder", "skip_gram_options"]
 
@@ -243,6 +243,7 @@ def skip_gram_options(options: NeuralOptions) -> NeuralOptions:
         "patience": None,
     }
     made.update(options)
-    if "sampler" not in made and OBJECTIVES.get(made.get("objective", ""), True):
+    objective = OBJECTIVES.get(made.get("objective", ""))
+    if "sampler" not in made and (objective is None or objective.negatives.sampled):
         made["sampler"] = "unigram"
     return made

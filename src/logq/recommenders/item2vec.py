@@ -15,7 +15,7 @@ from logq.recommenders.fitting import FitOptions, HeldOut
 from logq.recommenders.histories import Histories
 from logq.recommenders.recommender import Recommender
 from logq.recommenders.session_windows import session_corpus
-from logq.training.choices import SamplerChoice
+from logq.samplers.registry import SamplerChoice
 from logq.word2vec import Word2Vec
 
 __all__ = ["Item2Vec"]

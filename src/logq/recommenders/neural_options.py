@@ -5,8 +5,8 @@ from typing import Any, ClassVar, TypedDict
 import torch
 
 from logq._arguments import check_bool, check_float, check_int, shown
-from logq.recommenders.item_loss import GBCE, check_loss
-from logq.training.choices import OBJECTIVES, SamplerChoice, check_sampler
+from logq.objectives import OBJECTIVES, objective_name
+from logq.samplers.registry import SamplerChoice, check_sampler
 from logq.training.devices import check_precision
 from logq.training.schedule import DECAYS
 
@@ -72,7 +72,7 @@ class NeuralSettings:
         if unknown:
             raise TypeError(f"{type(self).__name__}: unknown argument {unknown[0]!r}")
         self.dim = check_int("dim", dim)
-        self.objective = check_loss(options.get("objective", "sampled_softmax"))
+        self.objective = objective_name(options.get("objective", "sampled_softmax"))
         self.sampler = self._check_sampler(options.get("sampler"))
         self.num_sampled = check_int("num_sampled", options.get("num_sampled", 512))
         self.shared_negatives = check_bool("shared_negatives", options.get("shared_negatives", True))
@@ -111,7 +111,7 @@ class NeuralSettings:
         self.precision = check_precision(options.get("precision", "float32"))
 
     def _check_sampler(self, choice: SamplerChoice | None) -> Any:
-        if self.objective != GBCE and not OBJECTIVES[self.objective]:
+        if not OBJECTIVES[self.objective].negatives.sampled:
             if choice is not None:
                 raise ValueError(f"sampler: {self.objective} uses every item and takes no sampler, got {choice!r}")
             return None

@@ -22,10 +22,10 @@ from logq.recommenders.query_context import Context
 from logq.recommenders.ranker import measure
 from logq.recommenders.recommender import Recommender
 from logq.recommenders.session_windows import first_vectors
+from logq.samplers.registry import SamplerSettings, make_sampler
 from logq.training.devices import Computer
 from logq.training.loop import Loop, LoopSettings
 from logq.training.loop_checkpoint import Checkpoint
-from logq.training.samplers_by_name import make_sampler
 from logq.training.weights import weights_of, with_weights
 
 __all__ = ["NeuralRecommender"]
@@ -42,8 +42,8 @@ class NeuralRecommender(NeuralSettings, Recommender):
 
     Args:
         dim: D, the width of the vectors that are compared.
-        objective: a row of the table in logq.objectives by name ("sampled_softmax", "nce", "negative_sampling",
-            "sampled_logistic", "full_softmax", "full_logistic"), or "gbce".
+        objective: one of the table in logq.objectives by name: "sampled_softmax", "nce", "negative_sampling",
+            "sampled_logistic", "gbce", "full_softmax", "full_logistic".
         sampler: of the negatives, for objectives that sample: "log_uniform", "uniform", "unigram", "learned_unigram",
             "in_batch", "every_class", or a function of the counts of the items that makes one.
         num_sampled: S, how many negatives; in_batch and every_class have their own number.
@@ -178,7 +178,7 @@ class NeuralRecommender(NeuralSettings, Recommender):
             num_targets=int(counts.sum()),
             bucket=self.bucket,
             unseen=self.unseen_negatives,
-            before=self._before_draw,
+            groups=self._groups,
         )
         loop = Loop(task, self._loop_settings(), computer, seed=seed)
         if resumes and checkpoint is not None:
@@ -202,8 +202,9 @@ class NeuralRecommender(NeuralSettings, Recommender):
         if checkpoint is not None:
             checkpoint.remove()
 
-    def _before_draw(self, batch: Mapping[str, Tensor]) -> None:
-        """Called with each batch before negatives are drawn for it."""
+    def _groups(self, batch: Mapping[str, Tensor]) -> Tensor | None:
+        """The group that negatives of each query of a batch are drawn from; None where there are no groups."""
+        return None
 
     def _on_batch(self, step: int) -> None:
         """Called after each update."""
@@ -225,16 +226,15 @@ class NeuralRecommender(NeuralSettings, Recommender):
     def _make_loss(self, of_targets: NDArray[np.int64], seed: int, sparse: bool) -> ItemLoss:
         sampler = None
         if self.sampler is not None:
-            counts = self.seen.item_counts()
-            sampler = make_sampler(
-                self.sampler,
-                counts,
+            settings = SamplerSettings(
+                self.seen.item_counts(),
                 self.num_sampled,
-                power=self.unigram_power,
-                shared=self.shared_negatives,
+                unigram_power=self.unigram_power,
+                per_row=not self.shared_negatives,
                 seed=seed,
                 target_counts=of_targets.astype(np.float64),
             )
+            sampler = make_sampler(self.sampler, settings)
         return ItemLoss(
             self.objective,
             sampler,

@@ -81,7 +81,7 @@ class NextItemTask:
         num_targets: how many targets there are in all.
         bucket: see epoch_batches.
         unseen: whether what a history has already is left out of its negatives.
-        before: called with each batch before negatives are drawn for it.
+        groups: from a batch to the group that negatives of each query are drawn from; None for no groups.
 
     Example:
         See logq.recommenders.YoutubeDNN, whose `fit` makes one.
@@ -102,12 +102,12 @@ class NextItemTask:
         num_targets: int,
         bucket: int = 0,
         unseen: bool = False,
-        before: Callable[[Mapping[str, Tensor]], None] | None = None,
+        groups: Callable[[Mapping[str, Tensor]], Tensor | None] | None = None,
     ) -> None:
         self.model, self.item_loss = model, loss
         self.module: nn.Module = nn.ModuleDict({"model": model, "loss": loss})
         self._examples, self._computer, self._batch_size, self._seed = examples, computer, batch_size, seed
-        self._bucket, self._unseen, self._before = bucket, unseen, before
+        self._bucket, self._unseen, self._groups = bucket, unseen, groups
         self.examples = -(-num_targets // computer.world.size)
         self._user_features: dict[str, NDArray[np.int64]] = {}
         if seen.user_features is not None:
@@ -141,9 +141,8 @@ class NextItemTask:
         """The mean loss of a batch."""
         with self._computer.autocast():
             queries, targets = self.model.training_queries(batch)
-        if self._before is not None:
-            self._before(batch)
-        return self.item_loss(self.model, queries, targets, self._seen(batch) if self._unseen else None)
+        groups = None if self._groups is None else self._groups(batch)
+        return self.item_loss(self.model, queries, targets, self._seen(batch) if self._unseen else None, groups)
 
     def _seen(self, batch: Mapping[str, Tensor]) -> Callable[[Tensor], Tensor]:
         """From sampled items to where a query's history has them already."""

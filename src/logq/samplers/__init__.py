@@ -1,30 +1,5 @@
-"""Samplers: one law a file, each with its draws and the exact expected counts of them."""
+"""Samplers: one distribution a file, each with its draws and the exact expected counts of them."""
 
-from logq.samplers.base import Draw, Sampler
-from logq.samplers.every_class import EveryClass
-from logq.samplers.in_batch import InBatch
-from logq.samplers.learned_unigram import LearnedUnigram
-from logq.samplers.log_uniform import LogUniform
-from logq.samplers.mixture import Mixture
-from logq.samplers.partition import Partition
-from logq.samplers.prefetch import Prefetch
-from logq.samplers.proposal import Proposal
-from logq.samplers.uniform import Uniform
-from logq.samplers.unigram import Unigram
-from logq.samplers.within_group import WithinGroup
+import lazy_loader
 
-__all__ = [
-    "Draw",
-    "EveryClass",
-    "InBatch",
-    "LearnedUnigram",
-    "LogUniform",
-    "Mixture",
-    "Partition",
-    "Prefetch",
-    "Proposal",
-    "Sampler",
-    "Uniform",
-    "Unigram",
-    "WithinGroup",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

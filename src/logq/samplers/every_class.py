@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from logq.samplers.base import Draw, Sampler
+from logq.samplers.sampler import Draw, Sampler
 
 __all__ = ["EveryClass"]
 

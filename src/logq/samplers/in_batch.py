@@ -10,8 +10,9 @@ from torch import Tensor
 
 from logq._arguments import check_float
 from logq.candidates import IGNORED, as_columns
-from logq.samplers.base import Draw, Sampler
-from logq.samplers.counts import check_counts
+from logq.samplers.class_counts import check_counts
+from logq.samplers.registry import SamplerSettings
+from logq.samplers.sampler import Draw, Sampler
 
 __all__ = ["InBatch"]
 
@@ -90,6 +91,16 @@ class InBatch(Sampler):
             self.register_buffer("last", torch.zeros(num_classes, dtype=torch.int64, device=device))
             self.register_buffer("gap", torch.zeros(num_classes, dtype=torch.float32, device=device))
             self.register_buffer("copies", torch.zeros(num_classes, dtype=torch.float32, device=device))
+
+    @classmethod
+    def from_settings(cls, settings: SamplerSettings) -> "InBatch":
+        """Make the sampler from what an estimator knows; see Sampler."""
+        counts = settings.counts if settings.target_counts is None else settings.target_counts
+        return cls(settings.num_classes, counts=counts, seed=settings.seed)
+
+    def sample_size(self) -> float:
+        """The targets of a batch like the last one in training, where each row has one."""
+        return float(self.others) + 1
 
     def log_prob(self, ids: Tensor) -> Tensor:
         """The log of the frequency of classes as targets, as far as known: int64 of any shape -> the same shape."""

@@ -6,7 +6,7 @@ from typing_extensions import Unpack
 
 from logq.candidates import IGNORED
 from logq.kernels.distributions import LearnedDistribution
-from logq.samplers.alias import AliasTable, check_size
+from logq.samplers.alias_table import AliasTable, check_size
 from logq.samplers.proposal import Options, Proposal
 
 __all__ = ["LearnedUnigram"]
@@ -23,7 +23,7 @@ class LearnedUnigram(Proposal):
     then, from which one is drawn uniformly; the table is built again, O(C), when the list is C long. 20 bytes a class.
 
     Equivalent to: tf.random.learned_unigram_candidate_sampler, up to the exact expected counts of distinct draws
-    (logq.samplers.distinct).
+    (logq.samplers.distinct_draws).
 
     Args:
         num_classes: C.
@@ -87,5 +87,5 @@ class LearnedUnigram(Proposal):
         total = torch.tensor(self.in_table + self.num_recent, dtype=self.dtype)
         return self.counts[ids].to(self.dtype).log() - total.log()
 
-    def _law(self) -> LearnedDistribution:
-        return LearnedDistribution(self.table.law, self.recent[: self.num_recent], self.in_table)
+    def _distribution(self) -> LearnedDistribution:
+        return LearnedDistribution(self.table.distribution, self.recent[: self.num_recent], self.in_table)

@@ -19,7 +19,7 @@ class LogUniform(Proposal):
     Cost: O(1) a draw, by y = floor(exp(u log(C + 1))) - 1. Stores nothing.
 
     Equivalent to: tf.random.log_uniform_candidate_sampler(unique=not replacement), up to the exact expected counts of
-    distinct draws (logq.samplers.distinct).
+    distinct draws (logq.samplers.distinct_draws).
 
     Args:
         num_classes: C.
@@ -51,5 +51,5 @@ class LogUniform(Proposal):
         # log1p and not the log of a quotient, which for large ids is 1 in float32.
         return (ids + 1).to(self.dtype).reciprocal_().log1p_().log_().sub_(math.log(math.log1p(self.num_classes)))
 
-    def _law(self) -> LogUniformDistribution:
+    def _distribution(self) -> LogUniformDistribution:
         return self._drawn

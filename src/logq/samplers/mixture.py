@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from logq.samplers.base import Draw, Sampler
+from logq.samplers.sampler import Draw, Sampler
 
 __all__ = ["Mixture"]
 
@@ -59,6 +59,7 @@ class Mixture(Sampler):
         super().__init__(sizes[0], seed=seed, device=parts[0].device, dtype=dtype)
         self.parts = nn.ModuleList(parts)
         self.reads_targets = any(part.reads_targets for part in parts)
+        self.reads_groups = any(part.reads_groups for part in parts)
 
     def _parts(self) -> list[Sampler]:
         return list(self.parts)  # pyright: ignore[reportReturnType]
@@ -67,8 +68,15 @@ class Mixture(Sampler):
         """Natural log of the sum of the parts' expected counts."""
         return _log_sum([part.log_expected_count(ids).to(self.dtype) for part in self._parts()])
 
+    def sample_size(self) -> float:
+        """The sum of the parts'."""
+        return sum(part.sample_size() for part in self._parts())
+
     def _draw(self, targets: Tensor, generator: torch.Generator) -> Draw:
-        draws = [part._draw(targets, generator) for part in self._parts()]
+        return self._draw_in_groups(targets, generator, None)
+
+    def _draw_in_groups(self, targets: Tensor, generator: torch.Generator, groups: Tensor | None) -> Draw:
+        draws = [part._draw_in_groups(targets, generator, groups) for part in self._parts()]
         num_rows = targets.shape[0]
         per_row = any(draw.ids.dim() == 2 for draw in draws)
         ids = [draw.ids.expand(num_rows, -1) if per_row else draw.ids for draw in draws]

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from logq._arguments import check_bool, check_int
+from logq._arguments import ArgumentTypeError, Verbatim, check_bool, check_int
 from logq.candidates import IGNORED
-from logq.samplers.base import Draw, Sampler
+from logq.samplers.sampler import Draw, Sampler
 from logq.shapes import can_look_at, check_ids
 
 __all__ = ["Partition"]
@@ -180,5 +180,5 @@ def _whole_numbers(name: str, values: Sequence[int] | np.ndarray[Any, Any] | Ten
     """Class ids of any whole type and layout as a plain int64 array."""
     array = np.asarray(values.cpu() if isinstance(values, Tensor) else values)
     if array.dtype.kind not in "iu" and array.size:
-        raise TypeError(f"{name}: expected integers, got {type(values).__name__} of {array.dtype}")
+        raise ArgumentTypeError(name, "integers", Verbatim(f"{type(values).__name__} of {array.dtype}"))
     return array.astype(np.int64)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from logq.candidates import IGNORED
-from logq.samplers.base import Draw, Sampler
+from logq.samplers.sampler import Draw, Sampler
 
 __all__ = ["Prefetch"]
 
@@ -31,10 +31,10 @@ class Prefetch(Sampler):
     Cost: the memory of one more sample, some 0.1 ms a draw for handing it over, and a part of a core. What is left of a
     draw is the checks and the expected counts of the targets. Draws are fast as they are: where compiled losses keep
     all cores busy a step takes as long as without, or up to 6 per cent longer; beside an idle core it takes 4 to 6 per
-    cent less with unigram draws for each row, and else the same (benchmarks/README.md). So it is for cores that are
-    idle and for laws of one's own that draw slowly. The thread runs torch on one core, ends with the sampler, and is
-    there on the CPU only: other devices draw while Python goes on anyway. Processes forked from this one, and copies,
-    start threads of their own. A change of the sampler shows in its attributes and buffers; a law of one's own that
+    cent less with unigram draws for each row, and else the same (benchmarks/README.md). So it is for idle cores and
+    for samplers of one's own that draw slowly. The thread runs torch on one core, ends with the sampler, and is there
+    on the CPU only: other devices draw while Python goes on anyway. Processes forked from this one, and copies, start
+    threads of their own. A change of the sampler shows in its attributes and buffers; a sampler of one's own that
     learns into a list or an array in place must not be drawn ahead.
 
     Args:
@@ -75,6 +75,10 @@ class Prefetch(Sampler):
     def log_expected_count(self, ids: Tensor) -> Tensor:
         """That of the sampler."""
         return self.sampler.log_expected_count(ids)
+
+    def sample_size(self) -> float:
+        """That of the sampler."""
+        return self.sampler.sample_size()
 
     def learn(self, targets: Tensor) -> None:
         """Let the sampler take in the targets."""
@@ -117,21 +121,22 @@ class Prefetch(Sampler):
         return draw._replace(log_expected_count=log_expected_count), generator.get_state()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_threads": {}}
+        return {**super().__getstate__(), "_threads": {}}
 
 
 class _Ahead(NamedTuple):
     """A draw that is on its way, and from what it was made."""
 
     state: Tensor  # of the generator
-    law: list[object]
+    sampler: list[object]
     result: Future[tuple[Draw, Tensor]]  # with the state of the generator after it
 
     def fits(self, sampler: Sampler, generator: torch.Generator) -> bool:
         """Whether a draw by `sampler` from `generator` would be this one."""
-        law = _all_of(sampler)
-        same = len(law) == len(self.law) and all(
-            one is other or (isinstance(one, int) and one == other) for one, other in zip(law, self.law, strict=True)
+        found = _all_of(sampler)
+        same = len(found) == len(self.sampler) and all(
+            one is other or (isinstance(one, int) and one == other)
+            for one, other in zip(found, self.sampler, strict=True)
         )
         return same and torch.equal(generator.get_state(), self.state)
 
@@ -152,11 +157,11 @@ class _Thread:
                 return
             generator, num_rows = self.wanted
             state = generator.get_state()
-            law = _all_of(sampler)  # before the thread looks: what changes later shows
+            found = _all_of(sampler)  # before the thread looks: what changes later shows
             with contextlib.suppress(RuntimeError):  # while Python ends no thread takes work any more
                 if self.pool is None:
                     self.pool = _one_thread()
-                self.ahead = _Ahead(state, law, self.pool.submit(draw_from, sampler, state, num_rows))
+                self.ahead = _Ahead(state, found, self.pool.submit(draw_from, sampler, state, num_rows))
 
 
 def _one_thread() -> ThreadPoolExecutor:

@@ -12,14 +12,15 @@ from typing_extensions import Self
 from logq import kernels
 from logq._arguments import check_bool, check_int
 from logq.kernels.distributions import Distribution
-from logq.samplers.base import Draw, Sampler, take_seed
-from logq.samplers.distinct import by_race, expected_tries, log_inclusion
+from logq.samplers.distinct_draws import by_race, expected_tries, log_inclusion
+from logq.samplers.registry import SamplerSettings
+from logq.samplers.sampler import Draw, Sampler, take_seed
 
-__all__ = ["Options", "Proposal"]
+__all__ = ["Options", "Proposal", "options_of"]
 
 
 class Options(TypedDict, total=False):
-    """The keyword arguments of Proposal, which the laws take too."""
+    """The keyword arguments of Proposal, which its subclasses take too."""
 
     replacement: bool
     per_row: bool
@@ -28,17 +29,30 @@ class Options(TypedDict, total=False):
     dtype: torch.dtype | None
 
 
+def options_of(settings: SamplerSettings) -> Options:
+    """The options of a Proposal among the settings of a sampler.
+
+    Example:
+        >>> options_of(SamplerSettings(np.array([8, 1]), 3, seed=1))
+        {'replacement': True, 'per_row': False, 'seed': 1}
+    """
+    return {"replacement": settings.replacement, "per_row": settings.per_row, "seed": settings.seed}
+
+
 class Proposal(Sampler):
-    """Makes `num_sampled` draws from a distribution q over the classes. A law gives `_law` and `log_prob`.
+    """Makes `num_sampled` draws from a distribution q over the classes.
 
         Q(y) = num_sampled * q(y)              with replacement
         Q(y) = 1 - (1 - q(y))^M(y)             without: M(y) draws were made of other classes until S of those differed
+
+    A subclass gives `_distribution` and `log_prob`.
 
     Args:
         num_classes: C.
         num_sampled: S, the number of sampled classes.
         replacement: whether a class can be drawn twice. Without, draws are repeated until S classes differ; where that
-            would take more than about C of them, all classes run an exponential race instead (logq.samplers.distinct).
+            would take more than about C of them, all classes run an exponential race instead
+            (logq.samplers.distinct_draws).
         per_row: whether each row of a batch gets a sample of its own, (B, S), or all share one, (S,).
         seed, device, dtype: as in Sampler.
     """
@@ -60,10 +74,15 @@ class Proposal(Sampler):
         self.num_sampled = check_int("num_sampled", num_sampled)
         self.replacement = check_bool("replacement", replacement)
         self.per_row = check_bool("per_row", per_row)
-        self._tries: float | None = None  # found when it is first asked for; a law that changed sets it to None again
+        self._tries: float | None = None  # found when first asked for; set to None again where q changes
+
+    @classmethod
+    def from_settings(cls, settings: SamplerSettings) -> Self:
+        """Make the sampler from what an estimator knows; see Sampler."""
+        return cls(settings.num_classes, settings.num_distinct, **options_of(settings))
 
     def _prepare(self, p: Tensor) -> None:
-        """To be called by a law that knows its q: checks `num_sampled` and finds the way to draw distinct classes.
+        """To be called once q is known: checks `num_sampled` and finds the way to draw distinct classes.
 
         Args:
             p: (C,) float64 probabilities.
@@ -76,11 +95,11 @@ class Proposal(Sampler):
                 f"num_sampled: expected at most {possible}, the number of classes that can be drawn, for a sample "
                 f"without replacement, got {self.num_sampled}"
             )
-        # The way is chosen by the law alone. Choosing by how a draw turns out would change what is drawn.
+        # The way is chosen by the distribution alone. Choosing by how a draw turns out would change what is drawn.
         self._by_race = expected_tries(p, self.num_sampled + 1) > self.num_classes
 
     def with_num_sampled(self, num_sampled: int) -> Self:
-        """A sampler of the same law that makes another number of draws, from a generator of its own.
+        """A sampler of the same distribution that makes another number of draws, from a generator of its own.
 
         Args:
             num_sampled: S of the new one.
@@ -91,8 +110,8 @@ class Proposal(Sampler):
         Raises:
             ValueError: there are not so many distinct classes, where draws are without replacement.
         """
-        # The generators of a copy start anew; they cannot be copied.
-        other = copy.deepcopy(self, {id(self._generators): {}})
+        other = copy.deepcopy(self)
+        other._unpickled = {}  # so that it starts anew
         other.num_sampled = check_int("num_sampled", num_sampled)
         other._tries = None
         if not other.replacement:
@@ -103,8 +122,12 @@ class Proposal(Sampler):
         """(C,) float64."""
         return self.log_prob(torch.arange(self.num_classes, device=self.device)).double().exp()
 
+    def sample_size(self) -> float:
+        """S."""
+        return self.num_sampled
+
     @abstractmethod
-    def _law(self) -> Distribution:
+    def _distribution(self) -> Distribution:
         """What the kernels draw from."""
 
     @abstractmethod
@@ -133,12 +156,12 @@ class Proposal(Sampler):
 
     def _sample(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
         """Independent draws from q."""
-        return kernels.get("draws", self.device.type)(self._law(), take_seed(generator, self.device), shape)
+        return kernels.get("draws", self.device.type)(self._distribution(), take_seed(generator, self.device), shape)
 
     def _sample_distinct(self, num_rows: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Draws until S classes differ: ids and tries, as the op gives them."""
         seed = take_seed(generator, self.device)
-        return kernels.get("distinct_draws", self.device.type)(self._law(), seed, num_rows, self.num_sampled)
+        return kernels.get("distinct_draws", self.device.type)(self._distribution(), seed, num_rows, self.num_sampled)
 
     def _draw_distinct(self, num_rows: int, generator: torch.Generator) -> Draw:
         if self._by_race:
@@ -168,5 +191,5 @@ class Proposal(Sampler):
 
     def extra_repr(self) -> str:
         """What repr() shows."""
-        law = f"num_classes={self.num_classes}, num_sampled={self.num_sampled}"
-        return law + ("" if self.replacement else ", replacement=False") + (", per_row=True" if self.per_row else "")
+        sizes = f"num_classes={self.num_classes}, num_sampled={self.num_sampled}"
+        return sizes + ("" if self.replacement else ", replacement=False") + (", per_row=True" if self.per_row else "")

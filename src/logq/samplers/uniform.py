@@ -7,8 +7,8 @@ from torch import Tensor
 from typing_extensions import Unpack
 
 from logq.kernels.distributions import UniformDistribution
-from logq.samplers.base import Draw
 from logq.samplers.proposal import Options, Proposal
+from logq.samplers.sampler import Draw
 
 __all__ = ["Uniform"]
 
@@ -58,7 +58,7 @@ class Uniform(Proposal):
         """log(S/C) for every class, in both ways of drawing."""
         return torch.full(ids.shape, math.log(self.num_sampled / self.num_classes), dtype=self.dtype, device=ids.device)
 
-    def _law(self) -> UniformDistribution:
+    def _distribution(self) -> UniformDistribution:
         return self._drawn
 
     def _draw_distinct(self, num_rows: int, generator: torch.Generator) -> Draw:

@@ -12,9 +12,10 @@ from typing_extensions import Unpack
 from logq._arguments import check_float, check_int
 from logq.kernels.distributions import AliasDistribution
 from logq.kernels.memory import prefer_huge_pages
-from logq.samplers.alias import AliasTable
-from logq.samplers.counts import check_counts, read_counts
-from logq.samplers.proposal import Options, Proposal
+from logq.samplers.alias_table import AliasTable
+from logq.samplers.class_counts import check_counts, read_counts
+from logq.samplers.proposal import Options, Proposal, options_of
+from logq.samplers.registry import SamplerSettings
 
 __all__ = ["Unigram"]
 
@@ -27,7 +28,7 @@ class Unigram(Proposal):
     Cost: the table O(C) once and 8 bytes a class, log q another 4 (8 in double); O(1) a draw.
 
     Equivalent to: tf.random.fixed_unigram_candidate_sampler(distortion=power), up to the exact expected counts of
-    distinct draws (logq.samplers.distinct); with power = 0.75 word2vec's noise distribution.
+    distinct draws (logq.samplers.distinct_draws); with power = 0.75 word2vec's noise distribution.
 
     Args:
         counts: (C,) counts or weights, not negative; or see `from_file`.
@@ -72,6 +73,12 @@ class Unigram(Proposal):
         self._prepare(probabilities)
 
     @classmethod
+    def from_settings(cls, settings: SamplerSettings) -> "Unigram":
+        """Make the sampler from what an estimator knows; see Sampler."""
+        power = settings.unigram_power
+        return cls(settings.counts, settings.num_distinct, power=power, **options_of(settings))
+
+    @classmethod
     def from_file(cls, path: str | PathLike[str], num_sampled: int, **arguments: Any) -> "Unigram":
         """From a vocabulary file, a class a line in order of ids, its count the last field.
 
@@ -93,8 +100,8 @@ class Unigram(Proposal):
             prefer_huge_pages(log_q)
         return torch.index_select(self.log_q, 0, ids.reshape(-1), out=log_q).view(ids.shape)
 
-    def _law(self) -> AliasDistribution:
-        return self.table.law
+    def _distribution(self) -> AliasDistribution:
+        return self.table.distribution
 
 
 def noise_weights(

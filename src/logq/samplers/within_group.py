@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from logq._arguments import check_float, check_int
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_float, check_int
 from logq.candidates import IGNORED, as_columns
 from logq.kernels.distributions import random_bits, shifted
-from logq.samplers.base import Draw, Sampler, take_seed
-from logq.samplers.counts import check_counts
+from logq.samplers.class_counts import check_counts
+from logq.samplers.sampler import Draw, Sampler, take_seed
 from logq.shapes import can_look_at
 
 __all__ = ["WithinGroup"]
@@ -23,9 +23,9 @@ class WithinGroup(Sampler):
 
         Q(y | row) = num_sampled * counts_y^power / sum_{c in group(row)} counts_c^power    for y in group(row), else 0
 
-    The group of a row is that of its first true class, or what `rows` says. So negatives are as hard as the groups are
-    narrow: listings of the same market, articles of the same section. `Mixture([Unigram(...), WithinGroup(...)])` takes
-    both kinds. In a group of one class all draws are that class.
+    The group of a row is that of its first true class, or what `draw(targets, groups=...)` is told. So negatives are as
+    hard as the groups are narrow: listings of the same market, articles of the same section. In a group of one class
+    all draws are that class. `Mixture([Unigram(...), WithinGroup(...)])` takes both kinds.
 
     Cost: O(log C) a draw and 24 bytes a class (28 in double). Draws are with replacement, a sample for each row.
 
@@ -36,9 +36,7 @@ class WithinGroup(Sampler):
         power: of the counts.
         seed, device, dtype: as in Sampler.
 
-    Attributes:
-        rows: (B,) int64, the group of each row of the draws to come; None takes that of its first true class. A true
-            class outside of the group of its row is never drawn: its log Q is -inf.
+    A true class outside of the group of its row is never drawn: its log Q is -inf.
 
     Raises:
         TypeError: groups are not integers.
@@ -53,10 +51,11 @@ class WithinGroup(Sampler):
         >>> candidates = sampler.draw(torch.tensor([2, 0]))
         >>> candidates.true_log_expected_count.exp()
         tensor([3.0000, 0.6667])
-        >>> sampler.rows = torch.tensor([0])
-        >>> sampler.draw(torch.tensor([2])).ids
+        >>> sampler.draw(torch.tensor([2]), groups=torch.tensor([0])).ids
         tensor([[3, 3, 3, 3]])
     """
+
+    reads_groups = True
 
     names: Tensor
     group: Tensor
@@ -101,17 +100,23 @@ class WithinGroup(Sampler):
         self.register_buffer("edges", _edges(shares[classes], group[classes], self._bits), persistent=False)
         self.edges = self.edges.to(self.device)
         self.register_buffer("log_q", shares.log().to(self.device, self.dtype), persistent=False)
-        self.rows: Tensor | None = None
 
     def log_expected_count(self, ids: Tensor) -> Tensor:
         """Natural log of the expected count in a sample for a row of the class's own group; -inf where counts are 0."""
         return self.log_q[ids] + math.log(self.num_sampled)
 
+    def sample_size(self) -> float:
+        """S."""
+        return self.num_sampled
+
     def _draw(self, targets: Tensor, generator: torch.Generator) -> Draw:
-        group = self._group_of_rows(targets)[:, None]  # (B, 1)
+        return self._draw_in_groups(targets, generator, None)
+
+    def _draw_in_groups(self, targets: Tensor, generator: torch.Generator, groups: Tensor | None) -> Draw:
+        group = self._group_of_rows(targets, groups)[:, None]  # (B, 1)
         places = torch.arange(len(targets) * self.num_sampled, device=self.device).view(-1, self.num_sampled)
         bits = shifted(random_bits(take_seed(generator, self.device), places), 64 - self._bits)
-        # Each group is a stretch of 2**bits numbers, each class its share of them.
+        # Each group is a span of 2**bits numbers, each class its share of them.
         number = (group << self._bits) + bits
         ids = self.classes[torch.searchsorted(self.edges, number, right=True) - 1]
 
@@ -120,22 +125,23 @@ class WithinGroup(Sampler):
 
         return Draw(ids, log_expected_count)
 
-    def _group_of_rows(self, targets: Tensor) -> Tensor:
-        if self.rows is None:
+    def _group_of_rows(self, targets: Tensor, groups: Tensor | None) -> Tensor:
+        if groups is None:
             columns = as_columns(targets)
             first = (columns != IGNORED).int().argmax(dim=1, keepdim=True)
             some = columns.gather(1, first)[:, 0]
             return self.group[some.where(some != IGNORED, 0)]
-        if self.rows.shape != targets.shape[:1] or self.rows.dtype != torch.int64:
-            raise ValueError(
-                f"rows: expected int64 of shape ({len(targets)},), a group for each row, got {self.rows.dtype} of "
-                f"shape {tuple(self.rows.shape)}"
+        if groups.shape != targets.shape[:1] or groups.dtype != torch.int64:
+            raise ArgumentError(
+                "groups",
+                f"int64 of shape ({len(targets)},), a group for each row",
+                Verbatim(f"{groups.dtype} of shape {tuple(groups.shape)}"),
             )
-        place = torch.searchsorted(self.names, self.rows).clamp(max=self.num_groups - 1)
-        if can_look_at(self.rows):
-            wrong = self.names[place] != self.rows
+        place = torch.searchsorted(self.names, groups).clamp(max=self.num_groups - 1)
+        if can_look_at(groups):
+            wrong = self.names[place] != groups
             if bool(wrong.any()):
-                raise ValueError(f"rows: expected groups with a class, got {int(self.rows[wrong][0])}")
+                raise ArgumentError("groups", "groups with a class", int(groups[wrong][0]))
         return place
 
     def extra_repr(self) -> str:
@@ -146,7 +152,8 @@ class WithinGroup(Sampler):
 def _check_groups(groups: Any, num_classes: int) -> Tensor:
     array = np.asarray(groups.cpu() if isinstance(groups, Tensor) else groups)
     if array.dtype.kind not in "iu":
-        raise TypeError(f"groups: expected integers, one a class, got {type(groups).__name__} of {array.dtype}")
+        found = Verbatim(f"{type(groups).__name__} of {array.dtype}")
+        raise ArgumentTypeError("groups", "integers, one a class", found)
     if array.shape != (num_classes,):
         raise ValueError(f"groups: expected shape ({num_classes},), one a class, got {array.shape}")
     wrong = (array < 0) | (array >= 1 << 31)
@@ -157,9 +164,9 @@ def _check_groups(groups: Any, num_classes: int) -> Tensor:
 
 
 def _edges(shares: Tensor, group: Tensor, bits: int) -> Tensor:
-    """Where the stretch of each class begins, int64: those of group g share [g, g + 1) * 2**bits.
+    """Where the span of each class begins, int64: those of group g share [g, g + 1) * 2**bits.
 
-    Whole numbers, as float() on a model would take digits from fractions.
+    Integers, as float() on a model would take digits from fractions.
     """
     sums = torch.cat([torch.zeros(1, dtype=torch.float64), shares.cumsum(0)])
     starts = torch.searchsorted(group, group)

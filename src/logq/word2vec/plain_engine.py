@@ -14,9 +14,9 @@ from torch import Tensor
 from logq.hierarchical import HierarchicalSoftmax
 from logq.nn import CandidateLoss
 from logq.objectives import NEGATIVE_SAMPLING, OBJECTIVES
+from logq.samplers.registry import SamplerSettings, make_sampler
 from logq.shapes import check_device
 from logq.text import Vocabulary, cbow_windows, reduced_windows, skipgram_pairs, subsample_sentences
-from logq.training.samplers_by_name import make_sampler
 from logq.word2vec import engines
 from logq.word2vec.engines import Floats, Losses, Place, Stretch
 from logq.word2vec.modules import CBOW, SkipGram
@@ -129,12 +129,14 @@ class Engine(engines.Engine):
         if model.sampler is not None:
             sampler = make_sampler(
                 model.sampler,
-                vocabulary.counts,
-                model.negatives,
-                power=model.power,
-                shared=bool(model.shared_negatives),
-                seed=seed,
-                target_counts=vocabulary.counts * self.keep_probability,
+                SamplerSettings(
+                    vocabulary.counts,
+                    model.negatives,
+                    unigram_power=model.power,
+                    per_row=not model.shared_negatives,
+                    seed=seed,
+                    target_counts=vocabulary.counts * self.keep_probability,
+                ),
             )
         return CandidateLoss(
             objective,

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from logq._arguments import check_bool, check_float, check_int
+from logq.objectives import OBJECTIVES, objective_name
+from logq.samplers.registry import SamplerChoice, check_sampler
 from logq.text import EncodedCorpus, Vocabulary, count_words, encode
-from logq.training.choices import OBJECTIVES, SamplerChoice, check_objective, check_sampler
 from logq.vectors import KeyedVectors
 from logq.vectors.vector_files import write_safetensors
 from logq.word2vec.engines import Engine, choose, first_vectors, load
@@ -132,8 +133,8 @@ class Word2Vec:
         self.lr = (0.025 if sg else 0.05) if lr is None else check_float("lr", lr, above=0)
         self.hs = check_bool("hs", hs)
         self.cbow_mean = check_bool("cbow_mean", cbow_mean)
-        self.objective = check_objective(objective)
-        sampled = OBJECTIVES[self.objective]
+        self.objective = objective_name(objective)
+        sampled = OBJECTIVES[self.objective].negatives.sampled
         if hs and (self.objective != "negative_sampling" or sampler is not None):
             given = f"objective {self.objective}" if sampler is None else f"sampler {sampler!r}"
             raise ValueError(f"hs: expected no other objective and no sampler beside it, got {given}")

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from logq.compat.tensorflow.tf_draws import distinct_with_tries
-from logq.samplers.alias import AliasTable
+from logq.samplers.alias_table import AliasTable
 
 P = torch.tensor([0.05, 0.6, 0.15, 0.2], dtype=torch.float64)
-LAW = AliasTable(P).law
+LAW = AliasTable(P).distribution
 
 
 def repeated(most: int | None, num_sampled: int, times: int) -> tuple[list[tuple[int, ...]], np.ndarray]:
@@ -44,7 +44,7 @@ def test_order_and_number_of_tries_have_the_law_of_a_loop(most):
 def test_all_classes_are_found_however_rare():
     p = torch.tensor([1.0, 1e-9, 1e-12], dtype=torch.float64)
     p /= p.sum()
-    ids, tries = distinct_with_tries(AliasTable(p).law, lambda ids: p[ids], torch.tensor(1), 3, 3)
+    ids, tries = distinct_with_tries(AliasTable(p).distribution, lambda ids: p[ids], torch.tensor(1), 3, 3)
     assert sorted(ids.tolist()) == [0, 1, 2]
     assert ids[0] == 0
     assert 1e9 < tries < 1e15

@@ -10,7 +10,7 @@ from logq._arguments import check_int
 from logq.compat.chainer.negatives import Counts, WalkerAlias, as_ids, count_list
 from logq.kernels.logits import class_rows, logits
 from logq.kernels.logits import reduce as reduced
-from logq.samplers.counts import check_counts
+from logq.samplers.class_counts import check_counts
 from logq.shapes import check_device, check_dtype, check_ids, check_shape
 
 __all__ = ["BlackOut", "black_out"]

@@ -12,7 +12,7 @@ from logq._arguments import check_bool, check_float, check_int, is_tensor, shown
 from logq.candidates import Candidates
 from logq.functional import negative_sampling_loss
 from logq.samplers import Unigram
-from logq.samplers.counts import check_counts
+from logq.samplers.class_counts import check_counts
 from logq.shapes import check_device, check_dtype, check_ids, check_shape
 
 __all__ = ["NegativeSampling", "WalkerAlias", "as_ids", "count_list", "negative_sampling"]

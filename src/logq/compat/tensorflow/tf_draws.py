@@ -9,7 +9,7 @@ from torch import Tensor
 from logq import kernels
 from logq.compat.tensorflow.tf_arguments import Classes, Seed, as_generator, as_ids, as_true_classes
 from logq.kernels.distributions import Distribution
-from logq.samplers.base import take_seed
+from logq.samplers.sampler import take_seed
 from logq.shapes import check_ids
 
 __all__ = [

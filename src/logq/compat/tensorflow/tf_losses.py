@@ -24,8 +24,7 @@ from logq.compat.tensorflow.tf_draws import masked
 from logq.compat.tensorflow.tf_samplers import check_sizes, log_uniform_candidate_sampler
 from logq.functional import sampled_loss
 from logq.kernels.logits import class_rows, computed_dtype, logits
-from logq.losses import logistic, softmax
-from logq.objectives import NCE, SAMPLED_SOFTMAX, Objective
+from logq.objectives import NCE, SAMPLED_SOFTMAX, Objective, logistic, softmax
 from logq.shapes import can_look_at, check_ids, check_shape
 
 __all__ = ["candidates_of", "logits_of", "nce_loss", "of_logits", "sampled_softmax_loss"]

@@ -102,7 +102,7 @@ def fixed_unigram_candidate_sampler(
     def probability(ids: Tensor) -> Tensor:
         return native.log_prob(ids).exp()
 
-    return draw(native.table.law, probability, classes, range_max, num_sampled, unique, seed)
+    return draw(native.table.distribution, probability, classes, range_max, num_sampled, unique, seed)
 
 
 def _checked(name: str, counts: Sequence[float] | np.ndarray[Any, Any] | Tensor) -> Tensor:
@@ -301,7 +301,7 @@ def learned_unigram_candidate_sampler(
         raise ValueError(f"state: expected a LearnedUnigram of range_max = {range_max} classes on the CPU, got {found}")
     classes = as_true_classes("true_classes", true_classes, num_true)
     total = state.in_table + state.num_recent
-    law = LearnedDistribution(state.table.law, state.recent[: state.num_recent], state.in_table)
+    law = LearnedDistribution(state.table.distribution, state.recent[: state.num_recent], state.in_table)
     probability: Probability = lambda ids: state.counts[ids].double() / total  # noqa: E731
     values = draw(law, probability, classes, range_max, num_sampled, unique, seed)
     if state.training:

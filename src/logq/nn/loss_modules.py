@@ -1,13 +1,15 @@
-"""The six rows of the table as modules that own their class table."""
+"""The objectives of the table as modules that own their class table."""
 
 from typing_extensions import Unpack
 
 from logq.nn.candidate_loss import CandidateLoss, Options
+from logq.objectives import GBCE
 from logq.samplers import Sampler
 
 __all__ = [
     "FullLogisticLoss",
     "FullSoftmaxLoss",
+    "GBCELoss",
     "NCELoss",
     "NegativeSamplingLoss",
     "SampledLogisticLoss",
@@ -24,7 +26,7 @@ class NegativeSamplingLoss(CandidateLoss):
         in_features: D.
         num_classes: C.
         sampler: over C classes.
-        **options: as for CandidateLoss. The law and its sources: logq.functional.negative_sampling_loss.
+        **options: as for CandidateLoss. The formula and its sources: logq.functional.negative_sampling_loss.
 
     Example:
         >>> from logq.samplers import Uniform
@@ -46,7 +48,7 @@ class NCELoss(CandidateLoss):
         in_features: D.
         num_classes: C.
         sampler: over C classes.
-        **options: as for CandidateLoss. The law and its sources: logq.functional.nce_loss.
+        **options: as for CandidateLoss. The formula and its sources: logq.functional.nce_loss.
 
     Example:
         >>> from logq.samplers import Uniform
@@ -68,7 +70,7 @@ class SampledLogisticLoss(CandidateLoss):
         in_features: D.
         num_classes: C.
         sampler: over C classes.
-        **options: as for CandidateLoss. The law and its sources: logq.functional.sampled_logistic_loss.
+        **options: as for CandidateLoss. The formula and its sources: logq.functional.sampled_logistic_loss.
 
     Example:
         >>> from logq.samplers import Uniform
@@ -90,7 +92,7 @@ class SampledSoftmaxLoss(CandidateLoss):
         in_features: D.
         num_classes: C.
         sampler: over C classes.
-        **options: as for CandidateLoss. The law and its sources: logq.functional.sampled_softmax_loss.
+        **options: as for CandidateLoss. The formula and its sources: logq.functional.sampled_softmax_loss.
 
     Example:
         >>> from logq.samplers import Uniform
@@ -103,6 +105,43 @@ class SampledSoftmaxLoss(CandidateLoss):
         super().__init__("sampled_softmax", in_features, num_classes, sampler, **options)
 
 
+class GBCELoss(CandidateLoss):
+    """Generalized binary cross-entropy; F approximates log( P / (1 - P) ) + log( beta / Q ).
+
+        loss = beta log(1 + exp(-F_t)) + sum_{s in S - T} log(1 + exp(F_s))
+        beta = a (t (1 - 1/a) + 1/a),   a = S / (C - 1)
+
+    Args:
+        in_features: D.
+        num_classes: C.
+        sampler: over C classes. The paper's draws are uniform.
+        calibration: t in [0, 1]: at 0 plain logistic loss, at 1 sigmoid(F) = P for uniform draws.
+        rate: a in (0, 1]; None takes S / (C - 1), at most 1. For in-batch negatives S is the targets of the batch.
+        **options: as for CandidateLoss. The formula and its sources: logq.functional.gbce_loss.
+
+    Raises:
+        ValueError: calibration or rate is out of range.
+
+    Example:
+        >>> from logq.samplers import Uniform
+        >>> loss = GBCELoss(8, 100, Uniform(100, 5, seed=1))
+        >>> loss(torch.zeros(2, 8), torch.tensor([3, 99])).shape
+        torch.Size([])
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        num_classes: int,
+        sampler: Sampler,
+        *,
+        calibration: float = 0.75,
+        rate: float | None = None,
+        **options: Unpack[Options],
+    ) -> None:
+        super().__init__(GBCE.calibrated(calibration, rate), in_features, num_classes, sampler, **options)
+
+
 class FullLogisticLoss(CandidateLoss):
     """Full logistic: binary cross-entropy over all classes; F approximates log( P / (1 - P) ).
 
@@ -111,7 +150,7 @@ class FullLogisticLoss(CandidateLoss):
     Args:
         in_features: D.
         num_classes: C.
-        **options: as for CandidateLoss. The law and its sources: logq.functional.full_logistic_loss.
+        **options: as for CandidateLoss. The formula and its sources: logq.functional.full_logistic_loss.
 
     Example:
         >>> loss = FullLogisticLoss(8, 100)
@@ -131,7 +170,7 @@ class FullSoftmaxLoss(CandidateLoss):
     Args:
         in_features: D.
         num_classes: C.
-        **options: as for CandidateLoss. The law and its sources: logq.functional.full_softmax_loss.
+        **options: as for CandidateLoss. The formula and its sources: logq.functional.full_softmax_loss.
 
     Example:
         >>> loss = FullSoftmaxLoss(8, 100)

@@ -10,8 +10,8 @@ import torch
 from frequencies import assert_frequencies, assert_mean
 from logq.kernels.reference_draws import by_tries
 from logq.samplers import LogUniform
-from logq.samplers.alias import AliasTable
-from logq.samplers.distinct import by_race, expected_tries, log_inclusion
+from logq.samplers.alias_table import AliasTable
+from logq.samplers.distinct_draws import by_race, expected_tries, log_inclusion
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "tf_samplers.npz")
 
@@ -119,7 +119,7 @@ def test_shapes(num_rows):
 
 
 def test_race_in_pieces(monkeypatch):
-    monkeypatch.setattr("logq.samplers.distinct.RACE_TIMES", 12)  # two rows at a time
+    monkeypatch.setattr("logq.samplers.distinct_draws.RACE_TIMES", 12)  # two rows at a time
     ids, q = draw("race", P, 20_001, 2)
     assert ids.shape == (20_001, 2)
     counts = torch.zeros(20_001, 5, dtype=torch.float64).scatter_(1, ids, 1.0)

@@ -1,14 +1,18 @@
 """What a sampler is: something that draws candidates for a batch of targets and knows their expected counts."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Self
 
-from logq._arguments import check_int
-from logq.candidates import IGNORED, Candidates, as_columns
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_int
+from logq.candidates import IGNORED, Candidates
+from logq.graph_breaks import outside_of_graphs
+from logq.samplers.registry import SamplerSettings
 from logq.shapes import can_look_at, check_device, check_dtype, check_ids, check_ignore_index
 
 __all__ = ["Draw", "Sampler", "take_seed"]
@@ -39,13 +43,14 @@ def take_seed(generator: torch.Generator, device: torch.device) -> Tensor:
 
 
 class Sampler(nn.Module, ABC):
-    """Draws sampled classes for a batch of targets. A law fills in two methods; everything else is here.
+    """Draws sampled classes for a batch of targets. A subclass fills in two methods; everything else is here.
 
     A sampler is a torch module without parameters: it moves with `to(device)`, keeps what it has learned in
     `state_dict`, and stops learning under `eval()`. Its logarithms have the dtype of the module and float32 at least,
     so `half()` on a model around it does no harm. Draws come from its own generator, never from torch's global one:
     torch.utils.checkpoint cannot rewind it, so draw outside and hand the candidates in. What follows from the arguments
-    is not in `state_dict`: build a sampler where it is to be, and not on the device "meta".
+    is not in `state_dict`: build a sampler where it is to be, and not on the device "meta". A pickled sampler has the
+    state of its generator, and draws what it would have drawn next.
 
     Args:
         num_classes: C.
@@ -59,6 +64,9 @@ class Sampler(nn.Module, ABC):
 
     reads_targets: bool = True
     """Whether `_draw` needs more of the targets than their number of rows: if not, it can be made before them."""
+
+    reads_groups: bool = False
+    """Whether draws depend on a group that each row belongs to."""
 
     _witness: Tensor
 
@@ -75,11 +83,21 @@ class Sampler(nn.Module, ABC):
         self.num_classes = check_int("num_classes", num_classes)
         self.seed = None if seed is None else check_int("seed", seed, 0)
         if self.seed is not None and self.seed >= 1 << 64:
-            raise ValueError(f"seed: expected an integer below 2**64, got {seed}")
+            raise ArgumentError("seed", "an integer below 2**64", seed)
         # An empty buffer moves with the module, and so tells the device and dtype of samplers that store nothing.
         self.register_buffer("_witness", torch.empty(0, device=device, dtype=dtype), persistent=False)
         self._witness = self._witness.to(torch.promote_types(self._witness.dtype, torch.float32))
         self._generators: dict[torch.device, torch.Generator] = {}
+        self._unpickled: dict[str, Tensor] = {}  # states of generators by the names of their devices
+
+    @classmethod
+    def from_settings(cls, settings: SamplerSettings) -> Self:
+        """Make the sampler from what an estimator knows; logq.samplers.registry calls it for samplers with a name.
+
+        Args:
+            settings: of which a sampler takes what it has a use for.
+        """
+        return cls(settings.num_classes, seed=settings.seed)
 
     @property
     def device(self) -> torch.device:
@@ -95,18 +113,24 @@ class Sampler(nn.Module, ABC):
     def generator(self) -> torch.Generator:
         """The source of randomness; `get_state` and `set_state` of it make a run go on where it stopped."""
         # One for each device it has been on: coming back from another must not start the same draws again.
-        if self.device not in self._generators:
-            generator = self._generators[self.device] = torch.Generator(self.device)
-            if self.seed is None:
-                generator.seed()
+        device = self._witness.device
+        found = self._generators.get(device)
+        if found is None:
+            found = self._generators[device] = torch.Generator(device)
+            if str(device) in self._unpickled:
+                found.set_state(self._unpickled.pop(str(device)))
+            elif self.seed is None:
+                found.seed()
             else:
-                generator.manual_seed(self.seed)
-        return self._generators[self.device]
+                found.manual_seed(self.seed)
+        return found
 
+    @outside_of_graphs  # generators cannot be traced: this is where torch.compile breaks its graph
     def draw(
         self,
         targets: Tensor,  # (B,) or (B, T) int64
         *,
+        groups: Tensor | None = None,  # (B,) int64
         ignore_index: int = IGNORED,
         generator: torch.Generator | None = None,
         need_log_q: bool = False,
@@ -115,44 +139,59 @@ class Sampler(nn.Module, ABC):
 
         Args:
             targets: the true classes of each row.
+            groups: the group that each row belongs to, for samplers that draw from the classes of one (`WithinGroup`);
+                None takes that of its first true class.
             ignore_index: the value of entries that are no class.
             generator: draws from this one instead of the sampler's own.
             need_log_q: whether to raise for a true class that is never drawn, whose log Q is minus infinity. The losses
                 that subtract log Q do so themselves, where they can look (logq.shapes).
 
         Returns:
-            Candidates; its `targets` have IGNORED in the place of `ignore_index`.
+            Candidates; its `targets` have IGNORED instead of `ignore_index`.
 
         Raises:
-            TypeError: targets are no int64 tensor.
-            ValueError: a target leaves [0, C), targets have no one or two dimensions or are on another device.
+            TypeError: targets are not an int64 tensor.
+            ValueError: a target leaves [0, C), targets do not have one or two dimensions or are on another device, or
+                groups are given to a sampler that knows of none.
         """
-        return self._draw_eagerly(targets, ignore_index, generator, need_log_q)  # pyright: ignore[reportCallIssue]
-
-    @torch.compiler.disable  # generators cannot be traced: this is where torch.compile breaks its graph
-    @torch.no_grad()
-    def _draw_eagerly(
-        self, targets: Tensor, ignore_index: int, generator: torch.Generator | None, need_log_q: bool
-    ) -> Candidates:
         ignore_index = check_ignore_index(ignore_index)
-        if not isinstance(generator, torch.Generator | None):
-            raise TypeError(f"generator: expected a torch.Generator, got {type(generator).__name__}")
-        check_ids("targets", targets, self.num_classes, ignore_index=ignore_index)
+        if generator is not None and not isinstance(generator, torch.Generator):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ArgumentTypeError("generator", "a torch.Generator", Verbatim(type(generator).__name__))
+        are_classes = check_ids("targets", targets, self.num_classes, ignore_index=ignore_index)
         if targets.dim() not in (1, 2) or (targets.dim() == 2 and targets.shape[1] == 0):
-            raise ValueError(f"targets: expected shape (B,) or (B, T) with T >= 1, got {tuple(targets.shape)}")
-        if targets.device != self.device:
-            raise ValueError(
-                f"targets: expected them on {self.device} where the sampler is, got {targets.device}; "
-                f"move it with sampler.to('{targets.device}')"
+            raise ArgumentError("targets", "shape (B,) or (B, T) with T >= 1", tuple(targets.shape))
+        if targets.device != self._witness.device:
+            raise ArgumentError(
+                "targets",
+                f"them on {self.device} where the sampler is",
+                Verbatim(targets.device),
+                f"move it with sampler.to('{targets.device}')",
             )
-        targets = targets.masked_fill(targets == ignore_index, IGNORED)
-        is_true = targets != IGNORED
+        if groups is not None and not self.reads_groups:
+            raise ArgumentError("groups", f"None, as {type(self).__name__} draws alike for all groups", groups)
+        # A copy in any case: the caller may write the next batch to the same memory.
+        if are_classes or ignore_index == IGNORED:
+            targets = targets.clone(memory_format=torch.contiguous_format)
+        else:
+            targets = targets.masked_fill(targets == ignore_index, IGNORED).contiguous()
+        with torch.no_grad():
+            return self._candidates(targets, groups, generator or self.generator, are_classes, need_log_q)
+
+    def _candidates(
+        self, targets: Tensor, groups: Tensor | None, generator: torch.Generator, are_classes: bool, need_log_q: bool
+    ) -> Candidates:
+        """Draw for targets that are checked; `are_classes` tells that none of them is IGNORED."""
         self._learn(targets, before=True)
-        draw = self._draw(targets, generator or self.generator)
+        draw = self._draw_in_groups(targets, generator, groups)
+        is_true = None if are_classes else targets != IGNORED
+        some = targets if is_true is None else targets.where(is_true, 0)
         # Where every row has a sample of its own, the counts are asked for row by row.
-        some = targets.where(is_true, 0)
-        of_targets = draw.log_expected_count(some if draw.ids.dim() == 1 else as_columns(some))
-        of_targets = of_targets.view(targets.shape).where(is_true, 0.0)
+        if draw.ids.dim() == 1 or some.dim() == 2:
+            of_targets = draw.log_expected_count(some)
+        else:
+            of_targets = draw.log_expected_count(some[:, None])[:, 0]
+        if is_true is not None:
+            of_targets = of_targets.where(is_true, 0.0)
         of_ids = draw.log_expected_count(draw.ids)
         if need_log_q:
             _check_drawable(targets, of_targets)
@@ -161,7 +200,11 @@ class Sampler(nn.Module, ABC):
 
     @abstractmethod
     def _draw(self, targets: Tensor, generator: torch.Generator) -> Draw:
-        """The law. `targets` have IGNORED where there is no class, and may have no rows."""
+        """Draw. `targets` have IGNORED where there is no class, and may have no rows."""
+
+    def _draw_in_groups(self, targets: Tensor, generator: torch.Generator, groups: Tensor | None) -> Draw:
+        """The same for rows that belong to groups; to be overridden where `reads_groups`."""
+        return self._draw(targets, generator)
 
     @abstractmethod
     def log_expected_count(self, ids: Tensor) -> Tensor:
@@ -176,8 +219,16 @@ class Sampler(nn.Module, ABC):
             The same shape, of the sampler's dtype.
         """
 
+    def all_log_expected_counts(self) -> Tensor:
+        """(C,) `log_expected_count` of all classes."""
+        return self.log_expected_count(torch.arange(self.num_classes, device=self.device))
+
+    def sample_size(self) -> float:
+        """S, how many classes a sample to come has: the sum of their expected counts, if nothing shorter is known."""
+        return float(self.all_log_expected_counts().double().exp().sum())
+
     def learn(self, targets: Tensor) -> None:
-        """Take in the targets of a batch; `draw` does so in training mode. Most laws learn nothing.
+        """Take in the targets of a batch; `draw` does so in training mode. Most samplers learn nothing.
 
         Args:
             targets: (B,) or (B, T) int64, IGNORED where there is no class.
@@ -199,14 +250,21 @@ class Sampler(nn.Module, ABC):
 
         return super()._apply(keep, recurse)
 
+    def __getstate__(self) -> dict[str, Any]:
+        states = {str(device): generator.get_state() for device, generator in self._generators.items()}
+        return {**vars(self), "_generators": {}, "_unpickled": {**self._unpickled, **states}}
+
 
 def _check_drawable(targets: Tensor, log_expected_count: Tensor) -> None:
-    never = log_expected_count == -torch.inf
     if not can_look_at(targets):
         # Without a wait: the device raises when it gets there.
-        torch._assert_async(~never.any(), "targets: a true class is never drawn, its log Q is -inf")  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
-    elif bool(never.any()):
-        raise ValueError(
-            f"targets: expected classes that the sampler can draw, got {int(targets[never][0])}, whose expected count "
-            "is 0: log Q says nothing about it"
+        never = (log_expected_count == -torch.inf).any()
+        torch._assert_async(~never, "targets: a true class is never drawn, its log Q is -inf")  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
+    elif float(log_expected_count.sum()) == -math.inf:  # so is the sum, and only then
+        never = log_expected_count == -torch.inf
+        raise ArgumentError(
+            "targets",
+            "classes that the sampler can draw",
+            int(targets[never][0]),
+            "its expected count is 0, so log Q says nothing about it",
         )

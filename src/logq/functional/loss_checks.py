@@ -8,21 +8,11 @@ from torch import Tensor
 from logq._arguments import check_bool, check_float
 from logq.candidates import IGNORED, Candidates
 from logq.kernels.logits import REDUCTIONS
-from logq.objectives import OBJECTIVES, Objective
 from logq.shapes import can_look_at, check_ids, check_ignore_index, check_shape
 
-__all__ = ["check_candidates", "check_options", "check_table", "check_targets", "find_objective"]
+__all__ = ["check_candidates", "check_options", "check_table", "check_targets"]
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-
-
-def find_objective(objective: Objective | str) -> Objective:
-    """A row of the table from itself or its name."""
-    if isinstance(objective, Objective):
-        return objective
-    if not isinstance(objective, str) or objective not in OBJECTIVES:  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ValueError(f"objective: expected one of {', '.join(OBJECTIVES)}, got {objective!r}")
-    return OBJECTIVES[objective]
 
 
 def check_table(input: Tensor, weight: Tensor, bias: Tensor | None, sizes: dict[str, int]) -> None:

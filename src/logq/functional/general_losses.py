@@ -1,11 +1,17 @@
-"""The two losses that take a row of the table as an argument: with sampled negatives, and with all classes."""
+"""The two losses that take an objective as an argument: with sampled negatives, and with all classes."""
 
 from torch import Tensor
 
 from logq import kernels
+from logq._arguments import ArgumentError, Verbatim
 from logq.candidates import IGNORED, Candidates
-from logq.functional.checks import check_candidates, check_options, check_table, check_targets, find_objective
-from logq.objectives import Objective
+from logq.functional.loss_checks import (
+    check_candidates,
+    check_options,
+    check_table,
+    check_targets,
+)
+from logq.objectives import Objective, find_objective
 
 __all__ = ["full_loss", "sampled_loss"]
 
@@ -26,12 +32,12 @@ def sampled_loss(
     ignore_index: int = IGNORED,
     sparse: bool = False,
 ) -> Tensor:
-    """The loss of a row of the table that samples its negatives.
+    """The loss of an objective that samples its negatives.
 
     Only the rows of `weight` and `bias` that the candidates name are read and get a gradient.
 
     Args:
-        objective: a row of logq.objectives, or its name.
+        objective: one of logq.objectives, or its name.
         input: queries, float.
         weight: the class table, float.
         candidates: from a sampler's `draw`, or made by hand.
@@ -60,9 +66,11 @@ def sampled_loss(
         >>> sampled_loss("negative_sampling", input, weight, candidates)  # 21 log 2
         tensor(14.5561)
     """
-    row = find_objective(objective)
-    if not row.negatives.sampled:
-        raise ValueError(f"objective: {row.name} samples nothing; call full_loss with the targets")
+    objective = find_objective(objective)
+    if not objective.negatives.sampled:
+        raise ArgumentError(
+            "objective", "one that samples", Verbatim(objective.name), "call full_loss with the targets"
+        )
     check_options(
         temperature=temperature,
         cosine=cosine,
@@ -73,9 +81,9 @@ def sampled_loss(
     )
     sizes: dict[str, int] = {}
     check_table(input, weight, bias, sizes)
-    candidates = check_candidates(candidates, sizes, ignore_index, finite=row.subtract_log_q)
+    candidates = check_candidates(candidates, sizes, ignore_index, finite=objective.subtract_log_q)
     return kernels.get("sampled_loss", input.device.type)(
-        row,
+        objective,
         input,
         weight,
         bias,
@@ -100,12 +108,12 @@ def full_loss(
     reduction: str = "mean",
     ignore_index: int = IGNORED,
 ) -> Tensor:
-    """The loss of a row of the table whose negatives are all classes but the true ones.
+    """The loss of an objective whose negatives are all classes but the true ones.
 
     Runs through the class table in chunks and never holds (B, C) logits.
 
     Args:
-        objective: a row of logq.objectives, or its name.
+        objective: one of logq.objectives, or its name.
         input: queries, float.
         weight: the class table, float.
         targets: int64, the true classes.
@@ -125,9 +133,14 @@ def full_loss(
         >>> full_loss("full_softmax", torch.ones(2, 8), torch.zeros(1000, 8), torch.tensor([3, 999]))  # log 1000
         tensor(6.9078)
     """
-    row = find_objective(objective)
-    if row.negatives.sampled:
-        raise ValueError(f"objective: {row.name} samples its negatives; call sampled_loss with candidates")
+    objective = find_objective(objective)
+    if objective.negatives.sampled:
+        raise ArgumentError(
+            "objective",
+            "one whose negatives are all classes",
+            Verbatim(objective.name),
+            "call sampled_loss with candidates",
+        )
     check_options(
         temperature=temperature,
         cosine=cosine,
@@ -139,10 +152,10 @@ def full_loss(
     sizes: dict[str, int] = {}
     check_table(input, weight, bias, sizes)
     check_targets("targets", targets, sizes, ignore_index)
-    row.check_num_true(1 if targets.dim() == 1 else targets.shape[1])
+    objective.check_num_true(1 if targets.dim() == 1 else targets.shape[1])
     targets = targets.masked_fill(targets == ignore_index, IGNORED)
     return kernels.get("full_loss", input.device.type)(
-        row,
+        objective,
         input,
         weight,
         bias,

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from logq import kernels
 from logq.kernels.distributions import AliasDistribution
-from logq.samplers.base import take_seed
+from logq.samplers.sampler import take_seed
 
 __all__ = ["AliasTable", "check_size"]
 
@@ -13,8 +13,8 @@ __all__ = ["AliasTable", "check_size"]
 class AliasTable(nn.Module):
     """Draws from any discrete distribution in O(1) a draw after O(C) of preparation, with 8 bytes a class.
 
-    A cell i is drawn uniformly, then gives i itself if 31 random bits are below threshold_i, else alias_i. The law that
-    is drawn differs from the one asked for by at most 2^-32 / C a cell; a class of weight 0 is never drawn.
+    A cell i is drawn uniformly, then gives i itself if 31 random bits are below threshold_i, else alias_i. What is
+    drawn differs from what was asked for by at most 2^-32 / C a cell; a class of weight 0 is never drawn.
 
     Args:
         weights: (C,) float64, not negative, with a positive sum; C < 2^31.
@@ -52,14 +52,14 @@ class AliasTable(nn.Module):
         return self.cells[:, 1]
 
     @property
-    def law(self) -> AliasDistribution:
+    def distribution(self) -> AliasDistribution:
         """What the kernels draw from."""
         return AliasDistribution(self.cells)
 
     def sample(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
         """Independent draws: int64 of that shape."""
         device = self.cells.device
-        return kernels.get("draws", device.type)(self.law, take_seed(generator, device), shape)
+        return kernels.get("draws", device.type)(self.distribution, take_seed(generator, device), shape)
 
 
 def check_size(num_classes: int) -> None:

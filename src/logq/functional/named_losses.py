@@ -1,4 +1,4 @@
-"""The six rows of the table, each a function with its name and its law."""
+"""The objectives of the table, each a function with its name and its formula."""
 
 from typing import TypedDict
 
@@ -6,12 +6,21 @@ from torch import Tensor
 from typing_extensions import Unpack
 
 from logq.candidates import Candidates
-from logq.functional.generic import full_loss, sampled_loss
-from logq.objectives import FULL_LOGISTIC, FULL_SOFTMAX, NCE, NEGATIVE_SAMPLING, SAMPLED_LOGISTIC, SAMPLED_SOFTMAX
+from logq.functional.general_losses import full_loss, sampled_loss
+from logq.objectives import (
+    FULL_LOGISTIC,
+    FULL_SOFTMAX,
+    GBCE,
+    NCE,
+    NEGATIVE_SAMPLING,
+    SAMPLED_LOGISTIC,
+    SAMPLED_SOFTMAX,
+)
 
 __all__ = [
     "full_logistic_loss",
     "full_softmax_loss",
+    "gbce_loss",
     "nce_loss",
     "negative_sampling_loss",
     "sampled_logistic_loss",
@@ -125,6 +134,51 @@ def sampled_softmax_loss(
         tensor(2.1972)
     """
     return sampled_loss(SAMPLED_SOFTMAX, input, weight, candidates, **options)
+
+
+def gbce_loss(
+    input: Tensor,  # (B, D)
+    weight: Tensor,  # (C, D)
+    candidates: Candidates,
+    *,
+    calibration: float = 0.75,
+    rate: float | None = None,
+    **options: Unpack[SampledOptions],
+) -> Tensor:
+    """Generalized binary cross-entropy; F approximates log( P / (1 - P) ) + log( beta / Q ).
+
+        loss = beta log(1 + exp(-F_t)) + sum_{s in S - T} log(1 + exp(F_s))
+        beta = a (t (1 - 1/a) + 1/a),   a = S / (C - 1)
+
+    Negative sampling sees every true class and few of the others, so sigmoid(F) is far above P: overconfidence, which
+    hurts the order of the best classes. Counting true classes by the rate a at which the others are seen makes
+    sigmoid(F) = P: that is t = 1, exact where each class other than the true one is in the sample with probability a.
+    t = 0 is plain logistic loss, beta = 1. Between them the order stays the same in theory, and training is
+    easier. (Uniform draws from all C classes, hits removed, see each other class at the rate S / C.)
+
+    The paper divides by S + 1, which here is left to the learning rate.
+
+    Args:
+        input: queries, float.
+        weight: the class table, float.
+        candidates: from a sampler's `draw`, or made by hand.
+        calibration: t, in [0, 1]. The paper recommends 0.75 with many negatives.
+        rate: a, in (0, 1]; None takes S / (C - 1), at most 1. For in-batch negatives S is the targets of the batch.
+        **options: as `sampled_loss`.
+
+    Returns and Raises: as `sampled_loss`; ValueError as well for a calibration or rate out of range.
+
+    References:
+        Petrov and Macdonald, gSASRec: Reducing Overconfidence in Sequential Recommendation Trained with Negative
+        Sampling, RecSys 2023, arXiv:2308.07192, Section 5.
+
+    Example:
+        >>> from logq.samplers import Uniform
+        >>> candidates = Uniform(9, 4, seed=1, replacement=False).draw(torch.tensor([8]))
+        >>> gbce_loss(torch.ones(1, 2), torch.zeros(9, 2), candidates, calibration=1.0)  # (0.5 + 4) log 2
+        tensor(3.1192)
+    """
+    return sampled_loss(GBCE.calibrated(calibration, rate), input, weight, candidates, **options)
 
 
 def full_logistic_loss(input: Tensor, weight: Tensor, targets: Tensor, **options: Unpack[FullOptions]) -> Tensor:

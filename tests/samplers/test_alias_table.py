@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from frequencies import assert_frequencies
 from logq import kernels
-from logq.samplers.alias import AliasTable
+from logq.samplers.alias_table import AliasTable
 
 weights = st.lists(st.floats(0, 1e6) | st.just(0.0), min_size=1, max_size=40).filter(lambda w: sum(w) > 1e-3)
 both_backends = pytest.mark.parametrize("backend", list(kernels.BACKENDS))

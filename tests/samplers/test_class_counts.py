@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from logq.samplers.counts import check_counts, read_counts
+from logq.samplers.class_counts import check_counts, read_counts
 
 FALLING = [5.0, 4.0, 3.0, 2.0, 1.0]
 

@@ -1,0 +1,9 @@
+from .general_losses import full_loss as full_loss
+from .general_losses import sampled_loss as sampled_loss
+from .named_losses import full_logistic_loss as full_logistic_loss
+from .named_losses import full_softmax_loss as full_softmax_loss
+from .named_losses import gbce_loss as gbce_loss
+from .named_losses import nce_loss as nce_loss
+from .named_losses import negative_sampling_loss as negative_sampling_loss
+from .named_losses import sampled_logistic_loss as sampled_logistic_loss
+from .named_losses import sampled_softmax_loss as sampled_softmax_loss

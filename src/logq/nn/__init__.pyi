@@ -1,0 +1,9 @@
+from .candidate_loss import CandidateLoss as CandidateLoss
+from .candidate_loss import TopK as TopK
+from .loss_modules import FullLogisticLoss as FullLogisticLoss
+from .loss_modules import FullSoftmaxLoss as FullSoftmaxLoss
+from .loss_modules import GBCELoss as GBCELoss
+from .loss_modules import NCELoss as NCELoss
+from .loss_modules import NegativeSamplingLoss as NegativeSamplingLoss
+from .loss_modules import SampledLogisticLoss as SampledLogisticLoss
+from .loss_modules import SampledSoftmaxLoss as SampledSoftmaxLoss

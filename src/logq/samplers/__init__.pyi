@@ -1,0 +1,13 @@
+from .every_class import EveryClass as EveryClass
+from .in_batch import InBatch as InBatch
+from .learned_unigram import LearnedUnigram as LearnedUnigram
+from .log_uniform import LogUniform as LogUniform
+from .mixture import Mixture as Mixture
+from .partition import Partition as Partition
+from .prefetch import Prefetch as Prefetch
+from .proposal import Proposal as Proposal
+from .sampler import Draw as Draw
+from .sampler import Sampler as Sampler
+from .uniform import Uniform as Uniform
+from .unigram import Unigram as Unigram
+from .within_group import WithinGroup as WithinGroup

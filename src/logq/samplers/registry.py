@@ -1,0 +1,126 @@
+"""The samplers that have a name, for estimators and the command line; importing it loads neither torch nor numpy."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from logq.samplers.sampler import Sampler
+
+__all__ = ["SAMPLERS", "SamplerChoice", "SamplerSettings", "check_sampler", "make_sampler"]
+
+SAMPLERS: Final = {
+    "unigram": "logq.samplers.unigram.Unigram",
+    "uniform": "logq.samplers.uniform.Uniform",
+    "log_uniform": "logq.samplers.log_uniform.LogUniform",
+    "learned_unigram": "logq.samplers.learned_unigram.LearnedUnigram",
+    "in_batch": "logq.samplers.in_batch.InBatch",
+    "every_class": "logq.samplers.every_class.EveryClass",
+}
+"""Name -> class, which `from_settings` makes an instance of."""
+
+SamplerChoice: TypeAlias = str | Callable[[Any], Any]
+"""A name, or a function of the counts of the classes, most frequent first, that makes a sampler."""
+
+
+@dataclass(frozen=True)
+class SamplerSettings:
+    """What an estimator knows when it makes a sampler. Each sampler takes what it has a use for.
+
+    Args:
+        counts: (C,) of the classes in the data, most frequent first, which log_uniform relies on.
+        num_sampled: S; in_batch and every_class have their own.
+        unigram_power: of the counts, for unigram.
+        replacement: whether a class may stand in a sample twice; without, S is the number of classes at most.
+        per_row: whether each row of a batch has a sample of its own, or all share one.
+        seed: of the draws.
+        target_counts: (C,) how often each class is a target, for in_batch; None if that is `counts`.
+
+    Example:
+        >>> SamplerSettings(np.array([8, 1]), 3, replacement=False).num_distinct
+        2
+    """
+
+    counts: NDArray[np.int64]
+    num_sampled: int
+    unigram_power: float = 1.0
+    replacement: bool = True
+    per_row: bool = False
+    seed: int | None = None
+    target_counts: NDArray[np.float64] | None = None
+
+    @property
+    def num_classes(self) -> int:
+        """C."""
+        return len(self.counts)
+
+    @property
+    def num_distinct(self) -> int:
+        """S, or C where draws are without replacement and C is less."""
+        return self.num_sampled if self.replacement else min(self.num_sampled, self.num_classes)
+
+
+def check_sampler(choice: object) -> Any:
+    """Return `choice`, a name or a function.
+
+    Raises:
+        ArgumentTypeError, ArgumentError: it is neither.
+
+    Example:
+        >>> check_sampler("uniform")
+        'uniform'
+    """
+    if hasattr(choice, "log_expected_count"):
+        raise ArgumentTypeError(
+            "sampler",
+            "a name or a function that makes one once the classes are counted",
+            Verbatim(f"a {choice}"),
+            "write lambda counts: Uniform(len(counts), 64)",
+        )
+    if callable(choice) or (isinstance(choice, str) and choice in SAMPLERS):
+        return choice
+    kind = ArgumentError if isinstance(choice, str) else ArgumentTypeError
+    raise kind("sampler", f"one of {', '.join(SAMPLERS)} or a function of the counts", choice)
+
+
+def make_sampler(choice: SamplerChoice, settings: SamplerSettings) -> Sampler:
+    """Make the sampler that was chosen.
+
+    Args:
+        choice: one of SAMPLERS, or a function counts -> sampler.
+        settings: what the sampler is made from.
+
+    Returns:
+        A sampler over C classes.
+
+    Raises:
+        ArgumentTypeError: the function returned something else.
+        ArgumentError: there is no sampler of that name, or its number of classes is wrong.
+
+    Example:
+        >>> make_sampler("unigram", SamplerSettings(np.array([8, 1]), 3, unigram_power=0.75, per_row=True, seed=1))
+        Unigram(
+          num_classes=2, num_sampled=3, per_row=True
+          (table): AliasTable()
+        )
+    """
+    choice = check_sampler(choice)
+    if isinstance(choice, str):
+        module, _, name = SAMPLERS[choice].rpartition(".")
+        return getattr(importlib.import_module(module), name).from_settings(settings)
+    from logq.samplers.sampler import Sampler
+
+    sampler = choice(settings.counts)
+    if not isinstance(sampler, Sampler):
+        raise ArgumentTypeError("sampler", "the function to return a sampler", Verbatim(type(sampler).__name__))
+    if sampler.num_classes != settings.num_classes:
+        raise ArgumentError("sampler", f"num_classes = {settings.num_classes}", sampler.num_classes)
+    return sampler
