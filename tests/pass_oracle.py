@@ -24,6 +24,7 @@ def losses_and_gradients(
     cosine: bool,
     gradients: bool,
     biases: bool = True,
+    true_weight: float = 1.0,
 ) -> LossesAndGradients:
     """Either shape of ids."""
     per_row = ids.dim() == 2
@@ -53,8 +54,9 @@ def losses_and_gradients(
             losses = (total.log() + (largest - true)).sum(dim=1)
             of_true, of_sampled = -others / total, of_sampled / total
         else:
-            losses = -logsigmoid(true).masked_fill(~is_true, 0.0).sum(dim=1) - logsigmoid(-sampled).sum(dim=1)
-            of_true, of_sampled = -torch.sigmoid(-true), torch.sigmoid(sampled)
+            positive = -logsigmoid(true).masked_fill(~is_true, 0.0).sum(dim=1)
+            losses = true_weight * positive - logsigmoid(-sampled).sum(dim=1)
+            of_true, of_sampled = -true_weight * torch.sigmoid(-true), torch.sigmoid(sampled)
         losses = losses.masked_fill(~counts, 0.0)
         nothing = input.new_empty(0)
         if not gradients:

@@ -150,6 +150,7 @@ def test_a_table_without_a_rule_stays() -> None:
     assert (weight != 0).any()
 
 
+@pytest.mark.filterwarnings("ignore::logq.kernels.FallbackWarning")
 def test_a_table_that_lies_otherwise_in_memory() -> None:
     entries = entries_of(4, 1, 5, 8, per_row=False)
     plain = torch.randn(C, 8, dtype=torch.float64)
@@ -189,6 +190,7 @@ def test_the_compiled_update_of_rows_is_the_one_of_the_reference(kind: Kind) -> 
     torch.testing.assert_close(table, expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore::logq.kernels.FallbackWarning")
 def test_ids_beyond_what_is_sorted_compiled() -> None:
     ids = torch.tensor([1 << 40, 3, 1 << 40])
     distinct, sums = compiled.sum_rows(ids, torch.ones(3, 2))

@@ -104,7 +104,7 @@ def test_what_is_not_a_number_stays_so(level, softmax, per_row, monkeypatch):
     options = {"softmax": softmax, "cosine": False, "remove_hits": True, "temperature": 1.0}
     found = function(*given, **options, gradients=True)
     assert found.losses[1].isnan()
-    assert found.input[1].isnan().any()
+    assert found.input_gradient[1].isnan().any()
     assert found.losses[[0, 2, 3, 4, 5, 6, 7, 8]].isfinite().all()
 
 

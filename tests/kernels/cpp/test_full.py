@@ -110,6 +110,7 @@ def test_only_what_is_asked_for(name: str, needed: tuple[int, ...]) -> None:
             torch.testing.assert_close(one, other, rtol=1e-11, atol=1e-12)
 
 
+@pytest.mark.filterwarnings("ignore::logq.kernels.FallbackWarning")
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")  # torch itself, for forward mode
 def test_a_forward_derivative_is_the_reference_s() -> None:
     input, weight, bias, targets = problem("full_softmax", torch.float64)

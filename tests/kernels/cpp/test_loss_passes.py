@@ -110,6 +110,16 @@ def test_every_storage(shape, real, storage, softmax):
         assert_alike(both(shape, given, softmax=softmax, cosine=cosine), 1e-12 if real == torch.float64 else 3e-6)
 
 
+@pytest.mark.parametrize("cosine", [False, True])
+@pytest.mark.parametrize("shape", FUNCTIONS)
+def test_true_classes_may_count_less(shape, cosine):
+    for offsets in ("own", "none"):
+        given = arguments(shape, offsets=offsets)
+        options = {"cosine": cosine, "temperature": 0.7, "true_weight": 0.3}
+        assert_alike(both(shape, given, **options))
+        assert_alike(both(shape, given, gradients=False, **options))
+
+
 # Around the widths of registers and of tiles, with remainders of every kind, and with nothing.
 SIZES = [
     (1, 1, 1, 2, 1),

@@ -166,7 +166,7 @@ def expected_count(probability: Tensor, num_sampled: int, num_tries: int) -> Ten
 
 
 def draw(
-    law: Distribution,
+    distribution: Distribution,
     probability: Probability,
     true_classes: Tensor,  # (B, T) int64
     num_classes: int,
@@ -174,14 +174,14 @@ def draw(
     unique: bool,
     seed: Seed,
 ) -> SampledValues:
-    """One sample of a law for a batch.
+    """One sample of a distribution for a batch.
 
     Draws and expected counts are made on the CPU, as TensorFlow makes them, so that a seed gives the same sample on
     every device; they are returned on that of `true_classes`.
 
     Args:
-        law: what is drawn, with its tables on the CPU.
-        probability: the law's p of classes.
+        distribution: what is drawn, with its tables on the CPU.
+        probability: p of classes.
         true_classes: any device.
         num_classes: C.
         num_sampled: S; no more than have p > 0 if `unique`.
@@ -199,9 +199,9 @@ def draw(
     generator = as_generator(seed)
     key = take_seed(generator, generator.device).cpu()  # a generator moves on by one number a call, whatever is drawn
     if unique:
-        ids, num_tries = distinct_with_tries(law, probability, key, num_classes, num_sampled)
+        ids, num_tries = distinct_with_tries(distribution, probability, key, num_classes, num_sampled)
     else:
-        ids, num_tries = kernels.get("draws")(law, key, (num_sampled,)), num_sampled
+        ids, num_tries = kernels.get("draws")(distribution, key, (num_sampled,)), num_sampled
     device = true_classes.device
     return SampledValues(
         ids.to(device),
@@ -211,7 +211,7 @@ def draw(
 
 
 def distinct_with_tries(
-    law: Distribution,
+    distribution: Distribution,
     probability: Probability,
     key: Tensor,
     num_classes: int,
@@ -226,7 +226,7 @@ def distinct_with_tries(
     distinct_draws counts until S + 1 classes differ, which never happens if there are S.)
 
     Args:
-        law: as in `draw`.
+        distribution: as in `draw`.
         probability: as in `draw`.
         key: () int64, the seed of the stream.
         num_classes: C.
@@ -245,7 +245,7 @@ def distinct_with_tries(
         most = 1024 + min(64 * num_sampled, 2 * num_classes)
     size = min(most, num_sampled + max(16, num_sampled // 2))
     while True:
-        stream = kernels.get("draws")(law, key, (size,))
+        stream = kernels.get("draws")(distribution, key, (size,))
         ordered, place = stream.sort(stable=True)
         new = torch.ones_like(ordered, dtype=torch.bool)
         new[1:] = ordered[1:] != ordered[:-1]

@@ -301,9 +301,9 @@ def learned_unigram_candidate_sampler(
         raise ValueError(f"state: expected a LearnedUnigram of range_max = {range_max} classes on the CPU, got {found}")
     classes = as_true_classes("true_classes", true_classes, num_true)
     total = state.in_table + state.num_recent
-    law = LearnedDistribution(state.table.distribution, state.recent[: state.num_recent], state.in_table)
+    distribution = LearnedDistribution(state.table.distribution, state.recent[: state.num_recent], state.in_table)
     probability: Probability = lambda ids: state.counts[ids].double() / total  # noqa: E731
-    values = draw(law, probability, classes, range_max, num_sampled, unique, seed)
+    values = draw(distribution, probability, classes, range_max, num_sampled, unique, seed)
     if state.training:
         state.learn(classes.cpu())
     return values
