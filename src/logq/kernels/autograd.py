@@ -88,7 +88,8 @@ def offsets(bias: Tensor | None, ids: Tensor, log_q: Tensor, dtype: torch.dtype,
     """bias / temperature - log Q of some classes, as far as there are such."""
     result = None
     if bias is not None:
-        result = bias.index_select(0, ids.reshape(-1)).view(ids.shape).to(dtype)
+        result = bias.index_select(0, ids) if ids.dim() == 1 else bias.index_select(0, ids.flatten()).view(ids.shape)
+        result = result.to(dtype)
         if settings.temperature != 1:
             result = result / settings.temperature
     if settings.objective.subtract_log_q:

@@ -179,8 +179,8 @@ def _multiplied(tiles: Tiles, *, needs: tuple[bool, bool, bool]) -> LossesAndGra
     if tiles.is_one:  # nothing to add up
         input_gradient = rows = factors = nothing
         for _, tile in tiles.of_rows(tiles.rows[0]):
-            input_gradient = tile @ sampled if of_inputs else nothing
-            rows = tile.T @ input if of_rows else nothing
+            input_gradient = torch.mm(tile, sampled) if of_inputs else nothing
+            rows = torch.mm(tile.t(), input) if of_rows else nothing
             factors = tile.sum(dim=0) if of_biases else nothing
         return LossesAndGradients(tiles.losses, input_gradient, tiles.true_factors, factors, rows)
     input_gradient = torch.zeros_like(input) if of_inputs else nothing

@@ -100,8 +100,8 @@ class Tiles:
 
     def _tile(self, kind: str, rows: slice, columns: slice, maxima: Tensor | None, sums: Tensor | None) -> Tensor:
         given, shape = self.inputs, (rows.stop - rows.start, columns.stop - columns.start)
-        tile = self.buffer[: shape[0] * shape[1]].view(shape)
-        torch.mm(part(self.input, rows), part(self.sampled, columns).T, out=tile)
+        tile = part(self.buffer, slice(0, shape[0] * shape[1])).view(shape)
+        torch.mm(part(self.input, rows), part(self.sampled, columns).t(), out=tile)
         offsets = given.offsets
         if offsets is not None:
             offsets = part(offsets, columns) if offsets.dim() == 1 else offsets[rows, columns].contiguous()
