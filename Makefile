@@ -52,8 +52,8 @@ slow: $(STATE)/tools ## the tests that take long
 sanitize: $(STATE)/tools ## the tests of the C++ core under the address, undefined behaviour and thread sanitizers of GCC
 	@scripts/sanitize.sh $(VENV)/bin/python
 
-bench: $(STATE)/peers ## speed and quality beside other libraries, which are installed for it
-	@for script in benchmarks/*.py; do echo "==> $$script"; $(VENV)/bin/python $$script; done
+bench: $(STATE)/peers ## speed and quality beside other libraries; DATA=DIR for those that need a corpus or logs
+	@$(VENV)/bin/python benchmarks $(if $(DATA),--data $(DATA)) $(BENCH)
 
 clean: ## remove the environment, builds and caches
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis

@@ -3,14 +3,11 @@
 import sys
 from pathlib import Path
 
-import torch
 from hypothesis import settings
 
 # In importlib mode pytest puts no folder of tests on the path; tests/cases.py is imported by several of them.
 sys.path.append(str(Path(__file__).parent))
 
-# The tensors here are tiny: a second thread only waits, milliseconds a call where others use the machine too.
-torch.set_num_threads(1)
 
 # No deadline: a shared machine is slow at times. Derandomized: a red test stays red until it is mended.
 settings.register_profile("logq", deadline=None, derandomize=True, database=None, max_examples=50)

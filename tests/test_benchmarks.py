@@ -1,6 +1,6 @@
 """What benchmarks/words and benchmarks/losses reckon with: clocks, medians, equal numbers; and that they run."""
 
-import importlib
+import importlib.util
 import io
 import json
 import subprocess
@@ -218,3 +218,50 @@ def test_scripts_beside_the_losses_run(program: str, tmp_path: Path) -> None:
     )
     assert "| --- | ---: |" in done.stdout
     assert not list(tmp_path.iterdir())
+
+
+def test_all_benchmarks_run_what_can_run_and_say_what_is_left_out(capfd, tmp_path, monkeypatch):
+    everything = _everything()
+    (tmp_path / "fails.py").write_text("raise SystemExit(3)")
+    (tmp_path / "works.py").write_text("import sys; print('ran', *sys.argv[1:])")
+    monkeypatch.setattr(everything, "HERE", tmp_path)
+    monkeypatch.setattr(
+        everything,
+        "BENCHMARKS",
+        (
+            everything.Benchmark("absent", ("works.py",), module="no_such_module"),
+            everything.Benchmark("fails", ("fails.py",)),
+            everything.Benchmark("wants", ("works.py", "{data}"), data="text"),
+            everything.Benchmark("works", ("works.py",), quick=("--scale", "0"), peers=("tensorflow",)),
+        ),
+    )
+    assert everything.main(["--quick"]) == 1
+    out = capfd.readouterr().out
+    assert "absent: left out, no_such_module is not installed" in out
+    assert "wants: left out, it needs text" in out
+    assert "fails: FAILED with status 3" in out
+    assert "ran --scale 0\n" in out
+    assert "works: done" in out
+    assert "works: without tensorflow" in out
+    (tmp_path / "text").mkdir()
+    assert everything.main(["--only", "wants", "works", "--data", str(tmp_path), "--tensorflow", "py"]) == 0
+    out = capfd.readouterr().out
+    assert f"ran {tmp_path}\n" in out
+    assert "ran --tensorflow py\n" in out
+
+
+def test_every_benchmark_of_the_list_exists():
+    everything = _everything()
+    assert all((LOSSES.parent / benchmark.command[0]).exists() for benchmark in everything.BENCHMARKS)
+    scripts = {path.name for path in LOSSES.parent.glob("*.py")} - {"__main__.py", "cells.py", "machine.py"}
+    named = {benchmark.command[0] for benchmark in everything.BENCHMARKS}
+    assert scripts - named == {"tensorflow_samplers.py"}  # samplers.py starts it
+
+
+def _everything() -> Any:
+    spec = importlib.util.spec_from_file_location("all_benchmarks", LOSSES.parent / "__main__.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -60,13 +60,11 @@ class Candidates(NamedTuple):
 
     def hits(self) -> Tensor:
         """(B, S) bool: where a sampled class is a true class of the row: every copy of it, and any of the T."""
-        import torch
-
         ids = self.ids if self.ids.dim() == 2 else self.ids[None, :]  # (B or 1, S)
-        targets = as_columns(self.targets)
         # One true class after the other: (B, T, S) would be T times the size of the logits.
-        found = torch.zeros(targets.shape[0], ids.shape[1], dtype=torch.bool, device=ids.device)
-        for column in targets.unbind(dim=1):
+        columns = as_columns(self.targets).unbind(dim=1)
+        found = ids == columns[0][:, None]
+        for column in columns[1:]:
             found = found | (ids == column[:, None])
         return found
 
@@ -85,9 +83,7 @@ def without_log_q(candidates: Candidates) -> Candidates:
         >>> without_log_q(LogUniform(9, 2, seed=1).draw(torch.tensor([8]))).true_log_expected_count
         tensor([0.])
     """
-    import torch
-
+    log_q, true_log_q = candidates.log_expected_count, candidates.true_log_expected_count
     return candidates._replace(
-        log_expected_count=torch.zeros_like(candidates.log_expected_count),
-        true_log_expected_count=torch.zeros_like(candidates.true_log_expected_count),
+        log_expected_count=log_q.new_zeros(log_q.shape), true_log_expected_count=true_log_q.new_zeros(true_log_q.shape)
     )

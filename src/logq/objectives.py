@@ -273,8 +273,8 @@ class Objective:
             num_classes: C, as for `for_sample`.
 
         Example:
-            >>> NCE.true_weight(), GBCE.true_weight(51, 101)
-            (1.0, 0.6325)
+            >>> NCE.true_weight(), GBCE.true_weight(201, 101)
+            (1.0, 1.0)
         """
         if self.calibration is None:
             return 1.0

@@ -66,7 +66,12 @@ def check_shape(name: str, value: Tensor, letters: Sequence[str | int], sizes: d
 
 
 def can_look_at(value: Tensor) -> bool:
-    """Whether the values of a tensor may be checked here without a cost that the caller would notice."""
+    """Whether the values of a tensor may be checked here without a cost that the caller would notice.
+
+    Example:
+        >>> can_look_at(torch.zeros(2)), can_look_at(torch.zeros(2, device="meta"))
+        (True, False)
+    """
     return not torch.compiler.is_compiling() and value.device.type == "cpu"
 
 

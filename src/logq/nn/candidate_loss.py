@@ -36,7 +36,13 @@ class Options(TypedDict, total=False):
 
 
 class TopK(NamedTuple):
-    """The best classes of each row, the best one first, and log P of them."""
+    """The best classes of each row, the best one first, and log P of them.
+
+    Example:
+        >>> best = CandidateLoss("full_softmax", 2, 3).topk(torch.zeros(1, 2), 3)
+        >>> best.log_prob.exp()
+        tensor([[0.3333, 0.3333, 0.3333]])
+    """
 
     log_prob: Tensor
     ids: Tensor

@@ -35,6 +35,18 @@ class RowOptimizer(torch.optim.Optimizer):
     Raises:
         TypeError: an option or a parameter has a wrong type.
         ValueError: an option is out of range.
+
+    Example:
+        >>> class PlainDescent(RowOptimizer):
+        ...     def rule(self, group, step, states):
+        ...         return RowRule("sgd", lr=group["lr"] / step)
+        >>> table = torch.nn.Parameter(torch.ones(2, 2))
+        >>> options = {"lr": 0.5, "weight_decay": 0.0, "maximize": False, "in_backward": False}
+        >>> optimizer = PlainDescent([table], options)
+        >>> table[1].sum().backward()
+        >>> optimizer.step()
+        >>> table.tolist()
+        [[1.0, 1.0], [0.5, 0.5]]
     """
 
     STATES: ClassVar[dict[str, str]] = {}

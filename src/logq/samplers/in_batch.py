@@ -11,8 +11,8 @@ from torch import Tensor
 from logq._arguments import check_float
 from logq.candidates import IGNORED, as_columns
 from logq.samplers.class_counts import check_counts
-from logq.samplers.registry import SamplerSettings
 from logq.samplers.sampler import Draw, Sampler
+from logq.samplers.sampler_settings import SamplerSettings
 
 __all__ = ["InBatch"]
 

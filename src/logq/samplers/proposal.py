@@ -13,8 +13,8 @@ from logq import kernels
 from logq._arguments import check_bool, check_int
 from logq.kernels.distributions import Distribution
 from logq.samplers.distinct_draws import by_race, expected_tries, log_inclusion
-from logq.samplers.registry import SamplerSettings
 from logq.samplers.sampler import Draw, Sampler, take_seed
+from logq.samplers.sampler_settings import SamplerSettings
 
 __all__ = ["Options", "Proposal", "options_of"]
 
@@ -33,6 +33,7 @@ def options_of(settings: SamplerSettings) -> Options:
     """The options of a Proposal among the settings of a sampler.
 
     Example:
+        >>> import numpy as np
         >>> options_of(SamplerSettings(np.array([8, 1]), 3, seed=1))
         {'replacement': True, 'per_row': False, 'seed': 1}
     """
@@ -55,6 +56,17 @@ class Proposal(Sampler):
             (logq.samplers.distinct_draws).
         per_row: whether each row of a batch gets a sample of its own, (B, S), or all share one, (S,).
         seed, device, dtype: as in Sampler.
+
+    Example:
+        >>> from logq.kernels.laws import UniformLaw
+        >>> class LikeUniform(Proposal):
+        ...     def _distribution(self):
+        ...         return UniformLaw(self.num_classes)
+        ...
+        ...     def log_prob(self, ids):
+        ...         return torch.full(ids.shape, -math.log(self.num_classes), dtype=self.dtype)
+        >>> LikeUniform(10, 5, seed=1).draw(torch.tensor([3])).true_log_expected_count.exp()
+        tensor([0.5000])
     """
 
     reads_targets = False

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
+from logq.samplers.sampler_settings import SamplerSettings
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from logq.samplers.sampler import Sampler
 
 __all__ = ["SAMPLERS", "SamplerChoice", "SamplerSettings", "check_sampler", "make_sampler"]
@@ -29,43 +26,6 @@ SAMPLERS: Final = {
 
 SamplerChoice: TypeAlias = str | Callable[[Any], Any]
 """A name, or a function of the counts of the classes, most frequent first, that makes a sampler."""
-
-
-@dataclass(frozen=True)
-class SamplerSettings:
-    """What an estimator knows when it makes a sampler. Each sampler takes what it has a use for.
-
-    Args:
-        counts: (C,) of the classes in the data, most frequent first, which log_uniform relies on.
-        num_sampled: S; in_batch and every_class have their own.
-        unigram_power: of the counts, for unigram.
-        replacement: whether a class may stand in a sample twice; without, S is the number of classes at most.
-        per_row: whether each row of a batch has a sample of its own, or all share one.
-        seed: of the draws.
-        target_counts: (C,) how often each class is a target, for in_batch; None if that is `counts`.
-
-    Example:
-        >>> SamplerSettings(np.array([8, 1]), 3, replacement=False).num_distinct
-        2
-    """
-
-    counts: NDArray[np.int64]
-    num_sampled: int
-    unigram_power: float = 1.0
-    replacement: bool = True
-    per_row: bool = False
-    seed: int | None = None
-    target_counts: NDArray[np.float64] | None = None
-
-    @property
-    def num_classes(self) -> int:
-        """C."""
-        return len(self.counts)
-
-    @property
-    def num_distinct(self) -> int:
-        """S, or C where draws are without replacement and C is less."""
-        return self.num_sampled if self.replacement else min(self.num_sampled, self.num_classes)
 
 
 def check_sampler(choice: object) -> Any:
@@ -106,6 +66,7 @@ def make_sampler(choice: SamplerChoice, settings: SamplerSettings) -> Sampler:
         ArgumentError: there is no sampler of that name, or its number of classes is wrong.
 
     Example:
+        >>> import numpy as np
         >>> make_sampler("unigram", SamplerSettings(np.array([8, 1]), 3, unigram_power=0.75, per_row=True, seed=1))
         Unigram(
           num_classes=2, num_sampled=3, per_row=True

@@ -12,7 +12,7 @@ from typing_extensions import Self
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_int
 from logq.candidates import IGNORED, Candidates
 from logq.graph_breaks import outside_of_graphs
-from logq.samplers.registry import SamplerSettings
+from logq.samplers.sampler_settings import SamplerSettings
 from logq.shapes import can_look_at, check_device, check_dtype, check_ids, check_ignore_index
 
 __all__ = ["Draw", "Sampler", "take_seed"]
@@ -25,6 +25,11 @@ class Draw(NamedTuple):
         ids: (S,) or (B, S) int64.
         log_expected_count: class ids, (N,) for a shared sample or (B, N), -> natural log of their expected counts.
         excluded: as in Candidates.
+
+    Example:
+        >>> draw = Draw(torch.tensor([3, 1]), lambda ids: torch.zeros(ids.shape))
+        >>> draw.log_expected_count(draw.ids)
+        tensor([0., 0.])
     """
 
     ids: Tensor
@@ -57,6 +62,16 @@ class Sampler(nn.Module, ABC):
         seed: of the generator; None takes one from the operating system.
         device: of the draws and of what the sampler stores.
         dtype: of the logarithms, torch's default dtype if None.
+
+    Example:
+        >>> class FirstHalf(Sampler):
+        ...     def _draw(self, targets, generator):
+        ...         return Draw(torch.arange(self.num_classes // 2), self.log_expected_count)
+        ...
+        ...     def log_expected_count(self, ids):
+        ...         return (ids < self.num_classes // 2).to(self.dtype).log()
+        >>> FirstHalf(6).draw(torch.tensor([1, 5])).true_log_expected_count
+        tensor([0., -inf])
     """
 
     learns_before_drawing = False

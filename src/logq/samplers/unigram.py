@@ -15,7 +15,7 @@ from logq.kernels.memory import prefer_huge_pages
 from logq.samplers.alias_table import AliasTable
 from logq.samplers.class_counts import check_counts, read_counts
 from logq.samplers.proposal import Options, Proposal, options_of
-from logq.samplers.registry import SamplerSettings
+from logq.samplers.sampler_settings import SamplerSettings
 
 __all__ = ["Unigram"]
 
