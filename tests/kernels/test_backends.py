@@ -9,7 +9,7 @@ import torch
 
 from logq import kernels
 from logq.functional import sampled_loss
-from logq.kernels import reference, reference_draws, registry
+from logq.kernels import backends, reference, reference_draws
 from logq.nn import NCELoss
 from logq.samplers import Uniform
 from problems import problem
@@ -182,9 +182,9 @@ def test_an_op_that_is_none():
 
 def test_a_built_in_backend_whose_package_is_missing_is_passed_over(monkeypatch):
     """As one for GPUs is where its compiler has no wheels; it is not even imported."""
-    entry = registry.BuiltIn("logq.kernels.nowhere:Backend", ("cpu",), needs=("a_package_that_is_not",))
+    entry = backends.BuiltIn("logq.kernels.nowhere:Backend", ("cpu",), needs=("a_package_that_is_not",))
     before = dict(kernels.BACKENDS)
-    monkeypatch.setattr(registry, "_chosen", {})
+    monkeypatch.setattr(backends, "_chosen", {})
     kernels.BACKENDS.clear()
     kernels.BACKENDS.update({"far": entry, **before})
     try:

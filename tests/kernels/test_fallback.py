@@ -74,7 +74,7 @@ CASES = {
         "distinct_draws",
         "compiled code knows no distribution of class Fair",
     ),
-    "table by columns": (turned, "full_loss", "the class table is not contiguous"),
+    "table by columns": (turned, "full_loss", "class weights are not contiguous"),
     "update by columns": (
         lambda: kernels.get("update_rows")(kernels_rule(), torch.zeros(2, 3).T, None, torch.zeros(3, 2)),
         "update_rows",

@@ -19,14 +19,14 @@ Backends are loaded when the first op is asked for: `logq.kernels._native` can b
 
 import lazy_loader
 
-from logq.kernels.registry import BACKENDS as BACKENDS
-from logq.kernels.registry import OPS as OPS
-from logq.kernels.registry import active as active
-from logq.kernels.registry import backend as backend
-from logq.kernels.registry import get as get
-from logq.kernels.registry import register as register
-from logq.kernels.registry import unregister as unregister
-from logq.kernels.registry import use as use
+from logq.kernels.backends import BACKENDS as BACKENDS
+from logq.kernels.backends import OPS as OPS
+from logq.kernels.backends import active as active
+from logq.kernels.backends import backend as backend
+from logq.kernels.backends import get as get
+from logq.kernels.backends import register as register
+from logq.kernels.backends import unregister as unregister
+from logq.kernels.backends import use as use
 
 # Those above at once: they need no torch, are asked in every step, and torch.compile looks for them in the module.
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -4,7 +4,7 @@ A mean or a sum has one number for upstream gradient, which scales whatever is k
 computed together with the losses, in one pass over the logits, and no logit is kept. Losses of rows may each be scaled
 by another number, so theirs are computed by a second such pass, in backward.
 
-Backward gives class table and biases gradients that are summed per class; or, where an optimizer asked for it in
+Backward gives class weights and biases gradients that are summed per class; or, where an optimizer asked for it in
 logq.kernels.updates, applies these to the touched rows at once and gives none. A backward that is to be differentiated
 again (create_graph) is that of the reference.
 """
@@ -17,8 +17,8 @@ from torch import Tensor
 
 from logq.candidates import IGNORED, Candidates
 from logq.kernels import ops, reference, updates
-from logq.kernels.memory import is_plain
 from logq.kernels.passes import Entries, LossesAndGradients, Passes
+from logq.kernels.tensor_memory import is_plain
 from logq.objectives import Objective, softmax
 
 __all__ = ["FullLoss", "SampledLoss", "Settings", "run_pass"]
@@ -107,7 +107,7 @@ def mean_scale(input: Tensor, targets: Tensor, backend: Passes) -> Tensor:  # (B
 
 
 class SampledLoss(torch.autograd.Function):
-    """Input, class table and biases -> reduced loss, for both shapes of ids."""
+    """Input, class weights and biases -> reduced loss, for both shapes of ids."""
 
     @staticmethod
     def forward(
@@ -213,7 +213,7 @@ def of_classes(
     *,
     plain: bool,
 ) -> tuple[Tensor | None, Tensor | None]:
-    """The gradients of class table and biases, after those that have a rule for it were updated instead."""
+    """The gradients of class weights and biases, after those that have a rule for it were updated instead."""
     backend = settings.backend
     _, needs_weight, needs_bias, *_ = ctx.needs_input_grad
     if plain:
@@ -254,7 +254,7 @@ def of_classes(
 
 
 class FullLoss(torch.autograd.Function):
-    """Input, class table and biases -> the mean or the sum of the losses over all classes."""
+    """Input, class weights and biases -> the mean or the sum of the losses over all classes."""
 
     @staticmethod
     def forward(

@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from logq._arguments import ArgumentTypeError, Verbatim
+from logq.kernels.backends import find_backend
 from logq.kernels.distributions import Distribution
 from logq.kernels.fallback import Case
-from logq.kernels.registry import find_backend
 from logq.objectives import Objective, find_objective
 
 __all__ = ["Choice", "Explanation", "explain"]
@@ -106,7 +106,7 @@ def explain(
         sampler: of logq.samplers, or the distribution that one draws from; None to ask about the loss alone.
         shared: whether all rows of a batch share their sample; with a sampler, that says it.
         dtype: of the input.
-        table_dtype: of the class table; None: as the input.
+        table_dtype: of the class weights; None: as the input.
         dim: D.
         cosine: whether logits are cosines.
         reduction: of the losses.

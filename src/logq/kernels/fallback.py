@@ -38,7 +38,7 @@ class Case:
         distribution: of draws.
         shared: whether the rows of a batch share their sample.
         dtype: of the input.
-        table_dtype: of the class table.
+        table_dtype: of the class weights.
         dim: D.
         cosine: whether logits are cosines.
         reduction: of the losses.

@@ -12,8 +12,8 @@ from logq.kernels import reference, updates
 from logq.kernels.autograd import FullLoss, SampledLoss, Settings, run_pass
 from logq.kernels.fallback import Case, report
 from logq.kernels.logits import computed_dtype, reduce
-from logq.kernels.memory import in_transform, is_plain
 from logq.kernels.passes import Passes
+from logq.kernels.tensor_memory import in_transform, is_plain
 from logq.objectives import Negatives, Objective, logistic, softmax
 
 __all__ = ["FusedBackend"]
@@ -184,7 +184,7 @@ class FusedBackend(Passes):
         if cosine:
             return "logits are cosines"
         if dtype not in (torch.float32, torch.float64) or not same_dtype:
-            return "input and class table are not both in float32, or float64"
+            return "input and class weights are not both in float32, or float64"
         if torch.compiler.is_compiling():
             return IN_GRAPH
         return "" if self.brings("full_pass") else "it has no pass over all classes"
@@ -228,7 +228,7 @@ def _refuses_full(objective: Objective, weight: Tensor, tensors: tuple[Tensor, .
         return "derivatives go forward"
     if not is_plain(*tensors):
         return "tensors are of a class that stands for others"
-    return own_full_loss(objective) or ("" if weight.is_contiguous() else "the class table is not contiguous")
+    return own_full_loss(objective) or ("" if weight.is_contiguous() else "class weights are not contiguous")
 
 
 def _updates_exist() -> bool:

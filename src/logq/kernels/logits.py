@@ -1,4 +1,4 @@
-"""Logits, F of inputs with rows of the class table, and losses reduced: what ops of losses start and end with.
+"""Logits, F of inputs with rows of the class weights, and losses reduced: what ops of losses start and end with.
 
     F(i, c) = (<input_i, weight_c> + bias_c) / temperature        with cosine(input_i, weight_c) for <.,.> if `cosine`
 
@@ -44,7 +44,7 @@ def logits(
     temperature: float,
     cosine: bool,
 ) -> Tensor:  # (B, N)
-    """F of every input with its rows of the class table, in float32 or wider."""
+    """F of every input with its rows of the class weights, in float32 or wider."""
     dtype = computed_dtype(input, rows)
     with torch.autocast(input.device.type, enabled=False):
         input, rows = input.to(dtype), rows.to(dtype)
@@ -110,7 +110,7 @@ def true_logits(
 
 
 def chunks(num_rows: int, weight: Tensor, bias: Tensor | None) -> Iterator[tuple[int, Tensor, Tensor | None]]:
-    """(first class, rows, biases) for consecutive chunks of the class table, at most CHUNK_LOGITS logits each."""
+    """(first class, rows, biases) for consecutive chunks of the class weights, at most CHUNK_LOGITS logits each."""
     size = max(1, CHUNK_LOGITS // max(1, num_rows))
     # split and not slices: the backward of a slice makes a (C, D) tensor a chunk, that of split one in all.
     biases = [None] * -(-weight.shape[0] // size) if bias is None else bias.split(size)

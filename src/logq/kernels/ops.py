@@ -12,8 +12,8 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
+from logq.kernels.backends import backend as find_backend
 from logq.kernels.passes import Entries, LossesAndGradients
-from logq.kernels.registry import backend as find_backend
 
 __all__ = ["class_gradients", "run_pass"]
 
@@ -40,7 +40,7 @@ def run_pass(input: Tensor, weight: Tensor, targets: Tensor, ids: Tensor, *tenso
 def class_gradients(
     entries: Entries, weight: Tensor, *, backend: str, bias: bool, scale: Tensor, cosine: bool
 ) -> tuple[Tensor, Tensor | None]:
-    """Dense gradients of a class table and its biases."""
+    """Dense gradients of class weights and biases."""
     of_weight, of_bias = torch.ops.logq.class_gradients(
         *entries, weight, scale, backend=backend, bias=bias, cosine=cosine
     )
@@ -93,7 +93,7 @@ def _(
 
 @torch.library.custom_op("logq::class_gradients", mutates_args=(), schema=GRADIENTS_SCHEMA)
 def class_gradients_op(*tensors: Any, backend: str, bias: bool, cosine: bool) -> Any:
-    """Dense gradients of a class table and of its biases; without `bias` the latter is empty."""
+    """Dense gradients of class weights and of biases; without `bias` the latter is empty."""
     *entries, weight, scale = tensors
     runs = _passes(backend)
     if runs.reads_values:

@@ -1,6 +1,6 @@
 """Passes over a batch: what a fused backend brings, and what goes into passes and comes out of them.
 
-A pass leaves LossesAndGradients. What these add to the class table stands in Entries, which name some classes often:
+A pass leaves LossesAndGradients. What these add to the class weights stands in Entries, which name some classes often:
 gradients of the table are summed per class, or applied to it at once.
 """
 
@@ -95,7 +95,7 @@ class Passes(Backend):
 
         Args:
             input: of length 1 if `cosine`; <input, weight> is most of G.
-            weight: the class table.
+            weight: the class weights.
             targets: the true classes.
             ids: the sampled classes.
             true_offsets: offset of the true classes.
@@ -163,7 +163,7 @@ class Passes(Backend):
         cosine: bool,
         sparse: bool,
     ) -> tuple[Tensor, Tensor | None]:
-        """Gradients of a class table and of its biases: for each class the sum of what its entries add, times `scale`.
+        """Gradients of class weights and of biases: for each class the sum of what its entries add, times `scale`.
 
         With `cosine` a sum is the gradient g of the row divided by its length, u = w / max(|w|, 1e-12), and that of the
         row itself is (g - <g, u> u) / |w|, or g / 1e-12 for a shorter row: computed once a class, after summing.

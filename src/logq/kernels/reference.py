@@ -1,8 +1,8 @@
 """The meaning of the ops of losses, in plain torch. A faster backend passes the same tests.
 
-    sampled_loss     input x the rows of the class table that candidates name -> loss of each row, or reduced
-    full_loss        input x the whole class table x targets -> loss of each row, or reduced
-    log_normalizer   input x the whole class table -> log of the sum over all classes of exp(logit), for each row
+    sampled_loss     input x the rows of the class weights that candidates name -> loss of each row, or reduced
+    full_loss        input x all class weights x targets -> loss of each row, or reduced
+    log_normalizer   input x all class weights -> log of the sum over all classes of exp(logit), for each row
 
 The other ops have theirs in logq.kernels.reference_draws and logq.kernels.reference_rows. Letters as in logq.shapes;
 what a logit is, in logq.kernels.logits.
@@ -38,7 +38,7 @@ def sampled_loss(
     sparse: bool,
     reduction: str,
 ) -> Tensor:  # (B,) or a scalar
-    """The losses, reduced, from the rows of the class table that the candidates name, and from no others."""
+    """The losses, reduced, from the rows of the class weights that the candidates name, and from no others."""
     ids = candidates.ids
     targets = as_columns(stand_in(candidates.targets, ids))  # (B, T)
     # One gather for true and sampled classes: two would make two dense (C, D) gradients.
@@ -70,7 +70,7 @@ def over_all_classes(
     weight: Tensor,
     bias: Tensor | None,
 ) -> Tensor:
-    """Fold `step(total, first class, rows, biases)` over the class table; its logits are computed again for backward.
+    """Fold `step(total, first class, rows, biases)` over the class weights; its logits are computed again for backward.
 
     So memory holds one chunk of logits at a time, and never (B, C), at the price of computing them twice.
     """

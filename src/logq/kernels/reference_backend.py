@@ -6,8 +6,8 @@ from typing import Any
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
 from logq.kernels import reference, reference_draws, reference_rows
+from logq.kernels.backends import OPS, backend
 from logq.kernels.fallback import Case
-from logq.kernels.registry import OPS, backend
 
 __all__ = ["Backend", "ModuleBackend", "as_backend"]
 

@@ -29,9 +29,9 @@ def sum_rows(ids: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
     kept = ids >= 0
     if not bool(kept.all()):
         ids, rows = ids[kept], rows[kept]
-    distinct, places = ids.unique(return_inverse=True)
+    distinct, positions = ids.unique(return_inverse=True)
     total = torch.zeros(len(distinct), rows.shape[1], dtype=real_dtype(rows.dtype), device=rows.device)
-    return distinct, total.index_add_(0, places, rows.to(total.dtype)).to(rows.dtype)
+    return distinct, total.index_add_(0, positions, rows.to(total.dtype)).to(rows.dtype)
 
 
 @torch.no_grad()

@@ -58,10 +58,10 @@ class Proposal(Sampler):
         seed, device, dtype: as in Sampler.
 
     Example:
-        >>> from logq.kernels.laws import UniformLaw
+        >>> from logq.kernels.distributions import UniformDistribution
         >>> class LikeUniform(Proposal):
         ...     def _distribution(self):
-        ...         return UniformLaw(self.num_classes)
+        ...         return UniformDistribution(self.num_classes)
         ...
         ...     def log_prob(self, ids):
         ...         return torch.full(ids.shape, -math.log(self.num_classes), dtype=self.dtype)

@@ -11,7 +11,7 @@ from typing_extensions import Unpack
 
 from logq._arguments import check_float, check_int
 from logq.kernels.distributions import AliasDistribution
-from logq.kernels.memory import prefer_huge_pages
+from logq.kernels.tensor_memory import prefer_huge_pages
 from logq.samplers.alias_table import AliasTable
 from logq.samplers.class_counts import check_counts, read_counts
 from logq.samplers.proposal import Options, Proposal, options_of

@@ -7,9 +7,9 @@ from torch import Tensor
 from torch.utils.dlpack import to_dlpack  # pyright: ignore[reportPrivateImportUsage]
 
 __all__ = [
-    "ClassTable",
+    "ClassWeights",
     "array",
-    "class_table",
+    "class_weights",
     "contiguous_in",
     "maybe_array",
     "maybe_in",
@@ -94,8 +94,8 @@ def side_by_side(rows: Tensor) -> Tensor:
     return rows if rows.shape[1] <= 1 or rows.stride(1) == 1 else rows.contiguous()
 
 
-class ClassTable(NamedTuple):
-    """A class table as compiled code takes it, and the classes that are asked of it."""
+class ClassWeights(NamedTuple):
+    """Class weights as compiled code takes them, and the classes that are asked of it."""
 
     weight: Tensor  # (C, D)
     stored: str  # its dtype by name
@@ -109,23 +109,23 @@ class ClassTable(NamedTuple):
         return array(weight), self.stored, array(self.targets)
 
 
-def class_table(weight: Tensor, targets: Tensor, ids: Tensor, dtype: torch.dtype) -> ClassTable:
-    """The class table, contiguous and in a dtype that is computed with in `dtype`.
+def class_weights(weight: Tensor, targets: Tensor, ids: Tensor, dtype: torch.dtype) -> ClassWeights:
+    """Class weights, contiguous and in a dtype that is computed with in `dtype`.
 
     Compiled code reads rows of any dtype and computes with them in float32, or rows in float64 in float64. Other
     pairs are rare: then the rows that are named are copied, and numbered anew.
 
     Example:
-        >>> table = class_table(torch.ones(9, 1), torch.tensor([[7]]), torch.tensor([3]), torch.float64)
+        >>> table = class_weights(torch.ones(9, 1), torch.tensor([[7]]), torch.tensor([3]), torch.float64)
         >>> table.weight.shape, table.stored, table.targets, table.ids
         (torch.Size([2, 1]), 'float64', tensor([[1]]), tensor([0]))
     """
     weight, targets, ids = weight.detach(), targets.contiguous(), ids.contiguous()
     if (dtype is torch.float64) != (weight.dtype is torch.float64) or not weight.is_contiguous():
         is_class = targets >= 0
-        named, places = torch.cat([targets[is_class], ids.reshape(-1)]).unique(return_inverse=True)
+        named, positions = torch.cat([targets[is_class], ids.reshape(-1)]).unique(return_inverse=True)
         weight = weight.index_select(0, named).to(dtype)
-        of_targets, of_ids = places.split([places.numel() - ids.numel(), ids.numel()])
+        of_targets, of_ids = positions.split([positions.numel() - ids.numel(), ids.numel()])
         targets = targets.masked_scatter(is_class, of_targets)
         ids = of_ids.reshape(ids.shape)
-    return ClassTable(weight, STORED[weight.dtype], targets, ids)
+    return ClassWeights(weight, STORED[weight.dtype], targets, ids)

@@ -17,7 +17,7 @@ from logq.kernels.distributions import (
     UniformDistribution,
 )
 from logq.kernels.fallback import report
-from logq.kernels.memory import in_transform
+from logq.kernels.tensor_memory import in_transform
 
 __all__ = ["alias_table", "distinct_draws", "draws", "log_inclusion", "places_of", "refuses_distribution"]
 

@@ -10,7 +10,7 @@ from torch.nn.functional import logsigmoid, normalize
 
 from logq.candidates import IGNORED
 from logq.kernels import _native
-from logq.kernels.cpp.arrays import ClassTable, array, class_table, contiguous_in, maybe_array, maybe_in, running
+from logq.kernels.cpp.arrays import ClassWeights, array, class_weights, contiguous_in, maybe_array, maybe_in, running
 from logq.kernels.cpp.tiles import Hits, LossInputs, Tiles, find_hits
 from logq.kernels.logits import computed_dtype
 from logq.kernels.passes import LossesAndGradients
@@ -44,7 +44,7 @@ def shared_pass(
     """
     dtype = computed_dtype(input, weight)
     input = contiguous_in(dtype, input)
-    table = class_table(weight, targets, ids, dtype)
+    table = class_weights(weight, targets, ids, dtype)
     sampled = table.weight.index_select(0, table.ids)
     if sampled.dtype is not dtype:
         sampled = sampled.to(dtype)
@@ -85,7 +85,7 @@ def full_pass(
     of_inputs, of_classes, of_biases = needs
     classes = torch.arange(weight.shape[0])
     input, targets = contiguous_in(input.dtype, input), targets.contiguous()
-    table = class_table(weight, targets, classes, input.dtype)
+    table = class_weights(weight, targets, classes, input.dtype)
     is_true = targets != IGNORED
     begin = targets.where(is_true, 0)
     offsets = None if bias is None else (bias.detach() / temperature).contiguous()
@@ -142,7 +142,7 @@ def per_row_pass(
 
     losses = torch.empty(input.shape[0], dtype=dtype)
     input_gradient, true_factors, factors = empty(*input.shape), empty(*targets.shape), empty(*ids.shape)
-    table = class_table(weight, targets, ids, dtype)
+    table = class_weights(weight, targets, ids, dtype)
     input, true_offsets = contiguous_in(dtype, input), maybe_in(dtype, true_offsets)
     _native.row_losses(
         array(input),
@@ -198,7 +198,7 @@ def _multiplied(tiles: Tiles, *, needs: tuple[bool, bool, bool]) -> LossesAndGra
 
 
 def _true_logits(
-    input: Tensor, table: ClassTable, offsets: Tensor | None, temperature: float, cosine: bool
+    input: Tensor, table: ClassWeights, offsets: Tensor | None, temperature: float, cosine: bool
 ) -> Tensor:  # (B, T)
     """G of the true classes; anything where there is no class."""
     logits = input.new_empty(table.targets.shape)
@@ -208,7 +208,7 @@ def _true_logits(
     return logits if offsets is None else logits.add_(offsets)
 
 
-def _add_true_rows(input_gradient: Tensor, table: ClassTable, factors: Tensor, cosine: bool) -> None:
+def _add_true_rows(input_gradient: Tensor, table: ClassWeights, factors: Tensor, cosine: bool) -> None:
     """Add what the true classes add to the gradient of the input."""
     _native.add_true_rows(
         array(input_gradient), *table.rows_of_targets, factors=array(factors), cosine=cosine, **running()

@@ -1,4 +1,4 @@
-"""Rows of class tables summed per class by compiled code, and updated: by their gradients, or without any stored.
+"""Rows of class weights summed per class by compiled code, and updated: by their gradients, or without any stored.
 
 A batch names its classes in entries, some of them often: true classes and sampled ones. Entries are sorted by class,
 by counting and without a comparison, and the rows that the entries of a class add are summed in registers: see
@@ -14,8 +14,8 @@ from torch import Tensor
 from logq.kernels import _native, reference_rows
 from logq.kernels.cpp.arrays import STORED, array, contiguous_in, running, side_by_side
 from logq.kernels.fallback import report
-from logq.kernels.memory import is_plain
 from logq.kernels.passes import Entries
+from logq.kernels.tensor_memory import is_plain
 from logq.kernels.updates import RowRule, real_dtype
 
 __all__ = ["class_gradients", "refuses_update", "sum_rows", "update_classes", "update_rows"]
@@ -205,7 +205,7 @@ def class_gradients(
     cosine: bool,
     sparse: bool,
 ) -> tuple[Tensor, Tensor | None]:
-    """Gradients of a class table and of its biases; see logq.kernels.passes for their meaning.
+    """Gradients of class weights and of biases; see logq.kernels.passes for their meaning.
 
     Example:
         >>> entries = Entries(

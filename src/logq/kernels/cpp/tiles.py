@@ -61,7 +61,7 @@ class Tiles:
 
     Args:
         input: (B, D).
-        sampled: (S, D), rows of the class table.
+        sampled: (S, D), rows of the class weights.
         inputs: of the losses.
         gradients: whether tiles are turned into factors.
     """

@@ -40,7 +40,7 @@ def prefer_huge_pages(table: Tensor) -> bool:
 
     Each row that is read somewhere takes a look into the page tables, which for tables of gigabytes are in no cache
     either. With pages of 2 MiB instead of 4 KiB a step over ten million classes takes about three quarters of the
-    time. The class tables that `logq.nn` makes and the state that `logq.optim` keeps are such already.
+    time. The class weights that `logq.nn` makes and the state that `logq.optim` keeps are such already.
 
     Linux grants this where /sys/kernel/mm/transparent_hugepage/enabled says `madvise` or `always`. It takes effect as
     pages are first written, so call it on what comes from `torch.empty` or `torch.zeros`.
