@@ -339,9 +339,8 @@ def test_every_package_has_tests() -> None:
 
 
 def test_registry_and_exports_agree() -> None:
-    from logq.estimators import ESTIMATORS
-
     import logq
+    from logq.estimators import ESTIMATORS
 
     for entry in ESTIMATORS.values():
         assert entry.name in logq.__all__

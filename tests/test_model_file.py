@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 
 from logq._model_file import FILE, SUMMARY, Stored, pack_strings, read_stored, unpack_strings, write_stored
+from logq.estimators import FORMATS
 from logq.recommenders import Popularity, Recommender, YoutubeDNN
-from logq.recommenders.recommender_files import FORMAT
 from recommender_cases import fitted
+
+FORMAT = FORMATS["recommender"]
 
 
 @pytest.fixture
@@ -45,14 +47,17 @@ def test_truncated(folder: Path, kept: int) -> None:
 
 
 def test_another_version(folder: Path) -> None:
-    raw_change(folder, b'\\"version\\": 1', b'\\"version\\": 9')
-    with pytest.raises(ValueError, match="expected version 1 of the format, got 9; it was written by another version"):
+    raw_change(folder, b'\\"version\\": 2', b'\\"version\\": 9')
+    with pytest.raises(ValueError, match="expected version 2 of the format, got 9; it was written by another version"):
         Recommender.load(folder)
 
 
 def test_another_kind_of_file(tmp_path: Path) -> None:
     write_stored(tmp_path / FILE, Stored("x", {}, {}), format="something else")
-    with pytest.raises(ValueError, match=r"expected a file of the format 'logq.recommender', it holds other tensors"):
+    with pytest.raises(
+        ValueError,
+        match=r"expected a file of the format 'logq.recommender' or 'logq.language_model', it holds other tensors",
+    ):
         Recommender.load(tmp_path)
     (tmp_path / FILE).write_bytes(pickle.dumps({"a": 1}) * 50)
     with pytest.raises(ValueError, match="damaged or truncated"):
@@ -69,9 +74,12 @@ CHANGES: dict[str, tuple[Callable[[dict[str, Any], dict[str, Any]], None], str]]
     "another dim": (lambda info, _: info["settings"].update(dim=32), "expected float32 of shape .* for"),
     "a huge dim": (lambda info, _: info["settings"].update(hidden=[10**9]), "expected float32 of shape"),
     "no dim": (lambda info, _: info["settings"].update(dim="big"), "dim: expected an integer"),
-    "a setting too many": (lambda info, _: info["settings"].update(colour="red"), "unknown argument 'colour'"),
+    "a setting too many": (
+        lambda info, _: info["settings"].update(colour="red"),
+        "settings: YoutubeDNN has no 'colour'",
+    ),
     "no settings": (lambda info, _: info.pop("settings"), "it lacks 'settings'"),
-    "no facts": (lambda info, _: info["facts"].clear(), "it lacks 'longest_age'"),
+    "no metadata": (lambda info, _: info["metadata"].clear(), "it lacks 'longest_age'"),
     "no weight": (lambda _, t: t.pop("learned/weights.items.weight"), "got none"),
     "another weight": (lambda _, t: t.update({"learned/weights.x": np.zeros(3)}), "expected none for 'x'"),
     "another dtype": (
@@ -148,7 +156,7 @@ def test_strings_that_do_not_fit() -> None:
     joined, offsets = pack_strings(["a", "bc"])
     with pytest.raises(ValueError, match="offsets do not fit"):
         unpack_strings(joined, offsets + 1)
-    with pytest.raises(ValueError, match="no UTF-8"):
+    with pytest.raises(ValueError, match="not UTF-8"):
         unpack_strings(np.array([255, 255, 255], dtype=np.uint8), offsets)
 
 

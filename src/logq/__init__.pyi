@@ -22,6 +22,7 @@ from ._arguments import ArgumentError as ArgumentError
 from ._arguments import ArgumentTypeError as ArgumentTypeError
 from ._arguments import BadArgumentError as BadArgumentError
 from .candidates import Candidates as Candidates
+from .estimators import load as load
 from .language_models import NNLM as NNLM
 from .language_models import NGram as NGram
 from .language_models import RecurrentLM as RecurrentLM

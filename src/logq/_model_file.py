@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -95,7 +95,9 @@ def _write_array(file: BinaryIO, array: NDArray[Any]) -> None:
 FILE = "model.safetensors"
 SUMMARY = "model.json"
 
-VERSION = 1
+VERSION = 2
+READABLE = (1, 2)
+"""Version 1 is what logq 0.1 wrote, with "facts" for what is "metadata" now."""
 
 
 class Stored(NamedTuple):
@@ -119,7 +121,7 @@ class Stored(NamedTuple):
 def write_stored(
     path: str | os.PathLike[str], stored: Stored, *, format: str, summary: str | os.PathLike[str] | None = None
 ) -> None:
-    """Write a file at once, and then the copy of its description.
+    """Write a file atomically, and then the copy of its description.
 
     Args:
         path: of the file; its folder is made if it is missing.
@@ -153,8 +155,12 @@ def write_stored(
             file.write(json.dumps(described, indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n")
 
 
-def read_stored(path: str | os.PathLike[str], *, format: str) -> Stored:
+def read_stored(path: str | os.PathLike[str], *, format: str | Collection[str]) -> Stored:
     """Read what `write_stored` wrote, and check that it is whole.
+
+    Args:
+        path: of the file.
+        format: the name of the kind of file that is expected, or several.
 
     Raises:
         OSError: the file cannot be read.
@@ -165,15 +171,15 @@ def read_stored(path: str | os.PathLike[str], *, format: str) -> Stored:
     with _opened(name) as file:
         described = _described(name, file.metadata() or {}, format)
         tensors: dict[str, NDArray[Any]] = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    wanted = described["tensors"]
-    for key in sorted(wanted.keys() | tensors.keys()):
+    listed = described["tensors"]
+    for key in sorted(listed.keys() | tensors.keys()):
         got = [tensors[key].dtype.name, list(tensors[key].shape)] if key in tensors else "none"
-        if wanted.get(key, "none") != got:
-            raise ValueError(f"{name}: the file was changed, expected {wanted.get(key, 'none')} for {key!r}, got {got}")
+        if listed.get(key, "none") != got:
+            raise ValueError(f"{name}: the file was changed, expected {listed.get(key, 'none')} for {key!r}, got {got}")
     return Stored(described["class"], described["info"], tensors)
 
 
-def read_kind(path: str | os.PathLike[str], *, format: str) -> str:
+def read_kind(path: str | os.PathLike[str], *, format: str | Collection[str]) -> str:
     """Read the name of the class that a file holds, without its tensors.
 
     Raises:
@@ -202,14 +208,16 @@ def _opened(name: str) -> Generator[Any, None, None]:
         raise ValueError(f"{name}: the file is damaged or truncated ({error})") from None
 
 
-def _described(name: str, metadata: Mapping[str, str], format: str) -> dict[str, Any]:
+def _described(name: str, metadata: Mapping[str, str], format: str | Collection[str]) -> dict[str, Any]:
+    formats = (format,) if isinstance(format, str) else tuple(format)
     try:
         described = json.loads(metadata.get("logq", "null"))
     except ValueError:
-        raise ValueError(f"{name}: the file is damaged, its description is no JSON") from None
-    if not isinstance(described, dict) or described.get("format") != format:
-        raise ValueError(f"{name}: expected a file of the format {format!r}, it holds other tensors")
-    if described.get("version") != VERSION:
+        raise ValueError(f"{name}: the file is damaged, its description is not JSON") from None
+    if not isinstance(described, dict) or described.get("format") not in formats:
+        expected = " or ".join(map(repr, formats))
+        raise ValueError(f"{name}: expected a file of the format {expected}, it holds other tensors")
+    if described.get("version") not in READABLE:
         raise ValueError(
             f"{name}: expected version {VERSION} of the format, got {described.get('version')!r}; it was written by "
             "another version of logq"
@@ -239,7 +247,7 @@ def unpack_strings(joined: NDArray[np.uint8], offsets: NDArray[np.int64]) -> lis
     """The inverse of `pack_strings`.
 
     Raises:
-        ValueError: the arrays do not fit each other, or a string is no UTF-8.
+        ValueError: the arrays do not fit each other, or a string is not UTF-8.
     """
     if len(offsets) < 1 or offsets[0] != 0 or offsets[-1] != len(joined) or (np.diff(offsets) < 0).any():
         raise ValueError("strings: the file is damaged, its offsets do not fit its text")
@@ -247,4 +255,4 @@ def unpack_strings(joined: NDArray[np.uint8], offsets: NDArray[np.int64]) -> lis
     try:
         return [text[begin:end].decode("utf-8", "surrogatepass") for begin, end in pairwise(offsets.tolist())]
     except UnicodeDecodeError:
-        raise ValueError("strings: the file is damaged, a string in it is no UTF-8") from None
+        raise ValueError("strings: the file is damaged, a string in it is not UTF-8") from None

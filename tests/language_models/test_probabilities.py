@@ -183,10 +183,10 @@ def test_columns_and_places_cover_the_text(monkeypatch: pytest.MonkeyPatch) -> N
     with read_tokens(OTHER_TEXT, progress=False) as tokens:
         ids, end = tokens.read(0, len(tokens)).tolist(), tokens.end
         model: Any = make("gru", batch_size=4)
-        computer = text_tasks.Computer("cpu")
+        device = text_tasks.Device("cpu")
         model._vocabulary = tokens.vocabulary
         output = model._make_parts(tokens.vocabulary.counts, 1)
-        columns = model._make_task(output, tokens, 1, computer)
+        columns = model._make_task(output, tokens, 1, device)
         rows = len(ids) // 4
         found = [batch["words"] for batch, _ in columns.batches(0, 0)]
         assert len(found) == columns.num_batches
@@ -200,7 +200,7 @@ def test_columns_and_places_cover_the_text(monkeypatch: pytest.MonkeyPatch) -> N
 
         model = make("nnlm", context=3)
         model._vocabulary = tokens.vocabulary
-        places = model._make_task(model._make_parts(tokens.vocabulary.counts, 1), tokens, 1, computer)
+        places = model._make_task(model._make_parts(tokens.vocabulary.counts, 1), tokens, 1, device)
         batches = [batch for batch, _ in places.batches(0, 0)]
         assert len(batches) == places.num_batches
         pairs = sorted(

@@ -54,10 +54,10 @@ def test_recommendations_stay_in_the_market(model):
 def test_ranking_is_that_of_the_whole_table(model):
     items = np.asarray(model.item_ids)
     rows = [[3, 12], [25], [7, 7, 34]]
-    part = model.seen.given(rows, None)
+    part = model.known.given(rows, None)
     with torch.no_grad():
         logits = (model._queries(part)[:, :-1] @ model._item_rows()[:, :-1].T).double().numpy()
-    counts = model.seen.item_counts().astype(float)
+    counts = model.known.item_counts().astype(float)
     everywhere = 5 * counts**0.75 / (counts**0.75).sum()
     allow = np.random.default_rng(0).random(len(items)) < 0.8
     for exclude, allowed in [(True, None), (False, allow), (True, allow)]:
@@ -92,7 +92,7 @@ def test_it_is_saved_and_loaded(model, tmp_path):
 
 def test_without_log_q_scores_are_plain_products(model):
     plain = AirbnbEmbeddings(dim=8, market="city", epochs=1, log_q=False, seed=1).fit(clicks(60), progress=False)
-    part = plain.seen.given([[3]], None)
+    part = plain.known.given([[3]], None)
     with torch.no_grad():
         best = float((plain._queries(part) @ plain._item_rows().T).max())
     assert plain.recommend(histories=[[3]], k=1, exclude_seen=False).scores[0, 0] == pytest.approx(best, rel=1e-5)
@@ -112,7 +112,7 @@ def test_neighbours_of_the_planted_log_come_first():
 @pytest.mark.parametrize(
     ("arguments", "error", "match"),
     [
-        ({"booking": "paid"}, ValueError, "log: expected a column 'paid', it has 'booked', 'city'"),
+        ({"booking": "paid"}, ValueError, "log: expected a column 'paid', got 'booked', 'city'"),
         ({"market": "town"}, ValueError, "log: expected a column 'town'"),
         ({"market": "city", "objective": "full_softmax"}, ValueError, "market|sampler"),
         ({"booking": 3}, TypeError, "booking"),

@@ -271,7 +271,11 @@ def test_logs_with_nothing_to_learn() -> None:
     ("name", "options", "message"),
     [
         ("YoutubeDNN", {"objective": "softmax"}, "objective: expected one of negative_sampling"),
-        ("YoutubeDNN", {"objective": "full_softmax", "sampler": "uniform"}, "full_softmax uses every item"),
+        (
+            "YoutubeDNN",
+            {"objective": "full_softmax", "sampler": "uniform"},
+            "sampler: expected None, as full_softmax uses every class and takes no sampler, got 'uniform'",
+        ),
         ("YoutubeDNN", {"sampler": "zipf"}, "sampler: expected one of unigram"),
         ("YoutubeDNN", {"monitor": "auc"}, "monitor: expected one of hr"),
         ("YoutubeDNN", {"decay": "steps"}, "decay: expected one of constant"),
@@ -279,7 +283,7 @@ def test_logs_with_nothing_to_learn() -> None:
         ("YoutubeDNN", {"example_age": True}, None),
         ("SASRec", {"heads": 3}, "heads: expected a divisor of dim"),
         ("SDM", {"heads": 3}, "heads: expected a divisor of dim"),
-        ("TwoTower", {"cosine": True}, "cosine: expected no such argument"),
+        ("TwoTower", {"cosine": True}, "cosine: expected False, as the towers end in unit vectors anyway, got True"),
         ("MIND", {"lr": 0.0}, "lr: expected a finite number > 0"),
         ("ItemKNN", {"shrinkage": -1.0}, "shrinkage: expected"),
     ],
@@ -297,6 +301,49 @@ def test_wrong_arguments_are_named(name: str, options: dict[str, object], messag
 def test_an_unknown_argument_is_an_error() -> None:
     with pytest.raises(TypeError, match="unknown argument 'colour'"):
         make("SASRec", colour="red")
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, FloatingPointError])
+@pytest.mark.parametrize("name", ALL)
+def test_a_fit_that_fails_at_its_end_changes_nothing(
+    name: str, error: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick = {} if name in ("Popularity", "ItemKNN") else {"epochs": 1}
+    model = make(name, **quick).fit(planted_split().train, progress=False)
+    attributes, answers, cosines = dict(vars(model)), model.recommend(k=3), model.similar_items(103, k=3)
+    learn = type(model)._fit
+
+    def learn_and_fail(self: Recommender, *arguments: object) -> None:
+        learn(self, *arguments)  # pyright: ignore[reportArgumentType]
+        raise error
+
+    monkeypatch.setattr(type(model), "_fit", learn_and_fail)
+    other = Interactions.from_sessions([["a", "b", "c"], ["b", "c", "d"]] * 4)
+    fresh = make(name, **quick)
+    before = dict(vars(fresh))
+    for one in (model, fresh):
+        with pytest.raises(error):
+            one.fit(other, progress=False)
+    assert all(vars(model)[key] is value for key, value in attributes.items() if key != "_index")
+    assert vars(model).keys() == attributes.keys()
+    assert model.recommend(k=3).items.tolist() == answers.items.tolist()
+    assert model.recommend(k=3).scores.tolist() == answers.scores.tolist()
+    assert model.similar_items(103, k=3).items.tolist() == cosines.items.tolist()
+    assert vars(fresh) == before
+    with pytest.raises(AttributeError, match="call fit first"):
+        fresh.recommend("a")
+
+
+def test_a_diverged_fit_does_not_spoil_the_next_one() -> None:
+    model = make("SASRec", epochs=2).fit(planted_split().train, progress=False)
+    counts, vectors = model.known.item_counts(), model.item_vectors
+    model.lr = 1e30  # pyright: ignore[reportAttributeAccessIssue]
+    with pytest.raises(FloatingPointError, match="lr: training diverged"):
+        model.fit(planted_split().train, progress=False)
+    assert (model.known.item_counts() == counts).all()
+    assert (model.item_vectors == vectors).all()
+    model.lr = 0.03  # pyright: ignore[reportAttributeAccessIssue]
+    assert (model.fit(planted_split().train, progress=False).item_vectors == vectors).all()
 
 
 def test_a_fit_that_fails_leaves_what_was_there(monkeypatch: pytest.MonkeyPatch) -> None:

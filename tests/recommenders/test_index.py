@@ -52,7 +52,9 @@ def test_a_model_without_vectors_says_so() -> None:
 
 def test_indexes_that_do_not_belong() -> None:
     model: Recommender = fitted("YoutubeDNN")
-    with pytest.raises(ValueError, match="index: expected one that this model made, of 16 numbers an item, got 3"):
+    with pytest.raises(
+        ValueError, match="index: expected one that this model made, of 16 numbers for each item, got 3"
+    ):
         model.recommend(index=ExactIndex(np.ones((ITEMS, 3), dtype=np.float32)))
     with pytest.raises(ValueError, match="index: expected codes of 20 items, got 20"):
         model.recommend(index=ExactIndex(np.ones((ITEMS + 1, 16), dtype=np.float32)))

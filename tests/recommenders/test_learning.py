@@ -1,5 +1,7 @@
 """Every estimator learns the planted log through every objective, and through every sampler that has a name."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -17,8 +19,10 @@ def hit_rate(model) -> float:
 @pytest.mark.parametrize("objective", OBJECTIVES)
 @pytest.mark.parametrize("name", NEURAL)
 def test_learns_what_comes_next(name: str, objective: str) -> None:
-    takes_none = {"sampler": None} if objective.startswith("full") else {}
-    model = make(name, objective=objective, **takes_none).fit(planted_split().train, progress=False)
+    changes: dict[str, Any] = {"sampler": None} if objective.startswith("full") else {}
+    if name == "SASRec":
+        changes["epochs"] = 40  # with 20 it is still learning, and one seed in five ends below 0.7
+    model = make(name, objective=objective, **changes).fit(planted_split().train, progress=False)
     assert hit_rate(model) > 0.7
 
 

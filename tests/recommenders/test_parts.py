@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from logq.logs import Interactions
 from logq.recommenders import Histories, ItemKNN, Popularity
 from logq.recommenders import item_knn as item_knn_module
-from logq.recommenders.histories import Seen, gather_rows
-from logq.training.devices import Computer, world
+from logq.recommenders.histories import gather_rows
+from logq.recommenders.known_log import KnownLog
+from logq.training.devices import Device, world
 
 ROWS = st.lists(st.lists(st.integers(0, 9), max_size=6), min_size=1, max_size=6)
 
@@ -106,8 +107,8 @@ def test_ties_of_popularity_are_not_in_the_order_of_codes() -> None:
 def test_unknown_users_have_unknown_features() -> None:
     from recommender_cases import planted_log
 
-    seen = Seen.of(planted_log())
-    assert seen.features_of(np.array([-1, 0]))["country"].tolist() == [0, seen.user_features.values["country"][0]]  # pyright: ignore
+    known = KnownLog.of(planted_log())
+    assert known.features_of(np.array([-1, 0]))["country"].tolist() == [0, known.user_features.values["country"][0]]  # pyright: ignore
 
 
 def test_several_processes_must_be_initialised(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,20 +119,20 @@ def test_several_processes_must_be_initialised(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_device_that_is_not_here_is_named() -> None:
     with pytest.raises(ValueError, match="device: expected one that torch has here"):
-        Computer("cuda:77")
+        Device("cuda:77")
 
 
 def test_batches_go_to_the_device_in_one_place() -> None:
-    put = Computer("meta").put({"history": np.zeros((2, 3), dtype=np.int64)})
+    put = Device("meta").put({"history": np.zeros((2, 3), dtype=np.int64)})
     assert put["history"].device == torch.device("meta")
     array = np.arange(3)
-    assert Computer("cpu").put({"user": array})["user"].data_ptr() == array.ctypes.data
+    assert Device("cpu").put({"user": array})["user"].data_ptr() == array.ctypes.data
 
 
 def test_bf16_is_on_when_asked_for() -> None:
-    with Computer("cpu", "bf16").autocast():
+    with Device("cpu", "bf16").autocast():
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
-    with Computer("cpu", "auto").autocast():
+    with Device("cpu", "auto").autocast():
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
 
 
@@ -139,7 +140,7 @@ def test_a_fit_leaves_the_generators_of_other_devices_alone(monkeypatch: pytest.
     reached: list[str] = []
     monkeypatch.setattr(torch.cuda, "manual_seed_all", lambda seed: reached.append(f"cards {seed}"))
     state = torch.get_rng_state()
-    with Computer("cpu").random(7):
+    with Device("cpu").random(7):
         first = torch.rand(3)
     assert not reached
     assert torch.equal(torch.get_rng_state(), state)
@@ -147,13 +148,13 @@ def test_a_fit_leaves_the_generators_of_other_devices_alone(monkeypatch: pytest.
 
 
 def test_ids_come_in_any_container() -> None:
-    seen = Seen.of(Interactions.from_arrays([10, 20, 30], ["tea", "cup", "tea"]))
-    assert sorted(seen.user_codes({10, 30}).tolist()) == [0, 2]  # pyright: ignore[reportArgumentType]
+    known = KnownLog.of(Interactions.from_arrays([10, 20, 30], ["tea", "cup", "tea"]))
+    assert sorted(known.user_codes({10, 30}).tolist()) == [0, 2]  # pyright: ignore[reportArgumentType]
     pandas = pytest.importorskip("pandas")
     series = pandas.Series([20, 99], index=[7, 9])
     with pytest.raises(ValueError, match="users: expected ids of the log, got 99 at position 1"):
-        seen.user_codes(series)
+        known.user_codes(series)
     with pytest.raises(TypeError, match=r"^users: expected integers, as the ids of this log are, got 'ann'"):
-        seen.user_codes(["ann"])
+        known.user_codes(["ann"])
     with pytest.raises(TypeError, match=r"^histories: expected strings, as the ids of this log are, got 5"):
-        seen.given([[5]], None)
+        known.given([[5]], None)

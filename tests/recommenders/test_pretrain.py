@@ -88,5 +88,5 @@ def test_a_run_that_is_resumed_is_the_run_that_was_not_broken_off(tmp_path: Path
 
 @pytest.mark.parametrize("name", ["TwoTower", "EGES", "AirbnbEmbeddings"])
 def test_models_without_a_plain_table_refuse(name: str) -> None:
-    with pytest.raises(ValueError, match=f"pretrain: expected 0, got 2: {name} has no plain table of items"):
+    with pytest.raises(ValueError, match=f"pretrain: expected 0, got 2; {name} has no plain table of items"):
         make(name, pretrain=2)

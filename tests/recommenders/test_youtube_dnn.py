@@ -1,4 +1,4 @@
-"""What YoutubeDNN learns from: all events of a user, or at most so many."""
+"""What YoutubeDNN learns from: all events of a user, or at most N of them."""
 
 from typing import Any
 
@@ -11,15 +11,14 @@ from recommender_cases import make, planted_log
 def test_very_active_users_give_no_more_examples_than_allowed() -> None:
     log = planted_log()
     model: Any = make("YoutubeDNN", max_per_user=3)
-    examples = model._make_examples(log)
+    examples = model._make_examples(log, 1)
     users = examples.batch(np.arange(len(examples)))["user"]
     events = np.bincount(log.users)
     assert np.bincount(users).tolist() == np.minimum(events - 1, 3).tolist()
-    again: Any = make("YoutubeDNN", max_per_user=3, seed=2)
-    drawn, other = examples.targets, again._make_examples(log).targets
+    drawn, other = examples.targets, model._make_examples(log, 2).targets
     assert drawn.tolist() != other.tolist()
     every: Any = make("YoutubeDNN")
-    assert len(every._make_examples(log)) == len(log) - log.num_users
+    assert len(every._make_examples(log, 1)) == len(log) - log.num_users
 
 
 def test_a_user_who_did_everything_does_not_rule_the_loss() -> None:

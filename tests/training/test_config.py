@@ -289,10 +289,12 @@ def test_the_signature_is_readable() -> None:
     assert set(signature.parameters) == set(SASRec.options())
 
 
-def test_fields_of_several_bases_come_in_the_order_of_a_dataclass() -> None:
-    names = [*LossConfig.options(), *TrainingConfig.options()]
-    assert list(NeuralConfig.options()) == names
-    assert list(SASRecConfig.options()) == [*names, "hidden", "heads", "context"]
+def test_positional_fields_come_first_then_those_of_the_class_then_those_of_its_bases() -> None:
+    first, *others = TrainingConfig.options()
+    names = [*LossConfig.options(), *others]
+    assert first == "dim"
+    assert list(NeuralConfig.options()) == ["dim", *names]
+    assert list(SASRecConfig.options()) == ["dim", "hidden", "heads", "context", *names]
 
 
 # ----------------------------------------------------------------------------------------------------- documentation
@@ -300,7 +302,7 @@ def test_fields_of_several_bases_come_in_the_order_of_a_dataclass() -> None:
 
 def test_the_arguments_stand_in_the_docstring() -> None:
     text = inspect.cleandoc(SASRec.__doc__ or "")
-    assert text.startswith("Attends.\n\nArgs:\n    sampler: Distribution of the negatives: uniform, unigram. Or a ")
+    assert text.startswith("Attends.\n\nArgs:\n    dim: Width. Default: 32.\n    hidden: Widths of layers. Default: ")
     assert text.endswith("\n\nRaises:\n    ArgumentError: one is wrong.")
     assert text.count("Args:") == 1
     lines = text.splitlines()

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from logq.recommenders.item_loss import ItemLoss
-from logq.training.loop_checkpoint import FILE
+from logq.training.checkpoint import FILE
 from logq.training.optimizers import Optimizers
 from logq.training.schedule import Schedule, WeightAverage
 from recommender_cases import make, planted_split

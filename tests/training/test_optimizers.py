@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from logq.optim import LazyAdam
-from logq.training.optimizers import OPTIMIZERS, Fading, Optimizers, check_optimizer
+from logq.training.optimizers import Fading, Optimizers
+from logq.training.options import OPTIMIZERS, TrainingConfig
 
 TORCHS: dict[str, Any] = {"adam": torch.optim.Adam, "adagrad": torch.optim.Adagrad, "sgd": torch.optim.SGD}
 ROWS = torch.tensor([0, 1, 2, 3, 1])
@@ -98,6 +99,6 @@ def test_fading_needs_an_optimizer_without_momentum() -> None:
 
 def test_an_unknown_optimizer() -> None:
     with pytest.raises(ValueError, match="optimizer: expected one of adam, adagrad, sgd, got 'adamw'"):
-        check_optimizer("adamw")
-    with pytest.raises(ValueError, match="optimizer: expected one of"):
+        TrainingConfig(optimizer="adamw")
+    with pytest.raises(ValueError, match="optimizer: expected one of adam, adagrad, sgd, got 'adamw'"):
         Optimizers(table(False), [], lr=0.1, kind="adamw")

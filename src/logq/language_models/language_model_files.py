@@ -29,7 +29,7 @@ def save_language_model(model: "LanguageModel", folder: str | os.PathLike[str]) 
     words, offsets = pack_strings(model.vocabulary.index_to_key)
     tensors = {"vocabulary.words": words, "vocabulary.offsets": offsets, "vocabulary.counts": model.vocabulary.counts}
     tensors |= {f"{_LEARNED}{name}": array for name, array in model.state().items()}
-    info = {"settings": model.settings(), "facts": model.facts, "words": len(model.vocabulary)}
+    info = {"settings": model.settings(), "metadata": model.facts, "words": len(model.vocabulary)}
     home = Path(folder)
     write_stored(home / FILE, Stored(type(model).__name__, info, tensors), format=FORMAT, summary=home / SUMMARY)
 
@@ -51,7 +51,7 @@ def load_language_model(
         raise ValueError(f"{path}: expected a language model, {expected}, the file holds a {stored.kind}")
     try:
         model = kinds[stored.kind](**{**stored.info["settings"], **options})
-        model.facts.update(stored.info["facts"])
+        model.facts.update(stored.info["metadata"] if "metadata" in stored.info else stored.info["facts"])
         tensors = stored.tensors
         words = unpack_strings(tensors["vocabulary.words"], tensors["vocabulary.offsets"])
         vocabulary = Vocabulary(words, tensors["vocabulary.counts"])

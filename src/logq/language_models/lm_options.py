@@ -8,9 +8,7 @@ import torch
 from logq._arguments import check_bool, check_float, check_int, shown
 from logq.language_models.output_names import ADAPTIVE, check_cutoffs, check_output, samples
 from logq.samplers.registry import SamplerChoice, check_sampler
-from logq.training.devices import check_precision
-from logq.training.optimizers import check_optimizer
-from logq.training.schedule import DECAYS
+from logq.training.options import DECAYS, TrainingConfig
 
 __all__ = ["CUSTOM", "LanguageModelOptions", "LanguageModelSettings"]
 
@@ -79,7 +77,7 @@ class LanguageModelSettings:
             raise ValueError(f"cutoffs: {self.objective} has no clusters, expected None, got {self.cutoffs}")
         self.batch_size = check_int("batch_size", options.get("batch_size", 64))
         self.epochs = check_int("epochs", options.get("epochs", 10))
-        self.optimizer = check_optimizer(options.get("optimizer", "adam"))
+        self.optimizer = TrainingConfig.options()["optimizer"].check(options.get("optimizer", "adam"))
         self.lr = check_float("lr", options.get("lr", 1e-3), above=0)
         self.weight_decay = check_float("weight_decay", options.get("weight_decay", 0.0), at_least=0)
         clip, patience, max_vocab = options.get("clip", 1.0), options.get("patience", 3), options.get("max_vocab")
@@ -94,7 +92,7 @@ class LanguageModelSettings:
         self.patience = None if patience is None else check_int("patience", patience)
         sparse, threads, seed = options.get("sparse"), options.get("threads"), options.get("seed")
         self.sparse = None if sparse is None else check_bool("sparse", sparse)
-        self.precision = check_precision(options.get("precision", "float32"))
+        self.precision = TrainingConfig.options()["precision"].check(options.get("precision", "float32"))
         self.threads = None if threads is None else check_int("threads", threads)
         self.seed = None if seed is None else check_int("seed", seed, 0)
 

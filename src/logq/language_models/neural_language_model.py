@@ -4,7 +4,6 @@ import contextlib
 import os
 from abc import abstractmethod
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,7 +24,11 @@ from logq.samplers import Sampler
 from logq.samplers.registry import SamplerSettings, make_sampler
 from logq.text import Vocabulary, read_tokens
 from logq.text.tokens import END, Tokens
-from logq.training import Checkpoint, Computer, Loop, LoopSettings
+from logq.training.checkpoint import Checkpoint, RunState
+from logq.training.devices import Device
+from logq.training.estimator import Seeds, fresh_seed
+from logq.training.loop import Loop
+from logq.training.options import TrainingConfig
 from logq.training.weights import weights_of, with_weights
 
 __all__ = ["NeuralLanguageModel"]
@@ -69,7 +72,7 @@ class NeuralLanguageModel(LanguageModelSettings, LanguageModel):
             The best weights are kept.
         sparse: whether tables get sparse gradients, so that a step costs what it touches; None decides by the number of
             words. Full and adaptive softmax touch all of their output in any case.
-        precision: "float32", "bf16" or "auto"; see logq.training.Computer.
+        precision: "float32", "bf16" or "auto"; see logq.training.Device.
         threads: of torch, and to read the text; None leaves torch's number.
         seed: of everything random; None takes one from the operating system.
         device: "cpu", "cuda", ...
@@ -107,17 +110,15 @@ class NeuralLanguageModel(LanguageModelSettings, LanguageModel):
         """The module; weights come from torch's global generator."""
 
     @abstractmethod
-    def _make_task(
-        self, output: OutputLayer, tokens: Tokens, seed: int, computer: Computer
-    ) -> ColumnsTask | PlacesTask:
+    def _make_task(self, output: OutputLayer, tokens: Tokens, seed: int, device: Device) -> ColumnsTask | PlacesTask:
         """What the loop trains."""
 
     @abstractmethod
-    def _blocks(self, tokens: Tokens, computer: Computer) -> Iterator[tuple[NDArray[np.int32], Tensor]]:
+    def _blocks(self, tokens: Tokens, device: Device) -> Iterator[tuple[NDArray[np.int32], Tensor]]:
         """Tokens in any number at a time, and a query (n, D) for each."""
 
     @abstractmethod
-    def _line_queries(self, ids: Sequence[int], computer: Computer) -> Tensor:
+    def _line_queries(self, ids: Sequence[int], device: Device) -> Tensor:
         """(n + 1, D): a query for each of n words from the beginning of a line, and one for what follows them."""
 
     def _shared_weight(self) -> nn.Parameter | None:
@@ -174,48 +175,51 @@ class NeuralLanguageModel(LanguageModelSettings, LanguageModel):
             held_out = None
             if validation is not None:
                 held_out = stack.enter_context(read_tokens(validation, vocabulary=tokens.vocabulary, **reading))
-            saved = None
-            if checkpoint is not None:
-                saved = Checkpoint(
-                    Path(checkpoint),
-                    type(self).__name__,
-                    {name: value for name, value in self.settings().items() if name != "threads"},
-                    fingerprint(tokens),
-                    minutes,
-                    data_name="source",
-                )
-            self._fit(tokens, held_out, saved, resume, progress)
+            saved = Checkpoint(
+                checkpoint,
+                type(self).__name__,
+                self.settings(),
+                fingerprint(tokens),
+                data_name="source",
+                free=("threads", "epochs") if self.decay == "constant" else ("threads",),
+                minutes=minutes,
+            )
+            self._fit(tokens, held_out, saved, saved.load() if resume and saved.exists() else None, progress)
         return self
 
     def _fit(
-        self, tokens: Tokens, held_out: Tokens | None, saved: Checkpoint | None, resume: bool, progress: bool | None
+        self,
+        tokens: Tokens,
+        held_out: Tokens | None,
+        saved: Checkpoint,
+        resumed: RunState | None,
+        progress: bool | None,
     ) -> None:
-        computer = Computer(self.device, self.precision)
-        if computer.world.size > 1:
-            raise ValueError(f"fit: expected one process, got {computer.world.size}")
-        resumes = saved is not None and resume and saved.exists()
-        fresh = int(np.random.SeedSequence(self.seed).generate_state(1, np.uint64)[0]) >> 1
-        seed = saved.seed() if resumes and saved is not None else fresh
-        first, of_sampler, of_batches = (
-            int(number) >> 1 for number in np.random.SeedSequence(seed).generate_state(3, np.uint64)
-        )
+        device = Device(self.device, self.precision)
+        if device.world.size > 1:
+            raise ValueError(f"fit: expected one process, got {device.world.size}")
+        seeds = Seeds.of(fresh_seed(self.seed) if resumed is None else resumed.seed)
         fitted = vars(self).get("model")
         try:
-            with computer.random(first):
-                output = self._make_parts(tokens.vocabulary.counts, of_sampler)
-            self.model.to(computer.device)
-            output.to(computer.device)
-            task = self._make_task(output, tokens, of_batches, computer)
+            with device.random(seeds.weights):
+                output = self._make_parts(tokens.vocabulary.counts, seeds.sampler)
+            self.model.to(device.torch_device)
+            output.to(device.torch_device)
+            task = self._make_task(output, tokens, seeds.batches, device)
             names = "epochs lr weight_decay clip decay warmup patience optimizer"
             settings: dict[str, Any] = {name: getattr(self, name) for name in names.split()}
             loop = Loop(
                 task,
-                LoopSettings(monitor="perplexity", smaller_is_better=True, fading=True, **settings),
-                computer,
-                seed,
+                TrainingConfig(**settings),
+                device,
+                seeds,
+                monitor="perplexity",
+                smaller_is_better=True,
+                fading=True,
             )
-            if resumes and saved is not None:
-                saved.load(loop)
+            if resumed is not None:
+                with saved.restoring():
+                    loop.restore(resumed)
         except BaseException:
             if fitted is not None:
                 self.model = fitted  # which goes with the vocabulary and the reader that are still there
@@ -232,7 +236,7 @@ class NeuralLanguageModel(LanguageModelSettings, LanguageModel):
                 type(self).__name__,
                 progress,
                 measure=None if held_out is None else measure,
-                save=None if saved is None else lambda force: saved.save_if_due(loop, force=force),
+                checkpoint=saved,
                 on_batch=self._on_batch,
             )
         finally:
@@ -240,8 +244,7 @@ class NeuralLanguageModel(LanguageModelSettings, LanguageModel):
             self._reader = output.reader().eval()
             self.model.eval()
             self.facts = {"training_log": loop.log, "log_q": getattr(self._reader, "log_q", None) is not None}
-        if saved is not None:
-            saved.remove()
+        saved.remove()
 
     def _make_parts(self, counts: NDArray[np.int64], seed: int) -> OutputLayer:
         size = len(counts)
@@ -294,9 +297,9 @@ class NeuralLanguageModel(LanguageModelSettings, LanguageModel):
             OSError, TypeError, ValueError: `source` cannot be read, or has no words.
         """
         check_int("num_tokens", num_tokens)
-        computer, found, words = Computer(self.device, self.precision), list[Tensor](), list[Tensor]()
+        device, found, words = Device(self.device, self.precision), list[Tensor](), list[Tensor]()
         with read_tokens(source, vocabulary=self.vocabulary, progress=False) as tokens:
-            for ids, queries in self._blocks(tokens, computer):
+            for ids, queries in self._blocks(tokens, device):
                 found.append(queries.float())
                 words.append(torch.from_numpy(ids.astype(np.int64)).to(queries.device))
                 if sum(map(len, words)) >= num_tokens:
@@ -320,19 +323,19 @@ class NeuralLanguageModel(LanguageModelSettings, LanguageModel):
 
     @torch.no_grad()
     def _log_prob_blocks(self, tokens: Tokens) -> Iterator[tuple[NDArray[np.int32], NDArray[np.float32]]]:
-        computer, reader = Computer(self.device, self.precision), self._answers()
-        for ids, queries in self._blocks(tokens, computer):
+        device, reader = Device(self.device, self.precision), self._answers()
+        for ids, queries in self._blocks(tokens, device):
             targets = torch.from_numpy(ids.astype(np.int64)).to(queries.device)
             yield ids, reader.log_prob(queries.float(), targets).cpu().numpy()
 
     @torch.no_grad()
     def _next_log_probs(self, ids: Sequence[int]) -> NDArray[np.float32]:
-        queries = self._line_queries(ids, Computer(self.device, self.precision))
+        queries = self._line_queries(ids, Device(self.device, self.precision))
         return self._answers().next_log_prob(queries[-1:].float())[0].cpu().numpy()
 
     @torch.no_grad()
     def _sentence_log_probs(self, ids: Sequence[int]) -> NDArray[np.float64]:
-        queries = self._line_queries(ids, Computer(self.device, self.precision))[:-1].float()
+        queries = self._line_queries(ids, Device(self.device, self.precision))[:-1].float()
         targets = torch.tensor(list(ids), dtype=torch.int64, device=queries.device)
         return self._answers().log_prob(queries, targets).double().cpu().numpy()
 
@@ -357,7 +360,7 @@ class NeuralLanguageModel(LanguageModelSettings, LanguageModel):
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Take over what `state` gave."""
-        counts, device = self.vocabulary.counts, Computer(self.device).device
+        counts, device = self.vocabulary.counts, Device(self.device).torch_device
         parts: dict[str, dict[str, NDArray[Any]]] = {"model": {}, "output": {}}
         for name, array in state.items():
             part, _, key = name.partition(".")

@@ -16,7 +16,7 @@ from logq.language_models.output_layers import OutputLayer
 from logq.language_models.text_encoders import NNLMEncoder
 from logq.language_models.text_tasks import PlacesTask, contexts_of, read_with_context
 from logq.text.tokens import Tokens
-from logq.training import Computer
+from logq.training.devices import Device
 
 __all__ = ["NNLM"]
 
@@ -88,22 +88,22 @@ class NNLM(NeuralLanguageModel):
             sparse=sparse,
         )
 
-    def _make_task(self, output: OutputLayer, tokens: Tokens, seed: int, computer: Computer) -> PlacesTask:
+    def _make_task(self, output: OutputLayer, tokens: Tokens, seed: int, device: Device) -> PlacesTask:
         assert isinstance(self.model, NNLMEncoder)
-        return PlacesTask(self.model, output, tokens, self.batch_size, seed, computer)
+        return PlacesTask(self.model, output, tokens, self.batch_size, seed, device)
 
-    def _blocks(self, tokens: Tokens, computer: Computer) -> Iterator[tuple[NDArray[np.int32], Tensor]]:
+    def _blocks(self, tokens: Tokens, device: Device) -> Iterator[tuple[NDArray[np.int32], Tensor]]:
         for start in range(0, len(tokens), PLACES):
             before, words = read_with_context(tokens, start, min(start + PLACES, len(tokens)), self.context)
-            yield words, self._queries(before, words, computer)
+            yield words, self._queries(before, words, device)
 
-    def _line_queries(self, ids: Sequence[int], computer: Computer) -> Tensor:
+    def _line_queries(self, ids: Sequence[int], device: Device) -> Tensor:
         before = np.full(self.context, self._end, dtype=np.int32)
         words = np.array([*ids, self._end], dtype=np.int32)
-        return self._queries(before, words, computer)
+        return self._queries(before, words, device)
 
-    def _queries(self, before: NDArray[np.int32], words: NDArray[np.int32], computer: Computer) -> Tensor:
+    def _queries(self, before: NDArray[np.int32], words: NDArray[np.int32], device: Device) -> Tensor:
         assert isinstance(self.model, NNLMEncoder)
         contexts = contexts_of(before, words, self.context, self._end).astype(np.int64)
-        with computer.autocast():
-            return self.model.query(torch.from_numpy(contexts).to(computer.device))
+        with device.autocast():
+            return self.model.query(torch.from_numpy(contexts).to(device.torch_device))

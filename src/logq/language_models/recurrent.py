@@ -16,7 +16,7 @@ from logq.language_models.output_layers import OutputLayer
 from logq.language_models.text_encoders import CELLS, Recurrent
 from logq.language_models.text_tasks import ColumnsTask
 from logq.text.tokens import Tokens
-from logq.training import Computer
+from logq.training.devices import Device
 
 __all__ = ["RecurrentLM"]
 
@@ -103,26 +103,26 @@ class RecurrentLM(NeuralLanguageModel):
     def _shared_weight(self) -> nn.Parameter | None:
         return self.model.words.weight if self.tied else None
 
-    def _make_task(self, output: OutputLayer, tokens: Tokens, seed: int, computer: Computer) -> ColumnsTask:
+    def _make_task(self, output: OutputLayer, tokens: Tokens, seed: int, device: Device) -> ColumnsTask:
         assert isinstance(self.model, Recurrent)
-        return ColumnsTask(self.model, output, tokens, self.batch_size, self.bptt, computer)
+        return ColumnsTask(self.model, output, tokens, self.batch_size, self.bptt, device)
 
-    def _blocks(self, tokens: Tokens, computer: Computer) -> Iterator[tuple[NDArray[np.int32], Tensor]]:
+    def _blocks(self, tokens: Tokens, device: Device) -> Iterator[tuple[NDArray[np.int32], Tensor]]:
         assert isinstance(self.model, Recurrent)
         state, last = self.model.first_state(1), np.array([tokens.end], dtype=np.int32)
         for words in tokens.blocks(WORDS):
-            queries, state = self._read(np.concatenate([last, words[:-1]]), state, computer)
+            queries, state = self._read(np.concatenate([last, words[:-1]]), state, device)
             last = words[-1:]
             yield words, queries
 
-    def _line_queries(self, ids: Sequence[int], computer: Computer) -> Tensor:
+    def _line_queries(self, ids: Sequence[int], device: Device) -> Tensor:
         assert isinstance(self.model, Recurrent)
         words = np.array([self._end, *ids], dtype=np.int32)
-        return self._read(words, self.model.first_state(1), computer)[0]
+        return self._read(words, self.model.first_state(1), device)[0]
 
-    def _read(self, words: NDArray[np.int32], state: Tensor, computer: Computer) -> tuple[Tensor, Tensor]:
+    def _read(self, words: NDArray[np.int32], state: Tensor, device: Device) -> tuple[Tensor, Tensor]:
         assert isinstance(self.model, Recurrent)
-        with computer.autocast():
-            row = torch.from_numpy(words.astype(np.int64))[None].to(computer.device)
+        with device.autocast():
+            row = torch.from_numpy(words.astype(np.int64))[None].to(device.torch_device)
             queries, after = self.model(row, state)
         return queries[0], after.to(state.dtype)

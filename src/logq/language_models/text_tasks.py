@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from logq.language_models.output_layers import OutputLayer
 from logq.language_models.text_encoders import NNLMEncoder, Recurrent
 from logq.text.tokens import Tokens
-from logq.training.devices import Computer
+from logq.training.devices import Device
 
 __all__ = ["ColumnsTask", "PlacesTask", "contexts_of", "fingerprint"]
 
@@ -59,7 +59,7 @@ class ColumnsTask:
         tokens: the text.
         columns: B.
         bptt: L.
-        computer: where.
+        device: where.
 
     Raises:
         ValueError: there are more columns than tokens.
@@ -71,7 +71,7 @@ class ColumnsTask:
     unit = "tokens"
 
     def __init__(
-        self, model: Recurrent, output: OutputLayer, tokens: Tokens, columns: int, bptt: int, computer: Computer
+        self, model: Recurrent, output: OutputLayer, tokens: Tokens, columns: int, bptt: int, device: Device
     ) -> None:
         self.rows = len(tokens) // columns
         if self.rows == 0:
@@ -79,7 +79,7 @@ class ColumnsTask:
         self.module: nn.Module = _Trained(model, output, model.first_state(columns))
         self._trained = self.module
         self._model, self._output = model, output
-        self._tokens, self._columns, self._bptt, self._computer = tokens, columns, bptt, computer
+        self._tokens, self._columns, self._bptt, self._device = tokens, columns, bptt, device
         self.examples = self.rows * columns
 
     @property
@@ -110,7 +110,7 @@ class ColumnsTask:
     def loss(self, batch: Mapping[str, Tensor]) -> Tensor:
         """The mean loss of a batch."""
         words = batch["words"]
-        with self._computer.autocast():
+        with self._device.autocast():
             queries, state = self._model(words[:-1].t(), self._trained.state)
         self._trained.state = state.detach().to(self._trained.state.dtype)
         # Row after row, as the cells left them: nothing is copied.
@@ -133,7 +133,7 @@ class PlacesTask:
         tokens: the text.
         batch_size: places of a batch.
         seed: of their order.
-        computer: where.
+        device: where.
 
     Example:
         See logq.language_models.NNLM, whose `fit` makes one.
@@ -142,11 +142,11 @@ class PlacesTask:
     unit = "tokens"
 
     def __init__(
-        self, model: NNLMEncoder, output: OutputLayer, tokens: Tokens, batch_size: int, seed: int, computer: Computer
+        self, model: NNLMEncoder, output: OutputLayer, tokens: Tokens, batch_size: int, seed: int, device: Device
     ) -> None:
         self.module: nn.Module = _Trained(model, output, None)
         self._model, self._output = model, output
-        self._tokens, self._batch_size, self._seed, self._computer = tokens, batch_size, seed, computer
+        self._tokens, self._batch_size, self._seed, self._device = tokens, batch_size, seed, device
         self._block = max(1, BLOCK // batch_size) * batch_size
         self.examples = len(tokens)
 
@@ -172,7 +172,7 @@ class PlacesTask:
 
     def loss(self, batch: Mapping[str, Tensor]) -> Tensor:
         """The mean loss of a batch."""
-        with self._computer.autocast():
+        with self._device.autocast():
             queries = self._model.query(batch["contexts"])
         return self._output.loss(queries.float(), batch["targets"])
 

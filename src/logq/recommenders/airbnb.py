@@ -1,28 +1,28 @@
 """AirbnbEmbeddings: skip-gram over click sessions with the booked listing in every window; Grbovic, KDD 2018."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from typing_extensions import Unpack
 
-from logq._arguments import check_float, check_int, shown
-from logq.logs import Interactions, sessions
-from logq.recommenders.eges import skip_gram_options
+from logq._arguments import ArgumentError, Verbatim, check_float, check_int
+from logq.logs import sessions
+from logq.logs.interactions import Interactions
 from logq.recommenders.encoders import Batch, RetrievalModel, WindowModel, recency_weights
-from logq.recommenders.histories import Histories, Seen, gather_rows
+from logq.recommenders.histories import Histories, gather_rows
 from logq.recommenders.item_loss import ItemLoss
 from logq.recommenders.item_tables import Table, column
-from logq.recommenders.neural_options import NeuralOptions
+from logq.recommenders.neural_config import SkipGramConfig
 from logq.recommenders.neural_recommender import NeuralRecommender
 from logq.recommenders.session_windows import Windows
-from logq.retrieval import ItemIndex
+from logq.retrieval.item_index import ItemIndex
 from logq.samplers import Mixture, Sampler, WithinGroup
+from logq.training.config import AtLeast, Help, configclass
 
-__all__ = ["AirbnbEmbeddings", "AirbnbEncoder", "click_sessions", "markets_of_items"]
+__all__ = ["AirbnbConfig", "AirbnbEmbeddings", "AirbnbEncoder", "click_sessions", "markets_of_items"]
 
 
 def click_sessions(
@@ -133,7 +133,37 @@ class AirbnbEncoder(WindowModel):
         return vectors.new_zeros(len(history), self.dim).index_add(0, rows, weights[:, None] * vectors)
 
 
-class AirbnbEmbeddings(NeuralRecommender):
+@configclass(group="Model")
+class AirbnbConfig(SkipGramConfig):
+    """The arguments of AirbnbEmbeddings.
+
+    Example:
+        >>> AirbnbConfig(market="city").num_in_market
+        5
+    """
+
+    dim = 32
+    booking: Annotated[
+        str | None,
+        Help(
+            "Column of the log that is true (not 0) where an event is a booking; None for none.",
+            typed="Column that is true (not 0) where an event is a booking.",
+            metavar="COLUMN",
+        ),
+    ] = None
+    market: Annotated[
+        str | None,
+        Help(
+            "Column of the log with the market that an event is in; None draws no negatives from the market.",
+            more="A listing belongs to the market of most of its events.",
+            typed="Column with the market that an event is in, for negatives from the same market.",
+            metavar="COLUMN",
+        ),
+    ] = None
+    num_in_market: Annotated[int, AtLeast(1), Help("Number of negatives from the market, for each pair.")] = 5
+
+
+class AirbnbEmbeddings(AirbnbConfig, NeuralRecommender):
     """Learns listings from click sessions, bookings and markets: logq.recommenders.AirbnbEncoder, fitted from a log.
 
     Sessions are those of columns["session"], else all that a user did; the same listing several times in a row counts
@@ -146,20 +176,9 @@ class AirbnbEmbeddings(NeuralRecommender):
     market of the last listing of the history. So scores are F + log Q of that row (unless `log_q` is off), without
     which listings elsewhere, hardly ever drawn beside each other, would rank highest.
 
-    Args:
-        dim: D, the width of the vectors of listings.
-        booking: the column of the log that is true (not 0) where an event is a booking; None for none.
-        market: the column of the log with the market that an event is in; a listing belongs to the market of most of
-            its events. None draws no negatives from the market.
-        num_in_market: negatives from the market, for each pair.
-        window: how far listings of a session see each other, as for logq.Word2Vec.
-        recency: in (0, 1], how much less a listing of a history counts than the one after it.
-        gap: the longest pause within a session, in the unit of the log's times; None for no limit.
-        **options: as for NeuralRecommender. Unless they say otherwise the objective is negative sampling, of 5 items
-            for each pair by the unigram law, and a batch has 512 windows.
-
     Raises:
-        TypeError, ValueError: an argument is not as described. `fit` raises ValueError where the log lacks a column.
+        ArgumentError, ArgumentTypeError: an argument is not as described. `fit` raises ValueError where the log lacks a
+            column.
 
     References:
         Grbovic and Cheng, Real-time Personalization using Embeddings for Search Ranking at Airbnb, KDD 2018, Sec. 3.
@@ -173,56 +192,32 @@ class AirbnbEmbeddings(NeuralRecommender):
         ['spa', 'inn']
     """
 
-    has_item_table: ClassVar[bool] = False
+    _markets: NDArray[np.int64] | None
+    _in_market: NDArray[np.float32] | None
 
-    def __init__(
-        self,
-        dim: int = 32,
-        *,
-        booking: str | None = None,
-        market: str | None = None,
-        num_in_market: int = 5,
-        window: int = 5,
-        recency: float = 0.6,
-        gap: float | None = None,
-        **options: Unpack[NeuralOptions],
-    ) -> None:
-        super().__init__(dim, **skip_gram_options(options))
-        for name, value in (("booking", booking), ("market", market)):
-            if value is not None and not isinstance(value, str):
-                raise TypeError(f"{name}: expected the name of a column or None, got {shown(value)}")
-        self.booking, self.market = booking, market
-        self.num_in_market = check_int("num_in_market", num_in_market)
-        self.window = check_int("window", window)
-        self.recency = check_float("recency", recency, above=0, at_most=1)
-        self.gap = None if gap is None else check_float("gap", gap, at_least=0)
-        self._markets: NDArray[np.int64] | None = None
-        self._in_market: NDArray[np.float32] | None = None
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.market is not None and not self.samples:
+            raise ArgumentError("market", f"None, as {self.objective} uses every item", self.market)
+        self._markets = self._in_market = None
 
-    def settings(self) -> dict[str, Any]:
-        """The arguments, as JSON can hold them."""
-        names = ("booking", "market", "num_in_market", "window", "recency", "gap")
-        return {**super().settings(), **{name: getattr(self, name) for name in names}}
+    def _make_model(self, *, sparse: bool) -> RetrievalModel:
+        return AirbnbEncoder(self.known.num_items, self.dim, decay=self.recency, sparse=sparse)
 
-    def _make_model(self, seen: Seen, facts: Mapping[str, Any], *, sparse: bool) -> RetrievalModel:
-        return AirbnbEncoder(seen.num_items, self.dim, decay=self.recency, sparse=sparse)
-
-    def _make_examples(self, log: Interactions) -> Windows:
+    def _make_examples(self, log: Interactions, seed: int) -> Windows:
         items, offsets = np.asarray(log.items, dtype=np.int64), sessions(log, gap=self.gap)
         self._markets = (
             None if self.market is None else markets_of_items(items, _column(log, self.market), log.num_items)
         )
         booked = None if self.booking is None else _column(log, self.booking) != 0
         items, offsets, also = click_sessions(items, offsets, booked)
-        seed = int(np.random.SeedSequence(self.seed or 0).generate_state(1)[0])
         return Windows(items, offsets, window=self.window, seed=seed, also=also)
 
     def _make_loss(self, of_targets: NDArray[np.int64], seed: int, sparse: bool) -> ItemLoss:
         loss = super()._make_loss(of_targets, seed, sparse)
         if self._markets is None:
             return loss
-        if loss.sampler is None:
-            raise ValueError(f"market: {self.objective} uses every item and takes no negatives from a market")
+        assert loss.sampler is not None
         alike = np.ones(len(self._markets))
         inside = WithinGroup(alike, self._markets, self.num_in_market, seed=seed + 1)
         loss.sampler = Mixture([loss.sampler, inside], seed=seed)
@@ -241,10 +236,10 @@ class AirbnbEmbeddings(NeuralRecommender):
         self._in_market = None
         if self._offsets is None or not isinstance(loss.sampler, Mixture):
             return
-        # The law of a row has two values for each item: in the market of the row, and elsewhere.
+        # The distribution of a row has two values for each item: in the market of the row, and elsewhere.
         everywhere, _ = loss.sampler.parts
         assert isinstance(everywhere, Sampler)
-        items = torch.arange(self.seen.num_items, device=loss.sampler.device)
+        items = torch.arange(self.known.num_items, device=loss.sampler.device)
         inside, outside = loss.sampler.log_expected_count(items), everywhere.log_expected_count(items)
         outside = outside.where(outside.isfinite(), outside[outside.isfinite()].min())
         self._offsets = outside - inside.max()
@@ -268,7 +263,7 @@ class AirbnbEmbeddings(NeuralRecommender):
         queries, rows = self._queries(part), self._item_rows()
         order = np.argsort(self._markets, kind="stable")
         bounds = np.searchsorted(self._markets[order], np.arange(self._markets.max() + 2))
-        place = np.full(self.seen.num_items, -1)
+        place = np.full(self.known.num_items, -1)
         widest = np.diff(bounds)[market[market >= 0]].max(initial=0)
         width = min(k, int(widest))
         near = np.full((len(part), width), -np.inf, np.float32), np.full((len(part), width), -1, np.int64)
@@ -307,8 +302,8 @@ class AirbnbEmbeddings(NeuralRecommender):
         super().restore(state)
         self._markets, self._in_market = state.get("markets"), state.get("in_market")
         for name, array, dtype in (("markets", self._markets, np.int64), ("in_market", self._in_market, np.float32)):
-            if array is not None and (array.shape != (self.seen.num_items,) or array.dtype != dtype):
-                raise ValueError(f"expected {name!r} {np.dtype(dtype)} ({self.seen.num_items},), got {array.shape}")
+            if array is not None and (array.shape != (self.known.num_items,) or array.dtype != dtype):
+                raise ValueError(f"expected {name!r} {np.dtype(dtype)} ({self.known.num_items},), got {array.shape}")
         if self._markets is not None and not ((self._markets >= 0) & (self._markets <= len(self._markets))).all():
             raise ValueError("expected 'markets' to be numbers of markets")
 
@@ -320,5 +315,5 @@ class AirbnbEmbeddings(NeuralRecommender):
 
 def _column(log: Interactions, name: str) -> NDArray[Any]:
     if name not in log.columns:
-        raise ValueError(f"log: expected a column {name!r}, it has {', '.join(map(repr, log.columns)) or 'none'}")
+        raise ArgumentError("log", f"a column {name!r}", Verbatim(", ".join(map(repr, log.columns)) or "none"))
     return np.asarray(log.columns[name])

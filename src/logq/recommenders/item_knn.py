@@ -1,24 +1,26 @@
-"""ItemKNN: items that the same users did are neighbours; a strong baseline without a model."""
+"""ItemKNN: items that the same users did are neighbors; a strong baseline without a model."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from dataclasses import field
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from logq._arguments import check_float, check_int
 from logq._progress import Progress
 from logq.evaluation import top_items
-from logq.logs import Interactions
-from logq.recommenders.fitting import FitOptions, HeldOut
+from logq.logs.interactions import Interactions
 from logq.recommenders.histories import Histories, gather_rows
 from logq.recommenders.popularity import untied
+from logq.recommenders.ranker import HeldOut
 from logq.recommenders.recommender import Recommender
-from logq.retrieval import ItemIndex
+from logq.retrieval.item_index import ItemIndex
+from logq.training.config import AtLeast, Help, configclass
+from logq.training.estimator import FitOptions
+from logq.training.options import DeviceConfig
 
-__all__ = ["ItemKNN"]
+__all__ = ["ItemKNN", "ItemKNNConfig"]
 
 NUMBERS = 1 << 24
 """Scores that are made at a time, 64 MB."""
@@ -27,23 +29,37 @@ PAIRS = 1 << 22
 """Pairs of items of one user that are counted at a time; a block takes about 200 MB."""
 
 
-class ItemKNN(Recommender):
+@configclass(group="Model")
+class ItemKNNConfig(DeviceConfig):
+    """The arguments of ItemKNN.
+
+    Example:
+        >>> ItemKNNConfig(50).neighbors
+        50
+    """
+
+    neighbors: Annotated[int, AtLeast(1), Help("Number of similar items that each item keeps.")] = field(
+        default=100, kw_only=False
+    )
+    shrinkage: Annotated[float, AtLeast(0), Help("Takes similarity from items that few users did.")] = 10.0
+    max_length: Annotated[
+        int | None,
+        AtLeast(1),
+        Help("Maximum length of a history, of which the most recent events count; {none} uses all of it.", none="0"),
+    ] = None
+
+
+class ItemKNN(ItemKNNConfig, Recommender):
     """Scores an item by how similar it is to what a user did, by cosine of co-occurrence, shrunk.
 
         s(i, j) = n_ij / ( sqrt(n_i n_j) + shrinkage ),   n_ij users did both, n_i did i
-        score(u, i) = sum over j in history of u with i among the neighbours of j:  s(i, j)
+        score(u, i) = sum over j in history of u with i among the neighbors of j:  s(i, j)
 
-    Each item keeps its `neighbors` most similar ones. The cost is the number of pairs of items of one user; (C, C)
-    numbers are never held.
-
-    Args:
-        neighbors: how many each item keeps.
-        shrinkage: takes similarity from items that few users did.
-        max_length: the longest part of a history that counts, the most recent; None for all of it.
-        device: where it answers; neighbours are found on the CPU.
+    Each item keeps its `neighbors` most similar ones, found on the CPU. The cost is the number of pairs of items of
+    one user; (C, C) numbers are never held.
 
     Raises:
-        TypeError, ValueError: an argument is not as described.
+        ArgumentError, ArgumentTypeError: an argument is not as described.
 
     References:
         Sarwar et al., Item-based Collaborative Filtering Recommendation Algorithms, WWW 2001. The shrinkage is that of
@@ -57,24 +73,10 @@ class ItemKNN(Recommender):
         (['saw'], ['cup'])
     """
 
-    def __init__(
-        self,
-        neighbors: int = 100,
-        *,
-        shrinkage: float = 10.0,
-        max_length: int | None = None,
-        device: torch.device | str = "cpu",
-    ) -> None:
-        super().__init__(device=device)
-        self.neighbors = check_int("neighbors", neighbors)
-        self.shrinkage = check_float("shrinkage", shrinkage, at_least=0)
-        self.max_length = None if max_length is None else check_int("max_length", max_length)
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self.similar: NDArray[np.int64] = np.zeros((0, 0), dtype=np.int64)  # (C, N) codes, -1 where there is none
         self.similarities: NDArray[np.float32] = np.zeros((0, 0), dtype=np.float32)
-
-    def settings(self) -> dict[str, Any]:
-        """The arguments."""
-        return {"neighbors": self.neighbors, "shrinkage": self.shrinkage, "max_length": self.max_length}
 
     def _fit(self, log: Interactions, validation: HeldOut | None, options: FitOptions) -> None:
         num_items = log.num_items
@@ -120,7 +122,7 @@ class ItemKNN(Recommender):
         scores = np.empty((len(part), k), dtype=np.float32)
         codes = np.empty((len(part), k), dtype=np.int64)
         done = 0
-        for rows in part.parts(max(1, NUMBERS // self.seen.num_items)):
+        for rows in part.parts(max(1, NUMBERS // self.known.num_items)):
             table = self._scores(rows)
             if allow is not None:
                 table[:, ~allow] = -np.inf
@@ -136,11 +138,11 @@ class ItemKNN(Recommender):
         rows, columns = (padded >= 0).nonzero()
         items = padded[rows, columns]
         neighbors = self.similar[items]
-        at = rows[:, None] * self.seen.num_items + np.maximum(neighbors, 0)
-        size = len(histories) * self.seen.num_items
+        at = rows[:, None] * self.known.num_items + np.maximum(neighbors, 0)
+        size = len(histories) * self.known.num_items
         summed = np.bincount(at.ravel(), weights=self.similarities[items].ravel(), minlength=size)
         # Items that are like nothing in the history come last, and the most popular of them first.
-        last = untied(self.seen.item_counts())
+        last = untied(self.known.item_counts())
         return summed.reshape(len(histories), -1).astype(np.float32) + last * np.float32(1e-6 / max(1.0, last.max()))
 
     def _similar(
@@ -160,7 +162,7 @@ class ItemKNN(Recommender):
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Take over what `state` gave."""
-        size = self.seen.num_items
+        size = self.known.num_items
         shape = (size, min(self.neighbors, size - 1))
         for name, dtype in (("similar", np.int64), ("similarities", np.float32)):
             if state[name].shape != shape or state[name].dtype != dtype:

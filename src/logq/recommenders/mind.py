@@ -2,22 +2,23 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding
-from typing_extensions import Unpack
 
-from logq._arguments import check_bool, check_float, check_int
-from logq.logs import Examples, Interactions, NextItems
+from logq._arguments import ArgumentError, check_bool, check_float, check_int
+from logq.logs.examples import Examples
+from logq.logs.interactions import Interactions
+from logq.logs.next_items import NextItems
 from logq.recommenders.encoders import Batch, RetrievalModel, Tower
-from logq.recommenders.histories import Seen
-from logq.recommenders.item_tables import FeatureTables, Table, check_widths, column, end_of, feature_sizes
-from logq.recommenders.neural_options import NeuralOptions
+from logq.recommenders.item_tables import FeatureTables, Table, column, end_of, feature_sizes
+from logq.recommenders.neural_config import Dropout, FeatureDim, Hidden, NeuralConfig, Tied
 from logq.recommenders.neural_recommender import NeuralRecommender
+from logq.training.config import AtLeast, Check, Help, configclass
 
-__all__ = ["MIND", "MINDEncoder"]
+__all__ = ["MIND", "MINDConfig", "MINDEncoder"]
 
 LARGEST = 1e30
 """Powers stop here, so that softmax never sees an infinity."""
@@ -36,8 +37,8 @@ class MINDEncoder(RetrievalModel):
 
     One matrix S serves all items and capsules. Gradients go through the last pass only, and not through the logits b
     that agreement made. Random logits (or learned ones) tell the capsules apart; with zeros all would stay the same.
-    The place of a logit counts from the most recent item. Label-aware attention weighs the interests by how well they
-    fit the target: p = 0 takes their mean, a larger p a sharper choice, p = inf the best one alone. A power of a
+    The position of a logit counts from the most recent item. Label-aware attention weighs the interests by how well
+    they fit the target: p = 0 takes their mean, a larger p a sharper choice, p = inf the best one alone. A power of a
     negative number keeps its sign, so that the order of interests stays. A row without a history has capsules of 0.
 
     Differs from the paper: the last layer after the capsules is linear, not ReLU; items have no side information.
@@ -108,7 +109,7 @@ class MINDEncoder(RetrievalModel):
         self.max_length = check_int("max_length", max_length)
         self.power = math.inf if power == math.inf else check_float("power", power, at_least=0)
         if 0 < self.power < 1:
-            raise ValueError(f"power: expected 0 or a number >= 1, got {power}")
+            raise ArgumentError("power", "0 or a number >= 1", power)
         self.watched = Table(num_items, dim, std=dim**-0.5, sparse=sparse)
         self.items = self.watched if check_bool("tied", tied) else Table(num_items, dim, std=dim**-0.5, sparse=sparse)
         self.user_features = FeatureTables(user_features or {}, feature_dim, prefix="user.")
@@ -126,7 +127,7 @@ class MINDEncoder(RetrievalModel):
         ends = end_of("history", history)
         longest = int(ends.max()) if history.numel() else 0
         if longest > self.max_length:
-            raise ValueError(f"history: expected at most max_length = {self.max_length} items, got {longest}")
+            raise ArgumentError("history", f"at most max_length = {self.max_length} items", longest)
         history = history[:, :longest]
         exists = torch.arange(self.num_interests, device=history.device) < self._how_many(ends)[:, None]
         rows, places = (history >= 0).nonzero(as_tuple=True)
@@ -153,7 +154,7 @@ class MINDEncoder(RetrievalModel):
         return self.tower(torch.cat([capsules, *wide], dim=2)), exists
 
     def query(self, batch: Batch) -> Tensor:
-        """The queries (B, K, D). Where there are fewer, the first one stands again: the best of them stays the same."""
+        """The queries (B, K, D). Where there are fewer, the first one is repeated: the best of them stays the same."""
         queries, exists = self.interests(batch)
         return torch.where(exists[:, :, None], queries, queries[:, :1])
 
@@ -199,26 +200,61 @@ def _squash(z: Tensor) -> Tensor:
     return z * (square / ((1 + square) * (square + 1e-12).sqrt()))
 
 
-class MIND(NeuralRecommender):
-    """Recommends by several interests a user, made by dynamic routing; see MINDEncoder.
+def _check_power(name: str, value: Any) -> float:
+    power = math.inf if value in (math.inf, "inf") else check_float(name, value, at_least=0)
+    if 0 < power < 1:
+        raise ArgumentError(name, "0 or a number >= 1", value)
+    return power
+
+
+@configclass(group="Model")
+class MINDConfig(NeuralConfig):
+    """The arguments of MIND.
+
+    Example:
+        >>> MINDConfig(power="inf").settings()["power"]
+        'inf'
+    """
+
+    interests: Annotated[int, AtLeast(1), Help("Maximum number of interests of a user.")] = 4
+    adaptive: Annotated[
+        bool,
+        Help(
+            "Whether short histories have fewer interests.",
+            typed="Fewer interests for short histories, or the same number for all.",
+            flag="--adaptive/--fixed",
+        ),
+    ] = True
+    passes: Annotated[int, AtLeast(1), Help("Passes of the routing.")] = 3
+    power: Annotated[
+        float,
+        Check(_check_power),
+        Help(
+            "Sharpness of the choice among interests in training: 0, a number >= 1, or inf.",
+            more="p of the label-aware attention; math.inf takes the best interest alone.",
+        ),
+    ] = 2.0
+    hidden: Annotated[Hidden, Help("Widths of the ReLU layers behind the capsules.")] = (256,)
+    feature_dim: FeatureDim = 16
+    learned_routing: Annotated[
+        bool,
+        Help("Whether the first logits of the routing are trained.", typed="Train the first logits of the routing."),
+    ] = False
+    tied: Tied = True
+    dropout: Dropout = 0.0
+
+    def settings(self) -> dict[str, Any]:
+        """The arguments, as JSON can hold them."""
+        return {**super().settings(), "power": "inf" if self.power == math.inf else self.power}
+
+
+class MIND(MINDConfig, NeuralRecommender):
+    """Recommends by several interests of each user, made by dynamic routing; see MINDEncoder.
 
     An item is as good as it is for the interest that it fits best. Features of users that the log has are inputs.
 
-    Args:
-        dim: D, the width of the vectors of items.
-        interests: K, queries a user at most.
-        adaptive: whether short histories have fewer.
-        passes: of the routing.
-        power: p of the label-aware attention, >= 1, 0, or math.inf.
-        hidden: widths of the ReLU layers behind the capsules.
-        feature_dim: width of the vector of a feature.
-        learned_routing: whether the routing's first logits are trained.
-        tied: whether items of a history and items to find are one table.
-        dropout: of hidden layers.
-        **options: as for NeuralRecommender.
-
     Raises:
-        TypeError, ValueError: an argument is not as described.
+        ArgumentError, ArgumentTypeError: an argument is not as described.
 
     References:
         Li et al., Multi-Interest Network with Dynamic Routing for Recommendation at Tmall, CIKM 2019, arXiv:1904.08030.
@@ -231,44 +267,9 @@ class MIND(NeuralRecommender):
         ['cup']
     """
 
-    def __init__(
-        self,
-        dim: int = 64,
-        *,
-        interests: int = 4,
-        adaptive: bool = True,
-        passes: int = 3,
-        power: float = 2.0,
-        hidden: Sequence[int] = (256,),
-        feature_dim: int = 16,
-        learned_routing: bool = False,
-        tied: bool = True,
-        dropout: float = 0.0,
-        **options: Unpack[NeuralOptions],
-    ) -> None:
-        super().__init__(dim, **options)
-        self.interests = check_int("interests", interests)
-        self.adaptive = check_bool("adaptive", adaptive)
-        self.passes = check_int("passes", passes)
-        self.power = math.inf if power in (math.inf, "inf") else check_float("power", power, at_least=0)
-        self.hidden = check_widths("hidden", hidden)
-        self.feature_dim = check_int("feature_dim", feature_dim)
-        self.learned_routing = check_bool("learned_routing", learned_routing)
-        self.tied = check_bool("tied", tied)
-        self.dropout = check_float("dropout", dropout, at_least=0, at_most=0.999)
-
-    def settings(self) -> dict[str, Any]:
-        """The arguments, as JSON can hold them."""
-        names = ("interests", "adaptive", "passes", "hidden", "feature_dim", "learned_routing", "tied", "dropout")
-        return {
-            **super().settings(),
-            **{name: getattr(self, name) for name in names},
-            "power": "inf" if self.power == math.inf else self.power,
-        }
-
-    def _make_model(self, seen: Seen, facts: Mapping[str, Any], *, sparse: bool) -> RetrievalModel:
+    def _make_model(self, *, sparse: bool) -> RetrievalModel:
         return MINDEncoder(
-            seen.num_items,
+            self.known.num_items,
             self.dim,
             interests=self.interests,
             adaptive=self.adaptive,
@@ -276,7 +277,7 @@ class MIND(NeuralRecommender):
             max_length=self.max_length,
             power=self.power,
             hidden=self.hidden,
-            user_features=feature_sizes(seen.user_features),
+            user_features=feature_sizes(self.known.user_features),
             feature_dim=self.feature_dim,
             learned_routing=self.learned_routing,
             tied=self.tied,
@@ -284,5 +285,5 @@ class MIND(NeuralRecommender):
             sparse=sparse,
         )
 
-    def _make_examples(self, log: Interactions) -> Examples:
+    def _make_examples(self, log: Interactions, seed: int) -> Examples:
         return NextItems(log, self.max_length, age=None)

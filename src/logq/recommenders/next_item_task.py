@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from logq.logs import Examples, epoch_batches, num_batches
 from logq.recommenders.encoders import RetrievalModel
-from logq.recommenders.histories import Seen
 from logq.recommenders.item_loss import ItemLoss
-from logq.training.devices import Computer
+from logq.recommenders.known_log import KnownLog
+from logq.training.devices import Device
 
 __all__ = ["NextItemTask", "seen_before", "target_counts"]
 
@@ -20,13 +20,13 @@ NEVER = 2**31 - 1
 
 
 def seen_before(ids: Tensor, history: Tensor, rows: Tensor, places: Tensor) -> Tensor:
-    """Where a sampled item stands in the history up to a place.
+    """Whether a sampled item is in the history up to a position.
 
     Args:
         ids: (S,) sampled items.
         history: (B, L) items, -1 pads.
         rows: (M,) the history that a query belongs to.
-        places: (M,) the last place of it that the query knows.
+        places: (M,) the last position of it that the query knows.
 
     Returns:
         (M, S) bool. Time and memory do not depend on how many items there are.
@@ -40,7 +40,7 @@ def seen_before(ids: Tensor, history: Tensor, rows: Tensor, places: Tensor) -> T
     items, which = ids.unique(return_inverse=True)
     at = torch.searchsorted(items, history).clamp(max=len(items) - 1)
     found = items[at] == history
-    # For each history and each item of the sample the first place where it stands, and NEVER where it does not.
+    # For each history and each item of the sample its first position, and NEVER where it is not there.
     first = torch.full((len(history), len(items)), NEVER, dtype=torch.int32, device=ids.device)
     place = torch.arange(length, dtype=torch.int32, device=ids.device).expand_as(history).where(found, NEVER)
     first.scatter_reduce_(1, at, place, reduce="amin")
@@ -48,7 +48,7 @@ def seen_before(ids: Tensor, history: Tensor, rows: Tensor, places: Tensor) -> T
 
 
 ROWS = 8192
-"""Examples that are looked at at a time."""
+"""Examples that are counted at a time."""
 
 
 def target_counts(examples: Examples, num_items: int) -> NDArray[np.int64]:
@@ -74,8 +74,8 @@ class NextItemTask:
         model: from histories to queries.
         loss: from queries and targets to a number.
         examples: over the log.
-        seen: the users of the log, with their features.
-        computer: where.
+        known: the users of the log, with their features.
+        device: where it is trained.
         batch_size: examples of a batch.
         seed: of their order.
         num_targets: how many targets there are in all.
@@ -94,8 +94,8 @@ class NextItemTask:
         model: RetrievalModel,
         loss: ItemLoss,
         examples: Examples,
-        seen: Seen,
-        computer: Computer,
+        known: KnownLog,
+        device: Device,
         batch_size: int,
         seed: int,
         *,
@@ -106,21 +106,21 @@ class NextItemTask:
     ) -> None:
         self.model, self.item_loss = model, loss
         self.module: nn.Module = nn.ModuleDict({"model": model, "loss": loss})
-        self._examples, self._computer, self._batch_size, self._seed = examples, computer, batch_size, seed
+        self._examples, self._device, self._batch_size, self._seed = examples, device, batch_size, seed
         self._bucket, self._unseen, self._groups = bucket, unseen, groups
-        self.examples = -(-num_targets // computer.world.size)
+        self.examples = -(-num_targets // device.world.size)
         self._user_features: dict[str, NDArray[np.int64]] = {}
-        if seen.user_features is not None:
-            self._user_features = seen.features_of(np.arange(seen.num_users))
+        if known.user_features is not None:
+            self._user_features = known.features_of(np.arange(known.num_users))
 
     @property
     def num_batches(self) -> int:
         """How many batches this process has in an epoch."""
-        return num_batches(len(self._examples), self._batch_size, self._computer.world.size)
+        return num_batches(len(self._examples), self._batch_size, self._device.world.size)
 
     def batches(self, epoch: int, first: int) -> Iterator[tuple[Mapping[str, NDArray[Any]], int]]:
         """The batches of an epoch from number `first` on, and how many targets each has."""
-        world = self._computer.world
+        world = self._device.world
         found = epoch_batches(
             self._examples,
             self._batch_size,
@@ -139,7 +139,7 @@ class NextItemTask:
 
     def loss(self, batch: Mapping[str, Tensor]) -> Tensor:
         """The mean loss of a batch."""
-        with self._computer.autocast():
+        with self._device.autocast():
             queries, targets = self.model.training_queries(batch)
         groups = None if self._groups is None else self._groups(batch)
         return self.item_loss(self.model, queries, targets, self._seen(batch) if self._unseen else None, groups)

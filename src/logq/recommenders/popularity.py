@@ -8,25 +8,24 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from logq.logs import Interactions
-from logq.recommenders.fitting import FitOptions, HeldOut
+from logq.logs.interactions import Interactions
 from logq.recommenders.histories import Histories
+from logq.recommenders.ranker import HeldOut
 from logq.recommenders.recommender import Recommender
+from logq.training.estimator import FitOptions
+from logq.training.options import DeviceConfig
 
 __all__ = ["Popularity", "untied"]
 
 
-class Popularity(Recommender):
+class Popularity(DeviceConfig, Recommender):
     """Scores an item by how many users did it.
 
         score(u, i) = |{users who did i}| / |{users}|
 
-    It is the only recommender that answers for users about whom nothing is known. `similar_items` finds the items that
-    are most popular besides. Items that equally many did stand in an order drawn once and for all: that of their codes
+    It is the only recommender that answers for users about whom nothing is known. `similar_items` finds the other
+    items that are most popular. Items that equally many did are in an order drawn once and for all: that of their codes
     would tell how often they come in the parts of the log that are held out.
-
-    Args:
-        device: where it answers.
 
     Example:
         >>> from logq.logs import Interactions
@@ -37,13 +36,9 @@ class Popularity(Recommender):
 
     needs_history: ClassVar[bool] = False
 
-    def __init__(self, *, device: torch.device | str = "cpu") -> None:
-        super().__init__(device=device)
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self.shares: NDArray[np.float32] = np.zeros(0, dtype=np.float32)
-
-    def settings(self) -> dict[str, Any]:
-        """None but the device."""
-        return {}
 
     def _fit(self, log: Interactions, validation: HeldOut | None, options: FitOptions) -> None:
         users = np.asarray(log.users, dtype=np.int64)
@@ -64,8 +59,8 @@ class Popularity(Recommender):
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Take over what `state` gave."""
         shares = state["shares"]
-        if shares.dtype != np.float32 or shares.shape != (self.seen.num_items,):
-            raise ValueError(f"expected 'shares' float32 ({self.seen.num_items},), got {shares.dtype} {shares.shape}")
+        if shares.dtype != np.float32 or shares.shape != (self.known.num_items,):
+            raise ValueError(f"expected 'shares' float32 ({self.known.num_items},), got {shares.dtype} {shares.shape}")
         self.shares = shares
 
 

@@ -1,4 +1,4 @@
-"""Context: what is known of the moment in which a user asks, such as the words searched for, a market or a device."""
+"""Context of a request: what is known of it beside the user, such as the words searched for, a market or a device."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,18 +7,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from logq._arguments import shown
-from logq.logs import Identifiers, Interactions
+from logq._arguments import ArgumentError, BadArgumentError, Verbatim
+from logq.logs.identifiers import Identifiers
+from logq.logs.interactions import Interactions
 from logq.recommenders.requests import is_scalar
 
-__all__ = ["Context", "check_context"]
+__all__ = ["Context"]
 
 
 @dataclass(frozen=True)
 class Context:
     """The columns of categories of a log that a model was trained with, and the last value of each user.
 
-    Codes are those of the log: value i of a column is i + 1, and 0 stands for what is missing, unknown, or in the
+    Codes are those of the log: value i of a column is i + 1, and 0 is for what is missing, unknown, or in the
     columns of the log but not in one of its events, so that nothing was learned of it.
 
     Args:
@@ -48,7 +49,7 @@ class Context:
             if name not in log.column_ids:
                 has = ", ".join(map(repr, log.column_ids)) or "none"
                 numbers = "; numbers have to be given as strings" if name in log.columns else ""
-                raise ValueError(f"context: expected columns of categories ({has}), got {name!r}{numbers}")
+                raise ArgumentError("context", f"columns of categories ({has})", Verbatim(f"{name!r}{numbers}"))
         ids = {name: log.column_ids[name] for name in names}
         known: dict[str, NDArray[np.int64]] = {}
         last: dict[str, NDArray[np.int64]] = {}
@@ -76,11 +77,11 @@ class Context:
         found: dict[str, NDArray[np.int64]] = {}
         for name, given in raw.items():
             if name not in self.ids:
-                raise ValueError(f"context: expected {', '.join(map(repr, self.ids))}, got {shown(name)}")
+                raise ArgumentError("context", ", ".join(map(repr, self.ids)), name)
             values: Any = [given] if is_scalar(given) else given
             codes = self._codes(name, values)
             if len(codes) != rows:
-                raise ValueError(f"context: expected {rows} values of {name!r}, got {len(codes)}")
+                raise ArgumentError("context", f"{rows} values of {name!r}", len(codes))
             found[name] = codes
         return found
 
@@ -100,6 +101,8 @@ class Context:
     def _codes(self, name: str, raw: ArrayLike) -> NDArray[np.int64]:
         try:
             codes = self.ids[name].codes(raw)
+        except BadArgumentError as error:
+            raise type(error)("context", f"{error.expected} for {name!r}", error.got, error.hint) from None
         except TypeError as error:
             raise TypeError(f"context: {name!r}: {error}") from None
         return self.known[name][codes + 1]
@@ -132,24 +135,3 @@ class Context:
                 if array.dtype != np.int64 or array.shape != (length,) or not ((array >= 0) & (array < size)).all():
                     raise ValueError(f"expected ({length},) int64 codes below {size} for {start + key!r}")
         return cls(ids, known, last)
-
-
-def check_context(value: object) -> list[str]:
-    """Return names of columns as a list.
-
-    Raises:
-        TypeError: it is no sequence of names.
-        ValueError: a name is there twice.
-
-    Example:
-        >>> check_context(("query",))
-        ['query']
-    """
-    if not isinstance(value, Sequence) or isinstance(value, str):
-        raise TypeError(f"context: expected a sequence of names of columns, got {shown(value)}")
-    for place, name in enumerate(value):
-        if not isinstance(name, str):
-            raise TypeError(f"context: expected names of columns, got {shown(name)}")
-        if name in value[:place]:
-            raise ValueError(f"context: expected different columns, got {name!r} twice")
-    return list(value)

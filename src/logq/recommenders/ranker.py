@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import ClassVar, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -10,13 +10,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from logq._arguments import check_int, shown
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_int
 from logq.evaluation import RankingScores, evaluate_ranking
-from logq.logs import Identifiers, Interactions
-from logq.recommenders.histories import Histories, Seen, gather_rows
+from logq.logs.identifiers import Identifiers
+from logq.logs.interactions import Interactions
+from logq.logs.splits import Split
+from logq.recommenders.histories import Histories, gather_rows
+from logq.recommenders.known_log import KnownLog
 from logq.retrieval import ExactIndex
 
-__all__ = ["Ranker", "measure", "nearest_items"]
+__all__ = ["HeldOut", "Ranker", "measure", "nearest_items", "training_part"]
 
 
 class Ranker(Protocol):
@@ -29,8 +32,8 @@ class Ranker(Protocol):
     needs_history: ClassVar[bool]
     """Whether a user must have done something to be answered."""
 
-    seen: Seen
-    """What it was fitted on."""
+    known: KnownLog
+    """What it remembers of its log."""
 
     def rank_all(
         self,
@@ -44,8 +47,48 @@ class Ranker(Protocol):
         ...
 
     def context_at(self, events: Interactions, rows: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
-        """What is known of the moments of some events, by column: the codes (n,) that Histories takes as `context`."""
+        """Context that some events have in the log, by column: the codes (n,) that Histories takes as `context`."""
         ...
+
+
+class HeldOut(NamedTuple):
+    """What is measured on while a model is trained.
+
+    Args:
+        truth: what users did.
+        history: what they did before.
+
+    Example:
+        >>> from logq.logs import Interactions
+        >>> log = Interactions.from_arrays([1, 1], [5, 7])
+        >>> len(HeldOut(log, log).truth)
+        2
+    """
+
+    truth: Interactions
+    history: Interactions
+
+
+def training_part(log: Interactions | Split, validation: Interactions | None) -> tuple[Interactions, HeldOut | None]:
+    """What is to be learned from, and what may be measured on meanwhile.
+
+    Raises:
+        ArgumentTypeError: `log` is neither.
+        ArgumentError: a Split was given, and a validation part with it.
+
+    Example:
+        >>> from logq.logs import leave_one_out
+        >>> train, held_out = training_part(leave_one_out(Interactions.from_arrays([1, 1, 1], [5, 7, 9])), None)
+        >>> len(train), held_out is not None and len(held_out.truth)
+        (1, 1)
+    """
+    if isinstance(log, Split):
+        if validation is not None:
+            raise ArgumentError("validation", "none beside a Split, which has its own")
+        return log.train, None if log.validation is None else HeldOut(log.validation, log.history("validation"))
+    if not isinstance(log, Interactions):
+        raise ArgumentTypeError("log", "Interactions or a Split of them", log)
+    return log, None if validation is None else HeldOut(validation, log)
 
 
 def nearest_items(
@@ -97,52 +140,53 @@ def measure(
         resamples: of the bootstrap for intervals; 0 makes none.
 
     Returns:
-        Scores over the users who could be asked about; `about` counts "unknown_users", whom the recommender does not
+        Scores over the users who could be evaluated; `about` counts "unknown_users", whom the recommender does not
         know, and "no_history", `unknown_items` what users did with items that it does not know.
 
     Raises:
-        TypeError: `truth` is no log.
+        ArgumentTypeError: `truth` is not a log.
         ValueError: nobody is left.
     """
     if not isinstance(truth, Interactions):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise TypeError(f"data: expected a Split or Interactions, got {shown(truth)}")
+        raise ArgumentTypeError("data", "a Split or Interactions", truth)
     cutoffs = sorted({check_int("ks", k) for k in ([ks] if isinstance(ks, int) else ks)})
     if not cutoffs:
-        raise ValueError(f"ks: expected at least one cut-off, got {shown(ks)}")
-    seen = ranker.seen
+        raise ArgumentError("ks", "at least one cut-off", ks)
+    known = ranker.known
     users = np.unique(np.asarray(truth.users, dtype=np.int64))  # codes in the log of the test
-    own_users = _translated(truth.user_ids, seen.user_ids)
-    own_items = _translated(truth.item_ids, seen.item_ids)
+    own_users = _translated(truth.user_ids, known.user_ids)
+    own_items = _translated(truth.item_ids, known.item_ids)
     skipped: dict[str, int] = {}
     if history is None:
-        known = own_users[users] >= 0
-        skipped["unknown_users"] = int((~known).sum())
-        users = users[known]
-        request = seen.of_codes(own_users[users])
+        is_known = own_users[users] >= 0
+        skipped["unknown_users"] = int((~is_known).sum())
+        users = users[is_known]
+        request = known.of_codes(own_users[users])
     else:
         items, offsets = history.histories(users)
         request = _without_unknown(own_items[items], offsets, own_users[users])
-        request = Histories(request.items, request.offsets, request.users, seen.features_of(request.users))
-    # Who asks does so at the moment of the first event of the test.
+        request = Histories(request.items, request.offsets, request.users, known.features_of(request.users))
+    # The context of a request is that of the first event of the user in the test.
     first = np.asarray(truth.offsets, dtype=np.int64)[users]
     request = replace(request, context=ranker.context_at(truth, first))
     if ranker.needs_history and not (request.features or request.context):
         keeps = request.lengths > 0
         skipped["no_history"] = int((~keeps).sum())
         users, request = users[keeps], request.select(keeps)
-    wanted = gather_rows(
+    relevant = gather_rows(
         own_items[np.asarray(truth.items, dtype=np.int64)], np.asarray(truth.offsets, dtype=np.int64), users
     )
-    if not (wanted[0] >= 0).any():
+    if not (relevant[0] >= 0).any():
         told = ", ".join(f"{count} {reason}" for reason, count in skipped.items() if count)
-        raise ValueError(f"data: expected users and items that the model knows, got none ({told or 'no known items'})")
+        got = Verbatim(f"none ({told or 'no known items'})")
+        raise ArgumentError("data", "users and items that the model knows", got)
     _, ranked = ranker.rank_all(request, cutoffs[-1], exclude_seen, None, progress)
     return evaluate_ranking(
         ranked,
-        wanted,
+        relevant,
         ks=cutoffs,
-        num_items=seen.num_items,
-        item_counts=seen.item_counts(),
+        num_items=known.num_items,
+        item_counts=known.item_counts(),
         resamples=resamples,
         about={"exclude_seen": exclude_seen, **{name: count for name, count in skipped.items() if count}},
     )

@@ -1,11 +1,10 @@
 """Recommender: the interface of all recommenders; fitted from a log, they answer for users and items."""
 
 import os
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -13,14 +12,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 from typing_extensions import Self
 
-from logq._arguments import check_bool, check_float, check_int
+import logq.retrieval as retrieval  # loads a kind of index when it is asked for
+from logq._arguments import ArgumentError, Verbatim, check_bool, check_int
 from logq._progress import Progress
+from logq.estimators import Family
 from logq.evaluation import RankingScores
-from logq.logs import Interactions, Split
-from logq.recommenders.fitting import FitOptions, HeldOut, parts_of
-from logq.recommenders.histories import Histories, Seen
-from logq.recommenders.ranker import measure, nearest_items
-from logq.recommenders.recommender_files import load_recommender, save_recommender
+from logq.logs.interactions import Interactions
+from logq.logs.splits import Split
+from logq.recommenders.histories import Histories
+from logq.recommenders.known_log import KnownLog
+from logq.recommenders.ranker import HeldOut, measure, nearest_items, training_part
 from logq.recommenders.requests import (
     Recommendations,
     allowed_items,
@@ -29,43 +30,57 @@ from logq.recommenders.requests import (
     is_scalar,
     make_request,
 )
-from logq.retrieval import ItemIndex, make_index
+from logq.retrieval.item_index import ItemIndex
 from logq.shapes import check_device
+from logq.training.estimator import FitOptions, SavedEstimator
 
-__all__ = ["Recommender", "RecommenderParts"]
+__all__ = ["Recommender"]
+
+ROWS = 1024
+"""Users that are answered at a time."""
 
 
-class RecommenderParts(ABC):
-    """What is learned, how it ranks, and what is saved.
+class Recommender(SavedEstimator):
+    """Learns from an interaction log, and recommends items.
 
-    `_fit` learns from a log, where `seen` is there already. `_queries` gives a vector (or several) a user, `_item_rows`
-    a row an item: their inner product is the score by which `recommend` ranks. `_vectors` are what `similar_items`
-    compares by cosine. A model that has no vectors overrides `_rank` and `_similar` of Recommender instead. What is
-    saved is `settings` (the arguments), `facts` (what JSON can hold of the log, such as sizes) and `state` (arrays).
+    A subclass inherits its arguments from a config with a `device`, and fills in what is learned (`_fit`, `state`,
+    `restore`) and how it ranks: `_queries` gives a vector (or several) for each user, `_item_rows` a row for each item,
+    whose inner product is the score that `recommend` ranks by; `_vectors` are what `similar_items` compares by cosine.
+    A model without vectors overrides `_rank` and `_similar` instead.
+
+    Attributes:
+        known: what it remembers of its log, once fitted: users, items, and the history of each user.
     """
 
-    @abstractmethod
-    def settings(self) -> dict[str, Any]:
-        """The arguments of the constructor, as JSON can hold them; a device is left out."""
+    family: ClassVar[Family] = "recommender"
+    needs_history: ClassVar[bool] = True
+    """Whether a user must have done something to be answered."""
+
+    device: Any
+    known: KnownLog
+    _index: ItemIndex | None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.device = check_device(self.device) or torch.device("cpu")
+        self._index = None
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether `fit` or `load` has succeeded."""
+        return "known" in vars(self)
+
+    def _fitted_on(self) -> str:
+        return f"{self.known.num_items} items"
+
+    # ------------------------------------------------------------------------------------- what a subclass fills in
 
     @abstractmethod
     def _fit(self, log: Interactions, validation: HeldOut | None, options: FitOptions) -> None:
-        """Learn from a log; `validation` is what may be measured on meanwhile."""
-
-    @abstractmethod
-    def state(self) -> dict[str, NDArray[Any]]:
-        """Everything that was learned, by name; `seen` is saved by the base."""
-
-    @abstractmethod
-    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Take over what `state` gave; `seen` is there already.
-
-        Raises:
-            KeyError, ValueError: names, dtypes or shapes are not those that the settings ask for.
-        """
+        """Learn from a log, which `known` is of already; `validation` is what may be measured on meanwhile."""
 
     def _queries(self, histories: Histories) -> Tensor:
-        """(n, D) or (n, K, D), the vectors that stand for what users want."""
+        """(n, D) or (n, K, D), the vectors of what users want."""
         raise self._no_vectors()
 
     def _item_rows(self) -> Tensor:
@@ -83,31 +98,7 @@ class RecommenderParts(ABC):
     def _no_vectors(self) -> ValueError:
         return ValueError(f"{type(self).__name__} has no vectors of users and items that an index could compare")
 
-
-ROWS = 1024
-"""Users that are answered at a time."""
-
-
-class Recommender(RecommenderParts):
-    """Learns from an interaction log, and recommends items. A subclass fills in RecommenderParts.
-
-    Args:
-        seed: of everything random; None takes one from the operating system.
-        device: where the model is trained and answers.
-    """
-
-    needs_history: ClassVar[bool] = True
-    """Whether a user must have done something to be answered."""
-
-    seen: Seen
-
-    def __init__(self, *, seed: int | None = None, device: torch.device | str = "cpu") -> None:
-        self.seed = None if seed is None else check_int("seed", seed, 0)
-        self.device = check_device(device) or torch.device("cpu")
-        self.facts: dict[str, Any] = {}
-        self._index: ItemIndex | None = None
-
-    # ---------------------------------------------------------------------------------------------------- the doors
+    # --------------------------------------------------------------------------------------------------- interface
 
     def fit(
         self,
@@ -119,46 +110,32 @@ class Recommender(RecommenderParts):
         checkpoint_minutes: float = 10.0,
         resume: bool = False,
     ) -> Self:
-        """Learn from a log; called again, start anew.
+        """Learn from a log; called again, start anew. A fit that fails leaves the model as it was before.
 
         Args:
             log: what users did; of a Split its `train`, and its `validation` to stop by.
             validation: what the same users did afterwards, with the ids of `log`, to stop by.
             progress: True shows a bar, False nothing, None a bar on a terminal and plain lines in a log.
             checkpoint: a folder where everything is saved now and then, and on Ctrl-C, so that `resume` can go on.
-            checkpoint_minutes: how often; 0 after every batch.
+            checkpoint_minutes: minutes between checkpoints; 0 saves one after every batch.
             resume: go on from that checkpoint, with the same log and settings; without one there, start.
 
         Returns:
             The recommender itself.
 
         Raises:
-            TypeError: `log` is neither.
+            ArgumentTypeError: `log` is neither.
             ValueError: there is nothing to learn from, or the checkpoint is of another log or other settings.
             FloatingPointError: training diverges; a checkpoint stays as it was.
         """
-        minutes = check_float("checkpoint_minutes", checkpoint_minutes, at_least=0)
-        if check_bool("resume", resume) and checkpoint is None:
-            raise ValueError("resume: expected a checkpoint folder to resume from, got none")
-        train, held_out = parts_of(log, validation)
+        options = FitOptions(progress, checkpoint, checkpoint_minutes, resume)
+        train, held_out = training_part(log, validation)
         if train.num_items < 2 or len(train) == 0:
-            raise ValueError(
-                f"log: expected events of at least two items, got {len(train)} events of {train.num_items} items"
-            )
-        folder = None if checkpoint is None else Path(checkpoint)
-        before = dict(vars(self))
-        self.seen = Seen.of(train)
-        self._index = None
-        try:
-            self._fit(train, held_out, FitOptions(progress, folder, minutes, resume))
-        except BaseException:
-            # What was fitted before still answers, and what was not says so: never new ids with old weights.
-            learned = vars(self).get("training_log")
-            vars(self).clear()
-            vars(self).update(before)
-            if learned is not None:
-                self.training_log = learned
-            raise
+            got = Verbatim(f"{len(train)} events of {train.num_items} items")
+            raise ArgumentError("log", "events of at least two items", got)
+        with self._fitting():
+            self.known, self._index = KnownLog.of(train), None
+            self._fit(train, held_out, options)
         return self
 
     def recommend(
@@ -181,12 +158,12 @@ class Recommender(RecommenderParts):
             k: how many items.
             exclude_seen: leave out what a user's history has.
             allow: ids of the items that may be recommended, or a mask over `item_ids`; None for all.
-            histories: item ids in order of time, a list a user (or one list for one user), in the place of what the log
-                has: for users that are new, or did more since.
-            user_features: raw values by feature, one a user, in the place of what the log has.
-            context: raw values of the moment by column, one a user, such as {"query": ["sofa"]}, for models that were
-                made with `context=`; what the log had last of a user where it is not given, and unknown values count
-                as missing.
+            histories: item ids in order of time, a list for each user (or one list for one user), instead of what the
+                log has: for users that are new, or did more since.
+            user_features: raw values by feature, one for each user, instead of what the log has.
+            context: context of the request, if the model was trained with context columns: raw values by column, one
+                for each user, such as {"query": ["sofa"]}. Where it is not given, what the log had last of a user;
+                unknown values count as missing.
             index: where to search, made by `index()` of this model; None searches all items.
             progress: as for `fit`.
 
@@ -200,18 +177,18 @@ class Recommender(RecommenderParts):
         """
         self._check_fitted()
         check_int("k", k)
-        request, single = make_request(self.seen, users, histories, user_features)
+        request, single = make_request(self.known, users, histories, user_features)
         if context is not None:
             request = replace(request, context=self._context_codes(context, len(request)))
         if index is not None:
-            check_index(index, self.seen.num_items)
+            check_index(index, self.known.num_items)
         if self.needs_history:
             check_histories(request, type(self).__name__)
         scores, codes = self.rank_all(
             request,
-            min(k, self.seen.num_items),
+            min(k, self.known.num_items),
             check_bool("exclude_seen", exclude_seen),
-            allowed_items(self.seen, allow),
+            allowed_items(self.known, allow),
             progress,
             index,
         )
@@ -235,8 +212,8 @@ class Recommender(RecommenderParts):
         """
         self._check_fitted()
         if "metric" in options:
-            raise ValueError("metric: expected none, as scores of a model are inner products")
-        return make_index(kind, self._item_rows().detach(), **options)
+            raise ArgumentError("metric", "none, as scores of a model are inner products", options["metric"])
+        return retrieval.make_index(kind, self._item_rows().detach(), **options)
 
     def similar_items(
         self, items: Any = None, k: int = 10, *, item_features: Mapping[str, Any] | None = None
@@ -247,7 +224,7 @@ class Recommender(RecommenderParts):
             items: an id of the log, or several.
             k: how many.
             item_features: raw values by feature of items that the log does not know, instead of `items`; a list of
-                values a feature, or a single value for one item.
+                values for each feature, or a single value for one item.
 
         Returns:
             Recommendations: (n, k), or (k,) for one item.
@@ -259,15 +236,15 @@ class Recommender(RecommenderParts):
         self._check_fitted()
         check_int("k", k)
         if (items is None) == (item_features is None):
-            raise ValueError("items: expected ids of items or item_features, one of them")
-        k = min(k, self.seen.num_items)
+            raise ArgumentError("items", "ids of items or item_features, one of them")
+        k = min(k, self.known.num_items)
         if item_features is not None:
             single = all(is_scalar(value) for value in item_features.values())
             columns = {name: [value] if is_scalar(value) else value for name, value in item_features.items()}
             vectors, own = self._cold_vectors(columns), None
         else:
             single = is_scalar(items)
-            own = self.seen.item_codes("items", [items] if single else items)
+            own = self.known.item_codes("items", [items] if single else items)
             vectors = None
         scores, codes = self._similar(vectors, own, k)
         return self._named(codes, scores, single)
@@ -301,26 +278,6 @@ class Recommender(RecommenderParts):
             return measure(self, data.test, data.history("test"), ks, exclude_seen, progress)
         return measure(self, data, None, ks, exclude_seen, progress)
 
-    def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write the model into a folder: `model.safetensors`, which has everything, and `model.json` to read.
-
-        Raises:
-            AttributeError: the model is not fitted.
-            OSError: a file cannot be written; what was there stays.
-        """
-        self._check_fitted()
-        save_recommender(self, folder)
-
-    @classmethod
-    def load(cls, folder: str | os.PathLike[str], *, device: torch.device | str = "cpu") -> Self:
-        """Read what `save` wrote; of this class, or any if asked of Recommender.
-
-        Raises:
-            OSError: the file cannot be read.
-            ValueError: it is damaged, changed, of another version or another class; the message says what is wrong.
-        """
-        return cast("Self", load_recommender(cls, folder, device))
-
     @property
     def item_vectors(self) -> NDArray[np.float32]:
         """(C, D) the vectors of the items, row i that of `item_ids[i]`; what `similar_items` compares.
@@ -335,13 +292,13 @@ class Recommender(RecommenderParts):
     def item_ids(self) -> NDArray[Any]:
         """(C,) the ids of the items, most frequent first."""
         self._check_fitted()
-        return np.asarray(self.seen.item_ids.keys)
+        return np.asarray(self.known.item_ids.keys)
 
     @property
     def user_ids(self) -> NDArray[Any]:
         """(U,) the ids of the users."""
         self._check_fitted()
-        return np.asarray(self.seen.user_ids.keys)
+        return np.asarray(self.known.user_ids.keys)
 
     @property
     def search_vectors(self) -> NDArray[np.float32]:
@@ -364,7 +321,7 @@ class Recommender(RecommenderParts):
             ValueError: a user or an item is not in the log.
         """
         self._check_fitted()
-        request, _ = make_request(self.seen, users, histories, None)
+        request, _ = make_request(self.known, users, histories, None)
         with torch.no_grad():
             parts = [self._queries(part).float().cpu().numpy() for part in request.parts(ROWS)]
         return np.concatenate(parts)
@@ -393,12 +350,12 @@ class Recommender(RecommenderParts):
         return scores, codes
 
     def context_at(self, events: Interactions, rows: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
-        """What a model that knows the moment of a query is told of the moments of events; see Ranker."""
+        """Context that events have in the log, as codes by column; see Ranker."""
         return {}
 
     def _context_codes(self, context: Mapping[str, Any], rows: int) -> dict[str, NDArray[np.int64]]:
-        """(n,) codes of raw values of the moment, by column."""
-        raise ValueError(f"context: {type(self).__name__} was made without any")
+        """(n,) codes of raw values of the context, by column."""
+        raise ValueError(f"context: {type(self).__name__} was trained without context columns")
 
     def _rank(
         self,
@@ -412,9 +369,8 @@ class Recommender(RecommenderParts):
         exclude = (part.items, part.offsets) if exclude_seen else None
         queries, where = self._queries(part), self._search_index() if index is None else index
         if where.dim != queries.shape[-1]:
-            raise ValueError(
-                f"index: expected one that this model made, of {queries.shape[-1]} numbers an item, got {where.dim}"
-            )
+            expected = f"one that this model made, of {queries.shape[-1]} numbers for each item"
+            raise ArgumentError("index", expected, where.dim)
         scores, codes = where.search(queries, k, exclude=exclude, allow=allow)
         return scores.cpu().numpy(), codes.cpu().numpy()
 
@@ -430,13 +386,17 @@ class Recommender(RecommenderParts):
         return nearest_items(self._vectors().detach().float(), vectors, own, k)
 
     def _named(self, codes: NDArray[np.int64], scores: NDArray[np.float32], single: bool) -> Recommendations:
-        keys = np.asarray(self.seen.item_ids.keys)
+        keys = np.asarray(self.known.item_ids.keys)
         names = keys[np.maximum(codes, 0)]
         if (codes < 0).any():
             names = names.astype(object)
             names[codes < 0] = None
         return Recommendations(names[0], scores[0]) if single else Recommendations(names, scores)
 
-    def _check_fitted(self) -> None:
-        if not hasattr(self, "seen"):
-            raise AttributeError(f"{type(self).__name__}: it has learned nothing yet, call fit first")
+    # ------------------------------------------------------------------------------------------------- save and load
+
+    def _kept(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        return self.known.state()
+
+    def _take_back(self, info: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> None:
+        self.known = KnownLog.from_state(info, tensors)

@@ -1,21 +1,21 @@
 """SASRec: causal self-attention over a history; Kang and McAuley, ICDM 2018, arXiv:1808.09781."""
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Annotated, ClassVar
 
 from torch import Tensor, nn
 from torch.nn.functional import gelu, scaled_dot_product_attention
-from typing_extensions import Unpack
 
-from logq._arguments import check_bool, check_float, check_int
-from logq.logs import Examples, Interactions, Sequences
+from logq._arguments import ArgumentError, check_bool, check_int
+from logq.logs.examples import Examples
+from logq.logs.interactions import Interactions
+from logq.logs.next_items import Sequences
 from logq.recommenders.encoders import Batch, ByteDropout, RetrievalModel
-from logq.recommenders.histories import Seen
 from logq.recommenders.item_tables import Table, column, end_of, select_rows
-from logq.recommenders.neural_options import NeuralOptions
+from logq.recommenders.neural_config import Dropout, NeuralConfig, Tied
 from logq.recommenders.neural_recommender import NeuralRecommender
+from logq.training.config import AtLeast, Help, configclass
 
-__all__ = ["SASRec", "SASRecEncoder"]
+__all__ = ["SASRec", "SASRecConfig", "SASRecEncoder"]
 
 
 class SASRecEncoder(RetrievalModel):
@@ -28,8 +28,8 @@ class SASRecEncoder(RetrievalModel):
     Item l attends to items 1 .. l. Places count from the first item of the window. Nothing is computed for padding but
     attention's inner products. A row without a history has the query 0.
 
-    Differs from the paper: keys and values are normalized as queries are (pre-norm blocks), a norm stands at the end,
-    GELU in the place of ReLU, inputs are scaled by sqrt(D), attention's own weights have no dropout (so that it runs
+    Differs from the paper: keys and values are normalized as queries are (pre-norm blocks), there is a norm at the end,
+    GELU instead of ReLU, inputs are scaled by sqrt(D), attention's own weights have no dropout (so that it runs
     fused), and dropout is rounded to 1/256.
 
     Args:
@@ -77,7 +77,7 @@ class SASRecEncoder(RetrievalModel):
         super().__init__(check_int("num_items", num_items), check_int("dim", dim))
         self.max_length = check_int("max_length", max_length)
         if dim % check_int("heads", heads):
-            raise ValueError(f"heads: expected a divisor of dim = {dim}, got {heads}")
+            raise ArgumentError("heads", f"a divisor of dim = {dim}", heads)
         self.watched = Table(num_items, dim, std=0.02, sparse=sparse)
         self.items = self.watched if check_bool("tied", tied) else Table(num_items, dim, std=0.02, sparse=sparse)
         self.places = Table(max_length, dim, std=0.02)
@@ -91,7 +91,7 @@ class SASRecEncoder(RetrievalModel):
         history = column(batch, "history", self.num_items, "BL")
         ends = end_of("history", history)
         outputs, _ = self._outputs(history, ends)
-        # The outputs of rows stand one after the other, so the last of a row is where those of all rows so far end.
+        # The outputs of all rows follow one another, so the last of a row is where those of all rows so far end.
         last = select_rows(outputs, ends.cumsum(dim=0)[ends > 0] - 1)
         if len(last) == len(ends):
             return last
@@ -105,22 +105,20 @@ class SASRecEncoder(RetrievalModel):
         outputs, places = self._outputs(history, end_of("history", history))
         targets = column(batch, "targets", self.num_items, "BL")
         if targets.shape != history.shape:
-            raise ValueError(
-                f"targets: expected the shape of history, {tuple(history.shape)}, got {tuple(targets.shape)}"
-            )
+            raise ArgumentError("targets", f"the shape of history, {tuple(history.shape)}", tuple(targets.shape))
         learned = targets.reshape(-1)[places]
-        wanted = (learned >= 0).nonzero()[:, 0]
-        if len(wanted) == len(learned):
+        kept = (learned >= 0).nonzero()[:, 0]
+        if len(kept) == len(learned):
             return outputs, learned
-        return select_rows(outputs, wanted), learned[wanted]
+        return select_rows(outputs, kept), learned[kept]
 
     def _outputs(self, history: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
-        """Outputs (N, D) of all items of all rows, one row after the other, and where they stand in (B * L)."""
+        """Outputs (N, D) of all items of all rows, one row after the other, and their positions in (B * L)."""
         length = history.shape[1]
         places = (history.reshape(-1) >= 0).nonzero()[:, 0]
         longest = int(ends.max()) if len(ends) and length else 0
         if longest > self.max_length:
-            raise ValueError(f"history: expected at most max_length = {self.max_length} items, got {longest}")
+            raise ArgumentError("history", f"at most max_length = {self.max_length} items", longest)
         position = places % max(1, length)
         rows = places // max(1, length)
         batch = _Layout(len(ends), longest, rows * longest + position)
@@ -141,7 +139,7 @@ class SASRecEncoder(RetrievalModel):
 
 
 class _Layout:
-    """Where N items that stand one after the other stand in a padded (B, L)."""
+    """Where N items, one row after the other, are in a padded (B, L)."""
 
     def __init__(self, rows: int, length: int, places: Tensor) -> None:
         self.rows, self.length, self.places = rows, length, places
@@ -184,7 +182,7 @@ class _Block(nn.Module):
             layout.rows, layout.length, 3, self.heads, dim // self.heads
         )
         query, key, value = (part.transpose(1, 2) for part in parts.unbind(dim=2))  # each (B, H, L, D / H)
-        # Padding stands behind all items of a row, so a causal mask hides it.
+        # Padding is behind all items of a row, so a causal mask hides it.
         mixed = scaled_dot_product_attention(query, key, value, is_causal=True)
         return self.project(layout.packed(mixed.transpose(1, 2).reshape(layout.rows, layout.length, dim)))
 
@@ -196,24 +194,57 @@ def _linear(inputs: int, outputs: int) -> nn.Linear:
     return layer
 
 
-class SASRec(NeuralRecommender):
+@configclass(group="Model")
+class SASRecConfig(NeuralConfig):
+    """The arguments of SASRec.
+
+    Example:
+        >>> SASRecConfig(heads=2).max_length
+        200
+    """
+
+    blocks: Annotated[int, AtLeast(1), Help("Blocks of attention.")] = 2
+    heads: Annotated[int, AtLeast(1), Help("Heads of attention, a divisor of the width.")] = 1
+    hidden: Annotated[
+        int | None,
+        AtLeast(1),
+        Help(
+            "Width of the feed-forward layer; None takes that of the vectors.",
+            typed="Width of the feed-forward layer.",
+            default="dim",
+        ),
+    ] = None
+    dropout: Dropout = 0.2
+    tied: Tied = True
+    overlap: Annotated[
+        int,
+        AtLeast(0),
+        Help("Events that a window repeats from the one before.", more="Less than max_length."),
+    ] = 0
+    last_only: Annotated[
+        bool,
+        Help(
+            "Whether only the last window of each user is learned from, as in the paper.",
+            typed="Learn only from the last window of each user.",
+        ),
+    ] = False
+    max_length = 200
+    batch_size: Annotated[int, Help("Windows in a batch.", group="Training")] = 64
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.dim % self.heads:
+            raise ArgumentError("heads", f"a divisor of dim = {self.dim}", self.heads)
+
+
+class SASRec(SASRecConfig, NeuralRecommender):
     """Recommends by causal self-attention over what a user did: logq.recommenders.SASRecEncoder, fitted from a log.
 
     Learns what comes next after each event of a window at once, so `batch_size` counts windows, not events. Histories
     longer than `max_length` are cut into windows; with `overlap` each window sees that many items of the one before.
 
-    Args:
-        dim: D, the width of the vectors of items, a multiple of `heads`.
-        blocks, heads: of attention.
-        hidden: width of the feed-forward layer; None for D.
-        dropout: in [0, 1).
-        tied: whether items of a history and items to find are one table.
-        overlap: items that a window repeats from the one before, less than max_length.
-        last_only: learn from the last window of each user only, as in the paper.
-        **options: as for NeuralRecommender; max_length is 200 and batch_size 64 where they are not given.
-
     Raises:
-        TypeError, ValueError: an argument is not as described.
+        ArgumentError, ArgumentTypeError: an argument is not as described.
 
     References:
         Kang and McAuley, Self-Attentive Sequential Recommendation, ICDM 2018, arXiv:1808.09781.
@@ -228,39 +259,9 @@ class SASRec(NeuralRecommender):
 
     bucket: ClassVar[int] = 16
 
-    def __init__(
-        self,
-        dim: int = 64,
-        *,
-        blocks: int = 2,
-        heads: int = 1,
-        hidden: int | None = None,
-        dropout: float = 0.2,
-        tied: bool = True,
-        overlap: int = 0,
-        last_only: bool = False,
-        **options: Unpack[NeuralOptions],
-    ) -> None:
-        defaults: NeuralOptions = {"max_length": 200, "batch_size": 64}
-        super().__init__(dim, **{**defaults, **options})
-        self.blocks = check_int("blocks", blocks)
-        self.heads = check_int("heads", heads)
-        if self.dim % self.heads:
-            raise ValueError(f"heads: expected a divisor of dim = {dim}, got {heads}")
-        self.hidden = None if hidden is None else check_int("hidden", hidden)
-        self.dropout = check_float("dropout", dropout, at_least=0, at_most=0.999)
-        self.tied = check_bool("tied", tied)
-        self.overlap = check_int("overlap", overlap, 0)
-        self.last_only = check_bool("last_only", last_only)
-
-    def settings(self) -> dict[str, Any]:
-        """The arguments, as JSON can hold them."""
-        names = ("blocks", "heads", "hidden", "dropout", "tied", "overlap", "last_only")
-        return {**super().settings(), **{name: getattr(self, name) for name in names}}
-
-    def _make_model(self, seen: Seen, facts: Mapping[str, Any], *, sparse: bool) -> RetrievalModel:
+    def _make_model(self, *, sparse: bool) -> RetrievalModel:
         return SASRecEncoder(
-            seen.num_items,
+            self.known.num_items,
             self.dim,
             max_length=self.max_length,
             blocks=self.blocks,
@@ -271,5 +272,5 @@ class SASRec(NeuralRecommender):
             sparse=sparse,
         )
 
-    def _make_examples(self, log: Interactions) -> Examples:
+    def _make_examples(self, log: Interactions, seed: int) -> Examples:
         return Sequences(log, self.max_length, overlap=self.overlap, last_only=self.last_only)

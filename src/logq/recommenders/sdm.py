@@ -1,17 +1,17 @@
 """SDM: the running session and the long past of a user, mixed by a gate; Lv et al., CIKM 2019, arXiv:1909.00385."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
-from typing_extensions import Unpack
 
-from logq._arguments import check_bool, check_float, check_int
-from logq.logs import Examples, Interactions, NextItems
+from logq._arguments import ArgumentError, check_bool, check_float, check_int
+from logq.logs.examples import Examples
+from logq.logs.interactions import Interactions
+from logq.logs.next_items import NextItems
 from logq.recommenders.encoders import Batch, RetrievalModel
-from logq.recommenders.histories import Seen
 from logq.recommenders.item_tables import (
     FeatureTables,
     IdTable,
@@ -23,10 +23,11 @@ from logq.recommenders.item_tables import (
     feature_codes,
     feature_sizes,
 )
-from logq.recommenders.neural_options import NeuralOptions
+from logq.recommenders.neural_config import Dropout, NeuralConfig, Tied, UserDropout, UserVectors
 from logq.recommenders.neural_recommender import NeuralRecommender
+from logq.training.config import AtLeast, Help, configclass
 
-__all__ = ["SDM", "SDMEncoder"]
+__all__ = ["SDM", "SDMConfig", "SDMEncoder"]
 
 
 class SDMEncoder(RetrievalModel):
@@ -97,7 +98,7 @@ class SDMEncoder(RetrievalModel):
         self.short_length = check_int("short_length", short_length)
         self.heads = check_int("heads", heads)
         if dim % heads:
-            raise ValueError(f"heads: expected a divisor of dim = {dim}, got {heads}")
+            raise ArgumentError("heads", f"a divisor of dim = {dim}", heads)
         std = dim**-0.5
         self.watched = Table(num_items, dim, std=std, sparse=sparse)
         self.items = self.watched if check_bool("tied", tied) else Table(num_items, dim, std=std, sparse=sparse)
@@ -203,24 +204,36 @@ def _attend(x: Tensor, user: Tensor, is_item: Tensor) -> Tensor:
     return ((fit.softmax(dim=1) * is_item)[:, None] @ x)[:, 0]
 
 
-class SDM(NeuralRecommender):
+@configclass(group="Model")
+class SDMConfig(NeuralConfig):
+    """The arguments of SDM.
+
+    Example:
+        >>> SDMConfig(short_length=5).tied
+        True
+    """
+
+    short_length: Annotated[int, AtLeast(1), Help("Maximum number of events of the session.")] = 10
+    heads: Annotated[int, AtLeast(1), Help("Heads of self-attention, a divisor of the width.")] = 4
+    user_vectors: UserVectors = False
+    user_dropout: UserDropout = 0.1
+    dropout: Annotated[Dropout, Help("Dropout of what enters and leaves the LSTM.")] = 0.0
+    tied: Tied = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.dim % self.heads:
+            raise ArgumentError("heads", f"a divisor of dim = {self.dim}", self.heads)
+
+
+class SDM(SDMConfig, NeuralRecommender):
     """Recommends by the running session and the long past of a user, mixed by a gate; see SDMEncoder.
 
-    The session is the last `short_length` events, the past the others of the `max_length` that are looked at. Features
-    of users and items that the log has are inputs.
-
-    Args:
-        dim: D, the width of the vectors of items, a multiple of `heads`.
-        short_length: events of a session.
-        heads: of self-attention.
-        user_vectors: whether each user has a vector of its own; unknown users have a learned one.
-        user_dropout: how often a user counts as unknown in training; above 0 where unknown users will be asked about.
-        dropout: of what enters and leaves the LSTM.
-        tied: whether items of a history and items to find are one table.
-        **options: as for NeuralRecommender.
+    The session is the last `short_length` events, the past the others of the `max_length` that are used. Features of
+    users and items that the log has are inputs.
 
     Raises:
-        TypeError, ValueError: an argument is not as described.
+        ArgumentError, ArgumentTypeError: an argument is not as described.
 
     References:
         Lv et al., SDM: Sequential Deep Matching Model for Online Large-scale Recommender System, CIKM 2019,
@@ -234,48 +247,21 @@ class SDM(NeuralRecommender):
         ['cup']
     """
 
-    def __init__(
-        self,
-        dim: int = 64,
-        *,
-        short_length: int = 10,
-        heads: int = 4,
-        user_vectors: bool = False,
-        user_dropout: float = 0.1,
-        dropout: float = 0.0,
-        tied: bool = True,
-        **options: Unpack[NeuralOptions],
-    ) -> None:
-        super().__init__(dim, **options)
-        self.short_length = check_int("short_length", short_length)
-        self.heads = check_int("heads", heads)
-        if self.dim % self.heads:
-            raise ValueError(f"heads: expected a divisor of dim = {dim}, got {heads}")
-        self.user_vectors = check_bool("user_vectors", user_vectors)
-        self.user_dropout = check_float("user_dropout", user_dropout, at_least=0, at_most=0.999)
-        self.dropout = check_float("dropout", dropout, at_least=0, at_most=0.999)
-        self.tied = check_bool("tied", tied)
-
-    def settings(self) -> dict[str, Any]:
-        """The arguments, as JSON can hold them."""
-        names = ("short_length", "heads", "user_vectors", "user_dropout", "dropout", "tied")
-        return {**super().settings(), **{name: getattr(self, name) for name in names}}
-
-    def _make_model(self, seen: Seen, facts: Mapping[str, Any], *, sparse: bool) -> RetrievalModel:
+    def _make_model(self, *, sparse: bool) -> RetrievalModel:
         return SDMEncoder(
-            seen.num_items,
+            self.known.num_items,
             self.dim,
             short_length=self.short_length,
-            num_users=seen.num_users if self.user_vectors else None,
+            num_users=self.known.num_users if self.user_vectors else None,
             user_dropout=self.user_dropout,
-            user_features=feature_sizes(seen.user_features),
-            item_features=feature_sizes(seen.item_features),
-            item_codes=feature_codes(seen.item_features),
+            user_features=feature_sizes(self.known.user_features),
+            item_features=feature_sizes(self.known.item_features),
+            item_codes=feature_codes(self.known.item_features),
             heads=self.heads,
             dropout=self.dropout,
             tied=self.tied,
             sparse=sparse,
         )
 
-    def _make_examples(self, log: Interactions) -> Examples:
+    def _make_examples(self, log: Interactions, seed: int) -> Examples:
         return NextItems(log, self.max_length, age=None)

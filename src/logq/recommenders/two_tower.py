@@ -1,33 +1,42 @@
 """TwoTower: one tower for users and their histories, one for items and their features; Yi et al., RecSys 2019."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, cast
+from typing import Annotated, Any, ClassVar, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
-from typing_extensions import Unpack
 
-from logq._arguments import check_bool, check_float, check_int
-from logq.logs import Examples, Interactions, NextItems
+from logq._arguments import ArgumentError, check_float, check_int
+from logq.logs.examples import Examples
+from logq.logs.interactions import Interactions
+from logq.logs.next_items import NextItems
 from logq.recommenders.encoders import Batch, RetrievalModel, Tower
-from logq.recommenders.histories import Seen
 from logq.recommenders.item_tables import (
     FeatureTables,
     IdTable,
     ItemCodes,
     check_features,
-    check_widths,
     column,
     feature_codes,
     feature_sizes,
 )
-from logq.recommenders.neural_options import NeuralOptions
+from logq.recommenders.neural_config import (
+    MAX_DROPOUT,
+    ContextConfig,
+    Dropout,
+    FeatureDim,
+    Hidden,
+    NeuralConfig,
+    UserDropout,
+    UserVectors,
+)
 from logq.recommenders.neural_recommender import NeuralRecommender
-from logq.recommenders.query_context import check_context
+from logq.samplers.registry import SamplerChoice
+from logq.training.config import AtLeast, AtMost, Help, configclass
 
-__all__ = ["TwoTower", "TwoTowerEncoder"]
+__all__ = ["TwoTower", "TwoTowerConfig", "TwoTowerEncoder"]
 
 
 class TwoTowerEncoder(RetrievalModel):
@@ -53,7 +62,7 @@ class TwoTowerEncoder(RetrievalModel):
         hidden, item_hidden: widths of the ReLU layers of both towers.
         num_users: users with vectors of their own, from the column "user", -1 for others; None takes none.
         user_dropout: how often a user counts as unknown in training.
-        user_features, context_features: how many values each feature of the user and of the moment has, by name.
+        user_features, context_features: how many values each feature of the user and of the request has, by name.
         item_features: the same of items.
         item_codes: the values (C,) or (C, W) of these features, int64, -1 where an item has fewer.
         id_dim: width of the vectors of ids; None for D.
@@ -64,7 +73,7 @@ class TwoTowerEncoder(RetrievalModel):
         sparse: whether tables of ids get sparse gradients.
 
     Shape:
-        history (B, L) int64, features (B,) or (B, W) int64 -> queries (B, D). Padding may stand anywhere.
+        history (B, L) int64, features (B,) or (B, W) int64 -> queries (B, D). Padding may be anywhere.
 
     Raises:
         TypeError, ValueError: a number is out of range, or a column does not fit.
@@ -158,29 +167,59 @@ class TwoTowerEncoder(RetrievalModel):
         )
 
 
-class TwoTower(NeuralRecommender):
+@configclass(group="Model")
+class TwoTowerConfig(ContextConfig, NeuralConfig):
+    """The arguments of TwoTower.
+
+    Example:
+        >>> TwoTowerConfig().sampler, TwoTowerConfig().temperature
+        ('in_batch', 0.05)
+    """
+
+    has_item_table: ClassVar[bool] = False
+    default_sampler: ClassVar[str] = "in_batch"
+
+    hidden: Annotated[Hidden, Help("Widths of the ReLU layers of the tower of users.")] = (256,)
+    item_hidden: Annotated[Hidden, Help("Widths of the ReLU layers of the tower of items.")] = (256,)
+    id_dim: Annotated[
+        int | None,
+        AtLeast(1),
+        Help(
+            "Width of the vectors of ids; None takes that of the vectors that are compared.",
+            typed="Width of the vectors of ids.",
+            default="dim",
+        ),
+    ] = None
+    feature_dim: FeatureDim = 16
+    id_dropout: Annotated[
+        float,
+        AtLeast(0),
+        AtMost(MAX_DROPOUT),
+        Help("Share of items that count as unknown in training, so that features alone learn to answer for them."),
+    ] = 0.1
+    user_vectors: UserVectors = False
+    user_dropout: UserDropout = 0.1
+    dropout: Dropout = 0.0
+    sampler: Annotated[SamplerChoice | None, Help(default="in_batch")] = None
+    temperature: Annotated[float, Help("Temperature that divides the cosines.")] = 0.05
+    cosine: Annotated[bool, Help("False: the towers end in unit vectors anyway.", hidden=True)] = False
+    pretrain: Annotated[int, Help(hidden=True)] = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.cosine:
+            raise ArgumentError("cosine", "False, as the towers end in unit vectors anyway", self.cosine)
+
+
+class TwoTower(TwoTowerConfig, NeuralRecommender):
     """Recommends by a tower for users and one for items: logq.recommenders.TwoTowerEncoder, fitted from a log.
 
     Trained by softmax over the other targets of a batch, corrected by log Q, unless told otherwise. Queries and items
     are unit vectors. Features of users and items that the log has are inputs, so that `similar_items(item_features=)`
     answers for items that came later.
 
-    Args:
-        dim: D, the width of the vectors that are compared.
-        hidden, item_hidden: widths of the ReLU layers of both towers.
-        id_dim: width of the vectors of ids; None for D.
-        feature_dim: width of the vector of a feature.
-        id_dropout: how often an item counts as unknown in training, so that features alone learn to do.
-        user_vectors: whether each user has a vector of its own; unknown users have a learned one.
-        user_dropout: how often a user counts as unknown in training.
-        context: names of columns of categories of the log that are inputs too, such as what was searched for, a market
-            or a device: values of the moment of an event. `recommend(context=...)` tells them of the moment of a query.
-        dropout: of hidden layers.
-        **options: as for NeuralRecommender; sampler is "in_batch" and temperature 0.05 where
-            they are not given; cosine cannot be.
-
     Raises:
-        TypeError, ValueError: an argument is not as described.
+        ArgumentError, ArgumentTypeError: an argument is not as described.
 
     References:
         Yi et al., Sampling-Bias-Corrected Neural Modeling for Large Corpus Item Recommendations, RecSys 2019.
@@ -193,71 +232,23 @@ class TwoTower(NeuralRecommender):
         ['cup']
     """
 
-    has_item_table: ClassVar[bool] = False
-
-    def __init__(
-        self,
-        dim: int = 64,
-        *,
-        hidden: Sequence[int] = (256,),
-        item_hidden: Sequence[int] = (256,),
-        id_dim: int | None = None,
-        feature_dim: int = 16,
-        id_dropout: float = 0.1,
-        user_vectors: bool = False,
-        user_dropout: float = 0.1,
-        context: Sequence[str] = (),
-        dropout: float = 0.0,
-        **options: Unpack[NeuralOptions],
-    ) -> None:
-        if options.get("cosine"):
-            raise ValueError("cosine: expected no such argument, as the towers end in unit vectors anyway")
-        defaults: NeuralOptions = {"temperature": 0.05}
-        super().__init__(dim, **{**defaults, **options})
-        if options.get("sampler") is None and self.sampler == "log_uniform":
-            self.sampler = "in_batch"
-        self.hidden = check_widths("hidden", hidden)
-        self.item_hidden = check_widths("item_hidden", item_hidden)
-        self.id_dim = None if id_dim is None else check_int("id_dim", id_dim)
-        self.feature_dim = check_int("feature_dim", feature_dim)
-        self.id_dropout = check_float("id_dropout", id_dropout, at_least=0, at_most=0.999)
-        self.user_vectors = check_bool("user_vectors", user_vectors)
-        self.user_dropout = check_float("user_dropout", user_dropout, at_least=0, at_most=0.999)
-        self.context = check_context(context)
-        self.dropout = check_float("dropout", dropout, at_least=0, at_most=0.999)
-
     @property
     def loss_temperature(self) -> float:
         """1, as the temperature is in the queries already."""
         return 1.0
 
-    def settings(self) -> dict[str, Any]:
-        """The arguments, as JSON can hold them."""
-        names = (
-            "hidden",
-            "item_hidden",
-            "id_dim",
-            "feature_dim",
-            "id_dropout",
-            "user_vectors",
-            "user_dropout",
-            "context",
-            "dropout",
-        )
-        return {**super().settings(), **{name: getattr(self, name) for name in names}}
-
-    def _make_model(self, seen: Seen, facts: Mapping[str, Any], *, sparse: bool) -> RetrievalModel:
+    def _make_model(self, *, sparse: bool) -> RetrievalModel:
         return TwoTowerEncoder(
-            seen.num_items,
+            self.known.num_items,
             self.dim,
             hidden=self.hidden,
             item_hidden=self.item_hidden,
-            num_users=seen.num_users if self.user_vectors else None,
+            num_users=self.known.num_users if self.user_vectors else None,
             user_dropout=self.user_dropout,
-            user_features=feature_sizes(seen.user_features),
+            user_features=feature_sizes(self.known.user_features),
             context_features=self._context.sizes,
-            item_features=feature_sizes(seen.item_features),
-            item_codes=feature_codes(seen.item_features),
+            item_features=feature_sizes(self.known.item_features),
+            item_codes=feature_codes(self.known.item_features),
             id_dim=self.id_dim,
             feature_dim=self.feature_dim,
             id_dropout=self.id_dropout,
@@ -266,17 +257,17 @@ class TwoTower(NeuralRecommender):
             sparse=sparse,
         )
 
-    def _make_examples(self, log: Interactions) -> Examples:
+    def _make_examples(self, log: Interactions, seed: int) -> Examples:
         return NextItems(log, self.max_length, age=None, context=self.context)
 
     @torch.no_grad()
     def _cold_vectors(self, item_features: Mapping[str, Any]) -> Tensor:
-        known = self.seen.item_features
-        if known is None:
+        features = self.known.item_features
+        if features is None:
             raise ValueError("item_features: the model was fitted on a log without side information of items")
         device = next(self.model.parameters()).device
         codes = {
             name: torch.from_numpy(np.asarray(values, dtype=np.int64)).to(device)
-            for name, values in known.encode(item_features).items()
+            for name, values in features.encode(item_features).items()
         }
         return cast("TwoTowerEncoder", self.model).item_vectors_from(codes)

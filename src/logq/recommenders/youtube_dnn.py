@@ -1,23 +1,23 @@
 """YoutubeDNN: averaged histories and features through ReLU layers; Covington et al., RecSys 2016."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
-from typing_extensions import Unpack
 
-from logq._arguments import check_bool, check_float, check_int
-from logq.logs import Examples, Interactions, NextItems
+from logq._arguments import ArgumentError, Verbatim, check_bool, check_float, check_int
+from logq.logs.examples import Examples
+from logq.logs.interactions import Interactions
+from logq.logs.next_items import NextItems
 from logq.recommenders.encoders import Batch, RetrievalModel, Tower
-from logq.recommenders.histories import Seen
-from logq.recommenders.item_tables import FeatureTables, Table, check_widths, column, feature_sizes
-from logq.recommenders.neural_options import NeuralOptions
+from logq.recommenders.item_tables import FeatureTables, Table, column, feature_sizes
+from logq.recommenders.neural_config import ContextConfig, Dropout, FeatureDim, Hidden, NeuralConfig, Tied
 from logq.recommenders.neural_recommender import NeuralRecommender
-from logq.recommenders.query_context import check_context
 from logq.shapes import check_shape
+from logq.training.config import AtLeast, Help, configclass
 
-__all__ = ["YoutubeDNN", "YoutubeDNNEncoder"]
+__all__ = ["YoutubeDNN", "YoutubeDNNConfig", "YoutubeDNNEncoder"]
 
 
 class YoutubeDNNEncoder(RetrievalModel):
@@ -40,7 +40,7 @@ class YoutubeDNNEncoder(RetrievalModel):
         dim: D.
         hidden: widths of the ReLU layers.
         user_features: how many values each feature of the user has, by name ("age": 7 reads "user.age").
-        context_features: the same of the moment ("tokens": 5000 reads "context.tokens").
+        context_features: the same of the context of the request ("tokens": 5000 reads "context.tokens").
         feature_dim: width of the vector of a feature.
         longest_age: the age that counts as 1, in the unit of the column "age"; None leaves age out.
         tied: whether e and v are one table.
@@ -49,7 +49,7 @@ class YoutubeDNNEncoder(RetrievalModel):
         sparse: whether tables of items get sparse gradients.
 
     Shape:
-        history (B, L) int64, age (B,), features (B,) or (B, W) int64 -> queries (B, D). Padding may stand anywhere.
+        history (B, L) int64, age (B,), features (B,) or (B, W) int64 -> queries (B, D). Padding may be anywhere.
 
     Raises:
         TypeError, ValueError: a size is not an integer >= 1, or a column does not fit.
@@ -130,29 +130,54 @@ class YoutubeDNNEncoder(RetrievalModel):
         return self.bias
 
 
-class YoutubeDNN(NeuralRecommender):
+@configclass(group="Model")
+class YoutubeDNNConfig(ContextConfig, NeuralConfig):
+    """The arguments of YoutubeDNN.
+
+    Example:
+        >>> YoutubeDNNConfig(hidden=[64]).hidden
+        (64,)
+    """
+
+    hidden: Hidden = (256, 128)
+    feature_dim: FeatureDim = 16
+    example_age: Annotated[
+        bool,
+        Help(
+            "Whether the age of an example is an input; the log must have times.",
+            typed="Use the age of an example as an input.",
+        ),
+    ] = False
+    tied: Tied = False
+    item_bias: Annotated[
+        bool,
+        Help(
+            "Whether items have a bias.",
+            more="It starts where the objective says that all items are alike; losses that learn log P or log odds, "
+            'such as "nce", are slow to get there without.',
+            typed="Give each item a bias.",
+        ),
+    ] = False
+    max_per_user: Annotated[
+        int | None,
+        AtLeast(1),
+        Help(
+            "Use at most N training events per user, chosen at random; {none} uses all.",
+            more="So very active users do not dominate the loss (section 3.3).",
+            none="0",
+        ),
+    ] = None
+    dropout: Dropout = 0.0
+
+
+class YoutubeDNN(YoutubeDNNConfig, NeuralRecommender):
     """Recommends by a mean of what a user did, through ReLU layers; see YoutubeDNNEncoder.
 
     Learns what comes next from each event of a user and the `max_length` events before it. Features of users that the
     log has are inputs.
 
-    Args:
-        dim: D, the width of the vectors of items.
-        hidden: widths of the ReLU layers.
-        feature_dim: width of the vector of a feature.
-        example_age: whether the age of an example is an input; the log must have times.
-        tied: whether items of a history and items to find are one table.
-        item_bias: whether items have a bias. It starts where the objective says that all items are alike; losses that
-            learn log P or log odds, such as "nce", are slow to get there without.
-        max_per_user: learn from so many events of a user at most, drawn at random, so that very active users do not
-            rule the loss (section 3.3); None learns from all.
-        context: names of columns of categories of the log that are inputs too, such as what was searched for, a market
-            or a device: values of the moment of an event. `recommend(context=...)` tells them of the moment of a query.
-        dropout: of hidden layers.
-        **options: as for NeuralRecommender: objective, sampler, num_sampled, max_length, batch_size, epochs, lr, ...
-
     Raises:
-        TypeError, ValueError: an argument is not as described.
+        ArgumentError, ArgumentTypeError: an argument is not as described.
 
     References:
         Covington, Adams and Sargin, Deep Neural Networks for YouTube Recommendations, RecSys 2016.
@@ -165,61 +190,32 @@ class YoutubeDNN(NeuralRecommender):
         ['cup']
     """
 
-    def __init__(
-        self,
-        dim: int = 64,
-        *,
-        hidden: Sequence[int] = (256, 128),
-        feature_dim: int = 16,
-        example_age: bool = False,
-        tied: bool = False,
-        item_bias: bool = False,
-        max_per_user: int | None = None,
-        context: Sequence[str] = (),
-        dropout: float = 0.0,
-        **options: Unpack[NeuralOptions],
-    ) -> None:
-        super().__init__(dim, **options)
-        self.hidden = check_widths("hidden", hidden)
-        self.feature_dim = check_int("feature_dim", feature_dim)
-        self.example_age = check_bool("example_age", example_age)
-        self.tied = check_bool("tied", tied)
-        self.item_bias = check_bool("item_bias", item_bias)
-        self.max_per_user = None if max_per_user is None else check_int("max_per_user", max_per_user)
-        self.context = check_context(context)
-        self.dropout = check_float("dropout", dropout, at_least=0, at_most=0.999)
-
-    def settings(self) -> dict[str, Any]:
-        """The arguments, as JSON can hold them."""
-        names = ("hidden", "feature_dim", "example_age", "tied", "item_bias", "max_per_user", "context", "dropout")
-        return {**super().settings(), **{name: getattr(self, name) for name in names}}
-
-    def _look_at(self, log: Interactions) -> dict[str, Any]:
+    def _inspect(self, log: Interactions) -> dict[str, Any]:
         if self.example_age and log.timestamps is None:
-            raise ValueError("example_age: expected a log with times, got one without")
+            raise ArgumentError("example_age", "a log with times", Verbatim("one without"))
         return {"longest_age": 1.0 if self.example_age else None}  # ages are parts of the duration of the log
 
-    def _make_model(self, seen: Seen, facts: Mapping[str, Any], *, sparse: bool) -> RetrievalModel:
+    def _make_model(self, *, sparse: bool) -> RetrievalModel:
         return YoutubeDNNEncoder(
-            seen.num_items,
+            self.known.num_items,
             self.dim,
             hidden=self.hidden,
-            user_features=feature_sizes(seen.user_features),
+            user_features=feature_sizes(self.known.user_features),
             context_features=self._context.sizes,
             feature_dim=self.feature_dim,
-            longest_age=facts["longest_age"],
+            longest_age=self.metadata["longest_age"],
             tied=self.tied,
             item_bias=self.item_bias,
             dropout=self.dropout,
             sparse=sparse,
         )
 
-    def _make_examples(self, log: Interactions) -> Examples:
+    def _make_examples(self, log: Interactions, seed: int) -> Examples:
         return NextItems(
             log,
             self.max_length,
             max_per_user=self.max_per_user,
-            seed=self.seed or 0,
+            seed=seed,
             age="fraction" if self.example_age else None,
             context=self.context,
         )

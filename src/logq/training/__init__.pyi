@@ -1,3 +1,5 @@
+from .checkpoint import Checkpoint as Checkpoint
+from .checkpoint import RunState as RunState
 from .config import Above as Above
 from .config import AtLeast as AtLeast
 from .config import AtMost as AtMost
@@ -7,8 +9,11 @@ from .config import Config as Config
 from .config import Help as Help
 from .config import OneOf as OneOf
 from .config import configclass as configclass
-from .devices import Computer as Computer
+from .devices import Device as Device
+from .estimator import Estimator as Estimator
+from .estimator import FitOptions as FitOptions
+from .estimator import SavedEstimator as SavedEstimator
 from .loop import Loop as Loop
-from .loop import LoopSettings as LoopSettings
 from .loop import Task as Task
-from .loop_checkpoint import Checkpoint as Checkpoint
+from .options import LossConfig as LossConfig
+from .options import TrainingConfig as TrainingConfig

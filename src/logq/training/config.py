@@ -1,6 +1,6 @@
 """Config: what is annotated at a field is its check, its documentation, its setting and its command line option.
 
-An estimator inherits its config, so that its arguments stand in one place. Nothing here imports torch.
+An estimator inherits its config, so that its arguments are in one place. Nothing here imports torch.
 """
 
 import functools
@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 CUSTOM = "custom"
-"""What stands in the settings for a function, which JSON cannot hold."""
+"""What the settings have for a function, which JSON cannot hold."""
 
 
 class UnknownArgumentError(ArgumentTypeError):
@@ -59,7 +59,7 @@ class Config:
 
     Values are checked by `__post_init__`: a subclass calls super().__post_init__() first, and then checks what
     concerns several fields. An estimator inherits from its config, without the decorator, so that its own annotations
-    are no arguments; its docstring gets the section of the arguments like that of the config.
+    are not arguments; its docstring gets the section of the arguments like that of the config.
 
     Example:
         >>> from dataclasses import field
@@ -116,7 +116,7 @@ class Config:
 
     @classmethod
     def options(cls) -> dict[str, Option]:
-        """The fields by name, in the order in which they are documented."""
+        """The fields by name, in the order of the documentation: positional ones, own ones, those of its bases."""
         return dict(cls.__config_options__)
 
     def settings(self) -> dict[str, Any]:
@@ -198,9 +198,10 @@ def _configured(cls: type[C], group: str) -> type[C]:
             cls.__annotations__[name] = option.hint
             setattr(cls, name, field(default=cls.__dict__[name], kw_only=not option.positional))
     dataclass(kw_only=True, repr=False, eq=False)(cls)
+    # What can be given without its name comes first, and then what the class itself adds.
+    parts = sorted(fields(cls), key=lambda part: (part.kw_only, part.name in inherited))  # pyright: ignore[reportArgumentType]
     cls.__config_options__ = {
-        part.name: Option.of(part, annotations.get(part.name), inherited.get(part.name), group)
-        for part in fields(cls)  # pyright: ignore[reportArgumentType]
+        part.name: Option.of(part, annotations.get(part.name), inherited.get(part.name), group) for part in parts
     }
     _document(cls)
     make = cls.__init__

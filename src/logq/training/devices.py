@@ -10,29 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from logq._arguments import shown
+from logq._arguments import ArgumentError
 from logq.shapes import check_device
+from logq.training.options import PRECISIONS
 
-__all__ = ["PRECISIONS", "Computer", "World", "check_precision", "world"]
+__all__ = ["Device", "World", "world"]
 
 Number = TypeVar("Number", int, float)
-
-PRECISIONS = ("float32", "bf16", "auto")
-
-
-def check_precision(value: object) -> str:
-    """Return the name of a precision.
-
-    Raises:
-        ValueError: there is no such.
-
-    Example:
-        >>> check_precision("bf16")
-        'bf16'
-    """
-    if not isinstance(value, str) or value not in PRECISIONS:
-        raise ValueError(f"precision: expected one of {', '.join(PRECISIONS)}, got {shown(value)}")
-    return value
 
 
 @dataclass(frozen=True)
@@ -50,10 +34,10 @@ class World:
 
 
 def world() -> World:
-    """What torch.distributed says where it is initialised, else what torchrun's environment does.
+    """What torch.distributed says where it is initialized, else what torchrun's environment does.
 
     Raises:
-        ValueError: the environment names several processes, and torch.distributed is not initialised, so that they
+        ValueError: the environment names several processes, and torch.distributed is not initialized, so that they
             could not share what they learn.
 
     Example:
@@ -72,11 +56,11 @@ def world() -> World:
     return World()
 
 
-class Computer:
-    """The one place where batches go to a device and precision is chosen.
+class Device:
+    """Where a model computes: batches go there, and the precision is chosen here.
 
     Args:
-        device: a name, such as "cpu", "cuda" or "cuda:1"; of several processes each takes the card of its local rank
+        device: a name, such as "cpu", "cuda" or "cuda:1"; of several processes each takes the GPU of its local rank
             where no number is given.
         precision: "float32", "bf16" for the forward pass of the model in bfloat16 (the loss and the weights stay in
             float32), or "auto": bf16 on a GPU that has it.
@@ -86,7 +70,7 @@ class Computer:
 
     Example:
         >>> import numpy as np
-        >>> Computer("cpu").put({"user": np.array([3])})
+        >>> Device("cpu").put({"user": np.array([3])})
         {'user': tensor([3])}
     """
 
@@ -95,19 +79,21 @@ class Computer:
         several = str(device) == "cuda" and self.world.size > 1
         found = check_device(f"cuda:{self.world.local_rank}" if several else device)
         assert found is not None
-        self.device = found
-        self.precision = check_precision(precision)
+        self.torch_device = found
+        if precision not in PRECISIONS:
+            raise ArgumentError("precision", f"one of {', '.join(PRECISIONS)}", precision)
+        self.precision = precision
         has_bf16 = found.type == "cuda" and torch.cuda.is_bf16_supported()
         self.bf16 = precision == "bf16" or (precision == "auto" and has_bf16)
 
     def put(self, batch: Mapping[str, NDArray[Any]]) -> dict[str, Tensor]:
         """Arrays as tensors on the device; on the CPU without a copy."""
         made = {name: torch.from_numpy(array) for name, array in batch.items()}
-        if self.device.type == "cpu":
+        if self.torch_device.type == "cpu":
             return made
-        pinned = self.device.type == "cuda"
+        pinned = self.torch_device.type == "cuda"
         return {
-            name: (tensor.pin_memory() if pinned else tensor).to(self.device, non_blocking=pinned)
+            name: (tensor.pin_memory() if pinned else tensor).to(self.torch_device, non_blocking=pinned)
             for name, tensor in made.items()
         }
 
@@ -116,7 +102,7 @@ class Computer:
         if self.world.size == 1:
             return number
         wide = torch.int64 if isinstance(number, int) else torch.float64
-        shared = torch.tensor(number, dtype=wide, device=self.device)
+        shared = torch.tensor(number, dtype=wide, device=self.torch_device)
         torch.distributed.broadcast(shared, 0)
         return type(number)(shared.item())
 
@@ -126,29 +112,29 @@ class Computer:
         if not self.bf16:
             yield
             return
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with torch.autocast(self.torch_device.type, torch.bfloat16):
             yield
 
     @contextlib.contextmanager
     def random(self, seed: int) -> Generator[None, None, None]:
-        """A stretch of torch's global generators that begins with a seed; the caller's are as before afterwards."""
-        cards = [self.device] if self.device.type == "cuda" else []
+        """A block in which torch's global generators begin with a seed; the caller's are as before afterwards."""
+        cards = [self.torch_device] if self.torch_device.type == "cuda" else []
         with torch.random.fork_rng(devices=cards):
             torch.default_generator.manual_seed(seed)  # torch.manual_seed would reach generators of other cards, too
             if cards:
-                with torch.cuda.device(self.device):
+                with torch.cuda.device(self.torch_device):
                     torch.cuda.manual_seed(seed)
             yield
 
     def random_state(self) -> dict[str, Tensor]:
         """Where torch's generators are, for a run that goes on later."""
         state = {"cpu": torch.get_rng_state()}
-        if self.device.type == "cuda":
-            state["cuda"] = torch.cuda.get_rng_state(self.device)
+        if self.torch_device.type == "cuda":
+            state["cuda"] = torch.cuda.get_rng_state(self.torch_device)
         return state
 
     def set_random_state(self, state: Mapping[str, Tensor]) -> None:
         """Go on from what `random_state` gave."""
         torch.set_rng_state(state["cpu"])
-        if self.device.type == "cuda" and "cuda" in state:
-            torch.cuda.set_rng_state(state["cuda"], self.device)
+        if self.torch_device.type == "cuda" and "cuda" in state:
+            torch.cuda.set_rng_state(state["cuda"], self.torch_device)

@@ -3,23 +3,30 @@
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from logq._arguments import ArgumentError
 from logq._progress import Progress
 from logq.optim import clip_grad_norm_
-from logq.training.devices import Computer
+from logq.samplers import Sampler
+from logq.training.checkpoint import Checkpoint, RunState
+from logq.training.devices import Device
+from logq.training.estimator import Seeds
 from logq.training.interrupts import uninterrupted
 from logq.training.optimizers import Optimizers
+from logq.training.options import TrainingConfig
 from logq.training.running_mean import RunningMean
 from logq.training.schedule import Schedule, WeightAverage
 
-__all__ = ["Loop", "LoopSettings", "Task"]
+__all__ = ["Loop", "Task"]
+
+
+_POSITION = ("epoch", "batch", "step", "loss_sum", "loss_count", "best_epoch", "waited", "log")
+"""What a checkpoint keeps of a loop as it is."""
 
 
 class Task(Protocol):
@@ -50,54 +57,21 @@ class Task(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class LoopSettings:
-    """How a model is trained.
-
-    Args:
-        epochs: passes over the examples, at most.
-        lr: learning rate.
-        weight_decay: see Optimizers.
-        clip: norm to which gradients are clipped; None for none.
-        decay, warmup: see Schedule.
-        ema: decay of the average of the weights; None for none.
-        validate_every: epochs between two looks at the validation part.
-        patience: looks without progress after which training stops; None never stops.
-        monitor: the metric that is to grow, such as "ndcg@10".
-        smaller_is_better: whether it is to fall instead, as perplexity is.
-        optimizer, fading: see Optimizers.
-
-    Example:
-        >>> LoopSettings(epochs=3).lr
-        0.001
-    """
-
-    epochs: int = 10
-    lr: float = 1e-3
-    weight_decay: float = 0.0
-    clip: float | None = None
-    decay: str = "constant"
-    warmup: int = 0
-    ema: float | None = None
-    validate_every: int = 1
-    patience: int | None = 3
-    monitor: str = "ndcg@10"
-    smaller_is_better: bool = False
-    optimizer: str = "adam"
-    fading: bool = False
-
-
 class Loop:
     """Trains a task batch by batch, and can stop after any batch and go on from there.
 
-    All randomness comes from generators that are seeded by (seed, rank) and saved with a checkpoint, so on a CPU a run
-    that was interrupted ends with the bits of one that was not.
+    All randomness comes from generators that are seeded and saved with a checkpoint, so on a CPU a run that was
+    interrupted ends with the bits of one that was not; "learned_unigram" goes on from the same distribution with other
+    draws.
 
     Args:
         task: what is trained.
-        settings: how.
-        computer: where.
-        seed: of the run; dropout follows from it and the rank.
+        config: how.
+        device: where.
+        seeds: of the run.
+        monitor: the metric of validations that is to grow, such as "ndcg@10".
+        smaller_is_better: whether it is to fall instead, as perplexity is.
+        fading: see Optimizers.
 
     Attributes:
         epoch, batch: what comes next, from 0.
@@ -109,19 +83,30 @@ class Loop:
         See logq.recommenders.YoutubeDNN, whose `fit` makes one.
     """
 
-    def __init__(self, task: Task, settings: LoopSettings, computer: Computer, seed: int) -> None:
-        self.task, self.settings, self.computer, self.seed = task, settings, computer, seed
+    def __init__(
+        self,
+        task: Task,
+        config: TrainingConfig,
+        device: Device,
+        seeds: Seeds,
+        *,
+        monitor: str = "ndcg@10",
+        smaller_is_better: bool = False,
+        fading: bool = False,
+    ) -> None:
+        self.task, self.config, self.device, self.seeds = task, config, device, seeds
+        self.monitor, self.smaller_is_better = monitor, smaller_is_better
         self.optimizers = Optimizers(
             task.module,
             task.sparse_parameters(),
-            lr=settings.lr,
-            weight_decay=settings.weight_decay,
-            kind=settings.optimizer,
-            fading=settings.fading,
+            lr=config.lr,
+            weight_decay=config.weight_decay,
+            kind=config.optimizer,
+            fading=fading,
         )
-        steps = settings.epochs * task.num_batches
-        self.schedule = Schedule(settings.decay, warmup=settings.warmup, steps=max(1, steps))
-        self.average = None if settings.ema is None else WeightAverage(task.module, settings.ema)
+        steps = config.epochs * task.num_batches
+        self.schedule = Schedule(config.decay, warmup=config.warmup, steps=max(1, steps))
+        self.average = None if config.ema is None else WeightAverage(task.module, config.ema)
         self.epoch = self.batch = self.step = 0
         self.loss_sum, self.loss_count = 0.0, 0
         self.best_value, self.best_epoch, self.waited = -math.inf, 0, 0
@@ -130,7 +115,7 @@ class Loop:
         self.random_state: dict[str, Tensor] | None = None
         self.whole = True  # weights and position fit each other
         self._pending: list[tuple[Tensor, int]] = []
-        self._every = 1 if computer.device.type == "cpu" else 32  # to look at a loss makes a GPU wait
+        self._every = 1 if device.torch_device.type == "cpu" else 32  # reading a loss makes a GPU wait
 
     def run(
         self,
@@ -138,7 +123,7 @@ class Loop:
         progress: bool | None,
         *,
         measure: Callable[[], Mapping[str, float]] | None = None,
-        save: Callable[[bool], None] | None = None,
+        checkpoint: Checkpoint | None = None,
         on_batch: Callable[[int], None] | None = None,
     ) -> None:
         """Train to the end, and leave the best weights in the model.
@@ -147,35 +132,33 @@ class Loop:
             label: what the progress line says is being done.
             progress: as for `fit`.
             measure: metrics on the validation part, by name; None trains all epochs.
-            save: called with False when something could be saved, and with True when it must be: at Ctrl-C.
+            checkpoint: where the run is saved when it is due, and at Ctrl-C; the caller removes it.
             on_batch: called with the number of updates done.
 
         Raises:
-            FloatingPointError: the loss is no number any more, or infinite.
-            KeyboardInterrupt: Ctrl-C, after `save`.
+            FloatingPointError: the loss is not a number any more, or infinite.
+            KeyboardInterrupt: Ctrl-C, after the checkpoint is saved.
         """
-        running = RunningMean()
-        settings, task = self.settings, self.task
-        seed = int(np.random.SeedSequence([self.seed, self.computer.world.rank, 1]).generate_state(1)[0])
+        running, task, epochs = RunningMean(), self.task, self.config.epochs
         with (
-            Progress(settings.epochs * task.examples, task.unit, label, progress) as bar,
-            self.computer.random(seed),
+            Progress(epochs * task.examples, task.unit, label, progress) as bar,
+            self.device.random(self.seeds.dropout),
         ):
             bar.advance(task.examples * (self.epoch + self.batch / max(1, task.num_batches)))
             if self.random_state is not None:
-                self.computer.set_random_state(self.random_state)
+                self.device.set_random_state(self.random_state)
             try:
-                while self.epoch < settings.epochs and not self._is_over(measure):
-                    self._run_epoch(bar, running, save, on_batch)
+                while self.epoch < epochs and not self._is_over(measure):
+                    self._run_epoch(bar, running, checkpoint, on_batch)
                     with uninterrupted():
                         self.whole = False
                         self._end_epoch(measure, bar)
                         self.whole = True
-                    if save is not None and self.epoch < settings.epochs:
-                        save(False)
+                    if checkpoint is not None and self.epoch < epochs:
+                        checkpoint.save_if_due(self.state)
             except KeyboardInterrupt:
-                if save is not None and self.whole:
-                    save(True)
+                if checkpoint is not None and self.whole:
+                    checkpoint.save_if_due(self.state, force=True)
                 raise
         self._finish(measure)
 
@@ -183,7 +166,7 @@ class Loop:
         self,
         bar: Progress,
         running: RunningMean,
-        save: Callable[[bool], None] | None,
+        checkpoint: Checkpoint | None,
         on_batch: Callable[[int], None] | None,
     ) -> None:
         self.task.module.train()
@@ -197,24 +180,24 @@ class Loop:
                 self._trained += count
                 self.whole = True
             if len(self._pending) >= self._every:
-                self._look(running)
+                self._take_losses(running)
             bar.advance(count, loss=running.recent)
-            if save is not None and self.batch < self.task.num_batches:
-                save(False)
+            if checkpoint is not None and self.batch < self.task.num_batches:
+                checkpoint.save_if_due(self.state)
             if on_batch is not None:
                 on_batch(self.step)
-        self._look(running)
+        self._take_losses(running)
 
     def _update(self, arrays: Mapping[str, NDArray[Any]]) -> Tensor:
-        batch = self.computer.put(arrays)
+        batch = self.device.put(arrays)
         loss = self.task.loss(batch)
         if loss.device.type == "cpu":
             self._check(float(loss.detach()))  # before it reaches the weights
         loss.backward()
-        if self.computer.world.size > 1:
+        if self.device.world.size > 1:
             self._share_gradients()
-        if self.settings.clip is not None:
-            clip_grad_norm_(self.optimizers.parameters, self.settings.clip)
+        if self.config.clip is not None:
+            clip_grad_norm_(self.optimizers.parameters, self.config.clip)
         self.optimizers.step(self.schedule.factor(self.step))
         if self.average is not None:
             self.average.update()
@@ -226,9 +209,9 @@ class Loop:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
             torch.distributed.all_reduce(parameter.grad)
-            parameter.grad /= self.computer.world.size
+            parameter.grad /= self.device.world.size
 
-    def _look(self, running: RunningMean) -> None:
+    def _take_losses(self, running: RunningMean) -> None:
         for loss, count in self._pending:
             value = float(loss)
             self._check(value)
@@ -241,11 +224,11 @@ class Loop:
         if not math.isfinite(loss):
             raise FloatingPointError(
                 f"lr: training diverged in epoch {self.epoch + 1}, batch {self.batch + 1}: the loss is {loss}; try "
-                f"less than {self.settings.lr:g}, or clip. A checkpoint stays as it was last saved"
+                f"less than {self.config.lr:g}, or clip. A checkpoint stays as it was last saved"
             )
 
     def check_finite(self) -> None:
-        """Look at all weights.
+        """See that all weights are finite.
 
         Raises:
             FloatingPointError: one is not finite: training diverged.
@@ -254,7 +237,7 @@ class Loop:
             if not bool(parameter.detach().sum().isfinite()) and not bool(parameter.detach().isfinite().all()):
                 raise FloatingPointError(
                     f"lr: training diverged in epoch {self.epoch + 1}, {name} is not finite any more; try less than "
-                    f"{self.settings.lr:g}"
+                    f"{self.config.lr:g}"
                 )
 
     def _end_epoch(self, measure: Callable[[], Mapping[str, float]] | None, bar: Progress) -> None:
@@ -265,15 +248,15 @@ class Loop:
             f"{self.task.unit}_per_second": self._trained / max(seconds, 1e-9),
         }
         self.epoch, self.batch, self.loss_sum, self.loss_count = self.epoch + 1, 0, 0.0, 0
-        last = self.epoch == self.settings.epochs
-        if measure is not None and (last or self.epoch % self.settings.validate_every == 0):
+        last = self.epoch == self.config.epochs
+        if measure is not None and (last or self.epoch % self.config.validate_every == 0):
             self.check_finite()
             metrics = self._measured(measure)
             # One that is not finite, as of a text with an impossible word, is left out: files hold numbers only.
             entry.update({name: value for name, value in metrics.items() if math.isfinite(value)})
-            value = self.computer.agreed(metrics[self.settings.monitor])  # so that all processes stop together
-            bar.advance(0, **{self.settings.monitor: value})
-            value = -value if self.settings.smaller_is_better else value
+            value = self.device.agreed(metrics[self.monitor])  # so that all processes stop together
+            bar.advance(0, **{self.monitor: value})
+            value = -value if self.smaller_is_better else value
             if value > self.best_value:
                 self.best_value, self.best_epoch, self.waited = value, self.epoch, 0
                 self.best = self._answering_weights()
@@ -291,8 +274,8 @@ class Loop:
             if self.average is not None:
                 self.average.swap()
             self.task.module.train()
-        if self.settings.monitor not in found:
-            raise ValueError(f"monitor: expected one of {', '.join(found)}, got {self.settings.monitor!r}")
+        if self.monitor not in found:
+            raise ArgumentError("monitor", f"one of {', '.join(found)}", self.monitor)
         return found
 
     def _answering_weights(self) -> dict[str, Tensor]:
@@ -303,7 +286,7 @@ class Loop:
         return weights
 
     def _is_over(self, measure: object) -> bool:
-        patience = self.settings.patience
+        patience = self.config.patience
         return measure is not None and patience is not None and self.waited >= patience
 
     @torch.no_grad()
@@ -314,3 +297,59 @@ class Loop:
         elif self.average is not None:
             self.average.swap()
         self.task.module.eval()
+
+    # ---------------------------------------------------------------------------------------------------- checkpoints
+
+    def state(self) -> RunState:
+        """Where the run is: all that `restore` needs.
+
+        Raises:
+            FloatingPointError: training has diverged.
+        """
+        self.check_finite()
+        parts: dict[str, Mapping[str, Tensor]] = {
+            "module": self.task.module.state_dict(),
+            "optimizer": self.optimizers.tensors(),
+            "random": self.device.random_state(),
+            "sampler": {name: one.generator.get_state() for name, one in self._samplers()},
+            "best": self.best,
+        }
+        if self.average is not None:
+            parts["average"] = dict(zip(self.average.names, self.average.values, strict=True))
+        position: dict[str, Any] = {name: getattr(self, name) for name in _POSITION}
+        position["best_value"] = self.best_value if self.best else None
+        position["averaged"] = 0 if self.average is None else self.average.updates
+        tensors = {
+            f"{part}.{name}": value.detach().cpu().numpy()
+            for part, values in parts.items()
+            for name, value in values.items()
+        }
+        return RunState(self.seeds.run, position, tensors)
+
+    def restore(self, state: RunState) -> None:
+        """Bring the run to where `state` is.
+
+        Raises:
+            KeyError, RuntimeError, ValueError: it is the state of another run.
+        """
+        parts: dict[str, dict[str, Tensor]] = {}
+        for name, array in state.tensors.items():
+            part, _, key = name.partition(".")
+            parts.setdefault(part, {})[key] = torch.from_numpy(array.copy())
+        self.task.module.load_state_dict(parts["module"])
+        self.optimizers.load(parts.get("optimizer", {}))
+        for name, sampler in self._samplers():
+            sampler.generator.set_state(parts["sampler"][name])
+        if self.average is not None:
+            for name, value in zip(self.average.names, self.average.values, strict=True):
+                value.copy_(parts["average"][name])
+            self.average.updates = state.position["averaged"]
+        self.best = {name: value.to(self.device.torch_device) for name, value in parts.get("best", {}).items()}
+        self.random_state = parts["random"]
+        for name in _POSITION:
+            setattr(self, name, state.position[name])
+        best = state.position["best_value"]
+        self.best_value = -math.inf if best is None else best
+
+    def _samplers(self) -> list[tuple[str, Sampler]]:
+        return [(name, one) for name, one in self.task.module.named_modules() if isinstance(one, Sampler)]

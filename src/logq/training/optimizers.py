@@ -6,11 +6,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from logq._arguments import shown
+from logq._arguments import ArgumentError
 from logq.optim import SGD, Adagrad, LazyAdam, RowOptimizer
 from logq.optim.gradients import coalesced
+from logq.training.options import OPTIMIZERS
 
-__all__ = ["OPTIMIZERS", "Fading", "Optimizers", "check_optimizer"]
+__all__ = ["Fading", "Optimizers"]
 
 
 class Fading:
@@ -27,7 +28,7 @@ class Fading:
             rows between their updates.
 
     Raises:
-        ValueError: its first beta is another.
+        ValueError: its first beta is another one.
 
     Example:
         >>> table = torch.nn.Parameter(torch.zeros(4, 2))
@@ -45,7 +46,7 @@ class Fading:
         for group in optimizer.param_groups:
             first, second = group["betas"]
             if first:
-                raise ValueError(f"betas: expected 0 as the first, got {first}")
+                raise ArgumentError("betas", "0 as the first", first)
             self._tables += [(parameter, second) for parameter in group["params"]]
         self.last = [
             torch.zeros(len(parameter), dtype=torch.int64, device=parameter.device) for parameter, _ in self._tables
@@ -68,29 +69,11 @@ class Fading:
             last[rows] = updates + 1
 
 
-OPTIMIZERS = ("adam", "adagrad", "sgd")
-"""The names of optimizers."""
-
 LAST = "last."
 
 
-def check_optimizer(value: object) -> str:
-    """Return the name of an optimizer.
-
-    Raises:
-        ValueError: there is no such.
-
-    Example:
-        >>> check_optimizer("adagrad")
-        'adagrad'
-    """
-    if not isinstance(value, str) or value not in OPTIMIZERS:
-        raise ValueError(f"optimizer: expected one of {', '.join(OPTIMIZERS)}, got {shown(value)}")
-    return value
-
-
 class Optimizers:
-    """An optimizer over the dense parameters and its lazy kin over those with sparse gradients, as one.
+    """An optimizer over the dense parameters and its row-wise version over those with sparse gradients, as one.
 
         name       dense                   sparse
         adam       torch.optim.Adam        logq.optim.LazyAdam
@@ -101,8 +84,8 @@ class Optimizers:
         module: whose parameters are trained.
         sparse: those among them that get sparse gradients.
         lr: the learning rate that `step` takes a part of.
-        weight_decay: added to gradients as weight_decay w, of parameters of two dimensions and more: no biases and no
-            norms. A row of a sparse table decays when it is touched.
+        weight_decay: added to gradients as weight_decay w, of parameters of two dimensions and more: not of biases
+            and norms. A row of a sparse table decays when it is touched.
         betas: of Adam.
         kind: one of OPTIMIZERS.
         fading: whether LazyAdam has no momentum, and rows fade between their updates; see Fading.
@@ -131,7 +114,9 @@ class Optimizers:
         fading: bool = False,
     ) -> None:
         self.lr = lr
-        self.kind = check_optimizer(kind)
+        if kind not in OPTIMIZERS:
+            raise ArgumentError("optimizer", f"one of {', '.join(OPTIMIZERS)}", kind)
+        self.kind = kind
         of_kind: dict[str, Any] = {"lr": lr, "betas": betas} if kind == "adam" else {"lr": lr}
         tables = {id(parameter) for parameter in sparse}
         self.parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
@@ -153,7 +138,7 @@ class Optimizers:
             rows = {"adam": LazyAdam, "adagrad": Adagrad, "sgd": SGD}
             if fading and kind == "adam":
                 of_kind["betas"] = (0.0, betas[1])
-            # A group each, so that states stand in the order of the parameters.
+            # A group each, so that states are in the order of the parameters.
             groups = [{"params": [p], "weight_decay": weight_decay if p.dim() > 1 else 0.0} for p in lazy]
             self.all.append(rows[kind](groups, **of_kind))
         self.fading = [Fading(one) for one in self.all if isinstance(one, LazyAdam) and fading]

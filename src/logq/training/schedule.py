@@ -7,11 +7,10 @@ from collections.abc import Generator
 import torch
 from torch import Tensor, nn
 
-from logq._arguments import check_float, check_int, shown
+from logq._arguments import ArgumentError, check_float, check_int
+from logq.training.options import DECAYS
 
-__all__ = ["DECAYS", "Schedule", "WeightAverage"]
-
-DECAYS = ("constant", "linear", "cosine")
+__all__ = ["Schedule", "WeightAverage"]
 
 
 class Schedule:
@@ -42,7 +41,7 @@ class Schedule:
 
     def __init__(self, decay: str = "constant", *, warmup: int = 0, steps: int = 1, floor: float = 0.0) -> None:
         if decay not in DECAYS:
-            raise ValueError(f"decay: expected one of {', '.join(DECAYS)}, got {shown(decay)}")
+            raise ArgumentError("decay", f"one of {', '.join(DECAYS)}", decay)
         self.decay = decay
         self.warmup = check_int("warmup", warmup, 0)
         self.steps = check_int("steps", steps)
@@ -96,7 +95,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def swap(self) -> None:
-        """Put the average where the weights are, and the other way round."""
+        """Put the average where the weights are, and the weights where the average was."""
         for parameter, value in zip(self._weights, self.values, strict=True):
             kept = parameter.detach().clone()
             parameter.copy_(value)

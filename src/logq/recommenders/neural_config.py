@@ -1,0 +1,221 @@
+"""NeuralConfig: the arguments that all neural recommenders take, and those that several of them share."""
+
+from collections.abc import Sequence
+from dataclasses import field
+from typing import Annotated, ClassVar, TypeAlias
+
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
+from logq.samplers.registry import SamplerChoice
+from logq.training.config import Above, AtLeast, AtMost, Check, Config, Help, configclass
+from logq.training.options import LossConfig, TrainingConfig
+
+__all__ = [
+    "MAX_DROPOUT",
+    "METRICS",
+    "ContextConfig",
+    "Dropout",
+    "FeatureDim",
+    "Gap",
+    "Hidden",
+    "NeuralConfig",
+    "Recency",
+    "SkipGramConfig",
+    "Tied",
+    "UserDropout",
+    "UserVectors",
+]
+
+METRICS = ("hr", "recall", "ndcg", "mrr", "map")
+"""What training can be stopped by."""
+
+MAX_DROPOUT = 0.999
+
+Dropout: TypeAlias = Annotated[float, AtLeast(0), AtMost(MAX_DROPOUT), Help("Dropout of hidden layers.")]
+FeatureDim: TypeAlias = Annotated[int, AtLeast(1), Help("Width of the vector of a feature.")]
+Hidden: TypeAlias = Annotated[Sequence[int], AtLeast(1), Help("Widths of the ReLU layers.")]
+Tied: TypeAlias = Annotated[
+    bool,
+    Help(
+        "Whether items of a history and items to find share one table.",
+        typed="One table for items of a history and items to find, or two.",
+        flag="--tied/--untied",
+    ),
+]
+UserVectors: TypeAlias = Annotated[
+    bool,
+    Help(
+        "Whether each user has a vector of their own; unknown users have a learned one.",
+        typed="Give each user a vector of their own.",
+    ),
+]
+UserDropout: TypeAlias = Annotated[
+    float,
+    AtLeast(0),
+    AtMost(MAX_DROPOUT),
+    Help(
+        "Share of users that count as unknown in training.",
+        more="Above 0 where unknown users will be asked about; only with user_vectors.",
+        typed="Share of users that count as unknown in training, with --user-vectors.",
+    ),
+]
+
+
+def _check_monitor(name: str, value: object) -> str:
+    metric, _, k = value.partition("@") if isinstance(value, str) else ("", "", "")
+    if metric not in METRICS or not k.isdecimal() or int(k) < 1:
+        raise ArgumentError(name, f"one of {', '.join(METRICS)} with a cut-off, such as 'ndcg@10'", value)
+    return str(value)
+
+
+@configclass(group="Training")
+class NeuralConfig(TrainingConfig, LossConfig):
+    """The arguments that all neural recommenders take.
+
+    Example:
+        >>> NeuralConfig(32, lr=0.01).batch_size
+        512
+    """
+
+    has_item_table: ClassVar[bool] = True
+    """Whether items have a plain table, which may start from vectors that were learned elsewhere."""
+
+    dim: Annotated[int, AtLeast(1), Help("Width of the vectors that are compared.", group="Model")] = field(
+        default=64, kw_only=False
+    )
+    unseen_negatives: Annotated[
+        bool,
+        Help(
+            "Whether what a user had before is left out of the negatives.",
+            more="Then P is learned among the items that are new to the user, which is what ranking without seen items "
+            "asks for.",
+            typed="Draw no negatives that the user had before.",
+            group="Loss",
+        ),
+    ] = False
+    calibration: Annotated[float, AtLeast(0), AtMost(1), Help("t of gBCE, 0 to 1.", group="Loss", metavar="T")] = 0.75
+    temperature: Annotated[float, Above(0), Help("Temperature that divides the logits.", group="Loss")] = 1.0
+    cosine: Annotated[
+        bool,
+        Help(
+            "Whether logits are cosines, which need a temperature well below 1, such as 0.05.",
+            typed="Use cosines as logits; they need a low temperature.",
+            group="Loss",
+        ),
+    ] = False
+    max_length: Annotated[int, AtLeast(1), Help("Maximum length of a history; the most recent events count.")] = 50
+    pretrain: Annotated[
+        int,
+        AtLeast(0),
+        Help(
+            "Passes of skip-gram over the log to learn the vectors that items start from; 0 starts from random ones.",
+            more="By the compiled engine, in seconds.",
+        ),
+    ] = 0
+    monitor: Annotated[
+        str,
+        Check(_check_monitor),
+        Help(
+            "Metric to stop by, such as ndcg@10, hr@50 or recall@20.",
+            group="Stopping",
+            metavar="NAME@K",
+        ),
+    ] = "ndcg@10"
+    exclude_seen: Annotated[
+        bool,
+        Help(
+            "Whether validation leaves out what a user's history has, as `evaluate` does.",
+            typed="Rank items that the user had before as well, in validation.",
+            flag="--keep-seen",
+            negated=True,
+            group="Stopping",
+        ),
+    ] = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.unseen_negatives and (not self.samples or not self.shared_negatives):
+            raise ArgumentError(
+                "unseen_negatives", "a sample that a batch shares", Verbatim("none or one for each row")
+            )
+        if self.pretrain and not self.has_item_table:
+            raise ArgumentError(
+                "pretrain",
+                "0",
+                self.pretrain,
+                f"{type(self).__name__} has no plain table of items that could start from other vectors",
+            )
+
+
+def _check_context(name: str, value: object) -> tuple[str, ...]:
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        raise ArgumentTypeError(name, "a sequence of names of columns", value)
+    for number, column in enumerate(value):
+        if not isinstance(column, str):
+            raise ArgumentTypeError(name, "names of columns", column)
+        if column in value[:number]:
+            raise ArgumentError(name, "different columns", Verbatim(f"{column!r} twice"))
+    return tuple(value)
+
+
+@configclass(group="Model")
+class ContextConfig(Config):
+    """The argument of models whose queries also depend on the context of a request.
+
+    Example:
+        >>> ContextConfig(context=["query"]).context
+        ('query',)
+    """
+
+    context: Annotated[
+        Sequence[str],
+        Check(_check_context),
+        Help(
+            "Columns of categories of the log that are inputs too, such as a search query, a market or a device.",
+            more="They are known for each event of the log; `recommend(context=...)` gives them for a request.",
+            typed="Column of the log that is context of a request, such as a query or a device; repeatable.",
+            metavar="COLUMN",
+            repeated=True,
+        ),
+    ] = ()
+
+
+Recency: TypeAlias = Annotated[
+    float,
+    Above(0),
+    AtMost(1),
+    Help("Weight of an item of a history relative to the item after it.", more="1 weighs all alike."),
+]
+Gap: TypeAlias = Annotated[
+    float | None,
+    AtLeast(0),
+    Help(
+        "Longest pause within a session, in the unit of the log's times; None for no limit.",
+        typed="Longest pause within a session, in the unit of the log's times.",
+    ),
+]
+
+
+@configclass(group="Model")
+class SkipGramConfig(NeuralConfig):
+    """The arguments of models that learn items from the windows of sessions or walks, as skip-gram learns words.
+
+    Example:
+        >>> SkipGramConfig().objective, SkipGramConfig().sampler, SkipGramConfig(objective="nce").sampler
+        ('negative_sampling', 'unigram', 'unigram')
+    """
+
+    has_item_table: ClassVar[bool] = False
+    default_sampler: ClassVar[str] = "unigram"
+
+    window: Annotated[int, AtLeast(1), Help("Maximum distance of items that count as neighbors.")] = 5
+    recency: Recency = 0.6
+    gap: Gap = None
+    objective = "negative_sampling"
+    sampler: Annotated[SamplerChoice | None, Help(default="unigram")] = None
+    num_sampled: Annotated[int, Help("Number of negatives for each pair.")] = 5
+    shared_negatives = False
+    batch_size: Annotated[int, Help("Windows in a batch.")] = 512
+    epochs = 5
+    lr = 5e-3
+    patience = None
+    pretrain: Annotated[int, Help(hidden=True)] = 0

@@ -1,0 +1,179 @@
+"""Checkpoint: all that a run needs to go on, in one file that is replaced atomically."""
+
+import contextlib
+import hashlib
+import os
+import time
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from logq._arguments import ArgumentError, Verbatim, shown
+from logq._files import remove_leftovers
+from logq._model_file import Stored, read_stored, write_stored
+
+__all__ = ["FILE", "Checkpoint", "RunState", "fingerprint"]
+
+FILE = "checkpoint.safetensors"
+FORMAT = "logq.checkpoint"
+
+
+@dataclass(frozen=True)
+class RunState:
+    """Where a run is: what it hands over to be saved, and takes back to go on.
+
+    Args:
+        seed: that all randomness of the run follows from.
+        position: how far it is, as JSON can hold it.
+        tensors: arrays by name: weights, states of optimizers, generators.
+
+    Example:
+        >>> RunState(7, {"epoch": 2}, {"weights": np.zeros(3)}).position["epoch"]
+        2
+    """
+
+    seed: int
+    position: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    tensors: Mapping[str, NDArray[Any]] = field(default_factory=dict[str, NDArray[Any]])
+
+
+class Checkpoint:
+    """The checkpoint of a run in a folder, which is made if it is missing.
+
+    Args:
+        folder: where the file goes; None for a run that saves nothing, so that callers need not ask.
+        kind: the class of what is trained.
+        settings: of the run.
+        data: what tells the data from other data; see `fingerprint`.
+        data_name: the argument that the data came by, for errors.
+        free: names of settings that may change between a run and its continuation.
+        minutes: how often `save_if_due` saves.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     checkpoint = Checkpoint(folder, "SASRec", {"lr": 0.1}, fingerprint(["tea"]))
+        ...     checkpoint.save(RunState(7, {"epoch": 2}))
+        ...     checkpoint.load().position
+        {'epoch': 2}
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str] | None,
+        kind: str,
+        settings: Mapping[str, Any],
+        data: str,
+        *,
+        data_name: str = "log",
+        free: Collection[str] = (),
+        minutes: float = 10.0,
+    ) -> None:
+        self.path = None if folder is None else Path(folder) / FILE
+        self.kind = kind
+        self.settings = dict(settings)
+        self.data, self.data_name = data, data_name
+        self.free = frozenset(free)
+        self.minutes = minutes
+        self._saved = time.monotonic()
+
+    def exists(self) -> bool:
+        """Whether there is one."""
+        return self.path is not None and self.path.exists()
+
+    def remove(self) -> None:
+        """Remove it, if there is one, and what a killed run left of another: the run is over."""
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
+            remove_leftovers(self.path)
+
+    def save_if_due(self, state: Callable[[], RunState], *, force: bool = False) -> None:
+        """Save what `state()` returns if enough time has passed, or in any case.
+
+        Raises:
+            Exception: what `state` raises, such as FloatingPointError where training has diverged; the file stays as
+                it was.
+            OSError: the file cannot be written, and stays as it was.
+        """
+        if self.path is not None and (force or time.monotonic() - self._saved >= 60 * self.minutes):
+            self.save(state())
+            self._saved = time.monotonic()
+
+    def save(self, state: RunState) -> None:
+        """Save a run as it is.
+
+        Raises:
+            OSError: the file cannot be written, and stays as it was.
+        """
+        if self.path is not None:
+            info = {
+                "seed": state.seed,
+                "position": dict(state.position),
+                "settings": self.settings,
+                "data": self.data,
+            }
+            write_stored(self.path, Stored(self.kind, info, dict(state.tensors)), format=FORMAT)
+
+    def load(self) -> RunState:
+        """Read the state of the run that was saved.
+
+        Raises:
+            OSError: the file cannot be read.
+            ArgumentError: it is of other data, another class or other settings; the message names what differs.
+            ValueError: it is damaged.
+        """
+        assert self.path is not None
+        try:
+            stored = read_stored(self.path, format=FORMAT)
+        except ValueError as error:
+            raise ValueError(f"{error}; remove it to start anew") from error
+        with self.restoring():
+            seed, position, settings, data = (stored.info[name] for name in ("seed", "position", "settings", "data"))
+            state = RunState(int(seed), dict(position), stored.tensors)
+        self._check({"class": stored.kind, **settings}, data)
+        return state
+
+    @contextlib.contextmanager
+    def restoring(self) -> Generator[None, None, None]:
+        """A block that takes over a state that was read; what does not fit there is a damage of the file.
+
+        Raises:
+            ValueError: the block raised a KeyError, IndexError, RuntimeError, TypeError or ValueError.
+        """
+        try:
+            yield
+        except (KeyError, IndexError, RuntimeError, TypeError, ValueError) as error:
+            raise ValueError(f"{self.path}: the checkpoint is damaged ({error}); remove it to start anew") from error
+
+    def _check(self, before: Mapping[str, Any], data: Any) -> None:
+        now = {"class": self.kind, **self.settings}
+        for key in sorted((before.keys() | now.keys()) - self.free, key=lambda key: (key != "class", key)):
+            if before.get(key) != now.get(key):
+                expected = f"{shown(before.get(key))}, as in the checkpoint {self.path}"
+                hint = "resume with the same settings, or remove it to start anew"
+                raise ArgumentError(key, expected, now.get(key), hint)
+        if data != self.data:
+            expected = f"the data that the checkpoint {self.path} was made from"
+            hint = "resume with the same, or remove it to start anew"
+            raise ArgumentError(self.data_name, expected, Verbatim("other data"), hint)
+
+
+def fingerprint(words: Iterable[str], *arrays: NDArray[Any], numbers: Iterable[int] = ()) -> str:
+    """Return a hash that tells data from other data: its words, arrays and numbers, such as how long it is.
+
+    Example:
+        >>> fingerprint(["a", "b"], np.array([3, 2])) == fingerprint(["b", "a"], np.array([3, 2]))
+        False
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    digest.update(" ".join(map(str, numbers)).encode() + b"\0")
+    for word in words:
+        digest.update(word.encode("utf-8", "surrogatepass") + b"\0")
+    for array in arrays:
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()

@@ -1,0 +1,288 @@
+"""Estimator: what everything that is fitted has in common: one rollback, checkpoints, seeds, files."""
+
+import contextlib
+import inspect
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Generator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import Self
+
+from logq._arguments import ArgumentError, Verbatim, check_bool, check_float
+from logq._model_file import FILE, SUMMARY, Stored, read_stored, write_stored
+from logq.estimators import FORMATS, Family, class_of
+from logq.training.checkpoint import Checkpoint
+from logq.training.config import Config
+from logq.training.interrupts import uninterrupted
+
+__all__ = ["Estimator", "FitOptions", "SavedEstimator", "Seeds", "fresh_seed", "prefixed", "with_prefix"]
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """How a fit is watched and saved.
+
+    Args:
+        progress: True shows a bar, False nothing, None a bar on a terminal and plain lines in a log.
+        checkpoint: a folder, or None.
+        checkpoint_minutes: minutes between checkpoints; 0 saves one after every batch.
+        resume: whether to go on from the checkpoint.
+
+    Raises:
+        ArgumentError, ArgumentTypeError: `resume` without a checkpoint, or an argument is not as described.
+
+    Example:
+        >>> FitOptions(resume=True)
+        Traceback (most recent call last):
+        ...
+        logq.ArgumentError: resume: expected a checkpoint folder to resume from, got none
+    """
+
+    progress: bool | None = None
+    checkpoint: str | os.PathLike[str] | None = None
+    checkpoint_minutes: float = 10.0
+    resume: bool = False
+
+    def __post_init__(self) -> None:
+        check_float("checkpoint_minutes", self.checkpoint_minutes, at_least=0)
+        if check_bool("resume", self.resume) and self.checkpoint is None:
+            raise ArgumentError("resume", "a checkpoint folder to resume from", Verbatim("none"))
+
+
+def fresh_seed(seed: int | None) -> int:
+    """Return the seed of a run: it follows from `seed`, or comes from the operating system where that is None.
+
+    Example:
+        >>> fresh_seed(1) == fresh_seed(1) != fresh_seed(2)
+        True
+    """
+    return int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0]) >> 1
+
+
+class Seeds(NamedTuple):
+    """The seed of a run, and those of its streams of random numbers, which follow from it.
+
+    Args:
+        run: what the others follow from, and what a checkpoint keeps.
+        weights: of the first weights; the same in all processes.
+        batches: of the order of examples; the same in all processes.
+        sampler: of what is drawn; its own in each process.
+        dropout: of what happens while training; its own in each process.
+
+    Example:
+        >>> one, other = Seeds.of(5), Seeds.of(5, rank=1)
+        >>> one.batches == other.batches, one.sampler == other.sampler
+        (True, False)
+    """
+
+    run: int
+    weights: int
+    batches: int
+    sampler: int
+    dropout: int
+
+    @classmethod
+    def of(cls, run: int, rank: int = 0) -> Self:
+        """Derive them; the rank of a process is folded in here and nowhere else."""
+        # A last number apart from 0: SeedSequence([run, 0]) is that of `run` alone.
+        weights, batches = _generated(2, run)
+        (dropout,), (sampler,) = _generated(1, run, rank, 1), _generated(1, run, rank, 2)
+        return cls(run, weights, batches, sampler, dropout)
+
+
+def _generated(count: int, *entropy: int) -> list[int]:
+    return [int(number) >> 1 for number in np.random.SeedSequence(entropy).generate_state(count, np.uint64)]
+
+
+class Estimator(Config, ABC):
+    """A config that can be fitted. A subclass has a `fit` that does its work inside `with self._fitting():`.
+
+    Whatever happens in that block, afterwards the object is either fitted anew or exactly what it was before. For that
+    a fit builds new objects and never changes those of the fitted state; callbacks during the fit see the new state.
+    """
+
+    @property
+    @abstractmethod
+    def is_fitted(self) -> bool:
+        """Whether `fit` or `load` has succeeded."""
+
+    @abstractmethod
+    def _fitted_on(self) -> str:
+        """What it was fitted on, for repr(): "20 items"."""
+
+    def __repr__(self) -> str:
+        # What follows from other arguments, such as the sampler of an objective, is shown where it was not said so.
+        plain = type(self).from_settings({})
+        values = {name: getattr(self, name) for name in self.options()}
+        changed = [f"{name}={value!r}" for name, value in values.items() if value != getattr(plain, name)]
+        fitted = [f"fitted on {self._fitted_on()}"] if self.is_fitted else []
+        return f"{type(self).__name__}({', '.join(changed + fitted)})"
+
+    def _check_fitted(self) -> None:
+        """See that it is fitted.
+
+        Raises:
+            AttributeError: it is not.
+        """
+        if not self.is_fitted:
+            raise AttributeError(f"{type(self).__name__}: it has learned nothing yet, call fit first")
+
+    # --------------------------------------------------------------------------------------------------------- fit
+
+    @contextlib.contextmanager
+    def _fitting(self) -> Generator[None, None, None]:
+        """The block of a fit: after any exception, Ctrl-C among them, all attributes are what they were before."""
+        before = dict(vars(self))
+        try:
+            yield
+        except BaseException:
+            with uninterrupted():
+                vars(self).clear()
+                vars(self).update(before)
+            raise
+
+    def _free_settings(self) -> Collection[str]:
+        """The settings that may change between a run and its continuation."""
+        return ()
+
+    def _checkpoint(self, options: FitOptions, data: str, data_name: str = "log") -> Checkpoint:
+        """The checkpoint of a run; one that does nothing where no folder was given.
+
+        Args:
+            options: of the fit.
+            data: the fingerprint of the data.
+            data_name: the argument that the data came by.
+        """
+        return Checkpoint(
+            options.checkpoint,
+            type(self).__name__,
+            self.settings(),
+            data,
+            data_name=data_name,
+            free=self._free_settings(),
+            minutes=options.checkpoint_minutes,
+        )
+
+
+E = TypeVar("E", bound="SavedEstimator")
+
+
+class SavedEstimator(Estimator):
+    """An estimator that is saved as a whole: `model.safetensors`, which has everything, and `model.json` to read.
+
+    A subclass gives what it learned as arrays and takes it back (`state`, `restore`); the interface of a family does
+    the same for what all of the family keep, such as a vocabulary (`_kept`, `_take_back`).
+
+    Attributes:
+        metadata: what JSON can hold of the fitted model beside settings and arrays, such as sizes.
+    """
+
+    family: ClassVar[Family]
+    metadata: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.metadata = {}
+
+    @abstractmethod
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Everything that was learned, as arrays by name."""
+
+    @abstractmethod
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take over what `state` gave; `metadata` and what the family keeps are there already.
+
+        Raises:
+            KeyError, ValueError: names, dtypes or shapes are not those that the settings ask for.
+        """
+
+    @abstractmethod
+    def _kept(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """What all estimators of the family save: what JSON can hold, and arrays."""
+
+    @abstractmethod
+    def _take_back(self, info: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> None:
+        """Take over what `_kept` gave."""
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write the model into a folder: `model.safetensors`, which has everything, and `model.json` to read.
+
+        Raises:
+            AttributeError: the model is not fitted.
+            OSError: a file cannot be written; what was there stays.
+        """
+        self._check_fitted()
+        described, tensors = self._kept()
+        info = {"settings": self.settings(), "metadata": self.metadata, **described}
+        stored = Stored(type(self).__name__, info, {**tensors, **prefixed("learned", self.state())})
+        home = Path(folder)
+        write_stored(home / FILE, stored, format=FORMATS[self.family], summary=home / SUMMARY)
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str], **options: Any) -> Self:
+        """Read what `save` wrote: a model of this class, or of any class below it.
+
+        Args:
+            folder: where it is.
+            **options: arguments beside the settings in the file, such as `device`.
+
+        Raises:
+            OSError: the file cannot be read.
+            ValueError: it is damaged, changed, of another version or another class; the message says what is wrong.
+        """
+        path = Path(folder) / FILE
+        stored = read_stored(path, format=tuple(FORMATS.values()))
+        kind = _find_class(cls, stored.kind)
+        if kind is None:
+            expected = cls.family if inspect.isabstract(cls) else cls.__name__
+            raise ValueError(f"{path}: expected a {expected}, the file holds a {stored.kind}")
+        kind.from_settings({}, **options)  # whose errors are not those of the file
+        info, tensors = stored.info, stored.tensors
+        try:
+            model = kind.from_settings(info["settings"], **options)
+            model.metadata = dict(info["metadata"] if "metadata" in info else info["facts"])
+            model._take_back(info, tensors)
+            model.restore(with_prefix("learned", tensors))
+        except KeyError as error:
+            raise ValueError(f"{path}: the file was changed, it lacks {error}") from None
+        except (TypeError, ValueError, IndexError) as error:
+            raise ValueError(f"{path}: the file was changed, {error}") from None
+        return model
+
+
+def _find_class(wanted: type[E], name: str) -> type[E] | None:
+    """The class of that name among `wanted` and those below it: of the table, or of one's own if it was imported."""
+    found = class_of(name, wanted.family)
+    if isinstance(found, type) and issubclass(found, wanted):
+        return found
+    kinds: list[type[E]] = [wanted]
+    for kind in kinds:
+        if kind.__name__ == name:
+            return kind
+        kinds += kind.__subclasses__()
+    return None
+
+
+def prefixed(name: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Arrays under the names NAME/key.
+
+    Example:
+        >>> list(prefixed("learned", {"weight": np.zeros(2)}))
+        ['learned/weight']
+    """
+    return {f"{name}/{key}": array for key, array in arrays.items()}
+
+
+def with_prefix(name: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """The arrays whose names begin with NAME/, without it; the inverse of `prefixed`.
+
+    Example:
+        >>> list(with_prefix("learned", {"learned/weight": np.zeros(2), "users/keys": np.zeros(1)}))
+        ['weight']
+    """
+    return {key[len(name) + 1 :]: array for key, array in arrays.items() if key.startswith(f"{name}/")}

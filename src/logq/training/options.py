@@ -1,0 +1,174 @@
+"""What trainable models have in common as arguments: LossConfig, what is learned, and TrainingConfig, how."""
+
+from typing import Annotated, Any, ClassVar
+
+from logq._arguments import ArgumentError, ArgumentTypeError
+from logq.objectives import OBJECTIVES, objective_name
+from logq.samplers.registry import SAMPLERS, SamplerChoice, check_sampler
+from logq.training.config import Above, AtLeast, AtMost, Check, Config, Help, OneOf, configclass
+
+__all__ = ["DECAYS", "OPTIMIZERS", "PRECISIONS", "DeviceConfig", "LossConfig", "TrainingConfig", "check_device_name"]
+
+DECAYS = ("constant", "linear", "cosine")
+OPTIMIZERS = ("adam", "adagrad", "sgd")
+PRECISIONS = ("float32", "bf16", "auto")
+
+
+def check_device_name(name: str, value: Any) -> Any:
+    """Return the name of a device, or a torch.device; whether there is such a device is asked where it is used.
+
+    Raises:
+        ArgumentTypeError: it is neither.
+
+    Example:
+        >>> check_device_name("device", "cuda:1")
+        'cuda:1'
+    """
+    if isinstance(value, str) or hasattr(value, "type"):
+        return value
+    raise ArgumentTypeError(name, "the name of a device, such as 'cpu' or 'cuda'", value)
+
+
+@configclass(group="Loss")
+class LossConfig(Config):
+    """How a model is scored while it learns: the objective, and where its negatives come from.
+
+    Example:
+        >>> LossConfig(objective="nce").sampler, LossConfig(objective="full_softmax").sampler
+        ('log_uniform', None)
+    """
+
+    default_sampler: ClassVar[str] = "log_uniform"
+    """The sampler of objectives that sample, where none was given."""
+
+    objective: Annotated[
+        str,
+        OneOf(*OBJECTIVES),
+        Check(lambda name, value: objective_name(value)),
+        Help("Loss", more="See the table in logq.objectives."),
+    ] = "sampled_softmax"
+    sampler: Annotated[
+        SamplerChoice | None,
+        OneOf(*SAMPLERS),
+        Check(lambda name, value: check_sampler(value)),
+        Help(
+            "Distribution of the negatives",
+            more="Or a function that makes a sampler of the counts of the classes, most frequent first. For "
+            "objectives that sample.",
+            default="log_uniform",
+        ),
+    ] = None
+    num_sampled: Annotated[
+        int, AtLeast(1), Help("Number of negatives.", more="in_batch and every_class have their own number.")
+    ] = 512
+    shared_negatives: Annotated[
+        bool,
+        Help(
+            "Whether a batch shares one sample; otherwise each row has its own.",
+            typed="One sample for a batch, or one for each row.",
+            flag="--shared-negatives/--own-negatives",
+        ),
+    ] = True
+    unigram_power: Annotated[float, Help("Exponent of the counts, for the sampler unigram.")] = 0.75
+    log_q: Annotated[
+        bool,
+        Help(
+            "Whether log Q is accounted for.",
+            more="It is subtracted in training where the objective says so, and added to the scores of negative "
+            "sampling, which are log( P / Q ), to get P. False shows what happens without.",
+        ),
+    ] = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.samples:
+            if self.sampler is not None:
+                expected = f"None, as {self.objective} uses every class and takes no sampler"
+                raise ArgumentError("sampler", expected, self.sampler)
+        elif self.sampler is None:
+            self.sampler = self.default_sampler
+
+    @property
+    def samples(self) -> bool:
+        """Whether the objective draws negatives."""
+        return OBJECTIVES[self.objective].negatives.sampled
+
+
+@configclass(group="Training")
+class DeviceConfig(Config):
+    """The argument of everything that answers by torch.
+
+    Example:
+        >>> DeviceConfig(device="cuda").settings()
+        {}
+    """
+
+    device: Annotated[
+        Any, Check(check_device_name), Help("Device to train and answer on: cpu, cuda, cuda:1, ...", saved=False)
+    ] = "cpu"
+
+
+@configclass(group="Training")
+class TrainingConfig(DeviceConfig):
+    """How a model is trained, by the loop of logq.training.
+
+    Example:
+        >>> TrainingConfig(epochs=3, decay="cosine").lr
+        0.001
+    """
+
+    batch_size: Annotated[int, AtLeast(1), Help("Examples in a batch.")] = 512
+    epochs: Annotated[int, AtLeast(1), Help("Maximum number of passes over the data.")] = 20
+    optimizer: Annotated[
+        str,
+        OneOf(*OPTIMIZERS),
+        Help("Optimizer", more="Tables with sparse gradients have the row-wise version of it in logq.optim."),
+    ] = "adam"
+    lr: Annotated[float, Above(0), Help("Learning rate.")] = 1e-3
+    weight_decay: Annotated[float, AtLeast(0), Help("L2 weight decay.")] = 0.0
+    clip: Annotated[
+        float | None, Above(0), Help("Norm to which gradients are clipped; {none} clips none.", none="0")
+    ] = None
+    decay: Annotated[str, OneOf(*DECAYS), Help("How the learning rate falls over the training")] = "constant"
+    warmup: Annotated[int, AtLeast(0), Help("Steps over which the learning rate grows to its full value.")] = 0
+    ema: Annotated[
+        float | None,
+        Above(0),
+        AtMost(1),
+        Help("Decay of a moving average of the weights, such as 0.999, to answer with; {none} keeps none.", none="0"),
+    ] = None
+    validate_every: Annotated[
+        int, AtLeast(1), Help("Epochs between validations, where there is a validation part.", group="Stopping")
+    ] = 1
+    patience: Annotated[
+        int | None,
+        AtLeast(1),
+        Help(
+            "Validations without improvement after which training stops; {none} trains all epochs.",
+            more="The best weights are kept.",
+            none="0",
+            group="Stopping",
+        ),
+    ] = 3
+    sparse: Annotated[
+        bool | None,
+        Help(
+            "Whether tables of classes get sparse gradients, so that a step costs what it touches.",
+            typed="Update only the rows that a step touches, or all of them.",
+            flag="--sparse/--dense",
+            default="by the number of classes",
+        ),
+    ] = None
+    precision: Annotated[
+        str,
+        OneOf(*PRECISIONS),
+        Help("Precision of the forward pass", more='"auto" takes bf16 on a GPU that has it; weights stay in float32.'),
+    ] = "float32"
+    seed: Annotated[
+        int | None,
+        AtLeast(0),
+        Help(
+            "Seed of everything random; {none} takes one from the operating system.",
+            typed="Seed of everything random.",
+        ),
+    ] = None
