@@ -77,7 +77,7 @@ LATE_IMPORTS = {
     "logq.approximations": "the table and its names are known without torch",
     "logq.objectives": "the table and its names are known without torch",
     "logq.estimators": "estimators are loaded by name",
-    "logq.kernels.registry": "backends are loaded by name",
+    "logq.kernels.backends": "backends are loaded by name",
     "logq.samplers.registry": "samplers are loaded by name",
     "logq.word2vec.engines": "engines are loaded by name",
 }

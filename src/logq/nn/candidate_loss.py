@@ -12,7 +12,7 @@ from logq.candidates import IGNORED, as_columns
 from logq.functional import full_loss
 from logq.functional.loss_checks import check_options, check_table, check_targets
 from logq.kernels.logits import chunks, logits, true_logits
-from logq.kernels.memory import prefer_huge_pages
+from logq.kernels.tensor_memory import prefer_huge_pages
 from logq.objectives import Objective, find_objective
 from logq.samplers import Sampler
 from logq.shapes import check_device, check_dtype, check_shape
