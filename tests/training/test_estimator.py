@@ -165,12 +165,12 @@ def test_resumed_it_ends_as_if_nothing_had_happened(tmp_path: Path) -> None:
 def test_another_run_is_refused_by_what_differs(tmp_path: Path) -> None:
     broken_off(tmp_path, [1.0, 2.0])
     resumed: dict[str, Any] = {"checkpoint": tmp_path, "resume": True}
-    with pytest.raises(ValueError, match=r"lr: the checkpoint .* was made with 0.001, got 0.5; resume with the same"):
+    with pytest.raises(ValueError, match=r"lr: expected 0.001, as in the checkpoint .*, got 0.5; resume with the same"):
         Mean(epochs=4, lr=0.5).fit([1.0, 2.0], **resumed)
-    with pytest.raises(ValueError, match=r"numbers: the checkpoint .* belongs to another numbers"):
+    with pytest.raises(ValueError, match=r"numbers: expected the data that the checkpoint .* was made from, got other"):
         Mean(epochs=4).fit([1.0, 3.0], **resumed)
     checkpoint = Checkpoint(tmp_path, "Median", {}, "")
-    with pytest.raises(ValueError, match=r"class: the checkpoint .* was made with 'Mean', got 'Median'"):
+    with pytest.raises(ValueError, match=r"class: expected 'Mean', as in the checkpoint .*, got 'Median'"):
         checkpoint.load()
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding
 
-from logq._arguments import ArgumentError, check_float, check_int
+from logq._arguments import ArgumentError, Verbatim, check_float, check_int
 from logq.logs import ItemGraph, sessions, walks
 from logq.logs.interactions import Interactions
 from logq.recommenders.encoders import Batch, RetrievalModel, WindowModel, recency_weights
@@ -38,7 +38,7 @@ class EGESEncoder(WindowModel):
 
     W_v0 is the vector of item v itself, W_vj that of its value of feature j (the mean, where it has several), and a_v
     are attentions of its own, 0 at the start: the mean, which is the paper's GES. Z are the vectors that the items of
-    a context are found by. Of an item that nobody has met yet there are no attentions; the paper takes the mean over
+    a context are found by. An item that nobody has met yet has no attentions; the paper takes the mean over
     its side information (Sec. 2.4), as `cold_vectors` does.
 
     Args:
@@ -175,7 +175,7 @@ class EGES(EGESConfig, NeuralRecommender):
     def _make_examples(self, log: Interactions, seed: int) -> Windows:
         graph = ItemGraph.from_sessions(log.items, sessions(log, gap=self.gap), num_items=log.num_items)
         if graph.num_edges == 0:
-            raise ValueError("log: expected sessions in which an item follows another, got none")
+            raise ArgumentError("log", "sessions in which an item follows another", Verbatim("none"))
         of_walks, of_windows = (int(number) for number in np.random.SeedSequence(seed).generate_state(2))
         walked = walks(graph, self.walks_per_item, self.walk_length, of_walks)
         offsets = np.concatenate([[0], np.cumsum((walked >= 0).sum(axis=1))])

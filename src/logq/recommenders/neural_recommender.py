@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from logq._arguments import ArgumentError, Verbatim
 from logq.logs.examples import Examples
 from logq.logs.interactions import Interactions
 from logq.recommenders.encoders import RetrievalModel
@@ -100,7 +101,8 @@ class NeuralRecommender(NeuralConfig, Recommender):
         device = Device(self.device, self.precision)
         progress = options.progress if device.world.rank == 0 else False
         if options.checkpoint is not None and device.world.size > 1:
-            raise ValueError("checkpoint: expected none where there are several processes, whose states would differ")
+            expected = "none where there are several processes, whose states would differ"
+            raise ArgumentError("checkpoint", expected, options.checkpoint)
         checkpoint = self._checkpoint(options, log.fingerprint())
         resumed = checkpoint.load() if options.resume and checkpoint.exists() else None
         run = device.agreed(fresh_seed(self.seed)) if resumed is None else resumed.seed
@@ -108,7 +110,9 @@ class NeuralRecommender(NeuralConfig, Recommender):
         self._context = Context.of(log, self.context)
         examples = self._make_examples(log, seeds.batches)
         if len(examples) == 0:
-            raise ValueError("log: expected a user with two events or more, got none: there is nothing to learn from")
+            raise ArgumentError(
+                "log", "a user with two events or more", Verbatim("none: there is nothing to learn from")
+            )
         self.metadata = self._inspect(log)
         sparse = self._is_sparse(device)
         with device.random(seeds.weights):
@@ -155,7 +159,7 @@ class NeuralRecommender(NeuralConfig, Recommender):
         checkpoint.remove()
 
     def _free_settings(self) -> Collection[str]:
-        # More epochs are no other run, where the learning rate does not depend on how many there are.
+        # More epochs do not make it another run where the learning rate does not depend on how many there are.
         return ("epochs",) if self.decay == "constant" else ()
 
     def _groups(self, batch: Mapping[str, Tensor]) -> Tensor | None:

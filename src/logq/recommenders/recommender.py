@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from typing_extensions import Self
 
+import logq.retrieval as retrieval  # loads a kind of index when it is asked for
 from logq._arguments import ArgumentError, Verbatim, check_bool, check_int
 from logq._progress import Progress
 from logq.estimators import Family
@@ -29,7 +30,6 @@ from logq.recommenders.requests import (
     is_scalar,
     make_request,
 )
-from logq.retrieval.index_kinds import make_index
 from logq.retrieval.item_index import ItemIndex
 from logq.shapes import check_device
 from logq.training.estimator import FitOptions, SavedEstimator
@@ -80,7 +80,7 @@ class Recommender(SavedEstimator):
         """Learn from a log, which `known` is of already; `validation` is what may be measured on meanwhile."""
 
     def _queries(self, histories: Histories) -> Tensor:
-        """(n, D) or (n, K, D), the vectors that stand for users."""
+        """(n, D) or (n, K, D), the vectors of what users want."""
         raise self._no_vectors()
 
     def _item_rows(self) -> Tensor:
@@ -124,7 +124,7 @@ class Recommender(SavedEstimator):
             The recommender itself.
 
         Raises:
-            TypeError: `log` is neither.
+            ArgumentTypeError: `log` is neither.
             ValueError: there is nothing to learn from, or the checkpoint is of another log or other settings.
             FloatingPointError: training diverges; a checkpoint stays as it was.
         """
@@ -213,7 +213,7 @@ class Recommender(SavedEstimator):
         self._check_fitted()
         if "metric" in options:
             raise ArgumentError("metric", "none, as scores of a model are inner products", options["metric"])
-        return make_index(kind, self._item_rows().detach(), **options)
+        return retrieval.make_index(kind, self._item_rows().detach(), **options)
 
     def similar_items(
         self, items: Any = None, k: int = 10, *, item_features: Mapping[str, Any] | None = None

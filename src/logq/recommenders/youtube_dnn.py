@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor, nn
 
-from logq._arguments import check_bool, check_float, check_int
+from logq._arguments import ArgumentError, Verbatim, check_bool, check_float, check_int
 from logq.logs.examples import Examples
 from logq.logs.interactions import Interactions
 from logq.logs.next_items import NextItems
@@ -49,7 +49,7 @@ class YoutubeDNNEncoder(RetrievalModel):
         sparse: whether tables of items get sparse gradients.
 
     Shape:
-        history (B, L) int64, age (B,), features (B,) or (B, W) int64 -> queries (B, D). Padding may stand anywhere.
+        history (B, L) int64, age (B,), features (B,) or (B, W) int64 -> queries (B, D). Padding may be anywhere.
 
     Raises:
         TypeError, ValueError: a size is not an integer >= 1, or a column does not fit.
@@ -192,7 +192,7 @@ class YoutubeDNN(YoutubeDNNConfig, NeuralRecommender):
 
     def _inspect(self, log: Interactions) -> dict[str, Any]:
         if self.example_age and log.timestamps is None:
-            raise ValueError("example_age: expected a log with times, got one without")
+            raise ArgumentError("example_age", "a log with times", Verbatim("one without"))
         return {"longest_age": 1.0 if self.example_age else None}  # ages are parts of the duration of the log
 
     def _make_model(self, *, sparse: bool) -> RetrievalModel:

@@ -1,6 +1,6 @@
 """Config: what is annotated at a field is its check, its documentation, its setting and its command line option.
 
-An estimator inherits its config, so that its arguments stand in one place. Nothing here imports torch.
+An estimator inherits its config, so that its arguments are in one place. Nothing here imports torch.
 """
 
 import functools
@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 CUSTOM = "custom"
-"""What stands in the settings for a function, which JSON cannot hold."""
+"""What the settings have for a function, which JSON cannot hold."""
 
 
 class UnknownArgumentError(ArgumentTypeError):
@@ -59,7 +59,7 @@ class Config:
 
     Values are checked by `__post_init__`: a subclass calls super().__post_init__() first, and then checks what
     concerns several fields. An estimator inherits from its config, without the decorator, so that its own annotations
-    are no arguments; its docstring gets the section of the arguments like that of the config.
+    are not arguments; its docstring gets the section of the arguments like that of the config.
 
     Example:
         >>> from dataclasses import field

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from logq._arguments import ArgumentError
 from logq._progress import Progress
 from logq.optim import clip_grad_norm_
 from logq.samplers import Sampler
@@ -114,7 +115,7 @@ class Loop:
         self.random_state: dict[str, Tensor] | None = None
         self.whole = True  # weights and position fit each other
         self._pending: list[tuple[Tensor, int]] = []
-        self._every = 1 if device.torch_device.type == "cpu" else 32  # to look at a loss makes a GPU wait
+        self._every = 1 if device.torch_device.type == "cpu" else 32  # reading a loss makes a GPU wait
 
     def run(
         self,
@@ -274,7 +275,7 @@ class Loop:
                 self.average.swap()
             self.task.module.train()
         if self.monitor not in found:
-            raise ValueError(f"monitor: expected one of {', '.join(found)}, got {self.monitor!r}")
+            raise ArgumentError("monitor", f"one of {', '.join(found)}", self.monitor)
         return found
 
     def _answering_weights(self) -> dict[str, Tensor]:
