@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from logq.training.checkpoint import FILE
 from logq.vectors import KeyedVectors
-from logq.word2vec.word2vec_checkpoint import FILE
 from trainings import KEPT, QUICK, failed, names, train
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="small disks as POSIX has them")

@@ -7,6 +7,7 @@ import gzip
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -14,8 +15,8 @@ import time
 
 import pytest
 
+from logq.training.checkpoint import FILE
 from logq.vectors import KeyedVectors
-from logq.word2vec.word2vec_checkpoint import FILE
 from trainings import ENV, KEPT, QUICK, failed, names, train, words_of, write_corpus
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="kills and small disks as POSIX has them")
@@ -230,7 +231,8 @@ def test_a_damaged_checkpoint(stopped, text, damage):
         "nan": whole[:header] + b"\xff" * (len(whole) - header),
     }[damage]
     file.write_bytes(damaged)
-    assert failed(train(text, folder, *options, "--resume")).startswith(f"{file}: the checkpoint is damaged (")
+    error = failed(train(text, folder, *options, "--resume"))
+    assert re.match(rf"{re.escape(str(file))}: the (checkpoint|file) is damaged .*; remove it to start anew", error)
     assert file.read_bytes() == damaged
 
 
@@ -244,7 +246,7 @@ def test_a_checkpoint_of_something_else(stopped, text, tmp_path):
     other = write_corpus(tmp_path / "other.txt", 1000, vocabulary=50)
     error = failed(train(other, folder, *options, "--resume"))
     assert error.startswith("CORPUS: the checkpoint ")
-    assert "belongs to another text" in error
+    assert "belongs to another source" in error
     assert (folder / FILE).read_bytes() == before
 
 
@@ -274,12 +276,12 @@ def test_training_that_diverges_keeps_what_was_there(stopped, text, how):
     [
         (
             ("--dim", 100_000_000),
-            "--dim: two tables of 2,000 words with 100,000,000 numbers take 1490.1 GiB, more than ",
+            "--dim: expected two tables that fit in memory, got 1490.1 GiB for 2,000 words, where ",
         ),
-        (("--dim", 10**20), "--dim: two tables of "),
+        (("--dim", 10**20), "--dim: expected two tables that fit in memory, got "),
         (("--window", 10_001), "--window: expected 1 to 10,000, got 10001"),
-        (("--negatives", 10_001), "--negatives: expected 1 to 10,000, got 10001"),
-        (("--threads", 10_001), "--threads: expected 1 to 10,000, got 10001"),
+        (("--negatives", 10_001), "--num-sampled: expected 1 to 10,000, got 10001"),
+        (("--threads", 10_001), "--threads: expected an integer >= 1 and <= 10000, got 10001"),
         (("--seed", -1), "Invalid value for '--seed'"),
     ],
 )
@@ -300,4 +302,4 @@ def test_little_memory_is_said(text, tmp_path):
         resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
 
     error = failed(train(text, tmp_path / "v", "--quiet", "--dim", 200_000, preexec_fn=limit))
-    assert error.startswith("--dim: two tables of 2,000 words with 200,000 numbers take 3.0 GiB, more than th")
+    assert error.startswith("--dim: expected two tables that fit in memory, got 3.0 GiB for 2,000 words")

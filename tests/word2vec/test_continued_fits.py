@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from logq import Word2Vec
+from logq import ArgumentError, Word2Vec
 from logq.text import Vocabulary
-from logq.word2vec.growing import grown_vocabulary
+from logq.word2vec.training_text import grown_vocabulary
 
 PETS = [["cat", "dog", "cat", "dog", "hen"]] * 60
 TOOLS = [["saw", "axe", "saw", "axe", "cat"]] * 60
@@ -42,7 +42,7 @@ def test_without_new_words_only_known_ones_are_trained(options):
 def test_a_tree_cannot_grow():
     fitted = model(hs=True).fit(PETS, progress=False)
     with pytest.raises(
-        ValueError, match=r"^new_words: hierarchical softmax has a tree that cannot grow, expected False"
+        ArgumentError, match=r"^new_words: expected False, got True; the tree of hierarchical softmax cannot grow"
     ):
         fitted.fit(TOOLS, progress=False)
 
@@ -68,6 +68,6 @@ def test_the_number_of_words_stays_bounded():
 
 def test_text_without_a_known_word_is_said():
     fitted = model().fit(PETS, progress=False)
-    with pytest.raises(ValueError, match=r"^source: none of its 2 words is among the known ones"):
+    with pytest.raises(ValueError, match=r"^source: expected words that are known, got none in 2 words"):
         fitted.fit([["x", "y"]], new_words=False, progress=False)
     assert "cat" in fitted.vectors

@@ -2,8 +2,8 @@ import math
 
 import pytest
 
-from logq.word2vec import memory
-from logq.word2vec.memory import available_memory
+from logq.word2vec import available_memory as memory
+from logq.word2vec.available_memory import available_memory
 
 
 @pytest.fixture

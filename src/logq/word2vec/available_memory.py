@@ -1,4 +1,4 @@
-"""How much memory a program may still take, so that too much is refused and not killed half-way."""
+"""How much memory the process may still take, so that too much is refused instead of ending in a kill half-way."""
 
 import math
 import os
@@ -13,7 +13,7 @@ _OWN_GROUP = Path("/proc/self/cgroup")
 
 
 def available_memory() -> float:
-    """Return the bytes that can be taken without swapping, also in a container with a limit; inf if nobody knows.
+    """Return the bytes that can be taken without swapping, also in a container with a limit; inf where unknown.
 
     Example:
         >>> available_memory() > 0
@@ -37,7 +37,7 @@ def _of_machine() -> float:
 
 
 def _of_group() -> float:
-    """What the control groups of Linux leave: the limit of each, less what is in use and cannot be dropped."""
+    """What the control groups of Linux leave: the limit of each, minus what is in use and cannot be dropped."""
     try:
         entries = [line.split(":", 2) for line in _OWN_GROUP.read_text().splitlines()]
     except OSError:
@@ -60,5 +60,5 @@ def _left(group: Path, limit: str, used: str) -> float:
     try:
         stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
         return float((group / limit).read_text()) - float(stat[used])
-    except (OSError, KeyError, ValueError):  # "max" is no number: no limit
+    except (OSError, KeyError, ValueError):  # "max": no limit
         return math.inf
