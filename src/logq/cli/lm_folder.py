@@ -47,14 +47,14 @@ def open_language_model(place: Path, *, device: str = "cpu", progress: bool | No
     """
     check_language_model(place)
     from logq._model_file import FILE, read_kind
+    from logq.estimators import FORMATS
     from logq.language_models import NGram
-    from logq.language_models.language_model_files import FORMAT
 
     if place.is_file() and place.name != FILE:
         return NGram.from_arpa(place, progress=progress)
     folder = place.parent if place.is_file() else place
     try:
-        kind = read_kind(folder / FILE, format=FORMAT)
+        kind = read_kind(folder / FILE, format=FORMATS["language model"])
     except ValueError as error:
         if _is_recommender(folder / FILE):
             raise BadInputError(

@@ -98,11 +98,7 @@ def _in_options(message: str, names: Mapping[str, Any], *, measured: bool = Fals
     message = message.removesuffix("; a list of strings is a list of files, sentences are lists of words")
     for said, spelled in (
         (r"^(source|corpus)(?=:)", "CORPUS or --valid" if measured else "CORPUS"),
-        (r"^validation: (.*), as k is None, got none", r"--valid: \1, as --k is 0, got none"),
-        (r"^discounts: they\b", "CORPUS: discounts of Kneser-Ney"),
-        (r"\bdiscount_fallback=\(0.5, 1.0, 1.5\)", "--discount-fallback 0.5,1,1.5"),
-        (r"\ba lower order\b", "a lower --order"),
-        (r"\bsmoothing='(\w+)'", r"--smoothing \1"),
+        (r"^validation: (.*), as k is None, got None", r"--valid: \1, as --k is 0, got none"),
     ):
         message = re.sub(said, spelled, message)
     if message.startswith("CORPUS"):
@@ -116,12 +112,12 @@ def _say_what_came_of_it(model: ModelName, made: "LanguageModel", folder: Path, 
     if arpa is not None:
         say("As ARPA text it is in ", (str(arpa), "bold"))
     if model is ModelName.ngram:
-        counts = [f"{count:,}" for count in made.facts["ngrams"]]
+        counts = [f"{count:,}" for count in made.metadata["ngrams"]]
         say(f"n-grams of 1 to {len(counts)} words: {', '.join(counts)}.")
-        if "k" in made.facts:
-            say(f"k = {made.facts['k']:.3g}.")
-        if "validation" in made.facts:
-            found = made.facts["validation"]["perplexity"]
+        if "k" in made.metadata:
+            say(f"k = {made.metadata['k']:.3g}.")
+        if "validation" in made.metadata:
+            found = made.metadata["validation"]["perplexity"]
             say(f"Perplexity of the validation text: {'infinite' if found is None else f'{found:.2f}'}.")
         return
     log: list[dict[str, Any]] = getattr(made, "training_log", [])

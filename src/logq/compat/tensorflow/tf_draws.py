@@ -246,7 +246,7 @@ def distinct_with_tries(
         most = 1024 + min(64 * num_sampled, 2 * num_classes)
     size = min(most, num_sampled + max(16, num_sampled // 2))
     while True:
-        stream = kernels.get("draws")(law, key, (size,))
+        stream = kernels.get("draws")(distribution, key, (size,))
         ordered, position = stream.sort(stable=True)
         new = torch.ones_like(ordered, dtype=torch.bool)
         new[1:] = ordered[1:] != ordered[:-1]
