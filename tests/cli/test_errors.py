@@ -1,6 +1,6 @@
 import pytest
 
-from logq.cli.errors import BadInputError, describe, say_error
+from logq.cli.terminal.errors import BadInputError, describe, say_error
 from logq.vectors.nearest_words import UnknownWord
 
 

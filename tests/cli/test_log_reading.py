@@ -2,9 +2,8 @@ import gzip
 
 import pytest
 
-from logq.cli.errors import BadInputError
-from logq.cli.log_options import LogColumns, LogFormat, LogOptions
-from logq.cli.log_reading import in_options, read_log
+from logq.cli.log_reading import LogColumns, LogFormat, LogOptions, read_log
+from logq.cli.terminal.errors import BadInputError
 
 
 def read(path, options=None, **cleaning):
@@ -57,17 +56,19 @@ def test_parquet_by_its_name(tmp_path, ratings):
         read(tmp_path / "log.parquet", LogColumns(separator=","))
 
 
-def test_a_wrong_column_is_named_with_those_that_exist(ratings):
-    with pytest.raises(BadInputError, match=r"^--user: there is no column 'uid'; there are: 'user_id', 'item_id'"):
-        read(ratings, LogOptions(user="uid"))
+def test_a_wrong_column_is_named_with_those_that_exist(logq, ratings, tmp_path):
+    code, _, err = logq("train", "sasrec", ratings, "-o", tmp_path / "m", "--user", "uid")
+    said = "--user: expected one of the columns 'user_id', 'item_id', 'rating', 'ts', got 'uid'"
+    assert (code, err) == (2, f"Error: {said}\n")
 
 
-def test_columns_that_look_like_nothing(tmp_path):
+def test_columns_that_look_like_nothing(logq, tmp_path):
     path = tmp_path / "log.csv"
     path.write_text("foo,bar\n1,2\n3,4\n")
-    with pytest.raises(BadInputError) as caught:
-        read(path, LogOptions(separator=","))
-    assert "--item NAME" in str(caught.value) or "--user" in str(caught.value)
+    code, _, err = logq("train", "sasrec", path, "-o", tmp_path / "m", "--separator", ",")
+    assert code == 2
+    assert err.startswith("Error: --item: expected the name of a column")
+    assert err.endswith("none of the columns looks like items: 'foo', 'bar'\n")
 
 
 def test_polars_missing_is_said_with_the_command(logq, ratings, tmp_path, monkeypatch):
@@ -76,11 +77,6 @@ def test_polars_missing_is_said_with_the_command(logq, ratings, tmp_path, monkey
     assert code == 2
     assert 'pip install "logq[logs]"' in err
     assert not (tmp_path / "m").exists()
-
-
-def test_arguments_are_spelled_as_options():
-    assert in_options("num_sampled: expected", ["num_sampled"]) == "--num-sampled: expected"
-    assert in_options("a file: num_sampled: expected", ["num_sampled"]) == "a file: num_sampled: expected"
 
 
 def test_who_names_columns_says_that_there_is_a_header(tmp_path):
