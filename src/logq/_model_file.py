@@ -171,11 +171,11 @@ def read_stored(path: str | os.PathLike[str], *, format: str | Collection[str]) 
     with _opened(name) as file:
         described = _described(name, file.metadata() or {}, format)
         tensors: dict[str, NDArray[Any]] = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    wanted = described["tensors"]
-    for key in sorted(wanted.keys() | tensors.keys()):
+    listed = described["tensors"]
+    for key in sorted(listed.keys() | tensors.keys()):
         got = [tensors[key].dtype.name, list(tensors[key].shape)] if key in tensors else "none"
-        if wanted.get(key, "none") != got:
-            raise ValueError(f"{name}: the file was changed, expected {wanted.get(key, 'none')} for {key!r}, got {got}")
+        if listed.get(key, "none") != got:
+            raise ValueError(f"{name}: the file was changed, expected {listed.get(key, 'none')} for {key!r}, got {got}")
     return Stored(described["class"], described["info"], tensors)
 
 

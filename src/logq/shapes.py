@@ -65,7 +65,7 @@ def check_shape(name: str, value: Tensor, letters: Sequence[str | int], sizes: d
 
 
 def can_look_at(value: Tensor) -> bool:
-    """Whether the values of a tensor may be checked here without a cost that the caller would notice.
+    """Whether the values of a tensor can be checked at a negligible cost.
 
     Example:
         >>> can_look_at(torch.zeros(2)), can_look_at(torch.zeros(2, device="meta"))
@@ -98,7 +98,7 @@ def check_ids(name: str, ids: Tensor, num_classes: int, *, ignore_index: int | N
         return False
     if ids.numel() == 0:
         return True
-    low, high = ids.aminmax()  # one pass, where there is nothing to tell
+    low, high = ids.aminmax()  # a single pass where all is well
     if int(low) >= 0 and int(high) < num_classes:
         return ignore_index is None or not 0 <= ignore_index < num_classes or not bool((ids == ignore_index).any())
     wrong = (ids < 0) | (ids >= num_classes)

@@ -37,5 +37,5 @@ def test_bad_input_is_named():
         top_items(np.array([[1]]), 2)
     with pytest.raises(ValueError, match=r"scores: expected shape \(U, C\), got \(1,\)"):
         top_items(np.array([1.0]), 2)
-    with pytest.raises(ValueError, match=r"exclude: expected items from 0 to 1, got 2"):
+    with pytest.raises(ValueError, match=r"exclude: expected items in \[0, 2\), got 2"):
         top_items(np.array([[1.0, 2.0]]), 2, exclude=([2], [0, 1]))

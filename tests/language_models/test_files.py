@@ -67,9 +67,9 @@ def test_an_infinite_perplexity_keeps_no_model_from_being_saved(tmp_path: Path) 
 def test_a_checkpoint_of_other_settings_or_another_text(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         interrupted_at(make("gru"), 3).fit(TEXT, checkpoint=tmp_path, progress=False)
-    with pytest.raises(ValueError, match=r"lr: the checkpoint .* was made with 0.02, got 0.03"):
+    with pytest.raises(ValueError, match=r"lr: expected 0.02, as in the checkpoint .*, got 0.03"):
         make("gru", lr=0.03).fit(TEXT, checkpoint=tmp_path, resume=True, progress=False)
-    with pytest.raises(ValueError, match=r"source: the checkpoint .* belongs to another source"):
+    with pytest.raises(ValueError, match=r"source: expected the data that the checkpoint .* was made from"):
         make("gru").fit(OTHER_TEXT, checkpoint=tmp_path, resume=True, progress=False)
     with pytest.raises(ValueError, match="resume: expected a checkpoint folder"):
         make("gru").fit(TEXT, resume=True, progress=False)

@@ -112,7 +112,7 @@ def test_neighbours_of_the_planted_log_come_first():
 @pytest.mark.parametrize(
     ("arguments", "error", "match"),
     [
-        ({"booking": "paid"}, ValueError, "log: expected a column 'paid', it has 'booked', 'city'"),
+        ({"booking": "paid"}, ValueError, "log: expected a column 'paid', got 'booked', 'city'"),
         ({"market": "town"}, ValueError, "log: expected a column 'town'"),
         ({"market": "city", "objective": "full_softmax"}, ValueError, "market|sampler"),
         ({"booking": 3}, TypeError, "booking"),

@@ -114,9 +114,14 @@ def test_half_precision_queries_are_widened() -> None:
 @pytest.mark.parametrize(
     ("objective", "sampler", "error", "message"),
     [
-        ("sampled_softmax", None, TypeError, "sampler: sampled_softmax needs one of logq.samplers"),
-        ("gbce", None, TypeError, "sampler: gbce needs one"),
-        ("full_softmax", Uniform(C, 3, seed=1), ValueError, "sampler: full_softmax uses every item"),
+        (
+            "sampled_softmax",
+            None,
+            TypeError,
+            "sampler: expected one of logq.samplers for sampled_softmax, got NoneType",
+        ),
+        ("gbce", None, TypeError, "sampler: expected one of logq.samplers for gbce"),
+        ("full_softmax", Uniform(C, 3, seed=1), ValueError, "sampler: expected None, as full_softmax uses every item"),
         ("softmax", None, ValueError, "objective: expected one of"),
     ],
 )

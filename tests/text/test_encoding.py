@@ -365,7 +365,9 @@ def test_nothing_but_giant_words_is_an_error_that_says_so(tmp_path):
 def test_nothing_above_min_count_names_the_most_frequent_word(tmp_path):
     path = write(tmp_path, b"a rose is a rose")
     for source in (path, [["a", "rose", "is", "a", "rose"]]):
-        with pytest.raises(ValueError, match=r"min_count: expected at most 2, the count of the most frequent word 'a', got 5"):
+        with pytest.raises(
+            ValueError, match=r"min_count: expected at most 2, the count of the most frequent word 'a', got 5"
+        ):
             encode(source)
 
 

@@ -95,9 +95,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_other_settings_are_refused(folder: Path) -> None:
-    with pytest.raises(ValueError, match=r"lr: the checkpoint .* was made with 0.02, got 0.01"):
+    with pytest.raises(ValueError, match=r"lr: expected 0.02, as in the checkpoint .*, got 0.01; resume with"):
         fit(make("YoutubeDNN", epochs=2, lr=0.01), folder, resume=True)
-    with pytest.raises(ValueError, match=r"class: the checkpoint .* was made with 'YoutubeDNN', got 'SASRec'"):
+    with pytest.raises(ValueError, match=r"class: expected 'YoutubeDNN', as in the checkpoint .*, got 'SASRec'"):
         fit(make("SASRec"), folder, resume=True)
 
 
@@ -106,7 +106,9 @@ def test_more_epochs_are_allowed_while_the_rate_is_constant(folder: Path) -> Non
 
 
 def test_another_log_is_refused(folder: Path) -> None:
-    with pytest.raises(ValueError, match=r"log: the checkpoint .* belongs to another log"):
+    with pytest.raises(
+        ValueError, match=r"log: expected the data that the checkpoint .* was made from, got other data"
+    ):
         make("YoutubeDNN", epochs=2).fit(planted_log(), checkpoint=folder, resume=True, progress=False)
 
 

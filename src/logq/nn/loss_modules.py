@@ -1,4 +1,4 @@
-"""The objectives of the table as modules that own their class table."""
+"""The objectives of the table as modules that own their class weights."""
 
 from typing_extensions import Unpack
 

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from logq._arguments import ArgumentError, check_float, check_int
+from logq._arguments import ArgumentError, Verbatim, check_float, check_int
 from logq.logs import sessions
 from logq.logs.interactions import Interactions
 from logq.recommenders.encoders import Batch, RetrievalModel, WindowModel, recency_weights
@@ -315,5 +315,5 @@ class AirbnbEmbeddings(AirbnbConfig, NeuralRecommender):
 
 def _column(log: Interactions, name: str) -> NDArray[Any]:
     if name not in log.columns:
-        raise ArgumentError("log", f"a column {name!r}, it has {', '.join(map(repr, log.columns)) or 'none'}")
+        raise ArgumentError("log", f"a column {name!r}", Verbatim(", ".join(map(repr, log.columns)) or "none"))
     return np.asarray(log.columns[name])

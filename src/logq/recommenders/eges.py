@@ -38,7 +38,7 @@ class EGESEncoder(WindowModel):
 
     W_v0 is the vector of item v itself, W_vj that of its value of feature j (the mean, where it has several), and a_v
     are attentions of its own, 0 at the start: the mean, which is the paper's GES. Z are the vectors that the items of
-    a context are found by. Of an item that nobody has met yet there are no attentions; the paper takes the mean over
+    a context are found by. An item that nobody has met yet has no attentions; the paper takes the mean over
     its side information (Sec. 2.4), as `cold_vectors` does.
 
     Args:

@@ -7,7 +7,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from logq._arguments import check_float, check_int
+from logq._arguments import ArgumentError, check_float, check_int
 from logq.recommenders.item_tables import Table, column
 
 __all__ = ["Batch", "RetrievalModel", "Tower", "WindowModel", "recency_weights"]
@@ -21,7 +21,7 @@ Batch = Mapping[str, Tensor]
     user                (B,) int64          -1: unknown
     age                 (B,) float          how old an example is
     user.NAME           (B,) or (B, W) int64    a feature of the user
-    context.NAME        (B,) or (B, W) int64    a feature of the moment
+    context.NAME        (B,) or (B, W) int64    a feature of the context of the request
 """
 
 
@@ -86,12 +86,12 @@ class RetrievalModel(nn.Module, ABC):
         if not tables:
             raise ValueError(f"{type(self).__name__} has no plain table of items that could start from other vectors")
         if vectors.shape != (self.num_items, self.dim):
-            raise ValueError(f"vectors: expected (C, D) = ({self.num_items}, {self.dim}), got {tuple(vectors.shape)}")
+            raise ArgumentError("vectors", f"(C, D) = ({self.num_items}, {self.dim})", tuple(vectors.shape))
         for table in tables:
             table.weight.copy_(vectors)  # pyright: ignore[reportCallIssue]
 
     def sparse_parameters(self) -> list[nn.Parameter]:
-        """The tables with sparse gradients, for an optimiser of logq.optim; all others are dense."""
+        """The tables with sparse gradients, for an optimizer of logq.optim; all others are dense."""
         found = {id(m.weight): m.weight for m in self.modules() if isinstance(m, Table) and m.sparse}
         return list(found.values())
 
@@ -124,7 +124,7 @@ class WindowModel(RetrievalModel):
         """The query (M, D) of a row for each of its targets, row after row, and these targets (M,)."""
         queries, targets = self.query(batch), column(batch, "targets", self.num_items, "BL")
         if len(targets) != len(queries):
-            raise ValueError(f"targets: expected {len(queries)} rows, as history has, got {len(targets)}")
+            raise ArgumentError("targets", f"{len(queries)} rows, as history has", len(targets))
         is_target = targets >= 0
         return queries[is_target.nonzero()[:, 0]], targets[is_target]
 

@@ -1,4 +1,4 @@
-"""ItemKNN: items that the same users did are neighbours; a strong baseline without a model."""
+"""ItemKNN: items that the same users did are neighbors; a strong baseline without a model."""
 
 from collections.abc import Mapping
 from dataclasses import field
@@ -53,7 +53,7 @@ class ItemKNN(ItemKNNConfig, Recommender):
     """Scores an item by how similar it is to what a user did, by cosine of co-occurrence, shrunk.
 
         s(i, j) = n_ij / ( sqrt(n_i n_j) + shrinkage ),   n_ij users did both, n_i did i
-        score(u, i) = sum over j in history of u with i among the neighbours of j:  s(i, j)
+        score(u, i) = sum over j in history of u with i among the neighbors of j:  s(i, j)
 
     Each item keeps its `neighbors` most similar ones, found on the CPU. The cost is the number of pairs of items of
     one user; (C, C) numbers are never held.

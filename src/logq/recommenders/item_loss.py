@@ -6,7 +6,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from logq._arguments import check_bool, check_float
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_bool, check_float
 from logq.candidates import IGNORED, Candidates, without_log_q
 from logq.functional import full_loss, sampled_loss
 from logq.objectives import Objective, find_objective
@@ -50,7 +50,7 @@ class ItemLoss(nn.Module):
         calibration: t of gBCE in [0, 1]: 0 is binary cross-entropy, 1 makes probabilities right.
 
     Raises:
-        TypeError, ValueError: sampler and objective do not belong together, or a number is out of range.
+        ArgumentTypeError, ArgumentError: sampler and objective do not belong together, or a number is out of range.
 
     Example:
         >>> from logq.recommenders import YoutubeDNNEncoder
@@ -75,9 +75,9 @@ class ItemLoss(nn.Module):
         self.objective = find_objective(objective)
         name, sampled = self.objective.name, self.objective.negatives.sampled
         if sampled and not isinstance(sampler, Sampler):
-            raise TypeError(f"sampler: {name} needs one of logq.samplers, got {type(sampler).__name__}")
+            raise ArgumentTypeError("sampler", f"one of logq.samplers for {name}", Verbatim(type(sampler).__name__))
         if not sampled and sampler is not None:
-            raise ValueError(f"sampler: {name} uses every item and takes no sampler, got {sampler}")
+            raise ArgumentError("sampler", f"None, as {name} uses every item", sampler)
         self.sampler = sampler
         self.temperature = check_float("temperature", temperature, above=0)
         self.cosine = check_bool("cosine", cosine)
@@ -101,7 +101,7 @@ class ItemLoss(nn.Module):
             model: whose items are to be found.
             queries: (M, D).
             targets: (M,) int64.
-            seen: from sampled items (S,) to (M, S), where True ones are no negatives of that query; None for none.
+            seen: from sampled items (S,) to (M, S), True where one is not a negative of that query; None for none.
             groups: (M,), as the sampler's `draw` takes them.
 
         Returns:

@@ -1,13 +1,13 @@
 """Tables of vectors that codes look up, of items and of the values of their features."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding, embedding_bag
 
-from logq._arguments import check_bool, check_float, check_int, shown
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_bool, check_float, check_int
 from logq.logs import Features
 from logq.shapes import can_look_at, check_ids, check_shape
 
@@ -17,7 +17,6 @@ __all__ = [
     "ItemCodes",
     "Table",
     "check_features",
-    "check_widths",
     "column",
     "end_of",
     "feature_codes",
@@ -27,13 +26,13 @@ __all__ = [
 
 
 class Table(nn.Module):
-    """Vectors of codes 0 .. n - 1, where -1 is no code.
+    """Vectors of codes 0 .. n - 1, where -1 is not one of them.
 
     Args:
         num_rows: n.
         dim: width of a vector.
         std: of the normal distribution of the first vectors, drawn from torch's global generator.
-        sparse: whether `weight` gets sparse gradients, for the optimisers of logq.optim.
+        sparse: whether `weight` gets sparse gradients, for the optimizers of logq.optim.
 
     Example:
         >>> table = Table(10, 4, std=0.1)
@@ -96,7 +95,7 @@ class _Mean(torch.autograd.Function):
 class IdTable(nn.Module):
     """Vectors of users or items 0 .. n - 1, and one more for whoever is unknown, -1.
 
-    That one starts at 0. In training it stands in for others at random, so that it learns what to be.
+    That one starts at 0. In training it replaces others at random, so that it learns what to be.
 
     Args:
         num_ids: n.
@@ -178,7 +177,7 @@ def column(batch: Mapping[str, Tensor], name: str, size: int, letters: str | Non
 
 
 def end_of(name: str, codes: Tensor) -> Tensor:
-    """How many codes stand in each row of (B, L), which must come before all padding.
+    """How many codes there are in each row of (B, L), which must come before all padding.
 
     Raises:
         ValueError: a row has padding before a code.
@@ -192,7 +191,7 @@ def end_of(name: str, codes: Tensor) -> Tensor:
         late = is_code[:, 1:] & ~is_code[:, :-1]
         if bool(late.any()):
             row, place = (int(i) for i in late.nonzero()[0])
-            raise ValueError(f"{name}: expected padding (-1) at the end of a row, got -1 at position ({row}, {place})")
+            raise ArgumentError(name, "padding (-1) at the end of a row", Verbatim(f"-1 at position ({row}, {place})"))
     return is_code.sum(dim=1)
 
 
@@ -202,7 +201,7 @@ class FeatureTables(nn.Module):
     Args:
         sizes: how many values a feature has, by its name; 0 is the value of what is unknown.
         dim: width of the vector of one feature.
-        prefix: what stands before the name in a batch, such as "user."; the names of a batch are `prefix + name`.
+        prefix: what comes before the name in a batch, such as "user."; the names of a batch are `prefix + name`.
 
     Example:
         >>> features = FeatureTables({"age": 7, "genres": 20}, 4, prefix="user.")
@@ -224,9 +223,8 @@ class FeatureTables(nn.Module):
         for (name, size), table in zip(self.sizes.items(), self.tables, strict=True):
             codes = column(batch, self.prefix + name, size)
             if codes.shape[0] != rows or codes.dim() not in (1, 2):
-                raise ValueError(
-                    f"{self.prefix}{name}: expected shape (B,) or (B, W) with B = {rows}, got {tuple(codes.shape)}"
-                )
+                expected = f"shape (B,) or (B, W) with B = {rows}"
+                raise ArgumentError(self.prefix + name, expected, tuple(codes.shape))
             assert isinstance(table, Table)
             found.append(table(codes.clamp(min=0)) if codes.dim() == 1 else table.mean(codes))
         return found
@@ -255,14 +253,12 @@ class ItemCodes(nn.Module):
         self.names = list(sizes)
         surplus = [name for name in codes if name not in sizes]
         if surplus:
-            raise ValueError(f"item_codes: expected the names of item_features, got {surplus[0]!r}")
+            raise ArgumentError("item_codes", "the names of item_features", surplus[0])
         for place, (name, size) in enumerate(sizes.items()):
             values = column(codes, name, size)
             if values.dim() not in (1, 2) or len(values) != num_items:
-                raise ValueError(
-                    f"item_codes[{name!r}]: expected shape (C,) or (C, W) with C = {num_items}, "
-                    f"got {tuple(values.shape)}"
-                )
+                expected = f"shape (C,) or (C, W) with C = {num_items}"
+                raise ArgumentError(f"item_codes[{name!r}]", expected, tuple(values.shape))
             self.register_buffer(f"codes_{place}", values.clone())
 
     def of(self, ids: Tensor) -> dict[str, Tensor]:
@@ -274,32 +270,16 @@ def check_features(name: str, sizes: Mapping[str, int]) -> dict[str, int]:
     """Return the number of values of each feature, as a dict of its own.
 
     Raises:
-        TypeError: it is no mapping, or a number not an integer.
-        ValueError: a number is below 1.
+        ArgumentTypeError: it is not a mapping, or a number is not an integer.
+        ArgumentError: a number is below 1.
 
     Example:
         >>> check_features("user_features", {"age": 7})
         {'age': 7}
     """
     if not isinstance(sizes, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise TypeError(f"{name}: expected a mapping of names to numbers of values, got {type(sizes).__name__}")
+        raise ArgumentTypeError(name, "a mapping of names to numbers of values", Verbatim(type(sizes).__name__))
     return {str(key): check_int(f"{name}[{key!r}]", size) for key, size in sizes.items()}
-
-
-def check_widths(name: str, value: object) -> list[int]:
-    """Return widths of layers as a list.
-
-    Raises:
-        TypeError: it is no sequence of integers.
-        ValueError: one is below 1.
-
-    Example:
-        >>> check_widths("hidden", (64, 32))
-        [64, 32]
-    """
-    if not isinstance(value, Sequence) or isinstance(value, str):
-        raise TypeError(f"{name}: expected a sequence of widths, got {shown(value)}")
-    return [check_int(name, width) for width in value]
 
 
 def feature_sizes(features: Features | None) -> dict[str, int]:

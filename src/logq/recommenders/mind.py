@@ -127,7 +127,7 @@ class MINDEncoder(RetrievalModel):
         ends = end_of("history", history)
         longest = int(ends.max()) if history.numel() else 0
         if longest > self.max_length:
-            raise ValueError(f"history: expected at most max_length = {self.max_length} items, got {longest}")
+            raise ArgumentError("history", f"at most max_length = {self.max_length} items", longest)
         history = history[:, :longest]
         exists = torch.arange(self.num_interests, device=history.device) < self._how_many(ends)[:, None]
         rows, places = (history >= 0).nonzero(as_tuple=True)
@@ -154,7 +154,7 @@ class MINDEncoder(RetrievalModel):
         return self.tower(torch.cat([capsules, *wide], dim=2)), exists
 
     def query(self, batch: Batch) -> Tensor:
-        """The queries (B, K, D). Where there are fewer, the first one stands again: the best of them stays the same."""
+        """The queries (B, K, D). Where there are fewer, the first one is repeated: the best of them stays the same."""
         queries, exists = self.interests(batch)
         return torch.where(exists[:, :, None], queries, queries[:, :1])
 
@@ -201,7 +201,10 @@ def _squash(z: Tensor) -> Tensor:
 
 
 def _check_power(name: str, value: Any) -> float:
-    return math.inf if value in (math.inf, "inf") else check_float(name, value, at_least=0)
+    power = math.inf if value in (math.inf, "inf") else check_float(name, value, at_least=0)
+    if 0 < power < 1:
+        raise ArgumentError(name, "0 or a number >= 1", value)
+    return power
 
 
 @configclass(group="Model")

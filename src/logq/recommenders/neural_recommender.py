@@ -46,6 +46,22 @@ class NeuralRecommender(NeuralConfig, Recommender):
 
     Raises:
         ArgumentError, ArgumentTypeError: an argument is not as described.
+
+    Example:
+        >>> from logq.logs import NextItems
+        >>> from logq.recommenders import YoutubeDNNEncoder
+        >>> class Linear(NeuralRecommender):
+        ...     '''Learns from the mean of a history, without hidden layers.'''
+        ...
+        ...     def _make_model(self, *, sparse):
+        ...         return YoutubeDNNEncoder(self.known.num_items, self.dim, hidden=(), sparse=sparse)
+        ...
+        ...     def _make_examples(self, log, seed):
+        ...         return NextItems(log, self.max_length, age=None)
+        >>> log = Interactions.from_sessions([["tea", "milk", "cup", "spoon"]] * 8)
+        >>> model = Linear(dim=16, max_length=1, num_sampled=8, epochs=40, lr=0.05, seed=1).fit(log, progress=False)
+        >>> model.recommend(histories=["milk"], k=1).items.tolist()
+        ['cup']
     """
 
     bucket: ClassVar[int] = 0
@@ -101,7 +117,8 @@ class NeuralRecommender(NeuralConfig, Recommender):
         device = Device(self.device, self.precision)
         progress = options.progress if device.world.rank == 0 else False
         if options.checkpoint is not None and device.world.size > 1:
-            raise ValueError("checkpoint: expected none where there are several processes, whose states would differ")
+            expected = "none where there are several processes, whose states would differ"
+            raise ArgumentError("checkpoint", expected, options.checkpoint)
         checkpoint = self._checkpoint(options, log.fingerprint())
         resumed = checkpoint.load() if options.resume and checkpoint.exists() else None
         run = device.agreed(fresh_seed(self.seed)) if resumed is None else resumed.seed
@@ -158,7 +175,7 @@ class NeuralRecommender(NeuralConfig, Recommender):
         checkpoint.remove()
 
     def _free_settings(self) -> Collection[str]:
-        # More epochs are no other run, where the learning rate does not depend on how many there are.
+        # More epochs do not make it another run where the learning rate does not depend on how many there are.
         return ("epochs",) if self.decay == "constant" else ()
 
     def _groups(self, batch: Mapping[str, Tensor]) -> Tensor | None:

@@ -20,13 +20,13 @@ NEVER = 2**31 - 1
 
 
 def seen_before(ids: Tensor, history: Tensor, rows: Tensor, places: Tensor) -> Tensor:
-    """Where a sampled item stands in the history up to a place.
+    """Whether a sampled item is in the history up to a position.
 
     Args:
         ids: (S,) sampled items.
         history: (B, L) items, -1 pads.
         rows: (M,) the history that a query belongs to.
-        places: (M,) the last place of it that the query knows.
+        places: (M,) the last position of it that the query knows.
 
     Returns:
         (M, S) bool. Time and memory do not depend on how many items there are.
@@ -40,7 +40,7 @@ def seen_before(ids: Tensor, history: Tensor, rows: Tensor, places: Tensor) -> T
     items, which = ids.unique(return_inverse=True)
     at = torch.searchsorted(items, history).clamp(max=len(items) - 1)
     found = items[at] == history
-    # For each history and each item of the sample the first place where it stands, and NEVER where it does not.
+    # For each history and each item of the sample its first position, and NEVER where it is not there.
     first = torch.full((len(history), len(items)), NEVER, dtype=torch.int32, device=ids.device)
     place = torch.arange(length, dtype=torch.int32, device=ids.device).expand_as(history).where(found, NEVER)
     first.scatter_reduce_(1, at, place, reduce="amin")

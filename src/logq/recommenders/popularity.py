@@ -23,8 +23,8 @@ class Popularity(DeviceConfig, Recommender):
 
         score(u, i) = |{users who did i}| / |{users}|
 
-    It is the only recommender that answers for users about whom nothing is known. `similar_items` finds the items that
-    are most popular besides. Items that equally many did stand in an order drawn once and for all: that of their codes
+    It is the only recommender that answers for users about whom nothing is known. `similar_items` finds the other
+    items that are most popular. Items that equally many did are in an order drawn once and for all: that of their codes
     would tell how often they come in the parts of the log that are held out.
 
     Example:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from logq._arguments import ArgumentError, Verbatim
+from logq._arguments import ArgumentError, BadArgumentError, Verbatim
 from logq.logs.identifiers import Identifiers
 from logq.logs.interactions import Interactions
 from logq.recommenders.requests import is_scalar
@@ -19,7 +19,7 @@ __all__ = ["Context"]
 class Context:
     """The columns of categories of a log that a model was trained with, and the last value of each user.
 
-    Codes are those of the log: value i of a column is i + 1, and 0 stands for what is missing, unknown, or in the
+    Codes are those of the log: value i of a column is i + 1, and 0 is for what is missing, unknown, or in the
     columns of the log but not in one of its events, so that nothing was learned of it.
 
     Args:
@@ -101,6 +101,8 @@ class Context:
     def _codes(self, name: str, raw: ArrayLike) -> NDArray[np.int64]:
         try:
             codes = self.ids[name].codes(raw)
+        except BadArgumentError as error:
+            raise type(error)("context", f"{error.expected} for {name!r}", error.got, error.hint) from None
         except TypeError as error:
             raise TypeError(f"context: {name!r}: {error}") from None
         return self.known[name][codes + 1]

@@ -73,8 +73,8 @@ def training_part(log: Interactions | Split, validation: Interactions | None) ->
     """What is to be learned from, and what may be measured on meanwhile.
 
     Raises:
-        TypeError: `log` is neither.
-        ValueError: a Split was given, and a validation part besides.
+        ArgumentTypeError: `log` is neither.
+        ArgumentError: a Split was given, and a validation part with it.
 
     Example:
         >>> from logq.logs import leave_one_out

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from typing_extensions import Self
 
+import logq.retrieval as retrieval  # loads a kind of index when it is asked for
 from logq._arguments import ArgumentError, Verbatim, check_bool, check_int
 from logq._progress import Progress
 from logq.estimators import Family
@@ -29,7 +30,6 @@ from logq.recommenders.requests import (
     is_scalar,
     make_request,
 )
-from logq.retrieval.index_kinds import make_index
 from logq.retrieval.item_index import ItemIndex
 from logq.shapes import check_device
 from logq.training.estimator import FitOptions, SavedEstimator
@@ -50,6 +50,12 @@ class Recommender(SavedEstimator):
 
     Attributes:
         known: what it remembers of its log, once fitted: users, items, and the history of each user.
+
+    Example:
+        >>> from logq import Popularity
+        >>> model = Popularity().fit(Interactions.from_sessions([["tea", "cup"], ["tea", "cup"], ["tea", "nut"]]))
+        >>> model.recommend(histories=["tea"], k=2).items.tolist()
+        ['cup', 'nut']
     """
 
     family: ClassVar[Family] = "recommender"
@@ -80,7 +86,7 @@ class Recommender(SavedEstimator):
         """Learn from a log, which `known` is of already; `validation` is what may be measured on meanwhile."""
 
     def _queries(self, histories: Histories) -> Tensor:
-        """(n, D) or (n, K, D), the vectors that stand for users."""
+        """(n, D) or (n, K, D), the vectors of what users want."""
         raise self._no_vectors()
 
     def _item_rows(self) -> Tensor:
@@ -125,7 +131,7 @@ class Recommender(SavedEstimator):
             The recommender itself.
 
         Raises:
-            TypeError: `log` is neither.
+            ArgumentTypeError: `log` is neither.
             ValueError: there is nothing to learn from, or the checkpoint is of another log or other settings.
             FloatingPointError: training diverges; a checkpoint stays as it was.
         """
@@ -185,14 +191,8 @@ class Recommender(SavedEstimator):
             check_index(index, self.known.num_items)
         if self.needs_history:
             check_histories(request, type(self).__name__)
-        scores, codes = self.rank_all(
-            request,
-            min(k, self.known.num_items),
-            check_bool("exclude_seen", exclude_seen),
-            allowed_items(self.known, allow),
-            progress,
-            index,
-        )
+        k, excludes = min(k, self.known.num_items), check_bool("exclude_seen", exclude_seen)
+        scores, codes = self.rank_all(request, k, excludes, allowed_items(self.known, allow), progress, index)
         return self._named(codes, scores, single)
 
     def index(self, kind: str = "exact", **options: Any) -> ItemIndex:
@@ -214,7 +214,7 @@ class Recommender(SavedEstimator):
         self._check_fitted()
         if "metric" in options:
             raise ArgumentError("metric", "none, as scores of a model are inner products", options["metric"])
-        return make_index(kind, self._item_rows().detach(), **options)
+        return retrieval.make_index(kind, self._item_rows().detach(), **options)
 
     def similar_items(
         self, items: Any = None, k: int = 10, *, item_features: Mapping[str, Any] | None = None
@@ -324,8 +324,7 @@ class Recommender(SavedEstimator):
         self._check_fitted()
         request, _ = make_request(self.known, users, histories, None)
         with torch.no_grad():
-            parts = [self._queries(part).float().cpu().numpy() for part in request.parts(ROWS)]
-        return np.concatenate(parts)
+            return np.concatenate([self._queries(part).float().cpu().numpy() for part in request.parts(ROWS)])
 
     # ------------------------------------------------------------------------------------------------- how it ranks
 
@@ -340,8 +339,7 @@ class Recommender(SavedEstimator):
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Scores and codes (n, k) of the best items of users, -1 where there are fewer; what all answers come from."""
         scores = np.empty((len(request), k), dtype=np.float32)
-        codes = np.empty((len(request), k), dtype=np.int64)
-        done = 0
+        codes, done = np.empty((len(request), k), dtype=np.int64), 0
         with Progress(len(request), "users", "ranking", progress) as bar, torch.no_grad():
             for part in request.parts(ROWS):
                 end = done + len(part)

@@ -21,7 +21,7 @@ class Recommendations(NamedTuple):
     Args:
         items: (n, k) ids as the log has them; (k,) where one user or one item was asked for. Where filters left fewer
             than k items the rest is None (and the array one of objects).
-        scores: float32, same shape; what the model ranks by. Minus infinity where there is no item.
+        scores: float32, same shape; what the model ranks by. Minus infinity where there is none.
 
     Example:
         >>> best = Recommendations(np.array(["tea", "cup"]), np.array([0.9, 0.2], dtype=np.float32))

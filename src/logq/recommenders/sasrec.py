@@ -29,7 +29,7 @@ class SASRecEncoder(RetrievalModel):
     Item l attends to items 1 .. l. Places count from the first item of the window. Nothing is computed for padding but
     attention's inner products. A row without a history has the query 0.
 
-    Differs from the paper: keys and values are normalized as queries are (pre-norm blocks), a norm stands at the end,
+    Differs from the paper: keys and values are normalized as queries are (pre-norm blocks), there is a norm at the end,
     GELU instead of ReLU, inputs are scaled by sqrt(D), attention's own weights have no dropout (so that it runs
     fused), and dropout is rounded to 1/256.
 
@@ -92,7 +92,7 @@ class SASRecEncoder(RetrievalModel):
         history = column(batch, "history", self.num_items, "BL")
         ends = end_of("history", history)
         outputs, _ = self._outputs(history, ends)
-        # The outputs of rows stand one after the other, so the last of a row is where those of all rows so far end.
+        # The outputs of all rows follow one another, so the last of a row is where those of all rows so far end.
         last = select_rows(outputs, ends.cumsum(dim=0)[ends > 0] - 1)
         if len(last) == len(ends):
             return last
@@ -114,7 +114,7 @@ class SASRecEncoder(RetrievalModel):
         return select_rows(outputs, kept), learned[kept]
 
     def _outputs(self, history: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
-        """Outputs (N, D) of all items of all rows, one row after the other, and where they stand in (B * L)."""
+        """Outputs (N, D) of all items of all rows, one row after the other, and their positions in (B * L)."""
         length = history.shape[1]
         places = (history.reshape(-1) >= 0).nonzero()[:, 0]
         longest = int(ends.max()) if len(ends) and length else 0
@@ -140,7 +140,7 @@ class SASRecEncoder(RetrievalModel):
 
 
 class _Layout:
-    """Where N items that stand one after the other stand in a padded (B, L)."""
+    """Where N items, one row after the other, are in a padded (B, L)."""
 
     def __init__(self, rows: int, length: int, places: Tensor) -> None:
         self.rows, self.length, self.places = rows, length, places
@@ -183,7 +183,7 @@ class _Block(nn.Module):
             layout.rows, layout.length, 3, self.heads, dim // self.heads
         )
         query, key, value = (part.transpose(1, 2) for part in parts.unbind(dim=2))  # each (B, H, L, D / H)
-        # Padding stands behind all items of a row, so a causal mask hides it.
+        # Padding is behind all items of a row, so a causal mask hides it.
         mixed = scaled_dot_product_attention(query, key, value, is_causal=True)
         return self.project(layout.packed(mixed.transpose(1, 2).reshape(layout.rows, layout.length, dim)))
 

@@ -5,18 +5,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+import logq.text as text  # both load what is asked of them, which a model without `pretrain` is spared
+import logq.word2vec as word2vec
 from logq._arguments import ArgumentError, Verbatim, check_int
-from logq.logs import Interactions, sessions
-from logq.text import EncodedCorpus, Vocabulary, encode_ids
-from logq.word2vec import Word2Vec
+from logq.logs import sessions
+from logq.logs.interactions import Interactions
 
 __all__ = ["Windows", "first_vectors", "session_corpus"]
 
 
 def session_corpus(
     log: Interactions, *, gap: float | None = None, shuffle: int | None = None
-) -> tuple[NDArray[np.int64], EncodedCorpus]:
-    """The sessions of a log as a corpus, and for each of its words the item that it stands for: those with an event.
+) -> "tuple[NDArray[np.int64], text.EncodedCorpus]":
+    """The sessions of a log as a corpus, and the item that each of its words is: those with an event.
 
     Args:
         log: the log.
@@ -43,8 +44,8 @@ def session_corpus(
     if shuffle is not None:
         session = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
         items = items[np.lexsort((np.random.default_rng(shuffle).random(len(items)), session))]
-    vocabulary = Vocabulary([str(code) for code in codes.tolist()], counts[codes])
-    return codes, encode_ids(words[items], offsets, vocabulary)
+    vocabulary = text.Vocabulary([str(code) for code in codes.tolist()], counts[codes])
+    return codes, text.encode_ids(words[items], offsets, vocabulary)
 
 
 def first_vectors(
@@ -73,7 +74,7 @@ def first_vectors(
         (6, 8)
     """
     codes, corpus = session_corpus(log)
-    engine = Word2Vec(dim, window=10, sample=0.0, min_count=1, lr=0.05, epochs=epochs, seed=seed)
+    engine = word2vec.Word2Vec(dim, window=10, sample=0.0, min_count=1, lr=0.05, epochs=epochs, seed=seed)
     with corpus:
         engine.fit(corpus, progress=progress)
     learned = engine.vectors.vectors - engine.vectors.vectors.mean(axis=0)
@@ -85,7 +86,7 @@ def first_vectors(
 class Windows:
     """Examples of skip-gram: an item, and those around it in its sentence.
 
-    A place i of the sentences sees the items at most r_i away, r_i uniform in 1..window, and what `also` says of it.
+    Position i of the sentences sees the items at most r_i away, r_i uniform in 1..window, and what `also` says of it.
     Nothing but the sentences is stored: windows are gathered when a batch is asked for.
 
     Args:
@@ -93,7 +94,7 @@ class Windows:
         offsets: (sentences + 1,) where each sentence begins, and n.
         window: the widest reach.
         seed: of the reaches.
-        also: (n,) one more item that each place sees wherever it stands, -1 for none; None for none at all.
+        also: (n,) one more item that each position sees wherever it is, -1 for none; None for none at all.
 
     Example:
         >>> windows = Windows(np.array([5, 6, 7, 8]), np.array([0, 3, 4]), window=1, seed=1)
@@ -113,20 +114,20 @@ class Windows:
         self.window = check_int("window", window)
         self._items = np.ascontiguousarray(items, dtype=np.int32)
         self._also = None if also is None else np.ascontiguousarray(also, dtype=np.int32)
-        # How many items of the sentence stand before and behind a place, as far as the window goes.
+        # How many items of the sentence are before and behind a position, as far as the window goes.
         lengths = np.diff(offsets)
-        place = np.arange(len(items)) - np.repeat(offsets[:-1], lengths)
+        position = np.arange(len(items)) - np.repeat(offsets[:-1], lengths)
         reach = np.random.default_rng(seed).integers(1, window, size=len(items), endpoint=True, dtype=np.int16)
-        self._before = np.minimum(place, reach).astype(np.int16)
-        self._behind = np.minimum(np.repeat(lengths, lengths) - 1 - place, reach).astype(np.int16)
+        self._before = np.minimum(position, reach).astype(np.int16)
+        self._behind = np.minimum(np.repeat(lengths, lengths) - 1 - position, reach).astype(np.int16)
         sees = (self._before > 0) | (self._behind > 0)
         if self._also is not None:
             sees |= self._also >= 0
-        self._places = np.flatnonzero(sees)
+        self._positions = np.flatnonzero(sees)
 
     def __len__(self) -> int:
-        """Return how many places see anything."""
-        return len(self._places)
+        """Return how many positions see anything."""
+        return len(self._positions)
 
     def lengths(self) -> NDArray[np.int64]:
         """How long the history of each example is: one item."""
@@ -139,13 +140,13 @@ class Windows:
             "history" (B, 1), the items in the middle; "targets" (B, 2 window [+ 1]), those around, -1 where there is
             none; "user" (B,), -1.
         """
-        places = self._places[np.asarray(indices)]
+        positions = self._positions[np.asarray(indices)]
         steps = np.concatenate([np.arange(-self.window, 0), np.arange(1, self.window + 1)])
-        inside = (steps >= -self._before[places, None]) & (steps <= self._behind[places, None])
-        around = np.where(inside, self._items[np.where(inside, places[:, None] + steps, 0)], -1)
-        columns = [around] if self._also is None else [around, self._also[places, None]]
+        inside = (steps >= -self._before[positions, None]) & (steps <= self._behind[positions, None])
+        around = np.where(inside, self._items[np.where(inside, positions[:, None] + steps, 0)], -1)
+        columns = [around] if self._also is None else [around, self._also[positions, None]]
         return {
-            "history": self._items[places, None].astype(np.int64),
+            "history": self._items[positions, None].astype(np.int64),
             "targets": np.concatenate(columns, axis=1).astype(np.int64),
-            "user": np.full(len(places), -1, dtype=np.int64),
+            "user": np.full(len(positions), -1, dtype=np.int64),
         }

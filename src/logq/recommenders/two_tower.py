@@ -73,7 +73,7 @@ class TwoTowerEncoder(RetrievalModel):
         sparse: whether tables of ids get sparse gradients.
 
     Shape:
-        history (B, L) int64, features (B,) or (B, W) int64 -> queries (B, D). Padding may stand anywhere.
+        history (B, L) int64, features (B,) or (B, W) int64 -> queries (B, D). Padding may be anywhere.
 
     Raises:
         TypeError, ValueError: a number is out of range, or a column does not fit.

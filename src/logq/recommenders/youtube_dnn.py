@@ -49,7 +49,7 @@ class YoutubeDNNEncoder(RetrievalModel):
         sparse: whether tables of items get sparse gradients.
 
     Shape:
-        history (B, L) int64, age (B,), features (B,) or (B, W) int64 -> queries (B, D). Padding may stand anywhere.
+        history (B, L) int64, age (B,), features (B,) or (B, W) int64 -> queries (B, D). Padding may be anywhere.
 
     Raises:
         TypeError, ValueError: a size is not an integer >= 1, or a column does not fit.

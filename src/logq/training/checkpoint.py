@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from logq._arguments import ArgumentError, Verbatim, shown
 from logq._files import remove_leftovers
 from logq._model_file import Stored, read_stored, write_stored
-from logq.training.run_errors import OtherCheckpointError
 
 __all__ = ["FILE", "Checkpoint", "RunState", "fingerprint"]
 
@@ -123,8 +123,7 @@ class Checkpoint:
 
         Raises:
             OSError: the file cannot be read.
-            OtherCheckpointError: it is of other data, another class or other settings; the message names what
-                differs.
+            ArgumentError: it is of other data, another class or other settings; the message names what differs.
             ValueError: it is damaged.
         """
         assert self.path is not None
@@ -154,17 +153,13 @@ class Checkpoint:
         now = {"class": self.kind, **self.settings}
         for key in sorted((before.keys() | now.keys()) - self.free, key=lambda key: (key != "class", key)):
             if before.get(key) != now.get(key):
-                raise OtherCheckpointError(
-                    key,
-                    f"the checkpoint {self.path} was made with {before.get(key)!r}, got {now.get(key)!r}; "
-                    "resume with the same settings, or remove it to start anew",
-                )
+                expected = f"{shown(before.get(key))}, as in the checkpoint {self.path}"
+                hint = "resume with the same settings, or remove it to start anew"
+                raise ArgumentError(key, expected, now.get(key), hint)
         if data != self.data:
-            raise OtherCheckpointError(
-                self.data_name,
-                f"the checkpoint {self.path} belongs to another {{name}}; resume with the same one, or remove it to "
-                "start anew",
-            )
+            expected = f"the data that the checkpoint {self.path} was made from"
+            hint = "resume with the same, or remove it to start anew"
+            raise ArgumentError(self.data_name, expected, Verbatim("other data"), hint)
 
 
 def fingerprint(words: Iterable[str], *arrays: NDArray[Any], numbers: Iterable[int] = ()) -> str:

@@ -1,8 +1,9 @@
 """Config: what is annotated at a field is its check, its documentation, its setting and its command line option.
 
-An estimator inherits its config, so that its arguments stand in one place. Nothing here imports torch.
+An estimator inherits its config, so that its arguments are in one place. Nothing here imports torch.
 """
 
+import difflib
 import functools
 import inspect
 import re
@@ -31,7 +32,7 @@ __all__ = [
 ]
 
 CUSTOM = "custom"
-"""What stands in the settings for a function, which JSON cannot hold."""
+"""What the settings have for a function, which JSON cannot hold."""
 
 
 class UnknownArgumentError(ArgumentTypeError):
@@ -59,7 +60,7 @@ class Config:
 
     Values are checked by `__post_init__`: a subclass calls super().__post_init__() first, and then checks what
     concerns several fields. An estimator inherits from its config, without the decorator, so that its own annotations
-    are no arguments; its docstring gets the section of the arguments like that of the config.
+    are not arguments; its docstring gets the section of the arguments like that of the config.
 
     Example:
         >>> from dataclasses import field
@@ -261,8 +262,6 @@ def _refuse_unknown(cls: type[Config], num_positional: int, values: Mapping[str,
     here = next((name for name, option in options.items() if unknown in option.help.also), None)
     if here is not None:
         raise UnknownArgumentError(unknown, cls.__name__, f"it is called {here} here")
-    import difflib
-
     close = difflib.get_close_matches(unknown, options, n=1)
     raise UnknownArgumentError(unknown, cls.__name__, f"did you mean {close[0]}?" if close else "")
 

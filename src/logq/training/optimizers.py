@@ -73,7 +73,7 @@ LAST = "last."
 
 
 class Optimizers:
-    """An optimizer over the dense parameters and its lazy kin over those with sparse gradients, as one.
+    """An optimizer over the dense parameters and its row-wise version over those with sparse gradients, as one.
 
         name       dense                   sparse
         adam       torch.optim.Adam        logq.optim.LazyAdam
@@ -84,8 +84,8 @@ class Optimizers:
         module: whose parameters are trained.
         sparse: those among them that get sparse gradients.
         lr: the learning rate that `step` takes a part of.
-        weight_decay: added to gradients as weight_decay w, of parameters of two dimensions and more: no biases and no
-            norms. A row of a sparse table decays when it is touched.
+        weight_decay: added to gradients as weight_decay w, of parameters of two dimensions and more: not of biases
+            and norms. A row of a sparse table decays when it is touched.
         betas: of Adam.
         kind: one of OPTIMIZERS.
         fading: whether LazyAdam has no momentum, and rows fade between their updates; see Fading.
@@ -138,7 +138,7 @@ class Optimizers:
             rows = {"adam": LazyAdam, "adagrad": Adagrad, "sgd": SGD}
             if fading and kind == "adam":
                 of_kind["betas"] = (0.0, betas[1])
-            # A group each, so that states stand in the order of the parameters.
+            # A group each, so that states are in the order of the parameters.
             groups = [{"params": [p], "weight_decay": weight_decay if p.dim() > 1 else 0.0} for p in lazy]
             self.all.append(rows[kind](groups, **of_kind))
         self.fading = [Fading(one) for one in self.all if isinstance(one, LazyAdam) and fading]

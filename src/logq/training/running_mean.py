@@ -36,5 +36,5 @@ class RunningMean:
         return self._recent_sum / self._recent_count if self._recent_count else 0.0
 
     def has_diverged(self, first: float) -> bool:
-        """Whether the recent loss is no number, or ten times `first`, which it was when nothing had been learned."""
+        """Whether the recent loss is not a number, or ten times `first`, which it was when nothing had been learned."""
         return not math.isfinite(self.recent) or self.recent > 10 * max(first, 1.0)

@@ -42,9 +42,9 @@ def with_weights(make: Callable[[], Module], state: Mapping[str, NDArray[Any]]) 
     """
     weights = {name.removeprefix(PREFIX): array for name, array in state.items() if name.startswith(PREFIX)}
     with torch.device("meta"):  # so that sizes in a changed file cost nothing before they are found wrong
-        wanted = make().state_dict()
-    for name in sorted(wanted.keys() | weights.keys()):
-        expected = (tuple(wanted[name].shape), str(wanted[name].dtype)[6:]) if name in wanted else None
+        needed = make().state_dict()
+    for name in sorted(needed.keys() | weights.keys()):
+        expected = (tuple(needed[name].shape), str(needed[name].dtype)[6:]) if name in needed else None
         got = (weights[name].shape, weights[name].dtype.name) if name in weights else None
         if expected != got:
             raise ValueError(f"expected {_described(expected)} for {name!r}, got {_described(got)}")

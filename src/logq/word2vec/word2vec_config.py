@@ -248,9 +248,9 @@ class Word2VecConfig(ObjectiveConfig):
     def _settle_sampler(self) -> None:
         if self.hs:
             if self.objective not in ("negative_sampling", HIERARCHICAL_SOFTMAX):
-                raise ArgumentError("objective", "no other one beside hs=True", self.objective)
+                raise ArgumentError("objective", "the default, as hs=True is a loss of its own", self.objective)
             if self.sampler is not None:
-                raise ArgumentError("sampler", "none beside hs=True, which does not sample", self.sampler)
+                raise ArgumentError("sampler", "None, as hs=True does not sample", self.sampler)
             self.objective = HIERARCHICAL_SOFTMAX
         elif self.objective == HIERARCHICAL_SOFTMAX:
             raise ArgumentError("objective", f"one of {', '.join(OBJECTIVES)}", self.objective, "write hs=True")

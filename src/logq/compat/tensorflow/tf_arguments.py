@@ -1,5 +1,6 @@
-"""What TensorFlow takes for a tensor, as tensors of torch, and what it takes for a seed."""
+"""Converting what TensorFlow accepts as tensors and seeds to those of torch."""
 
+import secrets
 from typing import TypeAlias
 
 import numpy as np
@@ -31,10 +32,10 @@ Numbers: TypeAlias = Tensor | ArrayLike
 """Floating point numbers: a tensor, or what torch.as_tensor takes."""
 
 Table: TypeAlias = Tensor | ArrayLike | list[Tensor] | tuple[Tensor, ...]
-"""One row a class: a tensor, or a list of its parts one below the other."""
+"""One row for each class: a tensor, or a list of its parts, one below the other."""
 
 Seed: TypeAlias = int | torch.Generator | None
-"""A number: the same draws at each call. A generator: goes on where it is. None: from the operating system."""
+"""A number gives the same draws at each call, a generator moves on, None takes one from the operating system."""
 
 
 def _as_tensor(name: str, value: object) -> Tensor:
@@ -47,7 +48,7 @@ def _as_tensor(name: str, value: object) -> Tensor:
 
 
 def as_ids(name: str, value: object, num_classes: int | None = None) -> Tensor:
-    """Class ids as int64; as TensorFlow casts labels, but floats must be whole.
+    """Return class ids as int64, cast as TensorFlow casts labels, but floats must be integers.
 
     Example:
         >>> as_ids("labels", [[3.0]])
@@ -65,27 +66,26 @@ def as_ids(name: str, value: object, num_classes: int | None = None) -> Tensor:
 
 
 def as_true_classes(name: str, value: object, num_true: int, num_classes: int | None = None) -> Tensor:
-    """True classes, (B, T) with T = num_true.
+    """Return true classes, (B, T) with T = num_true.
 
     Example:
         >>> as_true_classes("labels", [3, 4], 1)
         Traceback (most recent call last):
         ...
-        ValueError: labels: expected shape (B, T) with T = num_true = 1, got (2,); labels[:, None] has it
+        logq.ArgumentError: labels: expected shape (B, T) with T = num_true = 1, got (2,); labels[:, None] has it
     """
     num_true = check_int("num_true", num_true)
     ids = as_ids(name, value)
     if ids.dim() != 2 or ids.shape[1] != num_true:
-        hint = f"; {name}[:, None] has it" if ids.dim() == 1 and num_true == 1 else ""
-        expected = f"{name}: expected shape (B, T) with T = num_true = {num_true}"
-        raise ValueError(f"{expected}, got {tuple(ids.shape)}{hint}")
+        hint = f"{name}[:, None] has it" if ids.dim() == 1 and num_true == 1 else ""
+        raise ArgumentError(name, f"shape (B, T) with T = num_true = {num_true}", tuple(ids.shape), hint)
     if num_classes is not None:
         check_ids(name, ids, num_classes)
     return ids
 
 
 def as_numbers(name: str, value: object) -> Tensor:
-    """Floating point numbers.
+    """Return floating point numbers.
 
     Example:
         >>> as_numbers("inputs", [[0.5]])
@@ -98,7 +98,7 @@ def as_numbers(name: str, value: object) -> Tensor:
 
 
 def as_counts(name: str, value: object) -> Tensor:
-    """Expected counts; lists are read in double, where torch would round them to single.
+    """Return expected counts; lists are read as float64, where torch would round them to float32.
 
     Example:
         >>> as_counts("sampled_values[2]", [0.1, 0.2])
@@ -113,7 +113,7 @@ def as_counts(name: str, value: object) -> Tensor:
 
 
 def as_switch(name: str, value: object) -> bool:
-    """True or False, also as 1 or 0 or as numpy has them.
+    """Return True or False, also from 1 or 0 or those of numpy.
 
     Example:
         >>> as_switch("unique", 1)
@@ -125,7 +125,7 @@ def as_switch(name: str, value: object) -> bool:
 
 
 def as_table(name: str, value: object) -> Tensor:
-    """The class table, or the biases: one tensor, or a list or tuple of parts, which are put one below the other.
+    """Return class weights or biases, from one tensor or from a list or tuple of parts, which are concatenated.
 
     Example:
         >>> as_table("weights", [torch.zeros(2, 3), torch.zeros(1, 3)]).shape
@@ -134,16 +134,17 @@ def as_table(name: str, value: object) -> Tensor:
     parts = value if isinstance(value, list | tuple) else ()
     if not parts or not all(isinstance(part, Tensor | np.ndarray) for part in parts):
         return as_numbers(name, value)
-    tables = [as_numbers(f"{name}[{index}]", part) for index, part in enumerate(parts)]
+    tables = [as_numbers(name, part) for part in parts]
     for index, table in enumerate(tables):
         if table.dim() == 0 or table.shape[1:] != tables[0].shape[1:]:
             first = tuple(tables[0].shape)
-            raise ArgumentError(f"{name}[{index}]", f"the shape of the first part {first}", tuple(table.shape))
+            got = Verbatim(f"{tuple(table.shape)} in part {index}")
+            raise ArgumentError(name, f"the shape of the first part, {first}", got)
     return tables[0] if len(tables) == 1 else torch.cat(tables)
 
 
 def as_generator(seed: object) -> torch.Generator:
-    """The source of randomness that a seed stands for; torch's global one is never touched.
+    """Return the generator that a seed stands for; torch's global one is never used.
 
     Example:
         >>> as_generator(3).initial_seed()
@@ -153,7 +154,7 @@ def as_generator(seed: object) -> torch.Generator:
         return seed
     generator = torch.Generator()
     if seed is None:
-        generator.seed()
+        generator.manual_seed(secrets.randbits(63))
         return generator
     number = check_int("seed", seed, -(1 << 63))
     if number >= 1 << 64:

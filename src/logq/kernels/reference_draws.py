@@ -1,8 +1,10 @@
 """Draws in plain torch: the meaning of the ops that samplers stand on.
 
-draws            independent draws from a law
+draws            independent draws from a distribution
 distinct_draws   the first S different classes of a stream of draws, and the exact counts of tries
 places_of        where in a sample of distinct classes a class stands
+log_inclusion    how probable it was that a class is among the distinct ones
+alias_table      probabilities -> Walker's alias table
 """
 
 from collections.abc import Callable
@@ -10,16 +12,16 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from logq.kernels.laws import Law, random_bits
+from logq.kernels.distributions import Distribution, random_bits
 
-__all__ = ["by_tries", "distinct_draws", "draws", "log_inclusion", "places_of"]
+__all__ = ["alias_table", "by_tries", "distinct_draws", "draws", "log_inclusion", "places_of"]
 
 
-def draws(law: Law, seed: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Independent draws, those at the first places of a stream.
+def draws(distribution: Distribution, seed: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Independent draws, at the first positions of a stream.
 
     Args:
-        law: what is drawn.
+        distribution: what is drawn from.
         seed: () int64, of the stream; draws are where it is.
         shape: of the result.
 
@@ -27,16 +29,18 @@ def draws(law: Law, seed: Tensor, shape: tuple[int, ...]) -> Tensor:
         ids: int64 of that shape.
     """
     size = torch.Size(shape).numel()
-    return law.at(seed, torch.arange(size, device=seed.device)).view(shape)
+    return distribution.at(seed, torch.arange(size, device=seed.device)).view(shape)
 
 
-def distinct_draws(law: Law, seed: Tensor, num_rows: int, num_sampled: int) -> tuple[Tensor, Tensor, Tensor]:
+def distinct_draws(
+    distribution: Distribution, seed: Tensor, num_rows: int, num_sampled: int
+) -> tuple[Tensor, Tensor, Tensor]:
     """Draw `num_sampled` distinct classes a row by independent draws that drop what was seen.
 
     Row r draws from the stream whose seed is the r-th number of the stream of `seed`.
 
     Args:
-        law: what is drawn; more than `num_sampled` classes must be possible.
+        distribution: what is drawn from; more than `num_sampled` classes must be possible.
         seed: () int64.
         num_rows: R.
         num_sampled: S.
@@ -50,9 +54,9 @@ def distinct_draws(law: Law, seed: Tensor, num_rows: int, num_sampled: int) -> t
 
     def sample(shape: tuple[int, int]) -> Tensor:
         nonlocal drawn
-        places = torch.arange(drawn, drawn + shape[1], device=seed.device)
+        positions = torch.arange(drawn, drawn + shape[1], device=seed.device)
         drawn += shape[1]
-        return law.at(seeds, places)
+        return distribution.at(seeds, positions)
 
     return by_tries(sample, num_rows, num_sampled)
 
@@ -113,3 +117,42 @@ def by_tries(
     before_end = torch.arange(size, device=draws.device) < end
     copies = torch.zeros_like(number).scatter_add_(1, number, before_end.long()).gather(1, number.gather(1, inside))
     return ids, end + 1 - copies, inside[:, -1:] + 1
+
+
+def alias_table(probabilities: Tensor) -> tuple[Tensor, Tensor]:
+    """Walker's alias table: cell i, drawn with probability 1/C, gives i with probability accept_i, else alias_i.
+
+    The sweep of Huebschle-Schneider and Sanders through light classes (s = C p <= 1) and heavy ones (s > 1), each in
+    the order of their ids, written with cumulative sums: light class i leans on the first heavy one whose surplus,
+    added to that of the heavy ones before, exceeds the deficit of the light ones before i; a heavy class that gave away
+    more than its surplus leans on the next heavy one. Rounding makes this differ from p by about 1e-16 C a cell.
+
+    Args:
+        probabilities: (C,) float64, not negative, any positive sum.
+
+    Returns:
+        accept (C,) float64 in [0, 1] and alias (C,) int32.
+
+    References:
+        Walker, ACM Trans. Math. Softw. 1977. Vose, IEEE Trans. Softw. Eng. 1991.
+        Huebschle-Schneider and Sanders, Parallel Weighted Random Sampling, 2019, arXiv:1903.00227, Sec. 4.
+    """
+    size = probabilities.shape[0]
+    scaled = probabilities / probabilities.sum() * size
+    accept = torch.ones_like(scaled)
+    alias = torch.arange(size, dtype=torch.int32, device=probabilities.device)
+    heavy = (scaled > 1).nonzero()[:, 0]
+    light = (scaled <= 1).nonzero()[:, 0]
+    if heavy.numel() == 0 or light.numel() == 0:  # all alike, but for rounding
+        return accept, alias
+    deficit = (1 - scaled[light]).cumsum(0)  # up to and with each light class
+    surplus = (scaled[heavy] - 1).cumsum(0)
+    before = torch.cat([deficit.new_zeros(1), deficit[:-1]])
+    donor = torch.searchsorted(surplus, before, right=True).clamp_(max=heavy.numel() - 1)
+    accept[light] = scaled[light]
+    alias[light] = heavy[donor].int()
+    # The light class that empties heavy class j is the first whose deficit reaches the surplus up to j.
+    emptied_by = torch.searchsorted(deficit, surplus[:-1]).clamp_(max=light.numel() - 1)
+    accept[heavy[:-1]] = (1 - (deficit[emptied_by] - surplus[:-1])).clamp_(0, 1)
+    alias[heavy[:-1]] = heavy[1:].int()
+    return accept, alias

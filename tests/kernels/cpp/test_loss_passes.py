@@ -1,16 +1,15 @@
-"""Parts, made of shared and of per-row samples, against the oracle in plain torch: every part, dtype and option."""
+"""Passes over shared samples and samples of rows against the oracle in plain torch: every part, dtype and option."""
 
 import pytest
 import torch
 from torch import Tensor
 
-import parts_oracle
+import pass_oracle
 from logq.candidates import IGNORED
-from logq.kernels.cpp.parts import Parts
-from logq.kernels.cpp.per_row import per_row_parts
-from logq.kernels.cpp.shared import shared_parts
+from logq.kernels.cpp.loss_passes import per_row_pass, shared_pass
+from logq.kernels.passes import LossesAndGradients
 
-FUNCTIONS = {"shared": shared_parts, "per row": per_row_parts}
+FUNCTIONS = {"shared": shared_pass, "per row": per_row_pass}
 NARROW = [torch.float16, torch.bfloat16]
 
 
@@ -56,7 +55,7 @@ def arguments(
     ]
 
 
-def both(shape: str, given: list[Tensor | None], **options) -> tuple[Parts, Parts]:
+def both(shape: str, given: list[Tensor | None], **options) -> tuple[LossesAndGradients, LossesAndGradients]:
     options = {
         "softmax": False,
         "remove_hits": True,
@@ -68,13 +67,13 @@ def both(shape: str, given: list[Tensor | None], **options) -> tuple[Parts, Part
     actual = FUNCTIONS[shape](*given, **options)
     for now, then in zip(given, before, strict=True):
         assert now is None or torch.equal(now.nan_to_num(7.0), then.nan_to_num(7.0))
-    assert isinstance(actual, Parts)
-    return actual, parts_oracle.parts(*given, **options)
+    assert isinstance(actual, LossesAndGradients)
+    return actual, pass_oracle.losses_and_gradients(*given, **options)
 
 
-def assert_alike(results: tuple[Parts, Parts], tolerance: float = 1e-12) -> None:
+def assert_alike(results: tuple[LossesAndGradients, LossesAndGradients], tolerance: float = 1e-12) -> None:
     actual, expected = results
-    for name, of_actual, of_expected in zip(Parts._fields, actual, expected, strict=True):
+    for name, of_actual, of_expected in zip(LossesAndGradients._fields, actual, expected, strict=True):
         assert of_actual.is_contiguous()
         assert of_actual.dtype == of_expected.dtype, name
         assert of_actual.numel() == of_expected.numel(), name
@@ -109,6 +108,16 @@ def test_every_storage(shape, real, storage, softmax):
     given = arguments(shape, real=real, storage=storage, sizes=(6, 1 if softmax else 2, 9, 12, 5))
     for cosine in (False, True):
         assert_alike(both(shape, given, softmax=softmax, cosine=cosine), 1e-12 if real == torch.float64 else 3e-6)
+
+
+@pytest.mark.parametrize("cosine", [False, True])
+@pytest.mark.parametrize("shape", FUNCTIONS)
+def test_true_classes_may_count_less(shape, cosine):
+    for offsets in ("own", "none"):
+        given = arguments(shape, offsets=offsets)
+        options = {"cosine": cosine, "temperature": 0.7, "true_weight": 0.3}
+        assert_alike(both(shape, given, **options))
+        assert_alike(both(shape, given, gradients=False, **options))
 
 
 # Around the widths of registers and of tiles, with remainders of every kind, and with nothing.
@@ -185,7 +194,7 @@ def test_rows_of_zeros_have_no_direction(shape):
     given[1] = torch.zeros_like(given[1])
     actual, expected = both(shape, given, cosine=True)
     assert_alike((actual, expected))
-    assert not actual.input.any()
+    assert not actual.input_gradient.any()
 
 
 @pytest.mark.parametrize("shape", FUNCTIONS)

@@ -1,7 +1,8 @@
-"""The laws that draws follow, as functions of random bits, in plain torch.
+"""The distributions that classes are drawn from, as functions of random bits, in plain torch.
 
-What is drawn at a place of a stream depends on (seed, place) and nothing else. So a draw is the same however it is cut
-into pieces, on whatever device and by however many threads, and `native/sampling/laws.hpp` draws the same classes.
+What is drawn at a position of a stream depends on (seed, position) and nothing else. So a draw is the same however it
+is cut into pieces, on whatever device and by however many threads, and `native/sampling/laws.hpp` draws the same
+classes.
 """
 
 import math
@@ -11,16 +12,26 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from logq._arguments import check_int
+from logq._arguments import ArgumentError, check_int
 
-__all__ = ["MOST_CLASSES", "AliasLaw", "Law", "LearnedLaw", "LogUniformLaw", "UniformLaw", "random_bits", "scaled"]
+__all__ = [
+    "MOST_CLASSES",
+    "AliasDistribution",
+    "Distribution",
+    "LearnedDistribution",
+    "LogUniformDistribution",
+    "UniformDistribution",
+    "random_bits",
+    "scaled",
+    "shifted",
+]
 
 MOST_CLASSES = (1 << 62) - 1
-"""How many classes a law without a table may have."""
+"""The largest number of classes that a distribution without a table may have."""
 
 
 def signed(bits: int) -> int:
-    """64 bits as the int64 that torch has for them."""
+    """The int64 with these 64 bits; torch computes with no uint64."""
     return bits - (1 << 64) if bits >> 63 else bits
 
 
@@ -31,16 +42,16 @@ HALF = (1 << 32) - 1
 
 
 def shifted(bits: Tensor, by: int) -> Tensor:
-    """To the right, with zeros coming in; torch copies the sign."""
+    """Shift int64 bits to the right, filling with zeros; `>>` of torch fills with the sign."""
     return (bits >> by) & ((1 << (64 - by)) - 1)
 
 
-def random_bits(seed: Tensor, places: Tensor) -> Tensor:
-    """64 random bits for each place of the stream of a seed: splitmix64 of seed + (place + 1) * step.
+def random_bits(seed: Tensor, positions: Tensor) -> Tensor:
+    """64 random bits for each position of the stream of a seed: splitmix64 of seed + (position + 1) * step.
 
     Args:
-        seed: int64, any shape that goes with `places`.
-        places: int64, not negative.
+        seed: int64, of a shape that broadcasts with `positions`.
+        positions: int64, not negative.
 
     References:
         Steele, Lea and Flood, Fast Splittable Pseudorandom Number Generators, OOPSLA 2014.
@@ -49,7 +60,7 @@ def random_bits(seed: Tensor, places: Tensor) -> Tensor:
         >>> random_bits(torch.tensor(1), torch.arange(2))
         tensor([-7995527694508729151, -4689498862643123097])
     """
-    bits = seed + (places + 1) * STEP  # int64 goes around as uint64 does
+    bits = seed + (positions + 1) * STEP  # int64 wraps around as uint64 does
     bits = (bits ^ shifted(bits, 30)) * MULTIPLIERS[0]
     bits = (bits ^ shifted(bits, 27)) * MULTIPLIERS[1]
     return bits ^ shifted(bits, 31)
@@ -69,28 +80,28 @@ def scaled(bits: Tensor, size: int) -> tuple[Tensor, Tensor]:
     return high * size_high + shifted(middle, 32) + shifted(other, 32), bits * size
 
 
-class Law(ABC):
-    """A distribution over classes to draw from. One of your own gives `at`, and is drawn from by the reference.
+class Distribution(ABC):
+    """A distribution over classes to draw from. One of your own implements `at`; the reference draws from it.
 
     Example:
-        >>> UniformLaw(10).at(torch.tensor(1), torch.arange(5))
+        >>> UniformDistribution(10).at(torch.tensor(1), torch.arange(5))
         tensor([5, 7, 9, 4, 4])
     """
 
     @abstractmethod
-    def at(self, seed: Tensor, places: Tensor) -> Tensor:
-        """The classes, int64, drawn at these places of the stream of a seed; seed and places go together in shape."""
+    def at(self, seed: Tensor, positions: Tensor) -> Tensor:
+        """The classes, int64, at these positions of the stream of a seed; seed and positions broadcast together."""
 
 
 @dataclass(frozen=True)
-class UniformLaw(Law):
-    """All classes alike, but for a relative error of C / 2^64.
+class UniformDistribution(Distribution):
+    """Every class with probability 1 / C, up to a relative error of C / 2^64.
 
     Args:
         num_classes: C, below 2^62.
 
     Example:
-        >>> UniformLaw(2).at(torch.tensor(1), torch.arange(5))
+        >>> UniformDistribution(2).at(torch.tensor(1), torch.arange(5))
         tensor([1, 1, 1, 0, 0])
     """
 
@@ -99,20 +110,20 @@ class UniformLaw(Law):
     def __post_init__(self) -> None:
         check_size(self.num_classes)
 
-    def at(self, seed: Tensor, places: Tensor) -> Tensor:
+    def at(self, seed: Tensor, positions: Tensor) -> Tensor:
         """The high half of C times the bits."""
-        return scaled(random_bits(seed, places), self.num_classes)[0]
+        return scaled(random_bits(seed, positions), self.num_classes)[0]
 
 
 @dataclass(frozen=True)
-class LogUniformLaw(Law):
+class LogUniformDistribution(Distribution):
     """Class y with probability log((y + 2) / (y + 1)) / log(C + 1).
 
     Args:
         num_classes: C, below 2^62.
 
     Example:
-        >>> LogUniformLaw(1000).at(torch.tensor(1), torch.arange(5))
+        >>> LogUniformDistribution(1000).at(torch.tensor(1), torch.arange(5))
         tensor([ 49, 171, 818,  20,  20])
     """
 
@@ -121,65 +132,66 @@ class LogUniformLaw(Law):
     def __post_init__(self) -> None:
         check_size(self.num_classes)
 
-    def at(self, seed: Tensor, places: Tensor) -> Tensor:
+    def at(self, seed: Tensor, positions: Tensor) -> Tensor:
         """floor(exp(u log(C + 1))) - 1, in double: a float32 u would leave gaps between the large ids."""
-        u = shifted(random_bits(seed, places), 11).double() * 2.0**-53
+        u = shifted(random_bits(seed, positions), 11).double() * 2.0**-53
         ids = (u * math.log1p(self.num_classes)).exp_().long() - 1
         return ids.clamp_(0, self.num_classes - 1)  # rounding may reach C
 
 
 @dataclass(frozen=True)
-class AliasLaw(Law):
-    """Whatever an alias table was made of.
+class AliasDistribution(Distribution):
+    """The distribution of an alias table.
 
     Args:
         cells: (C, 2) int32, the threshold and the alias of each cell: drawn uniformly, a cell gives itself if 31 random
             bits are below its threshold, else its alias.
 
     Example:
-        >>> AliasLaw(torch.tensor([[0, 1], [2**31 - 1, 1]], dtype=torch.int32)).at(torch.tensor(1), torch.arange(5))
+        >>> cells = torch.tensor([[0, 1], [2**31 - 1, 1]], dtype=torch.int32)
+        >>> AliasDistribution(cells).at(torch.tensor(1), torch.arange(5))
         tensor([1, 1, 1, 1, 1])
     """
 
     cells: Tensor
 
-    def at(self, seed: Tensor, places: Tensor) -> Tensor:
+    def at(self, seed: Tensor, positions: Tensor) -> Tensor:
         """The high half of C times the bits is the cell, the low half is random within it."""
-        cell, within = scaled(random_bits(seed, places), self.cells.shape[0])
+        cell, within = scaled(random_bits(seed, positions), self.cells.shape[0])
         threshold, alias = self.cells[cell].unbind(dim=-1)
         return torch.where(shifted(within, 33) < threshold, cell, alias.long())
 
 
 @dataclass(frozen=True)
-class LearnedLaw(Law):
-    """One of n targets: `in_table` of them are in an alias table, the others in a list.
+class LearnedDistribution(Distribution):
+    """One of n targets, uniformly: `in_table` of them are in an alias table, the others in a list.
 
     Args:
-        table: of the classes of the first targets.
+        table: the distribution of the first targets.
         recent: (n - in_table,) int64, the classes of the others.
         in_table: how many targets are in the table.
 
     Example:
-        >>> table = AliasLaw(torch.tensor([[2**31 - 1, 0]], dtype=torch.int32))
-        >>> LearnedLaw(table, torch.tensor([3, 4]), 1).at(torch.tensor(1), torch.arange(5))
+        >>> table = AliasDistribution(torch.tensor([[2**31 - 1, 0]], dtype=torch.int32))
+        >>> LearnedDistribution(table, torch.tensor([3, 4]), 1).at(torch.tensor(1), torch.arange(5))
         tensor([4, 0, 0, 4, 4])
     """
 
-    table: AliasLaw
+    table: AliasDistribution
     recent: Tensor
     in_table: int
 
-    def at(self, seed: Tensor, places: Tensor) -> Tensor:
+    def at(self, seed: Tensor, positions: Tensor) -> Tensor:
         """A target uniformly, and from the table another draw, of another stream."""
         num_recent = self.recent.shape[0]
-        ids = self.table.at(seed ^ OF_TABLE, places)
+        ids = self.table.at(seed ^ OF_TABLE, positions)
         if num_recent == 0:
             return ids
-        target, _ = scaled(random_bits(seed, places), num_recent + self.in_table)
+        target, _ = scaled(random_bits(seed, positions), num_recent + self.in_table)
         return torch.where(target < num_recent, self.recent[target.clamp(max=num_recent - 1)], ids)
 
 
 def check_size(num_classes: int) -> None:
-    """Raise ValueError for more classes than a law without a table can have."""
+    """Raise ArgumentError for more classes than a distribution without a table can have."""
     if check_int("num_classes", num_classes) > MOST_CLASSES:
-        raise ValueError(f"num_classes: expected fewer than 2**62, got {num_classes}")
+        raise ArgumentError("num_classes", "fewer than 2**62", num_classes)

@@ -1,14 +1,14 @@
-"""The parts of sampled losses in plain torch, all logits at once: what the compiled ones are held to."""
+"""Losses and gradients in plain torch, all logits at once: what the passes of backends are held to."""
 
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid, normalize
 
 from logq.candidates import IGNORED
-from logq.kernels.cpp.parts import Parts
+from logq.kernels.passes import LossesAndGradients
 
 
-def parts(
+def losses_and_gradients(
     input: Tensor,
     weight: Tensor,
     targets: Tensor,
@@ -24,7 +24,8 @@ def parts(
     cosine: bool,
     gradients: bool,
     biases: bool = True,
-) -> Parts:
+    true_weight: float = 1.0,
+) -> LossesAndGradients:
     """Either shape of ids."""
     per_row = ids.dim() == 2
     with torch.no_grad(), torch.autocast("cpu", enabled=False):
@@ -53,18 +54,19 @@ def parts(
             losses = (total.log() + (largest - true)).sum(dim=1)
             of_true, of_sampled = -others / total, of_sampled / total
         else:
-            losses = -logsigmoid(true).masked_fill(~is_true, 0.0).sum(dim=1) - logsigmoid(-sampled).sum(dim=1)
-            of_true, of_sampled = -torch.sigmoid(-true), torch.sigmoid(sampled)
+            positive = -logsigmoid(true).masked_fill(~is_true, 0.0).sum(dim=1)
+            losses = true_weight * positive - logsigmoid(-sampled).sum(dim=1)
+            of_true, of_sampled = -true_weight * torch.sigmoid(-true), torch.sigmoid(sampled)
         losses = losses.masked_fill(~counts, 0.0)
         nothing = input.new_empty(0)
         if not gradients:
-            return Parts(losses, nothing, nothing, nothing, nothing)
+            return LossesAndGradients(losses, nothing, nothing, nothing, nothing)
         scale = 1 / temperature if row_scale is None else row_scale[:, None] / temperature
         of_true = (of_true * scale).masked_fill(~is_true, 0.0)
         of_sampled = (of_sampled * scale).masked_fill(leaves, 0.0)
         of_input = torch.einsum("bt,btd->bd", of_true, true_rows)
         if per_row:
             of_input = of_input + torch.einsum("bs,bsd->bd", of_sampled, rows)
-            return Parts(losses, of_input, of_true, of_sampled, nothing)
+            return LossesAndGradients(losses, of_input, of_true, of_sampled, nothing)
         of_biases = of_sampled.sum(dim=0) if biases else nothing
-        return Parts(losses, of_input + of_sampled @ rows, of_true, of_biases, of_sampled.T @ input)
+        return LossesAndGradients(losses, of_input + of_sampled @ rows, of_true, of_biases, of_sampled.T @ input)
