@@ -17,7 +17,7 @@ def log(p):
 
 def shares(**options):
     rng = np.random.default_rng(0)
-    drawn = [choose_word(log(P) + 5, rng, **options) for _ in range(8000)]  # the 5: it need not be normalised
+    drawn = [choose_word(log(P) + 5, rng, **options) for _ in range(8000)]  # the 5: it need not be normalized
     return np.bincount(drawn, minlength=5) / 8000
 
 
