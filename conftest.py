@@ -8,6 +8,7 @@ torch seeds its global generator anew in each process, so a test that draws with
 
 import os
 import random
+import secrets
 import zlib
 from collections.abc import Generator
 from typing import Any
@@ -18,6 +19,10 @@ import torch
 
 BASE_SEED = os.environ.get("LOGQ_TEST_SEED", "0")
 
+# What takes a seed from the operating system (numpy, and samplers of ours without a seed) gets it from here.
+ENTROPY = random.Random(0)
+secrets.randbits = np.random.bit_generator.randbits = ENTROPY.getrandbits
+
 torch.set_num_threads(int(os.environ.get("LOGQ_TEST_THREADS", "1")))
 
 
@@ -27,11 +32,12 @@ def seed_of(name: str) -> int:
 
 
 def seed_everything(name: str) -> None:
-    """Seed the global generators of torch, numpy and Python."""
+    """Seed the global generators of torch, numpy and Python, and what stands for the operating system's entropy."""
     seed = seed_of(name)
     torch.manual_seed(seed)
     np.random.seed(seed)
     random.seed(seed)
+    ENTROPY.seed(seed)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -58,7 +64,7 @@ def pytest_fixture_setup(
     try:
         return (yield)
     finally:
-        seed_everything(request.node.nodeid if fixturedef.scope == "function" else _test(request))
+        seed_everything(_test(request))
 
 
 def _test(request: pytest.FixtureRequest) -> str:

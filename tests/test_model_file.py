@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from logq._model_file import FILE, SUMMARY, Stored, pack_strings, read_stored, unpack_strings, write_stored
-from logq.recommenders import Popularity, Recommender, YoutubeDNN
 from logq.estimators import FORMATS
+from logq.recommenders import Popularity, Recommender, YoutubeDNN
 from recommender_cases import fitted
 
 FORMAT = FORMATS["recommender"]

@@ -1,4 +1,4 @@
-"""ArgumentError, and the checks of plain values that raise it: numbers and switches.
+"""ArgumentError, and the checks of plain values that raise it: numbers, switches and arrays of integers.
 
 Nothing here imports torch: reading words and their vectors does without it, and starts at once.
 """
@@ -8,6 +8,8 @@ import operator
 from typing import TYPE_CHECKING, TypeGuard
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
     from torch import Tensor
 
 __all__ = [
@@ -18,6 +20,7 @@ __all__ = [
     "check_bool",
     "check_float",
     "check_int",
+    "check_integers",
     "is_tensor",
     "shown",
 ]
@@ -157,6 +160,44 @@ def check_float(
     if not (math.isfinite(number) and number > above and at_least <= number <= at_most):
         raise ArgumentError(name, expected, value)
     return number
+
+
+def check_integers(
+    name: str, values: "ArrayLike", *, at_least: int | None = None, below: int | None = None, kind: str = "integers"
+) -> "NDArray[np.int64]":
+    """Return `values` as a one-dimensional array of int64, at_least <= value < below.
+
+    Args:
+        name: what the caller calls the argument.
+        values: integers, as a list or an array.
+        at_least: the smallest value allowed; None for any.
+        below: what all values are below; None for any.
+        kind: what the integers are, for messages: "items".
+
+    Raises:
+        ArgumentTypeError: they are not integers.
+        ArgumentError: there is not one dimension, or a value is out of range; the message names the first one.
+
+    Example:
+        >>> check_integers("targets", [3, 9], at_least=0, below=5, kind="items")
+        Traceback (most recent call last):
+        ...
+        logq.ArgumentError: targets: expected items in [0, 5), got 9 at position 1
+    """
+    import numpy as np  # the command line starts without it
+
+    array = np.asarray(values)
+    if array.ndim != 1:
+        raise ArgumentError(name, f"{kind} in one dimension", Verbatim(f"shape {array.shape}"))
+    if array.size and array.dtype.kind not in "iu":
+        raise ArgumentTypeError(name, "integers", Verbatim(f"dtype {array.dtype}"))
+    low, high = np.iinfo(np.int64).min if at_least is None else at_least, np.inf if below is None else below
+    wrong = (array < low) | (array >= high)
+    if wrong.any():
+        where = int(wrong.argmax())
+        limits = f">= {at_least}" if below is None else f"in [{at_least}, {below})"
+        raise ArgumentError(name, f"{kind} {limits}", Verbatim(f"{array[where]} at position {where}"))
+    return array.astype(np.int64, copy=False)
 
 
 def is_tensor(value: object) -> "TypeGuard[Tensor]":

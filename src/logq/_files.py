@@ -16,18 +16,19 @@ from typing import IO, BinaryIO, cast
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["atomic_write", "open_bytes", "remove_leftovers"]
+__all__ = ["MAYBE_UNLOCKED", "atomic_write", "lock_file", "open_bytes", "remove_leftovers"]
 
 _GZIP = b"\x1f\x8b"
-_NEW = 5.0  # seconds: a file that was just made may not be locked yet
+MAYBE_UNLOCKED = 5.0
+"""Seconds: a file that was created so recently may not be locked yet by the program that writes it."""
 
 
 @contextlib.contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Generator[BinaryIO, None, None]:
-    """Open a file for writing bytes such that `path` never holds half of them.
+    """Open a file for writing such that `path` never holds half of it.
 
-    What is written goes into a hidden file in the same folder, which takes the place of `path` when the block ends and
-    is on disk by then. When the block ends with an exception, a KeyboardInterrupt too, `path` stays what it was and the
+    What is written goes into a hidden file in the same folder, which replaces `path` when the block ends and is on disk
+    by then. When the block ends with an exception, a KeyboardInterrupt too, `path` stays what it was and the
     hidden file is removed. Permissions are those that an ordinary `open` would leave. A link is followed. Hidden files
     of this name that a killed program left are removed first.
 
@@ -58,7 +59,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Generator[BinaryIO, None, None
         # 0o666 lets the umask decide, as an ordinary open does; tempfile would make the file private.
         descriptor = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
         with os.fdopen(descriptor, "wb") as file:
-            _lock(file)
+            lock_file(file)
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -88,16 +89,29 @@ def remove_leftovers(path: str | os.PathLike[str]) -> None:
     for hidden in target.parent.glob(f".{glob.escape(target.name[:40])}.{'[0-9a-f]' * 12}.tmp"):
         with contextlib.suppress(OSError), open(hidden, "rb") as file:
             status = os.fstat(file.fileno())
-            if (status.st_size or time.time() - status.st_mtime > _NEW) and _lock(file):
+            if (status.st_size or time.time() - status.st_mtime > MAYBE_UNLOCKED) and lock_file(file):
                 hidden.unlink()
 
 
-def _lock(file: BinaryIO) -> bool:
-    """Lock a file without waiting; Windows refuses to remove what is open, and needs no lock."""
+def lock_file(file: BinaryIO, *, shared: bool = False) -> bool:
+    """Lock an open file without waiting, and return whether that worked.
+
+    Windows refuses to remove a file that is open, and needs no lock: the answer there is always True.
+
+    Args:
+        file: the file; closing it unlocks it.
+        shared: let others lock it too if they also share it.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryFile() as file:
+        ...     lock_file(file)
+        True
+    """
     if sys.platform == "win32":
         return True
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except OSError:
         return False
     return True
@@ -128,7 +142,7 @@ def open_bytes(path: str | os.PathLike[str]) -> Generator[BinaryIO, None, None]:
 
     Raises:
         OSError: the file cannot be opened; the message names it.
-        ValueError: a compressed file is truncated or damaged, or one named .gz is no gzip file.
+        ValueError: a compressed file is truncated or damaged, or one named .gz is not a gzip file.
 
     Example:
         >>> import tempfile

@@ -19,6 +19,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from logq._arguments import ArgumentError
+
 __all__ = ["Progress", "format_quantity", "format_seconds"]
 
 _SAMPLE_EVERY = 0.2  # seconds between two looks at the clock's and the work's position
@@ -89,7 +91,7 @@ class Progress:
     ) -> None:
         """See the class."""
         if not total >= 0:
-            raise ValueError(f"total: expected an amount of work >= 0, got {total!r}")
+            raise ArgumentError("total", "an amount of work >= 0", total)
         self.total = float(total)
         self.unit = unit
         self.label = label

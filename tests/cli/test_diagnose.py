@@ -77,7 +77,7 @@ def test_json_and_figure(logq, file, tmp_path):
     assert set(found["needed"]) == {"uniform", "log_uniform", "unigram", "unigram:0.75"}
     first = found["samplers"]["uniform"][0]
     assert read(out)["uniform", 5][:2] == pytest.approx(first["relative_error"], rel=1e-4)
-    assert "wanted: 0.4" in (tmp_path / "errors.svg").read_text()
+    assert "target: 0.4" in (tmp_path / "errors.svg").read_text()
 
 
 def test_a_terminal_gets_a_table_and_advice(file, monkeypatch):

@@ -87,7 +87,7 @@ def test_rows_with_samples_of_their_own_come_in_parts(monkeypatch):
     x, w = torch.randn(7, 3, dtype=torch.float64), torch.randn(9, 3, dtype=torch.float64)
     ids = torch.randint(9, (7, 4))
     whole = self_normalized_gradient(x, w, ids, torch.zeros(7, 4))
-    monkeypatch.setattr("logq.diagnostics.estimates.GATHERED", 30)
+    monkeypatch.setattr("logq.diagnostics.estimates._GATHERED", 30)
     for one, other in zip(self_normalized_gradient(x, w, ids, torch.zeros(7, 4)), whole, strict=True):
         torch.testing.assert_close(one, other)
 

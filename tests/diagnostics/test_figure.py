@@ -36,7 +36,7 @@ def test_each_sampler_has_its_name_and_what_it_needs(errors, tmp_path):
     text = (tmp_path / "errors.svg").read_text()
     for name in errors.samplers:
         assert f"{name}: k {errors.num_sampled_for(0.3, name)}" in text
-    assert "wanted: 0.3" in text
+    assert "target: 0.3" in text
     plot(errors, tmp_path / "errors.svg")
     text = (tmp_path / "errors.svg").read_text()
     assert ">uniform<" in text

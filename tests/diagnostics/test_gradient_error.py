@@ -137,16 +137,19 @@ def test_json():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"sampler": InBatch(9)}, "sampler: InBatch takes the batch itself as its sample"),
+        ({"sampler": InBatch(9)}, "sampler: expected InBatch to draw at random.*its sample is the batch itself"),
         ({"sampler": Uniform(8, 1)}, "sampler: expected Uniform over 9 classes, got 8"),
-        ({"sampler": {}}, "sampler: expected one at least, got none"),
+        ({"sampler": {}}, "sampler: expected at least one, got none"),
         ({"sampler": Uniform(9, 1, replacement=False), "num_sampled": 10}, "num_sampled: expected at most"),
-        ({"sampler": WithinGroup([1] * 9, [0, 1, 1] * 3, 2)}, "targets: expected them for"),
+        ({"sampler": WithinGroup([1] * 9, [0, 1, 1] * 3, 2)}, "targets: expected targets for"),
         ({"num_sampled": 0}, "num_sampled: expected an integer >= 1, got 0"),
-        ({"num_sampled": []}, "num_sampled: expected one number of samples at least"),
+        ({"num_sampled": []}, "num_sampled: expected at least one number of samples"),
         ({"repeats": 3}, "repeats: expected an integer >= 4, got 3"),
-        ({"estimator": "nce"}, "estimator: expected one of self_normalized, sampled_softmax, got 'nce'; other rows"),
-        ({"weight": torch.zeros(9, 3)}, "inputs, weight: expected an exact gradient that is not 0 everywhere"),
+        (
+            {"estimator": "nce"},
+            "estimator: expected one of self_normalized, sampled_softmax, got 'nce'; other objectives",
+        ),
+        ({"weight": torch.zeros(9, 3)}, "weight: expected an exact gradient other than 0"),
         ({"targets": torch.tensor([9, 0])}, r"targets: expected class ids in \[0, 9\), got 9"),
     ],
 )

@@ -48,7 +48,7 @@ def test_what_has_no_answer_is_nan(ours):
 
 
 def test_lists_of_different_length_are_refused():
-    with pytest.raises(ValueError, match=r"x, y.*\(2,\).*\(3,\)"):
+    with pytest.raises(ValueError, match=r"y: .*\(2,\).*\(3,\)"):
         pearson([1, 2], [1, 2, 3])
 
 

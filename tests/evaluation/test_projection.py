@@ -103,5 +103,5 @@ def test_bad_arguments_are_named(layout, seed, message):
 
 
 def test_tsne_of_three_words_is_refused():
-    with pytest.raises(ValueError, match="at least 4 words, got 3"):
+    with pytest.raises(ValueError, match="'pca' for fewer than 4 words"):
         project(np.eye(3), "tsne")

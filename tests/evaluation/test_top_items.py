@@ -33,9 +33,9 @@ def test_as_sorting_has_it(case, k):
 def test_bad_input_is_named():
     with pytest.raises(ValueError, match=r"scores: expected numbers, got nan for user 1, item 2"):
         top_items(np.array([[1.0, 2.0, 3.0], [1.0, 2.0, np.nan]]), 2)
-    with pytest.raises(TypeError, match=r"scores: expected floating numbers, got int64"):
+    with pytest.raises(TypeError, match=r"scores: expected floating point numbers, got int64"):
         top_items(np.array([[1]]), 2)
     with pytest.raises(ValueError, match=r"scores: expected shape \(U, C\), got \(1,\)"):
         top_items(np.array([1.0]), 2)
-    with pytest.raises(ValueError, match=r"exclude: expected items from 0 to 1, got 2"):
+    with pytest.raises(ValueError, match=r"exclude: expected items in \[0, 2\), got 2"):
         top_items(np.array([[1.0, 2.0]]), 2, exclude=([2], [0, 1]))

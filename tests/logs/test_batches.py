@@ -116,7 +116,7 @@ def test_batches_come_from_mapped_files(tmp_path):
     ("options", "message"),
     [
         ({"batch_size": 0}, "batch_size: expected an integer >= 1"),
-        ({"rank": 2, "world_size": 2}, "rank: expected a number below world_size, 2, got 2"),
+        ({"rank": 2, "world_size": 2}, "rank: expected an integer below world_size = 2, got 2"),
         ({"seed": -1}, "seed: expected an integer >= 0"),
         ({"start": -1}, "start: expected an integer >= 0"),
     ],

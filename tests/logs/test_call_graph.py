@@ -85,7 +85,7 @@ def test_what_is_no_python_is_skipped(library):
     folder = library(a="def f(): len(())", b="def f(:", test__IN__c="def f(): len(())")
     (folder / "d.py").write_bytes(b"\xff\xfe\x00")
     assert calls(folder) == {"a.f": ["len"]}
-    with pytest.raises(FileNotFoundError, match="no source files"):
+    with pytest.raises(FileNotFoundError, match="expected source files"):
         call_graph(folder / "test" / "nowhere")
 
 

@@ -55,9 +55,13 @@ def test_types_of_headers_may_be_left_out():
 @pytest.mark.parametrize(
     ("names", "asked", "message"),
     [
-        (["a", "b"], {}, "item: no column looks like one; name it, .* from: 'a', 'b'"),
-        (["item", "b"], {}, "user: no column looks like one"),
-        (["user", "item"], {"time": "ts"}, "time: there is no column 'ts'; there are: 'user', 'item'"),
+        (
+            ["a", "b"],
+            {},
+            "item: expected the name of a column, got None; none of the columns looks like items: 'a', 'b'",
+        ),
+        (["item", "b"], {}, "user: expected the name of a column, got None; none of the columns looks like users"),
+        (["user", "item"], {"time": "ts"}, "time: expected one of the columns 'user', 'item', got 'ts'"),
         (["user", "item"], {"item": 2}, r"item: expected a column in \[0, 2\), got 2"),
     ],
 )

@@ -53,7 +53,7 @@ def test_buckets_are_cut_at_quantiles(numbers, count):
     known = [number for number in numbers if number is not None]
     table = {"item": [10, 20, 30, 40], "price": numbers}
     if not known:
-        with pytest.raises(ValueError, match="buckets: expected numbers in 'price', all are missing"):
+        with pytest.raises(ValueError, match="buckets: expected numbers in the column 'price', got none"):
             Features.from_frame(table, IDS, buckets={"price": count})
         return
     features = Features.from_frame(table, IDS, buckets={"price": count})
@@ -136,12 +136,12 @@ def test_json_of_attributes(tmp_path):
 def test_what_cannot_be_coded_is_named():
     with pytest.raises(TypeError, match=r"price: expected integers or strings, got 1\.5"):
         Features.from_frame({"item": [10], "price": [1.5]}, IDS)
-    with pytest.raises(ValueError, match="columns: there is no column 'kind'; there are: 'item', 'price'"):
+    with pytest.raises(ValueError, match="columns: expected some of 'item', 'price', got 'kind'"):
         Features.from_frame({"item": [10], "price": [1.5]}, IDS, columns=["kind"])
     features = Features.from_frame({"item": [10], "kind": ["a"]}, IDS)
     with pytest.raises(ValueError, match=r"columns: expected some of kind, got \['sort'\]"):
         features.encode({"sort": ["a"]})
-    with pytest.raises(TypeError, match="kind: ids: expected strings"):
+    with pytest.raises(TypeError, match="kind: expected strings"):
         features.encode({"kind": [3]})
     both = Features.from_frame({"item": [10], "kind": ["a"], "sort": ["b"]}, IDS)
     with pytest.raises(ValueError, match="the same number of rows"):

@@ -39,9 +39,9 @@ def test_one_id_and_missing_ones():
 
 
 def test_errors_name_what_is_wrong():
-    with pytest.raises(ValueError, match="keys: expected different ids, got 7 twice, at place 2"):
+    with pytest.raises(ValueError, match="keys: expected different ids, got 7 twice, at position 2"):
         Identifiers([7, 8, 7])
-    with pytest.raises(ValueError, match="got a missing one, at place 1"):
+    with pytest.raises(ValueError, match="got a missing one, at position 1"):
         Identifiers(["a", None])
     with pytest.raises(TypeError, match="ids: expected integers, as the ids of this log are, got 'a'"):
         Identifiers([1]).codes(["a"])
@@ -53,8 +53,8 @@ def test_errors_name_what_is_wrong():
     ("state", "message"),
     [
         ({}, "expected"),
-        ({"text": np.zeros(3, np.uint8), "ends": np.array([2])}, "rise to the length"),
-        ({"text": np.zeros(3, np.uint8), "ends": np.array([4, 3])}, "rise to the length"),
+        ({"text": np.zeros(3, np.uint8), "ends": np.array([2])}, "the length of the text"),
+        ({"text": np.zeros(3, np.uint8), "ends": np.array([4, 3])}, "the length of the text"),
         ({"text": np.array([255, 97], np.uint8), "ends": np.array([1, 2])}, "UTF-8"),
         ({"keys": np.array([1, 1])}, "different ids"),
     ],

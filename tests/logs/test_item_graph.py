@@ -65,7 +65,7 @@ def test_the_number_of_items_follows_from_the_largest():
         (lambda: ItemGraph.from_edges([0], [1], [0.0]), ValueError, "weights.*> 0, got 0"),
         (lambda: ItemGraph.from_edges([0, 1], [1, 0], [1, np.nan]), ValueError, "weights.*nan at position 1"),
         (lambda: ItemGraph.from_edges([0], [1], ["a"]), TypeError, "weights"),
-        (lambda: ItemGraph.from_edges([0], [1], [1, 2]), ValueError, "weights.*one an edge"),
+        (lambda: ItemGraph.from_edges([0], [1], [1, 2]), ValueError, "weights.*one for each edge"),
         (lambda: ItemGraph.from_sessions([0, 1], [0, 1]), ValueError, "offsets.*0 to 2"),
         (lambda: ItemGraph.from_sessions([0, 1], [0, 2, 1, 2]), ValueError, "offsets"),
         (lambda: ItemGraph([0, 2, 1], [0], [1.0]), ValueError, "offsets"),

@@ -107,7 +107,7 @@ def test_quoted_fields_may_hold_the_separator(tmp_path):
         ("\n \n", "the file is empty"),
         ("user,item\n", "expected at least two events, got none"),
         ("user,item\n1,2,3\n1,2\n", "cannot be read as a table"),
-        ("name,price\nx,2\n", "item: no column looks like one"),
+        ("name,price\nx,2\n", "item: expected the name of a column"),
     ],
 )
 def test_a_file_that_is_no_log_says_why(tmp_path, text, message):
@@ -205,7 +205,7 @@ def test_another_encoding_is_announced(tmp_path):
 def test_a_name_that_two_columns_have_is_an_error(tmp_path):
     path = tmp_path / "log.csv"
     path.write_text("user,item,item\n1,2,3\n1,3,4\n")
-    with pytest.raises(ValueError, match=r"log\.csv: expected names of columns that differ, got 'item' twice"):
+    with pytest.raises(ValueError, match=r"log\.csv: expected columns with different names, got 'item' twice"):
         Interactions.from_csv(path)
 
 

@@ -69,14 +69,14 @@ def test_the_first_value_that_is_no_number_is_named(values):
 def test_the_first_value_that_is_no_date_is_named():
     with pytest.raises(TypeError, match=r"time: expected numbers or dates .*got 'yesterday'"):
         to_times(["2020-05-17", "yesterday"], "time")
-    with pytest.raises(ValueError, match="one value a row"):
+    with pytest.raises(ValueError, match="one value for each row"):
         to_numbers([[1]], "label")
 
 
 def test_infinite_times_are_refused():
     with pytest.raises(ValueError, match="time: expected finite numbers, got inf"):
         to_times([1.0, float("inf")], "time")
-    with pytest.raises(ValueError, match="time: expected integers of 64 bits with a sign, got 9223372036854775808"):
+    with pytest.raises(ValueError, match="time: expected signed integers of 64 bits, got 9223372036854775808"):
         to_times(np.array([1, 2**63], np.uint64), "time")
 
 

@@ -58,7 +58,7 @@ def test_windows_are_those_of_a_loop(counts, length, overlap, last_only, pad):
 
 def test_arguments_are_checked():
     log = Interactions.from_arrays([1, 2], [5, 6])
-    with pytest.raises(ValueError, match="log: expected users with at least two events, there is none"):
+    with pytest.raises(ValueError, match="log: expected users with at least two events, got none"):
         Sequences(log, 3)
-    with pytest.raises(ValueError, match="overlap: expected less than max_length, 3, got 3"):
+    with pytest.raises(ValueError, match="overlap: expected an integer below max_length = 3, got 3"):
         Sequences(log, 3, overlap=3)

@@ -25,5 +25,5 @@ def test_a_session_ends_where_a_loop_ends_it(events, gap, named):
 
 
 def test_a_gap_needs_times():
-    with pytest.raises(ValueError, match="gap: expected a log with times"):
+    with pytest.raises(ValueError, match="gap: expected None for a log without times"):
         sessions(Interactions.from_arrays([1, 1], [1, 2]), gap=3)

@@ -37,7 +37,7 @@ def test_a_file_is_what_a_loop_reads(tmp_path_factory, lines, leading_user, blan
     saved, module._BLOCK = module._BLOCK, block
     try:
         if not expected:
-            with pytest.raises(ValueError, match="there is no item"):
+            with pytest.raises(ValueError, match="no item"):
                 read_sessions(path, leading_user)
             return
         found = read_sessions(path, leading_user)
@@ -67,9 +67,9 @@ def test_users_may_have_several_sessions():
 
 
 def test_what_is_no_session_is_refused(tmp_path):
-    with pytest.raises(TypeError, match="got a string in the place of a list"):
+    with pytest.raises(TypeError, match="got a string instead of a list"):
         Interactions.from_sessions(["ab", "cd"])
-    with pytest.raises(ValueError, match="there is no item"):
+    with pytest.raises(ValueError, match="no item"):
         Interactions.from_sessions([["ann"], ["bob"]], leading_user=True)
     path = tmp_path / "log.txt"
     path.write_text("a" * 2000)

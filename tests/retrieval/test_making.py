@@ -30,8 +30,8 @@ def test_a_missing_library_is_named_with_its_command(kind, library, monkeypatch)
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"kind": "ivf", "nlist": 5}, r"nlist: expected at most the 4 vectors .*got 5"),
-        ({"kind": "pq", "code_bytes": 3}, r"code_bytes: expected a divisor of the 4 dimensions, got 3"),
+        ({"kind": "ivf", "nlist": 5}, r"nlist: expected at most 4, .*got 5"),
+        ({"kind": "pq", "code_bytes": 3}, r"code_bytes: expected a divisor of D = 4, got 3"),
         ({"kind": "hnsw", "links": 1}, r"links: expected an integer >= 2, got 1"),
         ({"kind": "ivf", "nprobe": 0}, r"nprobe: expected an integer >= 1, got 0"),
     ],
@@ -43,7 +43,7 @@ def test_numbers_out_of_range_are_named(options, message):
 
 @pytest.mark.parametrize("kind", ["ivf", "pq"])
 def test_lists_are_learned_from_something(kind):
-    with pytest.raises(ValueError, match=r"vectors: expected some to learn the lists from, got none"):
+    with pytest.raises(ValueError, match=r"vectors: expected at least one, to learn the lists from, got none"):
         FaissIndex(np.zeros((0, 4)), kind=kind)
 
 

@@ -61,5 +61,5 @@ def test_unlike_indexes_are_not_compared():
     exact = ExactIndex(VECTORS)
     with pytest.raises(ValueError, match=r"exact: expected metric inner_product of 6 .*got cosine of 6"):
         index_recall(exact, ExactIndex(VECTORS, metric="cosine"), QUERIES)
-    with pytest.raises(ValueError, match=r"exact: expected the same items, got 499 ids"):
+    with pytest.raises(ValueError, match=r"exact: expected the same items, got 499 instead of 500"):
         index_recall(exact, ExactIndex(VECTORS[:499]), QUERIES)

@@ -27,7 +27,7 @@ def test_ids_are_those_of_the_words(sentences, at_a_time):
 
 @pytest.mark.parametrize(
     ("ids", "offsets", "match"),
-    [([], [0], "ids: expected one"), ([0, 3], [0, 2], "got 3 at position 1"), ([0, 1], [0, 1], "offsets")],
+    [([], [0], "ids: expected at least one"), ([0, 3], [0, 2], "got 3 at position 1"), ([0, 1], [0, 1], "offsets")],
 )
 def test_bad_numbers_are_named(ids, offsets, match):
     with pytest.raises(ValueError, match=match):

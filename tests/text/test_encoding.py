@@ -108,6 +108,7 @@ def test_any_bytes_in_any_blocks_give_what_corpus_and_vocabulary_give(
         paths = write(folder, *contents)
         wrong = error_of(lambda: Vocabulary.build(Corpus(paths), min_count, max_vocab))
         if wrong:
+            wrong = wrong.replace("sentences: ", "source: ")
             assert error_of(lambda: encode(paths, min_count=min_count, max_vocab=max_vocab, threads=threads)) == wrong
             return
         with encode(paths, min_count=min_count, max_vocab=max_vocab, threads=threads) as corpus:
@@ -189,6 +190,7 @@ def test_lists_of_words_may_hold_anything_and_come_once(sentences, min_count, ma
         patch.setattr(scanning, "_BUFFER", 5)
         wrong = error_of(lambda: Vocabulary.build(sentences, min_count, max_vocab))
         if wrong:
+            wrong = wrong.replace("sentences: ", "source: ")
             assert error_of(lambda: encode(iter(sentences), min_count=min_count, max_vocab=max_vocab)) == wrong
             return
         vocabulary = Vocabulary.build(sentences, min_count, max_vocab)
@@ -272,7 +274,7 @@ def test_a_file_that_is_cut_or_changed_meanwhile_is_an_error_and_no_crash():
             corpus.read(0, 10)
         os.truncate(corpus.path, 4000)
         assert len(corpus.read(10, 1000)) == 990
-        with pytest.raises(ValueError, match="cut to 1000"):
+        with pytest.raises(ValueError, match="truncated to 1000"):
             corpus.read(990, 1010)
 
 
@@ -348,13 +350,13 @@ def test_a_line_of_any_length_and_a_giant_word_take_little_memory(tmp_path):
 
 @pytest.mark.parametrize("content", [b"", b"\n \n", b"\xef\xbb\xbf"])
 def test_a_text_without_words_is_an_error(tmp_path, content):
-    with pytest.raises(ValueError, match=r"corpus: no words in it, expected at least one"):
+    with pytest.raises(ValueError, match=r"source: expected at least one word, got none"):
         encode(write(tmp_path, content), cache=tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
 
 
 def test_nothing_but_giant_words_is_an_error_that_says_so(tmp_path):
-    with pytest.raises(ValueError, match=r"no words in it of at most 65,536 bytes"):
+    with pytest.raises(ValueError, match=r"at least one word of at most 65,536 bytes, got none"):
         encode(write(tmp_path, b"x" * 65_537))
     with encode(write(tmp_path, b"x" * 65_536), min_count=1) as corpus:
         assert corpus.num_words == 1
@@ -363,7 +365,9 @@ def test_nothing_but_giant_words_is_an_error_that_says_so(tmp_path):
 def test_nothing_above_min_count_names_the_most_frequent_word(tmp_path):
     path = write(tmp_path, b"a rose is a rose")
     for source in (path, [["a", "rose", "is", "a", "rose"]]):
-        with pytest.raises(ValueError, match=r"min_count: no word occurs 5 times, the most frequent is 'a' with 2"):
+        with pytest.raises(
+            ValueError, match=r"min_count: expected at most 2, the count of the most frequent word 'a', got 5"
+        ):
             encode(source)
 
 

@@ -160,7 +160,7 @@ def test_an_error_leaves_the_old_encoding_and_nothing_else(path, cache, monkeypa
 
 
 def test_only_what_nobody_uses_is_removed(path, cache, monkeypatch):
-    monkeypatch.setattr(id_file, "_NEW", -1.0)
+    monkeypatch.setattr(id_file, "MAYBE_UNLOCKED", -1.0)
     with encode(path, cache=cache) as corpus:
         old = corpus.path
         path.write_text("a " * 9)
@@ -179,7 +179,7 @@ def test_only_what_nobody_uses_is_removed(path, cache, monkeypatch):
 
 def test_private_folders_of_killed_programs_are_removed(path, monkeypatch, tmp_path):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(id_file, "_NEW", -1.0)
+    monkeypatch.setattr(id_file, "MAYBE_UNLOCKED", -1.0)
     used = encode(path)
     for name in ("dead", "new"):
         (tmp_path / f"{encoding_cache.PRIVATE}{name}").mkdir()
@@ -212,7 +212,7 @@ def test_a_killed_run_leaves_what_was_there_and_the_next_one_cleans_up(path, cac
             for file in cache.iterdir():
                 file.unlink()
     assert make(path, cache) in ((True, expected), (False, expected))
-    monkeypatch.setattr(id_file, "_NEW", -1.0)
+    monkeypatch.setattr(id_file, "MAYBE_UNLOCKED", -1.0)
     os.utime(path, ns=(5, 5))
     make(path, cache)
     assert len(list(cache.iterdir())) == 2

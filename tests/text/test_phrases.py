@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from logq.text import ENGLISH_CONNECTOR_WORDS, Corpus, Phrases, encode, phrase_counts, phrase_joining
-from logq.text.phrase_counts import Middles
+from logq.text.phrase_counts import ConnectorRuns
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "gensim_phrases.json").read_text())
 SENTENCES = [line.split() for line in GOLDEN["sentences"]]
@@ -225,14 +225,14 @@ def test_a_long_row_of_connector_words_is_no_phrase_and_takes_no_time(part, smal
     assert list(found.transform(sentences)) == joined
 
 
-def test_rows_of_connector_words_beyond_the_limit_get_no_number():
-    middles = Middles(num_words=2**31 - 1)
-    assert middles.limit == 2
-    assert middles.add([5]) == 1
-    assert middles.add([6]) == middles.add([5, 5]) == -1
+def test_runs_of_connector_words_beyond_the_limit_get_no_number():
+    runs = ConnectorRuns(num_words=2**31 - 1)
+    assert runs.limit == 2
+    assert runs.add([5]) == 1
+    assert runs.add([6]) == runs.add([5, 5]) == -1
     ids, places = np.array([0, 5, 1, 6, 2], np.int32), np.array([0, 2])
-    assert middles.find(ids, places, np.array([1, 1]), grow=True).tolist() == [1, -1]
-    assert phrase_counts.find_pairs(np.array([3, 4], np.int32), None, middles).keys.tolist() == [3 * (2**31 - 1) + 4]
+    assert runs.find(ids, places, np.array([1, 1]), grow=True).tolist() == [1, -1]
+    assert phrase_counts.find_pairs(np.array([3, 4], np.int32), None, runs).keys.tolist() == [3 * (2**31 - 1) + 4]
 
 
 def test_saved_phrases_are_the_same(tmp_path):
@@ -304,7 +304,7 @@ def test_bad_sentences(tmp_path):
         found.transform(SENTENCES, max_sentence=0)
     with pytest.raises(FileNotFoundError, match="nowhere"):
         Phrases().fit("nowhere.txt")
-    with pytest.raises(ValueError, match=r"words: .* got 'New York'"):
+    with pytest.raises(ValueError, match=r"source: .* got 'New York'"):
         found.transform([["New York"]]).write(tmp_path / "out.txt")
     assert not list(tmp_path.iterdir())
 

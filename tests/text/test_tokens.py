@@ -66,8 +66,8 @@ def test_max_vocab_counts_all_tokens() -> None:
     ("options", "message"),
     [
         ({"max_vocab": 2}, "max_vocab: expected at least 3"),
-        ({"vocabulary": Vocabulary(["a"], [1])}, "vocabulary: expected </s>"),
-        ({"min_count": 9}, "min_count: no word occurs 9 times"),
+        ({"vocabulary": Vocabulary(["a"], [1])}, "vocabulary: expected one with </s>"),
+        ({"min_count": 9}, "min_count: expected at most 1"),
     ],
 )
 def test_bad_arguments(options: dict[str, object], message: str) -> None:

@@ -22,7 +22,7 @@ def test_build_counts_sorts_and_cuts(corpus, min_count, max_vocab):
     order = sorted(set(tokens), key=lambda word: (-tokens.count(word), tokens.index(word)))
     kept = [word for word in order if tokens.count(word) >= min_count][:max_vocab]
     if not kept:
-        with pytest.raises(ValueError, match="min_count" if tokens else "no words"):
+        with pytest.raises(ValueError, match="min_count" if tokens else "at least one word"):
             Vocabulary.build(corpus, min_count, max_vocab)
         return
     vocabulary = Vocabulary.build(corpus, min_count, max_vocab)
@@ -55,12 +55,12 @@ def test_build_reads_a_corpus_of_files(tmp_path):
 
 @pytest.mark.parametrize("corpus", [[], [[]], [[], []]])
 def test_an_empty_corpus_is_an_error(corpus):
-    with pytest.raises(ValueError, match=r"corpus: no words"):
+    with pytest.raises(ValueError, match=r"sentences: expected at least one word"):
         Vocabulary.build(corpus)
 
 
 def test_nothing_above_min_count_names_the_most_frequent_word():
-    with pytest.raises(ValueError, match=r"min_count: no word occurs 5 times.*'rose' with 3"):
+    with pytest.raises(ValueError, match=r"min_count: expected at most 3.*'rose', got 5"):
         Vocabulary.build([["rose", "a"], ["a", "rose", "rose"]], min_count=5)
 
 

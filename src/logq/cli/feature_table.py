@@ -34,12 +34,12 @@ def read_feature_table(path: Path, ids: "Identifiers") -> FeatureTable:
         ImportError: polars is not installed.
         ValueError: it cannot be read as a table, or knows none of the ids.
     """
-    from logq.logs.log_files import look_at, plain_headers, read_table
+    from logq.logs.log_files import detect_layout, plain_headers, read_table
 
-    layout = look_at(path, header=True)
+    layout = detect_layout(path, header=True)
     first = layout.names[0]
     if first in set(map(str, ids.keys.tolist())):
-        layout = look_at(path, header=False)
+        layout = detect_layout(path, header=False)
     names, lists = plain_headers(layout.names)
     frame = read_table(path, layout, layout.names, {layout.names[0]})
     frame.columns = names

@@ -1,7 +1,7 @@
-"""The old names with the old behaviour, for code that moves here: TensorFlow, Chainer, Keras and CS224n.
+"""Functions of TensorFlow, Chainer, Keras and CS224n under their names and their behaviour, for code that moves here.
 
-Each door gives the numbers of its peer, which golden files in the tests hold, and says in its docstrings where it
-differs, and which of the library's own parts to go on to.
+Each gives the numbers of the original, which golden files in the tests record, and its docstring says where it differs
+and which part of the library to move on to.
 """
 
 import lazy_loader

@@ -1,8 +1,7 @@
-"""What students of Stanford's CS224n write in the assignment on word2vec, under its names, in numpy.
+"""The functions of the assignment on word2vec of Stanford's CS224n, under its names, in numpy.
 
-The course hands out functions to fill in; these are filled in, with the gradients written out and without loops over
-words or numbers. Letters: D numbers a vector, V words. A `dataset` is anything with `sampleTokenIdx()`, which draws the
-id of a word.
+The course hands out functions to fill in; these are complete, with explicit gradients and without loops over words or
+numbers. Letters: D dimensions, V words. A `dataset` is anything with `sampleTokenIdx()`, which draws the id of a word.
 """
 
 import random
@@ -12,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from logq._arguments import check_int, shown
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_int
 
 __all__ = [
     "Array",
@@ -31,7 +30,7 @@ Array = NDArray[Any]
 
 
 def sigmoid(x: ArrayLike) -> Array:
-    """1 / (1 + exp(-x)), without overflow.
+    """Return 1 / (1 + exp(-x)), without overflow.
 
     Go on to: torch.sigmoid.
 
@@ -51,9 +50,9 @@ def sigmoid(x: ArrayLike) -> Array:
 
 
 def softmax(x: ArrayLike) -> Array:
-    """exp(x_i) / sum_j exp(x_j) of each row, without overflow.
+    """Return exp(x_i) / sum_j exp(x_j) of each row, without overflow.
 
-    Differs from the course: the result is a new array, and x is left as it is.
+    Differs from the course: the result is a new array, and x is not changed.
 
     Go on to: torch.softmax.
 
@@ -70,15 +69,15 @@ def softmax(x: ArrayLike) -> Array:
     """
     x = as_floats("x", x)
     if x.ndim == 0 or x.shape[-1] == 0:
-        raise ValueError(f"x: expected shape (V,) or (N, V) with V >= 1, got {x.shape}")
+        raise ArgumentError("x", "shape (V,) or (N, V) with V >= 1", x.shape)
     powers = np.exp(x - x.max(axis=-1, keepdims=True))
     return powers / powers.sum(axis=-1, keepdims=True)
 
 
 def normalizeRows(x: ArrayLike) -> Array:
-    """Each row divided by its length; rows of zeros stay what they are.
+    """Return each row divided by its length; rows of zeros stay zero.
 
-    Differs from the course: the result is a new array, and x is left as it is; nothing is added to the length.
+    Differs from the course: the result is a new array, and x is not changed; nothing is added to the length.
 
     Go on to: torch.nn.functional.normalize.
 
@@ -95,13 +94,13 @@ def normalizeRows(x: ArrayLike) -> Array:
     """
     x = as_floats("x", x)
     if x.ndim != 2:
-        raise ValueError(f"x: expected shape (N, D), got {x.shape}")
+        raise ArgumentError("x", "shape (N, D)", x.shape)
     length = np.sqrt((x**2).sum(axis=1, keepdims=True))
     return x / np.where(length > 0, length, 1)
 
 
 def as_floats(name: str, given: ArrayLike) -> Array:
-    """An array of floats of the width it has; other numbers become float64.
+    """Return an array of floats of the same width; other numbers become float64.
 
     Example:
         >>> as_floats("x", [1, 2])
@@ -109,7 +108,7 @@ def as_floats(name: str, given: ArrayLike) -> Array:
     """
     array = np.asarray(given)
     if array.dtype.kind not in "biuf":
-        raise TypeError(f"{name}: expected numbers, got dtype {array.dtype}")
+        raise ArgumentTypeError(name, "numbers", Verbatim(f"dtype {array.dtype}"))
     return array if array.dtype.kind == "f" else array.astype(np.float64)
 
 
@@ -118,23 +117,23 @@ def gradcheck_naive(f: Callable[[Array], tuple[Any, Array]], x: Array, gradientT
 
         |n - g| / max(1, |n|, |g|) <= 1e-5,    n = (f(x + h) - f(x - h)) / 2h,  h = 1e-4
 
-    Python's and numpy's global generators stand at the same place at each call of f, so that it may draw. Prints that
-    the check passed, or the first place where it did not.
+    The global generators of Python and numpy have the same state at each call of f, so that it may draw. Prints that
+    the check passed, or the first position where it failed.
 
-    Differs from the course: it also returns which of the two, and numpy's generator is put back as Python's is.
+    Differs from the course: it also returns whether it passed, and restores numpy's generator as well as Python's.
 
     Go on to: torch.autograd.gradcheck, in float64.
 
     Args:
         f: x -> (value, gradient of the shape of x).
-        x: floats; changed while the check goes on, and afterwards as before.
+        x: floats; changed during the check, and restored afterwards.
         gradientText: what is checked, for the message.
 
     Returns:
         Whether the check passed.
 
     Raises:
-        TypeError, ValueError: x is no array of floats, or the gradient has another shape.
+        ArgumentTypeError, ArgumentError: x is not an array of floats, or the gradient has another shape.
 
     Example:
         >>> gradcheck_naive(lambda x: (np.sum(x**2), x * 2), np.array([1.0, -3.0]), "squares")
@@ -145,7 +144,7 @@ def gradcheck_naive(f: Callable[[Array], tuple[Any, Array]], x: Array, gradientT
         False
     """
     if not isinstance(x, np.ndarray) or x.dtype.kind != "f":
-        raise TypeError(f"x: expected an array of floats, got {shown(x)}")
+        raise ArgumentTypeError("x", "an array of floats", x)
     states = random.getstate(), np.random.get_state()
 
     def value(at: Array) -> tuple[Any, Array]:
@@ -156,30 +155,29 @@ def gradcheck_naive(f: Callable[[Array], tuple[Any, Array]], x: Array, gradientT
     h = 1e-4
     gradient = np.array(value(x)[1])
     if gradient.shape != x.shape:
-        raise ValueError(f"f: expected a gradient of shape {x.shape} as x, got {gradient.shape}")
+        raise ArgumentError("f", f"a gradient of shape {x.shape} as x", gradient.shape)
     about = f" for {gradientText}" if gradientText else ""
-    for place in np.ndindex(x.shape):
-        before = x[place]
+    for position in np.ndindex(x.shape):
+        before = x[position]
         try:
-            x[place] = before + h
+            x[position] = before + h
             above = value(x)[0]
-            x[place] = before - h
+            x[position] = before - h
             below = value(x)[0]
         finally:
-            x[place] = before
-        numerical, given = float((above - below) / (2 * h)), float(gradient[place])
-        # So written, a NaN fails.
+            x[position] = before
+        numerical, given = float((above - below) / (2 * h)), float(gradient[position])
+        # Written so that a NaN fails.
         if not abs(numerical - given) <= 1e-5 * max(1.0, abs(numerical), abs(given)):
-            print(
-                f"Gradient check failed{about}: at {place} the gradient is {given:g}, the numerical one {numerical:g}"
-            )
+            gradients = f"the gradient is {given:g}, the numerical one {numerical:g}"
+            print(f"Gradient check failed{about}: at {position} {gradients}")
             return False
     print(f"Gradient check passed{about}")
     return True
 
 
 class Dataset(Protocol):
-    """Where negatives come from."""
+    """A source of negatives."""
 
     def sampleTokenIdx(self) -> int:
         """Draw the id of a word."""
@@ -192,23 +190,23 @@ LossAndGradient = Callable[[Array, int, Array, Any], tuple[float, Array, Array]]
 def naiveSoftmaxLossAndGradient(
     centerWordVec: ArrayLike, outsideWordIdx: int, outsideVectors: ArrayLike, dataset: object = None
 ) -> tuple[float, Array, Array]:
-    """The softmax over all words, of one pair.
+    """Return the softmax loss over all words of one pair, and its gradients.
 
         loss = -log( exp(<u_o, v>) / sum_w exp(<u_w, v>) )
 
-    Go on to: logq.functional.full_softmax_loss, which takes batches and never holds all their logits.
+    Go on to: logq.functional.full_softmax_loss, which takes batches and never has all their logits in memory.
 
     Args:
         centerWordVec: (D,), v.
         outsideWordIdx: o.
         outsideVectors: (V, D), u.
-        dataset: not looked at.
+        dataset: not used.
 
     Returns:
         The loss, its gradient (D,) for v, and (V, D) for u.
 
     Raises:
-        TypeError, ValueError: a shape does not fit, or o is no word.
+        ArgumentTypeError, ArgumentError: a shape does not fit, or o is not a word.
 
     Example:
         >>> loss, center, outside = naiveSoftmaxLossAndGradient(np.ones(2), 1, np.zeros((4, 2)))
@@ -227,14 +225,14 @@ def naiveSoftmaxLossAndGradient(
 
 
 def getNegativeSamples(outsideWordIdx: int, dataset: Dataset, K: int) -> list[int]:
-    """Draw K words one after the other; those that are the outside word are drawn again.
+    """Draw K words one after the other, and again where one is the outside word.
 
     Go on to: logq.samplers.Unigram.
 
     Args:
-        outsideWordIdx: the word that is no negative.
+        outsideWordIdx: the word that is not a negative.
         dataset: draws words.
-        K: how many.
+        K: number of words.
 
     Returns:
         K ids, which may repeat.
@@ -259,7 +257,7 @@ def getNegativeSamples(outsideWordIdx: int, dataset: Dataset, K: int) -> list[in
 def negSamplingLossAndGradient(
     centerWordVec: ArrayLike, outsideWordIdx: int, outsideVectors: ArrayLike, dataset: Dataset, K: int = 10
 ) -> tuple[float, Array, Array]:
-    """Negative sampling, of one pair, with K negatives from getNegativeSamples.
+    """Return the loss of negative sampling of one pair, with K negatives from getNegativeSamples, and its gradients.
 
         loss = -log sigmoid(<u_o, v>) - sum_{k = 1..K} log sigmoid(-<u_k, v>)
 
@@ -272,13 +270,13 @@ def negSamplingLossAndGradient(
         outsideWordIdx: o.
         outsideVectors: (V, D), u.
         dataset: draws negatives.
-        K: how many negatives.
+        K: number of negatives.
 
     Returns:
         The loss, its gradient (D,) for v, and (V, D) for u.
 
     Raises:
-        TypeError, ValueError: a shape does not fit, or o or a negative is no word.
+        ArgumentTypeError, ArgumentError: a shape does not fit, or o or a negative is not a word.
 
     References:
         Mikolov et al., Distributed Representations of Words and Phrases, NeurIPS 2013, arXiv:1310.4546, Eq. 4.
@@ -292,7 +290,7 @@ def negSamplingLossAndGradient(
         (2.7726, array([ 0. , -0.5,  1.5,  0. ]))
     """
     v, u, o = _pair(centerWordVec, outsideVectors, outsideWordIdx)
-    words = np.array([o, *(_word(f"negative {k}", w, len(u)) for k, w in enumerate(getNegativeSamples(o, dataset, K)))])
+    words = np.array([o, *(_word("dataset", word, len(u)) for word in getNegativeSamples(o, dataset, K))])
     signs = np.ones(len(words), dtype=u.dtype)
     signs[0] = -1.0
     rows = u[words]
@@ -300,7 +298,7 @@ def negSamplingLossAndGradient(
     loss = float(np.logaddexp(0.0, scores).sum())
     slopes = signs * sigmoid(scores)
     outside = np.zeros_like(u)
-    np.add.at(outside, words, slopes[:, None] * v)  # which adds up what a word gets several times
+    np.add.at(outside, words, slopes[:, None] * v)  # which adds for a word that is there several times
     return loss, slopes @ rows, outside
 
 
@@ -314,18 +312,18 @@ def skipgram(
     dataset: Any,
     word2vecLossAndGradient: LossAndGradient = naiveSoftmaxLossAndGradient,
 ) -> tuple[float, Array, Array]:
-    """The skip-gram loss of one word and the words around it: the sum of the losses of all pairs.
+    """Return the skip-gram loss of one word and the words around it, the sum over all pairs, and its gradients.
 
     Go on to: logq.Word2Vec, which fits a corpus.
 
     Args:
         currentCenterWord: the word in the middle.
-        windowSize: not looked at, as `outsideWords` are those of the window already.
+        windowSize: not used, as `outsideWords` are those of the window already.
         outsideWords: the words around it; one that is there twice counts twice.
         word2Ind: the ids of the words.
         centerWordVectors: (V, D), v.
         outsideVectors: (V, D), u.
-        dataset: handed on to the loss.
+        dataset: passed on to the loss.
         word2vecLossAndGradient: naiveSoftmaxLossAndGradient, negSamplingLossAndGradient or one like them.
 
     Returns:
@@ -333,7 +331,7 @@ def skipgram(
 
     Raises:
         KeyError: word2Ind has no such word.
-        TypeError, ValueError: a shape does not fit, or an id is no word.
+        ArgumentTypeError, ArgumentError: a shape does not fit, or an id is not a word.
 
     Example:
         >>> ids, v, u = {"a": 0, "b": 1, "c": 2}, np.ones((3, 2)), np.zeros((3, 2))
@@ -343,7 +341,7 @@ def skipgram(
     """
     v, u = as_floats("centerWordVectors", centerWordVectors), as_floats("outsideVectors", outsideVectors)
     if v.ndim != 2:
-        raise ValueError(f"centerWordVectors: expected shape (V, D), got {v.shape}")
+        raise ArgumentError("centerWordVectors", "shape (V, D)", v.shape)
     center = _word("currentCenterWord", word2Ind[currentCenterWord], len(v))
     loss, of_centers, of_outsides = 0.0, np.zeros_like(v), np.zeros_like(u)
     for word in outsideWords:
@@ -357,14 +355,14 @@ def skipgram(
 def _pair(center: ArrayLike, outsides: ArrayLike, outside: int) -> tuple[Array, Array, int]:
     v, u = as_floats("centerWordVec", center), as_floats("outsideVectors", outsides)
     if u.ndim != 2:
-        raise ValueError(f"outsideVectors: expected shape (V, D), got {u.shape}")
+        raise ArgumentError("outsideVectors", "shape (V, D)", u.shape)
     if v.shape != u.shape[1:]:
-        raise ValueError(f"centerWordVec: expected shape (D,) with D = {u.shape[1]}, got {v.shape}")
+        raise ArgumentError("centerWordVec", f"shape (D,) with D = {u.shape[1]}", v.shape)
     return v, u, _word("outsideWordIdx", outside, len(u))
 
 
 def _word(name: str, word: int, num_words: int) -> int:
     number = check_int(name, word, 0)
     if number >= num_words:
-        raise ValueError(f"{name}: expected an id in [0, {num_words}), got {number}")
+        raise ArgumentError(name, f"an id in [0, {num_words})", number)
     return number

@@ -1,4 +1,4 @@
-"""How far what a sample estimates is from the exact gradient of the softmax."""
+"""Diagnostics: how far an estimate from samples is from the exact gradient of the softmax."""
 
 import lazy_loader
 

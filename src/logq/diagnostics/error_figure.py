@@ -7,27 +7,28 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from logq._arguments import check_float
+from logq._arguments import ArgumentError, check_float
 from logq._files import atomic_write
 from logq.diagnostics.gradient_errors import ErrorAt, GradientErrors
 
 __all__ = ["FORMATS", "check_figure", "plot"]
 
 FORMATS = ("png", "svg", "pdf")
+"""The formats of figures."""
 
-# Okabe and Ito, Color Universal Design, 2008: told apart with any kind of colour vision. Yellow is too pale for lines.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-GREY = "#666666"
-TINY = 1e-9  # in the place of 0, which has no logarithm
-LEAST = 1e-4  # where the axis ends: an estimate from all classes is exact, and would stretch it
+# Okabe and Ito, Color Universal Design, 2008: distinct for all kinds of colour vision. Yellow is too pale for lines.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+_GREY = "#666666"
+_TINY = 1e-9  # instead of 0, which has no logarithm
+_LEAST = 1e-4  # where the axis ends: an estimate from all classes is exact, and would stretch it
 
 
 def check_figure(path: str | os.PathLike[str]) -> str:
     """Return the format that the name of a figure asks for: png, svg or pdf.
 
     Raises:
-        ValueError: it is none of these.
+        ArgumentError: it is not one of these.
 
     Example:
         >>> check_figure("errors.SVG")
@@ -35,25 +36,25 @@ def check_figure(path: str | os.PathLike[str]) -> str:
     """
     ending = Path(path).suffix.lower().removeprefix(".")
     if ending not in FORMATS:
-        raise ValueError(f"path: expected a name that ends in .png, .svg or .pdf, got {os.fspath(path)!r}")
+        raise ArgumentError("path", "a name that ends in .png, .svg or .pdf", os.fspath(path))
     return ending
 
 
 def plot(errors: GradientErrors, path: str | os.PathLike[str], *, error: float | None = None) -> None:
-    """Draw errors against k, a line for each sampler, both axes logarithmic, into a file.
+    """Draw errors against k into a file, a line for each sampler, with logarithmic axes.
 
-    On the left the relative error (solid line) and the standard deviation in it (dashed; where both meet there is no
-    bias to speak of). On the right the bias; where noise could have made it, an arrow points down from the largest
-    that it can be. Bars are standard errors. A wanted error is a line, with the k that each sampler needs.
+    On the left are the relative error (solid) and its standard deviation (dashed; where both meet the bias is
+    negligible). On the right is the bias; where noise could have caused it, an arrow points down from its upper bound.
+    Bars are standard errors. A target error is a line, with the k that each sampler needs.
 
     Args:
         errors: what `gradient_error` measured.
         path: a file that ends in .png, .svg or .pdf; equal numbers give equal files.
-        error: the wanted relative error.
+        error: a target of the relative error.
 
     Raises:
         ImportError: matplotlib is not installed.
-        ValueError: the name ends in something else, or the error is no positive number.
+        ArgumentError: the name has another ending, or the error is not a positive number.
         OSError: the file cannot be written.
 
     Example:
@@ -74,7 +75,7 @@ def plot(errors: GradientErrors, path: str | os.PathLike[str], *, error: float |
         from matplotlib.figure import Figure
     except ImportError as missing:
         raise ImportError("a figure needs matplotlib: pip install 'logq[plot]'") from missing
-    # What a user's own settings change would change the file; hashsalt makes ids in SVG files the same every time.
+    # A user's own settings would change the file; hashsalt makes the ids in SVG files reproducible.
     settings: Any = {**matplotlib.rcParamsDefault, "svg.hashsalt": "logq", "svg.fonttype": "none"}
     settings = {name: value for name, value in settings.items() if name.partition(".")[0] not in ("backend", "date")}
     content = io.BytesIO()
@@ -87,19 +88,19 @@ def plot(errors: GradientErrors, path: str | os.PathLike[str], *, error: float |
         file.write(content.getvalue())
 
 
-def _draw(figure: Any, errors: GradientErrors, wanted: float | None) -> None:
+def _draw(figure: Any, errors: GradientErrors, target: float | None) -> None:
     left, right = figure.subplots(1, 2, sharex=True, sharey=True)
     ends: list[tuple[float, str, str]] = []
     for number, (name, measured) in enumerate(errors.samplers.items()):
-        colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
+        colour, marker = _COLOURS[number % len(_COLOURS)], _MARKERS[number % len(_MARKERS)]
         style: dict[str, Any] = {"color": colour, "marker": marker, "markersize": 5, "capsize": 2, "linewidth": 1.6}
         ks = [at.num_sampled for at in measured]
-        values = [max(at.relative_error.value, TINY) for at in measured]
+        values = [max(at.relative_error.value, _TINY) for at in measured]
         left.errorbar(ks, values, yerr=[at.relative_error.standard_error for at in measured], **style)
-        stds = [max(at.std.value, TINY) for at in measured]
+        stds = [max(at.std.value, _TINY) for at in measured]
         left.plot(ks, stds, color=colour, linewidth=1.0, linestyle=(0, (4, 2)), alpha=0.8)
         _draw_bias(right, measured, style)
-        needed = "" if wanted is None else f": k {errors.num_sampled_for(wanted, name)}"
+        needed = "" if target is None else f": k {errors.num_sampled_for(target, name)}"
         ends.append((values[-1], f"{name}{needed}", colour))
     for axes, title in ((left, "error (solid) and its standard deviation (dashed)"), (right, "bias")):
         axes.set_xscale("log", base=2)
@@ -109,22 +110,22 @@ def _draw(figure: Any, errors: GradientErrors, wanted: float | None) -> None:
         axes.grid(visible=True, which="major", color="#E0E0E0", linewidth=0.6)
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.tick_params(which="both", color=GREY)
+        axes.tick_params(which="both", color=_GREY)
     all_ks = sorted({at.num_sampled for measured in errors.samplers.values() for at in measured})
     left.set_xticks(all_ks, [f"{k:,}" for k in all_ks])
     left.xaxis.minorticks_off()
     left.set_ylabel("relative to the length of the exact gradient")
-    _name_numbers(left)
-    _name_numbers(right)
+    _label_numbers(left)
+    _label_numbers(right)
     right.tick_params(labelleft=True)
-    left.set_ylim(bottom=max(left.get_ylim()[0], LEAST))
-    if wanted is not None:
-        _draw_wanted(left, errors, wanted)
+    left.set_ylim(bottom=max(left.get_ylim()[0], _LEAST))
+    if target is not None:
+        _draw_target(left, errors, target)
     _label_ends(left, ends, all_ks[-1])
 
 
 def _draw_bias(axes: Any, measured: Sequence[ErrorAt], style: dict[str, Any]) -> None:
-    """Points where there is a bias, arrows down from what it can be at most where noise hides it."""
+    """Draw points where there is a bias, and arrows down from its upper bound where noise hides it."""
     clear = [at for at in measured if at.bias_is_clear]
     if clear:
         spread = [at.bias.standard_error for at in clear]
@@ -133,43 +134,43 @@ def _draw_bias(axes: Any, measured: Sequence[ErrorAt], style: dict[str, Any]) ->
         if not at.bias_is_clear:
             top = math.sqrt(max(at.bias_squared.value, 0.0) + 2 * at.bias_squared.standard_error)
             arrow = {"arrowstyle": "-|>", "color": style["color"], "linewidth": 1.0, "alpha": 0.7}
-            if top > TINY:
+            if top > _TINY:
                 axes.plot([at.num_sampled], [top], color=style["color"], marker="_", markersize=8, alpha=0.7)
                 axes.annotate("", (at.num_sampled, top / 1.4), (at.num_sampled, top), arrowprops=arrow)
                 axes.update_datalim([(at.num_sampled, top / 1.5)])  # or the arrow would be cut
 
 
-def _draw_wanted(axes: Any, errors: GradientErrors, wanted: float) -> None:
-    """The line of the wanted error, and where it is met."""
-    axes.axhline(wanted, color=GREY, linewidth=1.0, linestyle=(0, (1, 1.5)))
+def _draw_target(axes: Any, errors: GradientErrors, target: float) -> None:
+    """Draw a line for the target error, and points where it is reached."""
+    axes.axhline(target, color=_GREY, linewidth=1.0, linestyle=(0, (1, 1.5)))
     axes.annotate(
-        f"wanted: {wanted:g}", (0, wanted), (3, 3), xycoords=("axes fraction", "data"), textcoords="offset points",
-        color=GREY, fontsize=9,
+        f"target: {target:g}", (0, target), (3, 3), xycoords=("axes fraction", "data"), textcoords="offset points",
+        color=_GREY, fontsize=9,
     )  # fmt: skip
     for number, name in enumerate(errors.samplers):
-        needed = errors.num_sampled_for(wanted, name)
+        needed = errors.num_sampled_for(target, name)
         if needed.how == "interpolated":
             axes.plot(
-                [needed.num_sampled], [wanted], marker="o", markersize=10, markerfacecolor="none",
-                markeredgecolor=COLOURS[number % len(COLOURS)], markeredgewidth=1.5,
+                [needed.num_sampled], [target], marker="o", markersize=10, markerfacecolor="none",
+                markeredgecolor=_COLOURS[number % len(_COLOURS)], markeredgewidth=1.5,
             )  # fmt: skip
 
 
 def _label_ends(axes: Any, ends: list[tuple[float, str, str]], last: int) -> None:
-    """Names at the right ends of lines, pushed apart where they would overlap."""
+    """Write names at the right ends of lines, pushed apart where they would overlap."""
     low, high = (math.log(edge) for edge in axes.get_ylim())
     line = 0.06 * (high - low)
     ordered = sorted(ends)
-    places = spread([max(math.log(value), low) for value, _, _ in ordered], line)
-    for (value, text, colour), place in zip(ordered, places, strict=True):
+    positions = spread([max(math.log(value), low) for value, _, _ in ordered], line)
+    for (value, text, colour), position in zip(ordered, positions, strict=True):
         axes.annotate(
-            text, (last, value), (1.02, math.exp(place)), textcoords=axes.get_yaxis_transform(),
+            text, (last, value), (1.02, math.exp(position)), textcoords=axes.get_yaxis_transform(),
             color=colour, fontsize=9.5, va="center", annotation_clip=False,
         )  # fmt: skip
 
 
 def spread(values: Sequence[float], gap: float) -> list[float]:
-    """Places near rising values with at least a gap between two: groups that touch are laid around their mean.
+    """Return positions near increasing values with at least a gap between two: groups that touch surround their mean.
 
     Example:
         >>> spread([0.0, 5.0, 5.0], 2.0)
@@ -181,15 +182,15 @@ def spread(values: Sequence[float], gap: float) -> list[float]:
         while len(groups) > 1 and _mean(groups[-1]) - _mean(groups[-2]) < gap * (len(groups[-1]) + len(groups[-2])) / 2:
             last = groups.pop()
             groups[-1] += last
-    return [_mean(group) + gap * (place - (len(group) - 1) / 2) for group in groups for place in range(len(group))]
+    return [_mean(group) + gap * (number - (len(group) - 1) / 2) for group in groups for number in range(len(group))]
 
 
 def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
-def _name_numbers(axes: Any) -> None:
-    """0.1 and 0.2 in the place of 10^-1 and nothing."""
+def _label_numbers(axes: Any) -> None:
+    """Label 0.1 and 0.2 instead of only 10^-1."""
     from matplotlib.ticker import FuncFormatter, LogLocator
 
     axes.yaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0), numticks=30))

@@ -1,4 +1,4 @@
-"""gradient_error: estimates of the softmax gradient against the exact one, for a user's own queries and classes."""
+"""`gradient_error`: compares estimates of the softmax gradient with the exact one, for given queries and classes."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from logq._arguments import check_int, shown
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_int
 from logq._progress import Progress
 from logq.candidates import Candidates
 from logq.diagnostics.estimates import GradientEstimate, sampled_softmax_gradient, self_normalized_gradient
@@ -16,25 +16,31 @@ from logq.diagnostics.softmax_gradient import SoftmaxMoments, checked_table, dra
 from logq.samplers import InBatch, Proposal, Sampler
 from logq.shapes import check_ids, check_shape
 
-__all__ = ["ESTIMATORS", "Law", "gradient_error", "sized_samplers"]
+__all__ = ["ESTIMATORS", "SamplerLike", "gradient_error", "sized_samplers"]
 
-Law = Sampler | Callable[[int], Sampler]
+ESTIMATORS = ("self_normalized", "sampled_softmax")
+"""The names of the estimators."""
+
+SamplerLike = Sampler | Callable[[int], Sampler]
 """A sampler, or a function that makes one for k samples."""
 
 
 def sized_samplers(
-    sampler: Law | Mapping[str, Law], num_sampled: int | Sequence[int], num_classes: int, device: torch.device
+    sampler: SamplerLike | Mapping[str, SamplerLike],
+    num_sampled: int | Sequence[int],
+    num_classes: int,
+    device: torch.device,
 ) -> dict[str, list[tuple[int | None, Sampler]]]:
-    """By name, the samplers to measure and their k, smallest first; None where k is what one draws anyway.
+    """Return by name the samplers to evaluate and their k, smallest first; None where a sampler has a k of its own.
 
     Args:
-        sampler: one law, or several by name.
+        sampler: one, or several by name.
         num_sampled: one k or several.
-        num_classes: C, that all must have.
-        device: where they must be.
+        num_classes: C, which all must have.
+        device: the device, on which all must be.
 
     Raises:
-        TypeError, ValueError: as `gradient_error`.
+        ArgumentTypeError, ArgumentError: as `gradient_error`.
 
     Example:
         >>> from logq.samplers import EveryClass, Uniform
@@ -43,57 +49,52 @@ def sized_samplers(
         {'u': [2, 4], 'all': [None]}
     """
     sizes = _checked_sizes(num_sampled)
-    return {name: list(_sizes_of(name, law, sizes, num_classes, device)) for name, law in _by_name(sampler).items()}
+    return {name: list(_sizes_of(name, one, sizes, num_classes, device)) for name, one in _by_name(sampler).items()}
 
 
 def _checked_sizes(num_sampled: int | Sequence[int]) -> list[int]:
     values = [num_sampled] if not isinstance(num_sampled, Sequence) else list(num_sampled)
     sizes = sorted({check_int("num_sampled", value) for value in values})
     if not sizes:
-        raise ValueError("num_sampled: expected one number of samples at least, got none")
+        raise ArgumentError("num_sampled", "at least one number of samples", Verbatim("none"))
     return sizes
 
 
-def _by_name(sampler: Law | Mapping[str, Law]) -> dict[str, Law]:
+def _by_name(sampler: SamplerLike | Mapping[str, SamplerLike]) -> dict[str, SamplerLike]:
     if isinstance(sampler, Mapping):
         if not sampler:
-            raise ValueError("sampler: expected one at least, got none")
+            raise ArgumentError("sampler", "at least one", Verbatim("none"))
         return dict(sampler)
     return {type(sampler).__name__ if isinstance(sampler, Sampler) else "sampler": sampler}
 
 
 def _sizes_of(
-    name: str, law: Law, sizes: Sequence[int], num_classes: int, device: torch.device
+    name: str, sampler: SamplerLike, sizes: Sequence[int], num_classes: int, device: torch.device
 ) -> Iterator[tuple[int | None, Sampler]]:
-    """A sampler for each k; k is None where it is what the sampler draws anyway."""
-    if isinstance(law, Proposal):
-        made = [(k, law.with_num_sampled(k)) for k in sizes]
-    elif isinstance(law, Sampler):
-        made = [(None, law)]
-    elif callable(law):
-        made = [(k, law(k)) for k in sizes]
+    """Yield a sampler for each k; k is None where the sampler has a k of its own."""
+    if isinstance(sampler, Proposal):
+        sized = [(k, sampler.with_num_sampled(k)) for k in sizes]
+    elif isinstance(sampler, Sampler):
+        sized = [(None, sampler)]
+    elif callable(sampler):
+        sized = [(k, sampler(k)) for k in sizes]
     else:
-        raise TypeError(f"sampler: expected one of logq.samplers or a function k -> sampler, got {shown(law)}")
-    for k, one in made:
+        raise ArgumentTypeError("sampler", "one of logq.samplers or a function k -> sampler", sampler)
+    for k, one in sized:
         if not isinstance(one, Sampler):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise TypeError(f"sampler: expected {name} to return a sampler, got {type(one).__name__}")
+            raise ArgumentTypeError("sampler", f"{name} to return a sampler", Verbatim(type(one).__name__))
         if isinstance(one, InBatch):
-            raise ValueError(
-                f"sampler: {name} takes the batch itself as its sample, of which a fixed batch has a single one; over "
-                "shuffled rows it comes to Unigram(counts of the targets, k), which can be measured"
-            )
+            hint = "its sample is the batch itself; for shuffled rows take Unigram(counts of the targets, k)"
+            raise ArgumentError("sampler", f"{name} to draw at random", Verbatim("InBatch"), hint)
         if one.num_classes != num_classes:
-            raise ValueError(f"sampler: expected {name} over {num_classes} classes, got {one.num_classes}")
+            raise ArgumentError("sampler", f"{name} over {num_classes} classes", one.num_classes)
         if one.device != device:
-            raise ValueError(f"sampler: expected {name} on {device} where inputs are, got {one.device}")
+            raise ArgumentError("sampler", f"{name} on {device}, the device of inputs", Verbatim(one.device))
         yield k, one
 
 
-ESTIMATORS = ("self_normalized", "sampled_softmax")
-
-
 class _Problem(NamedTuple):
-    """What is estimated: queries, classes, and what their exact softmax is."""
+    """What to estimate: queries, classes, and the moments of their exact softmax."""
 
     inputs: Tensor
     weight: Tensor
@@ -107,7 +108,7 @@ class _Problem(NamedTuple):
 def gradient_error(
     inputs: Tensor,  # (B, D)
     weight: Tensor,  # (C, D)
-    sampler: Law | Mapping[str, Law],
+    sampler: SamplerLike | Mapping[str, SamplerLike],
     num_sampled: int | Sequence[int] = (16, 64, 256, 1024),
     *,
     bias: Tensor | None = None,  # (C,)
@@ -121,40 +122,41 @@ def gradient_error(
 
         g_i = E_P[ w_y | x_i ] - w_{t_i},    error^2 = sum_i E|estimate_i - g_i|^2 / sum_i |g_i|^2 = std^2 + bias^2
 
-    The gradient is that with respect to the inputs, which is what reaches the network below. "self_normalized" is
-    importance sampling (Bengio and Senecal 2003): the true row is exact, log Z is estimated, and nothing of the error
-    depends on the targets but its unit. "sampled_softmax" is the loss of that name as it is trained. Its gradient is
-    right on average over true classes and not for one, so a bias for given targets does not vanish while k is small
-    beside 1/q of them, and for draws with replacement never; where targets are drawn (None), it is averaged over them.
+    The gradient is with respect to the inputs, which is what reaches the network below. "self_normalized" is importance
+    sampling (Bengio and Senecal 2003): the true class is exact, log Z is estimated, and only the unit of the error
+    depends on the targets. "sampled_softmax" is the loss of that name as it is trained. Its gradient is right on
+    average over true classes and not for each, so the bias for given targets does not vanish while k is small compared
+    with 1/q of them, and for draws with replacement never; where targets are drawn (None), it is averaged over them.
 
-    NCE, negative sampling and sampled logistic are not here: they are gradients of other losses, a logistic regression
-    for each class. They meet the softmax where both are at their optimum, not on the way, so that their distance from
-    its gradient says nothing about how well they learn.
+    NCE, negative sampling and sampled logistic are not included: their gradients are those of other losses, a logistic
+    regression for each class. They agree with the softmax at the optimum, not on the way, so their distance from its
+    gradient says nothing about how well they learn.
 
-    Exact gradients cost two passes' worth of (B, D) x (D, C) products, draws (B, D) x (D, k) each. Memory: repeats x B
-    x D numbers. A sampler that learns is taken as it is, and learns nothing here.
+    The cost is two products (B, D) x (D, C) for exact gradients, and (B, D) x (D, k) for each draw. Memory: repeats x B
+    x D numbers. A sampler that learns is used as it is, and does not learn here.
 
     Args:
-        inputs: queries of a trained model, some hundred are enough; float.
-        weight: the class table, float.
+        inputs: queries of a trained model, float; a few hundred are enough.
+        weight: class weights, float.
         sampler: a sampler of logq.samplers, a function k -> sampler, or several of these by name. A sampler that makes
-            num_sampled draws from one law is taken at every k; any other (a mixture, all classes) at its own k only.
-            InBatch is refused: a fixed batch gives a single sample. What it comes to for shuffled rows is
+            num_sampled draws from one distribution is evaluated at every k; any other (a mixture, all classes) only at
+            its own k. InBatch is rejected, as a fixed batch gives a single sample; for shuffled rows it amounts to
             Unigram(counts of the targets, k).
         num_sampled: one k or several.
         bias: of the classes.
-        targets: the true class of each row. None: as the model's own softmax has them; self-normalised estimates
-            then are measured in units of sqrt( E_P|g|^2 ), and sampled softmax draws targets anew in each repeat.
+        targets: the true class of each row; None for those of the model's own softmax. The unit of errors then is
+            sqrt( E_P|g|^2 ), and "sampled_softmax" draws new targets in each repeat.
         estimator: "self_normalized" or "sampled_softmax".
-        repeats: n, independent draws for each sampler and k; standard errors fall with sqrt(n).
-        seed: of all draws; the samplers' own generators are not touched.
+        repeats: n, independent draws for each sampler and k; standard errors decrease with sqrt(n).
+        seed: of all draws; the samplers' own generators are not used.
         progress: True shows a bar, False nothing, None a bar on a terminal and plain lines in a log.
 
     Returns:
         GradientErrors.
 
     Raises:
-        TypeError, ValueError: an argument is not as described, logits are not finite, or the exact gradient is 0.
+        ArgumentTypeError, ArgumentError: an argument is not as described, logits are not finite, or the exact gradient
+            is 0.
 
     References:
         Bengio and Senecal, Quick Training of Probabilistic Neural Nets by Importance Sampling, AISTATS 2003.
@@ -171,9 +173,11 @@ def gradient_error(
     """
     x, sizes = checked_table(inputs, weight, bias)
     if estimator not in ESTIMATORS:
-        raise ValueError(
-            f"estimator: expected one of {', '.join(ESTIMATORS)}, got {shown(estimator)}; other rows of the table are "
-            "gradients of other losses, not estimates of the softmax's"
+        raise ArgumentError(
+            "estimator",
+            f"one of {', '.join(ESTIMATORS)}",
+            estimator,
+            "other objectives have gradients of their own, which are not estimates of that of the softmax",
         )
     if targets is not None:
         check_shape("targets", targets, "B", sizes)
@@ -181,7 +185,7 @@ def gradient_error(
     repeats, seed = check_int("repeats", repeats, FEWEST_REPEATS), check_int("seed", seed, 0)
     samplers = sized_samplers(sampler, num_sampled, sizes["C"], x.device)
     draws = repeats * sum(map(len, samplers.values()))
-    # One unit is a draw; a pass over all classes costs as much as some.
+    # A unit is a draw; a pass over all classes counts as `repeats` of them.
     with Progress(draws + repeats, "draws", "gradient errors", progress) as bar:
         exact = softmax_moments(x, weight, bias, on_classes=lambda classes: bar.advance(repeats * classes / sizes["C"]))
         generator = torch.Generator(x.device).manual_seed(seed)
@@ -221,7 +225,7 @@ def _measure(
         true = targets if drawn is None else drawn[:, repeat]
         if true is None:
             if sampler.reads_targets:
-                raise ValueError(f"targets: expected them for {type(sampler).__name__}, which draws by them, got None")
+                raise ArgumentError("targets", f"targets for {type(sampler).__name__}, which depends on them", None)
             true = torch.zeros(len(inputs), dtype=torch.int64, device=inputs.device)
         candidates = sampler.draw(true, generator=generator, need_log_q=estimator == "sampled_softmax")
         estimate, g = _estimate(inputs, weight, bias, candidates, estimator), exact.mean
@@ -244,12 +248,12 @@ def _estimate(
 
 
 def _length(weight: Tensor, targets: Tensor | None, exact: SoftmaxMoments) -> float:
-    """The root of the sum over rows of |g|^2, or of its mean over targets from the softmax, E_P|w|^2 - |E_P w|^2."""
+    """Return the root of the sum over rows of |g|^2, or of its mean over targets, E_P|w|^2 - |E_P w|^2."""
     if targets is None:
         squares = (exact.mean_square - exact.mean.square().sum(dim=1)).clamp(min=0)
     else:
         squares = (exact.mean - weight.detach()[targets].to(exact.mean.dtype)).square().sum(dim=1)
     length = math.sqrt(float(squares.double().sum()))
     if length == 0:
-        raise ValueError("inputs, weight: expected an exact gradient that is not 0 everywhere, to measure errors by")
+        raise ArgumentError("weight", "an exact gradient other than 0, the unit of errors", Verbatim("0 in each row"))
     return length

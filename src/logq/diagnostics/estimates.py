@@ -1,6 +1,6 @@
 """Estimates of the softmax gradient from a sample of classes, by importance sampling.
 
-k classes y_1 .. y_k are drawn from Q, not from P. With weights that undo it,
+k classes y_1 .. y_k are drawn from Q, not from P. With weights that correct for it,
 
     w_j = exp(F(x, y_j)) / Q(y_j),    d log Z / dx  ~  sum_j w_j dF(x, y_j)/dx / sum_j w_j
 
@@ -22,6 +22,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
 from logq.candidates import Candidates
 from logq.diagnostics.softmax_gradient import checked_table
 from logq.kernels.logits import logits
@@ -29,12 +30,11 @@ from logq.shapes import check_ids, check_shape
 
 __all__ = ["GradientEstimate", "effective_sample_size", "sampled_softmax_gradient", "self_normalized_gradient"]
 
-GATHERED = 1 << 23
-"""Numbers of class vectors held at a time, where each row has a sample of its own."""
+_GATHERED = 1 << 23  # numbers of class vectors in memory at a time, where each row has a sample of its own
 
 
 class GradientEstimate(NamedTuple):
-    """An estimate for each row, and how many draws from P it is worth.
+    """An estimate for each row, and the number of draws from P that it is worth.
 
     Args:
         gradient: (B, D).
@@ -51,7 +51,7 @@ class GradientEstimate(NamedTuple):
 
 
 def effective_sample_size(log_weights: Tensor) -> Tensor:
-    """How many equal weights are worth as much as these: (sum w)^2 / sum w^2, over the last dimension.
+    """Return the number of equal weights that are worth as much as these: (sum w)^2 / sum w^2, over the last dimension.
 
     Args:
         log_weights: (..., k) float, natural logs; minus infinity for a weight of 0.
@@ -60,8 +60,8 @@ def effective_sample_size(log_weights: Tensor) -> Tensor:
         (...), from 1 to k; NaN where all weights are 0.
 
     Raises:
-        TypeError: `log_weights` are no floating point numbers.
-        ValueError: there are none.
+        ArgumentTypeError: `log_weights` are not floating point numbers.
+        ArgumentError: there are none.
 
     References:
         Kong, A note on importance sampling using standardized weights, University of Chicago 1992.
@@ -72,9 +72,9 @@ def effective_sample_size(log_weights: Tensor) -> Tensor:
     """
     if not isinstance(log_weights, Tensor) or not log_weights.is_floating_point():  # pyright: ignore[reportUnnecessaryIsInstance]
         got = getattr(log_weights, "dtype", type(log_weights).__name__)
-        raise TypeError(f"log_weights: expected a tensor of floating point numbers, got {got}")
+        raise ArgumentTypeError("log_weights", "a tensor of floating point numbers", Verbatim(got))
     if log_weights.dim() == 0 or log_weights.shape[-1] == 0:
-        raise ValueError(f"log_weights: expected shape (..., k) with k >= 1, got {tuple(log_weights.shape)}")
+        raise ArgumentError("log_weights", "shape (..., k) with k >= 1", tuple(log_weights.shape))
     return log_weights.softmax(dim=-1).square().sum(dim=-1).reciprocal()
 
 
@@ -88,18 +88,18 @@ def self_normalized_gradient(
     bias: Tensor | None = None,  # (C,)
     excluded: Tensor | None = None,  # (B, S) bool
 ) -> GradientEstimate:
-    """The self-normalised estimate of d log Z / dx = E_P[ w_y ] from a sample.
+    """Return the self-normalized estimate of d log Z / dx = E_P[ w_y ] from a sample.
 
         sum_j v_j w_{y_j} / sum_j v_j,    v_j = exp(F(x, y_j)) / Q(y_j)
 
-    A factor of all Q cancels: for draws with replacement their probability and their expected count give the same. For
-    draws without replacement Q is the probability of being in the sample, which is what samplers give; numerator and
-    denominator then are Horvitz-Thompson estimates, unbiased again.
+    A factor common to all Q cancels: for draws with replacement the probability and the expected count give the same.
+    For draws without replacement Q is the probability of being in the sample, which samplers return; numerator and
+    denominator are then Horvitz-Thompson estimates, which are unbiased again.
 
     Args:
         inputs: queries, float.
-        weight: the class table, float.
-        ids: sampled classes, one sample for all rows or one a row.
+        weight: class weights, float.
+        ids: sampled classes, one sample for all rows or one for each.
         log_q: the log of their probabilities or expected counts: `log_expected_count` of Candidates.
         bias: of the classes.
         excluded: True where a column is not part of a row's sample.
@@ -108,7 +108,7 @@ def self_normalized_gradient(
         The estimates (B, D) and the effective sample sizes (B,).
 
     Raises:
-        TypeError, ValueError: an argument is not as described, or a row has no sample at all.
+        ArgumentTypeError, ArgumentError: an argument is not as described, or a row has no sample.
 
     Example:
         >>> weight = torch.tensor([[0.0, 0.0], [2.0, 4.0]])
@@ -132,26 +132,26 @@ def sampled_softmax_gradient(
     bias: Tensor | None = None,  # (C,)
     remove_hits: bool = True,
 ) -> GradientEstimate:
-    """The gradient of sampled softmax, as it is trained, with respect to the inputs.
+    """Return the gradient of sampled softmax, as it is trained, with respect to the inputs.
 
         sum_{y in T + (S - T)} v_y w_y / sum v_y  -  w_t,    v_y = exp(F(x, y)) / Q(y)
 
-    The self-normalised estimate with the true class joined to the sample, its weight divided by its own expected count
-    as well, and hits removed. That makes it right on average over true classes, not for one: a rare true class is much
-    too heavy in its own row, a frequent one too light.
+    This is the self-normalized estimate with the true class joined to the sample, its weight divided by its own
+    expected count too, and hits removed. So it is right on average over true classes, not for each: a rare true class
+    has much too large a weight in its own row, a frequent one too small.
 
     Args:
         inputs: queries, float.
-        weight: the class table, float.
+        weight: class weights, float.
         candidates: from a sampler's `draw`, with targets (B,).
         bias: of the classes.
         remove_hits: as in the losses.
 
     Returns:
-        The gradients (B, D) of the rows' losses and the effective sample sizes (B,), the true class counted in.
+        The gradients (B, D) of the losses of rows and the effective sample sizes (B,), including the true class.
 
     Raises:
-        TypeError, ValueError: an argument is not as described.
+        ArgumentTypeError, ArgumentError: an argument is not as described.
 
     Example:
         >>> from logq.samplers import EveryClass
@@ -181,20 +181,20 @@ def _check_sample(ids: Tensor, log_q: Tensor, excluded: Tensor | None, sizes: di
     check_ids("ids", ids, sizes["C"])
     check_shape("ids", ids, "BS" if ids.dim() == 2 else "S", sizes)
     if sizes["S"] == 0:
-        raise ValueError(f"ids: expected at least one sampled class, got {tuple(ids.shape)}")
-    # Shared ids may have counts that differ from row to row, as in-batch negatives have.
+        raise ArgumentError("ids", "at least one sampled class", tuple(ids.shape))
+    # Shared ids may have counts that differ from row to row, as those of in-batch negatives.
     check_shape("log_q", log_q, "BS" if log_q.dim() == 2 else "S", sizes)
     if ids.dim() == 2 and log_q.dim() == 1:
-        raise ValueError(f"log_q: expected shape (B, S) as ids, got {tuple(log_q.shape)}")
+        raise ArgumentError("log_q", "shape (B, S) as ids", tuple(log_q.shape))
     if not bool(log_q.isfinite().all()):
         where = tuple(int(i) for i in (~log_q.isfinite()).nonzero()[0])
-        raise ValueError(f"log_q: expected finite logarithms, got {float(log_q[where])} at position {where}")
+        raise ArgumentError("log_q", "finite logarithms", Verbatim(f"{float(log_q[where])} at position {where}"))
     if excluded is not None:
         check_shape("excluded", excluded, "BS", sizes)
         left_out = excluded.all(dim=1)
         if bool(left_out.any()):
-            raise ValueError(
-                f"excluded: expected a class left in each row, got none in row {int(left_out.nonzero()[0])}"
+            raise ArgumentError(
+                "excluded", "at least one class left in each row", Verbatim(f"none in row {int(left_out.nonzero()[0])}")
             )
 
 
@@ -207,10 +207,10 @@ def _weighted_mean(
     true: Tensor | None = None,  # (B,) log weight of one more class
     true_rows: Tensor | None = None,  # (B, D) of that class
 ) -> GradientEstimate:
-    """Class vectors averaged with weights exp(F + offset)."""
+    """Return the mean of class vectors, weighted by exp(F + offset)."""
     weight, bias = weight.detach(), None if bias is None else bias.detach()
     parts: list[GradientEstimate] = []
-    size = len(x) if ids.dim() == 1 else max(1, GATHERED // (ids.shape[1] * x.shape[1]))
+    size = len(x) if ids.dim() == 1 else max(1, _GATHERED // (ids.shape[1] * x.shape[1]))
     shared = weight[ids].to(x.dtype) if ids.dim() == 1 else None
     for begin in range(0, len(x), size):
         of_rows = slice(begin, begin + size)

@@ -1,4 +1,4 @@
-"""GradientErrors: how far estimates were from the exact gradient, and how many samples a wanted error takes."""
+"""`GradientErrors`: how far estimates are from the exact gradient, and how many samples a target error takes."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -8,12 +8,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from logq._arguments import check_float
+from logq._arguments import ArgumentError, check_float
 
 __all__ = ["FEWEST_REPEATS", "ErrorAt", "GradientErrors", "Measured", "NeededSamples", "error_at"]
 
 FEWEST_REPEATS = 4
-"""Draws that a jackknife over pairs needs at least; for numbers of any use, take more."""
+"""Minimum number of draws for a jackknife over pairs; useful numbers take more."""
+
+_LEAST_SLOPE = 0.25  # an error must fall at least as k^-0.25 to extrapolate it; in theory it falls as k^-0.5 or faster
 
 
 class Measured(NamedTuple):
@@ -32,15 +34,15 @@ class Measured(NamedTuple):
 
 
 class ErrorAt(NamedTuple):
-    """What was measured of one sampler with one number of draws. Errors are relative to the length of the gradient.
+    """The errors of one sampler with one number of draws, relative to the length of the gradient.
 
     Args:
         num_sampled: k.
         relative_error: sqrt( E|estimate - g|^2 ) / |g|, over all rows together.
-        bias: |E estimate - g| / |g|; 0 where `bias_squared` came out negative.
+        bias: |E estimate - g| / |g|; 0 where `bias_squared` is negative.
         std: sqrt( E|estimate - E estimate|^2 ) / |g|.
         ess: the effective sample size, mean over rows.
-        bias_squared: the square of `bias`, without bias itself, negative at times.
+        bias_squared: an unbiased estimate of the square of `bias`, which may be negative.
 
     Example:
         >>> errors = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]])
@@ -58,23 +60,23 @@ class ErrorAt(NamedTuple):
 
     @property
     def bias_is_clear(self) -> bool:
-        """Whether the bias is more than two standard errors away from what noise alone would show."""
+        """Whether the bias is more than two standard errors away from what noise alone would give."""
         return self.bias_squared.value > 2 * self.bias_squared.standard_error
 
     def as_dict(self) -> dict[str, float | list[float]]:
-        """For JSON: each number with its standard error behind it."""
+        """Return all numbers for JSON, each with its standard error."""
         named = self._asdict()
         return {name: value if name == "num_sampled" else list(value) for name, value in named.items()}
 
 
 def error_at(num_sampled: int, errors: Tensor, ess: Tensor, length: float) -> ErrorAt:
-    """Divide the error of repeated draws.
+    """Return the error of repeated draws, divided into bias and standard deviation.
 
     Args:
         num_sampled: k.
         errors: (n, M), estimate - g of each draw, n at least 4.
         ess: (n,) effective sample sizes.
-        length: |g|, that errors are relative to.
+        length: |g|, the unit of errors.
 
     Example:
         >>> error_at(2, torch.ones(4, 3), torch.ones(4), length=3.0).bias.value == 3.0**0.5 / 3
@@ -86,7 +88,7 @@ def error_at(num_sampled: int, errors: Tensor, ess: Tensor, length: float) -> Er
         products += part.double() @ part.double().T
     products = products.cpu() / length**2
     own, pairs = products.diagonal(), products.sum(dim=1) - products.diagonal()
-    # What is found without draw r, for all r at once.
+    # The results without draw r, for all r together.
     others_own = (own.sum() - own) / (n - 1)
     others_pairs = (pairs.sum() - 2 * pairs) / ((n - 1) * (n - 2))
     squared, bias_squared = own.mean(), pairs.sum() / (n * (n - 1))
@@ -101,7 +103,7 @@ def error_at(num_sampled: int, errors: Tensor, ess: Tensor, length: float) -> Er
     return ErrorAt(
         num_sampled,
         measured(lambda own, _: own.sqrt()),
-        # Near 0 the root is too curved for a jackknife: how far one standard error up would take it.
+        # Near 0 the root is too curved for a jackknife: take the effect of one standard error up.
         Measured(math.sqrt(above), math.sqrt(above + of_square.standard_error) - math.sqrt(above)),
         measured(lambda own, pairs: (own - pairs).clamp(min=0).sqrt()),
         Measured(float(ess.double().mean()), float(ess.double().std()) / math.sqrt(n)),
@@ -109,18 +111,14 @@ def error_at(num_sampled: int, errors: Tensor, ess: Tensor, length: float) -> Er
     )
 
 
-LEAST_SLOPE = 0.25
-"""How fast an error must fall with k, as a power of it, to say anything about a larger k; the law has 1/2 and more."""
-
-
 class NeededSamples(NamedTuple):
-    """How many samples an error takes, and how that is known.
+    """The number of samples that an error takes, and how it was determined.
 
     Args:
-        num_sampled: k; None where it is out of sight.
-        how: "at most" this: it is the smallest that was measured; "interpolated" between two that were;
-            "extrapolated" beyond the largest; "unknown": the error still is above the wanted one at the largest k, and
-            nothing says that it will fall below.
+        num_sampled: k; None where it is unknown.
+        how: "at most" where this is the smallest k that was measured; "interpolated" between two measured ones;
+            "extrapolated" beyond the largest; "unknown" where the error at the largest k is above the target, and
+            nothing shows that it will fall below.
         largest: the largest k that was measured.
 
     Example:
@@ -139,17 +137,17 @@ class NeededSamples(NamedTuple):
             return f"more than {self.largest:,}"
         if self.how == "at most":
             return f"at most {self.num_sampled:,}"
-        # More than two digits of it are not known.
+        # Not more than two digits of it are known.
         about = f"about {int(float(f'{self.num_sampled:.2g}')):,}"
         return about if self.how == "interpolated" else f"{about} ({self.how})"
 
 
 @dataclass(frozen=True)
 class GradientErrors:
-    """What `gradient_error` measured.
+    """The errors that `gradient_error` measured.
 
     Args:
-        samplers: by name of the sampler, what was measured for each k, smallest first.
+        samplers: by name of the sampler, the errors for each k, smallest first.
         estimator: "self_normalized" or "sampled_softmax".
         num_rows: B.
         num_classes: C.
@@ -179,47 +177,47 @@ class GradientErrors:
     gradient_length: float
 
     def __getitem__(self, sampler: str) -> Sequence[ErrorAt]:
-        """What was measured of one sampler, smallest k first."""
+        """Return the errors of one sampler, smallest k first."""
         if sampler not in self.samplers:
-            raise ValueError(f"sampler: expected one of {', '.join(self.samplers)}, got {sampler!r}")
+            raise ArgumentError("sampler", f"one of {', '.join(self.samplers)}", sampler)
         return self.samplers[sampler]
 
     def num_sampled_for(self, error: float, sampler: str | None = None) -> NeededSamples:
-        """The smallest k with at most this relative error.
+        """Return the smallest k with at most this relative error.
 
-        Between two k that were measured, error is a power of k (a straight line in the figure). Beyond the largest one,
-        k_0, with its own bias and standard deviation,
+        Between two measured k the error is a power of k (a straight line in the figure). Beyond the largest one, k_0,
+        with its own bias and standard deviation,
 
             error(k)^2 = std^2 k_0 / k + bias^2 (k_0 / k)^2
 
-        which is how the self-normalised estimate ends up. Where the bias has not begun to fall, as that of sampled
-        softmax never may, it counts as constant, and where the error has not, nothing is said.
+        which is the asymptotic error of the self-normalized estimate. Where the bias has not begun to fall, as that of
+        sampled softmax may never do, it counts as constant, and where the error has not, k is unknown.
 
         Args:
-            error: the wanted error, such as 0.1.
+            error: the target, such as 0.1.
             sampler: its name; None where there is only one.
 
         Raises:
-            TypeError, ValueError: the error is no positive number, or there is no such sampler.
+            ArgumentTypeError, ArgumentError: the error is not a positive number, or there is no such sampler.
         """
-        wanted = check_float("error", error, above=0)
+        target = check_float("error", error, above=0)
         if sampler is None and len(self.samplers) > 1:
-            raise ValueError(f"sampler: expected one of {', '.join(self.samplers)}, got None")
+            raise ArgumentError("sampler", f"one of {', '.join(self.samplers)}", None)
         measured = self[next(iter(self.samplers)) if sampler is None else sampler]
         largest = measured[-1].num_sampled
-        above = [at for at in measured if at.relative_error.value > wanted]
+        above = [at for at in measured if at.relative_error.value > target]
         if not above:
             return NeededSamples(measured[0].num_sampled, "at most", largest)
         last = above[-1]
         if last is not measured[-1]:
-            return NeededSamples(_between(last, measured[measured.index(last) + 1], wanted), "interpolated", largest)
-        ratio = _beyond(measured, wanted)
+            return NeededSamples(_between(last, measured[measured.index(last) + 1], target), "interpolated", largest)
+        ratio = _beyond(measured, target)
         if ratio is None:
             return NeededSamples(None, "unknown", largest)
         return NeededSamples(max(largest + 1, _up(largest * ratio)), "extrapolated", largest)
 
     def table(self) -> str:
-        """All errors in columns, for people; `~` before a bias that noise could have made."""
+        """Return all errors as columns of text, with `~` before a bias that noise could have caused."""
         rows = [("sampler", "k", "error", "bias", "std", "ess")]
         for name, measured in self.samplers.items():
             for at in measured:
@@ -234,7 +232,7 @@ class GradientErrors:
         return "\n".join("  ".join(line) for line in lines)
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything, as JSON can hold it: numbers are [value, standard error]."""
+        """Return everything for JSON; numbers are [value, standard error]."""
         return {
             "estimator": self.estimator,
             "num_rows": self.num_rows,
@@ -245,36 +243,36 @@ class GradientErrors:
         }
 
 
-def _beyond(measured: Sequence[ErrorAt], wanted: float) -> float | None:
-    """How many times the largest k the law needs; None where it does not hold yet."""
+def _beyond(measured: Sequence[ErrorAt], target: float) -> float | None:
+    """Return the k for an error divided by the largest k; None where the error does not follow its asymptote yet."""
     last = measured[-1]
     variance, bias = last.std.value**2, max(last.bias_squared.value, 0.0)
     if len(measured) > 1:
         before = measured[-2]
         times = last.num_sampled / before.num_sampled
-        if _slope(before.relative_error.value, last.relative_error.value, times) < LEAST_SLOPE:
+        if _slope(before.relative_error.value, last.relative_error.value, times) < _LEAST_SLOPE:
             return None
-        if last.bias_is_clear and _slope(before.bias.value, last.bias.value, times) < LEAST_SLOPE:
-            return variance / (wanted**2 - bias) if bias < wanted**2 else None
-    # wanted^2 u^2 - std^2 u - bias^2 = 0 for u = k / k_0
-    return (variance + math.sqrt(variance**2 + 4 * wanted**2 * bias)) / (2 * wanted**2)
+        if last.bias_is_clear and _slope(before.bias.value, last.bias.value, times) < _LEAST_SLOPE:
+            return variance / (target**2 - bias) if bias < target**2 else None
+    # target^2 u^2 - std^2 u - bias^2 = 0 for u = k / k_0
+    return (variance + math.sqrt(variance**2 + 4 * target**2 * bias)) / (2 * target**2)
 
 
 def _slope(high: float, low: float, times: float) -> float:
-    """s where a number ~ k^-s goes from one to the other while k grows so many times."""
+    """Return s such that a number ~ k^-s goes from one value to the other while k grows by a factor."""
     if low == 0 or high == 0:
         return math.inf if low == 0 else 0.0
     return math.log(high / low) / math.log(times)
 
 
 def _up(k: float) -> int:
-    """The next integer, but for what rounding has added."""
+    """Return the next integer, ignoring rounding errors."""
     return math.ceil(k * (1 - 1e-9))
 
 
-def _between(above: ErrorAt, below: ErrorAt, wanted: float) -> int:
+def _between(above: ErrorAt, below: ErrorAt, target: float) -> int:
     slope = _slope(above.relative_error.value, below.relative_error.value, below.num_sampled / above.num_sampled)
     if math.isinf(slope):  # exact from there on
         return below.num_sampled
-    k = above.num_sampled * (above.relative_error.value / wanted) ** (1 / slope)
+    k = above.num_sampled * (above.relative_error.value / target) ** (1 / slope)
     return min(below.num_sampled, _up(k))

@@ -1,4 +1,4 @@
-"""The exact gradient of the softmax with respect to its inputs, a chunk of classes at a time.
+"""The exact gradient of the softmax with respect to its inputs, one chunk of classes at a time.
 
     F(x, y) = <x, w_y> + b_y,    log Z(x) = log sum_y exp(F(x, y)),    P(y|x) = exp(F(x, y)) / Z(x)
 
@@ -15,18 +15,19 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
 from logq.kernels.logits import chunks, computed_dtype, logits
 from logq.shapes import check_ids, check_shape
 
-__all__ = ["SoftmaxMoments", "check_finite", "checked_table", "draw_from_softmax", "exact_gradient", "softmax_moments"]
+__all__ = ["SoftmaxMoments", "checked_table", "draw_from_softmax", "exact_gradient", "softmax_moments"]
 
 
 def checked_table(inputs: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, dict[str, int]]:
-    """The queries without their history for autograd, in float32 at least, and the sizes B, C and D.
+    """Return the queries, detached and at least float32, and the sizes B, C and D.
 
     Raises:
-        TypeError: an argument is no tensor of floating point numbers.
-        ValueError: shapes or devices do not fit each other, or there is no row or no class.
+        ArgumentTypeError: an argument is not a tensor of floating point numbers.
+        ArgumentError: shapes or devices do not match, or there is no row or no class.
 
     Example:
         >>> checked_table(torch.ones(2, 3), torch.ones(9, 3), None)[1]
@@ -41,31 +42,17 @@ def checked_table(inputs: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[
         named["bias"] = bias
     for name, tensor in named.items():
         if not tensor.is_floating_point():
-            raise TypeError(f"{name}: expected a floating point dtype, got {tensor.dtype}")
+            raise ArgumentTypeError(name, "a floating point dtype", Verbatim(tensor.dtype))
         if tensor.device != inputs.device:
-            raise ValueError(f"{name}: expected it on {inputs.device} where inputs are, got {tensor.device}")
+            raise ArgumentError(name, f"a tensor on {inputs.device}, the device of inputs", Verbatim(tensor.device))
     for name, letter in (("inputs", "B"), ("weight", "C")):
         if sizes[letter] == 0:
-            raise ValueError(f"{name}: expected at least one row, got {tuple(named[name].shape)}")
+            raise ArgumentError(name, "at least one row", tuple(named[name].shape))
     return inputs.detach().to(computed_dtype(*named.values())), sizes
 
 
-def check_finite(name: str, values: Tensor) -> None:
-    """Raise ValueError where what was computed from `name` is not finite.
-
-    Example:
-        >>> check_finite("inputs", torch.tensor([[1.0], [torch.nan]]))
-        Traceback (most recent call last):
-        ...
-        ValueError: inputs: expected finite logits, those of row 1 are not
-    """
-    finite = values.reshape(len(values), -1).isfinite().all(dim=1)
-    if not bool(finite.all()):
-        raise ValueError(f"{name}: expected finite logits, those of row {int((~finite).nonzero()[0])} are not")
-
-
 class SoftmaxMoments(NamedTuple):
-    """What a pass over all classes finds of each row's softmax.
+    """Moments of class vectors under the softmax of each row.
 
     Args:
         log_z: (B,) the log of the sum of exp(F).
@@ -85,15 +72,15 @@ def exact_gradient(
     *,
     targets: Tensor | None = None,  # (B,) int64
 ) -> Tensor:  # (B, D)
-    """The gradient of log Z(x), or with true classes of the softmax loss of each row, with respect to the inputs.
+    """Return the gradient of log Z(x), or with targets of the softmax loss of each row, with respect to the inputs.
 
         g_i = sum_y P(y|x_i) w_y  ( - w_{t_i} )
 
-    Costs two products (B, D) x (D, C); holds about 16 MiB of logits at a time, never (B, C).
+    The cost is two products (B, D) x (D, C); about 16 MiB of logits are in memory at a time, never (B, C).
 
     Args:
         inputs: queries, float.
-        weight: the class table, float.
+        weight: class weights, float.
         bias: of the classes.
         targets: the true classes; None for the gradient of log Z alone.
 
@@ -101,7 +88,7 @@ def exact_gradient(
         (B, D) in float32 or wider.
 
     Raises:
-        TypeError, ValueError: an argument is not as described, or a logit is not finite.
+        ArgumentTypeError, ArgumentError: an argument is not as described, or a logit is not finite.
 
     Example:
         >>> weight = torch.tensor([[0.0, 0.0], [2.0, 4.0]])
@@ -124,13 +111,13 @@ def softmax_moments(
     *,
     on_classes: Callable[[int], object] | None = None,
 ) -> SoftmaxMoments:
-    """The moments of class vectors under each row's softmax, in one pass.
+    """Return the moments of class vectors under the softmax of each row, in one pass.
 
     Args:
         inputs: queries, float.
-        weight: the class table, float.
+        weight: class weights, float.
         bias: of the classes.
-        on_classes: called with the number of classes of each chunk, when it is done.
+        on_classes: called with the number of classes of each chunk after it.
 
     Example:
         >>> moments = softmax_moments(torch.zeros(1, 2), torch.tensor([[0.0, 0.0], [2.0, 4.0]]))
@@ -138,7 +125,7 @@ def softmax_moments(
         (tensor([[1., 2.]]), tensor([10.]))
     """
     x, sizes = checked_table(inputs, weight, bias)
-    # Sums of exp(F - largest so far): where a chunk has a larger one, what is there already is scaled down to it.
+    # Sums of exp(F - largest so far), which are rescaled when a chunk has a larger F.
     largest = x.new_full((sizes["B"], 1), -torch.inf)
     total, square = x.new_zeros(sizes["B"], 1), x.new_zeros(sizes["B"], 1)
     mean = torch.zeros_like(x)
@@ -154,7 +141,9 @@ def softmax_moments(
         if on_classes is not None:
             on_classes(len(rows))
     log_z = (largest + total.log())[:, 0]
-    check_finite("inputs and weight", log_z)
+    if not bool(log_z.isfinite().all()):
+        row = int((~log_z.isfinite()).nonzero()[0])
+        raise ArgumentError("inputs", "finite logits", Verbatim(f"others in row {row}"))
     return SoftmaxMoments(log_z, mean / total, (square / total)[:, 0])
 
 
@@ -167,7 +156,7 @@ def draw_from_softmax(
     num_draws: int,
     generator: torch.Generator,
 ) -> Tensor:  # (B, num_draws) int64
-    """Independent draws from each row's softmax: where uniform numbers fall among the sums of P over the first classes.
+    """Draw independently from the softmax of each row, by uniform numbers among the cumulative sums of P.
 
     Example:
         >>> weight, generator = torch.tensor([[0.0], [30.0]]), torch.Generator().manual_seed(1)
@@ -183,8 +172,8 @@ def draw_from_softmax(
     for _, rows, biases in chunks(sizes["B"], weight.detach(), None if bias is None else bias.detach()):
         scores = logits(x, rows, biases, temperature=1.0, cosine=False)
         sums = (scores - log_z[:, None]).double().exp_().cumsum_(dim=1).add_(below)
-        # How many classes of the chunk end at or below each number; classes before it were counted before.
+        # The number of classes of the chunk that end at or below each number.
         drawn += torch.searchsorted(sums, at, right=True)
         below = sums[:, -1:].clone()
-    # P as it was rounded may add up to a little less than the largest of the numbers.
+    # By rounding, P may add up to a little less than the largest of the numbers.
     return drawn.clamp_(max=sizes["C"] - 1)

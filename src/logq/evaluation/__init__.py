@@ -1,4 +1,4 @@
-"""What can be said about vectors once they are trained: a map to look at, and how they do on what people know."""
+"""Evaluation: word vectors on analogies, similarities and a map; language models by likelihood; and full rankings."""
 
 import lazy_loader
 

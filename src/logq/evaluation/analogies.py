@@ -1,4 +1,4 @@
-"""Man is to king as woman is to ...? Questions whose answers show what directions mean, such as Google's 19,544."""
+"""Analogies, "man is to king as woman is to ...", such as Google's 19,544: answered and scored."""
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
 from logq._progress import Progress
 from logq.evaluation.word_questions import KnownWords, numbered_lines
 from logq.vectors import KeyedVectors
@@ -27,13 +28,14 @@ __all__ = [
 Method: TypeAlias = Literal["3cosadd", "3cosmul"]
 METHODS: tuple[Method, ...] = ("3cosadd", "3cosmul")
 
+Question: TypeAlias = tuple[str, str, str, str]
 Ids: TypeAlias = NDArray[np.int64]
 Floats: TypeAlias = NDArray[np.float32]
 
-_QUESTIONS = 20_000  # looked at together, so that their distinct words are bounded
-_CELLS = 1 << 22  # cosines held at a time: 16 MiB
-_WIDTHS = (256, 4096)  # words looked at together, at least and at most: rows that fit into a cache
-_TOGETHER = 64  # questions whose scores are held at a time
+_QUESTIONS = 20_000  # answered together, which bounds their distinct words
+_CELLS = 1 << 22  # cosines in memory at a time: 16 MiB
+_WIDTHS = (256, 4096)  # minimum and maximum number of words compared together: rows that fit into a cache
+_TOGETHER = 64  # questions whose scores are in memory at a time
 _FEW = 8  # questions with the same a and b that are not worth a step of their own
 
 
@@ -50,15 +52,15 @@ def answer_analogies(
     Args:
         vectors: (V, D) the words that may be an answer.
         questions: (Q, 3) rows of the words a, b and c.
-        same: (V,) a number for each row; rows with the number of a, b or c are no answers.
-        method: which rule picks the answer; the first row of those that are equally good.
+        same: (V,) a number for each row; rows with the number of a, b or c are excluded.
+        method: the rule that picks the answer, the first row of equally good ones.
         advance: called with the number of questions answered, which may be a fraction.
 
     Returns:
         The answers; -1 where no row is left.
 
-    Memory: some 60 MB beside the vectors for Google's 905 different words, whatever V and Q. In the worst case of
-    20,000 questions without a word in common, 60 MB and twice their vectors.
+    Memory: about 60 MB in addition to the vectors for Google's 905 different words, whatever V and Q. In the worst case
+    of 20,000 questions without a word in common, 60 MB and twice their vectors.
 
     References:
         Mikolov, Yih and Zweig, Linguistic regularities in continuous space word representations, NAACL 2013.
@@ -77,12 +79,12 @@ def answer_analogies(
 
 
 def _answer(vectors: Floats, questions: Ids, same: Ids, method: Method, advance: Callable[[float], None] | None) -> Ids:
-    order = np.lexsort(questions.T[::-1])  # by a, then b: equal ones become neighbours
-    terms, places = np.unique(questions[order], return_inverse=True)
-    a, b, c = places.reshape(-1, 3).T
+    order = np.lexsort(questions.T[::-1])  # by a, then b
+    terms, indices = np.unique(questions[order], return_inverse=True)
+    a, b, c = indices.reshape(-1, 3).T
     starts = _starts(a, b)
     excluded_questions, excluded_rows = _excluded(questions[order], same)
-    steps = range(0, len(terms), _WIDTHS[1])  # for the memory's sake
+    steps = range(0, len(terms), _WIDTHS[1])  # to save memory
     directions = np.concatenate([_unit_rows(vectors[terms[i : i + _WIDTHS[1]]]) for i in steps])
 
     best = np.full(len(questions), -np.inf, dtype=np.float32)
@@ -111,8 +113,8 @@ def _answer(vectors: Floats, questions: Ids, same: Ids, method: Method, advance:
                 block += closeness[second] - closeness[first]
             else:
                 block *= closeness[second] / (closeness[first] + np.float32(EPSILON))
-            gone = slice(borders[group], borders[group + 1])
-            block[whose[gone] - low, which[gone]] = -np.inf
+            out = slice(borders[group], borders[group + 1])
+            block[whose[out] - low, which[out]] = -np.inf
             highest = block.argmax(axis=1)
             values = block[np.arange(high - low), highest]
             better = values > best[low:high]
@@ -126,7 +128,7 @@ def _answer(vectors: Floats, questions: Ids, same: Ids, method: Method, advance:
 
 
 def _starts(a: Ids, b: Ids) -> Ids:
-    """Return where the questions begin that are scored together, and the end: those that share a and b, or few each."""
+    """Return where groups that are scored together begin, with equal a and b or with few each, and the end."""
     changes = np.flatnonzero((np.diff(a, prepend=-1) != 0) | (np.diff(b, prepend=-1) != 0))
     starts: list[int] = []
     mixed = False
@@ -139,13 +141,13 @@ def _starts(a: Ids, b: Ids) -> Ids:
 
 
 def _excluded(questions: Ids, same: Ids) -> tuple[Ids, Ids]:
-    """Return all (question, row) where the row is the same as a word of the question, sorted by row."""
+    """Return all (question, row) in which the row is the same as a word of the question, sorted by row."""
     by_number = np.argsort(same, kind="stable")
     numbers = same[by_number]
     asked = same[questions].ravel()
     first, end = np.searchsorted(numbers, asked), np.searchsorted(numbers, asked, side="right")
     sizes = end - first
-    # Counts up from `first` for each word asked for: 0 1 2 .. over all, less what was counted before, plus `first`.
+    # Counts up from `first` for each word: 0 1 2 .. over all, minus what was counted before, plus `first`.
     steps = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes - first, sizes)
     rows = by_number[steps]
     whose = np.repeat(np.repeat(np.arange(len(questions)), 3), sizes)
@@ -158,17 +160,14 @@ def _unit_rows(rows: Floats) -> Floats:
     return np.divide(rows, lengths, out=np.zeros(rows.shape), where=lengths > 0).astype(np.float32)
 
 
-Question: TypeAlias = tuple[str, str, str, str]
-
-
 @dataclass(frozen=True)
 class AnalogySection:
-    """How many questions of a kind were answered as expected.
+    """The counts of the answers to one section of questions.
 
     Attributes:
         name: of the section, such as "capital-common-countries".
         correct: questions answered as expected.
-        total: questions whose four words are known: those that count.
+        total: questions that count, whose four words are known.
         left_out: questions with a word that has no vector.
 
     Example:
@@ -184,7 +183,7 @@ class AnalogySection:
 
     @property
     def accuracy(self) -> float:
-        """Share of the questions that count which were answered as expected; NaN if none counts."""
+        """Share of the questions that count that were answered as expected; NaN if none counts."""
         return self.correct / self.total if self.total else float("nan")
 
     @property
@@ -196,7 +195,7 @@ class AnalogySection:
 
 @dataclass(frozen=True)
 class AnalogyResult:
-    """The answers to a set of analogies, section by section.
+    """The counts of the answers to a set of analogies, section by section.
 
     Attributes:
         method: the rule that picked the answers.
@@ -229,7 +228,7 @@ class AnalogyResult:
 
     @property
     def accuracy(self) -> float:
-        """Share of all questions that count which were answered as expected; NaN if none counts."""
+        """Share of all questions that count that were answered as expected; NaN if none counts."""
         return self.total.accuracy
 
 
@@ -242,22 +241,23 @@ def word_analogies(
     case_insensitive: bool = True,
     progress: bool | None = False,
 ) -> AnalogyResult:
-    """Answer questions "a is to b as c is to d" and count how often d is what the vectors say.
+    """Answer questions "a is to b as c is to d" by the vectors, and count how often the answer is d.
 
         3CosAdd:  argmax_x cos(x, b - a + c)                                       a, b, c of length 1
         3CosMul:  argmax_x s(x, b) s(x, c) / (s(x, a) + 0.001),   s = (1 + cos) / 2
 
-    The words of the question are no answers. Questions with a word that has no vector are left out and counted.
+    The words of a question are excluded from its answers. Questions with a word without a vector are left out and
+    counted.
 
     Equivalent to: gensim's KeyedVectors.evaluate_word_analogies(restrict_vocab=None), which knows 3CosAdd only.
 
     Args:
-        vectors: the words to ask.
-        questions: a file that `read_analogies` reads, or for each section's name its (a, b, c, d).
+        vectors: the word vectors.
+        questions: a file that `read_analogies` reads, or for the name of each section its (a, b, c, d).
         method: "3cosadd" or "3cosmul".
-        restrict_vocab: only the first so many words are known and may be answers; None takes all. gensim's default is
-            300,000.
-        case_insensitive: compare upper case forms; of words that differ in case only, the first stands in questions,
+        restrict_vocab: number of words, from the first, that are known and may be answers; None takes all. The default
+            of gensim is 300,000.
+        case_insensitive: compare upper case forms; of words that differ only in case, the first is used in questions,
             and any is right as an answer.
         progress: True draws a bar, False is silent, None draws one on a terminal.
 
@@ -266,9 +266,9 @@ def word_analogies(
 
     Raises:
         OSError: the file cannot be read.
-        TypeError: a question does not have four words.
-        ValueError: there are no questions, a line of the file is none (the message has its number), or `method` or
-            `restrict_vocab` is out of range.
+        ArgumentTypeError: a question does not have four words.
+        ArgumentError: there are no questions, or `method` or `restrict_vocab` is out of range.
+        ValueError: a line of the file is not a question; the message has its number.
 
     References:
         Mikolov et al., Efficient estimation of word representations in vector space, 2013, arXiv 1301.3781.
@@ -281,12 +281,12 @@ def word_analogies(
         AnalogySection(name='total', correct=1, total=1, left_out=1)
     """
     if method not in METHODS:
-        raise ValueError(f"method: expected one of {', '.join(METHODS)}, got {method!r}")
+        raise ArgumentError("method", f"one of {', '.join(METHODS)}", method)
     known = KnownWords(vectors, restrict_vocab=restrict_vocab, case_insensitive=case_insensitive)
     asked = read_analogies(questions) if isinstance(questions, str | os.PathLike) else _checked(questions)
     sections = [(name, question) for name in asked for question in asked[name]]
     if not sections:
-        raise ValueError("questions: expected at least one")
+        raise ArgumentError("questions", "at least one", Verbatim("none"))
     rows = [[known.find(word) for word in question] for _, question in sections]
     complete = np.array([None not in row for row in rows])
     ids = np.array([row for row in rows if None not in row], dtype=np.int64).reshape(-1, 4)
@@ -307,7 +307,7 @@ def word_analogies(
 def read_analogies(path: str | os.PathLike[str]) -> dict[str, list[Question]]:
     r"""Read analogies from a text file, plain or .gz, in the form of Google's questions-words.txt.
 
-    A line that begins with a colon names the section of the lines below it; each of these holds four words between
+    A line that begins with a colon names the section of the lines below it; each of these has four words separated by
     white space. Lines before the first section form one without a name. Lines that are empty or begin with # or // are
     skipped.
 
@@ -346,13 +346,13 @@ def read_analogies(path: str | os.PathLike[str]) -> dict[str, list[Question]]:
 
 def _checked(questions: Mapping[str, Iterable[Question]]) -> dict[str, list[Question]]:
     if not isinstance(questions, Mapping):
-        raise TypeError(f"questions: expected a file or a dict of sections, got {type(questions).__name__}")
+        raise ArgumentTypeError("questions", "a file or a dict of sections", Verbatim(type(questions).__name__))
     checked: dict[str, list[Question]] = {}
     for name, listed in questions.items():
         checked[name] = []
         for question in listed:
             if len(question) != 4 or not all(isinstance(word, str) for word in question):
-                raise TypeError(f"questions: expected four words each, got {question!r} in {name!r}")
+                raise ArgumentTypeError("questions", "four words each", Verbatim(f"{question!r} in {name!r}"))
             a, b, c, d = question
             checked[name].append((a, b, c, d))
     return checked

@@ -1,4 +1,4 @@
-"""Likelihood: how probable a model finds a text, and the perplexity that follows."""
+"""Likelihood: the probability that a model gives a text, and its perplexity."""
 
 import math
 from typing import Any, NamedTuple
@@ -6,25 +6,27 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from logq._arguments import ArgumentError, Verbatim
+
 __all__ = ["Likelihood", "likelihood_of"]
 
 
 class Likelihood(NamedTuple):
-    """How probable a model finds a text, token by token; of parts of a text, the sum is that of the whole.
+    """The probability that a model gives the tokens of a text; those of parts of a text add up to that of the whole.
 
         cross-entropy = -log P(text) / tokens,  perplexity = exp(cross-entropy)
 
-    Every token counts, the </s> at the end of each line and <unk> too, as is the custom on the Penn Treebank. A word
-    that is not in the vocabulary counts as <unk>, which is more probable than the word itself: perplexities compare
-    only over one vocabulary. `perplexity_without_unknown` leaves these tokens out.
+    Every token counts, including the </s> at the end of each line and <unk>, as usual on the Penn Treebank. A word that
+    is not in the vocabulary counts as <unk>, which is more probable than the word itself: perplexities are comparable
+    only over the same vocabulary. `perplexity_without_unknown` leaves these tokens out.
 
     Attributes:
         log_prob: the sum of log P over all tokens, natural logarithm; minus infinity where one is impossible.
-        num_tokens: how many tokens, ends of lines among them.
-        num_sentences: how many ends of lines.
-        num_unknown: how many tokens are <unk>.
-        known_log_prob: the part of `log_prob` that all other tokens have.
-        num_impossible: how many tokens have P = 0, as without smoothing.
+        num_tokens: number of tokens, including ends of lines.
+        num_sentences: number of ends of lines.
+        num_unknown: number of tokens that are <unk>.
+        known_log_prob: the sum over all tokens but these.
+        num_impossible: number of tokens with P = 0, as without smoothing.
 
     References:
         Jelinek, Mercer, Bahl and Baker, Perplexity: a measure of the difficulty of speech recognition tasks, JASA 1977.
@@ -43,12 +45,12 @@ class Likelihood(NamedTuple):
 
     @property
     def cross_entropy(self) -> float:
-        """Nats a token; NaN without tokens."""
+        """Nats per token; NaN without tokens."""
         return -self.log_prob / self.num_tokens if self.num_tokens else math.nan
 
     @property
     def bits(self) -> float:
-        """Bits a token."""
+        """Bits per token."""
         return self.cross_entropy / math.log(2)
 
     @property
@@ -58,12 +60,12 @@ class Likelihood(NamedTuple):
 
     @property
     def perplexity_without_unknown(self) -> float:
-        """The perplexity of the tokens that are not <unk>; these still stand among the words before a token."""
+        """The perplexity of the tokens that are not <unk>, which may still occur in the context of others."""
         known = self.num_tokens - self.num_unknown
         return _exp(-self.known_log_prob / known) if known else math.nan
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the fields and what follows from them as JSON can hold it; a number that is not finite is None.
+        """Return the fields and the derived numbers for JSON; a number that is not finite is None.
 
         Example:
             >>> Likelihood(-math.inf, 3, 1, 0, -math.inf, 2).as_dict()["perplexity"] is None
@@ -77,7 +79,7 @@ class Likelihood(NamedTuple):
         return Likelihood(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))  # pyright: ignore
 
     def __str__(self) -> str:
-        """Return a line for people."""
+        """Return one line of text."""
         impossible = f", {self.num_impossible:,} of them impossible (P = 0)" if self.num_impossible else ""
         return (
             f"perplexity {self.perplexity:.2f} over {self.num_tokens:,} tokens{impossible} ({self.num_sentences:,} "
@@ -106,7 +108,7 @@ def likelihood_of(
         The sums, in float64.
 
     Raises:
-        ValueError: the shapes are not alike.
+        ArgumentError: the shapes differ.
 
     Example:
         >>> likelihood_of(np.log([0.5, 0.1, 0.5]), [2, 1, 0], end=0, unknown=1).perplexity_without_unknown
@@ -115,7 +117,7 @@ def likelihood_of(
     values: NDArray[np.float64] = np.asarray(log_probs, dtype=np.float64)
     tokens = np.asarray(ids)
     if values.ndim != 1 or values.shape != tokens.shape:
-        raise ValueError(f"log_probs: expected shape (n,), as ids have, got {values.shape} and {tokens.shape}")
+        raise ArgumentError("log_probs", "shape (n,), as ids have", Verbatim(f"{values.shape} and {tokens.shape}"))
     known = tokens != unknown
     return Likelihood(
         log_prob=float(values.sum()),

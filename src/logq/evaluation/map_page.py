@@ -1,4 +1,4 @@
-"""A map of words: one HTML file to look at and to search, which needs neither a server nor a network."""
+"""A map of words: one HTML file to browse and search, without a server or a network."""
 
 import html
 import importlib.resources
@@ -12,11 +12,19 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from logq._arguments import check_int
+from logq._arguments import ArgumentError, Verbatim, check_int
 from logq._files import atomic_write
 from logq.vectors import KeyedVectors
 
 __all__ = ["LAYOUTS", "Layout", "cluster", "project", "word_map"]
+
+Layout = Literal["auto", "tsne", "pca"]
+LAYOUTS: tuple[Layout, ...] = ("auto", "tsne", "pca")
+
+_NEIGHBOURS = 8
+_GRID = 9999  # coordinates are integers 0.._GRID: finer than any screen, shorter than floats
+_WEIGHT_OF_POSITIONS = 2.0  # beside the vectors, when words are grouped
+_CELLS = 1 << 22  # cosines in memory at a time: 32 MiB
 
 
 def cluster(
@@ -26,18 +34,18 @@ def cluster(
     seed: int = 0,
     rounds: int = 50,
 ) -> NDArray[np.int64]:
-    """Return the group of each vector, groups numbered by falling size.
+    """Return the group of each vector, groups numbered by decreasing size.
 
         group(v) = argmax_g <v, centre_g>,   centre_g = mean of the group / its length
 
-    The start is k-means++: the first centre is drawn uniformly, each further one with probability proportional to
+    Initialized by k-means++: the first centre is drawn uniformly, each further one with a probability proportional to
     its squared distance from the centres so far.
 
     Args:
-        directions: (V, D) unit vectors; a row of zeros is allowed and lands in some group.
-        groups: how many groups to make at most; there are never more than distinct vectors.
+        directions: (V, D) unit vectors; a row of zeros is allowed and gets into some group.
+        groups: maximum number of groups; there are never more than distinct vectors.
         seed: the same seed gives the same groups.
-        rounds: most rounds of reassignment.
+        rounds: maximum number of rounds of reassignment.
 
     Returns:
         (V,) int64 group numbers from 0.
@@ -73,13 +81,9 @@ def cluster(
         # A group that lost all its members keeps its centre.
         centres = np.where(lengths > 1e-12, sums / np.maximum(lengths, 1e-12), centres)
     sizes = np.bincount(labels, minlength=len(centres))
-    place = np.empty(len(centres), dtype=np.int64)
-    place[np.argsort(-sizes, kind="stable")] = np.arange(len(centres))
-    return place[labels]
-
-
-Layout = Literal["auto", "tsne", "pca"]
-LAYOUTS: tuple[Layout, ...] = ("auto", "tsne", "pca")
+    ranks = np.empty(len(centres), dtype=np.int64)
+    ranks[np.argsort(-sizes, kind="stable")] = np.arange(len(centres))
+    return ranks[labels]
 
 
 def project(
@@ -88,55 +92,55 @@ def project(
     *,
     seed: int = 0,
 ) -> tuple[NDArray[np.float64], Literal["tsne", "pca"]]:
-    """Return a place in the plane for each vector, and which method found it.
+    """Return a position in the plane for each vector, and the method that was used.
 
         pca:   the first two columns of U S, where U S V^T = X - mean(X)
         tsne:  the plane whose Student-t neighbourhoods differ least from the Gaussian ones of X (Kullback-Leibler)
 
     Args:
         directions: (V, D) vectors, of unit length where the angle is what counts.
-        layout: "tsne" keeps neighbours together and needs scikit-learn; "pca" keeps the long distances; "auto" takes
-            t-SNE where scikit-learn is installed and there are at least four vectors.
+        layout: "tsne" keeps neighbours together and needs scikit-learn; "pca" keeps large distances; "auto" is t-SNE if
+            scikit-learn is installed and there are at least four vectors.
         seed: the same seed gives the same picture (on the same machine).
 
     Returns:
-        (V, 2) float64 places in [0, 1], the longer side filling it, and the method used.
+        (V, 2) float64 positions in [0, 1], filled by the longer side, and the method used.
 
     Raises:
         ImportError: t-SNE was asked for and scikit-learn is missing.
-        ValueError: `layout` is none of the three, or t-SNE was asked for fewer than four vectors.
+        ArgumentError: `layout` is not one of the three, or t-SNE was asked for fewer than four vectors.
 
     References:
         van der Maaten and Hinton, Visualizing data using t-SNE, JMLR 2008.
 
     Example:
-        >>> places, used = project(np.array([[0.0, 0.0, 1.0], [2.0, 0.0, 1.0]]), "pca")
-        >>> sorted(places[:, 0].tolist()), used
+        >>> positions, used = project(np.array([[0.0, 0.0, 1.0], [2.0, 0.0, 1.0]]), "pca")
+        >>> sorted(positions[:, 0].tolist()), used
         ([0.0, 1.0], 'pca')
     """
     check_int("seed", seed, minimum=0)
     if layout not in LAYOUTS:
-        raise ValueError(f"layout: expected one of {', '.join(LAYOUTS)}, got {layout!r}")
+        raise ArgumentError("layout", f"one of {', '.join(LAYOUTS)}", layout)
     points = np.asarray(directions, dtype=np.float64)
     installed = importlib.util.find_spec("sklearn") is not None
     if layout == "tsne" and not installed:
         raise ImportError("layout: t-SNE needs scikit-learn: pip install 'logq[map]'")
     if layout == "tsne" and len(points) < 4:
-        raise ValueError(f"layout: t-SNE needs at least 4 words, got {len(points)}; choose 'pca'")
+        raise ArgumentError("layout", "'pca' for fewer than 4 words, which t-SNE needs", layout)
     if layout == "tsne" or (layout == "auto" and installed and len(points) >= 4):
         return _fill_square(_tsne(points, seed)), "tsne"
     return _fill_square(_pca(points)), "pca"
 
 
 def _pca(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    places = np.zeros((len(points), 2))
+    positions = np.zeros((len(points), 2))
     if len(points):
         left, sizes, right = np.linalg.svd(points - points.mean(axis=0), full_matrices=False)
         kept = min(2, len(sizes))
-        # The sign of a singular vector is arbitrary: its largest weight is made positive, so pictures don't flip.
+        # The sign of a singular vector is arbitrary: its largest weight is made positive, so pictures do not flip.
         strongest = right[:kept][np.arange(kept), np.abs(right[:kept]).argmax(axis=1)]
-        places[:, :kept] = left[:, :kept] * sizes[:kept] * np.where(strongest < 0, -1.0, 1.0)
-    return places
+        positions[:, :kept] = left[:, :kept] * sizes[:kept] * np.where(strongest < 0, -1.0, 1.0)
+    return positions
 
 
 def _tsne(points: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
@@ -145,7 +149,7 @@ def _tsne(points: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
 
     start = _pca(points)
     spread = start[:, 0].std()
-    if spread == 0:  # all words in one place: nothing to lay out
+    if spread == 0:  # all words at one position
         return start
     method = TSNE(
         n_components=2, perplexity=min(30.0, (len(points) - 1) / 3), init=start / spread * 1e-4, random_state=seed
@@ -154,20 +158,14 @@ def _tsne(points: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
         return np.asarray(method.fit_transform(points), dtype=np.float64)
 
 
-def _fill_square(places: NDArray[np.float64]) -> NDArray[np.float64]:
-    if len(places) == 0:
-        return places
-    low, high = places.min(axis=0), places.max(axis=0)
+def _fill_square(positions: NDArray[np.float64]) -> NDArray[np.float64]:
+    if len(positions) == 0:
+        return positions
+    low, high = positions.min(axis=0), positions.max(axis=0)
     span = float((high - low).max())
     if span == 0:
-        return np.full_like(places, 0.5)
-    return (places - low + (span - (high - low)) / 2) / span
-
-
-_NEIGHBOURS = 8
-_GRID = 9999  # places are integers 0.._GRID: finer than any screen, shorter than floats
-_PLACES_COUNT = 2.0  # weight of the picture's places beside the vectors when groups are made
-_CELLS = 1 << 22  # cosines held at a time: 32 MiB
+        return np.full_like(positions, 0.5)
+    return (positions - low + (span - (high - low)) / 2) / span
 
 
 def word_map(
@@ -181,14 +179,14 @@ def word_map(
 ) -> str:
     """Write a map of the most frequent words as one self-contained HTML file.
 
-    Words stand near each other when their vectors point the same way; the colours are groups found by k-means. The page
-    zooms, pans and searches, and shows for each word the eight nearest ones among those drawn. They are taken from the
-    vectors themselves, not from the picture, which can't keep every distance.
+    Words are near each other when their vectors point in the same direction; the colours are groups found by k-means.
+    The page zooms, pans and searches, and shows for each word the eight nearest ones among those drawn, which are taken
+    from the vectors themselves, not from the picture, which cannot keep every distance.
 
     Args:
         vectors: the words to draw. The most frequent are taken by their counts, or the first ones where there are none.
-        path: file to write; replaced at once when it is complete.
-        top: how many words to draw.
+        path: file to write, atomically.
+        top: maximum number of words to draw.
         layout: "tsne" (scikit-learn, extra `map`), "pca", or "auto": t-SNE if it is installed and principal components
             otherwise.
         seed: of the layout and the groups.
@@ -199,7 +197,7 @@ def word_map(
 
     Raises:
         ImportError: t-SNE was asked for and scikit-learn is missing.
-        ValueError: there are no words, or an argument is out of range.
+        ArgumentError: there are no words, or an argument is out of range.
         OSError: the file cannot be written.
 
     Example:
@@ -212,16 +210,16 @@ def word_map(
     top = check_int("top", top)
     check_int("seed", seed, minimum=0)
     if len(vectors) == 0:
-        raise ValueError("vectors: expected at least one word, got none")
+        raise ArgumentError("vectors", "at least one word", Verbatim("none"))
     counts = vectors.counts
     order = np.arange(len(vectors)) if counts is None else np.argsort(-counts, kind="stable")
     chosen = order[:top]
     directions = _unit(vectors.vectors[chosen])
-    places, used = project(directions, layout, seed=seed)
-    groups, names = _groups(directions, places, None if counts is None else counts[chosen], seed)
+    positions, used = project(directions, layout, seed=seed)
+    groups, names = _groups(directions, positions, None if counts is None else counts[chosen], seed)
     near, similarity = _nearest(directions)
 
-    grid = np.rint(places * _GRID).astype(int)
+    grid = np.rint(positions * _GRID).astype(int)
     data: dict[str, Any] = {
         "layout": used,
         "vocabulary": len(vectors),
@@ -253,18 +251,18 @@ def _unit(rows: NDArray[Any]) -> NDArray[np.float64]:
 
 def _groups(
     directions: NDArray[np.float64],  # (n, D) unit vectors
-    places: NDArray[np.float64],  # (n, 2)
+    positions: NDArray[np.float64],  # (n, 2)
     counts: NDArray[Any] | None,  # (n,)
     seed: int,
 ) -> tuple[NDArray[np.int64], list[list[int]]]:
-    """Return the group of each word, and for each group the words that stand for it, most telling first."""
-    # Words of one corpus share a common direction, which says nothing about groups. The places join in, so that a
-    # colour is also a region of the picture.
-    features = np.hstack([_unit(directions - directions.mean(axis=0)), _PLACES_COUNT * (places - places.mean(axis=0))])
-    features = _unit(features)
-    # More than ten colours are no longer told apart; with few words a group would be a single word.
-    groups = cluster(features, max(1, min(10, round(math.sqrt(len(places) / 4)))), seed=seed)
-    frequency = np.ones(len(places)) if counts is None else np.log1p(counts)
+    """Return the group of each word, and the words that describe each group, the most telling first."""
+    # Words of one corpus share a common direction, which says nothing about groups. Positions are part of the features
+    # so that a colour is also a region of the picture.
+    centred = positions - positions.mean(axis=0)
+    features = _unit(np.hstack([_unit(directions - directions.mean(axis=0)), _WEIGHT_OF_POSITIONS * centred]))
+    # More than ten colours cannot be told apart; with few words a group would be a single word.
+    groups = cluster(features, max(1, min(10, round(math.sqrt(len(positions) / 4)))), seed=seed)
+    frequency = np.ones(len(positions)) if counts is None else np.log1p(counts)
     names: list[list[int]] = []
     for group in range(int(groups.max()) + 1):
         members = (groups == group).nonzero()[0]
@@ -291,12 +289,12 @@ def _nearest(directions: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArra
 
 
 def _json_for_html(data: dict[str, Any]) -> str:
-    """Return JSON that can stand inside a script element whatever the words are: no tag can begin or end in it."""
+    """Return JSON that is safe inside a script element: no tag can begin or end in it."""
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     # A lone surrogate has no UTF-8 form; JSON's own escape carries it.
     return re.sub("[<>&\u2028\u2029\ud800-\udfff]", lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def _fill(template: str, **values: str) -> str:
-    # In one pass, so that a title or a word that looks like a placeholder stays what it is.
+    # In one pass, so that a title or a word that looks like a placeholder is not replaced.
     return re.sub(r"\{\{(\w+)\}\}", lambda match: values[match[1]], template)

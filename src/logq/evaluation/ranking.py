@@ -1,7 +1,7 @@
-"""Full rankings measured: how well the items that come next stand in the ranking of ALL items.
+"""Evaluation of full rankings: how high the items that come next are in the ranking of ALL items.
 
-Every item is ranked. Metrics of a ranking among a few sampled items are not offered: they are other numbers, which can
-put models in another order (Krichene and Rendle, On sampled metrics for item recommendation, KDD 2020; a computed
+Every item is ranked. Metrics of rankings among a few sampled items are not offered: they are different numbers, which
+can rank models differently (Krichene and Rendle, On sampled metrics for item recommendation, KDD 2020; a computed
 example is in docs/ranking-evaluation.md).
 """
 
@@ -11,13 +11,14 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from logq._arguments import check_float, check_int
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_float, check_int
 from logq.evaluation.ranking_metrics import METRICS, Csr, Hits, check_csr, check_ranked, unique_per_user, where_relevant
 from logq.evaluation.ranking_scores import Interval, RankingScores, bootstrap_interval, mean_of
 
 __all__ = ["coverage", "evaluate_ranking", "mean_popularity", "top_items"]
 
 Scores: TypeAlias = NDArray[np.floating[Any]]
+Floats: TypeAlias = NDArray[np.float64]
 
 
 def top_items(
@@ -29,17 +30,17 @@ def top_items(
     """Return the k items with the highest scores of each user, best first; of equal scores the lower item first.
 
     Args:
-        scores: one for each user and item, no NaN; -inf is never ranked. It is not changed.
-        k: how long the rankings shall be.
-        exclude: items that a user must not get, such as those seen before: (items, offsets), those of user u are
+        scores: one for each user and item, not NaN; -inf is never ranked.
+        k: length of the rankings.
+        exclude: items to exclude for each user, such as those seen before: (items, offsets), those of user u are
             items[offsets[u] : offsets[u + 1]].
 
     Returns:
         (U, k) int64; -1 where no item is left.
 
     Raises:
-        TypeError: `scores` are no floating numbers, or `exclude` is no pair of integers.
-        ValueError: a shape does not fit, a score is NaN, or an item is none of C.
+        ArgumentTypeError: `scores` are not floating point numbers, or `exclude` is not a pair of arrays of integers.
+        ArgumentError: a shape does not fit, a score is NaN, or an item is not in [0, C).
 
     Example:
         >>> top_items(np.array([[0.1, 0.9, 0.5, 0.5]]), 3).tolist()
@@ -50,19 +51,19 @@ def top_items(
     values = np.asarray(scores)
     k = check_int("k", k)
     if values.dtype.kind != "f":
-        raise TypeError(f"scores: expected floating numbers, got {values.dtype}")
+        raise ArgumentTypeError("scores", "floating point numbers", Verbatim(values.dtype))
     if values.ndim != 2:
-        raise ValueError(f"scores: expected shape (U, C), got {values.shape}")
+        raise ArgumentError("scores", "shape (U, C)", values.shape)
     users, items = values.shape
-    negative = np.negative(values)  # so that the first is the best
+    negative = np.negative(values)  # the lowest is the best
     if np.isnan(negative.max(initial=-np.inf)):
         user, item = (int(number) for number in np.argwhere(np.isnan(values))[0])
-        raise ValueError(f"scores: expected numbers, got nan for user {user}, item {item}")
+        raise ArgumentError("scores", "numbers", Verbatim(f"nan for user {user}, item {item}"))
     if exclude is not None:
         unwanted, offsets = check_csr("exclude", exclude, users)
         wrong = unwanted[(unwanted < 0) | (unwanted >= items)]
         if len(wrong):
-            raise ValueError(f"exclude: expected items from 0 to {items - 1}, got {int(wrong[0])}")
+            raise ArgumentError("exclude", f"items in [0, {items})", int(wrong[0]))
         negative[np.repeat(np.arange(users), np.diff(offsets)), unwanted] = np.inf
     ranked = np.full((users, k), -1, dtype=np.int64)
     if users and items:
@@ -72,24 +73,21 @@ def top_items(
 
 
 def _lowest(values: Scores, k: int) -> NDArray[np.int64]:
-    """Return the places of the k lowest values of each row, (U, k), equal ones by place."""
+    """Return the columns of the k lowest values of each row, (U, k), equal ones in order of column."""
     if k == values.shape[1]:
         return np.argsort(values, axis=1, kind="stable")
-    places = np.argpartition(values, k, axis=1)  # the first k are the lowest, and then comes the next one
-    chosen = np.sort(places[:, :k], axis=1)
+    columns = np.argpartition(values, k, axis=1)  # the k lowest, then the next one
+    chosen = np.sort(columns[:, :k], axis=1)
     lowest = np.take_along_axis(values, chosen, 1)
     order = np.argsort(lowest, axis=1, kind="stable")
     ranked = np.take_along_axis(chosen, order, 1)
-    # Which of those that share the last value are among the first k is chance: such rows are sorted.
-    following = np.take_along_axis(values, places[:, k : k + 1], 1)[:, 0]
+    # Which of those that share the last value are among the first k is arbitrary: such rows are sorted.
+    following = np.take_along_axis(values, columns[:, k : k + 1], 1)[:, 0]
     last = lowest.max(axis=1)
     tied = np.flatnonzero((following == last) & (last < np.inf))
     if len(tied):
         ranked[tied] = np.argsort(values[tied], axis=1, kind="stable")[:, :k]
     return ranked
-
-
-Floats: TypeAlias = NDArray[np.float64]
 
 
 def evaluate_ranking(
@@ -104,32 +102,32 @@ def evaluate_ranking(
     seed: int = 0,
     about: Mapping[str, Any] | None = None,
 ) -> RankingScores:
-    """Measure rankings by HR, Recall, NDCG, MRR, MAP, coverage and popularity bias.
+    """Evaluate rankings by HR, Recall, NDCG, MRR, MAP, coverage and popularity bias.
 
-    HR, Recall, NDCG, MRR and MAP are means over users of what logq.evaluation.ranking_metrics defines. Over users too:
+    HR, Recall, NDCG, MRR and MAP are means over users of what logq.evaluation.ranking_metrics defines. Moreover:
 
         coverage@k        = |union of the first k of all users| / C
         popularity_bias@k = mean_u mean_{i in first k of u} count(i)  /  mean_u mean_{i relevant to u} count(i)
 
-    A popularity bias of 1 says that what is recommended is as popular as what is relevant; above 1 it is more popular.
-    Its value of a user is the first inner mean divided by the whole denominator. No interval is given for coverage: a
-    resample has fewer different users, so that its coverage is always too low.
+    A popularity bias of 1 means that recommended items are as popular as relevant ones, above 1 that they are more
+    popular. Its value for a user is the first inner mean divided by the whole denominator. There is no interval of the
+    coverage: a resample has fewer different users, so its coverage is always too low.
 
     Args:
-        ranked: (U, K) rankings; items that were seen before are in them or not, as the caller ranked them: say which
-            in `about`, as the numbers are not comparable.
+        ranked: (U, K) rankings. Items that were seen before may be in them or not, and these numbers are not
+            comparable: note in `about` which it is.
         truth: (items, offsets): those relevant to user u are items[offsets[u] : offsets[u + 1]].
-        ks: numbers of places to look at, each at most K.
-        num_items: C; coverage is measured where it or `item_counts` is given.
-        item_counts: how often each item occurs in what the model was trained on, for the popularity bias.
-        resamples: of the bootstrap over users; 0 gives no intervals.
-        confidence: share of resamples inside of an interval, below 1.
+        ks: lengths to cut the rankings at, each at most K.
+        num_items: C; coverage is computed where it or `item_counts` is given.
+        item_counts: how often each item occurs in the training data, for the popularity bias.
+        resamples: of the bootstrap over users; 0 for no intervals.
+        confidence: share of resamples inside an interval, below 1.
         seed: of the bootstrap.
-        about: how the rankings came about, kept with the scores.
+        about: how the rankings were made, stored with the scores.
 
     Raises:
-        TypeError: an argument has a type or dtype that it cannot have.
-        ValueError: a shape or number does not fit; the message names the first.
+        ArgumentTypeError: an argument has a wrong type or dtype.
+        ArgumentError: a shape or number does not fit; the message names the first.
 
     References:
         Yin, Cui, Li, Yao and Chen, Challenging the long tail recommendation, VLDB 2012, for the mean popularity.
@@ -145,12 +143,10 @@ def evaluate_ranking(
     hits = Hits(where_relevant(rows, relevant), np.diff(relevant.offsets))
     ks = tuple(dict.fromkeys(check_int("ks", k) for k in ks))
     if not ks or max(ks) > rows.shape[1]:
-        raise ValueError(f"ks: expected numbers from 1 to the {rows.shape[1]} places of the rankings, got {list(ks)}")
+        raise ArgumentError("ks", f"integers from 1 to {rows.shape[1]}, the length of the rankings", list(ks))
     resamples = check_int("resamples", resamples, 0)
     confidence = check_float("confidence", confidence, above=0, at_most=1 - 1e-9)
-    items, counts = _catalogue(
-        num_items, item_counts, max(int(rows.max(initial=-1)), int(relevant.items.max(initial=-1)))
-    )
+    items, counts = _catalogue(num_items, item_counts, ranked=rows, truth=relevant.items)
     judged = hits.relevant > 0
 
     values: dict[str, float] = {}
@@ -158,11 +154,11 @@ def evaluate_ranking(
     per_user: dict[str, Floats] = {}
 
     def keep(name: str, numerators: Floats, denominators: Floats) -> None:
-        told = ~np.isnan(numerators) & judged
-        sums = np.stack([numerators[told], denominators[told]], 1)
+        counted = ~np.isnan(numerators) & judged
+        sums = np.stack([numerators[counted], denominators[counted]], 1)
         with np.errstate(divide="ignore", invalid="ignore"):
             values[name] = float(mean_of(sums.sum(0, keepdims=True))[0])
-            per_user[name] = numerators / denominators[told].mean() if told.any() else numerators
+            per_user[name] = numerators / denominators[counted].mean() if counted.any() else numerators
             if resamples:
                 intervals[name] = bootstrap_interval(
                     sums, mean_of, resamples=resamples, confidence=confidence, seed=seed
@@ -195,7 +191,7 @@ def coverage(
     ranked: NDArray[np.int64],  # (U, K), -1 where there is none
     num_items: int,
 ) -> float:
-    """Return the share of all items that somebody gets.
+    """Return the share of all items that are recommended to some user.
 
         |{ i : i in the ranking of some user }| / C
 
@@ -218,27 +214,31 @@ def mean_popularity(
         >>> mean_popularity(np.array([[0, 1], [1, -1]]), np.array([10.0, 4.0])).tolist()
         [7.0, 4.0]
     """
-    there = ranked >= 0
-    sizes = there.sum(axis=1)
-    sums = np.where(there, item_counts[np.where(there, ranked, 0)], 0).sum(axis=1)
+    present = ranked >= 0
+    sizes = present.sum(axis=1)
+    sums = np.where(present, item_counts[np.where(present, ranked, 0)], 0).sum(axis=1)
     return np.where(sizes > 0, sums / np.maximum(sizes, 1), np.nan)
 
 
-def _catalogue(num_items: int | None, item_counts: ArrayLike | None, last: int) -> tuple[int | None, Floats | None]:
-    """Return C and the counts of items, as far as they are known."""
+def _catalogue(
+    num_items: int | None, item_counts: ArrayLike | None, **items_of: NDArray[np.int64]
+) -> tuple[int | None, Floats | None]:
+    """Return C and the counts of items, if known, and check the items of arguments against C."""
     counts = None
     if item_counts is not None:
         counts = np.asarray(item_counts)
         if counts.ndim != 1 or counts.dtype.kind not in "iuf" or (num_items is not None and len(counts) != num_items):
-            raise ValueError(
-                f"item_counts: expected ({'C' if num_items is None else num_items},) numbers, "
-                f"got {counts.dtype} {counts.shape}"
+            raise ArgumentError(
+                "item_counts",
+                f"shape ({'C' if num_items is None else num_items},) of numbers",
+                Verbatim(f"{counts.dtype} {counts.shape}"),
             )
         counts = counts.astype(np.float64)
         wrong = ~(np.isfinite(counts) & (counts >= 0))
         if wrong.any():
-            raise ValueError(f"item_counts: expected finite numbers >= 0, got {counts[wrong][0]:g}")
+            raise ArgumentError("item_counts", "finite numbers >= 0", Verbatim(f"{counts[wrong][0]:g}"))
     items = check_int("num_items", num_items) if num_items is not None else None if counts is None else len(counts)
-    if items is not None and last >= items:
-        raise ValueError(f"ranked, truth: expected items below {items}, got {last}")
+    for name, found in items_of.items():
+        if items is not None and found.max(initial=-1) >= items:
+            raise ArgumentError(name, f"items below {items}", int(found.max()))
     return items, counts

@@ -1,6 +1,6 @@
-"""Metrics of rankings, one value a user, from the places where relevant items stand: hit rate, recall, NDCG, MRR, MAP.
+"""Metrics of rankings, one value for each user, from the ranks of relevant items: hit rate, recall, NDCG, MRR, MAP.
 
-Relevant items are two flat arrays, users and items, so that nothing of size users x items is made.
+Relevant items are flat arrays, so that nothing of size users x items is allocated.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from logq._arguments import check_int, shown
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_int, check_integers
 
 __all__ = [
     "METRICS",
@@ -29,6 +29,9 @@ __all__ = [
 ]
 
 Csr: TypeAlias = tuple[ArrayLike, ArrayLike]
+"""(items, offsets): those of user u are items[offsets[u] : offsets[u + 1]]."""
+
+Floats: TypeAlias = NDArray[np.float64]
 
 
 class _Flat(NamedTuple):
@@ -40,29 +43,33 @@ def check_csr(name: str, value: Any, users: int) -> _Flat:
     """Return (items, offsets) as int64: those of user u are items[offsets[u] : offsets[u + 1]].
 
     Raises:
-        TypeError: no pair of integers.
-        ValueError: offsets are not one more than users, or do not rise from 0 to the number of items.
+        ArgumentTypeError: it is not a pair of arrays of integers.
+        ArgumentError: there is not one offset more than users, or they do not rise from 0 to the number of items.
 
     Example:
         >>> check_csr("truth", ([7, 8, 9], [0, 2, 3]), 2).offsets.tolist()
         [0, 2, 3]
     """
     if not isinstance(value, tuple | list) or len(value) != 2:
-        raise TypeError(f"{name}: expected a pair (items, offsets), got {shown(value)}")
-    items, offsets = (_whole(f"{name} {part}", array) for part, array in zip(("items", "offsets"), value, strict=True))
+        raise ArgumentTypeError(name, "a pair (items, offsets)", value)
+    items, offsets = (
+        check_integers(name, array, kind=part) for part, array in zip(("items", "offsets"), value, strict=True)
+    )
     if len(offsets) != users + 1:
-        raise ValueError(f"{name} offsets: expected {users + 1} for {users} users, got {len(offsets)}")
+        raise ArgumentError(name, f"{users + 1} offsets for {users} users", len(offsets))
     if offsets[0] != 0 or offsets[-1] != len(items) or (np.diff(offsets) < 0).any():
-        raise ValueError(f"{name} offsets: expected to rise from 0 to the number of items {len(items)}")
+        raise ArgumentError(
+            name, f"offsets that rise from 0 to {len(items)}, the number of items", offsets[:8].tolist()
+        )
     return _Flat(items, offsets)
 
 
 def check_ranked(ranked: Any) -> NDArray[np.int64]:
-    """Return rankings (U, K) of items, best first, -1 where there is none; no item stands twice in a row.
+    """Return rankings (U, K) of items, best first, -1 where there is none; no item is twice in a row.
 
     Raises:
-        TypeError: not integers.
-        ValueError: another shape, or an item twice; the message names the first user with one.
+        ArgumentTypeError: they are not integers.
+        ArgumentError: they have another shape, or an item twice; the message names the first user with one.
 
     Example:
         >>> check_ranked([[3, 1], [1, -1]]).shape
@@ -70,20 +77,20 @@ def check_ranked(ranked: Any) -> NDArray[np.int64]:
     """
     array = np.asarray(ranked)
     if array.ndim != 2 or array.shape[1] == 0:
-        raise ValueError(f"ranked: expected shape (U, K), got {array.shape}")
+        raise ArgumentError("ranked", "shape (U, K)", array.shape)
     if array.dtype.kind not in "iu":
-        raise TypeError(f"ranked: expected integers, got {array.dtype}")
+        raise ArgumentTypeError("ranked", "integers", Verbatim(array.dtype))
     rows = array.astype(np.int64, copy=False)
     ordered = np.sort(rows, axis=1)
     twice = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)
     if twice.any():
-        user, place = (int(number) for number in np.argwhere(twice)[0])
-        raise ValueError(f"ranked: expected each item once, user {user} has {int(ordered[user, place])} twice")
+        user, column = (int(number) for number in np.argwhere(twice)[0])
+        raise ArgumentError("ranked", "each item once", Verbatim(f"{ordered[user, column]} twice for user {user}"))
     return rows
 
 
 def unique_per_user(flat: _Flat) -> _Flat:
-    """Return the relevant items of each user once, by ascending item; negative ones, which are no items, go.
+    """Return the relevant items of each user once, in increasing order, without negative ones, which are not items.
 
     Example:
         >>> [part.tolist() for part in unique_per_user(check_csr("truth", ([5, 5, 2, -1], [0, 3, 4]), 2))]
@@ -97,9 +104,9 @@ def unique_per_user(flat: _Flat) -> _Flat:
 
 def where_relevant(
     ranked: NDArray[np.int64],  # (U, K)
-    truth: _Flat,  # as `unique_per_user` leaves it
+    truth: _Flat,  # as `unique_per_user` returns it
 ) -> NDArray[np.bool_]:
-    """Return which places of the rankings hold a relevant item, (U, K).
+    """Return which items of the rankings are relevant, (U, K).
 
     Example:
         >>> where_relevant(np.array([[3, 1, 2]]), check_csr("truth", ([1, 2], [0, 2]), 1)).tolist()
@@ -109,38 +116,26 @@ def where_relevant(
     if len(keys) == 0:
         return np.zeros(ranked.shape, dtype=bool)
     asked = ranked + width * np.arange(len(ranked), dtype=np.int64)[:, None]
-    places = np.minimum(np.searchsorted(keys, asked), len(keys) - 1)
-    return (keys[places] == asked) & (ranked >= 0) & (ranked < width)
+    nearest = np.minimum(np.searchsorted(keys, asked), len(keys) - 1)
+    return (keys[nearest] == asked) & (ranked >= 0) & (ranked < width)
 
 
 def _keys(flat: _Flat) -> tuple[NDArray[np.int64], int]:
-    """Return user x width + item for each entry that is an item, and the width, which is above all items."""
+    """Return user x width + item for each entry that is an item, and the width, which is larger than all items."""
     users = len(flat.offsets) - 1
     width = int(flat.items.max(initial=0)) + 1
     if users * width >= 2**63:
-        raise ValueError(f"truth: expected items below {2**63 // users} for {users} users, got {width - 1}")
+        raise ArgumentError("truth", f"items below {2**63 // users} for {users} users", width - 1)
     keys = np.repeat(np.arange(users, dtype=np.int64), np.diff(flat.offsets)) * width + flat.items
     return keys[flat.items >= 0], width
 
 
-def _whole(name: str, value: Any) -> NDArray[np.int64]:
-    array = np.asarray(value)
-    if array.ndim != 1:
-        raise ValueError(f"{name}: expected shape (n,), got {array.shape}")
-    if array.size and array.dtype.kind not in "iu":
-        raise TypeError(f"{name}: expected integers, got {array.dtype}")
-    return array.astype(np.int64, copy=False)
-
-
-Floats: TypeAlias = NDArray[np.float64]
-
-
 class Hits(NamedTuple):
-    """Where the relevant items stand; all metrics follow from it.
+    """The relevant items of rankings, from which all metrics are computed.
 
     Attributes:
-        at: (U, K) bool, h: whether a place of the ranking holds a relevant item.
-        relevant: (U,) n: how many different relevant items the user has.
+        at: (U, K) bool, h: whether the item at a rank is relevant.
+        relevant: (U,) n: the number of different relevant items of each user.
 
     Example:
         >>> hits = Hits(at=np.array([[False, True]]), relevant=np.array([3]))
@@ -157,13 +152,13 @@ def find_hits(
     """Compare rankings with the relevant items of each user.
 
     Args:
-        ranked: (U, K) integers; no item stands twice in a row.
+        ranked: (U, K) integers; no item is twice in a row.
         truth: (items, offsets): those relevant to user u are items[offsets[u] : offsets[u + 1]]. An item that comes
-            twice counts once; -1, an item that nobody knows, does not count.
+            twice counts once; -1, an unknown item, does not count.
 
     Raises:
-        TypeError: not integers.
-        ValueError: shapes do not fit, or an item stands twice in a ranking.
+        ArgumentTypeError: they are not integers.
+        ArgumentError: shapes do not fit, or an item is twice in a ranking.
 
     Example:
         >>> hits = find_hits([[3, 1, 2], [4, 5, -1]], ([2, 9, 4], [0, 2, 3]))
@@ -183,7 +178,7 @@ def hit_rate(hits: Hits, k: int) -> Floats:
     Equivalent to: success_k of trec_eval.
 
     Raises:
-        ValueError: the rankings have fewer than k places.
+        ArgumentError: the rankings are shorter than k.
 
     Example:
         >>> hit_rate(find_hits([[3, 1, 2], [4, 5, 6]], ([2, 7], [0, 1, 2])), 3).tolist()
@@ -200,7 +195,7 @@ def recall(hits: Hits, k: int) -> Floats:
     Equivalent to: recall_k of trec_eval. With a single relevant item it is the hit rate.
 
     Raises:
-        ValueError: the rankings have fewer than k places.
+        ArgumentError: the rankings are shorter than k.
 
     Example:
         >>> recall(find_hits([[3, 1, 2]], ([2, 9], [0, 2])), 3).tolist()
@@ -210,14 +205,14 @@ def recall(hits: Hits, k: int) -> Floats:
 
 
 def ndcg(hits: Hits, k: int) -> Floats:
-    """Return the normalized discounted cumulative gain of the first k, every relevant item worth the same, (U,).
+    """Return the normalized discounted cumulative gain of the first k, with equal gains of relevant items, (U,).
 
         NDCG@k = sum_{r <= k} h_r / log2(r + 1)  /  sum_{r <= min(n, k)} 1 / log2(r + 1)
 
     Equivalent to: ndcg_cut_k of trec_eval with grades 0 and 1.
 
     Raises:
-        ValueError: the rankings have fewer than k places.
+        ArgumentError: the rankings are shorter than k.
 
     References:
         Jaervelin and Kekaelaeinen, Cumulated gain-based evaluation of IR techniques, TOIS 2002.
@@ -232,14 +227,14 @@ def ndcg(hits: Hits, k: int) -> Floats:
 
 
 def reciprocal_rank(hits: Hits, k: int) -> Floats:
-    """Return one divided by the place of the first relevant item, 0 where none is among the first k, (U,).
+    """Return one divided by the rank of the first relevant item, 0 where none is among the first k, (U,).
 
         RR@k = 1 / min { r <= k : h_r = 1 };  its mean over users is MRR@k
 
     Equivalent to: recip_rank of trec_eval for rankings of k items.
 
     Raises:
-        ValueError: the rankings have fewer than k places.
+        ArgumentError: the rankings are shorter than k.
 
     Example:
         >>> reciprocal_rank(find_hits([[3, 1, 2], [4, 5, 6]], ([1, 2, 7], [0, 2, 3])), 3).tolist()
@@ -250,14 +245,14 @@ def reciprocal_rank(hits: Hits, k: int) -> Floats:
 
 
 def average_precision(hits: Hits, k: int) -> Floats:
-    """Return the mean, over all relevant items, of the precision where each is found, 0 for those that are not, (U,).
+    """Return the mean, over all relevant items, of the precision at the rank of each, 0 if it is not found, (U,).
 
         AP@k = sum_{r <= k} h_r (h_1 + ... + h_r) / r  /  n;  its mean over users is MAP@k
 
-    Equivalent to: map_cut_k of trec_eval. Some libraries divide by min(n, k) in the place of n.
+    Equivalent to: map_cut_k of trec_eval. Some libraries divide by min(n, k) instead of n.
 
     Raises:
-        ValueError: the rankings have fewer than k places.
+        ArgumentError: the rankings are shorter than k.
 
     Example:
         >>> average_precision(find_hits([[3, 1, 2]], ([1, 2, 8, 9], [0, 4])), 3).round(4).tolist()
@@ -276,7 +271,7 @@ METRICS: Final[Mapping[str, Callable[[Hits, int], Floats]]] = MappingProxyType(
 
 def _first(hits: Hits, k: int) -> NDArray[np.bool_]:
     if check_int("k", k) > hits.at.shape[1]:
-        raise ValueError(f"k: expected at most the {hits.at.shape[1]} places of the rankings, got {k}")
+        raise ArgumentError("k", f"at most {hits.at.shape[1]}, the length of the rankings", k)
     return hits.at[:, :k]
 
 

@@ -1,4 +1,4 @@
-"""RankingScores: means over users with bootstrap intervals, and the value of every user."""
+"""`RankingScores`: means over users with bootstrap intervals, and the value of each user."""
 
 import json
 import math
@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
+from logq._arguments import ArgumentTypeError, Verbatim
+
 __all__ = ["Interval", "RankingScores", "bootstrap_interval", "mean_of"]
 
 Floats: TypeAlias = NDArray[np.float64]
 
-_NUMBERS = 1 << 22  # counts made at a time, 32 MB
+_NUMBERS = 1 << 22  # counts in memory at a time, 32 MB
 _MANY = 100_000  # kinds of users
 
 
@@ -47,13 +49,13 @@ def bootstrap_interval(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> Interval:
-    """Return the percentile interval of a statistic of sums over users, who are drawn anew with replacement.
+    """Return the percentile interval of a statistic of sums over users, who are resampled with replacement.
 
         each resample: n users from n with replacement; low and high: the (1 -+ confidence) / 2 quantiles
 
-    Users with equal values are one kind of user; how often kinds are drawn is multinomial. So it costs resamples x
-    kinds, and after leave-one-out there are no more kinds than places in a ranking. Above 100,000 kinds the sums are
-    drawn from the normal distribution with their mean and covariance, which is then the same to all digits that matter.
+    Users with equal values are one kind of user, and the counts of kinds are multinomial. So the cost is resamples x
+    kinds, and after leave-one-out there are not more kinds than ranks. Above 100,000 kinds the sums are drawn from the
+    normal distribution with their mean and covariance, which is then equal to all digits that matter.
 
     References:
         Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
@@ -72,35 +74,35 @@ def bootstrap_interval(
         mean, covariance = np.average(kinds, axis=0, weights=counts), np.cov(kinds.T, fweights=counts, ddof=0)
         total = counts.sum()
         sums = generator.multivariate_normal(total * mean, total * np.atleast_2d(covariance), resamples, method="eigh")
-        return _between(statistic(sums), confidence)
+        return _interval(statistic(sums), confidence)
     found = np.empty(resamples)
     step = max(1, _NUMBERS // len(kinds))
     for start in range(0, resamples, step):
         size = min(step, resamples - start)
-        sums = _drawn(generator, counts, size) @ kinds
+        sums = _resample(generator, counts, size) @ kinds
         found[start : start + size] = statistic(sums)
-    return _between(found, confidence)
+    return _interval(found, confidence)
 
 
-def _between(found: Floats, confidence: float) -> Interval:
+def _interval(found: Floats, confidence: float) -> Interval:
     low, high = np.quantile(found, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Interval(float(low), float(high))
 
 
 def _kinds(values: Floats) -> tuple[Floats, NDArray[np.int64]]:
-    """Return the rows that differ, and how often each occurs."""
+    """Return the different rows, and how often each occurs."""
     rows = np.ascontiguousarray(values) + 0.0  # -0.0 has other bytes than 0.0
     keys: NDArray[Any] = rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1]))).ravel()
     _, first, counts = np.unique(keys, return_index=True, return_counts=True)
     return rows[first], counts.astype(np.int64)
 
 
-def _drawn(generator: np.random.Generator, counts: NDArray[np.int64], size: int) -> Floats:
+def _resample(generator: np.random.Generator, counts: NDArray[np.int64], size: int) -> Floats:
     """Return how often each kind is drawn, (size, kinds)."""
     total = int(counts.sum())
     if total > 2 * len(counts):
         return generator.multinomial(total, counts / total, size=size).astype(np.float64)
-    # Nearly every user is of a kind of its own: users are drawn one by one.
+    # Nearly every user is a kind of its own: users are drawn one by one.
     kind_of = np.repeat(np.arange(len(counts)), counts)
     drawn = kind_of[generator.integers(total, size=(size, total))] + len(counts) * np.arange(size)[:, None]
     return np.bincount(drawn.ravel(), minlength=size * len(counts)).reshape(size, -1).astype(np.float64)
@@ -111,14 +113,14 @@ class RankingScores:
     """Metrics of full rankings, by names such as "NDCG@10".
 
     Attributes:
-        ks: the numbers of places that were looked at.
+        ks: the lengths at which the rankings were cut.
         values: the means over users, and the coverage.
-        intervals: a confidence interval of each mean, by bootstrap over users; there is none of coverage.
+        intervals: a confidence interval of each mean, by bootstrap over users; none of the coverage.
         per_user: the value of each user (U,), NaN for those without a relevant item.
-        users: how many users the means are of.
-        left_out: how many users have no relevant item, and are in no mean.
-        unknown_items: how many entries of the truth were -1, items that no ranking can hold; they do not count.
-        about: how it was measured: confidence, resamples, seed, and what the caller adds, such as `exclude_seen`.
+        users: number of users that the means are over.
+        left_out: number of users without a relevant item, who are in no mean.
+        unknown_items: number of entries of the truth that were -1, unknown items, which do not count.
+        about: how it was evaluated: confidence, resamples, seed, and what the caller adds, such as `exclude_seen`.
 
     Example:
         >>> scores = RankingScores((10,), {"HR@10": 0.25}, {"HR@10": Interval(0.1, 0.4)}, {}, users=8)
@@ -139,10 +141,10 @@ class RankingScores:
     about: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     def __getitem__(self, name: str) -> float:
-        """Return a metric by its name, in capitals or not.
+        """Return a metric by its name, in any case.
 
         Raises:
-            KeyError: it was not measured; the message names what was.
+            KeyError: it was not computed; the message names those that were.
         """
         for known, value in self.values.items():
             if known.lower() == name.lower():
@@ -150,12 +152,12 @@ class RankingScores:
         raise KeyError(f"{name}: expected one of {', '.join(self.values)}")
 
     def __str__(self) -> str:
-        """Return a line for each metric, and what the table says below."""
+        """Return a line for each metric, and one with the number of users."""
         width = max(map(len, self.values), default=0)
         return "\n".join([*(f"{name:{width}}  {self._cell(name)}" for name in self.values), self._caption()])
 
     def to_json(self) -> dict[str, Any]:
-        """Return everything but the values of users as what JSON can hold; a number that is none is null.
+        """Return everything but the values of users for JSON; a number that is not finite is null.
 
         Example:
             >>> RankingScores((1,), {"HR@1": float("nan")}, {}, {}, users=0).to_json()["values"]
@@ -168,11 +170,11 @@ class RankingScores:
             "users": self.users,
             "left_out": self.left_out,
             "unknown_items": self.unknown_items,
-            "about": json.loads(json.dumps(dict(self.about), default=_of_numpy)),
+            "about": json.loads(json.dumps(dict(self.about), default=_from_numpy)),
         }
 
     def table(self, title: str | None = None) -> Table:
-        """Return a table for the terminal: a line for each metric, a column for each k.
+        """Return a table for the terminal: a row for each metric, a column for each k.
 
         Example:
             >>> from rich.console import Console
@@ -206,7 +208,7 @@ def _plain(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def _of_numpy(value: Any) -> Any:
+def _from_numpy(value: Any) -> Any:
     if isinstance(value, np.generic | np.ndarray):
         return value.tolist()
-    raise TypeError(f"about: expected what JSON can hold, got {type(value).__name__}")
+    raise ArgumentTypeError("about", "what JSON can hold", Verbatim(type(value).__name__))

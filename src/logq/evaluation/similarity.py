@@ -1,4 +1,4 @@
-"""Word pairs against human judgments, as in WordSim-353 and SimLex-999: Pearson's r, Spearman's rho and their p."""
+"""Word similarity against human judgments, such as WordSim-353 and SimLex-999, by Pearson's r and Spearman's rho."""
 
 import importlib.util
 import math
@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
 from logq.evaluation.word_questions import KnownWords, numbered_lines
 from logq.vectors import KeyedVectors
 
@@ -25,12 +26,15 @@ __all__ = [
 ]
 
 
+Pair: TypeAlias = tuple[str, str, float]
+
+
 class Correlation(NamedTuple):
-    """A coefficient of correlation and its p value.
+    """A correlation coefficient and its p value.
 
     Attributes:
-        coefficient: from -1 to 1; NaN for fewer than two pairs, or where one list is all the same number.
-        p: how likely numbers without any connection give a coefficient at least as far from 0 (two-sided, Student's t
+        coefficient: from -1 to 1; NaN for fewer than two pairs, or where one list is constant.
+        p: the probability that independent numbers give a coefficient at least as far from 0 (two-sided, Student's t
             with n - 2 degrees of freedom); NaN for fewer than three pairs, and without scipy (extra `evaluate`).
 
     Example:
@@ -63,7 +67,7 @@ def pearson(
     Equivalent to: scipy.stats.pearsonr.
 
     Raises:
-        ValueError: the lists are not equally long.
+        ArgumentError: the lists have different lengths.
 
     Example:
         >>> round(pearson([1, 2, 3, 4], [1, 2, 3, 5]).coefficient, 3)
@@ -71,7 +75,7 @@ def pearson(
     """
     first, second = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     if first.ndim != 1 or first.shape != second.shape:
-        raise ValueError(f"x, y: expected two lists of the same length, got shapes {first.shape} and {second.shape}")
+        raise ArgumentError("y", f"the shape (n,) of x, which has shape {first.shape}", second.shape)
     if len(first) < 2 or np.ptp(first) == 0 or np.ptp(second) == 0:
         return Correlation(float("nan"), float("nan"))
     a, b = (_direction(values) for values in (first, second))
@@ -88,7 +92,7 @@ def spearman(
     Equivalent to: scipy.stats.spearmanr.
 
     Raises:
-        ValueError: the lists are not equally long.
+        ArgumentError: the lists have different lengths.
 
     Example:
         >>> spearman([1, 2, 3, 4], [1, 10, 100, 1000]).coefficient
@@ -118,18 +122,15 @@ def _two_sided_p(r: float, n: int) -> float:
     return float(p)
 
 
-Pair: TypeAlias = tuple[str, str, float]
-
-
 @dataclass(frozen=True)
 class SimilarityResult:
-    """How the cosines of word pairs go together with what people said.
+    """The correlation of the cosines of word pairs with human judgments.
 
     Attributes:
         pearson: the linear correlation and its p value.
         spearman: the correlation of ranks and its p value, the number that papers report.
-        pairs: how many pairs the correlations are of.
-        left_out: how many pairs have a word without a vector.
+        pairs: number of pairs that count.
+        left_out: number of pairs with a word that has no vector.
 
     Example:
         >>> SimilarityResult(Correlation(0.5, 0.1), Correlation(0.6, 0.1), pairs=9, left_out=1).unknown_share
@@ -161,19 +162,20 @@ def word_similarity(
     Equivalent to: gensim's KeyedVectors.evaluate_word_pairs(restrict_vocab=None).
 
     Args:
-        vectors: the words to judge.
+        vectors: the word vectors.
         pairs: a file that `read_pairs` reads, or (word, word, score) triples.
-        restrict_vocab: only the first so many words are known; None knows all. gensim's default is 300,000.
-        case_insensitive: compare upper case forms; of words that differ in case only, the first is meant.
+        restrict_vocab: number of words, from the first, that are known; None takes all. The default of gensim is
+            300,000.
+        case_insensitive: compare upper case forms; of words that differ only in case, the first is used.
 
     Returns:
         Both correlations, with the number of pairs behind them. They are NaN for fewer than two pairs.
 
     Raises:
         OSError: the file cannot be read.
-        TypeError: a pair is no triple of two words and a number.
-        ValueError: there are no pairs, a line of the file is none (the message has its number), or an argument is out
-            of range.
+        ArgumentTypeError: a pair is not a triple of two words and a number.
+        ArgumentError: there are no pairs, or an argument is out of range.
+        ValueError: a line of the file is not a pair; the message has its number.
 
     References:
         Finkelstein et al., Placing search in context: the concept revisited, WWW 2001 (WordSim-353).
@@ -189,7 +191,7 @@ def word_similarity(
     known = KnownWords(vectors, restrict_vocab=restrict_vocab, case_insensitive=case_insensitive)
     judged = read_pairs(pairs) if isinstance(pairs, str | os.PathLike) else [_checked(pair) for pair in pairs]
     if not judged:
-        raise ValueError("pairs: expected at least one")
+        raise ArgumentError("pairs", "at least one", Verbatim("none"))
     scores: list[float] = []
     cosines: list[float] = []
     for one, other, score in judged:
@@ -205,13 +207,13 @@ def word_similarity(
 def read_pairs(path: str | os.PathLike[str]) -> list[Pair]:
     r"""Read word pairs with their scores from a text file, plain or .gz.
 
-    A line holds two words and a score, between tabs, commas or white space. The score is the first number behind the
+    A line has two words and a score, separated by tabs, commas or white space. The score is the first number after the
     words, so that further columns may follow, and one with the part of speech may come before, as in SimLex-999. A
     first line without a number is a header. Lines that are empty or begin with # are skipped.
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: a line is no such pair, or there is none; the message names the file and the line.
+        ValueError: a line is not such a pair, or there is none; the message names the file and the line.
 
     Example:
         >>> import pathlib, tempfile
@@ -266,4 +268,4 @@ def _checked(pair: Pair) -> Pair:
             return one, other, float(score)
     except (TypeError, ValueError):
         pass
-    raise TypeError(f"pairs: expected triples of two words and a finite number, got {pair!r}")
+    raise ArgumentTypeError("pairs", "triples of two words and a finite number", pair)

@@ -1,4 +1,4 @@
-"""Test sets of words: files with a question a line, and which of their words have a vector."""
+"""Test sets of words: files with one question a line, and the words of them that have a vector."""
 
 import os
 from collections.abc import Iterator
@@ -16,21 +16,21 @@ __all__ = ["KnownWords", "numbered_lines"]
 class KnownWords:
     """The words that take part in an evaluation, found with or without regard to case.
 
-    Test sets write Athens, corpora are often lower-case. Without regard to case a word stands for the first of the
-    words with the same upper case form, which is the most frequent one where words are sorted by frequency.
+    Test sets write Athens, corpora are often in lower case. Without regard to case a word stands for the first one with
+    the same upper case form, which is the most frequent one where words are sorted by frequency.
 
     Args:
         vectors: the words.
-        restrict_vocab: only the first so many take part; None takes all.
+        restrict_vocab: number of words, from the first, that take part; None takes all.
         case_insensitive: compare upper case forms.
 
     Attributes:
-        size: how many words take part.
+        size: number of words that take part.
         first: (size,) int64, for each of them the row of the first word that is the same to this evaluation.
 
     Raises:
-        TypeError: `restrict_vocab` is not an integer, or `case_insensitive` no bool.
-        ValueError: `restrict_vocab` is below 1.
+        ArgumentTypeError: `restrict_vocab` is not an integer, or `case_insensitive` not a bool.
+        ArgumentError: `restrict_vocab` is below 1.
 
     Example:
         >>> known = KnownWords(KeyedVectors(["rose", "Rose", "tea"], [[1.0], [2.0], [3.0]]))
@@ -52,7 +52,7 @@ class KnownWords:
         )
 
     def find(self, word: str) -> int | None:
-        """Return the row of a word, or None if it takes no part."""
+        """Return the row of a word, or None if it does not take part."""
         return self._rows.get(self._form(word))
 
     def _form(self, word: str) -> str:
@@ -60,10 +60,10 @@ class KnownWords:
 
 
 def numbered_lines(path: str | os.PathLike[str]) -> Iterator[tuple[str, str]]:
-    r"""Go through the lines of a file, plain or .gz, that are not empty.
+    r"""Yield the lines of a file, plain or .gz, that are not empty.
 
     Yields:
-        (where the line is, its text without white space at the ends).
+        (the file and number of the line, its text without white space at the ends).
 
     Raises:
         OSError: the file cannot be read.

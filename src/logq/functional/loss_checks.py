@@ -12,11 +12,16 @@ from logq.shapes import can_look_at, check_ids, check_ignore_index, check_shape
 
 __all__ = ["check_candidates", "check_options", "check_table", "check_targets"]
 
+STRIDED = torch.strided
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def check_table(input: Tensor, weight: Tensor, bias: Tensor | None, sizes: dict[str, int]) -> None:
     """Check the shapes and dtypes of queries and class table, and bind B, C and D in `sizes`."""
+    if _fits(input, weight, bias, sizes.get("D")):
+        sizes["B"], sizes["D"] = input.shape
+        sizes["C"] = weight.shape[0]
+        return
     check_shape("input", input, "BD", sizes)
     check_shape("weight", weight, "CD", sizes)
     tensors = {"input": input, "weight": weight}
@@ -32,6 +37,24 @@ def check_table(input: Tensor, weight: Tensor, bias: Tensor | None, sizes: dict[
             raise ValueError(f"{name}: expected it on {input.device} where input is, got {tensor.device}")
     if sizes["C"] == 0:
         raise ValueError("weight: expected shape (C, D) with C >= 1, got C = 0")
+
+
+def _fits(input: object, weight: object, bias: object, dim: int | None) -> bool:
+    """Whether there is nothing to say: a quick look that spares most batches the slow one."""
+    if not (isinstance(input, Tensor) and isinstance(weight, Tensor) and input.dim() == weight.dim() == 2):
+        return False
+    (_, width), (size, columns), device = input.shape, weight.shape, input.device
+    if width != columns or (dim is not None and width != dim) or size == 0 or weight.device != device:
+        return False
+    if input.dtype not in DTYPES or weight.dtype not in DTYPES or input.layout is not STRIDED:
+        return False
+    if weight.layout is not STRIDED:
+        return False
+    if bias is None:
+        return True
+    if not isinstance(bias, Tensor) or bias.dim() != 1 or bias.shape[0] != size:
+        return False
+    return bias.dtype in DTYPES and bias.layout is STRIDED and bias.device == device
 
 
 def check_targets(name: str, targets: Tensor, sizes: dict[str, int], ignore_index: int) -> None:

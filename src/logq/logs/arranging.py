@@ -1,4 +1,4 @@
-"""Rows of a log into codes, sorted by user and time, with a count of every row that was dropped and why."""
+"""Turning the rows of a log into codes sorted by user and time, counting the rows that are dropped by reason."""
 
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, TypedDict
@@ -6,24 +6,24 @@ from typing import Any, Literal, NamedTuple, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from logq._arguments import check_float, check_int
+from logq._arguments import ArgumentError, Verbatim, check_float, check_int
 from logq.logs.identifiers import Factor, Identifiers, code_type, factorize
 
 __all__ = ["Arranged", "Cleaning", "Rows", "arrange"]
 
 
 class Cleaning(TypedDict, total=False):
-    """What is done with rows on their way into a log, in this order; each row is counted under the first that applies.
+    """How the rows of a log are cleaned, in this order; a dropped row is counted under the first reason that applies.
 
     A row without a user, an item, a time or a label (NaN) is always dropped, if the log has such a column.
 
     Keys:
-        user_ids, item_ids: the vocabulary of another log; rows of others are dropped ("unknown user", "unknown item").
-        min_label: rows with a smaller label are no positive examples ("label below 4").
-        deduplicate: "exact" (the default) drops rows that are the same in user, item, time, label and every column,
-            where there are times; "first" and "last" keep one row of a user and an item; None keeps all ("duplicate").
-        min_user, min_item: users and items with fewer events are dropped, again and again until all have enough:
-            the k-core ("rare user", "rare item").
+        user_ids, item_ids: the ids of another log; rows of others are dropped ("unknown user", "unknown item").
+        min_label: rows with a smaller label are dropped, as they are not positive examples ("label below 4").
+        deduplicate: "exact" (the default) drops rows that are equal in user, item, time, label and every column,
+            where there are times; "first" and "last" keep one row of each user and item; None keeps all ("duplicate").
+        min_user, min_item: users and items with fewer events are dropped, repeatedly until all have enough, which
+            leaves the k-core ("rare user", "rare item").
     """
 
     user_ids: Identifiers | None
@@ -35,7 +35,7 @@ class Cleaning(TypedDict, total=False):
 
 
 class Rows(NamedTuple):
-    """Rows of a log as they came, in its order."""
+    """Rows of a log in their original order."""
 
     users: Factor
     items: Factor
@@ -45,7 +45,7 @@ class Rows(NamedTuple):
 
 
 class Arranged(NamedTuple):
-    """Rows in codes, sorted by user, time and place in the log."""
+    """Rows as codes, sorted by user, time and position in the log."""
 
     users: NDArray[Any]
     items: NDArray[Any]
@@ -70,25 +70,25 @@ def arrange(
 ) -> Arranged:
     """Clean rows as `Cleaning` says, give codes to users and items, and sort.
 
-    Users are coded by first appearance, items by how often they are there, most frequent first (ties by first
-    appearance), both among the rows that stay; or as `user_ids` and `item_ids` have them.
+    Users are coded by first appearance, items by frequency, most frequent first (ties by first appearance), among the
+    rows that remain; or as in `user_ids` and `item_ids`.
 
     Raises:
-        ValueError: there are no rows, none is left, all have the same item, or columns differ in length.
+        ArgumentError: there are no rows, none remains, all have the same item, or columns differ in length.
     """
     check_int("min_user", min_user)
     check_int("min_item", min_item)
     if deduplicate not in ("exact", "first", "last", None):
-        raise ValueError(f'deduplicate: expected "exact", "first", "last" or None, got {deduplicate!r}')
+        raise ArgumentError("deduplicate", '"exact", "first", "last" or None', deduplicate)
     total = len(rows.users.codes)
     if not total:
-        raise ValueError("log: expected at least two events, got none")
+        raise ArgumentError("log", "at least two events", Verbatim("none"))
     dropped: dict[str, int] = {}
     users, items, keep = _known(rows, user_ids, item_ids, dropped)
     if min_label is not None:
         check_float("min_label", min_label)
         if rows.labels is None:
-            raise ValueError("min_label: expected a log with labels, it has none")
+            raise ArgumentError("min_label", "None for a log without labels", min_label)
         _drop(keep, rows.labels < min_label, f"label below {min_label:g}", dropped)
     kept = np.arange(total) if keep.all() else np.flatnonzero(keep)
     order, unsorted = np.zeros(0, dtype=np.int64), 0
@@ -97,7 +97,7 @@ def arrange(
         a = users[kept] if fewer else users
         b = items[kept] if fewer else items
         times = None if rows.times is None else rows.times[kept] if fewer else rows.times
-        # Codes of what is left, by first appearance; a given vocabulary stays as it is.
+        # Codes of the remaining rows, by first appearance; given ids keep theirs.
         user_keys, item_keys = rows.users.keys, rows.items.keys
         if user_ids is None and fewer:
             a, used = factorize(a)
@@ -116,7 +116,7 @@ def arrange(
             break
         kept = kept[stay]
     else:
-        raise ValueError(f"log: none of {total} events is left: {_told(dropped)}")
+        raise ArgumentError("log", "events that remain", Verbatim(f"{total} that are all dropped: {_summary(dropped)}"))
     if item_ids is None:
         b, item_keys = _by_frequency(b, item_keys)
     if user_ids is None:
@@ -124,18 +124,18 @@ def arrange(
     if item_ids is None:
         item_ids = Identifiers(item_keys)
         if len(item_ids) < 2:
-            why = f" (dropped: {_told(dropped)})" if dropped else ""
-            raise ValueError(f"log: expected at least two different items, got only {item_keys[0].item()!r}{why}")
+            why = f" (dropped: {_summary(dropped)})" if dropped else ""
+            raise ArgumentError("log", "at least two different items", Verbatim(f"only {item_keys[0].item()!r}{why}"))
     notes: list[str] = []
     if unsorted:
-        notes.append(f"{unsorted:,} events came after a later one of the same user; sorted by time")
-    places = kept[order]
+        notes.append(f"{unsorted:,} events were listed after a later one of the same user; sorted by time")
+    rows_in_order = kept[order]
     return Arranged(
         a[order].astype(code_type(len(user_ids)), copy=False),
         b[order].astype(code_type(len(item_ids)), copy=False),
-        None if rows.times is None else rows.times[places],
-        None if rows.labels is None else rows.labels[places].astype(np.float32),
-        {name: column[places] for name, column in rows.columns.items()},
+        None if rows.times is None else rows.times[rows_in_order],
+        None if rows.labels is None else rows.labels[rows_in_order].astype(np.float32),
+        {name: column[rows_in_order] for name, column in rows.columns.items()},
         user_ids,
         item_ids,
         dropped,
@@ -146,24 +146,23 @@ def arrange(
 def _known(
     rows: Rows, user_ids: Identifiers | None, item_ids: Identifiers | None, dropped: dict[str, int]
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.bool_]]:
-    """Codes of users and items, and the rows that have both, a time and a label, counting the others."""
+    """Return the codes of users and items, and a mask of the complete rows, counting the others."""
     total = len(rows.users.codes)
     keep = np.ones(total, dtype=np.bool_)
-    numbers = {"time": rows.times, "label": rows.labels}
-    sizes = {"item": rows.items.codes, **numbers, **rows.columns}
-    for name, values in sizes.items():
+    given = {"items": rows.items.codes, "timestamps": rows.times, "labels": rows.labels, **rows.columns}
+    for name, values in given.items():
         if values is not None and len(values) != total:
-            raise ValueError(f"{name}: expected {total} rows, as there are users, got {len(values)}")
+            raise ArgumentError(name, f"{total} rows, as many as users", len(values))
     _drop(keep, rows.users.codes < 0, "no user", dropped)
     _drop(keep, rows.items.codes < 0, "no item", dropped)
-    for name, values in numbers.items():
+    for name, values in (("time", rows.times), ("label", rows.labels)):
         if values is not None and values.dtype.kind == "f":
             _drop(keep, np.isnan(values), f"no {name}", dropped)
     codes = [rows.users.codes, rows.items.codes]
-    for place, (name, factor, known) in enumerate((("user", rows.users, user_ids), ("item", rows.items, item_ids))):
+    for side, (name, factor, known) in enumerate((("user", rows.users, user_ids), ("item", rows.items, item_ids))):
         if known is not None:
-            codes[place] = np.append(known.codes(factor.keys), -1)[factor.codes]
-            _drop(keep, codes[place] < 0, f"unknown {name}", dropped)
+            codes[side] = np.append(known.codes(factor.keys), -1)[factor.codes]
+            _drop(keep, codes[side] < 0, f"unknown {name}", dropped)
     return codes[0], codes[1], keep
 
 
@@ -175,13 +174,13 @@ def _drop(keep: NDArray[np.bool_], wrong: NDArray[np.bool_], reason: str, droppe
 
 
 def _order(users: NDArray[Any], times: NDArray[Any] | None) -> NDArray[np.int64]:
-    """Places sorted by user, then time, then place."""
+    """Return the positions of rows, sorted by user, then time, then position."""
     if times is None:
-        return _sorted_small(users)
+        return _order_of_users(users)
     if times.dtype.kind in "iu":
         lowest, highest = int(times.min()), int(times.max())
         span = highest - lowest + 1
-        if (int(users.max()) + 1) * span < 2**63:  # one key is sorted in half the time of two
+        if (int(users.max()) + 1) * span < 2**63:  # one key takes half the time of two
             key = users.astype(np.int64)
             key *= span
             key += times - lowest if lowest else times
@@ -189,10 +188,10 @@ def _order(users: NDArray[Any], times: NDArray[Any] | None) -> NDArray[np.int64]
     return np.lexsort((times, users))
 
 
-def _sorted_small(users: NDArray[Any]) -> NDArray[np.int64]:
+def _order_of_users(users: NDArray[Any]) -> NDArray[np.int64]:
     if (users[1:] >= users[:-1]).all():
         return np.arange(len(users))
-    # numpy sorts 16 bits by counting: twice that is quicker than comparing.
+    # numpy sorts 16 bits by counting, which done twice is faster than comparing.
     if int(users.max()) >= 2**32:
         return np.argsort(users, kind="stable")
     order = np.argsort((users & 0xFFFF).astype(np.uint16), kind="stable")
@@ -208,12 +207,12 @@ def _duplicates(
     order: NDArray[np.int64],
     which: Literal["exact", "first", "last"],
 ) -> NDArray[np.bool_]:
-    """Mark rows that repeat an earlier one (or, for "last", are repeated by a later one)."""
+    """Return a mask of rows that repeat an earlier one (or, for "last", are repeated by a later one)."""
     repeats = np.zeros(len(users), dtype=np.bool_)
     if which == "exact":
         if times is None:
             return repeats
-        # Only rows at the same time as a neighbour can be the same: few, so that little is sorted.
+        # Only rows with the same time as a neighbour can be equal: few, so little is sorted.
         tied = (times[order][1:] == times[order][:-1]) & (users[order][1:] == users[order][:-1])
         places = order[np.append(tied, False) | np.append(False, tied)]
         columns = [rows.labels, *rows.columns.values()]
@@ -241,7 +240,7 @@ def _core(
     min_item: int,
     dropped: dict[str, int],
 ) -> None:
-    """Drop rare users and items in turn until none is left."""
+    """Drop rare items and users in turn until there are none."""
     while True:
         before = int(np.count_nonzero(stay))
         for name, codes, least in (("item", items, min_item), ("user", users, min_user)):
@@ -261,5 +260,5 @@ def _by_frequency(items: NDArray[Any], keys: NDArray[Any]) -> tuple[NDArray[Any]
     return ranks[items], keys[by_count]
 
 
-def _told(dropped: Mapping[str, int]) -> str:
+def _summary(dropped: Mapping[str, int]) -> str:
     return ", ".join(f"{count:,} {reason}" for reason, count in dropped.items())

@@ -1,4 +1,4 @@
-"""Batches of an epoch: shuffled, the same for the same seed, cut up among ranks, and resumed anywhere."""
+"""Batches of an epoch: shuffled by a seed, divided among ranks, and resumed at any step."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from logq._arguments import check_bool, check_int
+from logq._arguments import ArgumentError, check_bool, check_int
 from logq.logs.examples import Examples
 from logq.logs.identifiers import code_type
 
@@ -14,7 +14,7 @@ __all__ = ["epoch_batches", "num_batches"]
 
 
 def num_batches(count: int, batch_size: int, world_size: int = 1) -> int:
-    """How many batches an epoch of `count` examples has, on every rank alike: ceil(count / (batch_size world_size)).
+    """Return the number of batches of an epoch on each rank: ceil(count / (batch_size world_size)).
 
     Example:
         >>> num_batches(10, 4), num_batches(10, 4, world_size=2)
@@ -35,30 +35,30 @@ def epoch_batches(
     bucket: int = 0,
     shuffle: bool = True,
 ) -> Iterator[dict[str, NDArray[Any]]]:
-    """All examples once, in batches; the order is a function of (seed, epoch) alone.
+    """Yield all examples once, in batches; their order is a function of (seed, epoch) alone.
 
-    All ranks go through the same order and each takes its share of every step, so they make the same number of steps;
-    the last batch is smaller. Where fewer examples than ranks are left at the end, some ranks get one that another has
-    too. A run that stopped after i batches goes on with `start=i`, without gathering those before.
+    All ranks follow the same order and each takes its share of every step, so they make the same number of steps; the
+    last batch may be smaller. If fewer examples than ranks remain at the end, some ranks get one that another has too.
+    A run that stopped after i batches continues with `start=i`, without gathering those before.
 
     Args:
-        examples: `NextItems`, `Sequences` or anything like them.
-        batch_size: B, examples of a batch on each rank.
-        seed: what the order follows from, together with
+        examples: `NextItems`, `Sequences` or another kind of `Examples`.
+        batch_size: B, the number of examples of a batch on each rank.
+        seed: of the order, together with `epoch`.
         epoch: the number of the epoch.
         rank: the number of this process.
-        world_size: how many processes there are.
-        start: the number of the first batch to give.
+        world_size: the number of processes.
+        start: the number of the first batch to yield.
         bucket: k > 0 sorts the examples of k steps by length before they are cut into batches, and shuffles those
-            batches, so that little is padded; 0 does not.
+            batches, which reduces padding; 0 does not.
         shuffle: False keeps the order of the examples.
 
     Yields:
-        What `examples.batch` gives for up to B examples.
+        What `examples.batch` returns for up to B examples.
 
     Raises:
-        ValueError: a number is out of range.
-        TypeError: an argument of a wrong type.
+        ArgumentError: a number is out of range.
+        ArgumentTypeError: an argument has a wrong type.
 
     Example:
         >>> from logq.logs import Interactions, NextItems
@@ -71,7 +71,7 @@ def epoch_batches(
     for name, value in (("seed", seed), ("epoch", epoch), ("rank", rank), ("start", start), ("bucket", bucket)):
         check_int(name, value, 0)
     if rank >= world_size:
-        raise ValueError(f"rank: expected a number below world_size, {world_size}, got {rank}")
+        raise ArgumentError("rank", f"an integer below world_size = {world_size}", rank)
     check_bool("shuffle", shuffle)
     return _batches(examples, batch_size, (seed, epoch), rank, world_size, start, bucket, shuffle)
 
@@ -87,7 +87,7 @@ def _batches(
     shuffle: bool,
 ) -> Iterator[dict[str, NDArray[Any]]]:
     count, step = len(examples), batch_size * world_size
-    # Numbers of 4 bytes: ten million examples are 40 MB.
+    # 4 bytes each: 40 MB for ten million examples.
     order = np.arange(count, dtype=code_type(count))
     if shuffle:
         np.random.default_rng(seeds).shuffle(order)
@@ -103,7 +103,7 @@ def _batches(
                 chunk = order[first * step : (first + bucket) * step]
                 group = _by_length(chunk, lengths, step, (*seeds, first) if shuffle else None)
             mine = group[number - first]
-        # Every world_size-th: in a sorted step all ranks get examples of about the same length.
+        # Every world_size-th: in a step sorted by length all ranks get examples of about the same length.
         share = mine[rank::world_size]
         yield examples.batch(share if len(share) else mine[rank % len(mine) :][:1])
 
@@ -111,7 +111,7 @@ def _batches(
 def _by_length(
     chunk: NDArray[Any], lengths: NDArray[np.int64], step: int, seeds: tuple[int, int, int] | None
 ) -> list[NDArray[Any]]:
-    """The examples of some steps, those of one length together; the steps in random order, a smaller one last."""
+    """Return the examples of some steps sorted by length, with the steps in random order, a smaller one last."""
     chunk = chunk[np.argsort(lengths[chunk], kind="stable")]
     parts = [chunk[place : place + step] for place in range(0, len(chunk), step)]
     if seeds is None:

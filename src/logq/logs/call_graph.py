@@ -1,6 +1,6 @@
-"""A log that every machine with Python has: which functions the functions of its standard library call.
+"""A log that comes with Python: which functions the functions of its standard library call.
 
-A function is a session and what it calls are the items, in the order of the source: enough to see item2vec find what is
+A function is a session and its callees are the items, in the order of the source: enough for item2vec to find what is
 used together.
 """
 
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 __all__ = ["CallGraph", "call_graph"]
 
-# Tests, tables of code pages, bundled copies and programs of their own say little about how the library is used.
+# Tests, tables of encodings, bundled copies and separate programs say little about how the library is used.
 _SKIPPED = {
     "site-packages",
     "dist-packages",
@@ -38,7 +38,7 @@ class CallGraph(NamedTuple):
 
     Args:
         functions: the dotted name of each, `module.function` or `module.Class.method`.
-        callees: for each function the names of what it calls, one a call, in the order of the source.
+        callees: for each function the names of what it calls, one for each call, in the order of the source.
     """
 
     functions: list[str]
@@ -46,12 +46,12 @@ class CallGraph(NamedTuple):
 
 
 def call_graph(library: Path | None = None) -> CallGraph:
-    """Read the calls in the source of the standard library: functions are sessions, callees are items.
+    """Find the calls in the source of the standard library: functions are sessions, callees are items.
 
-    Files are parsed, never imported, in the order of their paths, and those that are no Python are skipped. A callee
-    has the name by which anybody could call it, as far as the source tells: `os.path.join` however it was imported,
-    `len` for a builtin, `module.name` for what the module itself defines, and `.append` for a method of something
-    whose type is not written down. Calls of other things, such as `handlers[name]()`, are left out, and so are
+    Files are parsed, never imported, in the order of their paths, and those that are not Python are skipped. A callee
+    has the name under which other code could call it, as far as the source tells: `os.path.join` however imported,
+    `len` for a builtin, `module.name` for what the module itself defines, and `.append` for a method of an object
+    of unknown type. Calls of other things, such as `handlers[name]()`, are left out, and so are
     functions without a call. The same Python gives the same result. Takes a few seconds.
 
     Args:
@@ -73,8 +73,8 @@ def call_graph(library: Path | None = None) -> CallGraph:
     folder = Path(sysconfig.get_paths()["stdlib"]) if library is None else Path(library)
     files = [path for path in folder.rglob("*.py") if not _SKIPPED.intersection(path.relative_to(folder).parts[:-1])]
     if not files:
-        raise FileNotFoundError(f"{folder}: no source files here, the call graph is made of them")
-    # A syntax tree is thousands of small objects without cycles; to look for some among them doubles the time.
+        raise FileNotFoundError(f"{folder}: expected source files of Python, found none")
+    # A syntax tree is thousands of small objects without cycles; searching them for some doubles the time.
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -100,7 +100,7 @@ def _calls_of_file(path: Path, module: str) -> Iterator[tuple[str, list[str]]]:
             warnings.simplefilter("ignore")  # about the library's own source, such as invalid escapes
             tree = ast.parse(path.read_bytes())
     except (SyntaxError, ValueError, OSError):
-        return  # some distributions add files that are no Python, such as templates
+        return  # some distributions add files that are not Python, such as templates
     known = {node.name: f"{module}.{node.name}" for node in tree.body if isinstance(node, (*_FUNCTIONS, ast.ClassDef))}
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     pending: list[tuple[ast.AST, str]] = [(tree, module)]
@@ -116,23 +116,23 @@ def _calls_of_file(path: Path, module: str) -> Iterator[tuple[str, list[str]]]:
                 known.update(_imported(node, package))
             elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
                 inner.append(node)
-        inner.sort(key=_place)
+        inner.sort(key=_position)
         pending.extend((node, f"{name}.{node.name}") for node in inner)
         if isinstance(scope, _FUNCTIONS):
-            bodies.append((name, sorted(calls, key=_place)))
+            bodies.append((name, sorted(calls, key=_position)))
     for name, calls in bodies:
         callees = [callee for call in calls if (callee := _callee(call.func, known))]
         if callees:
             yield name, callees
 
 
-def _place(node: Any) -> tuple[int, int, int, int]:
-    # The calls of a chain, `a.b().c()`, begin at one place: the first of them ends first.
+def _position(node: Any) -> tuple[int, int, int, int]:
+    # The calls of a chain, `a.b().c()`, begin at the same position: the first of them ends first.
     return (node.lineno, node.col_offset, node.end_lineno, node.end_col_offset)
 
 
 def _within(scope: ast.AST) -> Iterator[ast.AST]:
-    """Yield the nodes of a scope, but of functions and classes in it only themselves."""
+    """Yield the nodes of a scope, without the insides of functions and classes in it."""
     stack: list[object] = list(vars(scope).values())
     while stack:
         node = stack.pop()
@@ -155,7 +155,7 @@ def _imported(node: ast.Import | ast.ImportFrom, package: str) -> Iterator[tuple
         parts = package.split(".")
         source = ".".join([*parts[: len(parts) - node.level + 1], *([source] if source else [])])
     for alias in node.names:
-        yield alias.asname or alias.name, f"{source}.{alias.name}".lstrip(".")  # `from . import` outside of a package
+        yield alias.asname or alias.name, f"{source}.{alias.name}".lstrip(".")  # `from . import` outside a package
 
 
 def _callee(called: ast.expr, known: dict[str, str]) -> str:

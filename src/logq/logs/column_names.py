@@ -1,9 +1,11 @@
-"""Which column of a log is which, when nobody has said so."""
+"""Recognizing the columns of a log by their usual names."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["guess_columns", "plain_name"]
+from logq._arguments import ArgumentError
+
+__all__ = ["guess_columns", "plain_name", "unknown_column"]
 
 # Lower case, without underscores, spaces and the types of RecBole's headers (user_id:token).
 _USUAL = {
@@ -21,7 +23,7 @@ _USUAL = {
 
 
 def plain_name(name: str) -> str:
-    """A column's name without the type that RecBole's headers give it.
+    """Return the name of a column without the type that RecBole's headers append.
 
     Example:
         >>> plain_name("user_id:token")
@@ -30,20 +32,31 @@ def plain_name(name: str) -> str:
     return re.sub(r":(token|token_seq|float|float_seq)$", "", name.strip())
 
 
+def unknown_column(argument: str, name: object, names: Iterable[object]) -> ArgumentError:
+    """Return the error for an argument that names a column which does not exist.
+
+    Example:
+        >>> print(unknown_column("columns", "size", ["user", "item"]))
+        columns: expected some of 'user', 'item', got 'size'
+    """
+    known = ", ".join(map(repr, names))
+    return ArgumentError(argument, f"some of {known}" if known else "none, as there are no such columns", name)
+
+
 def guess_columns(
     names: Sequence[str], asked: Mapping[str, "str | int | bool | None"]
 ) -> tuple[dict[str, str], list[str]]:
-    """Find the columns of user, item, time, label and session.
+    """Find the columns of users, items, times, labels and sessions.
 
     Args:
-        names: the columns that there are.
-        asked: for each of the five what the caller said: a name, a place, None (guess), or False (there is none).
+        names: all columns.
+        asked: for each of the five what the caller gave: a name, a position, None (guess), or False (there is none).
 
     Returns:
         The column of each that was asked for or found, and a note for each guess.
 
     Raises:
-        ValueError: a column that was asked for is not there, or neither an item nor a user or session is found.
+        ArgumentError: a column that was asked for does not exist, or neither an item nor a user or session is found.
 
     Example:
         >>> guess_columns(["userId", "movieId", "ts"], {})[0]
@@ -52,9 +65,9 @@ def guess_columns(
     found: dict[str, str] = {}
     notes: list[str] = []
     for role in _USUAL:
-        wanted = asked.get(role)
-        if wanted is not None and wanted is not False:
-            found[role] = _asked(role, wanted, names)
+        given = asked.get(role)
+        if given is not None and given is not False:
+            found[role] = _asked(role, given, names)
     for role, usual in _USUAL.items():
         if asked.get(role) is None:
             free = {re.sub(r"[_\s.-]", "", plain_name(name)).lower(): name for name in reversed(names)}
@@ -63,22 +76,21 @@ def guess_columns(
             if name is not None:
                 found[role] = name
                 notes.append(f"{role}: took the column {name!r}")
-    shown = ", ".join(repr(name) for name in names)
-    if "item" not in found:
-        raise ValueError(f'item: no column looks like one; name it, as in item="...", from: {shown}')
-    if "user" not in found and "session" not in found:
-        raise ValueError(f'user: no column looks like one; name it, as in user="...", from: {shown}')
+    for role, missing in (("item", "item" not in found), ("user", "user" not in found and "session" not in found)):
+        if missing:
+            hint = f"none of the columns looks like {role}s: {', '.join(map(repr, names))}"
+            raise ArgumentError(role, "the name of a column", asked.get(role), hint)
     return {role: found[role] for role in _USUAL if role in found}, notes
 
 
-def _asked(role: str, wanted: "str | int | bool", names: Sequence[str]) -> str:
-    if isinstance(wanted, int) and not isinstance(wanted, bool):
-        if not 0 <= wanted < len(names):
-            raise ValueError(f"{role}: expected a column in [0, {len(names)}), got {wanted}")
-        return names[wanted]
-    if wanted in names:
-        return str(wanted)
-    plain = [name for name in names if plain_name(name) == wanted]
+def _asked(role: str, given: "str | int | bool", names: Sequence[str]) -> str:
+    if isinstance(given, int) and not isinstance(given, bool):
+        if not 0 <= given < len(names):
+            raise ArgumentError(role, f"a column in [0, {len(names)})", given)
+        return names[given]
+    if given in names:
+        return str(given)
+    plain = [name for name in names if plain_name(name) == given]
     if not plain:
-        raise ValueError(f"{role}: there is no column {wanted!r}; there are: {', '.join(map(repr, names))}")
+        raise ArgumentError(role, f"one of the columns {', '.join(map(repr, names))}", given)
     return plain[0]

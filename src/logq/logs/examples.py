@@ -1,15 +1,17 @@
-"""What examples are: numbered, with a length each, and gathered into batches of arrays."""
+"""The interface of examples, which are numbered and gathered into batches of arrays."""
 
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Examples", "gather", "whole_numbers"]
+from logq._arguments import ArgumentTypeError, Verbatim
+
+__all__ = ["Examples", "check_indices", "gather"]
 
 
 class Examples(Protocol):
-    """A number of examples that batches are made of.
+    """What `epoch_batches` makes batches of: a number of examples, each with the length of its history.
 
     Example:
         >>> from logq.logs import Interactions, NextItems
@@ -23,11 +25,11 @@ class Examples(Protocol):
         ...
 
     def lengths(self) -> NDArray[np.int64]:
-        """How long the history of each example is: (E,)."""
+        """Return the length of the history of each example: (E,)."""
         ...
 
     def batch(self, indices: ArrayLike) -> dict[str, NDArray[Any]]:
-        """The examples of some numbers as arrays with B rows."""
+        """Return the examples of these numbers as arrays with B rows."""
         ...
 
 
@@ -39,19 +41,19 @@ def gather(
     *,
     backwards: bool = False,
 ) -> NDArray[Any]:
-    """Rows of different lengths out of a flat array: row b is flat[starts[b] : starts[b] + lengths[b]], then -1.
+    """Return rows of different lengths of a flat array: row b is flat[starts[b] : starts[b] + lengths[b]], then -1.
 
-    Whole numbers come as int64, others as they are; with `backwards` each row is turned round before it is padded.
+    Integers become int64, others keep their type; with `backwards` each row is reversed before it is padded.
 
     Example:
         >>> gather(np.array([5, 6, 7, 8]), np.array([0, 2]), np.array([1, 2]), 3).tolist()
         [[5, -1, -1], [7, 8, -1]]
     """
-    places = np.arange(width)
-    inside = places < lengths[:, None]
+    columns = np.arange(width)
+    inside = columns < lengths[:, None]
     if not len(flat):
         return np.full(inside.shape, -1, dtype=np.int64 if flat.dtype.kind in "iu" else flat.dtype)
-    sources = starts[:, None] + (lengths[:, None] - 1 - places if backwards else places)
+    sources = starts[:, None] + (lengths[:, None] - 1 - columns if backwards else columns)
     taken = flat[np.where(inside, sources, 0)]
     if taken.dtype.kind in "iu":
         taken = taken.astype(np.int64, copy=False)
@@ -59,22 +61,22 @@ def gather(
     return taken
 
 
-def whole_numbers(name: str, values: ArrayLike, size: int, *, least: int = 0) -> NDArray[np.int64]:
-    """Return values that are integers in [least, size), as int64.
+def check_indices(name: str, values: ArrayLike, size: int, *, least: int = 0) -> NDArray[np.int64]:
+    """Return values of any shape that are integers in [least, size), as int64.
 
     Raises:
-        TypeError: they are not integers.
-        IndexError: one is out of range; negative ones too, they do not count from the end.
+        ArgumentTypeError: they are not integers.
+        IndexError: one is out of range; negative ones do not count from the end.
 
     Example:
-        >>> whole_numbers("indices", [-1], 5)
+        >>> check_indices("indices", [-1], 5)
         Traceback (most recent call last):
         ...
         IndexError: indices: expected numbers in [0, 5), got -1
     """
     array = np.asarray(values)
     if array.size and array.dtype.kind not in "iu":
-        raise TypeError(f"{name}: expected integers, got values of {array.dtype}")
+        raise ArgumentTypeError(name, "integers", Verbatim(f"values of {array.dtype}"))
     array = array.astype(np.int64, copy=False)
     wrong = array[(array < least) | (array >= size)]
     if wrong.size:

@@ -1,4 +1,4 @@
-"""Columns of numbers and times as a log holds them, and how the values of a feature become codes."""
+"""Values of columns: numbers and times as a log stores them, and features as codes of categories or buckets."""
 
 import dataclasses
 import warnings
@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from logq._arguments import check_int, shown
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_int
 from logq.logs.identifiers import Identifiers, factorize
 
 __all__ = ["Buckets", "Categories", "Coding", "lists_of", "make_coding", "plain_array", "to_numbers", "to_times"]
@@ -19,7 +19,7 @@ _NONE: Any = None
 
 
 def plain_array(values: object) -> NDArray[Any]:
-    """An array of numpy from a list, an array, or a series of pandas or polars.
+    """Return a numpy array of a list, an array, or a series of pandas or polars.
 
     Example:
         >>> plain_array([1, 2]).dtype.kind
@@ -32,10 +32,10 @@ def plain_array(values: object) -> NDArray[Any]:
 
 
 def to_numbers(values: object, name: str) -> NDArray[Any]:
-    """Numbers (N,): whole ones stay integers; None becomes NaN, and strings are read as numbers.
+    """Return numbers (N,): integers stay integers, None becomes NaN, and strings are read as numbers.
 
     Raises:
-        TypeError: a value is no number; the message has the first one.
+        ArgumentTypeError: a value is not a number; the message has the first one.
 
     Example:
         >>> to_numbers(["4", "", "3.5"], "label").tolist()
@@ -43,7 +43,7 @@ def to_numbers(values: object, name: str) -> NDArray[Any]:
     """
     array = plain_array(values)
     if array.ndim != 1:
-        raise ValueError(f"{name}: expected one value a row, got the shape {array.shape}")
+        raise ArgumentError(name, "one value for each row", Verbatim(f"shape {array.shape}"))
     if array.dtype.kind == "b":
         return array.astype(np.int8)
     if array.dtype.kind in "iuf":
@@ -52,13 +52,13 @@ def to_numbers(values: object, name: str) -> NDArray[Any]:
 
 
 def to_times(values: object, name: str) -> NDArray[Any]:
-    """Times (N,), int64 or float: numbers stay, dates become seconds since 1970 in UTC; NaN where one is missing.
+    """Return times (N,), int64 or float: dates become seconds since 1970 in UTC, missing ones NaN.
 
-    Strings are read as numbers or else as dates such as 2026-11-21 or 2026-11-21T22:25:00.
+    Strings are read as numbers, or else as dates such as 2026-11-21 or 2026-11-21T22:25:00.
 
     Raises:
-        TypeError: a value is neither a number nor a date; the message has the first one.
-        ValueError: a time is infinite, or does not fit in 64 bits with a sign.
+        ArgumentTypeError: a value is neither a number nor a date; the message has the first one.
+        ArgumentError: a time is infinite, or does not fit into a signed integer of 64 bits.
 
     Example:
         >>> to_times(["1970-01-02", "1970-01-01T00:00:01"], "time").tolist()
@@ -67,7 +67,7 @@ def to_times(values: object, name: str) -> NDArray[Any]:
     array = plain_array(values)
     if array.dtype.kind == "O" and len(array):
         first = next((value for value in array if value is not None and value == value), None)
-        if hasattr(first, "isoformat"):  # dates of the standard library and of pandas, with their zone
+        if hasattr(first, "isoformat"):  # dates of the standard library and of pandas, with their time zone
             array = _from_dates(array, name)
     if array.dtype.kind in "UO":
         try:
@@ -82,10 +82,10 @@ def to_times(values: object, name: str) -> NDArray[Any]:
 def _checked(times: NDArray[Any], name: str) -> NDArray[Any]:
     if times.dtype.kind == "f":
         if np.isinf(times).any():
-            raise ValueError(f"{name}: expected finite numbers, got {times[np.isinf(times)][0]}")
+            raise ArgumentError(name, "finite numbers", times[np.isinf(times)][0].item())
         return times
     if times.size and int(times.max()) > np.iinfo(np.int64).max:
-        raise ValueError(f"{name}: expected integers of 64 bits with a sign, got {times.max()}")
+        raise ArgumentError(name, "signed integers of 64 bits", int(times.max()))
     return times.astype(np.int64, copy=False)  # differences of narrower ones may not fit
 
 
@@ -107,7 +107,7 @@ def _from_dates(array: NDArray[Any], name: str) -> NDArray[Any]:
 
 
 def _stamp(date: Any) -> float:
-    # The standard library takes a date without a zone for local time, numpy and the frames for UTC.
+    # A date without a time zone is local time for the standard library, and UTC for numpy and data frames.
     return (date.replace(tzinfo=timezone.utc) if date.tzinfo is None else date).timestamp()
 
 
@@ -115,11 +115,11 @@ def _read_dates(array: NDArray[Any], name: str) -> NDArray[Any]:
     text = np.where(np.equal(array, _NONE), "", array).astype(np.str_) if array.dtype.kind == "O" else array
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # numpy understands zones, and warns that it will not keep them
+            warnings.simplefilter("ignore")  # numpy understands time zones, and warns that it does not keep them
             return np.where(text == "", "NaT", text).astype("datetime64[us]")
     except ValueError:
         wrong = next(value for value in text.tolist() if value and not _is_date(value))
-        raise TypeError(f"{name}: expected numbers or dates such as 2026-11-21T22:25:00, got {shown(wrong)}") from None
+        raise ArgumentTypeError(name, "numbers or dates such as 2026-11-21T22:25:00", wrong) from None
 
 
 def _is_date(value: str) -> bool:
@@ -141,8 +141,8 @@ def _read(array: NDArray[Any], name: str) -> NDArray[np.float64]:
             return np.where(array == array.dtype.type(), array.dtype.type("nan"), array).astype(np.float64)
     except (TypeError, ValueError):
         wrong = next(value for value in array.tolist() if not _is_number(value))
-        raise TypeError(f"{name}: expected numbers, got {shown(wrong)}") from None
-    raise TypeError(f"{name}: expected numbers, got values of {array.dtype}")
+        raise ArgumentTypeError(name, "numbers", wrong) from None
+    raise ArgumentTypeError(name, "numbers", Verbatim(f"values of {array.dtype}"))
 
 
 def _is_number(value: Any) -> bool:
@@ -155,11 +155,11 @@ def _is_number(value: Any) -> bool:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Categories:
-    """Value i of `known` has the code i + 1, everything else 0.
+    """Codes of categories: i + 1 for value i of `known`, 0 for all others.
 
     Attributes:
         known: the values.
-        separator: what stands between several values in a string.
+        separator: what separates several values in a string.
         several: whether a row may have several values.
     """
 
@@ -168,33 +168,33 @@ class Categories:
     several: bool = False
 
     def __len__(self) -> int:
-        """Return how many values are known."""
+        """Return the number of known values."""
         return len(self.known)
 
-    def encode(self, values: object, name: str, width: int | None) -> NDArray[np.int32]:
-        """Codes (m,), or (m, width)."""
+    def encode(self, values: Any, name: str, width: int | None) -> NDArray[np.int32]:
+        """Return the codes (m,), or (m, width)."""
         if not self.several:
-            return (_codes(self.known, values, name) + 1).astype(np.int32)
+            return (self.known.codes(values, name) + 1).astype(np.int32)
         flat, lengths = _flat(values, self.separator)
-        return _padded(_codes(self.known, flat, name) + 1, lengths, width or 1)
+        return _padded(self.known.codes(flat, name) + 1, lengths, width or 1)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Buckets:
-    """Numbers cut at `edges`: code 1 + the number of edges that are <= the number; 0 for NaN.
+    """Codes of numbers cut at `edges`: 1 + the number of edges that are <= the number; 0 for NaN.
 
     Attributes:
-        edges: (buckets - 1,) rising.
+        edges: (buckets - 1,) increasing.
     """
 
     edges: NDArray[np.float64]
 
     def __len__(self) -> int:
-        """Return how many buckets there are."""
+        """Return the number of buckets."""
         return len(self.edges) + 1
 
     def encode(self, values: object, name: str, width: int | None = None) -> NDArray[np.int32]:
-        """Codes (m,)."""
+        """Return the codes (m,)."""
         numbers = to_numbers(values, name).astype(np.float64)
         codes = 1 + np.searchsorted(self.edges, numbers, side="right")
         return np.where(np.isnan(numbers), 0, codes).astype(np.int32)
@@ -212,7 +212,7 @@ def make_coding(
     min_count: int,
     max_values: int | None,
 ) -> tuple[Coding, NDArray[np.int32]]:
-    """Learn codes from the values at some rows, and give those rows their codes.
+    """Learn codes from the values at some rows, and return them with the codes of those rows.
 
     Categories are coded most frequent first (ties by first appearance).
     """
@@ -221,7 +221,7 @@ def make_coding(
         numbers = to_numbers(values, name)[rows].astype(np.float64)
         kept = numbers[~np.isnan(numbers)]
         if not len(kept):
-            raise ValueError(f"buckets: expected numbers in {name!r}, all are missing")
+            raise ArgumentError("buckets", f"numbers in the column {name!r}", Verbatim("none"))
         quantiles = np.quantile(kept, np.arange(1, buckets) / buckets)
         found = Buckets(np.unique(quantiles[quantiles > kept.min()]))
         return found, found.encode(numbers, name)
@@ -233,11 +233,11 @@ def make_coding(
         return Categories(known), ranks[codes]
     flat, lengths = _flat(values, separator)
     ends = np.cumsum(lengths)
-    places = np.arange(lengths[rows].sum()) + np.repeat(
+    positions = np.arange(lengths[rows].sum()) + np.repeat(
         (ends - lengths)[rows] - (np.cumsum(lengths[rows]) - lengths[rows]), lengths[rows]
     )
     factor = factorize(flat, name)
-    codes = factor.codes[places]
+    codes = factor.codes[positions]
     known, ranks = _frequent(factor.keys, codes, min_count)
     widest = max(int(lengths[rows].max(initial=1)), 1)
     width = widest if max_values is None else min(widest, max_values)
@@ -245,7 +245,7 @@ def make_coding(
 
 
 def has_lists(values: Any) -> bool:
-    """Whether the values of a column are lists."""
+    """Return whether the values of a column are lists."""
     if hasattr(values, "to_physical"):
         return str(values.dtype).split("(")[0] in ("List", "Array")
     if isinstance(values, np.ndarray) and values.dtype.kind != "O":
@@ -254,7 +254,7 @@ def has_lists(values: Any) -> bool:
 
 
 def lists_of(values: Sequence[Any]) -> list[list[Any]]:
-    """Each value as a list: a single one as a list of one, None as an empty one.
+    """Return each value as a list: a single one as a list of one, None as an empty one.
 
     Example:
         >>> lists_of([[1, 2], 3, None])
@@ -265,7 +265,7 @@ def lists_of(values: Sequence[Any]) -> list[list[Any]]:
 
 def _list(value: Any) -> list[Any]:
     if isinstance(value, (set, frozenset)):
-        return sorted(value, key=repr)  # strings in a set stand in another order in every process
+        return sorted(value, key=repr)  # strings in a set have another order in every process
     if isinstance(value, (list, tuple, np.ndarray)):
         return list(value)
     return [] if value is None or value != value else [value]
@@ -276,9 +276,9 @@ def _has_strings(values: Any) -> bool:
 
 
 def _flat(values: Any, separator: str | None) -> tuple[list[Any], NDArray[np.int64]]:
-    """All values one after the other, and how many each row has."""
+    """Return all values one after the other, and the number of values of each row."""
     if separator is not None and not has_lists(values):
-        # Tables of items are small against logs, so that a pass of Python over rows is affordable here.
+        # Tables of items are small compared with logs, so a loop of Python over rows is affordable here.
         rows = [[part.strip() for part in value.split(separator)] if isinstance(value, str) else [] for value in values]
     else:
         rows = lists_of(values.to_list() if hasattr(values, "to_list") else list(values))
@@ -287,31 +287,24 @@ def _flat(values: Any, separator: str | None) -> tuple[list[Any], NDArray[np.int
 
 
 def _frequent(keys: NDArray[Any], codes: NDArray[Any], min_count: int) -> tuple[Identifiers, NDArray[np.int32]]:
-    """The values that enough rows have, most frequent first, and a table from codes (with -1) to their final codes."""
+    """Return the values that enough rows have, most frequent first, and a table from codes (and -1) to final codes."""
     counts = np.bincount(codes[codes >= 0], minlength=len(keys))
     order = np.argsort(-counts, kind="stable")
     order = order[counts[order] >= min_count]
-    ranks = np.zeros(len(keys) + 1, dtype=np.int32)  # the last answers for -1
+    ranks = np.zeros(len(keys) + 1, dtype=np.int32)  # the last is that of -1
     ranks[order] = np.arange(1, len(order) + 1)
     return Identifiers(keys[order]), ranks
 
 
-def _codes(known: Identifiers, values: Any, name: str) -> NDArray[np.int64]:
-    try:
-        return known.codes(values)
-    except TypeError as error:
-        raise TypeError(f"{name}: {error}") from None
-
-
 def _padded(codes: NDArray[Any], lengths: NDArray[np.int64], width: int) -> NDArray[np.int32]:
-    """Known codes of each row from the left, at most `width` of them; 0 where a row has none, then -1."""
+    """Return the known codes of each row, at most `width`, padded with -1; a row with none begins with 0."""
     rows = np.repeat(np.arange(len(lengths)), lengths)
     known = codes > 0
     rows, kept = rows[known], codes[known]
     counts = np.bincount(rows, minlength=len(lengths))
-    places = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+    columns = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
     table = np.full((len(lengths), width), -1, dtype=np.int32)
     table[:, 0] = 0
-    fits = places < width
-    table[rows[fits], places[fits]] = kept[fits]
+    fits = columns < width
+    table[rows[fits], columns[fits]] = kept[fits]
     return table

@@ -1,4 +1,4 @@
-"""`Features`: what is known of items or users apart from the log, as codes that embeddings can look up."""
+"""`Features`: side information of items or users, as codes for embedding tables."""
 
 import dataclasses
 import json
@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Self
 
-from logq._arguments import check_int
+from logq._arguments import ArgumentError, check_int
 from logq._files import open_bytes
-from logq.logs.examples import whole_numbers
+from logq.logs.column_names import unknown_column
+from logq.logs.examples import check_indices
 from logq.logs.feature_values import Coding, lists_of, make_coding
 from logq.logs.frames import frame_columns
 from logq.logs.identifiers import Identifiers
-from logq.logs.log_files import look_at, plain_headers, read_table
+from logq.logs.log_files import detect_layout, plain_headers, read_table
 
 __all__ = ["Features"]
 
@@ -26,10 +27,10 @@ class Features:
     """A table of side information of n items or users: codes 1, 2, ... for known values, 0 for unknown ones.
 
     Attributes:
-        values: name -> (n,) int32 codes, or (n, width) where an item may have several: those from the left, then -1;
-            an item with none has a 0 and then -1.
+        values: name -> (n,) int32 codes, or (n, width) where an item may have several, padded with -1; an item with
+            none has a 0 and then -1.
         codings: name -> how values become codes: `Categories` (known values) or `Buckets` (quantiles of numbers).
-        dropped: rows that are not here, by reason.
+        dropped: number of rows that were dropped, by reason.
 
     Example:
         >>> ids = Identifiers([10, 20, 30])
@@ -50,65 +51,65 @@ class Features:
         return len(next(iter(self.values.values()))) if self.values else 0
 
     def __repr__(self) -> str:
-        """Say what there is."""
+        """Name the features and their sizes."""
         return f"Features({len(self):,} rows, {', '.join(f'{name}: {size:,}' for name, size in self.sizes.items())})"
 
     @property
     def names(self) -> list[str]:
-        """The features that there are."""
+        """The names of the features."""
         return list(self.values)
 
     @property
     def sizes(self) -> dict[str, int]:
-        """The number of codes of each feature, with the 0 for unknown values: rows of its embedding table."""
+        """The number of codes of each feature, including 0 for unknown values: the rows of its embedding table."""
         return {name: len(coding) + 1 for name, coding in self.codings.items()}
 
     @property
     def widths(self) -> dict[str, int]:
-        """How many values an item may have at most, for those features of which it may have several."""
+        """The maximum number of values of an item, for each feature of which it may have several."""
         return {name: table.shape[1] for name, table in self.values.items() if table.ndim == 2}
 
     def rows(self, codes: ArrayLike) -> dict[str, NDArray[np.int32]]:
-        """The features of some items or users by code; for -1 everything is unknown.
+        """Return the features of some items or users by code; for -1 all are unknown.
 
         Raises:
-            IndexError: a code is outside of [-1, n).
+            IndexError: a code is not in [-1, n).
 
         Example:
             >>> features = Features.from_frame({"item": [5], "kind": ["tea"]}, Identifiers([5, 6]))
             >>> features.rows([1, 0, -1])["kind"].tolist()
             [0, 1, 0]
         """
-        places = whole_numbers("codes", codes, len(self), least=-1)
+        which = check_indices("codes", codes, len(self), least=-1)
         found: dict[str, NDArray[np.int32]] = {}
         for name, table in self.values.items():
-            taken = table[places]
+            taken = table[which]
             if table.ndim == 2:
-                taken[places < 0] = -1
-                taken[places < 0, 0] = 0
+                taken[which < 0] = -1
+                taken[which < 0, 0] = 0
             else:
-                taken[places < 0] = 0
+                taken[which < 0] = 0
             found[name] = taken
         return found
 
     def encode(self, columns: Mapping[str, object] | Any) -> dict[str, NDArray[np.int32]]:
-        """Codes for new rows, such as items that are not in the log: {name: (m,) or (m, width)}.
+        """Return the codes of new rows, such as items that are not in the log: {name: (m,) or (m, width)}.
 
         Args:
-            columns: name -> (m,) raw values as they were given when the table was made (a dict or a data frame).
-                A feature that is missing is unknown in every row; more values than `width` are cut.
+            columns: name -> (m,) raw values, as when the table was made (a dict or a data frame). A feature that is
+                missing is unknown in every row; values beyond `width` are dropped.
 
         Raises:
-            ValueError: no feature of this table is there, or columns differ in length.
-            TypeError: values of another type than before.
+            ArgumentError: there is no feature of this table, or columns differ in length.
+            ArgumentTypeError: values have another type than before.
         """
         given = {name: values for name, values in frame_columns(columns).items() if name in self.values}
         if not given:
-            raise ValueError(f"columns: expected some of {', '.join(self.names)}, got {list(frame_columns(columns))}")
+            raise ArgumentError("columns", f"some of {', '.join(self.names)}", list(frame_columns(columns)))
         counts = {name: len(values) for name, values in given.items()}
         rows = next(iter(counts.values()))
         if set(counts.values()) != {rows}:
-            raise ValueError(f"columns: expected the same number of rows in all, got {counts}")
+            raise ArgumentError("columns", "the same number of rows in all", counts)
         found: dict[str, NDArray[np.int32]] = {}
         for name, coding in self.codings.items():
             width = self.widths.get(name)
@@ -134,21 +135,21 @@ class Features:
         min_count: int = 1,
         max_values: int | None = None,
     ) -> Self:
-        """Make the table of a data frame of pandas or polars, or of a dict of columns.
+        """Make the table from a data frame of pandas or polars, or from a dict of columns.
 
         Args:
-            frame: a row an item or user. Columns of lists have several values a row.
-            ids: whom the codes stand for: `log.item_ids` or `log.user_ids`. Rows of others are counted in `dropped`.
-            key: the column with the id: its name or place.
+            frame: one row for each item or user. Columns of lists have several values in a row.
+            ids: what the codes stand for: `log.item_ids` or `log.user_ids`. Rows of others are counted in `dropped`.
+            key: the column with the id: its name or position.
             columns: the features to keep; None keeps all.
-            separator: what stands between several values of a row: {column: "|"}, or one for all columns of strings.
-            buckets: {column: number of buckets}: numbers are cut at their quantiles into about equally full buckets.
-            min_count: values that fewer rows have become unknown.
-            max_values: the most values of a row that are kept.
+            separator: what separates several values of a row: {column: "|"}, or one for all columns of strings.
+            buckets: {column: number of buckets}: numbers are cut at their quantiles into buckets of about equal size.
+            min_count: values of fewer rows become unknown.
+            max_values: maximum number of values of a row to keep.
 
         Raises:
-            ValueError: a column is not there.
-            TypeError: a column of fractions without `buckets`, or of mixed types.
+            ArgumentError: a column is missing.
+            ArgumentTypeError: a column has fractions but no `buckets`, or mixed types.
         """
         check_int("min_count", min_count)
         if max_values is not None:
@@ -160,21 +161,21 @@ class Features:
         names = [name for name in names if name != key] if columns is None else list(columns)
         for name in [key, *names, *(buckets or {}), *(separator if isinstance(separator, Mapping) else {})]:
             if name not in table:
-                raise ValueError(f"columns: there is no column {name!r}; there are: {', '.join(map(repr, table))}")
+                raise unknown_column("columns", name, table)
         codes = ids.codes(table[key])
         known = np.flatnonzero(codes >= 0)
-        places, first = np.unique(codes[known], return_index=True)
+        which, first = np.unique(codes[known], return_index=True)
         rows = known[first]
         dropped = {"unknown id": len(codes) - len(known), "repeated id": len(known) - len(rows)}
         values: dict[str, NDArray[np.int32]] = {}
         codings: dict[str, Coding] = {}
         for name in names:
-            sign = separator.get(name) if isinstance(separator, Mapping) else separator
-            coding, coded = make_coding(table[name], rows, name, sign, (buckets or {}).get(name), min_count, max_values)
+            mark = separator.get(name) if isinstance(separator, Mapping) else separator
+            coding, coded = make_coding(table[name], rows, name, mark, (buckets or {}).get(name), min_count, max_values)
             full = np.zeros((len(ids), *coded.shape[1:]), dtype=np.int32)
             if full.ndim == 2:
                 full[:, 1:] = -1
-            full[places] = coded
+            full[which] = coded
             values[name], codings[name] = full, coding
         return cls(values, codings, {reason: count for reason, count in dropped.items() if count})
 
@@ -193,39 +194,38 @@ class Features:
         max_values: int | None = None,
         field_separator: str | None = None,
     ) -> Self:
-        """Read the table from text, as `Interactions.from_csv` reads logs. Needs polars.
+        """Read the table from a text file, as `Interactions.from_csv` reads logs. Needs polars.
 
-        Columns that RecBole's headers call token_seq have values separated by blanks.
+        Columns that RecBole's headers call token_seq have values separated by spaces.
 
         Args:
             path: the file.
-            ids: whom the codes stand for.
+            ids: what the codes stand for.
             key: the column with the id.
             columns: the features to keep; None keeps all.
-            separator: what stands between several values of a row.
+            names: names for the columns of a file without a header.
+            separator: what separates several values of a row.
             buckets: {column: number of buckets}.
-            min_count: values that fewer rows have become unknown.
-            max_values: the most values of a row that are kept.
-            names: what to call the columns of a file without a header.
-            field_separator: what stands between columns; None looks.
+            min_count: values of fewer rows become unknown.
+            max_values: maximum number of values of a row to keep.
+            field_separator: what separates columns; None detects it.
 
         Raises:
             ImportError: polars is not installed.
-            ValueError: the file is empty or cut, or `names` are not as many as columns; otherwise as `from_frame`.
+            ArgumentError: there are not as many `names` as columns; otherwise as `from_frame`.
+            ValueError: the file is empty or truncated.
         """
-        layout = look_at(path, field_separator, False if names is not None else None)
+        layout = detect_layout(path, field_separator, False if names is not None else None)
         if names is not None and len(names) != len(layout.names):
-            raise ValueError(
-                f"names: expected {len(layout.names)} names, as {os.fspath(path)} has columns, got {names}"
-            )
+            raise ArgumentError("names", f"{len(layout.names)} names, one for each column of {os.fspath(path)}", names)
         titles, lists = plain_headers(layout.names)
         titles = list(names) if names is not None else titles
         given = (
             dict(separator) if isinstance(separator, Mapping) else dict.fromkeys(titles, separator) if separator else {}
         )
-        kept = {name: sign for name, sign in {**dict.fromkeys(lists, " "), **given}.items() if sign}
-        place = titles.index(key) if isinstance(key, str) and key in titles else key
-        id_name = layout.names[place] if isinstance(place, int) else ""
+        marks = {name: mark for name, mark in {**dict.fromkeys(lists, " "), **given}.items() if mark}
+        number = titles.index(key) if isinstance(key, str) and key in titles else key
+        id_name = layout.names[number] if isinstance(number, int) else ""
         frame = read_table(path, layout, layout.names, {id_name})
         frame.columns = titles
         return cls.from_frame(
@@ -233,7 +233,7 @@ class Features:
             ids,
             key=key,
             columns=columns,
-            separator=kept,
+            separator=marks,
             buckets=buckets,
             min_count=min_count,
             max_values=max_values,
@@ -252,14 +252,14 @@ class Features:
         """Read one feature from a JSON object {id: value or list of values}.
 
         Args:
-            path: the file, .gz too.
-            ids: whom the codes stand for.
-            name: what to call the feature.
-            min_count: values that fewer rows have become unknown.
-            max_values: the most values of a row that are kept.
+            path: the file, also .gz.
+            ids: what the codes stand for.
+            name: the name of the feature.
+            min_count: values of fewer rows become unknown.
+            max_values: maximum number of values of a row to keep.
 
         Raises:
-            ValueError: it is no JSON object, or a key is no id such as those of `ids`.
+            ValueError: it is not a JSON object, or a key is not an integer where `ids` are.
         """
         with open_bytes(path) as file:
             try:

@@ -1,4 +1,4 @@
-"""`Interactions`: a log of who did what with which item, and when, as flat arrays sorted by user and time."""
+"""`Interactions`: a log of which user did what with which item, and when, as flat arrays sorted by user and time."""
 
 import dataclasses
 import hashlib
@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Self, Unpack
 
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
 from logq.logs.arranging import Arranged, Cleaning
-from logq.logs.examples import whole_numbers
+from logq.logs.examples import check_indices
 from logq.logs.features import Features
 from logq.logs.frames import ColumnKinds, LogOptions, arrange_arrays, arrange_file, arrange_frame, sorted_options
 from logq.logs.identifiers import Identifiers
@@ -25,9 +26,9 @@ __all__ = ["Interactions"]
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Interactions:
-    """N events of U users with C items, sorted by user, then time, then place in the log.
+    """N events of U users with C items, sorted by user, then time, then position in the log.
 
-    Users and items are codes 0..n-1, which `user_ids` and `item_ids` turn into what the log calls them. Items are coded
+    Users and items are codes 0..n-1, which `user_ids` and `item_ids` translate to the ids of the log. Items are coded
     most frequent first (ties by first appearance), users by first appearance. Make one with `from_arrays`,
     `from_frame`, `from_csv`, `from_parquet` or `from_sessions`.
 
@@ -35,12 +36,12 @@ class Interactions:
         users, items: (N,) codes, int32 where they fit.
         timestamps: (N,) in the unit of the log, seconds where the log has dates; None if it has no times.
         labels: (N,) float32, None if there are none.
-        columns: what else is known of events, each (N,): numbers, or codes of `column_ids`, 0 for a missing value.
-        user_ids, item_ids: `Identifiers` of all users and items, also of those without an event in a selection.
-        column_ids: for each column of categories its values; code i + 1 stands for value i.
+        columns: further columns of events, each (N,): numbers, or codes of `column_ids`, 0 for a missing value.
+        user_ids, item_ids: `Identifiers` of all users and items, including those without an event in a selection.
+        column_ids: the values of each column of categories; code i + 1 stands for value i.
         item_features, user_features: `Features` by code, or None.
-        dropped: rows of the log that are not here, by reason.
-        notes: what was guessed or put right while reading.
+        dropped: number of rows of the log that were dropped, by reason.
+        notes: what was guessed or corrected while reading.
 
     Example:
         >>> log = Interactions.from_arrays(["ann", "bob", "ann"], ["tea", "tea", "salt"], [3, 1, 2])
@@ -72,22 +73,22 @@ class Interactions:
 
     @property
     def num_users(self) -> int:
-        """U, with users that have no event here."""
+        """U, including users without an event here."""
         return len(self.user_ids)
 
     @property
     def num_items(self) -> int:
-        """C, with items that have no event here."""
+        """C, including items without an event here."""
         return len(self.item_ids)
 
     @cached_property
     def offsets(self) -> NDArray[np.int64]:
-        """(U+1,): the events of user u are rows offsets[u] to offsets[u+1]."""
+        """(U+1,): the events of user u are the rows in [offsets[u], offsets[u+1])."""
         counts = np.bincount(self.users, minlength=self.num_users)
         return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts)])
 
     def item_counts(self) -> NDArray[np.int64]:
-        """How often each item is there: (C,).
+        """Return the number of events of each item: (C,).
 
         Example:
             >>> Interactions.from_arrays([1, 1, 2], [5, 7, 7]).item_counts().tolist()
@@ -96,7 +97,7 @@ class Interactions:
         return np.bincount(self.items, minlength=self.num_items)
 
     def column_sizes(self) -> dict[str, int]:
-        """The number of values of each column of categories, with the 0 that stands for a missing one.
+        """Return the number of codes of each column of categories, including 0 for a missing value.
 
         Example:
             >>> log = Interactions.from_arrays([1, 1], [5, 7], columns={"device": ["phone", None]})
@@ -106,15 +107,15 @@ class Interactions:
         return {name: len(ids) + 1 for name, ids in self.column_ids.items()}
 
     def select(self, rows: ArrayLike) -> Self:
-        """The events of some rows, in the order of this log; users, items and their codes stay what they are.
+        """Return the events of some rows, in the order of this log; codes of users and items stay the same.
 
         Args:
             rows: (N,) bool, or indices of rows in any order.
 
         Raises:
-            TypeError: they are neither.
-            ValueError: the mask has another length.
-            IndexError: an index is outside of [0, N).
+            ArgumentTypeError: they are neither.
+            ArgumentError: the mask has another length.
+            IndexError: an index is not in [0, N).
 
         Example:
             >>> log = Interactions.from_arrays([1, 1, 2], [5, 7, 7])
@@ -124,10 +125,10 @@ class Interactions:
         which = np.asarray(rows)
         if which.dtype == np.bool_:
             if which.shape != (len(self),):
-                raise ValueError(f"rows: expected a mask of {len(self)} rows, got the shape {which.shape}")
+                raise ArgumentError("rows", f"a mask of {len(self)} rows", Verbatim(f"shape {which.shape}"))
             which = np.flatnonzero(which)
         elif which.dtype.kind not in "iu" and which.size:
-            raise TypeError(f"rows: expected a mask or indices, got values of {which.dtype}")
+            raise ArgumentTypeError("rows", "a mask or indices", Verbatim(f"values of {which.dtype}"))
         else:
             which = np.sort(which.astype(np.int64, copy=False))
             if len(which) and (which[0] < 0 or which[-1] >= len(self)):
@@ -145,14 +146,14 @@ class Interactions:
         )
 
     def histories(self, user_codes: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The items of some users in time order, one user after the other: items (n,), and offsets (m+1,) into them.
+        """Return the items of some users in time order, one user after the other, and offsets (m+1,) into these (n,).
 
         Args:
             user_codes: (m,) codes; -1, an unknown user, has no items.
 
         Raises:
-            IndexError: a code is outside of [-1, U).
-            TypeError: they are not integers.
+            IndexError: a code is not in [-1, U).
+            ArgumentTypeError: they are not integers.
 
         Example:
             >>> log = Interactions.from_arrays([1, 1, 2], [5, 7, 7])
@@ -160,7 +161,7 @@ class Interactions:
             >>> items.tolist(), offsets.tolist()
             ([0, 1, 0], [0, 1, 3])
         """
-        users = whole_numbers("user_codes", user_codes, self.num_users, least=-1)
+        users = check_indices("user_codes", user_codes, self.num_users, least=-1)
         known = users >= 0
         starts = np.where(known, self.offsets[users], 0)
         counts = np.where(known, self.offsets[users + 1] - starts, 0)
@@ -169,10 +170,10 @@ class Interactions:
         return self.items[rows].astype(np.int64), offsets
 
     def with_features(self, *, items: Features | None = None, users: Features | None = None) -> Self:
-        """The same log with side information of items or users; what is None stays as it is.
+        """Return the log with features of items or users; None keeps those it has.
 
         Raises:
-            ValueError: features of another number of items or users.
+            ArgumentError: the features are those of another number of items or users.
 
         Example:
             >>> log = Interactions.from_arrays([1, 1], [5, 7])
@@ -181,13 +182,13 @@ class Interactions:
         """
         for name, features, size in (("items", items, self.num_items), ("users", users, self.num_users)):
             if features is not None and len(features) != size:
-                raise ValueError(f"{name}: expected features of {size} {name}, got {len(features)}")
+                raise ArgumentError(name, f"features of {size} {name}", len(features))
         return dataclasses.replace(
             self, item_features=items or self.item_features, user_features=users or self.user_features
         )
 
     def fingerprint(self) -> str:
-        """A hash of events and ids, to know this log by: 32 hexadecimal digits.
+        """Return a hash of events and ids that identifies this log: 32 hexadecimal digits.
 
         Example:
             >>> log = Interactions.from_arrays([1, 1], [5, 7])
@@ -229,20 +230,20 @@ class Interactions:
         columns: Mapping[str, object] | None = None,
         **cleaning: Unpack[Cleaning],
     ) -> Self:
-        """Make a log of one value an event: lists, arrays, or series of pandas or polars.
+        """Make a log from columns with one value for each event: lists, arrays, or series of pandas or polars.
 
         Args:
             users: (N,) integers or strings.
             items: (N,) the same.
-            timestamps: (N,) numbers or dates; without them the order of the rows is that of time.
+            timestamps: (N,) numbers or dates; None if the rows are in the order of time.
             labels: (N,) numbers, such as ratings.
             sessions: (N,) integers or strings, kept as codes in columns["session"].
-            columns: what else is known of events. Numbers stay numbers; strings become codes of `column_ids`.
+            columns: further columns of events. Numbers stay numbers; strings become codes of `column_ids`.
             cleaning: `min_label`, `deduplicate`, `min_user`, `min_item`, `user_ids`, `item_ids`, as `Cleaning` says.
 
         Raises:
-            ValueError: no row (is left), fewer than two items, or columns of different length.
-            TypeError: a column has values of a wrong type; the message names it and the first one.
+            ArgumentError: no row (is left), fewer than two items, or columns of different lengths.
+            ArgumentTypeError: a column has values of a wrong type; the message names it and the first one.
 
         Example:
             >>> log = Interactions.from_arrays(["a", "a", None, "b"], [1, 2, 2, 2], labels=[5, 1, 4, 5], min_label=1)
@@ -264,22 +265,22 @@ class Interactions:
         columns: Sequence[str] | ColumnKinds = (),
         **cleaning: Unpack[Cleaning],
     ) -> Self:
-        """Make a log of a data frame of pandas or polars, or of a dict of columns.
+        """Make a log from a data frame of pandas or polars, or from a dict of columns.
 
         Args:
             frame: the columns.
-            user: the name or place of the column of users; None takes one with a usual name, and says so in `notes`.
+            user: the name or position of the column of users; None takes one with a usual name, and says so in `notes`.
                 Without users each session counts as one.
             item: the same for items.
-            time: the same for times; False takes none.
+            time: the same for times; False for none.
             label: the same for labels.
             session: the same for sessions.
             columns: names of further columns to keep, or {name: "category" | "number"}.
             cleaning: as for `from_arrays`.
 
         Raises:
-            ValueError: a column is not there; otherwise as `from_arrays`.
-            TypeError: as `from_arrays`.
+            ArgumentError: a column is missing; otherwise as `from_arrays`.
+            ArgumentTypeError: as `from_arrays`.
 
         Example:
             >>> log = Interactions.from_frame({"userId": [1, 1], "movieId": [5, 7], "ts": [1, 2]})
@@ -298,17 +299,17 @@ class Interactions:
         header: bool | None = None,
         **options: Unpack[LogOptions],
     ) -> Self:
-        r"""Read a log from text: separated by commas, tabs, blanks, "::" or another sign, .gz too. Needs polars.
+        r"""Read a log from a text file, separated by commas, tabs, spaces, "::" or others, also .gz. Needs polars.
 
         Args:
             path: the file. Columns of one without a header are called "0", "1" and so on, or given as numbers.
-            separator: None looks which one the first lines have, and says so in `notes`.
-            header: whether the first line has names; None looks.
+            separator: None detects it from the first lines, and says so in `notes`.
+            header: whether the first line has names; None detects it.
             options: `user`, `item`, `time`, `label`, `session`, `columns` and cleaning, as for `from_frame`.
 
         Raises:
             ImportError: polars is not installed; the message says how to.
-            ValueError: the file is empty or cut; otherwise as `from_frame`.
+            ValueError: the file is empty or truncated; otherwise as `from_frame`.
             OSError: it cannot be opened.
 
         Example:
@@ -324,7 +325,7 @@ class Interactions:
 
     @classmethod
     def from_parquet(cls, path: str | os.PathLike[str], **options: Unpack[LogOptions]) -> Self:
-        """Read a log from a Parquet file; of its columns only those that are needed. Needs polars.
+        """Read a log from a Parquet file, only the columns that are needed. Needs polars.
 
         Args:
             path: the file.
@@ -332,7 +333,7 @@ class Interactions:
 
         Raises:
             ImportError: polars is not installed; the message says how to.
-            ValueError: it is no Parquet file; otherwise as `from_frame`.
+            ValueError: it is not a Parquet file; otherwise as `from_frame`.
             OSError: it cannot be opened.
         """
         asked, columns, cleaning = sorted_options(options)
@@ -346,9 +347,9 @@ class Interactions:
         leading_user: bool = False,
         **cleaning: Unpack[Cleaning],
     ) -> Self:
-        """Make a log of lists of items, or of a file with a list a line, separated by blanks; .gz too.
+        """Make a log from lists of items, or from a file with one list a line, separated by white space, also .gz.
 
-        Each session is a user of its own, called by its number from 0; with `leading_user` the first id of a line is
+        Each session is a user of its own, whose id is its number from 0; with `leading_user` the first id of a line is
         the user, who may have several lines. The number of the session is in columns["session"].
 
         Args:
@@ -357,7 +358,7 @@ class Interactions:
             cleaning: as for `from_arrays`.
 
         Raises:
-            ValueError: no session has an item; otherwise as `from_arrays`.
+            ArgumentError: no session has an item; otherwise as `from_arrays`.
             OSError: the file cannot be opened.
 
         Example:
@@ -369,7 +370,7 @@ class Interactions:
         return cls.from_arrays(users, items, sessions=sessions, **cleaning)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write the log into a folder: an array a file (.npy) and `interactions.json`, which is written last.
+        """Write the log into a folder: one file for each array (.npy), and `interactions.json`, which is written last.
 
         Raises:
             OSError: a file cannot be written.
@@ -382,14 +383,14 @@ class Interactions:
             ...     Interactions.load(folder, mmap=False)
             Interactions(3 events, 2 users, 2 items)
         """
-        save_log(folder, self)
+        save_log(folder, {field.name: getattr(self, field.name) for field in dataclasses.fields(self)})
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str], *, mmap: bool = True) -> Self:
-        """Read what `save` wrote; with `mmap` events stay in their files until they are looked at.
+        """Read what `save` wrote; with `mmap` events stay in their files until they are used.
 
         Raises:
-            FileNotFoundError: the folder holds no log.
-            ValueError: it was written by another version, or its arrays do not belong together.
+            FileNotFoundError: the folder does not hold a log.
+            ValueError: it was written by another version, or its arrays do not fit together.
         """
         return cls(**load_log(folder, mmap))

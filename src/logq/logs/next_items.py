@@ -1,4 +1,4 @@
-"""Examples of what comes next: NextItems, one event each, and Sequences, windows with a target at each position."""
+"""Examples for predicting next items: `NextItems`, one for each event, and `Sequences`, windows of events."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -6,8 +6,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from logq._arguments import check_bool, check_int
-from logq.logs.examples import gather, whole_numbers
+from logq._arguments import ArgumentError, Verbatim, check_bool, check_int
+from logq.logs.column_names import unknown_column
+from logq.logs.examples import check_indices, gather
 from logq.logs.identifiers import code_type
 from logq.logs.interactions import Interactions
 
@@ -15,24 +16,24 @@ __all__ = ["NextItems", "Sequences"]
 
 
 class Sequences:
-    """Windows of a user's events: the items, and at each place the item that comes next.
+    """Windows of the events of users: the items, and at each position the item that comes next.
 
         history = items[s : e],   targets = items[s+1 : e+1],   e - s <= max_length
 
-    A long user is cut into windows from the end, so that each event but the first is a target exactly once. With
-    `overlap` a window begins with so many items that are only read: their targets are -1, as they are targets of the
-    window before.
+    The events of a user are cut into windows from the end, so that each event but the first is a target exactly once.
+    With `overlap` a window begins with that many items that are only input: their targets are -1, as they are targets
+    of the window before.
 
     Args:
         log: the log; users with one event are left out.
-        max_length: L, the most places of a window.
-        overlap: how many items a window repeats from the one before, less than L.
+        max_length: L, the maximum length of a window.
+        overlap: number of items that a window repeats from the one before, less than L.
         last_only: only the last window of each user, as SASRec is trained (Kang & McAuley 2018).
-        pad: always give L columns; else as many as the longest window in the batch has.
+        pad: always return L columns; otherwise as many as the longest window of the batch has.
 
     Raises:
-        ValueError: no user has two events, or `overlap` is not below L.
-        TypeError: an argument of a wrong type.
+        ArgumentError: no user has two events, or `overlap` is not below L.
+        ArgumentTypeError: an argument has a wrong type.
 
     References:
         Kang, McAuley, Self-attentive sequential recommendation, ICDM 2018, arXiv 1808.09781.
@@ -53,7 +54,7 @@ class Sequences:
         self.overlap = check_int("overlap", overlap, 0)
         self.pad = check_bool("pad", pad)
         if overlap >= max_length:
-            raise ValueError(f"overlap: expected less than max_length, {max_length}, got {overlap}")
+            raise ArgumentError("overlap", f"an integer below max_length = {max_length}", overlap)
         step = max_length - overlap
         targets = np.maximum(np.diff(log.offsets) - 1, 0)  # each event but the first is a target
         # The first window may have L targets, as there is nothing to repeat before it.
@@ -61,16 +62,16 @@ class Sequences:
         if check_bool("last_only", last_only):
             windows = np.minimum(windows, 1)
         if not windows.any():
-            raise ValueError("log: expected users with at least two events, there is none")
+            raise ArgumentError("log", "users with at least two events", Verbatim("none"))
         users = np.repeat(np.arange(log.num_users), windows)
         rank = np.arange(len(users)) - np.repeat(np.cumsum(windows) - windows, windows)
-        behind = windows[users] - 1 - rank  # how many windows come after this one
-        ends = log.offsets[users + 1] - 1 - behind * step  # the history ends before this row
+        after = windows[users] - 1 - rank  # number of windows after this one
+        ends = log.offsets[users + 1] - 1 - after * step  # the history ends before this row
         self._starts = np.maximum(ends - max_length, log.offsets[users])
         self._lengths = ends - self._starts
         first = self._starts == log.offsets[users]
-        only_read = overlap if not last_only else 0
-        self._read = np.where(first, 0, only_read)
+        only_input = overlap if not last_only else 0
+        self._only_input = np.where(first, 0, only_input)
         self._users = users
 
     def __len__(self) -> int:
@@ -78,27 +79,27 @@ class Sequences:
         return len(self._users)
 
     def lengths(self) -> NDArray[np.int64]:
-        """How many places each window has: (E,)."""
+        """Return the length of each window: (E,)."""
         return self._lengths
 
     def batch(self, indices: ArrayLike) -> dict[str, NDArray[Any]]:
-        """Windows as arrays.
+        """Return windows as arrays.
 
         Args:
             indices: (B,) numbers of windows in [0, len).
 
         Returns:
-            "history" (B, L) int64, then -1; "targets" (B, L) int64, -1 where there is none; "user" (B,) int64.
+            "history" (B, L) int64, padded with -1; "targets" (B, L) int64, -1 where there is none; "user" (B,) int64.
 
         Raises:
             IndexError: a number is out of range.
         """
-        chosen = whole_numbers("indices", indices, len(self))
+        chosen = check_indices("indices", indices, len(self))
         starts, lengths = self._starts[chosen], self._lengths[chosen]
         width = self.max_length if self.pad else int(lengths.max(initial=1))
         targets = gather(self.log.items, starts + 1, lengths, width)
         if self.overlap:
-            targets[np.arange(width) < self._read[chosen][:, None]] = -1
+            targets[np.arange(width) < self._only_input[chosen][:, None]] = -1
         return {
             "history": gather(self.log.items, starts, lengths, width),
             "targets": targets,
@@ -112,31 +113,31 @@ class NextItems:
         history(e) = the last `max_length` items of user(e) before e,   target(e) = item(e)
         age(e) = (end of the log - time(e)) [/ (end - begin)]
 
-    The history ends before the target, so that nothing is predicted from itself or from what came later (Covington et
-    al. 2016, section 3.4). With `last` there is one query a user, whose history is everything, and no target.
+    The history ends before the target, so that nothing is predicted from itself or from later events (Covington et al.
+    2016, section 3.4). With `last` there is one query for each user, with all events as its history and no target.
 
     Args:
         log: the log; it may be mapped from files, batches copy what they need.
-        max_length: L, the most items of a history.
-        min_history: events with fewer items before them are no examples; 1, and 0 with `last`.
-        last: one query a user instead of an example an event.
-        users: codes of the users that queries are made for, in that order; all users of the log if None. Only with
-            `last`; a user without events has an empty history.
+        max_length: L, the maximum length of a history.
+        min_history: events with fewer items before them are left out; by default 1, and 0 with `last`.
+        last: make one query for each user instead of one example for each event.
+        users: codes of the users to make queries for, in that order; None for all users of the log. Only with `last`;
+            a user without events has an empty history.
         rows: which events may be targets: a mask (N,) or indices. With `split.rows("test")` of the whole log each
             test event is predicted from all before it.
-        max_per_user: at most so many examples a user, drawn at random, so that very active users do not rule the loss
-            (Covington et al. 2016, section 3.3).
-        seed: of that draw.
+        max_per_user: use at most this many examples of each user, chosen at random, so that very active users do not
+            dominate the loss (Covington et al. 2016, section 3.3).
+        seed: of that choice.
         age: "fraction" of the log's duration, "seconds" (the unit of the log's times), or None. A query has age 0.
-        context: columns of events that are known of the target when it is asked for: "context.<name>". A query with
-            `last` has those of the user's last event, or 0.
-        history_columns: columns that are wanted of the history: "history.<name>", padded with -1; "label" too.
-        recent_first: turn histories round, the most recent item first.
-        pad: always give L columns; else as many as the longest history in the batch has.
+        context: columns of the target that are known at prediction time: "context.<name>". A query with `last` has
+            those of the user's last event, or 0.
+        history_columns: columns to return for the history: "history.<name>", padded with -1; also "label".
+        recent_first: reverse histories, the most recent item first.
+        pad: always return L columns; otherwise as many as the longest history of the batch has.
 
     Raises:
-        ValueError: no event has enough before it, or a column is not there.
-        TypeError: an argument of a wrong type.
+        ArgumentError: no event has enough before it, or a column is missing.
+        ArgumentTypeError: an argument has a wrong type.
         IndexError: one of `rows` is out of range.
 
     References:
@@ -173,7 +174,7 @@ class NextItems:
         self.recent_first = check_bool("recent_first", recent_first)
         self.pad = check_bool("pad", pad)
         if age not in ("fraction", "seconds", None):
-            raise ValueError(f'age: expected "fraction", "seconds" or None, got {age!r}')
+            raise ArgumentError("age", '"fraction", "seconds" or None', age)
         self.min_history = check_int("min_history", (0 if last else 1) if min_history is None else min_history, 0)
         self.age = None if log.timestamps is None else age
         self.context = {name: _column(log, name, "context") for name in context}
@@ -181,7 +182,8 @@ class NextItems:
         self._end, self._duration = _times(log)
         if last:
             if rows is not None or max_per_user is not None:
-                raise ValueError("last: a query a user has no target, so rows and max_per_user have no meaning")
+                name = "max_per_user" if rows is None else "rows"
+                raise ArgumentError(name, "None with last=True, as queries have no targets")
             self._queries = _users(log, users)
             self._positions = log.offsets[self._queries + 1]
             if self.min_history:
@@ -189,12 +191,12 @@ class NextItems:
                 self._queries, self._positions = self._queries[enough], self._positions[enough]
             return
         if users is not None:
-            raise ValueError("users: only queries (last=True) are made for users; choose events by rows")
+            raise ArgumentError("users", "None without last=True", hint="choose events by rows")
         self._positions = _targets(log, self.min_history, rows)
         if max_per_user is not None:
             self._positions = _capped(log, self._positions, check_int("max_per_user", max_per_user), seed)
         if not len(self._positions):
-            raise ValueError(f"log: expected events with at least {self.min_history} before them, there is none")
+            raise ArgumentError("log", f"events with at least {self.min_history} before them", Verbatim("none"))
 
     def __len__(self) -> int:
         """Return the number of examples."""
@@ -202,29 +204,29 @@ class NextItems:
 
     @property
     def targets(self) -> NDArray[np.int64]:
-        """The targets of all examples: (E,), for samplers that want their counts; nothing with `last`."""
+        """The targets of all examples: (E,), for samplers that need their counts; empty with `last`."""
         empty = self._positions[:0] if self.last else self._positions
         return self.log.items[empty].astype(np.int64)
 
     def lengths(self) -> NDArray[np.int64]:
-        """How many items the history of each example has: (E,)."""
+        """Return the length of the history of each example: (E,)."""
         users = self._queries if self.last else self.log.users[self._positions]
         return np.minimum(self._positions - self.log.offsets[users], self.max_length)
 
     def batch(self, indices: ArrayLike) -> dict[str, NDArray[Any]]:
-        """Examples as arrays.
+        """Return examples as arrays.
 
         Args:
             indices: (B,) numbers of examples in [0, len).
 
         Returns:
-            "history" (B, L) int64, the most recent item last, then -1; "target" (B,) int64 (not with `last`); "user"
-            (B,) int64; "age" (B,) float32 where there are times; "context.<name>" (B,); "history.<name>" (B, L).
+            "history" (B, L) int64, the most recent item last, padded with -1; "target" (B,) int64 (not with `last`);
+            "user" (B,) int64; "age" (B,) float32 where there are times; "context.<name>" (B,); "history.<name>" (B, L).
 
         Raises:
             IndexError: a number is out of range.
         """
-        chosen = whole_numbers("indices", indices, len(self))
+        chosen = check_indices("indices", indices, len(self))
         positions = self._positions[chosen].astype(np.int64, copy=False)
         users = self._queries[chosen] if self.last else self.log.users[positions].astype(np.int64)
         begins = self.log.offsets[users]
@@ -245,7 +247,7 @@ class NextItems:
             values = (
                 column[np.where(known, positions - self.last, 0)] if len(column) else np.zeros(len(users), np.int64)
             )
-            found[f"context.{name}"] = _wide(np.where(known, values, 0))
+            found[f"context.{name}"] = _widen(np.where(known, values, 0))
         for name, column in self.history_columns.items():
             found[f"history.{name}"] = self._rows(column, positions, lengths, width)
         return found
@@ -256,7 +258,7 @@ class NextItems:
         return gather(flat, ends - lengths, lengths, width, backwards=self.recent_first)
 
 
-def _wide(values: NDArray[Any]) -> NDArray[Any]:
+def _widen(values: NDArray[Any]) -> NDArray[Any]:
     return values.astype(np.int64, copy=False) if values.dtype.kind in "iu" else values
 
 
@@ -264,7 +266,7 @@ def _column(log: Interactions, name: str, argument: str) -> NDArray[Any]:
     if name == "label" and log.labels is not None:
         return log.labels
     if name not in log.columns:
-        raise ValueError(f"{argument}: the log has no column {name!r}; it has {', '.join(map(repr, log.columns))}")
+        raise unknown_column(argument, name, log.columns)
     return log.columns[name]
 
 
@@ -281,30 +283,30 @@ def _users(log: Interactions, users: ArrayLike | None) -> NDArray[np.int64]:
     codes = np.asarray(users, dtype=np.int64)
     wrong = codes[(codes < 0) | (codes >= log.num_users)]
     if codes.ndim != 1 or wrong.size:
-        got = f"{wrong.flat[0]}" if wrong.size else f"the shape {codes.shape}"
-        raise ValueError(f"users: expected one code in [0, {log.num_users}) a query, got {got}")
+        got = f"{wrong.flat[0]}" if wrong.size else f"shape {codes.shape}"
+        raise ArgumentError("users", f"one code in [0, {log.num_users}) for each query", Verbatim(got))
     return codes
 
 
 def _targets(log: Interactions, min_history: int, rows: ArrayLike | None) -> NDArray[Any]:
-    """Places of events with enough before them, in the order of the log."""
+    """Return the rows of events with enough before them, in the order of the log."""
     allowed = np.ones(len(log), dtype=np.bool_)
     if rows is not None:
         chosen = np.asarray(rows)
         if chosen.dtype != np.bool_:
-            chosen = whole_numbers("rows", chosen, len(log))
+            chosen = check_indices("rows", chosen, len(log))
         elif chosen.shape != (len(log),):
-            raise ValueError(f"rows: expected a mask of {len(log)} rows, got the shape {chosen.shape}")
+            raise ArgumentError("rows", f"a mask of {len(log)} rows", Verbatim(f"shape {chosen.shape}"))
         allowed[:] = False
         allowed[chosen] = True
     begins = log.offsets[:-1]
-    for place in range(min_history):  # the first events of each user have too little before them
-        allowed[begins[begins + place < log.offsets[1:]] + place] = False
+    for number in range(min_history):  # the first events of each user have too few before them
+        allowed[begins[begins + number < log.offsets[1:]] + number] = False
     return np.flatnonzero(allowed).astype(code_type(len(log)))
 
 
 def _capped(log: Interactions, positions: NDArray[Any], most: int, seed: int) -> NDArray[Any]:
-    """At most so many places of each user, drawn without replacement, in the order of the log."""
+    """Return at most `most` rows of each user, chosen at random, in the order of the log."""
     users = log.users[positions]
     keys = np.random.default_rng(seed).random(len(positions))
     order = np.lexsort((keys, users))

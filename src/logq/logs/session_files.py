@@ -1,4 +1,4 @@
-"""Files with a session a line, and lists of lists, into one flat array of items."""
+"""Reading sessions, from a file with one a line or from lists, into one flat array of items."""
 
 import os
 from collections.abc import Sequence
@@ -8,22 +8,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
 from logq._files import open_bytes
 
 __all__ = ["read_sessions"]
 
 _BLOCK = 1 << 24  # bytes
-_LONGEST = 1024
-_DIGITS = 18  # a number of so many digits fits in 64 bits
+_LONGEST = 1024  # bytes of an id
+_DIGITS = 18  # numbers of that many digits fit in 64 bits
 
 
 def read_sessions(
     source: str | os.PathLike[str] | Sequence[Sequence[Any]], leading_user: bool = False
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.int64]]:
-    """The user, the item and the number of the session of every event.
+    """Return the user, the item and the number of the session of each event.
 
     Raises:
-        ValueError: there is no event, or an id is longer than 1,024 bytes.
+        ArgumentError: the lists have no event.
+        ValueError: the file has no event, or an id of more than 1,024 bytes.
         OSError: the file cannot be opened.
 
     Example:
@@ -33,9 +35,8 @@ def read_sessions(
     """
     from_file = isinstance(source, (str, os.PathLike))
     tokens, lengths = _tokens_of_file(source) if from_file else _tokens_of_lists(source)
-    where = os.fspath(source) if from_file else "sessions"
     if not len(tokens):
-        raise ValueError(f"{where}: expected sessions with items, there is no item")
+        raise _no_items(source, "sessions with items")
     sessions = np.repeat(np.arange(len(lengths)), lengths)
     if not leading_user:
         return sessions, tokens, sessions
@@ -45,13 +46,19 @@ def read_sessions(
     users = tokens[starts[lengths > 0]]
     events = lengths[lengths > 0] - 1
     if leads.all():
-        raise ValueError(f"{where}: expected a user and items in a line, there is no item")
+        raise _no_items(source, "sessions with a user and items")
     return np.repeat(users, events), tokens[~leads], sessions[~leads]
+
+
+def _no_items(source: str | os.PathLike[str] | Sequence[Sequence[Any]], expected: str) -> ValueError:
+    if isinstance(source, (str, os.PathLike)):
+        return ValueError(f"{os.fspath(source)}: expected {expected}, found no item")
+    return ArgumentError("source", expected, Verbatim("no item"))
 
 
 def _tokens_of_lists(source: Sequence[Sequence[Any]]) -> tuple[NDArray[Any], NDArray[np.int64]]:
     if any(isinstance(session, (str, bytes)) for session in source):
-        raise TypeError("sessions: expected lists of items, got a string in the place of a list")
+        raise ArgumentTypeError("source", "lists of items", Verbatim("a string instead of a list"))
     lengths = np.fromiter(map(len, source), dtype=np.int64, count=len(source))
     flat = list(chain.from_iterable(source))
     text = not set(map(type, flat)).isdisjoint({str, np.str_})
@@ -59,7 +66,7 @@ def _tokens_of_lists(source: Sequence[Sequence[Any]]) -> tuple[NDArray[Any], NDA
 
 
 def _tokens_of_file(path: "str | os.PathLike[str]") -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """What stands between blanks, in lines."""
+    """Return what is separated by white space, and the number of tokens of each line."""
     blocks: list[NDArray[Any]] = []
     lengths: list[NDArray[np.int64]] = []
     rest = b""
@@ -75,7 +82,7 @@ def _tokens_of_file(path: "str | os.PathLike[str]") -> tuple[NDArray[Any], NDArr
     if not blocks:
         return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
     if any(block.dtype.kind == "S" for block in blocks):
-        # Numbers of other blocks become text again as they were written.
+        # Numbers of other blocks become the text that they were.
         blocks = [block if block.dtype.kind == "S" else block.astype("S") for block in blocks]
     joined = np.concatenate(blocks)
     try:
@@ -88,8 +95,8 @@ def _add(
     data: bytes, blocks: list[NDArray[Any]], lengths: list[NDArray[np.int64]], path: "str | os.PathLike[str]"
 ) -> None:
     letters = np.frombuffer(data, dtype=np.uint8)
-    blank = letters <= 32
-    edges = np.flatnonzero(np.diff(blank.view(np.int8), prepend=1, append=1))
+    space = letters <= 32
+    edges = np.flatnonzero(np.diff(space.view(np.int8), prepend=1, append=1))
     starts, ends = edges[::2], edges[1::2]
     lines = np.flatnonzero(letters == 10)
     lengths.append(np.diff(np.searchsorted(starts, lines), prepend=0))
@@ -104,22 +111,22 @@ def _add(
         blocks.append(number)
         return
     table = np.zeros((len(starts), longest), dtype=np.uint8)
-    for place in range(longest):
-        inside = widths > place
-        table[inside, place] = letters[starts[inside] + place]
+    for column in range(longest):
+        inside = widths > column
+        table[inside, column] = letters[starts[inside] + column]
     blocks.append(table.reshape(-1).view(f"S{longest}"))
 
 
 def _numbers(
     letters: NDArray[np.uint8], starts: NDArray[np.int64], widths: NDArray[np.int64], longest: int
 ) -> NDArray[np.int64] | None:
-    """Whole numbers written without a sign or leading zeros, or None where something else is there."""
+    """Return tokens as integers, or None unless all are integers without signs and leading zeros."""
     if longest > _DIGITS or ((letters[starts] == ord("0")) & (widths > 1)).any():
         return None
     value = np.zeros(len(starts), dtype=np.int64)
-    for place in range(longest):
-        inside = widths > place
-        digits = letters[starts[inside] + place].astype(np.int64) - ord("0")
+    for column in range(longest):
+        inside = widths > column
+        digits = letters[starts[inside] + column].astype(np.int64) - ord("0")
         if ((digits < 0) | (digits > 9)).any():
             return None
         value[inside] = value[inside] * 10 + digits

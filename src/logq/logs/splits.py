@@ -9,29 +9,33 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self
 
-from logq._arguments import check_bool, check_float, check_int
+from logq._arguments import ArgumentError, Verbatim, check_bool, check_float, check_int
 from logq.logs.interactions import Interactions
 from logq.logs.storage import load_arrays, save_arrays
 
 __all__ = ["Split", "leave_one_out", "sessions", "split_by_session", "split_by_time"]
 
+_TRAIN, _VALIDATION, _TEST, _LEFT_OUT = 0, 1, 2, 3
+_NAMES = {"train": _TRAIN, "validation": _VALIDATION, "test": _TEST}
+_VERSION = 1
+
 
 def sessions(log: Interactions, *, gap: float | None = None) -> NDArray[np.int64]:
-    """Offsets of the sessions of a log: session s is rows offsets[s] to offsets[s+1].
+    """Return the offsets of the sessions of a log: session s is the rows in [offsets[s], offsets[s+1]).
 
-    A session ends with its user, where columns["session"] changes, and with `gap` where the next event comes more than
-    that later. Events are in time order, so two sessions of a user that go on at the same time are cut at each change.
-    Where there is neither a column nor a gap, all events of a user are one session.
+    A session ends with its user, where columns["session"] changes, and where the next event comes more than `gap`
+    later. Events are in time order, so two simultaneous sessions of a user are cut at each change. Without a column and
+    a gap, all events of a user are one session.
 
     Args:
         log: the log.
-        gap: the longest pause within a session, in the unit of the log's times.
+        gap: maximum pause within a session, in the unit of the log's times.
 
     Returns:
         (S+1,) int64; [0] for a log without events.
 
     Raises:
-        ValueError: a gap where the log has no times.
+        ArgumentError: a gap is given, but the log has no times.
 
     Example:
         >>> log = Interactions.from_arrays([1, 1, 1], [5, 7, 9], [0, 10, 5000])
@@ -47,30 +51,26 @@ def sessions(log: Interactions, *, gap: float | None = None) -> NDArray[np.int64
     if gap is not None:
         check_float("gap", gap, at_least=0)
         if log.timestamps is None:
-            raise ValueError("gap: expected a log with times, it has none")
+            raise ArgumentError("gap", "None for a log without times", gap)
         cuts |= log.timestamps[1:] - log.timestamps[:-1] > gap
     return np.concatenate([[0], np.flatnonzero(cuts) + 1, [len(log)]]).astype(np.int64)
-
-
-_TRAIN, _VALIDATION, _TEST, _LEFT_OUT = 0, 1, 2, 3
-_NAMES = {"train": _TRAIN, "validation": _VALIDATION, "test": _TEST}
-_VERSION = 1
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Split:
     """A log whose events each belong to train, validation or test.
 
-    All parts have the users and items of the whole log, with the same codes: items that only the test has stay in the
-    vocabulary, are ranked like all others, and are counted in `how`.
+    All parts have the users and items of the whole log, with the same codes: items that only occur in the test keep
+    theirs, are ranked like all others, and are counted in `how`.
 
-    Codes of items are by frequency in the whole log, test included. So a ranking that leaves equal scores in the order
-    of codes knows a little of the test: among items that train has equally often, those of the test come first.
+    Codes of items are ordered by frequency in the whole log, including the test. So a ranking that leaves equal scores
+    in the order of codes leaks a little of the test: of items that are equally frequent in train, those of the test
+    come first.
 
     Attributes:
         log: the whole log.
         part: (N,) int8: 0 train, 1 validation, 2 test, 3 left out.
-        how: the way it was cut, and counts of what was special.
+        how: the kind and settings of the split, and counts of special cases.
 
     Example:
         >>> log = Interactions.from_arrays([1, 1, 1, 2], [5, 7, 9, 7])
@@ -84,41 +84,41 @@ class Split:
     how: dict[str, Any]
 
     def __repr__(self) -> str:
-        """Say how it was cut and how large the parts are."""
+        """Give the kind of split and the sizes of its parts."""
         sizes = ", ".join(f"{name} {np.count_nonzero(self.part == code):,}" for name, code in _NAMES.items())
         return f"Split({self.how['by']}: {sizes})"
 
     def rows(self, part: Literal["train", "validation", "test"]) -> NDArray[np.bool_]:
-        """Which rows of the log belong to a part: (N,).
+        """Return a mask of the rows of a part: (N,).
 
         Raises:
-            ValueError: there is no such part.
+            ArgumentError: there is no such part.
         """
         if part not in _NAMES:
-            raise ValueError(f'part: expected "train", "validation" or "test", got {part!r}')
+            raise ArgumentError("part", '"train", "validation" or "test"', part)
         return self.part == _NAMES[part]
 
     @cached_property
     def train(self) -> Interactions:
-        """What is trained on."""
+        """The part to train on."""
         return self.log.select(self.rows("train"))
 
     @cached_property
     def validation(self) -> Interactions | None:
-        """What is predicted while training, or None."""
+        """The part to predict during training, or None."""
         rows = self.rows("validation")
         return self.log.select(rows) if rows.any() else None
 
     @cached_property
     def test(self) -> Interactions:
-        """What is predicted in the end."""
+        """The part to predict in the end."""
         return self.log.select(self.rows("test"))
 
     def history(self, part: Literal["validation", "test"]) -> Interactions:
-        """All that is known when a part is predicted: train for validation; train and validation for test.
+        """Return all that is known when a part is predicted: train for validation; train and validation for test.
 
         Raises:
-            ValueError: there is no such part.
+            ArgumentError: there is no such part.
 
         Example:
             >>> split = leave_one_out(Interactions.from_arrays([1, 1, 1], [5, 7, 9]))
@@ -126,11 +126,11 @@ class Split:
             (1, 2)
         """
         if part not in ("validation", "test"):
-            raise ValueError(f'part: expected "validation" or "test", got {part!r}')
+            raise ArgumentError("part", '"validation" or "test"', part)
         return self.train if part == "validation" else self.log.select(self.part < _TEST)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write which row belongs to which part, and the fingerprint of the log; the log itself is saved by itself.
+        """Write the part of each row, and the fingerprint of the log, which is saved separately.
 
         Raises:
             OSError: a file cannot be written.
@@ -150,15 +150,15 @@ class Split:
         """Read what `save` wrote, for the same log.
 
         Raises:
-            FileNotFoundError: the folder holds no split.
+            FileNotFoundError: the folder does not hold a split.
             ValueError: it belongs to another log, or is damaged.
         """
-        arrays, facts = load_arrays(folder, "split", _VERSION, mmap=False)
-        if facts.get("log") != log.fingerprint():
-            raise ValueError(f"{os.fspath(folder)}: this split was made of another log than the one given")
-        part, how = arrays.get("part"), facts.get("how")
+        arrays, metadata = load_arrays(folder, "split", _VERSION, mmap=False)
+        if metadata.get("log") != log.fingerprint():
+            raise ValueError(f"{os.fspath(folder)}: expected a split of the given log, it is one of another log")
+        part, how = arrays.get("part"), metadata.get("how")
         if not isinstance(how, dict) or not isinstance(how.get("by"), str):
-            raise ValueError(f"{os.fspath(folder)}: split.json is damaged, it does not say how the log was cut")
+            raise ValueError(f"{os.fspath(folder)}: split.json is damaged, it does not say how the log was split")
         if part is None or part.dtype != np.int8 or part.shape != (len(log),) or (part < 0).any() or (part > 3).any():
             raise ValueError(f"{os.fspath(folder)}: expected a part in [0, 3] for each of {len(log)} events")
         return cls(log, part, dict(how))
@@ -168,15 +168,15 @@ def leave_one_out(log: Interactions, validation: bool = True, *, min_train: int 
     """Leave out the last event of each user for the test, and the one before it for validation.
 
     Users that would keep fewer than `min_train` events stay in train with all of theirs, and are counted in `how` as
-    "users_too_short". Items that train does not have stay in the vocabulary; events with them are counted.
+    "users_too_short". Items that do not occur in train keep their codes; their events are counted.
 
     Args:
         log: the log.
         validation: whether to leave out the last two.
-        min_train: the fewest events of a user that must be left to train on.
+        min_train: minimum number of events of a user that must remain in train.
 
     Raises:
-        ValueError: no user has enough events.
+        ArgumentError: no user has enough events.
 
     Example:
         >>> split = leave_one_out(Interactions.from_arrays([1, 1, 1], [5, 7, 9]), validation=False)
@@ -189,7 +189,7 @@ def leave_one_out(log: Interactions, validation: bool = True, *, min_train: int 
     counts = np.diff(log.offsets)
     last = log.offsets[1:][counts >= needed] - 1
     if not len(last):
-        raise ValueError(f"log: expected users with at least {needed} events, the longest has {counts.max(initial=0)}")
+        raise ArgumentError("log", f"users with at least {needed} events", Verbatim(f"at most {counts.max(initial=0)}"))
     part = np.zeros(len(log), dtype=np.int8)
     part[last] = _TEST
     if validation:
@@ -201,17 +201,17 @@ def leave_one_out(log: Interactions, validation: bool = True, *, min_train: int 
 def split_by_time(
     log: Interactions, test: float, validation: float | None = None, *, known_users: bool = False
 ) -> Split:
-    """Cut at moments: train before `validation`, validation before `test`, test from then on.
+    """Split at points in time: train before `validation`, validation before `test`, test from then on.
 
     Args:
         log: a log with times.
-        test: a moment in the unit of the log; or a number in (0, 1), the share of all events that come before that
-            moment (events at the same moment stay together).
+        test: a time in the unit of the log; or a number in (0, 1), the share of all events before that time (events at
+            the same time stay together).
         validation: the same, or None.
-        known_users: leave out events in validation and test of users who have none in train; counted as "cold".
+        known_users: leave out events in validation and test of users without events in train; counted as "cold".
 
     Raises:
-        ValueError: the log has no times, `validation` is not before `test`, or a part would be empty.
+        ArgumentError: the log has no times, `validation` is not before `test`, or a part would be empty.
 
     Example:
         >>> log = Interactions.from_arrays([1, 1, 2, 2], [5, 7, 7, 9], [10, 20, 30, 40])
@@ -220,11 +220,11 @@ def split_by_time(
     """
     check_bool("known_users", known_users)
     if log.timestamps is None:
-        raise ValueError("log: expected a log with times, it has none; leave_one_out goes by the order of events")
-    at_test = _moment("test", test, log.timestamps)
-    at_validation = at_test if validation is None else _moment("validation", validation, log.timestamps)
+        raise ArgumentError("log", "a log with times", log, "leave_one_out splits by the order of events")
+    at_test = _time("test", test, log.timestamps)
+    at_validation = at_test if validation is None else _time("validation", validation, log.timestamps)
     if validation is not None and at_validation >= at_test:
-        raise ValueError(f"validation: expected a moment before the test's {at_test}, got {at_validation}")
+        raise ArgumentError("validation", f"a time before that of the test, {at_test}", at_validation)
     part = np.zeros(len(log), dtype=np.int8)
     part[log.timestamps >= at_validation] = _VALIDATION
     part[log.timestamps >= at_test] = _TEST
@@ -246,19 +246,19 @@ def split_by_session(
 ) -> Split:
     """Leave out whole sessions: the last of each user for the test, the one before it for validation.
 
-    Where each session is a user of its own there is no last one; with `fraction` sessions are drawn at random instead,
-    that share of all for the test and as many for validation. Users with too few sessions stay in train, counted in
-    `how` as "users_too_short".
+    Where each session is a user of its own there is no last one; with `fraction` sessions are chosen at random instead,
+    that share of all for the test and as many for validation. Users with too few sessions stay in train, and are
+    counted in `how` as "users_too_short".
 
     Args:
-        log: a log with columns["session"], or with times to find sessions by.
+        log: a log with columns["session"], or with times and a `gap`.
         validation: whether to leave out sessions for validation.
-        gap: a pause that ends a session, in the unit of the log's times.
-        fraction: draw this share of sessions, in (0, 0.5).
-        seed: of the draw.
+        gap: maximum pause within a session, in the unit of the log's times.
+        fraction: choose this share of sessions at random, in (0, 0.5].
+        seed: of that choice.
 
     Raises:
-        ValueError: the log has neither sessions nor a `gap`; or a part would be empty.
+        ArgumentError: the log has neither sessions nor a `gap`; or a part would be empty.
 
     Example:
         >>> log = Interactions.from_arrays([1, 1, 1, 1], [5, 7, 9, 5], sessions=["a", "a", "b", "b"])
@@ -288,29 +288,28 @@ def split_by_session(
             codes[last - 1] = _VALIDATION
         short = int(np.count_nonzero((counts > 0) & ~enough))
     if not (codes == _TEST).any():
-        raise ValueError(
-            f"log: no session is left for the test: {len(lengths)} sessions of {len(np.unique(owners))} users; "
-            "where each user has one session, give fraction=0.1"
-        )
+        got = f"{len(lengths)} sessions of {len(np.unique(owners))} users"
+        hint = "where each user has one session, give fraction=0.1"
+        raise ArgumentError("log", "sessions to leave out for the test", Verbatim(got), hint)
     return _counted(log, np.repeat(codes, lengths), how, users_too_short=short)
 
 
-def _moment(name: str, value: float, times: NDArray[Any]) -> float:
-    moment = check_float(name, value)
-    if 0 < moment < 1:
-        place = min(int(moment * len(times)), len(times) - 1)
-        return np.partition(times, place)[place].item()
-    return moment
+def _time(name: str, value: float, times: NDArray[Any]) -> float:
+    """Return a time that is given as such, or as the share of events before it."""
+    time = check_float(name, value)
+    if 0 < time < 1:
+        rank = min(int(time * len(times)), len(times) - 1)
+        return np.partition(times, rank)[rank].item()
+    return time
 
 
 def _counted(log: Interactions, part: NDArray[np.int8], how: dict[str, Any], **counts: int) -> Split:
-    """Make the split, with counts of the items that train does not have."""
+    """Return the split, with counts of items that do not occur in train."""
     sizes = np.bincount(part, minlength=4)
-    for name in ("train", "test"):
+    needed = ["train", "test"] + ["validation"] * (how.get("validation") not in (None, False))
+    for name in needed:
         if not sizes[_NAMES[name]]:
-            raise ValueError(f"log: {name} would be empty: {how}")
-    if how.get("validation") not in (None, False) and not sizes[_VALIDATION]:
-        raise ValueError(f"log: validation would be empty: {how}")
+            raise ArgumentError("log", f"events for {name}", Verbatim(f"none by {how}"))
     new = np.bincount(log.items[part == _TRAIN], minlength=log.num_items) == 0
     for name in ("validation", "test"):
         counts[f"{name}_events_of_items_not_in_train"] = int(np.count_nonzero(new[log.items[part == _NAMES[name]]]))

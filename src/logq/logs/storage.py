@@ -1,10 +1,10 @@
-"""A log and its side information in a folder of arrays, read through memory maps and checked."""
+"""Storage of a log and its features: a folder of arrays that are checked, and memory-mapped when they are read."""
 
 import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,29 +14,28 @@ from logq.logs.feature_values import Buckets, Categories, Coding
 from logq.logs.features import Features
 from logq.logs.identifiers import Identifiers
 
-if TYPE_CHECKING:
-    from logq.logs.interactions import Interactions
-
 __all__ = ["features_from_state", "features_state", "load_arrays", "load_log", "save_arrays", "save_log"]
+
+_VERSION = 1  # of the folder of a log
 
 
 def save_arrays(
-    folder: str | os.PathLike[str], kind: str, version: int, arrays: Mapping[str, NDArray[Any]], facts: object
+    folder: str | os.PathLike[str], kind: str, version: int, arrays: Mapping[str, NDArray[Any]], metadata: object
 ) -> None:
-    """Write each array to NAME.npy and, last, the facts to KIND.json; without it the folder does not count as written.
+    """Write each array to NAME.npy and, last, the metadata to KIND.json, without which the folder is incomplete.
 
     Raises:
         OSError: a file cannot be written; the message names it.
     """
-    place = Path(folder)
-    place.mkdir(parents=True, exist_ok=True)
-    header = place / f"{kind}.json"
+    path = Path(folder)
+    path.mkdir(parents=True, exist_ok=True)
+    header = path / f"{kind}.json"
     header.unlink(missing_ok=True)
     for name, array in arrays.items():
-        with atomic_write(place / f"{name}.npy") as file:
+        with atomic_write(path / f"{name}.npy") as file:
             np.save(file, array, allow_pickle=False)
     shapes = {name: [array.dtype.str, list(array.shape)] for name, array in arrays.items()}
-    text = {"format": f"logq.{kind}", "version": version, "arrays": shapes, "facts": facts}
+    text = {"format": f"logq.{kind}", "version": version, "arrays": shapes, "facts": metadata}
     with atomic_write(header) as file:
         file.write(json.dumps(text, indent=1, ensure_ascii=False).encode())
 
@@ -44,26 +43,26 @@ def save_arrays(
 def load_arrays(
     folder: str | os.PathLike[str], kind: str, version: int, *, mmap: bool = True
 ) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-    """Read what `save_arrays` wrote: the arrays, mapped from their files if `mmap`, and the facts.
+    """Read what `save_arrays` wrote: the arrays, mapped from their files if `mmap`, and the metadata.
 
-    Nothing in the files is run: an array that holds Python objects is refused.
+    Nothing in the files is executed: an array of Python objects is refused.
 
     Raises:
-        FileNotFoundError: the folder holds no such thing, or one that was not written to its end.
-        ValueError: it is of another version, or an array is not what the JSON file says.
+        FileNotFoundError: the folder does not hold such arrays, or is incomplete.
+        ValueError: it has another version, or an array differs from what the JSON file says.
     """
     header = Path(folder) / f"{kind}.json"
     if not header.exists():
-        raise FileNotFoundError(f"{os.fspath(folder)}: holds no {header.name}, or was not written to its end")
+        raise FileNotFoundError(f"{os.fspath(folder)}: expected {header.name} in it, which is written last")
     try:
         text = json.loads(header.read_bytes())
         known, written = text["format"] == f"logq.{kind}", text["version"]
-        shapes, facts = cast("dict[str, Any]", text["arrays"]), cast("dict[str, Any]", text["facts"])
+        shapes, metadata = cast("dict[str, Any]", text["arrays"]), cast("dict[str, Any]", text["facts"])
         expected = {str(name): (np.dtype(dtype), tuple(shape)) for name, (dtype, shape) in shapes.items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{header}: is damaged ({type(error).__name__}: {error})") from None
-    if not isinstance(facts, dict):
-        raise ValueError(f"{header}: is damaged (expected an object of facts, got {facts!r:.50})")
+    if not isinstance(metadata, dict):
+        raise ValueError(f'{header}: is damaged (expected an object as "facts", got {metadata!r:.50})')
     if not known or written != version:
         raise ValueError(f"{header}: expected logq.{kind} of version {version}, got {text['format']} {written}")
     arrays: dict[str, NDArray[Any]] = {}
@@ -75,59 +74,63 @@ def load_arrays(
             # An empty file cannot be mapped.
             array = np.load(path, mmap_mode="r" if mmap and 0 not in shape else None, allow_pickle=False)
         except (ValueError, EOFError) as error:
-            raise ValueError(f"{path}: is no array, or damaged ({error})") from None
-        if not isinstance(array, np.ndarray):  # numpy takes a zip file for several arrays
+            raise ValueError(f"{path}: is not an array, or damaged ({error})") from None
+        if not isinstance(array, np.ndarray):  # numpy reads a zip file as several arrays
             array.close()
-            raise ValueError(f"{path}: is no array, but a {type(array).__name__}")
+            raise ValueError(f"{path}: is not an array, but a {type(array).__name__}")
         if (array.dtype, array.shape) != (dtype, shape):
             raise ValueError(
                 f"{path}: expected {dtype} {shape}, as {header.name} says, got {array.dtype} {array.shape}"
             )
         arrays[name] = array
-    return arrays, facts
+    return arrays, metadata
 
 
-_VERSION = 1
+def save_log(folder: str | os.PathLike[str], log: Mapping[str, Any]) -> None:
+    """Write the attributes of `Interactions`, by name.
 
-
-def save_log(folder: str | os.PathLike[str], log: "Interactions") -> None:
-    """Write what `load_log` reads."""
-    arrays: dict[str, NDArray[Any]] = {"users": log.users, "items": log.items}
-    if log.timestamps is not None:
-        arrays["timestamps"] = log.timestamps
-    if log.labels is not None:
-        arrays["labels"] = log.labels
-    _put(arrays, "user_ids", log.user_ids.state())
-    _put(arrays, "item_ids", log.item_ids.state())
-    names = list(log.columns)
-    for place, name in enumerate(names):  # names of columns may be no names of files
-        arrays[f"column_{place}"] = log.columns[name]
-        if name in log.column_ids:
-            _put(arrays, f"column_{place}_ids", log.column_ids[name].state())
-    facts: dict[str, Any] = {"columns": names, "dropped": dict(log.dropped), "notes": list(log.notes)}
-    for side, features in (("item_features", log.item_features), ("user_features", log.user_features)):
-        if features is not None:
-            state, facts[side] = features_state(features)
+    Raises:
+        OSError: a file cannot be written; the message names it.
+    """
+    arrays: dict[str, NDArray[Any]] = {
+        name: log[name] for name in ("users", "items", "timestamps", "labels") if log[name] is not None
+    }
+    _put(arrays, "user_ids", log["user_ids"].state())
+    _put(arrays, "item_ids", log["item_ids"].state())
+    names = list(log["columns"])
+    for number, name in enumerate(names):  # the name of a column may not be possible as the name of a file
+        arrays[f"column_{number}"] = log["columns"][name]
+        if name in log["column_ids"]:
+            _put(arrays, f"column_{number}_ids", log["column_ids"][name].state())
+    metadata: dict[str, Any] = {"columns": names, "dropped": dict(log["dropped"]), "notes": list(log["notes"])}
+    for side in ("item_features", "user_features"):
+        if log[side] is not None:
+            state, metadata[side] = features_state(log[side])
             _put(arrays, side, state)
-    save_arrays(folder, "interactions", _VERSION, arrays, facts)
+    save_arrays(folder, "interactions", _VERSION, arrays, metadata)
 
 
 def load_log(folder: str | os.PathLike[str], mmap: bool) -> dict[str, Any]:
-    """Read the attributes of a log, and check that they belong together."""
-    arrays, facts = load_arrays(folder, "interactions", _VERSION, mmap=mmap)
+    """Read the attributes of `Interactions` that `save_log` wrote, and check that they fit together.
+
+    Raises:
+        FileNotFoundError: the folder does not hold a log.
+        ValueError: it is damaged, or has another version.
+    """
+    arrays, metadata = load_arrays(folder, "interactions", _VERSION, mmap=mmap)
     where = os.fspath(folder)
     try:
-        names = list(facts["columns"])
+        names = list(metadata["columns"])
         log: dict[str, Any] = {"users": arrays["users"], "items": arrays["items"]}
         log["timestamps"], log["labels"] = arrays.get("timestamps"), arrays.get("labels")
-        log["columns"] = {name: arrays[f"column_{place}"] for place, name in enumerate(names)}
+        log["columns"] = {name: arrays[f"column_{number}"] for number, name in enumerate(names)}
         log["user_ids"] = Identifiers.from_state(_take(arrays, "user_ids"))
         log["item_ids"] = Identifiers.from_state(_take(arrays, "item_ids"))
-        states = {name: _take(arrays, f"column_{place}_ids") for place, name in enumerate(names)}
+        states = {name: _take(arrays, f"column_{number}_ids") for number, name in enumerate(names)}
         log["column_ids"] = {name: Identifiers.from_state(state) for name, state in states.items() if state}
         for side in ("item_features", "user_features"):
-            log[side] = features_from_state(_take(arrays, side), facts[side]) if side in facts else None
-        log["dropped"], log["notes"] = dict(facts["dropped"]), list(facts["notes"])
+            log[side] = features_from_state(_take(arrays, side), metadata[side]) if side in metadata else None
+        log["dropped"], log["notes"] = dict(metadata["dropped"]), list(metadata["notes"])
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{where}: is damaged, something is missing or of a wrong type ({error})") from None
     events = len(log["users"])
@@ -149,23 +152,23 @@ def load_log(folder: str | os.PathLike[str], mmap: bool) -> dict[str, Any]:
 
 
 def features_state(features: Features) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-    """Plain arrays and facts that hold a table of features."""
+    """Return arrays and metadata that hold a table of features."""
     arrays: dict[str, NDArray[Any]] = {}
     codings: list[dict[str, Any]] = []
-    for place, (name, coding) in enumerate(features.codings.items()):
-        arrays[f"{place}_values"] = features.values[name]
+    for number, (name, coding) in enumerate(features.codings.items()):
+        arrays[f"{number}_values"] = features.values[name]
         if isinstance(coding, Buckets):
-            arrays[f"{place}_edges"] = coding.edges
+            arrays[f"{number}_edges"] = coding.edges
             codings.append({"name": name, "kind": "buckets"})
         else:
-            _put(arrays, f"{place}_known", coding.known.state())
+            _put(arrays, f"{number}_known", coding.known.state())
             several = {"separator": coding.separator, "several": coding.several}
             codings.append({"name": name, "kind": "categories", **several})
     return arrays, {"codings": codings, "dropped": dict(features.dropped)}
 
 
-def features_from_state(arrays: dict[str, NDArray[Any]], facts: Mapping[str, Any]) -> Features:
-    """Make a table of features of what `features_state` gave.
+def features_from_state(arrays: dict[str, NDArray[Any]], metadata: Mapping[str, Any]) -> Features:
+    """Rebuild the table of features that `features_state` described.
 
     Raises:
         KeyError: something is missing.
@@ -173,24 +176,24 @@ def features_from_state(arrays: dict[str, NDArray[Any]], facts: Mapping[str, Any
     """
     values: dict[str, NDArray[np.int32]] = {}
     codings: dict[str, Coding] = {}
-    for place, coding in enumerate(facts["codings"]):
+    for number, coding in enumerate(metadata["codings"]):
         name = coding["name"]
-        values[name] = arrays[f"{place}_values"]
+        values[name] = arrays[f"{number}_values"]
         if coding["kind"] == "buckets":
-            codings[name] = Buckets(np.asarray(arrays[f"{place}_edges"], dtype=np.float64))
+            codings[name] = Buckets(np.asarray(arrays[f"{number}_edges"], dtype=np.float64))
         else:
-            known = Identifiers.from_state(_take(arrays, f"{place}_known"))
+            known = Identifiers.from_state(_take(arrays, f"{number}_known"))
             codings[name] = Categories(known, coding["separator"], bool(coding["several"]))
         table, size = values[name], len(codings[name]) + 1
         single = table.ndim == 1 and not getattr(codings[name], "several", False)
-        least = 0 if single else -1  # pads what has several values
+        least = 0 if single else -1  # -1 pads rows of several values
         if table.dtype != np.int32 or table.ndim not in (1, 2) or (table.ndim == 1) != single:
             raise ValueError(f"feature {name!r}: expected codes of 32 bits, got {table.dtype} {table.shape}")
         if table.size and not least <= table.min() <= table.max() < size:
             raise ValueError(f"feature {name!r}: expected codes in [{least}, {size}), got others")
         if not isinstance(getattr(codings[name], "separator", None), str | None):
             raise ValueError(f"feature {name!r}: expected a separator of text, got another")
-    return Features(values, codings, dict(facts["dropped"]))
+    return Features(values, codings, dict(metadata["dropped"]))
 
 
 def _put(arrays: dict[str, NDArray[Any]], prefix: str, state: dict[str, NDArray[Any]]) -> None:

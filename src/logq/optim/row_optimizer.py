@@ -164,7 +164,10 @@ class RowOptimizer(torch.optim.Optimizer):
                 self.state[parameter]["step"] = int(saved["step"])
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        options = set(state.get("defaults", self.__dict__.get("defaults", {})))
         super().__setstate__(state)
+        # torch adds an option that its own optimizers have.
+        self.defaults = {name: value for name, value in self.defaults.items() if name in options}
         for group in self.param_groups:
             for name, value in self.defaults.items():
                 group.setdefault(name, value)

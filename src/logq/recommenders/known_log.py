@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from logq._arguments import ArgumentError, ArgumentTypeError, BadArgumentError, Verbatim, shown
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, shown
 from logq.logs.features import Features
 from logq.logs.identifiers import Identifiers
 from logq.logs.interactions import Interactions
@@ -176,12 +176,7 @@ class KnownLog:
 
 def _known(name: str, ids: Identifiers, raw: Iterable[Any] | NDArray[Any], hint: str) -> NDArray[np.int64]:
     rows: Any = list(raw) if isinstance(raw, set | frozenset) else raw  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
-    try:
-        codes = np.asarray(ids.codes(rows), dtype=np.int64)
-    except BadArgumentError as error:
-        raise type(error)(name, error.expected, error.got, error.hint) from None
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"{name}: {str(error).removeprefix('ids: ')}") from None
+    codes = ids.codes(rows, name)
     if (codes < 0).any():
         where = int((codes < 0).argmax())
         first = next(islice(iter(rows), where, None))  # by position, which [where] of a pandas series is not

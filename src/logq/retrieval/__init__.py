@@ -1,4 +1,4 @@
-"""From vectors of items to the best ones for a query: one face over exact and approximate search."""
+"""Retrieval of the best items for a query by their vectors: exact and approximate indexes, and databases."""
 
 import lazy_loader
 

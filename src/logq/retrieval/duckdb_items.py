@@ -1,4 +1,4 @@
-"""Items in DuckDB: vectors and their columns in a database that is one file."""
+"""`DuckDBItems`: items with vectors and columns in DuckDB, a database in one file."""
 
 import contextlib
 import os
@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from logq._arguments import ArgumentError
 from logq.retrieval.index_checks import Metric
 from logq.retrieval.item_index import Ids
 from logq.retrieval.item_store import (
@@ -19,6 +20,7 @@ from logq.retrieval.item_store import (
     StoredItems,
     check_conditions,
     check_table,
+    column_kinds,
     removed_ids,
     where_clause,
 )
@@ -28,25 +30,25 @@ __all__ = ["DuckDBItems"]
 _SQL: Final = {"int": "BIGINT", "float": "DOUBLE", "text": "VARCHAR", "bool": "BOOLEAN"}
 _TYPES: Final = {sql: kind for kind, sql in _SQL.items()}
 _SCORE: Final = {"inner_product": "array_inner_product", "cosine": "array_cosine_similarity"}
-_AT_A_TIME = 1 << 16  # rows handed over at a time, as one array a dimension
+_AT_A_TIME = 1 << 16  # rows passed at a time, as one array for each dimension
 
 
 class DuckDBItems(ItemStore):
-    """Items in a file of DuckDB (extra `duckdb`); every search looks at all rows that its conditions hold for.
+    """Items in a file of DuckDB (extra `duckdb`); every search compares all rows that fulfil its conditions.
 
-    The vectors are a column FLOAT[D], so that any program with DuckDB can use them.
+    The vectors are a column FLOAT[D], which any program with DuckDB can use.
 
     Args:
-        path: the file, which is made if it is missing; ":memory:" is none.
-        dim: D, needed where the table does not exist yet.
-        columns: names and types ("int", "float", "text", "bool") of the columns beside id and vector.
+        path: the file, which is created if it is missing; ":memory:" for none.
+        dim: D, needed if the table does not exist yet.
+        columns: names and types ("int", "float", "text", "bool") of the columns in addition to id and vector.
         table: the name of the table.
         metric: "inner_product" or "cosine".
-        read_only: whether others may read the file at the same time, and nothing is written.
+        read_only: open the file only for reading, so that others may read it at the same time.
 
     Raises:
         ModuleNotFoundError: duckdb is not installed; the message says how to.
-        ValueError: the table is another one than the arguments say, or is none of items.
+        ArgumentError: the table differs from the arguments, or is not a table of items.
 
     Example:
         >>> with DuckDBItems(":memory:", dim=2, columns={"city": "text", "price": "float"}) as items:
@@ -74,7 +76,7 @@ class DuckDBItems(ItemStore):
         self._connection: Any = duckdb.connect(os.fspath(path), read_only=read_only)
         try:
             if self._describe(path, self._found(table), dim, columns, metric):
-                # No primary key: DuckDB would refuse to write an id again in the transaction that deleted it.
+                # No primary key: DuckDB would not write an id again in the transaction that deleted it.
                 parts = ["id BIGINT NOT NULL", f"vector FLOAT[{self.dim}] NOT NULL"]
                 parts += [f'"{name}" {_SQL[kind]}' for name, kind in self.columns.items()]
                 self._connection.execute(f"CREATE TABLE {self._table} ({', '.join(parts)})")
@@ -83,7 +85,7 @@ class DuckDBItems(ItemStore):
             raise
 
     def __len__(self) -> int:
-        """Return how many items there are."""
+        """Return the number of items."""
         return int(self._connection.execute(f"SELECT count(*) FROM {self._table}").fetchall()[0][0])
 
     def close(self) -> None:
@@ -91,12 +93,12 @@ class DuckDBItems(ItemStore):
         self._connection.close()
 
     def remove(self, ids: Ids) -> int:
-        """Remove items, and return how many there were."""
+        """Remove items, and return how many of them there were."""
         sql = f"DELETE FROM {self._table} WHERE id IN (SELECT unnest(CAST(? AS BIGINT[])))"
         return int(self._connection.execute(sql, [removed_ids(ids)]).fetchall()[0][0])
 
     def read(self, where: Sequence[Condition] = ()) -> StoredItems:
-        """Return the items that all conditions hold for; see `ItemStore.read`."""
+        """Return the items that fulfil all conditions; see `ItemStore.read`."""
         condition, values = self._where(check_conditions(where, self.columns))
         names = ", ".join(["id", "vector", *(f'"{name}"' for name in self.columns)])
         sql = f"SELECT {names} FROM {self._table} WHERE {condition} ORDER BY id"
@@ -109,8 +111,8 @@ class DuckDBItems(ItemStore):
         )
 
     def _write(self, ids: list[int], vectors: NDArray[np.float32], columns: Mapping[str, list[Any]]) -> None:
-        parts = [f"d{place}" for place in range(self.dim)]
-        values = [f"CAST(c{place} AS {_SQL[kind]})" for place, kind in enumerate(self.columns.values())]
+        parts = [f"d{number}" for number in range(self.dim)]
+        values = [f"CAST(c{number} AS {_SQL[kind]})" for number, kind in enumerate(self.columns.values())]
         names = ", ".join(["id", "vector", *(f'"{name}"' for name in self.columns)])
         chosen = ", ".join(["id", f"array_value({', '.join(parts)})", *values])
         sql = f"INSERT INTO {self._table} ({names}) SELECT {chosen} FROM {NEW_ROWS}"
@@ -120,21 +122,21 @@ class DuckDBItems(ItemStore):
                 part = slice(start, start + _AT_A_TIME)
                 new: dict[str, Any] = {"id": np.array(ids[part], dtype=np.int64)}
                 new |= {name: np.ascontiguousarray(row) for name, row in zip(parts, vectors[part].T, strict=True)}
-                for place, column in enumerate(columns.values()):
-                    new[f"c{place}"] = np.array(column[part], dtype=object)
+                for number, column in enumerate(columns.values()):
+                    new[f"c{number}"] = np.array(column[part], dtype=object)
                 self._connection.register(NEW_ROWS, new)
                 try:
                     self._connection.execute(sql)
                 finally:
                     self._connection.unregister(NEW_ROWS)
 
-    def _search(self, queries: NDArray[np.float32], k: int, where: Sequence[Condition], unwanted: list[int]) -> Answer:
+    def _search(self, queries: NDArray[np.float32], k: int, where: Sequence[Condition], excluded: list[int]) -> Answer:
         score = f"{_SCORE[self.metric]}(vector, CAST(? AS FLOAT[{self.dim}]))"
         scores = score if len(queries) == 1 else f"greatest({', '.join([score] * len(queries))})"
         condition, values = self._where(where)
-        if unwanted:
+        if excluded:
             condition += " AND id NOT IN (SELECT unnest(CAST(? AS BIGINT[])))"
-            values.append(unwanted)
+            values.append(excluded)
         sql = f"SELECT id, {scores} AS score FROM {self._table} WHERE {condition} ORDER BY score DESC, id LIMIT ?"
         return self._connection.execute(sql, [*queries.tolist(), *values, k]).fetchall()
 
@@ -145,7 +147,7 @@ class DuckDBItems(ItemStore):
         )
 
     def _found(self, table: str) -> tuple[int, dict[str, str]] | None:
-        """Return the dimension and columns of the table, None where there is none."""
+        """Return the dimension and columns of the table, or None if it does not exist."""
         sql = """SELECT column_name, data_type FROM duckdb_columns()
                  WHERE lower(table_name) = lower(?) AND schema_name = 'main'
                  AND database_name = current_database() ORDER BY column_index"""
@@ -154,11 +156,8 @@ class DuckDBItems(ItemStore):
             return None
         vector = re.fullmatch(r"FLOAT\[(\d+)\]", types.pop("vector", ""))
         if vector is None or types.pop("id", "") != "BIGINT":
-            raise ValueError(f"table: expected columns id BIGINT and vector FLOAT[D] in {table!r}")
-        unknown = {name: sql for name, sql in types.items() if sql not in _TYPES}
-        if unknown:
-            raise ValueError(f"table: expected columns of {', '.join(_TYPES)} in {table!r}, got {unknown}")
-        return int(vector[1]), {name: _TYPES[sql] for name, sql in types.items()}
+            raise ArgumentError("table", "the name of a table with columns id BIGINT and vector FLOAT[D]", table)
+        return int(vector[1]), column_kinds(table, types, _TYPES)
 
     @contextlib.contextmanager
     def _transaction(self) -> Generator[None]:
@@ -172,10 +171,10 @@ class DuckDBItems(ItemStore):
 
 
 def _plain(values: Any) -> list[Any]:
-    """Return the values of a column, None where there is none."""
+    """Return the values of a column, None where one is missing."""
     if isinstance(values, np.ma.MaskedArray):
         return [
-            None if gone else value
-            for value, gone in zip(values.data.tolist(), np.ma.getmaskarray(values), strict=True)
+            None if missing else value
+            for value, missing in zip(values.data.tolist(), np.ma.getmaskarray(values), strict=True)
         ]
     return values.tolist()

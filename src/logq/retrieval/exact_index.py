@@ -1,4 +1,4 @@
-"""ExactIndex: every vector is compared, on any device; the truth that faster indexes are held to."""
+"""`ExactIndex`: compares every vector, on any device; the reference for faster indexes."""
 
 import os
 from collections.abc import Iterator
@@ -7,53 +7,51 @@ from typing import Final
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 from typing_extensions import Self
 
-from logq._arguments import check_int
+from logq._arguments import ArgumentError, check_int
 from logq.retrieval.index_checks import (
     Combine,
     Exclusion,
     Metric,
-    check_allowed,
+    check_added,
     check_choice,
-    check_exclusion,
-    check_ids,
-    check_new_ids,
-    check_queries,
+    check_removed,
+    check_search,
     check_vectors,
 )
 from logq.retrieval.index_file import check_array, read_index_file, write_index_file
 from logq.retrieval.item_index import Ids, ItemIndex, SearchResult, Vectors
 
-__all__ = ["PLACES", "ExactIndex", "best", "keys_of", "scores_and_places"]
+__all__ = ["ExactIndex", "best", "keys_of", "result_of", "scores_and_positions"]
 
-PLACES: Final = 1 << 32
-"""Places are below this."""
-
-_LOW: Final = PLACES - 1
+_MAX_ITEMS: Final = 1 << 32  # positions are below this
+_LOW: Final = _MAX_ITEMS - 1  # the bits of a key that hold a position
+_ITEMS = 1 << 15  # items whose scores are computed at a time on the CPU
+_CPU_SCRATCH = 1 << 26  # bytes of scores
+_GPU_SCRATCH = 1 << 29
 
 
 def keys_of(
     scores: Tensor,  # (..., n) float32, no NaN
-    places: Tensor,  # int64 in [0, 2^32), broadcast over scores
+    positions: Tensor,  # int64 in [0, 2^32), broadcast over scores
 ) -> Tensor:
-    """Return (..., n) int64: the higher score has the larger key, and of equal scores the lower place.
+    """Return (..., n) int64: the higher score has the larger key, and of equal scores the lower position.
 
     Example:
         >>> keys_of(torch.tensor([1.0, 2.0, 2.0, -1.0]), torch.arange(4)).argsort(descending=True).tolist()
         [1, 2, 0, 3]
     """
-    return (_ordered((scores + 0.0).view(torch.int32)).to(torch.int64) << 32) | (_LOW - places)  # + 0.0: -0.0 is 0.0
+    return (_ordered((scores + 0.0).view(torch.int32)).to(torch.int64) << 32) | (_LOW - positions)  # + 0.0: -0.0 is 0.0
 
 
-def scores_and_places(
+def scores_and_positions(
     keys: Tensor,  # int64
 ) -> tuple[Tensor, Tensor]:
-    """Return what `keys_of` put into keys: float32 scores and int64 places.
+    """Return the float32 scores and int64 positions that `keys_of` put into keys.
 
     Example:
-        >>> [part.tolist() for part in scores_and_places(keys_of(torch.tensor([-0.5, 3.0]), torch.tensor([7, 2])))]
+        >>> [part.tolist() for part in scores_and_positions(keys_of(torch.tensor([-0.5, 3.0]), torch.tensor([7, 2])))]
         [[-0.5, 3.0], [7, 2]]
     """
     return _ordered((keys >> 32).to(torch.int32)).view(torch.float32), _LOW - (keys & _LOW)
@@ -64,60 +62,71 @@ def best(
     k: int,
     first: int = 0,
 ) -> Tensor:
-    """Return the keys of the k highest scores of each row, descending; column j has the place first + j.
+    """Return the keys of the k highest scores of each row, descending; column j has the position first + j.
 
-    torch.topk takes any of the items that share the last place, so it is asked for one more: where that one is as good
-    as the last, the row is sorted by keys.
+    torch.topk returns any of the items that are tied for the last rank, so it is asked for one more: where that one is
+    as good as the last, the row is sorted by keys.
 
     Returns:
         (b, min(k, c)) int64.
 
     Example:
-        >>> scores_and_places(best(torch.tensor([[1.0, 3.0, 2.0, 3.0]]), 3))[1].tolist()
+        >>> scores_and_positions(best(torch.tensor([[1.0, 3.0, 2.0, 3.0]]), 3))[1].tolist()
         [[1, 3, 2]]
     """
     columns = scores.shape[1]
     if k >= columns:
-        return (
-            keys_of(scores, torch.arange(first, first + columns, device=scores.device)).sort(1, descending=True).values
-        )
-    values, places = scores.topk(k + 1, dim=1)
-    keys = keys_of(values[:, :k], first + places[:, :k]).sort(1, descending=True).values
+        positions = torch.arange(first, first + columns, device=scores.device)
+        return keys_of(scores, positions).sort(1, descending=True).values
+    values, positions = scores.topk(k + 1, dim=1)
+    keys = keys_of(values[:, :k], first + positions[:, :k]).sort(1, descending=True).values
     tied = ((values[:, k] == values[:, k - 1]) & (values[:, k] > -torch.inf)).nonzero().squeeze(1)
     if len(tied):
-        places = torch.arange(first, first + columns, device=scores.device)
-        keys[tied] = keys_of(scores[tied], places).topk(k, dim=1).values
+        positions = torch.arange(first, first + columns, device=scores.device)
+        keys[tied] = keys_of(scores[tied], positions).topk(k, dim=1).values
     return keys
 
 
+def result_of(
+    keys: Tensor,  # (B, k) int64
+    ids: Tensor,  # (n,) int64, by position
+) -> SearchResult:
+    """Return the scores and ids of keys; those of a score of -inf are no items.
+
+    Example:
+        >>> result_of(keys_of(torch.tensor([[0.5, -torch.inf]]), torch.tensor([1, 0])), torch.tensor([7, 9])).ids
+        tensor([[ 9, -1]])
+    """
+    scores, positions = scores_and_positions(keys)
+    nothing = scores == -torch.inf
+    if len(ids) == 0:
+        return SearchResult(scores, torch.full_like(positions, -1))
+    return SearchResult(scores, ids.to(keys.device)[positions.masked_fill(nothing, 0)].masked_fill(nothing, -1))
+
+
 def _ordered(bits: Tensor) -> Tensor:
-    """Turn the bits of floats into integers in the same order, or back."""
+    """Convert the bits of floats to integers in the same order, or back."""
     return bits ^ ((bits >> 31) & 0x7FFFFFFF)
 
 
-_ITEMS = 1 << 15  # items whose scores are made at a time on the CPU
-_CPU_SCRATCH = 1 << 26  # bytes of scores
-_GPU_SCRATCH = 1 << 29
-
-
 class ExactIndex(ItemIndex):
-    """All items compared with each query, a part of them at a time.
+    """Exact search, which compares each query with all items, a part of them at a time.
 
-    Scores are float32. Beside its vectors and the result, a search holds `scratch` bytes of scores, and what the best
-    of them take: never all B C scores. Items that are excluded or not allowed leave before the best ones are chosen.
-    The same search gives the same answer; but a matrix product may round differently at the edge of a block, so that
-    copies of a vector can have scores that differ in the last bit, and then do not stand in the order of their ids.
+    Scores are float32. In addition to its vectors and the result, a search needs `scratch` bytes for scores, and the
+    memory of the best of them: never all B C scores. Items that are excluded or not allowed are dropped before the best
+    ones are chosen. The same search gives the same answer; but a matrix product may round differently at the edge of a
+    block, so that copies of a vector can have scores that differ in the last bit, and are then not in order of ids.
 
     Args:
-        vectors: (n, D) vectors of items; they are copied, and made to length 1 where the metric is "cosine".
+        vectors: (n, D) vectors of items; they are copied, and normalized where the metric is "cosine".
         ids: (n,) their ids, integers >= 0; None means 0 to n - 1.
         metric: "inner_product" or "cosine".
-        device: where the vectors shall lie; None leaves them where they are.
+        device: of the vectors; None leaves them where they are.
         scratch: bytes of scores at a time; None means 64 MB on the CPU, 512 MB elsewhere.
 
     Raises:
-        TypeError: no numbers, or ids that are not integers.
-        ValueError: a shape that does not fit, a vector that is not finite, an id that is negative or occurs twice.
+        ArgumentTypeError: vectors are not numbers, or ids not integers.
+        ArgumentError: a shape does not fit, a vector is not finite, or an id is negative or occurs twice.
 
     Example:
         >>> index = ExactIndex([[1.0, 0.0], [0.0, 2.0], [1.0, 1.0]])
@@ -150,7 +159,7 @@ class ExactIndex(ItemIndex):
         self.add(torch.arange(len(table)) if ids is None else ids, table)
 
     def __len__(self) -> int:
-        """Return how many items there are."""
+        """Return the number of items."""
         return len(self._ids)
 
     @property
@@ -165,7 +174,7 @@ class ExactIndex(ItemIndex):
 
     @property
     def device(self) -> torch.device:
-        """Where the vectors lie."""
+        """The device of the vectors."""
         return self._vectors.device
 
     def search(
@@ -178,38 +187,19 @@ class ExactIndex(ItemIndex):
         combine: Combine = "max",
     ) -> SearchResult:
         """Return the k items with the highest scores for each query; see `ItemIndex.search`."""
-        k = check_int("k", k)
-        check_choice("combine", combine, ("max", "sum"))
-        asked = check_queries(queries, self.dim, device=self.device)
-        unwanted = check_exclusion(exclude, len(asked))
-        allowed = check_allowed(allow, self._ids)
-        if self.metric == "cosine":
-            asked = normalize(asked, dim=2)
-        if combine == "sum":
-            asked = asked.sum(1, keepdim=True)  # the sum of products is the product with the sum
-        rows = None if allowed is None else allowed.nonzero().squeeze(1)
-        keys = torch.empty((len(asked), k), dtype=torch.int64, device=self.device)
+        search = check_search(queries, k, exclude, allow, combine, dim=self.dim, ids=self._ids, device=self.device)
+        asked = search.directions(self.metric, combine)
+        rows = None if search.allowed is None else search.allowed.nonzero().squeeze(1)
+        keys = torch.empty((len(asked), search.k), dtype=torch.int64, device=self.device)
         for part in self._query_parts(asked.shape[0], asked.shape[1]):
-            keys[part] = self._best_of(asked[part], k, rows, self._pairs(unwanted, part, rows))
-        scores, places = scores_and_places(keys)
-        nothing = scores == -torch.inf
-        ids = self._ids if rows is None else self._ids[rows]
-        if len(ids) == 0:
-            return SearchResult(scores, torch.full_like(places, -1))
-        found = ids.to(self.device)[places.masked_fill(nothing, 0)]
-        return SearchResult(scores, found.masked_fill(nothing, -1))
+            keys[part] = self._best_of(asked[part], search.k, rows, self._pairs(search.exclusion, part, rows))
+        return result_of(keys, self._ids if rows is None else self._ids[rows])
 
     def add(self, ids: Ids, vectors: Vectors) -> None:
-        """Add items; see `ItemIndex.add`. All vectors are copied, so many at once are better than one by one."""
-        table = check_vectors("vectors", vectors, self.dim, device=self.device)
-        new = check_new_ids(ids, len(table))
-        known = torch.isin(new, self._ids)
-        if bool(known.any()):
-            raise ValueError(f"ids: expected items that are not here yet, got {int(new[known][0])}")
-        if len(self._ids) + len(new) >= PLACES:
-            raise ValueError(f"vectors: expected fewer than {PLACES} items in all")
-        if self.metric == "cosine":
-            table = normalize(table)
+        """Add items; see `ItemIndex.add`. All vectors are copied each time, so add many items together."""
+        new, table = check_added(ids, vectors, self._ids, self.dim, self.metric, self.device)
+        if len(self._ids) + len(new) >= _MAX_ITEMS:
+            raise ArgumentError("vectors", f"fewer than {_MAX_ITEMS} items in total", len(self._ids) + len(new))
         self._ids, order = torch.cat([self._ids, new]).sort()
         self._vectors = torch.cat([self._vectors, table])
         if bool((order[1:] < order[:-1]).any()):
@@ -217,11 +207,7 @@ class ExactIndex(ItemIndex):
 
     def remove(self, ids: Ids) -> None:
         """Remove items; see `ItemIndex.remove`."""
-        gone = check_ids("ids", ids)
-        unknown = ~torch.isin(gone, self._ids)
-        if bool(unknown.any()):
-            raise ValueError(f"ids: expected items that are here, got {int(gone[unknown][0])}")
-        kept = ~torch.isin(self._ids, gone)
+        kept = ~torch.isin(self._ids, check_removed(ids, self._ids))
         self._ids = self._ids[kept]
         self._vectors = self._vectors[kept.to(self.device)]
 
@@ -247,24 +233,24 @@ class ExactIndex(ItemIndex):
         return (self._scratch or (_CPU_SCRATCH if self.device.type == "cpu" else _GPU_SCRATCH)) // 4
 
     def _step(self) -> int:
-        """How many items at a time: on the CPU so few that a block of their vectors stays in the cache."""
+        """Return the number of items at a time: on the CPU a block of their vectors fits in the cache."""
         return max(1, min(self._numbers(), _ITEMS if self.device.type == "cpu" else self._numbers() // 64))
 
-    def _pairs(self, unwanted: Exclusion | None, part: slice, rows: Tensor | None) -> tuple[Tensor, Tensor] | None:
-        """Which (query of this part, place of an item) must not be found, by ascending place."""
-        if unwanted is None:
+    def _pairs(self, exclusion: Exclusion | None, part: slice, rows: Tensor | None) -> tuple[Tensor, Tensor] | None:
+        """Return the excluded (query of this part, position of an item), by ascending position."""
+        if exclusion is None:
             return None
-        bounds = unwanted.offsets[part.start : part.stop + 1]
-        ids = unwanted.ids[int(bounds[0]) : int(bounds[-1])]
+        bounds = exclusion.offsets[part.start : part.stop + 1]
+        ids = exclusion.ids[int(bounds[0]) : int(bounds[-1])]
         queries = torch.repeat_interleave(torch.arange(len(bounds) - 1), bounds.diff())
         searchable = self._ids if rows is None else self._ids[rows]
-        places = torch.searchsorted(searchable, ids)
-        here = torch.isin(ids, searchable)
-        places, order = places[here].sort()
-        return queries[here][order], places
+        positions = torch.searchsorted(searchable, ids)
+        known = torch.isin(ids, searchable)
+        positions, order = positions[known].sort()
+        return queries[known][order], positions
 
-    def _best_of(self, asked: Tensor, k: int, rows: Tensor | None, unwanted: tuple[Tensor, Tensor] | None) -> Tensor:
-        """Return the keys of the best places for queries (b, K, D), (b, k); places count the rows that are allowed."""
+    def _best_of(self, asked: Tensor, k: int, rows: Tensor | None, excluded: tuple[Tensor, Tensor] | None) -> Tensor:
+        """Return the keys of the best items for queries (b, K, D), (b, k), with positions among the allowed rows."""
         count, interests = asked.shape[:2]
         flat = asked.reshape(count * interests, self.dim)
         searched = len(self) if rows is None else len(rows)
@@ -276,9 +262,9 @@ class ExactIndex(ItemIndex):
             scores = flat @ block.T
             if interests > 1:
                 scores = scores.view(count, interests, -1).amax(1)
-            if unwanted is not None:
-                first, last = torch.searchsorted(unwanted[1], torch.tensor([start, stop])).tolist()
-                at = (unwanted[0][first:last].to(self.device), unwanted[1][first:last].to(self.device) - start)
+            if excluded is not None:
+                first, last = torch.searchsorted(excluded[1], torch.tensor([start, stop])).tolist()
+                at = (excluded[0][first:last].to(self.device), excluded[1][first:last].to(self.device) - start)
                 scores[at] = -torch.inf
             found = torch.cat([found, best(scores, k, start)], 1).topk(k, dim=1).values
         return found

@@ -1,4 +1,4 @@
-"""Approximate search by faiss: inverted lists, a graph of neighbours, or short codes."""
+"""`FaissIndex`: approximate search by faiss, with inverted lists, a graph of neighbours, or short codes."""
 
 import contextlib
 from collections.abc import Generator, Mapping
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch.nn.functional import normalize
 from typing_extensions import Self
 
-from logq._arguments import check_int
+from logq._arguments import ArgumentError, Verbatim, check_int
 from logq.retrieval.approximate_index import ApproximateIndex
 from logq.retrieval.index_checks import Metric, check_choice, check_vectors
 from logq.retrieval.item_index import Ids, Vectors
@@ -25,35 +25,35 @@ _CLASSES = {"flat": "IndexFlat", "ivf": "IndexIVFFlat", "hnsw": "IndexHNSWFlat",
 class FaissIndex(ApproximateIndex):
     """Items in an index of faiss (extra `faiss`).
 
-    | kind | what it does | numbers kept per item |
+    | kind | search | numbers stored per item |
     |---|---|---|
-    | flat | compares all, by faiss | D |
-    | ivf  | k-means puts items into `nlist` lists; a query looks into the `nprobe` nearest | D |
-    | hnsw | a graph of near items, walked from item to item with `ef_search` candidates | D + 2 `links` ids |
-    | pq   | lists as ivf, vectors as codes of `code_bytes` bytes | code_bytes / 4 |
+    | flat | compares all items | D |
+    | ivf  | k-means divides items into `nlist` lists, of which the `nprobe` nearest are searched | D |
+    | hnsw | walks a graph of near items with `ef_search` candidates | D + 2 `links` ids |
+    | pq   | lists as in ivf, vectors as codes of `code_bytes` bytes | code_bytes / 4 |
 
-    Inner products of vectors whose lengths differ much are hard for lists and graphs; `index_recall` tells how hard.
-    Allowed items are filtered inside of faiss. Removed items are filtered too, until the index is built anew. A graph
-    is built by several threads, so it differs from one time to the next; `torch.set_num_threads(1)` prevents that.
+    Inner products of vectors of very different lengths are hard for lists and graphs; measure it by `index_recall`.
+    Allowed items are filtered inside faiss, and so are removed items, until the index is built again. A graph is built
+    by several threads, so it differs from run to run; `torch.set_num_threads(1)` prevents that.
 
     Args:
-        vectors: (n, D) vectors of items; those of ivf and pq are what the lists and codes are learned from.
+        vectors: (n, D) vectors of items, from which ivf and pq also learn lists and codes.
         ids: (n,) their ids, integers >= 0; None means 0 to n - 1.
         kind: "flat", "ivf", "hnsw" or "pq".
         metric: "inner_product" or "cosine".
-        nlist: lists of ivf and pq; None means about 4 sqrt(n).
-        nprobe: lists that a query looks into; None means a sixteenth of them, at least 8.
-        links: neighbours of an item in the graph.
-        ef_construction: candidates while the graph is built.
-        ef_search: candidates of a query.
+        nlist: number of lists of ivf and pq; None means about 4 sqrt(n).
+        nprobe: number of lists that are searched; None means a sixteenth of them, at least 8.
+        links: number of neighbours of an item in the graph.
+        ef_construction: number of candidates while the graph is built.
+        ef_search: number of candidates of a query.
         code_bytes: bytes of a code; must divide D. None means the largest divisor of D up to D / 2.
         seed: of k-means.
         progress: True draws a bar, None does so on a terminal and prints lines elsewhere, False is silent.
 
     Raises:
         ModuleNotFoundError: faiss is not installed; the message says how to.
-        TypeError: no numbers, or ids that are not integers.
-        ValueError: a number or shape does not fit, or there are no vectors to learn lists from.
+        ArgumentTypeError: vectors are not numbers, or ids not integers.
+        ArgumentError: a number or shape does not fit, or there are no vectors to learn lists from.
 
     References:
         Malkov and Yashunin, Efficient and robust approximate nearest neighbor search using HNSW graphs, 2018.
@@ -107,7 +107,7 @@ class FaissIndex(ApproximateIndex):
 
     @contextlib.contextmanager
     def _threads(self) -> Generator[None]:
-        """Let faiss have as many threads as torch has: each brings an OpenMP of its own, with a number of its own."""
+        """Give faiss as many threads as torch has; each may have an OpenMP of its own."""
         before = self._faiss.omp_get_max_threads()
         self._faiss.omp_set_num_threads(torch.get_num_threads())
         try:
@@ -120,16 +120,16 @@ class FaissIndex(ApproximateIndex):
             self._index.add(vectors)
 
     def _erase(self, slots: NDArray[np.int64]) -> None:
-        pass  # a graph cannot lose items, so all kinds filter those that are gone
+        pass  # a graph cannot lose items, so all kinds filter removed ones
 
     def _nearest(
-        self, queries: NDArray[np.float32], count: int, level: int, wanted: NDArray[np.bool_] | None
+        self, queries: NDArray[np.float32], count: int, level: int, allowed: NDArray[np.bool_] | None
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         faiss = self._faiss
         options: dict[str, Any] = {}
-        if wanted is not None:
-            bits = np.packbits(wanted, bitorder="little")
-            options["sel"] = faiss.IDSelectorBitmap(len(wanted), faiss.swig_ptr(bits))
+        if allowed is not None:
+            bits = np.packbits(allowed, bitorder="little")
+            options["sel"] = faiss.IDSelectorBitmap(len(allowed), faiss.swig_ptr(bits))
         if self.kind == "faiss-hnsw":
             params = faiss.SearchParametersHNSW(efSearch=max(count, self._ef_search * 4**level), **options)
         elif self.kind == "faiss-flat":
@@ -139,7 +139,7 @@ class FaissIndex(ApproximateIndex):
         with self._threads():
             return self._index.search(queries, count, params=params)
 
-    def _at_most(self, level: int) -> bool:
+    def _is_exhaustive(self, level: int) -> bool:
         if self.kind == "faiss-hnsw":
             return self._ef_search * 4**level >= len(self._slot_ids)
         return self.kind == "faiss-flat" or self._nprobe * 4**level >= self._index.nlist
@@ -168,12 +168,12 @@ class FaissIndex(ApproximateIndex):
             )
         if kind in ("ivf", "pq"):
             index.make_direct_map()
-        made = cls.__new__(cls)
-        ApproximateIndex.__init__(made, about["kind"], about["dim"], about["metric"])
-        made._faiss, made._index = faiss, index
-        made._nprobe = check_int("nprobe", about["options"]["nprobe"])
-        made._ef_search = check_int("ef_search", about["options"]["ef_search"])
-        return made
+        loaded = cls.__new__(cls)
+        ApproximateIndex.__init__(loaded, about["kind"], about["dim"], about["metric"])
+        loaded._faiss, loaded._index = faiss, index
+        loaded._nprobe = check_int("nprobe", about["options"]["nprobe"])
+        loaded._ef_search = check_int("ef_search", about["options"]["ef_search"])
+        return loaded
 
 
 def _import_faiss() -> Any:
@@ -186,19 +186,19 @@ def _import_faiss() -> Any:
 
 def _number_of_lists(items: int, asked: int | None) -> int:
     if items == 0:
-        raise ValueError("vectors: expected some to learn the lists from, got none")
+        raise ArgumentError("vectors", "at least one, to learn the lists from", Verbatim("none"))
     lists = max(1, min(round(4 * items**0.5), items // 39)) if asked is None else check_int("nlist", asked)
     if lists > items:
-        raise ValueError(f"nlist: expected at most the {items} vectors to learn the lists from, got {lists}")
+        raise ArgumentError("nlist", f"at most {items}, the number of vectors to learn the lists from", lists)
     return lists
 
 
 def _code(dim: int, asked: int | None) -> int:
-    """Return into how many parts a vector is cut."""
+    """Return the number of parts that a vector is divided into."""
     if asked is None:
         return next(size for size in range(max(1, dim // 2), 0, -1) if dim % size == 0)
     if dim % check_int("code_bytes", asked):
-        raise ValueError(f"code_bytes: expected a divisor of the {dim} dimensions, got {asked}")
+        raise ArgumentError("code_bytes", f"a divisor of D = {dim}", asked)
     return asked
 
 
@@ -213,8 +213,8 @@ def _learned(faiss: Any, rows: NDArray[np.float32], lists: int, code: int | None
         index = faiss.IndexIVFPQ(nearest, rows.shape[1], lists, code, bits, faiss.METRIC_INNER_PRODUCT)
         index.pq.cp.min_points_per_centroid = 1
         index.pq.cp.seed = seed
-    index.cp.min_points_per_centroid = 1  # few vectors are no reason to write to standard error
+    index.cp.min_points_per_centroid = 1  # or faiss writes to standard error where there are few vectors
     index.cp.seed = seed
     index.train(rows)
-    index.make_direct_map()  # so that vectors can be had back
+    index.make_direct_map()  # so that vectors can be read back
     return index

@@ -1,23 +1,28 @@
-"""Checks of what comes to an index: vectors, ids, and which items a search may give."""
+"""Checks of the arguments of indexes: vectors, ids, queries, and the items that a search may return."""
 
 from typing import Literal, NamedTuple, TypeAlias, cast
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
-from logq._arguments import shown
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_int
 
 __all__ = [
     "Combine",
     "Exclusion",
     "Metric",
+    "Search",
+    "check_added",
     "check_allowed",
     "check_choice",
     "check_exclusion",
     "check_ids",
     "check_new_ids",
     "check_queries",
+    "check_removed",
+    "check_search",
     "check_vectors",
 ]
 
@@ -26,7 +31,7 @@ Combine: TypeAlias = Literal["max", "sum"]
 
 
 class Exclusion(NamedTuple):
-    """Ids that rows must not get: those of row b are ids[offsets[b] : offsets[b + 1]]; all on the CPU."""
+    """Ids to exclude for each row: those of row b are ids[offsets[b] : offsets[b + 1]]; all on the CPU."""
 
     ids: Tensor  # (E,) int64
     offsets: Tensor  # (B + 1,) int64
@@ -36,24 +41,23 @@ def check_choice(name: str, value: object, choices: tuple[str, ...]) -> str:
     """Return `value`, which must be one of a few names.
 
     Raises:
-        ValueError: it is none of them.
+        ArgumentError: it is not one of them.
     """
     if not isinstance(value, str) or value not in choices:
-        raise ValueError(f"{name}: expected one of {', '.join(map(repr, choices))}, got {shown(value)}")
+        raise ArgumentError(name, f"one of {', '.join(map(repr, choices))}", value)
     return value
 
 
 def check_vectors(name: str, value: object, dim: int | None = None, *, device: torch.device | None = None) -> Tensor:
-    """Return vectors (n, D) as float32, detached, each with a finite length: then all inner products are numbers.
+    """Return vectors (n, D) as float32, detached, each with a finite length, so that all inner products are finite.
 
     Raises:
-        TypeError: no numbers.
-        ValueError: another shape, or a vector that is not finite; the message names the first.
+        ArgumentTypeError: they are not numbers.
+        ArgumentError: they have another shape, or a vector that is not finite; the message names the first.
     """
     vectors = _floats(name, value, device)
     if vectors.ndim != 2 or (dim is not None and vectors.shape[1] != dim) or vectors.shape[1] == 0:
-        wanted = "D" if dim is None else str(dim)
-        raise ValueError(f"{name}: expected shape (n, {wanted}), got {tuple(vectors.shape)}")
+        raise ArgumentError(name, f"shape (n, {'D' if dim is None else dim})", tuple(vectors.shape))
     _check_finite(name, vectors)
     return vectors
 
@@ -62,12 +66,12 @@ def check_queries(value: object, dim: int, *, device: torch.device | None = None
     """Return queries as (B, K, D) float32; K is 1 where they came as (B, D).
 
     Raises:
-        TypeError: no numbers.
-        ValueError: another shape, or a query that is not finite.
+        ArgumentTypeError: they are not numbers.
+        ArgumentError: they have another shape, or a query that is not finite.
     """
     queries = _floats("queries", value, device)
     if queries.ndim not in (2, 3) or queries.shape[-1] != dim or (queries.ndim == 3 and queries.shape[1] == 0):
-        raise ValueError(f"queries: expected shape (B, {dim}) or (B, K, {dim}), got {tuple(queries.shape)}")
+        raise ArgumentError("queries", f"shape (B, {dim}) or (B, K, {dim})", tuple(queries.shape))
     _check_finite("queries", queries)
     return queries.unsqueeze(1) if queries.ndim == 2 else queries
 
@@ -76,16 +80,16 @@ def check_ids(name: str, value: object) -> Tensor:
     """Return ids as (n,) int64 on the CPU.
 
     Raises:
-        TypeError: not integers.
-        ValueError: another shape.
+        ArgumentTypeError: they are not integers.
+        ArgumentError: they have another shape.
     """
     ids = value.detach().cpu() if isinstance(value, Tensor) else _tensor(name, value, "integers")
     if ids.ndim != 1:
-        raise ValueError(f"{name}: expected shape (n,), got {tuple(ids.shape)}")
+        raise ArgumentError(name, "shape (n,)", tuple(ids.shape))
     if ids.numel() == 0:
         return ids.to(torch.int64)
     if ids.dtype == torch.bool or ids.is_floating_point() or ids.is_complex():
-        raise TypeError(f"{name}: expected integers, got {ids.dtype}")
+        raise ArgumentTypeError(name, "integers", Verbatim(ids.dtype))
     return ids.to(torch.int64)
 
 
@@ -93,50 +97,48 @@ def check_new_ids(value: object, count: int) -> Tensor:
     """Return the ids of `count` new items: integers >= 0, each once.
 
     Raises:
-        TypeError: not integers.
-        ValueError: another number of them, a negative id, or one that occurs twice; the message names the first.
+        ArgumentTypeError: they are not integers.
+        ArgumentError: their number is another, one is negative or occurs twice; the message names the first.
     """
     ids = check_ids("ids", value)
     if len(ids) != count:
-        raise ValueError(f"ids: expected one for each of the {count} vectors, got {len(ids)}")
+        raise ArgumentError("ids", f"one for each of the {count} vectors", len(ids))
     negative = ids < 0
     if bool(negative.any()):
-        raise ValueError(f"ids: expected integers >= 0, got {int(ids[negative][0])}")
+        raise ArgumentError("ids", "integers >= 0", int(ids[negative][0]))
     ordered = ids.sort().values
     twice = ordered[1:] == ordered[:-1]
     if bool(twice.any()):
-        raise ValueError(f"ids: expected each once, got {int(ordered[1:][twice][0])} twice")
+        raise ArgumentError("ids", "each once", Verbatim(f"{int(ordered[1:][twice][0])} twice"))
     return ids
 
 
 def check_exclusion(value: object, rows: int) -> Exclusion | None:
-    """Return what rows must not get, or None where that is nothing.
+    """Return what to exclude for each row, or None if that is nothing.
 
     Raises:
-        TypeError: no pair of integers.
-        ValueError: offsets do not begin with 0, fall, or do not end at the number of ids.
+        ArgumentTypeError: it is not a pair of arrays of integers.
+        ArgumentError: the offsets do not rise from 0 to the number of ids, or are not one more than rows.
     """
     if value is None:
         return None
     if not isinstance(value, tuple | list) or len(cast("tuple[object, ...]", value)) != 2:
-        raise TypeError(f"exclude: expected a pair (ids, offsets), got {shown(value)}")
+        raise ArgumentTypeError("exclude", "a pair (ids, offsets)", value)
     first, second = cast("tuple[object, object]", value)
-    ids, offsets = check_ids("exclude ids", first), check_ids("exclude offsets", second)
+    ids, offsets = check_ids("exclude", first), check_ids("exclude", second)
     if len(offsets) != rows + 1:
-        raise ValueError(f"exclude offsets: expected {rows + 1} for {rows} queries, got {len(offsets)}")
+        raise ArgumentError("exclude", f"{rows + 1} offsets for {rows} queries", len(offsets))
     if int(offsets[0]) != 0 or int(offsets[-1]) != len(ids) or bool((offsets[1:] < offsets[:-1]).any()):
-        raise ValueError(
-            f"exclude offsets: expected to rise from 0 to the number of ids {len(ids)}, got {shown(second)}"
-        )
+        raise ArgumentError("exclude", f"offsets that rise from 0 to {len(ids)}, the number of ids", second)
     return Exclusion(ids, offsets) if len(ids) else None
 
 
 def check_allowed(value: object, ids: Tensor) -> Tensor | None:
-    """Return which of the ids (n,), ascending, are allowed, (n,) bool on the CPU, or None where all are.
+    """Return which of the ids (n,), ascending, are allowed, (n,) bool on the CPU, or None if all are.
 
     Raises:
-        TypeError: neither a mask nor integers.
-        ValueError: a mask too short to say something about each id.
+        ArgumentTypeError: it is neither a mask nor integers.
+        ArgumentError: the mask is too short for the largest id.
     """
     if value is None:
         return None
@@ -145,8 +147,81 @@ def check_allowed(value: object, ids: Tensor) -> Tensor | None:
         return torch.isin(ids, check_ids("allow", given))
     if given.ndim != 1 or (len(ids) and len(given) <= int(ids[-1])):
         least = int(ids[-1]) + 1 if len(ids) else 0
-        raise ValueError(f"allow: expected a mask of at least {least} items, got shape {tuple(given.shape)}")
+        raise ArgumentError("allow", f"a mask of at least {least} items", Verbatim(f"shape {tuple(given.shape)}"))
     return given[ids]
+
+
+class Search(NamedTuple):
+    """The checked arguments of a search.
+
+    Attributes:
+        queries: (B, K, D) float32.
+        k: items to return for each row.
+        exclusion: what to exclude for each row.
+        allowed: (n,) bool, which items are allowed; None for all.
+    """
+
+    queries: Tensor
+    k: int
+    exclusion: Exclusion | None
+    allowed: Tensor | None
+
+    def directions(self, metric: Metric, combine: Combine) -> Tensor:
+        """Return the queries (B, K', D) of which the best product is the score; K' is 1 where they are summed."""
+        queries = normalize(self.queries, dim=2) if metric == "cosine" else self.queries
+        # The sum of products is the product with the sum.
+        return queries.sum(1, keepdim=True) if combine == "sum" else queries
+
+
+def check_search(
+    queries: object,
+    k: object,
+    exclude: object,
+    allow: object,
+    combine: object,
+    *,
+    dim: int,
+    ids: Tensor,  # (n,) of all items, ascending
+    device: torch.device,
+) -> Search:
+    """Return the arguments of `ItemIndex.search`, checked.
+
+    Raises:
+        ArgumentTypeError, ArgumentError: as `ItemIndex.search`.
+    """
+    k = check_int("k", k)
+    check_choice("combine", combine, ("max", "sum"))
+    checked = check_queries(queries, dim, device=device)
+    return Search(checked, k, check_exclusion(exclude, len(checked)), check_allowed(allow, ids))
+
+
+def check_added(
+    ids: object, vectors: object, known: Tensor, dim: int, metric: Metric, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Return ids (n,) and vectors (n, D) of new items, the vectors of length 1 where the metric is "cosine".
+
+    Raises:
+        ArgumentTypeError, ArgumentError: as `ItemIndex.add`.
+    """
+    table = check_vectors("vectors", vectors, dim, device=device)
+    new = check_new_ids(ids, len(table))
+    twice = torch.isin(new, known)
+    if bool(twice.any()):
+        raise ArgumentError("ids", "items that are not in the index yet", int(new[twice][0]))
+    return new, normalize(table) if metric == "cosine" else table
+
+
+def check_removed(ids: object, known: Tensor) -> Tensor:
+    """Return the ids of items to remove.
+
+    Raises:
+        ArgumentTypeError, ArgumentError: as `ItemIndex.remove`.
+    """
+    removed = check_ids("ids", ids)
+    unknown = ~torch.isin(removed, known)
+    if bool(unknown.any()):
+        raise ArgumentError("ids", "items that are in the index", int(removed[unknown][0]))
+    return removed
 
 
 def _tensor(name: str, value: object, expected: str) -> Tensor:
@@ -156,25 +231,26 @@ def _tensor(name: str, value: object, expected: str) -> Tensor:
             array = array.astype(np.int64)
         return torch.from_numpy(np.ascontiguousarray(array)) if array.flags.writeable else torch.tensor(array)
     except (TypeError, ValueError):
-        raise TypeError(f"{name}: expected {expected}, got {shown(value)}") from None
+        raise ArgumentTypeError(name, expected, value) from None
 
 
 def _floats(name: str, value: object, device: torch.device | None) -> Tensor:
     given = value.detach() if isinstance(value, Tensor) else _tensor(name, value, "vectors of numbers")
     if given.is_complex() or given.dtype == torch.bool:
-        raise TypeError(f"{name}: expected vectors of numbers, got {given.dtype}")
+        raise ArgumentTypeError(name, "vectors of numbers", Verbatim(given.dtype))
     return given.to(device=device, dtype=torch.float32)
 
 
 def _check_finite(name: str, vectors: Tensor) -> None:
-    # |<a, b>| <= |a| |b|: with finite squares of the lengths no product overflows, and none is inf - inf.
+    # |<a, b>| <= |a| |b|: with finite squares of lengths no product overflows, and none is inf - inf.
     good = vectors.square().sum(-1).isfinite()
     if not bool(good.all()):
-        place = [int(number) for number in (~good).nonzero()[0]]
-        vector = vectors[tuple(place)]
+        position = [int(number) for number in (~good).nonzero()[0]]
+        vector = vectors[tuple(position)]
         worst = vector[~vector.isfinite()] if not bool(vector.isfinite().all()) else vector.abs().max().reshape(1)
-        where = " ".join(f"{axis} {number}" for axis, number in zip(("row", "vector"), place, strict=False))
-        raise ValueError(
-            f"{name}: expected finite numbers, and a finite sum of their squares in float32, "
-            f"got {float(worst[0]):g} in {where}"
+        where = " ".join(f"{axis} {number}" for axis, number in zip(("row", "vector"), position, strict=False))
+        raise ArgumentError(
+            name,
+            "finite numbers, and a finite sum of their squares in float32",
+            Verbatim(f"{float(worst[0]):g} in {where}"),
         )

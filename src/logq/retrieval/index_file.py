@@ -1,11 +1,11 @@
-"""The file of an index: one safetensors file, which holds no code, with a checksum over all that it holds.
+"""The file of an index: one safetensors file, which cannot hold code, with a checksum over its contents.
 
     index.safetensors     ids       int64 (n,)
-                          others    what the kind of index needs: `vectors`, or `index`, the bytes of faiss or usearch
+                          others    as the kind of index needs: `vectors`, or `index`, the bytes of faiss or usearch
                           metadata  the format, and JSON: kind, metric, dim, items, and SHA-256 of the tensors
 
-The libraries of approximate search trust their bytes. So these are looked at only after the checksum; it tells damage,
-and is no signature: who can write the file can write the checksum too.
+The libraries of approximate search trust their bytes, so these are read only if the checksum is right. It detects
+damage, but is not a signature: whoever can write the file can write the checksum too.
 """
 
 import hashlib
@@ -33,16 +33,16 @@ _VERSION = "1"
 def write_index_file(
     folder: str | os.PathLike[str], arrays: Mapping[str, NDArray[Any]], about: Mapping[str, Any]
 ) -> None:
-    """Write the arrays of an index, and what is to be known about them, into a folder.
+    """Write the arrays of an index and their description into a folder.
 
     Raises:
         OSError: the file cannot be written.
     """
-    facts = {**about, "sha256": _digest(arrays)}
-    home = Path(folder)
-    home.mkdir(parents=True, exist_ok=True)
-    with atomic_write(home / FILE) as file:
-        write_tensors(file, arrays, {"format": f"{_FORMAT} {_VERSION}", "about": json.dumps(facts, sort_keys=True)})
+    described = {**about, "sha256": _digest(arrays)}
+    target = Path(folder)
+    target.mkdir(parents=True, exist_ok=True)
+    with atomic_write(target / FILE) as file:
+        write_tensors(file, arrays, {"format": f"{_FORMAT} {_VERSION}", "about": json.dumps(described, sort_keys=True)})
 
 
 def read_index_file(
@@ -51,15 +51,15 @@ def read_index_file(
     """Read what `write_index_file` wrote.
 
     Args:
-        folder: where the file lies.
-        kind: the kind of index that is expected; None takes any.
+        folder: the folder of the file.
+        kind: the expected kind of index; None for any.
 
     Returns:
-        The arrays by name, and what is to be known about them.
+        The arrays by name, and their description.
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: it is damaged, truncated or changed, or holds something else; the message names it.
+        ValueError: it is damaged, truncated or changed, or not such an index; the message names it.
     """
     path = Path(folder, FILE)
     with open(path, "rb"):
@@ -74,11 +74,11 @@ def read_index_file(
                 raise ValueError(f"{path}: expected version {_VERSION} of the format, got {version!r}")
             arrays: dict[str, NDArray[Any]] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         about = json.loads(metadata.get("about", ""))
-    except (SafetensorError, json.JSONDecodeError, TypeError) as error:  # TypeError: a dtype that numpy has not
+    except (SafetensorError, json.JSONDecodeError, TypeError) as error:  # TypeError: a dtype that numpy does not have
         raise ValueError(f"{path}: the file is damaged or truncated ({error})") from None
     if not isinstance(about, dict) or about.get("sha256") != _digest(arrays):
-        raise ValueError(f"{path}: the file was changed or is damaged, its checksum is another one")
-    _check_facts(path, arrays, about)
+        raise ValueError(f"{path}: the file was changed or is damaged, its checksum differs")
+    _check_description(path, arrays, about)
     if kind is not None and about["kind"] != kind:
         raise ValueError(f"{path}: expected an index of kind {kind!r}, the file holds {about['kind']!r}")
     return arrays, about
@@ -96,12 +96,12 @@ def check_array(
     found = "nothing" if array is None else f"{array.dtype} {array.shape}"
     if array is not None and array.dtype == dtype and array.ndim == len(shape):
         sizes = zip(shape, array.shape, strict=True)
-        if all(wanted in (-1, size) for wanted, size in sizes):
+        if all(expected in (-1, size) for expected, size in sizes):
             return array
     raise ValueError(f"{Path(folder, FILE)}: expected {name} as {np.dtype(dtype)} {shape}, found {found}")
 
 
-def _check_facts(path: Path, arrays: Mapping[str, NDArray[Any]], about: Mapping[str, Any]) -> None:
+def _check_description(path: Path, arrays: Mapping[str, NDArray[Any]], about: Mapping[str, Any]) -> None:
     kinds = {"kind": str, "metric": str, "dim": int, "items": int}
     wrong = [name for name, kind in kinds.items() if not isinstance(about.get(name), kind)]
     if wrong or about["metric"] not in ("inner_product", "cosine") or about["dim"] < 1 or about["items"] < 0:

@@ -1,4 +1,4 @@
-"""Indexes by name: made, read back, and measured against exact search."""
+"""Indexes by the name of their kind: making, loading, and comparing them with exact search."""
 
 import os
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 
 import torch
 
-from logq._arguments import check_int
+from logq._arguments import ArgumentError, Verbatim, check_int
 from logq.retrieval.exact_index import ExactIndex
 from logq.retrieval.faiss_index import FaissIndex
 from logq.retrieval.index_checks import Metric, check_choice
@@ -28,6 +28,8 @@ _MAKERS: dict[str, Callable[..., ItemIndex]] = {
 INDEX_KINDS: Final = tuple(_MAKERS)
 """The names that `make_index` knows."""
 
+_COMPARED = 1 << 22  # pairs of answers at a time, one byte each
+
 
 def make_index(
     kind: str, vectors: Vectors, ids: Ids | None = None, *, metric: Metric = "inner_product", **options: Any
@@ -43,7 +45,7 @@ def make_index(
 
     Raises:
         ModuleNotFoundError: its library is not installed; the message says how to.
-        ValueError: the kind is none of these, or what the index itself refuses.
+        ArgumentError: the kind is not one of these, or an argument of the index is out of range.
 
     Example:
         >>> make_index("exact", torch.eye(3), metric="cosine").search([[0.1, 3.0, 0.2]], k=1).ids.tolist()
@@ -67,16 +69,15 @@ def load_index(folder: str | os.PathLike[str]) -> ItemIndex:
         ...     len(load_index(folder))
         3
     """
-    kind = check_choice(f"{os.fspath(folder)}: kind", read_index_file(folder)[1]["kind"], INDEX_KINDS)
+    kind = read_index_file(folder)[1]["kind"]
+    if kind not in INDEX_KINDS:
+        raise ValueError(f"{os.fspath(folder)}: expected an index of kind {', '.join(INDEX_KINDS)}, it holds {kind!r}")
     family = {"exact": ExactIndex, "usearch": UsearchIndex}.get(kind, FaissIndex)
     return family.load(folder)
 
 
-_COMPARED = 1 << 22  # pairs of answers at a time, each a byte
-
-
 class IndexRecall(NamedTuple):
-    """The mean share of the true k best items that an index found, and how many queries it is the mean of.
+    """The mean share of the true k best items that an index finds, and the number of queries it is the mean of.
 
     Example:
         >>> recall, queries, k = IndexRecall(0.98, 1000, 10)
@@ -101,18 +102,18 @@ def index_recall(
         recall = mean_b |approximate k best of b  and  exact k best of b| / |exact k best of b|
 
     Args:
-        approximate: the index that is asked how good it is.
+        approximate: the index to evaluate.
         exact: an `ExactIndex` of the same items and metric.
         queries: as for a search.
-        k: how many items a row.
+        k: number of items for each query.
         exclude: as for a search.
         allow: as for a search.
 
     Returns:
-        The recall, NaN where no query has an answer, and of how many queries it is.
+        The recall, NaN where no query has an answer, and the number of queries it is the mean of.
 
     Raises:
-        ValueError: the indexes have different metrics, dimensions or items.
+        ArgumentError: the indexes have different metrics, dimensions or items.
 
     Example:
         >>> from logq.retrieval import ExactIndex
@@ -122,19 +123,20 @@ def index_recall(
     """
     k = check_int("k", k)
     if (approximate.metric, approximate.dim) != (exact.metric, exact.dim):
-        raise ValueError(
-            f"exact: expected metric {approximate.metric} of {approximate.dim} dimensions, "
-            f"got {exact.metric} of {exact.dim}"
+        raise ArgumentError(
+            "exact",
+            f"metric {approximate.metric} of {approximate.dim} dimensions",
+            Verbatim(f"{exact.metric} of {exact.dim}"),
         )
     if not approximate.ids.equal(exact.ids):
-        raise ValueError(f"exact: expected the same items, got {len(exact)} ids in the place of {len(approximate)}")
+        raise ArgumentError("exact", "the same items", Verbatim(f"{len(exact)} instead of {len(approximate)}"))
     found = approximate.search(queries, k, exclude=exclude, allow=allow).ids.cpu()
     truth = exact.search(queries, k, exclude=exclude, allow=allow).ids.cpu()
-    there = truth >= 0
+    present = truth >= 0
     step = max(1, _COMPARED // (k * k))
     parts = zip(truth.split(step), found.split(step), strict=True)
     same = [(true.unsqueeze(2) == other.unsqueeze(1)).any(2) for true, other in parts]
-    hits = (torch.cat(same) & there).sum(1).double()
-    answered = there.any(1)
-    shares = (hits / there.sum(1))[answered]
+    hits = (torch.cat(same) & present).sum(1).double()
+    answered = present.any(1)
+    shares = (hits / present.sum(1))[answered]
     return IndexRecall(float(shares.mean()) if len(shares) else float("nan"), int(answered.sum()), k)

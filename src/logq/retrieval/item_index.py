@@ -1,4 +1,4 @@
-"""The face of every index of items: vectors by id in, the best ids for a query out."""
+"""`ItemIndex`: the interface of all indexes of items."""
 
 import os
 from abc import ABC, abstractmethod
@@ -19,11 +19,11 @@ Ids: TypeAlias = Tensor | NDArray[np.integer[Any]] | NDArray[np.bool_] | Sequenc
 
 
 class SearchResult(NamedTuple):
-    """What a search found, best first; both tensors lie on the device of the index.
+    """The items that a search found, best first; both tensors are on the device of the index.
 
     Attributes:
-        scores: (B, k) float32, descending; -inf where there was no further item.
-        ids: (B, k) int64; -1 where there was no further item.
+        scores: (B, k) float32, descending; -inf where there are no more items.
+        ids: (B, k) int64; -1 where there are no more items.
 
     Example:
         >>> scores, ids = SearchResult(torch.tensor([[0.5]]), torch.tensor([[7]]))
@@ -39,13 +39,13 @@ class ItemIndex(ABC):
         score(q, i) = <q, v_i>  or  <q, v_i> / (|q| |v_i|)
         with K queries a row:  max_k or sum_k of score(q_k, i)
 
-    Equal scores stand in the order of their ids; of those that share the last place, exact search takes the lowest ids,
-    and approximate search any. With metric "cosine" a zero vector has the score 0 everywhere.
+    Equal scores are in the order of their ids; of items tied for the last rank, exact search returns those with the
+    lowest ids, and approximate search any. With the metric "cosine" a zero vector has the score 0 everywhere.
 
     Attributes:
-        kind: the name under which `make_index` makes it.
+        kind: the name by which `make_index` makes it.
         metric: "inner_product" or "cosine".
-        dim: D, the numbers of a vector.
+        dim: D, the dimension of the vectors.
     """
 
     kind: str
@@ -54,7 +54,7 @@ class ItemIndex(ABC):
 
     @abstractmethod
     def __len__(self) -> int:
-        """Return how many items there are."""
+        """Return the number of items."""
 
     @property
     @abstractmethod
@@ -74,24 +74,24 @@ class ItemIndex(ABC):
         """Return the k items with the highest scores for each query.
 
         Args:
-            queries: one vector a row, or K: interests of one user.
-            k: how many items a row.
-            exclude: ids that a row must not get, as (ids, offsets): those of row b are
-                ids[offsets[b] : offsets[b + 1]], offsets has B + 1 numbers. -1 and ids that are not here do no harm.
-            allow: the only items that any row may get: their ids, or a mask (C,) of bool by id, C above the largest id.
-            combine: how the K scores of an item become one; "max" or "sum".
+            queries: one vector for each row, or K, the interests of one user.
+            k: number of items for each row.
+            exclude: ids to exclude for each row, as (ids, offsets): those of row b are
+                ids[offsets[b] : offsets[b + 1]], offsets has B + 1 numbers. -1 and unknown ids have no effect.
+            allow: the only items to return: their ids, or a mask (C,) of bool by id, with C above the largest id.
+            combine: how to combine the K scores of an item; "max" or "sum".
 
         Raises:
-            TypeError: an argument has a type or dtype that it cannot have.
-            ValueError: a shape, a number that is not finite, or offsets do not fit.
+            ArgumentTypeError: an argument has a wrong type or dtype.
+            ArgumentError: a shape or offsets do not fit, or a number is not finite.
         """
 
     @abstractmethod
     def add(self, ids: Ids, vectors: Vectors) -> None:
-        """Add items; ids are integers >= 0 that are not here yet.
+        """Add items; ids are integers >= 0 that are not in the index yet.
 
         Raises:
-            ValueError: an id is negative, occurs twice or is here already, or a vector is not finite.
+            ArgumentError: an id is negative, occurs twice or is in the index already, or a vector is not finite.
         """
 
     @abstractmethod
@@ -99,12 +99,12 @@ class ItemIndex(ABC):
         """Remove items.
 
         Raises:
-            ValueError: an id is not here.
+            ArgumentError: an id is not in the index.
         """
 
     @abstractmethod
     def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write the index as `index.safetensors` into a folder, which is made if it is missing.
+        """Write the index as `index.safetensors` into a folder, which is created if it is missing.
 
         Raises:
             OSError: the file cannot be written.

@@ -1,4 +1,4 @@
-"""ItemStore: the interface of databases of items, and the conditions on columns that they turn into SQL."""
+"""`ItemStore`: the interface of databases of items, and the conditions on columns that become SQL."""
 
 import math
 import os
@@ -6,26 +6,26 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Final, NamedTuple, TypeAlias, cast
+from typing import Any, Final, NamedTuple, NoReturn, TypeAlias, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from typing_extensions import Self
 
-from logq._arguments import check_int, shown
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_int
 from logq.retrieval.index_checks import (
     Combine,
     Metric,
     check_choice,
-    check_exclusion,
     check_ids,
     check_new_ids,
-    check_queries,
+    check_search,
     check_vectors,
 )
 from logq.retrieval.index_kinds import make_index
 from logq.retrieval.item_index import Ids, ItemIndex, SearchResult, Vectors
+from logq.text.words import has_utf8_form
 
 __all__ = [
     "NEW_ROWS",
@@ -38,11 +38,16 @@ __all__ = [
     "check_name",
     "check_table",
     "check_values",
+    "column_kinds",
     "removed_ids",
     "where_clause",
 ]
 
 Condition: TypeAlias = tuple[str, str, Any]
+Answer: TypeAlias = list[tuple[int, float]]
+
+NEW_ROWS: Final = "logq_new"
+"""The name of a temporary table of new rows."""
 
 _ORDER: Final = ("=", "!=", "<", "<=", ">", ">=")
 _SETS: Final = ("in", "not in")
@@ -52,19 +57,19 @@ _INT64 = 2**63
 
 
 def check_name(argument: str, name: object) -> str:
-    """Return the name of a table or column: a letter or _, then letters, digits and _, 63 at most.
+    """Return the name of a table or column: a letter or _, then letters, digits and _, at most 63 characters.
 
     Raises:
-        ValueError: it is no such name.
+        ArgumentError: it is not such a name.
 
     Example:
         >>> check_name("table", 'items"; DROP TABLE items; --')
         Traceback (most recent call last):
         ...
-        ValueError: table: expected a name of letters, digits and _, got 'items"; DROP TABLE items; --'
+        logq.ArgumentError: table: expected a name of letters, digits and _, got 'items"; DROP TABLE items; --'
     """
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise ValueError(f"{argument}: expected a name of letters, digits and _, got {shown(name)}")
+        raise ArgumentError(argument, "a name of letters, digits and _", name)
     return name
 
 
@@ -72,7 +77,7 @@ def check_columns(columns: Mapping[str, str]) -> dict[str, str]:
     """Return names of columns with their types.
 
     Raises:
-        ValueError: a name is none, is taken (databases read no capitals), or a type is unknown.
+        ArgumentError: a name is not allowed or taken (databases ignore case), or a type is unknown.
 
     Example:
         >>> check_columns({"city": "text", "price": "float"})
@@ -81,19 +86,19 @@ def check_columns(columns: Mapping[str, str]) -> dict[str, str]:
     taken = {"id", "vector"}
     for name, kind in columns.items():
         if check_name("columns", name).lower() in taken:
-            raise ValueError(f"columns: expected names other than {', '.join(sorted(taken))}, got {name!r}")
+            raise ArgumentError("columns", f"names other than {', '.join(sorted(taken))}", name)
         taken.add(name.lower())
         if kind not in _TYPES:
-            raise ValueError(f"columns: expected one of {', '.join(_TYPES)} for {name}, got {shown(kind)}")
+            raise ArgumentError("columns", f"one of {', '.join(_TYPES)} for {name}", kind)
     return dict(columns)
 
 
 def check_values(column: str, values: Sequence[Any], kind: str, count: int) -> list[Any]:
-    """Return the values of a column as plain ones of Python; NaN is None.
+    """Return the values of a column as values of Python; NaN is None.
 
     Raises:
-        TypeError: a value is not of this type; the message has its row.
-        ValueError: there are more or fewer than `count`, or a database cannot hold one.
+        ArgumentTypeError: a value has another type; the message has its row.
+        ArgumentError: there are more or fewer than `count`, or a database cannot store one.
 
     Example:
         >>> check_values("price", [1, None, float("nan")], "float", 3)
@@ -101,16 +106,16 @@ def check_values(column: str, values: Sequence[Any], kind: str, count: int) -> l
     """
     plain = cast("list[Any]", values.tolist() if isinstance(values, np.ndarray) else list(values))
     if len(plain) != count:
-        raise ValueError(f"columns: expected {count} values of {column}, got {len(plain)}")
-    return [_value(f"columns: {column}, row {row}", value, kind) for row, value in enumerate(plain)]
+        raise ArgumentError("columns", f"{count} values of {column}", len(plain))
+    return [_value("columns", f"in {column}, row {row}", value, kind) for row, value in enumerate(plain)]
 
 
 def check_conditions(where: Sequence[Condition], columns: Mapping[str, str]) -> list[Condition]:
-    """Return conditions whose columns exist and whose values are of their types; `id` is a column too.
+    """Return conditions whose columns exist and whose values have their types; `id` is a column too.
 
     Raises:
-        TypeError: a condition is no triple, or a value has another type.
-        ValueError: a column or operator is unknown.
+        ArgumentTypeError: a condition is not a triple, or a value has another type.
+        ArgumentError: a column or operator is unknown.
 
     Example:
         >>> check_conditions([("city", "in", ("Rome", "Oslo"))], {"city": "text"})
@@ -120,35 +125,36 @@ def check_conditions(where: Sequence[Condition], columns: Mapping[str, str]) -> 
     checked: list[Condition] = []
     for condition in where:
         if not isinstance(condition, tuple | list) or len(condition) != 3:
-            raise TypeError(f"where: expected triples (column, operator, value), got {shown(condition)}")
+            raise ArgumentTypeError("where", "triples (column, operator, value)", condition)
         column, operator, value = condition
         if not isinstance(column, str) or column not in known:
-            raise ValueError(f"where: expected one of the columns {', '.join(known)}, got {shown(column)}")
-        name, kind = f"where: {column} {operator}", known[column]
+            raise ArgumentError("where", f"one of the columns {', '.join(known)}", column)
+        place, kind = f"for {column} {operator}", known[column]
         if operator in _SETS:
             if isinstance(value, str) or not isinstance(value, Sequence | set | frozenset | np.ndarray):
-                raise TypeError(f"{name}: expected several values, got {shown(value)}")
+                raise ArgumentTypeError("where", f"several values {place}", value)
             plain = cast("list[Any]", value.tolist() if isinstance(value, np.ndarray) else list(value))
             if None in plain:
-                raise TypeError(f"{name}: expected values, got None; ask for it by ({column!r}, '=', None)")
-            checked.append((column, operator, [_value(name, one, kind) for one in plain]))
+                hint = f"rows without a value are found by ({column!r}, '=', None)"
+                raise ArgumentTypeError("where", f"values {place}", None, hint)
+            checked.append((column, operator, [_value("where", place, one, kind) for one in plain]))
         elif operator in _ORDER:
-            plain = _value(name, value, kind)
+            plain = _value("where", place, value, kind)
             if plain is None and operator not in ("=", "!="):
-                raise TypeError(f"{name}: expected a value, got {shown(value)}")
+                raise ArgumentTypeError("where", f"a value {place}", value)
             checked.append((column, operator, plain))
         else:
-            raise ValueError(f"where: expected an operator of {', '.join(_ORDER + _SETS)}, got {shown(operator)}")
+            raise ArgumentError("where", f"one of the operators {', '.join(_ORDER + _SETS)}", operator)
     return checked
 
 
 def where_clause(where: Sequence[Condition], mark: str, contains: Callable[[str, str], str]) -> tuple[str, list[Any]]:
-    """Return SQL with marks in the places of values, and the values; TRUE where there is no condition.
+    """Return SQL with placeholders for values, and the values; TRUE where there is no condition.
 
     Args:
         where: checked conditions.
-        mark: what stands for a value: "?" or "%s".
-        contains: (quoted column, column) -> SQL that says whether a bound list holds it.
+        mark: the placeholder of a value: "?" or "%s".
+        contains: (quoted column, column) -> SQL for whether a bound list contains it.
 
     Example:
         >>> where_clause([("price", "<", 3.5), ("city", "=", None)], "?", lambda quoted, name: "")
@@ -157,7 +163,7 @@ def where_clause(where: Sequence[Condition], mark: str, contains: Callable[[str,
     parts: list[str] = []
     values: list[Any] = []
     for column, operator, value in where:
-        quoted = f'"{column}"'  # `check_conditions` lets names through that need no more than that
+        quoted = f'"{column}"'  # `check_conditions` allows only names that need no more than quotes
         if value is None:
             parts.append(f"{quoted} IS {'NULL' if operator == '=' else 'NOT NULL'}")
             continue
@@ -170,8 +176,24 @@ def where_clause(where: Sequence[Condition], mark: str, contains: Callable[[str,
     return " AND ".join(parts) or "TRUE", values
 
 
-def _value(place: str, value: Any, kind: str) -> Any:
-    """Return a value as a plain one of Python of this type."""
+def column_kinds(table: str, types: Mapping[str, str], kinds: Mapping[str, str]) -> dict[str, str]:
+    """Return the kinds of the columns of a table from their types in SQL.
+
+    Raises:
+        ArgumentError: a type is unknown.
+
+    Example:
+        >>> column_kinds("items", {"city": "VARCHAR"}, {"VARCHAR": "text", "DOUBLE": "float"})
+        {'city': 'text'}
+    """
+    unknown = {name: sql for name, sql in types.items() if sql not in kinds}
+    if unknown:
+        raise ArgumentError("table", f"columns of the types {', '.join(kinds)} in {table!r}", unknown)
+    return {name: kinds[sql] for name, sql in types.items()}
+
+
+def _value(argument: str, place: str, value: Any, kind: str) -> Any:
+    """Return a value as one of Python, of this type."""
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or (kind == "float" and isinstance(value, float) and math.isnan(value)):
@@ -184,31 +206,21 @@ def _value(place: str, value: Any, kind: str) -> Any:
         "bool": isinstance(value, bool),
     }
     if not fits[kind]:
-        raise TypeError(f"{place}: expected a value of type {kind}, got {shown(value)}")
+        raise ArgumentTypeError(argument, f"a value of type {kind} {place}", value)
     if kind == "int" and not -_INT64 <= value < _INT64:
-        raise ValueError(f"{place}: expected an integer of 64 bits, got {value}")
-    if isinstance(value, str) and ("\0" in value or (not value.isascii() and _has_half_characters(value))):
-        raise ValueError(f"{place}: expected text that UTF-8 can hold, without the character 0, got {shown(value)}")
+        raise ArgumentError(argument, f"an integer of 64 bits {place}", value)
+    if isinstance(value, str) and ("\0" in value or not has_utf8_form(value)):
+        raise ArgumentError(argument, f"text with a UTF-8 form and without the character 0 {place}", value)
     return float(value) if kind == "float" else value
 
 
-def _has_half_characters(text: str) -> bool:
-    return any("\ud800" <= character <= "\udfff" for character in text)
-
-
-Answer: TypeAlias = list[tuple[int, float]]
-
-NEW_ROWS: Final = "logq_new"
-"""What the databases call new rows while they are written."""
-
-
 class StoredItems(NamedTuple):
-    """Items as they are in a database, by ascending id.
+    """Items of a database, by ascending id.
 
     Attributes:
         ids: (n,) int64.
         vectors: (n, D) float32.
-        columns: the values of each column, None where there is none.
+        columns: the values of each column, None where one is missing.
 
     Example:
         >>> items = StoredItems(np.array([3]), np.ones((1, 2), dtype=np.float32), {"city": ["Rome"]})
@@ -220,14 +232,15 @@ class StoredItems(NamedTuple):
 
 
 class ItemStore(ABC):
-    """A table of a database: id, vector, and columns of integers, numbers, text or truth values.
+    """A table of a database: id, vector, and columns of integers, numbers, text or booleans.
 
-    A condition is a triple (column, operator, value) with an operator of = != < <= > >= in, "not in"; a search takes
-    the items that all conditions hold for, among which those without a value are only where (column, "=", None) asks
-    for them. Values are bound as parameters, never written into SQL; names of columns must be names and are quoted.
+    A condition is a triple (column, operator, value) with one of the operators = != < <= > >= in, "not in"; a search
+    returns items that fulfil all conditions, and items without a value only by (column, "=", None). Values are bound as
+    parameters, never written into SQL; names of columns are checked and quoted. As it holds an open connection, it
+    cannot be pickled or copied.
 
     Attributes:
-        dim: D, the numbers of a vector.
+        dim: D, the dimension of the vectors.
         metric: "inner_product" or "cosine".
         columns: the types of the columns: "int", "float", "text" or "bool".
     """
@@ -237,7 +250,7 @@ class ItemStore(ABC):
     columns: dict[str, str]
 
     def __enter__(self) -> Self:
-        """Return itself; the end of the block closes it."""
+        """Return itself, which the end of the block closes."""
         return self
 
     def __exit__(
@@ -248,7 +261,13 @@ class ItemStore(ABC):
 
     @abstractmethod
     def __len__(self) -> int:
-        """Return how many items there are."""
+        """Return the number of items."""
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"{type(self).__name__}: it holds an open connection and cannot be pickled or copied; open the same table "
+            "again where it is needed"
+        )
 
     @abstractmethod
     def close(self) -> None:
@@ -256,31 +275,31 @@ class ItemStore(ABC):
 
     @abstractmethod
     def remove(self, ids: Ids) -> int:
-        """Remove items, and return how many there were."""
+        """Remove items, and return how many of them there were."""
 
     @abstractmethod
     def read(self, where: Sequence[Condition] = ()) -> StoredItems:
-        """Return the items that all conditions hold for."""
+        """Return the items that fulfil all conditions."""
 
     @abstractmethod
     def _write(self, ids: list[int], vectors: NDArray[np.float32], columns: Mapping[str, list[Any]]) -> None:
-        """Write checked items, in the place of those with the same ids."""
+        """Write checked items, replacing those with the same ids."""
 
     @abstractmethod
-    def _search(self, queries: NDArray[np.float32], k: int, where: Sequence[Condition], unwanted: list[int]) -> Answer:
+    def _search(self, queries: NDArray[np.float32], k: int, where: Sequence[Condition], excluded: list[int]) -> Answer:
         """Return the k best (id, score) of the maximum over queries (K, D), best first, equal scores by id."""
 
     def write(self, ids: Ids, vectors: Vectors, columns: Mapping[str, Sequence[Any]] | None = None) -> None:
-        """Write items; those that are here already are replaced. All of them are written or none.
+        """Write items, replacing those with the same ids; either all of them are written or none.
 
         Args:
             ids: (n,) integers >= 0, each once.
             vectors: (n, D), none of them zero where the metric is "cosine": a zero vector has no direction.
-            columns: the values of each column of the table; None, and NaN among numbers, is no value.
+            columns: the values of each column of the table; None, and NaN among numbers, is a missing value.
 
         Raises:
-            TypeError: a value is not of its column's type.
-            ValueError: columns are missing or unknown, or ids, vectors or values do not fit.
+            ArgumentTypeError: a value does not have the type of its column.
+            ArgumentError: columns are missing or unknown, or ids, vectors or values do not fit.
         """
         table = check_vectors("vectors", vectors, self.dim, device=torch.device("cpu"))
         new = check_new_ids(ids, len(table)).tolist()
@@ -288,7 +307,7 @@ class ItemStore(ABC):
         self._check_directions("vectors", rows)
         given = dict(columns or {})
         if given.keys() != self.columns.keys():
-            raise ValueError(f"columns: expected {', '.join(self.columns) or 'none'}, got {', '.join(given) or 'none'}")
+            raise ArgumentError("columns", ", ".join(self.columns) or "none", Verbatim(", ".join(given) or "none"))
         values = {name: check_values(name, given[name], kind, len(new)) for name, kind in self.columns.items()}
         if new:
             self._write(new, rows, values)
@@ -302,23 +321,22 @@ class ItemStore(ABC):
         exclude: tuple[Ids, Ids] | None = None,
         combine: Combine = "max",
     ) -> SearchResult:
-        """Return the k best items for each query, as `ItemIndex.search` does; a question to the database a row.
+        """Return the k best items for each query, like `ItemIndex.search`, by one query to the database for each row.
 
         Args:
-            queries: one vector a row (B, D), or K (B, K, D).
-            k: how many items a row.
-            where: conditions that hold for every item that comes.
-            exclude: ids that a row must not get, as (ids, offsets).
-            combine: how the K scores of an item become one; "max" or "sum".
+            queries: one vector for each row (B, D), or K (B, K, D).
+            k: number of items for each row.
+            where: conditions on the items to return.
+            exclude: ids to exclude for each row, as (ids, offsets).
+            combine: how to combine the K scores of an item; "max" or "sum".
 
         Raises:
-            TypeError: an argument has a type that it cannot have.
-            ValueError: a shape, number, column or operator does not fit.
+            ArgumentTypeError: an argument has a wrong type.
+            ArgumentError: a shape, number, column or operator does not fit.
         """
-        k = check_int("k", k)
-        check_choice("combine", combine, ("max", "sum"))
-        asked = check_queries(queries, self.dim, device=torch.device("cpu")).numpy()
-        unwanted = check_exclusion(exclude, len(asked))
+        cpu, nothing = torch.device("cpu"), torch.empty(0, dtype=torch.int64)
+        search = check_search(queries, k, exclude, None, combine, dim=self.dim, ids=nothing, device=cpu)
+        asked, k, exclusion = search.queries.numpy(), search.k, search.exclusion
         where = check_conditions(where, self.columns)
         self._check_directions("queries", asked)
         factors = np.ones(len(asked))
@@ -332,8 +350,9 @@ class ItemStore(ABC):
         scores = torch.full((len(asked), k), -torch.inf)
         ids = torch.full((len(asked), k), -1, dtype=torch.int64)
         for row, vectors in enumerate(asked):
-            gone = [] if unwanted is None else unwanted.ids[slice(*unwanted.offsets[row : row + 2].tolist())].tolist()
-            answer = self._search(vectors.astype(np.float32), k, where, gone)
+            part = slice(0) if exclusion is None else slice(*exclusion.offsets[row : row + 2].tolist())
+            excluded = [] if exclusion is None else exclusion.ids[part].tolist()
+            answer = self._search(vectors.astype(np.float32), k, where, excluded)
             if answer:
                 found, values = zip(*answer, strict=True)
                 ids[row, : len(found)] = torch.tensor(found)
@@ -341,47 +360,48 @@ class ItemStore(ABC):
         return SearchResult(scores, ids)
 
     def index(self, kind: str = "exact", *, where: Sequence[Condition] = (), **options: Any) -> ItemIndex:
-        """Return an index in memory of the items that all conditions hold for; see `make_index`."""
+        """Return an index in memory of the items that fulfil all conditions; see `make_index`."""
         items = self.read(where)
         return make_index(kind, items.vectors, items.ids, metric=self.metric, **options)
 
     def _check_directions(self, name: str, vectors: NDArray[np.float32]) -> None:
         zero = ~vectors.any(axis=-1)
         if self.metric == "cosine" and zero.any():
-            raise ValueError(f"{name}: expected vectors other than zero for cosine, row {int(np.argwhere(zero)[0][0])}")
+            row = int(np.argwhere(zero)[0][0])
+            raise ArgumentError(name, "vectors other than zero, for cosine", Verbatim(f"zero in row {row}"))
 
     def _describe(
         self,
-        place: str | os.PathLike[str],
+        database: str | os.PathLike[str],
         found: tuple[int, dict[str, str]] | None,
         dim: int | None,
         columns: Mapping[str, str] | None,
         metric: Metric,
     ) -> bool:
-        """Take over what the table has, or what it shall have; return whether it must be made."""
+        """Set dimension and columns as the table has them or is to have them; return whether it must be created."""
         check_choice("metric", metric, ("inner_product", "cosine"))
         self.metric = metric
-        wanted = None if columns is None else check_columns(columns)
+        given = None if columns is None else check_columns(columns)
         if found is None:
             if dim is None:
-                raise ValueError(f"dim: {os.fspath(place)} has no such table yet; expected the numbers of a vector")
-            self.dim, self.columns = check_int("dim", dim), wanted or {}
+                raise ArgumentError("dim", f"the dimension of a new table in {os.fspath(database)}", None)
+            self.dim, self.columns = check_int("dim", dim), given or {}
             return True
         self.dim, self.columns = found[0], check_columns(found[1])
         if dim is not None and dim != self.dim:
-            raise ValueError(f"dim: the table in {os.fspath(place)} has vectors of {self.dim} numbers, got {dim}")
-        if wanted is not None and wanted != self.columns:
-            raise ValueError(f"columns: the table in {os.fspath(place)} has {self.columns}, got {wanted}")
+            raise ArgumentError("dim", f"{self.dim}, as the table in {os.fspath(database)} has", dim)
+        if given is not None and given != self.columns:
+            raise ArgumentError("columns", f"{self.columns}, as the table in {os.fspath(database)} has", given)
         return False
 
 
 def check_table(table: str) -> str:
-    """Return the name of a table, which must be a plain one, and not that of the rows on their way into it."""
+    """Return the name of a table, which must be allowed and not that of the temporary table of new rows."""
     if check_name("table", table).lower() == NEW_ROWS:
-        raise ValueError(f"table: expected a name other than {NEW_ROWS}, which new rows have while they are written")
+        raise ArgumentError("table", "another name than that of the temporary table of new rows", table)
     return table
 
 
 def removed_ids(ids: Ids) -> list[int]:
-    """Return ids that shall go, each once."""
+    """Return the ids to remove, each once."""
     return sorted(set(check_ids("ids", ids).tolist()))

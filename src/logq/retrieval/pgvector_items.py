@@ -1,4 +1,4 @@
-"""Items in PostgreSQL with pgvector: vectors and their columns in a database that serves others too."""
+"""`PgVectorItems`: items with vectors and columns in PostgreSQL with pgvector, a database shared with others."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
@@ -6,7 +6,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from logq._arguments import check_int
+from logq._arguments import ArgumentError, check_int
 from logq._progress import Progress
 from logq.retrieval.index_checks import Metric, check_choice
 from logq.retrieval.item_index import Ids
@@ -18,6 +18,7 @@ from logq.retrieval.item_store import (
     StoredItems,
     check_conditions,
     check_table,
+    column_kinds,
     removed_ids,
     where_clause,
 )
@@ -28,26 +29,26 @@ _SQL: Final = {"int": "bigint", "float": "double precision", "text": "text", "bo
 _TYPES: Final = {sql: kind for kind, sql in _SQL.items()}
 _OPERATOR: Final = {"inner_product": "<#>", "cosine": "<=>"}  # distances: -<q, v> and 1 - cos(q, v)
 _CLASS: Final = {"inner_product": "vector_ip_ops", "cosine": "vector_cosine_ops"}
-_AT_A_TIME = 1 << 12  # rows between two looks at the progress line
+_AT_A_TIME = 1 << 12  # rows between two updates of the progress line
 
 
 class PgVectorItems(ItemStore):
     """Items in a table of PostgreSQL with the extension pgvector (extra `postgres`).
 
-    Without an index every search looks at all rows that its conditions hold for. `create_index` makes searches
-    approximate; from pgvector 0.8 on they go on until k rows fulfil the conditions.
+    Without an index every search compares all rows that fulfil its conditions. `create_index` makes searches
+    approximate; from pgvector 0.8 on they continue until k rows fulfil the conditions.
 
     Args:
-        dsn: where the server is: "postgresql://user:password@host/database", or what else psycopg takes.
-        dim: D, needed where the table does not exist yet.
-        columns: names and types ("int", "float", "text", "bool") of the columns beside id and vector.
-        table: the name of the table, in the schema that the connection's search path has first.
+        dsn: the server: "postgresql://user:password@host/database", or what else psycopg takes.
+        dim: D, needed if the table does not exist yet.
+        columns: names and types ("int", "float", "text", "bool") of the columns in addition to id and vector.
+        table: the name of the table, in the first schema of the connection's search path.
         metric: "inner_product" or "cosine".
 
     Raises:
         ModuleNotFoundError: psycopg is not installed; the message says how to.
         psycopg.OperationalError: the server does not answer.
-        ValueError: the table is another one than the arguments say, or the server has no pgvector.
+        ArgumentError: the table differs from the arguments, or the server has no pgvector.
 
     Example:
         >>> south = [("city", "in", ["Rome", "Athens"]), ("price", "<", 90)]
@@ -84,7 +85,7 @@ class PgVectorItems(ItemStore):
             raise
 
     def __len__(self) -> int:
-        """Return how many items there are."""
+        """Return the number of items."""
         return int(self._connection.execute(f"SELECT count(*) FROM {self._table}").fetchone()[0])
 
     def close(self) -> None:
@@ -92,12 +93,12 @@ class PgVectorItems(ItemStore):
         self._connection.close()
 
     def remove(self, ids: Ids) -> int:
-        """Remove items, and return how many there were."""
+        """Remove items, and return how many of them there were."""
         sql = f"DELETE FROM {self._table} WHERE id = ANY(%s::bigint[])"
         return int(self._connection.execute(sql, [removed_ids(ids)]).rowcount)
 
     def read(self, where: Sequence[Condition] = ()) -> StoredItems:
-        """Return the items that all conditions hold for; see `ItemStore.read`."""
+        """Return the items that fulfil all conditions; see `ItemStore.read`."""
         condition, values = self._where(check_conditions(where, self.columns))
         names = ", ".join(["id", "vector::real[]", *(f'"{name}"' for name in self.columns)])
         sql = f"SELECT {names} FROM {self._table} WHERE {condition} ORDER BY id"
@@ -105,38 +106,40 @@ class PgVectorItems(ItemStore):
         return StoredItems(
             np.array([row[0] for row in rows], dtype=np.int64),
             np.array([row[1] for row in rows], dtype=np.float32).reshape(len(rows), self.dim),
-            {name: [row[place] for row in rows] for place, name in enumerate(self.columns, 2)},
+            {name: [row[number] for row in rows] for number, name in enumerate(self.columns, 2)},
         )
 
     def create_index(
         self, kind: Literal["hnsw", "ivfflat"] = "hnsw", *, links: int = 16, ef_construction: int = 64, nlist: int = 100
     ) -> None:
-        """Make searches approximate and fast; an index of before is replaced.
+        """Make searches approximate and fast by an index, which replaces an earlier one.
 
         Args:
-            kind: "hnsw", a graph, or "ivfflat", lists, which should be made when the table is full.
-            links: neighbours of an item in the graph, 2 to 100.
-            ef_construction: candidates while the graph is built, at least 2 `links`, up to 1,000.
-            nlist: lists, up to 32,768.
+            kind: "hnsw", a graph, or "ivfflat", lists, which should be built when the table is full.
+            links: number of neighbours of an item in the graph, 2 to 100.
+            ef_construction: number of candidates while the graph is built, from 2 `links` to 1,000.
+            nlist: number of lists, at most 32,768.
 
         Raises:
-            ValueError: a number is out of range, or vectors have more than the 2,000 numbers that pgvector indexes.
+            ArgumentError: a number is out of range, or D is above 2,000, the most that pgvector indexes.
         """
         check_choice("kind", kind, ("hnsw", "ivfflat"))
         if self.dim > 2000:
-            raise ValueError(f"dim: expected at most 2000 for an index of pgvector, got {self.dim}")
+            raise ArgumentError("dim", "at most 2000 for an index of pgvector", self.dim)
         numbers = {"lists": check_int("nlist", nlist)}
         if kind == "hnsw":
             numbers = {
                 "m": check_int("links", links, 2),
                 "ef_construction": check_int("ef_construction", ef_construction),
             }
-            if links > 100 or not 2 * links <= ef_construction <= 1000:
-                raise ValueError(
-                    f"links, ef_construction: expected 2 to 100 and 2 links to 1000, got {links} and {ef_construction}"
+            if links > 100:
+                raise ArgumentError("links", "an integer from 2 to 100", links)
+            if not 2 * links <= ef_construction <= 1000:
+                raise ArgumentError(
+                    "ef_construction", f"an integer in [2 links, 1000] = [{2 * links}, 1000]", ef_construction
                 )
         elif nlist > 32768:
-            raise ValueError(f"nlist: expected at most 32768, got {nlist}")
+            raise ArgumentError("nlist", "at most 32768", nlist)
         name = f'"{self._name[:50]}_vector"'
         options = ", ".join(f"{option} = {number}" for option, number in numbers.items())
         with self._connection.transaction():
@@ -152,7 +155,7 @@ class PgVectorItems(ItemStore):
             cursor.execute(f"CREATE TEMP TABLE {NEW_ROWS} (LIKE {self._table}) ON COMMIT DROP")
             with (
                 cursor.copy(f"COPY {NEW_ROWS} ({names}) FROM STDIN") as copy,
-                Progress(len(ids), "items", "writing") as line,  # a plain line only where it takes long
+                Progress(len(ids), "items", "writing") as line,  # silent unless it takes long
             ):
                 for row, values in enumerate(zip(ids, vectors, *columns.values(), strict=True)):
                     copy.write_row([values[0], _text(values[1]), *values[2:]])
@@ -161,24 +164,24 @@ class PgVectorItems(ItemStore):
             sql = f"INSERT INTO {self._table} ({names}) SELECT {names} FROM {NEW_ROWS}"
             cursor.execute(f"{sql} ON CONFLICT (id) DO UPDATE SET {changes}")
 
-    def _search(self, queries: NDArray[np.float32], k: int, where: Sequence[Condition], unwanted: list[int]) -> Answer:
+    def _search(self, queries: NDArray[np.float32], k: int, where: Sequence[Condition], excluded: list[int]) -> Answer:
         with self._connection.transaction():
             for option, value in self._effort(k):
                 self._connection.execute("SELECT set_config(%s, %s, true)", [option, value])
-            return self._connection.execute(*self._question(queries, k, where, unwanted)).fetchall()
+            return self._connection.execute(*self._query(queries, k, where, excluded)).fetchall()
 
-    def _question(
-        self, queries: NDArray[np.float32], k: int, where: Sequence[Condition], unwanted: list[int]
+    def _query(
+        self, queries: NDArray[np.float32], k: int, where: Sequence[Condition], excluded: list[int]
     ) -> tuple[str, list[Any]]:
         """Return SQL and its values.
 
-        The rows are ordered by the distance itself, as only then an index is used; and the k best of the maximum over
+        Rows are ordered by the distance itself, as an index is used only then; and the k best of the maximum over
         queries are among the k best of each.
         """
         condition, bound = self._where(where)
-        if unwanted:
+        if excluded:
             condition += " AND id <> ALL(%s::bigint[])"
-            bound.append(unwanted)
+            bound.append(excluded)
         distance = f"vector {_OPERATOR[self.metric]} %s::vector"
         part = (
             f"SELECT id, {distance} AS distance FROM {self._table} WHERE {condition} ORDER BY {distance}, id LIMIT %s"
@@ -199,19 +202,19 @@ class PgVectorItems(ItemStore):
         return where_clause(where, "%s", lambda quoted, name: f"{quoted} = ANY(%s::{_SQL[types[name]]}[])")
 
     def _pgvector(self) -> tuple[int, ...]:
-        """Return the version of pgvector, which is installed into the database if it is not there yet."""
+        """Return the version of pgvector, which is installed into the database if it is missing."""
         sql = "SELECT extversion FROM pg_extension WHERE extname = 'vector'"
         if self._connection.execute(sql).fetchone() is None:
             if (
                 self._connection.execute("SELECT 1 FROM pg_available_extensions WHERE name = 'vector'").fetchone()
                 is None
             ):
-                raise ValueError("dsn: the server has no extension vector; install pgvector there")
+                raise ArgumentError("dsn", "a server with the extension vector", hint="install pgvector there")
             self._connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
         return tuple(int(part) for part in self._connection.execute(sql).fetchone()[0].split(".")[:2])
 
     def _found(self) -> tuple[int, dict[str, str]] | None:
-        """Return the dimension and columns of the table, None where there is none."""
+        """Return the dimension and columns of the table, or None if it does not exist."""
         sql = """SELECT attname, format_type(atttypid, NULL), atttypmod FROM pg_attribute
                  WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped ORDER BY attnum"""
         rows: list[tuple[str, str, int]] = self._connection.execute(sql, [self._table]).fetchall()
@@ -220,13 +223,11 @@ class PgVectorItems(ItemStore):
         types = {name: kind for name, kind, _ in rows}
         dim = {name: number for name, _, number in rows}.get("vector", -1)
         if types.pop("vector", "") != "vector" or types.pop("id", "") != "bigint" or dim < 1:
-            raise ValueError(f"table: expected columns id bigint and vector vector(D) in {self._name!r}")
-        unknown = {name: kind for name, kind in types.items() if kind not in _TYPES}
-        if unknown:
-            raise ValueError(f"table: expected columns of {', '.join(_TYPES)} in {self._name!r}, got {unknown}")
-        return dim, {name: _TYPES[kind] for name, kind in types.items()}
+            expected = "the name of a table with columns id bigint and vector vector(D)"
+            raise ArgumentError("table", expected, self._name)
+        return dim, column_kinds(self._name, types, _TYPES)
 
 
 def _text(vector: NDArray[np.float32]) -> str:
-    """Return the form in which pgvector reads a vector; nine digits are every float32."""
+    """Return a vector in the form that pgvector reads; nine digits determine a float32."""
     return f"[{','.join(f'{number:.9g}' for number in vector.tolist())}]"

@@ -1,4 +1,4 @@
-"""Approximate search by usearch: a graph of neighbours, small and easy to install."""
+"""`UsearchIndex`: approximate search by usearch, a graph of neighbours that is small and easy to install."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,22 +19,22 @@ __all__ = ["UsearchIndex"]
 class UsearchIndex(ApproximateIndex):
     """Items in a graph of usearch (extra `usearch`).
 
-    It has no filter by a list, so that an allow-list of a good part of the items is searched by asking for more; a list
-    of few items is compared one by one. Items can be removed and added without building anew.
+    It cannot filter, so with an allow-list of many items it is asked for more; few allowed items are searched exactly.
+    Items can be removed and added without building the index again.
 
     Args:
         vectors: (n, D) vectors of items.
         ids: (n,) their ids, integers >= 0; None means 0 to n - 1.
         metric: "inner_product" or "cosine".
-        links: neighbours of an item in the graph.
-        ef_construction: candidates while the graph is built.
-        ef_search: candidates of a query.
+        links: number of neighbours of an item in the graph.
+        ef_construction: number of candidates while the graph is built.
+        ef_search: number of candidates of a query.
         progress: True draws a bar, None does so on a terminal and prints lines elsewhere, False is silent.
 
     Raises:
         ModuleNotFoundError: usearch is not installed; the message says how to.
-        TypeError: no numbers, or ids that are not integers.
-        ValueError: a number or shape does not fit.
+        ArgumentTypeError: vectors are not numbers, or ids not integers.
+        ArgumentError: a number or shape does not fit.
 
     References:
         Malkov and Yashunin, Efficient and robust approximate nearest neighbor search using HNSW graphs, 2018.
@@ -67,7 +67,7 @@ class UsearchIndex(ApproximateIndex):
         self._index = _import_usearch().Index(
             ndim=self.dim,
             metric="ip",
-            dtype="f32",  # its default is half of that
+            dtype="f32",  # the default is half precision
             connectivity=check_int("links", links, 2),
             expansion_add=check_int("ef_construction", ef_construction),
             expansion_search=self._ef_search,
@@ -83,7 +83,7 @@ class UsearchIndex(ApproximateIndex):
             self._index.remove(slots.astype(np.uint64), threads=torch.get_num_threads())
 
     def _nearest(
-        self, queries: NDArray[np.float32], count: int, level: int, wanted: NDArray[np.bool_] | None
+        self, queries: NDArray[np.float32], count: int, level: int, allowed: NDArray[np.bool_] | None
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         if len(queries) == 0 or len(self) == 0:
             return np.zeros((len(queries), count), dtype=np.float32), np.full((len(queries), count), -1)
@@ -91,10 +91,10 @@ class UsearchIndex(ApproximateIndex):
         found = self._index.search(queries, count, threads=torch.get_num_threads())
         keys, distances = (array.reshape(len(queries), -1) for array in (found.keys, found.distances))
         counts = found.counts if hasattr(found, "counts") else [keys.shape[1]]
-        there = np.arange(keys.shape[1]) < np.asarray(counts)[:, None]
-        return (1 - distances).astype(np.float32), np.where(there, keys.astype(np.int64), -1)
+        is_result = np.arange(keys.shape[1]) < np.asarray(counts)[:, None]
+        return (1 - distances).astype(np.float32), np.where(is_result, keys.astype(np.int64), -1)
 
-    def _at_most(self, level: int) -> bool:
+    def _is_exhaustive(self, level: int) -> bool:
         return self._ef_search * 4**level >= len(self)
 
     def _vectors_of(self, slots: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -118,11 +118,11 @@ class UsearchIndex(ApproximateIndex):
         expected = (about["dim"], items, library.MetricKind.IP, library.ScalarKind.F32)
         if found != expected:
             raise ValueError(f"expected dimension, items, metric, dtype = {expected}, got {found}")
-        made = cls.__new__(cls)
-        ApproximateIndex.__init__(made, "usearch", about["dim"], about["metric"])
-        made._index = index
-        made._ef_search = check_int("ef_search", about["options"]["ef_search"])
-        return made
+        loaded = cls.__new__(cls)
+        ApproximateIndex.__init__(loaded, "usearch", about["dim"], about["metric"])
+        loaded._index = index
+        loaded._ef_search = check_int("ef_search", about["options"]["ef_search"])
+        return loaded
 
 
 def _import_usearch() -> Any:

@@ -48,8 +48,17 @@ class LogUniform(Proposal):
 
     def log_prob(self, ids: Tensor) -> Tensor:
         """The log of q for classes: int64 of any shape -> the same shape."""
+        return self._log_share(ids).sub_(math.log(math.log1p(self.num_classes)))
+
+    def log_expected_count(self, ids: Tensor) -> Tensor:
+        """As for Proposal."""
+        if not self.replacement:
+            return super().log_expected_count(ids)
+        return self._log_share(ids).add_(math.log(self.num_sampled / math.log1p(self.num_classes)))
+
+    def _log_share(self, ids: Tensor) -> Tensor:
         # log1p and not the log of a quotient, which for large ids is 1 in float32.
-        return (ids + 1).to(self.dtype).reciprocal_().log1p_().log_().sub_(math.log(math.log1p(self.num_classes)))
+        return (ids + 1).to(self.dtype).reciprocal_().log1p_().log_()
 
     def _distribution(self) -> LogUniformLaw:
         return self._drawn

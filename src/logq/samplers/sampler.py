@@ -1,6 +1,7 @@
 """What a sampler is: something that draws candidates for a batch of targets and knows their expected counts."""
 
 import math
+import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -16,6 +17,9 @@ from logq.samplers.sampler_settings import SamplerSettings
 from logq.shapes import can_look_at, check_device, check_dtype, check_ids, check_ignore_index
 
 __all__ = ["Draw", "Sampler", "take_seed"]
+
+FEW = 1 << 16
+"""Ids that are copied to save a call: with more of them the copy costs more than the call."""
 
 
 class Draw(NamedTuple):
@@ -135,7 +139,7 @@ class Sampler(nn.Module, ABC):
             if str(device) in self._unpickled:
                 found.set_state(self._unpickled.pop(str(device)))
             elif self.seed is None:
-                found.seed()
+                found.manual_seed(secrets.randbits(63))
             else:
                 found.manual_seed(self.seed)
         return found
@@ -200,14 +204,18 @@ class Sampler(nn.Module, ABC):
         draw = self._draw_in_groups(targets, generator, groups)
         is_true = None if are_classes else targets != IGNORED
         some = targets if is_true is None else targets.where(is_true, 0)
-        # Where every row has a sample of its own, the counts are asked for row by row.
-        if draw.ids.dim() == 1 or some.dim() == 2:
-            of_targets = draw.log_expected_count(some)
+        if draw.log_expected_count == self.log_expected_count and draw.ids.numel() <= FEW:
+            # Counts of classes alone, whatever the row: one look-up does for both.
+            both = self.log_expected_count(torch.cat([draw.ids.view(-1), some.view(-1)]))
+            of_ids, of_targets = both.split([draw.ids.numel(), some.numel()])
+            of_ids, of_targets = of_ids.view(draw.ids.shape), of_targets.view(some.shape)
         else:
-            of_targets = draw.log_expected_count(some[:, None])[:, 0]
+            # Where every row has a sample of its own, the counts are asked for row by row.
+            per_row = draw.ids.dim() == 2 and some.dim() == 1
+            of_targets = draw.log_expected_count(some[:, None])[:, 0] if per_row else draw.log_expected_count(some)
+            of_ids = draw.log_expected_count(draw.ids)
         if is_true is not None:
             of_targets = of_targets.where(is_true, 0.0)
-        of_ids = draw.log_expected_count(draw.ids)
         if need_log_q:
             _check_drawable(targets, of_targets)
         self._learn(targets, before=False)

@@ -3,44 +3,44 @@
 import codecs
 import os
 import re
-import stat
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Any, cast
 
-from logq._arguments import check_int
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_int
 from logq._files import open_bytes
-from logq.text.text_files import check_text
+from logq.text.text_files import LISTED_HINT, check_text, inspect_file
+from logq.text.words import check_sentence, check_sentences
 
 __all__ = ["Corpus", "Sentences"]
 
 Sentences = Iterable[Sequence[str]]
 
 _BLOCK = 1 << 20  # bytes read at a time
-_INVALID = re.compile("[\udc80-\udcff]")  # what "surrogateescape" makes of bytes that are no UTF-8
+_INVALID = re.compile("[\udc80-\udcff]")  # what "surrogateescape" makes of bytes that are not UTF-8
 
 
 class Corpus:
     r"""Sentences from text files or from Python, the same on every pass.
 
-    In a file a line is a sentence, and words stand between white space of any kind. The text is UTF-8; bytes that are
-    none become U+FFFD and their lines are counted. Files are read in blocks, so neither their size nor the length of
+    In a file each line is a sentence, and words are separated by white space of any kind. The text is UTF-8; invalid
+    bytes become U+FFFD and their lines are counted. Files are read in blocks, so neither their size nor the length of
     their lines matters. A sentence of more than `max_sentence` words comes in several pieces: no word is lost, but
     windows do not reach from one piece into the next. Sentences without words are left out.
 
     Args:
         source: a path to a text file, plain or gzip; a list of such paths, read one after the other; or anything that
             yields lists of words each time it is iterated, such as a list of lists.
-        max_sentence: the most words that are yielded as one sentence.
+        max_sentence: maximum number of words that are yielded as one sentence.
 
     Attributes:
-        invalid_lines: lines with bytes that are no UTF-8, in the latest complete pass.
+        invalid_lines: lines with bytes that are not UTF-8, in the latest complete pass.
 
     Raises:
         FileNotFoundError: a file is missing.
         IsADirectoryError: a path is a folder.
-        TypeError: the source can be read only once, or does not consist of lists of words.
-        ValueError: a path is a pipe or a device, a gzip file is damaged, or a file is something else than UTF-8 text.
+        ArgumentTypeError: the source can be read only once, or does not consist of lists of words.
+        ArgumentError: a path is a pipe or a device.
+        ValueError: a gzip file is damaged, or a file is something other than UTF-8 text.
 
     Example:
         >>> corpus = Corpus([["to", "be", "or", "not"], ["to", "be"]], max_sentence=3)
@@ -55,17 +55,17 @@ class Corpus:
         self._sentences: Iterable[Any] = ()
         if isinstance(source, str | os.PathLike):
             self.paths = (_check_path(source),)
-        elif isinstance(source, bytes | bytearray) or not isinstance(source, Iterable):
-            raise TypeError(f"source: expected a path, a list of paths or lists of words, got {type(source).__name__}")
         elif isinstance(source, Iterator):
-            raise TypeError(
-                f"source: expected something that can be read several times, to count words and once an epoch, "
-                f"got a one-shot {type(source).__name__}; pass a list, or an object whose __iter__ starts anew"
+            raise ArgumentTypeError(
+                "source",
+                "something that can be read several times, to count words and once an epoch",
+                Verbatim(f"a one-shot {type(source).__name__}"),
+                "pass a list, or an object whose __iter__ starts anew",
             )
         elif isinstance(source, list | tuple) and source and all(isinstance(s, str | os.PathLike) for s in source):
-            self.paths = tuple(_check_path(path, listed=True) for path in cast("Iterable[str]", source))
+            self.paths = tuple(_check_path(path, LISTED_HINT) for path in cast("Iterable[str]", source))
         else:
-            self._sentences = source
+            self._sentences = check_sentences(source)
 
     def __iter__(self) -> Iterator[list[str]]:
         if self.paths is None:
@@ -80,31 +80,20 @@ class Corpus:
 
     def _pieces_of_sentences(self) -> Iterator[list[str]]:
         for number, sentence in enumerate(self._sentences):
-            if isinstance(sentence, str | bytes | Iterator) or not isinstance(sentence, Iterable):
-                shown = repr(sentence)
-                raise TypeError(
-                    f"source: expected each sentence to be a list of words, got "
-                    f"{shown if len(shown) <= 60 else shown[:57] + '...'} as sentence {number}"
-                )
-            words: list[str] = list(cast("Iterable[str]", sentence))
-            for start in range(0, len(words), self.max_sentence):
-                yield words[start : start + self.max_sentence]
+            yield from _cut(check_sentence(sentence, number), self.max_sentence)
 
 
-def _check_path(path: str | os.PathLike[str], *, listed: bool = False) -> str:
-    name = os.fspath(path)
-    hint = "; a list of strings is a list of files, sentences are lists of words" if listed else ""
-    try:
-        mode = Path(name).stat().st_mode
-    except (FileNotFoundError, NotADirectoryError):
-        raise FileNotFoundError(f"source: there is no file {name!r}{hint}") from None
-    except ValueError:  # a path cannot hold a NUL, a text may
-        raise FileNotFoundError(f"source: {name!r} cannot be the name of a file{hint}") from None
-    if stat.S_ISDIR(mode):
-        raise IsADirectoryError(f"source: expected a file, {name!r} is a folder")
-    if not stat.S_ISREG(mode):
-        raise ValueError(f"source: expected a file that can be read several times, {name!r} is a pipe or a device")
-    return name
+def _check_path(path: str | os.PathLike[str], hint: str = "") -> str:
+    file = inspect_file(os.fspath(path), hint)
+    if file.size is None:
+        raise ArgumentError("source", "a file that can be read several times", file.name, "it is a pipe")
+    return file.name
+
+
+def _cut(words: list[str], longest: int) -> Iterator[list[str]]:
+    """Yield the words of a sentence in pieces of at most `longest`."""
+    for start in range(0, len(words), longest):
+        yield words[start : start + longest]
 
 
 class _Reader:
@@ -126,7 +115,7 @@ class _Reader:
             *lines, last = ("".join(cut_word) + text).split("\n")
             for line in lines:
                 words += line.split()
-                yield from self._pieces(words)
+                yield from _cut(words, self.max_sentence)
                 words = []
             words += last.split()
             cut_word = [words.pop()] if last and not last[-1].isspace() else []
@@ -135,11 +124,7 @@ class _Reader:
                 words = words[self.max_sentence :]
         if cut_word:
             words.append("".join(cut_word))
-        yield from self._pieces(words)
-
-    def _pieces(self, words: list[str]) -> Iterator[list[str]]:
-        for start in range(0, len(words), self.max_sentence):
-            yield words[start : start + self.max_sentence]
+        yield from _cut(words, self.max_sentence)
 
     def _blocks(self) -> Iterator[str]:
         decode = codecs.getincrementaldecoder("utf-8")("surrogateescape").decode
@@ -155,7 +140,7 @@ class _Reader:
                 yield self._cleaned(text)
 
     def _cleaned(self, text: str) -> str:
-        """Return the text without traces of invalid bytes, counting each line that has some once."""
+        """Return the text with U+FFFD for invalid bytes, counting each line that has some once."""
         if text.isascii() or not _INVALID.search(text):
             self._line_is_invalid &= "\n" not in text
             return text

@@ -1,6 +1,6 @@
-"""A corpus that every machine with Python has: Python's own reference and the words of its standard library.
+"""A corpus that comes with Python: its language reference and the docstrings of its standard library.
 
-It holds some 320,000 words, enough to see skip-gram find that `list` is near `tuple`.
+It has about 320,000 words, enough for skip-gram to find that `list` is near `tuple`.
 """
 
 import ast
@@ -38,7 +38,7 @@ def python_reference() -> list[list[str]]:
     names are one word. The same Python gives the same result; another version has another text. Takes a few seconds.
 
     Returns:
-        Sentences, a paragraph each: a corpus as `logq.text.Corpus` and `Vocabulary.build` take it.
+        Sentences, one for each paragraph: a corpus as `logq.text.Corpus` and `Vocabulary.build` take it.
 
     Raises:
         FileNotFoundError: this Python comes without its reference (`pydoc_data.topics`) or its source files.
@@ -48,7 +48,7 @@ def python_reference() -> list[list[str]]:
         >>> sentences[1][:8]
         ['assert', 'statements', 'are', 'a', 'convenient', 'way', 'to', 'insert']
     """
-    # A syntax tree is thousands of small objects without cycles; to look for some among them doubles the time.
+    # A syntax tree is thousands of small objects without cycles; searching them for some doubles the time.
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -74,14 +74,14 @@ def _topics() -> Iterator[str]:
 def _docstrings(library: Path) -> Iterator[str]:
     files = [path for path in library.rglob("*.py") if not _SKIPPED.intersection(path.relative_to(library).parts[:-1])]
     if not files:
-        raise FileNotFoundError(f"{library}: no source files of the standard library here, the corpus is made of them")
+        raise FileNotFoundError(f"{library}: expected the source files of the standard library, found none")
     for path in sorted(files, key=lambda path: path.relative_to(library).as_posix()):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # about the library's own source, such as invalid escapes
                 tree = ast.parse(path.read_bytes())
         except (SyntaxError, ValueError, OSError):
-            continue  # some distributions add files that are no Python, such as templates
+            continue  # some distributions add files that are not Python, such as templates
         yield from _docstrings_in(tree)
 
 
@@ -93,7 +93,7 @@ def _docstrings_in(node: ast.AST) -> Iterator[str]:
     # visit them all.
     for field in ("body", "handlers", "orelse", "finalbody"):
         inner = getattr(node, field, None)
-        if isinstance(inner, list):  # the body of a lambda is none
+        if isinstance(inner, list):  # the body of a lambda is not a list
             for statement in cast("list[ast.AST]", inner):
                 yield from _docstrings_in(statement)
 

@@ -1,4 +1,4 @@
-"""Encoding: a corpus as a vocabulary and a file of ids in one pass; and counting words without writing anything."""
+"""Encoding a corpus in one pass as a vocabulary and a file of ids, and counting its words without writing anything."""
 
 import contextlib
 import os
@@ -7,18 +7,18 @@ import tempfile
 import weakref
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
-from logq._arguments import check_int
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_int
 from logq.text.corpus import Corpus
 from logq.text.encoding_cache import PRIVATE, Encoding, EncodingCache, remove_private_leftovers
 from logq.text.id_file import IdFile, is_in_use
-from logq.text.reading import Wanted, count_lists, count_text, read_lists, read_text
+from logq.text.reading import WordChoice, count_lists, count_text, read_lists, read_text
 from logq.text.scanning import END_OF_LINE
-from logq.text.text_files import find_text_files
+from logq.text.text_files import TextFile, find_text_files
 from logq.text.vocabulary import Vocabulary
 
 __all__ = ["EncodedCorpus", "WordCount", "count_words", "encode", "encode_ids", "split_sentences"]
@@ -27,21 +27,21 @@ _READ = 1 << 20  # ids read at a time
 
 
 class EncodedCorpus:
-    """A corpus as numbers: the ids of its words in a file, behind each sentence a -1.
+    """A corpus as the ids of its words, in a file, with -1 after each sentence.
 
-    Made by `encode`. Use it in a `with` block, or close it, so that a private file goes away at once; otherwise it does
-    when the object is no longer used.
+    Returned by `encode`. Use it in a `with` block, or close it, so that a private file is removed promptly; otherwise
+    it is removed when the object is no longer used. As it holds an open file, it cannot be pickled or copied.
 
     Attributes:
         vocabulary: the words that the ids stand for.
-        counts: (V,) int64, how often each of them is in this corpus.
-        num_ids: entries in the file, the -1 behind each sentence included.
-        num_words: ids without those.
+        counts: (V,) int64, how often each occurs in this corpus.
+        num_ids: entries in the file, including the -1 after each sentence.
+        num_words: ids without these.
         num_sentences: sentences with at least one id.
-        raw_words: words read, dropped ones included.
+        raw_words: words read, including dropped ones.
         num_types: different words read; None where a fixed vocabulary was used.
-        invalid_lines: lines with bytes that are no UTF-8.
-        long_words: words left out, and counted in `raw_words`, because they have more than 65,536 bytes.
+        invalid_lines: lines with bytes that are not UTF-8.
+        long_words: words left out, but counted in `raw_words`, because they have more than 65,536 bytes.
         path: the file.
         reused: whether an earlier run had made it.
 
@@ -67,16 +67,17 @@ class EncodedCorpus:
         self._release = weakref.finalize(self, _release, ids, keep, os.getpid())
 
     def read(self, start: int, stop: int) -> NDArray[np.int32]:
-        """Return a copy of the entries from number `start` up to `stop`, -1 where sentences end.
+        """Return a copy of the entries in [start, stop), -1 where sentences end.
 
-        Several threads may read at the same time. What is returned is in [-1, V), whatever happened to the file.
+        Several threads may read at the same time. The ids are in [-1, V), whatever happened to the file.
 
         Raises:
-            ValueError: not 0 <= start <= stop <= num_ids; or the file was changed by somebody else, or is closed.
+            ArgumentError: not 0 <= start <= stop <= num_ids.
+            ValueError: the file was changed by another program, or is closed.
         """
         start, stop = check_int("start", start, 0), check_int("stop", stop, 0)
         if not start <= stop <= self.num_ids:
-            raise ValueError(f"stop: expected a number from start = {start} to num_ids = {self.num_ids}, got {stop}")
+            raise ArgumentError("stop", f"an integer from start = {start} to num_ids = {self.num_ids}", stop)
         ids = self._ids.read(start, stop)
         if len(ids) and not (ids.min() >= END_OF_LINE and ids.max() < len(self.vocabulary)):
             raise ValueError(
@@ -86,7 +87,7 @@ class EncodedCorpus:
         return ids
 
     def sentences(self, max_sentence: int = 10_000) -> Iterator[NDArray[np.int32]]:
-        """Yield the ids of each sentence, those of more than `max_sentence` in pieces of so many.
+        """Yield the ids of each sentence, in pieces of at most `max_sentence`.
 
         Raises:
             ValueError: as `read`.
@@ -97,6 +98,12 @@ class EncodedCorpus:
     def close(self) -> None:
         """Close the file, and remove it if it is private."""
         self._release()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "EncodedCorpus: it holds an open file and cannot be pickled or copied; encode the source with cache=FOLDER "
+            "where it is needed, which reuses the file"
+        )
 
     def __enter__(self) -> "EncodedCorpus":
         return self
@@ -112,7 +119,7 @@ class EncodedCorpus:
 
 
 def split_sentences(parts: Iterable[NDArray[np.int32]], longest: int) -> Iterator[NDArray[np.int32]]:
-    """Yield the ids between one -1 and the next, wherever the parts of a text are cut, in pieces of `longest` at most.
+    """Yield the ids of each sentence of a text that comes in parts, in pieces of at most `longest`.
 
     Example:
         >>> [ids.tolist() for ids in split_sentences([np.array([1, 2]), np.array([3, -1, 4])], 2)]
@@ -144,24 +151,24 @@ def encode(
     threads: int = 1,
     progress: bool | None = None,
 ) -> EncodedCorpus:
-    r"""Count the words of a corpus, choose its vocabulary, and write all of it as ids into a file, in one pass.
+    r"""Encode a corpus in one pass: count its words, choose its vocabulary, and write its ids into a file.
 
-    Words, sentences and vocabulary are those of `Corpus` and `Vocabulary.build`: words stand between white space of any
-    kind, a line is a sentence, invalid bytes become U+FFFD. But a line of any length is one sentence, and words of more
-    than 65,536 bytes are left out and counted. Memory is that of the different words and of a few megabytes for each
-    thread, however large the corpus.
+    Words, sentences and vocabulary are those of `Corpus` and `Vocabulary.build`: words are separated by white space of
+    any kind, each line is a sentence, invalid bytes become U+FFFD. But a line of any length is one sentence, and words
+    of more than 65,536 bytes are left out and counted. Memory is that of the different words and a few megabytes for
+    each thread, however large the corpus.
 
     Args:
-        source: a path, plain, gzip or zstd, or a list of such; a pattern as "part-*.txt.gz", with ** for folders of any
-            depth; "-" for standard input; or lists of words, which may come from a generator.
+        source: a path to a plain, gzip or zstd file, or a list of paths; a pattern such as "part-*.txt.gz", with ** for
+            folders of any depth; "-" for standard input; or lists of words, which may come from a generator.
         min_count: the smallest count a word is kept with.
-        max_vocab: the most words to keep, the most frequent; None keeps all.
-        vocabulary: encode with this one, and leave out all other words; `min_count` and `max_vocab` have no meaning
-            then.
-        cache: a folder for the file, which is used again on the next run as long as the paths, sizes, times of change
+        max_vocab: maximum number of words to keep, the most frequent; None keeps all.
+        vocabulary: encode with this one, and leave out all other words; `min_count` and `max_vocab` are then ignored.
+        cache: a folder for the file, which is reused by the next run as long as the paths, sizes, modification times
             and settings stay the same. None makes a private file, which is removed with the object; so are those of
             lists of words and of pipes, which cannot be recognized.
-        threads: how many split text into words, while one more reads and writes; the result does not depend on it.
+        threads: number of threads that split text into words, while one more reads and writes; the result does not
+            depend on it.
         progress: True shows a bar, False nothing, None a bar on a terminal and lines elsewhere.
 
     Returns:
@@ -171,8 +178,9 @@ def encode(
         FileNotFoundError: a file is missing, or nothing matches a pattern.
         IsADirectoryError: a path is a folder.
         OSError: a file cannot be read, or the ids cannot be written; the message names the file.
-        TypeError: the source does not consist of lists of words.
-        ValueError: there are no words, or none occurs `min_count` times; or a file is damaged or no UTF-8 text.
+        ArgumentTypeError: the source does not consist of lists of words.
+        ArgumentError: there are no words, or none occurs `min_count` times.
+        ValueError: a file is damaged or not UTF-8 text.
         ImportError: a file is zstd, and the extra `zstd` is not installed.
 
     Example:
@@ -187,10 +195,9 @@ def encode(
     if max_vocab is not None:
         max_vocab = check_int("max_vocab", max_vocab)
     if vocabulary is not None and not isinstance(vocabulary, Vocabulary):
-        raise TypeError(f"vocabulary: expected a Vocabulary, got {type(vocabulary).__name__}")
-    if isinstance(source, Corpus) and source.paths is not None:
-        source = list(source.paths)
-    files, wanted = find_text_files(source), Wanted(min_count, max_vocab, vocabulary)
+        raise ArgumentTypeError("vocabulary", "a Vocabulary", Verbatim(type(vocabulary).__name__))
+    lists, files = _find(source)
+    words = WordChoice(min_count, max_vocab, vocabulary)
     known = None
     if cache is not None and files is not None and all(file.size is not None for file in files):
         cuts = {"min_count": min_count, "max_vocab": max_vocab} if vocabulary is None else {}
@@ -201,9 +208,9 @@ def encode(
     ids = _new_file(cache, known)
     try:
         if files is None:
-            encoding = read_lists(cast("Iterable[Any]", source), ids, wanted, progress)
+            encoding = read_lists(lists, ids, words, progress)
         else:
-            encoding = read_text(files, ids, wanted, threads, progress)
+            encoding = read_text(files, ids, words, threads, progress)
         ids.finish(encoding.num_ids, durable=known is not None)
         if known is not None:
             known.save(encoding, ids)
@@ -218,18 +225,18 @@ def encode_ids(
     offsets: NDArray[np.integer[Any]],  # (sentences + 1,)
     vocabulary: Vocabulary,
 ) -> EncodedCorpus:
-    """Write a corpus that is numbers already, such as the items of sessions, into a private file.
+    """Write a corpus that consists of ids already, such as the items of sessions, into a private file.
 
     Args:
         ids: (n,) words in [0, V), one sentence after the other.
         offsets: (sentences + 1,) where each sentence begins, and n.
-        vocabulary: what the ids are numbers of; it may have other counts.
+        vocabulary: the words that the ids stand for; its counts may be others.
 
     Returns:
         The corpus, open for reading; sentences without a word are left out.
 
     Raises:
-        ValueError: an id is no word, the offsets do not fit the ids, or there are no ids.
+        ArgumentError: an id is not in the vocabulary, the offsets do not fit the ids, or there are no ids.
 
     Example:
         >>> words = Vocabulary(["tea", "cup"], [2, 1])
@@ -238,13 +245,13 @@ def encode_ids(
         array([ 0,  1, -1,  0, -1], dtype=int32)
     """
     if len(ids) == 0:
-        raise ValueError("ids: expected one at least, got none")
+        raise ArgumentError("ids", "at least one", Verbatim("none"))
     if offsets[0] != 0 or offsets[-1] != len(ids) or (np.diff(offsets) < 0).any():
-        raise ValueError(f"offsets: expected numbers that rise from 0 to {len(ids)}, got {offsets[:8]}")
+        raise ArgumentError("offsets", f"numbers that rise from 0 to {len(ids)}", Verbatim(offsets[:8]))
     wrong = (ids < 0) | (ids >= len(vocabulary))
     if wrong.any():
         where = int(wrong.argmax())
-        raise ValueError(f"ids: expected words in [0, {len(vocabulary)}), got {ids[where]} at position {where}")
+        raise ArgumentError("ids", f"words in [0, {len(vocabulary)})", Verbatim(f"{ids[where]} at position {where}"))
     file = _new_file(None, None)
     ends = np.unique(offsets[1:][np.diff(offsets) > 0])
     try:
@@ -261,14 +268,21 @@ def encode_ids(
     return EncodedCorpus(encoding, file, reused=False, keep=False)
 
 
+def _find(source: Any) -> tuple[Any, list[TextFile] | None]:
+    """Return a source, and the files that it names, if it names any."""
+    if isinstance(source, Corpus) and source.paths is not None:
+        source = list(source.paths)
+    return source, find_text_files(source)
+
+
 def _new_file(cache: str | os.PathLike[str] | None, known: EncodingCache | None) -> IdFile:
     if known is not None:
         return IdFile.create(known.folder, known.key)
     if cache is not None:
         os.makedirs(cache, exist_ok=True)
-        for left in Path(cache).glob("once-*.ids"):  # by a program that was killed
-            if not is_in_use(left):
-                left.unlink(missing_ok=True)
+        for leftover in Path(cache).glob("once-*.ids"):  # of a program that was killed
+            if not is_in_use(leftover):
+                leftover.unlink(missing_ok=True)
         return IdFile.create(Path(cache), "once")
     remove_private_leftovers()
     folder = Path(tempfile.mkdtemp(prefix=PRIVATE))
@@ -280,7 +294,7 @@ def _new_file(cache: str | os.PathLike[str] | None, known: EncodingCache | None)
 
 
 def _release(ids: IdFile, keep: bool, process: int) -> None:
-    if keep or os.getpid() != process:  # a forked child has the object too, but not the file
+    if keep or os.getpid() != process:  # a forked child has the object too, but does not own the file
         ids.close()
         return
     ids.discard()
@@ -293,9 +307,9 @@ class WordCount(NamedTuple):
     """The words of a corpus.
 
     Attributes:
-        vocabulary: the words kept, most frequent first; its `raw_words` are all that were read.
-        num_types: different words, also those not kept.
-        invalid_lines: lines with bytes that are no UTF-8.
+        vocabulary: the words kept, most frequent first; its `raw_words` counts all that were read.
+        num_types: different words, including those not kept.
+        invalid_lines: lines with bytes that are not UTF-8.
         long_words: words left out because they have more than 65,536 bytes.
 
     Example:
@@ -320,10 +334,10 @@ def count_words(
     """Count the words of a corpus and choose its vocabulary, in one pass and without writing anything.
 
     Args:
-        source: as for `encode`, and so are all others.
+        source: as for `encode`, like all others.
         min_count: the smallest count a word is kept with.
-        max_vocab: the most words to keep; None keeps all.
-        threads: how many split text into words.
+        max_vocab: maximum number of words to keep; None keeps all.
+        threads: number of threads that split text into words.
         progress: True shows a bar, False nothing, None a bar on a terminal and lines elsewhere.
 
     Returns:
@@ -339,13 +353,8 @@ def count_words(
     threads = check_int("threads", threads)
     if max_vocab is not None:
         max_vocab = check_int("max_vocab", max_vocab)
-    wanted = Wanted(check_int("min_count", min_count), max_vocab)
-    if isinstance(source, Corpus) and source.paths is not None:
-        source = list(source.paths)
-    files = find_text_files(source)
-    if files is None:
-        counted = count_lists(cast("Iterable[Any]", source), wanted, progress)
-    else:
-        counted = count_text(files, wanted, threads, progress)
-    assert counted.num_types is not None  # there was no vocabulary before
+    words = WordChoice(check_int("min_count", min_count), max_vocab)
+    lists, files = _find(source)
+    counted = count_lists(lists, words, progress) if files is None else count_text(files, words, threads, progress)
+    assert counted.num_types is not None  # no vocabulary was given
     return WordCount(counted.vocabulary, counted.num_types, counted.invalid_lines, counted.long_words)

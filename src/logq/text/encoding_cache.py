@@ -1,4 +1,4 @@
-"""Encodings that were made before: found again as long as the files and the settings are the same."""
+"""A cache of encodings: one is found again as long as its files and settings are the same."""
 
 import contextlib
 import hashlib
@@ -24,23 +24,24 @@ from logq.text.vocabulary import Vocabulary
 
 __all__ = ["Encoding", "EncodingCache", "remove_encodings", "remove_private_leftovers"]
 
-_FORMAT = 1  # to be raised when ids or their record get another meaning
 PRIVATE = "logq-ids-"
-"""What the names of private folders begin with."""
+"""Prefix of the names of private folders."""
+
+_FORMAT = 1  # to be raised when ids or their record change their meaning
 
 
 @dataclass(frozen=True)
 class Encoding:
-    """What is known of a file of ids.
+    """The contents of a file of ids.
 
     Attributes:
-        vocabulary: what the ids are numbers of.
-        counts: (V,) how often each word is there.
-        num_ids: entries of the file, the ends of lines included.
+        vocabulary: the words that the ids stand for.
+        counts: (V,) how often each word occurs.
+        num_ids: entries of the file, including the ends of lines.
         num_sentences: ends of lines.
-        raw_words: words read, dropped ones included.
+        raw_words: words read, including dropped ones.
         num_types: different words read; None where that was not counted.
-        invalid_lines: lines with bytes that are no UTF-8.
+        invalid_lines: lines with bytes that are not UTF-8.
         long_words: words left out for their length.
     """
 
@@ -58,16 +59,16 @@ _NUMBERS = ("num_ids", "num_sentences", "raw_words", "num_types", "invalid_lines
 
 
 class EncodingCache:
-    """A folder of encodings: of each a file of ids, and a JSON file that says what they are and is written last.
+    """A folder of encodings: for each a file of ids, and a JSON file that describes it and is written last.
 
     Args:
-        folder: where they lie; made if it is missing.
+        folder: the folder; created if it is missing.
         files: what is encoded.
-        settings: whatever else the ids depend on; goes into JSON.
-        vocabulary: the one to encode with; None where the text has its own.
+        settings: what else the ids depend on; must be JSON.
+        vocabulary: the one to encode with; None where it is made from the text.
 
     Raises:
-        OSError: the folder cannot be made.
+        OSError: the folder cannot be created.
     """
 
     def __init__(
@@ -84,7 +85,7 @@ class EncodingCache:
         folder.mkdir(parents=True, exist_ok=True)
 
     def load(self) -> tuple[Encoding, IdFile] | None:
-        """Return what was made earlier; None if there is nothing, or it is of other files, damaged or not whole."""
+        """Return the encoding of an earlier run; None if there is none that is whole and of these files."""
         record = self._record(self._json)
         if record is None or record.get("source") != self._source:
             return None
@@ -101,7 +102,7 @@ class EncodingCache:
         return None
 
     def save(self, encoding: Encoding, ids: IdFile) -> None:
-        """Make an encoding the one to be found from now on; its ids are on disk already.
+        """Record an encoding, whose ids are on disk already, so that it is found from now on.
 
         Raises:
             OSError: the record cannot be written.
@@ -117,7 +118,7 @@ class EncodingCache:
     def remove_leftovers(self) -> None:
         """Remove files of ids that no record names and no running program has open."""
         for path in self.folder.glob("*-*.ids"):
-            # The record is read behind the look at the lock: another program may just have finished.
+            # The record is read after the lock is tried: another program may just have finished.
             if not is_in_use(path) and not self._is_named(path):
                 with contextlib.suppress(OSError):
                     path.unlink()
@@ -160,7 +161,7 @@ def remove_encodings(folder: Path) -> None:
 
 
 def remove_private_leftovers() -> None:
-    """Remove private folders of programs that were killed: those of this user that nobody has open.
+    """Remove the private folders of programs that were killed: those of this user that no program has open.
 
     Example:
         >>> remove_private_leftovers()
@@ -168,13 +169,13 @@ def remove_private_leftovers() -> None:
     for folder in Path(tempfile.gettempdir()).glob(f"{PRIVATE}*"):
         with contextlib.suppress(OSError):
             mine = sys.platform == "win32" or folder.stat().st_uid == os.getuid()
-            # A folder is empty for a moment after it was made.
+            # A folder is empty for a moment after it is created.
             if mine and _age(folder) > 60 and not any(map(is_in_use, folder.iterdir())):
                 shutil.rmtree(folder)
 
 
 def _age(path: Path) -> float:
-    """Seconds since a file was changed; 0 if it is gone."""
+    """Return the seconds since a file was modified; 0 if it is gone."""
     try:
         return time.time() - path.stat().st_mtime
     except OSError:

@@ -13,24 +13,22 @@ from typing import BinaryIO, cast
 import numpy as np
 from numpy.typing import NDArray
 
-if sys.platform != "win32":
-    import fcntl
+from logq._files import MAYBE_UNLOCKED, lock_file
 
-__all__ = ["IdFile", "is_in_use"]
+__all__ = ["IdFile", "Ids32", "is_in_use"]
 
 Ids32 = NDArray[np.int32]
 
 _BYTES = 4  # of an id
-_NEW = 5.0  # seconds: a file that was just made may not be locked yet
 
 
 class IdFile:
     """An open file of ids, in the byte order of the machine.
 
-    It is locked as long as it is open, so that nobody takes it for what a killed program left behind.
+    The file is locked as long as it is open, so that no other program takes it for a leftover of a killed one.
 
-    Reads are copies, not views of a mapped file: a mapped file that is cut while it is read ends the process, and its
-    pages count as memory of whoever looks at them.
+    Reads are copies, not views of a mapped file: a mapped file that is truncated while it is read ends the process, and
+    its pages count as memory of the process that reads them.
 
     Attributes:
         path: where it lies.
@@ -54,12 +52,12 @@ class IdFile:
         with self._named():
             self._file = cast("BinaryIO", open(path, mode, buffering=0))  # noqa: SIM115  # close() is the owner's
         self._lock = threading.Lock()
-        _lock(self._file, shared=mode == "rb")
+        lock_file(self._file, shared=mode == "rb")
         self._written = 0
 
     @classmethod
     def create(cls, folder: Path, prefix: str) -> "IdFile":
-        """Make a new file in a folder, named with `prefix`, something random and ".ids"."""
+        """Create a file in a folder, named `prefix`, random digits and ".ids"."""
         return cls(folder / f"{prefix}-{secrets.token_hex(6)}.ids", "x+b")
 
     @property
@@ -68,12 +66,12 @@ class IdFile:
         return os.fstat(self._file.fileno()).st_size
 
     def append(self, ids: Ids32) -> None:
-        """Write ids behind those that were appended before."""
+        """Write ids after those appended before."""
         self.replace(self._written, ids)
         self._written += len(ids)
 
     def replace(self, start: int, ids: Ids32) -> None:
-        """Write ids over those that begin with number `start`."""
+        """Overwrite ids from entry `start` on."""
         with self._named():
             self._file.seek(_BYTES * start)
             rest = np.ascontiguousarray(ids).view(np.uint8).data
@@ -81,7 +79,7 @@ class IdFile:
                 rest = rest[self._file.write(rest) :]
 
     def finish(self, num_ids: int, *, durable: bool = False) -> None:
-        """Cut the file to its first `num_ids`.
+        """Truncate the file to its first `num_ids` entries.
 
         Args:
             num_ids: how many to keep.
@@ -93,7 +91,7 @@ class IdFile:
                 os.fsync(self._file.fileno())
 
     def read(self, start: int, stop: int) -> Ids32:
-        """Return a copy of the ids from number `start` up to `stop`; several threads may read at the same time.
+        """Return a copy of the ids in [start, stop); several threads may read at the same time.
 
         Raises:
             ValueError: the file ends before, or is closed.
@@ -104,7 +102,7 @@ class IdFile:
             while rest and (count := self._read_at(place, rest)):
                 rest, place = rest[count:], place + count
         if rest:
-            raise ValueError(f"{self.path}: expected {stop} ids, the file was cut to {place // _BYTES} meanwhile")
+            raise ValueError(f"{self.path}: expected {stop} ids, the file was truncated to {place // _BYTES} meanwhile")
         return ids
 
     def close(self) -> None:
@@ -136,7 +134,7 @@ class IdFile:
 
 
 def is_in_use(path: Path) -> bool:
-    """Whether a running program has a file of ids open, or may just be about to; where that cannot be told, True.
+    """Whether a running program has a file of ids open, or may be about to; True where that cannot be told.
 
     Example:
         >>> import tempfile
@@ -148,20 +146,9 @@ def is_in_use(path: Path) -> bool:
         (True, False)
     """
     try:
-        if time.time() - path.stat().st_mtime < _NEW:
+        if time.time() - path.stat().st_mtime < MAYBE_UNLOCKED:
             return True
         with open(path, "rb") as file:
-            return not _lock(file)
+            return not lock_file(file)
     except OSError:
         return True
-
-
-def _lock(file: BinaryIO, *, shared: bool = False) -> bool:
-    """Lock a file without waiting. Windows refuses to remove what is open, and needs no lock."""
-    if sys.platform == "win32":
-        return True
-    try:
-        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True

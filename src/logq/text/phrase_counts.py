@@ -1,4 +1,4 @@
-"""Candidates for phrases: pairs of words that follow one another, counted in bounded memory, and their scores."""
+"""Candidates for phrases: pairs of words that follow one another, counted in bounded memory and scored."""
 
 import math
 from collections.abc import Iterable
@@ -7,12 +7,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from logq.text.id_file import Ids32
+
 __all__ = [
     "MOST_CONNECTORS",
     "SCORINGS",
     "THRESHOLDS",
+    "ConnectorRuns",
     "CountedPairs",
-    "Middles",
     "PairCounter",
     "PairCounts",
     "Pairs",
@@ -21,49 +23,46 @@ __all__ = [
     "score_pairs",
 ]
 
-
-Ids32 = NDArray[np.int32]
-
-
 Ids64 = NDArray[np.int64]
 
+SCORINGS = ("default", "word2phrase", "npmi")
+THRESHOLDS = {"default": 10.0, "word2phrase": 100.0, "npmi": 0.5}
+"""The score that a phrase has to exceed by default."""
 
 MOST_CONNECTORS = 64
-"""Words with more connector words in a row between them are no candidate."""
+"""Maximum number of connector words between the two words of a candidate."""
 
-
-_MOST_MIDDLES = 1 << 20
-
-
+_MOST_RUNS = 1 << 20  # different runs of connector words
 _LARGEST_KEY = 2**63 - 1
+_BUFFER = 1 << 22  # keys that are collected before they are sorted
 
 
-class Middles:
-    """Numbers for what can stand between the two words of a phrase: 0 for nothing, others for rows of connector words.
+class ConnectorRuns:
+    """Numbers for runs of connector words, which may stand between the two words of a phrase; 0 is the empty run.
 
-    A row is the row without its last word, and that word; so all rows of a text get their numbers in as many steps as
-    the longest has words.
+    A run is the run without its last word, and that word, so all runs of a text are numbered in as many steps as the
+    longest has words.
 
     Args:
         num_words: V, ids are below it.
 
     Attributes:
-        limit: the most rows, such that (row, word, word) fits into an int64.
+        limit: maximum number of runs, such that (run, word, word) fits into an int64.
 
     Example:
-        >>> middles = Middles(num_words=10)
-        >>> middles.add([7, 8]), middles.add([7]), middles.words(2)
+        >>> runs = ConnectorRuns(num_words=10)
+        >>> runs.add([7, 8]), runs.add([7]), runs.words(2)
         (2, 1, (7, 8))
     """
 
     def __init__(self, num_words: int) -> None:
         self.num_words = num_words
-        self.limit = min(_MOST_MIDDLES, _LARGEST_KEY // max(num_words, 1) ** 2)
+        self.limit = min(_MOST_RUNS, _LARGEST_KEY // max(num_words, 1) ** 2)
         self._numbers: dict[int, int] = {}
         self._steps: list[int] = [0]
 
     def add(self, words: Iterable[int]) -> int:
-        """Return the number of a row of connector words, a new one if there is none; -1 if there are too many."""
+        """Return the number of a run of connector words, a new one if it has none; -1 if there are too many."""
         number = 0
         for word in words:
             number = self._step(number * self.num_words + word, grow=True)
@@ -72,51 +71,49 @@ class Middles:
         return number
 
     def words(self, number: int) -> tuple[int, ...]:
-        """Return the row of a number."""
-        row: list[int] = []
+        """Return the words of a run."""
+        run: list[int] = []
         while number:
             number, word = divmod(self._steps[number], self.num_words)
-            row.append(word)
-        return tuple(reversed(row))
+            run.append(word)
+        return tuple(reversed(run))
 
-    def find(self, ids: Ids32, places: Ids64, gaps: Ids64, *, grow: bool) -> Ids64:
-        """Return the number of the row of gaps[i] words behind each place; -1 where there is none.
+    def find(self, ids: Ids32, positions: Ids64, gaps: Ids64, *, grow: bool) -> Ids64:
+        """Return the number of the run of gaps[i] words after each position; -1 where it has none.
 
         Args:
             ids: the text.
-            places: of the words in front of the rows.
-            gaps: the lengths of the rows.
-            grow: give numbers to rows that have none.
+            positions: those of the words before the runs.
+            gaps: the lengths of the runs.
+            grow: give numbers to runs that have none.
         """
-        numbers = np.zeros(len(places), np.int64)
+        numbers = np.zeros(len(positions), np.int64)
         numbers[gaps > MOST_CONNECTORS] = -1
-        open_rows, step = np.flatnonzero((gaps > 0) & (numbers == 0)), 1
-        while len(open_rows):
-            last = ids[places[open_rows] + step]
-            rows, which = np.unique(numbers[open_rows] * self.num_words + last, return_inverse=True)
-            found = np.array([self._step(row, grow) for row in rows.tolist()], np.int64)
-            numbers[open_rows] = found[which]
-            open_rows = open_rows[(gaps[open_rows] > step) & (numbers[open_rows] > 0)]
-            step += 1
+        unfinished, length = np.flatnonzero((gaps > 0) & (numbers == 0)), 1
+        while len(unfinished):
+            last = ids[positions[unfinished] + length]
+            steps, which = np.unique(numbers[unfinished] * self.num_words + last, return_inverse=True)
+            found = np.array([self._step(step, grow) for step in steps.tolist()], np.int64)
+            numbers[unfinished] = found[which]
+            unfinished = unfinished[(gaps[unfinished] > length) & (numbers[unfinished] > 0)]
+            length += 1
         return numbers
 
-    def _step(self, row: int, grow: bool) -> int:
-        number = self._numbers.get(row, -1)
+    def _step(self, step: int, grow: bool) -> int:
+        """Return the number of a run; `step` is (the run without its last word) * V + that word."""
+        number = self._numbers.get(step, -1)
         if number < 0 and grow and len(self._steps) < self.limit:
-            number = self._numbers[row] = len(self._steps)
-            self._steps.append(row)
+            number = self._numbers[step] = len(self._steps)
+            self._steps.append(step)
         return number
 
 
-_BUFFER = 1 << 22  # keys to collect before they are sorted
-
-
 class PairCounter:
-    """Counts of keys in bounded memory, in sorted arrays: 16 bytes a different key, and as much again for a moment.
+    """Counts keys in bounded memory, in sorted arrays: 16 bytes for each different key, and briefly as much again.
 
     Args:
-        most: how many different keys to hold, None for any number. When there are more, those that came once are
-            dropped, the next time those that came up to twice since they were last dropped, and so on.
+        most: maximum number of different keys to hold, None for any number. When there are more, those that came once
+            are dropped, the next time those that came up to twice since they were last dropped, and so on.
 
     Attributes:
         keys: (K,) different keys, sorted.
@@ -148,14 +145,14 @@ class PairCounter:
             self.finish()
 
     def finish(self) -> None:
-        """Bring what was counted into the table."""
+        """Merge the keys that still wait in the buffer into the counts."""
         if not self._waiting:
             return
         new = np.concatenate(self._buffer)
         self._buffer, self._waiting = [], 0
         new.sort()
-        new, new_counts = _runs(new)
-        # Both are sorted: what is known is added, what is not goes in between. Sorting them together takes more memory.
+        new, new_counts = _unique(new)
+        # Counts of known keys are added, new keys are inserted: sorting all of them together takes more memory.
         at = np.searchsorted(self.keys, new)
         known = at < len(self.keys)
         known[known] = self.keys[at[known]] == new[known]
@@ -170,8 +167,8 @@ class PairCounter:
             self._floor += 1
 
 
-def _runs(keys: Ids64) -> tuple[Ids64, Ids64]:
-    """Different keys of a sorted array that is not empty, and how often each is there."""
+def _unique(keys: Ids64) -> tuple[Ids64, Ids64]:
+    """Return the different keys of a sorted array that is not empty, and how often each occurs."""
     new = np.empty(len(keys), np.bool_)
     new[0] = True
     np.not_equal(keys[1:], keys[:-1], out=new[1:])
@@ -180,29 +177,29 @@ def _runs(keys: Ids64) -> tuple[Ids64, Ids64]:
 
 
 class CountedPairs(NamedTuple):
-    """The words and pairs of a text.
+    """The counts of the words and pairs of a text.
 
     Attributes:
         word_counts: (V,) how often each word occurs.
         pairs: the keys of the pairs, as `find_pairs` has them, and their counts.
-        middles: the rows of connector words that the keys speak of.
+        runs: the runs of connector words that the keys refer to.
     """
 
     word_counts: Ids64
     pairs: PairCounter
-    middles: Middles
+    runs: ConnectorRuns
 
 
 def count_pairs(
     parts: Iterable[Ids32], num_words: int, is_connector: NDArray[np.bool_] | None, most: int | None
 ) -> CountedPairs:
-    """Count words and pairs of a text that comes in parts, cut anywhere.
+    """Count the words and pairs of a text that comes in parts, cut anywhere.
 
     Args:
-        parts: ids in [0, num_words), -1 behind each sentence.
+        parts: ids in [0, num_words), -1 after each sentence.
         num_words: V.
         is_connector: (V + 1,), see `find_pairs`.
-        most: how many different pairs to hold, see `PairCounter`.
+        most: maximum number of different pairs to hold, see `PairCounter`.
 
     Example:
         >>> counted = count_pairs([np.array([0, 1, 0], np.int32), np.array([1, -1], np.int32)], 2, None, None)
@@ -210,74 +207,69 @@ def count_pairs(
         (array([2, 2]), array([1, 2]), array([2, 1]))
     """
     word_counts = np.zeros(num_words, np.int64)
-    counter, middles = PairCounter(most), Middles(num_words)
-    rest = np.empty(0, np.int32)  # the last word that may be the first of a pair, and connector words behind it
+    counter, runs = PairCounter(most), ConnectorRuns(num_words)
+    rest = np.empty(0, np.int32)  # the last word that may be the first of a pair, and the connector words after it
     for part in parts:
         word_counts += np.bincount(part[part >= 0], minlength=num_words)
         ids = np.concatenate([rest, part])
-        places, keys = find_pairs(ids, is_connector, middles, grow=True)
+        positions, keys = find_pairs(ids, is_connector, runs, grow=True)
         counter.add(keys[keys >= 0])
-        rest = ids[places[-1] :] if len(places) else ids[:0]
+        rest = ids[positions[-1] :] if len(positions) else ids[:0]
         if len(rest) > MOST_CONNECTORS + 1:
             rest = ids[:0]
     counter.finish()
-    return CountedPairs(word_counts, counter, middles)
+    return CountedPairs(word_counts, counter, runs)
 
 
 class Pairs(NamedTuple):
     """The candidates of a part of a text.
 
     Attributes:
-        places: (P,) where words stand that are no connector words, and ends of sentences.
-        keys: (P - 1,) (row x V + first word) x V + second word of each two that follow one another, -1 for none.
+        positions: (P,) of words that are not connector words, and of ends of sentences.
+        keys: (P - 1,) (run x V + first word) x V + second word of each two in a row, -1 where they are not a candidate.
     """
 
-    places: Ids64
+    positions: Ids64
     keys: Ids64
 
 
-def find_pairs(ids: Ids32, is_connector: NDArray[np.bool_] | None, middles: Middles, *, grow: bool = False) -> Pairs:
+def find_pairs(ids: Ids32, is_connector: NDArray[np.bool_] | None, runs: ConnectorRuns, *, grow: bool = False) -> Pairs:
     """Return the candidates of a part of a text: any two words of a sentence with only connector words between them.
 
     Args:
-        ids: words, -1 behind each sentence.
-        is_connector: (V + 1,) for each id, and last for -1, whether it is a connector word; None if none is.
-        middles: numbers of the rows of connector words.
-        grow: give numbers to rows that have none.
+        ids: words, -1 after each sentence.
+        is_connector: (V + 1,) for each id, and last for -1, whether it is a connector word; None if there are none.
+        runs: the numbers of runs of connector words.
+        grow: give numbers to runs that have none.
 
     Example:
-        >>> find_pairs(np.array([1, 2, -1, 3], np.int32), None, Middles(10)).keys
+        >>> find_pairs(np.array([1, 2, -1, 3], np.int32), None, ConnectorRuns(10)).keys
         array([12, -1, -1])
     """
-    num_words = middles.num_words
+    num_words = runs.num_words
     if is_connector is None:
-        places = np.arange(len(ids))
+        positions = np.arange(len(ids))
         words = ids.astype(np.int64)
         keys = words[:-1] * num_words + words[1:]
         keys[(words[:-1] < 0) | (words[1:] < 0)] = -1
     else:
-        places = np.flatnonzero(~is_connector[ids])
-        words = ids[places].astype(np.int64)
-        between = middles.find(ids, places[:-1], np.diff(places) - 1, grow=grow)
+        positions = np.flatnonzero(~is_connector[ids])
+        words = ids[positions].astype(np.int64)
+        between = runs.find(ids, positions[:-1], np.diff(positions) - 1, grow=grow)
         keys = (between * num_words + words[:-1]) * num_words + words[1:]
         keys[(words[:-1] < 0) | (words[1:] < 0) | (between < 0)] = -1
-    return Pairs(places, keys)
-
-
-SCORINGS = ("default", "word2phrase", "npmi")
-THRESHOLDS = {"default": 10.0, "word2phrase": 100.0, "npmi": 0.5}
-"""What a score has to exceed, unless somebody says otherwise."""
+    return Pairs(positions, keys)
 
 
 class PairCounts(NamedTuple):
-    """How often pairs occur, and their words.
+    """How often pairs and their words occur.
 
     Attributes:
         pair: (K,) of each pair.
         first: (K,) of its first word.
         second: (K,) of its second word.
-        num_types: different words and pairs together, connector words left aside.
-        num_words: all words of the text, connector words too.
+        num_types: different words and pairs together, without connector words.
+        num_words: all words of the text, including connector words.
     """
 
     pair: NDArray[np.int64]
@@ -317,7 +309,7 @@ def score_pairs(scoring: str, counts: PairCounts, min_count: int) -> NDArray[np.
     often = counts.pair >= min_count
     words = float(counts.num_words)
     p_ab, p_a, p_b = (n[often] / words for n in (counts.pair, counts.first, counts.second))
-    # math.log, as numpy's differs from it in the last place: what stands at the threshold must not depend on that.
+    # math.log, as numpy's differs in the last digit, on which a score at the threshold must not depend.
     scores[often] = [
         math.log(ratio) / -math.log(p) for ratio, p in zip((p_ab / (p_a * p_b)).tolist(), p_ab.tolist(), strict=True)
     ]

@@ -1,4 +1,4 @@
-"""Joining phrases: in a text of ids from left to right, and as a corpus to train on or to write as text."""
+"""Joining the phrases of a text of ids from left to right, as a corpus to train on or to write as text."""
 
 import contextlib
 import gzip
@@ -9,17 +9,21 @@ from typing import Any, BinaryIO, NamedTuple, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from logq._arguments import check_int
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_int
 from logq._files import atomic_write
 from logq._progress import Progress
 from logq.text.encoding import EncodedCorpus, encode, split_sentences
-from logq.text.phrase_counts import Middles, find_pairs
+from logq.text.id_file import Ids32
+from logq.text.phrase_counts import ConnectorRuns, find_pairs
 from logq.text.scanning import END_OF_LINE
+from logq.text.words import is_writable_word
 
 __all__ = ["JoinedText", "Joiner", "PhraseTable", "WordList", "connector_flags", "id_parts", "join_words", "opened"]
 
-Ids32 = NDArray[np.int32]
-Tuples: TypeAlias = Sequence[tuple[str, ...]]
+PhraseTable: TypeAlias = Sequence[tuple[str, ...]]
+"""The words of each phrase of one pass."""
+
+_PART = 1 << 19  # ids at a time
 
 
 class WordList:
@@ -47,31 +51,31 @@ class WordList:
 
 
 def connector_flags(words: WordList, connectors: Iterable[str]) -> NDArray[np.bool_] | None:
-    """Return for each word, and last for the -1 behind a sentence, whether it is a connector word; None if none is.
+    """Return for each word, and last for the -1 after a sentence, whether it is a connector word; None if none is.
 
     Example:
         >>> connector_flags(WordList(["bank", "of"]), ["of", "the"])
         array([False,  True, False])
     """
-    places = [words.numbers[word] for word in connectors if word in words.numbers]
-    if not places:
+    numbers = [words.numbers[word] for word in connectors if word in words.numbers]
+    if not numbers:
         return None
     flags = np.zeros(len(words) + 1, np.bool_)
-    flags[places] = True
+    flags[numbers] = True
     return flags
 
 
 class Joiner:
-    """Joins the phrases of one table in a text that comes in parts, and gives the parts back.
+    """Joins the phrases of one table in a text that comes in parts.
 
-    From left to right, a word and the next are joined if they are a phrase, and then the word behind them begins anew.
-    Words at the end of a part that may belong to a phrase wait for the next.
+    From left to right, a word and the next are joined if they are a phrase, and the search continues after them. Words
+    at the end of a part that may belong to a phrase wait for the next part.
 
     Args:
         phrases: the words of each; the inner ones are connector words.
         words: the numbers of the words of the text; the joined phrases are added.
-        connectors: words that may stand inside of phrases.
-        delimiter: what stands between the words of a joined phrase.
+        connectors: words that may stand inside phrases.
+        delimiter: what separates the words of a joined phrase.
 
     Example:
         >>> words = WordList(["new", "york", "is"])
@@ -81,23 +85,23 @@ class Joiner:
         (array([ 2,  3, -1], dtype=int32), 'new_york')
     """
 
-    def __init__(self, phrases: Tuples, words: WordList, connectors: Iterable[str], delimiter: str) -> None:
+    def __init__(self, phrases: PhraseTable, words: WordList, connectors: Iterable[str], delimiter: str) -> None:
         self._is_connector = connector_flags(words, connectors)
-        self._middles = Middles(len(words))
+        self._runs = ConnectorRuns(len(words))
         self._longest = 1
         found: dict[int, int] = {}
         known, size = words.numbers, len(words)
         for phrase in phrases:
             numbers = [known.get(word, size) for word in phrase]
             if max(numbers) >= size:
-                continue  # a word of it is not in this text; or only as a phrase, which is not there yet
-            middle = self._middles.add(numbers[1:-1])
-            if middle >= 0:
+                continue  # one of its words is not in this text, or only as a phrase that is not joined yet
+            run = self._runs.add(numbers[1:-1])
+            if run >= 0:
                 self._longest = max(self._longest, len(phrase) - 1)
-                found[(middle * size + numbers[0]) * size + numbers[-1]] = words.add(delimiter.join(phrase))
+                found[(run * size + numbers[0]) * size + numbers[-1]] = words.add(delimiter.join(phrase))
         self._keys = np.array(sorted(found), np.int64)
         self._joined = np.array([found[key] for key in self._keys.tolist()], np.int32)
-        # A pair whose first word begins no phrase, or whose second ends none, need not be looked for.
+        # A pair whose first word begins no phrase, or whose second ends none, need not be looked up.
         self._begins, self._ends = np.zeros((2, size + 1), np.bool_)
         self._begins[self._keys // size % size] = self._ends[self._keys % size] = True
 
@@ -110,36 +114,36 @@ class Joiner:
         yield rest
 
     def _join(self, ids: Ids32) -> tuple[Ids32, Ids32]:
-        """What can be given back, and what waits."""
-        places, keys = find_pairs(ids, self._is_connector, self._middles)
-        if not len(places):
+        """Return the joined text, and the rest that waits for the next part."""
+        positions, keys = find_pairs(ids, self._is_connector, self._runs)
+        if not len(positions):
             return ids, ids[:0]
         found = np.flatnonzero(keys >= 0)
-        found = found[self._begins[ids[places[found]]] & self._ends[ids[places[found + 1]]]]
+        found = found[self._begins[ids[positions[found]]] & self._ends[ids[positions[found + 1]]]]
         number = np.minimum(np.searchsorted(self._keys, keys[found]), max(len(self._keys) - 1, 0))
         hit = self._keys[number] == keys[found] if len(self._keys) else np.zeros(0, np.bool_)
         found, number = found[hit], number[hit]
         taken = _every_other(found)
         found, number = found[taken], number[taken]
         out = ids.copy()
-        out[places[found]] = self._joined[number]
+        out[positions[found]] = self._joined[number]
         kept = np.ones(len(ids), np.bool_)
-        begin, end = places[found], places[found + 1]
+        begin, end = positions[found], positions[found + 1]
         for step in range(1, self._longest + 1):
             inner = begin + step
             kept[inner[inner <= end]] = False
-        last = int(places[-1])
-        is_free = ids[last] != END_OF_LINE and not (len(found) and found[-1] == len(places) - 2)
+        last = int(positions[-1])
+        is_free = ids[last] != END_OF_LINE and not (len(found) and found[-1] == len(positions) - 2)
         stop = last if is_free and len(ids) - last <= self._longest else len(ids)
         return out[:stop][kept[:stop]], ids[stop:]
 
 
-def _every_other(places: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Of places that follow directly on one another, the first, the third and so on: no word is in two phrases."""
-    if not len(places):
+def _every_other(positions: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Choose the first, third, ... of positions that follow directly on one another: no word is in two phrases."""
+    if not len(positions):
         return np.zeros(0, np.bool_)
-    begins = np.diff(places, prepend=places[0] - 2) != 1
-    return (places - places[begins][np.cumsum(begins) - 1]) % 2 == 0
+    begins = np.diff(positions, prepend=positions[0] - 2) != 1
+    return (positions - positions[begins][np.cumsum(begins) - 1]) % 2 == 0
 
 
 def join_words(
@@ -149,16 +153,16 @@ def join_words(
 
     Args:
         words: the sentence.
-        phrases: what to put in the place of the words of each.
-        connectors: words that may stand inside of phrases.
-        longest: the most words of a phrase.
+        phrases: what to replace the words of each by.
+        connectors: words that may stand inside phrases.
+        longest: maximum number of words of a phrase.
 
     Example:
         >>> join_words(["bank", "of", "china"], {("bank", "of", "china"): "bank_of_china"}, frozenset(["of"]), 3)
         ['bank_of_china']
     """
     out: list[str] = []
-    begun: list[str] = []  # a word that may begin a phrase, and connector words behind it
+    begun: list[str] = []  # a word that may begin a phrase, and the connector words after it
     for word in words:
         if word in connectors:
             (begun if begun else out).append(word)
@@ -175,18 +179,12 @@ def join_words(
     return out + begun
 
 
-_PART = 1 << 19  # ids at a time
-
-PhraseTable = list[tuple[str, ...]]
-"""The words of each phrase of one pass."""
-
-
 class JoinedText:
-    """Sentences of a corpus with phrases joined, made by `Phrases.transform`; the same on every pass.
+    """The sentences of a corpus with phrases joined, returned by `Phrases.transform`; the same on every pass.
 
-    `encode` and `Word2Vec.fit` take it as they take any lists of words. A sentence of more than `max_sentence` words
-    comes in several pieces; phrases are joined before it is cut, so none is lost at a border. Each pass encodes the
-    source anew, if it is none that is encoded already, and needs the memory of its different words, not of the text.
+    `encode` and `Word2Vec.fit` take it like any lists of words. A sentence of more than `max_sentence` words comes in
+    several pieces; phrases are joined before it is cut, so none is lost at a border. Each pass encodes the source anew,
+    unless it is encoded already, and needs the memory of its different words, not of the text.
 
     Example:
         >>> from logq.text import Phrases
@@ -207,9 +205,11 @@ class JoinedText:
         options: dict[str, Any] | None = None,
     ) -> None:
         if isinstance(source, Iterator):
-            raise TypeError(
-                f"source: expected something that can be read several times, got a one-shot {type(source).__name__}; "
-                "pass a list, an object whose __iter__ starts anew, or what encode(source, min_count=1) returns"
+            raise ArgumentTypeError(
+                "source",
+                "something that can be read several times",
+                Verbatim(f"a one-shot {type(source).__name__}"),
+                "pass a list, an object whose __iter__ starts anew, or what encode(source, min_count=1) returns",
             )
         self._source = source
         self._tables = list(tables)
@@ -225,21 +225,21 @@ class JoinedText:
                 yield names[ids].tolist()
 
     def write(self, path: str | os.PathLike[str], *, progress: bool | None = None) -> int:
-        """Write the text, a sentence of any length a line, at once; with gzip if the name ends in .gz.
+        """Write the text atomically, one sentence a line, with gzip if the name ends in .gz.
 
         Args:
             path: the file.
             progress: True shows a bar, False nothing, None a bar on a terminal and lines elsewhere.
 
         Returns:
-            How many words there are now, a joined phrase being one.
+            The number of words, where a joined phrase is one.
 
         Raises:
-            ValueError: a word is empty, holds white space or cannot be UTF-8.
+            ArgumentError: a word is empty, holds white space or has no UTF-8 form.
             OSError: the file cannot be written.
         """
         written = 0
-        with self._ids(progress) as (words, parts), atomic_write(path) as file, _packed(file, path) as write:
+        with self._ids(progress) as (words, parts), atomic_write(path) as file, _compressed(file, path) as write:
             _check_writable(words.words)
             names = np.array([*words.words, "\n"], np.object_)  # the last is that of -1
             in_line = False
@@ -268,7 +268,7 @@ class _Text(NamedTuple):
 
 @contextlib.contextmanager
 def opened(source: Any, **options: Any) -> Generator[EncodedCorpus, None, None]:
-    """Encode a source with all of its words, or take one that is encoded already, which stays open."""
+    """Encode a source with all its words, or yield one that is encoded already, which stays open."""
     if isinstance(source, EncodedCorpus):
         yield source
         return
@@ -299,16 +299,16 @@ def id_parts(corpus: EncodedCorpus, joiners: Iterable[Joiner], bar: Progress) ->
 
 
 @contextlib.contextmanager
-def _packed(file: BinaryIO, path: str | os.PathLike[str]) -> Generator[Callable[[str], object], None, None]:
+def _compressed(file: BinaryIO, path: str | os.PathLike[str]) -> Generator[Callable[[str], object], None, None]:
     if not os.fspath(path).lower().endswith(".gz"):
         yield lambda text: file.write(text.encode())
         return
-    # Level 4 is fast. Without the time of writing, the same text makes the same file.
+    # Level 4 is fast. Without a modification time, the same text makes the same file.
     with gzip.GzipFile("", "wb", 4, cast("Any", file), mtime=0) as packed:
         yield lambda text: packed.write(text.encode())
 
 
 def _check_writable(words: Iterable[str]) -> None:
     for word in words:
-        if word.split() != [word] or (not word.isascii() and any("\ud800" <= letter <= "\udfff" for letter in word)):
-            raise ValueError(f"words: text takes no empty words, no white space in them and only UTF-8, got {word!r}")
+        if not is_writable_word(word):
+            raise ArgumentError("source", "words without white space that have a UTF-8 form, to write them", word)

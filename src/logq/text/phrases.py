@@ -1,4 +1,4 @@
-"""Phrases: words that stand together more often than their counts say, found in a corpus and joined to one word."""
+"""Phrases: words that occur together more often than their counts suggest, found in a corpus and joined to one word."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from logq._arguments import check_float, check_int, shown
+from logq._arguments import ArgumentError, ArgumentTypeError, check_float, check_int, shown
 from logq._files import atomic_write
 from logq._progress import Progress
 from logq.text.encoding import EncodedCorpus
@@ -23,13 +23,14 @@ __all__ = ["ENGLISH_CONNECTOR_WORDS", "Phrase", "Phrases"]
 ENGLISH_CONNECTOR_WORDS = frozenset(
     ["a", "an", "the", "for", "of", "with", "without", "at", "from", "to", "in", "on", "by", "and", "or"]
 )
-"""Articles, short prepositions and conjunctions, the same that gensim has under this name."""
+"""Articles, short prepositions and conjunctions, the same as gensim has under this name."""
 
 _FORMAT, _VERSION = "logq phrases", 1
+_SETTINGS = ("min_count", "threshold", "scoring", "delimiter", "passes", "max_vocab")
 
 
 class Phrase(NamedTuple):
-    """Words that are a phrase, how often it occurs, and its score.
+    """The words of a phrase, its number of occurrences, and its score.
 
     Example:
         >>> Phrase(("new", "york"), 12, 34.5).occurrences
@@ -48,34 +49,34 @@ class Phrases:
         word2phrase:  (n_ab - min_count) / (n_a n_b) x words of the text          > threshold
         npmi:         ln(p_ab / (p_a p_b)) / -ln p_ab, where n_ab >= min_count    > threshold
 
-    Joining goes from left to right, and no word is in two phrases. Counting is done on ids, in sorted arrays: 16 bytes
-    for each different pair, and as much again for a moment.
+    Phrases are joined from left to right, and no word is in two of them. Pairs are counted in sorted arrays: 16 bytes
+    for each different pair, and briefly as much again.
 
-    Equivalent to: gensim.models.Phrases, scoring "default" and "npmi": same phrases, same scores, where no word has the
-    delimiter in it and nothing was pruned; and to word2phrase.c with "word2phrase".
+    Equivalent to: gensim.models.Phrases, scoring "default" and "npmi": same phrases, same scores, as long as no word
+    contains the delimiter and nothing is pruned; and to word2phrase.c with "word2phrase".
 
     Args:
-        min_count: what is taken off the count of a pair; for npmi the smallest count of one.
-        threshold: the score that a phrase has to exceed; None: 10, for word2phrase 100, for npmi 0.5.
+        min_count: discount of the count of a pair; for npmi the smallest count of a pair.
+        threshold: the score that a phrase has to exceed; None is 10, for word2phrase 100, for npmi 0.5.
         scoring: "default", "word2phrase" or "npmi".
-        delimiter: put between the words of a phrase.
-        connector_words: words that may stand inside of a phrase, up to 64 of them in a row, and neither begin nor end
-            one: with `ENGLISH_CONNECTOR_WORDS`, `bank of america` can be one. The score is that of its first and last
-            word, and of the count of the whole.
-        passes: how often to find phrases; the second pass finds pairs of words and phrases, and so on.
-        max_vocab: the most different pairs to hold in memory. When there are more, those seen once are dropped, the
-            next time those seen up to twice, and so on, as gensim and word2phrase do; `pruned` says how many.
+        delimiter: what separates the words of a joined phrase.
+        connector_words: words that may stand inside a phrase, up to 64 of them in a row, but neither begin nor end one:
+            with `ENGLISH_CONNECTOR_WORDS`, `bank of america` can be a phrase. Its score is computed from the counts of
+            its first and last word and of the whole.
+        passes: number of passes; the second pass finds pairs of words and phrases, and so on.
+        max_vocab: maximum number of different pairs in memory. When there are more, those seen once are dropped, the
+            next time those seen up to twice, and so on, as gensim and word2phrase do; `pruned` counts them.
 
     Attributes:
-        tables: for each pass its phrases, best first.
+        tables: the phrases of each pass, best first.
         phrases: the score of each joined phrase, best first.
         counts: how often each of them occurs, in the same order.
         num_words: words of the text.
-        pruned: pairs that were dropped for lack of room.
+        pruned: number of pairs that were dropped because of `max_vocab`.
 
     Raises:
-        TypeError: an argument is of another kind.
-        ValueError: a number out of range, another scoring, or a delimiter that is empty or has white space in it.
+        ArgumentTypeError: an argument has a wrong type.
+        ArgumentError: a number is out of range, the scoring is unknown, or the delimiter is empty or has white space.
 
     References:
         Mikolov et al., Distributed Representations of Words and Phrases and their Compositionality, NIPS 2013,
@@ -100,15 +101,15 @@ class Phrases:
         max_vocab: int | None = 40_000_000,
     ) -> None:
         if scoring not in SCORINGS:
-            raise ValueError(f"scoring: expected one of {', '.join(SCORINGS)}, got {shown(scoring)}")
+            raise ArgumentError("scoring", f"one of {', '.join(SCORINGS)}", scoring)
         limits: dict[str, float] = {"at_least": -1, "at_most": 1} if scoring == "npmi" else {"above": 0}
         self.min_count = check_int("min_count", min_count)
         self.threshold = check_float("threshold", THRESHOLDS[scoring] if threshold is None else threshold, **limits)
         self.scoring = scoring
         if not isinstance(delimiter, str):
-            raise TypeError(f"delimiter: expected a string, got {shown(delimiter)}")
+            raise ArgumentTypeError("delimiter", "a string", delimiter)
         if delimiter.split() != [delimiter]:
-            raise ValueError(f"delimiter: expected letters or signs without white space, got {delimiter!r}")
+            raise ArgumentError("delimiter", "at least one character and no white space", delimiter)
         self.delimiter = delimiter
         self.connector_words = frozenset(check_strings("connector_words", connector_words))
         self.passes = check_int("passes", passes)
@@ -124,10 +125,10 @@ class Phrases:
         cache: str | os.PathLike[str] | None = None,
         progress: bool | None = None,
     ) -> "Phrases":
-        """Find the phrases of a corpus; those of an earlier one are forgotten.
+        """Find the phrases of a corpus; those of an earlier fit are forgotten.
 
         Args:
-            source: as for `encode`; or what `encode(source, min_count=1)` returned, so that a pipe can be read once to
+            source: as for `encode`; or what `encode(source, min_count=1)` returned, so that a pipe is read only once to
                 find phrases and to join them.
             threads: as for `encode`.
             cache: as for `encode`.
@@ -160,21 +161,23 @@ class Phrases:
         return self
 
     def _choose(self, counted: CountedPairs, words: WordList, flags: NDArray[np.bool_] | None) -> list[Phrase]:
-        """The pairs whose score is above the threshold, best first."""
-        word_counts, pairs, middles = counted
+        """Return the pairs whose score is above the threshold, best first."""
+        word_counts, pairs, runs = counted
         num_types = len(pairs.keys) + np.count_nonzero(word_counts if flags is None else word_counts[~flags[:-1]])
         often = pairs.counts >= self.min_count  # all others score 0 at most, or -inf
         keys, counts = pairs.keys[often], pairs.counts[often]
-        rows, seconds = np.divmod(keys, len(words))
-        rows, firsts = np.divmod(rows, len(words))
-        measured = PairCounts(counts, word_counts[firsts], word_counts[seconds], int(num_types), int(word_counts.sum()))
-        scores = score_pairs(self.scoring, measured, self.min_count)
+        rest, seconds = np.divmod(keys, len(words))
+        between, firsts = np.divmod(rest, len(words))
+        pair_counts = PairCounts(
+            counts, word_counts[firsts], word_counts[seconds], int(num_types), int(word_counts.sum())
+        )
+        scores = score_pairs(self.scoring, pair_counts, self.min_count)
         chosen = np.flatnonzero(scores > self.threshold)
-        columns = (column[chosen].tolist() for column in (firsts, rows, seconds, counts, scores))
+        columns = (column[chosen].tolist() for column in (firsts, between, seconds, counts, scores))
         name = words.words
         found = [
-            Phrase((name[first], *(name[i] for i in middles.words(row)), name[second]), count, score)
-            for first, row, second, count, score in zip(*columns, strict=True)
+            Phrase((name[first], *(name[i] for i in runs.words(run)), name[second]), count, score)
+            for first, run, second, count, score in zip(*columns, strict=True)
         ]
         return sorted(found, key=lambda phrase: (-phrase.score, phrase.words))
 
@@ -184,7 +187,7 @@ class Phrases:
         self.counts: dict[str, int] = {}
         for phrase in sorted(chain(*tables), key=lambda phrase: (-phrase.score, phrase.words)):
             joined = self.delimiter.join(phrase.words)
-            if joined not in self.phrases:  # words that hold the delimiter may give the same phrase twice
+            if joined not in self.phrases:  # words that contain the delimiter may give the same phrase twice
                 self.phrases[joined], self.counts[joined] = phrase.score, phrase.occurrences
         self._joined = [{each.words: self.delimiter.join(each.words) for each in table} for table in tables]
         self._longest = [max((len(each.words) for each in table), default=0) for table in tables]
@@ -193,7 +196,7 @@ class Phrases:
         """Return one sentence with its phrases joined.
 
         Raises:
-            TypeError: it is no list of words.
+            ArgumentTypeError: it is not a list of words.
             ValueError: there are no phrases yet.
 
         Example:
@@ -208,9 +211,9 @@ class Phrases:
         return joined
 
     def __getitem__(self, item: Iterable[Any]) -> list[str] | Iterable[list[str]]:
-        """Join a sentence, or return a view of sentences in which each is joined when it is read, as gensim does."""
+        """Join a sentence, or return a view of sentences that joins each when it is read, as in gensim."""
         if isinstance(item, str | bytes) or not isinstance(item, Iterable):
-            raise TypeError(f"phrases[...]: expected a list of words or lists of words, got {shown(item)}")
+            raise ArgumentTypeError("item", "a list of words or lists of words", item)
         rest: Iterable[Any] = item
         beginning = list(_first(item))
         if isinstance(item, Iterator):
@@ -230,8 +233,8 @@ class Phrases:
         """Return a corpus with its phrases joined: sentences to train on, or to write.
 
         Args:
-            source: as for `fit`, but not what can be iterated only once. Words need not have been in the text of `fit`.
-            max_sentence: the most words that are given as one sentence.
+            source: as for `fit`, but not what can be iterated only once. Its words need not occur in the text of `fit`.
+            max_sentence: maximum number of words that are yielded as one sentence.
             threads: as for `encode`.
             cache: as for `encode`.
 
@@ -239,8 +242,9 @@ class Phrases:
             Lists of words, read from the source anew each time they are iterated; `write` makes a file of them.
 
         Raises:
-            TypeError: the source can be iterated only once.
-            ValueError: `max_sentence` is below 1, or there are no phrases yet.
+            ArgumentTypeError: the source can be iterated only once.
+            ArgumentError: `max_sentence` is below 1.
+            ValueError: there are no phrases yet.
 
         Example:
             >>> sentences = [["new", "york"], ["in", "new", "york"], ["a", "b"]]
@@ -255,7 +259,7 @@ class Phrases:
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write settings and phrases as JSON, at once.
+        """Write settings and phrases as JSON, atomically.
 
         Raises:
             OSError: the file cannot be written.
@@ -275,7 +279,7 @@ class Phrases:
 
         Raises:
             OSError: the file cannot be read.
-            ValueError: it holds something else, or a version that this one does not know.
+            ValueError: it does not hold phrases, or those of a newer version.
         """
         try:
             whole = json.loads(Path(path).read_bytes())
@@ -292,7 +296,7 @@ class Phrases:
 
     def _check_fitted(self) -> None:
         if not self.tables:
-            raise ValueError("phrases: there are none yet, call fit first")
+            raise ValueError("no phrases yet, call fit first")
 
     def __len__(self) -> int:
         return len(self.phrases)
@@ -302,9 +306,6 @@ class Phrases:
 
     def __repr__(self) -> str:
         return f"Phrases({len(self)} phrases, scoring {self.scoring!r}, threshold {self.threshold:g})"
-
-
-_SETTINGS = ("min_count", "threshold", "scoring", "delimiter", "passes", "max_vocab")
 
 
 class _Sentences:

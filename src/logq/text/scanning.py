@@ -1,5 +1,9 @@
-"""One pass through a text: words numbered as they come, by one thread or several, and written as ids."""
+"""One pass over a text: its words are numbered in order of appearance, by one or several threads, and written as ids.
 
+`TextScan` reads bytes of files, cut into blocks at white space; `ListScan` reads lists of words.
+"""
+
+import codecs
 import threading
 from array import array
 from collections import defaultdict, deque
@@ -16,7 +20,7 @@ from numpy.typing import NDArray
 from logq.kernels import _native
 from logq.text.id_file import IdFile
 from logq.text.text_files import check_text
-from logq.text.words import check_strings
+from logq.text.words import check_sentence, check_strings
 
 __all__ = [
     "END_OF_LINE",
@@ -30,20 +34,23 @@ __all__ = [
     "pack_words",
 ]
 
-LONGEST_WORD = 65_536
-"""Bytes of the longest word that is read as one. Longer ones are left out, and counted."""
+END_OF_LINE = -1
+"""Follows the ids of a line; a line without words has none."""
 
-_BLOCK = 1 << 21  # bytes; a multiple of what a piece of a file has
-_MARK = b"\xef\xbb\xbf"  # with which some programs begin UTF-8 files
+LONGEST_WORD = 65_536
+"""Maximum length of a word in bytes. Longer ones are left out, and counted."""
+
+_BLOCK = 1 << 21  # bytes of a block of text, a multiple of those of a piece of a file
+_BUFFER = 1 << 20  # ids that are written at a time
 
 
 class TextBlock(NamedTuple):
-    """Some bytes of a text.
+    """A block of a text.
 
     Attributes:
         text: the bytes.
-        starts_inside: they begin inside of a word of more than `LONGEST_WORD` bytes.
-        ends_inside: they end inside of one.
+        starts_inside: they begin inside a word of more than `LONGEST_WORD` bytes.
+        ends_inside: they end inside one.
     """
 
     text: bytes
@@ -52,13 +59,13 @@ class TextBlock(NamedTuple):
 
 
 def join_files(files: Iterable[tuple[str, Iterable[bytes]]]) -> Iterator[bytes]:
-    r"""Yield the texts of several files as one, after a look at how each begins; every file ends with a line.
+    r"""Yield the texts of several files as one, each checked by its beginning and ended by a new line.
 
     Args:
         files: the name of each and its bytes in pieces.
 
     Raises:
-        ValueError: a file is no UTF-8 text.
+        ValueError: a file is not UTF-8 text.
 
     Example:
         >>> list(join_files([("one", [b"\xef\xbb\xbfto be"]), ("two", [b"or not"])]))
@@ -72,7 +79,7 @@ def join_files(files: Iterable[tuple[str, Iterable[bytes]]]) -> Iterator[bytes]:
             if len(start) >= 1 << 16:
                 break
         check_text(name, bytes(start))
-        yield bytes(start.removeprefix(_MARK))
+        yield bytes(start.removeprefix(codecs.BOM_UTF8))
         yield from rest
         yield b"\n"
 
@@ -80,12 +87,12 @@ def join_files(files: Iterable[tuple[str, Iterable[bytes]]]) -> Iterator[bytes]:
 def cut_blocks(
     pieces: Iterable[bytes], *, block: int | None = None, longest_word: int = LONGEST_WORD
 ) -> Iterator[TextBlock]:
-    """Yield a text in blocks that end after white space, or else inside of a word that is too long to be read.
+    """Yield a text in blocks that end after white space, or inside a word that is too long to be read.
 
     Args:
         pieces: the bytes of the text, cut anywhere.
-        block: the bytes to aim at. What follows the last white space waits for the next block, so that no more than
-            `block`, the longest word and the longest piece are held at a time.
+        block: the size to aim at, in bytes. What follows the last white space waits for the next block, so that at most
+            `block`, the longest word and the longest piece are in memory at a time.
         longest_word: as the table of words has it.
 
     Example:
@@ -113,21 +120,15 @@ def cut_blocks(
 
 
 def _last_character(text: bytes) -> int:
-    """Where the last character begins: bytes before and after that place are decoded the same apart as together."""
+    """Return where the last character begins: a text that is cut there is decoded as if it were whole."""
     for back in range(1, min(4, len(text)) + 1):
         if text[-back] & 0xC0 != 0x80:
             return len(text) - back
     return len(text) - 1  # four bytes that only continue: at most three of them can belong to a character
 
 
-END_OF_LINE = -1
-"""Stands behind the ids of a line; a line without words has none."""
-
-Ids32 = NDArray[np.int32]
-
-
 class Piece(NamedTuple):
-    """What one block left: the table that numbered its ids, how many those are, and how many words were new."""
+    """What remains of a block: the table that numbered its ids, how many ids those are, and how many words were new."""
 
     table: int
     num_ids: int
@@ -142,23 +143,24 @@ class _Read(NamedTuple):
 
 @dataclass
 class TextScan:
-    """A pass through a text, and what it found.
+    """A pass over a text, and its results.
 
-    Each thread has a table of its own, whose numbers differ from those of the others; `pieces` says whose numbers stand
-    where. As threads take blocks in their order, the new words of a table come in the order of its blocks, and so the
-    place of each word's first appearance in the text can be told afterwards.
+    Each thread has a table of its own, with its own numbers for words; `pieces` says which table numbered which part.
+    Threads take blocks in order, so the new words of a table come in the order of its blocks, and the first appearance
+    of each word in the text can be told afterwards.
 
     Args:
-        ids: where ids go; None only counts.
-        threads: how many work on blocks, while one more reads and writes; 1 does everything itself.
-        known: words to number from 0 on, without new ones; None numbers all as they come.
+        ids: where to write ids; None only counts.
+        threads: number of threads that work on blocks, while one more reads and writes; 1 does everything itself.
+        known: the words to keep, numbered from 0; None numbers all in order of appearance.
+        longest_word: maximum length of a word in bytes.
 
     Attributes:
         tables: one a thread.
         pieces: one a block, in order.
         raw_words: words read.
-        long_words: those left out for having more than 65,536 bytes.
-        invalid_lines: lines with bytes that are no UTF-8.
+        long_words: those left out because they are too long.
+        invalid_lines: lines with bytes that are not UTF-8.
         num_lines: lines with ids.
 
     Example:
@@ -183,7 +185,7 @@ class TextScan:
     _line_is_invalid: bool = False
 
     def run(self, blocks: Iterable[TextBlock]) -> Generator[int, None, None]:
-        """Read all blocks, and yield after each the number of words in it."""
+        """Read all blocks, and yield the number of words of each."""
         self.tables = [_native.WordTable(self.longest_word) for _ in range(self.threads)]
         if self.known is not None:
             packed = pack_words(self.known)
@@ -210,7 +212,7 @@ class TextScan:
         return _Read(encoded, number, len(table) - before)
 
     def _take(self, read: _Read) -> int:
-        """Append what a block has to what was before it, with the line that both may have in common."""
+        """Append a block to those before it; a line may begin in one and end in the next."""
         block = read.block
         both_invalid = self._line_is_invalid and block.first_line_invalid
         self.invalid_lines += block.invalid_lines - both_invalid
@@ -230,7 +232,7 @@ class TextScan:
 
 
 def pack_words(words: Sequence[str]) -> tuple[bytes, NDArray[np.int64]]:
-    """Return words as UTF-8 without anything between them, and the place where each begins, and the last one ends.
+    """Return words as UTF-8 without separators, and the offsets where each begins and the last one ends.
 
     Example:
         >>> pack_words(["to", "be"])
@@ -248,7 +250,7 @@ class _Submit(Protocol):
 
 @contextmanager
 def _in_order(threads: int) -> Generator[_Submit, None, None]:
-    """Let threads work on blocks, which each of them takes in the order in which they are submitted."""
+    """Let threads work on blocks, taken in the order in which they are submitted."""
     if threads == 1:
 
         def at_once(work: Callable[[TextBlock, int], _Read], block: TextBlock) -> "Future[_Read]":
@@ -271,25 +273,22 @@ def _in_order(threads: int) -> Generator[_Submit, None, None]:
         pool.shutdown(cancel_futures=True)
 
 
-_BUFFER = 1 << 20  # ids written at a time
-
-
 class ListScan:
-    """A pass through sentences, each a list of words, and what it found. A word may hold anything, white space too.
+    """A pass over sentences, each a list of words, and its results. A word may hold anything, also white space.
 
     Args:
-        ids: where ids go; None only counts.
-        known: the number of each word to keep; None numbers all as they come.
+        ids: where to write ids; None only counts.
+        known: the number of each word to keep; None numbers all in order of appearance.
 
     Attributes:
-        words: the words in the order in which they came, or those known.
-        counts: how often each was there.
-        pieces: what was written at a time.
+        words: the words in order of appearance, or those known.
+        counts: how often each occurs.
+        pieces: what was written, in order.
         raw_words: words read.
         num_lines: sentences with ids.
 
     Raises:
-        TypeError: a sentence is no list of words, or a word no string.
+        ArgumentTypeError: a sentence is not a list of words, or a word not a string.
 
     Example:
         >>> scan = ListScan(None)
@@ -312,17 +311,17 @@ class ListScan:
         self._numbers.default_factory = self._numbers.__len__
 
     def run(self, sentences: Iterable[Any]) -> Generator[int, None, None]:
-        """Read all sentences, and yield now and then how many words were in those since the last time."""
+        """Read all sentences, and yield from time to time the number of words since the last time."""
         buffer, told = array("i"), 0
-        number = self._numbers.__getitem__ if self._known is None else self._known.get
-        for place, sentence in enumerate(sentences):
-            words = _words_of(sentence, place)
+        number_of = self._numbers.__getitem__ if self._known is None else self._known.get
+        for number, sentence in enumerate(sentences):
+            words = check_sentence(sentence, number)
             before = len(buffer)
             try:
                 if self._known is None:
-                    buffer.extend(cast("map[int]", map(number, words)))
+                    buffer.extend(cast("map[int]", map(number_of, words)))
                 else:
-                    buffer.extend(self._known_ids(words, cast("Callable[[str], int | None]", number)))
+                    buffer.extend(self._known_ids(words, cast("Callable[[str], int | None]", number_of)))
             except TypeError:
                 check_strings("source", words)
                 raise
@@ -338,8 +337,8 @@ class ListScan:
         yield self.raw_words - told
 
     @staticmethod
-    def _known_ids(words: list[str], number: Callable[[str], int | None]) -> list[int]:
-        numbers = [number(word) for word in words]
+    def _known_ids(words: list[str], number_of: Callable[[str], int | None]) -> list[int]:
+        numbers = [number_of(word) for word in words]
         if None in numbers:
             check_strings("source", words)
         return [each for each in numbers if each is not None]
@@ -355,13 +354,3 @@ class ListScan:
         if self._ids is not None:
             self._ids.append(ids)
         self.pieces.append(Piece(0, len(ids), 0))
-
-
-def _words_of(sentence: Any, place: int) -> list[str]:
-    if isinstance(sentence, str | bytes | Iterator) or not isinstance(sentence, Iterable):
-        shown = repr(sentence)
-        raise TypeError(
-            f"source: expected each sentence to be a list of words, got "
-            f"{shown if len(shown) <= 60 else shown[:57] + '...'} as sentence {place}"
-        )
-    return list(cast("Iterable[str]", sentence))

@@ -1,4 +1,4 @@
-"""The files that a source of text names: found, checked before the first is read, and unpacked."""
+"""The text files that a source names: found, checked before the first is read, and decompressed."""
 
 import codecs
 import contextlib
@@ -10,7 +10,12 @@ import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any, BinaryIO, NamedTuple, cast
 
-__all__ = ["TextFile", "check_text", "find_text_files", "unpack"]
+from logq._arguments import ArgumentError
+
+__all__ = ["LISTED_HINT", "TextFile", "check_text", "find_text_files", "inspect_file", "unpack"]
+
+LISTED_HINT = "a list of strings is a list of files, sentences are lists of words"
+"""What to tell somebody who may have given a list of words instead of a list of files."""
 
 
 class TextFile(NamedTuple):
@@ -18,8 +23,8 @@ class TextFile(NamedTuple):
 
     Attributes:
         name: its path; "-" is standard input.
-        size: in bytes, as it lies on disk; None where that is not known: a pipe, which can be read once.
-        modified: when it was changed last, in nanoseconds since 1970; 0 for a pipe.
+        size: in bytes on disk; None for a pipe, which can be read only once.
+        modified: when it was last changed, in nanoseconds since 1970; 0 for a pipe.
     """
 
     name: str
@@ -28,7 +33,7 @@ class TextFile(NamedTuple):
 
     @contextlib.contextmanager
     def open(self) -> Generator[BinaryIO, None, None]:
-        """Open it for reading bytes as they lie on disk."""
+        """Open it for reading its bytes, without decompressing them."""
         if self.name == "-":
             yield sys.stdin.buffer
             return
@@ -37,10 +42,10 @@ class TextFile(NamedTuple):
 
 
 def find_text_files(source: object) -> list[TextFile] | None:
-    """Return the files that a source names, or None if it is none of those that name files.
+    """Return the files that a source names, or None if it does not name files.
 
     A path with `*`, `?` or `[` in it stands for all files that match, in the order of their names, and `**` for folders
-    of any depth; unless a file has just that name.
+    of any depth, unless a file has exactly that name.
 
     Args:
         source: a path, or a list of paths.
@@ -49,7 +54,7 @@ def find_text_files(source: object) -> list[TextFile] | None:
         FileNotFoundError: there is no such file, or none that matches.
         IsADirectoryError: a path is a folder.
         PermissionError: a file may not be read.
-        ValueError: a path is a device.
+        ArgumentError: a path is a device.
 
     Example:
         >>> find_text_files([["to", "be"], ["or", "not"]]) is None
@@ -66,8 +71,7 @@ def find_text_files(source: object) -> list[TextFile] | None:
     paths = cast("list[Any]", source)
     if not all(isinstance(path, str | os.PathLike) for path in paths):
         return None
-    hint = "; a list of strings is a list of files, sentences are lists of words"
-    return [file for path in cast("Iterable[str]", paths) for file in _find(path, hint)]
+    return [file for path in cast("Iterable[str]", paths) for file in _find(path, LISTED_HINT)]
 
 
 def _find(path: str | os.PathLike[str], hint: str) -> list[TextFile]:
@@ -75,30 +79,52 @@ def _find(path: str | os.PathLike[str], hint: str) -> list[TextFile]:
     if name == "-":
         return [TextFile("-", None, 0)]
     if not glob.has_magic(name) or os.path.lexists(name):
-        return [_look_at(name, hint)]
+        return [inspect_file(name, hint)]
     matches = [match for match in sorted(glob.glob(name, recursive=True)) if not os.path.isdir(match)]
     if not matches:
-        raise FileNotFoundError(f"source: no file matches {name!r}{hint}")
-    return [_look_at(match, hint) for match in matches]
+        raise FileNotFoundError(f"source: no file matches {name!r}{_then(hint)}")
+    return [inspect_file(match, hint) for match in matches]
 
 
-def _look_at(name: str, hint: str) -> TextFile:
+def inspect_file(name: str, hint: str) -> TextFile:
+    """Return what is known of a file before it is read, and check that it may be read.
+
+    Args:
+        name: its path.
+        hint: ends the message where there is no such file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        IsADirectoryError: it is a folder.
+        PermissionError: it may not be read.
+        ArgumentError: it is a device.
+
+    Example:
+        >>> inspect_file("nowhere.txt", "")
+        Traceback (most recent call last):
+        ...
+        FileNotFoundError: source: there is no file 'nowhere.txt'
+    """
     try:
         status = os.stat(name)
     except (FileNotFoundError, NotADirectoryError):
-        raise FileNotFoundError(f"source: there is no file {name!r}{hint}") from None
+        raise FileNotFoundError(f"source: there is no file {name!r}{_then(hint)}") from None
     except ValueError:  # a path cannot hold a NUL, a text may
-        raise FileNotFoundError(f"source: {name!r} cannot be the name of a file{hint}") from None
+        raise FileNotFoundError(f"source: {name!r} cannot be the name of a file{_then(hint)}") from None
     if stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(f"source: expected a file, {name!r} is a folder")
     if stat.S_ISFIFO(status.st_mode):
         return TextFile(name, None, 0)
     if not stat.S_ISREG(status.st_mode):
-        raise ValueError(f"source: expected a file or a pipe, {name!r} is a device")
+        raise ArgumentError("source", "a file or a pipe", name, "it is a device")
     file = TextFile(name, status.st_size, status.st_mtime_ns)
-    with file.open():  # what may not be read is better said now than after an hour of other files
+    with file.open():  # that a file may not be read is better said now than after an hour of reading others
         pass
     return file
+
+
+def _then(hint: str) -> str:
+    return f"; {hint}" if hint else ""
 
 
 _NOT_TEXT = {b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"PK\x03\x04": "zip", b"\x28\xb5\x2f\xfd": "zstd"}
@@ -106,50 +132,50 @@ _NOT_UTF8 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def check_text(name: str, start: bytes) -> None:
-    r"""Check that a file can be UTF-8 text by how it begins; a few invalid bytes are no reason to refuse it.
+    r"""Check by its beginning that a file can be UTF-8 text; a few invalid bytes are allowed.
 
     Args:
         name: the file, for the message.
         start: its first 64 kB at least, or all of it.
 
     Raises:
-        ValueError: it begins like a compressed file or like UTF-16, or more than a tenth of it is no UTF-8.
+        ValueError: it begins like a compressed file or like UTF-16, or more than a tenth of it is not UTF-8.
 
     Example:
         >>> check_text("novel.txt", b"It was a dark and stormy night")
         >>> check_text("novel.txt", b"PK\x03\x04")
         Traceback (most recent call last):
         ...
-        ValueError: novel.txt: expected plain text or gzip, it is compressed with zip; unpack it first
+        ValueError: novel.txt: expected plain text or gzip, it is compressed with zip; decompress it first
     """
     for magic, kind in _NOT_TEXT.items():
         if start.startswith(magic):
-            raise ValueError(f"{name}: expected plain text or gzip, it is compressed with {kind}; unpack it first")
+            raise ValueError(f"{name}: expected plain text or gzip, it is compressed with {kind}; decompress it first")
     if start.startswith(_NOT_UTF8):
         raise ValueError(f"{name}: expected UTF-8, it is UTF-16; convert it first")
     sample = start[: 1 << 16].decode("utf-8", "replace")
     if len(start) >= 4096 and sample.count("\ufffd") > len(sample) / 10:
-        raise ValueError(f"{name}: expected UTF-8 text, more than a tenth of it is something else")
+        raise ValueError(f"{name}: expected UTF-8 text, more than a tenth of it is not")
 
 
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _READ = 1 << 18  # bytes read at a time
-_PIECE = 1 << 20  # the most that a piece of a gzip file unpacks to
-_ZSTD_READ = 1 << 13  # what a zstd file unpacks to cannot be limited otherwise
+_PIECE = 1 << 20  # maximum number of bytes that a piece of a gzip file decompresses to
+_ZSTD_READ = 1 << 13  # the only way to limit what a piece of a zstd file decompresses to
 
 
 def unpack(name: str, read: Callable[[int], bytes]) -> Iterator[bytes]:
-    """Yield the bytes of a file in pieces, unpacked if it begins as a gzip or a zstd file does.
+    """Yield the bytes of a file in pieces, decompressed if it begins like a gzip or a zstd file.
 
-    A gzip or zstd file may consist of several that were put one after the other.
+    A gzip or zstd file may consist of several, one after the other.
 
     Args:
         name: the file, for messages; what is named .gz or .zst must be that.
-        read: returns at most so many bytes, and none only at the end.
+        read: takes a number n and returns at most n bytes, and none only at the end.
 
     Raises:
         ValueError: a compressed file is truncated or damaged, or is not what its name says.
-        ImportError: the file is zstd, and there is nothing here to unpack it.
+        ImportError: the file is zstd, and no package that decompresses it is installed.
 
     Example:
         >>> import gzip, io
@@ -212,7 +238,7 @@ def _unzstd(name: str, data: bytes, read: Callable[[int], bytes]) -> Iterator[by
 
 
 def _zstd(name: str) -> tuple[Callable[[], Any], type[Exception]]:
-    """What makes decoders, and what these raise."""
+    """Return what makes decoders, and the error that they raise."""
     try:
         import zstandard  # pyright: ignore[reportMissingImports]
 

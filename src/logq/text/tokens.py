@@ -1,14 +1,14 @@
-"""Tokens: a text as language models see it, where rare words are <unk> and each line ends in </s>."""
+"""Tokens: a text as language models see it, with <unk> for rare words and </s> after each line."""
 
 import os
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from logq._arguments import check_int
+from logq._arguments import ArgumentError, check_int
 from logq.text.encoding import EncodedCorpus, encode
+from logq.text.id_file import Ids32
 from logq.text.vocabulary import Vocabulary, too_rare
 
 __all__ = ["END", "UNKNOWN", "Tokens", "read_tokens"]
@@ -19,22 +19,21 @@ END = "</s>"
 UNKNOWN = "<unk>"
 """The token that stands for all words that are not in the vocabulary."""
 
-Ids32 = NDArray[np.int32]
-
 _BLOCK = 1 << 20  # tokens
 
 
 class Tokens:
-    """A text as ids in a file, read in any part; what each id is says `vocabulary`, which has END and UNKNOWN in it.
+    """A text as ids of tokens, in a file; END and UNKNOWN are in its vocabulary.
 
-    Made by `read_tokens`. Use it in a `with` block, or close it, so that the file goes away at once.
+    Returned by `read_tokens`. Use it in a `with` block, or close it, so that the file is removed promptly. As it holds
+    an open file, it cannot be pickled or copied.
 
     Attributes:
         vocabulary: the words, most frequent first, END and UNKNOWN among them.
-        counts: (V,) int64, how often each token is in this text.
+        counts: (V,) int64, how often each token occurs in this text.
         end, unknown: the ids of END and UNKNOWN.
         num_sentences: lines with a word in them.
-        num_unknown: tokens whose word is UNKNOWN's, those included that the text itself writes as <unk>.
+        num_unknown: tokens that are UNKNOWN, including those that the text itself writes as <unk>.
 
     Example:
         >>> with read_tokens([["a", "rose"], ["a"]]) as tokens:
@@ -49,21 +48,22 @@ class Tokens:
         self._corpus = corpus
         ids = vocabulary.key_to_index
         self._ids = np.fromiter((ids.get(word, self.unknown) for word in corpus.vocabulary.index_to_key), np.int32)
-        self._ids = np.append(self._ids, np.int32(self.end))  # what -1 finds
+        self._ids = np.append(self._ids, np.int32(self.end))  # at index -1
         self.counts = np.bincount(self._ids[:-1], corpus.counts, minlength=len(vocabulary)).astype(np.int64)
         self.counts[self.end] += corpus.num_sentences
         self.num_unknown = int(self.counts[self.unknown])
 
     def read(self, start: int, stop: int) -> Ids32:
-        """Return tokens number `start` up to `stop`, a copy.
+        """Return a copy of the tokens in [start, stop).
 
         Raises:
-            ValueError: not 0 <= start <= stop <= len(self), or the file was changed by somebody else or is closed.
+            ArgumentError: not 0 <= start <= stop <= len(self).
+            ValueError: the file was changed by another program, or is closed.
         """
         return self._ids[self._corpus.read(start, stop)]
 
     def blocks(self, size: int = _BLOCK) -> Iterator[Ids32]:
-        """Yield all tokens, so many at a time."""
+        """Yield all tokens, `size` at a time."""
         check_int("size", size)
         return (self.read(at, min(at + size, len(self))) for at in range(0, len(self), size))
 
@@ -94,16 +94,17 @@ def read_tokens(
     threads: int = 1,
     progress: bool | None = None,
 ) -> Tokens:
-    """Read a text for a language model, in one pass and at the memory of its different words.
+    """Read a text for a language model, in one pass and with the memory of its different words.
 
     Args:
-        source: as for `encode`: files, plain, .gz or .zst, patterns, "-", or lists of words. Words stand between white
-            space; lines without a word do not count.
-        vocabulary: of another text, with END and UNKNOWN in it, as the one a model was trained on; None makes one.
+        source: as for `encode`: files, plain, .gz or .zst, patterns, "-", or lists of words. Words are separated by
+            white space; lines without a word do not count.
+        vocabulary: that of another text, such as the one a model was trained on, with END and UNKNOWN in it; None makes
+            one.
         min_count: words that are rarer become UNKNOWN.
-        max_vocab: the most tokens to keep, END and UNKNOWN among them; None keeps all.
-        cache: as for `encode`, and so are the next two.
-        threads: how many split text into words.
+        max_vocab: maximum number of tokens to keep, END and UNKNOWN among them; None keeps all.
+        cache: as for `encode`, like the next two.
+        threads: number of threads that split text into words.
         progress: whether to show a bar.
 
     Returns:
@@ -111,7 +112,7 @@ def read_tokens(
 
     Raises:
         OSError, TypeError, ValueError, ImportError: as `encode`.
-        ValueError: `vocabulary` lacks END or UNKNOWN, or `max_vocab` leaves no room for a word.
+        ArgumentError: `vocabulary` lacks END or UNKNOWN, or `max_vocab` is below 3.
 
     Example:
         >>> with read_tokens([["so", "far", "so", "good"]], max_vocab=3) as tokens:
@@ -120,11 +121,11 @@ def read_tokens(
     """
     min_count = check_int("min_count", min_count)
     if max_vocab is not None and check_int("max_vocab", max_vocab) < 3:
-        raise ValueError(f"max_vocab: expected at least 3, {END}, {UNKNOWN} and a word, got {max_vocab}")
+        raise ArgumentError("max_vocab", f"at least 3, {END}, {UNKNOWN} and a word", max_vocab)
     if vocabulary is not None:
         for token in (END, UNKNOWN):
             if token not in vocabulary:
-                raise ValueError(f"vocabulary: expected {token} in it, as in one that read_tokens made")
+                raise ArgumentError("vocabulary", f"one with {token} in it, such as read_tokens makes", vocabulary)
     corpus = encode(source, min_count=1, cache=cache, threads=threads, progress=progress)
     try:
         return Tokens(corpus, vocabulary or _vocabulary(corpus, min_count, max_vocab))

@@ -1,4 +1,4 @@
-"""The vocabulary: which words there are, how often each occurs, and the number that stands for it."""
+"""The vocabulary: the words of a corpus, how often each occurs, and the id of each."""
 
 import os
 from collections import Counter
@@ -9,18 +9,18 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from logq._arguments import check_float, check_int
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_float, check_int
 from logq._files import atomic_write
 from logq.text.corpus import Sentences
-from logq.text.words import check_strings, check_word_counts, index_words
+from logq.text.words import check_strings, check_word_counts, index_words, is_writable_word
 
-__all__ = ["Vocabulary", "too_rare"]
+__all__ = ["Vocabulary", "too_few", "too_rare"]
 
 Ids: TypeAlias = NDArray[np.int64]
 
 
 class Vocabulary:
-    """Words with their counts; the place of a word in the list is its id.
+    """Words with their counts; the position of a word in the list is its id.
 
     Args:
         words: V different words.
@@ -34,8 +34,8 @@ class Vocabulary:
         raw_words: words read, dropped ones included.
 
     Raises:
-        TypeError: a word is no string, or the counts are not integers.
-        ValueError: a word stands there twice, or the counts do not fit the words.
+        ArgumentTypeError: a word is not a string, or the counts are not integers.
+        ArgumentError: a word is there twice, or the counts do not fit the words.
 
     Example:
         >>> vocabulary = Vocabulary.build([["a", "rose", "is", "a", "rose"], ["is", "it"]], min_count=2)
@@ -55,19 +55,19 @@ class Vocabulary:
     def build(cls, sentences: Sentences, min_count: int = 5, max_vocab: int | None = None) -> "Vocabulary":
         """Count the words of a corpus and keep the frequent ones, most frequent first.
 
-        Words of equal count stand in the order in which the corpus brings them up.
+        Words of equal count keep the order of their first appearance.
 
         Args:
             sentences: lists of words; read once.
             min_count: the smallest count a word is kept with.
-            max_vocab: the most words to keep; None keeps all.
+            max_vocab: maximum number of words to keep; None keeps all.
 
         Returns:
             The vocabulary of the words kept.
 
         Raises:
-            TypeError: a sentence is no list of words.
-            ValueError: there are no words, or none occurs `min_count` times.
+            ArgumentTypeError: a sentence is not a list of words.
+            ArgumentError: there are no words, or none occurs `min_count` times.
 
         Example:
             >>> Vocabulary.build([["so", "far", "so", "good"]], min_count=1, max_vocab=2).index_to_key
@@ -78,7 +78,7 @@ class Vocabulary:
             max_vocab = check_int("max_vocab", max_vocab)
         counter = _count(sentences)
         if not counter:
-            raise ValueError("corpus: no words in it, expected at least one")
+            raise too_few("sentences")
         check_strings("sentences", counter)
         # sorted() keeps the order of equals, and a Counter that of first appearance.
         ranked = sorted(counter.items(), key=lambda item: -item[1])
@@ -89,7 +89,7 @@ class Vocabulary:
 
     @property
     def total(self) -> int:
-        """How many words the corpus has once the dropped ones are left out: the sum of the counts."""
+        """Number of words of the corpus without the dropped ones: the sum of the counts."""
         return int(self.counts.sum())
 
     def __len__(self) -> int:
@@ -105,14 +105,14 @@ class Vocabulary:
         """Return the ids of words, int64; those that are not in the vocabulary are left out.
 
         Raises:
-            TypeError: `tokens` is a string and not a list of words.
+            ArgumentTypeError: `tokens` is a string and not a list of words.
         """
         if isinstance(tokens, str):
-            raise TypeError(f"tokens: expected a list of words, got the string {tokens[:40]!r}")
+            raise ArgumentTypeError("tokens", "a list of words", Verbatim(f"the string {tokens[:40]!r}"))
         return np.array([i for i in map(self.key_to_index.get, tokens) if i is not None], dtype=np.int64)
 
     def keep_probability(self, sample: float) -> NDArray[np.float64]:
-        """Return the probability with which each word stays when frequent words are thinned out.
+        """Return the probability of keeping each word when frequent words are subsampled.
 
             P(keep) = min(1, (sqrt(c / (t N)) + 1) * t N / c)
 
@@ -140,15 +140,15 @@ class Vocabulary:
         return np.minimum(1.0, np.sqrt(ratio) + ratio)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the words and counts as text, `word count` a line, UTF-8, at once.
+        """Write the words and counts as text, `word count` a line, UTF-8, atomically.
 
         Raises:
-            ValueError: a word is empty, holds white space or cannot be UTF-8.
+            ArgumentError: a word is empty, holds white space or has no UTF-8 form.
             OSError: the file cannot be written.
         """
         for word in self.index_to_key:
-            if word.split() != [word] or not _is_utf8(word):
-                raise ValueError(f"words: the text format takes no empty words, no white space in them, got {word!r}")
+            if not is_writable_word(word):
+                raise ArgumentError("words", "words without white space that have a UTF-8 form", word)
         lines = (f"{word} {count}\n" for word, count in zip(self.index_to_key, self.counts.tolist(), strict=True))
         with atomic_write(path) as file:
             file.write("".join(lines).encode("utf-8"))
@@ -180,32 +180,41 @@ class Vocabulary:
             raise ValueError(f"{path}: {error}") from None
 
 
-def too_rare(min_count: int, word: str, count: int) -> ValueError:
-    """What to raise where even the most frequent word occurs less than `min_count` times.
+def too_few(name: str, longest: int | None = None) -> ArgumentError:
+    """Return the error for a corpus without words.
+
+    Args:
+        name: of the argument that is the corpus.
+        longest: maximum length of a word in bytes, where longer ones were left out.
+
+    Example:
+        >>> print(too_few("source"))
+        source: expected at least one word, got none
+    """
+    limit = "" if longest is None else f" of at most {longest:,} bytes"
+    return ArgumentError(name, f"at least one word{limit}", Verbatim("none"))
+
+
+def too_rare(min_count: int, word: str, count: int) -> ArgumentError:
+    """Return the error for a corpus of which even the most frequent word occurs less than `min_count` times.
 
     Example:
         >>> print(too_rare(5, "rose", 3))
-        min_count: no word occurs 5 times, the most frequent is 'rose' with 3; lower min_count to 3 or less
+        min_count: expected at most 3, the count of the most frequent word 'rose', got 5
     """
-    return ValueError(
-        f"min_count: no word occurs {min_count} times, the most frequent is {word!r} with {count}; "
-        f"lower min_count to {count} or less"
-    )
+    return ArgumentError("min_count", f"at most {count}, the count of the most frequent word {word!r}", min_count)
 
 
 def _count(sentences: Sentences) -> Counter[str]:
     if isinstance(sentences, str | os.PathLike):
-        raise TypeError(f"sentences: expected lists of words, got {sentences!r}; for a file, pass Corpus(path)")
+        raise ArgumentTypeError("sentences", "lists of words", sentences, "for a file, pass Corpus(path)")
     counter: Counter[str] = Counter()
     for number, sentence in enumerate(sentences):
         if isinstance(sentence, str | bytes):
-            raise TypeError(f"sentences: expected lists of words, got {sentence[:40]!r} as sentence {number}")
+            raise ArgumentTypeError("sentences", "lists of words", Verbatim(f"{sentence[:40]!r} as sentence {number}"))
         try:
             counter.update(sentence)
         except TypeError as error:
-            raise TypeError(f"sentences: expected lists of words, sentence {number} is none ({error})") from error
+            got = Verbatim(f"{type(sentence).__name__} as sentence {number}")
+            raise ArgumentTypeError("sentences", "lists of words", got) from error
     return counter
-
-
-def _is_utf8(word: str) -> bool:
-    return word.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in word)

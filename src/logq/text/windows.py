@@ -1,7 +1,7 @@
-"""Windows: which words count as neighbours of which, for many sentences at once.
+"""Windows: which words are neighbours of which, for many sentences at a time.
 
-Sentences stand one after the other in a single array `ids` of n words, and `lengths` says how many belong to each. All
-functions work on whole arrays; the work and memory are those of the result.
+Sentences follow one another in a single array `ids` of n words, and `lengths` says how many belong to each. All
+functions work on whole arrays; their time and memory are proportional to the result.
 """
 
 from typing import Any, TypeAlias
@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from logq._arguments import check_int
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_int, check_integers
 
 __all__ = ["cbow_windows", "reduced_windows", "skipgram_pairs", "subsample_sentences"]
 
@@ -22,16 +22,16 @@ def subsample_sentences(
     keep_probability: NDArray[np.float64],  # (V,)
     rng: np.random.Generator,
 ) -> tuple[Ids, Ids]:
-    """Thin out the words of several sentences, and count what is left of each.
+    """Drop frequent words from several sentences at random, and count the words that remain in each.
 
     Args:
         ids: (n,) word ids of all sentences.
         lengths: words of each sentence.
         keep_probability: (V,) as `Vocabulary.keep_probability` gives it.
-        rng: where the randomness comes from; one number is drawn for each word.
+        rng: source of randomness; one number is drawn for each word.
 
     Returns:
-        The ids kept, and for each sentence how many of them are its own: 0 where nothing is left.
+        The ids kept, and the number of them in each sentence.
 
     Example:
         >>> subsample_sentences(
@@ -39,7 +39,7 @@ def subsample_sentences(
         ... )
         (array([0, 2]), array([1, 0, 1]))
     """
-    ids = _check_ids("ids", ids)
+    ids = check_integers("ids", ids, at_least=0)
     lengths = _check_lengths(lengths, len(ids))
     kept = _kept(ids, keep_probability, rng)
     before = np.concatenate([[0], np.cumsum(kept)])
@@ -48,14 +48,14 @@ def subsample_sentences(
 
 
 def reduced_windows(num_positions: int, window: int, rng: np.random.Generator) -> Ids:
-    """Draw for each position how far its window reaches, uniform in 1..window.
+    """Draw the reach of the window of each position, uniform in 1..window.
 
-    So a neighbour at distance d is seen with probability (window - d + 1) / window: near words count more.
+    A neighbour at distance d is seen with probability (window - d + 1) / window: near words count more.
 
     Args:
         num_positions: n, the number of words.
-        window: the widest reach.
-        rng: where the randomness comes from.
+        window: maximum reach.
+        rng: source of randomness.
 
     Returns:
         (n,) int64.
@@ -82,20 +82,20 @@ def skipgram_pairs(
     Args:
         ids: (n,) word ids of all sentences.
         lengths: words of each sentence.
-        windows: (n,) how far the window of each position reaches.
+        windows: (n,) reach of the window of each position.
 
     Returns:
         inputs and targets, (P,) each.
 
     Raises:
-        ValueError: the shapes do not fit, or a number is negative.
+        ArgumentError: the shapes do not fit, or a number is negative.
 
     Example:
         >>> inputs, targets = skipgram_pairs(np.array([5, 6, 7, 8]), np.array([3, 1]), np.array([1, 1, 2, 2]))
         >>> list(zip(inputs.tolist(), targets.tolist()))
         [(6, 5), (5, 6), (7, 6), (5, 7), (6, 7)]
     """
-    ids = _check_ids("ids", ids)
+    ids = check_integers("ids", ids, at_least=0)
     centres, neighbours, _ = _neighbours(ids, lengths, windows)
     return ids[neighbours], ids[centres]
 
@@ -114,14 +114,14 @@ def cbow_windows(
     Args:
         ids: (n,) word ids of all sentences.
         lengths: words of each sentence.
-        windows: (n,) how far the window of each position reaches.
-        window: the widest reach there can be, which fixes the width of the result; the widest there is if left out.
+        windows: (n,) reach of the window of each position.
+        window: maximum reach, which fixes the width of the result; that of `windows` if left out.
 
     Returns:
-        contexts (n', 2 * window), filled up with -1 at the end of each row, and targets (n',).
+        contexts (n', 2 * window), padded with -1 at the end of each row, and targets (n',).
 
     Raises:
-        ValueError: the shapes do not fit, a number is negative, or one of `windows` is wider than `window`.
+        ArgumentError: the shapes do not fit, a number is negative, or one of `windows` is wider than `window`.
 
     Example:
         >>> contexts, targets = cbow_windows(np.array([5, 6, 7, 8]), np.array([3, 1]), np.array([1, 1, 2, 2]))
@@ -132,12 +132,12 @@ def cbow_windows(
         >>> targets
         array([5, 6, 7])
     """
-    ids = _check_ids("ids", ids)
+    ids = check_integers("ids", ids, at_least=0)
     centres, neighbours, counts = _neighbours(ids, lengths, windows)
     widest = int(np.max(windows, initial=0))
     window = widest if window is None else check_int("window", window)
     if widest > window:
-        raise ValueError(f"windows: expected none wider than window = {window}, got {widest}")
+        raise ArgumentError("windows", f"none wider than window = {window}", widest)
     filled = counts > 0
     row = np.cumsum(filled) - 1
     column = np.arange(len(centres)) - (np.cumsum(counts) - counts)[centres]
@@ -150,9 +150,9 @@ def _neighbours(ids: Ids, lengths: Ids, windows: Ids) -> tuple[Ids, Ids, Ids]:
     """Return the positions of centre and neighbour of each pair, (P,) each, and the pairs of each position, (n,)."""
     positions = np.arange(len(ids))
     lengths = _check_lengths(lengths, len(ids))
-    windows = _check_ids("windows", windows)
+    windows = check_integers("windows", windows, at_least=0)
     if len(windows) != len(ids):
-        raise ValueError(f"windows: expected shape ({len(ids)},), one a word, got {windows.shape}")
+        raise ArgumentError("windows", f"shape ({len(ids)},), one a word", windows.shape)
     ends = np.cumsum(lengths)
     first = np.maximum(np.repeat(ends - lengths, lengths), positions - windows)
     last = np.minimum(np.repeat(ends, lengths) - 1, positions + windows)
@@ -167,33 +167,19 @@ def _neighbours(ids: Ids, lengths: Ids, windows: Ids) -> tuple[Ids, Ids, Ids]:
 def _kept(ids: Ids, keep_probability: Any, rng: np.random.Generator) -> NDArray[np.bool_]:
     probability = np.asarray(keep_probability, dtype=np.float64)
     if probability.ndim != 1:
-        raise ValueError(f"keep_probability: expected shape (V,), got {probability.shape}")
-    if ids.size and ids.max() >= len(probability):
-        raise ValueError(f"ids: expected ids in [0, {len(probability)}), got {ids.max()}")
+        raise ArgumentError("keep_probability", "shape (V,)", probability.shape)
+    check_integers("ids", ids, at_least=0, below=len(probability), kind="ids")
     return _check_rng(rng).random(len(ids)) < probability[ids]
 
 
-def _check_ids(name: str, values: Any) -> Ids:
-    array = np.asarray(values)
-    if array.ndim != 1:
-        raise ValueError(f"{name}: expected one dimension, got shape {array.shape}")
-    if array.size and array.dtype.kind not in "iu":
-        raise TypeError(f"{name}: expected integers, got dtype {array.dtype}")
-    array = array.astype(np.int64, copy=False)
-    if array.size and array.min() < 0:
-        where = int((array < 0).argmax())
-        raise ValueError(f"{name}: expected numbers >= 0, got {array[where]} at position {where}")
-    return array
-
-
 def _check_lengths(lengths: Any, num_words: int) -> Ids:
-    array = _check_ids("lengths", lengths)
+    array = check_integers("lengths", lengths, at_least=0)
     if array.sum() != num_words:
-        raise ValueError(f"lengths: expected them to add up to the {num_words} words of ids, got {array.sum()}")
+        raise ArgumentError("lengths", f"a sum of {num_words}, the number of ids", int(array.sum()))
     return array
 
 
 def _check_rng(rng: Any) -> np.random.Generator:
     if not isinstance(rng, np.random.Generator):
-        raise TypeError(f"rng: expected a numpy.random.Generator, got {type(rng).__name__}")
+        raise ArgumentTypeError("rng", "a numpy.random.Generator", Verbatim(type(rng).__name__))
     return rng

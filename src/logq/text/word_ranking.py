@@ -1,4 +1,4 @@
-"""From the words that a scan numbered as they came to a vocabulary, and from its ids to those of the vocabulary."""
+"""Ranking the words of a scan by frequency into a vocabulary, and renumbering the ids that were written."""
 
 from itertools import pairwise
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from logq._progress import Progress
 from logq.kernels import _native
 from logq.text.id_file import IdFile
 from logq.text.scanning import ListScan, Piece, TextScan
-from logq.text.vocabulary import Vocabulary, too_rare
+from logq.text.vocabulary import Vocabulary, too_few, too_rare
 
 __all__ = ["Ranking", "choose", "rank", "rank_list", "renumber"]
 
@@ -32,7 +32,7 @@ class Ranking(NamedTuple):
 def choose(
     counts: NDArray[np.int64], order: NDArray[np.int64], min_count: int, max_vocab: int | None
 ) -> NDArray[np.int64]:
-    """Return which words to keep: by falling count, those of equal count by rising `order`.
+    """Return which words to keep, by decreasing count; those of equal count by increasing `order`.
 
     Example:
         >>> choose(np.array([2, 9, 1, 2]), np.array([3, 2, 1, 0]), min_count=2, max_vocab=None)
@@ -46,7 +46,7 @@ def rank(scan: TextScan, min_count: int, max_vocab: int | None) -> Ranking:
     """Return the vocabulary of a scan, which does not depend on the number of its threads.
 
     Raises:
-        ValueError: there are no words, or none occurs `min_count` times.
+        ArgumentError: there are no words, or none occurs `min_count` times.
 
     Example:
         >>> from logq.text.scanning import TextBlock
@@ -58,9 +58,7 @@ def rank(scan: TextScan, min_count: int, max_vocab: int | None) -> Ranking:
     table, places, order = _merge(scan)
     counts = table.counts()
     if not len(counts):
-        if scan.long_words:
-            raise ValueError(f"corpus: no words in it of at most {scan.longest_word:,} bytes, expected at least one")
-        raise ValueError("corpus: no words in it, expected at least one")
+        raise too_few("source", scan.longest_word if scan.long_words else None)
     kept = choose(counts, order, min_count, max_vocab)
     if not len(kept):
         most = choose(counts, order, 1, 1)
@@ -74,7 +72,7 @@ def rank_list(scan: ListScan, min_count: int, max_vocab: int | None) -> Ranking:
     """Return the vocabulary of lists of words.
 
     Raises:
-        ValueError: there are no words, or none occurs `min_count` times.
+        ArgumentError: there are no words, or none occurs `min_count` times.
 
     Example:
         >>> scan = ListScan(None)
@@ -83,7 +81,7 @@ def rank_list(scan: ListScan, min_count: int, max_vocab: int | None) -> Ranking:
         ['a', 'rose']
     """
     if not scan.words:
-        raise ValueError("corpus: no words in it, expected at least one")
+        raise too_few("source")
     order = np.arange(len(scan.words))
     kept = choose(scan.counts, order, min_count, max_vocab)
     if not len(kept):
@@ -96,10 +94,10 @@ def rank_list(scan: ListScan, min_count: int, max_vocab: int | None) -> Ranking:
 def renumber(
     ids: IdFile, pieces: list[Piece], numbers: list[NDArray[np.int32]], progress: bool | None
 ) -> tuple[int, int]:
-    """Give the ids of a file their final numbers, in place, and close the gaps that words without a number leave.
+    """Replace the ids of a file by their final ones, in place, closing the gaps of words that are left out.
 
     Returns:
-        How many ids there are now, and how many lines.
+        The number of ids that remain, and the number of lines.
     """
     begin = end = lines = 0
     open_line = False
@@ -119,7 +117,7 @@ def renumber(
 
 
 def _merge(scan: TextScan) -> tuple[_native.WordTable, list[NDArray[np.int64]], NDArray[np.int64]]:
-    """One table of all words, the place in it of each table's words, and what orders its words by first appearance."""
+    """Return one table of all words, the places in it of each table's words, and their order of first appearance."""
     appeared: list[NDArray[np.int64]] = []
     for number in range(len(scan.tables)):
         blocks = [(block, piece.new_words) for block, piece in enumerate(scan.pieces) if piece.table == number]
@@ -139,7 +137,7 @@ def _merge(scan: TextScan) -> tuple[_native.WordTable, list[NDArray[np.int64]], 
 
 
 def _numbers(num_types: int, kept: NDArray[np.int64]) -> NDArray[np.int32]:
-    """The id of each word, -1 for those that are not kept."""
+    """Return the id of each word, -1 for those that are not kept."""
     number = np.full(num_types, -1, np.int32)
     number[kept] = np.arange(len(kept), dtype=np.int32)
     return number

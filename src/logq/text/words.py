@@ -1,73 +1,138 @@
-"""Checks for lists of words: that they are different strings, and that their counts fit them."""
+"""Checks of words: sentences are lists of strings, vocabularies have different words, counts fit their words."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["check_strings", "check_word_counts", "index_words"]
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, shown
+
+__all__ = [
+    "check_sentence",
+    "check_sentences",
+    "check_strings",
+    "check_word_counts",
+    "has_utf8_form",
+    "index_words",
+    "is_writable_word",
+]
+
+
+def check_sentences(source: object) -> Iterable[Any]:
+    """Return a source that is not files, which must be something to iterate over.
+
+    Raises:
+        ArgumentTypeError: it is not iterable, or it is text.
+
+    Example:
+        >>> check_sentences([["to", "be"]])
+        [['to', 'be']]
+    """
+    if isinstance(source, str | bytes | bytearray) or not isinstance(source, Iterable):
+        expected = "a path, a list of paths or lists of words"
+        raise ArgumentTypeError("source", expected, Verbatim(type(source).__name__))
+    return cast("Iterable[Any]", source)
+
+
+def check_sentence(sentence: object, number: int) -> list[str]:
+    """Return a sentence of `source` as a list; whether its words are strings is not checked.
+
+    Raises:
+        ArgumentTypeError: it is a string or not a collection; the message gives its number.
+
+    Example:
+        >>> check_sentence("to be", 3)
+        Traceback (most recent call last):
+        ...
+        logq.ArgumentTypeError: source: expected each sentence to be a list of words, got 'to be' as sentence 3
+    """
+    if isinstance(sentence, str | bytes | Iterator) or not isinstance(sentence, Iterable):
+        got = Verbatim(f"{shown(sentence)} as sentence {number}")
+        raise ArgumentTypeError("source", "each sentence to be a list of words", got)
+    return list(cast("Iterable[str]", sentence))
 
 
 def check_strings(name: str, words: Iterable[Any]) -> list[str]:
     """Return words as a list.
 
     Raises:
-        TypeError: `words` is a single string, or holds something else than strings; the message gives the first.
+        ArgumentTypeError: `words` is a single string, or holds something other than strings; the message gives the
+            first.
 
     Example:
         >>> check_strings("words", ["a", 1])
         Traceback (most recent call last):
         ...
-        TypeError: words: expected strings, got 1 (int)
+        logq.ArgumentTypeError: words: expected strings, got 1 (int)
     """
     if isinstance(words, str | bytes):
-        raise TypeError(f"{name}: expected a list of words, got the single string {words[:40]!r}")
+        raise ArgumentTypeError(name, "a list of words", Verbatim(f"the single string {words[:40]!r}"))
     checked = list(words)
     for word in checked:
         if not isinstance(word, str):
-            raise TypeError(f"{name}: expected strings, got {word!r} ({type(word).__name__})")
+            raise ArgumentTypeError(name, "strings", Verbatim(f"{word!r} ({type(word).__name__})"))
     return checked
 
 
 def index_words(name: str, words: Sequence[str]) -> dict[str, int]:
-    """Return the place of each word.
+    """Return the position of each word.
 
     Raises:
-        ValueError: a word is there twice; the message gives the first.
+        ArgumentError: a word is there twice; the message gives the first.
 
     Example:
         >>> index_words("words", ["a", "rose"])
         {'a': 0, 'rose': 1}
     """
-    places = {word: place for place, word in enumerate(words)}
-    if len(places) < len(words):
-        # The dict keeps the last place of a word, so a word that is not at its own place is there again later.
-        twice = next(word for place, word in enumerate(words) if places[word] != place)
-        raise ValueError(f"{name}: expected different words, got {twice!r} more than once")
-    return places
+    positions = {word: position for position, word in enumerate(words)}
+    if len(positions) < len(words):
+        # The dict keeps the last position of a word, so a word with another one comes again later.
+        twice = next(word for position, word in enumerate(words) if positions[word] != position)
+        raise ArgumentError(name, "different words", Verbatim(f"{twice!r} more than once"))
+    return positions
 
 
 def check_word_counts(counts: ArrayLike, words: Sequence[str], minimum: int) -> NDArray[np.int64]:
     """Return counts (V,) as int64, one for each of V words.
 
     Raises:
-        TypeError: they are not integers.
-        ValueError: there are more or fewer than words, or one is below `minimum`; the message gives the first.
+        ArgumentTypeError: they are not integers.
+        ArgumentError: there are more or fewer than words, or one is below `minimum`; the message gives the first.
 
     Example:
         >>> check_word_counts([3, 0], ["a", "rose"], minimum=1)
         Traceback (most recent call last):
         ...
-        ValueError: counts: expected integers >= 1, got 0 for 'rose'
+        logq.ArgumentError: counts: expected integers >= 1, got 0 for 'rose'
     """
     array = np.asarray(counts)
     if array.shape != (len(words),):
-        raise ValueError(f"counts: expected shape ({len(words)},), one a word, got {array.shape}")
+        raise ArgumentError("counts", f"shape ({len(words)},), one a word", array.shape)
     if array.size and array.dtype.kind not in "iu":
-        raise TypeError(f"counts: expected integers, got dtype {array.dtype}")
+        raise ArgumentTypeError("counts", "integers", Verbatim(f"dtype {array.dtype}"))
     array = array.astype(np.int64)
     if (array < minimum).any():
         where = int((array < minimum).argmax())
-        raise ValueError(f"counts: expected integers >= {minimum}, got {array[where]} for {words[where]!r}")
+        raise ArgumentError("counts", f"integers >= {minimum}", Verbatim(f"{array[where]} for {words[where]!r}"))
     return array
+
+
+def has_utf8_form(word: str) -> bool:
+    r"""Whether a word can be written as UTF-8: it has no lone surrogates.
+
+    Example:
+        >>> has_utf8_form("caf\u00e9"), has_utf8_form("\udc80")
+        (True, False)
+    """
+    return word.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in word)
+
+
+def is_writable_word(word: str) -> bool:
+    """Whether a word survives in a text file: it is not empty, has no white space in it and a UTF-8 form.
+
+    Example:
+        >>> is_writable_word("new_york"), is_writable_word("new york")
+        (True, False)
+    """
+    return word.split() == [word] and has_utf8_form(word)

@@ -3,6 +3,7 @@
 An estimator inherits its config, so that its arguments are in one place. Nothing here imports torch.
 """
 
+import difflib
 import functools
 import inspect
 import re
@@ -261,8 +262,6 @@ def _refuse_unknown(cls: type[Config], num_positional: int, values: Mapping[str,
     here = next((name for name, option in options.items() if unknown in option.help.also), None)
     if here is not None:
         raise UnknownArgumentError(unknown, cls.__name__, f"it is called {here} here")
-    import difflib
-
     close = difflib.get_close_matches(unknown, options, n=1)
     raise UnknownArgumentError(unknown, cls.__name__, f"did you mean {close[0]}?" if close else "")
 

@@ -30,7 +30,32 @@ _POSITION = ("epoch", "batch", "step", "loss_sum", "loss_count", "best_epoch", "
 
 
 class Task(Protocol):
-    """What a loop trains."""
+    """What a loop trains.
+
+    Example:
+        >>> import numpy as np
+        >>> class Line:
+        ...     "Learns that y = 2 x, from one batch an epoch."
+        ...
+        ...     unit, examples, num_batches = "numbers", 3, 1
+        ...
+        ...     def __init__(self):
+        ...         self.module = nn.Linear(1, 1, bias=False)
+        ...
+        ...     def batches(self, epoch, first):
+        ...         if first == 0:
+        ...             yield {"x": np.array([[1.0], [2.0], [3.0]], dtype=np.float32)}, 3
+        ...
+        ...     def loss(self, batch):
+        ...         return (self.module(batch["x"]) - 2 * batch["x"]).square().mean()
+        ...
+        ...     def sparse_parameters(self):
+        ...         return []
+        >>> task = Line()
+        >>> Loop(task, TrainingConfig(epochs=200, lr=0.1), Device("cpu"), Seeds.of(1)).run("line", progress=False)
+        >>> round(task.module.weight.item(), 2)
+        2.0
+    """
 
     module: nn.Module
     """Everything with parameters or states, samplers among it."""
@@ -80,7 +105,26 @@ class Loop:
             validated, as far as they are finite.
 
     Example:
-        See logq.recommenders.YoutubeDNN, whose `fit` makes one.
+        >>> class Constant:
+        ...     "Learns the number 3."
+        ...
+        ...     unit, examples, num_batches = "looks", 1, 1
+        ...
+        ...     def __init__(self):
+        ...         self.module = nn.ParameterDict({"value": nn.Parameter(torch.zeros(()))})
+        ...
+        ...     def batches(self, epoch, first):
+        ...         yield from [({}, 1)][first:]
+        ...
+        ...     def loss(self, batch):
+        ...         return (self.module["value"] - 3).square()
+        ...
+        ...     def sparse_parameters(self):
+        ...         return []
+        >>> loop = Loop(Constant(), TrainingConfig(epochs=300, lr=0.1), Device("cpu"), Seeds.of(1))
+        >>> loop.run("constant", progress=False)
+        >>> round(loop.task.module["value"].item(), 2), loop.step, len(loop.log)
+        (3.0, 300, 300)
     """
 
     def __init__(

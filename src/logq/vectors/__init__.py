@@ -1,4 +1,4 @@
-"""Vectors after training: kept in files, and asked for the words nearest to others."""
+"""Word vectors after training: saved and loaded, and searched for the words nearest to others."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Exact search by cosine among words, and the error for an unknown word, which names similar known ones."""
+"""Exact search by cosine among word vectors, and the error for an unknown word, which suggests similar known ones."""
 
 import difflib
 from collections.abc import Sequence
@@ -10,7 +10,13 @@ from numpy.typing import NDArray
 
 __all__ = ["EPSILON", "UnknownWord", "cosine_products", "cosines", "highest", "norms", "unit"]
 
-_LOOKED_AT = 20_000  # words compared letter by letter; comparing a million would take seconds
+Floats: TypeAlias = NDArray[np.float32]
+
+EPSILON: Final = 0.001
+"""Keeps 3CosMul from dividing by zero, as in the paper; gensim adds a millionth."""
+
+_NUMBERS = 1 << 20  # converted to float64 at a time, so that no second table is allocated
+_COMPARED = 20_000  # words compared letter by letter; a million would take seconds
 _SUGGESTIONS = 5
 
 
@@ -18,8 +24,8 @@ class UnknownWord(KeyError):  # noqa: N818 - named for what happened, like its p
     """A word was asked for that has no vector.
 
     Args:
-        word: what was asked for.
-        known: the words that have one, frequent ones first if possible.
+        word: the word that was asked for.
+        known: the words that have a vector, frequent ones first if possible.
 
     Example:
         >>> print(UnknownWord("pyhton", ["snake", "python", "Python"]))
@@ -36,15 +42,15 @@ class UnknownWord(KeyError):  # noqa: N818 - named for what happened, like its p
     def suggestions(self) -> list[str]:
         """Known words that look like the word, the closest first, at most five.
 
-        Looks at other capitals first, then compares with the first 20,000 words of similar length. That is done when
-        it is asked for, so that a loop which catches the error for many words stays fast.
+        Words that differ only in case come first, then the closest of the first 20,000 words of similar length. They
+        are computed on demand, so that a loop which catches the error for many words stays fast.
         """
         word = self.word
         folded = word.casefold()
         same = [w for w in self._known if len(w) == len(word) and w.casefold() == folded][:_SUGGESTIONS]
-        # Words that share less than half of their letters are no help, nor can they be of very different length.
+        # Words that share less than half of their letters do not help, so lengths cannot differ much.
         similar = (w for w in self._known if len(word) / 2 <= len(w) <= 2 * len(word))
-        pool = [w for w, _ in zip(similar, range(_LOOKED_AT), strict=False)]
+        pool = [w for w, _ in zip(similar, range(_COMPARED), strict=False)]
         return list(dict.fromkeys([*same, *difflib.get_close_matches(word, pool, n=_SUGGESTIONS)]))[:_SUGGESTIONS]
 
     def __str__(self) -> str:
@@ -52,7 +58,7 @@ class UnknownWord(KeyError):  # noqa: N818 - named for what happened, like its p
         return f"{sentence}; the closest are {', '.join(self.suggestions)}" if self.suggestions else sentence
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Pickled, as between processes, it carries its suggestions and not the whole vocabulary.
+        # Pickled, it carries its suggestions instead of the whole vocabulary.
         return _restore, (self.word, self.num_known, self.suggestions)
 
 
@@ -63,18 +69,10 @@ def _restore(word: str, num_known: int, suggestions: list[str]) -> UnknownWord:
     return error
 
 
-Floats: TypeAlias = NDArray[np.float32]
-
-EPSILON: Final = 0.001
-"""What keeps 3CosMul from dividing by zero, as in the paper; gensim adds a millionth."""
-
-_NUMBERS = 1 << 20  # made float64 at a time, so that no second table is made
-
-
 def norms(
     vectors: Floats,  # (V, D)
 ) -> NDArray[np.float64]:
-    """Return the Euclidean length of each row, (V,) float64: no square of a float32 overflows or vanishes in it.
+    """Return the Euclidean length of each row, (V,) float64, in which no square of a float32 overflows or vanishes.
 
     Example:
         >>> norms(np.array([[3, 4], [0, 0], [0, 2.0**100]], dtype=np.float32)).tolist()
@@ -118,7 +116,7 @@ def cosines(
     """
     with np.errstate(over="ignore", invalid="ignore"):
         dots = vectors @ direction.astype(np.float32)
-    # Single precision is fast and good enough, unless numbers are near the ends of its range: those rows go again.
+    # Single precision is fast and accurate enough, except for rows near the ends of its range, which are repeated.
     extreme = (lengths > 1e37) | (lengths < 1e-25)
     if extreme.any():
         dots = dots.astype(np.float64)
@@ -133,7 +131,7 @@ def cosine_products(
     positive: Sequence[NDArray[np.float64]],  # (D,) each, of length 1
     negative: Sequence[NDArray[np.float64]],  # (D,) each, of length 1
 ) -> Floats:
-    """Return how near each row is to all positive directions and how far from all negative ones, (V,) float32.
+    """Return a score of how near each row is to all positive and how far from all negative directions, (V,) float32.
 
         score(x) = prod_p s(x, p) / (prod_n s(x, n) + 0.001),   s = (1 + cos) / 2
 
@@ -158,12 +156,12 @@ def highest(
     topn: int,
     excluded: Sequence[int] = (),
 ) -> list[int]:
-    """Return the places of the largest values, largest first and equal ones in order of place.
+    """Return the indices of the largest values, largest first and equal ones in order of their index.
 
     Args:
         values: (V,) numbers, none of them NaN.
-        topn: how many to return; fewer if there are not so many.
-        excluded: places that are not wanted.
+        topn: maximum number of indices to return.
+        excluded: indices not to return.
 
     Example:
         >>> highest(np.array([0.1, 0.9, 0.5, 0.9], dtype=np.float32), 2, excluded=[1])
@@ -174,7 +172,7 @@ def highest(
     topn = min(topn, len(values) - len(set(excluded)))
     if topn <= 0:
         return []
-    # All that are as large as the last one wanted, so that a tie is not settled by the whim of a partition.
+    # All values as large as the last one to return, so that a tie is not settled by the partition.
     last = np.partition(values, len(values) - topn)[len(values) - topn]
     candidates = (values >= last).nonzero()[0]
     return candidates[np.argsort(-values[candidates], kind="stable")][:topn].tolist()

@@ -1,13 +1,14 @@
-r"""The two file formats of the C program word2vec, which most tools for word vectors read and write.
+r"""Files of word vectors: safetensors with a summary in JSON, and the two formats of the C program word2vec.
 
-Both begin with a line `V D`. Then comes, for each word:
+Most tools for word vectors read and write the formats of word2vec. Both begin with a line `V D`. Then comes, for each
+word:
 
-    text      the word, and its D numbers in decimal, between spaces, and a newline
+    text      the word and its D numbers in decimal, separated by spaces, and a newline
     binary    the word, a space, its D numbers as float32 (little-endian); then a newline if word2vec.c wrote the file,
               nothing if gensim did
 
-Words are UTF-8 and hold no white space. Files that end in the middle or hold more than their first line promises are
-errors here, as are words that come twice.
+Words are UTF-8 without white space. Files that end early or hold more than their first line says are errors here, as
+are words that come twice.
 """
 
 import contextlib
@@ -23,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
 from logq._files import atomic_write, open_bytes
 from logq._model_file import write_tensors
 
@@ -34,6 +36,10 @@ SUMMARY = "vectors.json"
 _FORMAT = "logq.keyed_vectors"
 _VERSION = "1"
 
+_BLOCK = 1 << 20  # bytes read at a time
+_LONGEST_WORD = 1 << 16  # bytes; a file in which no word ends within that many is not in these formats
+_GZIP_AT_BEST = 1100  # gzip compresses at most by a factor of 1032
+
 
 def write_safetensors(
     folder: str | os.PathLike[str],
@@ -42,27 +48,27 @@ def write_safetensors(
     counts: NDArray[np.int64] | None,  # (V,)
     info: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write word vectors and their summary into a folder, which is made if it is missing.
+    """Write word vectors and their summary into a folder, which is created if it is missing.
 
-    Each file is replaced at once when it is complete, the summary last.
+    Each file is replaced atomically, the summary last.
 
     Args:
-        folder: where `vectors.safetensors` and `vectors.json` go.
+        folder: the folder of `vectors.safetensors` and `vectors.json`.
         words: the V words.
         vectors: their vectors.
         counts: how often each occurred, or None.
-        info: how the vectors were made, for the summary; anything JSON can hold.
+        info: how the vectors were made, for the summary; must be JSON.
 
     Raises:
-        TypeError: JSON cannot hold `info`.
-        ValueError: a word has no UTF-8 form.
+        ArgumentTypeError: JSON cannot hold `info`.
+        ArgumentError: a word has no UTF-8 form.
         OSError: a file cannot be written.
     """
     summary = {"format": _FORMAT, "version": _VERSION, "words": len(words), "dimensions": int(vectors.shape[1])}
     try:
         text = json.dumps({**summary, "info": dict(info or {})}, indent=2, ensure_ascii=False)
     except (TypeError, ValueError) as error:
-        raise TypeError(f"info: expected what JSON can hold ({error})") from None
+        raise ArgumentTypeError("info", "what JSON can hold", Verbatim(error)) from None
     encoded = [_encode(word) for word in words]
     offsets = np.zeros(len(words) + 1, dtype=np.int64)
     np.cumsum([len(word) for word in encoded], out=offsets[1:])
@@ -73,11 +79,11 @@ def write_safetensors(
     }
     if counts is not None:
         tensors["counts"] = np.ascontiguousarray(counts, dtype=np.int64)
-    home = Path(folder)
-    home.mkdir(parents=True, exist_ok=True)
-    with atomic_write(home / FILE) as file:
+    target = Path(folder)
+    target.mkdir(parents=True, exist_ok=True)
+    with atomic_write(target / FILE) as file:
         write_tensors(file, tensors, {"format": f"{_FORMAT} {_VERSION}"})
-    with atomic_write(home / SUMMARY) as file:
+    with atomic_write(target / SUMMARY) as file:
         file.write(text.encode("utf-8", "backslashreplace") + b"\n")
 
 
@@ -87,21 +93,21 @@ def read_safetensors(
     """Read what `write_safetensors` wrote.
 
     Args:
-        path: the file `vectors.safetensors`, under whatever name.
+        path: the file `vectors.safetensors`, under any name.
 
     Returns:
         words, vectors (V, D) and counts (V,) or None.
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: the file is damaged or truncated, or holds something else; the message names it.
+        ValueError: the file is damaged or truncated, or does not hold word vectors; the message names it.
     """
     name = os.fspath(path)
     with open(name, "rb"):
         pass  # for Python's own error, which names the file, where it cannot be read
     try:
         with safe_open(name, framework="numpy") as file:
-            # One entry for both: with two, safetensors writes them in any order, and equal vectors in unequal files.
+            # One entry for both: safetensors writes two in any order, and equal vectors would make different files.
             kind, _, version = (file.metadata() or {}).get("format", "").partition(" ")
             if kind != _FORMAT:
                 raise ValueError(f"{name}: expected word vectors of logq, the file holds other tensors")
@@ -118,10 +124,10 @@ def read_safetensors(
 def _unpack(
     name: str, tensors: dict[str, NDArray[Any]]
 ) -> tuple[list[str], NDArray[np.float32], NDArray[np.int64] | None]:
-    wanted = {"vectors": (np.float32, 2), "words": (np.uint8, 1), "word_offsets": (np.int64, 1)}
+    expected = {"vectors": (np.float32, 2), "words": (np.uint8, 1), "word_offsets": (np.int64, 1)}
     if "counts" in tensors:
-        wanted["counts"] = (np.int64, 1)
-    for key, (dtype, dimensions) in wanted.items():
+        expected["counts"] = (np.int64, 1)
+    for key, (dtype, dimensions) in expected.items():
         if key not in tensors or tensors[key].dtype != dtype or tensors[key].ndim != dimensions:
             raise ValueError(f"{name}: expected a tensor {key!r}, {np.dtype(dtype)} with {dimensions} dimension(s)")
     vectors, joined, offsets = tensors["vectors"], tensors["words"].tobytes(), tensors["word_offsets"]
@@ -133,7 +139,7 @@ def _unpack(
     try:
         words = [joined[start:end].decode("utf-8") for start, end in pairwise(bounds)]
     except UnicodeDecodeError:
-        raise ValueError(f"{name}: the file is damaged, a word in it is no UTF-8") from None
+        raise ValueError(f"{name}: the file is damaged, a word in it is not UTF-8") from None
     return words, vectors, counts
 
 
@@ -141,12 +147,7 @@ def _encode(word: str) -> bytes:
     try:
         return word.encode("utf-8")
     except UnicodeEncodeError:
-        raise ValueError(f"words: expected words that have a UTF-8 form, got {word!r}") from None
-
-
-_BLOCK = 1 << 20  # bytes read at a time
-_LONGEST_WORD = 1 << 16  # bytes; where none ends within that many, the file is none of ours
-_GZIP_AT_BEST = 1100  # gzip makes nothing smaller than one in 1032
+        raise ArgumentError("words", "words that have a UTF-8 form", word) from None
 
 
 def write_word2vec_format(
@@ -157,28 +158,31 @@ def write_word2vec_format(
     binary: bool = False,
     newline: bool = True,
 ) -> None:
-    """Write word vectors in a format of word2vec; the file is replaced at once when it is complete.
+    """Write word vectors in a format of word2vec; the file is replaced atomically.
 
     Args:
-        path: the file to write; through gzip if its name ends in .gz.
+        path: the file to write, with gzip if its name ends in .gz.
         words: the V words.
-        vectors: their vectors. Text has nine digits of each number, which is enough to get the same float32 back.
-        binary: the binary format and not the text format.
-        newline: in the binary format, whether a newline follows each vector, as word2vec.c does it.
+        vectors: their vectors. Text has nine digits of each number, which restore the same float32.
+        binary: write the binary instead of the text format.
+        newline: in the binary format, whether a newline follows each vector, as from word2vec.c.
 
     Raises:
-        ValueError: a word is empty, holds white space or has no UTF-8 form.
+        ArgumentError: a word is empty, holds white space or has no UTF-8 form.
         OSError: the file cannot be written.
     """
-    encoded = [_encoded_word(word) for word in words]
+    encoded = [_encode(word) for word in words]
+    for word, text in zip(words, encoded, strict=True):
+        if text.split() != [text]:
+            raise ArgumentError("words", "words without white space, for the formats of word2vec", word)
     rows = np.ascontiguousarray(vectors, dtype="<f4")
     end = b"\n" if newline or not binary else b""
     numbers = " ".join(["%.9g"] * rows.shape[1])
     with contextlib.ExitStack() as stack:
         file: BinaryIO = stack.enter_context(atomic_write(path))
         if os.fspath(path).lower().endswith(".gz"):
-            packed = gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0)
-            file = cast("BinaryIO", stack.enter_context(packed))
+            compressed = gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0)
+            file = cast("BinaryIO", stack.enter_context(compressed))
         file.write(f"{len(encoded)} {rows.shape[1]}\n".encode())
         for word, row in zip(encoded, rows, strict=True):
             file.write(word + b" " + (row.tobytes() if binary else (numbers % tuple(row.tolist())).encode()) + end)
@@ -191,15 +195,15 @@ def read_word2vec_format(
 
     Args:
         path: the file to read.
-        binary: which format it is; None looks at the first word to find out.
+        binary: which format it is; None detects it from the first word.
 
     Returns:
         words in the order of the file, and vectors (V, D).
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: the file is truncated, its first line is wrong, a word comes twice, or something is no finite
-            number; the message names the file and the line or word.
+        ValueError: the file is truncated, its first line is wrong, a word comes twice, or a number is not
+            finite; the message names the file and the line or word.
     """
     name = os.fspath(path)
     if binary is None:
@@ -209,10 +213,10 @@ def read_word2vec_format(
     words: dict[str, int] = {}
     with open_bytes(name) as file:
         num_words, dim = _read_header(name, file)
-        _check_room(name, num_words, 2 + dim * (4 if binary else 2), compressed=isinstance(file, gzip.GzipFile))
+        _check_size(name, num_words, 2 + dim * (4 if binary else 2), compressed=isinstance(file, gzip.GzipFile))
         vectors = np.empty((num_words, dim), dtype=np.float32)
         rows = _binary_rows(name, file, num_words, dim) if binary else _text_rows(name, file, num_words, dim)
-        with np.errstate(over="ignore"):  # what is too large for a float32 is found below
+        with np.errstate(over="ignore"):  # numbers too large for float32 are found below
             for index, (word, row) in enumerate(rows):
                 try:
                     decoded = word.decode("utf-8")
@@ -246,16 +250,16 @@ def _read_header(name: str, file: BinaryIO) -> tuple[int, int]:
     return num_words, dim
 
 
-def _check_room(name: str, num_words: int, smallest: int, *, compressed: bool) -> None:
-    # Before memory is asked for: a wrong first line may promise more than any machine has. The last row may lack its
+def _check_size(name: str, num_words: int, smallest: int, *, compressed: bool) -> None:
+    # Before memory is allocated: a wrong first line may promise more than any machine has. The last row may lack its
     # newline, and a gzip file can hold many times its size.
-    room = os.path.getsize(name) * (_GZIP_AT_BEST if compressed else 1)
-    if num_words * smallest > room + 1:
+    available = os.path.getsize(name) * (_GZIP_AT_BEST if compressed else 1)
+    if num_words * smallest > available + 1:
         raise ValueError(f"{name}: the file is too short for the {num_words} words that its first line promises")
 
 
 def _looks_binary(name: str) -> bool:
-    """Whether the first word is followed by something else than D decimal numbers and a newline."""
+    """Return whether the first word is followed by something other than D decimal numbers and a newline."""
     with open_bytes(name) as file:
         num_words, dim = _read_header(name, file)
         _, *numbers = file.readline(_LONGEST_WORD + 64 * dim).split() or [b""]
@@ -297,20 +301,10 @@ def _binary_rows(name: str, file: BinaryIO, num_words: int, dim: int) -> Iterato
             space = buffer.find(b" ", at)
             if (space if space >= 0 else len(buffer)) > _LONGEST_WORD:
                 raise ValueError(f"{name}, word {number}: expected a word and a space, found none; is the file binary?")
-        word = buffer[at:space].lstrip(b"\n")  # the newline of the vector before, if there is one
+        word = buffer[at:space].lstrip(b"\n")  # the newline after the vector before, if there is one
         if not word:
             raise ValueError(f"{name}, word {number}: expected a word, got none")
         yield word, np.frombuffer(buffer, dtype="<f4", count=dim, offset=space + 1)
         at = space + 1 + 4 * dim
     if (buffer[at:] + file.read(_BLOCK)).strip(b"\n"):
         raise ValueError(f"{name}: expected the end after the {num_words} words that the first line promises")
-
-
-def _encoded_word(word: str) -> bytes:
-    try:
-        encoded = word.encode("utf-8")
-    except UnicodeEncodeError:
-        raise ValueError(f"words: expected words that have a UTF-8 form, got {word!r}") from None
-    if encoded.split() != [encoded]:
-        raise ValueError(f"words: the formats of word2vec take no empty words and no white space, got {word!r}")
-    return encoded

@@ -157,7 +157,7 @@ def test_bad_arguments():
     fails(TypeError, "t: expected integers", t=[1.0, 2.0])
     fails(TypeError, "t: expected integers", t=torch.tensor([True, False]))
     fails(ValueError, r"sampler: expected ids of shape \(2, 2\) .* got \(2, 1\)", sampler=lambda shape: [[0]] * 2)
-    fails(ValueError, "samples: expected class ids .* got 9", sampler=lambda shape: [[0, 9]] * 2)
+    fails(ValueError, "sampler: expected class ids .* got 9", sampler=lambda shape: [[0, 9]] * 2)
     fails(TypeError, "sampler: expected integers", sampler=lambda shape: np.zeros(shape))
     fails(TypeError, "sampler: expected a function", sampler=[1, 2])
     fails(ValueError, "sample_size", sample_size=-1)
@@ -198,7 +198,7 @@ def test_link_draws_by_a_power_of_the_counts(counts, power):
 def test_link_with_bad_counts():
     with pytest.raises(ValueError, match=r"counts: expected the ids 0..1 for keys, got \[0, 2\]: 1 is missing"):
         NegativeSampling(2, {0: 1, 2: 1}, 1)
-    with pytest.raises(ValueError, match="counts: expected positive ones for power -1, got 0 for class 1"):
+    with pytest.raises(ValueError, match="counts: expected positive numbers for power -1, got 0 for class 1"):
         NegativeSampling(2, [1, 0], 1, power=-1)
     with pytest.raises(ValueError, match="all are 0"):
         NegativeSampling(2, [0, 0], 1)

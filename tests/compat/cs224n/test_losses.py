@@ -163,7 +163,7 @@ def test_bad_arguments():
             naiveSoftmaxLossAndGradient(*wrong)
         with pytest.raises(error, match=message):
             negSamplingLossAndGradient(*wrong, Words([0] * 10))
-    with pytest.raises(ValueError, match=r"negative 1: expected an id in \[0, 4\), got 9"):
+    with pytest.raises(ValueError, match=r"dataset: expected an id in \[0, 4\), got 9"):
         negSamplingLossAndGradient(v, 0, u, Words([1, 9]), 2)
     with pytest.raises(ValueError, match="K"):
         negSamplingLossAndGradient(v, 0, u, Words([]), -1)

@@ -89,8 +89,8 @@ def test_a_reserved_id_as_a_true_class_has_no_log_q():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "vocab_file, unigrams: expected exactly one of them, got none"),
-        ({"unigrams": [1.0], "vocab_file": "file"}, "vocab_file, unigrams: expected exactly one of them, got both"),
+        ({}, "unigrams: expected either these or vocab_file, got neither"),
+        ({"unigrams": [1.0], "vocab_file": "file"}, "unigrams: expected either these or vocab_file, got both"),
         ({"unigrams": [1.0, 2.0]}, "range_max: expected 2, the number of classes .*got 3"),
         ({"unigrams": [1.0, -2.0, 1.0]}, "unigrams: expected finite counts >= 0, got -2 at 1"),
         ({"unigrams": [1.0, float("nan"), 1.0]}, "unigrams: expected finite counts >= 0, got nan at 1"),

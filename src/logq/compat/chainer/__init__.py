@@ -7,10 +7,10 @@
     chainer.links.BinaryHierarchicalSoftmax         BinaryHierarchicalSoftmax
     chainer.utils.WalkerAlias                       WalkerAlias
 
-Links are torch modules here, and their parameter is `W` as it was, so the array in a snapshot of Chainer's loads with
-`load_state_dict({"W": torch.from_numpy(array)}, strict=False)`. Letters as in Chainer: N rows, D numbers a vector, V
-classes, K samples. Everything is computed in float32 at least, and has the dtype of the inputs in the end, as there;
-inputs of two dtypes, which Chainer refuses, give the wider one.
+Links are torch modules here, and their parameter is still `W`, so the array in a snapshot of Chainer loads by
+`load_state_dict({"W": torch.from_numpy(array)}, strict=False)`. Letters as in Chainer: N rows, D dimensions, V classes,
+K samples. Everything is computed at least in float32, and results have the dtype of the inputs, as there; inputs of two
+dtypes, which Chainer rejects, give the wider one.
 """
 
 import lazy_loader

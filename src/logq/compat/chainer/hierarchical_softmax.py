@@ -1,4 +1,4 @@
-"""Chainer's hierarchical softmax over a tree of nested pairs, and the Huffman tree that it makes of counts."""
+"""Chainer's hierarchical softmax over a tree of nested pairs, and its Huffman tree of counts."""
 
 import heapq
 import math
@@ -11,7 +11,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from logq._arguments import shown
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, shown
 from logq.compat.chainer.negatives import as_ids
 from logq.hierarchical import HierarchicalSoftmax
 from logq.huffman import HuffmanTree
@@ -20,32 +20,31 @@ from logq.shapes import can_look_at, check_shape
 __all__ = ["BinaryHierarchicalSoftmax", "create_huffman_tree"]
 
 Tree: TypeAlias = Any
-"""A class, or a pair (left, right) of trees: tuples of tuples, of whatever depth."""
+"""A class, or a pair (left, right) of trees: nested tuples of any depth."""
 
-IGNORE = -1
+_IGNORE = -1
 
 
 def create_huffman_tree(word_counts: Mapping[Any, float] | Sequence[float]) -> Tree:
-    """Join the two rarest nodes to a pair until one is left, the one that is taken first on the left.
+    """Return a Huffman tree: join the two rarest nodes to a pair until one is left, the rarer one on the left.
 
-    Of equal nodes that with the word that came first in `word_counts` is taken first; a pair counts as the earlier of
-    what came first in its two halves.
+    Of equally rare nodes, that with the word that is first in `word_counts` is taken first.
 
-    Equivalent to: chainer.links.BinaryHierarchicalSoftmax.create_huffman_tree. Differs from Chainer: a list of counts
-    will do, of the classes 0..V-1.
+    Equivalent to: chainer.links.BinaryHierarchicalSoftmax.create_huffman_tree. Differs from Chainer: `word_counts`
+    may also be a list of counts of the classes 0..V-1.
 
-    Go on to: logq.hierarchical.HuffmanTree.from_counts, whose ties keep paths short; here classes that all have a
-    count of 0 hang in a chain, one below the other.
+    Go on to: logq.hierarchical.HuffmanTree.from_counts, which breaks ties such that paths stay short; here classes
+    with a count of 0 form a chain.
 
     Args:
         word_counts: a count for each word, or a list of counts.
 
     Returns:
-        Nested pairs of the words, or the word itself if there is one only.
+        Nested pairs of words, or the word itself if there is only one.
 
     Raises:
-        TypeError: a count is no number.
-        ValueError: there are no words, or a count is negative or not finite; the first is named.
+        ArgumentTypeError: a count is not a number.
+        ArgumentError: there are no words, or a count is negative or not finite; the first is named.
 
     Example:
         >>> create_huffman_tree({0: 8, 1: 5, 2: 6, 3: 4})
@@ -53,15 +52,15 @@ def create_huffman_tree(word_counts: Mapping[Any, float] | Sequence[float]) -> T
     """
     items = list(word_counts.items() if isinstance(word_counts, Mapping) else enumerate(word_counts))
     if not items:
-        raise ValueError("word_counts: expected counts of one word at least (Empty vocabulary)")
+        raise ArgumentError("word_counts", "at least one word", Verbatim("none"), "Empty vocabulary")
     for word, count in items:
         try:
             wrong = not math.isfinite(count) or count < 0
         except TypeError:
-            raise TypeError(f"word_counts: expected numbers, got {shown(count)} for {shown(word)}") from None
+            raise ArgumentTypeError("word_counts", "numbers", Verbatim(f"{shown(count)} for {shown(word)}")) from None
         if wrong:
-            raise ValueError(f"word_counts: expected finite numbers >= 0, got {count:g} for {shown(word)}")
-    # No two nodes have the same number at one time, so trees are never compared.
+            raise ArgumentError("word_counts", "finite numbers >= 0", Verbatim(f"{count:g} for {shown(word)}"))
+    # No two nodes have the same number at the same time, so trees are never compared.
     queue: list[tuple[float, int, Tree]] = [(count, number, word) for number, (word, count) in enumerate(items)]
     heapq.heapify(queue)
     while len(queue) > 1:
@@ -72,16 +71,16 @@ def create_huffman_tree(word_counts: Mapping[Any, float] | Sequence[float]) -> T
 
 
 class BinaryHierarchicalSoftmax(HierarchicalSoftmax):
-    """Owns the table `W` (V - 1, D) of the inner nodes of a tree of nested pairs, whose leaves are the classes.
+    """Hierarchical softmax with weights `W` (V - 1, D) of the inner nodes of a tree of nested pairs of classes.
 
         loss = sum over rows and over the nodes n on the path of t of log(1 + exp(-c <x, W_n>)),  c = +1 left, -1 right
 
-    Inner nodes are numbered as one meets them from the root, left before right: the root is 0. `W` starts uniform in
-    [-1, 1). It is logq.hierarchical.HierarchicalSoftmax with this tree, the sum of the losses and t = -1 for rows
-    without a class; log_prob and predict are there too, for V classes in rising order of their ids.
+    Inner nodes are numbered in preorder, left before right: the root is 0. `W` starts uniform in [-1, 1). This is
+    logq.hierarchical.HierarchicalSoftmax with this tree, the sum of the losses and t = -1 for rows without a class, and
+    with its log_prob and predict, for V classes in increasing order of their ids.
 
-    Equivalent to: chainer.links.BinaryHierarchicalSoftmax. Differs from Chainer: a class that stands in the tree twice
-    is an error, and so is one in t that is no leaf (there the loss 0); float16 is computed in float32; `W` may be
+    Equivalent to: chainer.links.BinaryHierarchicalSoftmax. Differs from Chainer: a class that is in the tree twice
+    is an error, and so is one in t that is not a leaf (there its loss is 0); float16 is computed in float32; `W` can be
     differentiated twice.
 
     Go on to: logq.hierarchical.HierarchicalSoftmax with counts, which starts at 0 and takes the mean.
@@ -93,14 +92,14 @@ class BinaryHierarchicalSoftmax(HierarchicalSoftmax):
 
     Attributes:
         W: the parameter (V - 1, D); `weight` is the same.
-        leaves: (V,) the classes, rising. They need not be all of 0..V-1.
+        leaves: (V,) the classes, increasing. They need not be all of 0..V-1.
 
     Shape:
         x (N, D) float, t (N,) integers -> scalar, of the dtype of x and W.
 
     Raises:
-        TypeError: a leaf is not an integer.
-        ValueError: a node has not two children, a leaf is negative or stands twice.
+        ArgumentTypeError: a leaf is not an integer.
+        ArgumentError: a node does not have two children, or a leaf is negative or there twice.
 
     References:
         Morin and Bengio, Hierarchical Probabilistic Neural Network Language Model, AISTATS 2005.
@@ -125,12 +124,12 @@ class BinaryHierarchicalSoftmax(HierarchicalSoftmax):
         dtype: torch.dtype | None = None,
     ) -> None:
         paths, leaves = _read_tree(tree)
-        super().__init__(in_size, paths, "sum", sparse=False, ignore_index=IGNORE, device=device, dtype=dtype)
+        super().__init__(in_size, paths, "sum", sparse=False, ignore_index=_IGNORE, device=device, dtype=dtype)
         self.register_buffer("leaves", torch.tensor(leaves, device=device))
 
     create_huffman_tree = staticmethod(create_huffman_tree)
 
-    # One parameter under Chainer's name and under its own; modules find parameters here, past any property.
+    # One parameter under two names; modules look up parameters here, without regard to properties.
     def __getattr__(self, name: str) -> Any:
         return super().__getattr__("W" if name == "weight" else name)
 
@@ -142,51 +141,52 @@ class BinaryHierarchicalSoftmax(HierarchicalSoftmax):
         nn.init.uniform_(self.W, -1.0, 1.0)
 
     def forward(self, x: Tensor, t: ArrayLike | Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """The sum of the losses of a batch.
+        """Return the sum of the losses of a batch.
 
         Args:
             x: (N, D).
             t: (N,) integers, leaves of the tree or -1.
 
         Raises:
-            TypeError, ValueError: a shape or dtype is another, or a target is no leaf; the message names the first.
+            ArgumentTypeError, ArgumentError: a shape or dtype does not fit, or a target is not a leaf; the message
+                names the first.
         """
         sizes = {"D": self.in_features}
         check_shape("x", x, "ND", sizes)
         targets = as_ids("t", t, x.device)
         check_shape("t", targets, "N", sizes)
-        loss = super().forward(x, self._places(targets))
+        loss = super().forward(x, self._positions(targets))
         return loss.to(torch.promote_types(x.dtype, self.W.dtype))
 
-    def _places(self, targets: Tensor) -> Tensor:
-        """The place of each target among the leaves, IGNORE for IGNORE."""
-        places = torch.searchsorted(self.leaves, targets).clamp_(max=len(self.leaves) - 1)
-        ignored = targets == IGNORE
-        wrong = (self.leaves[places] != targets) & ~ignored
+    def _positions(self, targets: Tensor) -> Tensor:
+        """Return the position of each target among the leaves, -1 for -1."""
+        positions = torch.searchsorted(self.leaves, targets).clamp_(max=len(self.leaves) - 1)
+        ignored = targets == _IGNORE
+        wrong = (self.leaves[positions] != targets) & ~ignored
         if can_look_at(wrong) and bool(wrong.any()):
             row = int(wrong.nonzero()[0])
-            raise ValueError(f"t: expected leaves of the tree or -1, got {int(targets[row])} in row {row}")
-        # Elsewhere a place beyond the last meets torch's index assertions.
-        return places.masked_fill(wrong, len(self.leaves)).masked_fill(ignored, IGNORE)
+            raise ArgumentError("t", "leaves of the tree or -1", Verbatim(f"{int(targets[row])} in row {row}"))
+        # Elsewhere a position beyond the last fails in torch's index assertions.
+        return positions.masked_fill(wrong, len(self.leaves)).masked_fill(ignored, _IGNORE)
 
 
 def _read_tree(tree: Tree) -> tuple[HuffmanTree, NDArray[np.int64]]:
-    """The paths to the leaves in rising order, and the leaves. A stack and not recursion: a tree may be a chain."""
+    """Return the paths to the leaves in increasing order, and the leaves; without recursion, as a tree may be deep."""
     path_of: dict[int, tuple[tuple[int, ...], tuple[int, ...]]] = {}
     waiting: list[tuple[Tree, tuple[int, ...], tuple[int, ...]]] = [(tree, (), ())]
-    made = 0
+    num_inner = 0
     while waiting:
         node, points, codes = waiting.pop()
         if isinstance(node, tuple):
             if len(node) != 2:
-                raise ValueError(f"tree: expected two children at each inner node, got {len(node)}: {_shown(node)}")
-            below = (*points, made)
-            made += 1
+                raise ArgumentError("tree", "two children at each inner node", Verbatim(f"{len(node)}: {_shown(node)}"))
+            below = (*points, num_inner)
+            num_inner += 1
             waiting += [(node[1], below, (*codes, 1)), (node[0], below, (*codes, 0))]
             continue
         leaf = _leaf(node)
         if leaf in path_of:
-            raise ValueError(f"tree: expected each class once, got {leaf} twice")
+            raise ArgumentError("tree", "each class once", Verbatim(f"{leaf} twice"))
         path_of[leaf] = points, codes
     leaves = sorted(path_of)
     lengths = [len(path_of[leaf][0]) for leaf in leaves]
@@ -198,12 +198,12 @@ def _leaf(node: Tree) -> int:
     try:
         leaf = operator.index(node)
     except TypeError:
-        raise TypeError(f"tree: expected pairs (left, right) and integers, got {shown(node)}") from None
+        raise ArgumentTypeError("tree", "pairs (left, right) and integers", node) from None
     if not 0 <= leaf < 1 << 63:
-        raise ValueError(f"tree: expected integers >= 0 for leaves, got {leaf}")
+        raise ArgumentError("tree", "integers >= 0 for leaves", leaf)
     return leaf
 
 
 def _shown(node: tuple[Tree, ...]) -> str:
-    """A node without what is below: the repr of a deep tree would not end well."""
+    """Return the repr of a node without what is below: that of a deep tree would exceed the recursion limit."""
     return "(" + ", ".join("(...)" if isinstance(child, tuple) else shown(child) for child in node) + ")"

@@ -1,4 +1,4 @@
-"""Chainer's negative sampling: WalkerAlias, the function, and the link that owns the class weights and its sampler."""
+"""Chainer's negative sampling: WalkerAlias, the function, and the link with class weights and a sampler."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, overload
@@ -8,21 +8,37 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from logq._arguments import check_bool, check_float, check_int, is_tensor, shown
+from logq._arguments import (
+    ArgumentError,
+    ArgumentTypeError,
+    Verbatim,
+    check_bool,
+    check_float,
+    check_int,
+    is_tensor,
+    shown,
+)
 from logq.candidates import Candidates
 from logq.functional import negative_sampling_loss
 from logq.samplers import Unigram
 from logq.samplers.class_counts import check_counts
 from logq.shapes import check_device, check_dtype, check_ids, check_shape
 
-__all__ = ["NegativeSampling", "WalkerAlias", "as_ids", "count_list", "negative_sampling"]
+__all__ = ["Counts", "NegativeSampling", "WalkerAlias", "as_ids", "count_list", "negative_sampling"]
+
+Counts = Sequence[float] | np.ndarray[Any, Any] | Tensor
+Shape = tuple[int, int]
+IdSampler = Callable[[Shape], ArrayLike | Tensor]
+
+_IGNORE = -1
+_REDUCTIONS = {"no": "none", "sum": "sum"}
 
 
 def as_ids(name: str, given: ArrayLike | Tensor, device: torch.device) -> Tensor:
-    """Whole numbers in a tensor, an array or a list, as a new int64 tensor on a device.
+    """Return integers of a tensor, an array or a list as a new int64 tensor on a device.
 
     Raises:
-        TypeError: they are not integers; the message calls them `name`.
+        ArgumentTypeError: they are not integers.
 
     Example:
         >>> as_ids("t", [[3, 1]], torch.device("cpu"))
@@ -30,29 +46,26 @@ def as_ids(name: str, given: ArrayLike | Tensor, device: torch.device) -> Tensor
     """
     if is_tensor(given):
         if given.is_floating_point() or given.is_complex() or given.dtype == torch.bool:
-            raise TypeError(f"{name}: expected integers, got dtype {given.dtype}")
+            raise ArgumentTypeError(name, "integers", Verbatim(f"dtype {given.dtype}"))
         return given.detach().to(device, torch.int64, copy=True)
     try:
         array: np.ndarray[Any, Any] = np.asarray(given)
     except ValueError as error:  # lists of unequal length
-        raise TypeError(f"{name}: expected an array of integers, got {shown(given)} ({error})") from None
+        raise ArgumentTypeError(name, "an array of integers", Verbatim(f"{shown(given)} ({error})")) from None
     if array.dtype.kind not in "iu":
-        raise TypeError(f"{name}: expected integers, got dtype {array.dtype}")
+        raise ArgumentTypeError(name, "integers", Verbatim(f"dtype {array.dtype}"))
     return torch.from_numpy(array.astype(np.int64)).to(device)
 
 
-Counts = Sequence[float] | np.ndarray[Any, Any] | Tensor
-
-
 class WalkerAlias(nn.Module):
-    """Draws classes in proportion to `probs`, independently of one another, in O(1) a draw.
+    """Draws classes independently, in proportion to `probs`, in O(1) for each draw.
 
         P(i) = probs_i / sum_j probs_j
 
-    Differs from Chainer: the law is kept to 2^-32 / V instead of in float32, in which a probability below 1e-7 or so is
-    lost; draws come from a generator of its own, not from numpy's global one, so the same seed gives other ids than
-    there; they are int64 tensors, not int32 arrays. Probabilities that are all 0, negative or not finite are an error,
-    from which Chainer made a table of NaN. Calling the object is the same as `sample`.
+    Differs from Chainer: the distribution is exact to 2^-32 / V instead of in float32, in which probabilities below
+    about 1e-7 are lost; draws come from a generator of its own instead of numpy's global one, so the same seed gives
+    other ids than there; they are int64 tensors instead of int32 arrays. Probabilities that are all 0, negative or not
+    finite are an error instead of a table of NaN. Calling the object is the same as `sample`.
 
     Go on to: logq.samplers.Unigram, which draws for a batch and knows the expected counts, log Q.
 
@@ -62,8 +75,8 @@ class WalkerAlias(nn.Module):
         device: where ids are drawn; `to(device)` moves it later.
 
     Raises:
-        TypeError: probs are no numbers.
-        ValueError: one is negative or not finite, or all are 0; the first is named.
+        ArgumentTypeError: probs are not numbers.
+        ArgumentError: one is negative or not finite, or all are 0; the first is named.
 
     References:
         Walker, An Efficient Method for Generating Discrete Random Variables, ACM Trans. Math. Softw. 1977.
@@ -89,7 +102,7 @@ class WalkerAlias(nn.Module):
             int64 of that shape, on the device of the object.
 
         Raises:
-            TypeError, ValueError: that is no shape.
+            ArgumentTypeError, ArgumentError: that is not a shape.
 
         Example:
             >>> WalkerAlias([2, 1]).sample(3).shape
@@ -99,20 +112,20 @@ class WalkerAlias(nn.Module):
             sizes = tuple(shape) if isinstance(shape, Sequence) else (shape,)
             sizes = tuple(check_int("shape", size, 0) for size in sizes)
         except TypeError:
-            raise TypeError(f"shape: expected integers >= 0, got {shown(shape)}") from None
+            raise ArgumentTypeError("shape", "integers >= 0", shape) from None
         return self.unigram.table.sample(sizes, self.unigram.generator)
 
     def forward(self, shape: int | Sequence[int]) -> Tensor:
-        """As `sample`."""
+        """Draw ids, like `sample`."""
         return self.sample(shape)
 
     def extra_repr(self) -> str:
-        """What repr() shows."""
+        """Return what repr() shows."""
         return f"num_classes={self.unigram.num_classes}"
 
 
 def count_list(counts: Counts | Mapping[int, float]) -> Counts:
-    """Counts in order of ids, from a list of them or from a dict whose keys are the ids 0..V-1.
+    """Return counts in order of ids, from a list or from a dict whose keys are the ids 0..V-1.
 
     Example:
         >>> count_list({1: 7, 0: 3})
@@ -123,15 +136,10 @@ def count_list(counts: Counts | Mapping[int, float]) -> Counts:
     missing = next((i for i in range(len(counts)) if i not in counts), None)
     if missing is not None:
         keys = shown(list(counts))
-        raise ValueError(f"counts: expected the ids 0..{len(counts) - 1} for keys, got {keys}: {missing} is missing")
+        raise ArgumentError(
+            "counts", f"the ids 0..{len(counts) - 1} for keys", Verbatim(f"{keys}: {missing} is missing")
+        )
     return [counts[i] for i in range(len(counts))]
-
-
-IGNORE = -1
-REDUCTIONS = {"no": "none", "sum": "sum"}
-
-Shape = tuple[int, int]
-IdSampler = Callable[[Shape], ArrayLike | Tensor]
 
 
 @overload
@@ -170,25 +178,24 @@ def negative_sampling(
     *,
     return_samples: bool = False,
 ) -> Tensor | tuple[Tensor, Tensor]:
-    """Negative sampling with samples of each row's own, from a function that draws them.
+    """Return the loss of negative sampling with separate samples for each row, from a function that draws them.
 
         loss_i = log(1 + exp(-<x_i, W_t>)) + sum_{k = 1..K} log(1 + exp(<x_i, W_s>)),   s = samples[i, k]
 
     Samples that equal the target or one another are kept, no log Q is subtracted, and there is no bias. Rows with
-    t = -1 have loss and gradient 0. Gradients of gradients can be taken.
+    t = -1 have loss and gradient 0. It can be differentiated twice.
 
     Equivalent to: chainer.functions.negative_sampling. Differs from Chainer: the gradient of float16 is computed in
-    float32 as the loss is; the sampler's array is left as it is; an id that is no class is an error, where numpy takes
+    float32, like the loss; the sampler's array is not changed; an id that is not a class is an error, where numpy takes
     -2 for the last but one.
 
-    Go on to: logq.functional.negative_sampling_loss with a logq.samplers.Unigram (power=0.75, per_row=True), whose
-    mean over rows, and not sum, is what it returns unless told otherwise; one sample for the batch (per_row=False) is
-    several times faster.
+    Go on to: logq.functional.negative_sampling_loss with a logq.samplers.Unigram (power=0.75, per_row=True), which
+    returns the mean over rows by default, not the sum; a sample for the batch (per_row=False) is several times faster.
 
     Args:
         x: (N, D) float, the inputs.
         t: (N,) integers, the targets, -1 for none.
-        W: (V, D) float, the class table.
+        W: (V, D) float, the class weights.
         sampler: called once with the shape (N, K + 1); returns ids of that shape: a tensor, an array or lists.
         sample_size: K.
         reduce: "sum", or "no" for the losses of the rows.
@@ -196,11 +203,11 @@ def negative_sampling(
 
     Returns:
         The loss, a scalar or (N,), of the dtype of x and W; with `return_samples` also the samples, (N, K + 1) int64 on
-        the device of x: what the sampler drew, with t in the place of its first column.
+        the device of x: what the sampler drew, with t as the first column.
 
     Raises:
-        TypeError: an argument is of another kind than described.
-        ValueError: a shape does not fit, an id is no class, or `reduce` is something else.
+        ArgumentTypeError: an argument has a wrong type.
+        ArgumentError: a shape does not fit, an id is not a class, or `reduce` is unknown.
 
     References:
         Mikolov et al., Distributed Representations of Words and Phrases, NeurIPS 2013, arXiv:1310.4546, Eq. 4.
@@ -214,8 +221,8 @@ def negative_sampling(
                 [-1,  5,  5],
                 [ 8,  5,  5]]))
     """
-    if reduce not in REDUCTIONS:
-        raise ValueError(f"reduce: expected 'no' or 'sum', got {reduce!r}")
+    if reduce not in _REDUCTIONS:
+        raise ArgumentError("reduce", "'no' or 'sum'", reduce)
     check_bool("return_samples", return_samples)
     size = check_int("sample_size", sample_size, 0)
     sizes: dict[str, int] = {}
@@ -223,30 +230,30 @@ def negative_sampling(
     check_shape("W", W, "VD", sizes)
     targets = as_ids("t", t, x.device)
     check_shape("t", targets, "N", sizes)
-    check_ids("t", targets, sizes["V"], ignore_index=IGNORE)
+    check_ids("t", targets, sizes["V"], ignore_index=_IGNORE)
     samples = _draw(sampler, (sizes["N"], size + 1), x.device)
-    check_ids("samples", samples[:, 1:], sizes["V"])
+    check_ids("sampler", samples[:, 1:], sizes["V"])
     samples[:, 0] = targets
     negatives = samples[:, 1:].contiguous()
-    # Log Q, which this row of the table does not ask for.
+    # Log Q, which this objective does not use.
     of_negatives = x.new_zeros(()).expand(negatives.shape)
     candidates = Candidates(negatives, of_negatives, targets, x.new_zeros(()).expand(targets.shape))
-    loss = negative_sampling_loss(x, W, candidates, ignore_index=IGNORE, reduction=REDUCTIONS[reduce])
+    loss = negative_sampling_loss(x, W, candidates, ignore_index=_IGNORE, reduction=_REDUCTIONS[reduce])
     loss = loss.to(torch.promote_types(x.dtype, W.dtype))
     return (loss, samples) if return_samples else loss
 
 
 def _draw(sampler: IdSampler, shape: Shape, device: torch.device) -> Tensor:
     if not callable(sampler):
-        raise TypeError(f"sampler: expected a function of a shape, got {shown(sampler)}")
+        raise ArgumentTypeError("sampler", "a function of a shape", sampler)
     samples = as_ids("sampler", sampler(shape), device)
     if samples.shape != shape:
-        raise ValueError(f"sampler: expected ids of shape {shape} for that shape, got {tuple(samples.shape)}")
+        raise ArgumentError("sampler", f"ids of shape {shape} for that shape", tuple(samples.shape))
     return samples
 
 
 class NegativeSampling(nn.Module):
-    """Owns the class table `W` (V, D), which starts at 0, and draws negatives by a power of the counts.
+    """Negative sampling with class weights `W` (V, D), which start at 0, and negatives drawn by a power of counts.
 
         P(i) = counts_i^power / sum_j counts_j^power
 
@@ -271,7 +278,7 @@ class NegativeSampling(nn.Module):
         x (N, D), t (N,) -> as negative_sampling.
 
     Raises:
-        TypeError, ValueError: an argument is something else; counts are named by the first that is wrong.
+        ArgumentTypeError, ArgumentError: an argument is not as described; of counts the first wrong one is named.
 
     Example:
         >>> link = NegativeSampling(2, {0: 9, 1: 3, 2: 1}, sample_size=5, seed=1)
@@ -300,21 +307,23 @@ class NegativeSampling(nn.Module):
     def forward(
         self, x: Tensor, t: ArrayLike | Tensor, reduce: str = "sum", *, return_samples: bool = False
     ) -> Tensor | tuple[Tensor, Tensor]:
-        """The loss of a batch; arguments and results as for negative_sampling."""
+        """Return the loss of a batch; arguments and results are those of negative_sampling."""
         return negative_sampling(
             x, t, self.W, self.sampler.sample, self.sample_size, reduce, return_samples=return_samples
         )
 
     def extra_repr(self) -> str:
-        """What repr() shows."""
+        """Return what repr() shows."""
         return f"in_size={self.W.shape[1]}, sample_size={self.sample_size}"
 
 
 def _noise(counts: Counts | Mapping[int, float], power: float) -> Tensor:
-    """counts^power, relative to the largest so that it cannot overflow; 0^0 is 1, as in numpy."""
+    """Return counts^power, relative to the largest so that it cannot overflow; 0^0 is 1, as in numpy."""
     values = check_counts(count_list(counts))
     weights = (values / values.max()).pow(power)
     if bool(weights.isinf().any()):
         where = int(weights.isinf().nonzero()[0])
-        raise ValueError(f"counts: expected positive ones for power {power:g}, got {values[where]:g} for class {where}")
+        raise ArgumentError(
+            "counts", f"positive numbers for power {power:g}", Verbatim(f"{values[where]:g} for class {where}")
+        )
     return weights

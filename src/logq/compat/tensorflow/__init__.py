@@ -6,21 +6,21 @@
     tf_nn.uniform_candidate_sampler, tf_nn.log_uniform_candidate_sampler, tf_nn.learned_unigram_candidate_sampler
     tf_nn.fixed_unigram_candidate_sampler, tf_nn.all_candidate_sampler
 
-Arguments and their order are those of TensorFlow 2.21; what is new comes by keyword. What differs from the native
-losses of logq is TensorFlow's own and kept: labels of 1/T for T true classes, only the last copy of a hit masked,
+Arguments and their order are those of TensorFlow 2.21; new ones are keywords. What differs from the native losses of
+logq is TensorFlow's own: labels of 1/T for T true classes, only the last copy of a hit masked,
 expected counts from the number of tries, losses (B,) that are not reduced.
 
 What differs from TensorFlow:
 
 - Half precision is computed in float32, and the result is float32. TensorFlow's mask makes it NaN.
-- A hit is masked by a boolean, and not by adding -3.4e38. The loss and its gradients are the same.
-- An expected count of 0, whose log Q is -inf, raises a ValueError where TensorFlow returns NaN or infinity.
-- The gradients of `weights` and `biases` are dense, as torch has it; `sparse=True` gives TensorFlow's IndexedSlices.
-- An integer `seed` gives the same draws at every call. For a loop that can be repeated give a torch.Generator, which
-  moves on; None draws afresh. Neither touches torch's global generator.
+- A hit is masked by a boolean instead of adding -3.4e38. The loss and its gradients are the same.
+- An expected count of 0, whose log Q is -inf, raises an ArgumentError where TensorFlow returns NaN or infinity.
+- The gradients of `weights` and `biases` are dense, as usual in torch; `sparse=True` gives TensorFlow's IndexedSlices.
+- An integer `seed` gives the same draws at every call. For a reproducible loop give a torch.Generator, which moves
+  on; None takes a new seed. Neither uses torch's global generator.
 - A function remembers nothing between calls: see learned_unigram_candidate_sampler.
 
-Letters as in logq.shapes. docs/migration.md goes on from here to the native losses.
+Letters as in logq.shapes. docs/migration.md leads from here to the native losses.
 """
 
 import lazy_loader

@@ -1,4 +1,4 @@
-"""Draws as TensorFlow's candidate samplers make them, with expected counts from tries, and accidental hits."""
+"""Draws like those of TensorFlow's candidate samplers, with expected counts from tries, and accidental hits."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from logq import kernels
+from logq._arguments import ArgumentError
 from logq.compat.tensorflow.tf_arguments import Classes, Seed, as_generator, as_ids, as_true_classes
 from logq.kernels.laws import Law
 from logq.samplers.sampler import take_seed
@@ -20,13 +21,13 @@ __all__ = [
     "distinct_with_tries",
     "draw",
     "expected_count",
-    "last_places",
+    "last_positions",
     "masked",
 ]
 
 
 class AccidentalHits(NamedTuple):
-    """What compute_accidental_hits returns.
+    """The accidental hits of a batch.
 
     Args:
         indices: (H,) int32, rows of the batch.
@@ -43,37 +44,37 @@ class AccidentalHits(NamedTuple):
     weights: Tensor
 
 
-def last_places(sampled: Tensor, classes: Tensor) -> Tensor:
-    """Where in a sample each class stands for the last time, or -1.
+def last_positions(sampled: Tensor, classes: Tensor) -> Tensor:
+    """Return the last position of each class in a sample, or -1.
 
     Args:
         sampled: (S,) int64.
         classes: int64 of any shape.
 
     Example:
-        >>> last_places(torch.tensor([3, 7, 3]), torch.tensor([[3, 8]]))
+        >>> last_positions(torch.tensor([3, 7, 3]), torch.tensor([[3, 8]]))
         tensor([[ 2, -1]])
     """
     if sampled.numel() == 0:
         return torch.full_like(classes, -1)
-    ordered, place = sampled.sort(stable=True)  # so the last copy is the last of equals
+    ordered, position = sampled.sort(stable=True)  # so the last copy is the last of equals
     at = (torch.searchsorted(ordered, classes.contiguous(), right=True) - 1).clamp_(min=0)
-    return torch.where(ordered[at] == classes, place[at], -1)
+    return torch.where(ordered[at] == classes, position[at], -1)
 
 
 def masked(sampled: Tensor, true_classes: Tensor) -> Tensor:
-    """(B, S) bool: what the losses leave out when they remove accidental hits.
+    """Return (B, S) bool: what the losses leave out when they remove accidental hits.
 
     Example:
         >>> masked(torch.tensor([3, 7, 3]), torch.tensor([[3], [4]]))
         tensor([[False, False,  True],
                 [False, False, False]])
     """
-    place = last_places(sampled, true_classes)
-    # A column of its own for what is not in the sample, which is dropped again: no look at the values is needed.
-    place = place.where(place >= 0, sampled.numel())
-    mask = torch.zeros(place.shape[0], sampled.numel() + 1, dtype=torch.bool, device=sampled.device)
-    return mask.scatter_(1, place, True)[:, :-1]
+    position = last_positions(sampled, true_classes)
+    # An extra column for classes that are not in the sample, dropped again: the values need not be read.
+    position = position.where(position >= 0, sampled.numel())
+    mask = torch.zeros(position.shape[0], sampled.numel() + 1, dtype=torch.bool, device=sampled.device)
+    return mask.scatter_(1, position, True)[:, :-1]
 
 
 def compute_accidental_hits(
@@ -85,8 +86,8 @@ def compute_accidental_hits(
 ) -> AccidentalHits:
     """Find the sampled classes that are true classes of a row.
 
-    Equivalent to: tf.nn.compute_accidental_hits, in its order: row by row, in each the true classes in their order. Of
-    a class that was sampled more than once only the last copy is reported; logq's own losses leave out all of them.
+    Equivalent to: tf.nn.compute_accidental_hits, in its order: by row, then by true class. Of a class that was sampled
+    more than once only the last copy is reported; logq's own losses leave out all of them.
 
     Args:
         true_classes: (B, T) class ids.
@@ -100,7 +101,7 @@ def compute_accidental_hits(
         weights (H,) float32, -FLT_MAX, to be added to the logit there.
 
     Raises:
-        TypeError, ValueError: an argument is of another kind or shape.
+        ArgumentTypeError, ArgumentError: an argument has a wrong type or shape.
 
     Example:
         >>> hits = compute_accidental_hits([[3, 5], [7, 1]], [3, 5, 3, 9], num_true=2)
@@ -110,12 +111,12 @@ def compute_accidental_hits(
     classes = as_true_classes("true_classes", true_classes, num_true)
     sampled = as_ids("sampled_candidates", sampled_candidates).to(classes.device)
     if sampled.dim() != 1:
-        raise ValueError(f"sampled_candidates: expected shape (S,), got {tuple(sampled.shape)}")
-    place = last_places(sampled, classes)
-    found = place >= 0
+        raise ArgumentError("sampled_candidates", "shape (S,)", tuple(sampled.shape))
+    position = last_positions(sampled, classes)
+    found = position >= 0
     indices = found.nonzero()[:, 0].int()
     weights = torch.full(indices.shape, torch.finfo(torch.float32).min, device=indices.device)
-    return AccidentalHits(indices, place[found], weights)
+    return AccidentalHits(indices, position[found], weights)
 
 
 Probability = Callable[[Tensor], Tensor]
@@ -142,7 +143,7 @@ class SampledValues(NamedTuple):
 
 
 def expected_count(probability: Tensor, num_sampled: int, num_tries: int) -> Tensor:
-    """TensorFlow's expected count of a class in a sample that took so many draws.
+    """Return TensorFlow's expected count of a class in a sample that took `num_tries` draws.
 
         S p                   if num_tries = S, which it is with replacement
         1 - (1 - p)^tries     else
@@ -150,7 +151,7 @@ def expected_count(probability: Tensor, num_sampled: int, num_tries: int) -> Ten
     Args:
         probability: float64.
         num_sampled: S.
-        num_tries: how many draws were made until S classes differed.
+        num_tries: number of draws until S classes differed.
 
     Returns:
         The same shape, float32 as in TensorFlow.
@@ -174,18 +175,18 @@ def draw(
     unique: bool,
     seed: Seed,
 ) -> SampledValues:
-    """One sample of a law for a batch.
+    """Draw one sample of a distribution for a batch.
 
-    Draws and expected counts are made on the CPU, as TensorFlow makes them, so that a seed gives the same sample on
-    every device; they are returned on that of `true_classes`.
+    Draws and expected counts are computed on the CPU, as in TensorFlow, so that a seed gives the same sample on every
+    device; they are returned on that of `true_classes`.
 
     Args:
-        law: what is drawn, with its tables on the CPU.
-        probability: the law's p of classes.
+        law: the distribution, with its tables on the CPU.
+        probability: its p of classes.
         true_classes: any device.
         num_classes: C.
-        num_sampled: S; no more than have p > 0 if `unique`.
-        unique: whether to drop draws of what was drawn already, until S classes differ.
+        num_sampled: S; if `unique`, at most the number of classes with p > 0.
+        unique: whether to drop repeated draws, until S classes differ.
         seed: as in the samplers.
 
     Example:
@@ -197,7 +198,7 @@ def draw(
     on_cpu = true_classes.cpu()
     check_ids("true_classes", on_cpu, num_classes)
     generator = as_generator(seed)
-    key = take_seed(generator, generator.device).cpu()  # a generator moves on by one number a call, whatever is drawn
+    key = take_seed(generator, generator.device).cpu()  # a generator moves on by one number at each call
     if unique:
         ids, num_tries = distinct_with_tries(law, probability, key, num_classes, num_sampled)
     else:
@@ -213,11 +214,11 @@ def draw(
 def distinct_with_tries(
     law: Law, probability: Probability, key: Tensor, num_classes: int, num_sampled: int, most: int | None = None
 ) -> tuple[Tensor, int]:
-    """The first S different classes of a stream of draws, and how many draws that took.
+    """Draw until S classes differ, and return them with the number of draws.
 
-    Where it takes more than `most` draws, the classes still missing are found by exponential clocks. A Poisson process
-    of draws has no memory, so nothing is different about them: class v arrives after a time of rate p_v, and until the
-    last one arrived, at t, classes that were there since t_v came again Poisson(sum_v p_v (t - t_v)) times. (The op
+    Where it takes more than `most` draws, the missing classes are found by exponential clocks, with the same
+    distribution, as a Poisson process of draws has no memory: class v arrives after a time of rate p_v, and until the
+    last one arrives, at t, classes that are there since t_v come again Poisson(sum_v p_v (t - t_v)) times. (The op
     distinct_draws counts until S + 1 classes differ, which never happens if there are S.)
 
     Args:
@@ -226,7 +227,7 @@ def distinct_with_tries(
         key: () int64, the seed of the stream.
         num_classes: C.
         num_sampled: S.
-        most: draws to make before clocks; None: 1024 and 64 S or 2 C more, whichever is less.
+        most: maximum number of draws before clocks; None means 1024 + min(64 S, 2 C).
 
     Returns:
         ids (S,) in order of their first appearance, and the number of draws.
@@ -236,26 +237,26 @@ def distinct_with_tries(
         >>> distinct_with_tries(UniformLaw(2), lambda ids: ids.double() * 0 + 0.5, torch.tensor(1), 2, 2)
         (tensor([1, 0]), 4)
     """
-    if most is None:  # clocks cost O(C), as many draws as that cost no less
+    if most is None:  # clocks cost O(C), like that many draws
         most = 1024 + min(64 * num_sampled, 2 * num_classes)
     size = min(most, num_sampled + max(16, num_sampled // 2))
     while True:
         stream = kernels.get("draws")(law, key, (size,))
-        ordered, place = stream.sort(stable=True)
+        ordered, position = stream.sort(stable=True)
         new = torch.ones_like(ordered, dtype=torch.bool)
         new[1:] = ordered[1:] != ordered[:-1]
-        first = place[new].sort().values[:num_sampled]
+        first = position[new].sort().values[:num_sampled]
         if first.numel() == num_sampled:
             return stream[first], int(first[-1]) + 1
         if size == most:
             break
         size = min(2 * size, most)
-    there, missing = stream[first], num_sampled - first.numel()
+    found, missing = stream[first], num_sampled - first.numel()
     generator = torch.Generator().manual_seed(int(key))
     p = probability(torch.arange(num_classes))
     clocks = torch.empty_like(p).exponential_(generator=generator).div_(p).masked_fill_(p == 0, torch.inf)
-    clocks[there] = torch.inf
+    clocks[found] = torch.inf
     times, ids = clocks.topk(missing, largest=False, sorted=True)
-    again = p[there].sum() * times[-1] + (p[ids] * (times[-1] - times)).sum()
+    again = p[found].sum() * times[-1] + (p[ids] * (times[-1] - times)).sum()
     num_tries = size + missing + int(torch.poisson(again, generator=generator))
-    return torch.cat([there, ids]), num_tries
+    return torch.cat([found, ids]), num_tries

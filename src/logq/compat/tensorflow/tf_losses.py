@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from logq._arguments import check_int
+from logq._arguments import ArgumentError, Verbatim, check_int
 from logq.candidates import Candidates
 from logq.compat.tensorflow.tf_arguments import (
     Classes,
@@ -38,7 +38,7 @@ def candidates_of(
     dtype: torch.dtype,
     subtract_log_q: bool,
 ) -> Candidates:
-    """Candidates of sampled values in the dtype of the loss, with log Q = 0 where it is not subtracted.
+    """Return the Candidates of sampled values in the dtype of the loss, with log Q = 0 where it is not subtracted.
 
     Example:
         >>> values = torch.tensor([4]), torch.ones(2, 1), torch.tensor([0.5])
@@ -47,10 +47,9 @@ def candidates_of(
                 [0., 0.]])
     """
     if isinstance(sampled_values, Tensor) or len(sampled_values) != 3:
-        raise ValueError(
-            "sampled_values: expected (sampled_candidates, true_expected_count, sampled_expected_count), got "
-            + (f"{len(sampled_values)} values" if not isinstance(sampled_values, Tensor) else "a tensor")
-        )
+        got = "a tensor" if isinstance(sampled_values, Tensor) else f"{len(sampled_values)} values"
+        expected = "(sampled_candidates, true_expected_count, sampled_expected_count)"
+        raise ArgumentError("sampled_values", expected, Verbatim(got))
     ids = as_ids("sampled_values[0]", sampled_values[0]).to(classes.device)
     check_shape("sampled_values[0]", ids, (num_sampled,), {})
     check_ids("sampled_values[0]", ids, num_rows)
@@ -67,21 +66,20 @@ def candidates_of(
             counts = counts.expand(of.shape)
         except RuntimeError:
             expected, found = tuple(of.shape), tuple(counts.shape)
-            raise ValueError(f"{name}: expected shape {expected} or one that broadcasts to it, got {found}") from None
+            raise ArgumentError(name, f"shape {expected} or one that broadcasts to it", Verbatim(found)) from None
         wrong = ~(counts > 0) if can_look_at(counts) else None
         if wrong is not None and bool(wrong.any()):
-            raise ValueError(
-                f"{name}: expected counts above 0, got {float(counts[wrong][0]):g} for class {int(of[wrong][0])}: "
-                "the sampler never draws it, so log Q says nothing; take another law, or subtract_log_q=False"
-            )
+            got = f"{float(counts[wrong][0]):g} for class {int(of[wrong][0])}, which the sampler never draws"
+            hint = "take another sampler, or subtract_log_q=False"
+            raise ArgumentError(name, "counts above 0", Verbatim(got), hint)
         log_q.append(counts.log())
     return Candidates(ids, log_q[0], classes, log_q[1])
 
 
 def logits_of(
-    row: Objective, inputs: Tensor, weights: Tensor, biases: Tensor, candidates: Candidates, sparse: bool
+    objective: Objective, inputs: Tensor, weights: Tensor, biases: Tensor, candidates: Candidates, sparse: bool
 ) -> tuple[Tensor, Tensor]:
-    """Logits of the true classes (B, T) and of the sampled ones (B, S), less log Q where the row has it.
+    """Return the logits of true classes (B, T) and sampled ones (B, S), minus log Q where the objective subtracts it.
 
     Example:
         >>> from logq.objectives import NCE
@@ -98,23 +96,23 @@ def logits_of(
     true_rows = true_rows.view(*classes.shape, weights.shape[1])
     true = logits(inputs, true_rows, true_bias.view(classes.shape), temperature=1.0, cosine=False)
     sampled = logits(inputs, sampled_rows, sampled_bias, temperature=1.0, cosine=False)
-    if row.subtract_log_q:
+    if objective.subtract_log_q:
         true, sampled = true - candidates.true_log_expected_count, sampled - candidates.log_expected_count
     return true, sampled
 
 
-def of_logits(row: Objective, true: Tensor, sampled: Tensor, is_masked: Tensor | None) -> Tensor:
-    """The loss of each row with labels of 1/T: logq's own, and what the labels change.
+def of_logits(objective: Objective, true: Tensor, sampled: Tensor, is_masked: Tensor | None) -> Tensor:
+    """Return the loss of each row with labels of 1/T.
 
     Example:
         >>> from logq.objectives import NCE
         >>> of_logits(NCE, torch.zeros(1, 2), torch.zeros(1, 2), None)  # 4 log 2
         tensor([2.7726])
     """
-    if row.loss is softmax:
+    if objective.loss is softmax:
         if is_masked is not None:
             sampled = sampled.masked_fill(is_masked, -torch.inf)
-        # Not logsumexp, whose rounding at the size of the logits is the error of every probability in the gradient.
+        # Not logsumexp, whose rounding error at the size of the logits would be in every probability of the gradient.
         return -torch.cat([true, sampled], dim=1).log_softmax(dim=1)[:, : true.shape[1]].mean(dim=1)
     is_negative = None if is_masked is None else ~is_masked
     of_ones = logistic(true, sampled, torch.ones_like(true, dtype=torch.bool), is_negative)
@@ -137,17 +135,17 @@ def nce_loss(
     seed: Seed = None,
     sparse: bool = False,
 ) -> Tensor:  # (B,)
-    """Noise-contrastive estimation: logistic loss, the true classes against one sample for the whole batch.
+    """Return the loss of noise-contrastive estimation, a logistic loss with one sample for the whole batch.
 
         G = x . w + b - log Q,   loss = sum_t BCE(G_t, 1/T) + sum_s BCE(G_s, 0),   BCE(G, z) = log(1 + exp(G)) - z G
 
     Equivalent to: tf.nn.nce_loss. `subtract_log_q=False` is negative sampling, `remove_accidental_hits=True` sampled
-    logistic. A label is 1/T, so with T > 1 a true class is pushed down by 1 - 1/T of what a negative is. Native:
-    logq.functional.nce_loss, whose labels are 1 and whose mask has every copy of a hit.
+    logistic. A label is 1/T, so with T > 1 a true class counts as a negative by 1 - 1/T. Native:
+    logq.functional.nce_loss, with labels of 1, which masks every copy of a hit.
 
     Args:
-        weights: the class table; a list of tables is put together first, as TensorFlow's strategy "div" reads it, which
-            copies them.
+        weights: class weights; a list of tensors is concatenated first, like TensorFlow's strategy "div", which copies
+            them.
         biases: of the classes.
         labels: the true classes, any dtype with integers.
         inputs: the queries.
@@ -157,10 +155,10 @@ def nce_loss(
         sampled_values: what a candidate sampler returned: sampled (S,), expected counts of the true classes (B, T) or
             what broadcasts to it, such as (B, 1), and of the sampled ones (S,). Constants for autograd. None draws S
             different classes by log_uniform_candidate_sampler.
-        remove_accidental_hits: whether a sampled class that is a true class of the row leaves its negatives; of one
-            that was sampled more than once, the last copy.
+        remove_accidental_hits: whether to remove a sampled class that is a true class of the row from its negatives; of
+            one that was sampled more than once, only the last copy.
         name: not used.
-        subtract_log_q: whether log Q is subtracted. Without, the expected counts are not looked at.
+        subtract_log_q: whether log Q is subtracted; without it, expected counts are not used.
         seed: of the draw, if there is one; as in the samplers.
         sparse: whether weights and biases get sparse gradients.
 
@@ -168,9 +166,9 @@ def nce_loss(
         (B,) in nats, not reduced; in the widest of the dtypes of inputs and weights, float32 at least.
 
     Raises:
-        TypeError: an argument is of another kind than described.
-        ValueError: a shape does not fit; a label outside of [0, C); fewer than C rows of weights; S > C where classes
-            are drawn; an expected count that is not positive where log Q is subtracted.
+        ArgumentTypeError: an argument has a wrong type.
+        ArgumentError: a shape does not fit; a label is not in [0, C); there are fewer than C rows of weights; S > C
+            where classes are drawn; an expected count is not positive where log Q is subtracted.
 
     References:
         Gutmann and Hyvaerinen, Noise-contrastive estimation, AISTATS 2010. Mnih and Teh, ICML 2012, arXiv:1206.6426.
@@ -181,9 +179,9 @@ def nce_loss(
         >>> nce_loss(weights, biases, [[3], [8]], inputs, 3, 9, sampled_values=values)  # 4 log 2
         tensor([2.7726, 2.7726])
     """
-    row = replace(NCE, subtract_log_q=as_switch("subtract_log_q", subtract_log_q))
+    objective = replace(NCE, subtract_log_q=as_switch("subtract_log_q", subtract_log_q))
     return _loss(
-        row,
+        objective,
         weights,
         biases,
         labels,
@@ -214,12 +212,12 @@ def sampled_softmax_loss(
     subtract_log_q: bool = True,
     sparse: bool = False,
 ) -> Tensor:  # (B,)
-    """Sampled softmax: cross-entropy of the true classes among themselves and one sample for the whole batch.
+    """Return the loss of sampled softmax, the cross-entropy of true classes among them and one sample for the batch.
 
         G = x . w + b - log Q,   loss = log( sum_t exp(G_t) + sum_s exp(G_s) ) - (1/T) sum_t G_t
 
     Equivalent to: tf.nn.sampled_softmax_loss. Native: logq.functional.sampled_softmax_loss, which takes one true class
-    a row and whose mask has every copy of a hit.
+    for each row and masks every copy of a hit.
 
     Args, Returns and Raises: as nce_loss.
 
@@ -233,9 +231,9 @@ def sampled_softmax_loss(
         >>> loss.exp()  # among 4 classes, and among 3, as 8 is a hit
         tensor([4., 3.])
     """
-    row = replace(SAMPLED_SOFTMAX, subtract_log_q=as_switch("subtract_log_q", subtract_log_q))
+    objective = replace(SAMPLED_SOFTMAX, subtract_log_q=as_switch("subtract_log_q", subtract_log_q))
     return _loss(
-        row,
+        objective,
         weights,
         biases,
         labels,
@@ -251,7 +249,7 @@ def sampled_softmax_loss(
 
 
 def _loss(
-    row: Objective,
+    objective: Objective,
     weights: Table,
     biases: Table,
     labels: Classes,
@@ -271,18 +269,18 @@ def _loss(
     check_shape("biases", bias, "C", sizes)
     num_sampled, num_classes = check_int("num_sampled", num_sampled), check_int("num_classes", num_classes)
     if sizes["C"] < num_classes:
-        raise ValueError(f"weights: expected num_classes = {num_classes} rows at least, got {sizes['C']}")
+        raise ArgumentError("weights", f"at least num_classes = {num_classes} rows", sizes["C"])
     classes = as_true_classes("labels", labels, num_true, num_classes).to(queries.device)
     check_shape("labels", classes, "BT", sizes)
     if sampled_values is None:
         check_sizes(num_sampled, True, num_classes)
         sampled_values = log_uniform_candidate_sampler(classes, num_true, num_sampled, True, num_classes, seed)
     dtype = computed_dtype(queries, table)
-    candidates = candidates_of(sampled_values, classes, num_sampled, sizes["C"], dtype, row.subtract_log_q)
+    candidates = candidates_of(sampled_values, classes, num_sampled, sizes["C"], dtype, objective.subtract_log_q)
     if as_switch("remove_accidental_hits", remove_accidental_hits):
         candidates = candidates._replace(excluded=masked(candidates.ids, classes))
     if num_true == 1:
         return sampled_loss(
-            row, queries, table, candidates, bias=bias, remove_hits=False, reduction="none", sparse=sparse
+            objective, queries, table, candidates, bias=bias, remove_hits=False, reduction="none", sparse=sparse
         )
-    return of_logits(row, *logits_of(row, queries, table, bias, candidates, sparse), candidates.excluded)
+    return of_logits(objective, *logits_of(objective, queries, table, bias, candidates, sparse), candidates.excluded)

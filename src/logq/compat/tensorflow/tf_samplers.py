@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from logq._arguments import check_float, check_int
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_float, check_int
 from logq.compat.tensorflow.tf_arguments import Classes, Seed, as_switch, as_true_classes
 from logq.compat.tensorflow.tf_draws import Probability, SampledValues, draw
 from logq.kernels.laws import LearnedLaw, LogUniformLaw, UniformLaw
@@ -44,13 +44,13 @@ def fixed_unigram_candidate_sampler(
 ) -> SampledValues:
     """Draw classes in proportion to counts^distortion; reserved ids are never drawn.
 
-    Equivalent to: tf.random.fixed_unigram_candidate_sampler. Native: logq.samplers.Unigram, which makes its table once
-    and not at each call, O(C).
+    Equivalent to: tf.random.fixed_unigram_candidate_sampler. Native: logq.samplers.Unigram, which builds its table
+    once instead of at each call, O(C).
 
-    Ids are positions among the classes of the shard, as in TensorFlow: `range_max` is how many those are. Class i of
-    the file or the list has the number num_reserved_ids + i, and a shard has every class whose number divided by
-    `num_shards` leaves `shard`. With reserved ids and several shards at once TensorFlow puts classes on the wrong
-    shard; that is not reproduced. With distortion = 0 every count weighs 1, a count of 0 as well.
+    Ids are positions among the classes of the shard, as in TensorFlow: `range_max` is their number. Class i of the file
+    or the list has the number num_reserved_ids + i, and a shard has the classes whose number is `shard` modulo
+    `num_shards`. With both reserved ids and several shards TensorFlow puts classes on the wrong shard; that is not
+    reproduced. With distortion = 0 every count weighs 1, including a count of 0.
 
     Args:
         true_classes: (B, T) class ids. The expected count of a reserved id is 0, and `nce_loss` and
@@ -59,12 +59,12 @@ def fixed_unigram_candidate_sampler(
         num_sampled: S.
         unique: whether the sampled classes all differ.
         range_max: C, with the reserved ids.
-        vocab_file: text, a class a line; the count is what stands behind the last comma. Empty lines are skipped.
+        vocab_file: text, one class a line; the count is what follows the last comma. Empty lines are skipped.
         distortion: the power, 0.75 in word2vec.
         num_reserved_ids: this many leading ids have weight 0.
         num_shards: see above.
         shard: see above.
-        unigrams: counts or weights. Exactly one of this and `vocab_file` is to be given.
+        unigrams: counts or weights; give either these or `vocab_file`.
         seed: as in uniform_candidate_sampler.
         name: not used.
 
@@ -72,8 +72,9 @@ def fixed_unigram_candidate_sampler(
 
     Raises:
         OSError: the file cannot be read.
-        TypeError, ValueError: as uniform_candidate_sampler; counts that are negative, not finite or all 0; a line of
-            the file without a number at its end; `range_max` is not the number of classes.
+        ArgumentTypeError, ArgumentError: as uniform_candidate_sampler; counts are negative, not finite or all 0;
+            `range_max` is not the number of classes.
+        ValueError: a line of the file does not end with a number.
 
     Example:
         >>> fixed_unigram_candidate_sampler([[0, 1, 2]], 3, 4, False, 3, unigrams=[1, 1, 2], seed=1).true_expected_count
@@ -81,21 +82,23 @@ def fixed_unigram_candidate_sampler(
     """
     num_sampled, unique, range_max = check_sizes(num_sampled, unique, range_max)
     if (len(unigrams) == 0) == (not str(vocab_file)):
-        both = "none" if len(unigrams) == 0 else "both"
-        raise ValueError(f"vocab_file, unigrams: expected exactly one of them, got {both}")
+        got = "neither" if len(unigrams) == 0 else "both"
+        raise ArgumentError("unigrams", "either these or vocab_file", Verbatim(got))
     counts = _checked("unigrams", unigrams) if len(unigrams) else _checked(str(vocab_file), read_vocab_file(vocab_file))
     weights = weights_of_shard(counts, distortion, num_reserved_ids, num_shards, shard)
     if weights.numel() != range_max:
-        raise ValueError(
-            f"range_max: expected {weights.numel()}, the number of classes in the shard with the reserved ids, "
-            f"got {range_max}"
+        raise ArgumentError(
+            "range_max",
+            f"{weights.numel()}, the number of classes in the shard with the reserved ids",
+            range_max,
         )
     classes = as_true_classes("true_classes", true_classes, num_true)
     possible = int((weights > 0).sum())
     if unique and num_sampled > possible:
-        raise ValueError(
-            f"num_sampled: expected at most {possible}, the number of classes with a positive count, with unique=True, "
-            f"got {num_sampled}"
+        raise ArgumentError(
+            "num_sampled",
+            f"at most {possible}, the number of classes with a positive count, with unique=True",
+            num_sampled,
         )
     native = Unigram(weights, num_sampled, seed=0, dtype=torch.float64, device="cpu")
 
@@ -109,18 +112,18 @@ def _checked(name: str, counts: Sequence[float] | np.ndarray[Any, Any] | Tensor)
     try:
         values = torch.as_tensor(counts, dtype=torch.float64, device="cpu").detach()
     except (TypeError, ValueError, RuntimeError) as error:
-        raise TypeError(f"{name}: expected numbers, one a class, got {type(counts).__name__} ({error})") from None
+        raise ArgumentTypeError(name, "numbers, one a class", Verbatim(f"{type(counts).__name__} ({error})")) from None
     if values.dim() != 1:
-        raise ValueError(f"{name}: expected one number a class, got shape {tuple(values.shape)}")
+        raise ArgumentError(name, "one number a class", Verbatim(f"shape {tuple(values.shape)}"))
     wrong = ~(values >= 0) | values.isinf()
     if bool(wrong.any()):
         where = int(wrong.nonzero()[0])
-        raise ValueError(f"{name}: expected finite counts >= 0, got {values[where].item():g} at {where}")
+        raise ArgumentError(name, "finite counts >= 0", Verbatim(f"{values[where].item():g} at {where}"))
     return values
 
 
 def weights_of_shard(counts: Tensor, distortion: float, num_reserved_ids: int, num_shards: int, shard: int) -> Tensor:
-    """Weights of the classes of a shard, those of reserved ids first: float64.
+    """Return the weights of the classes of a shard, those of reserved ids first: float64.
 
     Example:
         >>> weights_of_shard(torch.tensor([10.0, 20.0, 30.0, 40.0]), 1.0, 1, 2, 0)  # numbers 0 (reserved), 2 and 4
@@ -132,23 +135,24 @@ def weights_of_shard(counts: Tensor, distortion: float, num_reserved_ids: int, n
         check_int("num_shards", num_shards),
     )
     if check_int("shard", shard, 0) >= num_shards:
-        raise ValueError(f"shard: expected an integer below num_shards = {num_shards}, got {shard}")
+        raise ArgumentError("shard", f"an integer below num_shards = {num_shards}", shard)
     reserved = len(range(shard, num_reserved_ids, num_shards))
     weights = counts.double()[(shard - num_reserved_ids) % num_shards :: num_shards].pow(distortion)
     if not bool(weights.isfinite().all()) or not bool((weights > 0).any()):
-        raise ValueError(
-            f"distortion: expected a power that leaves finite weights, one of them positive, got {distortion:g} for "
-            f"counts from {counts.min().item():g} to {counts.max().item():g}"
+        raise ArgumentError(
+            "distortion",
+            "a power that leaves finite weights, one of them positive",
+            Verbatim(f"{distortion:g} for counts from {counts.min().item():g} to {counts.max().item():g}"),
         )
     return torch.cat([weights.new_zeros(reserved), weights])
 
 
 def read_vocab_file(path: str | PathLike[str]) -> list[float]:
-    """The last field, between commas, of each line that is not empty.
+    """Return the last field, separated by commas, of each line that is not empty.
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: it is no number; the message gives the line.
+        ValueError: it is not a number; the message gives the line.
     """
     counts: list[float] = []
     with Path(path).open("rb") as lines:  # words may be in any encoding
@@ -164,18 +168,18 @@ def read_vocab_file(path: str | PathLike[str]) -> list[float]:
 
 
 def check_sizes(num_sampled: int, unique: bool, range_max: int) -> tuple[int, bool, int]:
-    """S, unique and C, which must be large enough for S different classes.
+    """Return S, unique and C, which must be large enough for S different classes.
 
     Example:
         >>> check_sizes(6, True, 5)
         Traceback (most recent call last):
         ...
-        ValueError: num_sampled: expected at most range_max = 5 with unique=True, got 6
+        logq.ArgumentError: num_sampled: expected at most range_max = 5 with unique=True, got 6
     """
     num_sampled, range_max = check_int("num_sampled", num_sampled), check_int("range_max", range_max)
     unique = as_switch("unique", unique)
     if unique and num_sampled > range_max:
-        raise ValueError(f"num_sampled: expected at most range_max = {range_max} with unique=True, got {num_sampled}")
+        raise ArgumentError("num_sampled", f"at most range_max = {range_max} with unique=True", num_sampled)
     return num_sampled, unique, range_max
 
 
@@ -198,17 +202,17 @@ def uniform_candidate_sampler(
         num_sampled: S.
         unique: whether the sampled classes all differ.
         range_max: C.
-        seed: a number for the same draws at each call, a torch.Generator that goes on, or None for fresh draws.
+        seed: a number for the same draws at each call, a torch.Generator, which moves on, or None for a new seed.
         name: not used.
 
     Returns:
         SampledValues: sampled_candidates (S,) int64, true_expected_count (B, T) and sampled_expected_count (S,)
-        float32: S p with `unique=False`, else 1 - (1 - p)^tries by how many draws it took (S p if it took S).
+        float32: S p with `unique=False`, else 1 - (1 - p)^tries with the number of draws (S p if it is S).
 
     Raises:
-        TypeError: an argument is of another kind.
-        ValueError: `unique` and S > C; a true class outside of [0, C); S, T or C below 1; true classes of another
-        shape.
+        ArgumentTypeError: an argument has a wrong type.
+        ArgumentError: `unique` and S > C; a true class is not in [0, C); S, T or C is below 1; true classes have
+            another shape.
 
     Example:
         >>> uniform_candidate_sampler([[1, 2]], 2, 4, False, 10, seed=1).true_expected_count
@@ -232,7 +236,7 @@ def log_uniform_candidate_sampler(
     seed: Seed = None,
     name: str | None = None,
 ) -> SampledValues:
-    """Draw classes by Zipf's law, p(y) = log( (y + 2) / (y + 1) ) / log(C + 1): ids sorted by falling frequency.
+    """Draw classes by Zipf's law, p(y) = log( (y + 2) / (y + 1) ) / log(C + 1), for ids sorted by frequency.
 
     Equivalent to: tf.random.log_uniform_candidate_sampler, the default of both losses. Native:
     logq.samplers.LogUniform.
@@ -265,20 +269,20 @@ def learned_unigram_candidate_sampler(
     *,
     state: LearnedUnigram | None = None,
 ) -> SampledValues:
-    """Draw classes in proportion to one plus how often they were true classes so far.
+    """Draw classes in proportion to one plus the number of times that they were true classes so far.
 
         p(y) = (1 + n_y) / (C + n)
 
-    Equivalent to: tf.random.learned_unigram_candidate_sampler. The sample and its expected counts are those of what was
-    known before this batch; then each of its true classes counts, as often as it stands there.
+    Equivalent to: tf.random.learned_unigram_candidate_sampler. The sample and its expected counts are those before this
+    batch, whose true classes are counted afterwards.
 
-    TensorFlow keeps the counts in the op, where no checkpoint sees them. A function remembers nothing: here they lie
-    in a logq.samplers.LearnedUnigram that you keep and hand in at each call as `state`. They are in its state_dict,
-    and under `eval()` it learns nothing. Without it a call is the first one of a new op: all classes are alike, and
+    TensorFlow keeps the counts in the op, where no checkpoint saves them. A function keeps nothing: here they are in a
+    logq.samplers.LearnedUnigram that you pass to each call as `state`. They are in its state_dict, and after `eval()`
+    it does not learn. Without it a call is the first one of a new op: all classes have the same probability, and
     nothing is learned. Native: LearnedUnigram's own `draw`.
 
-    Args, Returns and Raises: as uniform_candidate_sampler. `state` is to have `range_max` classes and lie on the CPU;
-    its own num_sampled and replacement are not looked at. There must be fewer than 2^31 classes.
+    Args, Returns and Raises: as uniform_candidate_sampler. `state` must have `range_max` classes and be on the CPU; its
+    own num_sampled and replacement are not used. There must be fewer than 2^31 classes.
 
     Example:
         >>> state = LearnedUnigram(10, num_sampled=4)
@@ -291,14 +295,14 @@ def learned_unigram_candidate_sampler(
     """
     num_sampled, unique, range_max = check_sizes(num_sampled, unique, range_max)
     if range_max >= 1 << 31:
-        raise ValueError(f"range_max: expected less than 2**31 for counts of classes, got {range_max}")
+        raise ArgumentError("range_max", "an integer below 2**31 for counts of classes", range_max)
     if state is None:
         return uniform_candidate_sampler(true_classes, num_true, num_sampled, unique, range_max, seed)
     if not isinstance(state, LearnedUnigram):
-        raise TypeError(f"state: expected a logq.samplers.LearnedUnigram, got {type(state).__name__}")
+        raise ArgumentTypeError("state", "a logq.samplers.LearnedUnigram", Verbatim(type(state).__name__))
     if state.num_classes != range_max or state.device.type != "cpu":
         found = f"one of {state.num_classes} on {state.device}"
-        raise ValueError(f"state: expected a LearnedUnigram of range_max = {range_max} classes on the CPU, got {found}")
+        raise ArgumentError("state", f"a LearnedUnigram of range_max = {range_max} classes on the CPU", Verbatim(found))
     classes = as_true_classes("true_classes", true_classes, num_true)
     total = state.in_table + state.num_recent
     law = LearnedLaw(state.table.distribution, state.recent[: state.num_recent], state.in_table)
