@@ -190,7 +190,7 @@ class CandidateLoss(nn.Module):
                 reduction=self.reduction,
                 ignore_index=self.ignore_index,
             )
-        # Options were checked when the module was made, and the sampler checks the targets and makes candidates that fit
+        # Options were checked when the module was made; the sampler checks the targets and makes candidates that fit
         # them: nothing is checked twice.
         sizes = {"D": self.in_features}
         check_table(input, weight, bias, sizes)
