@@ -281,7 +281,7 @@ def test_training_that_diverges_keeps_what_was_there(stopped, text, how):
         (("--window", 10_001), "--window: expected 1 to 10,000, got 10001"),
         (("--negatives", 10_001), "--num-sampled: expected 1 to 10,000, got 10001"),
         (("--threads", 10_001), "--threads: expected an integer >= 1 and <= 10000, got 10001"),
-        (("--seed", -1), "Invalid value for '--seed'"),
+        (("--seed", -1), "--seed: expected an integer >= 0, got -1"),
     ],
 )
 def test_too_much_is_said(text, tmp_path, options, said):

@@ -11,8 +11,7 @@ from logq.text import EncodedCorpus
 from logq.training.checkpoint import Checkpoint, RunState
 from logq.training.estimator import prefixed, with_prefix
 from logq.training.interrupts import uninterrupted
-from logq.training.run_errors import DivergedError
-from logq.training.running_mean import RunningMean
+from logq.training.running_mean import DivergedError, RunningMean
 from logq.word2vec.engines import Engine, Position, Span
 
 __all__ = ["CorpusRun", "check_finite"]

@@ -69,10 +69,12 @@ class _Guide(NamedTuple):
     Args:
         about: when to take this model.
         examples: what follows `logq train NAME`, one a line.
+        learns_from: whose features it learns from; those of others are only kept.
     """
 
     about: str
     examples: tuple[str, ...] = ("ratings.csv -o model", "ratings.csv -o model --resume")
+    learns_from: tuple[str, ...] = ("user", "item")
 
 
 _GUIDES = {
@@ -85,6 +87,7 @@ _GUIDES = {
             "baskets.csv -o items --unordered --window 200",
             "baskets.csv -o items --recipe item2vec-sets",
         ),
+        (),
     ),
     "airbnb": _Guide(
         "For click sessions that end in a booking. A listing is predicted from the clicks around it, and the booked "
@@ -93,11 +96,13 @@ _GUIDES = {
             "clicks.csv -o listings --booking booked --market city",
             'clicks.csv -o listings --booking "action=clickout item"',
         ),
+        (),
     ),
     "eges": _Guide(
         "For items of which more is known than the log says: each is a mix of its id and its features, so that new "
         "ones have vectors (Wang et al. 2018).",
         ("clicks.csv -o items --item-features items.csv", "log.txt --format sessions -o items --validation none"),
+        ("item",),
     ),
     "youtube-dnn": _Guide(
         "A plain and strong baseline: quick to train, and it uses features of users. A softmax over a sample of items "
@@ -108,11 +113,13 @@ _GUIDES = {
             "log.parquet -o model --objective nce",
             "ratings.csv -o model --resume",
         ),
+        ("user",),
     ),
     "mind": _Guide(
         "For users with several interests: each has several vectors, and an item scores as high as with the nearest of "
         "them (Li et al. 2019).",
         ("ratings.csv -o model", "ratings.csv -o model --interests 2 --max-length 100"),
+        ("user",),
     ),
     "sdm": _Guide(
         "For shops, where what somebody wants now is one thing and what they like another. Uses features of users and "
@@ -136,16 +143,8 @@ _GUIDES = {
             "ratings.csv -o model --device cuda --precision auto",
             "ratings.csv -o model --objective gbce --num-sampled 256",
         ),
+        (),
     ),
-}
-
-# Which features a model learns from; others are only kept.
-_LEARNS_FROM = {
-    "YoutubeDNN": ("user",),
-    "MIND": ("user",),
-    "SDM": ("user", "item"),
-    "TwoTower": ("user", "item"),
-    "EGES": ("item",),
 }
 
 
@@ -234,7 +233,7 @@ def _train(
             log = _with_bookings(log, column, booked)
         if not training.quiet:
             say(_described(log))
-        _note_unused(entry.class_name, columns)
+        _note_unused(entry, columns)
         if log.labels is not None and columns.min_label is None:
             low, high = float(log.labels.min()), float(log.labels.max())
             if low < high:
@@ -300,10 +299,11 @@ def _split(log: "Interactions", held_out: HeldOutPart) -> "Split | None":
         raise BadInputError(f"{said}; --validation none trains on everything") from error
 
 
-def _note_unused(name: str, columns: LogReadingOptions) -> None:
+def _note_unused(entry: "EstimatorEntry", columns: LogReadingOptions) -> None:
+    learns_from = _GUIDES.get(entry.command, _Guide("")).learns_from
     for side, titles in (("user", ""), ("item", "; titles among them are shown")):
-        if getattr(columns, f"{side}_features") is not None and side not in _LEARNS_FROM.get(name, ()):
-            note(f"--{side}-features: {name} does not learn from them{titles}")
+        if getattr(columns, f"{side}_features") is not None and side not in learns_from:
+            note(f"--{side}-features: {entry.class_name} does not learn from them{titles}")
 
 
 def _described(log: "Interactions") -> str:
