@@ -15,7 +15,7 @@ from logq._arguments import ArgumentError
 from logq._progress import format_seconds
 from logq.cli.command_options import Quiet, make_command
 from logq.cli.feature_files import read_titles
-from logq.cli.log_reading import LogColumns, LogOptions, read_log
+from logq.cli.log_reading import LogColumns, LogReadingOptions, read_log
 from logq.cli.model_folders import save_log
 from logq.cli.recipes import read_recipe, recipes_of
 from logq.cli.terminal.errors import BadInputError, note
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from logq.recommenders import Recommender
     from logq.training.config_fields import Option
 
-__all__ = ["HeldOut", "make"]
+__all__ = ["HeldOutPart", "make"]
 
 
-class HeldOut(str, Enum):
+class HeldOutPart(str, Enum):
     """What is held out of training."""
 
     last = "last"
@@ -43,8 +43,8 @@ class HeldOut(str, Enum):
 
 
 _HELD_OUT = {
-    HeldOut.last: "the last event but one of each user",
-    HeldOut.time: "what came between 80 and 90 percent of the events",
+    HeldOutPart.last: "the last event but one of each user",
+    HeldOutPart.time: "what came between 80 and 90 percent of the events",
 }
 
 
@@ -53,14 +53,14 @@ class Validation:
     """What is held out."""
 
     validation: Annotated[
-        HeldOut,
+        HeldOutPart,
         typer.Option(
             metavar="NAME",
             help="What to hold out: last, the last two events of each user (one to stop by, one for `logq evaluate`); "
             "time, the last two tenths of the log; or none.",
             rich_help_panel="Stopping",
         ),
-    ] = HeldOut.last
+    ] = HeldOutPart.last
 
 
 class _Guide(NamedTuple):
@@ -165,7 +165,7 @@ def make(name: str) -> HelpfulCommand:
     def command(
         log: Annotated[Path, typer.Argument(metavar="LOG", help="Who did what: one event, or one session, per line.")],
         output: OutputFolder,
-        columns: LogOptions,
+        columns: LogReadingOptions,
         arguments: Mapping[str, Any],
         held_out: Validation,
         checkpoints: Checkpoints,
@@ -204,9 +204,9 @@ def make(name: str) -> HelpfulCommand:
 def _train(
     entry: "EstimatorEntry",
     path: Path,
-    columns: LogOptions,
+    columns: LogReadingOptions,
     arguments: Mapping[str, Any],
-    held_out: HeldOut,
+    held_out: HeldOutPart,
     training: Training,
 ) -> None:
     """Read a log, hold out a part of it, train, save and tell.
@@ -285,13 +285,13 @@ def _with_bookings(log: "Interactions", column: str, value: str) -> "Interaction
     return dataclasses.replace(log, columns={**log.columns, column: (log.columns[column] == code).astype("f4")})
 
 
-def _split(log: "Interactions", held_out: HeldOut) -> "Split | None":
-    if held_out is HeldOut.none:
+def _split(log: "Interactions", held_out: HeldOutPart) -> "Split | None":
+    if held_out is HeldOutPart.none:
         return None
     from logq.logs.splits import leave_one_out, split_by_time
 
     try:
-        if held_out is HeldOut.last:
+        if held_out is HeldOutPart.last:
             return leave_one_out(log)
         return split_by_time(log, test=0.9, validation=0.8)
     except ArgumentError as error:
@@ -299,7 +299,7 @@ def _split(log: "Interactions", held_out: HeldOut) -> "Split | None":
         raise BadInputError(f"{said}; --validation none trains on everything") from error
 
 
-def _note_unused(entry: "EstimatorEntry", columns: LogOptions) -> None:
+def _note_unused(entry: "EstimatorEntry", columns: LogReadingOptions) -> None:
     learns_from = _GUIDES.get(entry.command, _Guide("")).learns_from
     for side, titles in (("user", ""), ("item", "; titles among them are shown")):
         if getattr(columns, f"{side}_features") is not None and side not in learns_from:
@@ -325,7 +325,7 @@ def _plain(value: Any) -> Any:
     return value.value if isinstance(value, Enum) else value
 
 
-def _say_validation(model: "Recommender", split: "Split | None", held_out: HeldOut) -> None:
+def _say_validation(model: "Recommender", split: "Split | None", held_out: HeldOutPart) -> None:
     """Say how well the held-out events were predicted; the test stays untouched."""
     if split is None or split.validation is None:
         say("Nothing was held out: how good it is can only be seen on what users do from now on.")
@@ -345,7 +345,7 @@ def _say_validation(model: "Recommender", split: "Split | None", held_out: HeldO
     say(when, ": ", (", ".join(f"{name} {figures[name]:.4f}" for name in first), "bold"), f" on {_HELD_OUT[held_out]}.")
 
 
-def _say_next(folder: Path, log: "Interactions", titles: list[str] | None, held_out: HeldOut) -> None:
+def _say_next(folder: Path, log: "Interactions", titles: list[str] | None, held_out: HeldOutPart) -> None:
     """Say what can be typed next, with a user and an item that the model knows."""
     place = shlex.quote(str(folder))
     user, item = (shlex.quote(str(ids.keys[0])) for ids in (log.user_ids, log.item_ids))
@@ -355,7 +355,7 @@ def _say_next(folder: Path, log: "Interactions", titles: list[str] | None, held_
         (f"logq similar {place} {item}", "items like " + (title if len(title) <= 40 else f"{title[:37]}...")),
         (f"logq index {place} --kind faiss-hnsw -o {shlex.quote(str(folder / 'index'))}", "for fast search"),
     ]
-    if held_out is not HeldOut.none:
+    if held_out is not HeldOutPart.none:
         steps.insert(0, (f"logq evaluate ranking {place}", "on the test part, which training did not see"))
     one = in_python(log.user_ids.keys[0].item())
     code = f"import logq; print(logq.load({in_python(str(folder))}).recommend({one}))"
