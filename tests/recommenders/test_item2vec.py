@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from logq import Word2Vec, recipes, recommenders
+from logq import Word2Vec
 from logq.logs import Interactions, leave_one_out
 from logq.recommenders import Item2Vec, Recommender
 from recommender_cases import fitted, planted_split
@@ -78,12 +78,6 @@ def test_it_is_saved_and_loaded(tmp_path):
     assert isinstance(again, Item2Vec)
     assert again.settings() == model.settings()
     assert again.recommend("u1", k=5).items.tolist() == model.recommend("u1", k=5).items.tolist()
-
-
-@pytest.mark.parametrize("name", recipes.names())
-def test_recipes_are_arguments(name):
-    recipe = recipes.load(name)
-    getattr(recommenders, recipe.estimator)(**recipe.settings)
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,8 @@ class Recommender(SavedEstimator):
 
     def _cold_vectors(self, item_features: Mapping[str, Any]) -> Tensor:
         """(n, D), vectors of items of which only side information is known."""
-        raise ValueError(f"item_features: {type(self).__name__} learns nothing from side information of items")
+        name = type(self).__name__
+        raise ArgumentError("item_features", f"none, as {name} learns nothing from side information of items")
 
     def _no_vectors(self) -> ValueError:
         return ValueError(f"{type(self).__name__} has no vectors of users and items that an index could compare")
@@ -353,7 +354,7 @@ class Recommender(SavedEstimator):
 
     def _context_codes(self, context: Mapping[str, Any], rows: int) -> dict[str, NDArray[np.int64]]:
         """(n,) codes of raw values of the context, by column."""
-        raise ValueError(f"context: {type(self).__name__} was trained without context columns")
+        raise ArgumentError("context", f"none, as the {type(self).__name__} was trained without context columns")
 
     def _rank(
         self,

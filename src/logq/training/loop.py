@@ -19,7 +19,7 @@ from logq.training.estimator import Seeds
 from logq.training.interrupts import uninterrupted
 from logq.training.optimizers import Optimizers
 from logq.training.options import TrainingConfig
-from logq.training.running_mean import RunningMean
+from logq.training.running_mean import DivergedError, RunningMean
 from logq.training.schedule import Schedule, WeightAverage
 
 __all__ = ["Loop", "Task"]
@@ -266,9 +266,10 @@ class Loop:
 
     def _check(self, loss: float) -> None:
         if not math.isfinite(loss):
-            raise FloatingPointError(
-                f"lr: training diverged in epoch {self.epoch + 1}, batch {self.batch + 1}: the loss is {loss}; try "
-                f"less than {self.config.lr:g}, or clip. A checkpoint stays as it was last saved"
+            raise DivergedError(
+                "lr",
+                f"training diverged in epoch {self.epoch + 1}, batch {self.batch + 1}: the loss is {loss}; try "
+                f"less than {self.config.lr:g}, or clip. A checkpoint stays as it was last saved",
             )
 
     def check_finite(self) -> None:
@@ -279,9 +280,10 @@ class Loop:
         """
         for name, parameter in self.task.module.named_parameters():
             if not bool(parameter.detach().sum().isfinite()) and not bool(parameter.detach().isfinite().all()):
-                raise FloatingPointError(
-                    f"lr: training diverged in epoch {self.epoch + 1}, {name} is not finite any more; try less than "
-                    f"{self.config.lr:g}"
+                raise DivergedError(
+                    "lr",
+                    f"training diverged in epoch {self.epoch + 1}, {name} is not finite any more; try less than "
+                    f"{self.config.lr:g}",
                 )
 
     def _end_epoch(self, measure: Callable[[], Mapping[str, float]] | None, bar: Progress) -> None:

@@ -11,7 +11,7 @@ from logq.text import EncodedCorpus
 from logq.training.checkpoint import Checkpoint, RunState
 from logq.training.estimator import prefixed, with_prefix
 from logq.training.interrupts import uninterrupted
-from logq.training.running_mean import RunningMean
+from logq.training.running_mean import DivergedError, RunningMean
 from logq.word2vec.engines import Engine, Position, Span
 
 __all__ = ["CorpusRun", "check_finite"]
@@ -173,9 +173,10 @@ class CorpusRun:
         first = min(running.first, self.engine.untrained_loss)
         if running.has_diverged(first):
             now = f"is {running.recent:.3g}" + (f", it began at {first:.3g}" if math.isfinite(first) else "")
-            raise FloatingPointError(
-                f"lr: training diverged in epoch {self.epoch + 1}, the mean loss {now}; try less than {self.lr:g}"
-                + (", or smaller batches" if self.engine.name == "plain" else "")
+            raise DivergedError(
+                "lr",
+                f"training diverged in epoch {self.epoch + 1}, the mean loss {now}; try less than {self.lr:g}"
+                + (", or smaller batches" if self.engine.name == "plain" else ""),
             )
 
     def _check_epoch(self) -> None:
@@ -193,7 +194,7 @@ def check_finite(engine: Engine, lr: float) -> None:
     """See that all vectors are finite.
 
     Raises:
-        FloatingPointError: one is not: training diverged.
+        DivergedError: one is not: training diverged.
 
     Example:
         See CorpusRun.
@@ -203,4 +204,4 @@ def check_finite(engine: Engine, lr: float) -> None:
         part = vectors[start : start + (1 << 14)]
         if not np.isfinite(part).all():
             row = start + int((~np.isfinite(part).all(axis=1)).argmax())
-            raise FloatingPointError(f"lr: training diverged, vector {row} is not finite; try less than {lr:g}")
+            raise DivergedError("lr", f"training diverged, vector {row} is not finite; try less than {lr:g}")
