@@ -1,7 +1,10 @@
+import pickle
+
 import pytest
 
 from logq import ArgumentError
 from logq.cli.terminal.errors import BadInputError, StoppedError, describe, say_error
+from logq.training.running_mean import DivergedError
 from logq.vectors.nearest_words import UnknownWord
 
 
@@ -50,3 +53,10 @@ def test_arguments_are_spelled_as_they_are_typed():
         "--min-count: expected an integer >= 1, got 0; or leave it out; all is lost."
     )
     assert describe(StoppedError(ZeroDivisionError(), "all is lost."), spelled) is None
+
+
+def test_a_training_that_diverges_names_the_learning_rate():
+    error = pickle.loads(pickle.dumps(DivergedError("lr", "training diverged; try less than 10")))
+    assert isinstance(error, FloatingPointError)
+    assert str(error) == "lr: training diverged; try less than 10"
+    assert describe(error, "--{}".format) == "--lr: training diverged; try less than 10"

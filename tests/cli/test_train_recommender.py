@@ -169,7 +169,7 @@ def test_bookings_and_markets(logq, tmp_path):
         (["--device", "abacus"], "abacus"),
         (
             ["--objective", "full_softmax", "--sampler", "uniform"],
-            "--sampler: expected none, as full_softmax ",
+            "--sampler: expected None, as full_softmax ",
         ),
         (["--min-user", "100"], "LOG: expected events that remain, got 360 that are all dropped: 360 rare user"),
         (["--item-features", "nowhere.csv"], "nowhere.csv: there is no such file"),
