@@ -236,6 +236,7 @@ def test_hooks_and_anomaly_mode() -> None:
     equal(stored[0], direct[0])
 
 
+@pytest.mark.filterwarnings("ignore::logq.kernels.FallbackWarning")
 @pytest.mark.parametrize("replacement", [False, True])
 @pytest.mark.parametrize("own", [False, True])
 def test_torch_func_through_a_module_that_draws(own: bool, replacement: bool) -> None:
