@@ -148,7 +148,7 @@ def stop_after(monkeypatch, steps):
         ),
         (
             ["--model", "gru", "--objective", "hierarchical_softmax", "--sampler", "uniform"],
-            "--sampler: expected None, as hierarchical_softmax draws no",
+            "--sampler: expected None, as hierarchical_softmax ",
         ),
         (["--model", "gru", "--cutoffs", "10"], "--cutoffs: expected None, as sampled_softmax has no clusters"),
         (["--model", "gru", "--cutoffs", "10,x"], "--cutoffs: expected an integer >= 1, got 'x'"),

@@ -221,13 +221,13 @@ def test_a_pattern_that_matches_nothing(logq, corpus, tmp_path):
 def test_an_empty_corpus(logq, tmp_path, text):
     empty = tmp_path / "empty.txt"
     empty.write_text(text)
-    assert "no words" in failed(train(logq, empty, tmp_path / "v"))
+    assert "CORPUS: expected at least one word, got none" in failed(train(logq, empty, tmp_path / "v"))
     assert not (tmp_path / "v").exists(), "no empty folder stays behind"
 
 
 def test_nothing_above_min_count(logq, corpus, tmp_path):
     error = failed(train(logq, corpus, tmp_path / "v", "--min-count", 5000))
-    assert error.startswith("--min-count: no word occurs 5000 times, the most frequent is ")
+    assert error.startswith("--min-count: expected at most 93, the count of the most frequent word ")
     assert not (tmp_path / "v").exists()
 
 
@@ -253,7 +253,7 @@ def test_a_read_only_place(logq, corpus):
     ("options", "message"),
     [
         (["--lr", "-1"], "--lr: "),
-        (["--power", "nan"], "--power: "),
+        (["--power", "nan"], "--unigram-power: "),
         (["--objective", "full_softmax", "--sampler", "uniform"], "--sampler: "),
         (["--device", "toaster"], "--device: expected one that torch has here"),
         (["--lr", "1e30"], "--lr: "),

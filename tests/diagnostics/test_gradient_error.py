@@ -60,13 +60,17 @@ def test_standard_errors_are_as_large_as_the_numbers_scatter():
 
 
 def test_the_bias_is_corrected_for_its_noise():
-    """Uniform draws of classes that are all alike: no bias, and none is found, where the plain |mean - g| has one."""
+    """Uniform draws of classes that are all alike: no bias, and none is found, where the plain |mean - g| has one.
+
+    The mean of 200 estimates is within 5.5 standard errors of 0 but for 1 in 10^7, and the plain one is some 15 away.
+    """
     x, w = torch.zeros(4, 3, dtype=torch.float64), torch.randn(50, 3, dtype=torch.float64)
-    found = [gradient_error(x, w, Uniform(50, 1), 8, repeats=8, seed=seed)["Uniform"][0] for seed in range(100)]
+    found = [gradient_error(x, w, Uniform(50, 1), 8, repeats=8, seed=seed)["Uniform"][0] for seed in range(200)]
     squares = np.array([at.bias_squared.value for at in found])
-    assert abs(squares.mean()) < 4 * squares.std() / 10
+    noise = 5.5 * squares.std() / math.sqrt(len(squares))
+    assert abs(squares.mean()) < noise
     assert (squares < 0).any()
-    assert np.mean([at.std.value**2 / 8 for at in found]) > 10 * abs(squares.mean())
+    assert np.mean([at.std.value**2 / 8 for at in found]) > noise
 
 
 def test_targets_of_the_softmax_are_the_unit_where_none_are_given():

@@ -73,15 +73,15 @@ def test_weights_that_are_extreme(weights):
     assert_table_of(weights[1].double())
 
 
-def test_backends_agree_on_the_law():
+def test_backends_agree_on_the_table():
     weights = torch.rand(5000, dtype=torch.float64, generator=torch.Generator().manual_seed(1)) ** 8
-    laws = []
+    tables = []
     for backend in kernels.BACKENDS:
         with kernels.use(backend):
             assert kernels.active()["alias_table"] == backend
-            laws.append(implied(*kernels.get("alias_table")(weights)))
-    for law in laws[1:]:
-        torch.testing.assert_close(law, laws[0], rtol=1e-12, atol=1e-15)
+            tables.append(implied(*kernels.get("alias_table")(weights)))
+    for table in tables[1:]:
+        torch.testing.assert_close(table, tables[0], rtol=1e-12, atol=1e-15)
 
 
 def test_the_reference_lacks_nothing():

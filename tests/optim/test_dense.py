@@ -1,4 +1,4 @@
-"""Where every row has a gradient our optimisers are torch's dense ones."""
+"""Where every row has a gradient our optimizers are torch's dense ones."""
 
 from collections.abc import Callable
 from typing import Any

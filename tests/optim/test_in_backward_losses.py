@@ -57,7 +57,7 @@ def model(*arguments: Any, **options: Any) -> Model:
 
 
 def twins(one: nn.Module, **options: Any) -> list[tuple[Any, optim.RowOptimizer]]:
-    """The same module twice, with an optimiser that stores gradients and with one that does not."""
+    """The same module twice, with an optimizer that stores gradients and with one that does not."""
     other = copy.deepcopy(one)
     name = options.pop("name", "adagrad")
     return [

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from logq import Word2Vec
+from logq._model_file import Stored, read_stored, write_stored, write_tensors
 from logq.training import checkpoint
 from logq.word2vec import corpus_run
 
@@ -99,14 +100,16 @@ def interrupted(folder, **options):
 def test_other_settings_are_refused(options, name, tmp_path):
     path = interrupted(tmp_path)
     before = path.read_bytes()
-    with pytest.raises(ValueError, match=rf"^{name}: the checkpoint .* was made with"):
+    with pytest.raises(
+        ValueError, match=rf"^{name}: expected .*, as in the checkpoint .*, got {options[name]}; resume with"
+    ):
         model(**options).fit(text(), progress=False, checkpoint=tmp_path, resume=True)
     assert path.read_bytes() == before
 
 
 def test_another_text_is_refused(tmp_path):
     interrupted(tmp_path)
-    with pytest.raises(ValueError, match=r"^source: the checkpoint .* belongs to another source"):
+    with pytest.raises(ValueError, match=r"^source: expected the data that the checkpoint .* was made from, got other"):
         model().fit(text(seed=1), progress=False, checkpoint=tmp_path, resume=True)
 
 
@@ -128,6 +131,41 @@ def test_vectors_are_no_checkpoint(tmp_path):
     model(epochs=1).fit(text(20), progress=False).vectors.save(tmp_path)
     shutil.copy(tmp_path / "vectors.safetensors", path)
     with pytest.raises(ValueError, match=r"checkpoint\.safetensors: expected a file of the format 'logq\.checkpoint'"):
+        model().fit(text(), progress=False, checkpoint=tmp_path, resume=True)
+
+
+def test_a_checkpoint_of_the_first_version_is_said(tmp_path):
+    path = tmp_path / checkpoint.FILE
+    with open(path, "wb") as file:
+        metadata = {"format": "logq.checkpoint 1", "run": "{}", "settings": "{}"}
+        write_tensors(file, {"vectors": np.zeros((60, 10), np.float32)}, metadata)
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=r"checkpoint\.safetensors: logq 0\.1 wrote this checkpoint, .* start anew"):
+        model().fit(text(), progress=False, checkpoint=tmp_path, resume=True)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("position", "tensors"),
+    [
+        ({"epoch": -1}, {}),
+        ({"epoch": 3}, {}),
+        ({"entry": 10**9}, {}),
+        ({"pairs": None}, {}),
+        ({"loss_sum": [1]}, {}),
+        ({}, {"vectors": np.zeros((60, 11), np.float32)}),
+        ({}, {"vectors": np.full((60, 10), np.nan, np.float32)}),
+        ({}, {"vectors": np.zeros((60, 10), np.float64)}),
+        ({}, {"engine/outputs": np.zeros((59, 10), np.float32)}),
+        ({}, {"engine/outputs": np.zeros((60, 10), np.int32)}),
+    ],
+)
+def test_a_changed_state_is_said(position, tensors, tmp_path):
+    path = interrupted(tmp_path)
+    stored = read_stored(path, format=checkpoint.FORMAT)
+    info = {**stored.info, "position": {**stored.info["position"], **position}}
+    write_stored(path, Stored(stored.kind, info, {**stored.tensors, **tensors}), format=checkpoint.FORMAT)
+    with pytest.raises(ValueError, match=r"checkpoint\.safetensors: the checkpoint is damaged \(.*\); remove it to st"):
         model().fit(text(), progress=False, checkpoint=tmp_path, resume=True)
 
 

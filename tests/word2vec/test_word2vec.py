@@ -346,11 +346,9 @@ def test_a_corpus_instead_of_a_number_is_not_repeated_whole():
 
 
 def test_hierarchical_softmax_takes_nothing_beside_it():
-    with pytest.raises(
-        ArgumentError, match=r"^objective: expected the default, as hs=True is a loss of its own, got 'nce'"
-    ):
+    with pytest.raises(ArgumentError, match=r"^objective: expected the default, as hs is a loss of its own, got 'nce'"):
         Word2Vec(hs=True, objective="nce")
-    with pytest.raises(ValueError, match=r"^sampler: expected None, as hs=True does not sample, got 'uniform'"):
+    with pytest.raises(ValueError, match=r"^sampler: expected None, as hs does not sample, got 'uniform'"):
         Word2Vec(hs=True, sampler="uniform")
 
 

@@ -44,11 +44,11 @@ def test_the_names_of_the_first_version_are_accepted():
         ({"sg": 0}, "sg: expected True or False, got 0; write sg=False"),
         ({"hs": 1}, "hs: expected True or False, got 1; write hs=True"),
         ({"cbow_mean": 0}, "cbow_mean: expected True or False, got 0; write cbow_mean=False"),
-        ({"num_sampled": 0}, "num_sampled: expected an integer >= 1, got 0; hs=True trains without negatives"),
-        ({"negatives": 0}, "num_sampled: expected an integer >= 1, got 0; hs=True trains without negatives"),
+        ({"num_sampled": 0}, "num_sampled: expected an integer >= 1, got 0; hs trains without negatives"),
+        ({"negatives": 0}, "num_sampled: expected an integer >= 1, got 0; hs trains without negatives"),
         (
             {"objective": "hierarchical_softmax"},
-            f"objective: expected one of {', '.join(OBJECTIVES)}, got 'hierarchical_softmax'; write hs=True",
+            f"objective: expected one of {', '.join(OBJECTIVES)}, got 'hierarchical_softmax'; choose hs instead",
         ),
     ],
 )

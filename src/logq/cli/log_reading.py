@@ -14,7 +14,7 @@ from logq.cli.terminal.errors import BadInputError
 if TYPE_CHECKING:
     from logq.logs import Interactions
 
-__all__ = ["LogColumns", "LogFormat", "LogOptions", "read_log"]
+__all__ = ["LogColumns", "LogFormat", "LogReadingOptions", "read_log"]
 
 _LOG = "Log"
 _ROLES = ("user", "item", "time", "label", "session")
@@ -67,7 +67,7 @@ class LogColumns:
 
 
 @dataclass(frozen=True)
-class LogOptions(LogColumns):
+class LogReadingOptions(LogColumns):
     """How a log is read, which of its rows are used, and what is known besides."""
 
     min_label: Annotated[
@@ -119,7 +119,7 @@ def read_log(
     roles = {
         name: False if value == "none" and name not in ("user", "item") else value for name, value in roles.items()
     }
-    if isinstance(options, LogOptions):
+    if isinstance(options, LogReadingOptions):
         cleaning |= {"min_label": options.min_label, "min_user": options.min_user, "min_item": options.min_item}
     if format in (LogFormat.sessions, LogFormat.user_sessions):
         said = [f"--{name}" for name in (*_ROLES, "separator") if getattr(options, name) is not None]
@@ -138,7 +138,7 @@ def read_log(
         log = Interactions.from_csv(
             path, **roles, columns=list(columns), separator=separator, header=header, **cleaning
         )
-    if isinstance(options, LogOptions):
+    if isinstance(options, LogReadingOptions):
         log = log.with_features(
             items=read_features(options.item_features, log.item_ids),
             users=read_features(options.user_features, log.user_ids),

@@ -17,10 +17,10 @@ from logq.objectives import Objective, find_objective
 from logq.samplers import Sampler
 from logq.shapes import check_device, check_dtype, check_shape
 
-__all__ = ["CandidateLoss", "Options", "TopK"]
+__all__ = ["CandidateLoss", "LossOptions", "TopK"]
 
 
-class Options(TypedDict, total=False):
+class LossOptions(TypedDict, total=False):
     """The keyword arguments of CandidateLoss, which the modules named after the objectives take too."""
 
     bias: bool
@@ -190,8 +190,8 @@ class CandidateLoss(nn.Module):
                 reduction=self.reduction,
                 ignore_index=self.ignore_index,
             )
-        # Options were checked when the module was made, and the sampler checks the targets and makes candidates that
-        # fit them: nothing is checked twice.
+        # Options were checked when the module was made; the sampler checks the targets and makes candidates that fit
+        # them: nothing is checked twice.
         sizes = {"D": self.in_features}
         check_table(input, weight, bias, sizes)
         candidates = sampler.draw(targets, ignore_index=self.ignore_index, need_log_q=objective.subtract_log_q)

@@ -7,7 +7,7 @@ from typing_extensions import Unpack
 from logq.candidates import IGNORED
 from logq.kernels.distributions import LearnedDistribution
 from logq.samplers.alias_table import AliasTable, check_size
-from logq.samplers.proposal import Options, Proposal
+from logq.samplers.proposal import Proposal, ProposalOptions
 
 __all__ = ["LearnedUnigram"]
 
@@ -45,7 +45,7 @@ class LearnedUnigram(Proposal):
     counts: Tensor
     recent: Tensor
 
-    def __init__(self, num_classes: int, num_sampled: int, **options: Unpack[Options]) -> None:
+    def __init__(self, num_classes: int, num_sampled: int, **options: Unpack[ProposalOptions]) -> None:
         super().__init__(num_classes, num_sampled, **options)
         check_size(self.num_classes)
         self.register_buffer("counts", torch.ones(self.num_classes, dtype=torch.int64, device=self.device))

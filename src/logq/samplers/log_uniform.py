@@ -8,7 +8,7 @@ from torch import Tensor
 from typing_extensions import Unpack
 
 from logq.kernels.distributions import LogUniformDistribution
-from logq.samplers.proposal import Options, Proposal
+from logq.samplers.proposal import Proposal, ProposalOptions
 
 __all__ = ["LogUniform"]
 
@@ -46,7 +46,7 @@ class LogUniform(Proposal):
         tensor([1.0034])
     """
 
-    def __init__(self, num_classes: int, num_sampled: int, **options: Unpack[Options]) -> None:
+    def __init__(self, num_classes: int, num_sampled: int, **options: Unpack[ProposalOptions]) -> None:
         super().__init__(num_classes, num_sampled, **options)
         self._drawn = LogUniformDistribution(self.num_classes)
         self._prepare()

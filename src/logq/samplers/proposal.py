@@ -16,10 +16,10 @@ from logq.samplers.distinct_draws import by_race, expected_tries, log_inclusion
 from logq.samplers.sampler import Draw, Sampler, take_seed
 from logq.samplers.sampler_settings import SamplerSettings
 
-__all__ = ["Options", "Proposal", "options_of"]
+__all__ = ["Proposal", "ProposalOptions", "options_of"]
 
 
-class Options(TypedDict, total=False):
+class ProposalOptions(TypedDict, total=False):
     """The keyword arguments of Proposal, which its subclasses take too."""
 
     replacement: bool
@@ -29,7 +29,7 @@ class Options(TypedDict, total=False):
     dtype: torch.dtype | None
 
 
-def options_of(settings: SamplerSettings) -> Options:
+def options_of(settings: SamplerSettings) -> ProposalOptions:
     """The options of a Proposal among the settings of a sampler.
 
     Example:

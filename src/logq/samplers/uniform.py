@@ -8,7 +8,7 @@ from typing_extensions import Unpack
 
 from logq._arguments import ArgumentError
 from logq.kernels.distributions import UniformDistribution
-from logq.samplers.proposal import Options, Proposal
+from logq.samplers.proposal import Proposal, ProposalOptions
 from logq.samplers.sampler import Draw
 
 __all__ = ["Uniform"]
@@ -42,7 +42,7 @@ class Uniform(Proposal):
         (torch.Size([4]), tensor([0.0040, 0.0040, 0.0040, 0.0040]))
     """
 
-    def __init__(self, num_classes: int, num_sampled: int, **options: Unpack[Options]) -> None:
+    def __init__(self, num_classes: int, num_sampled: int, **options: Unpack[ProposalOptions]) -> None:
         super().__init__(num_classes, num_sampled, **options)
         self._drawn = UniformDistribution(self.num_classes)
         if not self.replacement and self.num_sampled > self.num_classes:

@@ -14,7 +14,7 @@ from logq.kernels.distributions import AliasDistribution
 from logq.kernels.tensor_memory import prefer_huge_pages
 from logq.samplers.alias_table import AliasTable
 from logq.samplers.class_counts import check_counts, read_counts
-from logq.samplers.proposal import Options, Proposal, options_of
+from logq.samplers.proposal import Proposal, ProposalOptions, options_of
 from logq.samplers.sampler_settings import SamplerSettings
 
 __all__ = ["Unigram"]
@@ -60,7 +60,7 @@ class Unigram(Proposal):
         *,
         power: float = 1.0,
         num_reserved_ids: int = 0,
-        **options: Unpack[Options],
+        **options: Unpack[ProposalOptions],
     ) -> None:
         weights = noise_weights(counts, power, num_reserved_ids)
         super().__init__(len(weights), num_sampled, **options)

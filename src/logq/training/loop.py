@@ -19,8 +19,7 @@ from logq.training.estimator import Seeds
 from logq.training.interrupts import uninterrupted
 from logq.training.optimizers import Optimizers
 from logq.training.options import TrainingConfig
-from logq.training.run_errors import DivergedError
-from logq.training.running_mean import RunningMean
+from logq.training.running_mean import DivergedError, RunningMean
 from logq.training.schedule import Schedule, WeightAverage
 
 __all__ = ["Loop", "Task"]

@@ -11,8 +11,7 @@ from logq.text import EncodedCorpus
 from logq.training.checkpoint import Checkpoint, RunState
 from logq.training.estimator import prefixed, with_prefix
 from logq.training.interrupts import uninterrupted
-from logq.training.run_errors import DivergedError
-from logq.training.running_mean import RunningMean
+from logq.training.running_mean import DivergedError, RunningMean
 from logq.word2vec.engines import Engine, Position, Span
 
 __all__ = ["CorpusRun", "check_finite"]
@@ -89,14 +88,11 @@ class CorpusRun:
         """
         if not all(np.isfinite(array).all() for array in state.tensors.values()):
             raise ValueError("not all of it is finite")
-        vectors = state.tensors["vectors"]
-        if vectors.shape != self.engine.vectors.shape:
-            raise ValueError(f"expected vectors of shape {self.engine.vectors.shape}, got {vectors.shape}")
         position = state.position
         epoch, entry = int(position["epoch"]), int(position["entry"])
         if not (0 <= epoch < self.epochs and 0 <= entry <= self.corpus.num_ids):
             raise ValueError(f"there is no entry {entry} in epoch {epoch}")
-        self.engine.load_state(vectors, with_prefix("engine", state.tensors))
+        self.engine.load_state(state.tensors["vectors"], with_prefix("engine", state.tensors))
         self.epoch, self.entry = epoch, entry
         self.pairs, self.loss_pairs = int(position["pairs"]), int(position["loss_pairs"])
         self.loss_sum = float(position["loss_sum"])

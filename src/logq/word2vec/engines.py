@@ -13,7 +13,7 @@ from logq.text import Vocabulary
 from logq.word2vec.kernel import Losses
 from logq.word2vec.word2vec_config import Word2VecConfig
 
-__all__ = ["ENGINES", "Engine", "Position", "Span", "first_vectors", "load_engine"]
+__all__ = ["ENGINES", "Engine", "Position", "Span", "check_arrays", "first_vectors", "load_engine"]
 
 Floats: TypeAlias = NDArray[np.float32]
 
@@ -101,7 +101,7 @@ class Engine(ABC):
         """Copy word vectors and what `state` gave, of an engine with the same settings and words.
 
         Raises:
-            ValueError: an array is missing or has another shape.
+            ValueError: an array is missing or has another dtype or shape.
         """
 
     @abstractmethod
@@ -112,6 +112,24 @@ class Engine(ABC):
             other: of the same class.
             numbers: (its V,) the number that each of its words has here.
         """
+
+
+def check_arrays(expected: Mapping[str, NDArray[Any]], given: Mapping[str, NDArray[Any]]) -> None:
+    """See that arrays have the names, dtypes and shapes of others.
+
+    Raises:
+        ValueError: one does not.
+
+    Example:
+        >>> check_arrays({"outputs": np.zeros(2)}, {"outputs": np.ones(3)})
+        Traceback (most recent call last):
+        ...
+        ValueError: outputs: expected float64 (2,), got float64 (3,)
+    """
+    for name, array in expected.items():
+        got = f"{given[name].dtype} {given[name].shape}" if name in given else "none"
+        if got != f"{array.dtype} {array.shape}":
+            raise ValueError(f"{name}: expected {array.dtype} {array.shape}, got {got}")
 
 
 def load_engine(name: str) -> type[Engine]:

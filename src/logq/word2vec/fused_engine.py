@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from logq.huffman import HuffmanTree
 from logq.text import Vocabulary
-from logq.word2vec.engines import Engine, Floats, Position, Span
+from logq.word2vec.engines import Engine, Floats, Position, Span, check_arrays
 from logq.word2vec.kernel import Losses, Setup, alias_cells, keep_thresholds, table, train
 from logq.word2vec.word2vec_config import Word2VecConfig
 
@@ -74,12 +74,9 @@ class FusedEngine(Engine):
 
     def load_state(self, vectors: Floats, state: Mapping[str, NDArray[Any]]) -> None:
         """Copy both tables."""
-        outputs = state.get("outputs")
-        expected = self.state()["outputs"].shape
-        if outputs is None or outputs.shape != expected:
-            raise ValueError(f"outputs: expected shape {expected}, got {None if outputs is None else outputs.shape}")
+        check_arrays({"vectors": self.vectors, **self.state()}, {"vectors": vectors, **state})
         self.inputs[:, : self.dim] = vectors
-        self.outputs[:, : self.dim] = outputs
+        self.outputs[:, : self.dim] = state["outputs"]
 
     def copy_words(self, other: Engine, numbers: NDArray[np.int64]) -> None:
         """Copy the rows of its words."""

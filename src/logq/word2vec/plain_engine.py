@@ -17,7 +17,7 @@ from logq.objectives import NEGATIVE_SAMPLING, OBJECTIVES
 from logq.samplers.registry import SamplerSettings, make_sampler
 from logq.shapes import check_device
 from logq.text import Vocabulary, cbow_windows, reduced_windows, skipgram_pairs, subsample_sentences
-from logq.word2vec.engines import Engine, Floats, Position, Span
+from logq.word2vec.engines import Engine, Floats, Position, Span, check_arrays
 from logq.word2vec.kernel import Losses
 from logq.word2vec.modules import CBOW, SkipGram
 from logq.word2vec.word2vec_config import Word2VecConfig
@@ -170,10 +170,8 @@ class PlainEngine(Engine):
     @torch.no_grad()
     def load_state(self, vectors: Floats, state: Mapping[str, NDArray[Any]]) -> None:
         """Copy vectors and a loss module."""
-        expected = {name: tuple(tensor.shape) for name, tensor in self.loss.state_dict().items()}
-        for name, shape in expected.items():
-            if name not in state or state[name].shape != shape:
-                raise ValueError(f"{name}: expected shape {shape}, got {state[name].shape if name in state else None}")
+        expected = self.state()
+        check_arrays({"vectors": self.vectors, **expected}, {"vectors": vectors, **state})
         self.model.vectors.copy_(torch.from_numpy(np.ascontiguousarray(vectors)))
         self.loss.load_state_dict({name: torch.from_numpy(np.array(state[name])) for name in expected})
 

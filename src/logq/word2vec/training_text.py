@@ -58,7 +58,7 @@ def training_text(
         raise ArgumentError("new_words", "False", True, "the tree of hierarchical softmax cannot grow")
     if isinstance(source, Iterator):  # read twice below, which this can't be
         with closing(encode(source, min_count=1, **options)) as kept:
-            return closing(_encode_grown(_Sentences(kept), settings, known, options))
+            return closing(_encode_grown(_DecodedSentences(kept), settings, known, options))
     return closing(_encode_grown(source, settings, known, options))
 
 
@@ -98,7 +98,7 @@ def grown_vocabulary(known: Vocabulary, new: Vocabulary, *, min_count: int, max_
     return Vocabulary([words[index] for index in order], values[order], raw_words=known.raw_words + new.raw_words)
 
 
-class _Sentences:
+class _DecodedSentences:
     """The sentences of an encoded corpus as words again."""
 
     def __init__(self, corpus: EncodedCorpus) -> None:

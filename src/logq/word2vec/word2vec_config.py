@@ -47,7 +47,7 @@ def _check_num_sampled(name: str, value: Any) -> int:
     try:
         return check_int(name, value)
     except ArgumentError as error:
-        raise ArgumentError(name, error.expected, value, "hs=True trains without negatives") from None
+        raise ArgumentError(name, error.expected, value, "hs trains without negatives") from None
 
 
 def _check_device(name: str, value: Any) -> Any:
@@ -243,17 +243,17 @@ class Word2VecConfig(ObjectiveConfig):
             # The engine checks them again; here they are said before an hour of reading words.
             for name in ("window", "num_sampled"):
                 if getattr(self, name) > LARGEST:
-                    raise ArgumentError(name, f"1 to {LARGEST:,}", getattr(self, name), "engine='plain' has no limit")
+                    raise ArgumentError(name, f"1 to {LARGEST:,}", getattr(self, name), "the plain engine has no limit")
 
     def _settle_sampler(self) -> None:
         if self.hs:
             if self.objective not in ("negative_sampling", HIERARCHICAL_SOFTMAX):
-                raise ArgumentError("objective", "the default, as hs=True is a loss of its own", self.objective)
+                raise ArgumentError("objective", "the default, as hs is a loss of its own", self.objective)
             if self.sampler is not None:
-                raise ArgumentError("sampler", "None, as hs=True does not sample", self.sampler)
+                raise ArgumentError("sampler", "None, as hs does not sample", self.sampler)
             self.objective = HIERARCHICAL_SOFTMAX
         elif self.objective == HIERARCHICAL_SOFTMAX:
-            raise ArgumentError("objective", f"one of {', '.join(OBJECTIVES)}", self.objective, "write hs=True")
+            raise ArgumentError("objective", f"one of {', '.join(OBJECTIVES)}", self.objective, "choose hs instead")
         else:
             super()._settle_sampler()
 

@@ -18,7 +18,7 @@ from logq.cli.terminal.report import say
 if TYPE_CHECKING:
     from logq.samplers import Sampler
 
-__all__ = ["EXAMPLES", "Estimator", "diagnose"]
+__all__ = ["EXAMPLES", "EstimateName", "diagnose"]
 
 EXAMPLES = """
 logq diagnose model
@@ -31,7 +31,7 @@ SAMPLERS = "uniform,log_uniform,unigram,unigram:0.75"
 SIZES = (16, 64, 256, 1024, 4096)
 
 
-class Estimator(str, Enum):
+class EstimateName(str, Enum):
     """What estimates the gradient, as logq.diagnostics.gradient_error names it."""
 
     self_normalized = "self_normalized"
@@ -68,13 +68,13 @@ def diagnose(
     ] = None,
     error: Annotated[float, typer.Option("--error", metavar="X", help="Relative error to aim at.")] = 0.1,
     estimator: Annotated[
-        Estimator,
+        EstimateName,
         typer.Option(
             "--estimator",
             metavar="NAME",
             help="self_normalized, by importance sampling; or sampled_softmax, the gradient of that loss.",
         ),
-    ] = Estimator.self_normalized,
+    ] = EstimateName.self_normalized,
     distinct: Annotated[bool, typer.Option("--distinct", help="Draw without replacement.")] = False,
     rows: Annotated[int, typer.Option("--rows", metavar="N", min=1, help="Maximum number of queries.")] = 256,
     repeats: Annotated[
@@ -154,7 +154,7 @@ def _measure(
     from logq.diagnostics import gradient_error
 
     # Sampled softmax is right on average over targets: those of the model's own softmax show what is left of its bias.
-    targets = None if options["estimator"] == Estimator.sampled_softmax else found.targets
+    targets = None if options["estimator"] == EstimateName.sampled_softmax else found.targets
     return gradient_error(found.inputs, found.weight, samplers, sizes, bias=found.bias, targets=targets, **options)
 
 

@@ -15,7 +15,7 @@ from logq._arguments import ArgumentError
 from logq._progress import format_seconds
 from logq.cli.command_options import Quiet, make_command
 from logq.cli.feature_files import read_titles
-from logq.cli.log_reading import LogColumns, LogOptions, read_log
+from logq.cli.log_reading import LogColumns, LogReadingOptions, read_log
 from logq.cli.model_folders import save_log
 from logq.cli.recipes import read_recipe, recipes_of
 from logq.cli.terminal.errors import BadInputError, note
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from logq.recommenders import Recommender
     from logq.training.config_fields import Option
 
-__all__ = ["HeldOut", "make"]
+__all__ = ["HeldOutPart", "make"]
 
 
-class HeldOut(str, Enum):
+class HeldOutPart(str, Enum):
     """What is held out of training."""
 
     last = "last"
@@ -43,8 +43,8 @@ class HeldOut(str, Enum):
 
 
 _HELD_OUT = {
-    HeldOut.last: "the last event but one of each user",
-    HeldOut.time: "what came between 80 and 90 percent of the events",
+    HeldOutPart.last: "the last event but one of each user",
+    HeldOutPart.time: "what came between 80 and 90 percent of the events",
 }
 
 
@@ -53,14 +53,14 @@ class Validation:
     """What is held out."""
 
     validation: Annotated[
-        HeldOut,
+        HeldOutPart,
         typer.Option(
             metavar="NAME",
             help="What to hold out: last, the last two events of each user (one to stop by, one for `logq evaluate`); "
             "time, the last two tenths of the log; or none.",
             rich_help_panel="Stopping",
         ),
-    ] = HeldOut.last
+    ] = HeldOutPart.last
 
 
 class _Guide(NamedTuple):
@@ -69,10 +69,12 @@ class _Guide(NamedTuple):
     Args:
         about: when to take this model.
         examples: what follows `logq train NAME`, one a line.
+        learns_from: whose features it learns from; those of others are only kept.
     """
 
     about: str
     examples: tuple[str, ...] = ("ratings.csv -o model", "ratings.csv -o model --resume")
+    learns_from: tuple[str, ...] = ("user", "item")
 
 
 _GUIDES = {
@@ -85,6 +87,7 @@ _GUIDES = {
             "baskets.csv -o items --unordered --window 200",
             "baskets.csv -o items --recipe item2vec-sets",
         ),
+        (),
     ),
     "airbnb": _Guide(
         "For click sessions that end in a booking. A listing is predicted from the clicks around it, and the booked "
@@ -93,11 +96,13 @@ _GUIDES = {
             "clicks.csv -o listings --booking booked --market city",
             'clicks.csv -o listings --booking "action=clickout item"',
         ),
+        (),
     ),
     "eges": _Guide(
         "For items of which more is known than the log says: each is a mix of its id and its features, so that new "
         "ones have vectors (Wang et al. 2018).",
         ("clicks.csv -o items --item-features items.csv", "log.txt --format sessions -o items --validation none"),
+        ("item",),
     ),
     "youtube-dnn": _Guide(
         "A plain and strong baseline: quick to train, and it uses features of users. A softmax over a sample of items "
@@ -108,11 +113,13 @@ _GUIDES = {
             "log.parquet -o model --objective nce",
             "ratings.csv -o model --resume",
         ),
+        ("user",),
     ),
     "mind": _Guide(
         "For users with several interests: each has several vectors, and an item scores as high as with the nearest of "
         "them (Li et al. 2019).",
         ("ratings.csv -o model", "ratings.csv -o model --interests 2 --max-length 100"),
+        ("user",),
     ),
     "sdm": _Guide(
         "For shops, where what somebody wants now is one thing and what they like another. Uses features of users and "
@@ -136,16 +143,8 @@ _GUIDES = {
             "ratings.csv -o model --device cuda --precision auto",
             "ratings.csv -o model --objective gbce --num-sampled 256",
         ),
+        (),
     ),
-}
-
-# Which features a model learns from; others are only kept.
-_LEARNS_FROM = {
-    "YoutubeDNN": ("user",),
-    "MIND": ("user",),
-    "SDM": ("user", "item"),
-    "TwoTower": ("user", "item"),
-    "EGES": ("item",),
 }
 
 
@@ -166,7 +165,7 @@ def make(name: str) -> HelpfulCommand:
     def command(
         log: Annotated[Path, typer.Argument(metavar="LOG", help="Who did what: one event, or one session, per line.")],
         output: OutputFolder,
-        columns: LogOptions,
+        columns: LogReadingOptions,
         arguments: Mapping[str, Any],
         held_out: Validation,
         checkpoints: Checkpoints,
@@ -205,9 +204,9 @@ def make(name: str) -> HelpfulCommand:
 def _train(
     entry: "EstimatorEntry",
     path: Path,
-    columns: LogOptions,
+    columns: LogReadingOptions,
     arguments: Mapping[str, Any],
-    held_out: HeldOut,
+    held_out: HeldOutPart,
     training: Training,
 ) -> None:
     """Read a log, hold out a part of it, train, save and tell.
@@ -234,7 +233,7 @@ def _train(
             log = _with_bookings(log, column, booked)
         if not training.quiet:
             say(_described(log))
-        _note_unused(entry.class_name, columns)
+        _note_unused(entry, columns)
         if log.labels is not None and columns.min_label is None:
             low, high = float(log.labels.min()), float(log.labels.max())
             if low < high:
@@ -286,13 +285,13 @@ def _with_bookings(log: "Interactions", column: str, value: str) -> "Interaction
     return dataclasses.replace(log, columns={**log.columns, column: (log.columns[column] == code).astype("f4")})
 
 
-def _split(log: "Interactions", held_out: HeldOut) -> "Split | None":
-    if held_out is HeldOut.none:
+def _split(log: "Interactions", held_out: HeldOutPart) -> "Split | None":
+    if held_out is HeldOutPart.none:
         return None
     from logq.logs.splits import leave_one_out, split_by_time
 
     try:
-        if held_out is HeldOut.last:
+        if held_out is HeldOutPart.last:
             return leave_one_out(log)
         return split_by_time(log, test=0.9, validation=0.8)
     except ArgumentError as error:
@@ -300,10 +299,11 @@ def _split(log: "Interactions", held_out: HeldOut) -> "Split | None":
         raise BadInputError(f"{said}; --validation none trains on everything") from error
 
 
-def _note_unused(name: str, columns: LogOptions) -> None:
+def _note_unused(entry: "EstimatorEntry", columns: LogReadingOptions) -> None:
+    learns_from = _GUIDES.get(entry.command, _Guide("")).learns_from
     for side, titles in (("user", ""), ("item", "; titles among them are shown")):
-        if getattr(columns, f"{side}_features") is not None and side not in _LEARNS_FROM.get(name, ()):
-            note(f"--{side}-features: {name} does not learn from them{titles}")
+        if getattr(columns, f"{side}_features") is not None and side not in learns_from:
+            note(f"--{side}-features: {entry.class_name} does not learn from them{titles}")
 
 
 def _described(log: "Interactions") -> str:
@@ -325,7 +325,7 @@ def _plain(value: Any) -> Any:
     return value.value if isinstance(value, Enum) else value
 
 
-def _say_validation(model: "Recommender", split: "Split | None", held_out: HeldOut) -> None:
+def _say_validation(model: "Recommender", split: "Split | None", held_out: HeldOutPart) -> None:
     """Say how well the held-out events were predicted; the test stays untouched."""
     if split is None or split.validation is None:
         say("Nothing was held out: how good it is can only be seen on what users do from now on.")
@@ -345,7 +345,7 @@ def _say_validation(model: "Recommender", split: "Split | None", held_out: HeldO
     say(when, ": ", (", ".join(f"{name} {figures[name]:.4f}" for name in first), "bold"), f" on {_HELD_OUT[held_out]}.")
 
 
-def _say_next(folder: Path, log: "Interactions", titles: list[str] | None, held_out: HeldOut) -> None:
+def _say_next(folder: Path, log: "Interactions", titles: list[str] | None, held_out: HeldOutPart) -> None:
     """Say what can be typed next, with a user and an item that the model knows."""
     place = shlex.quote(str(folder))
     user, item = (shlex.quote(str(ids.keys[0])) for ids in (log.user_ids, log.item_ids))
@@ -355,7 +355,7 @@ def _say_next(folder: Path, log: "Interactions", titles: list[str] | None, held_
         (f"logq similar {place} {item}", "items like " + (title if len(title) <= 40 else f"{title[:37]}...")),
         (f"logq index {place} --kind faiss-hnsw -o {shlex.quote(str(folder / 'index'))}", "for fast search"),
     ]
-    if held_out is not HeldOut.none:
+    if held_out is not HeldOutPart.none:
         steps.insert(0, (f"logq evaluate ranking {place}", "on the test part, which training did not see"))
     one = in_python(log.user_ids.keys[0].item())
     code = f"import logq; print(logq.load({in_python(str(folder))}).recommend({one}))"

@@ -21,7 +21,6 @@ __all__ = [
     "distinct_with_tries",
     "draw",
     "expected_count",
-    "last_positions",
     "masked",
 ]
 

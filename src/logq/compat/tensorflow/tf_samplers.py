@@ -21,9 +21,7 @@ __all__ = [
     "fixed_unigram_candidate_sampler",
     "learned_unigram_candidate_sampler",
     "log_uniform_candidate_sampler",
-    "read_vocab_file",
     "uniform_candidate_sampler",
-    "weights_of_shard",
 ]
 
 

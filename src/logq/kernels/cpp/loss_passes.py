@@ -11,7 +11,7 @@ from torch.nn.functional import logsigmoid, normalize
 from logq.candidates import IGNORED
 from logq.kernels import _native
 from logq.kernels.cpp.arrays import ClassWeights, array, class_weights, contiguous_in, maybe_array, maybe_in, running
-from logq.kernels.cpp.tiles import Hits, LossInputs, Tiles, find_hits
+from logq.kernels.cpp.tiles import LossInputs, TileHits, Tiles, find_hits
 from logq.kernels.logits import computed_dtype
 from logq.kernels.passes import LossesAndGradients
 
@@ -95,7 +95,7 @@ def full_pass(
         offsets=offsets,
         excluded=None,
         row_scale=row_scale,
-        hits=Hits(classes, begin, begin + is_true),
+        hits=TileHits(classes, begin, begin + is_true),
         temperature=temperature,
         softmax=softmax,
     )

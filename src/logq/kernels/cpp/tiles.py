@@ -9,7 +9,7 @@ from torch import Tensor
 from logq.kernels import _native
 from logq.kernels.cpp.arrays import array, maybe_array, running
 
-__all__ = ["Hits", "LossInputs", "Tiles", "find_hits", "part"]
+__all__ = ["LossInputs", "TileHits", "Tiles", "find_hits", "part"]
 
 TILE = 1 << 21
 """The number of logits held at a time: 8 MiB in float32, so that a tile stays in the cache between its products."""
@@ -22,7 +22,7 @@ WIDEST = 1 << 17
 that is too large for the cache."""
 
 
-class Hits(NamedTuple):
+class TileHits(NamedTuple):
     """The positions of true classes in the sample: those of (row, t) are positions[begin[row, t] : end[row, t]]."""
 
     positions: Tensor  # (S,)
@@ -30,7 +30,7 @@ class Hits(NamedTuple):
     end: Tensor  # (B, T)
 
 
-def find_hits(targets: Tensor, ids: Tensor) -> Hits:
+def find_hits(targets: Tensor, ids: Tensor) -> TileHits:
     """All copies of every true class, without a (B, S) comparison.
 
     Example:
@@ -38,7 +38,7 @@ def find_hits(targets: Tensor, ids: Tensor) -> Hits:
         >>> [hits.positions[begin:end].tolist() for begin, end in zip(hits.begin[:, 0], hits.end[:, 0])]
         [[0, 2], []]
     """
-    hits = Hits(torch.empty_like(ids), torch.empty_like(targets), torch.empty_like(targets))
+    hits = TileHits(torch.empty_like(ids), torch.empty_like(targets), torch.empty_like(targets))
     _native.find_hits(array(targets), array(ids), *map(array, hits))
     return hits
 
@@ -51,7 +51,7 @@ class LossInputs(NamedTuple):
     offsets: Tensor | None  # (S,) or (B, S)
     excluded: Tensor | None  # (B, S)
     row_scale: Tensor | None  # (B,)
-    hits: Hits | None
+    hits: TileHits | None
     temperature: float
     softmax: bool
 

@@ -88,10 +88,10 @@ def read_arpa(path: str | os.PathLike[str], progress: bool | None = False) -> tu
         ValueError: it is not an ARPA file, or is damaged; the message gives the line.
     """
     with open_bytes(path) as file:
-        return _Reader(os.fspath(path), file).read(progress)
+        return _ArpaReader(os.fspath(path), file).read(progress)
 
 
-class _Reader:
+class _ArpaReader:
     """Reads a file from its beginning to its end, and keeps the number of the line for error messages."""
 
     def __init__(self, name: str, file: BinaryIO) -> None:

@@ -1,4 +1,4 @@
-"""What the word2vec engine draws follows its laws, seen from outside: in rows that change and pairs that are counted.
+"""What the word2vec kernel draws has the right distributions, seen from outside: changed rows and counted pairs.
 
 Seeds are fixed. With another seed each of these tests would fail about once in ten thousand times.
 """
@@ -12,13 +12,13 @@ from logq.word2vec.kernel import Setup, alias_cells, keep_thresholds, simd_level
 FAILURE_RATE = 1e-4
 
 
-def assert_follows(counts, law, inflation=1.0):
+def assert_follows(counts, weights, inflation=1.0):
     """Pearson's chi-square; `inflation` is by how much draws that are not independent make it larger."""
-    expected = law / law.sum() * counts.sum()
-    assert not counts[law == 0].any()
-    assert expected[law > 0].min() > 5
-    statistic = ((counts - expected)[law > 0] ** 2 / expected[law > 0]).sum() / inflation
-    p_value = chi2.sf(statistic, (law > 0).sum() - 1) if len(law) > 1 else 1.0
+    expected = weights / weights.sum() * counts.sum()
+    assert not counts[weights == 0].any()
+    assert expected[weights > 0].min() > 5
+    statistic = ((counts - expected)[weights > 0] ** 2 / expected[weights > 0]).sum() / inflation
+    p_value = chi2.sf(statistic, (weights > 0).sum() - 1) if len(weights) > 1 else 1.0
     assert p_value > FAILURE_RATE, f"chi-square {statistic:.1f}, p = {p_value:.2g}"
 
 
@@ -40,22 +40,22 @@ KINDS = {"for each block": {"pool": 0}, "for each pair": {"shared": False}, "for
 @pytest.mark.parametrize("kind", KINDS)
 def test_negatives_follow_the_power_of_the_counts(kind, power):
     """Sentences of two words 0: each centre has one pair, whose negatives other than 0 push their rows down."""
-    law = np.where(COUNTS > 0, COUNTS.astype(np.float64), 0) ** power * (COUNTS > 0)
-    setup = Setup(keep_thresholds(np.ones(len(COUNTS))), window=1, cells=alias_cells(law), **KINDS[kind])
+    weights = np.where(COUNTS > 0, COUNTS.astype(np.float64), 0) ** power * (COUNTS > 0)
+    setup = Setup(keep_thresholds(np.ones(len(COUNTS))), window=1, cells=alias_cells(weights), **KINDS[kind])
     ids = np.tile(np.array([0, 0, -1], np.int32), 10_000)
-    assert_follows(drawn(setup, ids, len(COUNTS))[1:], law[1:])
+    assert_follows(drawn(setup, ids, len(COUNTS))[1:], weights[1:])
 
 
 @pytest.mark.parametrize("negatives", [1, 4, 5])
-def test_negatives_from_a_pool_follow_the_same_law(negatives):
+def test_negatives_from_a_pool_follow_the_same_distribution(negatives):
     """Two centres in each unit of 1024 entries, so that few draws have a pool of 256 in common."""
-    law = COUNTS**0.75
-    setup = Setup(keep_thresholds(np.ones(len(COUNTS))), window=1, cells=alias_cells(law), negatives=negatives)
+    weights = COUNTS**0.75
+    setup = Setup(keep_thresholds(np.ones(len(COUNTS))), window=1, cells=alias_cells(weights), negatives=negatives)
     unit = np.full(1024, -1, np.int32)
     unit[:2] = 0
     counts = drawn(setup, np.tile(unit, 4000), len(COUNTS))
     # Two draws of a unit are the same of the pool once in 256 times.
-    assert_follows(counts[1:], law[1:], inflation=1 + (2 * negatives - 1) / 256)
+    assert_follows(counts[1:], weights[1:], inflation=1 + (2 * negatives - 1) / 256)
 
 
 def test_a_pool_has_fewer_different_negatives():
