@@ -294,7 +294,7 @@ def test_bad_samplers_are_named(sampler):
 
 
 def test_full_objectives_take_no_sampler():
-    with pytest.raises(ValueError, match=r"^sampler: expected None, as full_softmax uses every class .*got 'uniform'"):
+    with pytest.raises(ValueError, match=r"^sampler: expected None, as full_softmax draws no negatives, got 'uniform'"):
         Word2Vec(objective="full_softmax", sampler="uniform")
 
 
