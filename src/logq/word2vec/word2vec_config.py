@@ -139,7 +139,7 @@ class Word2VecConfig(ObjectiveConfig):
             "with few negatives worse.",
             typed="Whether the pairs of a window share their negatives.",
             flag="--shared-negatives/--own-negatives",
-            default="True in the compiled engine, False in plain PyTorch",
+            default="shared in the compiled engine, own in plain PyTorch",
         ),
     ] = None
 
