@@ -75,7 +75,7 @@ def test_compiled_draws_are_those_of_the_reference(law, seed, size):
 @every_law
 @both_backends
 def test_draws_have_the_law(law, backend):
-    """Chi-square of half a million; fails with one seed in ten thousand. A class of weight 0 is never drawn."""
+    """Chi-square of half a million; fails with one seed in ten million. A class of weight 0 is never drawn."""
     drawn, weights = LAWS[law]
     with kernels.use(backend):
         ids = kernels.get("draws")(drawn, torch.tensor(5), (500, 1000))
