@@ -14,6 +14,7 @@ OBJECTIVES = (
     "nce",
     "negative_sampling",
     "sampled_logistic",
+    "gbce",
     "full_logistic",
     "hierarchical_softmax",
     "adaptive_softmax",

@@ -126,7 +126,7 @@ def test_all_that_are_compared_have_the_same_loss_and_gradient(objective: str, s
         made = problems.problem(case)  # each its own table, which steps change
         try:
             contestant = build(made)
-        except ImportError:  # an optimiser of logq's that is not there
+        except ImportError:  # an optimizer of logq's that is not there
             continue
         assert contestant.loss(0) == pytest.approx(expected, rel=1e-5)
         contestant.step(0)

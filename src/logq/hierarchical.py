@@ -10,13 +10,12 @@ from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
 from logq import kernels
-from logq._arguments import check_bool, check_int, is_tensor
+from logq._arguments import ArgumentError, ArgumentTypeError, check_bool, check_int, is_tensor
 from logq.candidates import IGNORED, Candidates
 from logq.huffman import HuffmanTree
 from logq.kernels import logits as kernel_logits
-from logq.kernels.logits import logits
-from logq.kernels.memory import prefer_huge_pages
-from logq.kernels.reduction import REDUCTIONS, reduce
+from logq.kernels.logits import REDUCTIONS, logits, reduce
+from logq.kernels.tensor_memory import prefer_huge_pages
 from logq.objectives import NEGATIVE_SAMPLING
 from logq.shapes import can_look_at, check_device, check_dtype, check_ids, check_ignore_index, check_shape
 
@@ -36,7 +35,7 @@ class HierarchicalSoftmax(nn.Module):
     are 0, as in word2vec.c, so log P(y|x) is minus the length of the path times log 2.
 
     To the kernels a path is a row of the logistic loss with a sample of its own: nodes with code 0 are its true
-    classes, those with code 1 its sampled ones. So optimisers of logq.optim can update `weight` inside of backward.
+    classes, those with code 1 its sampled ones. So optimizers of logq.optim can update `weight` inside of backward.
 
     Equivalent to: hs=1 of word2vec.c and gensim; chainer.links.BinaryHierarchicalSoftmax, whose left is our code 0.
 
@@ -44,7 +43,7 @@ class HierarchicalSoftmax(nn.Module):
         in_features: D.
         tree: a HuffmanTree, or counts (C,) to make one of.
         reduction: "none", "mean" over the rows that are not ignored, or "sum".
-        sparse: whether `weight` gets sparse gradients, with the touched rows only, for the optimisers and the clipping
+        sparse: whether `weight` gets sparse gradients, with the touched rows only, for the optimizers and the clipping
             of logq.optim; torch's SGD, Adagrad and SparseAdam take them too, its Adam and clip_grad_norm_ do not.
             torch.compile leaves them to eager mode. With many classes a step is several times faster with them.
         ignore_index: the target of rows that do not count.
@@ -95,7 +94,7 @@ class HierarchicalSoftmax(nn.Module):
         if not isinstance(tree, HuffmanTree):
             tree = HuffmanTree.from_counts(tree.detach().cpu().numpy() if is_tensor(tree) else np.asarray(tree))
         if reduction not in REDUCTIONS:
-            raise ValueError(f"reduction: expected one of {', '.join(REDUCTIONS)}, got {reduction!r}")
+            raise ArgumentError("reduction", f"one of {', '.join(REDUCTIONS)}", reduction)
         self.reduction = reduction
         self.sparse = check_bool("sparse", sparse)
         self.ignore_index = check_ignore_index(ignore_index)
@@ -160,7 +159,7 @@ class HierarchicalSoftmax(nn.Module):
         sizes = {"D": self.in_features}
         check_shape("input", input, "BD", sizes)
         if not input.is_floating_point():
-            raise TypeError(f"input: expected a floating point dtype, got {input.dtype}")
+            raise ArgumentTypeError("input", "a floating point dtype", input.dtype)
         if targets is not None:
             check_ids("targets", targets, self.num_classes, ignore_index=self.ignore_index)
             check_shape("targets", targets, "B", sizes)

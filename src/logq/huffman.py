@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from logq._arguments import check_int
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_int
 
 __all__ = ["HuffmanTree"]
 
@@ -49,7 +49,7 @@ class HuffmanTree:
             counts: (V,) finite numbers >= 0, V >= 1. A single class has an empty path.
 
         Raises:
-            TypeError: they are no real numbers.
+            TypeError: they are not real numbers.
             ValueError: there are none, the shape is another, or one is negative or not finite; the first is named.
 
         References:
@@ -111,7 +111,7 @@ class HuffmanTree:
             ValueError: there is no such class.
         """
         if check_int("class_id", class_id, 0) >= self.num_classes:
-            raise ValueError(f"class_id: expected a class id in [0, {self.num_classes}), got {class_id}")
+            raise ArgumentError("class_id", f"a class id in [0, {self.num_classes})", class_id)
         part = slice(self.offsets[class_id], self.offsets[class_id + 1])
         return self.points[part], self.codes[part]
 
@@ -174,17 +174,17 @@ def _check_counts(counts: ArrayLike) -> NDArray[np.generic]:
     try:
         values = np.asarray(counts)
     except ValueError as error:  # lists of unequal length
-        raise ValueError(f"counts: expected shape (V,) ({error})") from None
+        raise ArgumentError("counts", f"shape (V,) ({error})") from None
     if values.dtype.kind not in "iuf":
-        raise TypeError(f"counts: expected numbers, one a class, got dtype {values.dtype}")
+        raise ArgumentTypeError("counts", "numbers, one a class", Verbatim(f"dtype {values.dtype}"))
     if values.ndim != 1 or len(values) == 0:
-        raise ValueError(f"counts: expected shape (V,) with V >= 1, got {values.shape}")
+        raise ArgumentError("counts", "shape (V,) with V >= 1", values.shape)
     if values.dtype.kind == "f":
         values = values.astype(np.float64)
     wrong = ~np.isfinite(values) | (values < 0)
     if wrong.any():
         where = int(wrong.argmax())
-        raise ValueError(f"counts: expected finite numbers >= 0, got {values[where]:g} for class {where}")
+        raise ArgumentError("counts", "finite numbers >= 0", Verbatim(f"{values[where]:g} for class {where}"))
     return values
 
 
@@ -193,27 +193,27 @@ def _check_whole(name: str, given: ArrayLike) -> NDArray[np.int64]:
     if values.size == 0:
         values = values.astype(np.int64)  # an empty list has no dtype of its own
     if values.dtype.kind not in "iu":
-        raise TypeError(f"{name}: expected integers, got dtype {values.dtype}")
+        raise ArgumentTypeError(name, "integers", Verbatim(f"dtype {values.dtype}"))
     if values.ndim != 1:
-        raise ValueError(f"{name}: expected one dimension, got shape {values.shape}")
+        raise ArgumentError(name, "one dimension", Verbatim(f"shape {values.shape}"))
     return values.astype(np.int64)
 
 
 def _check_paths(offsets: NDArray[np.int64], points: NDArray[np.int64], codes: NDArray[np.int64]) -> None:
     total = len(offsets) - 1
     if total < 1 or offsets[0] != 0 or offsets[-1] != len(points):
-        raise ValueError(f"offsets: expected V + 1 numbers from 0 to {len(points)}, the length of points")
+        raise ArgumentError("offsets", f"V + 1 numbers from 0 to {len(points)}, the length of points")
     lengths = np.diff(offsets)
     if (lengths < (total > 1)).any():
         where = int((lengths < (total > 1)).argmax())
-        raise ValueError(f"offsets: expected a path of at least one node, got {lengths[where]} for class {where}")
+        raise ArgumentError("offsets", "a path of at least one node", Verbatim(f"{lengths[where]} for class {where}"))
     if codes.shape != points.shape:
-        raise ValueError(f"codes: expected shape {points.shape} as points, got {codes.shape}")
+        raise ArgumentError("codes", f"shape {points.shape} as points", codes.shape)
     for name, values, limit in (("points", points, total - 1), ("codes", codes, 2)):
         wrong = (values < 0) | (values >= limit)
         if wrong.any():
             where = int(wrong.argmax())
-            raise ValueError(f"{name}: expected numbers in [0, {limit}), got {values[where]} at position {where}")
+            raise ArgumentError(name, f"numbers in [0, {limit})", Verbatim(f"{values[where]} at position {where}"))
     if total == 1:
         return
     roots = points[offsets[:-1]]

@@ -250,7 +250,7 @@ def test_messages_tell_the_first_offender_and_what_was_expected():
     with pytest.raises(ValueError, match=r"^weight: expected shape \(C, D\) with D = 3, got \(11, 4\)$"):
         functional.full_softmax_loss(p.input, torch.zeros(C, D + 1), targets)
     spoilt = p.candidates._replace(true_log_expected_count=torch.full((B,), -torch.inf))
-    with pytest.raises(ValueError, match=r"got -inf for class \d+ \(minus infinity: the sampler never draws it"):
+    with pytest.raises(ValueError, match=r"got -inf for class \d+; minus infinity: the sampler never draws it"):
         functional.nce_loss(p.input, p.weight, spoilt)
     with pytest.raises(ValueError, match="repeat the input and pass a row for each"):
         functional.full_softmax_loss(p.input, p.weight, torch.zeros(B, 2, dtype=torch.int64))

@@ -419,9 +419,9 @@ def test_bad_options_of_sampled_modules(argument, bad):
 
 
 def test_bad_combinations():
-    with pytest.raises(ValueError, match="sampler: full_softmax uses every class and takes no sampler"):
+    with pytest.raises(ValueError, match="sampler: expected None, as full_softmax uses every class"):
         CandidateLoss("full_softmax", D, C, Uniform(C, 4))
-    with pytest.raises(ValueError, match="sparse: full_softmax touches all classes"):
+    with pytest.raises(ValueError, match="sparse: expected False, as full_softmax touches all classes"):
         FullSoftmaxLoss(D, C, sparse=True)
     with pytest.raises(ValueError, match="objective: expected one of negative_sampling, nce"):
         CandidateLoss("softmax", D, C)

@@ -49,7 +49,7 @@ def test_side_information_that_is_not_there_is_named(model):
     with pytest.raises(ValueError, match="item_features: expected brand, tags, got 'colour'"):
         model.similar_items(item_features={"colour": "red"})
     plain = EGES(dim=8, epochs=1, seed=1).fit(shelves(features=False), progress=False)
-    with pytest.raises(ValueError, match="item_features: the model was fitted without"):
+    with pytest.raises(ValueError, match="item_features: expected none, as the model was trained without"):
         plain.similar_items(item_features={"brand": "b0"})
 
 

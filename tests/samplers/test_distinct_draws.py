@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from frequencies import assert_frequencies, assert_mean
-from logq.kernels.sampling import by_tries
+from logq.kernels.reference_draws import by_tries
 from logq.samplers import LogUniform
 from logq.samplers.alias_table import AliasTable
 from logq.samplers.distinct_draws import by_race, expected_tries, log_inclusion

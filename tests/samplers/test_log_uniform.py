@@ -7,6 +7,7 @@ import torch
 
 from frequencies import assert_frequencies
 from logq.samplers import LogUniform
+from logq.samplers.distinct_draws import expected_tries
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "tf_samplers.npz")
 
@@ -49,3 +50,24 @@ def test_more_distinct_classes_than_there_are():
         LogUniform(10, 11, replacement=False)
     ids = LogUniform(10, 10, replacement=False, seed=1).draw(torch.tensor([0])).ids
     assert ids.sort().values.tolist() == list(range(10))
+
+
+def test_few_numbers_stand_for_many_classes():
+    """The number of tries, from which expected counts of distinct draws follow, is that of the sum over classes."""
+    for num_classes in (1 << 16, 100_003, 1 << 20):
+        for num_sampled in (1, 100, 20_000):
+            sampler = LogUniform(num_classes, num_sampled, replacement=False, dtype=torch.float64)
+            p, number = sampler._grouped_probabilities()
+            assert len(p) < 40_000
+            assert float(number.sum()) == pytest.approx(num_classes, rel=1e-12)
+            expected = expected_tries(sampler._all_probabilities(), num_sampled)
+            assert expected_tries(p, num_sampled, number) == pytest.approx(expected, rel=1e-10)
+
+
+def test_more_classes_than_memory_has_numbers():
+    sampler = LogUniform(1 << 50, 1000, replacement=False, seed=1)
+    candidates = sampler.draw(torch.tensor([0, (1 << 50) - 1]))
+    assert candidates.ids.unique().numel() == 1000
+    log_q = sampler.log_expected_count(torch.tensor([0, 100, 1 << 40]))
+    assert (log_q.diff() < 0).all()
+    assert log_q.exp().max() <= 1

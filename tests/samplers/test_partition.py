@@ -96,7 +96,7 @@ def test_part():
 
 def test_a_target_outside_of_the_part():
     sampler = Partition(9, [[1, 2], [3]])
-    with pytest.raises(ValueError, match="targets: expected classes of part 0, got 3, which is not in its subset"):
+    with pytest.raises(ValueError, match="targets: expected classes in the subset of part 0, got 3; set `part`"):
         sampler.draw(torch.tensor([1, 3, 4]))
     sampler.part = 1
     sampler.draw(torch.tensor([3, IGNORED]))

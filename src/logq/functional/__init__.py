@@ -1,4 +1,4 @@
-"""The losses of the table of objectives over a class table that the caller owns.
+"""The losses of the table of objectives over class weights that the caller owns.
 
     candidates = sampler.draw(targets)
     loss = sampled_softmax_loss(input, weight, candidates, bias=bias)

@@ -39,7 +39,7 @@ def sampled_loss(
     Args:
         objective: one of logq.objectives, or its name.
         input: queries, float.
-        weight: the class table, float.
+        weight: the class weights, float.
         candidates: from a sampler's `draw`, or made by hand.
         bias: of the classes.
         temperature: divides the logits, before log Q is subtracted.
@@ -110,12 +110,12 @@ def full_loss(
 ) -> Tensor:
     """The loss of an objective whose negatives are all classes but the true ones.
 
-    Runs through the class table in chunks and never holds (B, C) logits.
+    Runs through the class weights in chunks and never holds (B, C) logits.
 
     Args:
         objective: one of logq.objectives, or its name.
         input: queries, float.
-        weight: the class table, float.
+        weight: the class weights, float.
         targets: int64, the true classes.
         bias: of the classes.
         temperature: divides the logits.

@@ -5,9 +5,9 @@ import math
 import torch
 from torch import Tensor
 
-from logq._arguments import check_bool, check_float
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_bool, check_float
 from logq.candidates import IGNORED, Candidates
-from logq.kernels.reduction import REDUCTIONS
+from logq.kernels.logits import REDUCTIONS
 from logq.shapes import can_look_at, check_ids, check_ignore_index, check_shape
 
 __all__ = ["check_candidates", "check_options", "check_table", "check_targets"]
@@ -17,7 +17,7 @@ DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def check_table(input: Tensor, weight: Tensor, bias: Tensor | None, sizes: dict[str, int]) -> None:
-    """Check the shapes and dtypes of queries and class table, and bind B, C and D in `sizes`."""
+    """Check the shapes and dtypes of queries and class weights, and bind B, C and D in `sizes`."""
     if _fits(input, weight, bias, sizes.get("D")):
         sizes["B"], sizes["D"] = input.shape
         sizes["C"] = weight.shape[0]
@@ -30,13 +30,13 @@ def check_table(input: Tensor, weight: Tensor, bias: Tensor | None, sizes: dict[
         tensors["bias"] = bias
     for name, tensor in tensors.items():
         if tensor.dtype not in DTYPES:
-            raise TypeError(f"{name}: expected a floating point dtype of 16, 32 or 64 bits, got {tensor.dtype}")
+            raise ArgumentTypeError(name, "a floating point dtype of 16, 32 or 64 bits", tensor.dtype)
         if tensor.layout != torch.strided:
-            raise TypeError(f"{name}: expected a dense tensor, got layout {tensor.layout}")
+            raise ArgumentTypeError(name, "a dense tensor", Verbatim(f"layout {tensor.layout}"))
         if tensor.device != input.device:
-            raise ValueError(f"{name}: expected it on {input.device} where input is, got {tensor.device}")
+            raise ArgumentError(name, f"it on {input.device} where input is", Verbatim(f"{tensor.device}"))
     if sizes["C"] == 0:
-        raise ValueError("weight: expected shape (C, D) with C >= 1, got C = 0")
+        raise ArgumentError("weight", "shape (C, D) with C >= 1", Verbatim("C = 0"))
 
 
 def _fits(input: object, weight: object, bias: object, dim: int | None) -> bool:
@@ -62,7 +62,7 @@ def check_targets(name: str, targets: Tensor, sizes: dict[str, int], ignore_inde
     check_ids(name, targets, sizes["C"], ignore_index=ignore_index)
     check_shape(name, targets, "BT" if targets.dim() == 2 else "B", sizes)
     if sizes.get("T") == 0:
-        raise ValueError(f"{name}: expected shape (B,) or (B, T) with T >= 1, got {tuple(targets.shape)}")
+        raise ArgumentError(name, "shape (B,) or (B, T) with T >= 1", tuple(targets.shape))
 
 
 def check_options(
@@ -76,17 +76,17 @@ def check_options(
         check_bool("remove_hits", remove_hits)
     check_ignore_index(ignore_index)
     if reduction not in REDUCTIONS:
-        raise ValueError(f"reduction: expected one of {', '.join(REDUCTIONS)}, got {reduction!r}")
+        raise ArgumentError("reduction", f"one of {', '.join(REDUCTIONS)}", reduction)
 
 
 def check_candidates(candidates: Candidates, sizes: dict[str, int], ignore_index: int, *, finite: bool) -> Candidates:
-    """Check that candidates fit the batch and the class table, and that log Q is finite where that is needed.
+    """Check that candidates fit the batch and the class weights, and that log Q is finite where that is needed.
 
     Returns:
-        The same candidates with IGNORED in the place of `ignore_index`; what a sampler made has IGNORED already.
+        The same candidates with IGNORED instead of `ignore_index`; what a sampler made has IGNORED already.
     """
     if not isinstance(candidates, Candidates):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise TypeError(f"candidates: expected Candidates, from a sampler's draw, got {type(candidates).__name__}")
+        raise ArgumentTypeError("candidates", "Candidates, from a sampler's draw", Verbatim(type(candidates).__name__))
     targets = candidates.targets
     if isinstance(targets, Tensor) and targets.dtype == torch.int64:  # pyright: ignore[reportUnnecessaryIsInstance]
         # Not _replace, which torch.compile of 2.6 does not look into.
@@ -103,7 +103,7 @@ def check_candidates(candidates: Candidates, sizes: dict[str, int], ignore_index
     if candidates.excluded is not None:
         check_shape("candidates.excluded", candidates.excluded, "BS", sizes)
         if candidates.excluded.dtype != torch.bool:
-            raise TypeError(f"candidates.excluded: expected dtype torch.bool, got {candidates.excluded.dtype}")
+            raise ArgumentTypeError("candidates.excluded", "dtype torch.bool", candidates.excluded.dtype)
     counts = {
         "candidates.log_expected_count": (candidates.log_expected_count, candidates.ids),
         "candidates.true_log_expected_count": (candidates.true_log_expected_count, candidates.targets),
@@ -112,14 +112,13 @@ def check_candidates(candidates: Candidates, sizes: dict[str, int], ignore_index
         own = isinstance(log_count, Tensor) and ids is candidates.ids and ids.dim() == 1 and log_count.dim() == 2  # pyright: ignore[reportUnnecessaryIsInstance]
         check_shape(name, log_count, "BS" if own else tuple(ids.shape), sizes)
         if not log_count.is_floating_point():
-            raise TypeError(f"{name}: expected a floating point dtype, got {log_count.dtype}")
+            raise ArgumentTypeError(name, "a floating point dtype", log_count.dtype)
         # The sum is finite if all are, but for overflow: a quick look that spares most batches the slow one.
         if finite and can_look_at(log_count) and not math.isfinite(float(log_count.detach().sum())):
             wrong = ~log_count.isfinite() & (ids != IGNORED)
             if bool(wrong.any()):
                 which = int(ids.expand(wrong.shape)[wrong][0])
-                raise ValueError(
-                    f"{name}: expected finite numbers, got {float(log_count[wrong][0])} for class {which}"
-                    " (minus infinity: the sampler never draws it, so log Q says nothing about it)"
-                )
+                found = Verbatim(f"{float(log_count[wrong][0])} for class {which}")
+                hint = "minus infinity: the sampler never draws it, so log Q says nothing about it"
+                raise ArgumentError(name, "finite numbers", found, hint)
     return candidates

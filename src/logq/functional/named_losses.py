@@ -160,7 +160,7 @@ def gbce_loss(
 
     Args:
         input: queries, float.
-        weight: the class table, float.
+        weight: the class weights, float.
         candidates: from a sampler's `draw`, or made by hand.
         calibration: t, in [0, 1]. The paper recommends 0.75 with many negatives.
         rate: a, in (0, 1]; None takes S / (C - 1), at most 1. For in-batch negatives S is the targets of the batch.

@@ -1,4 +1,4 @@
-"""Modules that own a class table: losses in training, log-probabilities and the best classes afterwards."""
+"""Modules that own class weights: losses in training, log-probabilities and the best classes afterwards."""
 
 import lazy_loader
 

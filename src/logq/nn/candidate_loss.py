@@ -1,4 +1,4 @@
-"""CandidateLoss: a class table, an objective, and a sampler, in one module."""
+"""CandidateLoss: class weights, an objective, and a sampler, in one module."""
 
 import math
 from typing import NamedTuple, TypedDict
@@ -12,15 +12,15 @@ from logq.candidates import IGNORED, as_columns
 from logq.functional import full_loss
 from logq.functional.loss_checks import check_options, check_table, check_targets
 from logq.kernels.logits import chunks, logits, true_logits
-from logq.kernels.memory import prefer_huge_pages
+from logq.kernels.tensor_memory import prefer_huge_pages
 from logq.objectives import Objective, find_objective
 from logq.samplers import Sampler
 from logq.shapes import check_device, check_dtype, check_shape
 
-__all__ = ["CandidateLoss", "Options", "TopK"]
+__all__ = ["CandidateLoss", "LossOptions", "TopK"]
 
 
-class Options(TypedDict, total=False):
+class LossOptions(TypedDict, total=False):
     """The keyword arguments of CandidateLoss, which the modules named after the objectives take too."""
 
     bias: bool
@@ -49,7 +49,7 @@ class TopK(NamedTuple):
 
 
 class CandidateLoss(nn.Module):
-    """Owns the class table `weight` (C, D) and `bias` (C,), trains it by sampling, and reads log P off it.
+    """Owns the class weights `weight` (C, D) and `bias` (C,), trains it by sampling, and reads log P off it.
 
     The modules named after the objectives are this one with the objective filled in. Every call draws anew, in
     `eval()` too: for a loss that does not depend on draws take `-log_prob(input, targets).mean()`. Losses of different
@@ -65,10 +65,10 @@ class CandidateLoss(nn.Module):
         weight: a Parameter (C, D) to share, such as the embedding of the inputs; None makes one, uniform in
             +-1/sqrt(D) as torch.nn.Linear.
         temperature, cosine, remove_hits, reduction, ignore_index: as in logq.functional.sampled_loss.
-        sparse: whether the class table gets sparse gradients, with the touched rows only, for the optimizers and the
+        sparse: whether the class weights get sparse gradients, with the touched rows only, for the optimizers and the
             clipping of logq.optim; torch's SGD, Adagrad and SparseAdam take them too, its Adam and clip_grad_norm_ do
             not. Not for the objectives that touch all classes. torch.compile leaves them to eager mode.
-        device, dtype: of a new class table.
+        device, dtype: of new class weights.
 
     Shape:
         input (B, D) float, targets (B,) or (B, T) int64 -> scalar, or (B,) for reduction="none".
@@ -147,18 +147,19 @@ class CandidateLoss(nn.Module):
     def _check_sampler(self, sampler: Sampler | None) -> Sampler | None:
         if not self.objective.negatives.sampled:
             if sampler is not None:
-                raise ValueError(f"sampler: {self.objective.name} uses every class and takes no sampler, got {sampler}")
+                raise ArgumentError("sampler", f"None, as {self.objective.name} uses every class", Verbatim(sampler))
             if self.sparse:
-                raise ValueError(f"sparse: {self.objective.name} touches all classes, its gradient is never sparse")
+                raise ArgumentError("sparse", f"False, as {self.objective.name} touches all classes", True)
             return None
         if not isinstance(sampler, Sampler):
-            raise TypeError(f"sampler: {self.objective.name} needs one of logq.samplers, got {type(sampler).__name__}")
+            found = Verbatim(type(sampler).__name__)
+            raise ArgumentTypeError("sampler", f"one of logq.samplers for {self.objective.name}", found)
         if sampler.num_classes != self.num_classes:
             raise ArgumentError("sampler", f"num_classes = {self.num_classes}", sampler.num_classes)
         return sampler
 
     def reset_parameters(self) -> None:
-        """Draw the class table anew, from torch's global generator as all torch modules do; a shared one stays."""
+        """Draw the class weights anew, from torch's global generator as all torch modules do; a shared one stays."""
         if self._owns_weight:
             bound = 1 / math.sqrt(self.in_features)
             nn.init.uniform_(self.weight, -bound, bound)
@@ -189,8 +190,8 @@ class CandidateLoss(nn.Module):
                 reduction=self.reduction,
                 ignore_index=self.ignore_index,
             )
-        # Options were checked when the module was made, and the sampler checks the targets and makes candidates that
-        # fit them: nothing is checked twice.
+        # Options were checked when the module was made; the sampler checks the targets and makes candidates that fit
+        # them: nothing is checked twice.
         sizes = {"D": self.in_features}
         check_table(input, weight, bias, sizes)
         candidates = sampler.draw(targets, ignore_index=self.ignore_index, need_log_q=objective.subtract_log_q)
@@ -260,7 +261,7 @@ class CandidateLoss(nn.Module):
             ValueError: k is below 1 or above C.
         """
         if check_int("k", k) > self.num_classes:
-            raise ValueError(f"k: expected at most C = {self.num_classes}, got {k}")
+            raise ArgumentError("k", f"at most C = {self.num_classes}", k)
         check_table(input, self.weight, self.bias, {"D": self.in_features})
         temperature, cosine, log_q, objective = self.temperature, self.cosine, self._log_q(), self._readout()
         best, ids, total = input.new_empty(len(input), 0), input.new_empty(len(input), 0, dtype=torch.int64), None

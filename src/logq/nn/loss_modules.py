@@ -1,8 +1,8 @@
-"""The objectives of the table as modules that own their class table."""
+"""The objectives of the table as modules that own their class weights."""
 
 from typing_extensions import Unpack
 
-from logq.nn.candidate_loss import CandidateLoss, Options
+from logq.nn.candidate_loss import CandidateLoss, LossOptions
 from logq.objectives import GBCE
 from logq.samplers import Sampler
 
@@ -35,7 +35,7 @@ class NegativeSamplingLoss(CandidateLoss):
         torch.Size([])
     """
 
-    def __init__(self, in_features: int, num_classes: int, sampler: Sampler, **options: Unpack[Options]) -> None:
+    def __init__(self, in_features: int, num_classes: int, sampler: Sampler, **options: Unpack[LossOptions]) -> None:
         super().__init__("negative_sampling", in_features, num_classes, sampler, **options)
 
 
@@ -57,7 +57,7 @@ class NCELoss(CandidateLoss):
         torch.Size([])
     """
 
-    def __init__(self, in_features: int, num_classes: int, sampler: Sampler, **options: Unpack[Options]) -> None:
+    def __init__(self, in_features: int, num_classes: int, sampler: Sampler, **options: Unpack[LossOptions]) -> None:
         super().__init__("nce", in_features, num_classes, sampler, **options)
 
 
@@ -79,7 +79,7 @@ class SampledLogisticLoss(CandidateLoss):
         torch.Size([])
     """
 
-    def __init__(self, in_features: int, num_classes: int, sampler: Sampler, **options: Unpack[Options]) -> None:
+    def __init__(self, in_features: int, num_classes: int, sampler: Sampler, **options: Unpack[LossOptions]) -> None:
         super().__init__("sampled_logistic", in_features, num_classes, sampler, **options)
 
 
@@ -101,7 +101,7 @@ class SampledSoftmaxLoss(CandidateLoss):
         torch.Size([])
     """
 
-    def __init__(self, in_features: int, num_classes: int, sampler: Sampler, **options: Unpack[Options]) -> None:
+    def __init__(self, in_features: int, num_classes: int, sampler: Sampler, **options: Unpack[LossOptions]) -> None:
         super().__init__("sampled_softmax", in_features, num_classes, sampler, **options)
 
 
@@ -137,7 +137,7 @@ class GBCELoss(CandidateLoss):
         *,
         calibration: float = 0.75,
         rate: float | None = None,
-        **options: Unpack[Options],
+        **options: Unpack[LossOptions],
     ) -> None:
         super().__init__(GBCE.calibrated(calibration, rate), in_features, num_classes, sampler, **options)
 
@@ -158,7 +158,7 @@ class FullLogisticLoss(CandidateLoss):
         torch.Size([])
     """
 
-    def __init__(self, in_features: int, num_classes: int, **options: Unpack[Options]) -> None:
+    def __init__(self, in_features: int, num_classes: int, **options: Unpack[LossOptions]) -> None:
         super().__init__("full_logistic", in_features, num_classes, **options)
 
 
@@ -178,5 +178,5 @@ class FullSoftmaxLoss(CandidateLoss):
         torch.Size([])
     """
 
-    def __init__(self, in_features: int, num_classes: int, **options: Unpack[Options]) -> None:
+    def __init__(self, in_features: int, num_classes: int, **options: Unpack[LossOptions]) -> None:
         super().__init__("full_softmax", in_features, num_classes, **options)

@@ -1,4 +1,4 @@
-"""Optimisers that touch only the rows of a table that have a gradient, and clipping for sparse gradients.
+"""Optimizers that touch only the rows of a table that have a gradient, and clipping for sparse gradients.
 
     SGD               w -= lr g
     Adagrad           a rate of its own for each number
@@ -6,7 +6,7 @@
     LazyAdam          Adam on the rows that have a gradient
 
 They take sparse gradients, coalesced or not, and dense ones, by which every row is touched. With `in_backward=True` the
-rows of a class table are updated inside of backward of the losses of logq, and no gradient is stored.
+rows of class weights are updated inside of backward of the losses of logq, and no gradient is stored.
 """
 
 import lazy_loader

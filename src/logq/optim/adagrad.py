@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from logq.kernels.rules import RowRule
+from logq.kernels.updates import RowRule
 from logq.optim.row_optimizer import Parameters, RowOptimizer
 
 __all__ = ["Adagrad"]
@@ -21,14 +21,14 @@ class Adagrad(RowOptimizer):
     not there. Its states, `sum` and `step`, mean the same here, and a `state_dict` may be loaded both ways.
 
     Args:
-        params: parameters, or groups of them with options of their own, as torch's optimisers take them.
+        params: parameters, or groups of them with options of their own, as torch's optimizers take them.
         lr: the learning rate, >= 0.
         lr_decay: >= 0.
         weight_decay: >= 0; a row decays when it has a gradient, and not otherwise.
         initial_accumulator_value: what s is in the beginning, >= 0.
         eps: >= 0, keeps the divisor from 0.
         maximize: go up instead of down.
-        in_backward: update class tables inside of backward of logq's losses; see `SGD`.
+        in_backward: update class weights inside of backward of logq's losses; see `SGD`.
 
     Raises:
         TypeError: an argument has a wrong type.

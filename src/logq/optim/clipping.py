@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from logq._arguments import check_bool, check_float
+from logq._arguments import ArgumentTypeError, Verbatim, check_bool, check_float
 from logq.optim.gradients import coalesced
 
 __all__ = ["clip_grad_norm_", "clip_grad_value_"]
@@ -108,7 +108,7 @@ def _gradients(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
     found: list[Tensor] = []
     for parameter in [parameters] if isinstance(parameters, Tensor) else parameters:
         if not isinstance(parameter, Tensor):
-            raise TypeError(f"parameters: expected tensors, got {type(parameter).__name__}")
+            raise ArgumentTypeError("parameters", "tensors", Verbatim(type(parameter).__name__))
         gradient = parameter.grad
         if gradient is None:
             continue

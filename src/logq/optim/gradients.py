@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from logq import kernels
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
 
 __all__ = ["as_rows", "coalesced", "touched_rows"]
 
@@ -29,7 +30,7 @@ def coalesced(gradient: Tensor) -> Tensor:
     """A sparse gradient with each row once, in ascending order; itself if it is so already.
 
     Raises:
-        TypeError: the gradient is no sparse COO tensor.
+        TypeError: the gradient is not a sparse COO tensor.
         ValueError: it is sparse in more dimensions than the first.
     """
     _check_sparse(gradient)
@@ -58,8 +59,9 @@ def _ascends(ids: Tensor) -> bool:
 
 def _check_sparse(gradient: Tensor) -> None:
     if gradient.layout != torch.sparse_coo:
-        raise TypeError(f"gradient: expected a dense tensor or a sparse COO tensor, got layout {gradient.layout}")
-    if gradient.sparse_dim() != 1:
-        raise ValueError(
-            f"gradient: expected one sparse dimension and whole rows, got {gradient.sparse_dim()} sparse dimensions"
+        raise ArgumentTypeError(
+            "gradient", "a dense tensor or a sparse COO tensor", Verbatim(f"layout {gradient.layout}")
         )
+    if gradient.sparse_dim() != 1:
+        found = Verbatim(f"{gradient.sparse_dim()} sparse dimensions")
+        raise ArgumentError("gradient", "one sparse dimension and whole rows", found)

@@ -4,8 +4,8 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from logq._arguments import check_float
-from logq.kernels.rules import RowRule
+from logq._arguments import ArgumentError, ArgumentTypeError, check_float
+from logq.kernels.updates import RowRule
 from logq.optim.row_optimizer import Parameters, RowOptimizer
 
 __all__ = ["LazyAdam"]
@@ -28,13 +28,13 @@ class LazyAdam(RowOptimizer):
     amsgrad and without decoupled weight decay).
 
     Args:
-        params: parameters, or groups of them with options of their own, as torch's optimisers take them.
+        params: parameters, or groups of them with options of their own, as torch's optimizers take them.
         lr: the learning rate, >= 0.
         betas: both in [0, 1).
         eps: >= 0, keeps the divisor from 0.
         weight_decay: >= 0; a row decays when it has a gradient, and not otherwise.
         maximize: go up instead of down.
-        in_backward: update class tables inside of backward of logq's losses; see `SGD`.
+        in_backward: update class weights inside of backward of logq's losses; see `SGD`.
 
     Raises:
         TypeError: an argument has a wrong type.
@@ -85,10 +85,10 @@ class LazyAdam(RowOptimizer):
         super().check_options(group)
         betas = group["betas"]
         if not isinstance(betas, tuple | list) or len(betas) != 2:
-            raise TypeError(f"betas: expected two numbers, got {betas!r}")
+            raise ArgumentTypeError("betas", "two numbers", betas)
         for beta in betas:
             if check_float("betas", beta, at_least=0, at_most=1) == 1:
-                raise ValueError("betas: expected numbers >= 0 and < 1, got 1")
+                raise ArgumentError("betas", "numbers >= 0 and < 1", 1)
 
     def rule(self, group: dict[str, Any], step: int, states: tuple[Tensor, ...]) -> RowRule:
         """The rule of one update."""

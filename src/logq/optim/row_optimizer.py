@@ -1,4 +1,4 @@
-"""What the optimisers have in common: groups, states that are loaded and saved, and an update of the touched rows."""
+"""What the optimizers have in common: groups, states that are loaded and saved, and an update of the touched rows."""
 
 import weakref
 from collections.abc import Callable, Iterable
@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from logq import kernels
-from logq._arguments import check_bool, check_float
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_bool, check_float
 from logq.kernels import updates
-from logq.kernels.memory import prefer_huge_pages
-from logq.kernels.rules import RowRule, real_dtype
+from logq.kernels.tensor_memory import prefer_huge_pages
+from logq.kernels.updates import RowRule, real_dtype
 from logq.optim.gradients import as_rows, touched_rows
 
 __all__ = ["Parameters", "RowOptimizer"]
@@ -26,10 +26,10 @@ class RowOptimizer(torch.optim.Optimizer):
     """Applies a rule to the rows that have a gradient, and leaves the others and their states as they are.
 
     A subclass names its options, its states and its rule. Options are read at each step, so schedulers work. Where
-    every row has a gradient a step does the same as that of torch's optimiser.
+    every row has a gradient a step does the same as that of torch's optimizer.
 
     Args:
-        params: as torch's optimisers take them.
+        params: as torch's optimizers take them.
         defaults: the options of a group that names none.
 
     Raises:
@@ -53,10 +53,10 @@ class RowOptimizer(torch.optim.Optimizer):
     """Names of the states, each "parameter" for one of its shape, or "row" for one number a row."""
 
     MUST_BE: ClassVar[dict[str, object]] = {}
-    """Options of torch's optimiser that this one has not, and what they must be in a state that is loaded."""
+    """Options of torch's optimizer that this one has not, and what they must be in a state that is loaded."""
 
     STARTS_AT_ONCE: ClassVar[bool] = False
-    """Whether states are made with the optimiser, as torch does for Adagrad, and not at the first update."""
+    """Whether states are made with the optimizer, as torch does for Adagrad, and not at the first update."""
 
     NUMBERS: ClassVar[tuple[str, ...]] = ("lr", "weight_decay")
     """Options that are numbers >= 0."""
@@ -80,7 +80,7 @@ class RowOptimizer(torch.optim.Optimizer):
         return group.get("initial_accumulator_value", 0.0)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Add parameters with options of their own; those left out are those of the optimiser.
+        """Add parameters with options of their own; those left out are those of the optimizer.
 
         Raises:
             TypeError: an option or a parameter has a wrong type.
@@ -91,7 +91,9 @@ class RowOptimizer(torch.optim.Optimizer):
         try:
             for parameter in group["params"]:
                 if not parameter.is_floating_point():
-                    raise TypeError(f"params: expected floating point parameters, got one of dtype {parameter.dtype}")
+                    raise ArgumentTypeError(
+                        "params", "floating point parameters", Verbatim(f"one of dtype {parameter.dtype}")
+                    )
             self.check_options(group)
         except (TypeError, ValueError):
             self.param_groups.pop()
@@ -132,17 +134,17 @@ class RowOptimizer(torch.optim.Optimizer):
         """Options and states as plain values; see torch.optim.Optimizer.state_dict."""
         state_dict = super().state_dict()
         for group in state_dict["param_groups"]:
-            for name, value in self.MUST_BE.items():  # torch's optimiser asks for them
+            for name, value in self.MUST_BE.items():  # torch's optimizer asks for them
                 group.setdefault(name, value)
         return state_dict
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over options and states, of this optimiser or of torch's where the class says that they mean the same.
+        """Take over options and states, of this optimizer or of torch's where the class says that they mean the same.
 
         States are copied, and stay in float32 for parameters in half precision.
 
         Raises:
-            ValueError: groups or states do not fit, or the state has an option that this optimiser has not; nothing has
+            ValueError: groups or states do not fit, or the state has an option that this optimizer has not; nothing has
                 changed then.
         """
         loaded: dict[str, Any] = {}
@@ -191,17 +193,16 @@ class RowOptimizer(torch.optim.Optimizer):
         for group in state_dict["param_groups"]:
             for name, value in self.MUST_BE.items():
                 if group.get(name, value) != value:
-                    raise ValueError(f"{name}: expected {value}, as {kind} has none, got {group[name]!r}")
+                    raise ArgumentError(name, f"{value}, as {kind} has none", group[name])
         for key, parameter in self._numbered(state_dict):
             saved: dict[str, Any] = state_dict["state"].get(key) or {}
             for name, kept_for in self.STATES.items() if saved else ():
                 if name not in saved or "step" not in saved:
-                    raise ValueError(
-                        f"state: expected step, {', '.join(self.STATES)} for {kind}, got {', '.join(saved)}"
-                    )
+                    found = Verbatim(", ".join(saved))
+                    raise ArgumentError("state", f"step, {', '.join(self.STATES)} for {kind}", found)
                 shape = parameter.shape if kept_for == "parameter" else parameter.shape[:1]
                 if saved[name].shape != shape:
-                    raise ValueError(f"{name}: expected shape {tuple(shape)}, got {tuple(saved[name].shape)}")
+                    raise ArgumentError(name, f"shape {tuple(shape)}", tuple(saved[name].shape))
 
     def _start(self, parameter: Tensor, group: dict[str, Any]) -> None:
         """Make the states of a parameter."""

@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from logq.kernels.rules import RowRule
+from logq.kernels.updates import RowRule
 from logq.optim.row_optimizer import Parameters, RowOptimizer
 
 __all__ = ["SGD"]
@@ -19,11 +19,11 @@ class SGD(RowOptimizer):
     torch has not there. Neither has a state to be loaded or saved; the options go both ways, momentum 0.
 
     Args:
-        params: parameters, or groups of them with options of their own, as torch's optimisers take them.
+        params: parameters, or groups of them with options of their own, as torch's optimizers take them.
         lr: the learning rate, >= 0.
         weight_decay: >= 0; a row decays when it has a gradient, and not otherwise.
         maximize: go up instead of down.
-        in_backward: update class tables inside of backward of logq's losses, and store no gradient of theirs. `step`
+        in_backward: update class weights inside of backward of logq's losses, and store no gradient of theirs. `step`
             then updates what has a gradient, so the training loop stays as it is. Each backward is an update: a second
             one of a graph that was retained, and one of each loss where a table stands in several. Not to be used where
             gradients of several backwards are added up, clipped or scaled (torch.amp.GradScaler). Hooks of such a

@@ -4,7 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from logq import kernels
-from logq.kernels.laws import AliasLaw
+from logq._arguments import ArgumentError
+from logq.kernels.distributions import AliasDistribution
 from logq.samplers.sampler import take_seed
 
 __all__ = ["AliasTable", "check_size"]
@@ -52,9 +53,9 @@ class AliasTable(nn.Module):
         return self.cells[:, 1]
 
     @property
-    def distribution(self) -> AliasLaw:
+    def distribution(self) -> AliasDistribution:
         """What the kernels draw from."""
-        return AliasLaw(self.cells)
+        return AliasDistribution(self.cells)
 
     def sample(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
         """Independent draws: int64 of that shape."""
@@ -69,7 +70,7 @@ def check_size(num_classes: int) -> None:
         >>> check_size(1 << 31)
         Traceback (most recent call last):
         ...
-        ValueError: num_classes: expected fewer than 2**31 for a table of them, got 2147483648
+        logq.ArgumentError: num_classes: expected fewer than 2**31 for a table of them, got 2147483648
     """
     if num_classes >= 1 << 31:
-        raise ValueError(f"num_classes: expected fewer than 2**31 for a table of them, got {num_classes}")
+        raise ArgumentError("num_classes", "fewer than 2**31 for a table of them", num_classes)

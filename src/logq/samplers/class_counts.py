@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
+
 __all__ = ["check_counts", "read_counts"]
 
 
@@ -23,25 +25,25 @@ def check_counts(
         name: what the caller calls them.
 
     Raises:
-        TypeError: counts are no numbers.
+        TypeError: counts are not numbers.
         ValueError: the shape or a value is wrong; the message names the first one.
 
     Example:
         >>> check_counts([3, -1])
         Traceback (most recent call last):
         ...
-        ValueError: counts: expected finite numbers >= 0, got -1 for class 1
+        logq.ArgumentError: counts: expected finite numbers >= 0, got -1 for class 1
     """
     values = _as_double(counts, name)
     size = "C" if num_classes is None else num_classes
     if values.dim() != 1 or values.numel() == 0 or values.numel() != (num_classes or values.numel()):
-        raise ValueError(f"{name}: expected shape ({size},), got {tuple(values.shape)}")
+        raise ArgumentError(name, f"shape ({size},)", tuple(values.shape))
     wrong = ~(values >= 0) | values.isinf()
     if bool(wrong.any()):
         where = int(wrong.nonzero()[0])
-        raise ValueError(f"{name}: expected finite numbers >= 0, got {values[where].item():g} for class {where}")
+        raise ArgumentError(name, "finite numbers >= 0", Verbatim(f"{values[where].item():g} for class {where}"))
     if not bool((values > 0).any()):
-        raise ValueError(f"{name}: expected a positive one, all are 0")
+        raise ArgumentError(name, "a positive one, all are 0")
     return values
 
 
@@ -55,7 +57,7 @@ def _as_double(counts: Sequence[float] | np.ndarray[Any, Any] | Tensor, name: st
             raise TypeError(f"dtype {values.dtype}")
         return torch.from_numpy(values.astype(np.float64))
     except (TypeError, ValueError, RuntimeError) as error:
-        raise TypeError(f"{name}: expected numbers, one a class, got {type(counts).__name__} ({error})") from None
+        raise ArgumentTypeError(name, "numbers, one a class", Verbatim(f"{type(counts).__name__} ({error})")) from None
 
 
 def read_counts(path: str | PathLike[str]) -> Tensor:

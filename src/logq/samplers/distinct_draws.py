@@ -1,7 +1,7 @@
 """Draws without replacement, and the exact probability with which each class was included.
 
-Both ways draw the same law: class after class with probability proportional to p, what came before left out. Both
-report for class v the probability that v is included, given everything about the draw that does not depend on v:
+Both ways draw class after class with probability proportional to p, what came before left out. Both report for class v
+the probability that v is included, given everything about the draw that does not depend on v:
 
     Q_v = 1 - (1 - p_v)^M_v         by tries: independent draws until S of them differ (the op distinct_draws),
     Q_v = 1 - exp(-p_v t_v)         by race: every class arrives after an exponential time of rate p_v,
@@ -40,12 +40,13 @@ def log_inclusion(log_p: Tensor, tries: Tensor) -> Tensor:
     return kernels.get("log_inclusion", log_p.device.type)(*torch.broadcast_tensors(log_p, tries))
 
 
-def expected_tries(p: Tensor, num_sampled: int) -> float:
+def expected_tries(p: Tensor, num_sampled: int, number: Tensor | None = None) -> float:
     """About how many independent draws it takes to see `num_sampled` classes: n with sum_v (1 - exp(-n p_v)) that many.
 
     Args:
         p: (C,) float64 probabilities.
         num_sampled: how many classes.
+        number: (C,) float64, how many classes each probability stands for; None for one.
 
     Returns:
         n, infinite if fewer than `num_sampled` classes have p > 0.
@@ -54,12 +55,14 @@ def expected_tries(p: Tensor, num_sampled: int) -> float:
         >>> round(expected_tries(torch.full((1000,), 1e-3, dtype=torch.float64), 500))
         693
     """
-    if num_sampled >= int((p > 0).sum()):
+    if number is None:
+        number = torch.ones_like(p)
+    if num_sampled >= int(number[p > 0].sum()):
         return float("inf")
     tries = float(num_sampled)
     while True:  # Newton's steps; they stay below the solution, as the sum is concave and rises
         unseen = torch.exp(-tries * p)
-        step = float((num_sampled - (1 - unseen).sum()) / (p * unseen).sum())
+        step = float((num_sampled - (number * (1 - unseen)).sum()) / (number * p * unseen).sum())
         tries += step
         if step <= 1e-9 * tries:
             return tries

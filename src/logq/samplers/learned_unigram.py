@@ -5,9 +5,9 @@ from torch import Tensor
 from typing_extensions import Unpack
 
 from logq.candidates import IGNORED
-from logq.kernels.laws import LearnedLaw
+from logq.kernels.distributions import LearnedDistribution
 from logq.samplers.alias_table import AliasTable, check_size
-from logq.samplers.proposal import Options, Proposal
+from logq.samplers.proposal import Proposal, ProposalOptions
 
 __all__ = ["LearnedUnigram"]
 
@@ -45,7 +45,7 @@ class LearnedUnigram(Proposal):
     counts: Tensor
     recent: Tensor
 
-    def __init__(self, num_classes: int, num_sampled: int, **options: Unpack[Options]) -> None:
+    def __init__(self, num_classes: int, num_sampled: int, **options: Unpack[ProposalOptions]) -> None:
         super().__init__(num_classes, num_sampled, **options)
         check_size(self.num_classes)
         self.register_buffer("counts", torch.ones(self.num_classes, dtype=torch.int64, device=self.device))
@@ -60,7 +60,7 @@ class LearnedUnigram(Proposal):
         with torch.inference_mode(False):  # what is made here is written to in training
             self.table = AliasTable(self.counts.double()).to(self.device)
             self.recent = torch.empty(max(1024, self.num_classes), dtype=torch.int64, device=self.device)
-        self._prepare(self.counts.double() / self.in_table)
+        self._prepare()
 
     @staticmethod
     def _build_again(sampler: "LearnedUnigram", _: object) -> None:
@@ -87,5 +87,5 @@ class LearnedUnigram(Proposal):
         total = torch.tensor(self.in_table + self.num_recent, dtype=self.dtype)
         return self.counts[ids].to(self.dtype).log() - total.log()
 
-    def _distribution(self) -> LearnedLaw:
-        return LearnedLaw(self.table.distribution, self.recent[: self.num_recent], self.in_table)
+    def _distribution(self) -> LearnedDistribution:
+        return LearnedDistribution(self.table.distribution, self.recent[: self.num_recent], self.in_table)

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
 from logq.samplers.sampler import Draw, Sampler
 
 __all__ = ["Mixture"]
@@ -24,7 +25,7 @@ class Mixture(Sampler):
         seed: of the generator; None takes the first seed that a part has.
 
     Raises:
-        TypeError: `samplers` is no list, or a part is no sampler.
+        TypeError: `samplers` is not a list, or a part is not a sampler.
         ValueError: there are none, or their numbers of classes differ.
 
     References:
@@ -41,16 +42,16 @@ class Mixture(Sampler):
 
     def __init__(self, samplers: list[Sampler] | tuple[Sampler, ...], *, seed: int | None = None) -> None:
         if not isinstance(samplers, list | tuple):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise TypeError(f"samplers: expected a list of samplers, got {type(samplers).__name__}")
+            raise ArgumentTypeError("samplers", "a list of samplers", Verbatim(type(samplers).__name__))
         parts = list(samplers)
         for part in parts:
             if not isinstance(part, Sampler):  # pyright: ignore[reportUnnecessaryIsInstance]
-                raise TypeError(f"samplers: expected samplers, got {type(part).__name__}")
+                raise ArgumentTypeError("samplers", "samplers", Verbatim(type(part).__name__))
         if not parts:
-            raise ValueError("samplers: expected one at least, got none")
+            raise ArgumentError("samplers", "one at least", Verbatim("none"))
         sizes = [part.num_classes for part in parts]
         if len(set(sizes)) > 1:
-            raise ValueError(f"samplers: expected all to have the same num_classes, got {sizes}")
+            raise ArgumentError("samplers", "all to have the same num_classes", sizes)
         dtype = parts[0].dtype
         for part in parts:
             dtype = torch.promote_types(dtype, part.dtype)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from logq._arguments import ArgumentTypeError, Verbatim, check_bool, check_int
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_bool, check_int
 from logq.candidates import IGNORED
 from logq.samplers.sampler import Draw, Sampler
 from logq.shapes import can_look_at, check_ids
@@ -23,7 +23,7 @@ class Partition(Sampler):
 
     The parts cut the corpus into stretches with at most a given number of different targets, so that every target is in
     the subset of its part (`from_targets`). Before a part's examples are trained on, set `part`. A subset of 30,000
-    classes needs 30,000 rows of the class table on the device for as long as its part lasts.
+    classes needs 30,000 rows of the class weights on the device for as long as its part lasts.
 
     Cost: O(S) a draw. Stores the subsets, 8 bytes a class of each; `part` is in `state_dict`.
 
@@ -68,20 +68,18 @@ class Partition(Sampler):
         self.num_sampled = None if num_sampled is None else check_int("num_sampled", num_sampled)
         self.replacement = check_bool("replacement", replacement)
         if not hasattr(subsets, "__len__"):
-            raise TypeError(f"subsets: expected a list of subsets, got {type(subsets).__name__}")
+            raise ArgumentTypeError("subsets", "a list of subsets", Verbatim(type(subsets).__name__))
         if len(subsets) == 0:
-            raise ValueError("subsets: expected one at least, got none")
+            raise ArgumentError("subsets", "one at least", Verbatim("none"))
         for index, subset in enumerate(subsets):
             name = f"subsets[{index}]"
             ids = torch.from_numpy(_whole_numbers(name, subset))
             check_ids(name, ids, self.num_classes)
             if ids.dim() != 1 or ids.numel() == 0 or ids.unique().numel() != ids.numel():
-                raise ValueError(f"{name}: expected distinct class ids of shape (N,), N >= 1, got {subset!r:.80}")
+                raise ArgumentError(name, "distinct class ids of shape (N,), N >= 1", Verbatim(f"{subset!r:.80}"))
             if not replacement and (self.num_sampled or 0) > ids.numel():
-                raise ValueError(
-                    f"num_sampled: expected at most {ids.numel()}, the size of {name}, without replacement, "
-                    f"got {num_sampled}"
-                )
+                expected = f"at most {ids.numel()}, the size of {name}, without replacement"
+                raise ArgumentError("num_sampled", expected, num_sampled)
             self.register_buffer(f"_subset_{index}", ids.sort().values.to(self.device), persistent=False)
         self.num_parts = len(subsets)
         self.register_buffer("_part", torch.zeros((), dtype=torch.int64, device=self.device))
@@ -105,7 +103,7 @@ class Partition(Sampler):
         num_classes, size = check_int("num_classes", num_classes), check_int("size", size)
         check_ids("targets", torch.from_numpy(stream), num_classes)
         if stream.ndim != 1 or len(stream) == 0:
-            raise ValueError(f"targets: expected shape (N,) with N >= 1, got {stream.shape}")
+            raise ArgumentError("targets", "shape (N,) with N >= 1", stream.shape)
         # before[i] is where the target of i stood last: i is new to a part that starts at s exactly if before[i] < s.
         order = np.argsort(stream, kind="stable")
         before = np.full(len(stream), -1)
@@ -139,7 +137,7 @@ class Partition(Sampler):
     def part(self, value: int) -> None:
         number = check_int("part", value, 0)
         if number >= self.num_parts:
-            raise ValueError(f"part: expected a number below {self.num_parts}, the number of parts, got {number}")
+            raise ArgumentError("part", f"a number below {self.num_parts}, the number of parts", number)
         self._part.fill_(number)
 
     def _subset(self) -> Tensor:
@@ -158,9 +156,11 @@ class Partition(Sampler):
         if can_look_at(targets):
             outside = (targets != IGNORED) & self.log_expected_count(targets).isinf()
             if bool(outside.any()):
-                raise ValueError(
-                    f"targets: expected classes of part {self.part}, got {int(targets[outside][0])}, which is not in "
-                    "its subset; set `part` to the part of the corpus that the batch is from"
+                raise ArgumentError(
+                    "targets",
+                    f"classes in the subset of part {self.part}",
+                    int(targets[outside][0]),
+                    "set `part` to the part of the corpus that the batch is from",
                 )
         if self.num_sampled is None:
             ids = subset

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
 from logq.candidates import IGNORED
 from logq.samplers.sampler import Draw, Sampler
 
@@ -42,7 +43,7 @@ class Prefetch(Sampler):
             beside in-batch negatives the other part goes in, `Mixture([InBatch(C), Prefetch(Uniform(C, 1000))])`.
 
     Raises:
-        TypeError: `sampler` is no sampler.
+        TypeError: `sampler` is not a sampler.
         ValueError: it draws for given targets, as in-batch negatives do. `draw` raises what the thread met with.
 
     Example:
@@ -57,12 +58,10 @@ class Prefetch(Sampler):
 
     def __init__(self, sampler: Sampler) -> None:
         if not isinstance(sampler, Sampler):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise TypeError(f"sampler: expected a sampler, got {type(sampler).__name__}")
+            raise ArgumentTypeError("sampler", "a sampler", Verbatim(type(sampler).__name__))
         if sampler.reads_targets:
-            raise ValueError(
-                f"sampler: expected one whose draws do not depend on the targets, got {type(sampler).__name__}, which "
-                "cannot draw before it has them"
-            )
+            found = Verbatim(f"{type(sampler).__name__}, which cannot draw before it has them")
+            raise ArgumentError("sampler", "one whose draws do not depend on the targets", found)
         super().__init__(sampler.num_classes, seed=sampler.seed, device=sampler.device, dtype=sampler.dtype)
         self.sampler = sampler
         self._threads: dict[int, _Thread] = {}  # one at most for each process that this one was forked to

@@ -10,16 +10,16 @@ from torch import Tensor
 from typing_extensions import Self
 
 from logq import kernels
-from logq._arguments import check_bool, check_int
-from logq.kernels.laws import Law
+from logq._arguments import ArgumentError, check_bool, check_int
+from logq.kernels.distributions import Distribution
 from logq.samplers.distinct_draws import by_race, expected_tries, log_inclusion
 from logq.samplers.sampler import Draw, Sampler, take_seed
 from logq.samplers.sampler_settings import SamplerSettings
 
-__all__ = ["Options", "Proposal", "options_of"]
+__all__ = ["Proposal", "ProposalOptions", "options_of"]
 
 
-class Options(TypedDict, total=False):
+class ProposalOptions(TypedDict, total=False):
     """The keyword arguments of Proposal, which its subclasses take too."""
 
     replacement: bool
@@ -29,7 +29,7 @@ class Options(TypedDict, total=False):
     dtype: torch.dtype | None
 
 
-def options_of(settings: SamplerSettings) -> Options:
+def options_of(settings: SamplerSettings) -> ProposalOptions:
     """The options of a Proposal among the settings of a sampler.
 
     Example:
@@ -58,10 +58,10 @@ class Proposal(Sampler):
         seed, device, dtype: as in Sampler.
 
     Example:
-        >>> from logq.kernels.laws import UniformLaw
+        >>> from logq.kernels.distributions import UniformDistribution
         >>> class LikeUniform(Proposal):
         ...     def _distribution(self):
-        ...         return UniformLaw(self.num_classes)
+        ...         return UniformDistribution(self.num_classes)
         ...
         ...     def log_prob(self, ids):
         ...         return torch.full(ids.shape, -math.log(self.num_classes), dtype=self.dtype)
@@ -93,22 +93,17 @@ class Proposal(Sampler):
         """Make the sampler from what an estimator knows; see Sampler."""
         return cls(settings.num_classes, settings.num_distinct, **options_of(settings))
 
-    def _prepare(self, p: Tensor) -> None:
-        """To be called once q is known: checks `num_sampled` and finds the way to draw distinct classes.
-
-        Args:
-            p: (C,) float64 probabilities.
-        """
+    def _prepare(self) -> None:
+        """To be called once q is known: checks `num_sampled` and finds the way to draw distinct classes."""
         if self.replacement:
             return
-        possible = int((p > 0).sum())
+        p, number = self._grouped_probabilities()
+        possible = int(number[p > 0].sum())
         if self.num_sampled > possible:
-            raise ValueError(
-                f"num_sampled: expected at most {possible}, the number of classes that can be drawn, for a sample "
-                f"without replacement, got {self.num_sampled}"
-            )
+            expected = f"at most {possible}, the number of classes that can be drawn, for a sample without replacement"
+            raise ArgumentError("num_sampled", expected, self.num_sampled)
         # The way is chosen by the distribution alone. Choosing by how a draw turns out would change what is drawn.
-        self._by_race = expected_tries(p, self.num_sampled + 1) > self.num_classes
+        self._by_race = expected_tries(p, self.num_sampled + 1, number) > self.num_classes
 
     def with_num_sampled(self, num_sampled: int) -> Self:
         """A sampler of the same distribution that makes another number of draws, from a generator of its own.
@@ -120,26 +115,31 @@ class Proposal(Sampler):
             A copy, tables and all; neither knows of what the other learns later.
 
         Raises:
-            ValueError: there are not so many distinct classes, where draws are without replacement.
+            ValueError: there are fewer distinct classes, where draws are without replacement.
         """
         other = copy.deepcopy(self)
         other._unpickled = {}  # so that it starts anew
         other.num_sampled = check_int("num_sampled", num_sampled)
         other._tries = None
         if not other.replacement:
-            other._prepare(other._all_probabilities())
+            other._prepare()
         return other
 
     def _all_probabilities(self) -> Tensor:
         """(C,) float64."""
         return self.log_prob(torch.arange(self.num_classes, device=self.device)).double().exp()
 
+    def _grouped_probabilities(self) -> tuple[Tensor, Tensor]:
+        """Probabilities and how many classes each is that of, float64; to be overridden where few do for many."""
+        p = self._all_probabilities()
+        return p, torch.ones_like(p)
+
     def sample_size(self) -> float:
         """S."""
         return self.num_sampled
 
     @abstractmethod
-    def _distribution(self) -> Law:
+    def _distribution(self) -> Distribution:
         """What the kernels draw from."""
 
     @abstractmethod
@@ -156,7 +156,8 @@ class Proposal(Sampler):
         if self.replacement:
             return log_p.add_(math.log(self.num_sampled))
         if self._tries is None:
-            self._tries = expected_tries(self._all_probabilities(), self.num_sampled)
+            p, number = self._grouped_probabilities()
+            self._tries = expected_tries(p, self.num_sampled, number)
         log_q = torch.log(-torch.expm1(-log_p.double().exp() * self._tries)).to(log_p.dtype)
         return log_q.masked_fill(log_p == -torch.inf, -torch.inf)
 

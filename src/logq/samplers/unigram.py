@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 from typing_extensions import Unpack
 
-from logq._arguments import check_float, check_int
-from logq.kernels.laws import AliasLaw
-from logq.kernels.memory import prefer_huge_pages
+from logq._arguments import ArgumentError, Verbatim, check_float, check_int
+from logq.kernels.distributions import AliasDistribution
+from logq.kernels.tensor_memory import prefer_huge_pages
 from logq.samplers.alias_table import AliasTable
 from logq.samplers.class_counts import check_counts, read_counts
-from logq.samplers.proposal import Options, Proposal, options_of
+from logq.samplers.proposal import Proposal, ProposalOptions, options_of
 from logq.samplers.sampler_settings import SamplerSettings
 
 __all__ = ["Unigram"]
@@ -60,7 +60,7 @@ class Unigram(Proposal):
         *,
         power: float = 1.0,
         num_reserved_ids: int = 0,
-        **options: Unpack[Options],
+        **options: Unpack[ProposalOptions],
     ) -> None:
         weights = noise_weights(counts, power, num_reserved_ids)
         super().__init__(len(weights), num_sampled, **options)
@@ -70,7 +70,7 @@ class Unigram(Proposal):
         # Not in state_dict: it follows from the counts, which the caller keeps anyway.
         self.register_buffer("log_q", probabilities.log().to(self.device, self.dtype), persistent=False)
         self.table = AliasTable(probabilities).to(self.device)
-        self._prepare(probabilities)
+        self._prepare()
 
     @classmethod
     def from_settings(cls, settings: SamplerSettings) -> "Unigram":
@@ -100,7 +100,7 @@ class Unigram(Proposal):
             prefer_huge_pages(log_q)
         return torch.index_select(self.log_q, 0, ids.reshape(-1), out=log_q).view(ids.shape)
 
-    def _distribution(self) -> AliasLaw:
+    def _distribution(self) -> AliasDistribution:
         return self.table.distribution
 
 
@@ -117,11 +117,13 @@ def noise_weights(
     tiny = (weights < 1e-300) & (values > 0)
     if bool(tiny.any()):
         where = int(tiny.nonzero()[0])
-        raise ValueError(
-            f"counts: expected counts^power within 300 orders of magnitude, got {values[where].item():g} for class "
-            f"{where} beside {heaviest.item():g}; use 0 for a class that is not to be drawn"
+        raise ArgumentError(
+            "counts",
+            "counts^power within 300 orders of magnitude",
+            Verbatim(f"{values[where].item():g} for class {where} beside {heaviest.item():g}"),
+            "use 0 for a class that is not to be drawn",
         )
     weights[:reserved] = 0
     if not bool(weights.sum() > 0):
-        raise ValueError(f"counts: expected a positive one beyond the {reserved} reserved ids, all are 0")
+        raise ArgumentError("counts", f"a positive one beyond the {reserved} reserved ids, all are 0")
     return weights

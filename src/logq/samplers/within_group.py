@@ -10,7 +10,7 @@ from torch import Tensor
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_float, check_int
 from logq.candidates import IGNORED, as_columns
-from logq.kernels.laws import random_bits, shifted
+from logq.kernels.distributions import random_bits, shifted
 from logq.samplers.class_counts import check_counts
 from logq.samplers.sampler import Draw, Sampler, take_seed
 from logq.shapes import can_look_at
@@ -87,9 +87,8 @@ class WithinGroup(Sampler):
         totals = torch.zeros(self.num_groups, dtype=torch.float64).index_add_(0, group, weights)
         empty = ~(totals[group] > 0)
         if bool(empty.any()):
-            raise ValueError(
-                f"counts: expected a positive one in each group, all of group {int(names[group[empty][0]])} are 0"
-            )
+            of = int(names[group[empty][0]])
+            raise ArgumentError("counts", f"a positive one in each group, all of group {of} are 0")
         shares = weights / totals[group]
         classes = group.argsort(stable=True)
         self._bits = min(52, 62 - (self.num_groups - 1).bit_length())
@@ -155,11 +154,11 @@ def _check_groups(groups: Any, num_classes: int) -> Tensor:
         found = Verbatim(f"{type(groups).__name__} of {array.dtype}")
         raise ArgumentTypeError("groups", "integers, one a class", found)
     if array.shape != (num_classes,):
-        raise ValueError(f"groups: expected shape ({num_classes},), one a class, got {array.shape}")
+        raise ArgumentError("groups", f"shape ({num_classes},), one a class", array.shape)
     wrong = (array < 0) | (array >= 1 << 31)
     if wrong.any():
         where = int(wrong.argmax())
-        raise ValueError(f"groups: expected numbers in [0, 2**31), got {array[where]} for class {where}")
+        raise ArgumentError("groups", "numbers in [0, 2**31)", Verbatim(f"{array[where]} for class {where}"))
     return torch.from_numpy(array.astype(np.int64))
 
 
