@@ -77,8 +77,8 @@ def test_a_million_draws_have_the_law(name, seed):
 def test_mean_expected_count_of_distinct_draws_is_their_mean_count(name, seed):
     """The mean of count - Q is 0 for every class and that of count / Q is 1, within 6.5 standard errors.
 
-    Rare classes share a group, weighted by their mean Q: of the fewer than 200 draws that one has, by chance there are too
-    few more often than the normal distribution says. So this fails with less than one seed in a million.
+    Rare classes share a group, weighted by their mean Q: where fewer than 200 draws are expected, by chance there are
+    too few more often than the normal distribution says. So this fails with less than one seed in a million.
     """
     sampler = make(name, seed=seed).eval()
     if "per_row" in name:

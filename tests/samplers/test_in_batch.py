@@ -126,9 +126,10 @@ def map_q(loop: Loop) -> list[float]:
 
 @pytest.mark.parametrize("batch_size", [16, 64])
 def test_estimates_converge_on_a_stationary_stream(batch_size, seed):
-    """Zipf over 50 classes, rate 0.01: the mean relative error over the classes is below 8 %, its bias below 2 %.
+    """Zipf over 50 classes, rate 0.01: the mean relative error over the classes is below 8 %, its bias below 4 %.
 
-    (An average over about 100 occurrences of gaps that are geometric has a standard error of sqrt(rate/2) = 7 %.)
+    (An average over about 100 occurrences of gaps that are geometric has a standard error of sqrt(rate/2) = 7 %.) Over
+    30 seeds these were 5.5 % with a standard deviation of 0.4 %, and 0.4 % with one of 0.5 %: both bounds are 7 away.
     """
     law = 1 / torch.arange(1, 51).double()
     law /= law.sum()
@@ -141,28 +142,34 @@ def test_estimates_converge_on_a_stationary_stream(batch_size, seed):
             estimates.append(sampler.log_prob(torch.arange(50)).exp())
     errors = torch.stack(estimates).double() / law - 1
     assert float(errors.abs().mean()) < 0.08
-    assert abs(float(errors.mean())) < 0.02
+    assert abs(float(errors.mean())) < 0.04
 
 
 def test_batches_and_not_only_whether_a_class_is_in_them(seed):
-    """Yi et al.'s estimate is P(class in batch) / n: for q = 0.35 and n = 16 that would be 0.062."""
+    """Yi et al.'s estimate is P(class in batch) / n: for q = 0.35 and n = 16 that would be 0.062.
+
+    Over 30 seeds the logarithms of the ratios scatter by 2.5 % (q = 0.35) to 6.1 % (q = 0.03): bounds are 6 times that.
+    """
     sampler = InBatch(C, rate=0.01)
     for targets in batches(LAW, (3000, 16), seed):
         sampler.draw(targets)
-    torch.testing.assert_close(sampler.log_prob(torch.arange(C)).exp().double(), LAW, rtol=0.25, atol=0)
-    assert sampler.log_prob(torch.tensor([0])).exp().item() == pytest.approx(0.35, rel=0.1)
+    torch.testing.assert_close(sampler.log_prob(torch.arange(C)).exp().double(), LAW, rtol=0.45, atol=0)
+    assert sampler.log_prob(torch.tensor([0])).exp().item() == pytest.approx(0.35, rel=0.16)
 
 
 def test_estimates_follow_a_drift(seed):
-    """After the law is turned around and 30,000 targets more, each is nearer to the new frequency than to the old."""
-    sampler = InBatch(C, rate=0.05)
+    """After the law is turned around and 30,000 targets more, each is nearer to the new frequency than to the old.
+
+    The logarithms of the estimates scatter as in the test above: half the way to the old frequency is 7 times that.
+    """
+    sampler = InBatch(C, rate=0.01)
     for targets in batches(LAW, (2000, 16), seed):
         sampler.draw(targets)
     for targets in batches(LAW.flip(0), (2000, 16), seed + 1):
         sampler.draw(targets)
     now = sampler.log_prob(torch.arange(C)).exp().double()
     assert bool(((now / LAW.flip(0)).log().abs() < (now / LAW).log().abs()).all())
-    torch.testing.assert_close(now, LAW.flip(0), rtol=0.4, atol=0)
+    torch.testing.assert_close(now, LAW.flip(0), rtol=0.45, atol=0)
 
 
 def test_a_new_class_has_the_frequency_seen_so_far():

@@ -77,7 +77,7 @@ def test_loading_builds_the_table_again(seed):
 
 @pytest.mark.parametrize("num_sampled", [2, 6])
 def test_distinct_draws_stay_exact_as_it_learns(num_sampled, seed):
-    """Mean of 1{in S} - Q is 0 and that of 1{in S}/Q is 1 within 6.5 standard errors, with and without a recent list."""
+    """Recent targets or none: the mean of 1{in S} - Q is 0 and that of 1{in S}/Q is 1 within 6.5 standard errors."""
     sampler = LearnedUnigram(8, num_sampled, replacement=False, per_row=True, seed=seed, dtype=torch.float64)
     for batch in (torch.empty(0, dtype=torch.int64), zipf((500,), 8, seed), zipf((5000,), 8, seed + 1)):
         sampler.learn(batch)

@@ -39,7 +39,7 @@ def test_single_precision_at_large_ids():
 
 
 def test_large_ids_leave_no_gaps(seed):
-    """Odd and even ids beyond 2^24 are drawn alike: within 5 standard errors, which fails with one seed in 1.7 million."""
+    """Odd and even ids beyond 2^24 are drawn alike, within 5 standard errors: fails with one seed in 1.7 million."""
     ids = LogUniform(1 << 40, 100_000, seed=seed).draw(torch.tensor([0])).ids
     large = ids[(ids > 1 << 24) & (ids < 1 << 30)]
     assert abs(float((large % 2).double().mean()) - 0.5) < 5 * 0.5 / len(large) ** 0.5
