@@ -150,5 +150,8 @@ def test_what_is_wrong_is_named() -> None:
         model.recommend(3, context={"query": 5})
     for other in (make("SASRec", epochs=1), make("Popularity"), make("YoutubeDNN", epochs=1)):
         other.fit(log, progress=False)
-        with pytest.raises(ValueError, match=f"context: expected none, as the {type(other).__name__} was trained without context columns"):
+        with pytest.raises(
+            ValueError,
+            match=f"context: expected none, as the {type(other).__name__} was trained without context columns",
+        ):
             other.recommend(3, context={"query": "sofa"})
