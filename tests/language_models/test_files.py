@@ -1,6 +1,8 @@
 """Checkpoints that go on to the same bits, and files that answer as the model did."""
 
+import copy
 import math
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+import logq
 from language_cases import OBJECTIVES, OTHER_TEXT, TEXT, make
 from logq._model_file import FILE as MODEL_FILE
 from logq.language_models import NNLM, RecurrentLM, load
@@ -82,12 +85,14 @@ def test_a_file_answers_as_the_model_did(kind: str, objective: str, tmp_path: Pa
     model = make(kind, objective=objective, sampler=sampler, epochs=1).fit(TEXT[:40], progress=False)
     model.save(tmp_path)
     again = load(tmp_path)
-    assert type(again) is type(model)
+    assert type(again) is type(logq.load(tmp_path)) is type(model)
     assert again.settings() == model.settings()
     assert again.vocabulary.index_to_key == model.vocabulary.index_to_key
     assert again.evaluate(OTHER_TEXT, progress=False) == model.evaluate(OTHER_TEXT, progress=False)
     assert again.score("w1 w2") == model.score("w1 w2")
     assert again.training_log == model.training_log
+    for copied in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert copied.score("w1 w2") == model.score("w1 w2")
     again.save(tmp_path / "again")
     assert (tmp_path / "again" / MODEL_FILE).read_bytes() == (tmp_path / MODEL_FILE).read_bytes()
 

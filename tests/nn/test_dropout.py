@@ -7,8 +7,7 @@ from logq.nn.dropout import ByteDropout
 
 
 def test_dropout_drops_its_share_and_keeps_the_mean():
-    """One standard deviation of the share is 0.0014."""
-    torch.manual_seed(1)
+    """The share scatters by 0.0014, and the bound is 5.1 times that: fails with one seed in three million."""
     dropout = ByteDropout(0.25)
     x = torch.full((333, 301), 2.0, requires_grad=True)
     y = dropout(x)

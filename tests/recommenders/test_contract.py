@@ -285,7 +285,7 @@ def test_logs_with_nothing_to_learn() -> None:
         (
             "YoutubeDNN",
             {"objective": "full_softmax", "sampler": "uniform"},
-            "sampler: expected None, as full_softmax uses every class and takes no sampler, got 'uniform'",
+            "sampler: expected None, as full_softmax draws no negatives, got 'uniform'",
         ),
         ("YoutubeDNN", {"sampler": "zipf"}, "sampler: expected one of unigram"),
         ("YoutubeDNN", {"monitor": "auc"}, "monitor: expected one of hr"),

@@ -13,8 +13,8 @@ from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_bo
 from logq._model_file import pack_strings, unpack_strings
 from logq._progress import Progress
 from logq.evaluation.likelihood import Likelihood, likelihood_of
-from logq.text import Vocabulary, read_tokens
-from logq.text.tokens import END, UNKNOWN, Tokens
+from logq.text.tokens import END, UNKNOWN, Tokens, read_tokens
+from logq.text.vocabulary import Vocabulary
 from logq.text.words import check_strings
 from logq.training.config import AtLeast, Config, Help, configclass
 from logq.training.estimator import SavedEstimator

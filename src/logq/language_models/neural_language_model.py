@@ -18,10 +18,10 @@ from logq.language_models.language_model import LanguageModel, Source
 from logq.language_models.neural_configs import NeuralLMConfig
 from logq.language_models.output_layers import OutputLayer, WordReader, make_output, make_reader
 from logq.language_models.text_tasks import TextEncoder, TextTask
-from logq.samplers import Sampler
 from logq.samplers.registry import SamplerSettings, make_sampler
-from logq.text import Vocabulary, read_tokens
-from logq.text.tokens import END, Tokens
+from logq.samplers.sampler import Sampler
+from logq.text.tokens import END, Tokens, read_tokens
+from logq.text.vocabulary import Vocabulary
 from logq.training.checkpoint import fingerprint
 from logq.training.config import CUSTOM
 from logq.training.devices import Device

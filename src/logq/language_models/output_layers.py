@@ -12,12 +12,12 @@ from torch.nn.functional import linear
 
 from logq._arguments import ArgumentError
 from logq.candidates import without_log_q
-from logq.functional import sampled_loss
+from logq.functional.general_losses import sampled_loss
 from logq.hierarchical import HierarchicalSoftmax
 from logq.language_models.neural_configs import HIERARCHICAL
-from logq.nn import CandidateLoss
+from logq.nn.candidate_loss import CandidateLoss
 from logq.objectives import OBJECTIVES, Objective
-from logq.samplers import Sampler
+from logq.samplers.sampler import Sampler
 
 __all__ = [
     "AdaptiveOutput",

@@ -80,8 +80,7 @@ class ObjectiveConfig(Config):
         if self.samples:
             self.sampler = self.sampler or self.default_sampler
         elif self.sampler is not None:
-            expected = f"None, as {self.objective} uses every class and takes no sampler"
-            raise ArgumentError("sampler", expected, self.sampler)
+            raise ArgumentError("sampler", f"None, as {self.objective} draws no negatives", self.sampler)
 
     @property
     def samples(self) -> bool:

@@ -25,8 +25,8 @@ from logq.language_models.ngram.smoothing import (
     estimate_discounts,
     kneser_ney,
 )
-from logq.text import Vocabulary, read_tokens
-from logq.text.tokens import Tokens
+from logq.text.tokens import Tokens, read_tokens
+from logq.text.vocabulary import Vocabulary
 from logq.training.config import Above, AtLeast, Check, Help, OneOf, configclass
 
 __all__ = ["NGram", "NGramConfig"]
@@ -148,22 +148,23 @@ class NGram(NGramConfig, LanguageModel):
             raise ArgumentError("smoothing", f"one of {', '.join(SMOOTHINGS)}", self.smoothing, hint)
         if self.smoothing == "add_k" and self.k is None and validation is None:
             raise ArgumentError("validation", "a text to find the best k for, as k is None", None)
-        with read_tokens(
-            source, min_count=self.min_count, max_vocab=self.max_vocab, threads=self.threads, progress=progress
-        ) as tokens:
-            vocabulary = tokens.vocabulary
-            if START in vocabulary:
-                raise ArgumentError("source", f"lines without {START}, which is added to the beginning of each line")
-            counts = count_ngrams(tokens, self.order, progress)
-            metadata: dict[str, Any] = {"ngrams": [len(own) for own in counts.counts], "tokens": len(tokens)}
-        if validation is None:
-            table = self._smoothed(counts, self.k, metadata, progress)
-        else:
-            with read_tokens(validation, vocabulary=vocabulary, threads=self.threads, progress=progress) as tokens:
-                k = self.k or self._best_k(counts, tokens, progress)
-                table = self._smoothed(counts, k, metadata, progress)
-                metadata["validation"] = _likelihood(table, tokens).as_dict()
-        self._vocabulary, self._table, self.metadata = vocabulary, table, metadata
+        with self._fitting():
+            with read_tokens(
+                source, min_count=self.min_count, max_vocab=self.max_vocab, threads=self.threads, progress=progress
+            ) as tokens:
+                vocabulary = tokens.vocabulary
+                if START in vocabulary:
+                    raise ArgumentError("source", f"lines without {START}, which is put before each line")
+                counts = count_ngrams(tokens, self.order, progress)
+                metadata: dict[str, Any] = {"ngrams": [len(own) for own in counts.counts], "tokens": len(tokens)}
+            if validation is None:
+                table = self._smoothed(counts, self.k, metadata, progress)
+            else:
+                with read_tokens(validation, vocabulary=vocabulary, threads=self.threads, progress=progress) as tokens:
+                    k = self.k or self._best_k(counts, tokens, progress)
+                    table = self._smoothed(counts, k, metadata, progress)
+                    metadata["validation"] = _likelihood(table, tokens).as_dict()
+            self._vocabulary, self._table, self.metadata = vocabulary, table, metadata
         return self
 
     def to_arpa(self, path: str | os.PathLike[str], *, progress: bool | None = None) -> None:
