@@ -181,7 +181,7 @@ def make(name: str) -> HelpfulCommand:
         quiet: Quiet = False,
     ) -> None:
         settings = {} if recipe is None else read_recipe(recipe, entry.class_name).settings
-        known = {name for field, option in options.items() for name in (field, *option.help.also)}
+        known = {name for field, option in options.items() for name in (field, *option.help.aliases, *option.help.also)}
         unknown = next((name for name in settings if name not in known), None)
         if unknown is not None:
             raise BadInputError(f"{recipe}: {entry.class_name} has no setting {unknown!r}")
