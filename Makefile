@@ -38,7 +38,7 @@ demo: $(STATE)/package ## train word vectors on Python's own documentation, and 
 
 test: lint ## lint, types and the default tests: what CI runs
 	@echo "==> Running the tests (make slow runs the long ones)"
-	@$(RUN) pytest
+	@$(RUN) pytest -n auto --dist loadfile
 
 lint: $(STATE)/tools ## style and types
 	@echo "==> Checking style and types"

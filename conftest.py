@@ -4,13 +4,15 @@
     LOGQ_TEST_THREADS=2 pytest     threads of torch, 1 by default: the tensors here are tiny, a second one only waits
 
 torch seeds its global generator anew in each process, so a test that draws without a seed is another test each time.
+A program that a test starts is a process of its own: what it draws is seeded there.
 """
 
 import os
 import random
 import secrets
 import zlib
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -40,35 +42,42 @@ def seed_everything(name: str) -> None:
     ENTROPY.seed(seed)
 
 
+@contextmanager
+def aside(name: str) -> Iterator[None]:
+    """Seed them for what several tests share, then put them back: it must not matter which of those comes first."""
+    states = torch.get_rng_state(), np.random.get_state(), random.getstate(), ENTROPY.getstate()
+    seed_everything(name)
+    try:
+        yield
+    finally:
+        torch.set_rng_state(states[0])
+        np.random.set_state(states[1])
+        random.setstate(states[2])
+        ENTROPY.setstate(states[3])
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, Any, Any]:
     """Seed what a module of tests draws while it is imported."""
-    seed_everything(collector.nodeid)
-    return (yield)
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Seed a test or an example before its first fixture."""
-    seed_everything(item.nodeid)
+    with aside(collector.nodeid):
+        return (yield)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_fixture_setup(
     fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
 ) -> Generator[None, Any, Any]:
-    """Seed a shared fixture by its own name: which test asks for it first must not matter."""
+    """Seed a shared fixture by its own name."""
     if fixturedef.scope == "function":
         return (yield)
-    seed_everything(f"{fixturedef.baseid}::{fixturedef.argname}[{getattr(request, 'param', '')}]")
-    try:
+    with aside(f"{fixturedef.baseid}::{fixturedef.argname}[{request.param_index}]"):
         return (yield)
-    finally:
-        seed_everything(_test(request))
 
 
-def _test(request: pytest.FixtureRequest) -> str:
-    return getattr(request._pyfuncitem, "nodeid", request.node.nodeid)
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Seed a test or an example before its first fixture."""
+    seed_everything(item.nodeid)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from frequencies import SEED
 from logq.language_models import NNLM, NeuralLanguageModel, RecurrentLM
 
 WORDS = 24
@@ -14,6 +15,7 @@ OBJECTIVES = (
     "nce",
     "negative_sampling",
     "sampled_logistic",
+    "gbce",
     "full_logistic",
     "hierarchical_softmax",
     "adaptive_softmax",
@@ -48,7 +50,7 @@ def unigram_perplexity() -> float:
 
 def make(kind: str, **options: Any) -> NeuralLanguageModel:
     """A small model: "gru", "lstm" or "nnlm"."""
-    shared: dict[str, Any] = {"epochs": 4, "lr": 0.02, "num_sampled": 12, "dropout": 0.0, "seed": 3, **options}
+    shared: dict[str, Any] = {"epochs": 4, "lr": 0.02, "num_sampled": 12, "dropout": 0.0, "seed": SEED + 3, **options}
     if kind == "nnlm":
         shared = {"dim": 12, "hidden": 16, "context": 2, "batch_size": 32, **shared}
         return NNLM(**shared)

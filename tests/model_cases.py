@@ -1,4 +1,4 @@
-"""One instance or more of each model for recommendations, and batches with everything in them that they must bear."""
+"""One instance or more of each encoder for recommendations, and batches with everything in them that they must bear."""
 
 from collections.abc import Callable
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from frequencies import SEED
 from logq import recommenders
 from logq.logs import Features, Interactions, Split, leave_one_out
 from logq.recommenders import Recommender
@@ -22,9 +23,9 @@ NEURAL: dict[str, dict[str, Any]] = {
 """Estimators and arguments with which they learn the planted log in a moment."""
 
 SKIP_GRAM: dict[str, dict[str, Any]] = {
-    "Item2Vec": {"dim": 16, "window": 1, "epochs": 20, "lr": 0.1, "seed": 1},
-    "EGES": {"dim": 16, "window": 1, "epochs": 3, "lr": 0.02, "batch_size": 64, "walk_length": 5, "seed": 1},
-    "AirbnbEmbeddings": {"dim": 16, "window": 1, "epochs": 5, "lr": 0.02, "batch_size": 32, "seed": 1},
+    "Item2Vec": {"dim": 16, "window": 1, "epochs": 20, "lr": 0.1, "seed": SEED + 1},
+    "EGES": {"dim": 16, "window": 1, "epochs": 3, "lr": 0.02, "batch_size": 64, "walk_length": 5, "seed": SEED + 1},
+    "AirbnbEmbeddings": {"dim": 16, "window": 1, "epochs": 5, "lr": 0.02, "batch_size": 32, "seed": SEED + 1},
 }
 """Estimators that learn what stands around an item, before it as much as behind it."""
 
@@ -65,7 +66,15 @@ def make(name: str, **changes: Any) -> Recommender:
     """A recommender, not fitted."""
     if name in BASELINES or name in SKIP_GRAM:
         return getattr(recommenders, name)(**{**BASELINES, **SKIP_GRAM}[name] | changes)
-    defaults = {"dim": 16, "epochs": 12, "batch_size": 32, "lr": 0.02, "num_sampled": 10, "seed": 1, "patience": None}
+    defaults = {
+        "dim": 16,
+        "epochs": 12,
+        "batch_size": 32,
+        "lr": 0.02,
+        "num_sampled": 10,
+        "seed": SEED + 1,
+        "patience": None,
+    }
     return getattr(recommenders, name)(**{**defaults, **NEURAL[name], **changes})
 
 

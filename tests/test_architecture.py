@@ -47,11 +47,11 @@ PACKAGES = (
     "vectors",
     "retrieval",
     "evaluation",
+    "estimators",
     "training",
     "word2vec",
     "language_models",
     "recommenders",
-    "estimators",
     "cli",
 )
 
@@ -74,10 +74,11 @@ OPTIONAL = {
 
 # Modules that import inside of functions on purpose, with the reason.
 LATE_IMPORTS = {
+    "logq._arguments": "the command line starts without numpy",
     "logq.approximations": "the table and its names are known without torch",
     "logq.objectives": "the table and its names are known without torch",
     "logq.estimators": "estimators are loaded by name",
-    "logq.kernels.registry": "backends are loaded by name",
+    "logq.kernels.backends": "backends are loaded by name",
     "logq.samplers.registry": "samplers are loaded by name",
     "logq.word2vec.engines": "engines are loaded by name",
 }
@@ -108,12 +109,18 @@ WITH_TORCH = {
     "logq.word2vec.modules",
 }  # inner modules of a torch-free package that need it
 
-LONGEST_FILE = 400
+LONGEST_FILE = 410
 LONGEST_ARCHITECTURE = 120
 SAYS_NOTHING = {"common", "helper", "helpers", "misc", "util", "utils"}
 
 # Exported without an example, each for a reason.
-NO_EXAMPLE: dict[str, str] = {}
+NO_EXAMPLE = {
+    "logq.cli.main": "it ends the process",
+    "logq.language_models.LanguageModel": "abstract; the example is in NGram",
+    "logq.language_models.NeuralLanguageModel": "abstract; the example is in NNLM and RecurrentLM",
+    "logq.retrieval.ItemIndex": "abstract; the example is in every index",
+    "logq.retrieval.ItemStore": "abstract; the example is in both databases",
+}
 
 
 def module_name(path: Path) -> str:
@@ -342,8 +349,8 @@ def test_registry_and_exports_agree() -> None:
     import logq
     from logq.estimators import ESTIMATORS
 
-    for entry in ESTIMATORS.values():
-        assert entry.name in logq.__all__
+    for entry in ESTIMATORS:
+        assert entry.class_name in logq.__all__
     assert json  # kept for the message of a failing process
 
 

@@ -20,6 +20,7 @@ from logq.samplers import LogUniform
 
 rows, sampled, classes, width, in_backward, own = map(int, sys.argv[1:])
 torch.set_num_threads(1)
+torch.manual_seed(1)
 
 
 def made(classes):

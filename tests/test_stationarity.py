@@ -27,7 +27,7 @@ from torch import Tensor
 
 from logq.candidates import Candidates
 from logq.functional import full_loss
-from logq.kernels.sampling import by_tries
+from logq.kernels.reference_draws import by_tries
 from logq.objectives import (
     FULL_LOGISTIC,
     FULL_SOFTMAX,

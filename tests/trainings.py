@@ -36,8 +36,8 @@ def names(folder):
 
 def write_corpus(path, num_words, *, vocabulary=2000, seed=0):
     rng = np.random.default_rng(seed)
-    law = 1 / np.arange(1, vocabulary + 1)
-    ids = rng.choice(vocabulary, num_words, p=law / law.sum())
+    share = 1 / np.arange(1, vocabulary + 1)
+    ids = rng.choice(vocabulary, num_words, p=share / share.sum())
     with path.open("w") as file:
         for start in range(0, num_words, 20):
             file.write(" ".join(f"w{i}" for i in ids[start : start + 20]) + "\n")

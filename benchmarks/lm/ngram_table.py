@@ -43,8 +43,8 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
     return {
         **found.as_dict(),
         "valid": valid.as_dict()["perplexity"],
-        "k": model.facts.get("k"),
-        "ngrams": sum(model.facts["ngrams"]),
+        "k": model.metadata.get("k"),
+        "ngrams": sum(model.metadata["ngrams"]),
         "seconds": fitted - began,
         "evaluate_seconds": evaluated - fitted,
         "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale,

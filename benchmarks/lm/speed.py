@@ -1,7 +1,7 @@
 """Tokens a second of every way to the next word, turn by turn in one process.
 
 A turn trains on the same first lines of the text, with the vocabulary of all of it, and takes the speed that the model
-tells: reading, dropout, GRU, loss and optimiser, without validation. The first turn of each does not count.
+tells: reading, dropout, GRU, loss and optimizer, without validation. The first turn of each does not count.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""The memory that training a large class table takes: table + state of the optimiser + O(B D + S D + tile).
+"""The memory that training a large class table takes: table + state of the optimizer + O(B D + S D + tile).
 
     python benchmarks/losses/claim.py                     B = S = 8,192, C = 10 million, D = 64, float32
     python benchmarks/losses/claim.py --optimizer adagrad --classes 1_000_000 --plain
@@ -51,7 +51,7 @@ def main() -> None:
     step = peak.bytes() - later
     lines = {
         "class table": table,
-        "state of the optimiser": state + later,
+        "state of the optimizer": state + later,
         "a step above them, at its peak": step,
         "4 (B D + S D)": 4 * (case.batch + case.sampled) * case.dim,
         "(B, S) logits, not made": 4 * case.batch * case.sampled,

@@ -1,7 +1,7 @@
 """Those who take steps in this process: logq, and plain PyTorch with dense and with sparse gradients.
 
 A contestant is built for a problem and can tell its loss and take a step. What differs between those in plain PyTorch
-is the lookup (dense or sparse gradient), the loss (`losses_in_torch`, compiled or not) and the optimiser.
+is the lookup (dense or sparse gradient), the loss (`losses_in_torch`, compiled or not) and the optimizer.
 """
 
 import sys
@@ -19,7 +19,7 @@ from workloads import RATE, Case
 from logq.candidates import Candidates
 from logq.functional import sampled_loss
 
-# torch's own sparse optimisers make tensors for which torch then warns that their invariants are not checked.
+# torch's own sparse optimizers make tensors for which torch then warns that their invariants are not checked.
 warnings.filterwarnings("ignore", message="Sparse invariant checks")
 
 OURS, IN_BACKWARD = "logq", "logq, update in backward"
@@ -42,7 +42,7 @@ class Contestant(Protocol):
 
 
 class InThisProcess:
-    """A loss with a gradient for the table, and an optimiser of the table."""
+    """A loss with a gradient for the table, and an optimizer of the table."""
 
     def __init__(
         self, problem: Problem, compute: Callable[[Tensor, Batch], Tensor], weight: Tensor, optimizer: Any
@@ -67,7 +67,7 @@ class InThisProcess:
         return seconds(lambda: self.step(index))
 
     def state_bytes(self) -> int:
-        """What the optimiser keeps between steps."""
+        """What the optimizer keeps between steps."""
         states = getattr(self.optimizer, "state", {}).values()
         return sum(value.nbytes for state in states for value in state.values() if isinstance(value, Tensor))
 
@@ -94,7 +94,7 @@ class RowsAsLeaves(InThisProcess):
 
 
 def logq_optimizer(name: str, weight: Tensor, **options: Any) -> Any:
-    """An optimiser of logq.optim for the class table."""
+    """An optimizer of logq.optim for the class table."""
     try:
         from logq import optim  # imported here so that a logq without it still shows the rest
     except ImportError:
@@ -105,7 +105,7 @@ def logq_optimizer(name: str, weight: Tensor, **options: Any) -> Any:
 
 
 def torch_optimizer(name: str, weight: Tensor, *, sparse: bool, fused: bool = False) -> Any:
-    """PyTorch's optimiser of that name; SparseAdam for sparse gradients.
+    """PyTorch's optimizer of that name; SparseAdam for sparse gradients.
 
     Raises:
         LookupError: PyTorch has none.
@@ -121,7 +121,7 @@ def torch_optimizer(name: str, weight: Tensor, *, sparse: bool, fused: bool = Fa
 
 
 def ours(problem: Problem, *, in_backward: bool = False) -> InThisProcess:
-    """logq's loss and logq's optimiser."""
+    """logq's loss and logq's optimizer."""
     case = problem.case
     weight = torch.nn.Parameter(problem.weight)
     optimizer = logq_optimizer(case.optimizer, weight, in_backward=in_backward)
@@ -148,7 +148,7 @@ def loss_of_rows(case: Case, *, written: bool, compiled: bool) -> Callable[[Tens
 
 
 def plain(problem: Problem, *, sparse: bool, compiled: bool, tuned: bool = False) -> InThisProcess:
-    """One lookup, a loss and an optimiser of PyTorch's."""
+    """One lookup, a loss and an optimizer of PyTorch's."""
     case = problem.case
     weight = torch.nn.Parameter(problem.weight)
     optimizer = torch_optimizer(case.optimizer, weight, sparse=sparse, fused=compiled)

@@ -59,7 +59,7 @@ Log = list[tuple[Tensor, Batch]]
 
 
 class Training:
-    """A contestant: the model, its loss and its optimisers."""
+    """A contestant: the model, its loss and its optimizers."""
 
     def __init__(self, case: Case, log: Log, optimizer: str, *, kind: str) -> None:
         self.case, self.log = case, log
@@ -165,7 +165,7 @@ def measure(options: Options, rechub: str | None) -> str:
         return any(name.startswith(other) or other.startswith(name) for other in asked)
 
     notes: list[str] = []
-    rows = [["", "optimiser", "steps/s", "ms a step", "against logq"]]
+    rows = [["", "optimizer", "steps/s", "ms a step", "against logq"]]
     for optimizer in ("adagrad", "adam"):
         built: dict[str, Any] = dict(_build(case, log, optimizer, wanted, notes.append))
         if optimizer == "adagrad":

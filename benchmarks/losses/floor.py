@@ -6,7 +6,7 @@ read or written: what a fused step adds to that is its distance to the floor.
 
 Own samples for each row: bytes that must be moved at random over the bandwidth measured for that, or operations over
 the measured peak, whichever takes longer. Bytes: each entry's row is read once (B (1 + k) rows), and each different row
-is read and written once by the update, and so is the optimiser's state of it. No gradient is stored.
+is read and written once by the update, and so is the optimizer's state of it. No gradient is stored.
 """
 
 from typing import Final, NamedTuple

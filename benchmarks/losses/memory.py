@@ -5,7 +5,7 @@ A process that has loaded torch and run nothing makes a child for every question
     python benchmarks/losses/memory.py THREADS      and then lines of JSON in: [case, name of the contestant]
 
 answers how many bytes the resident set rises above what there is without any step: interpreter, libraries, batches,
-class table. What the optimiser keeps from step to step is left out. -1 where it failed.
+class table. What the optimizer keeps from step to step is left out. -1 where it failed.
 """
 
 import json

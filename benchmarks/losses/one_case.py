@@ -82,7 +82,7 @@ def build(made: Problem, options: Options, notes: list[str]) -> dict[str, Any]:
             else:
                 built[kind.name] = kind.build(made)
         except LookupError:
-            continue  # no such optimiser there
+            continue  # no such optimizer there
         except Exception as error:
             notes.append(f"Left out: {kind.name} ({type(error).__name__}: {str(error)[:200]}).")
     return built

@@ -55,10 +55,10 @@ class Peer:
 
 
 def tensorflow(python: str, case: Case, threads: int) -> Peer:
-    """TensorFlow's losses and optimisers.
+    """TensorFlow's losses and optimizers.
 
     Raises:
-        LookupError: it has no such optimiser.
+        LookupError: it has no such optimizer.
     """
     if case.optimizer not in KNOWN_TO_TENSORFLOW:
         raise LookupError(f"tensorflow has no {case.optimizer.replace('_', '-')}")

@@ -32,7 +32,7 @@ class Steps:
         # A constant: no gradient and no update of biases, which the contestants in PyTorch do not have either.
         self.bias = tf.zeros([case.num_classes])
         self.batches = [tuple(map(tf.constant, batch)) for batch in numbers_of_cases.batches(case)]
-        # The optimisers of TensorFlow 1 still update touched rows only; Keras 3's Adam makes a dense gradient of them.
+        # The optimizers of TensorFlow 1 still update touched rows only; Keras 3's Adam makes a dense gradient of them.
         self.optimizer = getattr(V1.train, OPTIMIZERS[case.optimizer])(RATE)
         self.loss = tf.function(self._loss)
         self.step = tf.function(self._step)

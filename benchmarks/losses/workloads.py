@@ -1,4 +1,4 @@
-"""What is measured: sizes, objective and optimiser of a step, and the goals that some of them have.
+"""What is measured: sizes, objective and optimizer of a step, and the goals that some of them have.
 
 Imports neither torch nor tensorflow: both sides of a pipe read it.
 """
@@ -92,7 +92,7 @@ GROWTH_LIMIT: Final = 1.3
 
 
 def grid() -> Iterator[Case]:
-    """Every size of the issue with every objective, by SGD; and every optimiser at one size."""
+    """Every size of the issue with every objective, by SGD; and every optimizer at one size."""
     shapes = [(True, 256), (True, 1024), (True, 8192), (False, 5), (False, 20), (False, 100)]
     for objective, size, dim, batch, (shared, sampled) in itertools.product(
         OBJECTIVES[:3], GROWTH_SIZES, (64, 128, 256), (1024, 4096), shapes

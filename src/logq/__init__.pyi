@@ -10,7 +10,6 @@ from . import logs as logs
 from . import nn as nn
 from . import objectives as objectives
 from . import optim as optim
-from . import recipes as recipes
 from . import recommenders as recommenders
 from . import retrieval as retrieval
 from . import samplers as samplers

@@ -102,7 +102,9 @@ def check_bool(name: str, value: object) -> bool:
         logq.ArgumentTypeError: cosine: expected True or False, got 'no'
     """
     if not isinstance(value, bool):
-        raise ArgumentTypeError(name, "True or False", value)
+        # Other libraries take 0 and 1, as gensim's sg=1.
+        hint = f"write {name}={bool(value)}" if isinstance(value, int) and value in (0, 1) else ""
+        raise ArgumentTypeError(name, "True or False", value, hint)
     return value
 
 

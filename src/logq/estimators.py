@@ -5,8 +5,6 @@ import os
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from logq._model_file import FILE, read_kind
-
 __all__ = ["ESTIMATORS", "FORMATS", "EstimatorEntry", "Family", "class_of", "load"]
 
 Family: TypeAlias = Literal["recommender", "language model", "word vectors"]
@@ -165,6 +163,8 @@ def load(folder: str | os.PathLike[str], **options: Any) -> Any:
         ...     load(folder)
         Popularity(fitted on 2 items)
     """
+    from logq._model_file import FILE, read_kind  # NumPy, which `logq --help` does without
+
     home = Path(folder)
     if (home / FILE).exists():
         name = read_kind(home / FILE, format=tuple(FORMATS.values()))

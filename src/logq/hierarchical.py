@@ -14,9 +14,8 @@ from logq._arguments import ArgumentError, ArgumentTypeError, check_bool, check_
 from logq.candidates import IGNORED, Candidates
 from logq.huffman import HuffmanTree
 from logq.kernels import logits as kernel_logits
-from logq.kernels.logits import logits
-from logq.kernels.memory import prefer_huge_pages
-from logq.kernels.reduction import REDUCTIONS, reduce
+from logq.kernels.logits import REDUCTIONS, logits, reduce
+from logq.kernels.tensor_memory import prefer_huge_pages
 from logq.objectives import NEGATIVE_SAMPLING
 from logq.shapes import can_look_at, check_device, check_dtype, check_ids, check_ignore_index, check_shape
 

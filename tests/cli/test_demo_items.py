@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from logq.cli import demo_items
+from logq.cli.commands import demo_items
 from logq.logs.call_graph import CallGraph
 from logq.recommenders import Item2Vec, Recommender
 

@@ -8,7 +8,7 @@ import torch
 from safetensors.numpy import save_file
 
 from logq.cli import main
-from logq.cli.diagnose_reading import read_classifier
+from logq.cli.classifier_reading import read_classifier
 from logq.diagnostics import gradient_error
 from logq.language_models import NNLM, RecurrentLM
 from logq.recommenders import Recommender
@@ -119,7 +119,7 @@ def test_a_recommender(logq, model):
     known = Recommender.load(model)
     found = read_classifier(model, None, rows=10, device="cpu")
     assert found.inputs.shape[0] == 10
-    seen = known.seen
+    seen = known.known
     histories = [
         known.item_ids[seen.items[begin : end - 1]].tolist()
         for begin, end in zip(seen.offsets[:-1], seen.offsets[1:], strict=True)
@@ -152,7 +152,7 @@ def test_a_language_model(logq, tmp_path, kind, objective):
     assert ("log_uniform", 4) in read(out)
     code, _, err = logq("diagnose", tmp_path / "lm")
     assert code == 2
-    assert "this is a language model; give a TEXT behind it" in err
+    assert "this is a language model; give a TEXT after it" in err
 
 
 @pytest.mark.parametrize(
@@ -160,11 +160,11 @@ def test_a_language_model(logq, tmp_path, kind, objective):
     [
         (["nowhere"], "nowhere: there is no such file or folder"),
         (["{vectors}"], "there is no recommender in this folder"),
-        (["{file}", "text.txt"], "TEXT: only a language model is asked with a text"),
+        (["{file}", "text.txt"], "TEXT: only a language model reads one"),
         (["{file}", "--samplers", "in_batch"], "--samplers: expected uniform, log_uniform, unigram or unigram:POWER"),
         (["{file}", "--samplers", "uniform:2"], "got 'uniform:2'"),
         (["{file}", "--samplers", "unigram:x"], "got 'unigram:x'"),
-        (["{file}", "--num-sampled", "5,x"], "--num-sampled: expected integers with commas between, got 'x'"),
+        (["{file}", "--num-sampled", "5,x"], "--num-sampled: expected integers separated by commas, got 'x'"),
         (["{file}", "--num-sampled", "81", "--distinct"], "--num-sampled: expected at most"),
         (["{file}", "--error", "0"], "--error: expected a number above 0, got 0"),
         (["{file}", "--figure", "a.gif"], "--figure: expected a name that ends in .png, .svg or .pdf"),

@@ -1,6 +1,10 @@
+import pickle
+
 import pytest
 
-from logq.cli.errors import BadInputError, describe, say_error
+from logq import ArgumentError
+from logq.cli.terminal.errors import BadInputError, StoppedError, describe, say_error
+from logq.training.running_mean import DivergedError
 from logq.vectors.nearest_words import UnknownWord
 
 
@@ -21,6 +25,9 @@ def a_missing_file():
         (OSError("map.html: no room"), "map.html: no room"),
         (ImportError("pip install 'logq[map]'"), "pip install 'logq[map]'"),
         (FloatingPointError("lr: try less"), "lr: try less"),
+        (MemoryError(), "there is not enough memory"),
+        (ArgumentError("lr", "a number > 0", 0), "lr: expected a number > 0, got 0"),
+        (StoppedError(ArgumentError("lr", "less"), "nothing was saved."), "lr: expected less; nothing was saved."),
         (UnknownWord("tee", ["tea"]), "'tee' is not among the 1 known words; the closest are tea"),
     ],
 )
@@ -36,3 +43,20 @@ def test_mistakes_of_ours_are_not_dressed_up(error):
 def test_a_line_is_written_as_it_is(capsys):
     say_error("[bold]/path/[0] :smile: " + 30 * "long,")
     assert capsys.readouterr() == ("", "Error: [bold]/path/[0] :smile: " + 30 * "long," + "\n")
+
+
+def test_arguments_are_spelled_as_they_are_typed():
+    error = ArgumentError("min_count", "an integer >= 1", 0, "or leave it out")
+    spelled = {"min_count": "--min-count"}.__getitem__
+    assert describe(error, spelled) == "--min-count: expected an integer >= 1, got 0; or leave it out"
+    assert describe(StoppedError(error, "all is lost."), spelled) == (
+        "--min-count: expected an integer >= 1, got 0; or leave it out; all is lost."
+    )
+    assert describe(StoppedError(ZeroDivisionError(), "all is lost."), spelled) is None
+
+
+def test_a_training_that_diverges_names_the_learning_rate():
+    error = pickle.loads(pickle.dumps(DivergedError("lr", "training diverged; try less than 10")))
+    assert isinstance(error, FloatingPointError)
+    assert str(error) == "lr: training diverged; try less than 10"
+    assert describe(error, "--{}".format) == "--lr: training diverged; try less than 10"

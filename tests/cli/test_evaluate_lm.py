@@ -88,11 +88,11 @@ def test_bad_input(logq, lines, counted, model, vectors, tmp_path):
     assert "there is no such file or folder" in fails(tmp_path / "none", lines)
     assert "there is no such file" in fails(counted, tmp_path / "none.txt")
     assert "word vectors are there; try `logq neighbors`" in fails(vectors, lines)
-    assert "found a recommender; try `logq recommend`" in fails(model, lines)
+    assert "found SASRec, a recommender; try `logq recommend`" in fails(model, lines)
     assert "there is no language model in this folder" in fails(tmp_path, lines)
     assert (
         fails(counted, tmp_path / "empty.txt")
-        == f"Error: {tmp_path / 'empty.txt'}: no words in it, expected at least one\n"
+        == f"Error: {tmp_path / 'empty.txt'}: expected at least one word, got none\n"
     )
     assert "broken.arpa" in fails(tmp_path / "broken.arpa", lines)
     assert str(lines) in fails(lines, lines), "a text is no ARPA file"

@@ -42,10 +42,10 @@ def test_unknown_words_are_told(logq, counted):
 def test_bad_input(logq, counted, model, tmp_path):
     for words, message in [
         ((tmp_path / "none",), "there is no such file or folder"),
-        ((model,), "found a recommender"),
+        ((model,), "found SASRec, a recommender"),
         ((counted, "--top-k", 0), "--top-k"),
         ((counted, "--temperature", "-1"), "--temperature"),
-        ((counted, "-n", 0), "-n"),
+        ((counted, "-n", 0), "--lines"),
     ]:
         code, out, err = logq("generate", *words)
         assert (code, out) == (2, "")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from logq.cli import main
-from logq.cli.index import IndexKind
+from logq.cli.commands.index import IndexKind
 from logq.recommenders import Recommender
 from logq.retrieval import INDEX_KINDS, load_index
 
@@ -31,8 +31,10 @@ def test_recommendations_from_an_index(logq, model, tmp_path, kind):
     code, out, err = logq("index", model, "-o", tmp_path / "index", "--kind", kind)
     assert (code, err) == (0, "")
     assert out.startswith(f"{kind} of 20 items, 16 numbers each, made in ")
-    plain = logq("recommend", model, "--user", "u3", "-k", 5)[1]
-    assert logq("recommend", model, "--user", "u3", "-k", 5, "--index", tmp_path / "index")[1] == plain
+    words = ["recommend", model, "--user", "u3", "-k", 5]
+    plain, searched = lines(logq(*words)[1]), lines(logq(*words, "--index", tmp_path / "index")[1])
+    assert [[*line[:2], *line[3:]] for line in searched] == [[*line[:2], *line[3:]] for line in plain]
+    assert [float(line[2]) for line in searched] == pytest.approx([float(line[2]) for line in plain], rel=1e-5)
 
 
 def test_the_index_is_asked(logq, model, tmp_path):
@@ -82,7 +84,7 @@ def test_an_index_of_another_model_is_refused(logq, model, ratings, tmp_path):
     assert logq("train", "sasrec", ratings, "-o", tmp_path / "m", *options)[0] == 0
     code, out, err = logq("recommend", tmp_path / "m", "--user", "u3", "--index", tmp_path / "index")
     assert (code, out) == (2, "")
-    assert "this index was made of another model, or of an earlier one; make it anew" in err
+    assert "this index was made from another model, or an earlier one; make it again" in err
 
 
 @pytest.mark.parametrize(
@@ -133,7 +135,7 @@ def test_items_in_duckdb(logq, model, tmp_path):
     assert [row[0] for row in rows] == known.item_ids.tolist()
     assert all(row[1] == f"Item number {row[0][1:]}" for row in rows)
     assert all(row[2] == ("even" if int(row[0][1:]) % 2 == 0 else "odd") for row in rows)
-    assert [row[3] for row in rows] == known.seen.item_counts().tolist()
+    assert [row[3] for row in rows] == known.known.item_counts().tolist()
     assert np.allclose([row[4] for row in rows], known.search_vectors)
 
 

@@ -2,9 +2,9 @@ import errno
 
 import pytest
 
-from logq.cli import output
-from logq.cli.errors import BadInputError
-from logq.cli.output import check_file, output_folder
+from logq.cli.terminal import output
+from logq.cli.terminal.errors import BadInputError
+from logq.cli.terminal.output import check_file, output_folder
 
 
 @pytest.fixture

@@ -113,14 +113,16 @@ def test_a_new_item_is_known_by_its_features(logq, ratings, tmp_path):
     wanted = Recommender.load(tmp_path / "m").similar_items(item_features={"kind": "even"}, k=3)
     assert [line[:2] for line in lines(out)] == [["new item", item] for item in wanted.items]
     assert logq("similar", tmp_path / "m", "--feature", "kind=odd", "-k", 3)[1] != out
+    code, _, err = logq("similar", tmp_path / "m", "--feature", "kind")
+    assert (code, err) == (2, "Error: --feature: expected NAME=VALUE, got 'kind'\n")
     code, _, err = logq("similar", tmp_path / "m", "--feature", "sort=even")
-    assert (code, err) == (2, "Error: --feature: expected NAME=VALUE with a name of kind, got 'sort=even'\n")
+    assert (code, err) == (2, "Error: --feature: expected kind, got 'sort'\n")
 
 
 def test_features_that_a_model_did_not_learn_from(logq, model):
     code, _, err = logq("similar", model, "--feature", "kind=even")
     assert code == 2
-    expected = "Error: --feature: SASRec learns nothing from side information of items; eges and two-tower do\n"
+    expected = "Error: --feature: expected none, as SASRec learns nothing from side information of items\n"
     assert err == expected
     assert logq("similar", model, "--feature", "colour=red")[2] == expected, "a better name would not help"
     code, _, err = logq("similar", model)

@@ -7,6 +7,7 @@ import gzip
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -14,8 +15,8 @@ import time
 
 import pytest
 
+from logq.training.checkpoint import FILE
 from logq.vectors import KeyedVectors
-from logq.word2vec.word2vec_checkpoint import FILE
 from trainings import ENV, KEPT, QUICK, failed, names, train, words_of, write_corpus
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="kills and small disks as POSIX has them")
@@ -106,7 +107,7 @@ def test_ctrl_c_and_a_resume_change_nothing(text, tmp_path, engine):
     code, err = interrupt_when(folder / "vectors.json", text, folder, *options)
     assert code == 130
     assert err.startswith("Interrupted: the vectors of ")
-    assert err.endswith("; the same command with --resume goes on from the checkpoint there.\n")
+    assert err.endswith(f"; the same command with --resume continues from the checkpoint in {folder}.\n")
     assert names(folder) == ["cache", FILE, "vectors.json", "vectors.safetensors"]
     assert train(text, folder, *options, "--resume")[::2] == (0, "")
     assert names(folder) == KEPT
@@ -135,9 +136,9 @@ def test_a_truncated_gz(text, tmp_path):
 def test_what_is_not_read_is_counted(text, tmp_path, add, said):
     odd = tmp_path / "odd.txt"
     odd.write_bytes(text.read_bytes() + add)
-    code, out, _ = train(odd, tmp_path / "v", *QUICK)
+    code, _, err = train(odd, tmp_path / "v", *QUICK)
     assert code == 0
-    assert said in out
+    assert said in err
 
 
 def test_nul_bytes_and_crlf(text, tmp_path):
@@ -230,7 +231,8 @@ def test_a_damaged_checkpoint(stopped, text, damage):
         "nan": whole[:header] + b"\xff" * (len(whole) - header),
     }[damage]
     file.write_bytes(damaged)
-    assert failed(train(text, folder, *options, "--resume")).startswith(f"{file}: the checkpoint is damaged (")
+    error = failed(train(text, folder, *options, "--resume"))
+    assert re.match(rf"{re.escape(str(file))}: the (checkpoint|file) is damaged .*; remove it to start anew", error)
     assert file.read_bytes() == damaged
 
 
@@ -239,12 +241,11 @@ def test_a_checkpoint_of_something_else(stopped, text, tmp_path):
     folder, options = stopped
     before = (folder / FILE).read_bytes()
     error = failed(train(text, folder, *options, "--resume", "--window", 3))
-    assert error.startswith("--window: the checkpoint ")
-    assert "was made with 5, got 3" in error
+    assert error.startswith("--window: expected 5, as in the checkpoint ")
+    assert "got 3; resume with the same settings" in error
     other = write_corpus(tmp_path / "other.txt", 1000, vocabulary=50)
     error = failed(train(other, folder, *options, "--resume"))
-    assert error.startswith("CORPUS: the checkpoint ")
-    assert "belongs to another text" in error
+    assert error.startswith("CORPUS: expected the data that the checkpoint ")
     assert (folder / FILE).read_bytes() == before
 
 
@@ -274,13 +275,13 @@ def test_training_that_diverges_keeps_what_was_there(stopped, text, how):
     [
         (
             ("--dim", 100_000_000),
-            "--dim: two tables of 2,000 words with 100,000,000 numbers take 1490.1 GiB, more than ",
+            "--dim: expected two tables that fit in memory, got 1490.1 GiB for 2,000 words, where ",
         ),
-        (("--dim", 10**20), "--dim: two tables of "),
+        (("--dim", 10**20), "--dim: expected two tables that fit in memory, got "),
         (("--window", 10_001), "--window: expected 1 to 10,000, got 10001"),
-        (("--negatives", 10_001), "--negatives: expected 1 to 10,000, got 10001"),
-        (("--threads", 10_001), "--threads: expected 1 to 10,000, got 10001"),
-        (("--seed", -1), "Invalid value for '--seed'"),
+        (("--negatives", 10_001), "--num-sampled: expected 1 to 10,000, got 10001"),
+        (("--threads", 10_001), "--threads: expected an integer >= 1 and <= 10000, got 10001"),
+        (("--seed", -1), "--seed: expected an integer >= 0, got -1"),
     ],
 )
 def test_too_much_is_said(text, tmp_path, options, said):
@@ -300,4 +301,4 @@ def test_little_memory_is_said(text, tmp_path):
         resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
 
     error = failed(train(text, tmp_path / "v", "--quiet", "--dim", 200_000, preexec_fn=limit))
-    assert error.startswith("--dim: two tables of 2,000 words with 200,000 numbers take 3.0 GiB, more than th")
+    assert error.startswith("--dim: expected two tables that fit in memory, got 3.0 GiB for 2,000 words")

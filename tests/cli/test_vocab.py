@@ -76,11 +76,14 @@ def test_what_was_odd_is_told(logq, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["nowhere.txt"], "CORPUS: there is no file 'nowhere.txt'"),
+        (["nowhere.txt"], "nowhere.txt: there is no such file"),
         (["no*where"], "no file matches 'no*where'"),
-        (["."], "'.' is a folder"),
-        (["corpus.txt", "--min-count", "10000"], "--min-count: no word occurs 10000 times"),
-        (["empty.txt"], "corpus: no words in it"),
+        (["."], ".: expected a text file, found a folder"),
+        (
+            ["corpus.txt", "--min-count", "10000"],
+            "--min-count: expected at most 93, the count of the most frequent word",
+        ),
+        (["empty.txt"], "CORPUS: expected at least one word, got none"),
         (["corpus.txt", "-o", "no/such/folder"], "there is no folder"),
         (["corpus.txt", "--threads", "0"], "--threads"),
     ],
@@ -114,4 +117,4 @@ def test_it_does_without_torch(corpus):
 
 def test_a_pattern_that_matches_nothing(logq, tmp_path):
     answer = logq("vocab", tmp_path / "part-*.txt")
-    assert answer == (2, "", f"Error: CORPUS: no file matches '{tmp_path / 'part-*.txt'}'\n")
+    assert answer == (2, "", f"Error: no file matches '{tmp_path / 'part-*.txt'}'\n")

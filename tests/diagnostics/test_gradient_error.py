@@ -7,11 +7,11 @@ import torch
 
 import enumerated_estimates as enumerated
 from logq.diagnostics import gradient_error
-from logq.diagnostics.gradient_errors import GradientErrors
+from logq.diagnostics.gradient_errors import GradientErrors, Measured
 from logq.samplers import EveryClass, InBatch, LearnedUnigram, LogUniform, Mixture, Uniform, Unigram, WithinGroup
 
-# With these seeds; with another, one of the comparisons below would miss by chance in about one run of a hundred.
-SIGMAS = 4
+# Differences in standard errors, of means over 600 repeats and more: fails with less than one seed in ten million.
+SIGMAS = 6
 
 
 def law(q, **options) -> Unigram:
@@ -23,7 +23,7 @@ def tensors(inputs, weight, bias):
 
 
 @pytest.mark.parametrize("per_row", [False, True])
-def test_what_is_measured_is_what_enumeration_finds(per_row):
+def test_what_is_measured_is_what_enumeration_finds(per_row, seed):
     """C = 4, k = 3: all 64 samples with their probabilities, against 2,000 draws."""
     inputs, weight, bias, q = enumerated.problem()
     mean, variance, ess = enumerated.moments(inputs, weight, bias, q, enumerated.samples(q, 3))
@@ -33,7 +33,7 @@ def test_what_is_measured_is_what_enumeration_finds(per_row):
     squared_bias, squared_std = ((mean - g) ** 2).sum() / length, variance.sum() / length
     x, w, b = tensors(inputs, weight, bias)
     errors = gradient_error(
-        x, w, {"q": law(q, per_row=per_row)}, 3, bias=b, targets=torch.from_numpy(targets), repeats=2000, seed=1
+        x, w, {"q": law(q, per_row=per_row)}, 3, bias=b, targets=torch.from_numpy(targets), repeats=2000, seed=seed
     )
     (at,) = errors["q"]
     for measured, wanted in (
@@ -48,25 +48,38 @@ def test_what_is_measured_is_what_enumeration_finds(per_row):
     assert errors.gradient_length == pytest.approx(math.sqrt(length / 2))
 
 
-def test_standard_errors_are_as_large_as_the_numbers_scatter():
-    """Over 100 seeds of 16 repeats: the mean square of the standard errors against the variance of the values."""
+def test_standard_errors_are_as_large_as_the_numbers_scatter(seed):
+    """Over 200 seeds of 16 repeats: the mean square of the standard errors against the variance of the values.
+
+    Of 2,000 seeds the ratio is 1.00 to 1.04, and 1.36 for `std`, whose standard error is too large where there are few
+    repeats; over 200 it scatters by 6 %, and 10 % for `std`. The bounds are more than 5 times that away.
+    """
     inputs, weight, bias, q = enumerated.problem()
     x, w, b = tensors(inputs, weight, bias)
-    found = [gradient_error(x, w, law(q), 3, bias=b, repeats=16, seed=seed)["Unigram"][0] for seed in range(100)]
-    for name in ("relative_error", "std", "bias_squared", "ess"):
+    found = [gradient_error(x, w, law(q), 3, bias=b, repeats=16, seed=seed + i)["Unigram"][0] for i in range(200)]
+    for name, least, most in (
+        ("relative_error", 0.72, 1.4),
+        ("std", 0.82, 2.4),
+        ("bias_squared", 0.72, 1.45),
+        ("ess", 0.72, 1.4),
+    ):
         values = np.array([getattr(at, name) for at in found])
         ratio = math.sqrt((values[:, 1] ** 2).mean()) / values[:, 0].std()
-        assert 0.8 < ratio < 1.45, name
+        assert least < ratio < most, name
 
 
-def test_the_bias_is_corrected_for_its_noise():
-    """Uniform draws of classes that are all alike: no bias, and none is found, where the plain |mean - g| has one."""
+def test_the_bias_is_corrected_for_its_noise(seed):
+    """Uniform draws of classes that are all alike: no bias, and none is found, where the plain |mean - g| has one.
+
+    That one is 16 standard errors of the mean over 200 seeds. Squares are skewed, so 7 fail with one seed in a million.
+    """
     x, w = torch.zeros(4, 3, dtype=torch.float64), torch.randn(50, 3, dtype=torch.float64)
-    found = [gradient_error(x, w, Uniform(50, 1), 8, repeats=8, seed=seed)["Uniform"][0] for seed in range(100)]
+    found = [gradient_error(x, w, Uniform(50, 1), 8, repeats=8, seed=seed + i)["Uniform"][0] for i in range(200)]
     squares = np.array([at.bias_squared.value for at in found])
-    assert abs(squares.mean()) < 4 * squares.std() / 10
+    error = squares.std() / 200**0.5
+    assert abs(squares.mean()) < 7 * error
+    assert np.mean([at.bias_squared.value + at.std.value**2 / 8 for at in found]) > 7 * error
     assert (squares < 0).any()
-    assert np.mean([at.std.value**2 / 8 for at in found]) > 10 * abs(squares.mean())
 
 
 def test_targets_of_the_softmax_are_the_unit_where_none_are_given():
@@ -77,18 +90,24 @@ def test_targets_of_the_softmax_are_the_unit_where_none_are_given():
     assert gradient_error(x, w, law(q), 3, bias=b).gradient_length == pytest.approx(math.sqrt(length / 2))
 
 
-def test_sampled_softmax_of_given_targets_keeps_a_bias_and_of_drawn_ones_has_none():
+def test_sampled_softmax_of_given_targets_keeps_a_bias_and_of_drawn_ones_has_none(seed):
     """Uniform draws without replacement: exactly stationary (tests/test_stationarity.py), but not for one target."""
     generator = torch.Generator().manual_seed(1)
     x, w = (torch.randn(n, 3, generator=generator, dtype=torch.float64) for n in (3, 12))
     sampler = Uniform(12, 4, replacement=False, dtype=torch.float64)
-    options = {"estimator": "sampled_softmax", "repeats": 600, "seed": 3}
+    options = {"estimator": "sampled_softmax", "repeats": 600, "seed": seed}
     (drawn,) = gradient_error(x, w, sampler, 4, **options)["Uniform"]
     assert abs(drawn.bias_squared.value) < SIGMAS * drawn.bias_squared.standard_error
-    assert not drawn.bias_is_clear
     (given,) = gradient_error(x, w, sampler, 4, targets=torch.tensor([0, 1, 2]), **options)["Uniform"]
     assert given.bias_is_clear
     assert given.bias.value > 0.05
+
+
+def test_a_bias_is_clear_beyond_two_standard_errors():
+    (at,) = gradient_error(torch.eye(3), torch.eye(3), Uniform(3, 1), 2)["Uniform"]
+    assert at._replace(bias_squared=Measured(0.21, 0.1)).bias_is_clear
+    assert not at._replace(bias_squared=Measured(0.19, 0.1)).bias_is_clear
+    assert not at._replace(bias_squared=Measured(-0.21, 0.1)).bias_is_clear
 
 
 def test_samplers_of_all_kinds():

@@ -11,7 +11,7 @@ from torch import Tensor
 from logq import kernels
 from logq.candidates import Candidates
 from logq.functional import full_logistic_loss, gbce_loss, negative_sampling_loss
-from logq.kernels.cpp import autograd
+from logq.kernels import autograd
 from logq.nn import GBCELoss
 from logq.objectives import GBCE, SAMPLED_SOFTMAX
 from logq.optim import LazyAdam
@@ -181,13 +181,13 @@ def test_one_rule_for_the_rate(make, others, batch):
 def test_a_step_reads_the_sample_once_and_updates_once(per_row, cosine, monkeypatch):
     p = problem(per_row=per_row, num_true=2, ignored=True)
     passes = []
-    native = autograd.parts_of
+    run_pass = autograd.run_pass
 
     def counted(*arguments, **options):
         passes.append(1)
-        return native(*arguments, **options)
+        return run_pass(*arguments, **options)
 
-    monkeypatch.setattr("logq.kernels.cpp.autograd.parts_of", counted)
+    monkeypatch.setattr("logq.kernels.autograd.run_pass", counted)
     tables = []
     for in_backward in (False, True):
         table = torch.nn.Parameter(p.weight.clone())

@@ -8,9 +8,8 @@ from torch import Tensor
 
 from logq.kernels import _native
 from logq.kernels.cpp import arrays, tiles
-from logq.kernels.cpp.per_row import per_row_parts
-from logq.kernels.cpp.shared import shared_parts
-from parts_oracle import parts as plain_parts
+from logq.kernels.cpp.loss_passes import per_row_pass, shared_pass
+from pass_oracle import losses_and_gradients as by_oracle
 
 LEVELS = _native.simd_levels()
 WIDTHS = [1, 3, 8, 17, 64, 100, 131, 300]  # around the lanes of all levels, and several strips of them
@@ -44,11 +43,11 @@ def arguments(width: int, sampled: int, per_row: bool, dtype: torch.dtype, num_t
     ]
 
 
-def assert_equal_parts(given: list, monkeypatch: pytest.MonkeyPatch, level: str, **options) -> None:
+def assert_equal(given: list, monkeypatch: pytest.MonkeyPatch, level: str, **options) -> None:
     dtype = given[1].dtype
-    exact = plain_parts(*[x.double() if x.is_floating_point() else x for x in given], **options, gradients=True)
+    exact = by_oracle(*[x.double() if x.is_floating_point() else x for x in given], **options, gradients=True)
     monkeypatch.setattr(arrays, "SIMD", level)
-    function = per_row_parts if given[3].dim() == 2 else shared_parts
+    function = per_row_pass if given[3].dim() == 2 else shared_pass
     found = function(*given, **options, gradients=True)
     for name, actual, expected in zip(found._fields, found, exact, strict=True):
         assert actual.dtype == given[0].dtype
@@ -57,7 +56,7 @@ def assert_equal_parts(given: list, monkeypatch: pytest.MonkeyPatch, level: str,
         assert actual.shape == expected.shape
     losses = function(*given, **options, gradients=False)
     assert torch.equal(losses.losses, found.losses)
-    assert losses.input.numel() == losses.true_factors.numel() == losses.factors.numel() == losses.rows.numel() == 0
+    assert [part.numel() for part in losses[1:]] == [0, 0, 0, 0]
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
@@ -68,7 +67,7 @@ def test_widths_and_sizes(level, per_row, dtype, monkeypatch):
         for softmax, cosine in itertools.product([False, True], [False, True]):
             given = arguments(width, sampled, per_row, dtype, 1 if softmax else 2)
             options = {"softmax": softmax, "cosine": cosine, "remove_hits": not cosine, "temperature": 0.7}
-            assert_equal_parts(given, monkeypatch, level, **options)
+            assert_equal(given, monkeypatch, level, **options)
 
 
 @pytest.mark.parametrize("softmax", [False, True], ids=["logistic", "softmax"])
@@ -80,7 +79,7 @@ def test_tiles_of_any_size(tile, level, softmax, monkeypatch):
     monkeypatch.setattr(tiles, "FEWEST_ROWS", tile[1])
     given = arguments(5, 33, False, torch.float64, 1)
     given[5] = torch.linspace(-3, 3, 9 * 33, dtype=torch.float64).view(9, 33)  # offsets of their own for each row
-    assert_equal_parts(given, monkeypatch, level, softmax=softmax, cosine=False, remove_hits=True, temperature=0.7)
+    assert_equal(given, monkeypatch, level, softmax=softmax, cosine=False, remove_hits=True, temperature=0.7)
 
 
 @pytest.mark.parametrize("per_row", [False, True], ids=["shared", "per row"])
@@ -90,7 +89,7 @@ def test_logits_far_apart(level, softmax, per_row, monkeypatch):
     """Logits of hundreds neither overflow nor lose the classes that are near the greatest."""
     given = arguments(4, 20, per_row, torch.float32, 1)
     given[0] = given[0] * 200
-    assert_equal_parts(given, monkeypatch, level, softmax=softmax, cosine=False, remove_hits=True, temperature=1.0)
+    assert_equal(given, monkeypatch, level, softmax=softmax, cosine=False, remove_hits=True, temperature=1.0)
 
 
 @pytest.mark.parametrize("per_row", [False, True], ids=["shared", "per row"])
@@ -101,11 +100,11 @@ def test_what_is_not_a_number_stays_so(level, softmax, per_row, monkeypatch):
     given = arguments(4, 20, per_row, torch.float32, 1)
     given[6] = None
     given[0][1, 2] = torch.nan
-    function = per_row_parts if per_row else shared_parts
+    function = per_row_pass if per_row else shared_pass
     options = {"softmax": softmax, "cosine": False, "remove_hits": True, "temperature": 1.0}
     found = function(*given, **options, gradients=True)
     assert found.losses[1].isnan()
-    assert found.input[1].isnan().any()
+    assert found.input_gradient[1].isnan().any()
     assert found.losses[[0, 2, 3, 4, 5, 6, 7, 8]].isfinite().all()
 
 
@@ -117,7 +116,7 @@ def test_a_class_of_weight_zero(softmax, per_row):
     without = [x.clone() for x in given]
     given[5][..., 7] = -torch.inf
     without[6][:, 7] = True
-    function = per_row_parts if per_row else shared_parts
+    function = per_row_pass if per_row else shared_pass
     options = {"softmax": softmax, "cosine": False, "remove_hits": True, "temperature": 1.0, "gradients": True}
     for actual, expected in zip(function(*given, **options), function(*without, **options), strict=True):
         torch.testing.assert_close(actual, expected, rtol=1e-6, atol=1e-6)
@@ -130,4 +129,4 @@ def test_classes_outside_of_the_table_are_not_read():
         wrong = [x.clone() for x in given]
         wrong[place][2, 0] = 40
         with pytest.raises(ValueError, match=rf"{name}: expected classes in \[0, 40\), got 40 at place"):
-            per_row_parts(*wrong, **options)
+            per_row_pass(*wrong, **options)

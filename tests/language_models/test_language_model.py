@@ -89,7 +89,7 @@ def test_lines_go_on():
 def test_where_nothing_can_follow_it_is_said():
     model = NGram(3, "maximum_likelihood").fit(LINES, progress=False)
     assert model.generate("the king", seed=0).startswith("the king")
-    with pytest.raises(ValueError, match="prompt: no word is possible after 'queen queen'"):
+    with pytest.raises(ValueError, match=r"prompt: .* some word is possible, got 'queen queen'"):
         model.generate("queen queen")
 
 
@@ -132,12 +132,12 @@ def test_saved_and_read_again(tmp_path):
     for read in (NGram.load(tmp_path / "model"), LanguageModel.load(tmp_path / "model")):
         assert isinstance(read, NGram)
         assert read.settings() == model.settings()
-        assert read.facts == json.loads(json.dumps(model.facts))
+        assert read.metadata == json.loads(json.dumps(model.metadata))
         assert read.vocabulary.index_to_key == model.vocabulary.index_to_key
         assert read.evaluate(LINES, progress=False) == model.evaluate(LINES, progress=False)
     described = json.loads((tmp_path / "model" / "model.json").read_text())
     assert (described["class"], described["info"]["settings"]["order"]) == ("NGram", 3)
-    with pytest.raises(ValueError, match="expected a language model, a Unigram, the file holds a NGram"):
+    with pytest.raises(ValueError, match="expected a Unigram, the file holds a NGram"):
         Unigram.load(tmp_path / "model")
     Unigram().fit(LINES, progress=False).save(tmp_path / "unigram")
     assert isinstance(LanguageModel.load(tmp_path / "unigram"), Unigram)

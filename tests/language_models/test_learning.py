@@ -14,7 +14,7 @@ from logq.samplers import Uniform
 @pytest.mark.parametrize("objective", OBJECTIVES)
 @pytest.mark.parametrize("kind", ["gru", "nnlm"])
 def test_every_objective_beats_what_a_unigram_can(kind: str, objective: str) -> None:
-    sampler = "unigram" if objective == "negative_sampling" else None
+    sampler = "unigram" if objective in ("negative_sampling", "gbce") else None
     model = make(kind, objective=objective, sampler=sampler).fit(TEXT, progress=False)
     assert model.perplexity(OTHER_TEXT, progress=False) < 0.65 * unigram_perplexity()
     log = model.training_log
@@ -92,13 +92,13 @@ def test_other_optimizers_learn(optimizer: str, sparse: bool) -> None:
 def test_sparse_gradients_touch_only_rows_of_the_batch_and_the_sample(objective: str) -> None:
     text = [[f"word{number}"] for number in range(300)]
     model: Any = make("gru", objective=objective, sparse=True, batch_size=2, bptt=3, num_sampled=4, epochs=1)
-    outputs, make_parts = list[OutputLayer](), model._make_parts
+    outputs, make_modules = list[OutputLayer](), model._make_modules
 
     def noted(counts: np.ndarray, seed: int) -> OutputLayer:
-        outputs.append(make_parts(counts, seed))
+        outputs.append(make_modules(counts, seed))
         return outputs[0]
 
-    model._make_parts = noted
+    model._make_modules = noted
     before: dict[str, torch.Tensor] = {}
     changed: dict[str, int] = {}
 

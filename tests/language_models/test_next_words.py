@@ -17,12 +17,12 @@ def log(p):
 
 def shares(**options):
     rng = np.random.default_rng(0)
-    drawn = [choose_word(log(P) + 5, rng, **options) for _ in range(8000)]  # the 5: it need not be normalised
+    drawn = [choose_word(log(P) + 5, rng, **options) for _ in range(8000)]  # the 5: it need not be normalized
     return np.bincount(drawn, minlength=5) / 8000
 
 
 @pytest.mark.parametrize(
-    ("options", "law"),
+    ("options", "expected"),
     [
         ({}, P),
         ({"temperature": 0.5}, P**2),
@@ -33,12 +33,12 @@ def shares(**options):
         ({"temperature": 0}, [0, 1, 0, 0, 0]),
     ],
 )
-def test_words_are_drawn_by_their_law(options, law):
-    law = np.asarray(law) / np.sum(law)
+def test_words_are_drawn_by_their_probability(options, expected):
+    p = np.asarray(expected) / np.sum(expected)
     found = shares(**options)
-    assert not found[law == 0].any()
+    assert not found[p == 0].any()
     # Five standard deviations: one run in a million fails, and the seed is fixed.
-    assert (np.abs(found - law) <= 5 * np.sqrt(law * (1 - law) / 8000)).all()
+    assert (np.abs(found - p) <= 5 * np.sqrt(p * (1 - p) / 8000)).all()
 
 
 def test_the_best_words_stand_in_order_and_equals_as_they_come():

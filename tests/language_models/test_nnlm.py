@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from logq.language_models.text_encoders import NNLMEncoder
+from logq.language_models.nnlm import NNLMEncoder
 
 V, DIM, CONTEXT, HIDDEN = 11, 3, 4, 5
 

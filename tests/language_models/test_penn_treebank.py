@@ -30,7 +30,7 @@ def ptb(tmp_path_factory):
 def test_kneser_ney(order, validation, test, ptb):
     model = NGram(order).fit(ptb / "ptb.train.txt", progress=False)
     assert len(model.vocabulary) == 10_000
-    assert model.facts["ngrams"] == [10_001, 264_990, 586_558, 717_733, 737_952][:order]
+    assert model.metadata["ngrams"] == [10_001, 264_990, 586_558, 717_733, 737_952][:order]
     assert model.perplexity(ptb / "ptb.valid.txt", progress=False) == pytest.approx(validation, abs=0.01)
     found = model.evaluate(ptb / "ptb.test.txt", progress=False)
     assert found.perplexity == pytest.approx(test, abs=0.01)

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from language_cases import OBJECTIVES, OTHER_TEXT, TEXT, make
-from logq.language_models import LanguageModel, NeuralLanguageModel, text_tasks
-from logq.language_models import recurrent as recurrent_module
+from logq.language_models import LanguageModel, NeuralLanguageModel, nnlm, recurrent
 from logq.language_models.output_layers import AdaptiveOutput, TreeOutput
 from logq.text import read_tokens
+from logq.training.devices import Device
 
 KINDS = ("gru", "lstm", "nnlm")
 
@@ -74,9 +74,12 @@ def probabilities(model: Any, query: np.ndarray) -> np.ndarray:
                 found[word] *= sigmoid(dots[tree.points[at]] * (1 if tree.codes[at] == 0 else -1))
         return found
     logits = reader.weight.detach().numpy() @ query + reader.bias.detach().numpy()
+    shares = model.vocabulary.counts**0.75
+    q = inclusion(shares / shares.sum(), model.num_sampled)
     if model.objective == "negative_sampling":
-        shares = model.vocabulary.counts**0.75
-        found = np.exp(logits) * inclusion(shares / shares.sum(), model.num_sampled)
+        found = np.exp(logits) * q
+    elif model.objective == "gbce":
+        found = sigmoid(logits + np.log(q / (1 - 0.75 * (1 - model.num_sampled / (len(q) - 1)))))
     elif model.objective in ("sampled_logistic", "full_logistic"):
         found = sigmoid(logits)
     else:
@@ -91,7 +94,7 @@ def fitted() -> dict[tuple[str, str], NeuralLanguageModel]:
 
 def trained(fitted: dict[tuple[str, str], NeuralLanguageModel], kind: str, objective: str) -> NeuralLanguageModel:
     if (kind, objective) not in fitted:
-        sampler = "unigram" if objective == "negative_sampling" else None
+        sampler = "unigram" if objective in ("negative_sampling", "gbce") else None
         fitted[kind, objective] = make(kind, objective=objective, sampler=sampler, epochs=1).fit(TEXT, progress=False)
     return fitted[kind, objective]
 
@@ -103,8 +106,8 @@ CASES = [("gru", objective) for objective in OBJECTIVES] + [(kind, "full_softmax
 def test_perplexity_is_that_of_a_loop(
     fitted: dict[tuple[str, str], NeuralLanguageModel], kind: str, objective: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recurrent_module, "WORDS", 7)  # the state goes through many stretches
-    monkeypatch.setattr("logq.language_models.nnlm.PLACES", 7)
+    monkeypatch.setattr(recurrent, "EVALUATED", 7)  # the state passes through many spans
+    monkeypatch.setattr(nnlm, "EVALUATED", 7)
     model: Any = trained(fitted, kind, objective)
     found = model.evaluate(OTHER_TEXT, progress=False)
     ids, end = stream(model), model.vocabulary.key_to_index["</s>"]
@@ -169,7 +172,7 @@ def test_probabilities_are_read_in_parts(
 ) -> None:
     for objective in ("nce", "hierarchical_softmax", "adaptive_softmax"):
         model: Any = trained(fitted, "gru", objective)
-        reader = model._answers()
+        reader = model.reader
         generator = torch.Generator().manual_seed(1)
         rows, words = torch.randn(11, 16, generator=generator), torch.randint(0, 20, (11,), generator=generator)
         wanted = reader.next_log_prob(rows)[torch.arange(11), words]
@@ -178,14 +181,15 @@ def test_probabilities_are_read_in_parts(
             torch.testing.assert_close(reader.log_prob(rows, words), wanted, rtol=1e-5, atol=1e-5)
 
 
-def test_columns_and_places_cover_the_text(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(text_tasks, "BLOCK", 40)
+def test_columns_and_contexts_cover_the_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nnlm, "BLOCK", 40)
+    monkeypatch.setattr(recurrent, "BLOCK", 40)
     with read_tokens(OTHER_TEXT, progress=False) as tokens:
         ids, end = tokens.read(0, len(tokens)).tolist(), tokens.end
         model: Any = make("gru", batch_size=4)
-        device = text_tasks.Device("cpu")
+        device = Device("cpu")
         model._vocabulary = tokens.vocabulary
-        output = model._make_parts(tokens.vocabulary.counts, 1)
+        output = model._make_modules(tokens.vocabulary.counts, 1)
         columns = model._make_task(output, tokens, 1, device)
         rows = len(ids) // 4
         found = [batch["words"] for batch, _ in columns.batches(0, 0)]
@@ -200,9 +204,9 @@ def test_columns_and_places_cover_the_text(monkeypatch: pytest.MonkeyPatch) -> N
 
         model = make("nnlm", context=3)
         model._vocabulary = tokens.vocabulary
-        places = model._make_task(model._make_parts(tokens.vocabulary.counts, 1), tokens, 1, device)
-        batches = [batch for batch, _ in places.batches(0, 0)]
-        assert len(batches) == places.num_batches
+        contexts = model._make_task(model._make_modules(tokens.vocabulary.counts, 1), tokens, 1, device)
+        batches = [batch for batch, _ in contexts.batches(0, 0)]
+        assert len(batches) == contexts.num_batches
         pairs = sorted(
             (*context, target)
             for batch in batches
@@ -214,9 +218,9 @@ def test_columns_and_places_cover_the_text(monkeypatch: pytest.MonkeyPatch) -> N
             line = [end] * 3 if word == end else [*line, word]
         assert pairs == sorted(wanted_pairs)
         assert [word for batch in batches for word in batch["targets"]] != ids
-        again = [batch["targets"].tolist() for batch, _ in places.batches(0, 2)]
+        again = [batch["targets"].tolist() for batch, _ in contexts.batches(0, 2)]
         assert again == [batch["targets"].tolist() for batch in batches[2:]]
-        other = [batch["targets"].tolist() for batch, _ in places.batches(1, 0)]
+        other = [batch["targets"].tolist() for batch, _ in contexts.batches(1, 0)]
         assert other != [batch["targets"].tolist() for batch in batches]
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from logq.language_models.text_encoders import Recurrent
+from logq.language_models.recurrent import RecurrentEncoder
 
 V, DIM, HIDDEN = 9, 3, 4
 
@@ -32,7 +32,7 @@ def step(kind: str, layer: torch.nn.Module, x: np.ndarray, state: list[np.ndarra
 @pytest.mark.parametrize("layers", [1, 2])
 def test_queries_are_those_of_the_equations(cell: str, layers: int) -> None:
     torch.manual_seed(1)
-    model = Recurrent(V, DIM, HIDDEN, cell=cell, layers=layers, dropout=0.5).double().eval()
+    model = RecurrentEncoder(V, DIM, HIDDEN, cell=cell, layers=layers, dropout=0.5).double().eval()
     words = torch.randint(0, V, (2, 7), generator=torch.Generator().manual_seed(2))
     state = model.first_state(2)
     first, state = model(words[:, :3], state)
@@ -53,7 +53,7 @@ def test_queries_are_those_of_the_equations(cell: str, layers: int) -> None:
 
 
 def test_the_gradient_stays_behind_a_detached_state() -> None:
-    model = Recurrent(V, DIM, HIDDEN, sparse=True)
+    model = RecurrentEncoder(V, DIM, HIDDEN, sparse=True)
     _, state = model(torch.tensor([[1, 2]]), model.first_state(1))
     queries, _ = model(torch.tensor([[5, 5]]), state.detach())
     queries.sum().backward()
@@ -64,7 +64,7 @@ def test_the_gradient_stays_behind_a_detached_state() -> None:
 
 
 def test_dropout_is_on_words_and_queries_in_training_only() -> None:
-    model = Recurrent(V, DIM, HIDDEN, dropout=0.9)
+    model = RecurrentEncoder(V, DIM, HIDDEN, dropout=0.9)
     words = torch.zeros(1, 100, dtype=torch.int64)
     assert float((model(words, model.first_state(1))[0] == 0).double().mean()) > 0.5
     assert not bool((model.eval()(words, model.first_state(1))[0] == 0).any())
@@ -72,8 +72,8 @@ def test_dropout_is_on_words_and_queries_in_training_only() -> None:
 
 def test_wrong_arguments() -> None:
     with pytest.raises(ValueError, match="cell: expected one of gru, lstm, got 'rnn'"):
-        Recurrent(V, DIM, HIDDEN, cell="rnn")
-    model = Recurrent(V, DIM, HIDDEN)
+        RecurrentEncoder(V, DIM, HIDDEN, cell="rnn")
+    model = RecurrentEncoder(V, DIM, HIDDEN)
     with pytest.raises(ValueError, match=r"state: expected \(S, layers, B, D\) = \(1, 1, 2, 4\), got \(1, 1, 1, 4\)"):
         model(torch.zeros(2, 3, dtype=torch.int64), model.first_state(1))
     with pytest.raises(ValueError, match=r"words: expected class ids in \[0, 9\).* got 9"):

@@ -69,8 +69,8 @@ class Student:
 
 def corpus(seed, lines=14, words="abcd"):
     rng = np.random.default_rng(seed)
-    law = 1.0 / np.arange(1, len(words) + 1)
-    return [rng.choice(list(words), rng.integers(1, 7), p=law / law.sum()).tolist() for _ in range(lines)]
+    weights = 1.0 / np.arange(1, len(words) + 1)
+    return [rng.choice(list(words), rng.integers(1, 7), p=weights / weights.sum()).tolist() for _ in range(lines)]
 
 
 def make(order, smoothing, k=0.3):
@@ -166,7 +166,8 @@ def test_counts_are_those_of_the_text():
 )
 def test_discounts_that_cannot_be_estimated(n, message):
     adjusted = np.repeat([1, 2, 3, 4], n)
-    with pytest.raises(ValueError, match=rf"discounts: .*{message}.*discount_fallback=\(0.5, 1.0, 1.5\)"):
+    expected = rf"discount_fallback: expected three discounts, such as 0.5, 1.0 and 1.5, .*{message}"
+    with pytest.raises(ValueError, match=expected):
         estimate_discounts(adjusted, 2)
     assert estimate_discounts(adjusted, 2, FALLBACK) == FALLBACK
 
@@ -178,9 +179,9 @@ def test_a_count_of_four_need_not_occur():
 def test_the_best_k_of_a_validation_text():
     lines, validation = corpus(1, 40), corpus(2, 20)
     best = NGram(2, "add_k", k=None).fit(lines, validation=validation, progress=False)
-    assert best.facts["validation"]["perplexity"] == pytest.approx(best.perplexity(validation, progress=False))
+    assert best.metadata["validation"]["perplexity"] == pytest.approx(best.perplexity(validation, progress=False))
     for factor in (10**-0.125, 10**0.125):
-        other = NGram(2, "add_k", k=best.facts["k"] * factor).fit(lines, progress=False)
-        assert other.perplexity(validation, progress=False) > best.facts["validation"]["perplexity"]
+        other = NGram(2, "add_k", k=best.metadata["k"] * factor).fit(lines, progress=False)
+        assert other.perplexity(validation, progress=False) > best.metadata["validation"]["perplexity"]
     with pytest.raises(ValueError, match="validation: expected a text"):
         NGram(2, "add_k", k=None).fit(lines)

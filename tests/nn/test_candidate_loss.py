@@ -223,7 +223,7 @@ def test_the_bias_starts_where_all_classes_are_alike(name, input):
 
 
 def test_the_class_table_starts_as_that_of_a_linear_layer():
-    torch.manual_seed(1)
+    # The standard deviation of 25,000 uniform numbers is off by 0.3 %: seven times that never happens.
     module = FullSoftmaxLoss(25, 1000)
     assert 0.199 < module.weight.abs().max() <= 0.2
     assert module.weight.std().item() == pytest.approx(0.2 / math.sqrt(3), rel=0.02)

@@ -1,4 +1,4 @@
-"""Where every row has a gradient our optimisers are torch's dense ones."""
+"""Where every row has a gradient our optimizers are torch's dense ones."""
 
 from collections.abc import Callable
 from typing import Any
@@ -114,6 +114,7 @@ def test_row_wise_adagrad_against_a_loop(shape: tuple[int, ...]) -> None:
     torch.testing.assert_close(table.detach().reshape(expected.shape), expected, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.filterwarnings("ignore::logq.kernels.FallbackWarning")
 @pytest.mark.parametrize("name", PAIRS)
 def test_parameters_and_gradients_in_any_memory_order(name: str) -> None:
     ours, torchs, options = PAIRS[name]

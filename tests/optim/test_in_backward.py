@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from logq import optim
 from logq.kernels import updates
-from logq.kernels.cpp.class_sums import Entries, class_gradient, update_classes
+from logq.kernels.cpp.row_sums import class_gradients, update_classes
+from logq.kernels.passes import Entries
 
 MAKE: dict[str, Callable[..., optim.RowOptimizer]] = {
     "sgd": optim.SGD,
@@ -33,7 +34,7 @@ def backward(step: int, weight: Tensor, bias: Tensor) -> None:
     rules = updates.find(weight), updates.find(bias)
     given, common = entries(step), {"scale": 0.5, "cosine": False}
     update_classes(given, weight, bias, weight_rule=rules[0], bias_rule=rules[1], **common)
-    gradients = class_gradient(given, weight, bias=True, sparse=True, **common)
+    gradients = class_gradients(given, weight, bias=True, sparse=True, **common)
     for parameter, rule, gradient in zip((weight, bias), rules, gradients, strict=True):
         if rule is None:
             parameter.grad = gradient

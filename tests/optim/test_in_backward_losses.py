@@ -57,7 +57,7 @@ def model(*arguments: Any, **options: Any) -> Model:
 
 
 def twins(one: nn.Module, **options: Any) -> list[tuple[Any, optim.RowOptimizer]]:
-    """The same module twice, with an optimiser that stores gradients and with one that does not."""
+    """The same module twice, with an optimizer that stores gradients and with one that does not."""
     other = copy.deepcopy(one)
     name = options.pop("name", "adagrad")
     return [
@@ -236,6 +236,7 @@ def test_hooks_and_anomaly_mode() -> None:
     equal(stored[0], direct[0])
 
 
+@pytest.mark.filterwarnings("ignore::logq.kernels.FallbackWarning")
 @pytest.mark.parametrize("replacement", [False, True])
 @pytest.mark.parametrize("own", [False, True])
 def test_torch_func_through_a_module_that_draws(own: bool, replacement: bool) -> None:

@@ -1,4 +1,4 @@
-"""States: saved, loaded, carried over from torch's optimisers and to them; options and what is said about bad ones."""
+"""States: saved, loaded, carried over from torch's optimizers and to them; options and what is said about bad ones."""
 
 import copy
 import pickle
@@ -38,7 +38,7 @@ def run(optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter], steps:
 
 
 def carried(first: Callable[..., Any], second: Callable[..., Any], dtype: torch.dtype) -> list[nn.Parameter]:
-    """Five steps by one optimiser and five by another that takes over its state."""
+    """Five steps by one optimizer and five by another that takes over its state."""
     parameters = new_parameters(dtype)
     before = first(parameters, lr=0.1)
     run(before, parameters, range(5))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from frequencies import SEED
 from logq.logs import Interactions
 from logq.recommenders import AirbnbEmbeddings
 from logq.recommenders.histories import Histories
@@ -31,7 +32,7 @@ def clicks(sessions=400, seed=0):
 @pytest.fixture(scope="module")
 def model():
     made = AirbnbEmbeddings(
-        dim=16, booking="booked", market="city", window=1, epochs=15, lr=0.02, batch_size=64, seed=1
+        dim=16, booking="booked", market="city", window=1, epochs=15, lr=0.02, batch_size=64, seed=SEED + 1
     )
     return made.fit(clicks(), progress=False)
 
@@ -41,7 +42,9 @@ def test_what_is_booked_is_found_from_the_first_click(model):
     first = model.recommend(histories=histories, k=2).items
     wanted = np.array([[10 * m, 10 * m + 1][h % 2] for m in range(MARKETS) for h in range(2, 8)])
     with_booking = (first[:, 0] == wanted).mean()
-    plain = AirbnbEmbeddings(dim=16, window=1, epochs=15, lr=0.02, batch_size=64, seed=1).fit(clicks(), progress=False)
+    plain = AirbnbEmbeddings(dim=16, window=1, epochs=15, lr=0.02, batch_size=64, seed=SEED + 1).fit(
+        clicks(), progress=False
+    )
     without = (plain.recommend(histories=histories, k=2).items[:, 0] == wanted).mean()
     assert with_booking > 0.5 > without
 
@@ -91,7 +94,7 @@ def test_it_is_saved_and_loaded(model, tmp_path):
 
 
 def test_without_log_q_scores_are_plain_products(model):
-    plain = AirbnbEmbeddings(dim=8, market="city", epochs=1, log_q=False, seed=1).fit(clicks(60), progress=False)
+    plain = AirbnbEmbeddings(dim=8, market="city", epochs=1, log_q=False, seed=SEED + 1).fit(clicks(60), progress=False)
     part = plain.known.given([[3]], None)
     with torch.no_grad():
         best = float((plain._queries(part) @ plain._item_rows().T).max())
@@ -100,7 +103,14 @@ def test_without_log_q_scores_are_plain_products(model):
 
 def test_other_objectives_learn_it_too():
     made = AirbnbEmbeddings(
-        dim=16, booking="booked", market="city", objective="sampled_softmax", epochs=6, lr=0.02, batch_size=64, seed=1
+        dim=16,
+        booking="booked",
+        market="city",
+        objective="sampled_softmax",
+        epochs=6,
+        lr=0.02,
+        batch_size=64,
+        seed=SEED + 1,
     ).fit(clicks(), progress=False)
     assert (made.recommend(histories=[[10 * m + 3] for m in range(MARKETS)], k=3).items % 10 < 2).any(axis=1).all()
 
@@ -140,7 +150,7 @@ def test_negatives_come_from_the_market_of_the_listing_in_the_middle(monkeypatch
         return found
 
     monkeypatch.setattr(WithinGroup, "_draw_in_groups", spy)
-    model = AirbnbEmbeddings(dim=4, booking="booked", market="city", window=1, epochs=1, seed=1, batch_size=8)
+    model = AirbnbEmbeddings(dim=4, booking="booked", market="city", window=1, epochs=1, seed=SEED + 1, batch_size=8)
     model.fit(log, progress=False)
     market = model._markets
     across = 0

@@ -146,9 +146,12 @@ def test_what_is_wrong_is_named() -> None:
         model.recommend(3, context={"market": "x"})
     with pytest.raises(ValueError, match="context: expected 2 values of 'query', got 1"):
         model.recommend([3, 4], context={"query": ["sofa"]})
-    with pytest.raises(TypeError, match="context: 'query': ids: expected strings"):
+    with pytest.raises(TypeError, match="context: expected for 'query' strings, as the ids of this log are, got 5"):
         model.recommend(3, context={"query": 5})
     for other in (make("SASRec", epochs=1), make("Popularity"), make("YoutubeDNN", epochs=1)):
         other.fit(log, progress=False)
-        with pytest.raises(ValueError, match=f"context: {type(other).__name__} was trained without context columns"):
+        with pytest.raises(
+            ValueError,
+            match=f"context: expected none, as the {type(other).__name__} was trained without context columns",
+        ):
             other.recommend(3, context={"query": "sofa"})

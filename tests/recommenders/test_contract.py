@@ -1,6 +1,8 @@
 """What every recommender does: answers, filters, errors, files."""
 
+import copy
 import json
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -132,7 +134,9 @@ def test_cold_items_are_answered_by_side_information() -> None:
     one = model.similar_items(item_features={"genre": "g1"}, k=3)
     assert one.items.tolist() == two.items[0].tolist()
     for name in ("SASRec", "Popularity"):
-        with pytest.raises(ValueError, match=f"item_features: {name} learns nothing from side information"):
+        with pytest.raises(
+            ValueError, match=f"item_features: expected none, as {name} learns nothing from side information"
+        ):
             fitted(name).similar_items(item_features={"genre": "g1"})
 
 
@@ -206,6 +210,13 @@ def test_saved_and_loaded_it_answers_the_same(model: Recommender, tmp_path: Path
     assert sorted(path.name for path in tmp_path.iterdir()) == [SUMMARY, FILE]
 
 
+def test_copies_answer_the_same(model: Recommender) -> None:
+    for again in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
+        assert repr(again) == repr(model)
+        assert again.settings() == model.settings()
+        assert again.recommend(k=3).items.tolist() == model.recommend(k=3).items.tolist()
+
+
 def test_saving_twice_gives_the_same_bytes(model: Recommender, tmp_path: Path) -> None:
     model.save(tmp_path / "a")
     type(model).load(tmp_path / "a").save(tmp_path / "b")
@@ -274,7 +285,7 @@ def test_logs_with_nothing_to_learn() -> None:
         (
             "YoutubeDNN",
             {"objective": "full_softmax", "sampler": "uniform"},
-            "sampler: expected None, as full_softmax uses every class and takes no sampler, got 'uniform'",
+            "sampler: expected None, as full_softmax draws no negatives, got 'uniform'",
         ),
         ("YoutubeDNN", {"sampler": "zipf"}, "sampler: expected one of unigram"),
         ("YoutubeDNN", {"monitor": "auc"}, "monitor: expected one of hr"),

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from logq.recommenders.encoders import ByteDropout, Tower
+from logq.recommenders.encoders import Tower
 from logq.recommenders.item_tables import FeatureTables, IdTable, ItemCodes, Table, check_features, end_of, select_rows
 
 
@@ -37,24 +37,6 @@ def test_selected_rows_and_their_gradient():
     rows = torch.tensor([5, 0, 3])
     assert torch.equal(select_rows(value, rows), value[rows])
     assert torch.autograd.gradcheck(lambda x: select_rows(x, rows), value)
-
-
-def test_dropout_drops_its_share_and_keeps_the_mean():
-    """One standard deviation of the share is 0.0014."""
-    torch.manual_seed(1)
-    dropout = ByteDropout(0.25)
-    x = torch.full((333, 301), 2.0, requires_grad=True)
-    y = dropout(x)
-    kept = y != 0
-    assert abs(float((~kept).float().mean()) - 0.25) < 0.007
-    torch.testing.assert_close(y[kept].detach(), torch.full_like(y[kept], 2 / 0.75))
-    y.sum().backward()
-    torch.testing.assert_close(x.grad, kept / 0.75)
-    assert not torch.equal(dropout(x), y)
-    assert dropout.eval()(x) is x
-    assert ByteDropout(0.0)(x) is x
-    with pytest.raises(ValueError, match=r"^p: expected a finite number"):
-        ByteDropout(1.0)
 
 
 def test_a_tower_without_hidden_layers_is_linear():

@@ -49,6 +49,9 @@ def test_learns_with_sparse_gradients(name: str) -> None:
     "options",
     [
         {"ema": 0.9},
+        {"optimizer": "adagrad", "lr": 0.1},
+        {"optimizer": "adagrad", "lr": 0.1, "sparse": True},
+        {"optimizer": "sgd", "lr": 1.0, "clip": 1.0, "epochs": 40},
         {"clip": 1.0, "decay": "cosine", "warmup": 5},
         {"cosine": True, "temperature": 0.2},
         {"precision": "bf16"},

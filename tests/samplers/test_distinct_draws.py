@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from frequencies import assert_frequencies, assert_mean
-from logq.kernels.sampling import by_tries
+from logq.kernels.reference_draws import by_tries
 from logq.samplers import LogUniform
 from logq.samplers.alias_table import AliasTable
 from logq.samplers.distinct_draws import by_race, expected_tries, log_inclusion
@@ -19,7 +19,7 @@ P = torch.tensor([0.4, 0.3, 0.15, 0.1, 0.05], dtype=torch.float64)
 ROWS = 30_000
 
 
-def draw(way: str, p: torch.Tensor, num_rows: int, num_sampled: int, seed: int = 1):
+def draw(way: str, p: torch.Tensor, num_rows: int, num_sampled: int, seed: int):
     """ids (R, S); Q of every class (R, C)."""
     generator = torch.Generator().manual_seed(seed)
     if way == "race":
@@ -50,9 +50,9 @@ both_ways = pytest.mark.parametrize("way", ["tries", "race"])
 
 @both_ways
 @pytest.mark.parametrize("num_sampled", [1, 2, 3])
-def test_sequences_have_the_law_of_successive_sampling(way, num_sampled):
-    """Chi-square over all ordered samples; fails with one seed in ten thousand."""
-    ids, _ = draw(way, P, ROWS, num_sampled)
+def test_sequences_have_the_law_of_successive_sampling(way, num_sampled, seed):
+    """Chi-square over all ordered samples; fails with one seed in ten million."""
+    ids, _ = draw(way, P, ROWS, num_sampled, seed)
     law = law_of_sequences(P.tolist(), num_sampled)
     number = {sequence: index for index, sequence in enumerate(law)}
     drawn = torch.tensor([number[tuple(row)] for row in ids.tolist()])
@@ -61,9 +61,9 @@ def test_sequences_have_the_law_of_successive_sampling(way, num_sampled):
 
 @both_ways
 @pytest.mark.parametrize("num_sampled", [1, 2, 3])
-def test_q_is_exact_on_average(way, num_sampled):
-    """Mean of Q_v = P(v in S), and mean of 1{v in S} / Q_v = 1, within 5 standard errors."""
-    ids, q = draw(way, P, ROWS, num_sampled, seed=2)
+def test_q_is_exact_on_average(way, num_sampled, seed):
+    """Mean of Q_v = P(v in S), and mean of 1{v in S} / Q_v = 1, within 6.5 standard errors."""
+    ids, q = draw(way, P, ROWS, num_sampled, seed)
     inclusion = torch.zeros(5, dtype=torch.float64)
     for sequence, probability in law_of_sequences(P.tolist(), num_sampled).items():
         inclusion[list(sequence)] += probability
@@ -73,10 +73,10 @@ def test_q_is_exact_on_average(way, num_sampled):
     assert_mean(counts / q, 1.0)
 
 
-def test_the_counts_of_tensorflow_are_not():
+def test_the_counts_of_tensorflow_are_not(seed):
     """1 - (1 - p)^tries, with the tries of the draw for every class, is off by many standard errors."""
     table = AliasTable(P)
-    generator = torch.Generator().manual_seed(3)
+    generator = torch.Generator().manual_seed(seed)
     ids, _, outside = by_tries(lambda shape: table.sample(shape, generator), ROWS, 2)
     tries = outside - 1
     q = log_inclusion(P.log(), tries).exp()
@@ -118,9 +118,9 @@ def test_shapes(num_rows):
     assert (ids.shape, inside.shape, outside.shape) == ((num_rows, 3), (num_rows, 3), (num_rows, 1))
 
 
-def test_race_in_pieces(monkeypatch):
+def test_race_in_pieces(monkeypatch, seed):
     monkeypatch.setattr("logq.samplers.distinct_draws.RACE_TIMES", 12)  # two rows at a time
-    ids, q = draw("race", P, 20_001, 2)
+    ids, q = draw("race", P, 20_001, 2, seed)
     assert ids.shape == (20_001, 2)
     counts = torch.zeros(20_001, 5, dtype=torch.float64).scatter_(1, ids, 1.0)
     assert_mean(counts - q, 0.0)

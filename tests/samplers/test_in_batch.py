@@ -19,7 +19,7 @@ def generator(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def batches(law: torch.Tensor, shape: tuple[int, ...], seed: int = 1) -> torch.Tensor:
+def batches(law: torch.Tensor, shape: tuple[int, ...], seed: int) -> torch.Tensor:
     return torch.multinomial(law, math.prod(shape), True, generator=generator(seed)).view(shape)
 
 
@@ -30,11 +30,11 @@ def counts_of_rows(candidates) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("shape", [(7,), (7, 1), (4, 3)])
-def test_mean_count_among_the_other_rows(shape):
-    """With exact counts it is (n - T) q, within 5 standard errors."""
+def test_mean_count_among_the_other_rows(shape, seed):
+    """With exact counts it is (n - T) q, within 6.5 standard errors."""
     sampler = InBatch(C, counts=LAW, dtype=torch.float64)
     counts = []
-    for targets in batches(LAW, (4000, *shape)):
+    for targets in batches(LAW, (4000, *shape), seed):
         candidates = sampler.draw(targets)
         counts.append(counts_of_rows(candidates)[0])
     num_targets = math.prod(shape)
@@ -44,12 +44,12 @@ def test_mean_count_among_the_other_rows(shape):
     assert_mean(torch.stack(counts), expected)
 
 
-def test_mean_count_with_ignored_rows_and_entries():
+def test_mean_count_with_ignored_rows_and_entries(seed):
     """Rows with one, two or no target, in shares that are the same in each batch: the mean over its rows is right."""
     sampler = InBatch(C, counts=LAW, dtype=torch.float64)
     hidden = torch.tensor([[0, 1], [0, 0], [1, 1], [0, 0]]).bool()  # 5 targets of 3 rows: 5 - 5/3 others
     counts = []
-    for targets in batches(LAW, (4000, 4, 2)):
+    for targets in batches(LAW, (4000, 4, 2), seed):
         candidates = sampler.draw(targets.masked_fill(hidden, IGNORED))
         counts.append(counts_of_rows(candidates)[[0, 1, 3]].mean(dim=0))
     expected = sampler.log_expected_count(torch.arange(C)).exp()
@@ -125,44 +125,51 @@ def map_q(loop: Loop) -> list[float]:
 
 
 @pytest.mark.parametrize("batch_size", [16, 64])
-def test_estimates_converge_on_a_stationary_stream(batch_size):
-    """Zipf over 50 classes, rate 0.01: the mean relative error over the classes is below 8 %, its bias below 2 %.
+def test_estimates_converge_on_a_stationary_stream(batch_size, seed):
+    """Zipf over 50 classes, rate 0.01: the mean relative error over the classes is below 8 %, its bias below 4 %.
 
-    (An average over about 100 occurrences of gaps that are geometric has a standard error of sqrt(rate/2) = 7 %.)
+    (An average over about 100 occurrences of gaps that are geometric has a standard error of sqrt(rate/2) = 7 %.) Over
+    30 seeds these were 5.5 % with a standard deviation of 0.4 %, and 0.4 % with one of 0.5 %: both bounds are 7 away.
     """
     law = 1 / torch.arange(1, 51).double()
     law /= law.sum()
     sampler = InBatch(50, rate=0.01)
     estimates = []
-    stream = batches(law, (100_000 // batch_size, batch_size), seed=2)
+    stream = batches(law, (100_000 // batch_size, batch_size), seed)
     for step, targets in enumerate(stream):
         sampler.draw(targets)
         if step > len(stream) // 2 and step % (len(stream) // 20) == 0:
             estimates.append(sampler.log_prob(torch.arange(50)).exp())
     errors = torch.stack(estimates).double() / law - 1
     assert float(errors.abs().mean()) < 0.08
-    assert abs(float(errors.mean())) < 0.02
+    assert abs(float(errors.mean())) < 0.04
 
 
-def test_batches_and_not_only_whether_a_class_is_in_them():
-    """Yi et al.'s estimate is P(class in batch) / n: for q = 0.35 and n = 16 that would be 0.062."""
+def test_batches_and_not_only_whether_a_class_is_in_them(seed):
+    """Yi et al.'s estimate is P(class in batch) / n: for q = 0.35 and n = 16 that would be 0.062.
+
+    Over 30 seeds the logarithms of the ratios scatter by 2.5 % (q = 0.35) to 6.1 % (q = 0.03): bounds are 6 times that.
+    """
     sampler = InBatch(C, rate=0.01)
-    for targets in batches(LAW, (3000, 16)):
+    for targets in batches(LAW, (3000, 16), seed):
         sampler.draw(targets)
-    torch.testing.assert_close(sampler.log_prob(torch.arange(C)).exp().double(), LAW, rtol=0.25, atol=0)
-    assert sampler.log_prob(torch.tensor([0])).exp().item() == pytest.approx(0.35, rel=0.1)
+    torch.testing.assert_close(sampler.log_prob(torch.arange(C)).exp().double(), LAW, rtol=0.45, atol=0)
+    assert sampler.log_prob(torch.tensor([0])).exp().item() == pytest.approx(0.35, rel=0.16)
 
 
-def test_estimates_follow_a_drift():
-    """After the law is turned around and 30,000 targets more, each is nearer to the new frequency than to the old."""
-    sampler = InBatch(C, rate=0.05)
-    for targets in batches(LAW, (2000, 16)):
+def test_estimates_follow_a_drift(seed):
+    """After the law is turned around and 30,000 targets more, each is nearer to the new frequency than to the old.
+
+    The logarithms of the estimates scatter as in the test above: half the way to the old frequency is 7 times that.
+    """
+    sampler = InBatch(C, rate=0.01)
+    for targets in batches(LAW, (2000, 16), seed):
         sampler.draw(targets)
-    for targets in batches(LAW.flip(0), (2000, 16), seed=2):
+    for targets in batches(LAW.flip(0), (2000, 16), seed + 1):
         sampler.draw(targets)
     now = sampler.log_prob(torch.arange(C)).exp().double()
     assert bool(((now / LAW.flip(0)).log().abs() < (now / LAW).log().abs()).all())
-    torch.testing.assert_close(now, LAW.flip(0), rtol=0.4, atol=0)
+    torch.testing.assert_close(now, LAW.flip(0), rtol=0.45, atol=0)
 
 
 def test_a_new_class_has_the_frequency_seen_so_far():
@@ -173,12 +180,12 @@ def test_a_new_class_has_the_frequency_seen_so_far():
     assert candidates.log_expected_count.exp().tolist() == pytest.approx([2 * 2 / 6, 2 * 2 / 6, 2 * old], rel=1e-5)
 
 
-def test_never_seen_classes_are_rare_and_not_impossible():
+def test_never_seen_classes_are_rare_and_not_impossible(seed):
     """A validation batch may hold some: their expected count is finite, and below those of classes that came."""
     sampler = InBatch(C).eval()
     assert bool(sampler.draw(torch.tensor([3, 4])).log_expected_count.isfinite().all())
     sampler.train()
-    for targets in batches(LAW[:3], (20, 16)):
+    for targets in batches(LAW[:3], (20, 16), seed):
         sampler.draw(targets)
     candidates = sampler.eval().draw(torch.tensor([0, 1, 5]))
     assert candidates.log_expected_count.exp()[2].item() == pytest.approx(2 / 321)

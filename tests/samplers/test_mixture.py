@@ -19,14 +19,14 @@ def in_row_0(candidates: Candidates) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("per_row", [(), (0,), (1,), (2,), (0, 2), (0, 1, 2)])
-def test_expected_counts_are_the_sums(per_row):
-    """Mean of count - Q is 0 within 5 standard errors, with any of the parts drawing for each row."""
+def test_expected_counts_are_the_sums(per_row, seed):
+    """Mean of count - Q is 0 within 6.5 standard errors, with any of the parts drawing for each row."""
     samplers = [
         Uniform(C, 3, per_row=0 in per_row),
         Unigram(LAW, 2, per_row=1 in per_row),
         LogUniform(C, 2, replacement=False, per_row=2 in per_row),
     ]
-    sampler = Mixture(samplers, seed=1)
+    sampler = Mixture(samplers, seed=seed)
     targets = torch.arange(C).expand(2, C)
     draws = [sampler.draw(targets) for _ in range(700)]
     assert draws[0].ids.shape == ((2, 7) if per_row else (7,))
@@ -52,13 +52,13 @@ def test_shared_samples_are_repeated_for_each_row():
 
 
 @pytest.mark.parametrize("per_row", [False, True])
-def test_in_batch_part(per_row):
+def test_in_batch_part(per_row, seed):
     """Yang et al.: a row's own targets are excluded, and only in the columns of the in-batch part.
 
-    The mean count of each class in the first row is the expected one, within 5 standard errors.
+    The mean count of each class in the first row is the expected one, within 6.5 standard errors.
     """
-    sampler = Mixture([Uniform(C, 3, per_row=per_row), InBatch(C, counts=LAW), Uniform(C, 2)], seed=1)
-    generator = torch.Generator().manual_seed(2)
+    sampler = Mixture([Uniform(C, 3, per_row=per_row), InBatch(C, counts=LAW), Uniform(C, 2)], seed=seed)
+    generator = torch.Generator().manual_seed(seed + 1)
     draws = []
     for _ in range(1000):
         targets = torch.multinomial(LAW, 6, True, generator=generator)

@@ -239,7 +239,7 @@ def test_a_pipe_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("content", "match"),
     [
-        (gzip.compress(b"some words " * 99)[:-9], "truncated"),
+        (gzip.compress(b"some words " * 99, mtime=0)[:-9], "truncated"),
         (b"plain text", "gzip"),
         (b"", "gzip"),
         (b"BZh91AY&SY", "bzip2"),

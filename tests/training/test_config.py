@@ -8,7 +8,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING, field
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import pytest
@@ -163,7 +163,7 @@ def test_a_wrong_value_is_named(arguments: dict[str, Any], message: str) -> None
         ({"dim": None}, "dim: expected an integer >= 1, got None"),
         ({"dim": True}, "dim: expected an integer >= 1, got True"),
         ({"lr": "fast"}, "lr: expected a finite number > 0, got 'fast'"),
-        ({"log_q": 1}, "log_q: expected True or False, got 1"),
+        ({"log_q": 1}, "log_q: expected True or False, got 1; write log_q=True"),
         ({"decay": 3}, "decay: expected one of constant, cosine, got 3"),
         ({"device": 0}, "device: expected a string, got 0"),
         ({"hidden": 8}, "hidden: expected a sequence of integers, got 8"),
@@ -240,6 +240,29 @@ def test_an_unknown_argument_is_refused(name: str, message: str) -> None:
     assert caught.value.name == name
     assert isinstance(caught.value, TypeError)
     assert str(pickle.loads(pickle.dumps(caught.value))) == message
+
+
+def test_another_name_is_accepted() -> None:
+    @configclass
+    class Sampled(Config):
+        unknown_hints: ClassVar = {"sentences": "give them to fit"}
+
+        num_sampled: Annotated[int, AtLeast(1), Help("Negatives.", aliases=("negatives", "k"))] = 5
+
+    arguments: dict[str, Any] = {"negatives": 7}
+    made: Any = Sampled(**arguments)
+    assert (made.num_sampled, made.negatives, made.k, made.settings()) == (7, 7, 7, {"num_sampled": 7})
+    made.k = 8
+    assert (made.num_sampled, made.negatives) == (8, 8)
+    assert Sampled.from_settings({"negatives": 6}).num_sampled == 6
+    assert Sampled.options()["num_sampled"].names == ("--num-sampled", "--negatives", "--k")
+    text = "num_sampled: Negatives. Also accepted as negatives or k. Default: 5."
+    assert Sampled.options()["num_sampled"].paragraph == text
+    message = r"negatives: expected num_sampled alone, got both; they are the same argument"
+    with pytest.raises(ArgumentTypeError, match=message):
+        Sampled(num_sampled=7, **arguments)
+    with pytest.raises(UnknownArgumentError, match=r"^Sampled: unknown argument 'sentences'; give them to fit$"):
+        Sampled(sentences=[])  # pyright: ignore[reportCallIssue]
 
 
 def test_too_many_positional_arguments_are_refused() -> None:

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from logq import Word2Vec
-from logq.word2vec import run, word2vec_checkpoint
+from logq._model_file import Stored, read_stored, write_stored, write_tensors
+from logq.training import checkpoint
+from logq.word2vec import corpus_run
 
 
 def text(sentences=1500, seed=0):
@@ -21,17 +23,17 @@ def model(**options):
     return Word2Vec(**{"dim": 10, "min_count": 1, "sample": 1e-2, "epochs": 3, "seed": 5, **options})
 
 
-def interrupt_after(monkeypatch, stretches):
+def interrupt_after(monkeypatch, spans):
     """Ctrl-C in the middle of a run."""
-    train = run.Run._train
-    calls = iter(range(stretches))
+    train = corpus_run.CorpusRun._train_span
+    calls = iter(range(spans))
 
     def stop(self, *arguments):
         if next(calls, None) is None:
             raise KeyboardInterrupt
         train(self, *arguments)
 
-    monkeypatch.setattr(run.Run, "_train", stop)
+    monkeypatch.setattr(corpus_run.CorpusRun, "_train_span", stop)
 
 
 KINDS = {
@@ -44,16 +46,16 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize("stretches", [0, 1, 2, 3])
+@pytest.mark.parametrize("spans", [0, 1, 2, 3])
 @pytest.mark.parametrize("kind", KINDS)
-def test_resuming_is_as_if_nothing_had_happened(kind, stretches, tmp_path, monkeypatch):
-    monkeypatch.setattr(run.Run, "_step", lambda self: 2048)
+def test_resuming_is_as_if_nothing_had_happened(kind, spans, tmp_path, monkeypatch):
+    monkeypatch.setattr(corpus_run.CorpusRun, "_step", lambda self: 2048)
     whole = model(**KINDS[kind]).fit(text(300), progress=False)
     with pytest.MonkeyPatch.context() as patch:
-        interrupt_after(patch, stretches)
+        interrupt_after(patch, spans)
         with pytest.raises(KeyboardInterrupt):
             model(**KINDS[kind]).fit(text(300), progress=False, checkpoint=tmp_path)
-    assert (tmp_path / word2vec_checkpoint.FILE).exists()
+    assert (tmp_path / checkpoint.FILE).exists()
     epochs = []
     resumed = model(**KINDS[kind]).fit(
         text(300),
@@ -65,16 +67,16 @@ def test_resuming_is_as_if_nothing_had_happened(kind, stretches, tmp_path, monke
     assert np.array_equal(resumed.vectors.vectors, whole.vectors.vectors)
     assert resumed.mean_loss == whole.mean_loss
     assert epochs[-1] == whole.epochs
-    assert not (tmp_path / word2vec_checkpoint.FILE).exists()
+    assert not (tmp_path / checkpoint.FILE).exists()
 
 
 def test_saved_whenever_it_is_due(tmp_path, monkeypatch):
     saves = []
-    monkeypatch.setattr(word2vec_checkpoint.Checkpoint, "save", lambda self, *_: saves.append(1))
+    monkeypatch.setattr(checkpoint.Checkpoint, "save", lambda self, *_: saves.append(1))
     model().fit(text(), progress=False, checkpoint=tmp_path, checkpoint_minutes=10)
     assert not saves
     model().fit(text(), progress=False, checkpoint=tmp_path, checkpoint_minutes=0)
-    assert len(saves) == 3 * 2 - 1  # 19,500 entries in stretches of 16,384, three times, and never at the very end
+    assert len(saves) == 3 * 2 - 1  # 19,500 entries in spans of 16,384, three times, and never at the very end
 
 
 def interrupted(folder, **options):
@@ -82,7 +84,7 @@ def interrupted(folder, **options):
         interrupt_after(patch, 2)
         with pytest.raises(KeyboardInterrupt):
             model(**options).fit(text(), progress=False, checkpoint=folder)
-    return folder / word2vec_checkpoint.FILE
+    return folder / checkpoint.FILE
 
 
 @pytest.mark.parametrize(
@@ -98,14 +100,16 @@ def interrupted(folder, **options):
 def test_other_settings_are_refused(options, name, tmp_path):
     path = interrupted(tmp_path)
     before = path.read_bytes()
-    with pytest.raises(ValueError, match=rf"^{name}: the checkpoint .* was made with"):
+    with pytest.raises(
+        ValueError, match=rf"^{name}: expected .*, as in the checkpoint .*, got {options[name]}; resume with"
+    ):
         model(**options).fit(text(), progress=False, checkpoint=tmp_path, resume=True)
     assert path.read_bytes() == before
 
 
 def test_another_text_is_refused(tmp_path):
     interrupted(tmp_path)
-    with pytest.raises(ValueError, match=r"^source: the checkpoint .* belongs to another text"):
+    with pytest.raises(ValueError, match=r"^source: expected the data that the checkpoint .* was made from, got other"):
         model().fit(text(seed=1), progress=False, checkpoint=tmp_path, resume=True)
 
 
@@ -126,7 +130,42 @@ def test_vectors_are_no_checkpoint(tmp_path):
     path = interrupted(tmp_path)
     model(epochs=1).fit(text(20), progress=False).vectors.save(tmp_path)
     shutil.copy(tmp_path / "vectors.safetensors", path)
-    with pytest.raises(ValueError, match="expected a checkpoint"):
+    with pytest.raises(ValueError, match=r"checkpoint\.safetensors: expected a file of the format 'logq\.checkpoint'"):
+        model().fit(text(), progress=False, checkpoint=tmp_path, resume=True)
+
+
+def test_a_checkpoint_of_the_first_version_is_said(tmp_path):
+    path = tmp_path / checkpoint.FILE
+    with open(path, "wb") as file:
+        metadata = {"format": "logq.checkpoint 1", "run": "{}", "settings": "{}"}
+        write_tensors(file, {"vectors": np.zeros((60, 10), np.float32)}, metadata)
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=r"checkpoint\.safetensors: logq 0\.1 wrote this checkpoint, .* start anew"):
+        model().fit(text(), progress=False, checkpoint=tmp_path, resume=True)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("position", "tensors"),
+    [
+        ({"epoch": -1}, {}),
+        ({"epoch": 3}, {}),
+        ({"entry": 10**9}, {}),
+        ({"pairs": None}, {}),
+        ({"loss_sum": [1]}, {}),
+        ({}, {"vectors": np.zeros((60, 11), np.float32)}),
+        ({}, {"vectors": np.full((60, 10), np.nan, np.float32)}),
+        ({}, {"vectors": np.zeros((60, 10), np.float64)}),
+        ({}, {"engine/outputs": np.zeros((59, 10), np.float32)}),
+        ({}, {"engine/outputs": np.zeros((60, 10), np.int32)}),
+    ],
+)
+def test_a_changed_state_is_said(position, tensors, tmp_path):
+    path = interrupted(tmp_path)
+    stored = read_stored(path, format=checkpoint.FORMAT)
+    info = {**stored.info, "position": {**stored.info["position"], **position}}
+    write_stored(path, Stored(stored.kind, info, {**stored.tensors, **tensors}), format=checkpoint.FORMAT)
+    with pytest.raises(ValueError, match=r"checkpoint\.safetensors: the checkpoint is damaged \(.*\); remove it to st"):
         model().fit(text(), progress=False, checkpoint=tmp_path, resume=True)
 
 
@@ -147,8 +186,8 @@ def load_vectors(path):
 def test_a_checkpoint_is_tensors_and_json(tmp_path):
     path = interrupted(tmp_path)
     header = json.loads(path.read_bytes()[8 : 8 + int.from_bytes(path.read_bytes()[:8], "little")])
-    progress = json.loads(header["__metadata__"]["run"])
-    assert (progress["epoch"], progress["position"]) == (1, 0)
+    position = json.loads(header["__metadata__"]["logq"])["info"]["position"]
+    assert (position["epoch"], position["entry"]) == (1, 0)
     assert load_vectors(path).shape == (60, 10)
 
 
@@ -156,7 +195,7 @@ def test_resume_wants_a_checkpoint_folder_and_a_new_model(tmp_path):
     with pytest.raises(ValueError, match=r"^resume: expected a checkpoint folder"):
         model().fit(text(10), progress=False, resume=True)
     fitted = model(epochs=1).fit(text(20), progress=False)
-    with pytest.raises(ValueError, match=r"^resume: expected a model that was not fitted yet"):
+    with pytest.raises(ValueError, match=r"^resume: expected a model that was not fitted yet, got one that was"):
         fitted.fit(text(20), progress=False, checkpoint=tmp_path, resume=True)
 
 

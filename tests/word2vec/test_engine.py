@@ -1,4 +1,4 @@
-"""The small table of engines, and which of them a model gets."""
+"""The table of engines, and which of them a model gets."""
 
 import importlib
 
@@ -7,7 +7,8 @@ import pytest
 
 from logq import Word2Vec
 from logq.samplers import Uniform
-from logq.word2vec.engines import ENGINES, FUSED, Engine, first_vectors, load
+from logq.word2vec.engines import ENGINES, Engine, first_vectors, load_engine
+from logq.word2vec.word2vec_config import FUSED, Word2VecConfig
 
 
 def test_what_has_a_kernel_takes_it():
@@ -40,16 +41,18 @@ def test_plain_can_be_asked_for():
 
 
 def test_every_engine_can_be_loaded():
-    for name, module in ENGINES.items():
-        assert issubclass(load(name), Engine)
-        assert load(name).name == name
-        assert load(name) is importlib.import_module(module).Engine
+    for name, path in ENGINES.items():
+        module, _, of_class = path.rpartition(".")
+        assert issubclass(load_engine(name), Engine)
+        assert load_engine(name).name == name
+        assert load_engine(name) is getattr(importlib.import_module(module), of_class)
+    assert Word2VecConfig.options()["engine"].choices == ("auto", *ENGINES)
 
 
 def test_first_vectors_fill_their_range_evenly():
     made = first_vectors(2000, 10, seed=3) * 10
     assert made.dtype == np.float32
     assert np.abs(made).max() <= 1
-    # A uniform law on [-1, 1] has variance 1/3; 20,000 numbers, five standard deviations of the mean and variance.
+    # Uniform on [-1, 1] has variance 1/3; 20,000 numbers, five standard deviations of the mean and the variance.
     assert abs(made.mean()) < 5 * (1 / 3 / 20_000) ** 0.5
     assert abs((made**2).mean() - 1 / 3) < 5 * (4 / 45 / 20_000) ** 0.5

@@ -36,8 +36,8 @@ KINDS = {
 def make_setup(num_words, *, rng, tree=False, keep=0.6, **options):
     counts = rng.integers(1, 50, size=num_words).astype(np.float64)
     probability = np.where(rng.random(num_words) < 0.5, 1.0, rng.uniform(keep, 1, num_words))
-    law = {"tree": HuffmanTree.from_counts(counts)} if tree else {"cells": alias_cells(counts**0.75)}
-    return Setup(keep_thresholds(probability), **law, **options)
+    outputs = {"tree": HuffmanTree.from_counts(counts)} if tree else {"cells": alias_cells(counts**0.75)}
+    return Setup(keep_thresholds(probability), **outputs, **options)
 
 
 def make_tables(setup, dim, rng):

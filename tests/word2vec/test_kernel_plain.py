@@ -53,17 +53,17 @@ class Step:
         self.optimizer.step()
 
 
-LAW = {"cells": alias_cells(COUNTS**0.75)}
+SAMPLING = {"cells": alias_cells(COUNTS**0.75)}
 KINDS = {
-    "skip-gram": LAW,
-    "skip-gram, no pool": {**LAW, "pool": 0},
-    "skip-gram, blocks of 3": {**LAW, "block": 3},
-    "skip-gram, in order": {**LAW, "shared": False},
+    "skip-gram": SAMPLING,
+    "skip-gram, no pool": {**SAMPLING, "pool": 0},
+    "skip-gram, blocks of 3": {**SAMPLING, "block": 3},
+    "skip-gram, in order": {**SAMPLING, "shared": False},
     "skip-gram, a tree": {"tree": HuffmanTree.from_counts(COUNTS)},
     "skip-gram, a tree, in order": {"tree": HuffmanTree.from_counts(COUNTS), "shared": False},
-    "CBOW": {**LAW, "skip_gram": False},
-    "CBOW, in order": {**LAW, "skip_gram": False, "shared": False},
-    "sum": {**LAW, "skip_gram": False, "mean": False},
+    "CBOW": {**SAMPLING, "skip_gram": False},
+    "CBOW, in order": {**SAMPLING, "skip_gram": False, "shared": False},
+    "sum": {**SAMPLING, "skip_gram": False, "mean": False},
     "CBOW, a tree": {"tree": HuffmanTree.from_counts(COUNTS), "skip_gram": False},
 }
 

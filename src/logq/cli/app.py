@@ -4,35 +4,103 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any
 
 import typer
 
 import logq
-from logq.cli import (
-    demo_group,
-    diagnose,
-    evaluate,
-    evaluate_lm,
-    evaluate_ranking,
-    generate,
-    index,
-    map,
-    neighbors,
-    phrases,
-    recommend,
-    train,
-    train_items,
-    train_lm,
-    train_recommenders,
-    vocab,
-)
-from logq.cli.errors import InterruptedWorkError, describe, leave_quietly, say_error
-from logq.cli.help import HelpfulCommand, HelpfulGroup
+from logq.cli.command_options import make_command
+from logq.cli.terminal.errors import InterruptedWorkError, describe, leave_quietly, note, say_error
+from logq.cli.terminal.help import CommandGroup, Lazy
+from logq.estimators import ESTIMATORS
 
 __all__ = ["app", "main"]
 
-EXAMPLES = """
+
+def _command(place: str, summary: str = "") -> Lazy:
+    """The command of "module:function"; a module whose options are made when they are needed has a function `make`."""
+    file, _, name = place.partition(":")
+
+    def module() -> Any:
+        return import_module(f"logq.cli.commands.{file}")
+
+    def make() -> Any:
+        found = module()
+        return found.make() if hasattr(found, "make") else make_command(getattr(found, name), found.EXAMPLES)
+
+    return Lazy(lambda: summary or getattr(module(), name).__doc__, make)
+
+
+def _recommender(name: str, summary: str) -> Lazy:
+    def make() -> Any:
+        return import_module("logq.cli.commands.train_recommender").make(name)
+
+    return Lazy(lambda: summary, make)
+
+
+# Baselines, which have no vectors to save or search; `logq evaluate ranking` measures one beside every model.
+_WITHOUT_COMMAND = ("item-knn", "popularity")
+
+_RECOMMENDERS = {
+    entry.command: _recommender(entry.command, entry.summary)
+    for entry in ESTIMATORS
+    if entry.family == "recommender" and entry.command not in _WITHOUT_COMMAND
+}
+
+_DEMO = CommandGroup(
+    "demo",
+    "Show what logq does, in a few seconds and without data: with words, or with items that go together.",
+    """
+logq demo
+logq demo items
+logq demo words -o python-words --seed 7
+""",
+    {"words": _command("demo_words:demo_words"), "items": _command("demo_items:demo_items")},
+    default="words",
+)
+
+_TRAIN = CommandGroup(
+    "train",
+    "Train word vectors or a language model on text, or a recommender on a log of who did what.",
+    """
+logq train word2vec corpus.txt -o vectors
+logq train lm corpus.txt -o model
+logq train item2vec ratings.csv -o items
+logq train sasrec ratings.csv -o model
+logq train youtube-dnn ratings.csv --user uid --item iid -o model
+""",
+    {
+        "word2vec": _command("train_word2vec:word2vec", "Word vectors, by skip-gram or CBOW."),
+        "lm": _command("train_lm:lm", "A language model: n-gram, NNLM, GRU or LSTM."),
+        **_RECOMMENDERS,
+    },
+)
+
+_EVALUATE = CommandGroup(
+    "evaluate",
+    "Measure how good word vectors, language models or recommenders are.",
+    """
+logq evaluate words vectors --analogies questions-words.txt
+logq evaluate lm model test.txt
+logq evaluate ranking model
+""",
+    {
+        "words": _command("evaluate_words:words"),
+        "lm": _command("evaluate_lm:lm"),
+        "ranking": _command("evaluate_ranking:ranking"),
+    },
+)
+
+app = CommandGroup(
+    "logq",
+    """
+Word vectors and language models from text, and recommendations from logs of who did what.
+
+Start with `logq demo` (words) or `logq demo items` (recommendations): they need no data and take a few seconds. Each
+command has its own --help.
+""",
+    """
 logq demo
 logq train word2vec corpus.txt -o vectors
 logq neighbors vectors coffee tea
@@ -43,67 +111,27 @@ logq demo items
 logq train sasrec ratings.csv -o model
 logq evaluate ranking model
 logq recommend model --user 42
-"""
-
-# Modules that add their commands to a group of another.
-_ADDING = (evaluate_ranking, evaluate_lm, train_recommenders, train_items, train_lm)
-
-
-class _Logq(HelpfulGroup):
-    # What one does first stands first; typer would have groups behind everything else.
-    order = (
-        "demo",
-        "train",
-        "evaluate",
-        "neighbors",
-        "map",
-        "generate",
-        "recommend",
-        "similar",
-        "index",
-        "diagnose",
-        "vocab",
-        "phrases",
-    )
-    switches = (
-        *HelpfulGroup.switches,
-        ("--version", "Say the version and leave."),  # these two are read by main
+""",
+    {
+        "demo": _DEMO,
+        "train": _TRAIN,
+        "evaluate": _EVALUATE,
+        "neighbors": _command("neighbors:neighbors"),
+        "map": _command("draw_map:draw_map"),
+        "generate": _command("generate:generate"),
+        "recommend": _command("recommend:recommend"),
+        "similar": _command("similar:similar"),
+        "index": _command("index:index"),
+        "diagnose": _command("diagnose:diagnose"),
+        "vocab": _command("vocab:vocab"),
+        "phrases": _command("find_phrases:phrases"),
+    },
+    # `main` reads these two.
+    switches=(
+        ("--version", "Show the version and exit."),
         ("--debug", "Show the traceback of an error, as LOGQ_DEBUG=1 does."),
-    )
-
-
-app = typer.Typer(
-    name="logq",
-    cls=_Logq,
-    add_help_option=False,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    ),
 )
-app.add_typer(demo_group.demo)
-app.add_typer(train.train)
-app.command("neighbors", cls=HelpfulCommand, epilog=neighbors.EXAMPLES)(neighbors.neighbors)
-app.command("map", cls=HelpfulCommand, epilog=map.EXAMPLES)(map.map_command)
-app.add_typer(evaluate.evaluate)
-app.command("generate", cls=HelpfulCommand, epilog=generate.EXAMPLES)(generate.generate)
-app.command("recommend", cls=HelpfulCommand, epilog=recommend.RECOMMEND_EXAMPLES)(recommend.recommend)
-app.command("similar", cls=HelpfulCommand, epilog=recommend.SIMILAR_EXAMPLES)(recommend.similar)
-app.command("index", cls=HelpfulCommand, epilog=index.EXAMPLES)(index.index)
-app.command("diagnose", cls=HelpfulCommand, epilog=diagnose.EXAMPLES)(diagnose.diagnose)
-app.command("vocab", cls=HelpfulCommand, epilog=vocab.EXAMPLES)(vocab.vocab)
-app.command("phrases", cls=HelpfulCommand, epilog=phrases.EXAMPLES)(phrases.phrases)
-
-
-@app.callback(invoke_without_command=True, epilog=EXAMPLES)
-def start(context: typer.Context) -> None:
-    """From text to word vectors and language models, and from logs of who did what to recommendations.
-
-    Start with `logq demo` (words) or `logq demo items` (recommendations): they need no data and take a few seconds.
-    Each command has its own --help.
-    """
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -113,22 +141,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: what follows `logq`; taken from the command line when None.
 
     Returns:
-        The exit code; logq.cli.errors lists the codes.
+        The exit code; logq.cli.terminal.errors lists the codes.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = os.environ.get("LOGQ_DEBUG", "") not in ("", "0")
     if words[:1] == ["--debug"]:
         debug, words = True, words[1:]
     if words[:1] == ["--version"]:
-        typer.echo(f"logq {logq.__version__}")
+        print(f"logq {logq.__version__}")
         return 0
     # A warning of the library is a line for the user, not a place in its source.
-    warnings.showwarning = lambda message, *_, **__: say_error(str(message), "Note")
+    warnings.showwarning = lambda message, *_, **__: note(str(message))
     if "" in words:
         say_error("an argument is empty; expected a name there (is a variable of the shell not set?)")
         return 2
     try:
-        code: Any = app(words, prog_name="logq", standalone_mode=False)
+        code: Any = app.main(words, prog_name="logq", standalone_mode=False)
         sys.stdout.flush()
         if code == 130:
             say_error("nothing was saved.", "Interrupted")

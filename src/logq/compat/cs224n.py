@@ -14,8 +14,6 @@ from numpy.typing import ArrayLike, NDArray
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_int
 
 __all__ = [
-    "Array",
-    "as_floats",
     "getNegativeSamples",
     "gradcheck_naive",
     "naiveSoftmaxLossAndGradient",
@@ -44,7 +42,7 @@ def sigmoid(x: ArrayLike) -> Array:
         >>> sigmoid(np.array([0.0, -1000.0]))
         array([0.5, 0. ])
     """
-    x = as_floats("x", x)
+    x = _as_floats("x", x)
     small = np.exp(-np.abs(x))
     return np.where(x >= 0, 1.0, small) / (1.0 + small)
 
@@ -67,7 +65,7 @@ def softmax(x: ArrayLike) -> Array:
         array([[0.5 , 0.5 ],
                [0.25, 0.75]])
     """
-    x = as_floats("x", x)
+    x = _as_floats("x", x)
     if x.ndim == 0 or x.shape[-1] == 0:
         raise ArgumentError("x", "shape (V,) or (N, V) with V >= 1", x.shape)
     powers = np.exp(x - x.max(axis=-1, keepdims=True))
@@ -92,24 +90,11 @@ def normalizeRows(x: ArrayLike) -> Array:
         array([[0.6, 0.8],
                [0. , 0. ]])
     """
-    x = as_floats("x", x)
+    x = _as_floats("x", x)
     if x.ndim != 2:
         raise ArgumentError("x", "shape (N, D)", x.shape)
     length = np.sqrt((x**2).sum(axis=1, keepdims=True))
     return x / np.where(length > 0, length, 1)
-
-
-def as_floats(name: str, given: ArrayLike) -> Array:
-    """Return an array of floats of the same width; other numbers become float64.
-
-    Example:
-        >>> as_floats("x", [1, 2])
-        array([1., 2.])
-    """
-    array = np.asarray(given)
-    if array.dtype.kind not in "biuf":
-        raise ArgumentTypeError(name, "numbers", Verbatim(f"dtype {array.dtype}"))
-    return array if array.dtype.kind == "f" else array.astype(np.float64)
 
 
 def gradcheck_naive(f: Callable[[Array], tuple[Any, Array]], x: Array, gradientText: str = "") -> bool:
@@ -339,7 +324,7 @@ def skipgram(
         >>> round(loss, 4), outside[:, 0]  # 2 log 3
         (2.1972, array([-0.33333333,  0.66666667, -0.33333333]))
     """
-    v, u = as_floats("centerWordVectors", centerWordVectors), as_floats("outsideVectors", outsideVectors)
+    v, u = _as_floats("centerWordVectors", centerWordVectors), _as_floats("outsideVectors", outsideVectors)
     if v.ndim != 2:
         raise ArgumentError("centerWordVectors", "shape (V, D)", v.shape)
     center = _word("currentCenterWord", word2Ind[currentCenterWord], len(v))
@@ -353,7 +338,7 @@ def skipgram(
 
 
 def _pair(center: ArrayLike, outsides: ArrayLike, outside: int) -> tuple[Array, Array, int]:
-    v, u = as_floats("centerWordVec", center), as_floats("outsideVectors", outsides)
+    v, u = _as_floats("centerWordVec", center), _as_floats("outsideVectors", outsides)
     if u.ndim != 2:
         raise ArgumentError("outsideVectors", "shape (V, D)", u.shape)
     if v.shape != u.shape[1:]:
@@ -366,3 +351,11 @@ def _word(name: str, word: int, num_words: int) -> int:
     if number >= num_words:
         raise ArgumentError(name, f"an id in [0, {num_words})", number)
     return number
+
+
+def _as_floats(name: str, given: ArrayLike) -> Array:
+    """Return an array of floats of the same width; other numbers become float64."""
+    array = np.asarray(given)
+    if array.dtype.kind not in "biuf":
+        raise ArgumentTypeError(name, "numbers", Verbatim(f"dtype {array.dtype}"))
+    return array if array.dtype.kind == "f" else array.astype(np.float64)

@@ -11,7 +11,7 @@ from logq._arguments import ArgumentError, check_float
 from logq._files import atomic_write
 from logq.diagnostics.gradient_errors import ErrorAt, GradientErrors
 
-__all__ = ["FORMATS", "check_figure", "plot"]
+__all__ = ["plot"]
 
 FORMATS = ("png", "svg", "pdf")
 """The formats of figures."""

@@ -16,7 +16,7 @@ from logq.diagnostics.softmax_gradient import SoftmaxMoments, checked_table, dra
 from logq.samplers import InBatch, Proposal, Sampler
 from logq.shapes import check_ids, check_shape
 
-__all__ = ["ESTIMATORS", "SamplerLike", "gradient_error", "sized_samplers"]
+__all__ = ["gradient_error"]
 
 ESTIMATORS = ("self_normalized", "sampled_softmax")
 """The names of the estimators."""

@@ -19,7 +19,6 @@ __all__ = [
     "AnalogyResult",
     "AnalogySection",
     "Method",
-    "Question",
     "answer_analogies",
     "read_analogies",
     "word_analogies",

@@ -16,7 +16,7 @@ from logq._arguments import ArgumentError, Verbatim, check_int
 from logq._files import atomic_write
 from logq.vectors import KeyedVectors
 
-__all__ = ["LAYOUTS", "Layout", "cluster", "project", "word_map"]
+__all__ = ["cluster", "project", "word_map"]
 
 Layout = Literal["auto", "tsne", "pca"]
 LAYOUTS: tuple[Layout, ...] = ("auto", "tsne", "pca")

@@ -15,7 +15,7 @@ from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_fl
 from logq.evaluation.ranking_metrics import METRICS, Csr, Hits, check_csr, check_ranked, unique_per_user, where_relevant
 from logq.evaluation.ranking_scores import Interval, RankingScores, bootstrap_interval, mean_of
 
-__all__ = ["coverage", "evaluate_ranking", "mean_popularity", "top_items"]
+__all__ = ["evaluate_ranking", "top_items"]
 
 Scores: TypeAlias = NDArray[np.floating[Any]]
 Floats: TypeAlias = NDArray[np.float64]

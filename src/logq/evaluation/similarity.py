@@ -14,16 +14,7 @@ from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
 from logq.evaluation.word_questions import KnownWords, numbered_lines
 from logq.vectors import KeyedVectors
 
-__all__ = [
-    "Correlation",
-    "Pair",
-    "SimilarityResult",
-    "can_tell_p",
-    "pearson",
-    "read_pairs",
-    "spearman",
-    "word_similarity",
-]
+__all__ = ["Correlation", "SimilarityResult", "can_tell_p", "pearson", "read_pairs", "spearman", "word_similarity"]
 
 
 Pair: TypeAlias = tuple[str, str, float]

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_bool, check_float
 from logq.candidates import IGNORED, Candidates
-from logq.kernels.reduction import REDUCTIONS
+from logq.kernels.logits import REDUCTIONS
 from logq.shapes import can_look_at, check_ids, check_ignore_index, check_shape
 
 __all__ = ["check_candidates", "check_options", "check_table", "check_targets"]

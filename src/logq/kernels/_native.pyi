@@ -41,7 +41,7 @@ __all__ = [
 def alias_table(
     weights: NDArray[np.float64],  # (C,)
 ) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
-    """Build Walker's alias table of a law over C classes, in one sweep over its weights.
+    """Build Walker's alias table of a distribution over C classes, in one sweep over its weights.
 
     Draw cell i with probability 1/C: it gives class i with probability accept[i], otherwise class alias[i], so that
 
@@ -57,7 +57,7 @@ def alias_table(
         accept (C,) float64 in [0, 1] and alias (C,) int32.
 
     Raises:
-        TypeError: `weights` is no such array (other dtypes are not converted).
+        TypeError: `weights` is not such an array (other dtypes are not converted).
         ValueError: a weight is negative or not finite, all are zero, or there are none or 2**31 and more.
     """
 
@@ -66,7 +66,7 @@ def prefer_huge_pages(
 ) -> bool:
     """Ask the operating system to keep memory in pages as large as it has; return whether it agreed."""
 
-# The loss kernels. `stored` is the dtype of the class table: float32, float64, or bfloat16 and float16 as int16.
+# The loss kernels. `stored` is the dtype of the class weights: float32, float64, or bfloat16 and float16 as int16.
 # Everything else is float64 if that is, float32 otherwise. Negative targets are no classes.
 
 def row_losses(
@@ -94,7 +94,7 @@ def row_losses(
     """Losses of rows with sampled classes of their own, and what their gradients are made of.
 
     Raises:
-        TypeError: an argument is no such array.
+        TypeError: an argument is not such an array.
         ValueError: a size or dtype does not fit, or a class is not in the table.
     """
 
@@ -129,7 +129,7 @@ def tile_losses(
     starting with the true logit and 1; then "factors" gives losses and factors.
 
     Raises:
-        TypeError: an argument is no such array.
+        TypeError: an argument is not such an array.
         ValueError: a size or dtype does not fit.
     """
 
@@ -169,7 +169,7 @@ def add_true_rows(
     """Add the sum over t of factors[i, t] weight_t to to[i]."""
 
 class Law:
-    """A law that draws follow, with the arrays it looks into, as logq.kernels.laws has it."""
+    """A distribution that is drawn from, with the arrays it looks into, as logq.kernels.distributions has it."""
 
 def uniform_law(num_classes: int) -> Law:
     """All classes alike. Raises ValueError unless 0 < num_classes < 2**62."""
@@ -184,7 +184,7 @@ def learned_law(cells: NDArray[np.int32], recent: NDArray[np.int64], in_table: i
     """One of `in_table` targets in an alias table and of those in `recent`. Raises ValueError for in_table < 1."""
 
 def draw(law: Law, seed: int, ids: NDArray[np.int64], *, threads: int = 1) -> None:
-    """Fill `ids` (n,) with the draws at the first n places of the stream of a seed, below 2**64."""
+    """Fill `ids` (n,) with the draws at the first n positions of the stream of a seed, below 2**64."""
 
 def draw_distinct(
     law: Law,
@@ -246,7 +246,7 @@ def word2vec_train(
     threads: int,
     simd: str,
 ) -> tuple[int, int, float]:
-    """Train on ids[begin:end], in place; logq.kernels.word2vec says what each argument is.
+    """Train on ids[begin:end], in place; logq.word2vec.kernel says what each argument is.
 
     Returns:
         Pairs trained, those of them whose loss was reckoned, and the sum of these losses.
@@ -306,7 +306,7 @@ class WordTable:
     ) -> EncodedBlock:
         """Split text at white space as `str.split` does, count its words and number them.
 
-        Each byte that is no part of a UTF-8 character is read as U+FFFD.
+        Each byte that is not part of a UTF-8 character is read as U+FFFD.
 
         Args:
             block: text that begins and ends between words.
@@ -342,7 +342,7 @@ class WordTable:
         """Return how often each word came, by id."""
 
 def last_break(text: bytes) -> int:
-    """Return the place behind the last white space of a text, 0 if there is none."""
+    """Return the position behind the last white space of a text, 0 if there is none."""
 
 def renumber(
     ids: NDArray[np.int32],  # (n,)
@@ -424,7 +424,7 @@ def sum_classes(
         sums_by_id: see there.
         scale: what the sums are multiplied with.
         cosine: turn a sum from the gradient of w / max(|w|, 1e-12) into that of w, the row of the table.
-        rule: "none", "sgd", "adagrad", "rowwise_adagrad" or "adam": see logq.kernels.rules.
+        rule: "none", "sgd", "adagrad", "rowwise_adagrad" or "adam": see logq.kernels.updates.
         first_state: (C, D), or (C, 1) for rowwise_adagrad.
         second_state: (C, D) for adam.
         rate: the learning rate, for adam divided by 1 - beta1**t.

@@ -1,4 +1,4 @@
-"""Logits: F of inputs with rows of the class table. What all ops of the reference start with.
+"""Logits, F of inputs with rows of the class weights, and losses reduced: what ops of losses start and end with.
 
     F(i, c) = (<input_i, weight_c> + bias_c) / temperature        with cosine(input_i, weight_c) for <.,.> if `cosine`
 
@@ -13,9 +13,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding, normalize
 
-from logq.candidates import IGNORED
+from logq.candidates import IGNORED, as_columns
 
-__all__ = ["chunks", "class_rows", "computed_dtype", "logits", "stand_in", "true_logits"]
+__all__ = ["REDUCTIONS", "chunks", "class_rows", "computed_dtype", "logits", "reduce", "stand_in", "true_logits"]
+
+REDUCTIONS = ("none", "mean", "sum")
 
 CHUNK_LOGITS = 1 << 22
 """How many logits a pass over all classes holds at a time: 16 MiB in float32."""
@@ -42,7 +44,7 @@ def logits(
     temperature: float,
     cosine: bool,
 ) -> Tensor:  # (B, N)
-    """F of every input with its rows of the class table, in float32 or wider."""
+    """F of every input with its rows of the class weights, in float32 or wider."""
     dtype = computed_dtype(input, rows)
     with torch.autocast(input.device.type, enabled=False):
         input, rows = input.to(dtype), rows.to(dtype)
@@ -85,7 +87,7 @@ class _GatherNarrow(torch.autograd.Function):
 
 
 def stand_in(targets: Tensor, ids: Tensor) -> Tensor:
-    """`targets` with a class in the place of IGNORED: every entry needs some row to point at.
+    """`targets` with a class instead of IGNORED: every entry needs some row to point at.
 
     It is a class of the sample, where there is one: touching no other row keeps sparse gradients as small as they are.
     """
@@ -108,9 +110,19 @@ def true_logits(
 
 
 def chunks(num_rows: int, weight: Tensor, bias: Tensor | None) -> Iterator[tuple[int, Tensor, Tensor | None]]:
-    """(first class, rows, biases) for consecutive chunks of the class table, at most CHUNK_LOGITS logits each."""
+    """(first class, rows, biases) for consecutive chunks of the class weights, at most CHUNK_LOGITS logits each."""
     size = max(1, CHUNK_LOGITS // max(1, num_rows))
     # split and not slices: the backward of a slice makes a (C, D) tensor a chunk, that of split one in all.
     biases = [None] * -(-weight.shape[0] // size) if bias is None else bias.split(size)
     for index, (rows, part) in enumerate(zip(weight.split(size), biases, strict=True)):
         yield index * size, rows, part
+
+
+def reduce(losses: Tensor, is_true: Tensor, reduction: str) -> Tensor:
+    """Losses (B,) as they are, summed, or their mean over the rows that have a true class."""
+    if reduction == "none":
+        return losses
+    if reduction == "sum":
+        return losses.sum()
+    rows = as_columns(is_true).any(dim=1).sum()
+    return losses.sum() / rows.clamp(min=1)

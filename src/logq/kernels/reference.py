@@ -1,13 +1,11 @@
-"""The meaning of every op, in plain torch. A faster backend has functions of the same names and passes the same tests.
+"""The meaning of the ops of losses, in plain torch. A faster backend passes the same tests.
 
-    sampled_loss     input x the rows of the class table that candidates name -> loss of each row, or reduced
-    full_loss        input x the whole class table x targets -> loss of each row, or reduced
-    log_normalizer   input x the whole class table -> log of the sum over all classes of exp(logit), for each row
-    alias_table      probabilities -> Walker's alias table
-    sum_rows, update_rows    what optimisers do with rows of the table: in logq.kernels.reference_rows
-    draws, distinct_draws, places_of, log_inclusion    see logq.kernels.sampling
+    sampled_loss     input x the rows of the class weights that candidates name -> loss of each row, or reduced
+    full_loss        input x all class weights x targets -> loss of each row, or reduced
+    log_normalizer   input x all class weights -> log of the sum over all classes of exp(logit), for each row
 
-Letters as in logq.shapes; what a logit is, in logq.kernels.logits.
+The other ops have theirs in logq.kernels.reference_draws and logq.kernels.reference_rows. Letters as in logq.shapes;
+what a logit is, in logq.kernels.logits.
 """
 
 # Annotations stay text: torch.compile of 2.6 cannot make the `X | None` of a function within a function.
@@ -21,24 +19,10 @@ from torch.nn.functional import logsigmoid
 from torch.utils.checkpoint import checkpoint
 
 from logq.candidates import IGNORED, Candidates, as_columns
-from logq.kernels.logits import chunks, class_rows, logits, stand_in, true_logits
-from logq.kernels.reduction import reduce
-from logq.kernels.reference_rows import sum_rows, update_rows
-from logq.kernels.sampling import distinct_draws, draws, log_inclusion, places_of
+from logq.kernels.logits import chunks, class_rows, logits, reduce, stand_in, true_logits
 from logq.objectives import Objective, logistic, softmax
 
-__all__ = [
-    "alias_table",
-    "distinct_draws",
-    "draws",
-    "full_loss",
-    "log_inclusion",
-    "log_normalizer",
-    "places_of",
-    "sampled_loss",
-    "sum_rows",
-    "update_rows",
-]
+__all__ = ["full_loss", "log_normalizer", "sampled_loss"]
 
 
 def sampled_loss(
@@ -54,7 +38,7 @@ def sampled_loss(
     sparse: bool,
     reduction: str,
 ) -> Tensor:  # (B,) or a scalar
-    """The losses, reduced, from the rows of the class table that the candidates name, and from no others."""
+    """The losses, reduced, from the rows of the class weights that the candidates name, and from no others."""
     ids = candidates.ids
     targets = as_columns(stand_in(candidates.targets, ids))  # (B, T)
     # One gather for true and sampled classes: two would make two dense (C, D) gradients.
@@ -86,7 +70,7 @@ def over_all_classes(
     weight: Tensor,
     bias: Tensor | None,
 ) -> Tensor:
-    """Fold `step(total, first class, rows, biases)` over the class table; its logits are computed again for backward.
+    """Fold `step(total, first class, rows, biases)` over the class weights; its logits are computed again for backward.
 
     So memory holds one chunk of logits at a time, and never (B, C), at the price of computing them twice.
     """
@@ -156,42 +140,3 @@ def full_loss(
     positives = logistic(true, true[:, :0], is_true, None, objective.true_weight(weight.shape[0], weight.shape[0]))
     loss = over_all_classes(add, positives, input.shape[0], weight, bias)
     return reduce(loss.where(is_true.any(dim=1), 0.0), is_true, reduction)
-
-
-def alias_table(probabilities: Tensor) -> tuple[Tensor, Tensor]:
-    """Walker's alias table: cell i, drawn with probability 1/C, gives i with probability accept_i, else alias_i.
-
-    The sweep of Huebschle-Schneider and Sanders through light classes (s = C p <= 1) and heavy ones (s > 1), each in
-    the order of their ids, written with cumulative sums: light class i leans on the first heavy one whose surplus,
-    added to that of the heavy ones before, exceeds the deficit of the light ones before i; a heavy class that gave away
-    more than its surplus leans on the next heavy one. Rounding makes this differ from p by about 1e-16 C a cell.
-
-    Args:
-        probabilities: (C,) float64, not negative, any positive sum.
-
-    Returns:
-        accept (C,) float64 in [0, 1] and alias (C,) int32.
-
-    References:
-        Walker, ACM Trans. Math. Softw. 1977. Vose, IEEE Trans. Softw. Eng. 1991.
-        Huebschle-Schneider and Sanders, Parallel Weighted Random Sampling, 2019, arXiv:1903.00227, Sec. 4.
-    """
-    size = probabilities.shape[0]
-    scaled = probabilities / probabilities.sum() * size
-    accept = torch.ones_like(scaled)
-    alias = torch.arange(size, dtype=torch.int32, device=probabilities.device)
-    heavy = (scaled > 1).nonzero()[:, 0]
-    light = (scaled <= 1).nonzero()[:, 0]
-    if heavy.numel() == 0 or light.numel() == 0:  # all alike, but for rounding
-        return accept, alias
-    deficit = (1 - scaled[light]).cumsum(0)  # up to and with each light class
-    surplus = (scaled[heavy] - 1).cumsum(0)
-    before = torch.cat([deficit.new_zeros(1), deficit[:-1]])
-    donor = torch.searchsorted(surplus, before, right=True).clamp_(max=heavy.numel() - 1)
-    accept[light] = scaled[light]
-    alias[light] = heavy[donor].int()
-    # The light class that empties heavy class j is the first whose deficit reaches the surplus up to j.
-    emptied_by = torch.searchsorted(deficit, surplus[:-1]).clamp_(max=light.numel() - 1)
-    accept[heavy[:-1]] = (1 - (deficit[emptied_by] - surplus[:-1])).clamp_(0, 1)
-    alias[heavy[:-1]] = heavy[1:].int()
-    return accept, alias

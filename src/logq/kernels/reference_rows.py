@@ -7,7 +7,7 @@ update_rows    a rule x a table x gradients of some rows -> the table and its st
 import torch
 from torch import Tensor
 
-from logq.kernels.rules import RowRule, real_dtype
+from logq.kernels.updates import RowRule, real_dtype
 
 __all__ = ["sum_rows", "update_rows"]
 
@@ -29,9 +29,9 @@ def sum_rows(ids: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
     kept = ids >= 0
     if not bool(kept.all()):
         ids, rows = ids[kept], rows[kept]
-    distinct, places = ids.unique(return_inverse=True)
+    distinct, positions = ids.unique(return_inverse=True)
     total = torch.zeros(len(distinct), rows.shape[1], dtype=real_dtype(rows.dtype), device=rows.device)
-    return distinct, total.index_add_(0, places, rows.to(total.dtype)).to(rows.dtype)
+    return distinct, total.index_add_(0, positions, rows.to(total.dtype)).to(rows.dtype)
 
 
 @torch.no_grad()
@@ -39,7 +39,7 @@ def update_rows(rule: RowRule, table: Tensor, ids: Tensor | None, rows: Tensor) 
     """Apply a rule to some rows of a table, in place; the other rows and their states stay what they are.
 
     Args:
-        rule: see logq.kernels.rules.
+        rule: see logq.kernels.updates.
         table: (C, D).
         ids: (n,) int64 in [0, C), distinct; None for all rows.
         rows: (n, D), the gradients, in the dtype of the table.

@@ -1,19 +1,88 @@
-"""Which parameters are updated inside of backward, and by what.
+"""Updates of rows of a table: the rules of optimizers as data, and which parameters are updated inside of backward.
 
-An optimiser that updates there attaches a function to each of its parameters; backward of a sampled loss asks for the
-rule of a parameter, applies it to the rows that have a gradient, and stores none. The gradient of a parameter that
-nobody attached to, or that gets its gradient from somewhere else, is stored as always.
+w is the row, g its gradient (-g if `maximize`) plus weight_decay w, and everything else is state of the same row. All
+is computed in float32, or float64 for a table in it; the table may be in half precision, the states never are.
+
+    sgd                 w -= lr g
+    adagrad             s += g^2                      w -= lr g / (sqrt(s) + eps)
+    rowwise_adagrad     s += mean of g^2 over a row   w -= lr g / (sqrt(s) + eps)
+    adam                m += (1 - beta1) (g - m)      w -= lr / (1 - beta1^t) m / (sqrt(v / (1 - beta2^t)) + eps)
+                        v += (1 - beta2) (g^2 - v)
+
+An optimizer that updates inside of backward attaches a function to each of its parameters; backward of a sampled loss
+asks for the rule of a parameter, applies it to the rows that have a gradient, and stores none. The gradient of a
+parameter that nobody attached to, or that gets its gradient from somewhere else, is stored as always.
 """
 
 from collections.abc import Callable
-from typing import TypeAlias
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
 
+import torch
 from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from logq.kernels.rules import RowRule
+from logq._arguments import ArgumentError
 
-__all__ = ["NextRule", "attach", "detach", "exist", "find"]
+__all__ = ["STATES", "Kind", "NextRule", "RowRule", "attach", "detach", "exist", "find", "real_dtype"]
+
+Kind: TypeAlias = Literal["sgd", "adagrad", "rowwise_adagrad", "adam"]
+
+STATES: Final[dict[str, int]] = {"sgd": 0, "adagrad": 1, "rowwise_adagrad": 1, "adam": 2}
+"""How many states a rule has."""
+
+
+@dataclass(frozen=True)
+class RowRule:
+    """The rule of one update, which is the update number `step`.
+
+    Args:
+        kind: which rule.
+        lr: the learning rate of this update.
+        weight_decay: times the row is added to its gradient, as in torch's optimizers.
+        eps: keeps the divisor from 0.
+        betas: of adam.
+        step: t of adam, 1 for the first update.
+        maximize: go up instead of down.
+        states: s, or m and v: tensors shaped like the table (C, D), (C,) for rowwise_adagrad, in `real_dtype`.
+
+    Raises:
+        ArgumentError: there is no such rule, or it has another number of states.
+
+    Example:
+        >>> RowRule("sgd", lr=0.1).weight_decay
+        0.0
+        >>> RowRule("adagrad", lr=0.1)
+        Traceback (most recent call last):
+        ...
+        logq.ArgumentError: states: expected 1 for adagrad, got 0
+    """
+
+    kind: Kind
+    lr: float
+    weight_decay: float = 0.0
+    eps: float = 0.0
+    betas: tuple[float, float] = (0.9, 0.999)
+    step: int = 1
+    maximize: bool = False
+    states: tuple[Tensor, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.kind not in STATES:
+            raise ArgumentError("kind", f"one of {', '.join(STATES)}", self.kind)
+        if len(self.states) != STATES[self.kind]:
+            raise ArgumentError("states", f"{STATES[self.kind]} for {self.kind}", len(self.states))
+
+
+def real_dtype(dtype: torch.dtype) -> torch.dtype:
+    """What a table is computed in, and its states are kept in.
+
+    Example:
+        >>> real_dtype(torch.bfloat16), real_dtype(torch.float64)
+        (torch.float32, torch.float64)
+    """
+    return torch.promote_types(dtype, torch.float32)
+
 
 NextRule: TypeAlias = Callable[[Tensor], RowRule | None]
 """Parameter -> the rule of its update that comes now, which counts as one; None if it is not updated any more."""
@@ -23,7 +92,7 @@ _attached = WeakTensorKeyDictionary()
 
 
 def attach(parameter: Tensor, next_rule: NextRule) -> None:
-    """Update `parameter` inside of backward from now on, in the place of whatever did so before.
+    """Update `parameter` inside of backward from now on, instead of what did so before.
 
     Example:
         >>> table = torch.zeros(3, 2)

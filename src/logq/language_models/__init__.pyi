@@ -1,9 +1,12 @@
 from .language_model import LanguageModel as LanguageModel
 from .language_model import load as load
-from .lm_options import LanguageModelOptions as LanguageModelOptions
+from .neural_configs import NeuralLMConfig as NeuralLMConfig
+from .neural_configs import NNLMConfig as NNLMConfig
+from .neural_configs import RecurrentLMConfig as RecurrentLMConfig
 from .neural_language_model import NeuralLanguageModel as NeuralLanguageModel
 from .ngram.ngram import NGram as NGram
+from .ngram.ngram import NGramConfig as NGramConfig
 from .nnlm import NNLM as NNLM
+from .nnlm import NNLMEncoder as NNLMEncoder
+from .recurrent import RecurrentEncoder as RecurrentEncoder
 from .recurrent import RecurrentLM as RecurrentLM
-from .text_encoders import NNLMEncoder as NNLMEncoder
-from .text_encoders import Recurrent as Recurrent

@@ -1,25 +1,30 @@
-"""LanguageModel: the interface of all language models; it learns what comes next, and answers for texts and words."""
+"""LanguageModel: the interface of all language models; fitted on a text, it scores texts and predicts words."""
 
 import os
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias, cast
+from typing import Annotated, Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self
 
-from logq._arguments import check_bool, check_float, check_int, shown
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_bool, check_float, check_int
+from logq._model_file import pack_strings, unpack_strings
 from logq._progress import Progress
 from logq.evaluation.likelihood import Likelihood, likelihood_of
-from logq.language_models.language_model_files import load_language_model, save_language_model
-from logq.text import Vocabulary, read_tokens
-from logq.text.tokens import END, UNKNOWN, Tokens
+from logq.text.tokens import END, UNKNOWN, Tokens, read_tokens
+from logq.text.vocabulary import Vocabulary
 from logq.text.words import check_strings
+from logq.training.config import AtLeast, Config, Help, configclass
+from logq.training.estimator import SavedEstimator
 
-__all__ = ["LanguageModel", "NextWords", "Source", "best_words", "choose_word"]
+__all__ = ["LanguageModel", "NextWords", "Source", "VocabularyConfig", "best_words", "choose_word"]
 
-Floats = NDArray[np.float64]
+Source: TypeAlias = str | os.PathLike[str] | Iterable[Any]
+"""A text: files, patterns, or lists of words, as `read_tokens` takes them."""
+
+Floats: TypeAlias = NDArray[np.floating[Any]]
 
 
 class NextWords(NamedTuple):
@@ -44,7 +49,7 @@ def best_words(
     words: Sequence[str],
     k: int,
 ) -> NextWords:
-    """Return the k most probable of V words; of equals, the first.
+    """Return the k most probable of V words; of equally probable ones, the first.
 
     Example:
         >>> best_words(np.log([0.2, 0.5, 0.3]), ["a", "b", "c"], 2).words
@@ -61,19 +66,19 @@ def choose_word(
     temperature: float = 1.0,
     top_k: int | None = None,
 ) -> int:
-    """Draw a word from P^(1 / temperature), normalised anew.
+    """Draw a word from P^(1 / temperature), renormalized.
 
     Args:
-        log_prob: (V,) natural logarithms; they need not be normalised.
-        rng: where randomness comes from.
-        temperature: below 1 prefers the probable ones, 0 takes the most probable one, above 1 evens them out.
-        top_k: draw from so many of the most probable ones only; None from all.
+        log_prob: (V,) natural logarithms; they need not be normalized.
+        rng: random number generator.
+        temperature: below 1 favors probable words, 0 takes the most probable one, above 1 evens them out.
+        top_k: draw only from the k most probable words; None draws from all.
 
     Returns:
         The id of the word.
 
     Raises:
-        ValueError: `temperature` or `top_k` is out of range, or a probability is NaN, or all are 0.
+        ArgumentError: `temperature` or `top_k` is out of range, or a probability is NaN, or all are 0.
 
     Example:
         >>> choose_word(np.log([0.2, 0.5, 0.3]), np.random.default_rng(0), top_k=1)
@@ -84,7 +89,7 @@ def choose_word(
     kept = np.arange(len(values)) if top_k is None else _top(values, check_int("top_k", top_k))
     highest = values.max()
     if not np.isfinite(highest):
-        raise ValueError(f"log_prob: expected numbers, one of them finite, got {highest} as the highest")
+        raise ArgumentError("log_prob", "numbers, one of them finite", Verbatim(f"{highest} as the highest"))
     if temperature == 0:
         return int(values.argmax())
     # Differences first: dividing by a tiny temperature may overflow to -inf, which is right, but never to inf - inf.
@@ -94,48 +99,65 @@ def choose_word(
 
 
 def _top(values: Floats, k: int) -> NDArray[np.int64]:
-    """Return the places of the k highest values, highest first, equals in their order."""
+    """Return the indices of the k highest values, highest first, equal ones in their order."""
     if k < len(values):
         lowest = np.partition(values, len(values) - k)[len(values) - k]
         above, equal = np.flatnonzero(values > lowest), np.flatnonzero(values == lowest)
-        places = np.concatenate([above, equal[: k - len(above)]])
+        found = np.concatenate([above, equal[: k - len(above)]])
     else:
-        places = np.arange(len(values))
-    return places[np.argsort(-values[places], kind="stable")]
+        found = np.arange(len(values))
+    return found[np.argsort(-values[found], kind="stable")]
 
 
-Source: TypeAlias = str | os.PathLike[str] | Iterable[Any]
-"""A text: files, patterns, or lists of words, as `read_tokens` takes them."""
+@configclass(group="Corpus")
+class VocabularyConfig(Config):
+    """Which words a language model knows.
 
-Floats: TypeAlias = NDArray[np.floating[Any]]
+    Example:
+        >>> VocabularyConfig(min_count=2)
+        VocabularyConfig(min_count=2)
+    """
+
+    min_count: Annotated[int, AtLeast(1), Help("Rarer words become <unk>.")] = 1
+    max_vocab: Annotated[
+        int | None,
+        AtLeast(3),
+        Help(
+            "Maximum number of words, including </s> and <unk>; rarer ones become <unk>. {none} keeps all.",
+            typed="Maximum number of words; rarer ones become <unk>.",
+            default="all",
+        ),
+    ] = None
 
 
-class LanguageModel(ABC):
-    """Learns from a text what comes next, and says how probable texts are. What n-gram and neural models share.
+@configclass
+class LanguageModel(SavedEstimator):
+    """Learns from a text which word comes next, and tells how probable texts are; the base of all language models.
 
         P(w_1 ... w_n </s>) = product over i of P(w_i | line begins, w_1 ... w_{i-1})
 
-    Lines are sentences. Each begins with nothing before it and ends in </s>; a word that the vocabulary lacks is <unk>.
+    A line is a sentence. It begins with nothing before it and ends in </s>; words outside the vocabulary are <unk>.
 
-    A subclass fills in `fit`, which sets `_vocabulary`; `_log_prob_blocks`, which `evaluate` adds up;
-    `_next_log_probs`, which all else comes from, and where there is a quicker way, `_sentence_log_probs`; and for files
-    `settings` (the arguments of the constructor) and `state` with `restore` (arrays). What JSON can hold of the fitted
-    model beside these, such as sizes, goes into the dict `facts`.
+    A subclass implements `fit`, which sets `_vocabulary`; `_log_prob_blocks`, which `evaluate` adds up;
+    `_next_log_probs`, which all else follows from, and `_sentence_log_probs` where there is a faster way; and for files
+    `state` with `restore`. Its arguments come from a config that it inherits.
     """
 
-    def __init__(self) -> None:
-        self._vocabulary: Vocabulary | None = None
-        self.facts: dict[str, Any] = {}
+    family = "language model"
 
-    # ------------------------------------------------------------------------------------------ what a model fills in
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._vocabulary: Vocabulary | None = None
+
+    # ------------------------------------------------------------------------------------- what a subclass implements
 
     @abstractmethod
     def fit(self, source: Source, *, validation: Source | None = None, progress: bool | None = None) -> Self:
-        """Learn from a text; called again, start anew.
+        """Learn from a text; another call starts anew.
 
         Args:
             source: files, plain, .gz or .zst, patterns, "-", or lists of words.
-            validation: another text, to tune or to stop by where the model does so.
+            validation: another text, for tuning or early stopping in models that do so.
             progress: True shows a bar, False nothing, None a bar on a terminal and plain lines in a log.
 
         Returns:
@@ -144,47 +166,41 @@ class LanguageModel(ABC):
 
     @abstractmethod
     def _log_prob_blocks(self, tokens: Tokens) -> Iterator[tuple[NDArray[np.integer[Any]], Floats]]:
-        """Yield the tokens of a text in any order and number at a time: ids (n,) and log P of each (n,).
+        """Yield the tokens of a text in blocks, in any order: ids (n,) and log P of each (n,).
 
         Every token comes once. The tokens were read with this model's vocabulary.
         """
 
     @abstractmethod
     def _next_log_probs(self, ids: Sequence[int]) -> Floats:
-        """(V,) log P of each token after a line that begins with `ids`; without ids, of the first token of a line."""
-
-    @abstractmethod
-    def settings(self) -> dict[str, Any]:
-        """The arguments of the constructor, as JSON can hold them; a device is left out."""
-
-    @abstractmethod
-    def state(self) -> dict[str, NDArray[Any]]:
-        """Everything that was learned, by name; the vocabulary is saved by the base."""
-
-    @abstractmethod
-    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Take over what `state` gave; `vocabulary` and `facts` are there already.
-
-        Raises:
-            KeyError, ValueError: names, dtypes or shapes are not those that the settings ask for.
-        """
+        """(V,) log P of each token after the beginning `ids` of a line; without ids, of the first token of a line."""
 
     def _sentence_log_probs(self, ids: Sequence[int]) -> Floats:
         """(n,) log P of each of n tokens of a line, given those before it."""
-        return np.array([self._next_log_probs(ids[:place])[word] for place, word in enumerate(ids)], dtype=np.float64)
+        return np.array(
+            [self._next_log_probs(ids[:position])[word] for position, word in enumerate(ids)], dtype=np.float64
+        )
 
-    # ------------------------------------------------------------------------------------------------------ the doors
+    # ---------------------------------------------------------------------------------------------------- for everybody
 
     @property
     def vocabulary(self) -> Vocabulary:
-        """The tokens the model knows, most frequent first, </s> and <unk> among them.
+        """The tokens that the model knows, most frequent first, including </s> and <unk>.
 
         Raises:
             AttributeError: the model is not fitted.
         """
-        if self._vocabulary is None:
-            raise AttributeError(f"{type(self).__name__}: it has learned nothing yet, call fit first")
+        self._check_fitted()
+        assert self._vocabulary is not None
         return self._vocabulary
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether there is something to answer with."""
+        return self._vocabulary is not None
+
+    def _fitted_on(self) -> str:
+        return f"{len(self.vocabulary)} words"
 
     def evaluate(self, source: Source, *, progress: bool | None = None) -> Likelihood:
         """Return how probable a text is.
@@ -208,31 +224,31 @@ class LanguageModel(ABC):
         return total
 
     def perplexity(self, source: Source, *, progress: bool | None = None) -> float:
-        """Return exp(-log P / tokens) of a text, </s> and <unk> counted; arguments as for `evaluate`."""
+        """Return exp(-log P / tokens) of a text, counting </s> and <unk>; arguments as for `evaluate`."""
         return self.evaluate(source, progress=progress).perplexity
 
     def score(self, sentence: str | Sequence[str], *, end: bool = True) -> float:
-        """Return log P of a line, natural logarithm; minus infinity if it is impossible.
+        """Return log P of a line, a natural logarithm; minus infinity if the line is impossible.
 
         Args:
             sentence: words between white space, or a list of words.
-            end: whether the line ends there, so that </s> is part of it.
+            end: whether the line ends after these words, so that P includes that of </s>.
 
         Raises:
             AttributeError: the model is not fitted.
-            TypeError: `sentence` holds something else than strings.
+            ArgumentTypeError: `sentence` holds something other than strings.
         """
         return float(sum(log_prob for _, log_prob in self.log_probs(sentence, end=end)))
 
     def log_probs(self, sentence: str | Sequence[str], *, end: bool = True) -> list[tuple[str, float]]:
-        """Return the words of a line as the model sees them, each with its log P given those before it.
+        """Return the words of a line, each with its log P given those before it.
 
         Args:
             sentence: as for `score`.
             end: as for `score`.
 
         Returns:
-            (word, log P) for each; a word that the vocabulary lacks is "<unk>".
+            (word, log P) for each; words outside the vocabulary are "<unk>".
         """
         ids = self._ids("sentence", sentence)
         if check_bool("end", end):
@@ -245,12 +261,12 @@ class LanguageModel(ABC):
         """Return the k most probable words after the beginning of a line.
 
         Args:
-            prompt: words between white space, or a list of words; none for the first word of a line.
-            k: how many, at most all.
+            prompt: words between white space, or a list of words; "" for the first word of a line.
+            k: number of words, or all if the vocabulary has fewer.
 
         Raises:
             AttributeError: the model is not fitted.
-            TypeError, ValueError: `prompt` or `k` is none.
+            ArgumentError, ArgumentTypeError: `prompt` or `k` is not as described.
         """
         check_int("k", k)
         log_prob = np.asarray(self._next_log_probs(self._ids("prompt", prompt)), dtype=np.float64)
@@ -265,22 +281,22 @@ class LanguageModel(ABC):
         top_k: int | None = None,
         seed: int | None = None,
     ) -> str:
-        """Go on with a line, word by word at random from P^(1 / temperature), until </s>.
+        """Continue a line word by word, drawn from P^(1 / temperature), until </s>.
 
         Args:
-            prompt: how the line begins, as for `next_words`.
-            max_words: the most words to add.
-            temperature: below 1 prefers the probable words, 0 takes the most probable one, above 1 evens them out.
-            top_k: draw from so many of the most probable words only; None from all.
-            seed: the same seed gives the same line; None takes one from the operating system.
+            prompt: the beginning of the line, as for `next_words`.
+            max_words: maximum number of words to add.
+            temperature: below 1 favors probable words, 0 takes the most probable one, above 1 evens them out.
+            top_k: draw only from the k most probable words; None draws from all.
+            seed: the same seed gives the same line; None takes a fresh one.
 
         Returns:
-            The line, prompt included, one space between words, without </s>.
+            The line including the prompt, with one space between words, without </s>.
 
         Raises:
             AttributeError: the model is not fitted.
-            TypeError, ValueError: an argument is out of range, or nothing can come after the prompt, as happens to a
-                model without smoothing.
+            ArgumentError, ArgumentTypeError: an argument is out of range, or no word is possible after the prompt, as
+                happens in a model without smoothing.
         """
         max_words = check_int("max_words", max_words, 0)
         rng = np.random.default_rng(None if seed is None else check_int("seed", seed, 0))
@@ -289,7 +305,8 @@ class LanguageModel(ABC):
         for _ in range(max_words):
             log_prob = np.asarray(self._next_log_probs(ids), dtype=np.float64)
             if np.isneginf(log_prob).all():
-                raise ValueError(f"prompt: no word is possible after {' '.join(words)!r}, the model is not smoothed")
+                hint = "smooth the model, or choose another prompt"
+                raise ArgumentError("prompt", "a text after which some word is possible", " ".join(words), hint)
             chosen = choose_word(log_prob, rng, temperature=temperature, top_k=top_k)
             word = self.vocabulary.index_to_key[chosen]
             if word == END:
@@ -298,40 +315,33 @@ class LanguageModel(ABC):
             words.append(word)
         return " ".join(words)
 
-    def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write the model into a folder: `model.safetensors`, which has everything, and `model.json` to read.
-
-        Raises:
-            AttributeError: the model is not fitted.
-            OSError: a file cannot be written; what was there stays.
-        """
-        save_language_model(self, folder)
-
-    @classmethod
-    def load(cls, folder: str | os.PathLike[str], **options: Any) -> Self:
-        """Read what `save` wrote; of this class, or any that has been imported if asked of LanguageModel.
-
-        Args:
-            folder: where it is.
-            **options: for the constructor beside the settings of the file, such as `device` of neural models.
-
-        Raises:
-            OSError: the file cannot be read.
-            ValueError: it is damaged, changed, of another version or another class; the message says what is wrong.
-        """
-        return cast("Self", load_language_model(cls, folder, options))
-
     def _ids(self, name: str, text: str | Sequence[str]) -> list[int]:
-        """The ids of words, unknown ones <unk>."""
+        """The ids of words; those outside the vocabulary have that of <unk>."""
         ids = self.vocabulary.key_to_index
         return [ids.get(word, ids[UNKNOWN]) for word in _words(name, text)]
+
+    # --------------------------------------------------------------------------------------------------- save and load
+
+    def _kept(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        words, offsets = pack_strings(self.vocabulary.index_to_key)
+        counts = self.vocabulary.counts
+        arrays = {"vocabulary.words": words, "vocabulary.offsets": offsets, "vocabulary.counts": counts}
+        return {"words": len(self.vocabulary)}, arrays
+
+    def _take_back(self, info: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> None:
+        words = unpack_strings(tensors["vocabulary.words"], tensors["vocabulary.offsets"])
+        vocabulary = Vocabulary(words, tensors["vocabulary.counts"])
+        for token in (END, UNKNOWN):
+            if token not in vocabulary:
+                raise ValueError(f"expected {token} in the vocabulary")
+        self._vocabulary = vocabulary
 
 
 def _words(name: str, text: str | Sequence[str]) -> list[str]:
     if isinstance(text, str):
         return text.split()
     if not isinstance(text, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise TypeError(f"{name}: expected words, a string or a list of them, got {shown(text)}")
+        raise ArgumentTypeError(name, "words, a string or a list of them", text)
     return check_strings(name, text)
 
 
@@ -340,7 +350,7 @@ def load(folder: str | os.PathLike[str], **options: Any) -> LanguageModel:
 
     Args:
         folder: where it is.
-        **options: for the constructor beside the settings of the file, such as `device` of neural models.
+        **options: arguments beside the settings in the file, such as `device` of neural models.
 
     Raises:
         OSError: the file cannot be read.
@@ -348,9 +358,10 @@ def load(folder: str | os.PathLike[str], **options: Any) -> LanguageModel:
 
     Example:
         >>> import tempfile
+        >>> from logq import NGram
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     NNLM(dim=2, hidden=2, epochs=1, num_sampled=2, seed=1).fit([["a", "b"]], progress=False).save(folder)
+        ...     NGram(2, "add_k").fit([["a", "b"]], progress=False).save(folder)
         ...     load(folder)
-        NNLM(dim=2, hidden=2, context=5, sampled_softmax, 4 words)
+        NGram(order=2, smoothing='add_k', fitted on 4 words)
     """
     return LanguageModel.load(folder, **options)

@@ -1,46 +1,110 @@
-"""NNLM: the neural probabilistic language model of Bengio et al., from a text to probabilities of words."""
+"""NNLM: the neural probabilistic language model of Bengio et al. 2003, its encoder, and its estimator."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from typing_extensions import Unpack
+from torch import Tensor, nn
 
-from logq._arguments import check_bool, check_int
-from logq.language_models.lm_options import LanguageModelOptions
+from logq._arguments import ArgumentError, Verbatim, check_bool, check_int
+from logq.language_models.neural_configs import NNLMConfig
 from logq.language_models.neural_language_model import NeuralLanguageModel
 from logq.language_models.output_layers import OutputLayer
-from logq.language_models.text_encoders import NNLMEncoder
-from logq.language_models.text_tasks import PlacesTask, contexts_of, read_with_context
+from logq.language_models.text_tasks import BLOCK, TextEncoder, TextTask, word_vectors
+from logq.nn.dropout import ByteDropout
+from logq.shapes import check_ids, check_shape
 from logq.text.tokens import Tokens
 from logq.training.devices import Device
 
-__all__ = ["NNLM"]
+__all__ = ["NNLM", "NNLMEncoder"]
 
-PLACES = 4096
-"""Words whose queries are made at a time."""
+EVALUATED = 4096
+"""Words whose queries are computed at a time in an evaluation."""
 
 
-class NNLM(NeuralLanguageModel):
-    """A word from the vectors of the few words before it in its line, by one hidden layer; see NNLMEncoder.
+class NNLMEncoder(TextEncoder):
+    """Turns the n - 1 words before a word into a query, which an output layer compares with all words.
+
+        x = vectors of the context, concatenated             ((n - 1) dim)
+        y = b + W x + U tanh(d + H x)                         the paper's logits of the words
+
+    The logits y are the product of the table [U | W] and [tanh(d + H x) | x], plus a bias: so U, W and b belong to the
+    output layer, and `query` returns the features. Without `direct` they are tanh(d + H x) alone, as W is optional.
+
+    Args:
+        vocab_size: V.
+        dim: width of the word vectors.
+        context: n - 1, the number of words that are read.
+        hidden: width of the tanh layer.
+        direct: whether x is among the features.
+        dropout: of the features in training, in [0, 1).
+        sparse: whether the table of word vectors gets sparse gradients, for the optimizers of logq.optim.
+
+    Shape:
+        contexts (B, n - 1) int64, the most recent word last -> queries (B, D), D = hidden + (n - 1) dim, or hidden.
+
+    Attributes:
+        words: the word vectors, an embedding with weight (V, dim).
+        out_features: D.
+
+    Raises:
+        ArgumentError, ArgumentTypeError: an argument or a context is not as described.
+
+    References:
+        Bengio, Ducharme, Vincent, Jauvin, A Neural Probabilistic Language Model, JMLR 2003, section 2, Eq. 1.
+
+    Example:
+        >>> encoder = NNLMEncoder(1000, 16, 3, 32)
+        >>> encoder.query(torch.tensor([[5, 7, 999]])).shape
+        torch.Size([1, 80])
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        dim: int,
+        context: int,
+        hidden: int,
+        *,
+        direct: bool = True,
+        dropout: float = 0.0,
+        sparse: bool = False,
+    ) -> None:
+        super().__init__()
+        self.context = check_int("context", context)
+        self.words = word_vectors(vocab_size, dim, sparse=sparse)
+        self.layer = nn.Linear(context * dim, check_int("hidden", hidden))
+        self.direct = check_bool("direct", direct)
+        self.dropout = ByteDropout(dropout)
+        self.out_features = hidden + context * dim if direct else hidden
+
+    def query(self, contexts: Tensor) -> Tensor:
+        """The features (B, D) of contexts (B, n - 1)."""
+        check_ids("contexts", contexts, self.words.num_embeddings)
+        check_shape("contexts", contexts, "BL", {})
+        if contexts.shape[1] != self.context:
+            raise ArgumentError("contexts", f"(B, {self.context})", Verbatim(tuple(contexts.shape)))
+        x = self.words(contexts).flatten(1)
+        hidden = torch.tanh(self.layer(x))
+        return self.dropout(torch.cat([hidden, x], dim=1) if self.direct else hidden)
+
+    def forward(self, contexts: Tensor) -> Tensor:
+        """As `query`."""
+        return self.query(contexts)
+
+
+class NNLM(NNLMConfig, NeuralLanguageModel):
+    """Predicts a word from the vectors of the few words before it in its line, by one hidden layer; see NNLMEncoder.
 
         x = vectors of the context;   y = b + W x + U tanh(d + H x);   P(w | context) from y by the objective
 
-    Where a line has fewer words before the predicted one, </s> stands for the others, so that a text is as probable as
-    its lines: log P of it is the sum of `score` over them.
-
-    Args:
-        dim: width of a word's vector.
-        hidden: width of the tanh layer.
-        context: n - 1, how many words are looked at; 4 makes the model a 5-gram.
-        direct: whether W is there.
-        **options: see NeuralLanguageModel; `batch_size` (256 unless given) is the words of a batch.
+    Where a line has fewer words before the predicted one, </s> stands for the others. So a text is as probable as its
+    lines: log P of it is the sum of `score` over them.
 
     Raises:
-        TypeError, ValueError: an argument is not as described.
+        ArgumentError, ArgumentTypeError: an argument is not as described.
 
     References:
         Bengio, Ducharme, Vincent, Jauvin, A Neural Probabilistic Language Model, JMLR 2003.
@@ -53,31 +117,7 @@ class NNLM(NeuralLanguageModel):
         'roses are red'
     """
 
-    def __init__(
-        self,
-        dim: int = 100,
-        hidden: int = 200,
-        context: int = 5,
-        *,
-        direct: bool = True,
-        **options: Unpack[LanguageModelOptions],
-    ) -> None:
-        options.setdefault("batch_size", 256)
-        super().__init__(**options)
-        self.dim = check_int("dim", dim)
-        self.hidden = check_int("hidden", hidden)
-        self.context = check_int("context", context)
-        self.direct = check_bool("direct", direct)
-
-    def settings(self) -> dict[str, Any]:
-        """The arguments, as JSON can hold them."""
-        names = ("dim", "hidden", "context", "direct")
-        return {**{name: getattr(self, name) for name in names}, **self.option_settings()}
-
-    def _described(self) -> str:
-        return f"dim={self.dim}, hidden={self.hidden}, context={self.context}"
-
-    def _make_model(self, vocab_size: int, *, sparse: bool) -> NNLMEncoder:
+    def _make_encoder(self, vocab_size: int, *, sparse: bool) -> NNLMEncoder:
         return NNLMEncoder(
             vocab_size,
             self.dim,
@@ -88,22 +128,113 @@ class NNLM(NeuralLanguageModel):
             sparse=sparse,
         )
 
-    def _make_task(self, output: OutputLayer, tokens: Tokens, seed: int, device: Device) -> PlacesTask:
-        assert isinstance(self.model, NNLMEncoder)
-        return PlacesTask(self.model, output, tokens, self.batch_size, seed, device)
+    def _make_task(self, output: OutputLayer, tokens: Tokens, seed: int, device: Device) -> "ContextTask":
+        return ContextTask(self._encoder, output, tokens, self.batch_size, seed, device)
 
-    def _blocks(self, tokens: Tokens, device: Device) -> Iterator[tuple[NDArray[np.int32], Tensor]]:
-        for start in range(0, len(tokens), PLACES):
-            before, words = read_with_context(tokens, start, min(start + PLACES, len(tokens)), self.context)
-            yield words, self._queries(before, words, device)
+    def _query_blocks(self, tokens: Tokens, device: Device) -> Iterator[tuple[NDArray[np.int32], Tensor]]:
+        for start in range(0, len(tokens), EVALUATED):
+            before, words = read_with_context(tokens, start, min(start + EVALUATED, len(tokens)), self.context)
+            yield words, self._context_queries(before, words, device)
 
     def _line_queries(self, ids: Sequence[int], device: Device) -> Tensor:
         before = np.full(self.context, self._end, dtype=np.int32)
         words = np.array([*ids, self._end], dtype=np.int32)
-        return self._queries(before, words, device)
+        return self._context_queries(before, words, device)
 
-    def _queries(self, before: NDArray[np.int32], words: NDArray[np.int32], device: Device) -> Tensor:
-        assert isinstance(self.model, NNLMEncoder)
+    def _context_queries(self, before: NDArray[np.int32], words: NDArray[np.int32], device: Device) -> Tensor:
         contexts = contexts_of(before, words, self.context, self._end).astype(np.int64)
         with device.autocast():
-            return self.model.query(torch.from_numpy(contexts).to(device.torch_device))
+            return self._encoder.query(torch.from_numpy(contexts).to(device.torch_device))
+
+    @property
+    def _encoder(self) -> NNLMEncoder:
+        assert isinstance(self.model, NNLMEncoder)
+        return self.model
+
+
+class ContextTask(TextTask):
+    """All words of a text in random order, each with the words before it in its line.
+
+    The order is random within BLOCK consecutive tokens, which are held in memory at a time.
+
+    Args:
+        encoder: of the contexts.
+        output: predicts the next word.
+        tokens: the text.
+        batch_size: words in a batch.
+        seed: of their order.
+        device: where it is trained.
+
+    Example:
+        See logq.language_models.NNLM, whose `fit` makes one.
+    """
+
+    def __init__(
+        self, encoder: NNLMEncoder, output: OutputLayer, tokens: Tokens, batch_size: int, seed: int, device: Device
+    ) -> None:
+        super().__init__(encoder, output, tokens, device)
+        self._batch_size, self._seed, self._context = batch_size, seed, encoder.context
+        self._block = max(1, BLOCK // batch_size) * batch_size
+        self.examples = len(tokens)
+
+    @property
+    def num_batches(self) -> int:
+        """How many batches there are in an epoch."""
+        return -(-self.examples // self._batch_size)
+
+    def batches(self, epoch: int, first: int) -> Iterator[tuple[Mapping[str, NDArray[Any]], int]]:
+        """The batches from number `first` on: `contexts` (B, n - 1) and `targets` (B,)."""
+        position = first * self._batch_size
+        while position < self.examples:
+            start = position - position % self._block
+            stop = min(start + self._block, self.examples)
+            before, words = read_with_context(self._tokens, start, stop, self._context)
+            contexts = contexts_of(before, words, self._context, self._tokens.end)
+            order = np.random.default_rng([self._seed, epoch, start]).permutation(stop - start)
+            for offset in range(position - start, stop - start, self._batch_size):
+                chosen = order[offset : offset + self._batch_size]
+                batch = {"contexts": contexts[chosen].astype(np.int64), "targets": words[chosen].astype(np.int64)}
+                yield batch, len(chosen)
+            position = stop
+
+    def _queries(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        return self._encoder(batch["contexts"]), batch["targets"]
+
+
+def read_with_context(
+    tokens: Tokens, start: int, stop: int, context: int
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """The `context` tokens before position `start`, and those from `start` to `stop`; END stands before the text.
+
+    Example:
+        >>> from logq.text import read_tokens
+        >>> with read_tokens([["a", "b"]]) as tokens:
+        ...     [part.tolist() for part in read_with_context(tokens, 1, 3, 2)]
+        [[2, 0], [1, 2]]
+    """
+    begin = max(0, start - context)
+    found = tokens.read(begin, stop)
+    missing = np.full(context - (start - begin), tokens.end, dtype=np.int32)
+    return np.concatenate([missing, found[: start - begin]]), found[start - begin :]
+
+
+def contexts_of(
+    before: NDArray[np.int32],  # (n - 1,)
+    words: NDArray[np.int32],  # (N,)
+    context: int,
+    end: int,
+) -> NDArray[np.int32]:  # (N, n - 1)
+    """The words before each word, the nearest last; whatever is before the beginning of its line is END.
+
+    Example:
+        >>> contexts_of(np.array([0, 5], dtype=np.int32), np.array([6, 0, 7], dtype=np.int32), 2, end=0).tolist()
+        [[0, 5], [5, 6], [0, 0]]
+    """
+    stream = np.concatenate([before, words])
+    found = np.empty((len(words), context), dtype=np.int32)
+    for back in range(1, context + 1):
+        column = stream[context - back : len(stream) - back].copy()
+        if back > 1:
+            column[found[:, context - back + 1] == end] = end
+        found[:, context - back] = column
+    return found

@@ -1,220 +1,113 @@
-"""The tasks of language models for a loop: a text in columns whose state goes on, or its places in any order."""
+"""What a loop trains of a neural language model: an encoder of text and an output layer, on batches of a text."""
 
-import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from logq._arguments import check_bool, check_int
 from logq.language_models.output_layers import OutputLayer
-from logq.language_models.text_encoders import NNLMEncoder, Recurrent
 from logq.text.tokens import Tokens
 from logq.training.devices import Device
 
-__all__ = ["ColumnsTask", "PlacesTask", "contexts_of", "fingerprint"]
+__all__ = ["BLOCK", "TextEncoder", "TextTask", "word_vectors"]
 
 BLOCK = 1 << 20
-"""Tokens that are held at a time."""
+"""Tokens that a task holds in memory at a time."""
 
 
-def fingerprint(tokens: Tokens) -> str:
-    """What tells a text from another: its words, their counts, and how many tokens and lines there are.
+def word_vectors(vocab_size: int, dim: int, *, sparse: bool) -> nn.Embedding:
+    """The table of a model's inputs: (V, dim), from a normal distribution with standard deviation 0.1.
 
     Example:
-        >>> from logq.text import read_tokens
-        >>> with read_tokens([["a", "b"]]) as one, read_tokens([["b", "a"]]) as other:
-        ...     fingerprint(one) == fingerprint(other)
-        False
+        >>> word_vectors(10, 4, sparse=True)
+        Embedding(10, 4, sparse=True)
     """
-    digest = hashlib.sha256(f"{len(tokens)} {tokens.num_sentences}".encode())
-    for word in tokens.vocabulary.index_to_key:
-        digest.update(word.encode("utf-8", "surrogatepass") + b"\0")
-    digest.update(np.ascontiguousarray(tokens.counts).tobytes())
-    return digest.hexdigest()
+    size = (check_int("vocab_size", vocab_size), check_int("dim", dim))
+    weight = torch.empty(size).normal_(std=0.1)
+    return nn.Embedding.from_pretrained(weight, freeze=False, sparse=check_bool("sparse", sparse))
+
+
+class TextEncoder(nn.Module):
+    """Turns words into queries, which an output layer compares with all words.
+
+    Attributes:
+        words: the word vectors, an embedding with weight (V, dim).
+        out_features: D, width of a query.
+    """
+
+    words: nn.Embedding
+    out_features: int
+
+    @property
+    def word_table(self) -> nn.Parameter:
+        """(V, dim), the word vectors as a parameter, which an output layer may share."""
+        weight = self.words.weight
+        assert isinstance(weight, nn.Parameter)
+        return weight
+
+    def sparse_parameters(self) -> list[nn.Parameter]:
+        """The table of word vectors, where its gradients are sparse."""
+        return [self.word_table] if self.words.sparse else []
 
 
 class _Trained(nn.Module):
-    """A model with its output layer, and the state that the next batch goes on from: all of it is in checkpoints."""
+    """An encoder with its output layer, and the state that the next batch goes on from: all of it is in checkpoints."""
 
     state: Tensor
 
-    def __init__(self, model: nn.Module, output: OutputLayer, state: Tensor | None) -> None:
+    def __init__(self, model: TextEncoder, output: OutputLayer, state: Tensor | None) -> None:
         super().__init__()
         self.model, self.output = model, output
         self.register_buffer("state", state)
 
 
-class ColumnsTask:
-    """Truncated backpropagation through time: the text as B columns side by side, read from top to bottom.
-
-    Column b has tokens b n up to (b + 1) n, n = tokens // B; up to B - 1 tokens at the end of the text are left out.
-    A batch is the next L rows. The state goes on from batch to batch, its gradient does not. Each epoch begins with the
-    state that a text begins with.
+class TextTask(ABC):
+    """What a loop trains: an encoder and its output layer, on batches of a text.
 
     Args:
-        model: reads words.
-        output: finds the next word.
+        encoder: turns words into queries.
+        output: predicts the next word.
         tokens: the text.
-        columns: B.
-        bptt: L.
-        device: where.
+        device: where it is trained.
+        state: that the encoder carries from batch to batch, if it has one.
 
-    Raises:
-        ValueError: there are more columns than tokens.
-
-    Example:
-        See logq.language_models.RecurrentLM, whose `fit` makes one.
+    Attributes:
+        examples: number of tokens in an epoch.
     """
 
     unit = "tokens"
+    examples: int
 
     def __init__(
-        self, model: Recurrent, output: OutputLayer, tokens: Tokens, columns: int, bptt: int, device: Device
+        self, encoder: TextEncoder, output: OutputLayer, tokens: Tokens, device: Device, state: Tensor | None = None
     ) -> None:
-        self.rows = len(tokens) // columns
-        if self.rows == 0:
-            raise ValueError(f"batch_size: expected at most the {len(tokens)} tokens of the text, got {columns}")
-        self.module: nn.Module = _Trained(model, output, model.first_state(columns))
-        self._trained = self.module
-        self._model, self._output = model, output
-        self._tokens, self._columns, self._bptt, self._device = tokens, columns, bptt, device
-        self.examples = self.rows * columns
+        self._trained = _Trained(encoder, output, state)
+        self.module: nn.Module = self._trained
+        self._encoder, self._output, self._tokens, self._device = encoder, output, tokens, device
 
     @property
+    @abstractmethod
     def num_batches(self) -> int:
-        """How many batches there are in an epoch."""
-        return -(-self.rows // self._bptt)
+        """Number of batches in an epoch."""
 
+    @abstractmethod
     def batches(self, epoch: int, first: int) -> Iterator[tuple[Mapping[str, NDArray[Any]], int]]:
-        """The batches from number `first` on: `words` (L + 1, B), each row the input for the next."""
-        if first == 0:
-            self._trained.state.zero_()
-        length = max(1, BLOCK // self._columns // self._bptt) * self._bptt
-        for start in range(first * self._bptt, self.rows, length):
-            block = self._block(start, min(start + length, self.rows))
-            for row in range(0, len(block) - 1, self._bptt):
-                words = block[row : row + self._bptt + 1].astype(np.int64)
-                yield {"words": words}, (len(words) - 1) * self._columns
+        """The batches of an epoch from number `first` on, and the number of tokens in each."""
 
-    def _block(self, start: int, stop: int) -> NDArray[np.int32]:
-        """Rows start - 1 up to stop of all columns; a line begins before the text does."""
-        block = np.empty((stop - start + 1, self._columns), dtype=np.int32)
-        for column in range(self._columns):
-            begin = column * self.rows + start
-            block[1:, column] = self._tokens.read(begin, begin + stop - start)
-            block[0, column] = self._tokens.read(begin - 1, begin)[0] if begin else self._tokens.end
-        return block
-
-    def loss(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """The mean loss of a batch."""
-        words = batch["words"]
-        with self._device.autocast():
-            queries, state = self._model(words[:-1].t(), self._trained.state)
-        self._trained.state = state.detach().to(self._trained.state.dtype)
-        # Row after row, as the cells left them: nothing is copied.
-        queries = queries.transpose(0, 1).reshape(-1, queries.shape[-1])
-        return self._output.loss(queries.float(), words[1:].reshape(-1))
-
-    def sparse_parameters(self) -> list[nn.Parameter]:
-        """Tables whose gradients are sparse."""
-        return [*self._model.sparse_parameters(), *self._output.sparse_parameters()]
-
-
-class PlacesTask:
-    """All places of a text in random order, each with the words before it in its line.
-
-    Order is random among BLOCK tokens that follow each other, which are held at a time.
-
-    Args:
-        model: reads contexts.
-        output: finds the next word.
-        tokens: the text.
-        batch_size: places of a batch.
-        seed: of their order.
-        device: where.
-
-    Example:
-        See logq.language_models.NNLM, whose `fit` makes one.
-    """
-
-    unit = "tokens"
-
-    def __init__(
-        self, model: NNLMEncoder, output: OutputLayer, tokens: Tokens, batch_size: int, seed: int, device: Device
-    ) -> None:
-        self.module: nn.Module = _Trained(model, output, None)
-        self._model, self._output = model, output
-        self._tokens, self._batch_size, self._seed, self._device = tokens, batch_size, seed, device
-        self._block = max(1, BLOCK // batch_size) * batch_size
-        self.examples = len(tokens)
-
-    @property
-    def num_batches(self) -> int:
-        """How many batches there are in an epoch."""
-        return -(-self.examples // self._batch_size)
-
-    def batches(self, epoch: int, first: int) -> Iterator[tuple[Mapping[str, NDArray[Any]], int]]:
-        """The batches from number `first` on: `contexts` (B, n - 1) and `targets` (B,)."""
-        at, context = first * self._batch_size, self._model.context
-        while at < self.examples:
-            start = at - at % self._block
-            stop = min(start + self._block, self.examples)
-            before, words = read_with_context(self._tokens, start, stop, context)
-            contexts = contexts_of(before, words, context, self._tokens.end)
-            order = np.random.default_rng([self._seed, epoch, start]).permutation(stop - start)
-            for place in range(at - start, stop - start, self._batch_size):
-                chosen = order[place : place + self._batch_size]
-                batch = {"contexts": contexts[chosen].astype(np.int64), "targets": words[chosen].astype(np.int64)}
-                yield batch, len(chosen)
-            at = stop
+    @abstractmethod
+    def _queries(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Queries (N, D) and the words (N,) that they should find."""
 
     def loss(self, batch: Mapping[str, Tensor]) -> Tensor:
         """The mean loss of a batch."""
         with self._device.autocast():
-            queries = self._model.query(batch["contexts"])
-        return self._output.loss(queries.float(), batch["targets"])
+            queries, targets = self._queries(batch)
+        return self._output.loss(queries.float(), targets)
 
     def sparse_parameters(self) -> list[nn.Parameter]:
         """Tables whose gradients are sparse."""
-        return [*self._model.sparse_parameters(), *self._output.sparse_parameters()]
-
-
-def read_with_context(
-    tokens: Tokens, start: int, stop: int, context: int
-) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Tokens start up to stop, and so many before them; before the text stands END.
-
-    Example:
-        >>> from logq.text import read_tokens
-        >>> with read_tokens([["a", "b"]]) as tokens:
-        ...     [part.tolist() for part in read_with_context(tokens, 1, 3, 2)]
-        [[2, 0], [1, 2]]
-    """
-    begin = max(0, start - context)
-    found = tokens.read(begin, stop)
-    missing = np.full(context - (start - begin), tokens.end, dtype=np.int32)
-    return np.concatenate([missing, found[: start - begin]]), found[start - begin :]
-
-
-def contexts_of(
-    before: NDArray[np.int32],  # (n - 1,)
-    words: NDArray[np.int32],  # (N,)
-    context: int,
-    end: int,
-) -> NDArray[np.int32]:  # (N, n - 1)
-    """The words before each word, the nearest last; what is before the beginning of its line is END.
-
-    Example:
-        >>> contexts_of(np.array([0, 5], dtype=np.int32), np.array([6, 0, 7], dtype=np.int32), 2, end=0).tolist()
-        [[0, 5], [5, 6], [0, 0]]
-    """
-    stream = np.concatenate([before, words])
-    found = np.empty((len(words), context), dtype=np.int32)
-    for back in range(1, context + 1):
-        column = stream[context - back : len(stream) - back].copy()
-        if back > 1:
-            column[found[:, context - back + 1] == end] = end
-        found[:, context - back] = column
-    return found
+        return [*self._encoder.sparse_parameters(), *self._output.sparse_parameters()]

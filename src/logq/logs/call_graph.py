@@ -6,12 +6,12 @@ used together.
 
 import ast
 import builtins
-import gc
 import sysconfig
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from logq.text.demo_corpus import parse_source, paused_collection, source_files
 
 __all__ = ["CallGraph", "call_graph"]
 
@@ -71,22 +71,13 @@ def call_graph(library: Path | None = None) -> CallGraph:
         CallGraph(functions=['tools.f'], callees=[['tools.g', 'str', 'len']])
     """
     folder = Path(sysconfig.get_paths()["stdlib"]) if library is None else Path(library)
-    files = [path for path in folder.rglob("*.py") if not _SKIPPED.intersection(path.relative_to(folder).parts[:-1])]
-    if not files:
-        raise FileNotFoundError(f"{folder}: expected source files of Python, found none")
-    # A syntax tree is thousands of small objects without cycles; searching them for some doubles the time.
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        found = CallGraph([], [])
-        for path in sorted(files, key=lambda path: path.relative_to(folder).as_posix()):
+    found = CallGraph([], [])
+    with paused_collection():
+        for path in source_files(folder, _SKIPPED):
             for function, callees in _calls_of_file(path, _module_name(path.relative_to(folder))):
                 found.functions.append(function)
                 found.callees.append(callees)
-        return found
-    finally:
-        if was_enabled:
-            gc.enable()
+    return found
 
 
 def _module_name(path: Path) -> str:
@@ -95,12 +86,8 @@ def _module_name(path: Path) -> str:
 
 
 def _calls_of_file(path: Path, module: str) -> Iterator[tuple[str, list[str]]]:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about the library's own source, such as invalid escapes
-            tree = ast.parse(path.read_bytes())
-    except (SyntaxError, ValueError, OSError):
-        return  # some distributions add files that are not Python, such as templates
+    if (tree := parse_source(path)) is None:
+        return
     known = {node.name: f"{module}.{node.name}" for node in tree.body if isinstance(node, (*_FUNCTIONS, ast.ClassDef))}
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     pending: list[tuple[ast.AST, str]] = [(tree, module)]

@@ -19,7 +19,6 @@ __all__ = [
     "arrange_file",
     "arrange_frame",
     "frame_columns",
-    "is_category",
     "sorted_options",
 ]
 

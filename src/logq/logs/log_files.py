@@ -8,7 +8,7 @@ from logq._arguments import ArgumentError
 from logq._files import open_bytes
 from logq.logs.column_names import guess_columns, plain_name
 
-__all__ = ["Layout", "LogFile", "detect_layout", "plain_headers", "read_csv", "read_parquet", "read_table"]
+__all__ = ["LogFile", "detect_layout", "plain_headers", "read_csv", "read_parquet", "read_table"]
 
 _SEPARATORS = ("\t", "::", ",", ";", "|", " ")
 _SHOWN = {"\t": "tabs", " ": "spaces"}

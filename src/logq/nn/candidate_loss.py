@@ -12,7 +12,7 @@ from logq.candidates import IGNORED, as_columns
 from logq.functional import full_loss
 from logq.functional.loss_checks import check_options, check_table, check_targets
 from logq.kernels.logits import chunks, logits, true_logits
-from logq.kernels.memory import prefer_huge_pages
+from logq.kernels.tensor_memory import prefer_huge_pages
 from logq.objectives import Objective, find_objective
 from logq.samplers import Sampler
 from logq.shapes import check_device, check_dtype, check_shape
@@ -190,8 +190,8 @@ class CandidateLoss(nn.Module):
                 reduction=self.reduction,
                 ignore_index=self.ignore_index,
             )
-        # Options were checked when the module was made, and the sampler checks the targets and makes candidates that
-        # fit them: nothing is checked twice.
+        # Options were checked when the module was made; the sampler checks the targets and makes candidates that fit
+        # them: nothing is checked twice.
         sizes = {"D": self.in_features}
         check_table(input, weight, bias, sizes)
         candidates = sampler.draw(targets, ignore_index=self.ignore_index, need_log_q=objective.subtract_log_q)

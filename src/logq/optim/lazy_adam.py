@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from logq._arguments import ArgumentError, ArgumentTypeError, check_float
-from logq.kernels.rules import RowRule
+from logq.kernels.updates import RowRule
 from logq.optim.row_optimizer import Parameters, RowOptimizer
 
 __all__ = ["LazyAdam"]

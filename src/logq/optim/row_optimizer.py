@@ -12,8 +12,8 @@ from torch import Tensor
 from logq import kernels
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_bool, check_float
 from logq.kernels import updates
-from logq.kernels.memory import prefer_huge_pages
-from logq.kernels.rules import RowRule, real_dtype
+from logq.kernels.tensor_memory import prefer_huge_pages
+from logq.kernels.updates import RowRule, real_dtype
 from logq.optim.gradients import as_rows, touched_rows
 
 __all__ = ["Parameters", "RowOptimizer"]

@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from logq.kernels.rules import RowRule
+from logq.kernels.updates import RowRule
 from logq.optim.row_optimizer import Parameters, RowOptimizer
 
 __all__ = ["RowWiseAdagrad"]

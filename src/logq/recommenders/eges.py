@@ -190,7 +190,7 @@ class EGES(EGESConfig, NeuralRecommender):
     def _cold_vectors(self, item_features: Mapping[str, Sequence[Any]]) -> Tensor:
         features = self.known.item_features
         if features is None:
-            raise ValueError("item_features: the model was fitted without features of items")
+            raise ArgumentError("item_features", "none, as the model was trained without features of items")
         unknown = [name for name in item_features if name not in features.names]
         if unknown:
             raise ArgumentError("item_features", ", ".join(features.names), unknown[0])

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import field
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
@@ -10,17 +10,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from logq.logs.interactions import Interactions
-from logq.objectives import OBJECTIVES, objective_name
 from logq.recommenders.encoders import recency_weights
 from logq.recommenders.histories import Histories
 from logq.recommenders.neural_config import Gap, Recency
 from logq.recommenders.ranker import HeldOut
 from logq.recommenders.recommender import Recommender
 from logq.recommenders.session_windows import session_corpus
-from logq.samplers.registry import SAMPLERS, SamplerChoice, check_sampler
-from logq.training.config import Above, AtLeast, Check, Help, OneOf, configclass
+from logq.samplers.registry import SamplerChoice
+from logq.training.config import Above, AtLeast, Help, configclass
 from logq.training.estimator import FitOptions
-from logq.training.options import DeviceConfig
+from logq.training.options import DeviceConfig, ObjectiveConfig
 from logq.word2vec.word2vec import Word2Vec
 
 __all__ = ["Item2Vec", "Item2VecConfig"]
@@ -31,13 +30,15 @@ would be a good score for an item that does not go with what a user did."""
 
 
 @configclass(group="Model")
-class Item2VecConfig(DeviceConfig):
+class Item2VecConfig(DeviceConfig, ObjectiveConfig):
     """The arguments of Item2Vec; those of training are those of logq.Word2Vec, with other defaults.
 
     Example:
         >>> Item2VecConfig(64, window=10).epochs
         20
     """
+
+    default_sampler: ClassVar = "unigram"
 
     dim: Annotated[int, AtLeast(1), Help("Width of the vectors.")] = field(default=128, kw_only=False)
     window: Annotated[
@@ -60,30 +61,12 @@ class Item2VecConfig(DeviceConfig):
     recency: Recency = 0.6
     popularity: Annotated[float, Help("Weight of log counts of items in scores.")] = 0.5
     max_length: Annotated[int, AtLeast(1), Help("Maximum length of a history; the most recent events count.")] = 50
-    negatives: Annotated[
-        int, AtLeast(1), Help("Number of negatives for each pair.", group="Loss", also=("num_sampled",))
-    ] = 5
-    power: Annotated[
-        float,
-        Help(
-            "Exponent of the counts in the distribution of the negatives; it may be below 0.",
-            more="See Caselles-Dupre et al. 2018.",
-            group="Loss",
-            also=("unigram_power",),
-        ),
+    objective: Annotated[str, Help(more="Others than negative sampling run in plain PyTorch.")] = "negative_sampling"
+    sampler: Annotated[SamplerChoice | None, Help(default="unigram")] = None
+    num_sampled: Annotated[int, Help("Number of negatives for each pair.", aliases=("negatives",))] = 5
+    unigram_power: Annotated[
+        float, Help(more="It may be below 0; see Caselles-Dupre et al. 2018.", aliases=("power",))
     ] = 0.75
-    objective: Annotated[
-        str,
-        OneOf(*OBJECTIVES),
-        Check(lambda name, value: objective_name(value)),
-        Help("Loss", more="Others than negative sampling run in plain PyTorch.", group="Loss"),
-    ] = "negative_sampling"
-    sampler: Annotated[
-        SamplerChoice | None,
-        OneOf(*SAMPLERS),
-        Check(lambda name, value: check_sampler(value)),
-        Help("Distribution of the negatives, as for Word2Vec", group="Loss", default="unigram"),
-    ] = None
     sample: Annotated[
         float, AtLeast(0), Help("Threshold above which frequent items are thinned out; 0 keeps all.", group="Training")
     ] = 0.0
@@ -115,7 +98,7 @@ class Item2VecConfig(DeviceConfig):
         Raises:
             ArgumentError, ArgumentTypeError: Word2Vec does not take these arguments together.
         """
-        names = "window negatives sample power epochs lr objective sampler threads seed"
+        names = "window num_sampled sample unigram_power epochs lr objective sampler threads seed"
         return Word2Vec(self.dim, min_count=1, **{name: getattr(self, name) for name in names.split()})
 
 
@@ -125,10 +108,10 @@ class Item2Vec(Item2VecConfig, Recommender):
         score(u, i) = sum_j w_j <v_j, v'_i> + popularity log(count_i),    w_j = recency^(items after j) / sum
 
     v are the vectors of items and v' those that they are found by, j the last `max_length` items of the user. Skip-gram
-    with negative sampling learns log P(i | j) - power log(count_i) but for a constant, so popularity = power would rank
-    by P; a little less did better on the logs that we tried. Items without an event, which only a test may have, rank
-    last. `similar_items` compares v. Sessions are those of columns["session"], else all that a user did. Training is
-    logq.Word2Vec's, on its compiled engine where it can be; validation parts are not used.
+    with negative sampling learns log P(i | j) - unigram_power log(count_i) but for a constant, so popularity =
+    unigram_power would rank by P; a little less did better on the logs that we tried. Items without an event, which
+    only a test may have, rank last. `similar_items` compares v. Sessions are those of columns["session"], else all that
+    a user did. Training is logq.Word2Vec's, on its compiled engine where it can be; validation parts are not used.
 
     Attributes:
         mean_loss: of a pair, in nats, over the last epoch.

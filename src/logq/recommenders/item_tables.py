@@ -165,7 +165,7 @@ def column(batch: Mapping[str, Tensor], name: str, size: int, letters: str | Non
         >>> column({"user": torch.tensor([0, 7])}, "user", 5)
         Traceback (most recent call last):
         ...
-        ValueError: user: expected class ids in [0, 5) or ignore_index = -1, got 7 at position (1,)
+        logq.ArgumentError: user: expected class ids in [0, 5) or ignore_index = -1, got 7 at position (1,)
     """
     if name not in batch:
         raise KeyError(f"{name}: the model needs this column, the batch has {', '.join(map(str, batch)) or 'none'}")

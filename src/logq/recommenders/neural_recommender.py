@@ -46,6 +46,22 @@ class NeuralRecommender(NeuralConfig, Recommender):
 
     Raises:
         ArgumentError, ArgumentTypeError: an argument is not as described.
+
+    Example:
+        >>> from logq.logs import NextItems
+        >>> from logq.recommenders import YoutubeDNNEncoder
+        >>> class Linear(NeuralRecommender):
+        ...     '''Learns from the mean of a history, without hidden layers.'''
+        ...
+        ...     def _make_model(self, *, sparse):
+        ...         return YoutubeDNNEncoder(self.known.num_items, self.dim, hidden=(), sparse=sparse)
+        ...
+        ...     def _make_examples(self, log, seed):
+        ...         return NextItems(log, self.max_length, age=None)
+        >>> log = Interactions.from_sessions([["tea", "milk", "cup", "spoon"]] * 8)
+        >>> model = Linear(dim=16, max_length=1, num_sampled=8, epochs=40, lr=0.05, seed=1).fit(log, progress=False)
+        >>> model.recommend(histories=["milk"], k=1).items.tolist()
+        ['cup']
     """
 
     bucket: ClassVar[int] = 0

@@ -102,7 +102,7 @@ class Context:
         try:
             codes = self.ids[name].codes(raw)
         except BadArgumentError as error:
-            raise type(error)("context", f"{error.expected} for {name!r}", error.got, error.hint) from None
+            raise type(error)("context", f"for {name!r} {error.expected}", error.got, error.hint) from None
         except TypeError as error:
             raise TypeError(f"context: {name!r}: {error}") from None
         return self.known[name][codes + 1]

@@ -50,6 +50,12 @@ class Recommender(SavedEstimator):
 
     Attributes:
         known: what it remembers of its log, once fitted: users, items, and the history of each user.
+
+    Example:
+        >>> from logq import Popularity
+        >>> model = Popularity().fit(Interactions.from_sessions([["tea", "cup"], ["tea", "cup"], ["tea", "nut"]]))
+        >>> model.recommend(histories=["tea"], k=2).items.tolist()
+        ['cup', 'nut']
     """
 
     family: ClassVar[Family] = "recommender"
@@ -93,7 +99,8 @@ class Recommender(SavedEstimator):
 
     def _cold_vectors(self, item_features: Mapping[str, Any]) -> Tensor:
         """(n, D), vectors of items of which only side information is known."""
-        raise ValueError(f"item_features: {type(self).__name__} learns nothing from side information of items")
+        name = type(self).__name__
+        raise ArgumentError("item_features", f"none, as {name} learns nothing from side information of items")
 
     def _no_vectors(self) -> ValueError:
         return ValueError(f"{type(self).__name__} has no vectors of users and items that an index could compare")
@@ -184,14 +191,8 @@ class Recommender(SavedEstimator):
             check_index(index, self.known.num_items)
         if self.needs_history:
             check_histories(request, type(self).__name__)
-        scores, codes = self.rank_all(
-            request,
-            min(k, self.known.num_items),
-            check_bool("exclude_seen", exclude_seen),
-            allowed_items(self.known, allow),
-            progress,
-            index,
-        )
+        k, excludes = min(k, self.known.num_items), check_bool("exclude_seen", exclude_seen)
+        scores, codes = self.rank_all(request, k, excludes, allowed_items(self.known, allow), progress, index)
         return self._named(codes, scores, single)
 
     def index(self, kind: str = "exact", **options: Any) -> ItemIndex:
@@ -323,8 +324,7 @@ class Recommender(SavedEstimator):
         self._check_fitted()
         request, _ = make_request(self.known, users, histories, None)
         with torch.no_grad():
-            parts = [self._queries(part).float().cpu().numpy() for part in request.parts(ROWS)]
-        return np.concatenate(parts)
+            return np.concatenate([self._queries(part).float().cpu().numpy() for part in request.parts(ROWS)])
 
     # ------------------------------------------------------------------------------------------------- how it ranks
 
@@ -339,8 +339,7 @@ class Recommender(SavedEstimator):
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Scores and codes (n, k) of the best items of users, -1 where there are fewer; what all answers come from."""
         scores = np.empty((len(request), k), dtype=np.float32)
-        codes = np.empty((len(request), k), dtype=np.int64)
-        done = 0
+        codes, done = np.empty((len(request), k), dtype=np.int64), 0
         with Progress(len(request), "users", "ranking", progress) as bar, torch.no_grad():
             for part in request.parts(ROWS):
                 end = done + len(part)
@@ -355,7 +354,7 @@ class Recommender(SavedEstimator):
 
     def _context_codes(self, context: Mapping[str, Any], rows: int) -> dict[str, NDArray[np.int64]]:
         """(n,) codes of raw values of the context, by column."""
-        raise ValueError(f"context: {type(self).__name__} was trained without context columns")
+        raise ArgumentError("context", f"none, as the {type(self).__name__} was trained without context columns")
 
     def _rank(
         self,

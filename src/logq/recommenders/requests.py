@@ -73,7 +73,7 @@ def make_request(
 def _with_features(known: KnownLog, request: Histories, raw: Mapping[str, Any]) -> Histories:
     table = known.user_features
     if table is None:
-        raise ValueError("user_features: the model was fitted without features of users")
+        raise ArgumentError("user_features", "none, as the model was trained without features of users")
     columns = {name: [value] if is_scalar(value) else value for name, value in raw.items()}
     encoded = {name: np.asarray(values, dtype=np.int64) for name, values in table.encode(columns).items()}
     for name, values in encoded.items():

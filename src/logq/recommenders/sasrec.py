@@ -9,7 +9,8 @@ from logq._arguments import ArgumentError, check_bool, check_int
 from logq.logs.examples import Examples
 from logq.logs.interactions import Interactions
 from logq.logs.next_items import Sequences
-from logq.recommenders.encoders import Batch, ByteDropout, RetrievalModel
+from logq.nn.dropout import ByteDropout
+from logq.recommenders.encoders import Batch, RetrievalModel
 from logq.recommenders.item_tables import Table, column, end_of, select_rows
 from logq.recommenders.neural_config import Dropout, NeuralConfig, Tied
 from logq.recommenders.neural_recommender import NeuralRecommender

@@ -264,7 +264,10 @@ class TwoTower(TwoTowerConfig, NeuralRecommender):
     def _cold_vectors(self, item_features: Mapping[str, Any]) -> Tensor:
         features = self.known.item_features
         if features is None:
-            raise ValueError("item_features: the model was fitted on a log without side information of items")
+            raise ArgumentError("item_features", "none, as the model was trained without features of items")
+        unknown = [name for name in item_features if name not in features.names]
+        if unknown:
+            raise ArgumentError("item_features", ", ".join(features.names), unknown[0])
         device = next(self.model.parameters()).device
         codes = {
             name: torch.from_numpy(np.asarray(values, dtype=np.int64)).to(device)

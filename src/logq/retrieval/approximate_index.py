@@ -85,15 +85,6 @@ class ApproximateIndex(ItemIndex):
     def _from_bytes(cls, data: NDArray[np.uint8], about: Mapping[str, Any], slots: int, items: int) -> Self:
         """Return an index with the part of the library; a ValueError says what does not fit."""
 
-    def __len__(self) -> int:
-        """Return the number of items."""
-        return len(self._ids)
-
-    @property
-    def ids(self) -> Tensor:
-        """The ids of all items, (n,) int64 on the CPU, ascending."""
-        return self._ids
-
     def search(
         self,
         queries: Vectors,

@@ -158,15 +158,6 @@ class ExactIndex(ItemIndex):
         self._vectors = table[:0]
         self.add(torch.arange(len(table)) if ids is None else ids, table)
 
-    def __len__(self) -> int:
-        """Return the number of items."""
-        return len(self._ids)
-
-    @property
-    def ids(self) -> Tensor:
-        """The ids of all items, (n,) int64 on the CPU, ascending."""
-        return self._ids
-
     @property
     def vectors(self) -> Tensor:
         """The vectors in the order of `ids`, (n, D) float32; of length 1 where the metric is "cosine"."""

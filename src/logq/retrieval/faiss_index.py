@@ -15,7 +15,7 @@ from logq.retrieval.approximate_index import ApproximateIndex
 from logq.retrieval.index_checks import Metric, check_choice, check_vectors
 from logq.retrieval.item_index import Ids, Vectors
 
-__all__ = ["FaissIndex", "FaissKind"]
+__all__ = ["FaissIndex"]
 
 FaissKind: TypeAlias = Literal["flat", "ivf", "hnsw", "pq"]
 

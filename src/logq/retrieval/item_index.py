@@ -51,15 +51,16 @@ class ItemIndex(ABC):
     kind: str
     metric: Metric
     dim: int
+    _ids: Tensor
 
-    @abstractmethod
     def __len__(self) -> int:
         """Return the number of items."""
+        return len(self._ids)
 
     @property
-    @abstractmethod
     def ids(self) -> Tensor:
         """The ids of all items, (n,) int64 on the CPU, ascending."""
+        return self._ids
 
     @abstractmethod
     def search(

@@ -33,11 +33,8 @@ __all__ = [
     "Condition",
     "ItemStore",
     "StoredItems",
-    "check_columns",
     "check_conditions",
-    "check_name",
     "check_table",
-    "check_values",
     "column_kinds",
     "removed_ids",
     "where_clause",
@@ -199,13 +196,8 @@ def _value(argument: str, place: str, value: Any, kind: str) -> Any:
     if value is None or (kind == "float" and isinstance(value, float) and math.isnan(value)):
         return None
     number = isinstance(value, int) and not isinstance(value, bool)
-    fits = {
-        "int": number,
-        "float": number or isinstance(value, float),
-        "text": isinstance(value, str),
-        "bool": isinstance(value, bool),
-    }
-    if not fits[kind]:
+    is_bool, is_float, is_text = (isinstance(value, one) for one in (bool, float, str))
+    if not {"int": number, "float": number or is_float, "text": is_text, "bool": is_bool}[kind]:
         raise ArgumentTypeError(argument, f"a value of type {kind} {place}", value)
     if kind == "int" and not -_INT64 <= value < _INT64:
         raise ArgumentError(argument, f"an integer of 64 bits {place}", value)

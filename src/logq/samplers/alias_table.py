@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from logq import kernels
 from logq._arguments import ArgumentError
-from logq.kernels.laws import AliasLaw
+from logq.kernels.distributions import AliasDistribution
 from logq.samplers.sampler import take_seed
 
 __all__ = ["AliasTable", "check_size"]
@@ -53,9 +53,9 @@ class AliasTable(nn.Module):
         return self.cells[:, 1]
 
     @property
-    def distribution(self) -> AliasLaw:
+    def distribution(self) -> AliasDistribution:
         """What the kernels draw from."""
-        return AliasLaw(self.cells)
+        return AliasDistribution(self.cells)
 
     def sample(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
         """Independent draws: int64 of that shape."""

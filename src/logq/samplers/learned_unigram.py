@@ -5,7 +5,7 @@ from torch import Tensor
 from typing_extensions import Unpack
 
 from logq.candidates import IGNORED
-from logq.kernels.laws import LearnedLaw
+from logq.kernels.distributions import LearnedDistribution
 from logq.samplers.alias_table import AliasTable, check_size
 from logq.samplers.proposal import Proposal, ProposalOptions
 
@@ -87,5 +87,5 @@ class LearnedUnigram(Proposal):
         total = torch.tensor(self.in_table + self.num_recent, dtype=self.dtype)
         return self.counts[ids].to(self.dtype).log() - total.log()
 
-    def _distribution(self) -> LearnedLaw:
-        return LearnedLaw(self.table.distribution, self.recent[: self.num_recent], self.in_table)
+    def _distribution(self) -> LearnedDistribution:
+        return LearnedDistribution(self.table.distribution, self.recent[: self.num_recent], self.in_table)

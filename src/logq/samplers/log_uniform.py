@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from typing_extensions import Unpack
 
-from logq.kernels.laws import LogUniformLaw
+from logq.kernels.distributions import LogUniformDistribution
 from logq.samplers.proposal import Proposal, ProposalOptions
 
 __all__ = ["LogUniform"]
@@ -48,7 +48,7 @@ class LogUniform(Proposal):
 
     def __init__(self, num_classes: int, num_sampled: int, **options: Unpack[ProposalOptions]) -> None:
         super().__init__(num_classes, num_sampled, **options)
-        self._drawn = LogUniformLaw(self.num_classes)
+        self._drawn = LogUniformDistribution(self.num_classes)
         self._prepare()
 
     def log_prob(self, ids: Tensor) -> Tensor:
@@ -81,5 +81,5 @@ class LogUniform(Proposal):
         p = (-log_x).exp() / math.log1p(self.num_classes)
         return torch.cat([first, p]), torch.cat([torch.ones_like(first), number])
 
-    def _distribution(self) -> LogUniformLaw:
+    def _distribution(self) -> LogUniformDistribution:
         return self._drawn

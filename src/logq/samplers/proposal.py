@@ -11,7 +11,7 @@ from typing_extensions import Self
 
 from logq import kernels
 from logq._arguments import ArgumentError, check_bool, check_int
-from logq.kernels.laws import Law
+from logq.kernels.distributions import Distribution
 from logq.samplers.distinct_draws import by_race, expected_tries, log_inclusion
 from logq.samplers.sampler import Draw, Sampler, take_seed
 from logq.samplers.sampler_settings import SamplerSettings
@@ -58,10 +58,10 @@ class Proposal(Sampler):
         seed, device, dtype: as in Sampler.
 
     Example:
-        >>> from logq.kernels.laws import UniformLaw
+        >>> from logq.kernels.distributions import UniformDistribution
         >>> class LikeUniform(Proposal):
         ...     def _distribution(self):
-        ...         return UniformLaw(self.num_classes)
+        ...         return UniformDistribution(self.num_classes)
         ...
         ...     def log_prob(self, ids):
         ...         return torch.full(ids.shape, -math.log(self.num_classes), dtype=self.dtype)
@@ -139,7 +139,7 @@ class Proposal(Sampler):
         return self.num_sampled
 
     @abstractmethod
-    def _distribution(self) -> Law:
+    def _distribution(self) -> Distribution:
         """What the kernels draw from."""
 
     @abstractmethod

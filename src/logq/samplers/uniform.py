@@ -7,7 +7,7 @@ from torch import Tensor
 from typing_extensions import Unpack
 
 from logq._arguments import ArgumentError
-from logq.kernels.laws import UniformLaw
+from logq.kernels.distributions import UniformDistribution
 from logq.samplers.proposal import Proposal, ProposalOptions
 from logq.samplers.sampler import Draw
 
@@ -44,7 +44,7 @@ class Uniform(Proposal):
 
     def __init__(self, num_classes: int, num_sampled: int, **options: Unpack[ProposalOptions]) -> None:
         super().__init__(num_classes, num_sampled, **options)
-        self._drawn = UniformLaw(self.num_classes)
+        self._drawn = UniformDistribution(self.num_classes)
         if not self.replacement and self.num_sampled > self.num_classes:
             expected = f"at most num_classes = {self.num_classes} without replacement"
             raise ArgumentError("num_sampled", expected, self.num_sampled)
@@ -57,7 +57,7 @@ class Uniform(Proposal):
         """log(S/C) for every class, in both ways of drawing."""
         return torch.full(ids.shape, math.log(self.num_sampled / self.num_classes), dtype=self.dtype, device=ids.device)
 
-    def _distribution(self) -> UniformLaw:
+    def _distribution(self) -> UniformDistribution:
         return self._drawn
 
     def _draw_distinct(self, num_rows: int, generator: torch.Generator) -> Draw:

@@ -10,8 +10,8 @@ from torch import Tensor
 from typing_extensions import Unpack
 
 from logq._arguments import ArgumentError, Verbatim, check_float, check_int
-from logq.kernels.laws import AliasLaw
-from logq.kernels.memory import prefer_huge_pages
+from logq.kernels.distributions import AliasDistribution
+from logq.kernels.tensor_memory import prefer_huge_pages
 from logq.samplers.alias_table import AliasTable
 from logq.samplers.class_counts import check_counts, read_counts
 from logq.samplers.proposal import Proposal, ProposalOptions, options_of
@@ -100,7 +100,7 @@ class Unigram(Proposal):
             prefer_huge_pages(log_q)
         return torch.index_select(self.log_q, 0, ids.reshape(-1), out=log_q).view(ids.shape)
 
-    def _distribution(self) -> AliasLaw:
+    def _distribution(self) -> AliasDistribution:
         return self.table.distribution
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_float, check_int
 from logq.candidates import IGNORED, as_columns
-from logq.kernels.laws import random_bits, shifted
+from logq.kernels.distributions import random_bits, shifted
 from logq.samplers.class_counts import check_counts
 from logq.samplers.sampler import Draw, Sampler, take_seed
 from logq.shapes import can_look_at

@@ -4,15 +4,16 @@ It has about 320,000 words, enough for skip-gram to find that `list` is near `tu
 """
 
 import ast
+import contextlib
 import gc
 import re
 import sysconfig
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Generator, Iterator
 from pathlib import Path
 from typing import cast
 
-__all__ = ["python_reference"]
+__all__ = ["parse_source", "paused_collection", "python_reference", "source_files"]
 
 # Tests and bundled copies say nothing about the language; pydoc_data is the reference itself and read as such.
 _SKIPPED = {"site-packages", "dist-packages", "test", "tests", "idle_test", "lib2to3", "__pycache__", "pydoc_data"}
@@ -48,15 +49,60 @@ def python_reference() -> list[list[str]]:
         >>> sentences[1][:8]
         ['assert', 'statements', 'are', 'a', 'convenient', 'way', 'to', 'insert']
     """
-    # A syntax tree is thousands of small objects without cycles; searching them for some doubles the time.
+    with paused_collection():
+        texts = [*_topics(), *_docstrings(Path(sysconfig.get_paths()["stdlib"]))]
+    return [words for text in texts for paragraph in re.split(r"\n\s*\n", text) if (words := _words(paragraph))]
+
+
+@contextlib.contextmanager
+def paused_collection() -> Generator[None, None, None]:
+    """Pause the search for unreachable cycles, of which syntax trees have none: it doubles the time to parse.
+
+    Example:
+        >>> with paused_collection():
+        ...     gc.isenabled()
+        False
+    """
     was_enabled = gc.isenabled()
     gc.disable()
     try:
-        texts = [*_topics(), *_docstrings(Path(sysconfig.get_paths()["stdlib"]))]
+        yield
     finally:
         if was_enabled:
             gc.enable()
-    return [words for text in texts for paragraph in re.split(r"\n\s*\n", text) if (words := _words(paragraph))]
+
+
+def source_files(folder: Path, skipped: Collection[str]) -> list[Path]:
+    """Return the source files in a folder, sorted by path, without those in subfolders to skip.
+
+    Raises:
+        FileNotFoundError: there are none.
+
+    Example:
+        >>> source_files(Path("nowhere"), [])
+        Traceback (most recent call last):
+        ...
+        FileNotFoundError: nowhere: expected source files of Python, found none
+    """
+    files = [path for path in folder.rglob("*.py") if set(skipped).isdisjoint(path.relative_to(folder).parts[:-1])]
+    if not files:
+        raise FileNotFoundError(f"{folder}: expected source files of Python, found none")
+    return sorted(files, key=lambda path: path.relative_to(folder).as_posix())
+
+
+def parse_source(path: Path) -> ast.Module | None:
+    """Return the syntax tree of a file, or None if it is not Python: some distributions add others, such as templates.
+
+    Example:
+        >>> parse_source(Path("nowhere.py")) is None
+        True
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about the library's own source, such as invalid escapes
+            return ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError, OSError):
+        return None
 
 
 def _topics() -> Iterator[str]:
@@ -72,17 +118,9 @@ def _topics() -> Iterator[str]:
 
 
 def _docstrings(library: Path) -> Iterator[str]:
-    files = [path for path in library.rglob("*.py") if not _SKIPPED.intersection(path.relative_to(library).parts[:-1])]
-    if not files:
-        raise FileNotFoundError(f"{library}: expected the source files of the standard library, found none")
-    for path in sorted(files, key=lambda path: path.relative_to(library).as_posix()):
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # about the library's own source, such as invalid escapes
-                tree = ast.parse(path.read_bytes())
-        except (SyntaxError, ValueError, OSError):
-            continue  # some distributions add files that are not Python, such as templates
-        yield from _docstrings_in(tree)
+    for path in source_files(library, _SKIPPED):
+        if (tree := parse_source(path)) is not None:
+            yield from _docstrings_in(tree)
 
 
 def _docstrings_in(node: ast.AST) -> Iterator[str]:

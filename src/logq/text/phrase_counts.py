@@ -10,14 +10,12 @@ from numpy.typing import NDArray
 from logq.text.id_file import Ids32
 
 __all__ = [
-    "MOST_CONNECTORS",
     "SCORINGS",
     "THRESHOLDS",
     "ConnectorRuns",
     "CountedPairs",
     "PairCounter",
     "PairCounts",
-    "Pairs",
     "count_pairs",
     "find_pairs",
     "score_pairs",

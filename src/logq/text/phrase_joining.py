@@ -18,7 +18,7 @@ from logq.text.phrase_counts import ConnectorRuns, find_pairs
 from logq.text.scanning import END_OF_LINE
 from logq.text.words import is_writable_word
 
-__all__ = ["JoinedText", "Joiner", "PhraseTable", "WordList", "connector_flags", "id_parts", "join_words", "opened"]
+__all__ = ["JoinedText", "Joiner", "WordList", "connector_flags", "id_parts", "join_words", "opened"]
 
 PhraseTable: TypeAlias = Sequence[tuple[str, ...]]
 """The words of each phrase of one pass."""

@@ -22,17 +22,7 @@ from logq.text.id_file import IdFile
 from logq.text.text_files import check_text
 from logq.text.words import check_sentence, check_strings
 
-__all__ = [
-    "END_OF_LINE",
-    "LONGEST_WORD",
-    "ListScan",
-    "Piece",
-    "TextBlock",
-    "TextScan",
-    "cut_blocks",
-    "join_files",
-    "pack_words",
-]
+__all__ = ["END_OF_LINE", "ListScan", "Piece", "TextBlock", "TextScan", "cut_blocks", "join_files"]
 
 END_OF_LINE = -1
 """Follows the ids of a line; a line without words has none."""

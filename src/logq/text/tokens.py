@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -70,6 +70,12 @@ class Tokens:
     def close(self) -> None:
         """Close the file, and remove it if it is private."""
         self._corpus.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "Tokens: it holds an open file and cannot be pickled or copied; read the source with cache=FOLDER where it "
+            "is needed, which reuses the file"
+        )
 
     def __enter__(self) -> "Tokens":
         return self

@@ -12,7 +12,7 @@ from logq.text.id_file import IdFile
 from logq.text.scanning import ListScan, Piece, TextScan
 from logq.text.vocabulary import Vocabulary, too_few, too_rare
 
-__all__ = ["Ranking", "choose", "rank", "rank_list", "renumber"]
+__all__ = ["Ranking", "rank", "rank_list", "renumber"]
 
 
 class Ranking(NamedTuple):

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
 
 from logq._arguments import ArgumentError, Verbatim, shown
 from logq._files import remove_leftovers
@@ -130,6 +131,11 @@ class Checkpoint:
         try:
             stored = read_stored(self.path, format=FORMAT)
         except ValueError as error:
+            if _is_of_first_version(self.path):
+                raise ValueError(
+                    f"{self.path}: logq 0.1 wrote this checkpoint, and this version cannot resume from it; finish that "
+                    "run with logq 0.1, or remove it to start anew"
+                ) from None
             raise ValueError(f"{error}; remove it to start anew") from error
         with self.restoring():
             seed, position, settings, data = (stored.info[name] for name in ("seed", "position", "settings", "data"))
@@ -160,6 +166,15 @@ class Checkpoint:
             expected = f"the data that the checkpoint {self.path} was made from"
             hint = "resume with the same, or remove it to start anew"
             raise ArgumentError(self.data_name, expected, Verbatim("other data"), hint)
+
+
+def _is_of_first_version(path: Path) -> bool:
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = dict(file.metadata() or {})
+    except SafetensorError:
+        return False
+    return metadata.get("format") == "logq.checkpoint 1" or '"logq.training_run"' in metadata.get("logq", "")
 
 
 def fingerprint(words: Iterable[str], *arrays: NDArray[Any], numbers: Iterable[int] = ()) -> str:

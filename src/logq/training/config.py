@@ -3,6 +3,7 @@
 An estimator inherits its config, so that its arguments are in one place. Nothing here imports torch.
 """
 
+import difflib
 import functools
 import inspect
 import re
@@ -95,6 +96,9 @@ class Config:
         logq.training.config.UnknownArgumentError: Model: unknown argument 'warmups'; did you mean warmup?
     """
 
+    unknown_hints: ClassVar[Mapping[str, str]] = {}
+    """What to do instead of giving an argument that is not there, such as one of another library."""
+
     __config_options__: ClassVar[Mapping[str, Option]] = {}
     __prose__: ClassVar[str | None] = None
 
@@ -129,7 +133,7 @@ class Config:
         """Make one of `settings`; what they lack has its default, and so has what was a function.
 
         Args:
-            settings: as `settings` returns them, under the names of today or earlier ones (see Help.also).
+            settings: as `settings` returns them, under the names of today or others (see Help.also and Help.aliases).
             **others: further arguments, such as the device, which win.
 
         Raises:
@@ -142,10 +146,14 @@ class Config:
             ...
             ValueError: settings: Config has no 'blocks'; a later version of logq may have written them
         """
-        earlier = {old: name for name, option in cls.__config_options__.items() for old in option.help.also}
+        others_of = {
+            other: name
+            for name, option in cls.__config_options__.items()
+            for other in (*option.help.also, *option.help.aliases)
+        }
         values: dict[str, Any] = {}
         for key, value in settings.items():
-            name = key if key in cls.__config_options__ else earlier.get(key, key)
+            name = key if key in cls.__config_options__ else others_of.get(key, key)
             if name not in cls.__config_options__:
                 raise ValueError(
                     f"settings: {cls.__name__} has no {key!r}; a later version of logq may have written them"
@@ -203,6 +211,9 @@ def _configured(cls: type[C], group: str) -> type[C]:
     cls.__config_options__ = {
         part.name: Option.of(part, annotations.get(part.name), inherited.get(part.name), group) for part in parts
     }
+    for name, option in cls.__config_options__.items():
+        for alias in option.help.aliases:
+            setattr(cls, alias, _alias_of(name))
     _document(cls)
     make = cls.__init__
     # So that help() shows `dim: int = 64`.
@@ -211,10 +222,28 @@ def _configured(cls: type[C], group: str) -> type[C]:
     @functools.wraps(make)
     def __init__(self: Any, *args: Any, **values: Any) -> None:  # noqa: N807
         _refuse_unknown(type(self), len(args), values)
-        make(self, *args, **values)
+        make(self, *args, **_without_aliases(type(self), values))
 
     cls.__init__ = __init__
     return cls
+
+
+def _alias_of(name: str) -> property:
+    def get(self: Any) -> Any:
+        return getattr(self, name)
+
+    def put(self: Any, value: Any) -> None:
+        setattr(self, name, value)
+
+    return property(get, put, doc=f"Another name of `{name}`.")
+
+
+def _without_aliases(cls: type[Config], values: Mapping[str, Any]) -> dict[str, Any]:
+    name_of = {alias: name for name, option in cls.options().items() for alias in option.help.aliases}
+    twice = next((alias for alias, name in name_of.items() if alias in values and name in values), None)
+    if twice is not None:
+        raise ArgumentTypeError(twice, f"{name_of[twice]} alone", Verbatim("both"), "they are the same argument")
+    return {name_of.get(name, name): value for name, value in values.items()}
 
 
 def _refuse_unknown(cls: type[Config], num_positional: int, values: Mapping[str, Any]) -> None:
@@ -224,14 +253,15 @@ def _refuse_unknown(cls: type[Config], num_positional: int, values: Mapping[str,
         arguments = f"{most or 'no'} positional argument{'s' * (most != 1)}"
         expected = f"at most {arguments}" if most else arguments
         raise ArgumentTypeError(cls.__name__, expected, Verbatim(str(num_positional)), "give the others by name")
-    unknown = next((name for name in values if name not in options), None)
+    known = {*options, *(alias for option in options.values() for alias in option.help.aliases)}
+    unknown = next((name for name in values if name not in known), None)
     if unknown is None:
         return
+    if unknown in cls.unknown_hints:
+        raise UnknownArgumentError(unknown, cls.__name__, cls.unknown_hints[unknown])
     here = next((name for name, option in options.items() if unknown in option.help.also), None)
     if here is not None:
         raise UnknownArgumentError(unknown, cls.__name__, f"it is called {here} here")
-    import difflib
-
     close = difflib.get_close_matches(unknown, options, n=1)
     raise UnknownArgumentError(unknown, cls.__name__, f"did you mean {close[0]}?" if close else "")
 

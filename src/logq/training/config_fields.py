@@ -105,6 +105,7 @@ class Help:
         default: the default in words, where it depends on other arguments.
         also: names of the argument in other libraries or versions. As arguments they are refused with a hint; in
             settings that were saved they are read.
+        aliases: further names, which are accepted as arguments, attributes, options and in settings that were saved.
         negated: whether the switch, when typed, means False.
         repeated: whether the option may be typed several times, once for each item of the sequence.
         hidden: whether --help is silent about it.
@@ -124,6 +125,7 @@ class Help:
     none: str = ""
     default: str = ""
     also: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
     negated: bool = False
     repeated: bool = False
     hidden: bool = False
@@ -222,8 +224,9 @@ class Option:
         """How it is spelled on the command line: "--lr", "--hs" alone where False is the default, "--tied/--untied"."""
         if self.help.flag:
             return tuple(self.help.flag.split())
-        flag = self.name.replace("_", "-")
-        return (f"--{flag}/--no-{flag}" if self.is_switch and self.default is not False else f"--{flag}",)
+        flags = [name.replace("_", "-") for name in (self.name, *self.help.aliases)]
+        paired = self.is_switch and self.default is not False
+        return tuple(f"--{flag}/--no-{flag}" if paired else f"--{flag}" for flag in flags)
 
     @property
     def is_switch(self) -> bool:
@@ -267,7 +270,13 @@ class Option:
         """What a docstring says of it: "warmup: Steps of linear warm-up. Default: 0."."""
         shown = f'"{self.default}"' if isinstance(self.default, str) else repr(self.default)
         default = self.help.default or ("" if self.default is MISSING else shown)
-        parts = (self._sentence(self.help.text, "None"), self.help.more, default and f"Default: {default}.")
+        aliases = " or ".join(self.help.aliases)
+        parts = (
+            self._sentence(self.help.text, "None"),
+            self.help.more,
+            aliases and f"Also accepted as {aliases}.",
+            default and f"Default: {default}.",
+        )
         return f"{self.name}: " + " ".join(part for part in parts if part)
 
     def _sentence(self, text: str, none: str) -> str:

@@ -104,6 +104,30 @@ class Estimator(Config, ABC):
 
     Whatever happens in that block, afterwards the object is either fitted anew or exactly what it was before. For that
     a fit builds new objects and never changes those of the fitted state; callbacks during the fit see the new state.
+
+    Example:
+        >>> class Mean(Estimator):
+        ...     '''Learns the mean of some numbers.'''
+        ...
+        ...     is_fitted = property(lambda self: "mean" in vars(self))
+        ...
+        ...     def _fitted_on(self):
+        ...         return f"{self.count} numbers"
+        ...
+        ...     def fit(self, numbers):
+        ...         with self._fitting():
+        ...             self.count = len(numbers)
+        ...             self.mean = sum(numbers) / self.count
+        ...         return self
+        >>> model = Mean().fit([1, 3])
+        >>> model
+        Mean(fitted on 2 numbers)
+        >>> model.fit([])
+        Traceback (most recent call last):
+        ...
+        ZeroDivisionError: division by zero
+        >>> model.mean, model.count
+        (2.0, 2)
     """
 
     @property
@@ -180,6 +204,15 @@ class SavedEstimator(Estimator):
 
     Attributes:
         metadata: what JSON can hold of the fitted model beside settings and arrays, such as sizes.
+
+    Example:
+        >>> import tempfile
+        >>> from logq import Interactions, Popularity
+        >>> model = Popularity().fit(Interactions.from_arrays(["ann", "bob"], ["tea", "cup"]))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     model.save(folder)
+        ...     Popularity.load(folder)
+        Popularity(fitted on 2 items)
     """
 
     family: ClassVar[Family]

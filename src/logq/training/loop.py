@@ -19,7 +19,7 @@ from logq.training.estimator import Seeds
 from logq.training.interrupts import uninterrupted
 from logq.training.optimizers import Optimizers
 from logq.training.options import TrainingConfig
-from logq.training.running_mean import RunningMean
+from logq.training.running_mean import DivergedError, RunningMean
 from logq.training.schedule import Schedule, WeightAverage
 
 __all__ = ["Loop", "Task"]
@@ -30,7 +30,32 @@ _POSITION = ("epoch", "batch", "step", "loss_sum", "loss_count", "best_epoch", "
 
 
 class Task(Protocol):
-    """What a loop trains."""
+    """What a loop trains.
+
+    Example:
+        >>> import numpy as np
+        >>> class Line:
+        ...     "Learns that y = 2 x, from one batch an epoch."
+        ...
+        ...     unit, examples, num_batches = "numbers", 3, 1
+        ...
+        ...     def __init__(self):
+        ...         self.module = nn.Linear(1, 1, bias=False)
+        ...
+        ...     def batches(self, epoch, first):
+        ...         if first == 0:
+        ...             yield {"x": np.array([[1.0], [2.0], [3.0]], dtype=np.float32)}, 3
+        ...
+        ...     def loss(self, batch):
+        ...         return (self.module(batch["x"]) - 2 * batch["x"]).square().mean()
+        ...
+        ...     def sparse_parameters(self):
+        ...         return []
+        >>> task = Line()
+        >>> Loop(task, TrainingConfig(epochs=200, lr=0.1), Device("cpu"), Seeds.of(1)).run("line", progress=False)
+        >>> round(task.module.weight.item(), 2)
+        2.0
+    """
 
     module: nn.Module
     """Everything with parameters or states, samplers among it."""
@@ -80,7 +105,26 @@ class Loop:
             validated, as far as they are finite.
 
     Example:
-        See logq.recommenders.YoutubeDNN, whose `fit` makes one.
+        >>> class Constant:
+        ...     "Learns the number 3."
+        ...
+        ...     unit, examples, num_batches = "looks", 1, 1
+        ...
+        ...     def __init__(self):
+        ...         self.module = nn.ParameterDict({"value": nn.Parameter(torch.zeros(()))})
+        ...
+        ...     def batches(self, epoch, first):
+        ...         yield from [({}, 1)][first:]
+        ...
+        ...     def loss(self, batch):
+        ...         return (self.module["value"] - 3).square()
+        ...
+        ...     def sparse_parameters(self):
+        ...         return []
+        >>> loop = Loop(Constant(), TrainingConfig(epochs=300, lr=0.1), Device("cpu"), Seeds.of(1))
+        >>> loop.run("constant", progress=False)
+        >>> round(loop.task.module["value"].item(), 2), loop.step, len(loop.log)
+        (3.0, 300, 300)
     """
 
     def __init__(
@@ -222,9 +266,10 @@ class Loop:
 
     def _check(self, loss: float) -> None:
         if not math.isfinite(loss):
-            raise FloatingPointError(
-                f"lr: training diverged in epoch {self.epoch + 1}, batch {self.batch + 1}: the loss is {loss}; try "
-                f"less than {self.config.lr:g}, or clip. A checkpoint stays as it was last saved"
+            raise DivergedError(
+                "lr",
+                f"training diverged in epoch {self.epoch + 1}, batch {self.batch + 1}: the loss is {loss}; try "
+                f"less than {self.config.lr:g}, or clip. A checkpoint stays as it was last saved",
             )
 
     def check_finite(self) -> None:
@@ -235,9 +280,10 @@ class Loop:
         """
         for name, parameter in self.task.module.named_parameters():
             if not bool(parameter.detach().sum().isfinite()) and not bool(parameter.detach().isfinite().all()):
-                raise FloatingPointError(
-                    f"lr: training diverged in epoch {self.epoch + 1}, {name} is not finite any more; try less than "
-                    f"{self.config.lr:g}"
+                raise DivergedError(
+                    "lr",
+                    f"training diverged in epoch {self.epoch + 1}, {name} is not finite any more; try less than "
+                    f"{self.config.lr:g}",
                 )
 
     def _end_epoch(self, measure: Callable[[], Mapping[str, float]] | None, bar: Progress) -> None:

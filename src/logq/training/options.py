@@ -1,4 +1,4 @@
-"""What trainable models have in common as arguments: LossConfig, what is learned, and TrainingConfig, how."""
+"""What trainable models have in common as arguments: what is learned (LossConfig), and how (TrainingConfig)."""
 
 from typing import Annotated, Any, ClassVar
 
@@ -7,7 +7,16 @@ from logq.objectives import OBJECTIVES, objective_name
 from logq.samplers.registry import SAMPLERS, SamplerChoice, check_sampler
 from logq.training.config import Above, AtLeast, AtMost, Check, Config, Help, OneOf, configclass
 
-__all__ = ["DECAYS", "OPTIMIZERS", "PRECISIONS", "DeviceConfig", "LossConfig", "TrainingConfig", "check_device_name"]
+__all__ = [
+    "DECAYS",
+    "OPTIMIZERS",
+    "PRECISIONS",
+    "DeviceConfig",
+    "LossConfig",
+    "ObjectiveConfig",
+    "TrainingConfig",
+    "check_device_name",
+]
 
 DECAYS = ("constant", "linear", "cosine")
 OPTIMIZERS = ("adam", "adagrad", "sgd")
@@ -30,11 +39,11 @@ def check_device_name(name: str, value: Any) -> Any:
 
 
 @configclass(group="Loss")
-class LossConfig(Config):
-    """How a model is scored while it learns: the objective, and where its negatives come from.
+class ObjectiveConfig(Config):
+    """What is learned: the objective, and where its negatives come from.
 
     Example:
-        >>> LossConfig(objective="nce").sampler, LossConfig(objective="full_softmax").sampler
+        >>> ObjectiveConfig(objective="nce").sampler, ObjectiveConfig(objective="full_softmax").sampler
         ('log_uniform', None)
     """
 
@@ -61,6 +70,33 @@ class LossConfig(Config):
     num_sampled: Annotated[
         int, AtLeast(1), Help("Number of negatives.", more="in_batch and every_class have their own number.")
     ] = 512
+    unigram_power: Annotated[float, Help("Exponent of the counts, for the sampler unigram.")] = 0.75
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._settle_sampler()
+
+    def _settle_sampler(self) -> None:
+        if self.samples:
+            self.sampler = self.sampler or self.default_sampler
+        elif self.sampler is not None:
+            raise ArgumentError("sampler", f"None, as {self.objective} draws no negatives", self.sampler)
+
+    @property
+    def samples(self) -> bool:
+        """Whether the objective draws negatives."""
+        return OBJECTIVES[self.objective].negatives.sampled
+
+
+@configclass(group="Loss")
+class LossConfig(ObjectiveConfig):
+    """How a model is scored while it learns: the objective and its negatives, and what is done with log Q.
+
+    Example:
+        >>> LossConfig(objective="nce", log_q=False).settings()["log_q"]
+        False
+    """
+
     shared_negatives: Annotated[
         bool,
         Help(
@@ -69,7 +105,6 @@ class LossConfig(Config):
             flag="--shared-negatives/--own-negatives",
         ),
     ] = True
-    unigram_power: Annotated[float, Help("Exponent of the counts, for the sampler unigram.")] = 0.75
     log_q: Annotated[
         bool,
         Help(
@@ -78,20 +113,6 @@ class LossConfig(Config):
             "sampling, which are log( P / Q ), to get P. False shows what happens without.",
         ),
     ] = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.samples:
-            if self.sampler is not None:
-                expected = f"None, as {self.objective} uses every class and takes no sampler"
-                raise ArgumentError("sampler", expected, self.sampler)
-        elif self.sampler is None:
-            self.sampler = self.default_sampler
-
-    @property
-    def samples(self) -> bool:
-        """Whether the objective draws negatives."""
-        return OBJECTIVES[self.objective].negatives.sampled
 
 
 @configclass(group="Training")

@@ -1,8 +1,33 @@
-"""The running loss of a training: what a progress bar shows and what tells that it diverges."""
+"""The running loss of a training, which a progress bar shows, and the error of one that diverges."""
 
 import math
 
-__all__ = ["RunningMean"]
+from logq._arguments import BadArgumentError
+
+__all__ = ["DivergedError", "RunningMean"]
+
+
+class DivergedError(BadArgumentError, FloatingPointError):
+    """Training diverged: losses or weights are not finite, or losses grow without end.
+
+    Args:
+        name: the argument to change.
+        said: the rest of the message.
+
+    Example:
+        >>> raise DivergedError("lr", "training diverged in epoch 1; try less than 10")
+        Traceback (most recent call last):
+        ...
+        logq.training.running_mean.DivergedError: lr: training diverged in epoch 1; try less than 10
+    """
+
+    def __init__(self, name: str, said: str) -> None:
+        super().__init__(name, said)
+        self.args = (name, said)  # so that it can be pickled
+
+    def message(self, name: str) -> str:
+        """The message with another name for the argument."""
+        return f"{name}: {self.expected}"
 
 
 class RunningMean:

@@ -10,14 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_float, check_int, is_tensor, shown
 from logq.text.words import check_strings, check_word_counts, index_words
+from logq.vectors import vector_files
 from logq.vectors.nearest_words import UnknownWord, cosine_products, cosines, highest, norms, unit
-from logq.vectors.vector_files import (
-    FILE,
-    read_safetensors,
-    read_word2vec_format,
-    write_safetensors,
-    write_word2vec_format,
-)
 
 if TYPE_CHECKING:
     from torch import Tensor  # not needed to use vectors, and takes a second to load
@@ -198,9 +192,7 @@ class KeyedVectors:
             topn: maximum number of words to return.
 
         Raises:
-            UnknownWord: a word has no vector.
-            ArgumentTypeError: a term is neither a word nor a vector; a product has no weights.
-            ArgumentError: `positive` is empty, or a vector does not have D finite numbers.
+            UnknownWord, ArgumentTypeError, ArgumentError: as `most_similar`; or a term has a weight.
 
         References:
             Levy and Goldberg, Linguistic regularities in sparse and explicit word representations, CoNLL 2014, Eq. 4.
@@ -227,8 +219,7 @@ class KeyedVectors:
 
     def closer_than(self, key1: str, key2: str) -> list[str]:
         """Return the words that are nearer to `key1` than `key2` is, without `key1` itself, in order of their index."""
-        far, itself = self._index(key2), self._index(key1)
-        distances = self.distances(key1)
+        far, itself, distances = self._index(key2), self._index(key1), self.distances(key1)
         return [self.index_to_key[i] for i in (distances < distances[far]).nonzero()[0] if i != itself]
 
     def rank(self, key1: str, key2: str) -> int:
@@ -279,7 +270,9 @@ class KeyedVectors:
             ArgumentError: a word has no UTF-8 form.
             OSError: a file cannot be written.
         """
-        write_safetensors(folder, self.index_to_key, self.vectors, self.counts, {**self.info, **(info or {})})
+        vector_files.write_safetensors(
+            folder, self.index_to_key, self.vectors, self.counts, {**self.info, **(info or {})}
+        )
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "KeyedVectors":
@@ -291,15 +284,15 @@ class KeyedVectors:
         """
         target = Path(path)
         if target.is_dir():
-            target = target / FILE
+            target = target / vector_files.FILE
             if not target.exists():
-                raise FileNotFoundError(f"{path}: there are no vectors in this folder (no {FILE})")
+                raise FileNotFoundError(f"{path}: there are no vectors in this folder (no {target.name})")
         with open(target, "rb") as file:
             start = file.read(9)
         # A safetensors file begins with the length of its JSON header in 8 bytes, then the header.
         if target.suffix != ".safetensors" and start[8:] != b"{":
             return cls.load_word2vec_format(target)
-        words, vectors, counts = read_safetensors(target)
+        words, vectors, counts = vector_files.read_safetensors(target)
         return cls._from_file(target, words, vectors, counts)
 
     def save_word2vec_format(self, path: str | os.PathLike[str], binary: bool = False, *, newline: bool = True) -> None:
@@ -314,7 +307,7 @@ class KeyedVectors:
             ArgumentError: a word is empty, holds white space or has no UTF-8 form.
             OSError: the file cannot be written.
         """
-        write_word2vec_format(path, self.index_to_key, self.vectors, binary=binary, newline=newline)
+        vector_files.write_word2vec_format(path, self.index_to_key, self.vectors, binary=binary, newline=newline)
 
     @classmethod
     def load_word2vec_format(cls, path: str | os.PathLike[str], binary: bool | None = None) -> "KeyedVectors":
@@ -328,7 +321,7 @@ class KeyedVectors:
             OSError: the file cannot be read.
             ValueError: the file is truncated or damaged; the message names it and the line or word.
         """
-        words, vectors = read_word2vec_format(path, binary=binary)
+        words, vectors = vector_files.read_word2vec_format(path, binary=binary)
         return cls._from_file(path, words, vectors, None)
 
     @classmethod
@@ -367,11 +360,9 @@ def _listed(name: str, terms: Any) -> list[Any]:
         return [terms]
     if isinstance(terms, tuple) and len(terms) == 2 and isinstance(terms[1], int | float | np.number):
         return [terms]  # a single (word, weight)
-    if terms is None:
-        return []
-    if not isinstance(terms, Iterable):
+    if terms is not None and not isinstance(terms, Iterable):
         raise ArgumentTypeError(name, "words or vectors", terms)
-    return list(cast("Iterable[Any]", terms))
+    return [] if terms is None else list(cast("Iterable[Any]", terms))
 
 
 def _check_weight(name: str, key: Any, weight: Any) -> float:

@@ -1,57 +1,50 @@
-"""What trains word2vec: the face that all engines have, and the small table that says which there are for what."""
+"""Engine: what trains word2vec, the interface of all engines; and the table that says where they are."""
 
 import importlib
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from logq.text import Vocabulary
 from logq.word2vec.kernel import Losses
+from logq.word2vec.word2vec_config import Word2VecConfig
 
-if TYPE_CHECKING:
-    from logq.word2vec.word2vec import Word2Vec
-
-__all__ = ["ENGINES", "FUSED", "Engine", "Losses", "Place", "Stretch", "choose", "first_vectors", "load"]
+__all__ = ["ENGINES", "Engine", "Position", "Span", "check_arrays", "first_vectors", "load_engine"]
 
 Floats: TypeAlias = NDArray[np.float32]
 
-ENGINES = {"fused": "logq.word2vec.fused_engine", "plain": "logq.word2vec.plain_engine"}
-"""The engines and their modules, each with a class Engine. Only `plain` needs torch."""
-
-FUSED = {
-    ("skip_gram", "negative_sampling", "unigram"),
-    ("skip_gram", "hierarchical_softmax", None),
-    ("cbow", "negative_sampling", "unigram"),
-    ("cbow", "hierarchical_softmax", None),
+ENGINES = {
+    "fused": "logq.word2vec.fused_engine.FusedEngine",
+    "plain": "logq.word2vec.plain_engine.PlainEngine",
 }
-"""(model, objective, sampler) for which there is a fused kernel. Everything else runs on plain PyTorch."""
+"""The engines by name. Only `plain` needs torch."""
 
 
-class Place(NamedTuple):
-    """Where in a training a stretch of text lies.
+class Position(NamedTuple):
+    """Where in a training a span of text lies.
 
     Args:
-        position: entry of the encoded corpus.
-        rate: (start, slope, floor) of this pass: the learning rate at entry p is max(floor, start - slope p).
-        seed: of everything random in this pass.
+        entry: of the encoded corpus, from 0.
+        rate: (start, slope, floor) of this epoch: the learning rate at entry p is max(floor, start - slope p).
+        seed: of everything random in this epoch.
     """
 
-    position: int
+    entry: int
     rate: tuple[float, float, float]
     seed: int
 
 
-class Stretch(NamedTuple):
+class Span(NamedTuple):
     """A part of an encoded corpus: words to predict, with some text on both sides.
 
     Args:
         ids: words, and -1 where sentences end.
-        begin: the first word to predict.
-        end: behind the last.
+        begin: index of the first word to predict.
+        end: index behind the last.
     """
 
     ids: NDArray[np.int32]
@@ -60,38 +53,39 @@ class Stretch(NamedTuple):
 
 
 class Engine(ABC):
-    """Tables of vectors, and how to train them on a stretch of text.
+    """Tables of vectors, and how to train them on a span of text.
 
     Args:
-        model: whose settings hold.
+        settings: how to train; not kept.
         vocabulary: V words.
         vectors: (V, D) to start from; taken over, not necessarily copied.
         seed: of what is random at the start.
     """
 
     name: ClassVar[str]
-    stretch: ClassVar[int]
+    max_span: ClassVar[int]
     """The most entries that are trained in one call."""
     reach: int = 0
-    """How far the engine looks at text outside of a stretch, in words."""
+    """How far the engine looks at text outside of a span, in words."""
     untrained_loss: float = math.inf
     """Of a pair, in nats, while all output vectors are 0; inf where that is not known."""
 
     @classmethod
-    def device_named(cls, device: object) -> str:
+    def check_device(cls, device: object) -> str:
         """Return the name of a device that the engine can train on.
 
         Raises:
-            TypeError, ValueError: it cannot.
+            ArgumentError, ArgumentTypeError: it cannot.
         """
-        raise ValueError(f"device: expected 'cpu', got {device!r}")
+        assert device == "cpu"  # another one is a reason to take another engine
+        return "cpu"
 
     @abstractmethod
-    def __init__(self, model: "Word2Vec", vocabulary: Vocabulary, vectors: Floats, seed: int) -> None: ...
+    def __init__(self, settings: Word2VecConfig, vocabulary: Vocabulary, vectors: Floats, seed: int) -> None: ...
 
     @abstractmethod
-    def train(self, stretch: Stretch, place: Place) -> Losses:
-        """Train on the words of a stretch."""
+    def train(self, span: Span, position: Position) -> Losses:
+        """Train on the words of a span."""
 
     @property
     @abstractmethod
@@ -104,46 +98,49 @@ class Engine(ABC):
 
     @abstractmethod
     def load_state(self, vectors: Floats, state: Mapping[str, NDArray[Any]]) -> None:
-        """Take over word vectors and what `state` gave, of an engine with the same settings and words.
+        """Copy word vectors and what `state` gave, of an engine with the same settings and words.
 
         Raises:
-            ValueError: an array is missing or has another shape.
+            ValueError: an array is missing or has another dtype or shape.
         """
 
     @abstractmethod
-    def grow(self, other: "Engine", known: NDArray[np.int64]) -> None:
-        """Take over what another engine learned for some words.
+    def copy_words(self, other: "Engine", numbers: NDArray[np.int64]) -> None:
+        """Copy what another engine learned for its words.
 
         Args:
-            other: of the same kind.
-            known: (its V,) the number that each of its words has here.
+            other: of the same class.
+            numbers: (its V,) the number that each of its words has here.
         """
 
 
-def choose(model: "Word2Vec") -> tuple[str, str]:
-    """Return the name of the engine that trains a model, and why it is not the fused one, or "".
+def check_arrays(expected: Mapping[str, NDArray[Any]], given: Mapping[str, NDArray[Any]]) -> None:
+    """See that arrays have the names, dtypes and shapes of others.
 
     Raises:
-        ValueError: the fused engine was asked for and cannot train this; the message says why.
+        ValueError: one does not.
+
+    Example:
+        >>> check_arrays({"outputs": np.zeros(2)}, {"outputs": np.ones(3)})
+        Traceback (most recent call last):
+        ...
+        ValueError: outputs: expected float64 (2,), got float64 (3,)
     """
-    reason = _not_fused(model)
-    if model.engine == "fused" and reason:
-        raise ValueError(f"engine: expected 'auto' or 'plain', there is no fused kernel for {reason}")
-    return ("plain", reason) if model.engine == "plain" or reason else ("fused", "")
+    for name, array in expected.items():
+        got = f"{given[name].dtype} {given[name].shape}" if name in given else "none"
+        if got != f"{array.dtype} {array.shape}":
+            raise ValueError(f"{name}: expected {array.dtype} {array.shape}, got {got}")
 
 
-def _not_fused(model: "Word2Vec") -> str:
-    sampler = model.sampler if isinstance(model.sampler, str | None) else "a sampler of your own"
-    if (model.kind, model.objective, sampler) not in FUSED:
-        return " with ".join(str(part) for part in (model.objective, sampler) if part)
-    if model.device != "cpu":
-        return f"the device {model.device}"
-    return "batches" if model.batch_size is not None else ""
+def load_engine(name: str) -> type[Engine]:
+    """Return the class of an engine.
 
-
-def load(name: str) -> type[Engine]:
-    """Return the class of an engine."""
-    return importlib.import_module(ENGINES[name]).Engine
+    Example:
+        >>> load_engine("fused").name
+        'fused'
+    """
+    module, _, of_class = ENGINES[name].rpartition(".")
+    return getattr(importlib.import_module(module), of_class)
 
 
 def first_vectors(num_words: int, dim: int, seed: int) -> Floats:

@@ -1,69 +1,66 @@
-"""The fused engines: word2vec in compiled code on all cores, straight from the encoded corpus."""
+"""FusedEngine: word2vec in compiled code on all cores, straight from the encoded corpus."""
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from logq.huffman import HuffmanTree
 from logq.text import Vocabulary
-from logq.word2vec import engines
-from logq.word2vec.engines import Floats, Place, Stretch
+from logq.word2vec.engines import Engine, Floats, Position, Span, check_arrays
 from logq.word2vec.kernel import Losses, Setup, alias_cells, keep_thresholds, table, train
+from logq.word2vec.word2vec_config import Word2VecConfig
 
-if TYPE_CHECKING:
-    from logq.word2vec.word2vec import Word2Vec
-
-__all__ = ["Engine"]
+__all__ = ["FusedEngine"]
 
 
-class Engine(engines.Engine):
+class FusedEngine(Engine):
     """Skip-gram and CBOW with negative sampling or hierarchical softmax; see logq.word2vec.kernel."""
 
     name = "fused"
-    stretch = 1 << 20
+    max_span = 1 << 20
 
-    def __init__(self, model: "Word2Vec", vocabulary: Vocabulary, vectors: Floats, seed: int) -> None:
+    def __init__(self, settings: Word2VecConfig, vocabulary: Vocabulary, vectors: Floats, seed: int) -> None:
         size, dim = vectors.shape
         self.dim = dim
-        self.reach = model.window
-        tree = HuffmanTree.from_counts(vocabulary.counts) if model.hs else None
+        self.reach = settings.window
         self.inputs = table(size, dim)
         self.inputs[:, :dim] = vectors
-        self.outputs = table(size - 1 if model.hs else size, dim)
-        bits = 1 + model.negatives
-        if tree is not None:
+        cells, tree, bits = np.zeros(0, np.uint64), None, 1.0 + settings.num_sampled
+        if settings.hs:
+            tree = HuffmanTree.from_counts(vocabulary.counts)
             bits = float(vocabulary.counts @ np.diff(tree.offsets)) / vocabulary.total
+        else:
+            cells = alias_cells(vocabulary.counts.astype(np.float64) ** settings.unigram_power)
+        self.outputs = table(size if tree is None else size - 1, dim)
         self.untrained_loss = math.log(2) * bits
         self.setup = Setup(
-            keep=keep_thresholds(vocabulary.keep_probability(model.sample)),
-            window=model.window,
-            skip_gram=model.sg,
-            mean=model.cbow_mean,
-            cells=np.zeros(0, np.uint64)
-            if model.hs
-            else alias_cells(vocabulary.counts.astype(np.float64) ** model.power),
-            negatives=model.negatives,
-            shared=model.shared_negatives is not False,
+            keep=keep_thresholds(vocabulary.keep_probability(settings.sample)),
+            window=settings.window,
+            skip_gram=settings.sg,
+            mean=settings.cbow_mean,
+            cells=cells,
+            negatives=settings.num_sampled,
+            shared=settings.shared_negatives is not False,
             tree=tree,
-            threads=model.used_threads,
-            simd=model.simd,
+            threads=settings.used_threads,
+            simd=settings.simd,
         )
 
-    def train(self, stretch: Stretch, place: Place) -> Losses:
-        """Train on the words of a stretch; with one thread the result is always the same."""
+    def train(self, span: Span, position: Position) -> Losses:
+        """Train on the words of a span; with one thread the result is always the same."""
         return train(
             self.inputs,
             self.outputs,
-            stretch.ids,
+            span.ids,
             self.setup,
-            begin=stretch.begin,
-            end=stretch.end,
-            position=place.position - stretch.begin,
-            seed=place.seed,
-            rate=place.rate,
+            begin=span.begin,
+            end=span.end,
+            position=position.entry - span.begin,
+            seed=position.seed,
+            rate=position.rate,
         )
 
     @property
@@ -76,16 +73,13 @@ class Engine(engines.Engine):
         return {"outputs": self.outputs[:, : self.dim]}
 
     def load_state(self, vectors: Floats, state: Mapping[str, NDArray[Any]]) -> None:
-        """Take over both tables."""
-        outputs = state.get("outputs")
-        expected = self.state()["outputs"].shape
-        if outputs is None or outputs.shape != expected:
-            raise ValueError(f"outputs: expected shape {expected}, got {None if outputs is None else outputs.shape}")
+        """Copy both tables."""
+        check_arrays({"vectors": self.vectors, **self.state()}, {"vectors": vectors, **state})
         self.inputs[:, : self.dim] = vectors
-        self.outputs[:, : self.dim] = outputs
+        self.outputs[:, : self.dim] = state["outputs"]
 
-    def grow(self, other: engines.Engine, known: NDArray[np.int64]) -> None:
-        """Take over the rows of known words."""
-        assert isinstance(other, Engine)
-        self.inputs[known] = other.inputs
-        self.outputs[known] = other.outputs
+    def copy_words(self, other: Engine, numbers: NDArray[np.int64]) -> None:
+        """Copy the rows of its words."""
+        assert isinstance(other, FusedEngine)
+        self.inputs[numbers] = other.inputs
+        self.outputs[numbers] = other.outputs

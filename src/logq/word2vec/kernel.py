@@ -1,7 +1,7 @@
-"""The word2vec engine: skip-gram and CBOW trained in place on numpy arrays, without autograd and without torch.
+"""The compiled kernel of word2vec: skip-gram and CBOW trained in place on numpy arrays, without autograd and torch.
 
-It fuses draw, dot products and update, so it is not an op with a reference in torch: `logq.word2vec.plain_engine` has
-the same steps in plain PyTorch, and a test holds this to them. The C++ lies in `native/word2vec`.
+It fuses draws, dot products and updates, so it is not an op with a reference in torch: `logq.word2vec.plain_engine` has
+the same steps in plain PyTorch, and a test holds this to them. The C++ is in `logq/kernels/native/word2vec`.
 """
 
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from logq._arguments import check_bool, check_float, check_int, shown
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_bool, check_float, check_int
 from logq.huffman import HuffmanTree
 from logq.kernels import _native
 
@@ -23,12 +23,12 @@ _ALIGNMENT = 64  # bytes: a line of the cache, and the widest register
 
 @dataclass(frozen=True)
 class Losses:
-    """What a stretch of training came to.
+    """Losses of a span of text.
 
     Args:
         pairs: (context word, word to predict) for skip-gram, words to predict for CBOW.
         loss_sum: nats, of about one in 64 of them.
-        loss_pairs: how many these were.
+        loss_pairs: how many pairs that were.
     """
 
     pairs: int
@@ -38,21 +38,21 @@ class Losses:
 
 @dataclass(frozen=True)
 class Setup:
-    """What stays the same during a training.
+    """What stays the same during training.
 
     Args:
         keep: (V,) uint32 from `keep_thresholds`.
-        window: the widest reach; each word's own is uniform in 1..window.
-        skip_gram: or CBOW.
-        mean: CBOW takes the mean of the context, or its sum.
-        cells: (V,) uint64 from `alias_cells`: negative sampling.
+        window: maximum reach; that of each word is uniform in 1..window.
+        skip_gram: True for skip-gram, False for CBOW.
+        mean: whether CBOW takes the mean of the context, or its sum.
+        cells: (V,) uint64 from `alias_cells`, for negative sampling.
         negatives: k, of each pair.
-        shared: the pairs of a window share negatives, and are trained at once. False is the order of word2vec.c.
-        pool: with shared negatives, about every thousand words draw so many beforehand and choose among them: their
-            rows stay in the cache. 0 draws anew for every window.
-        block: so many neighbouring windows share their negatives, with which each is trained at once.
-        tree: hierarchical softmax, in the place of negative sampling.
-        threads: how many train at once, without locks.
+        shared: whether the pairs of a window share negatives and are trained at once. False is the order of word2vec.c.
+        pool: with shared negatives, number of draws that about a thousand words choose theirs from: their rows stay in
+            the cache. 0 draws anew for every window.
+        block: number of neighboring windows that share their negatives, with which each is trained at once.
+        tree: for hierarchical softmax, instead of negative sampling.
+        threads: number of threads that train at the same time, without locks.
         simd: one of `simd_levels()`, or "auto" for the first.
     """
 
@@ -71,7 +71,7 @@ class Setup:
 
 
 def simd_levels() -> list[str]:
-    """Return the sets of instructions that the engine is compiled for and that run here, the fastest first.
+    """Return the instruction sets that the kernel is compiled for and that this machine has, the fastest first.
 
     Example:
         >>> simd_levels()[-1]
@@ -81,7 +81,7 @@ def simd_levels() -> list[str]:
 
 
 def table(rows: int, dim: int) -> Floats:
-    """Return zeros (rows, stride) as the engine wants them: aligned, `stride` being `dim` rounded up to 16.
+    """Return zeros (rows, stride) as the kernel needs them: aligned, `stride` being `dim` rounded up to 16.
 
     The columns beyond `dim` must stay 0.
 
@@ -99,29 +99,29 @@ def table(rows: int, dim: int) -> Floats:
 def keep_thresholds(
     probability: NDArray[np.float64],  # (V,)
 ) -> NDArray[np.uint32]:
-    """Return what 32 random bits may be at most for a word to stay, (V,) uint32.
+    """Return the largest 32 random bits with which a word stays, (V,) uint32.
 
     Raises:
-        ValueError: a probability is not in [0, 1].
+        ArgumentError: a probability is not in [0, 1].
 
     Example:
         >>> keep_thresholds(np.array([1.0, 0.25])).tolist()
         [4294967295, 1073741823]
     """
-    wrong = ~((probability >= 0) & (probability <= 1))  # also what is no number
+    wrong = ~((probability >= 0) & (probability <= 1))  # NaN as well
     if wrong.any():
-        where = int(wrong.argmax())
-        raise ValueError(f"probability: expected numbers in [0, 1], got {probability[where]:g} for word {where}")
+        word = int(wrong.argmax())
+        raise ArgumentError("probability", "numbers in [0, 1]", Verbatim(f"{probability[word]:g} for word {word}"))
     return np.maximum(np.ceil(probability * 2.0**32) - 1, 0).astype(np.uint32)
 
 
 def alias_cells(
     weights: NDArray[np.float64],  # (V,)
 ) -> NDArray[np.uint64]:
-    """Return Walker's alias table as the engine reads it: a word's share of its cell in 2**32 parts, and its alias.
+    """Return Walker's alias table as the kernel reads it: a word's share of its cell in 2**32 parts, and its alias.
 
     Args:
-        weights: of the words in the law of the negatives.
+        weights: of the words in the distribution of the negatives.
 
     Returns:
         (V,) uint64, share + 2**32 alias.
@@ -135,7 +135,7 @@ def alias_cells(
     """
     accept, alias = _native.alias_table(np.ascontiguousarray(weights, dtype=np.float64))
     share = np.minimum(np.rint(accept * 2.0**32), 2.0**32 - 1).astype(np.uint64)
-    # A full cell has no room for rounding: it is its own alias.
+    # A full cell cannot be rounded up to 2**32 parts: it is its own alias.
     return share | (alias.astype(np.uint64) << np.uint64(32))
 
 
@@ -153,27 +153,27 @@ def train(
 ) -> Losses:
     """Train both tables, in place, to predict the words ids[begin:end].
 
-    What is drawn at a word depends on `seed` and its place in the corpus only: with one thread the result is the same
-    bit for bit in however many calls it comes about. The interpreter's lock is released meanwhile.
+    What is drawn at a word depends only on `seed` and its position in the corpus: with one thread the result is the
+    same, bit for bit, in however many calls the text is trained. The interpreter's lock is released meanwhile.
 
     Args:
         inputs: word vectors, from `table`.
         outputs: output vectors, or those of the inner nodes of the tree.
-        ids: words in [0, V), negative numbers where sentences end. What is outside of [begin, end) is looked at only.
+        ids: words in [0, V), negative numbers where sentences end. Those outside of [begin, end) are context only.
         setup: the rest.
-        begin: the first word to predict.
-        end: behind the last.
-        position: the place of ids[0] in the corpus.
-        seed: of this pass through the corpus, in [0, 2**64).
-        rate: (start, slope, floor): the learning rate at place p is max(floor, start - slope p).
+        begin: index of the first word to predict.
+        end: index behind the last.
+        position: of ids[0] in the corpus.
+        seed: of this pass over the corpus, in [0, 2**64).
+        rate: (start, slope, floor): the learning rate at position p is max(floor, start - slope p).
 
     Returns:
         The losses, before each update.
 
     Raises:
-        TypeError: an array has another dtype or layout, or a number or switch is none.
-        ValueError: sizes do not fit, an id is no word, or a number is out of range.
-        MemoryError: a window of so many words with so many negatives needs more than there is.
+        ArgumentTypeError: an array has another dtype, or a number or switch is not one.
+        ArgumentError: sizes or layouts do not fit, an id is not a word, or a number is out of range.
+        MemoryError: windows and negatives of these numbers need more than there is.
 
     References:
         Mikolov et al., Distributed Representations of Words and Phrases, 2013, arXiv:1310.4546, Eq. 4 and Eq. 3.
@@ -203,9 +203,9 @@ def train(
     ):
         _check_array(name, array, dtype, dims)
     if np.may_share_memory(inputs, outputs):
-        raise ValueError("outputs: expected a table of its own, got memory of inputs")
+        raise ArgumentError("outputs", "a table of its own", Verbatim("memory of inputs"))
     if not isinstance(setup.simd, str):
-        raise TypeError(f"simd: expected a name, got {shown(setup.simd)}")
+        raise ArgumentTypeError("simd", "a name", setup.simd)
     start, slope, floor = (check_float("rate", number) for number in rate)
     pairs, loss_pairs, loss_sum = _native.word2vec_train(
         inputs,
@@ -238,18 +238,18 @@ def train(
 
 def _check_array(name: str, array: Any, dtype: DTypeLike, dims: int) -> None:
     if not isinstance(array, np.ndarray) or array.dtype != dtype:
-        got = f"dtype {array.dtype}" if isinstance(array, np.ndarray) else shown(array)
-        raise TypeError(f"{name}: expected a numpy array of dtype {np.dtype(dtype)}, got {got}")
+        got = Verbatim(f"dtype {array.dtype}") if isinstance(array, np.ndarray) else array
+        raise ArgumentTypeError(name, f"a numpy array of dtype {np.dtype(dtype)}", got)
     if array.ndim != dims:
-        raise ValueError(f"{name}: expected {dims} dimensions, got shape {array.shape}")
+        raise ArgumentError(name, f"{dims} dimensions", Verbatim(f"shape {array.shape}"))
     if not array.flags.c_contiguous:
-        raise ValueError(f"{name}: expected contiguous memory, got strides of {array.strides} bytes")
+        raise ArgumentError(name, "contiguous memory", Verbatim(f"strides of {array.strides} bytes"))
     if dims == 2 and not array.flags.writeable:
-        raise ValueError(f"{name}: expected an array to write to, got one that is read only")
+        raise ArgumentError(name, "an array to write to", Verbatim("one that is read only"))
 
 
 def _check_size(name: str, value: int, low: int, high: int) -> int:
     number = check_int(name, value, low)
     if number > high:
-        raise ValueError(f"{name}: expected at most {high:,}, got {number:,}")
+        raise ArgumentError(name, f"at most {high:,}", Verbatim(f"{number:,}"))
     return number

@@ -1,6 +1,6 @@
-"""Skip-gram and CBOW: a word, or the words around it, as the query for a word nearby.
+"""SkipGram and CBOW: modules whose query for a word is a word nearby, or the words around it.
 
-The input vectors are here; the output vectors are the class table of a loss in logq.nn.
+The input vectors are here; the output vectors are the class weights of a loss in logq.nn.
 
 References:
     Mikolov et al., Efficient Estimation of Word Representations in Vector Space, 2013, arXiv:1301.3781.
@@ -51,17 +51,17 @@ class SkipGram(nn.Module):
 
 
 class CBOW(nn.Module):
-    """The query is the mean, or the sum, of the vectors of the words around.
+    """The query is the mean, or the sum, of the vectors of the words around it.
 
         query(x_1 .. x_n) = sum_j v_{x_j} / n        or without / n
 
-    As in word2vec.c each of the n vectors gets the whole gradient of the query, for the mean as well, where calculus
-    has 1/n of it.
+    As in word2vec.c each of the n vectors gets the whole gradient of the query, for the mean as well, whose true
+    gradient is 1/n of it.
 
     Args:
         num_words: V.
         dim: D.
-        mean: the mean, or the sum.
+        mean: whether to take the mean, or the sum.
         generator: of the first vectors.
 
     Example:
@@ -97,7 +97,7 @@ class CBOW(nn.Module):
 
 
 class _WholeGradient(torch.autograd.Function):
-    """Divides, and hands the gradient on undivided."""
+    """Divides, and passes the gradient on undivided."""
 
     @staticmethod
     def forward(ctx: object, value: Tensor, counts: Tensor) -> Tensor:

@@ -5,7 +5,9 @@ from itertools import permutations
 import numpy as np
 import pytest
 import torch
+from scipy.stats import chi2
 
+from frequencies import FAILURE_RATE
 from logq.compat.tensorflow.tf_draws import distinct_with_tries
 from logq.samplers.alias_table import AliasTable
 
@@ -13,17 +15,18 @@ P = torch.tensor([0.05, 0.6, 0.15, 0.2], dtype=torch.float64)
 LAW = AliasTable(P).distribution
 
 
-def repeated(most: int | None, num_sampled: int, times: int) -> tuple[list[tuple[int, ...]], np.ndarray]:
+def repeated(most: int | None, num_sampled: int, times: int, seed: int) -> tuple[list[tuple[int, ...]], np.ndarray]:
     drawn = [
-        distinct_with_tries(LAW, lambda ids: P[ids], torch.tensor(key), 4, num_sampled, most) for key in range(times)
+        distinct_with_tries(LAW, lambda ids: P[ids], torch.tensor(seed + key), 4, num_sampled, most)
+        for key in range(times)
     ]
     return [tuple(ids.tolist()) for ids, _ in drawn], np.array([tries for _, tries in drawn], dtype=float)
 
 
 @pytest.mark.parametrize("most", [None, 1, 3, 4], ids=["draws", "1 draw, then clocks", "3", "4"])
-def test_order_and_number_of_tries_have_the_law_of_a_loop(most):
+def test_order_and_number_of_tries_have_the_law_of_a_loop(most, seed):
     times = 1500
-    orders, tries = repeated(most, 3, times)
+    orders, tries = repeated(most, 3, times, seed)
     # Class after class in proportion to p; before each new one a geometric number of draws of what is there.
     chi_square, mean, square = 0.0, 0.0, 0.0
     for order in permutations(range(4), 3):
@@ -34,10 +37,11 @@ def test_order_and_number_of_tries_have_the_law_of_a_loop(most):
         mean += probability * waiting
         square += probability * (sum((1 - one) / one**2 for one in new) + waiting**2)
         chi_square += (orders.count(order) - times * probability) ** 2 / (times * probability)
-    assert chi_square < 59.4  # 23 degrees of freedom: one in twenty thousand is above
+    assert chi_square < chi2.isf(FAILURE_RATE, 23)
     deviation = np.sqrt((square - mean**2) / times)
-    assert abs(tries.mean() - mean) < 4 * deviation
-    assert abs(tries.var() / (square - mean**2) - 1) < 0.35
+    assert abs(tries.mean() - mean) < 6 * deviation
+    # Of 20,000 simulations one was 0.33 off; tails that fall like this reach 0.45 once in ten million.
+    assert abs(tries.var() / (square - mean**2) - 1) < 0.45
     assert tries.min() == 3
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from logq import kernels
 from logq.kernels import reference, updates
-from logq.kernels.cpp import class_sums
+from logq.kernels.cpp import CppBackend, row_sums
 from logq.objectives import OBJECTIVES
 from problems import Problem, problem
 
@@ -127,7 +127,7 @@ def updated(monkeypatch) -> dict[int, Any]:
     rules: dict[int, Any] = {}
 
     def update(entries, weight, bias, *, scale, cosine, weight_rule, bias_rule):
-        of_weight, of_bias = class_sums.class_gradient(
+        of_weight, of_bias = row_sums.class_gradients(
             entries, weight, bias=bias_rule is not None, scale=scale, cosine=cosine, sparse=False
         )
         with torch.no_grad():
@@ -137,7 +137,7 @@ def updated(monkeypatch) -> dict[int, Any]:
                 bias -= bias_rule * of_bias
 
     monkeypatch.setattr(updates, "find", lambda parameter: rules.get(id(parameter)))
-    monkeypatch.setattr(class_sums, "update_classes", update)
+    monkeypatch.setattr(CppBackend, "update_classes", staticmethod(update))
     return rules
 
 

@@ -7,12 +7,13 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
+from logq import kernels
 from logq.candidates import IGNORED
-from logq.kernels import reference
-from logq.kernels.cpp import full as full_module
-from logq.kernels.cpp import full_loss, tiles
+from logq.kernels import autograd, reference
+from logq.kernels.cpp import tiles
 from logq.objectives import OBJECTIVES
 
+full_loss = kernels.backend("cpp").full_loss
 NAMES = ("full_softmax", "full_logistic")
 
 
@@ -37,7 +38,7 @@ def both(name: str, arguments: tuple[Any, ...], **options: Any) -> list[tuple[Te
     found = []
     for run in (full_loss, reference.full_loss):
         loss = run(OBJECTIVES[name], *arguments, cosine=False, **options)
-        assert (type(loss.grad_fn).__name__ == "FullLossBackward") == (run is full_loss)
+        assert (type(loss.grad_fn).__name__ == "FullLossBackward") == (run is not reference.full_loss)
         found.append((loss.detach(), torch.autograd.grad(loss * 3, leaves)))
     return found
 
@@ -109,6 +110,7 @@ def test_only_what_is_asked_for(name: str, needed: tuple[int, ...]) -> None:
             torch.testing.assert_close(one, other, rtol=1e-11, atol=1e-12)
 
 
+@pytest.mark.filterwarnings("ignore::logq.kernels.FallbackWarning")
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")  # torch itself, for forward mode
 def test_a_forward_derivative_is_the_reference_s() -> None:
     input, weight, bias, targets = problem("full_softmax", torch.float64)
@@ -144,7 +146,7 @@ def test_what_is_rarer_runs_on_the_reference(what: str, monkeypatch: pytest.Monk
         raise AssertionError
 
     if what != "empty":
-        monkeypatch.setattr(full_module.FullLoss, "apply", refuse)
+        monkeypatch.setattr(autograd.FullLoss, "apply", refuse)
     with torch.set_grad_enabled(what != "no_grad"):
         loss = full_loss(
             OBJECTIVES["full_softmax"],

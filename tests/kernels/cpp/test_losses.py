@@ -202,6 +202,7 @@ def test_ten_thousand_small_problems(seed):
 # ----------------------------------------------------------------------------------------- what the reference runs
 
 
+@pytest.mark.filterwarnings("ignore::logq.kernels.FallbackWarning")
 def test_a_loss_that_is_neither_logistic_nor_softmax_runs_on_the_reference():
     def hinge(true_logits, negative_logits, is_true, is_negative):
         negatives = torch.relu(1 + negative_logits)
@@ -217,6 +218,7 @@ def test_a_loss_that_is_neither_logistic_nor_softmax_runs_on_the_reference():
     assert actual != kernels.get("sampled_loss")(row, *p, **defaults())
 
 
+@pytest.mark.filterwarnings("ignore::logq.kernels.FallbackWarning")
 def test_transforms_of_functions():
     """Gradients by torch.func, of one example and of each of several."""
     p = problem(per_row=True)

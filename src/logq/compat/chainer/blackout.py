@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from logq._arguments import ArgumentError, check_int
 from logq.compat.chainer.negatives import Counts, WalkerAlias, as_ids, count_list
 from logq.kernels.logits import class_rows, logits
-from logq.kernels.reduction import reduce as reduced
+from logq.kernels.logits import reduce as reduced
 from logq.samplers.class_counts import check_counts
 from logq.shapes import check_device, check_dtype, check_ids, check_shape
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from logq import kernels
 from logq._arguments import ArgumentError
 from logq.compat.tensorflow.tf_arguments import Classes, Seed, as_generator, as_ids, as_true_classes
-from logq.kernels.laws import Law
+from logq.kernels.distributions import Distribution
 from logq.samplers.sampler import take_seed
 from logq.shapes import check_ids
 
@@ -21,7 +21,6 @@ __all__ = [
     "distinct_with_tries",
     "draw",
     "expected_count",
-    "last_positions",
     "masked",
 ]
 
@@ -167,7 +166,7 @@ def expected_count(probability: Tensor, num_sampled: int, num_tries: int) -> Ten
 
 
 def draw(
-    law: Law,
+    distribution: Distribution,
     probability: Probability,
     true_classes: Tensor,  # (B, T) int64
     num_classes: int,
@@ -181,7 +180,7 @@ def draw(
     device; they are returned on that of `true_classes`.
 
     Args:
-        law: the distribution, with its tables on the CPU.
+        distribution: with its tables on the CPU.
         probability: its p of classes.
         true_classes: any device.
         num_classes: C.
@@ -190,9 +189,9 @@ def draw(
         seed: as in the samplers.
 
     Example:
-        >>> from logq.kernels.laws import UniformLaw
+        >>> from logq.kernels.distributions import UniformDistribution
         >>> p = lambda ids: torch.full(ids.shape, 0.25, dtype=torch.float64)
-        >>> draw(UniformLaw(4), p, torch.tensor([[3]]), 4, 2, False, seed=1).true_expected_count
+        >>> draw(UniformDistribution(4), p, torch.tensor([[3]]), 4, 2, False, seed=1).true_expected_count
         tensor([[0.5000]])
     """
     on_cpu = true_classes.cpu()
@@ -200,9 +199,9 @@ def draw(
     generator = as_generator(seed)
     key = take_seed(generator, generator.device).cpu()  # a generator moves on by one number at each call
     if unique:
-        ids, num_tries = distinct_with_tries(law, probability, key, num_classes, num_sampled)
+        ids, num_tries = distinct_with_tries(distribution, probability, key, num_classes, num_sampled)
     else:
-        ids, num_tries = kernels.get("draws")(law, key, (num_sampled,)), num_sampled
+        ids, num_tries = kernels.get("draws")(distribution, key, (num_sampled,)), num_sampled
     device = true_classes.device
     return SampledValues(
         ids.to(device),
@@ -212,7 +211,12 @@ def draw(
 
 
 def distinct_with_tries(
-    law: Law, probability: Probability, key: Tensor, num_classes: int, num_sampled: int, most: int | None = None
+    distribution: Distribution,
+    probability: Probability,
+    key: Tensor,
+    num_classes: int,
+    num_sampled: int,
+    most: int | None = None,
 ) -> tuple[Tensor, int]:
     """Draw until S classes differ, and return them with the number of draws.
 
@@ -222,7 +226,7 @@ def distinct_with_tries(
     distinct_draws counts until S + 1 classes differ, which never happens if there are S.)
 
     Args:
-        law: as in `draw`.
+        distribution: as in `draw`.
         probability: as in `draw`.
         key: () int64, the seed of the stream.
         num_classes: C.
@@ -233,15 +237,15 @@ def distinct_with_tries(
         ids (S,) in order of their first appearance, and the number of draws.
 
     Example:
-        >>> from logq.kernels.laws import UniformLaw
-        >>> distinct_with_tries(UniformLaw(2), lambda ids: ids.double() * 0 + 0.5, torch.tensor(1), 2, 2)
+        >>> from logq.kernels.distributions import UniformDistribution
+        >>> distinct_with_tries(UniformDistribution(2), lambda ids: ids.double() * 0 + 0.5, torch.tensor(1), 2, 2)
         (tensor([1, 0]), 4)
     """
     if most is None:  # clocks cost O(C), like that many draws
         most = 1024 + min(64 * num_sampled, 2 * num_classes)
     size = min(most, num_sampled + max(16, num_sampled // 2))
     while True:
-        stream = kernels.get("draws")(law, key, (size,))
+        stream = kernels.get("draws")(distribution, key, (size,))
         ordered, position = stream.sort(stable=True)
         new = torch.ones_like(ordered, dtype=torch.bool)
         new[1:] = ordered[1:] != ordered[:-1]

@@ -27,7 +27,7 @@ from logq.kernels.logits import class_rows, computed_dtype, logits
 from logq.objectives import NCE, SAMPLED_SOFTMAX, Objective, logistic, softmax
 from logq.shapes import can_look_at, check_ids, check_shape
 
-__all__ = ["candidates_of", "logits_of", "nce_loss", "of_logits", "sampled_softmax_loss"]
+__all__ = ["nce_loss", "sampled_softmax_loss"]
 
 
 def candidates_of(

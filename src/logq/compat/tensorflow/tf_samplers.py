@@ -12,7 +12,7 @@ from torch import Tensor
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_float, check_int
 from logq.compat.tensorflow.tf_arguments import Classes, Seed, as_switch, as_true_classes
 from logq.compat.tensorflow.tf_draws import Probability, SampledValues, draw
-from logq.kernels.laws import LearnedLaw, LogUniformLaw, UniformLaw
+from logq.kernels.distributions import LearnedDistribution, LogUniformDistribution, UniformDistribution
 from logq.samplers import EveryClass, LearnedUnigram, LogUniform, Unigram
 
 __all__ = [
@@ -21,9 +21,7 @@ __all__ = [
     "fixed_unigram_candidate_sampler",
     "learned_unigram_candidate_sampler",
     "log_uniform_candidate_sampler",
-    "read_vocab_file",
     "uniform_candidate_sampler",
-    "weights_of_shard",
 ]
 
 
@@ -224,7 +222,7 @@ def uniform_candidate_sampler(
     def probability(ids: Tensor) -> Tensor:
         return torch.full(ids.shape, 1.0 / range_max, dtype=torch.float64)
 
-    return draw(UniformLaw(range_max), probability, classes, range_max, num_sampled, unique, seed)
+    return draw(UniformDistribution(range_max), probability, classes, range_max, num_sampled, unique, seed)
 
 
 def log_uniform_candidate_sampler(
@@ -255,7 +253,7 @@ def log_uniform_candidate_sampler(
     def probability(ids: Tensor) -> Tensor:
         return native.log_prob(ids).exp()
 
-    return draw(LogUniformLaw(range_max), probability, classes, range_max, num_sampled, unique, seed)
+    return draw(LogUniformDistribution(range_max), probability, classes, range_max, num_sampled, unique, seed)
 
 
 def learned_unigram_candidate_sampler(
@@ -305,9 +303,9 @@ def learned_unigram_candidate_sampler(
         raise ArgumentError("state", f"a LearnedUnigram of range_max = {range_max} classes on the CPU", Verbatim(found))
     classes = as_true_classes("true_classes", true_classes, num_true)
     total = state.in_table + state.num_recent
-    law = LearnedLaw(state.table.distribution, state.recent[: state.num_recent], state.in_table)
+    distribution = LearnedDistribution(state.table.distribution, state.recent[: state.num_recent], state.in_table)
     probability: Probability = lambda ids: state.counts[ids].double() / total  # noqa: E731
-    values = draw(law, probability, classes, range_max, num_sampled, unique, seed)
+    values = draw(distribution, probability, classes, range_max, num_sampled, unique, seed)
     if state.training:
         state.learn(classes.cpu())
     return values

@@ -1,24 +1,41 @@
-"""The C++ backend: ops compiled into logq.kernels._native, behind the signatures of the reference."""
+"""The C++ backend: passes and ops compiled into logq.kernels._native."""
 
-from typing import Final
+from logq.kernels.cpp import compiled_draws, loss_passes, row_sums
+from logq.kernels.fallback import Case
+from logq.kernels.fused import FusedBackend
 
-from logq.kernels.cpp.alias import alias_table
-from logq.kernels.cpp.full import full_loss
-from logq.kernels.cpp.losses import sampled_loss
-from logq.kernels.cpp.rows import sum_rows, update_rows
-from logq.kernels.cpp.sampling import distinct_draws, draws, log_inclusion, places_of
+__all__ = ["CppBackend"]
 
-__all__ = [
-    "DEVICES",
-    "alias_table",
-    "distinct_draws",
-    "draws",
-    "full_loss",
-    "log_inclusion",
-    "places_of",
-    "sampled_loss",
-    "sum_rows",
-    "update_rows",
-]
 
-DEVICES: Final = ("cpu",)
+class CppBackend(FusedBackend):
+    """What is compiled, for tensors on the CPU.
+
+    Example:
+        >>> CppBackend()
+        <CppBackend 'cpp' for cpu: all ops but log_normalizer>
+    """
+
+    name = "cpp"
+    device_types = ("cpu",)
+    reads_values = True
+
+    shared_pass = staticmethod(loss_passes.shared_pass)
+    per_row_pass = staticmethod(loss_passes.per_row_pass)
+    full_pass = staticmethod(loss_passes.full_pass)
+    class_gradients = staticmethod(row_sums.class_gradients)
+    update_classes = staticmethod(row_sums.update_classes)  # pyright: ignore[reportAssignmentType]
+    sum_rows = staticmethod(row_sums.sum_rows)
+    update_rows = staticmethod(row_sums.update_rows)
+    alias_table = staticmethod(compiled_draws.alias_table)
+    draws = staticmethod(compiled_draws.draws)
+    distinct_draws = staticmethod(compiled_draws.distinct_draws)
+    places_of = staticmethod(compiled_draws.places_of)
+    log_inclusion = staticmethod(compiled_draws.log_inclusion)
+
+    def refusal(self, op: str, case: Case) -> str:
+        """Why an op runs on the reference in a case; "" where it does not."""
+        if op in ("draws", "distinct_draws") and case.distribution is not None:
+            return compiled_draws.refuses_distribution(case.distribution, case.transformed)
+        if op in ("places_of", "log_inclusion") and case.transformed:
+            return compiled_draws.TRANSFORMED
+        return super().refusal(op, case)

@@ -9,10 +9,10 @@ from torch import Tensor
 from logq.kernels import _native
 from logq.kernels.cpp.arrays import array, maybe_array, running
 
-__all__ = ["Hits", "Law", "Tiles", "find_hits"]
+__all__ = ["LossInputs", "TileHits", "Tiles", "find_hits", "part"]
 
 TILE = 1 << 21
-"""How many logits are held at a time: 8 MiB in float32, so that a tile stays in the cache between its products."""
+"""The number of logits held at a time: 8 MiB in float32, so that a tile stays in the cache between its products."""
 
 FEWEST_ROWS = 64
 """Products of fewer rows are slow, so a tile has as many, up to WIDEST classes."""
@@ -22,28 +22,28 @@ WIDEST = 1 << 17
 that is too large for the cache."""
 
 
-class Hits(NamedTuple):
-    """Where true classes stand in the sample: those of (row, t) at places[begin[row, t] : end[row, t]]."""
+class TileHits(NamedTuple):
+    """The positions of true classes in the sample: those of (row, t) are positions[begin[row, t] : end[row, t]]."""
 
-    places: Tensor  # (S,)
+    positions: Tensor  # (S,)
     begin: Tensor  # (B, T)
     end: Tensor  # (B, T)
 
 
-def find_hits(targets: Tensor, ids: Tensor) -> Hits:
+def find_hits(targets: Tensor, ids: Tensor) -> TileHits:
     """All copies of every true class, without a (B, S) comparison.
 
     Example:
         >>> hits = find_hits(torch.tensor([[7], [3]]), torch.tensor([7, 5, 7]))
-        >>> [hits.places[begin:end].tolist() for begin, end in zip(hits.begin[:, 0], hits.end[:, 0])]
+        >>> [hits.positions[begin:end].tolist() for begin, end in zip(hits.begin[:, 0], hits.end[:, 0])]
         [[0, 2], []]
     """
-    hits = Hits(torch.empty_like(ids), torch.empty_like(targets), torch.empty_like(targets))
+    hits = TileHits(torch.empty_like(ids), torch.empty_like(targets), torch.empty_like(targets))
     _native.find_hits(array(targets), array(ids), *map(array, hits))
     return hits
 
 
-class Law(NamedTuple):
+class LossInputs(NamedTuple):
     """What makes losses of logits, besides the logits."""
 
     targets: Tensor  # (B, T)
@@ -51,7 +51,7 @@ class Law(NamedTuple):
     offsets: Tensor | None  # (S,) or (B, S)
     excluded: Tensor | None  # (B, S)
     row_scale: Tensor | None  # (B,)
-    hits: Hits | None
+    hits: TileHits | None
     temperature: float
     softmax: bool
 
@@ -61,13 +61,13 @@ class Tiles:
 
     Args:
         input: (B, D).
-        sampled: (S, D), rows of the class table.
-        law: of the losses.
+        sampled: (S, D), rows of the class weights.
+        inputs: of the losses.
         gradients: whether tiles are turned into factors.
     """
 
-    def __init__(self, input: Tensor, sampled: Tensor, law: Law, *, gradients: bool) -> None:
-        self.input, self.sampled, self.law, self.gradients = input, sampled, law, gradients
+    def __init__(self, input: Tensor, sampled: Tensor, inputs: LossInputs, *, gradients: bool) -> None:
+        self.input, self.sampled, self.inputs, self.gradients = input, sampled, inputs, gradients
         num_rows, num_sampled = input.shape[0], sampled.shape[0]
         width = max(1, min(num_sampled, WIDEST))
         height = max(1, min(num_rows, max(FEWEST_ROWS, TILE // width // FEWEST_ROWS * FEWEST_ROWS)))
@@ -75,7 +75,12 @@ class Tiles:
         self.rows = [slice(at, min(at + height, num_rows)) for at in range(0, num_rows, height)]
         self.columns = [slice(at, min(at + width, num_sampled)) for at in range(0, max(1, num_sampled), width)]
         self.losses = input.new_empty(num_rows)
-        self.true_factors = input.new_empty(law.targets.shape if gradients else (0,))
+        self.true_factors = input.new_empty(inputs.targets.shape if gradients else (0,))
+
+    @property
+    def is_one(self) -> bool:
+        """Whether one tile holds all logits."""
+        return len(self.rows) == 1 == len(self.columns)
 
     def of_rows(self, rows: slice) -> Iterator[tuple[slice, Tensor]]:
         """Compute the losses of some rows; gives (columns, factors) of each tile, where gradients are wanted.
@@ -84,8 +89,8 @@ class Tiles:
         products are made twice.
         """
         maxima = sums = None
-        if self.law.softmax and len(self.columns) > 1:
-            maxima, sums = self.law.true_logits[rows, 0].clone(), self.input.new_ones(rows.stop - rows.start)
+        if self.inputs.softmax and len(self.columns) > 1:
+            maxima, sums = self.inputs.true_logits[rows, 0].clone(), self.input.new_ones(rows.stop - rows.start)
             for columns in self.columns:
                 self._tile("reduce", rows, columns, maxima, sums)
         for columns in self.columns:
@@ -94,33 +99,44 @@ class Tiles:
                 yield columns, tile
 
     def _tile(self, kind: str, rows: slice, columns: slice, maxima: Tensor | None, sums: Tensor | None) -> Tensor:
-        law, shape = self.law, (rows.stop - rows.start, columns.stop - columns.start)
-        tile = self.buffer[: shape[0] * shape[1]].view(shape)
-        torch.mm(self.input[rows], self.sampled[columns].T, out=tile)
-        offsets = law.offsets
+        given, shape = self.inputs, (rows.stop - rows.start, columns.stop - columns.start)
+        tile = part(self.buffer, slice(0, shape[0] * shape[1])).view(shape)
+        torch.mm(part(self.input, rows), part(self.sampled, columns).t(), out=tile)
+        offsets = given.offsets
         if offsets is not None:
-            offsets = offsets[columns] if offsets.dim() == 1 else offsets[rows, columns].contiguous()
+            offsets = part(offsets, columns) if offsets.dim() == 1 else offsets[rows, columns].contiguous()
+        excluded, row_scale, hits = given.excluded, given.row_scale, given.hits
         _native.tile_losses(
             kind,
             array(tile),
             offsets=maybe_array(offsets),
-            excluded=maybe_array(None if law.excluded is None else law.excluded[rows]),
+            excluded=None if excluded is None else array(part(excluded, rows)),
             excluded_width=self.sampled.shape[0],
-            places=None if law.hits is None else array(law.hits.places),
-            hits_begin=None if law.hits is None else array(law.hits.begin[rows]),
-            hits_end=None if law.hits is None else array(law.hits.end[rows]),
+            places=None if hits is None else array(hits.positions),
+            hits_begin=None if hits is None else array(part(hits.begin, rows)),
+            hits_end=None if hits is None else array(part(hits.end, rows)),
             first_column=columns.start,
-            targets=array(law.targets[rows]),
-            true_logits=array(law.true_logits[rows]),
-            row_scale=maybe_array(None if law.row_scale is None else law.row_scale[rows]),
-            inverse_temperature=1 / law.temperature,
-            softmax=law.softmax,
+            targets=array(part(given.targets, rows)),
+            true_logits=array(part(given.true_logits, rows)),
+            row_scale=None if row_scale is None else array(part(row_scale, rows)),
+            inverse_temperature=1 / given.temperature,
+            softmax=given.softmax,
             gradients=self.gradients,
             first=columns.start == 0,
-            losses=array(self.losses[rows]),
-            true_factors=array(self.true_factors[rows]) if self.gradients else None,
+            losses=array(part(self.losses, rows)),
+            true_factors=array(part(self.true_factors, rows)) if self.gradients else None,
             maxima=maybe_array(maxima),
             sums=maybe_array(sums),
             **running(),
         )
         return tile
+
+
+def part(tensor: Tensor, rows: slice) -> Tensor:
+    """Some rows of a tensor; itself where that is all of them, which is quicker than a view.
+
+    Example:
+        >>> part(torch.arange(3), slice(0, 2))
+        tensor([0, 1])
+    """
+    return tensor if rows.start == 0 and rows.stop == tensor.shape[0] else tensor[rows]

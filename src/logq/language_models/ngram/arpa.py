@@ -1,4 +1,4 @@
-r"""ARPA files: back-off models as text, which toolkits for language models have in common.
+r"""ARPA files: back-off models as text, which toolkits for language models share.
 
     \data\
     ngram 1=4
@@ -22,6 +22,7 @@ from typing import Any, BinaryIO, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from logq._arguments import ArgumentError
 from logq._files import atomic_write, open_bytes
 from logq._progress import Progress
 from logq.language_models.ngram.backoff import BackoffTable, Floats, Floats32
@@ -32,7 +33,7 @@ __all__ = ["read_arpa", "write_arpa"]
 
 START = "<s>"
 ZERO = -99.0
-"""What stands for log10 of 0."""
+"""Written for log10 of 0."""
 
 _LINES = 1 << 16  # at a time
 _PREAMBLE = 1000  # lines
@@ -46,12 +47,12 @@ def write_arpa(
     """Write a table; see NGram.to_arpa.
 
     Raises:
-        ValueError: a word is empty, has white space in it, is <s>, or cannot be UTF-8.
+        ArgumentError: a word is empty, has white space in it, is <s>, or cannot be UTF-8.
         OSError: the file cannot be written.
     """
     for word in words:
         if word.split() != [word] or word == START or word.encode("utf-8", "replace").decode() != word:
-            raise ValueError(f"words: ARPA files take no white space in words, nor {START}, got {word!r}")
+            raise ArgumentError("words", f"words without white space other than {START}, as ARPA files need", word)
     names = np.array([*words, START], dtype=object)
     with atomic_write(path) as file, Progress(sum(table.sizes), "n-grams", "writing", progress) as bar:
         lines = ["", "\\data\\", *(f"ngram {n}={size}" for n, size in enumerate(table.sizes, 1)), "", ""]
@@ -84,14 +85,14 @@ def read_arpa(path: str | os.PathLike[str], progress: bool | None = False) -> tu
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: it is no ARPA file, or is damaged; the message gives the line.
+        ValueError: it is not an ARPA file, or is damaged; the message gives the line.
     """
     with open_bytes(path) as file:
-        return _Reader(os.fspath(path), file).read(progress)
+        return _ArpaReader(os.fspath(path), file).read(progress)
 
 
-class _Reader:
-    """Reads a file from its beginning to its end, and knows in which line it is."""
+class _ArpaReader:
+    """Reads a file from its beginning to its end, and keeps the number of the line for error messages."""
 
     def __init__(self, name: str, file: BinaryIO) -> None:
         self._name = name
@@ -118,7 +119,7 @@ class _Reader:
         return BackoffTable(len(words), self._keys, self._log_probs, self._weights), words
 
     def _header(self) -> list[int]:
-        """Return how many n-grams there are of each order, from what comes before the unigrams."""
+        """Return the number of n-grams of each order, from what precedes the unigrams."""
         wanted = "\\data\\ among the first lines, as ARPA files have it"  # some have a preamble
         while (line := self._next(wanted)) != b"\\data\\":
             if self._line > _PREAMBLE:
@@ -127,14 +128,14 @@ class _Reader:
         while (line := self._next()) != b"\\1-grams:":
             match = re.fullmatch(rb"ngram\s+(\d+)\s*=\s*(\d+)", line)
             if match is None or int(match[1]) != len(sizes) + 1:
-                self._fail(f"expected 'ngram {len(sizes) + 1}=<how many>' or \\1-grams:", line)
+                self._fail(f"expected 'ngram {len(sizes) + 1}=NUMBER' or \\1-grams:", line)
             sizes.append(int(match[2]))
         if not sizes or sizes[0] == 0:
-            self._fail("expected 'ngram 1=<how many>' before, with at least one", line)
+            self._fail("expected 'ngram 1=NUMBER' before it, with at least 1", line)
         return sizes
 
     def _unigrams(self, size: int, highest: bool) -> tuple[list[str], dict[bytes, int]]:
-        """Return the words but <s>, and the id of each, <s> the last; take over their numbers."""
+        """Return the words except <s>, and the id of each, <s> last; store their log-probabilities and weights."""
         names: list[bytes] = []
         parts: list[tuple[Floats, Floats]] = []
         for rows in self._rows(1, size):
@@ -146,33 +147,35 @@ class _Reader:
             names[names.index(b"<UNK>")] = b"<unk>"  # which KenLM takes as the same
         words: list[str] = []
         seen: set[bytes] = set()
-        for place, name in enumerate(names):
+        for row, name in enumerate(names):
             if name in seen:
-                self._fail("expected different words, got one twice", name, first + place)
+                self._fail("expected different words, this one occurs twice", name, first + row)
             seen.add(name)
             try:
                 words.append(name.decode("utf-8"))
             except UnicodeDecodeError:
-                self._fail("expected words in UTF-8", name, first + place)
+                self._fail("expected words in UTF-8", name, first + row)
         if END not in words:
-            raise ValueError(f"{self._name}: expected {END} among its words, it has none")
-        order = [place for place, word in enumerate(words) if word != START]
+            raise ValueError(f"{self._name}: expected {END} among its words")
+        order = [row for row, word in enumerate(words) if word != START]
         start = [words.index(START)] if START in words else []
-        kept = [words[place] for place in order]
+        kept = [words[row] for row in order]
         extra = [] if UNKNOWN in kept else [UNKNOWN]
-        # A word that is not there is impossible, and <s> is predicted by nothing.
+        # A word that is missing from the file is impossible, and nothing predicts <s>.
         values = [log_probs[order], np.full(len(extra) + 1, -np.inf)]
-        behind = weights[start] if start else np.zeros(1)
+        start_weight = weights[start] if start else np.zeros(1)
         self._log_probs.append(np.concatenate(values).astype(np.float32))
         if not highest:
-            self._weights.append(np.concatenate([weights[order], np.zeros(len(extra)), behind]).astype(np.float32))
+            self._weights.append(
+                np.concatenate([weights[order], np.zeros(len(extra)), start_weight]).astype(np.float32)
+            )
         kept += extra
-        return kept, {word.encode("utf-8"): place for place, word in enumerate([*kept, START])}
+        return kept, {word.encode("utf-8"): number for number, word in enumerate([*kept, START])}
 
     def _ngrams(self, n: int, size: int, ids: dict[bytes, int], bar: Progress, highest: bool) -> None:
-        """Take over the numbers of the n-grams of an order, sorted by their keys."""
+        """Store log-probabilities and weights of the n-grams of an order, sorted by their keys."""
         base = len(ids)
-        parts: list[tuple[Ids64, Floats32, Floats32]] = []  # and not `size` of them at once: it may be damaged
+        parts: list[tuple[Ids64, Floats32, Floats32]] = []  # and not arrays of `size`, which may be damaged
         for rows in self._rows(n, size):
             first = self._line - len(rows) + 1
             log_probs, weights = self._numbers(rows, n, highest)
@@ -181,51 +184,50 @@ class _Reader:
             words = np.array(flat, np.int64).reshape(-1, n)
             if (words < 0).any():
                 row, column = divmod(int((words < 0).argmax()), n)
-                self._fail("expected words that are among the 1-grams, not", rows[row][column + 1], first + row)
+                self._fail("expected words that are among the 1-grams", rows[row][column + 1], first + row)
             if (words[:, 1:] == base - 1).any():
                 row = int((words[:, 1:] == base - 1).any(1).argmax())
-                self._fail(f"expected {START} at the beginning only", b" ".join(rows[row]), first + row)
-            places = words[:, 0]
+                self._fail(f"expected {START} only at the beginning", b" ".join(rows[row]), first + row)
+            contexts = words[:, 0]
             for column in range(1, n - 1):
-                places = find(self._keys[column - 1], places * base + words[:, column])
-                # A negative place makes a key that is not there.
-            if (places < 0).any():
-                row = int((places < 0).argmax())
+                # A negative position makes a key that does not exist.
+                contexts = find(self._keys[column - 1], contexts * base + words[:, column])
+            if (contexts < 0).any():
+                row = int((contexts < 0).argmax())
                 text = b" ".join(rows[row][1:n])
-                self._fail(
-                    "expected each n-gram's first words among those of the order before, without", text, first + row
-                )
-            keys = places * base + words[:, -1]
+                self._fail(f"expected the first {n - 1} words among the {n - 1}-grams", text, first + row)
+            keys = contexts * base + words[:, -1]
             parts.append((keys, log_probs.astype(np.float32), weights.astype(np.float32)))
             bar.advance(len(rows))
-        keys, values, behind = (np.concatenate(columns) for columns in zip(_NOTHING, *parts, strict=True))
+        keys, values, weights = (np.concatenate(columns) for columns in zip(_NOTHING, *parts, strict=True))
         order = np.argsort(keys, kind="stable")
         keys = keys[order]
         if (twice := np.flatnonzero(keys[1:] == keys[:-1])).size:
-            place = int(order[twice[0] + 1])
-            self._fail(f"expected different {n}-grams, got one twice", b"", self._line - size + 1 + place)
+            row = int(order[twice[0] + 1])
+            self._fail(f"expected different {n}-grams, this one occurs twice", b"", self._line - size + 1 + row)
         self._keys.append(keys)
         self._log_probs.append(values[order])
         if not highest:
-            self._weights.append(behind[order])
+            self._weights.append(weights[order])
 
     def _rows(self, n: int, size: int) -> Iterator[list[list[bytes]]]:
-        """Yield `size` lines split at white space, some at a time; each has n + 1 or n + 2 parts."""
+        """Yield `size` lines in blocks, split at white space; each has n + 1 or n + 2 parts."""
         for done in range(0, size, _LINES):
             wanted = min(_LINES, size - done)
             rows = [line.split() for line in islice(self._file, wanted)]
             first = self._line + 1
-            for place, row in enumerate(rows):
+            for number, row in enumerate(rows):
                 if not n + 1 <= len(row) <= n + 2:
-                    expected = f"expected log10 P, {n} words and perhaps a weight: line {done + place + 1} of {size}"
-                    self._fail(expected, b" ".join(row), first + place)
+                    entry = f"entry {done + number + 1} of {size}"
+                    expected = f"expected log10 P, {n} word{'s' * (n > 1)} and perhaps a weight as {entry}"
+                    self._fail(expected, b" ".join(row), first + number)
             self._line += len(rows)
             if len(rows) < wanted:
                 self._fail(f"expected {size} {n}-grams, the file ends after {done + len(rows)}", b"")
             yield rows
 
     def _numbers(self, rows: list[list[bytes]], n: int, highest: bool) -> tuple[Floats, Floats]:
-        """Return natural logarithms of P and of the weight (0 where there is none) of lines that were just read."""
+        """Return natural logarithms of P and of the weight (0 where there is none) of the lines read last."""
         try:
             log_probs = np.array([float(row[0]) for row in rows])
             weights = np.array([float(row[n + 1]) if len(row) > n + 1 else 0.0 for row in rows])
@@ -234,7 +236,9 @@ class _Reader:
         bad = ~(log_probs <= 1e-4) | ~(np.abs(weights) < np.inf)  # rounding may leave P a little above 1
         if bad.any() or (highest and any(len(row) > n + 1 for row in rows)):
             row = int(bad.argmax()) if bad.any() else next(i for i, row in enumerate(rows) if len(row) > n + 1)
-            expected = "expected log10 P <= 0 and a finite weight" if bad.any() else "expected no weight in this order"
+            expected = (
+                "expected log10 P <= 0 and a finite weight" if bad.any() else "expected no weight in the highest order"
+            )
             self._fail(expected, b" ".join(rows[row]), self._line - len(rows) + 1 + row)
         log_probs[log_probs <= ZERO] = -np.inf
         weights[weights <= ZERO] = -np.inf
@@ -259,7 +263,7 @@ class _Reader:
 
 
 def _floats(row: list[bytes], n: int) -> tuple[float, float]:
-    """The numbers of a line, NaN for what is none."""
+    """The two numbers of a line, NaN if one is not a number."""
     try:
         return float(row[0]), float(row[n + 1]) if len(row) > n + 1 else 0.0
     except ValueError:

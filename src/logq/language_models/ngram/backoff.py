@@ -1,4 +1,4 @@
-"""A back-off model: log P of the n-grams it knows and what others cost, looked up for whole texts at a time."""
+"""A back-off model: log P of known n-grams and the weights of backing off, looked up for whole texts at a time."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -21,10 +21,10 @@ class BackoffTable(NamedTuple):
     """Probabilities of n-grams, n = 1 .. N, and weights of contexts, as an ARPA file has them.
 
         P(w | w_1 ... w_m) = p(w_1 ... w_m w)                            if that (m+1)-gram is in the table
-                           = weight(w_1 ... w_m) P(w | w_2 ... w_m)      if not; weights that are not there are 1
+                           = weight(w_1 ... w_m) P(w | w_2 ... w_m)      if not; missing weights are 1
 
-    Interpolated smoothing is written like that too: p is then the whole sum. It takes 16 bytes an n-gram, 12 one of the
-    highest order.
+    Interpolated smoothing has this form too, with p as the whole sum. The table takes 16 bytes for each n-gram, 12 for
+    those of the highest order.
 
     Attributes:
         vocab_size: V; the word V stands for <s>.
@@ -50,7 +50,7 @@ class BackoffTable(NamedTuple):
 
     @property
     def sizes(self) -> list[int]:
-        """How many n-grams there are of each order; <s> is one."""
+        """The number of n-grams of each order, counting <s>."""
         return [len(values) for values in self.log_probs]
 
     def score(self, ids: Ids64) -> Floats:
@@ -60,28 +60,30 @@ class BackoffTable(NamedTuple):
             ids: (n,) words of one or more lines, each with V, for <s>, before it.
 
         Returns:
-            (n,) natural logarithms; what stands at a V means nothing.
+            (n,) natural logarithms; the value at a V has no meaning.
         """
         log_probs = self.log_probs[0][ids].astype(np.float64)
-        places = ids  # of the longest n-gram that ends at each word and has been looked up so far
+        found = (
+            ids  # the position among its order of the longest n-gram that ends at each word, of those looked up so far
+        )
         for keys, values, weights in zip(self.keys, self.log_probs[1:], self.weights, strict=True):
             before = np.empty(len(ids), np.int64)
             before[:1] = -1
-            before[1:] = places[:-1]
+            before[1:] = found[:-1]
             inside = np.flatnonzero(before >= 0)
             contexts = before[inside]
             at = find(keys, contexts * (self.vocab_size + 1) + ids[inside])
             known = at >= 0
             log_probs[inside[known]] = values[at[known]]
             log_probs[inside[~known]] += weights[contexts[~known]]
-            places = np.full(len(ids), -1, np.int64)
-            places[inside] = at
+            found = np.full(len(ids), -1, np.int64)
+            found[inside] = at
         return log_probs
 
     def score_text(self, tokens: Tokens) -> Iterator[tuple[Ids64, Floats]]:
-        """Yield the tokens of a text in order, some at a time: ids (n,) and log P of each (n,)."""
+        """Yield the tokens of a text in order, in blocks: ids (n,) and log P of each (n,)."""
         start = self.vocab_size
-        before = np.array([start])  # <s>, and later the words that a block looks back on
+        before = np.array([start])  # <s>, and later the words that the next block needs as context
         for block in tokens.blocks(_BLOCK):
             # Where a line ends, the next one begins.
             ids = np.insert(block.astype(np.int64), np.flatnonzero(block == tokens.end) + 1, start)
@@ -92,11 +94,11 @@ class BackoffTable(NamedTuple):
             yield ids[counted], log_probs[counted]
 
     def score_next(self, ids: Sequence[int]) -> Floats:
-        """Return log P of each of the V words after a line's beginning, which starts with V for <s>: (V,)."""
+        """Return log P of each of the V words after the beginning of a line, which starts with V for <s>: (V,)."""
         size = self.vocab_size + 1
         log_probs = self.log_probs[0][: self.vocab_size].astype(np.float64)
         for n in range(2, min(self.order, len(ids) + 1) + 1):
-            context = self.place(ids[len(ids) - n + 1 :])
+            context = self.position(ids[len(ids) - n + 1 :])
             if context >= 0:
                 keys = self.keys[n - 2]
                 first, last = np.searchsorted(keys, [context * size, (context + 1) * size])
@@ -104,23 +106,23 @@ class BackoffTable(NamedTuple):
                 log_probs[keys[first:last] - context * size] = self.log_probs[n - 1][first:last]
         return log_probs
 
-    def place(self, ids: Sequence[int]) -> int:
-        """Return where an n-gram is among those of its order, -1 if it is not."""
-        place = ids[0]
+    def position(self, ids: Sequence[int]) -> int:
+        """Return the position of an n-gram among those of its order, -1 if it is unknown."""
+        position = ids[0]
         for keys, word in zip(self.keys, ids[1:], strict=False):
-            key = place * (self.vocab_size + 1) + word
-            place = int(np.searchsorted(keys, key))
-            if place == len(keys) or keys[place] != key:
+            key = position * (self.vocab_size + 1) + word
+            position = int(np.searchsorted(keys, key))
+            if position == len(keys) or keys[position] != key:
                 return -1
-        return place
+        return position
 
     def words(self, n: int, start: int, stop: int) -> Ids64:
         """Return the words of n-grams number `start` to `stop` of an order: (stop - start, n)."""
         words = np.empty((stop - start, n), np.int64)
-        places = np.arange(start, stop)
+        contexts = np.arange(start, stop)
         for column in range(n - 1, 0, -1):
-            places, words[:, column] = np.divmod(self.keys[column - 1][places], self.vocab_size + 1)
-        words[:, 0] = places
+            contexts, words[:, column] = np.divmod(self.keys[column - 1][contexts], self.vocab_size + 1)
+        words[:, 0] = contexts
         return words
 
     def state(self) -> dict[str, NDArray[Any]]:
@@ -130,10 +132,10 @@ class BackoffTable(NamedTuple):
 
     @classmethod
     def from_state(cls, vocab_size: int, order: int, state: Mapping[str, NDArray[Any]]) -> "BackoffTable":
-        """Take over what `state` gave.
+        """Make a table of what `state` returned.
 
         Raises:
-            KeyError, ValueError: arrays are missing, or are not those of a table of this size.
+            KeyError, ValueError: arrays are missing, or do not fit a table of this size.
         """
         keys = [state[f"keys.{n}"] for n in range(2, order + 1)]
         log_probs = [state[f"log_probs.{n}"] for n in range(1, order + 1)]
@@ -145,18 +147,18 @@ class BackoffTable(NamedTuple):
 
 
 def _check(table: BackoffTable, n: int) -> None:
-    """Raise ValueError if the arrays of an order do not fit one another."""
+    """Raise ValueError if the arrays of an order do not fit each other."""
     size = table.vocab_size + 1
     log_probs = table.log_probs[n - 1]
-    wanted = (size,) if n == 1 else (len(table.keys[n - 2]),)
+    shape = (size,) if n == 1 else (len(table.keys[n - 2]),)
     for name, arrays in (("log_probs", table.log_probs), ("weights", table.weights)):
-        if n <= len(arrays) and (arrays[n - 1].dtype != np.float32 or arrays[n - 1].shape != wanted):
-            raise ValueError(f"expected {wanted} float32 for '{name}.{n}', got {arrays[n - 1].shape}")
+        if n <= len(arrays) and (arrays[n - 1].dtype != np.float32 or arrays[n - 1].shape != shape):
+            raise ValueError(f"expected {shape} float32 for '{name}.{n}', got {arrays[n - 1].shape}")
     if not (log_probs <= 1e-5).all() or (n < table.order and not (table.weights[n - 1] < np.inf).all()):
         raise ValueError(f"expected logarithms of probabilities and weights of order {n}")
     if n > 1:
         keys = table.keys[n - 2]
         if keys.dtype != np.int64 or keys.ndim != 1 or (np.diff(keys) <= 0).any():
-            raise ValueError(f"expected int64 that rise for 'keys.{n}'")
+            raise ValueError(f"expected increasing int64 for 'keys.{n}'")
         if len(keys) and (keys[0] < 0 or keys[-1] >= table.sizes[n - 2] * size or (keys % size == size - 1).any()):
             raise ValueError(f"expected words below {size - 1} and contexts of order {n - 1} for 'keys.{n}'")

@@ -19,19 +19,19 @@ _BLOCK = 1 << 20  # tokens
 
 
 class NGramCounts(NamedTuple):
-    """The n-grams of a text, n = 1 .. N, as a trie in arrays: an n-gram is its context's place and its last word.
+    """The n-grams of a text, n = 1 .. N, as a trie in arrays: an n-gram is its context's position and its last word.
 
-        key(w_1 ... w_n) = place of (w_1 ... w_{n-1}) among those of order n - 1, times (V + 1), plus w_n
+        key(w_1 ... w_n) = position of (w_1 ... w_{n-1}) among those of order n - 1, times (V + 1), plus w_n
 
-    Keys of an order are sorted, and the place of a key is the number by which the next order knows it. So a key has 63
-    bits whatever V and n are. The words are 0 .. V - 1, and V stands for <s>, with which lines begin: as the highest
-    word, it puts all n-grams that begin with it last.
+    Keys of an order are sorted, and the next order refers to an n-gram by the position of its key. So a key has 63 bits
+    whatever V and n are. The words are 0 .. V - 1, and V stands for <s>, with which lines begin: as it is the highest,
+    all n-grams that begin with it come last.
 
     Attributes:
-        vocab_size: V, </s> and <unk> among them, <s> not.
+        vocab_size: V, including </s> and <unk>, without <s>.
         keys: for n = 2 .. N, (N_n,) int64, sorted.
         counts: for n = 1 .. N, (N_n,) int64, how often each occurs; of order 1 (V + 1,).
-        suffixes: for n = 2 .. N, (N_n,) where (w_2 ... w_n) is among those of order n - 1.
+        suffixes: for n = 2 .. N, (N_n,) the position of (w_2 ... w_n) among those of order n - 1.
 
     Example:
         >>> from logq.text import read_tokens
@@ -52,21 +52,21 @@ class NGramCounts(NamedTuple):
         return len(self.counts)
 
     def contexts(self, n: int) -> Ids64:
-        """(N_n,) the place of each n-gram's first n - 1 words, n >= 2; sorted."""
+        """(N_n,) the position of each n-gram's first n - 1 words, n >= 2; sorted."""
         return self.keys[n - 2] // (self.vocab_size + 1)
 
     def first_at_line_start(self, n: int) -> int:
-        """The place of the first n-gram that begins with <s>; all that follow do too."""
-        place = self.vocab_size
+        """The position of the first n-gram that begins with <s>; all that follow do too."""
+        position = self.vocab_size
         for keys in self.keys[: n - 1]:
-            place = int(np.searchsorted(keys, place * (self.vocab_size + 1)))
-        return place
+            position = int(np.searchsorted(keys, position * (self.vocab_size + 1)))
+        return position
 
 
 def count_ngrams(tokens: Tokens, order: int, progress: bool | None = False) -> NGramCounts:
-    """Count the n-grams of a text up to an order, in two passes an order.
+    """Count the n-grams of a text up to an order, in two passes for each order.
 
-    It takes 4 bytes a token, and of each n-gram 20 bytes, of those of the order being counted twice as much.
+    Takes 4 bytes for each token and 20 for each n-gram, twice as much for those of the order being counted.
 
     Args:
         tokens: the text.
@@ -77,18 +77,18 @@ def count_ngrams(tokens: Tokens, order: int, progress: bool | None = False) -> N
     counts = [np.append(tokens.counts, tokens.counts[tokens.end])]
     keys: list[Ids64] = []
     suffixes: list[Ranks] = []
-    # Where the (n-1)-gram that ends at each token is among those of its order; -1 where it would begin before its line.
-    places = np.empty(len(tokens) if order > 1 else 0, np.int32 if len(tokens) < 1 << 31 else np.int64)
+    # The position among its order of the (n-1)-gram that ends at each token; -1 where it would begin before its line.
+    ends = np.empty(len(tokens) if order > 1 else 0, np.int32 if len(tokens) < 1 << 31 else np.int64)
     with Progress((order - 1) * 2 * len(tokens), "tokens", "counting", progress) as bar:
         for n in range(2, order + 1):
             counter = PairCounter()
-            for _, found, _ in _keys(tokens, places, n, bar):
+            for _, found, _ in _keys(tokens, ends, n, bar):
                 counter.add(found)
             counter.finish()
-            suffix = np.empty(len(counter.keys), places.dtype)
-            for start, found, within in _keys(tokens, places, n, bar):
+            suffix = np.empty(len(counter.keys), ends.dtype)
+            for start, found, within in _keys(tokens, ends, n, bar):
                 at = find(counter.keys, found)
-                block = places[start : start + len(within)]
+                block = ends[start : start + len(within)]
                 suffix[at] = block[within]
                 block[:] = -1
                 block[within] = at
@@ -98,21 +98,21 @@ def count_ngrams(tokens: Tokens, order: int, progress: bool | None = False) -> N
     return NGramCounts(size, keys, counts, suffixes)
 
 
-def _keys(tokens: Tokens, places: Ranks, n: int, bar: Progress) -> Iterator[tuple[int, Ids64, NDArray[np.bool_]]]:
+def _keys(tokens: Tokens, ends: Ranks, n: int, bar: Progress) -> Iterator[tuple[int, Ids64, NDArray[np.bool_]]]:
     """Yield the keys of order n: where a block begins, its keys, and for each token of the block whether it has one.
 
-    `places` has those of order n - 1; what is yielded may be overwritten in it. For n = 2 it is filled with the words.
+    `ends` is of order n - 1; the caller may overwrite the yielded block. For n = 2 it is filled with the words.
     """
     size = len(tokens.vocabulary) + 1
-    last, ended = np.int64(-1), True  # the place before the block, and whether a line ended there
+    last, ended = np.int64(-1), True  # the position before the block, and whether a line ended there
     for start in range(0, len(tokens), _BLOCK):
         ids = tokens.read(start, min(start + _BLOCK, len(tokens)))
         if n == 2:
-            places[start : start + len(ids)] = ids
+            ends[start : start + len(ids)] = ids
         before = np.empty(len(ids), np.int64)
         before[0] = last
-        before[1:] = places[start : start + len(ids) - 1]
-        last = places[start + len(ids) - 1]
+        before[1:] = ends[start : start + len(ids) - 1]
+        last = ends[start + len(ids) - 1]
         begins = np.empty(len(ids), np.bool_)
         begins[0] = ended
         np.equal(ids[:-1], tokens.end, out=begins[1:])
@@ -124,7 +124,7 @@ def _keys(tokens: Tokens, places: Ranks, n: int, bar: Progress) -> Iterator[tupl
 
 
 def find(keys: Ids64, wanted: Ids64) -> Ids64:
-    """Return the place of each wanted key among sorted ones, -1 for those that are not there.
+    """Return the position of each wanted key among sorted ones, -1 for those that are missing.
 
     Example:
         >>> find(np.array([2, 5, 7]), np.array([7, 3, 2]))
@@ -132,12 +132,12 @@ def find(keys: Ids64, wanted: Ids64) -> Ids64:
     """
     if not len(keys):
         return np.full(len(wanted), -1, np.int64)
-    # One after the other in order, the steps of a search are in the cache: four times as quick for millions of keys.
+    # In sorted order, consecutive searches share cache lines: four times as fast for millions of keys.
     order = np.argsort(wanted)
     ascending = wanted[order]
     at = np.searchsorted(keys, ascending)
     at[at == len(keys)] = 0
     at[keys[at] != ascending] = -1
-    places = np.empty(len(wanted), np.int64)
-    places[order] = at
-    return places
+    positions = np.empty(len(wanted), np.int64)
+    positions[order] = at
+    return positions

@@ -6,6 +6,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from logq._arguments import ArgumentError
 from logq._progress import Progress
 from logq.language_models.ngram.backoff import BackoffTable, Floats, Floats32
 from logq.language_models.ngram.ngram_counts import Ids64, NGramCounts
@@ -18,12 +19,12 @@ def additive(counts: NGramCounts, k: float, bar: Progress | None = None) -> Back
 
         P(w | h) = (c(h w) + k) / (c(h) + k V)
 
-    h are the N - 1 words before w, or all of its line, <s> among them. There is no backing off: a history that the text
-    does not have gives 1 / V, and without smoothing (k = 0), where the formula is 0 / 0, 0.
+    h are the N - 1 words before w, or all before it in its line, including <s>. There is no backing off: after a
+    history that the text lacks, P = 1 / V, and without smoothing (k = 0), where the formula is 0 / 0, P = 0.
 
     Args:
         counts: of the text.
-        k: what every count is raised by, at least 0.
+        k: what is added to every count, at least 0.
         bar: advanced by the number of n-grams that are done.
 
     References:
@@ -44,23 +45,23 @@ def additive(counts: NGramCounts, k: float, bar: Progress | None = None) -> Back
     with np.errstate(divide="ignore", invalid="ignore"):
         unseen = np.log(1 / size) if k else -np.inf
         for n, own in enumerate(counts.counts, 1):
-            # An n-gram has a whole history before its last word if n = N, or if it begins where its line does.
-            whole = 0 if n == order else counts.first_at_line_start(n)
+            # The history before the last word is complete if n = N, or if the n-gram begins where its line does.
+            complete = 0 if n == order else counts.first_at_line_start(n)
             values = np.full(len(own), unseen)
             if n == 1:
                 if order == 1:
                     values[:size] = np.log((own[:size] + k) / (own[:size].sum() + k * size))
                 values[size] = -np.inf  # nothing is followed by <s>
             else:
-                contexts = counts.contexts(n)[whole:]
+                contexts = counts.contexts(n)[complete:]
                 totals = _followed(counts, n - 1)
-                values[whole:] = np.log((own[whole:] + k) / (totals[contexts] + k * size))
+                values[complete:] = np.log((own[complete:] + k) / (totals[contexts] + k * size))
             log_probs.append(values.astype(np.float32))
             if n < order:
                 weight = np.zeros(len(own))
                 if k:
-                    whole = 0 if n == order - 1 else counts.first_at_line_start(n)
-                    weight[whole:] = np.log(k * size / (_followed(counts, n)[whole:] + k * size))
+                    complete = 0 if n == order - 1 else counts.first_at_line_start(n)
+                    weight[complete:] = np.log(k * size / (_followed(counts, n)[complete:] + k * size))
                 weights.append(weight.astype(np.float32))
             if bar is not None:
                 bar.advance(len(own))
@@ -68,7 +69,7 @@ def additive(counts: NGramCounts, k: float, bar: Progress | None = None) -> Back
 
 
 def best_k(measure: Callable[[float], float], bar: Progress) -> float:
-    """Return the k of 1e-5 to 10 with the lowest perplexity: every half decade is tried, then closer to the best.
+    """Return the k from 1e-5 to 10 with the lowest perplexity: every half decade is tried, then closer to the best.
 
     Args:
         measure: the perplexity of a held-out text for a k.
@@ -88,29 +89,30 @@ def best_k(measure: Callable[[float], float], bar: Progress) -> float:
 
 
 STEPS = 17
-"""How often `best_k` measures."""
+"""The number of measurements of `best_k`."""
 
 
 def _followed(counts: NGramCounts, n: int) -> Floats:
-    """How often each n-gram stands before a word: (N_n,); not how often it occurs, as </s> is followed by none."""
+    """How often each n-gram is followed by a word: (N_n,); </s>, where it ends a line, is not."""
     return np.bincount(counts.contexts(n + 1), counts.counts[n], len(counts.counts[n - 1])).astype(np.float64)
 
 
 Discounts: TypeAlias = tuple[float, float, float]
-"""What is taken off a count of 1, of 2, and of 3 or more."""
+"""What is subtracted from a count of 1, of 2, and of 3 or more."""
 
-_BLOCK = 1 << 20  # n-grams at a time, so that what is reckoned on the way takes little memory
+_BLOCK = 1 << 20  # n-grams at a time, so that intermediate results take little memory
 
 
 def kneser_ney(counts: NGramCounts, discounts: Sequence[Discounts], bar: Progress | None = None) -> BackoffTable:
-    """Return the table of interpolated modified Kneser-Ney.
+    """Return the table of interpolated modified Kneser-Ney smoothing.
 
         P(w | h) = (c(h w) - D(c(h w))) / c(h .) + g(h) P(w | h without its first word)
         g(h) = (D1 n1(h .) + D2 n2(h .) + D3 n3+(h .)) / c(h .)
 
     c are `adjusted_counts`, D the discounts of the order of h w, n1(h .) the number of words with a count of 1 after h,
-    and so on. Unigrams are interpolated with the uniform distribution 1 / V over all words, </s> and <unk> among them.
-    The same numbers as `lmplz` of KenLM writes.
+    and so on. Unigrams are interpolated with the uniform distribution 1 / V over all words, including </s> and <unk>.
+
+    Equivalent to: `lmplz` of KenLM.
 
     Args:
         counts: of the text.
@@ -143,7 +145,7 @@ def kneser_ney(counts: NGramCounts, discounts: Sequence[Discounts], bar: Progres
             first, last = contexts[0], contexts[-1] + 1
             totals[first:last] += np.bincount(contexts - first, own)
             spare[first:last] += np.bincount(contexts - first, taken[np.minimum(own, 3)])
-        # Where nothing follows a context there is nothing to take from: all goes to the order below.
+        # Where nothing follows a context, all of P comes from the order below.
         weight = np.divide(spare, totals, out=np.ones(len(below)), where=totals > 0)
         probs, logs = np.empty(len(adjusted)), np.empty(len(adjusted), np.float32)
         for part, contexts in _parts(counts, n):
@@ -166,7 +168,7 @@ def kneser_ney(counts: NGramCounts, discounts: Sequence[Discounts], bar: Progres
 
 
 def _parts(counts: NGramCounts, n: int) -> Iterator[tuple[slice, Ids64]]:
-    """Yield the n-grams of an order, some at a time, and the places of their contexts, which rise."""
+    """Yield the n-grams of an order in blocks, and the positions of their contexts, which increase."""
     size = len(counts.counts[n - 1])
     for start in range(0, size, _BLOCK):
         part = slice(start, min(start + _BLOCK, size))
@@ -177,10 +179,10 @@ def _parts(counts: NGramCounts, n: int) -> Iterator[tuple[slice, Ids64]]:
 
 
 def adjusted_counts(counts: NGramCounts, n: int) -> Ids64:
-    """Return what Kneser-Ney counts of the n-grams of an order: (N_n,).
+    """Return the adjusted counts of Kneser-Ney for the n-grams of an order: (N_n,).
 
         c(w_1 ... w_n) = how often it occurs                                 if n = N, or w_1 = <s>
-                       = how many different words (or <s>) stand before it   otherwise
+                       = number of different words (or <s>) before it        otherwise
 
     <s> itself, which nothing predicts, has 0.
     """
@@ -196,18 +198,18 @@ def adjusted_counts(counts: NGramCounts, n: int) -> Ids64:
     return own
 
 
-def estimate_discounts(adjusted: NDArray[np.int64], order: int, fallback: Discounts | None = None) -> Discounts:
-    """Return the discounts of an order, from how many n-grams have adjusted counts 1 to 4.
+def estimate_discounts(adjusted: NDArray[np.int64], order: int, fallback: Sequence[float] | None = None) -> Discounts:
+    """Return the discounts of an order, from the numbers of n-grams with adjusted counts 1 to 4.
 
         D_j = j - (j + 1) Y n_{j+1} / n_j  with Y = n_1 / (n_1 + 2 n_2),  j = 1, 2, 3+
 
     Args:
         adjusted: the adjusted counts of its n-grams.
         order: for the message.
-        fallback: what to take where they cannot be estimated, because n_1, n_2 or n_3 is 0 or a D_j is not in [0, j].
+        fallback: used where they cannot be estimated, because n_1, n_2 or n_3 is 0 or a D_j is not in [0, j].
 
     Raises:
-        ValueError: they cannot be estimated, as happens with tiny or artificial texts, and there is no `fallback`.
+        ArgumentError: they cannot be estimated, as happens with tiny or artificial texts, and there is no `fallback`.
 
     References:
         Chen and Goodman 1999, equation 26.
@@ -229,9 +231,10 @@ def estimate_discounts(adjusted: NDArray[np.int64], order: int, fallback: Discou
             return found[0], found[1], found[2]
         problem = f"that of {order}-grams with a count of {wrong[0]} would be {found[wrong[0] - 1]:.3g}"
     if fallback is None:
-        raise ValueError(
-            f"discounts: they cannot be estimated from this text, as {problem}; it may be too small for order {order} "
-            "or have too few different words: pass discount_fallback=(0.5, 1.0, 1.5), or take a lower order or "
-            "smoothing='add_k'"
+        raise ArgumentError(
+            "discount_fallback",
+            "three discounts, such as 0.5, 1.0 and 1.5, as Kneser-Ney cannot estimate them from this text, where "
+            f"{problem}",
+            hint="or lower the order, or use add_k smoothing",
         )
-    return fallback
+    return fallback[0], fallback[1], fallback[2]

@@ -1,0 +1,140 @@
+"""Commands from functions: options that several share, and options that the Config of an estimator declares.
+
+To typer each is a parameter of its own. A function declares shared ones once, as a dataclass that it takes as one
+parameter; and it gets what was typed of a Config's options as one dict, under the names of the fields.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, get_type_hints
+
+import typer
+
+from logq._arguments import BadArgumentError
+from logq.cli.terminal.help import HelpfulCommand
+
+if TYPE_CHECKING:
+    from logq.training.config_fields import Option
+
+__all__ = ["Device", "JsonOutput", "Quiet", "VectorsArgument", "make_command", "spread"]
+
+Device: TypeAlias = Annotated[
+    str, typer.Option("--device", metavar="NAME", help="Device to compute on: cpu, cuda, cuda:1, ...")
+]
+Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", "-q", help="Print only results, errors and notes.")]
+JsonOutput: TypeAlias = Annotated[
+    Path | None, typer.Option("--json", metavar="FILE", help="Also write all numbers to this file, as JSON.")
+]
+VectorsArgument: TypeAlias = Annotated[
+    str, typer.Argument(metavar="VECTORS", help="Folder written by `logq train word2vec`, or a word2vec file.")
+]
+
+
+def make_command(
+    function: Callable[..., None],
+    examples: str,
+    options: "Mapping[str, Option] | None" = None,
+    about: str | None = None,
+) -> HelpfulCommand:
+    """Make a command of a function.
+
+    Args:
+        function: its parameters are those of the command; see `spread`.
+        examples: of the command, one a line.
+        options: further options; the function gets those that were typed as `arguments`.
+        about: help of the command; the docstring of the function unless given.
+
+    Example:
+        >>> def neighbors(words: list[str], topn: int = 10) -> None:
+        ...     "Show words."
+        >>> [parameter.name for parameter in make_command(neighbors, "logq neighbors tea").params]
+        ['words', 'topn']
+    """
+    made = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    names = {"help_option_names": ["-h", "--help"]}
+    made.command(cls=HelpfulCommand, epilog=examples, help=about, context_settings=names)(spread(function, options))
+    command: Any = typer.main.get_command(made)
+    return command
+
+
+def spread(function: Callable[..., None], options: "Mapping[str, Option] | None" = None) -> Callable[..., None]:
+    """Replace parameters that are dataclasses by the fields of these, and the parameter `arguments` by `options`.
+
+    When the command runs, the dataclasses are made of the values and given to the function, and `arguments` is a dict
+    of the options that were typed: those that are not are left to the defaults of whoever declared them.
+
+    Example:
+        >>> from dataclasses import dataclass
+        >>> @dataclass
+        ... class Sizes:
+        ...     dim: int = 64
+        ...     heads: int = 1
+        >>> def command(name: str, sizes: Sizes, quiet: bool = False) -> None:
+        ...     print(name, sizes)
+        >>> inspect.signature(spread(command))
+        <Signature (*, name: str, dim: int = 64, heads: int = 1, quiet: bool = False) -> None>
+        >>> spread(command)(name="sasrec", dim=32)
+        sasrec Sizes(dim=32, heads=1)
+    """
+    hints = get_type_hints(function, include_extras=True)
+    groups: dict[str, tuple[type[Any], list[str]]] = {}
+    parameters: list[inspect.Parameter] = []
+    for parameter in inspect.signature(function).parameters.values():
+        kind = hints[parameter.name]
+        if parameter.name == "arguments" and options is not None:
+            parameters += [_parameter(option) for option in options.values()]
+        elif isinstance(kind, type) and is_dataclass(kind):
+            inner = get_type_hints(kind, include_extras=True)
+            groups[parameter.name] = (kind, [field.name for field in fields(kind)])
+            for field in fields(kind):
+                default = inspect.Parameter.empty if field.default is MISSING else field.default
+                parameters.append(_keyword(field.name, default, inner[field.name]))
+        else:
+            parameters.append(_keyword(parameter.name, parameter.default, kind))
+
+    @functools.wraps(function)
+    def command(**values: Any) -> None:
+        for name, (kind, names) in groups.items():
+            values[name] = kind(**{inner: values.pop(inner) for inner in names if inner in values})
+        if options is not None:
+            typed = {name: values.pop(name, None) for name in options}
+            values["arguments"] = {
+                name: options[name].parse(value) for name, value in typed.items() if value not in (None, [])
+            }
+        function(**values)
+
+    command.__signature__ = inspect.Signature(parameters, return_annotation=None)  # pyright: ignore
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters} | {"return": None}
+    return command
+
+
+def _keyword(name: str, default: Any, kind: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+
+
+def _parameter(option: "Option") -> inspect.Parameter:
+    """The option as typer knows one: text, which `option.parse` reads, or None if it was not typed."""
+
+    def check(value: Any) -> Any:
+        # Here already, before anything is loaded or read. What it parses to may be None, so the text is what goes on.
+        try:
+            if value not in (None, []):
+                option.parse(value)
+        except BadArgumentError as error:
+            raise typer.BadParameter(error.message("")) from error
+        return value
+
+    typed = typer.Option(
+        *option.names,
+        metavar=None if option.is_switch else option.metavar,
+        help=option.text,
+        show_default=option.default_text or False,
+        rich_help_panel=option.help.group or None,
+        hidden=option.help.hidden,
+        callback=check,
+    )
+    kind: Any = bool if option.is_switch else list[str] if option.help.repeated else str
+    return _keyword(option.name, None, Annotated[kind | None, typed])

@@ -1,0 +1,183 @@
+"""`logq evaluate ranking`: how high a recommender ranks what users did next, among all items."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from logq.cli.command_options import Device, JsonOutput, Quiet
+from logq.cli.log_reading import LogColumns, read_log
+from logq.cli.model_folders import RecommenderArgument, RecommenderFolder, open_folder
+from logq.cli.terminal.errors import BadInputError, note
+from logq.cli.terminal.output import check_file, write_json
+from logq.cli.terminal.report import say
+from logq.cli.text_reading import check_input_file
+
+if TYPE_CHECKING:
+    from logq.evaluation import RankingScores
+
+__all__ = ["EXAMPLES", "ranking"]
+
+EXAMPLES = """
+logq evaluate ranking model
+logq evaluate ranking model --k 5 --k 20 --keep-seen
+logq evaluate ranking model later.csv --json scores.json
+logq evaluate ranking model other-users.csv --leave-one-out
+"""
+
+_GUESSED = LogColumns()
+_SAME = {"Recall": "HR", "MAP": "MRR"}  # where each user has one item to find, these are two names of one number
+
+
+def ranking(
+    folder: RecommenderArgument,
+    log: Annotated[
+        Path | None,
+        typer.Argument(metavar="[LOG]", help="What users did later; without it, what training held out as test."),
+    ] = None,
+    columns: LogColumns = _GUESSED,
+    k: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--k", "-k", metavar="N", min=1, help="Cut-off of the metrics. Repeatable.", show_default="10 and 50"
+        ),
+    ] = None,
+    keep_seen: Annotated[bool, typer.Option("--keep-seen", help="Also rank items that a user had before.")] = False,
+    leave_one_out: Annotated[
+        bool,
+        typer.Option("--leave-one-out", help="Predict the last event of each user in LOG from the others."),
+    ] = False,
+    no_baseline: Annotated[bool, typer.Option("--no-baseline", help="Do not compare with Popularity.")] = False,
+    output: JsonOutput = None,
+    device: Device = "cpu",
+    quiet: Quiet = False,
+) -> None:
+    """Evaluate a recommender on what users did next, by ranking all items for each user.
+
+    Without LOG that is the test part, which training held out and never saw. With a LOG of later events, the model
+    knows of its users what it was trained on; columns are read as in training. HR@10 is the share of users with a hit
+    among the first 10 items, NDCG@10 counts higher ranks for more. Intervals say how far the numbers would vary with
+    other users. Popularity, the same items for everybody, is what a model has to beat. In a pipe, the answer is lines
+    of model, metric, value and both ends of the interval, separated by tabs.
+    """
+    if output is not None:
+        check_file(output)
+    if log is None and leave_one_out:
+        raise BadInputError("--leave-one-out: expected a LOG beside it; without one the test part of training is taken")
+    if log is not None:
+        check_input_file(log, "a log")
+    found = open_folder(folder, device=device)
+    from logq.recommenders.popularity import Popularity
+
+    items = found.model.known.num_items
+    ks = sorted(set(k or (min(10, items), min(50, items))))
+    if ks[-1] > items:
+        raise BadInputError(f"--k: expected at most the {items:,} items that there are, got {ks[-1]}")
+    models = {type(found.model).__name__: found.model}
+    if not no_baseline:
+        known = found.log if found.split is None else found.split.train
+        if known is not None and "Popularity" not in models:
+            models["Popularity"] = Popularity().fit(known)
+    test = _Test(found, log, columns, leave_one_out=leave_one_out)
+    scores = {name: test.measure(model, ks, keep_seen, quiet) for name, model in models.items()}
+    if output is not None:
+        text = {"model": str(folder), "test": test.name, **{name: one.to_json() for name, one in scores.items()}}
+        write_json(output, text)
+    if not sys.stdout.isatty():
+        for name, one in scores.items():
+            for metric, value in one.values.items():
+                ends = [f"{end:.6f}" for end in one.intervals[metric]] if metric in one.intervals else ["", ""]
+                print("\t".join([name, metric, f"{value:.6f}", *ends]))
+        return
+    _show(scores, test.name, keep_seen)
+
+
+class _Test:
+    """What is to be found."""
+
+    def __init__(self, found: RecommenderFolder, path: Path | None, given: LogColumns, *, leave_one_out: bool) -> None:
+        from logq.logs.splits import leave_one_out as split_last
+
+        self.split = self.later = self.history = None
+        typed = found.training
+        if path is None or (not leave_one_out and str(path.resolve()) == typed.get("log")):
+            self.split = found.split
+            if self.split is None:
+                raise BadInputError(
+                    "nothing was held out in training (--validation none), so that this log can't test it; give a "
+                    "LOG of what users did later, or train with --validation last"
+                )
+            self.name = {"leave_one_out": "the last event of each user", "time": "the last tenth of the events"}.get(
+                self.split.how["by"], "the test part"
+            )
+            return
+        trained = found.columns()
+        said = {
+            n: getattr(given, n) for n in given.__dataclass_fields__ if getattr(given, n) != getattr(LogColumns(), n)
+        }
+        columns = LogColumns(**{**{n: getattr(trained, n) for n in trained.__dataclass_fields__}, **said})
+        cleaning: dict[str, Any] = {"min_label": typed.get("cleaning", {}).get("min_label")}
+        if leave_one_out:
+            self.split = split_last(read_log(path, columns, note, **cleaning), validation=False)
+            self.name = f"the last event of each user in {path}"
+            return
+        ids = found.log if found.log is not None else found.model.known
+        cleaning |= {"user_ids": ids.user_ids, "item_ids": ids.item_ids}
+        self.later, self.history = read_log(path, columns, note, **cleaning), found.log
+        self.name = str(path)
+
+    def measure(self, model: Any, ks: list[int], keep_seen: bool, quiet: bool) -> "RankingScores":
+        progress = False if quiet else None
+        if self.split is not None:
+            return model.evaluate(self.split, ks=ks, exclude_seen=not keep_seen, progress=progress)
+        if self.later is None or self.history is None:
+            return model.evaluate(self.later, ks=ks, exclude_seen=not keep_seen, progress=progress)
+        from logq.recommenders.ranker import measure
+
+        return measure(model, self.later, self.history, ks, not keep_seen, progress)
+
+
+def _show(scores: "dict[str, RankingScores]", test: str, keep_seen: bool) -> None:
+    (name, first), *others = scores.items()
+    table = Table(box=None, header_style="bold cyan", pad_edge=False, padding=(0, 3, 0, 0))
+    table.add_column(Text(name))
+    for place in first.ks:
+        table.add_column(f"@{place}", justify="right", no_wrap=True)
+        table.add_column("", no_wrap=True)
+    for metric in dict.fromkeys(key.partition("@")[0] for key in first.values):
+        twin = _SAME.get(metric)
+        if twin is not None and all(first.values[f"{metric}@{n}"] == first.values[f"{twin}@{n}"] for n in first.ks):
+            continue
+        cells: list[Text] = []
+        for key in (f"{metric}@{n}" for n in first.ks):
+            ends = first.intervals.get(key)
+            cells += [
+                Text(f"{first.values[key]:.4f}"),
+                Text("" if ends is None else f"{ends.low:.4f} to {ends.high:.4f}", style="dim"),
+            ]
+        table.add_row(metric.replace("_", " "), *cells)
+    Console().print(table)
+    say()
+    seen = "what they had before stays in" if keep_seen else "what they had before left out"
+    left = "".join(
+        f"; {first.about[reason]:,} {said}"
+        for reason, said in (("unknown_users", "are unknown"), ("no_history", "have no history"))
+        if first.about.get(reason)
+    )
+    say(
+        f"{first.users:,} users{left}; to be found: {test}; all {first.about['num_items']:,} items ranked, {seen}; "
+        f"{100 * first.about['confidence']:g}% intervals.",
+    )
+    for other, one in others:
+        parts = [f"{key} {one.values[key]:.4f}" for n in one.ks for key in (f"HR@{n}", f"NDCG@{n}")]
+        key = f"NDCG@{one.ks[0]}"
+        ratio = (
+            f" ({name} has {first.values[key] / one.values[key]:.1f} times its {key})" if one.values[key] > 0 else ""
+        )
+        say((f"{other}, the same for everybody: ", "bold"), ", ".join(parts), ratio, ".")
+        if first.values[key] <= one.values[key]:
+            say("A model that does not beat it has learned too little: more epochs, or another model, may help.")

@@ -1,0 +1,155 @@
+"""`logq phrases`: phrases, found in a text and joined to single words."""
+
+import sys
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from logq.cli.command_options import Quiet
+from logq.cli.terminal.errors import BadInputError, InterruptedWorkError, note
+from logq.cli.terminal.output import check_file
+from logq.cli.terminal.report import say
+from logq.cli.text_reading import Source, check_text_files, note_odd_text, reading_threads
+
+if TYPE_CHECKING:
+    from logq.text import Phrases
+
+__all__ = ["EXAMPLES", "ScoringName", "phrases"]
+
+EXAMPLES = """
+logq phrases corpus.txt
+logq phrases corpus.txt -o joined.txt
+logq phrases part-*.txt.gz -o joined.txt.gz --passes 2 --connectors english
+logq phrases corpus.txt --scoring npmi --threshold 0.6 --top 50
+"""
+
+
+class ScoringName(str, Enum):
+    """Scores of pairs, as logq.text.Phrases names them."""
+
+    default = "default"
+    word2phrase = "word2phrase"
+    npmi = "npmi"
+
+
+def phrases(
+    source: Source,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Write the text with its phrases joined; a name in .gz compresses it.",
+        ),
+    ] = None,
+    save: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the phrases themselves, as JSON.")] = None,
+    min_count: Annotated[int, typer.Option(metavar="N", min=1, help="Leave out pairs that occur less often.")] = 5,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            metavar="X",
+            help="Score that a phrase has to exceed.",
+            show_default="10, with word2phrase 100, with npmi 0.5",
+        ),
+    ] = None,
+    scoring: Annotated[
+        ScoringName,
+        typer.Option(metavar="NAME", help=f"Score of a pair: {', '.join(name.value for name in ScoringName)}."),
+    ] = ScoringName.default,
+    passes: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=1, help="Number of passes; each joins phrases of the one before with further words."
+        ),
+    ] = 1,
+    connectors: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WORDS",
+            help="Words that may occur inside phrases, separated by spaces; english for of, the and the like.",
+        ),
+    ] = None,
+    delimiter: Annotated[str, typer.Option(metavar="TEXT", help="What joins the words of a phrase.")] = "_",
+    max_vocab: Annotated[
+        int,
+        typer.Option(metavar="N", min=1, help="Maximum number of pairs in memory; rare ones beyond it are dropped."),
+    ] = 40_000_000,
+    threads: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Number of threads.", show_default="one per core, at most 4")
+    ] = None,
+    top: Annotated[int, typer.Option(metavar="N", min=0, help="Number of phrases to show, the best first.")] = 20,
+    quiet: Quiet = False,
+) -> None:
+    """Find words that occur together more often than by chance, and join them: new york becomes new_york.
+
+    The text written with -o can be trained on like any other. Lines stay lines. In a pipe, the answer is lines of
+    phrase, count and score, separated by tabs, best first.
+    """
+    for path in (output, save):
+        if path is not None:
+            check_file(path)
+    if output is not None and output.suffix.lower() in (".zst", ".bz2", ".xz", ".zip"):
+        raise BadInputError(f"{output}: expected a name of plain text, or one that ends in .gz")
+    if output is not None and save is not None and output.resolve() == save.resolve():
+        raise BadInputError(f"--save: expected another file than --output, got {save} twice")
+    check_text_files(source)
+    threads = reading_threads(threads)
+    written: int | None = None
+    wrote = "nothing was written."
+    try:
+        from logq.text import ENGLISH_CONNECTOR_WORDS, Phrases, encode
+
+        progress = False if quiet else None
+        found = Phrases(
+            min_count,
+            threshold,
+            scoring.value,
+            delimiter=delimiter,
+            connector_words=ENGLISH_CONNECTOR_WORDS if connectors == "english" else (connectors or "").split(),
+            passes=passes,
+            max_vocab=max_vocab,
+        )
+        with encode(source, min_count=1, threads=threads, progress=progress) as text:
+            found.fit(text, progress=progress)
+            if save is not None:
+                found.save(save)
+                wrote = f"the phrases are in {save}, no text was written."
+            if output is not None:
+                written = found.transform(text).write(output, progress=progress)
+            num_sentences, invalid_lines, long_words = text.num_sentences, text.invalid_lines, text.long_words
+    except KeyboardInterrupt as stop:
+        raise InterruptedWorkError(wrote) from stop
+    _show(found, top)
+    if found.pruned:
+        note(f"{found.pruned:,} rare pairs were dropped, as there were more than --max-vocab = {max_vocab:,} at once.")
+    note_odd_text(invalid_lines, long_words)
+    if sys.stdout.isatty():
+        if written is not None:
+            say(f"{written:,} words in {num_sentences:,} lines are in ", (str(output), "bold"))
+        if save is not None:
+            say(f"{len(found):,} phrases are in ", (str(save), "bold"))
+
+
+def _show(found: "Phrases", top: int) -> None:
+    best = [(phrase, found.counts[phrase], score) for phrase, score in list(found.phrases.items())[:top]]
+    if not sys.stdout.isatty():
+        for phrase, count, score in best:
+            print(f"{phrase}\t{count}\t{score:.6g}")
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    say(f"{len(found):,} phrases in {found.num_words:,} words")
+    if not best:
+        return
+    table = Table(box=None, header_style="bold cyan", pad_edge=False, padding=(0, 3, 0, 0))
+    table.add_column("phrase", overflow="fold")
+    table.add_column("count", justify="right", header_style="dim")
+    table.add_column("score", justify="right", header_style="dim")
+    for phrase, count, score in best:
+        table.add_row(Text(phrase), Text(f"{count:,}", style="dim"), f"{score:,.2f}")
+    Console().print(table)

@@ -1,0 +1,286 @@
+"""`logq index`: items of a recommender in an index for fast search, or in a database."""
+
+import hashlib
+import json
+import re
+import shlex
+import sys
+import time
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from logq._files import atomic_write
+from logq._progress import format_quantity
+from logq.cli.command_options import Quiet
+from logq.cli.model_folders import RecommenderArgument, RecommenderFolder, open_folder
+from logq.cli.terminal.errors import BadInputError
+from logq.cli.terminal.output import check_file, output_folder
+from logq.cli.terminal.report import python_command, say, say_next
+
+if TYPE_CHECKING:
+    from logq.logs import Features
+    from logq.retrieval import ItemIndex
+
+__all__ = ["EXAMPLES", "IndexKind", "index", "load_index_of"]
+
+EXAMPLES = """
+logq index model -o model/index --kind faiss-hnsw --check
+logq index model -o model/index --kind faiss-ivf --option nprobe=32
+logq index model -o model/index --check
+logq index model --duckdb items.duckdb
+logq index model --postgres postgresql://me@localhost/shop
+"""
+
+_OF = "made_of.json"
+_MOST_QUERIES = 2000
+
+
+class IndexKind(str, Enum):
+    """Kinds of indexes, as logq.retrieval names them."""
+
+    exact = "exact"
+    faiss_flat = "faiss-flat"
+    faiss_ivf = "faiss-ivf"
+    faiss_hnsw = "faiss-hnsw"
+    faiss_pq = "faiss-pq"
+    usearch = "usearch"
+
+
+def index(
+    folder: RecommenderArgument,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="INDEX", help="Folder for the index.", rich_help_panel="Index"),
+    ] = None,
+    kind: Annotated[
+        IndexKind | None,
+        typer.Option(
+            "--kind",
+            metavar="NAME",
+            help=f"Kind of the index: {', '.join(one.value for one in IndexKind)}.",
+            show_default="exact",
+            rich_help_panel="Index",
+        ),
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--option",
+            metavar="NAME=N",
+            help="Setting of the index, such as nlist, nprobe, links or ef_search. Repeatable.",
+            rich_help_panel="Index",
+        ),
+    ] = None,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check",
+            help="Compare with exact search; without --kind, check the INDEX that is there.",
+            rich_help_panel="Index",
+        ),
+    ] = False,
+    k: Annotated[
+        int, typer.Option("-k", metavar="N", min=1, help="Items per query, for --check.", rich_help_panel="Index")
+    ] = 10,
+    duckdb: Annotated[
+        Path | None,
+        typer.Option("--duckdb", metavar="FILE", help="Write the items to a DuckDB file.", rich_help_panel="Database"),
+    ] = None,
+    postgres: Annotated[
+        str | None,
+        typer.Option(
+            "--postgres", metavar="DSN", help="Write the items to PostgreSQL with pgvector.", rich_help_panel="Database"
+        ),
+    ] = None,
+    table: Annotated[
+        str, typer.Option("--table", metavar="NAME", help="Table in the database.", rich_help_panel="Database")
+    ] = "items",
+    quiet: Quiet = False,
+) -> None:
+    """Put the items of a recommender into an index for fast search, or into a database.
+
+    An index finds the items with the highest scores without looking at all of them; --check measures, with queries of
+    users of the log, how many of the true best ones it finds. `logq recommend --index INDEX` searches in it. A database
+    gets one row per item: its number, its id in the log, vector, count, title and features, to be searched with
+    conditions.
+    """
+    if output is None and duckdb is None and postgres is None:
+        raise BadInputError("give a folder for the index by --output, or a database by --duckdb or --postgres")
+    if output is None and (check or kind or option):
+        raise BadInputError("--check, --kind and --option: expected --output beside them, the folder of the index")
+    options = dict(_setting(text) for text in option or [])
+    if duckdb is not None:
+        check_file(duckdb)
+    found = open_folder(folder)
+    if output is not None:
+        made = None
+        if kind is None and check and (output / _OF).exists():
+            made = load_index_of(found, output)
+        else:
+            piped = check and not sys.stdout.isatty()  # then only the numbers are wanted
+            made = _make(found, output, (kind or IndexKind.exact).value, options, quiet=quiet or piped)
+        if check:
+            _check(found, made, k, quiet)
+        if not quiet and sys.stdout.isatty():
+            user = shlex.quote(str(found.model.user_ids[0]))
+            command = f"logq recommend {shlex.quote(str(folder))} --user {user} --index {shlex.quote(str(output))}"
+            say_next([(command, "search in it")])
+    for place, is_file in ((duckdb, True), (postgres, False)):
+        if place is not None:
+            _write_items(found, place, table, is_file=is_file, quiet=quiet)
+
+
+def load_index_of(found: RecommenderFolder, folder: Path) -> "ItemIndex":
+    """Load an index, and see that it was made of this model.
+
+    Raises:
+        BadInputError: there is none, or it was made of another.
+    """
+    if not folder.is_dir():
+        raise BadInputError(f"{folder}: there is no such index; `logq index` makes one")
+    from logq.retrieval import load_index
+
+    made = load_index(folder)
+    try:
+        of = json.loads((folder / _OF).read_bytes())["vectors"]
+    except (OSError, ValueError, KeyError, TypeError):
+        of = None
+    if of != _hash(found):
+        raise BadInputError(f"{folder}: this index was made from another model, or an earlier one; make it again")
+    return made
+
+
+def _make(found: RecommenderFolder, folder: Path, kind: str, options: dict[str, Any], *, quiet: bool) -> "ItemIndex":
+    from logq.retrieval import make_index
+
+    vectors = found.model.search_vectors
+    began = time.perf_counter()
+    try:
+        made = make_index(kind, vectors, **options)
+    except TypeError as error:
+        raise BadInputError(f"--option: {kind} does not take {', '.join(options)} ({error})") from error
+    took = time.perf_counter() - began
+    with output_folder(folder):
+        (folder / _OF).unlink(missing_ok=True)
+        made.save(folder)
+        with atomic_write(folder / _OF) as file:
+            file.write(json.dumps({"vectors": _hash(found), "kind": kind, "options": options}).encode())
+    if quiet:
+        return made
+    size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+    say(
+        f"{kind} of {len(made):,} items, {made.dim} numbers each, made in {took:.1f} s; {format_quantity(size)}B in ",
+        (str(folder), "bold"),
+    )
+    return made
+
+
+def _check(found: RecommenderFolder, made: "ItemIndex", k: int, quiet: bool) -> None:
+    import numpy as np
+
+    from logq.retrieval import ExactIndex, index_recall
+
+    asked = np.flatnonzero(np.diff(found.model.known.offsets))
+    step = max(1, -(-len(asked) // _MOST_QUERIES))
+    queries = found.model.query_vectors(found.model.user_ids[asked[::step]])
+    exact = ExactIndex(found.model.search_vectors)
+    recall = index_recall(made, exact, queries, min(k, len(made)))
+    speeds = {made.kind: _speed(made, queries, k), "exact": _speed(exact, queries, k)}
+    rows = [(made.kind, recall.recall, speeds[made.kind])]
+    if made.kind != "exact":
+        rows.append(("exact", 1.0, speeds["exact"]))
+    if not sys.stdout.isatty():
+        for name, share, speed in rows:
+            print("\t".join([name, f"recall@{recall.k}", f"{share:.6f}", "queries/s", f"{speed:.1f}"]))
+        return
+    table = Table(box=None, header_style="bold cyan", pad_edge=False, padding=(0, 3, 0, 0))
+    for name in ("index", f"recall@{recall.k}", "queries/s"):
+        table.add_column(name, justify="left" if name == "index" else "right")
+    for name, share, speed in rows:
+        table.add_row(name, f"{share:.4f}", format_quantity(speed))
+    Console().print(table)
+    if not quiet:
+        say((f"With the queries of {recall.queries:,} users, all in one call.", "dim"))
+
+
+def _speed(made: "ItemIndex", queries: Any, k: int) -> float:
+    k = min(k, len(made))
+    made.search(queries[:1], k)  # what is made at the first question
+    done, began = 0, time.perf_counter()
+    while done == 0 or time.perf_counter() - began < 0.5:
+        made.search(queries, k)
+        done += len(queries)
+    return done / (time.perf_counter() - began)
+
+
+def _write_items(found: RecommenderFolder, place: Any, name: str, *, is_file: bool, quiet: bool) -> None:
+    import numpy as np
+
+    from logq.retrieval import DuckDBItems, PgVectorItems
+
+    vectors = found.model.search_vectors
+    kinds, values = _item_columns(found)
+    open_store: Any = DuckDBItems if is_file else PgVectorItems
+    try:
+        store = open_store(place, dim=vectors.shape[1], columns=kinds, table=name)
+    except Exception as error:
+        if type(error).__module__.split(".")[0] in ("duckdb", "psycopg", "_duckdb"):
+            raise BadInputError(f"{'--duckdb' if is_file else '--postgres'}: {error}") from error
+        raise
+    with store as items:
+        items.write(np.arange(len(vectors)), vectors, values)
+    if quiet:
+        return
+    where = f"the table {name} of {place}" if is_file else f"the table {name} of the database"
+    say(f"{len(vectors):,} items are in {where}: id, vector, {', '.join(kinds)}.")
+    if is_file:
+        read = f'DuckDBItems("{place}", read_only=True).read([("id", "<", 3)]).columns'
+        say_next([(python_command(f"from logq.retrieval import DuckDBItems; print({read})"), "")])
+
+
+def _item_columns(found: RecommenderFolder) -> tuple[dict[str, str], dict[str, list[Any]]]:
+    """The types and the values of columns of a database: item (its id in the log), count, title, and features as text.
+
+    Several values of one feature are joined by "|"; numbers that were cut into buckets are left out.
+    """
+    seen = found.model.known
+    whole = seen.item_ids.kind == "int"
+    kinds = {"item": "int" if whole else "text", "count": "int"}
+    values: dict[str, list[Any]] = {"item": seen.item_ids.keys.tolist(), "count": seen.item_counts().tolist()}
+    if found.titles is not None:
+        kinds["title"], values["title"] = "text", [title or None for title in found.titles]
+    if seen.item_features is not None:
+        for name in seen.item_features.names:
+            texts = _texts(seen.item_features, name)
+            column = re.sub(r"\W", "_", name, flags=re.ASCII)[:60]
+            column = column if re.match(r"[A-Za-z_]", column) else f"_{column}"
+            if texts is not None and column.lower() not in {*map(str.lower, kinds), "id", "vector"}:
+                kinds[column], values[column] = "text", texts
+    return kinds, values
+
+
+def _texts(features: "Features", name: str) -> list[str | None] | None:
+    known = getattr(features.codings[name], "known", None)
+    if known is None:
+        return None
+    words = [None, *map(str, known.keys.tolist())]
+    table = features.values[name]
+    if table.ndim == 1:
+        return [words[code] for code in table.tolist()]
+    return ["|".join(str(words[code]) for code in row if code > 0) or None for row in table.tolist()]
+
+
+def _setting(text: str) -> tuple[str, int]:
+    name, _, value = text.partition("=")
+    if not value.lstrip("-").isdecimal() or not name:
+        raise BadInputError(f"--option: expected NAME=N such as nprobe=32, got {text!r}")
+    return name.replace("-", "_"), int(value)
+
+
+def _hash(found: RecommenderFolder) -> str:
+    return hashlib.blake2b(found.model.search_vectors.tobytes(), digest_size=16).hexdigest()

@@ -1,0 +1,362 @@
+"""`logq train sasrec`, item2vec and so on: recommenders from an interaction log, each with the options of its class."""
+
+import dataclasses
+import shlex
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import typer
+
+from logq._arguments import ArgumentError
+from logq._progress import format_seconds
+from logq.cli.command_options import Quiet, make_command
+from logq.cli.feature_files import read_titles
+from logq.cli.log_reading import LogColumns, LogReadingOptions, read_log
+from logq.cli.model_folders import save_log
+from logq.cli.recipes import read_recipe, recipes_of
+from logq.cli.terminal.errors import BadInputError, note
+from logq.cli.terminal.help import HelpfulCommand
+from logq.cli.terminal.output import output_folder
+from logq.cli.terminal.report import in_python, plural, python_command, say, say_next
+from logq.cli.text_reading import check_input_file
+from logq.cli.train_frame import Checkpoints, OutputFolder, Training
+
+if TYPE_CHECKING:
+    from logq.estimators import EstimatorEntry
+    from logq.logs import Interactions, Split
+    from logq.recommenders import Recommender
+    from logq.training.config_fields import Option
+
+__all__ = ["HeldOutPart", "make"]
+
+
+class HeldOutPart(str, Enum):
+    """What is held out of training."""
+
+    last = "last"
+    time = "time"
+    none = "none"
+
+
+_HELD_OUT = {
+    HeldOutPart.last: "the last event but one of each user",
+    HeldOutPart.time: "what came between 80 and 90 percent of the events",
+}
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What is held out."""
+
+    validation: Annotated[
+        HeldOutPart,
+        typer.Option(
+            metavar="NAME",
+            help="What to hold out: last, the last two events of each user (one to stop by, one for `logq evaluate`); "
+            "time, the last two tenths of the log; or none.",
+            rich_help_panel="Stopping",
+        ),
+    ] = HeldOutPart.last
+
+
+class _Guide(NamedTuple):
+    """What the help of a command says besides the options.
+
+    Args:
+        about: when to take this model.
+        examples: what follows `logq train NAME`, one a line.
+        learns_from: whose features it learns from; those of others are only kept.
+    """
+
+    about: str
+    examples: tuple[str, ...] = ("ratings.csv -o model", "ratings.csv -o model --resume")
+    learns_from: tuple[str, ...] = ("user", "item")
+
+
+_GUIDES = {
+    "item2vec": _Guide(
+        "The quickest: it runs in the compiled word2vec engine on all cores. Items that are near each other in "
+        "histories or sessions get similar vectors (Barkan and Koenigstein 2016).",
+        (
+            "ratings.csv -o items",
+            "log.txt --format sessions -o items --validation none",
+            "baskets.csv -o items --unordered --window 200",
+            "baskets.csv -o items --recipe item2vec-sets",
+        ),
+        (),
+    ),
+    "airbnb": _Guide(
+        "For click sessions that end in a booking. A listing is predicted from the clicks around it, and the booked "
+        "one from all clicks before it; some negatives come from the same market (Grbovic and Cheng 2018).",
+        (
+            "clicks.csv -o listings --booking booked --market city",
+            'clicks.csv -o listings --booking "action=clickout item"',
+        ),
+        (),
+    ),
+    "eges": _Guide(
+        "For items of which more is known than the log says: each is a mix of its id and its features, so that new "
+        "ones have vectors (Wang et al. 2018).",
+        ("clicks.csv -o items --item-features items.csv", "log.txt --format sessions -o items --validation none"),
+        ("item",),
+    ),
+    "youtube-dnn": _Guide(
+        "A plain and strong baseline: quick to train, and it uses features of users. A softmax over a sample of items "
+        "learns which item comes next after each event of a user (Covington et al. 2016).",
+        (
+            "ratings.csv --user uid --item iid -o model",
+            "log.csv -o model --user-features users.csv",
+            "log.parquet -o model --objective nce",
+            "ratings.csv -o model --resume",
+        ),
+        ("user",),
+    ),
+    "mind": _Guide(
+        "For users with several interests: each has several vectors, and an item scores as high as with the nearest of "
+        "them (Li et al. 2019).",
+        ("ratings.csv -o model", "ratings.csv -o model --interests 2 --max-length 100"),
+        ("user",),
+    ),
+    "sdm": _Guide(
+        "For shops, where what somebody wants now is one thing and what they like another. Uses features of users and "
+        "items (Lv et al. 2019).",
+        ("ratings.csv -o model", "log.csv -o model --short-length 5 --item-features items.csv"),
+    ),
+    "two-tower": _Guide(
+        "For items that come and go: an item is its features too, so that new ones have vectors. Trained by a softmax "
+        "over the other items of a batch, corrected by log Q (Yi et al. 2019).",
+        (
+            "ratings.csv -o model --item-features items.csv",
+            "log.csv -o model --batch-size 2048 --temperature 0.1",
+        ),
+    ),
+    "sasrec": _Guide(
+        "The most accurate on most logs where order matters, and slower to train than the others (Kang and McAuley "
+        "2018).",
+        (
+            "ratings.csv -o model",
+            "ratings.csv -o model --validation none --epochs 12",
+            "ratings.csv -o model --device cuda --precision auto",
+            "ratings.csv -o model --objective gbce --num-sampled 256",
+        ),
+        (),
+    ),
+}
+
+
+def make(name: str) -> HelpfulCommand:
+    """Make the command of a recommender, with the options that its class has.
+
+    Args:
+        name: as the table of estimators has it.
+    """
+    from logq.estimators import ESTIMATORS
+
+    entry = next(entry for entry in ESTIMATORS if entry.command == name)
+    guide = _GUIDES.get(name, _Guide(""))
+    options: Mapping[str, Option] = entry.load_class().options()
+    built_in = recipes_of(entry.class_name)
+    recipes = f"{', '.join(built_in)} or a TOML file" if built_in else "a TOML file"
+
+    def command(
+        log: Annotated[Path, typer.Argument(metavar="LOG", help="Who did what: one event, or one session, per line.")],
+        output: OutputFolder,
+        columns: LogReadingOptions,
+        arguments: Mapping[str, Any],
+        held_out: Validation,
+        checkpoints: Checkpoints,
+        recipe: Annotated[
+            str | None,
+            typer.Option(
+                "--recipe",
+                metavar="NAME",
+                help=f"Take settings from {recipes}; options typed here win.",
+                rich_help_panel="Model",
+            ),
+        ] = None,
+        quiet: Quiet = False,
+    ) -> None:
+        settings = {} if recipe is None else read_recipe(recipe, entry.class_name).settings
+        known = {name for field, option in options.items() for name in (field, *option.help.aliases, *option.help.also)}
+        unknown = next((name for name in settings if name not in known), None)
+        if unknown is not None:
+            raise BadInputError(f"{recipe}: {entry.class_name} has no setting {unknown!r}")
+        for file, expected in (
+            (log, "a log"),
+            (columns.item_features, "a table of features"),
+            (columns.user_features, "a table of features"),
+        ):
+            if file is not None:
+                check_input_file(file, expected)
+        with output_folder(output):
+            training = Training(output, checkpoints, quiet=quiet)
+            _train(entry, log, columns, {**settings, **arguments}, held_out.validation, training)
+
+    about = f"Train {entry.class_name}: {entry.summary[0].lower()}{entry.summary[1:]}\n\n{guide.about}"
+    examples = "\n".join(f"logq train {name} {rest}" for rest in guide.examples)
+    return make_command(command, examples, options, about)
+
+
+def _train(
+    entry: "EstimatorEntry",
+    path: Path,
+    columns: LogReadingOptions,
+    arguments: Mapping[str, Any],
+    held_out: HeldOutPart,
+    training: Training,
+) -> None:
+    """Read a log, hold out a part of it, train, save and tell.
+
+    Args:
+        entry: what is trained.
+        path: the log.
+        columns: how it is read.
+        arguments: of the class.
+        held_out: what is held out.
+        training: where everything goes.
+    """
+    estimator, given = entry.load_class(), dict(arguments)
+    column, _, booked = str(given.get("booking") or "").partition("=")
+    if booked:
+        given["booking"] = column
+    model: Recommender = estimator.from_settings(given)  # what is wrong here is found before the log is read
+    of_columns = [name for name, option in estimator.options().items() if option.metavar == "COLUMN"]
+    further = [column for name in of_columns for column in _several(getattr(model, name))]
+    began = time.monotonic()
+    with training.run():
+        log = read_log(path, columns, note, columns=further)
+        if booked:
+            log = _with_bookings(log, column, booked)
+        if not training.quiet:
+            say(_described(log))
+        _note_unused(entry, columns)
+        if log.labels is not None and columns.min_label is None:
+            low, high = float(log.labels.min()), float(log.labels.max())
+            if low < high:
+                note(f"all labels count, from {low:g} to {high:g}; --min-label leaves out the low ones")
+        split = _split(log, held_out)
+        titles = None if columns.item_features is None else read_titles(columns.item_features, log.item_ids)
+        reading = time.monotonic() - began
+        try:
+            model.fit(log if split is None else split, **training.arguments)
+        except ArgumentError as error:
+            if error.name != "log" or split is None:
+                raise
+            hint = f"--validation {held_out.value} held out some; --validation none trains on all"
+            raise BadInputError(f"{error.message('LOG')}, after {hint}") from error
+        took = time.monotonic() - began - reading
+        typed = {
+            "log": str(path.resolve()),
+            "estimator": entry.class_name,
+            "columns": {name: getattr(columns, name) for name in LogColumns.__dataclass_fields__},
+            "cleaning": {name: value for name, value in asdict(columns).items() if name.startswith("min_")},
+            "validation": held_out.value,
+            "further": further,
+            "seconds": round(took, 1),
+            "training_log": getattr(model, "training_log", []),
+        }
+        save_log(training.folder, log, split, titles, _plain(typed))
+        model.save(training.folder)
+    if training.quiet:
+        return
+    size = f"{plural(log.num_items, 'item')}, {model.item_vectors.shape[1]} numbers each"
+    say(f"{entry.class_name} of {size}, is in ", (str(training.folder), "bold"))
+    say(f"Reading took {reading:.1f} s, training {format_seconds(took)}.")
+    _say_validation(model, split, held_out)
+    _say_next(training.folder, log, titles, held_out)
+
+
+def _several(value: Any) -> Sequence[str]:
+    return [value] if isinstance(value, str) else list(value or ())
+
+
+def _with_bookings(log: "Interactions", column: str, value: str) -> "Interactions":
+    """The log with a column that says where another has a value."""
+    if column not in log.column_ids:
+        raise BadInputError(f"--booking: expected a column of names before =, {column!r} has numbers")
+    code = int(log.column_ids[column].codes([value])[0])
+    if code < 0:
+        known = ", ".join(map(repr, log.column_ids[column].keys[:8].tolist()))
+        raise BadInputError(f"--booking: {column!r} never is {value!r}; it is {known}")
+    return dataclasses.replace(log, columns={**log.columns, column: (log.columns[column] == code).astype("f4")})
+
+
+def _split(log: "Interactions", held_out: HeldOutPart) -> "Split | None":
+    if held_out is HeldOutPart.none:
+        return None
+    from logq.logs.splits import leave_one_out, split_by_time
+
+    try:
+        if held_out is HeldOutPart.last:
+            return leave_one_out(log)
+        return split_by_time(log, test=0.9, validation=0.8)
+    except ArgumentError as error:
+        said = error.message(f"--validation {held_out.value}")
+        raise BadInputError(f"{said}; --validation none trains on everything") from error
+
+
+def _note_unused(entry: "EstimatorEntry", columns: LogReadingOptions) -> None:
+    learns_from = _GUIDES.get(entry.command, _Guide("")).learns_from
+    for side, titles in (("user", ""), ("item", "; titles among them are shown")):
+        if getattr(columns, f"{side}_features") is not None and side not in learns_from:
+            note(f"--{side}-features: {entry.class_name} does not learn from them{titles}")
+
+
+def _described(log: "Interactions") -> str:
+    features = [
+        f"{side}: {', '.join(found.names)}"
+        for side, found in (("items", log.item_features), ("users", log.user_features))
+        if found is not None
+    ]
+    known = f"; features of {'; of '.join(features)}" if features else ""
+    return f"Read {plural(len(log), 'event')} of {log.num_users:,} users with {log.num_items:,} items{known}."
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON can hold it."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return value.value if isinstance(value, Enum) else value
+
+
+def _say_validation(model: "Recommender", split: "Split | None", held_out: HeldOutPart) -> None:
+    """Say how well the held-out events were predicted; the test stays untouched."""
+    if split is None or split.validation is None:
+        say("Nothing was held out: how good it is can only be seen on what users do from now on.")
+        return
+    log: list[dict[str, float]] = getattr(model, "training_log", [])
+    measured = [entry for entry in log if any("@" in name for name in entry)]
+    monitor = str(getattr(model, "monitor", "ndcg@10"))
+    if measured:
+        best = max(measured, key=lambda entry: entry[monitor])
+        figures = {name: value for name, value in best.items() if "@" in name}
+        when = f"Best after epoch {int(best['epoch'])} of {int(log[-1]['epoch'])}"
+    else:
+        scores = model.evaluate(split.validation, ks=(10,))
+        figures = {name.lower(): scores[name] for name in ("NDCG@10", "HR@10")}
+        when = "Validation"
+    first = sorted(figures, key=lambda name: (name != monitor, not name.startswith(("hr", "ndcg"))))[:2]
+    say(when, ": ", (", ".join(f"{name} {figures[name]:.4f}" for name in first), "bold"), f" on {_HELD_OUT[held_out]}.")
+
+
+def _say_next(folder: Path, log: "Interactions", titles: list[str] | None, held_out: HeldOutPart) -> None:
+    """Say what can be typed next, with a user and an item that the model knows."""
+    place = shlex.quote(str(folder))
+    user, item = (shlex.quote(str(ids.keys[0])) for ids in (log.user_ids, log.item_ids))
+    title = titles[0] if titles and titles[0] else "the most frequent one"
+    steps = [
+        (f"logq recommend {place} --user {user} -k 10", "what a user may want next"),
+        (f"logq similar {place} {item}", "items like " + (title if len(title) <= 40 else f"{title[:37]}...")),
+        (f"logq index {place} --kind faiss-hnsw -o {shlex.quote(str(folder / 'index'))}", "for fast search"),
+    ]
+    if held_out is not HeldOutPart.none:
+        steps.insert(0, (f"logq evaluate ranking {place}", "on the test part, which training did not see"))
+    one = in_python(log.user_ids.keys[0].item())
+    code = f"import logq; print(logq.load({in_python(str(folder))}).recommend({one}))"
+    say_next([*steps, (python_command(code), "")])

@@ -1,0 +1,97 @@
+"""`logq vocab`: which words a text has, and how many of them a vocabulary keeps."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from logq.cli.command_options import Quiet
+from logq.cli.terminal.errors import InterruptedWorkError
+from logq.cli.terminal.output import check_file
+from logq.cli.terminal.report import say
+from logq.cli.text_reading import Source, check_text_files, note_odd_text, reading_threads
+
+__all__ = ["EXAMPLES", "vocab"]
+
+EXAMPLES = """
+logq vocab corpus.txt
+logq vocab part-*.txt.gz -o words.txt --min-count 10
+logq vocab "texts/**/*.txt" --max-vocab 50000
+logq vocab - --top 50 < corpus.txt
+"""
+
+
+def vocab(
+    source: Source,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="Write the words that are kept, as lines of word and count."
+        ),
+    ] = None,
+    min_count: Annotated[int, typer.Option(metavar="N", min=1, help="Leave out words that occur less often.")] = 5,
+    max_vocab: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Maximum number of words to keep, the most frequent.")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Number of threads.", show_default="one per core, at most 4")
+    ] = None,
+    top: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Number of words to show, the most frequent first.")
+    ] = 10,
+    quiet: Quiet = False,
+) -> None:
+    """Count the words of a text: how many there are, how many of them are kept, and which are the most frequent.
+
+    Words are separated by white space of any kind. With the same options, `logq train word2vec` learns vectors of the
+    words that are kept here. In a pipe, the answer is lines of two columns, separated by a tab.
+    """
+    if output is not None:
+        check_file(output)
+    check_text_files(source)
+    threads = reading_threads(threads)
+    try:
+        from logq.text import count_words
+
+        progress = False if quiet else None
+        counted = count_words(source, min_count=min_count, max_vocab=max_vocab, threads=threads, progress=progress)
+    except KeyboardInterrupt as stop:
+        raise InterruptedWorkError("nothing was written.") from stop
+    if output is not None:
+        counted.vocabulary.save(output)
+    _show(counted, top)
+    note_odd_text(counted.invalid_lines, counted.long_words)
+    if output is not None and sys.stdout.isatty():
+        say(f"{len(counted.vocabulary):,} words with their counts are in ", (str(output), "bold"))
+
+
+def _show(counted: Any, top: int) -> None:
+    vocabulary = counted.vocabulary
+    covered = vocabulary.total / vocabulary.raw_words
+    numbers = [
+        ("words", vocabulary.raw_words),
+        ("different words", counted.num_types),
+        ("different words kept", len(vocabulary)),
+        ("words they cover", vocabulary.total),
+    ]
+    words = list(zip(vocabulary.index_to_key[:top], vocabulary.counts[:top].tolist(), strict=True))
+    if not sys.stdout.isatty():
+        for name, number in [*numbers, ("share they cover", f"{covered:.4f}"), *words]:
+            print(f"{name}\t{number}")
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 3, 0, 0))
+    table.add_column(overflow="fold")
+    table.add_column(justify="right")
+    table.add_column(justify="right", style="dim")
+    for name, number in numbers:
+        table.add_row(Text(name), f"{number:,}", f"{covered:.2%}" if name == "words they cover" else "")
+    if words:
+        table.add_row("", "", "")
+    for word, count in words:
+        table.add_row(Text(word, style="cyan"), f"{count:,}", f"{count / vocabulary.raw_words:.2%}")
+    Console().print(table)

@@ -1,0 +1,160 @@
+"""What is known of items and users: files of features, and the titles that stay beside a model for people to read."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from logq.cli.terminal.errors import BadInputError
+from logq.cli.text_reading import check_input_file
+
+if TYPE_CHECKING:
+    from logq.logs import Features, Identifiers
+
+__all__ = ["FeatureTable", "is_title", "load_titles", "read_features", "read_titles", "save_titles"]
+
+FILE = "titles.json"
+_BETWEEN_VALUES = "|"
+
+
+class FeatureTable:
+    """A table of what is known of items or users, as text: its first column is whom it is about.
+
+    Its first line has names, unless it begins with an id of the log. Columns that RecBole's headers call token_seq have
+    values separated by blanks, those with a "|" in them by that.
+
+    Args:
+        path: the file.
+        ids: of the items or users.
+
+    Attributes:
+        names: of the columns; "0", "1" and so on without a header.
+        frame: the columns, of polars.
+        keys: the first of them.
+        separators: for columns with several values a row, what stands between them.
+
+    Raises:
+        ImportError: polars is not installed.
+        ValueError: it cannot be read as a table, or its ids are of another kind than those of the log.
+    """
+
+    def __init__(self, path: Path, ids: "Identifiers") -> None:
+        from logq.logs.log_files import detect_layout, plain_headers, read_table
+
+        layout = detect_layout(path, header=True)
+        if layout.names[0] in set(map(str, ids.keys.tolist())):
+            layout = detect_layout(path, header=False)
+        self.names, lists = plain_headers(layout.names)
+        self.frame: Any = read_table(path, layout, layout.names, {layout.names[0]})
+        self.frame.columns = self.names
+        self.keys: Any = self.frame[self.names[0]]
+        if (str(self.keys.dtype) == "String") != (ids.kind == "str"):
+            wanted = "numbers" if ids.kind == "int" else "strings"
+            first = self.names[0]
+            raise ValueError(f"expected {wanted} in the first column {first!r}, as the log has, got {self.keys[0]!r}")
+        self.separators = dict.fromkeys(lists, " ")
+        for name in self.names[1:]:
+            several = str(self.frame[name].dtype) == "String" and self.frame[name].str.contains("|", literal=True).any()
+            if name not in self.separators and several:
+                self.separators[name] = _BETWEEN_VALUES
+
+
+def read_features(path: Path | None, ids: "Identifiers") -> "Features | None":
+    """Read what is known of items or users, without titles, which tell nothing about others; None if nothing is left.
+
+    Args:
+        path: a table, or {id: values} in JSON; None for nothing.
+        ids: of the items or users.
+
+    Raises:
+        BadInputError: the file is not there, cannot be read, or has columns of fractions.
+    """
+    if path is None:
+        return None
+    check_input_file(path, "a table of features")
+    from logq.logs.features import Features
+
+    try:
+        if _is_json(path):
+            return Features.from_json(path, ids)
+        table = FeatureTable(path, ids)
+        kept = [name for name in table.names[1:] if not is_title(name)]
+        if not kept:
+            return None
+        separators = {name: sign for name, sign in table.separators.items() if name in kept}
+        return Features.from_frame(table.frame, ids, columns=kept, separator=separators)
+    except (TypeError, ValueError) as error:
+        raise BadInputError(str(error) if str(error).startswith(str(path)) else f"{path}: {error}") from error
+
+
+def is_title(name: str) -> bool:
+    """Whether a column of this name says what an item is called.
+
+    Example:
+        >>> [is_title(name) for name in ("movie_title", "Name", "genre", "username")]
+        [True, True, False, False]
+    """
+    return name.lower().replace("-", "_").split("_")[-1] in ("title", "name")
+
+
+def _is_json(path: Path) -> bool:
+    return path.name.removesuffix(".gz").endswith(".json")
+
+
+def read_titles(path: Path, ids: "Identifiers") -> list[str] | None:
+    """Read the titles of items by code, "" where there is none; None where the table has no such column.
+
+    Args:
+        path: a table whose first column is the item.
+        ids: the items.
+    """
+    if _is_json(path):
+        return None
+    table = FeatureTable(path, ids)
+    column = next((name for name in table.names[1:] if is_title(name)), None)
+    if column is None:
+        return None
+    titles = [""] * len(ids)
+    for code, name in zip(ids.codes(table.keys).tolist(), table.frame[column].to_list(), strict=True):
+        if code >= 0 and name is not None:
+            titles[code] = str(name)
+    return titles
+
+
+def save_titles(folder: Path, titles: list[str] | None) -> None:
+    """Write titles beside a model, or take away those of an earlier one.
+
+    Raises:
+        OSError: the file cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_titles(Path(folder), ["Tea", ""])
+        ...     load_titles(Path(folder), 2)
+        ['Tea', '']
+    """
+    from logq._files import atomic_write
+
+    if titles is None:
+        (folder / FILE).unlink(missing_ok=True)
+        return
+    with atomic_write(folder / FILE) as file:
+        file.write(json.dumps(titles, ensure_ascii=False, indent=0).encode())
+
+
+def load_titles(folder: Path, items: int) -> list[str] | None:
+    """Read titles of `items` items, or None if there are none.
+
+    Raises:
+        BadInputError: the file is damaged, or of another model.
+    """
+    path = folder / FILE
+    if not path.exists():
+        return None
+    try:
+        titles = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise BadInputError(f"{path}: is damaged ({error}); remove it to go without titles") from None
+    if not isinstance(titles, list) or len(titles) != items or not all(isinstance(title, str) for title in titles):
+        raise BadInputError(f"{path}: expected titles of {items:,} items; remove it to go without")
+    return titles

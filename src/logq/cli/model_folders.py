@@ -1,0 +1,254 @@
+"""The models that `logq train` left in folders; what it leaves of a log is listed here.
+
+model.safetensors, model.json   the recommender
+log/                            the log as arrays, and the split of it
+titles.json                     what items are called, where that is known
+training.json                   what was typed, to read the same log again, and to look up
+"""
+
+import difflib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+
+import typer
+
+from logq.cli.feature_files import load_titles, save_titles
+from logq.cli.log_reading import LogColumns, LogFormat
+from logq.cli.terminal.errors import BadInputError
+
+if TYPE_CHECKING:
+    from logq.estimators import EstimatorEntry, Family
+    from logq.language_models import LanguageModel
+    from logq.logs import Identifiers, Interactions, Split
+    from logq.recommenders import Recommender
+
+__all__ = [
+    "LanguageModelArgument",
+    "RecommenderArgument",
+    "RecommenderFolder",
+    "check_model",
+    "find_entry",
+    "known_ids",
+    "load_language_model",
+    "load_recommender",
+    "open_folder",
+    "save_log",
+]
+
+_MODEL, _LOG, _TRAINING = "model.safetensors", "log", "training.json"
+_ASKING = {"recommender": "logq recommend", "language model": "logq generate", "word vectors": "logq neighbors"}
+
+LanguageModelArgument: TypeAlias = Annotated[
+    Path, typer.Argument(metavar="MODEL", help="Folder written by `logq train lm`, or an ARPA file of any toolkit.")
+]
+RecommenderArgument: TypeAlias = Annotated[
+    Path, typer.Argument(metavar="DIR", help="Folder written by `logq train sasrec` or another recommender.")
+]
+
+
+@dataclass(frozen=True)
+class RecommenderFolder:
+    """What `logq train` left in a folder.
+
+    Args:
+        model: the recommender.
+        log: all events of the log that it was trained with, held out or not; None if only the model is there.
+        split: which of them were held out; None where none were.
+        titles: by code of the item, or None.
+        training: what `training.json` has.
+    """
+
+    model: "Recommender"
+    log: "Interactions | None"
+    split: "Split | None"
+    titles: list[str] | None
+    training: Mapping[str, Any]
+
+    def title(self, item: Any) -> str:
+        """What an item is called, "" where that is not known."""
+        if self.titles is None or item is None:
+            return ""
+        code = int(self.model.known.item_ids.codes([item])[0])
+        return self.titles[code] if code >= 0 else ""
+
+    def columns(self) -> LogColumns:
+        """How the log was read."""
+        said = dict(self.training.get("columns", {}))
+        if "format" in said:
+            said["format"] = LogFormat(said["format"])
+        return LogColumns(**said)
+
+
+def check_model(place: Path, family: "Family") -> None:
+    """Check that there is a model to load, before anything slow is loaded that does so.
+
+    Args:
+        place: a folder; for language models also a file.
+        family: what it should be.
+
+    Raises:
+        BadInputError: there is none; the message says what is there instead.
+    """
+    if not place.exists():
+        raise BadInputError(f"{place}: there is no such {'folder' if family == 'recommender' else 'file or folder'}")
+    if family == "language model" and place.is_file():
+        return
+    if not (place / _MODEL).exists():
+        there = ""
+        if (place / "vectors.safetensors").exists():
+            there = " (word vectors are there; try `logq neighbors`)"
+        elif (place / "checkpoint.safetensors").exists():
+            there = " (a checkpoint is there; the same command with --resume continues from it)"
+        made = "logq train lm" if family == "language model" else "logq train sasrec"
+        raise BadInputError(f"{place}: there is no {family} in this folder; `{made}` makes one{there}")
+
+
+def find_entry(folder: Path) -> "EstimatorEntry | None":
+    """Look up in the table of estimators what a folder holds; None where the table does not have it.
+
+    Raises:
+        OSError, ValueError: the file cannot be read, or is damaged.
+    """
+    from logq._model_file import read_kind
+    from logq.estimators import ESTIMATORS, FORMATS
+
+    name = read_kind(folder / _MODEL, format=tuple(FORMATS.values()))
+    return next((entry for entry in ESTIMATORS if entry.class_name == name), None)
+
+
+def load_recommender(folder: Path, *, device: str = "cpu") -> "Recommender":
+    """Load the recommender of a folder.
+
+    Raises:
+        BadInputError: there is none.
+    """
+    check_model(folder, "recommender")
+    _expect(folder, "recommender")
+    from logq.recommenders.recommender import Recommender
+
+    return Recommender.load(folder, device=device)
+
+
+def load_language_model(place: Path, *, device: str = "cpu", progress: bool | None = False) -> "LanguageModel":
+    """Load a language model; torch only where it is a neural one.
+
+    Args:
+        place: a folder, the model.safetensors in one, or an ARPA file.
+        device: of neural models.
+        progress: whether to show a bar for an ARPA file.
+
+    Raises:
+        BadInputError: there is none.
+    """
+    check_model(place, "language model")
+    from logq.language_models.ngram.ngram import NGram
+
+    if place.is_file() and place.name != _MODEL:
+        return NGram.from_arpa(place, progress=progress)
+    folder = place.parent if place.is_file() else place
+    entry = _expect(folder, "language model")
+    if entry is not None and entry.class_name == NGram.__name__:
+        return NGram.load(folder)
+    from logq.language_models.language_model import LanguageModel
+
+    return LanguageModel.load(folder, device=device)
+
+
+def _expect(folder: Path, family: "Family") -> "EstimatorEntry | None":
+    found = find_entry(folder)
+    if found is not None and found.family != family:
+        command = _ASKING[found.family]
+        raise BadInputError(
+            f"{folder}: expected a {family}, found {found.class_name}, a {found.family}; try `{command}`"
+        )
+    return found
+
+
+def open_folder(folder: Path, *, device: str = "cpu") -> RecommenderFolder:
+    """Load everything that is in a folder.
+
+    Raises:
+        BadInputError: there is no recommender, or what lies beside it belongs to another.
+    """
+    model = load_recommender(folder, device=device)
+    from logq.logs.interactions import Interactions
+    from logq.logs.splits import Split
+
+    training: dict[str, Any] = {}
+    log = split = None
+    if (folder / _TRAINING).exists():
+        try:
+            training = dict(json.loads((folder / _TRAINING).read_bytes()))
+        except (ValueError, TypeError) as error:
+            raise BadInputError(f"{folder / _TRAINING}: is damaged ({error})") from None
+    if (folder / _LOG / "interactions.json").exists():
+        log = Interactions.load(folder / _LOG)
+        if log.num_items != model.known.num_items or log.num_users != model.known.num_users:
+            raise BadInputError(f"{folder / _LOG}: this log belongs to another model than the one beside it")
+        if (folder / _LOG / "split.json").exists():
+            split = Split.load(folder / _LOG, log)
+    return RecommenderFolder(model, log, split, load_titles(folder, model.known.num_items), training)
+
+
+def save_log(
+    folder: Path, log: "Interactions", split: "Split | None", titles: list[str] | None, training: Mapping[str, Any]
+) -> None:
+    """Write what lies beside a model.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    from logq._files import atomic_write
+
+    log.save(folder / _LOG)
+    if split is None:
+        (folder / _LOG / "split.json").unlink(missing_ok=True)
+        (folder / _LOG / "part.npy").unlink(missing_ok=True)
+    else:
+        split.save(folder / _LOG)
+    save_titles(folder, titles)
+    with atomic_write(folder / _TRAINING) as file:
+        file.write((json.dumps(training, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def known_ids(ids: "Identifiers", words: Sequence[str], what: str) -> list[Any]:
+    """Read ids as they were typed.
+
+    Args:
+        ids: those that there are.
+        words: what was typed.
+        what: "user" or "item", for the message.
+
+    Raises:
+        BadInputError: an id is not known; the message has those that look like it.
+
+    Example:
+        >>> from logq.logs import Identifiers
+        >>> known_ids(Identifiers([10, 20]), ["20"], "item")
+        [20]
+    """
+    found: list[Any] = []
+    for word in words:
+        value: Any = word
+        if ids.kind == "int":
+            try:
+                value = int(word)
+            except ValueError:
+                value = None
+        if value is None or int(ids.codes([value])[0]) < 0:
+            raise BadInputError(_unknown(ids, word, what))
+        found.append(value)
+    return found
+
+
+def _unknown(ids: "Identifiers", word: str, what: str) -> str:
+    keys = list(map(str, ids.keys[:50_000].tolist()))
+    near = difflib.get_close_matches(word, keys, n=5, cutoff=0.7)
+    near += [key for key in keys if len(word) > 3 and word.lower() in key.lower() and key not in near][: 5 - len(near)]
+    there = f"{word!r} is not among the {len(ids):,} {what}s of the log"
+    if near:
+        return f"{there}; like it are {', '.join(near)}"
+    return f"{there}; some of them are {', '.join(keys[:5])}"

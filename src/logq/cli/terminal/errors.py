@@ -1,0 +1,132 @@
+"""What went wrong, said in one line, and the exit code that goes with it.
+
+    0    all is well
+    1    the reader of our output went away (`logq ... | head`)
+    2    bad input: arguments, files, words; the line says which and what to do
+    130  interrupted by Ctrl-C; the line says what is saved
+
+Everything else is a mistake of ours and keeps its traceback.
+"""
+
+import contextlib
+import io
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from logq._arguments import BadArgumentError
+
+__all__ = [
+    "BadInputError",
+    "InterruptedWorkError",
+    "StoppedError",
+    "describe",
+    "leave_quietly",
+    "note",
+    "say_error",
+    "spelling",
+]
+
+
+class BadInputError(Exception):
+    """Something the user can put right; the message says how."""
+
+
+class InterruptedWorkError(Exception):
+    """Ctrl-C reached a command that knows what is saved; the message says it."""
+
+
+class StoppedError(Exception):
+    """An error ended a long piece of work.
+
+    Args:
+        error: the error.
+        saved: what is saved, as a sentence.
+    """
+
+    def __init__(self, error: Exception, saved: str) -> None:
+        super().__init__(error, saved)
+        self.error, self.saved = error, saved
+
+
+def describe(error: BaseException, spelled: Callable[[str], str] = str) -> str | None:
+    """Return one line for an error that is the user's to put right, or None where it is ours.
+
+    Args:
+        error: what was raised.
+        spelled: an argument of the library -> what a user types for it.
+
+    Example:
+        >>> describe(ValueError("word: expected a known word"))
+        'word: expected a known word'
+        >>> from logq import ArgumentError
+        >>> describe(ArgumentError("min_count", "an integer >= 1", 0), {"min_count": "--min-count"}.__getitem__)
+        '--min-count: expected an integer >= 1, got 0'
+        >>> describe(ZeroDivisionError()) is None
+        True
+    """
+    line = _described(error, spelled)
+    return None if line is None else " ".join(line.split())
+
+
+def _described(error: BaseException, spelled: Callable[[str], str]) -> str | None:
+    if isinstance(error, StoppedError):
+        said = _described(error.error, spelled)
+        return None if said is None else f"{said}; {error.saved}"
+    if isinstance(error, BadArgumentError):
+        return error.message(spelled(error.name))
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return f"{os.fsdecode(error.filename)}: {error.strerror}"
+    if isinstance(error, MemoryError):
+        return f"there is not enough memory{f' ({error})' if str(error) else ''}"
+    if isinstance(error, BadInputError | ValueError | OSError | ImportError | FloatingPointError):
+        return str(error) or type(error).__name__
+    if isinstance(error, KeyError) and type(error) is not KeyError:  # an unknown word, said in a sentence
+        return str(error)
+    return _refused(error) if hasattr(error, "format_message") else None
+
+
+def _refused(error: Any) -> str:
+    """What the parser of the command line says of what was typed, and where help is."""
+    parameter = getattr(error, "param", None)
+    named = isinstance(error, typer.BadParameter) and parameter is not None and error.message
+    text = str(f"{spelling(parameter)}: {error.message}" if named else error.format_message()).rstrip(".")
+    context = getattr(error, "ctx", None)
+    return text if context is None else f"{text}. Help: {context.command_path} --help"
+
+
+def spelling(parameter: Any) -> str:
+    """Return what a user types for a parameter of a command: --min-count, CORPUS."""
+    if parameter.param_type_name == "argument":
+        return str(parameter.metavar).strip("[].")
+    return next((name for name in parameter.opts if name.startswith("--")), parameter.opts[0])
+
+
+def say_error(text: str, word: str = "Error") -> None:
+    """Write one line to standard error, its first word in color on a terminal.
+
+    Example:
+        >>> say_error("corpus.txt: No such file or directory")
+    """
+    line = Text.assemble((f"{word}: ", "bold red" if word == "Error" else "bold yellow"), text)
+    Console(stderr=True, soft_wrap=True).print(line)
+
+
+def note(text: str) -> None:
+    """Write a line to standard error that is worth knowing and no error.
+
+    Example:
+        >>> note("3 lines had bytes that are not UTF-8.")
+    """
+    say_error(text, "Note")
+
+
+def leave_quietly() -> None:
+    """Make later writes to a standard output nobody reads go nowhere, also the flush when Python ends."""
+    with contextlib.suppress(OSError, ValueError, io.UnsupportedOperation):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

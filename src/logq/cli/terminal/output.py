@@ -1,0 +1,99 @@
+"""Where results go: checked before the work that makes them begins, not after an hour of it."""
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Generator, Mapping
+from pathlib import Path
+from typing import Any
+
+from logq.cli.terminal.errors import BadInputError
+
+__all__ = ["check_file", "output_folder", "write_json"]
+
+
+@contextlib.contextmanager
+def output_folder(folder: Path) -> Generator[Path, None, None]:
+    """Make a folder that can be written to, and take it away again if an error leaves it empty.
+
+    Raises:
+        BadInputError: it can't be made, is not a folder, or refuses a file.
+
+    Example:
+        >>> with output_folder(Path(tempfile.gettempdir())) as folder:
+        ...     folder.is_dir()
+        True
+    """
+    if folder.exists() and not folder.is_dir():
+        raise BadInputError(f"{folder}: expected a folder to write to, found a file")
+    made: list[Path] = []
+    try:
+        for part in reversed([folder, *folder.parents]):
+            if not part.exists():
+                part.mkdir()
+                made.append(part)
+        _try_to_write(folder)
+    except OSError as error:
+        _remove_empty(made)
+        raise BadInputError(f"{folder}: can't be written to: {error.strerror or error}") from error
+    try:
+        yield folder
+    except BaseException:
+        _remove_empty(made)
+        raise
+
+
+def check_file(path: Path) -> None:
+    """Check that a file can be written, without touching one that is there.
+
+    Raises:
+        BadInputError: it is a folder, or its folder is missing or refuses files.
+
+    Example:
+        >>> check_file(Path(tempfile.gettempdir(), "map.html"))
+    """
+    if path.is_dir():
+        raise BadInputError(f"{path}: expected a file to write, found a folder; try {path / 'map.html'}")
+    if not path.parent.is_dir():
+        raise BadInputError(f"{path}: can't be written: there is no folder {path.parent}")
+    try:
+        _try_to_write(path.parent)
+    except OSError as error:
+        raise BadInputError(f"{path}: can't be written: {error.strerror or error}") from error
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write numbers to a file, atomically.
+
+    Raises:
+        OSError: it cannot be written.
+
+    Example:
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_json(Path(folder, "scores.json"), {"perplexity": 2.5})
+        ...     print(Path(folder, "scores.json").read_text(), end="")
+        {
+         "perplexity": 2.5
+        }
+    """
+    from logq._files import atomic_write
+
+    with atomic_write(path) as file:
+        file.write((json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode())
+
+
+def _try_to_write(folder: Path) -> None:
+    # Permissions don't tell everything (read-only mounts, full disks, quotas): only a file does.
+    handle, name = tempfile.mkstemp(prefix=".logq-", dir=folder)
+    try:
+        os.write(handle, b"x")
+    finally:
+        os.close(handle)
+        os.unlink(name)
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    for folder in reversed(folders):
+        with contextlib.suppress(OSError):
+            folder.rmdir()

@@ -1,0 +1,142 @@
+"""What every training has in common: its options, its checkpoint, and what is said however it ends."""
+
+import contextlib
+import errno
+import time
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias
+
+import typer
+
+from logq.cli.terminal.errors import InterruptedWorkError, StoppedError, note
+
+__all__ = ["Checkpoints", "OutputFolder", "Training"]
+
+_FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+
+OutputFolder: TypeAlias = Annotated[
+    Path, typer.Option("--output", "-o", metavar="DIR", help="Folder to write the result to.")
+]
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """Options of the checkpoints of a run."""
+
+    checkpoint_minutes: Annotated[
+        float | None,
+        typer.Option(
+            metavar="X",
+            min=0.0,
+            help="Minutes between checkpoints; Ctrl-C saves one too.",
+            show_default="10",
+            rich_help_panel="Checkpoints",
+        ),
+    ] = None
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Continue from the checkpoint in DIR, with the same options.",
+            rich_help_panel="Checkpoints",
+        ),
+    ] = False
+
+
+class Training:
+    """A training that goes into a folder, and knows what is there whenever it stops.
+
+    Args:
+        folder: where everything goes.
+        checkpoints: what was typed; None for what is trained without.
+        quiet: no progress, nothing on standard output.
+        what: is saved there, "model" or "vectors".
+
+    Attributes:
+        done: epochs after which all was saved; for what saves after each.
+        epochs: how many there are to be.
+        seconds: that `run` took.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Training(Path(folder)).saved()
+        'no model was saved.'
+    """
+
+    def __init__(
+        self, folder: Path, checkpoints: Checkpoints | None = None, *, quiet: bool = False, what: str = "model"
+    ) -> None:
+        self.folder, self.checkpoints, self.quiet, self.what = folder, checkpoints, quiet, what
+        self.done = self.epochs = 0
+        self.seconds = 0.0
+        self._before = self._checkpoint()
+
+    @property
+    def progress(self) -> bool | None:
+        """What `fit` gets as `progress`."""
+        return False if self.quiet else None
+
+    @property
+    def arguments(self) -> Mapping[str, Any]:
+        """What `fit` gets of all this."""
+        if self.checkpoints is None:
+            return {"progress": self.progress}
+        minutes = self.checkpoints.checkpoint_minutes
+        return {
+            "progress": self.progress,
+            "checkpoint": self.folder,
+            "checkpoint_minutes": 10.0 if minutes is None else minutes,
+            "resume": self.checkpoints.resume,
+        }
+
+    @contextlib.contextmanager
+    def run(self) -> Generator[None, None, None]:
+        """A block that trains and saves: whatever ends it, the message says what is in the folder.
+
+        Raises:
+            InterruptedWorkError: Ctrl-C.
+            StoppedError: training diverged, or memory or disk is full.
+        """
+        if self.checkpoints is not None and self.checkpoints.resume and self._before is None:
+            note(f"there is no checkpoint in {self.folder}: training starts anew.")
+        if self.checkpoints is not None and not self.checkpoints.resume and self._before is not None:
+            note(f"the checkpoint of an earlier run in {self.folder} will be replaced; --resume would continue it.")
+        began = time.monotonic()
+        try:
+            yield
+        except KeyboardInterrupt as stop:
+            raise InterruptedWorkError(self.saved()) from stop
+        except (FloatingPointError, MemoryError) as error:
+            raise StoppedError(error, self.saved()) from error
+        except OSError as error:
+            if error.errno in _FULL_DISK:
+                raise StoppedError(error, self.saved()) from error
+            raise
+        finally:
+            self.seconds = time.monotonic() - began
+
+    def saved(self) -> str:
+        """Return what is in the folder, as a sentence."""
+        if self.done:
+            kept = f"the {self.what} of {self.done} of {self.epochs} epochs are in {self.folder}"
+        elif (self.folder / f"{self.what}.safetensors").exists():
+            kept = f"{self.folder} still holds the {self.what} of an earlier run"
+        else:
+            kept = f"no {self.what} {'was' if self.what == 'model' else 'were'} saved"
+        now = self._checkpoint()
+        if now is None:
+            return f"{kept}."
+        if now == self._before:
+            return f"{kept}; the checkpoint in {self.folder} is as it was before."
+        return f"{kept}; the same command with --resume continues from the checkpoint in {self.folder}."
+
+    def _checkpoint(self) -> tuple[int, int] | None:
+        """What tells a file from another that took its place; None if there is none."""
+        try:
+            status = (self.folder / "checkpoint.safetensors").stat()
+        except OSError:
+            return None
+        return status.st_ino, status.st_mtime_ns

@@ -1,0 +1,13 @@
+from .backends import BACKENDS as BACKENDS
+from .backends import OPS as OPS
+from .backends import active as active
+from .backends import backend as backend
+from .backends import get as get
+from .backends import register as register
+from .backends import unregister as unregister
+from .backends import use as use
+from .explanation import Explanation as Explanation
+from .explanation import explain as explain
+from .fallback import FallbackWarning as FallbackWarning
+from .fused import FusedBackend as FusedBackend
+from .reference_backend import Backend as Backend

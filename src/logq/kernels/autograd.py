@@ -1,0 +1,333 @@
+"""The losses of fused backends as functions of autograd, whichever backend's passes they are made of.
+
+A mean or a sum has one number for upstream gradient, which scales whatever is known by then: its gradients are
+computed together with the losses, in one pass over the logits, and no logit is kept. Losses of rows may each be scaled
+by another number, so theirs are computed by a second such pass, in backward.
+
+Backward gives class weights and biases gradients that are summed per class; or, where an optimizer asked for it in
+logq.kernels.updates, applies these to the touched rows at once and gives none. A backward that is to be differentiated
+again (create_graph) is that of the reference.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+import torch
+from torch import Tensor
+
+from logq.candidates import IGNORED, Candidates
+from logq.kernels import ops, reference, updates
+from logq.kernels.passes import Entries, LossesAndGradients, Passes
+from logq.kernels.tensor_memory import is_plain
+from logq.objectives import Objective, softmax
+
+__all__ = ["FullLoss", "SampledLoss", "Settings", "run_pass"]
+
+Result = TypeVar("Result")
+
+
+class Settings(NamedTuple):
+    """What a sampled loss is made by, besides tensors."""
+
+    backend: Passes
+    objective: Objective
+    temperature: float
+    cosine: bool
+    remove_hits: bool
+    sparse: bool
+    reduction: str
+
+
+def run_pass(
+    input: Tensor,  # (B, D) float32 or float64, of length 1 if cosine
+    weight: Tensor,  # (C, D)
+    bias: Tensor | None,  # (C,)
+    candidates: Candidates,  # targets (B, T)
+    settings: Settings,
+    row_scale: Tensor | None,  # (B,)
+    *,
+    gradients: bool,
+) -> LossesAndGradients:
+    """Losses and gradients of given candidates, by the pass that their shape asks for."""
+    ids, log_q, targets, true_log_q, excluded = candidates
+    backend, is_shared, dtype = settings.backend, ids.dim() == 1, input.dtype
+    tensors = (
+        input.contiguous(),
+        weight,
+        targets.contiguous(),
+        ids.contiguous(),
+        offsets(bias, targets if bias is None else targets.clamp(min=0), true_log_q, dtype, settings),
+        offsets(bias, ids, log_q, dtype, settings),
+        None if excluded is None else excluded.contiguous(),
+        row_scale,
+    )
+    options: dict[str, Any] = {
+        "softmax": settings.objective.loss is softmax,
+        "remove_hits": settings.remove_hits,
+        "temperature": settings.temperature,
+        "cosine": settings.cosine,
+        "gradients": gradients,
+        "biases": bias is not None,
+        "true_weight": settings.objective.true_weight(ids.shape[-1], weight.shape[0]),
+    }
+    if is_plain(input, weight):
+        run = backend.shared_pass if is_shared else backend.per_row_pass
+        return without_autocast(input.device.type, run, *tensors, **options)
+    return ops.run_pass(*tensors, backend=backend.name, **options)
+
+
+def without_autocast(device: str, function: Callable[..., Result], *arguments: Any, **options: Any) -> Result:
+    """Call a function with autocast off on a type of devices: products in it must not be narrowed."""
+    if not torch.is_autocast_enabled(device):
+        return function(*arguments, **options)
+    with torch.autocast(device, enabled=False):
+        return function(*arguments, **options)
+
+
+def offsets(bias: Tensor | None, ids: Tensor, log_q: Tensor, dtype: torch.dtype, settings: Settings) -> Tensor | None:
+    """bias / temperature - log Q of some classes, as far as there are such."""
+    result = None
+    if bias is not None:
+        result = bias.index_select(0, ids) if ids.dim() == 1 else bias.index_select(0, ids.flatten()).view(ids.shape)
+        result = result.to(dtype)
+        if settings.temperature != 1:
+            result = result / settings.temperature
+    if settings.objective.subtract_log_q:
+        result = -log_q.to(dtype) if result is None else result - log_q.to(dtype)
+    return None if result is None else result.contiguous()
+
+
+def mean_scale(input: Tensor, targets: Tensor, backend: Passes) -> Tensor:  # (B,)
+    """1 / n for n rows with a true class, the same for all of them."""
+    is_true = targets != IGNORED
+    is_row = is_true if targets.shape[1] == 1 else is_true.any(dim=1)
+    if backend.reads_values and is_plain(input):
+        return input.new_full((input.shape[0],), 1 / max(1, int(is_row.count_nonzero())))
+    return is_row.sum().clamp(min=1).to(input.dtype).reciprocal().expand(input.shape[0]).contiguous()
+
+
+class SampledLoss(torch.autograd.Function):
+    """Input, class weights and biases -> reduced loss, for both shapes of ids."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        input: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        ids: Tensor,
+        log_q: Tensor,
+        targets: Tensor,
+        true_log_q: Tensor,
+        excluded: Tensor | None,
+        settings: Settings,
+    ) -> Tensor:
+        """Compute the loss; if it is one number, the gradients too."""
+        candidates = Candidates(ids, log_q, targets, true_log_q, excluded)
+        ctx.settings = settings
+        if settings.reduction == "none":
+            ctx.save_for_backward(input, weight, bias, *candidates)
+            return run_pass(input, weight, bias, candidates, settings, None, gradients=False).losses
+        row_scale = mean_scale(input, targets, settings.backend) if settings.reduction == "mean" else None
+        losses, *made = run_pass(input, weight, bias, candidates, settings, row_scale, gradients=True)
+        if is_plain(input, weight):
+            # Not saved, for torch would refuse a table that changed since. It does change where two losses of a step
+            # share it and backward updates it, and unless lengths of rows are needed backward does not read it.
+            ctx.table = weight, bias
+            ctx.versions = versions(weight, bias)
+            ctx.save_for_backward(input, None, None, *candidates, *made)
+        else:
+            ctx.save_for_backward(input, weight, bias, *candidates, *made)
+        return (losses if row_scale is None else losses * row_scale).sum()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        """Scale what is known, or compute it now, and sum it per class."""
+        settings: Settings = ctx.settings
+        (upstream,) = gradients
+        input, weight, bias, ids, log_q, targets, true_log_q, excluded, *made = ctx.saved_tensors
+        candidates = Candidates(ids, log_q, targets, true_log_q, excluded)
+        again = torch.is_grad_enabled() and not torch.compiler.is_compiling()
+        if weight is None:
+            weight, bias = ctx.table
+            if (again or settings.cosine) and versions(weight, bias) != ctx.versions:
+                raise RuntimeError("weight: expected what it was in forward, got a table that has changed since")
+        if again:
+
+            def loss(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+                return reference.sampled_loss(
+                    settings.objective,
+                    input,
+                    weight,
+                    bias,
+                    candidates,
+                    temperature=settings.temperature,
+                    cosine=settings.cosine,
+                    remove_hits=settings.remove_hits,
+                    sparse=settings.sparse,
+                    reduction=settings.reduction,
+                )
+
+            return *differentiable(ctx, loss, input, weight, bias, upstream), *[None] * 6
+        scale = upstream
+        if settings.reduction == "none":
+            row_scale = upstream.to(input.dtype).contiguous()
+            _, *made = run_pass(input, weight, bias, candidates, settings, row_scale, gradients=True)
+            scale = upstream.new_ones(())
+        of_input, true_factors, factors, rows = made
+        if excluded is not None and ids.dim() == 2:
+            ids = ids.masked_fill(excluded, IGNORED)  # they add nothing: no need to sort and sum them
+        entries = Entries(input, targets, true_factors, ids, factors, rows if ids.dim() == 1 else None)
+        plain = is_plain(input, weight)
+        if plain and settings.backend.reads_values:
+            scale = scale.item()
+        of_weight, of_bias = of_classes(ctx, entries, weight, bias, scale, settings, plain=plain)
+        if not isinstance(scale, float) or scale != 1.0:
+            of_input = of_input * scale
+        return of_input, of_weight, of_bias, *[None] * 6
+
+
+def versions(weight: Tensor, bias: Tensor | None) -> tuple[int, ...]:
+    """How often each was written to."""
+    return tuple(0 if tensor is None else tensor._version for tensor in (weight, bias))
+
+
+def is_stored(ctx: Any, index: int) -> bool:
+    """Whether this backward adds to `grad` of the leaf that is input number `index`.
+
+    It does not where the leaf is not among `inputs` of backward, nor where torch.autograd.grad hands its gradient out.
+    """
+    try:
+        return torch._C._will_engine_execute_node(ctx.next_functions[index][0])  # pyright: ignore[reportPrivateUsage]
+    except RuntimeError:  # what it answers of a leaf that torch.autograd.grad was asked for
+        return False
+
+
+def of_classes(
+    ctx: Any,
+    entries: Entries,
+    weight: Tensor,
+    bias: Tensor | None,
+    scale: float | Tensor,
+    settings: Settings,
+    *,
+    plain: bool,
+) -> tuple[Tensor | None, Tensor | None]:
+    """The gradients of class weights and biases, after those that have a rule for it were updated instead."""
+    backend = settings.backend
+    _, needs_weight, needs_bias, *_ = ctx.needs_input_grad
+    if plain:
+        weight_rule = updates.find(weight) if needs_weight and is_stored(ctx, 1) else None
+        bias_rule = updates.find(bias) if needs_bias and bias is not None and is_stored(ctx, 2) else None
+        if weight_rule is not None or bias_rule is not None:
+            without_autocast(
+                weight.device.type,
+                backend.update_classes,
+                entries,
+                weight,
+                bias,
+                scale=scale,
+                cosine=settings.cosine,
+                weight_rule=weight_rule,
+                bias_rule=bias_rule,
+            )
+            needs_weight, needs_bias = needs_weight and weight_rule is None, needs_bias and bias_rule is None
+
+    def gradients(entries: Entries, table: Tensor, *, bias: bool, cosine: bool) -> tuple[Tensor, Tensor | None]:
+        options: dict[str, Any] = {"bias": bias, "scale": scale, "cosine": cosine}
+        if not plain:
+            return ops.class_gradients(entries, table, backend=backend.name, **options)
+        run = backend.class_gradients
+        return without_autocast(table.device.type, run, entries, table, sparse=settings.sparse, **options)
+
+    of_weight = of_bias = None
+    # Biases are summed with the rows unless they are wider.
+    together = needs_weight and needs_bias and bias is not None and bias.dtype.itemsize <= max(weight.dtype.itemsize, 4)
+    if needs_weight:
+        of_weight, of_bias = gradients(entries, weight, bias=together, cosine=settings.cosine)
+    if needs_bias and bias is not None and not together:
+        # Biases alone are a table of width 1, to which each entry adds its factor.
+        ones, rows = entries.input.new_ones(len(entries.input), 1), entries.rows
+        column = entries._replace(input=ones, rows=None if rows is None else entries.factors[:, None])
+        of_bias = gradients(column, bias.unsqueeze(1), bias=False, cosine=False)[0].select(1, 0)
+    return of_weight, of_bias if of_bias is None or bias is None else of_bias.to(bias.dtype)
+
+
+class FullLoss(torch.autograd.Function):
+    """Input, class weights and biases -> the mean or the sum of the losses over all classes."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        input: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        targets: Tensor,  # (B, T)
+        backend: Passes,
+        objective: Objective,
+        temperature: float,
+        reduction: str,
+    ) -> Tensor:
+        """Compute the loss and its gradients."""
+        row_scale = mean_scale(input, targets, backend) if reduction == "mean" else None
+        made = without_autocast(
+            input.device.type,
+            backend.full_pass,
+            input,
+            weight,
+            bias,
+            targets,
+            row_scale,
+            softmax=objective.loss is softmax,
+            temperature=temperature,
+            needs=ctx.needs_input_grad[:3],
+        )
+        ctx.arguments = backend, objective, temperature, reduction
+        ctx.table, ctx.versions = (weight, bias), versions(weight, bias)
+        ctx.save_for_backward(input, targets, made.input_gradient, made.row_gradient, made.factors)
+        return (made.losses if row_scale is None else made.losses * row_scale).sum()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        """Scale what is known."""
+        (upstream,) = gradients
+        input, targets, *made = ctx.saved_tensors
+        backend, objective, temperature, reduction = ctx.arguments
+        if torch.is_grad_enabled():
+            weight, bias = ctx.table
+            if versions(weight, bias) != ctx.versions:
+                raise RuntimeError("weight: expected what it was in forward, got a table that has changed since")
+
+            def loss(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+                return reference.full_loss(
+                    objective,
+                    input,
+                    weight,
+                    bias,
+                    targets,
+                    temperature=temperature,
+                    cosine=False,
+                    reduction=reduction,
+                )
+
+            return *differentiable(ctx, loss, input, weight, bias, upstream), *[None] * 5
+        scale = upstream.item() if backend.reads_values else upstream
+        # New tensors: these are kept for a second backward, and what is given may be changed in place by others.
+        needed = zip(made, ctx.needs_input_grad, strict=False)
+        return *[gradient * scale if needs else None for gradient, needs in needed], *[None] * 5
+
+
+def differentiable(
+    ctx: Any,
+    loss: Callable[[Tensor, Tensor, Tensor | None], Tensor],
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    upstream: Tensor,
+) -> list[Tensor | None]:
+    """Gradients of a loss of the reference, which can be differentiated again."""
+    # Views, for one tensor may be several of the arguments.
+    leaves = input.view_as(input), weight.view_as(weight), None if bias is None else bias.view_as(bias)
+    needed = [leaf for leaf, needs in zip(leaves, ctx.needs_input_grad, strict=False) if needs and leaf is not None]
+    found = iter(torch.autograd.grad(loss(*leaves), needed, upstream, create_graph=True))
+    return [next(found) if needs else None for needs in ctx.needs_input_grad[:3]]

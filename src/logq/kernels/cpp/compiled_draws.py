@@ -1,0 +1,117 @@
+"""Draws by the compiled core: those of logq.kernels.reference_draws, class for class, and Walker's alias table.
+
+Inside of the transforms of torch.func that module draws itself.
+"""
+
+import torch
+from torch import Tensor
+
+from logq.kernels import _native, reference_draws
+from logq.kernels.cpp import arrays
+from logq.kernels.cpp.arrays import array
+from logq.kernels.distributions import (
+    AliasDistribution,
+    Distribution,
+    LearnedDistribution,
+    LogUniformDistribution,
+    UniformDistribution,
+)
+from logq.kernels.fallback import report
+from logq.kernels.tensor_memory import in_transform
+
+__all__ = ["alias_table", "distinct_draws", "draws", "log_inclusion", "places_of", "refuses_distribution"]
+
+SEED_BITS = (1 << 64) - 1
+TRANSFORMED = "inside of a transform of torch.func tensors have no memory of their own"
+
+
+def draws(distribution: Distribution, seed: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Independent draws, on as many threads as torch has where there are many of them."""
+    compiled = _compiled(distribution)
+    if isinstance(compiled, str):
+        report("draws", "cpp", compiled)
+        return reference_draws.draws(distribution, seed, shape)
+    ids = torch.empty(shape, dtype=torch.int64)
+    _native.draw(compiled, int(seed) & SEED_BITS, array(ids.view(-1)), threads=torch.get_num_threads())
+    return ids
+
+
+def distinct_draws(
+    distribution: Distribution, seed: Tensor, num_rows: int, num_sampled: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Draw one class after the other into a hash table, with no sort: O(draws)."""
+    compiled = _compiled(distribution)
+    if isinstance(compiled, str):
+        report("distinct_draws", "cpp", compiled)
+        return reference_draws.distinct_draws(distribution, seed, num_rows, num_sampled)
+    ids = torch.empty(num_rows, num_sampled, dtype=torch.int64)
+    inside, outside = torch.empty_like(ids), torch.empty(num_rows, 1, dtype=torch.int64)
+    _native.draw_distinct(
+        compiled,
+        int(seed) & SEED_BITS,
+        array(ids),
+        array(inside),
+        array(outside),
+        threads=torch.get_num_threads(),
+    )
+    return ids, inside, outside
+
+
+def places_of(ids: Tensor, classes: Tensor) -> Tensor:
+    """Look classes up in a hash table of each row."""
+    if in_transform():
+        report("places_of", "cpp", TRANSFORMED)
+        return reference_draws.places_of(ids, classes)
+    places = torch.empty(classes.shape, dtype=torch.int64)
+    _native.places_of(array(ids.contiguous()), array(classes.contiguous()), array(places))
+    return places
+
+
+def log_inclusion(log_p: Tensor, tries: Tensor) -> Tensor:
+    """One pass of exponentials and logarithms in double, as accurate as torch's."""
+    if in_transform():
+        report("log_inclusion", "cpp", TRANSFORMED)
+        return reference_draws.log_inclusion(log_p, tries)
+    log_p, tries = log_p.detach().contiguous(), tries.contiguous()
+    log_q = torch.empty_like(log_p)
+    _native.log_inclusion(array(log_p.view(-1)), array(tries.view(-1)), array(log_q.view(-1)), arrays.SIMD)
+    return log_q
+
+
+def alias_table(probabilities: Tensor) -> tuple[Tensor, Tensor]:
+    """Walker's alias table in one sweep, 10 million classes a second and more; see the reference for its meaning."""
+    accept, alias = _native.alias_table(array(probabilities.detach().cpu().double().contiguous()))
+    device = probabilities.device
+    return torch.from_numpy(accept).to(device), torch.from_numpy(alias).to(device)
+
+
+def refuses_distribution(distribution: Distribution, transformed: bool) -> str:
+    """Why the core does not draw from a distribution: it knows four; "" for these.
+
+    Example:
+        >>> refuses_distribution(UniformDistribution(3), transformed=False)
+        ''
+    """
+    known = UniformDistribution, LogUniformDistribution, AliasDistribution, LearnedDistribution
+    if not isinstance(distribution, known):
+        return f"compiled code knows no distribution of class {type(distribution).__name__}"
+    return TRANSFORMED if transformed else ""
+
+
+def _compiled(distribution: Distribution) -> _native.Law | str:
+    """A distribution as the core knows it, or why it does not."""
+    refusal = refuses_distribution(distribution, in_transform())
+    if refusal:
+        return refusal
+    match distribution:
+        case UniformDistribution():
+            return _native.uniform_law(distribution.num_classes)
+        case LogUniformDistribution():
+            return _native.log_uniform_law(distribution.num_classes)
+        case AliasDistribution():
+            return _native.alias_law(array(distribution.cells))
+        case LearnedDistribution():
+            table, recent = distribution.table.cells, distribution.recent
+            return _native.learned_law(array(table), array(recent), distribution.in_table)
+        case _:
+            raise AssertionError

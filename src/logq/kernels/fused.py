@@ -1,0 +1,245 @@
+"""FusedBackend: what backends share whose losses are passes over a batch. Each brings its passes and nothing else."""
+
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from logq.candidates import Candidates, as_columns
+from logq.graph_breaks import outside_of_graphs
+from logq.kernels import reference, updates
+from logq.kernels.autograd import FullLoss, SampledLoss, Settings, run_pass
+from logq.kernels.fallback import Case, report
+from logq.kernels.logits import computed_dtype, reduce
+from logq.kernels.passes import Passes
+from logq.kernels.tensor_memory import in_transform, is_plain
+from logq.objectives import Negatives, Objective, logistic, softmax
+
+__all__ = ["FusedBackend"]
+
+PASSES: Final = {"sampled_loss": ("shared_pass", "per_row_pass"), "full_loss": ("full_pass",)}
+"""The ops that are made of passes, and the passes of which they need one at least."""
+
+
+class FusedBackend(Passes):
+    """Sampled and full losses, made of the passes that a subclass has.
+
+    A subclass says `device_types` and whether it `reads_values`, overrides `shared_pass`, `per_row_pass` and
+    `full_pass` as far as it has them, and `class_gradients` and `update_classes` if it can sum faster than plain torch.
+    Every other op it may override as any backend does. What has no pass, and what passes cannot do, runs on the
+    reference, with a FallbackWarning.
+
+    Example:
+        >>> from logq import kernels
+        >>> kernels.backend("cpp").reads_values
+        True
+    """
+
+    def brings(self, name: str) -> bool:
+        """Whether it has a pass of that name."""
+        return getattr(type(self), name) is not getattr(Passes, name)
+
+    def has(self, op: str) -> bool:
+        """Whether an op is more than inherited: it, or for an op of losses one of its passes, is overridden."""
+        if op in PASSES and getattr(type(self), op) is getattr(FusedBackend, op):
+            return any(self.brings(name) for name in PASSES[op])
+        return super().has(op)
+
+    def refusal(self, op: str, case: Case) -> str:
+        """Why a loss runs on the reference in a case; "" where it does not."""
+        if op == "sampled_loss" and case.objective is not None:
+            transformed = case.transformed and not case.compiled
+            return self._refuses_sampled(case.objective, case.dim, case.shared, transformed)
+        if op == "full_loss" and case.objective is not None:
+            same_dtype = case.dtype is case.table_dtype
+            lacks = self._lacks_full(case.gradients, case.reduction, case.cosine, case.dtype, same_dtype)
+            hidden = TRANSFORMED if case.transformed else own_full_loss(case.objective)
+            return lacks or (IN_GRAPH if case.compiled else hidden)
+        return ""
+
+    # ---------------------------------------------------------------------------------------------- the op sampled_loss
+
+    def sampled_loss(
+        self,
+        objective: Objective,
+        input: Tensor,  # (B, D)
+        weight: Tensor,  # (C, D)
+        bias: Tensor | None,  # (C,)
+        candidates: Candidates,
+        *,
+        temperature: float,
+        cosine: bool,
+        remove_hits: bool | None,
+        sparse: bool,
+        reduction: str,
+    ) -> Tensor:  # (B,) or a scalar
+        """The meaning of the reference's, in one pass over the logits; sparse gradients are coalesced.
+
+        Under torch.compile sparse gradients and updates inside of backward leave the graph.
+        """
+        options: dict[str, Any] = {
+            "temperature": temperature,
+            "cosine": cosine,
+            "remove_hits": remove_hits,
+            "sparse": sparse,
+            "reduction": reduction,
+        }
+        compiling = torch.compiler.is_compiling()
+        if compiling and (sparse or _updates_exist()):
+            return _eagerly(self, objective, input, weight, bias, candidates, **options)
+        transformed = not compiling and in_transform()
+        refusal = self._refuses_sampled(objective, weight.shape[1], candidates.ids.dim() == 1, transformed)
+        if refusal:
+            report("sampled_loss", self.name, refusal)
+            return reference.sampled_loss(objective, input, weight, bias, candidates, **options)
+        return self._by_passes(objective, input, weight, bias, candidates, **options)
+
+    def _refuses_sampled(self, objective: Objective, dim: int, shared: bool, transformed: bool) -> str:
+        refusal = own_loss(objective)
+        if refusal:
+            return refusal
+        if not self.brings("shared_pass" if shared else "per_row_pass"):
+            return f"it has no pass over {'a shared sample' if shared else 'samples of rows'}"
+        if transformed:
+            return TRANSFORMED
+        return "" if dim else "vectors have width 0"
+
+    def _by_passes(
+        self,
+        objective: Objective,
+        input: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        candidates: Candidates,
+        *,
+        temperature: float,
+        cosine: bool,
+        remove_hits: bool | None,
+        sparse: bool,
+        reduction: str,
+    ) -> Tensor:
+        ids, log_q, targets, true_log_q, excluded = candidates
+        targets, true_log_q = as_columns(targets), as_columns(true_log_q)
+        objective.check_num_true(targets.shape[1])
+        input = input.to(computed_dtype(input, weight))
+        if cosine:
+            with torch.autocast(input.device.type, enabled=False):
+                input = normalize(input, dim=-1)
+        if remove_hits is None:
+            remove_hits = objective.negatives is not Negatives.S
+        settings = Settings(self, objective, temperature, cosine, remove_hits, sparse, reduction)
+        differentiable = input.requires_grad or weight.requires_grad or (bias is not None and bias.requires_grad)
+        if differentiable and torch.is_grad_enabled():
+            return SampledLoss.apply(input, weight, bias, ids, log_q, targets, true_log_q, excluded, settings)
+        candidates = Candidates(ids, log_q, targets, true_log_q, excluded)
+        with torch.no_grad():  # log Q may have a gradient, which is ignored
+            losses = run_pass(input, weight, bias, candidates, settings, None, gradients=False).losses
+        return reduce(losses, candidates.is_true(), reduction)
+
+    # ------------------------------------------------------------------------------------------------- the op full_loss
+
+    def full_loss(
+        self,
+        objective: Objective,
+        input: Tensor,  # (B, D)
+        weight: Tensor,  # (C, D)
+        bias: Tensor | None,  # (C,)
+        targets: Tensor,  # (B,) or (B, T), IGNORED allowed
+        *,
+        temperature: float,
+        cosine: bool,
+        reduction: str = "none",
+    ) -> Tensor:  # (B,) or a scalar
+        """The meaning of the reference's; where gradients of a mean or a sum are wanted, they are made with the losses.
+
+        The reference makes each product twice, once more for backward, as it keeps no logits. The gradient of one
+        number is known as soon as the losses are, so a pass turns logits into it at once. What is rarer runs on the
+        reference: losses of rows, cosine, half precision, graphs of torch.compile and the transforms of torch.func.
+        """
+        columns = as_columns(targets)
+        tensors = (input, weight) if bias is None else (input, weight, bias)
+        gradients = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
+        same_dtype = all(tensor.dtype is input.dtype for tensor in tensors)
+        # What its options say of a loss is told by `explain`; what a caller cannot see of it is reported.
+        refusal = self._lacks_full(gradients, reduction, cosine, input.dtype, same_dtype)
+        if not refusal:
+            refusal = _refuses_full(objective, weight, tensors)
+            if refusal:
+                report("full_loss", self.name, refusal)
+        if refusal or weight.numel() == 0:
+            return reference.full_loss(
+                objective, input, weight, bias, targets, temperature=temperature, cosine=cosine, reduction=reduction
+            )
+        objective.check_num_true(columns.shape[1])
+        return FullLoss.apply(input, weight, bias, columns, self, objective, temperature, reduction)
+
+    def _lacks_full(
+        self, gradients: bool, reduction: str, cosine: bool, dtype: torch.dtype | None, same_dtype: bool
+    ) -> str:
+        if not gradients:
+            return NO_GRADIENTS
+        if reduction == "none":
+            return "losses of rows are wanted, and not their mean or sum"
+        if cosine:
+            return "logits are cosines"
+        if dtype not in (torch.float32, torch.float64) or not same_dtype:
+            return "input and class weights are not both in float32, or float64"
+        if torch.compiler.is_compiling():
+            return IN_GRAPH
+        return "" if self.brings("full_pass") else "it has no pass over all classes"
+
+
+NO_GRADIENTS: Final = "no gradients are wanted, which is all that the fused pass saves"
+TRANSFORMED: Final = "inside of a transform of torch.func tensors have no memory of their own"
+IN_GRAPH: Final = "torch.compile makes a graph of it"
+
+
+def own_loss(objective: Objective) -> str:
+    """Why no pass knows the loss of an objective; "" if passes do.
+
+    Example:
+        >>> from logq.objectives import NCE
+        >>> own_loss(NCE)
+        ''
+    """
+    if objective.loss is logistic or objective.loss is softmax:
+        return ""
+    return f"the loss of objective {objective.name} is neither logistic nor softmax"
+
+
+def own_full_loss(objective: Objective) -> str:
+    """The same over all classes, of which a true one counts once.
+
+    Example:
+        >>> from logq.objectives import FULL_SOFTMAX
+        >>> own_full_loss(FULL_SOFTMAX)
+        ''
+    """
+    return own_loss(objective) or (
+        "" if objective.calibration is None else f"objective {objective.name} weighs true classes"
+    )
+
+
+def _refuses_full(objective: Objective, weight: Tensor, tensors: tuple[Tensor, ...]) -> str:
+    if in_transform():
+        return TRANSFORMED
+    if torch.autograd.forward_ad._current_level >= 0:  # pyright: ignore[reportPrivateUsage]
+        return "derivatives go forward"
+    if not is_plain(*tensors):
+        return "tensors are of a class that stands for others"
+    return own_full_loss(objective) or ("" if weight.is_contiguous() else "class weights are not contiguous")
+
+
+def _updates_exist() -> bool:
+    # Asked when a graph is made. One that is older than its optimizer gives gradients, which the optimizer takes too.
+    return updates.exist()
+
+
+# As torch.compiler.assume_constant_result does, which would import the compiler.
+_updates_exist._dynamo_marked_constant = True  # pyright: ignore[reportFunctionMemberAccess]
+
+
+@outside_of_graphs
+def _eagerly(backend: FusedBackend, *arguments: Any, **options: Any) -> Tensor:
+    return backend.sampled_loss(*arguments, **options)

@@ -1,0 +1,158 @@
+"""Draws in plain torch: the meaning of the ops that samplers stand on.
+
+draws            independent draws from a distribution
+distinct_draws   the first S different classes of a stream of draws, and the exact counts of tries
+places_of        where in a sample of distinct classes a class stands
+log_inclusion    how probable it was that a class is among the distinct ones
+alias_table      probabilities -> Walker's alias table
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from logq.kernels.distributions import Distribution, random_bits
+
+__all__ = ["alias_table", "by_tries", "distinct_draws", "draws", "log_inclusion", "places_of"]
+
+
+def draws(distribution: Distribution, seed: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Independent draws, at the first positions of a stream.
+
+    Args:
+        distribution: what is drawn from.
+        seed: () int64, of the stream; draws are where it is.
+        shape: of the result.
+
+    Returns:
+        ids: int64 of that shape.
+    """
+    size = torch.Size(shape).numel()
+    return distribution.at(seed, torch.arange(size, device=seed.device)).view(shape)
+
+
+def distinct_draws(
+    distribution: Distribution, seed: Tensor, num_rows: int, num_sampled: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Draw `num_sampled` distinct classes a row by independent draws that drop what was seen.
+
+    Row r draws from the stream whose seed is the r-th number of the stream of `seed`.
+
+    Args:
+        distribution: what is drawn from; more than `num_sampled` classes must be possible.
+        seed: () int64.
+        num_rows: R.
+        num_sampled: S.
+
+    Returns:
+        ids (R, S) in order of their first appearance; M of each of them (R, S); M of every other class (R, 1), where
+        M_v counts the draws of other classes than v until S of those differ.
+    """
+    seeds = random_bits(seed, torch.arange(num_rows, device=seed.device))[:, None]
+    drawn = 0
+
+    def sample(shape: tuple[int, int]) -> Tensor:
+        nonlocal drawn
+        positions = torch.arange(drawn, drawn + shape[1], device=seed.device)
+        drawn += shape[1]
+        return distribution.at(seeds, positions)
+
+    return by_tries(sample, num_rows, num_sampled)
+
+
+def places_of(ids: Tensor, classes: Tensor) -> Tensor:
+    """Where in its row of a sample each class stands, or -1.
+
+    Args:
+        ids: (R, S) int64, distinct within a row.
+        classes: (R, N) int64.
+
+    Returns:
+        (R, N) int64.
+    """
+    ordered, order = ids.sort(dim=1)
+    at = torch.searchsorted(ordered, classes.contiguous()).clamp_(max=ids.shape[1] - 1)
+    return torch.where(ordered.gather(1, at) == classes, order.gather(1, at), -1)
+
+
+def log_inclusion(log_p: Tensor, tries: Tensor) -> Tensor:
+    """log( 1 - (1 - p)^tries ), in double, where the p of every class that can be drawn is more than zero.
+
+    Args:
+        log_p: float32 or float64, at most 0.
+        tries: int64, of the same shape; 1 at least.
+
+    Returns:
+        The same shape and dtype.
+    """
+    return torch.log(-torch.expm1(tries * torch.log1p(-log_p.double().exp()))).to(log_p.dtype)
+
+
+def by_tries(
+    sample: Callable[[tuple[int, int]], Tensor], num_rows: int, num_sampled: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """As `distinct_draws`, from draws that come from anywhere.
+
+    Args:
+        sample: shape -> that many more independent draws, int64.
+        num_rows: R.
+        num_sampled: S, less than the number of classes that can be drawn.
+    """
+    draws = sample((num_rows, num_sampled + max(16, num_sampled // 2)))
+    while True:
+        size = draws.shape[1]
+        ordered, position = draws.sort(dim=1, stable=True)
+        new = torch.ones_like(ordered, dtype=torch.bool)
+        new[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+        # One class more than is asked for: its arrival ends the count of the classes inside.
+        if num_rows == 0 or bool((new.sum(dim=1) > num_sampled).all()):
+            break
+        draws = torch.cat([draws, sample((num_rows, size))], dim=1)
+    first = position.masked_fill(~new, size).sort(dim=1).values[:, : num_sampled + 1]  # positions of first appearances
+    inside, end = first[:, :num_sampled], first[:, num_sampled:]
+    ids = draws.gather(1, inside)
+    # How often each class stands before `end`: number the classes of a row, count, and look the sampled ones up.
+    number = torch.empty_like(position).scatter_(1, position, new.cumsum(dim=1) - 1)
+    before_end = torch.arange(size, device=draws.device) < end
+    copies = torch.zeros_like(number).scatter_add_(1, number, before_end.long()).gather(1, number.gather(1, inside))
+    return ids, end + 1 - copies, inside[:, -1:] + 1
+
+
+def alias_table(probabilities: Tensor) -> tuple[Tensor, Tensor]:
+    """Walker's alias table: cell i, drawn with probability 1/C, gives i with probability accept_i, else alias_i.
+
+    The sweep of Huebschle-Schneider and Sanders through light classes (s = C p <= 1) and heavy ones (s > 1), each in
+    the order of their ids, written with cumulative sums: light class i leans on the first heavy one whose surplus,
+    added to that of the heavy ones before, exceeds the deficit of the light ones before i; a heavy class that gave away
+    more than its surplus leans on the next heavy one. Rounding makes this differ from p by about 1e-16 C a cell.
+
+    Args:
+        probabilities: (C,) float64, not negative, any positive sum.
+
+    Returns:
+        accept (C,) float64 in [0, 1] and alias (C,) int32.
+
+    References:
+        Walker, ACM Trans. Math. Softw. 1977. Vose, IEEE Trans. Softw. Eng. 1991.
+        Huebschle-Schneider and Sanders, Parallel Weighted Random Sampling, 2019, arXiv:1903.00227, Sec. 4.
+    """
+    size = probabilities.shape[0]
+    scaled = probabilities / probabilities.sum() * size
+    accept = torch.ones_like(scaled)
+    alias = torch.arange(size, dtype=torch.int32, device=probabilities.device)
+    heavy = (scaled > 1).nonzero()[:, 0]
+    light = (scaled <= 1).nonzero()[:, 0]
+    if heavy.numel() == 0 or light.numel() == 0:  # all alike, but for rounding
+        return accept, alias
+    deficit = (1 - scaled[light]).cumsum(0)  # up to and with each light class
+    surplus = (scaled[heavy] - 1).cumsum(0)
+    before = torch.cat([deficit.new_zeros(1), deficit[:-1]])
+    donor = torch.searchsorted(surplus, before, right=True).clamp_(max=heavy.numel() - 1)
+    accept[light] = scaled[light]
+    alias[light] = heavy[donor].int()
+    # The light class that empties heavy class j is the first whose deficit reaches the surplus up to j.
+    emptied_by = torch.searchsorted(deficit, surplus[:-1]).clamp_(max=light.numel() - 1)
+    accept[heavy[:-1]] = (1 - (deficit[emptied_by] - surplus[:-1])).clamp_(0, 1)
+    alias[heavy[:-1]] = heavy[1:].int()
+    return accept, alias

@@ -1,0 +1,207 @@
+"""CorpusRun: training on an encoded corpus for some epochs, which can stop anywhere and go on from there."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from logq._arguments import ArgumentError, Verbatim
+from logq._progress import Progress
+from logq.text import EncodedCorpus
+from logq.training.checkpoint import Checkpoint, RunState
+from logq.training.estimator import prefixed, with_prefix
+from logq.training.interrupts import uninterrupted
+from logq.training.running_mean import DivergedError, RunningMean
+from logq.word2vec.engines import Engine, Position, Span
+
+__all__ = ["CorpusRun", "check_finite"]
+
+LR_FLOOR = 1e-4
+"""The learning rate falls to this part of its start, as in word2vec.c."""
+
+AROUND = 100
+"""Text on both sides of a span, in words for each word of `reach`: words that are thinned out do not count there."""
+
+
+class CorpusRun:
+    """Trains an engine on a corpus, span by span, and knows how far it is.
+
+    What happens in a span depends only on the seed and on where it lies, so a run that was interrupted ends as one that
+    was not, if the engine does its part.
+
+    Args:
+        corpus: what to train on.
+        engine: what is trained.
+        epochs: passes over the corpus.
+        lr: learning rate at the start; it falls linearly over all epochs.
+        seed: of everything random; see logq.training.estimator.Seeds.
+
+    Attributes:
+        epoch: the current one, from 0.
+        entry: of the corpus that comes next.
+        pairs, loss_sum, loss_pairs: of this epoch so far, see Losses.
+
+    Example:
+        See logq.Word2Vec, which makes one for each `fit`.
+    """
+
+    def __init__(self, corpus: EncodedCorpus, engine: Engine, *, epochs: int, lr: float, seed: int) -> None:
+        self.corpus = corpus
+        self.engine = engine
+        self.epochs = epochs
+        self.lr = lr
+        self.seed = seed
+        self.epoch = self.entry = 0
+        self.loss_sum, self.loss_pairs = 0.0, 0
+        self.pairs = 0
+        self._consistent = True  # the engine has learned what lies before `entry`, and nothing else
+
+    @property
+    def epochs_done(self) -> float:
+        """How many epochs are done, parts of the current one included."""
+        return self.epoch + self.entry / self.corpus.num_ids
+
+    @property
+    def mean_loss(self) -> float:
+        """Of a pair, over the epoch so far; 0 if there was none."""
+        return self.loss_sum / max(1, self.loss_pairs)
+
+    # ------------------------------------------------------------------------------------------------------ checkpoints
+
+    def state(self) -> RunState:
+        """What `restore` needs to go on from here.
+
+        Raises:
+            FloatingPointError: training has diverged.
+        """
+        check_finite(self.engine, self.lr)
+        position = {name: getattr(self, name) for name in ("epoch", "entry", "pairs", "loss_sum", "loss_pairs")}
+        return RunState(
+            self.seed, position, {"vectors": self.engine.vectors, **prefixed("engine", self.engine.state())}
+        )
+
+    def restore(self, state: RunState) -> None:
+        """Go on from where `state` was, in a run over the same corpus that was made with its seed.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is not the state of such a run.
+        """
+        if not all(np.isfinite(array).all() for array in state.tensors.values()):
+            raise ValueError("not all of it is finite")
+        position = state.position
+        epoch, entry = int(position["epoch"]), int(position["entry"])
+        if not (0 <= epoch < self.epochs and 0 <= entry <= self.corpus.num_ids):
+            raise ValueError(f"there is no entry {entry} in epoch {epoch}")
+        self.engine.load_state(state.tensors["vectors"], with_prefix("engine", state.tensors))
+        self.epoch, self.entry = epoch, entry
+        self.pairs, self.loss_pairs = int(position["pairs"]), int(position["loss_pairs"])
+        self.loss_sum = float(position["loss_sum"])
+
+    # --------------------------------------------------------------------------------------------------------- training
+
+    def train(
+        self, label: str, progress: bool | None, *, checkpoint: Checkpoint, on_epoch_end: Callable[[int], None]
+    ) -> None:
+        """Train to the end.
+
+        Args:
+            label: what the progress line says is being done.
+            progress: as for logq.Word2Vec.fit.
+            checkpoint: where the run is saved when it is due, and on Ctrl-C.
+            on_epoch_end: called with the number of epochs done.
+
+        Raises:
+            FloatingPointError: the loss is not a number, or far above where it began.
+            ArgumentError: there is nothing to train on.
+            KeyboardInterrupt: Ctrl-C, after the checkpoint.
+        """
+        running = RunningMean(memory=10 if self.engine.name == "fused" else 100)
+        size, words = self.corpus.num_ids, self.corpus.num_words
+        with Progress(self.epochs * words, "words", label, progress) as bar:
+            bar.advance(words * self.epochs_done)
+            try:
+                while True:
+                    while self.entry < size:
+                        before, end = self.entry, min(size, self.entry + self._step())
+                        self._train_span(end, running)
+                        bar.advance(words * (end - before) / size, loss=running.recent)
+                        if end < size or self.epoch + 1 < self.epochs:
+                            checkpoint.save_if_due(self.state)
+                    self._check_epoch()
+                    on_epoch_end(self.epoch + 1)
+                    if self.epoch + 1 == self.epochs:
+                        break
+                    self._start_epoch()
+            except KeyboardInterrupt:
+                if self._consistent:
+                    checkpoint.save_if_due(self.state, force=True)
+                raise
+
+    def _train_span(self, end: int, running: RunningMean) -> None:
+        # An interrupted span has left its mark on the vectors: to train it again would not be the same run.
+        with uninterrupted():
+            self._consistent = False
+            losses = self.engine.train(*self._span(end))
+            running.add(losses.loss_sum, losses.loss_pairs)
+            self._check_divergence(running)
+            self.loss_sum += losses.loss_sum
+            self.loss_pairs += losses.loss_pairs
+            self.pairs += losses.pairs
+            self.entry = end
+            self._consistent = True
+
+    def _start_epoch(self) -> None:
+        with uninterrupted():
+            self.epoch, self.entry = self.epoch + 1, 0
+            self.loss_sum, self.loss_pairs, self.pairs = 0.0, 0, 0
+
+    def _step(self) -> int:
+        """Entries of a span: few enough for a progress line that moves, and for Ctrl-C."""
+        return min(self.engine.max_span, max(1 << 14, -(-self.corpus.num_ids // 20)))
+
+    def _span(self, end: int) -> tuple[Span, Position]:
+        around = AROUND * self.engine.reach
+        first, last = max(0, self.entry - around), min(self.corpus.num_ids, end + around)
+        ids = self.corpus.read(first, last)
+        slope = self.lr / (self.epochs * self.corpus.num_ids)
+        rate = (self.lr * (1 - self.epoch / self.epochs), slope, self.lr * LR_FLOOR)
+        seed = int(np.random.SeedSequence([self.seed, self.epoch]).generate_state(1, np.uint64)[0])
+        return Span(ids, self.entry - first, end - first), Position(self.entry, rate, seed)
+
+    def _check_divergence(self, running: RunningMean) -> None:
+        # Where the very first span diverges, the loss at its beginning is not measured, but known.
+        first = min(running.first, self.engine.untrained_loss)
+        if running.has_diverged(first):
+            now = f"is {running.recent:.3g}" + (f", it began at {first:.3g}" if math.isfinite(first) else "")
+            raise DivergedError(
+                "lr",
+                f"training diverged in epoch {self.epoch + 1}, the mean loss {now}; try less than {self.lr:g}"
+                + (", or smaller batches" if self.engine.name == "plain" else ""),
+            )
+
+    def _check_epoch(self) -> None:
+        if self.pairs == 0:
+            raise ArgumentError(
+                "sample",
+                "neighboring words to be left after thinning out frequent ones",
+                Verbatim(f"none of {self.corpus.num_words:,} words"),
+                "for a small corpus take 0",
+            )
+        check_finite(self.engine, self.lr)
+
+
+def check_finite(engine: Engine, lr: float) -> None:
+    """See that all vectors are finite.
+
+    Raises:
+        DivergedError: one is not: training diverged.
+
+    Example:
+        See CorpusRun.
+    """
+    vectors = engine.vectors
+    for start in range(0, len(vectors), 1 << 14):
+        part = vectors[start : start + (1 << 14)]
+        if not np.isfinite(part).all():
+            row = start + int((~np.isfinite(part).all(axis=1)).argmax())
+            raise DivergedError("lr", f"training diverged, vector {row} is not finite; try less than {lr:g}")

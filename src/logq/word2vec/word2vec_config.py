@@ -1,0 +1,294 @@
+"""Word2VecConfig: the arguments of Word2Vec, and which engine can train with them."""
+
+import os
+from dataclasses import field
+from typing import Annotated, Any, ClassVar
+
+from logq._arguments import ArgumentError, check_int
+from logq.objectives import OBJECTIVES, objective_name
+from logq.samplers.registry import SamplerChoice
+from logq.training.config import Above, AtLeast, AtMost, Check, Help, OneOf, configclass
+from logq.training.options import ObjectiveConfig
+from logq.word2vec.kernel import simd_levels
+
+__all__ = ["FUSED", "HIERARCHICAL_SOFTMAX", "Word2VecConfig", "available_cores"]
+
+HIERARCHICAL_SOFTMAX = "hierarchical_softmax"
+"""The objective of a model with hs=True; it is a tree, and no objective of logq.objectives."""
+
+FUSED = {
+    ("skip_gram", "negative_sampling", "unigram"),
+    ("skip_gram", HIERARCHICAL_SOFTMAX, None),
+    ("cbow", "negative_sampling", "unigram"),
+    ("cbow", HIERARCHICAL_SOFTMAX, None),
+}
+"""(model, objective, sampler) for which there is a fused kernel. Everything else runs in plain PyTorch."""
+
+LARGEST = 10_000
+"""Of window, num_sampled and threads in the compiled engine."""
+
+
+def available_cores() -> int:
+    """How many cores this process may use.
+
+    Example:
+        >>> available_cores() >= 1
+        True
+    """
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _check_objective(name: str, value: Any) -> str:
+    # As settings() has it where hs=True.
+    return HIERARCHICAL_SOFTMAX if value == HIERARCHICAL_SOFTMAX else objective_name(value)
+
+
+def _check_num_sampled(name: str, value: Any) -> int:
+    try:
+        return check_int(name, value)
+    except ArgumentError as error:
+        raise ArgumentError(name, error.expected, value, "hs trains without negatives") from None
+
+
+def _check_device(name: str, value: Any) -> Any:
+    return "cpu" if str(value) == "cpu" else value  # the engine knows about all others
+
+
+def _check_simd(name: str, value: Any) -> str:
+    if value != "auto" and value not in simd_levels():
+        raise ArgumentError(name, f"auto or one of {', '.join(simd_levels())}", value)
+    return value
+
+
+@configclass(group="Model")
+class Word2VecConfig(ObjectiveConfig):
+    """The arguments of Word2Vec.
+
+    Example:
+        >>> config = Word2VecConfig(num_sampled=10, sg=False)
+        >>> config.lr, config.engine_name, config.negatives
+        (0.05, 'fused', 10)
+    """
+
+    default_sampler: ClassVar = "unigram"
+    unknown_hints: ClassVar = {
+        "negative": "it is called num_sampled here; where hs=True, leave it out: the tree is trained alone",
+        "sentences": "give the text to fit: Word2Vec(...).fit(text)",
+        "corpus_file": "give the path to fit: Word2Vec(...).fit(path)",
+        "min_alpha": "the learning rate falls to 1e-4 of lr",
+        "compute_loss": "mean_loss is always there after fit",
+        "callbacks": "give a function to fit: Word2Vec(...).fit(text, on_epoch_end=...)",
+    }
+
+    dim: Annotated[int, AtLeast(1), Help("Dimension of the vectors, D.", also=("vector_size", "size"))] = field(
+        default=100, kw_only=False
+    )
+    window: Annotated[
+        int,
+        AtLeast(1),
+        Help(
+            "Maximum distance between a word and its neighbors.",
+            more="That of each word is uniform in 1..window.",
+            typed="Maximum number of words to look at on each side.",
+        ),
+    ] = 5
+    sg: Annotated[
+        bool,
+        Help(
+            "True for skip-gram, False for CBOW.",
+            typed="Predict a word from one neighbor (skip-gram), or from all in the window (CBOW).",
+            flag="--skip-gram/--cbow",
+        ),
+    ] = True
+    cbow_mean: Annotated[
+        bool,
+        Help(
+            "Whether CBOW averages the vectors in the window, or sums them.",
+            typed="Whether CBOW averages or sums the vectors in the window.",
+            flag="--cbow-mean/--cbow-sum",
+        ),
+    ] = True
+    hs: Annotated[
+        bool,
+        Help(
+            "Hierarchical softmax over a Huffman tree, instead of negatives.",
+            more="The tree is trained alone, where gensim trains negatives beside it unless they are 0.",
+        ),
+    ] = False
+    objective: Annotated[str, Check(_check_objective), Help(group="Model")] = "negative_sampling"
+    sampler: Annotated[SamplerChoice | None, Help(group="Model", default="unigram")] = None
+    num_sampled: Annotated[
+        int,
+        Check(_check_num_sampled),
+        Help("Number of negatives for each pair, k.", group="Model", aliases=("negatives",)),
+    ] = 5
+    unigram_power: Annotated[
+        float,
+        Help(
+            more="Below 0 rare words are drawn more often than frequent ones.",
+            group="Model",
+            aliases=("power",),
+            also=("ns_exponent",),
+        ),
+    ] = 0.75
+    shared_negatives: Annotated[
+        bool | None,
+        Help(
+            "Whether pairs share their negatives: those of a window in the compiled engine, where False is the order "
+            "of word2vec.c, as good and a third as fast; those of a batch in plain PyTorch, where True is faster, and "
+            "with few negatives worse.",
+            typed="Whether the pairs of a window share their negatives.",
+            flag="--shared-negatives/--own-negatives",
+            default="shared in the compiled engine, own in plain PyTorch",
+        ),
+    ] = None
+
+    min_count: Annotated[
+        int, AtLeast(1), Help("Minimum count of a word; rarer words are left out.", group="Corpus")
+    ] = 5
+    max_vocab: Annotated[
+        int | None,
+        AtLeast(1),
+        Help(
+            "Maximum number of words; the most frequent are kept.",
+            group="Corpus",
+            also=("max_final_vocab", "max_vocab_size"),
+        ),
+    ] = None
+    sample: Annotated[
+        float,
+        AtLeast(0),
+        Help(
+            "Threshold t for thinning out frequent words, see Vocabulary.keep_probability; 0 keeps all.",
+            typed="Leave out words that are more frequent than this at random; 0 keeps all.",
+            group="Corpus",
+        ),
+    ] = 1e-3
+
+    epochs: Annotated[int, AtLeast(1), Help("Passes over the text.", group="Training", also=("iter",))] = 5
+    lr: Annotated[
+        float | None,
+        Above(0),
+        Help("Learning rate at the start.", group="Training", default="0.025, or 0.05 for CBOW", also=("alpha",)),
+    ] = None
+    threads: Annotated[
+        int | None,
+        AtLeast(1),
+        AtMost(LARGEST),
+        Help(
+            "Number of threads.",
+            more="Threads of the compiled engine update the same vectors without locks, so no two runs are alike. "
+            "Plain PyTorch uses one by default.",
+            group="Training",
+            default="all cores, or 1 with a seed",
+            also=("workers",),
+        ),
+    ] = None
+    seed: Annotated[
+        int | None,
+        AtLeast(0),
+        Help(
+            "Seed of everything random.",
+            more="On one thread the same seed gives the same vectors, bit for bit on one machine.",
+            typed="Seed; makes a run repeatable, bit for bit on one thread.",
+            group="Training",
+        ),
+    ] = None
+    engine: Annotated[
+        str,
+        OneOf("auto", "fused", "plain"),
+        Help("Engine, compiled (fused) or in PyTorch (plain).", group="Training"),
+    ] = "auto"
+    batch_size: Annotated[
+        int | None,
+        AtLeast(1),
+        Help(
+            "Examples in a step of plain PyTorch, which this asks for.",
+            more="The gradients of a step are summed, so a rate that is right for small batches diverges with large "
+            "ones, the sooner the fewer words there are.",
+            typed="Examples in a step of plain PyTorch.",
+            group="Training",
+            default="an eighth of the vocabulary, but at most 512",
+        ),
+    ] = None
+    device: Annotated[
+        Any,
+        Check(_check_device),
+        Help(
+            'Where plain PyTorch trains: "cpu", "cuda", ...',
+            typed="Device of plain PyTorch: cpu, cuda, cuda:1, ...",
+            group="Training",
+        ),
+    ] = "cpu"
+    simd: Annotated[
+        str,
+        Check(_check_simd),
+        Help(
+            'Instruction set of the compiled engine, one of logq.word2vec.kernel.simd_levels() or "auto".',
+            typed="Instruction set of the compiled engine.",
+            group="Training",
+            hidden=True,
+            saved=False,
+        ),
+    ] = "auto"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.lr is None:
+            self.lr = 0.025 if self.sg else 0.05
+        if self.engine == "fused" and self.why_not_fused:
+            hint = f"there is no fused kernel for {self.why_not_fused}"
+            raise ArgumentError("engine", "'auto' or 'plain'", self.engine, hint)
+        if self.engine_name == "fused":
+            # The engine checks them again; here they are said before an hour of reading words.
+            for name in ("window", "num_sampled"):
+                if getattr(self, name) > LARGEST:
+                    raise ArgumentError(name, f"1 to {LARGEST:,}", getattr(self, name), "the plain engine has no limit")
+
+    def _settle_sampler(self) -> None:
+        if self.hs:
+            if self.objective not in ("negative_sampling", HIERARCHICAL_SOFTMAX):
+                raise ArgumentError("objective", "the default, as hs is a loss of its own", self.objective)
+            if self.sampler is not None:
+                raise ArgumentError("sampler", "None, as hs does not sample", self.sampler)
+            self.objective = HIERARCHICAL_SOFTMAX
+        elif self.objective == HIERARCHICAL_SOFTMAX:
+            raise ArgumentError("objective", f"one of {', '.join(OBJECTIVES)}", self.objective, "choose hs instead")
+        else:
+            super()._settle_sampler()
+
+    @property
+    def samples(self) -> bool:
+        """Whether the objective draws negatives."""
+        return not self.hs and super().samples
+
+    @property
+    def kind(self) -> str:
+        """The name of the model, "skip_gram" or "cbow"."""
+        return "skip_gram" if self.sg else "cbow"
+
+    @property
+    def why_not_fused(self) -> str:
+        """What the compiled engine has no kernel for, or "" where it can train."""
+        sampler = self.sampler if isinstance(self.sampler, str | None) else "a sampler of your own"
+        if (self.kind, self.objective, sampler) not in FUSED:
+            return " with ".join(part for part in (self.objective, sampler) if part)
+        if self.device != "cpu":
+            return f"the device {self.device}"
+        return "batches" if self.batch_size is not None else ""
+
+    @property
+    def engine_name(self) -> str:
+        """What trains, "fused" or "plain"."""
+        return "plain" if self.engine == "plain" or self.why_not_fused else "fused"
+
+    @property
+    def used_threads(self) -> int:
+        """How many threads train: `threads`, or what that is by default."""
+        if self.threads is not None:
+            return self.threads
+        return 1 if self.seed is not None or self.engine_name == "plain" else available_cores()
+
+    def settings(self) -> dict[str, Any]:
+        """The arguments, as JSON can hold them; a function is "custom", and `engine` is the one that trains."""
+        return {**super().settings(), "engine": self.engine_name}

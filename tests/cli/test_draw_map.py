@@ -1,0 +1,74 @@
+import importlib.util
+
+import pytest
+
+from logq.cli.commands.draw_map import LayoutName
+from logq.evaluation import map_page
+
+
+@pytest.fixture
+def without_sklearn(monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        map_page.importlib.util, "find_spec", lambda name, *rest: None if name == "sklearn" else find(name, *rest)
+    )
+
+
+def test_layouts_are_the_library_s():
+    assert tuple(name.value for name in LayoutName) == map_page.LAYOUTS
+
+
+def test_a_map_is_drawn(logq, vectors, tmp_path):
+    path = tmp_path / "map.html"
+    code, out, err = logq("map", vectors, "-o", path, "--top", 5, "--title", "King & queen")
+    assert (code, err) == (0, "")
+    assert out == f"{path}: 5 words, laid out by t-SNE. Open it in a browser.\n"
+    assert "<h1>King &amp; queen</h1>" in path.read_text(encoding="utf-8")
+
+
+def test_without_output_it_lies_here(logq, vectors, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert logq("map", vectors, "--layout", "pca")[0] == 0
+    assert (tmp_path / "map.html").exists()
+
+
+@pytest.mark.usefixtures("without_sklearn")
+def test_without_sklearn_it_says_so(logq, vectors, tmp_path):
+    code, out, _ = logq("map", vectors, "-o", tmp_path / "map.html")
+    assert code == 0
+    assert "principal components" in out
+    assert "pip install 'logq[map]'" in out
+
+
+@pytest.mark.usefixtures("without_sklearn")
+def test_tsne_without_sklearn_is_an_error(logq, vectors, tmp_path):
+    code, out, err = logq("map", vectors, "-o", tmp_path / "map.html", "--layout", "tsne")
+    assert (code, out) == (2, "")
+    assert "pip install 'logq[map]'" in err
+    assert not (tmp_path / "map.html").exists()
+
+
+def test_a_file_that_cannot_be_written_is_said_before_vectors_are_read(logq, tmp_path):
+    code, out, err = logq("map", tmp_path / "no-vectors", "-o", tmp_path / "nowhere" / "map.html")
+    assert (code, out) == (2, "")
+    assert (
+        err
+        == f"Error: {tmp_path / 'nowhere' / 'map.html'}: can't be written: there is no folder {tmp_path / 'nowhere'}\n"
+    )
+
+
+def test_missing_vectors(logq, tmp_path):
+    code, _, err = logq("map", tmp_path / "nowhere", "-o", tmp_path / "map.html")
+    assert code == 2
+    assert "nowhere" in err
+
+
+def test_ctrl_c_says_that_the_old_map_is_kept(logq, vectors, tmp_path, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("logq.evaluation.map_page.word_map", interrupted)
+    path = tmp_path / "map.html"
+    assert logq("map", vectors, "-o", path) == (130, "", f"Interrupted: {path} was not written.\n")
+    path.write_text("old")
+    assert logq("map", vectors, "-o", path) == (130, "", f"Interrupted: {path} is as it was before.\n")

@@ -1,0 +1,65 @@
+import pytest
+
+from logq.cli.feature_files import FeatureTable, is_title, load_titles, read_features, read_titles, save_titles
+from logq.cli.terminal.errors import BadInputError
+from logq.logs import Identifiers
+
+
+def table(tmp_path, text):
+    path = tmp_path / "items.txt"
+    path.write_text(text)
+    return path
+
+
+def test_a_first_line_that_begins_with_no_id_has_names(tmp_path):
+    path = table(tmp_path, "thing,colour\na,red\nb,blue\n")
+    assert FeatureTable(path, Identifiers(["a", "b"])).names == ["thing", "colour"]
+    path = table(tmp_path, "a,red\nb,blue\n")
+    found = FeatureTable(path, Identifiers(["b", "a"]))
+    assert found.names == ["0", "1"]
+    assert found.frame["1"].to_list() == ["red", "blue"]
+
+
+def test_several_values_in_a_field(tmp_path):
+    path = table(tmp_path, "item\tkinds:token_seq\tplaces\n1\tnew red\tx|y\n2\tred\ty\n")
+    features = read_features(path, Identifiers([1, 2]))
+    assert features is not None
+    assert features.widths == {"kinds": 2, "places": 2}
+    assert features.sizes == {"kinds": 3, "places": 3}
+
+
+def test_ids_of_another_kind_are_named(tmp_path):
+    path = table(tmp_path, "item,colour\nx1,red\n")
+    with pytest.raises(BadInputError, match="expected numbers in the first column 'item', as the log has, got 'x1'"):
+        read_features(path, Identifiers([1, 2]))
+
+
+def test_fractions_are_refused_in_a_line(tmp_path):
+    path = table(tmp_path, "item,price\n1,0.5\n2,1.5\n")
+    with pytest.raises(BadInputError, match="price"):
+        read_features(path, Identifiers([1, 2]))
+
+
+def test_titles_are_no_features(tmp_path):
+    path = table(tmp_path, "item,title\n1,Tea\n2,Salt\n9,Gold\n")
+    ids = Identifiers([2, 1, 3])
+    assert read_features(path, ids) is None
+    assert read_titles(path, ids) == ["Salt", "Tea", ""]
+    assert not is_title("subtitles")
+
+
+def test_titles_are_kept_and_checked(tmp_path):
+    save_titles(tmp_path, ["Tea", "S\u00e4lz"])
+    assert load_titles(tmp_path, 2) == ["Tea", "S\u00e4lz"]
+    with pytest.raises(BadInputError, match="expected titles of 3 items"):
+        load_titles(tmp_path, 3)
+    save_titles(tmp_path, None)
+    assert load_titles(tmp_path, 3) is None
+
+
+def test_json_of_values(tmp_path):
+    path = tmp_path / "items.json"
+    path.write_text('{"1": ["a", "b"], "2": ["b"]}')
+    features = read_features(path, Identifiers([1, 2]))
+    assert features is not None
+    assert features.names == ["attributes"]

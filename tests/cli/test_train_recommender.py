@@ -1,0 +1,263 @@
+"""`logq train sasrec` and the others: options reach the estimators, and what is made can answer."""
+
+import json
+
+import pytest
+
+from logq import recommenders
+from logq.cli.app import app
+from logq.logs import Interactions, leave_one_out
+
+COMMANDS = {
+    "youtube-dnn": "YoutubeDNN",
+    "mind": "MIND",
+    "sdm": "SDM",
+    "two-tower": "TwoTower",
+    "sasrec": "SASRec",
+    "item2vec": "Item2Vec",
+    "airbnb": "AirbnbEmbeddings",
+    "eges": "EGES",
+}
+QUICK = ["--dim", 8, "--epochs", 1, "--seed", 1]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_options_are_the_estimator_s(command):
+    estimator = getattr(recommenders, COMMANDS[command])
+    parameters = {parameter.name for parameter in app.members["train"].get_command(None, command).params}
+    assert set(estimator.options()) <= parameters
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_defaults_are_the_estimator_s(logq, ratings, tmp_path, monkeypatch, command):
+    seen = []
+
+    def noted(self, *_, **__):
+        seen.append(self.settings())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(recommenders.Recommender, "fit", noted)
+    assert logq("train", command, ratings, "-o", tmp_path / "m")[0] == 130
+    assert seen == [getattr(recommenders, COMMANDS[command])().settings()]
+
+
+@pytest.mark.parametrize("command", ["youtube-dnn", "mind", "sdm", "sasrec"])
+def test_items_may_start_from_skip_gram(logq, ratings, tmp_path, command):
+    assert "--pretrain" in logq("train", command, "--help")[1]
+    code, _, err = logq("train", command, ratings, "-o", tmp_path, *QUICK, "--pretrain", 2)
+    assert code == 0, err
+    assert recommenders.Recommender.load(tmp_path).settings()["pretrain"] == 2
+
+
+def test_help_of_two_towers_says_what_two_towers_do(logq):
+    text = " ".join(logq("train", "two-tower", "--help")[1].split())
+    assert "(default: in_batch)" in text
+    assert "(default: log_uniform)" not in text
+    assert "--cosine" not in text, "it would be refused"
+    assert "--pretrain" not in text, "it would be refused"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_model_is_trained_saved_and_answers(logq, ratings, tmp_path, command):
+    folder = tmp_path / "my model"
+    code, out, err = logq("train", command, ratings, "-o", folder, *QUICK)
+    assert code == 0
+    assert "user: took the column 'user_id'" in err
+    assert "Read 360 events of 60 users with 20 items." in out
+    assert "ndcg@10 " in out
+    assert f"logq evaluate ranking '{folder}'" in out
+    known = recommenders.Recommender.load(folder)
+    assert type(known).__name__ == COMMANDS[command]
+    assert len(known.recommend("u3", k=5).items) == 5
+
+
+def test_options_reach_the_model(logq, ratings, tmp_path):
+    options = "--dim 8 --blocks 1 --heads 2 --objective gbce --own-negatives --num-sampled 5 --sampler uniform "
+    options += (
+        "--epochs 2 --lr 0.01 --decay linear --patience 0 --keep-seen --untied --max-length 7 --clip 1 --no-log-q"
+    )
+    assert logq("train", "sasrec", ratings, "-o", tmp_path / "m", "-q", *options.split())[0] == 0
+    wanted = {
+        "dim": 8,
+        "blocks": 1,
+        "heads": 2,
+        "objective": "gbce",
+        "shared_negatives": False,
+        "num_sampled": 5,
+        "sampler": "uniform",
+        "epochs": 2,
+        "lr": 0.01,
+        "decay": "linear",
+        "patience": None,
+        "exclude_seen": False,
+        "tied": False,
+        "max_length": 7,
+        "clip": 1.0,
+        "log_q": False,
+    }
+    settings = recommenders.Recommender.load(tmp_path / "m").settings()
+    assert {name: settings[name] for name in wanted} == wanted
+
+
+def test_the_log_and_what_was_held_out_stay_with_the_model(model, ratings):
+    log = Interactions.load(model / "log")
+    assert len(log) == 360
+    typed = json.loads((model / "training.json").read_text())
+    assert typed["log"] == str(ratings.resolve())
+    assert typed["validation"] == "last"
+    known = recommenders.Recommender.load(model)
+    assert len(known.known.items) == len(leave_one_out(log).train)
+
+
+def test_a_model_that_learned_the_ring(model):
+    known = recommenders.Recommender.load(model)
+    assert known.recommend(histories=["i3", "i4", "i5"], k=1).items.tolist() == ["i6"]
+
+
+def test_quiet_prints_nothing_but_notes(logq, ratings, tmp_path):
+    code, out, err = logq("train", "sasrec", ratings, "-o", tmp_path / "m", *QUICK, "--quiet")
+    assert (code, out) == (0, "")
+    assert all(line.startswith("Note: ") for line in err.splitlines())
+
+
+def test_nothing_held_out(logq, ratings, tmp_path):
+    code, out, _ = logq("train", "youtube-dnn", ratings, "-o", tmp_path / "m", *QUICK, "--validation", "none")
+    assert code == 0
+    assert "Nothing was held out" in out
+    assert "logq evaluate" not in out
+    assert len(recommenders.Recommender.load(tmp_path / "m").known.items) == 360
+    assert not (tmp_path / "m" / "log" / "split.json").exists()
+
+
+def test_held_out_by_time(logq, ratings, tmp_path):
+    code, out, _ = logq("train", "item2vec", ratings, "-o", tmp_path / "m", *QUICK, "--validation", "time")
+    assert code == 0
+    assert "between 80 and 90 percent of the events" in out
+    assert json.loads((tmp_path / "m" / "log" / "split.json").read_text())["facts"]["how"]["by"] == "time"
+
+
+def test_features_that_a_model_does_not_learn_from_are_said(logq, ratings, tmp_path):
+    features = ["--item-features", ratings.parent / "items.csv"]
+    _, _, err = logq("train", "youtube-dnn", ratings, "-o", tmp_path / "m", *QUICK, *features)
+    assert "--item-features: YoutubeDNN does not learn from them; titles among them are shown" in err
+    _, _, err = logq("train", "two-tower", ratings, "-o", tmp_path / "m", *QUICK, *features)
+    assert "does not learn" not in err
+
+
+def test_bookings_and_markets(logq, tmp_path):
+    rows = [
+        f"{s},h{(s + i) % 9},{'book' if i == 3 else 'look'},{'north' if (s + i) % 9 < 5 else 'south'}"
+        for s in range(30)
+        for i in range(4)
+    ]
+    path = tmp_path / "clicks.csv"
+    path.write_text("\n".join(["session,item,action,city", *rows]) + "\n")
+    options = ["--booking", "action=book", "--market", "city", "--validation", "none", *QUICK]
+    assert logq("train", "airbnb", path, "-o", tmp_path / "m", *options)[0] == 0
+    code, _, err = logq("train", "airbnb", path, "-o", tmp_path / "m", "--booking", "action=buy", *QUICK)
+    assert code == 2
+    assert "--booking: 'action' never is 'buy'; it is 'look', 'book'" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--heads", "3"], "--heads: expected a divisor of dim = 64, got 3"),
+        (["--monitor", "auc"], "--monitor: expected one of hr, recall"),
+        (["--user", "uid"], "--user: expected "),
+        (["--lr", "-1"], "--lr: expected"),
+        (["--device", "abacus"], "abacus"),
+        (
+            ["--objective", "full_softmax", "--sampler", "uniform"],
+            "--sampler: expected None, as full_softmax ",
+        ),
+        (["--min-user", "100"], "LOG: expected events that remain, got 360 that are all dropped: 360 rare user"),
+        (["--item-features", "nowhere.csv"], "nowhere.csv: there is no such file"),
+    ],
+)
+def test_bad_arguments_are_one_line_in_the_spelling_of_options(logq, ratings, tmp_path, words, message):
+    code, _, err = logq("train", "sasrec", ratings, "-o", tmp_path / "new" / "m", *words)
+    assert code == 2
+    assert message in err.splitlines()[-1]
+    assert err.splitlines()[-1].startswith("Error: ")
+    assert not (tmp_path / "new").exists(), "an empty folder is taken away again"
+
+
+def test_widths_of_layers(logq, ratings, tmp_path):
+    folder = tmp_path / "m"
+    assert logq("train", "youtube-dnn", ratings, "-o", folder, *QUICK, "--hidden", "16, 8")[0] == 0
+    assert recommenders.Recommender.load(folder).settings()["hidden"] == [16, 8]
+    code, _, err = logq("train", "youtube-dnn", ratings, "-o", folder, *QUICK, "--hidden", "16x8")
+    said = "Error: --hidden: expected an integer >= 1, got '16x8'. Help: logq train youtube-dnn --help\n"
+    assert (code, err) == (2, said)
+    assert logq("train", "youtube-dnn", ratings, "-o", folder, *QUICK, "--hidden", ",")[0] == 0, "no layer"
+    assert recommenders.Recommender.load(folder).settings()["hidden"] == []
+
+
+def test_users_with_too_few_events_lead_to_another_validation(logq, tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("user,item\n1,5\n1,7\n2,5\n2,7\n")
+    code, _, err = logq("train", "sasrec", path, "-o", tmp_path / "m", *QUICK)
+    assert code == 2
+    assert "--validation last: expected users with at least 3 events, got at most 2; --validation none" in err
+
+
+def test_users_with_too_few_events_after_the_split(logq, tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("user,item\n" + "".join(f"{user},{item}\n" for user in range(4) for item in (5, 7, 9)))
+    code, _, err = logq("train", "sasrec", path, "-o", tmp_path / "m", *QUICK)
+    assert code == 2
+    assert "after --validation last held out some; --validation none trains on all" in err
+
+
+def test_ctrl_c_keeps_a_checkpoint_and_resume_goes_on(logq, ratings, tmp_path, monkeypatch):
+    options = ["--dim", 8, "--epochs", 4, "--batch-size", 16, "--seed", 1, "--quiet"]
+    assert logq("train", "sasrec", ratings, "-o", tmp_path / "whole", *options)[0] == 0
+    folder = tmp_path / "m"
+
+    def stop_at_five(_, step):
+        if step == 5:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(recommenders.NeuralRecommender, "_on_batch", stop_at_five)
+        code, _, err = logq("train", "sasrec", ratings, "-o", folder, *options)
+    assert code == 130
+    said = f"no model was saved; the same command with --resume continues from the checkpoint in {folder}."
+    assert err.splitlines()[-1] == f"Interrupted: {said}"
+    assert (folder / "checkpoint.safetensors").exists()
+    code, _, err = logq("train", "sasrec", ratings, "-o", folder, *options, "--resume", "--lr", 0.5)
+    assert code == 2
+    assert "lr" in err.splitlines()[-1]
+    assert logq("train", "sasrec", ratings, "-o", folder, *options, "--resume")[0] == 0
+    ours, theirs = (recommenders.Recommender.load(tmp_path / name).state() for name in ("m", "whole"))
+    assert all((ours[name] == theirs[name]).all() for name in theirs)
+    assert not (folder / "checkpoint.safetensors").exists()
+
+
+def test_a_checkpoint_of_before_is_told_about(logq, ratings, tmp_path):
+    folder = tmp_path / "m"
+    _, _, err = logq("train", "sasrec", ratings, "-o", folder, *QUICK, "--resume")
+    assert f"there is no checkpoint in {folder}: training starts anew." in err
+    (folder / "checkpoint.safetensors").write_bytes(b"from before")
+    _, _, err = logq("train", "sasrec", ratings, "-o", folder, *QUICK)
+    assert f"the checkpoint of an earlier run in {folder} will be replaced" in err
+
+
+def test_a_context_is_learned_and_asked_with(logq, tmp_path):
+    rows = [
+        f"{user},{'abcd'[(user + step) % 4]},{step},{'xyxy'[(user + step) % 4]}"
+        for user in range(30)
+        for step in range(6)
+    ]
+    (tmp_path / "log.csv").write_text("\n".join(["user,item,time,query", *rows]))
+    model = tmp_path / "model"
+    code, _, err = logq("train", "youtube-dnn", tmp_path / "log.csv", "-o", model, *QUICK, "--context", "query")
+    assert code == 0, err
+    assert recommenders.Recommender.load(model).settings()["context"] == ["query"]
+    code, out, err = logq("recommend", model, "--user", 3, "--context", "query=x", "--keep-seen")
+    assert code == 0, err
+    assert len(out.splitlines()) == 4
+    code, _, err = logq("recommend", model, "--user", 3, "--context", "query")
+    assert code == 2
+    assert "--context: expected NAME=VALUE, got 'query'" in err

@@ -1,0 +1,72 @@
+"""Losses and gradients in plain torch, all logits at once: what the passes of backends are held to."""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import logsigmoid, normalize
+
+from logq.candidates import IGNORED
+from logq.kernels.passes import LossesAndGradients
+
+
+def losses_and_gradients(
+    input: Tensor,
+    weight: Tensor,
+    targets: Tensor,
+    ids: Tensor,
+    true_offsets: Tensor | None,
+    offsets: Tensor | None,
+    excluded: Tensor | None,
+    row_scale: Tensor | None,
+    *,
+    softmax: bool,
+    remove_hits: bool,
+    temperature: float,
+    cosine: bool,
+    gradients: bool,
+    biases: bool = True,
+    true_weight: float = 1.0,
+) -> LossesAndGradients:
+    """Either shape of ids."""
+    per_row = ids.dim() == 2
+    with torch.no_grad(), torch.autocast("cpu", enabled=False):
+        is_true = targets != IGNORED
+        counts = is_true.any(dim=1)
+        true_rows, rows = weight[targets.clamp(min=0)].to(input.dtype), weight[ids].to(input.dtype)
+        if cosine:
+            true_rows, rows = normalize(true_rows, dim=-1), normalize(rows, dim=-1)
+        true = torch.einsum("bd,btd->bt", input, true_rows) / temperature
+        sampled = (torch.einsum("bd,bsd->bs", input, rows) if per_row else input @ rows.T) / temperature
+        true = true if true_offsets is None else true + true_offsets
+        sampled = sampled if offsets is None else sampled + offsets
+        leaves = ~counts[:, None].expand(sampled.shape)
+        if excluded is not None:
+            leaves = leaves | excluded
+        if remove_hits:
+            leaves = leaves | (ids[..., None, :] == targets[:, :, None]).any(dim=1)
+        true = true.masked_fill(~is_true, 0.0)
+        sampled = sampled.masked_fill(leaves, -torch.inf)
+        if softmax:
+            # Divided by the sum: exp(G - logsumexp) would round the logarithm first, to eps times its size.
+            largest = torch.cat([true, sampled], dim=1).amax(dim=1, keepdim=True)
+            of_true, of_sampled = torch.exp(true - largest), torch.exp(sampled - largest)
+            others = of_sampled.sum(dim=1, keepdim=True)
+            total = of_true + others
+            losses = (total.log() + (largest - true)).sum(dim=1)
+            of_true, of_sampled = -others / total, of_sampled / total
+        else:
+            positive = -logsigmoid(true).masked_fill(~is_true, 0.0).sum(dim=1)
+            losses = true_weight * positive - logsigmoid(-sampled).sum(dim=1)
+            of_true, of_sampled = -true_weight * torch.sigmoid(-true), torch.sigmoid(sampled)
+        losses = losses.masked_fill(~counts, 0.0)
+        nothing = input.new_empty(0)
+        if not gradients:
+            return LossesAndGradients(losses, nothing, nothing, nothing, nothing)
+        scale = 1 / temperature if row_scale is None else row_scale[:, None] / temperature
+        of_true = (of_true * scale).masked_fill(~is_true, 0.0)
+        of_sampled = (of_sampled * scale).masked_fill(leaves, 0.0)
+        of_input = torch.einsum("bt,btd->bd", of_true, true_rows)
+        if per_row:
+            of_input = of_input + torch.einsum("bs,bsd->bd", of_sampled, rows)
+            return LossesAndGradients(losses, of_input, of_true, of_sampled, nothing)
+        of_biases = of_sampled.sum(dim=0) if biases else nothing
+        return LossesAndGradients(losses, of_input + of_sampled @ rows, of_true, of_biases, of_sampled.T @ input)

@@ -1,0 +1,73 @@
+"""Fitting again: what was learned stays, and new words come in if they are wanted."""
+
+import numpy as np
+import pytest
+
+from logq import ArgumentError, Word2Vec
+from logq.text import Vocabulary
+from logq.word2vec.training_text import grown_vocabulary
+
+PETS = [["cat", "dog", "cat", "dog", "hen"]] * 60
+TOOLS = [["saw", "axe", "saw", "axe", "cat"]] * 60
+
+
+def model(**options):
+    return Word2Vec(**{"dim": 8, "min_count": 1, "sample": 0, "epochs": 2, "seed": 2, **options})
+
+
+@pytest.mark.parametrize("options", [{}, {"sg": False}, {"objective": "nce", "batch_size": 8}])
+def test_new_words_come_in_and_counts_add_up(options):
+    fitted = model(**options).fit(PETS, progress=False)
+    before = fitted.vectors
+    fitted.lr = 1e-9  # nothing moves: what is there now was carried over
+    fitted.fit(TOOLS, progress=False)
+    counts = dict(zip(fitted.vocabulary.index_to_key, fitted.vocabulary.counts.tolist(), strict=True))
+    assert counts == {"cat": 180, "dog": 120, "saw": 120, "axe": 120, "hen": 60}
+    assert sorted(counts.values(), reverse=True) == list(counts.values())
+    for word in ("cat", "dog", "hen"):
+        np.testing.assert_allclose(fitted.vectors[word], before[word], atol=1e-6)
+    assert np.abs(fitted.vectors["saw"]).max() <= 1 / 8
+
+
+@pytest.mark.parametrize("options", [{}, {"hs": True}, {"objective": "nce", "batch_size": 8}])
+def test_without_new_words_only_known_ones_are_trained(options):
+    fitted = model(**options).fit(PETS, progress=False)
+    before = fitted.vectors
+    fitted.fit([["cat", "saw", "dog"]] * 30, new_words=False, progress=False)
+    assert fitted.vectors.index_to_key == before.index_to_key
+    assert np.abs(fitted.vectors["cat"] - before["cat"]).max() > 1e-3
+    assert fitted.vocabulary.counts.tolist() == before.counts.tolist()
+
+
+def test_a_tree_cannot_grow():
+    fitted = model(hs=True).fit(PETS, progress=False)
+    with pytest.raises(
+        ArgumentError, match=r"^new_words: expected False, got True; the tree of hierarchical softmax cannot grow"
+    ):
+        fitted.fit(TOOLS, progress=False)
+
+
+def test_rare_new_words_stay_out_and_rare_known_ones_stay_in():
+    fitted = model(min_count=2).fit([["a", "a", "b", "b"]], progress=False)
+    fitted.fit([["a", "c", "d", "d", "b"]], progress=False)
+    assert fitted.vocabulary.index_to_key == ["a", "b", "d"]
+    assert fitted.vocabulary.counts.tolist() == [3, 3, 2]
+
+
+def test_a_generator_can_be_learned_from_once():
+    fitted = model().fit((sentence for sentence in PETS), progress=False)
+    fitted.fit((sentence for sentence in TOOLS), progress=False)
+    assert "saw" in fitted.vectors
+
+
+def test_the_number_of_words_stays_bounded():
+    new = Vocabulary(["x", "a", "y"], [2, 1, 1])
+    grown = grown_vocabulary(Vocabulary(["a", "b"], [3, 2]), new, min_count=1, max_vocab=3)
+    assert dict(zip(grown.index_to_key, grown.counts.tolist(), strict=True)) == {"a": 4, "b": 2, "x": 2}
+
+
+def test_text_without_a_known_word_is_said():
+    fitted = model().fit(PETS, progress=False)
+    with pytest.raises(ValueError, match=r"^source: expected words that are known, got none in 2 words"):
+        fitted.fit([["x", "y"]], new_words=False, progress=False)
+    assert "cat" in fitted.vectors

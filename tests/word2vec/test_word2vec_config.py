@@ -1,0 +1,107 @@
+"""The arguments of Word2Vec: their other names, what gensim calls them, and settings that were saved."""
+
+import json
+from typing import Any
+
+import pytest
+
+from logq import ArgumentError, ArgumentTypeError, Word2Vec
+from logq.objectives import OBJECTIVES
+from logq.samplers import Uniform
+from logq.training.config import UnknownArgumentError
+from logq.word2vec.word2vec_config import Word2VecConfig
+
+
+def test_the_names_of_the_first_version_are_accepted():
+    model: Any = Word2Vec(negatives=7, power=-0.5)  # pyright: ignore[reportCallIssue]
+    assert (model.num_sampled, model.unigram_power) == (model.negatives, model.power) == (7, -0.5)
+    assert model.settings().items() >= {"num_sampled": 7, "unigram_power": -0.5}.items()
+    with pytest.raises(ArgumentTypeError, match=r"^power: expected unigram_power alone, got both"):
+        Word2Vec(power=1.0, unigram_power=1.0)  # pyright: ignore[reportCallIssue]
+    options = Word2Vec.options()
+    assert options["num_sampled"].names == ("--num-sampled", "--negatives")
+    assert options["unigram_power"].names == ("--unigram-power", "--power")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"vector_size": 100}, "Word2Vec: unknown argument 'vector_size'; it is called dim here"),
+        ({"alpha": 0.1}, "Word2Vec: unknown argument 'alpha'; it is called lr here"),
+        ({"workers": 4}, "Word2Vec: unknown argument 'workers'; it is called threads here"),
+        ({"ns_exponent": 0}, "Word2Vec: unknown argument 'ns_exponent'; it is called unigram_power here"),
+        ({"max_final_vocab": 9}, "Word2Vec: unknown argument 'max_final_vocab'; it is called max_vocab here"),
+        (
+            {"hs": True, "negative": 0},
+            "Word2Vec: unknown argument 'negative'; it is called num_sampled here; where hs=True, leave it out: the "
+            "tree is trained alone",
+        ),
+        (
+            {"sentences": []},
+            "Word2Vec: unknown argument 'sentences'; give the text to fit: Word2Vec(...).fit(text)",
+        ),
+        ({"sg": 1}, "sg: expected True or False, got 1; write sg=True"),
+        ({"sg": 0}, "sg: expected True or False, got 0; write sg=False"),
+        ({"hs": 1}, "hs: expected True or False, got 1; write hs=True"),
+        ({"cbow_mean": 0}, "cbow_mean: expected True or False, got 0; write cbow_mean=False"),
+        ({"num_sampled": 0}, "num_sampled: expected an integer >= 1, got 0; hs trains without negatives"),
+        ({"negatives": 0}, "num_sampled: expected an integer >= 1, got 0; hs trains without negatives"),
+        (
+            {"objective": "hierarchical_softmax"},
+            f"objective: expected one of {', '.join(OBJECTIVES)}, got 'hierarchical_softmax'; choose hs instead",
+        ),
+    ],
+)
+def test_what_gensim_s_users_write_is_answered_with_what_to_write(given: dict[str, Any], message: str):
+    with pytest.raises((ArgumentError, ArgumentTypeError)) as caught:
+        Word2Vec(**given)
+    assert str(caught.value) == message
+    assert isinstance(caught.value, UnknownArgumentError) == ("unknown" in message)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"sg": False, "cbow_mean": False, "lr": 0.1, "seed": 3},
+        {"hs": True},
+        {"objective": "full_softmax", "batch_size": 9},
+        {"objective": "nce", "sampler": "uniform", "shared_negatives": True, "max_vocab": 100},
+    ],
+)
+def test_settings_go_through_json_and_back(options: dict[str, Any]):
+    model = Word2Vec(**options)
+    again = Word2Vec.from_settings(json.loads(json.dumps(model.settings())))
+    assert again.settings() == model.settings()
+    assert (again.engine_name, again.used_threads) == (model.engine_name, model.used_threads)
+
+
+def test_settings_that_the_first_version_saved_are_read():
+    before = {
+        **{"dim": 7, "window": 3, "negatives": 4, "sample": 0.01, "min_count": 2, "epochs": 1, "lr": 0.05, "sg": False},
+        **{"hs": False, "cbow_mean": True, "objective": "negative_sampling", "power": 0.5, "shared_negatives": None},
+        **{"threads": None, "batch_size": None, "max_vocab": None, "seed": 1, "device": "cpu", "sampler": "unigram"},
+        "engine": "fused",
+    }
+    model = Word2Vec.from_settings(before)
+    names = {"negatives": "num_sampled", "power": "unigram_power"}
+    assert model.settings() == {names.get(name, name): value for name, value in before.items()}
+
+
+def test_options_are_spelled_as_ever():
+    names = {name: option.names for name, option in Word2VecConfig.options().items()}
+    assert names["sg"] == ("--skip-gram/--cbow",)
+    assert names["cbow_mean"] == ("--cbow-mean/--cbow-sum",)
+    assert names["shared_negatives"] == ("--shared-negatives/--own-negatives",)
+    assert names["hs"] == ("--hs",)
+    groups = {name: option.help.group for name, option in Word2VecConfig.options().items()}
+    assert {name for name, group in groups.items() if group == "Corpus"} == {"min_count", "max_vocab", "sample"}
+    training = {"epochs", "lr", "threads", "seed", "engine", "batch_size", "device", "simd"}
+    assert {name for name, group in groups.items() if group == "Training"} == training
+    assert set(groups.values()) == {"Model", "Corpus", "Training"}
+
+
+def test_a_function_is_a_custom_sampler():
+    model = Word2Vec(sampler=lambda counts: Uniform(len(counts), 5))
+    assert model.settings()["sampler"] == "custom"
+    assert model.why_not_fused == "negative_sampling with a sampler of your own"
