@@ -149,7 +149,7 @@ def main() -> None:
     parser.add_argument("--figure", type=Path)
     arguments = parser.parse_args()
     results = {}
-    print(f"{'row':<19}{'F approximates':<22}{'negatives':<34}rms error, nats")
+    print(f"{'objective':<19}{'F approximates':<22}{'negatives':<34}rms error, nats")
     for name, objective in OBJECTIVES.items():
         results[name] = train(objective, arguments.seed)
         law = "uniform, without replacement" if objective is SAMPLED_SOFTMAX else "frequency, with replacement"

@@ -47,7 +47,7 @@ def losses(
     remove_hits: bool | None = None,
     ignore_index: int = -100,
 ) -> list[float]:
-    """One loss a row of any of the six objectives, or gBCE; full ones look at the targets of the candidates only."""
+    """One loss a row of any objective; full ones look at the targets of the candidates only."""
     if remove_hits is None:
         remove_hits = name in REMOVES_HITS
     xs, ws = input.tolist(), weight.tolist()

@@ -1,4 +1,4 @@
-"""The six modules are CandidateLoss with a row of the table filled in, and nothing else."""
+"""The named modules are CandidateLoss with the objective filled in, and nothing else."""
 
 import inspect
 
@@ -15,6 +15,7 @@ ROWS = {
     "NCELoss": "nce",
     "SampledLogisticLoss": "sampled_logistic",
     "SampledSoftmaxLoss": "sampled_softmax",
+    "GBCELoss": "gbce",
     "FullLogisticLoss": "full_logistic",
     "FullSoftmaxLoss": "full_softmax",
 }
@@ -33,7 +34,7 @@ def test_it_is_the_row_of_its_name(name, row):
     named = kind(3, 9, *sampler)
     torch.manual_seed(0)
     general = CandidateLoss(row, 3, 9, *again)
-    assert named.objective is general.objective is OBJECTIVES[row]
+    assert named.objective == general.objective == OBJECTIVES[row]
     input, targets = torch.randn(2, 3), torch.tensor([1, 8])
     assert torch.equal(named(input, targets), general(input, targets))
 
