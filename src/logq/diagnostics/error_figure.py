@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from logq._arguments import ArgumentError, check_float
+from logq._arguments import ArgumentError, Verbatim, check_float
 from logq._files import atomic_write
 from logq.diagnostics.gradient_errors import ErrorAt, GradientErrors
 
@@ -36,7 +36,7 @@ def check_figure(path: str | os.PathLike[str]) -> str:
     """
     ending = Path(path).suffix.lower().removeprefix(".")
     if ending not in FORMATS:
-        raise ArgumentError("path", "a name that ends in .png, .svg or .pdf", os.fspath(path))
+        raise ArgumentError("path", "a name that ends in .png, .svg or .pdf", Verbatim(repr(os.fspath(path))))
     return ending
 
 
