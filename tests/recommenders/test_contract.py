@@ -347,13 +347,13 @@ def test_a_fit_that_fails_at_its_end_changes_nothing(
 
 def test_a_diverged_fit_does_not_spoil_the_next_one() -> None:
     model = make("SASRec", epochs=2).fit(planted_split().train, progress=False)
-    counts, vectors = model.known.item_counts(), model.item_vectors
+    counts, vectors, lr = model.known.item_counts(), model.item_vectors, model.lr
     model.lr = 1e30  # pyright: ignore[reportAttributeAccessIssue]
     with pytest.raises(FloatingPointError, match="lr: training diverged"):
         model.fit(planted_split().train, progress=False)
     assert (model.known.item_counts() == counts).all()
     assert (model.item_vectors == vectors).all()
-    model.lr = 0.03  # pyright: ignore[reportAttributeAccessIssue]
+    model.lr = lr  # pyright: ignore[reportAttributeAccessIssue]
     assert (model.fit(planted_split().train, progress=False).item_vectors == vectors).all()
 
 
