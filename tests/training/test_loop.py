@@ -156,10 +156,11 @@ def test_weight_decay_leaves_biases_alone() -> None:
 
 
 def test_sparse_and_dense_tables_are_trained_alike_where_every_row_is_touched() -> None:
-    changes: dict[str, Any] = {"epochs": 3, "sampler": "uniform", "num_sampled": 200, "batch_size": 200}
+    """All examples are one batch: a smaller last one would leave rows of the history table to the dense Adam alone."""
+    changes: dict[str, Any] = {"epochs": 10, "sampler": "uniform", "num_sampled": 200, "batch_size": 10_000}
     one = make("YoutubeDNN", sparse=False, **changes).fit(planted_split().train, progress=False)
     other = make("YoutubeDNN", sparse=True, **changes).fit(planted_split().train, progress=False)
-    np.testing.assert_allclose(one.item_vectors, other.item_vectors, atol=1e-4)
+    np.testing.assert_allclose(one.item_vectors, other.item_vectors, atol=1e-5)
 
 
 def test_the_progress_line_has_rate_loss_and_metric(capsys: pytest.CaptureFixture[str]) -> None:

@@ -223,20 +223,31 @@ def test_rows_of_absent_words_keep_their_bits(kind):
 @pytest.mark.parametrize("threads", [2, 3, 4, 64], ids=["two", "three", "four", "many"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_threads_train_every_word(kind, threads):
+    """Threads see one another's rows late, and one that is held up at the wrong moment takes back what others did.
+
+    How much is up to the scheduler: with five busy processes beside it, one run in some hundred correlates with the
+    single thread's by less than 0.9. So the best of at most five runs is held to the bound, and each to the rest.
+    """
     rng = np.random.default_rng(2)
     setup = make_setup(300, rng=rng, window=5, **KINDS[kind])
     ids, tables = make_text(300, 9000, rng), make_tables(setup, 20, rng)
     place = {"position": 0, "seed": 9, "rate": (0.002, 0, 0)}
     alone = train_in_parts(setup, ids, [0, len(ids)], tables, **place)
-    many = train_in_parts(with_options(setup, threads=threads), ids, [0, len(ids)], tables, **place)
-    assert many[2:] == alone[2:]
-    words = np.unique(ids[ids >= 0])
-    for one, other, start in zip(many[:2], alone[:2], tables, strict=True):
-        assert np.isfinite(one).all()
-        assert not one[:, 20:].any()
-        # Threads see one another's rows late, and now and then one takes back what another did: little at this rate.
-        assert np.corrcoef((one - start).ravel(), (other - start).ravel())[0, 1] > 0.8
-    assert (many[0] != tables[0])[words].any(axis=1).all()
+    trained = (alone[0] != tables[0]).any(axis=1)
+    assert trained.mean() > 0.9
+    alike = []
+    for _ in range(5):
+        many = train_in_parts(with_options(setup, threads=threads), ids, [0, len(ids)], tables, **place)
+        assert many[2:] == alone[2:]
+        assert ((many[0] != tables[0]).any(axis=1) == trained).all()
+        for one in many[:2]:
+            assert np.isfinite(one).all()
+            assert not one[:, 20:].any()
+        pairs = zip(many[:2], alone[:2], tables, strict=True)
+        alike.append(min(np.corrcoef((a - start).ravel(), (b - start).ravel())[0, 1] for a, b, start in pairs))
+        if alike[-1] > 0.9:
+            return
+    pytest.fail(f"correlations with one thread's steps: {alike}")
 
 
 @pytest.mark.parametrize("level", simd_levels())
