@@ -83,14 +83,13 @@ def main() -> None:
     for name in options.samples:
         size, way = SAMPLES[name]
         num_sampled = size if "per_row" in way else max(1, round(size * options.scale))
-        for law, sampler in (
+        for distribution, sampler in (
             ("Unigram", Unigram(counts, num_sampled, seed=1, **way)),
             ("LogUniform", LogUniform(num_classes, num_sampled, seed=1, **way)),
         ):
             draw, in_place, made_ahead = in_turn(step, sampler, targets, options.turns)
-            print(
-                f"{law + ', ' + name:36}{draw:9.2f}{in_place:10.2f}{made_ahead:10.2f}   {made_ahead / in_place:.3f} x"
-            )
+            case = f"{distribution}, {name}"
+            print(f"{case:36}{draw:9.2f}{in_place:10.2f}{made_ahead:10.2f}   {made_ahead / in_place:.3f} x")
 
 
 if __name__ == "__main__":

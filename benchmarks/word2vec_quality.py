@@ -29,7 +29,7 @@ byte bytes        raised raise       returns return     default optional     add
 
 
 def ranks(vectors: np.ndarray, key_to_index: dict[str, int]) -> list[int]:
-    """Where the words of each pair stand in each other's neighbourhood, from 1."""
+    """Where the words of each pair stand in each other's neighborhood, from 1."""
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     words = PAIRS.split()
     found = []

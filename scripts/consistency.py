@@ -1,13 +1,13 @@
-"""Train each row of the table on a language whose P(y|x) is known, and compare what it learned with the last column.
+"""Train each objective of the table on a language whose P(y|x) is known, and compare the result with the last column.
 
-    python scripts/consistency.py                      prints the errors of all six rows
+    python scripts/consistency.py                      prints the errors of all six objectives
     python scripts/consistency.py --figure FILE.svg    and draws estimate against truth
 
-The language has 8 contexts x and 24 words y. A word's logit is that of a Zipf law plus a normal deviate for each
-context, so P runs over three orders of magnitude. The model has one free number for each pair, F(x, y) = W[y, x]:
+The language has 8 contexts x and 24 words y. A word's logit is that of a Zipf distribution plus a normal deviate for
+each context, so P runs over three orders of magnitude. The model has one free number for each pair, F(x, y) = W[y, x]:
 whatever a loss wants it can have, and what is left is the noise of sampling and the loss itself. Negatives are 6 draws
-with replacement from the words' frequencies, so that Q is far from uniform; for sampled softmax, which is exact under
-fewer laws, 6 different words drawn uniformly.
+with replacement from the words' frequencies, so that Q is far from uniform; for sampled softmax, which is exact for
+fewer distributions, 6 different words drawn uniformly.
 """
 
 import argparse
@@ -152,13 +152,16 @@ def main() -> None:
     print(f"{'objective':<19}{'F approximates':<22}{'negatives':<34}rms error, nats")
     for name, objective in OBJECTIVES.items():
         results[name] = train(objective, arguments.seed)
-        law = "uniform, without replacement" if objective is SAMPLED_SOFTMAX else "frequency, with replacement"
-        law = law if objective.negatives.sampled else "all"
-        print(f"{name:<19}{OBJECTIVES[name].approximates.formula:<22}{law:<34}{results[name].error:.4f}", flush=True)
-    for law, remove_hits in (("hits kept", False), ("hits removed: biased", True)):
+        distribution = "uniform, without replacement" if objective is SAMPLED_SOFTMAX else "frequency, with replacement"
+        distribution = distribution if objective.negatives.sampled else "all"
+        print(
+            f"{name:<19}{OBJECTIVES[name].approximates.formula:<22}{distribution:<34}{results[name].error:.4f}",
+            flush=True,
+        )
+    for distribution, remove_hits in (("hits kept", False), ("hits removed: biased", True)):
         result = train(SAMPLED_SOFTMAX, arguments.seed, make_sampler=frequency_sampler, remove_hits=remove_hits)
-        name, law = SAMPLED_SOFTMAX.name, f"frequency, {law}"
-        print(f"{name:<19}{OBJECTIVES[name].approximates.formula:<22}{law:<34}{result.error:.4f}", flush=True)
+        name, distribution = SAMPLED_SOFTMAX.name, f"frequency, {distribution}"
+        print(f"{name:<19}{OBJECTIVES[name].approximates.formula:<22}{distribution:<34}{result.error:.4f}", flush=True)
     if arguments.figure:
         draw(results, arguments.figure)
 

@@ -93,7 +93,7 @@ WAYS = {
     "-distinct-per_row": {"replacement": False, "per_row": True},
 }
 
-# law(num_classes, dtype=, seed=, **way) -> sampler
+# distribution(num_classes, dtype=, seed=, **way) -> sampler
 FOUR_WAYS: dict[str, Callable[..., Sampler]] = {
     "uniform": lambda c, **how: Uniform(c, SAMPLED, **how),
     "log_uniform": lambda c, **how: LogUniform(c, SAMPLED, **how),
@@ -116,13 +116,13 @@ ONE_WAY: dict[str, Callable[..., Sampler]] = {
 }
 
 
-def case(law: Callable[..., Sampler], **way: bool) -> SamplerCase:
-    return lambda num_classes, dtype, seed: law(num_classes, dtype=dtype, seed=seed, **way)
+def case(distribution: Callable[..., Sampler], **way: bool) -> SamplerCase:
+    return lambda num_classes, dtype, seed: distribution(num_classes, dtype=dtype, seed=seed, **way)
 
 
 SAMPLERS: dict[str, SamplerCase] = {
-    law + name: case(make, **way) for law, make in FOUR_WAYS.items() for name, way in WAYS.items()
-} | {law: case(make) for law, make in ONE_WAY.items()}
+    distribution + name: case(make, **way) for distribution, make in FOUR_WAYS.items() for name, way in WAYS.items()
+} | {distribution: case(make) for distribution, make in ONE_WAY.items()}
 """name -> (num_classes, dtype of the logarithms, seed) -> sampler. Names tell how it draws: with replacement and one
 sample shared by the batch, unless `distinct` or `per_row` says otherwise. C must exceed SAMPLED."""
 

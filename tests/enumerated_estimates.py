@@ -7,7 +7,7 @@ import numpy as np
 
 
 def problem(seed=0, num_classes=4, dim=3, rows=2):
-    """Queries (B, D), class vectors (C, D), biases (C,) and a law q (C,), in float64."""
+    """Queries (B, D), class vectors (C, D), biases (C,) and a distribution q (C,), in float64."""
     rng = np.random.default_rng(seed)
     q = rng.dirichlet(np.full(num_classes, 3.0))
     return rng.normal(size=(rows, dim)), rng.normal(size=(num_classes, dim)), rng.normal(size=num_classes), q

@@ -114,13 +114,13 @@ def test_ours_runs(tmp_path: Path) -> None:
 SMALL = ("sampled_softmax", "nce", "negative_sampling", "sampled_logistic")
 
 
-@pytest.mark.parametrize("law", ["uniform", "log-uniform"])
+@pytest.mark.parametrize("distribution", ["uniform", "log-uniform"])
 @pytest.mark.parametrize("shared", [True, False])
 @pytest.mark.parametrize("objective", SMALL)
-def test_all_that_are_compared_have_the_same_loss_and_gradient(objective: str, shared: bool, law: str) -> None:
+def test_all_that_are_compared_have_the_same_loss_and_gradient(objective: str, shared: bool, distribution: str) -> None:
     workloads, problems = load("workloads", LOSSES), load("numbers_in_torch", LOSSES)
     contestants, one_case = load("contestants", LOSSES), load("one_case", LOSSES)
-    case = workloads.Case(objective, shared, 60, 16, 8, 6, law=law)
+    case = workloads.Case(objective, shared, 60, 16, 8, 6, distribution=distribution)
     expected = one_case.reference_loss(problems.problem(case), 0)
     tables = []
     kinds = [kind for kind in contestants.KINDS if kind.stands_for != "full" and not kind.name.endswith("compiled")]
@@ -141,9 +141,9 @@ def test_all_that_are_compared_have_the_same_loss_and_gradient(objective: str, s
         torch.testing.assert_close(table, tables[0])
 
 
-def test_expected_counts_are_those_of_the_law() -> None:
+def test_expected_counts_are_those_of_the_distribution() -> None:
     workloads, numbers = load("workloads", LOSSES), load("numbers_of_cases", LOSSES)
-    case = workloads.Case("nce", True, 40, 16, 4, 30_000, law="log-uniform")
+    case = workloads.Case("nce", True, 40, 16, 4, 30_000, distribution="log-uniform")
     batch = next(numbers.batches(case, 1))
     counts = np.bincount(batch.ids, minlength=40)
     expected = np.zeros(40)

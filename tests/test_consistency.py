@@ -27,8 +27,8 @@ def test_the_last_column_is_what_is_learned(name, seed):
 
 
 def test_softmax_over_several_draws_is_exact_with_hits_and_biased_without():
-    law = consistency.frequency_sampler
-    kept = consistency.train(SAMPLED_SOFTMAX, make_sampler=law, remove_hits=False)
-    removed = consistency.train(SAMPLED_SOFTMAX, make_sampler=law)
+    distribution = consistency.frequency_sampler
+    kept = consistency.train(SAMPLED_SOFTMAX, make_sampler=distribution, remove_hits=False)
+    removed = consistency.train(SAMPLED_SOFTMAX, make_sampler=distribution)
     assert kept.error < TOLERANCE
     assert removed.error > 0.08

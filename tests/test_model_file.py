@@ -75,8 +75,8 @@ CHANGES: dict[str, tuple[Callable[[dict[str, Any], dict[str, Any]], None], str]]
     "a huge dim": (lambda info, _: info["settings"].update(hidden=[10**9]), "expected float32 of shape"),
     "no dim": (lambda info, _: info["settings"].update(dim="big"), "dim: expected an integer"),
     "a setting too many": (
-        lambda info, _: info["settings"].update(colour="red"),
-        "settings: YoutubeDNN has no 'colour'",
+        lambda info, _: info["settings"].update(color="red"),
+        "settings: YoutubeDNN has no 'color'",
     ),
     "no settings": (lambda info, _: info.pop("settings"), "it lacks 'settings'"),
     "no metadata": (lambda info, _: info["metadata"].clear(), "it lacks 'longest_age'"),

@@ -1,7 +1,7 @@
 """Every public object survives pickle, copy.deepcopy and torch.save, and goes on as if nothing had happened.
 
 Functions and classes are pickled by name; of each exported class there is an instance in INSTANCES, or a reason in
-NO_INSTANCE. To add a package: its name in PACKAGES, its instances, and in `behaviour` what tells a copy from another.
+NO_INSTANCE. To add a package: its name in PACKAGES, its instances, and in `behavior` what tells a copy from another.
 """
 
 import copy
@@ -149,7 +149,7 @@ def by_torch(value: object) -> Any:
 WAYS = {"pickle": by_pickle, "deepcopy": copy.deepcopy, "torch.save": by_torch}
 
 
-def behaviour(value: Any) -> list[Any]:
+def behavior(value: Any) -> list[Any]:
     """What a copy has to agree with its original in; calling it may change both."""
     if isinstance(value, Sampler):
         draws = [value.draw(TARGETS) for _ in range(2)] + [value.eval().draw(TARGETS)]
@@ -181,7 +181,7 @@ def test_a_copy_goes_on_as_the_original_does(name, way):
     original = INSTANCES[name]()
     made = way(original)
     assert type(made) is type(original)
-    for one, other in zip(behaviour(original), behaviour(made), strict=True):
+    for one, other in zip(behavior(original), behavior(made), strict=True):
         assert same(one, other)
 
 

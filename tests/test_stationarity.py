@@ -83,7 +83,7 @@ def with_replacement(q: Tensor, k: int, log_q: Tensor | None = None) -> Design:
 
 
 def of_sampler(sampler: Sampler, k: int = 1) -> Design:
-    """k draws with replacement from the law of a sampler, with the expected counts that it states."""
+    """k draws with replacement from the distribution of a sampler, with the expected counts that it states."""
     log_q = sampler.log_expected_count(CLASSES)
     assert log_q.dtype == torch.float64
     return with_replacement((log_q.exp() / k), k, log_q)

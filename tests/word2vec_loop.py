@@ -37,7 +37,7 @@ def draw(cells, bits: int) -> int:
 
 
 @dataclass
-class Centre:
+class Center:
     """A word to predict, and the words around it."""
 
     place: int
@@ -47,16 +47,16 @@ class Centre:
 
 @dataclass
 class Block:
-    """Centres that are trained at once. One list of negatives, or one for each pair."""
+    """Centers that are trained at once. One list of negatives, or one for each pair."""
 
-    centres: list[Centre]
+    centers: list[Center]
     negatives: list[list[int]]
     reckoned: bool
     rate: float
 
 
-def centres(ids, setup, begin: int, end: int, position: int, seed: int) -> list[list[Centre]]:
-    """The centres of each sentence."""
+def centers(ids, setup, begin: int, end: int, position: int, seed: int) -> list[list[Center]]:
+    """The centers of each sentence."""
     sentences: list[list[tuple[int, int]]] = [[]]
     for place, word in enumerate(ids.tolist()):
         if word < 0:
@@ -70,19 +70,19 @@ def centres(ids, setup, begin: int, end: int, position: int, seed: int) -> list[
             reach = 1 + ((bits_at(seed, position + place) & 0xFFFFFFFF) * setup.window >> 32)
             around = sentence[max(i - reach, 0) : i] + sentence[i + 1 : i + 1 + reach]
             if begin <= place < end:
-                found[-1].append(Centre(place, word, [other for _, other in around]))
+                found[-1].append(Center(place, word, [other for _, other in around]))
     return found
 
 
 def plan(ids, setup, *, begin, end, position, seed, rate) -> list[Block]:
     start, slope, floor = rate
-    sentences = centres(ids, setup, begin, end, position, seed)
+    sentences = centers(ids, setup, begin, end, position, seed)
     size = setup.block if setup.skip_gram and setup.shared and setup.tree is None else 1
     blocks = []
     for unit in range(begin, end, UNIT):
         of_unit = []
         for sentence in sentences:
-            here = [centre for centre in sentence if unit <= centre.place < unit + UNIT]
+            here = [center for center in sentence if unit <= center.place < unit + UNIT]
             of_unit += [here[i : i + size] for i in range(0, len(here), size)]
         pool_of_unit = pool_negatives(setup, len(of_unit), position + unit, seed)
         for group, negatives in zip(of_unit, pool_of_unit, strict=True):
@@ -156,15 +156,15 @@ class Student:
     def at_once(self, block: Block) -> None:
         """All pairs see both tables as they were before."""
         change_inputs, change_outputs = np.zeros_like(self.inputs), np.zeros_like(self.outputs)
-        for centre in block.centres:
-            for word in centre.context:
-                for row, label in outputs_of(self.setup, centre.word, block.negatives[0]):
+        for center in block.centers:
+            for word in center.context:
+                for row, label in outputs_of(self.setup, center.word, block.negatives[0]):
                     dot = self.inputs[word] @ self.outputs[row]
                     error = block.rate * (label - sigmoid(dot))
                     change_inputs[word] += error * self.outputs[row]
                     change_outputs[row] += error * self.inputs[word]
                     self.reckon(block, label, dot)
-            self.count(block, len(centre.context))
+            self.count(block, len(center.context))
         self.inputs += change_inputs
         self.outputs += change_outputs
 
@@ -180,20 +180,20 @@ class Student:
         return total
 
     def one_after_the_other(self, block: Block) -> None:
-        (centre,) = block.centres
-        for pair, word in enumerate(centre.context):
+        (center,) = block.centers
+        for pair, word in enumerate(center.context):
             negatives = block.negatives[0 if self.setup.tree is not None else pair]
-            self.inputs[word] += self.gradient(block, self.inputs[word].copy(), centre.word, negatives)
-        self.count(block, len(centre.context))
+            self.inputs[word] += self.gradient(block, self.inputs[word].copy(), center.word, negatives)
+        self.count(block, len(center.context))
 
     def cbow(self, block: Block) -> None:
-        (centre,) = block.centres
-        if not centre.context:
+        (center,) = block.centers
+        if not center.context:
             return
-        query = sum(self.inputs[word] for word in centre.context)
+        query = sum(self.inputs[word] for word in center.context)
         if self.setup.mean:
-            query = query / len(centre.context)
-        change = self.gradient(block, query, centre.word, block.negatives[0])
-        for word in centre.context:
+            query = query / len(center.context)
+        change = self.gradient(block, query, center.word, block.negatives[0])
+        for word in center.context:
             self.inputs[word] += change
         self.count(block, 1)

@@ -31,7 +31,9 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--tensorflow", metavar="PYTHON", help="a Python that has tensorflow")
     parser.add_argument("--rechub", metavar="PYTHON", help="a Python that has torch-rechub")
-    parser.add_argument("--law", choices=["uniform", "log-uniform"], default="uniform", help="of targets and samples")
+    parser.add_argument(
+        "--distribution", choices=["uniform", "log-uniform"], default="uniform", help="of targets and samples"
+    )
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, metavar="N", help="of everybody")
     parser.add_argument("--repeat", type=int, default=5, metavar="N", help="turns of each (default 5)")
     parser.add_argument(
@@ -95,10 +97,13 @@ def main() -> None:
         arguments.scale,
         say,
     )
-    goals = [goal._replace(case=goal.case.scaled(arguments.scale)._replace(law=arguments.law)) for goal in GOALS]
+    goals = [
+        goal._replace(case=goal.case.scaled(arguments.scale)._replace(distribution=arguments.distribution))
+        for goal in GOALS
+    ]
     cases = [goal.case for goal in goals]
     if arguments.all:
-        cases += [case.scaled(arguments.scale)._replace(law=arguments.law) for case in grid()]
+        cases += [case.scaled(arguments.scale)._replace(distribution=arguments.distribution) for case in grid()]
     cases = [case for case in dict.fromkeys(cases) if all(text in str(case) for text in arguments.case)]
     if arguments.case and not cases:
         raise SystemExit(f"--case: no case has {arguments.case} in its title")

@@ -1,7 +1,7 @@
 """A class table that is a file: what steps with a memory-mapped parameter cost, and the more so as pages are missing.
 
     python benchmarks/losses/mapped.py FOLDER                             a table of 2.6 GB on FOLDER's disk
-    python benchmarks/losses/mapped.py FOLDER --resident 1 .5 0 --adagrad --law log-uniform
+    python benchmarks/losses/mapped.py FOLDER --resident 1 .5 0 --adagrad --distribution log-uniform
 
 A machine whose memory holds a part F of the table finds a page there with probability F, if classes are drawn
 uniformly. So all pages are evicted, and of those that the steps will touch a part F is read again: no machine with
@@ -161,7 +161,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=1024)
     parser.add_argument("--sampled", type=int, default=1024)
     parser.add_argument("--steps", type=int, default=20, help="for each line")
-    parser.add_argument("--law", choices=["uniform", "log-uniform"], default="uniform")
+    parser.add_argument("--distribution", choices=["uniform", "log-uniform"], default="uniform")
     parser.add_argument("--resident", type=float, nargs="+", default=[1.0, 0.9, 0.5, 0.0], metavar="F")
     parser.add_argument("--adagrad", action="store_true", help="instead of SGD, its state in a file too")
     parser.add_argument("--read-ahead", action="store_true", help="leave the kernel's reading ahead as it is")
@@ -170,7 +170,7 @@ def main() -> None:
     if (2 + options.adagrad) * table_bytes > 0.9 * shutil.disk_usage(options.folder).free:
         parser.error(f"folder: {(2 + options.adagrad) * table_bytes / 1e9:.1f} GB are wanted on its disk")
     shape = (options.classes, options.dim)
-    case = Case("sampled_softmax", True, *shape, options.batch, options.sampled, law=options.law)
+    case = Case("sampled_softmax", True, *shape, options.batch, options.sampled, distribution=options.distribution)
     case = case._replace(optimizer="adagrad" if options.adagrad else "sgd")
     made = [Batch(*map(torch.from_numpy, batch)) for batch in batches(case, options.steps)]
     for batch in made:

@@ -50,12 +50,12 @@ def batches(case: Case, count: int = BATCHES) -> Iterator[Batch]:
     classes, spread = case.num_classes, np.log(case.num_classes + 1)
 
     def draw(shape: tuple[int, ...]) -> np.ndarray:
-        if case.law == "uniform":
+        if case.distribution == "uniform":
             return random.integers(0, classes, shape)
         return np.minimum(np.exp(random.random(shape) * spread).astype(np.int64) - 1, classes - 1)
 
     def log_count(ids: np.ndarray) -> np.ndarray:
-        if case.law == "uniform":
+        if case.distribution == "uniform":
             return np.full(ids.shape, np.log(case.sampled / classes), np.float32)
         return np.log(case.sampled * np.log1p(1 / (ids + 1.0)) / spread).astype(np.float32)
 

@@ -14,7 +14,7 @@ HIDDEN: Final = 128
 
 
 def watched(case: Case, count: int) -> list[np.ndarray]:
-    """(B, WATCHED) int64 for each batch: items by a log-uniform law."""
+    """(B, WATCHED) int64 for each batch: items by a log-uniform distribution."""
     random = np.random.default_rng(3)
     spread = np.log(case.num_classes + 1)
     drawn = (np.exp(random.random((case.batch, WATCHED)) * spread).astype(np.int64) - 1 for _ in range(count))

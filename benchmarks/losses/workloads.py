@@ -17,7 +17,7 @@ class Case(NamedTuple):
 
     Attributes:
         sampled: S classes shared by all rows, or k for each row of its own.
-        law: of targets and samples, "uniform" or "log-uniform".
+        distribution: of targets and samples, "uniform" or "log-uniform".
     """
 
     objective: str
@@ -27,7 +27,7 @@ class Case(NamedTuple):
     batch: int
     sampled: int
     optimizer: str = "sgd"
-    law: str = "uniform"
+    distribution: str = "uniform"
 
     @property
     def entries(self) -> int:
@@ -45,8 +45,8 @@ class Case(NamedTuple):
     def __str__(self) -> str:
         samples = f"S={self.sampled:,} shared" if self.shared else f"k={self.sampled} a row"
         sizes = f"{samples}, B={self.batch:,}, C={self.num_classes:,}, D={self.dim}"
-        law = "" if self.law == "uniform" else f", {self.law}"
-        return f"{self.objective.replace('_', ' ')}, {sizes}, {self.optimizer.replace('_', '-')}{law}"
+        distribution = "" if self.distribution == "uniform" else f", {self.distribution}"
+        return f"{self.objective.replace('_', ' ')}, {sizes}, {self.optimizer.replace('_', '-')}{distribution}"
 
 
 class Goal(NamedTuple):

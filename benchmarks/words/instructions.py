@@ -17,12 +17,12 @@ WORDS, TIMES, DIM = 5000, 20_000, 100
 
 
 def main() -> None:
-    law = 1 / np.arange(1.0, WORDS + 1)
+    frequencies = 1 / np.arange(1.0, WORDS + 1)
     rng = np.random.default_rng(1)
-    ids = rng.choice(WORDS, size=TIMES, p=law / law.sum()).astype(np.int32)
+    ids = rng.choice(WORDS, size=TIMES, p=frequencies / frequencies.sum()).astype(np.int32)
     inputs, outputs = table(WORDS, DIM), table(WORDS, DIM)
     inputs[:, :DIM] = (rng.random((WORDS, DIM)) - 0.5) / DIM
-    setup = Setup(keep_thresholds(np.ones(WORDS)), window=5, cells=alias_cells(law**0.75), simd=sys.argv[1])
+    setup = Setup(keep_thresholds(np.ones(WORDS)), window=5, cells=alias_cells(frequencies**0.75), simd=sys.argv[1])
     print(train(inputs, outputs, ids, setup, begin=0, end=TIMES, position=0, seed=1, rate=(0.025, 0, 0)))
 
 

@@ -78,8 +78,11 @@ def lines(tmp_path_factory):
     """Lines of a king and a queen, with every count that Kneser-Ney's discounts want."""
     rng = np.random.default_rng(0)
     people, deeds = ["king", "queen", "man", "woman", "fool"], ["saw", "met", "left", "loved"]
-    law = [0.4, 0.3, 0.15, 0.1, 0.05]
-    text = [f"the {rng.choice(people, p=law)} {rng.choice(deeds)} the {rng.choice(people, p=law)}" for _ in range(150)]
+    distribution = [0.4, 0.3, 0.15, 0.1, 0.05]
+    text = [
+        f"the {rng.choice(people, p=distribution)} {rng.choice(deeds)} the {rng.choice(people, p=distribution)}"
+        for _ in range(150)
+    ]
     text += [f"once w{number} was" + " here" * (number % 4) for number in range(12)]
     path = tmp_path_factory.mktemp("lines") / "lines.txt"
     path.write_text("\n".join(text) + "\n")

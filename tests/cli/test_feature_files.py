@@ -12,8 +12,8 @@ def table(tmp_path, text):
 
 
 def test_a_first_line_that_begins_with_no_id_has_names(tmp_path):
-    path = table(tmp_path, "thing,colour\na,red\nb,blue\n")
-    assert FeatureTable(path, Identifiers(["a", "b"])).names == ["thing", "colour"]
+    path = table(tmp_path, "thing,color\na,red\nb,blue\n")
+    assert FeatureTable(path, Identifiers(["a", "b"])).names == ["thing", "color"]
     path = table(tmp_path, "a,red\nb,blue\n")
     found = FeatureTable(path, Identifiers(["b", "a"]))
     assert found.names == ["0", "1"]
@@ -29,7 +29,7 @@ def test_several_values_in_a_field(tmp_path):
 
 
 def test_ids_of_another_kind_are_named(tmp_path):
-    path = table(tmp_path, "item,colour\nx1,red\n")
+    path = table(tmp_path, "item,color\nx1,red\n")
     with pytest.raises(BadInputError, match="expected numbers in the first column 'item', as the log has, got 'x1'"):
         read_features(path, Identifiers([1, 2]))
 

@@ -124,7 +124,7 @@ def test_features_that_a_model_did_not_learn_from(logq, model):
     assert code == 2
     expected = "Error: --feature: expected none, as SASRec learns nothing from side information of items\n"
     assert err == expected
-    assert logq("similar", model, "--feature", "colour=red")[2] == expected, "a better name would not help"
+    assert logq("similar", model, "--feature", "color=red")[2] == expected, "a better name would not help"
     code, _, err = logq("similar", model)
     assert code == 2
     assert "give items of the log, or what a new one is like by --feature" in err

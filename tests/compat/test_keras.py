@@ -112,10 +112,10 @@ def test_a_table_keeps_words_with_its_probabilities():
     couples, labels = skipgrams(
         text, 3, 1, negative_samples=0, shuffle=False, sampling_table=[0, 0.3, 1], rng=random.Random(5)
     )
-    centres = np.bincount([word for word, _ in couples])
+    centers = np.bincount([word for word, _ in couples])
     assert len(couples) == len(labels)
-    assert centres[2] == 2 * 20_000 - 1  # the last one has one neighbour
-    kept = centres[1] / 2
+    assert centers[2] == 2 * 20_000 - 1  # the last one has one neighbor
+    kept = centers[1] / 2
     assert abs(kept - 6000) < 5 * np.sqrt(20_000 * 0.3 * 0.7)
 
 

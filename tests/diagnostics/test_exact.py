@@ -31,7 +31,7 @@ def test_classes_come_in_chunks_and_large_logits_do_no_harm(monkeypatch):
     assert seen == [7] * 7 + [1]
 
 
-def test_draws_from_the_softmax_have_its_law(monkeypatch, seed):
+def test_draws_from_the_softmax_have_its_distribution(monkeypatch, seed):
     """Chi-square of 20,000 draws a row; fails with one seed in three million."""
     monkeypatch.setattr("logq.kernels.logits.CHUNK_LOGITS", 6)  # two classes for three rows
     inputs, weight, bias, _ = enumerated.problem(rows=3)

@@ -14,7 +14,7 @@ from logq.samplers import EveryClass, InBatch, LearnedUnigram, LogUniform, Mixtu
 SIGMAS = 6
 
 
-def law(q, **options) -> Unigram:
+def distribution(q, **options) -> Unigram:
     return Unigram(q, 3, dtype=torch.float64, **options)
 
 
@@ -33,7 +33,14 @@ def test_what_is_measured_is_what_enumeration_finds(per_row, seed):
     squared_bias, squared_std = ((mean - g) ** 2).sum() / length, variance.sum() / length
     x, w, b = tensors(inputs, weight, bias)
     errors = gradient_error(
-        x, w, {"q": law(q, per_row=per_row)}, 3, bias=b, targets=torch.from_numpy(targets), repeats=2000, seed=seed
+        x,
+        w,
+        {"q": distribution(q, per_row=per_row)},
+        3,
+        bias=b,
+        targets=torch.from_numpy(targets),
+        repeats=2000,
+        seed=seed,
     )
     (at,) = errors["q"]
     for measured, wanted in (
@@ -56,7 +63,9 @@ def test_standard_errors_are_as_large_as_the_numbers_scatter(seed):
     """
     inputs, weight, bias, q = enumerated.problem()
     x, w, b = tensors(inputs, weight, bias)
-    found = [gradient_error(x, w, law(q), 3, bias=b, repeats=16, seed=seed + i)["Unigram"][0] for i in range(200)]
+    found = [
+        gradient_error(x, w, distribution(q), 3, bias=b, repeats=16, seed=seed + i)["Unigram"][0] for i in range(200)
+    ]
     for name, least, most in (
         ("relative_error", 0.72, 1.4),
         ("std", 0.82, 2.4),
@@ -87,7 +96,7 @@ def test_targets_of_the_softmax_are_the_unit_where_none_are_given():
     p, g = enumerated.softmax(inputs, weight, bias), enumerated.exact(inputs, weight, bias)
     length = sum(p[i, y] * ((g[i] - weight[y]) ** 2).sum() for i in range(2) for y in range(4))
     x, w, b = tensors(inputs, weight, bias)
-    assert gradient_error(x, w, law(q), 3, bias=b).gradient_length == pytest.approx(math.sqrt(length / 2))
+    assert gradient_error(x, w, distribution(q), 3, bias=b).gradient_length == pytest.approx(math.sqrt(length / 2))
 
 
 def test_sampled_softmax_of_given_targets_keeps_a_bias_and_of_drawn_ones_has_none(seed):

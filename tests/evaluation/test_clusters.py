@@ -8,8 +8,8 @@ from logq.evaluation.map_page import cluster
 
 def bundles(sizes, seed=0, noise=0.05):
     rng = np.random.default_rng(seed)
-    centres = np.eye(len(sizes), 8)
-    points = np.concatenate([centres[i] + noise * rng.normal(size=(n, 8)) for i, n in enumerate(sizes)])
+    centers = np.eye(len(sizes), 8)
+    points = np.concatenate([centers[i] + noise * rng.normal(size=(n, 8)) for i, n in enumerate(sizes)])
     return points / np.linalg.norm(points, axis=1, keepdims=True)
 
 
@@ -25,17 +25,17 @@ def test_the_same_seed_gives_the_same_groups():
 
 
 @given(st.integers(1, 12), st.integers(1, 6), st.integers(0, 99))
-def test_each_vector_is_nearest_to_the_centre_of_its_group(words, groups, seed):
+def test_each_vector_is_nearest_to_the_center_of_its_group(words, groups, seed):
     points = bundles([words, 2 * words], seed=seed, noise=1.0)
     labels = cluster(points, groups, seed=seed)
     assert labels.min() == 0
     assert labels.max() < groups
     sizes = np.bincount(labels)
     assert (np.diff(sizes) <= 0).all()
-    centres = np.stack([points[labels == g].sum(axis=0) for g in range(labels.max() + 1)])
-    centres /= np.linalg.norm(centres, axis=1, keepdims=True)
+    centers = np.stack([points[labels == g].sum(axis=0) for g in range(labels.max() + 1)])
+    centers /= np.linalg.norm(centers, axis=1, keepdims=True)
     for point, label in zip(points, labels, strict=True):
-        assert point @ centres[label] >= (centres @ point).max() - 1e-9
+        assert point @ centers[label] >= (centers @ point).max() - 1e-9
 
 
 def test_there_are_no_more_groups_than_directions():

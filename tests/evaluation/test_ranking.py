@@ -67,10 +67,10 @@ def test_as_trec_eval_has_it():
     ranked = np.argsort(RNG.random((users, items)), axis=1)[:, :places]
     truth = [RNG.choice(items, RNG.integers(1, 15), replace=False).tolist() for _ in range(users)]
     run = {f"u{u}": {f"i{item}": float(places - place) for place, item in enumerate(ranked[u])} for u in range(users)}
-    judgements = {f"u{u}": {f"i{item}": 1 for item in truth[u]} for u in range(users)}
+    judgments = {f"u{u}": {f"i{item}": 1 for item in truth[u]} for u in range(users)}
     ks = (1, 5, 10, 30)
     asked = {f"{name}.{','.join(map(str, ks))}" for name in ("success", "recall", "ndcg_cut", "map_cut")}
-    peer = pytrec_eval.RelevanceEvaluator(judgements, asked | {"recip_rank"}).evaluate(run)
+    peer = pytrec_eval.RelevanceEvaluator(judgments, asked | {"recip_rank"}).evaluate(run)
     scores = evaluate_ranking(ranked, csr(truth), ks=ks, resamples=0)
     for ours, theirs in (("HR", "success"), ("Recall", "recall"), ("NDCG", "ndcg_cut"), ("MAP", "map_cut")):
         for k in ks:

@@ -60,7 +60,7 @@ def draw(vectors, path, **arguments):
     return Page(path.read_text(encoding="utf-8"))
 
 
-def test_neighbours_are_those_of_a_plain_loop(path):
+def test_neighbors_are_those_of_a_plain_loop(path):
     vectors = some_vectors()
     data = draw(vectors, path, top=40).data
     unit = [v / np.linalg.norm(v) for v in vectors.vectors[:40]]
@@ -72,7 +72,7 @@ def test_neighbours_are_those_of_a_plain_loop(path):
         assert data["similarity"][word] == pytest.approx([1000 * cosine for cosine, _ in cosines[:8]], abs=0.51)
 
 
-def test_neighbours_agree_with_most_similar(path):
+def test_neighbors_agree_with_most_similar(path):
     vectors = some_vectors(20)
     data = draw(vectors, path).data
     for word, near in zip(data["words"], data["near"], strict=True):

@@ -1,4 +1,4 @@
-"""The compiled alias table gives back the law that it was made of, for whatever weights."""
+"""The compiled alias table gives back the distribution that it was made of, for whatever weights."""
 
 import threading
 import time
@@ -34,12 +34,12 @@ def assert_table_of(weights: Weights) -> None:
     assert alias.min() >= 0
     assert alias.max() < size
 
-    law = weights / weights.max()
-    law /= law.sum()
+    distribution = weights / weights.max()
+    distribution /= distribution.sum()
     # A cell is rounded to 1e-16 of itself, and what all of them lack or have too much falls to one class.
-    np.testing.assert_allclose(implied(accept, alias), law, rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(implied(accept, alias), distribution, rtol=1e-12, atol=1e-15)
 
-    never = law == 0
+    never = distribution == 0
     assert (accept[never] == 0).all()
     assert not never[alias].any()
     filled = accept == 1
@@ -60,7 +60,7 @@ def test_any_weights(weights: Weights) -> None:
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 100, 1023, 20_011])
 @pytest.mark.parametrize("power", [0, 0.75, 1, 3, 30])
-def test_random_laws_from_flat_to_steep(size: int, power: float) -> None:
+def test_random_distributions_from_flat_to_steep(size: int, power: float) -> None:
     rng = np.random.default_rng(size)
     weights = rng.random(size) ** power
     assert_table_of(weights)
@@ -88,10 +88,10 @@ def test_extreme_weights(weights: list[float]) -> None:
     assert_table_of(np.array(weights, dtype=np.float64))
 
 
-@pytest.mark.parametrize("law", ["zipf", "flat", "holes"])
-def test_a_million_classes(law: str) -> None:
+@pytest.mark.parametrize("distribution", ["zipf", "flat", "holes"])
+def test_a_million_classes(distribution: str) -> None:
     ranks = np.arange(1, 1_000_001, dtype=np.float64)
-    weights = {"zipf": ranks**-0.75, "flat": np.full_like(ranks, 0.3), "holes": (ranks % 3 == 0) * ranks}[law]
+    weights = {"zipf": ranks**-0.75, "flat": np.full_like(ranks, 0.3), "holes": (ranks % 3 == 0) * ranks}[distribution]
     assert_table_of(weights)
 
 

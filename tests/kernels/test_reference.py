@@ -1,4 +1,4 @@
-"""The reference: alias tables that give back their law, and passes over all classes that never hold all logits."""
+"""The reference: alias tables give back their distribution, and passes over all classes never hold all logits."""
 
 import math
 
@@ -35,8 +35,8 @@ def assert_table_of(weights: Tensor) -> None:
     assert accept.shape == alias.shape == weights.shape
     assert ((accept >= 0) & (accept <= 1)).all()
     assert ((alias >= 0) & (alias < len(weights))).all()
-    law = weights / weights.sum()
-    torch.testing.assert_close(implied(accept, alias), law, rtol=1e-12, atol=1e-15 * len(weights))
+    distribution = weights / weights.sum()
+    torch.testing.assert_close(implied(accept, alias), distribution, rtol=1e-12, atol=1e-15 * len(weights))
     never = weights == 0
     assert (accept[never] == 0).all()
     assert not never[alias[accept < 1].long()].any()

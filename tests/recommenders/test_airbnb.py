@@ -116,7 +116,7 @@ def test_other_objectives_learn_it_too():
     assert (made.recommend(histories=[[10 * m + 3] for m in range(MARKETS)], k=3).items % 10 < 2).any(axis=1).all()
 
 
-def test_neighbours_of_the_planted_log_come_first():
+def test_neighbors_of_the_planted_log_come_first():
     assert fitted("AirbnbEmbeddings").evaluate(planted_split(), ks=(3,), exclude_seen=False)["HR@3"] > 0.5
 
 

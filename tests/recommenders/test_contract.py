@@ -310,8 +310,8 @@ def test_wrong_arguments_are_named(name: str, options: dict[str, object], messag
 
 
 def test_an_unknown_argument_is_an_error() -> None:
-    with pytest.raises(TypeError, match="unknown argument 'colour'"):
-        make("SASRec", colour="red")
+    with pytest.raises(TypeError, match="unknown argument 'color'"):
+        make("SASRec", color="red")
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, FloatingPointError])

@@ -29,7 +29,7 @@ def model():
     return EGES(dim=16, epochs=6, lr=0.02, batch_size=64, seed=SEED + 1).fit(shelves(), progress=False)
 
 
-def test_items_of_a_shelf_are_neighbours(model):
+def test_items_of_a_shelf_are_neighbors(model):
     for item in ("00", "12", "24"):
         assert {other[0] for other in model.similar_items(item, k=4).items} == {item[0]}
 
@@ -47,8 +47,8 @@ def test_a_cold_item_is_found_by_side_information_alone(model):
 
 
 def test_side_information_that_is_not_there_is_named(model):
-    with pytest.raises(ValueError, match="item_features: expected brand, tags, got 'colour'"):
-        model.similar_items(item_features={"colour": "red"})
+    with pytest.raises(ValueError, match="item_features: expected brand, tags, got 'color'"):
+        model.similar_items(item_features={"color": "red"})
     plain = EGES(dim=8, epochs=1, seed=SEED + 1).fit(shelves(features=False), progress=False)
     with pytest.raises(ValueError, match="item_features: expected none, as the model was trained without"):
         plain.similar_items(item_features={"brand": "b0"})

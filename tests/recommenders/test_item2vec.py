@@ -67,7 +67,7 @@ def test_items_without_an_event_have_no_vector():
     assert model.item_vectors.any(axis=1).sum() == 11
 
 
-def test_neighbours_of_the_planted_log_come_first():
+def test_neighbors_of_the_planted_log_come_first():
     scores = fitted("Item2Vec").evaluate(planted_split(), ks=(3,), exclude_seen=False)
     assert scores["HR@3"] > 0.5  # chance is 0.15; what came before is as near as what comes next
 

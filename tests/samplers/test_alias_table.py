@@ -17,7 +17,7 @@ def seeded(seed=1):
 
 @both_backends
 @given(values=weights)
-def test_cells_add_up_to_the_law(backend, values):
+def test_cells_add_up_to_the_distribution(backend, values):
     """P(y) over all cells and thresholds is p(y) up to the 31 bits of a threshold, and exactly 0 for weight 0."""
     w = torch.tensor(values, dtype=torch.float64)
     with kernels.use(backend):
@@ -31,7 +31,7 @@ def test_cells_add_up_to_the_law(backend, values):
 
 @both_backends
 @pytest.mark.parametrize(
-    "law",
+    "distribution",
     [
         torch.ones(1),
         torch.ones(1000),
@@ -42,13 +42,13 @@ def test_cells_add_up_to_the_law(backend, values):
     ],
     ids=["one", "even", "rising", "zipf", "skewed", "certain"],
 )
-def test_a_million_draws(backend, law, seed):
+def test_a_million_draws(backend, distribution, seed):
     """Fails with one seed in ten million."""
     with kernels.use(backend):
-        ids = AliasTable(law.double()).sample((1000, 1000), seeded(seed))
+        ids = AliasTable(distribution.double()).sample((1000, 1000), seeded(seed))
     assert ids.shape == (1000, 1000)
     assert ids.dtype == torch.int64
-    assert_frequencies(ids, law.double() / law.double().sum())
+    assert_frequencies(ids, distribution.double() / distribution.double().sum())
 
 
 def test_draws_follow_the_generator():

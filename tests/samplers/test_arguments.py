@@ -61,15 +61,19 @@ OPTIONAL = {(InBatch, "counts"), (Partition, "num_sampled")}
 
 
 @pytest.mark.parametrize(
-    ("law", "argument"),
-    [(law, argument) for law, arguments in RIGHT.items() for argument in (*arguments, "seed", "dtype")],
+    ("distribution", "argument"),
+    [
+        (distribution, argument)
+        for distribution, arguments in RIGHT.items()
+        for argument in (*arguments, "seed", "dtype")
+    ],
     ids=lambda value: getattr(value, "__name__", value),
 )
 @given(data=st.data())
-def test_errors_name_the_argument(law, argument, data):
-    law(**RIGHT[law])
+def test_errors_name_the_argument(distribution, argument, data):
+    distribution(**RIGHT[distribution])
     wrong = data.draw(WRONG[argument])
-    if wrong is None and (law, argument) in OPTIONAL:
+    if wrong is None and (distribution, argument) in OPTIONAL:
         return
     with pytest.raises((ValueError, TypeError), match=rf"^{argument}"):
-        law(**RIGHT[law] | {argument: wrong})
+        distribution(**RIGHT[distribution] | {argument: wrong})

@@ -1,4 +1,4 @@
-"""What holds for every sampler, whatever its law. The instances are those of tests/cases.py."""
+"""What holds for every sampler, whatever its distribution. The instances are those of tests/cases.py."""
 
 import copy
 import io
@@ -59,11 +59,11 @@ def differences(one: Candidates, other: Candidates) -> list[str]:
     ]
 
 
-# ------------------------------------------------------------------------------------------------------------ the law
+# ---------------------------------------------------------------------------------------------------- the distribution
 
 
 @where(lambda name: is_random(name) and not takes_the_batch(name) and "distinct" not in name)
-def test_a_million_draws_have_the_law(name, seed):
+def test_a_million_draws_have_the_distribution(name, seed):
     """Chi-square; fails with one seed in ten million, and for mixtures, whose parts have fixed shares, more rarely."""
     sampler = make(name, seed=seed)
     draw_more(sampler, 1_000_000 // C if "per_row" in name else 1_000_000)
@@ -279,7 +279,9 @@ def test_state_of_the_generator_continues_a_run(name):
     later.load_state_dict(sampler.state_dict())
     later.generator.set_state(sampler.generator.get_state())
     if "learned_unigram" in name:
-        sampler.load_state_dict(sampler.state_dict())  # the way its counts are stored, not the law, depends on the past
+        sampler.load_state_dict(
+            sampler.state_dict()
+        )  # the way its counts are stored, not the distribution, depends on the past
     for _ in range(3):
         assert not differences(sampler.draw(TARGETS), later.draw(TARGETS))
 
@@ -356,7 +358,7 @@ def test_eval_does_not_learn(name):
 
 
 @every_sampler
-def test_repr_is_short_and_names_the_law(name):
+def test_repr_is_short_and_names_the_distribution(name):
     sampler = make(name)
     assert repr(sampler).startswith(type(sampler).__name__)
     assert "mixture" in name or f"num_classes={C}" in repr(sampler)

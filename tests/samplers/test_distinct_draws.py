@@ -1,4 +1,4 @@
-"""Successive sampling against its law written out, and Q against what it promises."""
+"""Successive sampling against its distribution written out, and Q against what it promises."""
 
 import itertools
 from pathlib import Path
@@ -33,16 +33,16 @@ def draw(way: str, p: torch.Tensor, num_rows: int, num_sampled: int, seed: int):
     return ids, log_q(until)
 
 
-def law_of_sequences(p: list[float], num_sampled: int) -> dict[tuple[int, ...], float]:
+def distribution_of_sequences(p: list[float], num_sampled: int) -> dict[tuple[int, ...], float]:
     """Class after class with probability proportional to p among what is left."""
-    law = {}
+    distribution = {}
     for sequence in itertools.permutations(range(len(p)), num_sampled):
         probability, left = 1.0, 1.0
         for class_ in sequence:
             probability *= p[class_] / left
             left -= p[class_]
-        law[sequence] = probability
-    return law
+        distribution[sequence] = probability
+    return distribution
 
 
 both_ways = pytest.mark.parametrize("way", ["tries", "race"])
@@ -50,13 +50,13 @@ both_ways = pytest.mark.parametrize("way", ["tries", "race"])
 
 @both_ways
 @pytest.mark.parametrize("num_sampled", [1, 2, 3])
-def test_sequences_have_the_law_of_successive_sampling(way, num_sampled, seed):
+def test_sequences_have_the_distribution_of_successive_sampling(way, num_sampled, seed):
     """Chi-square over all ordered samples; fails with one seed in ten million."""
     ids, _ = draw(way, P, ROWS, num_sampled, seed)
-    law = law_of_sequences(P.tolist(), num_sampled)
-    number = {sequence: index for index, sequence in enumerate(law)}
+    distribution = distribution_of_sequences(P.tolist(), num_sampled)
+    number = {sequence: index for index, sequence in enumerate(distribution)}
     drawn = torch.tensor([number[tuple(row)] for row in ids.tolist()])
-    assert_frequencies(drawn, torch.tensor(list(law.values())))
+    assert_frequencies(drawn, torch.tensor(list(distribution.values())))
 
 
 @both_ways
@@ -65,7 +65,7 @@ def test_q_is_exact_on_average(way, num_sampled, seed):
     """Mean of Q_v = P(v in S), and mean of 1{v in S} / Q_v = 1, within 6.5 standard errors."""
     ids, q = draw(way, P, ROWS, num_sampled, seed)
     inclusion = torch.zeros(5, dtype=torch.float64)
-    for sequence, probability in law_of_sequences(P.tolist(), num_sampled).items():
+    for sequence, probability in distribution_of_sequences(P.tolist(), num_sampled).items():
         inclusion[list(sequence)] += probability
     counts = torch.zeros(ROWS, 5, dtype=torch.float64).scatter_(1, ids, 1.0)
     assert_mean(q, inclusion)

@@ -12,15 +12,15 @@ from logq.objectives import NCE
 from logq.samplers import InBatch, Mixture, Uniform
 
 C = 6
-LAW = torch.tensor([0.35, 0.25, 0.2, 0.1, 0.07, 0.03], dtype=torch.float64)
+DISTRIBUTION = torch.tensor([0.35, 0.25, 0.2, 0.1, 0.07, 0.03], dtype=torch.float64)
 
 
 def generator(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def batches(law: torch.Tensor, shape: tuple[int, ...], seed: int) -> torch.Tensor:
-    return torch.multinomial(law, math.prod(shape), True, generator=generator(seed)).view(shape)
+def batches(distribution: torch.Tensor, shape: tuple[int, ...], seed: int) -> torch.Tensor:
+    return torch.multinomial(distribution, math.prod(shape), True, generator=generator(seed)).view(shape)
 
 
 def counts_of_rows(candidates) -> torch.Tensor:
@@ -32,13 +32,13 @@ def counts_of_rows(candidates) -> torch.Tensor:
 @pytest.mark.parametrize("shape", [(7,), (7, 1), (4, 3)])
 def test_mean_count_among_the_other_rows(shape, seed):
     """With exact counts it is (n - T) q, within 6.5 standard errors."""
-    sampler = InBatch(C, counts=LAW, dtype=torch.float64)
+    sampler = InBatch(C, counts=DISTRIBUTION, dtype=torch.float64)
     counts = []
-    for targets in batches(LAW, (4000, *shape), seed):
+    for targets in batches(DISTRIBUTION, (4000, *shape), seed):
         candidates = sampler.draw(targets)
         counts.append(counts_of_rows(candidates)[0])
     num_targets = math.prod(shape)
-    expected = (num_targets - num_targets // shape[0]) * LAW
+    expected = (num_targets - num_targets // shape[0]) * DISTRIBUTION
     torch.testing.assert_close(sampler.log_expected_count(torch.arange(C)).exp(), expected)
     torch.testing.assert_close(candidates.true_log_expected_count.exp(), expected[candidates.targets])
     assert_mean(torch.stack(counts), expected)
@@ -46,14 +46,14 @@ def test_mean_count_among_the_other_rows(shape, seed):
 
 def test_mean_count_with_ignored_rows_and_entries(seed):
     """Rows with one, two or no target, in shares that are the same in each batch: the mean over its rows is right."""
-    sampler = InBatch(C, counts=LAW, dtype=torch.float64)
+    sampler = InBatch(C, counts=DISTRIBUTION, dtype=torch.float64)
     hidden = torch.tensor([[0, 1], [0, 0], [1, 1], [0, 0]]).bool()  # 5 targets of 3 rows: 5 - 5/3 others
     counts = []
-    for targets in batches(LAW, (4000, 4, 2), seed):
+    for targets in batches(DISTRIBUTION, (4000, 4, 2), seed):
         candidates = sampler.draw(targets.masked_fill(hidden, IGNORED))
         counts.append(counts_of_rows(candidates)[[0, 1, 3]].mean(dim=0))
     expected = sampler.log_expected_count(torch.arange(C)).exp()
-    torch.testing.assert_close(expected, (5 - 5 / 3) * LAW)
+    torch.testing.assert_close(expected, (5 - 5 / 3) * DISTRIBUTION)
     assert_mean(torch.stack(counts), expected)
 
 
@@ -70,12 +70,12 @@ targets_and_shape = st.integers(1, 5).flatmap(
 
 @given(rows=targets_and_shape)
 def test_a_row_excludes_its_own_and_nothing_else(rows):
-    candidates = InBatch(C, counts=LAW).draw(torch.tensor(rows))
+    candidates = InBatch(C, counts=DISTRIBUTION).draw(torch.tensor(rows))
     owners = [row for row, targets in enumerate(rows) for target in targets if target != IGNORED]
     assert candidates.ids.tolist() == [target for targets in rows for target in targets if target != IGNORED]
     assert candidates.excluded.tolist() == [[owner == row for owner in owners] for row in range(len(rows))]
-    flat = InBatch(C, counts=LAW).draw(torch.tensor([targets[0] for targets in rows]))
-    column = InBatch(C, counts=LAW).draw(torch.tensor([targets[:1] for targets in rows]))
+    flat = InBatch(C, counts=DISTRIBUTION).draw(torch.tensor([targets[0] for targets in rows]))
+    column = InBatch(C, counts=DISTRIBUTION).draw(torch.tensor([targets[:1] for targets in rows]))
     assert torch.equal(flat.ids, column.ids)
     assert torch.equal(flat.excluded, column.excluded)
 
@@ -131,16 +131,16 @@ def test_estimates_converge_on_a_stationary_stream(batch_size, seed):
     (An average over about 100 occurrences of gaps that are geometric has a standard error of sqrt(rate/2) = 7 %.) Over
     30 seeds these were 5.5 % with a standard deviation of 0.4 %, and 0.4 % with one of 0.5 %: both bounds are 7 away.
     """
-    law = 1 / torch.arange(1, 51).double()
-    law /= law.sum()
+    distribution = 1 / torch.arange(1, 51).double()
+    distribution /= distribution.sum()
     sampler = InBatch(50, rate=0.01)
     estimates = []
-    stream = batches(law, (100_000 // batch_size, batch_size), seed)
+    stream = batches(distribution, (100_000 // batch_size, batch_size), seed)
     for step, targets in enumerate(stream):
         sampler.draw(targets)
         if step > len(stream) // 2 and step % (len(stream) // 20) == 0:
             estimates.append(sampler.log_prob(torch.arange(50)).exp())
-    errors = torch.stack(estimates).double() / law - 1
+    errors = torch.stack(estimates).double() / distribution - 1
     assert float(errors.abs().mean()) < 0.08
     assert abs(float(errors.mean())) < 0.04
 
@@ -151,25 +151,25 @@ def test_batches_and_not_only_whether_a_class_is_in_them(seed):
     Over 30 seeds the logarithms of the ratios scatter by 2.5 % (q = 0.35) to 6.1 % (q = 0.03): bounds are 6 times that.
     """
     sampler = InBatch(C, rate=0.01)
-    for targets in batches(LAW, (3000, 16), seed):
+    for targets in batches(DISTRIBUTION, (3000, 16), seed):
         sampler.draw(targets)
-    torch.testing.assert_close(sampler.log_prob(torch.arange(C)).exp().double(), LAW, rtol=0.45, atol=0)
+    torch.testing.assert_close(sampler.log_prob(torch.arange(C)).exp().double(), DISTRIBUTION, rtol=0.45, atol=0)
     assert sampler.log_prob(torch.tensor([0])).exp().item() == pytest.approx(0.35, rel=0.16)
 
 
 def test_estimates_follow_a_drift(seed):
-    """After the law is turned around and 30,000 targets more, each is nearer to the new frequency than to the old.
+    """With the distribution reversed and 30,000 targets more, each is nearer to the new frequency than to the old.
 
     The logarithms of the estimates scatter as in the test above: half the way to the old frequency is 7 times that.
     """
     sampler = InBatch(C, rate=0.01)
-    for targets in batches(LAW, (2000, 16), seed):
+    for targets in batches(DISTRIBUTION, (2000, 16), seed):
         sampler.draw(targets)
-    for targets in batches(LAW.flip(0), (2000, 16), seed + 1):
+    for targets in batches(DISTRIBUTION.flip(0), (2000, 16), seed + 1):
         sampler.draw(targets)
     now = sampler.log_prob(torch.arange(C)).exp().double()
-    assert bool(((now / LAW.flip(0)).log().abs() < (now / LAW).log().abs()).all())
-    torch.testing.assert_close(now, LAW.flip(0), rtol=0.45, atol=0)
+    assert bool(((now / DISTRIBUTION.flip(0)).log().abs() < (now / DISTRIBUTION).log().abs()).all())
+    torch.testing.assert_close(now, DISTRIBUTION.flip(0), rtol=0.45, atol=0)
 
 
 def test_a_new_class_has_the_frequency_seen_so_far():
@@ -185,7 +185,7 @@ def test_never_seen_classes_are_rare_and_not_impossible(seed):
     sampler = InBatch(C).eval()
     assert bool(sampler.draw(torch.tensor([3, 4])).log_expected_count.isfinite().all())
     sampler.train()
-    for targets in batches(LAW[:3], (20, 16), seed):
+    for targets in batches(DISTRIBUTION[:3], (20, 16), seed):
         sampler.draw(targets)
     candidates = sampler.eval().draw(torch.tensor([0, 1, 5]))
     assert candidates.log_expected_count.exp()[2].item() == pytest.approx(2 / 321)
@@ -199,7 +199,7 @@ def test_exact_counts_of_zero_are_impossible():
 
 @pytest.mark.parametrize("targets", [[2], [2, IGNORED], [IGNORED, IGNORED], []])
 def test_a_row_alone_has_no_negatives(targets):
-    for sampler in (InBatch(C), InBatch(C, counts=LAW)):
+    for sampler in (InBatch(C), InBatch(C, counts=DISTRIBUTION)):
         candidates = sampler.draw(torch.tensor(targets, dtype=torch.int64))
         negatives = torch.zeros(len(targets), candidates.ids.numel(), dtype=torch.bool)
         negatives = (negatives | ~candidates.excluded)[torch.tensor(targets, dtype=torch.int64) != IGNORED]
@@ -208,10 +208,10 @@ def test_a_row_alone_has_no_negatives(targets):
 
 
 def test_validation_batches_leave_the_sample_to_come_as_it_was():
-    sampler = InBatch(C, counts=LAW, dtype=torch.float64)
+    sampler = InBatch(C, counts=DISTRIBUTION, dtype=torch.float64)
     sampler.draw(torch.arange(5))
     sampler.eval().draw(torch.arange(2))
-    torch.testing.assert_close(sampler.log_expected_count(torch.arange(C)).exp(), 4 * LAW)
+    torch.testing.assert_close(sampler.log_expected_count(torch.arange(C)).exp(), 4 * DISTRIBUTION)
 
 
 def test_sixteen_bytes_a_class():

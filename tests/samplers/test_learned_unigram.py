@@ -20,12 +20,14 @@ def test_expected_counts_of_tensorflow():
 
 
 def zipf(shape: tuple[int, ...], num_classes: int, seed: int) -> torch.Tensor:
-    law = 1 / torch.arange(1, num_classes + 1).double()
-    return torch.multinomial(law, int(np.prod(shape)), True, generator=torch.Generator().manual_seed(seed)).view(shape)
+    distribution = 1 / torch.arange(1, num_classes + 1).double()
+    return torch.multinomial(
+        distribution, int(np.prod(shape)), True, generator=torch.Generator().manual_seed(seed)
+    ).view(shape)
 
 
 @pytest.mark.parametrize("num_classes", [5, 30, 3000])
-def test_the_law_after_thousands_of_draws(num_classes, seed):
+def test_the_distribution_after_thousands_of_draws(num_classes, seed):
     """(1 + n_y) / (C + n), before and after new tables; each of the looks fails with one seed in ten million."""
     sampler = LearnedUnigram(num_classes, 3, seed=seed, dtype=torch.float64)
     counts = torch.ones(num_classes, dtype=torch.float64)

@@ -21,7 +21,7 @@ def test_expected_counts_of_tensorflow():
 
 
 @pytest.mark.parametrize("num_classes", [1, 2, 10, 50_000])
-def test_the_law(num_classes, seed):
+def test_the_distribution(num_classes, seed):
     """The formula, its sum, and a million draws (fails with one seed in ten million)."""
     sampler = LogUniform(num_classes, 1_000_000, seed=seed, dtype=torch.float64)
     q = sampler.log_prob(torch.arange(num_classes)).exp()

@@ -8,7 +8,7 @@ from logq.candidates import Candidates
 from logq.samplers import InBatch, LearnedUnigram, LogUniform, Mixture, Partition, Uniform, Unigram
 
 C = 10
-LAW = torch.arange(1, C + 1).double() / 55
+DISTRIBUTION = torch.arange(1, C + 1).double() / 55
 
 
 def in_row_0(candidates: Candidates) -> torch.Tensor:
@@ -23,7 +23,7 @@ def test_expected_counts_are_the_sums(per_row, seed):
     """Mean of count - Q is 0 within 6.5 standard errors, with any of the parts drawing for each row."""
     samplers = [
         Uniform(C, 3, per_row=0 in per_row),
-        Unigram(LAW, 2, per_row=1 in per_row),
+        Unigram(DISTRIBUTION, 2, per_row=1 in per_row),
         LogUniform(C, 2, replacement=False, per_row=2 in per_row),
     ]
     sampler = Mixture(samplers, seed=seed)
@@ -35,16 +35,16 @@ def test_expected_counts_are_the_sums(per_row, seed):
 
 
 def test_the_sum_without_chance():
-    a, b = Uniform(C, 3, dtype=torch.float64), Unigram(LAW, 2, dtype=torch.float64)
+    a, b = Uniform(C, 3, dtype=torch.float64), Unigram(DISTRIBUTION, 2, dtype=torch.float64)
     candidates = Mixture([a, b]).draw(torch.arange(C))
-    expected = 3 / C + 2 * LAW
+    expected = 3 / C + 2 * DISTRIBUTION
     torch.testing.assert_close(candidates.true_log_expected_count.exp(), expected)
     torch.testing.assert_close(candidates.log_expected_count.exp(), expected[candidates.ids])
     torch.testing.assert_close(Mixture([a, b]).log_expected_count(torch.arange(C)).exp(), expected)
 
 
 def test_shared_samples_are_repeated_for_each_row():
-    candidates = Mixture([Uniform(C, 3), Unigram(LAW, 2, per_row=True)], seed=1).draw(torch.zeros(50).long())
+    candidates = Mixture([Uniform(C, 3), Unigram(DISTRIBUTION, 2, per_row=True)], seed=1).draw(torch.zeros(50).long())
     assert candidates.ids.shape == candidates.log_expected_count.shape == (50, 5)
     assert bool((candidates.ids[:, :3] == candidates.ids[0, :3]).all())
     assert not bool((candidates.ids[:, 3:] == candidates.ids[0, 3:]).all())
@@ -57,11 +57,11 @@ def test_in_batch_part(per_row, seed):
 
     The mean count of each class in the first row is the expected one, within 6.5 standard errors.
     """
-    sampler = Mixture([Uniform(C, 3, per_row=per_row), InBatch(C, counts=LAW), Uniform(C, 2)], seed=seed)
+    sampler = Mixture([Uniform(C, 3, per_row=per_row), InBatch(C, counts=DISTRIBUTION), Uniform(C, 2)], seed=seed)
     generator = torch.Generator().manual_seed(seed + 1)
     draws = []
     for _ in range(1000):
-        targets = torch.multinomial(LAW, 6, True, generator=generator)
+        targets = torch.multinomial(DISTRIBUTION, 6, True, generator=generator)
         draws.append(sampler.draw(targets))
     for draw in draws[:5]:
         assert torch.equal(draw.ids.expand(6, -1)[:, 3:9], draw.targets.expand(6, 6))
@@ -71,7 +71,7 @@ def test_in_batch_part(per_row, seed):
         assert not bool(draw.excluded[:, :3].any())
         assert not bool(draw.excluded[:, 9:].any())
     expected = sampler.log_expected_count(torch.arange(C)).exp()
-    torch.testing.assert_close(expected.double(), 5 / C + 5 * LAW, rtol=1e-6, atol=0)
+    torch.testing.assert_close(expected.double(), 5 / C + 5 * DISTRIBUTION, rtol=1e-6, atol=0)
     assert_mean(torch.stack([in_row_0(draw) for draw in draws]), expected)
 
 

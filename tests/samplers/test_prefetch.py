@@ -67,7 +67,7 @@ def wait(sampler: Prefetch) -> None:
     ahead.result.exception()
 
 
-def laws() -> dict[str, Callable[[], Sampler]]:
+def distributions() -> dict[str, Callable[[], Sampler]]:
     counts = torch.arange(1, C + 1)
     return {
         "uniform-randperm": lambda: Uniform(C, 40, replacement=False, seed=1),
@@ -77,10 +77,10 @@ def laws() -> dict[str, Callable[[], Sampler]]:
     }
 
 
-@pytest.mark.parametrize("law", laws())
-def test_the_same_candidates_bit_for_bit_whatever_comes_between(law):
+@pytest.mark.parametrize("distribution", distributions())
+def test_the_same_candidates_bit_for_bit_whatever_comes_between(distribution):
     """Batches of all shapes, learning between draws, evaluation mode, other generators and states set back."""
-    alone, ahead = laws()[law](), Prefetch(laws()[law]())
+    alone, ahead = distributions()[distribution](), Prefetch(distributions()[distribution]())
     own = torch.Generator(), torch.Generator()
     states: list[tuple[Tensor, Tensor]] = []
     choose = torch.Generator().manual_seed(2)

@@ -131,9 +131,9 @@ def test_bad_arguments_of_draw_are_named(name, value):
     ("name", "value"), [("replacement", "no"), ("replacement", None), ("per_row", 1), ("device", "bogus")]
 )
 def test_flags_and_devices_are_named(name, value):
-    for law in (Uniform, LogUniform):
+    for distribution in (Uniform, LogUniform):
         with pytest.raises((ValueError, TypeError), match=f"^{name}: "):
-            law(5, 3, **{name: value})
+            distribution(5, 3, **{name: value})
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

@@ -16,19 +16,19 @@ def test_a_table_of_too_many_classes():
         LearnedUnigram(MANY, 5)
 
 
-@pytest.mark.parametrize("law", [Uniform, LogUniform])
-def test_laws_without_a_table_take_more_classes(law):
-    sampler = law((1 << 62) - 1, 1000, seed=1)
+@pytest.mark.parametrize("distribution", [Uniform, LogUniform])
+def test_distributions_without_a_table_take_more_classes(distribution):
+    sampler = distribution((1 << 62) - 1, 1000, seed=1)
     candidates = sampler.draw(torch.tensor([0, (1 << 62) - 2]))
     assert int(candidates.ids.max()) > 1 << 50
     assert bool(candidates.log_expected_count.isfinite().all())
     assert bool(candidates.true_log_expected_count.isfinite().all())
 
 
-@pytest.mark.parametrize("law", [Uniform, LogUniform])
-def test_laws_without_a_table_of_too_many_classes(law):
+@pytest.mark.parametrize("distribution", [Uniform, LogUniform])
+def test_distributions_without_a_table_of_too_many_classes(distribution):
     with pytest.raises(ValueError, match=r"^num_classes: expected fewer than 2\*\*62"):
-        law(1 << 62, 1000)
+        distribution(1 << 62, 1000)
 
 
 def test_one_number_of_the_generator_a_draw():

@@ -31,7 +31,7 @@ def test_expected_counts_of_tensorflow(name, counts, options):
 
 @pytest.mark.parametrize("power", [0, 0.5, 0.75, 1, 2, 20])
 @pytest.mark.parametrize("num_reserved_ids", [0, 2])
-def test_the_law(power, num_reserved_ids, seed):
+def test_the_distribution(power, num_reserved_ids, seed):
     """The formula, and a million draws (fails with one seed in ten million)."""
     counts = np.array([7, 0, 0, 3, 1, 0.5, 1e9, 1e10])
     weights = np.where(counts > 0, (counts / 1e10) ** power, 0)
@@ -76,7 +76,7 @@ def test_counts_beyond_whole_numbers():
 
 @pytest.mark.parametrize("num_sampled", [1, 2, 3, 4])
 @pytest.mark.parametrize("per_row", [False, True])
-def test_skewed_laws_finish(num_sampled, per_row):
+def test_skewed_distributions_finish(num_sampled, per_row):
     """By tries this would take 10^12 draws."""
     sampler = Unigram([1e12, 1, 1, 1], num_sampled, replacement=False, per_row=per_row, seed=1)
     assert sampler._by_race == (num_sampled > 1 or sampler._by_race)
@@ -91,7 +91,7 @@ def test_skewed_laws_finish(num_sampled, per_row):
         torch.testing.assert_close(q, torch.ones(5, 4))
 
 
-def test_skewed_laws_have_exact_counts(seed):
+def test_skewed_distributions_have_exact_counts(seed):
     """Each of the rare classes is in two samples of three: mean of Q and of 1{in S}/Q within 6.5 standard errors."""
     sampler = Unigram([1e12, 1, 1, 1], 3, replacement=False, per_row=True, seed=seed, dtype=torch.float64)
     candidates = sampler.draw(torch.arange(4).expand(50_000, 4))

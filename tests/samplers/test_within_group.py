@@ -25,7 +25,7 @@ def probabilities(power):
 
 
 @pytest.mark.parametrize("power", [1.0, 0.75, 0.0, -0.5])
-def test_draws_of_a_row_have_the_law_of_its_group(power, seed):
+def test_draws_of_a_row_have_the_distribution_of_its_group(power, seed):
     """Chi-square; each fails with one seed in ten million."""
     sampler = WithinGroup(COUNTS, GROUPS, 200_000, power=power, seed=seed, dtype=torch.float64)
     expected = probabilities(power)

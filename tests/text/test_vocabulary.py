@@ -126,8 +126,8 @@ def test_keep_probability_is_that_of_gensim(sample):
 def test_keep_probability_is_the_law_of_word2vec(counts, sample):
     vocabulary = Vocabulary([str(number) for number in range(len(counts))], counts)
     total = sum(counts)
-    law = [min(1.0, ((c / (sample * total)) ** 0.5 + 1) * (sample * total) / c) for c in counts]
-    np.testing.assert_allclose(vocabulary.keep_probability(sample), law, rtol=1e-12)
+    expected = [min(1.0, ((c / (sample * total)) ** 0.5 + 1) * (sample * total) / c) for c in counts]
+    np.testing.assert_allclose(vocabulary.keep_probability(sample), expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("sample", [-1e-3, float("nan"), float("inf")])

@@ -26,7 +26,7 @@ def lengths_of(sentences):
     return np.array([len(sentence) for sentence in sentences], dtype=np.int64)
 
 
-def neighbours(sentence, i, window):
+def neighbors(sentence, i, window):
     return [sentence[j] for j in range(max(0, i - window), min(len(sentence), i + window + 1)) if j != i]
 
 
@@ -37,7 +37,7 @@ def test_skipgram_pairs_are_those_of_two_loops(text):
         (context, sentence[i])
         for sentence, reach in zip(sentences, windows, strict=True)
         for i in range(len(sentence))
-        for context in neighbours(sentence, i, reach[i])
+        for context in neighbors(sentence, i, reach[i])
     ]
     inputs, targets = skipgram_pairs(flat(sentences), lengths_of(sentences), flat(windows))
     assert inputs.dtype == targets.dtype == np.int64
@@ -51,7 +51,7 @@ def test_cbow_windows_are_those_of_two_loops(text, window):
     expected, words = [], []
     for sentence, reach in zip(sentences, windows, strict=True):
         for i in range(len(sentence)):
-            if context := neighbours(sentence, i, reach[i]):
+            if context := neighbors(sentence, i, reach[i]):
                 expected.append(context + [-1] * (width - len(context)))
                 words.append(sentence[i])
     contexts, targets = cbow_windows(flat(sentences), lengths_of(sentences), flat(windows), window=window)

@@ -240,8 +240,8 @@ def test_what_cannot_be_loaded_says_why(tmp_path: Path) -> None:
         logq.SASRec.load(tmp_path)
     with pytest.raises(ValueError, match="expected a recommender, the file holds a Mean"):
         logq.recommenders.Recommender.load(tmp_path)
-    with pytest.raises(TypeError, match="Mean: unknown argument 'colour'"):
-        Mean.load(tmp_path, colour="red")
+    with pytest.raises(TypeError, match="Mean: unknown argument 'color'"):
+        Mean.load(tmp_path, color="red")
     with pytest.raises(ValueError, match="holds a Mean, which logq has not"):
         logq.load(tmp_path)
     with pytest.raises(FileNotFoundError, match="nowhere"):

@@ -61,7 +61,7 @@ def test_lookup_by_word():
 
 @pytest.mark.parametrize("topn", [1, 4, 29, 30, 1000])
 @pytest.mark.parametrize("word", ["w0", "w5", "w29"])
-def test_neighbours_of_a_word(word, topn):
+def test_neighbors_of_a_word(word, topn):
     expected = by_loop(KV[word], topn, [word])
     check(KV.most_similar(word, topn=topn), expected)
     check(KV.most_similar([word], topn=topn), expected)
@@ -74,7 +74,7 @@ def test_ten_is_the_default():
 
 
 @pytest.mark.parametrize("kind", [list, np.asarray, torch.tensor, tuple, lambda v: torch.tensor(v).requires_grad_()])
-def test_neighbours_of_a_vector(kind):
+def test_neighbors_of_a_vector(kind):
     query = TABLE[3].tolist()
     check(KV.similar_by_vector(kind(query), topn=5), by_loop(query, 5))
     assert KV.similar_by_vector(kind(query))[0][0] == "w3"
@@ -139,10 +139,10 @@ def test_distances_are_one_less_the_cosine():
 
 
 @pytest.mark.parametrize("other", ["w0", "w7", "w29"])
-def test_rank_is_the_place_among_the_neighbours(other):
-    neighbours = [word for word, _ in KV.most_similar("w1", topn=100)]
-    assert KV.rank("w1", other) == neighbours.index(other) + 1
-    closer = neighbours[: neighbours.index(other)]
+def test_rank_is_the_place_among_the_neighbors(other):
+    neighbors = [word for word, _ in KV.most_similar("w1", topn=100)]
+    assert KV.rank("w1", other) == neighbors.index(other) + 1
+    closer = neighbors[: neighbors.index(other)]
     assert KV.closer_than("w1", other) == sorted(closer, key=WORDS.index)
     assert KV.rank("w1", "w1") == 1
 

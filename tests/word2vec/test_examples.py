@@ -41,8 +41,8 @@ def count_pairs(batches):
     )
 
 
-def neighbours(sentences, vocabulary, window):
-    """All (neighbour, word) pairs within `window`, by a loop."""
+def neighbors(sentences, vocabulary, window):
+    """All (neighbor, word) pairs within `window`, by a loop."""
     for sentence in sentences:
         ids = [vocabulary.key_to_index[word] for word in sentence]
         for i, target in enumerate(ids):
@@ -56,7 +56,7 @@ def neighbours(sentences, vocabulary, window):
 def test_window_of_one_gives_all_adjacent_pairs(sentences, seed, batch_size):
     vocabulary, batches = collect(sentences, window=1, batch_size=batch_size, seed=seed)
     pairs = count_pairs(batches)
-    assert pairs == Counter(neighbours(sentences, vocabulary, 1))
+    assert pairs == Counter(neighbors(sentences, vocabulary, 1))
     assert sum(batch.entries for batch in batches) == vocabulary.total + len(sentences)
     assert all(len(batch.targets) <= batch_size for batch in batches)
 
@@ -66,13 +66,13 @@ def test_window_of_one_gives_all_adjacent_pairs(sentences, seed, batch_size):
 def test_wider_windows_hold_the_adjacent_pairs_and_none_beyond_their_reach(sentences, window, seed):
     vocabulary, batches = collect(sentences, window=window, seed=seed)
     pairs = count_pairs(batches)
-    assert pairs <= Counter(neighbours(sentences, vocabulary, window))
-    assert pairs >= Counter(neighbours(sentences, vocabulary, 1))
+    assert pairs <= Counter(neighbors(sentences, vocabulary, window))
+    assert pairs >= Counter(neighbors(sentences, vocabulary, 1))
 
 
 @given(sentences_of_letters, st.integers(1, 4), st.integers(0, 9))
 @settings(deadline=None, max_examples=60)
-def test_cbow_sees_the_same_neighbours_as_skip_gram(sentences, window, seed):
+def test_cbow_sees_the_same_neighbors_as_skip_gram(sentences, window, seed):
     vocabulary, batches = collect(sentences, window=window, seed=seed)
     pairs = count_pairs(batches)
     _, contexts = collect(sentences, skip_gram=False, window=window, seed=seed)

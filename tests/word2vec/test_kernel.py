@@ -128,9 +128,9 @@ def test_the_cases_have_repeats_and_hits():
     setup = make_setup(8, rng=rng, negatives=5, window=5)
     ids = make_text(8, 30, rng)
     blocks = plan(ids, setup, begin=0, end=30, position=0, seed=1, rate=(0.1, 0, 0))
-    assert any(block.centres[0].word in block.negatives[0] for block in blocks)
+    assert any(block.centers[0].word in block.negatives[0] for block in blocks)
     assert any(len(set(block.negatives[0])) < 5 for block in blocks)
-    contexts = [block.centres[0].context for block in blocks]
+    contexts = [block.centers[0].context for block in blocks]
     assert any(len(set(context)) < len(context) for context in contexts)
 
 

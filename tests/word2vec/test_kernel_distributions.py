@@ -38,7 +38,7 @@ KINDS = {"for each block": {"pool": 0}, "for each pair": {"shared": False}, "for
 @pytest.mark.parametrize("power", [0.75, 0.0, 1.0])
 @pytest.mark.parametrize("kind", KINDS)
 def test_negatives_follow_the_power_of_the_counts(kind, power, seed):
-    """Sentences of two words 0: each centre has one pair, whose negatives other than 0 push their rows down."""
+    """Sentences of two words 0: each center has one pair, whose negatives other than 0 push their rows down."""
     weights = np.where(COUNTS > 0, COUNTS.astype(np.float64), 0) ** power * (COUNTS > 0)
     setup = Setup(keep_thresholds(np.ones(len(COUNTS))), window=1, cells=alias_cells(weights), **KINDS[kind])
     ids = np.tile(np.array([0, 0, -1], np.int32), 10_000)
@@ -46,8 +46,8 @@ def test_negatives_follow_the_power_of_the_counts(kind, power, seed):
 
 
 @pytest.mark.parametrize("negatives", [1, 4, 5])
-def test_negatives_from_a_pool_follow_the_same_law(negatives, seed):
-    """Two centres in each unit of 1024 entries, so that few draws have a pool of 256 in common."""
+def test_negatives_from_a_pool_follow_the_same_distribution(negatives, seed):
+    """Two centers in each unit of 1024 entries, so that few draws have a pool of 256 in common."""
     weights = COUNTS**0.75
     setup = Setup(keep_thresholds(np.ones(len(COUNTS))), window=1, cells=alias_cells(weights), negatives=negatives)
     unit = np.full(1024, -1, np.int32)
@@ -58,7 +58,7 @@ def test_negatives_from_a_pool_follow_the_same_law(negatives, seed):
 
 
 def test_a_pool_has_fewer_different_negatives(seed):
-    """One unit, many centres: all they draw are the 16 of the pool, but for those whose loss is reckoned."""
+    """One unit, many centers: all they draw are the 16 of the pool, but for those whose loss is reckoned."""
     words = 5000
     ids = np.tile(np.array([0, 0, -1], np.int32), 341)
     found = []
@@ -85,7 +85,7 @@ def test_words_stay_with_their_probability(probability, seed):
 
 @pytest.mark.parametrize("window", [1, 2, 5, 12])
 def test_the_reach_of_windows_is_uniform(window, seed):
-    """One centre a call, in the middle of a long sentence: its pairs are twice its reach."""
+    """One center a call, in the middle of a long sentence: its pairs are twice its reach."""
     setup = Setup(keep_thresholds(np.ones(1)), window=window, cells=alias_cells(np.ones(1)), negatives=1)
     inputs, outputs = table(1, 1), table(1, 1)
     ids = np.zeros(2 * window + 1, np.int32)

@@ -70,12 +70,12 @@ KINDS = {
 
 def repeats(block):
     """How many negatives came before, those that are dropped left out."""
-    kept = [[word for word in negatives if word != block.centres[0].word] for negatives in block.negatives]
+    kept = [[word for word in negatives if word != block.centers[0].word] for negatives in block.negatives]
     return sum(len(negatives) - len(set(negatives)) for negatives in kept)
 
 
 def hits(block):
-    return sum(negatives.count(block.centres[0].word) for negatives in block.negatives)
+    return sum(negatives.count(block.centers[0].word) for negatives in block.negatives)
 
 
 def suitable(setup, blocks):
@@ -100,12 +100,12 @@ def test_a_few_windows_are_the_steps_of_the_plain_path(kind, level, monkeypatch)
     step = Step(setup, tables, monkeypatch)
     for block in blocks:
         if not setup.skip_gram:
-            step([(centre.context, centre.word) for centre in block.centres], block.negatives[0])
+            step([(center.context, center.word) for center in block.centers], block.negatives[0])
         elif setup.shared:
-            step([(word, centre.word) for centre in block.centres for word in centre.context], block.negatives[0])
+            step([(word, center.word) for center in block.centers for word in center.context], block.negatives[0])
         else:
-            for pair, word in enumerate(block.centres[0].context):
-                step([(word, block.centres[0].word)], block.negatives[0 if setup.tree is not None else pair])
+            for pair, word in enumerate(block.centers[0].context):
+                step([(word, block.centers[0].word)], block.negatives[0 if setup.tree is not None else pair])
     inputs, outputs = engine_step(setup, ids, tables, {**place, "seed": seed})
     assert len(blocks) > 1
     assert np.abs(inputs - tables[0]).max() > 0.01

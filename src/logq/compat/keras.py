@@ -131,10 +131,10 @@ def skipgrams(
     start = None if seed is None else check_int("seed", seed, -(1 << 63))
     source: RandomSource = random if rng is None else rng
 
-    centres = ids.nonzero()[0]
+    centers = ids.nonzero()[0]
     if sampling_table is not None:
-        centres = centres[_keep(ids[centres], sampling_table, source)]
-    couples: list[list[int]] = _pairs(ids, centres, window).tolist()
+        centers = centers[_keep(ids[centers], sampling_table, source)]
+    couples: list[list[int]] = _pairs(ids, centers, window).tolist()
     num_pairs = len(couples)
     num_negatives = int(num_pairs * share)
     if share > 0:
@@ -175,12 +175,12 @@ def _keep(words: NDArray[np.int64], sampling_table: ArrayLike, source: RandomSou
     return table[words] >= (draws.astype(table.dtype) if table.dtype.kind == "f" else draws)
 
 
-def _pairs(ids: NDArray[np.int64], centres: NDArray[np.int64], window: int) -> NDArray[np.int64]:
-    """Return (n, 2) pairs in order of the position of the centre, then of the other."""
+def _pairs(ids: NDArray[np.int64], centers: NDArray[np.int64], window: int) -> NDArray[np.int64]:
+    """Return (n, 2) pairs in order of the position of the center, then of the other."""
     reach = min(window, max(len(ids) - 1, 0))
     steps = np.concatenate([np.arange(-reach, 0), np.arange(1, reach + 1)])
-    positions = centres[:, None] + steps
+    positions = centers[:, None] + steps
     inside = (positions >= 0) & (positions < len(ids))
     others = ids[np.where(inside, positions, 0)] if len(ids) else positions
     row, column = (inside & (others != 0)).nonzero()
-    return np.stack([ids[centres[row]], others[row, column]], axis=1)
+    return np.stack([ids[centers[row]], others[row, column]], axis=1)

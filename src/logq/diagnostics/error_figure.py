@@ -16,10 +16,10 @@ __all__ = ["plot"]
 FORMATS = ("png", "svg", "pdf")
 """The formats of figures."""
 
-# Okabe and Ito, Color Universal Design, 2008: distinct for all kinds of colour vision. Yellow is too pale for lines.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+# Okabe and Ito, Color Universal Design, 2008: distinct for all kinds of color vision. Yellow is too pale for lines.
+_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-_GREY = "#666666"
+_GRAY = "#666666"
 _TINY = 1e-9  # instead of 0, which has no logarithm
 _LEAST = 1e-4  # where the axis ends: an estimate from all classes is exact, and would stretch it
 
@@ -92,16 +92,16 @@ def _draw(figure: Any, errors: GradientErrors, target: float | None) -> None:
     left, right = figure.subplots(1, 2, sharex=True, sharey=True)
     ends: list[tuple[float, str, str]] = []
     for number, (name, measured) in enumerate(errors.samplers.items()):
-        colour, marker = _COLOURS[number % len(_COLOURS)], _MARKERS[number % len(_MARKERS)]
-        style: dict[str, Any] = {"color": colour, "marker": marker, "markersize": 5, "capsize": 2, "linewidth": 1.6}
+        color, marker = _COLORS[number % len(_COLORS)], _MARKERS[number % len(_MARKERS)]
+        style: dict[str, Any] = {"color": color, "marker": marker, "markersize": 5, "capsize": 2, "linewidth": 1.6}
         ks = [at.num_sampled for at in measured]
         values = [max(at.relative_error.value, _TINY) for at in measured]
         left.errorbar(ks, values, yerr=[at.relative_error.standard_error for at in measured], **style)
         stds = [max(at.std.value, _TINY) for at in measured]
-        left.plot(ks, stds, color=colour, linewidth=1.0, linestyle=(0, (4, 2)), alpha=0.8)
+        left.plot(ks, stds, color=color, linewidth=1.0, linestyle=(0, (4, 2)), alpha=0.8)
         _draw_bias(right, measured, style)
         needed = "" if target is None else f": k {errors.num_sampled_for(target, name)}"
-        ends.append((values[-1], f"{name}{needed}", colour))
+        ends.append((values[-1], f"{name}{needed}", color))
     for axes, title in ((left, "error (solid) and its standard deviation (dashed)"), (right, "bias")):
         axes.set_xscale("log", base=2)
         axes.set_yscale("log")
@@ -110,7 +110,7 @@ def _draw(figure: Any, errors: GradientErrors, target: float | None) -> None:
         axes.grid(visible=True, which="major", color="#E0E0E0", linewidth=0.6)
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.tick_params(which="both", color=_GREY)
+        axes.tick_params(which="both", color=_GRAY)
     all_ks = sorted({at.num_sampled for measured in errors.samplers.values() for at in measured})
     left.set_xticks(all_ks, [f"{k:,}" for k in all_ks])
     left.xaxis.minorticks_off()
@@ -142,17 +142,17 @@ def _draw_bias(axes: Any, measured: Sequence[ErrorAt], style: dict[str, Any]) ->
 
 def _draw_target(axes: Any, errors: GradientErrors, target: float) -> None:
     """Draw a line for the target error, and points where it is reached."""
-    axes.axhline(target, color=_GREY, linewidth=1.0, linestyle=(0, (1, 1.5)))
+    axes.axhline(target, color=_GRAY, linewidth=1.0, linestyle=(0, (1, 1.5)))
     axes.annotate(
         f"target: {target:g}", (0, target), (3, 3), xycoords=("axes fraction", "data"), textcoords="offset points",
-        color=_GREY, fontsize=9,
+        color=_GRAY, fontsize=9,
     )  # fmt: skip
     for number, name in enumerate(errors.samplers):
         needed = errors.num_sampled_for(target, name)
         if needed.how == "interpolated":
             axes.plot(
                 [needed.num_sampled], [target], marker="o", markersize=10, markerfacecolor="none",
-                markeredgecolor=_COLOURS[number % len(_COLOURS)], markeredgewidth=1.5,
+                markeredgecolor=_COLORS[number % len(_COLORS)], markeredgewidth=1.5,
             )  # fmt: skip
 
 
@@ -162,10 +162,10 @@ def _label_ends(axes: Any, ends: list[tuple[float, str, str]], last: int) -> Non
     line = 0.06 * (high - low)
     ordered = sorted(ends)
     positions = spread([max(math.log(value), low) for value, _, _ in ordered], line)
-    for (value, text, colour), position in zip(ordered, positions, strict=True):
+    for (value, text, color), position in zip(ordered, positions, strict=True):
         axes.annotate(
             text, (last, value), (1.02, math.exp(position)), textcoords=axes.get_yaxis_transform(),
-            color=colour, fontsize=9.5, va="center", annotation_clip=False,
+            color=color, fontsize=9.5, va="center", annotation_clip=False,
         )  # fmt: skip
 
 

@@ -21,7 +21,7 @@ __all__ = ["cluster", "project", "word_map"]
 Layout = Literal["auto", "tsne", "pca"]
 LAYOUTS: tuple[Layout, ...] = ("auto", "tsne", "pca")
 
-_NEIGHBOURS = 8
+_NEIGHBORS = 8
 _GRID = 9999  # coordinates are integers 0.._GRID: finer than any screen, shorter than floats
 _WEIGHT_OF_POSITIONS = 2.0  # beside the vectors, when words are grouped
 _CELLS = 1 << 22  # cosines in memory at a time: 32 MiB
@@ -36,10 +36,10 @@ def cluster(
 ) -> NDArray[np.int64]:
     """Return the group of each vector, groups numbered by decreasing size.
 
-        group(v) = argmax_g <v, centre_g>,   centre_g = mean of the group / its length
+        group(v) = argmax_g <v, center_g>,   center_g = mean of the group / its length
 
-    Initialized by k-means++: the first centre is drawn uniformly, each further one with a probability proportional to
-    its squared distance from the centres so far.
+    Initialized by k-means++: the first center is drawn uniformly, each further one with a probability proportional to
+    its squared distance from the centers so far.
 
     Args:
         directions: (V, D) unit vectors; a row of zeros is allowed and gets into some group.
@@ -68,21 +68,21 @@ def cluster(
     while len(chosen) < groups and distance.max() > 1e-12:
         chosen.append(int(rng.choice(len(points), p=distance / distance.sum())))
         distance = np.minimum(distance, np.square(points - points[chosen[-1]]).sum(axis=1))
-    centres = points[chosen]
+    centers = points[chosen]
     labels = np.full(len(points), -1)
     for _ in range(rounds):
-        nearest = (points @ centres.T).argmax(axis=1)
+        nearest = (points @ centers.T).argmax(axis=1)
         if np.array_equal(nearest, labels):
             break
         labels = nearest
-        sums = np.zeros_like(centres)
+        sums = np.zeros_like(centers)
         np.add.at(sums, labels, points)
         lengths = np.linalg.norm(sums, axis=1, keepdims=True)
-        # A group that lost all its members keeps its centre.
-        centres = np.where(lengths > 1e-12, sums / np.maximum(lengths, 1e-12), centres)
-    sizes = np.bincount(labels, minlength=len(centres))
-    ranks = np.empty(len(centres), dtype=np.int64)
-    ranks[np.argsort(-sizes, kind="stable")] = np.arange(len(centres))
+        # A group that lost all its members keeps its center.
+        centers = np.where(lengths > 1e-12, sums / np.maximum(lengths, 1e-12), centers)
+    sizes = np.bincount(labels, minlength=len(centers))
+    ranks = np.empty(len(centers), dtype=np.int64)
+    ranks[np.argsort(-sizes, kind="stable")] = np.arange(len(centers))
     return ranks[labels]
 
 
@@ -95,11 +95,11 @@ def project(
     """Return a position in the plane for each vector, and the method that was used.
 
         pca:   the first two columns of U S, where U S V^T = X - mean(X)
-        tsne:  the plane whose Student-t neighbourhoods differ least from the Gaussian ones of X (Kullback-Leibler)
+        tsne:  the plane whose Student-t neighborhoods differ least from the Gaussian ones of X (Kullback-Leibler)
 
     Args:
         directions: (V, D) vectors, of unit length where the angle is what counts.
-        layout: "tsne" keeps neighbours together and needs scikit-learn; "pca" keeps large distances; "auto" is t-SNE if
+        layout: "tsne" keeps neighbors together and needs scikit-learn; "pca" keeps large distances; "auto" is t-SNE if
             scikit-learn is installed and there are at least four vectors.
         seed: the same seed gives the same picture (on the same machine).
 
@@ -179,7 +179,7 @@ def word_map(
 ) -> str:
     """Write a map of the most frequent words as one self-contained HTML file.
 
-    Words are near each other when their vectors point in the same direction; the colours are groups found by k-means.
+    Words are near each other when their vectors point in the same direction; the colors are groups found by k-means.
     The page zooms, pans and searches, and shows for each word the eight nearest ones among those drawn, which are taken
     from the vectors themselves, not from the picture, which cannot keep every distance.
 
@@ -257,10 +257,10 @@ def _groups(
 ) -> tuple[NDArray[np.int64], list[list[int]]]:
     """Return the group of each word, and the words that describe each group, the most telling first."""
     # Words of one corpus share a common direction, which says nothing about groups. Positions are part of the features
-    # so that a colour is also a region of the picture.
-    centred = positions - positions.mean(axis=0)
-    features = _unit(np.hstack([_unit(directions - directions.mean(axis=0)), _WEIGHT_OF_POSITIONS * centred]))
-    # More than ten colours cannot be told apart; with few words a group would be a single word.
+    # so that a color is also a region of the picture.
+    centered = positions - positions.mean(axis=0)
+    features = _unit(np.hstack([_unit(directions - directions.mean(axis=0)), _WEIGHT_OF_POSITIONS * centered]))
+    # More than ten colors cannot be told apart; with few words a group would be a single word.
     groups = cluster(features, max(1, min(10, round(math.sqrt(len(positions) / 4)))), seed=seed)
     frequency = np.ones(len(positions)) if counts is None else np.log1p(counts)
     names: list[list[int]] = []
@@ -274,7 +274,7 @@ def _groups(
 def _nearest(directions: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return for each of n unit vectors the k others with the largest cosine, and the cosines, both (n, k)."""
     words = len(directions)
-    kept = min(_NEIGHBOURS, words - 1)
+    kept = min(_NEIGHBORS, words - 1)
     near = np.empty((words, kept), dtype=np.int64)
     similarity = np.empty((words, kept))
     height = max(1, _CELLS // words)

@@ -146,7 +146,7 @@ def evaluate_ranking(
         raise ArgumentError("ks", f"integers from 1 to {rows.shape[1]}, the length of the rankings", list(ks))
     resamples = check_int("resamples", resamples, 0)
     confidence = check_float("confidence", confidence, above=0, at_most=1 - 1e-9)
-    items, counts = _catalogue(num_items, item_counts, ranked=rows, truth=relevant.items)
+    items, counts = _catalog(num_items, item_counts, ranked=rows, truth=relevant.items)
     judged = hits.relevant > 0
 
     values: dict[str, float] = {}
@@ -220,7 +220,7 @@ def mean_popularity(
     return np.where(sizes > 0, sums / np.maximum(sizes, 1), np.nan)
 
 
-def _catalogue(
+def _catalog(
     num_items: int | None, item_counts: ArrayLike | None, **items_of: NDArray[np.int64]
 ) -> tuple[int | None, Floats | None]:
     """Return C and the counts of items, if known, and check the items of arguments against C."""

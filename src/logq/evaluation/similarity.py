@@ -93,9 +93,9 @@ def spearman(
 
 
 def _direction(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    centred = values - values.mean()
-    centred /= np.abs(centred).max()  # so that squares neither overflow nor vanish
-    return centred / np.linalg.norm(centred)
+    centered = values - values.mean()
+    centered /= np.abs(centered).max()  # so that squares neither overflow nor vanish
+    return centered / np.linalg.norm(centered)
 
 
 def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -212,7 +212,7 @@ def _duplicates(
     if which == "exact":
         if times is None:
             return repeats
-        # Only rows with the same time as a neighbour can be equal: few, so little is sorted.
+        # Only rows with the same time as a neighbor can be equal: few, so little is sorted.
         tied = (times[order][1:] == times[order][:-1]) & (users[order][1:] == users[order][:-1])
         places = order[np.append(tied, False) | np.append(False, tied)]
         columns = [rows.labels, *rows.columns.values()]

@@ -25,7 +25,7 @@ LARGEST = 1e30
 
 
 class MINDEncoder(RetrievalModel):
-    """Behaviour-to-interest routing makes up to K capsules of a history, and ReLU layers make each of them a query.
+    """Behavior-to-interest routing makes up to K capsules of a history, and ReLU layers make each of them a query.
 
         K'_u = max(1, min(K, floor(log2 n)))  of n items                            Section 3.3
         b_ij = a random number, the same for all users

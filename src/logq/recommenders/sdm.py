@@ -34,10 +34,10 @@ class SDMEncoder(RetrievalModel):
     """An LSTM and self-attention over the session, attention over what came before it, and a gate between the two.
 
         e_u = W [user ; features of the user] + b
-        h_1 .. h_t = LSTM(x_1 .. x_t),  x = [item ; its features]                   short-term behaviour
+        h_1 .. h_t = LSTM(x_1 .. x_t),  x = [item ; its features]                   short-term behavior
         g_1 .. g_t = norm(h + W_O heads(softmax(<W_Q h, W_K h>) W_V h))
         s = sum_k softmax_k(<g_k, e_u>) g_k
-        z_f = sum_k softmax_k(<l_fk, e_u>) l_fk   over the past, f: item, features  long-term behaviour
+        z_f = sum_k softmax_k(<l_fk, e_u>) l_fk   over the past, f: item, features  long-term behavior
         p = tanh(W_p [z_f] + b_p)
         G = sigmoid(W_1 e_u + W_2 s + W_3 p + b),   q = (1 - G) p + G s             fusion
 

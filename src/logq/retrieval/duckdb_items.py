@@ -34,7 +34,7 @@ _AT_A_TIME = 1 << 16  # rows passed at a time, as one array for each dimension
 
 
 class DuckDBItems(ItemStore):
-    """Items in a file of DuckDB (extra `duckdb`); every search compares all rows that fulfil its conditions.
+    """Items in a file of DuckDB (extra `duckdb`); every search compares all rows that meet its conditions.
 
     The vectors are a column FLOAT[D], which any program with DuckDB can use.
 
@@ -98,7 +98,7 @@ class DuckDBItems(ItemStore):
         return int(self._connection.execute(sql, [removed_ids(ids)]).fetchall()[0][0])
 
     def read(self, where: Sequence[Condition] = ()) -> StoredItems:
-        """Return the items that fulfil all conditions; see `ItemStore.read`."""
+        """Return the items that meet all conditions; see `ItemStore.read`."""
         condition, values = self._where(check_conditions(where, self.columns))
         names = ", ".join(["id", "vector", *(f'"{name}"' for name in self.columns)])
         sql = f"SELECT {names} FROM {self._table} WHERE {condition} ORDER BY id"

@@ -1,4 +1,4 @@
-"""`FaissIndex`: approximate search by faiss, with inverted lists, a graph of neighbours, or short codes."""
+"""`FaissIndex`: approximate search by faiss, with inverted lists, a graph of neighbors, or short codes."""
 
 import contextlib
 from collections.abc import Generator, Mapping
@@ -43,7 +43,7 @@ class FaissIndex(ApproximateIndex):
         metric: "inner_product" or "cosine".
         nlist: number of lists of ivf and pq; None means about 4 sqrt(n).
         nprobe: number of lists that are searched; None means a sixteenth of them, at least 8.
-        links: number of neighbours of an item in the graph.
+        links: number of neighbors of an item in the graph.
         ef_construction: number of candidates while the graph is built.
         ef_search: number of candidates of a query.
         code_bytes: bytes of a code; must divide D. None means the largest divisor of D up to D / 2.

@@ -227,7 +227,7 @@ class ItemStore(ABC):
     """A table of a database: id, vector, and columns of integers, numbers, text or booleans.
 
     A condition is a triple (column, operator, value) with one of the operators = != < <= > >= in, "not in"; a search
-    returns items that fulfil all conditions, and items without a value only by (column, "=", None). Values are bound as
+    returns items that meet all conditions, and items without a value only by (column, "=", None). Values are bound as
     parameters, never written into SQL; names of columns are checked and quoted. As it holds an open connection, it
     cannot be pickled or copied.
 
@@ -271,7 +271,7 @@ class ItemStore(ABC):
 
     @abstractmethod
     def read(self, where: Sequence[Condition] = ()) -> StoredItems:
-        """Return the items that fulfil all conditions."""
+        """Return the items that meet all conditions."""
 
     @abstractmethod
     def _write(self, ids: list[int], vectors: NDArray[np.float32], columns: Mapping[str, list[Any]]) -> None:
@@ -352,7 +352,7 @@ class ItemStore(ABC):
         return SearchResult(scores, ids)
 
     def index(self, kind: str = "exact", *, where: Sequence[Condition] = (), **options: Any) -> ItemIndex:
-        """Return an index in memory of the items that fulfil all conditions; see `make_index`."""
+        """Return an index in memory of the items that meet all conditions; see `make_index`."""
         items = self.read(where)
         return make_index(kind, items.vectors, items.ids, metric=self.metric, **options)
 

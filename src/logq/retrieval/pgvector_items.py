@@ -35,8 +35,8 @@ _AT_A_TIME = 1 << 12  # rows between two updates of the progress line
 class PgVectorItems(ItemStore):
     """Items in a table of PostgreSQL with the extension pgvector (extra `postgres`).
 
-    Without an index every search compares all rows that fulfil its conditions. `create_index` makes searches
-    approximate; from pgvector 0.8 on they continue until k rows fulfil the conditions.
+    Without an index every search compares all rows that meet its conditions. `create_index` makes searches
+    approximate; from pgvector 0.8 on they continue until k rows meet the conditions.
 
     Args:
         dsn: the server: "postgresql://user:password@host/database", or what else psycopg takes.
@@ -98,7 +98,7 @@ class PgVectorItems(ItemStore):
         return int(self._connection.execute(sql, [removed_ids(ids)]).rowcount)
 
     def read(self, where: Sequence[Condition] = ()) -> StoredItems:
-        """Return the items that fulfil all conditions; see `ItemStore.read`."""
+        """Return the items that meet all conditions; see `ItemStore.read`."""
         condition, values = self._where(check_conditions(where, self.columns))
         names = ", ".join(["id", "vector::real[]", *(f'"{name}"' for name in self.columns)])
         sql = f"SELECT {names} FROM {self._table} WHERE {condition} ORDER BY id"
@@ -116,7 +116,7 @@ class PgVectorItems(ItemStore):
 
         Args:
             kind: "hnsw", a graph, or "ivfflat", lists, which should be built when the table is full.
-            links: number of neighbours of an item in the graph, 2 to 100.
+            links: number of neighbors of an item in the graph, 2 to 100.
             ef_construction: number of candidates while the graph is built, from 2 `links` to 1,000.
             nlist: number of lists, at most 32,768.
 

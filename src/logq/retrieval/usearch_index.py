@@ -1,4 +1,4 @@
-"""`UsearchIndex`: approximate search by usearch, a graph of neighbours that is small and easy to install."""
+"""`UsearchIndex`: approximate search by usearch, a graph of neighbors that is small and easy to install."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -26,7 +26,7 @@ class UsearchIndex(ApproximateIndex):
         vectors: (n, D) vectors of items.
         ids: (n,) their ids, integers >= 0; None means 0 to n - 1.
         metric: "inner_product" or "cosine".
-        links: number of neighbours of an item in the graph.
+        links: number of neighbors of an item in the graph.
         ef_construction: number of candidates while the graph is built.
         ef_search: number of candidates of a query.
         progress: True draws a bar, None does so on a terminal and prints lines elsewhere, False is silent.

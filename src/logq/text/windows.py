@@ -1,4 +1,4 @@
-"""Windows: which words are neighbours of which, for many sentences at a time.
+"""Windows: which words are neighbors of which, for many sentences at a time.
 
 Sentences follow one another in a single array `ids` of n words, and `lengths` says how many belong to each. All
 functions work on whole arrays; their time and memory are proportional to the result.
@@ -50,7 +50,7 @@ def subsample_sentences(
 def reduced_windows(num_positions: int, window: int, rng: np.random.Generator) -> Ids:
     """Draw the reach of the window of each position, uniform in 1..window.
 
-    A neighbour at distance d is seen with probability (window - d + 1) / window: near words count more.
+    A neighbor at distance d is seen with probability (window - d + 1) / window: near words count more.
 
     Args:
         num_positions: n, the number of words.
@@ -77,7 +77,7 @@ def skipgram_pairs(
     """List the pairs that skip-gram trains on, in the order of the C program word2vec.
 
     For each position i from left to right, and each other position j from left to right that is in the same sentence
-    and at most windows[i] away: the input is the neighbour ids[j], the word to predict is ids[i].
+    and at most windows[i] away: the input is the neighbor ids[j], the word to predict is ids[i].
 
     Args:
         ids: (n,) word ids of all sentences.
@@ -96,8 +96,8 @@ def skipgram_pairs(
         [(6, 5), (5, 6), (7, 6), (5, 7), (6, 7)]
     """
     ids = check_integers("ids", ids, at_least=0)
-    centres, neighbours, _ = _neighbours(ids, lengths, windows)
-    return ids[neighbours], ids[centres]
+    centers, neighbors, _ = _neighbors(ids, lengths, windows)
+    return ids[neighbors], ids[centers]
 
 
 def cbow_windows(
@@ -107,9 +107,9 @@ def cbow_windows(
     *,
     window: int | None = None,
 ) -> tuple[Ids, Ids]:
-    """List the contexts that CBOW trains on: for each position its neighbours, left to right, and its word.
+    """List the contexts that CBOW trains on: for each position its neighbors, left to right, and its word.
 
-    Positions without a neighbour are left out.
+    Positions without a neighbor are left out.
 
     Args:
         ids: (n,) word ids of all sentences.
@@ -133,21 +133,21 @@ def cbow_windows(
         array([5, 6, 7])
     """
     ids = check_integers("ids", ids, at_least=0)
-    centres, neighbours, counts = _neighbours(ids, lengths, windows)
+    centers, neighbors, counts = _neighbors(ids, lengths, windows)
     widest = int(np.max(windows, initial=0))
     window = widest if window is None else check_int("window", window)
     if widest > window:
         raise ArgumentError("windows", f"none wider than window = {window}", widest)
     filled = counts > 0
     row = np.cumsum(filled) - 1
-    column = np.arange(len(centres)) - (np.cumsum(counts) - counts)[centres]
+    column = np.arange(len(centers)) - (np.cumsum(counts) - counts)[centers]
     contexts = np.full((int(filled.sum()), 2 * window), -1, dtype=np.int64)
-    contexts[row[centres], column] = ids[neighbours]
+    contexts[row[centers], column] = ids[neighbors]
     return contexts, ids[filled]
 
 
-def _neighbours(ids: Ids, lengths: Ids, windows: Ids) -> tuple[Ids, Ids, Ids]:
-    """Return the positions of centre and neighbour of each pair, (P,) each, and the pairs of each position, (n,)."""
+def _neighbors(ids: Ids, lengths: Ids, windows: Ids) -> tuple[Ids, Ids, Ids]:
+    """Return the positions of center and neighbor of each pair, (P,) each, and the pairs of each position, (n,)."""
     positions = np.arange(len(ids))
     lengths = _check_lengths(lengths, len(ids))
     windows = check_integers("windows", windows, at_least=0)
@@ -156,12 +156,12 @@ def _neighbours(ids: Ids, lengths: Ids, windows: Ids) -> tuple[Ids, Ids, Ids]:
     ends = np.cumsum(lengths)
     first = np.maximum(np.repeat(ends - lengths, lengths), positions - windows)
     last = np.minimum(np.repeat(ends, lengths) - 1, positions + windows)
-    counts = last - first  # the window without its centre
-    centres = np.repeat(positions, counts)
-    rank = np.arange(len(centres)) - np.repeat(np.cumsum(counts) - counts, counts)
-    neighbours = first[centres] + rank
-    neighbours += neighbours >= centres  # step over the centre
-    return centres, neighbours, counts
+    counts = last - first  # the window without its center
+    centers = np.repeat(positions, counts)
+    rank = np.arange(len(centers)) - np.repeat(np.cumsum(counts) - counts, counts)
+    neighbors = first[centers] + rank
+    neighbors += neighbors >= centers  # step over the center
+    return centers, neighbors, counts
 
 
 def _kept(ids: Ids, keep_probability: Any, rng: np.random.Generator) -> NDArray[np.bool_]:

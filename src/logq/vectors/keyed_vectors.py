@@ -120,7 +120,7 @@ class KeyedVectors:
         negative: "Term | Sequence[Term]" = (),
         topn: int = 10,
     ) -> list[tuple[str, float]]:
-        """Return the words nearest to a sum: king + woman - man, or the neighbours of a single word.
+        """Return the words nearest to a sum: king + woman - man, or the neighbors of a single word.
 
         Words enter the sum with length 1, vectors as they are. The words of the query are excluded.
 
@@ -223,7 +223,7 @@ class KeyedVectors:
         return [self.index_to_key[i] for i in (distances < distances[far]).nonzero()[0] if i != itself]
 
     def rank(self, key1: str, key2: str) -> int:
-        """Return the rank of `key2` among the neighbours of `key1`: 1 for the nearest."""
+        """Return the rank of `key2` among the neighbors of `key1`: 1 for the nearest."""
         return len(self.closer_than(key1, key2)) + 1
 
     def n_similarity(self, ws1: Iterable[str], ws2: Iterable[str]) -> float:

@@ -51,9 +51,9 @@ def test_loop(seed, rows, width, classes, size):
 def test_gradients_of_gradients():
     x = torch.randn(3, 2, dtype=torch.float64, requires_grad=True)
     W = torch.randn(4, 2, dtype=torch.float64, requires_grad=True)
-    law = lambda x, W: black_out(x, [1, 0, 2], W, [[1, 1], [2, 3], [0, 3]], "no")  # noqa: E731
-    assert torch.autograd.gradcheck(law, (x, W))
-    assert torch.autograd.gradgradcheck(law, (x, W))
+    loss = lambda x, W: black_out(x, [1, 0, 2], W, [[1, 1], [2, 3], [0, 3]], "no")  # noqa: E731
+    assert torch.autograd.gradcheck(loss, (x, W))
+    assert torch.autograd.gradgradcheck(loss, (x, W))
 
 
 @pytest.mark.parametrize("score", [20.0, 50.0, 500.0])

@@ -96,11 +96,11 @@ def test_gradients_of_gradients():
     link = BinaryHierarchicalSoftmax(2, ((2, 0), (1, 3)), dtype=torch.float64)
     x = torch.randn(3, 2, dtype=torch.float64, requires_grad=True)
 
-    def law(x, W):
+    def loss(x, W):
         return torch.func.functional_call(link, {"W": W}, (x, torch.tensor([3, -1, 0])))
 
-    assert torch.autograd.gradcheck(law, (x, link.W))
-    assert torch.autograd.gradgradcheck(law, (x, link.W))
+    assert torch.autograd.gradcheck(loss, (x, link.W))
+    assert torch.autograd.gradgradcheck(loss, (x, link.W))
 
 
 def test_one_parameter_with_two_names():

@@ -103,9 +103,9 @@ def test_gradients_of_gradients(reduce):
     x = torch.randn(3, 2, dtype=torch.float64, requires_grad=True)
     W = torch.randn(4, 2, dtype=torch.float64, requires_grad=True)
     samples = [[0, 1, 1], [0, 3, 3], [0, 2, 0]]
-    law = lambda x, W: negative_sampling(x, [1, -1, 2], W, lambda shape: samples, 2, reduce)  # noqa: E731
-    assert torch.autograd.gradcheck(law, (x, W))
-    assert torch.autograd.gradgradcheck(law, (x, W))
+    loss = lambda x, W: negative_sampling(x, [1, -1, 2], W, lambda shape: samples, 2, reduce)  # noqa: E731
+    assert torch.autograd.gradcheck(loss, (x, W))
+    assert torch.autograd.gradgradcheck(loss, (x, W))
 
 
 @pytest.mark.parametrize(
@@ -190,8 +190,8 @@ def test_link():
 def test_link_draws_by_a_power_of_the_counts(counts, power):
     link = NegativeSampling(2, counts, 4, power, seed=3)
     drawn = Counter(link.sampler.sample(200_000).tolist())
-    law = np.array([counts[i] for i in range(len(counts))], dtype=float) ** power  # 0^0 is 1, as in Chainer
-    for i, expected in enumerate(law / law.sum()):
+    distribution = np.array([counts[i] for i in range(len(counts))], dtype=float) ** power  # 0^0 is 1, as in Chainer
+    for i, expected in enumerate(distribution / distribution.sum()):
         assert abs(drawn[i] / 200_000 - expected) < 5 * np.sqrt(expected * (1 - expected) / 200_000) + 1e-12
 
 

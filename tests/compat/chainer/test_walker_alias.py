@@ -12,9 +12,9 @@ from logq.compat.chainer import WalkerAlias
 @pytest.mark.parametrize("probs", [[1, 0, 3], np.array([0.2, 0.3, 0.5], "f"), torch.tensor([1e-3, 5.0]), [7]])
 def test_frequencies(probs):
     drawn = WalkerAlias(probs, seed=2).sample(100_000).bincount(minlength=len(probs)).double() / 100_000
-    law = torch.as_tensor(np.asarray(probs, dtype=float))
-    law /= law.sum()
-    assert bool(((drawn - law).abs() <= 5 * (law * (1 - law) / 100_000).sqrt()).all())
+    distribution = torch.as_tensor(np.asarray(probs, dtype=float))
+    distribution /= distribution.sum()
+    assert bool(((drawn - distribution).abs() <= 5 * (distribution * (1 - distribution) / 100_000).sqrt()).all())
 
 
 def test_shapes_and_seeds():

@@ -12,19 +12,19 @@ from logq.compat.tensorflow.tf_draws import distinct_with_tries
 from logq.samplers.alias_table import AliasTable
 
 P = torch.tensor([0.05, 0.6, 0.15, 0.2], dtype=torch.float64)
-LAW = AliasTable(P).distribution
+DISTRIBUTION = AliasTable(P).distribution
 
 
 def repeated(most: int | None, num_sampled: int, times: int, seed: int) -> tuple[list[tuple[int, ...]], np.ndarray]:
     drawn = [
-        distinct_with_tries(LAW, lambda ids: P[ids], torch.tensor(seed + key), 4, num_sampled, most)
+        distinct_with_tries(DISTRIBUTION, lambda ids: P[ids], torch.tensor(seed + key), 4, num_sampled, most)
         for key in range(times)
     ]
     return [tuple(ids.tolist()) for ids, _ in drawn], np.array([tries for _, tries in drawn], dtype=float)
 
 
 @pytest.mark.parametrize("most", [None, 1, 3, 4], ids=["draws", "1 draw, then clocks", "3", "4"])
-def test_order_and_number_of_tries_have_the_law_of_a_loop(most, seed):
+def test_order_and_number_of_tries_have_the_distribution_of_a_loop(most, seed):
     times = 1500
     orders, tries = repeated(most, 3, times, seed)
     # Class after class in proportion to p; before each new one a geometric number of draws of what is there.

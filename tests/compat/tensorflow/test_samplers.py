@@ -44,7 +44,7 @@ def learned(*arguments, **options):
     return learned_unigram_candidate_sampler(*arguments, state=LearnedUnigram(arguments[4], 1), **options)
 
 
-LAWS = {
+DISTRIBUTIONS = {
     "uniform": (uniform_candidate_sampler, np.full(10, 0.1)),
     "log_uniform": (log_uniform_candidate_sampler, np.log1p(1 / np.arange(1, 11)) / np.log(11)),
     "fixed_unigram": (fixed, np.array(UNIGRAMS) / sum(UNIGRAMS)),
@@ -74,10 +74,10 @@ def test_expected_counts_with_replacement_are_tensorflows():
     close(log_uniform_candidate_sampler(every, 10, 4, False, 10)[1], OLD["loguniform10_S4_nonunique"])
 
 
-@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize("distribution", DISTRIBUTIONS)
 @pytest.mark.parametrize("num_sampled", [1, 3, 9, 10])
-def test_expected_counts_of_distinct_draws_follow_from_the_tries(law, num_sampled):
-    sampler, p = LAWS[law]
+def test_expected_counts_of_distinct_draws_follow_from_the_tries(distribution, num_sampled):
+    sampler, p = DISTRIBUTIONS[distribution]
     every = torch.arange(10).view(5, 2)
     for seed in range(10):
         sampled, of_true, of_sampled = sampler(every, 2, num_sampled, True, 10, seed=seed)
@@ -92,9 +92,9 @@ def test_expected_counts_of_distinct_draws_follow_from_the_tries(law, num_sample
         assert torch.equal(of_sampled, of_true.flatten()[sampled])
 
 
-@pytest.mark.parametrize("law", LAWS)
-def test_expected_counts_with_replacement_are_s_times_p(law):
-    sampler, p = LAWS[law]
+@pytest.mark.parametrize("distribution", DISTRIBUTIONS)
+def test_expected_counts_with_replacement_are_s_times_p(distribution):
+    sampler, p = DISTRIBUTIONS[distribution]
     sampled, of_true, of_sampled = sampler([[7], [2]], 1, 30, False, 10, seed=2)
     close(of_true[:, 0], 30 * p[[7, 2]])
     close(of_sampled, 30 * p[sampled])
@@ -170,9 +170,9 @@ def test_all_candidates():
 
 
 @pytest.mark.parametrize("unique", [False, True])
-@pytest.mark.parametrize("law", LAWS)
-def test_a_seed_repeats_a_draw_and_nothing_global_is_touched(law, unique):
-    sampler, _ = LAWS[law]
+@pytest.mark.parametrize("distribution", DISTRIBUTIONS)
+def test_a_seed_repeats_a_draw_and_nothing_global_is_touched(distribution, unique):
+    sampler, _ = DISTRIBUTIONS[distribution]
     before = torch.get_rng_state()
 
     def draw(seed, size=10):
@@ -188,9 +188,9 @@ def test_a_seed_repeats_a_draw_and_nothing_global_is_touched(law, unique):
     assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.parametrize("law", LAWS)
-def test_draws_follow_the_law(law):
-    sampler, p = LAWS[law]
+@pytest.mark.parametrize("distribution", DISTRIBUTIONS)
+def test_draws_follow_the_distribution(distribution):
+    sampler, p = DISTRIBUTIONS[distribution]
     counts = sampler([[1]], 1, 20_000, False, 10, seed=1)[0].bincount(minlength=10).numpy()
     chi_square = ((counts - 20_000 * p) ** 2 / (20_000 * p)).sum()
     assert chi_square < 33.7  # nine degrees of freedom: one in ten thousand is above
@@ -221,9 +221,9 @@ def test_many_classes_cost_nothing():
         (([1], 1, 4, True, 10), r"true_classes: expected shape \(B, T\).*got \(1,\)"),
     ],
 )
-@pytest.mark.parametrize("law", LAWS)
-def test_bad_arguments_are_named(law, arguments, message):
-    sampler = LAWS[law][0] if arguments[4] else uniform_candidate_sampler
+@pytest.mark.parametrize("distribution", DISTRIBUTIONS)
+def test_bad_arguments_are_named(distribution, arguments, message):
+    sampler = DISTRIBUTIONS[distribution][0] if arguments[4] else uniform_candidate_sampler
     with pytest.raises(ValueError, match=message):
         sampler(*arguments)
 

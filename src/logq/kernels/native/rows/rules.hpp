@@ -1,4 +1,4 @@
-// The rules of the optimisers, for one row: w the row of the table, g its gradient.
+// The rules of the optimizers, for one row: w the row of the table, g its gradient.
 
 #pragma once
 

@@ -31,7 +31,7 @@ struct Job {
     bool skip_gram;
     bool mean;    // CBOW: mean of the context, or its sum
     bool shared;  // the pairs of a window share negatives and are trained at once; else one after the other
-    // Shared only: so many neighbouring centres are trained at once with the same `negatives`.
+    // Shared only: so many neighboring centers are trained at once with the same `negatives`.
     std::int32_t block;
 
     // Negative sampling: `cells` (V,). Hierarchical softmax: cells is null, and the path of word w from the root is
@@ -52,7 +52,7 @@ struct Job {
 };
 
 struct Result {
-    std::int64_t pairs = 0;       // (context word, centre) for skip-gram; centres for CBOW
+    std::int64_t pairs = 0;       // (context word, center) for skip-gram; centers for CBOW
     std::int64_t loss_pairs = 0;  // those of which the loss was reckoned, about one in 64
     double loss_sum = 0.0;        // of these, in nats
 };

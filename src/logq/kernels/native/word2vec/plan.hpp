@@ -9,9 +9,9 @@ namespace {
 
 struct Plan {
     std::int32_t kept = 0;           // words in scratch.words
-    std::int32_t first_centre = 0;   // those in [first_centre, behind_centres) are predicted
-    std::int32_t behind_centres = 0;
-    std::int32_t blocks = 0;         // block b is the centres in [scratch.blocks[b], scratch.blocks[b + 1])
+    std::int32_t first_center = 0;   // those in [first_center, behind_centers) are predicted
+    std::int32_t behind_centers = 0;
+    std::int32_t blocks = 0;         // block b is the centers in [scratch.blocks[b], scratch.blocks[b + 1])
 };
 
 inline std::uint64_t bits_at(const Job &job, std::int64_t place) {
@@ -42,7 +42,7 @@ inline Plan keep_words(const Job &job, std::int64_t begin, std::int64_t end, con
         s.words[kept] = job.ids[s.places[kept]];
         s.sentences[kept] = sentence;
     }
-    plan.first_centre = kept;
+    plan.first_center = kept;
     for (std::int64_t place = begin; place < end; ++place) {
         const std::int32_t word = job.ids[place];
         if (word < 0) {
@@ -57,9 +57,9 @@ inline Plan keep_words(const Job &job, std::int64_t begin, std::int64_t end, con
         s.reaches[kept] = reach(job, bits);
         kept += stays(job, place, bits);
     }
-    plan.behind_centres = kept;
+    plan.behind_centers = kept;
     for (std::int64_t place = end; place < job.size && job.ids[place] >= 0; ++place) {
-        if (kept == plan.behind_centres + job.window) break;
+        if (kept == plan.behind_centers + job.window) break;
         if (!stays(job, place, bits_at(job, place))) continue;
         s.words[kept] = job.ids[place];
         s.places[kept] = place;
@@ -71,12 +71,12 @@ inline Plan keep_words(const Job &job, std::int64_t begin, std::int64_t end, con
 
 inline void reach_windows(const Job &job, const Plan &plan, const Scratch &s) {
     std::int32_t start = 0, stop = 0;
-    for (std::int32_t i = plan.first_centre; i < plan.behind_centres; ++i) {
+    for (std::int32_t i = plan.first_center; i < plan.behind_centers; ++i) {
         const std::int32_t wide = s.reaches[i];
         while (s.sentences[start] != s.sentences[i]) ++start;
         if (stop < i) stop = i;
         while (stop < plan.kept && s.sentences[stop] == s.sentences[i] && stop <= i + job.window) ++stop;
-        const std::int32_t first = i - wide, last = i + wide + 1, c = i - plan.first_centre;
+        const std::int32_t first = i - wide, last = i + wide + 1, c = i - plan.first_center;
         s.firsts[c] = first > start ? first : start;
         s.lasts[c] = last < stop ? last : stop;
     }
@@ -100,13 +100,13 @@ inline void find_repeats(const Job &job, const Plan &plan, const Scratch &s) {
     }
 }
 
-// Up to job.block neighbouring centres of one sentence.
+// Up to job.block neighboring centers of one sentence.
 inline std::int32_t find_blocks(const Job &job, const Plan &plan, const Scratch &s) {
-    std::int32_t blocks = 0, i = plan.first_centre;
-    while (i < plan.behind_centres) {
+    std::int32_t blocks = 0, i = plan.first_center;
+    while (i < plan.behind_centers) {
         s.blocks[blocks++] = i;
         const std::int32_t start = i++;
-        while (i < plan.behind_centres && i < start + job.block && s.sentences[i] == s.sentences[start]) ++i;
+        while (i < plan.behind_centers && i < start + job.block && s.sentences[i] == s.sentences[start]) ++i;
     }
     s.blocks[blocks] = i;
     return blocks;
@@ -121,7 +121,7 @@ inline std::int32_t draw(const Cell *cells, std::int32_t num_words, std::uint64_
     return found.alias ^ ((found.alias ^ self) & -static_cast<std::int32_t>((cell.low >> 32) < found.accept));
 }
 
-// Negatives for the `number`-th pair of the centre at `place`.
+// Negatives for the `number`-th pair of the center at `place`.
 inline void draw_negatives(const Job &job, std::int64_t place, std::int32_t number, std::int32_t *negatives) {
     std::uint64_t state = hash_of(~job.seed, static_cast<std::uint64_t>(job.position + place)) +
                           static_cast<std::uint64_t>(number) * 0xD1342543DE82EF95u;

@@ -34,15 +34,15 @@ inline std::int64_t most_outputs(const Job &job) { return job.cells ? job.block 
 constexpr std::int64_t SLACK = 64;
 
 struct Scratch {
-    // The plan: words that stay, with up to `window` before and behind the unit, and for each centre its window.
+    // The plan: words that stay, with up to `window` before and behind the unit, and for each center its window.
     std::int32_t *words;      // (UNIT + 2 window)
     std::int64_t *places;     // (UNIT + 2 window) where each stands in the job's ids
     std::int32_t *sentences;  // (UNIT + 2 window) equal for words of the same sentence
-    std::int32_t *reaches;    // (UNIT + 2 window) how far the window of each reaches, where it is a centre
+    std::int32_t *reaches;    // (UNIT + 2 window) how far the window of each reaches, where it is a center
     std::int32_t *repeats;    // (UNIT + 2 window) latest place of a word that stands again soon after
     std::int32_t *firsts;     // (UNIT) first of the window
     std::int32_t *lasts;      // (UNIT) behind the last of the window
-    std::int32_t *blocks;     // (UNIT + 1) first centre of each block
+    std::int32_t *blocks;     // (UNIT + 1) first center of each block
     std::int32_t *pool;       // (job.pool) negatives that the unit's blocks choose from
     std::int32_t *negatives;  // (UNIT, negatives) for each block; (2 window, negatives) where each pair has its own
     // What is trained at once.

@@ -9,7 +9,7 @@
 
 namespace {
 
-constexpr int TILE_OUTPUTS = 6;  // the centre and five negatives, the usual setting, are one tile
+constexpr int TILE_OUTPUTS = 6;  // the center and five negatives, the usual setting, are one tile
 constexpr int TILE_INPUTS = LANES == 16 ? 4 : 2;  // 24 sums of the 32 registers there are, 12 of 16
 
 // The dot products of I x O rows, row by row, as vectors of LANES of them; then(number, vector) takes each.

@@ -69,10 +69,10 @@ class Unit {
         const bool inputs_repeat = s.repeats[block.last - 1] >= block.first;
         Window w;
         if (!job.cells) {
-            w = take_any(job, plan, s, block, nullptr);  // one output, the centre: its labels are how often a word is there
+            w = take_any(job, plan, s, block, nullptr);  // one output, the center: its labels are how often a word is there
             for (int i = 0; i < w.m; ++i) s.copies[i] = s.labels[i];
             take_path(job, s, s.words[block.begin], s.copies, w);
-        } else if (!Rows::fit(job) || (inputs_repeat && centres_repeat(s, block))) {
+        } else if (!Rows::fit(job) || (inputs_repeat && centers_repeat(s, block))) {
             w = take_any(job, plan, s, block, negatives_of(b));
             rows.are_spoilt();
         } else {
@@ -90,7 +90,7 @@ class Unit {
 
     // Skip-gram as word2vec.c has it: one pair after the other, each with negatives of its own.
     void train_pairs(const Plan &plan, std::int32_t b) {
-        const std::int32_t i = s.blocks[b], c = i - plan.first_centre, pairs = s.lasts[c] - s.firsts[c] - 1;
+        const std::int32_t i = s.blocks[b], c = i - plan.first_center, pairs = s.lasts[c] - s.firsts[c] - 1;
         if (job.cells) {
             for (std::int32_t pair = 0; pair < pairs; ++pair) {
                 std::int32_t *negatives = s.negatives + static_cast<std::int64_t>(pair) * job.negatives;
@@ -110,7 +110,7 @@ class Unit {
 
     // Every word of the context counts, also one that stands there twice.
     void train_cbow(const Plan &plan, std::int32_t b) {
-        const std::int32_t i = s.blocks[b], c = i - plan.first_centre;
+        const std::int32_t i = s.blocks[b], c = i - plan.first_center;
         int m = 0;
         for (std::int32_t j = s.firsts[c]; j < s.lasts[c]; ++j) {
             if (j != i) s.inputs[m++] = input_row(job, s.words[j]);
@@ -125,17 +125,17 @@ class Unit {
 
     // The gradient of one query, its outputs taken one after the other: one that comes again is met as it is by then.
     // Returns false if there are none.
-    bool gradient_in_order(std::int32_t centre, float *const *query, const std::int32_t *negatives) {
+    bool gradient_in_order(std::int32_t center, float *const *query, const std::int32_t *negatives) {
         std::int32_t next = 0;
         bool first = true;
         do {
             Window w;
             w.m = 1;
             if (job.cells) {
-                next = take_in_order(job, s, centre, negatives, next, w);
+                next = take_in_order(job, s, center, negatives, next, w);
             } else {
                 const float once = 1.0f;
-                take_path(job, s, centre, &once, w);
+                take_path(job, s, center, &once, w);
                 next = job.negatives + 1;
             }
             if (w.n == 0) break;

@@ -20,30 +20,30 @@ struct Window {
 inline float *input_row(const Job &job, std::int32_t word) { return job.inputs + word * job.stride; }
 inline float *output_row(const Job &job, std::int32_t row) { return job.outputs + row * job.stride; }
 
-// Rows of labels and weights for the words around a block, by which of its centres they are a neighbour of: bit g of the
-// row's number. They depend on the number of centres only, and are made when it changes.
+// Rows of labels and weights for the words around a block, by which of its centers they are a neighbor of: bit g of the
+// row's number. They depend on the number of centers only, and are made when it changes.
 class Rows {
   public:
-    static constexpr int WIDTH = 128;     // floats in a row: centres and negatives
-    static constexpr int MOST_CENTRES = 4;
+    static constexpr int WIDTH = 128;     // floats in a row: centers and negatives
+    static constexpr int MOST_CENTERS = 4;
 
     // Whether blocks of this job are small enough.
-    static bool fit(const Job &job) { return job.block <= MOST_CENTRES && job.block + job.negatives <= WIDTH; }
+    static bool fit(const Job &job) { return job.block <= MOST_CENTERS && job.block + job.negatives <= WIDTH; }
 
-    void make(int centres, int negatives) {
-        if (centres == made_for) return;
-        made_for = centres;
+    void make(int centers, int negatives) {
+        if (centers == made_for) return;
+        made_for = centers;
         ready = 0;
-        for (int pattern = 0; pattern < (1 << centres); ++pattern) {
-            int neighbours = 0;
-            for (int g = 0; g < centres; ++g) {
+        for (int pattern = 0; pattern < (1 << centers); ++pattern) {
+            int neighbors = 0;
+            for (int g = 0; g < centers; ++g) {
                 const int is_one = (pattern >> g) & 1;
-                neighbours += is_one;
+                neighbors += is_one;
                 labels[pattern][g] = weights[pattern][g] = static_cast<float>(is_one);
             }
-            for (int j = centres; j < WIDTH; ++j) {
+            for (int j = centers; j < WIDTH; ++j) {
                 labels[pattern][j] = 0.0f;
-                weights[pattern][j] = j < centres + negatives ? static_cast<float>(neighbours) : 0.0f;
+                weights[pattern][j] = j < centers + negatives ? static_cast<float>(neighbors) : 0.0f;
             }
         }
     }
@@ -58,7 +58,7 @@ class Rows {
         }
     }
 
-    // With one centre all rows are alike, and stay what they are until something is merged into them.
+    // With one center all rows are alike, and stay what they are until something is merged into them.
     void store_equal_rows(int m, int n, float *label, float *weight) {
         for (; ready < m; ++ready) store_row(1, n, label + ready * n, weight + ready * n);
     }
@@ -67,37 +67,37 @@ class Rows {
   private:
     int made_for = 0;
     int ready = 0;
-    alignas(64) float labels[1 << MOST_CENTRES][WIDTH];
-    alignas(64) float weights[1 << MOST_CENTRES][WIDTH];
+    alignas(64) float labels[1 << MOST_CENTERS][WIDTH];
+    alignas(64) float weights[1 << MOST_CENTERS][WIDTH];
 };
 
 struct Block {
-    std::int32_t begin, end;   // its centres
+    std::int32_t begin, end;   // its centers
     std::int32_t first, last;  // the words in any of its windows, and between
 };
 
 inline Block block_at(const Plan &plan, const Scratch &s, std::int32_t b) {
     Block block{s.blocks[b], s.blocks[b + 1], s.blocks[b], s.blocks[b] + 1};
     for (std::int32_t i = block.begin; i < block.end; ++i) {
-        const std::int32_t first = s.firsts[i - plan.first_centre], last = s.lasts[i - plan.first_centre];
+        const std::int32_t first = s.firsts[i - plan.first_center], last = s.lasts[i - plan.first_center];
         if (first < block.first) block.first = first;
         if (last > block.last) block.last = last;
     }
     return block;
 }
 
-// Which of a block's centres word j is a neighbour of, as bits.
-inline std::uint32_t neighbour_of(const Plan &plan, const Scratch &s, const Block &block, std::int32_t j) {
+// Which of a block's centers word j is a neighbor of, as bits.
+inline std::uint32_t neighbor_of(const Plan &plan, const Scratch &s, const Block &block, std::int32_t j) {
     std::uint32_t bits = 0;
     for (std::int32_t i = block.begin; i < block.end; ++i) {
-        const std::int32_t c = i - plan.first_centre;
+        const std::int32_t c = i - plan.first_center;
         const std::uint32_t is_one = s.firsts[c] <= j && j < s.lasts[c] && j != i;
         bits |= is_one << (i - block.begin);
     }
     return bits;
 }
 
-// The centres of a block and its negatives, with rows for the words around it. Each word and negative has a row of its own
+// The centers of a block and its negatives, with rows for the words around it. Each word and negative has a row of its own
 // even if it stands there twice: see merge_outputs and merge_inputs.
 inline Window take_rows(const Job &job, const Plan &plan, const Scratch &s, const Block &block,
                         const std::int32_t *negatives, Rows &rows) {
@@ -114,14 +114,14 @@ inline Window take_rows(const Job &job, const Plan &plan, const Scratch &s, cons
         return w;
     }
     for (std::int32_t j = block.first; j < block.last; ++j) {
-        const std::uint32_t pattern = neighbour_of(plan, s, block, j);
+        const std::uint32_t pattern = neighbor_of(plan, s, block, j);
         if (pattern == 0) continue;
         s.inputs[w.m] = input_row(job, s.words[j]);
         rows.store_row(static_cast<int>(pattern), w.n, s.labels + w.m * w.n, s.weights + w.m * w.n);
         ++w.m;
     }
     for (std::int32_t i = block.begin; i < block.end; ++i) {
-        const std::int32_t c = i - plan.first_centre;
+        const std::int32_t c = i - plan.first_center;
         w.pairs += s.lasts[c] - s.firsts[c] - 1;
     }
     rows.are_spoilt();
@@ -137,7 +137,7 @@ inline bool has_repeats(const Job &job, const Scratch &s, const Block &block, co
     return repeated;
 }
 
-inline bool centres_repeat(const Scratch &s, const Block &block) {
+inline bool centers_repeat(const Scratch &s, const Block &block) {
     bool repeated = false;
     for (std::int32_t i = block.begin; i < block.end; ++i) {
         for (std::int32_t earlier = block.begin; earlier < i; ++earlier) repeated |= s.words[earlier] == s.words[i];
@@ -157,7 +157,7 @@ inline void merge_outputs(const Job &job, const Scratch &s, const Block &block, 
         if (same == column) continue;
         for (int row = 0; row < w.m * w.n; row += w.n) {
             float more = s.weights[row + column];
-            if (same < count) more -= s.labels[row + same];  // pairs of that centre drop it
+            if (same < count) more -= s.labels[row + same];  // pairs of that center drop it
             s.weights[row + same] += more;
             s.weights[row + column] = 0.0f;
         }
@@ -194,19 +194,19 @@ inline Window take_any(const Job &job, const Plan &plan, const Scratch &s, const
     for (std::int32_t i = block.begin; i < block.end; ++i) place_of(s.words[i], s.output_ids, w.n);
     for (std::int32_t j = 0; j < job.negatives; ++j) place_of(negatives[j], s.output_ids, w.n);
     for (std::int32_t j = block.first; j < block.last; ++j) {
-        if (neighbour_of(plan, s, block, j)) place_of(s.words[j], s.input_ids, w.m);
+        if (neighbor_of(plan, s, block, j)) place_of(s.words[j], s.input_ids, w.m);
     }
     for (int at = 0; at < w.m * w.n; ++at) s.labels[at] = s.weights[at] = 0.0f;
     for (std::int32_t i = block.begin; i < block.end; ++i) {
-        const std::int32_t c = i - plan.first_centre, centre = s.words[i];
-        const int target = place_of(centre, s.output_ids, w.n);
+        const std::int32_t c = i - plan.first_center, center = s.words[i];
+        const int target = place_of(center, s.output_ids, w.n);
         for (std::int32_t j = s.firsts[c]; j < s.lasts[c]; ++j) {
             if (j == i) continue;
             const int row = place_of(s.words[j], s.input_ids, w.m) * w.n;
             s.labels[row + target] += 1.0f;
             s.weights[row + target] += 1.0f;
             for (std::int32_t k = 0; k < job.negatives; ++k) {
-                if (negatives[k] == centre) continue;
+                if (negatives[k] == center) continue;
                 s.weights[row + place_of(negatives[k], s.output_ids, w.n)] += 1.0f;
             }
             ++w.pairs;
@@ -217,13 +217,13 @@ inline Window take_any(const Job &job, const Plan &plan, const Scratch &s, const
     return w;
 }
 
-// The outputs of one query in the order of word2vec.c: from number `next` on, 0 being the centre and the others its
+// The outputs of one query in the order of word2vec.c: from number `next` on, 0 being the center and the others its
 // negatives, as many as are different. Returns the number of the next one.
-inline std::int32_t take_in_order(const Job &job, const Scratch &s, std::int32_t centre, const std::int32_t *negatives,
+inline std::int32_t take_in_order(const Job &job, const Scratch &s, std::int32_t center, const std::int32_t *negatives,
                                   std::int32_t next, Window &w) {
     for (; next <= job.negatives; ++next) {
-        const std::int32_t word = next == 0 ? centre : negatives[next - 1];
-        if (next > 0 && word == centre) continue;
+        const std::int32_t word = next == 0 ? center : negatives[next - 1];
+        if (next > 0 && word == center) continue;
         const int before = w.n;
         if (place_of(word, s.output_ids, w.n) < before) break;
         s.outputs[before] = output_row(job, word);
@@ -234,9 +234,9 @@ inline std::int32_t take_in_order(const Job &job, const Scratch &s, std::int32_t
 }
 
 // The inner nodes on the way to a word, for m queries that count copies[i] times each; the label of a step is 1 - its code.
-inline void take_path(const Job &job, const Scratch &s, std::int32_t centre, const float *copies, Window &w) {
-    const std::int64_t start = job.offsets[centre];
-    w.n = static_cast<int>(job.offsets[centre + 1] - start);
+inline void take_path(const Job &job, const Scratch &s, std::int32_t center, const float *copies, Window &w) {
+    const std::int64_t start = job.offsets[center];
+    w.n = static_cast<int>(job.offsets[center + 1] - start);
     for (int o = 0; o < w.n; ++o) {
         s.outputs[o] = output_row(job, job.points[start + o]);
         for (int i = 0; i < w.m; ++i) {
