@@ -3,7 +3,7 @@
     LOGQ_TEST_SEED=3 pytest        other draws in every test: the suite must be green for any base seed
     LOGQ_TEST_THREADS=2 pytest     threads of torch, 1 by default: the tensors here are tiny, a second one only waits
 
-torch seeds its global generator anew in each process, so a test that draws without a seed is another test each time.
+torch seeds its global generator differently in each process: a test that draws without a seed is another one each time.
 A program that a test starts is a process of its own: what it draws is seeded there.
 """
 

@@ -16,7 +16,7 @@ FAILURE_RATE = 1e-7
 """Of one `assert_frequencies`; a test has fewer than ten."""
 
 SEED = 1000 * int(os.environ.get("LOGQ_TEST_SEED", "0"))
-"""Added to the seeds of statistical tests, so that they draw anew for each base seed."""
+"""Added to the seeds of statistical tests, so that they differ for each base seed."""
 
 
 def assert_frequencies(ids: Tensor, probabilities: Tensor) -> None:

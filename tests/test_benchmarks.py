@@ -1,4 +1,4 @@
-"""What benchmarks/words and benchmarks/losses reckon with: clocks, medians, equal numbers; and that they run."""
+"""What benchmarks/words and benchmarks/losses compute with: clocks, medians, equal numbers; and that they run."""
 
 import importlib.util
 import io
@@ -192,7 +192,7 @@ def test_losses_run_in_small(tmp_path: Path) -> None:
     assert "WARNING" not in results
     assert "failed" not in results
     assert results.strip() in done.stdout
-    for title in ("### sampled softmax, S=4 shared", "k=20 a row", "### End to end: YoutubeDNN"):
+    for title in ("### sampled softmax, S=4 shared", "k=20 per row", "### End to end: YoutubeDNN"):
         assert title in results
     assert "After 10 steps of Adagrad from the same start all have the loss" in results
     assert str(tmp_path) not in results

@@ -17,23 +17,23 @@ from logq.samplers import Uniform, registry
 C, SEED = 12, 3
 
 
-def cases_of(room: str) -> set[str]:
-    if room == "logq.samplers":
+def cases_of(package: str) -> set[str]:
+    if package == "logq.samplers":
         return {type(case(C, torch.float32, SEED)).__name__ for case in SAMPLERS.values()}
-    if room == "logq.objectives":
+    if package == "logq.objectives":
         return {name.upper() for name in OBJECTIVES}
-    if room == "logq.functional":
+    if package == "logq.functional":
         return set(FUNCTIONS)
     return {type(case(4, C)).__name__ for case in MODULES.values()}
 
 
-@pytest.mark.parametrize("room", NOT_AN_INSTANCE)
-def test_everything_exported_has_a_case(room):
-    exported = set(importlib.import_module(room).__all__)
-    missing = exported - NOT_AN_INSTANCE[room] - cases_of(room)
+@pytest.mark.parametrize("package", NOT_AN_INSTANCE)
+def test_everything_exported_has_a_case(package):
+    exported = set(importlib.import_module(package).__all__)
+    missing = exported - NOT_AN_INSTANCE[package] - cases_of(package)
     assert not missing, f"add a case to tests/cases.py for {sorted(missing)}"
-    assert not cases_of(room) - exported, "a case for something that is not exported"
-    assert not NOT_AN_INSTANCE[room] - exported, "an exception for something that is not exported"
+    assert not cases_of(package) - exported, "a case for something that is not exported"
+    assert not NOT_AN_INSTANCE[package] - exported, "an exception for something that is not exported"
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)

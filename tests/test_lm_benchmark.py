@@ -1,4 +1,4 @@
-"""What benchmarks/lm reckons with: its rows, its texts, its tables; and that a cell runs."""
+"""What benchmarks/lm computes with: its rows, its texts, its tables; and that a cell runs."""
 
 import importlib
 import json

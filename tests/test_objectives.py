@@ -95,7 +95,7 @@ def test_what_stands_at_ignored_entries_does_not_matter(name, kind, value):
 def test_softmax_takes_one_true_class(name):
     OBJECTIVES[name].check_num_true(1)
     with pytest.raises(
-        ValueError, match=f"^targets: expected one true class a row for {name}, got 2; repeat the input"
+        ValueError, match=f"^targets: expected one true class per row for {name}, got 2; repeat the input"
     ):
         OBJECTIVES[name].check_num_true(2)
 

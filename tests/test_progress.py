@@ -94,7 +94,7 @@ def test_a_terminal_gets_a_bar(clock, monkeypatch):
     assert "\x1b[?25h" in written, "the cursor must be visible again"
 
 
-def test_no_stream_at_all_is_no_error(clock, monkeypatch):
+def test_no_stream_at_all_is_not_an_error(clock, monkeypatch):
     monkeypatch.setattr(sys, "stderr", None)
     with Progress(10, "words", "long", clock=clock) as progress:
         work(progress, clock, 10, 20.0, 1)

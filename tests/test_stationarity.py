@@ -297,7 +297,7 @@ def test_negative_sampling_must_not_subtract_log_q(name):
 
 
 def test_several_true_classes():
-    """Two true classes a row, distinct and not independent: P is the expected number of a class among them."""
+    """Two true classes per row, distinct and not independent: P is the expected number of a class among them."""
     weights = {(0, 1): 0.4, (0, 2): 0.1, (1, 2): 0.2, (2, 3): 0.25, (3, 1): 0.05}
     truth = [(probability, pair) for pair, probability in weights.items()]
     p = torch.zeros(C, dtype=torch.float64)

@@ -90,7 +90,7 @@ BadArgumentError.__module__ = ArgumentError.__module__ = ArgumentTypeError.__mod
 
 
 def check_bool(name: str, value: object) -> bool:
-    """Return `value`, which must be True or False: a "no" or a 0.0 would count as one of them without being meant.
+    """Return `value`, which must be True or False: a "no" or a 0.0 would silently count as one of them.
 
     Raises:
         ArgumentTypeError: `value` is not a bool.
@@ -211,7 +211,7 @@ def is_tensor(value: object) -> "TypeGuard[Tensor]":
 
 
 def shown(value: object) -> str:
-    """Return the repr of a value, shortened where it is long: a whole corpus may stand where a number should.
+    """Return the repr of a value, shortened where it is long: a whole corpus may have been passed for a number.
 
     Example:
         >>> shown("a" * 1000)[-7:]

@@ -1,4 +1,4 @@
-"""Files: written whole or not at all, and read through gzip where they are compressed."""
+"""Files: written whole or not at all, and read through gzip if they are compressed."""
 
 import contextlib
 import glob
@@ -25,7 +25,7 @@ MAYBE_UNLOCKED = 5.0
 
 @contextlib.contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Generator[BinaryIO, None, None]:
-    """Open a file for writing such that `path` never holds half of it.
+    """Open a file for writing so that `path` never holds half of it.
 
     What is written goes into a hidden file in the same folder, which replaces `path` when the block ends and is on disk
     by then. When the block ends with an exception, a KeyboardInterrupt too, `path` stays what it was and the
@@ -75,7 +75,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Generator[BinaryIO, None, None
 
 
 def remove_leftovers(path: str | os.PathLike[str]) -> None:
-    """Remove the hidden files that killed programs left when they were writing `path`.
+    """Remove the hidden files that killed programs left while writing `path`.
 
     What is being written now is locked, or was made just now and is empty, and stays.
 
@@ -156,7 +156,9 @@ def open_bytes(path: str | os.PathLike[str]) -> Generator[BinaryIO, None, None]:
     with open(name, "rb") as plain:
         if plain.read(2) != _GZIP:
             if name.lower().endswith(".gz"):
-                raise ValueError(f"{name}: expected a gzip file, as its name says, but it does not begin like one")
+                raise ValueError(
+                    f"{name}: expected a gzip file, as its name says, but its first bytes are not those of one"
+                )
             plain.seek(0)
             yield plain
             return

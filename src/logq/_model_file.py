@@ -1,4 +1,4 @@
-"""Model files: one safetensors file that is complete in itself, and a JSON summary beside it to read."""
+"""Model files: one self-contained safetensors file, and a JSON summary beside it for people to read."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Progress: one line that says how far a long piece of work is, how fast it goes and how long it still takes.
+"""Progress: one line that says how far a long task has come, how fast it is going and how long it will still take.
 
 On a terminal the line is a bar that is drawn again a few times a second. Where standard error is a file or a pipe, it
 is a plain line every ten seconds and one at the end, so that logs stay readable. Nothing here touches the work itself:
@@ -160,7 +160,7 @@ class Progress:
 
     @property
     def rate(self) -> float:
-        """Units a second: of the last twelve seconds while the work goes on, of all of it at the end."""
+        """Units per second: of the last twelve seconds while the work goes on, of all of it at the end."""
         if self._finished:
             return self.done / max(self.elapsed, 1e-9)
         (then, before), (now, done) = self._samples[0], self._samples[-1]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["IGNORED", "Candidates", "as_columns", "without_log_q"]
 
 IGNORED = -100
-"""The target that is no class: its entry takes part in nothing, as `ignore_index` of torch's losses."""
+"""The target that is not a class: its entry takes part in nothing, as `ignore_index` of torch's losses."""
 
 
 def as_columns(targets: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The estimators by name, without loading them; and `load`, which opens whatever a folder holds."""
+"""The estimators by name, without importing them; and `load`, which opens whatever a folder holds."""
 
 import importlib
 import os
@@ -55,35 +55,35 @@ ESTIMATORS = (
         "logq.language_models.nnlm",
         "NNLM",
         "language model",
-        "A few words before the next one, through a hidden layer.",
+        "The previous few words, through a hidden layer.",
     ),
     EstimatorEntry(
         "recurrent",
         "logq.language_models.recurrent",
         "RecurrentLM",
         "language model",
-        "All of the line before the next word, by a GRU or an LSTM.",
+        "The whole line before the next word, by a GRU or an LSTM.",
     ),
     EstimatorEntry(
         "item2vec",
         "logq.recommenders.item2vec",
         "Item2Vec",
         "recommender",
-        "Items from those around them in a session, by word2vec.",
+        "Item vectors from the items nearby in a session, by word2vec.",
     ),
     EstimatorEntry(
         "airbnb",
         "logq.recommenders.airbnb",
         "AirbnbEmbeddings",
         "recommender",
-        "Listings from click sessions, bookings and markets.",
+        "Listing vectors from click sessions, bookings and markets.",
     ),
     EstimatorEntry(
         "eges",
         "logq.recommenders.eges",
         "EGES",
         "recommender",
-        "Items from walks through the graph of what followed what, with side information.",
+        "Item vectors from random walks on the graph of successive items, with side information.",
     ),
     EstimatorEntry(
         "youtube-dnn",
@@ -93,10 +93,18 @@ ESTIMATORS = (
         "The mean of a history, with features, through ReLU layers.",
     ),
     EstimatorEntry(
-        "mind", "logq.recommenders.mind", "MIND", "recommender", "Several interests of each user, by dynamic routing."
+        "mind",
+        "logq.recommenders.mind",
+        "MIND",
+        "recommender",
+        "Several interest vectors per user, by dynamic routing.",
     ),
     EstimatorEntry(
-        "sdm", "logq.recommenders.sdm", "SDM", "recommender", "The running session and the long past, mixed by a gate."
+        "sdm",
+        "logq.recommenders.sdm",
+        "SDM",
+        "recommender",
+        "The current session and the long-term history, combined by a gate.",
     ),
     EstimatorEntry(
         "two-tower",
@@ -113,14 +121,14 @@ ESTIMATORS = (
         "logq.recommenders.item_knn",
         "ItemKNN",
         "recommender",
-        "Items that the same users had, by cosine; a baseline without training.",
+        "Items of the same users are similar, by cosine; a baseline without training.",
     ),
     EstimatorEntry(
         "popularity",
         "logq.recommenders.popularity",
         "Popularity",
         "recommender",
-        "The most frequent items for everybody; a baseline without training.",
+        "The most frequent items for everyone; a baseline without training.",
     ),
 )
 """All estimators. A new one is a file, and a line here."""
@@ -170,7 +178,9 @@ def load(folder: str | os.PathLike[str], **options: Any) -> Any:
         name = read_kind(home / FILE, format=tuple(FORMATS.values()))
         found = class_of(name)
         if found is None:
-            raise ValueError(f"{home / FILE}: holds a {name}, which logq has not; call {name}.load on the class itself")
+            raise ValueError(
+                f"{home / FILE}: holds a {name}, which logq does not have; call {name}.load on the class itself"
+            )
         return found.load(folder, **options)
     files = {
         "vectors.safetensors": ("logq.vectors", "KeyedVectors", "load"),
@@ -182,7 +192,7 @@ def load(folder: str | os.PathLike[str], **options: Any) -> Any:
             return (getattr(found, method) if method else found)(folder, **options)
     if not home.exists():
         raise FileNotFoundError(f"{home}: there is no such folder")
-    hint = "; a checkpoint is there, which `fit(..., resume=True)` goes on from"
+    hint = "; a checkpoint is there, from which `fit(..., resume=True)` continues"
     unfinished = hint if (home / "checkpoint.safetensors").exists() else ""
     raise FileNotFoundError(
         f"{home}: expected a folder with {FILE}, {' or '.join(files)}, got none of them{unfinished}"

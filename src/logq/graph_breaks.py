@@ -1,4 +1,4 @@
-"""Functions that torch.compile leaves its graph for, without loading the compiler until something is compiled."""
+"""Functions that break the graph of torch.compile, without loading the compiler until something is compiled."""
 
 from collections.abc import Callable
 from functools import wraps

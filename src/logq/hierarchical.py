@@ -110,7 +110,7 @@ class HierarchicalSoftmax(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Set all weights to 0: at every node both ways are alike."""
+        """Set all weights to 0: at every node both turns are equally likely."""
         nn.init.zeros_(self.weight)
 
     def forward(self, input: Tensor, targets: Tensor) -> Tensor:
@@ -124,13 +124,13 @@ class HierarchicalSoftmax(nn.Module):
             Minus log P(target|input), float32 at least, reduced; 0 where the target is `ignore_index`.
 
         Raises:
-            TypeError, ValueError: a shape or dtype is another, or a target is no class; the message names the first.
+            TypeError, ValueError: a shape or dtype is another, or a target is not a class; the message names the first.
         """
         self._check_batch(input, targets)
         return self._loss(input, targets, self.reduction)
 
     def log_prob(self, input: Tensor, targets: Tensor | None = None) -> Tensor:
-        """Log-probabilities of all classes, or of one class a row.
+        """Log-probabilities of all classes, or of one class per row.
 
         Args:
             input: (B, D).
@@ -165,7 +165,7 @@ class HierarchicalSoftmax(nn.Module):
             check_shape("targets", targets, "B", sizes)
 
     def _loss(self, input: Tensor, targets: Tensor, reduction: str) -> Tensor:
-        """Minus log P of one class a row: a row of the logistic loss whose classes are the nodes of the path.
+        """Minus log P of one class per row: a row of the logistic loss whose classes are the nodes of the path.
 
         Nodes with code 0 are true classes, those with code 1 are sampled ones; and as a row without a true class does
         not count, the input is turned round, and with it all codes, where the root has code 1.
@@ -210,7 +210,7 @@ class HierarchicalSoftmax(nn.Module):
             yield dots.sum(dim=1, keepdim=True) if ways is None else _down_the_tree(dots, *ways)
 
     def _ways(self) -> tuple[list[Tensor], Tensor, Tensor]:
-        """For the nodes of each level but the root's, and then for all classes, the turn that leads there.
+        """For the nodes of each level below the root, and then for all classes, the turn that leads there.
 
         A turn is 2 n + code, n an inner node. Last comes the column of each inner node when they stand by level.
         """

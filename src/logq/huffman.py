@@ -69,7 +69,7 @@ class HuffmanTree:
 
     @classmethod
     def from_paths(cls, offsets: ArrayLike, points: ArrayLike, codes: ArrayLike) -> "HuffmanTree":
-        """Take the paths of a binary tree that somebody else made, of whatever shape.
+        """Take the paths of a given binary tree, of any shape.
 
         Args:
             offsets: as for the class, and so are the others.
@@ -176,7 +176,7 @@ def _check_counts(counts: ArrayLike) -> NDArray[np.generic]:
     except ValueError as error:  # lists of unequal length
         raise ArgumentError("counts", f"shape (V,) ({error})") from None
     if values.dtype.kind not in "iuf":
-        raise ArgumentTypeError("counts", "numbers, one a class", Verbatim(f"dtype {values.dtype}"))
+        raise ArgumentTypeError("counts", "numbers, one per class", Verbatim(f"dtype {values.dtype}"))
     if values.ndim != 1 or len(values) == 0:
         raise ArgumentError("counts", "shape (V,) with V >= 1", values.shape)
     if values.dtype.kind == "f":

@@ -77,8 +77,8 @@ def logistic(
     Args:
         true_logits: (B, T).
         negative_logits: (B, S).
-        is_true: (B, T) bool, False where an entry is no class.
-        is_negative: (B, S) bool, False where a column is no negative of the row; None where all are.
+        is_true: (B, T) bool, False where an entry is not a class.
+        is_negative: (B, S) bool, False where a column is not a negative of the row; None where all are.
         true_weight: beta.
 
     Example:
@@ -212,8 +212,8 @@ class Objective:
         if self.subtract_log_q:
             true_logits = true_logits - true_log_q.detach().to(true_logits.dtype)
             sampled_logits = sampled_logits - log_q.detach().to(sampled_logits.dtype)
-        # An entry that is no class may carry anything, also NaN or the infinity of an expected count of 0: it must not
-        # reach the gradient.
+        # An entry that is not a class may carry anything, also NaN or the infinity of an expected count of 0: it must
+        # not reach the gradient.
         true_logits = true_logits.where(is_true, 0.0)
         if remove_hits is None:
             remove_hits = self.negatives is not Negatives.S
@@ -232,7 +232,7 @@ class Objective:
         if self.loss is softmax and num_true != 1:
             raise ArgumentError(
                 "targets",
-                f"one true class a row for {self.name}",
+                f"one true class per row for {self.name}",
                 num_true,
                 "repeat the input and pass a row for each (input.repeat_interleave(T, dim=0), targets.flatten()), or "
                 "take a logistic objective",
@@ -309,7 +309,7 @@ class Objective:
         return self.approximates.log_p(shifted, logits.new_zeros(()) if log_q is None else log_q)
 
     def start(self, num_classes: int, log_q: float | None = None) -> float:
-        """F where all classes are alike, P = 1 / C: where biases should start.
+        """F where all classes are equally likely, P = 1 / C: where biases should start.
 
         Args:
             num_classes: C.

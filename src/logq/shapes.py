@@ -1,4 +1,4 @@
-"""The letters that every shape is written in, and the checks of tensors at public entry points.
+"""The letters that shapes are written in, and the checks of tensors at public entry points.
 
     B   rows of a batch                     T   true classes of a row
     S   sampled classes                     C   number of classes

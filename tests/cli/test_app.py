@@ -198,7 +198,7 @@ def test_ctrl_c_anywhere_is_130(monkeypatch, vectors, logq):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no such pipes")
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_a_reader_that_leaves_is_no_error(vectors, unbuffered):
+def test_a_reader_that_leaves_is_not_an_error(vectors, unbuffered):
     # Buffered output meets the closed pipe only when it is flushed.
     command = [sys.executable, "-m", "logq.cli", "neighbors", str(vectors), "man", "king"]
     surroundings = os.environ | {"PYTHONUNBUFFERED": unbuffered}

@@ -160,7 +160,7 @@ def test_a_language_model(logq, tmp_path, kind, objective):
     [
         (["nowhere"], "nowhere: there is no such file or folder"),
         (["{vectors}"], "there is no recommender in this folder"),
-        (["{file}", "text.txt"], "TEXT: only a language model reads one"),
+        (["{file}", "text.txt"], "TEXT: only language models read one"),
         (["{file}", "--samplers", "in_batch"], "--samplers: expected uniform, log_uniform, unigram or unigram:POWER"),
         (["{file}", "--samplers", "uniform:2"], "got 'uniform:2'"),
         (["{file}", "--samplers", "unigram:x"], "got 'unigram:x'"),

@@ -125,7 +125,7 @@ def test_json_has_every_number(logq, vectors, pairs, questions, tmp_path):
     ]
 
 
-def test_what_is_no_number_is_null_in_json(logq, vectors, tmp_path):
+def test_what_is_not_a_number_is_null_in_json(logq, vectors, tmp_path):
     (tmp_path / "p").write_text("a b 1\n")
     logq("evaluate", "words", vectors, "-s", tmp_path / "p", "--json", tmp_path / "s.json")
     scores = json.loads((tmp_path / "s.json").read_text())

@@ -40,7 +40,7 @@ def test_fractions_are_refused_in_a_line(tmp_path):
         read_features(path, Identifiers([1, 2]))
 
 
-def test_titles_are_no_features(tmp_path):
+def test_titles_are_not_features(tmp_path):
     path = table(tmp_path, "item,title\n1,Tea\n2,Salt\n9,Gold\n")
     ids = Identifiers([2, 1, 3])
     assert read_features(path, ids) is None

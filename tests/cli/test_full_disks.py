@@ -15,7 +15,7 @@ POSIX = pytest.mark.skipif(sys.platform == "win32", reason="small disks as POSIX
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """Makes disks of so many kB."""
+    """Makes disks of that many kB."""
     mounted = []
 
     def mount(size):

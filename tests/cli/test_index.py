@@ -84,7 +84,7 @@ def test_an_index_of_another_model_is_refused(logq, model, ratings, tmp_path):
     assert logq("train", "sasrec", ratings, "-o", tmp_path / "m", *options)[0] == 0
     code, out, err = logq("recommend", tmp_path / "m", "--user", "u3", "--index", tmp_path / "index")
     assert (code, out) == (2, "")
-    assert "this index was made from another model, or an earlier one; make it again" in err
+    assert "this index was made from another model, or an earlier one; build it again" in err
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_an_index_of_another_model_is_refused(logq, model, ratings, tmp_path):
     [
         ([], "give a folder for the index by --output, or a database by --duckdb or --postgres"),
         (["--check"], "give a folder"),
-        (["--duckdb", "x.duckdb", "--check"], "expected --output beside them"),
+        (["--duckdb", "x.duckdb", "--check"], "expected --output with them"),
         (["-o", "{0}/i", "--option", "nprobe"], "--option: expected NAME=N such as nprobe=32, got 'nprobe'"),
         (["-o", "{0}/i", "--option", "nprobe=3"], "--option: exact does not take nprobe"),
         (["-o", "{0}/i", "--kind", "annoy"], "annoy"),

@@ -63,7 +63,7 @@ def enter(folder):
         pytest.fail("must not be entered")
 
 
-def test_a_file_is_no_folder(tmp_path):
+def test_a_file_is_not_a_folder(tmp_path):
     (tmp_path / "a").write_text("precious")
     with pytest.raises(BadInputError, match="a: expected a folder to write to, found a file"):
         enter(tmp_path / "a")

@@ -32,7 +32,7 @@ def test_several_users_are_several_questions(logq, model):
     assert [line[0] for line in lines(out)] == ["u0"] * 3 + ["u7"] * 3
 
 
-def test_somebody_new(logq, model):
+def test_a_new_user(logq, model):
     _, out, _ = logq("recommend", model, "--history", "i3", "--history", "i4", "-k", 1)
     assert lines(out)[0][:2] == ["new user", "i5"]
     wanted = Recommender.load(model).recommend(histories=["i3", "i4"], k=1)
@@ -70,7 +70,7 @@ def test_nothing_left_to_recommend(model, monkeypatch):
     monkeypatch.setattr(sys, "stdout", Terminal())
     everything = [word for item in range(20) for word in ("--history", f"i{item}")]
     assert main(["recommend", str(model), *everything]) == 0
-    assert "nothing is left to recommend (--keep-seen shows what they had)" in sys.stdout.getvalue()
+    assert "nothing is left to recommend (--keep-seen includes seen items)" in sys.stdout.getvalue()
 
 
 def test_unknown_users_and_items_are_met_with_the_closest(logq, model):
@@ -101,7 +101,7 @@ def test_ids_that_are_numbers(logq, tmp_path):
 def test_a_user_or_a_history(logq, model, words):
     code, _, err = logq("recommend", model, *words)
     assert code == 2
-    assert "give users of the log by --user, or what a new one did by --history, one of them" in err
+    assert "give either users of the log by --user, or the history of a new one by --history" in err
 
 
 def test_a_new_item_is_known_by_its_features(logq, ratings, tmp_path):
@@ -127,7 +127,7 @@ def test_features_that_a_model_did_not_learn_from(logq, model):
     assert logq("similar", model, "--feature", "color=red")[2] == expected, "a better name would not help"
     code, _, err = logq("similar", model)
     assert code == 2
-    assert "give items of the log, or what a new one is like by --feature" in err
+    assert "give either items of the log, or the features of a new one by --feature" in err
 
 
 def test_a_pipe_is_told_when_nothing_is_left(logq, tmp_path):
@@ -136,4 +136,4 @@ def test_a_pipe_is_told_when_nothing_is_left(logq, tmp_path):
     assert logq("train", "sasrec", log, "-o", tmp_path / "m", "--dim", 4, "--epochs", 1, "-q")[0] == 0
     code, out, err = logq("recommend", tmp_path / "m", "--user", "u1")
     assert (code, out) == (0, "")
-    assert err == "Note: u1: nothing is left to recommend (--keep-seen shows what they had)\n"
+    assert err == "Note: u1: nothing is left to recommend (--keep-seen includes seen items)\n"

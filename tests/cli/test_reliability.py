@@ -201,7 +201,7 @@ def test_a_damaged_cache(text, tmp_path, damage):
         record.write_text("[" * 100_000)
     answer = train(text, tmp_path / "v", *QUICK)
     if damage == "overwritten":
-        assert failed(answer).endswith("the file was changed by something else; remove it")
+        assert failed(answer).endswith("but another program changed the file; remove it")
         ids.unlink()
         answer = train(text, tmp_path / "v", *QUICK)
     assert answer[::2] == (0, "")
@@ -232,7 +232,7 @@ def test_a_damaged_checkpoint(stopped, text, damage):
     }[damage]
     file.write_bytes(damaged)
     error = failed(train(text, folder, *options, "--resume"))
-    assert re.match(rf"{re.escape(str(file))}: the (checkpoint|file) is damaged .*; remove it to start anew", error)
+    assert re.match(rf"{re.escape(str(file))}: the (checkpoint|file) is damaged .*; remove it to start afresh", error)
     assert file.read_bytes() == damaged
 
 

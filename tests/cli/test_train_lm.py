@@ -122,7 +122,7 @@ def test_a_run_goes_on_to_the_same_bits(logq, lines, tmp_path, monkeypatch):
 
 
 def stop_after(monkeypatch, steps):
-    """Ctrl-C after so many batches."""
+    """Ctrl-C after that many batches."""
 
     def on_batch(self, step):
         self.seen = getattr(self, "seen", 0) + 1

@@ -156,7 +156,7 @@ def test_bookings_and_markets(logq, tmp_path):
     assert logq("train", "airbnb", path, "-o", tmp_path / "m", *options)[0] == 0
     code, _, err = logq("train", "airbnb", path, "-o", tmp_path / "m", "--booking", "action=buy", *QUICK)
     assert code == 2
-    assert "--booking: 'action' never is 'buy'; it is 'look', 'book'" in err
+    assert "--booking: 'action' is never 'buy'; its values include 'look', 'book'" in err
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_bookings_and_markets(logq, tmp_path):
             ["--objective", "full_softmax", "--sampler", "uniform"],
             "--sampler: expected None, as full_softmax ",
         ),
-        (["--min-user", "100"], "LOG: expected events that remain, got 360 that are all dropped: 360 rare user"),
+        (["--min-user", "100"], "LOG: expected events that are kept, got 360 events, all dropped: 360 rare user"),
         (["--item-features", "nowhere.csv"], "nowhere.csv: there is no such file"),
     ],
 )
@@ -238,7 +238,7 @@ def test_ctrl_c_keeps_a_checkpoint_and_resume_goes_on(logq, ratings, tmp_path, m
 def test_a_checkpoint_of_before_is_told_about(logq, ratings, tmp_path):
     folder = tmp_path / "m"
     _, _, err = logq("train", "sasrec", ratings, "-o", folder, *QUICK, "--resume")
-    assert f"there is no checkpoint in {folder}: training starts anew." in err
+    assert f"there is no checkpoint in {folder}: training starts from scratch." in err
     (folder / "checkpoint.safetensors").write_bytes(b"from before")
     _, _, err = logq("train", "sasrec", ratings, "-o", folder, *QUICK)
     assert f"the checkpoint of an earlier run in {folder} will be replaced" in err

@@ -188,7 +188,7 @@ def test_no_cache_removes_nothing_else(logq, corpus, tmp_path):
 
 def test_resume_without_a_checkpoint_starts(logq, corpus, tmp_path):
     code, _, err = train(logq, corpus, tmp_path / "v", "--resume")
-    assert (code, err) == (0, f"Note: there is no checkpoint in {tmp_path / 'v'}: training starts anew.\n")
+    assert (code, err) == (0, f"Note: there is no checkpoint in {tmp_path / 'v'}: training starts from scratch.\n")
     assert names(tmp_path / "v") == ["cache", "vectors.json", "vectors.safetensors"]
 
 
@@ -263,7 +263,7 @@ def test_values_the_library_refuses_are_named_as_options(logq, corpus, tmp_path,
     assert failed(train(logq, corpus, tmp_path / "v", *options)).startswith(message)
 
 
-def test_bytes_that_are_no_text_are_counted(logq, corpus, tmp_path):
+def test_bytes_that_are_not_text_are_counted(logq, corpus, tmp_path):
     with corpus.open("ab") as file:
         file.write(b"caf\xe9 tea\n" * 3)
     code, _, err = train(logq, corpus, tmp_path / "v")
@@ -341,7 +341,7 @@ def test_a_disk_that_fills_up_says_what_is_saved(logq, corpus, tmp_path, monkeyp
     assert "tea" in KeyedVectors.load(folder)
 
 
-def test_an_empty_name_is_no_place(logq, corpus, tmp_path, monkeypatch):
+def test_an_empty_name_is_not_a_place(logq, corpus, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code, _, err = logq("train", "word2vec", corpus, "-o", "")
     assert code == 2
@@ -353,5 +353,5 @@ def test_an_empty_name_is_no_place(logq, corpus, tmp_path, monkeypatch):
 def test_a_warning_is_a_line_without_a_place_in_the_source(logq, corpus, tmp_path):
     code, _, err = logq("train", "word2vec", corpus, "-o", tmp_path / "v", "--sample", 1e-4, "--epochs", 1)
     assert code == 0
-    assert "Note: sample: thinning out frequent words at 0.0001 leaves" in err
+    assert "Note: sample: subsampling frequent words at 0.0001 leaves" in err
     assert ".py" not in err

@@ -63,7 +63,7 @@ def test_golden_calls(golden, name, arguments):
 
 @pytest.mark.parametrize("run", RUNS, ids=range(len(RUNS)))
 def test_golden_runs_of_several_calls(run):
-    """With a generator of their own whole runs are Keras', though that sets its generator anew at each shuffle."""
+    """With a generator of their own whole runs are Keras', though that resets its generator at each shuffle."""
     state = random.getstate()
     rng = random.Random(run["start"])
     for call in run["calls"]:

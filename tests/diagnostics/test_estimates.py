@@ -19,7 +19,7 @@ def tensors(*arrays) -> list[Tensor]:
 
 
 def test_all_samples_of_three_draws_from_four_classes():
-    """Each of the 64 estimates is that of the loop, with a sample that the batch shares or one a row."""
+    """Each of the 64 estimates is that of the loop, with a sample that the batch shares or one per row."""
     inputs, weight, bias, q = enumerated.problem()
     x, w, b, log_q = tensors(inputs, weight, bias, np.log(q))
     count = 0

@@ -32,7 +32,7 @@ def test_classes_come_in_chunks_and_large_logits_do_no_harm(monkeypatch):
 
 
 def test_draws_from_the_softmax_have_its_distribution(monkeypatch, seed):
-    """Chi-square of 20,000 draws a row; fails with one seed in three million."""
+    """Chi-square of 20,000 draws per row; fails with one seed in three million."""
     monkeypatch.setattr("logq.kernels.logits.CHUNK_LOGITS", 6)  # two classes for three rows
     inputs, weight, bias, _ = enumerated.problem(rows=3)
     x, w, b = map(torch.from_numpy, (inputs, weight, bias))

@@ -175,9 +175,9 @@ def test_json():
         ({"repeats": 3}, "repeats: expected an integer >= 4, got 3"),
         (
             {"estimator": "nce"},
-            "estimator: expected one of self_normalized, sampled_softmax, got 'nce'; other objectives",
+            "estimator: expected one of self_normalized, sampled_softmax, got 'nce'; the gradients of other objectives",
         ),
-        ({"weight": torch.zeros(9, 3)}, "weight: expected an exact gradient other than 0"),
+        ({"weight": torch.zeros(9, 3)}, "weight: expected a nonzero exact gradient"),
         ({"targets": torch.tensor([9, 0])}, r"targets: expected class ids in \[0, 9\), got 9"),
     ],
 )
@@ -187,8 +187,10 @@ def test_bad_arguments(arguments, message):
         gradient_error(**{**known, **arguments})
 
 
-def test_what_is_no_sampler():
-    with pytest.raises(TypeError, match=r"sampler: expected one of logq\.samplers or a function k -> sampler, got 3"):
+def test_what_is_not_a_sampler():
+    with pytest.raises(
+        TypeError, match=r"sampler: expected a sampler of logq\.samplers or a function k -> sampler, got 3"
+    ):
         gradient_error(torch.ones(2, 3), torch.eye(9, 3), 3)
     with pytest.raises(TypeError, match="sampler: expected sampler to return a sampler, got int"):
         gradient_error(torch.ones(2, 3), torch.eye(9, 3), lambda k: k)

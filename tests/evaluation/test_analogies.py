@@ -63,7 +63,7 @@ def test_each_section_has_its_counts(method):
     assert math.isnan(found.sections[3].unknown_share)
 
 
-def test_other_spellings_of_a_question_s_words_are_no_answers():
+def test_other_spellings_of_a_question_s_words_are_not_answers():
     kv = KeyedVectors(
         ["a", "b", "c", "C", "d", "D"], [[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 1], [0, 0.2, 1], [0, 1, 1]]
     )
@@ -95,7 +95,7 @@ def test_files_are_read_by_sections(tmp_path):
         (": s\n: t\n", "questions.txt: expected lines of four words"),
     ],
 )
-def test_what_is_no_question_is_named_by_its_line(tmp_path, text, match):
+def test_what_is_not_a_question_is_named_by_its_line(tmp_path, text, match):
     with pytest.raises(ValueError, match=match):
         read_analogies(write(tmp_path, text))
 

@@ -77,7 +77,7 @@ def test_the_first_of_equal_answers_wins_in_any_piece(method, monkeypatch):
     assert answer_analogies(vectors, np.array([[0, 1, 2]]), np.arange(6), method).tolist() == [3]
 
 
-def test_nothing_left_is_no_answer():
+def test_nothing_left_is_not_an_answer():
     vectors = np.eye(3, dtype=np.float32)
     assert answer_analogies(vectors, np.array([[0, 1, 2], [0, 0, 1]]), np.arange(3), "3cosadd").tolist() == [-1, 2]
     assert answer_analogies(vectors, np.zeros((0, 3), dtype=np.int64), np.arange(3), "3cosmul").tolist() == []

@@ -18,7 +18,7 @@ def test_lines_keep_their_numbers(tmp_path, pack):
     ]
 
 
-def test_what_is_no_utf8_is_named_by_its_line(tmp_path):
+def test_what_is_not_utf8_is_named_by_its_line(tmp_path):
     path = tmp_path / "file"
     path.write_bytes("ok\ngrößer\n".encode("latin-1"))
     with pytest.raises(ValueError, match=r"file, line 2: expected UTF-8"):

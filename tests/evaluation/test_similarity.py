@@ -88,7 +88,7 @@ def test_tabs_keep_words_with_spaces_together(tmp_path):
         ("# nothing\nword1 word2 score\n", "pairs.txt: expected word pairs"),
     ],
 )
-def test_what_is_no_pair_is_named_by_its_line(tmp_path, text, match):
+def test_what_is_not_a_pair_is_named_by_its_line(tmp_path, text, match):
     with pytest.raises(ValueError, match=match):
         read_pairs(write(tmp_path, text))
 

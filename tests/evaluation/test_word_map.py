@@ -175,7 +175,7 @@ def test_few_words(path, words, dim):
     assert {len(row) for row in data["near"]} == {min(8, words - 1)}
 
 
-def test_a_word_without_direction_is_no_nan(path):
+def test_a_word_without_direction_is_not_nan(path):
     vectors = KeyedVectors(["nought", "one", "two"], np.array([[0, 0], [1, 0], [1, 1]], dtype=np.float32))
     data = draw(vectors, path).data
     assert data["similarity"] == [[0, 0], [707, 0], [707, 0]]

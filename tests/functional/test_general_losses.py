@@ -56,7 +56,7 @@ def close(actual, expected, tolerance: float = 1e-12) -> None:
 @pytest.mark.parametrize("name", ROWS)
 def test_each_loss_is_the_loop_that_a_student_would_write(name, kind, options):
     if name in ONE_TRUE and kind.get("num_true", 1) > 1:
-        with pytest.raises(ValueError, match=r"targets: expected one true class a row for "):
+        with pytest.raises(ValueError, match=r"targets: expected one true class per row for "):
             loss(name, problem(**kind))
         return
     options = options_for(name, options)

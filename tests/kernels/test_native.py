@@ -173,6 +173,6 @@ def test_bad_weights(weights: list[float], message: str) -> None:
     [None, "word", 1.0, [1.0, 2.0], np.ones(3, np.float32), np.ones(3, np.int64), np.ones((2, 2)), np.ones(6)[::2]],
     ids=["none", "str", "number", "list", "float32", "int64", "two-dimensional", "strided"],
 )
-def test_what_is_no_array_of_weights(weights: object) -> None:
+def test_what_is_not_an_array_of_weights(weights: object) -> None:
     with pytest.raises(TypeError, match="alias_table"):
         _native.alias_table(weights)  # pyright: ignore[reportArgumentType]

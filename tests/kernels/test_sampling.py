@@ -316,7 +316,7 @@ def distinct(*arrays: np.ndarray) -> None:
         lambda: _native.draw(None, 1, numbers(3)),
     ],
 )
-def test_what_is_no_such_array(call):
+def test_what_is_not_such_an_array(call):
     with pytest.raises(TypeError):
         call()
 

@@ -94,7 +94,7 @@ def test_damaged_files_are_told_by_the_line(old, new, line, message, tmp_path):
         NGram.from_arpa(path, progress=False)
 
 
-def test_what_is_no_arpa_file_is_not_read_to_its_end(tmp_path):
+def test_what_is_not_an_arpa_file_is_not_read_to_its_end(tmp_path):
     with pytest.raises(ValueError, match=r"line 1001: expected \\data\\ among the first lines, .* got 'some words'"):
         NGram.from_arpa(write(tmp_path, "some words\n" * 5000), progress=False)
 

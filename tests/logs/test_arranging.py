@@ -83,7 +83,7 @@ def test_a_log_is_what_loops_make_of_it(rows, ways):
     kept, dropped = by_loops(rows, **ways)
     items = [row[2] for row in kept]
     if len(set(items)) < 2:
-        with pytest.raises(ValueError, match=r"log: expected (events that remain|at least two different items)"):
+        with pytest.raises(ValueError, match=r"log: expected (events that are kept|at least two different items)"):
             Interactions.from_arrays(**columns_of(rows), **ways)
         return
     log = Interactions.from_arrays(**columns_of(rows), **ways)
@@ -141,7 +141,7 @@ def test_a_given_vocabulary_keeps_its_codes_and_unknown_rows_are_counted():
         ({"users": [1, None], "items": ["a", "b"]}, r"got only 'a' \(dropped: 1 no user\)"),
         (
             {"users": [1, 2], "items": [7, 8], "labels": [float("nan")] * 2},
-            "log: expected events that remain, got 2 that are all dropped: 2 no label",
+            "log: expected events that are kept, got 2 events, all dropped: 2 no label",
         ),
         ({"users": [1, 2], "items": [7, 8, 9]}, "items: expected 2 rows, as many as users, got 3"),
         ({"users": [1, 2], "items": [7, 8], "columns": {"x": [1]}}, "x: expected 2 rows, as many as users, got 1"),
@@ -150,7 +150,7 @@ def test_a_given_vocabulary_keeps_its_codes_and_unknown_rows_are_counted():
         ({"users": [1, 2], "items": [7, 8], "min_user": 0}, "min_user: expected an integer >= 1"),
         (
             {"users": [1, 2], "items": [7, 8], "min_item": 2},
-            "log: expected events that remain, got 2 that are all dropped: 2 rare item",
+            "log: expected events that are kept, got 2 events, all dropped: 2 rare item",
         ),
     ],
 )
@@ -184,7 +184,7 @@ def test_rare_ones_are_dropped_until_none_is_left():
     assert log.dropped == {"rare item": 2, "rare user": 2}
 
 
-def test_events_at_one_time_that_differ_in_a_column_are_no_duplicates():
+def test_events_at_one_time_that_differ_in_a_column_are_not_duplicates():
     arguments = {"users": [1, 1, 1], "items": [5, 5, 6], "timestamps": [1, 1, 1]}
     assert len(Interactions.from_arrays(**arguments)) == 2
     assert len(Interactions.from_arrays(**arguments, columns={"action": ["view", "buy", "buy"]})) == 3

@@ -81,7 +81,7 @@ def test_calls_belong_to_the_function_they_stand_in(library):
     }
 
 
-def test_what_is_no_python_is_skipped(library):
+def test_what_is_not_python_is_skipped(library):
     folder = library(a="def f(): len(())", b="def f(:", test__IN__c="def f(): len(())")
     (folder / "d.py").write_bytes(b"\xff\xfe\x00")
     assert calls(folder) == {"a.f": ["len"]}

@@ -110,14 +110,14 @@ def test_quoted_fields_may_hold_the_separator(tmp_path):
         ("name,price\nx,2\n", "item: expected the name of a column"),
     ],
 )
-def test_a_file_that_is_no_log_says_why(tmp_path, text, message):
+def test_a_file_that_is_not_a_log_says_why(tmp_path, text, message):
     path = tmp_path / "log.csv"
     path.write_text(text)
     with pytest.raises(ValueError, match=message):
         Interactions.from_csv(path)
 
 
-def test_a_label_that_is_no_number_is_named(tmp_path):
+def test_a_label_that_is_not_a_number_is_named(tmp_path):
     path = tmp_path / "log.csv"
     path.write_text("user,item,rating\n1,2,good\n1,3,4\n")
     with pytest.raises(TypeError, match="labels: expected numbers, got 'good'"):

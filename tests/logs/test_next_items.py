@@ -164,7 +164,7 @@ def test_numbers_of_examples_and_rows_are_in_range(wrong):
         NextItems(log, 3, rows=[wrong])
 
 
-def test_no_rows_are_no_examples():
+def test_no_rows_are_not_examples():
     with pytest.raises(ValueError, match="log: expected events with at least 1 before them"):
         NextItems(Interactions.from_arrays([1, 1, 1], [5, 6, 5]), 3, rows=[])
     with pytest.raises(TypeError, match="rows: expected integers, got values of float64"):

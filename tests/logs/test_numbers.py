@@ -61,12 +61,12 @@ def test_whole_numbers_and_switches_stay_whole():
 
 
 @pytest.mark.parametrize("values", [["1", "x"], np.array([1, "x"], dtype=object)])
-def test_the_first_value_that_is_no_number_is_named(values):
+def test_the_first_value_that_is_not_a_number_is_named(values):
     with pytest.raises(TypeError, match="label: expected numbers, got 'x'"):
         to_numbers(values, "label")
 
 
-def test_the_first_value_that_is_no_date_is_named():
+def test_the_first_value_that_is_not_a_date_is_named():
     with pytest.raises(TypeError, match=r"time: expected numbers or dates .*got 'yesterday'"):
         to_times(["2020-05-17", "yesterday"], "time")
     with pytest.raises(ValueError, match="one value for each row"):

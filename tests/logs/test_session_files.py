@@ -66,7 +66,7 @@ def test_users_may_have_several_sessions():
     assert log.columns["session"].tolist() == [0, 2, 1]
 
 
-def test_what_is_no_session_is_refused(tmp_path):
+def test_what_is_not_a_session_is_refused(tmp_path):
     with pytest.raises(TypeError, match="got a string instead of a list"):
         Interactions.from_sessions(["ab", "cd"])
     with pytest.raises(ValueError, match="no item"):

@@ -101,7 +101,7 @@ def test_a_saved_split_comes_back_for_its_own_log_only(tmp_path):
     again = Split.load(tmp_path / "split", Interactions.load(tmp_path / "log"))
     assert again.part.tolist() == split.part.tolist()
     assert again.how == split.how
-    with pytest.raises(ValueError, match="it is one of another log"):
+    with pytest.raises(ValueError, match="it belongs to another log"):
         Split.load(tmp_path / "split", log_of([3, 5]))
     with pytest.raises(FileNotFoundError, match=r"expected split\.json in it"):
         Split.load(tmp_path / "log", log)

@@ -23,7 +23,7 @@ MAKE: dict[str, Callable[..., optim.RowOptimizer]] = {
     "adam": optim.LazyAdam,
 }
 
-# objective, true classes a row, samples a row of its own, options
+# objective, true classes per row, samples per row of its own, options
 CASES: list[tuple[str, int, bool, dict[str, Any]]] = [
     ("nce", 1, False, {}),
     ("nce", 3, True, {"temperature": 0.7}),

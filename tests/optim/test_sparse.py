@@ -176,7 +176,7 @@ def test_a_backward_that_needs_the_old_table_is_refused() -> None:
         loss.backward()
 
 
-def test_what_is_no_gradient_of_rows() -> None:
+def test_what_is_not_a_gradient_of_rows() -> None:
     table = nn.Parameter(torch.ones(3, 2))
     optimizer: Any = optim.SGD([table], lr=0.1)
     table.grad = torch.ones(3, 2).to_sparse()

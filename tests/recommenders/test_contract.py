@@ -86,7 +86,7 @@ def test_a_cold_user_gets_what_comes_next(name: str) -> None:
     assert right > 0.7 * ITEMS
 
 
-def test_what_is_no_log_cannot_be_measured(model: Recommender) -> None:
+def test_what_is_not_a_log_cannot_be_measured(model: Recommender) -> None:
     with pytest.raises(TypeError, match="data: expected a Split or Interactions, got 5"):
         model.evaluate(5)  # pyright: ignore[reportArgumentType]
     assert model.evaluate(planted_split(), ks=5, progress=False).ks == (5,)  # pyright: ignore[reportArgumentType]

@@ -252,7 +252,7 @@ def test_a_history_that_is_too_long(name):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_targets_that_are_no_items_are_named(name):
+def test_targets_that_are_not_items_are_named(name):
     model, columns = make(name), batch()
     column = "targets" if name in WINDOWS or "sasrec" in name else "target"
     columns[column] = columns[column].clone()

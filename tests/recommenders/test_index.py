@@ -58,7 +58,7 @@ def test_indexes_that_do_not_belong() -> None:
         model.recommend(index=ExactIndex(np.ones((ITEMS, 3), dtype=np.float32)))
     with pytest.raises(ValueError, match="index: expected codes of 20 items, got 20"):
         model.recommend(index=ExactIndex(np.ones((ITEMS + 1, 16), dtype=np.float32)))
-    with pytest.raises(ValueError, match="index: expected one by inner product"):
+    with pytest.raises(ValueError, match="index: expected an index by inner product"):
         model.recommend(index=ExactIndex(np.ones((ITEMS, 16), dtype=np.float32), metric="cosine"))
     with pytest.raises(ValueError, match="metric: expected none"):
         model.index(metric="cosine")

@@ -1,4 +1,4 @@
-"""What a user had before is no negative."""
+"""Items that a user has already seen are not negatives."""
 
 import numpy as np
 import pytest

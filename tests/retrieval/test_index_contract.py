@@ -176,7 +176,7 @@ def test_wrong_ids_are_refused(made, kind, ids, message):
 
 @every_kind
 @pytest.mark.parametrize("worst", [np.nan, np.inf])
-def test_vectors_that_are_no_numbers_are_refused(made, kind, worst):
+def test_vectors_that_are_not_numbers_are_refused(made, kind, worst):
     bad = VECTORS.copy()
     bad[17, 2] = worst
     with pytest.raises(ValueError, match=rf"vectors: .*got {worst} in row 17"):

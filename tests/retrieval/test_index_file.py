@@ -58,7 +58,7 @@ def test_any_changed_byte_is_noticed(saved):
 
 
 @every_kind
-def test_a_pickle_is_no_index(saved):
+def test_a_pickle_is_not_an_index(saved):
     class Evil:
         def __reduce__(self):
             return (exec, ("raise SystemExit('code was run')",))

@@ -91,7 +91,7 @@ def test_distinct_draws_stay_exact_as_it_learns(num_sampled, seed):
 
 
 def test_expected_count_of_a_sample_to_come_follows_what_was_learned():
-    """Without replacement too, where it is found anew: the sum over the classes is S."""
+    """Without replacement too, where it is computed again: the sum over the classes is S."""
     sampler = LearnedUnigram(30, 7, replacement=False, dtype=torch.float64)
     for batch in zipf((5, 40), 30, 6):
         sampler.draw(batch)

@@ -122,11 +122,11 @@ def test_mixtures_of_mixtures_and_the_wider_dtype():
 @pytest.mark.parametrize(
     ("samplers", "error", "message"),
     [
-        ([], ValueError, "expected one at least, got none"),
+        ([], ValueError, "expected at least one, got none"),
         (None, TypeError, "expected a list of samplers, got NoneType"),
         (Uniform(3, 1), TypeError, "expected a list of samplers, got Uniform"),
         ([Uniform(3, 1), "uniform"], TypeError, "expected samplers, got str"),
-        ([Uniform(3, 1), Uniform(4, 1)], ValueError, "expected all to have the same num_classes, got [3, 4]"),
+        ([Uniform(3, 1), Uniform(4, 1)], ValueError, "expected samplers with the same num_classes, got [3, 4]"),
     ],
 )
 def test_wrong_parts(samplers, error, message):

@@ -105,7 +105,7 @@ def test_a_target_outside_of_the_part():
 @pytest.mark.parametrize(
     ("subsets", "error", "message"),
     [
-        ([], ValueError, "subsets: expected one at least, got none"),
+        ([], ValueError, "subsets: expected at least one, got none"),
         (None, TypeError, "subsets: expected a list of subsets, got NoneType"),
         ([[1], []], ValueError, "subsets[1]: expected distinct class ids of shape (N,), N >= 1, got []"),
         ([[1, 2, 1]], ValueError, "subsets[0]: expected distinct class ids"),

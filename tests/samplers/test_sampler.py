@@ -84,7 +84,11 @@ def test_any_seed_of_64_bits(seed):
         (torch.tensor(1), ValueError, "expected shape (B,) or (B, T) with T >= 1, got ()"),
         (torch.zeros(1, 2, 3, dtype=torch.int64), ValueError, "got (1, 2, 3)"),
         (torch.zeros(4, 0, dtype=torch.int64), ValueError, "got (4, 0)"),
-        (torch.zeros(4, dtype=torch.int64, device="meta"), ValueError, "expected them on cpu where the sampler is"),
+        (
+            torch.zeros(4, dtype=torch.int64, device="meta"),
+            ValueError,
+            "expected a tensor on cpu, where the sampler is",
+        ),
     ],
 )
 def test_wrong_targets(targets, error, message):

@@ -138,7 +138,7 @@ def test_from_file_errors(tmp_path):
 
 
 def test_all_classes_reserved():
-    with pytest.raises(ValueError, match="counts: expected a positive one beyond the 2 reserved ids"):
+    with pytest.raises(ValueError, match="counts: expected a positive count beyond the 2 reserved ids"):
         Unigram([1, 2, 0], 1, num_reserved_ids=2)
     with pytest.raises(ValueError, match="beyond the 9 reserved ids"):
         Unigram([1, 2, 0], 1, num_reserved_ids=9)

@@ -135,5 +135,5 @@ def test_names_of_groups_may_be_large_numbers():
     assert torch.equal(named.draw(targets).ids, plain.draw(targets).ids)
     by_name = named.draw(targets, groups=torch.tensor([2**31 - 1, 0, 2000]))
     assert torch.equal(by_name.ids, plain.draw(targets, groups=torch.tensor([5, 0, 2])).ids)
-    with pytest.raises(ValueError, match="counts: expected a positive one in each group, all of group 2000 are 0"):
+    with pytest.raises(ValueError, match="counts: expected a positive count in each group, all of group 2000 are 0"):
         WithinGroup([1.0, 0.0], [7, 2000], 5)

@@ -53,7 +53,7 @@ def test_carriage_returns_nul_bytes_and_unicode_space_are_fine(file):
     assert list(Corpus(path)) == [["a", "b"], ["c\x00d", "e"], ["\u65e5\u672c", "\u8a9e", "x", "y", "z", "w"]]
 
 
-def test_a_byte_order_mark_is_no_part_of_the_first_word(file):
+def test_a_byte_order_mark_is_not_part_of_the_first_word(file):
     assert list(Corpus(file(b"\xef\xbb\xbfa b\n\xef\xbb\xbfc\n"))) == [["a", "b"], ["\ufeffc"]]
 
 
@@ -205,13 +205,13 @@ def test_other_types_are_refused(source):
         ([["a"], iter(["b"])], "as sentence 1"),
     ],
 )
-def test_what_is_no_list_of_words_is_named(source, shown):
+def test_what_is_not_a_list_of_words_is_named(source, shown):
     with pytest.raises(TypeError, match=r"source.*list of words") as caught:
         list(Corpus(source))
     assert shown in str(caught.value)
 
 
-def test_a_list_of_texts_is_no_list_of_files():
+def test_a_list_of_texts_is_not_a_list_of_files():
     with pytest.raises(FileNotFoundError, match=r"source.*'hello world'.*sentences are lists of words"):
         Corpus(["hello world"])
     with pytest.raises(FileNotFoundError, match=r"source.*sentences are lists of words"):
@@ -263,7 +263,7 @@ def test_max_sentence_is_checked(value, error):
         Corpus([], max_sentence=value)
 
 
-def test_a_file_that_is_no_text_is_refused(tmp_path):
+def test_a_file_that_is_not_text_is_refused(tmp_path):
     path = tmp_path / "photo.dat"
     path.write_bytes(np.random.default_rng(0).bytes(100_000))
     with pytest.raises(ValueError, match=r"photo\.dat: expected UTF-8 text, more than a tenth"):

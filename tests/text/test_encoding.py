@@ -219,7 +219,7 @@ def test_lists_of_words_may_hold_anything_and_come_once(sentences, min_count, ma
     ],
 )
 @pytest.mark.parametrize("vocabulary", [None, Vocabulary(["a"], [1])], ids=["counted", "fixed"])
-def test_what_is_no_list_of_words_is_named(source, shown, vocabulary):
+def test_what_is_not_a_list_of_words_is_named(source, shown, vocabulary):
     with pytest.raises(TypeError, match="source") as caught:
         encode(source, min_count=1, vocabulary=vocabulary)
     assert shown in str(caught.value)

@@ -1,4 +1,4 @@
-"""An encoding is used again while nothing changed, and made anew, without an error, whenever anything did."""
+"""An encoding is used again while nothing changed, and made again, without an error, whenever anything did."""
 
 import json
 import os

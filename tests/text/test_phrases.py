@@ -215,7 +215,7 @@ def test_rare_pairs_are_dropped_when_there_are_too_many(small_parts):
 
 
 @pytest.mark.parametrize("part", [7, 1 << 19])
-def test_a_long_row_of_connector_words_is_no_phrase_and_takes_no_time(part, small_parts):
+def test_a_long_row_of_connector_words_is_not_a_phrase_and_takes_no_time(part, small_parts):
     small_parts(part)
     sentences = [["x", *["of"] * length, "y"] for length in (1, 64, 65, 5000)] * 3
     found = Phrases(1, 0.01, connector_words=["of"]).fit(sentences)

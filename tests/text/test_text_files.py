@@ -62,7 +62,7 @@ def test_other_sources_name_no_files(source):
     ],
 )
 @pytest.mark.skipif(not Path("/dev/null").exists(), reason="other devices here")
-def test_what_is_no_file_is_named(source, error, match):
+def test_what_is_not_a_file_is_named(source, error, match):
     with pytest.raises(error, match=match):
         find_text_files(source)
 

@@ -89,7 +89,7 @@ def test_zstd_without_its_package_names_the_extra(monkeypatch):
 
 
 def test_zstd_of_newer_pythons_will_do(monkeypatch):
-    # A stand-in with the face of compression.zstd, on zlib.
+    # A stand-in with the interface of compression.zstd, on zlib.
     zstandard = types.SimpleNamespace(ZstdDecompressor=zlib.decompressobj, ZstdError=zlib.error)
     monkeypatch.setitem(sys.modules, "zstandard", None)
     monkeypatch.setitem(sys.modules, "compression", types.SimpleNamespace(zstd=zstandard))
@@ -111,7 +111,7 @@ def test_a_corpus_may_be_zstd(tmp_path):
                            ("a b".encode("utf-16"), "UTF-16"), (bytes(range(128, 256)) * 100, "more than a tenth")]
 )  # fmt: skip
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
-def test_what_is_no_text_is_refused_as_a_corpus_refuses_it(tmp_path, content, match, pack):
+def test_what_is_not_text_is_refused_as_a_corpus_refuses_it(tmp_path, content, match, pack):
     path = tmp_path / "some.file"
     path.write_bytes(pack(content))
     with pytest.raises(ValueError, match=match) as caught:

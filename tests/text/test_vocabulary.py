@@ -68,7 +68,7 @@ def test_nothing_above_min_count_names_the_most_frequent_word():
     "corpus",
     ["text", Path("file.txt"), ["a b"], [["a"], [1]], [["a"], [["b"]]], [5], [b"a"]],
 )
-def test_what_is_no_list_of_words_is_refused(corpus):
+def test_what_is_not_a_list_of_words_is_refused(corpus):
     with pytest.raises(TypeError, match="sentences"):
         Vocabulary.build(corpus, min_count=1)
 

@@ -12,7 +12,7 @@ def test_words_come_back_as_a_list():
 
 
 @pytest.mark.parametrize(("words", "shown"), [("abc", "'abc'"), (["a", None, 3], "None"), (b"ab", "b'ab'")])
-def test_what_is_no_list_of_strings_is_refused(words, shown):
+def test_what_is_not_a_list_of_strings_is_refused(words, shown):
     with pytest.raises(TypeError, match=f"things: .*{shown}"):
         check_strings("things", words)
 

@@ -298,7 +298,7 @@ def test_defaults_are_overridden_by_assignment_and_by_annotation() -> None:
     assert SASRecConfig.options()["lr"].names == ("--lr", "--alpha")
 
 
-def test_state_of_an_estimator_is_no_argument() -> None:
+def test_state_of_an_estimator_is_not_an_argument() -> None:
     assert list(SASRec.options()) == list(SASRecConfig.options())
     assert not {"model", "log"} & set(SASRec.options())
     with pytest.raises(UnknownArgumentError):

@@ -186,7 +186,7 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"checkpoint.safetensors: the checkpoint is damaged \('mean'\); remove it"):
         Mean(epochs=4).fit([1.0], checkpoint=tmp_path, resume=True)
     write_stored(path, Stored("SASRec", {"place": {}}, {}), format="logq.training_run")  # as 0.1 wrote it
-    with pytest.raises(ValueError, match=r"logq 0.1 wrote this checkpoint, .*, or remove it to start anew"):
+    with pytest.raises(ValueError, match=r"logq 0.1 wrote this checkpoint, .*, or remove it to start afresh"):
         Mean(epochs=4).fit([1.0], checkpoint=tmp_path, resume=True)
 
 

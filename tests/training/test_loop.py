@@ -71,7 +71,7 @@ def test_validation_says_what_evaluate_says() -> None:
     assert best == pytest.approx(np.mean(found))
 
 
-def test_a_loss_that_is_no_number_does_not_reach_the_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_loss_that_is_not_a_number_does_not_reach_the_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     forward, calls = ItemLoss.forward, 0
     trained: list[torch.nn.Module] = []  # a fit that fails leaves none
 
@@ -99,7 +99,7 @@ def test_without_validation_all_epochs_are_trained() -> None:
     assert model.training_log[-1]["loss"] < model.training_log[0]["loss"]
 
 
-def test_a_loss_that_is_no_number_stops_and_keeps_the_checkpoint(tmp_path: Path) -> None:
+def test_a_loss_that_is_not_a_number_stops_and_keeps_the_checkpoint(tmp_path: Path) -> None:
     model: Any = make("YoutubeDNN", epochs=4)
 
     def poison(step: int) -> None:

@@ -126,7 +126,7 @@ def test_a_damaged_file_is_said(size, tmp_path):
         model().fit(text(), progress=False, checkpoint=tmp_path, resume=True)
 
 
-def test_vectors_are_no_checkpoint(tmp_path):
+def test_vectors_are_not_a_checkpoint(tmp_path):
     path = interrupted(tmp_path)
     model(epochs=1).fit(text(20), progress=False).vectors.save(tmp_path)
     shutil.copy(tmp_path / "vectors.safetensors", path)
@@ -140,7 +140,7 @@ def test_a_checkpoint_of_the_first_version_is_said(tmp_path):
         metadata = {"format": "logq.checkpoint 1", "run": "{}", "settings": "{}"}
         write_tensors(file, {"vectors": np.zeros((60, 10), np.float32)}, metadata)
     before = path.read_bytes()
-    with pytest.raises(ValueError, match=r"checkpoint\.safetensors: logq 0\.1 wrote this checkpoint, .* start anew"):
+    with pytest.raises(ValueError, match=r"checkpoint\.safetensors: logq 0\.1 wrote this checkpoint, .* start afresh"):
         model().fit(text(), progress=False, checkpoint=tmp_path, resume=True)
     assert path.read_bytes() == before
 

@@ -175,7 +175,7 @@ def test_trees_of_other_dtypes_are_named():
 
 def test_both_tables_in_one_place_are_refused():
     both = table(V, STRIDE)
-    with pytest.raises(ValueError, match="outputs: expected a table of its own"):
+    with pytest.raises(ValueError, match="outputs: expected its own memory"):
         call(inputs=both, outputs=both)
 
 

@@ -45,7 +45,7 @@ def test_vectors_are_saved_while_they_are_trained(tmp_path):
     assert not np.array_equal(seen[0][3], seen[2][3])
 
 
-def test_the_time_of_a_callback_is_no_training(monkeypatch):
+def test_the_time_of_a_callback_is_not_training(monkeypatch):
     clock = [0.0]
     monkeypatch.setattr(word2vec.time, "perf_counter", lambda: clock[0])
 

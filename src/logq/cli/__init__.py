@@ -1,4 +1,4 @@
-"""The command line: train vectors, look at them, draw them, without writing Python.
+"""The command line: train models, evaluate them, and use them, without writing Python.
 
 Nothing here imports torch or numpy before a command runs, so that help and mistakes in the arguments answer at once.
 """

@@ -1,4 +1,4 @@
-"""The command `logq`: its commands, its version, and the place where every error ends."""
+"""The command `logq`: its commands, its version, and where every error ends up."""
 
 import os
 import sys
@@ -62,7 +62,7 @@ logq demo words -o python-words --seed 7
 
 _TRAIN = CommandGroup(
     "train",
-    "Train word vectors or a language model on text, or a recommender on a log of who did what.",
+    "Train word vectors or a language model on text, or a recommender on an interaction log.",
     """
 logq train word2vec corpus.txt -o vectors
 logq train lm corpus.txt -o model
@@ -95,7 +95,7 @@ logq evaluate ranking model
 app = CommandGroup(
     "logq",
     """
-Word vectors and language models from text, and recommendations from logs of who did what.
+Word vectors and language models from text, and recommendations from interaction logs.
 
 Start with `logq demo` (words) or `logq demo items` (recommendations): they need no data and take a few seconds. Each
 command has its own --help.
@@ -153,7 +153,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # A warning of the library is a line for the user, not a place in its source.
     warnings.showwarning = lambda message, *_, **__: note(str(message))
     if "" in words:
-        say_error("an argument is empty; expected a name there (is a variable of the shell not set?)")
+        say_error("an argument is empty; expected a name (is a shell variable not set?)")
         return 2
     try:
         code: Any = app.main(words, prog_name="logq", standalone_mode=False)

@@ -1,4 +1,4 @@
-"""The softmax that a model ends in, as `logq diagnose` looks at it: read from folders and files of arrays."""
+"""The softmax that a model ends in, read from folders and files of arrays for `logq diagnose`."""
 
 import zipfile
 from pathlib import Path
@@ -40,12 +40,12 @@ class Classifier(NamedTuple):
 
 
 def read_classifier(model: Path, text: str | None, *, rows: int, device: str) -> Classifier:
-    """Read what a model ends in.
+    """Read the softmax that a model ends in.
 
     Args:
         model: a folder of `logq train`, or a file of arrays.
         text: for a language model, what its queries are made of.
-        rows: how many queries, at most: evenly spread over those that there are.
+        rows: how many queries, at most: evenly spread over all of them.
         device: "cpu", "cuda", ...
 
     Raises:
@@ -56,12 +56,12 @@ def read_classifier(model: Path, text: str | None, *, rows: int, device: str) ->
     entry = find_entry(model) if (model / "model.safetensors").exists() else None
     speaks = entry is not None and entry.family == "language model"
     if text is not None and not speaks:
-        raise BadInputError("TEXT: only a language model reads one; leave it out for this model")
+        raise BadInputError("TEXT: only language models read one; leave it out for this model")
     if model.is_file():
         return read_arrays(model, rows=rows, device=device)
     if speaks:
         if text is None:
-            raise BadInputError(f"{model}: this is a language model; give a TEXT after it, to make queries of")
+            raise BadInputError(f"{model}: this is a language model; give a TEXT after it, to take queries from")
         return read_language_model(model, text, rows=rows, device=device)
     return read_recommender(model, rows=rows, device=device)
 
@@ -116,7 +116,7 @@ def read_arrays(path: Path, *, rows: int, device: str) -> Classifier:
 
 
 def read_recommender(folder: Path, *, rows: int, device: str) -> Classifier:
-    """From a folder of `logq train sasrec` and others: users without the last thing they did, which is the target."""
+    """From a folder of `logq train sasrec` and others: users without their last event, which is the target."""
     import numpy as np
     import torch
 
@@ -129,7 +129,7 @@ def read_recommender(folder: Path, *, rows: int, device: str) -> Classifier:
     seen = model.known
     users = np.flatnonzero(np.diff(seen.offsets) >= 2)
     if not len(users):
-        raise BadInputError(f"{folder}: expected a user with two events or more, to make a query of the first ones")
+        raise BadInputError(f"{folder}: expected a user with two events or more, to make a query from the first ones")
     users = users[_spread(len(users), rows)]
     begins, ends = seen.offsets[users], seen.offsets[users + 1] - 1
     histories = [model.item_ids[seen.items[begin:end]].tolist() for begin, end in zip(begins, ends, strict=True)]
@@ -163,7 +163,7 @@ def read_language_model(folder: Path, text: str, *, rows: int, device: str) -> C
     reader = model.reader
     if not isinstance(reader, TableReader):
         raise BadInputError(
-            f"{folder}: this model was trained with {model.objective}, which is no softmax over a table of all words"
+            f"{folder}: this model was trained with {model.objective}, which is not a softmax over a table of all words"
         )
     queries, words = model.queries(text, _MOST_TOKENS)
     some = _spread(len(words), rows)

@@ -43,7 +43,7 @@ def make_command(
 
     Args:
         function: its parameters are those of the command; see `spread`.
-        examples: of the command, one a line.
+        examples: of the command, one per line.
         options: further options; the function gets those that were typed as `arguments`.
         about: help of the command; the docstring of the function unless given.
 
@@ -119,7 +119,7 @@ def _parameter(option: "Option") -> inspect.Parameter:
     """The option as typer knows one: text, which `option.parse` reads, or None if it was not typed."""
 
     def check(value: Any) -> Any:
-        # Here already, before anything is loaded or read. What it parses to may be None, so the text is what goes on.
+        # Done here, before anything is loaded or read. What it parses to may be None, so the text is what goes on.
         try:
             if value not in (None, []):
                 option.parse(value)

@@ -1,4 +1,4 @@
-"""What is known of items and users: files of features, and the titles that stay beside a model for people to read."""
+"""Features of items and users: the files that hold them, and the titles that stay beside a model for people to read."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ _BETWEEN_VALUES = "|"
 
 
 class FeatureTable:
-    """A table of what is known of items or users, as text: its first column is whom it is about.
+    """A table of features of items or users, as text: its first column is whom it is about.
 
     Its first line has names, unless it begins with an id of the log. Columns that RecBole's headers call token_seq have
     values separated by blanks, those with a "|" in them by that.
@@ -30,7 +30,7 @@ class FeatureTable:
         names: of the columns; "0", "1" and so on without a header.
         frame: the columns, of polars.
         keys: the first of them.
-        separators: for columns with several values a row, what stands between them.
+        separators: for columns with several values per row, what stands between them.
 
     Raises:
         ImportError: polars is not installed.
@@ -59,7 +59,7 @@ class FeatureTable:
 
 
 def read_features(path: Path | None, ids: "Identifiers") -> "Features | None":
-    """Read what is known of items or users, without titles, which tell nothing about others; None if nothing is left.
+    """Read the features of items or users, without titles, which no model learns from; None if nothing is left.
 
     Args:
         path: a table, or {id: values} in JSON; None for nothing.
@@ -87,7 +87,7 @@ def read_features(path: Path | None, ids: "Identifiers") -> "Features | None":
 
 
 def is_title(name: str) -> bool:
-    """Whether a column of this name says what an item is called.
+    """Whether a column of this name holds the titles of items.
 
     Example:
         >>> [is_title(name) for name in ("movie_title", "Name", "genre", "username")]
@@ -121,7 +121,7 @@ def read_titles(path: Path, ids: "Identifiers") -> list[str] | None:
 
 
 def save_titles(folder: Path, titles: list[str] | None) -> None:
-    """Write titles beside a model, or take away those of an earlier one.
+    """Write titles beside a model, or remove those of an earlier one.
 
     Raises:
         OSError: the file cannot be written.

@@ -1,4 +1,4 @@
-"""Answers of a recommender to several questions: `logq recommend` asks with users, `logq similar` with items."""
+"""Answers of a recommender to several questions: about users for `logq recommend`, about items for `logq similar`."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ __all__ = ["Count", "answer_each", "show_answer"]
 
 Count: TypeAlias = Annotated[int, typer.Option("-k", "--topn", "-n", metavar="N", min=1, help="Number of items.")]
 
-_NOTHING = "nothing is left to recommend (--keep-seen shows what they had)"
+_NOTHING = "nothing is left to recommend (--keep-seen includes seen items)"
 
 
 def answer_each(

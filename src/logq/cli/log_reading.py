@@ -1,4 +1,4 @@
-"""Interaction logs as commands are given them: the options that say how one is read, and the reading."""
+"""Interaction logs on the command line: the options that say how one is read, and reading it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -32,18 +32,20 @@ class LogFormat(str, Enum):
 
 @dataclass(frozen=True)
 class LogColumns:
-    """Which column is which, and how the file is cut. What is None is guessed, and the guess is said."""
+    """Which column is which, and how the file is cut. What is None is guessed, and the guess is printed."""
 
     user: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="Column of users, or its number (0, 1, ...) without a header.", rich_help_panel=_LOG
+            metavar="NAME",
+            help="Column of users: its name, or its number (0, 1, ...) if there is no header.",
+            rich_help_panel=_LOG,
         ),
     ] = None
     item: Annotated[str | None, typer.Option(metavar="NAME", help="Column of items.", rich_help_panel=_LOG)] = None
     time: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Column of times; none if rows are in order.", rich_help_panel=_LOG),
+        typer.Option(metavar="NAME", help="Column of times, or none if rows are in order.", rich_help_panel=_LOG),
     ] = None
     label: Annotated[
         str | None, typer.Option(metavar="NAME", help="Column of ratings or the like, or none.", rich_help_panel=_LOG)
@@ -62,13 +64,13 @@ class LogColumns:
     ] = LogFormat.auto
     separator: Annotated[
         str | None,
-        typer.Option(metavar="TEXT", help="What separates columns, such as ',' or '::'.", rich_help_panel=_LOG),
+        typer.Option(metavar="TEXT", help="Separator of columns, such as ',' or '::'.", rich_help_panel=_LOG),
     ] = None
 
 
 @dataclass(frozen=True)
 class LogReadingOptions(LogColumns):
-    """How a log is read, which of its rows are used, and what is known besides."""
+    """How a log is read, which of its rows are used, and where features are."""
 
     min_label: Annotated[
         float | None,
@@ -102,7 +104,7 @@ def read_log(
 
     Args:
         path: the file.
-        options: what is said of it.
+        options: how to read it.
         tell: gets a line for what was guessed, and one for what was left out.
         columns: further columns to keep.
         cleaning: more arguments of Interactions, such as `item_ids`.
@@ -128,7 +130,7 @@ def read_log(
         log = Interactions.from_sessions(path, leading_user=format is LogFormat.user_sessions, **cleaning)
     elif format is LogFormat.parquet:
         if options.separator is not None:
-            raise BadInputError("--separator: expected none, Parquet has no separators")
+            raise BadInputError("--separator: expected none, Parquet files have no separators")
         log = Interactions.from_parquet(path, **roles, columns=list(columns), **cleaning)
     else:
         # Who names a column says that there are names, which a file of nothing but text does not show.

@@ -1,4 +1,4 @@
-"""The models that `logq train` left in folders; what it leaves of a log is listed here.
+"""The folders that `logq train` writes: models, and what is saved of their logs.
 
 model.safetensors, model.json   the recommender
 log/                            the log as arrays, and the split of it
@@ -51,7 +51,7 @@ RecommenderArgument: TypeAlias = Annotated[
 
 @dataclass(frozen=True)
 class RecommenderFolder:
-    """What `logq train` left in a folder.
+    """A folder that `logq train` wrote.
 
     Args:
         model: the recommender.
@@ -68,7 +68,7 @@ class RecommenderFolder:
     training: Mapping[str, Any]
 
     def title(self, item: Any) -> str:
-        """What an item is called, "" where that is not known."""
+        """The title of an item, "" where it is unknown."""
         if self.titles is None or item is None:
             return ""
         code = int(self.model.known.item_ids.codes([item])[0])
@@ -83,7 +83,7 @@ class RecommenderFolder:
 
 
 def check_model(place: Path, family: "Family") -> None:
-    """Check that there is a model to load, before anything slow is loaded that does so.
+    """Check that there is a model, before the slow imports that load it.
 
     Args:
         place: a folder; for language models also a file.
@@ -218,7 +218,7 @@ def known_ids(ids: "Identifiers", words: Sequence[str], what: str) -> list[Any]:
     """Read ids as they were typed.
 
     Args:
-        ids: those that there are.
+        ids: the known ids.
         words: what was typed.
         what: "user" or "item", for the message.
 

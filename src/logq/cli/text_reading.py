@@ -1,4 +1,4 @@
-"""Text files as commands are given them, checked before anything is loaded that reads them."""
+"""Text files on the command line, checked before anything is loaded that reads them."""
 
 import errno
 import glob
@@ -17,7 +17,7 @@ Source: TypeAlias = Annotated[
     list[str],
     typer.Argument(
         metavar="CORPUS...",
-        help="Text, one sentence per line: plain, .gz or .zst files, patterns in quotes, or - for a pipe.",
+        help="Text, one sentence per line: plain, .gz or .zst files, quoted patterns, or - for standard input.",
     ),
 ]
 
@@ -25,7 +25,7 @@ _MOST_THREADS = 4  # where one that unpacks feeds no more
 
 
 def check_text_files(names: Iterable[str]) -> None:
-    """Check that texts are there and can be read: files, patterns, or - for a pipe.
+    """Check that texts are there and can be read: files, patterns, or - for standard input.
 
     The library checks too; here it is said before numpy is loaded. No file is opened: a named pipe would wait.
 
@@ -49,7 +49,7 @@ def check_text_files(names: Iterable[str]) -> None:
 
 
 def check_input_file(path: Path, expected: str) -> None:
-    """Check that a file is there and can be read, before anything slow is loaded.
+    """Check that a file is there and can be read, before any slow import.
 
     Args:
         path: the file.

@@ -1,4 +1,4 @@
-"""What every training has in common: its options, its checkpoint, and what is said however it ends."""
+"""What all training commands share: options, the checkpoint, and the message at the end, whatever ended it."""
 
 import contextlib
 import errno
@@ -46,7 +46,7 @@ class Checkpoints:
 
 
 class Training:
-    """A training that goes into a folder, and knows what is there whenever it stops.
+    """A training run that writes to a folder, and knows what is there whenever it stops.
 
     Args:
         folder: where everything goes.
@@ -101,7 +101,7 @@ class Training:
             StoppedError: training diverged, or memory or disk is full.
         """
         if self.checkpoints is not None and self.checkpoints.resume and self._before is None:
-            note(f"there is no checkpoint in {self.folder}: training starts anew.")
+            note(f"there is no checkpoint in {self.folder}: training starts from scratch.")
         if self.checkpoints is not None and not self.checkpoints.resume and self._before is not None:
             note(f"the checkpoint of an earlier run in {self.folder} will be replaced; --resume would continue it.")
         began = time.monotonic()
@@ -134,7 +134,7 @@ class Training:
         return f"{kept}; the same command with --resume continues from the checkpoint in {self.folder}."
 
     def _checkpoint(self) -> tuple[int, int] | None:
-        """What tells a file from another that took its place; None if there is none."""
+        """What distinguishes the checkpoint from one that replaced it; None if there is none."""
         try:
             status = (self.folder / "checkpoint.safetensors").stat()
         except OSError:

@@ -1,4 +1,4 @@
-"""`skipgrams` and `make_sampling_table` of Keras: word pairs of a text, and probabilities to keep words by rank."""
+"""`skipgrams` and `make_sampling_table` of Keras: word pairs of a text, and probabilities of keeping words by rank."""
 
 import random
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ class RandomSource(Protocol):
 
 
 def make_sampling_table(size: int, sampling_factor: float = 1e-5) -> NDArray[np.float64]:
-    """Return the probability to keep a word of each rank, if frequencies follow Zipf's law.
+    """Return the probability of keeping a word of each rank, if frequencies follow Zipf's law.
 
         P(keep word of rank r) = min(1, sqrt(sampling_factor / f_r)),   1 / f_r = r (ln r + 0.577) + 1/2 - 1 / (12 r)
 

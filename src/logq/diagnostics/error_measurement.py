@@ -1,4 +1,4 @@
-"""`gradient_error`: compares estimates of the softmax gradient with the exact one, for given queries and classes."""
+"""`gradient_error`: compare estimates of the softmax gradient with the exact one, for given queries and classes."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -79,7 +79,7 @@ def _sizes_of(
     elif callable(sampler):
         sized = [(k, sampler(k)) for k in sizes]
     else:
-        raise ArgumentTypeError("sampler", "one of logq.samplers or a function k -> sampler", sampler)
+        raise ArgumentTypeError("sampler", "a sampler of logq.samplers or a function k -> sampler", sampler)
     for k, one in sized:
         if not isinstance(one, Sampler):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ArgumentTypeError("sampler", f"{name} to return a sampler", Verbatim(type(one).__name__))
@@ -177,7 +177,7 @@ def gradient_error(
             "estimator",
             f"one of {', '.join(ESTIMATORS)}",
             estimator,
-            "other objectives have gradients of their own, which are not estimates of that of the softmax",
+            "the gradients of other objectives are not estimates of that of the softmax",
         )
     if targets is not None:
         check_shape("targets", targets, "B", sizes)
@@ -255,5 +255,5 @@ def _length(weight: Tensor, targets: Tensor | None, exact: SoftmaxMoments) -> fl
         squares = (exact.mean - weight.detach()[targets].to(exact.mean.dtype)).square().sum(dim=1)
     length = math.sqrt(float(squares.double().sum()))
     if length == 0:
-        raise ArgumentError("weight", "an exact gradient other than 0, the unit of errors", Verbatim("0 in each row"))
+        raise ArgumentError("weight", "a nonzero exact gradient, the unit of errors", Verbatim("0 in each row"))
     return length

@@ -1,4 +1,4 @@
-"""Test sets of words: files with one question a line, and the words of them that have a vector."""
+"""Test sets of words: files with one question per line, and the words of them that have a vector."""
 
 import os
 from collections.abc import Iterator

@@ -46,7 +46,7 @@ def sampled_loss(
         cosine: whether the logits are cosines instead of inner products; the bias is added to the cosine.
         remove_hits: whether sampled copies of a true class leave the negatives; None: as the table says.
         reduction: "none" (B,), "mean" over the rows that have a true class, or "sum".
-        ignore_index: a target that is no class, besides the IGNORED that samplers leave. A row of nothing else has
+        ignore_index: a target that is not a class, besides the IGNORED that samplers leave. A row of nothing else has
             loss 0 and does not count in the mean.
         sparse: whether `weight` and `bias` get sparse gradients, (C, D) and (C,) with the touched rows only. On the CPU
             they are coalesced. torch.compile leaves the graph for them: with fullgraph=True it refuses.
@@ -121,7 +121,7 @@ def full_loss(
         temperature: divides the logits.
         cosine: whether the logits are cosines instead of inner products; the bias is added to the cosine.
         reduction: "none" (B,), "mean" over the rows that have a true class, or "sum".
-        ignore_index: a target that is no class. A row of nothing else has loss 0 and does not count in the mean.
+        ignore_index: a target that is not a class. A row of nothing else has loss 0 and does not count in the mean.
 
     Returns:
         As `sampled_loss`.

@@ -34,7 +34,7 @@ def check_table(input: Tensor, weight: Tensor, bias: Tensor | None, sizes: dict[
         if tensor.layout != torch.strided:
             raise ArgumentTypeError(name, "a dense tensor", Verbatim(f"layout {tensor.layout}"))
         if tensor.device != input.device:
-            raise ArgumentError(name, f"it on {input.device} where input is", Verbatim(f"{tensor.device}"))
+            raise ArgumentError(name, f"a tensor on {input.device}, where input is", Verbatim(f"{tensor.device}"))
     if sizes["C"] == 0:
         raise ArgumentError("weight", "shape (C, D) with C >= 1", Verbatim("C = 0"))
 

@@ -1,4 +1,4 @@
-"""Arrays in, arrays out: the ops that the rest of the library stands on, each run by one backend.
+"""Kernels: the ops that the rest of the library is built on, arrays in and arrays out, each run by one backend.
 
 The reference, `Backend`, is the meaning of every op, in plain torch. Another backend is a subclass that overrides what
 it has, and is preferred on the types of devices that it says it runs on:

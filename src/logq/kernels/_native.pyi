@@ -67,7 +67,7 @@ def prefer_huge_pages(
     """Ask the operating system to keep memory in pages as large as it has; return whether it agreed."""
 
 # The loss kernels. `stored` is the dtype of the class weights: float32, float64, or bfloat16 and float16 as int16.
-# Everything else is float64 if that is, float32 otherwise. Negative targets are no classes.
+# Everything else is float64 if that is, float32 otherwise. Negative targets are not classes.
 
 def row_losses(
     input: NDArray[np.floating],  # (B, D)
@@ -249,7 +249,7 @@ def word2vec_train(
     """Train on ids[begin:end], in place; logq.word2vec.kernel says what each argument is.
 
     Returns:
-        Pairs trained, those of them whose loss was reckoned, and the sum of these losses.
+        Pairs trained, those of them whose loss was computed, and the sum of these losses.
 
     Raises:
         TypeError: an array has another dtype or layout.
@@ -276,7 +276,7 @@ class EncodedBlock:
 
     @property
     def invalid_lines(self) -> int:
-        """Lines that have bytes here that are no UTF-8."""
+        """Lines that have bytes here that are not UTF-8."""
 
     @property
     def has_newline(self) -> bool:

@@ -1,4 +1,4 @@
-"""The losses of fused backends as functions of autograd, whichever backend's passes they are made of.
+"""The losses of fused backends as autograd functions, for the passes of any backend.
 
 A mean or a sum has one number for upstream gradient, which scales whatever is known by then: its gradients are
 computed together with the losses, in one pass over the logits, and no logit is kept. Losses of rows may each be scaled
@@ -85,7 +85,7 @@ def without_autocast(device: str, function: Callable[..., Result], *arguments: A
 
 
 def offsets(bias: Tensor | None, ids: Tensor, log_q: Tensor, dtype: torch.dtype, settings: Settings) -> Tensor | None:
-    """bias / temperature - log Q of some classes, as far as there are such."""
+    """bias / temperature - log Q of some classes, without the terms that are missing."""
     result = None
     if bias is not None:
         result = bias.index_select(0, ids) if ids.dim() == 1 else bias.index_select(0, ids.flatten()).view(ids.shape)
@@ -151,7 +151,7 @@ class SampledLoss(torch.autograd.Function):
         if weight is None:
             weight, bias = ctx.table
             if (again or settings.cosine) and versions(weight, bias) != ctx.versions:
-                raise RuntimeError("weight: expected what it was in forward, got a table that has changed since")
+                raise RuntimeError("weight: expected its values from forward, got a table that has changed since")
         if again:
 
             def loss(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -188,7 +188,7 @@ class SampledLoss(torch.autograd.Function):
 
 
 def versions(weight: Tensor, bias: Tensor | None) -> tuple[int, ...]:
-    """How often each was written to."""
+    """How often each tensor was written to."""
     return tuple(0 if tensor is None else tensor._version for tensor in (weight, bias))
 
 
@@ -296,7 +296,7 @@ class FullLoss(torch.autograd.Function):
         if torch.is_grad_enabled():
             weight, bias = ctx.table
             if versions(weight, bias) != ctx.versions:
-                raise RuntimeError("weight: expected what it was in forward, got a table that has changed since")
+                raise RuntimeError("weight: expected its values from forward, got a table that has changed since")
 
             def loss(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
                 return reference.full_loss(

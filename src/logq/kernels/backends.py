@@ -1,4 +1,4 @@
-"""The backends by name, and which of them runs an op. Loads neither torch nor a backend before an op is asked for."""
+"""The backends by name, and which of them runs an op. Loads neither torch nor a backend until an op is asked for."""
 
 import importlib
 from collections.abc import Callable, Generator
@@ -50,7 +50,7 @@ class AnyBackend(Protocol):
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """The ops that it lacks."""
+        """The ops that the backend lacks."""
         ...
 
     def has(self, op: str) -> bool:
@@ -64,7 +64,7 @@ class AnyBackend(Protocol):
 
 @dataclass(frozen=True)
 class BuiltIn:
-    """A backend that comes with the library: where it is, and what it takes to load it.
+    """A backend that comes with the library: where it is, and what it needs.
 
     Args:
         location: "module:class".
@@ -124,7 +124,7 @@ def backend(name: str) -> AnyBackend:
 
 
 def find_backend(op: str, device: str) -> AnyBackend:
-    """The backend that an op is left to: the first that runs on that type of device and has it.
+    """The backend that runs an op: the first that runs on that type of device and has it.
 
     Example:
         >>> find_backend("log_normalizer", "cpu")
@@ -144,7 +144,7 @@ def find_backend(op: str, device: str) -> AnyBackend:
 
 
 def active(device: str = "cpu") -> dict[str, str]:
-    """The backend that each op is left to. Rare cases it may leave to the reference in turn: `explain` says which.
+    """The backend that runs each op. It may leave rare cases to the reference in turn: `explain` says which.
 
     Args:
         device: the type of the device that tensors lie on, such as "cpu" or "cuda".
@@ -202,7 +202,7 @@ def use(name: str) -> Generator[None, None, None]:
 
 
 def register(name: str, backend: AnyBackend | ModuleType) -> None:
-    """Add a backend, which is preferred to those that are there already.
+    """Add a backend, which is preferred to existing ones.
 
     Args:
         name: what `active` shows and `use` takes.
@@ -235,7 +235,7 @@ def register(name: str, backend: AnyBackend | ModuleType) -> None:
 
 
 def unregister(name: str) -> None:
-    """Take away a backend that was added by `register`.
+    """Remove a backend that was added by `register`.
 
     Raises:
         ArgumentError: no such backend was added.

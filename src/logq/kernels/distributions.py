@@ -1,4 +1,4 @@
-"""The distributions that classes are drawn from, as functions of random bits, in plain torch.
+"""Distributions to draw classes from, as functions of random bits, in plain torch.
 
 What is drawn at a position of a stream depends on (seed, position) and nothing else. So a draw is the same however it
 is cut into pieces, on whatever device and by however many threads, and `native/sampling/laws.hpp` draws the same
@@ -81,7 +81,7 @@ def scaled(bits: Tensor, size: int) -> tuple[Tensor, Tensor]:
 
 
 class Distribution(ABC):
-    """A distribution over classes to draw from. One of your own implements `at`; the reference draws from it.
+    """A distribution over classes to draw from. A custom one implements `at`; the reference draws from it.
 
     Example:
         >>> UniformDistribution(10).at(torch.tensor(1), torch.arange(5))

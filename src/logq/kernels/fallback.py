@@ -1,4 +1,4 @@
-"""Cases that a fused backend leaves to the reference, and the warning about them."""
+"""Cases that fused backends leave to the reference, and the warning about them."""
 
 import warnings
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ __all__ = ["Case", "FallbackWarning", "forget_reports", "report"]
 
 
 class FallbackWarning(UserWarning):
-    """A fused backend is active, and the reference runs: results are the same, and take longer.
+    """A fused backend is active, but the reference runs: results are the same, but slower.
 
     It is given once a cause and process. `warnings.simplefilter("error", FallbackWarning)` finds where it comes from,
     and `logq.kernels.explain` says beforehand what runs.
@@ -68,7 +68,7 @@ _reported: set[tuple[str, str, str]] = set()
 
 
 def report(op: str, backend: str, reason: str) -> bool:
-    """Warn that an op runs on the reference, once a reason; under torch.compile, when a graph is made.
+    """Warn that an op runs on the reference, once per reason; under torch.compile, when the graph is made.
 
     Args:
         op: one of OPS.
@@ -91,5 +91,5 @@ report._dynamo_marked_constant = True  # pyright: ignore[reportFunctionMemberAcc
 
 
 def forget_reports() -> None:
-    """Warn of every cause anew, as a new process would."""
+    """Warn about every cause again, as a new process would."""
     _reported.clear()

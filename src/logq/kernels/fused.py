@@ -1,4 +1,4 @@
-"""FusedBackend: what backends share whose losses are passes over a batch. Each brings its passes and nothing else."""
+"""FusedBackend: the base of backends whose losses are passes over a batch. Each brings its passes and nothing else."""
 
 from typing import Any, Final
 
@@ -26,7 +26,7 @@ class FusedBackend(Passes):
     """Sampled and full losses, made of the passes that a subclass has.
 
     A subclass says `device_types` and whether it `reads_values`, overrides `shared_pass`, `per_row_pass` and
-    `full_pass` as far as it has them, and `class_gradients` and `update_classes` if it can sum faster than plain torch.
+    `full_pass` where it has them, and `class_gradients` and `update_classes` if it can sum faster than plain torch.
     Every other op it may override as any backend does. What has no pass, and what passes cannot do, runs on the
     reference, with a FallbackWarning.
 
@@ -37,7 +37,7 @@ class FusedBackend(Passes):
     """
 
     def brings(self, name: str) -> bool:
-        """Whether it has a pass of that name."""
+        """Whether the backend has a pass of that name."""
         return getattr(type(self), name) is not getattr(Passes, name)
 
     def has(self, op: str) -> bool:

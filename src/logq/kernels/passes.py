@@ -42,9 +42,9 @@ class Entries(NamedTuple):
 
     Args:
         input: (B, D).
-        targets: (B, T) int64; those below 0, as IGNORED is, are no class.
+        targets: (B, T) int64; those below 0, as IGNORED is, are not classes.
         true_factors: (B, T): each adds factor * input[row] to the row of its class, and the factor to its bias.
-        ids: (S,) or (B, S) int64; those below 0 are no class.
+        ids: (S,) or (B, S) int64; those below 0 are not classes.
         factors: as `ids`. Of (B, S) each adds factor * input[row]; of (S,) they are what is added to biases.
         rows: (S, D), what ids (S,) add; None for ids (B, S).
     """
@@ -58,7 +58,7 @@ class Entries(NamedTuple):
 
 
 class Passes(Backend):
-    """The passes that a fused backend overrides, as far as it has them; the sums over classes are here in plain torch.
+    """The passes that a fused backend may override; the sums over classes are here in plain torch.
 
     They get plain tensors, without history or inside of a function of autograd, and with autocast off.
 
@@ -166,7 +166,7 @@ class Passes(Backend):
         """Gradients of class weights and of biases: for each class the sum of what its entries add, times `scale`.
 
         With `cosine` a sum is the gradient g of the row divided by its length, u = w / max(|w|, 1e-12), and that of the
-        row itself is (g - <g, u> u) / |w|, or g / 1e-12 for a shorter row: computed once a class, after summing.
+        row itself is (g - <g, u> u) / |w|, or g / 1e-12 for a shorter row: computed once per class, after summing.
         `scale` is a float if the backend `reads_values`.
 
         Returns:

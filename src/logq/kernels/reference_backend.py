@@ -13,7 +13,7 @@ __all__ = ["Backend", "ModuleBackend", "as_backend"]
 
 
 class Backend:
-    """The ops in plain torch, which is their meaning. A faster backend is a subclass that overrides some of them.
+    """The ops in plain torch, which defines them. A faster backend is a subclass that overrides some of them.
 
     What it leaves out is for the next backend to run, and in the end for the reference; `missing` names these ops. A
     backend with passes over a batch is a logq.kernels.FusedBackend, which brings autograd, graphs and updates inside of
@@ -44,7 +44,7 @@ class Backend:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """The ops that this backend has nothing of its own for."""
+        """The ops that this backend does not override."""
         return tuple(op for op in OPS if not self.has(op))
 
     def has(self, op: str) -> bool:

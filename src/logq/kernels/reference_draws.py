@@ -35,7 +35,7 @@ def draws(distribution: Distribution, seed: Tensor, shape: tuple[int, ...]) -> T
 def distinct_draws(
     distribution: Distribution, seed: Tensor, num_rows: int, num_sampled: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Draw `num_sampled` distinct classes a row by independent draws that drop what was seen.
+    """Draw `num_sampled` distinct classes per row by independent draws that drop what was seen.
 
     Row r draws from the stream whose seed is the r-th number of the stream of `seed`.
 

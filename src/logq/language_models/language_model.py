@@ -132,7 +132,7 @@ class VocabularyConfig(Config):
 
 @configclass
 class LanguageModel(SavedEstimator):
-    """Learns from a text which word comes next, and tells how probable texts are; the base of all language models.
+    """Learns from a text which word comes next, and scores texts; the base class of all language models.
 
         P(w_1 ... w_n </s>) = product over i of P(w_i | line begins, w_1 ... w_{i-1})
 
@@ -153,7 +153,7 @@ class LanguageModel(SavedEstimator):
 
     @abstractmethod
     def fit(self, source: Source, *, validation: Source | None = None, progress: bool | None = None) -> Self:
-        """Learn from a text; another call starts anew.
+        """Learn from a text; another call starts from scratch.
 
         Args:
             source: files, plain, .gz or .zst, patterns, "-", or lists of words.
@@ -196,7 +196,7 @@ class LanguageModel(SavedEstimator):
 
     @property
     def is_fitted(self) -> bool:
-        """Whether there is something to answer with."""
+        """Whether the model has been fitted or loaded."""
         return self._vocabulary is not None
 
     def _fitted_on(self) -> str:

@@ -67,7 +67,7 @@ class NeuralLMConfig(VocabularyConfig, LossConfig, TrainingConfig):
             "Whether a word may occur twice in a sample.",
             more="Without, as by default and in TensorFlow, sampled softmax is closer to the full one: frequent words "
             "are in every sample, and accidental hits cost no place in it.",
-            typed="Allow a word to occur twice in a sample, or not.",
+            typed="Draw negatives with or without replacement.",
             flag="--replacement/--no-replacement",
         ),
     ] = False
@@ -82,7 +82,7 @@ class NeuralLMConfig(VocabularyConfig, LossConfig, TrainingConfig):
     ] = None
     sparse: Annotated[bool | None, Help(more="Full and adaptive softmax update all of their output anyway.")] = None
     batch_size: Annotated[
-        int, Help(typed="Words in a batch (nnlm), or columns of text that are read side by side (gru, lstm).")
+        int, Help(typed="Words in a batch (nnlm), or columns of text that are read in parallel (gru, lstm).")
     ] = 64
     epochs: Annotated[int, Help("Maximum number of passes over the text.")] = 10
     clip = 1.0
@@ -125,16 +125,16 @@ class NNLMConfig(NeuralLMConfig):
         256
     """
 
-    dim: Annotated[int, AtLeast(1), Help("Width of the word vectors.")] = field(default=100, kw_only=False)
+    dim: Annotated[int, AtLeast(1), Help("Dimension of the word vectors.")] = field(default=100, kw_only=False)
     hidden: Annotated[int, AtLeast(1), Help("Width of the hidden layer.")] = field(default=200, kw_only=False)
     context: Annotated[
-        int, AtLeast(1), Help("Number of previous words that are read.", more="It is n - 1: 4 makes a 5-gram model.")
+        int, AtLeast(1), Help("Number of previous words to read.", more="It is n - 1: 4 makes a 5-gram model.")
     ] = field(default=5, kw_only=False)
     direct: Annotated[
         bool,
         Help(
             "Whether the output has W, which connects it with the word vectors directly.",
-            typed="Connect the output with the word vectors directly, too, or not.",
+            typed="Also connect the word vectors directly to the output, or not.",
         ),
     ] = True
     batch_size: Annotated[int, Help("Words in a batch.")] = 256
@@ -150,7 +150,7 @@ class RecurrentLMConfig(NeuralLMConfig):
     """
 
     cell: Annotated[str, OneOf("gru", "lstm"), Help("Recurrent cell")] = field(default="gru", kw_only=False)
-    dim: Annotated[int, AtLeast(1), Help("Width of the word vectors.")] = field(default=200, kw_only=False)
+    dim: Annotated[int, AtLeast(1), Help("Dimension of the word vectors.")] = field(default=200, kw_only=False)
     hidden: Annotated[int, AtLeast(1), Help("Width of the state and of the queries.")] = field(
         default=200, kw_only=False
     )
@@ -168,7 +168,7 @@ class RecurrentLMConfig(NeuralLMConfig):
         AtLeast(1),
         Help("Number of words in each column of a batch, which is how far gradients flow back.", group="Training"),
     ] = 20
-    batch_size: Annotated[int, Help("Number of columns of text that are read side by side.")] = 64
+    batch_size: Annotated[int, Help("Number of columns of text that are read in parallel.")] = 64
 
     def __post_init__(self) -> None:
         super().__post_init__()

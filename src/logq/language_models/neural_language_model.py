@@ -62,7 +62,7 @@ class NeuralLanguageModel(NeuralLMConfig, LanguageModel):
 
     @abstractmethod
     def _make_encoder(self, vocab_size: int, *, sparse: bool) -> TextEncoder:
-        """The encoder; weights come from torch's global generator."""
+        """The encoder; weights are drawn from torch's global generator."""
 
     @abstractmethod
     def _make_task(self, output: OutputLayer, tokens: Tokens, seed: int, device: Device) -> TextTask:
@@ -93,7 +93,7 @@ class NeuralLanguageModel(NeuralLMConfig, LanguageModel):
         checkpoint_minutes: float = 10.0,
         resume: bool = False,
     ) -> Self:
-        """Learn from a text; another call starts anew.
+        """Learn from a text; another call starts from scratch.
 
         Args:
             source: files, plain, .gz or .zst, patterns, "-", or lists of words; a line is a sentence.
@@ -103,7 +103,7 @@ class NeuralLanguageModel(NeuralLMConfig, LanguageModel):
             progress: True shows a bar, False nothing, None a bar on a terminal and plain lines in a log.
             checkpoint: a folder where the run is saved regularly, and on Ctrl-C, so that `resume` can go on.
             checkpoint_minutes: minutes between checkpoints; 0 saves one after every batch.
-            resume: go on from that checkpoint, with the same text and settings; on a CPU to the same bits as a run
+            resume: continue from that checkpoint, with the same text and settings; on a CPU to the same bits as a run
                 without interruption. Without a checkpoint there, start.
 
         Returns:

@@ -159,7 +159,7 @@ class CandidateOutput(OutputLayer):
         self.log_q = log_q
 
     def loss(self, queries: Tensor, targets: Tensor) -> Tensor:
-        """The mean loss. Each call draws anew."""
+        """The mean loss. Each call makes a new draw."""
         table = self.table
         if table.sampler is None or self.log_q or not table.objective.subtract_log_q:
             return table(queries, targets)
@@ -293,7 +293,7 @@ def make_output(
     weight: nn.Parameter | None = None,
     sparse: bool = False,
 ) -> OutputLayer:
-    """Make the output layer of a model; weights come from torch's global generator.
+    """Make the output layer of a model; weights are drawn from torch's global generator.
 
     Args:
         objective: the name of one in logq.objectives.OBJECTIVES, "hierarchical_softmax", or "adaptive_softmax".

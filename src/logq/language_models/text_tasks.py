@@ -1,4 +1,4 @@
-"""What a loop trains of a neural language model: an encoder of text and an output layer, on batches of a text."""
+"""What the loop trains for a neural language model: an encoder of text and an output layer, on batches of a text."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -55,7 +55,7 @@ class TextEncoder(nn.Module):
 
 
 class _Trained(nn.Module):
-    """An encoder with its output layer, and the state that the next batch goes on from: all of it is in checkpoints."""
+    """An encoder with its output layer, and the state that the next batch starts from: all of it is in checkpoints."""
 
     state: Tensor
 

@@ -1,4 +1,4 @@
-"""Interaction logs: who did what with which item, and when; split, cut into examples, and as graphs of items."""
+"""Interaction logs: which user did what with which item, and when; split, cut into examples, and as graphs of items."""
 
 import lazy_loader
 

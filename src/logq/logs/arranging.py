@@ -1,4 +1,4 @@
-"""Turning the rows of a log into codes sorted by user and time, counting the rows that are dropped by reason."""
+"""Turning the rows of a log into codes sorted by user and time, counting dropped rows by reason."""
 
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, TypedDict
@@ -116,7 +116,8 @@ def arrange(
             break
         kept = kept[stay]
     else:
-        raise ArgumentError("log", "events that remain", Verbatim(f"{total} that are all dropped: {_summary(dropped)}"))
+        got = Verbatim(f"{total} events, all dropped: {_summary(dropped)}")
+        raise ArgumentError("log", "events that are kept", got)
     if item_ids is None:
         b, item_keys = _by_frequency(b, item_keys)
     if user_ids is None:

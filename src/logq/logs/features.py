@@ -51,7 +51,7 @@ class Features:
         return len(next(iter(self.values.values()))) if self.values else 0
 
     def __repr__(self) -> str:
-        """Name the features and their sizes."""
+        """Show the features and their sizes."""
         return f"Features({len(self):,} rows, {', '.join(f'{name}: {size:,}' for name, size in self.sizes.items())})"
 
     @property

@@ -289,7 +289,7 @@ class Identifiers:
         return len(self.keys)
 
     def __repr__(self) -> str:
-        """Give their number and kind."""
+        """Show their number and kind."""
         return f"Identifiers({len(self)} {'strings' if self.kind == 'str' else 'integers'})"
 
     @property

@@ -67,7 +67,7 @@ class Interactions:
         return len(self.users)
 
     def __repr__(self) -> str:
-        """Say how large it is and what was dropped."""
+        """Show its size and what was dropped."""
         dropped = "".join(f", dropped {count:,} ({reason})" for reason, count in self.dropped.items())
         return f"Interactions({len(self):,} events, {self.num_users:,} users, {self.num_items:,} items{dropped})"
 
@@ -347,7 +347,7 @@ class Interactions:
         leading_user: bool = False,
         **cleaning: Unpack[Cleaning],
     ) -> Self:
-        """Make a log from lists of items, or from a file with one list a line, separated by white space, also .gz.
+        """Make a log from lists of items, or from a file with one list per line, separated by white space, also .gz.
 
         Each session is a user of its own, whose id is its number from 0; with `leading_user` the first id of a line is
         the user, who may have several lines. The number of the session is in columns["session"].

@@ -90,7 +90,7 @@ def detect_layout(path: str | os.PathLike[str], separator: str | None = None, he
     except UnicodeDecodeError:
         text, encoding = [line.decode("latin-1") for line in lines if line.strip()][:200], "latin-1"
     if not text:
-        raise ValueError(f"{os.fspath(path)}: expected one event a line, the file is empty")
+        raise ValueError(f"{os.fspath(path)}: expected one event per line, the file is empty")
     notes = [] if encoding == "utf8" else ["encoding: took Latin-1, as the text is not UTF-8"]
     if separator is None:
         # What every line has, in this order, so that a space in a title does not win against a comma.

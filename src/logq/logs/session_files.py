@@ -1,4 +1,4 @@
-"""Reading sessions, from a file with one a line or from lists, into one flat array of items."""
+"""Reading sessions, from a file with one per line or from lists, into one flat array of items."""
 
 import os
 from collections.abc import Sequence

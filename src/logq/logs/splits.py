@@ -84,7 +84,7 @@ class Split:
     how: dict[str, Any]
 
     def __repr__(self) -> str:
-        """Give the kind of split and the sizes of its parts."""
+        """Show the kind of split and the sizes of its parts."""
         sizes = ", ".join(f"{name} {np.count_nonzero(self.part == code):,}" for name, code in _NAMES.items())
         return f"Split({self.how['by']}: {sizes})"
 
@@ -115,7 +115,7 @@ class Split:
         return self.log.select(self.rows("test"))
 
     def history(self, part: Literal["validation", "test"]) -> Interactions:
-        """Return all that is known when a part is predicted: train for validation; train and validation for test.
+        """Return the events that precede a part: train for validation; train and validation for test.
 
         Raises:
             ArgumentError: there is no such part.
@@ -155,7 +155,7 @@ class Split:
         """
         arrays, metadata = load_arrays(folder, "split", _VERSION, mmap=False)
         if metadata.get("log") != log.fingerprint():
-            raise ValueError(f"{os.fspath(folder)}: expected a split of the given log, it is one of another log")
+            raise ValueError(f"{os.fspath(folder)}: expected a split of the given log, it belongs to another log")
         part, how = arrays.get("part"), metadata.get("how")
         if not isinstance(how, dict) or not isinstance(how.get("by"), str):
             raise ValueError(f"{os.fspath(folder)}: split.json is damaged, it does not say how the log was split")

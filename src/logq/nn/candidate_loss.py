@@ -49,9 +49,9 @@ class TopK(NamedTuple):
 
 
 class CandidateLoss(nn.Module):
-    """Owns the class weights `weight` (C, D) and `bias` (C,), trains it by sampling, and reads log P off it.
+    """Owns the class weights `weight` (C, D) and `bias` (C,), trains them by sampling, and reads log P off them.
 
-    The modules named after the objectives are this one with the objective filled in. Every call draws anew, in
+    The modules named after the objectives are this one with the objective filled in. Every call makes a new draw, in
     `eval()` too: for a loss that does not depend on draws take `-log_prob(input, targets).mean()`. Losses of different
     objectives, samplers or numbers of samples are not comparable with each other; log-probabilities are.
 
@@ -159,7 +159,7 @@ class CandidateLoss(nn.Module):
         return sampler
 
     def reset_parameters(self) -> None:
-        """Draw the class weights anew, from torch's global generator as all torch modules do; a shared one stays."""
+        """Draw new class weights, from torch's global generator as all torch modules do; a shared one stays."""
         if self._owns_weight:
             bound = 1 / math.sqrt(self.in_features)
             nn.init.uniform_(self.weight, -bound, bound)
@@ -167,7 +167,7 @@ class CandidateLoss(nn.Module):
             nn.init.constant_(self.bias, self.objective.start(self.num_classes) * self.temperature)
 
     def forward(self, input: Tensor, targets: Tensor) -> Tensor:
-        """The loss of a batch. Each call draws anew.
+        """The loss of a batch. Each call makes a new draw.
 
         Args:
             input: (B, D).
@@ -211,7 +211,7 @@ class CandidateLoss(nn.Module):
         )
 
     def log_prob(self, input: Tensor, targets: Tensor | None = None) -> Tensor:
-        """Log-probabilities, as the table's last column reads them off F, of all classes or of some.
+        """Log-probabilities, by the table's last column from F, of all classes or of some.
 
         For the objectives whose P is a distribution over the classes it is normalized over all of them; for those that
         approximate log odds each class stands alone, P = sigmoid(F). Negative sampling needs the sampler's Q for it: P

@@ -2,7 +2,7 @@
 
     SGD               w -= lr g
     Adagrad           a rate of its own for each number
-    RowWiseAdagrad    a rate of its own for each row: one number of state a row, where Adagrad has a whole row
+    RowWiseAdagrad    a rate of its own for each row: one number of state per row, where Adagrad has a whole row
     LazyAdam          Adam on the rows that have a gradient
 
 They take sparse gradients, coalesced or not, and dense ones, by which every row is touched. With `in_backward=True` the

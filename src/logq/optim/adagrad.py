@@ -11,7 +11,7 @@ __all__ = ["Adagrad"]
 
 
 class Adagrad(RowOptimizer):
-    """Adagrad on the rows that have a gradient: each number has a rate that falls with what its gradients were.
+    """Adagrad on the rows that have a gradient: each number has a rate that decays with its past gradients.
 
         g += weight_decay w
         s += g^2

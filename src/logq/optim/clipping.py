@@ -1,4 +1,4 @@
-"""Clipping of gradients, sparse ones among them."""
+"""Clipping of gradients, including sparse ones."""
 
 from collections.abc import Iterable
 
@@ -77,7 +77,7 @@ def clip_grad_norm_(
 
 @torch.no_grad()
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
-    """Bring each number of the gradients of all parameters, in place, into [-clip_value, clip_value].
+    """Clamp each number of the gradients of all parameters, in place, to [-clip_value, clip_value].
 
     Equivalent to torch.nn.utils.clip_grad_value_, which clips the parts of a sparse gradient before they are added up:
     a row that comes twice ends up with twice the limit. Here a sparse gradient that is not coalesced is replaced by its

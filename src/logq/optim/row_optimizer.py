@@ -50,7 +50,7 @@ class RowOptimizer(torch.optim.Optimizer):
     """
 
     STATES: ClassVar[dict[str, str]] = {}
-    """Names of the states, each "parameter" for one of its shape, or "row" for one number a row."""
+    """Names of the states, each "parameter" for one of its shape, or "row" for one number per row."""
 
     MUST_BE: ClassVar[dict[str, object]] = {}
     """Options of torch's optimizer that this one has not, and what they must be in a state that is loaded."""

@@ -1,4 +1,4 @@
-"""Adagrad with one state a row, on touched rows."""
+"""Adagrad with one state per row, on touched rows."""
 
 from typing import Any, ClassVar
 
@@ -11,7 +11,7 @@ __all__ = ["RowWiseAdagrad"]
 
 
 class RowWiseAdagrad(RowOptimizer):
-    """Adagrad with one number of state a row, on the rows that have a gradient.
+    """Adagrad with one number of state per row, on the rows that have a gradient.
 
         g += weight_decay w
         s += mean of g^2 over the row

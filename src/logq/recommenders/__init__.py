@@ -1,4 +1,4 @@
-"""Recommenders: fitted from an interaction log, they recommend items to users and find similar items."""
+"""Recommenders: fitted on an interaction log, they recommend items to users and find similar items."""
 
 import lazy_loader
 

@@ -154,17 +154,17 @@ class AirbnbConfig(SkipGramConfig):
     market: Annotated[
         str | None,
         Help(
-            "Column of the log with the market that an event is in; None draws no negatives from the market.",
+            "Column of the log with the market of each event; None draws no negatives from the market.",
             more="A listing belongs to the market of most of its events.",
-            typed="Column with the market that an event is in, for negatives from the same market.",
+            typed="Column of the market of each event, for negatives from the same market.",
             metavar="COLUMN",
         ),
     ] = None
-    num_in_market: Annotated[int, AtLeast(1), Help("Number of negatives from the market, for each pair.")] = 5
+    num_in_market: Annotated[int, AtLeast(1), Help("Number of negatives from the same market, per pair.")] = 5
 
 
 class AirbnbEmbeddings(AirbnbConfig, NeuralRecommender):
-    """Learns listings from click sessions, bookings and markets: logq.recommenders.AirbnbEncoder, fitted from a log.
+    """Learns listings from click sessions, bookings and markets: logq.recommenders.AirbnbEncoder, fitted on a log.
 
     Sessions are those of columns["session"], else all that a user did; the same listing several times in a row counts
     once. A listing is to be found from those around it, and what was booked from every listing that was clicked before
@@ -289,7 +289,7 @@ class AirbnbEmbeddings(AirbnbConfig, NeuralRecommender):
         return scores.astype(np.float32), np.where(np.isfinite(scores), codes, -1)
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """What was learned."""
+        """The learned arrays, by name."""
         state = super().state()
         if self._markets is not None:
             state["markets"] = self._markets
@@ -298,7 +298,7 @@ class AirbnbEmbeddings(AirbnbConfig, NeuralRecommender):
         return state
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Take over what `state` gave."""
+        """Restore what `state` returned."""
         super().restore(state)
         self._markets, self._in_market = state.get("markets"), state.get("in_market")
         for name, array, dtype in (("markets", self._markets, np.int64), ("in_market", self._in_market, np.float32)):

@@ -135,12 +135,12 @@ class EGESConfig(SkipGramConfig):
         5
     """
 
-    walks_per_item: Annotated[int, AtLeast(1), Help("Walks that start at each item.")] = 10
-    walk_length: Annotated[int, AtLeast(2), Help("Items in a walk.")] = 10
+    walks_per_item: Annotated[int, AtLeast(1), Help("Random walks that start at each item.")] = 10
+    walk_length: Annotated[int, AtLeast(2), Help("Number of items in a walk.")] = 10
 
 
 class EGES(EGESConfig, NeuralRecommender):
-    """Learns items from walks through the graph of what followed what, with side information; see EGESEncoder.
+    """Learns vectors of items from walks on the graph of successive items, with side information; see EGESEncoder.
 
     The weight of an edge counts how often one item came right after another in a session of the log (columns "session",
     else all that a user did). Walks start at each item, and skip-gram learns from them by any objective. All features

@@ -38,7 +38,7 @@ class Histories:
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """(n,) how many items each user did."""
+        """(n,) how many items each user has."""
         return np.diff(self.offsets)
 
     def padded(self, max_length: int) -> NDArray[np.int64]:

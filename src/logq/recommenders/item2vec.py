@@ -1,4 +1,4 @@
-"""Item2Vec: word2vec over what users did; Barkan and Koenigstein, 2016."""
+"""Item2Vec: word2vec over the histories of users; Barkan and Koenigstein, 2016."""
 
 from collections.abc import Mapping
 from dataclasses import field
@@ -40,7 +40,7 @@ class Item2VecConfig(DeviceConfig, ObjectiveConfig):
 
     default_sampler: ClassVar = "unigram"
 
-    dim: Annotated[int, AtLeast(1), Help("Width of the vectors.")] = field(default=128, kw_only=False)
+    dim: Annotated[int, AtLeast(1), Help("Dimension of the vectors.")] = field(default=128, kw_only=False)
     window: Annotated[
         int,
         AtLeast(1),
@@ -59,16 +59,16 @@ class Item2VecConfig(DeviceConfig, ObjectiveConfig):
     ] = True
     gap: Gap = None
     recency: Recency = 0.6
-    popularity: Annotated[float, Help("Weight of log counts of items in scores.")] = 0.5
+    popularity: Annotated[float, Help("Weight of the log count of an item in its score.")] = 0.5
     max_length: Annotated[int, AtLeast(1), Help("Maximum length of a history; the most recent events count.")] = 50
     objective: Annotated[str, Help(more="Others than negative sampling run in plain PyTorch.")] = "negative_sampling"
     sampler: Annotated[SamplerChoice | None, Help(default="unigram")] = None
-    num_sampled: Annotated[int, Help("Number of negatives for each pair.", aliases=("negatives",))] = 5
+    num_sampled: Annotated[int, Help("Number of negatives per pair.", aliases=("negatives",))] = 5
     unigram_power: Annotated[
         float, Help(more="It may be below 0; see Caselles-Dupre et al. 2018.", aliases=("power",))
     ] = 0.75
     sample: Annotated[
-        float, AtLeast(0), Help("Threshold above which frequent items are thinned out; 0 keeps all.", group="Training")
+        float, AtLeast(0), Help("Downsample items more frequent than this at random; 0 keeps all.", group="Training")
     ] = 0.0
     epochs: Annotated[int, AtLeast(1), Help("Passes over the log.", group="Training")] = 20
     lr: Annotated[float, Above(0), Help("Learning rate at the start.", group="Training")] = 0.025
@@ -86,8 +86,8 @@ class Item2VecConfig(DeviceConfig, ObjectiveConfig):
         int | None,
         AtLeast(0),
         Help(
-            "Seed of everything random; {none} takes one from the operating system.",
-            typed="Seed of everything random.",
+            "Random seed; {none} takes one from the operating system.",
+            typed="Random seed; makes a run repeatable.",
             group="Training",
         ),
     ] = None
@@ -103,7 +103,7 @@ class Item2VecConfig(DeviceConfig, ObjectiveConfig):
 
 
 class Item2Vec(Item2VecConfig, Recommender):
-    """Learns items as word2vec learns words: an item is to be found from those around it in a session.
+    """Learns items as word2vec learns words: an item is predicted from those around it in a session.
 
         score(u, i) = sum_j w_j <v_j, v'_i> + popularity log(count_i),    w_j = recency^(items after j) / sum
 
@@ -177,7 +177,7 @@ class Item2Vec(Item2VecConfig, Recommender):
         return {"inputs": self.inputs, "outputs": self.outputs}
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Take over what `state` gave."""
+        """Restore what `state` returned."""
         expected = (self.known.num_items, self.dim)
         for name in ("inputs", "outputs"):
             array = state[name]

@@ -1,4 +1,4 @@
-"""ItemKNN: items that the same users did are neighbors; a strong baseline without a model."""
+"""ItemKNN: items of the same users are neighbors; a strong baseline without training."""
 
 from collections.abc import Mapping
 from dataclasses import field
@@ -50,7 +50,7 @@ class ItemKNNConfig(DeviceConfig):
 
 
 class ItemKNN(ItemKNNConfig, Recommender):
-    """Scores an item by how similar it is to what a user did, by cosine of co-occurrence, shrunk.
+    """Scores an item by its similarity to the user's history, the cosine of co-occurrence, shrunk.
 
         s(i, j) = n_ij / ( sqrt(n_i n_j) + shrinkage ),   n_ij users did both, n_i did i
         score(u, i) = sum over j in history of u with i among the neighbors of j:  s(i, j)
@@ -157,11 +157,11 @@ class ItemKNN(ItemKNNConfig, Recommender):
         return scores, codes
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """What was learned."""
+        """The learned arrays, by name."""
         return {"similar": self.similar, "similarities": self.similarities}
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Take over what `state` gave."""
+        """Restore what `state` returned."""
         size = self.known.num_items
         shape = (size, min(self.neighbors, size - 1))
         for name, dtype in (("similar", np.int64), ("similarities", np.float32)):

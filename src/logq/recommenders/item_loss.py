@@ -95,7 +95,7 @@ class ItemLoss(nn.Module):
         seen: Callable[[Tensor], Tensor] | None = None,
         groups: Tensor | None = None,
     ) -> Tensor:
-        """The loss of a batch. Each call draws anew.
+        """The loss of a batch. Each call makes a new draw.
 
         Args:
             model: whose items are to be found.
@@ -153,7 +153,7 @@ class ItemLoss(nn.Module):
 
     @torch.no_grad()
     def first_logit(self, num_items: int) -> float:
-        """What F is where all items are alike, P = 1 / C: where biases of items should start."""
+        """F where all items are equally likely, P = 1 / C: where biases of items should start."""
         objective, log_q = self.objective, None
         if self.sampler is not None and objective.approximates.uses_q:
             log_q = float(self.sampler.all_log_expected_counts().double().exp().mean().log())

@@ -48,7 +48,7 @@ class Table(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw the vectors anew."""
+        """Draw new random vectors."""
         nn.init.normal_(self.weight, std=self.std)
 
     def forward(self, codes: Tensor) -> Tensor:
@@ -196,7 +196,7 @@ def end_of(name: str, codes: Tensor) -> Tensor:
 
 
 class FeatureTables(nn.Module):
-    """A table for each feature, and one vector a feature for each row of a batch.
+    """A table for each feature, and one vector per feature for each row of a batch.
 
     Args:
         sizes: how many values a feature has, by its name; 0 is the value of what is unknown.

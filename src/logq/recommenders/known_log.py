@@ -1,4 +1,4 @@
-"""KnownLog: what a fitted recommender remembers of its log."""
+"""KnownLog: what a fitted recommender remembers from its log."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ __all__ = ["KnownLog"]
 
 @dataclass(frozen=True)
 class KnownLog:
-    """What a recommender remembers of the log that it was fitted on: users, items, and the history of each user.
+    """What a recommender remembers from the log that it was fitted on: users, items, and the history of each user.
 
     Args:
         user_ids: of U users.
@@ -47,7 +47,7 @@ class KnownLog:
 
     @classmethod
     def of(cls, log: Interactions) -> "KnownLog":
-        """Take from a log what is to be remembered."""
+        """Take from a log what to remember."""
         items = np.ascontiguousarray(log.items, dtype=np.int64)
         offsets = np.ascontiguousarray(log.offsets, dtype=np.int64)
         return cls(log.user_ids, log.item_ids, items, offsets, log.user_features, log.item_features)
@@ -83,17 +83,17 @@ class KnownLog:
         return _known(name, self.item_ids, items, "the model was fitted without it")
 
     def histories(self, users: Sequence[Any] | NDArray[Any] | None) -> Histories:
-        """What known users did; None for all of them."""
+        """Histories of known users; None for all of them."""
         codes = np.arange(self.num_users) if users is None else self.user_codes(users)
         return self.of_codes(codes)
 
     def of_codes(self, users: NDArray[np.int64]) -> Histories:
-        """What users did whose codes are known."""
+        """Histories of users by their codes."""
         items, offsets = gather_rows(self.items, self.offsets, users)
         return Histories(items, offsets, users, self.features_of(users))
 
     def given(self, histories: Sequence[Iterable[Any]], users: NDArray[np.int64] | None) -> Histories:
-        """Histories that a caller gave as raw ids, a list a row.
+        """Histories that a caller gave as raw ids, a list per row.
 
         Raises:
             ArgumentTypeError: a history is not a list of ids.

@@ -1,4 +1,4 @@
-"""MIND: several interests a user by dynamic routing; Li et al., CIKM 2019, arXiv:1904.08030."""
+"""MIND: several interests per user, by dynamic routing; Li et al., CIKM 2019, arXiv:1904.08030."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -62,7 +62,7 @@ class MINDEncoder(RetrievalModel):
         generator: of the random logits; None takes torch's global one, as all else does.
 
     Shape:
-        history (B, L) int64, padded at the end, L <= max_length as far as items go -> queries (B, K, D).
+        history (B, L) int64, padded at the end, at most max_length of them items -> queries (B, K, D).
 
     Raises:
         TypeError, ValueError: a number is out of range, or a column does not fit.
@@ -216,7 +216,7 @@ class MINDConfig(NeuralConfig):
         'inf'
     """
 
-    interests: Annotated[int, AtLeast(1), Help("Maximum number of interests of a user.")] = 4
+    interests: Annotated[int, AtLeast(1), Help("Maximum number of interests per user.")] = 4
     adaptive: Annotated[
         bool,
         Help(
@@ -225,7 +225,7 @@ class MINDConfig(NeuralConfig):
             flag="--adaptive/--fixed",
         ),
     ] = True
-    passes: Annotated[int, AtLeast(1), Help("Passes of the routing.")] = 3
+    passes: Annotated[int, AtLeast(1), Help("Iterations of the routing.")] = 3
     power: Annotated[
         float,
         Check(_check_power),
@@ -234,11 +234,13 @@ class MINDConfig(NeuralConfig):
             more="p of the label-aware attention; math.inf takes the best interest alone.",
         ),
     ] = 2.0
-    hidden: Annotated[Hidden, Help("Widths of the ReLU layers behind the capsules.")] = (256,)
+    hidden: Annotated[Hidden, Help("Widths of the ReLU layers after the capsules.")] = (256,)
     feature_dim: FeatureDim = 16
     learned_routing: Annotated[
         bool,
-        Help("Whether the first logits of the routing are trained.", typed="Train the first logits of the routing."),
+        Help(
+            "Whether the initial logits of the routing are trained.", typed="Train the initial logits of the routing."
+        ),
     ] = False
     tied: Tied = True
     dropout: Dropout = 0.0
@@ -249,7 +251,7 @@ class MINDConfig(NeuralConfig):
 
 
 class MIND(MINDConfig, NeuralRecommender):
-    """Recommends by several interests of each user, made by dynamic routing; see MINDEncoder.
+    """Recommends by several interest vectors per user, made by dynamic routing; see MINDEncoder.
 
     An item is as good as it is for the interest that it fits best. Features of users that the log has are inputs.
 

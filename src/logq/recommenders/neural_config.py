@@ -30,14 +30,14 @@ METRICS = ("hr", "recall", "ndcg", "mrr", "map")
 
 MAX_DROPOUT = 0.999
 
-Dropout: TypeAlias = Annotated[float, AtLeast(0), AtMost(MAX_DROPOUT), Help("Dropout of hidden layers.")]
-FeatureDim: TypeAlias = Annotated[int, AtLeast(1), Help("Width of the vector of a feature.")]
+Dropout: TypeAlias = Annotated[float, AtLeast(0), AtMost(MAX_DROPOUT), Help("Dropout rate of hidden layers.")]
+FeatureDim: TypeAlias = Annotated[int, AtLeast(1), Help("Dimension of the vector of each feature.")]
 Hidden: TypeAlias = Annotated[Sequence[int], AtLeast(1), Help("Widths of the ReLU layers.")]
 Tied: TypeAlias = Annotated[
     bool,
     Help(
         "Whether items of a history and items to find share one table.",
-        typed="One table for items of a history and items to find, or two.",
+        typed="Share one item table between histories and targets, or learn two.",
         flag="--tied/--untied",
     ),
 ]
@@ -45,7 +45,7 @@ UserVectors: TypeAlias = Annotated[
     bool,
     Help(
         "Whether each user has a vector of their own; unknown users have a learned one.",
-        typed="Give each user a vector of their own.",
+        typed="Learn a vector for each user.",
     ),
 ]
 UserDropout: TypeAlias = Annotated[
@@ -55,7 +55,7 @@ UserDropout: TypeAlias = Annotated[
     Help(
         "Share of users that count as unknown in training.",
         more="Above 0 where unknown users will be asked about; only with user_vectors.",
-        typed="Share of users that count as unknown in training, with --user-vectors.",
+        typed="Share of users treated as unknown in training, with --user-vectors.",
     ),
 ]
 
@@ -79,20 +79,22 @@ class NeuralConfig(TrainingConfig, LossConfig):
     has_item_table: ClassVar[bool] = True
     """Whether items have a plain table, which may start from vectors that were learned elsewhere."""
 
-    dim: Annotated[int, AtLeast(1), Help("Width of the vectors that are compared.", group="Model")] = field(
+    dim: Annotated[int, AtLeast(1), Help("Dimension of the vectors of users and items.", group="Model")] = field(
         default=64, kw_only=False
     )
     unseen_negatives: Annotated[
         bool,
         Help(
-            "Whether what a user had before is left out of the negatives.",
+            "Whether items that the user has already seen are left out of the negatives.",
             more="Then P is learned among the items that are new to the user, which is what ranking without seen items "
             "asks for.",
-            typed="Draw no negatives that the user had before.",
+            typed="Draw no negatives that the user has already seen.",
             group="Loss",
         ),
     ] = False
-    calibration: Annotated[float, AtLeast(0), AtMost(1), Help("t of gBCE, 0 to 1.", group="Loss", metavar="T")] = 0.75
+    calibration: Annotated[
+        float, AtLeast(0), AtMost(1), Help("Calibration t of gBCE, from 0 to 1.", group="Loss", metavar="T")
+    ] = 0.75
     temperature: Annotated[float, Above(0), Help("Temperature that divides the logits.", group="Loss")] = 1.0
     cosine: Annotated[
         bool,
@@ -107,7 +109,7 @@ class NeuralConfig(TrainingConfig, LossConfig):
         int,
         AtLeast(0),
         Help(
-            "Passes of skip-gram over the log to learn the vectors that items start from; 0 starts from random ones.",
+            "Epochs of skip-gram over the log to pretrain the item vectors; 0 starts from random ones.",
             more="By the compiled engine, in seconds.",
         ),
     ] = 0
@@ -115,7 +117,7 @@ class NeuralConfig(TrainingConfig, LossConfig):
         str,
         Check(_check_monitor),
         Help(
-            "Metric to stop by, such as ndcg@10, hr@50 or recall@20.",
+            "Metric for early stopping, such as ndcg@10, hr@50 or recall@20.",
             group="Stopping",
             metavar="NAME@K",
         ),
@@ -124,7 +126,7 @@ class NeuralConfig(TrainingConfig, LossConfig):
         bool,
         Help(
             "Whether validation leaves out what a user's history has, as `evaluate` does.",
-            typed="Rank items that the user had before as well, in validation.",
+            typed="Also rank items that the user has already seen, in validation.",
             flag="--keep-seen",
             negated=True,
             group="Stopping",
@@ -172,7 +174,7 @@ class ContextConfig(Config):
         Help(
             "Columns of categories of the log that are inputs too, such as a search query, a market or a device.",
             more="They are known for each event of the log; `recommend(context=...)` gives them for a request.",
-            typed="Column of the log that is context of a request, such as a query or a device; repeatable.",
+            typed="Column of the log with the context of a request, such as a query or a device. Repeatable.",
             metavar="COLUMN",
             repeated=True,
         ),
@@ -183,7 +185,7 @@ Recency: TypeAlias = Annotated[
     float,
     Above(0),
     AtMost(1),
-    Help("Weight of an item of a history relative to the item after it.", more="1 weighs all alike."),
+    Help("Weight of each item of a history relative to the next one.", more="1 weighs all alike."),
 ]
 Gap: TypeAlias = Annotated[
     float | None,
@@ -212,7 +214,7 @@ class SkipGramConfig(NeuralConfig):
     gap: Gap = None
     objective = "negative_sampling"
     sampler: Annotated[SamplerChoice | None, Help(default="unigram")] = None
-    num_sampled: Annotated[int, Help("Number of negatives for each pair.")] = 5
+    num_sampled: Annotated[int, Help("Number of negatives per pair.")] = 5
     shared_negatives = False
     batch_size: Annotated[int, Help("Windows in a batch.")] = 512
     epochs = 5

@@ -82,7 +82,7 @@ class NeuralRecommender(NeuralConfig, Recommender):
 
     @abstractmethod
     def _make_model(self, *, sparse: bool) -> RetrievalModel:
-        """The module for `known` and `metadata`; weights come from torch's global generator."""
+        """The module for `known` and `metadata`; weights are drawn from torch's global generator."""
 
     @abstractmethod
     def _make_examples(self, log: Interactions, seed: int) -> Examples:
@@ -278,7 +278,7 @@ class NeuralRecommender(NeuralConfig, Recommender):
         return state
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Take over what `state` gave."""
+        """Restore what `state` returned."""
         self._context = Context.from_state(state, self.context, self.known.num_users)
         self.model = with_weights(lambda: self._make_model(sparse=False), state)
         self.model.to(Device(self.device).torch_device).eval()

@@ -1,4 +1,4 @@
-"""Popularity: the same items for everybody, the most frequent first; what every model has to beat."""
+"""Popularity: the same items for everyone, the most frequent first; the baseline that every model has to beat."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -19,7 +19,7 @@ __all__ = ["Popularity", "untied"]
 
 
 class Popularity(DeviceConfig, Recommender):
-    """Scores an item by how many users did it.
+    """Scores an item by how many users it has.
 
         score(u, i) = |{users who did i}| / |{users}|
 
@@ -53,11 +53,11 @@ class Popularity(DeviceConfig, Recommender):
         return torch.from_numpy(self.shares)[:, None].to(self.device)
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """What was learned."""
+        """The learned arrays, by name."""
         return {"shares": self.shares}
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Take over what `state` gave."""
+        """Restore what `state` returned."""
         shares = state["shares"]
         if shares.dtype != np.float32 or shares.shape != (self.known.num_items,):
             raise ValueError(f"expected 'shares' float32 ({self.known.num_items},), got {shares.dtype} {shares.shape}")

@@ -1,4 +1,4 @@
-"""Context of a request: what is known of it beside the user, such as the words searched for, a market or a device."""
+"""Context of a request: what is known besides the user, such as the words searched for, a market or a device."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

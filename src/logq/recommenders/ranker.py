@@ -1,4 +1,4 @@
-"""Ranking by a recommender: what an evaluation asks of it, and items that are nearest by cosine."""
+"""Ranking by a recommender: what an evaluation asks of it, and the items nearest by cosine."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -52,7 +52,7 @@ class Ranker(Protocol):
 
 
 class HeldOut(NamedTuple):
-    """What is measured on while a model is trained.
+    """The held-out events that are measured on while a model is trained.
 
     Args:
         truth: what users did.
@@ -70,7 +70,7 @@ class HeldOut(NamedTuple):
 
 
 def training_part(log: Interactions | Split, validation: Interactions | None) -> tuple[Interactions, HeldOut | None]:
-    """What is to be learned from, and what may be measured on meanwhile.
+    """The part to learn from, and the part to measure on meanwhile.
 
     Raises:
         ArgumentTypeError: `log` is neither.

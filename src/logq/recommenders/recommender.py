@@ -1,4 +1,4 @@
-"""Recommender: the interface of all recommenders; fitted from a log, they answer for users and items."""
+"""Recommender: the interface of all recommenders; fitted on a log, they answer for users and items."""
 
 import os
 from abc import abstractmethod
@@ -117,7 +117,7 @@ class Recommender(SavedEstimator):
         checkpoint_minutes: float = 10.0,
         resume: bool = False,
     ) -> Self:
-        """Learn from a log; called again, start anew. A fit that fails leaves the model as it was before.
+        """Learn from a log; called again, start from scratch. A fit that fails leaves the model as it was before.
 
         Args:
             log: what users did; of a Split its `train`, and its `validation` to stop by.
@@ -125,7 +125,7 @@ class Recommender(SavedEstimator):
             progress: True shows a bar, False nothing, None a bar on a terminal and plain lines in a log.
             checkpoint: a folder where everything is saved now and then, and on Ctrl-C, so that `resume` can go on.
             checkpoint_minutes: minutes between checkpoints; 0 saves one after every batch.
-            resume: go on from that checkpoint, with the same log and settings; without one there, start.
+            resume: continue from that checkpoint, with the same log and settings; without one, start.
 
         Returns:
             The recommender itself.
@@ -219,7 +219,7 @@ class Recommender(SavedEstimator):
     def similar_items(
         self, items: Any = None, k: int = 10, *, item_features: Mapping[str, Any] | None = None
     ) -> Recommendations:
-        """The k items whose vectors are nearest by cosine, the item itself left out.
+        """The k items with the nearest vectors by cosine, without the item itself.
 
         Args:
             items: an id of the log, or several.
@@ -237,7 +237,7 @@ class Recommender(SavedEstimator):
         self._check_fitted()
         check_int("k", k)
         if (items is None) == (item_features is None):
-            raise ArgumentError("items", "ids of items or item_features, one of them")
+            raise ArgumentError("items", "either ids of items or item_features")
         k = min(k, self.known.num_items)
         if item_features is not None:
             single = all(is_scalar(value) for value in item_features.values())
@@ -258,7 +258,7 @@ class Recommender(SavedEstimator):
         exclude_seen: bool = True,
         progress: bool | None = None,
     ) -> RankingScores:
-        """Rank all items for each user of a test, and measure how high the items are that the user did.
+        """Rank all items for each user of a test, and measure how high the user's items are.
 
         Args:
             data: a Split, whose `test` is measured with all that came before it as histories; or what users of the

@@ -1,4 +1,4 @@
-"""From what a caller asks for to codes, and from codes to Recommendations."""
+"""Requests: from what a caller asks for to codes, and from codes to Recommendations."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -107,7 +107,7 @@ def allowed_items(known: KnownLog, allow: Any) -> NDArray[np.bool_] | None:
 
 
 def check_histories(request: Histories, name: str) -> None:
-    """Check that a model that knows users by what they did is told something of each.
+    """Check that each user has a history, for models that know users by theirs.
 
     Raises:
         ValueError: a history is empty, and neither features of users nor context say more.
@@ -121,7 +121,7 @@ def check_histories(request: Histories, name: str) -> None:
             "histories",
             "at least one item for each user",
             Verbatim(f"none for row {int(empty.argmax())}"),
-            f"{name} knows users by what they did (Popularity answers without it)",
+            f"{name} knows users by their histories (Popularity needs none)",
         )
 
 
@@ -136,7 +136,9 @@ def check_index(index: ItemIndex, num_items: int) -> None:
         >>> check_index(ExactIndex([[1.0, 0.0], [0.0, 1.0]]), num_items=2)
     """
     if index.metric != "inner_product":
-        raise ArgumentError("index", "one by inner product, as index() of the model makes it", Verbatim(index.metric))
+        raise ArgumentError(
+            "index", "an index by inner product, as index() of the model makes it", Verbatim(index.metric)
+        )
     if len(index) and int(index.ids[-1]) >= num_items:
         raise ArgumentError("index", f"codes of {num_items} items", int(index.ids[-1]))
 

@@ -44,7 +44,7 @@ class SASRecEncoder(RetrievalModel):
         sparse: whether tables of items get sparse gradients.
 
     Shape:
-        history (B, L) int64, padded at the end, L <= max_length as far as items go -> queries (B, D). Training takes
+        history (B, L) int64, padded at the end, at most max_length of them items -> queries (B, D). Training takes
         targets (B, L), -1 where there is nothing to learn, or one target (B,) after the last item.
 
     Raises:
@@ -204,8 +204,8 @@ class SASRecConfig(NeuralConfig):
         200
     """
 
-    blocks: Annotated[int, AtLeast(1), Help("Blocks of attention.")] = 2
-    heads: Annotated[int, AtLeast(1), Help("Heads of attention, a divisor of the width.")] = 1
+    blocks: Annotated[int, AtLeast(1), Help("Number of attention blocks.")] = 2
+    heads: Annotated[int, AtLeast(1), Help("Number of attention heads, a divisor of dim.")] = 1
     hidden: Annotated[
         int | None,
         AtLeast(1),
@@ -220,7 +220,7 @@ class SASRecConfig(NeuralConfig):
     overlap: Annotated[
         int,
         AtLeast(0),
-        Help("Events that a window repeats from the one before.", more="Less than max_length."),
+        Help("Number of events that a window repeats from the one before.", more="Less than max_length."),
     ] = 0
     last_only: Annotated[
         bool,
@@ -239,7 +239,7 @@ class SASRecConfig(NeuralConfig):
 
 
 class SASRec(SASRecConfig, NeuralRecommender):
-    """Recommends by causal self-attention over what a user did: logq.recommenders.SASRecEncoder, fitted from a log.
+    """Recommends by causal self-attention over a user's history: logq.recommenders.SASRecEncoder, fitted on a log.
 
     Learns what comes next after each event of a window at once, so `batch_size` counts windows, not events. Histories
     longer than `max_length` are cut into windows; with `overlap` each window sees that many items of the one before.

@@ -1,4 +1,4 @@
-"""SDM: the running session and the long past of a user, mixed by a gate; Lv et al., CIKM 2019, arXiv:1909.00385."""
+"""SDM: the current session and the long-term history, combined by a gate; Lv et al., CIKM 2019, arXiv:1909.00385."""
 
 from collections.abc import Mapping
 from typing import Annotated
@@ -213,11 +213,11 @@ class SDMConfig(NeuralConfig):
         True
     """
 
-    short_length: Annotated[int, AtLeast(1), Help("Maximum number of events of the session.")] = 10
-    heads: Annotated[int, AtLeast(1), Help("Heads of self-attention, a divisor of the width.")] = 4
+    short_length: Annotated[int, AtLeast(1), Help("Maximum number of events in the current session.")] = 10
+    heads: Annotated[int, AtLeast(1), Help("Number of attention heads, a divisor of dim.")] = 4
     user_vectors: UserVectors = False
     user_dropout: UserDropout = 0.1
-    dropout: Annotated[Dropout, Help("Dropout of what enters and leaves the LSTM.")] = 0.0
+    dropout: Annotated[Dropout, Help("Dropout rate of the inputs and outputs of the LSTM.")] = 0.0
     tied: Tied = True
 
     def __post_init__(self) -> None:
@@ -227,7 +227,7 @@ class SDMConfig(NeuralConfig):
 
 
 class SDM(SDMConfig, NeuralRecommender):
-    """Recommends by the running session and the long past of a user, mixed by a gate; see SDMEncoder.
+    """Recommends by the current session and the long-term history of a user, combined by a gate; see SDMEncoder.
 
     The session is the last `short_length` events, the past the others of the `max_length` that are used. Features of
     users and items that the log has are inputs.

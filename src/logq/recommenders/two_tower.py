@@ -40,7 +40,7 @@ __all__ = ["TwoTower", "TwoTowerConfig", "TwoTowerEncoder"]
 
 
 class TwoTowerEncoder(RetrievalModel):
-    """Queries and items are unit vectors out of two towers; the loss to go with them is softmax within the batch.
+    """Queries and items are unit vectors from two towers; the loss to go with them is softmax within the batch.
 
         u = tower_u([mean of e_h over the history ; user ; features])               Section 5
         v = tower_v([e_i ; features of item i])
@@ -156,7 +156,7 @@ class TwoTowerEncoder(RetrievalModel):
             ValueError: the model has no features of items.
         """
         if not self.item_features.sizes:
-            raise ValueError("features: the model has no item_features to know new items by")
+            raise ValueError("features: the model was trained without item_features, which new items need")
         first = next(iter(self.item_features.sizes))
         rows = len(column(features, first, self.item_features.sizes[first]))
         return self._items(torch.full((rows,), -1, device=self.ids.table.weight.device), features)
@@ -179,14 +179,14 @@ class TwoTowerConfig(ContextConfig, NeuralConfig):
     has_item_table: ClassVar[bool] = False
     default_sampler: ClassVar[str] = "in_batch"
 
-    hidden: Annotated[Hidden, Help("Widths of the ReLU layers of the tower of users.")] = (256,)
-    item_hidden: Annotated[Hidden, Help("Widths of the ReLU layers of the tower of items.")] = (256,)
+    hidden: Annotated[Hidden, Help("Widths of the ReLU layers of the user tower.")] = (256,)
+    item_hidden: Annotated[Hidden, Help("Widths of the ReLU layers of the item tower.")] = (256,)
     id_dim: Annotated[
         int | None,
         AtLeast(1),
         Help(
-            "Width of the vectors of ids; None takes that of the vectors that are compared.",
-            typed="Width of the vectors of ids.",
+            "Dimension of the vectors of ids; None takes `dim`.",
+            typed="Dimension of the vectors of ids.",
             default="dim",
         ),
     ] = None
@@ -195,7 +195,7 @@ class TwoTowerConfig(ContextConfig, NeuralConfig):
         float,
         AtLeast(0),
         AtMost(MAX_DROPOUT),
-        Help("Share of items that count as unknown in training, so that features alone learn to answer for them."),
+        Help("Share of items treated as unknown in training, so that their features alone learn to represent them."),
     ] = 0.1
     user_vectors: UserVectors = False
     user_dropout: UserDropout = 0.1
@@ -212,7 +212,7 @@ class TwoTowerConfig(ContextConfig, NeuralConfig):
 
 
 class TwoTower(TwoTowerConfig, NeuralRecommender):
-    """Recommends by a tower for users and one for items: logq.recommenders.TwoTowerEncoder, fitted from a log.
+    """Recommends by a tower for users and one for items: logq.recommenders.TwoTowerEncoder, fitted on a log.
 
     Trained by softmax over the other targets of a batch, corrected by log Q, unless told otherwise. Queries and items
     are unit vectors. Features of users and items that the log has are inputs, so that `similar_items(item_features=)`

@@ -28,9 +28,9 @@ class YoutubeDNNEncoder(RetrievalModel):
         P(i | u) = exp(<v_i, u>) / sum_j exp(<v_j, u>)                              Section 3.1
 
     e are vectors of watched items, v those of items to find: another table, or the same one if `tied`. A feature with
-    several values a row, such as the words that were searched for, counts with the mean of their vectors. a is the age
-    of the example divided by the longest one: training learns how popularity changes with time, and `query` asks with
-    age 0, for now. A row without a history has a mean of 0.
+    several values per row, such as the words that were searched for, counts with the mean of their vectors. a is the
+    age of the example divided by the longest one: training learns how popularity changes with time, and `query` asks
+    with age 0, for now. A row without a history has a mean of 0.
 
     Differs from the paper: the last layer is linear, not ReLU, so that queries may have any direction; features that
     are numbers have to be cut into classes.
@@ -145,7 +145,7 @@ class YoutubeDNNConfig(ContextConfig, NeuralConfig):
         bool,
         Help(
             "Whether the age of an example is an input; the log must have times.",
-            typed="Use the age of an example as an input.",
+            typed="Use the age of each example as an input.",
         ),
     ] = False
     tied: Tied = False
@@ -155,7 +155,7 @@ class YoutubeDNNConfig(ContextConfig, NeuralConfig):
             "Whether items have a bias.",
             more="It starts where the objective says that all items are alike; losses that learn log P or log odds, "
             'such as "nce", are slow to get there without.',
-            typed="Give each item a bias.",
+            typed="Learn a bias for each item.",
         ),
     ] = False
     max_per_user: Annotated[
@@ -171,7 +171,7 @@ class YoutubeDNNConfig(ContextConfig, NeuralConfig):
 
 
 class YoutubeDNN(YoutubeDNNConfig, NeuralRecommender):
-    """Recommends by a mean of what a user did, through ReLU layers; see YoutubeDNNEncoder.
+    """Recommends by the mean of a user's history, through ReLU layers; see YoutubeDNNEncoder.
 
     Learns what comes next from each event of a user and the `max_length` events before it. Features of users that the
     log has are inputs.

@@ -91,7 +91,7 @@ def result_of(
     keys: Tensor,  # (B, k) int64
     ids: Tensor,  # (n,) int64, by position
 ) -> SearchResult:
-    """Return the scores and ids of keys; those of a score of -inf are no items.
+    """Return the scores and ids of keys; those with a score of -inf are not items.
 
     Example:
         >>> result_of(keys_of(torch.tensor([[0.5, -torch.inf]]), torch.tensor([1, 0])), torch.tensor([7, 9])).ids

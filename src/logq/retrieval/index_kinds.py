@@ -1,4 +1,4 @@
-"""Indexes by the name of their kind: making, loading, and comparing them with exact search."""
+"""Indexes by kind: making, loading, and comparing them with exact search."""
 
 import os
 from collections.abc import Callable

@@ -37,7 +37,7 @@ class ItemIndex(ABC):
     """Items that can be searched by their vectors.
 
         score(q, i) = <q, v_i>  or  <q, v_i> / (|q| |v_i|)
-        with K queries a row:  max_k or sum_k of score(q_k, i)
+        with K queries per row:  max_k or sum_k of score(q_k, i)
 
     Equal scores are in the order of their ids; of items tied for the last rank, exact search returns those with the
     lowest ids, and approximate search any. With the metric "cosine" a zero vector has the score 0 everywhere.

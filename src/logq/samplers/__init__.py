@@ -1,4 +1,4 @@
-"""Samplers: one distribution a file, each with its draws and the exact expected counts of them."""
+"""Samplers: one distribution per file, each with its draws and the exact expected counts of them."""
 
 import lazy_loader
 

@@ -12,7 +12,7 @@ __all__ = ["AliasTable", "check_size"]
 
 
 class AliasTable(nn.Module):
-    """Draws from any discrete distribution in O(1) a draw after O(C) of preparation, with 8 bytes a class.
+    """Draws from any discrete distribution in O(1) per draw after O(C) of preparation, with 8 bytes per class.
 
     A cell i is drawn uniformly, then gives i itself if 31 random bits are below threshold_i, else alias_i. What is
     drawn differs from what was asked for by at most 2^-32 / C a cell; a class of weight 0 is never drawn.
@@ -64,7 +64,7 @@ class AliasTable(nn.Module):
 
 
 def check_size(num_classes: int) -> None:
-    """Raise ValueError if an alias table cannot have so many classes: before memory is taken for them.
+    """Raise ValueError if an alias table cannot have that many classes, before memory is taken for them.
 
     Example:
         >>> check_size(1 << 31)

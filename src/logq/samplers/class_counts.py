@@ -43,7 +43,7 @@ def check_counts(
         where = int(wrong.nonzero()[0])
         raise ArgumentError(name, "finite numbers >= 0", Verbatim(f"{values[where].item():g} for class {where}"))
     if not bool((values > 0).any()):
-        raise ArgumentError(name, "a positive one, all are 0")
+        raise ArgumentError(name, "at least one positive count, all are 0")
     return values
 
 
@@ -57,11 +57,12 @@ def _as_double(counts: Sequence[float] | np.ndarray[Any, Any] | Tensor, name: st
             raise TypeError(f"dtype {values.dtype}")
         return torch.from_numpy(values.astype(np.float64))
     except (TypeError, ValueError, RuntimeError) as error:
-        raise ArgumentTypeError(name, "numbers, one a class", Verbatim(f"{type(counts).__name__} ({error})")) from None
+        got = Verbatim(f"{type(counts).__name__} ({error})")
+        raise ArgumentTypeError(name, "numbers, one per class", got) from None
 
 
 def read_counts(path: str | PathLike[str]) -> Tensor:
-    """Counts from a vocabulary file: a class a line in order of ids, blank lines skipped, its count the last field.
+    """Counts from a vocabulary file: one class per line in order of ids, blank lines skipped, its count the last field.
 
     Args:
         path: text, UTF-8; fields are separated by commas, tabs or spaces: `count`, `word count`, `word,count`.

@@ -69,7 +69,7 @@ def expected_tries(p: Tensor, num_sampled: int, number: Tensor | None = None) ->
 
 
 def by_race(p: Tensor, num_rows: int, num_sampled: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """Draw `num_sampled` distinct classes a row by exponential clocks: O(R C), for samples of a good part of C.
+    """Draw `num_sampled` distinct classes per row by exponential clocks: O(R C), for samples of a good part of C.
 
     Args:
         p: (C,) float64 probabilities.

@@ -1,4 +1,4 @@
-"""EveryClass: no sampling at all, the check on all the others."""
+"""EveryClass: no sampling at all, which the others are checked against."""
 
 import torch
 from torch import Tensor

@@ -29,8 +29,8 @@ class InBatch(Sampler):
 
     and q(y) = copies_y / gap_y. Yi et al. count time in batches and have 1 for copies_y, which estimates the
     probability of being in a batch, and not the expected count. A new class starts with its gap since the beginning;
-    one that was never seen, as may come under `eval()`, counts as if it were the next: q = 1 / (t + 1).
-    Estimates learn in `train()`, not in `eval()`, are part of `state_dict`, and cost O(B) a batch and 16 bytes a class.
+    one that was never seen, as may come under `eval()`, counts as if it were the next: q = 1 / (t + 1). Estimates learn
+    in `train()`, not in `eval()`, are part of `state_dict`, and cost O(B) per batch and 16 bytes per class.
 
     Where rows have different numbers of true classes, so do their expected counts: `log_expected_count` of the
     candidates then is (B, S) for the shared ids (S,). Q supposes that rows are independent: shuffle them.
@@ -103,7 +103,7 @@ class InBatch(Sampler):
         return float(self.others) + 1
 
     def log_prob(self, ids: Tensor) -> Tensor:
-        """The log of the frequency of classes as targets, as far as known: int64 of any shape -> the same shape."""
+        """The log of the estimated frequency of classes as targets: int64 of any shape -> the same shape."""
         if self.exact:
             return self.log_q[ids]
         gap, copies = self.gap[ids].to(self.dtype), self.copies[ids].to(self.dtype)

@@ -19,8 +19,9 @@ class LearnedUnigram(Proposal):
 
     A batch is drawn from, and its expected counts are those of, what was known before it; then its targets count.
 
-    Cost: O(1) a draw and a target, on average: an alias table of the counts at some time, and the list of targets since
-    then, from which one is drawn uniformly; the table is built again, O(C), when the list is C long. 20 bytes a class.
+    Cost: O(1) per draw and a target, on average: an alias table of the counts at some time, and the list of targets
+    since then, from which one is drawn uniformly; the table is built again, O(C), when the list is C long. 20 bytes per
+    class.
 
     Equivalent to: tf.random.learned_unigram_candidate_sampler, up to the exact expected counts of distinct draws
     (logq.samplers.distinct_draws).

@@ -22,7 +22,7 @@ class LogUniform(Proposal):
 
         q(y) = log( (y + 2) / (y + 1) ) / log(C + 1)
 
-    Cost: O(1) a draw, by y = floor(exp(u log(C + 1))) - 1. Stores nothing.
+    Cost: O(1) per draw, by y = floor(exp(u log(C + 1))) - 1. Stores nothing.
 
     Equivalent to: tf.random.log_uniform_candidate_sampler(unique=not replacement), up to the exact expected counts of
     distinct draws (logq.samplers.distinct_draws).

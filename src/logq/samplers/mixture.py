@@ -48,10 +48,10 @@ class Mixture(Sampler):
             if not isinstance(part, Sampler):  # pyright: ignore[reportUnnecessaryIsInstance]
                 raise ArgumentTypeError("samplers", "samplers", Verbatim(type(part).__name__))
         if not parts:
-            raise ArgumentError("samplers", "one at least", Verbatim("none"))
+            raise ArgumentError("samplers", "at least one", Verbatim("none"))
         sizes = [part.num_classes for part in parts]
         if len(set(sizes)) > 1:
-            raise ArgumentError("samplers", "all to have the same num_classes", sizes)
+            raise ArgumentError("samplers", "samplers with the same num_classes", sizes)
         dtype = parts[0].dtype
         for part in parts:
             dtype = torch.promote_types(dtype, part.dtype)
@@ -70,7 +70,7 @@ class Mixture(Sampler):
         return _log_sum([part.log_expected_count(ids).to(self.dtype) for part in self._parts()])
 
     def sample_size(self) -> float:
-        """The sum of the parts'."""
+        """The sum of the parts' sample sizes."""
         return sum(part.sample_size() for part in self._parts())
 
     def _draw(self, targets: Tensor, generator: torch.Generator) -> Draw:

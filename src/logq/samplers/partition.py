@@ -25,7 +25,7 @@ class Partition(Sampler):
     the subset of its part (`from_targets`). Before a part's examples are trained on, set `part`. A subset of 30,000
     classes needs 30,000 rows of the class weights on the device for as long as its part lasts.
 
-    Cost: O(S) a draw. Stores the subsets, 8 bytes a class of each; `part` is in `state_dict`.
+    Cost: O(S) per draw. Stores the subsets, 8 bytes per class of each; `part` is in `state_dict`.
 
     Args:
         num_classes: C.
@@ -70,7 +70,7 @@ class Partition(Sampler):
         if not hasattr(subsets, "__len__"):
             raise ArgumentTypeError("subsets", "a list of subsets", Verbatim(type(subsets).__name__))
         if len(subsets) == 0:
-            raise ArgumentError("subsets", "one at least", Verbatim("none"))
+            raise ArgumentError("subsets", "at least one", Verbatim("none"))
         for index, subset in enumerate(subsets):
             name = f"subsets[{index}]"
             ids = torch.from_numpy(_whole_numbers(name, subset))
@@ -177,7 +177,7 @@ class Partition(Sampler):
 
 
 def _whole_numbers(name: str, values: Sequence[int] | np.ndarray[Any, Any] | Tensor) -> np.ndarray[Any, Any]:
-    """Class ids of any whole type and layout as a plain int64 array."""
+    """Class ids of any integer type and layout as a plain int64 array."""
     array = np.asarray(values.cpu() if isinstance(values, Tensor) else values)
     if array.dtype.kind not in "iu" and array.size:
         raise ArgumentTypeError(name, "integers", Verbatim(f"{type(values).__name__} of {array.dtype}"))

@@ -18,25 +18,25 @@ __all__ = ["Prefetch"]
 
 
 class Prefetch(Sampler):
-    """Draws what another sampler draws, one draw ahead, in a thread of its own.
+    """Makes the draws of another sampler one draw ahead, in its own thread.
 
         Q(y) = that of the sampler; the candidates are the same bit for bit
 
     After each draw a thread draws from a copy of the generator what the next one would give: the sample and the log of
     its expected counts. The generator moves on only when the sample is taken, and it is taken only if the generator and
     the sampler are as the thread found them, and the batch has as many rows if each has a sample. Else it is dropped
-    and drawn anew: after `generator.set_state` or `manual_seed`, `load_state_dict`, `learn`, a last batch that is
+    and drawn again: after `generator.set_state` or `manual_seed`, `load_state_dict`, `learn`, a last batch that is
     smaller. So states saved between two draws are those of the sampler alone, and nothing drawn ahead can get lost. A
     run that draws from two generators in turn gains nothing.
 
-    Cost: the memory of one more sample, some 0.1 ms a draw for handing it over, and a part of a core. What is left of a
-    draw is the checks and the expected counts of the targets. Draws are fast as they are: where compiled losses keep
+    Cost: the memory of one more sample, some 0.1 ms per draw for handing it over, and a part of a core. What is left of
+    a draw is the checks and the expected counts of the targets. Draws are fast as they are: where compiled losses keep
     all cores busy a step takes as long as without, or up to 6 per cent longer; beside an idle core it takes 4 to 6 per
-    cent less with unigram draws for each row, and else the same (benchmarks/README.md). So it is for idle cores and
-    for samplers of one's own that draw slowly. The thread runs torch on one core, ends with the sampler, and is there
-    on the CPU only: other devices draw while Python goes on anyway. Processes forked from this one, and copies, start
-    threads of their own. A change of the sampler shows in its attributes and buffers; a sampler of one's own that
-    learns into a list or an array in place must not be drawn ahead.
+    cent less with unigram draws for each row, and else the same (benchmarks/README.md). So it is for idle cores and for
+    custom samplers that draw slowly. The thread runs torch on one core, ends with the sampler, and is there on the CPU
+    only: other devices draw while Python goes on anyway. Processes forked from this one, and copies, start threads of
+    their own. A change of the sampler shows in its attributes and buffers; a custom sampler that learns into a list or
+    an array in place must not be drawn ahead.
 
     Args:
         sampler: any that needs no more of the targets than their number of rows. A `Mixture` of such goes in whole;

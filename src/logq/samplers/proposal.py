@@ -118,7 +118,7 @@ class Proposal(Sampler):
             ValueError: there are fewer distinct classes, where draws are without replacement.
         """
         other = copy.deepcopy(self)
-        other._unpickled = {}  # so that it starts anew
+        other._unpickled = {}  # so that it starts fresh
         other.num_sampled = check_int("num_sampled", num_sampled)
         other._tries = None
         if not other.replacement:
@@ -184,7 +184,7 @@ class Proposal(Sampler):
             ids, inside, outside = self._sample_distinct(num_rows, generator)
         sample = ids if self.per_row else ids[0]
 
-        def log_expected_count(classes: Tensor) -> Tensor:  # (N,) for a shared sample, (B, N) for one a row
+        def log_expected_count(classes: Tensor) -> Tensor:  # (N,) for a shared sample, (B, N) for one per row
             rows = classes if self.per_row else classes.reshape(1, -1)
             if classes is sample:
                 until = inside

@@ -1,4 +1,4 @@
-"""What a sampler is: something that draws candidates for a batch of targets and knows their expected counts."""
+"""Samplers: they draw candidates for a batch of targets and know their expected counts."""
 
 import math
 import secrets
@@ -52,7 +52,7 @@ def take_seed(generator: torch.Generator, device: torch.device) -> Tensor:
 
 
 class Sampler(nn.Module, ABC):
-    """Draws sampled classes for a batch of targets. A subclass fills in two methods; everything else is here.
+    """Draws sampled classes for a batch of targets. A subclass implements two methods; everything else is here.
 
     A sampler is a torch module without parameters: it moves with `to(device)`, keeps what it has learned in
     `state_dict`, and stops learning under `eval()`. Its logarithms have the dtype of the module and float32 at least,
@@ -182,7 +182,7 @@ class Sampler(nn.Module, ABC):
         if targets.device != self._witness.device:
             raise ArgumentError(
                 "targets",
-                f"them on {self.device} where the sampler is",
+                f"a tensor on {self.device}, where the sampler is",
                 Verbatim(targets.device),
                 f"move it with sampler.to('{targets.device}')",
             )
@@ -289,5 +289,5 @@ def _check_drawable(targets: Tensor, log_expected_count: Tensor) -> None:
             "targets",
             "classes that the sampler can draw",
             int(targets[never][0]),
-            "its expected count is 0, so log Q says nothing about it",
+            "its expected count is 0, so its log Q is not finite",
         )

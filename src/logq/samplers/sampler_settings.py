@@ -14,7 +14,7 @@ __all__ = ["SamplerSettings"]
 
 @dataclass(frozen=True)
 class SamplerSettings:
-    """What an estimator knows when it makes a sampler. Each sampler takes what it has a use for.
+    """What an estimator knows when it makes a sampler. Each sampler takes what it can use.
 
     Args:
         counts: (C,) of the classes in the data, most frequent first, which log_uniform relies on.

@@ -1,4 +1,4 @@
-"""Uniform: every class alike."""
+"""Uniform: all classes equally likely."""
 
 import math
 
@@ -20,7 +20,7 @@ class Uniform(Proposal):
         q(y) = 1/C,    Q(y) = num_sampled / C     with and without replacement, exactly
 
     Without replacement all sets of num_sampled classes are equally likely, and sampled softmax is exactly stationary.
-    Cost: O(S) a draw, O(C) for a sample without replacement of more than half of the classes. Stores nothing.
+    Cost: O(S) per draw, O(C) for a sample without replacement of more than half of the classes. Stores nothing.
 
     Equivalent to: tf.random.uniform_candidate_sampler, whose expected counts without replacement are
     1 - (1 - 1/C)^tries, a noisy estimate of the S/C here.

@@ -25,7 +25,7 @@ class Unigram(Proposal):
 
         q(y) = counts_y^power / sum_c counts_c^power,     0 for the reserved ids
 
-    Cost: the table O(C) once and 8 bytes a class, log q another 4 (8 in double); O(1) a draw.
+    Cost: the table O(C) once and 8 bytes per class, log q another 4 (8 in double); O(1) per draw.
 
     Equivalent to: tf.random.fixed_unigram_candidate_sampler(distortion=power), up to the exact expected counts of
     distinct draws (logq.samplers.distinct_draws); with power = 0.75 word2vec's noise distribution.
@@ -80,7 +80,7 @@ class Unigram(Proposal):
 
     @classmethod
     def from_file(cls, path: str | PathLike[str], num_sampled: int, **arguments: Any) -> "Unigram":
-        """From a vocabulary file, a class a line in order of ids, its count the last field.
+        """From a vocabulary file, one class per line in order of ids, its count the last field.
 
         Args:
             path: text, UTF-8; fields are separated by commas, tabs or spaces: `count`, `word count`, `word,count`.
@@ -125,5 +125,5 @@ def noise_weights(
         )
     weights[:reserved] = 0
     if not bool(weights.sum() > 0):
-        raise ArgumentError("counts", f"a positive one beyond the {reserved} reserved ids, all are 0")
+        raise ArgumentError("counts", f"a positive count beyond the {reserved} reserved ids, all are 0")
     return weights

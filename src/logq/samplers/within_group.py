@@ -27,7 +27,7 @@ class WithinGroup(Sampler):
     hard as the groups are narrow: listings of the same market, articles of the same section. In a group of one class
     all draws are that class. `Mixture([Unigram(...), WithinGroup(...)])` takes both kinds.
 
-    Cost: O(log C) a draw and 24 bytes a class (28 in double). Draws are with replacement, a sample for each row.
+    Cost: O(log C) per draw and 24 bytes per class (28 in double). Draws are with replacement, a sample for each row.
 
     Args:
         counts: (C,) counts or weights, not negative, with a positive one in each group.
@@ -88,7 +88,7 @@ class WithinGroup(Sampler):
         empty = ~(totals[group] > 0)
         if bool(empty.any()):
             of = int(names[group[empty][0]])
-            raise ArgumentError("counts", f"a positive one in each group, all of group {of} are 0")
+            raise ArgumentError("counts", f"a positive count in each group, all of group {of} are 0")
         shares = weights / totals[group]
         classes = group.argsort(stable=True)
         self._bits = min(52, 62 - (self.num_groups - 1).bit_length())
@@ -152,9 +152,9 @@ def _check_groups(groups: Any, num_classes: int) -> Tensor:
     array = np.asarray(groups.cpu() if isinstance(groups, Tensor) else groups)
     if array.dtype.kind not in "iu":
         found = Verbatim(f"{type(groups).__name__} of {array.dtype}")
-        raise ArgumentTypeError("groups", "integers, one a class", found)
+        raise ArgumentTypeError("groups", "integers, one per class", found)
     if array.shape != (num_classes,):
-        raise ArgumentError("groups", f"shape ({num_classes},), one a class", array.shape)
+        raise ArgumentError("groups", f"shape ({num_classes},), one per class", array.shape)
     wrong = (array < 0) | (array >= 1 << 31)
     if wrong.any():
         where = int(wrong.argmax())

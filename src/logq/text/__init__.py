@@ -1,4 +1,4 @@
-"""Text on its way into training: corpora, vocabularies, encoding, phrases, and windows."""
+"""Text for training: corpora, vocabularies, encoding, phrases, and windows."""
 
 import lazy_loader
 

@@ -58,9 +58,9 @@ class Corpus:
         elif isinstance(source, Iterator):
             raise ArgumentTypeError(
                 "source",
-                "something that can be read several times, to count words and once an epoch",
+                "something that can be read several times, once to count words, and once per epoch",
                 Verbatim(f"a one-shot {type(source).__name__}"),
-                "pass a list, or an object whose __iter__ starts anew",
+                "pass a list, or an object whose __iter__ starts from the beginning",
             )
         elif isinstance(source, list | tuple) and source and all(isinstance(s, str | os.PathLike) for s in source):
             self.paths = tuple(_check_path(path, LISTED_HINT) for path in cast("Iterable[str]", source))

@@ -110,8 +110,8 @@ def _topics() -> Iterator[str]:
         from pydoc_data.topics import topics
     except ImportError:
         raise FileNotFoundError(
-            "pydoc_data.topics: this Python comes without its language reference, which the corpus is made of; "
-            "pass a text file of your own instead"
+            "pydoc_data.topics: this Python comes without its language reference, from which the corpus is made; pass "
+            "a text file of your own instead"
         ) from None
     for name in sorted(topics):
         yield topics[name]

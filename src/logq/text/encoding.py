@@ -81,8 +81,8 @@ class EncodedCorpus:
         ids = self._ids.read(start, stop)
         if len(ids) and not (ids.min() >= END_OF_LINE and ids.max() < len(self.vocabulary)):
             raise ValueError(
-                f"{self.path}: expected ids in [-1, {len(self.vocabulary)}), the file was changed by "
-                "something else; remove it"
+                f"{self.path}: expected ids in [-1, {len(self.vocabulary)}), but another program changed the file; "
+                "remove it"
             )
         return ids
 

@@ -183,8 +183,8 @@ class JoinedText:
     """The sentences of a corpus with phrases joined, returned by `Phrases.transform`; the same on every pass.
 
     `encode` and `Word2Vec.fit` take it like any lists of words. A sentence of more than `max_sentence` words comes in
-    several pieces; phrases are joined before it is cut, so none is lost at a border. Each pass encodes the source anew,
-    unless it is encoded already, and needs the memory of its different words, not of the text.
+    several pieces; phrases are joined before it is cut, so none is lost at a border. Each pass encodes the source
+    again, unless it is encoded already, and needs the memory of its different words, not of the text.
 
     Example:
         >>> from logq.text import Phrases
@@ -209,7 +209,8 @@ class JoinedText:
                 "source",
                 "something that can be read several times",
                 Verbatim(f"a one-shot {type(source).__name__}"),
-                "pass a list, an object whose __iter__ starts anew, or what encode(source, min_count=1) returns",
+                "pass a list, an object whose __iter__ starts from the beginning, or what encode(source, min_count=1) "
+                "returns",
             )
         self._source = source
         self._tables = list(tables)
@@ -225,7 +226,7 @@ class JoinedText:
                 yield names[ids].tolist()
 
     def write(self, path: str | os.PathLike[str], *, progress: bool | None = None) -> int:
-        """Write the text atomically, one sentence a line, with gzip if the name ends in .gz.
+        """Write the text atomically, one sentence per line, with gzip if the name ends in .gz.
 
         Args:
             path: the file.

@@ -239,7 +239,7 @@ class Phrases:
             cache: as for `encode`.
 
         Returns:
-            Lists of words, read from the source anew each time they are iterated; `write` makes a file of them.
+            Lists of words, read from the source again each time they are iterated; `write` makes a file of them.
 
         Raises:
             ArgumentTypeError: the source can be iterated only once.

@@ -15,7 +15,7 @@ from logq._arguments import ArgumentError
 __all__ = ["LISTED_HINT", "TextFile", "check_text", "find_text_files", "inspect_file", "unpack"]
 
 LISTED_HINT = "a list of strings is a list of files, sentences are lists of words"
-"""What to tell somebody who may have given a list of words instead of a list of files."""
+"""The hint for a user who may have given a list of words instead of a list of files."""
 
 
 class TextFile(NamedTuple):
@@ -87,7 +87,7 @@ def _find(path: str | os.PathLike[str], hint: str) -> list[TextFile]:
 
 
 def inspect_file(name: str, hint: str) -> TextFile:
-    """Return what is known of a file before it is read, and check that it may be read.
+    """Return the metadata of a file before it is read, and check that it may be read.
 
     Args:
         name: its path.
@@ -191,7 +191,9 @@ def unpack(name: str, read: Callable[[int], bytes]) -> Iterator[bytes]:
         return _unzstd(name, start, read)
     for ending, kind in ((".gz", "gzip"), (".zst", "zstd")):
         if name.lower().endswith(ending):
-            raise ValueError(f"{name}: expected a {kind} file, as its name says, but it does not begin like one")
+            raise ValueError(
+                f"{name}: expected a {kind} file, as its name says, but its first bytes are not those of one"
+            )
     return _plain(start, read)
 
 

@@ -140,7 +140,7 @@ class Vocabulary:
         return np.minimum(1.0, np.sqrt(ratio) + ratio)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the words and counts as text, `word count` a line, UTF-8, atomically.
+        """Write the words and counts as text, one `word count` per line, UTF-8, atomically.
 
         Raises:
             ArgumentError: a word is empty, holds white space or has no UTF-8 form.

@@ -152,7 +152,7 @@ def _neighbors(ids: Ids, lengths: Ids, windows: Ids) -> tuple[Ids, Ids, Ids]:
     lengths = _check_lengths(lengths, len(ids))
     windows = check_integers("windows", windows, at_least=0)
     if len(windows) != len(ids):
-        raise ArgumentError("windows", f"shape ({len(ids)},), one a word", windows.shape)
+        raise ArgumentError("windows", f"shape ({len(ids)},), one per word", windows.shape)
     ends = np.cumsum(lengths)
     first = np.maximum(np.repeat(ends - lengths, lengths), positions - windows)
     last = np.minimum(np.repeat(ends, lengths) - 1, positions + windows)

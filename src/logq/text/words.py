@@ -108,7 +108,7 @@ def check_word_counts(counts: ArrayLike, words: Sequence[str], minimum: int) -> 
     """
     array = np.asarray(counts)
     if array.shape != (len(words),):
-        raise ArgumentError("counts", f"shape ({len(words)},), one a word", array.shape)
+        raise ArgumentError("counts", f"shape ({len(words)},), one per word", array.shape)
     if array.size and array.dtype.kind not in "iu":
         raise ArgumentTypeError("counts", "integers", Verbatim(f"dtype {array.dtype}"))
     array = array.astype(np.int64)

@@ -1,4 +1,4 @@
-"""What trains models: configurations, the loop with its schedule and optimizers, checkpoints, and devices."""
+"""Training: configurations, the loop with its schedule and optimizers, checkpoints, and devices."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Checkpoint: all that a run needs to go on, in one file that is replaced atomically."""
+"""Checkpoint: everything a run needs to continue, in one file that is replaced atomically."""
 
 import contextlib
 import hashlib
@@ -25,7 +25,7 @@ FORMAT = "logq.checkpoint"
 
 @dataclass(frozen=True)
 class RunState:
-    """Where a run is: what it hands over to be saved, and takes back to go on.
+    """The state of a run: what it hands over to be saved, and takes back to continue.
 
     Args:
         seed: that all randomness of the run follows from.
@@ -87,7 +87,7 @@ class Checkpoint:
         return self.path is not None and self.path.exists()
 
     def remove(self) -> None:
-        """Remove it, if there is one, and what a killed run left of another: the run is over."""
+        """Remove it, if there is one, and what a killed run left of another, as the run is over."""
         if self.path is not None:
             self.path.unlink(missing_ok=True)
             remove_leftovers(self.path)
@@ -105,7 +105,7 @@ class Checkpoint:
             self._saved = time.monotonic()
 
     def save(self, state: RunState) -> None:
-        """Save a run as it is.
+        """Save the current state of a run.
 
         Raises:
             OSError: the file cannot be written, and stays as it was.
@@ -134,9 +134,9 @@ class Checkpoint:
             if _is_of_first_version(self.path):
                 raise ValueError(
                     f"{self.path}: logq 0.1 wrote this checkpoint, and this version cannot resume from it; finish that "
-                    "run with logq 0.1, or remove it to start anew"
+                    "run with logq 0.1, or remove it to start afresh"
                 ) from None
-            raise ValueError(f"{error}; remove it to start anew") from error
+            raise ValueError(f"{error}; remove it to start afresh") from error
         with self.restoring():
             seed, position, settings, data = (stored.info[name] for name in ("seed", "position", "settings", "data"))
             state = RunState(int(seed), dict(position), stored.tensors)
@@ -153,18 +153,18 @@ class Checkpoint:
         try:
             yield
         except (KeyError, IndexError, RuntimeError, TypeError, ValueError) as error:
-            raise ValueError(f"{self.path}: the checkpoint is damaged ({error}); remove it to start anew") from error
+            raise ValueError(f"{self.path}: the checkpoint is damaged ({error}); remove it to start afresh") from error
 
     def _check(self, before: Mapping[str, Any], data: Any) -> None:
         now = {"class": self.kind, **self.settings}
         for key in sorted((before.keys() | now.keys()) - self.free, key=lambda key: (key != "class", key)):
             if before.get(key) != now.get(key):
                 expected = f"{shown(before.get(key))}, as in the checkpoint {self.path}"
-                hint = "resume with the same settings, or remove it to start anew"
+                hint = "resume with the same settings, or remove it to start afresh"
                 raise ArgumentError(key, expected, now.get(key), hint)
         if data != self.data:
             expected = f"the data that the checkpoint {self.path} was made from"
-            hint = "resume with the same, or remove it to start anew"
+            hint = "resume with the same, or remove it to start afresh"
             raise ArgumentError(self.data_name, expected, Verbatim("other data"), hint)
 
 
@@ -178,7 +178,7 @@ def _is_of_first_version(path: Path) -> bool:
 
 
 def fingerprint(words: Iterable[str], *arrays: NDArray[Any], numbers: Iterable[int] = ()) -> str:
-    """Return a hash that tells data from other data: its words, arrays and numbers, such as how long it is.
+    """Return a hash that identifies data by its words, arrays and numbers, such as its length.
 
     Example:
         >>> fingerprint(["a", "b"], np.array([3, 2])) == fingerprint(["b", "a"], np.array([3, 2]))

@@ -1,4 +1,4 @@
-"""Config: what is annotated at a field is its check, its documentation, its setting and its command line option.
+"""Config: the annotation of a field is its check, its documentation, its setting and its command-line option.
 
 An estimator inherits its config, so that its arguments are in one place. Nothing here imports torch.
 """
@@ -67,7 +67,7 @@ class Config:
         >>> from typing import Annotated
         >>> @configclass(group="Training")
         ... class Schedule(Config):
-        ...     dim: Annotated[int, AtLeast(1), Help("Width of the vectors.", group="Model")] = field(
+        ...     dim: Annotated[int, AtLeast(1), Help("Dimension of the vectors.", group="Model")] = field(
         ...         default=64, kw_only=False
         ...     )
         ...     warmup: Annotated[int, AtLeast(0), Help("Steps of linear warm-up.")] = 0
@@ -83,7 +83,7 @@ class Config:
         Learns.
         <BLANKLINE>
         Args:
-            dim: Width of the vectors. Default: 64.
+            dim: Dimension of the vectors. Default: 64.
             warmup: Steps of linear warm-up. Default: 0.
             decay: How the learning rate falls: constant, cosine. Default: "cosine".
         >>> Model(warmup=-1)

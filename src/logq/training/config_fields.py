@@ -1,4 +1,4 @@
-"""What can be annotated at a field of a Config, and Option, all that is known of such a field."""
+"""The annotations of a field of a Config, and Option, which collects them."""
 
 import types
 from collections.abc import Callable, Mapping, Sequence
@@ -91,7 +91,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Help:
-    """How a field is documented, spelled on the command line, and saved.
+    """How a field is documented, named on the command line, and saved.
 
     Args:
         text: a sentence for Python and the command line; "{none}" becomes what stands for None there. The names of
@@ -149,7 +149,7 @@ _METAVARS = {int: "N", float: "X", str: "NAME"}
 
 @dataclass(frozen=True)
 class Option:
-    """A field of a Config: how it is checked, typed on the command line, shown and saved.
+    """A field of a Config: how it is checked, given on the command line, shown and saved.
 
     Attributes:
         name: of the field.
@@ -267,7 +267,7 @@ class Option:
 
     @property
     def paragraph(self) -> str:
-        """What a docstring says of it: "warmup: Steps of linear warm-up. Default: 0."."""
+        """What a docstring says about it: "warmup: Steps of linear warm-up. Default: 0."."""
         shown = f'"{self.default}"' if isinstance(self.default, str) else repr(self.default)
         default = self.help.default or ("" if self.default is MISSING else shown)
         aliases = " or ".join(self.help.aliases)

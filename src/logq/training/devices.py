@@ -1,4 +1,4 @@
-"""Where and how a model computes: the device, the precision, and which of several processes this one is."""
+"""Where and how a model computes: the device, the precision, and the rank among processes."""
 
 import contextlib
 import os
@@ -21,7 +21,7 @@ Number = TypeVar("Number", int, float)
 
 @dataclass(frozen=True)
 class World:
-    """Which of how many processes this one is.
+    """The rank of this process, and the number of processes.
 
     Example:
         >>> World().size
@@ -34,7 +34,7 @@ class World:
 
 
 def world() -> World:
-    """What torch.distributed says where it is initialized, else what torchrun's environment does.
+    """From torch.distributed if it is initialized, else from torchrun's environment.
 
     Raises:
         ValueError: the environment names several processes, and torch.distributed is not initialized, so that they
@@ -127,14 +127,14 @@ class Device:
             yield
 
     def random_state(self) -> dict[str, Tensor]:
-        """Where torch's generators are, for a run that goes on later."""
+        """The states of torch's generators, for a run that continues later."""
         state = {"cpu": torch.get_rng_state()}
         if self.torch_device.type == "cuda":
             state["cuda"] = torch.cuda.get_rng_state(self.torch_device)
         return state
 
     def set_random_state(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from what `random_state` gave."""
+        """Restore what `random_state` returned."""
         torch.set_rng_state(state["cpu"])
         if self.torch_device.type == "cuda" and "cuda" in state:
             torch.cuda.set_rng_state(state["cuda"], self.torch_device)

@@ -1,4 +1,4 @@
-"""Estimator: what everything that is fitted has in common: one rollback, checkpoints, seeds, files."""
+"""Estimator: what all estimators share: one rollback, checkpoints, seeds, files."""
 
 import contextlib
 import inspect
@@ -25,13 +25,13 @@ __all__ = ["Estimator", "FitOptions", "SavedEstimator", "Seeds", "fresh_seed", "
 
 @dataclass(frozen=True)
 class FitOptions:
-    """How a fit is watched and saved.
+    """How a fit reports progress and saves checkpoints.
 
     Args:
         progress: True shows a bar, False nothing, None a bar on a terminal and plain lines in a log.
         checkpoint: a folder, or None.
         checkpoint_minutes: minutes between checkpoints; 0 saves one after every batch.
-        resume: whether to go on from the checkpoint.
+        resume: whether to continue from the checkpoint.
 
     Raises:
         ArgumentError, ArgumentTypeError: `resume` without a checkpoint, or an argument is not as described.
@@ -102,7 +102,7 @@ def _generated(count: int, *entropy: int) -> list[int]:
 class Estimator(Config, ABC):
     """A config that can be fitted. A subclass has a `fit` that does its work inside `with self._fitting():`.
 
-    Whatever happens in that block, afterwards the object is either fitted anew or exactly what it was before. For that
+    Whatever happens in that block, afterwards the object is either newly fitted or exactly what it was before. For that
     a fit builds new objects and never changes those of the fitted state; callbacks during the fit see the new state.
 
     Example:
@@ -148,7 +148,7 @@ class Estimator(Config, ABC):
         return f"{type(self).__name__}({', '.join(changed + fitted)})"
 
     def _check_fitted(self) -> None:
-        """See that it is fitted.
+        """Check that it is fitted.
 
         Raises:
             AttributeError: it is not.
@@ -197,7 +197,7 @@ E = TypeVar("E", bound="SavedEstimator")
 
 
 class SavedEstimator(Estimator):
-    """An estimator that is saved as a whole: `model.safetensors`, which has everything, and `model.json` to read.
+    """An estimator that is saved as a whole: `model.safetensors`, which is complete, and a summary `model.json`.
 
     A subclass gives what it learned as arrays and takes it back (`state`, `restore`); the interface of a family does
     the same for what all of the family keep, such as a vocabulary (`_kept`, `_take_back`).
@@ -243,7 +243,7 @@ class SavedEstimator(Estimator):
         """Take over what `_kept` gave."""
 
     def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write the model into a folder: `model.safetensors`, which has everything, and `model.json` to read.
+        """Write the model into a folder: `model.safetensors`, which is complete, and a readable summary `model.json`.
 
         Raises:
             AttributeError: the model is not fitted.
@@ -289,7 +289,7 @@ class SavedEstimator(Estimator):
 
 
 def _find_class(wanted: type[E], name: str) -> type[E] | None:
-    """The class of that name among `wanted` and those below it: of the table, or of one's own if it was imported."""
+    """The class of that name among `wanted` and those below it: of the table, or a user's own if it was imported."""
     found = class_of(name, wanted.family)
     if isinstance(found, type) and issubclass(found, wanted):
         return found

@@ -1,4 +1,4 @@
-"""Ctrl-C at a time when it does no harm."""
+"""Ctrl-C, put off until it does no harm."""
 
 import contextlib
 import signal

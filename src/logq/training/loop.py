@@ -83,7 +83,7 @@ class Task(Protocol):
 
 
 class Loop:
-    """Trains a task batch by batch, and can stop after any batch and go on from there.
+    """Trains a task batch by batch, and can stop after any batch and continue from there.
 
     All randomness comes from generators that are seeded and saved with a checkpoint, so on a CPU a run that was
     interrupted ends with the bits of one that was not; "learned_unigram" goes on from the same distribution with other
@@ -101,8 +101,8 @@ class Loop:
     Attributes:
         epoch, batch: what comes next, from 0.
         step: updates done.
-        log: of each epoch its number, mean loss, examples a second, and the metrics where it was
-            validated, as far as they are finite.
+        log: of each epoch its number, mean loss, examples per second, and the metrics where it was
+            validated, if they are finite.
 
     Example:
         >>> class Constant:
@@ -273,7 +273,7 @@ class Loop:
             )
 
     def check_finite(self) -> None:
-        """See that all weights are finite.
+        """Check that all weights are finite.
 
         Raises:
             FloatingPointError: one is not finite: training diverged.
@@ -347,7 +347,7 @@ class Loop:
     # ---------------------------------------------------------------------------------------------------- checkpoints
 
     def state(self) -> RunState:
-        """Where the run is: all that `restore` needs.
+        """The state of the run: all that `restore` needs.
 
         Raises:
             FloatingPointError: training has diverged.
@@ -373,7 +373,7 @@ class Loop:
         return RunState(self.seeds.run, position, tensors)
 
     def restore(self, state: RunState) -> None:
-        """Bring the run to where `state` is.
+        """Bring the run to `state`.
 
         Raises:
             KeyError, RuntimeError, ValueError: it is the state of another run.

@@ -1,4 +1,4 @@
-"""What trainable models have in common as arguments: what is learned (LossConfig), and how (TrainingConfig)."""
+"""The arguments that trainable models share: what is learned (LossConfig), and how (TrainingConfig)."""
 
 from typing import Annotated, Any, ClassVar
 
@@ -90,7 +90,7 @@ class ObjectiveConfig(Config):
 
 @configclass(group="Loss")
 class LossConfig(ObjectiveConfig):
-    """How a model is scored while it learns: the objective and its negatives, and what is done with log Q.
+    """How a model is scored while it learns: the objective, its negatives, and the correction by log Q.
 
     Example:
         >>> LossConfig(objective="nce", log_q=False).settings()["log_q"]
@@ -101,14 +101,14 @@ class LossConfig(ObjectiveConfig):
         bool,
         Help(
             "Whether a batch shares one sample; otherwise each row has its own.",
-            typed="One sample for a batch, or one for each row.",
+            typed="One sample of negatives per batch, or one per row.",
             flag="--shared-negatives/--own-negatives",
         ),
     ] = True
     log_q: Annotated[
         bool,
         Help(
-            "Whether log Q is accounted for.",
+            "Whether to correct for the sampling probabilities, log Q.",
             more="It is subtracted in training where the objective says so, and added to the scores of negative "
             "sampling, which are log( P / Q ), to get P. False shows what happens without.",
         ),
@@ -117,7 +117,7 @@ class LossConfig(ObjectiveConfig):
 
 @configclass(group="Training")
 class DeviceConfig(Config):
-    """The argument of everything that answers by torch.
+    """The argument of everything that computes with torch.
 
     Example:
         >>> DeviceConfig(device="cuda").settings()
@@ -125,7 +125,7 @@ class DeviceConfig(Config):
     """
 
     device: Annotated[
-        Any, Check(check_device_name), Help("Device to train and answer on: cpu, cuda, cuda:1, ...", saved=False)
+        Any, Check(check_device_name), Help("Device to train and predict on: cpu, cuda, cuda:1, ...", saved=False)
     ] = "cpu"
 
 
@@ -148,18 +148,20 @@ class TrainingConfig(DeviceConfig):
     lr: Annotated[float, Above(0), Help("Learning rate.")] = 1e-3
     weight_decay: Annotated[float, AtLeast(0), Help("L2 weight decay.")] = 0.0
     clip: Annotated[
-        float | None, Above(0), Help("Norm to which gradients are clipped; {none} clips none.", none="0")
+        float | None,
+        Above(0),
+        Help("Maximum norm of the gradients, which are scaled down to it; {none} disables clipping.", none="0"),
     ] = None
-    decay: Annotated[str, OneOf(*DECAYS), Help("How the learning rate falls over the training")] = "constant"
-    warmup: Annotated[int, AtLeast(0), Help("Steps over which the learning rate grows to its full value.")] = 0
+    decay: Annotated[str, OneOf(*DECAYS), Help("How the learning rate decays during training")] = "constant"
+    warmup: Annotated[int, AtLeast(0), Help("Steps of linear warm-up of the learning rate.")] = 0
     ema: Annotated[
         float | None,
         Above(0),
         AtMost(1),
-        Help("Decay of a moving average of the weights, such as 0.999, to answer with; {none} keeps none.", none="0"),
+        Help("Decay of a moving average of the weights, such as 0.999, to predict with; {none} disables it.", none="0"),
     ] = None
     validate_every: Annotated[
-        int, AtLeast(1), Help("Epochs between validations, where there is a validation part.", group="Stopping")
+        int, AtLeast(1), Help("Epochs between validations, if there is validation data.", group="Stopping")
     ] = 1
     patience: Annotated[
         int | None,
@@ -189,7 +191,7 @@ class TrainingConfig(DeviceConfig):
         int | None,
         AtLeast(0),
         Help(
-            "Seed of everything random; {none} takes one from the operating system.",
-            typed="Seed of everything random.",
+            "Random seed; {none} takes one from the operating system.",
+            typed="Random seed; makes a run repeatable.",
         ),
     ] = None

@@ -1,4 +1,4 @@
-"""What changes from step to step: the learning rate, and an exponential moving average of the weights."""
+"""What changes from step to step: the learning rate, and a moving average of the weights."""
 
 import contextlib
 import math
@@ -14,7 +14,7 @@ __all__ = ["Schedule", "WeightAverage"]
 
 
 class Schedule:
-    """The part of the learning rate that holds at a step.
+    """The factor of the learning rate at each step.
 
         factor(t) = (t + 1) / warmup                                    t < warmup
         factor(t) = 1,   1 - x,   or   (1 + cos(pi x)) / 2              x = (t - warmup) / (steps - warmup)
@@ -57,7 +57,7 @@ class Schedule:
 
 
 class WeightAverage:
-    """Averages the weights over steps, and lends them to the model for a while.
+    """Averages the weights over steps, and lends the average to the model for a while.
 
         a <- d a + (1 - d) w,    d = min(decay, (1 + t) / (10 + t))    at update number t
 
@@ -95,7 +95,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def swap(self) -> None:
-        """Put the average where the weights are, and the weights where the average was."""
+        """Swap the average and the weights."""
         for parameter, value in zip(self._weights, self.values, strict=True):
             kept = parameter.detach().clone()
             parameter.copy_(value)
@@ -103,7 +103,7 @@ class WeightAverage:
 
     @contextlib.contextmanager
     def lent(self) -> Generator[None, None, None]:
-        """The model has the average while the block runs."""
+        """The model holds the average while the block runs."""
         self.swap()
         try:
             yield

@@ -1,4 +1,4 @@
-"""Weights of a module as arrays that a file holds, and back."""
+"""Weights of a module as arrays for a file, and back."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -15,7 +15,7 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 def weights_of(module: nn.Module) -> dict[str, NDArray[Any]]:
-    """The weights and buffers of a module, under their names behind "weights.".
+    """The weights and buffers of a module, with "weights." before their names.
 
     Example:
         >>> {name: array.shape for name, array in weights_of(nn.Linear(3, 2)).items()}

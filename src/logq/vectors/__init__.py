@@ -1,4 +1,4 @@
-"""Word vectors after training: saved and loaded, and searched for the words nearest to others."""
+"""Word vectors after training: saving, loading, and searching for the nearest words."""
 
 import lazy_loader
 

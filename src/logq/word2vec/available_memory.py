@@ -1,4 +1,4 @@
-"""How much memory the process may still take, so that too much is refused instead of ending in a kill half-way."""
+"""How much memory the process may still take, so that too large a model is refused instead of being killed half-way."""
 
 import math
 import os

@@ -1,4 +1,4 @@
-"""CorpusRun: training on an encoded corpus for some epochs, which can stop anywhere and go on from there."""
+"""CorpusRun: training on an encoded corpus for some epochs, which can stop anywhere and continue from there."""
 
 import math
 from collections.abc import Callable
@@ -63,13 +63,13 @@ class CorpusRun:
 
     @property
     def mean_loss(self) -> float:
-        """Of a pair, over the epoch so far; 0 if there was none."""
+        """Mean loss of a pair over the epoch so far; 0 if there was none."""
         return self.loss_sum / max(1, self.loss_pairs)
 
     # ------------------------------------------------------------------------------------------------------ checkpoints
 
     def state(self) -> RunState:
-        """What `restore` needs to go on from here.
+        """What `restore` needs to continue from here.
 
         Raises:
             FloatingPointError: training has diverged.
@@ -81,7 +81,7 @@ class CorpusRun:
         )
 
     def restore(self, state: RunState) -> None:
-        """Go on from where `state` was, in a run over the same corpus that was made with its seed.
+        """Continue from `state`, in a run over the same corpus that was made with its seed.
 
         Raises:
             KeyError, TypeError, ValueError: it is not the state of such a run.
@@ -183,7 +183,7 @@ class CorpusRun:
         if self.pairs == 0:
             raise ArgumentError(
                 "sample",
-                "neighboring words to be left after thinning out frequent ones",
+                "neighboring words to be left after subsampling frequent ones",
                 Verbatim(f"none of {self.corpus.num_words:,} words"),
                 "for a small corpus take 0",
             )
@@ -191,7 +191,7 @@ class CorpusRun:
 
 
 def check_finite(engine: Engine, lr: float) -> None:
-    """See that all vectors are finite.
+    """Check that all vectors are finite.
 
     Raises:
         DivergedError: one is not: training diverged.

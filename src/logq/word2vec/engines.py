@@ -25,7 +25,7 @@ ENGINES = {
 
 
 class Position(NamedTuple):
-    """Where in a training a span of text lies.
+    """The position of a span of text in a training run.
 
     Args:
         entry: of the encoded corpus, from 0.
@@ -115,7 +115,7 @@ class Engine(ABC):
 
 
 def check_arrays(expected: Mapping[str, NDArray[Any]], given: Mapping[str, NDArray[Any]]) -> None:
-    """See that arrays have the names, dtypes and shapes of others.
+    """Check that arrays have the names, dtypes and shapes of others.
 
     Raises:
         ValueError: one does not.

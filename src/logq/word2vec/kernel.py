@@ -49,7 +49,7 @@ class Setup:
         negatives: k, of each pair.
         shared: whether the pairs of a window share negatives and are trained at once. False is the order of word2vec.c.
         pool: with shared negatives, number of draws that about a thousand words choose theirs from: their rows stay in
-            the cache. 0 draws anew for every window.
+            the cache. 0 draws new ones for every window.
         block: number of neighboring windows that share their negatives, with which each is trained at once.
         tree: for hierarchical softmax, instead of negative sampling.
         threads: number of threads that train at the same time, without locks.
@@ -203,7 +203,7 @@ def train(
     ):
         _check_array(name, array, dtype, dims)
     if np.may_share_memory(inputs, outputs):
-        raise ArgumentError("outputs", "a table of its own", Verbatim("memory of inputs"))
+        raise ArgumentError("outputs", "its own memory", Verbatim("memory shared with inputs"))
     if not isinstance(setup.simd, str):
         raise ArgumentTypeError("simd", "a name", setup.simd)
     start, slope, floor = (check_float("rate", number) for number in rate)

@@ -1,4 +1,4 @@
-"""SkipGram and CBOW: modules whose query for a word is a word nearby, or the words around it.
+"""SkipGram and CBOW: modules that predict a word from a nearby word, or from the words around it.
 
 The input vectors are here; the output vectors are the class weights of a loss in logq.nn.
 

@@ -48,7 +48,7 @@ def examples(
     batch_size: int,
     rng: np.random.Generator,
 ) -> Iterator[WordBatch]:
-    """Thin out the words of some text, make windows, shuffle the examples and batch them.
+    """Subsample the words of some text, make windows, shuffle the examples and batch them.
 
     Frequent words are thinned out first, so windows reach further in the text, as in word2vec.c. Examples are shuffled,
     so that the batch of one step is not all from one sentence.
@@ -177,7 +177,7 @@ class PlainEngine(Engine):
 
     @torch.no_grad()
     def copy_words(self, other: Engine, numbers: NDArray[np.int64]) -> None:
-        """Copy the rows of its words; what a sampler has learned is learned anew."""
+        """Copy the rows of its words; what a sampler has learned starts over."""
         assert isinstance(other, PlainEngine)
         rows = torch.from_numpy(numbers).to(self.device)
         self.model.vectors[rows] = other.model.vectors

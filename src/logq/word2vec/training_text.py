@@ -1,4 +1,4 @@
-"""The text that a fit reads: encoded, with new words where a model goes on learning."""
+"""The text that a fit reads: encoded, with new words where a model continues learning."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -28,7 +28,7 @@ def training_text(
     Args:
         source: see Word2Vec.fit.
         settings: of which min_count and max_vocab are used.
-        known: the words of a model that goes on learning; None for a new one.
+        known: the words of a model that continues learning; None for a new one.
         new_words: whether further words of the text are added to those known.
         cache: a folder for the encoded text, see logq.text.encode.
         progress: whether it is shown.
@@ -46,7 +46,7 @@ def training_text(
     if isinstance(source, EncodedCorpus):
         if known is not None and source.vocabulary.index_to_key != known.index_to_key:
             raise ArgumentError(
-                "source", "an encoded corpus of the words that the model has learned", Verbatim("one of others")
+                "source", "an encoded corpus of the words that the model has learned", Verbatim("one of other words")
             )
         return nullcontext(source)
     options: dict[str, Any] = {"cache": cache, "threads": available_cores(), "progress": progress}

@@ -33,7 +33,7 @@ class Word2Vec(Word2VecConfig, Estimator):
     whose rate falls linearly to 1e-4 of its start. Frequent words are thinned out first (`sample`).
 
     Negative sampling from the unigram distribution and hierarchical softmax run in a compiled engine on all cores; any
-    other objective or sampler runs in plain PyTorch, some tens of times slower. `engine_name` says which it is.
+    other objective or sampler runs in plain PyTorch, tens of times slower. `engine_name` says which it is.
 
     Attributes:
         vocabulary: the words and their counts, after `fit`.
@@ -76,7 +76,7 @@ class Word2Vec(Word2VecConfig, Estimator):
 
     @property
     def is_fitted(self) -> bool:
-        """Whether `fit` has succeeded, or is at work."""
+        """Whether `fit` has succeeded, or is running."""
         return self._engine is not None
 
     def _fitted_on(self) -> str:
@@ -99,13 +99,13 @@ class Word2Vec(Word2VecConfig, Estimator):
         progress: bool | None = None,
         on_epoch_end: Callable[["Word2Vec", int], None] | None = None,
     ) -> Self:
-        """Learn vectors from text; called again, go on learning from more text.
+        """Learn vectors from text; called again, continue learning from more text.
 
         Whatever goes wrong, an exception in `on_epoch_end` and Ctrl-C included, the model is what it was before. So
         going on trains a copy: four tables of V D numbers are in memory meanwhile, instead of two.
 
         Args:
-            source: a path to a text file (plain, .gz or .zst; a sentence a line), a pattern, a list of paths, "-" for
+            source: a path to a text file (plain, .gz or .zst; a sentence per line), a pattern, a list of paths, "-" for
                 standard input, or lists of words; see logq.text.encode. Or an EncodedCorpus as it is, which stays
                 open: `min_count` and `max_vocab` have no meaning then, and a later fit takes the same words only.
             new_words: when called again, whether words that occur min_count times in the new text are added, and the
@@ -113,9 +113,9 @@ class Word2Vec(Word2VecConfig, Estimator):
             cache: a folder for the encoded text, which is used again by the next run over the same files.
             checkpoint: a folder where everything is saved now and then, and on Ctrl-C, so that `resume` can go on.
             checkpoint_minutes: minutes between checkpoints; 0 saves one after about every million words.
-            resume: go on from that checkpoint, with the same text and settings. On one thread the result is that of a
-                run that was never interrupted ("learned_unigram" excepted, whose distribution goes on with other
-                draws). Without a checkpoint there, start.
+            resume: continue from that checkpoint, with the same text and settings. On one thread the result is that of
+                a run that was never interrupted ("learned_unigram" excepted, whose distribution continues with other
+                draws). Without a checkpoint, start.
             progress: True shows a progress bar, False nothing, None a bar on a terminal and plain lines in a log.
             on_epoch_end: called with the model and the number of epochs done; the vectors can be saved there.
 
@@ -212,7 +212,7 @@ class Word2Vec(Word2VecConfig, Estimator):
         left = self.vocabulary.counts @ self.vocabulary.keep_probability(self.sample) / self.vocabulary.total
         if left < 0.1:
             warnings.warn(
-                f"sample: thinning out frequent words at {self.sample:g} leaves {left:.1%} of this corpus, whose words "
+                f"sample: subsampling frequent words at {self.sample:g} leaves {left:.1%} of this corpus, whose words "
                 "are all frequent; for a small corpus take 0",
                 stacklevel=4,
             )

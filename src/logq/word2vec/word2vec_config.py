@@ -89,7 +89,7 @@ class Word2VecConfig(ObjectiveConfig):
         Help(
             "Maximum distance between a word and its neighbors.",
             more="That of each word is uniform in 1..window.",
-            typed="Maximum number of words to look at on each side.",
+            typed="Maximum number of context words on each side.",
         ),
     ] = 5
     sg: Annotated[
@@ -120,7 +120,7 @@ class Word2VecConfig(ObjectiveConfig):
     num_sampled: Annotated[
         int,
         Check(_check_num_sampled),
-        Help("Number of negatives for each pair, k.", group="Model", aliases=("negatives",)),
+        Help("Number of negatives per pair, k.", group="Model", aliases=("negatives",)),
     ] = 5
     unigram_power: Annotated[
         float,
@@ -160,7 +160,7 @@ class Word2VecConfig(ObjectiveConfig):
         AtLeast(0),
         Help(
             "Threshold t for thinning out frequent words, see Vocabulary.keep_probability; 0 keeps all.",
-            typed="Leave out words that are more frequent than this at random; 0 keeps all.",
+            typed="Downsample words more frequent than this at random; 0 keeps all.",
             group="Corpus",
         ),
     ] = 1e-3
@@ -188,7 +188,7 @@ class Word2VecConfig(ObjectiveConfig):
         int | None,
         AtLeast(0),
         Help(
-            "Seed of everything random.",
+            "Random seed; makes a run repeatable.",
             more="On one thread the same seed gives the same vectors, bit for bit on one machine.",
             typed="Seed; makes a run repeatable, bit for bit on one thread.",
             group="Training",
@@ -269,7 +269,7 @@ class Word2VecConfig(ObjectiveConfig):
 
     @property
     def why_not_fused(self) -> str:
-        """What the compiled engine has no kernel for, or "" where it can train."""
+        """What the compiled engine has no kernel for, or "" if it can train."""
         sampler = self.sampler if isinstance(self.sampler, str | None) else "a sampler of your own"
         if (self.kind, self.objective, sampler) not in FUSED:
             return " with ".join(part for part in (self.objective, sampler) if part)
@@ -279,7 +279,7 @@ class Word2VecConfig(ObjectiveConfig):
 
     @property
     def engine_name(self) -> str:
-        """What trains, "fused" or "plain"."""
+        """The engine that trains, "fused" or "plain"."""
         return "plain" if self.engine == "plain" or self.why_not_fused else "fused"
 
     @property

@@ -27,6 +27,6 @@ def test_it_is_a_copy():
 @pytest.mark.parametrize(
     "given", [[0.5], np.ones(2), torch.ones(2), torch.tensor([True]), [True], ["a"], [[1], [1, 2]], None]
 )
-def test_what_is_no_id(given):
+def test_what_is_not_an_id(given):
     with pytest.raises(TypeError, match="samples: expected"):
         as_ids("samples", given, CPU)

@@ -35,7 +35,7 @@ def test_shapes_and_seeds():
 @pytest.mark.parametrize(
     ("probs", "error", "message"),
     [
-        ([0, 0], ValueError, "probs: expected a positive one, all are 0"),
+        ([0, 0], ValueError, "probs: expected at least one positive count, all are 0"),
         ([1, -1], ValueError, "probs: expected finite numbers >= 0, got -1 for class 1"),
         ([1, float("nan")], ValueError, "probs: expected finite numbers >= 0, got nan for class 1"),
         ([], ValueError, r"probs: expected shape \(C,\)"),

@@ -99,7 +99,7 @@ def test_a_reserved_id_as_a_true_class_has_no_log_q():
             "distortion: expected a power that leaves finite weights, one of them positive",
         ),
         ({"unigrams": [0.0, 1.0, 2.0], "distortion": -1.0}, "distortion: .*got -1 for counts from 0 to 2"),
-        ({"unigrams": [[1.0, 2.0, 3.0]]}, r"unigrams: expected one number a class, got shape \(1, 3\)"),
+        ({"unigrams": [[1.0, 2.0, 3.0]]}, r"unigrams: expected one number per class, got shape \(1, 3\)"),
         ({"unigrams": [1.0, 2.0], "num_reserved_ids": -1}, "num_reserved_ids: expected an integer >= 0"),
         ({"unigrams": [1.0, 2.0], "num_shards": 2, "shard": 2}, "shard: expected an integer below num_shards = 2"),
     ],

@@ -114,7 +114,7 @@ def test_a_second_derivative_needs_the_table_as_it_was():
     loss = op("nce", *p)
     with torch.no_grad():
         p.bias.add_(1.0)
-    with pytest.raises(RuntimeError, match="weight: expected what it was in forward"):
+    with pytest.raises(RuntimeError, match="weight: expected its values from forward"):
         torch.autograd.grad(loss, p[:3], create_graph=True)
 
 

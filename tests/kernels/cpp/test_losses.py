@@ -66,7 +66,7 @@ def _the_compiled_backend_is_what_runs():
 @pytest.mark.parametrize("name", SAMPLED)
 def test_the_meaning_is_that_of_the_reference(name, kind, options):
     if "softmax" in name and kind.get("num_true", 1) > 1:
-        with pytest.raises(ValueError, match=r"targets: expected one true class a row for "):
+        with pytest.raises(ValueError, match=r"targets: expected one true class per row for "):
             both(name, problem(**kind))
         return
     p = problem(**kind, seed=3)

@@ -133,7 +133,7 @@ def naive(name: str, p: Problem) -> Tensor:
 @pytest.mark.parametrize("per_row", [False, True])
 @pytest.mark.parametrize("name", SAMPLED)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
-def test_errors_are_no_larger_than_those_of_the_naive_formulation(dtype, name, per_row):
+def test_errors_are_not_larger_than_those_of_the_naive_formulation(dtype, name, per_row):
     """Against float64: the error of each gradient, in the norm; and of the loss, over 8 batches."""
     errors = torch.zeros(2, 4, dtype=torch.float64)
     for seed in range(8):

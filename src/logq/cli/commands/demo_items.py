@@ -49,9 +49,9 @@ def demo_items(
 ) -> None:
     """Train item vectors on which functions are used together, in a few seconds.
 
-    The log is the source of the standard library: each function is a user, the functions that it calls are the items.
-    Item2Vec learns from it which functions go together. Nothing is downloaded, and the log stays, to try other commands
-    on.
+    The log comes from the source of the standard library: each function is a user, and the functions that it calls are
+    its items. Item2Vec learns which functions go together. Nothing is downloaded, and the log is kept for trying other
+    commands.
     """
     began = time.monotonic()
     tell = (lambda *_: None) if quiet else say

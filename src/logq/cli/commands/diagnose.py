@@ -46,7 +46,7 @@ def diagnose(
         ),
     ],
     text: Annotated[
-        str | None, typer.Argument(metavar="[TEXT]", help="Text for a language model to read; for those only.")
+        str | None, typer.Argument(metavar="[TEXT]", help="Text to take positions from; for language models only.")
     ] = None,
     samplers: Annotated[
         str | None,
@@ -66,7 +66,7 @@ def diagnose(
             show_default="16,64,256,1024,4096, up to the number of classes",
         ),
     ] = None,
-    error: Annotated[float, typer.Option("--error", metavar="X", help="Relative error to aim at.")] = 0.1,
+    error: Annotated[float, typer.Option("--error", metavar="X", help="Target relative error.")] = 0.1,
     estimator: Annotated[
         EstimateName,
         typer.Option(
@@ -86,7 +86,7 @@ def diagnose(
     seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of the draws.")] = 0,
     figure: Annotated[
         Path | None,
-        typer.Option("--figure", metavar="FILE", help="Plot error and bias against k, as .png, .svg or .pdf."),
+        typer.Option("--figure", metavar="FILE", help="Plot error and bias against k, to a .png, .svg or .pdf file."),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Also write all numbers to this file, as JSON.")
@@ -94,12 +94,12 @@ def diagnose(
     device: Device = "cpu",
     quiet: Quiet = False,
 ) -> None:
-    """Find out which sampler and how many samples a model needs for a given error of its gradient.
+    """Find out which sampler, and how many samples, keep the error of a model's gradient below a target.
 
     The gradient of the softmax is estimated from k sampled classes and compared with the exact one, for queries of the
     model: the last events of users of a recommender, the positions of a text, or the rows of `inputs` (B, D) in a file
     that also has `weight` (C, D), and may have `bias`, `counts` and `targets`. Errors are relative to the norm of the
-    exact gradient, and shown with their bias and the effective sample size. In a pipe, the answer is lines of sampler,
+    exact gradient, and shown with their bias and the effective sample size. In a pipe, the output is lines of sampler,
     k, and value and standard error of error, bias, std and sample size, separated by tabs.
     """
     for path in (figure, output):
@@ -211,5 +211,5 @@ def _numbers(typed: str | None) -> list[int]:
 
 
 def _sizes(num_classes: int) -> list[int]:
-    """What is measured where nothing was typed: no more than there are classes."""
+    """The default sample sizes: none larger than the number of classes."""
     return [k for k in SIZES if k <= num_classes] or [max(1, num_classes // 2)]

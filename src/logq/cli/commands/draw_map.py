@@ -47,10 +47,10 @@ def draw_map(
     seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of the layout and the colors.")] = 0,
     title: Annotated[str | None, typer.Option("--title", metavar="TEXT", help="Headline of the page.")] = None,
 ) -> None:
-    """Draw a map of the most frequent words as one HTML file.
+    """Draw a map of the most frequent words as a single HTML file.
 
-    Words are near each other when their vectors point the same way. The file works offline, wherever it is opened: it
-    zooms, searches and shows the neighbors of each word.
+    Words are near each other when their vectors point the same way. The file works offline: it zooms, searches and
+    shows the neighbors of each word.
     """
     check_file(output)
     try:

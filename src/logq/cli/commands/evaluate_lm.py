@@ -1,4 +1,4 @@
-"""`logq evaluate lm`: how probable a language model finds texts."""
+"""`logq evaluate lm`: how probable texts are under a language model."""
 
 import sys
 from typing import TYPE_CHECKING, Annotated
@@ -38,19 +38,19 @@ def lm(
         list[str],
         typer.Argument(
             metavar="FILE...",
-            help="Texts, one sentence per line: plain, .gz or .zst files, patterns in quotes, or - for a pipe.",
+            help="Texts, one sentence per line: plain, .gz or .zst files, quoted patterns, or - for standard input.",
         ),
     ],
     output: JsonOutput = None,
     device: Device = "cpu",
     quiet: Quiet = False,
 ) -> None:
-    """Evaluate a language model by its perplexity on texts that it has not seen.
+    """Evaluate a language model by its perplexity on unseen text.
 
     Perplexity is exp(-log P / tokens): the number of equally likely words among which the model would be as uncertain.
     Ends of lines, and unknown words as <unk>, count as tokens. P is exact, over all words of the vocabulary, however
     the model was trained. Compare perplexities only between models with the same vocabulary: one that knows fewer words
-    has an easier task. In a pipe, the answer is lines of file, measure and value, separated by tabs.
+    has an easier task. In a pipe, the output is lines of file, measure and value, separated by tabs.
     """
     if output is not None:
         check_file(output)
@@ -128,5 +128,5 @@ def _note_oddities(text: str, one: "Likelihood") -> None:
     if one.num_unknown > _MANY_UNKNOWN * one.num_tokens:
         note(
             f"{text}: {one.num_unknown / one.num_tokens:.0%} of the tokens are unknown words; perplexity says little "
-            "then. Is the text tokenized, and are capitals written, as in the training text?"
+            "then. Is the text tokenized and capitalized like the training text?"
         )

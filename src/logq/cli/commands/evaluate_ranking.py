@@ -1,4 +1,4 @@
-"""`logq evaluate ranking`: how high a recommender ranks what users did next, among all items."""
+"""`logq evaluate ranking`: how high a recommender ranks, among all items, what users did next."""
 
 import sys
 from pathlib import Path
@@ -37,7 +37,9 @@ def ranking(
     folder: RecommenderArgument,
     log: Annotated[
         Path | None,
-        typer.Argument(metavar="[LOG]", help="What users did later; without it, what training held out as test."),
+        typer.Argument(
+            metavar="[LOG]", help="Later events of users; without it, the test part that training held out."
+        ),
     ] = None,
     columns: LogColumns = _GUESSED,
     k: Annotated[
@@ -46,28 +48,30 @@ def ranking(
             "--k", "-k", metavar="N", min=1, help="Cut-off of the metrics. Repeatable.", show_default="10 and 50"
         ),
     ] = None,
-    keep_seen: Annotated[bool, typer.Option("--keep-seen", help="Also rank items that a user had before.")] = False,
+    keep_seen: Annotated[
+        bool, typer.Option("--keep-seen", help="Also rank items that a user has already seen.")
+    ] = False,
     leave_one_out: Annotated[
         bool,
         typer.Option("--leave-one-out", help="Predict the last event of each user in LOG from the others."),
     ] = False,
-    no_baseline: Annotated[bool, typer.Option("--no-baseline", help="Do not compare with Popularity.")] = False,
+    no_baseline: Annotated[bool, typer.Option("--no-baseline", help="Skip the comparison with Popularity.")] = False,
     output: JsonOutput = None,
     device: Device = "cpu",
     quiet: Quiet = False,
 ) -> None:
     """Evaluate a recommender on what users did next, by ranking all items for each user.
 
-    Without LOG that is the test part, which training held out and never saw. With a LOG of later events, the model
-    knows of its users what it was trained on; columns are read as in training. HR@10 is the share of users with a hit
-    among the first 10 items, NDCG@10 counts higher ranks for more. Intervals say how far the numbers would vary with
-    other users. Popularity, the same items for everybody, is what a model has to beat. In a pipe, the answer is lines
+    Without LOG, that is the test part, which training held out and never saw. With a LOG of later events, the history
+    of a user is what the model was trained on; columns are read as in training. HR@10 is the share of users with a hit
+    among the first 10 items, NDCG@10 gives higher ranks more weight. Intervals show how much the numbers would vary
+    with other users. Popularity, the same items for everyone, is the baseline to beat. In a pipe, the output is lines
     of model, metric, value and both ends of the interval, separated by tabs.
     """
     if output is not None:
         check_file(output)
     if log is None and leave_one_out:
-        raise BadInputError("--leave-one-out: expected a LOG beside it; without one the test part of training is taken")
+        raise BadInputError("--leave-one-out: expected a LOG with it; without one the test part of training is used")
     if log is not None:
         check_input_file(log, "a log")
     found = open_folder(folder, device=device)
@@ -76,7 +80,7 @@ def ranking(
     items = found.model.known.num_items
     ks = sorted(set(k or (min(10, items), min(50, items))))
     if ks[-1] > items:
-        raise BadInputError(f"--k: expected at most the {items:,} items that there are, got {ks[-1]}")
+        raise BadInputError(f"--k: expected at most {items:,}, the number of items, got {ks[-1]}")
     models = {type(found.model).__name__: found.model}
     if not no_baseline:
         known = found.log if found.split is None else found.split.train
@@ -97,7 +101,7 @@ def ranking(
 
 
 class _Test:
-    """What is to be found."""
+    """The events to be found."""
 
     def __init__(self, found: RecommenderFolder, path: Path | None, given: LogColumns, *, leave_one_out: bool) -> None:
         from logq.logs.splits import leave_one_out as split_last
@@ -108,8 +112,8 @@ class _Test:
             self.split = found.split
             if self.split is None:
                 raise BadInputError(
-                    "nothing was held out in training (--validation none), so that this log can't test it; give a "
-                    "LOG of what users did later, or train with --validation last"
+                    "nothing was held out in training (--validation none), so the log of the training cannot test it; "
+                    "give a LOG of later events, or train with --validation last"
                 )
             self.name = {"leave_one_out": "the last event of each user", "time": "the last tenth of the events"}.get(
                 self.split.how["by"], "the test part"
@@ -162,7 +166,7 @@ def _show(scores: "dict[str, RankingScores]", test: str, keep_seen: bool) -> Non
         table.add_row(metric.replace("_", " "), *cells)
     Console().print(table)
     say()
-    seen = "what they had before stays in" if keep_seen else "what they had before left out"
+    seen = "seen items included" if keep_seen else "seen items left out"
     left = "".join(
         f"; {first.about[reason]:,} {said}"
         for reason, said in (("unknown_users", "are unknown"), ("no_history", "have no history"))
@@ -180,4 +184,4 @@ def _show(scores: "dict[str, RankingScores]", test: str, keep_seen: bool) -> Non
         )
         say((f"{other}, the same for everybody: ", "bold"), ", ".join(parts), ratio, ".")
         if first.values[key] <= one.values[key]:
-            say("A model that does not beat it has learned too little: more epochs, or another model, may help.")
+            say("A model that does not beat it has learned too little; more epochs or another model may help.")

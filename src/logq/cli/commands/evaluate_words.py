@@ -1,4 +1,4 @@
-"""`logq evaluate words`: how vectors do on what people know about words."""
+"""`logq evaluate words`: how vectors compare with human judgment about words."""
 
 import sys
 from enum import Enum
@@ -73,13 +73,13 @@ def words(
     output: JsonOutput = None,
     quiet: Quiet = False,
 ) -> None:
-    """Evaluate word vectors by what people know: which words are alike, and how words relate.
+    """Evaluate word vectors against human judgment: which words are similar, and how words relate.
 
     --similarity gives the correlation of cosines with human scores: Spearman's, of the ranks, is the one that papers
     report; p is the probability that chance alone gives one as large. --analogies gives the share of questions "a is to
-    b as c is to ?" that are answered as expected, by b - a + c (3CosAdd) or by products of cosines (3CosMul). Case does
+    b as c is to ?" that are answered correctly, by b - a + c (3CosAdd) or by products of cosines (3CosMul). Case does
     not matter. Questions with an unknown word are left out, and "unknown" says how many they are: compare two models
-    only where they know the same words. In a pipe, the answer is lines separated by tabs.
+    only where they know the same words. In a pipe, the output is lines separated by tabs.
     """
     if not similarity and not analogies:
         raise BadInputError("give word pairs by --similarity FILE, analogies by --analogies FILE, or both")

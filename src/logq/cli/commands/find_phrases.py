@@ -42,7 +42,7 @@ def phrases(
             "--output",
             "-o",
             metavar="FILE",
-            help="Write the text with its phrases joined; a name in .gz compresses it.",
+            help="Write the text with its phrases joined, compressed if the name ends in .gz.",
         ),
     ] = None,
     save: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the phrases themselves, as JSON.")] = None,
@@ -85,7 +85,7 @@ def phrases(
 ) -> None:
     """Find words that occur together more often than by chance, and join them: new york becomes new_york.
 
-    The text written with -o can be trained on like any other. Lines stay lines. In a pipe, the answer is lines of
+    The text written with -o can be trained on like any other. Lines stay lines. In a pipe, the output is lines of
     phrase, count and score, separated by tabs, best first.
     """
     for path in (output, save):

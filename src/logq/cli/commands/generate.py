@@ -43,9 +43,9 @@ def generate(
     ] = None,
     device: Device = "cpu",
 ) -> None:
-    """Generate text: continue a line word by word, drawn from a language model, until the line ends.
+    """Generate text from a language model: continue a line word by word, until it ends.
 
-    Without PROMPT whole lines are generated. A word that the model does not know counts as <unk>.
+    Without PROMPT, whole lines are generated. A word that the model does not know counts as <unk>.
     """
     check_model(model, "language model")
     loaded = load_language_model(model, device=device)

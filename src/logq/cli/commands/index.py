@@ -80,7 +80,7 @@ def index(
         bool,
         typer.Option(
             "--check",
-            help="Compare with exact search; without --kind, check the INDEX that is there.",
+            help="Compare with exact search; without --kind, check an existing INDEX.",
             rich_help_panel="Index",
         ),
     ] = False,
@@ -104,15 +104,14 @@ def index(
 ) -> None:
     """Put the items of a recommender into an index for fast search, or into a database.
 
-    An index finds the items with the highest scores without looking at all of them; --check measures, with queries of
-    users of the log, how many of the true best ones it finds. `logq recommend --index INDEX` searches in it. A database
-    gets one row per item: its number, its id in the log, vector, count, title and features, to be searched with
-    conditions.
+    An index finds the items with the highest scores without looking at all of them; --check measures how many of the
+    true best ones it finds, for users of the log. `logq recommend --index INDEX` searches in it. A database gets one
+    row per item: its number, its id in the log, vector, count, title and features; searches can filter by these.
     """
     if output is None and duckdb is None and postgres is None:
         raise BadInputError("give a folder for the index by --output, or a database by --duckdb or --postgres")
     if output is None and (check or kind or option):
-        raise BadInputError("--check, --kind and --option: expected --output beside them, the folder of the index")
+        raise BadInputError("--check, --kind and --option: expected --output with them, the folder of the index")
     options = dict(_setting(text) for text in option or [])
     if duckdb is not None:
         check_file(duckdb)
@@ -136,7 +135,7 @@ def index(
 
 
 def load_index_of(found: RecommenderFolder, folder: Path) -> "ItemIndex":
-    """Load an index, and see that it was made of this model.
+    """Load an index, and check that it was made from this model.
 
     Raises:
         BadInputError: there is none, or it was made of another.
@@ -151,7 +150,7 @@ def load_index_of(found: RecommenderFolder, folder: Path) -> "ItemIndex":
     except (OSError, ValueError, KeyError, TypeError):
         of = None
     if of != _hash(found):
-        raise BadInputError(f"{folder}: this index was made from another model, or an earlier one; make it again")
+        raise BadInputError(f"{folder}: this index was made from another model, or an earlier one; build it again")
     return made
 
 

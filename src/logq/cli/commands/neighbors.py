@@ -33,16 +33,16 @@ def neighbors(
             "--minus",
             "--negative",
             metavar="WORD",
-            help="Subtract this word; the WORDs become one question. Repeatable.",
+            help="Subtract this word; all words make one question. Repeatable.",
         ),
     ] = None,
-    together: Annotated[bool, typer.Option("--together", help="Add the WORDs up to one question.")] = False,
+    together: Annotated[bool, typer.Option("--together", help="Add the words up and ask one question.")] = False,
 ) -> None:
-    """Show the words nearest to others, by the cosine of their vectors.
+    """Show the nearest neighbors of words, by the cosine of their vectors.
 
-    Several words are several questions, each with its own answer; words without a vector are listed at the end. With
-    --minus or --together they are one question: the neighbors of their sum, as in king + woman - man. In a pipe, the
-    answer is lines of question, neighbor and cosine, separated by tabs.
+    Each word is a question with its own answer; words without a vector are listed at the end. With --minus or
+    --together all words make one question: the neighbors of their sum, as in king + woman - man. In a pipe, the output
+    is lines of question, neighbor and cosine, separated by tabs.
     """
     from logq.vectors.keyed_vectors import KeyedVectors
     from logq.vectors.nearest_words import UnknownWord

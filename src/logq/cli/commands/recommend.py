@@ -31,11 +31,11 @@ def recommend(
         typer.Option(
             "--history",
             metavar="ITEM",
-            help="Instead of a user: an item that somebody new had, the oldest first. Repeatable.",
+            help="Instead of a user: an item in the history of a new one, oldest first. Repeatable.",
         ),
     ] = None,
     keep_seen: Annotated[
-        bool, typer.Option("--keep-seen", help="Also recommend items that a user had before.")
+        bool, typer.Option("--keep-seen", help="Also recommend items that a user has already seen.")
     ] = False,
     index: Annotated[
         Path | None,
@@ -51,14 +51,14 @@ def recommend(
     ] = None,
     device: Device = "cpu",
 ) -> None:
-    """Recommend items to users of the log, or to somebody new with a given history.
+    """Recommend items to users of the log, or to a new user with a given history.
 
-    Everything that a user did in the log counts, including what training held out. Several users are several questions,
-    each with its own answer; unknown users are listed at the end. In a pipe, the answer is lines of user, item, score
-    and title, separated by tabs.
+    All events of a user in the log count, including those that training held out. Each user is a question with its own
+    answer; unknown users are listed at the end. In a pipe, the output is lines of user, item, score and title,
+    separated by tabs.
     """
     if bool(user) == bool(history):
-        raise BadInputError("give users of the log by --user, or what a new one did by --history, one of them")
+        raise BadInputError("give either users of the log by --user, or the history of a new one by --history")
     found = open_folder(folder, device=device)
     model = found.model
     given = _context(context or [])

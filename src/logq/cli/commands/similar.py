@@ -33,14 +33,13 @@ def similar(
     ] = None,
     device: Device = "cpu",
 ) -> None:
-    """Show the items most like others, by the cosine of their vectors.
+    """Show the items most similar to others, by the cosine of their vectors.
 
-    Several items are several questions, each with its own answer. A new item is known by its features, if the model
-    learned from some (eges, two-tower). In a pipe, the answer is lines of item, neighbor, cosine and title, separated
-    by tabs.
+    Each item is a question with its own answer. A new item can be described by its features, if the model learned from
+    features (eges, two-tower). In a pipe, the output is lines of item, neighbor, cosine and title, separated by tabs.
     """
     if bool(items) == bool(item_features):
-        raise BadInputError("give items of the log, or what a new one is like by --feature, one of them")
+        raise BadInputError("give either items of the log, or the features of a new one by --feature")
     found = open_folder(folder, device=device)
     if item_features:
         answer = found.model.similar_items(item_features=_values(found, item_features), k=k)

@@ -36,7 +36,7 @@ logq train lm train.txt -o model --model gru --valid valid.txt --resume
 
 
 class ModelName(str, Enum):
-    """What can be trained."""
+    """The models that can be trained."""
 
     ngram = "ngram"
     nnlm = "nnlm"
@@ -59,8 +59,8 @@ def lm(
         ModelName,
         typer.Option(
             metavar="NAME",
-            help="ngram counts, in seconds; nnlm reads a few words through a hidden layer; gru and lstm read all of "
-            "the line before, and are the most accurate and the slowest.",
+            help="ngram counts, in seconds; nnlm reads a few words through a hidden layer; gru and lstm read the "
+            "whole line so far; they are the most accurate and the slowest.",
             rich_help_panel="Model",
         ),
     ] = ModelName.ngram,
@@ -157,7 +157,7 @@ def _merged(found: "Mapping[str, Option]") -> "Option":
 
 
 def check_arguments(model: ModelName, arguments: Mapping[str, Any], others: list[str]) -> None:
-    """Refuse what was typed and means nothing to the model.
+    """Refuse options that mean nothing to the model.
 
     Args:
         model: what is trained.

@@ -35,7 +35,7 @@ __all__ = ["HeldOutPart", "make"]
 
 
 class HeldOutPart(str, Enum):
-    """What is held out of training."""
+    """Which events are held out of training."""
 
     last = "last"
     time = "time"
@@ -50,14 +50,14 @@ _HELD_OUT = {
 
 @dataclass(frozen=True)
 class Validation:
-    """What is held out."""
+    """The option that says which events are held out."""
 
     validation: Annotated[
         HeldOutPart,
         typer.Option(
             metavar="NAME",
-            help="What to hold out: last, the last two events of each user (one to stop by, one for `logq evaluate`); "
-            "time, the last two tenths of the log; or none.",
+            help="What to hold out: last, the last two events of each user (one for early stopping, one for `logq "
+            "evaluate`); time, the last two tenths of the log, likewise; or none.",
             rich_help_panel="Stopping",
         ),
     ] = HeldOutPart.last
@@ -68,7 +68,7 @@ class _Guide(NamedTuple):
 
     Args:
         about: when to take this model.
-        examples: what follows `logq train NAME`, one a line.
+        examples: what follows `logq train NAME`, one per line.
         learns_from: whose features it learns from; those of others are only kept.
     """
 
@@ -79,7 +79,7 @@ class _Guide(NamedTuple):
 
 _GUIDES = {
     "item2vec": _Guide(
-        "The quickest: it runs in the compiled word2vec engine on all cores. Items that are near each other in "
+        "The fastest to train: it runs in the compiled word2vec engine on all cores. Items that are near each other in "
         "histories or sessions get similar vectors (Barkan and Koenigstein 2016).",
         (
             "ratings.csv -o items",
@@ -99,13 +99,13 @@ _GUIDES = {
         (),
     ),
     "eges": _Guide(
-        "For items of which more is known than the log says: each is a mix of its id and its features, so that new "
-        "ones have vectors (Wang et al. 2018).",
+        "For items with features: the vector of an item mixes those of its id and its features, so that new items "
+        "have vectors too (Wang et al. 2018).",
         ("clicks.csv -o items --item-features items.csv", "log.txt --format sessions -o items --validation none"),
         ("item",),
     ),
     "youtube-dnn": _Guide(
-        "A plain and strong baseline: quick to train, and it uses features of users. A softmax over a sample of items "
+        "A simple, strong baseline: quick to train, and it uses features of users. A softmax over a sample of items "
         "learns which item comes next after each event of a user (Covington et al. 2016).",
         (
             "ratings.csv --user uid --item iid -o model",
@@ -116,19 +116,19 @@ _GUIDES = {
         ("user",),
     ),
     "mind": _Guide(
-        "For users with several interests: each has several vectors, and an item scores as high as with the nearest of "
-        "them (Li et al. 2019).",
+        "For users with several interests: each user has several vectors, and the one nearest to an item gives its "
+        "score (Li et al. 2019).",
         ("ratings.csv -o model", "ratings.csv -o model --interests 2 --max-length 100"),
         ("user",),
     ),
     "sdm": _Guide(
-        "For shops, where what somebody wants now is one thing and what they like another. Uses features of users and "
-        "items (Lv et al. 2019).",
+        "For shops, where what a user wants now may differ from what the user usually likes. Uses features of users "
+        "and items (Lv et al. 2019).",
         ("ratings.csv -o model", "log.csv -o model --short-length 5 --item-features items.csv"),
     ),
     "two-tower": _Guide(
-        "For items that come and go: an item is its features too, so that new ones have vectors. Trained by a softmax "
-        "over the other items of a batch, corrected by log Q (Yi et al. 2019).",
+        "For items that come and go: the vector of an item also depends on its features, so that new items have one. "
+        "Trained by a softmax over the other items of a batch, corrected by log Q (Yi et al. 2019).",
         (
             "ratings.csv -o model --item-features items.csv",
             "log.csv -o model --batch-size 2048 --temperature 0.1",
@@ -163,7 +163,9 @@ def make(name: str) -> HelpfulCommand:
     recipes = f"{', '.join(built_in)} or a TOML file" if built_in else "a TOML file"
 
     def command(
-        log: Annotated[Path, typer.Argument(metavar="LOG", help="Who did what: one event, or one session, per line.")],
+        log: Annotated[
+            Path, typer.Argument(metavar="LOG", help="Interaction log: one event, or one session, per line.")
+        ],
         output: OutputFolder,
         columns: LogReadingOptions,
         arguments: Mapping[str, Any],
@@ -174,7 +176,7 @@ def make(name: str) -> HelpfulCommand:
             typer.Option(
                 "--recipe",
                 metavar="NAME",
-                help=f"Take settings from {recipes}; options typed here win.",
+                help=f"Take settings from {recipes}; options on the command line take precedence.",
                 rich_help_panel="Model",
             ),
         ] = None,
@@ -209,7 +211,7 @@ def _train(
     held_out: HeldOutPart,
     training: Training,
 ) -> None:
-    """Read a log, hold out a part of it, train, save and tell.
+    """Read a log, hold out a part of it, train, save and report.
 
     Args:
         entry: what is trained.
@@ -281,7 +283,7 @@ def _with_bookings(log: "Interactions", column: str, value: str) -> "Interaction
     code = int(log.column_ids[column].codes([value])[0])
     if code < 0:
         known = ", ".join(map(repr, log.column_ids[column].keys[:8].tolist()))
-        raise BadInputError(f"--booking: {column!r} never is {value!r}; it is {known}")
+        raise BadInputError(f"--booking: {column!r} is never {value!r}; its values include {known}")
     return dataclasses.replace(log, columns={**log.columns, column: (log.columns[column] == code).astype("f4")})
 
 
@@ -317,7 +319,7 @@ def _described(log: "Interactions") -> str:
 
 
 def _plain(value: Any) -> Any:
-    """A value as JSON can hold it."""
+    """A value in a form that JSON can hold."""
     if isinstance(value, Mapping):
         return {str(name): _plain(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
@@ -328,7 +330,7 @@ def _plain(value: Any) -> Any:
 def _say_validation(model: "Recommender", split: "Split | None", held_out: HeldOutPart) -> None:
     """Say how well the held-out events were predicted; the test stays untouched."""
     if split is None or split.validation is None:
-        say("Nothing was held out: how good it is can only be seen on what users do from now on.")
+        say("Nothing was held out: only later events of users can show how good it is.")
         return
     log: list[dict[str, float]] = getattr(model, "training_log", [])
     measured = [entry for entry in log if any("@" in name for name in entry)]
@@ -346,7 +348,7 @@ def _say_validation(model: "Recommender", split: "Split | None", held_out: HeldO
 
 
 def _say_next(folder: Path, log: "Interactions", titles: list[str] | None, held_out: HeldOutPart) -> None:
-    """Say what can be typed next, with a user and an item that the model knows."""
+    """Suggest the next commands, with a user and an item that the model knows."""
     place = shlex.quote(str(folder))
     user, item = (shlex.quote(str(ids.keys[0])) for ids in (log.user_ids, log.item_ids))
     title = titles[0] if titles and titles[0] else "the most frequent one"

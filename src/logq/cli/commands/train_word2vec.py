@@ -35,13 +35,13 @@ logq train word2vec - -o vectors < corpus.txt
 
 @dataclass(frozen=True)
 class TextCache:
-    """Options of the encoded text, which the next run over it need not make again."""
+    """Options of the encoded text, which the next run over it can reuse."""
 
     cache_dir: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Folder for the encoded text, 4 bytes per word, which the next run reads instead.",
+            help="Folder for the encoded text, 4 bytes per word, which the next run reuses.",
             show_default="cache in the output folder",
             rich_help_panel="Checkpoints",
         ),
@@ -68,13 +68,13 @@ def word2vec(
 ) -> None:
     """Train word2vec vectors: skip-gram or CBOW, with any objective.
 
-    Negative sampling and --hs run in a compiled engine on all cores; everything else runs in plain PyTorch, some tens
-    of times slower. The vectors are saved after each epoch, and a checkpoint every few minutes and on Ctrl-C, from
-    which --resume continues. The result of an earlier run in DIR is replaced then, and not before.
+    Negative sampling and --hs run in a compiled engine on all cores; everything else runs in plain PyTorch, tens of
+    times slower. The vectors are saved after each epoch, which replaces those of an earlier run in DIR. A checkpoint is
+    saved every few minutes and on Ctrl-C; --resume continues from it.
     """
     check_text_files(source)
     if cache.no_cache and cache.cache_dir is not None:
-        raise BadInputError("--no-cache: expected no --cache-dir beside it")
+        raise BadInputError("--no-cache: expected no --cache-dir with it")
     with output_folder(output):
         training = Training(output, checkpoints, quiet=quiet, what="vectors")
         model = train_word2vec(source, training, arguments, cache)

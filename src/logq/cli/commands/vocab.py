@@ -45,7 +45,7 @@ def vocab(
     """Count the words of a text: how many there are, how many of them are kept, and which are the most frequent.
 
     Words are separated by white space of any kind. With the same options, `logq train word2vec` learns vectors of the
-    words that are kept here. In a pipe, the answer is lines of two columns, separated by a tab.
+    words that are kept here. In a pipe, the output is lines of two columns, separated by a tab.
     """
     if output is not None:
         check_file(output)

@@ -1,3 +1,3 @@
-"""How the command line looks: help, errors, reports, tables, and the places that results go to."""
+"""How the command line looks: help, errors, reports, tables, and checks of where results go."""
 
 __all__: list[str] = []

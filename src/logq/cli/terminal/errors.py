@@ -1,4 +1,4 @@
-"""What went wrong, said in one line, and the exit code that goes with it.
+"""Errors: what went wrong, in one line, and the exit code that goes with it.
 
     0    all is well
     1    the reader of our output went away (`logq ... | head`)
@@ -34,7 +34,7 @@ __all__ = [
 
 
 class BadInputError(Exception):
-    """Something the user can put right; the message says how."""
+    """Something the user can correct; the message says how."""
 
 
 class InterruptedWorkError(Exception):
@@ -55,7 +55,7 @@ class StoppedError(Exception):
 
 
 def describe(error: BaseException, spelled: Callable[[str], str] = str) -> str | None:
-    """Return one line for an error that is the user's to put right, or None where it is ours.
+    """Return one line for an error that the user can correct, or None if it is ours.
 
     Args:
         error: what was raised.
@@ -92,7 +92,7 @@ def _described(error: BaseException, spelled: Callable[[str], str]) -> str | Non
 
 
 def _refused(error: Any) -> str:
-    """What the parser of the command line says of what was typed, and where help is."""
+    """What the parser says about a bad command line, and where to find help."""
     parameter = getattr(error, "param", None)
     named = isinstance(error, typer.BadParameter) and parameter is not None and error.message
     text = str(f"{spelling(parameter)}: {error.message}" if named else error.format_message()).rstrip(".")
@@ -118,7 +118,7 @@ def say_error(text: str, word: str = "Error") -> None:
 
 
 def note(text: str) -> None:
-    """Write a line to standard error that is worth knowing and no error.
+    """Write a line to standard error that is worth knowing but not an error.
 
     Example:
         >>> note("3 lines had bytes that are not UTF-8.")
@@ -127,6 +127,6 @@ def note(text: str) -> None:
 
 
 def leave_quietly() -> None:
-    """Make later writes to a standard output nobody reads go nowhere, also the flush when Python ends."""
+    """Discard later writes to a standard output that nobody reads, and the flush when Python ends."""
     with contextlib.suppress(OSError, ValueError, io.UnsupportedOperation):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""How gradient errors look: a table, lines for programs, and a sentence of advice."""
+"""How gradient errors are printed: a table, lines for programs, and a sentence of advice."""
 
 from typing import TYPE_CHECKING
 
@@ -41,7 +41,7 @@ def print_table(errors: "GradientErrors") -> None:
 
 
 def advice(errors: "GradientErrors", error: float, classes: str) -> str:
-    """Which sampler needs fewest samples for an error, in a sentence or two.
+    """Which sampler needs the fewest samples for an error, in a sentence or two.
 
     Args:
         errors: what was measured.

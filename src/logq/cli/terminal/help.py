@@ -1,4 +1,4 @@
-"""How help looks: what the command does, examples, then its arguments and options, as wide as the terminal.
+"""How help is printed: what the command does, examples, then its arguments and options, as wide as the terminal.
 
 Typer's own rich help loads a Markdown parser and a syntax highlighter, which is a third of the time that help may take.
 This one needs neither, and leaves out what readers skip: `<int range> [x>=1]`.
@@ -31,13 +31,13 @@ _COLUMN = 26  # of names; longer ones push their text to a line of its own
 
 
 class HelpfulCommand(TyperCommand):
-    """A command whose `epilog` holds examples, one a line, and whose errors name arguments as they are typed."""
+    """A command whose `epilog` holds examples, one per line, and whose errors name arguments as they are typed."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command.
 
         Raises:
-            BadInputError: the library refused an argument; the message has its option in place of its name.
+            BadInputError: the library refused an argument; the message has its option instead of its name.
         """
         try:
             return super().invoke(ctx)
@@ -53,7 +53,7 @@ class HelpfulCommand(TyperCommand):
 
 
 class Lazy(NamedTuple):
-    """A command that is made when it is called, and known by a sentence until then.
+    """A command that is made when it is called; until then only its summary is known.
 
     Args:
         summary: returns what the list of commands says of it.
@@ -73,7 +73,7 @@ class CommandGroup(TyperGroup):
     Args:
         name: what is typed.
         about: its help, paragraphs with empty lines between.
-        examples: one a line.
+        examples: one per line.
         members: commands and groups by name.
         default: the command that is meant where none is named.
         switches: options that are read elsewhere, and what they mean.

@@ -1,4 +1,4 @@
-"""How results look: tables of neighbors, and what to type next."""
+"""How results are printed: tables of neighbors, and what to type next."""
 
 import shlex
 import sys
@@ -24,7 +24,7 @@ __all__ = [
 
 
 def say(*parts: str | tuple[str, str]) -> None:
-    """Write a line to standard output as it is: no wrapping, no guessing of markup in paths.
+    """Write a line to standard output as it is: no wrapping, no markup in paths.
 
     Args:
         parts: pieces of text, or (text, style).
@@ -37,7 +37,7 @@ def say(*parts: str | tuple[str, str]) -> None:
 
 
 def say_next(steps: Sequence[tuple[str, str]]) -> None:
-    """Say what can be typed next.
+    """Suggest the next commands.
 
     Args:
         steps: (command, what it does); "" where the command speaks for itself.
@@ -67,7 +67,7 @@ def python_command(code: str) -> str:
 
 
 def vector_steps(folder: Path, word: str) -> list[tuple[str, str]]:
-    """Return what can be typed next where vectors lie.
+    """Return the next commands for a folder of vectors.
 
     Args:
         folder: where they lie.
@@ -91,7 +91,7 @@ def plural(count: int, noun: str) -> str:
 
 
 def in_python(value: object) -> str:
-    """Return a value as Python has it, a text in double quotes where it can be: a shell has single ones around it.
+    """Return a value as Python source, text in double quotes where possible: a shell has single ones around it.
 
     Example:
         >>> print(in_python("tea"), in_python(4))
@@ -102,7 +102,7 @@ def in_python(value: object) -> str:
 
 
 def neighbor_table(columns: Sequence[tuple[str, Sequence[tuple[str, float]]]]) -> Table:
-    """Return a table with one column a question and one row a rank.
+    """Return a table with one column per question and one row per rank.
 
     Args:
         columns: (question, answers with cosines, best first).
@@ -120,7 +120,7 @@ def neighbor_table(columns: Sequence[tuple[str, Sequence[tuple[str, float]]]]) -
 
 
 def answer_table(question: str, answers: Sequence[tuple[str, float]], counts: dict[str, int] | None) -> Table:
-    """Return a table with one row a neighbor of a single question.
+    """Return a table with one row per neighbor of a single question.
 
     Args:
         question: what was asked.
@@ -141,7 +141,7 @@ def answer_table(question: str, answers: Sequence[tuple[str, float]], counts: di
 
 
 def item_table(question: str, answers: Sequence[tuple[str, str, float]], what: str) -> Table:
-    """Return a table with one row an item: its id, its title if any has one, and its score.
+    """Return a table with one row per item: its id, its title if any has one, and its score.
 
     Args:
         question: what was asked.

@@ -1,4 +1,4 @@
-"""How the scores of an evaluation look: tables for people, lines for programs, numbers for JSON."""
+"""How the scores of an evaluation are printed: tables for people, lines for programs, numbers for JSON."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ _TITLES = {"3cosadd": "3CosAdd", "3cosmul": "3CosMul"}
 
 
 def similarity_table(scores: Similarities) -> Table:
-    """Return a table with one row a file of word pairs.
+    """Return a table with one row per file of word pairs.
 
     Args:
         scores: (file, result).
@@ -39,7 +39,7 @@ def similarity_table(scores: Similarities) -> Table:
 
 
 def analogy_table(path: str, results: "Sequence[AnalogyResult]") -> Table:
-    """Return a table with one row a section of analogies, and one column a method.
+    """Return a table with one row per section of analogies, and one column per method.
 
     Args:
         path: the file of questions.
@@ -89,7 +89,7 @@ def analogy_lines(answers: Answers) -> Iterator[list[str]]:
 
 
 def scores_for_json(similarities: Similarities, answers: Answers) -> dict[str, Any]:
-    """Return all numbers as JSON can hold them: what is no number becomes null.
+    """Return all numbers as JSON can hold them: what is not a number becomes null.
 
     Args:
         similarities: (file, result).

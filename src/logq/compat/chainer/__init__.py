@@ -1,4 +1,4 @@
-"""The sampled losses of Chainer 7.8.1 under its names and with its numbers, on tensors of torch.
+"""The sampled losses of Chainer 7.8.1 with its names and its numbers, on tensors of torch.
 
     chainer.functions.negative_sampling             negative_sampling
     chainer.functions.black_out                     black_out

@@ -52,7 +52,7 @@ def create_huffman_tree(word_counts: Mapping[Any, float] | Sequence[float]) -> T
     """
     items = list(word_counts.items() if isinstance(word_counts, Mapping) else enumerate(word_counts))
     if not items:
-        raise ArgumentError("word_counts", "at least one word", Verbatim("none"), "Empty vocabulary")
+        raise ArgumentError("word_counts", "at least one word", Verbatim("none"), "the vocabulary is empty")
     for word, count in items:
         try:
             wrong = not math.isfinite(count) or count < 0

@@ -57,7 +57,7 @@ def fixed_unigram_candidate_sampler(
         num_sampled: S.
         unique: whether the sampled classes all differ.
         range_max: C, with the reserved ids.
-        vocab_file: text, one class a line; the count is what follows the last comma. Empty lines are skipped.
+        vocab_file: text, one class per line; the count is what follows the last comma. Empty lines are skipped.
         distortion: the power, 0.75 in word2vec.
         num_reserved_ids: this many leading ids have weight 0.
         num_shards: see above.
@@ -110,9 +110,10 @@ def _checked(name: str, counts: Sequence[float] | np.ndarray[Any, Any] | Tensor)
     try:
         values = torch.as_tensor(counts, dtype=torch.float64, device="cpu").detach()
     except (TypeError, ValueError, RuntimeError) as error:
-        raise ArgumentTypeError(name, "numbers, one a class", Verbatim(f"{type(counts).__name__} ({error})")) from None
+        got = Verbatim(f"{type(counts).__name__} ({error})")
+        raise ArgumentTypeError(name, "numbers, one per class", got) from None
     if values.dim() != 1:
-        raise ArgumentError(name, "one number a class", Verbatim(f"shape {tuple(values.shape)}"))
+        raise ArgumentError(name, "one number per class", Verbatim(f"shape {tuple(values.shape)}"))
     wrong = ~(values >= 0) | values.isinf()
     if bool(wrong.any()):
         where = int(wrong.nonzero()[0])

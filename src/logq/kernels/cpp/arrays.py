@@ -113,7 +113,7 @@ def class_weights(weight: Tensor, targets: Tensor, ids: Tensor, dtype: torch.dty
     """Class weights, contiguous and in a dtype that is computed with in `dtype`.
 
     Compiled code reads rows of any dtype and computes with them in float32, or rows in float64 in float64. Other
-    pairs are rare: then the rows that are named are copied, and numbered anew.
+    pairs are rare: then the rows that are named are copied, and renumbered.
 
     Example:
         >>> table = class_weights(torch.ones(9, 1), torch.tensor([[7]]), torch.tensor([3]), torch.float64)

@@ -79,7 +79,7 @@ def log_inclusion(log_p: Tensor, tries: Tensor) -> Tensor:
 
 
 def alias_table(probabilities: Tensor) -> tuple[Tensor, Tensor]:
-    """Walker's alias table in one sweep, 10 million classes a second and more; see the reference for its meaning."""
+    """Walker's alias table in one sweep, 10 million classes per second and more; see the reference for its meaning."""
     accept, alias = _native.alias_table(array(probabilities.detach().cpu().double().contiguous()))
     device = probabilities.device
     return torch.from_numpy(accept).to(device), torch.from_numpy(alias).to(device)

@@ -105,7 +105,7 @@ def full_pass(
         _add_true_rows(made.input_gradient, table, tiles.true_factors, False)
     for column, factors in zip(begin.unbind(dim=1), tiles.true_factors.unbind(dim=1), strict=True):
         if of_classes:
-            made.row_gradient.index_add_(0, column, input * factors[:, None])  # the factor of what is no class is 0
+            made.row_gradient.index_add_(0, column, input * factors[:, None])  # the factor of what is not a class is 0
         if of_biases:
             made.factors.index_add_(0, column, factors)
     return made

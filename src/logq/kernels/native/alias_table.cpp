@@ -69,7 +69,7 @@ void alias_table(const double *weights, std::size_t size, double *accept, std::i
     for (std::size_t i = 0; i < size; ++i) total.add(weights[i] / largest);
     const double scale = static_cast<double>(size) / total.high;
 
-    // Computed anew wherever it is needed, so that the sweep can write over `accept` as it goes.
+    // Computed again wherever it is needed, so that the sweep can write over `accept` as it goes.
     const auto scaled = [=](std::size_t i) { return weights[i] / largest * scale; };
     const auto next = [=](std::size_t from, bool heavy) {
         while (from < size && (scaled(from) > 1.0) != heavy) ++from;

@@ -1,4 +1,4 @@
-// Walker's alias table: a draw from any law over C classes at the price of one cell and one coin.
+// Walker's alias table: a draw from any distribution over C classes at the price of one cell and one coin.
 
 #pragma once
 

@@ -70,8 +70,8 @@ class NGramConfig(VocabularyConfig):
         float | None,
         Above(0),
         Help(
-            "What add_k adds to each count; {none}: the best k for the validation text.",
-            typed="What add_k adds to each count; {none}: the best k for --valid.",
+            "What add_k adds to each count; {none} finds the best k on the validation text.",
+            typed="What add_k adds to each count; {none} finds the best k on --valid.",
             none="0",
         ),
     ] = 1.0
@@ -128,7 +128,7 @@ class NGram(NGramConfig, LanguageModel):
         self._table: BackoffTable | None = None
 
     def fit(self, source: Source, *, validation: Source | None = None, progress: bool | None = None) -> Self:
-        """Count a text; another call starts anew.
+        """Count a text; another call starts from scratch.
 
         Args:
             source: files, plain, .gz or .zst, patterns, "-", or lists of words.

@@ -1,4 +1,4 @@
-"""How often each sequence of words occurs in a text, order by order, in sorted arrays."""
+"""Counts of each sequence of words in a text, order by order, in sorted arrays."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple

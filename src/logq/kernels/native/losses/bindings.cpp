@@ -110,8 +110,8 @@ void row_losses(const Any &input, const Any &weight, const std::string &stored, 
     job.batch = bound.batch;
     job.num_sampled = static_cast<std::int64_t>(ids.shape(1));
     const std::int64_t of_true = rows * job.batch.num_true, of_sampled = rows * job.num_sampled;
-    expect(job.batch.num_true + job.num_sampled < (1LL << 30), "ids: expected fewer than 2**30 classes a row");
-    expect(!softmax || job.batch.num_true == 1, "targets: expected one true class a row for softmax");
+    expect(job.batch.num_true + job.num_sampled < (1LL << 30), "ids: expected fewer than 2**30 classes per row");
+    expect(!softmax || job.batch.num_true == 1, "targets: expected one true class per row for softmax");
     job.ids = ids.data();
     job.true_offsets = numbers("true_offsets", true_offsets, of_true, bound.doubles);
     job.offsets = numbers("offsets", offsets, of_sampled, bound.doubles);
@@ -146,7 +146,7 @@ void tile_losses(const std::string &pass, const Any &tile, const Maybe &offsets,
     job.softmax = softmax;
     job.gradients = gradients;
     job.first = first;
-    expect(!softmax || job.num_true == 1, "targets: expected one true class a row for softmax");
+    expect(!softmax || job.num_true == 1, "targets: expected one true class per row for softmax");
     expect(softmax || job.pass == Pass::WHOLE, "pass: expected whole for the logistic loss");
     job.tile = numbers("tile", tile, job.rows * job.columns, job.doubles);
     const bool own = offsets && offsets->ndim() == 2;

@@ -1,4 +1,4 @@
-// The two losses, on the logits of one row: what logq.losses says, with its derivative.
+// The two losses, on the logits of one row: what logq.objectives says, with its derivative.
 
 #pragma once
 

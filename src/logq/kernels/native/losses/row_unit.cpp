@@ -135,7 +135,7 @@ template <typename Storage> class RowUnit {
         for (int j = now.count; j % WIDTH != 0; ++j) logits[j] = -static_cast<Real>(__builtin_inff());
     }
 
-    // From logits to the loss, and from there to the derivative by each dot product, in the place of the logits.
+    // From logits to the loss, and from there to the derivative by each dot product, which replaces the logits.
     void find_loss(std::int64_t i) {
         const bool gradients = job.input_gradient != nullptr;
         const int filled = (now.count + WIDTH - 1) / WIDTH * WIDTH;

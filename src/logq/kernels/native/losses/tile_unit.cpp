@@ -1,5 +1,5 @@
 // From a tile of dot products of some rows with the classes that all rows share to their losses, and to the derivative by
-// each dot product, in the place of the dot products. A row of the tile stays in the cache while it is gone over. Compiled
+// each dot product, which replaces the dot products. A row of the tile stays in the cache while it is gone over. Compiled
 // once for each set of instructions; see simd/vectors.hpp for what that forbids here.
 
 #include "job.hpp"
@@ -50,7 +50,7 @@ template <typename Real> class TileUnit {
         for (std::int64_t c = 0; job.gradients && c < job.columns; ++c) tile[c] = 0;
     }
 
-    // Puts `value` where a column is no negative of the row.
+    // Puts `value` where a column is not a negative of the row.
     void mask(std::int64_t i, Real value) const {
         Real *const tile = row(i);
         if (job.hits_begin) {

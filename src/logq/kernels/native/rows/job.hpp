@@ -46,7 +46,7 @@ struct Job {
     Rows sums;   // by number of class, or by id
     bool sums_by_id;
     Rule rule;
-    Rows states[2];  // by id, in what the table is computed in; ROWWISE_ADAGRAD has one number a row
+    Rows states[2];  // by id, in what the table is computed in; ROWWISE_ADAGRAD has one number per row
     double rate;     // for ADAM already divided by 1 - beta1^step
     double decay;
     double epsilon;

@@ -1,4 +1,4 @@
-// Big blocks of memory that are used again. The rows of a gradient are tens of megabytes a step; pages fresh from the
+// Big blocks of memory that are used again. The rows of a gradient are tens of megabytes per step; pages fresh from the
 // system cost more than the rows do, as each has to be found and zeroed: 42 MB took 11 ms, and 1.6 ms when they were warm.
 
 #pragma once

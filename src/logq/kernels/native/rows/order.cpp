@@ -31,7 +31,7 @@ struct Range {
     Range(std::size_t size, std::size_t pieces, std::size_t i) : begin(size * i / pieces), end(size * (i + 1) / pieces) {}
 };
 
-// The lists, read as one list of entries, without those that are no class.
+// The lists, read as one list of entries, without those that are not classes.
 struct FromLists {
     const std::vector<Ids> &lists;
 

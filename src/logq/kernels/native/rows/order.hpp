@@ -15,14 +15,14 @@ struct Entry {
     std::uint32_t position;
 };
 
-// A list of class ids; those below 0 are no class.
+// A list of class ids; those below 0 are not classes.
 struct Ids {
     const std::int64_t *ids;
     std::size_t size;
 };
 
 // The entries of several lists, one behind the other, sorted by id; equal ids stay in the order of their positions.
-// Entries that are no class are left out. It depends on the lists only, not on the number of threads.
+// Entries that are not classes are left out. It depends on the lists only, not on the number of threads.
 class Order {
   public:
     // Throws std::invalid_argument if an id is not below `num_classes`, if that is above 2**32, or if there are 2**32

@@ -3,7 +3,7 @@
 //
 // Bytes are what counts: the rows of a big table lie anywhere in memory, so they are asked for some classes ahead, and each
 // is read and written once. The sum of a class is made in registers and goes through a row of scratch memory in the first
-// cache, a few nanoseconds a class, where the row of the table takes a hundred to come.
+// cache, a few nanoseconds per class, where the row of the table takes a hundred to come.
 
 #include "rules.hpp"
 #include "sum.hpp"

@@ -25,7 +25,7 @@ using Ids = nb::ndarray<std::int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu
 using Rows = nb::ndarray<std::int64_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using SomeRows = nb::ndarray<const std::int64_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 
-// A law with the arrays that it looks into.
+// A distribution with the arrays that it looks into.
 struct Kept {
     sampling::Law law;
     Cells cells;

@@ -9,7 +9,7 @@ namespace logq::sampling {
 namespace {
 
 constexpr std::size_t PIECE = std::size_t{1} << 14;  // sampled classes that are worth another thread
-constexpr std::size_t FEW = 8;                       // for so many classes of a row no table is made
+constexpr std::size_t FEW = 8;                       // for up to this many classes of a row no table is made
 
 // Which classes are in a row, by open addressing: a table of places in the row, counted from 1, so that 0 is nothing.
 class Places {

@@ -1,4 +1,4 @@
-// Independent draws from a law.
+// Independent draws from a distribution.
 
 #pragma once
 

@@ -41,7 +41,7 @@ struct Power {
 
 // The parts of exp(a) for -700 <= a < 700.
 LOGQ_INLINE Power parts_of_exponential(double a) {
-    const double shifter = 0x1.8p52;  // adding it leaves whole numbers in the last bits
+    const double shifter = 0x1.8p52;  // adding it leaves integers in the last bits
     const double shifted = a * 0x1.71547652b82fep0 + shifter;
     const double n = shifted - shifter;
     const double r = (a - n * LOG_2_HIGH) - n * LOG_2_LOW;  // at most log(2) / 2 far from 0: Taylor's series

@@ -1,5 +1,5 @@
-// The laws that draws follow. What is drawn at a place of a stream is a function of (seed, place): neither the number of
-// threads nor how a draw is cut into pieces changes it. logq.kernels.laws says the same in plain torch.
+// The distributions that draws follow. What is drawn at a place of a stream is a function of (seed, place): neither the
+// number of threads nor how a draw is cut into pieces changes it. logq.kernels.distributions says the same in plain torch.
 //
 // A draw has two steps, so that the memory which the second one needs is fetched while others are in their first:
 // `look` turns random bits into a Place and asks for its memory, `take` reads the class there. Between the two `ready`

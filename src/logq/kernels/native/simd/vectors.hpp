@@ -229,7 +229,7 @@ LOGQ_INLINE Vec exponential(Vec a) {
     const Vec to_integer = all(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
     const Vec shifted = multiply_add(a, all(1.44269504f), to_integer);
     const Vec n = shifted - to_integer;
-    // a - n log 2, in two steps because log 2 is no float; exp of it by 1 + r + r^2 p(r), with the p of degree 4
+    // a - n log 2, in two steps because log 2 is not a float; exp of it by 1 + r + r^2 p(r), with the p of degree 4
     // whose largest error is the smallest, 3e-9 of exp(r).
     const Vec r = multiply_add(n, all(2.12194440e-4f), multiply_add(n, all(-0.693359375f), a));
     Vec sum = multiply_add(r, all(1.38145399e-3f), all(8.36874513e-3f));

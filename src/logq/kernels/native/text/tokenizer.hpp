@@ -24,7 +24,7 @@ struct Block {
     std::int64_t words = 0;         // all of them, also those left out
     std::int64_t long_words = 0;
     std::int64_t unknown_words = 0;
-    std::int64_t invalid_lines = 0;  // lines that have bytes here that are no UTF-8
+    std::int64_t invalid_lines = 0;  // lines that have bytes here that are not UTF-8
     bool has_newline = false;
     bool first_line_invalid = false;
     bool last_line_invalid = false;  // the one that goes on in the next block

@@ -9,7 +9,7 @@ namespace logq {
 
 bool is_utf8(const unsigned char *bytes, std::size_t size);
 
-// The same text with U+FFFD in the place of each byte that is no part of a character.
+// The same text with U+FFFD instead of each byte that is not part of a character.
 std::string with_replacements(const unsigned char *bytes, std::size_t size);
 
 }  // namespace logq

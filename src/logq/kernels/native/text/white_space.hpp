@@ -5,7 +5,7 @@
 //     three        E1 9A 80, E2 80 80 to 8A, E2 80 A8, E2 80 A9, E2 80 AF, E2 81 9F, E3 80 80
 //
 // Each of the longer ones begins with a byte that begins a character wherever it stands, so they are what they look
-// like even between bytes that are no UTF-8.
+// like even between bytes that are not UTF-8.
 
 #pragma once
 

@@ -1,7 +1,7 @@
 // Words and their counts: a hash table of byte strings whose ids run in the order in which the words came.
 //
 // Open addressing with linear probing. A slot has 32 bits of the hash and an id; the words themselves lie densely, 32
-// bytes each with their count, and those of more than 16 bytes have their bytes in an arena. The hash is seeded anew for
+// bytes each with their count, and those of more than 16 bytes have their bytes in an arena. The hash is seeded again for
 // each table, so that no text can be made on purpose whose words all meet in one slot. Ids do not depend on the seed.
 
 #pragma once

@@ -56,7 +56,7 @@ void check_ids(const Array<std::int32_t> &ids, std::int64_t num_words) {
                                 std::to_string(values[i]) + " at position " + std::to_string(i));
 }
 
-// A path of a Huffman tree has some 90 nodes at most if counts are whole numbers. What is trained at once has a number for
+// A path of a Huffman tree has some 90 nodes at most if counts are integers. What is trained at once has a number for
 // each of its nodes and each word of a window.
 constexpr std::int64_t LONGEST_PATH = 10000;
 

@@ -31,7 +31,7 @@ struct Job {
     bool skip_gram;
     bool mean;    // CBOW: mean of the context, or its sum
     bool shared;  // the pairs of a window share negatives and are trained at once; else one after the other
-    // Shared only: so many neighboring centers are trained at once with the same `negatives`.
+    // Shared only: this many neighboring centers are trained at once with the same `negatives`.
     std::int32_t block;
 
     // Negative sampling: `cells` (V,). Hierarchical softmax: cells is null, and the path of word w from the root is
@@ -39,8 +39,8 @@ struct Job {
     const Cell *cells;
     std::int32_t num_words;
     std::int32_t negatives;
-    // Shared only: each unit of text draws so many negatives beforehand, and its blocks choose theirs among them, so that
-    // rows are still in the cache when they are met again. 0 draws anew each time.
+    // Shared only: each unit of text draws this many negatives beforehand, and its blocks choose theirs among them, so that
+    // rows are still in the cache when they are met again. 0 draws new ones each time.
     std::int32_t pool;
     const std::int64_t *offsets;
     const std::int32_t *points;
@@ -53,7 +53,7 @@ struct Job {
 
 struct Result {
     std::int64_t pairs = 0;       // (context word, center) for skip-gram; centers for CBOW
-    std::int64_t loss_pairs = 0;  // those of which the loss was reckoned, about one in 64
+    std::int64_t loss_pairs = 0;  // those whose loss was computed, about one in 64
     double loss_sum = 0.0;        // of these, in nats
 };
 

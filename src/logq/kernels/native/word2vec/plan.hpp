@@ -129,13 +129,13 @@ inline void draw_negatives(const Job &job, std::int64_t place, std::int32_t numb
     for (std::int32_t j = 0; j < count; ++j) negatives[j] = draw(job.cells, job.num_words, next_random(state));
 }
 
-// Which blocks have their loss reckoned: one in 64, so that an honest mean costs next to nothing.
+// Which blocks have their loss computed: one in 64, so that an honest mean costs next to nothing.
 inline bool reckons_loss(const Job &job, std::int64_t place) {
     return (hash_of(job.seed ^ 0xA0761D6478BD642Fu, static_cast<std::uint64_t>(job.position + place)) & 63) == 0;
 }
 
-// Negatives for every block, out of a pool that is drawn anew for the unit: each follows the law, and those of a block are
-// as good as independent, but the unit has fewer different ones.
+// Negatives for every block, out of a pool that is drawn for each unit: each follows the distribution, and those of a
+// block are as good as independent, but the unit has fewer different ones.
 inline void choose_negatives(const Job &job, const Plan &plan, std::int64_t begin, const Scratch &s) {
     std::uint64_t state = hash_of(~job.seed, static_cast<std::uint64_t>(job.position + begin));
     for (std::int32_t j = 0; j < job.pool; ++j) s.pool[j] = draw(job.cells, job.num_words, next_random(state));
