@@ -13,7 +13,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python -m
 STATE := $(VENV)/state
 
-# Without a word about PYTHON an environment that exists is kept; naming one that differs makes it anew.
+# Without a word about PYTHON an environment that exists is kept; naming another rebuilds it.
 WANTS_PYTHON := $(filter-out undefined default,$(origin PYTHON))
 PYTHON ?= python3
 
@@ -59,7 +59,7 @@ clean: ## remove the environment, builds and caches
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# An editable install sees changes of Python files at once. It is made anew when a compiled source or a setting changes,
+# An editable install sees changes of Python files at once. It is rebuilt when a compiled source or a setting changes,
 # and when a module comes, goes or moves, since it notes where each of them lies.
 
 $(STATE)/package: $(STATE)/build-tools $(STATE)/modules $(SOURCES)

@@ -24,8 +24,8 @@ SAMPLES = {
     "1,024 shared": (1024, {}),
     "8,192 shared": (8192, {}),
     "8,192 different": (8192, {"replacement": False}),
-    "20 a row": (20, {"per_row": True}),
-    "100 a row": (100, {"per_row": True}),
+    "20 per row": (20, {"per_row": True}),
+    "100 per row": (100, {"per_row": True}),
 }
 DIM = 128
 

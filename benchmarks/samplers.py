@@ -48,7 +48,7 @@ class Contestant(NamedTuple):
     share: float = 1.0
     note: str = ""
     calls: int = 1
-    """One measurement is so many calls."""
+    """The number of calls that make one measurement."""
 
 
 class TensorFlow:

@@ -1,7 +1,7 @@
-"""Make the golden files of KenLM anew: python scripts/golden_kenlm.py folder-of-lmplz-and-query [folder of the files]
+"""Make the golden files of KenLM again: python scripts/golden_kenlm.py folder-of-lmplz-and-query [folder of the files]
 
 The text is drawn here: words by rank, each line a walk where a word is often followed by one of few. Its last word is a
-new one, as lmplz puts the plain count of the last n-gram of each lower order in the place of its adjusted count when it
+new one, as lmplz puts the plain count of the last n-gram of each lower order instead of its adjusted count when it
 estimates discounts (adjust_counts.cc, at the end of AdjustCounts::Run); for an n-gram that came once they are the same.
 """
 

@@ -167,7 +167,7 @@ def samplers(name: str) -> Arrays:
 
 
 def more_samplers(name: str) -> Arrays:
-    """Distinct draws of other distributions, vocabulary files, three shards, counts of 0, repeats among true classes."""
+    """Distinct draws by other samplers, vocabulary files, three shards, counts of 0, repeats among true classes."""
     import tensorflow as tf
 
     fixed = tf.random.fixed_unigram_candidate_sampler

@@ -1,4 +1,4 @@
-"""Language models: one GRU under every way to the next word, by test perplexity, tokens a second and memory.
+"""Language models: one GRU under every way to the next word, by test perplexity, tokens per second and memory.
 
     python benchmarks/lm ptb --data ../shared/data                       every row, two seeds, and their speeds
     python benchmarks/lm ptb --data ../shared/data --only "full" "nce" --seeds 1

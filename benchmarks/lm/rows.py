@@ -1,7 +1,7 @@
 """What is trained: one GRU under every way to the next word, chosen before the test text was looked at.
 
 Model, batches and dropout are those of leimao/Sampled-Softmax-PyTorch (embedding 100, GRU 200, 64 columns, 10 words,
-dropout 0.2, 5 epochs); the optimizer is Adam, whose rate falls linearly, in the place of its Adagrad. Samples are drawn
+dropout 0.2, 5 epochs); the optimizer is Adam, whose rate falls linearly, instead of its Adagrad. Samples are drawn
 without replacement and shared by a batch, the default here and in TensorFlow.
 """
 

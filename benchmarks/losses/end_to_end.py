@@ -1,4 +1,4 @@
-"""A whole model: YoutubeDNN's user tower over the class table, steps a second.
+"""A whole model: YoutubeDNN's user tower over the class table, steps per second.
 
 The mean of 50 watched items' vectors (a table of its own, as in the paper), two layers, and a sampled softmax over a
 million items with 1,024 shared samples, drawn beforehand. All of PyTorch's contestants have the same model, the same
@@ -165,7 +165,7 @@ def measure(options: Options, rechub: str | None) -> str:
         return any(name.startswith(other) or other.startswith(name) for other in asked)
 
     notes: list[str] = []
-    rows = [["", "optimizer", "steps/s", "ms a step", "against logq"]]
+    rows = [["", "optimizer", "steps/s", "ms per step", "against logq"]]
     for optimizer in ("adagrad", "adam"):
         built: dict[str, Any] = dict(_build(case, log, optimizer, wanted, notes.append))
         if optimizer == "adagrad":

@@ -20,7 +20,7 @@ from workloads import Case
 FLOOR: Final = "floor"
 
 STATE: Final = {"sgd": 0.0, "adagrad": 1.0, "rowwise_adagrad": 0.0, "adam": 2.0}
-"""Numbers of state for each number of the table. Row-wise Adagrad's one number a row is taken as nothing."""
+"""Numbers of state for each number of the table. Row-wise Adagrad's one number per row is taken as nothing."""
 
 
 class Products:

@@ -38,7 +38,7 @@ def _scaled(scale: float) -> list[int]:
 def measure(options: Options) -> str:
     """A table of the cost against C."""
     options.say("cost against C")
-    rows = [["step", "C", "ms a step", "against the smallest C"]]
+    rows = [["step", "C", "ms per step", "against the smallest C"]]
     for case in GROWTH:
         try:
             rows += _row(case.scaled(options.scale), options)

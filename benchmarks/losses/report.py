@@ -13,7 +13,7 @@ class Result:
     """A measured case.
 
     Attributes:
-        times: seconds a step by contestant.
+        times: seconds per step by contestant.
         peaks: bytes above the tables by contestant, of those that were measured.
         floor: seconds.
         about_floor: what the floor is made of.
@@ -65,7 +65,7 @@ def table(rows: Sequence[Sequence[str]]) -> str:
 def of_case(result: Result) -> str:
     """A case with a line for each contestant; ratios are against the faster of ours."""
     name = result.ours()
-    rows = [["", "ms a step", "against logq", "against the floor", "peak MB above the tables"]]
+    rows = [["", "ms per step", "against logq", "against the floor", "peak MB above the tables"]]
     for contestant, spread in result.times.items():
         against = times(spread.median / result.times[name].median) if name and contestant != name else ""
         peak = f"{result.peaks[contestant] / 1e6:,.0f}" if contestant in result.peaks else ""

@@ -2,7 +2,7 @@
 
     python benchmarks/losses/tensorflow_steps.py CASE THREADS        with a Python that has tensorflow
 
-CASE is a case as a JSON list. Lines in: "loss I", "step I", "memory I I ..."; a number a line out. Nothing of logq or
+CASE is a case as a JSON list. Lines in: "loss I", "step I", "memory I I ..."; a number per line out. Nothing of logq or
 torch is here.
 """
 

@@ -43,7 +43,7 @@ class Case(NamedTuple):
         )
 
     def __str__(self) -> str:
-        samples = f"S={self.sampled:,} shared" if self.shared else f"k={self.sampled} a row"
+        samples = f"S={self.sampled:,} shared" if self.shared else f"k={self.sampled} per row"
         sizes = f"{samples}, B={self.batch:,}, C={self.num_classes:,}, D={self.dim}"
         distribution = "" if self.distribution == "uniform" else f", {self.distribution}"
         return f"{self.objective.replace('_', ' ')}, {sizes}, {self.optimizer.replace('_', '-')}{distribution}"

@@ -1,4 +1,4 @@
-"""Training samples a second of one YoutubeDNN on MovieLens-1M, by logq and by torch-rechub, turn by turn.
+"""Training samples per second of one YoutubeDNN on MovieLens-1M, by logq and by torch-rechub, turn by turn.
 
     python benchmarks/retrieval/speed.py logq EXAMPLES.npz '{...}'         one turn, as the benchmark calls it
 
@@ -60,7 +60,7 @@ def one_epoch(examples: Path, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def table(data: Path, rechub: str | None, threads: int) -> str:
-    """Markdown: samples a second of each, and the ratio."""
+    """Markdown: samples per second of each, and the ratio."""
     import logs
     from logq.logs import NextItems
 

@@ -58,7 +58,7 @@ def parse() -> argparse.Namespace:
             f"--{name}-python", metavar="PATH", default=sys.executable, help=f"a Python that has {name}"
         )
     parser.add_argument("--similarity", type=Path, nargs="+", default=[], metavar="FILE", help="pairs rated by people")
-    parser.add_argument("--analogies", type=Path, metavar="FILE", help="questions of four words a line")
+    parser.add_argument("--analogies", type=Path, metavar="FILE", help="questions of four words per line")
     parser.add_argument("--scratch", type=Path, metavar="DIR", help="where to keep corpus and vectors during the run")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write the tables there, as markdown")
     arguments = parser.parse_args()

@@ -5,8 +5,8 @@
 
 Each line is a process of its own, and all take turns. Seconds are those of the work, without imports; memory is the
 most that the whole process had, imports included, and that of it alone which came after them. gensim's scan and Counter
-only count words; gensim goes through text again in every epoch, where training on ids reads 4 bytes a word. word2vec.c
-(its reading of the vocabulary, from a binary built by you) reads plain files only. Needs gensim: pip install
+only count words; gensim goes through text again in every epoch, where training on ids reads 4 bytes per word.
+word2vec.c (its reading of the vocabulary, from a binary built by you) reads plain files only. Needs gensim: pip install
 'logq[bench]'; without it that line is left out.
 """
 

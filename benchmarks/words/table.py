@@ -28,7 +28,7 @@ class Run:
 
     @property
     def rate(self) -> float:
-        """Thousand raw words a second, of the training phase if that is known."""
+        """Thousand raw words per second, of the training phase if that is known."""
         return self.words / (self.training_seconds or self.total_seconds) / 1000
 
 
