@@ -1,8 +1,11 @@
+import math
+
 import pytest
 import torch
 from torch import Tensor
 
 from frequencies import assert_mean
+from logq.kernels.distributions import UniformDistribution
 from logq.samplers import LearnedUnigram, LogUniform, Proposal, Unigram
 
 C, S, ROWS = 12, 4, 15_000
@@ -122,3 +125,19 @@ def test_not_more_distinct_classes_than_there_are():
         distributions()["unigram"].with_num_sampled(12)
     with pytest.raises(ValueError, match="num_sampled: expected an integer >= 1, got 0"):
         distributions()["unigram"].with_num_sampled(0)
+
+
+@pytest.mark.parametrize("per_row", [False, True])
+def test_distribution_and_log_prob_are_all_that_a_subclass_needs(per_row):
+    class Plain(Proposal):
+        def _distribution(self):
+            return UniformDistribution(self.num_classes)
+
+        def log_prob(self, ids):
+            return torch.full(ids.shape, -math.log(self.num_classes), dtype=self.dtype)
+
+    sampler = Plain(9, 5, replacement=False, per_row=per_row, seed=1)
+    ids = sampler.draw(torch.tensor([3, 4])).ids
+    assert all(len(set(row)) == 5 for row in ids.view(-1, 5).tolist())
+    with pytest.raises(ValueError, match="num_sampled: expected at most 9"):
+        Plain(9, 10, replacement=False, seed=1).draw(torch.tensor([3]))

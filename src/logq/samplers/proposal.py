@@ -86,6 +86,7 @@ class Proposal(Sampler):
         self.num_sampled = check_int("num_sampled", num_sampled)
         self.replacement = check_bool("replacement", replacement)
         self.per_row = check_bool("per_row", per_row)
+        self._by_race: bool | None = None  # how distinct classes are drawn: `_prepare` finds it
         self._tries: float | None = None  # found when first asked for; set to None again where q changes
 
     @classmethod
@@ -94,7 +95,10 @@ class Proposal(Sampler):
         return cls(settings.num_classes, settings.num_distinct, **options_of(settings))
 
     def _prepare(self) -> None:
-        """To be called once q is known: checks `num_sampled` and finds the way to draw distinct classes."""
+        """Check `num_sampled` and find the way to draw distinct classes.
+
+        The first draw does it; a constructor that calls it last says at once what is wrong.
+        """
         if self.replacement:
             return
         p, number = self._grouped_probabilities()
@@ -177,6 +181,8 @@ class Proposal(Sampler):
         return kernels.get("distinct_draws", self.device.type)(self._distribution(), seed, num_rows, self.num_sampled)
 
     def _draw_distinct(self, num_rows: int, generator: torch.Generator) -> Draw:
+        if self._by_race is None:
+            self._prepare()
         if self._by_race:
             ids, inside, outside = by_race(self._all_probabilities(), num_rows, self.num_sampled, generator)
             inside = inside.expand(ids.shape)
