@@ -1,11 +1,12 @@
 """The table is the table of candidate sampling algorithms; that it is true is shown in test_stationarity.py."""
 
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 
 import pytest
 import torch
 
 import student
+from logq._arguments import ArgumentError
 from logq.candidates import IGNORED
 from logq.objectives import OBJECTIVES, Negatives, logistic, softmax
 from problems import PROBLEMS, SEVERAL_TRUE, B, S, problem
@@ -91,7 +92,7 @@ def test_what_stands_at_ignored_entries_does_not_matter(name, kind, value):
     assert (results[0][1][nothing] == 0).all()
 
 
-@pytest.mark.parametrize("name", [name for name in OBJECTIVES if "softmax" in name])
+@pytest.mark.parametrize("name", [name for name, row in OBJECTIVES.items() if row.loss is softmax])
 def test_softmax_takes_one_true_class(name):
     OBJECTIVES[name].check_num_true(1)
     with pytest.raises(
@@ -100,7 +101,19 @@ def test_softmax_takes_one_true_class(name):
         OBJECTIVES[name].check_num_true(2)
 
 
-@pytest.mark.parametrize("name", [name for name in OBJECTIVES if "softmax" not in name])
+@pytest.mark.parametrize("name", [name for name, row in OBJECTIVES.items() if row.loss is logistic])
 def test_logistic_rows_take_any_number(name):
     for number in (1, 2, 50):
         OBJECTIVES[name].check_num_true(number)
+
+
+def test_over_all_classes_a_loss_of_ones_own_is_refused():
+    """They are gone through in chunks, which only the two losses of the table can be added up over."""
+
+    def hinge(true_logits, negative_logits, is_true, is_negative):
+        raise AssertionError
+
+    row = OBJECTIVES["full_logistic"]
+    with pytest.raises(ArgumentError, match=r"^loss: expected logistic or softmax over all classes"):
+        replace(row, loss=hinge)
+    assert replace(OBJECTIVES["nce"], loss=hinge).loss is hinge

@@ -31,12 +31,13 @@ from logq.kernels.reference_draws import by_tries
 from logq.objectives import (
     FULL_LOGISTIC,
     FULL_SOFTMAX,
-    GBCE,
     NCE,
     NEGATIVE_SAMPLING,
+    OBJECTIVES,
     SAMPLED_LOGISTIC,
     SAMPLED_SOFTMAX,
     Objective,
+    logistic,
 )
 from logq.samplers import (
     EveryClass,
@@ -56,7 +57,11 @@ Q = torch.tensor([0.4, 0.2, 0.1, 0.3], dtype=torch.float64)
 C = len(P)
 P3 = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)  # where the work grows fast with the number of classes
 CLASSES = torch.arange(C)
-LOGISTIC = (NEGATIVE_SAMPLING, NCE, SAMPLED_LOGISTIC, GBCE.calibrated(0.6, rate=0.3))
+LOGISTIC = tuple(
+    row if row.calibration is None else row.calibrated(0.6, rate=0.3)
+    for row in OBJECTIVES.values()
+    if row.negatives.sampled and row.loss is logistic
+)
 SAMPLED = (*LOGISTIC, SAMPLED_SOFTMAX)
 
 
@@ -184,6 +189,12 @@ def test_the_designs_are_what_they_claim(design):
     counts = torch.zeros(len(design.ids), C, dtype=torch.float64).scatter_add_(1, design.ids, inside)
     assert float(design.probability.sum()) == pytest.approx(1, abs=1e-14)
     torch.testing.assert_close(design.probability @ counts, design.log_q.exp(), rtol=1e-14, atol=0)
+
+
+def test_every_row_is_proven_in_this_file():
+    """Logistic rows are found by themselves; of a softmax it depends on the hits and the design where it is exact."""
+    proven = {row.name for row in (*SAMPLED, FULL_LOGISTIC, FULL_SOFTMAX)}
+    assert proven == set(OBJECTIVES), f"show here where {sorted(set(OBJECTIVES) - proven)} is stationary"
 
 
 @pytest.mark.parametrize("row", LOGISTIC, ids=lambda row: row.name)

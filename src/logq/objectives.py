@@ -146,14 +146,15 @@ class Objective:
         name: as in OBJECTIVES.
         negatives: which classes are negatives.
         subtract_log_q: whether the logits of the loss are F - log Q or F.
-        loss: logistic or softmax.
+        loss: logistic or softmax; for sampled negatives also one of your own, which runs on the reference.
         approximates: what F is trained to approximate, but for beta.
         calibration: t in [0, 1]: a true class counts beta = 1 - t (1 - a) in the logistic loss, a being the rate at
             which the other classes are seen. None and 0 count it once.
         rate: a in (0, 1]; None for that of the sample, see `for_sample`.
 
     Raises:
-        ArgumentError: calibration or rate is out of range, or the loss is not the logistic one.
+        ArgumentError: calibration or rate is out of range, or the loss is not one that takes them; or negatives are all
+            classes and the loss is one of your own.
 
     Example:
         >>> from logq.samplers import EveryClass
@@ -171,6 +172,8 @@ class Objective:
     rate: float | None = None
 
     def __post_init__(self) -> None:
+        if not self.negatives.sampled and self.loss not in (logistic, softmax):
+            raise ArgumentError("loss", "logistic or softmax over all classes, a chunk at a time", self.loss)
         if self.calibration is None:
             return
         check_float("calibration", self.calibration, at_least=0, at_most=1)
