@@ -7,8 +7,15 @@ import pytest
 
 import logq as package
 from logq.cli.app import app, main
+from logq.estimators import ESTIMATORS, EstimatorEntry
 
 OPTIONS_OF_0_1 = Path(__file__).with_name("options_of_0_1.txt").read_text().splitlines()
+
+
+def is_baseline(entry: EstimatorEntry) -> bool:
+    return entry.command in ("item-knn", "popularity")
+
+
 COMMANDS = [
     [],
     ["train"],
@@ -30,7 +37,7 @@ COMMANDS = [
     ["similar"],
     ["index"],
     ["diagnose"],
-    *(["train", name] for name in ("youtube-dnn", "mind", "sdm", "two-tower", "sasrec", "item2vec", "airbnb", "eges")),
+    *(["train", entry.command] for entry in ESTIMATORS if entry.family == "recommender" and not is_baseline(entry)),
 ]
 
 

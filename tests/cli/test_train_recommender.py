@@ -6,17 +6,13 @@ import pytest
 
 from logq import recommenders
 from logq.cli.app import app
+from logq.estimators import ESTIMATORS
 from logq.logs import Interactions, leave_one_out
 
 COMMANDS = {
-    "youtube-dnn": "YoutubeDNN",
-    "mind": "MIND",
-    "sdm": "SDM",
-    "two-tower": "TwoTower",
-    "sasrec": "SASRec",
-    "item2vec": "Item2Vec",
-    "airbnb": "AirbnbEmbeddings",
-    "eges": "EGES",
+    entry.command: entry.class_name
+    for entry in ESTIMATORS
+    if entry.family == "recommender" and entry.command not in ("item-knn", "popularity")
 }
 QUICK = ["--dim", 8, "--epochs", 1, "--seed", 1]
 

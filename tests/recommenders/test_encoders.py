@@ -254,7 +254,8 @@ def test_a_history_that_is_too_long(name):
 @pytest.mark.parametrize("name", MODELS)
 def test_targets_that_are_not_items_are_named(name):
     model, columns = make(name), batch()
-    column = "targets" if name in WINDOWS or "sasrec" in name else "target"
+    one_a_row = len(model.training_queries(columns)[1]) == len(columns["target"])
+    column = "target" if one_a_row else "targets"
     columns[column] = columns[column].clone()
     columns[column].view(-1)[0] = C
     with pytest.raises(ValueError, match=rf"{column}: expected class ids in \[0, {C}\)"):
