@@ -19,6 +19,10 @@ class Problem(NamedTuple):
     def with_grad(self) -> "Problem":
         return Problem(*(x.clone().requires_grad_() for x in self[:3]), self.candidates)
 
+    def to(self, device: str) -> "Problem":
+        candidates = Candidates(*(None if x is None else x.to(device) for x in self.candidates))
+        return Problem(*(x.to(device) for x in self[:3]), candidates)
+
 
 def problem(
     *,

@@ -14,6 +14,8 @@ from logq.nn import NCELoss
 from logq.samplers import Uniform
 from problems import problem
 
+pytestmark = pytest.mark.usefixtures("two_backends")
+
 
 @pytest.fixture
 def fake():

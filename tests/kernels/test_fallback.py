@@ -221,6 +221,7 @@ def test_explain_says_what_draws_run_on(name):
     assert both.backends == {"sampled_loss": "cpp", **expected}
 
 
+@pytest.mark.usefixtures("two_backends")
 def test_explain_elsewhere():
     told = kernels.explain(own(), torch.device("cuda:0"), sampler=UniformDistribution(9))
     assert told.backends == {"sampled_loss": "reference", "draws": "reference"}

@@ -150,7 +150,7 @@ def active(device: str = "cpu") -> dict[str, str]:
         device: the type of the device that tensors lie on, such as "cpu" or "cuda".
 
     Example:
-        >>> active()["sampled_loss"], active("cuda")["sampled_loss"]
+        >>> active()["sampled_loss"], active()["log_normalizer"]
         ('cpp', 'reference')
     """
     return {op: find_backend(op, device).name for op in OPS}
@@ -188,7 +188,7 @@ def use(name: str) -> Generator[None, None, None]:
         ...     pass
         Traceback (most recent call last):
         ...
-        logq.ArgumentError: backend: expected one of cpp, reference, got 'abacus'
+        logq.ArgumentError: backend: expected one of cpp, ...reference, got 'abacus'
     """
     global _order
     backend(name)

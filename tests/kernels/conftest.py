@@ -1,0 +1,20 @@
+"""What tests of kernels share."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from logq import kernels
+from logq.kernels import backends
+
+
+@pytest.fixture
+def two_backends(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The compiled backend and the reference alone, whatever others come with the library."""
+    before = dict(kernels.BACKENDS)
+    monkeypatch.setattr(backends, "_chosen", {})
+    kernels.BACKENDS.clear()
+    kernels.BACKENDS.update({name: before[name] for name in ("cpp", "reference")})
+    yield
+    kernels.BACKENDS.clear()
+    kernels.BACKENDS.update(before)
