@@ -32,6 +32,7 @@ PACKAGES = (
     "huffman",
     "candidates",
     "approximations",
+    "row_losses",
     "objectives",
     "graph_breaks",
     "kernels",
@@ -76,6 +77,7 @@ OPTIONAL = {
 LATE_IMPORTS = {
     "logq._arguments": "the command line starts without numpy",
     "logq.approximations": "the table and its names are known without torch",
+    "logq.row_losses": "the table and its names are known without torch",
     "logq.objectives": "the table and its names are known without torch",
     "logq.estimators": "estimators are loaded by name",
     "logq.kernels.backends": "backends are loaded by name",

@@ -27,14 +27,15 @@ References:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 from logq._arguments import ArgumentError, Verbatim, check_float
 from logq.approximations import LOG_ODDS, LOG_ODDS_OVER_Q, LOG_P, LOG_P_OVER_Q, LOG_P_PLUS_K, Approximation
 from logq.candidates import Candidates, as_columns
+from logq.row_losses import Loss, logistic, mean_logit, softmax
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -57,67 +58,6 @@ __all__ = [
     "objective_name",
     "softmax",
 ]
-
-
-Loss: TypeAlias = "Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]"
-"""(true logits (B, T), negative logits (B, S), is_true (B, T), is_negative (B, S) or None for all) -> (B,) in nats."""
-
-
-def logistic(
-    true_logits: Tensor,
-    negative_logits: Tensor,
-    is_true: Tensor,
-    is_negative: Tensor | None,
-    true_weight: float = 1.0,
-) -> Tensor:
-    """Binary cross-entropy: each true class has label 1, each negative class label 0, summed over a row.
-
-        loss = beta sum_t log(1 + exp(-G_t)) + sum_s log(1 + exp(G_s))
-
-    Args:
-        true_logits: (B, T).
-        negative_logits: (B, S).
-        is_true: (B, T) bool, False where an entry is not a class.
-        is_negative: (B, S) bool, False where a column is not a negative of the row; None where all are.
-        true_weight: beta.
-
-    Example:
-        >>> one = torch.ones(1, 1, dtype=torch.bool)
-        >>> logistic(torch.zeros(1, 1), torch.zeros(1, 3), one, None) / torch.tensor(2.0).log()
-        tensor([4.])
-    """
-    from torch.nn.functional import logsigmoid
-
-    # logsigmoid and not softplus, whose linear part beyond 20 costs a double nine digits.
-    positive = -logsigmoid(true_logits).where(is_true, 0.0)
-    negative = -logsigmoid(-negative_logits)
-    if is_negative is not None:
-        negative = negative.where(is_negative, 0.0)
-    return true_weight * positive.sum(dim=1) + negative.sum(dim=1)
-
-
-def softmax(true_logits: Tensor, negative_logits: Tensor, is_true: Tensor, is_negative: Tensor | None) -> Tensor:
-    """Cross-entropy of the true class among itself and the negatives of its row.
-
-        loss = log( exp(G_t) + sum_s exp(G_s) ) - G_t
-
-    Args:
-        true_logits: (B, 1).
-        negative_logits: (B, S).
-        is_true: (B, 1) bool; a row without a true class has loss 0.
-        is_negative: (B, S) bool, or None for everywhere.
-
-    Example:
-        >>> one = torch.ones(1, 1, dtype=torch.bool)
-        >>> softmax(torch.zeros(1, 1), torch.zeros(1, 3), one, None) / torch.tensor(2.0).log()
-        tensor([2.])
-    """
-    import torch
-
-    if is_negative is not None:
-        negative_logits = negative_logits.masked_fill(~is_negative, -torch.inf)
-    total = torch.cat([true_logits, negative_logits], dim=1).logsumexp(dim=1)
-    return (total - true_logits[:, 0]).where(is_true[:, 0], 0.0)
 
 
 class Negatives(Enum):
@@ -151,10 +91,11 @@ class Objective:
         calibration: t in [0, 1]: a true class counts beta = 1 - t (1 - a) in the logistic loss, a being the rate at
             which the other classes are seen. None and 0 count it once.
         rate: a in (0, 1]; None for that of the sample, see `for_sample`.
+        label_smoothing: epsilon in [0, 1], see `smoothed`.
 
     Raises:
-        ArgumentError: calibration or rate is out of range, or the loss is not one that takes them; or negatives are all
-            classes and the loss is one of your own.
+        ArgumentError: a number is out of range, or the loss is not one that takes it; or negatives are all classes and
+            the loss is one of your own.
 
     Example:
         >>> from logq.samplers import EveryClass
@@ -170,10 +111,14 @@ class Objective:
     approximates: Approximation
     calibration: float | None = None
     rate: float | None = None
+    label_smoothing: float = 0.0
 
     def __post_init__(self) -> None:
-        if not self.negatives.sampled and self.loss not in (logistic, softmax):
+        table = self.loss in (logistic, softmax)
+        if not self.negatives.sampled and not table:
             raise ArgumentError("loss", "logistic or softmax over all classes, a chunk at a time", self.loss)
+        if check_float("label_smoothing", self.label_smoothing, at_least=0, at_most=1) and not table:
+            raise ArgumentError("label_smoothing", "0 for a loss of your own", self.label_smoothing)
         if self.calibration is None:
             return
         check_float("calibration", self.calibration, at_least=0, at_most=1)
@@ -201,7 +146,7 @@ class Objective:
                 Softmax over draws with replacement is exact when hits stay (each draw then is a class of its own:
                 Ma and Collins 2018) and biased when they leave, the less the more classes there are, and the more the
                 larger the sample is (docs/diagnostics.md).
-            num_classes: C, which gBCE needs unless it has a rate.
+            num_classes: C, which gBCE needs unless it has a rate, and softmax with label smoothing.
 
         Returns:
             (B,); 0 for a row without a true class.
@@ -212,6 +157,7 @@ class Objective:
         true_log_q, log_q = candidates.true_log_expected_count, candidates.log_expected_count
         true_logits, true_log_q, is_true = map(as_columns, (true_logits, true_log_q, candidates.is_true()))
         self.check_num_true(is_true.shape[1])
+        plain = true_logits.where(is_true, 0.0), sampled_logits
         if self.subtract_log_q:
             true_logits = true_logits - true_log_q.detach().to(true_logits.dtype)
             sampled_logits = sampled_logits - log_q.detach().to(sampled_logits.dtype)
@@ -223,11 +169,20 @@ class Objective:
         is_negative = ~candidates.hits() if remove_hits else None
         if candidates.excluded is not None:
             is_negative = ~candidates.excluded if is_negative is None else is_negative & ~candidates.excluded
+        weight = self.true_weight(sampled_logits.shape[1], num_classes)
         if self.calibration is None:
             loss = self.loss(true_logits, sampled_logits, is_true, is_negative)
         else:
-            weight = self.true_weight(sampled_logits.shape[1], num_classes)
             loss = logistic(true_logits, sampled_logits, is_true, is_negative, weight)
+        if self.label_smoothing and self.loss is softmax:
+            if num_classes is None:
+                raise ArgumentError("num_classes", "C, which label smoothing averages over", Verbatim("None"))
+            mean = mean_logit(*plain, log_q, is_negative, num_classes, with_true=remove_hits)
+            loss = loss + self.label_smoothing * (plain[0][:, 0] - mean)
+        elif self.label_smoothing:
+            negative = sampled_logits if is_negative is None else sampled_logits.where(is_negative, 0.0)
+            change = weight * true_logits.sum(dim=1) - negative.sum(dim=1)
+            loss = loss + self.label_smoothing / 2 * change
         return loss.where(is_true.any(dim=1), 0.0)
 
     def check_num_true(self, num_true: int) -> None:
@@ -254,6 +209,33 @@ class Objective:
         calibration = check_float("calibration", calibration, at_least=0, at_most=1)
         rate = None if rate is None else check_float("rate", rate, above=0, at_most=1)
         return replace(self, calibration=calibration, rate=rate)
+
+    def smoothed(self, label_smoothing: float | None) -> Objective:
+        """The same objective with label smoothing.
+
+        Softmax trains on (1 - epsilon) of the true class and epsilon / C of every class, as
+        torch.nn.functional.cross_entropy does: its loss grows by epsilon (F_t - mean_c F_c). Of a sample, the mean is
+        estimated by 1/C sum F_s / Q_s, which is exact on average and for a sample of all classes. Logistic losses train
+        on labels of 1 - epsilon / 2 and epsilon / 2.
+
+        Args:
+            label_smoothing: epsilon in [0, 1]; None leaves it as it is.
+
+        Raises:
+            ArgumentError, ArgumentTypeError: it is out of range, or is not a number.
+
+        References:
+            Szegedy et al., Rethinking the Inception Architecture for Computer Vision, CVPR 2016, arXiv:1512.00567,
+            section 7.
+
+        Example:
+            >>> SAMPLED_SOFTMAX.smoothed(0.1).label_smoothing
+            0.1
+        """
+        if label_smoothing is None:
+            return self
+        label_smoothing = check_float("label_smoothing", label_smoothing, at_least=0, at_most=1)
+        return self if label_smoothing == self.label_smoothing else replace(self, label_smoothing=label_smoothing)
 
     def for_sample(self, num_sampled: float, num_classes: int) -> Objective:
         """The same objective with the rate of samples of S out of C classes: a = S / (C - 1), at most 1.

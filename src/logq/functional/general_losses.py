@@ -8,6 +8,7 @@ from logq.candidates import IGNORED, Candidates
 from logq.functional.loss_checks import (
     check_candidates,
     check_options,
+    check_row_weight,
     check_table,
     check_targets,
 )
@@ -31,6 +32,8 @@ def sampled_loss(
     reduction: str = "mean",
     ignore_index: int = IGNORED,
     sparse: bool = False,
+    row_weight: Tensor | None = None,  # (B,)
+    label_smoothing: float | None = None,
 ) -> Tensor:
     """The loss of an objective that samples its negatives.
 
@@ -50,6 +53,10 @@ def sampled_loss(
             loss 0 and does not count in the mean.
         sparse: whether `weight` and `bias` get sparse gradients, (C, D) and (C,) with the touched rows only. On the CPU
             they are coalesced. torch.compile leaves the graph for them: with fullgraph=True it refuses.
+        row_weight: what each row counts, >= 0; None: 1. The mean divides by the sum of the weights of the rows that
+            have a true class, as torch's does by those of classes.
+        label_smoothing: epsilon in [0, 1], see logq.objectives.Objective.smoothed; None: that of the objective, which
+            is 0 in the table. Other values run on the reference backend.
 
     Returns:
         The loss in nats, (B,) or a scalar, float32 or wider; 0 for an empty batch.
@@ -66,7 +73,7 @@ def sampled_loss(
         >>> sampled_loss("negative_sampling", input, weight, candidates)  # 21 log 2
         tensor(14.5561)
     """
-    objective = find_objective(objective)
+    objective = find_objective(objective).smoothed(label_smoothing)
     if not objective.negatives.sampled:
         raise ArgumentError(
             "objective", "one that samples", Verbatim(objective.name), "call full_loss with the targets"
@@ -81,6 +88,7 @@ def sampled_loss(
     )
     sizes: dict[str, int] = {}
     check_table(input, weight, bias, sizes)
+    check_row_weight(row_weight, input, sizes)
     candidates = check_candidates(candidates, sizes, ignore_index, finite=objective.subtract_log_q)
     return kernels.get("sampled_loss", input.device.type)(
         objective,
@@ -93,6 +101,7 @@ def sampled_loss(
         remove_hits=remove_hits,
         sparse=sparse,
         reduction=reduction,
+        row_weight=row_weight,
     )
 
 
@@ -107,6 +116,8 @@ def full_loss(
     cosine: bool = False,
     reduction: str = "mean",
     ignore_index: int = IGNORED,
+    row_weight: Tensor | None = None,  # (B,)
+    label_smoothing: float | None = None,
 ) -> Tensor:
     """The loss of an objective whose negatives are all classes but the true ones.
 
@@ -122,6 +133,8 @@ def full_loss(
         cosine: whether the logits are cosines instead of inner products; the bias is added to the cosine.
         reduction: "none" (B,), "mean" over the rows that have a true class, or "sum".
         ignore_index: a target that is not a class. A row of nothing else has loss 0 and does not count in the mean.
+        row_weight: as in `sampled_loss`.
+        label_smoothing: as in `sampled_loss`.
 
     Returns:
         As `sampled_loss`.
@@ -133,7 +146,7 @@ def full_loss(
         >>> full_loss("full_softmax", torch.ones(2, 8), torch.zeros(1000, 8), torch.tensor([3, 999]))  # log 1000
         tensor(6.9078)
     """
-    objective = find_objective(objective)
+    objective = find_objective(objective).smoothed(label_smoothing)
     if objective.negatives.sampled:
         raise ArgumentError(
             "objective",
@@ -151,6 +164,7 @@ def full_loss(
     )
     sizes: dict[str, int] = {}
     check_table(input, weight, bias, sizes)
+    check_row_weight(row_weight, input, sizes)
     check_targets("targets", targets, sizes, ignore_index)
     objective.check_num_true(1 if targets.dim() == 1 else targets.shape[1])
     targets = targets.masked_fill(targets == ignore_index, IGNORED)
@@ -163,4 +177,5 @@ def full_loss(
         temperature=float(temperature),
         cosine=cosine,
         reduction=reduction,
+        row_weight=row_weight,
     )

@@ -10,7 +10,7 @@ from logq.candidates import IGNORED, Candidates
 from logq.kernels.logits import REDUCTIONS
 from logq.shapes import can_look_at, check_ids, check_ignore_index, check_shape
 
-__all__ = ["check_candidates", "check_options", "check_table", "check_targets"]
+__all__ = ["check_candidates", "check_options", "check_row_weight", "check_table", "check_targets"]
 
 STRIDED = torch.strided
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -63,6 +63,23 @@ def check_targets(name: str, targets: Tensor, sizes: dict[str, int], ignore_inde
     check_shape(name, targets, "BT" if targets.dim() == 2 else "B", sizes)
     if sizes.get("T") == 0:
         raise ArgumentError(name, "shape (B,) or (B, T) with T >= 1", tuple(targets.shape))
+
+
+def check_row_weight(row_weight: Tensor | None, input: Tensor, sizes: dict[str, int]) -> None:
+    """Check that weights of rows are (B,) floats >= 0 without a gradient; B must be bound in `sizes`."""
+    if row_weight is None:
+        return
+    check_shape("row_weight", row_weight, "B", sizes)
+    if row_weight.dtype not in DTYPES:
+        raise ArgumentTypeError("row_weight", "a floating point dtype of 16, 32 or 64 bits", row_weight.dtype)
+    if row_weight.device != input.device:
+        raise ArgumentError("row_weight", f"a tensor on {input.device}, as input is", Verbatim(row_weight.device))
+    if row_weight.requires_grad:
+        hint = 'for gradients of weights multiply the losses of reduction="none" by them'
+        raise ArgumentError("row_weight", "a tensor that needs no gradient", Verbatim("requires_grad=True"), hint)
+    if can_look_at(row_weight) and not bool(((row_weight >= 0) & row_weight.isfinite()).all()):
+        at = int(((row_weight < 0) | ~row_weight.isfinite()).nonzero()[0])
+        raise ArgumentError("row_weight", "finite numbers >= 0", Verbatim(f"{float(row_weight[at])} at position {at}"))
 
 
 def check_options(

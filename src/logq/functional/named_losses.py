@@ -36,6 +36,8 @@ class FullOptions(TypedDict, total=False):
     cosine: bool
     reduction: str
     ignore_index: int
+    row_weight: Tensor | None
+    label_smoothing: float | None
 
 
 class SampledOptions(FullOptions, total=False):

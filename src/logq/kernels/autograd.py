@@ -97,17 +97,30 @@ def offsets(bias: Tensor | None, ids: Tensor, log_q: Tensor, dtype: torch.dtype,
     return None if result is None else result.contiguous()
 
 
-def mean_scale(input: Tensor, targets: Tensor, backend: Passes) -> Tensor:  # (B,)
-    """1 / n for n rows with a true class, the same for all of them."""
+def scale_of_rows(
+    input: Tensor,
+    targets: Tensor,  # (B, T)
+    row_weight: Tensor | None,  # (B,)
+    backend: Passes,
+    reduction: str,
+) -> Tensor | None:  # (B,)
+    """What the loss of each row counts: its weight, in a mean over the sum of those of the rows with a true class."""
+    if row_weight is not None:
+        row_weight = row_weight.to(input.dtype)
+    if reduction != "mean":
+        return row_weight
     is_true = targets != IGNORED
     is_row = is_true if targets.shape[1] == 1 else is_true.any(dim=1)
+    if row_weight is not None:
+        total = row_weight.where(is_row.view(-1), 0.0).sum()
+        return row_weight / total.where(total > 0, 1.0)
     if backend.reads_values and is_plain(input):
         return input.new_full((input.shape[0],), 1 / max(1, int(is_row.count_nonzero())))
     return is_row.sum().clamp(min=1).to(input.dtype).reciprocal().expand(input.shape[0]).contiguous()
 
 
 class SampledLoss(torch.autograd.Function):
-    """Input, class weights and biases -> reduced loss, for both shapes of ids."""
+    """Input, class weights and biases -> weighted and reduced loss, for both shapes of ids."""
 
     @staticmethod
     def forward(
@@ -120,24 +133,26 @@ class SampledLoss(torch.autograd.Function):
         targets: Tensor,
         true_log_q: Tensor,
         excluded: Tensor | None,
+        row_weight: Tensor | None,
         settings: Settings,
     ) -> Tensor:
         """Compute the loss; if it is one number, the gradients too."""
         candidates = Candidates(ids, log_q, targets, true_log_q, excluded)
         ctx.settings = settings
         if settings.reduction == "none":
-            ctx.save_for_backward(input, weight, bias, *candidates)
-            return run_pass(input, weight, bias, candidates, settings, None, gradients=False).losses
-        row_scale = mean_scale(input, targets, settings.backend) if settings.reduction == "mean" else None
+            ctx.save_for_backward(input, weight, bias, row_weight, *candidates)
+            losses = run_pass(input, weight, bias, candidates, settings, None, gradients=False).losses
+            return losses if row_weight is None else losses * row_weight.to(losses.dtype)
+        row_scale = scale_of_rows(input, targets, row_weight, settings.backend, settings.reduction)
         losses, *made = run_pass(input, weight, bias, candidates, settings, row_scale, gradients=True)
         if is_plain(input, weight):
             # Not saved, for torch would refuse a table that changed since. It does change where two losses of a step
             # share it and backward updates it, and unless lengths of rows are needed backward does not read it.
             ctx.table = weight, bias
             ctx.versions = versions(weight, bias)
-            ctx.save_for_backward(input, None, None, *candidates, *made)
+            ctx.save_for_backward(input, None, None, row_weight, *candidates, *made)
         else:
-            ctx.save_for_backward(input, weight, bias, *candidates, *made)
+            ctx.save_for_backward(input, weight, bias, row_weight, *candidates, *made)
         return (losses if row_scale is None else losses * row_scale).sum()
 
     @staticmethod
@@ -145,7 +160,7 @@ class SampledLoss(torch.autograd.Function):
         """Scale what is known, or compute it now, and sum it per class."""
         settings: Settings = ctx.settings
         (upstream,) = gradients
-        input, weight, bias, ids, log_q, targets, true_log_q, excluded, *made = ctx.saved_tensors
+        input, weight, bias, row_weight, ids, log_q, targets, true_log_q, excluded, *made = ctx.saved_tensors
         candidates = Candidates(ids, log_q, targets, true_log_q, excluded)
         again = torch.is_grad_enabled() and not torch.compiler.is_compiling()
         if weight is None:
@@ -166,12 +181,16 @@ class SampledLoss(torch.autograd.Function):
                     remove_hits=settings.remove_hits,
                     sparse=settings.sparse,
                     reduction=settings.reduction,
+                    row_weight=row_weight,
                 )
 
-            return *differentiable(ctx, loss, input, weight, bias, upstream), *[None] * 6
+            return *differentiable(ctx, loss, input, weight, bias, upstream), *[None] * 7
         scale = upstream
         if settings.reduction == "none":
-            row_scale = upstream.to(input.dtype).contiguous()
+            row_scale = upstream.to(input.dtype)
+            if row_weight is not None:
+                row_scale = row_scale * row_weight.to(input.dtype)
+            row_scale = row_scale.contiguous()
             _, *made = run_pass(input, weight, bias, candidates, settings, row_scale, gradients=True)
             scale = upstream.new_ones(())
         of_input, true_factors, factors, rows = made
@@ -184,7 +203,7 @@ class SampledLoss(torch.autograd.Function):
         of_weight, of_bias = of_classes(ctx, entries, weight, bias, scale, settings, plain=plain)
         if not isinstance(scale, float) or scale != 1.0:
             of_input = of_input * scale
-        return of_input, of_weight, of_bias, *[None] * 6
+        return of_input, of_weight, of_bias, *[None] * 7
 
 
 def versions(weight: Tensor, bias: Tensor | None) -> tuple[int, ...]:
@@ -263,13 +282,14 @@ class FullLoss(torch.autograd.Function):
         weight: Tensor,
         bias: Tensor | None,
         targets: Tensor,  # (B, T)
+        row_weight: Tensor | None,  # (B,)
         backend: Passes,
         objective: Objective,
         temperature: float,
         reduction: str,
     ) -> Tensor:
         """Compute the loss and its gradients."""
-        row_scale = mean_scale(input, targets, backend) if reduction == "mean" else None
+        row_scale = scale_of_rows(input, targets, row_weight, backend, reduction)
         made = without_autocast(
             input.device.type,
             backend.full_pass,
@@ -284,14 +304,14 @@ class FullLoss(torch.autograd.Function):
         )
         ctx.arguments = backend, objective, temperature, reduction
         ctx.table, ctx.versions = (weight, bias), versions(weight, bias)
-        ctx.save_for_backward(input, targets, made.input_gradient, made.row_gradient, made.factors)
+        ctx.save_for_backward(input, targets, row_weight, made.input_gradient, made.row_gradient, made.factors)
         return (made.losses if row_scale is None else made.losses * row_scale).sum()
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """Scale what is known."""
         (upstream,) = gradients
-        input, targets, *made = ctx.saved_tensors
+        input, targets, row_weight, *made = ctx.saved_tensors
         backend, objective, temperature, reduction = ctx.arguments
         if torch.is_grad_enabled():
             weight, bias = ctx.table
@@ -308,13 +328,14 @@ class FullLoss(torch.autograd.Function):
                     temperature=temperature,
                     cosine=False,
                     reduction=reduction,
+                    row_weight=row_weight,
                 )
 
-            return *differentiable(ctx, loss, input, weight, bias, upstream), *[None] * 5
+            return *differentiable(ctx, loss, input, weight, bias, upstream), *[None] * 6
         scale = upstream.item() if backend.reads_values else upstream
         # New tensors: these are kept for a second backward, and what is given may be changed in place by others.
         needed = zip(made, ctx.needs_input_grad, strict=False)
-        return *[gradient * scale if needs else None for gradient, needs in needed], *[None] * 5
+        return *[gradient * scale if needs else None for gradient, needs in needed], *[None] * 6
 
 
 def differentiable(

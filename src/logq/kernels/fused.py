@@ -73,6 +73,7 @@ class FusedBackend(Passes):
         remove_hits: bool | None,
         sparse: bool,
         reduction: str,
+        row_weight: Tensor | None = None,  # (B,)
     ) -> Tensor:  # (B,) or a scalar
         """The meaning of the reference's, in one pass over the logits; sparse gradients are coalesced.
 
@@ -84,6 +85,7 @@ class FusedBackend(Passes):
             "remove_hits": remove_hits,
             "sparse": sparse,
             "reduction": reduction,
+            "row_weight": row_weight,
         }
         compiling = torch.compiler.is_compiling()
         if compiling and (sparse or _updates_exist()):
@@ -118,6 +120,7 @@ class FusedBackend(Passes):
         remove_hits: bool | None,
         sparse: bool,
         reduction: str,
+        row_weight: Tensor | None,
     ) -> Tensor:
         ids, log_q, targets, true_log_q, excluded = candidates
         targets, true_log_q = as_columns(targets), as_columns(true_log_q)
@@ -131,11 +134,13 @@ class FusedBackend(Passes):
         settings = Settings(self, objective, temperature, cosine, remove_hits, sparse, reduction)
         differentiable = input.requires_grad or weight.requires_grad or (bias is not None and bias.requires_grad)
         if differentiable and torch.is_grad_enabled():
-            return SampledLoss.apply(input, weight, bias, ids, log_q, targets, true_log_q, excluded, settings)
+            return SampledLoss.apply(
+                input, weight, bias, ids, log_q, targets, true_log_q, excluded, row_weight, settings
+            )
         candidates = Candidates(ids, log_q, targets, true_log_q, excluded)
         with torch.no_grad():  # log Q may have a gradient, which is ignored
             losses = run_pass(input, weight, bias, candidates, settings, None, gradients=False).losses
-        return reduce(losses, candidates.is_true(), reduction)
+        return reduce(losses, candidates.is_true(), reduction, row_weight)
 
     # ------------------------------------------------------------------------------------------------- the op full_loss
 
@@ -150,6 +155,7 @@ class FusedBackend(Passes):
         temperature: float,
         cosine: bool,
         reduction: str = "none",
+        row_weight: Tensor | None = None,  # (B,)
     ) -> Tensor:  # (B,) or a scalar
         """The meaning of the reference's; where gradients of a mean or a sum are wanted, they are made with the losses.
 
@@ -169,10 +175,18 @@ class FusedBackend(Passes):
                 report("full_loss", self.name, refusal)
         if refusal or weight.numel() == 0:
             return reference.full_loss(
-                objective, input, weight, bias, targets, temperature=temperature, cosine=cosine, reduction=reduction
+                objective,
+                input,
+                weight,
+                bias,
+                targets,
+                temperature=temperature,
+                cosine=cosine,
+                reduction=reduction,
+                row_weight=row_weight,
             )
         objective.check_num_true(columns.shape[1])
-        return FullLoss.apply(input, weight, bias, columns, self, objective, temperature, reduction)
+        return FullLoss.apply(input, weight, bias, columns, row_weight, self, objective, temperature, reduction)
 
     def _lacks_full(
         self, gradients: bool, reduction: str, cosine: bool, dtype: torch.dtype | None, same_dtype: bool
@@ -203,6 +217,8 @@ def own_loss(objective: Objective) -> str:
         >>> own_loss(NCE)
         ''
     """
+    if objective.label_smoothing:
+        return f"objective {objective.name} has label smoothing"
     if objective.loss is logistic or objective.loss is softmax:
         return ""
     return f"the loss of objective {objective.name} is neither logistic nor softmax"

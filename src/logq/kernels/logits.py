@@ -118,11 +118,20 @@ def chunks(num_rows: int, weight: Tensor, bias: Tensor | None) -> Iterator[tuple
         yield index * size, rows, part
 
 
-def reduce(losses: Tensor, is_true: Tensor, reduction: str) -> Tensor:
-    """Losses (B,) as they are, summed, or their mean over the rows that have a true class."""
+def reduce(losses: Tensor, is_true: Tensor, reduction: str, row_weight: Tensor | None = None) -> Tensor:
+    """Losses (B,), each times its weight: as they are, summed, or their mean over the rows that have a true class.
+
+    The mean divides by the sum of the weights of these rows; it is 0 where that is 0.
+    """
+    if row_weight is not None:
+        row_weight = row_weight.to(losses.dtype)
+        losses = losses * row_weight
     if reduction == "none":
         return losses
     if reduction == "sum":
         return losses.sum()
-    rows = as_columns(is_true).any(dim=1).sum()
-    return losses.sum() / rows.clamp(min=1)
+    is_row = as_columns(is_true).any(dim=1)
+    if row_weight is None:
+        return losses.sum() / is_row.sum().clamp(min=1)
+    total = row_weight.where(is_row, 0.0).sum()
+    return losses.sum() / total.where(total > 0, 1.0)

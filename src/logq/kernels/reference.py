@@ -37,8 +37,9 @@ def sampled_loss(
     remove_hits: bool | None,
     sparse: bool,
     reduction: str,
+    row_weight: Tensor | None = None,  # (B,)
 ) -> Tensor:  # (B,) or a scalar
-    """The losses, reduced, from the rows of the class weights that the candidates name, and from no others."""
+    """The losses, weighted and reduced, from no other rows of the class weights than the candidates name."""
     ids = candidates.ids
     targets = as_columns(stand_in(candidates.targets, ids))  # (B, T)
     # One gather for true and sampled classes: two would make two dense (C, D) gradients.
@@ -60,7 +61,7 @@ def sampled_loss(
         sampled = logits(input, sampled_rows, sampled_bias, temperature=temperature, cosine=cosine)
     true = true.view(candidates.targets.shape)
     losses = objective(true, sampled, candidates, remove_hits=remove_hits, num_classes=weight.shape[0])
-    return reduce(losses, candidates.is_true(), reduction)
+    return reduce(losses, candidates.is_true(), reduction, row_weight)
 
 
 def over_all_classes(
@@ -118,25 +119,37 @@ def full_loss(
     temperature: float,
     cosine: bool,
     reduction: str = "none",
+    row_weight: Tensor | None = None,  # (B,)
 ) -> Tensor:  # (B,) or a scalar
-    """The loss of each row, reduced, against all classes that are not true ones of it.
+    """The loss of each row, weighted and reduced, against all classes that are not true ones of it.
 
     Both losses add up over chunks of classes, so no (B, C) logits are kept. As the softmax runs over T and L - T, which
     is L, its sum needs no mask.
     """
     targets = as_columns(targets)
-    is_true = targets != IGNORED
+    is_true, smoothing = targets != IGNORED, objective.label_smoothing
     true = true_logits(input, weight, bias, targets, temperature=temperature, cosine=cosine)
     if objective.loss is softmax:
-        total = log_normalizer(input, weight, bias, temperature=temperature, cosine=cosine)
-        return reduce((total - true[:, 0]).where(is_true[:, 0], 0.0), is_true, reduction)
+        loss = log_normalizer(input, weight, bias, temperature=temperature, cosine=cosine) - true[:, 0]
+        if smoothing:
+
+            def add_logits(total: Tensor, first: int, rows: Tensor, biases: Tensor | None) -> Tensor:
+                return total + logits(input, rows, biases, temperature=temperature, cosine=cosine).sum(dim=1)
+
+            total = over_all_classes(add_logits, true.new_zeros(input.shape[0]), input.shape[0], weight, bias)
+            loss = loss + smoothing * (true[:, 0] - total / weight.shape[0])
+        return reduce(loss.where(is_true[:, 0], 0.0), is_true, reduction, row_weight)
 
     def add(total: Tensor, first: int, rows: Tensor, biases: Tensor | None) -> Tensor:
         scores = logits(input, rows, biases, temperature=temperature, cosine=cosine)
         ids = torch.arange(first, first + rows.shape[0], device=targets.device)
         hits = Candidates(ids, ids, targets, targets).hits()
-        return total - logsigmoid(-scores).where(~hits, 0.0).sum(dim=1)
+        losses = -logsigmoid(-scores) - smoothing / 2 * scores if smoothing else -logsigmoid(-scores)
+        return total + losses.where(~hits, 0.0).sum(dim=1)
 
-    positives = logistic(true, true[:, :0], is_true, None, objective.true_weight(weight.shape[0], weight.shape[0]))
+    true_weight = objective.true_weight(weight.shape[0], weight.shape[0])
+    positives = logistic(true, true[:, :0], is_true, None, true_weight)
+    if smoothing:
+        positives = positives + smoothing / 2 * true_weight * true.where(is_true, 0.0).sum(dim=1)
     loss = over_all_classes(add, positives, input.shape[0], weight, bias)
-    return reduce(loss.where(is_true.any(dim=1), 0.0), is_true, reduction)
+    return reduce(loss.where(is_true.any(dim=1), 0.0), is_true, reduction, row_weight)

@@ -10,7 +10,7 @@ from logq import kernels
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_bool, check_int
 from logq.candidates import IGNORED, as_columns
 from logq.functional import full_loss
-from logq.functional.loss_checks import check_options, check_table, check_targets
+from logq.functional.loss_checks import check_options, check_row_weight, check_table, check_targets
 from logq.kernels.logits import chunks, logits, true_logits
 from logq.kernels.tensor_memory import prefer_huge_pages
 from logq.objectives import Objective, find_objective
@@ -31,6 +31,7 @@ class LossOptions(TypedDict, total=False):
     reduction: str
     ignore_index: int
     sparse: bool
+    label_smoothing: float | None
     device: torch.device | str | None
     dtype: torch.dtype | None
 
@@ -68,6 +69,7 @@ class CandidateLoss(nn.Module):
         sparse: whether the class weights get sparse gradients, with the touched rows only, for the optimizers and the
             clipping of logq.optim; torch's SGD, Adagrad and SparseAdam take them too, its Adam and clip_grad_norm_ do
             not. Not for the objectives that touch all classes. torch.compile leaves them to eager mode.
+        label_smoothing: as in logq.functional.sampled_loss.
         device, dtype: of new class weights.
 
     Shape:
@@ -101,12 +103,13 @@ class CandidateLoss(nn.Module):
         reduction: str = "mean",
         ignore_index: int = IGNORED,
         sparse: bool = False,
+        label_smoothing: float | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
         device, dtype = check_device(device), check_dtype(dtype)
-        self.objective = find_objective(objective)
+        self.objective = find_objective(objective).smoothed(label_smoothing)
         self.in_features = check_int("in_features", in_features)
         self.num_classes = check_int("num_classes", num_classes)
         check_options(
@@ -166,12 +169,13 @@ class CandidateLoss(nn.Module):
         if self.bias is not None:
             nn.init.constant_(self.bias, self.objective.start(self.num_classes) * self.temperature)
 
-    def forward(self, input: Tensor, targets: Tensor) -> Tensor:
+    def forward(self, input: Tensor, targets: Tensor, row_weight: Tensor | None = None) -> Tensor:
         """The loss of a batch. Each call makes a new draw.
 
         Args:
             input: (B, D).
             targets: (B,) or (B, T) int64, true classes or `ignore_index`.
+            row_weight: (B,), what each row counts, as in logq.functional.sampled_loss.
 
         Returns:
             As logq.functional.sampled_loss.
@@ -189,11 +193,13 @@ class CandidateLoss(nn.Module):
                 cosine=self.cosine,
                 reduction=self.reduction,
                 ignore_index=self.ignore_index,
+                row_weight=row_weight,
             )
         # Options were checked when the module was made; the sampler checks the targets and makes candidates that fit
         # them: nothing is checked twice.
         sizes = {"D": self.in_features}
         check_table(input, weight, bias, sizes)
+        check_row_weight(row_weight, input, sizes)
         candidates = sampler.draw(targets, ignore_index=self.ignore_index, need_log_q=objective.subtract_log_q)
         if candidates.targets.shape[0] != input.shape[0]:
             check_shape("targets", targets, "BT" if targets.dim() == 2 else "B", sizes)
@@ -208,6 +214,7 @@ class CandidateLoss(nn.Module):
             remove_hits=self.remove_hits,
             sparse=self.sparse,
             reduction=self.reduction,
+            row_weight=row_weight,
         )
 
     def log_prob(self, input: Tensor, targets: Tensor | None = None) -> Tensor:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import student
-from logq.objectives import logistic, softmax
+from logq.row_losses import logistic, softmax
 
 LOGITS = st.floats(-50, 50)
 
