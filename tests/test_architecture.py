@@ -26,6 +26,8 @@ SOURCE = ROOT / "src" / "logq"
 PACKAGES = (
     "_arguments",
     "_files",
+    "_compression",
+    "_text_encodings",
     "_model_file",
     "_progress",
     "shapes",
@@ -59,9 +61,11 @@ PACKAGES = (
 # What may be missing on a user's machine, and is therefore imported where it is needed: an extra, and a part of Python
 # that some distributions leave out.
 OPTIONAL = {
+    "bz2",
     "compression",
     "duckdb",
     "faiss",
+    "lzma",
     "matplotlib",
     "polars",
     "psycopg",
@@ -89,6 +93,8 @@ LATE_IMPORTS = {
 TORCH_FREE = (
     "_arguments",
     "_files",
+    "_compression",
+    "_text_encodings",
     "_progress",
     "huffman",
     "objectives",

@@ -1,13 +1,12 @@
 """Files are written whole or not at all, and read through gzip."""
 
 import errno
-import gzip
 import os
 import stat
 
 import pytest
 
-from logq._files import atomic_write, open_bytes
+from logq._files import atomic_write
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="permissions, links and devices as POSIX has them")
 
@@ -167,43 +166,3 @@ def test_pipes_are_refused_and_stay(tmp_path):
     with pytest.raises(OSError, match="pipe"):
         write(path)
     assert stat.S_ISFIFO(path.stat().st_mode)
-
-
-def read(path):
-    with open_bytes(path) as file:
-        return file.read()
-
-
-def test_reads_plain_and_compressed_files_by_what_they_hold(tmp_path):
-    for name, content in [("plain", b"text"), ("zipped", gzip.compress(b"text")), ("a.gz", gzip.compress(b"text"))]:
-        (tmp_path / name).write_bytes(content)
-        assert read(tmp_path / name) == b"text"
-    (tmp_path / "empty").write_bytes(b"")
-    assert read(tmp_path / "empty") == b""
-
-
-def test_reads_gzip_files_joined_to_one(tmp_path):
-    (tmp_path / "a.gz").write_bytes(gzip.compress(b"one ") + gzip.compress(b"two"))
-    assert read(tmp_path / "a.gz") == b"one two"
-
-
-def test_every_truncation_of_a_gzip_file_is_an_error_that_names_it(tmp_path):
-    whole = gzip.compress(b"some text " * 30)
-    for length in range(len(whole)):
-        (tmp_path / "a.gz").write_bytes(whole[:length])
-        with pytest.raises(ValueError, match=r"a\.gz"):
-            read(tmp_path / "a.gz")
-
-
-def test_damaged_gzip_files_are_named(tmp_path):
-    whole = bytearray(gzip.compress(b"some text " * 30))
-    whole[-6] ^= 1  # the checksum
-    for content in (bytes(whole), gzip.compress(b"text")[:10] + b"\xff" * 40, gzip.compress(b"text") + b"rest"):
-        (tmp_path / "a.gz").write_bytes(content)
-        with pytest.raises(ValueError, match=r"a\.gz: the gzip file is damaged"):
-            read(tmp_path / "a.gz")
-
-
-def test_missing_files_are_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="nowhere"):
-        read(tmp_path / "nowhere")

@@ -20,6 +20,7 @@ from . import word2vec as word2vec
 from ._arguments import ArgumentError as ArgumentError
 from ._arguments import ArgumentTypeError as ArgumentTypeError
 from ._arguments import BadArgumentError as BadArgumentError
+from ._text_encodings import GuessedEncodingWarning as GuessedEncodingWarning
 from .candidates import Candidates as Candidates
 from .estimators import load as load
 from .language_models import NNLM as NNLM

@@ -1,24 +1,21 @@
-"""Files: written whole or not at all, and read through gzip if they are compressed."""
+"""Files: written whole or not at all, locked, and cleared of what killed programs left."""
 
 import contextlib
 import glob
-import gzip
 import os
 import secrets
 import stat
 import sys
 import time
-import zlib
 from collections.abc import Generator
 from pathlib import Path
-from typing import IO, BinaryIO, cast
+from typing import BinaryIO
 
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["MAYBE_UNLOCKED", "atomic_write", "lock_file", "open_bytes", "remove_leftovers"]
+__all__ = ["MAYBE_UNLOCKED", "atomic_write", "lock_file", "remove_leftovers"]
 
-_GZIP = b"\x1f\x8b"
 MAYBE_UNLOCKED = 5.0
 """Seconds: a file that was created so recently may not be locked yet by the program that writes it."""
 
@@ -128,45 +125,3 @@ def _mode_of_regular_file(target: Path, name: str) -> int | None:
     if not stat.S_ISREG(mode):  # to replace a device such as /dev/null by a file would be a disaster
         raise OSError(f"{name}: expected an ordinary file to write, it is a device or a pipe")
     return stat.S_IMODE(mode)
-
-
-@contextlib.contextmanager
-def open_bytes(path: str | os.PathLike[str]) -> Generator[BinaryIO, None, None]:
-    """Open a file for reading bytes, through gzip if it begins as a gzip file does.
-
-    Args:
-        path: the file to read.
-
-    Yields:
-        The binary file to read from.
-
-    Raises:
-        OSError: the file cannot be opened; the message names it.
-        ValueError: a compressed file is truncated or damaged, or one named .gz is not a gzip file.
-
-    Example:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     _ = Path(folder, "a.gz").write_bytes(gzip.compress(b"hello"))
-        ...     with open_bytes(Path(folder, "a.gz")) as file:
-        ...         file.read()
-        b'hello'
-    """
-    name = os.fspath(path)
-    with open(name, "rb") as plain:
-        if plain.read(2) != _GZIP:
-            if name.lower().endswith(".gz"):
-                raise ValueError(
-                    f"{name}: expected a gzip file, as its name says, but its first bytes are not those of one"
-                )
-            plain.seek(0)
-            yield plain
-            return
-        plain.seek(0)
-        try:
-            with gzip.GzipFile(fileobj=cast("IO[bytes]", plain)) as file:
-                yield cast("BinaryIO", file)
-        except EOFError:
-            raise ValueError(f"{name}: the gzip file ends too early, it is truncated") from None
-        except (gzip.BadGzipFile, zlib.error) as error:
-            raise ValueError(f"{name}: the gzip file is damaged ({error})") from None

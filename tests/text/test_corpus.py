@@ -242,19 +242,14 @@ def test_a_pipe_is_refused(tmp_path):
         (gzip.compress(b"some words " * 99, mtime=0)[:-9], "truncated"),
         (b"plain text", "gzip"),
         (b"", "gzip"),
-        (b"BZh91AY&SY", "bzip2"),
-        (b"PK\x03\x04", "zip"),
+        (b"BZh91AY&SY", "bzip2 file ends too early"),
+        (b"PK\x03\x04", "zip file is truncated or damaged"),
     ],
 )
 def test_files_that_are_not_what_they_say_are_named(file, content, match):
     with pytest.raises(ValueError, match=match) as caught:
         list(Corpus(file(content, "corpus.bz2" if content[:2] in (b"BZ", b"PK") else "corpus.gz")))
     assert "corpus." in str(caught.value)
-
-
-def test_utf16_is_told_apart(file):
-    with pytest.raises(ValueError, match=r"corpus\.txt.*UTF-16"):
-        list(Corpus(file("a b".encode("utf-16"))))
 
 
 @pytest.mark.parametrize(("value", "error"), [(0, ValueError), (-1, ValueError), (2.5, TypeError), (None, TypeError)])
@@ -268,8 +263,8 @@ def test_a_file_that_is_not_text_is_refused(tmp_path):
     path.write_bytes(np.random.default_rng(0).bytes(100_000))
     with pytest.raises(ValueError, match=r"photo\.dat: expected UTF-8 text, more than a tenth"):
         list(Corpus(path))
-    latin = tmp_path / "latin.txt"  # every line with an umlaut of Latin-1 is still text
-    latin.write_bytes("einige W\u00f6rter in jeder Zeile\n".encode("latin-1") * 1000)
-    corpus = Corpus(latin)
-    assert sum(map(len, corpus)) == 5000
+    mixed = tmp_path / "mixed.txt"  # every line with an invalid byte is still text
+    mixed.write_bytes("größer\n".encode() + "einige W\u00f6rter in jeder Zeile\n".encode("latin-1") * 1000)
+    corpus = Corpus(mixed)
+    assert sum(map(len, corpus)) == 5001
     assert corpus.invalid_lines == 1000

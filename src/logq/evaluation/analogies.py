@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
 from logq._progress import Progress
-from logq.evaluation.word_questions import KnownWords, numbered_lines
+from logq._text_encodings import text_lines
+from logq.evaluation.word_questions import KnownWords
 from logq.vectors import KeyedVectors
 from logq.vectors.nearest_words import EPSILON, norms
 
@@ -303,12 +304,16 @@ def word_analogies(
     return AnalogyResult(method, tuple(result))
 
 
-def read_analogies(path: str | os.PathLike[str]) -> dict[str, list[Question]]:
-    r"""Read analogies from a text file, plain or .gz, in the form of Google's questions-words.txt.
+def read_analogies(path: str | os.PathLike[str], *, encoding: str | None = None) -> dict[str, list[Question]]:
+    r"""Read analogies from a text file, compressed or not, in the form of Google's questions-words.txt.
 
     A line that begins with a colon names the section of the lines below it; each of these has four words separated by
     white space. Lines before the first section form one without a name. Lines that are empty or begin with # or // are
     skipped.
+
+    Args:
+        path: the file.
+        encoding: of the file, such as "latin-1"; None recognizes it.
 
     Returns:
         The questions of each section, in the order of the file.
@@ -327,7 +332,7 @@ def read_analogies(path: str | os.PathLike[str]) -> dict[str, list[Question]]:
     """
     sections: dict[str, list[Question]] = {}
     name = ""
-    for place, line in numbered_lines(path):
+    for place, line in text_lines(path, encoding):
         if line.startswith(("#", "//")):
             continue
         if line.startswith(":"):

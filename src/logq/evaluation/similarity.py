@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
-from logq.evaluation.word_questions import KnownWords, numbered_lines
+from logq._text_encodings import text_lines
+from logq.evaluation.word_questions import KnownWords
 from logq.vectors import KeyedVectors
 
 __all__ = ["Correlation", "SimilarityResult", "can_tell_p", "pearson", "read_pairs", "spearman", "word_similarity"]
@@ -195,12 +196,16 @@ def word_similarity(
     )
 
 
-def read_pairs(path: str | os.PathLike[str]) -> list[Pair]:
-    r"""Read word pairs with their scores from a text file, plain or .gz.
+def read_pairs(path: str | os.PathLike[str], *, encoding: str | None = None) -> list[Pair]:
+    r"""Read word pairs with their scores from a text file, compressed or not.
 
     A line has two words and a score, separated by tabs, commas or white space. The score is the first number after the
     words, so that further columns may follow, and one with the part of speech may come before, as in SimLex-999. A
     first line without a number is a header. Lines that are empty or begin with # are skipped.
+
+    Args:
+        path: the file.
+        encoding: of the file, such as "latin-1"; None recognizes it.
 
     Raises:
         OSError: the file cannot be read.
@@ -217,7 +222,7 @@ def read_pairs(path: str | os.PathLike[str]) -> list[Pair]:
     pairs: list[Pair] = []
     column: int | None = None  # of the score, as in the first line that has one
     header = False
-    for place, line in numbered_lines(path):
+    for place, line in text_lines(path, encoding):
         if line.startswith("#"):
             continue
         cells = _cells(line)

@@ -1,16 +1,12 @@
-"""Test sets of words: files with one question per line, and the words of them that have a vector."""
-
-import os
-from collections.abc import Iterator
+"""The words of a test set that have a vector, found with or without regard to case."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from logq._arguments import check_bool, check_int
-from logq._files import open_bytes
 from logq.vectors import KeyedVectors
 
-__all__ = ["KnownWords", "numbered_lines"]
+__all__ = ["KnownWords"]
 
 
 class KnownWords:
@@ -57,32 +53,3 @@ class KnownWords:
 
     def _form(self, word: str) -> str:
         return word.upper() if self._folds else word
-
-
-def numbered_lines(path: str | os.PathLike[str]) -> Iterator[tuple[str, str]]:
-    r"""Yield the lines of a file, plain or .gz, that are not empty.
-
-    Yields:
-        (the file and number of the line, its text without white space at the ends).
-
-    Raises:
-        OSError: the file cannot be read.
-        ValueError: a line is not UTF-8, or a compressed file is damaged.
-
-    Example:
-        >>> import pathlib, tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     path = pathlib.Path(folder, "q.txt")
-        ...     _ = path.write_text("one\n\n two \n")
-        ...     [(place.removeprefix(str(path)), text) for place, text in numbered_lines(path)]
-        [(', line 1', 'one'), (', line 3', 'two')]
-    """
-    with open_bytes(path) as file:
-        for number, line in enumerate(file, start=1):
-            place = f"{os.fspath(path)}, line {number}"
-            try:
-                text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
-            except UnicodeDecodeError as error:
-                raise ValueError(f"{place}: expected UTF-8 text ({error.reason})") from None
-            if text:
-                yield place, text

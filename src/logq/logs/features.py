@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Self
 
 from logq._arguments import ArgumentError, check_int
-from logq._files import open_bytes
+from logq._compression import open_bytes
 from logq.logs.column_names import unknown_column
 from logq.logs.examples import check_indices
 from logq.logs.feature_values import Coding, lists_of, make_coding

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from logq._arguments import ArgumentError
-from logq._files import open_bytes
+from logq._compression import open_bytes
 from logq.logs.column_names import guess_columns, plain_name
 
 __all__ = ["LogFile", "detect_layout", "plain_headers", "read_csv", "read_parquet", "read_table"]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
-from logq._files import open_bytes
+from logq._compression import open_bytes
 
 __all__ = ["read_sessions"]
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, cast
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_int
-from logq._files import open_bytes
-from logq.text.text_files import LISTED_HINT, check_text, inspect_file
+from logq._text_encodings import check_encoding, open_text, warn_of_guess
+from logq.text.text_files import LISTED_HINT, inspect_file
 from logq.text.words import check_sentence, check_sentences
 
 __all__ = ["Corpus", "Sentences"]
@@ -22,15 +22,17 @@ _INVALID = re.compile("[\udc80-\udcff]")  # what "surrogateescape" makes of byte
 class Corpus:
     r"""Sentences from text files or from Python, the same on every pass.
 
-    In a file each line is a sentence, and words are separated by white space of any kind. The text is UTF-8; invalid
-    bytes become U+FFFD and their lines are counted. Files are read in blocks, so neither their size nor the length of
+    In a file each line is a sentence, and words are separated by white space of any kind. Compressed files are
+    decompressed, and UTF-8, UTF-16 and Latin-1 told apart, the last with a warning; invalid bytes become U+FFFD and
+    their lines are counted. Files are read in blocks, so neither their size nor the length of
     their lines matters. A sentence of more than `max_sentence` words comes in several pieces: no word is lost, but
     windows do not reach from one piece into the next. Sentences without words are left out.
 
     Args:
-        source: a path to a text file, plain or gzip; a list of such paths, read one after the other; or anything that
-            yields lists of words each time it is iterated, such as a list of lists.
+        source: a path to a text file, plain or compressed (.gz, .bz2, .xz, .zst, .zip); a list of such paths, read one
+            after the other; or anything that yields lists of words each time it is iterated, such as a list of lists.
         max_sentence: maximum number of words that are yielded as one sentence.
+        encoding: of the files, such as "latin-1"; None recognizes it.
 
     Attributes:
         invalid_lines: lines with bytes that are not UTF-8, in the latest complete pass.
@@ -39,8 +41,8 @@ class Corpus:
         FileNotFoundError: a file is missing.
         IsADirectoryError: a path is a folder.
         ArgumentTypeError: the source can be read only once, or does not consist of lists of words.
-        ArgumentError: a path is a pipe or a device.
-        ValueError: a gzip file is damaged, or a file is something other than UTF-8 text.
+        ArgumentError: a path is a pipe or a device, or Python does not know the encoding.
+        ValueError: a compressed file is damaged, or a file is something other than text.
 
     Example:
         >>> corpus = Corpus([["to", "be", "or", "not"], ["to", "be"]], max_sentence=3)
@@ -48,8 +50,15 @@ class Corpus:
         [['to', 'be', 'or'], ['not'], ['to', 'be']]
     """
 
-    def __init__(self, source: str | os.PathLike[str] | Iterable[Any], *, max_sentence: int = 10_000) -> None:
+    def __init__(
+        self,
+        source: str | os.PathLike[str] | Iterable[Any],
+        *,
+        max_sentence: int = 10_000,
+        encoding: str | None = None,
+    ) -> None:
         self.max_sentence = check_int("max_sentence", max_sentence)
+        self.encoding = check_encoding(encoding)
         self.invalid_lines = 0
         self.paths: tuple[str, ...] | None = None
         self._sentences: Iterable[Any] = ()
@@ -73,7 +82,7 @@ class Corpus:
             return
         invalid_lines = 0
         for path in self.paths:
-            reader = _Reader(path, self.max_sentence)
+            reader = _Reader(path, self.max_sentence, self.encoding)
             yield from reader
             invalid_lines += reader.invalid_lines
         self.invalid_lines = invalid_lines
@@ -99,8 +108,9 @@ def _cut(words: list[str], longest: int) -> Iterator[list[str]]:
 class _Reader:
     """One pass through one file: sentences of at most `max_sentence` words."""
 
-    def __init__(self, path: str, max_sentence: int) -> None:
+    def __init__(self, path: str, max_sentence: int, encoding: str | None) -> None:
         self.path = path
+        self.encoding = encoding
         self.max_sentence = max_sentence
         self.invalid_lines = 0
         self._line_is_invalid = False
@@ -128,16 +138,13 @@ class _Reader:
 
     def _blocks(self) -> Iterator[str]:
         decode = codecs.getincrementaldecoder("utf-8")("surrogateescape").decode
-        with open_bytes(self.path) as file:
-            block = file.read(_BLOCK)
-            check_text(self.path, block)
-            block = block.removeprefix(codecs.BOM_UTF8)
-            while block:
+        with open_text(self.path, self.encoding, lenient=True) as (file, found):
+            while block := file.read(_BLOCK):
                 if text := decode(block):
                     yield self._cleaned(text)
-                block = file.read(_BLOCK)
             if text := decode(b"", True):
                 yield self._cleaned(text)
+            warn_of_guess(found)
 
     def _cleaned(self, text: str) -> str:
         """Return the text with U+FFFD for invalid bytes, counting each line that has some once."""

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_int
+from logq._text_encodings import check_encoding
 from logq.text.corpus import Corpus
 from logq.text.encoding_cache import PRIVATE, Encoding, EncodingCache, remove_private_leftovers
 from logq.text.id_file import IdFile, is_in_use
@@ -147,6 +148,7 @@ def encode(
     min_count: int = 5,
     max_vocab: int | None = None,
     vocabulary: Vocabulary | None = None,
+    encoding: str | None = None,
     cache: str | os.PathLike[str] | None = None,
     threads: int = 1,
     progress: bool | None = None,
@@ -159,11 +161,13 @@ def encode(
     each thread, however large the corpus.
 
     Args:
-        source: a path to a plain, gzip or zstd file, or a list of paths; a pattern such as "part-*.txt.gz", with ** for
-            folders of any depth; "-" for standard input; or lists of words, which may come from a generator.
+        source: a path to a file, plain or compressed (.gz, .bz2, .xz, .zst, .zip), or a list of paths; a pattern such
+            as "part-*.txt.gz", with ** for folders of any depth; "-" for standard input; or lists of words, which may
+            come from a generator.
         min_count: the smallest count a word is kept with.
         max_vocab: maximum number of words to keep, the most frequent; None keeps all.
         vocabulary: encode with this one, and leave out all other words; `min_count` and `max_vocab` are then ignored.
+        encoding: of the files, such as "latin-1"; None recognizes UTF-8, UTF-16 and, with a warning, Latin-1.
         cache: a folder for the file, which is reused by the next run as long as the paths, sizes, modification times
             and settings stay the same. None makes a private file, which is removed with the object; so are those of
             lists of words and of pipes, which cannot be recognized.
@@ -180,7 +184,7 @@ def encode(
         OSError: a file cannot be read, or the ids cannot be written; the message names the file.
         ArgumentTypeError: the source does not consist of lists of words.
         ArgumentError: there are no words, or none occurs `min_count` times.
-        ValueError: a file is damaged or not UTF-8 text.
+        ValueError: a file is damaged or not text.
         ImportError: a file is zstd, and the extra `zstd` is not installed.
 
     Example:
@@ -196,28 +200,28 @@ def encode(
         max_vocab = check_int("max_vocab", max_vocab)
     if vocabulary is not None and not isinstance(vocabulary, Vocabulary):
         raise ArgumentTypeError("vocabulary", "a Vocabulary", Verbatim(type(vocabulary).__name__))
-    lists, files = _find(source)
-    words = WordChoice(min_count, max_vocab, vocabulary)
+    lists, files, encoding = _find(source, encoding)
+    words = WordChoice(min_count, max_vocab, vocabulary, encoding)
     known = None
     if cache is not None and files is not None and all(file.size is not None for file in files):
         cuts = {"min_count": min_count, "max_vocab": max_vocab} if vocabulary is None else {}
-        known = EncodingCache(Path(cache), files, cuts, vocabulary)
+        known = EncodingCache(Path(cache), files, {**cuts, "encoding": encoding}, vocabulary)
         if found := known.load():
             return EncodedCorpus(*found, reused=True, keep=True)
         known.remove_leftovers()
     ids = _new_file(cache, known)
     try:
         if files is None:
-            encoding = read_lists(lists, ids, words, progress)
+            encoded = read_lists(lists, ids, words, progress)
         else:
-            encoding = read_text(files, ids, words, threads, progress)
-        ids.finish(encoding.num_ids, durable=known is not None)
+            encoded = read_text(files, ids, words, threads, progress)
+        ids.finish(encoded.num_ids, durable=known is not None)
         if known is not None:
-            known.save(encoding, ids)
+            known.save(encoded, ids)
     except BaseException:
         _release(ids, False, os.getpid())
         raise
-    return EncodedCorpus(encoding, ids, reused=False, keep=known is not None)
+    return EncodedCorpus(encoded, ids, reused=False, keep=known is not None)
 
 
 def encode_ids(
@@ -268,11 +272,13 @@ def encode_ids(
     return EncodedCorpus(encoding, file, reused=False, keep=False)
 
 
-def _find(source: Any) -> tuple[Any, list[TextFile] | None]:
-    """Return a source, and the files that it names, if it names any."""
+def _find(source: Any, encoding: str | None) -> tuple[Any, list[TextFile] | None, str | None]:
+    """Return a source, the files that it names, if it names any, and their encoding, if that is known."""
+    encoding = check_encoding(encoding)
     if isinstance(source, Corpus) and source.paths is not None:
+        encoding = source.encoding if encoding is None else encoding
         source = list(source.paths)
-    return source, find_text_files(source)
+    return source, find_text_files(source), encoding
 
 
 def _new_file(cache: str | os.PathLike[str] | None, known: EncodingCache | None) -> IdFile:
@@ -328,6 +334,7 @@ def count_words(
     *,
     min_count: int = 5,
     max_vocab: int | None = None,
+    encoding: str | None = None,
     threads: int = 1,
     progress: bool | None = None,
 ) -> WordCount:
@@ -337,6 +344,7 @@ def count_words(
         source: as for `encode`, like all others.
         min_count: the smallest count a word is kept with.
         max_vocab: maximum number of words to keep; None keeps all.
+        encoding: of the files; None recognizes it.
         threads: number of threads that split text into words.
         progress: True shows a bar, False nothing, None a bar on a terminal and lines elsewhere.
 
@@ -353,8 +361,8 @@ def count_words(
     threads = check_int("threads", threads)
     if max_vocab is not None:
         max_vocab = check_int("max_vocab", max_vocab)
-    words = WordChoice(check_int("min_count", min_count), max_vocab)
-    lists, files = _find(source)
+    lists, files, encoding = _find(source, encoding)
+    words = WordChoice(check_int("min_count", min_count), max_vocab, encoding=encoding)
     counted = count_lists(lists, words, progress) if files is None else count_text(files, words, threads, progress)
     assert counted.num_types is not None  # no vocabulary was given
     return WordCount(counted.vocabulary, counted.num_types, counted.invalid_lines, counted.long_words)

@@ -27,7 +27,7 @@ __all__ = ["Encoding", "EncodingCache", "remove_encodings", "remove_private_left
 PRIVATE = "logq-ids-"
 """Prefix of the names of private folders."""
 
-_FORMAT = 1  # to be raised when ids or their record change their meaning
+_FORMAT = 2  # to be raised when ids or their record change their meaning
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,20 @@
 """From a source to a vocabulary and ids: the passes that `encode` and `count_words` share."""
 
 import math
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from logq._compression import decompress
 from logq._progress import Progress, format_quantity
+from logq._text_encodings import Utf8Pieces, warn_of_guess
 from logq.text.encoding_cache import Encoding
 from logq.text.id_file import IdFile
-from logq.text.scanning import ListScan, TextScan, cut_blocks, join_files
-from logq.text.text_files import TextFile, unpack
+from logq.text.scanning import ListScan, TextScan, cut_blocks, join_texts
+from logq.text.text_files import TextFile
 from logq.text.vocabulary import Vocabulary
 from logq.text.word_ranking import Ranking, rank, rank_list, renumber
 from logq.text.words import check_sentences
@@ -22,11 +23,12 @@ __all__ = ["WordChoice", "count_lists", "count_text", "read_lists", "read_text"]
 
 
 class WordChoice(NamedTuple):
-    """Which words to keep: those of `vocabulary`, or the most frequent ones within these limits."""
+    """How text is decoded, and which words to keep: those of `vocabulary`, or the most frequent within these limits."""
 
     min_count: int
     max_vocab: int | None
     vocabulary: Vocabulary | None = None
+    encoding: str | None = None
 
 
 def read_text(
@@ -60,43 +62,51 @@ def count_lists(sentences: Iterable[Any], words: WordChoice, progress: bool | No
     return _ranked(rank_list(scan, words.min_count, words.max_vocab), scan, None, progress)
 
 
-class _ByteCounter:
-    """Counts the bytes that are read from files, as they are on disk."""
+class _CountedFiles:
+    """Reads files as texts, and counts the bytes that are read, as they are on disk."""
 
-    def __init__(self) -> None:
-        self.read = 0
+    def __init__(self, encoding: str | None) -> None:
+        self.num_bytes = 0
+        self._encoding = encoding
 
-    def texts(self, files: Iterable[TextFile]) -> Iterator[tuple[str, Iterator[bytes]]]:
+    def texts(self, files: Iterable[TextFile]) -> Iterator[Iterator[bytes]]:
         for file in files:
-            name = "standard input" if file.name == "-" else file.name
-            yield name, self._text(name, file)
+            yield self._text(file)
 
-    def _text(self, name: str, file: TextFile) -> Iterator[bytes]:
+    def _text(self, file: TextFile) -> Iterator[bytes]:
+        name = "standard input" if file.name == "-" else file.name
         with file.open() as raw:
+            pieces = decompress(name, cast("BinaryIO", _CountedFile(raw, self)))
+            text = Utf8Pieces(name, pieces, self._encoding, lenient=True)
+            yield from text
+        warn_of_guess(text)
 
-            def read(size: int) -> bytes:
-                try:
-                    data = raw.read(size)
-                except OSError as error:  # an error in the middle of a file does not know its name
-                    raise OSError(error.errno, os.strerror(error.errno or 0), name) from error
-                self.read += len(data)
-                return data
 
-            yield from unpack(name, read)
+class _CountedFile:
+    """As much of a file as `decompress` needs."""
+
+    def __init__(self, raw: BinaryIO, counter: _CountedFiles) -> None:
+        self._raw, self._counter = raw, counter
+        self.seek, self.tell, self.seekable = raw.seek, raw.tell, raw.seekable
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._raw.read(size)
+        self._counter.num_bytes += len(data)
+        return data
 
 
 def _scan_text(
     files: Sequence[TextFile], ids: IdFile | None, words: WordChoice, threads: int, progress: bool | None
 ) -> TextScan:
     known = None if words.vocabulary is None else words.vocabulary.index_to_key
-    scan, counter, told = TextScan(ids, threads, known), _ByteCounter(), 0
+    scan, counter, told = TextScan(ids, threads, known), _CountedFiles(words.encoding), 0
     sizes = [file.size for file in files]
     total = math.inf if None in sizes else float(sum(size for size in sizes if size is not None))
-    blocks = cut_blocks(join_files(counter.texts(files)))
+    blocks = cut_blocks(join_texts(counter.texts(files)))
     with Progress(total, "bytes", "reading words", enabled=progress) as bar, closing(scan.run(blocks)) as steps:
         for _ in steps:
-            _advance(bar, counter.read - told, scan.raw_words)
-            told = counter.read
+            _advance(bar, counter.num_bytes - told, scan.raw_words)
+            told = counter.num_bytes
     return scan
 
 

@@ -3,7 +3,6 @@
 `TextScan` reads bytes of files, cut into blocks at white space; `ListScan` reads lists of words.
 """
 
-import codecs
 import threading
 from array import array
 from collections import defaultdict, deque
@@ -19,10 +18,9 @@ from numpy.typing import NDArray
 
 from logq.kernels import _native
 from logq.text.id_file import IdFile
-from logq.text.text_files import check_text
 from logq.text.words import check_sentence, check_strings
 
-__all__ = ["END_OF_LINE", "ListScan", "Piece", "TextBlock", "TextScan", "cut_blocks", "join_files"]
+__all__ = ["END_OF_LINE", "ListScan", "Piece", "TextBlock", "TextScan", "cut_blocks", "join_texts"]
 
 END_OF_LINE = -1
 """Follows the ids of a line; a line without words has none."""
@@ -48,29 +46,15 @@ class TextBlock(NamedTuple):
     ends_inside: bool
 
 
-def join_files(files: Iterable[tuple[str, Iterable[bytes]]]) -> Iterator[bytes]:
-    r"""Yield the texts of several files as one, each checked by its beginning and ended by a new line.
-
-    Args:
-        files: the name of each and its bytes in pieces.
-
-    Raises:
-        ValueError: a file is not UTF-8 text.
+def join_texts(texts: Iterable[Iterable[bytes]]) -> Iterator[bytes]:
+    r"""Yield several texts, each as bytes in pieces, as one; each is ended by a new line.
 
     Example:
-        >>> list(join_files([("one", [b"\xef\xbb\xbfto be"]), ("two", [b"or not"])]))
-        [b'to be', b'\n', b'or not', b'\n']
+        >>> list(join_texts([[b"to ", b"be"], [b"or not"]]))
+        [b'to ', b'be', b'\n', b'or not', b'\n']
     """
-    for name, pieces in files:
-        start = bytearray()
-        rest = iter(pieces)
-        for piece in rest:
-            start += piece
-            if len(start) >= 1 << 16:
-                break
-        check_text(name, bytes(start))
-        yield bytes(start.removeprefix(codecs.BOM_UTF8))
-        yield from rest
+    for pieces in texts:
+        yield from pieces
         yield b"\n"
 
 

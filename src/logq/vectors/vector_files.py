@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
-from logq._files import atomic_write, open_bytes
+from logq._compression import open_bytes
+from logq._files import atomic_write
 from logq._model_file import write_tensors
 
 __all__ = ["FILE", "SUMMARY", "read_safetensors", "read_word2vec_format", "write_safetensors", "write_word2vec_format"]

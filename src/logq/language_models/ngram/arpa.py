@@ -23,7 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from logq._arguments import ArgumentError
-from logq._files import atomic_write, open_bytes
+from logq._compression import open_bytes
+from logq._files import atomic_write
 from logq._progress import Progress
 from logq.language_models.ngram.backoff import BackoffTable, Floats, Floats32
 from logq.language_models.ngram.ngram_counts import Ids64, find

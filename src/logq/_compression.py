@@ -1,0 +1,346 @@
+r"""Compressed files, recognized by their first bytes and decompressed in pieces: the one place that reads them.
+
+    gzip .gz      bzip2 .bz2      xz .xz      zstd .zst      zip .zip, with one file in it
+
+However much a file decompresses to, memory is that of a few pieces: a file made to fill it (a "bomb") comes in pieces
+like any other, and one that asks for a large dictionary is refused.
+"""
+
+import contextlib
+import io
+import os
+import stat
+import zipfile
+import zlib
+from collections.abc import Callable, Generator, Iterator
+from typing import Any, BinaryIO, NamedTuple, Protocol, cast
+
+__all__ = ["COMPRESSED_ENDINGS", "InputFile", "compression_of", "decompress", "open_bytes"]
+
+_READ = 1 << 18  # bytes read at a time
+_PIECE = 1 << 20  # maximum number of bytes that a piece decompresses to
+_ZSTD_READ = 1 << 8  # the only way to limit what a piece of zstd decompresses to: 8 MiB, if all of it is one byte
+_XZ_MEMORY = 1 << 29  # bytes; xz -9 needs an eighth of it
+
+
+class _Decoder(Protocol):
+    """What bz2 and lzma have in common."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def needs_input(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
+
+
+class _Format(NamedTuple):
+    """How files of a kind of compression begin and are called, and what makes decoders and the errors they raise."""
+
+    name: str
+    ending: str
+    start: bytes
+    decoders: "Callable[[str], tuple[Callable[[], _Decoder], tuple[type[Exception], ...]]]"
+
+
+class _GzipDecoder:
+    """zlib's decoder, for gzip with its header and checksum, with the methods of the others."""
+
+    def __init__(self) -> None:
+        self._decoder = zlib.decompressobj(wbits=31)
+
+    @property
+    def eof(self) -> bool:
+        return self._decoder.eof
+
+    @property
+    def needs_input(self) -> bool:
+        return not self._decoder.unconsumed_tail
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._decoder.unused_data
+
+    def decompress(self, data: bytes, max_length: int, /) -> bytes:
+        return self._decoder.decompress(self._decoder.unconsumed_tail + data, max_length)
+
+
+class _ZstdDecoder:
+    """zstandard's decoder, which knows no limit of its output, fed in small pieces."""
+
+    def __init__(self, decoder: Any) -> None:
+        self._decoder = decoder
+        self._waiting = b""
+
+    @property
+    def eof(self) -> bool:
+        return self._decoder.eof
+
+    @property
+    def needs_input(self) -> bool:
+        return not self._waiting
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._decoder.unused_data + self._waiting
+
+    def decompress(self, data: bytes, max_length: int, /) -> bytes:
+        waiting = memoryview(self._waiting + data)
+        pieces: list[bytes] = []
+        length = place = 0
+        while place < len(waiting) and length < max_length and not self._decoder.eof:
+            pieces.append(self._decoder.decompress(waiting[place : place + _ZSTD_READ]))
+            length += len(pieces[-1])
+            place += _ZSTD_READ
+        self._waiting = bytes(waiting[place:])
+        return b"".join(pieces)
+
+
+def _gzip(_: str) -> tuple[Callable[[], _Decoder], tuple[type[Exception], ...]]:
+    return _GzipDecoder, (zlib.error,)
+
+
+def _bzip2(_: str) -> tuple[Callable[[], _Decoder], tuple[type[Exception], ...]]:
+    import bz2
+
+    return bz2.BZ2Decompressor, (OSError, ValueError)
+
+
+def _xz(_: str) -> tuple[Callable[[], _Decoder], tuple[type[Exception], ...]]:
+    import lzma
+
+    return lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, _XZ_MEMORY), (lzma.LZMAError,)
+
+
+def _zstd(name: str) -> tuple[Callable[[], _Decoder], tuple[type[Exception], ...]]:
+    try:
+        import zstandard
+
+        return lambda: _ZstdDecoder(zstandard.ZstdDecompressor().decompressobj()), (zstandard.ZstdError,)
+    except ImportError:
+        pass
+    try:
+        from compression import zstd  # pyright: ignore  # of Python 3.14
+
+        return zstd.ZstdDecompressor, (zstd.ZstdError,)  # pyright: ignore
+    except ImportError:
+        raise ImportError(f"{name}: to read zstd files, install zstandard: pip install 'logq[zstd]'") from None
+
+
+_FORMATS = (
+    _Format("gzip", ".gz", b"\x1f\x8b", _gzip),
+    _Format("bzip2", ".bz2", b"BZh", _bzip2),
+    _Format("xz", ".xz", b"\xfd7zXZ", _xz),
+    _Format("zstd", ".zst", b"\x28\xb5\x2f\xfd", _zstd),
+)
+_ZIP, _ZIP_ENDING = (b"PK\x03\x04", b"PK\x05\x06"), ".zip"  # the second is one without files
+_LONGEST_START = 5
+
+COMPRESSED_ENDINGS = (*(each.ending for each in _FORMATS), _ZIP_ENDING)
+"""How the names of compressed files end."""
+
+
+def compression_of(start: bytes) -> str:
+    """Return the kind of compression of a file that begins like this, "" if it is none.
+
+    Example:
+        >>> compression_of(b"BZh91AY&SY"), compression_of(b"It was a dark and stormy night")
+        ('bzip2', '')
+    """
+    if start.startswith(_ZIP):
+        return "zip"
+    return next((each.name for each in _FORMATS if start.startswith(each.start)), "")
+
+
+def decompress(name: str, file: BinaryIO) -> Iterator[bytes]:
+    """Yield the bytes of a file in pieces, decompressed if its first bytes say so.
+
+    A compressed file may consist of several, one after the other, and zeros may follow.
+
+    Args:
+        name: the file, for messages; what is named .gz, .bz2, .xz, .zst or .zip must be that.
+        file: it, from its start; of a pipe, which cannot be read anywhere, a zip file is refused.
+
+    Raises:
+        ValueError: a compressed file is truncated or damaged, is not what its name says, or is an archive of several.
+        ImportError: the file is zstd, and no package that decompresses it is installed.
+        OSError: the file cannot be read; the message names it.
+
+    Example:
+        >>> import gzip
+        >>> b"".join(decompress("a.gz", io.BytesIO(gzip.compress(b"to be ") + gzip.compress(b"or not"))))
+        b'to be or not'
+    """
+    return _recognize(name, file)[1]
+
+
+def _recognize(name: str, file: BinaryIO) -> tuple[str, Iterator[bytes]]:
+    start = b""
+    while len(start) < _LONGEST_START and (more := _read(name, file, _READ)):  # a pipe may give single bytes
+        start += more
+    kind = compression_of(start)
+    if not kind:
+        for ending, promised in [*((each.ending, each.name) for each in _FORMATS), (_ZIP_ENDING, "zip")]:
+            if name.lower().endswith(ending):
+                raise ValueError(
+                    f"{name}: expected a {promised} file, as its name says, but its first bytes are not those of one"
+                )
+        pieces = _plain(name, start, file)
+    elif kind == "zip":
+        pieces = _unzip(name, file)
+    else:
+        pieces = _decode(name, next(each for each in _FORMATS if each.name == kind), start, file)
+    return kind, _no_archive(name, pieces)
+
+
+def _read(name: str, file: BinaryIO, size: int) -> bytes:
+    try:
+        return file.read(size)
+    except OSError as error:  # an error in the middle of a file does not know its name
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), name) from error
+
+
+def _no_archive(name: str, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    first = next(pieces, b"")
+    while 0 < len(first) < 262 and (more := next(pieces, b"")):
+        first += more
+    if first[257:262] == b"ustar":
+        raise ValueError(f"{name}: expected a single file, it is a tar archive; unpack it with tar -xf first")
+    if first:
+        yield first
+    yield from pieces
+
+
+def _plain(name: str, data: bytes, file: BinaryIO) -> Iterator[bytes]:
+    while data:
+        yield data
+        data = _read(name, file, _READ)
+
+
+def _decode(name: str, kind: _Format, data: bytes, file: BinaryIO) -> Iterator[bytes]:
+    new_decoder, errors = kind.decoders(name)
+    while data:
+        decoder = new_decoder()
+        while not decoder.eof:
+            try:
+                piece = decoder.decompress(data, _PIECE)
+            except errors as error:
+                raise ValueError(f"{name}: the {kind.name} file is damaged ({error})") from None
+            data = b""
+            if piece:
+                yield piece
+            if not decoder.eof and decoder.needs_input and not (data := _read(name, file, _READ)):
+                raise ValueError(f"{name}: the {kind.name} file ends too early, it is truncated")
+        # Zeros may follow, as those that fill the last block of a tape, and then another compressed file.
+        data = decoder.unused_data.lstrip(b"\x00")
+        while not data and (more := _read(name, file, _READ)):
+            data = more.lstrip(b"\x00")
+
+
+def _unzip(name: str, file: BinaryIO) -> Iterator[bytes]:
+    if not file.seekable():
+        raise ValueError(f"{name}: a zip file cannot be read from a pipe; unpack it there with funzip or unzip -p")
+    try:
+        with zipfile.ZipFile(file) as archive:
+            member = _only_member(name, archive)
+            with archive.open(member) as content:
+                while piece := content.read(_READ):
+                    yield piece
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, UnicodeDecodeError) as error:
+        raise ValueError(f"{name}: the zip file is truncated or damaged ({error or 'it ends too early'})") from None
+
+
+def _only_member(name: str, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
+    members = [
+        member
+        for member in archive.infolist()
+        # Macs add a folder of their own.
+        if not member.is_dir() and not member.filename.startswith("__MACOSX/")
+    ]
+    if len(members) != 1:
+        first = ", ".join(member.filename for member in members[:5]) + (", ..." if len(members) > 5 else "")
+        there = f"{len(members):,}: {first}; unzip it and give one of them, or a pattern" if members else "none"
+        raise ValueError(f"{name}: expected a zip file with one file in it, it has {there}")
+    member = members[0]
+    if member.flag_bits & 1:
+        raise ValueError(f"{name}: {member.filename} in it is encrypted; unzip it first")
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # others know no limit of a piece
+        raise ValueError(f"{name}: {member.filename} in it is compressed in an unusual way; unzip it first")
+    return member
+
+
+class _Pieces(io.RawIOBase):
+    """A file whose bytes come from an iterator."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        while not self._rest:
+            piece = next(self._pieces, None)
+            if piece is None:
+                return 0
+            self._rest = memoryview(piece)
+        space = memoryview(buffer).cast("B")
+        length = min(len(space), len(self._rest))
+        space[:length] = self._rest[:length]
+        self._rest = self._rest[length:]
+        return length
+
+
+class InputFile(io.BufferedReader):
+    """A file open for reading, decompressed while it is read.
+
+    Attributes:
+        size: of the file on disk, in bytes; None for a pipe.
+        compression: "gzip", "bzip2", "xz", "zstd", "zip", or "" if there is none.
+    """
+
+    size: int | None = None
+    compression: str = ""
+
+    @classmethod
+    def of(cls, pieces: Iterator[bytes]) -> "InputFile":
+        """Make a file of bytes that come in pieces."""
+        return cls(cast("Any", _Pieces(pieces)), _READ)
+
+
+@contextlib.contextmanager
+def open_bytes(path: str | os.PathLike[str]) -> Generator[InputFile, None, None]:
+    """Open a file for reading bytes, decompressed if its first bytes say so.
+
+    Args:
+        path: the file to read.
+
+    Yields:
+        The binary file to read from.
+
+    Raises:
+        OSError: the file cannot be opened; the message names it.
+        ValueError: a compressed file is truncated or damaged, or is not what its name says.
+        ImportError: the file is zstd, and no package that decompresses it is installed.
+
+    Example:
+        >>> import bz2, pathlib, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = pathlib.Path(folder, "a.bz2")
+        ...     _ = path.write_bytes(bz2.compress(b"hello"))
+        ...     with open_bytes(path) as file:
+        ...         file.compression, file.read()
+        ('bzip2', b'hello')
+    """
+    name = os.fspath(path)
+    with open(name, "rb") as plain:
+        kind, pieces = _recognize(name, plain)
+        with InputFile.of(pieces) as file:
+            status = os.fstat(plain.fileno())
+            file.size = status.st_size if stat.S_ISREG(status.st_mode) else None
+            file.compression = kind
+            yield file
