@@ -87,6 +87,7 @@ LATE_IMPORTS = {
     "logq.kernels.backends": "backends are loaded by name",
     "logq.samplers.registry": "samplers are loaded by name",
     "logq.word2vec.engines": "engines are loaded by name",
+    "logq.vectors.keyed_vectors": "vectors are used without torch",
 }
 
 # What loads without torch, which takes a second and 200 MB: reading words and vectors, and the compiled core.

@@ -17,7 +17,16 @@ from itertools import chain
 from logq._arguments import ArgumentError, ArgumentTypeError
 from logq._compression import InputFile, open_bytes
 
-__all__ = ["GuessedEncodingWarning", "Utf8Pieces", "check_encoding", "open_text", "text_lines", "warn_of_guess"]
+__all__ = [
+    "GuessedEncodingWarning",
+    "Utf8Pieces",
+    "check_encoding",
+    "kind_of_file",
+    "looks_like_utf16",
+    "open_text",
+    "text_lines",
+    "warn_of_guess",
+]
 
 _SAMPLE = 1 << 16  # bytes from which an encoding is guessed
 _FEW = 8  # stray bytes in a text that is read anyway are damage; more of them, and no UTF-8 at all, are an encoding
@@ -146,8 +155,7 @@ class Utf8Pieces:
         return b"".join(held)
 
     def _check_start(self, start: bytes) -> None:
-        kind = next((kind for magic, kind in _STARTS.items() if start.startswith(magic)), None)
-        if kind is not None:
+        if kind := kind_of_file(start):
             raise ValueError(f"{self.name}: expected text, it is {kind}")
 
     def _recognize_start(self, start: bytes) -> int:
@@ -191,6 +199,26 @@ class Utf8Pieces:
         except UnicodeError as error:  # half a character of UTF-16 at the end, or more than 0x10ffff in UTF-32
             reason = getattr(error, "reason", error)
             raise ValueError(f"{self.name}: expected {self.encoding} text, it is damaged ({reason})") from None
+
+
+def kind_of_file(start: bytes) -> str:
+    r"""Return what a file that begins like this is, if that is known and not text; "" otherwise.
+
+    Example:
+        >>> kind_of_file(b"PAR1\x15\x04"), kind_of_file(b"It was a dark and stormy night")
+        ('Parquet', '')
+    """
+    return next((kind for magic, kind in _STARTS.items() if start.startswith(magic)), "")
+
+
+def looks_like_utf16(start: bytes) -> bool:
+    """Whether a text that begins like this is UTF-16 or UTF-32, with a mark or without.
+
+    Example:
+        >>> looks_like_utf16("4 2".encode("utf-16")), looks_like_utf16(b"4 2")
+        (True, False)
+    """
+    return start.startswith(tuple(mark for mark, name in _MARKS if name != "utf-8")) or bool(_utf16_without_mark(start))
 
 
 def _utf16_without_mark(sample: bytes) -> str:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from logq.vectors import KeyedVectors
-from logq.vectors.vector_files import read_word2vec_format, write_word2vec_format
+from logq.vectors.exchange_formats import read_vectors, write_word2vec_format
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 WORDS = ["the", "日本", "caf\u00e9", "non\u00a0breaking", "-1.5", "x"]
@@ -86,7 +86,7 @@ def test_every_float32_comes_back(tmp_path_factory, rows, options, data):
     words = data.draw(st.lists(word, min_size=len(rows), max_size=len(rows), unique=True))
     path = tmp_path_factory.mktemp("vectors") / "v"
     write_word2vec_format(path, words, rows, **options)
-    again, vectors = read_word2vec_format(path, binary=options["binary"])
+    again, vectors = read_vectors(path, binary=options["binary"])
     assert again == words
     assert vectors.tobytes() == rows.tobytes()  # even the sign of a zero
 
@@ -94,9 +94,9 @@ def test_every_float32_comes_back(tmp_path_factory, rows, options, data):
 @pytest.mark.parametrize("options", FLAVOURS)
 @pytest.mark.parametrize("block", [1, 7, 40])
 def test_blocks_do_not_show(tmp_path, monkeypatch, options, block):
-    monkeypatch.setattr("logq.vectors.vector_files._BLOCK", block)
+    monkeypatch.setattr("logq.vectors.exchange_formats._BLOCK", block)
     write_word2vec_format(tmp_path / "v", WORDS, table, **options)
-    words, vectors = read_word2vec_format(tmp_path / "v", binary=options["binary"])
+    words, vectors = read_vectors(tmp_path / "v", binary=options["binary"])
     assert words == WORDS
     np.testing.assert_array_equal(vectors, table)
 
@@ -104,7 +104,7 @@ def test_blocks_do_not_show(tmp_path, monkeypatch, options, block):
 def test_no_words_at_all(tmp_path):
     for options in FLAVOURS:
         write_word2vec_format(tmp_path / "v", [], np.zeros((0, 3), np.float32), **options)
-        words, vectors = read_word2vec_format(tmp_path / "v")
+        words, vectors = read_vectors(tmp_path / "v")
         assert words == []
         assert vectors.shape == (0, 3)
 
@@ -116,7 +116,7 @@ def test_text_of_other_writers_is_read(file):
         b"2 2\na\t1\t2\nb 3 4\n\n",
         b"2 2\na 1 2\nb 3 4",
     ):
-        words, vectors = read_word2vec_format(file(content))
+        words, vectors = read_vectors(file(content))
         assert words == ["a", "b"]
         assert vectors.tolist() == [[1, 2], [3, 4]]
 
@@ -124,8 +124,8 @@ def test_text_of_other_writers_is_read(file):
 def test_the_caller_has_the_last_word_on_the_format(file):
     # Two float32 whose bytes happen to spell two decimal numbers.
     content = b"1 2\na " + b"1.0 2.00" + b"\n"
-    assert read_word2vec_format(file(content))[1].tolist() == [[1, 2]]
-    assert read_word2vec_format(file(content), binary=True)[1].tolist() == [list(struct.unpack("<2f", b"1.0 2.00"))]
+    assert read_vectors(file(content))[1].tolist() == [[1, 2]]
+    assert read_vectors(file(content), binary=True)[1].tolist() == [list(struct.unpack("<2f", b"1.0 2.00"))]
 
 
 @pytest.mark.parametrize("options", FLAVOURS)
@@ -140,7 +140,7 @@ def test_every_truncation_is_an_error_that_names_the_file(tmp_path, options, kno
     for length in cuts:
         path.write_bytes(whole[:length])
         with pytest.raises(ValueError, match=r"vectors\.w2v"):
-            read_word2vec_format(path, binary=options["binary"] if known else None)
+            read_vectors(path, binary=options["binary"] if known else None)
 
 
 @pytest.mark.parametrize("binary", [False, None])
@@ -149,7 +149,8 @@ def test_every_truncation_is_an_error_that_names_the_file(tmp_path, options, kno
     [
         (b"", "line 1"),
         (b"\n", "line 1"),
-        (b"a 0.5 0.5\n", "line 1"),
+        (b"a\n", "line 1"),
+        (b"a,0.5,0.5\n", "line 1.*commas"),
         (b"2\n", "line 1"),
         (b"x y\n", "line 1"),
         (b"-1 2\n", "line 1"),
@@ -173,7 +174,7 @@ def test_every_truncation_is_an_error_that_names_the_file(tmp_path, options, kno
 )
 def test_damaged_text_is_named_with_its_line(file, content, match, binary):
     with pytest.raises(ValueError, match=match) as caught:
-        read_word2vec_format(file(content, "v.txt"), binary=binary)
+        read_vectors(file(content, "v.txt"), binary=binary)
     assert "v.txt" in str(caught.value)
 
 
@@ -194,20 +195,20 @@ def test_damaged_text_is_named_with_its_line(file, content, match, binary):
 )
 def test_damaged_binary_files_are_named_with_the_word(file, content, match, binary):
     with pytest.raises(ValueError, match=match) as caught:
-        read_word2vec_format(file(content, "v.bin"), binary=binary)
+        read_vectors(file(content, "v.bin"), binary=binary)
     assert "v.bin" in str(caught.value)
 
 
 @pytest.mark.parametrize("binary", [True, False, None])
 def test_a_first_line_that_lies_in_a_gzip_file_costs_no_memory(file, binary):
     with pytest.raises(ValueError, match=r"v\.gz"):
-        read_word2vec_format(file(gzip.compress(b"99999999999999 300\na 1 2\n"), "v.gz"), binary=binary)
+        read_vectors(file(gzip.compress(b"99999999999999 300\na 1 2\n"), "v.gz"), binary=binary)
 
 
 def test_truncated_gzip_files_are_named(tmp_path, file):
     write_word2vec_format(tmp_path / "v", WORDS, table)
     with pytest.raises(ValueError, match=r"v\.gz.*truncated"):
-        read_word2vec_format(file(gzip.compress((tmp_path / "v").read_bytes())[:-12], "v.gz"))
+        read_vectors(file(gzip.compress((tmp_path / "v").read_bytes())[:-12], "v.gz"))
 
 
 @pytest.mark.parametrize("options", FLAVOURS)
@@ -221,7 +222,7 @@ def test_words_that_the_formats_cannot_hold_are_named(tmp_path, options, word):
 
 def test_missing_files_are_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere"):
-        read_word2vec_format(tmp_path / "nowhere")
+        read_vectors(tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize("binary", [True, False])

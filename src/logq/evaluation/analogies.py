@@ -291,7 +291,8 @@ def word_analogies(
     complete = np.array([None not in row for row in rows])
     ids = np.array([row for row in rows if None not in row], dtype=np.int64).reshape(-1, 4)
     with Progress(len(ids), "questions", f"analogies, {method}", progress) as shown:
-        found = answer_analogies(vectors.vectors[: known.size], ids[:, :3], known.first, method, advance=shown.advance)
+        table = vectors.vectors[: known.size].astype(np.float32, copy=False)
+        found = answer_analogies(table, ids[:, :3], known.first, method, advance=shown.advance)
     right = np.zeros(len(rows), dtype=bool)
     right[complete] = (found >= 0) & (known.first[found] == ids[:, 3])
     result: list[AnalogySection] = []

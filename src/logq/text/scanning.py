@@ -18,15 +18,12 @@ from numpy.typing import NDArray
 
 from logq.kernels import _native
 from logq.text.id_file import IdFile
-from logq.text.words import check_sentence, check_strings
+from logq.text.words import LONGEST_WORD, check_sentence, check_strings
 
 __all__ = ["END_OF_LINE", "ListScan", "Piece", "TextBlock", "TextScan", "cut_blocks", "join_texts"]
 
 END_OF_LINE = -1
 """Follows the ids of a line; a line without words has none."""
-
-LONGEST_WORD = 65_536
-"""Maximum length of a word in bytes. Longer ones are left out, and counted."""
 
 _BLOCK = 1 << 21  # bytes of a block of text, a multiple of those of a piece of a file
 _BUFFER = 1 << 20  # ids that are written at a time

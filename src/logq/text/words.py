@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, shown
 
 __all__ = [
+    "LONGEST_WORD",
     "check_sentence",
     "check_sentences",
     "check_strings",
@@ -17,6 +18,10 @@ __all__ = [
     "index_words",
     "is_writable_word",
 ]
+
+
+LONGEST_WORD = 65_536
+"""Maximum length of a word in bytes, in texts and in files of vectors."""
 
 
 def check_sentences(source: object) -> Iterable[Any]:

@@ -1,28 +1,34 @@
 """`KeyedVectors`: words with their vectors, and the queries on them, under the names known from gensim."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_float, check_int, is_tensor, shown
 from logq.text.words import check_strings, check_word_counts, index_words
 from logq.vectors import vector_files
-from logq.vectors.nearest_words import UnknownWord, cosine_products, cosines, highest, norms, unit
+from logq.vectors.exchange_formats import (
+    Duplicates,
+    Errors,
+    ReadingOptions,
+    check_dtype,
+    read_vectors,
+    write_word2vec_format,
+)
+from logq.vectors.nearest_words import norms
+from logq.vectors.vector_arguments import Vectors, check_vectors, read_only
+from logq.vectors.word_queries import WordQueries
 
 if TYPE_CHECKING:
-    from torch import Tensor  # not needed to use vectors, and takes a second to load
+    from torch import Tensor, nn  # not needed to use vectors, and takes a second to load
 
 __all__ = ["KeyedVectors"]
 
-Floats: TypeAlias = NDArray[np.float32]
-Term: TypeAlias = "str | NDArray[Any] | Tensor | tuple[Any, float]"
 
-
-class KeyedVectors:
+class KeyedVectors(WordQueries):
     """V words, each with a vector of D numbers, compared by the cosine of the angle between them.
 
         cos(a, b) = a.b / (|a| |b|)          <- 0 if one of them is the zero vector
@@ -33,15 +39,17 @@ class KeyedVectors:
 
     Args:
         keys: V different words.
-        vectors: (V, D) numbers, kept as float32.
+        vectors: (V, D) numbers.
         counts: (V,) how often each word occurred, if known.
         copy: keep a copy of the vectors, so that later changes to them have no effect here. False keeps a float32 array
             itself, which the caller must not change.
+        dtype: to keep them in, float32 or float16, which takes half the memory and answers more slowly.
 
     Attributes:
         index_to_key: the words, a list.
         key_to_index: the index of each word, a dict.
-        vectors: (V, D) float32, read-only.
+        vectors: (V, D) float32 or float16, read-only. For torch take `to_tensor` or `embedding`: torch.from_numpy
+            shares the memory, and would write there.
         counts: (V,) int64, or None.
         info: how the vectors were made, a dict that `save` writes too.
 
@@ -58,25 +66,20 @@ class KeyedVectors:
     """
 
     def __init__(
-        self, keys: Sequence[str], vectors: "ArrayLike | Tensor", counts: ArrayLike | None = None, *, copy: bool = True
+        self,
+        keys: Sequence[str],
+        vectors: "ArrayLike | Tensor",
+        counts: ArrayLike | None = None,
+        *,
+        copy: bool = True,
+        dtype: DTypeLike = np.float32,
     ) -> None:
         self.index_to_key = check_strings("keys", keys)
         self.key_to_index = index_words("keys", self.index_to_key)
-        self.vectors = _check_vectors(vectors, self.index_to_key, copy=copy)
+        self.vectors = check_vectors(vectors, self.index_to_key, copy=copy, dtype=check_dtype(dtype))
         self.counts = None if counts is None else check_word_counts(counts, self.index_to_key, minimum=0)
         self.info: dict[str, Any] = {}
         self._norms = norms(self.vectors)
-
-    @property
-    def vector_size(self) -> int:
-        """D, the number of dimensions."""
-        return int(self.vectors.shape[1])
-
-    def __len__(self) -> int:
-        return len(self.index_to_key)
-
-    def __contains__(self, key: object) -> bool:
-        return key in self.key_to_index
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.index_to_key)
@@ -86,175 +89,37 @@ class KeyedVectors:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self.vectors.flags.writeable = False  # a copy of a read-only array can be written
+        self.vectors = read_only(self.vectors)  # a copy of a read-only array can be written
 
-    def __getitem__(self, key: str | Iterable[str]) -> Floats:
-        """Return the vector (D,) of a word, or those (n, D) of a list of n words."""
-        if isinstance(key, str):
-            return self.vectors[self._index(key)]
-        if not isinstance(key, Iterable):
-            raise ArgumentTypeError("key", "a word or a list of words", key)
-        return self.vectors[np.array([self._index(word) for word in key], dtype=np.int64)]
-
-    def get_vector(self, key: str, norm: bool = False) -> Floats:
-        """Return the vector (D,) of a word, scaled to length 1 if `norm` (a zero vector stays zero).
-
-        Raises:
-            UnknownWord: the word has no vector.
-        """
-        vector = self.vectors[self._index(key)]
-        return unit(vector).astype(np.float32) if norm else vector
-
-    def similarity(self, a: str, b: str) -> float:
-        """Return the cosine between the vectors of two words.
-
-        Raises:
-            UnknownWord: one of them has no vector.
-        """
-        first, second = (unit(self.vectors[self._index(word)]) for word in (a, b))
-        return float(np.clip(first @ second, -1, 1))
-
-    def most_similar(
-        self,
-        positive: "Term | Sequence[Term]" = (),
-        negative: "Term | Sequence[Term]" = (),
-        topn: int = 10,
-    ) -> list[tuple[str, float]]:
-        """Return the words nearest to a sum: king + woman - man, or the neighbors of a single word.
-
-        Words enter the sum with length 1, vectors as they are. The words of the query are excluded.
-
-        Args:
-            positive: what to add: a word, a vector (D,), or a list of words, vectors and (word or vector, weight).
-            negative: what to subtract, likewise; a weight is multiplied by -1 here.
-            topn: maximum number of words to return.
-
-        Returns:
-            (word, cosine) pairs, the nearest first.
-
-        Raises:
-            UnknownWord: a word has no vector.
-            ArgumentTypeError: a term is neither a word nor a vector.
-            ArgumentError: there is no term, or a vector does not have D finite numbers.
+    def to_tensor(self) -> "Tensor":
+        """Return the vectors as a tensor (V, D) of their dtype: a copy, which may be changed.
 
         Example:
-            >>> kv = KeyedVectors(["man", "king", "woman", "queen"], [[0, 1], [1, 1], [0, -1], [1, -1]])
-            >>> kv.most_similar(positive=["king", "woman"], negative=["man"], topn=1)[0][0]
-            'queen'
+            >>> KeyedVectors(["a", "b"], [[1.0], [2.0]]).to_tensor()
+            tensor([[1.],
+                    [2.]])
         """
-        terms = [(1.0, "positive", term) for term in _listed("positive", positive)]
-        terms += [(-1.0, "negative", term) for term in _listed("negative", negative)]
-        if not terms:
-            raise ArgumentError("positive", "at least one word or vector, here or in negative", Verbatim("none"))
-        topn = check_int("topn", topn)
-        excluded: list[int] = []
-        total = np.zeros(self.vector_size)
-        for sign, name, term in terms:
-            key, weight = term if isinstance(term, tuple) and len(term) == 2 else (term, 1.0)
-            weight = sign * _check_weight(name, key, weight)
-            if isinstance(key, str):
-                excluded.append(self._index(key))
-                total += weight * unit(self.vectors[excluded[-1]])
-            else:
-                total += weight * self._check_vector(name, key)
-        return self._nearest(total, topn, excluded)
+        import torch
 
-    def similar_by_word(self, word: str, topn: int = 10) -> list[tuple[str, float]]:
-        """Return the words nearest to a word, and their cosines: `most_similar(word)`.
+        return torch.from_numpy(np.array(self.vectors))
 
-        Raises:
-            UnknownWord: the word has no vector.
-        """
-        return self._nearest(unit(self.vectors[self._index(word)]), check_int("topn", topn), [self.key_to_index[word]])
-
-    similar_by_key = similar_by_word
-
-    def similar_by_vector(self, vector: "ArrayLike | Tensor", topn: int = 10) -> list[tuple[str, float]]:
-        """Return the words nearest to a vector (D,), and their cosines. A word with exactly this vector is among them.
-
-        Raises:
-            ArgumentError: the vector does not have D finite numbers.
-        """
-        return self._nearest(self._check_vector("vector", vector), check_int("topn", topn), [])
-
-    def most_similar_cosmul(
-        self, positive: "Term | Sequence[Term]" = (), negative: "Term | Sequence[Term]" = (), topn: int = 10
-    ) -> list[tuple[str, float]]:
-        """Return the words that are near to all of `positive` and far from all of `negative`, and their scores.
-
-            score(x) = prod_p s(x, p) / (prod_n s(x, n) + 0.001),   s = (1 + cos) / 2
-
-        Equivalent to: gensim's, which adds 0.000001, so that scores differ a little.
+    def embedding(self, *, freeze: bool = True, padding_idx: int | None = None, sparse: bool = False) -> "nn.Embedding":
+        """Return an embedding layer with a copy of the vectors; `key_to_index` has the ids of the words.
 
         Args:
-            positive: a word, a vector (D,), or a list of them; at least one.
-            negative: likewise, or nothing.
-            topn: maximum number of words to return.
+            freeze: keep the weights out of training. False trains the copy; the vectors here stay what they are.
+            padding_idx: see torch.nn.Embedding, like `sparse`.
+            sparse: whether gradients are sparse.
 
-        Raises:
-            UnknownWord, ArgumentTypeError, ArgumentError: as `most_similar`; or a term has a weight.
-
-        References:
-            Levy and Goldberg, Linguistic regularities in sparse and explicit word representations, CoNLL 2014, Eq. 4.
+        Example:
+            >>> layer = KeyedVectors(["a", "b"], [[1.0], [2.0]]).embedding(freeze=False)
+            >>> layer.weight.requires_grad, layer.weight.dtype
+            (True, torch.float32)
         """
-        near, far = _listed("positive", positive), _listed("negative", negative)
-        if not near:
-            raise ArgumentError("positive", "at least one word or vector", Verbatim("none"))
-        topn = check_int("topn", topn)
-        excluded = [self._index(term) for term in (*near, *far) if isinstance(term, str)]
-        above = [unit(self._vector("positive", term)) for term in near]
-        below = [unit(self._vector("negative", term)) for term in far]
-        values = cosine_products(self.vectors, self._norms, above, below)
-        return [(self.index_to_key[i], float(values[i])) for i in highest(values, topn, excluded)]
+        from torch import nn
 
-    def distance(self, a: str, b: str) -> float:
-        """Return 1 - cosine of two words, from 0 to 2."""
-        return 1 - self.similarity(a, b)
-
-    def distances(self, word_or_vector: "str | ArrayLike | Tensor", other_words: Iterable[str] = ()) -> Floats:
-        """Return 1 - cosine of a word or vector (D,) with other words, (n,) float32; by default with all, (V,)."""
-        direction = unit(self._vector("word_or_vector", word_or_vector))
-        others = [self._index(word) for word in check_strings("other_words", other_words)] or slice(None)
-        return 1 - cosines(self.vectors[others], self._norms[others], direction)
-
-    def closer_than(self, key1: str, key2: str) -> list[str]:
-        """Return the words that are nearer to `key1` than `key2` is, without `key1` itself, in order of their index."""
-        far, itself, distances = self._index(key2), self._index(key1), self.distances(key1)
-        return [self.index_to_key[i] for i in (distances < distances[far]).nonzero()[0] if i != itself]
-
-    def rank(self, key1: str, key2: str) -> int:
-        """Return the rank of `key2` among the neighbors of `key1`: 1 for the nearest."""
-        return len(self.closer_than(key1, key2)) + 1
-
-    def n_similarity(self, ws1: Iterable[str], ws2: Iterable[str]) -> float:
-        """Return the cosine between the sums of the vectors of two lists of words.
-
-        Raises:
-            UnknownWord: a word has no vector; gensim skips it.
-            ArgumentError: a list is empty.
-        """
-        sums: list[NDArray[np.float64]] = []
-        for name, words in (("ws1", ws1), ("ws2", ws2)):
-            rows = [self._index(word) for word in check_strings(name, words)]
-            if not rows:
-                raise ArgumentError(name, "at least one word", Verbatim("none"))
-            sums.append(unit(self.vectors[rows].astype(np.float64).sum(axis=0)))
-        return float(np.clip(sums[0] @ sums[1], -1, 1))
-
-    def doesnt_match(self, words: Iterable[str]) -> str:
-        """Return the word that is least like the others, with the smallest cosine with the mean of all directions.
-
-        Raises:
-            UnknownWord: a word has no vector.
-            ArgumentError: there are no words.
-        """
-        if isinstance(words, str):
-            raise ArgumentTypeError("words", "a list of words", Verbatim(f"the string {words!r}"))
-        listed = list(words)
-        if not listed:
-            raise ArgumentError("words", "at least one", Verbatim("none"))
-        directions = np.stack([unit(self.vectors[self._index(word)]) for word in listed])
-        return listed[int(np.argmin(directions @ unit(directions.mean(axis=0))))]
+        weights = self.to_tensor()
+        return nn.Embedding.from_pretrained(weights, freeze=freeze, padding_idx=padding_idx, sparse=sparse)
 
     def save(self, folder: str | os.PathLike[str], info: Mapping[str, Any] | None = None) -> None:
         """Write `vectors.safetensors`, which holds everything, and the summary `vectors.json` into a folder.
@@ -275,25 +140,50 @@ class KeyedVectors:
         )
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> "KeyedVectors":
-        """Read vectors from a folder that `save` wrote, a .safetensors file, or a file in a format of word2vec.
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        limit: int | None = None,
+        dtype: DTypeLike | None = None,
+        encoding: str | None = None,
+        errors: Errors = "strict",
+        duplicates: Duplicates = "error",
+    ) -> "KeyedVectors":
+        """Read vectors from a folder that `save` wrote, or a file of word2vec, GloVe or fastText (.vec).
+
+        Text and binary files are told apart, as are those with and without a first line `V D`; they may be compressed
+        (.gz, .bz2, .xz, .zst, or a .zip with one file in it). Words of text may have blanks in them.
+
+        Args:
+            path: the folder or file.
+            limit: number of words to read, from the first; None reads all.
+            dtype: float32 or float16; None is that of a file that `save` wrote, and float32.
+            encoding: of the words in a file of another tool, such as "latin-1"; None recognizes it.
+            errors: what to do with bytes that are invalid in it: "strict" raises an error, "replace" reads them as
+                U+FFFD, "ignore" leaves them out. word2vec.c cuts long words inside of characters.
+            duplicates: what to do with words that come again: "error", or keep the "first" or the "last" vector.
 
         Raises:
             OSError: there is no such file, or it cannot be read.
-            ValueError: the file is damaged or truncated, or does not hold vectors; the message names it.
+            ArgumentError, ArgumentTypeError: an argument is not as described.
+            ValueError: the file is damaged or truncated, or does not hold vectors; the message names it, and the line
+                or word.
         """
+        options = ReadingOptions.checked(
+            limit=limit, dtype=dtype or np.float32, encoding=encoding, errors=errors, duplicates=duplicates
+        )
         target = Path(path)
         if target.is_dir():
             target = target / vector_files.FILE
             if not target.exists():
                 raise FileNotFoundError(f"{path}: there are no vectors in this folder (no {target.name})")
-        with open(target, "rb") as file:
-            start = file.read(9)
-        # A safetensors file begins with the length of its JSON header in 8 bytes, then the header.
-        if target.suffix != ".safetensors" and start[8:] != b"{":
-            return cls.load_word2vec_format(target)
+        if not vector_files.is_safetensors(target):
+            return cls._from_file(target, *read_vectors(target, options), None)
         words, vectors, counts = vector_files.read_safetensors(target)
-        return cls._from_file(target, words, vectors, counts)
+        if dtype is not None and vectors.dtype != options.dtype:
+            vectors = vectors[:limit].astype(options.dtype)
+        return cls._from_file(target, words[:limit], vectors[:limit], None if counts is None else counts[:limit])
 
     def save_word2vec_format(self, path: str | os.PathLike[str], binary: bool = False, *, newline: bool = True) -> None:
         """Write the vectors in a format of the C program word2vec, without the counts.
@@ -304,97 +194,47 @@ class KeyedVectors:
             newline: in the binary format, whether a newline follows each vector, as from word2vec.c but not gensim.
 
         Raises:
-            ArgumentError: a word is empty, holds white space or has no UTF-8 form.
+            ArgumentError: a word is empty, holds white space, has no UTF-8 form or more than 65,536 bytes.
             OSError: the file cannot be written.
         """
-        vector_files.write_word2vec_format(path, self.index_to_key, self.vectors, binary=binary, newline=newline)
+        write_word2vec_format(path, self.index_to_key, self.vectors, binary=binary, newline=newline)
 
     @classmethod
-    def load_word2vec_format(cls, path: str | os.PathLike[str], binary: bool | None = None) -> "KeyedVectors":
-        """Read vectors in a format of the C program word2vec, also through gzip; see `read_word2vec_format`.
+    def load_word2vec_format(
+        cls,
+        path: str | os.PathLike[str],
+        binary: bool | None = None,
+        *,
+        limit: int | None = None,
+        dtype: DTypeLike = np.float32,
+        encoding: str | None = None,
+        errors: Errors = "strict",
+        duplicates: Duplicates = "error",
+    ) -> "KeyedVectors":
+        """Read vectors in a format of another tool.
 
         Args:
             path: the file to read.
-            binary: which format it is; None detects it.
+            binary: whether it is the binary format of word2vec.c; None goes by the bytes.
+            limit: as for `load`, like all others.
+            dtype: float32 or float16.
+            encoding: of the words; None recognizes it.
+            errors: "strict", "replace" or "ignore" bytes that are invalid in it.
+            duplicates: "error", or the vector to keep of words that come again, "first" or "last".
 
         Raises:
-            OSError: the file cannot be read.
-            ValueError: the file is truncated or damaged; the message names it and the line or word.
+            OSError, ArgumentError, ArgumentTypeError, ValueError: as `load`.
         """
-        words, vectors = vector_files.read_word2vec_format(path, binary=binary)
-        return cls._from_file(path, words, vectors, None)
+        options = ReadingOptions.checked(
+            limit=limit, dtype=dtype, encoding=encoding, errors=errors, duplicates=duplicates
+        )
+        return cls._from_file(path, *read_vectors(path, options, binary=binary), None)
 
     @classmethod
     def _from_file(
-        cls, path: str | os.PathLike[str], words: list[str], vectors: Floats, counts: NDArray[np.int64] | None
+        cls, path: str | os.PathLike[str], words: list[str], vectors: Vectors, counts: NDArray[np.int64] | None
     ) -> "KeyedVectors":
         try:
-            return cls(words, vectors, counts, copy=False)
+            return cls(words, read_only(vectors), counts, copy=False, dtype=vectors.dtype)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
-
-    def _index(self, key: Any) -> int:
-        if not isinstance(key, str):
-            raise ArgumentTypeError("key", "a word", Verbatim(f"{key!r} ({type(key).__name__})"))
-        index = self.key_to_index.get(key)
-        if index is None:
-            raise UnknownWord(key, self.index_to_key)
-        return index
-
-    def _vector(self, name: str, term: Any) -> NDArray[Any]:
-        return self.vectors[self._index(term)] if isinstance(term, str) else self._check_vector(name, term)
-
-    def _check_vector(self, name: str, vector: Any) -> NDArray[np.float64]:
-        array = _to_array(name, vector).astype(np.float64)
-        if array.shape != (self.vector_size,) or not np.isfinite(array).all():
-            raise ArgumentError(name, f"{self.vector_size} finite numbers", Verbatim(f"shape {array.shape}: {array}"))
-        return array
-
-    def _nearest(self, vector: NDArray[np.float64], topn: int, excluded: list[int]) -> list[tuple[str, float]]:
-        values = cosines(self.vectors, self._norms, unit(vector))
-        return [(self.index_to_key[i], float(values[i])) for i in highest(values, topn, excluded)]
-
-
-def _listed(name: str, terms: Any) -> list[Any]:
-    if isinstance(terms, str) or ((isinstance(terms, np.ndarray) or is_tensor(terms)) and terms.ndim == 1):
-        return [terms]
-    if isinstance(terms, tuple) and len(terms) == 2 and isinstance(terms[1], int | float | np.number):
-        return [terms]  # a single (word, weight)
-    if terms is not None and not isinstance(terms, Iterable):
-        raise ArgumentTypeError(name, "words or vectors", terms)
-    return [] if terms is None else list(cast("Iterable[Any]", terms))
-
-
-def _check_weight(name: str, key: Any, weight: Any) -> float:
-    try:
-        return check_float(name, weight)
-    except (ArgumentError, ArgumentTypeError) as error:
-        of = shown(key) if isinstance(key, str) else "a vector"
-        raise type(error)(name, f"{error.expected} as the weight of {of}", weight) from None
-
-
-def _to_array(name: str, values: Any) -> NDArray[Any]:
-    try:
-        array = values.detach().cpu().float().numpy() if is_tensor(values) else np.asarray(values)
-    except ValueError as error:  # lists of unequal length
-        raise ArgumentError(name, "an array of numbers", Verbatim(error)) from None
-    if array.dtype.kind not in "fiu":
-        raise ArgumentTypeError(name, "numbers", values)
-    return array
-
-
-def _check_vectors(vectors: Any, keys: list[str], *, copy: bool) -> Floats:
-    given = _to_array("vectors", vectors)
-    if given.ndim != 2 or len(given) != len(keys) or given.shape[1] < 1:
-        raise ArgumentError("vectors", f"shape ({len(keys)}, D), one row for each word", given.shape)
-    with np.errstate(over="ignore"):  # numbers too large for float32 are found below
-        array = np.array(given, dtype=np.float32, order="C") if copy else np.ascontiguousarray(given, dtype=np.float32)
-    rows = max(1, (1 << 20) // array.shape[1])  # at a time, so that no second table is allocated
-    for start in range(0, len(array), rows):
-        finite = np.isfinite(array[start : start + rows]).all(axis=1)
-        if not finite.all():
-            where = start + int(finite.argmin())
-            raise ArgumentError("vectors", "finite numbers", Verbatim(f"others for {keys[where]!r} (row {where})"))
-    array = array.view()
-    array.flags.writeable = False  # their lengths are computed only once
-    return array

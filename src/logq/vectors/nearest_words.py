@@ -70,7 +70,7 @@ def _restore(word: str, num_known: int, suggestions: list[str]) -> UnknownWord:
 
 
 def norms(
-    vectors: Floats,  # (V, D)
+    vectors: NDArray[Any],  # (V, D) of floats
 ) -> NDArray[np.float64]:
     """Return the Euclidean length of each row, (V,) float64, in which no square of a float32 overflows or vanishes.
 
@@ -86,7 +86,7 @@ def norms(
 
 
 def unit(
-    vector: NDArray[np.float32] | NDArray[np.float64],  # (D,)
+    vector: NDArray[Any],  # (D,) of floats
 ) -> NDArray[np.float64]:
     """Return the vector of length 1 in the same direction, float64; a zero vector stays zero.
 
@@ -103,7 +103,7 @@ def unit(
 
 
 def cosines(
-    vectors: Floats,  # (V, D)
+    vectors: NDArray[Any],  # (V, D) of floats
     lengths: NDArray[np.float64],  # (V,) as `norms` gives them
     direction: NDArray[np.float64],  # (D,) of length 1
 ) -> Floats:
@@ -115,7 +115,7 @@ def cosines(
         array([ 1.   ,  0.   , -0.707], dtype=float32)
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        dots = vectors @ direction.astype(np.float32)
+        dots = _products(vectors, direction.astype(np.float32))
     # Single precision is fast and accurate enough, except for rows near the ends of its range, which are repeated.
     extreme = (lengths > 1e37) | (lengths < 1e-25)
     if extreme.any():
@@ -125,8 +125,18 @@ def cosines(
     return np.clip(values, -1, 1).astype(np.float32)
 
 
+def _products(vectors: NDArray[Any], direction: Floats) -> Floats:
+    if vectors.dtype == np.float32:
+        return vectors @ direction
+    dots = np.empty(len(vectors), np.float32)
+    rows = max(1, _NUMBERS // max(1, vectors.shape[1]))  # at a time, so that no second table is allocated
+    for start in range(0, len(vectors), rows):
+        dots[start : start + rows] = vectors[start : start + rows].astype(np.float32) @ direction
+    return dots
+
+
 def cosine_products(
-    vectors: Floats,  # (V, D)
+    vectors: NDArray[Any],  # (V, D) of floats
     lengths: NDArray[np.float64],  # (V,) as `norms` gives them
     positive: Sequence[NDArray[np.float64]],  # (D,) each, of length 1
     negative: Sequence[NDArray[np.float64]],  # (D,) each, of length 1

@@ -1,0 +1,317 @@
+"""The questions that word vectors answer: neighbors, analogies, similarities, under the names known from gensim."""
+
+import warnings
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_int, shown
+from logq.text.words import check_strings
+from logq.vectors.nearest_words import UnknownWord, cosine_products, cosines, highest, unit
+from logq.vectors.vector_arguments import (
+    Vectors,
+    check_rows,
+    check_topn,
+    check_weight,
+    listed_terms,
+    to_array,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["WordQueries"]
+
+Floats: TypeAlias = NDArray[np.float32]
+Nearest: TypeAlias = list[tuple[str, float]]
+Term: TypeAlias = "str | NDArray[Any] | Tensor | tuple[Any, float]"
+
+
+class WordQueries:
+    """What `KeyedVectors` answers, from its words, its vectors and their lengths."""
+
+    index_to_key: list[str]
+    key_to_index: dict[str, int]
+    vectors: Vectors
+    _norms: NDArray[np.float64]
+
+    @property
+    def vector_size(self) -> int:
+        """D, the number of dimensions."""
+        return int(self.vectors.shape[1])
+
+    def __len__(self) -> int:
+        return len(self.index_to_key)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.key_to_index
+
+    def __getitem__(self, key: str | Iterable[str]) -> Vectors:
+        """Return the vector (D,) of a word, or those (n, D) of a list of n words."""
+        if isinstance(key, str):
+            return self.vectors[self._index(key)]
+        if not isinstance(key, Iterable):
+            raise ArgumentTypeError("key", "a word or a list of words", key)
+        return self.vectors[np.array([self._index(word) for word in key], dtype=np.int64)]
+
+    def get_vector(self, key: str, norm: bool = False) -> Vectors:
+        """Return the vector (D,) of a word, scaled to length 1 if `norm` (a zero vector stays zero).
+
+        Raises:
+            UnknownWord: the word has no vector.
+        """
+        vector = self.vectors[self._index(key)]
+        return unit(vector).astype(np.float32) if norm else vector
+
+    def similarity(self, a: str, b: str) -> float:
+        """Return the cosine between the vectors of two words.
+
+        Raises:
+            UnknownWord: one of them has no vector.
+        """
+        first, second = (unit(self.vectors[self._index(word)]) for word in (a, b))
+        return float(np.clip(first @ second, -1, 1))
+
+    @overload
+    def most_similar(
+        self,
+        positive: "Term | Sequence[Term]" = (),
+        negative: "Term | Sequence[Term]" = (),
+        topn: int = 10,
+        *,
+        restrict_vocab: int | None = None,
+    ) -> Nearest: ...
+    @overload
+    def most_similar(
+        self,
+        positive: "Term | Sequence[Term]" = (),
+        negative: "Term | Sequence[Term]" = (),
+        *,
+        topn: None,
+        restrict_vocab: int | None = None,
+    ) -> Floats: ...
+    def most_similar(
+        self,
+        positive: "Term | Sequence[Term]" = (),
+        negative: "Term | Sequence[Term]" = (),
+        topn: int | None = 10,
+        *,
+        restrict_vocab: int | None = None,
+    ) -> "Nearest | Floats":
+        """Return the words nearest to a sum: king + woman - man, or the neighbors of a single word.
+
+        Words enter the sum with length 1, vectors as they are. The words of the query are excluded.
+
+        Args:
+            positive: what to add: a word, a vector (D,), or a list of words, vectors and (word or vector, weight).
+            negative: what to subtract, likewise. A weight is what the vector is multiplied by, so it is below 0 here.
+            topn: maximum number of words to return; None returns the cosines of all words, in order of their index.
+            restrict_vocab: number of words, from the first, that may be answers; None takes all.
+
+        Returns:
+            (word, cosine) pairs, the nearest first; or (V,) float32.
+
+        Raises:
+            UnknownWord: a word has no vector.
+            ArgumentTypeError: a term is neither a word nor a vector.
+            ArgumentError: there is no term, or a vector does not have D finite numbers.
+
+        Example:
+            >>> kv = KeyedVectors(["man", "king", "woman", "queen"], [[0, 1], [1, 1], [0, -1], [1, -1]])
+            >>> kv.most_similar(positive=["king", "woman"], negative=["man"], topn=1)[0][0]
+            'queen'
+        """
+        terms = [(1.0, "positive", term) for term in listed_terms("positive", positive)]
+        terms += [(-1.0, "negative", term) for term in listed_terms("negative", negative)]
+        if not terms:
+            raise ArgumentError("positive", "at least one word or vector, here or in negative", Verbatim("none"))
+        excluded: list[int] = []
+        total = np.zeros(self.vector_size)
+        for sign, name, term in terms:
+            key, weight = term, sign
+            if isinstance(term, tuple) and len(term) == 2:
+                key, weight = term[0], check_weight(name, *term)
+            if isinstance(key, str):
+                excluded.append(self._index(key))
+                total += weight * unit(self.vectors[excluded[-1]])
+            else:
+                total += weight * self._check_vector(name, key)
+        return self._nearest(total, topn, excluded, restrict_vocab)
+
+    @overload
+    def similar_by_word(self, word: str, topn: int = 10, restrict_vocab: int | None = None) -> Nearest: ...
+    @overload
+    def similar_by_word(self, word: str, topn: None, restrict_vocab: int | None = None) -> Floats: ...
+    def similar_by_word(
+        self, word: str, topn: int | None = 10, restrict_vocab: int | None = None
+    ) -> "Nearest | Floats":
+        """Return the words nearest to a word, and their cosines: `most_similar(word)`.
+
+        Raises:
+            UnknownWord: the word has no vector.
+        """
+        row = self._index(word)
+        return self._nearest(unit(self.vectors[row]), topn, [row], restrict_vocab)
+
+    similar_by_key = similar_by_word
+
+    @overload
+    def similar_by_vector(
+        self, vector: "ArrayLike | Tensor", topn: int = 10, restrict_vocab: int | None = None
+    ) -> Nearest: ...
+    @overload
+    def similar_by_vector(
+        self, vector: "ArrayLike | Tensor", topn: None, restrict_vocab: int | None = None
+    ) -> Floats: ...
+    def similar_by_vector(
+        self, vector: "ArrayLike | Tensor", topn: int | None = 10, restrict_vocab: int | None = None
+    ) -> "Nearest | Floats":
+        """Return the words nearest to a vector (D,), and their cosines. A word with exactly this vector is among them.
+
+        Raises:
+            ArgumentError: the vector does not have D finite numbers.
+        """
+        return self._nearest(self._check_vector("vector", vector), topn, [], restrict_vocab)
+
+    @overload
+    def most_similar_cosmul(
+        self,
+        positive: "Term | Sequence[Term]" = (),
+        negative: "Term | Sequence[Term]" = (),
+        topn: int = 10,
+        restrict_vocab: int | None = None,
+    ) -> Nearest: ...
+    @overload
+    def most_similar_cosmul(
+        self,
+        positive: "Term | Sequence[Term]" = (),
+        negative: "Term | Sequence[Term]" = (),
+        *,
+        topn: None,
+        restrict_vocab: int | None = None,
+    ) -> Floats: ...
+    def most_similar_cosmul(
+        self,
+        positive: "Term | Sequence[Term]" = (),
+        negative: "Term | Sequence[Term]" = (),
+        topn: int | None = 10,
+        restrict_vocab: int | None = None,
+    ) -> "Nearest | Floats":
+        """Return the words that are near to all of `positive` and far from all of `negative`, and their scores.
+
+            score(x) = prod_p s(x, p) / (prod_n s(x, n) + 0.001),   s = (1 + cos) / 2
+
+        Equivalent to: gensim's, which adds 0.000001, so that scores differ a little.
+
+        Args:
+            positive: a word, a vector (D,), or a list of them; at least one.
+            negative: likewise, or nothing.
+            topn: maximum number of words to return; None returns the scores of all words, (V,) float32.
+            restrict_vocab: number of words, from the first, that may be answers; None takes all.
+
+        Raises:
+            UnknownWord, ArgumentTypeError, ArgumentError: as `most_similar`; or a term has a weight.
+
+        References:
+            Levy and Goldberg, Linguistic regularities in sparse and explicit word representations, CoNLL 2014, Eq. 4.
+        """
+        near, far = listed_terms("positive", positive), listed_terms("negative", negative)
+        if not near:
+            raise ArgumentError("positive", "at least one word or vector", Verbatim("none"))
+        excluded = [self._index(term) for term in (*near, *far) if isinstance(term, str)]
+        above = [unit(self._vector("positive", term)) for term in near]
+        below = [unit(self._vector("negative", term)) for term in far]
+        rows = self._rows(restrict_vocab)
+        values = cosine_products(self.vectors[rows], self._norms[rows], above, below)
+        return self._best(values, topn, excluded)
+
+    def distance(self, a: str, b: str) -> float:
+        """Return 1 - cosine of two words, from 0 to 2."""
+        return 1 - self.similarity(a, b)
+
+    def distances(self, word_or_vector: "str | ArrayLike | Tensor", other_words: Iterable[str] = ()) -> Floats:
+        """Return 1 - cosine of a word or vector (D,) with other words, (n,) float32; by default with all, (V,)."""
+        direction = unit(self._vector("word_or_vector", word_or_vector))
+        rows = [self._index(word) for word in check_strings("other_words", other_words)]
+        others = rows or slice(None)
+        check_rows(self.vectors, self._norms, rows or range(len(self.index_to_key)))
+        return 1 - cosines(self.vectors[others], self._norms[others], direction)
+
+    def closer_than(self, key1: str, key2: str) -> list[str]:
+        """Return the words that are nearer to `key1` than `key2` is, without `key1` itself, in order of their index."""
+        far, itself, distances = self._index(key2), self._index(key1), self.distances(key1)
+        return [self.index_to_key[i] for i in (distances < distances[far]).nonzero()[0] if i != itself]
+
+    def rank(self, key1: str, key2: str) -> int:
+        """Return the rank of `key2` among the neighbors of `key1`: 1 for the nearest."""
+        return len(self.closer_than(key1, key2)) + 1
+
+    def n_similarity(self, ws1: Iterable[str], ws2: Iterable[str]) -> float:
+        """Return the cosine between the sums of the vectors of two lists of words; those without a vector are left out.
+
+        Raises:
+            ArgumentError: no word of a list has a vector; gensim returns 0 then.
+        """
+        sums: list[NDArray[np.float64]] = []
+        for name, words in (("ws1", ws1), ("ws2", ws2)):
+            rows, _ = self._known(name, words)
+            sums.append(unit(self.vectors[rows].astype(np.float64).sum(axis=0)))
+        return float(np.clip(sums[0] @ sums[1], -1, 1))
+
+    def doesnt_match(self, words: Iterable[str]) -> str:
+        """Return the word that is least like the others, with the smallest cosine with the mean of all directions.
+
+        Words without a vector are left out, with a warning that names them.
+
+        Raises:
+            ArgumentError: no word has a vector.
+        """
+        rows, unknown = self._known("words", words)
+        if unknown:
+            named = ", ".join(map(repr, unknown[:5])) + (", ..." if len(unknown) > 5 else "")
+            warnings.warn(f"words: {named} have no vector and are left out", UserWarning, stacklevel=2)
+        directions = np.stack([unit(self.vectors[row]) for row in rows])
+        return self.index_to_key[rows[int(np.argmin(directions @ unit(directions.mean(axis=0))))]]
+
+    def _index(self, key: Any) -> int:
+        if not isinstance(key, str):
+            raise ArgumentTypeError("key", "a word", Verbatim(f"{key!r} ({type(key).__name__})"))
+        index = self.key_to_index.get(key)
+        if index is None:
+            raise UnknownWord(key, self.index_to_key)
+        return index
+
+    def _vector(self, name: str, term: Any) -> NDArray[Any]:
+        return self.vectors[self._index(term)] if isinstance(term, str) else self._check_vector(name, term)
+
+    def _check_vector(self, name: str, vector: Any) -> NDArray[np.float64]:
+        array = to_array(name, vector).astype(np.float64)
+        if array.shape != (self.vector_size,) or not np.isfinite(array).all():
+            raise ArgumentError(name, f"{self.vector_size} finite numbers", Verbatim(f"shape {array.shape}: {array}"))
+        return array
+
+    def _known(self, name: str, words: Iterable[str]) -> tuple[list[int], list[str]]:
+        """The indices of words that have a vector, and the words that have none."""
+        listed = check_strings(name, words)
+        rows = [self.key_to_index[word] for word in listed if word in self.key_to_index]
+        if not rows:
+            got = f"{shown(listed[0])}, which has none" if listed else "none"
+            raise ArgumentError(name, "at least one word with a vector", Verbatim(got))
+        return rows, [word for word in listed if word not in self.key_to_index]
+
+    def _rows(self, restrict_vocab: int | None) -> slice:
+        return slice(None if restrict_vocab is None else check_int("restrict_vocab", restrict_vocab))
+
+    def _nearest(
+        self, vector: NDArray[np.float64], topn: int | None, excluded: list[int], restrict_vocab: int | None
+    ) -> "Nearest | Floats":
+        rows = self._rows(restrict_vocab)
+        return self._best(cosines(self.vectors[rows], self._norms[rows], unit(vector)), topn, excluded)
+
+    def _best(self, values: Floats, topn: int | None, excluded: list[int]) -> "Nearest | Floats":
+        checked = check_topn(topn)
+        best = [] if checked is None else highest(values, checked, [i for i in excluded if i < len(values)])
+        check_rows(self.vectors, self._norms, [*excluded, *best])
+        return values if checked is None else [(self.index_to_key[i], float(values[i])) for i in best]
