@@ -187,3 +187,14 @@ def test_work_of_unknown_length_has_neither_a_bar_nor_a_share(clock, capsys):
         assert drawn(progress, 80).split("  ")[:2] == ["reading", "20k words"]
     lines = capsys.readouterr().err.splitlines()
     assert lines[-1] == "reading: 20k words, 1k words/s, 0:20 elapsed"
+
+
+def test_what_is_not_a_number_yet_is_not_shown(clock):
+    progress = Progress(10, "words", "quick", clock=clock)
+    progress.advance(1, loss=float("nan"))
+    assert "loss" not in drawn(progress, 100)
+    assert "nan" not in drawn(progress, 100)
+    progress.advance(1, loss=float("nan"), pairs=3)
+    assert drawn(progress, 100).endswith("pairs 3")
+    progress.advance(1, loss=torch.tensor(2.5))
+    assert "loss 2.5" in drawn(progress, 100)

@@ -15,11 +15,12 @@ import zlib
 from collections.abc import Callable, Generator, Iterator
 from typing import Any, BinaryIO, NamedTuple, Protocol, cast
 
-__all__ = ["COMPRESSED_ENDINGS", "InputFile", "compression_of", "decompress", "open_bytes"]
+__all__ = ["COMPRESSED_ENDINGS", "InputFile", "compression_of", "decompress", "open_bytes", "read_bytes"]
 
 _READ = 1 << 18  # bytes read at a time
 _PIECE = 1 << 20  # maximum number of bytes that a piece decompresses to
 _ZSTD_READ = 1 << 8  # the only way to limit what a piece of zstd decompresses to: 8 MiB, if all of it is one byte
+_LARGEST = 1 << 30  # bytes that a compressed file may have that is read whole
 _XZ_MEMORY = 1 << 29  # bytes; xz -9 needs an eighth of it
 
 
@@ -344,3 +345,24 @@ def open_bytes(path: str | os.PathLike[str]) -> Generator[InputFile, None, None]
             file.size = status.st_size if stat.S_ISREG(status.st_mode) else None
             file.compression = kind
             yield file
+
+
+def read_bytes(path: str | os.PathLike[str]) -> bytes:
+    """Read a file whole, decompressed if its first bytes say so.
+
+    Raises:
+        OSError, ValueError, ImportError: as `open_bytes`; or a compressed file has more than a gibibyte in it.
+
+    Example:
+        >>> import gzip, pathlib, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = pathlib.Path(folder, "a.gz")
+        ...     _ = path.write_bytes(gzip.compress(b"hello"))
+        ...     read_bytes(path)
+        b'hello'
+    """
+    with open_bytes(path) as file:
+        content = file.read(_LARGEST if file.compression else -1)
+        if file.compression and len(content) == _LARGEST:
+            raise ValueError(f"{os.fspath(path)}: expected at most {_LARGEST:,} bytes once it is decompressed")
+        return content

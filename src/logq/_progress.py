@@ -139,7 +139,8 @@ class Progress:
 
         Args:
             amount: units done since the last call.
-            fields: values shown behind the line under their names: numbers with four digits, text as it is.
+            fields: values shown behind the line under their names: numbers with four digits, text as it is. What is
+                not a number yet (NaN) is not shown.
         """
         self.done += amount
         if fields:
@@ -211,8 +212,9 @@ class Progress:
         if not self._finished and math.isfinite(self.total):
             left = (self.total - self.done) / rate if rate > 0 else math.inf
             parts["left"] = f"{format_seconds(max(left, 0.0)) if math.isfinite(left) else '-:--'} left"
-        if self._fields:
-            parts["fields"] = ", ".join(f"{name} {_format_field(value)}" for name, value in self._fields.items())
+        shown = {name: _format_field(value) for name, value in self._fields.items()}
+        if known := [f"{name} {text}" for name, text in shown.items() if text != "nan"]:
+            parts["fields"] = ", ".join(known)
         return parts
 
     def _print(self) -> None:

@@ -183,7 +183,7 @@ class Utf8Pieces:
             yield from self._converted(held)
             return
         if len(sample) >= 4096 and invalid > len(sample.decode("utf-8", "replace")) / 10:
-            hint = "if it is text in another encoding, say which by encoding="
+            hint = "if it is text, convert it (iconv -f NAME -t UTF-8) or give encoding="
             raise ValueError(f"{self.name}: expected UTF-8 text, more than a tenth of it is not; {hint}")
         yield from held
         yield from self._pieces
@@ -244,8 +244,8 @@ def _reads_as_latin(sample: bytes) -> bool:
     """Whether a text that is not UTF-8 can be Latin-1: most of it ASCII, and its letters beyond that beside others."""
     beyond = sum(1 for byte in sample if byte > 0x7F)
     controls = sum(1 for byte in sample if byte < 0x20 and byte not in b"\t\n\v\f\r\x1a")
-    letters = sum(1 for byte in sample if byte >= 0xC0)
-    return controls == 0 and beyond <= len(sample) / 5 + 4 and letters >= beyond / 2
+    letters = sum(1 for byte in sample if 0xC0 <= byte < 0xFF)  # the last one is rare as a letter, and common elsewhere
+    return controls == 0 and beyond <= 0.4 * len(sample) + 4 and letters >= beyond / 2
 
 
 @contextlib.contextmanager
@@ -326,6 +326,5 @@ def warn_of_guess(text: Utf8Pieces) -> None:
     """
     if text.guessed:
         shown = "Latin-1, as it is not UTF-8" if text.encoding == "latin-1" else text.encoding.upper()
-        warnings.warn(
-            f"{text.name}: read as {shown}; if that is wrong, say the encoding", GuessedEncodingWarning, stacklevel=3
-        )
+        hint = "if that is wrong, convert it (iconv -f NAME -t UTF-8) or give encoding="
+        warnings.warn(f"{text.name}: read as {shown}; {hint}", GuessedEncodingWarning, stacklevel=3)

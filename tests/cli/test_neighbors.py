@@ -1,3 +1,4 @@
+import gzip
 import io
 import re
 import sys
@@ -113,3 +114,37 @@ def test_damaged_vectors(logq, vectors, size):
     assert (code, out) == (2, "")
     assert str(file) in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.filterwarnings("always::UserWarning")
+def test_vectors_of_other_tools_are_read_as_the_options_say(logq, tmp_path):
+    glove = tmp_path / "glove.gz"
+    glove.write_bytes(gzip.compress(b"the 0.1 0.2\n. . 1 2\ncat 3 4\ndog 4 3\n"))
+    assert [line[:2] for line in lines(logq("neighbors", glove, "the")[1])] == [
+        ["the", ". ."], ["the", "cat"], ["the", "dog"]
+    ]  # fmt: skip
+    assert len(lines(logq("neighbors", glove, "the", "--limit", 3)[1])) == 2
+    again = tmp_path / "again.txt"
+    again.write_text("3 1\na 1\nb 2\na 3\n")
+    code, _, err = logq("neighbors", again, "a")
+    assert code == 2
+    assert "again.txt, line 4: the word 'a' is there twice" in err
+    code, out, err = logq("neighbors", again, "a", "--duplicates", "last")
+    assert (code, [line[:2] for line in lines(out)]) == (0, [["a", "b"]])
+    assert "Note: " in err
+    assert "1 word came again; the last vector of each was kept" in " ".join(err.split())
+    cut = tmp_path / "cut.txt"
+    cut.write_bytes(b"2 1\ngr\xc3 1\nb\xc3\xa9 2\n")
+    assert logq("neighbors", cut, "bé")[0] == 2
+    assert lines(logq("neighbors", cut, "bé", "--errors", "replace")[1])[0][1] == "gr\ufffd"
+    latin = tmp_path / "latin.txt"
+    latin.write_bytes("größer 1\nmüde 2\n".encode("latin-1"))
+    assert lines(logq("neighbors", latin, "müde", "--encoding", "latin-1")[1])[0][1] == "größer"
+
+
+def test_a_row_that_is_wrong_is_named_with_its_cause(logq, tmp_path):
+    path = tmp_path / "bad.txt"
+    path.write_text("2 2\na 0,5 1\nb 1 2\n")
+    code, out, err = logq("neighbors", path, "a")
+    assert (code, out) == (2, "")
+    assert "bad.txt, line 2: expected a word and 2 numbers with a decimal point, got '0,5'" in " ".join(err.split())

@@ -1,5 +1,7 @@
+import bz2
 import importlib.util
 import io
+import lzma
 import re
 import subprocess
 import sys
@@ -118,3 +120,26 @@ def test_it_does_without_torch(corpus):
 def test_a_pattern_that_matches_nothing(logq, tmp_path):
     answer = logq("vocab", tmp_path / "part-*.txt")
     assert answer == (2, "", f"Error: no file matches '{tmp_path / 'part-*.txt'}'\n")
+
+
+@pytest.mark.filterwarnings("always::UserWarning")
+def test_a_text_in_latin_1_is_read_as_such_and_said(logq, tmp_path):
+    text = tmp_path / "latin.txt"
+    text.write_bytes("größer als süß\nkönnte über mühe\n".encode("latin-1") * 9)
+    code, out, err = logq("vocab", text, "--min-count", 1)
+    assert code == 0
+    assert ["größer", "9"] in lines(out)
+    assert "Note: " in err
+    assert "read as Latin-1, as it is not UTF-8" in " ".join(err.split())
+    assert logq("vocab", text, "--min-count", 1, "--encoding", "latin-1") == (0, out, "")
+    code, _, err = logq("vocab", text, "--encoding", "klingon")
+    assert code == 2
+    assert "--encoding: expected an encoding that Python knows" in " ".join(err.split())
+
+
+@pytest.mark.parametrize("pack", [bz2.compress, lzma.compress])
+@pytest.mark.parametrize("name", ["utf-8-sig", "utf-16"])
+def test_a_text_is_read_in_any_form(logq, tmp_path, pack, name):
+    (tmp_path / "plain.txt").write_text("größer als süß\n" * 9, encoding="utf-8")
+    (tmp_path / "packed").write_bytes(pack(("größer als süß\n" * 9).encode(name)))
+    assert logq("vocab", tmp_path / "packed") == logq("vocab", tmp_path / "plain.txt")

@@ -18,10 +18,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logq import _compression
+from logq import KeyedVectors, Word2Vec, _compression
 from logq._compression import compression_of
 from logq._text_encodings import Utf8Pieces
-from logq.text import Corpus, Vocabulary, count_words, encode, encoding, id_file, scanning
+from logq.text import Corpus, Phrases, Vocabulary, count_words, encode, encoding, id_file, read_tokens, scanning
 
 SPACES = [chr(code) for code in range(sys.maxunicode + 1) if chr(code).isspace()]
 PIECES = st.one_of(
@@ -443,3 +443,52 @@ def test_progress_tells_of_bytes_and_words(tmp_path, capsys):
     with encode(([["a"] * 9]), progress=False):
         pass
     assert capsys.readouterr().err == ""
+
+
+def test_words_from_lists_that_could_not_be_saved_are_refused():
+    sentences = [["a", "b"], ["b", "x\ud83d", "c"]]
+    refused = r"expected words with a UTF-8 form, got 'x\\ud83d'"
+    for read in (encode, count_words):
+        with pytest.raises(ValueError, match=rf"source: {refused} in sentence 1; .*errors='replace'"):
+            read(sentences, min_count=1)
+    with pytest.raises(ValueError, match=rf"sentences: {refused}"):
+        Vocabulary.build(sentences, min_count=1)
+    with pytest.raises(ValueError, match=refused):
+        read_tokens(sentences)
+    with pytest.raises(ValueError, match=refused):
+        Phrases(min_count=1).fit(sentences)
+    with pytest.raises(ValueError, match=refused):
+        Word2Vec(min_count=1).fit(sentences, progress=False)
+    with (
+        encode([["a", "x"]] * 9, vocabulary=Vocabulary(["a", "x", "\ud83d"], [1, 1, 1])) as corpus,
+        pytest.raises(ValueError, match=r"source: expected words with a UTF-8 form, got '\\ud83d'"),
+    ):
+        Word2Vec(min_count=1).fit(corpus, progress=False)
+
+
+def test_words_of_lists_that_are_too_long_are_left_out_and_counted_as_in_files(tmp_path):
+    longest, too_long, wide = "a" * 65_536, "a" * 65_537, "é" * 32_769
+    sentences = [["to", too_long, "be"], [too_long], [longest, wide, "be", too_long], ["to"]]
+    path = tmp_path / "text.txt"
+    path.write_text("\n".join(map(" ".join, sentences)), encoding="utf-8")
+    kept = [["to", "be"], [longest, "be"], ["to"]]
+    for source in (sentences, path):
+        with encode(source, min_count=1) as corpus:
+            assert words_of(corpus) == kept
+            assert (corpus.long_words, corpus.raw_words, corpus.num_words) == (4, 9, 5)
+        counted = count_words(source, min_count=1)
+        assert (counted.long_words, counted.num_types) == (4, 3)
+
+
+@pytest.mark.parametrize("word", ["a" * 65_536, "New York", "", " ", "\x00", "\x1b[31m", "\u2028", "é" * 9, "\ufeff"])
+def test_what_trains_can_be_saved_and_read_back(tmp_path, word):
+    model = Word2Vec(dim=2, min_count=1, sample=0, epochs=1, seed=1).fit([["a", word, "b", word]] * 9, progress=False)
+    model.save_vectors(tmp_path)
+    assert KeyedVectors.load(tmp_path).index_to_key == model.vocabulary.index_to_key
+    model.vectors.save(tmp_path / "again")
+    assert word in KeyedVectors.load(tmp_path / "again")
+    if word.split() == [word]:
+        model.vectors.save_word2vec_format(tmp_path / "text")
+        model.vocabulary.save(tmp_path / "words")
+        assert KeyedVectors.load(tmp_path / "text").index_to_key == model.vocabulary.index_to_key
+        assert Vocabulary.load(tmp_path / "words").index_to_key == model.vocabulary.index_to_key

@@ -1,5 +1,7 @@
 """The vocabulary counts as a student would, and keeps words as gensim and word2vec.c do."""
 
+import bz2
+import gzip
 from collections import Counter
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import logq
 from logq.text import Corpus, Vocabulary
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "gensim_keep_probability.npz"
@@ -148,7 +151,9 @@ def test_what_is_saved_is_loaded(tmp_path_factory, counts):
         assert again.counts.tolist() == vocabulary.counts.tolist()
 
 
-@pytest.mark.parametrize("word", ["New York", "", "tab\there", "line\n", "\u3000", "non\u00a0breaking", "\ud800"])
+@pytest.mark.parametrize(
+    "word", ["New York", "", "tab\there", "line\n", "\u3000", "non\u00a0breaking", "\ud800"]
+)
 def test_words_that_the_format_cannot_hold_are_named(tmp_path, word):
     with pytest.raises(ValueError, match="words") as caught:
         Vocabulary(["fine", word], [2, 1]).save(tmp_path / "v.txt")
@@ -168,7 +173,8 @@ def test_load_takes_windows_lines_and_blank_ones(tmp_path):
         (b"a 1\nb x\n", "line 2"),
         (b"a 1.5\n", "line 1"),
         (b"a b 1\n", "line 1"),
-        (b"a 1\n\xff 1\n", "line 2"),
+        ("é 1\n".encode() + b"\xff 1\n", "line 2"),
+        (b"a 1\n" + b"b" * 65_537 + b" 1\n", "line 2.*at most 65,536 bytes"),
         (b"a 1\na 2\n", "'a'"),
         (b"a 0\n", "counts"),
         (b"a 1" + b"0" * 30 + b"\n", "counts"),
@@ -182,6 +188,24 @@ def test_damaged_files_are_named(tmp_path, content, match):
     assert "v.txt" in str(caught.value)
 
 
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, bz2.compress])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_vocabulary_is_read_in_any_form(tmp_path, pack, encoding):
+    (tmp_path / "v.txt").write_bytes(pack("größer 3\nrosé 2\n".encode(encoding)))
+    assert Vocabulary.load(tmp_path / "v.txt").index_to_key == ["größer", "rosé"]
+    (tmp_path / "v.txt").write_bytes(pack("größer 3\nrosé 2\n".encode("latin-1")))
+    assert Vocabulary.load(tmp_path / "v.txt", encoding="latin-1").index_to_key == ["größer", "rosé"]
+    with pytest.warns(logq.GuessedEncodingWarning):
+        assert Vocabulary.load(tmp_path / "v.txt").index_to_key == ["größer", "rosé"]
+
+
 def test_missing_files_are_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere"):
         Vocabulary.load(tmp_path / "nowhere")
+
+
+def test_words_too_long_to_be_read_are_not_written(tmp_path):
+    Vocabulary(["a" * 65_536], [1]).save(tmp_path / "v.txt")
+    assert Vocabulary.load(tmp_path / "v.txt").index_to_key == ["a" * 65_536]
+    with pytest.raises(ValueError, match="words: expected words .* at most 65,536 bytes"):
+        Vocabulary(["a" * 65_537], [1]).save(tmp_path / "v.txt")

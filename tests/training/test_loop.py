@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from logq._progress import Progress
 from logq.recommenders.item_loss import ItemLoss
 from logq.training.checkpoint import FILE
+from logq.training.loop import Loop
 from logq.training.optimizers import Optimizers
+from logq.training.running_mean import RunningMean
 from logq.training.schedule import Schedule, WeightAverage
 from recommender_cases import make, planted_split
 
@@ -168,3 +171,41 @@ def test_the_progress_line_has_rate_loss_and_metric(capsys: pytest.CaptureFixtur
     line = capsys.readouterr().err
     for word in ("YoutubeDNN", "samples/s", "loss", "ndcg@10"):
         assert word in line
+
+
+def test_on_a_device_that_is_not_waited_for_the_first_losses_are_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU: the losses of 32 batches are read at a time, but not the first ones, of which the line would know none."""
+
+    def asynchronous(self: Loop, *args: Any, **options: Any) -> None:
+        constructed(self, *args, **options)
+        self._every = 32
+
+    shown: list[float] = []
+    read: list[int] = []
+    constructed, take, advance = Loop.__init__, Loop._take_losses, Progress.advance
+    monkeypatch.setattr(Loop, "__init__", asynchronous)
+    monkeypatch.setattr(
+        Loop, "_take_losses", lambda self, running: (read.append(len(self._pending)), take(self, running))
+    )
+    monkeypatch.setattr(
+        Progress,
+        "advance",
+        lambda self, amount, **fields: (shown.append(fields.get("loss", 1.0)), advance(self, amount)),
+    )
+    model: Any = make("YoutubeDNN", epochs=2, batch_size=4, validate_every=2).fit(planted_split(), progress=False)
+    assert read[:5] == [1, 2, 4, 8, 16]
+    assert max(read) == 32
+    assert all(loss > 0 for loss in shown)
+    monkeypatch.setattr(Loop, "__init__", constructed)
+    same: Any = make("YoutubeDNN", epochs=2, batch_size=4, validate_every=2).fit(planted_split(), progress=False)
+    for one, other in zip(model.training_log, same.training_log, strict=True):
+        assert one["loss"] == pytest.approx(other["loss"])
+
+
+def test_a_running_mean_of_nothing_is_not_a_number_and_no_divergence() -> None:
+    running = RunningMean()
+    running.add(0.0, 0)
+    assert math.isnan(running.recent)
+    assert not running.has_diverged(1.0)
+    running.add(math.nan, 3)
+    assert running.has_diverged(1.0)

@@ -325,8 +325,16 @@ def test_a_corpus_that_thinning_out_takes_apart_is_said():
         ),
     ):
         small(sample=1e-6).fit(toy, progress=False)
-    with pytest.raises(ValueError, match=r"^sample: expected neighboring words"):
-        small(sample=0).fit([["a"], ["b"]], progress=False)
+    for options in ({"sample": 0}, {"sample": 0, "hs": True}, {"sample": 1e-3}, {"engine": "plain"}):
+        with pytest.raises(
+            ValueError, match=r"^source: expected sentences of several words, got 2 sentences of one word"
+        ):
+            small(**options).fit([["a"], ["b"]], progress=False)
+    with pytest.raises(ValueError, match=r"^source: .*got 3 sentences of one word each, 2 words that are too rare"):
+        small(min_count=3).fit([["a", "b"], ["a"], ["a", "c"]], progress=False)
+    with pytest.raises(ValueError, match=r"^source: expected at least two different words with hs, got only 'a'"):
+        small(hs=True).fit([["a", "a", "a"]], progress=False)
+    small().fit([["a", "a", "a"]], progress=False)
     one, three = (small(sample=0, epochs=epochs).fit(toy, progress=False).vectors.vectors for epochs in (1, 3))
     assert (one != three).any()
 
@@ -343,7 +351,7 @@ def test_a_sampler_instead_of_a_function_is_explained():
 
 
 def test_a_corpus_instead_of_a_number_is_not_repeated_whole():
-    with pytest.raises(TypeError, match=r"^dim: expected an integer >= 1, got .{70,80}\.\.\.$"):
+    with pytest.raises(TypeError, match=r"^dim: expected an integer >= 1, got .{70,80}\.\.\.; give the text to fit"):
         Word2Vec([["the", "cat", "sat"]] * 1000)
 
 

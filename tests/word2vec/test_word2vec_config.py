@@ -1,6 +1,7 @@
 """The arguments of Word2Vec: their other names, what gensim calls them, and settings that were saved."""
 
 import json
+import warnings
 from typing import Any
 
 import pytest
@@ -39,6 +40,24 @@ def test_the_names_of_the_first_version_are_accepted():
         (
             {"sentences": []},
             "Word2Vec: unknown argument 'sentences'; give the text to fit: Word2Vec(...).fit(text)",
+        ),
+        ({"size": 100}, "Word2Vec: unknown argument 'size'; it is called dim here"),
+        ({"iter": 5}, "Word2Vec: unknown argument 'iter'; it is called epochs here"),
+        ({"min_alpha": 0}, "Word2Vec: unknown argument 'min_alpha'; the learning rate falls to 1e-4 of lr"),
+        ({"sorted_vocab": 1}, "Word2Vec: unknown argument 'sorted_vocab'; words are always sorted by frequency"),
+        (
+            {"max_vocab_size": 9},
+            "Word2Vec: unknown argument 'max_vocab_size'; it is called max_vocab here, and keeps the most frequent "
+            "words",
+        ),
+        (
+            {"trim_rule": None},
+            "Word2Vec: unknown argument 'trim_rule'; leave words out by min_count and max_vocab, or in the sentences "
+            "themselves",
+        ),
+        (
+            {"dim": [["a", "b"]]},
+            "dim: expected an integer >= 1, got [['a', 'b']]; give the text to fit: Word2Vec(...).fit(text)",
         ),
         ({"sg": 1}, "sg: expected True or False, got 1; write sg=True"),
         ({"sg": 0}, "sg: expected True or False, got 0; write sg=False"),
@@ -105,3 +124,14 @@ def test_a_function_is_a_custom_sampler():
     model = Word2Vec(sampler=lambda counts: Uniform(len(counts), 5))
     assert model.settings()["sampler"] == "custom"
     assert model.why_not_fused == "negative_sampling with a sampler of your own"
+
+
+def test_negatives_beside_a_tree_are_said_not_to_be_trained():
+    with pytest.warns(
+        UserWarning, match="num_sampled: 7 negatives are not used: hs trains the tree alone, where gensim"
+    ):
+        Word2Vec(hs=True, num_sampled=7)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Word2Vec(hs=True)
+        Word2Vec(num_sampled=7)

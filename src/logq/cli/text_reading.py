@@ -4,22 +4,97 @@ import errno
 import glob
 import os
 from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
 from logq.cli.terminal.errors import BadInputError, note
 
-__all__ = ["Source", "check_input_file", "check_text_files", "note_odd_text", "reading_threads"]
+if TYPE_CHECKING:
+    from logq.vectors import KeyedVectors
+
+__all__ = [
+    "Encoding",
+    "Source",
+    "VectorReading",
+    "check_input_file",
+    "check_text_files",
+    "note_odd_text",
+    "read_vectors",
+    "reading_threads",
+]
 
 Source: TypeAlias = Annotated[
     list[str],
     typer.Argument(
         metavar="CORPUS...",
-        help="Text, one sentence per line: plain, .gz or .zst files, quoted patterns, or - for standard input.",
+        help="Text, one sentence per line: files (also compressed), quoted patterns, or - for standard input.",
     ),
 ]
+
+Encoding: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--encoding", metavar="NAME", help="Encoding of the text, such as latin-1.", show_default="recognized"
+    ),
+]
+
+_FILE = "Files of other tools"
+
+
+class ErrorsName(str, Enum):
+    """What to do with bytes that are invalid, as logq.KeyedVectors.load names it."""
+
+    STRICT = "strict"
+    REPLACE = "replace"
+    IGNORE = "ignore"
+
+
+class DuplicatesName(str, Enum):
+    """What to do with words that come again, as logq.KeyedVectors.load names it."""
+
+    ERROR = "error"
+    FIRST = "first"
+    LAST = "last"
+
+
+@dataclass(frozen=True)
+class VectorReading:
+    """How a file of vectors is read."""
+
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=1, help="Read the first N words only.", show_default="all", rich_help_panel=_FILE
+        ),
+    ] = None
+    encoding: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Encoding of the words, such as latin-1.",
+            show_default="recognized",
+            rich_help_panel=_FILE,
+        ),
+    ] = None
+    errors: Annotated[
+        ErrorsName,
+        typer.Option(
+            metavar="NAME", help="Invalid bytes in words: strict stops, replace, ignore.", rich_help_panel=_FILE
+        ),
+    ] = ErrorsName.STRICT
+    duplicates: Annotated[
+        DuplicatesName,
+        typer.Option(
+            metavar="NAME",
+            help="Words that come again: error stops, first and last say which vector is kept.",
+            rich_help_panel=_FILE,
+        ),
+    ] = DuplicatesName.ERROR
+
 
 _MOST_THREADS = 4  # where one that unpacks feeds no more
 
@@ -67,6 +142,18 @@ def check_input_file(path: Path, expected: str) -> None:
         raise BadInputError(f"{path}: expected {expected}, found a folder")
     if not os.access(path, os.R_OK):
         raise BadInputError(f"{path}: can't be read: {os.strerror(errno.EACCES)}")
+
+
+def read_vectors(path: str, options: VectorReading) -> "KeyedVectors":
+    """Read vectors from a folder or a file of another tool.
+
+    Raises:
+        OSError, ValueError: they cannot be read.
+    """
+    from logq.vectors.keyed_vectors import KeyedVectors
+
+    chosen: dict[str, Any] = {"errors": options.errors.value, "duplicates": options.duplicates.value}
+    return KeyedVectors.load(path, limit=options.limit, encoding=options.encoding, **chosen)
 
 
 def reading_threads(asked: int | None) -> int:

@@ -156,7 +156,7 @@ class LanguageModel(SavedEstimator):
         """Learn from a text; another call starts from scratch.
 
         Args:
-            source: files, plain, .gz or .zst, patterns, "-", or lists of words.
+            source: files, also compressed, patterns, "-", or lists of words.
             validation: another text, for tuning or early stopping in models that do so.
             progress: True shows a bar, False nothing, None a bar on a terminal and plain lines in a log.
 

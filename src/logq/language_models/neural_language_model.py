@@ -96,7 +96,7 @@ class NeuralLanguageModel(NeuralLMConfig, LanguageModel):
         """Learn from a text; another call starts from scratch.
 
         Args:
-            source: files, plain, .gz or .zst, patterns, "-", or lists of words; a line is a sentence.
+            source: files, also compressed, patterns, "-", or lists of words; a line is a sentence.
             validation: another text, whose perplexity is measured after each epoch; the best weights are kept.
             vocabulary: of a larger text that contains this one, as `read_tokens` makes it; None makes one from the
                 text, by `min_count` and `max_vocab`.

@@ -4,13 +4,13 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from itertools import chain
-from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from logq._arguments import ArgumentError, ArgumentTypeError, check_float, check_int, shown
+from logq._compression import read_bytes
 from logq._files import atomic_write
 from logq._progress import Progress
 from logq.text.encoding import EncodedCorpus
@@ -275,14 +275,15 @@ class Phrases:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Phrases":
-        """Read phrases that `save` wrote.
+        """Read phrases that `save` wrote; the file may have been compressed since.
 
         Raises:
             OSError: the file cannot be read.
             ValueError: it does not hold phrases, or those of a newer version.
         """
+        content = read_bytes(path)
         try:
-            whole = json.loads(Path(path).read_bytes())
+            whole = json.loads(content)
             if whole["format"] != _FORMAT:
                 raise ValueError(f"format {shown(whole['format'])}")
             if whole["version"] != _VERSION:

@@ -5,7 +5,7 @@
 
 import threading
 from array import array
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from logq.kernels import _native
 from logq.text.id_file import IdFile
-from logq.text.words import LONGEST_WORD, check_sentence, check_strings
+from logq.text.words import LONGEST_WORD, check_sentence, check_strings, check_utf8_form, is_too_long
 
 __all__ = ["END_OF_LINE", "ListScan", "Piece", "TextBlock", "TextScan", "cut_blocks", "join_texts"]
 
@@ -27,6 +27,7 @@ END_OF_LINE = -1
 
 _BLOCK = 1 << 21  # bytes of a block of text, a multiple of those of a piece of a file
 _BUFFER = 1 << 20  # ids that are written at a time
+_TOO_LONG = -2  # instead of the number of a word that is left out
 
 
 class TextBlock(NamedTuple):
@@ -244,6 +245,22 @@ def _in_order(threads: int) -> Generator[_Submit, None, None]:
         pool.shutdown(cancel_futures=True)
 
 
+class _Numbers(dict[str, int]):
+    """Numbers of words in order of appearance; a word that is met for the first time is checked."""
+
+    sentence = 0
+    """The number of the sentence that is being read, for messages."""
+
+    def __missing__(self, word: Any) -> int:
+        if not isinstance(word, str):
+            check_strings("source", [word])
+        check_utf8_form("source", word, f" in sentence {self.sentence}")
+        if is_too_long(word):
+            return _TOO_LONG
+        self[word] = number = len(self)
+        return number
+
+
 class ListScan:
     """A pass over sentences, each a list of words, and its results. A word may hold anything, also white space.
 
@@ -256,10 +273,12 @@ class ListScan:
         counts: how often each occurs.
         pieces: what was written, in order.
         raw_words: words read.
+        long_words: those left out because they are too long.
         num_lines: sentences with ids.
 
     Raises:
         ArgumentTypeError: a sentence is not a list of words, or a word not a string.
+        ArgumentError: a word has no UTF-8 form.
 
     Example:
         >>> scan = ListScan(None)
@@ -275,11 +294,11 @@ class ListScan:
         self.pieces: list[Piece] = []
         self.raw_words = 0
         self.num_lines = 0
-        self.invalid_lines = self.long_words = 0  # there are no bytes in a list of words
+        self.invalid_lines = 0  # there are no bytes in a list of words
+        self.long_words = 0
         self._ids = ids
         self._known = known
-        self._numbers: defaultdict[str, int] = defaultdict()
-        self._numbers.default_factory = self._numbers.__len__
+        self._numbers = _Numbers()
 
     def run(self, sentences: Iterable[Any]) -> Generator[int, None, None]:
         """Read all sentences, and yield from time to time the number of words since the last time."""
@@ -287,7 +306,7 @@ class ListScan:
         number_of = self._numbers.__getitem__ if self._known is None else self._known.get
         for number, sentence in enumerate(sentences):
             words = check_sentence(sentence, number)
-            before = len(buffer)
+            before, self._numbers.sentence = len(buffer), number
             try:
                 if self._known is None:
                     buffer.extend(cast("map[int]", map(number_of, words)))
@@ -297,6 +316,10 @@ class ListScan:
                 check_strings("source", words)
                 raise
             self.raw_words += len(words)
+            if self._known is None and min(buffer[before:], default=0) == _TOO_LONG:
+                kept = [each for each in buffer[before:] if each != _TOO_LONG]
+                self.long_words += len(buffer) - before - len(kept)
+                buffer[before:] = array("i", kept)
             if len(buffer) > before:
                 buffer.append(END_OF_LINE)
                 self.num_lines += 1
@@ -318,7 +341,7 @@ class ListScan:
         ids = np.array(buffer, np.int32)
         del buffer[:]
         if self._known is None:
-            self.words += check_strings("source", islice(self._numbers, len(self.words), None))
+            self.words += islice(self._numbers, len(self.words), None)
         counts = np.bincount(ids[ids != END_OF_LINE], minlength=len(self.words))
         counts[: len(self.counts)] += self.counts
         self.counts = counts.astype(np.int64)

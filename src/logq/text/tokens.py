@@ -96,6 +96,7 @@ def read_tokens(
     vocabulary: Vocabulary | None = None,
     min_count: int = 1,
     max_vocab: int | None = None,
+    encoding: str | None = None,
     cache: str | os.PathLike[str] | None = None,
     threads: int = 1,
     progress: bool | None = None,
@@ -103,12 +104,13 @@ def read_tokens(
     """Read a text for a language model, in one pass and with the memory of its different words.
 
     Args:
-        source: as for `encode`: files, plain, .gz or .zst, patterns, "-", or lists of words. Words are separated by
+        source: as for `encode`: files, also compressed, patterns, "-", or lists of words. Words are separated by
             white space; lines without a word do not count.
         vocabulary: that of another text, such as the one a model was trained on, with END and UNKNOWN in it; None makes
             one.
         min_count: words that are rarer become UNKNOWN.
         max_vocab: maximum number of tokens to keep, END and UNKNOWN among them; None keeps all.
+        encoding: of the files, as for `encode`; None recognizes it.
         cache: as for `encode`, like the next two.
         threads: number of threads that split text into words.
         progress: whether to show a bar.
@@ -132,7 +134,7 @@ def read_tokens(
         for token in (END, UNKNOWN):
             if token not in vocabulary:
                 raise ArgumentError("vocabulary", f"one with {token} in it, such as read_tokens makes", vocabulary)
-    corpus = encode(source, min_count=1, cache=cache, threads=threads, progress=progress)
+    corpus = encode(source, min_count=1, encoding=encoding, cache=cache, threads=threads, progress=progress)
     try:
         return Tokens(corpus, vocabulary or _vocabulary(corpus, min_count, max_vocab))
     except BaseException:

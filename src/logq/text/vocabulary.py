@@ -3,7 +3,6 @@
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
@@ -11,8 +10,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_float, check_int
 from logq._files import atomic_write
+from logq._text_encodings import text_lines
 from logq.text.corpus import Sentences
-from logq.text.words import check_strings, check_word_counts, index_words, is_writable_word
+from logq.text.words import (
+    LONGEST_WORD,
+    check_strings,
+    check_utf8_form,
+    check_word_counts,
+    index_words,
+    is_too_long,
+    is_writable_word,
+)
 
 __all__ = ["Vocabulary", "too_few", "too_rare"]
 
@@ -79,7 +87,8 @@ class Vocabulary:
         counter = _count(sentences)
         if not counter:
             raise too_few("sentences")
-        check_strings("sentences", counter)
+        for word in check_strings("sentences", counter):
+            check_utf8_form("sentences", word)
         # sorted() keeps the order of equals, and a Counter that of first appearance.
         ranked = sorted(counter.items(), key=lambda item: -item[1])
         kept = [(word, count) for word, count in ranked if count >= min_count][:max_vocab]
@@ -148,14 +157,21 @@ class Vocabulary:
         """
         for word in self.index_to_key:
             if not is_writable_word(word):
-                raise ArgumentError("words", "words without white space that have a UTF-8 form", word)
+                expected = f"words without white space, with a UTF-8 form of at most {LONGEST_WORD:,} bytes"
+                raise ArgumentError("words", expected, word)
+        # Who reads the file takes U+FEFF at its start for the mark of UTF-8, and strips one.
+        mark = "\ufeff" if self.index_to_key and self.index_to_key[0].startswith("\ufeff") else ""
         lines = (f"{word} {count}\n" for word, count in zip(self.index_to_key, self.counts.tolist(), strict=True))
         with atomic_write(path) as file:
-            file.write("".join(lines).encode("utf-8"))
+            file.write((mark + "".join(lines)).encode("utf-8"))
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> "Vocabulary":
-        """Read a vocabulary that `save` wrote, in the file's order.
+    def load(cls, path: str | os.PathLike[str], *, encoding: str | None = None) -> "Vocabulary":
+        """Read a vocabulary that `save` wrote, in the file's order; the file may be compressed and in any encoding.
+
+        Args:
+            path: the file.
+            encoding: of the file, such as "latin-1"; None recognizes it.
 
         Raises:
             OSError: the file cannot be read.
@@ -163,15 +179,15 @@ class Vocabulary:
         """
         words: list[str] = []
         counts: list[int] = []
-        for number, line in enumerate(Path(path).read_bytes().split(b"\n"), 1):
-            if not line.strip():
-                continue
+        for place, line in text_lines(path, encoding):
             try:
-                word, count = line.decode("utf-8").split()
+                word, count = line.split()
                 words.append(word)
                 counts.append(int(count))
             except ValueError:
-                raise ValueError(f"{path}, line {number}: expected 'word count', got {line[:60]!r}") from None
+                raise ValueError(f"{place}: expected 'word count', got {line[:60]!r}") from None
+            if is_too_long(word):
+                raise ValueError(f"{place}: expected a word of at most {LONGEST_WORD:,} bytes, it has more")
         if not words:
             raise ValueError(f"{path}: no words in it, expected 'word count' lines")
         try:

@@ -13,9 +13,11 @@ __all__ = [
     "check_sentence",
     "check_sentences",
     "check_strings",
+    "check_utf8_form",
     "check_word_counts",
     "has_utf8_form",
     "index_words",
+    "is_too_long",
     "is_writable_word",
 ]
 
@@ -133,11 +135,38 @@ def has_utf8_form(word: str) -> bool:
     return word.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in word)
 
 
+def is_too_long(word: str) -> bool:
+    """Whether a word has more than LONGEST_WORD bytes, so that readers of texts would leave it out.
+
+    Example:
+        >>> is_too_long("a" * 65_536), is_too_long("a" * 65_537)
+        (False, True)
+    """
+    return 4 * len(word) > LONGEST_WORD and len(word.encode("utf-8", "surrogatepass")) > LONGEST_WORD
+
+
+def check_utf8_form(name: str, word: str, where: str = "") -> None:
+    r"""Check that a word can be written as UTF-8: what is trained is to be saved.
+
+    Raises:
+        ArgumentError: it has a lone surrogate, half of a pair that stands for a character.
+
+    Example:
+        >>> check_utf8_form("source", "\ud83d", " in sentence 3")
+        Traceback (most recent call last):
+        ...
+        logq.ArgumentError: source: expected words with a UTF-8 form, got '\ud83d' in sentence 3; read the text with ...
+    """
+    if not has_utf8_form(word):
+        hint = "read the text with errors='replace', or leave such words out"
+        raise ArgumentError(name, "words with a UTF-8 form", Verbatim(f"{word[:40]!r}{where}"), hint)
+
+
 def is_writable_word(word: str) -> bool:
-    """Whether a word survives in a text file: it is not empty, has no white space in it and a UTF-8 form.
+    """Whether a word survives in a text file: it is not empty or too long, has no white space and a UTF-8 form.
 
     Example:
         >>> is_writable_word("new_york"), is_writable_word("new york")
         (True, False)
     """
-    return word.split() == [word] and has_utf8_form(word)
+    return word.split() == [word] and has_utf8_form(word) and not is_too_long(word)

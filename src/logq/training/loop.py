@@ -159,7 +159,10 @@ class Loop:
         self.random_state: dict[str, Tensor] | None = None
         self.whole = True  # weights and position fit each other
         self._pending: list[tuple[Tensor, int]] = []
-        self._every = 1 if device.torch_device.type == "cpu" else 32  # reading a loss makes a GPU wait
+        # Reading a loss makes a GPU wait, so that it is done every 32 batches; the first ones are read sooner, where a
+        # training diverges if it does, and where somebody looks at the line to see that all is well.
+        self._every = 1 if device.torch_device.type == "cpu" else 32
+        self._until_read = 1
 
     def run(
         self,
@@ -223,7 +226,7 @@ class Loop:
                 self.step += 1
                 self._trained += count
                 self.whole = True
-            if len(self._pending) >= self._every:
+            if len(self._pending) >= self._until_read:
                 self._take_losses(running)
             bar.advance(count, loss=running.recent)
             if checkpoint is not None and self.batch < self.task.num_batches:
@@ -263,6 +266,7 @@ class Loop:
             self.loss_sum += value * count
             self.loss_count += count
         self._pending.clear()
+        self._until_read = min(self._every, 2 * self._until_read)
 
     def _check(self, loss: float) -> None:
         if not math.isfinite(loss):

@@ -57,9 +57,11 @@ class RunningMean:
 
     @property
     def recent(self) -> float:
-        """Over the latest examples, 0 if there was none."""
-        return self._recent_sum / self._recent_count if self._recent_count else 0.0
+        """Over the latest examples, NaN if there was none."""
+        return self._recent_sum / self._recent_count if self._recent_count else math.nan
 
     def has_diverged(self, first: float) -> bool:
         """Whether the recent loss is not a number, or ten times `first`, which it was when nothing had been learned."""
+        if not self._recent_count:
+            return False  # nothing was measured yet
         return not math.isfinite(self.recent) or self.recent > 10 * max(first, 1.0)

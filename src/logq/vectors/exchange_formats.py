@@ -236,7 +236,8 @@ class _Table:
         self._check_finite()
         if self._repeated:
             kept = self._options.duplicates
-            text = f"{self._name}: {self._repeated:,} words came again; the {kept} vector of each was kept"
+            words = "word" if self._repeated == 1 else "words"
+            text = f"{self._name}: {self._repeated:,} {words} came again; the {kept} vector of each was kept"
             warnings.warn(text, UserWarning, stacklevel=4)
         return list(self._words), self._vectors
 

@@ -20,6 +20,7 @@ def training_text(
     *,
     known: Vocabulary | None = None,
     new_words: bool = True,
+    encoding: str | None = None,
     cache: str | os.PathLike[str] | None = None,
     progress: bool | None = None,
 ) -> AbstractContextManager[EncodedCorpus]:
@@ -30,6 +31,7 @@ def training_text(
         settings: of which min_count and max_vocab are used.
         known: the words of a model that continues learning; None for a new one.
         new_words: whether further words of the text are added to those known.
+        encoding: of the files; None recognizes it.
         cache: a folder for the encoded text, see logq.text.encode.
         progress: whether it is shown.
 
@@ -49,7 +51,7 @@ def training_text(
                 "source", "an encoded corpus of the words that the model has learned", Verbatim("one of other words")
             )
         return nullcontext(source)
-    options: dict[str, Any] = {"cache": cache, "threads": available_cores(), "progress": progress}
+    options: dict[str, Any] = {"encoding": encoding, "cache": cache, "threads": available_cores(), "progress": progress}
     if known is None:
         return closing(encode(source, min_count=settings.min_count, max_vocab=settings.max_vocab, **options))
     if not new_words:
@@ -63,7 +65,8 @@ def training_text(
 
 
 def _encode_grown(source: Any, settings: Word2VecConfig, known: Vocabulary, options: dict[str, Any]) -> EncodedCorpus:
-    counted = count_words(source, min_count=1, threads=options["threads"], progress=options["progress"]).vocabulary
+    counting = {name: value for name, value in options.items() if name != "cache"}
+    counted = count_words(source, min_count=1, **counting).vocabulary
     vocabulary = grown_vocabulary(known, counted, min_count=settings.min_count, max_vocab=settings.max_vocab)
     return encode(source, vocabulary=vocabulary, **options)
 

@@ -1,5 +1,6 @@
 """Word2Vec: the estimator, from text to word vectors."""
 
+import math
 import os
 import time
 import warnings
@@ -12,6 +13,7 @@ from typing_extensions import Self
 
 from logq._arguments import ArgumentError, Verbatim, check_bool
 from logq.text import EncodedCorpus, Vocabulary
+from logq.text.words import check_utf8_form
 from logq.training.checkpoint import Checkpoint, fingerprint
 from logq.training.estimator import Estimator, FitOptions, Seeds, fresh_seed
 from logq.vectors import KeyedVectors
@@ -39,6 +41,7 @@ class Word2Vec(Word2VecConfig, Estimator):
         vocabulary: the words and their counts, after `fit`.
         mean_loss: of a pair, in nats, over the last epoch, before each update: of a context word and the word to
             predict for skip-gram, of a word to predict for CBOW. Comparable between runs with equal settings.
+            All pairs are measured in a text of up to 100,000 words, about one in 64 in a larger one; NaN if none was.
         invalid_lines, long_words: see EncodedCorpus; of the latest text.
         encoding_seconds, training_seconds: what the latest `fit` took, one after the other, without `on_epoch_end`.
         words_trained: words of the corpus times epochs, dropped ones included, of the latest `fit`, without what it
@@ -92,6 +95,7 @@ class Word2Vec(Word2VecConfig, Estimator):
         source: str | os.PathLike[str] | Iterable[Any] | EncodedCorpus,
         *,
         new_words: bool = True,
+        encoding: str | None = None,
         cache: str | os.PathLike[str] | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_minutes: float = 10.0,
@@ -105,11 +109,12 @@ class Word2Vec(Word2VecConfig, Estimator):
         going on trains a copy: four tables of V D numbers are in memory meanwhile, instead of two.
 
         Args:
-            source: a path to a text file (plain, .gz or .zst; a sentence per line), a pattern, a list of paths, "-" for
+            source: a path to a text file (also compressed; a sentence per line), a pattern, a list of paths, "-" for
                 standard input, or lists of words; see logq.text.encode. Or an EncodedCorpus as it is, which stays
                 open: `min_count` and `max_vocab` have no meaning then, and a later fit takes the same words only.
             new_words: when called again, whether words that occur min_count times in the new text are added, and the
                 counts of the others added up. Otherwise only words that are known already are trained.
+            encoding: of the files, such as "latin-1"; None recognizes it.
             cache: a folder for the encoded text, which is used again by the next run over the same files.
             checkpoint: a folder where everything is saved now and then, and on Ctrl-C, so that `resume` can go on.
             checkpoint_minutes: minutes between checkpoints; 0 saves one after about every million words.
@@ -131,6 +136,7 @@ class Word2Vec(Word2VecConfig, Estimator):
                 stays as it was.
         """
         options = FitOptions(progress, checkpoint, checkpoint_minutes, resume)
+        reading: dict[str, Any] = {"encoding": encoding, "cache": cache, "progress": progress}
         check_bool("new_words", new_words)
         if resume and self.is_fitted:
             hint = "the checkpoint holds everything"
@@ -139,7 +145,7 @@ class Word2Vec(Word2VecConfig, Estimator):
         began = time.perf_counter()
         with (
             self._fitting(),
-            training_text(source, self, known=known, new_words=new_words, cache=cache, progress=progress) as corpus,
+            training_text(source, self, known=known, new_words=new_words, **reading) as corpus,
         ):
             self.encoding_seconds = time.perf_counter() - began
             saved = self._checkpoint(options, _fingerprint(corpus), "source")
@@ -155,8 +161,7 @@ class Word2Vec(Word2VecConfig, Estimator):
         on_epoch_end: Callable[["Word2Vec", int], None] | None,
     ) -> None:
         assert self.lr is not None
-        if corpus.num_words == 0:
-            raise ArgumentError("source", "words that are known", Verbatim(f"none in {corpus.raw_words} words"))
+        self._check_corpus(corpus)
         state = checkpoint.load() if options.resume and checkpoint.exists() else None
         seeds = Seeds.of(fresh_seed(self.seed) if state is None else state.seed)
         # The tree of hierarchical softmax follows from the counts of the first text, and stays.
@@ -184,6 +189,22 @@ class Word2Vec(Word2VecConfig, Estimator):
 
         label = ("skip-gram" if self.sg else "CBOW") + (", plain PyTorch" if self.why_not_fused else "")
         run.train(label, options.progress, checkpoint=checkpoint, on_epoch_end=epoch_ended)
+
+    def _check_corpus(self, corpus: EncodedCorpus) -> None:
+        """Refuse a text in which there is nothing to predict, or whose words could not be saved."""
+        for word in corpus.vocabulary.index_to_key:
+            check_utf8_form("source", word)
+        if corpus.num_words == 0:
+            raise ArgumentError("source", "words that are known", Verbatim(f"none in {corpus.raw_words} words"))
+        if corpus.num_words == corpus.num_sentences:
+            dropped = corpus.raw_words - corpus.num_words
+            left_out = f", {dropped:,} words that are too rare or unknown left out" if dropped else ""
+            got = Verbatim(f"{corpus.num_sentences:,} sentences of one word each{left_out}")
+            hint = "each line, or each list, is a sentence, whose words are learned from one another"
+            raise ArgumentError("source", "sentences of several words", got, hint)
+        if self.hs and len(corpus.vocabulary) == 1:
+            got = Verbatim(f"only {corpus.vocabulary.index_to_key[0]!r}")
+            raise ArgumentError("source", "at least two different words with hs", got, "its tree has no node for one")
 
     def _make_engine(self, vocabulary: Vocabulary, seeds: Seeds) -> Engine:
         """A new engine for these words that has learned what the present one has."""
@@ -262,6 +283,7 @@ class Word2Vec(Word2VecConfig, Estimator):
         engine = self._fitted_engine()
         names = "epochs_done words_trained mean_loss encoding_seconds training_seconds invalid_lines long_words"
         info = {**self.settings(), **{name: getattr(self, name) for name in names.split()}}
+        info["mean_loss"] = None if math.isnan(self.mean_loss) else self.mean_loss  # JSON has no NaN
         write_safetensors(folder, self.vocabulary.index_to_key, engine.vectors, self.vocabulary.counts, info)
 
     def _fitted_engine(self) -> Engine:

@@ -1,10 +1,11 @@
 """Word2VecConfig: the arguments of Word2Vec, and which engine can train with them."""
 
 import os
+import warnings
 from dataclasses import field
 from typing import Annotated, Any, ClassVar
 
-from logq._arguments import ArgumentError, check_int
+from logq._arguments import ArgumentError, ArgumentTypeError, check_int
 from logq.objectives import OBJECTIVES, objective_name
 from logq.samplers.registry import SamplerChoice
 from logq.training.config import Above, AtLeast, AtMost, Check, Help, OneOf, configclass
@@ -23,6 +24,8 @@ FUSED = {
     ("cbow", HIERARCHICAL_SOFTMAX, None),
 }
 """(model, objective, sampler) for which there is a fused kernel. Everything else runs in plain PyTorch."""
+
+DEFAULT_NUM_SAMPLED = 5
 
 LARGEST = 10_000
 """Of window, num_sampled and threads in the compiled engine."""
@@ -76,6 +79,14 @@ class Word2VecConfig(ObjectiveConfig):
         "sentences": "give the text to fit: Word2Vec(...).fit(text)",
         "corpus_file": "give the path to fit: Word2Vec(...).fit(path)",
         "min_alpha": "the learning rate falls to 1e-4 of lr",
+        "sorted_vocab": "words are always sorted by frequency",
+        "trim_rule": "leave words out by min_count and max_vocab, or in the sentences themselves",
+        "shrink_windows": "the reach of each window is always drawn, uniform in 1..window",
+        "batch_words": "leave it out: the engine chooses its own pieces; batch_size is for plain PyTorch",
+        "hashfxn": "give a seed: first vectors do not depend on a hash of the words",
+        "null_word": "leave it out: nothing here is padded",
+        "comment": "leave it out; save_vectors writes how the vectors were made",
+        "max_vocab_size": "it is called max_vocab here, and keeps the most frequent words",
         "compute_loss": "mean_loss is always there after fit",
         "callbacks": "give a function to fit: Word2Vec(...).fit(text, on_epoch_end=...)",
     }
@@ -121,7 +132,7 @@ class Word2VecConfig(ObjectiveConfig):
         int,
         Check(_check_num_sampled),
         Help("Number of negatives per pair, k.", group="Model", aliases=("negatives",)),
-    ] = 5
+    ] = DEFAULT_NUM_SAMPLED
     unigram_power: Annotated[
         float,
         Help(
@@ -152,7 +163,7 @@ class Word2VecConfig(ObjectiveConfig):
         Help(
             "Maximum number of words; the most frequent are kept.",
             group="Corpus",
-            also=("max_final_vocab", "max_vocab_size"),
+            also=("max_final_vocab",),
         ),
     ] = None
     sample: Annotated[
@@ -233,7 +244,13 @@ class Word2VecConfig(ObjectiveConfig):
     ] = "auto"
 
     def __post_init__(self) -> None:
+        if isinstance(self.dim, list | tuple | str | os.PathLike):  # gensim's first argument is the text
+            hint = "give the text to fit: Word2Vec(...).fit(text)"
+            raise ArgumentTypeError("dim", "an integer >= 1", self.dim, hint)
         super().__post_init__()
+        if self.hs and self.num_sampled != DEFAULT_NUM_SAMPLED:
+            text = f"{self.num_sampled} negatives are not used: hs trains the tree alone, where gensim trains both"
+            warnings.warn(f"num_sampled: {text}", UserWarning, stacklevel=4)
         if self.lr is None:
             self.lr = 0.025 if self.sg else 0.05
         if self.engine == "fused" and self.why_not_fused:

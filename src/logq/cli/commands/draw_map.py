@@ -10,6 +10,7 @@ from logq.cli.command_options import VectorsArgument
 from logq.cli.terminal.errors import InterruptedWorkError
 from logq.cli.terminal.output import check_file
 from logq.cli.terminal.report import say
+from logq.cli.text_reading import VectorReading, read_vectors
 
 __all__ = ["EXAMPLES", "LayoutName", "draw_map", "say_map"]
 
@@ -46,6 +47,8 @@ def draw_map(
     ] = LayoutName.auto,
     seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of the layout and the colors.")] = 0,
     title: Annotated[str | None, typer.Option("--title", metavar="TEXT", help="Headline of the page.")] = None,
+    *,
+    reading: VectorReading,
 ) -> None:
     """Draw a map of the most frequent words as a single HTML file.
 
@@ -55,9 +58,8 @@ def draw_map(
     check_file(output)
     try:
         from logq.evaluation.map_page import word_map
-        from logq.vectors.keyed_vectors import KeyedVectors
 
-        known = KeyedVectors.load(vectors)
+        known = read_vectors(vectors, reading)
         used = word_map(known, output, top, layout.value, seed=seed, title=title)
     except KeyboardInterrupt as stop:
         kept = "is as it was before" if output.exists() else "was not written"

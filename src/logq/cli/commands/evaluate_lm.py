@@ -38,7 +38,7 @@ def lm(
         list[str],
         typer.Argument(
             metavar="FILE...",
-            help="Texts, one sentence per line: plain, .gz or .zst files, quoted patterns, or - for standard input.",
+            help="Texts, one sentence per line: files (also compressed), quoted patterns, or - for standard input.",
         ),
     ],
     output: JsonOutput = None,

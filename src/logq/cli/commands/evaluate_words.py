@@ -19,6 +19,7 @@ from logq.cli.terminal.word_scores import (
     similarity_lines,
     similarity_table,
 )
+from logq.cli.text_reading import VectorReading, read_vectors
 
 __all__ = ["EXAMPLES", "MethodName", "words"]
 
@@ -72,6 +73,8 @@ def words(
     ] = None,
     output: JsonOutput = None,
     quiet: Quiet = False,
+    *,
+    reading: VectorReading,
 ) -> None:
     """Evaluate word vectors against human judgment: which words are similar, and how words relate.
 
@@ -88,12 +91,11 @@ def words(
     from logq.evaluation import read_analogies, read_pairs, word_analogies, word_similarity
     from logq.evaluation.analogies import METHODS, Method
     from logq.evaluation.similarity import can_tell_p
-    from logq.vectors import KeyedVectors
 
     # The small files first: a mistake in them is found before large vectors are read.
     pairs = {str(path): read_pairs(path) for path in similarity or []}
     questions = {str(path): read_analogies(path) for path in analogies or []}
-    known = KeyedVectors.load(vectors)
+    known = read_vectors(vectors, reading)
     similarities = [
         (path, word_similarity(known, judged, restrict_vocab=restrict_vocab)) for path, judged in pairs.items()
     ]

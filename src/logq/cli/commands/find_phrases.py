@@ -11,7 +11,7 @@ from logq.cli.command_options import Quiet
 from logq.cli.terminal.errors import BadInputError, InterruptedWorkError, note
 from logq.cli.terminal.output import check_file
 from logq.cli.terminal.report import say
-from logq.cli.text_reading import Source, check_text_files, note_odd_text, reading_threads
+from logq.cli.text_reading import Encoding, Source, check_text_files, note_odd_text, reading_threads
 
 if TYPE_CHECKING:
     from logq.text import Phrases
@@ -81,6 +81,7 @@ def phrases(
         int | None, typer.Option(metavar="N", min=1, help="Number of threads.", show_default="one per core, at most 4")
     ] = None,
     top: Annotated[int, typer.Option(metavar="N", min=0, help="Number of phrases to show, the best first.")] = 20,
+    encoding: Encoding = None,
     quiet: Quiet = False,
 ) -> None:
     """Find words that occur together more often than by chance, and join them: new york becomes new_york.
@@ -112,7 +113,7 @@ def phrases(
             passes=passes,
             max_vocab=max_vocab,
         )
-        with encode(source, min_count=1, threads=threads, progress=progress) as text:
+        with encode(source, min_count=1, encoding=encoding, threads=threads, progress=progress) as text:
             found.fit(text, progress=progress)
             if save is not None:
                 found.save(save)

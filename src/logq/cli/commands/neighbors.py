@@ -9,6 +9,7 @@ from rich.console import Console
 from logq.cli.command_options import VectorsArgument
 from logq.cli.terminal.errors import say_error
 from logq.cli.terminal.report import answer_table, neighbor_table, say
+from logq.cli.text_reading import VectorReading, read_vectors
 
 if TYPE_CHECKING:
     from logq.vectors import KeyedVectors
@@ -37,6 +38,8 @@ def neighbors(
         ),
     ] = None,
     together: Annotated[bool, typer.Option("--together", help="Add the words up and ask one question.")] = False,
+    *,
+    reading: VectorReading,
 ) -> None:
     """Show the nearest neighbors of words, by the cosine of their vectors.
 
@@ -44,10 +47,9 @@ def neighbors(
     --together all words make one question: the neighbors of their sum, as in king + woman - man. In a pipe, the output
     is lines of question, neighbor and cosine, separated by tabs.
     """
-    from logq.vectors.keyed_vectors import KeyedVectors
     from logq.vectors.nearest_words import UnknownWord
 
-    known = KeyedVectors.load(vectors)
+    known = read_vectors(vectors, reading)
     unknown: list[str] = []
     if minus or together:
         question = " ".join([" + ".join(words), *(f"- {word}" for word in minus or [])])

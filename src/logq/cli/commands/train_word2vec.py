@@ -1,6 +1,7 @@
 """`logq train word2vec`: word vectors from text."""
 
 import contextlib
+import math
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from logq.cli.terminal.errors import BadInputError, note
 from logq.cli.terminal.help import HelpfulCommand
 from logq.cli.terminal.output import output_folder
 from logq.cli.terminal.report import say, say_next, vector_steps
-from logq.cli.text_reading import Source, check_text_files, note_odd_text
+from logq.cli.text_reading import Encoding, Source, check_text_files, note_odd_text
 from logq.cli.train_frame import Checkpoints, OutputFolder, Training
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def word2vec(
     arguments: Mapping[str, Any],
     checkpoints: Checkpoints,
     cache: TextCache,
+    encoding: Encoding = None,
     quiet: Quiet = False,
 ) -> None:
     """Train word2vec vectors: skip-gram or CBOW, with any objective.
@@ -77,7 +79,7 @@ def word2vec(
         raise BadInputError("--no-cache: expected no --cache-dir with it")
     with output_folder(output):
         training = Training(output, checkpoints, quiet=quiet, what="vectors")
-        model = train_word2vec(source, training, arguments, cache)
+        model = train_word2vec(source, training, arguments, cache, encoding)
         if quiet:
             return
         words = model.vocabulary.index_to_key
@@ -87,7 +89,11 @@ def word2vec(
 
 
 def train_word2vec(
-    source: Any, training: Training, arguments: Mapping[str, Any], cache: TextCache | None = None
+    source: Any,
+    training: Training,
+    arguments: Mapping[str, Any],
+    cache: TextCache | None = None,
+    encoding: str | None = None,
 ) -> "Word2Vec":
     """Train word2vec, save its vectors after each epoch, and say where they are.
 
@@ -96,6 +102,7 @@ def train_word2vec(
         training: where the vectors go.
         arguments: of logq.Word2Vec.
         cache: what becomes of the encoded text; None to keep none.
+        encoding: of the files; None recognizes it.
 
     Raises:
         ArgumentError, InterruptedWorkError, StoppedError: it could not be trained.
@@ -105,7 +112,7 @@ def train_word2vec(
         model.save_vectors(training.folder)
         training.done, training.epochs = epoch, model.epochs
 
-    beside: dict[str, Any] = {}
+    beside: dict[str, Any] = {"encoding": encoding}
     if cache is not None:
         beside["cache"] = training.folder / "cache" if cache.cache_dir is None else cache.cache_dir
     try:
@@ -133,10 +140,8 @@ def _report(model: "Word2Vec", folder: Path) -> None:
     size = f"{len(model.vocabulary):,} words, {model.dim} numbers each"
     say(f"Vectors of {size}, are in ", (str(folder), "bold"), f" after {took}.")
     speed = format_quantity(model.words_trained / max(model.training_seconds, 1e-9))
-    say(
-        f"Reading took {model.encoding_seconds:.1f} s, training {model.training_seconds:.1f} s: {speed} words/s, "
-        f"mean loss {model.mean_loss:.3f}."
-    )
+    loss = "" if math.isnan(model.mean_loss) else f", mean loss {model.mean_loss:.3f}"
+    say(f"Reading took {model.encoding_seconds:.1f} s, training {model.training_seconds:.1f} s: {speed} words/s{loss}.")
 
 
 def _settle_cache(cache: Path, *, keep: bool, quiet: bool) -> None:

@@ -10,7 +10,7 @@ from logq.cli.command_options import Quiet
 from logq.cli.terminal.errors import InterruptedWorkError
 from logq.cli.terminal.output import check_file
 from logq.cli.terminal.report import say
-from logq.cli.text_reading import Source, check_text_files, note_odd_text, reading_threads
+from logq.cli.text_reading import Encoding, Source, check_text_files, note_odd_text, reading_threads
 
 __all__ = ["EXAMPLES", "vocab"]
 
@@ -40,6 +40,7 @@ def vocab(
     top: Annotated[
         int, typer.Option(metavar="N", min=0, help="Number of words to show, the most frequent first.")
     ] = 10,
+    encoding: Encoding = None,
     quiet: Quiet = False,
 ) -> None:
     """Count the words of a text: how many there are, how many of them are kept, and which are the most frequent.
@@ -55,7 +56,8 @@ def vocab(
         from logq.text import count_words
 
         progress = False if quiet else None
-        counted = count_words(source, min_count=min_count, max_vocab=max_vocab, threads=threads, progress=progress)
+        options: dict[str, Any] = {"encoding": encoding, "threads": threads, "progress": progress}
+        counted = count_words(source, min_count=min_count, max_vocab=max_vocab, **options)
     except KeyboardInterrupt as stop:
         raise InterruptedWorkError("nothing was written.") from stop
     if output is not None:

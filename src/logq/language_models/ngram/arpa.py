@@ -23,9 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from logq._arguments import ArgumentError
-from logq._compression import open_bytes
 from logq._files import atomic_write
 from logq._progress import Progress
+from logq._text_encodings import open_text
 from logq.language_models.ngram.backoff import BackoffTable, Floats, Floats32
 from logq.language_models.ngram.ngram_counts import Ids64, find
 from logq.text.tokens import END, UNKNOWN
@@ -88,7 +88,7 @@ def read_arpa(path: str | os.PathLike[str], progress: bool | None = False) -> tu
         OSError: the file cannot be read.
         ValueError: it is not an ARPA file, or is damaged; the message gives the line.
     """
-    with open_bytes(path) as file:
+    with open_text(path) as (file, _):
         return _ArpaReader(os.fspath(path), file).read(progress)
 
 

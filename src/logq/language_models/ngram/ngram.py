@@ -131,7 +131,7 @@ class NGram(NGramConfig, LanguageModel):
         """Count a text; another call starts from scratch.
 
         Args:
-            source: files, plain, .gz or .zst, patterns, "-", or lists of words.
+            source: files, also compressed, patterns, "-", or lists of words.
             validation: another text, whose perplexity goes into `metadata`; k=None is tuned on it.
             progress: True shows a bar, False nothing, None a bar on a terminal and plain lines in a log.
 
