@@ -245,6 +245,7 @@ def word2vec_train(
     rate_floor: float,
     threads: int,
     simd: str,
+    loss_every: int,
 ) -> tuple[int, int, float]:
     """Train on ids[begin:end], in place; logq.word2vec.kernel says what each argument is.
 

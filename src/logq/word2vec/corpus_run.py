@@ -19,6 +19,9 @@ __all__ = ["CorpusRun", "check_finite"]
 LR_FLOOR = 1e-4
 """The learning rate falls to this part of its start, as in word2vec.c."""
 
+MEASURED_WHOLE = 100_000
+"""Words: of a smaller corpus the loss of every pair is measured, of a larger one that of about one in 64."""
+
 AROUND = 100
 """Text on both sides of a span, in words for each word of `reach`: words that are thinned out do not count there."""
 
@@ -48,6 +51,7 @@ class CorpusRun:
     def __init__(self, corpus: EncodedCorpus, engine: Engine, *, epochs: int, lr: float, seed: int) -> None:
         self.corpus = corpus
         self.engine = engine
+        engine.loss_every = 1 if corpus.num_words <= MEASURED_WHOLE else 64
         self.epochs = epochs
         self.lr = lr
         self.seed = seed
@@ -63,8 +67,8 @@ class CorpusRun:
 
     @property
     def mean_loss(self) -> float:
-        """Mean loss of a pair over the epoch so far; 0 if there was none."""
-        return self.loss_sum / max(1, self.loss_pairs)
+        """Mean loss of a pair over the epoch so far; NaN if none was measured."""
+        return self.loss_sum / self.loss_pairs if self.loss_pairs else math.nan
 
     # ------------------------------------------------------------------------------------------------------ checkpoints
 
@@ -180,7 +184,7 @@ class CorpusRun:
             )
 
     def _check_epoch(self) -> None:
-        if self.pairs == 0:
+        if self.pairs == 0:  # each sentence had several words
             raise ArgumentError(
                 "sample",
                 "neighboring words to be left after subsampling frequent ones",

@@ -67,6 +67,8 @@ class Engine(ABC):
     """The most entries that are trained in one call."""
     reach: int = 0
     """How far the engine looks at text outside of a span, in words."""
+    loss_every: int = 1
+    """The loss of about one pair in this many is measured; what costs nothing extra may measure all."""
     untrained_loss: float = math.inf
     """Of a pair, in nats, while all output vectors are 0; inf where that is not known."""
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -55,7 +56,7 @@ class FusedEngine(Engine):
             self.inputs,
             self.outputs,
             span.ids,
-            self.setup,
+            replace(self.setup, loss_every=self.loss_every),
             begin=span.begin,
             end=span.end,
             position=position.entry - span.begin,

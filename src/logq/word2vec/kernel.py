@@ -27,7 +27,7 @@ class Losses:
 
     Args:
         pairs: (context word, word to predict) for skip-gram, words to predict for CBOW.
-        loss_sum: nats, of about one in 64 of them.
+        loss_sum: nats, of those whose loss was computed: about one in Setup.loss_every.
         loss_pairs: how many pairs that were.
     """
 
@@ -54,6 +54,7 @@ class Setup:
         tree: for hierarchical softmax, instead of negative sampling.
         threads: number of threads that train at the same time, without locks.
         simd: one of `simd_levels()`, or "auto" for the first.
+        loss_every: the loss of about one pair in this many is computed, a power of two: 1 takes all of them.
     """
 
     keep: NDArray[np.uint32]
@@ -68,6 +69,7 @@ class Setup:
     tree: HuffmanTree | None = None
     threads: int = 1
     simd: str = "auto"
+    loss_every: int = 64
 
 
 def simd_levels() -> list[str]:
@@ -232,6 +234,7 @@ def train(
         rate_floor=floor,
         threads=_check_size("threads", setup.threads, 1, 2**20),
         simd=setup.simd,
+        loss_every=_check_size("loss_every", setup.loss_every, 1, 2**30),
     )
     return Losses(pairs, loss_sum, loss_pairs)
 

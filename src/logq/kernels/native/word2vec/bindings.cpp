@@ -91,7 +91,7 @@ std::tuple<std::int64_t, std::int64_t, double> word2vec_train(
     const Array<std::int64_t> &offsets, const Array<std::int32_t> &points, const Array<std::uint8_t> &codes, int window,
     int negatives, bool skip_gram, bool mean, bool shared, int block,
     int pool, double rate_start, double rate_slope, double rate_floor,
-    int threads, const std::string &simd) {
+    int threads, const std::string &simd, int loss_every) {
     const Level level = level_named(simd);
     Job job;
     const std::int64_t num_words = static_cast<std::int64_t>(inputs.shape(0));
@@ -119,6 +119,7 @@ std::tuple<std::int64_t, std::int64_t, double> word2vec_train(
     job.points = points.data();
     job.codes = codes.data();
     job.longest_path = 0;
+    job.loss_every = loss_every;
     job.rate_start = rate_start;
     job.rate_slope = rate_slope;
     job.rate_floor = rate_floor;
@@ -134,6 +135,8 @@ std::tuple<std::int64_t, std::int64_t, double> word2vec_train(
     expect(window >= 1 && window <= 10000, "window: expected 1 to 10,000, got " + std::to_string(window));
     expect(pool >= 0 && pool <= 1 << 20, "pool: expected 0 to 1,048,576, got " + std::to_string(pool));
     expect(block >= 1 && block <= 64, "block: expected 1 to 64, got " + std::to_string(block));
+    expect(loss_every >= 1 && (loss_every & (loss_every - 1)) == 0,
+           "loss_every: expected a power of two, got " + std::to_string(loss_every));
     expect(threads >= 1, "threads: expected at least 1, got " + std::to_string(threads));
     expect(num_words >= 1 && num_words <= std::numeric_limits<std::int32_t>::max(),
            "inputs: expected 1 to 2**31 - 1 rows, got " + std::to_string(num_words));
@@ -178,6 +181,7 @@ void bind_word2vec(nb::module_ &module) {
                nb::arg("skip_gram"), nb::arg("mean"), nb::arg("shared"), nb::arg("block"),
                nb::arg("pool"), nb::arg("rate_start"), nb::arg("rate_slope"),
                nb::arg("rate_floor"), nb::arg("threads"), nb::arg("simd"),
+               nb::arg("loss_every"),
                "Train on ids[begin:end], in place; returns (pairs, pairs with a loss, sum of their losses).");
     module.def("simd_levels", &simd_levels, "The sets of instructions that run here, the fastest first.");
 }

@@ -47,13 +47,16 @@ struct Job {
     const std::uint8_t *codes;
     std::int32_t longest_path;
 
+    // The loss of one block in this many is computed, a power of two.
+    std::int32_t loss_every;
+
     // The rate at place p of the whole corpus is max(rate_floor, rate_start - p * rate_slope).
     double rate_start, rate_slope, rate_floor;
 };
 
 struct Result {
     std::int64_t pairs = 0;       // (context word, center) for skip-gram; centers for CBOW
-    std::int64_t loss_pairs = 0;  // those whose loss was computed, about one in 64
+    std::int64_t loss_pairs = 0;  // those whose loss was computed, about one in loss_every
     double loss_sum = 0.0;        // of these, in nats
 };
 

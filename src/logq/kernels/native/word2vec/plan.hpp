@@ -129,9 +129,10 @@ inline void draw_negatives(const Job &job, std::int64_t place, std::int32_t numb
     for (std::int32_t j = 0; j < count; ++j) negatives[j] = draw(job.cells, job.num_words, next_random(state));
 }
 
-// Which blocks have their loss computed: one in 64, so that an honest mean costs next to nothing.
+// Which blocks have their loss computed: one in 64 of a large text, so that an honest mean costs next to nothing.
 inline bool reckons_loss(const Job &job, std::int64_t place) {
-    return (hash_of(job.seed ^ 0xA0761D6478BD642Fu, static_cast<std::uint64_t>(job.position + place)) & 63) == 0;
+    const std::uint64_t hash = hash_of(job.seed ^ 0xA0761D6478BD642Fu, static_cast<std::uint64_t>(job.position + place));
+    return (hash & (static_cast<std::uint64_t>(job.loss_every) - 1)) == 0;
 }
 
 // Negatives for every block, out of a pool that is drawn for each unit: each follows the distribution, and those of a
