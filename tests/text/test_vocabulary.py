@@ -151,9 +151,7 @@ def test_what_is_saved_is_loaded(tmp_path_factory, counts):
         assert again.counts.tolist() == vocabulary.counts.tolist()
 
 
-@pytest.mark.parametrize(
-    "word", ["New York", "", "tab\there", "line\n", "\u3000", "non\u00a0breaking", "\ud800"]
-)
+@pytest.mark.parametrize("word", ["New York", "", "tab\there", "line\n", "\u3000", "non\u00a0breaking", "\ud800"])
 def test_words_that_the_format_cannot_hold_are_named(tmp_path, word):
     with pytest.raises(ValueError, match="words") as caught:
         Vocabulary(["fine", word], [2, 1]).save(tmp_path / "v.txt")
@@ -207,5 +205,5 @@ def test_missing_files_are_named(tmp_path):
 def test_words_too_long_to_be_read_are_not_written(tmp_path):
     Vocabulary(["a" * 65_536], [1]).save(tmp_path / "v.txt")
     assert Vocabulary.load(tmp_path / "v.txt").index_to_key == ["a" * 65_536]
-    with pytest.raises(ValueError, match="words: expected words .* at most 65,536 bytes"):
+    with pytest.raises(ValueError, match=r"words: expected words .* at most 65,536 bytes"):
         Vocabulary(["a" * 65_537], [1]).save(tmp_path / "v.txt")

@@ -411,7 +411,10 @@ def test_an_encoded_corpus_is_trained_on_as_it_is():
         assert corpus.path.exists()
         model.fit(corpus, progress=False)
         assert (model.vectors.vectors != expected).any()
-    with encode([["other", "words"]] * 9, min_count=1) as other, pytest.raises(ValueError, match=r"^source: .*others"):
+    with (
+        encode([["other", "words"]] * 9, min_count=1) as other,
+        pytest.raises(ValueError, match=r"^source: .*other words"),
+    ):
         model.fit(other, progress=False)
 
 
