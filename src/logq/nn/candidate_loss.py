@@ -1,6 +1,7 @@
 """CandidateLoss: class weights, an objective, and a sampler, in one module."""
 
 import math
+from collections.abc import Mapping
 from typing import NamedTuple, TypedDict
 
 import torch
@@ -13,6 +14,7 @@ from logq.functional import full_loss
 from logq.functional.loss_checks import check_options, check_table, check_targets
 from logq.kernels.logits import chunks, logits, true_logits
 from logq.kernels.tensor_memory import prefer_huge_pages
+from logq.nn.sparse_rows import TellsOfSparseRows
 from logq.objectives import Objective, find_objective
 from logq.samplers import Sampler
 from logq.shapes import check_device, check_dtype, check_shape
@@ -48,7 +50,7 @@ class TopK(NamedTuple):
     ids: Tensor
 
 
-class CandidateLoss(nn.Module):
+class CandidateLoss(TellsOfSparseRows):
     """Owns the class weights `weight` (C, D) and `bias` (C,), trains them by sampling, and reads log P off them.
 
     The modules named after the objectives are this one with the objective filled in. Every call makes a new draw, in
@@ -68,6 +70,8 @@ class CandidateLoss(nn.Module):
         sparse: whether the class weights get sparse gradients, with the touched rows only, for the optimizers and the
             clipping of logq.optim; torch's SGD, Adagrad and SparseAdam take them too, its Adam and clip_grad_norm_ do
             not. Not for the objectives that touch all classes. torch.compile leaves them to eager mode.
+            DistributedDataParallel sums them over processes by gloo, as those of nn.Embedding(sparse=True). A `weight`
+            that is shared must then be that of such an embedding, which comes before this module in the model.
         device, dtype: of new class weights.
 
     Shape:
@@ -165,6 +169,12 @@ class CandidateLoss(nn.Module):
             nn.init.uniform_(self.weight, -bound, bound)
         if self.bias is not None:
             nn.init.constant_(self.bias, self.objective.start(self.num_classes) * self.temperature)
+
+    def sparse_parameters(self) -> Mapping[str, nn.Parameter | None]:
+        """Those of its own parameters that get sparse gradients."""
+        if not self.sparse:
+            return {}
+        return {"weight": self.weight if self._owns_weight else None, "bias": self.bias}
 
     def forward(self, input: Tensor, targets: Tensor) -> Tensor:
         """The loss of a batch. Each call makes a new draw.
