@@ -9,13 +9,14 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
-from cases import MODULES, SAMPLED_MODULES
+from cases import MODULES, SAMPLED_MODULES, SAMPLERS
 from logq import optim
 from logq.hierarchical import HierarchicalSoftmax
 from logq.nn import SampledSoftmaxLoss
-from logq.samplers import Unigram
+from logq.samplers import InBatch, LearnedUnigram, Sampler, Unigram
 
 WORLD = 2
 OPTIMIZERS: dict[str, Callable[..., optim.RowOptimizer]] = {
@@ -122,10 +123,92 @@ def updates_in_backward(rank: int) -> dict[str, str]:
     return found
 
 
+def draws(rank: int) -> dict[str, Any]:
+    """Draws of samplers with one seed, those of a copy of rank 0's state, and those of samplers that are to agree."""
+    found: dict[str, Any] = {}
+    targets = torch.tensor([3, 1])
+    for name in ("unigram", "unigram-distinct", "uniform-distinct", "learned_unigram", "prefetch", "mixture"):
+        sampler, later, alike = (SAMPLERS[name](40, torch.float64, seed) for seed in (7, 8, 7))
+        alike.rank = 0
+        found[name, "first"] = [sampler.draw(targets).ids for _ in range(3)]
+        state = [sampler.state_dict()]
+        dist.broadcast_object_list(state, src=0)
+        later.load_state_dict(state[0])
+        found[name, "on"] = [sampler.draw(targets).ids for _ in range(2)]
+        found[name, "later"] = [later.draw(targets).ids for _ in range(2)]
+        found[name, "alike"] = [alike.draw(targets).ids for _ in range(3)]
+    return found
+
+
+class Learning(nn.Module):
+    """A loss whose sampler learns, of batches of another size on each rank."""
+
+    def __init__(self, sampler: Sampler) -> None:
+        super().__init__()
+        torch.manual_seed(1)
+        self.loss = SampledSoftmaxLoss(D, C, sampler, dtype=torch.float64)
+
+    def forward(self, input: Tensor, targets: Tensor) -> Tensor:
+        return self.loss(input, targets)
+
+
+def ragged_batches(rank: int) -> dict[str, Any]:
+    """What samplers that learn make of batches of 3 rows on rank 0 and of 1,500 on rank 1."""
+    found = {}
+    for name, sampler in {
+        "LearnedUnigram": LearnedUnigram(C, 5, seed=1, dtype=torch.float64),
+        "InBatch": InBatch(C, dtype=torch.float64),
+    }.items():
+        model = DistributedDataParallel(Learning(sampler))
+        rows = 1500 if rank else 3
+        for step in range(4):
+            generator = torch.Generator().manual_seed(step)
+            targets = torch.randint(0, 4 + 4 * rank, (rows,), generator=generator)
+            model(torch.ones(rows, D, dtype=torch.float64), targets).backward()
+        of_class = sampler.log_prob(torch.arange(C)).exp()
+        found[name] = {"total": float(of_class.sum()), "q": of_class}
+        if isinstance(sampler, LearnedUnigram):
+            found[name]["drawn"] = sampler._sample((100_000,), torch.Generator().manual_seed(rank))
+            found[name]["seen"] = int(sampler.counts.sum()) - C
+    return found
+
+
+def parts_of_parameters(rank: int) -> dict[str, Any]:
+    """Training in parts by FSDP2 and its checkpoints, beside replicas that have everything."""
+    found: dict[str, Any] = {}
+    for name, kind in OPTIMIZERS.items():
+
+        def model() -> Model:
+            return Model(
+                lambda: SampledSoftmaxLoss(D, C, SAMPLERS["unigram"](C, torch.float64, 3), dtype=torch.float64)
+            )
+
+        whole = model()
+        found[name, "replicas"] = train_replicas(whole, kind(whole.parameters(), lr=0.1), rank)
+        parts = fully_shard(model())
+        optimizer = kind(parts.parameters(), lr=0.1)
+        for step in range(3):
+            if step == 1:  # the rest by another model and another optimizer, from what was saved
+                saved, state = parts.state_dict(), optimizer.state_dict()
+                parts = fully_shard(model())
+                optimizer = kind(parts.parameters(), lr=55.0)
+                parts.load_state_dict(saved)
+                optimizer.load_state_dict(state)
+            optimizer.zero_grad()
+            parts(*batch(step, rank)).backward()
+            optim.clip_grad_norm_(parts.parameters(), 1.0)
+            optimizer.step()
+        found[name, "parts"] = parameters_of(parts)
+    return found
+
+
 BEFORE: dict[str, Any] = {}
 """What was made before the process group."""
 
-PARTS = {function.__name__: function for function in (replicas, shared_tables, updates_in_backward)}
+PARTS = {
+    function.__name__: function
+    for function in (replicas, shared_tables, updates_in_backward, draws, ragged_batches, parts_of_parameters)
+}
 
 
 def run(rank: int, folder: str) -> None:

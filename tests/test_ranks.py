@@ -7,6 +7,7 @@ import torch
 import torch.multiprocessing
 
 import ranks
+from frequencies import assert_frequencies
 
 
 @pytest.fixture(scope="module")
@@ -45,3 +46,40 @@ def test_updates_in_backward_are_refused_at_once_and_at_the_update(found):
         for message in messages.values():
             assert message.startswith("in_backward: expected False where processes train together")
             assert "a world of 2 processes" in message
+
+
+@pytest.mark.parametrize("name", ranks.OPTIMIZERS)
+def test_what_is_trained_in_parts_is_what_replicas_learn(name, found):
+    """By FSDP2, over a checkpoint of model and optimizer; C is odd, so that parts have other sizes."""
+    zero, one = (each["parts_of_parameters"] for each in found)
+    assert_same(zero[name, "parts"], one[name, "parts"])
+    assert_same(zero[name, "replicas"], zero[name, "parts"], atol=1e-12)
+
+
+NAMES = ["unigram", "unigram-distinct", "uniform-distinct", "learned_unigram", "prefetch", "mixture"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_ranks_draw_differently_and_all_go_on_from_the_state_of_one(name, found):
+    zero, one = (each["draws"] for each in found)
+    for part in ("first", "on"):
+        for ours, others in zip(zero[name, part], one[name, part], strict=True):
+            assert not torch.equal(ours, others)
+    for each in (zero, one):
+        for ours, others in zip(each[name, "on"], each[name, "later"], strict=True):
+            assert torch.equal(ours, others)
+    for ours, others, first in zip(zero[name, "alike"], one[name, "alike"], zero[name, "first"], strict=True):
+        assert torch.equal(ours, others)
+        assert torch.equal(ours, first)
+
+
+def test_what_is_learned_of_ragged_batches_is_a_distribution_on_each_rank(found, seed):
+    """Chi-square of 100,000 draws; fails with one seed in ten million."""
+    for rank, each in enumerate(found):
+        learned = each["ragged_batches"]["LearnedUnigram"]
+        assert learned["total"] == pytest.approx(1, abs=1e-12)
+        assert learned["seen"] == 4 * (1500 if rank else 3)
+        assert_frequencies(learned["drawn"], learned["q"])
+        assert bool(each["ragged_batches"]["InBatch"]["q"][: 4 + 4 * rank].isfinite().all())
+    of_zero, of_one = (each["ragged_batches"]["InBatch"]["q"] for each in found)
+    assert not torch.equal(of_zero, of_one)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import NamedTuple, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -169,6 +169,23 @@ class CandidateLoss(TellsOfSparseRows):
             nn.init.uniform_(self.weight, -bound, bound)
         if self.bias is not None:
             nn.init.constant_(self.bias, self.objective.start(self.num_classes) * self.temperature)
+
+    def _load_from_state_dict(
+        self,
+        state_dict: dict[str, Any],
+        prefix: str,
+        local_metadata: dict[str, Any],
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
+        """As nn.Module does; an objective without a sampler has no use for the state of one."""
+        super()._load_from_state_dict(
+            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        )
+        if self.sampler is None:
+            unexpected_keys[:] = [key for key in unexpected_keys if not key.startswith(f"{prefix}sampler.")]
 
     def sparse_parameters(self) -> Mapping[str, nn.Parameter | None]:
         """Those of its own parameters that get sparse gradients."""
