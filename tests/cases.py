@@ -32,19 +32,21 @@ SamplerCase = Callable[[int, torch.dtype, int], Sampler]
 
 
 def falling_counts(num_classes: int) -> Tensor:
-    return torch.arange(num_classes, 0, -1, dtype=torch.float64)
+    return torch.arange(num_classes, 0, -1, dtype=torch.float64, device="cpu")
 
 
 def learned(num_classes: int, **arguments) -> LearnedUnigram:
     sampler = LearnedUnigram(num_classes, SAMPLED, **arguments)
-    sampler.learn(torch.arange(num_classes).repeat_interleave(torch.arange(num_classes)))
+    classes = torch.arange(num_classes, device="cpu")
+    sampler.learn(classes.repeat_interleave(classes))
     return sampler
 
 
 def streaming(num_classes: int, **arguments) -> InBatch:
     """In-batch negatives whose frequency estimates have seen every class."""
     sampler = InBatch(num_classes, **arguments)
-    sampler.draw(torch.arange(num_classes).repeat(2))
+    if sampler.device.type != "meta":
+        sampler.draw(torch.arange(num_classes).repeat(2))
     return sampler
 
 
@@ -68,13 +70,13 @@ def with_in_batch(num_classes: int, *, dtype: torch.dtype, seed: int, **argument
 
 def partition(num_classes: int, *, dtype: torch.dtype, seed: int, **arguments) -> Partition:
     """Part 0 holds every class, so that any target may be drawn for; part 1 the first half."""
-    subsets = [torch.arange(num_classes), torch.arange(num_classes // 2)]
+    subsets = [list(range(num_classes)), list(range(num_classes // 2))]
     return Partition(num_classes, subsets, seed=seed, dtype=dtype, **arguments)
 
 
 def within_group(num_classes: int, **arguments) -> WithinGroup:
     """One group, so that any target may be drawn for every row."""
-    return WithinGroup(falling_counts(num_classes), torch.zeros(num_classes).long(), SAMPLED, power=0.75, **arguments)
+    return WithinGroup(falling_counts(num_classes), [0] * num_classes, SAMPLED, power=0.75, **arguments)
 
 
 def ahead(num_classes: int, **how) -> Prefetch:

@@ -1,5 +1,6 @@
 """Functions that break the graph of torch.compile, without loading the compiler until something is compiled."""
 
+import sys
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar
@@ -39,6 +40,9 @@ def outside_of_graphs(function: Function) -> Function:
     @wraps(function)
     def call(*arguments: Any, **options: Any) -> Any:
         if torch.compiler.is_compiling() and is_ready():
+            return _disabled[name](*arguments, **options)
+        # Where the compiler gives up on the caller, it goes on with what that calls: with the frame of `function`.
+        if "torch._dynamo" in sys.modules and is_ready():
             return _disabled[name](*arguments, **options)
         return function(*arguments, **options)
 

@@ -1,6 +1,6 @@
 """HierarchicalSoftmax: log P of a class from the few decisions on its path through a binary tree, without a sample."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from logq.huffman import HuffmanTree
 from logq.kernels import logits as kernel_logits
 from logq.kernels.logits import REDUCTIONS, logits, reduce
 from logq.kernels.tensor_memory import prefer_huge_pages
+from logq.nn.sparse_rows import TellsOfSparseRows
 from logq.objectives import NEGATIVE_SAMPLING
 from logq.shapes import can_look_at, check_device, check_dtype, check_ids, check_ignore_index, check_shape
 
@@ -24,7 +25,7 @@ __all__ = ["HierarchicalSoftmax", "HuffmanTree"]
 kernels.active()  # loads the backends now: torch.compile cannot follow an import into its graph
 
 
-class HierarchicalSoftmax(nn.Module):
+class HierarchicalSoftmax(TellsOfSparseRows):
     """Owns the table `weight` (C - 1, D) of the inner nodes of a tree over C classes; it has no table of classes.
 
         log P(y|x) = sum over the nodes n on the path of y of log sigmoid(s <x, w_n>),    s = +1 for code 0, -1 for 1
@@ -112,6 +113,10 @@ class HierarchicalSoftmax(nn.Module):
     def reset_parameters(self) -> None:
         """Set all weights to 0: at every node both turns are equally likely."""
         nn.init.zeros_(self.weight)
+
+    def sparse_parameters(self) -> Mapping[str, nn.Parameter | None]:
+        """The table, if it gets sparse gradients."""
+        return {"weight": self.weight} if self.sparse else {}
 
     def forward(self, input: Tensor, targets: Tensor) -> Tensor:
         """The loss of a batch.

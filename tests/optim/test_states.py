@@ -140,7 +140,10 @@ def test_states_that_do_not_fit() -> None:
     ("name", "options", "error", "message"),
     [
         ("sgd", {"lr": -1}, ValueError, "lr: expected a finite number >= 0, got -1"),
-        ("sgd", {"lr": torch.tensor(0.1)}, TypeError, "lr: expected a finite number >= 0, got tensor"),
+        ("sgd", {"lr": torch.tensor([0.1, 0.2])}, TypeError, "lr: expected a finite number >= 0, got tensor"),
+        ("sgd", {"lr": torch.tensor(0.1, requires_grad=True)}, TypeError, "lr: expected a finite number >= 0, got te"),
+        ("adam", {"lr": torch.tensor(-0.1)}, ValueError, "lr: expected a finite number >= 0, got -0.1"),
+        ("adam", {"betas": (torch.tensor(0.9), torch.tensor(1.0))}, ValueError, "betas: expected numbers >= 0 and < 1"),
         ("sgd", {"weight_decay": float("nan")}, ValueError, "weight_decay: expected a finite number >= 0, got nan"),
         ("sgd", {"maximize": 1}, TypeError, "maximize: expected True or False, got 1"),
         ("sgd", {"in_backward": "yes"}, TypeError, "in_backward: expected True or False, got 'yes'"),

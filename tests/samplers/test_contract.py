@@ -6,15 +6,19 @@ import pickle
 from collections.abc import Callable
 
 import pytest
+import safetensors.torch
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from cases import SAMPLED, SAMPLERS
 from frequencies import assert_frequencies, assert_mean
 from logq.candidates import IGNORED, Candidates
+from logq.functional import sampled_logistic_loss
 from logq.samplers import Sampler
+from logq.samplers.kept_tensors import unpacked
 
 C, SEED = 40, 7
 TARGETS = torch.tensor([3, 0, 39, 3, 17])
@@ -274,16 +278,30 @@ def test_generator_as_argument(name):
 @every_sampler
 def test_state_of_the_generator_continues_a_run(name):
     sampler = make(name)
-    sampler.draw(TARGETS)
+    state = sampler.generator.get_state()
+    drawn = [sampler.eval().draw(TARGETS) for _ in range(3)]
+    sampler.generator.set_state(state)
+    for one in drawn:
+        assert not differences(one, sampler.draw(TARGETS))
+
+
+@every_sampler
+def test_a_run_goes_on_exactly_from_its_state_dict(name):
+    sampler = make(name)
+    for batch in range(4):
+        sampler.draw((torch.arange(500) * batch) % C)  # beyond the list of a learned distribution
     later = make(name, seed=99)
-    later.load_state_dict(sampler.state_dict())
-    later.generator.set_state(sampler.generator.get_state())
-    if "learned_unigram" in name:
-        sampler.load_state_dict(
-            sampler.state_dict()
-        )  # the way its counts are stored, not the distribution, depends on the past
+    later.draw(TARGETS)
+    later.load_state_dict(through_a_file(sampler.state_dict()))
     for _ in range(3):
         assert not differences(sampler.draw(TARGETS), later.draw(TARGETS))
+    classes = torch.arange(C)
+    assert torch.equal(sampler.log_expected_count(classes), later.log_expected_count(classes))
+
+
+def through_a_file(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """As a checkpoint of tensors, in the format that allows for nothing else."""
+    return safetensors.torch.load(safetensors.torch.save(state))
 
 
 @every_sampler
@@ -345,16 +363,141 @@ def test_state_dict_carries_what_was_learned(name):
         assert torch.equal(sampler.log_expected_count(classes), later.log_expected_count(classes))
 
 
+def what_is_learned(sampler: Sampler) -> dict[str, Tensor]:
+    """All of the state but those of generators."""
+    return {
+        f"{key}.{name}": value.clone()
+        for key, state in sampler.state_dict().items()
+        for name, value in unpacked(state).items()
+        if not name.startswith("generator")
+    }
+
+
 @every_sampler
 def test_eval_does_not_learn(name):
     sampler = make(name)
     sampler.draw(TARGETS)
-    before = {key: value.clone() for key, value in sampler.state_dict().items()}
+    before = what_is_learned(sampler)
     sampler.eval().draw(torch.arange(30))
-    assert all(torch.equal(value, before[key]) for key, value in sampler.state_dict().items())
+    assert all(torch.equal(value, before[key]) for key, value in what_is_learned(sampler).items())
     sampler.train().draw(torch.arange(30))
-    changed = any(not torch.equal(value, before[key]) for key, value in sampler.state_dict().items())
+    changed = any(not torch.equal(value, before[key]) for key, value in what_is_learned(sampler).items())
     assert changed == (learns(name) or takes_the_batch(name))
+
+
+@every_sampler
+def test_a_state_of_something_else_is_told(name):
+    sampler = make(name)
+    for state in (torch.zeros(8), torch.ones(3, dtype=torch.uint8), sampler.state_dict()["_extra_state"][:-4]):
+        with pytest.raises(ValueError, match="the state of a sampler is damaged"):
+            sampler.load_state_dict({**sampler.state_dict(), "_extra_state": state})
+    if learns(name) and name != "in_batch-streaming":
+        key = next(key for key in sampler.state_dict() if "counts" in str(unpacked(sampler.state_dict()[key])))
+        with pytest.raises(ValueError, match=r"counts: expected shape \(40,\), got \(41,\)"):
+            sampler.load_state_dict(
+                {**sampler.state_dict(), key: SAMPLERS[name](C + 1, torch.float64, 1).state_dict()[key]}
+            )
+
+
+# ------------------------------------------------------------------------------------- inside other people's programs
+
+
+@every_sampler
+def test_no_table_is_a_buffer(name):
+    """DistributedDataParallel sends buffers at each step, and others fill them after the device "meta"."""
+    assert not any(buffer.numel() for buffer in make(name).buffers())
+
+
+@every_sampler
+def test_the_device_meta_takes_nothing_away(name):
+    sampler, twin = make(name), make(name)
+    sampler.draw(TARGETS)
+    twin.draw(TARGETS)
+    classes = torch.arange(C)
+    expected = twin.log_expected_count(classes)
+    sampler = sampler.to("meta").to_empty(device="cpu")
+    assert torch.equal(sampler.log_expected_count(classes), expected)
+    for _ in range(2):
+        assert not differences(sampler.draw(TARGETS), twin.draw(TARGETS))
+
+
+@every_sampler
+def test_made_on_the_device_meta_it_is_whole(name):
+    trained = make(name, seed=3)
+    trained.draw(TARGETS)
+    with torch.device("meta"):
+        sampler = make(name)
+        assert {key: value.dtype for key, value in sampler.state_dict().items()} == dict.fromkeys(
+            trained.state_dict(), torch.uint8
+        )
+    assert sampler.device.type == "meta"
+    with pytest.raises(ValueError, match=r"^targets: |^sampler: expected a device that has memory.*to_empty"):
+        sampler.draw(TARGETS)
+    sampler.to_empty(device="cpu").load_state_dict(trained.state_dict())
+    for _ in range(2):
+        assert not differences(sampler.draw(TARGETS), trained.draw(TARGETS))
+
+
+@every_sampler
+def test_loaded_on_the_device_meta_it_goes_on(name):
+    """As transformers does: states first, memory for what has none afterwards."""
+    trained = make(name, seed=3)
+    trained.draw(TARGETS)
+    with torch.device("meta"):
+        sampler = make(name)
+    sampler.load_state_dict(trained.state_dict())
+    for part in sampler.modules():
+        for key in part._non_persistent_buffers_set:
+            setattr(part, key, torch.empty_like(getattr(part, key), device="cpu"))
+    for _ in range(2):
+        assert not differences(sampler.draw(TARGETS), trained.draw(TARGETS))
+
+
+@every_sampler
+def test_ranks_draw_differently_and_go_on_from_the_state_of_any(name):
+    samplers = [make(name) for _ in range(3)]
+    for rank, sampler in enumerate(samplers):
+        sampler.rank = min(rank, 1)
+    draws = [[sampler.draw(TARGETS) for sampler in samplers] for _ in range(3)]
+    for zero, one, other in draws:
+        assert torch.equal(zero.ids, one.ids) != is_random(name)
+        assert not differences(one, other)
+    for zero, one, _ in draws[1:]:
+        assert not is_random(name) or not torch.equal(zero.ids, draws[0][0].ids)
+        assert not is_random(name) or not torch.equal(one.ids, draws[0][1].ids)
+    later = make(name, seed=99)
+    later.rank = 1
+    later.load_state_dict(samplers[0].state_dict())
+    assert not differences(later.draw(TARGETS), samplers[1].draw(TARGETS))
+
+
+@where(is_random)
+def test_a_generator_of_one_s_own_is_folded_with_nothing(name):
+    sampler, twin = make(name), make(name)
+    sampler.rank = 1
+    given = [each.draw(TARGETS, generator=torch.Generator().manual_seed(5)) for each in (sampler, twin)]
+    assert not differences(*given)
+
+
+@every_sampler
+@pytest.mark.parametrize("use_reentrant", [True, False])
+def test_checkpointing_does_not_draw_and_learn_twice(name, use_reentrant):
+    sampler, twin = make(name), make(name)
+    weight = torch.ones(C, 2, dtype=torch.float64, requires_grad=True)
+
+    def loss(input: Tensor) -> Tensor:
+        return sampled_logistic_loss(input, weight, sampler.draw(TARGETS))
+
+    input = torch.ones(len(TARGETS), 2, dtype=torch.float64, requires_grad=True)
+    with pytest.raises(RuntimeError, match=r"draws inside of backward.*candidates = sampler.draw\(targets\)"):
+        checkpoint(loss, input, use_reentrant=use_reentrant).backward()
+    twin.draw(TARGETS)
+    assert not differences(sampler.draw(TARGETS), twin.draw(TARGETS)), "it has learned twice"
+    candidates = sampler.draw(TARGETS)
+    weight.grad = None
+    checkpoint(sampled_logistic_loss, input, weight, candidates, use_reentrant=use_reentrant).backward()
+    (expected,) = torch.autograd.grad(sampled_logistic_loss(input, weight, candidates), weight)
+    torch.testing.assert_close(weight.grad, expected, rtol=0, atol=1e-14)
 
 
 @every_sampler

@@ -73,7 +73,7 @@ def test_loading_builds_the_table_again(seed):
     later = LearnedUnigram(20, 2, seed=seed)
     later.draw(torch.arange(20))
     later.load_state_dict(sampler.state_dict())
-    assert list(sampler.state_dict()) == ["counts"]
+    assert list(sampler.state_dict()) == ["_extra_state"]
     assert_frequencies(later._sample((300_000,), later.generator), sampler.log_prob(torch.arange(20)).exp())
 
 

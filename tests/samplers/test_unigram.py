@@ -6,6 +6,7 @@ import torch
 
 from frequencies import assert_frequencies, assert_mean
 from logq.samplers import Unigram
+from logq.samplers.kept_tensors import unpacked
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "tf_samplers.npz")
 UNIGRAMS = [2**i for i in range(9)]
@@ -145,7 +146,9 @@ def test_all_classes_reserved():
 
 
 def test_table_is_not_saved():
-    assert not Unigram([1, 2], 1).state_dict()
+    state = Unigram([1, 2], 1).state_dict()
+    assert list(state) == ["_extra_state"]
+    assert list(unpacked(state["_extra_state"])) == ["generator.cpu"]
 
 
 def test_counts_too_far_apart_for_doubles_are_named():

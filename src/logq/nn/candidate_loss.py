@@ -1,7 +1,8 @@
 """CandidateLoss: class weights, an objective, and a sampler, in one module."""
 
 import math
-from typing import NamedTuple, TypedDict
+from collections.abc import Mapping
+from typing import Any, NamedTuple, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,7 @@ from logq.functional import full_loss
 from logq.functional.loss_checks import check_options, check_row_weight, check_table, check_targets
 from logq.kernels.logits import chunks, logits, true_logits
 from logq.kernels.tensor_memory import prefer_huge_pages
+from logq.nn.sparse_rows import TellsOfSparseRows
 from logq.objectives import Objective, find_objective
 from logq.samplers import Sampler
 from logq.shapes import check_device, check_dtype, check_shape
@@ -49,7 +51,7 @@ class TopK(NamedTuple):
     ids: Tensor
 
 
-class CandidateLoss(nn.Module):
+class CandidateLoss(TellsOfSparseRows):
     """Owns the class weights `weight` (C, D) and `bias` (C,), trains them by sampling, and reads log P off them.
 
     The modules named after the objectives are this one with the objective filled in. Every call makes a new draw, in
@@ -69,6 +71,8 @@ class CandidateLoss(nn.Module):
         sparse: whether the class weights get sparse gradients, with the touched rows only, for the optimizers and the
             clipping of logq.optim; torch's SGD, Adagrad and SparseAdam take them too, its Adam and clip_grad_norm_ do
             not. Not for the objectives that touch all classes. torch.compile leaves them to eager mode.
+            DistributedDataParallel sums them over processes by gloo, as those of nn.Embedding(sparse=True). A `weight`
+            that is shared must then be that of such an embedding, which comes before this module in the model.
         label_smoothing: as in logq.functional.sampled_loss.
         device, dtype: of new class weights.
 
@@ -168,6 +172,29 @@ class CandidateLoss(nn.Module):
             nn.init.uniform_(self.weight, -bound, bound)
         if self.bias is not None:
             nn.init.constant_(self.bias, self.objective.start(self.num_classes) * self.temperature)
+
+    def _load_from_state_dict(
+        self,
+        state_dict: dict[str, Any],
+        prefix: str,
+        local_metadata: dict[str, Any],
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
+        """As nn.Module does; an objective without a sampler has no use for the state of one."""
+        super()._load_from_state_dict(
+            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        )
+        if self.sampler is None:
+            unexpected_keys[:] = [key for key in unexpected_keys if not key.startswith(f"{prefix}sampler.")]
+
+    def sparse_parameters(self) -> Mapping[str, nn.Parameter | None]:
+        """Those of its own parameters that get sparse gradients."""
+        if not self.sparse:
+            return {}
+        return {"weight": self.weight if self._owns_weight else None, "bias": self.bias}
 
     def forward(self, input: Tensor, targets: Tensor, row_weight: Tensor | None = None) -> Tensor:
         """The loss of a batch. Each call makes a new draw.

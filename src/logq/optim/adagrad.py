@@ -53,7 +53,7 @@ class Adagrad(RowOptimizer):
     def __init__(
         self,
         params: Parameters,
-        lr: float = 1e-2,
+        lr: float | Tensor = 1e-2,
         *,
         lr_decay: float = 0.0,
         weight_decay: float = 0.0,

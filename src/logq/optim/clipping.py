@@ -1,12 +1,14 @@
 """Clipping of gradients, including sparse ones."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from logq._arguments import ArgumentTypeError, Verbatim, check_bool, check_float
 from logq.optim.gradients import coalesced
+from logq.optim.shards import is_sharded, local
 
 __all__ = ["clip_grad_norm_", "clip_grad_value_"]
 
@@ -23,7 +25,8 @@ def clip_grad_norm_(
 
         g *= min(1, max_norm / (|g| + 1e-6))
 
-    Equivalent to torch.nn.utils.clip_grad_norm_, which stops at sparse gradients. A sparse gradient that is not
+    Equivalent to torch.nn.utils.clip_grad_norm_, which stops at sparse gradients. DTensors are clipped by the norm over
+    all processes. A sparse gradient that is not
     coalesced is replaced by its sum, as the norm is one of the sum. Norms of half precision are taken in float32.
 
     Args:
@@ -59,11 +62,7 @@ def clip_grad_norm_(
     if not gradients:
         return torch.zeros(())
     device = gradients[0].device
-    norms = [
-        torch.linalg.vector_norm(one, norm_type, dtype=torch.promote_types(one.dtype, torch.float32)).to(device)
-        for one in gradients
-        if one.numel()
-    ]
+    norms = [_norm(one, norm_type).to(device) for one in gradients if one.numel()]
     total = torch.linalg.vector_norm(torch.stack(norms), norm_type) if norms else torch.zeros((), device=device)
     if error_if_nonfinite and not bool(total.isfinite()):
         raise RuntimeError(f"parameters: expected gradients with a finite norm, got {total.item():g}")
@@ -71,7 +70,7 @@ def clip_grad_norm_(
     if device.type == "cpu" and float(factor) == 1:  # to look costs nothing there, and all gradients stay unread
         return total
     for one in gradients:
-        one.mul_(factor.to(one.device))
+        local(one).mul_(factor.to(one.device))
     return total
 
 
@@ -100,18 +99,27 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
     """
     clip_value = check_float("clip_value", clip_value, at_least=0)
     for one in _gradients(parameters):
-        one.clamp_(-clip_value, clip_value)
+        local(one).clamp_(-clip_value, clip_value)
+
+
+def _norm(gradient: Any, norm_type: float) -> Tensor:
+    norm: Any = torch.linalg.vector_norm(gradient, norm_type, dtype=torch.promote_types(gradient.dtype, torch.float32))
+    return norm.full_tensor() if is_sharded(norm) else norm
 
 
 def _gradients(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
     """The numbers of each gradient as a tensor to write to; sparse gradients are coalesced where they stand."""
     found: list[Tensor] = []
-    for parameter in [parameters] if isinstance(parameters, Tensor) else parameters:
+    tensors: Iterable[Any] = [parameters] if isinstance(parameters, Tensor) else parameters
+    for parameter in tensors:
         if not isinstance(parameter, Tensor):
             raise ArgumentTypeError("parameters", "tensors", Verbatim(type(parameter).__name__))
-        gradient = parameter.grad
+        home: Any = parameter
+        gradient: Any = parameter.grad
         if gradient is None:
             continue
+        if is_sharded(gradient) and gradient.placements != home.placements:  # such as sums yet to be made
+            parameter.grad = gradient = gradient.redistribute(home.device_mesh, home.placements)
         if gradient.layout == torch.strided:
             found.append(gradient)
             continue

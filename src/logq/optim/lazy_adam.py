@@ -4,9 +4,9 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from logq._arguments import ArgumentError, ArgumentTypeError, check_float
+from logq._arguments import ArgumentError, ArgumentTypeError
 from logq.kernels.updates import RowRule
-from logq.optim.row_optimizer import Parameters, RowOptimizer
+from logq.optim.row_optimizer import Parameters, RowOptimizer, check_number
 
 __all__ = ["LazyAdam"]
 
@@ -60,7 +60,7 @@ class LazyAdam(RowOptimizer):
     def __init__(
         self,
         params: Parameters,
-        lr: float = 1e-3,
+        lr: float | Tensor = 1e-3,
         *,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
@@ -87,8 +87,8 @@ class LazyAdam(RowOptimizer):
         if not isinstance(betas, tuple | list) or len(betas) != 2:
             raise ArgumentTypeError("betas", "two numbers", betas)
         for beta in betas:
-            if check_float("betas", beta, at_least=0, at_most=1) == 1:
-                raise ArgumentError("betas", "numbers >= 0 and < 1", 1)
+            if check_number("betas", beta) >= 1:
+                raise ArgumentError("betas", "numbers >= 0 and < 1", beta)
 
     def rule(self, group: dict[str, Any], step: int, states: tuple[Tensor, ...]) -> RowRule:
         """The rule of one update."""
@@ -98,7 +98,7 @@ class LazyAdam(RowOptimizer):
             group["lr"],
             group["weight_decay"],
             group["eps"],
-            (beta1, beta2),
+            (float(beta1), float(beta2)),
             step,
             group["maximize"],
             states,

@@ -11,12 +11,13 @@ from torch import Tensor
 
 from logq import kernels
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_bool, check_float
+from logq.graph_breaks import outside_of_graphs
 from logq.kernels import updates
-from logq.kernels.tensor_memory import prefer_huge_pages
-from logq.kernels.updates import RowRule, real_dtype
+from logq.kernels.updates import RowRule
 from logq.optim.gradients import as_rows, touched_rows
+from logq.optim.shards import copy_state, local, new_state, world_size
 
-__all__ = ["Parameters", "RowOptimizer"]
+__all__ = ["Parameters", "RowOptimizer", "check_number"]
 
 Parameters: TypeAlias = Iterable[Tensor] | Iterable[dict[str, Any]] | Iterable[tuple[str, Tensor]]
 """Parameters, with their names if one likes, or groups of them with options of their own."""
@@ -25,8 +26,10 @@ Parameters: TypeAlias = Iterable[Tensor] | Iterable[dict[str, Any]] | Iterable[t
 class RowOptimizer(torch.optim.Optimizer):
     """Applies a rule to the rows that have a gradient, and leaves the others and their states as they are.
 
-    A subclass names its options, its states and its rule. Options are read at each step, so schedulers work. Where
-    every row has a gradient a step does the same as that of torch's optimizer.
+    A subclass names its options, its states and its rule. Options are read at each step, so schedulers work; numbers
+    may be tensors of one number, which are read then (and on a GPU waited for). Where every row has a gradient a step
+    does the same as that of torch's optimizer. DTensors, as FSDP2 has them, are updated part by part, each process its
+    own. torch.compile of `step` leaves the updates to eager mode.
 
     Args:
         params: as torch's optimizers take them.
@@ -71,13 +74,17 @@ class RowOptimizer(torch.optim.Optimizer):
     def check_options(self, group: dict[str, Any]) -> None:
         """Check the options of a group; raise TypeError or ValueError."""
         for name in self.NUMBERS:
-            group[name] = check_float(name, group[name], at_least=0)
+            number = check_number(name, group[name])
+            if not isinstance(group[name], Tensor):  # a tensor stays what its owner writes to
+                group[name] = number
         for name in ("maximize", "in_backward"):
             check_bool(name, group[name])
+        if group["in_backward"]:
+            _check_alone()
 
     def initial_value(self, group: dict[str, Any]) -> float:
         """What states are before the first update."""
-        return group.get("initial_accumulator_value", 0.0)
+        return float(group.get("initial_accumulator_value", 0.0))
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add parameters with options of their own; those left out are those of the optimizer.
@@ -162,7 +169,10 @@ class RowOptimizer(torch.optim.Optimizer):
         for key, parameter in self._numbered(loaded):
             saved = loaded["state"].get(key)
             if saved:
-                self.state[parameter] = {name: self._own(saved[name], parameter) for name in self.STATES}
+                self.state[parameter] = {
+                    name: copy_state(new_state(parameter, by_row=kept_for == "row"), saved[name])
+                    for name, kept_for in self.STATES.items()
+                }
                 self.state[parameter]["step"] = int(saved["step"])
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -174,14 +184,6 @@ class RowOptimizer(torch.optim.Optimizer):
             for name, value in self.defaults.items():
                 group.setdefault(name, value)
         self._attach()
-
-    def _own(self, state: Tensor, parameter: Tensor) -> Tensor:
-        return self._new_state(state.shape, parameter).copy_(state)
-
-    def _new_state(self, shape: torch.Size, parameter: Tensor) -> Tensor:
-        state = torch.empty(shape, dtype=real_dtype(parameter.dtype), device=parameter.device)
-        prefer_huge_pages(state)
-        return state
 
     def _numbered(self, state_dict: dict[str, Any]) -> Iterable[tuple[Any, Tensor]]:
         """The parameters, each with its key in a state."""
@@ -207,12 +209,14 @@ class RowOptimizer(torch.optim.Optimizer):
     def _start(self, parameter: Tensor, group: dict[str, Any]) -> None:
         """Make the states of a parameter."""
         for name, kept_for in self.STATES.items():
-            shape = parameter.shape if kept_for == "parameter" else parameter.shape[:1]
-            self.state[parameter][name] = self._new_state(shape, parameter).fill_(self.initial_value(group))
+            state = new_state(parameter, by_row=kept_for == "row")
+            local(state).fill_(self.initial_value(group))
+            self.state[parameter][name] = state
         self.state[parameter]["step"] = 0
 
     def _next_rule(self, parameter: Tensor, group: dict[str, Any]) -> RowRule:
         """Count an update of a parameter and give its rule."""
+        group = {**group, **{name: float(group[name]) for name in self.NUMBERS}}
         if not self.STATES:
             return self.rule(group, 1, ())
         if not self.state[parameter]:
@@ -221,17 +225,21 @@ class RowOptimizer(torch.optim.Optimizer):
         state["step"] += 1
         return self.rule(group, state["step"], tuple(state[name] for name in self.STATES))
 
+    @outside_of_graphs  # a graph would be made anew for each number of a step
     def _update(self, parameter: Tensor, group: dict[str, Any], gradient: Tensor) -> None:
-        ids, rows = touched_rows(gradient)
+        ids, rows = touched_rows(local(gradient.detach(), parameter))
         rule = self._next_rule(parameter, group)
-        table = as_rows(parameter.detach())
+        part = local(parameter.detach())
+        if not part.numel():  # others hold all of it
+            return
+        table = as_rows(part)
         states = [
-            as_rows(state) if kept_for == "parameter" else state.reshape(-1)
+            as_rows(local(state)) if kept_for == "parameter" else local(state).reshape(-1)
             for state, kept_for in zip(rule.states, self.STATES.values(), strict=True)
         ]
         kernels.get("update_rows", table.device.type)(replace(rule, states=tuple(states)), table, ids, rows)
-        if table.data_ptr() != parameter.data_ptr():  # what cannot be viewed as rows was copied
-            parameter.copy_(table.view(parameter.shape))
+        if table.data_ptr() != part.data_ptr():  # what cannot be viewed as rows was copied
+            part.copy_(table.view(part.shape))
 
     def _attach(self) -> None:
         """Have the parameters of groups that ask for it updated inside of backward."""
@@ -241,9 +249,38 @@ class RowOptimizer(torch.optim.Optimizer):
             optimizer = owner()
             for group in optimizer.param_groups if optimizer is not None else ():
                 if group["in_backward"] and any(one is parameter for one in group["params"]):
+                    _check_alone()
                     return optimizer._next_rule(parameter, group)  # pyright: ignore[reportOptionalMemberAccess]
             return None
 
         for group in self.param_groups:
             for parameter in group["params"] if group["in_backward"] else ():
                 updates.attach(parameter, next_rule)
+
+
+def check_number(name: str, value: object) -> float:
+    """The value of an option >= 0, which may be a tensor of one number without gradient, as torch's optimizers take it.
+
+    Raises:
+        TypeError: it is not a number.
+        ValueError: it is negative or not finite.
+
+    Example:
+        >>> check_number("lr", torch.tensor(0.5))
+        0.5
+    """
+    is_number = isinstance(value, Tensor) and value.numel() == 1 and not value.requires_grad
+    number = value.item() if is_number and isinstance(value, Tensor) else value
+    return check_float(name, number, at_least=0)
+
+
+def _check_alone() -> None:
+    """Raise where processes train together: each would update its table by its own gradients alone."""
+    size = world_size()
+    if size > 1:
+        raise ArgumentError(
+            "in_backward",
+            "False where processes train together, for gradients to be averaged before they are applied",
+            Verbatim(f"True in a world of {size} processes"),
+            "take sparse=True in the loss, and leave the update to step()",
+        )

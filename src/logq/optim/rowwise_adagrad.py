@@ -56,7 +56,7 @@ class RowWiseAdagrad(RowOptimizer):
     def __init__(
         self,
         params: Parameters,
-        lr: float = 1e-2,
+        lr: float | Tensor = 1e-2,
         *,
         weight_decay: float = 0.0,
         initial_accumulator_value: float = 0.0,

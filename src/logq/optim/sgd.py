@@ -28,7 +28,8 @@ class SGD(RowOptimizer):
             one of a graph that was retained, and one of each loss where a table stands in several. Not to be used where
             gradients of several backwards are added up, clipped or scaled (torch.amp.GradScaler). Hooks of such a
             parameter are called with None. What torch.autograd.grad is asked for it gives, and no update is made then,
-            nor by a backward with create_graph=True. On devices other than the CPU it has no effect.
+            nor by a backward with create_graph=True. On devices other than the CPU it has no effect. Where several
+            processes train together (torch.distributed) it raises: gradients have to be averaged first.
 
     Raises:
         TypeError: an argument has a wrong type.
@@ -48,7 +49,7 @@ class SGD(RowOptimizer):
     def __init__(
         self,
         params: Parameters,
-        lr: float = 1e-3,
+        lr: float | Tensor = 1e-3,
         *,
         weight_decay: float = 0.0,
         maximize: bool = False,

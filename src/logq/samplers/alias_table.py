@@ -1,17 +1,18 @@
 """AliasTable: draws from any discrete distribution in constant time, by Walker's method."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from logq import kernels
 from logq._arguments import ArgumentError
 from logq.kernels.distributions import AliasDistribution
-from logq.samplers.sampler import take_seed
+from logq.samplers.kept_tensors import Kept, TensorKeeper
+from logq.samplers.streams import take_seed
 
 __all__ = ["AliasTable", "check_size"]
 
 
-class AliasTable(nn.Module):
+class AliasTable(TensorKeeper):
     """Draws from any discrete distribution in O(1) per draw after O(C) of preparation, with 8 bytes per class.
 
     A cell i is drawn uniformly, then gives i itself if 31 random bits are below threshold_i, else alias_i. What is
@@ -30,17 +31,17 @@ class AliasTable(nn.Module):
         tensor([1, 3])
     """
 
-    cells: Tensor
+    cells = Kept()  # (C, 2) int32
 
     def __init__(self, weights: Tensor) -> None:
-        super().__init__()
+        super().__init__("cpu")
         check_size(weights.numel())
         # The one for the CPU wherever the weights lie: made once, by a sweep that no other device is good at.
         accept, alias = kernels.get("alias_table", "cpu")(weights)
         # A class that always keeps its cell is its own alias, so that rounding 1 down to 31 bits does no harm. Both
         # halves of a cell lie together: a draw waits for one line of memory and not for two.
         threshold = (accept * 2.0**31).round_().clamp_(max=2**31 - 1).int()
-        self.register_buffer("cells", torch.stack([threshold, alias], dim=1), persistent=False)
+        self.cells = torch.stack([threshold, alias], dim=1)
 
     @property
     def threshold(self) -> Tensor:

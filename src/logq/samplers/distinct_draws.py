@@ -17,10 +17,13 @@ References:
     Kool, van Hoof and Welling, Stochastic Beams and Where to Find Them, ICML 2019, arXiv:1903.06059, Sec. 4.1.
 """
 
+import math
+
 import torch
 from torch import Tensor
 
 from logq import kernels
+from logq._arguments import ArgumentError
 
 __all__ = ["by_race", "expected_tries", "log_inclusion"]
 
@@ -51,21 +54,26 @@ def expected_tries(p: Tensor, num_sampled: int, number: Tensor | None = None) ->
     Returns:
         n, infinite if fewer than `num_sampled` classes have p > 0.
 
+    Raises:
+        ValueError: a p is not a probability, as where a table was filled with something else.
+
     Example:
         >>> round(expected_tries(torch.full((1000,), 1e-3, dtype=torch.float64), 500))
         693
     """
+    is_right = (p >= 0) & (p <= 1)
+    if not bool(is_right.all()):
+        raise ArgumentError("p", "probabilities", float(p[~is_right][0]), "the table of the sampler was written to")
     if number is None:
         number = torch.ones_like(p)
     if num_sampled >= int(number[p > 0].sum()):
         return float("inf")
-    tries = float(num_sampled)
-    while True:  # Newton's steps; they stay below the solution, as the sum is concave and rises
+    tries, step = float(num_sampled), math.inf
+    while step > 1e-9 * tries:  # Newton's steps; they stay below the solution, as the sum is concave and rises
         unseen = torch.exp(-tries * p)
         step = float((num_sampled - (number * (1 - unseen)).sum()) / (number * p * unseen).sum())
         tries += step
-        if step <= 1e-9 * tries:
-            return tries
+    return tries
 
 
 def by_race(p: Tensor, num_rows: int, num_sampled: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:

@@ -11,6 +11,7 @@ from torch import Tensor
 from logq._arguments import check_float
 from logq.candidates import IGNORED, as_columns
 from logq.samplers.class_counts import check_counts
+from logq.samplers.kept_tensors import Kept
 from logq.samplers.sampler import Draw, Sampler
 from logq.samplers.sampler_settings import SamplerSettings
 
@@ -60,12 +61,14 @@ class InBatch(Sampler):
 
     learns_before_drawing = True  # so that no target of a batch has frequency 0
 
-    log_q: Tensor
-    others: Tensor
-    seen: Tensor
-    last: Tensor
-    gap: Tensor
-    copies: Tensor
+    LEARNED = ("others", "seen", "last", "gap", "copies")
+
+    log_q = Kept()  # (C,)
+    others = Kept()  # ()
+    seen = Kept()  # () int64
+    last = Kept()  # (C,) int64
+    gap = Kept()  # (C,)
+    copies = Kept()  # (C,)
 
     def __init__(
         self,
@@ -80,17 +83,16 @@ class InBatch(Sampler):
         super().__init__(num_classes, seed=seed, device=device, dtype=dtype)
         self.rate = check_float("rate", rate, above=0, at_most=1)
         self.exact = counts is not None
-        # The mean n - T of the last batch in training: a buffer, so that loading a sampler brings all it knew.
-        self.register_buffer("others", torch.ones((), dtype=torch.float32, device=device))
+        home = self.home
+        self.others = torch.ones((), dtype=torch.float32, device=home)  # the mean n - T of the last batch in training
         if counts is not None:
             weights = check_counts(counts, num_classes)
-            log_q = (weights / weights.sum()).log().to(self.device, self.dtype)
-            self.register_buffer("log_q", log_q, persistent=False)
+            self.log_q = (weights / weights.sum()).log().to(home, self.dtype)
         else:
-            self.register_buffer("seen", torch.zeros((), dtype=torch.int64, device=device))
-            self.register_buffer("last", torch.zeros(num_classes, dtype=torch.int64, device=device))
-            self.register_buffer("gap", torch.zeros(num_classes, dtype=torch.float32, device=device))
-            self.register_buffer("copies", torch.zeros(num_classes, dtype=torch.float32, device=device))
+            self.seen = torch.zeros((), dtype=torch.int64, device=home)
+            self.last = torch.zeros(num_classes, dtype=torch.int64, device=home)
+            self.gap = torch.zeros(num_classes, dtype=torch.float32, device=home)
+            self.copies = torch.zeros(num_classes, dtype=torch.float32, device=home)
 
     @classmethod
     def from_settings(cls, settings: SamplerSettings) -> "InBatch":

@@ -1,5 +1,7 @@
 """LearnedUnigram: the unigram distribution of the targets seen so far."""
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 from typing_extensions import Unpack
@@ -7,6 +9,7 @@ from typing_extensions import Unpack
 from logq.candidates import IGNORED
 from logq.kernels.distributions import LearnedDistribution
 from logq.samplers.alias_table import AliasTable, check_size
+from logq.samplers.kept_tensors import Kept
 from logq.samplers.proposal import Proposal, ProposalOptions
 
 __all__ = ["LearnedUnigram"]
@@ -43,16 +46,16 @@ class LearnedUnigram(Proposal):
         tensor([0.6250, 0.6250])
     """
 
-    counts: Tensor
-    recent: Tensor
+    LEARNED = ("counts",)
+
+    counts = Kept()  # (C,) int64
+    recent = Kept()  # (max(1024, C),) int64
 
     def __init__(self, num_classes: int, num_sampled: int, **options: Unpack[ProposalOptions]) -> None:
         super().__init__(num_classes, num_sampled, **options)
         check_size(self.num_classes)
-        self.register_buffer("counts", torch.ones(self.num_classes, dtype=torch.int64, device=self.device))
-        self.register_buffer("recent", torch.empty(0, dtype=torch.int64, device=self.device), persistent=False)
+        self.counts = torch.ones(self.num_classes, dtype=torch.int64, device=self.home)
         self._build()
-        self.register_load_state_dict_post_hook(self._build_again)
 
     def _build(self) -> None:
         """Take all counts into the table and empty the list."""
@@ -60,13 +63,20 @@ class LearnedUnigram(Proposal):
         self.num_recent = 0
         with torch.inference_mode(False):  # what is made here is written to in training
             self.table = AliasTable(self.counts.double()).to(self.device)
-            self.recent = torch.empty(max(1024, self.num_classes), dtype=torch.int64, device=self.device)
+            self.recent = torch.zeros(max(1024, self.num_classes), dtype=torch.int64, device=self.home)
         self._prepare()
 
-    @staticmethod
-    def _build_again(sampler: "LearnedUnigram", _: object) -> None:
-        """After loading counts. Not a lambda, so that a sampler can be pickled."""
-        sampler._build()
+    def _learned(self) -> dict[str, Tensor]:
+        # What of the counts is in the table decides how numbers become classes: draws are to go on as they were.
+        return {**super()._learned(), "recent": self.recent, "num_recent": torch.tensor(self.num_recent, device="cpu")}
+
+    def _load_learned(self, learned: Mapping[str, Tensor]) -> None:
+        super()._load_learned(learned)
+        recent = learned["recent"][: int(learned["num_recent"])] if "recent" in learned else self.recent[:0]
+        recent = recent.to(self.home)
+        self.counts.sub_(torch.bincount(recent, minlength=self.num_classes))
+        self._build()
+        self.learn(recent)
 
     def learn(self, targets: Tensor) -> None:
         """Count targets; `draw` does so itself in training mode.
@@ -85,7 +95,7 @@ class LearnedUnigram(Proposal):
 
     def log_prob(self, ids: Tensor) -> Tensor:
         """The log of q for classes as known now: int64 of any shape -> the same shape."""
-        total = torch.tensor(self.in_table + self.num_recent, dtype=self.dtype)
+        total = torch.tensor(self.in_table + self.num_recent, dtype=self.dtype, device="cpu")
         return self.counts[ids].to(self.dtype).log() - total.log()
 
     def _distribution(self) -> LearnedDistribution:

@@ -72,12 +72,12 @@ class LogUniform(Proposal):
         """
         if self.num_classes <= ONE_BY_ONE:
             return super()._grouped_probabilities()
-        first = self.log_prob(torch.arange(ONE_BY_ONE, device=self.device)).double().exp()
+        first = self.log_prob(torch.arange(ONE_BY_ONE, device=self.home)).double().exp()
         nodes, weights = np.polynomial.legendre.leggauss(16)
         edges = np.linspace(math.log(ONE_BY_ONE + 1), math.log(self.num_classes + 1), 65)
         half = np.diff(edges)[:, None] / 2
-        log_x = torch.from_numpy((edges[:-1, None] + half * (1 + nodes)).reshape(-1)).to(self.device)
-        number = torch.from_numpy((half * weights).reshape(-1)).to(self.device) * log_x.exp()
+        log_x = torch.from_numpy((edges[:-1, None] + half * (1 + nodes)).reshape(-1)).to(self.home)
+        number = torch.from_numpy((half * weights).reshape(-1)).to(self.home) * log_x.exp()
         p = (-log_x).exp() / math.log1p(self.num_classes)
         return torch.cat([first, p]), torch.cat([torch.ones_like(first), number])
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_bool, check_int
 from logq.candidates import IGNORED
+from logq.samplers.kept_tensors import Kept
 from logq.samplers.sampler import Draw, Sampler
 from logq.shapes import can_look_at, check_ids
 
@@ -51,7 +52,10 @@ class Partition(Sampler):
         tensor([2, 5])
     """
 
-    _part: Tensor
+    LEARNED = ("_part",)
+
+    _ids = Kept()  # the subsets, one after the other
+    _part = Kept()  # () int64
 
     def __init__(
         self,
@@ -71,6 +75,7 @@ class Partition(Sampler):
             raise ArgumentTypeError("subsets", "a list of subsets", Verbatim(type(subsets).__name__))
         if len(subsets) == 0:
             raise ArgumentError("subsets", "at least one", Verbatim("none"))
+        sorted_subsets: list[Tensor] = []
         for index, subset in enumerate(subsets):
             name = f"subsets[{index}]"
             ids = torch.from_numpy(_whole_numbers(name, subset))
@@ -80,9 +85,11 @@ class Partition(Sampler):
             if not replacement and (self.num_sampled or 0) > ids.numel():
                 expected = f"at most {ids.numel()}, the size of {name}, without replacement"
                 raise ArgumentError("num_sampled", expected, num_sampled)
-            self.register_buffer(f"_subset_{index}", ids.sort().values.to(self.device), persistent=False)
+            sorted_subsets.append(ids.sort().values)
         self.num_parts = len(subsets)
-        self.register_buffer("_part", torch.zeros((), dtype=torch.int64, device=self.device))
+        self._sizes = [len(ids) for ids in sorted_subsets]
+        self._ids = torch.cat(sorted_subsets)
+        self._part = torch.zeros((), dtype=torch.int64, device=self.home)
 
     @classmethod
     def from_targets(
@@ -126,7 +133,7 @@ class Partition(Sampler):
     @property
     def subsets(self) -> list[Tensor]:
         """The classes of each part, in order of their ids."""
-        return [self.get_buffer(f"_subset_{index}") for index in range(self.num_parts)]
+        return list(self._ids.split(self._sizes))
 
     @property
     def part(self) -> int:
@@ -141,7 +148,7 @@ class Partition(Sampler):
         self._part.fill_(number)
 
     def _subset(self) -> Tensor:
-        return self.get_buffer(f"_subset_{self.part}")
+        return self.subsets[self.part]
 
     def log_expected_count(self, ids: Tensor) -> Tensor:
         """Natural log of the expected count in a sample for this part; -inf outside of its subset."""

@@ -13,6 +13,7 @@ from torch import Tensor
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
 from logq.candidates import IGNORED
 from logq.samplers.sampler import Draw, Sampler
+from logq.samplers.streams import Place, folded
 
 __all__ = ["Prefetch"]
 
@@ -71,6 +72,19 @@ class Prefetch(Sampler):
         """That of the sampler."""
         return self.sampler.generator
 
+    @property
+    def rank(self) -> int | None:
+        """That of the sampler."""
+        return self.sampler.rank
+
+    @rank.setter
+    def rank(self, value: int | None) -> None:
+        if value is not None or "sampler" in self._modules:  # which it is not yet while this one is made
+            self.sampler.rank = value
+
+    def _source(self) -> torch.Generator:
+        return self.sampler.generator  # a draw takes what is for this process from it, ahead or not
+
     def log_expected_count(self, ids: Tensor) -> Tensor:
         """That of the sampler."""
         return self.sampler.log_expected_count(ids)
@@ -84,20 +98,21 @@ class Prefetch(Sampler):
         self.sampler.learn(targets)
 
     def _draw(self, targets: Tensor, generator: torch.Generator) -> Draw:
+        place = self.sampler._place() if generator is self.sampler.generator else None
         if targets.device.type != "cpu":
             self._threads.clear()
-            return self.sampler._draw(targets, generator)
+            return self.sampler._draw(targets, generator if place is None else folded(generator, place))
         process = os.getpid()
         thread = self._threads.get(process) or self._threads.setdefault(process, _Thread())
         with thread.lock:  # so that two threads which draw do not take one sample
-            thread.wanted = generator, targets.shape[0]
+            thread.wanted = generator, targets.shape[0], place
             ahead, thread.ahead = thread.ahead, None
-            if ahead is not None and ahead.fits(self.sampler, generator):
+            if ahead is not None and ahead.place == place and ahead.fits(self.sampler, generator):
                 draw, after = ahead.result.result()
                 if draw.ids.dim() == 1 or draw.ids.shape[0] == targets.shape[0]:
                     generator.set_state(after)
                     return draw
-            return self.sampler._draw(targets, generator)
+            return self.sampler._draw(targets, generator if place is None else folded(generator, place))
 
     def _learn(self, targets: Tensor, *, before: bool) -> None:
         self.sampler._learn(targets, before=before)
@@ -107,11 +122,12 @@ class Prefetch(Sampler):
 
     @staticmethod
     @torch.no_grad()
-    def _draw_from(sampler: Sampler, state: Tensor, num_rows: int) -> tuple[Draw, Tensor]:
+    def _draw_from(sampler: Sampler, state: Tensor, num_rows: int, place: Place | None) -> tuple[Draw, Tensor]:
         """What a draw from a generator of that state gives, with the counts of its sample, and the state after it."""
         generator = torch.Generator()
         generator.set_state(state)
-        draw = sampler._draw(torch.full((num_rows,), IGNORED), generator)
+        source = generator if place is None else folded(generator, place)
+        draw = sampler._draw(torch.full((num_rows,), IGNORED), source)
         of_ids = draw.log_expected_count(draw.ids)
 
         def log_expected_count(classes: Tensor) -> Tensor:
@@ -128,6 +144,7 @@ class _Ahead(NamedTuple):
 
     state: Tensor  # of the generator
     sampler: list[object]
+    place: Place | None
     result: Future[tuple[Draw, Tensor]]  # with the state of the generator after it
 
     def fits(self, sampler: Sampler, generator: torch.Generator) -> bool:
@@ -145,22 +162,24 @@ class _Thread:
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.wanted: tuple[torch.Generator, int] | None = None  # what the last draw was from and for how many rows
+        self.wanted: tuple[torch.Generator, int, Place | None] | None = None  # of the last draw: from what, rows, where
         self.ahead: _Ahead | None = None
         self.pool: ThreadPoolExecutor | None = None
 
-    def start(self, sampler: Sampler, draw_from: Callable[[Sampler, Tensor, int], tuple[Draw, Tensor]]) -> None:
+    def start(
+        self, sampler: Sampler, draw_from: Callable[[Sampler, Tensor, int, Place | None], tuple[Draw, Tensor]]
+    ) -> None:
         """Begin the draw that comes next, if the last one is repeated."""
         with self.lock:
             if self.wanted is None or self.ahead is not None:
                 return
-            generator, num_rows = self.wanted
+            generator, num_rows, place = self.wanted
             state = generator.get_state()
             found = _all_of(sampler)  # before the thread looks: what changes later shows
             with contextlib.suppress(RuntimeError):  # while Python ends no thread takes work any more
                 if self.pool is None:
                     self.pool = _one_thread()
-                self.ahead = _Ahead(state, found, self.pool.submit(draw_from, sampler, state, num_rows))
+                self.ahead = _Ahead(state, found, place, self.pool.submit(draw_from, sampler, state, num_rows, place))
 
 
 def _one_thread() -> ThreadPoolExecutor:
@@ -176,10 +195,11 @@ def _one_thread() -> ThreadPoolExecutor:
 
 
 def _all_of(sampler: Sampler) -> list[object]:
-    """All that makes a sampler what it is, so that a change shows: attributes, buffers and how often those changed."""
+    """All that makes a sampler what it is, so that a change shows: attributes, tensors and how often those changed."""
     found: list[object] = []
     for part in sampler.modules():
         found += vars(part).values()
-        for buffer in part.buffers(recurse=False):
-            found += (buffer, 0 if buffer.is_inference() else buffer._version)
+        for tensor in [*part.buffers(recurse=False), *vars(part).values()]:
+            if isinstance(tensor, Tensor):
+                found += (tensor, 0 if tensor.is_inference() else tensor._version)
     return found

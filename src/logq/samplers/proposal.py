@@ -13,8 +13,9 @@ from logq import kernels
 from logq._arguments import ArgumentError, check_bool, check_int
 from logq.kernels.distributions import Distribution
 from logq.samplers.distinct_draws import by_race, expected_tries, log_inclusion
-from logq.samplers.sampler import Draw, Sampler, take_seed
+from logq.samplers.sampler import Draw, Sampler
 from logq.samplers.sampler_settings import SamplerSettings
+from logq.samplers.streams import take_seed
 
 __all__ = ["Proposal", "ProposalOptions", "options_of"]
 
@@ -122,7 +123,7 @@ class Proposal(Sampler):
             ValueError: there are fewer distinct classes, where draws are without replacement.
         """
         other = copy.deepcopy(self)
-        other._unpickled = {}  # so that it starts fresh
+        other._states = {}  # so that it starts fresh
         other.num_sampled = check_int("num_sampled", num_sampled)
         other._tries = None
         if not other.replacement:
@@ -131,7 +132,7 @@ class Proposal(Sampler):
 
     def _all_probabilities(self) -> Tensor:
         """(C,) float64."""
-        return self.log_prob(torch.arange(self.num_classes, device=self.device)).double().exp()
+        return self.log_prob(torch.arange(self.num_classes, device=self.home)).double().exp()
 
     def _grouped_probabilities(self) -> tuple[Tensor, Tensor]:
         """Probabilities and how many classes each is that of, float64; to be overridden where few do for many."""

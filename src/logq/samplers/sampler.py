@@ -3,20 +3,22 @@
 import math
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from typing_extensions import Self
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_int
 from logq.candidates import IGNORED, Candidates
 from logq.graph_breaks import outside_of_graphs
+from logq.samplers.kept_tensors import TensorKeeper, packed, unpacked
 from logq.samplers.sampler_settings import SamplerSettings
+from logq.samplers.streams import Place, folded, place_of_process, rank_of_process, restore
 from logq.shapes import can_look_at, check_device, check_dtype, check_ids, check_ignore_index
 
-__all__ = ["Draw", "Sampler", "take_seed"]
+__all__ = ["Draw", "Sampler"]
 
 FEW = 1 << 16
 """Ids that are copied to save a call: with more of them the copy costs more than the call."""
@@ -41,25 +43,25 @@ class Draw(NamedTuple):
     excluded: Tensor | None = None
 
 
-def take_seed(generator: torch.Generator, device: torch.device) -> Tensor:
-    """64 bits from a generator, () int64: all the randomness that a draw of the kernels takes, whatever its size.
-
-    Example:
-        >>> take_seed(torch.Generator().manual_seed(1), torch.device("cpu")).shape
-        torch.Size([])
-    """
-    return torch.empty((), dtype=torch.int64, device=device).random_(-(1 << 63), None, generator=generator)
-
-
-class Sampler(nn.Module, ABC):
+class Sampler(TensorKeeper, ABC):
     """Draws sampled classes for a batch of targets. A subclass implements two methods; everything else is here.
 
-    A sampler is a torch module without parameters: it moves with `to(device)`, keeps what it has learned in
-    `state_dict`, and stops learning under `eval()`. Its logarithms have the dtype of the module and float32 at least,
-    so `half()` on a model around it does no harm. Draws come from its own generator, never from torch's global one:
-    torch.utils.checkpoint cannot rewind it, so draw outside and hand the candidates in. What follows from the arguments
-    is not in `state_dict`: build a sampler where it is to be, and not on the device "meta". A pickled sampler has the
-    state of its generator, and draws what it would have drawn next.
+    A sampler is a torch module without parameters: it moves with `to(device)` and stops learning under `eval()`. Its
+    logarithms have the dtype of the module and float32 at least, so `half()` on a model around it does no harm. Draws
+    come from its own generator, never from torch's global one.
+
+    `state_dict` has one entry, `_extra_state`, bytes that hold what was learned and the state of the generator: with it
+    a run goes on exactly, as a pickled sampler does. Tables that follow from the arguments are not in it, and outlast
+    the device "meta".
+
+    Processes that train together (torch.distributed), and workers of a DataLoader, draw differently whatever the seed:
+    rank and worker are folded into each draw, and the checkpoint of any rank lets all ranks go on, if they draw equally
+    often. Each process learns from its own batches. Set `rank` to the same number in processes that are to draw alike,
+    as those that share a batch under tensor parallelism. Workers of a DataLoader draw anew in each epoch, by the seed
+    that it gives them.
+
+    torch.utils.checkpoint would draw, and learn, a second time in backward: that raises. Draw outside of what it is
+    given, and hand the candidates in.
 
     Args:
         num_classes: C.
@@ -87,7 +89,8 @@ class Sampler(nn.Module, ABC):
     reads_groups: bool = False
     """Whether draws depend on a group that each row belongs to."""
 
-    _witness: Tensor
+    LEARNED: ClassVar[tuple[str, ...]] = ()
+    """Kept tensors that are learned, as far as the sampler has them."""
 
     def __init__(
         self,
@@ -97,17 +100,15 @@ class Sampler(nn.Module, ABC):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__()
-        device, dtype = check_device(device), check_dtype(dtype)
+        super().__init__(check_device(device), check_dtype(dtype))
         self.num_classes = check_int("num_classes", num_classes)
         self.seed = None if seed is None else check_int("seed", seed, 0)
         if self.seed is not None and self.seed >= 1 << 64:
             raise ArgumentError("seed", "an integer below 2**64", seed)
-        # An empty buffer moves with the module, and so tells the device and dtype of samplers that store nothing.
-        self.register_buffer("_witness", torch.empty(0, device=device, dtype=dtype), persistent=False)
-        self._witness = self._witness.to(torch.promote_types(self._witness.dtype, torch.float32))
+        self.rank = None
+        self._pickled_at: int | None = None  # the rank of the process that pickled it, for workers that are spawned
         self._generators: dict[torch.device, torch.Generator] = {}
-        self._unpickled: dict[str, Tensor] = {}  # states of generators by the names of their devices
+        self._states: dict[str, Tensor] = {}  # of generators, pickled or loaded, by the names of their devices
 
     @classmethod
     def from_settings(cls, settings: SamplerSettings) -> Self:
@@ -129,20 +130,45 @@ class Sampler(nn.Module, ABC):
         return self._witness.dtype
 
     @property
+    def rank(self) -> int | None:
+        """What draws are folded with instead of the rank of the process; None for that."""
+        return self._rank
+
+    @rank.setter
+    def rank(self, value: int | None) -> None:
+        self._rank = None if value is None else check_int("rank", value, 0)
+
+    @property
     def generator(self) -> torch.Generator:
         """The source of randomness; `get_state` and `set_state` of it make a run go on where it stopped."""
         # One for each device it has been on: coming back from another must not start the same draws again.
         device = self._witness.device
         found = self._generators.get(device)
         if found is None:
+            if device.type == "meta":
+                raise ArgumentError(
+                    "sampler", "a device that has memory", Verbatim("meta"), "move the model by to_empty(device=...)"
+                )
             found = self._generators[device] = torch.Generator(device)
-            if str(device) in self._unpickled:
-                found.set_state(self._unpickled.pop(str(device)))
+            if self._states:
+                restore(found, self._states)
             elif self.seed is None:
                 found.manual_seed(secrets.randbits(63))
             else:
                 found.manual_seed(self.seed)
         return found
+
+    def _place(self) -> Place | None:
+        """Which of several processes this one is."""
+        if self._rank is not None:
+            return place_of_process(self._rank)
+        rank = rank_of_process()
+        return place_of_process(self._pickled_at if rank is None else rank)
+
+    def _source(self) -> torch.Generator:
+        """What the next draw of this process is made from."""
+        place = self._place()
+        return self.generator if place is None else folded(self.generator, place)
 
     @outside_of_graphs  # generators cannot be traced: this is where torch.compile breaks its graph
     def draw(
@@ -161,7 +187,7 @@ class Sampler(nn.Module, ABC):
             groups: the group that each row belongs to, for samplers that draw from the classes of one (`WithinGroup`);
                 None takes that of its first true class.
             ignore_index: the value of entries that are no class.
-            generator: draws from this one instead of the sampler's own.
+            generator: draws from this one instead of the sampler's own, the same in all processes.
             need_log_q: whether to raise for a true class that is never drawn, whose log Q is minus infinity. The losses
                 that subtract log Q do so themselves, where they can look (logq.shapes).
 
@@ -170,12 +196,26 @@ class Sampler(nn.Module, ABC):
 
         Raises:
             TypeError: targets are not an int64 tensor.
-            ValueError: a target leaves [0, C), targets do not have one or two dimensions or are on another device, or
-                groups are given to a sampler that knows of none.
+            ValueError: a target leaves [0, C), targets do not have one or two dimensions, targets or the generator are
+                on another device, or groups are given to a sampler that knows of none.
+            RuntimeError: it is called inside of backward, by torch.utils.checkpoint.
         """
         ignore_index = check_ignore_index(ignore_index)
         if generator is not None and not isinstance(generator, torch.Generator):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ArgumentTypeError("generator", "a torch.Generator", Verbatim(type(generator).__name__))
+        if generator is not None and generator.device.type != self._witness.device.type:
+            raise ArgumentError(
+                "generator",
+                f"one on {self.device} where the sampler is",
+                Verbatim(f"one on {generator.device}"),
+                f"make it by torch.Generator('{self.device}')",
+            )
+        if (generator is None or self.training) and torch._C._current_graph_task_id() != -1:  # pyright: ignore[reportPrivateUsage]
+            raise RuntimeError(
+                "a sampler draws inside of backward, where torch.utils.checkpoint computes again what it did not keep:"
+                " it would draw other classes than in forward, and learn the batch twice. Draw before, with"
+                " candidates = sampler.draw(targets), and hand the candidates to a loss of logq.functional in there"
+            )
         are_classes = check_ids("targets", targets, self.num_classes, ignore_index=ignore_index)
         if targets.dim() not in (1, 2) or (targets.dim() == 2 and targets.shape[1] == 0):
             raise ArgumentError("targets", "shape (B,) or (B, T) with T >= 1", tuple(targets.shape))
@@ -194,7 +234,7 @@ class Sampler(nn.Module, ABC):
         else:
             targets = targets.masked_fill(targets == ignore_index, IGNORED).contiguous()
         with torch.no_grad():
-            return self._candidates(targets, groups, generator or self.generator, are_classes, need_log_q)
+            return self._candidates(targets, groups, generator or self._source(), are_classes, need_log_q)
 
     def _candidates(
         self, targets: Tensor, groups: Tensor | None, generator: torch.Generator, are_classes: bool, need_log_q: bool
@@ -262,20 +302,84 @@ class Sampler(nn.Module, ABC):
         if self.training and before == self.learns_before_drawing:
             self.learn(targets)
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Sampler":
-        """As nn.Module does, but floating point buffers stay float32 at least."""
+    def _learned(self) -> dict[str, Tensor]:
+        """What was learned, by name, in tensors whose shapes do not change."""
+        return {name: getattr(self, name) for name in self.LEARNED if hasattr(self, name)}
 
-        def keep(tensor: Tensor) -> Tensor:
-            moved = fn(tensor)
-            if moved.is_floating_point() and moved.dtype.itemsize < 4:
-                return tensor.to(moved.device)
-            return moved
+    def _load_learned(self, learned: Mapping[str, Tensor]) -> None:
+        """Take over what another sampler of this kind had learned."""
+        for name, own in Sampler._learned(self).items():
+            if name not in learned:
+                raise ArgumentError(name, "it in the state", Verbatim(f"only {', '.join(learned) or 'nothing'}"))
+            if learned[name].shape != own.shape:
+                raise ArgumentError(name, f"shape {tuple(own.shape)}", tuple(learned[name].shape))
+            own.copy_(learned[name])
 
-        return super()._apply(keep, recurse)
+    def get_extra_state(self) -> Tensor:
+        """(n,) uint8: what was learned, and the state of the generator. `state_dict` calls it."""
+        states = self._states
+        if self._witness.device.type != "meta":
+            states = {str(self.device): self.generator.get_state()}
+        tensors = {f"learned.{name}": value for name, value in self._learned().items()}
+        return packed(tensors | {f"generator.{name}": state for name, state in states.items()})
+
+    @torch.no_grad()
+    def set_extra_state(self, state: Tensor) -> None:
+        """Take over what `get_extra_state` gave. `load_state_dict` calls it.
+
+        A generator on another kind of device than it was saved on is seeded by the state: its draws are others.
+
+        Raises:
+            ValueError: it is the state of something else.
+        """
+        tensors = unpacked(state)
+        parts: dict[str, dict[str, Tensor]] = {"learned": {}, "generator": {}}
+        for name, value in tensors.items():
+            part, _, key = name.partition(".")
+            parts.setdefault(part, {})[key] = value
+        self._load_learned(parts["learned"])
+        self._states = parts["generator"]
+        device = self._witness.device
+        self._generators = {one: found for one, found in self._generators.items() if one == device}
+        if self._states and device in self._generators:
+            restore(self._generators[device], self._states)
+
+    def _load_from_state_dict(
+        self,
+        state_dict: dict[str, Any],
+        prefix: str,
+        local_metadata: dict[str, Any],
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
+        """As nn.Module does; states of 0.1 have what was learned under names of its own, and no generator."""
+        super()._load_from_state_dict(
+            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        )
+        extra = f"{prefix}_extra_state"
+        if extra in state_dict:
+            return
+        former = {name: state_dict[prefix + name] for name in self.LEARNED if prefix + name in state_dict}
+        if former:
+            with torch.no_grad():
+                self._load_learned(former)
+            for name in former:
+                if prefix + name in unexpected_keys:
+                    unexpected_keys.remove(prefix + name)
+        if extra in missing_keys and (former or not self._learned()):
+            missing_keys.remove(extra)
 
     def __getstate__(self) -> dict[str, Any]:
         states = {str(device): generator.get_state() for device, generator in self._generators.items()}
-        return {**vars(self), "_generators": {}, "_unpickled": {**self._unpickled, **states}}
+        rank = rank_of_process()
+        return {
+            **vars(self),
+            "_generators": {},
+            "_states": {**self._states, **states},
+            "_pickled_at": self._pickled_at if rank is None else rank,
+        }
 
 
 def _check_drawable(targets: Tensor, log_expected_count: Tensor) -> None:

@@ -14,6 +14,7 @@ from logq.kernels.distributions import AliasDistribution
 from logq.kernels.tensor_memory import prefer_huge_pages
 from logq.samplers.alias_table import AliasTable
 from logq.samplers.class_counts import check_counts, read_counts
+from logq.samplers.kept_tensors import Kept
 from logq.samplers.proposal import Proposal, ProposalOptions, options_of
 from logq.samplers.sampler_settings import SamplerSettings
 
@@ -51,7 +52,7 @@ class Unigram(Proposal):
         tensor([4.])
     """
 
-    log_q: Tensor
+    log_q = Kept()  # (C,)
 
     def __init__(
         self,
@@ -67,8 +68,7 @@ class Unigram(Proposal):
         self.power = float(power)
         self.num_reserved_ids = int(num_reserved_ids)
         probabilities = weights / weights.sum()
-        # Not in state_dict: it follows from the counts, which the caller keeps anyway.
-        self.register_buffer("log_q", probabilities.log().to(self.device, self.dtype), persistent=False)
+        self.log_q = probabilities.log().to(self.home, self.dtype)
         self.table = AliasTable(probabilities).to(self.device)
         self._prepare()
 

@@ -12,7 +12,9 @@ from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_fl
 from logq.candidates import IGNORED, as_columns
 from logq.kernels.distributions import random_bits, shifted
 from logq.samplers.class_counts import check_counts
-from logq.samplers.sampler import Draw, Sampler, take_seed
+from logq.samplers.kept_tensors import Kept
+from logq.samplers.sampler import Draw, Sampler
+from logq.samplers.streams import take_seed
 from logq.shapes import can_look_at
 
 __all__ = ["WithinGroup"]
@@ -57,11 +59,11 @@ class WithinGroup(Sampler):
 
     reads_groups = True
 
-    names: Tensor
-    group: Tensor
-    classes: Tensor
-    edges: Tensor
-    log_q: Tensor
+    names = Kept()  # (G,) int64
+    group = Kept()  # (C,) int64
+    classes = Kept()  # (C,) int64
+    edges = Kept()  # (C,) int64
+    log_q = Kept()  # (C,)
 
     def __init__(
         self,
@@ -84,7 +86,7 @@ class WithinGroup(Sampler):
         heaviest = values.max() if self.power >= 0 else values[values > 0].min()
         weights = (values / heaviest).pow(self.power).where(values > 0, 0.0)
         self.num_groups = len(names)
-        totals = torch.zeros(self.num_groups, dtype=torch.float64).index_add_(0, group, weights)
+        totals = values.new_zeros(self.num_groups).index_add_(0, group, weights)
         empty = ~(totals[group] > 0)
         if bool(empty.any()):
             of = int(names[group[empty][0]])
@@ -92,13 +94,11 @@ class WithinGroup(Sampler):
         shares = weights / totals[group]
         classes = group.argsort(stable=True)
         self._bits = min(52, 62 - (self.num_groups - 1).bit_length())
-        # None is in state_dict: they follow from the arguments.
-        self.register_buffer("names", names.to(self.device), persistent=False)
-        self.register_buffer("group", group.to(self.device), persistent=False)
-        self.register_buffer("classes", classes.to(self.device), persistent=False)
-        self.register_buffer("edges", _edges(shares[classes], group[classes], self._bits), persistent=False)
-        self.edges = self.edges.to(self.device)
-        self.register_buffer("log_q", shares.log().to(self.device, self.dtype), persistent=False)
+        self.names = names
+        self.group = group
+        self.classes = classes
+        self.edges = _edges(shares[classes], group[classes], self._bits)
+        self.log_q = shares.log().to(self.dtype)
 
     def log_expected_count(self, ids: Tensor) -> Tensor:
         """Natural log of the expected count in a sample for a row of the class's own group; -inf where counts are 0."""
@@ -167,7 +167,7 @@ def _edges(shares: Tensor, group: Tensor, bits: int) -> Tensor:
 
     Integers, as float() on a model would take digits from fractions.
     """
-    sums = torch.cat([torch.zeros(1, dtype=torch.float64), shares.cumsum(0)])
+    sums = torch.cat([shares.new_zeros(1), shares.cumsum(0)])
     starts = torch.searchsorted(group, group)
     ends = torch.searchsorted(group, group, right=True)
     # Exactly 1 for what is behind the last class that can be drawn, whatever the rounding.

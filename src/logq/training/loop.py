@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from logq._arguments import ArgumentError
 from logq._progress import Progress
 from logq.optim import clip_grad_norm_
-from logq.samplers import Sampler
 from logq.training.checkpoint import Checkpoint, RunState
 from logq.training.devices import Device
 from logq.training.estimator import Seeds
@@ -361,7 +360,6 @@ class Loop:
             "module": self.task.module.state_dict(),
             "optimizer": self.optimizers.tensors(),
             "random": self.device.random_state(),
-            "sampler": {name: one.generator.get_state() for name, one in self._samplers()},
             "best": self.best,
         }
         if self.average is not None:
@@ -388,8 +386,6 @@ class Loop:
             parts.setdefault(part, {})[key] = torch.from_numpy(array.copy())
         self.task.module.load_state_dict(parts["module"])
         self.optimizers.load(parts.get("optimizer", {}))
-        for name, sampler in self._samplers():
-            sampler.generator.set_state(parts["sampler"][name])
         if self.average is not None:
             for name, value in zip(self.average.names, self.average.values, strict=True):
                 value.copy_(parts["average"][name])
@@ -400,6 +396,3 @@ class Loop:
             setattr(self, name, state.position[name])
         best = state.position["best_value"]
         self.best_value = -math.inf if best is None else best
-
-    def _samplers(self) -> list[tuple[str, Sampler]]:
-        return [(name, one) for name, one in self.task.module.named_modules() if isinstance(one, Sampler)]

@@ -96,7 +96,7 @@ def test_bad_arguments():
 def test_link():
     link = BlackOut(3, {1: 5, 0: 1, 2: 0}, 4, seed=1)
     assert isinstance(link.sampler, WalkerAlias)
-    assert list(link.state_dict()) == ["W"]
+    assert list(link.state_dict()) == ["W", "sampler.unigram._extra_state"]
     assert not link.W.any()
     x, t = torch.randn(2, 3), torch.tensor([0, 2])
     torch.testing.assert_close(link(x, t).item(), 5 * np.log(5) - 4 * np.log(4), rtol=1e-6, atol=0)

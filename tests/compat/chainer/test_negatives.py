@@ -168,7 +168,7 @@ def test_link():
     link = NegativeSampling(3, [4, 0, 1], 5, seed=1)
     assert isinstance(link.sampler, WalkerAlias)
     assert not link.W.any()
-    assert list(link.state_dict()) == ["W"]
+    assert list(link.state_dict()) == ["W", "sampler.unigram._extra_state"]
     assert [name for name, _ in link.named_parameters()] == ["W"]
     x, t = torch.randn(4, 3), torch.tensor([0, 2, -1, 1])
     losses, samples = link(x, t, reduce="no", return_samples=True)

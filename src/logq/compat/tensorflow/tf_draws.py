@@ -10,7 +10,7 @@ from logq import kernels
 from logq._arguments import ArgumentError
 from logq.compat.tensorflow.tf_arguments import Classes, Seed, as_generator, as_ids, as_true_classes
 from logq.kernels.distributions import Distribution
-from logq.samplers.sampler import take_seed
+from logq.samplers.streams import take_seed
 from logq.shapes import check_ids
 
 __all__ = [

@@ -1,0 +1,113 @@
+"""Streams of random numbers where several processes draw: ranks that train together, and workers of a DataLoader.
+
+All processes may have the generator of one sampler: by the same seed, by a fork, or from the checkpoint that one of
+them wrote. Each takes one number of it a draw, which is the same in all, and draws from a generator that is seeded by
+this number, the rank and the worker. So draws differ, and all of them go on exactly from the state of any one.
+"""
+
+import sys
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+__all__ = ["Place", "folded", "place_of_process", "rank_of_process", "restore", "take_seed"]
+
+
+class Place(NamedTuple):
+    """Which of several processes draws.
+
+    Args:
+        rank: in torch.distributed.
+        worker: the seed of a worker of a DataLoader, another one for each epoch; 0 in the process that trains.
+
+    Example:
+        >>> Place(rank=1).worker
+        0
+    """
+
+    rank: int = 0
+    worker: int = 0
+
+
+def rank_of_process() -> int | None:
+    """The rank of this process where several train together by torch.distributed, else None.
+
+    Example:
+        >>> rank_of_process() is None
+        True
+    """
+    distributed = torch.distributed
+    if not distributed.is_available() or not distributed.is_initialized() or distributed.get_world_size() == 1:
+        return None
+    return distributed.get_rank()
+
+
+def place_of_process(rank: int | None) -> Place | None:
+    """The place of this process, which has a rank if it is known; None for one that is alone.
+
+    Example:
+        >>> place_of_process(None), place_of_process(3)
+        (None, Place(rank=3, worker=0))
+    """
+    loading = sys.modules.get("torch.utils.data")
+    worker = None if loading is None else loading.get_worker_info()
+    if rank is None and worker is None:
+        return None
+    return Place(rank or 0, 0 if worker is None else worker.seed)
+
+
+def take_seed(generator: torch.Generator, device: torch.device) -> Tensor:
+    """64 bits from a generator, () int64: all the randomness that a draw of the kernels takes, whatever its size.
+
+    Example:
+        >>> take_seed(torch.Generator().manual_seed(1), torch.device("cpu")).shape
+        torch.Size([])
+    """
+    return torch.empty((), dtype=torch.int64, device=device).random_(-(1 << 63), None, generator=generator)
+
+
+def folded(generator: torch.Generator, place: Place) -> torch.Generator:
+    """A generator for one draw at a place, by the next number of the generator that all places have.
+
+    Example:
+        >>> one, other = (folded(torch.Generator().manual_seed(1), Place(rank)) for rank in range(2))
+        >>> one.initial_seed() == other.initial_seed()
+        False
+    """
+    device = generator.device
+    if device.type == "cpu":
+        return torch.Generator(device).manual_seed(_digest(take_seed(generator, device).item(), *place))
+    # The state is known without a wait for the device, a number from it is not.
+    number = _digest(generator.get_state().numpy().tobytes(), *place)
+    take_seed(generator, device)
+    return torch.Generator(device).manual_seed(number)
+
+
+def restore(generator: torch.Generator, states: Mapping[str, Tensor]) -> None:
+    """Bring a generator to a state that was saved on its device, or on another of that kind.
+
+    With the state of another kind of device no stream goes on; it seeds the generator then.
+
+    Args:
+        generator: of any device.
+        states: one at least, by the names of the devices that they were saved on.
+
+    Example:
+        >>> generator = torch.Generator()
+        >>> restore(generator, {"cpu": torch.Generator().manual_seed(7).get_state()})
+        >>> generator.initial_seed()
+        7
+    """
+    device = generator.device
+    same = [state for name, state in states.items() if name.partition(":")[0] == device.type]
+    if same:
+        generator.set_state(states.get(str(device), same[0]))
+    else:
+        generator.manual_seed(_digest(next(iter(states.values())).numpy().tobytes()))
+
+
+def _digest(*parts: object) -> int:
+    return int.from_bytes(blake2b(repr(parts).encode(), digest_size=8).digest(), "little")
