@@ -268,7 +268,8 @@ def allowed_items(known: KnownLog, allow: Any, added: Mapping[int, Any] | None =
     """
     if allow is None:
         return None
-    given = np.asarray(allow if not isinstance(allow, set | frozenset) else list(cast("Iterable[Any]", allow)))
+    raw: Any = list(cast("Iterable[Any]", allow)) if isinstance(allow, set | frozenset) or added else allow
+    given = np.asarray(raw)
     mask = np.zeros(1 + max(known.num_items - 1, *(added or [0])), dtype=np.bool_)
     if given.dtype == np.bool_:
         if given.shape != (known.num_items,):
@@ -276,11 +277,11 @@ def allowed_items(known: KnownLog, allow: Any, added: Mapping[int, Any] | None =
         mask[: known.num_items] = given
         return mask
     of_added = {name: code for code, name in (added or {}).items()}
-    new = [value for value in given.tolist() if value in of_added]
-    mask[[of_added[value] for value in new]] = True
-    old = [value for value in given.tolist() if value not in of_added] if new else given
-    if len(old):
-        mask[known.item_codes("allow", old)] = True
+    if of_added:  # whose ids may be of another type than those of the log
+        mask[[of_added[value] for value in raw if value in of_added]] = True
+        given = [value for value in raw if value not in of_added]
+    if len(given):
+        mask[known.item_codes("allow", given)] = True
     return mask
 
 
