@@ -41,8 +41,8 @@ MOST_INSPECTED = 64
 ALIKE = 1e-5
 """Share of the size of scores below which a difference is one of rounding in float32."""
 
-LARGEST_SCORE = 1e30
-"""Beyond, products of float32 are no numbers to rank by."""
+LARGEST_SCORE = 1e15
+"""Larger scores are those of a model that diverged: soon squares of queries leave float32, and searches fail."""
 
 CPU_ENTRIES, GPU_ENTRIES = 1 << 14, 1 << 20
 """Items of histories that queries are made of at a time: on a CPU few enough for a layer's numbers to stay in cache."""
@@ -256,8 +256,9 @@ class NeuralRecommender(NeuralConfig, Recommender):
         rows = rows[:: max(1, len(rows) // MOST_INSPECTED)].double()
         scores = queries.double() @ rows.T.to(queries.device)
         scores = scores.amax(dim=1) if scores.dim() == 3 else scores
-        if not bool(scores.isfinite().all()) or float(scores.abs().max()) > LARGEST_SCORE:
-            raise DivergedError("lr", f"training diverged, scores are not finite any more; try less than {self.lr:g}")
+        largest = max(float(part.abs().max()) for part in (queries, scores))
+        if not largest <= LARGEST_SCORE:  # nan is not
+            raise DivergedError("lr", f"training diverged, scores reach {largest:.1e}; try less than {self.lr:g}")
         centered = scores - scores.mean(dim=1, keepdim=True)  # what is added to all items ranks none
         spread = float(centered.square().mean().sqrt())
         if spread <= ALIKE * float(scores.abs().max()):

@@ -315,11 +315,12 @@ class Loop:
         self.epoch, self.batch, self.loss_sum, self.loss_count = self.epoch + 1, 0, 0.0, 0
         if entry["loss"] > DIVERGED * max(first_loss, 1.0):
             self._warn(
-                "loss",
+                "training",
+                "diverging",
                 f"the loss is {entry['loss']:.4g}, where it was {first_loss:.4g} in the first batch: training diverges",
                 bar,
             )
-        self._warn("model", "" if inspect is None else self._in_eval(inspect), bar)
+        self._warn("model", "collapsed", "" if inspect is None else self._in_eval(inspect), bar)
         last = self.epoch == self.config.epochs
         if measure is not None and (last or self.epoch % self.config.validate_every == 0):
             self.check_finite()
@@ -336,11 +337,11 @@ class Loop:
                 self.waited += 1
         self.log.append(entry)
 
-    def _warn(self, kind: str, problem: str, bar: Progress) -> None:
+    def _warn(self, kind: str, said: str, problem: str, bar: Progress) -> None:
         """Say what is wrong, on the progress line after each epoch and as a warning once."""
         if not problem:
             return
-        bar.advance(0, note=problem)
+        bar.advance(0, **{kind: said})
         if kind not in self._warned:
             self._warned.add(kind)
             text = f"after epoch {self.epoch} {problem}; try less than lr = {self.config.lr:g}, or clip"
