@@ -132,3 +132,101 @@ def test_damaged_files(logq, model, tmp_path, name):
     assert (code, out) == (2, "")
     assert name.split("/")[0] in err
     assert err.count("\n") == 1
+
+
+# ----------------------------------------------------------------------------------------------------- logs that grew
+
+
+@pytest.fixture(scope="module")
+def grown(tmp_path_factory):
+    """A folder with a model of half a log, and files: what came later, both together, and both in another order."""
+    folder = tmp_path_factory.mktemp("grown")
+    header = "user_id,item_id,rating,ts\n"
+    old = [f"u{user},i{(user + step) % 20},5,{100 * step + user}\n" for user in range(40) for step in range(6)]
+    new = [f"u{user},i{(user + 6) % 20},5,{10_000 + user}\n" for user in range(40)]
+    for name, rows in (("small", old), ("later", new), ("grown", old + new), ("turned", (old + new)[::-1])):
+        (folder / f"{name}.csv").write_text(header + "".join(rows))
+    options = ["--dim", "8", "--epochs", "2", "--seed", "1", "-q"]
+    assert main(["train", "youtube-dnn", str(folder / "small.csv"), "-o", str(folder / "model"), *options]) == 0
+    return folder
+
+
+def test_a_log_that_grew_gives_the_numbers_of_what_is_new(logq, grown):
+    code, later, err = logq("evaluate", "ranking", grown / "model", grown / "later.csv", "--k", 3)
+    assert code == 0
+    assert "known from the training" not in err
+    for name in ("grown.csv", "turned.csv"):
+        code, out, err = logq("evaluate", "ranking", grown / "model", grown / name, "--k", 3)
+        assert (code, out) == (0, later)
+        assert "Note: 240 of 280 events" in err
+        assert all(option in err for option in ("--keep-seen", "--validation last", "--leave-one-out"))
+
+
+def test_the_last_line_and_json_say_what_did_not_count(grown, monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    monkeypatch.setenv("COLUMNS", "100")
+    words = ["evaluate", "ranking", str(grown / "model"), str(grown / "grown.csv"), "--k", "3", "--no-baseline"]
+    assert main([*words, "--json", str(tmp_path / "scores.json")]) == 0
+    assert "240 events that the model knew already do not count" in sys.stdout.getvalue().splitlines()[-1]
+    assert json.loads((tmp_path / "scores.json").read_text())["YoutubeDNN"]["known_events"] == 240
+
+
+def test_a_log_of_training_that_lies_elsewhere_is_known_by_its_events(logq, grown, tmp_path):
+    copy = tmp_path / "copy.csv"
+    copy.write_bytes((grown / "small.csv").read_bytes())
+    code, out, err = logq("evaluate", "ranking", grown / "model", copy, "--k", 3)
+    assert (code, out) == (0, logq("evaluate", "ranking", grown / "model", "--k", 3)[1])
+    assert "has nothing that training did not read: measured is what training held out of it" in err
+
+
+def test_the_file_of_training_that_grew_is_measured_on_what_is_new(logq, grown, tmp_path):
+    import shutil
+
+    later = logq("evaluate", "ranking", grown / "model", grown / "later.csv", "--k", 3)[1]
+    before = (grown / "small.csv").read_bytes()
+    try:
+        shutil.copy(grown / "grown.csv", grown / "small.csv")
+        assert logq("evaluate", "ranking", grown / "model", grown / "small.csv", "--k", 3)[1] == later
+    finally:
+        (grown / "small.csv").write_bytes(before)
+
+
+def test_users_whom_the_model_does_not_know(logq, grown, tmp_path):
+    path = tmp_path / "others.csv"
+    path.write_text("user_id,item_id,rating,ts\nx,i1,5,1\nx,i2,5,2\ny,i3,5,1\n")
+    code, out, err = logq("evaluate", "ranking", grown / "model", path)
+    assert (code, out) == (2, "")
+    assert "--leave-one-out measures on users that the model does not know" in err
+
+
+def test_items_that_users_had_before_are_said_not_to_count(logq, grown, tmp_path):
+    path = tmp_path / "again.csv"
+    rows = [f"u{user},i{(user + user % 2 * 6) % 20},5,{20_000 + user}\n" for user in range(40)]
+    path.write_text("user_id,item_id,rating,ts\n" + "".join(rows))
+    _, out, err = logq("evaluate", "ranking", grown / "model", path, "--k", 3, "--json", tmp_path / "scores.json")
+    assert "50.0 % of the 40 events to be found are of items that their users had before" in err
+    assert "--keep-seen ranks them too" in err
+    assert json.loads((tmp_path / "scores.json").read_text())["YoutubeDNN"]["already_had"] == 20
+    _, kept, err = logq("evaluate", "ranking", grown / "model", path, "--k", 3, "--keep-seen")
+    assert "had before" not in err
+    assert kept != out
+    path.write_text("user_id,item_id,rating,ts\n" + "".join(rows[::2]))
+    code, out, err = logq("evaluate", "ranking", grown / "model", path)
+    assert (code, out) == (2, "")
+    assert "(--keep-seen) ranks what users had before too" in err
+
+
+def test_a_test_that_training_saw_is_said(logq, grown, tmp_path):
+    options = ["--dim", 8, "--epochs", 1, "--seed", 1, "-q", "--validation", "none"]
+    assert logq("train", "youtube-dnn", grown / "small.csv", "-o", tmp_path / "m", *options)[0] == 0
+    code, _, err = logq("evaluate", "ranking", tmp_path / "m", grown / "small.csv", "--leave-one-out", "--k", 3)
+    assert code == 0
+    assert "40 of 40 events of the test are among those that the model was fitted with" in err
+
+
+def test_expected_ranks_of_equal_scores(logq, grown):
+    one = logq("evaluate", "ranking", grown / "model", "--k", 3, "--no-baseline")[1]
+    code, other, _ = logq("evaluate", "ranking", grown / "model", "--k", 3, "--no-baseline", "--ties", "expected")
+    assert code == 0
+    assert values(other, "YoutubeDNN") == pytest.approx(values(one, "YoutubeDNN"), abs=1e-6)
+    assert "--ties" in logq("evaluate", "ranking", grown / "model", "--ties", "lower")[2]

@@ -1,4 +1,5 @@
 import io
+import json
 import sys
 
 import pytest
@@ -137,3 +138,66 @@ def test_a_pipe_is_told_when_nothing_is_left(logq, tmp_path):
     code, out, err = logq("recommend", tmp_path / "m", "--user", "u1")
     assert (code, out) == (0, "")
     assert err == "Note: u1: nothing is left to recommend (--keep-seen includes seen items)\n"
+
+
+def test_unknown_users_are_ignored_or_answered_by_what_is_popular(logq, model, tmp_path):
+    words = ["recommend", model, "--user", "u399", "--user", "u3", "-k", 2, "--json", tmp_path / "answers.json"]
+    code, out, err = logq(*words, "--unknown", "ignore")
+    assert code == 0
+    assert [line[0] for line in lines(out)] == ["u3", "u3"]
+    assert err == "Note: u399: unknown user; nothing recommended\n"
+    answers = json.loads((tmp_path / "answers.json").read_text())["answers"]
+    assert [(one["user"], one["status"]) for one in answers] == [
+        ("u399", "unknown user; nothing recommended"),
+        ("u3", ""),
+    ]
+    assert [one["item"] for one in answers[1]["answers"]] == [line[1] for line in lines(out)]
+    code, out, err = logq(*words, "--unknown", "popular")
+    assert code == 0
+    assert [line[0] for line in lines(out)] == ["u399", "u399", "u3", "u3"]
+    assert "u399: unknown user; popular items instead" in err
+    code, out, err = logq(*words)
+    assert code == 2
+    content = json.loads((tmp_path / "answers.json").read_text())
+    assert [one["user"] for one in content["answers"]] == ["u3"]
+    assert content["unknown"][0].startswith("'u399' is not among")
+
+
+def test_new_items_in_a_history_are_left_out_if_asked(logq, model):
+    words = ["recommend", model, "--history", "i3", "--history", "zzz", "--history", "i4", "-k", 1]
+    assert logq(*words)[0] == 2
+    code, out, err = logq(*words, "--unknown", "ignore")
+    assert (code, lines(out)[0][:2]) == (0, ["new user", "i5"])
+    assert "new user: 1 unknown item left out" in err
+
+
+@pytest.mark.parametrize("name", ["two-tower", "eges"])
+def test_a_value_that_no_item_has(logq, ratings, tmp_path, name):
+    features = ["--item-features", ratings.parent / "items.csv"]
+    options = ["--dim", 4, "--epochs", 1, "--seed", 1, "-q"]
+    assert logq("train", name, ratings, "-o", tmp_path / "m", *features, *options)[0] == 0
+    code, out, err = logq("similar", tmp_path / "m", "--feature", "kind=zzz")
+    assert (code, out) == (2, "")
+    assert err == "Error: --feature: no item has 'zzz' as kind; some values are even, odd\n"
+    assert "like it are even" in logq("similar", tmp_path / "m", "--feature", "kind=evn")[2]
+
+
+def test_an_unknown_context_is_said(logq, tmp_path):
+    log = tmp_path / "log.csv"
+    rows = [
+        f"u{user},i{(user + step) % 6},{step},{'tv' if step % 2 else 'phone'}" for user in range(8) for step in range(5)
+    ]
+    log.write_text("\n".join(["user,item,time,device", *rows]) + "\n")
+    options = ["--dim", 4, "--epochs", 1, "--seed", 1, "-q", "--context", "device"]
+    assert logq("train", "youtube-dnn", log, "-o", tmp_path / "m", *options)[0] == 0
+    words = ["recommend", tmp_path / "m", "--user", "u1", "-k", 1, "--context"]
+    assert logq(*words, "device=tv")[2] == ""
+    assert logq(*words, "device=fridge")[2] == "Note: u1: 'fridge' is unknown as 'device'\n"
+
+
+def test_similar_items_as_json(logq, model, tmp_path):
+    _, out, _ = logq("similar", model, "i4", "-k", 2, "--json", tmp_path / "near.json")
+    (one,) = json.loads((tmp_path / "near.json").read_text())["answers"]
+    assert (one["item"], one["status"]) == ("i4", "")
+    assert [near["item"] for near in one["answers"]] == [line[1] for line in lines(out)]
+    assert one["answers"][0]["title"].startswith("Item number")

@@ -118,7 +118,7 @@ def test_other_codes_of_the_same_values_are_translated() -> None:
 def test_values_without_an_event_count_as_missing() -> None:
     log = Interactions.from_arrays([1, 1, 2], [5, 7, 7], columns={"device": ["phone", "tv", "phone"]})
     context = Context.of(log.select([0, 2]), ["device"])
-    assert context.encode({"device": ["phone", "tv"]}, 2)["device"].tolist() == [1, 0]
+    assert context.encode({"device": ["phone", "tv"]}, 2)[0]["device"].tolist() == [1, 0]
     assert context.at(log, np.array([1, 0]))["device"].tolist() == [0, 1]
     assert context.of_users(np.array([1, -1, 0]))["device"].tolist() == [1, 0, 1]
 

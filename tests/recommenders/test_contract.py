@@ -172,7 +172,7 @@ def test_evaluate_is_the_naive_loop(name: str, exclude_seen: bool) -> None:
 def test_evaluate_on_what_came_later_counts_whom_it_cannot_ask_about() -> None:
     model = fitted("YoutubeDNN")
     later = Interactions.from_arrays(["u0", "u1", "nobody", "u2"], [103, 104, 105, 999])
-    scores = model.evaluate(later, ks=(3,), progress=False)
+    scores = model.evaluate(later, ks=(3,), exclude_seen=False, progress=False)
     assert scores.about["unknown_users"] == 1
     assert scores.unknown_items == 1
     assert scores.users == 2

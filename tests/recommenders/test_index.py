@@ -60,7 +60,9 @@ def test_indexes_that_do_not_belong() -> None:
         model.recommend(index=ExactIndex(np.ones((ITEMS + 1, 16), dtype=np.float32)))
     with pytest.raises(ValueError, match="index: expected an index by inner product"):
         model.recommend(index=ExactIndex(np.ones((ITEMS, 16), dtype=np.float32), metric="cosine"))
-    with pytest.raises(ValueError, match="metric: expected none"):
-        model.index(metric="cosine")
+    with pytest.raises(ValueError, match="index: expected an index by inner product"):
+        model.recommend(index=model.index(metric="cosine"))
+    with pytest.raises(ValueError, match=r"index: expected an index by cosine, as index\(metric='cosine'\)"):
+        model.similar_items(103, index=model.index())
     with pytest.raises(AttributeError, match="YoutubeDNN: it has learned nothing yet"):
         make("YoutubeDNN").index()

@@ -9,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from logq.evaluation.ranking_ties import tie_order
 from logq.logs import Interactions
 from logq.recommenders import Histories, ItemKNN, Popularity
 from logq.recommenders import item_knn as item_knn_module
@@ -58,6 +59,7 @@ def test_item_knn_is_the_loop(pairs: int, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(item_knn_module, "PAIRS", pairs)
     log = random_log(3)
     model = ItemKNN(neighbors=4, shrinkage=2.0).fit(log, progress=False)
+    places = tie_order(log.item_ids.keys)
     did = [set(log.users[log.items == item].tolist()) for item in range(log.num_items)]
     similar: dict[int, dict[int, float]] = {}
     for i in range(log.num_items):
@@ -66,7 +68,7 @@ def test_item_knn_is_the_loop(pairs: int, monkeypatch: pytest.MonkeyPatch) -> No
             for j in range(log.num_items)
             if j != i and did[i] & did[j]
         }
-        similar[i] = dict(sorted(all_of.items(), key=lambda pair: (-pair[1], pair[0]))[:4])
+        similar[i] = dict(sorted(all_of.items(), key=lambda pair: (-pair[1], places[pair[0]]))[:4])
     for item in range(log.num_items):
         found = model.similar_items(int(model.item_ids[item]), k=4)
         wanted = similar[item]
@@ -79,8 +81,10 @@ def test_item_knn_is_the_loop(pairs: int, monkeypatch: pytest.MonkeyPatch) -> No
         for other, score in similar[item].items():
             scores[other] += score
     best = model.recommend(int(model.user_ids[user]), k=log.num_items, exclude_seen=False)
-    wanted_order = sorted(np.flatnonzero(scores), key=lambda item: -scores[item])
-    number, counts = len(wanted_order), log.item_counts()
+    counts = log.item_counts()
+    order_of = {item: (-round(scores[item], 9), -counts[item], places[item]) for item in range(log.num_items)}
+    wanted_order = sorted(np.flatnonzero(scores), key=order_of.__getitem__)
+    number = len(wanted_order)
     assert best.items[:number].tolist() == model.item_ids[wanted_order].tolist()
     np.testing.assert_allclose(best.scores[:number], scores[wanted_order], rtol=1e-4)
     # What is like nothing in the history comes last, the most popular first, and not in the order of codes.

@@ -143,7 +143,7 @@ class SASRec(SASRecConfig, NeuralRecommender):
         ({"calibration": 2}, "calibration: expected a finite number >= 0 and <= 1, got 2"),
         ({"dropout": 1}, "dropout: expected a number < 1, got 1"),
         ({"decay": "linear"}, "decay: expected one of constant, cosine, got 'linear'"),
-        ({"patience": 0}, "patience: expected an integer >= 1, got 0"),
+        ({"patience": -1}, "patience: expected an integer >= 1, got -1"),
         ({"sampler": "zipf"}, "sampler: expected a sampler, got 'zipf'"),
         ({"hidden": (8, 0)}, "hidden: expected an integer >= 1, got 0"),
         ({"dim": 6, "heads": 4}, "heads: expected a divisor of dim = 6, got 4"),
@@ -332,7 +332,7 @@ def test_the_arguments_stand_in_the_docstring() -> None:
     for line in (
         "    max_length: Events to look at. Default: 200.",
         '    decay: How it falls: constant, cosine. Default: "constant".',
-        "    patience: Validations; None trains on. Default: 3.",
+        "    patience: Validations; None or 0 trains on. Default: 3.",
         "    exclude_seen: Rank what is new only. Default: True.",
         "    tied: One table. Default: by size.",
         "    hidden: Widths of layers. Default: (256, 128).",
@@ -467,3 +467,13 @@ def test_what_is_mistyped_is_named(name: str, typed: str, message: str) -> None:
 def test_names_of_a_registry_are_asked_for_when_they_are_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(globals(), "SAMPLERS", [*SAMPLERS, "zipf"])
     assert SASRec.options()["sampler"].choices == ("uniform", "unigram", "zipf")
+
+
+def test_what_stands_for_none_on_the_command_line_does_so_in_python() -> None:
+    from logq.recommenders import ItemKNN, YoutubeDNN
+
+    model = YoutubeDNN(patience=0, clip=0, ema=0.0)
+    assert (model.patience, model.clip, model.ema) == (None, None, None)
+    assert ItemKNN(max_length=0).max_length is None
+    with pytest.raises(TypeError, match="patience: expected an integer"):
+        YoutubeDNN(patience=False)

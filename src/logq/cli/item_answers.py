@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 from rich.console import Console
 
-from logq.cli.model_folders import RecommenderFolder, known_ids
+from logq.cli.model_folders import RecommenderFolder, known_ids, typed_ids
 from logq.cli.terminal.errors import BadInputError, note, say_error
 from logq.cli.terminal.report import item_table, say
 
@@ -15,71 +15,94 @@ if TYPE_CHECKING:
     from logq.logs import Identifiers
     from logq.recommenders import Recommendations
 
-__all__ = ["Count", "answer_each", "show_answer"]
+__all__ = ["Answers", "Count", "answer_each"]
 
 Count: TypeAlias = Annotated[int, typer.Option("-k", "--topn", "-n", metavar="N", min=1, help="Number of items.")]
 
 _NOTHING = "nothing is left to recommend (--keep-seen includes seen items)"
 
 
-def answer_each(
-    found: RecommenderFolder, words: Sequence[str], what: str, score: str, ask: "Callable[[Any], Recommendations]"
-) -> None:
-    """Answer each question, and name what is unknown after the answers to others.
+class Answers:
+    """The answers to some questions, shown one after the other: a table for people, lines with tabs for programs.
 
     Args:
         found: the model.
-        words: ids of users or items, as they were typed.
-        what: "user" or "item".
-        score: what it is called in the answer.
-        ask: id -> answer.
-
-    Raises:
-        typer.Exit: an id was unknown.
+        what: "user" or "item", what is asked about.
+        score: what it is called in the answers.
     """
-    ids: Identifiers = getattr(found.model.known, f"{what}_ids")
-    unknown: list[str] = []
-    first = True
+
+    def __init__(self, found: RecommenderFolder, what: str, score: str) -> None:
+        self.found, self.what, self.score = found, what, score
+        self.unknown: list[str] = []
+        self._all: list[dict[str, Any]] = []
+
+    def show(self, question: str, answer: "Recommendations", title: str = "") -> None:
+        """Show one.
+
+        Args:
+            question: what was asked.
+            answer: of the model, to one question.
+            title: of the item that was asked about.
+        """
+        pairs: list[tuple[Any, float]] = list(zip(answer.items[0].tolist(), answer.scores[0].tolist(), strict=True))
+        rows = [(str(item), self.found.title(item), value) for item, value in pairs if item is not None]
+        status = str(answer.status[0])
+        named = [
+            {"item": item, self.score: value, **({"title": self.found.title(item)} if self.found.titles else {})}
+            for item, value in pairs
+            if item is not None
+        ]
+        self._all.append({self.what: question, "status": status, "answers": named})
+        heading = f"{question} {title}".strip()
+        if status:
+            note(f"{question}: {status}")
+        nothing = "" if status or rows else _NOTHING if self.what == "user" else "nothing is like it"
+        if not sys.stdout.isatty():
+            if nothing:
+                note(f"{question}: {nothing}")
+            for item, name, value in rows:
+                print("\t".join([question, item, f"{value:.6f}", *([name] if self.found.titles is not None else [])]))
+            return
+        if len(self._all) > 1:
+            say()
+        if rows:
+            Console().print(item_table(heading, rows, self.score))
+        elif nothing:
+            say(f"{heading}: {nothing}")
+
+    def to_json(self) -> dict[str, Any]:
+        """All of them, as JSON can hold them."""
+        return {"answers": self._all, "unknown": self.unknown}
+
+    def leave(self) -> None:
+        """Name the questions that could not be asked.
+
+        Raises:
+            typer.Exit: there is one.
+        """
+        if self.unknown:
+            sys.stdout.flush()
+            for line in self.unknown:
+                say_error(line)
+            raise typer.Exit(2)
+
+
+def answer_each(
+    answers: Answers, words: Sequence[str], ask: "Callable[[Any], Recommendations]", *, lenient: bool = False
+) -> None:
+    """Answer each question, and keep what is unknown for the end.
+
+    Args:
+        answers: where they go.
+        words: ids of users or items, as they were typed.
+        ask: id -> answer.
+        lenient: whether unknown ids are asked about too.
+    """
+    ids: Identifiers = getattr(answers.found.model.known, f"{answers.what}_ids")
     for word in words:
         try:
-            (one,) = known_ids(ids, [word], what)
+            (one,) = typed_ids(ids, [word]) if lenient else known_ids(ids, [word], answers.what)
         except BadInputError as error:
-            unknown.append(str(error))
+            answers.unknown.append(str(error))
             continue
-        if not first and sys.stdout.isatty():
-            say()
-        first = False
-        title = found.title(one) if what == "item" else ""
-        show_answer(found, word, ask(one), score, title)
-    if unknown:
-        sys.stdout.flush()
-        for line in unknown:
-            say_error(line)
-        raise typer.Exit(2)
-
-
-def show_answer(
-    found: RecommenderFolder, question: str, answer: "Recommendations", score: str, title: str = ""
-) -> None:
-    """Show the answer to a question: a table for people, lines separated by tabs for programs.
-
-    Args:
-        found: the model.
-        question: what was asked.
-        answer: of the model.
-        score: what it is called in the answer.
-        title: of the item that was asked about.
-    """
-    pairs: list[tuple[Any, float]] = list(zip(answer.items.tolist(), answer.scores.tolist(), strict=True))
-    rows = [(str(item), found.title(item), value) for item, value in pairs if item is not None]
-    if not sys.stdout.isatty():
-        if not rows:
-            note(f"{question}: {_NOTHING}")
-        for item, name, value in rows:
-            print("\t".join([question, item, f"{value:.6f}", *([name] if found.titles is not None else [])]))
-        return
-    heading = f"{question} {title}".strip()
-    if rows:
-        Console().print(item_table(heading, rows, score))
-    else:
-        say(f"{heading}: {_NOTHING}")
+        answers.show(word, ask(one), answers.found.title(one) if answers.what == "item" else "")

@@ -6,6 +6,7 @@ titles.json                     what items are called, where that is known
 training.json                   what was typed, to read the same log again, and to look up
 """
 
+import contextlib
 import difflib
 import json
 from collections.abc import Mapping, Sequence
@@ -36,6 +37,7 @@ __all__ = [
     "load_recommender",
     "open_folder",
     "save_log",
+    "typed_ids",
 ]
 
 _MODEL, _LOG, _TRAINING = "model.safetensors", "log", "training.json"
@@ -230,17 +232,27 @@ def known_ids(ids: "Identifiers", words: Sequence[str], what: str) -> list[Any]:
         >>> known_ids(Identifiers([10, 20]), ["20"], "item")
         [20]
     """
-    found: list[Any] = []
-    for word in words:
-        value: Any = word
-        if ids.kind == "int":
-            try:
-                value = int(word)
-            except ValueError:
-                value = None
-        if value is None or int(ids.codes([value])[0]) < 0:
+    found = typed_ids(ids, words)
+    for word, value in zip(words, found, strict=True):
+        if not isinstance(value, str if ids.kind == "str" else int) or int(ids.codes([value])[0]) < 0:
             raise BadInputError(_unknown(ids, word, what))
-        found.append(value)
+    return found
+
+
+def typed_ids(ids: "Identifiers", words: Sequence[str]) -> list[Any]:
+    """Read ids as they were typed, known or not: as integers where those of the log are, and where they can be.
+
+    Example:
+        >>> from logq.logs import Identifiers
+        >>> typed_ids(Identifiers([10, 20]), ["30", "thirty"])
+        [30, 'thirty']
+    """
+    found: list[Any] = list(words)
+    for place, word in enumerate(words):
+        if ids.kind == "int":
+            with contextlib.suppress(ValueError):
+                value = int(word)
+                found[place] = value if abs(value) < 1 << 63 else word
     return found
 
 

@@ -6,7 +6,7 @@ example is in docs/ranking-evaluation.md).
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,11 +14,13 @@ from numpy.typing import ArrayLike, NDArray
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_float, check_int
 from logq.evaluation.ranking_metrics import METRICS, Csr, Hits, check_csr, check_ranked, unique_per_user, where_relevant
 from logq.evaluation.ranking_scores import Interval, RankingScores, bootstrap_interval, mean_of
+from logq.evaluation.ranking_ties import tie_order
 
 __all__ = ["evaluate_ranking", "top_items"]
 
 Scores: TypeAlias = NDArray[np.floating[Any]]
 Floats: TypeAlias = NDArray[np.float64]
+Ties: TypeAlias = Literal["random", "lower"]
 
 
 def top_items(
@@ -26,30 +28,36 @@ def top_items(
     k: int,
     *,
     exclude: Csr | None = None,
+    ties: Ties = "random",
 ) -> NDArray[np.int64]:
-    """Return the k items with the highest scores of each user, best first; of equal scores the lower item first.
+    """Return the k items with the highest scores of each user, best first.
 
     Args:
         scores: one for each user and item, not NaN; -inf is never ranked.
         k: length of the rankings.
         exclude: items to exclude for each user, such as those seen before: (items, offsets), those of user u are
             items[offsets[u] : offsets[u + 1]].
+        ties: how equal scores are ranked. "random" takes an order that looks random and is always the same
+            (`tie_order`); "lower" puts the lower item first, and favors the most frequent items where items are
+            numbered by frequency, as those of Interactions are.
 
     Returns:
         (U, k) int64; -1 where no item is left.
 
     Raises:
         ArgumentTypeError: `scores` are not floating point numbers, or `exclude` is not a pair of arrays of integers.
-        ArgumentError: a shape does not fit, a score is NaN, or an item is not in [0, C).
+        ArgumentError: a shape does not fit, a score is NaN, an item is not in [0, C), or `ties` is not one of the two.
 
     Example:
-        >>> top_items(np.array([[0.1, 0.9, 0.5, 0.5]]), 3).tolist()
+        >>> top_items(np.array([[0.1, 0.9, 0.5, 0.5]]), 3, ties="lower").tolist()
         [[1, 2, 3]]
-        >>> top_items(np.array([[0.1, 0.9, 0.5, 0.5]]), 3, exclude=([1, 2], [0, 2])).tolist()
+        >>> top_items(np.array([[0.1, 0.9, 0.5, 0.4]]), 3, exclude=([1, 2], [0, 2])).tolist()
         [[3, 0, -1]]
     """
     values = np.asarray(scores)
     k = check_int("k", k)
+    if ties not in ("random", "lower"):
+        raise ArgumentError("ties", "'random' or 'lower'", ties)
     if values.dtype.kind != "f":
         raise ArgumentTypeError("scores", "floating point numbers", Verbatim(values.dtype))
     if values.ndim != 2:
@@ -67,8 +75,12 @@ def top_items(
         negative[np.repeat(np.arange(users), np.diff(offsets)), unwanted] = np.inf
     ranked = np.full((users, k), -1, dtype=np.int64)
     if users and items:
+        order = np.argsort(tie_order(np.arange(items))) if ties == "random" else np.arange(items)
+        if ties == "random":
+            negative = negative[:, order]
         found = _lowest(negative, min(k, items))
-        ranked[:, : found.shape[1]] = np.where(np.take_along_axis(negative, found, 1) == np.inf, -1, found)
+        left = np.take_along_axis(negative, found, 1) < np.inf
+        ranked[:, : found.shape[1]] = np.where(left, order[found], -1)
     return ranked
 
 
@@ -101,6 +113,7 @@ def evaluate_ranking(
     confidence: float = 0.95,
     seed: int = 0,
     about: Mapping[str, Any] | None = None,
+    per_user: Mapping[str, ArrayLike] | None = None,
 ) -> RankingScores:
     """Evaluate rankings by HR, Recall, NDCG, MRR, MAP, coverage and popularity bias.
 
@@ -124,6 +137,8 @@ def evaluate_ranking(
         confidence: share of resamples inside an interval, below 1.
         seed: of the bootstrap.
         about: how the rankings were made, stored with the scores.
+        per_user: (U,) by names such as "NDCG@10", values that take the place of those of the rankings, such as the
+            mean over all orders of equal scores (logq.evaluation.ranking_ties).
 
     Raises:
         ArgumentTypeError: an argument has a wrong type or dtype.
@@ -151,14 +166,14 @@ def evaluate_ranking(
 
     values: dict[str, float] = {}
     intervals: dict[str, Interval] = {}
-    per_user: dict[str, Floats] = {}
+    of_users: dict[str, Floats] = {}
 
     def keep(name: str, numerators: Floats, denominators: Floats) -> None:
         counted = ~np.isnan(numerators) & judged
         sums = np.stack([numerators[counted], denominators[counted]], 1)
         with np.errstate(divide="ignore", invalid="ignore"):
             values[name] = float(mean_of(sums.sum(0, keepdims=True))[0])
-            per_user[name] = numerators / denominators[counted].mean() if counted.any() else numerators
+            of_users[name] = numerators / denominators[counted].mean() if counted.any() else numerators
             if resamples:
                 intervals[name] = bootstrap_interval(
                     sums, mean_of, resamples=resamples, confidence=confidence, seed=seed
@@ -166,7 +181,8 @@ def evaluate_ranking(
 
     for name, metric in METRICS.items():
         for k in ks:
-            keep(f"{name}@{k}", metric(hits, k), np.ones(len(rows)))
+            value = (per_user or {}).get(f"{name}@{k}")
+            keep(f"{name}@{k}", metric(hits, k) if value is None else np.asarray(value), np.ones(len(rows)))
     if items is not None:
         values |= {f"coverage@{k}": coverage(rows[judged, :k], items) for k in ks}
     if counts is not None:
@@ -179,7 +195,7 @@ def evaluate_ranking(
         ks=ks,
         values=values,
         intervals=intervals,
-        per_user=per_user,
+        per_user=of_users,
         users=int(judged.sum()),
         left_out=int((~judged).sum()),
         unknown_items=int((given.items < 0).sum()),

@@ -120,6 +120,9 @@ class RankingScores:
         users: number of users that the means are over.
         left_out: number of users without a relevant item, who are in no mean.
         unknown_items: number of entries of the truth that were -1, unknown items, which do not count.
+        already_had: number of events of the test whose item their user had before. Where rankings leave out such items
+            (`exclude_seen`), these events cannot be predicted and do not count.
+        known_events: number of events of the test that the model knew already, which do not count.
         about: how it was evaluated: confidence, resamples, seed, and what the caller adds, such as `exclude_seen`.
 
     Example:
@@ -138,6 +141,8 @@ class RankingScores:
     users: int
     left_out: int = 0
     unknown_items: int = 0
+    already_had: int = 0
+    known_events: int = 0
     about: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     def __getitem__(self, name: str) -> float:
@@ -170,6 +175,8 @@ class RankingScores:
             "users": self.users,
             "left_out": self.left_out,
             "unknown_items": self.unknown_items,
+            "already_had": self.already_had,
+            "known_events": self.known_events,
             "about": json.loads(json.dumps(dict(self.about), default=_from_numpy)),
         }
 
@@ -193,7 +200,24 @@ class RankingScores:
     def _caption(self) -> str:
         share = self.about.get("confidence")
         of = f"{self.users:,} users"
-        return of if share is None or not self.intervals else f"{of}, {100 * share:g}% intervals"
+        if share is not None and self.intervals:
+            of = f"{of}, {100 * share:g}% intervals"
+        return "; ".join([of, *self.remarks()])
+
+    def remarks(self) -> list[str]:
+        """Return how many events of the test the model knew, or are of items that were there before, as phrases.
+
+        Example:
+            >>> RankingScores((1,), {}, {}, {}, users=8, known_events=90).remarks()
+            ['90 events that the model knew already do not count']
+        """
+        found: list[str] = []
+        if self.known_events:
+            found.append(f"{self.known_events:,} events that the model knew already do not count")
+        if self.already_had:
+            counts = "do not count" if self.about.get("exclude_seen", True) else "count too"
+            found.append(f"{self.already_had:,} events of items that their users had before {counts}")
+        return found
 
     def _cell(self, name: str) -> str:
         if name not in self.values:

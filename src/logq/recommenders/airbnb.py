@@ -261,7 +261,7 @@ class AirbnbEmbeddings(AirbnbConfig, NeuralRecommender):
         market = np.where(part.lengths > 0, self._markets[part.items[ends]] if len(part.items) else -1, -1)
         scores = np.where((codes >= 0) & (self._markets[codes] != market[:, None]), scores, -np.inf)
         queries, rows = self._queries(part), self._item_rows()
-        order = np.argsort(self._markets, kind="stable")
+        order = np.lexsort((self.known.places, self._markets))
         bounds = np.searchsorted(self._markets[order], np.arange(self._markets.max() + 2))
         place = np.full(self.known.num_items, -1)
         widest = np.diff(bounds)[market[market >= 0]].max(initial=0)

@@ -1,7 +1,7 @@
 """EGES: item vectors weighted with their side information by learned attention; Wang et al., KDD 2018."""
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
 
 import numpy as np
 import torch
@@ -186,18 +186,10 @@ class EGES(EGESConfig, NeuralRecommender):
         assert isinstance(self.model, EGESEncoder)
         return self.model.vectors(torch.arange(self.known.num_items, device=self.model.own.weight.device))
 
+    describes_items: ClassVar[bool] = True
+
     @torch.no_grad()
-    def _cold_vectors(self, item_features: Mapping[str, Sequence[Any]]) -> Tensor:
-        features = self.known.item_features
-        if features is None:
-            raise ArgumentError("item_features", "none, as the model was trained without features of items")
-        unknown = [name for name in item_features if name not in features.names]
-        if unknown:
-            raise ArgumentError("item_features", ", ".join(features.names), unknown[0])
+    def _cold_vectors(self, features: Mapping[str, Tensor]) -> Tensor:
         assert isinstance(self.model, EGESEncoder)
         device = self.model.own.weight.device
-        codes = {
-            name: torch.from_numpy(np.array(values, np.int64))
-            for name, values in features.encode(item_features).items()
-        }
-        return self.model.cold_vectors({name: values.to(device) for name, values in codes.items()})
+        return self.model.cold_vectors({name: codes.to(device) for name, codes in features.items()})

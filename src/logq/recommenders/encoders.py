@@ -3,12 +3,13 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from logq._arguments import ArgumentError, check_float, check_int
-from logq.recommenders.item_tables import Table, column
+from logq.recommenders.item_tables import FeatureTables, Table, column
 
 __all__ = ["Batch", "RetrievalModel", "Tower", "WindowModel", "recency_weights"]
 
@@ -48,10 +49,20 @@ class RetrievalModel(nn.Module, ABC):
         tensor([[1.]])
     """
 
+    answers_without_history: ClassVar[bool] = True
+    """Whether the other inputs, where there are some, make a query by themselves."""
+
     def __init__(self, num_items: int, dim: int) -> None:
         super().__init__()
         self.num_items = num_items
         self.dim = dim
+
+    @property
+    def inputs(self) -> list[str]:
+        """The columns of a batch beside "history" that queries depend on: "user", "user.NAME", "context.NAME"."""
+        parts = [part for part in self.children() if isinstance(part, FeatureTables) and part.prefix]
+        users = ["user"] if getattr(self, "users", None) is not None else []
+        return users + [part.prefix + name for part in parts for name in part.sizes]
 
     @abstractmethod
     def query(self, batch: Batch) -> Tensor:

@@ -1,5 +1,6 @@
 """Item2Vec: word2vec over the histories of users; Barkan and Koenigstein, 2016."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import field
 from typing import Annotated, Any, ClassVar
@@ -151,6 +152,7 @@ class Item2Vec(Item2VecConfig, Recommender):
                 resume=options.resume,
             )
         self.mean_loss = engine.mean_loss
+        self.metadata = {"mean_loss": self.mean_loss if math.isfinite(self.mean_loss) else None}
         self.inputs = np.zeros((log.num_items, self.dim), np.float32)
         self.outputs = np.zeros_like(self.inputs)
         self.inputs[codes], self.outputs[codes] = engine.vectors.vectors, engine.output_vectors
@@ -184,3 +186,5 @@ class Item2Vec(Item2VecConfig, Recommender):
             if array.dtype != np.float32 or array.shape != expected:
                 raise ValueError(f"expected {name!r} float32 {expected}, got {array.dtype} {array.shape}")
         self.inputs, self.outputs = state["inputs"], state["outputs"]
+        loss = self.metadata.get("mean_loss")  # files of 0.1 have none
+        self.mean_loss = math.nan if loss is None else float(loss)

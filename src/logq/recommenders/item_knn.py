@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from logq._progress import Progress
-from logq.evaluation import top_items
 from logq.logs.interactions import Interactions
 from logq.recommenders.histories import Histories, gather_rows
+from logq.recommenders.item_search import first_left
 from logq.recommenders.popularity import untied
 from logq.recommenders.ranker import HeldOut
 from logq.recommenders.recommender import Recommender
@@ -22,8 +22,8 @@ from logq.training.options import DeviceConfig
 
 __all__ = ["ItemKNN", "ItemKNNConfig"]
 
-NUMBERS = 1 << 24
-"""Scores that are made at a time, 64 MB."""
+ENTRIES = 1 << 21
+"""Neighbors of items of histories that are added up at a time; a block takes about 100 MB."""
 
 PAIRS = 1 << 22
 """Pairs of items of one user that are counted at a time; a block takes about 200 MB."""
@@ -100,7 +100,7 @@ class ItemKNN(ItemKNNConfig, Recommender):
                 end = max(begin + 1, int(np.searchsorted(ends, done + PAIRS, side="right")))
                 row, other, both = _counted(by_item, by_user, begin, end, num_items)
                 scores = both / (roots[begin + row] * roots[other] + self.shrinkage)
-                order = np.lexsort((other, -scores, row))
+                order = np.lexsort((self.known.places[other], -scores, row))
                 row, other, scores = row[order], other[order], scores[order]
                 place = np.arange(len(row)) - np.searchsorted(row, row)
                 kept = place < keeps
@@ -121,39 +121,106 @@ class ItemKNN(ItemKNNConfig, Recommender):
             raise self._no_vectors()
         scores = np.empty((len(part), k), dtype=np.float32)
         codes = np.empty((len(part), k), dtype=np.int64)
-        done = 0
-        for rows in part.parts(max(1, NUMBERS // self.known.num_items)):
-            table = self._scores(rows)
-            if allow is not None:
-                table[:, ~allow] = -np.inf
-            best = top_items(table, k, exclude=(rows.items, rows.offsets) if exclude_seen else None)
-            found = np.take_along_axis(table, np.maximum(best, 0), 1)
-            end = done + len(rows)
-            scores[done:end], codes[done:end] = np.where(best >= 0, found, -np.inf), best
-            done = end
+        last = untied(self.known.item_counts(), self.known.places)
+        last *= np.float32(1e-6 / max(1.0, last.max()))
+        fallback = np.argsort(-last, kind="stable")
+        if allow is not None:
+            fallback = fallback[allow[fallback]]
+        longest = min(self.max_length or len(part.items), int(part.lengths.max(initial=1)))
+        step = max(1, ENTRIES // max(1, longest * self.similar.shape[1]))
+        for begin in range(0, len(part), step):
+            rows = part.part(begin, min(len(part), begin + step))
+            found = self._best(rows, k, exclude_seen, allow, last, fallback)
+            scores[begin : begin + step], codes[begin : begin + step] = found
         return scores, codes
 
-    def _scores(self, histories: Histories) -> NDArray[np.float32]:
+    def _best(
+        self,
+        histories: Histories,
+        k: int,
+        exclude_seen: bool,
+        allow: NDArray[np.bool_] | None,
+        last: NDArray[np.float32],
+        fallback: NDArray[np.int64],
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Scores and codes (n, k) of the best items, of which only those that are like a history are looked at.
+
+        Args:
+            histories: of n users.
+            k: how many.
+            exclude_seen: leave out what a history has.
+            allow: (C,), which items may be found.
+            last: (C,) what is added to each score: items that are like nothing in a history come last, and the most
+                popular of them first.
+            fallback: the items that may be found by descending `last`.
+        """
+        num_items = self.known.num_items
+        keys, sums = self._summed(histories)
+        row, item = np.divmod(keys, num_items)
+        keeps = np.ones(len(keys), dtype=np.bool_) if allow is None else allow[item]
+        seen = np.repeat(np.arange(len(histories)), histories.lengths) * num_items + histories.items
+        if exclude_seen and len(seen):
+            seen = np.unique(seen)
+            keeps &= seen[np.minimum(np.searchsorted(seen, keys), len(seen) - 1)] != keys
+        row, item, sums = row[keeps], item[keeps], (sums.astype(np.float32) + last[item])[keeps]
+        order = np.lexsort((-last[item], -sums, row))
+        row, item, sums = row[order], item[order], sums[order]
+        bounds = np.searchsorted(row, np.arange(len(histories) + 1))
+        place = np.arange(len(row)) - bounds[row]
+        scores = np.full((len(histories), k), -np.inf, dtype=np.float32)
+        codes = np.full((len(histories), k), -1, dtype=np.int64)
+        kept = place < k
+        scores[row[kept], place[kept]], codes[row[kept], place[kept]] = sums[kept], item[kept]
+        short = np.flatnonzero(np.diff(bounds) < k)
+        if len(short):
+            used = keys if not exclude_seen else np.union1d(keys, seen)
+            owner, taken = np.divmod(used, num_items)
+            ends = np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=len(histories)))])
+            taken, ends = gather_rows(taken, ends, short)
+            more = first_left(fallback, taken, ends, k, num_items)
+            has = np.diff(bounds)[short, None]
+            columns = np.arange(k)
+            behind = columns >= has
+            filled = np.take_along_axis(more, np.maximum(columns - has, 0), axis=1)
+            codes[short] = np.where(behind, filled, codes[short])
+            scores[short] = np.where(behind & (filled >= 0), last[filled], scores[short])
+        return scores, codes
+
+    def _summed(self, histories: Histories) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Row x C + item of each item that is like some of a history, ascending, and the sum of its similarities."""
         padded = histories.padded(self.max_length or max(1, int(histories.lengths.max(initial=1))))
         rows, columns = (padded >= 0).nonzero()
         items = padded[rows, columns]
-        neighbors = self.similar[items]
-        at = rows[:, None] * self.known.num_items + np.maximum(neighbors, 0)
-        size = len(histories) * self.known.num_items
-        summed = np.bincount(at.ravel(), weights=self.similarities[items].ravel(), minlength=size)
-        # Items that are like nothing in the history come last, and the most popular of them first.
-        last = untied(self.known.item_counts())
-        return summed.reshape(len(histories), -1).astype(np.float32) + last * np.float32(1e-6 / max(1.0, last.max()))
+        neighbors, weights = self.similar[items], self.similarities[items]
+        there = neighbors >= 0
+        keys = (rows[:, None] * self.known.num_items + neighbors)[there]
+        order = np.argsort(keys, kind="stable")
+        keys, ordered = keys[order], weights[there][order].astype(np.float64)
+        if not len(keys):
+            return keys, ordered
+        starts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
+        return keys[starts], np.add.reduceat(ordered, starts)
 
     def _similar(
-        self, vectors: Tensor | None, own: NDArray[np.int64] | None, k: int
+        self,
+        vectors: Tensor | None,
+        own: NDArray[np.int64] | None,
+        k: int,
+        allow: NDArray[np.bool_] | None,
+        index: ItemIndex | None,
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        if index is not None:
+            raise self._no_vectors()
         assert own is not None
+        found = self.similar[own]
+        good = found >= 0 if allow is None else (found >= 0) & allow[found]
+        order = np.argsort(~good, axis=1, kind="stable")[:, :k]
+        good = np.take_along_axis(good, order, axis=1)
         codes = np.full((len(own), k), -1, dtype=np.int64)
         scores = np.full((len(own), k), -np.inf, dtype=np.float32)
-        has = min(k, self.similar.shape[1])
-        codes[:, :has] = self.similar[own, :has]
-        scores[:, :has] = np.where(codes[:, :has] >= 0, self.similarities[own, :has], -np.inf)
+        codes[:, : order.shape[1]] = np.where(good, np.take_along_axis(found, order, axis=1), -1)
+        near = np.take_along_axis(self.similarities[own], order, axis=1)
+        scores[:, : order.shape[1]] = np.where(good, near, -np.inf)
         return scores, codes
 
     def state(self) -> dict[str, NDArray[Any]]:

@@ -1,7 +1,8 @@
 """KnownLog: what a fitted recommender remembers from its log."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, shown
+from logq.evaluation.ranking_ties import tie_order
 from logq.logs.features import Features
 from logq.logs.identifiers import Identifiers
 from logq.logs.interactions import Interactions
@@ -16,7 +18,7 @@ from logq.logs.storage import features_from_state, features_state
 from logq.recommenders.histories import Histories, gather_rows
 from logq.training.estimator import prefixed, with_prefix
 
-__all__ = ["KnownLog"]
+__all__ = ["KnownLog", "lenient_codes", "translated"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class KnownLog:
         offsets: (U + 1,), user u did items[offsets[u] : offsets[u + 1]].
         user_features: of the users, or None.
         item_features: of the items, or None.
+        times: of all events, or None where the log has none.
+        counts: (C,) number of events of each item, where `items` does not tell; see `without_users`.
 
     Example:
         >>> from logq.logs import Interactions
@@ -44,13 +48,31 @@ class KnownLog:
     offsets: NDArray[np.int64]
     user_features: Features | None = None
     item_features: Features | None = None
+    times: NDArray[Any] | None = None
+    counts: NDArray[np.int64] | None = None
 
     @classmethod
     def of(cls, log: Interactions) -> "KnownLog":
         """Take from a log what to remember."""
         items = np.ascontiguousarray(log.items, dtype=np.int64)
         offsets = np.ascontiguousarray(log.offsets, dtype=np.int64)
-        return cls(log.user_ids, log.item_ids, items, offsets, log.user_features, log.item_features)
+        times = None if log.timestamps is None else np.ascontiguousarray(log.timestamps)
+        return cls(log.user_ids, log.item_ids, items, offsets, log.user_features, log.item_features, times)
+
+    def without_users(self) -> "KnownLog":
+        """The same without any user: no ids, histories or features of them, but how often each item occurs."""
+        features = self.user_features
+        if features is not None:
+            features = replace(features, values={name: values[:0] for name, values in features.values.items()})
+        return replace(
+            self,
+            user_ids=Identifiers(self.user_ids.keys[:0]),
+            items=self.items[:0],
+            offsets=self.offsets[:1],
+            user_features=features,
+            times=None,
+            counts=self.item_counts(),
+        )
 
     @property
     def num_users(self) -> int:
@@ -64,7 +86,63 @@ class KnownLog:
 
     def item_counts(self) -> NDArray[np.int64]:
         """(C,) number of events of each item."""
-        return np.bincount(self.items, minlength=self.num_items)
+        return np.bincount(self.items, minlength=self.num_items) if self.counts is None else self.counts
+
+    @cached_property
+    def places(self) -> NDArray[np.int64]:
+        """(C,) the place of each item among items with equal scores; see `tie_order`."""
+        return tie_order(self.item_ids.keys)
+
+    def knows(self, log: Interactions) -> NDArray[np.bool_]:
+        """Which events (N,) of a log are among those that it remembers.
+
+        Where both have times, those of the same user, item and time, each as often as it is remembered: the same item
+        at another time is another event. Without times, the first n events of a user, if they are exactly the n that
+        are remembered: so does a log begin that grew.
+
+        Example:
+            >>> known = KnownLog.of(Interactions.from_arrays(["ann", "ann"], ["tea", "cup"], [1, 2]))
+            >>> known.knows(Interactions.from_arrays(["ann"] * 3, ["tea", "cup", "tea"], [1, 2, 3])).tolist()
+            [True, True, False]
+        """
+        users = translated(log.user_ids, self.user_ids)
+        items = translated(log.item_ids, self.item_ids)[np.asarray(log.items, dtype=np.int64)]
+        if self.times is None or log.timestamps is None:
+            return self._is_prefix(log.offsets, users, items)
+        users = users[np.asarray(log.users, dtype=np.int64)]
+        found = np.zeros(len(log), dtype=np.bool_)
+        asked = np.flatnonzero((users >= 0) & (items >= 0))
+        is_asked = np.zeros(self.num_users, dtype=np.bool_)
+        is_asked[users[asked]] = True
+        owners = np.repeat(np.arange(self.num_users), np.diff(self.offsets))
+        ours = np.flatnonzero(is_asked[owners])
+        pairs = np.concatenate(
+            [owners[ours] * self.num_items + self.items[ours], users[asked] * self.num_items + items[asked]]
+        )
+        times = np.concatenate([self.times[ours], np.asarray(log.timestamps)[asked]])
+        times = np.unique(times, return_inverse=True)[1].reshape(-1)  # by which missing ones are equal
+        order = np.lexsort((times, pairs))  # stable: of equal events those that are remembered come first
+        first = np.ones(len(order), dtype=np.bool_)
+        first[1:] = (np.diff(pairs[order]) != 0) | (np.diff(times[order]) != 0)
+        group = np.cumsum(first) - 1
+        remembered = np.bincount(group[order < len(ours)], minlength=int(first.sum()))
+        place = np.arange(len(order)) - np.flatnonzero(first)[group]
+        known = (order >= len(ours)) & (place < 2 * remembered[group])
+        found[asked[order[known] - len(ours)]] = True
+        return found
+
+    def _is_prefix(
+        self, offsets: NDArray[np.int64], users: NDArray[np.int64], items: NDArray[np.int64]
+    ) -> NDArray[np.bool_]:
+        remembered = np.where(users >= 0, np.diff(self.offsets, append=self.offsets[-1])[users], 0)
+        able = np.flatnonzero((remembered > 0) & (np.diff(offsets) >= remembered))
+        found = np.zeros(len(items), dtype=np.bool_)
+        if len(able):
+            ours, bounds = gather_rows(self.items, self.offsets, users[able])
+            rows = np.arange(bounds[-1]) + np.repeat(offsets[able] - bounds[:-1], remembered[able])
+            same = np.logical_and.reduceat(items[rows] == ours, bounds[:-1])
+            found[rows[np.repeat(same, remembered[able])]] = True
+        return found
 
     def user_codes(self, users: Sequence[Any] | NDArray[Any]) -> NDArray[np.int64]:
         """Codes of users.
@@ -72,7 +150,13 @@ class KnownLog:
         Raises:
             ValueError: one is not in the log.
         """
-        return _known("users", self.user_ids, users, "give histories= for users that the log does not know")
+        forgot = self.counts is not None and not self.num_users
+        hint = (
+            "the model was saved without its users (histories=False): give histories="
+            if forgot
+            else "give histories= for users that the log does not know"
+        )
+        return _known("users", self.user_ids, users, hint)
 
     def item_codes(self, name: str, items: Sequence[Any] | NDArray[Any]) -> NDArray[np.int64]:
         """Codes of items, which the caller's argument `name` gives.
@@ -99,30 +183,53 @@ class KnownLog:
             ArgumentTypeError: a history is not a list of ids.
             ValueError: an item is not in the log.
         """
+        return self.read(histories, users, lenient=False)[0]
+
+    def read(
+        self, histories: Sequence[Any], users: NDArray[np.int64] | None, *, lenient: bool
+    ) -> tuple[Histories, NDArray[np.int64]]:
+        """Histories that a caller gave as raw ids, a list a row; and how many unknown items were left out of each (n,).
+
+        Args:
+            histories: the lists.
+            users: codes of whose they are; None for nobody's.
+            lenient: whether unknown items are left out; otherwise they are errors. None is then an empty history.
+
+        Raises:
+            ArgumentTypeError: a history is not a list of ids.
+            ValueError: an item is not in the log.
+        """
         rows: list[list[Any]] = []
         for row in histories:
+            if row is None and lenient:
+                rows.append([])
+                continue
             if isinstance(row, str | bytes) or not isinstance(row, Iterable):
                 raise ArgumentTypeError("histories", "a list of item ids for each row", row)
             rows.append(list(row))
-        offsets = np.zeros(len(rows) + 1, dtype=np.int64)
-        np.cumsum([len(row) for row in rows], out=offsets[1:])
+        lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
         flat = [item for row in rows for item in row]
-        codes = self.item_codes("histories", flat) if flat else np.zeros(0, dtype=np.int64)
+        if not flat:
+            codes = np.zeros(0, dtype=np.int64)
+        else:
+            codes = lenient_codes(self.item_ids, flat) if lenient else self.item_codes("histories", flat)
+        owners = np.repeat(np.arange(len(rows)), lengths)
+        unknown = np.bincount(owners[codes < 0], minlength=len(rows))
+        offsets = np.concatenate([[0], np.cumsum(lengths - unknown)]).astype(np.int64)
         who = np.full(len(rows), -1, dtype=np.int64) if users is None else users
-        return Histories(codes, offsets, who, self.features_of(who))
+        return Histories(codes[codes >= 0], offsets, who, self.features_of(who)), unknown
 
     def features_of(self, users: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
         """Codes of the features of users, 0 (unknown) for those whom the log does not know."""
         found: dict[str, NDArray[np.int64]] = {}
         if self.user_features is not None:
             for name in self.user_features.names:
-                values = np.asarray(self.user_features.values[name])[np.maximum(users, 0)].astype(np.int64)
-                cold = users < 0
-                if cold.any():
-                    unknown = np.zeros_like(values[cold])
-                    if unknown.ndim == 2:
-                        unknown[:, 1:] = -1
-                    values[cold] = unknown
+                table = np.asarray(self.user_features.values[name])
+                values = np.zeros((len(users), *table.shape[1:]), dtype=np.int64)
+                if values.ndim == 2:
+                    values[:, 1:] = -1
+                known = users >= 0
+                values[known] = table[users[known]]
                 found[name] = values
         return found
 
@@ -137,6 +244,10 @@ class KnownLog:
             **prefixed("users", self.user_ids.state()),
             **prefixed("items", self.item_ids.state()),
         }
+        if self.times is not None:
+            tensors["seen.times"] = self.times
+        if self.counts is not None:
+            tensors["seen.counts"] = self.counts
         described: dict[str, Any] = {"users": self.num_users, "items": self.num_items, "features": {}}
         for name, features in (("user_features", self.user_features), ("item_features", self.item_features)):
             if features is not None:
@@ -165,13 +276,47 @@ class KnownLog:
             raise ValueError("expected 'seen.offsets' that rise from 0 to the number of events")
         if len(codes) and (codes.min() < 0 or codes.max() >= len(items)):
             raise ValueError(f"expected codes of {len(items)} items in 'seen.items'")
+        times, counts = tensors.get("seen.times"), tensors.get("seen.counts")
+        if times is not None and (times.shape != codes.shape or times.dtype.kind not in "if"):
+            raise ValueError("expected 'seen.times' (N,), one for each event")
+        if counts is not None and (counts.shape != (len(items),) or counts.dtype != np.int64 or (counts < 0).any()):
+            raise ValueError("expected 'seen.counts' (C,) int64, >= 0")
         features: dict[str, Features | None] = {"user_features": None, "item_features": None}
         for name, size in (("user_features", len(users)), ("item_features", len(items))):
             if name in described["features"]:
                 found = features_from_state(with_prefix(name, tensors), described["features"][name])
                 _check_features(name, found, size)
                 features[name] = found
-        return cls(users, items, codes.astype(np.int64), offsets, **features)
+        return cls(users, items, codes.astype(np.int64), offsets, **features, times=times, counts=counts)
+
+
+def translated(theirs: Identifiers, ours: Identifiers) -> NDArray[np.int64]:
+    """Our code of each of their codes, -1 for what we do not know.
+
+    Example:
+        >>> translated(Identifiers(["tea", "gold"]), Identifiers(["cup", "tea"])).tolist()
+        [1, -1]
+    """
+    if theirs is ours or (len(theirs) == len(ours) and np.array_equal(theirs.keys, ours.keys)):
+        return np.arange(len(ours))
+    return np.asarray(ours.codes(theirs.keys), dtype=np.int64)
+
+
+def lenient_codes(ids: Identifiers, raw: Iterable[Any]) -> NDArray[np.int64]:
+    """Codes of ids of any types, -1 for what is not one of them.
+
+    Example:
+        >>> lenient_codes(Identifiers(["tea", "cup"]), ["cup", "gold", None, 5]).tolist()
+        [1, -1, -1, -1]
+    """
+    rows = list(raw)
+    try:
+        return ids.codes(rows)
+    except (TypeError, ValueError):
+        kinds = (str,) if ids.kind == "str" else (int, np.integer)
+        alike: list[Any] = [row if isinstance(row, kinds) and not isinstance(row, bool) else None for row in rows]
+        fitting: Any = [None if isinstance(row, int) and abs(row) >= 1 << 63 else row for row in alike]
+        return ids.codes(fitting)
 
 
 def _known(name: str, ids: Identifiers, raw: Iterable[Any] | NDArray[Any], hint: str) -> NDArray[np.int64]:

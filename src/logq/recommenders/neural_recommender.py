@@ -1,5 +1,6 @@
 """NeuralRecommender: what the estimators of neural models have in common, from their arguments to a fitted model."""
 
+import warnings
 from abc import abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar
@@ -19,19 +20,29 @@ from logq.recommenders.item_loss import ItemLoss
 from logq.recommenders.neural_config import METRICS, NeuralConfig
 from logq.recommenders.next_item_task import NextItemTask, target_counts
 from logq.recommenders.query_context import Context
-from logq.recommenders.ranker import HeldOut, measure
+from logq.recommenders.ranker import EvaluationWarning, HeldOut, RankingTest
 from logq.recommenders.recommender import Recommender
 from logq.recommenders.session_windows import first_vectors
 from logq.samplers.registry import SamplerSettings, make_sampler
 from logq.training.devices import Device
 from logq.training.estimator import FitOptions, Seeds, fresh_seed
 from logq.training.loop import Loop
+from logq.training.running_mean import DivergedError
 from logq.training.weights import weights_of, with_weights
 
 __all__ = ["NeuralRecommender"]
 
 MANY_ITEMS = 20_000
 """From that many items on tables get sparse gradients, where the loss samples: below, one dense update is quicker."""
+
+MOST_INSPECTED = 64
+"""Items that are asked about, each as a history, to see whether a model has collapsed, and items that they rank."""
+
+ALIKE = 1e-5
+"""Share of the size of scores below which a difference is one of rounding in float32."""
+
+LARGEST_SCORE = 1e15
+"""Larger scores are those of a model that diverged: soon squares of queries leave float32, and searches fail."""
 
 CPU_ENTRIES, GPU_ENTRIES = 1 << 14, 1 << 20
 """Items of histories that queries are made of at a time: on a CPU few enough for a layer's numbers to stay in cache."""
@@ -103,8 +114,27 @@ class NeuralRecommender(NeuralConfig, Recommender):
         """Context that events have in the log, as codes by column."""
         return self._context.at(events, rows)
 
-    def _context_codes(self, context: Mapping[str, Any], rows: int) -> dict[str, NDArray[np.int64]]:
+    def _context_codes(
+        self, context: Mapping[str, Any], rows: int
+    ) -> tuple[dict[str, NDArray[np.int64]], list[tuple[str, int, Any]]]:
         return self._context.encode(context, rows) if self.context else super()._context_codes(context, rows)
+
+    @property
+    def _features_read(self) -> Collection[str]:
+        return [name.removeprefix("user.") for name in self.model.inputs if name.startswith("user.")]
+
+    def answerable(self, request: Histories) -> NDArray[np.bool_]:
+        """Which rows (n,) have a history, or something else that the model ranks by and that is known of them."""
+        can = request.lengths > 0
+        if self.model.answers_without_history and not can.all():
+            rest = request.select(~can)
+            batch = {**self._inputs(rest), "user": rest.users + 1}
+            known = np.zeros(len(rest), dtype=np.bool_)
+            for name in self.model.inputs:
+                codes = batch[name]
+                known |= (codes > 0) if codes.ndim == 1 else (codes > 0).any(axis=1)
+            can[~can] = known
+        return can
 
     @property
     def loss_temperature(self) -> float:
@@ -160,14 +190,17 @@ class NeuralRecommender(NeuralConfig, Recommender):
             with checkpoint.restoring():
                 loop.restore(resumed)
         self._offsets, self.training_log = None, loop.log
+        test = None if validation is None else self._test(validation)
 
         def validated() -> dict[str, float]:
-            return self._validated(loss, validation)
+            assert test is not None
+            return self._validated(loss, test)
 
         loop.run(
             type(self).__name__,
             progress,
-            measure=None if validation is None else validated,
+            measure=None if test is None else validated,
+            inspect=lambda: self._collapse(loss),
             checkpoint=checkpoint,
             on_batch=self._on_batch,
         )
@@ -187,17 +220,52 @@ class NeuralRecommender(NeuralConfig, Recommender):
 
     def _ready(self, loss: ItemLoss) -> None:
         self.model.eval()
-        self._offsets, self._index = loss.offsets(), None
+        self._offsets, self._indexes = loss.offsets(), {}
 
-    def _validated(self, loss: ItemLoss, validation: HeldOut | None) -> dict[str, float]:
-        assert validation is not None
+    def _test(self, validation: HeldOut) -> RankingTest:
+        """What validations ask: of what was held out, what can be found."""
+        try:
+            test = RankingTest.of(self, *validation, exclude_seen=self.exclude_seen)
+        except ArgumentError as error:
+            raise ArgumentError("validation", error.expected, error.got, error.hint) from None
+        if test.remark():
+            warnings.warn(f"validation: {test.remark()}", EvaluationWarning, stacklevel=2)
+        return test
+
+    def _validated(self, loss: ItemLoss, test: RankingTest) -> dict[str, float]:
         self._ready(loss)
         k = int(self.monitor.partition("@")[2])
-        scores = measure(self, validation.truth, validation.history, (k,), self.exclude_seen, resamples=0)
-        self._index = None
+        scores = test.measure(self, k, resamples=0)
+        self._indexes = {}
         return {
             name.lower(): value for name, value in scores.values.items() if name.partition("@")[0].lower() in METRICS
         }
+
+    @torch.no_grad()
+    def _collapse(self, loss: ItemLoss) -> str:
+        """What is to be said where the model ranks all items, or answers all histories, alike; "" where it does not.
+
+        Raises:
+            FloatingPointError: scores are not finite.
+        """
+        self._ready(loss)
+        items = np.arange(min(self.known.num_items, MOST_INSPECTED))
+        alone = np.full(len(items), -1)
+        queries = self._queries(Histories(items, np.arange(len(items) + 1), alone, self.known.features_of(alone)))
+        rows = self._item_rows()
+        rows = rows[:: max(1, len(rows) // MOST_INSPECTED)].double()
+        scores = queries.double() @ rows.T.to(queries.device)
+        scores = scores.amax(dim=1) if scores.dim() == 3 else scores
+        largest = max(float(part.abs().max()) for part in (queries, scores))
+        if not largest <= LARGEST_SCORE:  # nan is not
+            raise DivergedError("lr", f"training diverged, scores reach {largest:.1e}; try less than {self.lr:g}")
+        centered = scores - scores.mean(dim=1, keepdim=True)  # what is added to all items ranks none
+        spread = float(centered.square().mean().sqrt())
+        if spread <= ALIKE * float(scores.abs().max()):
+            return "all items have the same score, whatever the history: the model has collapsed"
+        if float((centered - centered.mean(dim=0)).square().mean().sqrt()) <= ALIKE * spread:
+            return "all histories get the same ranking of items: the model has collapsed"
+        return ""
 
     def _make_loss(self, of_targets: NDArray[np.int64], seed: int, sparse: bool) -> ItemLoss:
         sampler = None
@@ -268,6 +336,18 @@ class NeuralRecommender(NeuralConfig, Recommender):
         return self.model.item_vectors().detach().float()
 
     # ------------------------------------------------------------------------------------------------ save and load
+
+    def _kept(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        described, tensors = super()._kept()
+        return {**described, "training_log": self.training_log}, tensors
+
+    def _take_back(self, info: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> None:
+        super()._take_back(info, tensors)
+        self.training_log = [dict(entry) for entry in info.get("training_log", [])]
+
+    def _forget_users(self) -> None:
+        super()._forget_users()
+        self._context = self._context.without_users()
 
     def state(self) -> dict[str, NDArray[Any]]:
         """The weights of the module."""

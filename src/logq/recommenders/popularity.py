@@ -1,17 +1,20 @@
 """Popularity: the same items for everyone, the most frequent first; the baseline that every model has to beat."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from logq._arguments import ArgumentError
 from logq.logs.interactions import Interactions
 from logq.recommenders.histories import Histories
+from logq.recommenders.item_search import first_left
 from logq.recommenders.ranker import HeldOut
 from logq.recommenders.recommender import Recommender
+from logq.retrieval.item_index import ItemIndex
 from logq.training.estimator import FitOptions
 from logq.training.options import DeviceConfig
 
@@ -24,8 +27,8 @@ class Popularity(DeviceConfig, Recommender):
         score(u, i) = |{users who did i}| / |{users}|
 
     It is the only recommender that answers for users about whom nothing is known. `similar_items` finds the other
-    items that are most popular. Items that equally many did are in an order drawn once and for all: that of their codes
-    would tell how often they come in the parts of the log that are held out.
+    items that are most popular. Items that equally many did are in an order that knows nothing of the log: that of
+    their codes would tell how often they come in the parts of the log that are held out.
 
     Example:
         >>> from logq.logs import Interactions
@@ -33,8 +36,6 @@ class Popularity(DeviceConfig, Recommender):
         >>> Popularity().fit(log).recommend("ann", k=1, exclude_seen=False).items
         array(['tea'], ...)
     """
-
-    needs_history: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -44,13 +45,33 @@ class Popularity(DeviceConfig, Recommender):
         users = np.asarray(log.users, dtype=np.int64)
         pairs = np.unique(users * log.num_items + log.items)
         counts = np.bincount(pairs % log.num_items, minlength=log.num_items)
-        self.shares = (untied(counts) / max(1, len(np.unique(users)))).astype(np.float32)
+        self.shares = (untied(counts, self.known.places) / max(1, len(np.unique(users)))).astype(np.float32)
+
+    def answerable(self, request: Histories) -> NDArray[np.bool_]:
+        """All rows (n,): nothing needs to be known."""
+        return np.ones(len(request), dtype=np.bool_)
 
     def _queries(self, histories: Histories) -> Tensor:
         return torch.ones(len(histories), 1, device=self.device)
 
     def _item_rows(self) -> Tensor:
         return torch.from_numpy(self.shares)[:, None].to(self.device)
+
+    def _similar(
+        self,
+        vectors: Tensor | None,
+        own: NDArray[np.int64] | None,
+        k: int,
+        allow: NDArray[np.bool_] | None,
+        index: ItemIndex | None,
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        if index is not None:
+            raise ArgumentError("index", "none, as Popularity compares no vectors of items")
+        assert own is not None
+        order = np.lexsort((self.known.places, -self.shares))
+        order = order if allow is None else order[allow[order]]
+        codes = first_left(order, own, np.arange(len(own) + 1), k, self.known.num_items)
+        return np.where(codes >= 0, self.shares[codes], -np.inf).astype(np.float32), codes
 
     def state(self) -> dict[str, NDArray[Any]]:
         """The learned arrays, by name."""
@@ -64,12 +85,12 @@ class Popularity(DeviceConfig, Recommender):
         self.shares = shares
 
 
-def untied(counts: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Counts with less than a half added to each, so that no two are the same.
+def untied(counts: NDArray[np.int64], places: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Counts (C,) with less than a half added to each, more where the place among equal counts is an earlier one.
 
     Example:
-        >>> found = untied(np.array([7, 3, 3]))
-        >>> found.astype(int).tolist(), bool(found[1] != found[2])
+        >>> found = untied(np.array([7, 3, 3]), np.array([0, 2, 1]))
+        >>> found.astype(int).tolist(), bool(found[2] > found[1])
         ([7, 3, 3], True)
     """
-    return (counts + np.random.default_rng(1).permutation(len(counts)) / (2 * len(counts) + 1)).astype(np.float32)
+    return (counts + (len(counts) - places) / (2 * len(counts) + 1)).astype(np.float32)

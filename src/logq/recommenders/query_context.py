@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from logq._arguments import ArgumentError, BadArgumentError, Verbatim
 from logq.logs.identifiers import Identifiers
 from logq.logs.interactions import Interactions
-from logq.recommenders.requests import is_scalar
+from logq.recommenders.requests import is_scalar, unknown_values
 
 __all__ = ["Context"]
 
@@ -30,8 +30,9 @@ class Context:
     Example:
         >>> log = Interactions.from_arrays([1, 1, 2], [5, 7, 7], columns={"device": ["phone", "tv", None]})
         >>> context = Context.of(log, ["device"])
-        >>> context.encode({"device": ["tv", "fridge"]}, 2)["device"].tolist(), context.last["device"].tolist()
-        ([2, 0], [2, 0])
+        >>> codes, unknown = context.encode({"device": ["tv", "fridge"]}, 2)
+        >>> codes["device"].tolist(), unknown, context.last["device"].tolist()
+        ([2, 0], [('device', 1, 'fridge')], [2, 0])
     """
 
     ids: Mapping[str, Identifiers]
@@ -67,14 +68,17 @@ class Context:
         """How many codes each column has, with the 0."""
         return {name: len(ids) + 1 for name, ids in self.ids.items()}
 
-    def encode(self, raw: Mapping[str, Any], rows: int) -> dict[str, NDArray[np.int64]]:
-        """(n,) codes of raw values by column.
+    def encode(
+        self, raw: Mapping[str, Any], rows: int
+    ) -> tuple[dict[str, NDArray[np.int64]], list[tuple[str, int, Any]]]:
+        """(n,) codes of raw values by column, and (column, row, value) of each value that is there, but unknown.
 
         Raises:
             TypeError: values of another type than those of the log.
             ValueError: a column that the model does not know, or another number of values.
         """
         found: dict[str, NDArray[np.int64]] = {}
+        unknown: list[tuple[str, int, Any]] = []
         for name, given in raw.items():
             if name not in self.ids:
                 raise ArgumentError("context", ", ".join(map(repr, self.ids)), name)
@@ -83,7 +87,12 @@ class Context:
             if len(codes) != rows:
                 raise ArgumentError("context", f"{rows} values of {name!r}", len(codes))
             found[name] = codes
-        return found
+            unknown += [(name, row, value) for row, value in unknown_values(values, codes)]
+        return found, unknown
+
+    def without_users(self) -> "Context":
+        """The same without what users had last."""
+        return Context(self.ids, self.known, {name: codes[:0] for name, codes in self.last.items()})
 
     def at(self, events: Interactions, rows: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
         """(n,) codes by column of some events of another log, for the columns that it has too."""
@@ -96,7 +105,7 @@ class Context:
 
     def of_users(self, users: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
         """(n,) codes by column of what users had last, 0 for a user of -1."""
-        return {name: np.where(users >= 0, last[np.maximum(users, 0)], 0) for name, last in self.last.items()}
+        return {name: np.where(users >= 0, np.append(last, 0)[users], 0) for name, last in self.last.items()}
 
     def _codes(self, name: str, raw: ArrayLike) -> NDArray[np.int64]:
         try:

@@ -1,25 +1,41 @@
-"""Ranking by a recommender: what an evaluation asks of it, and the items nearest by cosine."""
+"""Ranking by a recommender: what an evaluation asks of it, and what cannot be found."""
 
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import ClassVar, NamedTuple, Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn.functional import normalize
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_int
+from logq._progress import Progress
 from logq.evaluation import RankingScores, evaluate_ranking
-from logq.logs.identifiers import Identifiers
+from logq.evaluation.ranking_metrics import find_hits
+from logq.evaluation.ranking_ties import expected_metrics
 from logq.logs.interactions import Interactions
 from logq.logs.splits import Split
 from logq.recommenders.histories import Histories, gather_rows
-from logq.recommenders.known_log import KnownLog
-from logq.retrieval import ExactIndex
+from logq.recommenders.known_log import KnownLog, translated
 
-__all__ = ["HeldOut", "Ranker", "measure", "nearest_items", "training_part"]
+__all__ = ["EvaluationWarning", "HeldOut", "Ranker", "RankingTest", "Ties", "training_part"]
+
+Ties: TypeAlias = Literal["random", "expected"]
+
+MANY_HAD = 0.05
+"""Share of events of items that users had before from which on it is said that they do not count."""
+
+
+NUMBERS = 1 << 22
+"""Scores that are looked at at a time where whole rankings are."""
+
+
+class EvaluationWarning(UserWarning):
+    """An evaluation says less, or more, than it seems to; the message says why, and what to do.
+
+    Example:
+        >>> import warnings
+        >>> warnings.simplefilter("error", EvaluationWarning)  # doctest: +SKIP
+    """
 
 
 class Ranker(Protocol):
@@ -29,11 +45,12 @@ class Ranker(Protocol):
         See logq.recommenders.Recommender, which is one.
     """
 
-    needs_history: ClassVar[bool]
-    """Whether a user must have done something to be answered."""
-
     known: KnownLog
     """What it remembers of its log."""
+
+    def answerable(self, request: Histories) -> NDArray[np.bool_]:
+        """Which rows (n,) have something that it ranks by."""
+        ...
 
     def rank_all(
         self,
@@ -91,112 +108,207 @@ def training_part(log: Interactions | Split, validation: Interactions | None) ->
     return log, None if validation is None else HeldOut(validation, log)
 
 
-def nearest_items(
-    table: Tensor,  # (C, D)
-    vectors: Tensor | None,  # (n, D)
-    own: NDArray[np.int64] | None,  # (n,)
-    k: int,
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Cosines and codes (n, k) of the nearest items.
+@dataclass(frozen=True)
+class RankingTest:
+    """What a test asks of a recommender: histories, and the items that are to be found for each of them.
 
-    Args:
-        table: vectors of all items.
-        vectors: of what is new; None for the items in `own`.
-        own: codes of items, which are left out of their own rows; None for what is new.
-        k: how many.
+    What cannot be found is not asked for: events that the recommender knew already, users that it does not know or
+    who have nothing that it ranks by, and, where rankings leave out what a history has, items that it has.
+
+    Attributes:
+        request: histories of n users.
+        relevant: codes of what they did then, -1 for items that the recommender does not know, and offsets (n + 1,).
+        exclude_seen: whether rankings leave out what a history has.
+        already_had: number of events of items that a history has; `relevant` has them where rankings do.
+        known_events: number of events that the recommender knew already.
+        skipped: number of users who are not asked about, by reason.
 
     Example:
-        >>> nearest_items(torch.tensor([[1.0, 0.0], [1.0, 1.0], [0.0, 3.0]]), None, np.array([0]), 2)[1].tolist()
-        [[1, 2]]
+        >>> from logq import Popularity
+        >>> log = Interactions.from_arrays(["ann", "ann", "bob"], ["tea", "cup", "cup"], [1, 2, 3])
+        >>> grown = Interactions.from_arrays(["ann", "bob", "bob"], ["tea", "cup", "tea"], [1, 3, 4])
+        >>> test = RankingTest.of(Popularity().fit(log), grown)
+        >>> test.known_events, len(test.request)
+        (2, 1)
     """
-    unit = normalize(table, dim=1)
-    if vectors is not None:
-        queries = normalize(vectors.detach().float(), dim=1)
-    else:
-        queries = unit[torch.from_numpy(own).to(unit.device)]  # pyright: ignore[reportArgumentType]
-    exclude = None if own is None else (own, np.arange(len(own) + 1))
-    scores, codes = ExactIndex(unit).search(queries, k, exclude=exclude)
-    return scores.cpu().numpy(), codes.cpu().numpy()
 
+    request: Histories
+    relevant: tuple[NDArray[np.int64], NDArray[np.int64]]
+    exclude_seen: bool
+    already_had: int
+    known_events: int
+    skipped: Mapping[str, int]
 
-def measure(
-    ranker: Ranker,
-    truth: Interactions,
-    history: Interactions | None,
-    ks: Sequence[int],
-    exclude_seen: bool,
-    progress: bool | None = False,
-    resamples: int = 1000,
-) -> RankingScores:
-    """Rank all items for the users of a test, and compare with what they did.
+    @classmethod
+    def of(
+        cls,
+        ranker: Ranker,
+        truth: Interactions,
+        history: Interactions | None = None,
+        *,
+        exclude_seen: bool = True,
+        known_events: int = 0,
+    ) -> "RankingTest":
+        """Prepare the test of a recommender.
 
-    Args:
-        ranker: a fitted recommender.
-        truth: what users did.
-        history: what they did before, with the ids of `truth`; None for what the recommender has seen.
-        ks: cut-offs, or one.
-        exclude_seen: leave out what a user's history has.
-        progress: as for `fit`.
-        resamples: of the bootstrap for intervals; 0 makes none.
+        Args:
+            ranker: a fitted recommender.
+            truth: what users did.
+            history: what they did before, with the ids of `truth`, none of which is in `truth`; None for what the
+                recommender has seen, whose events in `truth` are left out of it.
+            exclude_seen: leave out what a user's history has.
+            known_events: number of events that were left out of `truth` because they are known.
 
-    Returns:
-        Scores over the users who could be evaluated; `about` counts "unknown_users", whom the recommender does not
-        know, and "no_history", `unknown_items` what users did with items that it does not know.
-
-    Raises:
-        ArgumentTypeError: `truth` is not a log.
-        ValueError: nobody is left.
-    """
-    if not isinstance(truth, Interactions):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ArgumentTypeError("data", "a Split or Interactions", truth)
-    cutoffs = sorted({check_int("ks", k) for k in ([ks] if isinstance(ks, int) else ks)})
-    if not cutoffs:
-        raise ArgumentError("ks", "at least one cut-off", ks)
-    known = ranker.known
-    users = np.unique(np.asarray(truth.users, dtype=np.int64))  # codes in the log of the test
-    own_users = _translated(truth.user_ids, known.user_ids)
-    own_items = _translated(truth.item_ids, known.item_ids)
-    skipped: dict[str, int] = {}
-    if history is None:
-        is_known = own_users[users] >= 0
-        skipped["unknown_users"] = int((~is_known).sum())
-        users = users[is_known]
-        request = known.of_codes(own_users[users])
-    else:
-        items, offsets = history.histories(users)
-        request = _without_unknown(own_items[items], offsets, own_users[users])
-        request = Histories(request.items, request.offsets, request.users, known.features_of(request.users))
-    # The context of a request is that of the first event of the user in the test.
-    first = np.asarray(truth.offsets, dtype=np.int64)[users]
-    request = replace(request, context=ranker.context_at(truth, first))
-    if ranker.needs_history and not (request.features or request.context):
-        keeps = request.lengths > 0
+        Raises:
+            ArgumentTypeError: `truth` is not a log.
+            ValueError: nothing is left that could be found.
+        """
+        if not isinstance(truth, Interactions):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ArgumentTypeError("data", "a Split or Interactions", truth)
+        known = ranker.known
+        if history is None:
+            is_known = known.knows(truth)
+            known_events += int(is_known.sum())
+            truth = truth.select(~is_known) if is_known.any() else truth
+        users = np.unique(np.asarray(truth.users, dtype=np.int64))  # codes in the log of the test
+        own_users = translated(truth.user_ids, known.user_ids)
+        own_items = translated(truth.item_ids, known.item_ids)
+        skipped: dict[str, int] = {}
+        if history is None:
+            is_user = own_users[users] >= 0
+            skipped["unknown_users"] = int((~is_user).sum())
+            users = users[is_user]
+            request = known.of_codes(own_users[users])
+        else:
+            items, offsets = history.histories(users)
+            request = _without_unknown(own_items[items], offsets, own_users[users])
+            request = Histories(request.items, request.offsets, request.users, known.features_of(request.users))
+        # The context of a request is that of the first event of the user in the test.
+        first = np.asarray(truth.offsets, dtype=np.int64)[users]
+        request = replace(request, context=ranker.context_at(truth, first))
+        keeps = ranker.answerable(request)
         skipped["no_history"] = int((~keeps).sum())
         users, request = users[keeps], request.select(keeps)
-    relevant = gather_rows(
-        own_items[np.asarray(truth.items, dtype=np.int64)], np.asarray(truth.offsets, dtype=np.int64), users
-    )
-    if not (relevant[0] >= 0).any():
-        told = ", ".join(f"{count} {reason}" for reason, count in skipped.items() if count)
+        relevant, offsets = gather_rows(
+            own_items[np.asarray(truth.items, dtype=np.int64)], np.asarray(truth.offsets, dtype=np.int64), users
+        )
+        had = _had(request, relevant, offsets, known.num_items)
+        if exclude_seen:
+            offsets = np.concatenate([[0], np.cumsum(~had)])[offsets]
+            relevant = relevant[~had]
+        skipped = {name: count for name, count in skipped.items() if count}
+        test = cls(request, (relevant, offsets), exclude_seen, int(had.sum()), known_events, skipped)
+        if not (relevant >= 0).any():
+            raise test._nothing_left()
+        return test
+
+    @property
+    def events(self) -> int:
+        """Number of events of the users who are asked about, whether or not their items can be found."""
+        return len(self.relevant[0]) + self.already_had * self.exclude_seen
+
+    def measure(
+        self,
+        ranker: Ranker,
+        ks: Sequence[int] | int,
+        *,
+        ties: Ties = "random",
+        progress: bool | None = False,
+        resamples: int = 1000,
+    ) -> RankingScores:
+        """Rank all items for the users of the test, and compare with what they did.
+
+        Args:
+            ranker: the recommender that the test was prepared for.
+            ks: cut-offs, or one.
+            ties: see Recommender.evaluate.
+            progress: as for `fit`.
+            resamples: of the bootstrap for intervals; 0 makes none.
+
+        Returns:
+            Scores over the users who could be evaluated; `about` counts "unknown_users", whom the recommender does not
+            know, and "no_history"; `unknown_items` what users did with items that it does not know.
+        """
+        cutoffs = sorted({check_int("ks", k) for k in ([ks] if isinstance(ks, int) else ks)})
+        if not cutoffs:
+            raise ArgumentError("ks", "at least one cut-off", ks)
+        known = ranker.known
+        if ties not in ("random", "expected"):
+            raise ArgumentError("ties", "'random' or 'expected'", ties)
+        per_user = None
+        if ties == "expected":
+            ranked, per_user = self._expected(ranker, cutoffs, progress)
+        else:
+            _, ranked = ranker.rank_all(self.request, cutoffs[-1], self.exclude_seen, None, progress)
+        scores = evaluate_ranking(
+            ranked,
+            self.relevant,
+            ks=cutoffs,
+            per_user=per_user,
+            num_items=known.num_items,
+            item_counts=known.item_counts(),
+            resamples=resamples,
+            about={"exclude_seen": self.exclude_seen, "ties": ties, **self.skipped},
+        )
+        return replace(scores, already_had=self.already_had, known_events=self.known_events)
+
+    def _expected(
+        self, ranker: Ranker, ks: list[int], progress: bool | None
+    ) -> tuple[NDArray[np.int64], dict[str, NDArray[np.float64]]]:
+        """Rankings (n, max(ks)), and the mean of each metric over all orders of equal scores, from whole rankings."""
+        num_items = ranker.known.num_items
+        ranked = np.empty((len(self.request), ks[-1]), dtype=np.int64)
+        found: list[dict[str, NDArray[np.float64]]] = []
+        step = max(1, NUMBERS // num_items)
+        with Progress(len(self.request), "users", "ranking all items", progress) as bar:
+            for begin in range(0, len(ranked), step):
+                part = self.request.part(begin, min(len(ranked), begin + step))
+                scores, codes = ranker.rank_all(part, num_items, self.exclude_seen, None)
+                offsets = self.relevant[1][begin : begin + len(part) + 1]
+                truth = self.relevant[0][offsets[0] : offsets[-1]], offsets - offsets[0]
+                found.append(expected_metrics(scores, find_hits(codes, truth), ks))
+                ranked[begin : begin + len(part)] = codes[:, : ks[-1]]
+                bar.advance(len(part))
+        return ranked, {name: np.concatenate([one[name] for one in found]) for name in found[0]}
+
+    def remark(self, option: str = "exclude_seen=False") -> str:
+        """What is to be said where more than a few events are of items that users had; "" where not.
+
+        Args:
+            option: what ranks such items too, as the caller knows it.
+        """
+        if not self.exclude_seen or self.already_had <= MANY_HAD * self.events:
+            return ""
+        share = f"{100 * self.already_had / self.events:.1f} %"
+        return (
+            f"{share} of the {self.events:,} events to be found are of items that their users had before: rankings "
+            f"leave these out, so that they do not count; {option} ranks them too"
+        )
+
+    def _nothing_left(self) -> ArgumentError:
+        reasons = {
+            "known events": self.known_events,
+            "events of items that their users had before": self.already_had if self.exclude_seen else 0,
+            **{name.replace("_", " "): count for name, count in self.skipped.items()},
+        }
+        told = ", ".join(f"{count:,} {reason}" for reason, count in reasons.items() if count)
+        hint = ""
+        if self.already_had and self.exclude_seen:
+            hint = "exclude_seen=False (--keep-seen) ranks what users had before too"
+        elif self.known_events:
+            hint = "hold out a part of the log before training, as leave_one_out and split_by_time (--validation) do"
         got = Verbatim(f"none ({told or 'no known items'})")
-        raise ArgumentError("data", "users and items that the model knows", got)
-    _, ranked = ranker.rank_all(request, cutoffs[-1], exclude_seen, None, progress)
-    return evaluate_ranking(
-        ranked,
-        relevant,
-        ks=cutoffs,
-        num_items=known.num_items,
-        item_counts=known.item_counts(),
-        resamples=resamples,
-        about={"exclude_seen": exclude_seen, **{name: count for name, count in skipped.items() if count}},
-    )
+        return ArgumentError("data", "users and items that the model knows", got, hint)
 
 
-def _translated(theirs: Identifiers, ours: Identifiers) -> NDArray[np.int64]:
-    """Our code of each of their codes, -1 for what we do not know."""
-    if theirs is ours or (len(theirs) == len(ours) and np.array_equal(theirs.keys, ours.keys)):
-        return np.arange(len(ours))
-    return np.asarray(ours.codes(theirs.keys), dtype=np.int64)
+def _had(request: Histories, items: NDArray[np.int64], offsets: NDArray[np.int64], num_items: int) -> NDArray[np.bool_]:
+    """Which items, those of row i in items[offsets[i] : offsets[i + 1]], are in the history of their row."""
+    rows = np.arange(len(request))
+    seen = np.unique(np.repeat(rows, request.lengths) * num_items + request.items)
+    asked = np.repeat(rows, np.diff(offsets)) * num_items + items
+    if not len(seen):
+        return np.zeros(len(items), dtype=np.bool_)
+    return (items >= 0) & (seen[np.minimum(np.searchsorted(seen, asked), len(seen) - 1)] == asked)
 
 
 def _without_unknown(items: NDArray[np.int64], offsets: NDArray[np.int64], users: NDArray[np.int64]) -> Histories:

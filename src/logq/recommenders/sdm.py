@@ -1,7 +1,7 @@
 """SDM: the current session and the long-term history, combined by a gate; Lv et al., CIKM 2019, arXiv:1909.00385."""
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -77,6 +77,8 @@ class SDMEncoder(RetrievalModel):
         >>> model.training_queries(batch | {"target": torch.tensor([3, 8])})[1]
         tensor([3, 8])
     """
+
+    answers_without_history: ClassVar[bool] = False  # the user only weighs what a history has
 
     def __init__(
         self,

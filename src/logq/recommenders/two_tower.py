@@ -1,9 +1,8 @@
 """TwoTower: one tower for users and their histories, one for items and their features; Yi et al., RecSys 2019."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, cast
+from typing import Annotated, ClassVar, cast
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -260,17 +259,10 @@ class TwoTower(TwoTowerConfig, NeuralRecommender):
     def _make_examples(self, log: Interactions, seed: int) -> Examples:
         return NextItems(log, self.max_length, age=None, context=self.context)
 
+    describes_items: ClassVar[bool] = True
+
     @torch.no_grad()
-    def _cold_vectors(self, item_features: Mapping[str, Any]) -> Tensor:
-        features = self.known.item_features
-        if features is None:
-            raise ArgumentError("item_features", "none, as the model was trained without features of items")
-        unknown = [name for name in item_features if name not in features.names]
-        if unknown:
-            raise ArgumentError("item_features", ", ".join(features.names), unknown[0])
+    def _cold_vectors(self, features: Mapping[str, Tensor]) -> Tensor:
         device = next(self.model.parameters()).device
-        codes = {
-            name: torch.from_numpy(np.asarray(values, dtype=np.int64)).to(device)
-            for name, values in features.encode(item_features).items()
-        }
-        return cast("TwoTowerEncoder", self.model).item_vectors_from(codes)
+        model = cast("TwoTowerEncoder", self.model)
+        return model.item_vectors_from({name: codes.to(device) for name, codes in features.items()})

@@ -13,7 +13,15 @@ from typing_extensions import Self
 
 from logq._progress import Progress
 from logq.retrieval.exact_index import ExactIndex, keys_of, result_of, scores_and_positions
-from logq.retrieval.index_checks import Combine, Exclusion, Metric, check_added, check_removed, check_search
+from logq.retrieval.index_checks import (
+    Combine,
+    Exclusion,
+    Metric,
+    check_added,
+    check_removed,
+    check_search,
+    positions_in,
+)
 from logq.retrieval.index_file import check_array, read_index_file, write_index_file
 from logq.retrieval.item_index import Ids, ItemIndex, SearchResult, Vectors
 
@@ -233,10 +241,13 @@ class ApproximateIndex(ItemIndex):
     def _excluded(self, positions: Slots, rows: Slots, exclusion: Exclusion) -> NDArray[np.bool_]:
         """Return which results (M, count) are excluded for the queries of their rows (M,)."""
         offsets, width = exclusion.offsets.numpy(), len(self)
-        known = torch.isin(exclusion.ids, self._ids).numpy()
-        queries = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))[known]
-        pairs = queries * width + torch.searchsorted(self._ids, exclusion.ids).numpy()[known]
-        return np.isin(positions + width * rows[:, None], pairs)
+        at, known = positions_in(self._ids, exclusion.ids)
+        queries = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))[known.numpy()]
+        pairs = np.sort(queries * width + at.numpy()[known.numpy()])
+        if not len(pairs):
+            return np.zeros(positions.shape, dtype=bool)
+        asked = positions + width * rows[:, None]
+        return pairs[np.minimum(np.searchsorted(pairs, asked), len(pairs) - 1)] == asked
 
 
 def _deduplicated(keys: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from logq.retrieval.index_checks import (
     check_removed,
     check_search,
     check_vectors,
+    positions_in,
 )
 from logq.retrieval.index_file import check_array, read_index_file, write_index_file
 from logq.retrieval.item_index import Ids, ItemIndex, SearchResult, Vectors
@@ -198,7 +199,8 @@ class ExactIndex(ItemIndex):
 
     def remove(self, ids: Ids) -> None:
         """Remove items; see `ItemIndex.remove`."""
-        kept = ~torch.isin(self._ids, check_removed(ids, self._ids))
+        kept = torch.ones(len(self._ids), dtype=torch.bool)
+        kept[positions_in(self._ids, check_removed(ids, self._ids))[0]] = False
         self._ids = self._ids[kept]
         self._vectors = self._vectors[kept.to(self.device)]
 
@@ -235,8 +237,7 @@ class ExactIndex(ItemIndex):
         ids = exclusion.ids[int(bounds[0]) : int(bounds[-1])]
         queries = torch.repeat_interleave(torch.arange(len(bounds) - 1), bounds.diff())
         searchable = self._ids if rows is None else self._ids[rows]
-        positions = torch.searchsorted(searchable, ids)
-        known = torch.isin(ids, searchable)
+        positions, known = positions_in(searchable, ids)
         positions, order = positions[known].sort()
         return queries[known][order], positions
 
@@ -247,15 +248,19 @@ class ExactIndex(ItemIndex):
         searched = len(self) if rows is None else len(rows)
         missing = torch.full((count, k), -torch.inf, device=self.device)
         found = keys_of(missing, torch.zeros(1, dtype=torch.int64, device=self.device))
-        for start in range(0, searched, self._step()):
+        starts = range(0, searched, self._step())
+        queries = positions = torch.zeros(0, dtype=torch.int64)
+        if excluded is not None:
+            queries, positions = excluded
+        bounds = torch.searchsorted(positions, torch.tensor([*starts, searched])).tolist()
+        queries, positions = queries.to(self.device), positions.to(self.device)
+        for start, first, last in zip(starts, bounds[:-1], bounds[1:], strict=True):
             stop = min(start + self._step(), searched)
             block = self._vectors[start:stop] if rows is None else self._vectors[rows[start:stop].to(self.device)]
             scores = flat @ block.T
             if interests > 1:
                 scores = scores.view(count, interests, -1).amax(1)
-            if excluded is not None:
-                first, last = torch.searchsorted(excluded[1], torch.tensor([start, stop])).tolist()
-                at = (excluded[0][first:last].to(self.device), excluded[1][first:last].to(self.device) - start)
-                scores[at] = -torch.inf
+            if first < last:
+                scores[queries[first:last], positions[first:last] - start] = -torch.inf
             found = torch.cat([found, best(scores, k, start)], 1).topk(k, dim=1).values
         return found

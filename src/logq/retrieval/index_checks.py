@@ -20,6 +20,7 @@ __all__ = [
     "check_removed",
     "check_search",
     "check_vectors",
+    "positions_in",
 ]
 
 Metric: TypeAlias = Literal["inner_product", "cosine"]
@@ -140,7 +141,10 @@ def check_allowed(value: object, ids: Tensor) -> Tensor | None:
         return None
     given = value.detach().cpu() if isinstance(value, Tensor) else _tensor("allow", value, "ids or a mask of bool")
     if given.dtype != torch.bool:
-        return torch.isin(ids, check_ids("allow", given))
+        positions, known = positions_in(ids, check_ids("allow", given))
+        allowed = torch.zeros(len(ids), dtype=torch.bool)
+        allowed[positions[known]] = True
+        return allowed
     if given.ndim != 1 or (len(ids) and len(given) <= int(ids[-1])):
         least = int(ids[-1]) + 1 if len(ids) else 0
         raise ArgumentError("allow", f"a mask of at least {least} items", Verbatim(f"shape {tuple(given.shape)}"))
@@ -201,7 +205,7 @@ def check_added(
     """
     table = check_vectors("vectors", vectors, dim, device=device)
     new = check_new_ids(ids, len(table))
-    twice = torch.isin(new, known)
+    twice = positions_in(known, new)[1]
     if bool(twice.any()):
         raise ArgumentError("ids", "items that are not in the index yet", int(new[twice][0]))
     return new, normalize(table) if metric == "cosine" else table
@@ -214,10 +218,28 @@ def check_removed(ids: object, known: Tensor) -> Tensor:
         ArgumentTypeError, ArgumentError: as `ItemIndex.remove`.
     """
     removed = check_ids("ids", ids)
-    unknown = ~torch.isin(removed, known)
+    unknown = ~positions_in(known, removed)[1]
     if bool(unknown.any()):
         raise ArgumentError("ids", "items that are in the index", int(removed[unknown][0]))
     return removed
+
+
+def positions_in(
+    ids: Tensor,  # (n,) ascending
+    wanted: Tensor,  # (m,)
+) -> tuple[Tensor, Tensor]:
+    """Return the position (m,) of each wanted id, below n, and whether (m,) it is there.
+
+    The cost is m log n, where torch.isin sorts both.
+
+    Example:
+        >>> positions_in(torch.tensor([3, 5, 9]), torch.tensor([5, 4]))
+        (tensor([1, 1]), tensor([ True, False]))
+    """
+    if not len(ids):
+        return torch.zeros_like(wanted), torch.zeros_like(wanted, dtype=torch.bool)
+    positions = torch.searchsorted(ids, wanted).clamp(max=len(ids) - 1)
+    return positions, ids[positions] == wanted
 
 
 def _tensor(name: str, value: object, expected: str) -> Tensor:

@@ -17,3 +17,5 @@ from .loop import Loop as Loop
 from .loop import Task as Task
 from .options import LossConfig as LossConfig
 from .options import TrainingConfig as TrainingConfig
+from .running_mean import DivergedError as DivergedError
+from .running_mean import TrainingWarning as TrainingWarning

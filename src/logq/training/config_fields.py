@@ -101,7 +101,7 @@ class Help:
         group: heading of the option in --help.
         flag: the option's names, such as "--skip-gram/--cbow" or "--lr --alpha"; "" for --name with hyphens.
         metavar: what stands for the value; "" for one that suits the type.
-        none: what is typed for None.
+        none: what is typed for None; where it is a number, Python takes it for None as well.
         default: the default in words, where it depends on other arguments.
         also: names of the argument in other libraries or versions. As arguments they are refused with a hint; in
             settings that were saved they are read.
@@ -272,7 +272,7 @@ class Option:
         default = self.help.default or ("" if self.default is MISSING else shown)
         aliases = " or ".join(self.help.aliases)
         parts = (
-            self._sentence(self.help.text, "None"),
+            self._sentence(self.help.text, "None" + (self.help.none and f" or {self.help.none}")),
             self.help.more,
             aliases and f"Also accepted as {aliases}.",
             default and f"Default: {default}.",
@@ -289,7 +289,7 @@ class Option:
         Raises:
             ArgumentError, ArgumentTypeError: it is not what the annotations say.
         """
-        if value is None and self.optional:
+        if self.optional and (value is None or self._stands_for_none(value)):
             return None
         if Check in self.rules:
             return self.rules[Check].function(self.name, value)
@@ -298,6 +298,11 @@ class Option:
         if not isinstance(value, Sequence) or isinstance(value, str | bytes):
             raise ArgumentTypeError(self.name, f"a sequence of {_PLURALS.get(self.type, 'values')}", value)
         return tuple(self._check_one(item) for item in value)
+
+    def _stands_for_none(self, value: Any) -> bool:
+        """Whether what is typed for None was given: 0 means the same in Python as on the command line."""
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return bool(self.help.none) and number and value == self._read(self.help.none)
 
     def _check_one(self, value: Any) -> Any:
         name, bounds = self.name, self.bounds
@@ -333,7 +338,7 @@ class Option:
             parts = typed.split(",") if isinstance(typed, str) else typed
             return self.check(tuple(self._read(part.strip()) for part in parts if part.strip()))
         value = self._read(str(typed))
-        return self.check(None if self.help.none and value == self._read(self.help.none) else value)
+        return self.check(value)
 
     def _read(self, text: str) -> Any:
         try:

@@ -2,8 +2,9 @@
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import torch
 from numpy.typing import NDArray
@@ -18,10 +19,15 @@ from logq.training.estimator import Seeds
 from logq.training.interrupts import uninterrupted
 from logq.training.optimizers import Optimizers
 from logq.training.options import TrainingConfig
-from logq.training.running_mean import DivergedError, RunningMean
+from logq.training.running_mean import DivergedError, RunningMean, TrainingWarning
 from logq.training.schedule import Schedule, WeightAverage
 
 __all__ = ["Loop", "Task"]
+
+T = TypeVar("T")
+
+DIVERGED = 10
+"""How many times the loss of the first batch (1, where that is less) the mean loss of an epoch is that diverged."""
 
 
 _POSITION = ("epoch", "batch", "step", "loss_sum", "loss_count", "best_epoch", "waited", "log")
@@ -162,6 +168,7 @@ class Loop:
         # training diverges if it does, and where somebody looks at the line to see that all is well.
         self._every = 1 if device.torch_device.type == "cpu" else 32
         self._until_read = 1
+        self._warned: set[str] = set()
 
     def run(
         self,
@@ -169,6 +176,7 @@ class Loop:
         progress: bool | None,
         *,
         measure: Callable[[], Mapping[str, float]] | None = None,
+        inspect: Callable[[], str] | None = None,
         checkpoint: Checkpoint | None = None,
         on_batch: Callable[[int], None] | None = None,
     ) -> None:
@@ -178,8 +186,13 @@ class Loop:
             label: what the progress line says is being done.
             progress: as for `fit`.
             measure: metrics on the validation part, by name; None trains all epochs.
+            inspect: what is wrong with the model after an epoch, as a phrase, or "".
             checkpoint: where the run is saved when it is due, and at Ctrl-C; the caller removes it.
             on_batch: called with the number of updates done.
+
+        Warns:
+            TrainingWarning: the mean loss of an epoch is ten times that of the first batch, or `inspect` found
+                something; each once.
 
         Raises:
             FloatingPointError: the loss is not a number any more, or infinite.
@@ -198,7 +211,7 @@ class Loop:
                     self._run_epoch(bar, running, checkpoint, on_batch)
                     with uninterrupted():
                         self.whole = False
-                        self._end_epoch(measure, bar)
+                        self._end_epoch(measure, bar, running.first, inspect)
                         self.whole = True
                     if checkpoint is not None and self.epoch < epochs:
                         checkpoint.save_if_due(self.state)
@@ -289,7 +302,13 @@ class Loop:
                     f"{self.config.lr:g}",
                 )
 
-    def _end_epoch(self, measure: Callable[[], Mapping[str, float]] | None, bar: Progress) -> None:
+    def _end_epoch(
+        self,
+        measure: Callable[[], Mapping[str, float]] | None,
+        bar: Progress,
+        first_loss: float,
+        inspect: Callable[[], str] | None,
+    ) -> None:
         seconds = time.perf_counter() - self._began
         entry: dict[str, float] = {
             "epoch": self.epoch + 1,
@@ -297,6 +316,14 @@ class Loop:
             f"{self.task.unit}_per_second": self._trained / max(seconds, 1e-9),
         }
         self.epoch, self.batch, self.loss_sum, self.loss_count = self.epoch + 1, 0, 0.0, 0
+        if entry["loss"] > DIVERGED * max(first_loss, 1.0):
+            self._warn(
+                "training",
+                "diverging",
+                f"the loss is {entry['loss']:.4g}, where it was {first_loss:.4g} in the first batch: training diverges",
+                bar,
+            )
+        self._warn("model", "collapsed", "" if inspect is None else self._in_eval(inspect), bar)
         last = self.epoch == self.config.epochs
         if measure is not None and (last or self.epoch % self.config.validate_every == 0):
             self.check_finite()
@@ -313,16 +340,30 @@ class Loop:
                 self.waited += 1
         self.log.append(entry)
 
-    def _measured(self, measure: Callable[[], Mapping[str, float]]) -> dict[str, float]:
+    def _warn(self, kind: str, said: str, problem: str, bar: Progress) -> None:
+        """Say what is wrong, on the progress line after each epoch and as a warning once."""
+        if not problem:
+            return
+        bar.advance(0, **{kind: said})
+        if kind not in self._warned:
+            self._warned.add(kind)
+            text = f"after epoch {self.epoch} {problem}; try less than lr = {self.config.lr:g}, or clip"
+            warnings.warn(text, TrainingWarning, stacklevel=2)
+
+    def _in_eval(self, function: Callable[[], T]) -> T:
+        """What a function finds of the model that would answer now."""
         self.task.module.eval()
         if self.average is not None:
             self.average.swap()
         try:
-            found = dict(measure())
+            return function()
         finally:
             if self.average is not None:
                 self.average.swap()
             self.task.module.train()
+
+    def _measured(self, measure: Callable[[], Mapping[str, float]]) -> dict[str, float]:
+        found = dict(self._in_eval(measure))
         if self.monitor not in found:
             raise ArgumentError("monitor", f"one of {', '.join(found)}", self.monitor)
         return found

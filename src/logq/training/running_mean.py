@@ -4,7 +4,16 @@ import math
 
 from logq._arguments import BadArgumentError
 
-__all__ = ["DivergedError", "RunningMean"]
+__all__ = ["DivergedError", "RunningMean", "TrainingWarning"]
+
+
+class TrainingWarning(UserWarning):
+    """A training goes on, but what it makes is of no use; the message says why, and what to change.
+
+    Example:
+        >>> import warnings
+        >>> warnings.simplefilter("error", TrainingWarning)  # doctest: +SKIP
+    """
 
 
 class DivergedError(BadArgumentError, FloatingPointError):

@@ -1,6 +1,7 @@
 """`logq evaluate ranking`: how high a recommender ranks, among all items, what users did next."""
 
 import sys
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from logq._arguments import ArgumentError
 from logq.cli.command_options import Device, JsonOutput, Quiet
 from logq.cli.log_reading import LogColumns, read_log
 from logq.cli.model_folders import RecommenderArgument, RecommenderFolder, open_folder
@@ -19,8 +21,17 @@ from logq.cli.text_reading import check_input_file
 
 if TYPE_CHECKING:
     from logq.evaluation import RankingScores
+    from logq.recommenders import Recommender
 
 __all__ = ["EXAMPLES", "ranking"]
+
+
+class Ties(str, Enum):
+    """How equal scores are ranked."""
+
+    random = "random"
+    expected = "expected"
+
 
 EXAMPLES = """
 logq evaluate ranking model
@@ -51,6 +62,15 @@ def ranking(
     keep_seen: Annotated[
         bool, typer.Option("--keep-seen", help="Also rank items that a user has already seen.")
     ] = False,
+    ties: Annotated[
+        Ties,
+        typer.Option(
+            "--ties",
+            metavar="NAME",
+            help="How equal scores are ranked: random, in an order that knows nothing of the log; or expected, the "
+            "mean over all orders of them, which takes longer.",
+        ),
+    ] = Ties.random,
     leave_one_out: Annotated[
         bool,
         typer.Option("--leave-one-out", help="Predict the last event of each user in LOG from the others."),
@@ -63,9 +83,11 @@ def ranking(
     """Evaluate a recommender on what users did next, by ranking all items for each user.
 
     Without LOG, that is the test part, which training held out and never saw. With a LOG of later events, the history
-    of a user is what the model was trained on; columns are read as in training. HR@10 is the share of users with a hit
-    among the first 10 items, NDCG@10 gives higher ranks more weight. Intervals show how much the numbers would vary
-    with other users. Popularity, the same items for everyone, is the baseline to beat. In a pipe, the output is lines
+    of a user is what the model was trained on; columns are read as in training. Events of a LOG that the model knows
+    already do not count, so that a log that grew is measured on what is new in it. Neither do items that a user has
+    already seen, unless --keep-seen ranks them too. HR@10 is the share of users with a hit among the first 10 items,
+    NDCG@10 gives higher ranks more weight. Intervals show how much the numbers would vary with other users.
+    Popularity, the same items for everyone, is the baseline to beat. In a pipe, the output is lines
     of model, metric, value and both ends of the interval, separated by tabs.
     """
     if output is not None:
@@ -87,7 +109,9 @@ def ranking(
         if known is not None and "Popularity" not in models:
             models["Popularity"] = Popularity().fit(known)
     test = _Test(found, log, columns, leave_one_out=leave_one_out)
-    scores = {name: test.measure(model, ks, keep_seen, quiet) for name, model in models.items()}
+    scores = {name: test.measure(model, ks, keep_seen, ties.value, quiet) for name, model in models.items()}
+    for text in dict.fromkeys(test.notes):
+        note(text)
     if output is not None:
         text = {"model": str(folder), "test": test.name, **{name: one.to_json() for name, one in scores.items()}}
         write_json(output, text)
@@ -101,23 +125,22 @@ def ranking(
 
 
 class _Test:
-    """The events to be found."""
+    """The events to be found.
+
+    Attributes:
+        name: how it is called in the answer.
+        notes: what is to be said of it.
+    """
 
     def __init__(self, found: RecommenderFolder, path: Path | None, given: LogColumns, *, leave_one_out: bool) -> None:
         from logq.logs.splits import leave_one_out as split_last
 
         self.split = self.later = self.history = None
+        self.notes: list[str] = []
+        self.known_events = 0
         typed = found.training
-        if path is None or (not leave_one_out and str(path.resolve()) == typed.get("log")):
-            self.split = found.split
-            if self.split is None:
-                raise BadInputError(
-                    "nothing was held out in training (--validation none), so the log of the training cannot test it; "
-                    "give a LOG of later events, or train with --validation last"
-                )
-            self.name = {"leave_one_out": "the last event of each user", "time": "the last tenth of the events"}.get(
-                self.split.how["by"], "the test part"
-            )
+        if path is None:
+            self._take_held_out(found)
             return
         trained = found.columns()
         said = {
@@ -131,18 +154,68 @@ class _Test:
             return
         ids = found.log if found.log is not None else found.model.known
         cleaning |= {"user_ids": ids.user_ids, "item_ids": ids.item_ids}
-        self.later, self.history = read_log(path, columns, note, **cleaning), found.log
+        heard: list[str] = []
         self.name = str(path)
+        try:
+            self.later, self.history = read_log(path, columns, heard.append, **cleaning), found.log
+        except ArgumentError as error:
+            hint = "--leave-one-out measures on users that the model does not know"
+            raise BadInputError(f"{path}: {error.message('LOG')}; {hint}") from error
+        if self.history is None:
+            self._tell(heard)
+            return
+        from logq.recommenders.known_log import KnownLog
 
-    def measure(self, model: Any, ks: list[int], keep_seen: bool, quiet: bool) -> "RankingScores":
-        progress = False if quiet else None
+        known = KnownLog.of(self.history).knows(self.later)
+        self.known_events = int(known.sum())
+        if known.all():
+            # The log of the training, wherever it lies: what can be measured on it is what was held out.
+            if str(path.resolve()) != typed.get("log"):
+                self._tell(heard)
+                note(f"{path} has nothing that training did not read: measured is what training held out of it")
+            self._take_held_out(found)
+            return
+        self._tell(heard)
+        if self.known_events:
+            self.notes.append(
+                f"{self.known_events:,} of {len(self.later):,} events of {path} are known from the training and do not "
+                "count. To measure on a part of the log itself, hold it out (logq train --validation last or time) or "
+                "give --leave-one-out; --keep-seen also ranks what users had before, which new events may have again"
+            )
+            self.later = self.later.select(~known)
+
+    def _take_held_out(self, found: RecommenderFolder) -> None:
+        self.split = found.split
+        if self.split is None:
+            raise BadInputError(
+                "nothing was held out in training (--validation none), so the log of the training cannot test it; "
+                "give a LOG of later events, or train with --validation last"
+            )
+        self.name = {"leave_one_out": "the last event of each user", "time": "the last tenth of the events"}.get(
+            self.split.how["by"], "the test part"
+        )
+
+    @staticmethod
+    def _tell(heard: list[str]) -> None:
+        for text in heard:
+            note(text)
+
+    def measure(self, model: "Recommender", ks: list[int], keep_seen: bool, ties: Any, quiet: bool) -> "RankingScores":
+        from logq.recommenders.ranker import RankingTest
+
+        truth, history = self.later, self.history
         if self.split is not None:
-            return model.evaluate(self.split, ks=ks, exclude_seen=not keep_seen, progress=progress)
-        if self.later is None or self.history is None:
-            return model.evaluate(self.later, ks=ks, exclude_seen=not keep_seen, progress=progress)
-        from logq.recommenders.ranker import measure
-
-        return measure(model, self.later, self.history, ks, not keep_seen, progress)
+            truth, history = self.split.test, self.split.history("test")
+            leak = model.leak(self.split)
+            self.notes += [leak] if leak else []
+        assert truth is not None
+        try:
+            test = RankingTest.of(model, truth, history, exclude_seen=not keep_seen, known_events=self.known_events)
+        except ArgumentError as error:
+            raise BadInputError(error.message("LOG" if self.split is None else "the test part")) from error
+        remark = test.remark("--keep-seen")
+        self.notes += [remark] if remark else []
+        return test.measure(model, ks, ties=ties, progress=False if quiet else None)
 
 
 def _show(scores: "dict[str, RankingScores]", test: str, keep_seen: bool) -> None:
@@ -173,8 +246,8 @@ def _show(scores: "dict[str, RankingScores]", test: str, keep_seen: bool) -> Non
         if first.about.get(reason)
     )
     say(
-        f"{first.users:,} users{left}; to be found: {test}; all {first.about['num_items']:,} items ranked, {seen}; "
-        f"{100 * first.about['confidence']:g}% intervals.",
+        f"{first.users:,} users{left}; to be found: {test}; all {first.about['num_items']:,} items ranked, {seen}"
+        f"{''.join(f'; {remark}' for remark in first.remarks())}; {100 * first.about['confidence']:g}% intervals.",
     )
     for other, one in others:
         parts = [f"{key} {one.values[key]:.4f}" for n in one.ks for key in (f"HR@{n}", f"NDCG@{n}")]

@@ -1,13 +1,18 @@
 """`logq similar`: items that are alike."""
 
-from typing import Annotated, Any
+import difflib
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from logq.cli.command_options import Device
-from logq.cli.item_answers import Count, answer_each, show_answer
+from logq.cli.command_options import Device, JsonOutput
+from logq.cli.item_answers import Answers, Count, answer_each
 from logq.cli.model_folders import RecommenderArgument, RecommenderFolder, open_folder
 from logq.cli.terminal.errors import BadInputError
+from logq.cli.terminal.output import check_file, write_json
+
+if TYPE_CHECKING:
+    from logq.logs import Identifiers
 
 __all__ = ["EXAMPLES", "similar"]
 
@@ -31,6 +36,7 @@ def similar(
             help="Instead of an ITEM: a feature of a new one, as in --item-features of the training. Repeatable.",
         ),
     ] = None,
+    output: JsonOutput = None,
     device: Device = "cpu",
 ) -> None:
     """Show the items most similar to others, by the cosine of their vectors.
@@ -40,18 +46,23 @@ def similar(
     """
     if bool(items) == bool(item_features):
         raise BadInputError("give either items of the log, or the features of a new one by --feature")
+    if output is not None:
+        check_file(output)
     found = open_folder(folder, device=device)
+    answers = Answers(found, "item", "cosine")
     if item_features:
-        answer = found.model.similar_items(item_features=_values(found, item_features), k=k)
-        show_answer(found, "new item", answer, "cosine")
-        return
-    answer_each(found, items or [], "item", "cosine", lambda item: found.model.similar_items(item, k=k))
+        answers.show("new item", found.model.similar_items(item_features=_values(found, item_features), k=k))
+    else:
+        answer_each(answers, items or [], lambda item: found.model.similar_items([item], k=k))
+    if output is not None:
+        write_json(output, answers.to_json())
+    answers.leave()
 
 
 def _values(found: RecommenderFolder, pairs: list[str]) -> dict[str, Any]:
     """The features as a table of them would have them; whether the model knows them is for it to say."""
     known = found.model.known.item_features
-    values: dict[str, Any] = {}
+    values: dict[str, list[Any]] = {}
     for pair in pairs:
         name, _, value = pair.partition("=")
         if not value:
@@ -59,9 +70,22 @@ def _values(found: RecommenderFolder, pairs: list[str]) -> dict[str, Any]:
         coding = known.codings.get(name) if known is not None else None
         ids = getattr(coding, "known", None)
         try:
-            values[name] = int(value) if ids is not None and ids.kind == "int" else value
+            values[name] = [int(value) if ids is not None and ids.kind == "int" else value]
             if coding is not None and ids is None:
-                values[name] = float(value)
+                values[name] = [float(value)]
         except ValueError:
             raise BadInputError(f"--feature: expected a number for {name}, got {value!r}") from None
+        if ids is not None and found.model.describes_items:
+            _check_value(name, ids, values[name][0], getattr(coding, "separator", None))
     return values
+
+
+def _check_value(name: str, ids: "Identifiers", value: Any, separator: str | None) -> None:
+    parts = value.split(separator) if separator is not None and isinstance(value, str) else [value]
+    unknown = next((part for part in parts if int(ids.codes([part])[0]) < 0), None)
+    if unknown is None:
+        return
+    keys = list(map(str, ids.keys.tolist()))
+    near = difflib.get_close_matches(str(unknown), keys, n=5)
+    known = f"like it are {', '.join(near)}" if near else f"some values are {', '.join(keys[:5])}"
+    raise BadInputError(f"--feature: no item has {unknown!r} as {name}; {known}")
