@@ -5,7 +5,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from logq._progress import Progress, format_quantity, format_seconds
+from logq._progress import Progress, format_bytes, format_quantity, format_seconds
 
 
 class Clock:
@@ -143,6 +143,19 @@ def test_nothing_to_do_is_done(clock):
     assert Progress(0, "words", "skip-gram", clock=clock).share == 1
 
 
+@pytest.mark.parametrize("parts", [3, 7, 10, 49])
+def test_work_that_has_ended_is_done(clock, capsys, parts):
+    """Fractions of the total add up to a little less than it, and a total may have been a guess."""
+    with Progress(0.7, "words", "skip-gram", clock=clock) as progress:
+        work(progress, clock, parts, 1.0, 0.7 / parts - 1e-9)
+    assert progress.share == 1
+    assert "100%" in drawn(progress, 100)
+    with Progress(100, "words", "guessed", clock=clock) as progress:
+        work(progress, clock, 5, 1.0, 10)
+        assert "50%" in drawn(progress, 100)
+    assert capsys.readouterr().err.splitlines()[-1].startswith("guessed: 100%, 10 words/s")
+
+
 def test_almost_done_is_not_done(clock):
     progress = Progress(1000, "words", "skip-gram", clock=clock)
     work(progress, clock, 999, 0.1, 1)
@@ -170,6 +183,13 @@ def test_a_bad_total_is_named(total):
 )
 def test_quantities(value, text):
     assert format_quantity(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0, "0 bytes"), (1, "1 byte"), (999, "999 bytes"), (887_123, "887 kB"), (2_500_000, "2.5 MB")]
+)
+def test_sizes(value, text):
+    assert format_bytes(value) == text
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from rich.text import Text
 
 from logq._arguments import ArgumentError
 
-__all__ = ["Progress", "format_quantity", "format_seconds"]
+__all__ = ["Progress", "format_bytes", "format_quantity", "format_seconds"]
 
 _SAMPLE_EVERY = 0.2  # seconds between two looks at the clock's and the work's position
 _SAMPLES = 60  # so the rate is that of the last twelve seconds
@@ -40,6 +40,19 @@ def format_quantity(value: float) -> str:
         if value >= 0.9995 * scale:
             return f"{value / scale:.3g}{suffix}" if value < 999.5 * scale else f"{value / scale:.0f}{suffix}"
     return f"{value:.3g}"
+
+
+def format_bytes(size: int) -> str:
+    """Return a size as people read it: 512 bytes, 887 kB, 1.25 MB.
+
+    Example:
+        >>> [format_bytes(size) for size in (1, 512, 887_000, 1_254_000, 3 * 10**9)]
+        ['1 byte', '512 bytes', '887 kB', '1.25 MB', '3 GB']
+    """
+    number = format_quantity(size)
+    if number[-1:].isdigit():
+        return f"{number} byte{'' if size == 1 else 's'}"
+    return f"{number[:-1]} {number[-1]}B"
 
 
 def format_seconds(seconds: float) -> str:
@@ -169,8 +182,9 @@ class Progress:
 
     @property
     def share(self) -> float:
-        """Part of the work that is done, from 0 to 1."""
-        return min(1.0, self.done / self.total) if self.total > 0 else 1.0
+        """Part of the work that is done, from 0 to 1; where it has ended without an error there is nothing left."""
+        # Amounts that are fractions of a total add up to nearly that; a total may also have been a guess.
+        return 1.0 if self._finished or self.total == 0 else min(1.0, self.done / self.total)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Draw the line for a terminal, leaving out what has no room: first the bar shrinks, then parts go."""

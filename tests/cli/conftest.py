@@ -1,9 +1,18 @@
+import math
+
 import numpy as np
 import pytest
 
 from logq.cli import main
 from logq.vectors import KeyedVectors
 from trainings import write_corpus
+
+
+@pytest.fixture(autouse=True)
+def no_progress_lines(monkeypatch):
+    """Work of more than two seconds leaves a line on standard error: how long a test takes is not what it is about."""
+    monkeypatch.setattr("logq._progress._QUICK", math.inf)
+    monkeypatch.setattr("logq._progress._LINE_EVERY", math.inf)
 
 
 @pytest.fixture

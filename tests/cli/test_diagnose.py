@@ -159,7 +159,10 @@ def test_a_language_model(logq, tmp_path, kind, objective):
     ("words", "message"),
     [
         (["nowhere"], "nowhere: there is no such file or folder"),
-        (["{vectors}"], "there is no recommender in this folder"),
+        (
+            ["{vectors}"],
+            "expected a recommender or a language model in this folder, found word vectors; try",
+        ),
         (["{file}", "text.txt"], "TEXT: only language models read one"),
         (["{file}", "--samplers", "in_batch"], "--samplers: expected uniform, log_uniform, unigram or unigram:POWER"),
         (["{file}", "--samplers", "uniform:2"], "got 'uniform:2'"),

@@ -87,9 +87,9 @@ def test_bad_input(logq, lines, counted, model, vectors, tmp_path):
     (tmp_path / "broken.arpa").write_text("\\data\\\nngram 1=2\n\n\\1-grams:\n-1\ta\n")
     assert "there is no such file or folder" in fails(tmp_path / "none", lines)
     assert "there is no such file" in fails(counted, tmp_path / "none.txt")
-    assert "word vectors are there; try `logq neighbors`" in fails(vectors, lines)
+    assert "found word vectors; try `logq evaluate words " in fails(vectors, lines)
     assert "found SASRec, a recommender; try `logq recommend`" in fails(model, lines)
-    assert "there is no language model in this folder" in fails(tmp_path, lines)
+    assert "expected a language model in this folder, found none; `logq train lm` makes one" in fails(tmp_path, lines)
     assert (
         fails(counted, tmp_path / "empty.txt")
         == f"Error: {tmp_path / 'empty.txt'}: expected at least one word, got none\n"

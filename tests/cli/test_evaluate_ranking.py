@@ -92,7 +92,7 @@ def test_a_terminal_gets_a_table(model, monkeypatch):
         (["nowhere"], "nowhere: there is no such folder"),
         (
             ["{vectors}"],
-            "there is no recommender in this folder; `logq train sasrec` makes one (word vectors are there",
+            "expected a recommender in this folder, found word vectors; try `logq evaluate words ",
         ),
         (["{model}", "nowhere.csv"], "nowhere.csv: there is no such file"),
         (["{model}", "--k", "21"], "--k: expected at most 20, the number of items, got 21"),

@@ -107,6 +107,29 @@ def test_all_that_is_unknown_is_said(logq, vectors, tmp_path, monkeypatch):
     assert shown(monkeypatch, *words).count("100.0%") == 3
 
 
+@pytest.mark.parametrize("sections", [": s\na b c d\n", ": s\na b c d\n: gram1\nman woman king queen\n", QUESTIONS])
+def test_a_pipe_and_a_terminal_have_the_same_rows(logq, vectors, tmp_path, monkeypatch, sections):
+    (tmp_path / "q").write_text(sections)
+    words = ["evaluate", "words", vectors, "-a", tmp_path / "q", "--method", "3cosadd"]
+    piped = [line.split("\t") for line in logq(*words)[1].splitlines()]
+    seen = [line.split() for line in shown(monkeypatch, *words, width=300).splitlines()[1:]]
+    assert [row[3] for row in piped] == [row[0] for row in seen]
+    assert [row[4] == "nan" for row in piped] == [row[3] == "nan" for row in seen]
+
+
+def test_scores_of_few_known_words_are_said_to_mean_little(logq, vectors, pairs, questions, tmp_path):
+    few = tmp_path / "few.txt"
+    few.write_text(PAIRS + "unicorn dragon 3\n" * 200)
+    none = tmp_path / "none.txt"
+    none.write_text(": s\na b c d\n")
+    _, _, err = logq("evaluate", "words", vectors, "-s", few, "-a", none, "-a", questions, "-s", pairs)
+    first, second = err.splitlines()
+    assert first.startswith(f"Note: {few}: 98.0% of the word pairs have a word without a vector and are left out; what")
+    assert second.startswith(
+        f"Note: {none}: all of the questions have a word without a vector and are left out: nothing"
+    )
+
+
 def test_json_has_every_number(logq, vectors, pairs, questions, tmp_path):
     path = tmp_path / "scores.json"
     code, out, _ = logq("evaluate", "words", vectors, "-s", pairs, "-a", questions, "--json", path)

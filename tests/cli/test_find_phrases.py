@@ -30,7 +30,7 @@ def test_a_pipe_gets_the_best_phrases_with_tabs(logq, text):
     found = Phrases(2, 0.5).fit(text)
     assert len(found) > 2
     best = list(found.phrases.items())[:2]
-    assert out == "".join(f"{phrase}\t{found.counts[phrase]}\t{score:.6g}\n" for phrase, score in best)
+    assert out == "".join(f"{phrase}\t{found.counts[phrase]}\t{score:.6f}\n" for phrase, score in best)
 
 
 @pytest.mark.parametrize("ending", [".txt", ".txt.gz"])
@@ -69,12 +69,12 @@ def test_a_terminal_gets_a_table(text, tmp_path, monkeypatch):
     assert main(["phrases", str(text), *words, "--scoring", "npmi", "--threshold", "0.9"]) == 0
     shown = re.sub(r"\x1b\[[\d;]*m", "", sys.stdout.getvalue()).splitlines()
     assert "\t" not in "".join(shown)
-    assert shown[0] == f"3 phrases in {27 * 8} words"
+    assert shown[0] == f"3 phrases in {27 * 8} words."
     assert shown[1].split() == ["phrase", "count", "score"]
     assert ["new_york", "27", "1.00"] in [line.split() for line in shown]
     assert shown[-2:] == [
-        f"162 words in 27 lines are in {tmp_path / 'out.txt'}",
-        f"3 phrases are in {tmp_path / 'p.json'}",
+        f"162 words in 27 lines saved to {tmp_path / 'out.txt'}.",
+        f"3 phrases saved to {tmp_path / 'p.json'}.",
     ]
 
 

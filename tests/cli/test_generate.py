@@ -34,8 +34,8 @@ def test_unknown_words_are_told(logq, counted):
     assert out.startswith("the Zebra King")
     size = len(load(counted).vocabulary)
     assert err.splitlines() == [
-        f"Note: 'Zebra' is not among the {size} words of the model, it counts as <unk>",
-        f"Note: 'King' is not among the {size} words of the model, it counts as <unk>; 'king' is",
+        f"Note: 'Zebra' is not among the {size} words of the model and counts as <unk>.",
+        f"Note: 'King' is not among the {size} words of the model and counts as <unk>; 'king' is.",
     ]
 
 

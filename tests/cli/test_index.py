@@ -128,7 +128,7 @@ def test_items_in_duckdb(logq, model, tmp_path):
     for _ in range(2):  # a second time replaces
         code, out, _ = logq("index", model, "--duckdb", place)
         assert code == 0
-    assert f"20 items are in the table items of {place}: id, vector, item, count, title, kind." in out
+    assert f"20 items saved to the table items of {place}: id, vector, item, count, title, kind." in out
     with duckdb.connect(str(place)) as database:
         rows = database.execute("SELECT item, title, kind, count, vector FROM items ORDER BY id").fetchall()
     known = Recommender.load(model)

@@ -97,13 +97,13 @@ def test_a_terminal_gets_answers_beside_unknown_words(vectors, monkeypatch, caps
 def test_a_missing_folder(logq, tmp_path):
     code, out, err = logq("neighbors", tmp_path / "nowhere", "king")
     assert (code, out) == (2, "")
-    assert err == f"Error: {tmp_path / 'nowhere'}: No such file or directory\n"
+    assert err == f"Error: {tmp_path / 'nowhere'}: there is no such file or folder\n"
 
 
 def test_a_folder_without_vectors(logq, tmp_path):
     code, _, err = logq("neighbors", tmp_path, "king")
     assert code == 2
-    assert "there are no vectors in this folder" in err
+    assert "expected word vectors in this folder, found none; `logq train word2vec` makes them" in err
 
 
 @pytest.mark.parametrize("size", [0, 10, 200])

@@ -114,7 +114,7 @@ def test_a_run_goes_on_to_the_same_bits(logq, lines, tmp_path, monkeypatch):
     assert "--resume continues from the checkpoint" in err
     monkeypatch.undo()
     code, _, err = logq("generate", tmp_path / "m")
-    assert "a checkpoint is there" in err
+    assert "found a checkpoint; the same command with --resume continues from it" in err
     assert logq("train", "lm", lines, "-o", tmp_path / "m", *words, "--resume")[0] == 0
     whole, ours = load(tmp_path / "whole").state(), load(tmp_path / "m").state()
     assert all((whole[name] == ours[name]).all() for name in whole)

@@ -1,6 +1,7 @@
 import errno
 import gzip
 import io
+import itertools
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ import time
 
 import pytest
 
+from logq._progress import Progress
 from logq.cli.app import app
 from logq.vectors import KeyedVectors
 from logq.word2vec import Word2Vec
@@ -115,7 +117,9 @@ def test_quiet_prints_nothing(logq, corpus, tmp_path):
     assert train(logq, corpus, tmp_path / "v", "--quiet") == (0, "", "")
 
 
-def test_what_trains_is_said_where_it_is_slow(logq, corpus, tmp_path):
+def test_what_trains_is_said_where_it_is_slow(logq, corpus, tmp_path, monkeypatch):
+    now = itertools.count(step=5.0)  # a machine under load: each look at the clock is five seconds after the last
+    monkeypatch.setitem(Progress.__init__.__kwdefaults__, "clock", lambda: next(now))
     code, _, err = train(logq, corpus, tmp_path / "v", "--objective", "nce")
     assert (code, err) == (
         0,

@@ -27,11 +27,11 @@ def test_a_pipe_gets_tabs(logq, corpus, tmp_path):
     assert (code, err) == (0, "")
     vocabulary = Vocabulary.build(Corpus([corpus, tmp_path / "more.txt"]))
     assert lines(out) == [
-        ["words", "974"],
-        ["different words", "14"],
-        ["different words kept", "12"],
-        ["words they cover", "966"],
-        ["share they cover", "0.9918"],
+        ["tokens", "974"],
+        ["distinct words", "14"],
+        ["distinct words kept", "12"],
+        ["tokens covered", "966"],
+        ["share covered", "0.9918"],
         *([word, str(count)] for word, count in zip(vocabulary.index_to_key[:2], vocabulary.counts, strict=False)),
     ]
 
@@ -59,10 +59,10 @@ def test_a_terminal_gets_a_table(corpus, monkeypatch, tmp_path):
     shown = re.sub(r"\x1b\[[\d;]*m", "", sys.stdout.getvalue())
     assert "\t" not in shown
     rows = [line.split() for line in shown.splitlines()]
-    assert ["different", "words", "kept", "2"] in rows
-    assert ["words", "they", "cover", "18", "100.00%"] in rows
+    assert ["distinct", "words", "kept", "2"] in rows
+    assert ["tokens", "covered", "18", "100.00%"] in rows
     assert ["[tea]", "9", "50.00%"] in rows
-    assert shown.splitlines()[-1] == f"2 words with their counts are in {tmp_path / 'words.txt'}"
+    assert shown.splitlines()[-1] == f"2 words and their counts saved to {tmp_path / 'words.txt'}."
 
 
 def test_what_was_odd_is_told(logq, tmp_path):

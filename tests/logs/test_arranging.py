@@ -119,7 +119,7 @@ def test_times_far_apart_and_fractions_are_sorted(times):
     log = Interactions.from_arrays([1, 1, 1, 2], ["a", "b", "c", "d"], times)
     order = sorted(range(3), key=lambda place: times[place])
     assert log.item_ids.keys_of(log.items).tolist() == [*("abc"[place] for place in order), "d"]
-    assert log.notes[-1:] == ["1 events were listed after a later one of the same user; sorted by time"]
+    assert log.notes[-1:] == ["1 event was out of time order and was sorted"]
 
 
 def test_a_given_vocabulary_keeps_its_codes_and_unknown_rows_are_counted():

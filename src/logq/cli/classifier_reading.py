@@ -4,7 +4,8 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from logq.cli.model_folders import find_entry, load_language_model, load_recommender
+from logq.cli.folder_contents import check_folder
+from logq.cli.model_folders import load_language_model, load_recommender
 from logq.cli.terminal.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -51,10 +52,8 @@ def read_classifier(model: Path, text: str | None, *, rows: int, device: str) ->
     Raises:
         BadInputError: there is no such model, or it has no class weights; the message says what to do.
     """
-    if not model.exists():
-        raise BadInputError(f"{model}: there is no such file or folder")
-    entry = find_entry(model) if (model / "model.safetensors").exists() else None
-    speaks = entry is not None and entry.family == "language model"
+    found = check_folder(model, "recommender", "language model")
+    speaks = found is not None and found.family == "language model"
     if text is not None and not speaks:
         raise BadInputError("TEXT: only language models read one; leave it out for this model")
     if model.is_file():

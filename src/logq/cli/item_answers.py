@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
-from rich.console import Console
 
 from logq.cli.model_folders import RecommenderFolder, known_ids, typed_ids
 from logq.cli.terminal.errors import BadInputError, note, say_error
-from logq.cli.terminal.report import item_table, say
+from logq.cli.terminal.report import say
+from logq.cli.terminal.result_tables import show_items
 
 if TYPE_CHECKING:
     from logq.logs import Identifiers
@@ -66,7 +66,7 @@ class Answers:
         if len(self._all) > 1:
             say()
         if rows:
-            Console().print(item_table(heading, rows, self.score))
+            show_items(heading, rows, self.score)
         elif nothing:
             say(f"{heading}: {nothing}")
 

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 
 from logq.cli.feature_files import load_titles, save_titles
+from logq.cli.folder_contents import MODEL_FILE, Doing, check_folder
 from logq.cli.log_reading import LogColumns, LogFormat
 from logq.cli.terminal.errors import BadInputError
 
 if TYPE_CHECKING:
-    from logq.estimators import EstimatorEntry, Family
     from logq.language_models import LanguageModel
     from logq.logs import Identifiers, Interactions, Split
     from logq.recommenders import Recommender
@@ -30,8 +30,6 @@ __all__ = [
     "LanguageModelArgument",
     "RecommenderArgument",
     "RecommenderFolder",
-    "check_model",
-    "find_entry",
     "known_ids",
     "load_language_model",
     "load_recommender",
@@ -40,8 +38,7 @@ __all__ = [
     "typed_ids",
 ]
 
-_MODEL, _LOG, _TRAINING = "model.safetensors", "log", "training.json"
-_ASKING = {"recommender": "logq recommend", "language model": "logq generate", "word vectors": "logq neighbors"}
+_LOG, _TRAINING = "log", "training.json"
 
 LanguageModelArgument: TypeAlias = Annotated[
     Path, typer.Argument(metavar="MODEL", help="Folder written by `logq train lm`, or an ARPA file of any toolkit.")
@@ -84,98 +81,62 @@ class RecommenderFolder:
         return LogColumns(**said)
 
 
-def check_model(place: Path, family: "Family") -> None:
-    """Check that there is a model, before the slow imports that load it.
+def load_recommender(folder: Path, *, device: str = "cpu", doing: Doing = "ask") -> "Recommender":
+    """Load the recommender of a folder.
 
     Args:
-        place: a folder; for language models also a file.
-        family: what it should be.
-
-    Raises:
-        BadInputError: there is none; the message says what is there instead.
-    """
-    if not place.exists():
-        raise BadInputError(f"{place}: there is no such {'folder' if family == 'recommender' else 'file or folder'}")
-    if family == "language model" and place.is_file():
-        return
-    if not (place / _MODEL).exists():
-        there = ""
-        if (place / "vectors.safetensors").exists():
-            there = " (word vectors are there; try `logq neighbors`)"
-        elif (place / "checkpoint.safetensors").exists():
-            there = " (a checkpoint is there; the same command with --resume continues from it)"
-        made = "logq train lm" if family == "language model" else "logq train sasrec"
-        raise BadInputError(f"{place}: there is no {family} in this folder; `{made}` makes one{there}")
-
-
-def find_entry(folder: Path) -> "EstimatorEntry | None":
-    """Look up in the table of estimators what a folder holds; None where the table does not have it.
-
-    Raises:
-        OSError, ValueError: the file cannot be read, or is damaged.
-    """
-    from logq._model_file import read_kind
-    from logq.estimators import ESTIMATORS, FORMATS
-
-    name = read_kind(folder / _MODEL, format=tuple(FORMATS.values()))
-    return next((entry for entry in ESTIMATORS if entry.class_name == name), None)
-
-
-def load_recommender(folder: Path, *, device: str = "cpu") -> "Recommender":
-    """Load the recommender of a folder.
+        folder: where `logq train` wrote it.
+        device: to compute on.
+        doing: what for; see check_folder.
 
     Raises:
         BadInputError: there is none.
     """
-    check_model(folder, "recommender")
-    _expect(folder, "recommender")
+    check_folder(folder, "recommender", doing=doing)
     from logq.recommenders.recommender import Recommender
 
     return Recommender.load(folder, device=device)
 
 
-def load_language_model(place: Path, *, device: str = "cpu", progress: bool | None = False) -> "LanguageModel":
+def load_language_model(
+    place: Path, *, device: str = "cpu", progress: bool | None = False, doing: Doing = "ask"
+) -> "LanguageModel":
     """Load a language model; torch only where it is a neural one.
 
     Args:
         place: a folder, the model.safetensors in one, or an ARPA file.
         device: of neural models.
         progress: whether to show a bar for an ARPA file.
+        doing: what for; see check_folder.
 
     Raises:
         BadInputError: there is none.
     """
-    check_model(place, "language model")
+    folder = place.parent if place.name == MODEL_FILE and place.is_file() else place
+    found = check_folder(folder, "language model", doing=doing)
     from logq.language_models.ngram.ngram import NGram
 
-    if place.is_file() and place.name != _MODEL:
+    if found is None:
         return NGram.from_arpa(place, progress=progress)
-    folder = place.parent if place.is_file() else place
-    entry = _expect(folder, "language model")
-    if entry is not None and entry.class_name == NGram.__name__:
+    if found.entry is not None and found.entry.class_name == NGram.__name__:
         return NGram.load(folder)
     from logq.language_models.language_model import LanguageModel
 
     return LanguageModel.load(folder, device=device)
 
 
-def _expect(folder: Path, family: "Family") -> "EstimatorEntry | None":
-    found = find_entry(folder)
-    if found is not None and found.family != family:
-        command = _ASKING[found.family]
-        raise BadInputError(
-            f"{folder}: expected a {family}, found {found.class_name}, a {found.family}; try `{command}`"
-        )
-    return found
-
-
-def open_folder(folder: Path, *, device: str = "cpu") -> RecommenderFolder:
+def open_folder(folder: Path, *, device: str = "cpu", doing: Doing = "ask") -> RecommenderFolder:
     """Load everything that is in a folder.
+
+    Args:
+        folder: where `logq train` wrote it.
+        device: to compute on.
+        doing: what for; see check_folder.
 
     Raises:
         BadInputError: there is no recommender, or what lies beside it belongs to another.
     """
-    model = load_recommender(folder, device=device)
+    model = load_recommender(folder, device=device, doing=doing)
     from logq.logs.interactions import Interactions
     from logq.logs.splits import Split
 

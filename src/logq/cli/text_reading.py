@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
+from logq.cli.folder_contents import Doing, check_folder
 from logq.cli.terminal.errors import BadInputError, note
 
 if TYPE_CHECKING:
@@ -144,12 +145,19 @@ def check_input_file(path: Path, expected: str) -> None:
         raise BadInputError(f"{path}: can't be read: {os.strerror(errno.EACCES)}")
 
 
-def read_vectors(path: str, options: VectorReading) -> "KeyedVectors":
-    """Read vectors from a folder or a file of another tool.
+def read_vectors(path: str, options: VectorReading, doing: Doing = "neighbors") -> "KeyedVectors":
+    """Read vectors from a folder or a file of another tool, without torch.
+
+    Args:
+        path: the folder or the file.
+        options: how a file is read.
+        doing: what for; see check_folder.
 
     Raises:
+        BadInputError: there are none.
         OSError, ValueError: they cannot be read.
     """
+    check_folder(Path(path), "word vectors", doing=doing)
     from logq.vectors.keyed_vectors import KeyedVectors
 
     chosen: dict[str, Any] = {"errors": options.errors.value, "duplicates": options.duplicates.value}

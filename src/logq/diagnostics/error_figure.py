@@ -102,7 +102,7 @@ def _draw(figure: Any, errors: GradientErrors, target: float | None) -> None:
         _draw_bias(right, measured, style)
         needed = "" if target is None else f": k {errors.num_sampled_for(target, name)}"
         ends.append((values[-1], f"{name}{needed}", color))
-    for axes, title in ((left, "error (solid) and its standard deviation (dashed)"), (right, "bias")):
+    for axes, title in ((left, "Error (solid) and its standard deviation (dashed)"), (right, "Bias")):
         axes.set_xscale("log", base=2)
         axes.set_yscale("log")
         axes.set_title(title, loc="left", fontsize=11)

@@ -129,7 +129,8 @@ def arrange(
             raise ArgumentError("log", "at least two different items", Verbatim(f"only {item_keys[0].item()!r}{why}"))
     notes: list[str] = []
     if unsorted:
-        notes.append(f"{unsorted:,} events were listed after a later one of the same user; sorted by time")
+        events, were = ("event", "was") if unsorted == 1 else ("events", "were")
+        notes.append(f"{unsorted:,} {events} {were} out of time order and {were} sorted")
     rows_in_order = kept[order]
     return Arranged(
         a[order].astype(code_type(len(user_ids)), copy=False),

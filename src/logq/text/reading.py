@@ -120,7 +120,8 @@ def _scan_lists(sentences: Iterable[Any], ids: IdFile | None, words: WordChoice,
 
 
 def _advance(bar: Progress, amount: int, words: int) -> None:
-    bar.advance(amount, words=format_quantity(words), **{"words/s": format_quantity(words / max(bar.elapsed, 1e-9))})
+    speed = format_quantity(words / max(bar.elapsed, 1e-9))
+    bar.advance(amount, read=f"{format_quantity(words)} words, {speed} words/s")
 
 
 def _ranked(ranking: Ranking, scan: TextScan | ListScan, ids: IdFile | None, progress: bool | None) -> Encoding:

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from logq._progress import format_seconds
 from logq.cli.command_options import Quiet
 from logq.cli.model_folders import save_log
 from logq.cli.terminal.errors import InterruptedWorkError
 from logq.cli.terminal.output import output_folder
-from logq.cli.terminal.report import neighbor_table, say, say_next
+from logq.cli.terminal.report import install_steps, positional, say, say_next
+from logq.cli.terminal.result_tables import show_neighbors
 from logq.cli.train_frame import Training
 
 if TYPE_CHECKING:
@@ -79,18 +79,19 @@ def demo_items(
     shown = [name for name in SHOWN if name in known] or log.item_ids.keys[:3].tolist()
     tell()
     say(("Used together", "bold"), ", by cosine")
-    console = Console()
     for start in range(0, len(shown), 3):
         say()
-        found = [(name, model.similar_items(name, k=6)) for name in shown[start : start + 3]]
-        console.print(neighbor_table([(name, _pairs(near)) for name, near in found]))
+        show_neighbors([(name, _pairs(model.similar_items(name, k=6))) for name in shown[start : start + 3]])
     if quiet:
         return
     place, file = shlex.quote(str(output)), shlex.quote(str(output / LOG))
+    together = [name for name in ("open", ".read") if name in known] or shown[:2]
+    history = " ".join(f"--history {shlex.quote(name)}" for name in together)
     say_next(
         [
-            (f"logq similar {place} {shlex.quote(shown[0])}", "functions used together with one"),
-            (f"logq recommend {place} --history open --history .read", "what to call after these two"),
+            (f"logq similar {place} {positional(shown[0])}", "functions used together with one"),
+            (f"logq recommend {place} {history}", "what to call after these"),
+            *install_steps("polars", "logs", "reads CSV files, for the next command"),
             (f"logq train sasrec {file} --user function --item calls --min-item 5 -o model", "another model"),
         ]
     )

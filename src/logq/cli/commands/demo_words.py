@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from logq._progress import format_seconds
 from logq.cli.command_options import Quiet
@@ -13,7 +12,8 @@ from logq.cli.commands.draw_map import say_map
 from logq.cli.commands.train_word2vec import train_word2vec
 from logq.cli.terminal.errors import InterruptedWorkError
 from logq.cli.terminal.output import output_folder
-from logq.cli.terminal.report import neighbor_table, say, say_next, vector_steps
+from logq.cli.terminal.report import say, say_next, vector_steps
+from logq.cli.terminal.result_tables import show_neighbors
 from logq.cli.train_frame import Training
 
 __all__ = ["EXAMPLES", "SHOWN", "demo_words"]
@@ -58,12 +58,9 @@ def demo_words(
         shown = [word for word in SHOWN if word in vectors]
         tell()
         say(("Neighbors", "bold"), " by cosine")
-        console = Console()
         for start in range(0, len(shown), 3):
             say()
-            console.print(
-                neighbor_table([(word, vectors.most_similar(word, topn=6)) for word in shown[start : start + 3]])
-            )
+            show_neighbors([(word, vectors.most_similar(word, topn=6)) for word in shown[start : start + 3]])
         picture = output / "map.html"
         try:
             from logq.evaluation.map_page import word_map

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from logq.cli.classifier_reading import Classifier, read_classifier
-from logq.cli.command_options import Device, Quiet
+from logq.cli.command_options import Device, JsonOutput, Quiet
 from logq.cli.terminal.errors import BadInputError, note
 from logq.cli.terminal.gradient_table import advice, print_lines, print_table
 from logq.cli.terminal.output import check_file, write_json
@@ -23,7 +23,7 @@ __all__ = ["EXAMPLES", "EstimateName", "diagnose"]
 EXAMPLES = """
 logq diagnose model
 logq diagnose model --samplers uniform,unigram:0.5 --error 0.2
-logq diagnose lm ptb.test.txt --figure errors.png
+logq diagnose model test.txt --figure errors.png
 logq diagnose arrays.npz --distinct --json errors.json
 """
 
@@ -88,9 +88,7 @@ def diagnose(
         Path | None,
         typer.Option("--figure", metavar="FILE", help="Plot error and bias against k, to a .png, .svg or .pdf file."),
     ] = None,
-    output: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Also write all numbers to this file, as JSON.")
-    ] = None,
+    output: JsonOutput = None,
     device: Device = "cpu",
     quiet: Quiet = False,
 ) -> None:
@@ -99,8 +97,8 @@ def diagnose(
     The gradient of the softmax is estimated from k sampled classes and compared with the exact one, for queries of the
     model: the last events of users of a recommender, the positions of a text, or the rows of `inputs` (B, D) in a file
     that also has `weight` (C, D), and may have `bias`, `counts` and `targets`. Errors are relative to the norm of the
-    exact gradient, and shown with their bias and the effective sample size. In a pipe, the output is lines of sampler,
-    k, and value and standard error of error, bias, std and sample size, separated by tabs.
+    exact gradient, and shown with their bias and the effective sample size (ess). In a pipe, the output is lines of
+    sampler, k, and value and standard error of error, bias, std and ess, separated by tabs.
     """
     for path in (figure, output):
         if path is not None:
@@ -139,8 +137,8 @@ def diagnose(
     say(advice(errors, error, found.classes))
     say(
         (
-            f"{errors.num_rows:,} {found.rows}, {errors.num_classes:,} {found.classes}, {errors.repeats} draws each; "
-            "~ marks a bias that noise could explain.",
+            f"{model}: {errors.num_rows:,} {found.rows}, {errors.num_classes:,} {found.classes}, "
+            f"{errors.repeats} draws each; ~ marks a bias that noise could explain.",
             "dim",
         )
     )

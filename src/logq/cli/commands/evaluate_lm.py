@@ -4,16 +4,16 @@ import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from logq._arguments import ArgumentError
 from logq.cli.command_options import Device, JsonOutput, Quiet
-from logq.cli.model_folders import LanguageModelArgument, check_model, load_language_model
+from logq.cli.folder_contents import check_folder
+from logq.cli.model_folders import LanguageModelArgument, load_language_model
 from logq.cli.terminal.errors import BadInputError, note
 from logq.cli.terminal.output import check_file, write_json
 from logq.cli.terminal.report import say
+from logq.cli.terminal.result_tables import ResultTable
 from logq.cli.text_reading import check_text_files
 
 if TYPE_CHECKING:
@@ -54,10 +54,10 @@ def lm(
     """
     if output is not None:
         check_file(output)
-    check_model(model, "language model")
+    check_folder(model, "language model", doing="evaluate")
     check_text_files(texts)
     progress = False if quiet else None
-    loaded = load_language_model(model, device=device, progress=progress)
+    loaded = load_language_model(model, device=device, progress=progress, doing="evaluate")
     from logq.evaluation.likelihood import Likelihood
 
     found = [(text, _measured(loaded, text, progress)) for text in texts]
@@ -102,20 +102,17 @@ def _measured(model: "LanguageModel", text: str, progress: bool | None) -> "Like
 
 
 def _show(rows: "list[tuple[str, Likelihood]]", num_words: int) -> None:
-    table = Table(box=None, header_style="bold cyan", pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("text", overflow="fold", min_width=16)
-    for name in ("perplexity", "bits per token", "tokens", "<unk>", "without <unk>"):
-        table.add_column(name, justify="right", no_wrap=True)
+    table = ResultTable("text", "perplexity", "bits per token", "tokens", "<unk>", "without <unk>")
     for text, one in rows:
-        table.add_row(
-            Text(text),
+        table.add(
+            text,
             Text(f"{one.perplexity:,.2f}", style="bold"),
             f"{one.bits:.3f}",
             f"{one.num_tokens:,}",
             Text(f"{one.num_unknown / max(1, one.num_tokens):.1%}", style="dim"),
             f"{one.perplexity_without_unknown:,.2f}",
         )
-    Console().print(table)
+    table.show()
     say((f"Over a vocabulary of {num_words:,} words, <unk> and </s> among them.", "dim"))
 
 
@@ -123,7 +120,7 @@ def _note_oddities(text: str, one: "Likelihood") -> None:
     if one.num_impossible:
         note(
             f"{text}: {one.num_impossible:,} tokens are impossible under this model (P = 0), so its perplexity is "
-            "infinite; smoothing gives every word some probability"
+            "infinite; smoothing gives every word some probability."
         )
     if one.num_unknown > _MANY_UNKNOWN * one.num_tokens:
         note(

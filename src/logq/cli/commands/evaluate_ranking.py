@@ -96,7 +96,7 @@ def ranking(
         raise BadInputError("--leave-one-out: expected a LOG with it; without one the test part of training is used")
     if log is not None:
         check_input_file(log, "a log")
-    found = open_folder(folder, device=device)
+    found = open_folder(folder, device=device, doing="evaluate")
     from logq.recommenders.popularity import Popularity
 
     items = found.model.known.num_items

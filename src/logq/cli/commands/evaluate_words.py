@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from logq.cli.command_options import JsonOutput, Quiet, VectorsArgument
-from logq.cli.terminal.errors import BadInputError
+from logq.cli.terminal.errors import BadInputError, note
 from logq.cli.terminal.output import check_file, write_json
 from logq.cli.terminal.report import say
 from logq.cli.terminal.word_scores import (
     analogy_lines,
     analogy_table,
+    remarks_on_unknown,
     scores_for_json,
     similarity_lines,
     similarity_table,
@@ -95,7 +95,7 @@ def words(
     # The small files first: a mistake in them is found before large vectors are read.
     pairs = {str(path): read_pairs(path) for path in similarity or []}
     questions = {str(path): read_analogies(path) for path in analogies or []}
-    known = read_vectors(vectors, reading)
+    known = read_vectors(vectors, reading, "evaluate")
     similarities = [
         (path, word_similarity(known, judged, restrict_vocab=restrict_vocab)) for path, judged in pairs.items()
     ]
@@ -117,13 +117,14 @@ def words(
     if not sys.stdout.isatty():
         for line in (*similarity_lines(similarities), *analogy_lines(answers)):
             print("\t".join(line))
-        return
-    console = Console()
-    if similarities:
-        console.print(similarity_table(similarities))
-        if not can_tell_p():
-            say(("p values need scipy: pip install 'logq[evaluate]'", "dim"))
-    for number, (path, results) in enumerate(answers):
-        if similarities or number:
-            say()
-        console.print(analogy_table(path, results))
+    else:
+        if similarities:
+            similarity_table(similarities).show()
+            if not can_tell_p():
+                say(("p values need scipy: pip install 'logq[evaluate]'", "dim"))
+        for number, (path, results) in enumerate(answers):
+            if similarities or number:
+                say()
+            analogy_table(path, results).show()
+    for remark in remarks_on_unknown(similarities, answers):
+        note(remark)

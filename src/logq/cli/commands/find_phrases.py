@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from logq.cli.command_options import Quiet
+from logq.cli.command_options import JsonOutput, Quiet
 from logq.cli.terminal.errors import BadInputError, InterruptedWorkError, note
-from logq.cli.terminal.output import check_file
+from logq.cli.terminal.output import check_file, write_json
 from logq.cli.terminal.report import say
 from logq.cli.text_reading import Encoding, Source, check_text_files, note_odd_text, reading_threads
 
@@ -82,6 +82,7 @@ def phrases(
     ] = None,
     top: Annotated[int, typer.Option(metavar="N", min=0, help="Number of phrases to show, the best first.")] = 20,
     encoding: Encoding = None,
+    as_json: JsonOutput = None,
     quiet: Quiet = False,
 ) -> None:
     """Find words that occur together more often than by chance, and join them: new york becomes new_york.
@@ -89,7 +90,7 @@ def phrases(
     The text written with -o can be trained on like any other. Lines stay lines. In a pipe, the output is lines of
     phrase, count and score, separated by tabs, best first.
     """
-    for path in (output, save):
+    for path in (output, save, as_json):
         if path is not None:
             check_file(path)
     if output is not None and output.suffix.lower() in (".zst", ".bz2", ".xz", ".zip"):
@@ -123,34 +124,34 @@ def phrases(
             num_sentences, invalid_lines, long_words = text.num_sentences, text.invalid_lines, text.long_words
     except KeyboardInterrupt as stop:
         raise InterruptedWorkError(wrote) from stop
-    _show(found, top)
+    best = [(phrase, found.counts[phrase], score) for phrase, score in list(found.phrases.items())[:top]]
+    if as_json is not None:
+        shown = [{"phrase": phrase, "count": count, "score": score} for phrase, count, score in best]
+        write_json(as_json, {"words": found.num_words, "num_phrases": len(found), "phrases": shown})
+    _show(found, best)
     if found.pruned:
         note(f"{found.pruned:,} rare pairs were dropped, as there were more than --max-vocab = {max_vocab:,} at once.")
     note_odd_text(invalid_lines, long_words)
     if sys.stdout.isatty():
         if written is not None:
-            say(f"{written:,} words in {num_sentences:,} lines are in ", (str(output), "bold"))
+            say(f"{written:,} words in {num_sentences:,} lines saved to ", (str(output), "bold"), ".")
         if save is not None:
-            say(f"{len(found):,} phrases are in ", (str(save), "bold"))
+            say(f"{len(found):,} phrases saved to ", (str(save), "bold"), ".")
 
 
-def _show(found: "Phrases", top: int) -> None:
-    best = [(phrase, found.counts[phrase], score) for phrase, score in list(found.phrases.items())[:top]]
+def _show(found: "Phrases", best: list[tuple[str, int, float]]) -> None:
     if not sys.stdout.isatty():
         for phrase, count, score in best:
-            print(f"{phrase}\t{count}\t{score:.6g}")
+            print(f"{phrase}\t{count}\t{score:.6f}")
         return
-    from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
-    say(f"{len(found):,} phrases in {found.num_words:,} words")
+    from logq.cli.terminal.result_tables import ResultTable
+
+    say(f"{len(found):,} phrases in {found.num_words:,} words.")
     if not best:
         return
-    table = Table(box=None, header_style="bold cyan", pad_edge=False, padding=(0, 3, 0, 0))
-    table.add_column("phrase", overflow="fold")
-    table.add_column("count", justify="right", header_style="dim")
-    table.add_column("score", justify="right", header_style="dim")
+    table = ResultTable("phrase", "count", "score")
     for phrase, count, score in best:
-        table.add_row(Text(phrase), Text(f"{count:,}", style="dim"), f"{score:,.2f}")
-    Console().print(table)
+        table.add(phrase, Text(f"{count:,}", style="dim"), f"{score:,.2f}")
+    table.show()

@@ -4,9 +4,10 @@ from typing import Annotated
 
 import typer
 
-from logq.cli.command_options import Device
-from logq.cli.model_folders import LanguageModelArgument, check_model, load_language_model
+from logq.cli.command_options import Device, JsonOutput
+from logq.cli.model_folders import LanguageModelArgument, load_language_model
 from logq.cli.terminal.errors import note
+from logq.cli.terminal.output import check_file, write_json
 
 __all__ = ["EXAMPLES", "generate"]
 
@@ -41,20 +42,26 @@ def generate(
     seed: Annotated[
         int | None, typer.Option(metavar="N", min=0, help="Seed of the first line; each line has the next one.")
     ] = None,
+    output: JsonOutput = None,
     device: Device = "cpu",
 ) -> None:
     """Generate text from a language model: continue a line word by word, until it ends.
 
     Without PROMPT, whole lines are generated. A word that the model does not know counts as <unk>.
     """
-    check_model(model, "language model")
+    if output is not None:
+        check_file(output)
     loaded = load_language_model(model, device=device)
     words = " ".join(prompt or ()).split()
     known = loaded.vocabulary
     for word in dict.fromkeys(words):
         if word not in known:
             hint = f"; {word.lower()!r} is" if word.lower() in known else ""
-            note(f"{word!r} is not among the {len(known):,} words of the model, it counts as <unk>{hint}")
+            note(f"{word!r} is not among the {len(known):,} words of the model and counts as <unk>{hint}.")
+    made: list[str] = []
     for line in range(lines):
         drawn = None if seed is None else seed + line
-        print(loaded.generate(words, max_words=max_words, temperature=temperature, top_k=top_k, seed=drawn))
+        made.append(loaded.generate(words, max_words=max_words, temperature=temperature, top_k=top_k, seed=drawn))
+        print(made[-1])
+    if output is not None:
+        write_json(output, {"model": str(model), "prompt": " ".join(words), "lines": made})

@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from logq._files import atomic_write
-from logq._progress import format_quantity
-from logq.cli.command_options import Quiet
+from logq._progress import format_bytes, format_quantity
+from logq.cli.command_options import JsonOutput, Quiet
+from logq.cli.folder_contents import find_contents
 from logq.cli.model_folders import RecommenderArgument, RecommenderFolder, open_folder
 from logq.cli.terminal.errors import BadInputError
-from logq.cli.terminal.output import check_file, output_folder
+from logq.cli.terminal.output import check_file, output_folder, write_json
 from logq.cli.terminal.report import python_command, say, say_next
+from logq.cli.terminal.result_tables import ResultTable
 
 if TYPE_CHECKING:
     from logq.logs import Features
@@ -100,6 +100,7 @@ def index(
     table: Annotated[
         str, typer.Option("--table", metavar="NAME", help="Table in the database.", rich_help_panel="Database")
     ] = "items",
+    as_json: JsonOutput = None,
     quiet: Quiet = False,
 ) -> None:
     """Put the items of a recommender into an index for fast search, or into a database.
@@ -112,9 +113,12 @@ def index(
         raise BadInputError("give a folder for the index by --output, or a database by --duckdb or --postgres")
     if output is None and (check or kind or option):
         raise BadInputError("--check, --kind and --option: expected --output with them, the folder of the index")
+    if as_json is not None and not check:
+        raise BadInputError("--json: expected --check with it, whose numbers it writes")
     options = dict(_setting(text) for text in option or [])
-    if duckdb is not None:
-        check_file(duckdb)
+    for file in (duckdb, as_json):
+        if file is not None:
+            check_file(file)
     found = open_folder(folder)
     if output is not None:
         made = None
@@ -124,7 +128,7 @@ def index(
             piped = check and not sys.stdout.isatty()  # then only the numbers are wanted
             made = _make(found, output, (kind or IndexKind.exact).value, options, quiet=quiet or piped)
         if check:
-            _check(found, made, k, quiet)
+            _check(found, made, k, quiet, as_json)
         if not quiet and sys.stdout.isatty():
             user = shlex.quote(str(found.model.user_ids[0]))
             command = f"logq recommend {shlex.quote(str(folder))} --user {user} --index {shlex.quote(str(output))}"
@@ -142,6 +146,12 @@ def load_index_of(found: RecommenderFolder, folder: Path) -> "ItemIndex":
     """
     if not folder.is_dir():
         raise BadInputError(f"{folder}: there is no such index; `logq index` makes one")
+    there = find_contents(folder)
+    if there is None or there.family != "index":
+        raise BadInputError(
+            f"{folder}: expected an index of items, found {'none' if there is None else there.name}; "
+            "`logq index MODEL -o INDEX` makes one"
+        )
     from logq.retrieval import load_index
 
     made = load_index(folder)
@@ -173,13 +183,14 @@ def _make(found: RecommenderFolder, folder: Path, kind: str, options: dict[str, 
         return made
     size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
     say(
-        f"{kind} of {len(made):,} items, {made.dim} numbers each, made in {took:.1f} s; {format_quantity(size)}B in ",
+        f"{kind} of {len(made):,} items, {made.dim} numbers each, made in {took:.1f} s; {format_bytes(size)} saved to ",
         (str(folder), "bold"),
+        ".",
     )
     return made
 
 
-def _check(found: RecommenderFolder, made: "ItemIndex", k: int, quiet: bool) -> None:
+def _check(found: RecommenderFolder, made: "ItemIndex", k: int, quiet: bool, as_json: Path | None) -> None:
     import numpy as np
 
     from logq.retrieval import ExactIndex, index_recall
@@ -193,16 +204,17 @@ def _check(found: RecommenderFolder, made: "ItemIndex", k: int, quiet: bool) -> 
     rows = [(made.kind, recall.recall, speeds[made.kind])]
     if made.kind != "exact":
         rows.append(("exact", 1.0, speeds["exact"]))
+    if as_json is not None:
+        numbers = [{"index": name, "recall": share, "queries_per_second": speed} for name, share, speed in rows]
+        write_json(as_json, {"k": recall.k, "queries": recall.queries, "indexes": numbers})
     if not sys.stdout.isatty():
         for name, share, speed in rows:
             print("\t".join([name, f"recall@{recall.k}", f"{share:.6f}", "queries/s", f"{speed:.1f}"]))
         return
-    table = Table(box=None, header_style="bold cyan", pad_edge=False, padding=(0, 3, 0, 0))
-    for name in ("index", f"recall@{recall.k}", "queries/s"):
-        table.add_column(name, justify="left" if name == "index" else "right")
+    table = ResultTable("index", f"recall@{recall.k}", "queries/s")
     for name, share, speed in rows:
-        table.add_row(name, f"{share:.4f}", format_quantity(speed))
-    Console().print(table)
+        table.add(name, f"{share:.4f}", format_quantity(speed))
+    table.show()
     if not quiet:
         say((f"With the queries of {recall.queries:,} users, all in one call.", "dim"))
 
@@ -236,7 +248,7 @@ def _write_items(found: RecommenderFolder, place: Any, name: str, *, is_file: bo
     if quiet:
         return
     where = f"the table {name} of {place}" if is_file else f"the table {name} of the database"
-    say(f"{len(vectors):,} items are in {where}: id, vector, {', '.join(kinds)}.")
+    say(f"{len(vectors):,} items saved to {where}: id, vector, {', '.join(kinds)}.")
     if is_file:
         read = f'DuckDBItems("{place}", read_only=True).read([("id", "<", 3)]).columns'
         say_next([(python_command(f"from logq.retrieval import DuckDBItems; print({read})"), "")])

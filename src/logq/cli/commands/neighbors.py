@@ -4,11 +4,11 @@ import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
-from logq.cli.command_options import VectorsArgument
+from logq.cli.command_options import JsonOutput, VectorsArgument
 from logq.cli.terminal.errors import say_error
-from logq.cli.terminal.report import answer_table, neighbor_table, say
+from logq.cli.terminal.output import check_file, write_json
+from logq.cli.terminal.result_tables import show_nearest, show_neighbors
 from logq.cli.text_reading import VectorReading, read_vectors
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def neighbors(
         ),
     ] = None,
     together: Annotated[bool, typer.Option("--together", help="Add the words up and ask one question.")] = False,
+    output: JsonOutput = None,
     *,
     reading: VectorReading,
 ) -> None:
@@ -47,9 +48,11 @@ def neighbors(
     --together all words make one question: the neighbors of their sum, as in king + woman - man. In a pipe, the output
     is lines of question, neighbor and cosine, separated by tabs.
     """
+    if output is not None:
+        check_file(output)
+    known = read_vectors(vectors, reading)
     from logq.vectors.nearest_words import UnknownWord
 
-    known = read_vectors(vectors, reading)
     unknown: list[str] = []
     if minus or together:
         question = " ".join([" + ".join(words), *(f"- {word}" for word in minus or [])])
@@ -57,6 +60,12 @@ def neighbors(
     else:
         unknown = [word for word in words if word not in known]
         answers = [(word, known.most_similar(word, topn=topn)) for word in words if word in known]
+    if output is not None:
+        found = [
+            {"question": question, "neighbors": [{"word": word, "cosine": cosine} for word, cosine in nearest]}
+            for question, nearest in answers
+        ]
+        write_json(output, {"vectors": vectors, "answers": found, "unknown": unknown})
     _show(answers, known)
     if unknown:
         sys.stdout.flush()
@@ -70,22 +79,10 @@ def _show(answers: "list[tuple[str, list[tuple[str, float]]]]", known: "KeyedVec
         for question, nearest in answers:
             for word, cosine in nearest:
                 print(f"{question}\t{word}\t{cosine:.6f}")
-        return
-    if not answers:
-        return
-    console = Console()
-    if len(answers) == 1:
+    elif len(answers) == 1:
         question, nearest = answers[0]
         counts = known.counts
         often = None if counts is None else {word: int(counts[known.key_to_index[word]]) for word, _ in nearest}
-        console.print(answer_table(question, nearest, often))
-        return
-    # Several questions stand side by side where there is room, one after the other otherwise.
-    widths = [
-        max(len(text) + 6 for text in [question, *(word for word, _ in nearest)]) for question, nearest in answers
-    ]
-    side_by_side = sum(widths) + 3 * len(widths) <= console.width
-    for number, block in enumerate([answers] if side_by_side else [[answer] for answer in answers]):
-        if number:
-            say()
-        console.print(neighbor_table(block))
+        show_nearest(question, nearest, often)
+    elif answers:
+        show_neighbors(answers)

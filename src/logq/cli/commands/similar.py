@@ -48,7 +48,7 @@ def similar(
         raise BadInputError("give either items of the log, or the features of a new one by --feature")
     if output is not None:
         check_file(output)
-    found = open_folder(folder, device=device)
+    found = open_folder(folder, device=device, doing="neighbors")
     answers = Answers(found, "item", "cosine")
     if item_features:
         answers.show("new item", found.model.similar_items(item_features=_values(found, item_features), k=k))

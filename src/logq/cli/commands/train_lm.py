@@ -15,7 +15,7 @@ from logq.cli.command_options import Quiet, make_command
 from logq.cli.terminal.errors import BadInputError
 from logq.cli.terminal.help import HelpfulCommand
 from logq.cli.terminal.output import check_file, output_folder
-from logq.cli.terminal.report import in_python, plural, python_command, say, say_next
+from logq.cli.terminal.report import in_python, plural, positional, python_command, say, say_next
 from logq.cli.text_reading import Source, check_text_files, reading_threads
 from logq.cli.train_frame import Checkpoints, OutputFolder, Training
 
@@ -207,14 +207,14 @@ def _entries() -> dict[str, Any]:
 
 
 def _report(model: ModelName, made: "LanguageModel", training: Training, arpa: Path | None) -> None:
-    size = f"{len(made.vocabulary):,} words, {made.vocabulary.total:,} tokens of text"
+    size = f"{len(made.vocabulary):,} words, {made.vocabulary.total:,} tokens of text,"
     say(
-        f"{model.value} of {size}, is in ",
+        f"{model.value} of {size} saved to ",
         (str(training.folder), "bold"),
-        f" after {format_seconds(training.seconds)}.",
+        f" in {format_seconds(training.seconds)}.",
     )
     if arpa is not None:
-        say("As ARPA text it is in ", (str(arpa), "bold"))
+        say("Saved as ARPA text to ", (str(arpa), "bold"), ".")
     if model is ModelName.ngram:
         facts: Mapping[str, Any] = made.metadata  # pyright: ignore
         counts = [f"{count:,}" for count in facts["ngrams"]]
@@ -243,12 +243,9 @@ def _report(model: ModelName, made: "LanguageModel", training: Training, arpa: P
 def _say_next(made: "LanguageModel", folder: Path, valid: list[str] | None) -> None:
     place = shlex.quote(str(folder))
     word = next((word for word in made.vocabulary.index_to_key if word.isalpha()), "")
-    text = shlex.quote(valid[0]) if valid else "test.txt"
     code = f"import logq; print(logq.load({in_python(str(folder))}).next_words({in_python(word)}).words)"
-    say_next(
-        [
-            (f"logq generate {place}{' ' + shlex.quote(word) if word else ''}", "a line, continued at random"),
-            (f"logq evaluate lm {place} {text}", "how probable a text is"),
-            (python_command(code), ""),
-        ]
-    )
+    steps = [(f"logq generate {place}{' ' + shlex.quote(word) if word else ''}", "a line, continued at random")]
+    if valid:
+        text = " ".join(map(positional, valid))
+        steps.append((f"logq evaluate lm {place} {text}", "how probable a text is"))
+    say_next([*steps, (python_command(code), "")])

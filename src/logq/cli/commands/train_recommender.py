@@ -21,7 +21,7 @@ from logq.cli.recipes import read_recipe, recipes_of
 from logq.cli.terminal.errors import BadInputError, note
 from logq.cli.terminal.help import HelpfulCommand
 from logq.cli.terminal.output import output_folder
-from logq.cli.terminal.report import in_python, plural, python_command, say, say_next
+from logq.cli.terminal.report import in_python, install_steps, plural, positional, python_command, say, say_next
 from logq.cli.text_reading import check_input_file
 from logq.cli.train_frame import Checkpoints, OutputFolder, Training
 
@@ -41,6 +41,8 @@ class HeldOutPart(str, Enum):
     time = "time"
     none = "none"
 
+
+_MANY_ITEMS = 100_000  # below, exact search is about as fast as an approximate one, or faster
 
 _HELD_OUT = {
     HeldOutPart.last: "the last event but one of each user",
@@ -265,8 +267,8 @@ def _train(
         model.save(training.folder)
     if training.quiet:
         return
-    size = f"{plural(log.num_items, 'item')}, {model.item_vectors.shape[1]} numbers each"
-    say(f"{entry.class_name} of {size}, is in ", (str(training.folder), "bold"))
+    size = f"{plural(log.num_items, 'item')}, {model.item_vectors.shape[1]} numbers each,"
+    say(f"{entry.class_name} of {size} saved to ", (str(training.folder), "bold"), ".")
     say(f"Reading took {reading:.1f} s, training {format_seconds(took)}.")
     _say_validation(model, split, held_out)
     _say_next(training.folder, log, titles, held_out)
@@ -350,13 +352,16 @@ def _say_validation(model: "Recommender", split: "Split | None", held_out: HeldO
 def _say_next(folder: Path, log: "Interactions", titles: list[str] | None, held_out: HeldOutPart) -> None:
     """Suggest the next commands, with a user and an item that the model knows."""
     place = shlex.quote(str(folder))
-    user, item = (shlex.quote(str(ids.keys[0])) for ids in (log.user_ids, log.item_ids))
+    user, item = shlex.quote(str(log.user_ids.keys[0])), positional(str(log.item_ids.keys[0]))
     title = titles[0] if titles and titles[0] else "the most frequent one"
     steps = [
         (f"logq recommend {place} --user {user} -k 10", "what a user may want next"),
         (f"logq similar {place} {item}", "items like " + (title if len(title) <= 40 else f"{title[:37]}...")),
-        (f"logq index {place} --kind faiss-hnsw -o {shlex.quote(str(folder / 'index'))}", "for fast search"),
     ]
+    if log.num_items >= _MANY_ITEMS:
+        steps += install_steps("faiss", "faiss", "for the next command")
+        index = shlex.quote(str(folder / "index"))
+        steps.append((f"logq index {place} --kind faiss-hnsw -o {index} --check", "faster search, compared with exact"))
     if held_out is not HeldOutPart.none:
         steps.insert(0, (f"logq evaluate ranking {place}", "on the test part, which training did not see"))
     one = in_python(log.user_ids.keys[0].item())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from logq._progress import format_quantity, format_seconds
+from logq._progress import format_bytes, format_quantity, format_seconds
 from logq.cli.command_options import Quiet, make_command
 from logq.cli.terminal.errors import BadInputError, note
 from logq.cli.terminal.help import HelpfulCommand
@@ -137,8 +137,8 @@ def train_word2vec(
 
 def _report(model: "Word2Vec", folder: Path) -> None:
     took = format_seconds(model.encoding_seconds + model.training_seconds)
-    size = f"{len(model.vocabulary):,} words, {model.dim} numbers each"
-    say(f"Vectors of {size}, are in ", (str(folder), "bold"), f" after {took}.")
+    size = f"{len(model.vocabulary):,} words, {model.dim} numbers each,"
+    say(f"Vectors of {size} saved to ", (str(folder), "bold"), f" in {took}.")
     speed = format_quantity(model.words_trained / max(model.training_seconds, 1e-9))
     loss = "" if math.isnan(model.mean_loss) else f", mean loss {model.mean_loss:.3f}"
     say(f"Reading took {model.encoding_seconds:.1f} s, training {model.training_seconds:.1f} s: {speed} words/s{loss}.")
@@ -152,4 +152,4 @@ def _settle_cache(cache: Path, *, keep: bool, quiet: bool) -> None:
         return
     size = sum(path.stat().st_size for path in cache.glob("*.ids"))
     if size and not quiet:
-        say(f"The encoded text, {format_quantity(size)}B, stays for the next run in ", (str(cache), "bold"))
+        say(f"The encoded text, {format_bytes(size)}, stays for the next run in ", (str(cache), "bold"), ".")

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from logq.cli.command_options import Quiet
+from logq.cli.command_options import JsonOutput, Quiet
 from logq.cli.terminal.errors import InterruptedWorkError
-from logq.cli.terminal.output import check_file
+from logq.cli.terminal.output import check_file, write_json
 from logq.cli.terminal.report import say
 from logq.cli.text_reading import Encoding, Source, check_text_files, note_odd_text, reading_threads
 
@@ -41,6 +41,7 @@ def vocab(
         int, typer.Option(metavar="N", min=0, help="Number of words to show, the most frequent first.")
     ] = 10,
     encoding: Encoding = None,
+    as_json: JsonOutput = None,
     quiet: Quiet = False,
 ) -> None:
     """Count the words of a text: how many there are, how many of them are kept, and which are the most frequent.
@@ -48,8 +49,9 @@ def vocab(
     Words are separated by white space of any kind. With the same options, `logq train word2vec` learns vectors of the
     words that are kept here. In a pipe, the output is lines of two columns, separated by a tab.
     """
-    if output is not None:
-        check_file(output)
+    for file in (output, as_json):
+        if file is not None:
+            check_file(file)
     check_text_files(source)
     threads = reading_threads(threads)
     try:
@@ -62,38 +64,51 @@ def vocab(
         raise InterruptedWorkError("nothing was written.") from stop
     if output is not None:
         counted.vocabulary.save(output)
+    if as_json is not None:
+        write_json(as_json, _for_json(counted, top))
     _show(counted, top)
     note_odd_text(counted.invalid_lines, counted.long_words)
     if output is not None and sys.stdout.isatty():
-        say(f"{len(counted.vocabulary):,} words with their counts are in ", (str(output), "bold"))
+        say(f"{len(counted.vocabulary):,} words and their counts saved to ", (str(output), "bold"), ".")
+
+
+def _for_json(counted: Any, top: int) -> dict[str, Any]:
+    vocabulary = counted.vocabulary
+    return {
+        "tokens": vocabulary.raw_words,
+        "distinct_words": counted.num_types,
+        "distinct_words_kept": len(vocabulary),
+        "tokens_covered": vocabulary.total,
+        "words": [
+            {"word": word, "count": count}
+            for word, count in zip(vocabulary.index_to_key[:top], vocabulary.counts[:top].tolist(), strict=True)
+        ],
+    }
 
 
 def _show(counted: Any, top: int) -> None:
     vocabulary = counted.vocabulary
     covered = vocabulary.total / vocabulary.raw_words
     numbers = [
-        ("words", vocabulary.raw_words),
-        ("different words", counted.num_types),
-        ("different words kept", len(vocabulary)),
-        ("words they cover", vocabulary.total),
+        ("tokens", vocabulary.raw_words),
+        ("distinct words", counted.num_types),
+        ("distinct words kept", len(vocabulary)),
+        ("tokens covered", vocabulary.total),
     ]
     words = list(zip(vocabulary.index_to_key[:top], vocabulary.counts[:top].tolist(), strict=True))
     if not sys.stdout.isatty():
-        for name, number in [*numbers, ("share they cover", f"{covered:.4f}"), *words]:
+        for name, number in [*numbers, ("share covered", f"{covered:.4f}"), *words]:
             print(f"{name}\t{number}")
         return
-    from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 3, 0, 0))
-    table.add_column(overflow="fold")
-    table.add_column(justify="right")
-    table.add_column(justify="right", style="dim")
+    from logq.cli.terminal.result_tables import ResultTable
+
+    table = ResultTable("", "", "")
     for name, number in numbers:
-        table.add_row(Text(name), f"{number:,}", f"{covered:.2%}" if name == "words they cover" else "")
+        table.add(name, f"{number:,}", Text(f"{covered:.2%}" if name == "tokens covered" else "", style="dim"))
     if words:
-        table.add_row("", "", "")
+        table.add("", "", "")
     for word, count in words:
-        table.add_row(Text(word, style="cyan"), f"{count:,}", f"{count / vocabulary.raw_words:.2%}")
-    Console().print(table)
+        table.add(Text(word, style="cyan"), f"{count:,}", Text(f"{count / vocabulary.raw_words:.2%}", style="dim"))
+    table.show()

@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
+
+from logq.cli.terminal.result_tables import ResultTable
 
 if TYPE_CHECKING:
     from logq.diagnostics import GradientErrors, Measured, NeededSamples
@@ -22,22 +22,19 @@ def print_lines(errors: "GradientErrors") -> None:
 
 def print_table(errors: "GradientErrors") -> None:
     """The same for people."""
-    table = Table(box=None, header_style="bold cyan", pad_edge=False, padding=(0, 3, 0, 0))
-    table.add_column("sampler", no_wrap=True)
-    for name in ("k", "error", "bias", "std", "sample size"):
-        table.add_column(name, justify="right", no_wrap=True)
+    table = ResultTable("sampler", "k", "error", "bias", "std", "ess", keys=2)
     for name, measured in errors.samplers.items():
         for number, at in enumerate(measured):
             bias = _with_spread(at.bias)
-            table.add_row(
-                Text(name if number == 0 else ""),
+            table.add(
+                name if number == 0 else "",
                 f"{at.num_sampled:,}",
                 _with_spread(at.relative_error),
                 bias if at.bias_is_clear else Text.assemble(("~", "dim"), bias),
                 _with_spread(at.std),
-                f"{at.ess.value:.1f}",
+                f"{at.ess.value:,.1f}",
             )
-    Console().print(table)
+    table.show()
 
 
 def advice(errors: "GradientErrors", error: float, classes: str) -> str:

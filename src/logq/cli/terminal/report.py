@@ -1,21 +1,19 @@
-"""How results are printed: tables of neighbors, and what to type next."""
+"""Lines that commands print: sentences about results, and the next steps."""
 
 import shlex
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 __all__ = [
-    "answer_table",
     "in_python",
-    "item_table",
-    "neighbor_table",
+    "install_steps",
     "plural",
+    "positional",
     "python_command",
     "say",
     "say_next",
@@ -45,15 +43,42 @@ def say_next(steps: Sequence[tuple[str, str]]) -> None:
     Example:
         >>> say_next([("logq map vectors", "a map to look at"), ("logq --help", "")])
         <BLANKLINE>
-        What to type next
+        Next steps
           logq map vectors  # a map to look at
           logq --help
     """
     say()
-    say(("What to type next", "bold"))
+    say(("Next steps", "bold"))
     width = max((len(command) for command, meaning in steps if meaning), default=0)
     for command, meaning in steps:
         say("  ", (command.ljust(width) if meaning else command, "cyan"), (f"  # {meaning}" if meaning else "", "dim"))
+
+
+def install_steps(module: str, extra: str, meaning: str) -> list[tuple[str, str]]:
+    """Return the step that installs what the next one needs; none where it is there.
+
+    Args:
+        module: the name it is imported by.
+        extra: of logq, which installs it.
+        meaning: what it is for.
+
+    Example:
+        >>> install_steps("json", "logs", "for the next command")
+        []
+        >>> install_steps("no_such_module", "logs", "for the next command")
+        [("pip install 'logq[logs]'", 'for the next command')]
+    """
+    return [] if find_spec(module) else [(f"pip install 'logq[{extra}]'", meaning)]
+
+
+def positional(value: str) -> str:
+    """Return an argument as it is typed in a shell, also one that begins like an option.
+
+    Example:
+        >>> print(positional("tea"), positional("new york"), positional("-5"))
+        tea 'new york' -- -5
+    """
+    return f"{'-- ' if value.startswith('-') else ''}{shlex.quote(value)}"
 
 
 def python_command(code: str) -> str:
@@ -75,7 +100,7 @@ def vector_steps(folder: Path, word: str) -> list[tuple[str, str]]:
     """
     place, known = in_python(str(folder)), in_python(word)
     return [
-        (f"logq neighbors {shlex.quote(str(folder))} {shlex.quote(word)}", "the words nearest to one"),
+        (f"logq neighbors {shlex.quote(str(folder))} {positional(word)}", "the words nearest to one"),
         (python_command(f"import logq; print(logq.KeyedVectors.load({place}).most_similar({known}))"), ""),
     ]
 
@@ -99,62 +124,3 @@ def in_python(value: object) -> str:
     """
     plain = isinstance(value, str) and value.isprintable() and not set(value) & set("\"\\'")
     return f'"{value}"' if plain else repr(value)
-
-
-def neighbor_table(columns: Sequence[tuple[str, Sequence[tuple[str, float]]]]) -> Table:
-    """Return a table with one column per question and one row per rank.
-
-    Args:
-        columns: (question, answers with cosines, best first).
-    """
-    table = Table(box=None, header_style="bold cyan", pad_edge=False, padding=(0, 3, 0, 0))
-    for question, _ in columns:
-        table.add_column(Text(question), overflow="ellipsis", no_wrap=True)
-    for rank in range(max(len(answers) for _, answers in columns)):
-        cells: list[Any] = []
-        for _, answers in columns:
-            word, cosine = answers[rank] if rank < len(answers) else ("", None)
-            cells.append(Text.assemble(word, ("" if cosine is None else f" {cosine:.2f}", "dim")))
-        table.add_row(*cells)
-    return table
-
-
-def answer_table(question: str, answers: Sequence[tuple[str, float]], counts: dict[str, int] | None) -> Table:
-    """Return a table with one row per neighbor of a single question.
-
-    Args:
-        question: what was asked.
-        answers: neighbors with cosines, best first.
-        counts: how often each of them occurs, if that is known.
-    """
-    table = Table(box=None, header_style="bold cyan", pad_edge=False, padding=(0, 3, 0, 0))
-    table.add_column(Text(question), overflow="fold")
-    table.add_column("cosine", justify="right", header_style="dim")
-    table.add_column("", no_wrap=True)
-    if counts:
-        table.add_column("count", justify="right", header_style="dim")
-    for word, cosine in answers:
-        bar = "━" * max(0, round(20 * cosine))
-        row: list[Any] = [Text(word), Text(f"{cosine:.3f}"), Text(bar, style="cyan")]
-        table.add_row(*row, *([Text(f"{counts[word]:,}", style="dim")] if counts else []))
-    return table
-
-
-def item_table(question: str, answers: Sequence[tuple[str, str, float]], what: str) -> Table:
-    """Return a table with one row per item: its id, its title if any has one, and its score.
-
-    Args:
-        question: what was asked.
-        answers: (item, title, score), best first.
-        what: what the score is called.
-    """
-    table = Table(box=None, header_style="bold cyan", pad_edge=False, padding=(0, 3, 0, 0))
-    table.add_column(Text(question), overflow="fold")
-    titled = any(title for _, title, _ in answers)
-    if titled:
-        table.add_column("")
-    table.add_column(what, justify="right", header_style="dim")
-    for item, title, score in answers:
-        row: list[Any] = [Text(item), *([Text(title)] if titled else []), Text(f"{score:.3f}", style="dim")]
-        table.add_row(*row)
-    return table

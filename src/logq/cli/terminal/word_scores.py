@@ -4,30 +4,39 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from rich.table import Table
 from rich.text import Text
+
+from logq.cli.terminal.result_tables import ResultTable
 
 if TYPE_CHECKING:
     from logq.evaluation import AnalogyResult, AnalogySection, SimilarityResult
 
-__all__ = ["analogy_lines", "analogy_table", "scores_for_json", "similarity_lines", "similarity_table"]
+__all__ = [
+    "analogy_lines",
+    "analogy_table",
+    "remarks_on_unknown",
+    "scores_for_json",
+    "similarity_lines",
+    "similarity_table",
+]
 
 Similarities: TypeAlias = "Sequence[tuple[str, SimilarityResult]]"
 Answers: TypeAlias = "Sequence[tuple[str, Sequence[AnalogyResult]]]"
 
+_MANY_UNKNOWN = 0.5  # of the questions: the others are a chance selection of easy words
 _TITLES = {"3cosadd": "3CosAdd", "3cosmul": "3CosMul"}
 
 
-def similarity_table(scores: Similarities) -> Table:
+def similarity_table(scores: Similarities) -> ResultTable:
     """Return a table with one row per file of word pairs.
 
     Args:
         scores: (file, result).
     """
-    table = _table("word pairs", "pairs", "unknown", "Spearman", "p", "Pearson", "p")
+    table = ResultTable("word pairs", "pairs", "unknown", "Spearman", "p", "Pearson", "p")
     for path, result in scores:
-        table.add_row(
-            Text(path),
+        table.add(
+            path,
             f"{result.pairs:,}",
             Text(_percent(result.unknown_share), style="dim"),
             Text(_coefficient(result.spearman.coefficient), style="bold"),
@@ -38,28 +47,24 @@ def similarity_table(scores: Similarities) -> Table:
     return table
 
 
-def analogy_table(path: str, results: "Sequence[AnalogyResult]") -> Table:
+def analogy_table(path: str, results: "Sequence[AnalogyResult]") -> ResultTable:
     """Return a table with one row per section of analogies, and one column per method.
 
     Args:
         path: the file of questions.
         results: of each method, with the same sections.
     """
-    table = _table(path, "questions", "unknown", *(_TITLES[result.method] for result in results))
+    table = ResultTable(path, "questions", "unknown", *(_TITLES[result.method] for result in results))
     columns = [list(result.sections) for result in results]
-    totals = [[result.total] for result in results]
-    first = results[0]
-    if first.semantic.total and first.syntactic.total:
-        totals = [[result.semantic, result.syntactic, result.total] for result in results]
+    totals = [_totals(result) for result in results]
     for rows, style in ((zip(*columns, strict=True), ""), (zip(*totals, strict=True), "bold")):
         for row in rows:
-            table.add_row(
+            table.add(
                 Text(row[0].name or "(no section)", style=style),
                 f"{row[0].total:,}",
                 Text(_percent(row[0].unknown_share), style="dim"),
                 *(Text(_percent(section.accuracy), style=style) for section in row),
             )
-        table.add_section()
     return table
 
 
@@ -83,9 +88,38 @@ def analogy_lines(answers: Answers) -> Iterator[list[str]]:
     """
     for path, results in answers:
         for result in results:
-            for part in (*result.sections, result.semantic, result.syntactic, result.total):
+            for part in (*result.sections, *_totals(result)):
                 counts = [str(part.correct), str(part.total), str(part.left_out)]
                 yield ["analogies", path, result.method, part.name, f"{part.accuracy:.6f}", *counts]
+
+
+def remarks_on_unknown(similarities: Similarities, answers: Answers) -> Iterator[str]:
+    """Go through sentences about files of which most was left out, so that their scores say little.
+
+    Args:
+        similarities: (file, result).
+        answers: (file, results of each method).
+
+    Example:
+        >>> list(remarks_on_unknown([], []))
+        []
+    """
+    shares = [(path, "word pairs", result.unknown_share) for path, result in similarities]
+    shares += [(path, "questions", results[0].total.unknown_share) for path, results in answers if results]
+    for path, what, share in shares:
+        if share > _MANY_UNKNOWN:
+            some, left = (
+                ("all", ": nothing was measured")
+                if share == 1
+                else (
+                    f"{min(99.9, 100 * share):.1f}%",
+                    "; what is left says little about the vectors",
+                )
+            )
+            yield (
+                f"{path}: {some} of the {what} have a word without a vector and are left out{left}. Were the vectors "
+                "trained on too little text, or on another language?"
+            )
 
 
 def scores_for_json(similarities: Similarities, answers: Answers) -> dict[str, Any]:
@@ -136,12 +170,10 @@ def _section(section: "AnalogySection") -> dict[str, Any]:
     }
 
 
-def _table(name: str, *numbers: str) -> Table:
-    table = Table(box=None, header_style="bold cyan", pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column(Text(name, overflow="fold"), overflow="fold")
-    for number in numbers:
-        table.add_column(number, justify="right", no_wrap=True)
-    return table
+def _totals(result: "AnalogyResult") -> "list[AnalogySection]":
+    """The sums that say something: those of semantic and of syntactic sections only where the file has both."""
+    halves = [result.semantic, result.syntactic]
+    return [*(halves if all(half.total + half.left_out for half in halves) else []), result.total]
 
 
 def _or_null(value: float) -> float | None:
@@ -149,12 +181,12 @@ def _or_null(value: float) -> float | None:
 
 
 def _percent(share: float) -> str:
-    return "-" if math.isnan(share) else f"{100 * share:.1f}%"
+    return "nan" if math.isnan(share) else f"{100 * share:.1f}%"
 
 
 def _coefficient(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.3f}"
+    return f"{value:.3f}"
 
 
 def _p(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.3f}" if value >= 0.001 else f"{value:.0e}"
+    return f"{value:.3f}" if not value < 0.001 else f"{value:.0e}"
