@@ -88,7 +88,7 @@ def test_bad_input(logq, lines, counted, model, vectors, tmp_path):
     assert "there is no such file or folder" in fails(tmp_path / "none", lines)
     assert "there is no such file" in fails(counted, tmp_path / "none.txt")
     assert "found word vectors; try `logq evaluate words " in fails(vectors, lines)
-    assert "found SASRec, a recommender; try `logq recommend`" in fails(model, lines)
+    assert "found SASRec, a recommender; try `logq evaluate ranking " in fails(model, lines)
     assert "expected a language model in this folder, found none; `logq train lm` makes one" in fails(tmp_path, lines)
     assert (
         fails(counted, tmp_path / "empty.txt")

@@ -19,17 +19,39 @@ from logq.cli.terminal.help import HelpfulCommand
 if TYPE_CHECKING:
     from logq.training.config_fields import Option
 
-__all__ = ["Device", "JsonOutput", "Quiet", "VectorsArgument", "make_command", "spread"]
+__all__ = ["Device", "JsonOutput", "Quiet", "VectorsArgument", "make_command", "one_of", "spread"]
 
-Device: TypeAlias = Annotated[
-    str, typer.Option("--device", metavar="NAME", help="Device to compute on: cpu, cuda, cuda:1, ...")
-]
 Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", "-q", help="Print only results, errors and notes.")]
 JsonOutput: TypeAlias = Annotated[
     Path | None, typer.Option("--json", metavar="FILE", help="Also write all numbers to this file, as JSON.")
 ]
 VectorsArgument: TypeAlias = Annotated[
     str, typer.Argument(metavar="VECTORS", help="Folder written by `logq train word2vec`, or a word2vec file.")
+]
+
+
+def one_of(*names: str) -> Callable[[str], list[str]]:
+    """Return what completes the value of an option in a shell: those of the names that begin as it was typed.
+
+    Example:
+        >>> one_of("nce", "negative_sampling", "gbce")("n")
+        ['nce', 'negative_sampling']
+    """
+
+    def complete(incomplete: str) -> list[str]:
+        return [name for name in names if name.startswith(incomplete)]
+
+    return complete
+
+
+Device: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        metavar="NAME",
+        help="Device to compute on: cpu, cuda, cuda:1, ...",
+        autocompletion=one_of("cpu", "cuda", "mps"),
+    ),
 ]
 
 
@@ -135,6 +157,7 @@ def _parameter(option: "Option") -> inspect.Parameter:
         rich_help_panel=option.help.group or None,
         hidden=option.help.hidden,
         callback=check,
+        autocompletion=one_of(*option.choices) if option.choices else None,
     )
     kind: Any = bool if option.is_switch else list[str] if option.help.repeated else str
     return _keyword(option.name, None, Annotated[kind | None, typed])

@@ -13,7 +13,7 @@ import typer
 
 from logq._arguments import ArgumentError
 from logq._progress import format_seconds
-from logq.cli.command_options import Quiet, make_command
+from logq.cli.command_options import Quiet, make_command, one_of
 from logq.cli.feature_files import read_titles
 from logq.cli.log_reading import LogColumns, LogReadingOptions, read_log
 from logq.cli.model_folders import save_log
@@ -42,7 +42,7 @@ class HeldOutPart(str, Enum):
     none = "none"
 
 
-_MANY_ITEMS = 100_000  # below, exact search is about as fast as an approximate one, or faster
+_MANY_ITEMS = 50_000  # below, exact search is about as fast as an approximate one, or faster
 
 _HELD_OUT = {
     HeldOutPart.last: "the last event but one of each user",
@@ -179,6 +179,7 @@ def make(name: str) -> HelpfulCommand:
                 "--recipe",
                 metavar="NAME",
                 help=f"Take settings from {recipes}; options on the command line take precedence.",
+                autocompletion=one_of(*built_in),
                 rich_help_panel="Model",
             ),
         ] = None,

@@ -5,6 +5,7 @@ This one needs neither, and leaves out what readers skip: `<int range> [x>=1]`.
 """
 
 import inspect
+import os
 import sys
 from collections.abc import Callable, Mapping
 from enum import Enum
@@ -101,6 +102,14 @@ class CommandGroup(TyperGroup):
         self.members, self.default = members, default
         self.switches = (("-h, --help", "Show this message and exit."), *switches)
 
+    def _main_shell_completion(self, *args: Any, **options: Any) -> None:
+        """Complete a line for a shell, where the environment asks for that: typer's own groups get ready in typer."""
+        if any(name.endswith("_COMPLETE") for name in os.environ):
+            from typer.completion import completion_init
+
+            completion_init()
+        super()._main_shell_completion(*args, **options)
+
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Make the command of a name; None if there is none."""
         found = self.members.get(cmd_name)
@@ -110,7 +119,7 @@ class CommandGroup(TyperGroup):
         """Read --help as no command at all, and put in the default one."""
         if args[:1] in (["-h"], ["--help"]):
             args = []
-        elif self.default is not None and (not args or args[0].startswith("-")):
+        elif self.default is not None and not ctx.resilient_parsing and (not args or args[0].startswith("-")):
             args = [self.default, *args]
         return super().parse_args(ctx, args)
 
