@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,8 +18,9 @@ def test_rows_are_trained_in_the_file(adagrad: bool, tmp_path: Path, monkeypatch
     monkeypatch.chdir(tmp_path)
     setting_up, step = BLOCKS[0].split("loss = ")
     torch.manual_seed(1)
-    names = {"input": torch.randn(4, 8), "targets": torch.tensor([3, 1999, 3, 7])}
+    names: dict[str, Any] = {}
     exec(setting_up, names)
+    names |= {"input": torch.randn(4, 8), "targets": torch.tensor([3, 1999, 3, 7])}
     if adagrad:
         exec(BLOCKS[1], names)
     before = names["weight"].detach().clone()

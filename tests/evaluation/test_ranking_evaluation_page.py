@@ -7,7 +7,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "ranking-evaluation.md").read_text(
 
 
 def test_the_table_of_sampled_metrics_is_what_the_program_prints(capsys):
-    program = re.search(r"```python\n(import numpy.*?)```", PAGE, re.S)
+    program = re.search(r"```python\n(import numpy as np\nfrom logq.evaluation.ranking_metrics.*?)```", PAGE, re.S)
     exec(program[1], {})
     printed = capsys.readouterr().out.splitlines()
     shown = [line[4:] for line in PAGE.splitlines() if re.match(r"    [ABC]: ", line)]

@@ -1,0 +1,103 @@
+"""Every program of every page runs as it stands there, in its order, from an empty folder and an empty namespace.
+
+What is put in place of a reader's own files is below, and so are the few numbers that are made smaller. Names are never
+put in: what a program needs, the page has to define.
+"""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from logq.cli import main
+
+ROOT = Path(__file__).parents[1]
+TEXTS = {
+    page.relative_to(ROOT).as_posix(): page.read_text(encoding="utf-8")
+    for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/**/*.md"))
+}
+PROGRAMS = {name: re.findall(r"^```python\n(.*?)^```", text, re.S | re.M) for name, text in TEXTS.items()}
+PAGES = sorted(name for name, programs in PROGRAMS.items() if programs)
+
+# (as it stands, what a test runs instead): sizes that take minutes or gigabytes, and what so small a text cannot tell.
+SMALLER = {
+    "README.md": [
+        ("pretrain=10)", "pretrain=10, epochs=2)"),
+        ("NGram(order=5)", "NGram(order=5, discount_fallback=(0.5, 1.0, 1.5))"),
+        ("lr=0.002)", "lr=0.002, epochs=2)"),
+    ],
+    "docs/language-models.md": [
+        ('"".join(lines)', '"".join(lines[:60])'),
+        ("epochs=5", "epochs=1"),
+        ("epochs=3", "epochs=1"),
+        ("NGram(order=3, min_count=2)", "NGram(order=3, min_count=2, discount_fallback=(0.5, 1.0, 1.5))"),
+        ("k=None, min_count=2)", "k=None, min_count=2, discount_fallback=(0.5, 1.0, 1.5))"),
+    ],
+    "docs/large-tables.md": [("10_000_000, 64", "2_000, 8")],
+    "docs/recommendations.md": [("epochs=10", "epochs=1")],
+}
+
+
+def lay_files_of_the_readme() -> None:
+    line = "the king and the queen met a man and a woman in the city on a day in the spring\n"
+    Path("corpus.txt").write_text(line * 60 + "once in a city a spring came\n", encoding="utf-8")
+    for name in ("valid.txt", "test.txt"):
+        Path(name).write_text("the king met a woman in the city\n", encoding="utf-8")
+    items = [1193, 661, 914, *range(20)]
+    rows = [f"{user},{items[(user + 3 * step) % len(items)]},{step}" for user in range(60) for step in range(12)]
+    Path("log.csv").write_text("\n".join(["userId,movieId,timestamp", *rows]), encoding="utf-8")
+
+
+def run_commands_of_recommendations() -> None:
+    """What the page has on the command line before its programs, with a model that is trained in a second."""
+    for needed in ("faiss", "duckdb", "polars"):
+        pytest.importorskip(needed)
+    for line in (
+        "demo items -q",
+        "train item2vec logq-demo-items/calls.csv --user function --item calls --min-item 5 --min-user 3 "
+        "--epochs 1 --seed 1 -o model -q",
+        "index model --duckdb items.duckdb -q",
+    ):
+        assert main(line.split()) == 0
+
+
+FILES: dict[str, Callable[[], None]] = {
+    "README.md": lay_files_of_the_readme,
+    "docs/recommendations.md": run_commands_of_recommendations,
+}
+
+
+def test_pages_are_found():
+    assert {"README.md", "docs/ranking-evaluation.md", "docs/large-tables.md", "docs/migration.md"} <= set(PAGES)
+    assert not {*SMALLER, *FILES} - set(PAGES)
+
+
+@pytest.mark.filterwarnings("ignore:Sparse invariant checks")  # torch warns of its own way of making sparse tensors
+@pytest.mark.parametrize("page", PAGES)
+def test_programs_run_in_their_order(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    FILES.get(page, lambda: None)()
+    names: dict[str, object] = {}
+    text = "\n".join(PROGRAMS[page])
+    for typed, _ in SMALLER.get(page, ()):
+        assert typed in text, f"{page} no longer has {typed!r}"
+    for number, program in enumerate(PROGRAMS[page], 1):
+        for typed, instead in SMALLER.get(page, ()):
+            program = program.replace(typed, instead)
+        exec(compile(program, f"program {number} of {page}", "exec"), names)
+
+
+@pytest.mark.parametrize("page", sorted(TEXTS))
+def test_a_program_is_marked_as_python_or_as_somebody_else_s(page):
+    """`py` is for code before a move to logq, which needs other libraries; all else is `python`, and runs."""
+    kinds = re.findall(r"^```(\S*)\n(.*?)^```", TEXTS[page], re.S | re.M)
+    assert {kind for kind, _ in kinds} <= {"python", "py"}
+    assert not [text for kind, text in kinds if kind == "py" and "logq" in text]
+
+
+@pytest.mark.parametrize("page", sorted(TEXTS))
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", TEXTS[page]):
+        if not re.match(r"https?:|#", target):
+            assert (ROOT / page).parent.joinpath(target.partition("#")[0]).exists(), f"{page}: {target}"
