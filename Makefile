@@ -94,7 +94,7 @@ $(STATE)/build-tools: $(STATE)/environment constraints.txt
 		echo "    Fedora            sudo dnf install python3-devel"; \
 		exit 1; } >&2
 	@echo "==> Installing the tools that build it"
-	@$(PIP) scikit-build-core nanobind cmake ninja $(SHORTLY)
+	@$(PIP) scikit-build-core nanobind hatch-fancy-pypi-readme cmake ninja $(SHORTLY)
 	@touch $@
 
 $(STATE)/environment: $(if $(WANTS_PYTHON),FORCE)

@@ -5,12 +5,21 @@ put in: what a program needs, the page has to define.
 """
 
 import re
+import shlex
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from logq.cli import main
+from logq.cli.app import app
+from logq.cli.terminal.help import CommandGroup
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 ROOT = Path(__file__).parents[1]
 TEXTS = {
@@ -88,12 +97,56 @@ def test_programs_run_in_their_order(page, tmp_path, monkeypatch):
         exec(compile(program, f"program {number} of {page}", "exec"), names)
 
 
+COMMANDS = [
+    (page, line)
+    for page, text in TEXTS.items()
+    for line in re.findall(r"^ {4}(?:\$ )?logq (.*)$", text.replace("\\\n", " "), re.M)
+]
+
+
+@pytest.mark.parametrize(("page", "line"), COMMANDS)
+def test_commands_are_understood(page, line):
+    typed = shlex.split(re.split(r"\s#\s", line)[0].split(" | ")[0])
+    command, words = app, typed
+    if "<" in words:
+        words = words[: words.index("<")]
+    while isinstance(command, CommandGroup) and words:
+        command = command.get_command(None, words[0])
+        assert command is not None, f"{page}: {line}"
+        words = words[1:]
+    if not isinstance(command, CommandGroup):
+        assert command.make_context("logq", words), f"{page}: {line}"
+
+
+def test_a_log_that_training_read_is_not_evaluated_as_what_came_later():
+    for page, line in COMMANDS:
+        words = shlex.split(line, comments=True)
+        if words[:2] == ["evaluate", "ranking"]:
+            assert words[3:4] in ([], ["later.csv"]), f"{page}: {line}"
+
+
 @pytest.mark.parametrize("page", sorted(TEXTS))
 def test_a_program_is_marked_as_python_or_as_somebody_else_s(page):
     """`py` is for code before a move to logq, which needs other libraries; all else is `python`, and runs."""
     kinds = re.findall(r"^```(\S*)\n(.*?)^```", TEXTS[page], re.S | re.M)
     assert {kind for kind, _ in kinds} <= {"python", "py"}
     assert not [text for kind, text in kinds if kind == "py" and "logq" in text]
+
+
+def test_a_package_index_gets_the_readme_without_dead_links():
+    """As the build makes it: what is beside the README is not there, and its path stands in place of a link."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert settings["project"]["dynamic"] == ["readme"]
+    rules = settings["tool"]["hatch"]["metadata"]["hooks"]["fancy-pypi-readme"]["substitutions"]
+    shown = TEXTS["README.md"]
+    for rule in rules:
+        shown = re.sub(rule["pattern"], rule["replacement"], shown)
+    links = re.findall(r"\]\(([^)\s]+)\)", TEXTS["README.md"])
+    assert len(links) >= 14
+    assert [link for link in links if re.match("https?:|#", link)] == re.findall(r"\]\(([^)\s]+)\)", shown)
+    assert all(link in shown for link in links)
+    assert "a page with a figure (docs/consistency.md) shows" in shown
+    assert "\nARCHITECTURE.md says how the code is built" in shown
 
 
 @pytest.mark.parametrize("page", sorted(TEXTS))
