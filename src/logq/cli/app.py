@@ -169,7 +169,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         leave_quietly()
-        return 1
+        return 141
     except Exception as error:
         line = describe(error)
         if line is None or debug:

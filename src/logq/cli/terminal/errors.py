@@ -1,9 +1,9 @@
 """Errors: what went wrong, in one line, and the exit code that goes with it.
 
     0    all is well
-    1    the reader of our output went away (`logq ... | head`)
     2    bad input: arguments, files, words; the line says which and what to do
     130  interrupted by Ctrl-C; the line says what is saved
+    141  the reader of our output went away (`logq ... | head`), as of programs that SIGPIPE ends
 
 Everything else is a mistake of ours and keeps its traceback.
 """

@@ -102,6 +102,19 @@ class CommandGroup(TyperGroup):
         self.members, self.default = members, default
         self.switches = (("-h, --help", "Show this message and exit."), *switches)
 
+    def main(self, *args: Any, **options: Any) -> Any:
+        """Run what was typed.
+
+        Raises:
+            BrokenPipeError: the reader of the output went away, which typer and rich turn into exit code 1.
+        """
+        try:
+            return super().main(*args, **options)
+        except SystemExit as stop:
+            if isinstance(stop.__context__, BrokenPipeError):
+                raise stop.__context__ from None
+            raise
+
     def _main_shell_completion(self, *args: Any, **options: Any) -> None:
         """Complete a line for a shell, where the environment asks for that: typer's own groups get ready in typer."""
         if any(name.endswith("_COMPLETE") for name in os.environ):
