@@ -118,7 +118,7 @@ class CommandGroup(TyperGroup):
     def _main_shell_completion(self, *args: Any, **options: Any) -> None:
         """Complete a line for a shell, where the environment asks for that: typer's own groups get ready in typer."""
         if any(name.endswith("_COMPLETE") for name in os.environ):
-            from typer.completion import completion_init
+            from typer._completion_classes import completion_init
 
             completion_init()
         super()._main_shell_completion(*args, **options)
