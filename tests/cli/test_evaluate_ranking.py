@@ -1,5 +1,6 @@
 import io
 import json
+import re
 import sys
 
 import pytest
@@ -230,3 +231,16 @@ def test_expected_ranks_of_equal_scores(logq, grown):
     assert code == 0
     assert values(other, "YoutubeDNN") == pytest.approx(values(one, "YoutubeDNN"), abs=1e-6)
     assert "--ties" in logq("evaluate", "ranking", grown / "model", "--ties", "lower")[2]
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_three_cut_offs_are_shown_whole(model, monkeypatch, width):
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    monkeypatch.setenv("COLUMNS", str(width))
+    assert main(["evaluate", "ranking", str(model), "--k", "5", "--k", "10", "--k", "20", "--no-baseline", "-q"]) == 0
+    shown = re.sub(r"\x1b\[[\d;]*m", "", sys.stdout.getvalue())
+    table = shown.split("\n60 users")[0]
+    assert max(map(len, table.splitlines())) <= width
+    assert "\N{HORIZONTAL ELLIPSIS}" not in table
+    assert len(re.findall(r"\d\.\d{4} to \d\.\d{4}", table)) == 3 * 4
+    assert table.count("NDCG ") == {60: 3, 80: 2, 120: 1}[width]

@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from logq._arguments import ArgumentError
@@ -17,6 +15,7 @@ from logq.cli.model_folders import RecommenderArgument, RecommenderFolder, open_
 from logq.cli.terminal.errors import BadInputError, note
 from logq.cli.terminal.output import check_file, write_json
 from logq.cli.terminal.report import say
+from logq.cli.terminal.result_tables import ResultTable
 from logq.cli.text_reading import check_input_file
 
 if TYPE_CHECKING:
@@ -220,24 +219,17 @@ class _Test:
 
 def _show(scores: "dict[str, RankingScores]", test: str, keep_seen: bool) -> None:
     (name, first), *others = scores.items()
-    table = Table(box=None, header_style="bold cyan", pad_edge=False, padding=(0, 3, 0, 0))
-    table.add_column(Text(name))
-    for place in first.ks:
-        table.add_column(f"@{place}", justify="right", no_wrap=True)
-        table.add_column("", no_wrap=True)
+    ends = {key: f"{low:.4f} to {high:.4f}" for key, (low, high) in first.intervals.items()}
+    wide = max(map(len, ends.values()), default=0)
+    table = ResultTable(name, *(f"@{place}".ljust(len("0.0000") + 3 + wide) for place in first.ks))
     for metric in dict.fromkeys(key.partition("@")[0] for key in first.values):
         twin = _SAME.get(metric)
         if twin is not None and all(first.values[f"{metric}@{n}"] == first.values[f"{twin}@{n}"] for n in first.ks):
             continue
-        cells: list[Text] = []
-        for key in (f"{metric}@{n}" for n in first.ks):
-            ends = first.intervals.get(key)
-            cells += [
-                Text(f"{first.values[key]:.4f}"),
-                Text("" if ends is None else f"{ends.low:.4f} to {ends.high:.4f}", style="dim"),
-            ]
-        table.add_row(metric.replace("_", " "), *cells)
-    Console().print(table)
+        keys = [f"{metric}@{n}" for n in first.ks]
+        cells = [Text.assemble(f"{first.values[key]:.4f}   ", (ends.get(key, "").ljust(wide), "dim")) for key in keys]
+        table.add(metric.replace("_", " "), *cells)
+    table.show()
     say()
     seen = "seen items included" if keep_seen else "seen items left out"
     left = "".join(

@@ -74,10 +74,16 @@ class ResultTable:
         table = _table(gap, show_header=any(self._headings))
         table.add_column(Text(self._headings[0], overflow="fold"), overflow="fold")
         for column in columns:
-            table.add_column(self._headings[column], justify="right", no_wrap=True)
+            table.add_column(self._padded(column, Text(self._headings[column])), no_wrap=True)
         for row in self._rows:
-            table.add_row(row[0], *(row[column] for column in columns))
+            table.add_row(row[0], *(self._padded(column, row[column]) for column in columns))
         return table
+
+    def _padded(self, column: int, cell: Text) -> Text:
+        """To the right of its column: rich would take away spaces at the end, which a cell may have on purpose."""
+        cell = cell.copy()
+        cell.pad_left(self._width(column) - cell.cell_len)
+        return cell
 
 
 def show_neighbors(columns: Sequence[tuple[str, Sequence[tuple[str, float]]]]) -> None:
