@@ -261,6 +261,7 @@ class ExactIndex(ItemIndex):
             if interests > 1:
                 scores = scores.view(count, interests, -1).amax(1)
             if first < last:
-                scores[queries[first:last], positions[first:last] - start] = -torch.inf
+                at = queries[first:last] * (stop - start) + (positions[first:last] - start)
+                scores.view(-1).index_fill_(0, at, -torch.inf)  # half the time of scores[rows, columns] = -inf
             found = torch.cat([found, best(scores, k, start)], 1).topk(k, dim=1).values
         return found

@@ -201,13 +201,13 @@ class _Test:
             note(text)
 
     def measure(self, model: "Recommender", ks: list[int], keep_seen: bool, ties: Any, quiet: bool) -> "RankingScores":
-        from logq.recommenders.ranker import RankingTest
+        from logq.recommenders.ranker import RankingTest, leak
 
         truth, history = self.later, self.history
         if self.split is not None:
             truth, history = self.split.test, self.split.history("test")
-            leak = model.leak(self.split)
-            self.notes += [leak] if leak else []
+            seen = leak(model.known, self.split)
+            self.notes += [seen] if seen else []
         assert truth is not None
         try:
             test = RankingTest.of(model, truth, history, exclude_seen=not keep_seen, known_events=self.known_events)
