@@ -59,7 +59,7 @@ class Loop:
         ...     unit, examples, num_batches = "looks", 1, 1
         ...
         ...     def __init__(self):
-        ...         self.module = nn.ParameterDict({"value": nn.Parameter(torch.zeros(()))})
+        ...         self.module = torch.nn.ParameterDict({"value": torch.nn.Parameter(torch.zeros(()))})
         ...
         ...     def batches(self, epoch, first):
         ...         yield from [({}, 1)][first:]

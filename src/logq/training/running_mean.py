@@ -90,6 +90,7 @@ class Problems:
     Example:
         >>> problems = Problems(lr=10.0)
         >>> with warnings.catch_warnings(record=True) as caught, Progress(1, "epochs", "demo", enabled=False) as bar:
+        ...     warnings.simplefilter("always")
         ...     problems.check_loss(3.0, 5.0, 1, bar)
         ...     problems.check_loss(3e6, 5.0, 2, bar)
         >>> print(caught[0].message)
