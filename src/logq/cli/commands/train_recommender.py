@@ -340,7 +340,11 @@ def _say_validation(model: "Recommender", split: "Split | None", held_out: HeldO
         figures = {name: value for name, value in best.items() if "@" in name}
         when = f"Best after epoch {int(best['epoch'])} of {int(log[-1]['epoch'])}"
     else:
-        scores = model.evaluate(split.validation, ks=(10,))
+        try:
+            scores = model.evaluate(split.validation, ks=(10,))
+        except ArgumentError as error:
+            note(error.message("--validation"))
+            return
         figures = {name.lower(): scores[name] for name in ("NDCG@10", "HR@10")}
         when = "Validation"
     first = sorted(figures, key=lambda name: (name != monitor, not name.startswith(("hr", "ndcg"))))[:2]
