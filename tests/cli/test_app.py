@@ -216,4 +216,4 @@ def test_a_reader_that_leaves_is_not_an_error(vectors, unbuffered):
         assert process.stderr is not None
         process.stdout.close()
         assert process.stderr.read() == ""
-    assert process.returncode == 1
+    assert process.returncode == 141

@@ -52,7 +52,10 @@ def read_classifier(model: Path, text: str | None, *, rows: int, device: str) ->
         BadInputError: there is no such model, or it has no class weights; the message says what to do.
     """
     if not model.exists():
-        raise BadInputError(f"{model}: there is no such file or folder")
+        meant = (
+            "; MODEL comes first, a folder of `logq train` or a file of arrays, and TEXT after it for a language model"
+        )
+        raise BadInputError(f"{model}: there is no such file or folder{meant}")
     entry = find_entry(model) if (model / "model.safetensors").exists() else None
     speaks = entry is not None and entry.family == "language model"
     if text is not None and not speaks:

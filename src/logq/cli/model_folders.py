@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 
 from logq.cli.feature_files import load_titles, save_titles
+from logq.cli.input_output import READS
 from logq.cli.log_reading import LogColumns, LogFormat
 from logq.cli.terminal.errors import BadInputError
 
@@ -31,6 +32,7 @@ __all__ = [
     "RecommenderArgument",
     "RecommenderFolder",
     "check_model",
+    "check_vectors",
     "find_entry",
     "known_ids",
     "load_language_model",
@@ -44,10 +46,12 @@ _MODEL, _LOG, _TRAINING = "model.safetensors", "log", "training.json"
 _ASKING = {"recommender": "logq recommend", "language model": "logq generate", "word vectors": "logq neighbors"}
 
 LanguageModelArgument: TypeAlias = Annotated[
-    Path, typer.Argument(metavar="MODEL", help="Folder written by `logq train lm`, or an ARPA file of any toolkit.")
+    Path,
+    typer.Argument(metavar="MODEL", help="Folder written by `logq train lm`, or an ARPA file of any toolkit."),
+    READS,
 ]
 RecommenderArgument: TypeAlias = Annotated[
-    Path, typer.Argument(metavar="DIR", help="Folder written by `logq train sasrec` or another recommender.")
+    Path, typer.Argument(metavar="DIR", help="Folder written by `logq train sasrec` or another recommender."), READS
 ]
 
 
@@ -106,6 +110,23 @@ def check_model(place: Path, family: "Family") -> None:
             there = " (a checkpoint is there; the same command with --resume continues from it)"
         made = "logq train lm" if family == "language model" else "logq train sasrec"
         raise BadInputError(f"{place}: there is no {family} in this folder; `{made}` makes one{there}")
+
+
+def check_vectors(place: str) -> None:
+    """Check that a place has no other model where word vectors are wanted.
+
+    Raises:
+        BadInputError: it holds a recommender or a language model; the message has the command for it.
+    """
+    folder = Path(place)
+    if (folder / "vectors.safetensors").exists() or not (folder / _MODEL).exists():
+        return
+    entry = find_entry(folder)
+    if entry is not None:
+        command = {"recommender": "logq similar"}.get(entry.family, _ASKING[entry.family])
+        raise BadInputError(
+            f"{place}: expected word vectors, found {entry.class_name}, a {entry.family}; try `{command}`"
+        )
 
 
 def find_entry(folder: Path) -> "EstimatorEntry | None":
@@ -184,7 +205,7 @@ def open_folder(folder: Path, *, device: str = "cpu") -> RecommenderFolder:
     if (folder / _TRAINING).exists():
         try:
             training = dict(json.loads((folder / _TRAINING).read_bytes()))
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise BadInputError(f"{folder / _TRAINING}: is damaged ({error})") from None
     if (folder / _LOG / "interactions.json").exists():
         log = Interactions.load(folder / _LOG)

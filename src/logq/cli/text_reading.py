@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
+from logq.cli.input_output import READS
 from logq.cli.terminal.errors import BadInputError, note
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ Source: TypeAlias = Annotated[
         metavar="CORPUS...",
         help="Text, one sentence per line: files (also compressed), quoted patterns, or - for standard input.",
     ),
+    READS,
 ]
 
 Encoding: TypeAlias = Annotated[

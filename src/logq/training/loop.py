@@ -12,7 +12,7 @@ from torch import Tensor
 from logq._arguments import ArgumentError
 from logq._progress import Progress
 from logq.optim import clip_grad_norm_
-from logq.training.checkpoint import Checkpoint, RunState
+from logq.training.checkpoint import Checkpoint, RunState, check_run_state
 from logq.training.devices import Device
 from logq.training.estimator import Seeds
 from logq.training.interrupts import uninterrupted
@@ -349,6 +349,10 @@ class Loop:
         Raises:
             KeyError, RuntimeError, ValueError: it is the state of another run.
         """
+        epochs = self.config.epochs
+        assert epochs is not None
+        limits = {"epoch": epochs, "batch": self.task.num_batches, "best_epoch": epochs}
+        check_run_state(state, self.state(), limits)
         parts: dict[str, dict[str, Tensor]] = {}
         for name, array in state.tensors.items():
             part, _, key = name.partition(".")

@@ -1,6 +1,7 @@
 """`logq demo items`: vectors of functions, from the calls in Python's own standard library."""
 
 import csv
+import importlib.util
 import io
 import shlex
 import time
@@ -12,6 +13,7 @@ from rich.console import Console
 
 from logq._progress import format_seconds
 from logq.cli.command_options import Quiet
+from logq.cli.input_output import WRITES_FOLDER
 from logq.cli.model_folders import save_log
 from logq.cli.terminal.errors import InterruptedWorkError
 from logq.cli.terminal.output import output_folder
@@ -42,7 +44,9 @@ LOG = "calls.csv"
 
 def demo_items(
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder to write the log and the model to.")
+        Path,
+        typer.Option("--output", "-o", metavar="DIR", help="Folder to write the log and the model to."),
+        WRITES_FOLDER,
     ] = Path("logq-demo-items"),
     seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of the training.")] = 1,
     quiet: Quiet = False,
@@ -65,7 +69,7 @@ def demo_items(
             ("Training", "bold"),
             f" Item2Vec on {len(log):,} calls of {log.num_items:,} functions by {log.num_users:,} others ...",
         )
-        training = Training(output, quiet=quiet)
+        training = Training(output, quiet=quiet, overwrite=True)
         try:
             from logq.recommenders.item2vec import Item2Vec
 
@@ -73,6 +77,7 @@ def demo_items(
             typed = {"log": str((output / LOG).resolve()), "estimator": "Item2Vec", "validation": "none"}
             save_log(output, log, None, None, typed)
             model.save(output)
+            training.clear()
         except KeyboardInterrupt as stop:
             raise InterruptedWorkError(f"the log is in {output / LOG}; no model was saved.") from stop
     known = set(log.item_ids.keys.tolist())
@@ -87,13 +92,16 @@ def demo_items(
     if quiet:
         return
     place, file = shlex.quote(str(output)), shlex.quote(str(output / LOG))
-    say_next(
-        [
-            (f"logq similar {place} {shlex.quote(shown[0])}", "functions used together with one"),
-            (f"logq recommend {place} --history open --history .read", "what to call after these two"),
-            (f"logq train sasrec {file} --user function --item calls --min-item 5 -o model", "another model"),
-        ]
-    )
+    steps = [
+        (f"logq similar {place} {shlex.quote(shown[0])}", "functions used together with one"),
+        (f"logq recommend {place} --history open --history .read", "what to call after these two"),
+    ]
+    if importlib.util.find_spec("polars") is not None:  # which reads logs
+        columns = "--user function --item calls --min-item 5"
+        steps.append((f"logq train sasrec {file} {columns} -o model", "another model"))
+    else:
+        steps.append(("pip install 'logq[logs]'", "for logs of your own, and other models of them"))
+    say_next(steps)
     say()
     say((f"Done in {format_seconds(time.monotonic() - began)}.", "dim"))
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from logq.cli.classifier_reading import Classifier, read_classifier
-from logq.cli.command_options import Device, Quiet
+from logq.cli.command_options import Device, JsonOutput, Quiet
+from logq.cli.input_output import READS, WRITES
 from logq.cli.terminal.errors import BadInputError, note
 from logq.cli.terminal.gradient_table import advice, print_lines, print_table
 from logq.cli.terminal.output import check_file, write_json
@@ -23,7 +24,7 @@ __all__ = ["EXAMPLES", "EstimateName", "diagnose"]
 EXAMPLES = """
 logq diagnose model
 logq diagnose model --samplers uniform,unigram:0.5 --error 0.2
-logq diagnose lm ptb.test.txt --figure errors.png
+logq diagnose my-lm ptb.test.txt --figure errors.png
 logq diagnose arrays.npz --distinct --json errors.json
 """
 
@@ -44,9 +45,12 @@ def diagnose(
         typer.Argument(
             metavar="MODEL", help="Folder written by `logq train`, or a .npz or .safetensors file of arrays."
         ),
+        READS,
     ],
     text: Annotated[
-        str | None, typer.Argument(metavar="[TEXT]", help="Text to take positions from; for language models only.")
+        str | None,
+        typer.Argument(metavar="[TEXT]", help="Text to take positions from; for language models only."),
+        READS,
     ] = None,
     samplers: Annotated[
         str | None,
@@ -87,10 +91,9 @@ def diagnose(
     figure: Annotated[
         Path | None,
         typer.Option("--figure", metavar="FILE", help="Plot error and bias against k, to a .png, .svg or .pdf file."),
+        WRITES,
     ] = None,
-    output: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Also write all numbers to this file, as JSON.")
-    ] = None,
+    output: JsonOutput = None,
     device: Device = "cpu",
     quiet: Quiet = False,
 ) -> None:
@@ -139,8 +142,8 @@ def diagnose(
     say(advice(errors, error, found.classes))
     say(
         (
-            f"{errors.num_rows:,} {found.rows}, {errors.num_classes:,} {found.classes}, {errors.repeats} draws each; "
-            "~ marks a bias that noise could explain.",
+            f"{model}: {errors.num_rows:,} {found.rows}, {errors.num_classes:,} {found.classes}, "
+            f"{errors.repeats} draws each; ~ marks a bias that noise could explain.",
             "dim",
         )
     )

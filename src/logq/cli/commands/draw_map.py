@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from logq.cli.command_options import VectorsArgument
+from logq.cli.input_output import WRITES
+from logq.cli.model_folders import check_vectors
 from logq.cli.terminal.errors import InterruptedWorkError
 from logq.cli.terminal.output import check_file
 from logq.cli.terminal.report import say
@@ -31,7 +33,7 @@ class LayoutName(str, Enum):
 
 def draw_map(
     vectors: VectorsArgument,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="HTML file to write.")] = Path(
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="HTML file to write."), WRITES] = Path(
         "map.html"
     ),
     top: Annotated[
@@ -59,6 +61,7 @@ def draw_map(
     try:
         from logq.evaluation.map_page import word_map
 
+        check_vectors(vectors)
         known = read_vectors(vectors, reading)
         used = word_map(known, output, top, layout.value, seed=seed, title=title)
     except KeyboardInterrupt as stop:

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from logq._arguments import ArgumentError
 from logq.cli.command_options import Device, JsonOutput, Quiet
+from logq.cli.input_output import READS
 from logq.cli.log_reading import LogColumns, read_log
 from logq.cli.model_folders import RecommenderArgument, RecommenderFolder, open_folder
+from logq.cli.terminal.console import Console, Text
 from logq.cli.terminal.errors import BadInputError, note
 from logq.cli.terminal.output import check_file, write_json
 from logq.cli.terminal.report import say
@@ -51,6 +51,7 @@ def ranking(
         typer.Argument(
             metavar="[LOG]", help="Later events of users; without it, the test part that training held out."
         ),
+        READS,
     ] = None,
     columns: LogColumns = _GUESSED,
     k: Annotated[

@@ -9,6 +9,8 @@ import typer
 from rich.console import Console
 
 from logq.cli.command_options import JsonOutput, Quiet, VectorsArgument
+from logq.cli.input_output import READS
+from logq.cli.model_folders import check_vectors
 from logq.cli.terminal.errors import BadInputError
 from logq.cli.terminal.output import check_file, write_json
 from logq.cli.terminal.report import say
@@ -49,6 +51,7 @@ def words(
             metavar="FILE",
             help="Word pairs with human scores: word, word and score on each line. Repeatable.",
         ),
+        READS,
     ] = None,
     analogies: Annotated[
         list[Path] | None,
@@ -58,6 +61,7 @@ def words(
             metavar="FILE",
             help='Questions, four words on each line, in sections that begin with ": name". Repeatable.',
         ),
+        READS,
     ] = None,
     method: Annotated[
         MethodName, typer.Option("--method", metavar="NAME", help="How to answer analogies: 3cosadd, 3cosmul or both.")
@@ -95,6 +99,7 @@ def words(
     # The small files first: a mistake in them is found before large vectors are read.
     pairs = {str(path): read_pairs(path) for path in similarity or []}
     questions = {str(path): read_analogies(path) for path in analogies or []}
+    check_vectors(vectors)
     known = read_vectors(vectors, reading)
     similarities = [
         (path, word_similarity(known, judged, restrict_vocab=restrict_vocab)) for path, judged in pairs.items()

@@ -6,6 +6,7 @@ import typer
 
 from logq.cli.command_options import Device
 from logq.cli.model_folders import LanguageModelArgument, check_model, load_language_model
+from logq.cli.terminal.console import print_line
 from logq.cli.terminal.errors import note
 
 __all__ = ["EXAMPLES", "generate"]
@@ -57,4 +58,4 @@ def generate(
             note(f"{word!r} is not among the {len(known):,} words of the model, it counts as <unk>{hint}")
     for line in range(lines):
         drawn = None if seed is None else seed + line
-        print(loaded.generate(words, max_words=max_words, temperature=temperature, top_k=top_k, seed=drawn))
+        print_line(loaded.generate(words, max_words=max_words, temperature=temperature, top_k=top_k, seed=drawn))

@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 
 from logq.cli.command_options import VectorsArgument
+from logq.cli.model_folders import check_vectors
 from logq.cli.terminal.errors import say_error
 from logq.cli.terminal.report import answer_table, neighbor_table, say
 from logq.cli.text_reading import VectorReading, read_vectors
@@ -49,6 +50,7 @@ def neighbors(
     """
     from logq.vectors.nearest_words import UnknownWord
 
+    check_vectors(vectors)
     known = read_vectors(vectors, reading)
     unknown: list[str] = []
     if minus or together:

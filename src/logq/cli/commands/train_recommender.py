@@ -1,6 +1,7 @@
 """`logq train sasrec`, item2vec and so on: recommenders from an interaction log, each with the options of its class."""
 
 import dataclasses
+import importlib.util
 import shlex
 import time
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ from logq._arguments import ArgumentError
 from logq._progress import format_seconds
 from logq.cli.command_options import Quiet, make_command
 from logq.cli.feature_files import read_titles
+from logq.cli.input_output import READS
 from logq.cli.log_reading import LogColumns, LogReadingOptions, read_log
 from logq.cli.model_folders import save_log
 from logq.cli.recipes import read_recipe, recipes_of
@@ -61,6 +63,10 @@ class Validation:
             rich_help_panel="Stopping",
         ),
     ] = HeldOutPart.last
+
+
+_GRAPHS = (("faiss", "faiss-hnsw"), ("usearch", "usearch"))
+_MANY_ITEMS = 50_000  # among fewer, exact search is as fast as a graph
 
 
 class _Guide(NamedTuple):
@@ -164,7 +170,7 @@ def make(name: str) -> HelpfulCommand:
 
     def command(
         log: Annotated[
-            Path, typer.Argument(metavar="LOG", help="Interaction log: one event, or one session, per line.")
+            Path, typer.Argument(metavar="LOG", help="Interaction log: one event, or one session, per line."), READS
         ],
         output: OutputFolder,
         columns: LogReadingOptions,
@@ -263,6 +269,7 @@ def _train(
         }
         save_log(training.folder, log, split, titles, _plain(typed))
         model.save(training.folder)
+        training.clear()
     if training.quiet:
         return
     size = f"{plural(log.num_items, 'item')}, {model.item_vectors.shape[1]} numbers each"
@@ -359,8 +366,11 @@ def _say_next(folder: Path, log: "Interactions", titles: list[str] | None, held_
     steps = [
         (f"logq recommend {place} --user {user} -k 10", "what a user may want next"),
         (f"logq similar {place} {item}", "items like " + (title if len(title) <= 40 else f"{title[:37]}...")),
-        (f"logq index {place} --kind faiss-hnsw -o {shlex.quote(str(folder / 'index'))}", "for fast search"),
     ]
+    kind = next((kind for module, kind in _GRAPHS if importlib.util.find_spec(module) is not None), None)
+    if log.num_items >= _MANY_ITEMS and kind is not None:
+        index = shlex.quote(str(folder / "index"))
+        steps.append((f"logq index {place} --kind {kind} -o {index} --check", "for faster search"))
     if held_out is not HeldOutPart.none:
         steps.insert(0, (f"logq evaluate ranking {place}", "on the test part, which training did not see"))
     one = in_python(log.user_ids.keys[0].item())

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from logq.cli.command_options import Quiet
+from logq.cli.input_output import WRITES
 from logq.cli.terminal.errors import InterruptedWorkError
 from logq.cli.terminal.output import check_file
 from logq.cli.terminal.report import say
@@ -29,6 +30,7 @@ def vocab(
         typer.Option(
             "--output", "-o", metavar="FILE", help="Write the words that are kept, as lines of word and count."
         ),
+        WRITES,
     ] = None,
     min_count: Annotated[int, typer.Option(metavar="N", min=1, help="Leave out words that occur less often.")] = 5,
     max_vocab: Annotated[
@@ -82,9 +84,9 @@ def _show(counted: Any, top: int) -> None:
         for name, number in [*numbers, ("share they cover", f"{covered:.4f}"), *words]:
             print(f"{name}\t{number}")
         return
-    from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
+
+    from logq.cli.terminal.console import Console, Text
 
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 3, 0, 0))
     table.add_column(overflow="fold")

@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.table import Table
-from rich.text import Text
+
+from logq.cli.terminal.console import Console, Text
 
 if TYPE_CHECKING:
     from logq.diagnostics import GradientErrors, Measured, NeededSamples

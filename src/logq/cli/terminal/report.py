@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
-from rich.text import Text
+
+from logq.cli.terminal.console import Console, Text
 
 __all__ = [
     "answer_table",

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rich.table import Table
-from rich.text import Text
+
+from logq.cli.terminal.console import Text
 
 if TYPE_CHECKING:
     from logq.evaluation import AnalogyResult, AnalogySection, SimilarityResult
