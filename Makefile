@@ -26,7 +26,7 @@ SHORTLY := | awk '/^ *(Downloading|Using cached) / && !/\.metadata/ { sub(/^ *(D
 	/^Building wheels|^ *Building editable/ && !built++ { print "      compiling logq"; fflush() } \
 	/^Installing collected/ { print "      writing all that to disk"; fflush() }'
 
-.PHONY: help demo test lint slow sanitize bench clean FORCE
+.PHONY: help demo test lint slow fuzz sanitize bench clean FORCE
 
 help: ## this list
 	@echo "make TARGET [PYTHON=python3.12]; the targets:"
@@ -48,6 +48,9 @@ lint: $(STATE)/tools ## style and types
 
 slow: $(STATE)/tools ## the tests that take long
 	@$(RUN) pytest -m slow
+
+fuzz: $(STATE)/tools ## 100,000 damaged files of every format, in processes with limits of memory and time
+	@$(VENV)/bin/python tests/fuzz $(FUZZ)
 
 sanitize: $(STATE)/tools ## the tests of the C++ core under the address, undefined behaviour and thread sanitizers of GCC
 	@scripts/sanitize.sh $(VENV)/bin/python

@@ -3,10 +3,13 @@
 import errno
 import os
 import stat
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from logq._files import atomic_write
+from logq._files import DamagedFileError, atomic_write, parsing
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="permissions, links and devices as POSIX has them")
 
@@ -160,9 +163,62 @@ def test_folders_are_refused(tmp_path):
 
 
 @POSIX
-def test_pipes_are_refused_and_stay(tmp_path):
+def test_pipes_are_written_to_and_stay(tmp_path):
     path = tmp_path / "pipe"
     os.mkfifo(path)
-    with pytest.raises(OSError, match="pipe"):
-        write(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    with atomic_write(path) as file:
+        file.write(b"through")
+    assert os.read(reader, 100) == b"through"
+    os.close(reader)
     assert stat.S_ISFIFO(path.stat().st_mode)
+
+
+@POSIX
+def test_devices_are_written_to_and_stay(tmp_path):
+    (tmp_path / "link").symlink_to("/dev/null")
+    for path in ("/dev/null", tmp_path / "link"):
+        with atomic_write(path) as file:
+            file.write(b"gone")
+    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
+
+
+@POSIX
+@pytest.mark.parametrize("name", ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "link"])
+def test_standard_output_is_written_to_and_the_file_behind_it_stays(tmp_path, name):
+    (tmp_path / "link").symlink_to("/dev/stdout")
+    code = "from logq._files import atomic_write\nprint('before')\n"
+    code += f"with atomic_write({name!r}) as file: file.write(b'inside\\n')"
+    with open(tmp_path / "out", "wb") as out:
+        inode = os.fstat(out.fileno()).st_ino
+        subprocess.run([sys.executable, "-c", code + "\nprint('after')"], stdout=out, cwd=tmp_path, check=True)
+    assert (tmp_path / "out").read_text() == "before\ninside\nafter\n"
+    assert (tmp_path / "out").stat().st_ino == inode
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "out"]
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (RecursionError("maximum"), "it is nested too deeply"),
+        (KeyError("words"), "'words' is missing"),
+        (OverflowError("too large"), "OverflowError too large"),
+        (ValueError("ids: expected 3"), "ids: expected 3"),
+        (SyntaxError("bad"), "SyntaxError bad"),
+        (OSError("no gzip"), "no gzip"),
+    ],
+)
+def test_whatever_a_parser_raises_is_one_error_that_names_the_file(error, said):
+    with pytest.raises(DamagedFileError, match=rf"^a\.bin: the file is damaged: {said}$"), parsing("a.bin"):
+        raise error
+
+
+def test_errors_of_the_system_and_of_memory_stay_what_they_are():
+    with pytest.raises(FileNotFoundError), parsing("a.bin"):
+        Path("nowhere/file").read_bytes()
+    with pytest.raises(ModuleNotFoundError), parsing("a.bin"):
+        raise ModuleNotFoundError("faiss")
+    with pytest.raises(MemoryError, match=r"a\.bin"), parsing("a.bin"):
+        raise MemoryError
+    with pytest.raises(ValueError, match=r"^a\.bin: expected version 1$"), parsing("a.bin"):
+        raise ValueError("a.bin: expected version 1")

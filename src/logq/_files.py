@@ -1,8 +1,12 @@
-"""Files: written whole or not at all, locked, and cleared of what killed programs left."""
+"""Files: written whole or not at all, locked, cleared of what killed programs left, and never believed.
+
+A path of `-`, /dev/stdout or /dev/fd/N, a device and a pipe are written to; only ordinary files are replaced.
+"""
 
 import contextlib
 import glob
 import os
+import re
 import secrets
 import stat
 import sys
@@ -14,10 +18,72 @@ from typing import BinaryIO
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["MAYBE_UNLOCKED", "atomic_write", "lock_file", "remove_leftovers"]
+__all__ = [
+    "MAYBE_UNLOCKED",
+    "DamagedFileError",
+    "atomic_write",
+    "is_standard_output",
+    "is_stream",
+    "lock_file",
+    "parsing",
+    "remove_leftovers",
+]
 
 MAYBE_UNLOCKED = 5.0
 """Seconds: a file that was created so recently may not be locked yet by the program that writes it."""
+
+
+class DamagedFileError(ValueError):
+    """A file does not hold what it should; the message begins with its name."""
+
+
+@contextlib.contextmanager
+def parsing(path: str | os.PathLike[str]) -> Generator[None, None, None]:
+    """A block that makes sense of what a file holds: whatever it raises on the way is a damage of the file.
+
+    Bytes that nobody wrote can lead a parser to any exception: a deep nesting to RecursionError, a huge number to
+    OverflowError. What passes as it is: errors that name the file already, errors of the system (no such file, no
+    permission), and libraries that are missing.
+
+    Args:
+        path: the file, for the message.
+
+    Raises:
+        DamagedFileError: the block raised something else.
+        MemoryError: there is not enough memory for the contents; the message names the file.
+
+    Example:
+        >>> import json
+        >>> with parsing("settings.json"):
+        ...     json.loads('{"dim": 4}')["epochs"]
+        Traceback (most recent call last):
+        ...
+        logq._files.DamagedFileError: settings.json: the file is damaged: 'epochs' is missing
+    """
+    name = os.fspath(path)
+    try:
+        yield
+    except MemoryError as error:
+        raise MemoryError(f"{name}: there is not enough memory to read it") from error
+    except ImportError:
+        raise
+    except OSError as error:
+        if error.errno is not None or str(error).startswith(name):
+            raise
+        raise DamagedFileError(f"{name}: the file is damaged: {error}") from error
+    except Exception as error:
+        if isinstance(error, ValueError) and str(error).startswith(name):
+            raise
+        raise DamagedFileError(f"{name}: the file is damaged: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    if isinstance(error, KeyError) and error.args:
+        return f"{error.args[0]!r} is missing"
+    said = " ".join(str(error).split())[:300]
+    return said if isinstance(error, ValueError) and said else f"{type(error).__name__} {said}".strip()
 
 
 @contextlib.contextmanager
@@ -29,6 +95,8 @@ def atomic_write(path: str | os.PathLike[str]) -> Generator[BinaryIO, None, None
     hidden file is removed. Permissions are those that an ordinary `open` would leave. A link is followed. Hidden files
     of this name that a killed program left are removed first.
 
+    Devices, pipes, and standard output, by the name `-` too, are not files to replace: they are written to as they are.
+
     Args:
         path: the file to write; its folder must exist.
 
@@ -37,7 +105,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Generator[BinaryIO, None, None
 
     Raises:
         IsADirectoryError: `path` is a folder.
-        OSError: the file cannot be written, or `path` is a device or a pipe; the message names `path`.
+        OSError: the file cannot be written; the message names `path`.
 
     Example:
         >>> import tempfile
@@ -48,6 +116,11 @@ def atomic_write(path: str | os.PathLike[str]) -> Generator[BinaryIO, None, None
         'hello'
     """
     name = os.fspath(path)
+    stream = _stream(name)
+    if stream is not None:
+        with stream:
+            yield stream
+        return
     target = Path(os.path.realpath(name))  # through a link, as an ordinary open would go
     mode = _mode_of_regular_file(target, name)
     hidden = target.with_name(f".{target.name[:40]}.{secrets.token_hex(6)}.tmp")
@@ -122,6 +195,68 @@ def _mode_of_regular_file(target: Path, name: str) -> int | None:
         return None
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(f"{name}: expected a file to write, it is a folder")
-    if not stat.S_ISREG(mode):  # to replace a device such as /dev/null by a file would be a disaster
-        raise OSError(f"{name}: expected an ordinary file to write, it is a device or a pipe")
     return stat.S_IMODE(mode)
+
+
+def is_standard_output(path: str | os.PathLike[str]) -> bool:
+    """Whether a path stands for standard output, by whatever name: -, /dev/stdout, or a link to that.
+
+    Example:
+        >>> is_standard_output("-"), is_standard_output("scores.json")
+        (True, False)
+    """
+    return _descriptor(os.fspath(path)) == 1
+
+
+def is_stream(path: str | os.PathLike[str]) -> bool:
+    """Whether `atomic_write` writes to a path as it is: a device, a pipe, or an open file of this process.
+
+    Example:
+        >>> is_stream("-"), is_stream("scores.json")
+        (True, False)
+    """
+    name = os.fspath(path)
+    if _descriptor(name) is not None:
+        return True
+    try:
+        mode = os.stat(name).st_mode
+    except (OSError, ValueError):
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def _stream(name: str) -> BinaryIO | None:
+    """Open what is written to as it is: an open file of this process, a device or a pipe; None for an ordinary file."""
+    descriptor = _descriptor(name)
+    if descriptor is not None:
+        for stream in (sys.stdout, sys.stderr):  # what was printed before comes first
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                stream.flush()
+        try:
+            return os.fdopen(os.dup(descriptor), "wb")
+        except OSError as error:
+            raise OSError(error.errno, os.strerror(error.errno or 0), name) from error
+    return open(name, "wb") if is_stream(name) else None
+
+
+_STREAMS = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
+
+
+def _descriptor(name: str) -> int | None:
+    """The number of the open file of this process that a name stands for, through links; None where it is none.
+
+    The system resolves /dev/stdout to the file that standard output goes to, which must not be replaced by another.
+    """
+    if name == "-":
+        return 1
+    for _ in range(40):  # as many links as Linux follows
+        if name in _STREAMS:
+            return _STREAMS[name]
+        found = re.fullmatch(rf"/dev/fd/(\d+)|/proc/(?:self|thread-self|{os.getpid()})/fd/(\d+)", name)
+        if found is not None:
+            return int(found[1] or found[2])
+        try:
+            name = os.path.normpath(os.path.join(os.path.dirname(name), os.readlink(name)))
+        except (OSError, ValueError):
+            return None
+    return None

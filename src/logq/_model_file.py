@@ -1,9 +1,14 @@
-"""Model files: one self-contained safetensors file, and a JSON summary beside it for people to read."""
+"""Model files: one self-contained safetensors file, and a JSON summary beside it for people to read.
 
+Each file has SHA-256 digests of its tensors and of its description, which are checked when it is read. They detect
+damage, but are not a signature: whoever can write the file can write the digests too.
+"""
+
+import hashlib
 import json
 import os
 import sys
-from collections.abc import Collection, Generator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -13,15 +18,19 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
-from logq._files import atomic_write
+from logq._files import DamagedFileError, atomic_write, parsing
 
 __all__ = [
+    "DIGESTS",
     "FILE",
     "SUMMARY",
     "Stored",
+    "digest_of",
     "pack_strings",
     "read_kind",
+    "read_metadata",
     "read_stored",
+    "read_tensors",
     "unpack_strings",
     "write_stored",
     "write_tensors",
@@ -37,10 +46,12 @@ _DTYPES = {
     "bool": "BOOL",
 }
 _CHUNK = 1 << 22  # bytes made contiguous at a time
+DIGESTS = "digests"
+"""The entry of the metadata with digests, as JSON: by the name of the tensor, and by "" that of the other entries."""
 
 
 def write_tensors(file: BinaryIO, tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> None:
-    """Write arrays and some text as a safetensors file; equal arrays give equal bytes.
+    """Write arrays, some text and digests of both as a safetensors file; equal arrays give equal bytes.
 
     Args:
         file: open for writing bytes, as `atomic_write` opens it.
@@ -61,12 +72,14 @@ def write_tensors(file: BinaryIO, tensors: Mapping[str, NDArray[Any]], metadata:
     """
     # Widest first, so that each array is aligned for its dtype.
     names = sorted(tensors, key=lambda name: (-tensors[name].dtype.itemsize, name))
-    header: dict[str, Any] = {"__metadata__": dict(sorted(metadata.items()))}
+    for name in names:
+        if tensors[name].dtype.name not in _DTYPES:
+            raise TypeError(f"{name}: expected one of {', '.join(_DTYPES)}, got {tensors[name].dtype}")
+    digests = json.dumps(_digests(tensors, metadata), sort_keys=True)
+    header: dict[str, Any] = {"__metadata__": dict(sorted({**metadata, DIGESTS: digests}.items()))}
     offset = 0
     for name in names:
         array = tensors[name]
-        if array.dtype.name not in _DTYPES:
-            raise TypeError(f"{name}: expected one of {', '.join(_DTYPES)}, got {array.dtype}")
         header[name] = {
             "dtype": _DTYPES[array.dtype.name],
             "shape": list(array.shape),
@@ -82,6 +95,12 @@ def write_tensors(file: BinaryIO, tensors: Mapping[str, NDArray[Any]], metadata:
 
 
 def _write_array(file: BinaryIO, array: NDArray[Any]) -> None:
+    for part in _pieces(array):
+        file.write(part)
+
+
+def _pieces(array: NDArray[Any]) -> Iterator[memoryview]:
+    """The bytes of an array as a file has them, a few MB at a time."""
     if array.size == 0:
         return
     if array.ndim == 0:
@@ -89,7 +108,73 @@ def _write_array(file: BinaryIO, array: NDArray[Any]) -> None:
     rows = max(1, _CHUNK // max(1, array.nbytes // len(array)))
     for start in range(0, len(array), rows):
         part = np.ascontiguousarray(array[start : start + rows])
-        file.write((part if sys.byteorder == "little" else part.byteswap()).data.cast("B"))
+        yield (part if sys.byteorder == "little" else part.byteswap()).data.cast("B")
+
+
+def digest_of(array: NDArray[Any]) -> str:
+    """SHA-256 of an array: its dtype, shape and numbers.
+
+    Example:
+        >>> digest_of(np.zeros(2)) == digest_of(np.zeros(2)), digest_of(np.zeros(2)) == digest_of(np.zeros((2, 1)))
+        (True, False)
+    """
+    digest = hashlib.sha256(f"{array.dtype.name} {list(array.shape)};".encode())
+    for part in _pieces(array):
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def _digests(tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> dict[str, str]:
+    found = {name: digest_of(array) for name, array in tensors.items()}
+    text = json.dumps({name: value for name, value in metadata.items() if name != DIGESTS}, sort_keys=True)
+    found[""] = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return found
+
+
+def read_tensors(path: str | os.PathLike[str], *, check: bool = True) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    """Read what `write_tensors` wrote: the arrays and the metadata by name, without the digests.
+
+    A file without digests, as logq 0.1 wrote them, is read all the same.
+
+    Args:
+        path: of the file.
+        check: compute the digests and compare them with those in the file, at about the speed of a copy.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is damaged or truncated; the message names the file and what is wrong.
+    """
+    name = os.fspath(path)
+    with _opened(name) as file:
+        metadata: dict[str, str] = dict(file.metadata() or {})
+        tensors: dict[str, NDArray[Any]] = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    if check:
+        _check_digests(name, tensors, metadata)
+    metadata.pop(DIGESTS, None)
+    return tensors, metadata
+
+
+def _check_digests(name: str, tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> None:
+    if DIGESTS not in metadata:
+        return
+    with parsing(name):
+        expected = dict[str, Any](json.loads(metadata[DIGESTS]))
+    found = _digests(tensors, metadata)
+    for key in sorted(found.keys() | expected.keys()):
+        if found.get(key) != expected.get(key):
+            what = f"the digest of {key!r}" if key else "the digest of its description"
+            raise DamagedFileError(f"{name}: the file was changed or is damaged, {what} differs")
+
+
+def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
+    """Read the text in a safetensors file by name, without its tensors.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is not a safetensors file; the message names it.
+    """
+    with _opened(os.fspath(path)) as file:
+        return dict(file.metadata() or {})
 
 
 FILE = "model.safetensors"
@@ -155,12 +240,13 @@ def write_stored(
             file.write(json.dumps(described, indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n")
 
 
-def read_stored(path: str | os.PathLike[str], *, format: str | Collection[str]) -> Stored:
+def read_stored(path: str | os.PathLike[str], *, format: str | Collection[str], check: bool = True) -> Stored:
     """Read what `write_stored` wrote, and check that it is whole.
 
     Args:
         path: of the file.
         format: the name of the kind of file that is expected, or several.
+        check: compare digests; see `read_tensors`.
 
     Raises:
         OSError: the file cannot be read.
@@ -168,14 +254,16 @@ def read_stored(path: str | os.PathLike[str], *, format: str | Collection[str]) 
             the file and what is wrong.
     """
     name = os.fspath(path)
-    with _opened(name) as file:
-        described = _described(name, file.metadata() or {}, format)
-        tensors: dict[str, NDArray[Any]] = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    metadata = read_metadata(name)
+    described = _described(name, metadata, format)  # of another kind or version is said first
+    tensors, _ = read_tensors(name, check=False)
     listed = described["tensors"]
     for key in sorted(listed.keys() | tensors.keys()):
         got = [tensors[key].dtype.name, list(tensors[key].shape)] if key in tensors else "none"
         if listed.get(key, "none") != got:
             raise ValueError(f"{name}: the file was changed, expected {listed.get(key, 'none')} for {key!r}, got {got}")
+    if check:
+        _check_digests(name, tensors, metadata)
     return Stored(described["class"], described["info"], tensors)
 
 
@@ -193,8 +281,7 @@ def read_kind(path: str | os.PathLike[str], *, format: str | Collection[str]) ->
         'NGram'
     """
     name = os.fspath(path)
-    with _opened(name) as file:
-        return str(_described(name, file.metadata() or {}, format)["class"])
+    return str(_described(name, read_metadata(name), format)["class"])
 
 
 @contextmanager
@@ -204,20 +291,20 @@ def _opened(name: str) -> Generator[Any, None, None]:
     try:
         with safe_open(name, framework="numpy") as file:
             yield file
-    except SafetensorError as error:
-        raise ValueError(f"{name}: the file is damaged or truncated ({error})") from None
+    except (SafetensorError, TypeError, ValueError, OverflowError) as error:  # TypeError: a dtype that numpy lacks
+        raise DamagedFileError(f"{name}: the file is damaged or truncated ({error})") from None
 
 
 def _described(name: str, metadata: Mapping[str, str], format: str | Collection[str]) -> dict[str, Any]:
     formats = (format,) if isinstance(format, str) else tuple(format)
     try:
         described = json.loads(metadata.get("logq", "null"))
-    except ValueError:
-        raise ValueError(f"{name}: the file is damaged, its description is not JSON") from None
+    except (ValueError, RecursionError):
+        raise DamagedFileError(f"{name}: the file is damaged, its description is not JSON") from None
     if not isinstance(described, dict) or described.get("format") not in formats:
         expected = " or ".join(map(repr, formats))
         raise ValueError(f"{name}: expected a file of the format {expected}, it holds other tensors")
-    if described.get("version") not in READABLE:
+    if described.get("version") not in list(READABLE):
         raise ValueError(
             f"{name}: expected version {VERSION} of the format, got {described.get('version')!r}; it was written by "
             "another version of logq"

@@ -308,7 +308,7 @@ class Objective:
 
         if self.approximates.has_constant or num_classes < 2 or (self.approximates.uses_q and log_q is None):
             return 0.0
-        log_p = torch.tensor(-math.log(num_classes), dtype=torch.float64)
+        log_p = torch.tensor(-math.log(num_classes), dtype=torch.float64, device="cpu")  # a number, on "meta" too
         return float(self.logits(log_p, torch.full_like(log_p, log_q or 0.0)))
 
     def ranking_offset(self, log_q: Tensor) -> Tensor | None:

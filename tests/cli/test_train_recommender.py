@@ -248,7 +248,8 @@ def test_a_context_is_learned_and_asked_with(logq, tmp_path):
     ]
     (tmp_path / "log.csv").write_text("\n".join(["user,item,time,query", *rows]))
     model = tmp_path / "model"
-    code, _, err = logq("train", "youtube-dnn", tmp_path / "log.csv", "-o", model, *QUICK, "--context", "query")
+    words = ["train", "youtube-dnn", tmp_path / "log.csv", "-o", model, *QUICK, "--context", "query", "--keep-seen"]
+    code, _, err = logq(*words)
     assert code == 0, err
     assert recommenders.Recommender.load(model).settings()["context"] == ["query"]
     code, out, err = logq("recommend", model, "--user", 3, "--context", "query=x", "--keep-seen")
@@ -257,3 +258,21 @@ def test_a_context_is_learned_and_asked_with(logq, tmp_path):
     code, _, err = logq("recommend", model, "--user", 3, "--context", "query")
     assert code == 2
     assert "--context: expected NAME=VALUE, got 'query'" in err
+
+
+@pytest.mark.filterwarnings("default")  # so that the command says what else would be raised here
+@pytest.mark.parametrize("name", ["youtube-dnn", "item2vec"])
+def test_a_log_of_repeats_has_nothing_to_stop_by_and_is_trained_on(logq, tmp_path, name):
+    rows = [f"{user},song {user % 3},{step}" for user in range(30) for step in range(6)]
+    rows += [f"{user},song {(user + 1) % 3},0" for user in range(30)]
+    (tmp_path / "log.csv").write_text("\n".join(["user,item,time", *rows]))
+    words = ["train", name, tmp_path / "log.csv", "-o", tmp_path / "m", "--epochs", 2, "--dim", 4, "--seed", 1]
+    code, out, err = logq(*words)
+    assert code == 0, err
+    assert "none (30 events of items that their users had before); exclude_seen=False (--keep-seen) ranks" in err
+    assert ("all epochs are trained" in err) == (name == "youtube-dnn")
+    assert "What to type next" in out
+    code, _, err = logq("evaluate", "ranking", tmp_path / "m")
+    assert code == 2
+    assert "(--keep-seen) ranks what users had before too" in err
+    assert logq("evaluate", "ranking", tmp_path / "m", "--keep-seen", "--k", 1)[0] == 0

@@ -73,7 +73,7 @@ def test_bias(name, bad):
 
 
 BAD_OPTIONS = {
-    "temperature": [0, -1.0, math.nan, math.inf, -math.inf, None, "1", True, torch.ones(()), [1.0], 1j],
+    "temperature": [0, -1.0, math.nan, math.inf, -math.inf, None, "1", True, torch.ones(2), [1.0], 1j],
     "cosine": [None, 1, 0.0, "no", torch.tensor(True), []],
     "reduction": ["average", "", None, True, 3, ["mean"], "Mean", torch.ones(2)],
     "ignore_index": [None, "x", 0.5, True, math.nan, torch.ones(2), [1]],

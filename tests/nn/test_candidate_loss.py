@@ -247,6 +247,18 @@ def test_state_goes_through_a_file_without_pickle(name, input):
     close(other.log_prob(input), module.log_prob(input), 0)
 
 
+@pytest.mark.parametrize("name", MODULES)
+def test_made_on_the_device_meta_and_loaded_it_is_the_same(name, input):
+    module = make(name)
+    with torch.device("meta"):
+        other = MODULES[name](D, C, dtype=torch.float64)
+    assert all(parameter.device.type == "meta" for parameter in other.parameters())
+    other.to_empty(device="cpu").load_state_dict(module.state_dict())
+    for _ in range(2):
+        close(other(input, TARGETS), module(input, TARGETS), 0)
+    close(other.log_prob(input), module.log_prob(input), 0)
+
+
 def test_state_of_a_sampler_that_learns_is_part_of_it(input):
     def new() -> CandidateLoss:
         return NegativeSamplingLoss(D, C, LearnedUnigram(C, 4, seed=1, dtype=torch.float64), dtype=torch.float64)

@@ -25,7 +25,7 @@ def dense(gradient: Tensor | None) -> Tensor:
 
 @pytest.mark.parametrize("sparse", [False, True])
 @pytest.mark.parametrize("norm_type", [2.0, 1.0, 3.5, float("inf")])
-@pytest.mark.parametrize("max_norm", [0.0, 0.5, 1e9])
+@pytest.mark.parametrize("max_norm", [0.0, 0.5, 1e9, float("inf")])
 def test_norm(max_norm: float, norm_type: float, sparse: bool) -> None:
     ours, theirs = parameters(sparse), parameters(False)
     norm = clip_grad_norm_(ours, max_norm, norm_type)

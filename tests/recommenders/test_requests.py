@@ -179,17 +179,17 @@ def test_similar_items_of_an_index_and_of_allowed_items(name: str) -> None:
 
 
 def test_similar_items_make_their_index_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    from logq.recommenders import recommender
+    from logq.recommenders import item_ranker
 
     model = make("YoutubeDNN", epochs=1).fit(planted_log(), progress=False)
     made: list[object] = []
 
-    class Counted(recommender.UntiedIndex):
+    class Counted(item_ranker.UntiedIndex):
         def __init__(self, *arguments: Any) -> None:
             made.append(arguments)
             super().__init__(*arguments)
 
-    monkeypatch.setattr(recommender, "UntiedIndex", Counted)
+    monkeypatch.setattr(item_ranker, "UntiedIndex", Counted)
     for item in (103, 104, 105):
         model.similar_items(item)
         model.recommend("u0")

@@ -169,6 +169,26 @@ def test_a_word_of_many_blocks_is_one_word(file, monkeypatch):
     assert list(Corpus(file("a " + "x" * 1000 + " b"))) == [["a", "x" * 1000, "b"]]
 
 
+@pytest.mark.parametrize("block", [7000, 1 << 20])
+def test_words_of_files_that_are_too_long_are_left_out_and_counted(file, monkeypatch, block):
+    monkeypatch.setattr(corpus_module, "_BLOCK", block)
+    longest, too_long, wide = "a" * 65_536, "a" * 65_537, "é" * 32_769
+    corpus = Corpus(file(f"to {too_long} be\n{too_long}\n{longest} {wide} be {too_long}\n{too_long}"))
+    for _ in range(2):
+        assert list(corpus) == [["to", "be"], [longest, "be"]]
+        assert corpus.long_words == 5
+
+
+def test_a_file_made_to_fill_the_memory_does_not(file):
+    path = file(gzip.compress(b"to be\n" + b"x" * (100 << 20) + b" or\nnot", 1))
+    tracemalloc.start()
+    try:
+        assert list(Corpus(path)) == [["to", "be"], ["or"], ["not"]]
+        assert tracemalloc.get_traced_memory()[1] < 100 << 20
+    finally:
+        tracemalloc.stop()
+
+
 def test_long_sentences_come_in_pieces_and_lose_nothing(file):
     pieces = [["1", "2", "3"], ["4", "5", "6"], ["7"], ["8"]]
     assert list(Corpus(file("1 2 3 4 5 6 7\n8\n"), max_sentence=3)) == pieces

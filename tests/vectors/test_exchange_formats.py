@@ -267,3 +267,18 @@ def test_words_too_long_to_be_read_are_not_written(tmp_path):
         assert KeyedVectors.load(tmp_path / "v").index_to_key == [fits]
         with pytest.raises(ValueError, match="words: expected words of at most 65,536 bytes"):
             KeyedVectors([too_long], [[1.0]]).save_word2vec_format(tmp_path / "v", binary=binary)
+
+
+@pytest.mark.parametrize(
+    ("name", "match"),
+    [
+        ("unicode_errors", "it is called errors here"),
+        ("datatype", "it is called dtype here"),
+        ("no_header", "are told apart"),
+        ("fvocab", "give the counts to KeyedVectors"),
+        ("nonsense", "^nonsense: expected an argument of load_word2vec_format$"),
+    ],
+)
+def test_arguments_of_gensim_are_answered_with_what_to_write(file, name, match):
+    with pytest.raises(TypeError, match=match):
+        KeyedVectors.load_word2vec_format(file(GLOVE), **{name: None})

@@ -11,7 +11,7 @@ import typer
 
 import logq
 from logq.cli.command_options import make_command
-from logq.cli.terminal.errors import InterruptedWorkError, describe, leave_quietly, note, say_error
+from logq.cli.terminal.errors import InterruptedWorkError, ReaderLeftError, describe, leave_quietly, note, say_error
 from logq.cli.terminal.help import CommandGroup, Lazy
 from logq.estimators import ESTIMATORS
 
@@ -92,6 +92,8 @@ logq evaluate ranking model
     },
 )
 
+_COMPLETION = "_LOGQ_COMPLETE"  # set by the script that completes
+
 app = CommandGroup(
     "logq",
     """
@@ -126,10 +128,12 @@ logq recommend model --user 42
         "vocab": _command("vocab:vocab"),
         "phrases": _command("find_phrases:phrases"),
     },
-    # `main` reads these two.
+    # `main` reads these.
     switches=(
         ("--version", "Show the version and exit."),
         ("--debug", "Show the traceback of an error, as LOGQ_DEBUG=1 does."),
+        ("--show-completion", "Show the script that completes commands and options in your shell."),
+        ("--install-completion", "Install it for your shell."),
     ),
 )
 
@@ -150,9 +154,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if words[:1] == ["--version"]:
         print(f"logq {logq.__version__}")
         return 0
+    if words[:1] in (["--show-completion"], ["--install-completion"]):
+        return _complete(install=words[0] == "--install-completion")
     # A warning of the library is a line for the user, not a place in its source.
     warnings.showwarning = lambda message, *_, **__: note(str(message))
-    if "" in words:
+    if _COMPLETION in os.environ:  # the shell asks what can follow
+        completion: Any = import_module("typer.completion")
+        completion.completion_init()
+    if "" in words and _COMPLETION not in os.environ:
         say_error("an argument is empty; expected a name (is a shell variable not set?)")
         return 2
     try:
@@ -167,7 +176,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except InterruptedWorkError as stop:
         say_error(str(stop), "Interrupted")
         return 130
-    except BrokenPipeError:
+    except (BrokenPipeError, ReaderLeftError):
         leave_quietly()
         return 141
     except Exception as error:
@@ -176,3 +185,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         say_error(line)
         return 2
+
+
+def _complete(*, install: bool) -> int:
+    """Show or install what completes commands in the shell that this runs in."""
+    completion: Any = import_module("typer.completion")
+    shell = completion._get_shell_name() or os.path.basename(os.environ.get("SHELL", ""))
+    if shell not in ("bash", "zsh", "fish", "pwsh", "powershell"):
+        say_error(f"completion: expected bash, zsh, fish or PowerShell, found {shell or 'no shell'}")
+        return 2
+    if install:
+        shell, path = completion.install(shell=shell, prog_name="logq", complete_var=_COMPLETION)
+        print(f"Completion for {shell} is in {path}; it works in the next shell that you open.")
+    else:
+        print(completion.get_completion_script(prog_name="logq", complete_var=_COMPLETION, shell=shell))
+    return 0

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, get_type_hints
 import typer
 
 from logq._arguments import BadArgumentError
+from logq.cli.input_output import READS, WRITES, roles_of
 from logq.cli.terminal.help import HelpfulCommand
 
 if TYPE_CHECKING:
@@ -21,12 +22,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Device", "JsonOutput", "Quiet", "VectorsArgument", "make_command", "one_of", "spread"]
 
-Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", "-q", help="Print only results, errors and notes.")]
+Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", "-q", help="Print only results and errors.")]
 JsonOutput: TypeAlias = Annotated[
-    Path | None, typer.Option("--json", metavar="FILE", help="Also write all numbers to this file, as JSON.")
+    Path | None,
+    typer.Option("--json", metavar="FILE", help="Also write all numbers to this file, as JSON; - prints only them."),
+    WRITES,
 ]
 VectorsArgument: TypeAlias = Annotated[
-    str, typer.Argument(metavar="VECTORS", help="Folder written by `logq train word2vec`, or a word2vec file.")
+    str, typer.Argument(metavar="VECTORS", help="Folder written by `logq train word2vec`, or a word2vec file."), READS
 ]
 
 
@@ -77,8 +80,10 @@ def make_command(
     """
     made = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     names = {"help_option_names": ["-h", "--help"]}
-    made.command(cls=HelpfulCommand, epilog=examples, help=about, context_settings=names)(spread(function, options))
+    taken = spread(function, options)
+    made.command(cls=HelpfulCommand, epilog=examples, help=about, context_settings=names)(taken)
     command: Any = typer.main.get_command(made)
+    command.roles = roles_of(taken.__annotations__)
     return command
 
 

@@ -153,7 +153,7 @@ def load_titles(folder: Path, items: int) -> list[str] | None:
         return None
     try:
         titles = json.loads(path.read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadInputError(f"{path}: is damaged ({error}); remove it to go without titles") from None
     if not isinstance(titles, list) or len(titles) != items or not all(isinstance(title, str) for title in titles):
         raise BadInputError(f"{path}: expected titles of {items:,} items; remove it to go without")

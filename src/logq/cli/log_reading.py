@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from logq.cli.feature_files import read_features
+from logq.cli.input_output import READS
 from logq.cli.terminal.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -91,9 +92,10 @@ class LogReadingOptions(LogColumns):
             help="Features of items: a table whose first column is the item, or JSON of {item: values}.",
             rich_help_panel=_LOG,
         ),
+        READS,
     ] = None
     user_features: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Features of users, likewise.", rich_help_panel=_LOG)
+        Path | None, typer.Option(metavar="FILE", help="Features of users, likewise.", rich_help_panel=_LOG), READS
     ] = None
 
 

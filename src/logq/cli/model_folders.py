@@ -18,6 +18,7 @@ import typer
 
 from logq.cli.feature_files import load_titles, save_titles
 from logq.cli.folder_contents import MODEL_FILE, Doing, check_folder
+from logq.cli.input_output import READS
 from logq.cli.log_reading import LogColumns, LogFormat
 from logq.cli.terminal.errors import BadInputError
 
@@ -41,10 +42,12 @@ __all__ = [
 _LOG, _TRAINING = "log", "training.json"
 
 LanguageModelArgument: TypeAlias = Annotated[
-    Path, typer.Argument(metavar="MODEL", help="Folder written by `logq train lm`, or an ARPA file of any toolkit.")
+    Path,
+    typer.Argument(metavar="MODEL", help="Folder written by `logq train lm`, or an ARPA file of any toolkit."),
+    READS,
 ]
 RecommenderArgument: TypeAlias = Annotated[
-    Path, typer.Argument(metavar="DIR", help="Folder written by `logq train sasrec` or another recommender.")
+    Path, typer.Argument(metavar="DIR", help="Folder written by `logq train sasrec` or another recommender."), READS
 ]
 
 
@@ -145,7 +148,7 @@ def open_folder(folder: Path, *, device: str = "cpu", doing: Doing = "ask") -> R
     if (folder / _TRAINING).exists():
         try:
             training = dict(json.loads((folder / _TRAINING).read_bytes()))
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise BadInputError(f"{folder / _TRAINING}: is damaged ({error})") from None
     if (folder / _LOG / "interactions.json").exists():
         log = Interactions.load(folder / _LOG)

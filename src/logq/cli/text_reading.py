@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 
 from logq.cli.folder_contents import Doing, check_folder
+from logq.cli.input_output import READS
 from logq.cli.terminal.errors import BadInputError, note
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ Source: TypeAlias = Annotated[
         metavar="CORPUS...",
         help="Text, one sentence per line: files (also compressed), quoted patterns, or - for standard input.",
     ),
+    READS,
 ]
 
 Encoding: TypeAlias = Annotated[

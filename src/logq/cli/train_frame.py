@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import shutil
 import time
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
@@ -10,14 +11,21 @@ from typing import Annotated, Any, TypeAlias
 
 import typer
 
-from logq.cli.terminal.errors import InterruptedWorkError, StoppedError, note
+from logq.cli.input_output import WRITES_FOLDER
+from logq.cli.terminal.errors import BadInputError, InterruptedWorkError, StoppedError, note
 
 __all__ = ["Checkpoints", "OutputFolder", "Training"]
 
+# What each kind of model consists of in a folder, the file that tells of it last.
+_FILES = {
+    "word vectors": ("vectors.json", "vectors.safetensors"),
+    "recommender": ("log", "titles.json", "model.json", "training.json", "model.safetensors"),
+    "language model": ("model.json", "model.safetensors"),
+}
 _FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 OutputFolder: TypeAlias = Annotated[
-    Path, typer.Option("--output", "-o", metavar="DIR", help="Folder to write the result to.")
+    Path, typer.Option("--output", "-o", metavar="DIR", help="Folder to write the result to."), WRITES_FOLDER
 ]
 
 
@@ -43,6 +51,14 @@ class Checkpoints:
             rich_help_panel="Checkpoints",
         ),
     ] = False
+    overwrite: Annotated[
+        bool,
+        typer.Option(
+            "--overwrite",
+            help="Replace what is in DIR: a finished training, with --resume, or a model of another kind.",
+            rich_help_panel="Checkpoints",
+        ),
+    ] = False
 
 
 class Training:
@@ -53,6 +69,11 @@ class Training:
         checkpoints: what was typed; None for what is trained without.
         quiet: no progress, nothing on standard output.
         what: is saved there, "model" or "vectors".
+        kind: of model: "word vectors", "recommender" or "language model"; by default one of the first two.
+        overwrite: replace what is in the folder, whatever it is.
+
+    Raises:
+        BadInputError: the folder holds a model of another kind, or a finished one that cannot be resumed.
 
     Attributes:
         done: epochs after which all was saved; for what saves after each.
@@ -67,12 +88,22 @@ class Training:
     """
 
     def __init__(
-        self, folder: Path, checkpoints: Checkpoints | None = None, *, quiet: bool = False, what: str = "model"
+        self,
+        folder: Path,
+        checkpoints: Checkpoints | None = None,
+        *,
+        quiet: bool = False,
+        what: str = "model",
+        kind: str | None = None,
+        overwrite: bool = False,
     ) -> None:
         self.folder, self.checkpoints, self.quiet, self.what = folder, checkpoints, quiet, what
+        self.kind = kind or ("word vectors" if what == "vectors" else "recommender")
+        self.overwrite = overwrite or (checkpoints is not None and checkpoints.overwrite)
         self.done = self.epochs = 0
         self.seconds = 0.0
         self._before = self._checkpoint()
+        self._check_folder()
 
     @property
     def progress(self) -> bool | None:
@@ -117,6 +148,53 @@ class Training:
             raise
         finally:
             self.seconds = time.monotonic() - began
+
+    def _check_folder(self) -> None:
+        """Refuse to replace in passing what is in the folder.
+
+        Raises:
+            BadInputError: there is nothing to resume, but a finished model; or the folder holds another kind of model.
+        """
+        resumes = self.checkpoints is not None and self.checkpoints.resume
+        if self.overwrite:
+            return
+        if resumes and self._before is None and (self.folder / f"{self.what}.safetensors").exists():
+            raise BadInputError(
+                f"--resume: {self.folder} holds a finished training and no checkpoint of one that was stopped; nothing "
+                "was changed. More data or more epochs need a training from the beginning: --overwrite beside --resume "
+                "does that and replaces what is there, another --output keeps both"
+            )
+        held = self._held()
+        if held not in (None, self.kind):
+            raise BadInputError(
+                f"--output: {self.folder} holds {'' if held == 'word vectors' else 'a '}{held}, and a folder holds one "
+                "model; take another folder, or replace that by --overwrite"
+            )
+
+    def clear(self) -> None:
+        """Take away what a model of another kind left in the folder, now that there is one in its place."""
+        for kind, names in _FILES.items():
+            for name in names if kind != self.kind else ():
+                if name not in _FILES[self.kind]:
+                    path = self.folder / name
+                    if path.is_dir():
+                        shutil.rmtree(path, ignore_errors=True)
+                    path.unlink(missing_ok=True)
+
+    def _held(self) -> str | None:
+        """The kind of model that is in the folder; None where that cannot be told."""
+        if (self.folder / "vectors.safetensors").exists():
+            return "word vectors"
+        if not (self.folder / "model.safetensors").exists():
+            return None
+        if (self.folder / "training.json").exists():
+            return "recommender"
+        from logq.cli.folder_contents import find_entry
+
+        with contextlib.suppress(OSError, ValueError):
+            entry = find_entry(self.folder)
+            return None if entry is None else entry.family
+        return None
 
     def saved(self) -> str:
         """Return what is in the folder, as a sentence."""

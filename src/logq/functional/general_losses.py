@@ -1,5 +1,7 @@
 """The two losses that take an objective as an argument: with sampled negatives, and with all classes."""
 
+from collections.abc import Callable
+
 from torch import Tensor
 
 from logq import kernels
@@ -8,15 +10,29 @@ from logq.candidates import IGNORED, Candidates
 from logq.functional.loss_checks import (
     check_candidates,
     check_options,
+    check_place,
     check_row_weight,
     check_table,
     check_targets,
+    check_temperature,
 )
 from logq.objectives import Objective, find_objective
 
-__all__ = ["full_loss", "sampled_loss"]
+__all__ = ["full_loss", "op_of_loss", "sampled_loss"]
 
 kernels.active()  # loads the backends now: torch.compile cannot follow an import into its graph
+
+
+def op_of_loss(op: str, input: Tensor, temperature: float | Tensor) -> Callable[..., Tensor]:
+    """What runs an op of losses: the reference where the temperature gets a gradient, which it alone gives.
+
+    Example:
+        >>> op_of_loss("full_loss", torch.zeros(1, 2), 1.0).__self__.name
+        'cpp'
+    """
+    if isinstance(temperature, Tensor):
+        return getattr(kernels.backend("reference"), op)
+    return kernels.get(op, input.device.type)
 
 
 def sampled_loss(
@@ -26,7 +42,7 @@ def sampled_loss(
     candidates: Candidates,
     *,
     bias: Tensor | None = None,  # (C,)
-    temperature: float = 1.0,
+    temperature: float | Tensor = 1.0,
     cosine: bool = False,
     remove_hits: bool | None = None,
     reduction: str = "mean",
@@ -45,7 +61,8 @@ def sampled_loss(
         weight: the class weights, float.
         candidates: from a sampler's `draw`, or made by hand.
         bias: of the classes.
-        temperature: divides the logits, before log Q is subtracted.
+        temperature: divides the logits, before log Q is subtracted. A tensor of one number gets a gradient if it asks
+            for one; the loss then runs on the reference backend.
         cosine: whether the logits are cosines instead of inner products; the bias is added to the cosine.
         remove_hits: whether sampled copies of a true class leave the negatives; None: as the table says.
         reduction: "none" (B,), "mean" over the rows that have a true class, or "sum".
@@ -89,14 +106,15 @@ def sampled_loss(
     sizes: dict[str, int] = {}
     check_table(input, weight, bias, sizes)
     check_row_weight(row_weight, input, sizes)
-    candidates = check_candidates(candidates, sizes, ignore_index, finite=objective.subtract_log_q)
-    return kernels.get("sampled_loss", input.device.type)(
+    candidates = check_candidates(candidates, sizes, ignore_index, input.device, finite=objective.subtract_log_q)
+    temperature = check_temperature(temperature)
+    return op_of_loss("sampled_loss", input, temperature)(
         objective,
         input,
         weight,
         bias,
         candidates,
-        temperature=float(temperature),
+        temperature=temperature,
         cosine=cosine,
         remove_hits=remove_hits,
         sparse=sparse,
@@ -112,7 +130,7 @@ def full_loss(
     targets: Tensor,  # (B,) or (B, T)
     *,
     bias: Tensor | None = None,  # (C,)
-    temperature: float = 1.0,
+    temperature: float | Tensor = 1.0,
     cosine: bool = False,
     reduction: str = "mean",
     ignore_index: int = IGNORED,
@@ -129,7 +147,7 @@ def full_loss(
         weight: the class weights, float.
         targets: int64, the true classes.
         bias: of the classes.
-        temperature: divides the logits.
+        temperature: divides the logits; a tensor of one number as in `sampled_loss`.
         cosine: whether the logits are cosines instead of inner products; the bias is added to the cosine.
         reduction: "none" (B,), "mean" over the rows that have a true class, or "sum".
         ignore_index: a target that is not a class. A row of nothing else has loss 0 and does not count in the mean.
@@ -165,16 +183,18 @@ def full_loss(
     sizes: dict[str, int] = {}
     check_table(input, weight, bias, sizes)
     check_row_weight(row_weight, input, sizes)
+    check_place("targets", targets, input.device)
     check_targets("targets", targets, sizes, ignore_index)
     objective.check_num_true(1 if targets.dim() == 1 else targets.shape[1])
     targets = targets.masked_fill(targets == ignore_index, IGNORED)
-    return kernels.get("full_loss", input.device.type)(
+    temperature = check_temperature(temperature)
+    return op_of_loss("full_loss", input, temperature)(
         objective,
         input,
         weight,
         bias,
         targets,
-        temperature=float(temperature),
+        temperature=temperature,
         cosine=cosine,
         reduction=reduction,
         row_weight=row_weight,

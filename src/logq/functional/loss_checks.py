@@ -10,7 +10,15 @@ from logq.candidates import IGNORED, Candidates
 from logq.kernels.logits import REDUCTIONS
 from logq.shapes import can_look_at, check_ids, check_ignore_index, check_shape
 
-__all__ = ["check_candidates", "check_options", "check_row_weight", "check_table", "check_targets"]
+__all__ = [
+    "check_candidates",
+    "check_options",
+    "check_place",
+    "check_row_weight",
+    "check_table",
+    "check_targets",
+    "check_temperature",
+]
 
 STRIDED = torch.strided
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -82,11 +90,39 @@ def check_row_weight(row_weight: Tensor | None, input: Tensor, sizes: dict[str, 
         raise ArgumentError("row_weight", "finite numbers >= 0", Verbatim(f"{float(row_weight[at])} at position {at}"))
 
 
+def check_temperature(value: float | Tensor) -> float | Tensor:
+    """A temperature as the losses compute with it: a float, or () where it is a tensor that gets a gradient.
+
+    Raises:
+        TypeError: it is not a number, nor a floating point tensor of one.
+        ValueError: it is not positive and finite.
+
+    Example:
+        >>> check_temperature(torch.tensor([0.5])), check_temperature(torch.nn.Parameter(torch.tensor(0.5)))
+        (0.5, tensor(0.5000, grad_fn=<ViewBackward0>))
+    """
+    number: object = value
+    learned = False
+    if isinstance(value, Tensor) and value.numel() == 1 and value.is_floating_point():
+        learned = value.requires_grad and torch.is_grad_enabled()
+        if value.device.type == "meta" or (learned and not can_look_at(value)):
+            return value.view(())
+        number = value.detach().item()
+    number = check_float("temperature", number, at_least=1e-30)  # below, a float32 would be 0
+    return value.view(()) if learned and isinstance(value, Tensor) else number
+
+
 def check_options(
-    *, temperature: float, cosine: bool, reduction: str, ignore_index: int, remove_hits: bool | None, sparse: bool
+    *,
+    temperature: float | Tensor,
+    cosine: bool,
+    reduction: str,
+    ignore_index: int,
+    remove_hits: bool | None,
+    sparse: bool,
 ) -> None:
     """Check what all losses take by keyword."""
-    check_float("temperature", temperature, at_least=1e-30)  # below, a float32 would be 0
+    check_temperature(temperature)
     check_bool("cosine", cosine)
     check_bool("sparse", sparse)
     if remove_hits is not None:
@@ -96,7 +132,15 @@ def check_options(
         raise ArgumentError("reduction", f"one of {', '.join(REDUCTIONS)}", reduction)
 
 
-def check_candidates(candidates: Candidates, sizes: dict[str, int], ignore_index: int, *, finite: bool) -> Candidates:
+def check_place(name: str, tensor: object, device: torch.device) -> None:
+    """Check that what is a tensor is on the device of the input."""
+    if isinstance(tensor, Tensor) and tensor.device != device:
+        raise ArgumentError(name, f"it on {device} where input is", Verbatim(f"{tensor.device}"))
+
+
+def check_candidates(
+    candidates: Candidates, sizes: dict[str, int], ignore_index: int, device: torch.device, *, finite: bool
+) -> Candidates:
     """Check that candidates fit the batch and the class weights, and that log Q is finite where that is needed.
 
     Returns:
@@ -114,6 +158,8 @@ def check_candidates(candidates: Candidates, sizes: dict[str, int], ignore_index
             candidates.true_log_expected_count,
             candidates.excluded,
         )
+    for name, tensor in zip(Candidates._fields, candidates, strict=True):
+        check_place(f"candidates.{name}", tensor, device)
     check_targets("candidates.targets", candidates.targets, sizes, IGNORED)
     check_ids("candidates.ids", candidates.ids, sizes["C"])
     check_shape("candidates.ids", candidates.ids, "BS" if candidates.ids.dim() == 2 else "S", sizes)

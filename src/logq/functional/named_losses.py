@@ -32,7 +32,7 @@ class FullOptions(TypedDict, total=False):
     """The keyword arguments of `full_loss`."""
 
     bias: Tensor | None
-    temperature: float
+    temperature: float | Tensor
     cosine: bool
     reduction: str
     ignore_index: int

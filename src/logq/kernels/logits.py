@@ -41,7 +41,7 @@ def logits(
     rows: Tensor,  # (N, D), or (B, N, D) for rows of their own
     bias: Tensor | None,  # (N,) or (B, N)
     *,
-    temperature: float,
+    temperature: float | Tensor,
     cosine: bool,
 ) -> Tensor:  # (B, N)
     """F of every input with its rows of the class weights, in float32 or wider."""
@@ -101,7 +101,7 @@ def true_logits(
     bias: Tensor | None,  # (C,)
     targets: Tensor,  # (B, T), IGNORED allowed
     *,
-    temperature: float,
+    temperature: float | Tensor,
     cosine: bool,
 ) -> Tensor:  # (B, T)
     """F of the true classes; arbitrary where a target is IGNORED."""

@@ -32,7 +32,7 @@ def sampled_loss(
     bias: Tensor | None,  # (C,)
     candidates: Candidates,
     *,
-    temperature: float,
+    temperature: float | Tensor,
     cosine: bool,
     remove_hits: bool | None,
     sparse: bool,
@@ -89,7 +89,7 @@ def log_normalizer(
     weight: Tensor,  # (C, D)
     bias: Tensor | None,  # (C,)
     *,
-    temperature: float,
+    temperature: float | Tensor,
     cosine: bool,
     shift: Tensor | None = None,  # (C,), added to the logits
 ) -> Tensor:  # (B,)
@@ -116,7 +116,7 @@ def full_loss(
     bias: Tensor | None,  # (C,)
     targets: Tensor,  # (B,) or (B, T), IGNORED allowed
     *,
-    temperature: float,
+    temperature: float | Tensor,
     cosine: bool,
     reduction: str = "none",
     row_weight: Tensor | None = None,  # (B,)

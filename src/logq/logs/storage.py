@@ -9,7 +9,8 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from logq._files import atomic_write
+from logq._files import DamagedFileError, atomic_write
+from logq._model_file import digest_of
 from logq.logs.feature_values import Buckets, Categories, Coding
 from logq.logs.features import Features
 from logq.logs.identifiers import Identifiers
@@ -35,17 +36,19 @@ def save_arrays(
         with atomic_write(path / f"{name}.npy") as file:
             np.save(file, array, allow_pickle=False)
     shapes = {name: [array.dtype.str, list(array.shape)] for name, array in arrays.items()}
-    text = {"format": f"logq.{kind}", "version": version, "arrays": shapes, "facts": metadata}
+    digests = {name: digest_of(array) for name, array in arrays.items()}
+    text = {"format": f"logq.{kind}", "version": version, "arrays": shapes, "digests": digests, "facts": metadata}
     with atomic_write(header) as file:
         file.write(json.dumps(text, indent=1, ensure_ascii=False).encode())
 
 
 def load_arrays(
-    folder: str | os.PathLike[str], kind: str, version: int, *, mmap: bool = True
+    folder: str | os.PathLike[str], kind: str, version: int, *, mmap: bool = True, check: bool = True
 ) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     """Read what `save_arrays` wrote: the arrays, mapped from their files if `mmap`, and the metadata.
 
-    Nothing in the files is executed: an array of Python objects is refused.
+    Nothing in the files is executed: an array of Python objects is refused. With `check`, digests of the arrays are
+    compared with those in the JSON file, which reads them once.
 
     Raises:
         FileNotFoundError: the folder does not hold such arrays, or is incomplete.
@@ -59,8 +62,11 @@ def load_arrays(
         known, written = text["format"] == f"logq.{kind}", text["version"]
         shapes, metadata = cast("dict[str, Any]", text["arrays"]), cast("dict[str, Any]", text["facts"])
         expected = {str(name): (np.dtype(dtype), tuple(shape)) for name, (dtype, shape) in shapes.items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{header}: is damaged ({type(error).__name__}: {error})") from None
+        digests = dict[str, Any](text.get("digests", {}))  # logq 0.1 wrote none
+    except OSError:
+        raise
+    except Exception as error:
+        raise DamagedFileError(f"{header}: is damaged ({type(error).__name__}: {error})") from None
     if not isinstance(metadata, dict):
         raise ValueError(f'{header}: is damaged (expected an object as "facts", got {metadata!r:.50})')
     if not known or written != version:
@@ -73,8 +79,12 @@ def load_arrays(
         try:
             # An empty file cannot be mapped.
             array = np.load(path, mmap_mode="r" if mmap and 0 not in shape else None, allow_pickle=False)
-        except (ValueError, EOFError) as error:
-            raise ValueError(f"{path}: is not an array, or damaged ({error})") from None
+        except OSError as error:
+            if error.errno is not None:
+                raise
+            raise DamagedFileError(f"{path}: is not an array, or damaged ({error})") from None
+        except Exception as error:  # numpy reads the header by parsers of Python's, with all their errors
+            raise DamagedFileError(f"{path}: is not an array, or damaged ({error})") from None
         if not isinstance(array, np.ndarray):  # numpy reads a zip file as several arrays
             array.close()
             raise ValueError(f"{path}: is not an array, but a {type(array).__name__}")
@@ -82,6 +92,8 @@ def load_arrays(
             raise ValueError(
                 f"{path}: expected {dtype} {shape}, as {header.name} says, got {array.dtype} {array.shape}"
             )
+        if check and name in digests and digest_of(array) != digests[name]:
+            raise DamagedFileError(f"{path}: the file was changed or is damaged, its digest differs")
         arrays[name] = array
     return arrays, metadata
 
@@ -131,8 +143,10 @@ def load_log(folder: str | os.PathLike[str], mmap: bool) -> dict[str, Any]:
         for side in ("item_features", "user_features"):
             log[side] = features_from_state(_take(arrays, side), metadata[side]) if side in metadata else None
         log["dropped"], log["notes"] = dict(metadata["dropped"]), list(metadata["notes"])
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{where}: is damaged, something is missing or of a wrong type ({error})") from None
+    except (KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError) as error:
+        raise DamagedFileError(f"{where}: is damaged, something is missing or of a wrong type ({error})") from None
+    except ValueError as error:
+        raise DamagedFileError(f"{where}: is damaged, {error}") from None
     events = len(log["users"])
     each = {"items": log["items"], "timestamps": log["timestamps"], "labels": log["labels"], **log["columns"]}
     for name, array in {"users": log["users"], **each}.items():

@@ -11,7 +11,14 @@ from logq import kernels
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_bool, check_int
 from logq.candidates import IGNORED, as_columns
 from logq.functional import full_loss
-from logq.functional.loss_checks import check_options, check_row_weight, check_table, check_targets
+from logq.functional.general_losses import op_of_loss
+from logq.functional.loss_checks import (
+    check_options,
+    check_row_weight,
+    check_table,
+    check_targets,
+    check_temperature,
+)
 from logq.kernels.logits import chunks, logits, true_logits
 from logq.kernels.tensor_memory import prefer_huge_pages
 from logq.nn.sparse_rows import TellsOfSparseRows
@@ -27,7 +34,7 @@ class LossOptions(TypedDict, total=False):
 
     bias: bool
     weight: nn.Parameter | None
-    temperature: float
+    temperature: float | Tensor
     cosine: bool
     remove_hits: bool | None
     reduction: str
@@ -67,7 +74,8 @@ class CandidateLoss(TellsOfSparseRows):
             objectives whose F approximates log P or log odds at what that is for P = 1/C.
         weight: a Parameter (C, D) to share, such as the embedding of the inputs; None makes one, uniform in
             +-1/sqrt(D) as torch.nn.Linear.
-        temperature, cosine, remove_hits, reduction, ignore_index: as in logq.functional.sampled_loss.
+        temperature, cosine, remove_hits, reduction, ignore_index: as in logq.functional.sampled_loss. A `temperature`
+            that is a Parameter is one of the module, and is learned.
         sparse: whether the class weights get sparse gradients, with the touched rows only, for the optimizers and the
             clipping of logq.optim; torch's SGD, Adagrad and SparseAdam take them too, its Adam and clip_grad_norm_ do
             not. Not for the objectives that touch all classes. torch.compile leaves them to eager mode.
@@ -101,7 +109,7 @@ class CandidateLoss(TellsOfSparseRows):
         *,
         bias: bool = True,
         weight: nn.Parameter | None = None,
-        temperature: float = 1.0,
+        temperature: float | Tensor = 1.0,
         cosine: bool = False,
         remove_hits: bool | None = None,
         reduction: str = "mean",
@@ -124,7 +132,8 @@ class CandidateLoss(TellsOfSparseRows):
             remove_hits=remove_hits,
             sparse=sparse,
         )
-        self.temperature = float(temperature)
+        # A Parameter becomes one of this module.
+        self.temperature = temperature if isinstance(temperature, Tensor) else float(temperature)
         self.cosine = cosine
         self.remove_hits = remove_hits
         self.reduction = reduction
@@ -171,7 +180,9 @@ class CandidateLoss(TellsOfSparseRows):
             bound = 1 / math.sqrt(self.in_features)
             nn.init.uniform_(self.weight, -bound, bound)
         if self.bias is not None:
-            nn.init.constant_(self.bias, self.objective.start(self.num_classes) * self.temperature)
+            nn.init.constant_(self.bias, self.objective.start(self.num_classes))
+            with torch.no_grad():
+                self.bias.mul_(self.temperature)
 
     def _load_from_state_dict(
         self,
@@ -230,13 +241,14 @@ class CandidateLoss(TellsOfSparseRows):
         candidates = sampler.draw(targets, ignore_index=self.ignore_index, need_log_q=objective.subtract_log_q)
         if candidates.targets.shape[0] != input.shape[0]:
             check_shape("targets", targets, "BT" if targets.dim() == 2 else "B", sizes)
-        return kernels.get("sampled_loss", input.device.type)(
+        temperature = check_temperature(self.temperature)
+        return op_of_loss("sampled_loss", input, temperature)(
             objective,
             input,
             weight,
             bias,
             candidates,
-            temperature=self.temperature,
+            temperature=temperature,
             cosine=self.cosine,
             remove_hits=self.remove_hits,
             sparse=self.sparse,
@@ -260,7 +272,8 @@ class CandidateLoss(TellsOfSparseRows):
         """
         sizes = {"D": self.in_features}
         check_table(input, self.weight, self.bias, sizes)
-        temperature, cosine, log_q, objective = self.temperature, self.cosine, self._log_q(), self._readout()
+        temperature, cosine = check_temperature(self.temperature), self.cosine
+        log_q, objective = self._log_q(), self._readout()
         if targets is None:
             parts = chunks(input.shape[0], self.weight, self.bias)
             all_logits = torch.cat(
@@ -297,7 +310,8 @@ class CandidateLoss(TellsOfSparseRows):
         if check_int("k", k) > self.num_classes:
             raise ArgumentError("k", f"at most C = {self.num_classes}", k)
         check_table(input, self.weight, self.bias, {"D": self.in_features})
-        temperature, cosine, log_q, objective = self.temperature, self.cosine, self._log_q(), self._readout()
+        temperature, cosine = check_temperature(self.temperature), self.cosine
+        log_q, objective = self._log_q(), self._readout()
         best, ids, total = input.new_empty(len(input), 0), input.new_empty(len(input), 0, dtype=torch.int64), None
         for first, rows, bias in chunks(input.shape[0], self.weight, self.bias):
             scores = logits(input, rows, bias, temperature=temperature, cosine=cosine)
@@ -329,5 +343,8 @@ class CandidateLoss(TellsOfSparseRows):
         """What repr() shows."""
         parts = [self.objective.name, f"in_features={self.in_features}", f"num_classes={self.num_classes}"]
         parts += [] if self.bias is not None else ["bias=False"]
-        parts += [] if self.temperature == 1 else [f"temperature={self.temperature:g}"]
+        if isinstance(self.temperature, Tensor):
+            parts.append("temperature=a tensor")
+        elif self.temperature != 1:
+            parts.append(f"temperature={self.temperature:g}")
         return ", ".join(parts + [name for name in ("cosine", "sparse") if getattr(self, name)])

@@ -31,7 +31,7 @@ def clip_grad_norm_(
 
     Args:
         parameters: one or several; those without a gradient are passed over.
-        max_norm: >= 0.
+        max_norm: >= 0; infinity to measure the norm and change nothing.
         norm_type: p > 0 of the p-norm; infinity for the largest absolute value.
         error_if_nonfinite: raise if the norm is not finite.
 
@@ -54,7 +54,8 @@ def clip_grad_norm_(
         >>> table.grad.coalesce().values()
         tensor([[0.7071, 0.7071]])
     """
-    max_norm = check_float("max_norm", max_norm, at_least=0)
+    if max_norm != float("inf"):
+        max_norm = check_float("max_norm", max_norm, at_least=0)
     check_bool("error_if_nonfinite", error_if_nonfinite)
     if norm_type != float("inf"):
         norm_type = check_float("norm_type", norm_type, above=0)
@@ -66,6 +67,8 @@ def clip_grad_norm_(
     total = torch.linalg.vector_norm(torch.stack(norms), norm_type) if norms else torch.zeros((), device=device)
     if error_if_nonfinite and not bool(total.isfinite()):
         raise RuntimeError(f"parameters: expected gradients with a finite norm, got {total.item():g}")
+    if max_norm == float("inf"):
+        return total
     factor = (max_norm / (total + 1e-6)).clamp(max=1.0)
     if device.type == "cpu" and float(factor) == 1:  # to look costs nothing there, and all gradients stay unread
         return total

@@ -12,7 +12,6 @@ from logq._progress import Progress
 from logq.logs.interactions import Interactions
 from logq.recommenders.histories import Histories, gather_rows
 from logq.recommenders.item_search import first_left
-from logq.recommenders.popularity import untied
 from logq.recommenders.ranker import HeldOut
 from logq.recommenders.recommender import Recommender
 from logq.retrieval.item_index import ItemIndex
@@ -121,9 +120,8 @@ class ItemKNN(ItemKNNConfig, Recommender):
             raise self._no_vectors()
         scores = np.empty((len(part), k), dtype=np.float32)
         codes = np.empty((len(part), k), dtype=np.int64)
-        last = untied(self.known.item_counts(), self.known.places)
-        last *= np.float32(1e-6 / max(1.0, last.max()))
-        fallback = np.argsort(-last, kind="stable")
+        popularity, fallback = self.known.popularity, self.known.by_popularity
+        last = popularity * np.float32(1e-6 / max(1.0, popularity[fallback[0]]))
         if allow is not None:
             fallback = fallback[allow[fallback]]
         longest = min(self.max_length or len(part.items), int(part.lengths.max(initial=1)))

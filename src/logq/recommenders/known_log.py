@@ -18,7 +18,7 @@ from logq.logs.storage import features_from_state, features_state
 from logq.recommenders.histories import Histories, gather_rows
 from logq.training.estimator import prefixed, with_prefix
 
-__all__ = ["KnownLog", "lenient_codes", "translated"]
+__all__ = ["KnownLog", "lenient_codes", "translated", "untied"]
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,16 @@ class KnownLog:
     def places(self) -> NDArray[np.int64]:
         """(C,) the place of each item among items with equal scores; see `tie_order`."""
         return tie_order(self.item_ids.keys)
+
+    @cached_property
+    def popularity(self) -> NDArray[np.float32]:
+        """(C,) number of events of each item, with a little more so that no two are the same; see `untied`."""
+        return untied(self.item_counts(), self.places)
+
+    @cached_property
+    def by_popularity(self) -> NDArray[np.int64]:
+        """(C,) codes of the items, those with most events first."""
+        return np.lexsort((self.places, -self.item_counts()))
 
     def knows(self, log: Interactions) -> NDArray[np.bool_]:
         """Which events (N,) of a log are among those that it remembers.
@@ -339,3 +349,14 @@ def _check_features(name: str, features: Features, size: int) -> None:
         lowest = -1 if values.ndim == 2 else 0
         if size and (values.min() < lowest or values.max() >= features.sizes[feature]):
             raise ValueError(f"expected codes below {features.sizes[feature]} for {feature!r} in {name}")
+
+
+def untied(counts: NDArray[np.int64], places: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Counts (C,) with less than a half added to each, more where the place among equal counts is an earlier one.
+
+    Example:
+        >>> found = untied(np.array([7, 3, 3]), np.array([0, 2, 1]))
+        >>> found.astype(int).tolist(), bool(found[2] > found[1])
+        ([7, 3, 3], True)
+    """
+    return (counts + (len(counts) - places) / (2 * len(counts) + 1)).astype(np.float32)

@@ -222,12 +222,14 @@ class NeuralRecommender(NeuralConfig, Recommender):
         self.model.eval()
         self._offsets, self._indexes = loss.offsets(), {}
 
-    def _test(self, validation: HeldOut) -> RankingTest:
-        """What validations ask: of what was held out, what can be found."""
+    def _test(self, validation: HeldOut) -> RankingTest | None:
+        """What validations ask: of what was held out, what can be found; None where that is nothing."""
         try:
             test = RankingTest.of(self, *validation, exclude_seen=self.exclude_seen)
         except ArgumentError as error:
-            raise ArgumentError("validation", error.expected, error.got, error.hint) from None
+            text = f"{error.message('validation')}; so there is nothing to stop by, and all epochs are trained"
+            warnings.warn(text, EvaluationWarning, stacklevel=2)
+            return None
         if test.remark():
             warnings.warn(f"validation: {test.remark()}", EvaluationWarning, stacklevel=2)
         return test

@@ -12,13 +12,14 @@ from logq._arguments import ArgumentError
 from logq.logs.interactions import Interactions
 from logq.recommenders.histories import Histories
 from logq.recommenders.item_search import first_left
+from logq.recommenders.known_log import untied
 from logq.recommenders.ranker import HeldOut
 from logq.recommenders.recommender import Recommender
 from logq.retrieval.item_index import ItemIndex
 from logq.training.estimator import FitOptions
 from logq.training.options import DeviceConfig
 
-__all__ = ["Popularity", "untied"]
+__all__ = ["Popularity"]
 
 
 class Popularity(DeviceConfig, Recommender):
@@ -83,14 +84,3 @@ class Popularity(DeviceConfig, Recommender):
         if shares.dtype != np.float32 or shares.shape != (self.known.num_items,):
             raise ValueError(f"expected 'shares' float32 ({self.known.num_items},), got {shares.dtype} {shares.shape}")
         self.shares = shares
-
-
-def untied(counts: NDArray[np.int64], places: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Counts (C,) with less than a half added to each, more where the place among equal counts is an earlier one.
-
-    Example:
-        >>> found = untied(np.array([7, 3, 3]), np.array([0, 2, 1]))
-        >>> found.astype(int).tolist(), bool(found[2] > found[1])
-        ([7, 3, 3], True)
-    """
-    return (counts + (len(counts) - places) / (2 * len(counts) + 1)).astype(np.float32)

@@ -17,7 +17,7 @@ from logq.logs.splits import Split
 from logq.recommenders.histories import Histories, gather_rows
 from logq.recommenders.known_log import KnownLog, translated
 
-__all__ = ["EvaluationWarning", "HeldOut", "Ranker", "RankingTest", "Ties", "training_part"]
+__all__ = ["EvaluationWarning", "HeldOut", "Ranker", "RankingTest", "Ties", "leak", "training_part"]
 
 Ties: TypeAlias = Literal["random", "expected"]
 
@@ -317,3 +317,19 @@ def _without_unknown(items: NDArray[np.int64], offsets: NDArray[np.int64], users
         return Histories(items, offsets, users)
     before = np.concatenate([[0], np.cumsum(known)])
     return Histories(items[known], before[offsets], users)
+
+
+def leak(known: KnownLog, split: Split) -> str:
+    """What is to be said where the model was fitted with events of the test; "" where it was not."""
+    past = split.history("test")
+    users = translated(past.user_ids, known.user_ids)
+    remembered = np.where(users >= 0, np.diff(known.offsets, append=known.offsets[-1])[users], 0)
+    if not (remembered > np.diff(past.offsets)).any():
+        return ""
+    count = int(known.knows(split.log)[split.rows("test")].sum())
+    if not count:
+        return ""
+    return (
+        f"{count:,} of {len(split.test):,} events of the test are among those that the model was fitted with: the "
+        "numbers say how well it remembers; fit(split) or fit(split.train) leaves the test out"
+    )

@@ -4,9 +4,9 @@ import copy
 import os
 import warnings
 from abc import abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,17 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from typing_extensions import Self
 
-import logq.retrieval as retrieval  # loads a kind of index when it is asked for
 from logq._arguments import ArgumentError, Verbatim, check_bool, check_int, shown
-from logq._progress import Progress
-from logq.estimators import Family
 from logq.evaluation import RankingScores
 from logq.logs.interactions import Interactions
 from logq.logs.splits import Split
-from logq.recommenders.histories import Histories
-from logq.recommenders.item_search import UntiedIndex, first_left
+from logq.recommenders.item_ranker import ItemRanker
 from logq.recommenders.known_log import KnownLog, lenient_codes
-from logq.recommenders.ranker import EvaluationWarning, HeldOut, RankingTest, Ties, training_part
+from logq.recommenders.ranker import EvaluationWarning, HeldOut, RankingTest, Ties, leak, training_part
 from logq.recommenders.requests import (
     Recommendations,
     Request,
@@ -37,18 +33,13 @@ from logq.recommenders.requests import (
     is_scalar,
     make_request,
 )
-from logq.retrieval.index_checks import Metric
 from logq.retrieval.item_index import ItemIndex
-from logq.shapes import check_device
-from logq.training.estimator import FitOptions, SavedEstimator
+from logq.training.estimator import FitOptions
 
 __all__ = ["Recommender"]
 
-ROWS = 1024
-"""Users that are answered at a time."""
 
-
-class Recommender(SavedEstimator):
+class Recommender(ItemRanker):
     """Learns from an interaction log, and recommends items.
 
     A subclass inherits its arguments from a config with a `device`, and fills in what is learned (`_fit`, `state`,
@@ -66,62 +57,11 @@ class Recommender(SavedEstimator):
         ['cup', 'nut']
     """
 
-    family: ClassVar[Family] = "recommender"
-
-    device: Any
-    known: KnownLog
-    _indexes: dict[str, UntiedIndex]
-    """Of the fitted state, by metric, each made when it is asked for first."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.device = check_device(self.device) or torch.device("cpu")
-        self._indexes = {}
-
-    @property
-    def is_fitted(self) -> bool:
-        """Whether `fit` or `load` has succeeded."""
-        return "known" in vars(self)
-
-    def _fitted_on(self) -> str:
-        return f"{self.known.num_items} items"
-
     # ------------------------------------------------------------------------------------- what a subclass fills in
 
     @abstractmethod
     def _fit(self, log: Interactions, validation: HeldOut | None, options: FitOptions) -> None:
         """Learn from a log, which `known` is of already; `validation` is what may be measured on meanwhile."""
-
-    def _queries(self, histories: Histories) -> Tensor:
-        """(n, D) or (n, K, D), the vectors of what users want."""
-        raise self._no_vectors()
-
-    def _item_rows(self) -> Tensor:
-        """(C, D), rows whose inner product with a query is the score of an item."""
-        raise self._no_vectors()
-
-    def _vectors(self) -> Tensor:
-        """(C, D), the vectors of the items."""
-        return self._item_rows()
-
-    describes_items: ClassVar[bool] = False
-    """Whether items can be known by their side information alone."""
-
-    def _cold_vectors(self, features: Mapping[str, Tensor]) -> Tensor:
-        """(n, D), vectors of items of which only side information is known, as codes by feature; 0 is unknown."""
-        raise NotImplementedError
-
-    def answerable(self, request: Histories) -> NDArray[np.bool_]:
-        """Which rows (n,) have something that the model ranks by: a history, or what else it reads of a request."""
-        return request.lengths > 0
-
-    @property
-    def _features_read(self) -> Collection[str]:
-        """The features of users that the model reads."""
-        return ()
-
-    def _no_vectors(self) -> ValueError:
-        return ValueError(f"{type(self).__name__} has no vectors of users and items that an index could compare")
 
     # --------------------------------------------------------------------------------------------------- interface
 
@@ -273,48 +213,6 @@ class Recommender(SavedEstimator):
         hint = f"{name} knows users by their histories (unknown='popular' answers them by what is popular)"
         return ArgumentError("histories", "at least one item for each user", Verbatim(f"none for row {row}"), hint)
 
-    def _popular(
-        self,
-        histories: Histories,
-        k: int,
-        exclude_seen: bool,
-        allow: NDArray[np.bool_] | None,
-        index: ItemIndex | None,
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Numbers of events and codes (n, k) of the items with most events, -1 where there are fewer."""
-        counts = self.known.item_counts()
-        order = np.lexsort((self.known.places, -counts))
-        if allow is not None:
-            order = order[allow[order]]
-        if index is not None:
-            order = order[np.isin(order, index.ids.numpy())]
-        items, offsets = histories.items, histories.offsets
-        if not exclude_seen:
-            items, offsets = items[:0], np.zeros_like(offsets)
-        codes = first_left(order, items, offsets, k, self.known.num_items)
-        return np.where(codes >= 0, counts[codes], -np.inf).astype(np.float32), codes
-
-    def index(self, kind: str = "exact", *, metric: Metric = "inner_product", **options: Any) -> ItemIndex:
-        """An index of the items, for `recommend(index=...)`, `similar_items(index=...)` or a service of its own.
-
-        By inner product it holds what queries are compared with: vectors over the temperature, and where items have
-        biases, or scores an offset of log Q, one more number, for which queries have a 1. By cosine it holds the
-        vectors that `similar_items` compares. Ids are codes: item i is `item_ids[i]`.
-
-        Args:
-            kind: as for logq.retrieval.make_index: "exact", "faiss-hnsw", "usearch", ...
-            metric: "inner_product" for `recommend`, "cosine" for `similar_items`.
-            **options: of the index.
-
-        Raises:
-            AttributeError: the model is not fitted.
-            ModuleNotFoundError: the library of the index is not installed.
-            ValueError: the model has no vectors, or the index does not take an option.
-        """
-        self._check_fitted()
-        vectors = self._vectors() if metric == "cosine" else self._item_rows()
-        return retrieval.make_index(kind, vectors.detach().float(), metric=metric, **options)
-
     def similar_items(
         self,
         items: Any = None,
@@ -427,175 +325,9 @@ class Recommender(SavedEstimator):
         truth, history = (data.test, data.history("test")) if is_split else (data, None)
         test = RankingTest.of(self, truth, history, exclude_seen=check_bool("exclude_seen", exclude_seen))
         scores = test.measure(self, ks, ties=ties, progress=progress)
-        for text in filter(None, [test.remark(), self.leak(data) if is_split else ""]):
+        for text in filter(None, [test.remark(), leak(self.known, data) if is_split else ""]):
             warnings.warn(text, EvaluationWarning, stacklevel=2)
         return scores
-
-    def leak(self, split: Split) -> str:
-        """What is to be said where the model was fitted with events of the test; "" where it was not."""
-        past = split.history("test")
-        users = self.known.user_ids.codes(past.user_ids.keys) if past.user_ids.kind == self.known.user_ids.kind else []
-        users = np.asarray(users, dtype=np.int64)
-        remembered = np.where(users >= 0, np.diff(self.known.offsets, append=self.known.offsets[-1])[users], 0)
-        if not (remembered > np.diff(past.offsets)).any():
-            return ""
-        known = int(self.known.knows(split.log)[split.rows("test")].sum())
-        if not known:
-            return ""
-        return (
-            f"{known:,} of {len(split.test):,} events of the test are among those that the model was fitted with: the "
-            "numbers say how well it remembers; fit(split) or fit(split.train) leaves the test out"
-        )
-
-    @property
-    def item_vectors(self) -> NDArray[np.float32]:
-        """(C, D) the vectors of the items, row i that of `item_ids[i]`; what `similar_items` compares.
-
-        Raises:
-            AttributeError: the model is not fitted.
-        """
-        self._check_fitted()
-        return self._vectors().detach().float().cpu().numpy()
-
-    @property
-    def item_ids(self) -> NDArray[Any]:
-        """(C,) the ids of the items, most frequent first."""
-        self._check_fitted()
-        return np.asarray(self.known.item_ids.keys)
-
-    @property
-    def user_ids(self) -> NDArray[Any]:
-        """(U,) the ids of the users."""
-        self._check_fitted()
-        return np.asarray(self.known.user_ids.keys)
-
-    @property
-    def search_vectors(self) -> NDArray[np.float32]:
-        """(C, D') what an index of the items is made of: row i, of `item_ids[i]`, times a query is its score.
-
-        Where items have biases, or counts that scores are corrected by, D' = D + 1.
-
-        Raises:
-            AttributeError: the model is not fitted.
-            ValueError: the model does not rank by vectors.
-        """
-        self._check_fitted()
-        return self._item_rows().detach().float().cpu().numpy()
-
-    def query_vectors(self, users: Any = None, *, histories: Sequence[Any] | None = None) -> NDArray[np.float32]:
-        """(n, D') or (n, K, D') what an index is asked with for users; arguments as for `recommend`.
-
-        Raises:
-            AttributeError: the model is not fitted.
-            ValueError: a user or an item is not in the log.
-        """
-        self._check_fitted()
-        request = make_request(self.known, users, histories, None).histories
-        with torch.no_grad():
-            return np.concatenate([self._queries(part).float().cpu().numpy() for part in request.parts(ROWS)])
-
-    # ------------------------------------------------------------------------------------------------- how it ranks
-
-    def rank_all(
-        self,
-        request: Histories,
-        k: int,
-        exclude_seen: bool,
-        allow: NDArray[np.bool_] | None,
-        progress: bool | None = False,
-        index: ItemIndex | None = None,
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Scores and codes (n, k) of the best items of users, -1 where there are fewer; what all answers come from."""
-        scores = np.empty((len(request), k), dtype=np.float32)
-        codes, done = np.empty((len(request), k), dtype=np.int64), 0
-        with Progress(len(request), "users", "ranking", progress) as bar, torch.no_grad():
-            for part in request.parts(ROWS):
-                end = done + len(part)
-                scores[done:end], codes[done:end] = self._rank(part, k, exclude_seen, allow, index)
-                done = end
-                bar.advance(len(part))
-        return scores, codes
-
-    def context_at(self, events: Interactions, rows: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
-        """Context that events have in the log, as codes by column; see Ranker."""
-        return {}
-
-    def _context_codes(
-        self, context: Mapping[str, Any], rows: int
-    ) -> tuple[dict[str, NDArray[np.int64]], list[tuple[str, int, Any]]]:
-        """(n,) codes of raw values of the context, by column; and (column, row, value) of values that are unknown."""
-        raise ArgumentError("context", f"none, as the {type(self).__name__} was trained without context columns")
-
-    def _rank(
-        self,
-        part: Histories,
-        k: int,
-        exclude_seen: bool,
-        allow: NDArray[np.bool_] | None,
-        index: ItemIndex | None = None,
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """(n, k) scores and codes of the best items, -1 where there are fewer."""
-        exclude = (part.items, part.offsets) if exclude_seen else None
-        queries, where = self._queries(part), self._own_index("inner_product") if index is None else index
-        if where.dim != queries.shape[-1]:
-            expected = f"one that this model made, of {queries.shape[-1]} numbers for each item"
-            raise ArgumentError("index", expected, where.dim)
-        if isinstance(where, UntiedIndex):
-            return where.search(queries, k, exclude=exclude, allow=allow)
-        scores, codes = where.search(queries, k, exclude=exclude, allow=allow)
-        return scores.cpu().numpy(), codes.cpu().numpy()
-
-    def _own_index(self, metric: Metric) -> UntiedIndex:
-        if metric not in self._indexes:
-            vectors = self._vectors() if metric == "cosine" else self._item_rows()
-            self._indexes[metric] = UntiedIndex(vectors.detach().float(), self.known.places, metric)
-        return self._indexes[metric]
-
-    def _similar(
-        self,
-        vectors: Tensor | None,
-        own: NDArray[np.int64] | None,
-        k: int,
-        allow: NDArray[np.bool_] | None,
-        index: ItemIndex | None,
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """(n, k) cosines and codes of the nearest items, of new vectors or of items, which are left out themselves."""
-        where = self._own_index("cosine") if index is None else index
-        exclude = None
-        if own is not None:
-            exclude = (own, np.arange(len(own) + 1))
-            table = self._vectors().detach()
-            vectors = table[torch.from_numpy(own).to(table.device)].float()
-        assert vectors is not None
-        if isinstance(where, UntiedIndex):
-            return where.search(vectors, k, exclude=exclude, allow=allow)
-        if where.metric != "cosine":
-            expected = "an index by cosine, as index(metric='cosine') of the model makes it"
-            raise ArgumentError("index", expected, Verbatim(where.metric))
-        if where.dim != vectors.shape[-1] or (len(where) and int(where.ids[-1]) >= self.known.num_items):
-            expected = (
-                f"one that this model made, of {vectors.shape[-1]} numbers for each of {self.known.num_items} items"
-            )
-            raise ArgumentError("index", expected, Verbatim(f"{where.dim} numbers, {len(where)} items"))
-        scores, codes = where.search(vectors, k, exclude=exclude, allow=allow)
-        return scores.cpu().numpy(), codes.cpu().numpy()
-
-    def _named(
-        self,
-        codes: NDArray[np.int64],
-        scores: NDArray[np.float32],
-        single: bool,
-        status: NDArray[Any],
-        added: Mapping[int, Any] | None = None,
-    ) -> Recommendations:
-        keys = np.asarray(self.known.item_ids.keys)
-        names = keys[np.minimum(np.maximum(codes, 0), len(keys) - 1)]
-        if (codes < 0).any() or added:
-            names = names.astype(object)
-            names[codes < 0] = None
-        for code, name in (added or {}).items():
-            names[codes == code] = name
-        return Recommendations(names[0], scores[0], status[0]) if single else Recommendations(names, scores, status)
 
     # ------------------------------------------------------------------------------------------------- save and load
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from typing_extensions import Self
 
+from logq._files import DamagedFileError
 from logq._progress import Progress
 from logq.retrieval.exact_index import ExactIndex, keys_of, result_of, scores_and_positions
 from logq.retrieval.index_checks import (
@@ -90,8 +91,17 @@ class ApproximateIndex(ItemIndex):
 
     @classmethod
     @abstractmethod
-    def _from_bytes(cls, data: NDArray[np.uint8], about: Mapping[str, Any], slots: int, items: int) -> Self:
-        """Return an index with the part of the library; a ValueError says what does not fit."""
+    def _from_bytes(
+        cls, data: NDArray[np.uint8], about: Mapping[str, Any], slots: int, live: NDArray[np.int64]
+    ) -> Self:
+        """Return an index with the part of the library; a ValueError says what does not fit.
+
+        Args:
+            data: what `_to_bytes` returned; the library sees it only when each of its lengths and numbers is checked.
+            about: the description of the index.
+            slots: how many there are.
+            live: the slots that hold items.
+        """
 
     def search(
         self,
@@ -159,9 +169,9 @@ class ApproximateIndex(ItemIndex):
         write_index_file(folder, *self._state())
 
     @classmethod
-    def load(cls, folder: str | os.PathLike[str]) -> Self:
+    def load(cls, folder: str | os.PathLike[str], *, check: bool = True) -> Self:
         """Read what `save` wrote; see `ItemIndex.load`."""
-        return cls._from_state(folder, *read_index_file(folder))
+        return cls._from_state(folder, *read_index_file(folder, check=check))
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The library's index cannot be pickled, but its bytes can.
@@ -188,9 +198,13 @@ class ApproximateIndex(ItemIndex):
         if (slots < 0).any() or (slots >= all_slots).any() or len(np.unique(slots)) != items:
             raise ValueError(f"{os.fspath(folder)}: expected slots below {all_slots}, each once")
         try:
-            index = cls._from_bytes(data, about, all_slots, items)
-        except (RuntimeError, ValueError, TypeError, KeyError) as error:
-            raise ValueError(f"{os.fspath(folder)}: the index cannot be read: {error}") from None
+            if not items <= all_slots <= len(data):  # each slot has a byte at least
+                raise ValueError(f"expected slots for {items} items, got {all_slots}")
+            index = cls._from_bytes(data, about, all_slots, slots)
+        except ImportError:
+            raise
+        except Exception as error:
+            raise DamagedFileError(f"{os.fspath(folder)}: the index cannot be read: {error}") from None
         index._slot_ids, index._live = np.full(all_slots, -1, dtype=np.int64), np.zeros(all_slots, dtype=bool)
         index._slot_ids[slots], index._live[slots] = ids, True
         index._order()

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch import Tensor
 from typing_extensions import Self
 
 from logq._arguments import ArgumentError, check_int
+from logq._files import parsing
 from logq.retrieval.index_checks import (
     Combine,
     Exclusion,
@@ -21,7 +23,7 @@ from logq.retrieval.index_checks import (
     check_vectors,
     positions_in,
 )
-from logq.retrieval.index_file import check_array, read_index_file, write_index_file
+from logq.retrieval.index_file import FILE, check_array, read_index_file, write_index_file
 from logq.retrieval.item_index import Ids, ItemIndex, SearchResult, Vectors
 
 __all__ = ["ExactIndex", "best", "keys_of", "result_of", "scores_and_positions"]
@@ -211,12 +213,15 @@ class ExactIndex(ItemIndex):
         write_index_file(folder, arrays, about)
 
     @classmethod
-    def load(cls, folder: str | os.PathLike[str], *, device: torch.device | str | None = None) -> Self:
+    def load(
+        cls, folder: str | os.PathLike[str], *, check: bool = True, device: torch.device | str | None = None
+    ) -> Self:
         """Read what `save` wrote, onto a device; see `ItemIndex.load`."""
-        arrays, about = read_index_file(folder, cls.kind)
+        arrays, about = read_index_file(folder, cls.kind, check=check)
         vectors = check_array(folder, arrays, "vectors", np.float32, (about["items"], about["dim"]))
         ids = check_array(folder, arrays, "ids", np.int64, (about["items"],))
-        return cls(vectors, ids, metric=about["metric"], device=device)
+        with parsing(Path(folder, FILE)):
+            return cls(vectors, ids, metric=about["metric"], device=device)
 
     def _query_parts(self, rows: int, interests: int) -> Iterator[slice]:
         step = max(1, self._numbers() // (interests * min(self._step(), max(1, len(self)))))
@@ -261,6 +266,7 @@ class ExactIndex(ItemIndex):
             if interests > 1:
                 scores = scores.view(count, interests, -1).amax(1)
             if first < last:
-                scores[queries[first:last], positions[first:last] - start] = -torch.inf
+                at = queries[first:last] * (stop - start) + (positions[first:last] - start)
+                scores.view(-1).index_fill_(0, at, -torch.inf)  # half the time of scores[rows, columns] = -inf
             found = torch.cat([found, best(scores, k, start)], 1).topk(k, dim=1).values
         return found

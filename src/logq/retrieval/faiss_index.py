@@ -12,6 +12,7 @@ from typing_extensions import Self
 
 from logq._arguments import ArgumentError, Verbatim, check_int
 from logq.retrieval.approximate_index import ApproximateIndex
+from logq.retrieval.faiss_bytes import check_faiss_bytes
 from logq.retrieval.index_checks import Metric, check_choice, check_vectors
 from logq.retrieval.item_index import Ids, Vectors
 
@@ -154,10 +155,13 @@ class FaissIndex(ApproximateIndex):
         return {"nprobe": self._nprobe, "ef_search": self._ef_search}
 
     @classmethod
-    def _from_bytes(cls, data: NDArray[np.uint8], about: Mapping[str, Any], slots: int, items: int) -> Self:
+    def _from_bytes(
+        cls, data: NDArray[np.uint8], about: Mapping[str, Any], slots: int, live: NDArray[np.int64]
+    ) -> Self:
         kind = str(about["kind"]).removeprefix("faiss-")
         check_choice("kind", kind, tuple(_CLASSES))
         faiss = _import_faiss()
+        check_faiss_bytes(data, kind, about["dim"], slots)
         index: Any = faiss.deserialize_index(data)
         found = (index.d, index.ntotal, index.metric_type, index.is_trained)
         expected = (about["dim"], slots, faiss.METRIC_INNER_PRODUCT, True)

@@ -10,7 +10,7 @@ from logq._arguments import ArgumentError, Verbatim, check_int
 from logq.retrieval.exact_index import ExactIndex
 from logq.retrieval.faiss_index import FaissIndex
 from logq.retrieval.index_checks import Metric, check_choice
-from logq.retrieval.index_file import read_index_file
+from logq.retrieval.index_file import read_index_file, read_index_kind
 from logq.retrieval.item_index import Ids, ItemIndex, Vectors
 from logq.retrieval.usearch_index import UsearchIndex
 
@@ -54,8 +54,12 @@ def make_index(
     return _MAKERS[check_choice("kind", kind, INDEX_KINDS)](vectors, ids, metric=metric, **options)
 
 
-def load_index(folder: str | os.PathLike[str]) -> ItemIndex:
+def load_index(folder: str | os.PathLike[str], *, check: bool = True) -> ItemIndex:
     """Read an index of any kind that `save` wrote; nothing in the file is ever executed.
+
+    Args:
+        folder: where it is.
+        check: compare the digests in the file, at about the speed of a copy.
 
     Raises:
         ModuleNotFoundError: its library is not installed; the message says how to.
@@ -69,11 +73,12 @@ def load_index(folder: str | os.PathLike[str]) -> ItemIndex:
         ...     len(load_index(folder))
         3
     """
-    kind = read_index_file(folder)[1]["kind"]
+    kind = read_index_kind(folder)
     if kind not in INDEX_KINDS:
+        read_index_file(folder)  # which says what is wrong with the file, if there is more
         raise ValueError(f"{os.fspath(folder)}: expected an index of kind {', '.join(INDEX_KINDS)}, it holds {kind!r}")
     family = {"exact": ExactIndex, "usearch": UsearchIndex}.get(kind, FaissIndex)
-    return family.load(folder)
+    return family.load(folder, check=check)
 
 
 class IndexRecall(NamedTuple):

@@ -113,8 +113,12 @@ class ItemIndex(ABC):
 
     @classmethod
     @abstractmethod
-    def load(cls, folder: str | os.PathLike[str]) -> Self:
+    def load(cls, folder: str | os.PathLike[str], *, check: bool = True) -> Self:
         """Read what `save` wrote; nothing in the file is ever executed.
+
+        Args:
+            folder: where it is.
+            check: compare the digests in the file, at about the speed of a copy.
 
         Raises:
             OSError: the file cannot be read.

@@ -12,6 +12,7 @@ from logq._arguments import check_int
 from logq.retrieval.approximate_index import ApproximateIndex
 from logq.retrieval.index_checks import Metric, check_choice, check_vectors
 from logq.retrieval.item_index import Ids, Vectors
+from logq.retrieval.usearch_bytes import check_usearch_bytes
 
 __all__ = ["UsearchIndex"]
 
@@ -109,13 +110,16 @@ class UsearchIndex(ApproximateIndex):
         return {"ef_search": self._ef_search}
 
     @classmethod
-    def _from_bytes(cls, data: NDArray[np.uint8], about: Mapping[str, Any], slots: int, items: int) -> Self:
+    def _from_bytes(
+        cls, data: NDArray[np.uint8], about: Mapping[str, Any], slots: int, live: NDArray[np.int64]
+    ) -> Self:
         library = _import_usearch()
+        check_usearch_bytes(data, about["dim"], live)
         index: Any = library.Index.restore(data.tobytes())
         if index is None:
             raise ValueError("expected the bytes of an index of usearch")
         found = (index.ndim, len(index), index.metric_kind, index.dtype)
-        expected = (about["dim"], items, library.MetricKind.IP, library.ScalarKind.F32)
+        expected = (about["dim"], len(live), library.MetricKind.IP, library.ScalarKind.F32)
         if found != expected:
             raise ValueError(f"expected dimension, items, metric, dtype = {expected}, got {found}")
         loaded = cls.__new__(cls)

@@ -9,7 +9,7 @@ from typing import Any, cast
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_int
 from logq._text_encodings import check_encoding, open_text, warn_of_guess
 from logq.text.text_files import LISTED_HINT, inspect_file
-from logq.text.words import check_sentence, check_sentences
+from logq.text.words import LONGEST_WORD, check_sentence, check_sentences, is_too_long
 
 __all__ = ["Corpus", "Sentences"]
 
@@ -36,6 +36,7 @@ class Corpus:
 
     Attributes:
         invalid_lines: lines with bytes that are not UTF-8, in the latest complete pass.
+        long_words: words of more than 65,536 bytes, which are left out of files, in that pass.
 
     Raises:
         FileNotFoundError: a file is missing.
@@ -59,7 +60,7 @@ class Corpus:
     ) -> None:
         self.max_sentence = check_int("max_sentence", max_sentence)
         self.encoding = check_encoding(encoding)
-        self.invalid_lines = 0
+        self.invalid_lines = self.long_words = 0
         self.paths: tuple[str, ...] | None = None
         self._sentences: Iterable[Any] = ()
         if isinstance(source, str | os.PathLike):
@@ -80,12 +81,13 @@ class Corpus:
         if self.paths is None:
             yield from self._pieces_of_sentences()
             return
-        invalid_lines = 0
+        invalid_lines = long_words = 0
         for path in self.paths:
             reader = _Reader(path, self.max_sentence, self.encoding)
             yield from reader
             invalid_lines += reader.invalid_lines
-        self.invalid_lines = invalid_lines
+            long_words += reader.long_words
+        self.invalid_lines, self.long_words = invalid_lines, long_words
 
     def _pieces_of_sentences(self) -> Iterator[list[str]]:
         for number, sentence in enumerate(self._sentences):
@@ -112,7 +114,7 @@ class _Reader:
         self.path = path
         self.encoding = encoding
         self.max_sentence = max_sentence
-        self.invalid_lines = 0
+        self.invalid_lines = self.long_words = 0
         self._line_is_invalid = False
 
     def __iter__(self) -> Iterator[list[str]]:
@@ -120,21 +122,35 @@ class _Reader:
         cut_word: list[str] = []  # parts of a word that goes on in the next block
         for text in self._blocks():
             if text.split(None, 1) == [text]:  # no white space in it
-                cut_word.append(text)  # not joined yet: a word of many blocks would be copied once a block
+                # Not joined yet, as a word of many blocks would be copied once a block; of one that is too long already
+                # nothing more is kept.
+                if sum(map(len, cut_word)) <= LONGEST_WORD:
+                    cut_word.append(text)
                 continue
             *lines, last = ("".join(cut_word) + text).split("\n")
             for line in lines:
-                words += line.split()
+                words += self._split(line)
                 yield from _cut(words, self.max_sentence)
                 words = []
-            words += last.split()
-            cut_word = [words.pop()] if last and not last[-1].isspace() else []
+            cut_word = []
+            if last and not last[-1].isspace():
+                cut_word = [last.split()[-1]]
+                last = last.removesuffix(cut_word[0])
+            words += self._split(last)
             while len(words) > self.max_sentence:
                 yield words[: self.max_sentence]
                 words = words[self.max_sentence :]
-        if cut_word:
-            words.append("".join(cut_word))
+        words += self._split("".join(cut_word))
         yield from _cut(words, self.max_sentence)
+
+    def _split(self, text: str) -> list[str]:
+        """Split text without a new line into words, and leave out those that are too long."""
+        words = text.split()
+        if len(text) > LONGEST_WORD // 4 and any(map(is_too_long, words)):
+            kept = [word for word in words if not is_too_long(word)]
+            self.long_words += len(words) - len(kept)
+            return kept
+        return words
 
     def _blocks(self) -> Iterator[str]:
         decode = codecs.getincrementaldecoder("utf-8")("surrogateescape").decode

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from logq._files import atomic_write
 from logq.text.id_file import IdFile, is_in_use
+from logq.text.scanning import END_OF_LINE
 from logq.text.text_files import TextFile
 from logq.text.vocabulary import Vocabulary
 
@@ -55,6 +56,7 @@ class Encoding:
     long_words: int
 
 
+_READ = 1 << 20  # ids read at a time
 _NUMBERS = ("num_ids", "num_sentences", "raw_words", "num_types", "invalid_lines", "long_words")
 
 
@@ -93,10 +95,10 @@ class EncodingCache:
         try:
             encoding = self._encoding(record)
             ids = IdFile(self.folder / Path(record["ids"]).name)
-            if ids.num_bytes == 4 * encoding.num_ids:
+            if ids.num_bytes == 4 * encoding.num_ids and _counted(ids, encoding):
                 return encoding, ids
-        except (KeyError, TypeError, ValueError, OSError):
-            pass
+        except Exception:
+            pass  # a record that does not fit, for whatever reason, is as good as none: the text is encoded again
         if ids is not None:
             ids.close()
         return None
@@ -134,7 +136,8 @@ class EncodingCache:
     def _record(self, path: Path) -> dict[str, Any] | None:
         try:
             whole = json.loads(path.read_bytes())
-            return whole["record"] if whole["checksum"] == _fingerprint(whole["record"]) else None
+            record = whole["record"]
+            return record if whole["checksum"] == _fingerprint(record) and isinstance(record, dict) else None
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
 
@@ -144,6 +147,20 @@ class EncodingCache:
         if vocabulary is None:
             vocabulary = Vocabulary(record["words"], counts, raw_words=record["raw_words"])
         return Encoding(vocabulary, counts, **{name: record[name] for name in _NUMBERS})
+
+
+def _counted(ids: IdFile, encoding: Encoding) -> bool:
+    """Whether words and ends of lines occur as often in the file as its record says: the kernels trust its ids."""
+    size = len(encoding.vocabulary)
+    if encoding.counts.shape != (size,):
+        return False
+    found = np.zeros(size + 1, dtype=np.int64)
+    for begin in range(0, encoding.num_ids, _READ):
+        part = ids.read(begin, min(begin + _READ, encoding.num_ids))
+        if len(part) and not END_OF_LINE <= part.min() <= part.max() < size:
+            return False
+        found += np.bincount(part - END_OF_LINE, minlength=size + 1)
+    return int(found[0]) == encoding.num_sentences and np.array_equal(found[1:], encoding.counts)
 
 
 def remove_encodings(folder: Path) -> None:

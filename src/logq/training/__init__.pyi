@@ -14,8 +14,8 @@ from .estimator import Estimator as Estimator
 from .estimator import FitOptions as FitOptions
 from .estimator import SavedEstimator as SavedEstimator
 from .loop import Loop as Loop
-from .loop import Task as Task
 from .options import LossConfig as LossConfig
 from .options import TrainingConfig as TrainingConfig
 from .running_mean import DivergedError as DivergedError
 from .running_mean import TrainingWarning as TrainingWarning
+from .task import Task as Task

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from logq._arguments import ArgumentError, Verbatim, shown
-from logq._files import remove_leftovers
+from logq._files import DamagedFileError, remove_leftovers
 from logq._model_file import Stored, read_stored, write_stored
 
-__all__ = ["FILE", "Checkpoint", "RunState", "fingerprint"]
+__all__ = ["FILE", "Checkpoint", "RunState", "check_run_state", "fingerprint"]
 
 FILE = "checkpoint.safetensors"
 FORMAT = "logq.checkpoint"
@@ -148,12 +148,16 @@ class Checkpoint:
         """A block that takes over a state that was read; what does not fit there is a damage of the file.
 
         Raises:
-            ValueError: the block raised a KeyError, IndexError, RuntimeError, TypeError or ValueError.
+            ValueError: the block raised anything.
         """
         try:
             yield
-        except (KeyError, IndexError, RuntimeError, TypeError, ValueError) as error:
-            raise ValueError(f"{self.path}: the checkpoint is damaged ({error}); remove it to start afresh") from error
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise DamagedFileError(
+                f"{self.path}: the checkpoint is damaged ({error}); remove it to start afresh"
+            ) from error
 
     def _check(self, before: Mapping[str, Any], data: Any) -> None:
         now = {"class": self.kind, **self.settings}
@@ -168,11 +172,57 @@ class Checkpoint:
             raise ArgumentError(self.data_name, expected, Verbatim("other data"), hint)
 
 
+def check_run_state(state: RunState, own: RunState, limits: Mapping[str, int]) -> None:
+    """See that a state is one of a run before anything is taken over: kernels trust shapes, tables and positions.
+
+    Args:
+        state: what was read.
+        own: what the run would save now.
+        limits: the most that numbers of its position may be.
+
+    Raises:
+        KeyError, ValueError: it is the state of another run, or damaged.
+
+    Example:
+        >>> check_run_state(RunState(7, {"epoch": 9}), RunState(7, {"epoch": 0}), {"epoch": 3})
+        Traceback (most recent call last):
+        ...
+        ValueError: epoch: expected a number in [0, 3], got 9
+    """
+    best = [name for name in state.tensors if name.startswith("best.")]
+    if best and len(best) != sum(name.startswith("module.") for name in own.tensors):
+        raise ValueError("best: expected all weights or none")
+    for name in sorted(own.tensors.keys() | state.tensors.keys()):
+        part, _, key = name.partition(".")
+        if part == "optimizer" or (part == "best" and name not in state.tensors):
+            continue  # states of an optimizer are made in its first step, and are for it to check
+        expected, got = own.tensors.get(f"module.{key}" if part == "best" else name), state.tensors.get(name)
+        if expected is None or got is None or (expected.dtype, expected.shape) != (got.dtype, got.shape):
+            wanted, there = ("none" if one is None else f"{one.dtype} {one.shape}" for one in (expected, got))
+            raise ValueError(f"{name}: expected {wanted}, got {there}")
+        follows = expected.dtype.kind in "iu" and part == "module"  # tables of samplers
+        if follows and not np.array_equal(expected, got):
+            raise ValueError(f"{name}: expected what follows from the settings and the data, got other numbers")
+    for name, there in own.position.items():
+        value = state.position[name]
+        if name == "best_value":
+            right = isinstance(value, int | float) or (value is None and not best)
+        elif isinstance(there, list):
+            right = isinstance(value, list) and all(isinstance(row, dict) for row in value)
+        else:
+            right = isinstance(value, int | float if isinstance(there, float) else int)
+            most = limits.get(name, 2**62)
+            if right and not 0 <= value <= most:
+                raise ValueError(f"{name}: expected a number in [0, {most}], got {value!r:.40}")
+        if not right or isinstance(value, bool):
+            raise ValueError(f"{name}: expected {type(there).__name__}, got {value!r:.40}")
+
+
 def _is_of_first_version(path: Path) -> bool:
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = dict(file.metadata() or {})
-    except SafetensorError:
+    except (SafetensorError, TypeError, ValueError):
         return False
     return metadata.get("format") == "logq.checkpoint 1" or '"logq.training_run"' in metadata.get("logq", "")
 

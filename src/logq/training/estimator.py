@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from typing_extensions import Self
 
 from logq._arguments import ArgumentError, Verbatim, check_bool, check_float
-from logq._model_file import FILE, SUMMARY, Stored, read_stored, write_stored
+from logq._files import parsing
+from logq._model_file import FILE, SUMMARY, Stored, read_kind, read_stored, write_stored
 from logq.estimators import FORMATS, Family, class_of
 from logq.training.checkpoint import Checkpoint
 from logq.training.config import Config
@@ -257,11 +258,12 @@ class SavedEstimator(Estimator):
         write_stored(home / FILE, stored, format=FORMATS[self.family], summary=home / SUMMARY)
 
     @classmethod
-    def load(cls, folder: str | os.PathLike[str], **options: Any) -> Self:
+    def load(cls, folder: str | os.PathLike[str], *, check: bool = True, **options: Any) -> Self:
         """Read what `save` wrote: a model of this class, or of any class below it.
 
         Args:
             folder: where it is.
+            check: compare the digests in the file, at about the speed of a copy.
             **options: arguments beside the settings in the file, such as `device`.
 
         Raises:
@@ -269,22 +271,25 @@ class SavedEstimator(Estimator):
             ValueError: it is damaged, changed, of another version or another class; the message says what is wrong.
         """
         path = Path(folder) / FILE
-        stored = read_stored(path, format=tuple(FORMATS.values()))
-        kind = _find_class(cls, stored.kind)
+        formats = tuple(FORMATS.values())
+        name = read_kind(path, format=formats)
+        kind = _find_class(cls, name)
         if kind is None:
             expected = cls.family if inspect.isabstract(cls) else cls.__name__
-            raise ValueError(f"{path}: expected a {expected}, the file holds a {stored.kind}")
+            raise ValueError(f"{path}: expected a {expected}, the file holds a {name}")
+        stored = read_stored(path, format=formats, check=check)
         kind.from_settings({}, **options)  # whose errors are not those of the file
         info, tensors = stored.info, stored.tensors
-        try:
-            model = kind.from_settings(info["settings"], **options)
-            model.metadata = dict(info["metadata"] if "metadata" in info else info["facts"])
-            model._take_back(info, tensors)
-            model.restore(with_prefix("learned", tensors))
-        except KeyError as error:
-            raise ValueError(f"{path}: the file was changed, it lacks {error}") from None
-        except (TypeError, ValueError, IndexError) as error:
-            raise ValueError(f"{path}: the file was changed, {error}") from None
+        with parsing(path):
+            try:
+                model = kind.from_settings(info["settings"], **options)
+                model.metadata = dict(info["metadata"] if "metadata" in info else info["facts"])
+                model._take_back(info, tensors)
+                model.restore(with_prefix("learned", tensors))
+            except KeyError as error:
+                raise ValueError(f"{path}: the file was changed, it lacks {error}") from None
+            except (TypeError, ValueError, IndexError) as error:
+                raise ValueError(f"{path}: the file was changed, {error}") from None
         return model
 
 

@@ -2,89 +2,32 @@
 
 import math
 import time
-import warnings
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from logq._arguments import ArgumentError
 from logq._progress import Progress
 from logq.optim import clip_grad_norm_
-from logq.training.checkpoint import Checkpoint, RunState
+from logq.training.checkpoint import Checkpoint, RunState, check_run_state
 from logq.training.devices import Device
 from logq.training.estimator import Seeds
 from logq.training.interrupts import uninterrupted
 from logq.training.optimizers import Optimizers
 from logq.training.options import TrainingConfig
-from logq.training.running_mean import DivergedError, RunningMean, TrainingWarning
+from logq.training.running_mean import DivergedError, Problems, RunningMean
 from logq.training.schedule import Schedule, WeightAverage
+from logq.training.task import Task
 
-__all__ = ["Loop", "Task"]
+__all__ = ["Loop"]
 
 T = TypeVar("T")
 
-DIVERGED = 10
-"""How many times the loss of the first batch (1, where that is less) the mean loss of an epoch is that diverged."""
-
-
 _POSITION = ("epoch", "batch", "step", "loss_sum", "loss_count", "best_epoch", "waited", "log")
 """What a checkpoint keeps of a loop as it is."""
-
-
-class Task(Protocol):
-    """What a loop trains.
-
-    Example:
-        >>> import numpy as np
-        >>> class Line:
-        ...     "Learns that y = 2 x, from one batch an epoch."
-        ...
-        ...     unit, examples, num_batches = "numbers", 3, 1
-        ...
-        ...     def __init__(self):
-        ...         self.module = nn.Linear(1, 1, bias=False)
-        ...
-        ...     def batches(self, epoch, first):
-        ...         if first == 0:
-        ...             yield {"x": np.array([[1.0], [2.0], [3.0]], dtype=np.float32)}, 3
-        ...
-        ...     def loss(self, batch):
-        ...         return (self.module(batch["x"]) - 2 * batch["x"]).square().mean()
-        ...
-        ...     def sparse_parameters(self):
-        ...         return []
-        >>> task = Line()
-        >>> Loop(task, TrainingConfig(epochs=200, lr=0.1), Device("cpu"), Seeds.of(1)).run("line", progress=False)
-        >>> round(task.module.weight.item(), 2)
-        2.0
-    """
-
-    module: nn.Module
-    """Everything with parameters or states, samplers among it."""
-    examples: int
-    """How many examples there are in an epoch."""
-    unit: str
-    """What they are, for the progress line."""
-
-    @property
-    def num_batches(self) -> int:
-        """How many batches there are in an epoch."""
-        ...
-
-    def batches(self, epoch: int, first: int) -> Iterator[tuple[Mapping[str, NDArray[Any]], int]]:
-        """The batches of an epoch from number `first` on, and how many examples each has."""
-        ...
-
-    def loss(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """The mean loss of a batch."""
-        ...
-
-    def sparse_parameters(self) -> list[nn.Parameter]:
-        """Those that get sparse gradients."""
-        ...
 
 
 class Loop:
@@ -116,7 +59,7 @@ class Loop:
         ...     unit, examples, num_batches = "looks", 1, 1
         ...
         ...     def __init__(self):
-        ...         self.module = nn.ParameterDict({"value": nn.Parameter(torch.zeros(()))})
+        ...         self.module = torch.nn.ParameterDict({"value": torch.nn.Parameter(torch.zeros(()))})
         ...
         ...     def batches(self, epoch, first):
         ...         yield from [({}, 1)][first:]
@@ -168,7 +111,7 @@ class Loop:
         # training diverges if it does, and where somebody looks at the line to see that all is well.
         self._every = 1 if device.torch_device.type == "cpu" else 32
         self._until_read = 1
-        self._warned: set[str] = set()
+        self._problems = Problems(config.lr)
 
     def run(
         self,
@@ -316,14 +259,9 @@ class Loop:
             f"{self.task.unit}_per_second": self._trained / max(seconds, 1e-9),
         }
         self.epoch, self.batch, self.loss_sum, self.loss_count = self.epoch + 1, 0, 0.0, 0
-        if entry["loss"] > DIVERGED * max(first_loss, 1.0):
-            self._warn(
-                "training",
-                "diverging",
-                f"the loss is {entry['loss']:.4g}, where it was {first_loss:.4g} in the first batch: training diverges",
-                bar,
-            )
-        self._warn("model", "collapsed", "" if inspect is None else self._in_eval(inspect), bar)
+        self._problems.check_loss(entry["loss"], first_loss, self.epoch, bar)
+        if inspect is not None:
+            self._problems.say("model", "collapsed", self._in_eval(inspect), self.epoch, bar)
         last = self.epoch == self.config.epochs
         if measure is not None and (last or self.epoch % self.config.validate_every == 0):
             self.check_finite()
@@ -339,16 +277,6 @@ class Loop:
             else:
                 self.waited += 1
         self.log.append(entry)
-
-    def _warn(self, kind: str, said: str, problem: str, bar: Progress) -> None:
-        """Say what is wrong, on the progress line after each epoch and as a warning once."""
-        if not problem:
-            return
-        bar.advance(0, **{kind: said})
-        if kind not in self._warned:
-            self._warned.add(kind)
-            text = f"after epoch {self.epoch} {problem}; try less than lr = {self.config.lr:g}, or clip"
-            warnings.warn(text, TrainingWarning, stacklevel=2)
 
     def _in_eval(self, function: Callable[[], T]) -> T:
         """What a function finds of the model that would answer now."""
@@ -421,6 +349,10 @@ class Loop:
         Raises:
             KeyError, RuntimeError, ValueError: it is the state of another run.
         """
+        epochs = self.config.epochs
+        assert epochs is not None
+        limits = {"epoch": epochs, "batch": self.task.num_batches, "best_epoch": epochs}
+        check_run_state(state, self.state(), limits)
         parts: dict[str, dict[str, Tensor]] = {}
         for name, array in state.tensors.items():
             part, _, key = name.partition(".")

@@ -181,4 +181,21 @@ class Optimizers:
                     plain = isinstance(optimizer, RowOptimizer) and state == "step"
                     states.setdefault(int(key), {})[state] = int(value) if plain else value
             groups = optimizer.state_dict()["param_groups"]
+            if not isinstance(optimizer, RowOptimizer):  # which checks them itself; torch takes any
+                _check_states(optimizer, states)
             optimizer.load_state_dict({"state": states, "param_groups": groups})
+
+
+_STATES = {"Adam": ("exp_avg", "exp_avg_sq", "step"), "Adagrad": ("step", "sum"), "SGD": ("momentum_buffer",)}
+
+
+def _check_states(optimizer: torch.optim.Optimizer, states: Mapping[int, Mapping[str, Any]]) -> None:
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    known = _STATES[type(optimizer).__name__]
+    for key, found in states.items():
+        if not 0 <= key < len(parameters) or (found and tuple(sorted(found)) != known):
+            raise ValueError(f"optimizer: expected {', '.join(known)} of a parameter, got {', '.join(sorted(found))}")
+        for name, value in found.items():
+            shape = torch.Size() if name == "step" else parameters[key].shape
+            if value.shape != shape or not value.is_floating_point() or value.dtype == torch.float16:
+                raise ValueError(f"optimizer: expected numbers of shape {tuple(shape)} as {name}, got {value.dtype}")

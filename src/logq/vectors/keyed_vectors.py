@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from logq._arguments import ArgumentTypeError
 from logq.text.words import check_strings, check_word_counts, index_words
 from logq.vectors import vector_files
 from logq.vectors.exchange_formats import (
@@ -26,6 +27,14 @@ if TYPE_CHECKING:
     from torch import Tensor, nn  # not needed to use vectors, and takes a second to load
 
 __all__ = ["KeyedVectors"]
+
+_GENSIM_HINTS = {
+    "unicode_errors": "it is called errors here",
+    "datatype": "it is called dtype here",
+    "no_header": "leave it out: a file with a first line 'V D' and one without are told apart",
+    "fvocab": "give the counts to KeyedVectors(keys, vectors, counts)",
+    "binary_chunk_size": "leave it out",
+}
 
 
 class KeyedVectors(WordQueries):
@@ -210,6 +219,7 @@ class KeyedVectors(WordQueries):
         encoding: str | None = None,
         errors: Errors = "strict",
         duplicates: Duplicates = "error",
+        **others: Any,
     ) -> "KeyedVectors":
         """Read vectors in a format of another tool.
 
@@ -221,10 +231,13 @@ class KeyedVectors(WordQueries):
             encoding: of the words; None recognizes it.
             errors: "strict", "replace" or "ignore" bytes that are invalid in it.
             duplicates: "error", or the vector to keep of words that come again, "first" or "last".
+            others: none; gensim's arguments are answered with those of this method.
 
         Raises:
             OSError, ArgumentError, ArgumentTypeError, ValueError: as `load`.
         """
+        for name in others:
+            raise ArgumentTypeError(name, "an argument of load_word2vec_format", hint=_GENSIM_HINTS.get(name, ""))
         options = ReadingOptions.checked(
             limit=limit, dtype=dtype, encoding=encoding, errors=errors, duplicates=duplicates
         )

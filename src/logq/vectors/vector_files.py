@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
 from logq._files import atomic_write
-from logq._model_file import write_tensors
+from logq._model_file import read_metadata, read_tensors, write_tensors
 
 __all__ = ["FILE", "SUMMARY", "is_safetensors", "read_safetensors", "write_safetensors"]
 
@@ -87,12 +86,13 @@ def is_safetensors(path: str | os.PathLike[str]) -> bool:
 
 
 def read_safetensors(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str], *, check: bool = True
 ) -> tuple[list[str], NDArray[np.float32], NDArray[np.int64] | None]:
     """Read what `write_safetensors` wrote.
 
     Args:
         path: the file `vectors.safetensors`, under any name.
+        check: compare the digests in the file, at about the speed of a copy.
 
     Returns:
         words, vectors (V, D) and counts (V,) or None.
@@ -102,21 +102,15 @@ def read_safetensors(
         ValueError: the file is damaged or truncated, or does not hold word vectors; the message names it.
     """
     name = os.fspath(path)
-    with open(name, "rb"):
-        pass  # for Python's own error, which names the file, where it cannot be read
-    try:
-        with safe_open(name, framework="numpy") as file:
-            # One entry for both: safetensors writes two in any order, and equal vectors would make different files.
-            kind, _, version = (file.metadata() or {}).get("format", "").partition(" ")
-            if kind != _FORMAT:
-                raise ValueError(f"{name}: expected word vectors of logq, the file holds other tensors")
-            if version != _VERSION:
-                raise ValueError(
-                    f"{name}: expected version {_VERSION} of the format, got {version!r}; a newer logq can read it"
-                )
-            tensors: dict[str, NDArray[Any]] = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise ValueError(f"{name}: the file is damaged or truncated ({error})") from None
+    # One entry for both: safetensors writes two in any order, and equal vectors would make different files.
+    kind, _, version = read_metadata(name).get("format", "").partition(" ")
+    if kind != _FORMAT:
+        raise ValueError(f"{name}: expected word vectors of logq, the file holds other tensors")
+    if version != _VERSION:
+        raise ValueError(
+            f"{name}: expected version {_VERSION} of the format, got {version!r}; a newer logq can read it"
+        )
+    tensors, _ = read_tensors(name, check=check)
     return _unpack(name, tensors)
 
 

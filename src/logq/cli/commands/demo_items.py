@@ -11,6 +11,7 @@ import typer
 
 from logq._progress import format_seconds
 from logq.cli.command_options import Quiet
+from logq.cli.input_output import WRITES_FOLDER
 from logq.cli.model_folders import save_log
 from logq.cli.terminal.errors import InterruptedWorkError
 from logq.cli.terminal.output import output_folder
@@ -42,7 +43,9 @@ LOG = "calls.csv"
 
 def demo_items(
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder to write the log and the model to.")
+        Path,
+        typer.Option("--output", "-o", metavar="DIR", help="Folder to write the log and the model to."),
+        WRITES_FOLDER,
     ] = Path("logq-demo-items"),
     seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of the training.")] = 1,
     quiet: Quiet = False,
@@ -65,7 +68,7 @@ def demo_items(
             ("Training", "bold"),
             f" Item2Vec on {len(log):,} calls of {log.num_items:,} functions by {log.num_users:,} others ...",
         )
-        training = Training(output, quiet=quiet)
+        training = Training(output, quiet=quiet, overwrite=True)
         try:
             from logq.recommenders.item2vec import Item2Vec
 
@@ -73,6 +76,7 @@ def demo_items(
             typed = {"log": str((output / LOG).resolve()), "estimator": "Item2Vec", "validation": "none"}
             save_log(output, log, None, None, typed)
             model.save(output)
+            training.clear()
         except KeyboardInterrupt as stop:
             raise InterruptedWorkError(f"the log is in {output / LOG}; no model was saved.") from stop
     known = set(log.item_ids.keys.tolist())

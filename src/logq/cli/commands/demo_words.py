@@ -10,6 +10,7 @@ from logq._progress import format_seconds
 from logq.cli.command_options import Quiet
 from logq.cli.commands.draw_map import say_map
 from logq.cli.commands.train_word2vec import train_word2vec
+from logq.cli.input_output import WRITES_FOLDER
 from logq.cli.terminal.errors import InterruptedWorkError
 from logq.cli.terminal.output import output_folder
 from logq.cli.terminal.report import say, say_next, vector_steps
@@ -28,7 +29,9 @@ SHOWN = ("file", "exception", "thread", "socket", "encoding", "method")
 
 def demo_words(
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder to write the vectors and the map to.")
+        Path,
+        typer.Option("--output", "-o", metavar="DIR", help="Folder to write the vectors and the map to."),
+        WRITES_FOLDER,
     ] = Path("logq-demo"),
     seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of the training and the map.")] = 1,
     quiet: Quiet = False,
@@ -53,7 +56,7 @@ def demo_words(
             ("Training", "bold"),
             f" skip-gram with negative sampling on {words:,} words in {len(sentences):,} sentences ...",
         )
-        training = Training(output, quiet=quiet, what="vectors")
+        training = Training(output, quiet=quiet, what="vectors", overwrite=True)
         vectors = train_word2vec(sentences, training, {"seed": seed, "epochs": 5}).vectors
         shown = [word for word in SHOWN if word in vectors]
         tell()

@@ -10,6 +10,7 @@ import typer
 
 from logq.cli.classifier_reading import Classifier, read_classifier
 from logq.cli.command_options import Device, JsonOutput, Quiet
+from logq.cli.input_output import READS, WRITES
 from logq.cli.terminal.errors import BadInputError, note
 from logq.cli.terminal.gradient_table import advice, print_lines, print_table
 from logq.cli.terminal.output import check_file, write_json
@@ -44,9 +45,12 @@ def diagnose(
         typer.Argument(
             metavar="MODEL", help="Folder written by `logq train`, or a .npz or .safetensors file of arrays."
         ),
+        READS,
     ],
     text: Annotated[
-        str | None, typer.Argument(metavar="[TEXT]", help="Text to take positions from; for language models only.")
+        str | None,
+        typer.Argument(metavar="[TEXT]", help="Text to take positions from; for language models only."),
+        READS,
     ] = None,
     samplers: Annotated[
         str | None,
@@ -87,6 +91,7 @@ def diagnose(
     figure: Annotated[
         Path | None,
         typer.Option("--figure", metavar="FILE", help="Plot error and bias against k, to a .png, .svg or .pdf file."),
+        WRITES,
     ] = None,
     output: JsonOutput = None,
     device: Device = "cpu",

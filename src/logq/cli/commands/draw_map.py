@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from logq.cli.command_options import VectorsArgument
+from logq.cli.input_output import WRITES
 from logq.cli.terminal.errors import InterruptedWorkError
 from logq.cli.terminal.output import check_file
 from logq.cli.terminal.report import say
@@ -31,7 +32,7 @@ class LayoutName(str, Enum):
 
 def draw_map(
     vectors: VectorsArgument,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="HTML file to write.")] = Path(
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="HTML file to write."), WRITES] = Path(
         "map.html"
     ),
     top: Annotated[

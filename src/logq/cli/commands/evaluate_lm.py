@@ -4,12 +4,13 @@ import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.text import Text
 
 from logq._arguments import ArgumentError
 from logq.cli.command_options import Device, JsonOutput, Quiet
 from logq.cli.folder_contents import check_folder
+from logq.cli.input_output import READS
 from logq.cli.model_folders import LanguageModelArgument, load_language_model
+from logq.cli.terminal.console import Text
 from logq.cli.terminal.errors import BadInputError, note
 from logq.cli.terminal.output import check_file, write_json
 from logq.cli.terminal.report import say
@@ -40,6 +41,7 @@ def lm(
             metavar="FILE...",
             help="Texts, one sentence per line: files (also compressed), quoted patterns, or - for standard input.",
         ),
+        READS,
     ],
     output: JsonOutput = None,
     device: Device = "cpu",

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.text import Text
 
 from logq._arguments import ArgumentError
 from logq.cli.command_options import Device, JsonOutput, Quiet
+from logq.cli.input_output import READS
 from logq.cli.log_reading import LogColumns, read_log
 from logq.cli.model_folders import RecommenderArgument, RecommenderFolder, open_folder
+from logq.cli.terminal.console import Text
 from logq.cli.terminal.errors import BadInputError, note
 from logq.cli.terminal.output import check_file, write_json
 from logq.cli.terminal.report import say
@@ -50,6 +51,7 @@ def ranking(
         typer.Argument(
             metavar="[LOG]", help="Later events of users; without it, the test part that training held out."
         ),
+        READS,
     ] = None,
     columns: LogColumns = _GUESSED,
     k: Annotated[
@@ -200,13 +202,13 @@ class _Test:
             note(text)
 
     def measure(self, model: "Recommender", ks: list[int], keep_seen: bool, ties: Any, quiet: bool) -> "RankingScores":
-        from logq.recommenders.ranker import RankingTest
+        from logq.recommenders.ranker import RankingTest, leak
 
         truth, history = self.later, self.history
         if self.split is not None:
             truth, history = self.split.test, self.split.history("test")
-            leak = model.leak(self.split)
-            self.notes += [leak] if leak else []
+            seen = leak(model.known, self.split)
+            self.notes += [seen] if seen else []
         assert truth is not None
         try:
             test = RankingTest.of(model, truth, history, exclude_seen=not keep_seen, known_events=self.known_events)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from logq.cli.command_options import JsonOutput, Quiet, VectorsArgument
+from logq.cli.input_output import READS
 from logq.cli.terminal.errors import BadInputError, note
 from logq.cli.terminal.output import check_file, write_json
 from logq.cli.terminal.report import say
@@ -49,6 +50,7 @@ def words(
             metavar="FILE",
             help="Word pairs with human scores: word, word and score on each line. Repeatable.",
         ),
+        READS,
     ] = None,
     analogies: Annotated[
         list[Path] | None,
@@ -58,6 +60,7 @@ def words(
             metavar="FILE",
             help='Questions, four words on each line, in sections that begin with ": name". Repeatable.',
         ),
+        READS,
     ] = None,
     method: Annotated[
         MethodName, typer.Option("--method", metavar="NAME", help="How to answer analogies: 3cosadd, 3cosmul or both.")

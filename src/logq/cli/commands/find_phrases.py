@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from logq.cli.command_options import JsonOutput, Quiet
+from logq.cli.input_output import WRITES
 from logq.cli.terminal.errors import BadInputError, InterruptedWorkError, note
 from logq.cli.terminal.output import check_file, write_json
 from logq.cli.terminal.report import say
@@ -44,8 +45,11 @@ def phrases(
             metavar="FILE",
             help="Write the text with its phrases joined, compressed if the name ends in .gz.",
         ),
+        WRITES,
     ] = None,
-    save: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the phrases themselves, as JSON.")] = None,
+    save: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the phrases themselves, as JSON."), WRITES
+    ] = None,
     min_count: Annotated[int, typer.Option(metavar="N", min=1, help="Leave out pairs that occur less often.")] = 5,
     threshold: Annotated[
         float | None,
@@ -95,8 +99,6 @@ def phrases(
             check_file(path)
     if output is not None and output.suffix.lower() in (".zst", ".bz2", ".xz", ".zip"):
         raise BadInputError(f"{output}: expected a name of plain text, or one that ends in .gz")
-    if output is not None and save is not None and output.resolve() == save.resolve():
-        raise BadInputError(f"--save: expected another file than --output, got {save} twice")
     check_text_files(source)
     threads = reading_threads(threads)
     written: int | None = None
@@ -144,8 +146,7 @@ def _show(found: "Phrases", best: list[tuple[str, int, float]]) -> None:
         for phrase, count, score in best:
             print(f"{phrase}\t{count}\t{score:.6f}")
         return
-    from rich.text import Text
-
+    from logq.cli.terminal.console import Text
     from logq.cli.terminal.result_tables import ResultTable
 
     say(f"{len(found):,} phrases in {found.num_words:,} words.")

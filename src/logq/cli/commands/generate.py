@@ -6,6 +6,7 @@ import typer
 
 from logq.cli.command_options import Device, JsonOutput
 from logq.cli.model_folders import LanguageModelArgument, load_language_model
+from logq.cli.terminal.console import print_line
 from logq.cli.terminal.errors import note
 from logq.cli.terminal.output import check_file, write_json
 
@@ -62,6 +63,6 @@ def generate(
     for line in range(lines):
         drawn = None if seed is None else seed + line
         made.append(loaded.generate(words, max_words=max_words, temperature=temperature, top_k=top_k, seed=drawn))
-        print(made[-1])
+        print_line(made[-1])
     if output is not None:
         write_json(output, {"model": str(model), "prompt": " ".join(words), "lines": made})

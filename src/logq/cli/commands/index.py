@@ -16,6 +16,7 @@ from logq._files import atomic_write
 from logq._progress import format_bytes, format_quantity
 from logq.cli.command_options import JsonOutput, Quiet
 from logq.cli.folder_contents import find_contents
+from logq.cli.input_output import WRITES, WRITES_FOLDER
 from logq.cli.model_folders import RecommenderArgument, RecommenderFolder, open_folder
 from logq.cli.terminal.errors import BadInputError
 from logq.cli.terminal.output import check_file, output_folder, write_json
@@ -56,6 +57,7 @@ def index(
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="INDEX", help="Folder for the index.", rich_help_panel="Index"),
+        WRITES_FOLDER,
     ] = None,
     kind: Annotated[
         IndexKind | None,
@@ -90,6 +92,7 @@ def index(
     duckdb: Annotated[
         Path | None,
         typer.Option("--duckdb", metavar="FILE", help="Write the items to a DuckDB file.", rich_help_panel="Database"),
+        WRITES,
     ] = None,
     postgres: Annotated[
         str | None,
@@ -157,7 +160,7 @@ def load_index_of(found: RecommenderFolder, folder: Path) -> "ItemIndex":
     made = load_index(folder)
     try:
         of = json.loads((folder / _OF).read_bytes())["vectors"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         of = None
     if of != _hash(found):
         raise BadInputError(f"{folder}: this index was made from another model, or an earlier one; build it again")

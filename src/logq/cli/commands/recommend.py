@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from logq.cli.command_options import Device, JsonOutput
+from logq.cli.input_output import READS
 from logq.cli.item_answers import Answers, Count, answer_each
 from logq.cli.model_folders import RecommenderArgument, known_ids, open_folder, typed_ids
 from logq.cli.terminal.errors import BadInputError
@@ -51,6 +52,7 @@ def recommend(
     index: Annotated[
         Path | None,
         typer.Option("--index", metavar="INDEX", help="Search in this index, a folder written by `logq index`."),
+        READS,
     ] = None,
     context: Annotated[
         list[str] | None,

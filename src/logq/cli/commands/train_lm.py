@@ -12,6 +12,7 @@ import typer
 from logq._arguments import ArgumentError
 from logq._progress import format_quantity, format_seconds
 from logq.cli.command_options import Quiet, make_command
+from logq.cli.input_output import READS, WRITES
 from logq.cli.terminal.errors import BadInputError
 from logq.cli.terminal.help import HelpfulCommand
 from logq.cli.terminal.output import check_file, output_folder
@@ -73,6 +74,7 @@ def lm(
             help="Text to measure perplexity on; neural models keep their best epoch. Repeatable.",
             rich_help_panel="Corpus",
         ),
+        READS,
     ] = None,
     checkpoints: Checkpoints,
     arpa: Annotated[
@@ -82,6 +84,7 @@ def lm(
             help="ngram: also write the model as ARPA text, for KenLM, SRILM and others.",
             rich_help_panel="Model",
         ),
+        WRITES,
     ] = None,
     quiet: Quiet = False,
 ) -> None:
@@ -106,7 +109,13 @@ def lm(
     elif entry.command == "recurrent":
         given["cell"] = model.value
     with output_folder(output):
-        training = Training(output, None if model is ModelName.ngram else checkpoints, quiet=quiet)
+        training = Training(
+            output,
+            None if model is ModelName.ngram else checkpoints,
+            quiet=quiet,
+            kind="language model",
+            overwrite=checkpoints.overwrite,
+        )
         made: LanguageModel = entry.load_class()(**given)
         with training.run():
             try:
@@ -116,6 +125,7 @@ def lm(
                     raise BadInputError(error.message("CORPUS or --valid")) from error
                 raise
             made.save(output)
+            training.clear()
             if arpa is not None:
                 made.to_arpa(arpa, progress=training.progress)  # pyright: ignore
     if not quiet:

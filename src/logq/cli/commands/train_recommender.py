@@ -15,6 +15,7 @@ from logq._arguments import ArgumentError
 from logq._progress import format_seconds
 from logq.cli.command_options import Quiet, make_command, one_of
 from logq.cli.feature_files import read_titles
+from logq.cli.input_output import READS
 from logq.cli.log_reading import LogColumns, LogReadingOptions, read_log
 from logq.cli.model_folders import save_log
 from logq.cli.recipes import read_recipe, recipes_of
@@ -166,7 +167,7 @@ def make(name: str) -> HelpfulCommand:
 
     def command(
         log: Annotated[
-            Path, typer.Argument(metavar="LOG", help="Interaction log: one event, or one session, per line.")
+            Path, typer.Argument(metavar="LOG", help="Interaction log: one event, or one session, per line."), READS
         ],
         output: OutputFolder,
         columns: LogReadingOptions,
@@ -266,6 +267,7 @@ def _train(
         }
         save_log(training.folder, log, split, titles, _plain(typed))
         model.save(training.folder)
+        training.clear()
     if training.quiet:
         return
     size = f"{plural(log.num_items, 'item')}, {model.item_vectors.shape[1]} numbers each,"
@@ -343,7 +345,11 @@ def _say_validation(model: "Recommender", split: "Split | None", held_out: HeldO
         figures = {name: value for name, value in best.items() if "@" in name}
         when = f"Best after epoch {int(best['epoch'])} of {int(log[-1]['epoch'])}"
     else:
-        scores = model.evaluate(split.validation, ks=(10,))
+        try:
+            scores = model.evaluate(split.validation, ks=(10,))
+        except ArgumentError as error:
+            note(error.message("--validation"))
+            return
         figures = {name.lower(): scores[name] for name in ("NDCG@10", "HR@10")}
         when = "Validation"
     first = sorted(figures, key=lambda name: (name != monitor, not name.startswith(("hr", "ndcg"))))[:2]

@@ -110,6 +110,7 @@ def train_word2vec(
 
     def save(model: "Word2Vec", epoch: int) -> None:
         model.save_vectors(training.folder)
+        training.clear()
         training.done, training.epochs = epoch, model.epochs
 
     beside: dict[str, Any] = {"encoding": encoding}

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from logq.cli.command_options import JsonOutput, Quiet
+from logq.cli.input_output import WRITES
 from logq.cli.terminal.errors import InterruptedWorkError
 from logq.cli.terminal.output import check_file, write_json
 from logq.cli.terminal.report import say
@@ -29,6 +30,7 @@ def vocab(
         typer.Option(
             "--output", "-o", metavar="FILE", help="Write the words that are kept, as lines of word and count."
         ),
+        WRITES,
     ] = None,
     min_count: Annotated[int, typer.Option(metavar="N", min=1, help="Leave out words that occur less often.")] = 5,
     max_vocab: Annotated[
@@ -100,8 +102,7 @@ def _show(counted: Any, top: int) -> None:
         for name, number in [*numbers, ("share covered", f"{covered:.4f}"), *words]:
             print(f"{name}\t{number}")
         return
-    from rich.text import Text
-
+    from logq.cli.terminal.console import Text
     from logq.cli.terminal.result_tables import ResultTable
 
     table = ResultTable("", "", "")

@@ -16,14 +16,14 @@ from collections.abc import Callable
 from typing import Any
 
 import typer
-from rich.console import Console
-from rich.text import Text
 
 from logq._arguments import BadArgumentError
+from logq.cli.terminal.console import Console, Text, is_silent
 
 __all__ = [
     "BadInputError",
     "InterruptedWorkError",
+    "ReaderLeftError",
     "StoppedError",
     "describe",
     "leave_quietly",
@@ -35,6 +35,10 @@ __all__ = [
 
 class BadInputError(Exception):
     """Something the user can correct; the message says how."""
+
+
+class ReaderLeftError(Exception):
+    """The reader of our output went away, as `head` does."""
 
 
 class InterruptedWorkError(Exception):
@@ -118,12 +122,13 @@ def say_error(text: str, word: str = "Error") -> None:
 
 
 def note(text: str) -> None:
-    """Write a line to standard error that is worth knowing but not an error.
+    """Write a line to standard error that is worth knowing but not an error; not with --quiet.
 
     Example:
         >>> note("3 lines had bytes that are not UTF-8.")
     """
-    say_error(text, "Note")
+    if not is_silent():
+        say_error(" ".join(text.split()), "Note")
 
 
 def leave_quietly() -> None:

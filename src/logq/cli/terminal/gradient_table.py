@@ -2,8 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from rich.text import Text
-
+from logq.cli.terminal.console import Text
 from logq.cli.terminal.result_tables import ResultTable
 
 if TYPE_CHECKING:

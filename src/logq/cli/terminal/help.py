@@ -9,7 +9,8 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import Any, NamedTuple
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rich.console import Console
 from rich.padding import Padding
@@ -18,7 +19,11 @@ from rich.text import Text
 from typer.core import TyperCommand, TyperGroup
 
 from logq._arguments import BadArgumentError
-from logq.cli.terminal.errors import BadInputError, StoppedError, describe, spelling
+from logq.cli.terminal.console import silent
+from logq.cli.terminal.errors import BadInputError, ReaderLeftError, StoppedError, describe, spelling
+
+if TYPE_CHECKING:
+    from logq.cli.input_output import Role
 
 __all__ = ["CommandGroup", "HelpfulCommand", "Lazy"]
 
@@ -32,16 +37,31 @@ _COLUMN = 26  # of names; longer ones push their text to a line of its own
 
 
 class HelpfulCommand(TyperCommand):
-    """A command whose `epilog` holds examples, one per line, and whose errors name arguments as they are typed."""
+    """A command whose `epilog` holds examples, one per line, and whose errors name arguments as they are typed.
+
+    Attributes:
+        roles: of the parameters that name files or folders, as `logq.cli.input_output` has them.
+    """
+
+    roles: "Mapping[str, Role]" = MappingProxyType({})
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command.
 
         Raises:
             BadInputError: the library refused an argument; the message has its option instead of its name.
+            ReaderLeftError: nobody reads standard output any more.
         """
+        from logq.cli.input_output import settled, writing
+
+        spelled = {str(parameter.name): spelling(parameter) for parameter in self.params}
         try:
-            return super().invoke(ctx)
+            with silent(bool(ctx.params.get("quiet"))):
+                ctx.params = settled(ctx.params, self.roles, spelled)
+                with writing(ctx.params, self.roles):
+                    return super().invoke(ctx)
+        except BrokenPipeError as error:  # which typer's own handling turns into the exit code of a failure
+            raise ReaderLeftError from error
         except (BadArgumentError, StoppedError) as error:
             raise BadInputError(describe(error, self._spelled)) from error
 

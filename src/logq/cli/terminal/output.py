@@ -8,6 +8,7 @@ from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any
 
+from logq._files import is_stream
 from logq.cli.terminal.errors import BadInputError
 
 __all__ = ["check_file", "output_folder", "write_json"]
@@ -45,7 +46,7 @@ def output_folder(folder: Path) -> Generator[Path, None, None]:
 
 
 def check_file(path: Path) -> None:
-    """Check that a file can be written, without touching one that is there.
+    """Check that a file can be written, without touching one that is there; devices and pipes can be, and - can.
 
     Raises:
         BadInputError: it is a folder, or its folder is missing or refuses files.
@@ -53,6 +54,8 @@ def check_file(path: Path) -> None:
     Example:
         >>> check_file(Path(tempfile.gettempdir(), "map.html"))
     """
+    if is_stream(path):
+        return
     if path.is_dir():
         raise BadInputError(f"{path}: expected a file to write, found a folder; try {path / 'map.html'}")
     if not path.parent.is_dir():
@@ -64,7 +67,7 @@ def check_file(path: Path) -> None:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write numbers to a file, atomically.
+    """Write numbers to a file, atomically, or to standard output.
 
     Raises:
         OSError: it cannot be written.

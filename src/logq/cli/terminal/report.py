@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from rich.console import Console
-from rich.text import Text
+from logq.cli.terminal.console import Console, Text
 
 __all__ = [
     "in_python",

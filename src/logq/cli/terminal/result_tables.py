@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from rich.console import Console
+import rich.text
 from rich.table import Table
-from rich.text import Text
+
+from logq.cli.terminal.console import Console, Text
 
 __all__ = ["ResultTable", "show_items", "show_nearest", "show_neighbors"]
 
@@ -79,11 +80,9 @@ class ResultTable:
             table.add_row(row[0], *(self._padded(column, row[column]) for column in columns))
         return table
 
-    def _padded(self, column: int, cell: Text) -> Text:
+    def _padded(self, column: int, cell: Text) -> rich.text.Text:
         """To the right of its column: rich would take away spaces at the end, which a cell may have on purpose."""
-        cell = cell.copy()
-        cell.pad_left(self._width(column) - cell.cell_len)
-        return cell
+        return Text.assemble(" " * (self._width(column) - cell.cell_len), cell)
 
 
 def show_neighbors(columns: Sequence[tuple[str, Sequence[tuple[str, float]]]]) -> None:

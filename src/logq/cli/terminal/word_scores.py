@@ -4,8 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from rich.text import Text
-
+from logq.cli.terminal.console import Text
 from logq.cli.terminal.result_tables import ResultTable
 
 if TYPE_CHECKING:

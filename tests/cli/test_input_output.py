@@ -1,0 +1,206 @@
+"""Nothing that a command reads is destroyed by what it writes, by whatever path the two are named."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from logq.cli import main
+
+POSIX = pytest.mark.skipif(os.name != "posix", reason="links and pipes as POSIX has them")
+TEXT = "new york is big\nnew york is old\na b c d\n" * 9
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "c.txt").write_text(TEXT)
+    (tmp_path / "pairs.tsv").write_text("tea\tcup\t3\ntea\tpot\t2\ncup\tpot\t1\n")
+    (tmp_path / "v.txt").write_text("3 2\ntea 1 0\ncup 0.5 0.5\npot 0 1\n")
+    return tmp_path
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["vocab", "c.txt", "-o", "c.txt"],
+        ["vocab", "c.txt", "-o", "./sub/../c.txt"],
+        ["phrases", "c.txt", "-o", "c.txt"],
+        ["phrases", "pairs.tsv", "c.txt", "--save", "c.txt"],
+        ["map", "v.txt", "-o", "v.txt"],
+        ["evaluate", "words", "v.txt", "-s", "pairs.tsv", "--json", "pairs.tsv"],
+        ["evaluate", "words", "v.txt", "-s", "pairs.tsv", "--json", "v.txt"],
+        ["train", "lm", "c.txt", "-o", "lm", "--arpa", "c.txt"],
+        ["train", "lm", "c.txt", "--valid", "pairs.tsv", "-o", "lm", "--arpa", "pairs.tsv"],
+        ["evaluate", "lm", "v.txt", "c.txt", "--json", "c.txt"],
+        ["diagnose", "v.txt", "c.txt", "--json", "c.txt"],
+        ["diagnose", "v.txt", "--figure", "v.txt"],
+    ],
+)
+def test_a_command_does_not_write_over_what_it_reads(logq, place: Path, words: list[str]) -> None:
+    (place / "sub").mkdir()
+    before = contents(place)
+    code, out, err = logq(*words)
+    assert (code, out) == (2, "")
+    assert "expected another file than" in err
+    assert contents(place) == before
+
+
+@POSIX
+@pytest.mark.parametrize("kind", ["hard", "symbolic", "folder"])
+def test_links_lead_to_the_same_file(logq, place: Path, kind: str) -> None:
+    (place / "there").mkdir()
+    name = "other.txt"
+    if kind == "hard":
+        os.link("c.txt", name)
+    elif kind == "symbolic":
+        os.symlink("c.txt", name)
+    else:
+        os.symlink(place, "there/again")
+        name = "there/again/c.txt"
+    code, _, err = logq("vocab", "c.txt", "-o", name)
+    assert (code, (place / "c.txt").read_text()) == (2, TEXT)
+    assert f"--output: expected another file than CORPUS, which it would replace, got {name}" in err
+
+
+def test_two_results_do_not_go_to_one_file(logq, place: Path) -> None:
+    code, _, err = logq("phrases", "c.txt", "-o", "new.txt", "--save", "./new.txt")
+    assert (code, err) == (2, "Error: --save: expected another file than --output, got new.txt twice\n")
+
+
+def test_a_result_is_left_out_of_the_pattern_that_matches_it(logq, place: Path) -> None:
+    (place / "pairs.tsv").unlink()
+    (place / "v.txt").unlink()
+    found = []
+    for again in range(3):
+        code, _, err = logq("phrases", "*.txt", "-o", "joined.txt", "--threshold", 0.1)
+        assert code == 0
+        assert ("'*.txt' matches joined.txt too, which is a result and is left out" in err) == (again > 0)
+        found.append((place / "joined.txt").read_bytes())
+    assert found[0] == found[1] == found[2]
+    assert "new_york" in found[0].decode()
+
+
+def test_a_pattern_that_matches_only_the_result_is_refused(logq, place: Path) -> None:
+    code, _, err = logq("vocab", "c.t*", "-o", "c.txt")
+    assert (code, (place / "c.txt").read_text()) == (2, TEXT)
+    assert "matches nothing but the result, c.txt" in err
+
+
+def run(place: Path, shell: str) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "LOGQ": f"{sys.executable} -m logq.cli"}
+    return subprocess.run(
+        ["bash", "-c", shell], cwd=place, env=env, check=False, capture_output=True, text=True, timeout=300
+    )
+
+
+@POSIX
+def test_results_go_through_pipes_and_into_the_file_behind_standard_output(place: Path) -> None:
+    before = "echo before > out; "
+    for name in ("-", "/dev/stdout"):
+        run(place, f"{before} $LOGQ evaluate words v.txt -s pairs.tsv --json {name} >> out")
+        first, _, rest = (place / "out").read_text().partition("\n")
+        assert first == "before"
+        assert json.loads(rest)["similarity"][0]["pairs"] == 3
+    assert not (place / "-").exists()
+    done = run(place, "$LOGQ vocab - --min-count 9 -o - < c.txt | cat")
+    assert done.stdout.splitlines()[0] == "new 18"
+    done = run(place, "$LOGQ vocab - -o c.txt < c.txt")
+    assert done.returncode == 2
+    assert (place / "c.txt").read_text() == TEXT
+
+
+@POSIX
+def test_a_reader_that_goes_away_ends_a_command_as_sigpipe_would(place: Path) -> None:
+    (place / "many.txt").write_text(" ".join(f"word{n}" for n in range(20_000)))
+    done = run(place, "$LOGQ vocab many.txt --min-count 1 --top 20000 | head -1; echo ${PIPESTATUS[0]}")
+    assert done.stdout.splitlines()[-1] in ("0", "141")
+    assert done.stderr == ""
+
+
+def test_quiet_leaves_out_notes(logq, place: Path) -> None:
+    (place / "odd.txt").write_bytes(b"a \xff\n" * 9)
+    assert "Note" in logq("vocab", "odd.txt")[2]
+    code, out, err = logq("vocab", "odd.txt", "-q")
+    assert (code, err) == (0, "")
+    assert out
+
+
+def test_resume_of_a_finished_training_changes_nothing(logq, place: Path) -> None:
+    train = ["train", "word2vec", "c.txt", "-o", "v", "--dim", 4, "--epochs", 1, "--sample", 0, "-q"]
+    assert logq(*train)[0] == 0
+    before = contents(place)
+    code, _, err = logq(*train, "--resume")
+    assert (code, contents(place)) == (2, before)
+    assert "nothing was changed" in err
+    assert "--overwrite" in err
+    assert logq(*train, "--resume", "--overwrite")[0] == 0
+
+
+def test_a_folder_holds_one_model(logq, place: Path, ratings: Path) -> None:
+    assert logq("train", "word2vec", "c.txt", "-o", "m", "--dim", 4, "--epochs", 1, "--sample", 0, "-q")[0] == 0
+    before = contents(place)
+    items = ["train", "item2vec", ratings, "-o", "m", "--dim", 4, "--epochs", 1, "-q"]
+    code, _, err = logq(*items)
+    assert (code, contents(place)) == (2, before)
+    assert "m holds word vectors, and a folder holds one model" in err
+    assert logq(*items, "--overwrite")[0] == 0
+    assert not (place / "m" / "vectors.safetensors").exists()
+    assert (place / "m" / "model.safetensors").exists()
+    code, _, err = logq("train", "lm", "c.txt", "-o", "m", "-q", "--smoothing", "add_k")
+    assert (code, "m holds a recommender" in err) == (2, True)
+    assert logq("train", "lm", "c.txt", "-o", "m", "-q", "--smoothing", "add_k", "--overwrite")[0] == 0
+    assert not (place / "m" / "log").exists()
+    code, _, err = logq("neighbors", "m", "new")
+    assert "m: expected word vectors in this folder, found NGram, a language model; try `logq generate m`" in err
+
+
+def test_what_wants_word_vectors_points_to_the_command_for_items(logq, place: Path, model: Path) -> None:
+    for words, fits in (
+        (["neighbors", model, "i1"], "similar"),
+        (["map", model], "similar"),
+        (["evaluate", "words", model, "-s", "pairs.tsv"], "evaluate ranking"),
+    ):
+        code, _, err = logq(*words)
+        assert (code, f"found SASRec, a recommender; try `logq {fits} {model}" in err) == (2, True)
+
+
+HOSTILE = "\x1b[31mred\x1b]0;title\x07", "left\u202eright", "c1\x9b2J", "two\u2028lines"
+
+
+def test_names_from_files_do_not_control_the_terminal(logq, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from logq.vectors import KeyedVectors
+
+    KeyedVectors(["tea", *HOSTILE], [[1.0, 0.1 * n] for n in range(5)], counts=[5, 4, 3, 2, 1]).save("hostile")
+    piped = logq("neighbors", "hostile", "tea")[1]
+    assert all(name in piped for name in HOSTILE)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("TERM", "dumb")  # no colors of our own
+    for words in (["tea"], ["tea", HOSTILE[1]], [HOSTILE[0]]):
+        shown = logq("neighbors", "hostile", *words)[1]
+        assert not set(shown) & set("\x1b\x07\x9b\u202e\u2028")
+        assert r"\x1b[31mred\x1b]0;title" in shown
+        assert r"left\u202eright" in shown
+    assert r"\x1b[2J" in logq("neighbors", "hostile", "\x1b[2J")[2]
+
+
+def test_completion_is_shown(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("typer.completion._get_shell_name", lambda: "bash")
+    assert main(["--show-completion"]) == 0
+    assert "_LOGQ_COMPLETE=complete_bash" in capsys.readouterr().out
+
+
+@POSIX
+@pytest.mark.skipif(shutil.which("bash") is None, reason="completion of bash")
+def test_commands_are_completed(place: Path) -> None:
+    done = run(place, 'COMP_WORDS="logq evaluate r" COMP_CWORD=2 _LOGQ_COMPLETE=complete_bash $LOGQ')
+    assert "ranking" in done.stdout
