@@ -38,7 +38,8 @@ class FeatureTable:
     """
 
     def __init__(self, path: Path, ids: "Identifiers") -> None:
-        from logq.logs.log_files import detect_layout, plain_headers, read_table
+        from logq.logs.log_files import plain_headers, read_table
+        from logq.logs.text_layout import detect_layout
 
         layout = detect_layout(path, header=True)
         if layout.names[0] in set(map(str, ids.keys.tolist())):

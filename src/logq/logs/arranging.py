@@ -1,6 +1,6 @@
 """Turning the rows of a log into codes sorted by user and time, counting dropped rows by reason."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Literal, NamedTuple, TypedDict
 
 import numpy as np
@@ -13,7 +13,7 @@ __all__ = ["Arranged", "Cleaning", "Rows", "arrange"]
 
 
 class Cleaning(TypedDict, total=False):
-    """How the rows of a log are cleaned, in this order; a dropped row is counted under the first reason that applies.
+    r"""How the rows of a log are cleaned, in this order; a dropped row is counted under the first reason that applies.
 
     A row without a user, an item, a time or a label (NaN) is always dropped, if the log has such a column.
 
@@ -24,6 +24,8 @@ class Cleaning(TypedDict, total=False):
             where there are times; "first" and "last" keep one row of each user and item; None keeps all ("duplicate").
         min_user, min_item: users and items with fewer events are dropped, repeatedly until all have enough, which
             leaves the k-core ("rare user", "rare item").
+        missing: strings that count as a missing id (None: "NULL", "\N", "nan", "NaN", "None", "NA" and their like, as
+            in pandas; () for none), in columns of users, items and sessions. Those met are said in `notes`.
     """
 
     user_ids: Identifiers | None
@@ -32,6 +34,7 @@ class Cleaning(TypedDict, total=False):
     deduplicate: Literal["exact", "first", "last"] | None
     min_user: int
     min_item: int
+    missing: Collection[str] | None
 
 
 class Rows(NamedTuple):

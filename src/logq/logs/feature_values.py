@@ -1,156 +1,18 @@
-"""Values of columns: numbers and times as a log stores them, and features as codes of categories or buckets."""
+"""Values of features as codes of categories or buckets."""
 
 import dataclasses
-import warnings
 from collections.abc import Sequence
-from datetime import timezone
 from itertools import chain
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_int
+from logq._arguments import ArgumentError, Verbatim, check_int
 from logq.logs.identifiers import Identifiers, factorize
+from logq.logs.plain_values import to_numbers
 
-__all__ = ["Buckets", "Categories", "Coding", "lists_of", "make_coding", "plain_array", "to_numbers", "to_times"]
-
-_NONE: Any = None
-
-
-def plain_array(values: object) -> NDArray[Any]:
-    """Return a numpy array of a list, an array, or a series of pandas or polars.
-
-    Example:
-        >>> plain_array([1, 2]).dtype.kind
-        'i'
-    """
-    if isinstance(values, np.ndarray):
-        return values
-    convert = getattr(values, "to_numpy", None)
-    return np.asarray(values if convert is None else convert())
-
-
-def to_numbers(values: object, name: str) -> NDArray[Any]:
-    """Return numbers (N,): integers stay integers, None becomes NaN, and strings are read as numbers.
-
-    Raises:
-        ArgumentTypeError: a value is not a number; the message has the first one.
-
-    Example:
-        >>> to_numbers(["4", "", "3.5"], "label").tolist()
-        [4.0, nan, 3.5]
-    """
-    array = plain_array(values)
-    if array.ndim != 1:
-        raise ArgumentError(name, "one value for each row", Verbatim(f"shape {array.shape}"))
-    if array.dtype.kind == "b":
-        return array.astype(np.int8)
-    if array.dtype.kind in "iuf":
-        return array
-    return _read(array, name)
-
-
-def to_times(values: object, name: str) -> NDArray[Any]:
-    """Return times (N,), int64 or float: dates become seconds since 1970 in UTC, missing ones NaN.
-
-    Strings are read as numbers, or else as dates such as 2026-11-21 or 2026-11-21T22:25:00.
-
-    Raises:
-        ArgumentTypeError: a value is neither a number nor a date; the message has the first one.
-        ArgumentError: a time is infinite, or does not fit into a signed integer of 64 bits.
-
-    Example:
-        >>> to_times(["1970-01-02", "1970-01-01T00:00:01"], "time").tolist()
-        [86400, 1]
-    """
-    array = plain_array(values)
-    if array.dtype.kind == "O" and len(array):
-        first = next((value for value in array if value is not None and value == value), None)
-        if hasattr(first, "isoformat"):  # dates of the standard library and of pandas, with their time zone
-            array = _from_dates(array, name)
-    if array.dtype.kind in "UO":
-        try:
-            return _checked(to_numbers(array, name), name)
-        except TypeError:
-            array = _read_dates(array, name)
-    if array.dtype.kind == "M":
-        return _seconds(array)
-    return _checked(to_numbers(array, name), name)
-
-
-def _checked(times: NDArray[Any], name: str) -> NDArray[Any]:
-    if times.dtype.kind == "f":
-        if np.isinf(times).any():
-            raise ArgumentError(name, "finite numbers", times[np.isinf(times)][0].item())
-        return times
-    if times.size and int(times.max()) > np.iinfo(np.int64).max:
-        raise ArgumentError(name, "signed integers of 64 bits", int(times.max()))
-    return times.astype(np.int64, copy=False)  # differences of narrower ones may not fit
-
-
-def _seconds(dates: NDArray[Any]) -> NDArray[Any]:
-    fine = dates.astype("datetime64[us]")
-    missing = np.isnat(fine)
-    micros = fine.astype(np.int64)
-    if missing.any() or (micros % 1_000_000).any():
-        return np.where(missing, np.nan, micros / 1e6)
-    return micros // 1_000_000
-
-
-def _from_dates(array: NDArray[Any], name: str) -> NDArray[Any]:
-    try:
-        stamps = [np.nan if value is None or value != value else _stamp(value) for value in array.tolist()]
-    except AttributeError:
-        return np.array([None if value is None else value.isoformat() for value in array.tolist()], dtype=object)
-    return np.array(stamps)
-
-
-def _stamp(date: Any) -> float:
-    # A date without a time zone is local time for the standard library, and UTC for numpy and data frames.
-    return (date.replace(tzinfo=timezone.utc) if date.tzinfo is None else date).timestamp()
-
-
-def _read_dates(array: NDArray[Any], name: str) -> NDArray[Any]:
-    text = np.where(np.equal(array, _NONE), "", array).astype(np.str_) if array.dtype.kind == "O" else array
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # numpy understands time zones, and warns that it does not keep them
-            return np.where(text == "", "NaT", text).astype("datetime64[us]")
-    except ValueError:
-        wrong = next(value for value in text.tolist() if value and not _is_date(value))
-        raise ArgumentTypeError(name, "numbers or dates such as 2026-11-21T22:25:00", wrong) from None
-
-
-def _is_date(value: str) -> bool:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            np.datetime64(value)
-    except ValueError:
-        return False
-    return True
-
-
-def _read(array: NDArray[Any], name: str) -> NDArray[np.float64]:
-    try:
-        if array.dtype.kind == "O":
-            missing = np.equal(array, _NONE) | np.equal(array, "")
-            return np.where(missing, np.nan, array).astype(np.float64)
-        if array.dtype.kind in "US":
-            return np.where(array == array.dtype.type(), array.dtype.type("nan"), array).astype(np.float64)
-    except (TypeError, ValueError):
-        wrong = next(value for value in array.tolist() if not _is_number(value))
-        raise ArgumentTypeError(name, "numbers", wrong) from None
-    raise ArgumentTypeError(name, "numbers", Verbatim(f"values of {array.dtype}"))
-
-
-def _is_number(value: Any) -> bool:
-    try:
-        float("nan" if value is None or value == "" else value)
-    except (TypeError, ValueError):
-        return False
-    return True
+__all__ = ["Buckets", "Categories", "Coding", "lists_of", "make_coding"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -13,11 +13,12 @@ from typing_extensions import Self
 from logq._arguments import ArgumentError, check_int
 from logq._compression import open_bytes
 from logq.logs.column_names import unknown_column
+from logq.logs.data_frames import frame_columns
 from logq.logs.examples import check_indices
 from logq.logs.feature_values import Coding, lists_of, make_coding
-from logq.logs.frames import frame_columns
 from logq.logs.identifiers import Identifiers
-from logq.logs.log_files import detect_layout, plain_headers, read_table
+from logq.logs.log_files import plain_headers, read_table
+from logq.logs.text_layout import detect_layout
 
 __all__ = ["Features"]
 
