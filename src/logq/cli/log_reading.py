@@ -108,6 +108,15 @@ class LogReadingOptions(LogColumns):
     user_features: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Features of users, likewise.", rich_help_panel=_LOG), READS
     ] = None
+    buckets: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=2,
+            help="Cut features that are fractions or dates at their quantiles into N buckets.",
+            rich_help_panel=_LOG,
+        ),
+    ] = 10
 
 
 def read_log(
@@ -132,8 +141,8 @@ def read_log(
         log = _read(path, options, columns, cleaning)
     if isinstance(options, LogReadingOptions):
         log = log.with_features(
-            items=read_features(options.item_features, log.item_ids),
-            users=read_features(options.user_features, log.user_ids),
+            items=read_features(options.item_features, log.item_ids, options.buckets, tell),
+            users=read_features(options.user_features, log.user_ids, options.buckets, tell),
         )
     of_time = [note for note in log.notes if note.startswith("time: ")]
     others = [note for note in log.notes if note not in of_time]
