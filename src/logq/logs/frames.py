@@ -155,12 +155,16 @@ def arrange_arrays(
             said_of["time"] = f"read as {said}"
     scores = None if labels is None else to_numbers(labels, "labels")
     notes = [f"{role}: {note}" for role, note in said_of.items()] + further
-    return arrange(Rows(user_codes, item_codes, times, scores, sides), **rest), column_ids, notes
+    arrays = [user_codes.codes, item_codes.codes, times, scores, *sides.values()]
+    different = len({id(array) for array in arrays if array is not None}) == sum(array is not None for array in arrays)
+    # What was read in pieces belongs to nobody else; but a column may have two roles, as one of sessions has.
+    rows = Rows(user_codes, item_codes, times, scores, sides, owned=isinstance(items, Factor) and different)
+    return arrange(rows, **rest), column_ids, notes
 
 
 def _ids(values: object, role: str, missing: Collection[str], notes: list[str]) -> Factor:
     """The ids of a column, among which the words for a missing value do not count."""
-    found = factorize(values, f"{role}s")
+    found = values if isinstance(values, Factor) else factorize(values, f"{role}s")
     if found.keys.dtype.kind != "U":
         return found
     absent = np.isin(found.keys, list(missing))

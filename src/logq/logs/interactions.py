@@ -17,7 +17,8 @@ from logq.logs.examples import check_indices
 from logq.logs.features import Features
 from logq.logs.frames import ColumnKinds, LogOptions, arrange_arrays, arrange_file, arrange_frame, sorted_options
 from logq.logs.identifiers import Identifiers
-from logq.logs.log_files import read_csv, read_parquet
+from logq.logs.log_files import read_csv
+from logq.logs.parquet_files import read_parquet
 from logq.logs.session_files import read_sessions
 from logq.logs.storage import load_log, save_log
 from logq.logs.time_values import check_time_format
@@ -242,8 +243,7 @@ class Interactions:
             sessions: (N,) integers or strings, kept as codes in columns["session"].
             columns: further columns of events. Numbers stay numbers; strings become codes of `column_ids`.
             time_format: how times are written, as for `from_frame`.
-            cleaning: `missing`, `min_label`, `deduplicate`, `min_user`, `min_item`, `user_ids`, `item_ids`; see
-                `Cleaning`.
+            cleaning: `missing`, `min_label`, `deduplicate`, `min_user`, `min_item`, ..., as `Cleaning` says.
 
         Raises:
             ArgumentError: no row (is left), fewer than two items, or columns of different lengths.
@@ -254,10 +254,8 @@ class Interactions:
             >>> log.dropped
             {'no user': 1}
         """
-        found = arrange_arrays(
-            users, items, timestamps, labels, sessions, columns or {}, cleaning, None, check_time_format(time_format)
-        )
-        return cls._of(*found)
+        options = (cleaning, None, check_time_format(time_format))
+        return cls._of(*arrange_arrays(users, items, timestamps, labels, sessions, columns or {}, *options))
 
     @classmethod
     def from_frame(
@@ -316,8 +314,7 @@ class Interactions:
             path: the file. Columns of one without a header are called "0", "1" and so on, or given as numbers.
             separator: None detects it from the first lines, and says so in `notes`.
             header: whether the first line has names; None detects it.
-            options: `user`, `item`, `time`, `label`, `session`, `time_format`, `columns` and cleaning, as for
-                `from_frame`.
+            options: as for `from_frame`.
 
         Raises:
             ImportError: polars is not installed; the message says how to.
@@ -342,8 +339,7 @@ class Interactions:
 
         Args:
             path: the file.
-            options: `user`, `item`, `time`, `label`, `session`, `time_format`, `columns` and cleaning, as for
-                `from_frame`.
+            options: as for `from_frame`.
 
         Raises:
             ImportError: polars is not installed; the message says how to.

@@ -1,4 +1,4 @@
-"""Reading logs from text and Parquet files by polars: choosing columns, and what they are without a header."""
+"""Reading logs from text files by polars: choosing columns, and what they are without a header."""
 
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -10,7 +10,7 @@ from logq.logs.plain_values import MISSING_WORDS
 from logq.logs.text_layout import Layout, detect_layout, is_number, joined_fields
 from logq.logs.time_values import looks_like_time
 
-__all__ = ["LogFile", "plain_headers", "read_csv", "read_parquet", "read_table"]
+__all__ = ["LogFile", "first_line", "import_polars", "plain_headers", "read_csv", "read_table"]
 
 
 class LogFile(NamedTuple):
@@ -46,24 +46,6 @@ def read_csv(
     return LogFile(frame, {role: roles.get(role, False) for role in asked}, layout.notes, {**guesses, **more})
 
 
-def read_parquet(
-    path: str | os.PathLike[str], asked: Mapping[str, "str | int | bool | None"], columns: Sequence[str]
-) -> LogFile:
-    """Read the columns of a Parquet file that are asked for or have a usual name."""
-    polars = _polars("Parquet files")
-    with open(path, "rb"):
-        pass  # a missing file is an OSError with its name
-    try:
-        names = list(polars.read_parquet_schema(os.fspath(path)))
-        first = None if asked.get("time") is not None else polars.read_parquet(os.fspath(path), n_rows=1000)
-        roles, guesses = guess_columns(names, asked, None if first is None else first.get_column)
-        chosen = [name for name in names if name in roles.values() or name in columns]
-        frame = polars.read_parquet(os.fspath(path), columns=chosen)
-    except polars.exceptions.PolarsError as error:
-        raise ValueError(f"{os.fspath(path)}: cannot be read as Parquet ({_first_line(error)})") from None
-    return LogFile(frame, {role: roles.get(role, False) for role in asked}, [], guesses)
-
-
 def read_table(
     path: str | os.PathLike[str],
     layout: Layout,
@@ -77,7 +59,7 @@ def read_table(
         ImportError: polars is not installed.
         ValueError: the file cannot be read as a table.
     """
-    polars = _polars("text files")
+    polars = import_polars("text files")
     numbers = [layout.names.index(name) for name in columns]
     twice = next((name for number, name in enumerate(columns) if name in columns[:number]), None)
     if twice is not None:
@@ -108,7 +90,7 @@ def read_table(
     except polars.exceptions.PolarsError as error:
         if layout.plain and "utf-8" in str(error):  # the first lines were only ASCII
             return read_table(path, layout._replace(plain=False), columns, ids, missing)
-        raise ValueError(f"{where}: cannot be read as a table ({_first_line(error)})") from None
+        raise ValueError(f"{where}: cannot be read as a table ({first_line(error)})") from None
     frame = frame.with_columns(_without_blanks(polars))
     named = zip(frame.get_columns(), columns, strict=True)
     words = MISSING_WORDS if missing is None else missing
@@ -199,11 +181,26 @@ def _numbers_or_text(column: Any, missing: Collection[str]) -> Any:
     return column if odd.any() else numbers
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    r"""Return the first line of an error of polars, which may have many.
+
+    Example:
+        >>> first_line(ValueError("one\ntwo"))
+        'one'
+    """
     return str(error).splitlines()[0]
 
 
-def _polars(what: str) -> Any:
+def import_polars(what: str) -> Any:
+    """Return polars, which reads `what`.
+
+    Raises:
+        ImportError: it is not installed.
+
+    Example:
+        >>> import_polars("text files").__name__
+        'polars'
+    """
     try:
         import polars
     except ImportError:

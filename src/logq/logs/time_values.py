@@ -101,7 +101,7 @@ def read_times(values: object, name: str, time_format: str | None = None) -> Tim
     """Return times (N,), int64 or float: dates become seconds since 1970 in UTC, missing ones NaN.
 
     Args:
-        values: numbers, strings, dates: a list, an array, or a series of pandas or polars.
+        values: numbers, strings, dates: a list, an array, or a series of pandas or polars; or times that were read.
         name: what the caller calls the argument.
         time_format: one of TIME_FORMATS, or letters of strptime; None recognizes the format.
 
@@ -118,6 +118,8 @@ def read_times(values: object, name: str, time_format: str | None = None) -> Tim
         [1769856669.277, 1769856669.278]
     """
     check_time_format(time_format)
+    if isinstance(values, Times):  # read already
+        return values
     array = plain_array(values)
     if array.dtype.kind == "O" and len(array):
         first = next((value for value in array if value is not None and value == value), None)
@@ -187,7 +189,7 @@ def _from_numbers(times: NDArray[Any], name: str, time_format: str | None) -> Ti
     if time_format is not None:
         return _from_text(_digits(times), name, time_format)
     missing = np.isnan(times) if times.dtype.kind == "f" else np.zeros(len(times), dtype=np.bool_)
-    present = times[~missing]
+    present = times[~missing] if missing.any() else times
     if not present.size:
         return Times(times, "numbers")
     if _are_compact(present):
