@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from logq.logs import Features, Identifiers, Interactions
+from logq.logs.storage import features_from_state, features_state
 
 IDS = Identifiers([10, 20, 30, 40])
 
@@ -254,6 +255,10 @@ def test_vectors_are_saved_with_the_log(tmp_path):
     again = Interactions.load(tmp_path).item_features
     assert again.dense["x"].tolist() == features.dense["x"].tolist() == [[2, 3], [0.5, 1]]
     assert again.sizes == {"y": 3}
-    np.save(tmp_path / "item_features.0_dense.npy", np.full((2, 2), np.nan, np.float32))
+    arrays, metadata = features_state(features)
+    arrays["0_dense"] = np.full((2, 2), np.nan, np.float32)
     with pytest.raises(ValueError, match="'x': expected finite vectors of float32"):
-        Interactions.load(tmp_path)
+        features_from_state(arrays, metadata)
+    arrays["0_dense"] = np.zeros((3, 2), np.float32)
+    with pytest.raises(ValueError, match="features: expected the same number of rows in all"):
+        features_from_state(arrays, metadata)

@@ -1,6 +1,7 @@
 """Splits against loops over users, saved and loaded."""
 
 import json
+from dataclasses import replace
 from datetime import date, datetime
 
 import numpy as np
@@ -108,6 +109,10 @@ def test_a_saved_split_comes_back_for_its_own_log_only(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"expected split\.json in it"):
         Split.load(tmp_path / "log", log)
     np.save(tmp_path / "split" / "part.npy", np.full(len(log), 9, dtype=np.int8))
+    with pytest.raises(ValueError, match=r"part\.npy: .* its digest differs"):
+        Split.load(tmp_path / "split", log)
+    wrong = replace(split, part=np.full(len(log), 9, dtype=np.int8))
+    wrong.save(tmp_path / "split")
     with pytest.raises(ValueError, match=r"expected a part in \[0, 3\]"):
         Split.load(tmp_path / "split", log)
 

@@ -98,7 +98,7 @@ def arrange(
         if rows.labels is None:
             raise ArgumentError("min_label", "None for a log without labels", min_label)
         _drop(keep, rows.labels < min_label, f"label below {min_label:g}", dropped)
-    table = _Table(users, items, rows.times, rows.labels, dict(rows.columns), rows.owned)
+    table = _EventRows(users, items, rows.times, rows.labels, dict(rows.columns), rows.owned)
     user_keys, item_keys = rows.users.keys, rows.items.keys
     while True:
         if not keep.all():
@@ -147,7 +147,7 @@ def arrange(
     )
 
 
-class _Table(NamedTuple):
+class _EventRows(NamedTuple):
     """Rows with codes for users and items; what is `owned` is overwritten."""
 
     users: NDArray[Any]
@@ -157,7 +157,7 @@ class _Table(NamedTuple):
     columns: dict[str, NDArray[Any]]
     owned: bool
 
-    def where(self, keep: NDArray[np.bool_]) -> "_Table":
+    def where(self, keep: NDArray[np.bool_]) -> "_EventRows":
         """The rows of a mask."""
         count = int(np.count_nonzero(keep))
 
@@ -169,7 +169,7 @@ class _Table(NamedTuple):
 
         return self._each(kept)
 
-    def ordered(self, order: NDArray[Any]) -> "_Table":
+    def ordered(self, order: NDArray[Any]) -> "_EventRows":
         """The rows in another order."""
 
         def moved(array: NDArray[Any]) -> NDArray[Any]:
@@ -180,11 +180,11 @@ class _Table(NamedTuple):
 
         return self._each(moved)
 
-    def _each(self, change: Callable[[NDArray[Any]], NDArray[Any]]) -> "_Table":
+    def _each(self, change: Callable[[NDArray[Any]], NDArray[Any]]) -> "_EventRows":
         columns = {name: change(column) for name, column in self.columns.items()}
         times = None if self.times is None else change(self.times)
         labels = None if self.labels is None else change(self.labels)
-        return _Table(change(self.users), change(self.items), times, labels, columns, True)
+        return _EventRows(change(self.users), change(self.items), times, labels, columns, True)
 
 
 def _known(
@@ -226,7 +226,7 @@ def _unsorted(users: NDArray[Any], order: NDArray[Any]) -> int:
     return count
 
 
-def _tied(table: _Table, order: NDArray[Any], times: NDArray[Any]) -> NDArray[np.bool_]:
+def _tied(table: _EventRows, order: NDArray[Any], times: NDArray[Any]) -> NDArray[np.bool_]:
     """Whether a row has the user and the time of the next one: (N-1,)."""
     tied = np.empty(max(len(order) - 1, 0), dtype=np.bool_)
     for piece in pieces(len(tied)):
@@ -235,7 +235,7 @@ def _tied(table: _Table, order: NDArray[Any], times: NDArray[Any]) -> NDArray[np
     return tied
 
 
-def _duplicates(table: _Table, order: NDArray[Any], which: Literal["exact", "first", "last"]) -> NDArray[np.bool_]:
+def _duplicates(table: _EventRows, order: NDArray[Any], which: Literal["exact", "first", "last"]) -> NDArray[np.bool_]:
     """Return a mask of rows that repeat an earlier one (or, for "last", are repeated by a later one)."""
     repeats = np.zeros(len(table.users), dtype=np.bool_)
     if which == "exact":
@@ -280,7 +280,7 @@ def _core(
             return
 
 
-def _by_frequency(table: _Table, keys: NDArray[Any]) -> tuple[_Table, NDArray[Any]]:
+def _by_frequency(table: _EventRows, keys: NDArray[Any]) -> tuple[_EventRows, NDArray[Any]]:
     counts = count_codes(table.items, len(keys))
     by_count = np.argsort(-counts, kind="stable")  # codes are by first appearance already, which breaks ties
     ranks = np.empty(len(keys), dtype=table.items.dtype)

@@ -62,17 +62,17 @@ def _batches(events: Any, total: int) -> Iterator[Any]:
 
 def _part(polars: Any, role: str, kind: str, column: Any, total: int) -> Any:
     if role in ("user", "item", "session"):
-        return _Ids(f"{role}s", total)
+        return _IdColumn(f"{role}s", total)
     if kind in (*_INTEGERS, *_FLOATS):
         whole = kind in _INTEGERS and not column.null_count().collect().item()
         dtype = np.float32 if role == "label" else np.int64 if whole else np.float64
-        return _Numbers(np.empty(total, dtype))
+        return _NumberColumn(np.empty(total, dtype))
     if role == "time" and kind in ("Datetime", "Date") and not column.null_count().collect().item():
-        return _Dates(np.empty(total, np.int64))
-    return _Whole(polars)
+        return _DateColumn(np.empty(total, np.int64))
+    return _OtherColumn(polars)
 
 
-class _Ids:
+class _IdColumn:
     """Ids as codes by first appearance, over all pieces."""
 
     def __init__(self, name: str, total: int) -> None:
@@ -122,7 +122,7 @@ class _Ids:
         return Factor(self._codes, np.concatenate(self._keys) if self._keys else np.zeros(0, np.int64))
 
 
-class _Numbers:
+class _NumberColumn:
     """Numbers, with NaN for a missing one."""
 
     def __init__(self, values: NDArray[Any]) -> None:
@@ -137,7 +137,7 @@ class _Numbers:
         return self._values
 
 
-class _Dates:
+class _DateColumn:
     """Dates as seconds since 1970, with fractions if there are any."""
 
     def __init__(self, micros: NDArray[np.int64]) -> None:
@@ -158,7 +158,7 @@ class _Dates:
         return Times(self._micros, "dates")
 
 
-class _Whole:
+class _OtherColumn:
     """A column of any type as it is."""
 
     def __init__(self, polars: Any) -> None:
