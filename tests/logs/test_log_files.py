@@ -280,6 +280,7 @@ def test_that_no_times_were_found_is_always_said(tmp_path):
         ("1396864269\tu\ta\n1396864268\tu\tb\n1396864267\tv\ta\n", ["b", "a", "a"]),
         ("1300000001 a 5 1396864269\n1300000001 b 4 1396864268\n1300000002 a 3 1396864267\n", ["b", "a", "a"]),
         ("u|1/31/2024|a\nu|1/30/2024|b\nv|1/31/2024|a\n", ["b", "a", "a"]),
+        ("u,2024-01-02,2024-05-05,a\nu,2024-01-01,2024-05-05,b\nv,2024-01-02,2024-05-05,a\n", ["b", "a", "a"]),
     ],
 )
 def test_without_a_header_a_date_is_never_an_item(tmp_path, text, expected):
