@@ -134,6 +134,18 @@ def test_every_truncation_of_a_zip_file_is_named():
             unpacked(whole[:length], "some")
 
 
+def test_a_zip_file_that_points_before_its_beginning_is_named(tmp_path):
+    whole = bytearray(zipped(b"some text"))
+    end = whole.rindex(b"PK\x05\x06")
+    whole[end + 16 : end + 20] = (2**31).to_bytes(4, "little")  # where the directory begins
+    (tmp_path / "a.zip").write_bytes(whole)
+    with (
+        pytest.raises(ValueError, match=r"a\.zip: the zip file is (truncated or )?damaged"),
+        open_bytes(tmp_path / "a.zip") as file,
+    ):
+        file.read()
+
+
 def test_archives_of_several_files_are_refused_with_what_is_in_them():
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:

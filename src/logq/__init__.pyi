@@ -27,6 +27,7 @@ from .language_models import NNLM as NNLM
 from .language_models import NGram as NGram
 from .language_models import RecurrentLM as RecurrentLM
 from .logs import Interactions as Interactions
+from .logs.column_names import GuessedColumnWarning as GuessedColumnWarning
 from .recommenders import EGES as EGES
 from .recommenders import MIND as MIND
 from .recommenders import SDM as SDM

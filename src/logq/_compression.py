@@ -7,9 +7,11 @@ like any other, and one that asks for a large dictionary is refused.
 """
 
 import contextlib
+import errno
 import io
 import os
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Generator, Iterator
@@ -250,8 +252,12 @@ def _unzip(name: str, file: BinaryIO) -> Iterator[bytes]:
             with archive.open(member) as content:
                 while piece := content.read(_READ):
                     yield piece
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, UnicodeDecodeError) as error:
+    except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, UnicodeDecodeError) as error:
         raise ValueError(f"{name}: the zip file is truncated or damaged ({error or 'it ends too early'})") from None
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        raise ValueError(f"{name}: the zip file is damaged (it points before its beginning)") from None
 
 
 def _only_member(name: str, archive: zipfile.ZipFile) -> zipfile.ZipInfo:

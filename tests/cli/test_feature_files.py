@@ -34,10 +34,25 @@ def test_ids_of_another_kind_are_named(tmp_path):
         read_features(path, Identifiers([1, 2]))
 
 
-def test_fractions_are_refused_in_a_line(tmp_path):
-    path = table(tmp_path, "item,price\n1,0.5\n2,1.5\n")
-    with pytest.raises(BadInputError, match="price"):
-        read_features(path, Identifiers([1, 2]))
+def test_fractions_and_dates_are_cut_into_buckets_and_said(tmp_path):
+    path = table(tmp_path, "item,price,since,kind,hot\n1,0.5,2024-01-31,a,true\n2,1.5,2024-02-28,b,false\n")
+    told = []
+    features = read_features(path, Identifiers([1, 2]), 2, told.append)
+    assert features is not None
+    assert features.sizes == {"price": 3, "since": 3, "kind": 3, "hot": 3}
+    assert told == [f"{path}: price, since cut into 2 buckets (--buckets)"]
+    assert features.encode({"price": [9.0], "since": ["2023-01-01"], "hot": [True]})["price"].tolist() == [2]
+
+
+def test_vectors_are_kept_and_said(tmp_path):
+    path = table(tmp_path, "item\timage:float_seq\ttext\n1\t0.5 1.0\t[1, 0.5]\n2\t0.25 2\t[0, 0]\n")
+    told = []
+    features = read_features(path, Identifiers([2, 1]), 2, told.append)
+    assert features is not None
+    assert features.dense["image"].tolist() == [[0.25, 2], [0.5, 1]]
+    assert features.dense["text"].tolist() == [[0, 0], [1, 0.5]]
+    assert len(features) == 2
+    assert told == [f"{path}: image, text has vectors, which are kept, but no model learns from them yet"]
 
 
 def test_titles_are_not_features(tmp_path):

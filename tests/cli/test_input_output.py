@@ -204,3 +204,25 @@ def test_completion_is_shown(capsys: pytest.CaptureFixture[str], monkeypatch: py
 def test_commands_are_completed(place: Path) -> None:
     done = run(place, 'COMP_WORDS="logq evaluate r" COMP_CWORD=2 _LOGQ_COMPLETE=complete_bash $LOGQ')
     assert "ranking" in done.stdout
+
+
+def commands(group, path: tuple[str, ...] = ()):
+    for name, member in group.members.items():
+        made = member.make() if hasattr(member, "make") else member
+        if hasattr(made, "members"):
+            yield from commands(made, (*path, name))
+        else:
+            yield (*path, name), made
+
+
+def test_every_parameter_that_names_a_file_says_whether_it_is_read_or_written() -> None:
+    from logq.cli.app import app
+
+    files = ("FILE", "DIR", "CORPUS", "LOG", "MODEL", "VECTORS", "INDEX")
+    without = [
+        (*path, parameter.name)
+        for path, command in commands(app)
+        for parameter in command.params
+        if any(word in str(parameter.metavar or "") for word in files) and parameter.name not in command.roles
+    ]
+    assert without == [("train", "word2vec", "cache_dir")]  # which is read and written, and holds nothing else

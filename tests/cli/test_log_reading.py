@@ -17,7 +17,8 @@ def test_guesses_and_losses_are_told(tmp_path):
     log, told = read(path, LogReadingOptions(min_label=4))
     assert len(log) == 3
     assert "user: took the column 'user'" in told[0]
-    assert told[1] == "left out: 1 (label below 4)"
+    assert told[1].startswith("time: there is no further column")
+    assert told[2] == "left out: 1 (label below 4)"
 
 
 def test_what_is_said_is_not_guessed(ratings):
@@ -86,3 +87,17 @@ def test_who_names_columns_says_that_there_is_a_header(tmp_path):
     path.write_text("function,calls\nf,open\nf,len\ng,open\n")
     log, _ = read(path, LogReadingOptions(user="function", item="calls"))
     assert (len(log), log.num_users) == (3, 2)
+
+
+def test_what_was_taken_for_time_has_a_line_of_its_own(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("user,item,purchase_date\n1,5,31.12.2023\n1,7,30.12.2023\n")
+    log, told = read(path)
+    assert "time: took the column 'purchase_date' (dates with the day first)" in told
+    assert log.item_ids.keys_of(log.items).tolist() == [7, 5]
+    path.write_text("user,item,when\n1,5,03/04/2024\n1,7,02/05/2024\n")
+    log, _ = read(path, LogReadingOptions(time_format="day-first"))
+    assert log.item_ids.keys_of(log.items).tolist() == [5, 7]
+    path.write_text("user,item,x,y\n1,5,2024-01-02,2024-01-02\n1,7,2024-01-01,2024-01-02\n")
+    _, told = read(path)
+    assert len([line for line in told if "no time column found among 'x', 'y'" in line]) == 1

@@ -1,6 +1,7 @@
 """Side information in codes against loops over rows."""
 
 import json
+from datetime import date, datetime
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logq.logs import Features, Identifiers
+from logq.logs import Features, Identifiers, Interactions
+from logq.logs.storage import features_from_state, features_state
 
 IDS = Identifiers([10, 20, 30, 40])
 
@@ -156,3 +158,107 @@ def test_values_of_a_set_are_coded_alike_in_every_process():
     features = Features.from_frame(table, ids)
     assert features.codings["tags"].known.keys.tolist() == sorted(words)
     assert features.values["tags"].tolist() == [list(range(1, 31))] * 2
+
+
+MAKERS = [dict, pd.DataFrame, pl.DataFrame]
+
+
+def table_of(make, *values):
+    return make({"item": [10, 20, 30], "x": list(values)})
+
+
+@pytest.mark.parametrize("make", MAKERS)
+@pytest.mark.parametrize(
+    ("values", "what"),
+    [
+        ((0.5, 1.5, None), "fractions"),
+        ((float("nan"), 2.0, 0.25), "fractions"),
+        ((date(2024, 1, 31), date(2024, 2, 1), None), "dates"),
+        ((datetime(2024, 1, 31, 12), datetime(2024, 2, 1), datetime(2024, 2, 1)), "dates"),
+    ],
+)
+def test_what_cannot_be_a_category_is_cut_if_buckets_say_so(make, values, what):
+    frame = table_of(make, *values)
+    with pytest.raises(TypeError, match=rf"x: expected .*got .*; {what} are cut into buckets: buckets=.'x': 10."):
+        Features.from_frame(frame, IDS)
+    for buckets in ({"x": 2}, 2):
+        features = Features.from_frame(frame, IDS, buckets=buckets)
+        codes = features.encode({"x": list(values)})["x"].tolist()
+        assert features.values["x"].tolist() == [*codes, 0]
+        assert {1, 2} <= set(codes)
+
+
+def test_dates_as_text_are_categories_unless_buckets_cut_them():
+    values = ["2024-01-31", "2024-02-01", ""]
+    assert Features.from_frame(table_of(dict, *values), IDS).sizes == {"x": 3}
+    cut = Features.from_frame(table_of(dict, *values), IDS, buckets=2)
+    assert cut.values["x"].tolist() == [1, 2, 0, 0]
+    assert cut.encode({"x": ["1999-12-31", "2026-12-31"]})["x"].tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_true_and_false_are_categories(make):
+    features = Features.from_frame(table_of(make, True, None, False), IDS)
+    assert features.values["x"].tolist() == [1, 0, 2, 0]
+    assert features.encode({"x": [False, True, None]})["x"].tolist() == [2, 1, 0]
+    assert features.encode({"x": ["false", "maybe"]})["x"].tolist() == [2, 0]
+
+
+@pytest.mark.parametrize("make", MAKERS)
+@pytest.mark.parametrize(
+    ("values", "separator"),
+    [
+        (([0.5, 1.0], [2.0, 3.0], None), None),
+        (([0.5, 1], [2, 3], None), None),
+        (("[0.5, 1.0]", "[2, 3]", ""), None),
+        (("[0.5 1. ]", "[2. 3.]", None), None),
+        (("0.5 1.0", "2 3", None), " "),
+        (("0.5|1", "2|3e0", ""), "|"),
+    ],
+)
+def test_lists_of_floats_are_vectors(make, values, separator):
+    features = Features.from_frame(table_of(make, *values), IDS, separator=separator)
+    assert features.dense["x"].dtype == np.float32
+    assert features.dense["x"].tolist() == [[0.5, 1], [2, 3], [0, 0], [0, 0]]
+    assert (features.names, len(features)) == ([], 4)
+    assert repr(features) == "Features(4 rows, x: vectors of 2)"
+
+
+def test_arrays_of_two_dimensions_are_vectors_and_lists_of_integers_are_categories():
+    vectors = np.arange(6, dtype=np.float64).reshape(3, 2) / 2
+    features = Features.from_frame({"item": [30, 10, 99], "x": vectors, "tags": [[1, 2], [2], []]}, IDS)
+    assert features.dense["x"].tolist() == [[1, 1.5], [0, 0], [0, 0.5], [0, 0]]
+    assert features.widths == {"tags": 2}
+    assert Features.from_frame(table_of(dict, "[1, 2]", "[2]", ""), IDS).widths == {"x": 2}
+    assert Features.from_frame(table_of(dict, "[draft", "a]", "b"), IDS).sizes == {"x": 4}
+    array = pl.DataFrame({"item": [10], "x": [[0.5, 1.5]]}, schema_overrides={"x": pl.Array(pl.Float32, 2)})
+    assert Features.from_frame(array, IDS).dense["x"].tolist()[0] == [0.5, 1.5]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (([0.5, 1.0], [1.0], None), "x: expected 2 numbers in each vector, as in the first, got 1 in row 2"),
+        (([0.5, 1.0], [1.0, float("inf")], None), "x: expected finite numbers in vectors, got .* in row 2"),
+        (([0.5, 1.0], ["a", "b"], None), "x: expected vectors of numbers, got .* in row 2"),
+    ],
+)
+def test_vectors_that_do_not_fit_together_name_the_row(values, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        Features.from_frame(table_of(dict, *values), IDS)
+
+
+def test_vectors_are_saved_with_the_log(tmp_path):
+    log = Interactions.from_arrays([1, 1], [5, 6])
+    features = Features.from_frame({"item": [6, 5], "x": [[0.5, 1.0], [2.0, 3.0]], "y": ["a", "b"]}, log.item_ids)
+    log.with_features(items=features).save(tmp_path)
+    again = Interactions.load(tmp_path).item_features
+    assert again.dense["x"].tolist() == features.dense["x"].tolist() == [[2, 3], [0.5, 1]]
+    assert again.sizes == {"y": 3}
+    arrays, metadata = features_state(features)
+    arrays["0_dense"] = np.full((2, 2), np.nan, np.float32)
+    with pytest.raises(ValueError, match="'x': expected finite vectors of float32"):
+        features_from_state(arrays, metadata)
+    arrays["0_dense"] = np.zeros((3, 2), np.float32)
+    with pytest.raises(ValueError, match="features: expected the same number of rows in all"):
+        features_from_state(arrays, metadata)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from logq._model_file import digest_of
 from logq.logs import Features, Interactions
 
 
@@ -123,7 +124,10 @@ def edit(folder, change):
 
 
 def put(folder, name, array):
+    """Another array whose digest is right, so that what is wrong with it is all that can be noticed."""
     np.save(folder / f"{name}.npy", array, allow_pickle=True)
+    if array.dtype.kind != "O":
+        edit(folder, lambda text: text["digests"].update({name: digest_of(array)}))
 
 
 def zipped(folder, name):
@@ -149,6 +153,7 @@ def exchange(folder, name, array):
         (lambda f: (f / "interactions.json").write_text("[1]"), "is damaged"),
         (lambda f: (f / "items.npy").write_bytes(b"\x93NUMPY"), r"items\.npy: is not an array, or damaged"),
         (lambda f: (f / "items.npy").write_bytes((f / "items.npy").read_bytes()[:-3]), r"items\.npy: is not an array"),
+        (lambda f: np.save(f / "items.npy", np.zeros(6, np.int32)), "items.npy: .* its digest differs"),
         (lambda f: put(f, "items", np.array([None] * 6)), r"items\.npy: is not an array, or damaged"),
         (lambda f: put(f, "items", np.zeros(5, np.int32)), r"items\.npy: expected int32 \(6,\)"),
         (lambda f: put(f, "items", np.full(6, 3, np.int32)), r"items: expected codes in \[0, 3\)"),

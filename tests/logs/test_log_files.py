@@ -213,5 +213,205 @@ def test_a_compressed_file_that_ends_too_early_is_named(tmp_path):
     path = tmp_path / "log.csv.gz"
     whole = gzip.compress(b"user,item\n" + b"".join(b"%d,%d\n" % (i, i * 7 % 1000) for i in range(50_000)))
     path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ValueError, match=r"log\.csv\.gz: the compressed file is truncated or damaged"):
+    with pytest.raises(ValueError, match=r"log\.csv\.gz: the gzip file ends too early, it is truncated"):
         Interactions.from_csv(path)
+
+
+def log_of(tmp_path, text, name="log.csv", **options):
+    path = tmp_path / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return Interactions.from_csv(path, **options)
+
+
+def note_on(log, role):
+    """The only note on a role."""
+    (note,) = [note for note in log.notes if note.startswith(f"{role}: ")]
+    return note
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "kind"),
+    [
+        ("last_watch_dt", ["2024-01-03", "2024-01-02", "2024-01-01"], "ISO dates"),
+        ("t_dat", ["20240103", "20240102", "20240101"], "dates such as 20260131"),
+        ("purchase_date", ["1/31/2024", "1/30/2024", "1/29/2024"], "dates with the month first"),
+        ("order_date", ["31.1.2024 10:00", "30.1.2024 10:00", "29.1.2024 23:59:59"], "dates with the day first"),
+        ("event_timestamp", ["30", "20", "10"], "numbers"),
+        ("foo", ["1704200003", "1704200002", "1704200001"], "seconds since 1970"),
+        (
+            "InvoiceDate",
+            ["2024-01-03 10:00:00 UTC", "2024-01-02 08:26:00 UTC", "2024-01-01 08:00:00.5 UTC"],
+            "ISO dates",
+        ),
+        ("time", ["2014-12-06 02", "2014-12-05 23", "2014-12-05 22"], "ISO dates"),
+        ("ts", ["1704200000003", "1704200000002", "1704200000001"], "milliseconds since 1970, so ages"),
+        ("ts", ["1704200000000003", "1704200000000002", "1704200000000001"], "microseconds since 1970, so ages"),
+        ("ts", ["1704200000000000003", "1704200000000000002", "1704200000000000001"], "nanoseconds since 1970, so"),
+    ],
+)
+def test_a_shuffled_log_is_put_in_order_whatever_its_times_are_called(tmp_path, name, values, kind):
+    lines = [f"1,{item},{value}" for item, value in zip((12, 11, 10), values, strict=True)]
+    log = log_of(tmp_path, f"user,item,{name}\n" + "\n".join(lines) + "\n")
+    assert log.item_ids.keys_of(log.items).tolist() == [10, 11, 12]
+    assert note_on(log, "time").startswith(f"time: took the column {name!r}")
+    assert f"({kind}" in note_on(log, "time")
+
+
+def test_that_no_times_were_found_is_always_said(tmp_path):
+    log = log_of(tmp_path, "user,item,price,size\n1,10,3,x\n1,11,2,y\n")
+    assert log.timestamps is None
+    assert note_on(log, "time") == (
+        "time: no time column found among 'price', 'size': the order of rows counts as time; "
+        "time=NAME (--time NAME) names one"
+    )
+    assert "the order of rows counts as time" in note_on(log_of(tmp_path, "1,10\n1,11\n"), "time")
+    assert not [n for n in log_of(tmp_path, "user,item,price\n1,10,3\n1,11,2\n", time=False).notes if "time" in n]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "1,2014-04-07T10:51:09.277Z,214536502,0\n1,2014-04-07T10:54:09Z,214536500,0\n2,2014-04-07,214536500,S\n",
+            [214536502, 214536500, 214536500],
+        ),
+        ("u,a,2024-01-02\nu,b,2024-01-01\nv,a,2024-01-04\n", ["b", "a", "a"]),
+        ("2024-01-02;u;a\n2024-01-01;u;b\n2024-01-04;v;a\n", ["b", "a", "a"]),
+        ("1396864269\tu\ta\n1396864268\tu\tb\n1396864267\tv\ta\n", ["b", "a", "a"]),
+        ("1300000001 a 5 1396864269\n1300000001 b 4 1396864268\n1300000002 a 3 1396864267\n", ["b", "a", "a"]),
+        ("u|1/31/2024|a\nu|1/30/2024|b\nv|1/31/2024|a\n", ["b", "a", "a"]),
+        ("u,2024-01-02,2024-05-05,a\nu,2024-01-01,2024-05-05,b\nv,2024-01-02,2024-05-05,a\n", ["b", "a", "a"]),
+    ],
+)
+def test_without_a_header_a_date_is_never_an_item(tmp_path, text, expected):
+    log = log_of(tmp_path, text)
+    assert log.item_ids.keys_of(log.items).tolist() == expected
+    assert log.timestamps is not None
+    assert "took column" in note_on(log, "time")
+
+
+def test_large_ids_that_repeat_are_no_times(tmp_path):
+    log = log_of(tmp_path, "1200000001 5 4\n1200000001 6 3\n1200000001 7 3\n1200000002 5 1\n")
+    assert log.user_ids.keys.tolist() == [1200000001, 1200000002]
+    assert log.timestamps is None
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "message"),
+    [
+        ("2024-01-03", "1704200000", "time: expected .* dates .*all of one kind, got '1704200000' in row 2"),
+        ("1704200000", "2024-01-03", "time: expected numbers, as the times before are, got '2024-01-03' in row 2"),
+        ("2024-01-03", "01/03/2024", "got '01/03/2024' in row 2"),
+        (
+            "1704200000",
+            "1704200000123",
+            r"expected times in one unit, got 1704200000 \(seconds .*\(millisec.* in row 2",
+        ),
+        (
+            "01/02/2024",
+            "02/03/2024",
+            "months and days can be told apart, got '01/02/2024'; .* month-first or day-first",
+        ),
+        ("07 Apr 2014", "08 Apr 2014", "got '07 Apr 2014'; another format is given by time_format"),
+        ("2024-02-30", "2024-02-28", "got '2024-02-30' in row 1"),
+        ("01/31/2024", "13/13/2024", "expected dates whose months|got '13/13/2024'"),
+    ],
+)
+def test_times_of_two_kinds_name_the_first_row_that_differs(tmp_path, first, second, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        log_of(tmp_path, f"user,item,time\n1,10,{first}\n1,11,{second}\n")
+
+
+@pytest.mark.parametrize(
+    ("written", "time_format", "expected"),
+    [
+        ("03/04/2024", "day-first", 1_712_102_400),
+        ("03/04/2024", "month-first", 1_709_510_400),
+        ("03 Apr 2024", "%d %b %Y", 1_712_102_400),
+        ("1712102400500", "ms", 1_712_102_400.5),
+        ("20240403", "compact", 1_712_102_400),
+        ("2024-04-03 02:00:00 +0200", "iso", 1_712_102_400),
+        ("4/3/2024 12:00:00 AM", "month-first", 1_712_102_400),
+    ],
+)
+def test_the_format_of_times_can_be_given(tmp_path, written, time_format, expected):
+    log = log_of(tmp_path, f"user,item,when\n1,10,{written}\n1,11,{written}\n", time_format=time_format)
+    assert log.timestamps.tolist() == [expected, expected]  # date -u -d 2024-04-03 +%s and so on
+    with pytest.raises(ValueError, match=r"time_format: expected one of s, ms, us, ns, iso, compact, .* got 'eu'"):
+        Interactions.from_csv(tmp_path / "log.csv", time_format="eu")
+
+
+def test_blanks_around_values_are_not_part_of_them(tmp_path):
+    log = log_of(tmp_path, "user, item , ts\n1, 10, 5\n1,  11, 4\n")
+    assert events(log) == [(1, 11, 4, None), (1, 10, 5, None)]
+    assert log_of(tmp_path, 'ann, tea\nann, " salt "\nbob ,tea\n').item_ids.keys.tolist() == ["tea", "salt"]
+    log = log_of(tmp_path, " 1   10  5\n 1   11  4\r\n22\t  10  3\n", separator=" ")
+    assert log.user_ids.keys.tolist() == [1, 22]
+    assert log.item_ids.keys.tolist() == [10, 11]
+
+
+@pytest.mark.parametrize("word", ["NULL", "\\N", "nan", "None", "NA", "NaN", "N/A", "<NA>", "null"])
+def test_words_for_a_missing_value_are_neither_users_nor_items_nor_times(tmp_path, word):
+    log = log_of(tmp_path, f"user,item,ts\n{word},10,5\n1,11,4\n2,{word},3\n2,10,{word}\n3,10,7\n")
+    assert log.dropped == {"no user": 1, "no item": 1, "no time": 1}
+    assert log.user_ids.keys.tolist() == [1, 3]
+    text = f"user,item\n{word},a\nu1,b\nu2,a\n"
+    log = log_of(tmp_path, text)
+    assert log.user_ids.keys.tolist() == ["u1", "u2"]
+    assert f"user: {word!r} counts as missing, in 1 rows; missing=() keeps such ids" in log.notes
+    assert log_of(tmp_path, text, missing=()).user_ids.keys.tolist() == [word, "u1", "u2"]
+    assert log_of(tmp_path, text, missing=["u2"]).user_ids.keys.tolist() == [word, "u1"]
+    assert Interactions.from_arrays(["a", word, "b"], ["x", "y", "z"]).dropped == {"no user": 1}
+
+
+def test_a_rating_that_nobody_asked_for_costs_no_row(tmp_path):
+    text = "user,item,rating\n1,10,\n1,11,4\n2,10,NULL\n"
+    log = log_of(tmp_path, text)
+    assert len(log) == 3
+    assert log.labels is None
+    assert "label: none, as 2 rows of the column 'rating' have no number; label (--label) names it" in log.notes
+    assert log_of(
+        tmp_path, text.replace("2,10", "2,11"), label="rating", min_item=1, item_ids=log.item_ids
+    ).dropped == {"no label": 2}
+    frame = pd.DataFrame({"user": [1, 2], "item": [5, 6], "rating": [None, 3.0]})
+    assert len(Interactions.from_frame(frame)) == 2
+
+
+@pytest.mark.parametrize("header", ["customer,sku", "member_id,thing_id", "Session,Product", "uid,isbn"])
+def test_a_header_over_nothing_but_text_is_no_event(tmp_path, header):
+    text = f"{header}\nann,tea\nann,salt\nbob,tea\n"
+    item = None if "thing" not in header else "thing_id"
+    log = log_of(tmp_path, text, item=item)
+    assert len(log) == 3
+    assert log.item_ids.keys.tolist() == ["tea", "salt"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-8-sig", "utf-32", "latin-1"])
+def test_other_encodings_are_recognized(tmp_path, encoding):
+    text = "user,item,ts\n1,caf\xe9,5\n1,b,4\n2,b,3\n"
+    log = log_of(tmp_path, text.encode(encoding))
+    assert log.item_ids.keys.tolist() == ["b", "caf\xe9"]
+    assert log.timestamps.tolist() == [4, 5, 3]
+    assert ("encoding: took Latin-1, as the text is not UTF-8" in log.notes) == (encoding == "latin-1")
+
+
+@pytest.mark.parametrize(
+    ("text", "question"),
+    [
+        ("it was the best of times it was the worst of times\n" * 30, "is it running text, its lines have 12 fields"),
+        ("a rose is a rose\nis\na rose by any other name\n" * 9, "is it running text, its lines have 1 to 6 fields"),
+        ("in 1984 he wrote of it\nand in 1985 she read it\n" * 9, "is it running text, its lines have 6 fields"),
+        ("It was late, and dark\nHe came, he saw, he went\nNo, not me\n", "is it running text, its lines have 2 to 3"),
+        ("der Hund beißt\ndie Katze kratzt den Hund\n" * 9, "is it running text, its lines have 3 to 5 fields"),
+        ("1 2\n3 4 5\n6 7\n", "is each line a list of items, they have 2 to 3 fields"),
+        ("one\ntwo\nthree\n", "expected columns of users and items, found one column"),
+    ],
+)
+def test_running_text_and_lists_are_refused_with_a_question(tmp_path, text, question):
+    with pytest.raises(ValueError, match=rf"log\.txt: {question}"):
+        log_of(tmp_path, text, "log.txt")
+
+
+def test_running_text_is_read_as_a_log_if_its_columns_are_named(tmp_path):
+    text = "".join(f"{word} likes {item} very much indeed\n" for word, item in (("ann", "tea"), ("bob", "rum")))
+    assert log_of(tmp_path, text, user=0, item=2).item_ids.keys.tolist() == ["tea", "rum"]

@@ -8,7 +8,8 @@ import polars as pl
 import pytest
 
 from logq.logs import Interactions, NextItems, sessions
-from logq.logs.feature_values import to_numbers, to_times
+from logq.logs.plain_values import to_numbers
+from logq.logs.time_values import to_times
 
 NOON = datetime(2020, 5, 17, 12, 0, 1)
 SECONDS = 1589716801  # date -u -d 2020-05-17T12:00:01 +%s
@@ -67,7 +68,7 @@ def test_the_first_value_that_is_not_a_number_is_named(values):
 
 
 def test_the_first_value_that_is_not_a_date_is_named():
-    with pytest.raises(TypeError, match=r"time: expected numbers or dates .*got 'yesterday'"):
+    with pytest.raises(TypeError, match=r"time: expected numbers or dates .*got 'yesterday' in row 2"):
         to_times(["2020-05-17", "yesterday"], "time")
     with pytest.raises(ValueError, match="one value for each row"):
         to_numbers([[1]], "label")

@@ -1,8 +1,11 @@
 """Splits against loops over users, saved and loaded."""
 
 import json
+from dataclasses import replace
+from datetime import date, datetime
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -106,6 +109,10 @@ def test_a_saved_split_comes_back_for_its_own_log_only(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"expected split\.json in it"):
         Split.load(tmp_path / "log", log)
     np.save(tmp_path / "split" / "part.npy", np.full(len(log), 9, dtype=np.int8))
+    with pytest.raises(ValueError, match=r"part\.npy: .* its digest differs"):
+        Split.load(tmp_path / "split", log)
+    wrong = replace(split, part=np.full(len(log), 9, dtype=np.int8))
+    wrong.save(tmp_path / "split")
     with pytest.raises(ValueError, match=r"expected a part in \[0, 3\]"):
         Split.load(tmp_path / "split", log)
 
@@ -133,3 +140,47 @@ def test_parts_that_do_not_exist_are_refused():
         leave_one_out(log_of([3]), min_train=1.5)
     with pytest.raises(ValueError, match="log: expected users with at least 3 events, got at most 2"):
         leave_one_out(log_of([2]))
+
+
+@pytest.mark.parametrize("factor", [1, 10**3, 10**6, 10**9])
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "2024-01-01",
+        "2024-01-01T00:00:00Z",
+        "2024/01/01 01:00:00 +01:00",
+        datetime(2024, 1, 1),
+        date(2024, 1, 1),
+        np.datetime64("2024-01-01"),
+        pd.Timestamp("2024-01-01", tz="UTC"),
+    ],
+)
+def test_a_log_can_be_split_at_a_date_whatever_its_unit(moment, factor):
+    new_year = 1_704_067_200  # date -u -d 2024-01-01 +%s
+    times = np.array([new_year - 1, new_year, new_year + 1]) * factor
+    split = split_by_time(Interactions.from_arrays([1, 1, 1], [5, 6, 7], times), moment)
+    assert split.part.tolist() == [0, 2, 2]
+    assert split.how["test"] == new_year * factor
+
+
+def test_a_date_for_a_log_without_dates_and_what_is_no_date_are_refused():
+    log = Interactions.from_arrays([1, 1, 1], [5, 6, 7], [1, 2, 3])
+    with pytest.raises(
+        ValueError, match=r"test: expected a number, got .2024-01-01.; .* numbers from 1 to 3, not dates"
+    ):
+        split_by_time(log, "2024-01-01")
+    for wrong in ("yesterday", "1/2/2024", "0.8", None, [1]):
+        with pytest.raises(
+            TypeError, match="test: expected a date such as '2024-01-31', a time of the log, or a share"
+        ):
+            split_by_time(log, wrong)
+
+
+def test_ties_at_a_cut_are_counted():
+    log = Interactions.from_arrays([1] * 10, list(range(10)), [0, 1, 2, 3, 3, 3, 3, 3, 8, 9])
+    split = split_by_time(log, 0.6, 0.2)
+    assert (split.how["test_ties"], split.how["validation_ties"]) == (3, 0)  # 7 of 10 in the test instead of 4
+    assert split_by_time(log, 3).how["test_ties"] == 0
+    log = Interactions.from_arrays([1, 1, 2, 2, 3], [5, 6, 5, 6, 5], [1, 1, 1, 2, 2])
+    assert leave_one_out(log, validation=False).how["test_ties"] == 1
+    assert leave_one_out(Interactions.from_arrays([1, 1], [5, 6]), validation=False).how["test_ties"] == 0

@@ -99,7 +99,10 @@ def test_models_that_do_not_read_features_need_a_history_whatever_the_log_has(na
     assert model.known.user_features is not None
     with pytest.raises(ValueError, match="histories: expected at least one item for each user, got none for row 0"):
         model.recommend(histories=[[]])
-    if name != "SDM":
+    if name == "SDM":  # reads them, but only to weigh what a history has
+        with pytest.raises(ValueError, match="got none for row 0"):
+            model.recommend(histories=[[]], user_features={"country": ["c1"]})
+    else:
         with pytest.raises(ValueError, match=f"user_features: expected none, as {name} reads no features of users"):
             model.recommend(histories=[[100]], user_features={"country": ["c1"]})
 

@@ -68,7 +68,7 @@ def test_new_items_are_known_by_their_features():
         model.item_vectors_from({"brand": new["brand"]})
     with pytest.raises(ValueError, match=r"^brand: expected class ids in \[0, 5\)"):
         model.item_vectors_from(new | {"brand": torch.tensor([3, 5])})
-    with pytest.raises(ValueError, match=r"^features: the model has no item_features"):
+    with pytest.raises(ValueError, match=r"^features: the model was trained without item_features"):
         make("two towers").item_vectors_from(new)
 
 

@@ -288,8 +288,8 @@ def test_state_of_the_generator_continues_a_run(name):
 @every_sampler
 def test_a_run_goes_on_exactly_from_its_state_dict(name):
     sampler = make(name)
-    for batch in range(4):
-        sampler.draw((torch.arange(500) * batch) % C)  # beyond the list of a learned distribution
+    for batch in range(5):  # of a learned distribution most targets are in its table then, and some in its list
+        sampler.draw((torch.arange(500) * batch) % C)
     later = make(name, seed=99)
     later.draw(TARGETS)
     later.load_state_dict(through_a_file(sampler.state_dict()))

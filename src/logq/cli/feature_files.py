@@ -1,6 +1,7 @@
 """Features of items and users: the files that hold them, and the titles that stay beside a model for people to read."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +39,8 @@ class FeatureTable:
     """
 
     def __init__(self, path: Path, ids: "Identifiers") -> None:
-        from logq.logs.log_files import detect_layout, plain_headers, read_table
+        from logq.logs.log_files import plain_headers, read_table
+        from logq.logs.text_layout import detect_layout
 
         layout = detect_layout(path, header=True)
         if layout.names[0] in set(map(str, ids.keys.tolist())):
@@ -58,15 +60,19 @@ class FeatureTable:
                 self.separators[name] = _BETWEEN_VALUES
 
 
-def read_features(path: Path | None, ids: "Identifiers") -> "Features | None":
+def read_features(
+    path: Path | None, ids: "Identifiers", buckets: int = 10, tell: Callable[[str], None] | None = None
+) -> "Features | None":
     """Read the features of items or users, without titles, which no model learns from; None if nothing is left.
 
     Args:
         path: a table, or {id: values} in JSON; None for nothing.
         ids: of the items or users.
+        buckets: number of buckets into which fractions and dates are cut.
+        tell: gets a line for the columns that are cut, and for vectors, which no model learns from yet.
 
     Raises:
-        BadInputError: the file is not there, cannot be read, or has columns of fractions.
+        BadInputError: the file is not there, or cannot be read.
     """
     if path is None:
         return None
@@ -75,15 +81,27 @@ def read_features(path: Path | None, ids: "Identifiers") -> "Features | None":
 
     try:
         if _is_json(path):
-            return Features.from_json(path, ids)
+            return _told(Features.from_json(path, ids), path, buckets, tell)
         table = FeatureTable(path, ids)
         kept = [name for name in table.names[1:] if not is_title(name)]
         if not kept:
             return None
         separators = {name: sign for name, sign in table.separators.items() if name in kept}
-        return Features.from_frame(table.frame, ids, columns=kept, separator=separators)
+        found = Features.from_frame(table.frame, ids, columns=kept, separator=separators, buckets=buckets)
+        return _told(found, path, buckets, tell)
     except (TypeError, ValueError) as error:
         raise BadInputError(str(error) if str(error).startswith(str(path)) else f"{path}: {error}") from error
+
+
+def _told(found: "Features", path: Path, buckets: int, tell: Callable[[str], None] | None) -> "Features":
+    from logq.logs.feature_values import Buckets
+
+    cut = [name for name, coding in found.codings.items() if isinstance(coding, Buckets)]
+    if cut and tell is not None:
+        tell(f"{path}: {', '.join(cut)} cut into {buckets} buckets (--buckets)")
+    if found.dense and tell is not None:
+        tell(f"{path}: {', '.join(found.dense)} has vectors, which are kept, but no model learns from them yet")
+    return found
 
 
 def is_title(name: str) -> bool:

@@ -1,5 +1,6 @@
 """Interaction logs on the command line: the options that say how one is read, and reading it."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -19,6 +20,7 @@ __all__ = ["LogColumns", "LogFormat", "LogReadingOptions", "read_log"]
 
 _LOG = "Log"
 _ROLES = ("user", "item", "time", "label", "session")
+_OF_TABLES = (*_ROLES, "separator", "time_format")
 
 
 class LogFormat(str, Enum):
@@ -47,6 +49,15 @@ class LogColumns:
     time: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="Column of times, or none if rows are in order.", rich_help_panel=_LOG),
+    ] = None
+    time_format: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FORMAT",
+            help="How times are written: iso, compact (20260131), month-first, day-first, s, ms, us or ns since 1970, "
+            "or as '%d.%m.%Y %H:%M'.",
+            rich_help_panel=_LOG,
+        ),
     ] = None
     label: Annotated[
         str | None, typer.Option(metavar="NAME", help="Column of ratings or the like, or none.", rich_help_panel=_LOG)
@@ -97,6 +108,15 @@ class LogReadingOptions(LogColumns):
     user_features: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Features of users, likewise.", rich_help_panel=_LOG), READS
     ] = None
+    buckets: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=2,
+            help="Cut features that are fractions or dates at their quantiles into N buckets.",
+            rich_help_panel=_LOG,
+        ),
+    ] = 10
 
 
 def read_log(
@@ -114,6 +134,27 @@ def read_log(
     Raises:
         BadInputError, ArgumentError: the file and the options do not go together.
     """
+    with warnings.catch_warnings():
+        from logq.logs.column_names import GuessedColumnWarning
+
+        warnings.simplefilter("ignore", GuessedColumnWarning)  # a note says the same
+        log = _read(path, options, columns, cleaning)
+    if isinstance(options, LogReadingOptions):
+        log = log.with_features(
+            items=read_features(options.item_features, log.item_ids, options.buckets, tell),
+            users=read_features(options.user_features, log.user_ids, options.buckets, tell),
+        )
+    of_time = [note for note in log.notes if note.startswith("time: ")]
+    others = [note for note in log.notes if note not in of_time]
+    for line in ("; ".join(others), *of_time):
+        if line:
+            tell(line)
+    if log.dropped:
+        tell("left out: " + ", ".join(f"{count:,} ({reason})" for reason, count in log.dropped.items()))
+    return log
+
+
+def _read(path: Path, options: LogColumns, columns: Sequence[str], cleaning: dict[str, Any]) -> "Interactions":
     from logq.logs.interactions import Interactions
 
     format = options.format
@@ -124,31 +165,24 @@ def read_log(
         name: False if value == "none" and name not in ("user", "item") else value for name, value in roles.items()
     }
     if isinstance(options, LogReadingOptions):
-        cleaning |= {"min_label": options.min_label, "min_user": options.min_user, "min_item": options.min_item}
+        cleaning |= {"min_user": options.min_user, "min_item": options.min_item}
+        cleaning |= {} if options.min_label is None else {"min_label": options.min_label}
     if format in (LogFormat.sessions, LogFormat.user_sessions):
-        said = [f"--{name}" for name in (*_ROLES, "separator") if getattr(options, name) is not None]
+        said = [f"--{name.replace('_', '-')}" for name in _OF_TABLES if getattr(options, name) is not None]
         if said or columns:
             raise BadInputError(f"{(said or ['--columns'])[0]}: expected none, {format.value} have no columns")
-        log = Interactions.from_sessions(path, leading_user=format is LogFormat.user_sessions, **cleaning)
-    elif format is LogFormat.parquet:
+        return Interactions.from_sessions(path, leading_user=format is LogFormat.user_sessions, **cleaning)
+    if format is LogFormat.parquet:
         if options.separator is not None:
             raise BadInputError("--separator: expected none, Parquet files have no separators")
-        log = Interactions.from_parquet(path, **roles, columns=list(columns), **cleaning)
-    else:
-        # Who names a column says that there are names, which a file of nothing but text does not show.
-        named = any(isinstance(value, str) and not value.isdigit() for value in roles.values())
-        header = True if named else None
-        separator = options.separator
-        log = Interactions.from_csv(
-            path, **roles, columns=list(columns), separator=separator, header=header, **cleaning
+        return Interactions.from_parquet(
+            path, **roles, time_format=options.time_format, columns=list(columns), **cleaning
         )
-    if isinstance(options, LogReadingOptions):
-        log = log.with_features(
-            items=read_features(options.item_features, log.item_ids),
-            users=read_features(options.user_features, log.user_ids),
-        )
-    if log.notes:
-        tell("; ".join(log.notes))
-    if log.dropped:
-        tell("left out: " + ", ".join(f"{count:,} ({reason})" for reason, count in log.dropped.items()))
-    return log
+    return Interactions.from_csv(
+        path,
+        **roles,
+        time_format=options.time_format,
+        columns=list(columns),
+        separator=options.separator,
+        **cleaning,
+    )

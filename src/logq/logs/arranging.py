@@ -1,6 +1,6 @@
 """Turning the rows of a log into codes sorted by user and time, counting dropped rows by reason."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Literal, NamedTuple, TypedDict
 
 import numpy as np
@@ -8,12 +8,13 @@ from numpy.typing import NDArray
 
 from logq._arguments import ArgumentError, Verbatim, check_float, check_int
 from logq.logs.identifiers import Factor, Identifiers, code_type, factorize
+from logq.logs.ordering import count_codes, order_rows, pieces
 
 __all__ = ["Arranged", "Cleaning", "Rows", "arrange"]
 
 
 class Cleaning(TypedDict, total=False):
-    """How the rows of a log are cleaned, in this order; a dropped row is counted under the first reason that applies.
+    r"""How the rows of a log are cleaned, in this order; a dropped row is counted under the first reason that applies.
 
     A row without a user, an item, a time or a label (NaN) is always dropped, if the log has such a column.
 
@@ -24,6 +25,8 @@ class Cleaning(TypedDict, total=False):
             where there are times; "first" and "last" keep one row of each user and item; None keeps all ("duplicate").
         min_user, min_item: users and items with fewer events are dropped, repeatedly until all have enough, which
             leaves the k-core ("rare user", "rare item").
+        missing: strings that count as a missing id (None: "NULL", "\N", "nan", "NaN", "None", "NA" and their like, as
+            in pandas; () for none), in columns of users, items and sessions. Those met are said in `notes`.
     """
 
     user_ids: Identifiers | None
@@ -32,16 +35,21 @@ class Cleaning(TypedDict, total=False):
     deduplicate: Literal["exact", "first", "last"] | None
     min_user: int
     min_item: int
+    missing: Collection[str] | None
 
 
 class Rows(NamedTuple):
-    """Rows of a log in their original order."""
+    """Rows of a log in their original order.
+
+    Where they are `owned`, their arrays are overwritten, which saves the memory of a copy.
+    """
 
     users: Factor
     items: Factor
     times: NDArray[Any] | None
     labels: NDArray[Any] | None
     columns: Mapping[str, NDArray[Any]]
+    owned: bool = False
 
 
 class Arranged(NamedTuple):
@@ -90,36 +98,31 @@ def arrange(
         if rows.labels is None:
             raise ArgumentError("min_label", "None for a log without labels", min_label)
         _drop(keep, rows.labels < min_label, f"label below {min_label:g}", dropped)
-    kept = np.arange(total) if keep.all() else np.flatnonzero(keep)
-    order, unsorted = np.zeros(0, dtype=np.int64), 0
-    while len(kept):
-        fewer = len(kept) < total
-        a = users[kept] if fewer else users
-        b = items[kept] if fewer else items
-        times = None if rows.times is None else rows.times[kept] if fewer else rows.times
-        # Codes of the remaining rows, by first appearance; given ids keep theirs.
-        user_keys, item_keys = rows.users.keys, rows.items.keys
-        if user_ids is None and fewer:
-            a, used = factorize(a)
-            user_keys = user_keys[used]
-        if item_ids is None and fewer:
-            b, used = factorize(b)
-            item_keys = item_keys[used]
-        order = _order(a, times)
-        stay = np.ones(len(kept), dtype=np.bool_)
+    table = _EventRows(users, items, rows.times, rows.labels, dict(rows.columns), rows.owned)
+    user_keys, item_keys = rows.users.keys, rows.items.keys
+    while True:
+        if not keep.all():
+            table = table.where(keep)
+            if not len(table.users):
+                got = Verbatim(f"{total} events, all dropped: {_summary(dropped)}")
+                raise ArgumentError("log", "events that are kept", got)
+            # Codes of the remaining rows, by first appearance; given ids keep theirs.
+            if user_ids is None:
+                codes, used = factorize(table.users)
+                table, user_keys = table._replace(users=codes), user_keys[used]
+            if item_ids is None:
+                codes, used = factorize(table.items)
+                table, item_keys = table._replace(items=codes), item_keys[used]
+        order = order_rows(table.users, table.times)
+        keep = np.ones(len(order), dtype=np.bool_)
         if deduplicate is not None:
-            _drop(stay, _duplicates(rows, kept, a, b, times, order, deduplicate), "duplicate", dropped)
+            _drop(keep, _duplicates(table, order, deduplicate), "duplicate", dropped)
             deduplicate = None
-        _core(stay, a, b, min_user, min_item, dropped)
-        if stay.all():
-            unsorted = int(np.count_nonzero((np.diff(order) < 0) & (np.diff(a[order]) == 0)))
+        _core(keep, table.users, table.items, min_user, min_item, dropped)
+        if keep.all():
             break
-        kept = kept[stay]
-    else:
-        got = Verbatim(f"{total} events, all dropped: {_summary(dropped)}")
-        raise ArgumentError("log", "events that are kept", got)
     if item_ids is None:
-        b, item_keys = _by_frequency(b, item_keys)
+        table, item_keys = _by_frequency(table, item_keys)
     if user_ids is None:
         user_ids = Identifiers(user_keys)
     if item_ids is None:
@@ -128,21 +131,61 @@ def arrange(
             why = f" (dropped: {_summary(dropped)})" if dropped else ""
             raise ArgumentError("log", "at least two different items", Verbatim(f"only {item_keys[0].item()!r}{why}"))
     notes: list[str] = []
-    if unsorted:
+    if unsorted := _unsorted(table.users, order):
         events, were = ("event", "was") if unsorted == 1 else ("events", "were")
         notes.append(f"{unsorted:,} {events} {were} out of time order and {were} sorted")
-    rows_in_order = kept[order]
+    table = table.ordered(order)
     return Arranged(
-        a[order].astype(code_type(len(user_ids)), copy=False),
-        b[order].astype(code_type(len(item_ids)), copy=False),
-        None if rows.times is None else rows.times[rows_in_order],
-        None if rows.labels is None else rows.labels[rows_in_order].astype(np.float32),
-        {name: column[rows_in_order] for name, column in rows.columns.items()},
+        table.users.astype(code_type(len(user_ids)), copy=False),
+        table.items.astype(code_type(len(item_ids)), copy=False),
+        table.times,
+        None if table.labels is None else table.labels.astype(np.float32, copy=False),
+        table.columns,
         user_ids,
         item_ids,
         dropped,
         notes,
     )
+
+
+class _EventRows(NamedTuple):
+    """Rows with codes for users and items; what is `owned` is overwritten."""
+
+    users: NDArray[Any]
+    items: NDArray[Any]
+    times: NDArray[Any] | None
+    labels: NDArray[Any] | None
+    columns: dict[str, NDArray[Any]]
+    owned: bool
+
+    def where(self, keep: NDArray[np.bool_]) -> "_EventRows":
+        """The rows of a mask."""
+        count = int(np.count_nonzero(keep))
+
+        def kept(array: NDArray[Any]) -> NDArray[Any]:
+            if not self.owned or not array.flags.writeable:
+                return array[keep]
+            array[:count] = array[keep]
+            return array[:count]
+
+        return self._each(kept)
+
+    def ordered(self, order: NDArray[Any]) -> "_EventRows":
+        """The rows in another order."""
+
+        def moved(array: NDArray[Any]) -> NDArray[Any]:
+            if not self.owned or not array.flags.writeable:
+                return array[order]
+            array[:] = array[order]
+            return array
+
+        return self._each(moved)
+
+    def _each(self, change: Callable[[NDArray[Any]], NDArray[Any]]) -> "_EventRows":
+        columns = {name: change(column) for name, column in self.columns.items()}
+        times = None if self.times is None else change(self.times)
+        labels = None if self.labels is None else change(self.labels)
+        return _EventRows(change(self.users), change(self.items), times, labels, columns, True)
 
 
 def _known(
@@ -175,54 +218,39 @@ def _drop(keep: NDArray[np.bool_], wrong: NDArray[np.bool_], reason: str, droppe
         keep &= ~wrong
 
 
-def _order(users: NDArray[Any], times: NDArray[Any] | None) -> NDArray[np.int64]:
-    """Return the positions of rows, sorted by user, then time, then position."""
-    if times is None:
-        return _order_of_users(users)
-    if times.dtype.kind in "iu":
-        lowest, highest = int(times.min()), int(times.max())
-        span = highest - lowest + 1
-        if (int(users.max()) + 1) * span < 2**63:  # one key takes half the time of two
-            key = users.astype(np.int64)
-            key *= span
-            key += times - lowest if lowest else times
-            return np.arange(len(key)) if (key[1:] >= key[:-1]).all() else np.argsort(key, kind="stable")
-    return np.lexsort((times, users))
+def _unsorted(users: NDArray[Any], order: NDArray[Any]) -> int:
+    """How many rows come before one of the same user that is listed earlier."""
+    count = 0
+    for piece in pieces(len(order) - 1):
+        rows = order[piece.start : piece.stop + 1]
+        count += int(np.count_nonzero((rows[1:] < rows[:-1]) & (users[rows[1:]] == users[rows[:-1]])))
+    return count
 
 
-def _order_of_users(users: NDArray[Any]) -> NDArray[np.int64]:
-    if (users[1:] >= users[:-1]).all():
-        return np.arange(len(users))
-    # numpy sorts 16 bits by counting, which done twice is faster than comparing.
-    if int(users.max()) >= 2**32:
-        return np.argsort(users, kind="stable")
-    order = np.argsort((users & 0xFFFF).astype(np.uint16), kind="stable")
-    return order[np.argsort((users[order] >> 16).astype(np.uint16), kind="stable")]
+def _tied(table: _EventRows, order: NDArray[Any], times: NDArray[Any]) -> NDArray[np.bool_]:
+    """Whether a row has the user and the time of the next one: (N-1,)."""
+    tied = np.empty(max(len(order) - 1, 0), dtype=np.bool_)
+    for piece in pieces(len(tied)):
+        rows = order[piece.start : piece.stop + 1]
+        tied[piece] = (times[rows[1:]] == times[rows[:-1]]) & (table.users[rows[1:]] == table.users[rows[:-1]])
+    return tied
 
 
-def _duplicates(
-    rows: Rows,
-    kept: NDArray[np.int64],
-    users: NDArray[Any],
-    items: NDArray[Any],
-    times: NDArray[Any] | None,
-    order: NDArray[np.int64],
-    which: Literal["exact", "first", "last"],
-) -> NDArray[np.bool_]:
+def _duplicates(table: _EventRows, order: NDArray[Any], which: Literal["exact", "first", "last"]) -> NDArray[np.bool_]:
     """Return a mask of rows that repeat an earlier one (or, for "last", are repeated by a later one)."""
-    repeats = np.zeros(len(users), dtype=np.bool_)
+    repeats = np.zeros(len(table.users), dtype=np.bool_)
     if which == "exact":
-        if times is None:
+        if table.times is None:
             return repeats
         # Only rows with the same time as a neighbor can be equal: few, so little is sorted.
-        tied = (times[order][1:] == times[order][:-1]) & (users[order][1:] == users[order][:-1])
+        tied = _tied(table, order, table.times)
         places = order[np.append(tied, False) | np.append(False, tied)]
-        columns = [rows.labels, *rows.columns.values()]
-        keys = [column[kept[places]] for column in columns if column is not None]
-        keys += [items[places], times[places], users[places]]
+        columns = [table.labels, *table.columns.values()]
+        keys = [column[places] for column in columns if column is not None]
+        keys += [table.items[places], table.times[places], table.users[places]]
     else:
         places = order
-        keys = [items[places], users[places]]
+        keys = [table.items[places], table.users[places]]
     by_keys = np.lexsort(keys) if len(places) else np.zeros(0, dtype=np.int64)
     same = np.ones(max(len(places) - 1, 0), dtype=np.bool_)
     for key in keys:
@@ -247,19 +275,21 @@ def _core(
         before = int(np.count_nonzero(stay))
         for name, codes, least in (("item", items, min_item), ("user", users, min_user)):
             if least > 1 and stay.any():
-                counts = np.bincount(codes[stay])
-                few = np.append(counts, np.zeros(int(codes.max()) + 1 - len(counts), dtype=counts.dtype)) < least
+                few = count_codes(codes[stay], int(codes.max()) + 1) < least
                 _drop(stay, few[codes], f"rare {name}", dropped)
         if int(np.count_nonzero(stay)) == before:
             return
 
 
-def _by_frequency(items: NDArray[Any], keys: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    counts = np.bincount(items, minlength=len(keys))
+def _by_frequency(table: _EventRows, keys: NDArray[Any]) -> tuple[_EventRows, NDArray[Any]]:
+    counts = count_codes(table.items, len(keys))
     by_count = np.argsort(-counts, kind="stable")  # codes are by first appearance already, which breaks ties
-    ranks = np.empty(len(keys), dtype=items.dtype)
+    ranks = np.empty(len(keys), dtype=table.items.dtype)
     ranks[by_count] = np.arange(len(keys))
-    return ranks[items], keys[by_count]
+    items = table.items if table.owned else np.empty_like(table.items)
+    for piece in pieces(len(items)):
+        items[piece] = ranks[table.items[piece]]
+    return table._replace(items=items), keys[by_count]
 
 
 def _summary(dropped: Mapping[str, int]) -> str:

@@ -1,9 +1,7 @@
-"""Values of columns: numbers and times as a log stores them, and features as codes of categories or buckets."""
+"""Values of features as codes of categories or buckets."""
 
 import dataclasses
-import warnings
 from collections.abc import Sequence
-from datetime import timezone
 from itertools import chain
 from typing import Any, TypeAlias
 
@@ -12,145 +10,11 @@ from numpy.typing import NDArray
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_int
 from logq.logs.identifiers import Identifiers, factorize
+from logq.logs.plain_values import plain_array, to_numbers
+from logq.logs.time_values import looks_like_time, to_times
+from logq.logs.vector_values import lists_in_text
 
-__all__ = ["Buckets", "Categories", "Coding", "lists_of", "make_coding", "plain_array", "to_numbers", "to_times"]
-
-_NONE: Any = None
-
-
-def plain_array(values: object) -> NDArray[Any]:
-    """Return a numpy array of a list, an array, or a series of pandas or polars.
-
-    Example:
-        >>> plain_array([1, 2]).dtype.kind
-        'i'
-    """
-    if isinstance(values, np.ndarray):
-        return values
-    convert = getattr(values, "to_numpy", None)
-    return np.asarray(values if convert is None else convert())
-
-
-def to_numbers(values: object, name: str) -> NDArray[Any]:
-    """Return numbers (N,): integers stay integers, None becomes NaN, and strings are read as numbers.
-
-    Raises:
-        ArgumentTypeError: a value is not a number; the message has the first one.
-
-    Example:
-        >>> to_numbers(["4", "", "3.5"], "label").tolist()
-        [4.0, nan, 3.5]
-    """
-    array = plain_array(values)
-    if array.ndim != 1:
-        raise ArgumentError(name, "one value for each row", Verbatim(f"shape {array.shape}"))
-    if array.dtype.kind == "b":
-        return array.astype(np.int8)
-    if array.dtype.kind in "iuf":
-        return array
-    return _read(array, name)
-
-
-def to_times(values: object, name: str) -> NDArray[Any]:
-    """Return times (N,), int64 or float: dates become seconds since 1970 in UTC, missing ones NaN.
-
-    Strings are read as numbers, or else as dates such as 2026-11-21 or 2026-11-21T22:25:00.
-
-    Raises:
-        ArgumentTypeError: a value is neither a number nor a date; the message has the first one.
-        ArgumentError: a time is infinite, or does not fit into a signed integer of 64 bits.
-
-    Example:
-        >>> to_times(["1970-01-02", "1970-01-01T00:00:01"], "time").tolist()
-        [86400, 1]
-    """
-    array = plain_array(values)
-    if array.dtype.kind == "O" and len(array):
-        first = next((value for value in array if value is not None and value == value), None)
-        if hasattr(first, "isoformat"):  # dates of the standard library and of pandas, with their time zone
-            array = _from_dates(array, name)
-    if array.dtype.kind in "UO":
-        try:
-            return _checked(to_numbers(array, name), name)
-        except TypeError:
-            array = _read_dates(array, name)
-    if array.dtype.kind == "M":
-        return _seconds(array)
-    return _checked(to_numbers(array, name), name)
-
-
-def _checked(times: NDArray[Any], name: str) -> NDArray[Any]:
-    if times.dtype.kind == "f":
-        if np.isinf(times).any():
-            raise ArgumentError(name, "finite numbers", times[np.isinf(times)][0].item())
-        return times
-    if times.size and int(times.max()) > np.iinfo(np.int64).max:
-        raise ArgumentError(name, "signed integers of 64 bits", int(times.max()))
-    return times.astype(np.int64, copy=False)  # differences of narrower ones may not fit
-
-
-def _seconds(dates: NDArray[Any]) -> NDArray[Any]:
-    fine = dates.astype("datetime64[us]")
-    missing = np.isnat(fine)
-    micros = fine.astype(np.int64)
-    if missing.any() or (micros % 1_000_000).any():
-        return np.where(missing, np.nan, micros / 1e6)
-    return micros // 1_000_000
-
-
-def _from_dates(array: NDArray[Any], name: str) -> NDArray[Any]:
-    try:
-        stamps = [np.nan if value is None or value != value else _stamp(value) for value in array.tolist()]
-    except AttributeError:
-        return np.array([None if value is None else value.isoformat() for value in array.tolist()], dtype=object)
-    return np.array(stamps)
-
-
-def _stamp(date: Any) -> float:
-    # A date without a time zone is local time for the standard library, and UTC for numpy and data frames.
-    return (date.replace(tzinfo=timezone.utc) if date.tzinfo is None else date).timestamp()
-
-
-def _read_dates(array: NDArray[Any], name: str) -> NDArray[Any]:
-    text = np.where(np.equal(array, _NONE), "", array).astype(np.str_) if array.dtype.kind == "O" else array
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # numpy understands time zones, and warns that it does not keep them
-            return np.where(text == "", "NaT", text).astype("datetime64[us]")
-    except ValueError:
-        wrong = next(value for value in text.tolist() if value and not _is_date(value))
-        raise ArgumentTypeError(name, "numbers or dates such as 2026-11-21T22:25:00", wrong) from None
-
-
-def _is_date(value: str) -> bool:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            np.datetime64(value)
-    except ValueError:
-        return False
-    return True
-
-
-def _read(array: NDArray[Any], name: str) -> NDArray[np.float64]:
-    try:
-        if array.dtype.kind == "O":
-            missing = np.equal(array, _NONE) | np.equal(array, "")
-            return np.where(missing, np.nan, array).astype(np.float64)
-        if array.dtype.kind in "US":
-            return np.where(array == array.dtype.type(), array.dtype.type("nan"), array).astype(np.float64)
-    except (TypeError, ValueError):
-        wrong = next(value for value in array.tolist() if not _is_number(value))
-        raise ArgumentTypeError(name, "numbers", wrong) from None
-    raise ArgumentTypeError(name, "numbers", Verbatim(f"values of {array.dtype}"))
-
-
-def _is_number(value: Any) -> bool:
-    try:
-        float("nan" if value is None or value == "" else value)
-    except (TypeError, ValueError):
-        return False
-    return True
+__all__ = ["Buckets", "Categories", "Coding", "lists_of", "make_coding", "needs_buckets"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -173,6 +37,7 @@ class Categories:
 
     def encode(self, values: Any, name: str, width: int | None) -> NDArray[np.int32]:
         """Return the codes (m,), or (m, width)."""
+        values = plain_categories(values)
         if not self.several:
             return (self.known.codes(values, name) + 1).astype(np.int32)
         flat, lengths = _flat(values, self.separator)
@@ -182,6 +47,8 @@ class Categories:
 @dataclasses.dataclass(frozen=True, eq=False)
 class Buckets:
     """Codes of numbers cut at `edges`: 1 + the number of edges that are <= the number; 0 for NaN.
+
+    Dates are the numbers of seconds since 1970.
 
     Attributes:
         edges: (buckets - 1,) increasing.
@@ -195,7 +62,7 @@ class Buckets:
 
     def encode(self, values: object, name: str, width: int | None = None) -> NDArray[np.int32]:
         """Return the codes (m,)."""
-        numbers = to_numbers(values, name).astype(np.float64)
+        numbers = _numbers(values, name)
         codes = 1 + np.searchsorted(self.edges, numbers, side="right")
         return np.where(np.isnan(numbers), 0, codes).astype(np.int32)
 
@@ -215,16 +82,24 @@ def make_coding(
     """Learn codes from the values at some rows, and return them with the codes of those rows.
 
     Categories are coded most frequent first (ties by first appearance).
+
+    Raises:
+        ArgumentTypeError: the values are fractions or dates, and there are no `buckets`.
     """
     if buckets is not None:
         check_int("buckets", buckets, 2)
-        numbers = to_numbers(values, name)[rows].astype(np.float64)
-        kept = numbers[~np.isnan(numbers)]
+        numbers = _numbers(values, name)[rows]
+        kept = numbers[np.isfinite(numbers)]
         if not len(kept):
             raise ArgumentError("buckets", f"numbers in the column {name!r}", Verbatim("none"))
         quantiles = np.quantile(kept, np.arange(1, buckets) / buckets)
         found = Buckets(np.unique(quantiles[quantiles > kept.min()]))
         return found, found.encode(numbers, name)
+    if not has_lists(values) and (reason := needs_buckets(values)):
+        hint = f"{reason} are cut into buckets: buckets={{{name!r}: 10}}"
+        first = next(value for value in values if value is not None and value == value and _is_uncountable(value))
+        raise ArgumentTypeError(name, "integers or strings", first, hint)
+    values = plain_categories(values)
     several = has_lists(values) or (separator is not None and _has_strings(values))
     if not several:
         factor = factorize(values, name)
@@ -242,6 +117,77 @@ def make_coding(
     widest = max(int(lengths[rows].max(initial=1)), 1)
     width = widest if max_values is None else min(widest, max_values)
     return Categories(known, separator, True), _padded(ranks[codes], lengths[rows], width)
+
+
+def needs_buckets(values: Any, *, text: bool = False) -> str:
+    """Return what of a column cannot be categories: "fractions" or "dates"; "" if nothing.
+
+    Args:
+        values: the column.
+        text: whether dates that are written as text count, which can be categories as well.
+
+    Example:
+        >>> needs_buckets([0.5, None]), needs_buckets([1.0, 2.0]), needs_buckets(["2024-01-31"], text=True)
+        ('fractions', '', 'dates')
+    """
+    if has_lists(values):
+        return ""
+    array = plain_array(values)
+    if array.dtype.kind == "M":
+        return "dates"
+    if array.dtype.kind == "f":
+        return "fractions" if (array[np.isfinite(array)] % 1 != 0).any() else ""
+    if array.dtype.kind == "O":
+        present = [value for value in array.tolist() if value is not None and value == value]
+        if any(hasattr(value, "isoformat") for value in present):
+            return "dates"
+        if any(isinstance(value, (float, np.floating)) and value % 1 for value in present):
+            return "fractions"
+    return "dates" if text and array.dtype.kind in "OU" and looks_like_time(array) == "dates" else ""
+
+
+def plain_categories(values: Any) -> Any:
+    """Return values that can be categories: True and False become strings, and so do lists that are written as text.
+
+    Example:
+        >>> plain_categories([True, None, False]), plain_categories(["[1, 2]", "[3]"])
+        (['true', None, 'false'], [[1, 2], [3]])
+    """
+    kind = str(getattr(values, "dtype", ""))
+    if kind.lower() in ("bool", "boolean", "object", "") and not has_lists(values):
+        given: list[Any] = values.to_list() if hasattr(values, "to_list") else list(values)
+        present = [value for value in given if value is not None and value == value]
+        if present and all(isinstance(value, (bool, np.bool_)) for value in present):
+            return [str(bool(value)).lower() if isinstance(value, (bool, np.bool_)) else None for value in given]
+    if is_text(values):
+        lists = lists_in_text(values)
+        if lists is not None:
+            return lists
+    return values
+
+
+def is_text(values: Any) -> bool:
+    """Return whether the first value of a column is a string.
+
+    Example:
+        >>> is_text([None, "a"]), is_text([1])
+        (True, False)
+    """
+    kind = getattr(getattr(values, "dtype", None), "kind", "O")
+    if kind != "O" and kind != "U":
+        return False
+    return isinstance(next((value for value in values if value is not None and value is not np.nan), None), str)
+
+
+def _numbers(values: Any, name: str) -> NDArray[np.float64]:
+    """Numbers as they are, and dates as seconds since 1970."""
+    if needs_buckets(values, text=True) == "dates":
+        return to_times(values, name).astype(np.float64)
+    return to_numbers(values, name).astype(np.float64)
+
+
+def _is_uncountable(value: Any) -> bool:
+    return hasattr(value, "isoformat") or isinstance(value, np.datetime64) or value % 1 != 0
 
 
 def has_lists(values: Any) -> bool:

@@ -13,11 +13,13 @@ from typing_extensions import Self
 from logq._arguments import ArgumentError, check_int
 from logq._compression import open_bytes
 from logq.logs.column_names import unknown_column
+from logq.logs.data_frames import frame_columns
 from logq.logs.examples import check_indices
-from logq.logs.feature_values import Coding, lists_of, make_coding
-from logq.logs.frames import frame_columns
+from logq.logs.feature_values import Coding, lists_of, make_coding, needs_buckets
 from logq.logs.identifiers import Identifiers
-from logq.logs.log_files import detect_layout, plain_headers, read_table
+from logq.logs.log_files import plain_headers, read_table
+from logq.logs.text_layout import detect_layout
+from logq.logs.vector_values import vectors_in
 
 __all__ = ["Features"]
 
@@ -30,6 +32,7 @@ class Features:
         values: name -> (n,) int32 codes, or (n, width) where an item may have several, padded with -1; an item with
             none has a 0 and then -1.
         codings: name -> how values become codes: `Categories` (known values) or `Buckets` (quantiles of numbers).
+        dense: name -> (n, width) float32 vectors, zeros for an item that has none. No model learns from them yet.
         dropped: number of rows that were dropped, by reason.
 
     Example:
@@ -45,18 +48,21 @@ class Features:
     values: Mapping[str, NDArray[np.int32]]
     codings: Mapping[str, Coding]
     dropped: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    dense: Mapping[str, NDArray[np.float32]] = dataclasses.field(default_factory=dict)
 
     def __len__(self) -> int:
         """Return n."""
-        return len(next(iter(self.values.values()))) if self.values else 0
+        return next((len(table) for table in [*self.values.values(), *self.dense.values()]), 0)
 
     def __repr__(self) -> str:
         """Show the features and their sizes."""
-        return f"Features({len(self):,} rows, {', '.join(f'{name}: {size:,}' for name, size in self.sizes.items())})"
+        sizes = [f"{name}: {size:,}" for name, size in self.sizes.items()]
+        sizes += [f"{name}: vectors of {table.shape[1]:,}" for name, table in self.dense.items()]
+        return f"Features({len(self):,} rows, {', '.join(sizes)})"
 
     @property
     def names(self) -> list[str]:
-        """The names of the features."""
+        """The names of the features that are codes."""
         return list(self.values)
 
     @property
@@ -131,25 +137,28 @@ class Features:
         key: str | int = 0,
         columns: Sequence[str] | None = None,
         separator: str | Mapping[str, str] | None = None,
-        buckets: Mapping[str, int] | None = None,
+        buckets: Mapping[str, int] | int | None = None,
         min_count: int = 1,
         max_values: int | None = None,
     ) -> Self:
-        """Make the table from a data frame of pandas or polars, or from a dict of columns.
+        """Make the table from a data frame, as `Interactions.from_frame` takes, or from a dict of columns.
 
         Args:
-            frame: one row for each item or user. Columns of lists have several values in a row.
+            frame: one row for each item or user. Columns of lists have several values in a row, those of lists of
+                floats a vector (`dense`); text such as "[0.5, 1.0]" is read as a list. True and False are categories.
             ids: what the codes stand for: `log.item_ids` or `log.user_ids`. Rows of others are counted in `dropped`.
             key: the column with the id: its name or position.
             columns: the features to keep; None keeps all.
             separator: what separates several values of a row: {column: "|"}, or one for all columns of strings.
-            buckets: {column: number of buckets}: numbers are cut at their quantiles into buckets of about equal size.
+            buckets: {column: number of buckets}: numbers or dates are cut at their quantiles into buckets of about
+                equal size; or one number for all columns with fractions or dates.
             min_count: values of fewer rows become unknown.
             max_values: maximum number of values of a row to keep.
 
         Raises:
             ArgumentError: a column is missing.
-            ArgumentTypeError: a column has fractions but no `buckets`, or mixed types.
+            ArgumentTypeError: a column has fractions or dates but no `buckets`, or mixed types.
+            ArgumentError: vectors of a column differ in length.
         """
         check_int("min_count", min_count)
         if max_values is not None:
@@ -159,7 +168,8 @@ class Features:
         if isinstance(key, int):
             key = names[key]
         names = [name for name in names if name != key] if columns is None else list(columns)
-        for name in [key, *names, *(buckets or {}), *(separator if isinstance(separator, Mapping) else {})]:
+        per_column = buckets if isinstance(buckets, Mapping) else {}
+        for name in [key, *names, *per_column, *(separator if isinstance(separator, Mapping) else {})]:
             if name not in table:
                 raise unknown_column("columns", name, table)
         codes = ids.codes(table[key])
@@ -169,15 +179,24 @@ class Features:
         dropped = {"unknown id": len(codes) - len(known), "repeated id": len(known) - len(rows)}
         values: dict[str, NDArray[np.int32]] = {}
         codings: dict[str, Coding] = {}
+        dense: dict[str, NDArray[np.float32]] = {}
         for name in names:
             mark = separator.get(name) if isinstance(separator, Mapping) else separator
-            coding, coded = make_coding(table[name], rows, name, mark, (buckets or {}).get(name), min_count, max_values)
+            vectors = vectors_in(table[name], name, mark)
+            if vectors is not None:
+                dense[name] = np.zeros((len(ids), vectors.shape[1]), dtype=np.float32)
+                dense[name][which] = vectors[rows]
+                continue
+            cut = per_column.get(name)
+            if isinstance(buckets, int) and needs_buckets(table[name], text=True):
+                cut = buckets
+            coding, coded = make_coding(table[name], rows, name, mark, cut, min_count, max_values)
             full = np.zeros((len(ids), *coded.shape[1:]), dtype=np.int32)
             if full.ndim == 2:
                 full[:, 1:] = -1
             full[which] = coded
             values[name], codings[name] = full, coding
-        return cls(values, codings, {reason: count for reason, count in dropped.items() if count})
+        return cls(values, codings, {reason: count for reason, count in dropped.items() if count}, dense)
 
     @classmethod
     def from_csv(
@@ -189,7 +208,7 @@ class Features:
         columns: Sequence[str] | None = None,
         names: Sequence[str] | None = None,
         separator: str | Mapping[str, str] | None = None,
-        buckets: Mapping[str, int] | None = None,
+        buckets: Mapping[str, int] | int | None = None,
         min_count: int = 1,
         max_values: int | None = None,
         field_separator: str | None = None,
@@ -205,7 +224,7 @@ class Features:
             columns: the features to keep; None keeps all.
             names: names for the columns of a file without a header.
             separator: what separates several values of a row.
-            buckets: {column: number of buckets}.
+            buckets: {column: number of buckets}, or one number for all columns with fractions or dates.
             min_count: values of fewer rows become unknown.
             max_values: maximum number of values of a row to keep.
             field_separator: what separates columns; None detects it.

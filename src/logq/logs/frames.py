@@ -1,32 +1,25 @@
 """Turning arrays and data frames into the rows of a log."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
+import numpy as np
 from numpy.typing import NDArray
 
-from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
+from logq._arguments import ArgumentError, ArgumentTypeError
 from logq.logs.arranging import Arranged, Cleaning, Rows, arrange
 from logq.logs.column_names import guess_columns, plain_name, unknown_column
-from logq.logs.feature_values import plain_array, to_numbers, to_times
+from logq.logs.data_frames import first_values, frame_columns
 from logq.logs.identifiers import Factor, Identifiers, factorize
 from logq.logs.log_files import LogFile
+from logq.logs.plain_values import MISSING_WORDS, plain_array, to_numbers
+from logq.logs.time_values import check_time_format, read_times
 
-__all__ = [
-    "ColumnKinds",
-    "LogOptions",
-    "arrange_arrays",
-    "arrange_file",
-    "arrange_frame",
-    "frame_columns",
-    "sorted_options",
-]
+__all__ = ["ColumnKinds", "LogOptions", "arrange_arrays", "arrange_file", "arrange_frame", "sorted_options"]
 
 ColumnKinds: TypeAlias = Mapping[str, Literal["category", "number"]]
 Roles: TypeAlias = Mapping[str, "str | int | bool | None"]
 Found: TypeAlias = tuple[Arranged, dict[str, Identifiers], list[str]]
-
-_MILLISECONDS = 1e11  # seconds since 1970 reach this in the year 5138
 
 
 class LogOptions(Cleaning, total=False):
@@ -37,28 +30,16 @@ class LogOptions(Cleaning, total=False):
     time: str | int | bool | None
     label: str | int | bool | None
     session: str | int | bool | None
+    time_format: str | None
     columns: Sequence[str] | ColumnKinds
 
 
-def sorted_options(options: LogOptions) -> tuple[Roles, Sequence[str] | ColumnKinds, Cleaning]:
-    """Split options into the columns of users, items, ..., further columns, and cleaning."""
+def sorted_options(options: LogOptions) -> tuple[Roles, Sequence[str] | ColumnKinds, str | None, Cleaning]:
+    """Split options into the columns of users, items, ..., further columns, the format of times, and cleaning."""
     rest: Any = dict(options)
     roles = {role: rest.pop(role, None) for role in ("user", "item", "time", "label", "session")}
-    return roles, rest.pop("columns", ()), rest
-
-
-def frame_columns(frame: object) -> dict[str, Any]:
-    """Return the columns of a dict, or of a frame of pandas or polars, by name.
-
-    Raises:
-        ArgumentTypeError: it is none of these.
-    """
-    if isinstance(frame, Mapping):
-        return {str(name): values for name, values in frame.items()}
-    names = getattr(frame, "columns", None)
-    if names is None or not hasattr(frame, "__getitem__"):
-        raise ArgumentTypeError("frame", "a data frame or a dict of columns", Verbatim(type(frame).__name__))
-    return {str(name): frame[name] for name in names}  # pyright: ignore[reportIndexIssue]
+    time_format = check_time_format(rest.pop("time_format", None))
+    return roles, rest.pop("columns", ()), time_format, rest
 
 
 def is_category(values: object) -> bool:
@@ -80,13 +61,25 @@ def is_category(values: object) -> bool:
 
 def arrange_frame(
     frame: object,
-    asked: Mapping[str, "str | int | bool | None"],
+    asked: Roles,
     columns: Sequence[str] | ColumnKinds,
     cleaning: Cleaning,
+    time_format: str | None = None,
+    notes: Mapping[str, str] | None = None,
 ) -> Found:
-    """Arrange the columns of a frame, guessing what was not given."""
+    """Arrange the columns of a frame, guessing what was not given.
+
+    Args:
+        frame: a data frame or a dict of columns.
+        asked: the columns of users, items, times, labels and sessions.
+        columns: further columns.
+        cleaning: how rows are cleaned.
+        time_format: how times are written.
+        notes: what is to be said of columns that were guessed before.
+    """
     table = frame_columns(frame)
-    roles, notes = guess_columns(list(table), asked)
+    roles, found_notes = guess_columns(list(table), asked, lambda name: first_values(table[name]))
+    guesses = {**(notes or {}), **found_notes}
     sides: dict[str, Any] = {}
     for name in columns:
         found = name if name in table else next((key for key in table if plain_name(key) == name), None)
@@ -96,14 +89,17 @@ def arrange_frame(
     user, item, time, label, session = (
         table[roles[role]] if role in roles else None for role in ("user", "item", "time", "label", "session")
     )
+    if "label" in guesses and cleaning.get("min_label") is None:
+        label, guesses["label"] = _guessed_label(label, roles["label"], guesses["label"])
     kinds = columns if isinstance(columns, Mapping) else {}
-    arranged, column_ids, more = arrange_arrays(user, item, time, label, session, sides, cleaning, kinds)
-    return arranged, column_ids, [*notes, *more]
+    return arrange_arrays(user, item, time, label, session, sides, cleaning, kinds, time_format, guesses)
 
 
-def arrange_file(file: LogFile, columns: Sequence[str] | ColumnKinds, cleaning: Cleaning) -> Found:
+def arrange_file(
+    file: LogFile, columns: Sequence[str] | ColumnKinds, cleaning: Cleaning, time_format: str | None = None
+) -> Found:
     """Arrange what was read from a file."""
-    found, column_ids, notes = arrange_frame(file.frame, file.roles, columns, cleaning)
+    found, column_ids, notes = arrange_frame(file.frame, file.roles, columns, cleaning, time_format, file.guesses)
     return found, column_ids, [*file.notes, *notes]
 
 
@@ -116,19 +112,25 @@ def arrange_arrays(
     columns: Mapping[str, object],
     cleaning: Cleaning,
     kinds: ColumnKinds | None = None,
+    time_format: str | None = None,
+    guesses: Mapping[str, str] | None = None,
 ) -> Found:
     """Arrange columns with one value for each event."""
-    notes: list[str] = []
-    item_codes = factorize(items, "items")
-    user_codes = None if users is None else factorize(users, "users")
+    further: list[str] = []
+    said_of: dict[str, str] = dict(guesses or {})
+    rest: Any = dict(cleaning)
+    missing = rest.pop("missing", None)
+    missing = MISSING_WORDS if missing is None else missing
+    item_codes = _ids(items, "item", missing, further)
+    user_codes = None if users is None else _ids(users, "user", missing, further)
     sides: dict[str, NDArray[Any]] = {}
     column_ids: dict[str, Identifiers] = {}
     if sessions is not None:
-        found = factorize(sessions, "sessions")
+        found = _ids(sessions, "session", missing, further)
         sides["session"] = found.codes
         if user_codes is None:
             user_codes = found
-            notes.append("user: there is no such column, each session counts as a user")
+            further.append("user: there is no such column, each session counts as a user")
     if user_codes is None:
         raise ArgumentTypeError("users", "a column of users or sessions", None)
     for name, values in columns.items():
@@ -141,11 +143,52 @@ def arrange_arrays(
             sides[name] = to_numbers(values, name)
         else:
             raise ArgumentError("columns", f'"category" or "number" for {name!r}', kind)
-    times = None if timestamps is None else to_times(timestamps, "timestamps")
-    if times is not None and (times[:10_000] > _MILLISECONDS).any():
-        notes.append("time: the numbers look like milliseconds, so ages and gaps are in milliseconds too")
+    times = None
+    if timestamps is not None:
+        times, kind = read_times(timestamps, "timestamps" if guesses is None else "time", time_format)
+        unit = kind.partition(" since 1970")[0]
+        kept = kind != unit and unit != "seconds" and time_format is None
+        said = f"{kind}, so ages and gaps are in {unit} too" if kept else kind
+        if "time" in said_of:
+            said_of["time"] += f" ({said})"
+        elif kept or "first" in kind:  # such as the month, which only a number above 12 told from the day
+            said_of["time"] = f"read as {said}"
     scores = None if labels is None else to_numbers(labels, "labels")
-    return arrange(Rows(user_codes, item_codes, times, scores, sides), **cleaning), column_ids, notes
+    notes = [f"{role}: {note}" for role, note in said_of.items()] + further
+    arrays = [user_codes.codes, item_codes.codes, times, scores, *sides.values()]
+    different = len({id(array) for array in arrays if array is not None}) == sum(array is not None for array in arrays)
+    # What was read in pieces belongs to nobody else; but a column may have two roles, as one of sessions has.
+    rows = Rows(user_codes, item_codes, times, scores, sides, owned=isinstance(items, Factor) and different)
+    return arrange(rows, **rest), column_ids, notes
+
+
+def _ids(values: object, role: str, missing: Collection[str], notes: list[str]) -> Factor:
+    """The ids of a column, among which the words for a missing value do not count."""
+    found = values if isinstance(values, Factor) else factorize(values, f"{role}s")
+    if found.keys.dtype.kind != "U":
+        return found
+    absent = np.isin(found.keys, list(missing))
+    if not absent.any():
+        return found
+    words = ", ".join(map(repr, found.keys[absent].tolist()))
+    table = np.append(np.where(absent, -1, np.cumsum(~absent) - 1), -1)  # the last is that of -1
+    codes = table[found.codes].astype(found.codes.dtype)
+    count = int(np.count_nonzero((codes < 0) & (found.codes >= 0)))
+    notes.append(f"{role}: {words} counts as missing, in {count:,} rows; missing=() keeps such ids")
+    return Factor(codes, found.keys[~absent])
+
+
+def _guessed_label(values: Any, name: str, note: str) -> tuple[Any, str]:
+    """Labels that nobody asked for must not cost a row."""
+    try:
+        without = int(np.count_nonzero(np.isnan(to_numbers(values, "labels"))))
+    except TypeError:
+        if not name.isdigit():  # what is called a rating, and is none, is worth an error
+            raise
+        return None, f"none, as the column {name} does not only have numbers"
+    if without:
+        return None, f"none, as {without:,} rows of the column {name!r} have no number; label (--label) names it"
+    return values, note
 
 
 def _category(found: Factor) -> tuple[NDArray[Any], Identifiers]:

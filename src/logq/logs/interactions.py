@@ -17,9 +17,11 @@ from logq.logs.examples import check_indices
 from logq.logs.features import Features
 from logq.logs.frames import ColumnKinds, LogOptions, arrange_arrays, arrange_file, arrange_frame, sorted_options
 from logq.logs.identifiers import Identifiers
-from logq.logs.log_files import read_csv, read_parquet
+from logq.logs.log_files import read_csv
+from logq.logs.parquet_files import read_parquet
 from logq.logs.session_files import read_sessions
 from logq.logs.storage import load_log, save_log
+from logq.logs.time_values import check_time_format
 
 __all__ = ["Interactions"]
 
@@ -228,6 +230,7 @@ class Interactions:
         *,
         sessions: object = None,
         columns: Mapping[str, object] | None = None,
+        time_format: str | None = None,
         **cleaning: Unpack[Cleaning],
     ) -> Self:
         """Make a log from columns with one value for each event: lists, arrays, or series of pandas or polars.
@@ -239,7 +242,8 @@ class Interactions:
             labels: (N,) numbers, such as ratings.
             sessions: (N,) integers or strings, kept as codes in columns["session"].
             columns: further columns of events. Numbers stay numbers; strings become codes of `column_ids`.
-            cleaning: `min_label`, `deduplicate`, `min_user`, `min_item`, `user_ids`, `item_ids`, as `Cleaning` says.
+            time_format: how times are written, as for `from_frame`.
+            cleaning: `missing`, `min_label`, `deduplicate`, `min_user`, `min_item`, ..., as `Cleaning` says.
 
         Raises:
             ArgumentError: no row (is left), fewer than two items, or columns of different lengths.
@@ -250,7 +254,8 @@ class Interactions:
             >>> log.dropped
             {'no user': 1}
         """
-        return cls._of(*arrange_arrays(users, items, timestamps, labels, sessions, columns or {}, cleaning))
+        options = (cleaning, None, check_time_format(time_format))
+        return cls._of(*arrange_arrays(users, items, timestamps, labels, sessions, columns or {}, *options))
 
     @classmethod
     def from_frame(
@@ -262,19 +267,23 @@ class Interactions:
         time: str | int | bool | None = None,
         label: str | int | bool | None = None,
         session: str | int | bool | None = None,
+        time_format: str | None = None,
         columns: Sequence[str] | ColumnKinds = (),
         **cleaning: Unpack[Cleaning],
     ) -> Self:
-        """Make a log from a data frame of pandas or polars, or from a dict of columns.
+        """Make a log from a data frame, or from a dict of columns.
 
         Args:
-            frame: the columns.
+            frame: of pandas or polars (lazy ones too), an Arrow table, a relation of DuckDB, or whatever else has the
+                PyCapsule interface of Arrow.
             user: the name or position of the column of users; None takes one with a usual name, and says so in `notes`.
                 Without users each session counts as one.
             item: the same for items.
             time: the same for times; False for none.
             label: the same for labels.
             session: the same for sessions.
+            time_format: how times are written: "iso", "compact" (20260131), "month-first", "day-first", "s", "ms", "us"
+                or "ns" since 1970, or letters of strptime; None recognizes it, and says so in `notes`.
             columns: names of further columns to keep, or {name: "category" | "number"}.
             cleaning: as for `from_arrays`.
 
@@ -284,11 +293,11 @@ class Interactions:
 
         Example:
             >>> log = Interactions.from_frame({"userId": [1, 1], "movieId": [5, 7], "ts": [1, 2]})
-            >>> log.notes
-            ["user: took the column 'userId'", "item: took the column 'movieId'", "time: took the column 'ts'"]
+            >>> log.notes[1:]
+            ["item: took the column 'movieId'", "time: took the column 'ts' (numbers)"]
         """
         asked = {"user": user, "item": item, "time": time, "label": label, "session": session}
-        return cls._of(*arrange_frame(frame, asked, columns, cleaning))
+        return cls._of(*arrange_frame(frame, asked, columns, cleaning, check_time_format(time_format)))
 
     @classmethod
     def from_csv(
@@ -305,7 +314,7 @@ class Interactions:
             path: the file. Columns of one without a header are called "0", "1" and so on, or given as numbers.
             separator: None detects it from the first lines, and says so in `notes`.
             header: whether the first line has names; None detects it.
-            options: `user`, `item`, `time`, `label`, `session`, `columns` and cleaning, as for `from_frame`.
+            options: as for `from_frame`.
 
         Raises:
             ImportError: polars is not installed; the message says how to.
@@ -320,8 +329,9 @@ class Interactions:
             ...     Interactions.from_csv(file)
             Interactions(3 events, 2 users, 2 items)
         """
-        asked, columns, cleaning = sorted_options(options)
-        return cls._of(*arrange_file(read_csv(path, asked, list(columns), separator, header), columns, cleaning))
+        asked, columns, time_format, cleaning = sorted_options(options)
+        file = read_csv(path, asked, list(columns), separator, header, cleaning.get("missing"))
+        return cls._of(*arrange_file(file, columns, cleaning, time_format))
 
     @classmethod
     def from_parquet(cls, path: str | os.PathLike[str], **options: Unpack[LogOptions]) -> Self:
@@ -329,15 +339,15 @@ class Interactions:
 
         Args:
             path: the file.
-            options: `user`, `item`, `time`, `label`, `session`, `columns` and cleaning, as for `from_frame`.
+            options: as for `from_frame`.
 
         Raises:
             ImportError: polars is not installed; the message says how to.
             ValueError: it is not a Parquet file; otherwise as `from_frame`.
             OSError: it cannot be opened.
         """
-        asked, columns, cleaning = sorted_options(options)
-        return cls._of(*arrange_file(read_parquet(path, asked, list(columns)), columns, cleaning))
+        asked, columns, time_format, cleaning = sorted_options(options)
+        return cls._of(*arrange_file(read_parquet(path, asked, list(columns)), columns, cleaning, time_format))
 
     @classmethod
     def from_sessions(

@@ -1,38 +1,25 @@
-"""Reading logs from text and Parquet files by polars: detecting the layout of text, and choosing columns."""
+"""Reading logs from text files by polars: choosing columns, and what they are without a header."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from logq._arguments import ArgumentError
-from logq._compression import open_bytes
+from logq._text_encodings import open_text
 from logq.logs.column_names import guess_columns, plain_name
+from logq.logs.plain_values import MISSING_WORDS
+from logq.logs.text_layout import Layout, detect_layout, is_number, joined_fields
+from logq.logs.time_values import looks_like_time
 
-__all__ = ["LogFile", "detect_layout", "plain_headers", "read_csv", "read_parquet", "read_table"]
-
-_SEPARATORS = ("\t", "::", ",", ";", "|", " ")
-_SHOWN = {"\t": "tabs", " ": "spaces"}
-_SAMPLE = 1 << 16  # bytes at the start of a file from which its layout is detected
-_TIME = 1e8  # seconds since 1970 from 1973 on; ratings and counts are smaller
+__all__ = ["LogFile", "first_line", "import_polars", "plain_headers", "read_csv", "read_table"]
 
 
 class LogFile(NamedTuple):
-    """The columns of a file, which of them is which, and notes of what was guessed."""
+    """The columns of a file, which of them is which, notes on how it was read, and on each column that was guessed."""
 
     frame: Any
     roles: Mapping[str, "str | bool | None"]
     notes: list[str]
-
-
-class Layout(NamedTuple):
-    """How the columns of a text file are written."""
-
-    separator: str
-    header: bool
-    names: list[str]
-    sample: list[list[str]]  # the first rows
-    encoding: str  # utf8 or latin-1
-    notes: list[str]
+    guesses: Mapping[str, str]
 
 
 def read_csv(
@@ -41,97 +28,54 @@ def read_csv(
     columns: Sequence[str],
     separator: str | None,
     header: bool | None,
+    missing: Collection[str] | None = None,
 ) -> LogFile:
     """Read the columns of a text file that are asked for or have a usual name."""
+    if header is None and any(isinstance(name, str) and not name.isdigit() for name in asked.values()):
+        header = True  # who names a column says that there are names, which a file of nothing but text does not show
     layout = detect_layout(path, separator, header)
-    notes = list(layout.notes)
+    if asked.get("user") is None or asked.get("item") is None:
+        layout.check_events(path)
+    guesses: dict[str, str] = {}
     if not layout.header:
-        asked, more = _by_position(layout, asked)
-        notes += more
-    roles, more = guess_columns(layout.names, asked)
+        asked, guesses = _by_position(layout, asked)
+    roles, more = guess_columns(layout.names, asked, layout.values)
     chosen = [name for name in layout.names if name in roles.values() or plain_name(name) in columns or name in columns]
     ids = {roles[role] for role in ("user", "item", "session") if role in roles}
-    frame = read_table(path, layout, chosen, ids)
-    return LogFile(frame, {role: roles.get(role, False) for role in asked}, [*notes, *more])
+    frame = read_table(path, layout, chosen, ids, missing)
+    return LogFile(frame, {role: roles.get(role, False) for role in asked}, layout.notes, {**guesses, **more})
 
 
-def read_parquet(
-    path: str | os.PathLike[str], asked: Mapping[str, "str | int | bool | None"], columns: Sequence[str]
-) -> LogFile:
-    """Read the columns of a Parquet file that are asked for or have a usual name."""
-    polars = _polars("Parquet files")
-    with open(path, "rb"):
-        pass  # a missing file is an OSError with its name
-    try:
-        names = list(polars.read_parquet_schema(os.fspath(path)))
-        roles, notes = guess_columns(names, asked)
-        chosen = [name for name in names if name in roles.values() or name in columns]
-        frame = polars.read_parquet(os.fspath(path), columns=chosen)
-    except polars.exceptions.PolarsError as error:
-        raise ValueError(f"{os.fspath(path)}: cannot be read as Parquet ({_first_line(error)})") from None
-    return LogFile(frame, {role: roles.get(role, False) for role in asked}, notes)
-
-
-def detect_layout(path: str | os.PathLike[str], separator: str | None = None, header: bool | None = None) -> Layout:
-    """Detect the layout of a text file from its first lines.
-
-    Raises:
-        ArgumentError: `separator` is empty.
-        ValueError: the file has no line.
-    """
-    with open_bytes(path) as file:
-        data = file.read(_SAMPLE)
-    if separator == "":
-        raise ArgumentError("separator", "at least one character", "")
-    lines = data.removeprefix(b"\xef\xbb\xbf").splitlines()
-    lines = lines[:-1] if len(data) == _SAMPLE and len(lines) > 1 else lines  # the last one is incomplete
-    try:
-        text, encoding = [line.decode() for line in lines if line.strip()][:200], "utf8"
-    except UnicodeDecodeError:
-        text, encoding = [line.decode("latin-1") for line in lines if line.strip()][:200], "latin-1"
-    if not text:
-        raise ValueError(f"{os.fspath(path)}: expected one event per line, the file is empty")
-    notes = [] if encoding == "utf8" else ["encoding: took Latin-1, as the text is not UTF-8"]
-    if separator is None:
-        # What every line has, in this order, so that a space in a title does not win against a comma.
-        common = [mark for mark in _SEPARATORS if all(mark in line.strip(" ") for line in text[:20])]
-        separator = common[0] if common else ","
-        notes.append(f"separator: took {_SHOWN.get(separator, repr(separator))}")
-    rows = [[field.strip().strip('"') for field in line.split(separator)] for line in text]
-    if header is None:
-        first, later = rows[0], rows[1:] or [[]]
-        named = not any(_is_number(field) for field in first if field)
-        header = named and (any(_is_number(field) for row in later for field in row) or _usual(first))
-        notes.append(f"header: took the first line for {'names' if header else 'an event, there is no header'}")
-    names = rows[0] if header else [str(number) for number in range(len(rows[0]))]
-    return Layout(separator, header, names, rows[1:] if header else rows, encoding, notes)
-
-
-def read_table(path: str | os.PathLike[str], layout: Layout, columns: Sequence[str], ids: "set[str]") -> Any:
-    """Read columns by polars; a column of ids has integers if all of them are, else strings.
+def read_table(
+    path: str | os.PathLike[str],
+    layout: Layout,
+    columns: Sequence[str],
+    ids: "set[str]",
+    missing: Collection[str] | None = None,
+) -> Any:
+    """Read columns by polars, without blanks around values; a column of ids has integers if all of them are.
 
     Raises:
         ImportError: polars is not installed.
         ValueError: the file cannot be read as a table.
     """
-    polars = _polars("text files")
+    polars = import_polars("text files")
     numbers = [layout.names.index(name) for name in columns]
     twice = next((name for number, name in enumerate(columns) if name in columns[:number]), None)
     if twice is not None:
         raise ValueError(f"{os.fspath(path)}: expected columns with different names, got {twice!r} twice")
+    mark = "\x01" if len(layout.separator) > 1 else layout.separator
     options: dict[str, Any] = {
-        "separator": "\x01" if len(layout.separator) > 1 else layout.separator,
+        "separator": mark,
         "has_header": layout.header,
         "columns": numbers,
         "infer_schema_length": 10_000,
         "quote_char": '"' if layout.separator in ",;" else None,
     }
     source: Any = os.fspath(path)
-    if len(layout.separator) > 1 or layout.encoding != "utf8":
-        with open_bytes(path) as file:
-            source = file.read().replace(layout.separator.encode(), options["separator"].encode())
-        if layout.encoding != "utf8":
-            source = source.decode("latin-1").encode()
+    if not layout.plain:
+        with open_text(path) as (file, _):
+            source = joined_fields(file.read(), layout.separator, mark)
     where = os.fspath(path)
     read: Callable[..., Any] = polars.read_csv
     try:
@@ -144,17 +88,23 @@ def read_table(path: str | os.PathLike[str], layout: Layout, columns: Sequence[s
             # A value has another type than the first ten thousand: read text, which is converted later.
             frame = read(source, **options, infer_schema=False)
     except polars.exceptions.PolarsError as error:
-        if layout.encoding == "utf8" and "utf-8" in str(error):  # the first lines were only ASCII
-            return read_table(path, layout._replace(encoding="latin-1"), columns, ids)
-        raise ValueError(f"{where}: cannot be read as a table ({_first_line(error)})") from None
-    except OSError as error:
-        if error.errno is None:  # from polars' own reader of compressed files
-            raise ValueError(f"{where}: the compressed file is truncated or damaged ({_first_line(error)})") from None
-        raise
+        if layout.plain and "utf-8" in str(error):  # the first lines were only ASCII
+            return read_table(path, layout._replace(plain=False), columns, ids, missing)
+        raise ValueError(f"{where}: cannot be read as a table ({first_line(error)})") from None
+    frame = frame.with_columns(_without_blanks(polars))
     named = zip(frame.get_columns(), columns, strict=True)
-    frame = frame.with_columns([_numbers_or_text(column) if name in ids else column for column, name in named])
+    words = MISSING_WORDS if missing is None else missing
+    frame = frame.with_columns([_numbers_or_text(column, words) if name in ids else column for column, name in named])
     frame.columns = list(columns)
     return frame
+
+
+def _without_blanks(polars: Any) -> Any:
+    """Strip blanks, and quotes that come after some, which are part of the value for polars."""
+    text = polars.col(polars.String)
+    stripped = text.str.strip_chars()
+    quoted = text.str.starts_with(" ") & stripped.str.starts_with('"') & stripped.str.ends_with('"')
+    return polars.when(quoted).then(stripped.str.strip_chars('"').str.strip_chars()).otherwise(stripped).name.keep()
 
 
 def plain_headers(names: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -169,67 +119,88 @@ def plain_headers(names: Sequence[str]) -> tuple[list[str], list[str]]:
 
 def _by_position(
     layout: Layout, asked: Mapping[str, "str | int | bool | None"]
-) -> tuple[dict[str, "str | int | bool | None"], list[str]]:
-    """Guess the columns of a file without a header: the first are user and item, and times are large numbers."""
+) -> tuple[dict[str, "str | int | bool | None"], dict[str, str]]:
+    """Guess the columns of a file without a header: times by their values, then the first two as users and items."""
     found = dict(asked)
     taken = {int(value) for value in asked.values() if isinstance(value, str) and value.isdigit()}
     taken |= {value for value in asked.values() if isinstance(value, int) and not isinstance(value, bool)}
     free = [number for number in range(len(layout.names)) if number not in taken]
-    notes: list[str] = []
+    looks = {number: looks_like_time(layout.values(str(number))) for number in free}
+    dates = [number for number in free if looks[number] == "dates"]
+    epochs = [number for number in free if looks[number] == "epochs"]
+    if found.get("time") is None:
+        # Ids may be as large as times: of the first columns only one that hardly repeats is taken for times.
+        wanted = sum(found.get(role) is None for role in ("user", "item"))
+        late = [number for number in epochs if number in free[wanted:]]
+        early = [number for number in epochs if len(free) > wanted and layout.share_of_different(number) > 0.5]
+        found["time"] = next(iter([*dates, *late, *early]), None)
+    # A date is no item, whether it is taken for the time or not.
+    free = [number for number in free if number != found["time"] and number not in dates]
     for role in ("user", "item"):
         if found.get(role) is None and free:
             found[role] = free.pop(0)
-    for number in free:
-        values = [row[number] for row in layout.sample if number < len(row) and row[number]]
-        if not values or not all(_is_number(value) for value in values):
-            continue
-        role = "time" if min(map(float, values)) > _TIME else "label"
-        if found.get(role) is None:
-            found[role] = number
+    if found.get("label") is None:
+        found["label"] = next((number for number in free if _are_labels(layout.values(str(number)))), None)
+    notes: dict[str, str] = {}
     for role in ("user", "item", "time", "label"):
-        found.setdefault(role, None)
-        if asked.get(role) is None and found[role] is not None:
-            notes.append(f"{role}: took column {found[role]}")
+        if asked.get(role) is None and found.get(role) is not None:
+            notes[role] = f"took column {found[role]}"
+        elif role == "time" and asked.get(role) is None:
+            among = f"no time column found among columns {', '.join(map(str, free))}" if free else "no further column"
+            notes[role] = f"{among}: the order of rows counts as time; time=N (--time N) names one"
+    others = [f"column {number}" for number in dates if number != found["time"]]
+    if others and "time" in notes:
+        notes["time"] += f"; it could also be {' or '.join(others)}"
     return {role: False if number is None else number for role, number in found.items()}, notes
 
 
-def _numbers_or_text(column: Any) -> Any:
+def _are_labels(values: Sequence[str]) -> bool:
+    """Whether values are numbers, and not always the same one."""
+    present = [value for value in values if value not in MISSING_WORDS]
+    return len(set(present)) > 1 and all(is_number(value) for value in present)
+
+
+def _numbers_or_text(column: Any, missing: Collection[str]) -> Any:
     """Convert ids from text to numbers, if all are written as numbers and different ones stay different."""
     import polars
 
+    if column.dtype != polars.String:
+        return column
+    present = column.set(column.is_in(list(missing)), None) if missing else column
+    if present.null_count() == len(column):
+        return column
     try:
-        numbers = column.cast(polars.Int64)
+        numbers = present.cast(polars.Int64)
     except polars.exceptions.InvalidOperationError:
         # The form of integers in a column with missing values; 20 digits, and 1e3, stay text.
-        if not column.str.contains(r"^-?[0-9]+\.[0-9]+$").all():
+        if not present.str.contains(r"^-?[0-9]+\.[0-9]+$").all():
             return column
-        return column.cast(polars.Float64)
-    odd = column.str.starts_with("0") & (column.str.len_bytes() > 1)
-    odd |= column.str.starts_with("+") | column.str.starts_with("-0")
+        return present.cast(polars.Float64)
+    odd = present.str.starts_with("0") & (present.str.len_bytes() > 1)
+    odd |= present.str.starts_with("+") | present.str.starts_with("-0")
     return column if odd.any() else numbers
 
 
-def _usual(names: Sequence[str]) -> bool:
-    try:
-        guess_columns(names, {})
-    except ValueError:
-        return False
-    return True
+def first_line(error: Exception) -> str:
+    r"""Return the first line of an error of polars, which may have many.
 
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _first_line(error: Exception) -> str:
+    Example:
+        >>> first_line(ValueError("one\ntwo"))
+        'one'
+    """
     return str(error).splitlines()[0]
 
 
-def _polars(what: str) -> Any:
+def import_polars(what: str) -> Any:
+    """Return polars, which reads `what`.
+
+    Raises:
+        ImportError: it is not installed.
+
+    Example:
+        >>> import_polars("text files").__name__
+        'polars'
+    """
     try:
         import polars
     except ImportError:

@@ -1,6 +1,7 @@
 """Splits of a log into train, validation and test: leave-one-out, by time and by session."""
 
 import dataclasses
+import math
 import os
 from functools import cached_property
 from typing import Any, Literal
@@ -9,9 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self
 
-from logq._arguments import ArgumentError, Verbatim, check_bool, check_float, check_int
+from logq._arguments import (
+    ArgumentError,
+    ArgumentTypeError,
+    BadArgumentError,
+    Verbatim,
+    check_bool,
+    check_float,
+    check_int,
+)
 from logq.logs.interactions import Interactions
 from logq.logs.storage import load_arrays, save_arrays
+from logq.logs.text_layout import is_number
+from logq.logs.time_values import UNITS_A_SECOND, epoch_unit, read_times
 
 __all__ = ["Split", "leave_one_out", "sessions", "split_by_session", "split_by_time"]
 
@@ -168,7 +179,8 @@ def leave_one_out(log: Interactions, validation: bool = True, *, min_train: int 
     """Leave out the last event of each user for the test, and the one before it for validation.
 
     Users that would keep fewer than `min_train` events stay in train with all of theirs, and are counted in `how` as
-    "users_too_short". Items that do not occur in train keep their codes; their events are counted.
+    "users_too_short". Items that do not occur in train keep their codes; their events are counted. So are users whose
+    last two events have the same time ("test_ties"): which of them is the last, the order of rows decided.
 
     Args:
         log: the log.
@@ -195,18 +207,20 @@ def leave_one_out(log: Interactions, validation: bool = True, *, min_train: int 
     if validation:
         part[last - 1] = _VALIDATION
     how = {"by": "leave_one_out", "validation": validation, "min_train": min_train}
-    return _counted(log, part, how, users_too_short=int(np.count_nonzero((counts > 0) & (counts < needed))))
+    short = int(np.count_nonzero((counts > 0) & (counts < needed)))
+    earlier = last[counts[log.users[last]] > 1]
+    ties = 0 if log.timestamps is None else np.count_nonzero(log.timestamps[earlier] == log.timestamps[earlier - 1])
+    return _counted(log, part, how, users_too_short=short, test_ties=int(ties))
 
 
-def split_by_time(
-    log: Interactions, test: float, validation: float | None = None, *, known_users: bool = False
-) -> Split:
+def split_by_time(log: Interactions, test: object, validation: object = None, *, known_users: bool = False) -> Split:
     """Split at points in time: train before `validation`, validation before `test`, test from then on.
 
     Args:
         log: a log with times.
-        test: a time in the unit of the log; or a number in (0, 1), the share of all events before that time (events at
-            the same time stay together).
+        test: a date, such as "2024-01-01" or a datetime (in UTC without a time zone); a time in the unit of the log; or
+            a number in (0, 1), the share of all events before that time. Events at the same time stay together: those
+            that a share alone would have put before the cut are counted in `how` as "test_ties".
         validation: the same, or None.
         known_users: leave out events in validation and test of users without events in train; counted as "cold".
 
@@ -217,12 +231,18 @@ def split_by_time(
         >>> log = Interactions.from_arrays([1, 1, 2, 2], [5, 7, 7, 9], [10, 20, 30, 40])
         >>> split_by_time(log, test=0.75, validation=20)
         Split(time: train 1, validation 2, test 1)
+        >>> log = Interactions.from_arrays([1, 1], [5, 7], ["2023-12-31", "2024-01-01"])
+        >>> split_by_time(log, "2024-01-01")
+        Split(time: train 1, validation 0, test 1)
     """
     check_bool("known_users", known_users)
     if log.timestamps is None:
         raise ArgumentError("log", "a log with times", log, "leave_one_out splits by the order of events")
-    at_test = _time("test", test, log.timestamps)
-    at_validation = at_test if validation is None else _time("validation", validation, log.timestamps)
+    at_test, ties = _time("test", test, log.timestamps)
+    counts = {"test_ties": ties}
+    at_validation = at_test
+    if validation is not None:
+        at_validation, counts["validation_ties"] = _time("validation", validation, log.timestamps)
     if validation is not None and at_validation >= at_test:
         raise ArgumentError("validation", f"a time before that of the test, {at_test}", at_validation)
     part = np.zeros(len(log), dtype=np.int8)
@@ -232,8 +252,9 @@ def split_by_time(
     unknown = cold[log.users] & (part > _TRAIN)
     if known_users:
         part[unknown] = _LEFT_OUT
-    how = {"by": "time", "test": at_test, "validation": None if validation is None else at_validation}
-    return _counted(log, part, {**how, "known_users": known_users}, cold_user_events=int(np.count_nonzero(unknown)))
+    how: dict[str, Any] = {"by": "time", "test": at_test, "validation": None if validation is None else at_validation}
+    how["known_users"] = known_users
+    return _counted(log, part, how, cold_user_events=int(np.count_nonzero(unknown)), **counts)
 
 
 def split_by_session(
@@ -294,13 +315,31 @@ def split_by_session(
     return _counted(log, np.repeat(codes, lengths), how, users_too_short=short)
 
 
-def _time(name: str, value: float, times: NDArray[Any]) -> float:
-    """Return a time that is given as such, or as the share of events before it."""
+def _time(name: str, value: object, times: NDArray[Any]) -> tuple[float, int]:
+    """Return a time that is given as such, as a date, or as the share of events before it; and the ties at a share."""
+    if not isinstance(value, (int, float, np.integer, np.floating)):
+        return _date(name, value, times), 0
     time = check_float(name, value)
-    if 0 < time < 1:
-        rank = min(int(time * len(times)), len(times) - 1)
-        return np.partition(times, rank)[rank].item()
-    return time
+    if not 0 < time < 1:
+        return time, 0
+    rank = min(int(time * len(times)), len(times) - 1)
+    cut = np.partition(times, rank)[rank].item()
+    return cut, rank - int(np.count_nonzero(times < cut))
+
+
+def _date(name: str, value: object, times: NDArray[Any]) -> float:
+    """Return a date in the unit of the times."""
+    try:
+        seconds = read_times([value], name).values[0].item()
+    except BadArgumentError:  # such as 1/2/2024, which is two dates
+        seconds = math.nan
+    if math.isnan(seconds) or (isinstance(value, str) and is_number(value)):
+        raise ArgumentTypeError(name, "a date such as '2024-01-31', a time of the log, or a share in (0, 1)", value)
+    unit = epoch_unit(times)
+    if unit is None:
+        span = f"the times of the log are numbers from {times.min().item()} to {times.max().item()}"
+        raise ArgumentError(name, "a number", value, f"{span}, not dates")
+    return seconds * UNITS_A_SECOND[unit]
 
 
 def _counted(log: Interactions, part: NDArray[np.int8], how: dict[str, Any], **counts: int) -> Split:

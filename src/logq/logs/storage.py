@@ -178,7 +178,8 @@ def features_state(features: Features) -> tuple[dict[str, NDArray[Any]], dict[st
             _put(arrays, f"{number}_known", coding.known.state())
             several = {"separator": coding.separator, "several": coding.several}
             codings.append({"name": name, "kind": "categories", **several})
-    return arrays, {"codings": codings, "dropped": dict(features.dropped)}
+    arrays |= {f"{number}_dense": table for number, table in enumerate(features.dense.values())}
+    return arrays, {"codings": codings, "dropped": dict(features.dropped), "dense": list(features.dense)}
 
 
 def features_from_state(arrays: dict[str, NDArray[Any]], metadata: Mapping[str, Any]) -> Features:
@@ -207,7 +208,14 @@ def features_from_state(arrays: dict[str, NDArray[Any]], metadata: Mapping[str, 
             raise ValueError(f"feature {name!r}: expected codes in [{least}, {size}), got others")
         if not isinstance(getattr(codings[name], "separator", None), str | None):
             raise ValueError(f"feature {name!r}: expected a separator of text, got another")
-    return Features(values, codings, dict(metadata["dropped"]))
+    dense: dict[str, NDArray[np.float32]] = {}
+    for number, name in enumerate(metadata.get("dense", ())):  # files of 0.1 have none
+        table = dense[name] = arrays[f"{number}_dense"]
+        if table.dtype != np.float32 or table.ndim != 2 or not np.isfinite(table).all():
+            raise ValueError(f"feature {name!r}: expected finite vectors of float32, got {table.dtype} {table.shape}")
+    if len({len(table) for table in [*values.values(), *dense.values()]}) > 1:
+        raise ValueError("features: expected the same number of rows in all, got others")
+    return Features(values, codings, dict(metadata["dropped"]), dense)
 
 
 def _put(arrays: dict[str, NDArray[Any]], prefix: str, state: dict[str, NDArray[Any]]) -> None:

@@ -194,8 +194,8 @@ def check_run_state(state: RunState, own: RunState, limits: Mapping[str, int]) -
         raise ValueError("best: expected all weights or none")
     for name in sorted(own.tensors.keys() | state.tensors.keys()):
         part, _, key = name.partition(".")
-        if part == "optimizer" or (part == "best" and name not in state.tensors):
-            continue  # states of an optimizer are made in its first step, and are for it to check
+        if part == "optimizer" or name.endswith("_extra_state") or (part == "best" and name not in state.tensors):
+            continue  # what optimizers make in their first step, and where samplers are, is for these to check
         expected, got = own.tensors.get(f"module.{key}" if part == "best" else name), state.tensors.get(name)
         if expected is None or got is None or (expected.dtype, expected.shape) != (got.dtype, got.shape):
             wanted, there = ("none" if one is None else f"{one.dtype} {one.shape}" for one in (expected, got))

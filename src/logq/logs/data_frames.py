@@ -1,0 +1,55 @@
+"""Columns of data frames of any library: pandas, polars, and whatever hands out Arrow data."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from logq._arguments import ArgumentTypeError, Verbatim
+
+__all__ = ["first_values", "frame_columns"]
+
+_FIRST = 1000
+
+
+def frame_columns(frame: object) -> dict[str, Any]:
+    """Return the columns of a table by name.
+
+    Args:
+        frame: a dict of columns; a frame of pandas or polars, a lazy one too; or what has the PyCapsule interface of
+            Arrow: its tables, relations of DuckDB, frames of narwhals and ibis. That one is read by polars.
+
+    Raises:
+        ArgumentTypeError: it is none of these.
+        ImportError: it is of the last kind, and polars is not installed.
+
+    Example:
+        >>> frame_columns({"user": [1, 2]})
+        {'user': [1, 2]}
+    """
+    if isinstance(frame, Mapping):
+        return {str(name): values for name, values in frame.items()}
+    if hasattr(frame, "collect") and hasattr(frame, "collect_schema"):  # lazy: of polars or narwhals
+        frame = frame.collect()  # pyright: ignore[reportAttributeAccessIssue]
+    table: Any = frame
+    known = hasattr(frame, "iloc") or hasattr(frame, "get_columns")
+    if not known and hasattr(frame, "__arrow_c_stream__"):
+        try:
+            import polars
+        except ImportError:
+            name = type(frame).__name__
+            raise ImportError(f'a {name} is read by polars, which is not installed: pip install "logq[logs]"') from None
+        frame = polars.DataFrame(table)
+    names: Any = getattr(frame, "columns", None)
+    if names is None or not hasattr(frame, "__getitem__") or callable(names):
+        hint = "convert it, such as by .compute(), .toPandas() or .to_pandas()"
+        raise ArgumentTypeError("frame", "a data frame or a dict of columns", Verbatim(type(frame).__name__), hint)
+    return {str(name): frame[name] for name in names}  # pyright: ignore[reportIndexIssue]
+
+
+def first_values(values: Any) -> Any:
+    """Return the first values of a column, from which it is seen what they are.
+
+    Example:
+        >>> first_values(range(10_000))[-1]
+        999
+    """
+    return values.iloc[:_FIRST] if hasattr(values, "iloc") else values[:_FIRST]

@@ -1,0 +1,87 @@
+"""Sorting and counting the rows of a log some at a time, which takes little memory beside theirs."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from logq.logs.identifiers import code_type
+
+__all__ = ["count_codes", "order_rows", "pieces"]
+
+_PIECE = 1 << 18  # rows
+
+
+def order_rows(users: NDArray[Any], times: NDArray[Any] | None) -> NDArray[Any]:
+    """Return the positions of rows, sorted by user, then time, then position: (N,) int32 or int64.
+
+    Example:
+        >>> order_rows(np.array([1, 0, 1]), np.array([5, 9, 3])).tolist()
+        [1, 2, 0]
+    """
+    if len(users) <= _PIECE or int(users.max()) == 0:
+        return _order_of(users, times)
+    # Some users at a time: sorting all at once takes 24 bytes a row more.
+    ends = np.cumsum(count_codes(users))
+    order = np.empty(len(users), dtype=code_type(len(users)))
+    sorted_users = bool((users[1:] >= users[:-1]).all())
+    low = done = 0
+    while done < len(users):
+        goal = done + max(_PIECE, len(users) // 32)
+        high = max(int(np.searchsorted(ends, goal, side="right")), low + 1)
+        end = int(ends[high - 1])
+        rows = np.arange(done, end) if sorted_users else np.flatnonzero((users >= low) & (users < high))
+        order[done:end] = rows[_order_of(users[rows] - low, None if times is None else times[rows])]
+        low, done = high, end
+    return order
+
+
+def _order_of(users: NDArray[Any], times: NDArray[Any] | None) -> NDArray[np.int64]:
+    if times is None:
+        return _order_of_users(users)
+    if times.dtype.kind in "iu":
+        lowest, highest = int(times.min()), int(times.max())
+        span = highest - lowest + 1
+        if (int(users.max()) + 1) * span < 2**63:  # one key takes half the time of two
+            key = users.astype(np.int64)
+            key *= span
+            key += times - lowest if lowest else times
+            return np.arange(len(key)) if (key[1:] >= key[:-1]).all() else np.argsort(key, kind="stable")
+    return np.lexsort((times, users))
+
+
+def _order_of_users(users: NDArray[Any]) -> NDArray[np.int64]:
+    if (users[1:] >= users[:-1]).all():
+        return np.arange(len(users))
+    # numpy sorts 16 bits by counting, which done twice is faster than comparing.
+    if int(users.max()) >= 2**32:
+        return np.argsort(users, kind="stable")
+    order = np.argsort((users & 0xFFFF).astype(np.uint16), kind="stable")
+    return order[np.argsort((users[order] >> 16).astype(np.uint16), kind="stable")]
+
+
+def pieces(size: int, least: int = 0) -> Iterator[slice]:
+    """Yield slices of some rows each, or of `least`, which together are all of them.
+
+    Example:
+        >>> list(pieces(5))
+        [slice(0, 5, None)]
+    """
+    step = max(_PIECE, least)
+    for start in range(0, size, step):
+        yield slice(start, min(start + step, size))
+
+
+def count_codes(codes: NDArray[Any], size: int = 0) -> NDArray[np.int64]:
+    """Return how often each code occurs: (size,), or up to the largest. numpy would copy all codes to 64 bits.
+
+    Example:
+        >>> count_codes(np.array([1, 1, 0], np.int32)).tolist()
+        [1, 2]
+    """
+    size = max(size, int(codes.max(initial=-1)) + 1)
+    counts = np.zeros(size, dtype=np.int64)
+    for piece in pieces(len(codes), size):
+        counts += np.bincount(codes[piece], minlength=size)
+    return counts

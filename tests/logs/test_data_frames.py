@@ -1,0 +1,71 @@
+"""Logs and features from tables of other libraries."""
+
+import sys
+
+import pandas as pd
+import polars as pl
+import pytest
+
+from logq.logs import Features, Interactions
+from logq.logs.data_frames import frame_columns
+
+TABLE = {"user": ["a", "a", "b"], "item": [7, 8, 7], "ts": [3, 1, 2], "rating": [1.0, 2.0, 3.0]}
+
+
+class OnlyArrow:
+    """What has nothing but the PyCapsule interface, as tables of pyarrow, nanoarrow and ibis have."""
+
+    def __init__(self, frame):
+        self._frame = frame
+        self.columns = ["of", "pyarrow", "these are arrays"]
+
+    def __arrow_c_stream__(self, requested_schema=None):
+        return self._frame.__arrow_c_stream__(requested_schema)
+
+
+def relation():
+    duckdb = pytest.importorskip("duckdb")
+    connection = duckdb.connect()
+    connection.register("events", pd.DataFrame(TABLE))
+    return connection.sql("select * from events")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: TABLE,
+        lambda: pl.DataFrame(TABLE),
+        lambda: pl.LazyFrame(TABLE),
+        lambda: pl.LazyFrame(TABLE).filter(pl.col("item") > 0),
+        lambda: pd.DataFrame(TABLE),
+        lambda: pd.DataFrame(TABLE).set_index("rating", drop=False),
+        lambda: OnlyArrow(pl.DataFrame(TABLE)),
+        lambda: pytest.importorskip("narwhals").from_native(pl.DataFrame(TABLE)),
+        lambda: pytest.importorskip("narwhals").from_native(pl.LazyFrame(TABLE)),
+        relation,
+    ],
+)
+def test_every_table_is_the_same_log(make):
+    log = Interactions.from_frame(make())
+    assert log.user_ids.keys_of(log.users).tolist() == ["a", "a", "b"]
+    assert log.item_ids.keys_of(log.items).tolist() == [8, 7, 7]
+    assert log.timestamps.tolist() == [1, 3, 2]
+    assert log.labels.tolist() == [2, 1, 3]
+    features = Features.from_frame(make(), log.user_ids, columns=["item"])
+    assert features.sizes == {"item": 1 + 1}
+
+
+def test_other_things_are_refused_with_a_way_out():
+    class Distributed:
+        columns = None
+
+    for wrong in (3, Distributed(), "path.csv", [1, 2]):
+        with pytest.raises(TypeError, match=r"frame: expected a data frame or a dict .*got .*; convert it, such as by"):
+            frame_columns(wrong)
+
+
+def test_arrow_tables_need_polars_and_say_so(monkeypatch):
+    table = OnlyArrow(pl.DataFrame(TABLE))
+    monkeypatch.setitem(sys.modules, "polars", None)
+    with pytest.raises(ImportError, match=r'a OnlyArrow is read by polars.*pip install "logq\[logs\]"'):
+        frame_columns(table)
