@@ -11,6 +11,7 @@ from .mind import MINDEncoder as MINDEncoder
 from .neural_config import NeuralConfig as NeuralConfig
 from .neural_recommender import NeuralRecommender as NeuralRecommender
 from .popularity import Popularity as Popularity
+from .ranker import EvaluationWarning as EvaluationWarning
 from .ranker import HeldOut as HeldOut
 from .recommender import Recommender as Recommender
 from .requests import Recommendations as Recommendations
