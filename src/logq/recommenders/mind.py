@@ -205,8 +205,8 @@ class MINDEncoder(RetrievalModel):
 
 def _squash(z: Tensor) -> Tensor:
     """Vectors of the same direction and of length |z|^2 / (1 + |z|^2); 0 stays 0, with a finite gradient."""
-    square = (z * z).sum(dim=-1, keepdim=True)
-    return z * (square / ((1 + square) * (square + 1e-12).sqrt()))
+    length = torch.linalg.vector_norm(z, dim=-1, keepdim=True)
+    return z * (length / (1 + length * length))  # without a division by |z|, which no exporter can make one by 0
 
 
 def _check_power(name: str, value: Any) -> float:
