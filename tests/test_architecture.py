@@ -30,6 +30,7 @@ PACKAGES = (
     "_text_encodings",
     "_model_file",
     "_progress",
+    "tracing",
     "shapes",
     "huffman",
     "candidates",

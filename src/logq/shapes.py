@@ -7,7 +7,8 @@
 
 A check raises ArgumentError or ArgumentTypeError, with the name of the argument, what was expected and the first
 offending value. Values of tensors are checked on the CPU only: elsewhere that would make the host wait for the device,
-and an id out of range is caught by torch's own index assertions. Nor are they checked under torch.compile.
+and an id out of range is caught by torch's own index assertions. Nor are they checked while a graph is made, as
+torch.compile and torch.export do, or where there are none (logq.tracing).
 """
 
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_int
+from logq.tracing import beneath, has_numbers
 
 __all__ = [
     "can_look_at",
@@ -71,7 +73,7 @@ def can_look_at(value: Tensor) -> bool:
         >>> can_look_at(torch.zeros(2)), can_look_at(torch.zeros(2, device="meta"))
         (True, False)
     """
-    return not torch.compiler.is_compiling() and value.device.type == "cpu"
+    return value.device.type == "cpu" and has_numbers(value)
 
 
 def check_ids(name: str, ids: Tensor, num_classes: int, *, ignore_index: int | None = None) -> bool:
@@ -94,6 +96,8 @@ def check_ids(name: str, ids: Tensor, num_classes: int, *, ignore_index: int | N
         raise ArgumentTypeError(name, "a tensor of class ids", Verbatim(type(ids).__name__))
     if ids.dtype != torch.int64:
         raise ArgumentTypeError(name, "dtype torch.int64", Verbatim(ids.dtype))
+    if not torch.compiler.is_compiling():
+        ids = beneath(ids)  # under vmap the ids of all examples at once
     if not can_look_at(ids):
         return False
     if ids.numel() == 0:

@@ -9,6 +9,7 @@ from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_bo
 from logq.candidates import IGNORED, Candidates
 from logq.kernels.logits import REDUCTIONS
 from logq.shapes import can_look_at, check_ids, check_ignore_index, check_shape
+from logq.tracing import goes_forward, has_numbers
 
 __all__ = [
     "check_candidates",
@@ -106,6 +107,8 @@ def check_temperature(value: float | Tensor) -> float | Tensor:
     if isinstance(value, Tensor) and value.numel() == 1 and value.is_floating_point():
         learned = value.requires_grad and torch.is_grad_enabled()
         if value.device.type == "meta" or (learned and not can_look_at(value)):
+            return value.view(())
+        if not has_numbers(value) or goes_forward():  # which would freeze it, or lose its tangent
             return value.view(())
         number = value.detach().item()
     number = check_float("temperature", number, at_least=1e-30)  # below, a float32 would be 0

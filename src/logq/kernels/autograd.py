@@ -6,7 +6,7 @@ by another number, so theirs are computed by a second such pass, in backward.
 
 Backward gives class weights and biases gradients that are summed per class; or, where an optimizer asked for it in
 logq.kernels.updates, applies these to the touched rows at once and gives none. A backward that is to be differentiated
-again (create_graph) is that of the reference.
+again, by create_graph or forward, is that of the reference.
 """
 
 from collections.abc import Callable
@@ -20,6 +20,7 @@ from logq.kernels import ops, reference, updates
 from logq.kernels.passes import Entries, LossesAndGradients, Passes
 from logq.kernels.tensor_memory import is_plain
 from logq.objectives import Objective, softmax
+from logq.tracing import goes_forward
 
 __all__ = ["FullLoss", "SampledLoss", "Settings", "run_pass"]
 
@@ -162,7 +163,7 @@ class SampledLoss(torch.autograd.Function):
         (upstream,) = gradients
         input, weight, bias, row_weight, ids, log_q, targets, true_log_q, excluded, *made = ctx.saved_tensors
         candidates = Candidates(ids, log_q, targets, true_log_q, excluded)
-        again = torch.is_grad_enabled() and not torch.compiler.is_compiling()
+        again = (torch.is_grad_enabled() or goes_forward()) and not torch.compiler.is_compiling()
         if weight is None:
             weight, bias = ctx.table
             if (again or settings.cosine) and versions(weight, bias) != ctx.versions:
@@ -313,7 +314,7 @@ class FullLoss(torch.autograd.Function):
         (upstream,) = gradients
         input, targets, row_weight, *made = ctx.saved_tensors
         backend, objective, temperature, reduction = ctx.arguments
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() or goes_forward():
             weight, bias = ctx.table
             if versions(weight, bias) != ctx.versions:
                 raise RuntimeError("weight: expected its values from forward, got a table that has changed since")
@@ -346,9 +347,11 @@ def differentiable(
     bias: Tensor | None,
     upstream: Tensor,
 ) -> list[Tensor | None]:
-    """Gradients of a loss of the reference, which can be differentiated again."""
-    # Views, for one tensor may be several of the arguments.
-    leaves = input.view_as(input), weight.view_as(weight), None if bias is None else bias.view_as(bias)
-    needed = [leaf for leaf, needs in zip(leaves, ctx.needs_input_grad, strict=False) if needs and leaf is not None]
-    found = iter(torch.autograd.grad(loss(*leaves), needed, upstream, create_graph=True))
+    """Gradients of a loss of the reference, which can be differentiated again, backward and forward."""
+    again = torch.is_grad_enabled()
+    with torch.enable_grad():
+        # Views, for one tensor may be several of the arguments.
+        leaves = input.view_as(input), weight.view_as(weight), None if bias is None else bias.view_as(bias)
+        needed = [leaf for leaf, needs in zip(leaves, ctx.needs_input_grad, strict=False) if needs and leaf is not None]
+        found = iter(torch.autograd.grad(loss(*leaves), needed, upstream, create_graph=again))
     return [next(found) if needs else None for needs in ctx.needs_input_grad[:3]]

@@ -13,8 +13,9 @@ from logq.kernels.autograd import FullLoss, SampledLoss, Settings, run_pass
 from logq.kernels.fallback import Case, report
 from logq.kernels.logits import computed_dtype, reduce
 from logq.kernels.passes import Passes
-from logq.kernels.tensor_memory import in_transform, is_plain
+from logq.kernels.tensor_memory import is_plain
 from logq.objectives import Negatives, Objective, logistic, softmax
+from logq.tracing import goes_forward, in_transform
 
 __all__ = ["FusedBackend"]
 
@@ -92,6 +93,8 @@ class FusedBackend(Passes):
             return _eagerly(self, objective, input, weight, bias, candidates, **options)
         transformed = not compiling and in_transform()
         refusal = self._refuses_sampled(objective, weight.shape[1], candidates.ids.dim() == 1, transformed)
+        if not refusal and goes_forward():
+            refusal = FORWARD
         if refusal:
             report("sampled_loss", self.name, refusal)
             return reference.sampled_loss(objective, input, weight, bias, candidates, **options)
@@ -206,6 +209,7 @@ class FusedBackend(Passes):
 
 NO_GRADIENTS: Final = "no gradients are wanted, which is all that the fused pass saves"
 TRANSFORMED: Final = "inside of a transform of torch.func tensors have no memory of their own"
+FORWARD: Final = "derivatives go forward"
 IN_GRAPH: Final = "torch.compile makes a graph of it"
 
 
@@ -240,8 +244,8 @@ def own_full_loss(objective: Objective) -> str:
 def _refuses_full(objective: Objective, weight: Tensor, tensors: tuple[Tensor, ...]) -> str:
     if in_transform():
         return TRANSFORMED
-    if torch.autograd.forward_ad._current_level >= 0:  # pyright: ignore[reportPrivateUsage]
-        return "derivatives go forward"
+    if goes_forward():
+        return FORWARD
     if not is_plain(*tensors):
         return "tensors are of a class that stands for others"
     return own_full_loss(objective) or ("" if weight.is_contiguous() else "class weights are not contiguous")

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn.functional import embedding, normalize
 
 from logq.candidates import IGNORED, as_columns
+from logq.tracing import goes_forward, in_transform, is_exported
 
 __all__ = ["REDUCTIONS", "chunks", "class_rows", "computed_dtype", "logits", "reduce", "stand_in", "true_logits"]
 
@@ -59,7 +60,10 @@ def logits(
 def class_rows(weight: Tensor, bias: Tensor | None, ids: Tensor, *, sparse: bool) -> tuple[Tensor, Tensor | None]:
     """(*ids, D) rows and (*ids,) biases, whose gradients are dense or sparse (C, D) and (C,) tensors."""
     narrow = weight.dtype.itemsize < 4 and not sparse
-    rows = _GatherNarrow.apply(weight, ids) if narrow else embedding(ids, weight, sparse=sparse)
+    if narrow and (in_transform() or goes_forward()):  # which take no such function: by a wide copy of the table
+        rows = embedding(ids, weight.float())
+    else:
+        rows = _GatherNarrow.apply(weight, ids) if narrow else embedding(ids, weight, sparse=sparse)
     if bias is None:
         return rows, None
     return rows, torch.gather(bias, 0, ids.reshape(-1), sparse_grad=sparse).view(ids.shape)
@@ -111,7 +115,8 @@ def true_logits(
 
 def chunks(num_rows: int, weight: Tensor, bias: Tensor | None) -> Iterator[tuple[int, Tensor, Tensor | None]]:
     """(first class, rows, biases) for consecutive chunks of the class weights, at most CHUNK_LOGITS logits each."""
-    size = max(1, CHUNK_LOGITS // max(1, num_rows))
+    # A graph for batches of any size has as many chunks as one row needs.
+    size = CHUNK_LOGITS if is_exported() else max(1, CHUNK_LOGITS // max(1, num_rows))
     # split and not slices: the backward of a slice makes a (C, D) tensor a chunk, that of split one in all.
     biases = [None] * -(-weight.shape[0] // size) if bias is None else bias.split(size)
     for index, (rows, part) in enumerate(zip(weight.split(size), biases, strict=True)):

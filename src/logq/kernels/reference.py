@@ -21,6 +21,7 @@ from torch.utils.checkpoint import checkpoint
 from logq.candidates import IGNORED, Candidates, as_columns
 from logq.kernels.logits import chunks, class_rows, logits, reduce, stand_in, true_logits
 from logq.objectives import Objective, logistic, softmax
+from logq.tracing import in_transform, is_exported
 
 __all__ = ["full_loss", "log_normalizer", "sampled_loss"]
 
@@ -76,11 +77,14 @@ def over_all_classes(
     So memory holds one chunk of logits at a time, and never (B, C), at the price of computing them twice.
     """
     parts = list(chunks(num_rows, weight, bias))
-    if len(parts) == 1:
-        return step(start, *parts[0])
+    # Transforms of torch.func and graphs that are exported know no checkpoints.
+    again = len(parts) > 1 and torch.is_grad_enabled() and not in_transform() and not is_exported()
     total = start
     for part in parts:
-        total = checkpoint(step, total, *part, use_reentrant=False, preserve_rng_state=False)
+        if again:
+            total = checkpoint(step, total, *part, use_reentrant=False, preserve_rng_state=False)
+        else:
+            total = step(total, *part)  # pyright: ignore[reportArgumentType]
     return total  # pyright: ignore[reportReturnType]
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from logq.kernels.distributions import Distribution, random_bits
+from logq.tracing import is_fake
 
 __all__ = ["alias_table", "by_tries", "distinct_draws", "draws", "log_inclusion", "places_of"]
 
@@ -106,7 +107,7 @@ def by_tries(
         new = torch.ones_like(ordered, dtype=torch.bool)
         new[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
         # One class more than is asked for: its arrival ends the count of the classes inside.
-        if num_rows == 0 or bool((new.sum(dim=1) > num_sampled).all()):
+        if num_rows == 0 or is_fake(new) or bool((new.sum(dim=1) > num_sampled).all()):
             break
         draws = torch.cat([draws, sample((num_rows, size))], dim=1)
     first = position.masked_fill(~new, size).sort(dim=1).values[:, : num_sampled + 1]  # positions of first appearances

@@ -5,8 +5,9 @@ from torch import Tensor, nn
 from torch.utils.dlpack import to_dlpack  # pyright: ignore[reportPrivateImportUsage]
 
 from logq.kernels import _native
+from logq.tracing import is_traced
 
-__all__ = ["in_transform", "is_plain", "prefer_huge_pages"]
+__all__ = ["is_plain", "prefer_huge_pages"]
 
 
 def is_plain(*tensors: Tensor) -> bool:
@@ -16,23 +17,13 @@ def is_plain(*tensors: Tensor) -> bool:
         >>> is_plain(torch.ones(2), torch.nn.Parameter(torch.ones(2)))
         True
     """
-    if torch.compiler.is_compiling():
+    if is_traced():
         return False
     for tensor in tensors:
         kind = type(tensor)
         if kind is not Tensor and kind is not nn.Parameter:
             return False
     return True
-
-
-def in_transform() -> bool:
-    """Whether a transform of torch.func is active: tensors have no memory of their own then.
-
-    Example:
-        >>> in_transform(), float(torch.func.vmap(lambda x: x + in_transform())(torch.zeros(1)))
-        (False, 1.0)
-    """
-    return torch._C._are_functorch_transforms_active()  # pyright: ignore[reportPrivateUsage]
 
 
 def prefer_huge_pages(table: Tensor) -> bool:

@@ -312,21 +312,24 @@ class CandidateLoss(TellsOfSparseRows):
         check_table(input, self.weight, self.bias, {"D": self.in_features})
         temperature, cosine = check_temperature(self.temperature), self.cosine
         log_q, objective = self._log_q(), self._readout()
-        best, ids, total = input.new_empty(len(input), 0), input.new_empty(len(input), 0, dtype=torch.int64), None
+        best = ids = total = None
         for first, rows, bias in chunks(input.shape[0], self.weight, self.bias):
             scores = logits(input, rows, bias, temperature=temperature, cosine=cosine)
-            of_chunk = slice(first, first + len(rows))
+            of_chunk = slice(first, first + rows.shape[0])
             log_p = objective.log_p(scores, None if log_q is None else log_q[of_chunk])
             part = log_p.logsumexp(dim=1)
-            total = part if total is None else torch.logaddexp(total, part)
-            values, places = log_p.topk(min(k, len(rows)), dim=1)
-            values = torch.cat([best.to(values.dtype), values], dim=1)
-            values, order = values.topk(min(k, values.shape[1]), dim=1)
+            values, places = log_p.topk(min(k, rows.shape[0]), dim=1)
+            if best is None or ids is None or total is None:
+                best, ids, total = values, places, part
+                continue
+            total = torch.logaddexp(total, part)
+            values = torch.cat([best, values], dim=1)
+            best, order = values.topk(min(k, values.shape[1]), dim=1)
             ids = torch.cat([ids, places + first], dim=1).gather(1, order)
-            best = values
-        if objective.approximates.normalized and total is not None:
-            best = best - total[:, None]
-        return TopK(best, ids)
+        assert best is not None
+        assert ids is not None
+        assert total is not None
+        return TopK(best - total[:, None] if objective.approximates.normalized else best, ids)
 
     def _log_q(self) -> Tensor | None:
         """(C,) log Q where the way from F to log P needs it."""

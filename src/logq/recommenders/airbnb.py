@@ -11,7 +11,7 @@ from torch import Tensor
 from logq._arguments import ArgumentError, Verbatim, check_float, check_int
 from logq.logs import sessions
 from logq.logs.interactions import Interactions
-from logq.recommenders.encoders import Batch, RetrievalModel, WindowModel, recency_weights
+from logq.recommenders.encoders import Batch, RetrievalModel, WindowModel, recency_weights, weighted_sum
 from logq.recommenders.histories import Histories, gather_rows
 from logq.recommenders.item_loss import ItemLoss
 from logq.recommenders.item_tables import Table, column
@@ -20,6 +20,7 @@ from logq.recommenders.neural_recommender import NeuralRecommender
 from logq.recommenders.session_windows import Windows
 from logq.retrieval.item_index import ItemIndex
 from logq.samplers import Mixture, Sampler, WithinGroup
+from logq.tracing import keeps_sizes
 from logq.training.config import AtLeast, Help, configclass
 
 __all__ = ["AirbnbConfig", "AirbnbEmbeddings", "AirbnbEncoder", "click_sessions", "markets_of_items"]
@@ -127,6 +128,8 @@ class AirbnbEncoder(WindowModel):
         """The mean (B, D) of the vectors v of each history, weighted by recency."""
         history = column(batch, "history", self.num_items, "BL")
         is_item = history >= 0
+        if keeps_sizes(history):
+            return weighted_sum(self.listings.padded(history), recency_weights(history, self.decay))
         vectors = self.listings(history[is_item])
         weights = recency_weights(history, self.decay)[is_item].to(vectors.dtype)
         rows = is_item.nonzero()[:, 0]

@@ -11,7 +11,7 @@ from torch.nn.functional import embedding
 from logq._arguments import ArgumentError, Verbatim, check_float, check_int
 from logq.logs import ItemGraph, sessions, walks
 from logq.logs.interactions import Interactions
-from logq.recommenders.encoders import Batch, RetrievalModel, WindowModel, recency_weights
+from logq.recommenders.encoders import Batch, RetrievalModel, WindowModel, recency_weights, weighted_sum
 from logq.recommenders.item_tables import (
     FeatureTables,
     ItemCodes,
@@ -25,6 +25,7 @@ from logq.recommenders.neural_config import SkipGramConfig
 from logq.recommenders.neural_recommender import NeuralRecommender
 from logq.recommenders.session_windows import Windows
 from logq.shapes import check_ids
+from logq.tracing import keeps_sizes
 from logq.training.config import AtLeast, Help, configclass
 
 __all__ = ["EGES", "EGESConfig", "EGESEncoder"]
@@ -86,7 +87,7 @@ class EGESEncoder(WindowModel):
     def vectors(self, items: Tensor) -> Tensor:
         """H (n, D) of items (n,) int64 in [0, C)."""
         check_ids("items", items, self.num_items)
-        parts = [self.own(items), *self.features(self.codes.of(items), len(items))]
+        parts = [self.own(items), *self.features(self.codes.of(items), items.shape[0])]
         share = self.attention(items).softmax(dim=1)
         return (share[:, None] @ torch.stack(parts, dim=1))[:, 0]
 
@@ -118,6 +119,10 @@ class EGESEncoder(WindowModel):
         """The mean (B, D) of the vectors H of each history, weighted by recency."""
         history = column(batch, "history", self.num_items, "BL")
         is_item = history >= 0
+        if keeps_sizes(history):
+            rows, length = history.shape
+            vectors = self.vectors(history.clamp(min=0).reshape(-1)).view(rows, length, self.dim)
+            return weighted_sum(vectors, recency_weights(history, self.decay))
         # Each item once, however often it is in the batch.
         items, place = history[is_item].unique(return_inverse=True)
         vectors = embedding(place, self.vectors(items))

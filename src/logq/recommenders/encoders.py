@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from logq._arguments import ArgumentError, check_float, check_int
 from logq.recommenders.item_tables import FeatureTables, Table, column
 
-__all__ = ["Batch", "RetrievalModel", "Tower", "WindowModel", "recency_weights"]
+__all__ = ["Batch", "RetrievalModel", "Tower", "WindowModel", "recency_weights", "weighted_sum"]
 
 Batch = Mapping[str, Tensor]
 """The columns of a batch by name. All rows of a column are padded at the end with -1, most recent items last.
@@ -173,6 +173,19 @@ def recency_weights(
     newer = is_item.sum(dim=1, keepdim=True) - is_item.cumsum(dim=1)
     weights = torch.where(is_item, decay ** newer.to(torch.get_default_dtype()), 0.0)
     return weights / weights.sum(dim=1, keepdim=True).clamp(min=torch.finfo(weights.dtype).tiny)
+
+
+def weighted_sum(
+    vectors: Tensor,  # (B, L, D)
+    weights: Tensor,  # (B, L)
+) -> Tensor:
+    """The sum (B, D) of the vectors of each row, each times its weight.
+
+    Example:
+        >>> weighted_sum(torch.ones(1, 2, 3), torch.tensor([[0.25, 0.5]]))
+        tensor([[0.7500, 0.7500, 0.7500]])
+    """
+    return (weights.to(vectors.dtype)[:, None] @ vectors)[:, 0]
 
 
 class Tower(nn.Module):

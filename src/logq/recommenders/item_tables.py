@@ -10,6 +10,7 @@ from torch.nn.functional import embedding, embedding_bag
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_bool, check_float, check_int
 from logq.logs import Features
 from logq.shapes import can_look_at, check_ids, check_shape
+from logq.tracing import keeps_sizes
 
 __all__ = [
     "FeatureTables",
@@ -55,10 +56,16 @@ class Table(nn.Module):
         """The vectors (*codes, dim) of codes that are all there."""
         return embedding(codes, self.weight, sparse=self.sparse)
 
+    def padded(self, codes: Tensor) -> Tensor:
+        """The vectors (*codes, dim) of codes, and 0 where one is -1."""
+        return self(codes.clamp(min=0)).where((codes >= 0)[..., None], 0.0)
+
     def mean(self, codes: Tensor) -> Tensor:
         """The mean (B, dim) of the vectors of each row of codes (B, W), padded with -1; 0 for a row without a code."""
         is_code = codes >= 0
         counts = is_code.sum(dim=1)
+        if keeps_sizes(codes):
+            return self.padded(codes).sum(dim=1) / counts.clamp(min=1)[:, None]
         # Only codes are looked up, so that padding costs nothing and leaves no row in a sparse gradient.
         found, starts = codes[is_code], counts.cumsum(dim=0) - counts
         if self.sparse or found.device.type != "cpu":
@@ -222,7 +229,9 @@ class FeatureTables(nn.Module):
         found: list[Tensor] = []
         for (name, size), table in zip(self.sizes.items(), self.tables, strict=True):
             codes = column(batch, self.prefix + name, size)
-            if codes.shape[0] != rows or codes.dim() not in (1, 2):
+            # Sizes are constants to torch.jit.trace once Python compares them.
+            compares = not torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
+            if codes.dim() not in (1, 2) or (compares and codes.shape[0] != rows):
                 expected = f"shape (B,) or (B, W) with B = {rows}"
                 raise ArgumentError(self.prefix + name, expected, tuple(codes.shape))
             assert isinstance(table, Table)

@@ -16,6 +16,7 @@ from logq.recommenders.encoders import Batch, RetrievalModel, Tower
 from logq.recommenders.item_tables import FeatureTables, Table, column, end_of, feature_sizes
 from logq.recommenders.neural_config import Dropout, FeatureDim, Hidden, NeuralConfig, Tied
 from logq.recommenders.neural_recommender import NeuralRecommender
+from logq.tracing import keeps_sizes
 from logq.training.config import AtLeast, Check, Help, configclass
 
 __all__ = ["MIND", "MINDConfig", "MINDEncoder"]
@@ -125,17 +126,14 @@ class MINDEncoder(RetrievalModel):
     def capsules(self, history: Tensor) -> tuple[Tensor, Tensor]:
         """The capsules (B, K, D) of histories (B, L), and which of them there are (B, K); the others are 0."""
         ends = end_of("history", history)
-        longest = int(ends.max()) if history.numel() else 0
-        if longest > self.max_length:
-            raise ArgumentError("history", f"at most max_length = {self.max_length} items", longest)
-        history = history[:, :longest]
+        if not keeps_sizes(history):
+            longest = int(ends.max()) if history.numel() else 0
+            if longest > self.max_length:
+                raise ArgumentError("history", f"at most max_length = {self.max_length} items", longest)
+            history = history[:, :longest]
         exists = torch.arange(self.num_interests, device=history.device) < self._how_many(ends)[:, None]
-        rows, places = (history >= 0).nonzero(as_tuple=True)
-        mapped = self.bilinear(self.watched(history[rows, places]))
-        at = rows * longest + places
-        moved = mapped.new_zeros(len(history) * longest, self.dim).index_copy(0, at, mapped)
-        moved = moved.view(len(history), longest, self.dim)  # S e_i, and 0 at padding, which so adds nothing
-        recency = (ends[:, None] - 1 - torch.arange(longest, device=history.device)).clamp(min=0)
+        moved = self._moved(history)
+        recency = (ends[:, None] - 1 - torch.arange(history.shape[1], device=history.device)).clamp(min=0)
         logits = embedding(recency, self.routing).transpose(1, 2)  # (B, K, L)
         logits = logits.masked_fill(~exists[:, :, None], -math.inf)
         with torch.no_grad():
@@ -145,11 +143,22 @@ class MINDEncoder(RetrievalModel):
                 change += found @ fixed.transpose(1, 2)
         return _squash((logits + change).softmax(dim=1) @ moved), exists
 
+    def _moved(self, history: Tensor) -> Tensor:
+        """S e_i (B, L, D), and 0 at padding, which so adds nothing."""
+        if keeps_sizes(history):
+            return self.bilinear(self.watched.padded(history))
+        length = history.shape[1]
+        rows, places = (history >= 0).nonzero(as_tuple=True)
+        mapped = self.bilinear(self.watched(history[rows, places]))
+        at = rows * length + places
+        moved = mapped.new_zeros(len(history) * length, self.dim).index_copy(0, at, mapped)
+        return moved.view(len(history), length, self.dim)
+
     def interests(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The queries (B, K, D), and which of them there are (B, K); the others mean nothing."""
         history = column(batch, "history", self.num_items, "BL")
         capsules, exists = self.capsules(history)
-        features = self.user_features(batch, len(history))
+        features = self.user_features(batch, history.shape[0])
         wide = [part[:, None].expand(-1, self.num_interests, -1) for part in features]
         return self.tower(torch.cat([capsules, *wide], dim=2)), exists
 
@@ -196,8 +205,8 @@ class MINDEncoder(RetrievalModel):
 
 def _squash(z: Tensor) -> Tensor:
     """Vectors of the same direction and of length |z|^2 / (1 + |z|^2); 0 stays 0, with a finite gradient."""
-    square = (z * z).sum(dim=-1, keepdim=True)
-    return z * (square / ((1 + square) * (square + 1e-12).sqrt()))
+    length = torch.linalg.vector_norm(z, dim=-1, keepdim=True)
+    return z * (length / (1 + length * length))  # without a division by |z|, which no exporter can make one by 0
 
 
 def _check_power(name: str, value: Any) -> float:

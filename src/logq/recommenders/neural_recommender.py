@@ -1,5 +1,6 @@
 """NeuralRecommender: what the estimators of neural models have in common, from their arguments to a fitted model."""
 
+import os
 import warnings
 from abc import abstractmethod
 from collections.abc import Collection, Mapping, Sequence
@@ -20,8 +21,10 @@ from logq.recommenders.item_loss import ItemLoss
 from logq.recommenders.neural_config import METRICS, NeuralConfig
 from logq.recommenders.next_item_task import NextItemTask, target_counts
 from logq.recommenders.query_context import Context
+from logq.recommenders.query_export import QueryTower, columns_read, export_onnx
 from logq.recommenders.ranker import EvaluationWarning, HeldOut, RankingTest
 from logq.recommenders.recommender import Recommender
+from logq.recommenders.requests import make_request
 from logq.recommenders.session_windows import first_vectors
 from logq.samplers.registry import SamplerSettings, make_sampler
 from logq.training.devices import Device
@@ -313,6 +316,40 @@ class NeuralRecommender(NeuralConfig, Recommender):
         if self._has_column():
             queries = torch.cat([queries, queries.new_ones(*queries.shape[:-1], 1)], dim=-1)
         return queries
+
+    def export(self, path: str | os.PathLike[str]) -> list[str]:
+        """Write the query tower as an ONNX file, for services without Python or torch.
+
+        The output `query`, (n, D') or (n, K, D') float32, is what `query_vectors` gives, and what `search_vectors` and
+        `index` are asked with. The inputs are int64, and those of them that the model reads are there:
+
+            history          (n, L) places of items in `item_ids`, oldest first, -1 behind them; 1 <= L <= max_length
+            user             (n,) places in `user_ids`, -1 for others
+            user.NAME        (n,) or (n, W) codes of a feature of users, 0 for what is unknown, -1 behind several
+            context.NAME     (n,) codes of a column of the context, 0 for what is unknown
+
+        Both n and L may be any at each call. A row of nothing but -1 is a user without a history.
+
+        Args:
+            path: of the file, such as "tower.onnx".
+
+        Returns:
+            The names of the inputs.
+
+        Raises:
+            AttributeError: the model is not fitted.
+            ModuleNotFoundError: the extra `onnx` is not installed.
+            ValueError: the weights are more than the 2 GiB that an ONNX file can hold.
+        """
+        self._check_fitted()
+        request, _ = make_request(self.known, None, [np.asarray(self.known.item_ids.keys)[:1].tolist()] * 2, None)
+        batch = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in self._inputs(request).items()}
+        batch["history"] = torch.tensor([[0, -1], [0, -1]])
+        device = next(self.model.parameters()).device
+        columns = columns_read(self.model, {name: values.to(device) for name, values in batch.items()})
+        tower = QueryTower(self.model, columns, cosine=self.cosine, extra=self._has_column())
+        export_onnx(tower.eval(), batch, path)
+        return columns
 
     @torch.no_grad()
     def _item_rows(self) -> Tensor:

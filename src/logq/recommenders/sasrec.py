@@ -2,6 +2,7 @@
 
 from typing import Annotated, ClassVar
 
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu, scaled_dot_product_attention
 
@@ -14,6 +15,7 @@ from logq.recommenders.encoders import Batch, RetrievalModel
 from logq.recommenders.item_tables import Table, column, end_of, select_rows
 from logq.recommenders.neural_config import Dropout, NeuralConfig, Tied
 from logq.recommenders.neural_recommender import NeuralRecommender
+from logq.tracing import keeps_sizes
 from logq.training.config import AtLeast, Help, configclass
 
 __all__ = ["SASRec", "SASRecConfig", "SASRecEncoder"]
@@ -91,6 +93,10 @@ class SASRecEncoder(RetrievalModel):
         """The queries (B, D) after the last item of each row."""
         history = column(batch, "history", self.num_items, "BL")
         ends = end_of("history", history)
+        if keeps_sizes(history):
+            outputs = self._padded_outputs(history)
+            at = (ends - 1).clamp(min=0)[:, None, None].expand(-1, 1, self.dim)
+            return outputs.gather(1, at)[:, 0].where((ends > 0)[:, None], 0.0)
         outputs, _ = self._outputs(history, ends)
         # The outputs of all rows follow one another, so the last of a row is where those of all rows so far end.
         last = select_rows(outputs, ends.cumsum(dim=0)[ends > 0] - 1)
@@ -129,6 +135,16 @@ class SASRecEncoder(RetrievalModel):
             x = block(x, batch)
         return self.norm(x), places
 
+    def _padded_outputs(self, history: Tensor) -> Tensor:
+        """Outputs (B, L, D) of all items, computed for padding as well, which is behind them and so changes nothing."""
+        rows, length = history.shape
+        layout = _Layout(rows, length, None)
+        x = self.watched.padded(history) * self.dim**0.5 + self.places(torch.arange(length, device=history.device))
+        x = self.dropout(x).reshape(-1, self.dim)
+        for block in self.blocks:
+            x = block(x, layout)
+        return self.norm(x).view(rows, length, self.dim)
+
     def item_vectors(self, ids: Tensor | None = None) -> Tensor:
         """Rows (n, D) of the table v."""
         return self.items.weight if ids is None else self.items(ids)
@@ -140,22 +156,22 @@ class SASRecEncoder(RetrievalModel):
 
 
 class _Layout:
-    """Where N items, one row after the other, are in a padded (B, L)."""
+    """Where N items, one row after the other, are in a padded (B, L); None: N = B L and all are taken for items."""
 
-    def __init__(self, rows: int, length: int, places: Tensor) -> None:
-        self.rows, self.length, self.places = rows, length, places
-        self.full = len(places) == rows * length
+    def __init__(self, rows: int, length: int, places: Tensor | None) -> None:
+        self.rows, self.length = rows, length
+        self.places = None if places is None or len(places) == rows * length else places
 
     def padded(self, x: Tensor) -> Tensor:
         """(N, W) -> (B, L, W), zeros at padding."""
-        if not self.full:
+        if self.places is not None:
             x = x.new_zeros(self.rows * self.length, x.shape[1]).index_copy(0, self.places, x)
         return x.view(self.rows, self.length, x.shape[1])
 
     def packed(self, x: Tensor) -> Tensor:
         """(B, L, W) -> (N, W)."""
         x = x.reshape(self.rows * self.length, x.shape[2])
-        return x if self.full else select_rows(x, self.places)
+        return x if self.places is None else select_rows(x, self.places)
 
 
 class _Block(nn.Module):

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention
+from torch.nn.functional import pad, scaled_dot_product_attention
 
 from logq._arguments import ArgumentError, check_bool, check_float, check_int
 from logq.logs.examples import Examples
@@ -25,6 +25,7 @@ from logq.recommenders.item_tables import (
 )
 from logq.recommenders.neural_config import Dropout, NeuralConfig, Tied, UserDropout, UserVectors
 from logq.recommenders.neural_recommender import NeuralRecommender
+from logq.tracing import keeps_sizes
 from logq.training.config import AtLeast, Help, configclass
 
 __all__ = ["SDM", "SDMConfig", "SDMEncoder"]
@@ -130,9 +131,9 @@ class SDMEncoder(RetrievalModel):
         if "session" in batch:
             session = column(batch, "session", 1 << 62, "B").clamp(0, self.short_length)
         starts = ends - torch.minimum(session, ends)
-        user = self._profile(batch, len(history))
-        short = self._short(_window(history, starts, ends), user)
-        past = self._long(_window(history, torch.zeros_like(ends), starts), user)
+        user = self._profile(batch, history.shape[0])
+        short = self._short(_window(history, starts, ends, self.short_length), user)
+        past = self._long(_window(history, torch.zeros_like(ends), starts, history.shape[1]), user)
         gate = self.gate(torch.cat([user, short, past], dim=1)).sigmoid()
         return past + gate * (short - past)
 
@@ -152,17 +153,20 @@ class SDMEncoder(RetrievalModel):
     def _vectors(self, history: Tensor) -> tuple[list[Tensor], Tensor]:
         """Vectors of items and of each of their features, (B, L, D) with 0 at padding, and where items are (B, L)."""
         is_item = history >= 0
+        if keeps_sizes(history):
+            rows, length = history.shape
+            ids = history.clamp(min=0).reshape(-1)
+            flat = [self.watched(ids), *self.item_features(self.item_codes.of(ids), ids.shape[0])]
+            return [x.view(rows, length, self.dim).where(is_item[..., None], 0.0) for x in flat], is_item
         places = is_item.reshape(-1).nonzero()[:, 0]
         ids = history.reshape(-1)[places]
         flat = [self.watched(ids), *self.item_features(self.item_codes.of(ids), len(ids))]
         size = history.numel()
-        padded = [x.new_zeros(size, self.dim).index_copy(0, places, x).view(*history.shape, -1) for x in flat]
+        padded = [x.new_zeros(size, self.dim).index_copy(0, places, x).view(*history.shape, self.dim) for x in flat]
         return padded, is_item
 
     def _short(self, session: Tensor, user: Tensor) -> Tensor:
         """s (B, D)."""
-        if session.shape[1] == 0:
-            return torch.zeros_like(user)
         vectors, is_item = self._vectors(session)
         # Padding comes after all items, where the LSTM does not look; attention needs a mask, with something to see.
         seen = is_item.clone()
@@ -177,8 +181,6 @@ class SDMEncoder(RetrievalModel):
 
     def _long(self, past: Tensor, user: Tensor) -> Tensor:
         """p (B, D)."""
-        if past.shape[1] == 0:
-            return self.long_term.bias.tanh().expand_as(user)
         vectors, is_item = self._vectors(past)
         return self.long_term(torch.cat([_attend(x, user, is_item) for x in vectors], dim=1)).tanh()
 
@@ -192,11 +194,12 @@ class SDMEncoder(RetrievalModel):
         return self.items.weight
 
 
-def _window(history: Tensor, starts: Tensor, ends: Tensor) -> Tensor:
-    """Items starts .. ends - 1 of each row, from the left, padded with -1."""
-    longest = int((ends - starts).max()) if history.numel() else 0
-    places = starts[:, None] + torch.arange(longest, device=history.device)
-    items = history.gather(1, places.clamp(max=max(0, history.shape[1] - 1))) if longest else history[:, :0]
+def _window(history: Tensor, starts: Tensor, ends: Tensor, most: int) -> Tensor:
+    """Items starts .. ends - 1 of each row, at most so many, from the left, padded with -1 to one column at least."""
+    longest = most if keeps_sizes(history) else int((ends - starts).max()) if len(history) else 0
+    history = pad(history, (0, 1), value=-1)
+    places = starts[:, None] + torch.arange(max(1, longest), device=history.device)
+    items = history.gather(1, torch.minimum(places, ends[:, None]))
     return items.where(places < ends[:, None], -1)
 
 

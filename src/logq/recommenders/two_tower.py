@@ -127,7 +127,7 @@ class TwoTowerEncoder(RetrievalModel):
     def query(self, batch: Batch) -> Tensor:
         """The queries (B, D), each of length 1 / tau."""
         history = column(batch, "history", self.num_items, "BL")
-        rows = len(history)
+        rows = history.shape[0]
         parts = [self.ids.table.mean(history)]
         if self.users is not None:
             parts.append(self.users(column(batch, "user", self.num_users, "B")))

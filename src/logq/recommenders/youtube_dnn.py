@@ -94,7 +94,7 @@ class YoutubeDNNEncoder(RetrievalModel):
     def query(self, batch: Batch) -> Tensor:
         """The queries (B, D) as of now: the age of a row is 0, whatever the batch says."""
         history = column(batch, "history", self.num_items, "BL")
-        return self._queries(batch, history, history.new_zeros(len(history)))
+        return self._queries(batch, history, history.new_zeros(history.shape[0]))
 
     def training_queries(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The queries (B, D) as of each example, and their targets (B,)."""
@@ -108,7 +108,7 @@ class YoutubeDNNEncoder(RetrievalModel):
         return self._queries(batch, history, batch["age"]), targets
 
     def _queries(self, batch: Batch, history: Tensor, age: Tensor) -> Tensor:
-        rows = len(history)
+        rows = history.shape[0]
         parts = [self.watched.mean(history), *self.user_features(batch, rows), *self.context_features(batch, rows)]
         if self.longest_age is not None:
             x = (age.to(parts[0].dtype) / self.longest_age).clamp(0, 1)[:, None]

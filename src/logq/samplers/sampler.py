@@ -17,6 +17,7 @@ from logq.samplers.kept_tensors import TensorKeeper, packed, unpacked
 from logq.samplers.sampler_settings import SamplerSettings
 from logq.samplers.streams import Place, folded, place_of_process, rank_of_process, restore
 from logq.shapes import can_look_at, check_device, check_dtype, check_ids, check_ignore_index
+from logq.tracing import beneath
 
 __all__ = ["Draw", "Sampler"]
 
@@ -383,7 +384,8 @@ class Sampler(TensorKeeper, ABC):
 
 
 def _check_drawable(targets: Tensor, log_expected_count: Tensor) -> None:
-    if not can_look_at(targets):
+    log_expected_count = beneath(log_expected_count)  # under vmap those of all examples at once
+    if not can_look_at(log_expected_count):
         # Without a wait: the device raises when it gets there.
         never = (log_expected_count == -torch.inf).any()
         torch._assert_async(~never, "targets: a true class is never drawn, its log Q is -inf")  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
@@ -392,6 +394,6 @@ def _check_drawable(targets: Tensor, log_expected_count: Tensor) -> None:
         raise ArgumentError(
             "targets",
             "classes that the sampler can draw",
-            int(targets[never][0]),
+            int(beneath(targets).expand(never.shape)[never][0]),
             "its expected count is 0, so its log Q is not finite",
         )

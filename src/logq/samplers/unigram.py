@@ -17,6 +17,7 @@ from logq.samplers.class_counts import check_counts, read_counts
 from logq.samplers.kept_tensors import Kept
 from logq.samplers.proposal import Proposal, ProposalOptions, options_of
 from logq.samplers.sampler_settings import SamplerSettings
+from logq.tracing import has_numbers
 
 __all__ = ["Unigram"]
 
@@ -95,10 +96,13 @@ class Unigram(Proposal):
 
     def log_prob(self, ids: Tensor) -> Tensor:
         """The log of q for classes: int64 of any shape -> the same shape; -inf where q = 0."""
-        log_q = torch.empty(ids.numel(), dtype=self.log_q.dtype, device=ids.device)
-        if log_q.nbytes >= 1 << 25:  # getting so much memory in small pages takes longer than looking the numbers up
-            prefer_huge_pages(log_q)
-        return torch.index_select(self.log_q, 0, ids.reshape(-1), out=log_q).view(ids.shape)
+        flat = ids.reshape(-1)
+        if flat.numel() * self.log_q.dtype.itemsize < 1 << 25 or not has_numbers(ids):
+            return self.log_q.index_select(0, flat).view(ids.shape)
+        # Getting so much memory in small pages takes longer than looking the numbers up.
+        log_q = torch.empty(flat.shape, dtype=self.log_q.dtype, device=ids.device)
+        prefer_huge_pages(log_q)
+        return torch.index_select(self.log_q, 0, flat, out=log_q).view(ids.shape)
 
     def _distribution(self) -> AliasDistribution:
         return self.table.distribution

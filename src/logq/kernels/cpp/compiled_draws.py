@@ -1,6 +1,6 @@
 """Draws by the compiled core: those of logq.kernels.reference_draws, class for class, and Walker's alias table.
 
-Inside of the transforms of torch.func that module draws itself.
+Inside of the transforms of torch.func, and of fake tensors, that module draws itself.
 """
 
 import torch
@@ -17,7 +17,7 @@ from logq.kernels.distributions import (
     UniformDistribution,
 )
 from logq.kernels.fallback import report
-from logq.kernels.tensor_memory import in_transform
+from logq.tracing import in_transform, is_fake
 
 __all__ = ["alias_table", "distinct_draws", "draws", "log_inclusion", "places_of", "refuses_distribution"]
 
@@ -27,6 +27,8 @@ TRANSFORMED = "inside of a transform of torch.func tensors have no memory of the
 
 def draws(distribution: Distribution, seed: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Independent draws, on as many threads as torch has where there are many of them."""
+    if is_fake(seed):
+        return reference_draws.draws(distribution, seed, shape)
     compiled = _compiled(distribution)
     if isinstance(compiled, str):
         report("draws", "cpp", compiled)
@@ -40,6 +42,8 @@ def distinct_draws(
     distribution: Distribution, seed: Tensor, num_rows: int, num_sampled: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Draw one class after the other into a hash table, with no sort: O(draws)."""
+    if is_fake(seed):
+        return reference_draws.distinct_draws(distribution, seed, num_rows, num_sampled)
     compiled = _compiled(distribution)
     if isinstance(compiled, str):
         report("distinct_draws", "cpp", compiled)
@@ -59,6 +63,8 @@ def distinct_draws(
 
 def places_of(ids: Tensor, classes: Tensor) -> Tensor:
     """Look classes up in a hash table of each row."""
+    if is_fake(ids):
+        return reference_draws.places_of(ids, classes)
     if in_transform():
         report("places_of", "cpp", TRANSFORMED)
         return reference_draws.places_of(ids, classes)
@@ -69,6 +75,8 @@ def places_of(ids: Tensor, classes: Tensor) -> Tensor:
 
 def log_inclusion(log_p: Tensor, tries: Tensor) -> Tensor:
     """One pass of exponentials and logarithms in double, as accurate as torch's."""
+    if is_fake(tries):
+        return reference_draws.log_inclusion(log_p, tries)
     if in_transform():
         report("log_inclusion", "cpp", TRANSFORMED)
         return reference_draws.log_inclusion(log_p, tries)
