@@ -79,7 +79,7 @@ def of_onnx(model: NeuralRecommender, path: Path) -> None:
             lengths = [longest, *rng.integers(0, longest + 1, size=rows - 1)]
             histories = [rng.choice(model.item_ids, size=length).tolist() for length in lengths]
             users = [str(user) for user in rng.choice(model.user_ids, size=rows)]
-            request, _ = make_request(model.known, users, histories, None)
+            request = make_request(model.known, users, histories, None).histories
             inputs = {name: values for name, values in model._inputs(request).items() if name in names}
             (made,) = session.run(None, inputs)
             np.testing.assert_allclose(made, model.query_vectors(users, histories=histories), rtol=1e-5, atol=1e-5)

@@ -342,7 +342,8 @@ class NeuralRecommender(NeuralConfig, Recommender):
             ValueError: the weights are more than the 2 GiB that an ONNX file can hold.
         """
         self._check_fitted()
-        request, _ = make_request(self.known, None, [np.asarray(self.known.item_ids.keys)[:1].tolist()] * 2, None)
+        histories = [np.asarray(self.known.item_ids.keys)[:1].tolist()] * 2
+        request = make_request(self.known, None, histories, None).histories
         batch = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in self._inputs(request).items()}
         batch["history"] = torch.tensor([[0, -1], [0, -1]])
         device = next(self.model.parameters()).device
