@@ -85,7 +85,8 @@ def test_pages_are_found():
 
 
 @pytest.mark.filterwarnings("ignore:Sparse invariant checks")  # torch warns of its own way of making sparse tensors
-@pytest.mark.filterwarnings("ignore:.*events to be found are of items:UserWarning")  # of items that users call again, as the log has them
+# Users of the log of calls call some functions again.
+@pytest.mark.filterwarnings("ignore:.*events to be found are of items:UserWarning")
 @pytest.mark.parametrize("page", PAGES)
 def test_programs_run_in_their_order(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
