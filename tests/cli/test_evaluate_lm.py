@@ -41,7 +41,7 @@ def test_several_texts_and_all_of_them(logq, lines, counted, tmp_path):
     other = tmp_path / "other.txt"
     other.write_text("the king saw the zebra\nzebra zebra\n")
     output = tmp_path / "scores.json"
-    code, out, err = logq("evaluate", "lm", counted / "model.safetensors", lines, other, "--json", output, "-q")
+    code, out, err = logq("evaluate", "lm", counted / "model.safetensors", lines, other, "--json", output)
     assert code == 0
     found = table(out)
     assert list(found) == [str(lines), str(other), "all"]
@@ -69,7 +69,7 @@ def test_what_is_impossible_is_told(logq, lines, tmp_path):
     other.write_text("queen king\n")
     model = ("train", "lm", lines, "-o", tmp_path / "m", "--smoothing", "maximum_likelihood", "--order", 2, "-q")
     assert logq(*model)[0] == 0
-    code, out, err = logq("evaluate", "lm", tmp_path / "m", other, "-q", "--json", tmp_path / "s.json")
+    code, out, err = logq("evaluate", "lm", tmp_path / "m", other, "--json", tmp_path / "s.json")
     assert code == 0
     assert table(out)[str(other)]["perplexity"] == math.inf
     assert "are impossible under this model" in err

@@ -25,7 +25,7 @@ from logq.language_models import NNLM, RecurrentLM
         ({"optimizer": "lion"}, "optimizer: expected one of adam, adagrad, sgd, got 'lion'"),
         ({"decay": "steps"}, "decay: expected one of constant, linear, cosine, got 'steps'"),
         ({"dropout": 1.0}, "dropout: expected a finite number >= 0"),
-        ({"clip": 0}, "clip: expected a finite number > 0, got 0"),
+        ({"clip": -1}, "clip: expected a finite number > 0, got -1"),
         ({"lr": 0.0}, "lr: expected a finite number > 0, got 0"),
         ({"max_vocab": 2}, "max_vocab: expected an integer >= 3, got 2"),
         ({"precision": "half"}, "precision: expected one of"),

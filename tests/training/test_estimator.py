@@ -242,7 +242,7 @@ def test_what_cannot_be_loaded_says_why(tmp_path: Path) -> None:
         logq.recommenders.Recommender.load(tmp_path)
     with pytest.raises(TypeError, match="Mean: unknown argument 'color'"):
         Mean.load(tmp_path, color="red")
-    with pytest.raises(ValueError, match="holds a Mean, which logq has not"):
+    with pytest.raises(ValueError, match="holds a Mean, which logq does not have"):
         logq.load(tmp_path)
     with pytest.raises(FileNotFoundError, match="nowhere"):
         Mean.load(tmp_path / "nowhere")

@@ -119,6 +119,7 @@ class WordQueries:
             ArgumentError: there is no term, or a vector does not have D finite numbers.
 
         Example:
+            >>> from logq import KeyedVectors
             >>> kv = KeyedVectors(["man", "king", "woman", "queen"], [[0, 1], [1, 1], [0, -1], [1, -1]])
             >>> kv.most_similar(positive=["king", "woman"], negative=["man"], topn=1)[0][0]
             'queen'

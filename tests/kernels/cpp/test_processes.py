@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from logq import kernels
+from logq.candidates import Candidates
 from logq.functional import sampled_loss
 from logq.nn import NCELoss, SampledSoftmaxLoss
 from logq.samplers import Uniform
@@ -131,7 +132,9 @@ class Losses(Dataset[Tensor]):
     def __getitem__(self, index: int) -> Tensor:
         g = torch.Generator().manual_seed(index)
         input, weight = torch.randn(64, 8, generator=g), torch.randn(50, 8, generator=g, requires_grad=True)
-        candidates = Uniform(50, 20, seed=index).draw(torch.randint(50, (64,), generator=g))
+        # Made by hand: a sampler draws other classes in each worker.
+        ids, targets = torch.randint(50, (20,), generator=g), torch.randint(50, (64,), generator=g)
+        candidates = Candidates(ids, torch.zeros(20), targets, torch.zeros(64))
         loss = sampled_loss("nce", input, weight, candidates)
         loss.backward()
         return torch.stack([loss.detach(), weight.grad.sum()])
