@@ -3,7 +3,7 @@
 The reader of faiss believes every length, and its search every number of a neighbor, so that changed bytes end the
 process. Here the four kinds that `FaissIndex` writes are gone through as `faiss.write_index` lays them out
 (faiss/impl/index_write.cpp): each length has to fit the bytes that there are, each number its range, and nothing may be
-left over. To build the index again from its vectors would be as safe, and takes 500 times as long for a graph.
+left over. To build the index again from its vectors would be as safe, and takes thousands of times as long for a graph.
 """
 
 from typing import Any, Final

@@ -132,7 +132,8 @@ class FaissIndex(ApproximateIndex):
             bits = np.packbits(allowed, bitorder="little")
             options["sel"] = faiss.IDSelectorBitmap(len(allowed), faiss.swig_ptr(bits))
         if self.kind == "faiss-hnsw":
-            params = faiss.SearchParametersHNSW(efSearch=max(count, self._ef_search * 4**level), **options)
+            candidates = max(count, min(self._ef_search * 4**level, len(self._slot_ids)))  # more are of no use
+            params = faiss.SearchParametersHNSW(efSearch=candidates, **options)
         elif self.kind == "faiss-flat":
             params = faiss.SearchParameters(**options)
         else:

@@ -9,7 +9,7 @@ are gone through as version 2 of its format lays them out (usearch/index_dense.h
     levels    int16 of each slot
     nodes     of each slot: key, level, and for each of its levels a number of neighbors and room for all
 
-To build the index again from its vectors would be as safe, and takes some 800 times as long.
+To build the index again from its vectors would be as safe, and takes some 40 times as long.
 """
 
 from typing import Any, Final, NamedTuple

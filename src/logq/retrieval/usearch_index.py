@@ -88,7 +88,8 @@ class UsearchIndex(ApproximateIndex):
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         if len(queries) == 0 or len(self) == 0:
             return np.zeros((len(queries), count), dtype=np.float32), np.full((len(queries), count), -1)
-        self._index.expansion_search = max(count, self._ef_search * 4**level)
+        # More candidates than items are of no use, and take memory.
+        self._index.expansion_search = max(count, min(self._ef_search * 4**level, len(self)))
         found = self._index.search(queries, count, threads=torch.get_num_threads())
         keys, distances = (array.reshape(len(queries), -1) for array in (found.keys, found.distances))
         counts = found.counts if hasattr(found, "counts") else [keys.shape[1]]
