@@ -271,7 +271,7 @@ def test_a_log_of_repeats_has_nothing_to_stop_by_and_is_trained_on(logq, tmp_pat
     assert code == 0, err
     assert "none (30 events of items that their users had before); exclude_seen=False (--keep-seen) ranks" in err
     assert ("all epochs are trained" in err) == (name == "youtube-dnn")
-    assert "What to type next" in out
+    assert "Next steps" in out
     code, _, err = logq("evaluate", "ranking", tmp_path / "m")
     assert code == 2
     assert "(--keep-seen) ranks what users had before too" in err

@@ -59,8 +59,8 @@ def each(test: Callable[..., None]) -> Callable[..., None]:
     return pytest.mark.parametrize(("name", "sample"), cases)(test)
 
 
-def close(actual: Tensor, expected: Tensor) -> None:
-    torch.testing.assert_close(actual, expected, rtol=1e-8, atol=1e-10)
+def close(actual: Tensor, expected: Tensor, rtol: float = 1e-8) -> None:
+    torch.testing.assert_close(actual, expected, rtol=rtol, atol=1e-10)
 
 
 @each
@@ -178,7 +178,8 @@ def test_graphs_hold_for_other_numbers(name: str, sample: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # deprecated, and checks of sizes are constants to it
         traced = torch.jit.trace(loss, (*numbers(), *more), check_trace=False)
-    close(traced(*new), expected[0])  # pyright: ignore[reportCallIssue]
+    # What is divided by sizes, as the rate of gBCE, is in float32 there.
+    close(traced(*new), expected[0], rtol=1e-7)  # pyright: ignore[reportCallIssue]
 
 
 @pytest.mark.parametrize("name", ["full_softmax_loss", "full_logistic_loss"])
