@@ -90,11 +90,12 @@ def offsets(bias: Tensor | None, ids: Tensor, log_q: Tensor, dtype: torch.dtype,
     result = None
     if bias is not None:
         result = bias.index_select(0, ids) if ids.dim() == 1 else bias.index_select(0, ids.flatten()).view(ids.shape)
-        result = result.to(dtype)
+        result = result if result.dtype is dtype else result.to(dtype)  # each call takes a microsecond
         if settings.temperature != 1:
             result = result / settings.temperature
     if settings.objective.subtract_log_q:
-        result = -log_q.to(dtype) if result is None else result - log_q.to(dtype)
+        log_q = log_q if log_q.dtype is dtype else log_q.to(dtype)
+        result = -log_q if result is None else result - log_q
     return None if result is None else result.contiguous()
 
 

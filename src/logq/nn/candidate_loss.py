@@ -241,7 +241,7 @@ class CandidateLoss(TellsOfSparseRows):
         candidates = sampler.draw(targets, ignore_index=self.ignore_index, need_log_q=objective.subtract_log_q)
         if candidates.targets.shape[0] != input.shape[0]:
             check_shape("targets", targets, "BT" if targets.dim() == 2 else "B", sizes)
-        temperature = check_temperature(self.temperature)
+        temperature = self.temperature if isinstance(self.temperature, float) else check_temperature(self.temperature)
         return op_of_loss("sampled_loss", input, temperature)(
             objective,
             input,
