@@ -197,9 +197,9 @@ def test_similar_items_make_their_index_once(monkeypatch: pytest.MonkeyPatch) ->
         model.similar_items(item)
         model.recommend("u0")
     assert len(made) == 2
-    before = model.similar_items(103, k=3).items.tolist()
     model.fit(planted_split().train.select(np.arange(30)), progress=False)
-    assert model.similar_items(103, k=3).items.tolist() != before, "a fit forgets the index of the one before it"
+    model.similar_items(103)
+    assert len(made) == 3, "a fit forgets the index of the one before it"
 
 
 @pytest.mark.parametrize("name", ["ItemKNN", "Popularity"])
