@@ -88,13 +88,13 @@ def test_candidates_on_another_device_are_told(field: str) -> None:
     input, weight, _ = tensors()
     candidates = SAMPLERS["in_batch-counts"](C, torch.float64, 3).draw(TARGETS)
     elsewhere = candidates._replace(**{field: getattr(candidates, field).to("meta")})
-    with pytest.raises(ValueError, match=rf"^candidates.{field}: expected it on cpu where input is, got meta"):
+    with pytest.raises(ValueError, match=rf"^candidates.{field}: expected a tensor on cpu, where input is, got meta"):
         sampled_softmax_loss(input, weight, elsewhere)
 
 
 def test_targets_on_another_device_are_told() -> None:
     input, weight, _ = tensors()
-    with pytest.raises(ValueError, match=r"^targets: expected it on cpu where input is, got meta"):
+    with pytest.raises(ValueError, match=r"^targets: expected a tensor on cpu, where input is, got meta"):
         call(
             "full_softmax_loss",
             input,

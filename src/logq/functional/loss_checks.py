@@ -42,8 +42,7 @@ def check_table(input: Tensor, weight: Tensor, bias: Tensor | None, sizes: dict[
             raise ArgumentTypeError(name, "a floating point dtype of 16, 32 or 64 bits", tensor.dtype)
         if tensor.layout != torch.strided:
             raise ArgumentTypeError(name, "a dense tensor", Verbatim(f"layout {tensor.layout}"))
-        if tensor.device != input.device:
-            raise ArgumentError(name, f"a tensor on {input.device}, where input is", Verbatim(f"{tensor.device}"))
+        check_place(name, tensor, input.device)
     if sizes["C"] == 0:
         raise ArgumentError("weight", "shape (C, D) with C >= 1", Verbatim("C = 0"))
 
@@ -81,14 +80,16 @@ def check_row_weight(row_weight: Tensor | None, input: Tensor, sizes: dict[str, 
     check_shape("row_weight", row_weight, "B", sizes)
     if row_weight.dtype not in DTYPES:
         raise ArgumentTypeError("row_weight", "a floating point dtype of 16, 32 or 64 bits", row_weight.dtype)
-    if row_weight.device != input.device:
-        raise ArgumentError("row_weight", f"a tensor on {input.device}, as input is", Verbatim(row_weight.device))
+    check_place("row_weight", row_weight, input.device)
     if row_weight.requires_grad:
         hint = 'for gradients of weights multiply the losses of reduction="none" by them'
         raise ArgumentError("row_weight", "a tensor that needs no gradient", Verbatim("requires_grad=True"), hint)
-    if can_look_at(row_weight) and not bool(((row_weight >= 0) & row_weight.isfinite()).all()):
-        at = int(((row_weight < 0) | ~row_weight.isfinite()).nonzero()[0])
-        raise ArgumentError("row_weight", "finite numbers >= 0", Verbatim(f"{float(row_weight[at])} at position {at}"))
+    if can_look_at(row_weight):
+        wrong = ~((row_weight >= 0) & row_weight.isfinite())
+        if bool(wrong.any()):
+            at = int(wrong.nonzero()[0])
+            got = Verbatim(f"{float(row_weight[at])} at position {at}")
+            raise ArgumentError("row_weight", "finite numbers >= 0", got)
 
 
 def check_temperature(value: float | Tensor) -> float | Tensor:
@@ -138,7 +139,7 @@ def check_options(
 def check_place(name: str, tensor: object, device: torch.device) -> None:
     """Check that what is a tensor is on the device of the input."""
     if isinstance(tensor, Tensor) and tensor.device != device:
-        raise ArgumentError(name, f"it on {device} where input is", Verbatim(f"{tensor.device}"))
+        raise ArgumentError(name, f"a tensor on {device}, where input is", Verbatim(f"{tensor.device}"))
 
 
 def check_candidates(
