@@ -102,13 +102,11 @@ def offsets(bias: Tensor | None, ids: Tensor, log_q: Tensor, dtype: torch.dtype,
 def scale_of_rows(
     input: Tensor,
     targets: Tensor,  # (B, T)
-    row_weight: Tensor | None,  # (B,)
+    row_weight: Tensor | None,  # (B,), of the dtype of input
     backend: Passes,
     reduction: str,
 ) -> Tensor | None:  # (B,)
     """What the loss of each row counts: its weight, in a mean over the sum of those of the rows with a true class."""
-    if row_weight is not None:
-        row_weight = row_weight.to(input.dtype)
     if reduction != "mean":
         return row_weight
     is_true = targets != IGNORED
@@ -144,7 +142,7 @@ class SampledLoss(torch.autograd.Function):
         if settings.reduction == "none":
             ctx.save_for_backward(input, weight, bias, row_weight, *candidates)
             losses = run_pass(input, weight, bias, candidates, settings, None, gradients=False).losses
-            return losses if row_weight is None else losses * row_weight.to(losses.dtype)
+            return losses if row_weight is None else losses * row_weight
         row_scale = scale_of_rows(input, targets, row_weight, settings.backend, settings.reduction)
         losses, *made = run_pass(input, weight, bias, candidates, settings, row_scale, gradients=True)
         if is_plain(input, weight):
@@ -191,7 +189,7 @@ class SampledLoss(torch.autograd.Function):
         if settings.reduction == "none":
             row_scale = upstream.to(input.dtype)
             if row_weight is not None:
-                row_scale = row_scale * row_weight.to(input.dtype)
+                row_scale = row_scale * row_weight
             row_scale = row_scale.contiguous()
             _, *made = run_pass(input, weight, bias, candidates, settings, row_scale, gradients=True)
             scale = upstream.new_ones(())

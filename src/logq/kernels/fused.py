@@ -134,6 +134,8 @@ class FusedBackend(Passes):
                 input = normalize(input, dim=-1)
         if remove_hits is None:
             remove_hits = objective.negatives is not Negatives.S
+        if row_weight is not None:
+            row_weight = row_weight.to(input.dtype)
         settings = Settings(self, objective, temperature, cosine, remove_hits, sparse, reduction)
         differentiable = input.requires_grad or weight.requires_grad or (bias is not None and bias.requires_grad)
         if differentiable and torch.is_grad_enabled():
@@ -189,6 +191,8 @@ class FusedBackend(Passes):
                 row_weight=row_weight,
             )
         objective.check_num_true(columns.shape[1])
+        if row_weight is not None:
+            row_weight = row_weight.to(input.dtype)
         return FullLoss.apply(input, weight, bias, columns, row_weight, self, objective, temperature, reduction)
 
     def _lacks_full(

@@ -241,7 +241,7 @@ class CandidateLoss(TellsOfSparseRows):
         candidates = sampler.draw(targets, ignore_index=self.ignore_index, need_log_q=objective.subtract_log_q)
         if candidates.targets.shape[0] != input.shape[0]:
             check_shape("targets", targets, "BT" if targets.dim() == 2 else "B", sizes)
-        temperature = self.temperature if isinstance(self.temperature, float) else check_temperature(self.temperature)
+        temperature = self._temperature()
         return op_of_loss("sampled_loss", input, temperature)(
             objective,
             input,
@@ -272,7 +272,7 @@ class CandidateLoss(TellsOfSparseRows):
         """
         sizes = {"D": self.in_features}
         check_table(input, self.weight, self.bias, sizes)
-        temperature, cosine = check_temperature(self.temperature), self.cosine
+        temperature, cosine = self._temperature(), self.cosine
         log_q, objective = self._log_q(), self._readout()
         if targets is None:
             parts = chunks(input.shape[0], self.weight, self.bias)
@@ -310,7 +310,7 @@ class CandidateLoss(TellsOfSparseRows):
         if check_int("k", k) > self.num_classes:
             raise ArgumentError("k", f"at most C = {self.num_classes}", k)
         check_table(input, self.weight, self.bias, {"D": self.in_features})
-        temperature, cosine = check_temperature(self.temperature), self.cosine
+        temperature, cosine = self._temperature(), self.cosine
         log_q, objective = self._log_q(), self._readout()
         best = ids = total = None
         for first, rows, bias in chunks(input.shape[0], self.weight, self.bias):
@@ -330,6 +330,10 @@ class CandidateLoss(TellsOfSparseRows):
         assert ids is not None
         assert total is not None
         return TopK(best - total[:, None] if objective.approximates.normalized else best, ids)
+
+    def _temperature(self) -> float | Tensor:
+        """A float was checked when the module was made; what a tensor holds changes."""
+        return self.temperature if isinstance(self.temperature, float) else check_temperature(self.temperature)
 
     def _log_q(self) -> Tensor | None:
         """(C,) log Q where the way from F to log P needs it."""
