@@ -131,8 +131,8 @@ def _digests(tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -
     return found
 
 
-def read_tensors(path: str | os.PathLike[str], *, check: bool = True) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
-    """Read what `write_tensors` wrote: the arrays and the metadata by name, without the digests.
+def read_tensors(path: str | os.PathLike[str], *, check: bool = True) -> dict[str, NDArray[Any]]:
+    """Read the arrays that `write_tensors` wrote, by name; its text is read by `read_metadata`.
 
     A file without digests, as logq 0.1 wrote them, is read all the same.
 
@@ -150,8 +150,7 @@ def read_tensors(path: str | os.PathLike[str], *, check: bool = True) -> tuple[d
         tensors: dict[str, NDArray[Any]] = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     if check:
         _check_digests(name, tensors, metadata)
-    metadata.pop(DIGESTS, None)
-    return tensors, metadata
+    return tensors
 
 
 def _check_digests(name: str, tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> None:
@@ -256,7 +255,7 @@ def read_stored(path: str | os.PathLike[str], *, format: str | Collection[str], 
     name = os.fspath(path)
     metadata = read_metadata(name)
     described = _described(name, metadata, format)  # of another kind or version is said first
-    tensors, _ = read_tensors(name, check=False)
+    tensors = read_tensors(name, check=False)
     listed = described["tensors"]
     for key in sorted(listed.keys() | tensors.keys()):
         got = [tensors[key].dtype.name, list(tensors[key].shape)] if key in tensors else "none"

@@ -63,7 +63,7 @@ def read_index_file(
     """
     path = Path(folder, FILE)
     metadata, about = _described(path)
-    arrays, _ = read_tensors(path, check=check)
+    arrays = read_tensors(path, check=check)
     # logq 0.1 wrote one checksum of everything.
     if check and DIGESTS not in metadata and about.get("sha256") != _former_digest(arrays):
         raise DamagedFileError(f"{path}: the file was changed or is damaged, its checksum differs")

@@ -110,8 +110,7 @@ def read_safetensors(
         raise ValueError(
             f"{name}: expected version {_VERSION} of the format, got {version!r}; a newer logq can read it"
         )
-    tensors, _ = read_tensors(name, check=check)
-    return _unpack(name, tensors)
+    return _unpack(name, read_tensors(name, check=check))
 
 
 def _unpack(
