@@ -286,10 +286,16 @@ def numbers(*shape: int) -> np.ndarray:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: _native.uniform_law(0), "num_classes: expected 1 ... 2\\*\\*62 - 1, got 0"),
-        (lambda: _native.log_uniform_law(1 << 62), "num_classes"),
-        (lambda: _native.alias_law(np.zeros((0, 2), np.int32)), "cells: expected 1 ... 2\\*\\*31 - 1 of them, got 0"),
-        (lambda: _native.learned_law(np.ones((1, 2), np.int32), numbers(0), 0), "in_table: expected 1 at least, got 0"),
+        (lambda: _native.uniform_distribution(0), "num_classes: expected 1 ... 2\\*\\*62 - 1, got 0"),
+        (lambda: _native.log_uniform_distribution(1 << 62), "num_classes"),
+        (
+            lambda: _native.alias_distribution(np.zeros((0, 2), np.int32)),
+            "cells: expected 1 ... 2\\*\\*31 - 1 of them, got 0",
+        ),
+        (
+            lambda: _native.learned_distribution(np.ones((1, 2), np.int32), numbers(0), 0),
+            "in_table: expected 1 at least, got 0",
+        ),
         (lambda: distinct(numbers(2, 3), numbers(2, 2), numbers(2, 1)), "inside: expected the shape of ids"),
         (lambda: distinct(numbers(2, 3), numbers(2, 3), numbers(1, 1)), "outside: expected one number for each row"),
         (lambda: distinct(numbers(2, 0), numbers(2, 0), numbers(2, 1)), "ids: expected 1"),
@@ -303,17 +309,17 @@ def test_what_does_not_fit(call, message):
 
 
 def distinct(*arrays: np.ndarray) -> None:
-    _native.draw_distinct(_native.uniform_law(9), 1, *arrays)
+    _native.draw_distinct(_native.uniform_distribution(9), 1, *arrays)
 
 
 @pytest.mark.parametrize(
     "call",
     [
-        lambda: _native.alias_law(np.zeros((3, 2), np.int64)),
-        lambda: _native.alias_law(np.zeros((3, 3), np.int32)),
-        lambda: _native.alias_law(np.zeros((3, 4), np.int32)[:, ::2]),
-        lambda: _native.draw(_native.uniform_law(9), -1, numbers(3)),
-        lambda: _native.draw(_native.uniform_law(9), 1, np.zeros(3, np.int32)),
+        lambda: _native.alias_distribution(np.zeros((3, 2), np.int64)),
+        lambda: _native.alias_distribution(np.zeros((3, 3), np.int32)),
+        lambda: _native.alias_distribution(np.zeros((3, 4), np.int32)[:, ::2]),
+        lambda: _native.draw(_native.uniform_distribution(9), -1, numbers(3)),
+        lambda: _native.draw(_native.uniform_distribution(9), 1, np.zeros(3, np.int32)),
         lambda: _native.draw(None, 1, numbers(3)),
     ],
 )
@@ -323,7 +329,7 @@ def test_what_is_not_such_an_array(call):
 
 
 def test_a_distribution_keeps_its_arrays():
-    distribution = _native.alias_law(np.array([[2**31 - 1, 0]] * 1000, np.int32))
+    distribution = _native.alias_distribution(np.array([[2**31 - 1, 0]] * 1000, np.int32))
     scraps = [np.full((1000, 2), -1, np.int32) for _ in range(50)]
     ids = numbers(1000)
     _native.draw(distribution, 1, ids)

@@ -8,10 +8,10 @@ from logq.kernels import _native
 CLASSES = 1000
 CELLS = np.stack([np.arange(CLASSES) * 2_000_000, np.arange(CLASSES)[::-1]], axis=1).astype(np.int32)
 DISTRIBUTIONS = {
-    "uniform": lambda: _native.uniform_law(CLASSES),
-    "log_uniform": lambda: _native.log_uniform_law(CLASSES),
-    "alias": lambda: _native.alias_law(CELLS),
-    "learned": lambda: _native.learned_law(CELLS, np.arange(500), 500),
+    "uniform": lambda: _native.uniform_distribution(CLASSES),
+    "log_uniform": lambda: _native.log_uniform_distribution(CLASSES),
+    "alias": lambda: _native.alias_distribution(CELLS),
+    "learned": lambda: _native.learned_distribution(CELLS, np.arange(500), 500),
 }
 every_distribution = pytest.mark.parametrize("distribution", DISTRIBUTIONS)
 

@@ -9,20 +9,20 @@ from torch import Tensor
 
 __all__ = [
     "ClassOrder",
+    "Distribution",
     "EncodedBlock",
-    "Law",
     "WordTable",
     "add_true_rows",
-    "alias_law",
+    "alias_distribution",
     "alias_table",
     "draw",
     "draw_distinct",
     "find_hits",
     "kept_row_memory",
     "last_break",
-    "learned_law",
+    "learned_distribution",
     "log_inclusion",
-    "log_uniform_law",
+    "log_uniform_distribution",
     "places_of",
     "prefer_huge_pages",
     "release_row_memory",
@@ -33,7 +33,7 @@ __all__ = [
     "sum_classes",
     "tile_losses",
     "true_dots",
-    "uniform_law",
+    "uniform_distribution",
     "update_rows",
     "word2vec_train",
 ]
@@ -168,26 +168,26 @@ def add_true_rows(
 ) -> None:
     """Add the sum over t of factors[i, t] weight_t to to[i]."""
 
-class Law:
+class Distribution:
     """A distribution that is drawn from, with the arrays it looks into, as logq.kernels.distributions has it."""
 
-def uniform_law(num_classes: int) -> Law:
+def uniform_distribution(num_classes: int) -> Distribution:
     """All classes alike. Raises ValueError unless 0 < num_classes < 2**62."""
 
-def log_uniform_law(num_classes: int) -> Law:
+def log_uniform_distribution(num_classes: int) -> Distribution:
     """Class y in proportion to log((y + 2) / (y + 1)). Raises ValueError unless 0 < num_classes < 2**62."""
 
-def alias_law(cells: NDArray[np.int32]) -> Law:
+def alias_distribution(cells: NDArray[np.int32]) -> Distribution:
     """What an alias table (C, 2) was made of: of each cell the threshold and the alias, a class."""
 
-def learned_law(cells: NDArray[np.int32], recent: NDArray[np.int64], in_table: int) -> Law:
+def learned_distribution(cells: NDArray[np.int32], recent: NDArray[np.int64], in_table: int) -> Distribution:
     """One of `in_table` targets in an alias table and of those in `recent`. Raises ValueError for in_table < 1."""
 
-def draw(law: Law, seed: int, ids: NDArray[np.int64], *, threads: int = 1) -> None:
+def draw(distribution: Distribution, seed: int, ids: NDArray[np.int64], *, threads: int = 1) -> None:
     """Fill `ids` (n,) with the draws at the first n positions of the stream of a seed, below 2**64."""
 
 def draw_distinct(
-    law: Law,
+    distribution: Distribution,
     seed: int,
     ids: NDArray[np.int64],  # (R, S)
     inside: NDArray[np.int64],  # (R, S)

@@ -1,8 +1,8 @@
 """Distributions to draw classes from, as functions of random bits, in plain torch.
 
 What is drawn at a position of a stream depends on (seed, position) and nothing else. So a draw is the same however it
-is cut into pieces, on whatever device and by however many threads, and `native/sampling/laws.hpp` draws the same
-classes.
+is cut into pieces, on whatever device and by however many threads, and `native/sampling/distributions.hpp` draws the
+same classes.
 """
 
 import math

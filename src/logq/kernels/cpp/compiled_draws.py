@@ -106,20 +106,20 @@ def refuses_distribution(distribution: Distribution, transformed: bool) -> str:
     return TRANSFORMED if transformed else ""
 
 
-def _compiled(distribution: Distribution) -> _native.Law | str:
+def _compiled(distribution: Distribution) -> _native.Distribution | str:
     """A distribution as the core knows it, or why it does not."""
     refusal = refuses_distribution(distribution, in_transform())
     if refusal:
         return refusal
     match distribution:
         case UniformDistribution():
-            return _native.uniform_law(distribution.num_classes)
+            return _native.uniform_distribution(distribution.num_classes)
         case LogUniformDistribution():
-            return _native.log_uniform_law(distribution.num_classes)
+            return _native.log_uniform_distribution(distribution.num_classes)
         case AliasDistribution():
-            return _native.alias_law(array(distribution.cells))
+            return _native.alias_distribution(array(distribution.cells))
         case LearnedDistribution():
             table, recent = distribution.table.cells, distribution.recent
-            return _native.learned_law(array(table), array(recent), distribution.in_table)
+            return _native.learned_distribution(array(table), array(recent), distribution.in_table)
         case _:
             raise AssertionError

@@ -2,7 +2,7 @@
 // table are in the cache. Compiled once for each set of instructions; see simd/vectors.hpp for what that forbids here.
 
 #include "job.hpp"
-#include "laws.hpp"
+#include "row_losses.hpp"
 #include "rows_of_table.hpp"
 
 namespace {

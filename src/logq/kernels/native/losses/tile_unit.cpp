@@ -3,7 +3,7 @@
 // once for each set of instructions; see simd/vectors.hpp for what that forbids here.
 
 #include "job.hpp"
-#include "laws.hpp"
+#include "row_losses.hpp"
 
 namespace {
 
@@ -86,13 +86,13 @@ template <typename Real> class TileUnit {
         return most;
     }
 
-    // Laws run over whole vectors: the last columns are computed in a copy, filled up with classes of weight 0.
-    template <typename Law> double over_columns(Real *tile, Law law) const {
-        double total = whole > 0 ? law(tile, whole) : 0.0;
+    // Losses run over whole vectors: the last columns are computed in a copy, filled up with classes of weight 0.
+    template <typename Loss> double over_columns(Real *tile, Loss loss) const {
+        double total = whole > 0 ? loss(tile, whole) : 0.0;
         if (rest != 0) {
             Real last[WIDTH];
             for (int c = 0; c < WIDTH; ++c) last[c] = c < rest ? tile[whole + c] : minus_infinity;
-            total += law(last, WIDTH);
+            total += loss(last, WIDTH);
             for (int c = 0; c < rest; ++c) tile[whole + c] = last[c];
         }
         return total;

@@ -27,7 +27,7 @@ using SomeRows = nb::ndarray<const std::int64_t, nb::ndim<2>, nb::c_contig, nb::
 
 // A distribution with the arrays that it looks into.
 struct Kept {
-    sampling::Law law;
+    sampling::Distribution distribution;
     Cells cells;
     Input<std::int64_t> recent;
 };
@@ -63,15 +63,15 @@ Kept alias(Cells cells) {
 
 Kept learned(Cells cells, Input<std::int64_t> recent, std::int64_t in_table) {
     if (in_table < 1) throw std::invalid_argument("in_table: expected 1 at least, got " + std::to_string(in_table));
-    const sampling::Learned law{table_of(cells), recent.data(), recent.shape(0), static_cast<std::uint64_t>(in_table)};
-    return {law, std::move(cells), std::move(recent)};
+    const sampling::Learned made{table_of(cells), recent.data(), recent.shape(0), static_cast<std::uint64_t>(in_table)};
+    return {made, std::move(cells), std::move(recent)};
 }
 
 void draw(const Kept &kept, std::uint64_t seed, const Ids &ids, int threads) {
     std::int64_t *out = ids.data();
     const std::size_t size = ids.shape(0);
     nb::gil_scoped_release released;
-    sampling::draw(kept.law, seed, out, size, threads);
+    sampling::draw(kept.distribution, seed, out, size, threads);
 }
 
 void draw_distinct(const Kept &kept, std::uint64_t seed, const Rows &ids, const Rows &inside, const Rows &outside,
@@ -88,7 +88,7 @@ void draw_distinct(const Kept &kept, std::uint64_t seed, const Rows &ids, const 
     }
     std::int64_t *i = ids.data(), *in = inside.data(), *out = outside.data();
     nb::gil_scoped_release released;
-    sampling::draw_distinct(kept.law, seed, num_rows, num_sampled, i, in, out, threads);
+    sampling::draw_distinct(kept.distribution, seed, num_rows, num_sampled, i, in, out, threads);
 }
 
 void places_of(const SomeRows &ids, const SomeRows &classes, const Rows &places) {
@@ -119,14 +119,15 @@ void log_inclusion(const Input<Real> &log_p, const Input<std::int64_t> &tries, c
 }  // namespace
 
 void bind_sampling(nb::module_ &module) {
-    nb::class_<Kept>(module, "Law", "A law that draws follow.");
-    module.def("uniform_law", &uniform, nb::arg("num_classes"));
-    module.def("log_uniform_law", &log_uniform, nb::arg("num_classes"));
-    module.def("alias_law", &alias, nb::arg("cells").noconvert());
-    module.def("learned_law", &learned, nb::arg("cells").noconvert(), nb::arg("recent").noconvert(), nb::arg("in_table"));
-    module.def("draw", &draw, nb::arg("law"), nb::arg("seed"), nb::arg("ids").noconvert(), nb::kw_only(),
+    nb::class_<Kept>(module, "Distribution", "A distribution that draws follow.");
+    module.def("uniform_distribution", &uniform, nb::arg("num_classes"));
+    module.def("log_uniform_distribution", &log_uniform, nb::arg("num_classes"));
+    module.def("alias_distribution", &alias, nb::arg("cells").noconvert());
+    module.def("learned_distribution", &learned, nb::arg("cells").noconvert(), nb::arg("recent").noconvert(),
+               nb::arg("in_table"));
+    module.def("draw", &draw, nb::arg("distribution"), nb::arg("seed"), nb::arg("ids").noconvert(), nb::kw_only(),
                nb::arg("threads") = 1);
-    module.def("draw_distinct", &draw_distinct, nb::arg("law"), nb::arg("seed"), nb::arg("ids").noconvert(),
+    module.def("draw_distinct", &draw_distinct, nb::arg("distribution"), nb::arg("seed"), nb::arg("ids").noconvert(),
                nb::arg("inside").noconvert(), nb::arg("outside").noconvert(), nb::kw_only(), nb::arg("threads") = 1);
     module.def("places_of", &places_of, nb::arg("ids").noconvert(), nb::arg("classes").noconvert(),
                nb::arg("places").noconvert());

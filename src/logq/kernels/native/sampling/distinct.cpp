@@ -52,17 +52,18 @@ struct Row {
     std::int64_t end = 0;              // until one more did
 };
 
-template <typename Law> void draw_row(const Law &law, std::uint64_t seed, std::size_t num_sampled, Row &row) {
-    typename Law::Place places[AHEAD];
+template <typename Kind>
+void draw_row(const Kind &distribution, std::uint64_t seed, std::size_t num_sampled, Row &row) {
+    typename Kind::Place places[AHEAD];
     std::size_t count = 0;
     std::uint64_t drawn = 0;
     row.reached = 1;
     while (count <= num_sampled) {
         const std::size_t block = std::min(AHEAD, num_sampled + 1 - count);  // never one too many
-        for (std::size_t j = 0; j < block; ++j) places[j] = law.look(seed, drawn + j);
-        law.ready(places, block);
+        for (std::size_t j = 0; j < block; ++j) places[j] = distribution.look(seed, drawn + j);
+        distribution.ready(places, block);
         for (std::size_t j = 0; j < block; ++j) {
-            const std::int64_t id = law.take(places[j]);
+            const std::int64_t id = distribution.take(places[j]);
             std::uint32_t &place = row.places.find(row.ids.data(), id);
             const std::uint32_t is_new = place == 0;
             row.ids[count + 1] = id;  // if it is not new, the next one that is takes this place
@@ -78,8 +79,8 @@ template <typename Law> void draw_row(const Law &law, std::uint64_t seed, std::s
 
 }  // namespace
 
-void draw_distinct(const Law &law, std::uint64_t seed, std::size_t num_rows, std::size_t num_sampled, std::int64_t *ids,
-                   std::int64_t *inside, std::int64_t *outside, int threads) {
+void draw_distinct(const Distribution &distribution, std::uint64_t seed, std::size_t num_rows, std::size_t num_sampled,
+                   std::int64_t *ids, std::int64_t *inside, std::int64_t *outside, int threads) {
     if (num_rows == 0) return;
     const std::size_t worth = std::max<std::size_t>(1, num_rows * num_sampled / PIECE);
     const std::size_t pieces = std::min({num_rows, worth, static_cast<std::size_t>(std::max(1, threads))});
@@ -104,7 +105,7 @@ void draw_distinct(const Law &law, std::uint64_t seed, std::size_t num_rows, std
                 }
             });
         },
-        law);
+        distribution);
 }
 
 void places_of(const std::int64_t *ids, std::size_t num_rows, std::size_t num_sampled, const std::int64_t *classes,

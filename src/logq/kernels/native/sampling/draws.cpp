@@ -12,30 +12,30 @@ constexpr std::size_t PIECE = std::size_t{1} << 16;  // draws that are worth ano
 constexpr std::size_t LARGE = std::size_t{1} << 25;  // bytes: what allocators take from the operating system each time
 
 // The draws at the places [begin, end) of a stream: while those of one block are taken, the next ones' memory comes.
-template <typename Law>
-void fill(const Law &law, std::uint64_t seed, std::size_t begin, std::size_t end, std::int64_t *ids) {
-    typename Law::Place places[2][AHEAD];
+template <typename Kind>
+void fill(const Kind &distribution, std::uint64_t seed, std::size_t begin, std::size_t end, std::int64_t *ids) {
+    typename Kind::Place places[2][AHEAD];
     const std::size_t blocks = (end - begin) / AHEAD;
     const auto look = [&](std::size_t block) {
         const std::size_t first = begin + block * AHEAD;
-        for (std::size_t j = 0; j < AHEAD; ++j) places[block & 1][j] = law.look(seed, first + j);
-        law.ready(places[block & 1], AHEAD);
+        for (std::size_t j = 0; j < AHEAD; ++j) places[block & 1][j] = distribution.look(seed, first + j);
+        distribution.ready(places[block & 1], AHEAD);
     };
     if (blocks) look(0);
     for (std::size_t block = 0; block < blocks; ++block) {
         if (block + 1 < blocks) look(block + 1);
         std::int64_t *out = ids + begin + block * AHEAD;
-        for (std::size_t j = 0; j < AHEAD; ++j) out[j] = law.take(places[block & 1][j]);
+        for (std::size_t j = 0; j < AHEAD; ++j) out[j] = distribution.take(places[block & 1][j]);
     }
     const std::size_t left = begin + blocks * AHEAD;
-    for (std::size_t i = left; i < end; ++i) places[0][i - left] = law.look(seed, i);
-    law.ready(places[0], end - left);
-    for (std::size_t i = left; i < end; ++i) ids[i] = law.take(places[0][i - left]);
+    for (std::size_t i = left; i < end; ++i) places[0][i - left] = distribution.look(seed, i);
+    distribution.ready(places[0], end - left);
+    for (std::size_t i = left; i < end; ++i) ids[i] = distribution.take(places[0][i - left]);
 }
 
 }  // namespace
 
-void draw(const Law &law, std::uint64_t seed, std::int64_t *ids, std::size_t size, int threads) {
+void draw(const Distribution &distribution, std::uint64_t seed, std::int64_t *ids, std::size_t size, int threads) {
     // Getting memory in small pages takes as long as the draws that go there.
     if (size * sizeof *ids >= LARGE) prefer_huge_pages(ids, size * sizeof *ids);
     const auto pieces = static_cast<std::int64_t>((size + PIECE - 1) / PIECE);
@@ -46,7 +46,7 @@ void draw(const Law &law, std::uint64_t seed, std::int64_t *ids, std::size_t siz
                 fill(one, seed, begin, std::min(size, begin + PIECE), ids);
             });
         },
-        law);
+        distribution);
 }
 
 }  // namespace logq::sampling
