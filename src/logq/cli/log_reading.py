@@ -54,7 +54,7 @@ class LogColumns:
         str | None,
         typer.Option(
             metavar="FORMAT",
-            help="How times are written: iso, compact (20260131), month-first, day-first, s, ms, us or ns since 1970, "
+            help="How times are written: iso, compact (20260131), month-first, day-first, month-name, s, ms, us or ns since 1970, "
             "or as '%d.%m.%Y %H:%M'.",
             rich_help_panel=_LOG,
         ),
