@@ -54,8 +54,8 @@ class LogColumns:
         str | None,
         typer.Option(
             metavar="FORMAT",
-            help="How times are written: iso, compact (20260131), month-first, day-first, month-name, s, ms, us or ns since 1970, "
-            "or as '%d.%m.%Y %H:%M'.",
+            help="How times are written: iso, compact (20260131), month-first, day-first, month-name, s, ms, us or "
+            "ns since 1970, or as '%d.%m.%Y %H:%M'.",
             rich_help_panel=_LOG,
         ),
     ] = None

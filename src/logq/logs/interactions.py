@@ -282,8 +282,8 @@ class Interactions:
             time: the same for times; False for none.
             label: the same for labels.
             session: the same for sessions.
-            time_format: how times are written: "iso", "compact" (20260131), "month-first", "day-first", "month-name", "s",
-                "ms", "us" or "ns" since 1970, or letters of strptime; None recognizes it, and says so in `notes`.
+            time_format: how times are written: "iso", "compact" (20260131), "month-first", "day-first", "month-name",
+                "s", "ms", "us" or "ns" since 1970, or letters of strptime; None recognizes it, and says so in `notes`.
             columns: names of further columns to keep, or {name: "category" | "number"}.
             cleaning: as for `from_arrays`.
 
