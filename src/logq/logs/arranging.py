@@ -206,7 +206,7 @@ def _known(
     codes = [rows.users.codes, rows.items.codes]
     for side, (name, factor, known) in enumerate((("user", rows.users, user_ids), ("item", rows.items, item_ids))):
         if known is not None:
-            codes[side] = np.append(known.codes(factor.keys), -1)[factor.codes]
+            codes[side] = np.append(known.codes(factor.keys, f"{name}s"), -1)[factor.codes]
             _drop(keep, codes[side] < 0, f"unknown {name}", dropped)
     return codes[0], codes[1], keep
 

@@ -12,6 +12,7 @@ from typing_extensions import Self
 
 from logq._arguments import ArgumentError, check_int
 from logq._compression import open_bytes
+from logq._files import seekable
 from logq.logs.column_names import unknown_column
 from logq.logs.data_frames import frame_columns
 from logq.logs.examples import check_indices
@@ -234,19 +235,26 @@ class Features:
             ArgumentError: there are not as many `names` as columns; otherwise as `from_frame`.
             ValueError: the file is empty or truncated.
         """
-        layout = detect_layout(path, field_separator, False if names is not None else None)
-        if names is not None and len(names) != len(layout.names):
-            raise ArgumentError("names", f"{len(layout.names)} names, one for each column of {os.fspath(path)}", names)
-        titles, lists = plain_headers(layout.names)
-        titles = list(names) if names is not None else titles
-        given = (
-            dict(separator) if isinstance(separator, Mapping) else dict.fromkeys(titles, separator) if separator else {}
-        )
-        marks = {name: mark for name, mark in {**dict.fromkeys(lists, " "), **given}.items() if mark}
-        number = titles.index(key) if isinstance(key, str) and key in titles else key
-        id_name = layout.names[number] if isinstance(number, int) else ""
-        frame = read_table(path, layout, layout.names, {id_name})
-        frame.columns = titles
+        with seekable(path) as name:
+            layout = detect_layout(name, field_separator, False if names is not None else None)
+            if names is not None and len(names) != len(layout.names):
+                raise ArgumentError(
+                    "names", f"{len(layout.names)} names, one for each column of {os.fspath(path)}", names
+                )
+            titles, lists = plain_headers(layout.names)
+            titles = list(names) if names is not None else titles
+            given = (
+                dict(separator)
+                if isinstance(separator, Mapping)
+                else dict.fromkeys(titles, separator)
+                if separator
+                else {}
+            )
+            marks = {title: mark for title, mark in {**dict.fromkeys(lists, " "), **given}.items() if mark}
+            number = titles.index(key) if isinstance(key, str) and key in titles else key
+            id_name = layout.names[number] if isinstance(number, int) else ""
+            frame = read_table(name, layout, layout.names, {id_name})
+            frame.columns = titles
         return cls.from_frame(
             frame,
             ids,

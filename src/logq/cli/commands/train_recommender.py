@@ -16,7 +16,7 @@ from logq._progress import format_seconds
 from logq.cli.command_options import Quiet, make_command, one_of
 from logq.cli.feature_files import read_titles
 from logq.cli.input_output import READS
-from logq.cli.log_reading import LogColumns, LogReadingOptions, read_log
+from logq.cli.log_reading import LogColumns, LogReadingOptions, check_log, read_log
 from logq.cli.model_folders import save_log
 from logq.cli.recipes import read_recipe, recipes_of
 from logq.cli.terminal.errors import BadInputError, note
@@ -167,7 +167,11 @@ def make(name: str) -> HelpfulCommand:
 
     def command(
         log: Annotated[
-            Path, typer.Argument(metavar="LOG", help="Interaction log: one event, or one session, per line."), READS
+            Path,
+            typer.Argument(
+                metavar="LOG", help="Interaction log: one event, or one session, per line; - is standard input."
+            ),
+            READS,
         ],
         output: OutputFolder,
         columns: LogReadingOptions,
@@ -191,13 +195,10 @@ def make(name: str) -> HelpfulCommand:
         unknown = next((name for name in settings if name not in known), None)
         if unknown is not None:
             raise BadInputError(f"{recipe}: {entry.class_name} has no setting {unknown!r}")
-        for file, expected in (
-            (log, "a log"),
-            (columns.item_features, "a table of features"),
-            (columns.user_features, "a table of features"),
-        ):
+        check_log(log)
+        for file in (columns.item_features, columns.user_features):
             if file is not None:
-                check_input_file(file, expected)
+                check_input_file(file, "a table of features", again=True)
         with output_folder(output):
             training = Training(output, checkpoints, quiet=quiet)
             _train(entry, log, columns, {**settings, **arguments}, held_out.validation, training)
