@@ -262,3 +262,32 @@ def test_vectors_are_saved_with_the_log(tmp_path):
     arrays["0_dense"] = np.zeros((3, 2), np.float32)
     with pytest.raises(ValueError, match="features: expected the same number of rows in all"):
         features_from_state(arrays, metadata)
+
+
+@pytest.mark.parametrize("given", [[[0.5, 1.5], None], ["[0.5, 1.5]", ""], [np.array([0.5, 1.5]), float("nan")]])
+def test_vectors_of_new_rows_are_encoded(given):
+    features = Features.from_frame(
+        {"item": [5, 7], "image": [[1.0, 2.0], [3.0, 4.5]], "kind": ["a", "b"]}, Identifiers([5, 7])
+    )
+    found = features.encode({"image": given, "kind": ["b", "c"]})
+    assert found["image"].tolist() == [[0.5, 1.5], [0.0, 0.0]]
+    assert found["image"].dtype == np.float32
+    assert found["kind"].tolist() == [2, 0]
+    assert features.encode({"kind": ["a"]})["image"].tolist() == [[0.0, 0.0]]
+    assert features.encode({"image": [[1, 2]]})["kind"].tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ([[1.0, 2.0], [1.0]], "image: expected 2 numbers in each vector, as before, got 1 in row 2"),
+        ([[1.0, float("nan")]], "image: expected finite numbers in vectors, got .* in row 1"),
+        (["red"], "image: expected vectors of 2 numbers, got 'red' in row 1"),
+        ([0.5], "image: expected vectors of 2 numbers, got 0.5 in row 1"),
+        ([["a", "b"]], "image: expected vectors of numbers, got .* in row 1"),
+    ],
+)
+def test_new_vectors_are_like_those_before(given, message):
+    features = Features.from_frame({"item": [5], "image": [[1.0, 2.0]]}, Identifiers([5]))
+    with pytest.raises((TypeError, ValueError), match=message):
+        features.encode({"image": given})

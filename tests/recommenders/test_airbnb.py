@@ -159,3 +159,16 @@ def test_negatives_come_from_the_market_of_the_listing_in_the_middle(monkeypatch
         assert (market[ids] == rows.numpy()[:, None]).all()
         across += int((market[targets] != rows.numpy()).sum())
     assert across > 0  # bookings in the other market were among the targets
+
+
+def test_items_are_sorted_by_market_once(model, monkeypatch):
+    histories = [[10 * market + 2] for market in range(MARKETS)] * 3
+    expected = model.recommend(histories=histories, k=3).items.tolist()
+    calls = []
+    sort = np.lexsort
+    monkeypatch.setattr("logq.recommenders.airbnb.np.lexsort", lambda keys: calls.append(len(keys)) or sort(keys))
+    monkeypatch.setattr("logq.recommenders.item_ranker.ROWS", 2)  # nine blocks
+    model._by_market = None
+    assert model.recommend(histories=histories, k=3).items.tolist() == expected
+    assert model.recommend(histories=histories, k=3).items.tolist() == expected
+    assert calls == [2]

@@ -150,6 +150,7 @@ class _Test:
         cleaning: dict[str, Any] = {"min_label": typed.get("cleaning", {}).get("min_label")}
         if leave_one_out:
             self.split = split_last(read_log(path, columns, note, **cleaning), validation=False)
+            self.notes += filter(None, [self.split.remark()])
             self.name = f"the last event of each user in {path}"
             return
         ids = found.log if found.log is not None else found.model.known
@@ -187,6 +188,9 @@ class _Test:
 
     def _take_held_out(self, found: RecommenderFolder) -> None:
         self.split = found.split
+        if self.split is None and found.log is None:
+            hint = "give a LOG of later events, or --leave-one-out with it"
+            raise BadInputError(f"the model was saved without the log of its training (--no-histories); {hint}")
         if self.split is None:
             raise BadInputError(
                 "nothing was held out in training (--validation none), so the log of the training cannot test it; "

@@ -204,6 +204,8 @@ def _check(found: RecommenderFolder, made: "ItemIndex", k: int, quiet: bool, as_
     from logq.retrieval import ExactIndex, index_recall
 
     asked = np.flatnonzero(np.diff(found.model.known.offsets))
+    if not len(asked):
+        raise BadInputError("--check: expected users whose histories ask; the model was saved without (--no-histories)")
     step = max(1, -(-len(asked) // _MOST_QUERIES))
     queries = found.model.query_vectors(found.model.user_ids[asked[::step]])
     exact = ExactIndex(found.model.search_vectors)
