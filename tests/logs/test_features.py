@@ -1,7 +1,7 @@
 """Side information in codes against loops over rows."""
 
 import json
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 import numpy as np
 import pandas as pd
@@ -291,3 +291,29 @@ def test_new_vectors_are_like_those_before(given, message):
     features = Features.from_frame({"item": [5], "image": [[1.0, 2.0]]}, Identifiers([5]))
     with pytest.raises((TypeError, ValueError), match=message):
         features.encode({"image": given})
+
+
+@pytest.mark.parametrize("make", [dict, pd.DataFrame, pl.DataFrame])
+def test_durations_are_cut_as_seconds(make):
+    hours = [timedelta(hours=1), timedelta(hours=2), None]
+    table, ids = make({"item": [5, 6, 7], "length": hours}), Identifiers([5, 6, 7])
+    with pytest.raises(TypeError, match=r"length: expected integers or strings, .* durations are cut into buckets"):
+        Features.from_frame(table, ids)
+    features = Features.from_frame(table, ids, buckets=2)
+    assert features.values["length"].tolist() == [1, 2, 0]
+    assert features.codings["length"].edges.tolist() == [5400.0]  # the median of 3,600 s and 7,200 s
+
+
+@pytest.mark.parametrize("written", [["True", "False", "True"], ["TRUE", "false", "true"], [True, False, True]])
+def test_switches_are_the_same_however_they_are_written(written):
+    features = Features.from_frame({"item": [5, 6, 7], "new": written}, Identifiers([5, 6, 7]))
+    assert features.values["new"].tolist() == [1, 2, 1]
+    for asked in ([True, False], ["True", "False"], ["true", "FALSE"], np.array([True, False])):
+        assert features.encode({"new": asked})["new"].tolist() == [1, 2]
+    with pytest.raises(TypeError, match="new: expected strings, as its values were before, got 1"):
+        features.encode({"new": [1, 0]})
+
+
+def test_a_word_that_is_called_true_among_others_stays_as_it_is():
+    features = Features.from_frame({"item": [5, 6, 7], "said": ["True", "Maybe", "True"]}, Identifiers([5, 6, 7]))
+    assert features.encode({"said": ["True", "true", "Maybe"]})["said"].tolist() == [1, 0, 2]

@@ -56,7 +56,7 @@ def test_split_by_time_cuts_at_the_moment(counts, moment, known_users):
     warm = {user for user, time in zip(log.users.tolist(), times.tolist(), strict=True) if time < moment}
     late = [(time >= moment) and (not known_users or user in warm) for user, time in zip(log.users, times, strict=True)]
     if not any(late) or not (times < moment).any():
-        with pytest.raises(ValueError, match=r"expected events for (train|test|validation), got none"):
+        with pytest.raises(ValueError, match=r"expected (a time after|events for (train|test|validation), got none)"):
             split_by_time(log, moment, known_users=known_users)
         return
     split = split_by_time(log, moment, known_users=known_users)
@@ -196,3 +196,17 @@ def test_a_split_says_how_many_events_no_time_tells_apart():
     # Half of ten would cut between the two events at 2 and two more: all four of them go to the test.
     assert split_by_time(alike, 0.5).remark().startswith("equal times at the cut: 2 of 7 events of the test part")
     assert split_by_time(alike, 0.3).remark() == ""
+
+
+@pytest.mark.parametrize("moment", ["2024-01-02", "20240102", "2 January 2024", "2024-01-02T00:00:00Z", 1_704_153_600])
+def test_ways_to_write_the_day_of_a_split(moment):
+    log = Interactions.from_arrays([1] * 3, [5, 6, 7], ["2024-01-01", "2024-01-02", "2024-01-03"])
+    assert split_by_time(log, moment).part.tolist() == [0, 2, 2]
+
+
+@pytest.mark.parametrize("moment", ["2030-01-01", "2024-01-01", 20240102, 0])
+def test_a_time_outside_of_the_log_is_refused_with_the_ends_of_the_log(moment):
+    log = Interactions.from_arrays([1] * 3, [5, 6, 7], ["2024-01-01", "2024-01-02", "2024-01-03"])
+    expected = "test: expected a time after 2024-01-01 00:00:00 and up to 2024-01-03 00:00:00, those of the log"
+    with pytest.raises(ValueError, match=expected):
+        split_by_time(log, moment)

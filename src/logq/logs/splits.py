@@ -349,13 +349,24 @@ def split_by_session(
 def _time(name: str, value: object, times: NDArray[Any]) -> tuple[float, int]:
     """Return a time that is given as such, as a date, or as the share of events before it; and the ties at a share."""
     if not isinstance(value, (int, float, np.integer, np.floating)):
-        return _date(name, value, times), 0
+        return _within(name, value, _date(name, value, times), times), 0
     time = check_float(name, value)
     if not 0 < time < 1:
-        return time, 0
+        return _within(name, value, time, times), 0
     rank = min(int(time * len(times)), len(times) - 1)
     cut = np.partition(times, rank)[rank].item()
     return cut, rank - int(np.count_nonzero(times < cut))
+
+
+def _within(name: str, value: object, time: float, times: NDArray[Any]) -> float:
+    """Check that a time cuts the log."""
+    low, high = times.min().item(), times.max().item()
+    if not low < time <= high:
+        unit = epoch_unit(times)
+        ends = [low, high] if unit is None else [np.datetime64(round(end), unit).item() for end in (low, high)]
+        shown = [str(end) for end in ends]
+        raise ArgumentError(name, f"a time after {shown[0]} and up to {shown[1]}, those of the log, or a share", value)
+    return time
 
 
 def _date(name: str, value: object, times: NDArray[Any]) -> float:
@@ -364,7 +375,7 @@ def _date(name: str, value: object, times: NDArray[Any]) -> float:
         seconds = read_times([value], name).values[0].item()
     except BadArgumentError:  # such as 1/2/2024, which is two dates
         seconds = math.nan
-    if math.isnan(seconds) or (isinstance(value, str) and is_number(value)):
+    if math.isnan(seconds) or (isinstance(value, str) and is_number(value) and len(value) != len("20240131")):
         raise ArgumentTypeError(name, "a date such as '2024-01-31', a time of the log, or a share in (0, 1)", value)
     unit = epoch_unit(times)
     if unit is None:
