@@ -99,3 +99,18 @@ def test_two_columns_of_one_name_are_refused():
     frame = pd.DataFrame([[1, 2, 3], [3, 4, 5]], columns=["user", "item", "item"])
     with pytest.raises(ValueError, match="frame: expected columns with different names, got 'item' twice"):
         Interactions.from_frame(frame)
+
+
+@pytest.mark.parametrize(
+    "moments", [["2024-01-03", "2024-01-01", "2024-01-02"], [1_704_200_003, 1_704_200_001, 1_704_200_002]]
+)
+@pytest.mark.parametrize("make", [dict, pd.DataFrame, pl.DataFrame, pl.LazyFrame, "parquet"])
+def test_times_are_found_by_their_values_whatever_the_column_is_called(tmp_path, make, moments):
+    columns = {"user_id": [1, 1, 1], "item_id": [7, 8, 9], "happened": moments, "price": [3, 2, 1]}
+    if make == "parquet":
+        pl.DataFrame(columns).write_parquet(tmp_path / "log.parquet")
+        log = Interactions.from_parquet(tmp_path / "log.parquet")
+    else:
+        log = Interactions.from_frame(make(columns))
+    assert log.item_ids.keys_of(log.items).tolist() == [8, 9, 7]
+    assert any(note.startswith("time: took the column 'happened', the only one") for note in log.notes)

@@ -504,3 +504,8 @@ def test_line_ends_of_old_macs(tmp_path):
 def test_running_text_is_read_as_a_log_if_its_columns_are_named(tmp_path):
     text = "".join(f"{word} likes {item} very much indeed\n" for word, item in (("ann", "tea"), ("bob", "rum")))
     assert log_of(tmp_path, text, user=0, item=2).item_ids.keys.tolist() == ["tea", "rum"]
+
+
+def test_an_encoding_that_is_not_recognized_says_how_to_convert(tmp_path):
+    with pytest.raises(ValueError, match=r"log\.csv: expected UTF-8 text, .* convert it: iconv -f ENCODING -t UTF-8"):
+        log_of(tmp_path, "user,item\n日本,tea\nbob,cup\n".encode("shift_jis"))

@@ -8,6 +8,7 @@ from frequencies import SEED
 from logq.logs import Interactions
 from logq.recommenders import AirbnbEmbeddings
 from logq.recommenders.histories import Histories
+from logq.recommenders.item_search import ItemSearch
 from logq.samplers import WithinGroup
 from recommender_cases import fitted, planted_split
 
@@ -79,7 +80,7 @@ def test_ranking_is_that_of_the_whole_table(model):
 
 def test_few_items_and_users_without_a_history_leave_gaps(model):
     empty = Histories(np.zeros(0, np.int64), np.zeros(2, np.int64), np.array([-1]))
-    scores, codes = model._rank(empty, 3, True, None)
+    scores, codes = model._rank(empty, ItemSearch(3, exclude_seen=True))
     assert (codes >= 0).all()
     assert np.isfinite(scores).all()
     only = model.recommend(histories=[[3]], k=4, allow=[5, 21]).items[0]

@@ -114,6 +114,9 @@ def read_table(
     except polars.exceptions.PolarsError as error:
         if layout.plain and "utf-8" in str(error):  # the first lines were only ASCII
             return read_table(path, layout._replace(plain=False), columns, ids, missing, exact=exact)
+        if "utf-8" in str(error):
+            hint = "convert it: iconv -f ENCODING -t UTF-8"
+            raise ValueError(f"{where}: expected UTF-8 text, or an encoding that is recognized; {hint}") from None
         raise ValueError(f"{where}: cannot be read as a table ({first_line(error)})") from None
     frame = frame.with_columns(_without_blanks(polars))
     if layout.header:

@@ -14,11 +14,11 @@ from logq.logs.interactions import Interactions
 from logq.recommenders.encoders import Batch, RetrievalModel, WindowModel, recency_weights, weighted_sum
 from logq.recommenders.histories import Histories, gather_rows
 from logq.recommenders.item_loss import ItemLoss
+from logq.recommenders.item_search import ItemSearch
 from logq.recommenders.item_tables import Table, column
 from logq.recommenders.neural_config import SkipGramConfig
 from logq.recommenders.neural_recommender import NeuralRecommender
 from logq.recommenders.session_windows import Windows
-from logq.retrieval.item_index import ItemIndex
 from logq.samplers import Mixture, Sampler, WithinGroup
 from logq.tracing import keeps_sizes
 from logq.training.config import AtLeast, Help, configclass
@@ -251,15 +251,9 @@ class AirbnbEmbeddings(AirbnbConfig, NeuralRecommender):
         self._offsets = outside - inside.max()
         self._in_market = (inside - outside).float().cpu().numpy()
 
-    def _rank(
-        self,
-        part: Histories,
-        k: int,
-        exclude_seen: bool,
-        allow: NDArray[np.bool_] | None,
-        index: ItemIndex | None = None,
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        scores, codes = super()._rank(part, k, exclude_seen, allow, index)
+    def _rank(self, part: Histories, search: ItemSearch) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        k, allow, _, exclude_seen = search
+        scores, codes = super()._rank(part, search)
         if self._markets is None or self._in_market is None or not len(part):
             return scores, codes
         # What a market adds is not negative: an item elsewhere that is among the best k now was so before.
