@@ -1,4 +1,4 @@
-"""ItemSearch among all items of a recommender, in which equal scores are ranked by what knows nothing of the log."""
+"""Search among all items of a recommender, in which equal scores are ranked by what knows nothing of the log."""
 
 from typing import NamedTuple
 
