@@ -309,6 +309,13 @@ def test_without_a_header_a_time_of_day_is_neither_item_nor_time(tmp_path):
     assert "it could also be column 1" in note_on(log, "time")
 
 
+def test_without_a_header_dates_with_two_digits_of_the_year_ask_for_a_format(tmp_path):
+    text = "u,1/31/24,a\nu,1/30/24,b\nv,12/1/23,a\n"
+    with pytest.raises(TypeError, match=r"time: expected .*got '1/31/24'; another format is given by time_format"):
+        log_of(tmp_path, text)
+    assert log_of(tmp_path, text, time_format="%m/%d/%y").item_ids.keys.tolist() == ["a", "b"]
+
+
 def test_without_a_header_the_first_line_may_lack_its_time(tmp_path):
     log = log_of(tmp_path, "u,,a\nu,2024-01-02,b\nv,2024-01-01,a\n")
     assert log.item_ids.keys.tolist() == ["b", "a"]
