@@ -8,8 +8,10 @@ import glob
 import os
 import re
 import secrets
+import shutil
 import stat
 import sys
+import tempfile
 import time
 from collections.abc import Generator
 from pathlib import Path
@@ -27,6 +29,7 @@ __all__ = [
     "lock_file",
     "parsing",
     "remove_leftovers",
+    "seekable",
 ]
 
 MAYBE_UNLOCKED = 5.0
@@ -118,8 +121,13 @@ def atomic_write(path: str | os.PathLike[str]) -> Generator[BinaryIO, None, None
     name = os.fspath(path)
     stream = _stream(name)
     if stream is not None:
-        with stream:
-            yield stream
+        try:
+            with stream:
+                yield stream
+        except OSError as error:
+            if error.errno is None or error.filename is not None:
+                raise
+            raise OSError(error.errno, os.strerror(error.errno), name) from error
         return
     target = Path(os.path.realpath(name))  # through a link, as an ordinary open would go
     mode = _mode_of_regular_file(target, name)
@@ -142,6 +150,40 @@ def atomic_write(path: str | os.PathLike[str]) -> Generator[BinaryIO, None, None
         if isinstance(error, OSError) and error.errno is not None and error.filename in (None, os.fspath(hidden)):
             raise OSError(error.errno, os.strerror(error.errno), name) from error  # the name that the caller knows
         raise
+
+
+@contextlib.contextmanager
+def seekable(path: str | os.PathLike[str]) -> Generator[str, None, None]:
+    """A block in which a file can be read again from its start: a pipe or a device is copied to a file that goes away.
+
+    Args:
+        path: the file.
+
+    Yields:
+        The name of a file with the same bytes; `path` itself where that is an ordinary one. Errors with it name `path`.
+
+    Raises:
+        OSError: it cannot be read.
+
+    Example:
+        >>> with seekable(os.devnull) as name:
+        ...     name != os.devnull, os.path.getsize(name)
+        (True, 0)
+    """
+    given = os.fspath(path)
+    if not os.path.exists(given) or os.path.isfile(given) or os.path.isdir(given):
+        yield given
+        return
+    with tempfile.TemporaryDirectory(prefix="logq-") as folder:
+        name = os.path.join(folder, "copy")
+        with open(given, "rb") as source, open(name, "wb") as copy:
+            shutil.copyfileobj(source, copy, 1 << 20)
+        try:
+            yield name
+        except ValueError as error:
+            if name not in str(error):
+                raise
+            raise type(error)(str(error).replace(name, given)) from None
 
 
 def remove_leftovers(path: str | os.PathLike[str]) -> None:

@@ -78,3 +78,13 @@ def test_json_of_values(tmp_path):
     features = read_features(path, Identifiers([1, 2]))
     assert features is not None
     assert features.names == ["attributes"]
+
+
+def test_a_table_of_other_items_is_refused_and_what_is_missing_said(tmp_path):
+    for text in ("item,color\nx,red\ny,blue\n", "item,color\n", "item,color\na,\nb,\n"):
+        with pytest.raises(BadInputError, match=r"items\.txt: expected features of what the log has, found"):
+            read_features(table(tmp_path, text), Identifiers(["a", "b", "c"]))
+    told = []
+    path = table(tmp_path, "item,color\na,red\nb,\nx,red\na,blue\n")
+    read_features(path, Identifiers(["a", "b", "c"]), 2, told.append)
+    assert told == [f"{path}: has values for 1 of 3 in the log, left out 1 (unknown id), left out 1 (repeated id)"]

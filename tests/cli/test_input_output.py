@@ -119,6 +119,28 @@ def test_results_go_through_pipes_and_into_the_file_behind_standard_output(place
 
 
 @POSIX
+def test_a_log_is_read_from_a_pipe(place: Path, ratings: Path, model: Path) -> None:
+    shutil.copy(ratings, place / "r.csv")
+    options = "--dim 4 --epochs 1 --seed 1 --threads 1 -q"
+    plain = run(place, f"$LOGQ train item2vec r.csv -o a {options}; $LOGQ similar a i1")
+    assert plain.returncode == 0
+    for train in (
+        f"cat r.csv | $LOGQ train item2vec - -o b {options}",
+        f"cat r.csv | $LOGQ train item2vec /dev/stdin -o b {options}",
+        f"$LOGQ train item2vec - -o b {options} < r.csv",
+        f"$LOGQ train item2vec <(cat r.csv) -o b {options}",
+    ):
+        done = run(place, f"{train}; $LOGQ similar b i1; rm -r b")
+        assert (done.stdout, done.returncode) == (plain.stdout, 0), done.stderr
+    done = run(place, f"echo 1,2 | $LOGQ train item2vec - -o b {options}")
+    assert done.returncode == 2
+    assert "Error: LOG: expected at least two different items" in done.stderr
+    assert "/dev/stdin: expected" in run(place, f"printf '1,2\\n3,4,5' | $LOGQ train item2vec - -o b {options}").stderr
+    done = run(place, f"$LOGQ train item2vec r.csv -o b {options} --item-features <(cat r.csv)")
+    assert "expected a table of features in an ordinary file, which is read again, found a pipe" in done.stderr
+
+
+@POSIX
 def test_a_reader_that_goes_away_ends_a_command_as_sigpipe_would(place: Path) -> None:
     (place / "many.txt").write_text(" ".join(f"word{n}" for n in range(20_000)))
     done = run(place, "$LOGQ vocab many.txt --min-count 1 --top 20000 | head -1; echo ${PIPESTATUS[0]}")
@@ -161,6 +183,67 @@ def test_a_folder_holds_one_model(logq, place: Path, ratings: Path) -> None:
     assert not (place / "m" / "log").exists()
     code, _, err = logq("neighbors", "m", "new")
     assert "m: expected word vectors in this folder, found NGram, a language model; try `logq generate m`" in err
+
+
+@pytest.fixture
+def items(place: Path, model: Path) -> Path:
+    """A copy of a model, with an index of it in another folder."""
+    shutil.copytree(model, place / "model")
+    assert main(["index", "model", "-o", "index", "-q"]) == 0
+    return place
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["recommend", "model", "--user", "u1", "--json", "model/log/items.npy"],
+        ["evaluate", "ranking", "model", "--json", "model/log/users.npy"],
+        ["similar", "model", "i1", "--json", "model/log/split.json"],
+        ["index", "model", "-o", "index", "--check", "--json", "index/index.safetensors"],
+        ["index", "model", "-o", "index", "--check", "--json", "index/made_of.json"],
+        ["recommend", "model", "--user", "u1", "--index", "index", "--json", "index/made_of.json"],
+    ],
+)
+def test_numbers_do_not_replace_what_a_folder_consists_of(logq, items: Path, words: list[str]) -> None:
+    before = contents(items)
+    code, out, err = logq(*words)
+    assert (code, out, contents(items)) == (2, "", before)
+    assert "--json: expected another file than those of" in err
+
+
+def test_an_index_and_a_model_keep_out_of_each_others_folders(logq, items: Path, ratings: Path) -> None:
+    before = contents(items)
+    code, _, err = logq("index", "model", "-o", "model/log")
+    assert (code, contents(items)) == (2, before)
+    assert "--output: model/log holds the log of a model; take another folder" in err
+    train = ["train", "item2vec", ratings, "-o", "index", "--dim", 4, "--epochs", 1, "-q"]
+    code, _, err = logq(*train)
+    assert (code, contents(items)) == (2, before)
+    assert "index holds an index of items, and a folder holds one model" in err
+    assert logq(*train, "--overwrite")[0] == 0
+    assert not (items / "index" / "index.safetensors").exists()
+
+
+@pytest.mark.parametrize("name", ["c.txt", "pairs.tsv", "model/titles.json", "-", os.devnull])
+def test_items_go_into_files_of_duckdb_only(logq, items: Path, name: str) -> None:
+    pytest.importorskip("duckdb")
+    before = contents(items)
+    code, out, err = logq("index", "model", "--duckdb", name)
+    assert (code, out, contents(items)) == (2, "", before)
+    assert "Error: --duckdb: expected" in err
+
+
+@POSIX
+def test_a_full_device_is_named(logq, items: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full here")
+    code, _, err = logq("similar", "model", "i1", "--json", "/dev/full")
+    assert (code, err) == (2, "Error: /dev/full: No space left on device\n")
+
+
+def test_a_folder_instead_of_a_file_is_named_without_a_hint_that_does_not_fit(logq, items: Path) -> None:
+    assert logq("similar", "model", "i1", "--json", "index")[2].endswith("expected a file to write, found a folder\n")
+    assert f"try {Path('index', 'map.html')}" in logq("map", "v.txt", "-o", "index")[2]
 
 
 def test_what_wants_word_vectors_points_to_the_command_for_items(logq, place: Path, model: Path) -> None:

@@ -91,6 +91,6 @@ def test_checking_a_file_touches_nothing(tmp_path):
 
 def test_files_that_cannot_be_written(tmp_path):
     with pytest.raises(BadInputError, match=r"expected a file to write, found a folder; try .*map\.html"):
-        check_file(tmp_path)
+        check_file(tmp_path, "map.html")
     with pytest.raises(BadInputError, match=r"there is no folder .*nowhere"):
         check_file(tmp_path / "nowhere" / "map.html")

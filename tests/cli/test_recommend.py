@@ -201,3 +201,15 @@ def test_similar_items_as_json(logq, model, tmp_path):
     assert (one["item"], one["status"]) == ("i4", "")
     assert [near["item"] for near in one["answers"]] == [line[1] for line in lines(out)]
     assert one["answers"][0]["title"].startswith("Item number")
+
+
+def test_switches_numbers_and_dates_describe_a_new_item(logq, ratings, tmp_path):
+    rows = [f"i{item},{bool(item % 2)},{item + 0.5},2024-01-{item + 1:02d}\n" for item in range(20)]
+    (tmp_path / "items.csv").write_text("item,new,price,since\n" + "".join(rows))
+    train = ["train", "two-tower", ratings, "-o", tmp_path / "m", "--item-features", tmp_path / "items.csv"]
+    assert logq(*train, "--dim", 4, "--epochs", 1, "-q")[0] == 0
+    for feature in ("new=True", "new=true", "price=3.5", "since=2024-01-05"):
+        code, out, _ = logq("similar", tmp_path / "m", "--feature", feature, "-k", 2)
+        assert (code, len(out.splitlines())) == (0, 2)
+    for feature in ("price=cheap", "since=soon"):
+        assert "expected a number or a date" in logq("similar", tmp_path / "m", "--feature", feature)[2]

@@ -276,3 +276,36 @@ def test_a_log_of_repeats_has_nothing_to_stop_by_and_is_trained_on(logq, tmp_pat
     assert code == 2
     assert "(--keep-seen) ranks what users had before too" in err
     assert logq("evaluate", "ranking", tmp_path / "m", "--keep-seen", "--k", 1)[0] == 0
+
+
+def test_a_model_is_saved_without_its_users(logq, ratings, tmp_path):
+    train = ["train", "item2vec", ratings, "-o", tmp_path / "m", "--dim", 4, "--epochs", 1]
+    assert logq(*train, "-q")[0] == 0
+    assert (tmp_path / "m" / "log").exists()
+    code, out, _ = logq(*train, "--no-histories")
+    assert code == 0
+    assert not (tmp_path / "m" / "log").exists()
+    assert 'recommend(histories=["i0"])' in out
+    assert "evaluate ranking" not in out
+    assert not any(b"u17" in path.read_bytes() for path in (tmp_path / "m").iterdir())
+    assert len(logq("recommend", tmp_path / "m", "--history", "i1", "-k", 3)[1].splitlines()) == 3
+    without = "saved without"
+    assert without in logq("recommend", tmp_path / "m", "--user", "u1")[2]
+    assert without in logq("evaluate", "ranking", tmp_path / "m")[2]
+    assert without in logq("index", tmp_path / "m", "-o", tmp_path / "i", "--check")[2]
+
+
+def test_vectors_of_users_are_not_saved_without_users(logq, ratings, tmp_path):
+    words = ["train", "two-tower", ratings, "-o", tmp_path / "m", "--user-vectors", "--no-histories", "-q"]
+    assert "--no-histories: expected none with --user-vectors" in logq(*words)[2]
+
+
+def test_events_that_no_time_tells_apart_are_said_where_the_log_is_split(logq, tmp_path):
+    path = tmp_path / "log.csv"
+    rows = [f"u{user},i{(user + step) % 9},{step // 2}\n" for user in range(12) for step in range(6)]
+    path.write_text("user_id,item_id,ts\n" + "".join(rows))
+    train = ["train", "item2vec", path, "-o", tmp_path / "m", "--dim", 4, "--epochs", 1]
+    assert "Note: equal times at the cut: the test event of 12 of 12 users; the order" in logq(*train)[2]
+    assert "equal times" not in logq(*train, "--validation", "none")[2]
+    evaluate = ["evaluate", "ranking", tmp_path / "m", path, "--leave-one-out", "--k", 3, "--no-baseline"]
+    assert "Note: equal times at the cut: the test event of 12 of 12 users" in logq(*evaluate)[2]

@@ -95,6 +95,8 @@ TABLE = {
     "epochs": [1_704_200_000_123, 1_704_200_000_122, 1_704_200_000_121],
     "phones": [4_905_551_234, 4_305_551_235, 4_905_551_234],
     "watch_time": [30, 20, 10],
+    "release_date": ["1995-01-01", "1996-01-01", "1994-01-01"],
+    "signup_ts": [1_504_200_000, 1_504_200_001, 1_504_200_002],
     "price": [3.5, 4.5, 2.0],
     "kind": ["a", "b", "a"],
 }
@@ -106,6 +108,8 @@ TABLE = {
         ("user item dates price", "dates"),
         ("user item epochs price", "epochs"),
         ("user item dates epochs", "dates"),
+        ("user item release_date dates", "dates"),
+        ("user item signup_ts epochs", "epochs"),
         ("user item watch_time dates", "dates"),
         ("user item phones price kind watch_time", None),
         ("user item", None),
@@ -127,6 +131,14 @@ def test_a_name_that_may_be_a_duration_is_settled_by_the_values():
     assert guess_columns(names, {}, lambda _: [1_704_200_000]).columns["time"] == "session_time"
     assert "time" not in guess_columns(["user", "item", "overtime"], {}, lambda _: [1, 2]).columns
     assert guess_columns(["user", "item", "clickdate"], {}, lambda _: ["2024-01-02"]).columns["time"] == "clickdate"
+
+
+def test_when_an_item_came_out_is_not_when_it_was_taken():
+    with pytest.warns(
+        GuessedColumnWarning, match="among 'release_date'; 'release_date' looks like times: the order of"
+    ):
+        found, _ = guess_columns(["user", "item", "release_date"], {}, TABLE.__getitem__)
+    assert "time" not in found
 
 
 def test_several_columns_that_look_like_times_are_a_warning_that_names_them():

@@ -2,6 +2,7 @@
 
 import sys
 
+import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
@@ -59,7 +60,7 @@ def test_other_things_are_refused_with_a_way_out():
     class Distributed:
         columns = None
 
-    for wrong in (3, Distributed(), "path.csv", [1, 2]):
+    for wrong in (3, Distributed(), "path.csv"):
         with pytest.raises(TypeError, match=r"frame: expected a data frame or a dict .*got .*; convert it, such as by"):
             frame_columns(wrong)
 
@@ -69,3 +70,47 @@ def test_arrow_tables_need_polars_and_say_so(monkeypatch):
     monkeypatch.setitem(sys.modules, "polars", None)
     with pytest.raises(ImportError, match=r'a OnlyArrow is read by polars.*pip install "logq\[logs\]"'):
         frame_columns(table)
+
+
+def test_rows_are_refused_with_another_way_out():
+    for wrong in ([1, 2], [{"user": 1, "item": 2}], np.array([[1, 2], [3, 4]])):
+        with pytest.raises(TypeError, match=r"got (list|ndarray); pandas\.DataFrame makes one of rows"):
+            Interactions.from_frame(wrong)
+
+
+def test_an_array_of_records_is_a_table():
+    records = np.array([(1, 10, 5.0), (2, 11, 6.0)], dtype=[("user", "i8"), ("item", "i8"), ("ts", "f8")])
+    log = Interactions.from_frame(records)
+    assert (log.user_ids.keys.tolist(), log.timestamps.tolist()) == ([1, 2], [5.0, 6.0])
+
+
+def test_the_index_of_pandas_counts_if_it_has_a_name():
+    frame = pd.DataFrame({"user_id": [2, 1, 1], "item_id": [7, 8, 9], "ts": [3, 2, 1]})
+    expected = Interactions.from_frame(frame)
+    for columns in ("user_id", ["user_id", "item_id"], "ts"):
+        log = Interactions.from_frame(frame.set_index(columns))
+        assert log.item_ids.keys_of(log.items).tolist() == expected.item_ids.keys_of(expected.items).tolist()
+        assert log.timestamps.tolist() == expected.timestamps.tolist()
+    with pytest.raises(ValueError, match="user: expected the name of a column"):
+        Interactions.from_frame(frame.drop(columns="user_id"))  # an index without a name is none
+
+
+def test_two_columns_of_one_name_are_refused():
+    frame = pd.DataFrame([[1, 2, 3], [3, 4, 5]], columns=["user", "item", "item"])
+    with pytest.raises(ValueError, match="frame: expected columns with different names, got 'item' twice"):
+        Interactions.from_frame(frame)
+
+
+@pytest.mark.parametrize(
+    "moments", [["2024-01-03", "2024-01-01", "2024-01-02"], [1_704_200_003, 1_704_200_001, 1_704_200_002]]
+)
+@pytest.mark.parametrize("make", [dict, pd.DataFrame, pl.DataFrame, pl.LazyFrame, "parquet"])
+def test_times_are_found_by_their_values_whatever_the_column_is_called(tmp_path, make, moments):
+    columns = {"user_id": [1, 1, 1], "item_id": [7, 8, 9], "happened": moments, "price": [3, 2, 1]}
+    if make == "parquet":
+        pl.DataFrame(columns).write_parquet(tmp_path / "log.parquet")
+        log = Interactions.from_parquet(tmp_path / "log.parquet")
+    else:
+        log = Interactions.from_frame(make(columns))
+    assert log.item_ids.keys_of(log.items).tolist() == [8, 9, 7]
+    assert any(note.startswith("time: took the column 'happened', the only one") for note in log.notes)

@@ -1,7 +1,7 @@
 """Side information in codes against loops over rows."""
 
 import json
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 import numpy as np
 import pandas as pd
@@ -262,3 +262,58 @@ def test_vectors_are_saved_with_the_log(tmp_path):
     arrays["0_dense"] = np.zeros((3, 2), np.float32)
     with pytest.raises(ValueError, match="features: expected the same number of rows in all"):
         features_from_state(arrays, metadata)
+
+
+@pytest.mark.parametrize("given", [[[0.5, 1.5], None], ["[0.5, 1.5]", ""], [np.array([0.5, 1.5]), float("nan")]])
+def test_vectors_of_new_rows_are_encoded(given):
+    features = Features.from_frame(
+        {"item": [5, 7], "image": [[1.0, 2.0], [3.0, 4.5]], "kind": ["a", "b"]}, Identifiers([5, 7])
+    )
+    found = features.encode({"image": given, "kind": ["b", "c"]})
+    assert found["image"].tolist() == [[0.5, 1.5], [0.0, 0.0]]
+    assert found["image"].dtype == np.float32
+    assert found["kind"].tolist() == [2, 0]
+    assert features.encode({"kind": ["a"]})["image"].tolist() == [[0.0, 0.0]]
+    assert features.encode({"image": [[1, 2]]})["kind"].tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ([[1.0, 2.0], [1.0]], "image: expected 2 numbers in each vector, as before, got 1 in row 2"),
+        ([[1.0, float("nan")]], "image: expected finite numbers in vectors, got .* in row 1"),
+        (["red"], "image: expected vectors of 2 numbers, got 'red' in row 1"),
+        ([0.5], "image: expected vectors of 2 numbers, got 0.5 in row 1"),
+        ([["a", "b"]], "image: expected vectors of numbers, got .* in row 1"),
+    ],
+)
+def test_new_vectors_are_like_those_before(given, message):
+    features = Features.from_frame({"item": [5], "image": [[1.0, 2.0]]}, Identifiers([5]))
+    with pytest.raises((TypeError, ValueError), match=message):
+        features.encode({"image": given})
+
+
+@pytest.mark.parametrize("make", [dict, pd.DataFrame, pl.DataFrame])
+def test_durations_are_cut_as_seconds(make):
+    hours = [timedelta(hours=1), timedelta(hours=2), None]
+    table, ids = make({"item": [5, 6, 7], "length": hours}), Identifiers([5, 6, 7])
+    with pytest.raises(TypeError, match=r"length: expected integers or strings, .* durations are cut into buckets"):
+        Features.from_frame(table, ids)
+    features = Features.from_frame(table, ids, buckets=2)
+    assert features.values["length"].tolist() == [1, 2, 0]
+    assert features.codings["length"].edges.tolist() == [5400.0]  # the median of 3,600 s and 7,200 s
+
+
+@pytest.mark.parametrize("written", [["True", "False", "True"], ["TRUE", "false", "true"], [True, False, True]])
+def test_switches_are_the_same_however_they_are_written(written):
+    features = Features.from_frame({"item": [5, 6, 7], "new": written}, Identifiers([5, 6, 7]))
+    assert features.values["new"].tolist() == [1, 2, 1]
+    for asked in ([True, False], ["True", "False"], ["true", "FALSE"], np.array([True, False])):
+        assert features.encode({"new": asked})["new"].tolist() == [1, 2]
+    with pytest.raises(TypeError, match="new: expected strings, as its values were before, got 1"):
+        features.encode({"new": [1, 0]})
+
+
+def test_a_word_that_is_called_true_among_others_stays_as_it_is():
+    features = Features.from_frame({"item": [5, 6, 7], "said": ["True", "Maybe", "True"]}, Identifiers([5, 6, 7]))
+    assert features.encode({"said": ["True", "true", "Maybe"]})["said"].tolist() == [1, 0, 2]

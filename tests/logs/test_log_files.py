@@ -106,7 +106,7 @@ def test_quoted_fields_may_hold_the_separator(tmp_path):
         ("", "the file is empty"),
         ("\n \n", "the file is empty"),
         ("user,item\n", "expected at least two events, got none"),
-        ("user,item\n1,2,3\n1,2\n", "cannot be read as a table"),
+        ("user,item\n1,2,3\n1,2\n", "expected 2 fields in each line, as in the first, got 3 in line 2"),
         ("name,price\nx,2\n", "item: expected the name of a column"),
     ],
 )
@@ -190,6 +190,12 @@ def test_whole_numbers_with_a_fraction_of_zero_are_ids(tmp_path):
     assert ids_of(tmp_path, "user,item\n5.0,1\n,2\n7.0,2\n").keys.tolist() == [5, 7]
     with pytest.raises(TypeError, match=r"users: expected integers or strings, got 4\.5"):
         ids_of(tmp_path, "user,item\n5.0,1\n4.5,2\n")
+
+
+def test_ids_with_and_without_a_fraction_of_zero_are_the_same_and_keep_their_digits(tmp_path):
+    assert ids_of(tmp_path, "user,item\n1,1\n1.0,2\n2,1\n").keys.tolist() == [1, 2]
+    large = "user,item\n9007199254740993.0,1\n9007199254740992.0,2\n"
+    assert ids_of(tmp_path, large).keys.tolist() == [9007199254740993, 9007199254740992]
 
 
 def test_a_late_letter_that_is_not_utf8_makes_the_file_latin_1(tmp_path):
@@ -281,6 +287,12 @@ def test_that_no_times_were_found_is_always_said(tmp_path):
         ("1300000001 a 5 1396864269\n1300000001 b 4 1396864268\n1300000002 a 3 1396864267\n", ["b", "a", "a"]),
         ("u|1/31/2024|a\nu|1/30/2024|b\nv|1/31/2024|a\n", ["b", "a", "a"]),
         ("u,2024-01-02,2024-05-05,a\nu,2024-01-01,2024-05-05,b\nv,2024-01-02,2024-05-05,a\n", ["b", "a", "a"]),
+        ("u,02-Jan-2024,a\nu,01-Jan-2024,b\nv,03-Feb-2024,a\n", ["b", "a", "a"]),
+        ("u|Jan 2 2024 9:00 PM|a\nu|Jan 2 2024 9:00 AM|b\nv|Feb 3 2024 1:00 AM|a\n", ["b", "a", "a"]),
+        (
+            "Tue Jan  2 10:00:00 UTC 2024,u,a\nMon Jan  1 10:00:00 UTC 2024,u,b\nTue Jan  2 09:00:00 UTC 2024,v,a\n",
+            ["b", "a", "a"],
+        ),
     ],
 )
 def test_without_a_header_a_date_is_never_an_item(tmp_path, text, expected):
@@ -288,6 +300,26 @@ def test_without_a_header_a_date_is_never_an_item(tmp_path, text, expected):
     assert log.item_ids.keys_of(log.items).tolist() == expected
     assert log.timestamps is not None
     assert "took column" in note_on(log, "time")
+
+
+def test_without_a_header_a_time_of_day_is_neither_item_nor_time(tmp_path):
+    log = log_of(tmp_path, "u,10:51:09,a\nu,9:51:08,b\nv,23:59,a\n")
+    assert log.item_ids.keys.tolist() == ["a", "b"]
+    assert log.timestamps is None
+    assert "it could also be column 1" in note_on(log, "time")
+
+
+def test_without_a_header_dates_with_two_digits_of_the_year_ask_for_a_format(tmp_path):
+    text = "u,1/31/24,a\nu,1/30/24,b\nv,12/1/23,a\n"
+    with pytest.raises(TypeError, match=r"time: expected .*got '1/31/24'; another format is given by time_format"):
+        log_of(tmp_path, text)
+    assert log_of(tmp_path, text, time_format="%m/%d/%y").item_ids.keys.tolist() == ["a", "b"]
+
+
+def test_without_a_header_the_first_line_may_lack_its_time(tmp_path):
+    log = log_of(tmp_path, "u,,a\nu,2024-01-02,b\nv,2024-01-01,a\n")
+    assert log.item_ids.keys.tolist() == ["b", "a"]
+    assert dict(log.dropped) == {"no time": 1}
 
 
 def test_large_ids_that_repeat_are_no_times(tmp_path):
@@ -312,7 +344,8 @@ def test_large_ids_that_repeat_are_no_times(tmp_path):
             "02/03/2024",
             "months and days can be told apart, got '01/02/2024'; .* month-first or day-first",
         ),
-        ("07 Apr 2014", "08 Apr 2014", "got '07 Apr 2014'; another format is given by time_format"),
+        ("07 avr 2014", "08 avr 2014", "got '07 avr 2014'; another format is given by time_format"),
+        ("1/31/24", "1/30/24", r"got '1/31/24'; another format .* such as %m/%d/%y"),
         ("2024-02-30", "2024-02-28", "got '2024-02-30' in row 1"),
         ("01/31/2024", "13/13/2024", "expected dates whose months|got '13/13/2024'"),
     ],
@@ -402,6 +435,7 @@ def test_other_encodings_are_recognized(tmp_path, encoding):
         ("a rose is a rose\nis\na rose by any other name\n" * 9, "is it running text, its lines have 1 to 6 fields"),
         ("in 1984 he wrote of it\nand in 1985 she read it\n" * 9, "is it running text, its lines have 6 fields"),
         ("It was late, and dark\nHe came, he saw, he went\nNo, not me\n", "is it running text, its lines have 2 to 3"),
+        ("It was the best of times, it was the worst of times\n" * 9, "is it running text, its lines have 2 fields"),
         ("der Hund beißt\ndie Katze kratzt den Hund\n" * 9, "is it running text, its lines have 3 to 5 fields"),
         ("1 2\n3 4 5\n6 7\n", "is each line a list of items, they have 2 to 3 fields"),
         ("one\ntwo\nthree\n", "expected columns of users and items, found one column"),
@@ -412,6 +446,73 @@ def test_running_text_and_lists_are_refused_with_a_question(tmp_path, text, ques
         log_of(tmp_path, text, "log.txt")
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("1,10\n2,11,5\n3,12,4,7\n", r"expected 2 fields in each line, .* got 3 in line 2 \(2 such lines\).*quotation"),
+        ("1,10\n2,11,5\n3\n", r"expected 2 fields in each line, as in the first, got 3 in line 2;"),
+        ("1,10,5\n2,11,\n3,12\n", r"expected 3 fields in each line, as in the first, got 2 in line 3;"),
+        ("1::10::5::978300760\n2::11::5\n", r"expected 4 .*got 3 in line 2; lists of items are .* .--user 0 --item 1"),
+        ("ann\ttea\nbob\tcup\tbig\n", r"expected 2 fields in each line, as in the first, got 3 in line 2;"),
+        ("".join(f"{row},{row % 7}\n" for row in range(9000)) + "5,6,7\n", r"expected 2 .* got 3 in line 9001;"),
+        ("user,title,item\n1,Fear and Loathing,7\n2,Good, the Bad,8\n", r"expected 3 .* got 4 in line 3; a field with"),
+        ('user,item,note\n1,7,"a\nb, c"\n2,8,d, e\n', r"expected 3 fields .* got 4 in line 4;"),
+    ],
+)
+def test_lines_with_more_or_fewer_fields_are_not_cut_in_silence(tmp_path, text, message):
+    with pytest.raises(ValueError, match=rf"log\.csv: {message}"):
+        log_of(tmp_path, text)
+
+
+def test_lines_that_are_shorter_are_said_and_empty_fields_behind_the_last_do_not_matter(tmp_path):
+    log = log_of(tmp_path, "user,item,ts\n1,10,3,\n2,11,4,,\n(2 rows)\n\n3,10,5\n")
+    assert log.user_ids.keys.tolist() == ["1", "2", "3"]
+    assert dict(log.dropped) == {"no user": 1, "no item": 1}  # the empty line, and the footer
+    assert [note for note in log.notes if note.startswith("lines")] == [
+        "lines: expected 3 fields in each line, as in the first, got 1 in line 4; what is missing does not count"
+    ]
+
+
+def test_who_names_the_columns_reads_lines_of_different_length(tmp_path):
+    log = log_of(tmp_path, "1,10\n2,11,5\n3,12,4,7\n", user=0, item=1)
+    assert log.item_ids.keys.tolist() == [10, 11, 12]
+    assert "got 3 in line 2 (2 such lines); what is more does not count" in " ".join(log.notes)
+
+
+def test_a_header_that_comes_again_is_no_event(tmp_path):
+    text = "user_id,item_id,ts\n1,10,3\nuser_id,item_id,ts\n2,11,2\n user_id,item_id,ts\n1,11,1\n"
+    log = log_of(tmp_path, text)
+    assert log.user_ids.keys.tolist() == [1, 2]
+    assert log.item_ids.keys_of(log.items).tolist() == [11, 10, 11]
+    assert "header: 2 lines repeat the first one and are left out" in log.notes
+    assert log_of(tmp_path, "user,item\nann,tea\nuser,item\nbob,rum\n").user_ids.keys.tolist() == ["ann", "bob"]
+
+
+@pytest.mark.parametrize(
+    "text", ['{"user": 1, "item": 10}\n{"user": 2, "item": 11}\n', '[{"user": 1, "item": 10}]', "{\n"]
+)
+def test_json_is_refused_with_a_command_that_converts_it(tmp_path, text):
+    with pytest.raises(
+        ValueError, match=r"log\.csv: expected a table, it is JSON; python -c 'import polars; .* makes one"
+    ):
+        log_of(tmp_path, text)
+
+
+def test_the_decimal_comma_of_tables_with_semicolons(tmp_path):
+    log = log_of(tmp_path, "user;item;rating\n1;10;3,5\n2;11;4,0\n")
+    assert log.labels.tolist() == [3.5, 4.0]
+    assert "numbers: took ',' for the decimal sign" in log.notes
+
+
+def test_line_ends_of_old_macs(tmp_path):
+    assert log_of(tmp_path, b"user,item,ts\r1,10,3\r2,11,4\r").timestamps.tolist() == [3, 4]
+
+
 def test_running_text_is_read_as_a_log_if_its_columns_are_named(tmp_path):
     text = "".join(f"{word} likes {item} very much indeed\n" for word, item in (("ann", "tea"), ("bob", "rum")))
     assert log_of(tmp_path, text, user=0, item=2).item_ids.keys.tolist() == ["tea", "rum"]
+
+
+def test_an_encoding_that_is_not_recognized_says_how_to_convert(tmp_path):
+    with pytest.raises(ValueError, match=r"log\.csv: expected UTF-8 text, .* convert it: iconv -f ENCODING -t UTF-8"):
+        log_of(tmp_path, "user,item\n日本,tea\nbob,cup\n".encode("shift_jis"))

@@ -78,3 +78,13 @@ def test_what_is_not_a_session_is_refused(tmp_path):
     path.write_bytes(b"\xff\xfe b\n")
     with pytest.raises(ValueError, match="expected text in UTF-8"):
         Interactions.from_sessions(path)
+
+
+@pytest.mark.parametrize("mark", [",", ";", "|", "::"])
+def test_lists_with_another_separator_are_not_one_item_a_line(tmp_path, mark):
+    path = tmp_path / "sessions.csv"
+    path.write_text(f"1{mark}2{mark}3\n4{mark}5\n")
+    with pytest.raises(
+        ValueError, match=r"sessions\.csv: expected items separated by white space, got lines such as '1"
+    ):
+        read_sessions(path)

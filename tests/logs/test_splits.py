@@ -56,7 +56,7 @@ def test_split_by_time_cuts_at_the_moment(counts, moment, known_users):
     warm = {user for user, time in zip(log.users.tolist(), times.tolist(), strict=True) if time < moment}
     late = [(time >= moment) and (not known_users or user in warm) for user, time in zip(log.users, times, strict=True)]
     if not any(late) or not (times < moment).any():
-        with pytest.raises(ValueError, match=r"expected events for (train|test|validation), got none"):
+        with pytest.raises(ValueError, match=r"expected (a time after|events for (train|test|validation), got none)"):
             split_by_time(log, moment, known_users=known_users)
         return
     split = split_by_time(log, moment, known_users=known_users)
@@ -184,3 +184,29 @@ def test_ties_at_a_cut_are_counted():
     log = Interactions.from_arrays([1, 1, 2, 2, 3], [5, 6, 5, 6, 5], [1, 1, 1, 2, 2])
     assert leave_one_out(log, validation=False).how["test_ties"] == 1
     assert leave_one_out(Interactions.from_arrays([1, 1], [5, 6]), validation=False).how["test_ties"] == 0
+
+
+def test_a_split_says_how_many_events_no_time_tells_apart():
+    log = Interactions.from_arrays([1, 1, 1, 2, 2, 2, 3, 3, 3], [5, 6, 7] * 3, [1, 2, 2, 3, 3, 4, 6, 6, 7])
+    split = leave_one_out(log)
+    assert (split.how["test_ties"], split.how["validation_ties"]) == (1, 2)  # of user 1, and of users 2 and 3
+    assert "the test event of 1 of 3 users, the validation event of 2 of 3 users; the order of rows" in split.remark()
+    assert leave_one_out(log.select(log.users == 2), validation=False).remark() == ""
+    alike = Interactions.from_arrays(range(10), [5, 6] * 5, [1, 1, 1, 2, 2, 2, 2, 3, 3, 3])
+    # Half of ten would cut between the two events at 2 and two more: all four of them go to the test.
+    assert split_by_time(alike, 0.5).remark().startswith("equal times at the cut: 2 of 7 events of the test part")
+    assert split_by_time(alike, 0.3).remark() == ""
+
+
+@pytest.mark.parametrize("moment", ["2024-01-02", "20240102", "2 January 2024", "2024-01-02T00:00:00Z", 1_704_153_600])
+def test_ways_to_write_the_day_of_a_split(moment):
+    log = Interactions.from_arrays([1] * 3, [5, 6, 7], ["2024-01-01", "2024-01-02", "2024-01-03"])
+    assert split_by_time(log, moment).part.tolist() == [0, 2, 2]
+
+
+@pytest.mark.parametrize("moment", ["2030-01-01", "2024-01-01", 20240102, 0])
+def test_a_time_outside_of_the_log_is_refused_with_the_ends_of_the_log(moment):
+    log = Interactions.from_arrays([1] * 3, [5, 6, 7], ["2024-01-01", "2024-01-02", "2024-01-03"])
+    expected = "test: expected a time after 2024-01-01 00:00:00 and up to 2024-01-03 00:00:00, those of the log"
+    with pytest.raises(ValueError, match=expected):
+        split_by_time(log, moment)

@@ -8,6 +8,7 @@ from frequencies import SEED
 from logq.logs import Interactions
 from logq.recommenders import AirbnbEmbeddings
 from logq.recommenders.histories import Histories
+from logq.recommenders.item_search import ItemSearch
 from logq.samplers import WithinGroup
 from recommender_cases import fitted, planted_split
 
@@ -79,7 +80,7 @@ def test_ranking_is_that_of_the_whole_table(model):
 
 def test_few_items_and_users_without_a_history_leave_gaps(model):
     empty = Histories(np.zeros(0, np.int64), np.zeros(2, np.int64), np.array([-1]))
-    scores, codes = model._rank(empty, 3, True, None)
+    scores, codes = model._rank(empty, ItemSearch(3, exclude_seen=True))
     assert (codes >= 0).all()
     assert np.isfinite(scores).all()
     only = model.recommend(histories=[[3]], k=4, allow=[5, 21]).items[0]
@@ -159,3 +160,16 @@ def test_negatives_come_from_the_market_of_the_listing_in_the_middle(monkeypatch
         assert (market[ids] == rows.numpy()[:, None]).all()
         across += int((market[targets] != rows.numpy()).sum())
     assert across > 0  # bookings in the other market were among the targets
+
+
+def test_items_are_sorted_by_market_once(model, monkeypatch):
+    histories = [[10 * market + 2] for market in range(MARKETS)] * 3
+    expected = model.recommend(histories=histories, k=3).items.tolist()
+    calls = []
+    sort = np.lexsort
+    monkeypatch.setattr("logq.recommenders.airbnb.np.lexsort", lambda keys: calls.append(len(keys)) or sort(keys))
+    monkeypatch.setattr("logq.recommenders.item_ranker.ROWS", 2)  # nine blocks
+    model._by_market = None
+    assert model.recommend(histories=histories, k=3).items.tolist() == expected
+    assert model.recommend(histories=histories, k=3).items.tolist() == expected
+    assert calls == [2]

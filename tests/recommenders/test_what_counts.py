@@ -193,3 +193,15 @@ def test_sasrec_is_measured_where_the_history_has_the_target() -> None:
     split = leave_one_out(Interactions.from_sessions([["a", "b", "a", "c"], ["b", "c", "b", "a"]] * 10))
     model = SASRec(dim=4, epochs=1, num_sampled=2, seed=1, exclude_seen=False).fit(split, progress=False)
     assert model.evaluate(split, ks=(1,), exclude_seen=False, progress=False).already_had == 0
+
+
+def test_an_event_that_comes_again_at_the_same_time_is_new_beyond_what_is_remembered() -> None:
+    def log_of(times: list[int]) -> Interactions:
+        return Interactions.from_arrays(
+            ["ann"] * len(times), ["tea", "cup"] + ["tea"] * (len(times) - 2), times, deduplicate=None
+        )
+
+    once, thrice = log_of([1, 2]), log_of([1, 2, 1, 1])
+    assert KnownLog.of(once).knows(thrice).tolist() == [True, False, False, True]
+    assert KnownLog.of(thrice).knows(once).tolist() == [True, True]
+    assert KnownLog.of(log_of([1, 2, 1])).knows(thrice).tolist() == [True, True, False, True]

@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 
+from logq import ArgumentError
 from logq.retrieval import DuckDBItems, ExactIndex, PgVectorItems
 from logq.retrieval.item_store import check_conditions
 
@@ -365,3 +366,17 @@ def test_duckdb_finds_a_table_whatever_its_capitals(tmp_path):
         items.write([1], [[1.0, 0.0]])
     with DuckDBItems(tmp_path / "items.duckdb", table="Items") as items:
         assert len(items) == 1
+
+
+def test_a_file_that_is_not_a_database_is_not_taken_for_one(tmp_path):
+    path = tmp_path / "events.csv"
+    path.write_text("user,item\n1,2\n")
+    with pytest.raises(
+        ArgumentError, match=r"path: expected a file of DuckDB, or one that is new, got '.*events\.csv'"
+    ):
+        DuckDBItems(path, 2)
+    assert path.read_text() == "user,item\n1,2\n"
+    with DuckDBItems(tmp_path / "items.db", 2) as store:
+        store.write([1], [[1.0, 0.0]])
+    with DuckDBItems(tmp_path / "items.db") as store:
+        assert len(store) == 1

@@ -96,12 +96,32 @@ def read_features(
 def _told(found: "Features", path: Path, buckets: int, tell: Callable[[str], None] | None) -> "Features":
     from logq.logs.feature_values import Buckets
 
+    known = _with_values(found)
+    if not known:
+        others = found.dropped.get("unknown id", 0)
+        got = f"{others:,} rows of others" if others else "no row with a value"
+        raise BadInputError(f"{path}: expected features of what the log has, found {got}; ids are in the first column")
+    if tell is not None and (found.dropped or known < len(found)):
+        lost = "".join(f", left out {count:,} ({reason})" for reason, count in found.dropped.items())
+        tell(f"{path}: has values for {known:,} of {len(found):,} in the log{lost}")
     cut = [name for name, coding in found.codings.items() if isinstance(coding, Buckets)]
     if cut and tell is not None:
         tell(f"{path}: {', '.join(cut)} cut into {buckets} buckets (--buckets)")
     if found.dense and tell is not None:
         tell(f"{path}: {', '.join(found.dense)} has vectors, which are kept, but no model learns from them yet")
     return found
+
+
+def _with_values(found: "Features") -> int:
+    """How many items or users have at least one value."""
+    import numpy as np
+
+    known = np.zeros(len(found), dtype=np.bool_)
+    for table in found.values.values():
+        known |= table > 0 if table.ndim == 1 else table[:, 0] > 0
+    for table in found.dense.values():
+        known |= table.any(axis=1)
+    return int(known.sum())
 
 
 def is_title(name: str) -> bool:

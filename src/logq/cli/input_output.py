@@ -35,7 +35,7 @@ WRITES_FOLDER: Final = Role.writes_folder
 # What logq puts into folders: no other result goes to such a name in a folder that is read, and none is read there.
 _OURS: Final = frozenset(
     f"{name}{ending}"
-    for name in ("vectors", "model", "checkpoint", "index", "titles", "training", "interactions", "split")
+    for name in ("vectors", "model", "checkpoint", "index", "made_of", "titles", "training", "interactions", "split")
     for ending in (".safetensors", ".json")
 )
 
@@ -92,6 +92,11 @@ def settled(values: Mapping[str, Any], roles: Mapping[str, Role], spelled: Mappi
         _Place(spelled[name], one) for name in roles if roles[name] is WRITES_FOLDER for one in _names(values.get(name))
     ]
     _check_apart([*written, *folders])
+    for place, folder in ((place, folder) for place in written for folder in folders):
+        if _is_ours(place.name) and _is_in(place.name, folder.name):
+            raise BadInputError(
+                f"{place.spelled}: expected another file than those of {folder.spelled}, got {place.name}"
+            )
     outputs = {place.identity: place for place in written if place.identity is not None}
     result = dict(values)
     for name in (name for name, role in roles.items() if role is READS):
@@ -155,16 +160,20 @@ def _check_input(place: _Place, outputs: Mapping[Identity, _Place], folders: Seq
         )
     if os.path.isdir(place.name):
         for result in outputs.values():
-            if os.path.basename(result.name) in _OURS and _is_in(result.name, place.name):
+            if _is_ours(result.name) and _is_in(result.name, place.name):
                 raise BadInputError(
                     f"{result.spelled}: expected another file than those of {place.spelled}, got {result.name}"
                 )
-    elif os.path.basename(place.name) in _OURS:
+    elif _is_ours(place.name):
         for folder in folders:
             if _is_in(place.name, folder.name):
                 raise BadInputError(
                     f"{folder.spelled}: expected another folder than that of {place.name}, which it may replace"
                 )
+
+
+def _is_ours(name: str) -> bool:
+    return os.path.basename(name) in _OURS or name.endswith(".npy")  # an array of a log
 
 
 def _without_results(pattern: _Place, outputs: Mapping[Identity, _Place], folders: Sequence[_Place]) -> list[str]:

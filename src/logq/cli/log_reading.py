@@ -12,11 +12,12 @@ import typer
 from logq.cli.feature_files import read_features
 from logq.cli.input_output import READS
 from logq.cli.terminal.errors import BadInputError
+from logq.cli.text_reading import check_input_file
 
 if TYPE_CHECKING:
     from logq.logs import Interactions
 
-__all__ = ["LogColumns", "LogFormat", "LogReadingOptions", "read_log"]
+__all__ = ["LogColumns", "LogFormat", "LogReadingOptions", "check_log", "read_log"]
 
 _LOG = "Log"
 _ROLES = ("user", "item", "time", "label", "session")
@@ -54,8 +55,8 @@ class LogColumns:
         str | None,
         typer.Option(
             metavar="FORMAT",
-            help="How times are written: iso, compact (20260131), month-first, day-first, s, ms, us or ns since 1970, "
-            "or as '%d.%m.%Y %H:%M'.",
+            help="How times are written: iso, compact (20260131), month-first, day-first, month-name, s, ms, us or "
+            "ns since 1970, or as '%d.%m.%Y %H:%M'.",
             rich_help_panel=_LOG,
         ),
     ] = None
@@ -119,13 +120,23 @@ class LogReadingOptions(LogColumns):
     ] = 10
 
 
+def check_log(path: Path) -> None:
+    """Check that a log is there and can be read; - is standard input.
+
+    Raises:
+        BadInputError: it is missing, a folder, or can't be read.
+    """
+    if str(path) != "-":
+        check_input_file(path, "a log")
+
+
 def read_log(
     path: Path, options: LogColumns, tell: Callable[[str], None], *, columns: Sequence[str] = (), **cleaning: Any
 ) -> "Interactions":
     """Read a log, with features where the options name files of them.
 
     Args:
-        path: the file.
+        path: the file; - is standard input.
         options: how to read it.
         tell: gets a line for what was guessed, and one for what was left out.
         columns: further columns to keep.
@@ -134,6 +145,7 @@ def read_log(
     Raises:
         BadInputError, ArgumentError: the file and the options do not go together.
     """
+    path = Path("/dev/stdin") if str(path) == "-" else path
     with warnings.catch_warnings():
         from logq.logs.column_names import GuessedColumnWarning
 

@@ -9,6 +9,7 @@ training.json                   what was typed, to read the same log again, and 
 import contextlib
 import difflib
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -160,17 +161,24 @@ def open_folder(folder: Path, *, device: str = "cpu", doing: Doing = "ask") -> R
 
 
 def save_log(
-    folder: Path, log: "Interactions", split: "Split | None", titles: list[str] | None, training: Mapping[str, Any]
+    folder: Path,
+    log: "Interactions | None",
+    split: "Split | None",
+    titles: list[str] | None,
+    training: Mapping[str, Any],
 ) -> None:
-    """Write what lies beside a model.
+    """Write what lies beside a model, without the log where that is None: an earlier one is removed.
 
     Raises:
         OSError: a file cannot be written.
     """
     from logq._files import atomic_write
 
-    log.save(folder / _LOG)
-    if split is None:
+    if log is None:
+        shutil.rmtree(folder / _LOG, ignore_errors=True)
+    else:
+        log.save(folder / _LOG)
+    if log is None or split is None:
         (folder / _LOG / "split.json").unlink(missing_ok=True)
         (folder / _LOG / "part.npy").unlink(missing_ok=True)
     else:
@@ -221,6 +229,8 @@ def typed_ids(ids: "Identifiers", words: Sequence[str]) -> list[Any]:
 
 
 def _unknown(ids: "Identifiers", word: str, what: str) -> str:
+    if not len(ids):
+        return f"the model was saved without its {what}s (--no-histories); --history asks for a new one"
     keys = list(map(str, ids.keys[:50_000].tolist()))
     near = difflib.get_close_matches(word, keys, n=5, cutoff=0.7)
     near += [key for key in keys if len(word) > 3 and word.lower() in key.lower() and key not in near][: 5 - len(near)]

@@ -126,12 +126,13 @@ def check_text_files(names: Iterable[str]) -> None:
             check_input_file(path, "a text file")
 
 
-def check_input_file(path: Path, expected: str) -> None:
+def check_input_file(path: Path, expected: str, *, again: bool = False) -> None:
     """Check that a file is there and can be read, before any slow import.
 
     Args:
         path: the file.
         expected: what it should be, for the message.
+        again: whether it is read several times, which a pipe cannot be.
 
     Raises:
         BadInputError: it is missing, a folder, or can't be read.
@@ -139,6 +140,8 @@ def check_input_file(path: Path, expected: str) -> None:
     Example:
         >>> check_input_file(Path(__file__), "a text file")
     """
+    if again and (str(path) == "-" or (path.exists() and not path.is_file() and not path.is_dir())):
+        raise BadInputError(f"{path}: expected {expected} in an ordinary file, which is read again, found a pipe")
     if not path.exists():
         raise BadInputError(f"{path}: there is no such file")
     if path.is_dir():

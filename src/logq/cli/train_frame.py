@@ -21,7 +21,9 @@ _FILES = {
     "word vectors": ("vectors.json", "vectors.safetensors"),
     "recommender": ("log", "titles.json", "model.json", "training.json", "model.safetensors"),
     "language model": ("model.json", "model.safetensors"),
+    "index": ("made_of.json", "index.safetensors"),
 }
+_CALLED = {"word vectors": "word vectors", "index": "an index of items"}
 _FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 OutputFolder: TypeAlias = Annotated[
@@ -167,7 +169,7 @@ class Training:
         held = self._held()
         if held not in (None, self.kind):
             raise BadInputError(
-                f"--output: {self.folder} holds {'' if held == 'word vectors' else 'a '}{held}, and a folder holds one "
+                f"--output: {self.folder} holds {_CALLED.get(held or '', f'a {held}')}, and a folder holds one "
                 "model; take another folder, or replace that by --overwrite"
             )
 
@@ -186,7 +188,7 @@ class Training:
         if (self.folder / "vectors.safetensors").exists():
             return "word vectors"
         if not (self.folder / "model.safetensors").exists():
-            return None
+            return "index" if (self.folder / "index.safetensors").exists() else None
         if (self.folder / "training.json").exists():
             return "recommender"
         from logq.cli.folder_contents import find_entry

@@ -100,7 +100,9 @@ def arrange(
         _drop(keep, rows.labels < min_label, f"label below {min_label:g}", dropped)
     table = _EventRows(users, items, rows.times, rows.labels, dict(rows.columns), rows.owned)
     user_keys, item_keys = rows.users.keys, rows.items.keys
+    order: NDArray[Any] | None = None
     while True:
+        order = None  # its memory is that of the next one
         if not keep.all():
             table = table.where(keep)
             if not len(table.users):
@@ -108,11 +110,9 @@ def arrange(
                 raise ArgumentError("log", "events that are kept", got)
             # Codes of the remaining rows, by first appearance; given ids keep theirs.
             if user_ids is None:
-                codes, used = factorize(table.users)
-                table, user_keys = table._replace(users=codes), user_keys[used]
+                user_keys = user_keys[_renumber(table.users, len(user_keys))]
             if item_ids is None:
-                codes, used = factorize(table.items)
-                table, item_keys = table._replace(items=codes), item_keys[used]
+                item_keys = item_keys[_renumber(table.items, len(item_keys))]
         order = order_rows(table.users, table.times)
         keep = np.ones(len(order), dtype=np.bool_)
         if deduplicate is not None:
@@ -165,7 +165,11 @@ class _EventRows(NamedTuple):
         def kept(array: NDArray[Any]) -> NDArray[Any]:
             if not self.owned or not array.flags.writeable:
                 return array[keep]
-            array[:count] = array[keep]
+            place = 0
+            for piece in pieces(len(array)):
+                part = array[piece][keep[piece]]
+                array[place : place + len(part)] = part
+                place += len(part)
             return array[:count]
 
         return self._each(kept)
@@ -206,9 +210,24 @@ def _known(
     codes = [rows.users.codes, rows.items.codes]
     for side, (name, factor, known) in enumerate((("user", rows.users, user_ids), ("item", rows.items, item_ids))):
         if known is not None:
-            codes[side] = np.append(known.codes(factor.keys), -1)[factor.codes]
+            codes[side] = np.append(known.codes(factor.keys, f"{name}s"), -1)[factor.codes]
             _drop(keep, codes[side] < 0, f"unknown {name}", dropped)
     return codes[0], codes[1], keep
+
+
+def _renumber(codes: NDArray[Any], size: int) -> NDArray[np.int64]:
+    """Replace codes below `size` by new ones in the order of first appearance; return the old code of each new one."""
+    ranks = np.full(size, -1, dtype=codes.dtype)
+    used: list[NDArray[Any]] = []
+    count = 0
+    for piece in pieces(len(codes)):
+        part = codes[piece]
+        fresh = factorize(part[ranks[part] < 0]).keys
+        ranks[fresh] = np.arange(count, count + len(fresh))
+        count += len(fresh)
+        used.append(fresh)
+        codes[piece] = ranks[part]
+    return np.concatenate(used)
 
 
 def _drop(keep: NDArray[np.bool_], wrong: NDArray[np.bool_], reason: str, dropped: dict[str, int]) -> None:

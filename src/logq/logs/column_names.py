@@ -187,18 +187,20 @@ def _time_column(names: Sequence[str], values: "Callable[[str], object] | None")
         return None, "there is no further column, the order of rows counts as time"
     looks = {name: "" if values is None else looks_like_time(values(name)) for name in names}
     like_times = [name for name in names if looks[name]]
+    able = [name for name in like_times if not set(_words(name)) & _OTHER_TIMES]
     joined = {"".join(_words(name)): name for name in reversed(names)}
     usual = next((joined[key] for key in _TIMES if key in joined), None)
     by_words = sorted((n for n in names if _names_a_time(n, looks[n])), key=lambda name: not _EVENTS & {*_words(name)})
     found = usual if usual is not None else next(iter(by_words), None)
     why = ""
-    if found is None and (dates := [name for name in like_times if looks[name] == "dates"]) and len(dates) == 1:
+    if found is None and (dates := [name for name in able if looks[name] == "dates"]) and len(dates) == 1:
         found, why = dates[0], ", the only one with dates"
-    elif found is None and len(like_times) == 1:
-        found, why = like_times[0], ", the only one whose numbers can be times"
+    elif found is None and len(able) == 1:
+        found, why = able[0], ", the only one whose numbers can be times"
     shown = ", ".join(map(repr, names))
     if found is None:
-        maybe = f"; {', '.join(map(repr, like_times))} look like times" if like_times else ""
+        look = "looks like times" if len(like_times) == 1 else "look like times"
+        maybe = f"; {', '.join(map(repr, like_times))} {look}" if like_times else ""
         order = "the order of rows counts as time; time=NAME (--time NAME) names one"
         note = f"no time column found among {shown}{maybe}: {order}"
         if like_times:

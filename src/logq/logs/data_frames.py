@@ -1,9 +1,11 @@
 """Columns of data frames of any library: pandas, polars, and whatever hands out Arrow data."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from logq._arguments import ArgumentTypeError, Verbatim
+import numpy as np
+
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
 
 __all__ = ["first_values", "frame_columns"]
 
@@ -14,11 +16,13 @@ def frame_columns(frame: object) -> dict[str, Any]:
     """Return the columns of a table by name.
 
     Args:
-        frame: a dict of columns; a frame of pandas or polars, a lazy one too; or what has the PyCapsule interface of
+        frame: a dict of columns; an array of records; a frame of pandas, whose index counts as columns if it has
+            names, or of polars, a lazy one too; or what has the PyCapsule interface of
             Arrow: its tables, relations of DuckDB, frames of narwhals and ibis. That one is read by polars.
 
     Raises:
         ArgumentTypeError: it is none of these.
+        ArgumentError: two columns have the same name.
         ImportError: it is of the last kind, and polars is not installed.
 
     Example:
@@ -27,6 +31,8 @@ def frame_columns(frame: object) -> dict[str, Any]:
     """
     if isinstance(frame, Mapping):
         return {str(name): values for name, values in frame.items()}
+    if isinstance(frame, np.ndarray) and frame.dtype.names:  # an array of records
+        return {name: frame[name] for name in frame.dtype.names}
     if hasattr(frame, "collect") and hasattr(frame, "collect_schema"):  # lazy: of polars or narwhals
         frame = frame.collect()  # pyright: ignore[reportAttributeAccessIssue]
     table: Any = frame
@@ -41,8 +47,23 @@ def frame_columns(frame: object) -> dict[str, Any]:
     names: Any = getattr(frame, "columns", None)
     if names is None or not hasattr(frame, "__getitem__") or callable(names):
         hint = "convert it, such as by .compute(), .toPandas() or .to_pandas()"
+        if isinstance(frame, (list, tuple, np.ndarray)):
+            hint = "pandas.DataFrame makes one of rows; Interactions.from_arrays takes columns"
         raise ArgumentTypeError("frame", "a data frame or a dict of columns", Verbatim(type(frame).__name__), hint)
-    return {str(name): frame[name] for name in names}  # pyright: ignore[reportIndexIssue]
+    keys = list(map(str, names))
+    twice = next((name for number, name in enumerate(keys) if name in keys[:number]), None)
+    if twice is not None:
+        raise ArgumentError("frame", "columns with different names", Verbatim(f"{twice!r} twice"))
+    return {**_index_levels(table, keys), **{str(name): frame[name] for name in names}}  # pyright: ignore[reportIndexIssue]
+
+
+def _index_levels(frame: Any, names: Sequence[str]) -> dict[str, Any]:
+    """The levels of the index of a frame of pandas that have names, as `set_index` and `groupby` make them."""
+    index = getattr(frame, "index", None)
+    if not hasattr(frame, "iloc") or index is None:
+        return {}
+    levels = {name: index.get_level_values(name) for name in index.names if name is not None}
+    return {str(name): level.to_series(index=index) for name, level in levels.items() if str(name) not in names}
 
 
 def first_values(values: Any) -> Any:

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 from itertools import chain
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,10 @@ from logq.logs.time_values import looks_like_time, to_times
 from logq.logs.vector_values import lists_in_text
 
 __all__ = ["Buckets", "Categories", "Coding", "lists_of", "make_coding", "needs_buckets"]
+
+
+_SWITCHES: Final = frozenset(("true", "false"))
+"""The codes of True and False, which programs write as True, true, TRUE, ..."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -39,7 +43,13 @@ class Categories:
         """Return the codes (m,), or (m, width)."""
         values = plain_categories(values)
         if not self.several:
-            return (self.known.codes(values, name) + 1).astype(np.int32)
+            if len(self) and {*self.known.keys.tolist()} <= _SWITCHES:
+                values = _as_switches(values)
+            try:
+                return (self.known.codes(values, name) + 1).astype(np.int32)
+            except ArgumentTypeError as error:
+                expected = "strings" if self.known.kind == "str" else "integers"
+                raise ArgumentTypeError(name, f"{expected}, as its values were before", error.got) from None
         flat, lengths = _flat(values, self.separator)
         return _padded(self.known.codes(flat, name) + 1, lengths, width or 1)
 
@@ -48,7 +58,7 @@ class Categories:
 class Buckets:
     """Codes of numbers cut at `edges`: 1 + the number of edges that are <= the number; 0 for NaN.
 
-    Dates are the numbers of seconds since 1970.
+    Dates are the numbers of seconds since 1970, durations those of seconds.
 
     Attributes:
         edges: (buckets - 1,) increasing.
@@ -102,6 +112,9 @@ def make_coding(
     values = plain_categories(values)
     several = has_lists(values) or (separator is not None and _has_strings(values))
     if not several:
+        text = _as_switches(values) if is_text(values) else []
+        if text and {*text} <= {*_SWITCHES, None}:
+            values = text
         factor = factorize(values, name)
         codes = factor.codes[rows]
         known, ranks = _frequent(factor.keys, codes, min_count)
@@ -119,8 +132,15 @@ def make_coding(
     return Categories(known, separator, True), _padded(ranks[codes], lengths[rows], width)
 
 
+def _as_switches(values: Any) -> list[Any]:
+    """The values with "True" and "FALSE" as True and False are coded, and None for blanks."""
+    given: list[Any] = values.to_list() if hasattr(values, "to_list") else list(values)
+    lower = [value.strip().lower() if isinstance(value, str) else value for value in given]
+    return [(low or None) if low in _SWITCHES or low == "" else value for low, value in zip(lower, given, strict=True)]
+
+
 def needs_buckets(values: Any, *, text: bool = False) -> str:
-    """Return what of a column cannot be categories: "fractions" or "dates"; "" if nothing.
+    """Return what of a column cannot be categories: "fractions", "dates" or "durations"; "" if nothing.
 
     Args:
         values: the column.
@@ -133,21 +153,23 @@ def needs_buckets(values: Any, *, text: bool = False) -> str:
     if has_lists(values):
         return ""
     array = plain_array(values)
-    if array.dtype.kind == "M":
-        return "dates"
+    if array.dtype.kind in "Mm":
+        return "dates" if array.dtype.kind == "M" else "durations"
     if array.dtype.kind == "f":
         return "fractions" if (array[np.isfinite(array)] % 1 != 0).any() else ""
     if array.dtype.kind == "O":
         present = [value for value in array.tolist() if value is not None and value == value]
         if any(hasattr(value, "isoformat") for value in present):
             return "dates"
+        if any(hasattr(value, "total_seconds") for value in present):
+            return "durations"
         if any(isinstance(value, (float, np.floating)) and value % 1 for value in present):
             return "fractions"
     return "dates" if text and array.dtype.kind in "OU" and looks_like_time(array) == "dates" else ""
 
 
 def plain_categories(values: Any) -> Any:
-    """Return values that can be categories: True and False become strings, and so do lists that are written as text.
+    """Return values that can be categories: True and False become strings, lists that are written as text lists.
 
     Example:
         >>> plain_categories([True, None, False]), plain_categories(["[1, 2]", "[3]"])
@@ -180,14 +202,26 @@ def is_text(values: Any) -> bool:
 
 
 def _numbers(values: Any, name: str) -> NDArray[np.float64]:
-    """Numbers as they are, and dates as seconds since 1970."""
+    """Numbers as they are, dates as seconds since 1970, and durations as seconds."""
+    if needs_buckets(values) == "durations":
+        array = plain_array(values)
+        if array.dtype.kind != "m":
+            return _seconds(array)
+        micros = array.astype("timedelta64[us]")
+        return np.where(np.isnat(micros), np.nan, micros.astype(np.float64) / 1e6)
     if needs_buckets(values, text=True) == "dates":
         return to_times(values, name).astype(np.float64)
     return to_numbers(values, name).astype(np.float64)
 
 
+def _seconds(array: NDArray[Any]) -> NDArray[np.float64]:
+    return np.array([value.total_seconds() if hasattr(value, "total_seconds") else np.nan for value in array.tolist()])
+
+
 def _is_uncountable(value: Any) -> bool:
-    return hasattr(value, "isoformat") or isinstance(value, np.datetime64) or value % 1 != 0
+    if hasattr(value, "isoformat") or hasattr(value, "total_seconds"):
+        return True
+    return isinstance(value, (np.datetime64, np.timedelta64)) or value % 1 != 0
 
 
 def has_lists(values: Any) -> bool:

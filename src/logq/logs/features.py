@@ -12,6 +12,7 @@ from typing_extensions import Self
 
 from logq._arguments import ArgumentError, check_int
 from logq._compression import open_bytes
+from logq._files import seekable
 from logq.logs.column_names import unknown_column
 from logq.logs.data_frames import frame_columns
 from logq.logs.examples import check_indices
@@ -19,7 +20,7 @@ from logq.logs.feature_values import Coding, lists_of, make_coding, needs_bucket
 from logq.logs.identifiers import Identifiers
 from logq.logs.log_files import plain_headers, read_table
 from logq.logs.text_layout import detect_layout
-from logq.logs.vector_values import vectors_in
+from logq.logs.vector_values import vectors_in, vectors_of
 
 __all__ = ["Features"]
 
@@ -98,25 +99,38 @@ class Features:
             found[name] = taken
         return found
 
-    def encode(self, columns: Mapping[str, object] | Any) -> dict[str, NDArray[np.int32]]:
-        """Return the codes of new rows, such as items that are not in the log: {name: (m,) or (m, width)}.
+    def encode(self, columns: Mapping[str, object] | Any) -> dict[str, NDArray[Any]]:
+        """Return the codes of new rows, such as items that are not in the log, and the vectors of `dense` features.
 
         Args:
             columns: name -> (m,) raw values, as when the table was made (a dict or a data frame). A feature that is
-                missing is unknown in every row; values beyond `width` are dropped.
+                missing is unknown in every row, a vector that is missing zeros; values beyond `width` are dropped.
+
+        Returns:
+            name -> (m,) or (m, width) int32 codes, or (m, width) float32 vectors.
 
         Raises:
-            ArgumentError: there is no feature of this table, or columns differ in length.
+            ArgumentError: there is no feature of this table, columns differ in length, or vectors from those before.
             ArgumentTypeError: values have another type than before.
+
+        Example:
+            >>> features = Features.from_frame({"item": [5], "image": [[0.5, 1.5]]}, Identifiers([5]))
+            >>> features.encode({"image": [[1, 2], None]})["image"].tolist()
+            [[1.0, 2.0], [0.0, 0.0]]
         """
-        given = {name: values for name, values in frame_columns(columns).items() if name in self.values}
+        known = {**self.values, **self.dense}
+        given = {name: values for name, values in frame_columns(columns).items() if name in known}
         if not given:
-            raise ArgumentError("columns", f"some of {', '.join(self.names)}", list(frame_columns(columns)))
+            raise ArgumentError("columns", f"some of {', '.join(known)}", list(frame_columns(columns)))
         counts = {name: len(values) for name, values in given.items()}
         rows = next(iter(counts.values()))
         if set(counts.values()) != {rows}:
             raise ArgumentError("columns", "the same number of rows in all", counts)
-        found: dict[str, NDArray[np.int32]] = {}
+        found: dict[str, NDArray[Any]] = {}
+        for name, table in self.dense.items():
+            width = table.shape[1]
+            vectors = vectors_of(given[name], name, width) if name in given else np.zeros((rows, width), np.float32)
+            found[name] = vectors
         for name, coding in self.codings.items():
             width = self.widths.get(name)
             if name in given:
@@ -234,19 +248,26 @@ class Features:
             ArgumentError: there are not as many `names` as columns; otherwise as `from_frame`.
             ValueError: the file is empty or truncated.
         """
-        layout = detect_layout(path, field_separator, False if names is not None else None)
-        if names is not None and len(names) != len(layout.names):
-            raise ArgumentError("names", f"{len(layout.names)} names, one for each column of {os.fspath(path)}", names)
-        titles, lists = plain_headers(layout.names)
-        titles = list(names) if names is not None else titles
-        given = (
-            dict(separator) if isinstance(separator, Mapping) else dict.fromkeys(titles, separator) if separator else {}
-        )
-        marks = {name: mark for name, mark in {**dict.fromkeys(lists, " "), **given}.items() if mark}
-        number = titles.index(key) if isinstance(key, str) and key in titles else key
-        id_name = layout.names[number] if isinstance(number, int) else ""
-        frame = read_table(path, layout, layout.names, {id_name})
-        frame.columns = titles
+        with seekable(path) as name:
+            layout = detect_layout(name, field_separator, False if names is not None else None)
+            if names is not None and len(names) != len(layout.names):
+                raise ArgumentError(
+                    "names", f"{len(layout.names)} names, one for each column of {os.fspath(path)}", names
+                )
+            titles, lists = plain_headers(layout.names)
+            titles = list(names) if names is not None else titles
+            given = (
+                dict(separator)
+                if isinstance(separator, Mapping)
+                else dict.fromkeys(titles, separator)
+                if separator
+                else {}
+            )
+            marks = {title: mark for title, mark in {**dict.fromkeys(lists, " "), **given}.items() if mark}
+            number = titles.index(key) if isinstance(key, str) and key in titles else key
+            id_name = layout.names[number] if isinstance(number, int) else ""
+            frame = read_table(name, layout, layout.names, {id_name})
+            frame.columns = titles
         return cls.from_frame(
             frame,
             ids,

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Self, Unpack
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
+from logq._files import seekable
 from logq.logs.arranging import Arranged, Cleaning
 from logq.logs.examples import check_indices
 from logq.logs.features import Features
@@ -282,8 +283,8 @@ class Interactions:
             time: the same for times; False for none.
             label: the same for labels.
             session: the same for sessions.
-            time_format: how times are written: "iso", "compact" (20260131), "month-first", "day-first", "s", "ms", "us"
-                or "ns" since 1970, or letters of strptime; None recognizes it, and says so in `notes`.
+            time_format: how times are written: "iso", "compact" (20260131), "month-first", "day-first", "month-name",
+                "s", "ms", "us" or "ns" since 1970, or letters of strptime; None recognizes it, and says so in `notes`.
             columns: names of further columns to keep, or {name: "category" | "number"}.
             cleaning: as for `from_arrays`.
 
@@ -330,7 +331,8 @@ class Interactions:
             Interactions(3 events, 2 users, 2 items)
         """
         asked, columns, time_format, cleaning = sorted_options(options)
-        file = read_csv(path, asked, list(columns), separator, header, cleaning.get("missing"))
+        with seekable(path) as name:
+            file = read_csv(name, asked, list(columns), separator, header, cleaning.get("missing"))
         return cls._of(*arrange_file(file, columns, cleaning, time_format))
 
     @classmethod
@@ -347,7 +349,8 @@ class Interactions:
             OSError: it cannot be opened.
         """
         asked, columns, time_format, cleaning = sorted_options(options)
-        return cls._of(*arrange_file(read_parquet(path, asked, list(columns)), columns, cleaning, time_format))
+        with seekable(path) as name:
+            return cls._of(*arrange_file(read_parquet(name, asked, list(columns)), columns, cleaning, time_format))
 
     @classmethod
     def from_sessions(

@@ -1,16 +1,25 @@
 """Reading logs from text files by polars: choosing columns, and what they are without a header."""
 
+import contextlib
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from logq._text_encodings import open_text
 from logq.logs.column_names import guess_columns, plain_name
+from logq.logs.line_widths import find_odd_lines
 from logq.logs.plain_values import MISSING_WORDS
 from logq.logs.text_layout import Layout, detect_layout, is_number, joined_fields
 from logq.logs.time_values import looks_like_time
 
 __all__ = ["LogFile", "first_line", "import_polars", "plain_headers", "read_csv", "read_table"]
+
+
+_PIECE = 1 << 18  # bytes that are looked through at a time
+_CLOCK = re.compile(r"\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?")
+_WHOLE = r"^(?:0|-?[1-9][0-9]*)(?:\.0)?$"
+_FRACTION = r"^-?[0-9]+\.[0-9]+$"
 
 
 class LogFile(NamedTuple):
@@ -36,13 +45,16 @@ def read_csv(
     layout = detect_layout(path, separator, header)
     if asked.get("user") is None or asked.get("item") is None:
         layout.check_events(path)
+    named = asked
     guesses: dict[str, str] = {}
     if not layout.header:
         asked, guesses = _by_position(layout, asked)
     roles, more = guess_columns(layout.names, asked, layout.values)
     chosen = [name for name in layout.names if name in roles.values() or plain_name(name) in columns or name in columns]
     ids = {roles[role] for role in ("user", "item", "session") if role in roles}
-    frame = read_table(path, layout, chosen, ids, missing)
+    # Who names the columns of a file without names says that the others do not matter.
+    exact = layout.header or named.get("user") is None or named.get("item") is None
+    frame = read_table(path, layout, chosen, ids, missing, exact=exact)
     return LogFile(frame, {role: roles.get(role, False) for role in asked}, layout.notes, {**guesses, **more})
 
 
@@ -52,31 +64,43 @@ def read_table(
     columns: Sequence[str],
     ids: "set[str]",
     missing: Collection[str] | None = None,
+    *,
+    exact: bool = True,
 ) -> Any:
     """Read columns by polars, without blanks around values; a column of ids has integers if all of them are.
 
+    Args:
+        path: the file.
+        layout: how it is written; what is to be said of its lines is added to the notes.
+        columns: the names of those to read.
+        ids: which of them have ids.
+        missing: the words for a missing value; None for the usual ones.
+        exact: whether a line with more fields than the first one is an error, instead of something to be said.
+
     Raises:
         ImportError: polars is not installed.
-        ValueError: the file cannot be read as a table.
+        ValueError: the file cannot be read as a table, or a line has too many fields.
     """
     polars = import_polars("text files")
     numbers = [layout.names.index(name) for name in columns]
     twice = next((name for number, name in enumerate(columns) if name in columns[:number]), None)
     if twice is not None:
         raise ValueError(f"{os.fspath(path)}: expected columns with different names, got {twice!r} twice")
-    mark = "\x01" if len(layout.separator) > 1 else layout.separator
+    where, mark = os.fspath(path), "\x01" if len(layout.separator) > 1 else layout.separator
     options: dict[str, Any] = {
         "separator": mark,
         "has_header": layout.header,
         "columns": numbers,
         "infer_schema_length": 10_000,
         "quote_char": '"' if layout.separator in ",;" else None,
+        "decimal_comma": layout.decimal_comma,
+        "truncate_ragged_lines": True,  # they are looked for before
     }
-    source: Any = os.fspath(path)
+    source: Any = where
     if not layout.plain:
         with open_text(path) as (file, _):
             source = joined_fields(file.read(), layout.separator, mark)
-    where = os.fspath(path)
+    _check_widths(where, source, mark, layout, exact=exact)
     read: Callable[..., Any] = polars.read_csv
     try:
         try:
@@ -89,14 +113,67 @@ def read_table(
             frame = read(source, **options, infer_schema=False)
     except polars.exceptions.PolarsError as error:
         if layout.plain and "utf-8" in str(error):  # the first lines were only ASCII
-            return read_table(path, layout._replace(plain=False), columns, ids, missing)
+            return read_table(path, layout._replace(plain=False), columns, ids, missing, exact=exact)
+        if "utf-8" in str(error):
+            hint = "convert it: iconv -f ENCODING -t UTF-8"
+            raise ValueError(f"{where}: expected UTF-8 text, or an encoding that is recognized; {hint}") from None
         raise ValueError(f"{where}: cannot be read as a table ({first_line(error)})") from None
     frame = frame.with_columns(_without_blanks(polars))
+    if layout.header:
+        frame = _without_headers(polars, frame, columns, layout)
     named = zip(frame.get_columns(), columns, strict=True)
     words = MISSING_WORDS if missing is None else missing
     frame = frame.with_columns([_numbers_or_text(column, words) if name in ids else column for column, name in named])
     frame.columns = list(columns)
     return frame
+
+
+def _check_widths(where: str, source: Any, mark: str, layout: Layout, *, exact: bool) -> None:
+    """Look for lines that have not as many fields as the first one, of which polars would lose some in silence."""
+    with contextlib.ExitStack() as stack:
+        if isinstance(source, bytes):
+            pieces: Iterable[bytes] = (source[at : at + _PIECE] for at in range(0, len(source), _PIECE))
+        else:
+            file = stack.enter_context(open(source, "rb"))
+            pieces = iter(lambda: file.read(_PIECE), b"")
+        odd = find_odd_lines(pieces, mark, len(layout.names))
+    expected = f"{len(layout.names)} fields in each line, as in the first"
+    for first, count in ((odd.first_longer, odd.longer), (odd.first_shorter, odd.shorter)):
+        if first is None:
+            continue
+        got = f"{first.fields} in line {first.number}{f' ({count:,} such lines)' if count > 1 else ''}"
+        if exact and (first is odd.first_longer or not layout.header):
+            raise ValueError(f"{where}: expected {expected}, got {got}{_way_out(mark, layout)}")
+        lost = "more" if first is odd.first_longer else "missing"
+        layout.notes.append(f"lines: expected {expected}, got {got}; what is {lost} does not count")
+
+
+def _way_out(mark: str, layout: Layout) -> str:
+    quoted = "; a field with the separator in it belongs in quotation marks" if mark in ",;" else ""
+    if layout.header:
+        return quoted
+    return (
+        f"{quoted}; lists of items are separated by blanks (from_sessions, --format sessions), and naming the columns "
+        "by user and item (--user 0 --item 1) reads only these"
+    )
+
+
+def _without_headers(polars: Any, frame: Any, columns: Sequence[str], layout: Layout) -> Any:
+    """The rows that do not repeat the first line, as those of files put together do."""
+    text = [
+        polars.col(name) == title.strip()
+        for name, title in zip(frame.columns, columns, strict=True)
+        if frame[name].dtype == polars.String
+    ]
+    if len(text) < len(columns):  # a column of numbers has no name in it
+        return frame
+    repeats = frame.select(polars.all_horizontal(text).fill_null(False)).to_series()
+    if not repeats.any():
+        return frame
+    count = int(repeats.sum())
+    lines = "1 line repeats" if count == 1 else f"{count:,} lines repeat"
+    layout.notes.append(f"header: {lines} the first one and {'is' if count == 1 else 'are'} left out")
+    return frame.filter(~repeats)
 
 
 def _without_blanks(polars: Any) -> Any:
@@ -134,7 +211,8 @@ def _by_position(
         late = [number for number in epochs if number in free[wanted:]]
         early = [number for number in epochs if len(free) > wanted and layout.share_of_different(number) > 0.5]
         found["time"] = next(iter([*dates, *late, *early]), None)
-    # A date is no item, whether it is taken for the time or not.
+    # A date is no item, whether it is taken for the time or not; nor is a time of day.
+    dates += [number for number in free if _are_clocks(layout.values(str(number)))]
     free = [number for number in free if number != found["time"] and number not in dates]
     for role in ("user", "item"):
         if found.get(role) is None and free:
@@ -154,6 +232,11 @@ def _by_position(
     return {role: False if number is None else number for role, number in found.items()}, notes
 
 
+def _are_clocks(values: Sequence[str]) -> bool:
+    present = [value for value in values if value not in MISSING_WORDS]
+    return bool(present) and all(_CLOCK.fullmatch(value) for value in present)
+
+
 def _are_labels(values: Sequence[str]) -> bool:
     """Whether values are numbers, and not always the same one."""
     present = [value for value in values if value not in MISSING_WORDS]
@@ -169,13 +252,14 @@ def _numbers_or_text(column: Any, missing: Collection[str]) -> Any:
     present = column.set(column.is_in(list(missing)), None) if missing else column
     if present.null_count() == len(column):
         return column
+    if present.str.contains(_WHOLE).all():  # the form of integers in a column with missing values
+        present = present.str.strip_suffix(".0")
+    elif present.str.contains(_FRACTION).all():
+        return present.cast(polars.Float64)  # which are no ids: whoever reads them says so
     try:
         numbers = present.cast(polars.Int64)
-    except polars.exceptions.InvalidOperationError:
-        # The form of integers in a column with missing values; 20 digits, and 1e3, stay text.
-        if not present.str.contains(r"^-?[0-9]+\.[0-9]+$").all():
-            return column
-        return present.cast(polars.Float64)
+    except polars.exceptions.InvalidOperationError:  # 20 digits, and 1e3, stay text
+        return column
     odd = present.str.starts_with("0") & (present.str.len_bytes() > 1)
     odd |= present.str.starts_with("+") | present.str.starts_with("-0")
     return column if odd.any() else numbers

@@ -37,6 +37,8 @@ def read_sessions(
     tokens, lengths = _tokens_of_file(source) if from_file else _tokens_of_lists(source)
     if not len(tokens):
         raise _no_items(source, "sessions with items")
+    if from_file:
+        _check_separated(source, tokens, lengths)
     sessions = np.repeat(np.arange(len(lengths)), lengths)
     if not leading_user:
         return sessions, tokens, sessions
@@ -48,6 +50,16 @@ def read_sessions(
     if leads.all():
         raise _no_items(source, "sessions with a user and items")
     return np.repeat(users, events), tokens[~leads], sessions[~leads]
+
+
+def _check_separated(source: Any, tokens: NDArray[Any], lengths: NDArray[np.int64]) -> None:
+    """Check that lines are not lists with another separator, of which each would be one item."""
+    if lengths.max() > 1 or tokens.dtype.kind != "U":
+        return
+    mark = next((mark for mark in (",", ";", "|", "::") if (np.char.find(tokens, mark) > 0).all()), None)
+    if mark is not None:
+        got = f"lines such as {tokens[0].item()!r:.80}"
+        raise ValueError(f"{os.fspath(source)}: expected items separated by white space, got {got}")
 
 
 def _no_items(source: str | os.PathLike[str] | Sequence[Sequence[Any]], expected: str) -> ValueError:

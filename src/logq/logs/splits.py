@@ -125,6 +125,27 @@ class Split:
         """The part to predict in the end."""
         return self.log.select(self.rows("test"))
 
+    def remark(self) -> str:
+        """Return what is to be said of events that no time tells apart where the log is cut; "" where there are none.
+
+        Example:
+            >>> log = Interactions.from_arrays([1, 1, 1], [5, 7, 9], [1, 2, 2])
+            >>> leave_one_out(log, validation=False).remark()
+            'equal times at the cut: the test event of 1 of 1 users; the order of rows told it from the one before'
+        """
+        counts = {
+            name: (self.how.get(f"{name}_ties", 0), int(np.count_nonzero(self.part == _NAMES[name])))
+            for name in ("test", "validation")
+        }
+        tied = {name: f"{count:,} of {size:,}" for name, (count, size) in counts.items() if count}
+        if not tied:
+            return ""
+        if self.how["by"] == "leave_one_out":
+            events = ", ".join(f"the {name} event of {some} users" for name, some in tied.items())
+            return f"equal times at the cut: {events}; the order of rows told it from the one before"
+        events = ", ".join(f"{some} events of the {name} part" for name, some in tied.items())
+        return f"equal times at the cut: {events}, beyond its share of the log, to keep equal times together"
+
     def history(self, part: Literal["validation", "test"]) -> Interactions:
         """Return the events that precede a part: train for validation; train and validation for test.
 
@@ -180,7 +201,8 @@ def leave_one_out(log: Interactions, validation: bool = True, *, min_train: int 
 
     Users that would keep fewer than `min_train` events stay in train with all of theirs, and are counted in `how` as
     "users_too_short". Items that do not occur in train keep their codes; their events are counted. So are users whose
-    last two events have the same time ("test_ties"): which of them is the last, the order of rows decided.
+    last two events have the same time ("test_ties"): which of them is the last, the order of rows decided; likewise
+    the two before ("validation_ties").
 
     Args:
         log: the log.
@@ -208,9 +230,18 @@ def leave_one_out(log: Interactions, validation: bool = True, *, min_train: int 
         part[last - 1] = _VALIDATION
     how = {"by": "leave_one_out", "validation": validation, "min_train": min_train}
     short = int(np.count_nonzero((counts > 0) & (counts < needed)))
-    earlier = last[counts[log.users[last]] > 1]
-    ties = 0 if log.timestamps is None else np.count_nonzero(log.timestamps[earlier] == log.timestamps[earlier - 1])
-    return _counted(log, part, how, users_too_short=short, test_ties=int(ties))
+    ties = {"test_ties": _ties_before(log, last, 1)}
+    if validation:
+        ties["validation_ties"] = _ties_before(log, last, 2)
+    return _counted(log, part, how, users_too_short=short, **ties)
+
+
+def _ties_before(log: Interactions, last: NDArray[np.int64], steps: int) -> int:
+    """How many users have the same time on both sides of a cut, which is so many events before the end of theirs."""
+    if log.timestamps is None:
+        return 0
+    able = last[np.diff(log.offsets)[log.users[last]] > steps]
+    return int(np.count_nonzero(log.timestamps[able - steps + 1] == log.timestamps[able - steps]))
 
 
 def split_by_time(log: Interactions, test: object, validation: object = None, *, known_users: bool = False) -> Split:
@@ -318,13 +349,24 @@ def split_by_session(
 def _time(name: str, value: object, times: NDArray[Any]) -> tuple[float, int]:
     """Return a time that is given as such, as a date, or as the share of events before it; and the ties at a share."""
     if not isinstance(value, (int, float, np.integer, np.floating)):
-        return _date(name, value, times), 0
+        return _within(name, value, _date(name, value, times), times), 0
     time = check_float(name, value)
     if not 0 < time < 1:
-        return time, 0
+        return _within(name, value, time, times), 0
     rank = min(int(time * len(times)), len(times) - 1)
     cut = np.partition(times, rank)[rank].item()
     return cut, rank - int(np.count_nonzero(times < cut))
+
+
+def _within(name: str, value: object, time: float, times: NDArray[Any]) -> float:
+    """Check that a time cuts the log."""
+    low, high = times.min().item(), times.max().item()
+    if not low < time <= high:
+        unit = epoch_unit(times)
+        ends = [low, high] if unit is None else [np.datetime64(round(end), unit).item() for end in (low, high)]
+        shown = [str(end) for end in ends]
+        raise ArgumentError(name, f"a time after {shown[0]} and up to {shown[1]}, those of the log, or a share", value)
+    return time
 
 
 def _date(name: str, value: object, times: NDArray[Any]) -> float:
@@ -333,7 +375,7 @@ def _date(name: str, value: object, times: NDArray[Any]) -> float:
         seconds = read_times([value], name).values[0].item()
     except BadArgumentError:  # such as 1/2/2024, which is two dates
         seconds = math.nan
-    if math.isnan(seconds) or (isinstance(value, str) and is_number(value)):
+    if math.isnan(seconds) or (isinstance(value, str) and is_number(value) and len(value) != len("20240131")):
         raise ArgumentTypeError(name, "a date such as '2024-01-31', a time of the log, or a share in (0, 1)", value)
     unit = epoch_unit(times)
     if unit is None:

@@ -1,8 +1,10 @@
 """Detecting how the columns of a text file are written: separator, header, encoding; and whether it is a table."""
 
 import csv
+import json
 import os
 import re
+import shlex
 from typing import Final, NamedTuple
 
 from logq._arguments import ArgumentError
@@ -17,7 +19,10 @@ _SHOWN: Final = {"\t": "tabs", " ": "spaces"}
 _SAMPLE: Final = 1 << 16  # bytes at the start of a file from which its layout is detected
 _LINES: Final = 200
 _COLUMNS: Final = 4  # a log of words without a header has hardly more of them
+_WORDS: Final = 3  # in a field, on average, are a part of a sentence
 _BLANKS: Final = re.compile(rb"[ \t]+")
+_JSON: Final = re.compile(r"\s*(?:\{\s*(?:[\"}]|$)|\[\s*(?:[\[{]|$))")
+_DECIMAL_COMMA: Final = re.compile(r"[+-]?\d+,\d+")
 
 
 class Layout(NamedTuple):
@@ -29,6 +34,7 @@ class Layout(NamedTuple):
     sample: list[list[str]]  # the first rows
     plain: bool  # whether polars can read the file as it is
     notes: list[str]
+    decimal_comma: bool = False
 
     def values(self, name: str) -> list[str]:
         """The first values of a column."""
@@ -59,8 +65,10 @@ class Layout(NamedTuple):
         wordy = sum(field[:1].isalpha() and not any(map(str.isdigit, field)) for field in words) > len(words) / 2
         if separator == " ":
             odd = most > _COLUMNS or fewest < most
-        else:  # commas of sentences: parts of several words, now more and now fewer of them
-            odd = fewest < most and sum(" " in field for field in words) > len(words) / 2
+        else:  # commas of sentences: parts of several words
+            odd = sum(" " in field for field in words) > len(words) / 2 and (
+                fewest < most or sum(len(field.split()) for field in words) >= _WORDS * len(words)
+            )
         if wordy and odd and not names_columns(self.names):
             raise ValueError(
                 f"{where}: is it running text, its lines have {size}? For a log, name the columns "
@@ -78,7 +86,7 @@ def detect_layout(path: str | os.PathLike[str], separator: str | None = None, he
 
     Raises:
         ArgumentError: `separator` is empty.
-        ValueError: the file has no line.
+        ValueError: the file has no line, or is JSON.
     """
     if separator == "":
         raise ArgumentError("separator", "at least one character", "")
@@ -91,6 +99,10 @@ def detect_layout(path: str | os.PathLike[str], separator: str | None = None, he
     shown = [line.decode("utf-8", "replace") for line in lines if line.strip()][:_LINES]
     if not shown:
         raise ValueError(f"{os.fspath(path)}: expected one event per line, the file is empty")
+    if _JSON.match(shown[0]):
+        read = "read_json" if shown[0].lstrip().startswith("[") else "read_ndjson"
+        code = f'import polars; polars.{read}({json.dumps(os.fspath(path))}).write_parquet("log.parquet")'
+        raise ValueError(f"{os.fspath(path)}: expected a table, it is JSON; python -c {shlex.quote(code)} makes one")
     notes = []
     if guessed:
         taken = "Latin-1" if guessed == "latin-1" else guessed.upper()
@@ -101,23 +113,31 @@ def detect_layout(path: str | os.PathLike[str], separator: str | None = None, he
         separator = common[0] if common else ","
         notes.append(f"separator: took {_SHOWN.get(separator, repr(separator))}")
     rows = _rows(shown, separator)
+    comma = separator == ";" and any(_DECIMAL_COMMA.fullmatch(field) for row in rows for field in row)
+    if comma:
+        rows = [
+            [field.replace(",", ".") if _DECIMAL_COMMA.fullmatch(field) else field for field in row] for row in rows
+        ]
+        notes.append("numbers: took ',' for the decimal sign")
     if header is None:
         header = _has_header(rows)
         notes.append(f"header: took the first line for {'names' if header else 'an event, there is no header'}")
     names = rows[0] if header else [str(number) for number in range(len(rows[0]))]
     # Several blanks are one separator, and blanks at the ends are none.
     blanks = separator == " " and any("  " in line or line != line.strip(" ") for line in shown)
-    plain &= not blanks and len(separator) == 1
-    return Layout(separator, header, names, rows[1:] if header else rows, plain, notes)
+    plain &= not blanks and len(separator) == 1 and (b"\n" in data or b"\r" not in data)
+    return Layout(separator, header, names, rows[1:] if header else rows, plain, notes, comma)
 
 
 def joined_fields(data: bytes, separator: str, mark: str) -> bytes:
-    """Return a table in which columns are separated by a single character.
+    """Return a table in which columns are separated by a single character, and lines by line feeds.
 
     Example:
         >>> joined_fields(b"1::2", "::", ";"), joined_fields(b" 1   2", " ", " ")
         (b'1;2', b'1 2')
     """
+    if b"\n" not in data:
+        data = data.replace(b"\r", b"\n")
     if separator != " ":
         return data.replace(separator.encode(), mark.encode()) if separator != mark else data
     return re.sub(rb"(?m)^ +| +(?=\r?$)", b"", _BLANKS.sub(b" ", data))
@@ -149,6 +169,8 @@ def _has_header(rows: list[list[str]]) -> bool:
     """Whether the first line has names: it has no value, and others have some or the names are usual ones."""
     first, later = rows[0], rows[1:]
     if any(_is_value(field) for field in first if field):
+        return False
+    if not all(first[:-1]) and not names_columns(first):  # a column without a name is one of row numbers, or none
         return False
     return any(_is_value(field) for row in later for field in row) or names_columns(first)
 

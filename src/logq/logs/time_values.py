@@ -4,6 +4,8 @@
     iso                              2026-01-31, 2026/01/31 10:51, 2026-01-31T10:51:09.277Z, ... +02:00, ... UTC
     compact                          20260131, 202601311051, 20260131105109, 20260131T105109Z
     month-first, day-first           1/31/2026, 31.1.2026, 31-01-2026 22:51:09, 1/31/2026 10:51:09 PM
+    month-name                       31-Jan-2026, January 31, 2026 10:51 PM, Sat, 31 Jan 2026 10:51:09 GMT, or as
+                                     `date` and web servers write it
     %d %b %Y                         any other, in the letters of Python's strptime
 
 Dates become seconds since 1970 in UTC, and without a time zone are taken for UTC. Numbers stay what they are unless
@@ -12,7 +14,7 @@ their unit is given: what unit they look like is said, and none is ever read as 
 
 import re
 import warnings
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -20,6 +22,7 @@ from numpy.typing import NDArray
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
 from logq.logs.plain_values import MISSING_WORDS, plain_array, to_numbers
+from logq.logs.written_dates import CLOCK, MONTH_NAME_DATE, ZONE, moment
 
 __all__ = [
     "TIME_FORMATS",
@@ -36,24 +39,25 @@ UNITS_A_SECOND: Final = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _UNIT_NAMES: Final = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 _RECENT: Final = (6.3e8, 4.2e9)  # seconds since 1970 from 1990 to 2102
 
-_CLOCK = r"\d{1,2}(?::\d{2}(?::\d{2}(?:[.,]\d+)?)?)?"
-_ZONE = r"(?: ?(?:Z|UTC|GMT)| ?[+-]\d{2}(?::?\d{2})?)?"
 _DATES: Final = {
-    "compact": re.compile(rf"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:T?\d{{4}}(?:\d\d)?{_ZONE})?"),
-    "iso": re.compile(rf"\d{{4}}([-/])\d{{1,2}}(?:\1\d{{1,2}}(?:[T ]{_CLOCK}{_ZONE})?)?"),
-    "month-first": re.compile(rf"\d{{1,2}}([/.-])\d{{1,2}}\1\d{{4}}(?:[,T]? ?{_CLOCK}(?: ?[AaPp]\.?[Mm]\.?)?{_ZONE})?"),
+    "compact": re.compile(rf"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:T?\d{{4}}(?:\d\d)?{ZONE})?"),
+    "iso": re.compile(rf"\d{{4}}([-/])\d{{1,2}}(?:\1\d{{1,2}}(?:[T ]{CLOCK}{ZONE})?)?"),
+    "month-first": re.compile(rf"\d{{1,2}}([/.-])\d{{1,2}}\1\d{{4}}(?:[,T]? ?{CLOCK}(?: ?[AaPp]\.?[Mm]\.?)?{ZONE})?"),
 }
 _DATES["day-first"] = _DATES["month-first"]
+_DATES["month-name"] = MONTH_NAME_DATE
 _SHOWN: Final = {
     "iso": "ISO dates",
     "compact": "dates such as 20260131",
     "month-first": "dates with the month first",
     "day-first": "dates with the day first",
+    "month-name": "dates with names of months",
 }
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
-_PARTS = re.compile(rf"(?P<date>.*?)(?P<half> ?[AaPp]\.?[Mm]\.?)?(?P<zone>{_ZONE})")
+_UNREAD = re.compile(rf"\d{{1,2}}([/.-])\d{{1,2}}\1\d\d(?:,? {CLOCK}.*)?")
+"""Dates with two digits of the year, which only a format says how to read."""
 _SAMPLE = 1000
-_WAY_OUT = "another format is given by time_format"
+_WAY_OUT = "another format is given by time_format (--time-format), such as %m/%d/%y %H:%M"
 
 TIME_FORMATS: Final = (*UNITS_A_SECOND, *_SHOWN)
 """The formats that have a name; another one is given by the letters of strptime."""
@@ -154,7 +158,9 @@ def looks_like_time(values: object) -> str:
     if array.dtype.kind == "U":
         text = [value for value in map(str.strip, array.tolist()) if value not in MISSING_WORDS]
         kinds = {_kind(value) for value in text}
-        if len(kinds) == 1 and kinds <= {"iso", "month-first", "compact"}:
+        if len(kinds) == 1 and kinds <= {"iso", "month-first", "compact", "month-name"}:
+            return "dates"
+        if text and all(_UNREAD.fullmatch(value) for value in text):
             return "dates"
         if kinds != {"number"}:
             return ""
@@ -365,7 +371,7 @@ def _read_each(text: NDArray[np.str_], name: str, time_format: str) -> NDArray[A
     stamps = np.empty(len(keys))
     for number, value in enumerate(keys.tolist()):
         try:
-            stamps[number] = _moment(value, time_format) if value else np.nan
+            stamps[number] = _stamp_of(value, time_format) if value else np.nan
         except ValueError:  # noqa: PERF203 - of the different values only
             row = int((text == value).argmax()) + 1
             expected = _SHOWN.get(time_format, f"dates written {time_format}")
@@ -373,36 +379,5 @@ def _read_each(text: NDArray[np.str_], name: str, time_format: str) -> NDArray[A
     return _whole(stamps[inverse])
 
 
-def _moment(value: str, time_format: str) -> float:
-    """The seconds since 1970 of one date.
-
-    Raises:
-        ValueError: there is no such day or time of day, or the date is written in another way.
-    """
-    if time_format not in _SHOWN:
-        return _stamp(datetime.strptime(value, time_format))
-    # 2026-01-31 ends in what could be a zone, which only a time of day can have.
-    clock = re.search(r"[:T ]", value) or (time_format == "compact" and len(value) > 8)
-    parts = _PARTS.fullmatch(value) if clock else None
-    date, half, zone = (parts["date"], parts["half"], parts["zone"].strip()) if parts else (value, None, "")
-    fields = re.split(r"[^0-9]+", date.strip())
-    if time_format == "compact":
-        joined = "".join(fields)
-        fields = [part for part in (joined[:4], *(joined[at : at + 2] for at in range(4, 14, 2))) if part]
-    fraction = float(f"0.{fields.pop()}") if len(fields) == 7 else 0.0
-    numbers = list(map(int, fields))
-    if time_format == "day-first":
-        numbers[:3] = numbers[2], numbers[1], numbers[0]
-    elif time_format == "month-first":
-        numbers[:3] = numbers[2], numbers[0], numbers[1]
-    year, month, day, hour, minute, second = numbers + [1] * (3 - len(numbers)) + [0] * (6 - max(len(numbers), 3))
-    if half:
-        if not 1 <= hour <= 12:
-            raise ValueError
-        hour = hour % 12 + (12 if half.strip()[0] in "Pp" else 0)
-    moment = datetime(year, month, day, hour, minute, second, tzinfo=timezone.utc)
-    if zone[:1] in ("+", "-"):
-        digits = zone[1:].replace(":", "").ljust(4, "0")
-        offset = timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
-        moment = moment + offset if zone[0] == "-" else moment - offset
-    return moment.timestamp() + fraction
+def _stamp_of(value: str, time_format: str) -> float:
+    return moment(value, time_format) if time_format in _SHOWN else _stamp(datetime.strptime(value, time_format))

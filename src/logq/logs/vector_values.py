@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
 from logq.logs.plain_values import MISSING_WORDS
 
-__all__ = ["lists_in_text", "vectors_in"]
+__all__ = ["lists_in_text", "vectors_in", "vectors_of"]
 
 _LIST: Final = re.compile(r"\s*\[.*\]\s*", re.DOTALL)
 _NUMBER: Final = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
@@ -41,14 +41,45 @@ def vectors_in(values: Any, name: str, separator: str | None = None) -> NDArray[
         rows = _rows(values, separator)
     if not any(_has_fractions(row) for row in rows):
         return None
-    width = next(len(row) for row in rows if _has_fractions(row))
+    return _table(rows, next(len(row) for row in rows if _has_fractions(row)), name, "as in the first")
+
+
+def vectors_of(values: Any, name: str, width: int) -> NDArray[np.float32]:
+    """Return vectors (N, width) of values that are known to be vectors, zeros where one is missing.
+
+    Raises:
+        ArgumentError: one has another length, or a number that is not finite; the message names the row.
+        ArgumentTypeError: they are no vectors, or not all of them have numbers.
+
+    Example:
+        >>> vectors_of([[1, 2], "[0.5, 1]", None], "image", 2).tolist()
+        [[1.0, 2.0], [0.5, 1.0], [0.0, 0.0]]
+    """
+    given: list[Any] = values.to_list() if hasattr(values, "to_list") else list(values)
+    rows = [_read(row) if isinstance(row, str) and _LIST.fullmatch(row) else row for row in given]
+    for number, row in enumerate(rows):
+        if _is_missing(row):
+            rows[number] = None
+        elif not isinstance(row, (list, tuple, np.ndarray)):
+            raise ArgumentTypeError(name, f"vectors of {width} numbers", Verbatim(f"{row!r:.80} in row {number + 1}"))
+    return _table(rows, width, name, "as before")
+
+
+def _is_missing(row: Any) -> bool:
+    if isinstance(row, str):
+        return row.strip() in MISSING_WORDS
+    return row is None or (isinstance(row, float) and math.isnan(row))
+
+
+def _table(rows: list[Any], width: int, name: str, like: str) -> NDArray[np.float32]:
+    """The vectors (N, width), zeros where one is missing."""
     table = np.zeros((len(rows), width), dtype=np.float32)
     for number, row in enumerate(rows, 1):
         if row is None or not len(row):
             continue
         if len(row) != width:
             got = Verbatim(f"{len(row)} in row {number}")
-            raise ArgumentError(name, f"{width} numbers in each vector, as in the first", got)
+            raise ArgumentError(name, f"{width} numbers in each vector, {like}", got)
         try:
             table[number - 1] = np.asarray(row, dtype=np.float32)
         except (TypeError, ValueError):

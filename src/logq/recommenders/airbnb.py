@@ -14,11 +14,11 @@ from logq.logs.interactions import Interactions
 from logq.recommenders.encoders import Batch, RetrievalModel, WindowModel, recency_weights, weighted_sum
 from logq.recommenders.histories import Histories, gather_rows
 from logq.recommenders.item_loss import ItemLoss
+from logq.recommenders.item_search import ItemSearch
 from logq.recommenders.item_tables import Table, column
 from logq.recommenders.neural_config import SkipGramConfig
 from logq.recommenders.neural_recommender import NeuralRecommender
 from logq.recommenders.session_windows import Windows
-from logq.retrieval.item_index import ItemIndex
 from logq.samplers import Mixture, Sampler, WithinGroup
 from logq.tracing import keeps_sizes
 from logq.training.config import AtLeast, Help, configclass
@@ -197,18 +197,21 @@ class AirbnbEmbeddings(AirbnbConfig, NeuralRecommender):
 
     _markets: NDArray[np.int64] | None
     _in_market: NDArray[np.float32] | None
+    _by_market: tuple[NDArray[np.int64], NDArray[np.int64]] | None
+    """The items of each market side by side, and where each market begins; made when it is asked for first."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.market is not None and not self.samples:
             raise ArgumentError("market", f"None, as {self.objective} uses every item", self.market)
-        self._markets = self._in_market = None
+        self._markets = self._in_market = self._by_market = None
 
     def _make_model(self, *, sparse: bool) -> RetrievalModel:
         return AirbnbEncoder(self.known.num_items, self.dim, decay=self.recency, sparse=sparse)
 
     def _make_examples(self, log: Interactions, seed: int) -> Windows:
         items, offsets = np.asarray(log.items, dtype=np.int64), sessions(log, gap=self.gap)
+        self._by_market = None
         self._markets = (
             None if self.market is None else markets_of_items(items, _column(log, self.market), log.num_items)
         )
@@ -248,15 +251,9 @@ class AirbnbEmbeddings(AirbnbConfig, NeuralRecommender):
         self._offsets = outside - inside.max()
         self._in_market = (inside - outside).float().cpu().numpy()
 
-    def _rank(
-        self,
-        part: Histories,
-        k: int,
-        exclude_seen: bool,
-        allow: NDArray[np.bool_] | None,
-        index: ItemIndex | None = None,
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        scores, codes = super()._rank(part, k, exclude_seen, allow, index)
+    def _rank(self, part: Histories, search: ItemSearch) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        k, allow, _, exclude_seen = search
+        scores, codes = super()._rank(part, search)
         if self._markets is None or self._in_market is None or not len(part):
             return scores, codes
         # What a market adds is not negative: an item elsewhere that is among the best k now was so before.
@@ -264,8 +261,7 @@ class AirbnbEmbeddings(AirbnbConfig, NeuralRecommender):
         market = np.where(part.lengths > 0, self._markets[part.items[ends]] if len(part.items) else -1, -1)
         scores = np.where((codes >= 0) & (self._markets[codes] != market[:, None]), scores, -np.inf)
         queries, rows = self._queries(part), self._item_rows()
-        order = np.lexsort((self.known.places, self._markets))
-        bounds = np.searchsorted(self._markets[order], np.arange(self._markets.max() + 2))
+        order, bounds = self._by_market = self._by_market or _by_market(self._markets, self.known.places)
         place = np.full(self.known.num_items, -1)
         widest = np.diff(bounds)[market[market >= 0]].max(initial=0)
         width = min(k, int(widest))
@@ -303,7 +299,7 @@ class AirbnbEmbeddings(AirbnbConfig, NeuralRecommender):
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Restore what `state` returned."""
         super().restore(state)
-        self._markets, self._in_market = state.get("markets"), state.get("in_market")
+        self._markets, self._in_market, self._by_market = state.get("markets"), state.get("in_market"), None
         for name, array, dtype in (("markets", self._markets, np.int64), ("in_market", self._in_market, np.float32)):
             if array is not None and (array.shape != (self.known.num_items,) or array.dtype != dtype):
                 raise ValueError(f"expected {name!r} {np.dtype(dtype)} ({self.known.num_items},), got {array.shape}")
@@ -314,6 +310,14 @@ class AirbnbEmbeddings(AirbnbConfig, NeuralRecommender):
     def _vectors(self) -> Tensor:
         assert isinstance(self.model, AirbnbEncoder)
         return self.model.listings.weight.detach().float()
+
+
+def _by_market(
+    markets: NDArray[np.int64],  # (C,)
+    places: NDArray[np.int64],  # (C,)
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    order = np.lexsort((places, markets))
+    return order, np.searchsorted(markets[order], np.arange(markets.max() + 2))
 
 
 def _column(log: Interactions, name: str) -> NDArray[Any]:

@@ -11,10 +11,9 @@ from torch import Tensor
 from logq._progress import Progress
 from logq.logs.interactions import Interactions
 from logq.recommenders.histories import Histories, gather_rows
-from logq.recommenders.item_search import first_left
+from logq.recommenders.item_search import ItemSearch, first_left
 from logq.recommenders.ranker import HeldOut
 from logq.recommenders.recommender import Recommender
-from logq.retrieval.item_index import ItemIndex
 from logq.training.config import AtLeast, Help, configclass
 from logq.training.estimator import FitOptions
 from logq.training.options import DeviceConfig
@@ -108,14 +107,8 @@ class ItemKNN(ItemKNNConfig, Recommender):
                 bar.advance(float(ends[end - 1] - done))
                 begin = end
 
-    def _rank(
-        self,
-        part: Histories,
-        k: int,
-        exclude_seen: bool,
-        allow: NDArray[np.bool_] | None,
-        index: ItemIndex | None = None,
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    def _rank(self, part: Histories, search: ItemSearch) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        k, allow, index, exclude_seen = search
         if index is not None:
             raise self._no_vectors()
         scores = np.empty((len(part), k), dtype=np.float32)
@@ -200,13 +193,9 @@ class ItemKNN(ItemKNNConfig, Recommender):
         return keys[starts], np.add.reduceat(ordered, starts)
 
     def _similar(
-        self,
-        vectors: Tensor | None,
-        own: NDArray[np.int64] | None,
-        k: int,
-        allow: NDArray[np.bool_] | None,
-        index: ItemIndex | None,
+        self, vectors: Tensor | None, own: NDArray[np.int64] | None, search: ItemSearch
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        k, allow, index, _ = search
         if index is not None:
             raise self._no_vectors()
         assert own is not None

@@ -14,7 +14,7 @@ from logq._progress import Progress
 from logq.estimators import Family
 from logq.logs.interactions import Interactions
 from logq.recommenders.histories import Histories
-from logq.recommenders.item_search import UntiedIndex, first_left
+from logq.recommenders.item_search import ItemSearch, UntiedIndex, first_left
 from logq.recommenders.known_log import KnownLog
 from logq.recommenders.requests import Recommendations, make_request
 from logq.retrieval.index_checks import Metric
@@ -177,12 +177,13 @@ class ItemRanker(SavedEstimator):
         index: ItemIndex | None = None,
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Scores and codes (n, k) of the best items of users, -1 where there are fewer; what all answers come from."""
+        search = ItemSearch(k, allow, index, exclude_seen)
         scores = np.empty((len(request), k), dtype=np.float32)
         codes, done = np.empty((len(request), k), dtype=np.int64), 0
         with Progress(len(request), "users", "ranking", progress) as bar, torch.no_grad():
             for part in request.parts(ROWS):
                 end = done + len(part)
-                scores[done:end], codes[done:end] = self._rank(part, k, exclude_seen, allow, index)
+                scores[done:end], codes[done:end] = self._rank(part, search)
                 done = end
                 bar.advance(len(part))
         return scores, codes
@@ -197,15 +198,9 @@ class ItemRanker(SavedEstimator):
         """(n,) codes of raw values of the context, by column; and (column, row, value) of values that are unknown."""
         raise ArgumentError("context", f"none, as the {type(self).__name__} was trained without context columns")
 
-    def _rank(
-        self,
-        part: Histories,
-        k: int,
-        exclude_seen: bool,
-        allow: NDArray[np.bool_] | None,
-        index: ItemIndex | None = None,
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    def _rank(self, part: Histories, search: ItemSearch) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """(n, k) scores and codes of the best items, -1 where there are fewer."""
+        k, allow, index, exclude_seen = search
         exclude = (part.items, part.offsets) if exclude_seen else None
         queries, where = self._queries(part), self._own_index("inner_product") if index is None else index
         if where.dim != queries.shape[-1]:
@@ -223,14 +218,10 @@ class ItemRanker(SavedEstimator):
         return self._indexes[metric]
 
     def _similar(
-        self,
-        vectors: Tensor | None,
-        own: NDArray[np.int64] | None,
-        k: int,
-        allow: NDArray[np.bool_] | None,
-        index: ItemIndex | None,
+        self, vectors: Tensor | None, own: NDArray[np.int64] | None, search: ItemSearch
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """(n, k) cosines and codes of the nearest items, of new vectors or of items, which are left out themselves."""
+        k, allow, index, _ = search
         where = self._own_index("cosine") if index is None else index
         exclude = None
         if own is not None:
@@ -268,15 +259,9 @@ class ItemRanker(SavedEstimator):
             names[codes == code] = name
         return Recommendations(names[0], scores[0], status[0]) if single else Recommendations(names, scores, status)
 
-    def _popular(
-        self,
-        histories: Histories,
-        k: int,
-        exclude_seen: bool,
-        allow: NDArray[np.bool_] | None,
-        index: ItemIndex | None,
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    def _popular(self, histories: Histories, search: ItemSearch) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Numbers of events and codes (n, k) of the items with most events, -1 where there are fewer."""
+        k, allow, index, exclude_seen = search
         counts = self.known.item_counts()
         order = self.known.by_popularity
         if allow is not None:

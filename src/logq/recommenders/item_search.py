@@ -1,5 +1,7 @@
 """Search among all items of a recommender, in which equal scores are ranked by what knows nothing of the log."""
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -7,11 +9,32 @@ from torch import Tensor
 
 from logq.retrieval.exact_index import ExactIndex
 from logq.retrieval.index_checks import Metric
+from logq.retrieval.item_index import ItemIndex
 
-__all__ = ["UntiedIndex", "first_left"]
+__all__ = ["ItemSearch", "UntiedIndex", "first_left"]
 
 NUMBERS = 1 << 22
 """Places of rankings that are looked at at a time."""
+
+
+class ItemSearch(NamedTuple):
+    """What is searched for among all items.
+
+    Args:
+        k: how many of the best.
+        allow: (C,), which items may be found; None for all.
+        where: the index to search in, as the caller gave it; None where the model ranks by itself.
+        exclude_seen: leave out what a history has.
+
+    Example:
+        >>> ItemSearch(10).exclude_seen
+        False
+    """
+
+    k: int
+    allow: NDArray[np.bool_] | None = None
+    where: ItemIndex | None = None
+    exclude_seen: bool = False
 
 
 class UntiedIndex:

@@ -11,11 +11,10 @@ from torch import Tensor
 from logq._arguments import ArgumentError
 from logq.logs.interactions import Interactions
 from logq.recommenders.histories import Histories
-from logq.recommenders.item_search import first_left
+from logq.recommenders.item_search import ItemSearch, first_left
 from logq.recommenders.known_log import untied
 from logq.recommenders.ranker import HeldOut
 from logq.recommenders.recommender import Recommender
-from logq.retrieval.item_index import ItemIndex
 from logq.training.estimator import FitOptions
 from logq.training.options import DeviceConfig
 
@@ -59,13 +58,9 @@ class Popularity(DeviceConfig, Recommender):
         return torch.from_numpy(self.shares)[:, None].to(self.device)
 
     def _similar(
-        self,
-        vectors: Tensor | None,
-        own: NDArray[np.int64] | None,
-        k: int,
-        allow: NDArray[np.bool_] | None,
-        index: ItemIndex | None,
+        self, vectors: Tensor | None, own: NDArray[np.int64] | None, search: ItemSearch
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        k, allow, index, _ = search
         if index is not None:
             raise ArgumentError("index", "none, as Popularity compares no vectors of items")
         assert own is not None

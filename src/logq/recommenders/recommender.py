@@ -19,6 +19,7 @@ from logq.evaluation import RankingScores
 from logq.logs.interactions import Interactions
 from logq.logs.splits import Split
 from logq.recommenders.item_ranker import ItemRanker
+from logq.recommenders.item_search import ItemSearch
 from logq.recommenders.known_log import KnownLog, lenient_codes
 from logq.recommenders.ranker import EvaluationWarning, HeldOut, RankingTest, Ties, leak, training_part
 from logq.recommenders.requests import (
@@ -177,7 +178,7 @@ class Recommender(ItemRanker):
         if not can.all():
             if unknown == "popular":
                 others = request.histories.select(~can)
-                scores[~can], codes[~can] = self._popular(others, k, excludes, allowed, index)
+                scores[~can], codes[~can] = self._popular(others, ItemSearch(k, allowed, index, excludes))
             done = "popular items instead" if unknown == "popular" else "nothing recommended"
             for row in np.flatnonzero(~can).tolist():
                 add_status(request.status, row, done if request.status[row] else f"nothing to rank by; {done}")
@@ -248,12 +249,13 @@ class Recommender(ItemRanker):
         lenient = check_unknown(unknown, ("raise", "ignore")) == "ignore"
         if (items is None) == (item_features is None):
             raise ArgumentError("items", "either ids of items or item_features")
-        k, allowed = min(k, self.known.num_items), allowed_items(self.known, allow)
+        k = min(k, self.known.num_items)
+        search = ItemSearch(k, allowed_items(self.known, allow), index)
         if item_features is not None:
             single = all(is_scalar(value) for value in item_features.values())
             columns = {name: [value] if is_scalar(value) else value for name, value in item_features.items()}
             vectors, status = self._described(columns, lenient=lenient)
-            scores, codes = self._similar(vectors, None, k, allowed, index)
+            scores, codes = self._similar(vectors, None, search)
             return self._named(codes, scores, single, status)
         single = is_scalar(items)
         asked: Any = [items] if single else items
@@ -261,7 +263,7 @@ class Recommender(ItemRanker):
         status = np.where(own < 0, "unknown item; nothing found", "").astype(object)
         scores = np.full((len(own), k), -np.inf, dtype=np.float32)
         codes = np.full((len(own), k), -1, dtype=np.int64)
-        scores[own >= 0], codes[own >= 0] = self._similar(None, own[own >= 0], k, allowed, index)
+        scores[own >= 0], codes[own >= 0] = self._similar(None, own[own >= 0], search)
         return self._named(codes, scores, single, status)
 
     def _described(self, columns: Mapping[str, Any], *, lenient: bool) -> tuple[Tensor, NDArray[Any]]:

@@ -216,9 +216,11 @@ def encoded_features(
     """
     strange = next((feature for feature in raw if feature not in table.values), None)
     if strange is not None:
-        raise ArgumentError(name, ", ".join(table.names), strange)
+        hint = f"{strange!r} has vectors, which no model learns from yet" if strange in table.dense else ""
+        raise ArgumentError(name, ", ".join(table.names) or "none", strange, hint)
     columns = {feature: [value] if is_scalar(value) else value for feature, value in raw.items()}
-    encoded = {feature: np.asarray(codes, dtype=np.int64) for feature, codes in table.encode(columns).items()}
+    codes = table.encode(columns)
+    encoded = {feature: np.asarray(codes[feature], dtype=np.int64) for feature in table.values}
     return encoded, [
         (feature, row, value)
         for feature, values in columns.items()

@@ -48,7 +48,8 @@ class DuckDBItems(ItemStore):
 
     Raises:
         ModuleNotFoundError: duckdb is not installed; the message says how to.
-        ArgumentError: the table differs from the arguments, or is not a table of items.
+        ArgumentError: the file is there and not one of DuckDB, or the table differs from the arguments, or is not a
+            table of items.
 
     Example:
         >>> with DuckDBItems(":memory:", dim=2, columns={"city": "text", "price": "float"}) as items:
@@ -72,6 +73,7 @@ class DuckDBItems(ItemStore):
             import duckdb  # optional extra `duckdb`
         except ModuleNotFoundError:
             raise ModuleNotFoundError("this needs duckdb: pip install 'logq[duckdb]'", name="duckdb") from None
+        _check_file(os.fspath(path))
         self._table = f'"{check_table(table)}"'
         self._connection: Any = duckdb.connect(os.fspath(path), read_only=read_only)
         try:
@@ -178,3 +180,14 @@ def _plain(values: Any) -> list[Any]:
             for value, missing in zip(values.data.tolist(), np.ma.getmaskarray(values), strict=True)
         ]
     return values.tolist()
+
+
+def _check_file(path: str) -> None:
+    """Check that a file is DuckDB's: it opens tables of text too, in memory, and forgets what is written to them."""
+    if path == ":memory:" or not os.path.exists(path):
+        return
+    if os.path.isfile(path):
+        with open(path, "rb") as file:
+            if file.read(12)[8:] == b"DUCK":
+                return
+    raise ArgumentError("path", "a file of DuckDB, or one that is new", path)

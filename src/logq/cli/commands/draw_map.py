@@ -56,7 +56,7 @@ def draw_map(
     Words are near each other when their vectors point the same way. The file works offline: it zooms, searches and
     shows the neighbors of each word.
     """
-    check_file(output)
+    check_file(output, "map.html")
     try:
         from logq.evaluation.map_page import word_map
 

@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from logq._arguments import ArgumentError
+from logq._arguments import ArgumentError, BadArgumentError
 from logq.cli.command_options import Device, JsonOutput, Quiet
 from logq.cli.input_output import READS
-from logq.cli.log_reading import LogColumns, read_log
+from logq.cli.log_reading import LogColumns, check_log, read_log
 from logq.cli.model_folders import RecommenderArgument, RecommenderFolder, open_folder
 from logq.cli.terminal.console import Text
 from logq.cli.terminal.errors import BadInputError, note
 from logq.cli.terminal.output import check_file, write_json
 from logq.cli.terminal.report import say
 from logq.cli.terminal.result_tables import ResultTable
-from logq.cli.text_reading import check_input_file
 
 if TYPE_CHECKING:
     from logq.evaluation import RankingScores
@@ -96,7 +95,7 @@ def ranking(
     if log is None and leave_one_out:
         raise BadInputError("--leave-one-out: expected a LOG with it; without one the test part of training is used")
     if log is not None:
-        check_input_file(log, "a log")
+        check_log(log)
     found = open_folder(folder, device=device, doing="evaluate")
     from logq.recommenders.popularity import Popularity
 
@@ -151,6 +150,7 @@ class _Test:
         cleaning: dict[str, Any] = {"min_label": typed.get("cleaning", {}).get("min_label")}
         if leave_one_out:
             self.split = split_last(read_log(path, columns, note, **cleaning), validation=False)
+            self.notes += filter(None, [self.split.remark()])
             self.name = f"the last event of each user in {path}"
             return
         ids = found.log if found.log is not None else found.model.known
@@ -159,9 +159,10 @@ class _Test:
         self.name = str(path)
         try:
             self.later, self.history = read_log(path, columns, heard.append, **cleaning), found.log
-        except ArgumentError as error:
-            hint = "--leave-one-out measures on users that the model does not know"
-            raise BadInputError(f"{path}: {error.message('LOG')}; {hint}") from error
+        except BadArgumentError as error:
+            said = error.message("LOG" if error.name == "log" else error.name)
+            hint = "; --leave-one-out measures on users that the model does not know" if "user" in said else ""
+            raise BadInputError(f"{path}: {said}{hint}") from error
         if self.history is None:
             self._tell(heard)
             return
@@ -187,6 +188,9 @@ class _Test:
 
     def _take_held_out(self, found: RecommenderFolder) -> None:
         self.split = found.split
+        if self.split is None and found.log is None:
+            hint = "give a LOG of later events, or --leave-one-out with it"
+            raise BadInputError(f"the model was saved without the log of its training (--no-histories); {hint}")
         if self.split is None:
             raise BadInputError(
                 "nothing was held out in training (--validation none), so the log of the training cannot test it; "

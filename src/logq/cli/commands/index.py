@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from logq._files import atomic_write
+from logq._arguments import ArgumentError
+from logq._files import atomic_write, is_stream
 from logq._progress import format_bytes, format_quantity
 from logq.cli.command_options import JsonOutput, Quiet
 from logq.cli.folder_contents import find_contents
@@ -119,9 +120,13 @@ def index(
     if as_json is not None and not check:
         raise BadInputError("--json: expected --check with it, whose numbers it writes")
     options = dict(_setting(text) for text in option or [])
+    if duckdb is not None and is_stream(duckdb):
+        raise BadInputError(f"--duckdb: expected an ordinary file, got {duckdb}")
     for file in (duckdb, as_json):
         if file is not None:
             check_file(file)
+    if output is not None and (output / "interactions.json").exists():
+        raise BadInputError(f"--output: {output} holds the log of a model; take another folder")
     found = open_folder(folder)
     if output is not None:
         made = None
@@ -199,6 +204,8 @@ def _check(found: RecommenderFolder, made: "ItemIndex", k: int, quiet: bool, as_
     from logq.retrieval import ExactIndex, index_recall
 
     asked = np.flatnonzero(np.diff(found.model.known.offsets))
+    if not len(asked):
+        raise BadInputError("--check: expected users whose histories ask; the model was saved without (--no-histories)")
     step = max(1, -(-len(asked) // _MOST_QUERIES))
     queries = found.model.query_vectors(found.model.user_ids[asked[::step]])
     exact = ExactIndex(found.model.search_vectors)
@@ -242,6 +249,10 @@ def _write_items(found: RecommenderFolder, place: Any, name: str, *, is_file: bo
     open_store: Any = DuckDBItems if is_file else PgVectorItems
     try:
         store = open_store(place, dim=vectors.shape[1], columns=kinds, table=name)
+    except ArgumentError as error:
+        if error.name != "path":
+            raise
+        raise BadInputError(error.message("--duckdb")) from error
     except Exception as error:
         if type(error).__module__.split(".")[0] in ("duckdb", "psycopg", "_duckdb"):
             raise BadInputError(f"{'--duckdb' if is_file else '--postgres'}: {error}") from error

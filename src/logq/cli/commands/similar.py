@@ -69,12 +69,14 @@ def _values(found: RecommenderFolder, pairs: list[str]) -> dict[str, Any]:
             raise BadInputError(f"--feature: expected NAME=VALUE, got {pair!r}")
         coding = known.codings.get(name) if known is not None else None
         ids = getattr(coding, "known", None)
+        value = value.lower() if ids is not None and {*ids.keys.tolist()} <= {"true", "false"} else value
         try:
             values[name] = [int(value) if ids is not None and ids.kind == "int" else value]
             if coding is not None and ids is None:
-                values[name] = [float(value)]
-        except ValueError:
-            raise BadInputError(f"--feature: expected a number for {name}, got {value!r}") from None
+                coding.encode(values[name], name, None)
+        except (TypeError, ValueError):
+            expected = "a number" if ids is not None else "a number or a date, as the feature has,"
+            raise BadInputError(f"--feature: expected {expected} for {name}, got {value!r}") from None
         if ids is not None and found.model.describes_items:
             _check_value(name, ids, values[name][0], getattr(coding, "separator", None))
     return values

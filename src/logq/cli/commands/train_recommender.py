@@ -16,7 +16,7 @@ from logq._progress import format_seconds
 from logq.cli.command_options import Quiet, make_command, one_of
 from logq.cli.feature_files import read_titles
 from logq.cli.input_output import READS
-from logq.cli.log_reading import LogColumns, LogReadingOptions, read_log
+from logq.cli.log_reading import LogColumns, LogReadingOptions, check_log, read_log
 from logq.cli.model_folders import save_log
 from logq.cli.recipes import read_recipe, recipes_of
 from logq.cli.terminal.errors import BadInputError, note
@@ -167,7 +167,11 @@ def make(name: str) -> HelpfulCommand:
 
     def command(
         log: Annotated[
-            Path, typer.Argument(metavar="LOG", help="Interaction log: one event, or one session, per line."), READS
+            Path,
+            typer.Argument(
+                metavar="LOG", help="Interaction log: one event, or one session, per line; - is standard input."
+            ),
+            READS,
         ],
         output: OutputFolder,
         columns: LogReadingOptions,
@@ -184,6 +188,15 @@ def make(name: str) -> HelpfulCommand:
                 rich_help_panel="Model",
             ),
         ] = None,
+        no_histories: Annotated[
+            bool,
+            typer.Option(
+                "--no-histories",
+                help="Save no users: neither ids, histories nor the log. The model answers for histories that it is "
+                "given, and has no test part.",
+                rich_help_panel="Model",
+            ),
+        ] = False,
         quiet: Quiet = False,
     ) -> None:
         settings = {} if recipe is None else read_recipe(recipe, entry.class_name).settings
@@ -191,16 +204,14 @@ def make(name: str) -> HelpfulCommand:
         unknown = next((name for name in settings if name not in known), None)
         if unknown is not None:
             raise BadInputError(f"{recipe}: {entry.class_name} has no setting {unknown!r}")
-        for file, expected in (
-            (log, "a log"),
-            (columns.item_features, "a table of features"),
-            (columns.user_features, "a table of features"),
-        ):
+        check_log(log)
+        for file in (columns.item_features, columns.user_features):
             if file is not None:
-                check_input_file(file, expected)
+                check_input_file(file, "a table of features", again=True)
         with output_folder(output):
             training = Training(output, checkpoints, quiet=quiet)
-            _train(entry, log, columns, {**settings, **arguments}, held_out.validation, training)
+            every = {**settings, **arguments}
+            _train(entry, log, columns, every, held_out.validation, training, histories=not no_histories)
 
     about = f"Train {entry.class_name}: {entry.summary[0].lower()}{entry.summary[1:]}\n\n{guide.about}"
     examples = "\n".join(f"logq train {name} {rest}" for rest in guide.examples)
@@ -214,6 +225,8 @@ def _train(
     arguments: Mapping[str, Any],
     held_out: HeldOutPart,
     training: Training,
+    *,
+    histories: bool,
 ) -> None:
     """Read a log, hold out a part of it, train, save and report.
 
@@ -224,12 +237,15 @@ def _train(
         arguments: of the class.
         held_out: what is held out.
         training: where everything goes.
+        histories: whether users, their histories and the log are saved.
     """
     estimator, given = entry.load_class(), dict(arguments)
     column, _, booked = str(given.get("booking") or "").partition("=")
     if booked:
         given["booking"] = column
     model: Recommender = estimator.from_settings(given)  # what is wrong here is found before the log is read
+    if not histories and getattr(model, "user_vectors", False):
+        raise BadInputError("--no-histories: expected none with --user-vectors, which are one of each user")
     of_columns = [name for name, option in estimator.options().items() if option.metavar == "COLUMN"]
     further = [column for name in of_columns for column in _several(getattr(model, name))]
     began = time.monotonic()
@@ -245,6 +261,8 @@ def _train(
             if low < high:
                 note(f"all labels count, from {low:g} to {high:g}; --min-label leaves out the low ones")
         split = _split(log, held_out)
+        if split is not None and split.remark():
+            note(split.remark())
         titles = None if columns.item_features is None else read_titles(columns.item_features, log.item_ids)
         reading = time.monotonic() - began
         try:
@@ -265,8 +283,8 @@ def _train(
             "seconds": round(took, 1),
             "training_log": getattr(model, "training_log", []),
         }
-        save_log(training.folder, log, split, titles, _plain(typed))
-        model.save(training.folder)
+        save_log(training.folder, log if histories else None, split, titles, _plain(typed))
+        model.save(training.folder, histories=histories)
         training.clear()
     if training.quiet:
         return
@@ -274,7 +292,7 @@ def _train(
     say(f"{entry.class_name} of {size} saved to ", (str(training.folder), "bold"), ".")
     say(f"Reading took {reading:.1f} s, training {format_seconds(took)}.")
     _say_validation(model, split, held_out)
-    _say_next(training.folder, log, titles, held_out)
+    _say_next(training.folder, log, titles, held_out, histories=histories)
 
 
 def _several(value: Any) -> Sequence[str]:
@@ -356,21 +374,26 @@ def _say_validation(model: "Recommender", split: "Split | None", held_out: HeldO
     say(when, ": ", (", ".join(f"{name} {figures[name]:.4f}" for name in first), "bold"), f" on {_HELD_OUT[held_out]}.")
 
 
-def _say_next(folder: Path, log: "Interactions", titles: list[str] | None, held_out: HeldOutPart) -> None:
+def _say_next(
+    folder: Path, log: "Interactions", titles: list[str] | None, held_out: HeldOutPart, *, histories: bool
+) -> None:
     """Suggest the next commands, with a user and an item that the model knows."""
     place = shlex.quote(str(folder))
     user, item = shlex.quote(str(log.user_ids.keys[0])), positional(str(log.item_ids.keys[0]))
+    first = log.item_ids.keys[0].item()
+    item_word = shlex.quote(str(first))
     title = titles[0] if titles and titles[0] else "the most frequent one"
+    asked = f"--user {user}" if histories else f"--history {item_word}"
     steps = [
-        (f"logq recommend {place} --user {user} -k 10", "what a user may want next"),
+        (f"logq recommend {place} {asked} -k 10", "what a user may want next"),
         (f"logq similar {place} {item}", "items like " + (title if len(title) <= 40 else f"{title[:37]}...")),
     ]
     if log.num_items >= _MANY_ITEMS:
         steps += install_steps("faiss", "faiss", "for the next command")
         index = shlex.quote(str(folder / "index"))
         steps.append((f"logq index {place} --kind faiss-hnsw -o {index} --check", "faster search, compared with exact"))
-    if held_out is not HeldOutPart.none:
+    if held_out is not HeldOutPart.none and histories:
         steps.insert(0, (f"logq evaluate ranking {place}", "on the test part, which training did not see"))
-    one = in_python(log.user_ids.keys[0].item())
+    one = in_python(log.user_ids.keys[0].item()) if histories else f"histories=[{in_python(first)}]"
     code = f"import logq; print(logq.load({in_python(str(folder))}).recommend({one}))"
     say_next([*steps, (python_command(code), "")])

@@ -45,8 +45,12 @@ def output_folder(folder: Path) -> Generator[Path, None, None]:
         raise
 
 
-def check_file(path: Path) -> None:
+def check_file(path: Path, example: str = "") -> None:
     """Check that a file can be written, without touching one that is there; devices and pipes can be, and - can.
+
+    Args:
+        path: the file.
+        example: what to call it in a folder, for who gives only that.
 
     Raises:
         BadInputError: it is a folder, or its folder is missing or refuses files.
@@ -57,7 +61,8 @@ def check_file(path: Path) -> None:
     if is_stream(path):
         return
     if path.is_dir():
-        raise BadInputError(f"{path}: expected a file to write, found a folder; try {path / 'map.html'}")
+        hint = f"; try {path / example}" if example else ""
+        raise BadInputError(f"{path}: expected a file to write, found a folder{hint}")
     if not path.parent.is_dir():
         raise BadInputError(f"{path}: can't be written: there is no folder {path.parent}")
     try:
