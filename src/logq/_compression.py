@@ -12,6 +12,7 @@ import io
 import os
 import stat
 import struct
+import sys
 import zipfile
 import zlib
 from collections.abc import Callable, Generator, Iterator
@@ -342,7 +343,7 @@ def open_bytes(path: str | os.PathLike[str]) -> Generator[InputFile, None, None]
     """Open a file for reading bytes, decompressed if its first bytes say so.
 
     Args:
-        path: the file to read.
+        path: the file to read; "-" is standard input.
 
     Yields:
         The binary file to read from.
@@ -362,13 +363,20 @@ def open_bytes(path: str | os.PathLike[str]) -> Generator[InputFile, None, None]
         ('bzip2', b'hello')
     """
     name = os.fspath(path)
-    with open(name, "rb") as plain:
+    with contextlib.nullcontext(sys.stdin.buffer) if name == "-" else open(name, "rb") as plain:
         kind, pieces = _recognize(name, plain)
         with InputFile.of(pieces) as file:
-            status = os.fstat(plain.fileno())
-            file.size = status.st_size if stat.S_ISREG(status.st_mode) else None
+            file.size = _size(plain)
             file.compression = kind
             yield file
+
+
+def _size(file: BinaryIO) -> int | None:
+    try:
+        status = os.fstat(file.fileno())
+    except OSError:  # what stands for standard input may be no file
+        return None
+    return status.st_size if stat.S_ISREG(status.st_mode) and file is not sys.stdin.buffer else None
 
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes:

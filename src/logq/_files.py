@@ -118,8 +118,17 @@ def atomic_write(path: str | os.PathLike[str]) -> Generator[BinaryIO, None, None
     name = os.fspath(path)
     stream = _stream(name)
     if stream is not None:
-        with stream:
-            yield stream
+        try:
+            with stream:
+                yield stream
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            if error.errno is None or error.filename is not None:
+                raise
+            raise OSError(
+                error.errno, os.strerror(error.errno), name
+            ) from error  # a full device does not know its name
         return
     target = Path(os.path.realpath(name))  # through a link, as an ordinary open would go
     mode = _mode_of_regular_file(target, name)

@@ -165,7 +165,7 @@ class KeyedVectors(WordQueries):
         (.gz, .bz2, .xz, .zst, or a .zip with one file in it). Words of text may have blanks in them.
 
         Args:
-            path: the folder or file.
+            path: the folder or file; "-" is standard input.
             limit: number of words to read, from the first; None reads all.
             dtype: float32 or float16; None is that of a file that `save` wrote, and float32.
             encoding: of the words in a file of another tool, such as "latin-1"; None recognizes it.

@@ -104,6 +104,8 @@ def _described(error: BaseException, spelled: Callable[[str], str]) -> str | Non
         return error.message(spelled(error.name))
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         return f"{os.fsdecode(error.filename)}: {error.strerror}"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     if isinstance(error, MemoryError):
         return f"there is not enough memory{f' ({error})' if str(error) else ''}"
     if isinstance(error, BadInputError | ValueError | OSError | ImportError | FloatingPointError):
