@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from logq.cli import main
+from logq.cli.terminal.console import printable
 from logq.vectors import KeyedVectors
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="links and pipes as POSIX has them")
@@ -296,3 +297,14 @@ def test_a_folder_is_not_a_stream(logq, place: Path, monkeypatch) -> None:
 def test_a_full_device_is_named(logq, place: Path, words: tuple[str, ...]) -> None:
     code, _, err = logq(words[0], place / "c.txt", words[1], "/dev/full")
     assert (code, err) == (2, "Error: /dev/full: No space left on device\n")
+
+
+@pytest.mark.parametrize(
+    "code", [0x1B, 0x07, 0x7F, 0x9B, 0xAD, 0x200B, 0x200E, 0x2028, 0x202E, 0x2069, 0xFEFF, 0xE0041]
+)
+def test_what_is_not_seen_is_shown_escaped(code: int) -> None:
+    shown = printable(f"a{chr(code)}b")
+    assert shown.isascii()
+    assert shown.encode().decode("unicode_escape") == f"a{chr(code)}b"
+    for name in ("\u0645\u06cc\u200c\u062e", "👩\u200d💻", "naïve", "中文", "é"):  # joined or parted on purpose
+        assert printable(name) == name

@@ -46,7 +46,7 @@ def _check_smoothing(name: str, value: Any) -> str:
 
 def _check_discounts(name: str, values: Any) -> Discounts:
     if isinstance(values, str) or not isinstance(values, Sequence) or len(values) != 3:
-        raise ArgumentError(name, "three numbers, such as (0.5, 1.0, 1.5)", values)
+        raise ArgumentError(name, "three numbers, such as 0.5,1.0,1.5", values)
     first, second, third = (check_float(name, value, at_least=0, at_most=most) for most, value in enumerate(values, 1))
     return first, second, third
 
