@@ -123,8 +123,41 @@ def test_a_damaged_file_is_named(pack):
 
 @pytest.mark.parametrize("pack", STREAMS)
 def test_what_follows_a_compressed_file_is_damage(pack):
-    with pytest.raises(ValueError, match=r"damaged|ends too early"):
-        unpacked(pack(TEXT) + b"rubbish, no file", "some")
+    for size in (None, 1):
+        for rubbish in (b"rubbish, no file", b"x", bytes(9) + b"rub"):
+            message = rf"some: the {NAMES[pack]} file is damaged \(something else follows its data\)"
+            with pytest.raises(ValueError, match=message):
+                unpacked(pack(TEXT) + rubbish, "some", size)
+
+
+@pytest.mark.parametrize("inner", STREAMS)
+@pytest.mark.parametrize("pack", [*STREAMS, zipped])
+def test_what_is_compressed_twice_is_named_and_not_read_as_text(pack, inner):
+    outer = "zip" if pack is zipped else NAMES[pack]
+    message = f"some: expected a file that is compressed once, there is {NAMES[inner]} inside of its {outer}"
+    with pytest.raises(ValueError, match=message):
+        unpacked(pack(inner(TEXT)), "some")
+
+
+@pytest.mark.parametrize("number", [0x50, 0x5D, 0x5F])
+def test_zstd_files_may_begin_with_frames_to_skip(number):
+    skipped = bytes([number]) + b"\x2a\x4d\x18" + (4).to_bytes(4, "little") + b"abcd"
+    assert unpacked(skipped + zstd(TEXT), "a.zst") == TEXT
+    assert unpacked(zstd(TEXT) + skipped + zstd(TEXT), "a.zst") == TEXT * 2
+
+
+def test_hidden_files_in_a_zip_file_do_not_count_and_other_libraries_are_named():
+    def packed(*names):
+        file = io.BytesIO()
+        with zipfile.ZipFile(file, "w") as archive:
+            for name in names:
+                archive.writestr(name, TEXT)
+        return file.getvalue()
+
+    assert unpacked(packed("a.txt", ".DS_Store", "x/._a.txt")) == TEXT
+    for names, what in ((("m/data.pkl", "m/version"), "a file of torch.save"), (("a.npy", "b.npy"), "arrays of numpy")):
+        with pytest.raises(ValueError, match=f"some: expected a zip file with one file in it, .*{what}"):
+            unpacked(packed(*names), "some")
 
 
 def test_every_truncation_of_a_zip_file_is_named():

@@ -51,9 +51,48 @@ def test_utf16_without_a_mark_is_recognized_by_its_zeros(text, name, size):
     assert (found.encoding, found.guessed) == (name, True)
 
 
-@pytest.mark.parametrize("content", [b"a\x00b", b"\x00" * 100, b"a\x00\x00b" * 50, bytes(range(128)), b"\x00a"])
+@pytest.mark.parametrize("content", [b"a\x00b", b"\x00" * 8, b"words " * 50 + b"\x00" * 9, bytes(range(128)), b"\x00a"])
 def test_zeros_alone_do_not_make_a_text_utf16(content):
     assert converted(content)[0] == content
+
+
+@pytest.mark.parametrize(
+    "content", [b"\x00" * 100, b"a\x00\x00b" * 50, "ab".encode("utf-16-le") * 2 + b"a" * 9 + b"\x00" * 9]
+)
+def test_many_zeros_are_no_text_unless_an_encoding_is_given(content):
+    with pytest.raises(ValueError, match=r"some: expected text, more than a tenth of its bytes are zero; .*encoding="):
+        converted(content)
+    assert converted(content, "utf-8")[0] == content
+
+
+@pytest.mark.parametrize("size", [1, 3, 1000])
+@pytest.mark.parametrize("name", ["utf-32-le", "utf-32-be"])
+@pytest.mark.parametrize("text", [GERMAN, GREEK * 3, CHINESE * 99, "😀 tea\n", "1\t2\n" * 5, "ab\n"])
+def test_utf32_without_a_mark_is_recognized_by_its_zeros(text, name, size):
+    got, found = converted(text.encode(name), size=size)
+    assert got.decode() == text
+    assert (found.encoding, found.guessed) == (name, True)
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+@pytest.mark.parametrize("name", ["utf-8", "utf-16", "cp1252"])
+def test_a_carriage_return_alone_ends_a_line(tmp_path, name, pack):
+    path = tmp_path / "mac.txt"
+    path.write_bytes(pack(("süß und\rgut für\rÄpfel" * 3).encode(name)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", logq.GuessedEncodingWarning)
+        assert [line for _, line in text_lines(path)][:3] == ["süß und", "gut für", "Äpfelsüß und"]
+        with encode(path, min_count=1, progress=False) as corpus:
+            assert corpus.num_sentences == 7
+    for text in ("a\r\nb\r", "a\rb\n", "a\r"):  # these mean something else
+        assert converted(text.encode())[0] == text.encode()
+
+
+@pytest.mark.parametrize("name", ["cp1251", "koi8-r", "iso8859-5"])
+def test_a_short_text_of_another_alphabet_is_no_utf8_text(name):
+    with pytest.raises(ValueError, match=r"some: expected UTF-8 text, more than a tenth of it is not; .*encoding="):
+        converted(("кот сидел на ковре\n" * 5).encode(name), lenient=True)
+    assert converted("кот сидел\n".encode(name), name)[0].decode() == "кот сидел\n"
 
 
 @pytest.mark.parametrize("size", [1, 3, 1000])

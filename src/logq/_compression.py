@@ -12,6 +12,7 @@ import io
 import os
 import stat
 import struct
+import sys
 import zipfile
 import zlib
 from collections.abc import Callable, Generator, Iterator
@@ -131,6 +132,8 @@ def _zstd(name: str) -> tuple[Callable[[], _Decoder], tuple[type[Exception], ...
         raise ImportError(f"{name}: to read zstd files, install zstandard: pip install 'logq[zstd]'") from None
 
 
+_SKIPPABLE = tuple(bytes([0x50 + n]) + b"\x2a\x4d\x18" for n in range(16))  # frames of zstd that pzstd begins with
+
 _FORMATS = (
     _Format("gzip", ".gz", b"\x1f\x8b", _gzip),
     _Format("bzip2", ".bz2", b"BZh", _bzip2),
@@ -153,6 +156,8 @@ def compression_of(start: bytes) -> str:
     """
     if start.startswith(_ZIP):
         return "zip"
+    if start.startswith(_SKIPPABLE):
+        return "zstd"
     return next((each.name for each in _FORMATS if start.startswith(each.start)), "")
 
 
@@ -194,7 +199,7 @@ def _recognize(name: str, file: BinaryIO) -> tuple[str, Iterator[bytes]]:
         pieces = _unzip(name, file)
     else:
         pieces = _decode(name, next(each for each in _FORMATS if each.name == kind), start, file)
-    return kind, _no_archive(name, pieces)
+    return kind, _no_archive(name, kind, pieces)
 
 
 def _read(name: str, file: BinaryIO, size: int) -> bytes:
@@ -206,10 +211,12 @@ def _read(name: str, file: BinaryIO, size: int) -> bytes:
         raise OSError(error.errno, os.strerror(error.errno), name) from error
 
 
-def _no_archive(name: str, pieces: Iterator[bytes]) -> Iterator[bytes]:
+def _no_archive(name: str, kind: str, pieces: Iterator[bytes]) -> Iterator[bytes]:
     first = next(pieces, b"")
     while 0 < len(first) < 262 and (more := next(pieces, b"")):
         first += more
+    if kind and (inner := compression_of(first)):
+        raise ValueError(f"{name}: expected a file that is compressed once, there is {inner} inside of its {kind}")
     if first[257:262] == b"ustar":
         raise ValueError(f"{name}: expected a single file, it is a tar archive; unpack it with tar -xf first")
     if first:
@@ -241,6 +248,10 @@ def _decode(name: str, kind: _Format, data: bytes, file: BinaryIO) -> Iterator[b
         data = decoder.unused_data.lstrip(b"\x00")
         while not data and (more := _read(name, file, _READ)):
             data = more.lstrip(b"\x00")
+        while 0 < len(data) < _LONGEST_START and (more := _read(name, file, _READ)):
+            data += more
+        if data and compression_of(data) != kind.name:
+            raise ValueError(f"{name}: the {kind.name} file is damaged (something else follows its data)")
 
 
 def _unzip(name: str, file: BinaryIO) -> Iterator[bytes]:
@@ -264,9 +275,13 @@ def _only_member(name: str, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
     members = [
         member
         for member in archive.infolist()
-        # Macs add a folder of their own.
-        if not member.is_dir() and not member.filename.startswith("__MACOSX/")
+        # Macs add a folder and files of their own.
+        if not member.is_dir() and not member.filename.startswith("__MACOSX/") and not _is_hidden(member)
     ]
+    if len(members) > 1 and any(member.filename.endswith("data.pkl") for member in members):
+        raise ValueError(f"{name}: expected a zip file with one file in it, it is a file of torch.save")
+    if len(members) > 1 and all(member.filename.endswith(".npy") for member in members):
+        raise ValueError(f"{name}: expected a zip file with one file in it, it has several arrays of numpy")
     if len(members) != 1:
         first = ", ".join(member.filename for member in members[:5]) + (", ..." if len(members) > 5 else "")
         there = f"{len(members):,}: {first}; unzip it and give one of them, or a pattern" if members else "none"
@@ -277,6 +292,10 @@ def _only_member(name: str, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # others know no limit of a piece
         raise ValueError(f"{name}: {member.filename} in it is compressed in an unusual way; unzip it first")
     return member
+
+
+def _is_hidden(member: zipfile.ZipInfo) -> bool:
+    return member.filename.rpartition("/")[2].startswith(".")
 
 
 class _Pieces(io.RawIOBase):
@@ -324,7 +343,7 @@ def open_bytes(path: str | os.PathLike[str]) -> Generator[InputFile, None, None]
     """Open a file for reading bytes, decompressed if its first bytes say so.
 
     Args:
-        path: the file to read.
+        path: the file to read; "-" is standard input.
 
     Yields:
         The binary file to read from.
@@ -344,13 +363,20 @@ def open_bytes(path: str | os.PathLike[str]) -> Generator[InputFile, None, None]
         ('bzip2', b'hello')
     """
     name = os.fspath(path)
-    with open(name, "rb") as plain:
+    with contextlib.nullcontext(sys.stdin.buffer) if name == "-" else open(name, "rb") as plain:
         kind, pieces = _recognize(name, plain)
         with InputFile.of(pieces) as file:
-            status = os.fstat(plain.fileno())
-            file.size = status.st_size if stat.S_ISREG(status.st_mode) else None
+            file.size = _size(plain)
             file.compression = kind
             yield file
+
+
+def _size(file: BinaryIO) -> int | None:
+    try:
+        status = os.fstat(file.fileno())
+    except OSError:  # what stands for standard input may be no file
+        return None
+    return status.st_size if stat.S_ISREG(status.st_mode) and file is not sys.stdin.buffer else None
 
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes:

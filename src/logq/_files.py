@@ -124,7 +124,9 @@ def atomic_write(path: str | os.PathLike[str]) -> Generator[BinaryIO, None, None
         try:
             with stream:
                 yield stream
-        except OSError as error:
+        except BrokenPipeError:
+            raise
+        except OSError as error:  # a full device does not know its name
             if error.errno is None or error.filename is not None:
                 raise
             raise OSError(error.errno, os.strerror(error.errno), name) from error

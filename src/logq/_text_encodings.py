@@ -2,14 +2,17 @@ r"""Text files in whatever encoding they have, as UTF-8: the one place that reco
 
 UTF-8       with or without the mark at its start that some programs write (a "BOM")
 UTF-16      either order of bytes, by its mark or because every other byte of the text is 0
-UTF-32      by its mark
+UTF-32      likewise, by its mark or because two of four bytes are 0
 Latin-1     where there are bytes beyond ASCII and none of them is UTF-8; said by `encoding`, so that it can be told.
             Windows' letters and quotation marks, which Latin-1 lacks, are read as such (code page 1252)
+
+Lines that end in a carriage return alone, as on Macs long ago, end in a newline here.
 """
 
 import codecs
 import contextlib
 import os
+import unicodedata
 import warnings
 from collections.abc import Generator, Iterable, Iterator
 from itertools import chain
@@ -30,6 +33,11 @@ __all__ = [
 
 _SAMPLE = 1 << 16  # bytes from which an encoding is guessed
 _FEW = 8  # stray bytes in a text that is read anyway are damage; more of them, and no UTF-8 at all, are an encoding
+
+_MANY = 32  # stray bytes are more than damage, if they are a tenth of the text too
+_CONVERT = "if it is text, convert it (iconv -f NAME -t UTF-8) or give encoding="
+
+_LOOKED_AT = 1 << 12  # characters whose kind is looked up
 
 _LONGEST_LINE = 1 << 20  # bytes of a line that is read whole; no file shall fill the memory by one
 
@@ -53,6 +61,7 @@ _STARTS = {  # of files that are no text, for a message that helps
     b"SQLite format 3\x00": "an SQLite database",
     b"\x89PNG": "an image",
     b"\xff\xd8\xff": "an image",
+    b"]\x00\x00": "compressed with LZMA; decompress it first",
     b"7z\xbc\xaf": "compressed with 7-Zip; decompress it first",
     b"Rar!": "compressed with RAR; decompress it first",
     b"\x04\x22\x4d\x18": "compressed with LZ4; decompress it first",
@@ -131,10 +140,20 @@ class Utf8Pieces:
         self._pieces = iter(pieces)
 
     def __iter__(self) -> Iterator[bytes]:
+        pieces = self._utf8()
+        held = [piece for piece in [next(pieces, None)] if piece is not None]
+        returns_alone = bool(held) and b"\r" in held[0].rstrip(b"\r") and b"\n" not in held[0]
+        for piece in chain(held, pieces):
+            yield piece.replace(b"\r", b"\n") if returns_alone else piece
+
+    def _utf8(self) -> Iterator[bytes]:
         held: list[bytes] = []  # pieces that were read to see what they are
         start = self._sample(held)
-        self._check_start(start)
+        if kind := kind_of_file(start):
+            raise ValueError(f"{self.name}: expected text, it is {kind}")
         mark = self._recognize_start(start)
+        if self._given is None and self.encoding == "utf-8" and start.count(0) > max(_FEW, len(start) / 10):
+            raise ValueError(f"{self.name}: expected text, more than a tenth of its bytes are zero; {_CONVERT}")
         while mark > 0:  # it may be cut
             mark, held[0] = mark - len(held[0]), held[0][mark:]
             held = held if held[0] else held[1:]
@@ -154,15 +173,11 @@ class Utf8Pieces:
             size += len(piece)
         return b"".join(held)
 
-    def _check_start(self, start: bytes) -> None:
-        if kind := kind_of_file(start):
-            raise ValueError(f"{self.name}: expected text, it is {kind}")
-
     def _recognize_start(self, start: bytes) -> int:
         """Recognize UTF by the beginning of the text, and return the length of its mark."""
         mark, encoding = next((each for each in _MARKS if start.startswith(each[0])), (b"", ""))
         if self._given is None and not encoding:
-            encoding = _utf16_without_mark(start)
+            encoding = _utf_without_mark(start)
             self.guessed = bool(encoding)
         if self._given is not None:
             return len(mark) if encoding == self._given else 0
@@ -182,9 +197,10 @@ class Utf8Pieces:
             self.encoding, self.guessed = "latin-1", True
             yield from self._converted(held)
             return
-        if len(sample) >= 4096 and invalid > len(sample.decode("utf-8", "replace")) / 10:
-            hint = "if it is text, convert it (iconv -f NAME -t UTF-8) or give encoding="
-            raise ValueError(f"{self.name}: expected UTF-8 text, more than a tenth of it is not; {hint}")
+        # In a short text some of the bytes may happen to be UTF-8, or be text from elsewhere that is.
+        share = 0.1 if valid == 0 or len(sample) >= 4096 else 0.4
+        if invalid >= _MANY and invalid > len(sample.decode("utf-8", "replace")) * share:
+            raise ValueError(f"{self.name}: expected UTF-8 text, more than a tenth of it is not; {_CONVERT}")
         yield from held
         yield from self._pieces
 
@@ -218,19 +234,35 @@ def looks_like_utf16(start: bytes) -> bool:
         >>> looks_like_utf16("4 2".encode("utf-16")), looks_like_utf16(b"4 2")
         (True, False)
     """
-    return start.startswith(tuple(mark for mark, name in _MARKS if name != "utf-8")) or bool(_utf16_without_mark(start))
+    return start.startswith(tuple(mark for mark, name in _MARKS if name != "utf-8")) or bool(_utf_without_mark(start))
 
 
-def _utf16_without_mark(sample: bytes) -> str:
-    """The encoding of a text in which every other byte is mostly 0, "" for others. No UTF-8 text has zeros in it."""
-    sample = sample[: len(sample) // 2 * 2]
-    even, odd = sample[::2].count(0), sample[1::2].count(0)
+def _utf_without_mark(sample: bytes) -> str:
+    """The encoding of a text in which every other byte is mostly 0, or two of four are; "" for others.
+
+    No UTF-8 text has zeros in it.
+    """
+    sample = sample[: len(sample) // 4 * 4] if len(sample) >= _SAMPLE else sample
+    zeros = [sample[first::4].count(0) for first in range(4)]
+    quarter = len(sample) / 4
+    if len(sample) % 4 == 0 and sum(zeros) >= max(4, len(sample) / 4):
+        for encoding, high in (("utf-32-le", zeros[3]), ("utf-32-be", zeros[0])):
+            if high == quarter and _reads_as(sample, encoding):
+                return encoding
+    even, odd = zeros[0] + zeros[2], zeros[1] + zeros[3]
     # A hundredth: blanks and digits between the letters of other alphabets.
     if max(even, odd) < max(4, len(sample) / 200) or min(even, odd) > max(even, odd) / 4:
         return ""
     encoding = "utf-16-le" if odd > even else "utf-16-be"
-    text = codecs.getincrementaldecoder(encoding)("replace").decode(sample)
-    return encoding if text.count("\ufffd") <= len(text) / 1000 else ""
+    return encoding if _reads_as(sample, encoding) else ""
+
+
+def _reads_as(sample: bytes, encoding: str) -> bool:
+    """Whether nearly all characters of a text in this encoding are ones that texts have."""
+    text = codecs.getincrementaldecoder(encoding)("replace").decode(sample)[:_LOOKED_AT]
+    odd = sum(1 for letter in text if letter == "\ufffd" or unicodedata.category(letter) in ("Cn", "Co", "Cs"))
+    odd += sum(1 for letter in text if letter < " " and not letter.isspace())
+    return odd <= len(text) / 1000
 
 
 def _sequences(sample: bytes) -> tuple[int, int]:

@@ -101,3 +101,33 @@ def test_bad_input(logq, lines, counted, model, vectors, tmp_path):
     damaged.mkdir()
     (damaged / "model.safetensors").write_bytes((counted / "model.safetensors").read_bytes()[:-9])
     assert "damaged" in fails(damaged, lines)
+
+
+def test_texts_in_another_encoding_are_trained_on_and_evaluated(logq, tmp_path):
+    text, model = tmp_path / "text.txt", tmp_path / "model"
+    text.write_bytes(("кот сидел на ковре\n" * 20).encode("koi8-r"))
+    options = ("--smoothing", "add_k", "-o", model, "-q")
+    code, _, err = logq("train", "lm", text, *options)
+    assert (code, err.splitlines()[0]) == (
+        2,
+        f"Error: {text}: expected UTF-8 text, more than a tenth of it is not; "
+        "if it is text, convert it (iconv -f NAME -t UTF-8) or give --encoding",
+    )
+    assert logq("train", "lm", text, "--valid", text, "--encoding", "koi8-r", *options) == (0, "", "")
+    assert "кот" in load(model).vocabulary
+    code, out, err = logq("evaluate", "lm", model, text, "--encoding", "koi8-r", "-q")
+    assert (code, err, table(out)[str(text)]["num_unknown"]) == (0, "", 0)
+    code, _, err = logq("evaluate", "lm", model, text, "--encoding", "koi9")
+    assert (code, err.partition(",")[0]) == (2, "Error: --encoding: expected an encoding that Python knows")
+
+
+@pytest.mark.filterwarnings("always")
+def test_bytes_that_are_not_text_are_said_by_all_that_read_text(logq, lines, counted, tmp_path):
+    odd = tmp_path / "odd.txt"
+    odd.write_bytes(lines.read_bytes() + b"caf\xe9 tea\n" * 3)
+    told = "Note: 3 lines of the text have bytes that are not UTF-8, read as \ufffd; if it is another, give --encoding"
+    for words in (("evaluate", "lm", counted, odd), ("train", "lm", odd, "--smoothing", "add_k", "-o", tmp_path / "m")):
+        code, _, err = logq(*words)
+        assert code == 0
+        assert told in err.splitlines()
+        assert logq(*words, "-q")[2] == ""

@@ -203,3 +203,19 @@ def test_a_file_that_cannot_be_written_is_said_first(logq, tmp_path):
     code, _, err = logq("evaluate", "words", "no-vectors", "-a", "no-file", "--json", tmp_path / "nowhere" / "s.json")
     assert code == 2
     assert "there is no folder" in err
+
+
+@pytest.mark.filterwarnings("always")
+def test_test_sets_in_another_encoding(logq, vectors, tmp_path):
+    path = tmp_path / "pairs.txt"
+    path.write_bytes("man\twoman\t1\nking\tqueen\t2\nдюйм\tключ\t3\nman\tking\t3\n".encode("cp1251"))
+    code, guessed, err = logq("evaluate", "words", vectors, "-s", path)
+    assert code == 0
+    assert "read as Latin-1, as it is not UTF-8; if that is wrong, convert it" in err
+    assert "or give --test-encoding" in err
+    code, out, err = logq("evaluate", "words", vectors, "-s", path, "--test-encoding", "cp1251", "-q")
+    assert (code, out, err) == (0, guessed, "")
+    code, _, err = logq("evaluate", "words", vectors, "-s", path, "--test-encoding", "utf-8")
+    assert (code, err) == (2, f"Error: {path}, line 3: expected utf-8 text (invalid continuation byte)\n")
+    code, _, err = logq("evaluate", "words", vectors, "-s", path, "--test-encoding", "cp")
+    assert (code, err.partition(",")[0]) == (2, "Error: --test-encoding: expected an encoding that Python knows")

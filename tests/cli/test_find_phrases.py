@@ -78,14 +78,15 @@ def test_a_terminal_gets_a_table(text, tmp_path, monkeypatch):
     ]
 
 
+@pytest.mark.filterwarnings("always")
 def test_what_was_odd_is_told(logq, tmp_path):
     (tmp_path / "odd.txt").write_bytes(b"a b \xff\n" * 9 + b"c d e f " + b"x" * 70_000)
     code, _, err = logq("phrases", tmp_path / "odd.txt", "--max-vocab", 3)
     assert code == 0
     assert err.splitlines() == [
+        "Note: 9 lines of the text have bytes that are not UTF-8, read as \ufffd; if it is another, give --encoding",
+        "Note: 1 word of more than 65,536 bytes was left out of the text",
         "Note: 3 rare pairs were dropped, as there were more than --max-vocab = 3 at once.",
-        "Note: 9 lines had bytes that are not UTF-8; they were read as \ufffd.",
-        "Note: 1 words of more than 65,536 bytes were left out.",
     ]
 
 

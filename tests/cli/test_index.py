@@ -156,3 +156,49 @@ def test_postgres_that_does_not_answer(logq, model):
     code, _, err = logq("index", model, "--postgres", "postgresql://nobody@127.0.0.1:1/none?connect_timeout=2")
     assert code == 2
     assert "--postgres: " in err
+
+
+def test_similar_items_are_found_in_an_index_of_cosines(logq, model, tmp_path):
+    place = tmp_path / "alike"
+    code, out, err = logq("index", model, "-o", place, "--metric", "cosine", "--check", "-k", 3)
+    assert (code, err, lines(out)[0][:3]) == (0, "", ["exact", "recall@3", "1.000000"])
+    plain, searched = (logq("similar", model, "i3", "-k", 5, *words) for words in ((), ("--index", place)))
+    assert (searched[0], searched[2]) == (0, "")
+    assert [line[:2] for line in lines(searched[1])] == [line[:2] for line in lines(plain[1])]
+    made = load_index(place)
+    made.remove([int(Recommender.load(model).known.item_ids.codes([lines(plain[1])[0][1]])[0])])
+    made.save(place)
+    assert lines(logq("similar", model, "i3", "-k", 4, "--index", place)[1]) == lines(plain[1])[1:]
+
+
+def test_an_index_by_the_other_metric_is_refused_with_what_to_type(logq, model, tmp_path):
+    for metric, words in (
+        ("cosine", ["recommend", model, "--user", "u3"]),
+        ("inner_product", ["similar", model, "i3"]),
+    ):
+        place = tmp_path / metric
+        assert logq("index", model, "-o", place, "--metric", metric, "-q")[0] == 0
+        code, out, err = logq(*words, "--index", place)
+        assert (code, out) == (2, "")
+        command = err.split("`")[1].split()
+        assert command[:2] == ["logq", "index"]
+        typed = [{"MODEL": model, "INDEX": place}.get(word, word) for word in command[1:]]
+        assert logq(*typed)[0] == 0
+        assert logq(*words, "--index", place)[0] == 0
+
+
+def test_a_terminal_is_told_how_to_search_an_index_of_cosines(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", terminal := Terminal())
+    assert main(["index", str(model), "-o", str(tmp_path / "a"), "--metric", "cosine", "--check"]) == 0
+    assert "With the vectors of 20 items" in terminal.getvalue()
+    assert f"logq similar {model} --index {tmp_path / 'a'} " in " ".join(terminal.getvalue().split())
+
+
+def test_an_index_does_not_go_into_the_folder_of_a_model(logq, model, vectors):
+    before = sorted(path.name for path in model.iterdir())
+    for folder in (model, vectors):
+        code, _, err = logq("index", model, "-o", folder)
+        assert code == 2
+        assert f"--output: {folder} holds" in err
+        assert f"take {folder / 'index'}" in err
+    assert sorted(path.name for path in model.iterdir()) == before

@@ -1,5 +1,7 @@
 """Nothing that a command reads is destroyed by what it writes, by whatever path the two are named."""
 
+import gzip
+import io
 import json
 import os
 import shutil
@@ -7,9 +9,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from logq.cli import main
+from logq.cli.terminal.console import printable
+from logq.vectors import KeyedVectors
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="links and pipes as POSIX has them")
 TEXT = "new york is big\nnew york is old\na b c d\n" * 9
@@ -148,6 +153,7 @@ def test_a_reader_that_goes_away_ends_a_command_as_sigpipe_would(place: Path) ->
     assert done.stderr == ""
 
 
+@pytest.mark.filterwarnings("always")
 def test_quiet_leaves_out_notes(logq, place: Path) -> None:
     (place / "odd.txt").write_bytes(b"a \xff\n" * 9)
     assert "Note" in logq("vocab", "odd.txt")[2]
@@ -309,3 +315,79 @@ def test_every_parameter_that_names_a_file_says_whether_it_is_read_or_written() 
         if any(word in str(parameter.metavar or "") for word in files) and parameter.name not in command.roles
     ]
     assert without == [("train", "word2vec", "cache_dir")]  # which is read and written, and holds nothing else
+
+
+@pytest.mark.parametrize("demo", ["words", "items"])
+def test_a_demo_does_not_replace_a_model(logq, place: Path, model: Path, demo: str, monkeypatch) -> None:
+    monkeypatch.setattr("logq.text.python_reference", lambda: pytest.fail("it was read"), raising=False)
+    monkeypatch.setattr("logq.logs.call_graph.call_graph", lambda: pytest.fail("it was read"))
+    KeyedVectors(["tea"], [[1.0]]).save(place / "v")
+    for folder in (place / "v", model):
+        before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+        code, _, err = logq("demo", demo, "-o", folder)
+        assert code == 2
+        assert f"--output: {folder} holds" in err
+        assert "--overwrite" in err
+        assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == before
+
+
+def test_minus_is_standard_input_wherever_a_file_is_read(logq, place: Path, monkeypatch) -> None:
+    def given(path: Path, *words: object) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(path.read_bytes())))
+        code, out, err = logq(*words, "-q") if words[0] == "evaluate" else logq(*words)
+        assert (code, err) == (0, "")
+        return code, out
+
+    kv = KeyedVectors(["tea", "cup", "ale", "mug"], np.eye(4) + 0.1)
+    kv.save_word2vec_format(place / "v.txt")
+    kv.save_word2vec_format(place / "v.bin", binary=True)
+    (place / "v.gz").write_bytes(gzip.compress((place / "v.txt").read_bytes()))
+    expected = logq("neighbors", place / "v.txt", "tea")[1]
+    for name in ("v.txt", "v.bin", "v.gz"):
+        assert given(place / name, "neighbors", "-", "tea") == (0, expected)
+    (place / "pairs.txt").write_text("tea cup 1\nale mug 2\ntea ale 3\n")
+    assert "similarity\t-\tspearman" in given(place / "pairs.txt", "evaluate", "words", place / "v.txt", "-s", "-")[1]
+    (place / "text.txt").write_text("a b c\nb c a\n" * 9)
+    options = ("-o", place / "lm", "--smoothing", "add_k", "--arpa", place / "lm.arpa", "-q")
+    assert logq("train", "lm", place / "text.txt", *options)[0] == 0
+    assert given(place / "lm.arpa", "generate", "-", "--seed", 1)[1]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("vocab", "-", "-"),
+        ("train", "lm", "-", "--valid", "-", "-o", "model"),
+        ("evaluate", "words", "-", "-s", "-"),
+    ],
+)
+def test_standard_input_is_not_read_twice(logq, place: Path, words: tuple[str, ...], monkeypatch) -> None:
+    monkeypatch.chdir(place)
+    code, _, err = logq(*words)
+    assert code == 2
+    assert "expected - once, as standard input can be read once, got it twice" in err
+
+
+def test_a_folder_is_not_a_stream(logq, place: Path, monkeypatch) -> None:
+    monkeypatch.chdir(place)
+    code, _, err = logq("train", "word2vec", place / "c.txt", "-o", "-")
+    assert (code, err) == (2, "Error: -: expected a folder to write to, not standard output or a pipe\n")
+    assert not (place / "-").exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is full")
+@pytest.mark.parametrize("words", [("vocab", "--json"), ("vocab", "-o"), ("phrases", "-o")])
+def test_a_full_device_is_named(logq, place: Path, words: tuple[str, ...]) -> None:
+    code, _, err = logq(words[0], place / "c.txt", words[1], "/dev/full")
+    assert (code, err) == (2, "Error: /dev/full: No space left on device\n")
+
+
+@pytest.mark.parametrize(
+    "code", [0x1B, 0x07, 0x7F, 0x9B, 0xAD, 0x200B, 0x200E, 0x2028, 0x202E, 0x2069, 0xFEFF, 0xE0041]
+)
+def test_what_is_not_seen_is_shown_escaped(code: int) -> None:
+    shown = printable(f"a{chr(code)}b")
+    assert shown.isascii()
+    assert shown.encode().decode("unicode_escape") == f"a{chr(code)}b"
+    for name in ("\u0645\u06cc\u200c\u062e", "👩\u200d💻", "naïve", "中文", "é"):  # joined or parted on purpose
+        assert printable(name) == name

@@ -148,3 +148,21 @@ def test_a_row_that_is_wrong_is_named_with_its_cause(logq, tmp_path):
     code, out, err = logq("neighbors", path, "a")
     assert (code, out) == (2, "")
     assert "bad.txt, line 2: expected a word and 2 numbers with a decimal point, got '0,5'" in " ".join(err.split())
+
+
+@pytest.mark.filterwarnings("always")
+@pytest.mark.parametrize(
+    ("content", "hint", "options"),
+    [
+        (b"2 2\ncaf\xe9 1 2\ntea 2 1\n", "give --encoding, or --errors replace if", ("--errors", "replace")),
+        (b"2 2\ncaf\xe9 1 2\ntea 2 1\n", "give --encoding, or", ("--encoding", "latin-1")),
+        (b"3 2\ntea 1 2\na 2 1\ntea 2 1\n", "--duplicates first or last keeps one", ("--duplicates", "last")),
+    ],
+)
+def test_what_is_said_of_a_file_can_be_typed(logq, tmp_path, content, hint, options):
+    path = tmp_path / "vectors.txt"
+    path.write_bytes(content)
+    code, _, err = logq("neighbors", path, "tea")
+    assert code == 2
+    assert hint in err
+    assert logq("neighbors", path, "tea", *options)[0] == 0

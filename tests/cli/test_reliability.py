@@ -129,8 +129,8 @@ def test_a_truncated_gz(text, tmp_path):
 @pytest.mark.parametrize(
     ("add", "said"),
     [
-        (b"caf\xe9 tea\n" * 3 + b"x", "3 lines had bytes that are not UTF-8"),
-        (b"x" * 1_000_000 + b" w1\n", "1 words of more than 65,536 bytes were left out."),
+        (b"caf\xe9 tea\n" * 3 + b"x", "3 lines of the text have bytes that are not UTF-8"),
+        (b"x" * 1_000_000 + b" w1\n", "1 word of more than 65,536 bytes was left out of the text"),
     ],
 )
 def test_what_is_not_read_is_counted(text, tmp_path, add, said):

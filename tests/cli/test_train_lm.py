@@ -152,7 +152,7 @@ def stop_after(monkeypatch, steps):
         ),
         (["--model", "gru", "--cutoffs", "10"], "--cutoffs: expected None, as sampled_softmax has no clusters"),
         (["--model", "gru", "--cutoffs", "10,x"], "--cutoffs: expected an integer >= 1, got 'x'"),
-        (["--discount-fallback", "a"], "--discount-fallback: expected three numbers, such as (0.5, 1.0, 1.5)"),
+        (["--discount-fallback", "a"], "--discount-fallback: expected three numbers, such as 0.5,1.0,1.5"),
         (["--k", "-1", "--smoothing", "add_k"], "--k: expected a finite number > 0, got -1"),
         (["--k", "2"], "--k: expected --smoothing add_k with it, got kneser_ney"),
         (["--smoothing", "add_k", *FALLBACK], "--discount-fallback: expected --smoothing kneser_ney with it"),
@@ -190,7 +190,7 @@ def test_a_text_that_is_too_small_for_kneser_ney(logq, tmp_path):
     (tmp_path / "small.txt").write_text("so far so good\n")
     code, _, err = logq("train", "lm", tmp_path / "small.txt", "-o", tmp_path / "m", "-q")
     assert code == 2
-    assert err.startswith("Error: --discount-fallback: expected three discounts, such as 0.5, 1.0 and 1.5")
+    assert err.startswith("Error: --discount-fallback: expected three discounts, such as 0.5,1.0,1.5")
     assert logq("train", "lm", tmp_path / "small.txt", "-o", tmp_path / "m", "-q", *FALLBACK)[0] == 0
 
 

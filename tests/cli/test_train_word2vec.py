@@ -272,7 +272,7 @@ def test_bytes_that_are_not_text_are_counted(logq, corpus, tmp_path):
         file.write(b"caf\xe9 tea\n" * 3)
     code, _, err = train(logq, corpus, tmp_path / "v")
     assert code == 0
-    assert "3 lines had bytes that are not UTF-8" in err
+    assert "3 lines of the text have bytes that are not UTF-8" in err
 
 
 def test_ctrl_c_before_the_first_epoch_ends(logq, corpus, tmp_path, monkeypatch):

@@ -52,6 +52,7 @@ def test_patterns_and_pipes_are_read(logq, corpus, monkeypatch):
     assert logq("vocab", "-") == expected
 
 
+@pytest.mark.filterwarnings("always")
 def test_a_terminal_gets_a_table(corpus, monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "stdout", Terminal())
     (tmp_path / "odd.txt").write_bytes(b"[tea] \xff\n" * 9)
@@ -65,13 +66,14 @@ def test_a_terminal_gets_a_table(corpus, monkeypatch, tmp_path):
     assert shown.splitlines()[-1] == f"2 words and their counts saved to {tmp_path / 'words.txt'}."
 
 
+@pytest.mark.filterwarnings("always")
 def test_what_was_odd_is_told(logq, tmp_path):
     (tmp_path / "odd.txt").write_bytes(b"a \xff\n" * 9 + b"x" * 70_000)
     code, _, err = logq("vocab", tmp_path / "odd.txt")
     assert code == 0
     assert err.splitlines() == [
-        "Note: 9 lines had bytes that are not UTF-8; they were read as \ufffd.",
-        "Note: 1 words of more than 65,536 bytes were left out.",
+        "Note: 9 lines of the text have bytes that are not UTF-8, read as \ufffd; if it is another, give --encoding",
+        "Note: 1 word of more than 65,536 bytes was left out of the text",
     ]
 
 

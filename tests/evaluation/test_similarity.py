@@ -109,6 +109,21 @@ def test_arguments_are_checked(pairs, error):
         word_similarity(KV, pairs)
 
 
+@pytest.mark.parametrize(
+    ("first", "match"),
+    [
+        ("a\tb\tnan", "two words and a score, got"),
+        ("a\tb\t-inf", "two words and a score, got"),
+        ("a b 1_0", "two words and a score, got"),
+        ("a\tb\t1,5", "two words and a score with a decimal point, got"),
+        ("a;b;1.5", "two words and a score, separated by tabs, commas or white space, got"),
+    ],
+)
+def test_a_first_line_with_an_odd_score_is_no_header(tmp_path, first, match):
+    with pytest.raises(ValueError, match=rf", line 1: expected {match}"):
+        read_pairs(write(tmp_path, f"{first}\nc\td\t2\n"))
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not DATA.is_dir(), reason="needs the real test sets")
 @pytest.mark.parametrize(("name", "pairs"), [("EN-WS-353-ALL", 353), ("EN-SIMLEX-999", 999), ("EN-RG-65", 65)])

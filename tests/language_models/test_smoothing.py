@@ -166,7 +166,7 @@ def test_counts_are_those_of_the_text():
 )
 def test_discounts_that_cannot_be_estimated(n, message):
     adjusted = np.repeat([1, 2, 3, 4], n)
-    expected = rf"discount_fallback: expected three discounts, such as 0.5, 1.0 and 1.5, .*{message}"
+    expected = rf"discount_fallback: expected three discounts, such as 0.5,1.0,1.5, .*{message}"
     with pytest.raises(ValueError, match=expected):
         estimate_discounts(adjusted, 2)
     assert estimate_discounts(adjusted, 2, FALLBACK) == FALLBACK

@@ -91,6 +91,7 @@ def assert_same_as_corpus(paths, corpus, min_count, max_vocab):
 
 
 @settings(max_examples=300)
+@pytest.mark.filterwarnings("ignore:.*bytes that are not UTF-8:UserWarning")
 @given(
     st.lists(TEXTS.filter(is_text), min_size=1, max_size=3),
     st.integers(1, 12),
@@ -427,7 +428,12 @@ def test_counting_gives_the_vocabulary_of_encoding_and_writes_nothing(tmp_path, 
     monkeypatch.setattr(tempfile, "mkdtemp", None)
     content = b"to be or not to be\nthat \xff is \xfe\xfd\n" + b"x" * 70_000
     for threads in (1, 2):
-        counted = count_words(write(tmp_path, content), min_count=1, max_vocab=3, threads=threads)
+        with pytest.warns(UserWarning, match="of the text") as told:
+            counted = count_words(write(tmp_path, content), min_count=1, max_vocab=3, threads=threads)
+        assert [str(each.message) for each in told] == [
+            "1 line of the text has bytes that are not UTF-8, read as \ufffd; if it is another, give encoding=",
+            "1 word of more than 65,536 bytes was left out of the text",
+        ]
         assert counted.vocabulary.index_to_key == ["to", "be", "or"]
         assert counted.vocabulary.raw_words == 11
         assert (counted.num_types, counted.invalid_lines, counted.long_words) == (8, 1, 1)
@@ -473,10 +479,13 @@ def test_words_of_lists_that_are_too_long_are_left_out_and_counted_as_in_files(t
     path.write_text("\n".join(map(" ".join, sentences)), encoding="utf-8")
     kept = [["to", "be"], [longest, "be"], ["to"]]
     for source in (sentences, path):
-        with encode(source, min_count=1) as corpus:
+        with pytest.warns(UserWarning, match="4 words of more than 65,536 bytes were left out of the text"):
+            corpus = encode(source, min_count=1)
+        with corpus:
             assert words_of(corpus) == kept
             assert (corpus.long_words, corpus.raw_words, corpus.num_words) == (4, 9, 5)
-        counted = count_words(source, min_count=1)
+        with pytest.warns(UserWarning, match="4 words of more than 65,536 bytes were left out of the text"):
+            counted = count_words(source, min_count=1)
         assert (counted.long_words, counted.num_types) == (4, 3)
 
 

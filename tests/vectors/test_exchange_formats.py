@@ -282,3 +282,77 @@ def test_words_too_long_to_be_read_are_not_written(tmp_path):
 def test_arguments_of_gensim_are_answered_with_what_to_write(file, name, match):
     with pytest.raises(TypeError, match=match):
         KeyedVectors.load_word2vec_format(file(GLOVE), **{name: None})
+
+
+def binary(words, vectors, *, newline=True):
+    rows = (word.encode() + b" " + row.tobytes() + b"\n" * newline for word, row in zip(words, vectors, strict=True))
+    return b"%d %d\n" % vectors.shape + b"".join(rows)
+
+
+@pytest.mark.parametrize("newline", [True, False])
+@pytest.mark.parametrize("dim", [1, 2, 3, 8])
+def test_binary_files_of_few_dimensions_are_told_from_text(file, dim, newline):
+    vectors = np.random.default_rng(dim).standard_normal((40, dim)).astype("<f4")
+    vectors[0] = np.frombuffer(b"Aab?" * dim, "<f4")  # letters, where the others show what they are
+    words = [f"{letter}{number}" for number in range(20) for letter in ("w", "中")]
+    loaded = KeyedVectors.load(file(binary(words, vectors, newline=newline)))
+    assert loaded.index_to_key == words
+    assert np.array_equal(loaded.vectors, vectors)
+
+
+@pytest.mark.parametrize("errors", ["strict", "replace", "ignore"])
+@pytest.mark.parametrize("newline", [True, False])
+@pytest.mark.parametrize("blank", ["new york", "salt of", ". . .", "a b c d"])
+def test_blanks_in_words_of_a_binary_file_are_noticed(file, blank, newline, errors):
+    vectors = np.random.default_rng(1).standard_normal((30, 16)).astype("<f4")
+    words = [f"w{i}" for i in range(10)] + [blank, f"{blank} 2"] + [f"v{i}" for i in range(18)]
+    with pytest.raises(ValueError, match=r"vectors.txt, word 1[1-4]: expected"):
+        KeyedVectors.load(file(binary(words, vectors, newline=newline)), errors=errors)
+
+
+@pytest.mark.parametrize("errors", ["strict", "replace"])
+def test_a_wrong_number_of_dimensions_in_a_binary_file_is_said(file, errors):
+    content = binary(["a", "bb", "c"], np.random.default_rng(2).standard_normal((3, 5)).astype("<f4"))
+    with pytest.raises(
+        ValueError, match=r"vectors.txt, word 2: expected a word, .*D in the first line is not the number of"
+    ):
+        KeyedVectors.load(file(content.replace(b"3 5", b"3 4", 1)), errors=errors)
+
+
+def test_words_with_control_characters_come_back_from_a_binary_file(tmp_path):
+    words = ["a\x00b", "\x1b[31m", "\x01", "plain"]
+    kv = KeyedVectors(words, np.random.default_rng(3).standard_normal((4, 9)))
+    kv.save_word2vec_format(tmp_path / "v.bin", binary=True)
+    assert KeyedVectors.load(tmp_path / "v.bin").index_to_key == words
+
+
+@pytest.mark.parametrize(
+    "content", [b"2 3\na 1 2\x00 3\nb 4 5 6\n", b"2 2\nca\xe9 t\xe9 1 2\nb 1 2\n", b"2 3\na\x01 b 1 2\nb 4 5 6\n"]
+)
+def test_an_odd_byte_does_not_make_a_text_binary(file, content):
+    with pytest.raises(ValueError, match=r"vectors.txt, line 2: expected"):
+        KeyedVectors.load(file(content))
+
+
+@pytest.mark.parametrize("first", [b"2 3\n", b""])
+def test_an_underscore_is_no_part_of_a_number(file, first):
+    rows = b"b_5 4 5 6\n1_000 7 8 9\n"
+    assert KeyedVectors.load(file(first + rows)).index_to_key == ["b_5", "1_000"]
+    with pytest.raises(
+        ValueError, match=f"vectors.txt, line {1 + bool(first)}: expected a word and 3 numbers, got '1_000'"
+    ):
+        KeyedVectors.load(file(first + b"a 1_000 2 3\n" + rows[:10] + b"c 1 2 3\n" * (not first)))
+
+
+@pytest.mark.parametrize(
+    ("content", "match"),
+    [
+        (b"a 1,5 2,1 3,0\nb 4,1 5,3 6,2\n", r"vectors.txt, line 1: .*decimal comma, which has to become a point"),
+        (b"", r"vectors.txt, line 1: expected words with their vectors, the file is empty"),
+        ((90).to_bytes(8, "little") + b'{"vectors":' + b" " * 99, "safetensors are read from a file only"),
+    ],
+)
+def test_what_is_wrong_with_a_file_without_a_first_line_is_said(file, content, match, monkeypatch):
+    monkeypatch.setattr("logq.vectors.vector_files.is_safetensors", lambda path: False)
+    with pytest.raises(ValueError, match=match):
+        KeyedVectors.load(file(content))

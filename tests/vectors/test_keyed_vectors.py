@@ -3,6 +3,7 @@
 import copy
 import json
 import pickle
+import re
 import warnings
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 import torch
 from torch import nn
 
+import logq
 from logq.vectors import KeyedVectors, UnknownWord
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -404,3 +406,55 @@ def test_float16_answers_as_float32_does_nearly():
         np.testing.assert_allclose([cosine for _, cosine in got], [expected[word] for word, _ in got], atol=2e-3)
     assert half.similarity("w1", "w2") == pytest.approx(KV.similarity("w1", "w2"), abs=2e-3)
     assert half.doesnt_match(["w1", "w2", "w3"]) == KV.doesnt_match(["w1", "w2", "w3"])
+
+
+def test_attributes_of_gensim_are_answered_with_what_to_write():
+    kv = KeyedVectors(["tea", "cup", "ale"], np.eye(3), counts=[3, 2, 1])
+    for name, hint in type(kv).gensim_hints.items():
+        assert not hasattr(kv, name)
+        with pytest.raises(AttributeError, match=re.escape(f"KeyedVectors: there is no {name} here; {hint}")):
+            getattr(kv, name)
+    with pytest.raises(AttributeError, match="'KeyedVectors' object has no attribute 'nothing'"):
+        kv.nothing  # noqa: B018
+    for names in ("key_to_index", "get_vector", "closer_than", "index_to_key", "vectors", "counts", "distance"):
+        assert hasattr(kv, names)
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (lambda kv: kv.similarity(w1="tea", w2="cup"), "w1: expected an argument of similarity; it is called a here"),
+        (lambda kv: kv.distance("tea", w2="cup"), "w2: expected an argument of distance; it is called b here"),
+        (
+            lambda kv: kv.most_similar("tea", clip_end=5),
+            "clip_end: expected an argument of most_similar; leave it out; re",
+        ),
+        (lambda kv: kv.most_similar("tea", indexer=None), "indexer: .*every answer is exact"),
+        (
+            lambda kv: kv.save_word2vec_format("v", fvocab="w"),
+            "fvocab: expected an argument of save_word2vec_format; counts",
+        ),
+    ],
+)
+def test_arguments_of_gensim_are_answered_with_what_to_write(ask, message):
+    with pytest.raises(logq.ArgumentTypeError, match=message):
+        ask(KeyedVectors(["tea", "cup"], np.eye(2)))
+
+
+def test_no_answer_comes_from_rows_that_were_changed_from_outside():
+    asks = [
+        lambda kv: kv.similarity("tea", "cup"),
+        lambda kv: kv.distance("cup", "tea"),
+        lambda kv: kv.n_similarity(["ale", "tea"], ["cup"]),
+        lambda kv: kv.doesnt_match(["tea", "cup", "ale"]),
+        lambda kv: kv.most_similar("tea"),
+        lambda kv: kv.distances("tea", ["cup"]),
+    ]
+    for ask in asks:
+        kv = KeyedVectors(["tea", "cup", "ale"], np.eye(3) + 0.1)
+        ask(kv)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.from_numpy(kv.vectors)[0] = 9.0
+        with pytest.raises(RuntimeError, match="they were changed from outside"):
+            ask(kv)

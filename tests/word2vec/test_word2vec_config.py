@@ -1,6 +1,7 @@
 """The arguments of Word2Vec: their other names, what gensim calls them, and settings that were saved."""
 
 import json
+import re
 import warnings
 from typing import Any
 
@@ -135,3 +136,29 @@ def test_negatives_beside_a_tree_are_said_not_to_be_trained():
         warnings.simplefilter("error")
         Word2Vec(hs=True)
         Word2Vec(num_sampled=7)
+
+
+def test_what_gensim_calls_otherwise_is_answered_after_training():
+    text = [["tea", "cup", "pot"], ["tea", "pot"]] * 9
+    model = Word2Vec(dim=2, min_count=1, sample=0, epochs=1).fit(text, progress=False)
+    for name, hint in Word2Vec.gensim_hints.items():
+        with pytest.raises(AttributeError, match=re.escape(f"Word2Vec: there is no {name} here; {hint}")):
+            getattr(model, name)
+    with pytest.raises(AttributeError, match="Word2Vec: it has learned nothing yet, call fit first"):
+        _ = Word2Vec().vectors
+    for name, hint in (
+        ("sentences", "source"),
+        ("corpus_file", "source"),
+        ("epochs", r"Word2Vec\(\.\.\.\)"),
+        ("total_examples", "leave it out"),
+        ("callbacks", "on_epoch_end"),
+        ("update", "new_words"),
+    ):
+        with pytest.raises(ArgumentTypeError, match=rf"^{name}: expected an argument of fit; .*{hint}"):
+            model.fit(text, **{name: text})
+
+
+def test_vectors_of_a_model_cannot_be_unlocked():
+    model = Word2Vec(dim=2, min_count=1, sample=0, epochs=1).fit([["tea", "cup"]] * 9, progress=False)
+    with pytest.raises(ValueError, match="WRITEABLE"):
+        model.vectors.vectors.setflags(write=True)

@@ -40,12 +40,15 @@ class Classifier(NamedTuple):
     classes: str = "classes"
 
 
-def read_classifier(model: Path, text: str | None, *, rows: int, device: str) -> Classifier:
+def read_classifier(
+    model: Path, text: str | None, *, encoding: str | None = None, rows: int, device: str
+) -> Classifier:
     """Read the softmax that a model ends in.
 
     Args:
         model: a folder of `logq train`, or a file of arrays.
         text: for a language model, what its queries are made of.
+        encoding: of the text; None recognizes it.
         rows: how many queries, at most: evenly spread over all of them.
         device: "cpu", "cuda", ...
 
@@ -61,7 +64,7 @@ def read_classifier(model: Path, text: str | None, *, rows: int, device: str) ->
     if speaks:
         if text is None:
             raise BadInputError(f"{model}: this is a language model; give a TEXT after it, to take queries from")
-        return read_language_model(model, text, rows=rows, device=device)
+        return read_language_model(model, text, encoding, rows=rows, device=device)
     return read_recommender(model, rows=rows, device=device)
 
 
@@ -151,7 +154,7 @@ def read_recommender(folder: Path, *, rows: int, device: str) -> Classifier:
     )
 
 
-def read_language_model(folder: Path, text: str, *, rows: int, device: str) -> Classifier:
+def read_language_model(folder: Path, text: str, encoding: str | None, *, rows: int, device: str) -> Classifier:
     """From a folder of `logq train lm`: the positions of a text, and the words there."""
     from logq.language_models.neural_language_model import NeuralLanguageModel
     from logq.language_models.output_layers import TableReader
@@ -164,7 +167,7 @@ def read_language_model(folder: Path, text: str, *, rows: int, device: str) -> C
         raise BadInputError(
             f"{folder}: this model was trained with {model.objective}, which is not a softmax over a table of all words"
         )
-    queries, words = model.queries(text, _MOST_TOKENS)
+    queries, words = model.queries(text, _MOST_TOKENS, encoding=encoding)
     some = _spread(len(words), rows)
     bias = reader.bias
     if reader.log_q is not None:  # negative sampling learns log( P / Q )

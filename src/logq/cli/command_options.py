@@ -29,7 +29,12 @@ JsonOutput: TypeAlias = Annotated[
     WRITES,
 ]
 VectorsArgument: TypeAlias = Annotated[
-    str, typer.Argument(metavar="VECTORS", help="Folder written by `logq train word2vec`, or a word2vec file."), READS
+    str,
+    typer.Argument(
+        metavar="VECTORS",
+        help="Folder written by `logq train word2vec`, a file of word2vec, GloVe or fastText, or - for a pipe.",
+    ),
+    READS,
 ]
 
 

@@ -108,6 +108,8 @@ def check_folder(place: Path, *families: "Family", doing: Doing = "ask") -> Cont
         ValueError: the model in it is damaged.
     """
     files = families != ("recommender",)
+    if files and str(place) == "-":
+        return None
     if not place.exists():
         raise BadInputError(f"{place}: there is no such {'file or ' if files else ''}folder{_kind_hint(str(place))}")
     if not place.is_dir():

@@ -97,6 +97,10 @@ def settled(values: Mapping[str, Any], roles: Mapping[str, Role], spelled: Mappi
             raise BadInputError(
                 f"{place.spelled}: expected another file than those of {folder.spelled}, got {place.name}"
             )
+    inputs = [spelled[name] for name in roles if roles[name] is READS for one in _names(values.get(name)) if one == "-"]
+    if len(inputs) > 1:
+        second = f" and for {inputs[1]}" if inputs[1] != inputs[0] else ""
+        raise BadInputError(f"{inputs[0]}: expected - once, as standard input can be read once, got it twice{second}")
     outputs = {place.identity: place for place in written if place.identity is not None}
     result = dict(values)
     for name in (name for name, role in roles.items() if role is READS):

@@ -1,9 +1,12 @@
 """Text files on the command line, checked before anything is loaded that reads them."""
 
+import contextlib
 import errno
 import glob
 import os
-from collections.abc import Iterable
+import re
+import warnings
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -11,9 +14,10 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
+from logq._arguments import ArgumentError
 from logq.cli.folder_contents import Doing, check_folder
 from logq.cli.input_output import READS
-from logq.cli.terminal.errors import BadInputError, note
+from logq.cli.terminal.errors import BadInputError
 
 if TYPE_CHECKING:
     from logq.vectors import KeyedVectors
@@ -21,11 +25,12 @@ if TYPE_CHECKING:
 __all__ = [
     "Encoding",
     "Source",
+    "TestEncoding",
     "VectorReading",
     "check_input_file",
     "check_text_files",
-    "note_odd_text",
     "read_vectors",
+    "reading_test_sets",
     "reading_threads",
 ]
 
@@ -42,6 +47,13 @@ Encoding: TypeAlias = Annotated[
     str | None,
     typer.Option(
         "--encoding", metavar="NAME", help="Encoding of the text, such as latin-1.", show_default="recognized"
+    ),
+]
+
+TestEncoding: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--test-encoding", metavar="NAME", help="Encoding of the test sets, such as latin-1.", show_default="recognized"
     ),
 ]
 
@@ -169,6 +181,26 @@ def read_vectors(path: str, options: VectorReading, doing: Doing = "neighbors") 
     return KeyedVectors.load(path, limit=options.limit, encoding=options.encoding, **chosen)
 
 
+@contextlib.contextmanager
+def reading_test_sets() -> Generator[None, None, None]:
+    """A block that reads test sets, whose encoding has an option of its own: messages name that one."""
+
+    def named(text: str) -> str:
+        return re.sub(r"\bencoding=", "test_encoding=", text)
+
+    before = warnings.showwarning
+    warnings.showwarning = lambda message, *others, **more: before(named(str(message)), *others, **more)
+    try:
+        yield
+    except ArgumentError as error:
+        name = "test_encoding" if error.name == "encoding" else error.name
+        raise ArgumentError(name, error.expected, error.got, error.hint) from error
+    except ValueError as error:
+        raise ValueError(named(str(error))) from error
+    finally:
+        warnings.showwarning = before
+
+
 def reading_threads(asked: int | None) -> int:
     """Return the number that was asked for, or one for each core up to four.
 
@@ -177,15 +209,3 @@ def reading_threads(asked: int | None) -> int:
         (7, True)
     """
     return max(1, min(os.cpu_count() or 1, _MOST_THREADS)) if asked is None else asked
-
-
-def note_odd_text(invalid_lines: int, long_words: int) -> None:
-    """Say what of a text was not read as it stands there.
-
-    Example:
-        >>> note_odd_text(0, 0)
-    """
-    if invalid_lines:
-        note(f"{invalid_lines:,} lines had bytes that are not UTF-8; they were read as \N{REPLACEMENT CHARACTER}.")
-    if long_words:
-        note(f"{long_words:,} words of more than 65,536 bytes were left out.")

@@ -14,7 +14,7 @@ import typer
 from logq.cli.input_output import WRITES_FOLDER
 from logq.cli.terminal.errors import BadInputError, InterruptedWorkError, StoppedError, note
 
-__all__ = ["Checkpoints", "OutputFolder", "Training"]
+__all__ = ["Checkpoints", "OutputFolder", "Overwrite", "Training"]
 
 # What each kind of model consists of in a folder, the file that tells of it last.
 _FILES = {
@@ -28,6 +28,11 @@ _FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 OutputFolder: TypeAlias = Annotated[
     Path, typer.Option("--output", "-o", metavar="DIR", help="Folder to write the result to."), WRITES_FOLDER
+]
+
+
+Overwrite: TypeAlias = Annotated[
+    bool, typer.Option("--overwrite", help="Replace the model in DIR, if it is not the default.")
 ]
 
 
@@ -73,6 +78,7 @@ class Training:
         what: is saved there, "model" or "vectors".
         kind: of model: "word vectors", "recommender" or "language model"; by default one of the first two.
         overwrite: replace what is in the folder, whatever it is.
+        keep: leave every model in the folder alone, one of this kind included.
 
     Raises:
         BadInputError: the folder holds a model of another kind, or a finished one that cannot be resumed.
@@ -98,6 +104,7 @@ class Training:
         what: str = "model",
         kind: str | None = None,
         overwrite: bool = False,
+        keep: bool = False,
     ) -> None:
         self.folder, self.checkpoints, self.quiet, self.what = folder, checkpoints, quiet, what
         self.kind = kind or ("word vectors" if what == "vectors" else "recommender")
@@ -105,7 +112,7 @@ class Training:
         self.done = self.epochs = 0
         self.seconds = 0.0
         self._before = self._checkpoint()
-        self._check_folder()
+        self._check_folder(keep)
 
     @property
     def progress(self) -> bool | None:
@@ -151,7 +158,7 @@ class Training:
         finally:
             self.seconds = time.monotonic() - began
 
-    def _check_folder(self) -> None:
+    def _check_folder(self, keep: bool) -> None:
         """Refuse to replace in passing what is in the folder.
 
         Raises:
@@ -167,7 +174,7 @@ class Training:
                 "does that and replaces what is there, another --output keeps both"
             )
         held = self._held()
-        if held not in (None, self.kind):
+        if held not in (None, self.kind) or (keep and held is not None):
             raise BadInputError(
                 f"--output: {self.folder} holds {_CALLED.get(held or '', f'a {held}')}, and a folder holds one "
                 "model; take another folder, or replace that by --overwrite"

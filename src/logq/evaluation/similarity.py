@@ -228,12 +228,16 @@ def read_pairs(path: str | os.PathLike[str], *, encoding: str | None = None) -> 
         cells = _cells(line)
         if column is None:
             column = next((i for i in range(2, len(cells)) if _number(cells[i]) is not None), None)
-            if column is None and len(cells) >= 3 and not header:
+            if column is None and len(cells) >= 3 and not header and not any(map(_is_like_a_number, cells[2:])):
                 header = True
                 continue
         score = _number(cells[column]) if column is not None and column < len(cells) else None
         if score is None or not (cells[0] and cells[1]):
             where = "" if column in (None, 2) else f" in column {column + 1}"
+            if len(cells) == 1 and line.count(";") >= 2:
+                where += ", separated by tabs, commas or white space"
+            elif any(_is_like_a_number(cell) and "," in cell for cell in cells[2:]):
+                where += " with a decimal point"
             raise ValueError(f"{place}: expected two words and a score{where}, got {line[:80]!r}")
         pairs.append((cells[0], cells[1], score))
     if not pairs:
@@ -254,7 +258,16 @@ def _number(cell: str) -> float | None:
         number = float(cell)
     except ValueError:
         return None
-    return number if math.isfinite(number) else None
+    return number if math.isfinite(number) and "_" not in cell else None  # Python reads 1_000 as a number
+
+
+def _is_like_a_number(cell: str) -> bool:
+    """Whether a cell that is no score is meant as one: NaN, infinity, or a number with a decimal comma."""
+    try:
+        float(cell.replace(",", "."))
+    except ValueError:
+        return False
+    return True
 
 
 def _checked(pair: Pair) -> Pair:

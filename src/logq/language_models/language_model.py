@@ -152,12 +152,20 @@ class LanguageModel(SavedEstimator):
     # ------------------------------------------------------------------------------------- what a subclass implements
 
     @abstractmethod
-    def fit(self, source: Source, *, validation: Source | None = None, progress: bool | None = None) -> Self:
+    def fit(
+        self,
+        source: Source,
+        *,
+        validation: Source | None = None,
+        encoding: str | None = None,
+        progress: bool | None = None,
+    ) -> Self:
         """Learn from a text; another call starts from scratch.
 
         Args:
             source: files, also compressed, patterns, "-", or lists of words.
             validation: another text, for tuning or early stopping in models that do so.
+            encoding: of the files, such as "latin-1"; None recognizes it.
             progress: True shows a bar, False nothing, None a bar on a terminal and plain lines in a log.
 
         Returns:
@@ -202,11 +210,12 @@ class LanguageModel(SavedEstimator):
     def _fitted_on(self) -> str:
         return f"{len(self.vocabulary)} words"
 
-    def evaluate(self, source: Source, *, progress: bool | None = None) -> Likelihood:
+    def evaluate(self, source: Source, *, encoding: str | None = None, progress: bool | None = None) -> Likelihood:
         """Return how probable a text is.
 
         Args:
             source: as for `fit`.
+            encoding: as for `fit`.
             progress: as for `fit`.
 
         Raises:
@@ -215,7 +224,7 @@ class LanguageModel(SavedEstimator):
         """
         total = Likelihood()
         with (
-            read_tokens(source, vocabulary=self.vocabulary, progress=progress) as tokens,
+            read_tokens(source, vocabulary=self.vocabulary, encoding=encoding, progress=progress) as tokens,
             Progress(len(tokens), "tokens", "perplexity", progress) as bar,
         ):
             for ids, log_probs in self._log_prob_blocks(tokens):
@@ -223,9 +232,9 @@ class LanguageModel(SavedEstimator):
                 bar.advance(len(ids))
         return total
 
-    def perplexity(self, source: Source, *, progress: bool | None = None) -> float:
+    def perplexity(self, source: Source, *, encoding: str | None = None, progress: bool | None = None) -> float:
         """Return exp(-log P / tokens) of a text, counting </s> and <unk>; arguments as for `evaluate`."""
-        return self.evaluate(source, progress=progress).perplexity
+        return self.evaluate(source, encoding=encoding, progress=progress).perplexity
 
     def score(self, sentence: str | Sequence[str], *, end: bool = True) -> float:
         """Return log P of a line, a natural logarithm; minus infinity if the line is impossible.

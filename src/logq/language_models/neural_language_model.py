@@ -88,6 +88,7 @@ class NeuralLanguageModel(NeuralLMConfig, LanguageModel):
         *,
         validation: Source | None = None,
         vocabulary: Vocabulary | None = None,
+        encoding: str | None = None,
         progress: bool | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_minutes: float = 10.0,
@@ -100,6 +101,7 @@ class NeuralLanguageModel(NeuralLMConfig, LanguageModel):
             validation: another text, whose perplexity is measured after each epoch; the best weights are kept.
             vocabulary: of a larger text that contains this one, as `read_tokens` makes it; None makes one from the
                 text, by `min_count` and `max_vocab`.
+            encoding: of the files, such as "latin-1"; None recognizes it.
             progress: True shows a bar, False nothing, None a bar on a terminal and plain lines in a log.
             checkpoint: a folder where the run is saved regularly, and on Ctrl-C, so that `resume` can go on.
             checkpoint_minutes: minutes between checkpoints; 0 saves one after every batch.
@@ -119,7 +121,7 @@ class NeuralLanguageModel(NeuralLMConfig, LanguageModel):
         if self.sampler == CUSTOM:
             hint = "make a new model: files do not keep the function that the sampler was"
             raise ArgumentError("sampler", "a name or a function", CUSTOM, hint)
-        reading: dict[str, Any] = {"threads": self.threads or 1, "progress": progress}
+        reading: dict[str, Any] = {"encoding": encoding, "threads": self.threads or 1, "progress": progress}
         with contextlib.ExitStack() as stack:
             stack.enter_context(self._fitting())
             stack.enter_context(_torch_threads(self.threads))
@@ -209,12 +211,13 @@ class NeuralLanguageModel(NeuralLMConfig, LanguageModel):
     # ------------------------------------------------------------------------------------------------------ answers
 
     @torch.no_grad()
-    def queries(self, source: Source, num_tokens: int) -> tuple[Tensor, Tensor]:
+    def queries(self, source: Source, num_tokens: int, *, encoding: str | None = None) -> tuple[Tensor, Tensor]:
         """Return the queries for the first tokens of a text, and these tokens.
 
         Args:
             source: as for `fit`.
             num_tokens: maximum number of tokens.
+            encoding: as for `fit`.
 
         Returns:
             (n, D) queries and (n,) int64 tokens, n <= `num_tokens`.
@@ -226,7 +229,7 @@ class NeuralLanguageModel(NeuralLMConfig, LanguageModel):
         """
         check_int("num_tokens", num_tokens)
         device, found, words = Device(self.device, self.precision), list[Tensor](), list[Tensor]()
-        with read_tokens(source, vocabulary=self.vocabulary, progress=False) as tokens:
+        with read_tokens(source, vocabulary=self.vocabulary, encoding=encoding, progress=False) as tokens:
             for ids, queries in self._query_blocks(tokens, device):
                 found.append(queries.float())
                 words.append(torch.from_numpy(ids.astype(np.int64)).to(queries.device))

@@ -21,6 +21,7 @@ from logq.text.reading import WordChoice, count_lists, count_text, read_lists, r
 from logq.text.scanning import END_OF_LINE
 from logq.text.text_files import TextFile, find_text_files
 from logq.text.vocabulary import Vocabulary
+from logq.text.words import warn_of_odd_text
 
 __all__ = ["EncodedCorpus", "WordCount", "count_words", "encode", "encode_ids", "split_sentences"]
 
@@ -157,8 +158,8 @@ def encode(
 
     Words, sentences and vocabulary are those of `Corpus` and `Vocabulary.build`: words are separated by white space of
     any kind, each line is a sentence, invalid bytes become U+FFFD. But a line of any length is one sentence, and words
-    of more than 65,536 bytes are left out and counted. Memory is that of the different words and a few megabytes for
-    each thread, however large the corpus.
+    of more than 65,536 bytes are left out and counted. A warning says of both that it happened. Memory is that of the
+    different words and a few megabytes for each thread, however large the corpus.
 
     Args:
         source: a path to a file, plain or compressed (.gz, .bz2, .xz, .zst, .zip), or a list of paths; a pattern such
@@ -207,7 +208,7 @@ def encode(
         cuts = {"min_count": min_count, "max_vocab": max_vocab} if vocabulary is None else {}
         known = EncodingCache(Path(cache), files, {**cuts, "encoding": encoding}, vocabulary)
         if found := known.load():
-            return EncodedCorpus(*found, reused=True, keep=True)
+            return _opened(*found, reused=True, keep=True)
         known.remove_leftovers()
     ids = _new_file(cache, known)
     try:
@@ -221,7 +222,16 @@ def encode(
     except BaseException:
         _release(ids, False, os.getpid())
         raise
-    return EncodedCorpus(encoded, ids, reused=False, keep=known is not None)
+    return _opened(encoded, ids, reused=False, keep=known is not None)
+
+
+def _opened(encoding: Encoding, ids: IdFile, *, reused: bool, keep: bool) -> EncodedCorpus:
+    try:
+        warn_of_odd_text(encoding.invalid_lines, encoding.long_words)
+    except UserWarning:  # where warnings are errors
+        _release(ids, keep, os.getpid())
+        raise
+    return EncodedCorpus(encoding, ids, reused=reused, keep=keep)
 
 
 def encode_ids(
@@ -365,4 +375,5 @@ def count_words(
     words = WordChoice(check_int("min_count", min_count), max_vocab, encoding=encoding)
     counted = count_lists(lists, words, progress) if files is None else count_text(files, words, threads, progress)
     assert counted.num_types is not None  # no vocabulary was given
+    warn_of_odd_text(counted.invalid_lines, counted.long_words)
     return WordCount(counted.vocabulary, counted.num_types, counted.invalid_lines, counted.long_words)

@@ -1,5 +1,6 @@
 """Checks of words: sentences are lists of strings, vocabularies have different words, counts fit their words."""
 
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, cast
 
@@ -19,6 +20,7 @@ __all__ = [
     "index_words",
     "is_too_long",
     "is_writable_word",
+    "warn_of_odd_text",
 ]
 
 
@@ -170,3 +172,22 @@ def is_writable_word(word: str) -> bool:
         (True, False)
     """
     return word.split() == [word] and has_utf8_form(word) and not is_too_long(word)
+
+
+def warn_of_odd_text(invalid_lines: int, long_words: int) -> None:
+    """Warn of what in a text was not read as it stands there.
+
+    Example:
+        >>> warn_of_odd_text(0, 0)
+    """
+    if invalid_lines:
+        lines = "1 line of the text has" if invalid_lines == 1 else f"{invalid_lines:,} lines of the text have"
+        text = f"{lines} bytes that are not UTF-8, read as \N{REPLACEMENT CHARACTER}; if it is another, give encoding="
+        warnings.warn(text, UserWarning, stacklevel=3)
+    if long_words:
+        words = (
+            "1 word of more than 65,536 bytes was"
+            if long_words == 1
+            else (f"{long_words:,} words of more than 65,536 bytes were")
+        )
+        warnings.warn(f"{words} left out of the text", UserWarning, stacklevel=3)

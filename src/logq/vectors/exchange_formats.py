@@ -12,6 +12,7 @@ here, as are numbers that are not finite; the message names the line, or the wor
 import contextlib
 import gzip
 import os
+import re
 import warnings
 from array import array
 from collections.abc import Iterator, Sequence
@@ -36,7 +37,10 @@ Vectors: TypeAlias = "NDArray[np.float32] | NDArray[np.float16]"
 
 _SAMPLE = 1 << 18  # bytes that show the format, more than the longest word
 _BLOCK = 1 << 20  # bytes read at a time
+_LOOKED_AT = 64  # bytes of numbers, at least, that show whether they are binary
 _FIRST_NUMBERS = 1 << 22  # numbers that there is room for at first; more are allocated as they come
+_TOO_LARGE = 1e15  # for a number in a vector that was trained
+_LARGEST_TENSOR_HEADER = 100 << 20  # bytes, in safetensors
 _FASTTEXT = b"\xba\x16\x4f\x2f"
 
 
@@ -183,6 +187,10 @@ def _check_kind(name: str, start: bytes) -> None:
             f"{name}: expected word vectors, this is a model of fastText (.bin), whose vectors of words are sums; take "
             "the .vec file that fastText writes beside it, or let it write one: fasttext print-word-vectors"
         )
+    if start[8:9] == b"{" and int.from_bytes(start[:8], "little") < _LARGEST_TENSOR_HEADER:
+        raise ValueError(
+            f"{name}: expected vectors in text, or those of word2vec; safetensors are read from a file only"
+        )
     kind = kind_of_file(start)
     if kind == "a pickle":
         raise ValueError(
@@ -204,15 +212,21 @@ def _looks_binary(start: bytes) -> bool:
     first, _, _ = rest.partition(b"\n")
     if len(first.split()) == header.dim + 1 and all(map(is_number, first.split()[1:])):
         return False
-    _, blank, numbers = rest.partition(b" ")
-    numbers = (numbers if blank else rest)[: 4 * header.dim]
-    controls = sum(1 for byte in numbers if byte < 0x20 and byte not in b"\t\n\v\f\r")
-    beyond = sum(1 for byte in numbers if byte > 0x7F)
+    looked_at = bytearray()
+    while rest and len(looked_at) < _LOOKED_AT:  # the numbers of several words, where each has few
+        _, blank, numbers = rest.partition(b" ")
+        numbers = numbers if blank else rest
+        looked_at += numbers[: 4 * header.dim]
+        rest = numbers[4 * header.dim :]
+    odd = sum(1 for byte in looked_at if byte > 0x7E or (byte < 0x20 and byte not in b"\t\n\v\f\r"))
+    if odd <= len(looked_at) / 5:  # random floats have three times as many
+        return False
     try:
-        numbers.decode("utf-8")
+        looked_at.decode("utf-8")
     except UnicodeDecodeError as error:
-        return controls > 0 or (error.start < len(numbers) - 3 and beyond > len(numbers) / 5)
-    return controls > 0
+        if error.start < len(looked_at) - 3:
+            return True
+    return any(byte < 0x20 and byte not in b"\t\n\v\f\r" for byte in looked_at)
 
 
 class _Table:
@@ -284,6 +298,7 @@ class _Table:
 def _binary_rows(name: str, file: BinaryIO, header: Header) -> Iterator[Row]:
     num_words, dim = header.num_words or 0, header.dim
     buffer, at = b"", 0
+    before = np.empty(0, np.float32)
     for number in range(1, num_words + 1):
         space = buffer.find(b" ", at)
         while space < 0 or len(buffer) < space + 1 + 4 * dim:
@@ -299,7 +314,32 @@ def _binary_rows(name: str, file: BinaryIO, header: Header) -> Iterator[Row]:
         word = buffer[at:space].lstrip(b"\n")  # the newline after the vector before, if there is one
         if not word:
             raise ValueError(f"{name}, word {number}: expected a word, got none")
-        yield Row(number, word, np.frombuffer(buffer, dtype="<f4", count=dim, offset=space + 1))
+        numbers = np.frombuffer(buffer, dtype="<f4", count=dim, offset=space + 1)
+        if _is_shifted(word, before):
+            raise ValueError(
+                f"{name}, word {number}: expected a word, got {word[:40]!r}; either D in the first line is not the "
+                "number of dimensions, or the word before has a blank in it, which this format cannot tell"
+            )
+        yield Row(number, word, numbers)
+        before = numbers
         at = space + 1 + 4 * dim
     if (buffer[at:] + file.read(_BLOCK)).strip(b"\n"):
         raise ValueError(f"{name}: expected the end after the {num_words} words that the first line promises")
+
+
+def _is_shifted(word: bytes, before: NDArray[np.float32]) -> bool:
+    """Whether bytes that should be a word have those of numbers in them: the row before ended elsewhere."""
+    if any(blank in word for blank in b"\n\r\t"):
+        return True
+    # The rest of the word and its blank, read as numbers, are out of all proportion.
+    cut = re.match(rb"[^\x00-\x20]+ ", before.tobytes()[:LONGEST_WORD])
+    odd = any(byte < 0x20 for byte in word) or not _is_utf8(word)
+    return cut is not None and odd and not bool((np.abs(before) < _TOO_LARGE).all())
+
+
+def _is_utf8(word: bytes) -> bool:
+    try:
+        word.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -19,6 +19,7 @@ from logq.vectors.exchange_formats import (
     read_vectors,
     write_word2vec_format,
 )
+from logq.vectors.gensim_names import with_gensim_arguments
 from logq.vectors.nearest_words import norms
 from logq.vectors.vector_arguments import Vectors, check_vectors, read_only
 from logq.vectors.word_queries import WordQueries
@@ -165,7 +166,7 @@ class KeyedVectors(WordQueries):
         (.gz, .bz2, .xz, .zst, or a .zip with one file in it). Words of text may have blanks in them.
 
         Args:
-            path: the folder or file.
+            path: the folder or file; "-" is standard input.
             limit: number of words to read, from the first; None reads all.
             dtype: float32 or float16; None is that of a file that `save` wrote, and float32.
             encoding: of the words in a file of another tool, such as "latin-1"; None recognizes it.
@@ -194,6 +195,14 @@ class KeyedVectors(WordQueries):
             vectors = vectors[:limit].astype(options.dtype)
         return cls._from_file(target, words[:limit], vectors[:limit], None if counts is None else counts[:limit])
 
+    @with_gensim_arguments(
+        fvocab="counts are written by save(folder), not in this format",
+        total_vec="leave it out: all words are written",
+        write_header="leave it out: the first line, of V and D, is part of the format",
+        prefix="leave it out: words are written as they are",
+        append="leave it out: a file holds one model",
+        sort_attr="leave it out: words keep their order",
+    )
     def save_word2vec_format(self, path: str | os.PathLike[str], binary: bool = False, *, newline: bool = True) -> None:
         """Write the vectors in a format of the C program word2vec, without the counts.
 

@@ -79,6 +79,8 @@ def is_safetensors(path: str | os.PathLike[str]) -> bool:
     """
     if os.fspath(path).endswith(".safetensors"):
         return True
+    if os.fspath(path) == "-":
+        return False
     with open(path, "rb") as file:
         start = file.read(9) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else b""
         # It begins with the length of its JSON header in 8 bytes, then the header.

@@ -104,8 +104,13 @@ def text_header(name: str, file: BinaryIO, size: int | None) -> tuple[Header, It
 def _not_vectors(line: bytes) -> str:
     expected = "expected 'V D', the numbers of words and dimensions, or a word and its numbers, separated by blanks"
     cause = ""
-    if line.count(b",") > 1 and len(line.split()) < 3:
+    if not line:
+        return "expected words with their vectors, the file is empty"
+    _, *fields = line.split() or [b""]
+    if line.count(b",") > 1 and len(fields) < 2:
         cause = "; it has commas, which have to become blanks"
+    elif fields and _has_decimal_comma(fields[-1]):
+        cause = "; its numbers have a decimal comma, which has to become a point"
     return f"{expected}, got {line[:40]!r}{cause}"
 
 
@@ -113,14 +118,14 @@ def is_number(field: bytes) -> bool:
     """Whether a field is a number in decimal.
 
     Example:
-        >>> is_number(b"-1.5e-3"), is_number(b"0,5")
-        (True, False)
+        >>> is_number(b"-1.5e-3"), is_number(b"0,5"), is_number(b"1_000")
+        (True, False, False)
     """
     try:
         float(field)
     except ValueError:
         return False
-    return True
+    return b"_" not in field  # Python reads 1_000 as a number
 
 
 def _numbers_at_end(line: bytes) -> int:
@@ -162,6 +167,8 @@ def text_rows(name: str, lines: Iterator[tuple[int, bytes]], header: Header) -> 
             values = [float(value) for value in numbers]
         except ValueError:
             values = []
+        if b"_" in line and not all(map(is_number, numbers)):
+            values = []
         if len(values) != dim or line[:1].isspace() or (b" " in word and is_number(word.split()[-1])):
             raise ValueError(f"{name}, line {number}: {_wrong_row(line, dim)}")
         done += 1
@@ -181,6 +188,10 @@ def _wrong_row(line: bytes, dim: int) -> str:
     if odd is None or numbers >= dim:
         return f"{expected}, got {numbers} numbers" + (f" for {word[:40].decode('utf-8', 'replace')!r}" if word else "")
     shown = odd[:40].decode("utf-8", "replace")
-    if re.fullmatch(rb"[-+]?\d+,\d+([eE][-+]?\d+)?", odd):
+    if _has_decimal_comma(odd):
         return f"{expected} with a decimal point, got {shown!r}"
     return f"{expected}, got {shown!r}"
+
+
+def _has_decimal_comma(field: bytes) -> bool:
+    return re.fullmatch(rb"[-+]?\d+,\d+([eE][-+]?\d+)?", field) is not None

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterable, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_int, shown
 from logq.text.words import check_strings
+from logq.vectors.gensim_names import WithGensimNames, with_gensim_arguments
 from logq.vectors.nearest_words import UnknownWord, cosine_products, cosines, highest, unit
 from logq.vectors.vector_arguments import (
     Vectors,
@@ -29,8 +31,39 @@ Nearest: TypeAlias = list[tuple[str, float]]
 Term: TypeAlias = "str | NDArray[Any] | Tensor | tuple[Any, float]"
 
 
-class WordQueries:
+_PAIR = {"w1": "it is called a here", "w2": "it is called b here"}
+_ALL = "leave it out; restrict_vocab=N takes the first N words only"
+
+
+class WordQueries(WithGensimNames):
     """What `KeyedVectors` answers, from its words, its vectors and their lengths."""
+
+    gensim_hints = MappingProxyType(
+        {
+            "get_index": "take key_to_index[word], or key_to_index.get(word, default)",
+            "has_index_for": "write: word in vectors",
+            "word_vec": "take get_vector(word)",
+            "words_closer_than": "it is called closer_than",
+            "get_normed_vectors": "divide vectors by their lengths, or take get_vector(word, norm=True) for one",
+            "vectors_norm": "divide vectors by their lengths, or take get_vector(word, norm=True) for one",
+            "syn0": "it is called vectors",
+            "init_sims": "leave it out: lengths are computed once, when the vectors are loaded",
+            "fill_norms": "leave it out: lengths are computed once, when the vectors are loaded",
+            "index2word": "it is called index_to_key",
+            "index2entity": "it is called index_to_key",
+            "vocab": "the words are in key_to_index, and how often they occurred in counts",
+            "wv": "these are the vectors themselves",
+            "get_vecattr": "how often a word occurred is counts[key_to_index[word]]",
+            "evaluate_word_pairs": "take logq.evaluation.word_similarity(vectors, logq.evaluation.read_pairs(path))",
+            "evaluate_word_analogies": (
+                "take logq.evaluation.word_analogies(vectors, logq.evaluation.read_analogies(path))"
+            ),
+            "most_similar_to_given": "take min(words, key=lambda word: vectors.distance(key, word))",
+            "get_mean_vector": "take vectors[words].mean(axis=0)",
+            "add_vector": "make new ones: KeyedVectors(keys, vectors)",
+            "add_vectors": "make new ones: KeyedVectors(keys, vectors)",
+        }
+    )
 
     index_to_key: list[str]
     key_to_index: dict[str, int]
@@ -65,13 +98,16 @@ class WordQueries:
         vector = self.vectors[self._index(key)]
         return unit(vector).astype(np.float32) if norm else vector
 
+    @with_gensim_arguments(**_PAIR)
     def similarity(self, a: str, b: str) -> float:
         """Return the cosine between the vectors of two words.
 
         Raises:
             UnknownWord: one of them has no vector.
         """
-        first, second = (unit(self.vectors[self._index(word)]) for word in (a, b))
+        rows = [self._index(word) for word in (a, b)]
+        check_rows(self.vectors, self._norms, rows)
+        first, second = (unit(self.vectors[row]) for row in rows)
         return float(np.clip(first @ second, -1, 1))
 
     @overload
@@ -92,6 +128,7 @@ class WordQueries:
         topn: None,
         restrict_vocab: int | None = None,
     ) -> Floats: ...
+    @with_gensim_arguments(clip_start=_ALL, clip_end=_ALL, indexer="leave it out: every answer is exact")
     def most_similar(
         self,
         positive: "Term | Sequence[Term]" = (),
@@ -228,6 +265,7 @@ class WordQueries:
         values = cosine_products(self.vectors[rows], self._norms[rows], above, below)
         return self._best(values, topn, excluded)
 
+    @with_gensim_arguments(**_PAIR)
     def distance(self, a: str, b: str) -> float:
         """Return 1 - cosine of two words, from 0 to 2."""
         return 1 - self.similarity(a, b)
@@ -285,7 +323,11 @@ class WordQueries:
         return index
 
     def _vector(self, name: str, term: Any) -> NDArray[Any]:
-        return self.vectors[self._index(term)] if isinstance(term, str) else self._check_vector(name, term)
+        if not isinstance(term, str):
+            return self._check_vector(name, term)
+        row = self._index(term)
+        check_rows(self.vectors, self._norms, [row])
+        return self.vectors[row]
 
     def _check_vector(self, name: str, vector: Any) -> NDArray[np.float64]:
         array = to_array(name, vector).astype(np.float64)
@@ -297,6 +339,7 @@ class WordQueries:
         """The indices of words that have a vector, and the words that have none."""
         listed = check_strings(name, words)
         rows = [self.key_to_index[word] for word in listed if word in self.key_to_index]
+        check_rows(self.vectors, self._norms, rows)
         if not rows:
             got = f"{shown(listed[0])}, which has none" if listed else "none"
             raise ArgumentError(name, "at least one word with a vector", Verbatim(got))

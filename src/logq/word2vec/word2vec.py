@@ -5,6 +5,7 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Collection, Iterable
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from logq.text.words import check_utf8_form
 from logq.training.checkpoint import Checkpoint, fingerprint
 from logq.training.estimator import Estimator, FitOptions, Seeds, fresh_seed
 from logq.vectors import KeyedVectors
+from logq.vectors.gensim_names import WithGensimNames, with_gensim_arguments
+from logq.vectors.vector_arguments import read_only
 from logq.vectors.vector_files import write_safetensors
 from logq.word2vec.available_memory import available_memory
 from logq.word2vec.corpus_run import CorpusRun
@@ -27,7 +30,11 @@ from logq.word2vec.word2vec_config import Word2VecConfig
 __all__ = ["Word2Vec"]
 
 
-class Word2Vec(Word2VecConfig, Estimator):
+_TEXT = "give the text as the first argument, source"
+_MODEL = "give it to Word2Vec(...)"
+
+
+class Word2Vec(WithGensimNames, Word2VecConfig, Estimator):
     """Learns vectors of words from text, by skip-gram or CBOW.
 
     Each word w_i of the text is to be predicted from the words at most r away, r uniform in 1..window, by the logits
@@ -62,6 +69,23 @@ class Word2Vec(Word2VecConfig, Estimator):
         True
     """
 
+    gensim_hints = MappingProxyType(
+        {
+            "wv": "it is called vectors",
+            "train": "take fit(text), which learns the words too; called again, it continues with more text",
+            "build_vocab": "leave it out: fit(text) learns the words too",
+            "save": "take save_vectors(folder), or vectors.save(folder)",
+            "load": "take logq.KeyedVectors.load(folder)",
+            "syn1neg": "it is called output_vectors",
+            "get_latest_training_loss": "the mean loss of the last epoch is called mean_loss",
+            "running_training_loss": "the mean loss of the last epoch is called mean_loss",
+            "total_train_time": "it is called training_seconds",
+            "most_similar": "ask the vectors: vectors.most_similar(word)",
+            "similarity": "ask the vectors: vectors.similarity(a, b)",
+            "predict_output_word": "the logit of a word beside another is vectors[word] @ output_vectors[i]",
+        }
+    )
+
     vocabulary: Vocabulary
     mean_loss: float
     invalid_lines = 0
@@ -90,6 +114,20 @@ class Word2Vec(Word2VecConfig, Estimator):
 
     # -------------------------------------------------------------------------------------------------------------- fit
 
+    @with_gensim_arguments(
+        sentences=_TEXT,
+        corpus_iterable=_TEXT,
+        corpus_file=_TEXT,
+        epochs=_MODEL,
+        start_alpha="the rate is called lr, and is given to Word2Vec(...)",
+        end_alpha="the learning rate falls to 1e-4 of lr",
+        total_examples="leave it out: the text is counted when it is read",
+        total_words="leave it out: the text is counted when it is read",
+        compute_loss="leave it out: mean_loss is always there after fit",
+        callbacks="give a function: on_epoch_end=...",
+        update="leave it out: a second fit adds the words of the new text, if new_words is not False",
+        report_delay="leave it out; progress=True shows a bar",
+    )
     def fit(
         self,
         source: str | os.PathLike[str] | Iterable[Any] | EncodedCorpus,
@@ -249,7 +287,7 @@ class Word2Vec(Word2VecConfig, Estimator):
         """
         engine = self._fitted_engine()
         vectors = KeyedVectors(
-            self.vocabulary.index_to_key, np.array(engine.vectors), counts=self.vocabulary.counts, copy=False
+            self.vocabulary.index_to_key, read_only(np.array(engine.vectors)), self.vocabulary.counts, copy=False
         )
         vectors.info = self.settings()
         return vectors

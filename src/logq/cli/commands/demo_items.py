@@ -17,7 +17,7 @@ from logq.cli.terminal.errors import InterruptedWorkError
 from logq.cli.terminal.output import output_folder
 from logq.cli.terminal.report import install_steps, positional, say, say_next
 from logq.cli.terminal.result_tables import show_neighbors
-from logq.cli.train_frame import Training
+from logq.cli.train_frame import Overwrite, Training
 
 if TYPE_CHECKING:
     from logq.logs import Interactions
@@ -40,13 +40,16 @@ SHOWN = (
 )
 LOG = "calls.csv"
 
+DEFAULT_FOLDER = Path("logq-demo-items")
+
 
 def demo_items(
     output: Annotated[
         Path,
         typer.Option("--output", "-o", metavar="DIR", help="Folder to write the log and the model to."),
         WRITES_FOLDER,
-    ] = Path("logq-demo-items"),
+    ] = DEFAULT_FOLDER,
+    overwrite: Overwrite = False,
     seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of the training.")] = 1,
     quiet: Quiet = False,
 ) -> None:
@@ -59,6 +62,7 @@ def demo_items(
     began = time.monotonic()
     tell = (lambda *_: None) if quiet else say
     with output_folder(output):
+        training = Training(output, quiet=quiet, overwrite=overwrite or output == DEFAULT_FOLDER, keep=True)
         try:
             tell(("Reading", "bold"), " the calls in the source of Python's standard library ...")
             log = _read_calls(output / LOG)
@@ -68,7 +72,6 @@ def demo_items(
             ("Training", "bold"),
             f" Item2Vec on {len(log):,} calls of {log.num_items:,} functions by {log.num_users:,} others ...",
         )
-        training = Training(output, quiet=quiet, overwrite=True)
         try:
             from logq.recommenders.item2vec import Item2Vec
 

@@ -15,7 +15,7 @@ from logq.cli.terminal.errors import InterruptedWorkError
 from logq.cli.terminal.output import output_folder
 from logq.cli.terminal.report import say, say_next, vector_steps
 from logq.cli.terminal.result_tables import show_neighbors
-from logq.cli.train_frame import Training
+from logq.cli.train_frame import Overwrite, Training
 
 __all__ = ["EXAMPLES", "SHOWN", "demo_words"]
 
@@ -26,13 +26,16 @@ logq demo words -o python-words --seed 7
 
 SHOWN = ("file", "exception", "thread", "socket", "encoding", "method")
 
+DEFAULT_FOLDER = Path("logq-demo")
+
 
 def demo_words(
     output: Annotated[
         Path,
         typer.Option("--output", "-o", metavar="DIR", help="Folder to write the vectors and the map to."),
         WRITES_FOLDER,
-    ] = Path("logq-demo"),
+    ] = DEFAULT_FOLDER,
+    overwrite: Overwrite = False,
     seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of the training and the map.")] = 1,
     quiet: Quiet = False,
 ) -> None:
@@ -44,6 +47,9 @@ def demo_words(
     began = time.monotonic()
     tell = (lambda *_: None) if quiet else say
     with output_folder(output):
+        training = Training(
+            output, quiet=quiet, what="vectors", overwrite=overwrite or output == DEFAULT_FOLDER, keep=True
+        )
         try:
             tell(("Reading", "bold"), " Python's language reference and the docstrings of its standard library ...")
             from logq.text import python_reference
@@ -56,7 +62,6 @@ def demo_words(
             ("Training", "bold"),
             f" skip-gram with negative sampling on {words:,} words in {len(sentences):,} sentences ...",
         )
-        training = Training(output, quiet=quiet, what="vectors", overwrite=True)
         vectors = train_word2vec(sentences, training, {"seed": seed, "epochs": 5}).vectors
         shown = [word for word in SHOWN if word in vectors]
         tell()

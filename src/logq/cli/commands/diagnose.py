@@ -15,6 +15,7 @@ from logq.cli.terminal.errors import BadInputError, note
 from logq.cli.terminal.gradient_table import advice, print_lines, print_table
 from logq.cli.terminal.output import check_file, write_json
 from logq.cli.terminal.report import say
+from logq.cli.text_reading import Encoding
 
 if TYPE_CHECKING:
     from logq.samplers import Sampler
@@ -93,6 +94,7 @@ def diagnose(
         typer.Option("--figure", metavar="FILE", help="Plot error and bias against k, to a .png, .svg or .pdf file."),
         WRITES,
     ] = None,
+    encoding: Encoding = None,
     output: JsonOutput = None,
     device: Device = "cpu",
     quiet: Quiet = False,
@@ -117,7 +119,7 @@ def diagnose(
     from logq.shapes import check_device
 
     check_device(device)
-    found = read_classifier(model, text, rows=rows, device=device)
+    found = read_classifier(model, text, encoding=encoding, rows=rows, device=device)
     errors = _measure(
         found,
         _makers(names, found, explicit=samplers is not None, distinct=distinct),

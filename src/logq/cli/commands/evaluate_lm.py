@@ -15,7 +15,7 @@ from logq.cli.terminal.errors import BadInputError, note
 from logq.cli.terminal.output import check_file, write_json
 from logq.cli.terminal.report import say
 from logq.cli.terminal.result_tables import ResultTable
-from logq.cli.text_reading import check_text_files
+from logq.cli.text_reading import Encoding, check_text_files
 
 if TYPE_CHECKING:
     from logq.evaluation.likelihood import Likelihood
@@ -44,6 +44,7 @@ def lm(
         READS,
     ],
     output: JsonOutput = None,
+    encoding: Encoding = None,
     device: Device = "cpu",
     quiet: Quiet = False,
 ) -> None:
@@ -62,7 +63,7 @@ def lm(
     loaded = load_language_model(model, device=device, progress=progress, doing="evaluate")
     from logq.evaluation.likelihood import Likelihood
 
-    found = [(text, _measured(loaded, text, progress)) for text in texts]
+    found = [(text, _measured(loaded, text, encoding, progress)) for text in texts]
     together = sum((one for _, one in found), Likelihood())
     if output is not None:
         scores = {
@@ -96,10 +97,12 @@ _MEASURES = (
 )
 
 
-def _measured(model: "LanguageModel", text: str, progress: bool | None) -> "Likelihood":
+def _measured(model: "LanguageModel", text: str, encoding: str | None, progress: bool | None) -> "Likelihood":
     try:
-        return model.evaluate(text, progress=progress)
+        return model.evaluate(text, encoding=encoding, progress=progress)
     except ArgumentError as error:
+        if error.name != "source":
+            raise
         raise BadInputError(error.message(text)) from error
 
 

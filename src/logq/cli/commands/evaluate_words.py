@@ -20,7 +20,7 @@ from logq.cli.terminal.word_scores import (
     similarity_lines,
     similarity_table,
 )
-from logq.cli.text_reading import VectorReading, read_vectors
+from logq.cli.text_reading import TestEncoding, VectorReading, read_vectors, reading_test_sets
 
 __all__ = ["EXAMPLES", "MethodName", "words"]
 
@@ -74,6 +74,7 @@ def words(
             show_default="all",
         ),
     ] = None,
+    test_encoding: TestEncoding = None,
     output: JsonOutput = None,
     quiet: Quiet = False,
     *,
@@ -96,8 +97,9 @@ def words(
     from logq.evaluation.similarity import can_tell_p
 
     # The small files first: a mistake in them is found before large vectors are read.
-    pairs = {str(path): read_pairs(path) for path in similarity or []}
-    questions = {str(path): read_analogies(path) for path in analogies or []}
+    with reading_test_sets():
+        pairs = {str(path): read_pairs(path, encoding=test_encoding) for path in similarity or []}
+        questions = {str(path): read_analogies(path, encoding=test_encoding) for path in analogies or []}
     known = read_vectors(vectors, reading, "evaluate")
     similarities = [
         (path, word_similarity(known, judged, restrict_vocab=restrict_vocab)) for path, judged in pairs.items()

@@ -12,7 +12,7 @@ from logq.cli.input_output import WRITES
 from logq.cli.terminal.errors import BadInputError, InterruptedWorkError, note
 from logq.cli.terminal.output import check_file, write_json
 from logq.cli.terminal.report import say
-from logq.cli.text_reading import Encoding, Source, check_text_files, note_odd_text, reading_threads
+from logq.cli.text_reading import Encoding, Source, check_text_files, reading_threads
 
 if TYPE_CHECKING:
     from logq.text import Phrases
@@ -123,7 +123,7 @@ def phrases(
                 wrote = f"the phrases are in {save}, no text was written."
             if output is not None:
                 written = found.transform(text).write(output, progress=progress)
-            num_sentences, invalid_lines, long_words = text.num_sentences, text.invalid_lines, text.long_words
+            num_sentences = text.num_sentences
     except KeyboardInterrupt as stop:
         raise InterruptedWorkError(wrote) from stop
     best = [(phrase, found.counts[phrase], score) for phrase, score in list(found.phrases.items())[:top]]
@@ -133,7 +133,6 @@ def phrases(
     _show(found, best)
     if found.pruned:
         note(f"{found.pruned:,} rare pairs were dropped, as there were more than --max-vocab = {max_vocab:,} at once.")
-    note_odd_text(invalid_lines, long_words)
     if sys.stdout.isatty():
         if written is not None:
             say(f"{written:,} words in {num_sentences:,} lines saved to ", (str(output), "bold"), ".")

@@ -21,7 +21,7 @@ from logq.cli.input_output import WRITES, WRITES_FOLDER
 from logq.cli.model_folders import RecommenderArgument, RecommenderFolder, open_folder
 from logq.cli.terminal.errors import BadInputError
 from logq.cli.terminal.output import check_file, output_folder, write_json
-from logq.cli.terminal.report import python_command, say, say_next
+from logq.cli.terminal.report import positional, python_command, say, say_next
 from logq.cli.terminal.result_tables import ResultTable
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ EXAMPLES = """
 logq index model -o model/index --kind faiss-hnsw --check
 logq index model -o model/index --kind faiss-ivf --option nprobe=32
 logq index model -o model/index --check
+logq index model -o model/alike --metric cosine
 logq index model --duckdb items.duckdb
 logq index model --postgres postgresql://me@localhost/shop
 """
@@ -53,6 +54,13 @@ class IndexKind(str, Enum):
     usearch = "usearch"
 
 
+class MetricName(str, Enum):
+    """What an index compares by, as logq.retrieval names it."""
+
+    inner_product = "inner_product"
+    cosine = "cosine"
+
+
 def index(
     folder: RecommenderArgument,
     output: Annotated[
@@ -67,6 +75,16 @@ def index(
             metavar="NAME",
             help=f"Kind of the index: {', '.join(one.value for one in IndexKind)}.",
             show_default="exact",
+            rich_help_panel="Index",
+        ),
+    ] = None,
+    metric: Annotated[
+        MetricName | None,
+        typer.Option(
+            "--metric",
+            metavar="NAME",
+            help="inner_product, for `logq recommend --index`; or cosine, for `logq similar --index`.",
+            show_default="inner_product",
             rich_help_panel="Index",
         ),
     ] = None,
@@ -110,13 +128,20 @@ def index(
     """Put the items of a recommender into an index for fast search, or into a database.
 
     An index finds the items with the highest scores without looking at all of them; --check measures how many of the
-    true best ones it finds, for users of the log. `logq recommend --index INDEX` searches in it. A database gets one
-    row per item: its number, its id in the log, vector, count, title and features; searches can filter by these.
+    true best ones it finds, for users of the log, or with --metric cosine for its items. `logq recommend --index INDEX`
+    searches in it, and `logq similar --index INDEX` in one of cosines. A database gets one row per item: its number,
+    its id in the log, vector, count, title and features; searches can filter by these.
     """
     if output is None and duckdb is None and postgres is None:
         raise BadInputError("give a folder for the index by --output, or a database by --duckdb or --postgres")
-    if output is None and (check or kind or option):
-        raise BadInputError("--check, --kind and --option: expected --output with them, the folder of the index")
+    if output is None and (check or kind or metric or option):
+        raise BadInputError(
+            "--check, --kind, --metric and --option: expected --output with them, the folder of the index"
+        )
+    if output is not None and (there := find_contents(output)) is not None and there.family != "index":
+        raise BadInputError(
+            f"--output: {output} holds {there.name}, and an index has a folder of its own; take {output / 'index'}"
+        )
     if as_json is not None and not check:
         raise BadInputError("--json: expected --check with it, whose numbers it writes")
     options = dict(_setting(text) for text in option or [])
@@ -131,26 +156,36 @@ def index(
     if output is not None:
         made = None
         if kind is None and check and (output / _OF).exists():
-            made = load_index_of(found, output)
+            made = load_index_of(found, output, None if metric is None else metric.value)
         else:
             piped = check and not sys.stdout.isatty()  # then only the numbers are wanted
-            made = _make(found, output, (kind or IndexKind.exact).value, options, quiet=quiet or piped)
+            by = (metric or MetricName.inner_product).value
+            made = _make(found, output, (kind or IndexKind.exact).value, by, options, quiet=quiet or piped)
         if check:
             _check(found, made, k, quiet, as_json)
         if not quiet and sys.stdout.isatty():
-            user = shlex.quote(str(found.model.user_ids[0]))
-            command = f"logq recommend {shlex.quote(str(folder))} --user {user} --index {shlex.quote(str(output))}"
+            place, where = shlex.quote(str(folder)), shlex.quote(str(output))
+            if made.metric == "cosine":
+                command = f"logq similar {place} --index {where} {positional(str(found.model.item_ids[0]))}"
+            else:
+                user = shlex.quote(str(found.model.user_ids[0]))
+                command = f"logq recommend {place} --user {user} --index {where}"
             say_next([(command, "search in it")])
     for place, is_file in ((duckdb, True), (postgres, False)):
         if place is not None:
             _write_items(found, place, table, is_file=is_file, quiet=quiet)
 
 
-def load_index_of(found: RecommenderFolder, folder: Path) -> "ItemIndex":
+def load_index_of(found: RecommenderFolder, folder: Path, metric: str | None = None) -> "ItemIndex":
     """Load an index, and check that it was made from this model.
 
+    Args:
+        found: the model.
+        folder: of the index.
+        metric: that it has to compare by; None takes any.
+
     Raises:
-        BadInputError: there is none, or it was made of another.
+        BadInputError: there is none, it was made of another, or compares by something else.
     """
     if not folder.is_dir():
         raise BadInputError(f"{folder}: there is no such index; `logq index` makes one")
@@ -169,16 +204,23 @@ def load_index_of(found: RecommenderFolder, folder: Path) -> "ItemIndex":
         of = None
     if of != _hash(found):
         raise BadInputError(f"{folder}: this index was made from another model, or an earlier one; build it again")
+    if metric not in (None, made.metric):
+        raise BadInputError(
+            f"{folder}: expected an index by {metric}, got one by {made.metric}; "
+            f"`logq index MODEL -o INDEX --metric {metric}` makes one"
+        )
     return made
 
 
-def _make(found: RecommenderFolder, folder: Path, kind: str, options: dict[str, Any], *, quiet: bool) -> "ItemIndex":
+def _make(
+    found: RecommenderFolder, folder: Path, kind: str, metric: Any, options: dict[str, Any], *, quiet: bool
+) -> "ItemIndex":
     from logq.retrieval import make_index
 
-    vectors = found.model.search_vectors
+    vectors = _compared(found, metric)
     began = time.perf_counter()
     try:
-        made = make_index(kind, vectors, **options)
+        made = make_index(kind, vectors, metric=metric, **options)
     except TypeError as error:
         raise BadInputError(f"--option: {kind} does not take {', '.join(options)} ({error})") from error
     took = time.perf_counter() - began
@@ -203,12 +245,17 @@ def _check(found: RecommenderFolder, made: "ItemIndex", k: int, quiet: bool, as_
 
     from logq.retrieval import ExactIndex, index_recall
 
-    asked = np.flatnonzero(np.diff(found.model.known.offsets))
-    if not len(asked):
-        raise BadInputError("--check: expected users whose histories ask; the model was saved without (--no-histories)")
-    step = max(1, -(-len(asked) // _MOST_QUERIES))
-    queries = found.model.query_vectors(found.model.user_ids[asked[::step]])
-    exact = ExactIndex(found.model.search_vectors)
+    vectors = _compared(found, made.metric)
+    if made.metric == "cosine":
+        queries: Any = vectors[:: max(1, -(-len(vectors) // _MOST_QUERIES))]
+    else:
+        asked = np.flatnonzero(np.diff(found.model.known.offsets))
+        if not len(asked):
+            missing = "users whose histories ask; the model was saved without (--no-histories)"
+            raise BadInputError(f"--check: expected {missing}")
+        step = max(1, -(-len(asked) // _MOST_QUERIES))
+        queries = found.model.query_vectors(found.model.user_ids[asked[::step]])
+    exact = ExactIndex(vectors, metric=made.metric)
     recall = index_recall(made, exact, queries, min(k, len(made)))
     speeds = {made.kind: _speed(made, queries, k), "exact": _speed(exact, queries, k)}
     rows = [(made.kind, recall.recall, speeds[made.kind])]
@@ -226,7 +273,8 @@ def _check(found: RecommenderFolder, made: "ItemIndex", k: int, quiet: bool, as_
         table.add(name, f"{share:.4f}", format_quantity(speed))
     table.show()
     if not quiet:
-        say((f"With the queries of {recall.queries:,} users, all in one call.", "dim"))
+        of = "vectors of {:,} items" if made.metric == "cosine" else "queries of {:,} users"
+        say((f"With the {of.format(recall.queries)}, all in one call.", "dim"))
 
 
 def _speed(made: "ItemIndex", queries: Any, k: int) -> float:
@@ -305,6 +353,11 @@ def _setting(text: str) -> tuple[str, int]:
     if not value.lstrip("-").isdecimal() or not name:
         raise BadInputError(f"--option: expected NAME=N such as nprobe=32, got {text!r}")
     return name.replace("-", "_"), int(value)
+
+
+def _compared(found: RecommenderFolder, metric: str) -> Any:
+    """The vectors of items that queries are compared with."""
+    return found.model.item_vectors if metric == "cosine" else found.model.search_vectors
 
 
 def _hash(found: RecommenderFolder) -> str:

@@ -94,7 +94,7 @@ def recommend(
     if index is not None:
         from logq.cli.commands.index import load_index_of
 
-        where = load_index_of(found, index)
+        where = load_index_of(found, index, "inner_product")
     answers = Answers(found, "user", "score")
     if history:
         items = (

@@ -1,11 +1,13 @@
 """`logq similar`: items that are alike."""
 
 import difflib
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from logq.cli.command_options import Device, JsonOutput
+from logq.cli.input_output import READS
 from logq.cli.item_answers import Answers, Count, answer_each
 from logq.cli.model_folders import RecommenderArgument, RecommenderFolder, open_folder
 from logq.cli.terminal.errors import BadInputError
@@ -20,6 +22,7 @@ EXAMPLES = """
 logq similar model 50
 logq similar model 50 181 -k 5
 logq similar model --feature genre=Comedy --feature year=1995
+logq similar model 50 --index model/alike
 logq similar model 50 | cut -f2
 """
 
@@ -36,6 +39,13 @@ def similar(
             help="Instead of an ITEM: a feature of a new one, as in --item-features of the training. Repeatable.",
         ),
     ] = None,
+    index: Annotated[
+        Path | None,
+        typer.Option(
+            "--index", metavar="INDEX", help="Search in this index, a folder written by `logq index --metric cosine`."
+        ),
+        READS,
+    ] = None,
     output: JsonOutput = None,
     device: Device = "cpu",
 ) -> None:
@@ -49,11 +59,18 @@ def similar(
     if output is not None:
         check_file(output)
     found = open_folder(folder, device=device, doing="neighbors")
+    where = None
+    if index is not None:
+        from logq.cli.commands.index import load_index_of
+
+        where = load_index_of(found, index, "cosine")
     answers = Answers(found, "item", "cosine")
     if item_features:
-        answers.show("new item", found.model.similar_items(item_features=_values(found, item_features), k=k))
+        answers.show(
+            "new item", found.model.similar_items(item_features=_values(found, item_features), k=k, index=where)
+        )
     else:
-        answer_each(answers, items or [], lambda item: found.model.similar_items([item], k=k))
+        answer_each(answers, items or [], lambda item: found.model.similar_items([item], k=k, index=where))
     if output is not None:
         write_json(output, answers.to_json())
     answers.leave()

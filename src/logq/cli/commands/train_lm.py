@@ -17,7 +17,7 @@ from logq.cli.terminal.errors import BadInputError
 from logq.cli.terminal.help import HelpfulCommand
 from logq.cli.terminal.output import check_file, output_folder
 from logq.cli.terminal.report import in_python, plural, positional, python_command, say, say_next
-from logq.cli.text_reading import Source, check_text_files, reading_threads
+from logq.cli.text_reading import Encoding, Source, check_text_files, reading_threads
 from logq.cli.train_frame import Checkpoints, OutputFolder, Training
 
 if TYPE_CHECKING:
@@ -86,6 +86,7 @@ def lm(
         ),
         WRITES,
     ] = None,
+    encoding: Encoding = None,
     quiet: Quiet = False,
 ) -> None:
     """Train a language model: which word comes next in a text, and how probable a text is.
@@ -119,7 +120,7 @@ def lm(
         made: LanguageModel = entry.load_class()(**given)
         with training.run():
             try:
-                made.fit(source, validation=validation or None, **training.arguments)
+                made.fit(source, validation=validation or None, encoding=encoding, **training.arguments)
             except ArgumentError as error:
                 if error.name == "source" and validation:  # which of the texts is not said
                     raise BadInputError(error.message("CORPUS or --valid")) from error

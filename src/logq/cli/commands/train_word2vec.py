@@ -16,7 +16,7 @@ from logq.cli.terminal.errors import BadInputError, note
 from logq.cli.terminal.help import HelpfulCommand
 from logq.cli.terminal.output import output_folder
 from logq.cli.terminal.report import say, say_next, vector_steps
-from logq.cli.text_reading import Encoding, Source, check_text_files, note_odd_text
+from logq.cli.text_reading import Encoding, Source, check_text_files
 from logq.cli.train_frame import Checkpoints, OutputFolder, Training
 
 if TYPE_CHECKING:
@@ -128,7 +128,6 @@ def train_word2vec(
         if cache is not None:
             with contextlib.suppress(OSError):  # an empty one is of no use
                 beside["cache"].rmdir()
-    note_odd_text(model.invalid_lines, model.long_words)
     if not training.quiet:
         _report(model, training.folder)
     if cache is not None:

@@ -11,7 +11,7 @@ from logq.cli.input_output import WRITES
 from logq.cli.terminal.errors import InterruptedWorkError
 from logq.cli.terminal.output import check_file, write_json
 from logq.cli.terminal.report import say
-from logq.cli.text_reading import Encoding, Source, check_text_files, note_odd_text, reading_threads
+from logq.cli.text_reading import Encoding, Source, check_text_files, reading_threads
 
 __all__ = ["EXAMPLES", "vocab"]
 
@@ -69,7 +69,6 @@ def vocab(
     if as_json is not None:
         write_json(as_json, _for_json(counted, top))
     _show(counted, top)
-    note_odd_text(counted.invalid_lines, counted.long_words)
     if output is not None and sys.stdout.isatty():
         say(f"{len(counted.vocabulary):,} words and their counts saved to ", (str(output), "bold"), ".")
 

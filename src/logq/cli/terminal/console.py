@@ -11,8 +11,12 @@ from rich.console import Console
 
 __all__ = ["Console", "Text", "is_silent", "print_line", "printable", "silent"]
 
-# C0, DEL and C1; marks that turn the direction of a line round; separators of lines and paragraphs; half characters.
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+# C0, DEL and C1; marks that turn the direction of a line round; separators of lines and paragraphs; half characters;
+# and what is not seen at all, but for the two that join and part the letters of some scripts.
+_UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb"
+    "\U000e0000-\U000e007f]"
+)
 
 
 def printable(text: str) -> str:

@@ -11,6 +11,7 @@ Everything else is a mistake of ours and keeps its traceback.
 import contextlib
 import io
 import os
+import re
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -30,6 +31,7 @@ __all__ = [
     "note",
     "say_error",
     "spelling",
+    "typed",
 ]
 
 
@@ -75,7 +77,23 @@ def describe(error: BaseException, spelled: Callable[[str], str] = str) -> str |
         True
     """
     line = _described(error, spelled)
-    return None if line is None else " ".join(line.split())
+    return None if line is None else typed(" ".join(line.split()), spelled)
+
+
+def typed(text: str, spelled: Callable[[str], str]) -> str:
+    """Return a message of the library with arguments of Python as they are typed.
+
+    Example:
+        >>> typed("give encoding=, or errors='replace' or 'ignore'", lambda name: f"--{name}")
+        'give --encoding, or --errors replace or ignore'
+    """
+
+    def option(found: "re.Match[str]") -> str:
+        name, values = found[1], found[2]
+        option = spelled(name)
+        return found[0] if option == name else f"{option} {values.replace(chr(39), '')}".rstrip()
+
+    return re.sub(r"\b(\w+)=((?:'\w+'(?: or '\w+')*)?)(?![\w'\"\[({])", option, text)
 
 
 def _described(error: BaseException, spelled: Callable[[str], str]) -> str | None:
@@ -86,6 +104,8 @@ def _described(error: BaseException, spelled: Callable[[str], str]) -> str | Non
         return error.message(spelled(error.name))
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         return f"{os.fsdecode(error.filename)}: {error.strerror}"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     if isinstance(error, MemoryError):
         return f"there is not enough memory{f' ({error})' if str(error) else ''}"
     if isinstance(error, BadInputError | ValueError | OSError | ImportError | FloatingPointError):

@@ -7,6 +7,7 @@ This one needs neither, and leaves out what readers skip: `<int range> [x>=1]`.
 import inspect
 import os
 import sys
+import warnings
 from collections.abc import Callable, Mapping
 from enum import Enum
 from types import MappingProxyType
@@ -20,7 +21,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from logq._arguments import BadArgumentError
 from logq.cli.terminal.console import silent
-from logq.cli.terminal.errors import BadInputError, ReaderLeftError, StoppedError, describe, spelling
+from logq.cli.terminal.errors import BadInputError, ReaderLeftError, StoppedError, describe, note, spelling, typed
 
 if TYPE_CHECKING:
     from logq.cli.input_output import Role
@@ -55,6 +56,7 @@ class HelpfulCommand(TyperCommand):
         from logq.cli.input_output import settled, writing
 
         spelled = {str(parameter.name): spelling(parameter) for parameter in self.params}
+        warnings.showwarning = lambda message, *_, **__: note(typed(str(message), self._spelled))
         try:
             with silent(bool(ctx.params.get("quiet"))):
                 ctx.params = settled(ctx.params, self.roles, spelled)
@@ -62,7 +64,7 @@ class HelpfulCommand(TyperCommand):
                     return super().invoke(ctx)
         except BrokenPipeError as error:  # which typer's own handling turns into the exit code of a failure
             raise ReaderLeftError from error
-        except (BadArgumentError, StoppedError) as error:
+        except (BadArgumentError, StoppedError, ValueError) as error:
             raise BadInputError(describe(error, self._spelled)) from error
 
     def _spelled(self, name: str) -> str:

@@ -26,6 +26,8 @@ def output_folder(folder: Path) -> Generator[Path, None, None]:
         ...     folder.is_dir()
         True
     """
+    if is_stream(folder):
+        raise BadInputError(f"{folder}: expected a folder to write to, not standard output or a pipe")
     if folder.exists() and not folder.is_dir():
         raise BadInputError(f"{folder}: expected a folder to write to, found a file")
     made: list[Path] = []

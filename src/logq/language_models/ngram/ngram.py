@@ -46,7 +46,7 @@ def _check_smoothing(name: str, value: Any) -> str:
 
 def _check_discounts(name: str, values: Any) -> Discounts:
     if isinstance(values, str) or not isinstance(values, Sequence) or len(values) != 3:
-        raise ArgumentError(name, "three numbers, such as (0.5, 1.0, 1.5)", values)
+        raise ArgumentError(name, "three numbers, such as 0.5,1.0,1.5", values)
     first, second, third = (check_float(name, value, at_least=0, at_most=most) for most, value in enumerate(values, 1))
     return first, second, third
 
@@ -127,12 +127,20 @@ class NGram(NGramConfig, LanguageModel):
         super().__post_init__()
         self._table: BackoffTable | None = None
 
-    def fit(self, source: Source, *, validation: Source | None = None, progress: bool | None = None) -> Self:
+    def fit(
+        self,
+        source: Source,
+        *,
+        validation: Source | None = None,
+        encoding: str | None = None,
+        progress: bool | None = None,
+    ) -> Self:
         """Count a text; another call starts from scratch.
 
         Args:
             source: files, also compressed, patterns, "-", or lists of words.
             validation: another text, whose perplexity goes into `metadata`; k=None is tuned on it.
+            encoding: of the files, such as "latin-1"; None recognizes it.
             progress: True shows a bar, False nothing, None a bar on a terminal and plain lines in a log.
 
         Returns:
@@ -149,9 +157,8 @@ class NGram(NGramConfig, LanguageModel):
         if self.smoothing == "add_k" and self.k is None and validation is None:
             raise ArgumentError("validation", "a text to find the best k for, as k is None", None)
         with self._fitting():
-            with read_tokens(
-                source, min_count=self.min_count, max_vocab=self.max_vocab, threads=self.threads, progress=progress
-            ) as tokens:
+            reading: dict[str, Any] = {"encoding": encoding, "threads": self.threads, "progress": progress}
+            with read_tokens(source, min_count=self.min_count, max_vocab=self.max_vocab, **reading) as tokens:
                 vocabulary = tokens.vocabulary
                 if START in vocabulary:
                     raise ArgumentError("source", f"lines without {START}, which is put before each line")
@@ -160,7 +167,7 @@ class NGram(NGramConfig, LanguageModel):
             if validation is None:
                 table = self._smoothed(counts, self.k, metadata, progress)
             else:
-                with read_tokens(validation, vocabulary=vocabulary, threads=self.threads, progress=progress) as tokens:
+                with read_tokens(validation, vocabulary=vocabulary, **reading) as tokens:
                     k = self.k or self._best_k(counts, tokens, progress)
                     table = self._smoothed(counts, k, metadata, progress)
                     metadata["validation"] = _likelihood(table, tokens).as_dict()

@@ -233,8 +233,7 @@ def estimate_discounts(adjusted: NDArray[np.int64], order: int, fallback: Sequen
     if fallback is None:
         raise ArgumentError(
             "discount_fallback",
-            "three discounts, such as 0.5, 1.0 and 1.5, as Kneser-Ney cannot estimate them from this text, where "
-            f"{problem}",
+            f"three discounts, such as 0.5,1.0,1.5, as Kneser-Ney cannot estimate them from this text, where {problem}",
             hint="or lower the order, or use add_k smoothing",
         )
     return fallback[0], fallback[1], fallback[2]
