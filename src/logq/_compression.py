@@ -3,7 +3,8 @@ r"""Compressed files, recognized by their first bytes and decompressed in pieces
     gzip .gz      bzip2 .bz2      xz .xz      zstd .zst      zip .zip, with one file in it
 
 However much a file decompresses to, memory is that of a few pieces: a file made to fill it (a "bomb") comes in pieces
-like any other, and one that asks for a large dictionary is refused.
+like any other, and one that asks for a large dictionary is refused. What a reader keeps in memory is limited to 256 MiB
+or 200 times the size of the file, whichever is more; logs, texts and vectors become 2 to 50 times as large.
 """
 
 import contextlib
@@ -17,12 +18,22 @@ import zlib
 from collections.abc import Callable, Generator, Iterator
 from typing import Any, BinaryIO, NamedTuple, Protocol, cast
 
-__all__ = ["COMPRESSED_ENDINGS", "InputFile", "compression_of", "decompress", "open_bytes", "read_bytes"]
+__all__ = [
+    "COMPRESSED_ENDINGS",
+    "InputFile",
+    "check_expansion",
+    "compression_of",
+    "decompress",
+    "open_bytes",
+    "read_bytes",
+]
 
 _READ = 1 << 18  # bytes read at a time
 _PIECE = 1 << 20  # maximum number of bytes that a piece decompresses to
 _ZSTD_READ = 1 << 8  # the only way to limit what a piece of zstd decompresses to: 8 MiB, if all of it is one byte
-_LARGEST = 1 << 30  # bytes that a compressed file may have that is read whole
+_ALWAYS_KEPT = 1 << 28  # bytes that a compressed file may decompress to if they are kept in memory, however small it is
+_LARGEST_RATIO = 200  # and how many times its own size otherwise
+_LARGEST_OF_PIPE = 1 << 30  # bytes, if it comes through a pipe
 _XZ_MEMORY = 1 << 29  # bytes; xz -9 needs an eighth of it
 
 
@@ -217,6 +228,30 @@ def _no_archive(name: str, pieces: Iterator[bytes]) -> Iterator[bytes]:
     yield from pieces
 
 
+def check_expansion(name: str, packed: int | None, size: int) -> None:
+    """Refuse to keep what a compressed file of `packed` bytes (None for a pipe) becomes, as no data grows as much.
+
+    Example:
+        >>> check_expansion("log.csv.gz", 10 << 20, 500 << 20)
+        >>> check_expansion("log.csv.gz", 1 << 20, 500 << 20)
+        Traceback (most recent call last):
+        ...
+        ValueError: log.csv.gz: expected at most 268,435,456 bytes when decompressed, it has more; if it is no bomb, ...
+    """
+    most = _LARGEST_OF_PIPE if packed is None else max(_ALWAYS_KEPT, _LARGEST_RATIO * packed)
+    if size > most:
+        what = f"expected at most {most:,} bytes when decompressed, it has more"
+        raise ValueError(f"{name}: {what}; if it is no bomb, decompress it first")
+
+
+def _limited(name: str, packed: int | None, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    size = 0
+    for piece in pieces:
+        size += len(piece)
+        check_expansion(name, packed, size)
+        yield piece
+
+
 def _plain(name: str, data: bytes, file: BinaryIO) -> Iterator[bytes]:
     while data:
         yield data
@@ -320,11 +355,12 @@ class InputFile(io.BufferedReader):
 
 
 @contextlib.contextmanager
-def open_bytes(path: str | os.PathLike[str]) -> Generator[InputFile, None, None]:
+def open_bytes(path: str | os.PathLike[str], *, kept: bool = False) -> Generator[InputFile, None, None]:
     """Open a file for reading bytes, decompressed if its first bytes say so.
 
     Args:
         path: the file to read.
+        kept: the reader keeps what is in the file, which then has the limit of check_expansion.
 
     Yields:
         The binary file to read from.
@@ -346,10 +382,10 @@ def open_bytes(path: str | os.PathLike[str]) -> Generator[InputFile, None, None]
     name = os.fspath(path)
     with open(name, "rb") as plain:
         kind, pieces = _recognize(name, plain)
-        with InputFile.of(pieces) as file:
-            status = os.fstat(plain.fileno())
-            file.size = status.st_size if stat.S_ISREG(status.st_mode) else None
-            file.compression = kind
+        status = os.fstat(plain.fileno())
+        size = status.st_size if stat.S_ISREG(status.st_mode) else None
+        with InputFile.of(_limited(name, size, pieces) if kept and kind else pieces) as file:
+            file.size, file.compression = size, kind
             yield file
 
 
@@ -357,7 +393,7 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
     """Read a file whole, decompressed if its first bytes say so.
 
     Raises:
-        OSError, ValueError, ImportError: as `open_bytes`; or a compressed file has more than a gibibyte in it.
+        OSError, ValueError, ImportError: as `open_bytes`.
 
     Example:
         >>> import gzip, pathlib, tempfile
@@ -367,8 +403,5 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
         ...     read_bytes(path)
         b'hello'
     """
-    with open_bytes(path) as file:
-        content = file.read(_LARGEST if file.compression else -1)
-        if file.compression and len(content) == _LARGEST:
-            raise ValueError(f"{os.fspath(path)}: expected at most {_LARGEST:,} bytes once it is decompressed")
-        return content
+    with open_bytes(path, kept=True) as file:
+        return file.read()

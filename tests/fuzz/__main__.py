@@ -58,14 +58,17 @@ def try_inputs(name: str, seed: int, numbers: list[int]) -> None:
 
 
 def read(chosen, folder: Path, told: bool) -> str | None:
+    from logq._arguments import BadArgumentError
+    from logq.cli.terminal.errors import BadInputError
+
     try:
         chosen.use(folder)
-    except (ValueError, OSError, MemoryError) as error:
-        from logq._arguments import BadArgumentError
-
+    except (ValueError, OSError, MemoryError, BadArgumentError, BadInputError) as error:
         said = str(error)
         known = isinstance(error, OSError) and error.errno is not None
-        names = str(folder) in said or isinstance(error, BadArgumentError | FloatingPointError)
+        # Weights may be finite, and what is computed from them not.
+        overflow = isinstance(error, FloatingPointError) or (isinstance(error, BadArgumentError) and "finite" in said)
+        names = str(folder) in said or overflow
         if known or names:
             return None
         return "unnamed " + last(error)

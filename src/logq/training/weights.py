@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
@@ -32,7 +33,7 @@ def with_weights(make: Callable[[], Module], state: Mapping[str, NDArray[Any]]) 
         state: what `weights_of` gave.
 
     Raises:
-        ValueError: names, dtypes or shapes are not those of the module.
+        ValueError: names, dtypes or shapes are not those of the module, or integers are not those that it is made with.
 
     Example:
         >>> layer = nn.Linear(3, 2)
@@ -50,6 +51,9 @@ def with_weights(make: Callable[[], Module], state: Mapping[str, NDArray[Any]]) 
             raise ValueError(f"expected {_described(expected)} for {name!r}, got {_described(got)}")
     with torch.random.fork_rng(devices=[]):
         made = make()
+    for name, value in made.state_dict().items():
+        if not value.is_floating_point() and not np.array_equal(value.numpy(), weights[name]):
+            raise ValueError(f"{name!r}: expected what follows from the settings and the data, got other numbers")
     made.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in weights.items()})
     return made
 
