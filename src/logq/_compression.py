@@ -4,7 +4,7 @@ r"""Compressed files, recognized by their first bytes and decompressed in pieces
 
 However much a file decompresses to, memory is that of a few pieces: a file made to fill it (a "bomb") comes in pieces
 like any other, and one that asks for a large dictionary is refused. What a reader keeps in memory is limited to 256 MiB
-or 200 times the size of the file, whichever is more; logs, texts and vectors become 2 to 50 times as large.
+or 100 times the size of the file, whichever is more; logs, texts and vectors become 2 to 50 times as large.
 """
 
 import contextlib
@@ -32,8 +32,7 @@ _READ = 1 << 18  # bytes read at a time
 _PIECE = 1 << 20  # maximum number of bytes that a piece decompresses to
 _ZSTD_READ = 1 << 8  # the only way to limit what a piece of zstd decompresses to: 8 MiB, if all of it is one byte
 _ALWAYS_KEPT = 1 << 28  # bytes that a compressed file may decompress to if they are kept in memory, however small it is
-_LARGEST_RATIO = 200  # and how many times its own size otherwise
-_LARGEST_OF_PIPE = 1 << 30  # bytes, if it comes through a pipe
+_LARGEST_RATIO = 100  # and how many times its own size otherwise
 _XZ_MEMORY = 1 << 29  # bytes; xz -9 needs an eighth of it
 
 
@@ -148,6 +147,7 @@ _FORMATS = (
     _Format("xz", ".xz", b"\xfd7zXZ", _xz),
     _Format("zstd", ".zst", b"\x28\xb5\x2f\xfd", _zstd),
 )
+_ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, IndexError, UnicodeDecodeError)
 _ZIP, _ZIP_ENDING = (b"PK\x03\x04", b"PK\x05\x06"), ".zip"  # the second is one without files
 _LONGEST_START = 5
 
@@ -232,16 +232,15 @@ def check_expansion(name: str, packed: int | None, size: int) -> None:
     """Refuse to keep what a compressed file of `packed` bytes (None for a pipe) becomes, as no data grows as much.
 
     Example:
-        >>> check_expansion("log.csv.gz", 10 << 20, 500 << 20)
         >>> check_expansion("log.csv.gz", 1 << 20, 500 << 20)
         Traceback (most recent call last):
         ...
         ValueError: log.csv.gz: expected at most 268,435,456 bytes when decompressed, it has more; if it is no bomb, ...
     """
-    most = _LARGEST_OF_PIPE if packed is None else max(_ALWAYS_KEPT, _LARGEST_RATIO * packed)
+    most = 4 * _ALWAYS_KEPT if packed is None else max(_ALWAYS_KEPT, _LARGEST_RATIO * packed)
     if size > most:
-        what = f"expected at most {most:,} bytes when decompressed, it has more"
-        raise ValueError(f"{name}: {what}; if it is no bomb, decompress it first")
+        hint = "if it is no bomb, decompress it first"
+        raise ValueError(f"{name}: expected at most {most:,} bytes when decompressed, it has more; {hint}")
 
 
 def _limited(name: str, packed: int | None, pieces: Iterator[bytes]) -> Iterator[bytes]:
@@ -287,7 +286,15 @@ def _unzip(name: str, file: BinaryIO) -> Iterator[bytes]:
             with archive.open(member) as content:
                 while piece := content.read(_READ):
                     yield piece
-    except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, UnicodeDecodeError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        struct.error,
+        EOFError,
+        RuntimeError,
+        IndexError,
+        UnicodeDecodeError,
+    ) as error:
         raise ValueError(f"{name}: the zip file is truncated or damaged ({error or 'it ends too early'})") from None
     except OSError as error:
         if error.errno != errno.EINVAL:
@@ -362,9 +369,6 @@ def open_bytes(path: str | os.PathLike[str], *, kept: bool = False) -> Generator
         path: the file to read.
         kept: the reader keeps what is in the file, which then has the limit of check_expansion.
 
-    Yields:
-        The binary file to read from.
-
     Raises:
         OSError: the file cannot be opened; the message names it.
         ValueError: a compressed file is truncated or damaged, or is not what its name says.
@@ -399,8 +403,7 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
         >>> import gzip, pathlib, tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     path = pathlib.Path(folder, "a.gz")
-        ...     _ = path.write_bytes(gzip.compress(b"hello"))
-        ...     read_bytes(path)
+        ...     path.write_bytes(gzip.compress(b"hello")) and read_bytes(path)
         b'hello'
     """
     with open_bytes(path, kept=True) as file:
