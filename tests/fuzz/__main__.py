@@ -119,7 +119,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="")
-    parser.add_argument("--exactly", action="store_true", help="--only is the whole name of a format")
+    parser.add_argument("--exactly", action="store_true", help="--only has whole names of formats, separated by commas")
     parser.add_argument("--one", type=int)
     parser.add_argument("--child", nargs=3)
     typed = parser.parse_args()
@@ -129,7 +129,8 @@ def main() -> int:
         return 0
     from formats import FORMATS
 
-    names = [name for name in FORMATS if (typed.only == name if typed.exactly else typed.only in name)]
+    asked = typed.only.split(",")
+    names = [name for name in FORMATS if (name in asked if typed.exactly else typed.only in name)]
     if typed.one is not None:
         print("\n".join(run_chunk(names[0], typed.seed, [typed.one])))
         return 0

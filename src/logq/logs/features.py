@@ -241,8 +241,8 @@ class Features:
                 raise ArgumentError("names", f"{len(layout.names)} names, one for each column", names)
             titles, lists = plain_headers(layout.names)
             titles = list(names) if names is not None else titles
-            everywhere = dict.fromkeys(titles if separator else (), separator)
-            given = separator if isinstance(separator, Mapping) else everywhere
+            common = dict.fromkeys(titles, separator) if isinstance(separator, str) and separator else {}
+            given = separator if isinstance(separator, Mapping) else common
             marks = {name: mark for name, mark in {**dict.fromkeys(lists, " "), **given}.items() if mark}
             number = titles.index(key) if isinstance(key, str) and key in titles else key
             id_name = layout.names[number] if isinstance(number, int) else ""
