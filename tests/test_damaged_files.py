@@ -51,6 +51,11 @@ CASES: dict[str, tuple[str, Callable[[Path], Any], bytes]] = {
     ),
     "features of other ids": ("f.csv", lambda path: read_features(path, IDS), b"item,genre\nx,a\ny,b\n"),
     "features without a row": ("f.csv", lambda path: read_features(path, IDS), b"item,title\n"),
+    "features that are too long": (
+        "f.csv",
+        lambda path: read_features(path, IDS),
+        b"item,genre\n101,a\n102,%s\n" % (b"x" * 2000),
+    ),
     "titles of other ids": ("f.csv", lambda path: read_titles(path, IDS), b"item,title\nx,a\ny,b\n"),
     "titles without a row": ("f.csv", lambda path: read_titles(path, IDS), b"item,title\n"),
     "labels that are no numbers": ("log.csv", Interactions.from_csv, b"user,item,rating\n1,2,3\n1,3,x\n"),
@@ -88,6 +93,13 @@ def test_the_error_names_the_file(tmp_path: Path, case: str) -> None:
     with pytest.raises((ValueError, logq.ArgumentTypeError, BadInputError)) as raised:
         read(path)
     assert str(path) in str(raised.value)
+
+
+def test_a_table_of_features_without_a_row_is_said_to_have_none(tmp_path: Path) -> None:
+    path = tmp_path / "f.csv"
+    path.write_text("item,title\n")
+    with pytest.raises(BadInputError, match="expected numbers in the first column 'item', as the log has, got no row"):
+        read_titles(path, IDS)
 
 
 def test_numbers_too_large_for_numpy_are_labels() -> None:
