@@ -1,6 +1,7 @@
 """Files are decompressed whole or named: plain, gzip, bzip2, xz, zstd and zip, in any pieces."""
 
 import bz2
+import contextlib
 import gzip
 import io
 import lzma
@@ -16,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from logq import _compression
-from logq._compression import decompress, open_bytes
+from logq._compression import check_expansion, decompress, open_bytes
 from logq.text import Corpus, encode
 
 TEXT = b"to be or not to be\n" * 1000
@@ -325,3 +326,15 @@ def test_an_error_in_the_middle_of_a_file_names_it():
 
     with pytest.raises(OSError, match="some"):
         list(decompress("some", Broken(b"x" * 100)))
+
+
+def test_what_is_kept_may_become_256_mebibytes_or_100_times_as_large():
+    for packed, most in ((1, 256 << 20), (3 << 20, 300 << 20), (None, 1 << 30)):
+        check_expansion("a.gz", packed, most)
+        with pytest.raises(ValueError, match=rf"a\.gz: expected at most {most:,} bytes when decompressed"):
+            check_expansion("a.gz", packed, most + 1)
+
+
+def test_a_zip_file_whose_content_has_no_name_is_read_or_refused():
+    with contextlib.suppress(ValueError):  # by Pythons whose zipfile takes names for not empty
+        assert unpacked(zipped(b"x").replace(b"folder/a.txt", b"\0older/a.txt")) == b"x"

@@ -58,6 +58,11 @@ class BadArgumentError(Exception):
     def __str__(self) -> str:
         return self.message(self.name)
 
+    def add_hint(self, hint: str) -> None:
+        """Say more at the end of the message."""
+        self.hint = f"{self.hint}; {hint}" if self.hint else hint
+        self.args = (self.name, self.expected, self.got, self.hint)
+
     def message(self, name: str) -> str:
         """The message with another name for the argument, such as the option of the command line that sets it."""
         nothing = isinstance(self.got, Verbatim) and not self.got

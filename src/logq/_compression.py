@@ -3,7 +3,8 @@ r"""Compressed files, recognized by their first bytes and decompressed in pieces
     gzip .gz      bzip2 .bz2      xz .xz      zstd .zst      zip .zip, with one file in it
 
 However much a file decompresses to, memory is that of a few pieces: a file made to fill it (a "bomb") comes in pieces
-like any other, and one that asks for a large dictionary is refused.
+like any other, and one that asks for a large dictionary is refused. What a reader keeps in memory is limited to 256 MiB
+or 100 times the size of the file, whichever is more; logs, texts and vectors become 2 to 50 times as large.
 """
 
 import contextlib
@@ -18,12 +19,21 @@ import zlib
 from collections.abc import Callable, Generator, Iterator
 from typing import Any, BinaryIO, NamedTuple, Protocol, cast
 
-__all__ = ["COMPRESSED_ENDINGS", "InputFile", "compression_of", "decompress", "open_bytes", "read_bytes"]
+__all__ = [
+    "COMPRESSED_ENDINGS",
+    "InputFile",
+    "check_expansion",
+    "compression_of",
+    "decompress",
+    "open_bytes",
+    "read_bytes",
+]
 
 _READ = 1 << 18  # bytes read at a time
 _PIECE = 1 << 20  # maximum number of bytes that a piece decompresses to
 _ZSTD_READ = 1 << 8  # the only way to limit what a piece of zstd decompresses to: 8 MiB, if all of it is one byte
-_LARGEST = 1 << 30  # bytes that a compressed file may have that is read whole
+_ALWAYS_KEPT = 1 << 28  # bytes that a compressed file may decompress to if they are kept in memory, however small it is
+_LARGEST_RATIO = 100  # and how many times its own size otherwise
 _XZ_MEMORY = 1 << 29  # bytes; xz -9 needs an eighth of it
 
 
@@ -140,6 +150,7 @@ _FORMATS = (
     _Format("xz", ".xz", b"\xfd7zXZ", _xz),
     _Format("zstd", ".zst", b"\x28\xb5\x2f\xfd", _zstd),
 )
+_ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, IndexError, UnicodeDecodeError)
 _ZIP, _ZIP_ENDING = (b"PK\x03\x04", b"PK\x05\x06"), ".zip"  # the second is one without files
 _LONGEST_START = 5
 
@@ -224,6 +235,29 @@ def _no_archive(name: str, kind: str, pieces: Iterator[bytes]) -> Iterator[bytes
     yield from pieces
 
 
+def check_expansion(name: str, packed: int | None, size: int) -> None:
+    """Refuse to keep what a compressed file of `packed` bytes (None for a pipe) becomes, as no data grows as much.
+
+    Example:
+        >>> check_expansion("log.csv.gz", 1 << 20, 500 << 20)
+        Traceback (most recent call last):
+        ...
+        ValueError: log.csv.gz: expected at most 268,435,456 bytes when decompressed, it has more; if it is no bomb, ...
+    """
+    most = 4 * _ALWAYS_KEPT if packed is None else max(_ALWAYS_KEPT, _LARGEST_RATIO * packed)
+    if size > most:
+        hint = "if it is no bomb, decompress it first"
+        raise ValueError(f"{name}: expected at most {most:,} bytes when decompressed, it has more; {hint}")
+
+
+def _limited(name: str, packed: int | None, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    size = 0
+    for piece in pieces:
+        size += len(piece)
+        check_expansion(name, packed, size)
+        yield piece
+
+
 def _plain(name: str, data: bytes, file: BinaryIO) -> Iterator[bytes]:
     while data:
         yield data
@@ -263,7 +297,15 @@ def _unzip(name: str, file: BinaryIO) -> Iterator[bytes]:
             with archive.open(member) as content:
                 while piece := content.read(_READ):
                     yield piece
-    except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, UnicodeDecodeError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        struct.error,
+        EOFError,
+        RuntimeError,
+        IndexError,
+        UnicodeDecodeError,
+    ) as error:
         raise ValueError(f"{name}: the zip file is truncated or damaged ({error or 'it ends too early'})") from None
     except OSError as error:
         if error.errno != errno.EINVAL:
@@ -339,11 +381,12 @@ class InputFile(io.BufferedReader):
 
 
 @contextlib.contextmanager
-def open_bytes(path: str | os.PathLike[str]) -> Generator[InputFile, None, None]:
+def open_bytes(path: str | os.PathLike[str], *, kept: bool = False) -> Generator[InputFile, None, None]:
     """Open a file for reading bytes, decompressed if its first bytes say so.
 
     Args:
         path: the file to read; "-" is standard input.
+        kept: the reader keeps what is in the file, which then has the limit of check_expansion.
 
     Yields:
         The binary file to read from.
@@ -365,9 +408,9 @@ def open_bytes(path: str | os.PathLike[str]) -> Generator[InputFile, None, None]
     name = os.fspath(path)
     with contextlib.nullcontext(sys.stdin.buffer) if name == "-" else open(name, "rb") as plain:
         kind, pieces = _recognize(name, plain)
-        with InputFile.of(pieces) as file:
-            file.size = _size(plain)
-            file.compression = kind
+        size = _size(plain)
+        with InputFile.of(_limited(name, size, pieces) if kept and kind else pieces) as file:
+            file.size, file.compression = size, kind
             yield file
 
 
@@ -383,18 +426,14 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
     """Read a file whole, decompressed if its first bytes say so.
 
     Raises:
-        OSError, ValueError, ImportError: as `open_bytes`; or a compressed file has more than a gibibyte in it.
+        OSError, ValueError, ImportError: as `open_bytes`.
 
     Example:
         >>> import gzip, pathlib, tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     path = pathlib.Path(folder, "a.gz")
-        ...     _ = path.write_bytes(gzip.compress(b"hello"))
-        ...     read_bytes(path)
+        ...     path.write_bytes(gzip.compress(b"hello")) and read_bytes(path)
         b'hello'
     """
-    with open_bytes(path) as file:
-        content = file.read(_LARGEST if file.compression else -1)
-        if file.compression and len(content) == _LARGEST:
-            raise ValueError(f"{os.fspath(path)}: expected at most {_LARGEST:,} bytes once it is decompressed")
-        return content
+    with open_bytes(path, kept=True) as file:
+        return file.read()

@@ -17,6 +17,8 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import BinaryIO
 
+from logq._arguments import BadArgumentError
+
 if sys.platform != "win32":
     import fcntl
 
@@ -41,7 +43,7 @@ class DamagedFileError(ValueError):
 
 
 @contextlib.contextmanager
-def parsing(path: str | os.PathLike[str]) -> Generator[None, None, None]:
+def parsing(path: str | os.PathLike[str], *, by_arguments: bool = False) -> Generator[None, None, None]:
     """A block that makes sense of what a file holds: whatever it raises on the way is a damage of the file.
 
     Bytes that nobody wrote can lead a parser to any exception: a deep nesting to RecursionError, a huge number to
@@ -50,9 +52,11 @@ def parsing(path: str | os.PathLike[str]) -> Generator[None, None, None]:
 
     Args:
         path: the file, for the message.
+        by_arguments: the file is read as arguments of the caller say, so an error about one of them stays what it is,
+            and names the file too.
 
     Raises:
-        DamagedFileError: the block raised something else.
+        DamagedFileError: the block raised something else, be it a panic in a library that is written in Rust.
         MemoryError: there is not enough memory for the contents; the message names the file.
 
     Example:
@@ -74,13 +78,21 @@ def parsing(path: str | os.PathLike[str]) -> Generator[None, None, None]:
         if error.errno is not None or str(error).startswith(name):
             raise
         raise DamagedFileError(f"{name}: the file is damaged: {error}") from error
-    except Exception as error:
-        if isinstance(error, ValueError) and str(error).startswith(name):
+    except BadArgumentError as error:
+        if not by_arguments:
+            raise DamagedFileError(f"{name}: the file is damaged: {error}") from error
+        if name not in str(error):
+            error.add_hint(f"the file is {name}")
+        raise
+    except BaseException as error:
+        is_panic = type(error).__name__ == "PanicException"  # of pyo3, which is no Exception
+        names_it = isinstance(error, ValueError) and str(error).startswith(name)
+        if names_it or not (is_panic or isinstance(error, Exception)):
             raise
         raise DamagedFileError(f"{name}: the file is damaged: {_reason(error)}") from error
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     if isinstance(error, RecursionError):
         return "it is nested too deeply"
     if isinstance(error, KeyError) and error.args:

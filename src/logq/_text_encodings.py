@@ -282,7 +282,7 @@ def _reads_as_latin(sample: bytes) -> bool:
 
 @contextlib.contextmanager
 def open_text(
-    path: str | os.PathLike[str], encoding: str | None = None, *, lenient: bool = False
+    path: str | os.PathLike[str], encoding: str | None = None, *, lenient: bool = False, kept: bool = False
 ) -> Generator[tuple[InputFile, Utf8Pieces], None, None]:
     """Open a text file, compressed or not and in any encoding, for reading it as UTF-8.
 
@@ -290,6 +290,7 @@ def open_text(
         path: the file to read.
         encoding: the encoding that it has; None to recognize it.
         lenient: see Utf8Pieces.
+        kept: see open_bytes.
 
     Yields:
         The file of UTF-8 bytes, and what knows the encoding that was found.
@@ -306,7 +307,7 @@ def open_text(
         ...         file.read(), text.encoding
         (b'hello', 'utf-16-le')
     """
-    with open_bytes(path) as file:
+    with open_bytes(path, kept=kept) as file:
         pieces = iter(lambda: file.read1(_SAMPLE), b"")
         text = Utf8Pieces(os.fspath(path), pieces, check_encoding(encoding), lenient=lenient)
         with InputFile.of(iter(text)) as converted:
@@ -318,7 +319,7 @@ def text_lines(path: str | os.PathLike[str], encoding: str | None = None) -> Ite
     r"""Yield the lines of a text file, compressed or not and in any encoding, that are not empty.
 
     Args:
-        path: the file.
+        path: the file, whose lines the caller keeps in memory; see `kept` of open_bytes.
         encoding: the encoding that it has; None to recognize it.
 
     Yields:
@@ -336,7 +337,7 @@ def text_lines(path: str | os.PathLike[str], encoding: str | None = None) -> Ite
         ...     [(place.removeprefix(str(path)), text) for place, text in text_lines(path)]
         [(', line 1', 'one'), (', line 3', 'two')]
     """
-    with open_text(path, encoding) as (file, text):
+    with open_text(path, encoding, kept=True) as (file, text):
         for number, line in enumerate(iter(lambda: file.readline(_LONGEST_LINE), b""), start=1):
             place = f"{os.fspath(path)}, line {number}"
             if len(line) == _LONGEST_LINE:

@@ -147,11 +147,12 @@ def class_of(class_name: str, family: Family | None = None) -> Any:
     return None
 
 
-def load(folder: str | os.PathLike[str], **options: Any) -> Any:
+def load(folder: str | os.PathLike[str], *, check: bool = True, **options: Any) -> Any:
     """Open what a folder holds: a recommender, a language model, word vectors, or an index of items.
 
     Args:
         folder: where `save` wrote it.
+        check: compare the digests in the file, at about the speed of a copy.
         **options: for estimators, beside the settings in the file, such as `device`.
 
     Returns:
@@ -181,7 +182,7 @@ def load(folder: str | os.PathLike[str], **options: Any) -> Any:
             raise ValueError(
                 f"{home / FILE}: holds a {name}, which logq does not have; call {name}.load on the class itself"
             )
-        return found.load(folder, **options)
+        return found.load(folder, check=check, **options)
     files = {
         "vectors.safetensors": ("logq.vectors", "KeyedVectors", "load"),
         "index.safetensors": ("logq.retrieval.index_kinds", "load_index", ""),
@@ -189,7 +190,7 @@ def load(folder: str | os.PathLike[str], **options: Any) -> Any:
     for file, (module, name, method) in files.items():
         if (home / file).exists():
             found = getattr(importlib.import_module(module), name)
-            return (getattr(found, method) if method else found)(folder, **options)
+            return (getattr(found, method) if method else found)(folder, check=check, **options)
     if not home.exists():
         raise FileNotFoundError(f"{home}: there is no such folder")
     hint = "; a checkpoint is there, from which `fit(..., resume=True)` continues"

@@ -173,7 +173,7 @@ def test_a_language_model(logq, tmp_path, kind, objective):
         (["{file}", "--figure", "a.gif"], "--figure: expected a name that ends in .png, .svg or .pdf"),
         (["{file}", "--figure", "nowhere/a.png"], "there is no folder nowhere"),
         (["{file}", "--device", "abacus"], "--device: expected one that torch has here"),
-        (["{broken}"], "broken.npz: can't be read as arrays"),
+        (["{broken}"], "broken.npz: the file is damaged"),
         (["{lacking}"], "expected arrays 'inputs' (B, D) and 'weight' (C, D), there is no 'weight'"),
         (["{unfit}"], "expected 'weight' of shape (80, 4) beside the others, got (80, 3)"),
         (["{text}"], "expected a folder of `logq train`, or a .npz or .safetensors file of arrays"),

@@ -377,7 +377,7 @@ def test_a_folder_is_not_a_stream(logq, place: Path, monkeypatch) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is full")
 @pytest.mark.parametrize("words", [("vocab", "--json"), ("vocab", "-o"), ("phrases", "-o")])
-def test_a_full_device_is_named(logq, place: Path, words: tuple[str, ...]) -> None:
+def test_a_device_without_room_is_named(logq, place: Path, words: tuple[str, ...]) -> None:
     code, _, err = logq(words[0], place / "c.txt", words[1], "/dev/full")
     assert (code, err) == (2, "Error: /dev/full: No space left on device\n")
 

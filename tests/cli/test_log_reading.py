@@ -62,7 +62,7 @@ def test_parquet_by_its_name(tmp_path, ratings):
 def test_a_wrong_column_is_named_with_those_that_exist(logq, ratings, tmp_path):
     code, _, err = logq("train", "sasrec", ratings, "-o", tmp_path / "m", "--user", "uid")
     said = "--user: expected one of the columns 'user_id', 'item_id', 'rating', 'ts', got 'uid'"
-    assert (code, err) == (2, f"Error: {said}\n")
+    assert (code, err) == (2, f"Error: {said}; the file is {ratings}\n")
 
 
 def test_columns_that_look_like_nothing(logq, tmp_path):
@@ -71,7 +71,7 @@ def test_columns_that_look_like_nothing(logq, tmp_path):
     code, _, err = logq("train", "sasrec", path, "-o", tmp_path / "m", "--separator", ",")
     assert code == 2
     assert err.startswith("Error: --item: expected the name of a column")
-    assert err.endswith("none of the columns looks like items: 'foo', 'bar'\n")
+    assert err.endswith(f"none of the columns looks like items: 'foo', 'bar'; the file is {path}\n")
 
 
 def test_polars_missing_is_said_with_the_command(logq, ratings, tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ read though the digest in the file is that of others. A fault is told with the f
 """
 
 import argparse
+import faulthandler
 import os
 import random
 import resource
@@ -26,7 +27,7 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 
 SECONDS = 20
 MEMORY = 3 << 30
-CHUNK = 1000
+CHUNK = 2000  # inputs of a process, which takes some seconds to start
 
 
 def try_inputs(name: str, seed: int, numbers: list[int]) -> None:
@@ -35,6 +36,8 @@ def try_inputs(name: str, seed: int, numbers: list[int]) -> None:
     from formats import FORMATS
     from mutations import damage
 
+    faulthandler.enable()
+    faulthandler.register(signal.SIGALRM, chain=True)  # which says where it hangs, and lets the signal end the process
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     chosen = FORMATS[name]
@@ -58,14 +61,18 @@ def try_inputs(name: str, seed: int, numbers: list[int]) -> None:
 
 
 def read(chosen, folder: Path, told: bool) -> str | None:
+    from logq._arguments import BadArgumentError
+    from logq.cli.terminal.errors import BadInputError
+
     try:
         chosen.use(folder)
-    except (ValueError, OSError, MemoryError) as error:
-        from logq._arguments import BadArgumentError
-
+    except (ValueError, OSError, MemoryError, BadArgumentError, BadInputError) as error:
         said = str(error)
         known = isinstance(error, OSError) and error.errno is not None
-        names = str(folder) in said or isinstance(error, BadArgumentError | FloatingPointError)
+        # Weights may be finite, and what is computed from them not.
+        overflow = isinstance(error, FloatingPointError) or (isinstance(error, BadArgumentError) and "finite" in said)
+        # A corpus is the argument "source", whatever files it is of.
+        names = str(folder) in said or overflow or getattr(error, "name", "") == "source"
         if known or names:
             return None
         return "unnamed " + last(error)
@@ -101,7 +108,7 @@ def run_chunk(name: str, seed: int, numbers: list[int]) -> list[str]:
         if at is None:
             return [*found, f"{name} cannot be made: {done.stderr[-500:]}"]
         how = "hang" if done.returncode == -signal.SIGALRM else f"process ended with {done.returncode}"
-        found.append(f"{name} {at} {how}: {done.stderr.strip()[-200:]}")
+        found.append(f"{name} {at} {how}: {' '.join(done.stderr.split())[-1000:]}")
         numbers = numbers[numbers.index(at) + 1 :]
     return found
 
@@ -112,17 +119,18 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="")
-    parser.add_argument("--exactly", action="store_true", help="--only is the whole name of a format")
+    parser.add_argument("--exactly", action="store_true", help="--only has whole names of formats, separated by commas")
     parser.add_argument("--one", type=int)
     parser.add_argument("--child", nargs=3)
     typed = parser.parse_args()
     if typed.child:
         name, seed, numbers = typed.child
         try_inputs(name, int(seed), [int(number) for number in numbers.split(",")])
-        os._exit(0)  # what libraries do at the end under a limit of memory is not the file's doing
+        return 0
     from formats import FORMATS
 
-    names = [name for name in FORMATS if (typed.only == name if typed.exactly else typed.only in name)]
+    asked = typed.only.split(",")
+    names = [name for name in FORMATS if (name in asked if typed.exactly else typed.only in name)]
     if typed.one is not None:
         print("\n".join(run_chunk(names[0], typed.seed, [typed.one])))
         return 0

@@ -1,6 +1,11 @@
 """The formats that logq reads: small files of each, and what is done with a file once it is read."""
 
+import bz2
 import gzip
+import io
+import json
+import lzma
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,15 +13,22 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import language_cases
+import logq
 import recommender_cases
 from logq import recommenders
+from logq.cli.classifier_reading import read_arrays
+from logq.cli.feature_files import read_features, read_titles
+from logq.cli.model_folders import open_folder
+from logq.cli.model_folders import save_log as save_beside
+from logq.cli.recipes import read_recipe
 from logq.evaluation import read_analogies, read_pairs
 from logq.language_models import NGram, RecurrentLM
 from logq.language_models.language_model import LanguageModel
-from logq.logs import Interactions, Split, leave_one_out
+from logq.logs import Features, Interactions, Split, leave_one_out
 from logq.recommenders import Recommender
 from logq.retrieval import load_index, make_index
-from logq.text import Phrases, Vocabulary, encode
+from logq.samplers import Unigram
+from logq.text import Corpus, Phrases, Vocabulary, encode
 from logq.vectors import KeyedVectors
 from logq.word2vec import Word2Vec
 
@@ -49,7 +61,10 @@ def _vectors(folder: Path) -> KeyedVectors:
 
 
 def _use_vectors(place: Path) -> object:
-    found = KeyedVectors.load(place)
+    return _ask(KeyedVectors.load(place))
+
+
+def _ask(found: KeyedVectors) -> object:
     if len(found):
         found.most_similar(found.index_to_key[0], topn=3)
     return None
@@ -102,6 +117,12 @@ def _make_arpa(folder: Path) -> None:
 
 def _make_gru(folder: Path) -> None:
     language_cases.make("gru", epochs=1).fit(language_cases.language(20, 1), progress=False).save(folder)
+
+
+def _make_language_model(kind: str, **options: Any) -> Callable[[Path], None]:
+    return lambda folder: (
+        language_cases.make(kind, epochs=1, **options).fit(language_cases.language(20, 1), progress=False).save(folder)
+    )
 
 
 def _use_language_model(found: LanguageModel) -> object:
@@ -180,11 +201,73 @@ def _write(name: str, text: bytes) -> Callable[[Path], None]:
     return lambda folder: (folder / name).write_bytes(text) and None
 
 
+def _packed(name: str, text: bytes) -> Callable[[Path], None]:
+    """A file compressed as the ending of its name says."""
+
+    def make(folder: Path) -> None:
+        ending = name.rpartition(".")[2]
+        if ending == "zip":
+            with zipfile.ZipFile(folder / name, "w", zipfile.ZIP_DEFLATED) as file:
+                file.writestr("inside.txt", text)
+            return
+        (folder / name).write_bytes(_PACK[ending](text))
+
+    return make
+
+
+def _zstd(text: bytes) -> bytes:
+    import zstandard
+
+    return zstandard.ZstdCompressor().compress(text)
+
+
+_PACK: dict[str, Callable[[bytes], bytes]] = {
+    "gz": gzip.compress,
+    "bz2": bz2.compress,
+    "xz": lzma.compress,
+    "zst": _zstd,
+}
+
+
+def _make_parquet(folder: Path) -> None:
+    import polars
+
+    polars.read_csv(io.StringIO(CSV), try_parse_dates=True).write_parquet(folder / "log.parquet")
+
+
+def _make_arrays(folder: Path) -> None:
+    rows = {"inputs": VECTORS[:5], "weight": VECTORS, "bias": VECTORS[:, 0], "targets": np.arange(5)}
+    np.savez(folder / "arrays.npz", allow_pickle=False, **rows)
+
+
+def _make_folder(folder: Path) -> None:
+    """A folder as `logq train` leaves it."""
+    split = leave_one_out(recommender_cases.planted_log())
+    recommenders.Popularity().fit(split.train, progress=False).save(folder)
+    titles = [f"title {number}" for number in range(split.log.num_items)]
+    save_beside(folder, split.log, split, titles, {"columns": {"user": "user"}, "options": ["--seed", "1"]})
+
+
+def _use_folder(folder: Path) -> object:
+    found = open_folder(folder)
+    return found.model.recommend(found.model.user_ids[:2], k=2)
+
+
+def _features(read: Callable[..., Any], name: str) -> Callable[[Path], object]:
+    return lambda folder: read(folder / name, recommender_cases.planted_log().item_ids)
+
+
 def _make_phrases(folder: Path) -> None:
     Phrases(1, 1).fit([["new", "york"], ["a", "b"]] * 9).save(folder / "phrases.json")
 
 
 CSV = "user,item,rating,timestamp\n" + "".join(f"u{n % 7},{n % 5},{n % 3},{n + 1700000000}\n" for n in range(30))
+FEATURES = "item,title,genre,price,new,seen,vector\n" + "".join(
+    f"{100 + n},Name {n},a|g{n % 4},{n / 3:.3f},{'true' if n % 2 else 'false'},2024-01-{n + 1:02d},{n} {n / 7:.2f}\n"
+    for n in range(20)
+)
+GLOVE = "".join(f"{word} {' '.join(map(str, row))}\n" for word, row in zip(WORDS, VECTORS.tolist(), strict=False))
+UTF16 = "\n".join(LINES).encode("utf-16")
 PAIRS = b"tea\tcup\t3.5\ncup\tpot\t1\n"
 QUESTIONS = b": drinks\ntea cup milk pot\nsugar tea cup pot\n"
 
@@ -218,7 +301,7 @@ FORMATS: dict[str, Format] = {
     },
     **{
         f"recommender {name}": Format(_recommender(name), _use_recommender, ("model.safetensors",), 0.7)
-        for name in ("YoutubeDNN", "SASRec", "Item2Vec", "EGES", "Popularity", "ItemKNN")
+        for name in recommender_cases.ALL
     },
     "ngram": Format(_make_ngram, lambda f: _use_language_model(LanguageModel.load(f)), ("model.safetensors",)),
     "gru": Format(_make_gru, lambda f: _use_language_model(LanguageModel.load(f)), ("model.safetensors",)),
@@ -269,4 +352,67 @@ FORMATS: dict[str, Format] = {
         ("*",),
         0.5,
     ),
+    "glove": Format(_write("v.txt", GLOVE.encode()), lambda f: _use_vectors(f / "v.txt"), ("*",), 0.5),
+    "vectors of half precision": Format(
+        lambda folder: KeyedVectors(WORDS, VECTORS[: len(WORDS)], dtype="float16").save(folder),
+        lambda folder: _ask(logq.load(folder)),
+        ("vectors.safetensors",),
+        0.5,
+    ),
+    **{
+        f"{what} .{ending}": Format(_packed(f"file.{ending}", text), read, ("*",), 0.2)
+        for ending in ("bz2", "xz", "zst", "zip")
+        for what, text, read in (
+            ("vectors", GLOVE.encode(), lambda f, ending=ending: _use_vectors(f / f"file.{ending}")),
+            ("log", CSV.encode(), lambda f, ending=ending: Interactions.from_csv(f / f"file.{ending}")),
+            (
+                "text",
+                "\n".join(LINES).encode(),
+                lambda f, ending=ending: list(Corpus(f / f"file.{ending}")),
+            ),
+        )
+    },
+    "text in utf-16": Format(
+        _write("text.txt", UTF16),
+        lambda f: encode(f / "text.txt", min_count=1, threads=1, progress=False).close(),
+        ("*",),
+        0.5,
+    ),
+    "sessions of text": Format(
+        _write("log.txt", b"ann tea cup\nbob cup pot\n"),
+        lambda f: Interactions.from_sessions(f / "log.txt", leading_user=True),
+        ("*",),
+        0.5,
+    ),
+    "parquet": Format(_make_parquet, lambda f: Interactions.from_parquet(f / "log.parquet"), ("*",), 1),
+    "features": Format(_write("f.csv", FEATURES.encode()), _features(read_features, "f.csv"), ("*",), 0.5),
+    "titles of features": Format(_write("f.csv", FEATURES.encode()), _features(read_titles, "f.csv"), ("*",), 0.3),
+    "features in json": Format(
+        _write("f.json", json.dumps({100 + n: [f"g{n % 4}"] for n in range(20)}).encode()),
+        _features(Features.from_json, "f.json"),
+        ("*",),
+        0.5,
+    ),
+    "folder of a recommender": Format(_make_folder, _use_folder, ("*.safetensors", "*.json", "log/*"), 1),
+    "arrays": Format(_make_arrays, lambda f: read_arrays(f / "arrays.npz", rows=3, device="cpu"), ("*",), 0.5),
+    "recipe": Format(
+        _write("r.toml", b'estimator = "Item2Vec"\nabout = "it"\n[settings]\ndim = 8\nwindow = [1, 2]\n'),
+        lambda f: read_recipe(str(f / "r.toml"), "Item2Vec"),
+        ("*",),
+        0.3,
+    ),
+    "counts": Format(_write("c.csv", b"tea,3\ncup,2\n"), lambda f: Unigram.from_file(f / "c.csv", 2), ("*",), 0.3),
+    **{
+        f"language model {kind}": Format(
+            _make_language_model(kind, **options),
+            lambda f: _use_language_model(LanguageModel.load(f)),
+            ("model.safetensors",),
+            0.3,
+        )
+        for kind, options in {
+            "nnlm": {},
+            "lstm": {"objective": "hierarchical_softmax"},
+            "gru": {"objective": "adaptive_softmax"},
+        }.items()
+    },
 }

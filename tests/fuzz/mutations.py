@@ -1,10 +1,15 @@
 """Damage: of bytes, of JSON, and of arrays, with digests left as they are or made right again."""
 
+import bz2
 import gzip
 import hashlib
 import io
 import json
+import lzma
 import random
+import re
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -65,13 +70,141 @@ def damage(folder: Path, patterns: tuple[str, ...], rng: random.Random) -> bool:
         changed, told = _json_file(data, rng), False
     elif path.suffix == ".npy" and rng.random() < 0.5:
         changed, told = _npy(path, data, rng)
-    elif data[:2] == b"\x1f\x8b" and rng.random() < 0.5:
-        changed, told = gzip.compress(_bytes(gzip.decompress(data), rng), 1), False
+    elif path.suffix in _PACKED and rng.random() < 0.5:
+        unpack, pack = _PACKED[path.suffix]
+        changed, told = pack(_text(unpack(data), rng)), False
+    elif path.suffix == ".npz" and rng.random() < 0.7:
+        changed, told = _npz(data, rng), False
+    elif path.suffix == ".parquet" and rng.random() < 0.4:
+        try:
+            changed, told = _parquet(data, rng), False
+        except Exception:  # polars cannot convert each type into each
+            changed, told = _bytes(data, rng), False
+    elif path.suffix in _TEXTS and rng.random() < 0.5:
+        changed, told = _text(data, rng), False
     else:
         changed = _bytes(data, rng)
         told = path.suffix == ".safetensors" and _arrays_differ(data, changed)
     path.write_bytes(changed)
     return told and changed != data
+
+
+def _unzip(data: bytes) -> bytes:
+    with zipfile.ZipFile(io.BytesIO(data)) as file:
+        return file.read(file.namelist()[0])
+
+
+def _zip(data: bytes) -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("inside.txt", data)
+    return made.getvalue()
+
+
+def _unzstd(data: bytes) -> bytes:
+    import zstandard
+
+    return zstandard.ZstdDecompressor().decompress(data)
+
+
+def _zstd(data: bytes) -> bytes:
+    import zstandard
+
+    return zstandard.ZstdCompressor(level=1).compress(data)
+
+
+_PACKED: dict[str, tuple[Callable[[bytes], bytes], Callable[[bytes], bytes]]] = {
+    ".gz": (gzip.decompress, lambda data: gzip.compress(data, 1)),
+    ".bz2": (bz2.decompress, lambda data: bz2.compress(data, 1)),
+    ".xz": (lzma.decompress, lambda data: lzma.compress(data, preset=0)),
+    ".zst": (_unzstd, _zstd),
+    ".zip": (_unzip, _zip),
+}
+"""How files of an ending are unpacked, and packed again, so that what is damaged is inside."""
+
+_TEXTS = (".txt", ".csv", ".tsv", ".arpa", ".toml")
+_FIELDS: tuple[bytes, ...] = (
+    *(str(number).encode() for number in NUMBERS),
+    *(b"nan", b"-inf", b"1e999", b"1e-999", b"9" * 400, b"0x1f", b"1_0", b"2024-02-30", b"99999-01-01", b"1/1/1"),
+    *(b"", b" ", b'"', b'"""', b"\x00", b"\xff", b"\xef\xbb\xbf", "\u202e".encode(), b"\x1b[31m", b"x" * 3000, b"\\N"),
+)
+
+
+def _text(data: bytes, rng: random.Random) -> bytes:
+    """Change a field of a text, or a whole line; bytes one time in four."""
+    how = rng.random()
+    if how < 0.25:
+        return _bytes(data, rng)
+    if how < 0.5:
+        lines = data.splitlines(keepends=True)
+        at = rng.randrange(len(lines) + 1)
+        lines[at:at] = rng.choice(([b"\n"], lines[:1], lines[-1:], [b"\r"], [b" \t\n"], [rng.choice(_FIELDS) + b"\n"]))
+        if rng.random() < 0.5:
+            del lines[rng.randrange(len(lines))]
+        return b"".join(lines)
+    fields = re.split(rb"([\s,=\"\[\]]+)", data)  # those at even places; others are between them
+    for _ in range(rng.choice((1, 1, 2, 9))):
+        fields[2 * rng.randrange((len(fields) + 1) // 2)] = rng.choice(_FIELDS)
+    return b"".join(fields)
+
+
+def _npz(data: bytes, rng: random.Random) -> bytes:
+    """Change an array of a .npz file, its header or its bytes."""
+    with np.load(io.BytesIO(data)) as file:
+        members = {f"{name}.npy": _npy_bytes(file[name]) for name in file.files}
+    name = rng.choice(sorted(members))
+    content, how = members[name], rng.random()
+    if how < 0.3:
+        members[name] = _bytes(content, rng)
+    elif how < 0.6:
+        members[name] = _npy_header(content, rng)
+    else:
+        with np.errstate(all="ignore"):
+            members[name] = _npy_bytes(_array(np.load(io.BytesIO(content)), rng))
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))) as file:
+        for name, content in members.items():
+            file.writestr(name, content)
+    return made.getvalue()
+
+
+def _npy_bytes(array: np.ndarray[Any, Any]) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+def _npy_header(data: bytes, rng: random.Random) -> bytes:
+    end = data.index(b"\n") + 1
+    change = _text if rng.random() < 0.5 else _bytes
+    return data[:10] + change(data[10:end], rng)[: end - 10].ljust(end - 10) + data[end:]
+
+
+def _parquet(data: bytes, rng: random.Random) -> bytes:
+    """Give a column another type, missing values or another name, or lose rows."""
+    import polars
+
+    frame = polars.read_parquet(io.BytesIO(data))
+    name, how = rng.choice(frame.columns), rng.randrange(6)
+    if how == 0:
+        kinds = (polars.String, polars.Float32, polars.Int8, polars.Boolean, polars.Binary, polars.Date, polars.Null)
+        frame = frame.with_columns(polars.col(name).cast(rng.choice(kinds), strict=False))
+    elif how == 1:
+        value = rng.choice((None, 1e308, float("nan"), -1, 1 << 62, "x"))
+        rows = frame.get_column(name).to_list()
+        rows[rng.randrange(len(rows))] = value
+        frame = frame.with_columns(polars.Series(name, rows, strict=False))
+    elif how == 2:
+        frame = frame.rename({name: rng.choice(("", "user_id", "x" * 3000, "\x1b[31m"))})
+    elif how == 3:
+        frame = frame.drop(name)
+    elif how == 4:
+        frame = frame.head(rng.randrange(3))
+    else:
+        frame = frame.with_columns(polars.col(name).cast(polars.String).str.split("").alias(name))
+    made = io.BytesIO()
+    frame.write_parquet(made, compression=rng.choice(("uncompressed", "zstd", "gzip", "lz4")))
+    return made.getvalue()
 
 
 def _bytes(data: bytes, rng: random.Random) -> bytes:
@@ -228,13 +361,10 @@ def _tensors(data: bytes, rng: random.Random) -> tuple[bytes, bool]:
 
 
 def _npy(path: Path, data: bytes, rng: random.Random) -> tuple[bytes, bool]:
-    end = data.index(b"\n") + 1
     if rng.random() < 0.5:
-        return data[:10] + _bytes(data[10:end], rng)[: end - 10].ljust(end - 10) + data[end:], False
+        return _npy_header(data, rng), False
     with np.errstate(all="ignore"):
         array = _array(np.load(io.BytesIO(data)), rng)
-    file = io.BytesIO()
-    np.save(file, array)
     before = np.load(io.BytesIO(data))
     told = digest_of(before) != digest_of(array)
     if rng.random() < 0.7:  # what the folder says of it is made right
@@ -245,7 +375,7 @@ def _npy(path: Path, data: bytes, rng: random.Random) -> tuple[bytes, bool]:
                 text["digests"][path.stem] = digest_of(array)
                 header.write_text(json.dumps(text))
                 told = False
-    return file.getvalue(), told
+    return _npy_bytes(array), told
 
 
 def _arrays_differ(before: bytes, after: bytes) -> bool:

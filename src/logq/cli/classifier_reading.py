@@ -1,9 +1,10 @@
 """The softmax that a model ends in, read from folders and files of arrays for `logq diagnose`."""
 
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from logq._compression import check_expansion
+from logq._files import parsing
 from logq.cli.folder_contents import check_folder
 from logq.cli.model_folders import load_language_model, load_recommender
 from logq.cli.terminal.errors import BadInputError
@@ -79,15 +80,16 @@ def read_arrays(path: Path, *, rows: int, device: str) -> Classifier:
     ending = path.suffix.lower()
     if ending not in (".npz", ".safetensors"):
         raise BadInputError(f"{path}: expected a folder of `logq train`, or a .npz or .safetensors file of arrays")
-    try:
+    with parsing(path):
         if ending == ".npz":
             # Opened here: np.load leaves a file open that it can't read.
             with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+                if isinstance(file, np.ndarray):
+                    raise TypeError("it is a single array, expected a .npz file with several")
+                check_expansion(str(path), path.stat().st_size, sum(part.file_size for part in file.zip.infolist()))
                 found = {name: torch.from_numpy(np.ascontiguousarray(file[name])) for name in _ARRAYS if name in file}
         else:
             found = _tensors(path)
-    except (ValueError, TypeError, zipfile.BadZipFile, EOFError, AttributeError) as error:
-        raise BadInputError(f"{path}: can't be read as arrays ({error})") from error
     missing = [name for name in ("inputs", "weight") if name not in found]
     if missing:
         raise BadInputError(f"{path}: expected arrays 'inputs' (B, D) and 'weight' (C, D), there is no {missing[0]!r}")
@@ -180,13 +182,10 @@ def read_language_model(folder: Path, text: str, encoding: str | None, *, rows: 
 
 
 def _tensors(path: Path) -> "dict[str, Tensor]":
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
-    try:
-        with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in _ARRAYS if name in set(file.keys())}
-    except SafetensorError as error:
-        raise ValueError(str(error)) from error
+    with safe_open(path, framework="pt") as file:
+        return {name: file.get_tensor(name) for name in _ARRAYS if name in set(file.keys())}
 
 
 def _float(array: "Tensor") -> "Tensor":

@@ -1,10 +1,12 @@
 """Features of items and users: the files that hold them, and the titles that stay beside a model for people to read."""
 
+import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from logq._files import parsing
 from logq.cli.terminal.errors import BadInputError
 from logq.cli.text_reading import check_input_file
 
@@ -52,7 +54,8 @@ class FeatureTable:
         if (str(self.keys.dtype) == "String") != (ids.kind == "str"):
             wanted = "numbers" if ids.kind == "int" else "strings"
             first = self.names[0]
-            raise ValueError(f"expected {wanted} in the first column {first!r}, as the log has, got {self.keys[0]!r}")
+            got = repr(self.keys[0]) if len(self.keys) else "no row"
+            raise ValueError(f"{path}: expected {wanted} in the first column {first!r}, as the log has, got {got}")
         self.separators = dict.fromkeys(lists, " ")
         for name in self.names[1:]:
             several = str(self.frame[name].dtype) == "String" and self.frame[name].str.contains("|", literal=True).any()
@@ -79,7 +82,7 @@ def read_features(
     check_input_file(path, "a table of features")
     from logq.logs.features import Features
 
-    try:
+    with _named(path):
         if _is_json(path):
             return _told(Features.from_json(path, ids), path, buckets, tell)
         table = FeatureTable(path, ids)
@@ -89,8 +92,16 @@ def read_features(
         separators = {name: sign for name, sign in table.separators.items() if name in kept}
         found = Features.from_frame(table.frame, ids, columns=kept, separator=separators, buckets=buckets)
         return _told(found, path, buckets, tell)
+
+
+@contextlib.contextmanager
+def _named(path: Path) -> Generator[None, None, None]:
+    """A block that reads a file, whose errors name it."""
+    try:
+        with parsing(path, by_arguments=True):
+            yield
     except (TypeError, ValueError) as error:
-        raise BadInputError(str(error) if str(error).startswith(str(path)) else f"{path}: {error}") from error
+        raise BadInputError(str(error)) from error
 
 
 def _told(found: "Features", path: Path, buckets: int, tell: Callable[[str], None] | None) -> "Features":
@@ -144,18 +155,22 @@ def read_titles(path: Path, ids: "Identifiers") -> list[str] | None:
     Args:
         path: a table whose first column is the item.
         ids: the items.
+
+    Raises:
+        BadInputError: it cannot be read.
     """
     if _is_json(path):
         return None
-    table = FeatureTable(path, ids)
-    column = next((name for name in table.names[1:] if is_title(name)), None)
-    if column is None:
-        return None
-    titles = [""] * len(ids)
-    for code, name in zip(ids.codes(table.keys).tolist(), table.frame[column].to_list(), strict=True):
-        if code >= 0 and name is not None:
-            titles[code] = str(name)
-    return titles
+    with _named(path):
+        table = FeatureTable(path, ids)
+        column = next((name for name in table.names[1:] if is_title(name)), None)
+        if column is None:
+            return None
+        titles = [""] * len(ids)
+        for code, name in zip(ids.codes(table.keys).tolist(), table.frame[column].to_list(), strict=True):
+            if code >= 0 and name is not None:
+                titles[code] = str(name)
+        return titles
 
 
 def save_titles(folder: Path, titles: list[str] | None) -> None:

@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Self
 
 from logq._arguments import ArgumentError, check_int
-from logq._compression import open_bytes
-from logq._files import seekable
+from logq._compression import read_bytes
+from logq._files import parsing, seekable
 from logq.logs.column_names import unknown_column
 from logq.logs.data_frames import frame_columns
 from logq.logs.examples import check_indices
@@ -248,36 +248,29 @@ class Features:
             ArgumentError: there are not as many `names` as columns; otherwise as `from_frame`.
             ValueError: the file is empty or truncated.
         """
-        with seekable(path) as name:
+        with parsing(path, by_arguments=True), seekable(path) as name:
             layout = detect_layout(name, field_separator, False if names is not None else None)
             if names is not None and len(names) != len(layout.names):
-                raise ArgumentError(
-                    "names", f"{len(layout.names)} names, one for each column of {os.fspath(path)}", names
-                )
+                raise ArgumentError("names", f"{len(layout.names)} names, one for each column", names)
             titles, lists = plain_headers(layout.names)
             titles = list(names) if names is not None else titles
-            given = (
-                dict(separator)
-                if isinstance(separator, Mapping)
-                else dict.fromkeys(titles, separator)
-                if separator
-                else {}
-            )
+            common = dict.fromkeys(titles, separator) if isinstance(separator, str) and separator else {}
+            given = separator if isinstance(separator, Mapping) else common
             marks = {title: mark for title, mark in {**dict.fromkeys(lists, " "), **given}.items() if mark}
             number = titles.index(key) if isinstance(key, str) and key in titles else key
             id_name = layout.names[number] if isinstance(number, int) else ""
             frame = read_table(name, layout, layout.names, {id_name})
             frame.columns = titles
-        return cls.from_frame(
-            frame,
-            ids,
-            key=key,
-            columns=columns,
-            separator=marks,
-            buckets=buckets,
-            min_count=min_count,
-            max_values=max_values,
-        )
+            return cls.from_frame(
+                frame,
+                ids,
+                key=key,
+                columns=columns,
+                separator=marks,
+                buckets=buckets,
+                min_count=min_count,
+                max_values=max_values,
+            )
 
     @classmethod
     def from_json(
@@ -301,18 +294,20 @@ class Features:
         Raises:
             ValueError: it is not a JSON object, or a key is not an integer where `ids` are.
         """
-        with open_bytes(path) as file:
+        content = read_bytes(path)
+        with parsing(path, by_arguments=True):
             try:
-                table = json.loads(file.read())
+                table = json.loads(content)
             except ValueError as error:
                 raise ValueError(f"{os.fspath(path)}: expected JSON ({error})") from None
-        if not isinstance(table, dict):
-            raise ValueError(f'{os.fspath(path)}: expected an object {{"id": [values]}}, got a {type(table).__name__}')
-        keys: list[Any] = list(table)
-        if ids.kind == "int":  # a key of JSON is always a string
-            try:
-                keys = [int(key) for key in keys]
-            except ValueError as error:
-                raise ValueError(f"{os.fspath(path)}: expected integers as ids, as in the log ({error})") from None
-        frame = {"id": keys, name: lists_of(list(table.values()))}
-        return cls.from_frame(frame, ids, min_count=min_count, max_values=max_values)
+            if not isinstance(table, dict):
+                got = type(table).__name__
+                raise ValueError(f'{os.fspath(path)}: expected an object {{"id": [values]}}, got a {got}')
+            keys: list[Any] = list(table)
+            if ids.kind == "int":  # a key of JSON is always a string
+                try:
+                    keys = [int(key) for key in keys]
+                except ValueError as error:
+                    raise ValueError(f"{os.fspath(path)}: expected integers as ids, as in the log ({error})") from None
+            frame = {"id": keys, name: lists_of(list(table.values()))}
+            return cls.from_frame(frame, ids, min_count=min_count, max_values=max_values)

@@ -1,5 +1,7 @@
 """Turning arrays and data frames into the rows of a log."""
 
+import contextlib
+import os
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
@@ -7,15 +9,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from logq._arguments import ArgumentError, ArgumentTypeError
+from logq._files import parsing
 from logq.logs.arranging import Arranged, Cleaning, Rows, arrange
 from logq.logs.column_names import guess_columns, plain_name, unknown_column
 from logq.logs.data_frames import first_values, frame_columns
 from logq.logs.identifiers import Factor, Identifiers, factorize
 from logq.logs.log_files import LogFile
 from logq.logs.plain_values import MISSING_WORDS, plain_array, to_numbers
+from logq.logs.session_files import read_sessions
 from logq.logs.time_values import check_time_format, read_times
 
-__all__ = ["ColumnKinds", "LogOptions", "arrange_arrays", "arrange_file", "arrange_frame", "sorted_options"]
+__all__ = [
+    "ColumnKinds",
+    "LogOptions",
+    "arrange_arrays",
+    "arrange_file",
+    "arrange_frame",
+    "arrange_sessions",
+    "sorted_options",
+]
 
 ColumnKinds: TypeAlias = Mapping[str, Literal["category", "number"]]
 Roles: TypeAlias = Mapping[str, "str | int | bool | None"]
@@ -101,6 +113,16 @@ def arrange_file(
     """Arrange what was read from a file."""
     found, column_ids, notes = arrange_frame(file.frame, file.roles, columns, cleaning, time_format, file.guesses)
     return found, column_ids, [*file.notes, *notes]
+
+
+def arrange_sessions(
+    source: str | os.PathLike[str] | Sequence[Sequence[Any]], leading_user: bool, cleaning: Cleaning
+) -> Found:
+    """Arrange sessions of a file or of lists; errors of a file name it."""
+    from_file = isinstance(source, str | os.PathLike)
+    with parsing(source, by_arguments=True) if from_file else contextlib.nullcontext():
+        users, items, sessions = read_sessions(source, leading_user)
+        return arrange_arrays(users, items, None, None, sessions, {}, cleaning)
 
 
 def arrange_arrays(

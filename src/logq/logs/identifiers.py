@@ -97,7 +97,12 @@ def code_type(size: int) -> "np.dtype[Any]":
 
 
 def _as_array(values: object) -> NDArray[Any]:
-    array = np.asarray(values)
+    if isinstance(values, list | tuple) and set(map(type, values)) == {str}:
+        return np.asarray(values, dtype=object)  # in an array of strings all would be as wide as the longest
+    try:
+        array = np.asarray(values)
+    except ValueError:  # lists of different lengths
+        return np.asarray(values, dtype=object)
     # numpy would turn a mix of numbers and strings into strings, and None into "None".
     mixed = array.dtype.kind in "US" and not isinstance(values, np.ndarray)
     if mixed and not set(map(type, values)) <= {str, np.str_}:  # pyright: ignore[reportArgumentType]
@@ -156,10 +161,15 @@ def _factorize_objects(array: NDArray[Any], name: str) -> Factor:
         raise ArgumentTypeError(name, "all integers or all strings", Verbatim(got))
     if text:
         _check_length(max(map(len, kept.tolist())), name)
-        values = kept.astype(np.str_)
-    else:
-        values = _to_integers(np.array(kept.tolist()), name)
-    return _spread(factorize(values, name), present)
+        return _spread(_factorize_text(kept.tolist()), present)
+    return _spread(factorize(_to_integers(np.array(kept.tolist()), name), name), present)
+
+
+def _factorize_text(values: list[str]) -> Factor:
+    known: dict[str, int] = {}
+    without_zeros = (value.rstrip("\0") for value in values)  # which arrays of strings lose at the end
+    codes = [known.setdefault(value, len(known)) if value else -1 for value in without_zeros]
+    return Factor(np.array(codes, dtype=code_type(len(known))), np.array(list(known), dtype=np.str_))
 
 
 def _factorize_polars(series: Any, name: str) -> Factor:

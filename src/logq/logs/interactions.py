@@ -12,15 +12,14 @@ from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Self, Unpack
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
-from logq._files import seekable
+from logq._files import parsing, seekable
+from logq.logs import frames
 from logq.logs.arranging import Arranged, Cleaning
 from logq.logs.examples import check_indices
 from logq.logs.features import Features
-from logq.logs.frames import ColumnKinds, LogOptions, arrange_arrays, arrange_file, arrange_frame, sorted_options
 from logq.logs.identifiers import Identifiers
 from logq.logs.log_files import read_csv
 from logq.logs.parquet_files import read_parquet
-from logq.logs.session_files import read_sessions
 from logq.logs.storage import load_log, save_log
 from logq.logs.time_values import check_time_format
 
@@ -256,7 +255,7 @@ class Interactions:
             {'no user': 1}
         """
         options = (cleaning, None, check_time_format(time_format))
-        return cls._of(*arrange_arrays(users, items, timestamps, labels, sessions, columns or {}, *options))
+        return cls._of(*frames.arrange_arrays(users, items, timestamps, labels, sessions, columns or {}, *options))
 
     @classmethod
     def from_frame(
@@ -269,7 +268,7 @@ class Interactions:
         label: str | int | bool | None = None,
         session: str | int | bool | None = None,
         time_format: str | None = None,
-        columns: Sequence[str] | ColumnKinds = (),
+        columns: Sequence[str] | frames.ColumnKinds = (),
         **cleaning: Unpack[Cleaning],
     ) -> Self:
         """Make a log from a data frame, or from a dict of columns.
@@ -298,7 +297,7 @@ class Interactions:
             ["item: took the column 'movieId'", "time: took the column 'ts' (numbers)"]
         """
         asked = {"user": user, "item": item, "time": time, "label": label, "session": session}
-        return cls._of(*arrange_frame(frame, asked, columns, cleaning, check_time_format(time_format)))
+        return cls._of(*frames.arrange_frame(frame, asked, columns, cleaning, check_time_format(time_format)))
 
     @classmethod
     def from_csv(
@@ -307,7 +306,7 @@ class Interactions:
         *,
         separator: str | None = None,
         header: bool | None = None,
-        **options: Unpack[LogOptions],
+        **options: Unpack[frames.LogOptions],
     ) -> Self:
         r"""Read a log from a text file, separated by commas, tabs, spaces, "::" or others, also .gz. Needs polars.
 
@@ -330,13 +329,14 @@ class Interactions:
             ...     Interactions.from_csv(file)
             Interactions(3 events, 2 users, 2 items)
         """
-        asked, columns, time_format, cleaning = sorted_options(options)
-        with seekable(path) as name:
-            file = read_csv(name, asked, list(columns), separator, header, cleaning.get("missing"))
-        return cls._of(*arrange_file(file, columns, cleaning, time_format))
+        asked, columns, time_format, cleaning = frames.sorted_options(options)
+        with parsing(path, by_arguments=True):
+            with seekable(path) as name:
+                file = read_csv(name, asked, list(columns), separator, header, cleaning.get("missing"))
+            return cls._of(*frames.arrange_file(file, columns, cleaning, time_format))
 
     @classmethod
-    def from_parquet(cls, path: str | os.PathLike[str], **options: Unpack[LogOptions]) -> Self:
+    def from_parquet(cls, path: str | os.PathLike[str], **options: Unpack[frames.LogOptions]) -> Self:
         """Read a log from a Parquet file, only the columns that are needed. Needs polars.
 
         Args:
@@ -348,9 +348,10 @@ class Interactions:
             ValueError: it is not a Parquet file; otherwise as `from_frame`.
             OSError: it cannot be opened.
         """
-        asked, columns, time_format, cleaning = sorted_options(options)
-        with seekable(path) as name:
-            return cls._of(*arrange_file(read_parquet(name, asked, list(columns)), columns, cleaning, time_format))
+        asked, columns, time_format, cleaning = frames.sorted_options(options)
+        with parsing(path, by_arguments=True), seekable(path) as name:
+            file = read_parquet(name, asked, list(columns))
+            return cls._of(*frames.arrange_file(file, columns, cleaning, time_format))
 
     @classmethod
     def from_sessions(
@@ -379,8 +380,7 @@ class Interactions:
             >>> log.columns["session"].tolist(), log.item_ids.keys.tolist()
             ([0, 0, 1, 1], ['salt', 'tea', 'rice'])
         """
-        users, items, sessions = read_sessions(source, leading_user)
-        return cls.from_arrays(users, items, sessions=sessions, **cleaning)
+        return cls._of(*frames.arrange_sessions(source, leading_user, cleaning))
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write the log into a folder: one file for each array (.npy), and `interactions.json`, which is written last.
@@ -399,11 +399,13 @@ class Interactions:
         save_log(folder, {field.name: getattr(self, field.name) for field in dataclasses.fields(self)})
 
     @classmethod
-    def load(cls, folder: str | os.PathLike[str], *, mmap: bool = True) -> Self:
+    def load(cls, folder: str | os.PathLike[str], *, mmap: bool = True, check: bool = True) -> Self:
         """Read what `save` wrote; with `mmap` events stay in their files until they are used.
+
+        With `check` the digests of the files are compared, which reads them once, at about the speed of a copy.
 
         Raises:
             FileNotFoundError: the folder does not hold a log.
-            ValueError: it was written by another version, or its arrays do not fit together.
+            ValueError: it was written by another version, was changed, or its arrays do not fit together.
         """
-        return cls(**load_log(folder, mmap))
+        return cls(**load_log(folder, mmap=mmap, check=check))

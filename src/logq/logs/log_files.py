@@ -98,7 +98,7 @@ def read_table(
     }
     source: Any = where
     if not layout.plain:
-        with open_text(path) as (file, _):
+        with open_text(path, kept=True) as (file, _):
             source = joined_fields(file.read(), layout.separator, mark)
     _check_widths(where, source, mark, layout, exact=exact)
     read: Callable[..., Any] = polars.read_csv
@@ -111,7 +111,7 @@ def read_table(
         except polars.exceptions.ComputeError:
             # A value has another type than the first ten thousand: read text, which is converted later.
             frame = read(source, **options, infer_schema=False)
-    except polars.exceptions.PolarsError as error:
+    except (polars.exceptions.PolarsError, polars.exceptions.PanicException) as error:
         if layout.plain and "utf-8" in str(error):  # the first lines were only ASCII
             return read_table(path, layout._replace(plain=False), columns, ids, missing, exact=exact)
         if "utf-8" in str(error):
@@ -265,14 +265,14 @@ def _numbers_or_text(column: Any, missing: Collection[str]) -> Any:
     return column if odd.any() else numbers
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     r"""Return the first line of an error of polars, which may have many.
 
     Example:
         >>> first_line(ValueError("one\ntwo"))
         'one'
     """
-    return str(error).splitlines()[0]
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
 def import_polars(what: str) -> Any:

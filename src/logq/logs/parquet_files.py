@@ -47,7 +47,7 @@ def read_parquet(
         table = {name: part.finished() for name, part in parts.items()}
         for name in further:
             table[name] = polars.read_parquet(where, columns=[name]).get_column(name)
-    except polars.exceptions.PolarsError as error:
+    except (polars.exceptions.PolarsError, polars.exceptions.PanicException) as error:
         raise ValueError(f"{where}: cannot be read as Parquet ({first_line(error)})") from None
     return LogFile(table, {role: roles.get(role, False) for role in asked}, [], guesses)
 

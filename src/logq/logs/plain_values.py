@@ -24,6 +24,8 @@ def plain_array(values: object) -> NDArray[Any]:
     """
     if isinstance(values, np.ndarray):
         return values
+    if "128" in str(getattr(values, "dtype", "")):  # numbers of polars that numpy has no type for
+        values = values.to_list()  # pyright: ignore[reportAttributeAccessIssue]
     convert = getattr(values, "to_numpy", None)
     return np.asarray(values if convert is None else convert())
 

@@ -15,6 +15,7 @@ __all__ = ["read_sessions"]
 
 _BLOCK = 1 << 24  # bytes
 _LONGEST = 1024  # bytes of an id
+_WIDEST = 64  # bytes of ids that are kept in a table; a single long one must not widen it for millions of others
 _DIGITS = 18  # numbers of that many digits fit in 64 bits
 
 
@@ -82,7 +83,7 @@ def _tokens_of_file(path: "str | os.PathLike[str]") -> tuple[NDArray[Any], NDArr
     blocks: list[NDArray[Any]] = []
     lengths: list[NDArray[np.int64]] = []
     rest = b""
-    with open_bytes(path) as file:
+    with open_bytes(path, kept=True) as file:
         while data := file.read(_BLOCK):
             end = data.rfind(b"\n") + 1
             if end:
@@ -93,11 +94,13 @@ def _tokens_of_file(path: "str | os.PathLike[str]") -> tuple[NDArray[Any], NDArr
         _add(rest + b"\n", blocks, lengths, path)
     if not blocks:
         return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
-    if any(block.dtype.kind == "S" for block in blocks):
+    if any(block.dtype.kind != "i" for block in blocks):
         # Numbers of other blocks become the text that they were.
-        blocks = [block if block.dtype.kind == "S" else block.astype("S") for block in blocks]
+        blocks = [block.astype("S") if block.dtype.kind == "i" else block for block in blocks]
     joined = np.concatenate(blocks)
     try:
+        if joined.dtype.kind == "O":
+            joined[:] = [token.decode("utf-8") for token in joined]
         return (np.char.decode(joined, "utf-8") if joined.dtype.kind == "S" else joined), np.concatenate(lengths)
     except UnicodeDecodeError as error:
         raise ValueError(f"{os.fspath(path)}: expected text in UTF-8 ({error})") from None
@@ -121,6 +124,10 @@ def _add(
     number = _numbers(letters, starts, widths, longest)
     if number is not None:
         blocks.append(number)
+        return
+    if longest > _WIDEST:
+        tokens = [data[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
+        blocks.append(np.array(tokens, dtype=object))
         return
     table = np.zeros((len(starts), longest), dtype=np.uint8)
     for column in range(longest):

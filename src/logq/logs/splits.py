@@ -178,14 +178,14 @@ class Split:
         save_arrays(folder, "split", _VERSION, {"part": self.part}, {"how": self.how, "log": self.log.fingerprint()})
 
     @classmethod
-    def load(cls, folder: str | os.PathLike[str], log: Interactions) -> Self:
-        """Read what `save` wrote, for the same log.
+    def load(cls, folder: str | os.PathLike[str], log: Interactions, *, check: bool = True) -> Self:
+        """Read what `save` wrote, for the same log; with `check` the digest of its file is compared.
 
         Raises:
             FileNotFoundError: the folder does not hold a split.
             ValueError: it belongs to another log, or is damaged.
         """
-        arrays, metadata = load_arrays(folder, "split", _VERSION, mmap=False)
+        arrays, metadata = load_arrays(folder, "split", _VERSION, mmap=False, check=check)
         if metadata.get("log") != log.fingerprint():
             raise ValueError(f"{os.fspath(folder)}: expected a split of the given log, it belongs to another log")
         part, how = arrays.get("part"), metadata.get("how")

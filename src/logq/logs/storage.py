@@ -122,14 +122,14 @@ def save_log(folder: str | os.PathLike[str], log: Mapping[str, Any]) -> None:
     save_arrays(folder, "interactions", _VERSION, arrays, metadata)
 
 
-def load_log(folder: str | os.PathLike[str], mmap: bool) -> dict[str, Any]:
+def load_log(folder: str | os.PathLike[str], *, mmap: bool, check: bool) -> dict[str, Any]:
     """Read the attributes of `Interactions` that `save_log` wrote, and check that they fit together.
 
     Raises:
         FileNotFoundError: the folder does not hold a log.
         ValueError: it is damaged, or has another version.
     """
-    arrays, metadata = load_arrays(folder, "interactions", _VERSION, mmap=mmap)
+    arrays, metadata = load_arrays(folder, "interactions", _VERSION, mmap=mmap, check=check)
     where = os.fspath(folder)
     try:
         names = list(metadata["columns"])

@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, shown
+from logq._text_encodings import text_lines
 
 __all__ = ["check_counts", "read_counts"]
 
@@ -65,7 +65,8 @@ def read_counts(path: str | PathLike[str]) -> Tensor:
     """Counts from a vocabulary file: one class per line in order of ids, blank lines skipped, its count the last field.
 
     Args:
-        path: text, UTF-8; fields are separated by commas, tabs or spaces: `count`, `word count`, `word,count`.
+        path: text, compressed or not and in any encoding; fields are separated by commas, tabs or spaces: `count`,
+            `word count`, `word,count`.
 
     Returns:
         (C,) float64.
@@ -75,12 +76,10 @@ def read_counts(path: str | PathLike[str]) -> Tensor:
         ValueError: a line does not end in a number; the message gives the line.
     """
     counts: list[float] = []
-    with Path(path).open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            if fields := line.replace(",", " ").split():
-                try:
-                    counts.append(float(fields[-1]))
-                except ValueError:
-                    where = f"{path}, line {number}"
-                    raise ValueError(f"{where}: expected a count at the end, got {fields[-1]!r}") from None
+    for place, line in text_lines(path):
+        if fields := line.replace(",", " ").split():
+            try:
+                counts.append(float(fields[-1]))
+            except ValueError:
+                raise ValueError(f"{place}: expected a count at the end, got {shown(fields[-1])}") from None
     return torch.tensor(counts, dtype=torch.float64)

@@ -10,6 +10,7 @@ from torch import Tensor
 from typing_extensions import Unpack
 
 from logq._arguments import ArgumentError, Verbatim, check_float, check_int
+from logq._files import parsing
 from logq.kernels.distributions import AliasDistribution
 from logq.kernels.tensor_memory import prefer_huge_pages
 from logq.samplers.alias_table import AliasTable
@@ -84,15 +85,18 @@ class Unigram(Proposal):
         """From a vocabulary file, one class per line in order of ids, its count the last field.
 
         Args:
-            path: text, UTF-8; fields are separated by commas, tabs or spaces: `count`, `word count`, `word,count`.
+            path: text, compressed or not and in any encoding; fields are separated by commas, tabs or spaces: `count`,
+                `word count`, `word,count`.
             num_sampled: S.
             **arguments: as for Unigram.
 
         Raises:
             OSError: the file cannot be read.
-            ValueError: a line does not end in a number; the message gives the line.
+            ValueError: a line does not end in a number, or it is none >= 0; the message gives the line or class.
         """
-        return cls(read_counts(path), num_sampled, **arguments)
+        counts = read_counts(path)
+        with parsing(path, by_arguments=True):
+            return cls(counts, num_sampled, **arguments)
 
     def log_prob(self, ids: Tensor) -> Tensor:
         """The log of q for classes: int64 of any shape -> the same shape; -inf where q = 0."""

@@ -291,6 +291,8 @@ class Phrases:
             loaded = cls(**whole["settings"])
             loaded.num_words, loaded.pruned = check_int("num_words", whole["num_words"], 0), int(whole["pruned"])
             loaded._set_tables([[_checked(phrase) for phrase in table] for table in whole["tables"]])
+            if not loaded.tables:
+                raise ValueError("no table of phrases")
         except (ValueError, KeyError, TypeError, OverflowError, AttributeError, RecursionError) as error:
             raise ValueError(f"{os.fspath(path)}: expected phrases as Phrases.save writes them ({error})") from None
         return loaded

@@ -201,6 +201,8 @@ def check_run_state(state: RunState, own: RunState, limits: Mapping[str, int]) -
             wanted, there = ("none" if one is None else f"{one.dtype} {one.shape}" for one in (expected, got))
             raise ValueError(f"{name}: expected {wanted}, got {there}")
         follows = expected.dtype.kind in "iu" and part == "module"  # tables of samplers
+        if got.dtype.kind == "f" and not (got < np.inf).all():  # the logarithm of 0 may be among them
+            raise ValueError(f"{name}: expected numbers that are not NaN or infinite")
         if follows and not np.array_equal(expected, got):
             raise ValueError(f"{name}: expected what follows from the settings and the data, got other numbers")
     for name, there in own.position.items():

@@ -285,12 +285,21 @@ class SavedEstimator(Estimator):
                 model = kind.from_settings(info["settings"], **options)
                 model.metadata = dict(info["metadata"] if "metadata" in info else info["facts"])
                 model._take_back(info, tensors)
-                model.restore(with_prefix("learned", tensors))
+                learned = with_prefix("learned", tensors)
+                _check_numbers(learned)
+                model.restore(learned)
             except KeyError as error:
                 raise ValueError(f"{path}: the file was changed, it lacks {error}") from None
             except (TypeError, ValueError, IndexError) as error:
                 raise ValueError(f"{path}: the file was changed, {error}") from None
         return model
+
+
+def _check_numbers(learned: Mapping[str, NDArray[Any]]) -> None:
+    """Check that no number is NaN or infinite; the logarithm of 0 may be among them."""
+    for name, array in learned.items():
+        if array.dtype.kind == "f" and not (array < np.inf).all():
+            raise ValueError(f"{name!r}: expected numbers that are not NaN or infinite")
 
 
 def _find_class(wanted: type[E], name: str) -> type[E] | None:

@@ -32,7 +32,7 @@ def with_weights(make: Callable[[], Module], state: Mapping[str, NDArray[Any]]) 
         state: what `weights_of` gave.
 
     Raises:
-        ValueError: names, dtypes or shapes are not those of the module.
+        ValueError: names, dtypes or shapes are not those of the module, or integers lie beyond those that it has.
 
     Example:
         >>> layer = nn.Linear(3, 2)
@@ -50,6 +50,11 @@ def with_weights(make: Callable[[], Module], state: Mapping[str, NDArray[Any]]) 
             raise ValueError(f"expected {_described(expected)} for {name!r}, got {_described(got)}")
     with torch.random.fork_rng(devices=[]):
         made = make()
+    for name, value in made.state_dict().items():
+        if not value.is_floating_point() and value.numel():
+            low, high = int(value.min()), int(value.max())  # codes, which rows are looked up by
+            if weights[name].min() < low or weights[name].max() > high:
+                raise ValueError(f"{name!r}: expected integers in [{low}, {high}], got others")
     made.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in weights.items()})
     return made
 

@@ -162,7 +162,7 @@ def read_vectors(
     """
     name = os.fspath(path)
     options = options or ReadingOptions()
-    with open_bytes(name) as file:
+    with open_bytes(name, kept=True) as file:
         start = file.read(_SAMPLE)
         _check_kind(name, start)
         pieces = chain([start], iter(lambda: file.read1(_BLOCK), b""))

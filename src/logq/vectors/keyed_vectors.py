@@ -159,6 +159,7 @@ class KeyedVectors(WordQueries):
         encoding: str | None = None,
         errors: Errors = "strict",
         duplicates: Duplicates = "error",
+        check: bool = True,
     ) -> "KeyedVectors":
         """Read vectors from a folder that `save` wrote, or a file of word2vec, GloVe or fastText (.vec).
 
@@ -173,6 +174,7 @@ class KeyedVectors(WordQueries):
             errors: what to do with bytes that are invalid in it: "strict" raises an error, "replace" reads them as
                 U+FFFD, "ignore" leaves them out. word2vec.c cuts long words inside of characters.
             duplicates: what to do with words that come again: "error", or keep the "first" or the "last" vector.
+            check: compare the digests in a file that `save` wrote, at about the speed of a copy.
 
         Raises:
             OSError: there is no such file, or it cannot be read.
@@ -190,7 +192,7 @@ class KeyedVectors(WordQueries):
                 raise FileNotFoundError(f"{path}: there are no vectors in this folder (no {target.name})")
         if not vector_files.is_safetensors(target):
             return cls._from_file(target, *read_vectors(target, options), None)
-        words, vectors, counts = vector_files.read_safetensors(target)
+        words, vectors, counts = vector_files.read_safetensors(target, check=check)
         if dtype is not None and vectors.dtype != options.dtype:
             vectors = vectors[:limit].astype(options.dtype)
         return cls._from_file(target, words[:limit], vectors[:limit], None if counts is None else counts[:limit])

@@ -86,6 +86,6 @@ def _parsed(name: str, content: bytes) -> Recipe:
         estimator, settings = str(found["estimator"]), dict(found["settings"])
     except KeyError as error:
         raise BadInputError(f"{name}: expected `estimator` and a table `settings`, there is no {error}") from error
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise BadInputError(f"{name}: expected TOML ({error})") from error
     return Recipe(name, estimator, settings, str(found.get("about", "")), str(found.get("paper", "")))

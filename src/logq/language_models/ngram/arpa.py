@@ -88,7 +88,7 @@ def read_arpa(path: str | os.PathLike[str], progress: bool | None = False) -> tu
         OSError: the file cannot be read.
         ValueError: it is not an ARPA file, or is damaged; the message gives the line.
     """
-    with open_text(path) as (file, _):
+    with open_text(path, kept=True) as (file, _):
         return _ArpaReader(os.fspath(path), file).read(progress)
 
 
@@ -127,7 +127,7 @@ class _ArpaReader:
                 self._fail(f"expected {wanted}", line)
         sizes: list[int] = []
         while (line := self._next()) != b"\\1-grams:":
-            match = re.fullmatch(rb"ngram\s+(\d+)\s*=\s*(\d+)", line)
+            match = re.fullmatch(rb"ngram\s+(\d+)\s*=\s*(\d{1,18})", line)  # of as many digits as 64 bits hold
             if match is None or int(match[1]) != len(sizes) + 1:
                 self._fail(f"expected 'ngram {len(sizes) + 1}=NUMBER' or \\1-grams:", line)
             sizes.append(int(match[2]))
