@@ -23,6 +23,7 @@ __all__ = [
     "is_fake",
     "is_traced",
     "keeps_sizes",
+    "makes_graph",
 ]
 
 _KEYS = tuple(torch._C._TorchDispatchModeKey.__members__.values())  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
@@ -46,6 +47,24 @@ def is_traced() -> bool:
     return any(torch._C._get_dispatch_mode(key) is not None for key in _KEYS)  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
 
 
+def makes_graph() -> bool:
+    """Whether what runs is being made into a graph: not under FakeTensorMode alone.
+
+    Example:
+        >>> from torch._subclasses.fake_tensor import FakeTensorMode
+        >>> with FakeTensorMode():
+        ...     inside = makes_graph()
+        >>> inside
+        False
+    """
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():  # pyright: ignore[reportPrivateImportUsage]
+        return True
+    if torch._C._len_torch_dispatch_stack() == 0:  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
+        return False
+    keys = torch._C._TorchDispatchModeKey  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
+    return any(torch._C._get_dispatch_mode(key) is not None for key in (keys.PROXY, keys.FUNCTIONAL))  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
+
+
 def is_exported() -> bool:
     """Whether the graph has to hold for batches of any size: that of torch.export, torch.onnx and torch.jit.trace.
 
@@ -61,7 +80,7 @@ def is_exported() -> bool:
     return torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
 
 
-def is_fake(tensor: Tensor) -> bool:
+def is_fake(tensor: object) -> bool:
     """Whether a tensor has a shape and a dtype but no numbers, as under FakeTensorMode.
 
     Example:

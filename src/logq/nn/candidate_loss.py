@@ -24,6 +24,7 @@ from logq.kernels.tensor_memory import prefer_huge_pages
 from logq.nn.sparse_rows import TellsOfSparseRows
 from logq.objectives import Objective, find_objective
 from logq.samplers import Sampler
+from logq.samplers.draw_contexts import with_numbers
 from logq.shapes import check_device, check_dtype, check_shape
 
 __all__ = ["CandidateLoss", "LossOptions", "TopK"]
@@ -343,8 +344,10 @@ class CandidateLoss(TellsOfSparseRows):
 
     def _readout(self) -> Objective:
         """The objective with the rate that the sampler has now."""
-        objective = self.objective
-        return objective if self.sampler is None else objective.for_sample(self.sampler.sample_size(), self.num_classes)
+        if self.sampler is None:
+            return self.objective
+        with with_numbers():
+            return self.objective.for_sample(self.sampler.sample_size(), self.num_classes)
 
     def extra_repr(self) -> str:
         """What repr() shows."""
