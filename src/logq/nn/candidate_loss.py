@@ -15,6 +15,7 @@ from logq.functional.general_losses import op_of_loss
 from logq.functional.loss_checks import (
     check_options,
     check_row_weight,
+    check_sparse,
     check_table,
     check_targets,
     check_temperature,
@@ -237,6 +238,7 @@ class CandidateLoss(TellsOfSparseRows):
         # Options were checked when the module was made; the sampler checks the targets and makes candidates that fit
         # them: nothing is checked twice.
         sizes = {"D": self.in_features}
+        check_sparse(self.sparse)
         check_table(input, weight, bias, sizes)
         check_row_weight(row_weight, input, sizes)
         candidates = sampler.draw(targets, ignore_index=self.ignore_index, need_log_q=objective.subtract_log_q)

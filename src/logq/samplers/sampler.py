@@ -394,6 +394,11 @@ class Sampler(TensorKeeper, metaclass=MadeOfNumbers):
         return {
             **vars(self),
             "_generators": {},
-            "_states": {**self._states, **states},
+            # Not as tensors: a process that is spawned gets those by memory which is gone when they are.
+            "_states": {name: state.numpy() for name, state in (self._states | states).items()},
             "_pickled_at": self._pickled_at if rank is None else rank,
         }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._states = {name: torch.from_numpy(one) for name, one in state["_states"].items()}
