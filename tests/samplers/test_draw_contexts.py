@@ -113,6 +113,8 @@ def test_vmap_asks_for_its_randomness_where_there_is_any() -> None:
 
 
 def test_examples_with_different_numbers_of_candidates_cannot_be_mapped() -> None:
+    with pytest.raises(ValueError, match="targets: expected at least one example under vmap, got none"):
+        vmap(lambda one: InBatch(C).draw(one).ids)(SEVERAL[:0])
     some = SEVERAL.clone()
     some[1, 2] = IGNORED
     with pytest.raises(ValueError, match="targets: expected as many candidates in each example of vmap, got ids"):

@@ -92,7 +92,7 @@ def beneath_transform(draws: Draws, source: Callable[[], torch.Generator] | None
 
     Raises:
         RuntimeError: randomness is not said.
-        ValueError: examples have different numbers of candidates.
+        ValueError: there are no examples, or they have different numbers of candidates.
     """
     functorch: Any = torch._C._functorch  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
     transform: Any = retrieve_current_functorch_interpreter()
@@ -112,6 +112,8 @@ def beneath_transform(draws: Draws, source: Callable[[], torch.Generator] | None
             'a sampler draws under vmap, which was not told how: randomness="different" gives each example a draw of'
             f' its own, randomness="same" one draw to all; or {INSTEAD} in there'
         )
+    if transform.batch_size() == 0:
+        raise ArgumentError("targets", "at least one example under vmap", Verbatim("none"))
     dims = [functorch.maybe_get_bdim(one) if is_of_level(one) else None for one in tensors]
     with transform.lower():
         if all(dim is None for dim in dims) and (source is None or randomness == "same"):
