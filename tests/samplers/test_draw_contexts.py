@@ -124,6 +124,7 @@ def test_examples_with_different_numbers_of_candidates_cannot_be_mapped() -> Non
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_fake_tensors_get_candidates_of_the_right_shapes_and_nothing_moves(name: str) -> None:
     sampler, alone = make(name), make(name)
+    counts = sampler.all_log_expected_counts()
     for targets in (SEVERAL[0], SEVERAL):
         expected = copy.deepcopy(alone).draw(targets)
         with FakeTensorMode() as mode:
@@ -133,6 +134,7 @@ def test_fake_tensors_get_candidates_of_the_right_shapes_and_nothing_moves(name:
             if one is not None and right is not None:
                 assert isinstance(one, FakeTensor)
                 assert (one.shape, one.dtype) == (right.shape, right.dtype)
+    torch.testing.assert_close(sampler.all_log_expected_counts(), counts, rtol=0, atol=0, equal_nan=True)
     assert_same(sampler.draw(SEVERAL[0]), alone.draw(SEVERAL[0]))
 
 
