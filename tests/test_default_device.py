@@ -79,3 +79,13 @@ def test_a_generator_says_where_first_weights_are_drawn() -> None:
     generator = torch.Generator().manual_seed(1)
     assert SkipGram(5, 3, generator=generator).vectors.device.type == "cpu"
     assert MINDEncoder(10, 4, generator=generator).routing.device.type == "cpu"
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.usefixtures("elsewhere")
+def test_losses_with_a_sample_for_each_row_train(sparse: bool) -> None:
+    with torch.device("cpu"):
+        loss = logq_nn.SampledSoftmaxLoss(D, C, SAMPLERS["unigram-per_row"](C, torch.float32, 3), sparse=sparse)
+    loss(INPUT, TARGETS).backward()
+    assert loss.weight.grad is not None
+    assert loss.weight.grad.to_dense().isfinite().all()
