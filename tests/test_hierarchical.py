@@ -3,17 +3,20 @@
 import copy
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from logq import kernels, optim
 from logq.hierarchical import HierarchicalSoftmax, HuffmanTree
 from logq.kernels import logits as kernel_logits
+from logq.kernels.fallback import FallbackWarning
 
 D = 3
 COUNTS = [20, 9, 9, 4, 0, 5, 5, 6]
@@ -329,3 +332,82 @@ def test_bad_batches(input, targets, error, message):
 def test_what_it_says_of_itself():
     assert repr(make()) == f"HierarchicalSoftmax(in_features=3, num_classes=8, depth={make().depth})"
     assert repr(make(sparse=True)).endswith(", sparse)")
+
+
+class Reads(nn.Module):
+    """All that is read of a loss."""
+
+    def __init__(self, loss: HierarchicalSoftmax) -> None:
+        super().__init__()
+        self.loss = loss
+
+    def forward(self, input: Tensor, targets: Tensor) -> tuple[Tensor, ...]:
+        loss = self.loss
+        return loss(input, targets), loss.log_prob(input), loss.log_prob(input, targets), loss.predict(input)
+
+
+def of_a_tree(**how: Any) -> HierarchicalSoftmax:
+    loss = HierarchicalSoftmax(3, range(1, 14), **how)
+    if not loss.weight.is_meta:
+        nn.init.normal_(loss.weight, generator=torch.Generator().manual_seed(1))
+    return loss
+
+
+def rows(size: int) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(size)
+    return torch.randn(size, 3, generator=generator), torch.randint(13, (size,), generator=generator)
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_what_is_read_is_exported_for_any_batch(strict: bool) -> None:
+    module = Reads(of_a_tree())
+    shapes = ({0: torch.export.Dim("rows")},) * 2
+    made = torch.export.export(module, rows(3), dynamic_shapes=shapes, strict=strict).module()
+    for size in (1, 2, 9):
+        torch.testing.assert_close(made(*rows(size)), module(*rows(size)))
+
+
+@pytest.mark.parametrize("made", ["inside", "outside"])
+def test_fake_tensors_have_the_shapes_of_what_is_read(made: str) -> None:
+    outside = of_a_tree()
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        loss = HierarchicalSoftmax(3, range(1, 14)) if made == "inside" else outside
+        found = Reads(loss)(torch.empty(5, 3), torch.zeros(5, dtype=torch.int64))
+        found[0].backward()
+    assert [one.shape for one in found] == [(), (5, 13), (5,), (5,)]
+
+
+def test_a_module_made_without_memory_has_its_tree_when_it_is_reset() -> None:
+    with torch.device("meta"):
+        loss = HierarchicalSoftmax(3, range(1, 14))
+    loss.to_empty(device="cpu")
+    for buffer in loss.buffers():
+        buffer.fill_(77)  # whatever lay there
+    loss.reset_parameters()
+    straight = of_a_tree()
+    for one, other in zip(loss.buffers(), straight.buffers(), strict=True):
+        assert torch.equal(one, other)
+    with torch.no_grad():
+        loss.weight.copy_(straight.weight)
+    torch.testing.assert_close(loss.log_prob(rows(4)[0]), straight.log_prob(rows(4)[0]))
+
+
+def test_another_tree_that_is_loaded_is_read_by_its_own_levels() -> None:
+    """Of as many nodes on all paths together, but of another depth."""
+    trees = [9, 37, 55, 52, 49, 5, 17, 8], [43, 3, 4, 2, 18, 3, 18, 20]
+    one, other = (HierarchicalSoftmax(3, tree) for tree in trees)
+    nn.init.normal_(other.weight, generator=torch.Generator().manual_seed(1))
+    assert (one.depth, other.depth) == (6, 5)
+    one.load_state_dict(other.state_dict())
+    assert one.depth == 5
+    torch.testing.assert_close(one.log_prob(rows(4)[0]), other.log_prob(rows(4)[0]))
+
+
+@pytest.mark.filterwarnings(f"ignore::{FallbackWarning.__module__}.{FallbackWarning.__qualname__}")
+def test_sparse_gradients_of_many_examples_are_refused() -> None:
+    loss = of_a_tree(sparse=True)
+    weight = loss.weight.detach()
+    of_one = torch.func.grad(lambda w, x, t: torch.func.functional_call(loss, {"weight": w}, (x, t)))
+    assert of_one(weight, *rows(4)).is_sparse
+    with pytest.raises(ValueError, match="sparse: expected False under vmap of grad, got True"):
+        torch.func.vmap(of_one, in_dims=(None, 0, 0))(weight, *(one[:, None] for one in rows(4)))

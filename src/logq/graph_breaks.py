@@ -3,11 +3,18 @@
 import sys
 from collections.abc import Callable
 from functools import wraps
+from inspect import signature
 from typing import Any, TypeVar
 
 import torch
 
 __all__ = ["outside_of_graphs"]
+
+REASON = (
+    "it draws from a generator or makes sparse gradients, which no graph can; compile without fullgraph=True, or for a "
+    "graph of the loss alone draw before, candidates = sampler.draw(targets), and hand the candidates to a loss of "
+    "logq.functional"
+)
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -31,7 +38,11 @@ def outside_of_graphs(function: Function) -> Function:
 
     def is_ready() -> bool:
         if name not in _disabled:
-            _disabled[name] = torch.compiler.disable(function)
+            # Since torch 2.7 what it says of a graph that may not break gives a reason.
+            options: dict[str, Any] = (
+                {"reason": REASON} if "reason" in signature(torch.compiler.disable).parameters else {}
+            )
+            _disabled[name] = torch.compiler.disable(function, **options)
         return True
 
     # What torch.compiler.assume_constant_result sets: the tracer runs the function, and then looks into the dict.

@@ -12,15 +12,20 @@ from torch.nn.functional import logsigmoid
 from logq import kernels
 from logq._arguments import ArgumentError, ArgumentTypeError, check_bool, check_int, is_tensor
 from logq.candidates import IGNORED, Candidates
+from logq.functional.loss_checks import check_sparse, check_weights
 from logq.huffman import HuffmanTree
 from logq.kernels import logits as kernel_logits
 from logq.kernels.logits import REDUCTIONS, logits, reduce
 from logq.kernels.tensor_memory import prefer_huge_pages
 from logq.nn.sparse_rows import TellsOfSparseRows
 from logq.objectives import NEGATIVE_SAMPLING
-from logq.shapes import can_look_at, check_device, check_dtype, check_ids, check_ignore_index, check_shape
+from logq.shapes import can_look_at, check_device, check_dtype, check_ids, check_ignore_index, check_shape, check_whole
+from logq.tracing import has_numbers, keeps_sizes
 
 __all__ = ["HierarchicalSoftmax", "HuffmanTree"]
+
+TREE = ("offsets", "points", "codes")
+"""What a tree is to a module: its buffers."""
 
 kernels.active()  # loads the backends now: torch.compile cannot follow an import into its graph
 
@@ -100,19 +105,35 @@ class HierarchicalSoftmax(TellsOfSparseRows):
         self.sparse = check_bool("sparse", sparse)
         self.ignore_index = check_ignore_index(ignore_index)
         self.num_classes = tree.num_classes
-        self.depth = tree.depth
         self.register_buffer("offsets", torch.tensor(tree.offsets, device=device))
         self.register_buffer("points", torch.tensor(tree.points, device=device))
         self.register_buffer("codes", torch.tensor(tree.codes, device=device))
-        self.register_load_state_dict_post_hook(_measure)
+        self._measure(tree.offsets, tree.points)
+        self._tree = tree if self.offsets.is_meta else None
+        self.register_load_state_dict_post_hook(_after_load)
         table = torch.empty(self.num_classes - 1, self.in_features, device=device, dtype=dtype)
         prefer_huge_pages(table)
         self.weight = nn.Parameter(table)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Set all weights to 0: at every node both turns are equally likely."""
+        """Set all weights to 0: at every node both turns are equally likely.
+
+        Where the module was made on the device "meta", and has memory now, its tree is put there too.
+        """
         nn.init.zeros_(self.weight)
+        if self._tree is not None and not self.offsets.is_meta:
+            for name in TREE:
+                getattr(self, name).copy_(torch.from_numpy(getattr(self._tree, name)))
+            self._tree = None
+
+    def _measure(self, offsets: NDArray[Any], points: NDArray[Any]) -> None:
+        """Find the sizes that results have, which graphs and fake tensors need as numbers."""
+        lengths = np.diff(offsets)
+        self.depth = int(lengths.max())
+        level = np.zeros(self.num_classes - 1, dtype=np.int64)
+        level[points] = np.arange(len(points)) - np.repeat(offsets[:-1], lengths)
+        self._nodes_of_level: list[int] = np.bincount(level).tolist()
 
     def sparse_parameters(self) -> Mapping[str, nn.Parameter | None]:
         """The table, if it gets sparse gradients."""
@@ -162,6 +183,9 @@ class HierarchicalSoftmax(TellsOfSparseRows):
 
     def _check_batch(self, input: Tensor, targets: Tensor | None) -> None:
         sizes = {"D": self.in_features}
+        check_whole("input", input)
+        check_weights(self.weight)
+        check_sparse(self.sparse)
         check_shape("input", input, "BD", sizes)
         if not input.is_floating_point():
             raise ArgumentTypeError("input", "a floating point dtype", input.dtype)
@@ -183,7 +207,7 @@ class HierarchicalSoftmax(TellsOfSparseRows):
         starts = self.offsets[classes]
         lengths = (self.offsets[classes + 1] - starts).where(is_class, 0)
         # The longest path of the batch, where asking for it costs nothing.
-        longest = int(lengths.max()) if len(lengths) and can_look_at(lengths) else self.depth
+        longest = int(lengths.max()) if can_look_at(lengths) and lengths.numel() else self.depth
         step = torch.arange(longest, device=lengths.device)
         on_path = step < lengths[:, None]
         # Beyond the end of a path stands the root, which all paths touch: sparse gradients get no row more.
@@ -210,7 +234,7 @@ class HierarchicalSoftmax(TellsOfSparseRows):
         """Log P of all classes, (b, C) for consecutive rows of the batch, few enough for CHUNK_LOGITS."""
         size = max(1, kernel_logits.CHUNK_LOGITS // self.num_classes)
         ways = self._ways() if self.num_classes > 1 else None
-        for rows in input.split(size):
+        for rows in (input,) if keeps_sizes(input) else input.split(size):
             dots = logits(rows, self.weight, None, temperature=1.0, cosine=False)
             yield dots.sum(dim=1, keepdim=True) if ways is None else _down_the_tree(dots, *ways)
 
@@ -221,7 +245,7 @@ class HierarchicalSoftmax(TellsOfSparseRows):
         """
         taken = 2 * self.points.long() + self.codes
         step = torch.arange(len(taken), device=taken.device)
-        step -= self.offsets[:-1].repeat_interleave(self.offsets.diff())
+        step -= self.offsets[:-1].repeat_interleave(self.offsets.diff(), output_size=len(taken))
         level = torch.zeros(self.num_classes - 1, dtype=torch.int64, device=taken.device)
         above = level.clone()
         level[self.points.long()] = step
@@ -229,7 +253,7 @@ class HierarchicalSoftmax(TellsOfSparseRows):
         order = level.argsort(stable=True)
         column = torch.empty_like(order)
         column[order] = torch.arange(len(order), device=order.device)
-        to_nodes = [above[nodes] for nodes in order.split(level.bincount().tolist())[1:]]
+        to_nodes = [above[nodes] for nodes in order.split(self._nodes_of_level)[1:]]
         return to_nodes, taken[self.offsets[1:] - 1], column
 
     def extra_repr(self) -> str:
@@ -241,7 +265,7 @@ class HierarchicalSoftmax(TellsOfSparseRows):
 def _down_the_tree(dots: Tensor, to_nodes: list[Tensor], to_classes: Tensor, column: Tensor) -> Tensor:
     """Log P of all classes from the products with all nodes: P of a node is its parent's times that of the turn."""
     turns = logsigmoid(torch.stack([dots, -dots], dim=2)).flatten(1)  # (b, 2 (C - 1))
-    levels, before = [dots.new_zeros(len(dots), 1)], 0
+    levels, before = [dots.new_zeros(dots.shape[0], 1)], 0
     for turn in to_nodes:
         parents = column[turn // 2] - before
         before += levels[-1].shape[1]
@@ -249,7 +273,9 @@ def _down_the_tree(dots: Tensor, to_nodes: list[Tensor], to_classes: Tensor, col
     return torch.cat(levels, dim=1)[:, column[to_classes // 2]] + turns[:, to_classes]
 
 
-def _measure(module: nn.Module, _: object) -> None:
+def _after_load(module: nn.Module, _: object) -> None:
     """After a load, which may have brought another tree."""
-    if isinstance(module, HierarchicalSoftmax):
-        module.depth = int(module.offsets.diff().max())
+    if isinstance(module, HierarchicalSoftmax) and has_numbers(module.offsets) and not module.offsets.is_meta:
+        offsets, points = module.offsets.cpu().numpy(), module.points.cpu().numpy()
+        if offsets[-1] == len(points):  # else torch is about to say that sizes differ
+            module._measure(offsets, points)  # pyright: ignore[reportPrivateUsage]

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_int
-from logq.tracing import beneath, has_numbers
+from logq.tracing import beneath, has_numbers, is_sharded
 
 __all__ = [
     "can_look_at",
@@ -26,6 +26,7 @@ __all__ = [
     "check_ids",
     "check_ignore_index",
     "check_shape",
+    "check_whole",
 ]
 
 
@@ -66,6 +67,16 @@ def check_shape(name: str, value: Tensor, letters: Sequence[str | int], sizes: d
     sizes.update({letter: size for letter, size in zip(letters, value.shape, strict=True) if isinstance(letter, str)})
 
 
+def check_whole(name: str, value: Tensor, hint: str = "hand in its to_local() or its full_tensor()") -> None:
+    """Raise ArgumentTypeError for a DTensor, of which this process holds a part.
+
+    Example:
+        >>> check_whole("input", torch.zeros(2, 3))
+    """
+    if is_sharded(value):
+        raise ArgumentTypeError(name, "a tensor that this process has whole", Verbatim("a DTensor"), hint)
+
+
 def can_look_at(value: Tensor) -> bool:
     """Whether the values of a tensor can be checked at a negligible cost.
 
@@ -96,6 +107,7 @@ def check_ids(name: str, ids: Tensor, num_classes: int, *, ignore_index: int | N
         raise ArgumentTypeError(name, "a tensor of class ids", Verbatim(type(ids).__name__))
     if ids.dtype != torch.int64:
         raise ArgumentTypeError(name, "dtype torch.int64", Verbatim(ids.dtype))
+    check_whole(name, ids)
     if not torch.compiler.is_compiling():
         ids = beneath(ids)  # under vmap the ids of all examples at once
     if not can_look_at(ids):

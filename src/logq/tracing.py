@@ -8,6 +8,7 @@
 Nothing may depend on a number then: it would fail, or be frozen into the graph, or lose its derivative, in silence.
 """
 
+import sys
 from typing import Any
 
 import torch
@@ -15,15 +16,22 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 
 __all__ = [
+    "DTENSORS",
     "beneath",
     "goes_forward",
     "has_numbers",
     "in_transform",
     "is_exported",
     "is_fake",
+    "is_sharded",
     "is_traced",
     "keeps_sizes",
+    "makes_graph",
+    "maps_gradients",
 ]
+
+DTENSORS = "torch.distributed.tensor"
+"""What whoever makes a DTensor has imported."""
 
 _KEYS = tuple(torch._C._TorchDispatchModeKey.__members__.values())  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
 _NO_DISPATCH: Any = Tensor.__torch_dispatch__  # pyright: ignore[reportAttributeAccessIssue]
@@ -46,6 +54,24 @@ def is_traced() -> bool:
     return any(torch._C._get_dispatch_mode(key) is not None for key in _KEYS)  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
 
 
+def makes_graph() -> bool:
+    """Whether what runs is being made into a graph: not under FakeTensorMode alone.
+
+    Example:
+        >>> from torch._subclasses.fake_tensor import FakeTensorMode
+        >>> with FakeTensorMode():
+        ...     inside = makes_graph()
+        >>> inside
+        False
+    """
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():  # pyright: ignore[reportPrivateImportUsage]
+        return True
+    if torch._C._len_torch_dispatch_stack() == 0:  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
+        return False
+    keys = torch._C._TorchDispatchModeKey  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
+    return any(torch._C._get_dispatch_mode(key) is not None for key in (keys.PROXY, keys.FUNCTIONAL))  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
+
+
 def is_exported() -> bool:
     """Whether the graph has to hold for batches of any size: that of torch.export, torch.onnx and torch.jit.trace.
 
@@ -61,7 +87,7 @@ def is_exported() -> bool:
     return torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
 
 
-def is_fake(tensor: Tensor) -> bool:
+def is_fake(tensor: object) -> bool:
     """Whether a tensor has a shape and a dtype but no numbers, as under FakeTensorMode.
 
     Example:
@@ -69,6 +95,16 @@ def is_fake(tensor: Tensor) -> bool:
         False
     """
     return isinstance(tensor, FakeTensor)
+
+
+def is_sharded(tensor: object) -> bool:
+    """Whether a tensor is a DTensor, of which each of several processes holds a part.
+
+    Example:
+        >>> is_sharded(torch.zeros(2))
+        False
+    """
+    return DTENSORS in sys.modules and isinstance(tensor, sys.modules[DTENSORS].DTensor)
 
 
 def in_transform() -> bool:
@@ -79,6 +115,20 @@ def in_transform() -> bool:
         (False, 1.0)
     """
     return torch._C._are_functorch_transforms_active()  # pyright: ignore[reportPrivateUsage]
+
+
+def maps_gradients() -> bool:
+    """Whether gradients are taken for many examples at once, by vmap of grad or grad of vmap.
+
+    Example:
+        >>> maps_gradients()
+        False
+    """
+    if not in_transform():
+        return False
+    functorch = torch._C._functorch  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
+    keys = {transform.key() for transform in functorch.get_interpreter_stack() or ()}
+    return {functorch.TransformType.Vmap, functorch.TransformType.Grad} <= keys
 
 
 def goes_forward() -> bool:

@@ -516,3 +516,10 @@ def test_running_text_is_read_as_a_log_if_its_columns_are_named(tmp_path):
 def test_an_encoding_that_is_not_recognized_says_how_to_convert(tmp_path):
     with pytest.raises(ValueError, match=r"log\.csv: expected UTF-8 text, .* convert it: iconv -f ENCODING -t UTF-8"):
         log_of(tmp_path, "user,item\n日本,tea\nbob,cup\n".encode("shift_jis"))
+
+
+def test_an_option_that_there_is_not_is_named(tmp_path: Path) -> None:
+    """And not taken for a damaged file."""
+    (tmp_path / "log.csv").write_text("user,item\na,1\nb,2\n")
+    with pytest.raises(TypeError, match=r"^options: expected names among user, .*, got 'labels'; did you mean label\?"):
+        Interactions.from_csv(tmp_path / "log.csv", labels="rating")  # pyright: ignore[reportCallIssue]

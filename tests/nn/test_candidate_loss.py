@@ -8,6 +8,7 @@ import re
 import pytest
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from cases import MODULES, SAMPLED_MODULES, call, falling_counts
 from logq.candidates import IGNORED
@@ -519,3 +520,17 @@ def test_a_true_class_that_is_never_drawn_is_refused_when_compiled_too(name):
     for loss in (module, torch.compile(module, backend="eager")):
         with pytest.raises(ValueError, match=r"0.*its log Q is not finite"):
             loss(torch.ones(2, 3), torch.tensor([3, 0]))
+
+
+def test_averaged_weights_are_read_by_what_the_model_has_learned():
+    """The copy of AveragedModel learns nothing by itself: the sampler's state is handed over, as docs/frameworks.md."""
+    loss = NegativeSamplingLoss(3, 12, LearnedUnigram(12, 5, seed=1))
+    averaged = AveragedModel(loss, multi_avg_fn=get_ema_multi_avg_fn(0.0))
+    for _ in range(4):
+        loss(torch.ones(2, 3), torch.tensor([7, 7])).backward()
+        averaged.update_parameters(loss)
+    averaged.module.sampler.load_state_dict(loss.sampler.state_dict())
+    input = torch.randn(2, 3, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(averaged.module.log_prob(input), loss.log_prob(input))
+    q = averaged.module.sampler.log_prob(torch.arange(12)).exp()
+    torch.testing.assert_close(q, (1 + 8 * (torch.arange(12) == 7)) / 20)

@@ -8,17 +8,19 @@ from torch import Tensor
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_bool, check_float
 from logq.candidates import IGNORED, Candidates
 from logq.kernels.logits import REDUCTIONS
-from logq.shapes import can_look_at, check_ids, check_ignore_index, check_shape
-from logq.tracing import goes_forward, has_numbers
+from logq.shapes import can_look_at, check_ids, check_ignore_index, check_shape, check_whole
+from logq.tracing import goes_forward, has_numbers, maps_gradients
 
 __all__ = [
     "check_candidates",
     "check_options",
     "check_place",
     "check_row_weight",
+    "check_sparse",
     "check_table",
     "check_targets",
     "check_temperature",
+    "check_weights",
 ]
 
 STRIDED = torch.strided
@@ -27,6 +29,8 @@ DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 def check_table(input: Tensor, weight: Tensor, bias: Tensor | None, sizes: dict[str, int]) -> None:
     """Check the shapes and dtypes of queries and class weights, and bind B, C and D in `sizes`."""
+    check_whole("input", input)
+    check_weights(weight, bias)
     if _fits(input, weight, bias, sizes.get("D")):
         sizes["B"], sizes["D"] = input.shape
         sizes["C"] = weight.shape[0]
@@ -45,6 +49,33 @@ def check_table(input: Tensor, weight: Tensor, bias: Tensor | None, sizes: dict[
         check_place(name, tensor, input.device)
     if sizes["C"] == 0:
         raise ArgumentError("weight", "shape (C, D) with C >= 1", Verbatim("C = 0"))
+
+
+def check_weights(*weights: Tensor | None) -> None:
+    """Raise TypeError for class weights of which this process holds a part.
+
+    Example:
+        >>> check_weights(torch.zeros(3, 2), None)
+    """
+    for weight in weights:
+        if weight is not None:
+            hint = (
+                "FSDP2 gathers the parameters of a module for its forward; for another method, such as topk, call "
+                'torch.distributed.fsdp.register_fsdp_forward_method(module, "topk") once, or hand in full_tensor()'
+            )
+            check_whole("weight", weight, hint)
+
+
+def check_sparse(sparse: bool) -> None:
+    """Raise ValueError where sparse gradients cannot be had.
+
+    Example:
+        >>> check_sparse(True)
+    """
+    if sparse and maps_gradients():
+        raise ArgumentError(
+            "sparse", "False under vmap of grad", Verbatim("True"), "torch has no sparse tensors of many examples"
+        )
 
 
 def _fits(input: object, weight: object, bias: object, dim: int | None) -> bool:
@@ -129,6 +160,7 @@ def check_options(
     check_temperature(temperature)
     check_bool("cosine", cosine)
     check_bool("sparse", sparse)
+    check_sparse(sparse)
     if remove_hits is not None:
         check_bool("remove_hits", remove_hits)
     check_ignore_index(ignore_index)

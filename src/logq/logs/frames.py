@@ -3,6 +3,7 @@
 import contextlib
 import os
 from collections.abc import Collection, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -47,8 +48,18 @@ class LogOptions(Cleaning, total=False):
 
 
 def sorted_options(options: LogOptions) -> tuple[Roles, Sequence[str] | ColumnKinds, str | None, Cleaning]:
-    """Split options into the columns of users, items, ..., further columns, the format of times, and cleaning."""
+    """Split options into the columns of users, items, ..., further columns, the format of times, and cleaning.
+
+    Raises:
+        ArgumentTypeError: there is no such option.
+    """
     rest: Any = dict(options)
+    known = tuple(LogOptions.__annotations__)
+    for name in rest:
+        if name not in known:
+            close = get_close_matches(name, known, 1)
+            hint = f"did you mean {close[0]}?" if close else ""
+            raise ArgumentTypeError("options", f"names among {', '.join(known)}", name, hint)
     roles = {role: rest.pop(role, None) for role in ("user", "item", "time", "label", "session")}
     time_format = check_time_format(rest.pop("time_format", None))
     return roles, rest.pop("columns", ()), time_format, rest

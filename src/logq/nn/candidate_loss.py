@@ -15,6 +15,7 @@ from logq.functional.general_losses import op_of_loss
 from logq.functional.loss_checks import (
     check_options,
     check_row_weight,
+    check_sparse,
     check_table,
     check_targets,
     check_temperature,
@@ -24,6 +25,7 @@ from logq.kernels.tensor_memory import prefer_huge_pages
 from logq.nn.sparse_rows import TellsOfSparseRows
 from logq.objectives import Objective, find_objective
 from logq.samplers import Sampler
+from logq.samplers.draw_contexts import with_numbers
 from logq.shapes import check_device, check_dtype, check_shape
 
 __all__ = ["CandidateLoss", "LossOptions", "TopK"]
@@ -236,6 +238,7 @@ class CandidateLoss(TellsOfSparseRows):
         # Options were checked when the module was made; the sampler checks the targets and makes candidates that fit
         # them: nothing is checked twice.
         sizes = {"D": self.in_features}
+        check_sparse(self.sparse)
         check_table(input, weight, bias, sizes)
         check_row_weight(row_weight, input, sizes)
         candidates = sampler.draw(targets, ignore_index=self.ignore_index, need_log_q=objective.subtract_log_q)
@@ -343,8 +346,10 @@ class CandidateLoss(TellsOfSparseRows):
 
     def _readout(self) -> Objective:
         """The objective with the rate that the sampler has now."""
-        objective = self.objective
-        return objective if self.sampler is None else objective.for_sample(self.sampler.sample_size(), self.num_classes)
+        if self.sampler is None:
+            return self.objective
+        with with_numbers():
+            return self.objective.for_sample(self.sampler.sample_size(), self.num_classes)
 
     def extra_repr(self) -> str:
         """What repr() shows."""

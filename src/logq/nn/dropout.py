@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from logq._arguments import check_float
+from logq.tracing import keeps_sizes
 
 __all__ = ["ByteDropout"]
 
@@ -32,6 +33,9 @@ class ByteDropout(nn.Module):
         """Any shape."""
         if not self.training or self.dropped == 0:
             return x
+        if keeps_sizes(x):  # under vmap and in graphs a byte is a number of its own
+            kept = torch.randint(0, 256, x.shape, device=x.device) >= self.dropped
+            return x * kept.to(x.dtype).mul_(256 / (256 - self.dropped))
         words = torch.empty((x.numel() + 7) // 8, dtype=torch.int64, device=x.device).random_(-(2**63), None)
         kept = words.view(torch.uint8)[: x.numel()].view(x.shape) >= self.dropped
         return x * kept.to(x.dtype).mul_(256 / (256 - self.dropped))

@@ -1,11 +1,18 @@
 """Sparse gradients where processes train together: how DistributedDataParallel is told of them."""
 
 from collections.abc import Generator, Mapping
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+from logq._arguments import ArgumentError, Verbatim
+from logq.tracing import is_sharded
 
 __all__ = ["SparseRows", "TellsOfSparseRows"]
+
+SPARSE = ("weight", "bias")
+"""Names of the parameters that can have sparse gradients."""
 
 
 class SparseRows(nn.Embedding):
@@ -50,6 +57,23 @@ class TellsOfSparseRows(nn.Module):
     def sparse_parameters(self) -> Mapping[str, nn.Parameter | None]:
         """Those of its own parameters that get sparse gradients."""
         return {}
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """As nn.Module does. FSDP and tensor parallelism put parts and views of parameters in here.
+
+        Raises:
+            ArgumentError: the parameter is one with sparse gradients.
+        """
+        is_parameter = name in SPARSE and isinstance(value, Tensor) and getattr(self, "sparse", False)
+        if is_parameter and (is_sharded(value) or not isinstance(value, nn.Parameter)):
+            raise ArgumentError(
+                "sparse",
+                f"False where each process holds a part of {name}, as under FSDP and tensor parallelism",
+                Verbatim("True"),
+                "gradients are cut into parts there, which sparse ones cannot be; DistributedDataParallel takes them"
+                " whole",
+            )
+        super().__setattr__(name, value)
 
     def named_modules(
         self, memo: set[nn.Module] | None = None, prefix: str = "", remove_duplicate: bool = True

@@ -13,12 +13,9 @@ from torch import Tensor
 from logq._arguments import ArgumentError, Verbatim
 from logq.kernels.tensor_memory import prefer_huge_pages
 from logq.kernels.updates import real_dtype
+from logq.tracing import DTENSORS, is_sharded
 
-__all__ = ["copy_state", "is_sharded", "local", "new_state", "world_size"]
-
-
-LOADED = "torch.distributed.tensor"
-"""What whoever makes a DTensor has imported."""
+__all__ = ["copy_state", "local", "new_state", "world_size"]
 
 
 def world_size() -> int:
@@ -30,16 +27,6 @@ def world_size() -> int:
     """
     distributed = torch.distributed
     return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
-
-
-def is_sharded(tensor: object) -> bool:
-    """Whether a tensor is a DTensor.
-
-    Example:
-        >>> is_sharded(torch.zeros(2))
-        False
-    """
-    return LOADED in sys.modules and isinstance(tensor, sys.modules[LOADED].DTensor)
 
 
 def local(tensor: Any, parameter: Any = None) -> Tensor:
@@ -91,7 +78,7 @@ def new_state(parameter: Any, *, by_row: bool) -> Tensor:
                 "Adagrad needs no whole rows",
             )
     part = local(parameter.detach())
-    return sys.modules[LOADED].DTensor.from_local(
+    return sys.modules[DTENSORS].DTensor.from_local(
         part.new_empty(part.shape[:1], dtype=dtype),
         parameter.device_mesh,
         parameter.placements,
@@ -109,7 +96,7 @@ def copy_state(state: Any, saved: Any) -> Tensor:
         tensor([1., 1.])
     """
     if is_sharded(state) and not is_sharded(saved):
-        saved = sys.modules[LOADED].distribute_tensor(saved.to(state.device), state.device_mesh, state.placements)
+        saved = sys.modules[DTENSORS].distribute_tensor(saved.to(state.device), state.device_mesh, state.placements)
     elif is_sharded(saved) and not is_sharded(state):
         saved = saved.full_tensor()
     local(state).copy_(local(saved, state))

@@ -117,7 +117,8 @@ class MINDEncoder(RetrievalModel):
         self.bilinear = nn.Linear(dim, dim, bias=False)  # S
         self.tower = Tower(dim + self.user_features.width, hidden, dim, dropout=dropout)
         std = check_float("routing_std", routing_std, above=0)
-        first = std * torch.randn(max_length, self.num_interests, generator=generator)
+        place = None if generator is None else generator.device
+        first = std * torch.randn(max_length, self.num_interests, generator=generator, device=place)
         if check_bool("learned_routing", learned_routing):
             self.routing = nn.Parameter(first)
         else:

@@ -345,7 +345,7 @@ class NeuralRecommender(NeuralConfig, Recommender):
         histories = [np.asarray(self.known.item_ids.keys)[:1].tolist()] * 2
         request = make_request(self.known, None, histories, None).histories
         batch = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in self._inputs(request).items()}
-        batch["history"] = torch.tensor([[0, -1], [0, -1]])
+        batch["history"] = torch.tensor([[0, -1], [0, -1]], device="cpu")
         device = next(self.model.parameters()).device
         columns = columns_read(self.model, {name: values.to(device) for name, values in batch.items()})
         tower = QueryTower(self.model, columns, cosine=self.cosine, extra=self._has_column())

@@ -121,7 +121,7 @@ class ApproximateIndex(ItemIndex):
             few = ExactIndex(self._vectors_of(self._slots[chosen]), self._ids[chosen], metric=self.metric)
             return few.search(search.queries, k, exclude=exclude, combine=combine)
         asked = search.directions(self.metric, combine)
-        keys = torch.empty((len(asked), k), dtype=torch.int64)
+        keys = torch.empty((len(asked), k), dtype=torch.int64, device="cpu")
         pending = np.arange(len(asked))
         count, level = min(k + (k + 16 if exclusion is not None else 0), max(1, len(self))), 0
         while len(pending):
@@ -248,7 +248,9 @@ class ApproximateIndex(ItemIndex):
         if asked.shape[1] > 1:
             keys = _deduplicated(keys)
         if keys.shape[1] < k:
-            nothing = keys_of(torch.full((len(asked), k), -torch.inf), torch.zeros(1, dtype=torch.int64))
+            nothing = keys_of(
+                torch.full((len(asked), k), -torch.inf, device="cpu"), torch.zeros(1, dtype=torch.int64, device="cpu")
+            )
             keys = torch.cat([keys, nothing], 1)
         return keys.topk(k, dim=1).values, enough
 
@@ -270,5 +272,5 @@ def _deduplicated(keys: Tensor) -> Tensor:
     positions, order = torch.sort(scores_and_positions(best_first)[1], dim=1, stable=True)
     again = torch.zeros_like(best_first, dtype=torch.bool)
     again[:, 1:] = positions[:, 1:] == positions[:, :-1]
-    nothing = keys_of(torch.tensor(-torch.inf), torch.zeros((), dtype=torch.int64))
+    nothing = keys_of(torch.tensor(-torch.inf, device="cpu"), torch.zeros((), dtype=torch.int64, device="cpu"))
     return best_first.gather(1, order).masked_fill(again, int(nothing))

@@ -157,9 +157,9 @@ class ExactIndex(ItemIndex):
         self.metric = metric
         self.dim = table.shape[1]
         self._scratch = None if scratch is None else check_int("scratch", scratch)
-        self._ids = torch.empty(0, dtype=torch.int64)
+        self._ids = torch.empty(0, dtype=torch.int64, device="cpu")
         self._vectors = table[:0]
-        self.add(torch.arange(len(table)) if ids is None else ids, table)
+        self.add(torch.arange(len(table), device="cpu") if ids is None else ids, table)
 
     @property
     def vectors(self) -> Tensor:
@@ -201,7 +201,7 @@ class ExactIndex(ItemIndex):
 
     def remove(self, ids: Ids) -> None:
         """Remove items; see `ItemIndex.remove`."""
-        kept = torch.ones(len(self._ids), dtype=torch.bool)
+        kept = torch.ones(len(self._ids), dtype=torch.bool, device="cpu")
         kept[positions_in(self._ids, check_removed(ids, self._ids))[0]] = False
         self._ids = self._ids[kept]
         self._vectors = self._vectors[kept.to(self.device)]
@@ -240,7 +240,7 @@ class ExactIndex(ItemIndex):
             return None
         bounds = exclusion.offsets[part.start : part.stop + 1]
         ids = exclusion.ids[int(bounds[0]) : int(bounds[-1])]
-        queries = torch.repeat_interleave(torch.arange(len(bounds) - 1), bounds.diff())
+        queries = torch.repeat_interleave(torch.arange(len(bounds) - 1, device="cpu"), bounds.diff())
         searchable = self._ids if rows is None else self._ids[rows]
         positions, known = positions_in(searchable, ids)
         positions, order = positions[known].sort()
@@ -254,10 +254,10 @@ class ExactIndex(ItemIndex):
         missing = torch.full((count, k), -torch.inf, device=self.device)
         found = keys_of(missing, torch.zeros(1, dtype=torch.int64, device=self.device))
         starts = range(0, searched, self._step())
-        queries = positions = torch.zeros(0, dtype=torch.int64)
+        queries = positions = torch.zeros(0, dtype=torch.int64, device="cpu")
         if excluded is not None:
             queries, positions = excluded
-        bounds = torch.searchsorted(positions, torch.tensor([*starts, searched])).tolist()
+        bounds = torch.searchsorted(positions, torch.tensor([*starts, searched], device="cpu")).tolist()
         queries, positions = queries.to(self.device), positions.to(self.device)
         for start, first, last in zip(starts, bounds[:-1], bounds[1:], strict=True):
             stop = min(start + self._step(), searched)

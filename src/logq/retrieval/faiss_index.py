@@ -104,7 +104,7 @@ class FaissIndex(ApproximateIndex):
                 lists = _number_of_lists(len(rows), nlist)
                 self._nprobe = min(lists, max(8, lists // 16) if nprobe is None else check_int("nprobe", nprobe))
                 self._index = _learned(faiss, rows, lists, _code(self.dim, code_bytes) if kind == "pq" else None, seed)
-        self.add(torch.arange(len(table)) if ids is None else ids, table, progress=progress)
+        self.add(torch.arange(len(table), device="cpu") if ids is None else ids, table, progress=progress)
 
     @contextlib.contextmanager
     def _threads(self) -> Generator[None]:

@@ -142,7 +142,7 @@ def check_allowed(value: object, ids: Tensor) -> Tensor | None:
     given = value.detach().cpu() if isinstance(value, Tensor) else _tensor("allow", value, "ids or a mask of bool")
     if given.dtype != torch.bool:
         positions, known = positions_in(ids, check_ids("allow", given))
-        allowed = torch.zeros(len(ids), dtype=torch.bool)
+        allowed = torch.zeros(len(ids), dtype=torch.bool, device="cpu")
         allowed[positions[known]] = True
         return allowed
     if given.ndim != 1 or (len(ids) and len(given) <= int(ids[-1])):
@@ -247,7 +247,11 @@ def _tensor(name: str, value: object, expected: str) -> Tensor:
         array = np.asarray(value)
         if array.dtype.kind == "u":
             array = array.astype(np.int64)
-        return torch.from_numpy(np.ascontiguousarray(array)) if array.flags.writeable else torch.tensor(array)
+        return (
+            torch.from_numpy(np.ascontiguousarray(array))
+            if array.flags.writeable
+            else torch.tensor(array, device="cpu")
+        )
     except (TypeError, ValueError):
         raise ArgumentTypeError(name, expected, value) from None
 

@@ -326,7 +326,7 @@ class ItemStore(ABC):
             ArgumentTypeError: an argument has a wrong type.
             ArgumentError: a shape, number, column or operator does not fit.
         """
-        cpu, nothing = torch.device("cpu"), torch.empty(0, dtype=torch.int64)
+        cpu, nothing = torch.device("cpu"), torch.empty(0, dtype=torch.int64, device="cpu")
         search = check_search(queries, k, exclude, None, combine, dim=self.dim, ids=nothing, device=cpu)
         asked, k, exclusion = search.queries.numpy(), search.k, search.exclusion
         where = check_conditions(where, self.columns)
@@ -339,16 +339,16 @@ class ItemStore(ABC):
             if self.metric == "cosine":
                 self._check_directions("queries", asked)
                 factors = np.linalg.norm(asked[:, 0], axis=1)  # which a cosine divides by
-        scores = torch.full((len(asked), k), -torch.inf)
-        ids = torch.full((len(asked), k), -1, dtype=torch.int64)
+        scores = torch.full((len(asked), k), -torch.inf, device="cpu")
+        ids = torch.full((len(asked), k), -1, dtype=torch.int64, device="cpu")
         for row, vectors in enumerate(asked):
             part = slice(0) if exclusion is None else slice(*exclusion.offsets[row : row + 2].tolist())
             excluded = [] if exclusion is None else exclusion.ids[part].tolist()
             answer = self._search(vectors.astype(np.float32), k, where, excluded)
             if answer:
                 found, values = zip(*answer, strict=True)
-                ids[row, : len(found)] = torch.tensor(found)
-                scores[row, : len(found)] = torch.tensor(values) * float(factors[row])
+                ids[row, : len(found)] = torch.tensor(found, device="cpu")
+                scores[row, : len(found)] = torch.tensor(values, device="cpu") * float(factors[row])
         return SearchResult(scores, ids)
 
     def index(self, kind: str = "exact", *, where: Sequence[Condition] = (), **options: Any) -> ItemIndex:

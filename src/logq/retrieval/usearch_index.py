@@ -73,7 +73,7 @@ class UsearchIndex(ApproximateIndex):
             expansion_add=check_int("ef_construction", ef_construction),
             expansion_search=self._ef_search,
         )
-        self.add(torch.arange(len(table)) if ids is None else ids, table, progress=progress)
+        self.add(torch.arange(len(table), device="cpu") if ids is None else ids, table, progress=progress)
 
     def _insert(self, first: int, vectors: NDArray[np.float32]) -> None:
         keys = np.arange(first, first + len(vectors), dtype=np.uint64)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, shown
 from logq._text_encodings import text_lines
+from logq.tracing import is_fake
 
 __all__ = ["check_counts", "read_counts"]
 
@@ -50,6 +51,8 @@ def check_counts(
 def _as_double(counts: Sequence[float] | np.ndarray[Any, Any] | Tensor, name: str) -> Tensor:
     """A copy on the CPU, if these are real numbers. Lists go through numpy: torch would read floats in single."""
     try:
+        if is_fake(counts):
+            raise TypeError("of FakeTensorMode, without numbers; make it outside of the mode")
         if isinstance(counts, Tensor) and not counts.is_complex():
             return counts.detach().to("cpu", torch.float64, copy=True)
         values = np.asarray(counts)
@@ -82,4 +85,4 @@ def read_counts(path: str | PathLike[str]) -> Tensor:
                 counts.append(float(fields[-1]))
             except ValueError:
                 raise ValueError(f"{place}: expected a count at the end, got {shown(fields[-1])}") from None
-    return torch.tensor(counts, dtype=torch.float64)
+    return torch.tensor(counts, dtype=torch.float64, device="cpu")

@@ -89,7 +89,7 @@ def by_race(p: Tensor, num_rows: int, num_sampled: int, generator: torch.Generat
         ids (R, S) in order of arrival; t of them (R, 1); t of every other class (R, 1).
     """
     ids, inside, outside = [], [], []
-    for rows in torch.arange(num_rows).split(max(1, RACE_TIMES // p.numel())):
+    for rows in torch.arange(num_rows, device="cpu").split(max(1, RACE_TIMES // p.numel())):
         clocks = torch.empty(len(rows), p.numel(), dtype=p.dtype, device=p.device).exponential_(generator=generator)
         arrival = clocks.div_(p).masked_fill_(p == 0, torch.inf)
         # With all classes inside, the next one never arrives.

@@ -26,6 +26,7 @@ class EveryClass(Sampler):
         tensor([0, 1, 2, 3])
     """
 
+    is_random = False
     reads_targets = False
 
     def log_expected_count(self, ids: Tensor) -> Tensor:

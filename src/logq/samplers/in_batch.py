@@ -14,6 +14,7 @@ from logq.samplers.class_counts import check_counts
 from logq.samplers.kept_tensors import Kept
 from logq.samplers.sampler import Draw, Sampler
 from logq.samplers.sampler_settings import SamplerSettings
+from logq.tracing import is_fake
 
 __all__ = ["InBatch"]
 
@@ -59,6 +60,7 @@ class InBatch(Sampler):
                 [False, False,  True]])
     """
 
+    is_random = False
     learns_before_drawing = True  # so that no target of a batch has frequency 0
 
     LEARNED = ("others", "seen", "last", "gap", "copies")
@@ -136,7 +138,7 @@ class InBatch(Sampler):
         Args:
             targets: int64 of any shape; IGNORED entries do not count.
         """
-        if self.exact:
+        if self.exact or is_fake(targets):
             return
         classes, copies = targets[targets != IGNORED].unique(return_counts=True)
         self.seen += copies.sum()

@@ -15,7 +15,12 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 from typing_extensions import Self
 
-__all__ = ["Kept", "TensorKeeper", "packed", "unpacked"]
+from logq.tracing import is_fake
+
+__all__ = ["WITNESS", "Kept", "TensorKeeper", "packed", "unpacked"]
+
+WITNESS = "_witness"
+"""The name of the empty buffer that tells where a module is."""
 
 
 class Kept:
@@ -74,14 +79,14 @@ class TensorKeeper(nn.Module):
 
     def __init__(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> None:
         super().__init__()
-        self.register_buffer("_witness", torch.empty(0, device=device, dtype=dtype), persistent=False)
+        self.register_buffer(WITNESS, torch.empty(0, device=device, dtype=dtype), persistent=False)
         self._witness = self._witness.to(torch.promote_types(self._witness.dtype, torch.float32))
 
     @property
     def home(self) -> torch.device:
-        """Where the tensors are: with the module, and in the memory of the CPU while that is on "meta"."""
+        """Where the tensors are: with the module, and in the memory of the CPU while that has none."""
         device = self._witness.device
-        return torch.device("cpu") if device.type == "meta" else device
+        return torch.device("cpu") if device.type == "meta" or is_fake(self._witness) else device
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """As nn.Module does, but floating point buffers stay float32 at least."""

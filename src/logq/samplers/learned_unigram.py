@@ -11,6 +11,7 @@ from logq.kernels.distributions import LearnedDistribution
 from logq.samplers.alias_table import AliasTable, check_size
 from logq.samplers.kept_tensors import Kept
 from logq.samplers.proposal import Proposal, ProposalOptions
+from logq.tracing import is_fake
 
 __all__ = ["LearnedUnigram"]
 
@@ -84,6 +85,8 @@ class LearnedUnigram(Proposal):
         Args:
             targets: int64 of any shape; IGNORED entries do not count.
         """
+        if is_fake(targets):
+            return
         seen = targets[targets != IGNORED]
         self.counts.index_add_(0, seen, torch.ones_like(seen))
         self._tries = None

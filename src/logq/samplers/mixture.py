@@ -60,6 +60,7 @@ class Mixture(Sampler):
         super().__init__(sizes[0], seed=seed, device=parts[0].device, dtype=dtype)
         self.parts = nn.ModuleList(parts)
         self.reads_targets = any(part.reads_targets for part in parts)
+        self.is_random = any(part.is_random for part in parts)
         self.reads_groups = any(part.reads_groups for part in parts)
 
     def _parts(self) -> list[Sampler]:

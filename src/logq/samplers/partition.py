@@ -70,6 +70,7 @@ class Partition(Sampler):
     ) -> None:
         super().__init__(num_classes, seed=seed, device=device, dtype=dtype)
         self.num_sampled = None if num_sampled is None else check_int("num_sampled", num_sampled)
+        self.is_random = self.num_sampled is not None
         self.replacement = check_bool("replacement", replacement)
         if not hasattr(subsets, "__len__"):
             raise ArgumentTypeError("subsets", "a list of subsets", Verbatim(type(subsets).__name__))

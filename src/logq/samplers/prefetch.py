@@ -65,6 +65,7 @@ class Prefetch(Sampler):
             raise ArgumentError("sampler", "one whose draws do not depend on the targets", found)
         super().__init__(sampler.num_classes, seed=sampler.seed, device=sampler.device, dtype=sampler.dtype)
         self.sampler = sampler
+        self.is_random = sampler.is_random
         self._threads: dict[int, _Thread] = {}  # one at most for each process that this one was forked to
 
     @property
@@ -127,7 +128,7 @@ class Prefetch(Sampler):
         generator = torch.Generator()
         generator.set_state(state)
         source = generator if place is None else folded(generator, place)
-        draw = sampler._draw(torch.full((num_rows,), IGNORED), source)
+        draw = sampler._draw(torch.full((num_rows,), IGNORED, device="cpu"), source)
         of_ids = draw.log_expected_count(draw.ids)
 
         def log_expected_count(classes: Tensor) -> Tensor:

@@ -1,8 +1,7 @@
 """Samplers: they draw candidates for a batch of targets and know their expected counts."""
 
-import math
 import secrets
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NamedTuple
 
@@ -10,14 +9,23 @@ import torch
 from torch import Tensor
 from typing_extensions import Self
 
-from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_int
+from logq._arguments import ArgumentError, Verbatim, check_int
 from logq.candidates import IGNORED, Candidates
 from logq.graph_breaks import outside_of_graphs
+from logq.samplers.draw_contexts import (
+    MadeOfNumbers,
+    beneath_transform,
+    check_can_draw,
+    check_drawable,
+    fake_mode,
+    shapes_alone,
+    with_numbers,
+)
 from logq.samplers.kept_tensors import TensorKeeper, packed, unpacked
 from logq.samplers.sampler_settings import SamplerSettings
-from logq.samplers.streams import Place, folded, place_of_process, rank_of_process, restore
-from logq.shapes import can_look_at, check_device, check_dtype, check_ids, check_ignore_index
-from logq.tracing import beneath
+from logq.samplers.streams import Place, check_generator, folded, place_of_process, rank_of_process, restore
+from logq.shapes import check_device, check_dtype, check_ids, check_ignore_index
+from logq.tracing import in_transform
 
 __all__ = ["Draw", "Sampler"]
 
@@ -44,7 +52,7 @@ class Draw(NamedTuple):
     excluded: Tensor | None = None
 
 
-class Sampler(TensorKeeper, ABC):
+class Sampler(TensorKeeper, metaclass=MadeOfNumbers):
     """Draws sampled classes for a batch of targets. A subclass implements two methods; everything else is here.
 
     A sampler is a torch module without parameters: it moves with `to(device)` and stops learning under `eval()`. Its
@@ -86,6 +94,9 @@ class Sampler(TensorKeeper, ABC):
 
     reads_targets: bool = True
     """Whether `_draw` needs more of the targets than their number of rows: if not, it can be made before them."""
+
+    is_random: bool = True
+    """Whether a draw takes numbers from a generator."""
 
     reads_groups: bool = False
     """Whether draws depend on a group that each row belongs to."""
@@ -199,24 +210,16 @@ class Sampler(TensorKeeper, ABC):
             TypeError: targets are not an int64 tensor.
             ValueError: a target leaves [0, C), targets do not have one or two dimensions, targets or the generator are
                 on another device, or groups are given to a sampler that knows of none.
-            RuntimeError: it is called inside of backward, by torch.utils.checkpoint.
+            RuntimeError: it is called inside of backward, by torch.utils.checkpoint, while a graph is made, or by vmap
+                that was not told its `randomness`.
         """
         ignore_index = check_ignore_index(ignore_index)
-        if generator is not None and not isinstance(generator, torch.Generator):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ArgumentTypeError("generator", "a torch.Generator", Verbatim(type(generator).__name__))
-        if generator is not None and generator.device.type != self._witness.device.type:
-            raise ArgumentError(
-                "generator",
-                f"one on {self.device} where the sampler is",
-                Verbatim(f"one on {generator.device}"),
-                f"make it by torch.Generator('{self.device}')",
-            )
-        if (generator is None or self.training) and torch._C._current_graph_task_id() != -1:  # pyright: ignore[reportPrivateUsage]
-            raise RuntimeError(
-                "a sampler draws inside of backward, where torch.utils.checkpoint computes again what it did not keep:"
-                " it would draw other classes than in forward, and learn the batch twice. Draw before, with"
-                " candidates = sampler.draw(targets), and hand the candidates to a loss of logq.functional in there"
-            )
+        check_generator(generator, self._witness.device)
+        check_can_draw(moves_on=generator is None or self.training)
+        if in_transform():
+            same: dict[str, Any] = {"generator": generator, "ignore_index": ignore_index, "need_log_q": need_log_q}
+            source = (lambda: generator or self.generator) if self.is_random else None
+            return beneath_transform(lambda one, its: self.draw(one, groups=its, **same), source, targets, groups)
         are_classes = check_ids("targets", targets, self.num_classes, ignore_index=ignore_index)
         if targets.dim() not in (1, 2) or (targets.dim() == 2 and targets.shape[1] == 0):
             raise ArgumentError("targets", "shape (B,) or (B, T) with T >= 1", tuple(targets.shape))
@@ -229,6 +232,10 @@ class Sampler(TensorKeeper, ABC):
             )
         if groups is not None and not self.reads_groups:
             raise ArgumentError("groups", f"None, as {type(self).__name__} draws alike for all groups", groups)
+        if (mode := fake_mode(targets, groups)) is not None:
+            other = torch.Generator()
+            counts = self.all_log_expected_counts
+            return shapes_alone(lambda some, _: self._counted(some, None, other, True), self, counts, mode, targets)
         # A copy in any case: the caller may write the next batch to the same memory.
         if are_classes or ignore_index == IGNORED:
             targets = targets.clone(memory_format=torch.contiguous_format)
@@ -240,8 +247,18 @@ class Sampler(TensorKeeper, ABC):
     def _candidates(
         self, targets: Tensor, groups: Tensor | None, generator: torch.Generator, are_classes: bool, need_log_q: bool
     ) -> Candidates:
-        """Draw for targets that are checked; `are_classes` tells that none of them is IGNORED."""
+        """Draw for targets that are checked, and learn them; `are_classes` tells that none of them is IGNORED."""
         self._learn(targets, before=True)
+        candidates = self._counted(targets, groups, generator, are_classes)
+        if need_log_q:
+            check_drawable(targets, candidates.true_log_expected_count)
+        self._learn(targets, before=False)
+        return candidates
+
+    def _counted(
+        self, targets: Tensor, groups: Tensor | None, generator: torch.Generator, are_classes: bool
+    ) -> Candidates:
+        """One sample, with the expected counts of what was drawn and of the targets."""
         draw = self._draw_in_groups(targets, generator, groups)
         is_true = None if are_classes else targets != IGNORED
         some = targets if is_true is None else targets.where(is_true, 0)
@@ -257,9 +274,6 @@ class Sampler(TensorKeeper, ABC):
             of_ids = draw.log_expected_count(draw.ids)
         if is_true is not None:
             of_targets = of_targets.where(is_true, 0.0)
-        if need_log_q:
-            _check_drawable(targets, of_targets)
-        self._learn(targets, before=False)
         return Candidates(draw.ids, of_ids, targets, of_targets, draw.excluded)
 
     @abstractmethod
@@ -285,7 +299,9 @@ class Sampler(TensorKeeper, ABC):
 
     def all_log_expected_counts(self) -> Tensor:
         """(C,) `log_expected_count` of all classes."""
-        return self.log_expected_count(torch.arange(self.num_classes, device=self.device))
+        with with_numbers() as mode:
+            found = self.log_expected_count(torch.arange(self.num_classes, device=self.home if mode else self.device))
+        return found if mode is None else mode.from_tensor(found, static_shapes=True).to(self.device)
 
     def sample_size(self) -> float:
         """S, how many classes a sample to come has: the sum of their expected counts, if nothing shorter is known."""
@@ -378,22 +394,11 @@ class Sampler(TensorKeeper, ABC):
         return {
             **vars(self),
             "_generators": {},
-            "_states": {**self._states, **states},
+            # Not as tensors: a process that is spawned gets those by memory which is gone when they are.
+            "_states": {name: state.numpy() for name, state in (self._states | states).items()},
             "_pickled_at": self._pickled_at if rank is None else rank,
         }
 
-
-def _check_drawable(targets: Tensor, log_expected_count: Tensor) -> None:
-    log_expected_count = beneath(log_expected_count)  # under vmap those of all examples at once
-    if not can_look_at(log_expected_count):
-        # Without a wait: the device raises when it gets there.
-        never = (log_expected_count == -torch.inf).any()
-        torch._assert_async(~never, "targets: a true class is never drawn, its log Q is -inf")  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
-    elif float(log_expected_count.sum()) == -math.inf:  # so is the sum, and only then
-        never = log_expected_count == -torch.inf
-        raise ArgumentError(
-            "targets",
-            "classes that the sampler can draw",
-            int(beneath(targets).expand(never.shape)[never][0]),
-            "its expected count is 0, so its log Q is not finite",
-        )
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._states = {name: torch.from_numpy(one) for name, one in state["_states"].items()}

@@ -13,7 +13,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["Place", "folded", "place_of_process", "rank_of_process", "restore", "take_seed"]
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
+
+__all__ = ["Place", "check_generator", "folded", "place_of_process", "rank_of_process", "restore", "take_seed"]
 
 
 class Place(NamedTuple):
@@ -57,6 +59,28 @@ def place_of_process(rank: int | None) -> Place | None:
     if rank is None and worker is None:
         return None
     return Place(rank or 0, 0 if worker is None else worker.seed)
+
+
+def check_generator(generator: object, device: torch.device) -> None:
+    """Raise TypeError or ValueError for what is no generator of that kind of device; None is none.
+
+    Example:
+        >>> check_generator(1, torch.device("cpu"))
+        Traceback (most recent call last):
+        ...
+        logq.ArgumentTypeError: generator: expected a torch.Generator, got int
+    """
+    if generator is None:
+        return
+    if not isinstance(generator, torch.Generator):
+        raise ArgumentTypeError("generator", "a torch.Generator", Verbatim(type(generator).__name__))
+    if generator.device.type != device.type:
+        raise ArgumentError(
+            "generator",
+            f"one on {device} where the sampler is",
+            Verbatim(f"one on {generator.device}"),
+            f"make it by torch.Generator('{device}')",
+        )
 
 
 def take_seed(generator: torch.Generator, device: torch.device) -> Tensor:

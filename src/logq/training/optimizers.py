@@ -160,7 +160,9 @@ class Optimizers:
         for number, optimizer in enumerate(self.all):
             for key, states in optimizer.state_dict()["state"].items():
                 for name, value in states.items():
-                    found[f"{number}.{key}.{name}"] = value if isinstance(value, Tensor) else torch.tensor(value)
+                    found[f"{number}.{key}.{name}"] = (
+                        value if isinstance(value, Tensor) else torch.tensor(value, device="cpu")
+                    )
         return found
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:

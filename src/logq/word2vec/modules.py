@@ -110,4 +110,5 @@ class _WholeGradient(torch.autograd.Function):
 
 def _first_vectors(num_words: int, dim: int, generator: torch.Generator | None) -> nn.Parameter:
     num_words, dim = check_int("num_words", num_words), check_int("dim", dim)
-    return nn.Parameter((torch.rand(num_words, dim, generator=generator) - 0.5) / dim)
+    device = None if generator is None else generator.device
+    return nn.Parameter((torch.rand(num_words, dim, generator=generator, device=device) - 0.5) / dim)

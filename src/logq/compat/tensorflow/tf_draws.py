@@ -257,7 +257,7 @@ def distinct_with_tries(
         size = min(2 * size, most)
     found, missing = stream[first], num_sampled - first.numel()
     generator = torch.Generator().manual_seed(int(key))
-    p = probability(torch.arange(num_classes))
+    p = probability(torch.arange(num_classes, device="cpu"))
     clocks = torch.empty_like(p).exponential_(generator=generator).div_(p).masked_fill_(p == 0, torch.inf)
     clocks[found] = torch.inf
     times, ids = clocks.topk(missing, largest=False, sorted=True)

@@ -221,7 +221,7 @@ def uniform_candidate_sampler(
     classes = as_true_classes("true_classes", true_classes, num_true)
 
     def probability(ids: Tensor) -> Tensor:
-        return torch.full(ids.shape, 1.0 / range_max, dtype=torch.float64)
+        return torch.full(ids.shape, 1.0 / range_max, dtype=torch.float64, device=ids.device)
 
     return draw(UniformDistribution(range_max), probability, classes, range_max, num_sampled, unique, seed)
 

@@ -33,7 +33,7 @@ def draws(distribution: Distribution, seed: Tensor, shape: tuple[int, ...]) -> T
     if isinstance(compiled, str):
         report("draws", "cpp", compiled)
         return reference_draws.draws(distribution, seed, shape)
-    ids = torch.empty(shape, dtype=torch.int64)
+    ids = torch.empty(shape, dtype=torch.int64, device="cpu")
     _native.draw(compiled, int(seed) & SEED_BITS, array(ids.view(-1)), threads=torch.get_num_threads())
     return ids
 
@@ -48,8 +48,8 @@ def distinct_draws(
     if isinstance(compiled, str):
         report("distinct_draws", "cpp", compiled)
         return reference_draws.distinct_draws(distribution, seed, num_rows, num_sampled)
-    ids = torch.empty(num_rows, num_sampled, dtype=torch.int64)
-    inside, outside = torch.empty_like(ids), torch.empty(num_rows, 1, dtype=torch.int64)
+    ids = torch.empty(num_rows, num_sampled, dtype=torch.int64, device="cpu")
+    inside, outside = torch.empty_like(ids), ids.new_empty(num_rows, 1)
     _native.draw_distinct(
         compiled,
         int(seed) & SEED_BITS,
@@ -68,7 +68,7 @@ def places_of(ids: Tensor, classes: Tensor) -> Tensor:
     if in_transform():
         report("places_of", "cpp", TRANSFORMED)
         return reference_draws.places_of(ids, classes)
-    places = torch.empty(classes.shape, dtype=torch.int64)
+    places = torch.empty(classes.shape, dtype=torch.int64, device="cpu")
     _native.places_of(array(ids.contiguous()), array(classes.contiguous()), array(places))
     return places
 

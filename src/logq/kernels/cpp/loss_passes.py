@@ -83,7 +83,7 @@ def full_pass(
 ) -> LossesAndGradients:
     """The pass over all classes; see logq.kernels.passes."""
     of_inputs, of_classes, of_biases = needs
-    classes = torch.arange(weight.shape[0])
+    classes = torch.arange(weight.shape[0], device="cpu")
     input, targets = contiguous_in(input.dtype, input), targets.contiguous()
     table = class_weights(weight, targets, classes, input.dtype)
     is_true = targets != IGNORED
@@ -138,9 +138,9 @@ def per_row_pass(
     dtype = computed_dtype(input, weight)
 
     def empty(*shape: int) -> Tensor:
-        return torch.empty(shape if gradients else (0,), dtype=dtype)
+        return torch.empty(shape if gradients else (0,), dtype=dtype, device="cpu")
 
-    losses = torch.empty(input.shape[0], dtype=dtype)
+    losses = torch.empty(input.shape[0], dtype=dtype, device="cpu")
     input_gradient, true_factors, factors = empty(*input.shape), empty(*targets.shape), empty(*ids.shape)
     table = class_weights(weight, targets, ids, dtype)
     input, true_offsets = contiguous_in(dtype, input), maybe_in(dtype, true_offsets)

@@ -30,13 +30,13 @@ def new_rows(count: int, dim: int, dtype: torch.dtype) -> Tensor:
     """Rows (count, dim) with anything in them, in memory that earlier ones gave back: see native/rows/memory.hpp."""
     size = count * dim * dtype.itemsize
     if size == 0:
-        return torch.empty(count, dim, dtype=dtype)
+        return torch.empty(count, dim, dtype=dtype, device="cpu")
     return torch.from_numpy(_native.row_memory(size)).view(dtype).view(count, dim)
 
 
 def ids_of(order: _native.ClassOrder) -> Tensor:  # (n,)
     """The distinct classes of an order, ascending."""
-    distinct = torch.empty(len(order), dtype=torch.int64)
+    distinct = torch.empty(len(order), dtype=torch.int64, device="cpu")
     order.write_ids(distinct, threads=torch.get_num_threads())
     return distinct
 
@@ -148,7 +148,11 @@ class _Sum:
         """The gradient of a table, as a tensor of its shape."""
         of_bias = table.dim() == 1
         dim = 1 if of_bias else table.shape[1]
-        sums = new_rows(len(self.order), dim, dtype) if sparse else torch.zeros(self.num_classes, dim, dtype=dtype)
+        sums = (
+            new_rows(len(self.order), dim, dtype)
+            if sparse
+            else torch.zeros(self.num_classes, dim, dtype=dtype, device="cpu")
+        )
         if sums.numel() and len(self.order):
             rows, factors = self._sources(real_dtype(dtype), of_bias)
             _native.sum_classes(
