@@ -2,6 +2,7 @@
 
 import gzip
 import sys
+from pathlib import Path
 
 import pandas as pd
 import polars as pl
