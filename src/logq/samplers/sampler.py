@@ -49,7 +49,9 @@ class Sampler(TensorKeeper, ABC):
 
     A sampler is a torch module without parameters: it moves with `to(device)` and stops learning under `eval()`. Its
     logarithms have the dtype of the module and float32 at least, so `half()` on a model around it does no harm. Draws
-    come from its own generator, never from torch's global one.
+    come from its own generator, never from torch's global one. The generator lies on the CPU wherever the sampler is,
+    and each draw takes 64 bits of it: a seed gives the same classes on all devices, but for rounding where the
+    probabilities are no integers, and a state goes on on any of them.
 
     `state_dict` has one entry, `_extra_state`, bytes that hold what was learned and the state of the generator: with it
     a run goes on exactly, as a pickled sampler does. Tables that follow from the arguments are not in it, and outlast
@@ -108,8 +110,8 @@ class Sampler(TensorKeeper, ABC):
             raise ArgumentError("seed", "an integer below 2**64", seed)
         self.rank = None
         self._pickled_at: int | None = None  # the rank of the process that pickled it, for workers that are spawned
-        self._generators: dict[torch.device, torch.Generator] = {}
-        self._states: dict[str, Tensor] = {}  # of generators, pickled or loaded, by the names of their devices
+        self._generator: torch.Generator | None = None
+        self._states: dict[str, Tensor] = {}  # pickled or loaded, for the generator to begin with; see `restore`
 
     @classmethod
     def from_settings(cls, settings: SamplerSettings) -> Self:
@@ -142,15 +144,9 @@ class Sampler(TensorKeeper, ABC):
     @property
     def generator(self) -> torch.Generator:
         """The source of randomness; `get_state` and `set_state` of it make a run go on where it stopped."""
-        # One for each device it has been on: coming back from another must not start the same draws again.
-        device = self._witness.device
-        found = self._generators.get(device)
+        found = self._generator
         if found is None:
-            if device.type == "meta":
-                raise ArgumentError(
-                    "sampler", "a device that has memory", Verbatim("meta"), "move the model by to_empty(device=...)"
-                )
-            found = self._generators[device] = torch.Generator(device)
+            found = self._generator = torch.Generator()
             if self._states:
                 restore(found, self._states)
             elif self.seed is None:
@@ -204,13 +200,12 @@ class Sampler(TensorKeeper, ABC):
         ignore_index = check_ignore_index(ignore_index)
         if generator is not None and not isinstance(generator, torch.Generator):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ArgumentTypeError("generator", "a torch.Generator", Verbatim(type(generator).__name__))
-        if generator is not None and generator.device.type != self._witness.device.type:
-            raise ArgumentError(
-                "generator",
-                f"one on {self.device} where the sampler is",
-                Verbatim(f"one on {generator.device}"),
-                f"make it by torch.Generator('{self.device}')",
-            )
+        if generator is not None and generator.device.type not in ("cpu", self._witness.device.type):
+            where = f"one on the CPU, or on {self.device} where the sampler is"
+            raise ArgumentError("generator", where, Verbatim(f"one on {generator.device}"))
+        if self._witness.device.type == "meta":
+            hint = "move the model by to_empty(device=...)"
+            raise ArgumentError("sampler", "a device that has memory", Verbatim("meta"), hint)
         if (generator is None or self.training) and torch._C._current_graph_task_id() != -1:  # pyright: ignore[reportPrivateUsage]
             raise RuntimeError(
                 "a sampler draws inside of backward, where torch.utils.checkpoint computes again what it did not keep:"
@@ -318,17 +313,12 @@ class Sampler(TensorKeeper, ABC):
 
     def get_extra_state(self) -> Tensor:
         """(n,) uint8: what was learned, and the state of the generator. `state_dict` calls it."""
-        states = self._states
-        if self._witness.device.type != "meta":
-            states = {str(self.device): self.generator.get_state()}
         tensors = {f"learned.{name}": value for name, value in self._learned().items()}
-        return packed(tensors | {f"generator.{name}": state for name, state in states.items()})
+        return packed(tensors | {"generator.cpu": self.generator.get_state()})
 
     @torch.no_grad()
     def set_extra_state(self, state: Tensor) -> None:
         """Take over what `get_extra_state` gave. `load_state_dict` calls it.
-
-        A generator on another kind of device than it was saved on is seeded by the state: its draws are others.
 
         Raises:
             ValueError: it is the state of something else.
@@ -340,10 +330,8 @@ class Sampler(TensorKeeper, ABC):
             parts.setdefault(part, {})[key] = value
         self._load_learned(parts["learned"])
         self._states = parts["generator"]
-        device = self._witness.device
-        self._generators = {one: found for one, found in self._generators.items() if one == device}
-        if self._states and device in self._generators:
-            restore(self._generators[device], self._states)
+        if self._states and self._generator is not None:
+            restore(self._generator, self._states)
 
     def _load_from_state_dict(
         self,
@@ -373,12 +361,11 @@ class Sampler(TensorKeeper, ABC):
             missing_keys.remove(extra)
 
     def __getstate__(self) -> dict[str, Any]:
-        states = {str(device): generator.get_state() for device, generator in self._generators.items()}
         rank = rank_of_process()
         return {
             **vars(self),
-            "_generators": {},
-            "_states": {**self._states, **states},
+            "_generator": None,
+            "_states": self._states if self._generator is None else {"cpu": self._generator.get_state()},
             "_pickled_at": self._pickled_at if rank is None else rank,
         }
 
