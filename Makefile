@@ -26,7 +26,7 @@ SHORTLY := | awk '/^ *(Downloading|Using cached) / && !/\.metadata/ { sub(/^ *(D
 	/^Building wheels|^ *Building editable/ && !built++ { print "      compiling logq"; fflush() } \
 	/^Installing collected/ { print "      writing all that to disk"; fflush() }'
 
-.PHONY: help demo test lint slow fuzz sanitize bench clean FORCE
+.PHONY: help demo test lint slow fuzz sanitize gpu bench clean FORCE
 
 help: ## this list
 	@echo "make TARGET [PYTHON=python3.12]; the targets:"
@@ -54,6 +54,9 @@ fuzz: $(STATE)/tools ## 100,000 damaged files of every format, in processes with
 
 sanitize: $(STATE)/tools ## the tests of the C++ core under the address, undefined behaviour and thread sanitizers of GCC
 	@scripts/sanitize.sh $(VENV)/bin/python
+
+gpu: ## checks and times on a GPU, in 7 minutes, into benchmarks/results; needs a Python with torch for CUDA
+	@scripts/gpu.sh $(GPU)
 
 bench: $(STATE)/peers ## speed and quality beside other libraries; DATA=DIR for those that need a corpus or logs
 	@$(VENV)/bin/python benchmarks $(if $(DATA),--data $(DATA)) $(BENCH)

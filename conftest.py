@@ -25,6 +25,9 @@ BASE_SEED = os.environ.get("LOGQ_TEST_SEED", "0")
 ENTROPY = random.Random(0)
 secrets.randbits = np.random.bit_generator.randbits = ENTROPY.getrandbits
 
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"  # kernels run in Triton's interpreter, which has to be said before its import
+
 torch.set_num_threads(int(os.environ.get("LOGQ_TEST_THREADS", "1")))
 
 

@@ -1,5 +1,8 @@
 """Losses and gradients in plain torch, all logits at once: what the passes of backends are held to."""
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid, normalize
@@ -70,3 +73,76 @@ def losses_and_gradients(
             return LossesAndGradients(losses, of_input, of_true, of_sampled, nothing)
         of_biases = of_sampled.sum(dim=0) if biases else nothing
         return LossesAndGradients(losses, of_input + of_sampled @ rows, of_true, of_biases, of_sampled.T @ input)
+
+
+def arguments(
+    shape: str,
+    *,
+    sizes: tuple[int, int, int, int, int] = (6, 2, 9, 12, 5),
+    real: torch.dtype = torch.float64,
+    storage: torch.dtype = torch.float64,
+    offsets: str = "own",  # "own": (B, S), "ids": as ids, "none"
+    excluded: bool = True,
+    row_scale: bool = True,
+    seed: int = 0,
+) -> list[Tensor | None]:
+    """Everything by place, with hits, copies, ignored entries, a row without a true class, and NaN where none looks."""
+    b, t, s, c, d = sizes
+    g = torch.Generator().manual_seed(seed)
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=g, dtype=torch.float64).to(real)
+
+    weight = normal(c, d).to(storage)
+    weight[c - 1] = torch.nan
+    targets = torch.randint(c - 1, (b, t), generator=g)
+    ids = torch.randint(c - 1, (b, s) if shape == "per row" else (s,), generator=g)
+    if b and s:
+        ids[..., -1] = targets[0, 0]
+    true_offsets = normal(b, t)
+    if b > 2:
+        targets[1] = IGNORED
+        targets[2, -1] = IGNORED
+        true_offsets[targets == IGNORED] = torch.nan
+    own = {"own": normal(b, s), "ids": normal(*ids.shape), "none": None}[offsets]
+    return [
+        normal(b, d),
+        weight,
+        targets,
+        ids,
+        None if offsets == "none" else true_offsets,
+        own,
+        torch.rand(b, s, generator=g) < 0.3 if excluded else None,
+        normal(b) if row_scale else None,
+    ]
+
+
+def both(
+    function: Callable[..., LossesAndGradients], given: list[Tensor | None], **options: Any
+) -> tuple[LossesAndGradients, LossesAndGradients]:
+    """What a pass gives, which must not write to its arguments, and what the oracle gives."""
+    options = {
+        "softmax": False,
+        "remove_hits": True,
+        "temperature": 1.0,
+        "cosine": False,
+        "gradients": True,
+    } | options
+    before = [None if x is None else x.clone() for x in given]
+    actual = function(*given, **options)
+    for now, then in zip(given, before, strict=True):
+        assert now is None or torch.equal(now.nan_to_num(7.0), then.nan_to_num(7.0))
+    assert isinstance(actual, LossesAndGradients)
+    return actual, losses_and_gradients(*given, **options)
+
+
+def assert_alike(results: tuple[LossesAndGradients, LossesAndGradients], tolerance: float = 1e-12) -> None:
+    actual, expected = results
+    for name, of_actual, of_expected in zip(LossesAndGradients._fields, actual, expected, strict=True):
+        assert of_actual.is_contiguous()
+        assert of_actual.dtype == of_expected.dtype, name
+        assert of_actual.numel() == of_expected.numel(), name
+        assert not of_expected.isnan().any(), name
+        if of_expected.numel():
+            assert of_actual.shape == of_expected.shape, name
+            torch.testing.assert_close(of_actual, of_expected, rtol=tolerance, atol=tolerance, msg=name)

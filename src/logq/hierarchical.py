@@ -231,8 +231,8 @@ class HierarchicalSoftmax(TellsOfSparseRows):
         )
 
     def _parts(self, input: Tensor) -> Iterator[Tensor]:
-        """Log P of all classes, (b, C) for consecutive rows of the batch, few enough for CHUNK_LOGITS."""
-        size = max(1, kernel_logits.CHUNK_LOGITS // self.num_classes)
+        """Log P of all classes, (b, C) for consecutive rows of the batch, few enough for `chunk_logits`."""
+        size = max(1, kernel_logits.chunk_logits(input.device) // self.num_classes)
         ways = self._ways() if self.num_classes > 1 else None
         for rows in (input,) if keeps_sizes(input) else input.split(size):
             dots = logits(rows, self.weight, None, temperature=1.0, cosine=False)

@@ -327,7 +327,7 @@ class Objective:
         if not self.approximates.uses_q:
             return None
         finite = log_q.isfinite()
-        return log_q.where(finite, log_q[finite].min() - 100.0) - log_q[finite].max()
+        return log_q.where(finite, log_q.where(finite, math.inf).min() - 100.0) - log_q.max()
 
 
 def _rate(num_sampled: float, num_classes: int) -> float:

@@ -34,7 +34,8 @@ DTENSORS = "torch.distributed.tensor"
 """What whoever makes a DTensor has imported."""
 
 _KEYS = tuple(torch._C._TorchDispatchModeKey.__members__.values())  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
-_NO_DISPATCH: Any = Tensor.__torch_dispatch__  # pyright: ignore[reportAttributeAccessIssue]
+PLAIN_DISPATCH: set[Any] = {Tensor.__torch_dispatch__}  # pyright: ignore[reportAttributeAccessIssue]
+"""`__torch_dispatch__` of the classes of tensors that hold their numbers themselves."""
 
 
 def is_traced() -> bool:
@@ -166,7 +167,7 @@ def has_numbers(tensor: Tensor) -> bool:
         (True, True)
     """
     kind: Any = type(tensor)
-    if is_traced() or kind.__torch_dispatch__ is not _NO_DISPATCH:
+    if is_traced() or kind.__torch_dispatch__ not in PLAIN_DISPATCH:
         return False
     functorch = torch._C._functorch  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
     while functorch.is_functorch_wrapped_tensor(tensor):
@@ -179,10 +180,13 @@ def has_numbers(tensor: Tensor) -> bool:
 def keeps_sizes(tensor: Tensor) -> bool:
     """Whether sizes of results must not depend on the numbers of a tensor, as that of `ids[ids >= 0]` does.
 
-    So it is where there are no numbers (`has_numbers`), but for torch.compile, which leaves its graph for a size.
+    So it is on other devices than the CPU, which would have to be waited for, and where there are no numbers
+    (`has_numbers`), but for torch.compile, which leaves its graph for a size.
 
     Example:
         >>> keeps_sizes(torch.ones(2)), bool(torch.func.vmap(lambda x: x > 1 - keeps_sizes(x))(torch.ones(1)))
         (False, True)
     """
+    if tensor.device.type != "cpu":
+        return True
     return not has_numbers(tensor) and (is_exported() or not torch.compiler.is_compiling())

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 import pytest
 import torch
@@ -79,10 +80,9 @@ def test_a_table_that_was_written_to_ends_no_search():
 
 
 def test_a_generator_on_another_device_is_told():
-    sampler = Uniform(9, 3)
-    sampler.to("meta")
-    with pytest.raises(ValueError, match=r"^generator: expected one on meta where the sampler is, got one on cpu"):
-        sampler.draw(TARGETS.to("meta"), generator=torch.Generator())
+    generator = mock.Mock(torch.Generator, device=torch.device("cuda:1"))
+    with pytest.raises(ValueError, match=r"^generator: expected one on the CPU, .* the sampler is, got one on cuda:1"):
+        Uniform(9, 3).draw(TARGETS, generator=generator)
 
 
 # -------------------------------------------------------------------------------------------------------- generators

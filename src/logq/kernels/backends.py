@@ -87,6 +87,7 @@ class BuiltIn:
 
 BUILT_IN: Final = {
     "cpp": BuiltIn("logq.kernels.cpp:CppBackend", ("cpu",)),
+    "triton": BuiltIn("logq.kernels.triton:TritonBackend", ("cuda",), ("triton",)),
     "reference": BuiltIn("logq.kernels.reference_backend:Backend"),
 }
 

@@ -66,7 +66,7 @@ def random_bits(seed: Tensor, positions: Tensor) -> Tensor:
     return bits ^ shifted(bits, 31)
 
 
-def scaled(bits: Tensor, size: int) -> tuple[Tensor, Tensor]:
+def scaled(bits: Tensor, size: int | Tensor) -> tuple[Tensor, Tensor]:
     """The two halves of bits * size, 128 bits: a number uniform below `size` and bits uniform within it.
 
     Example:
@@ -170,6 +170,7 @@ class LearnedDistribution(Distribution):
         table: the distribution of the first targets.
         recent: (n - in_table,) int64, the classes of the others.
         in_table: how many targets are in the table.
+        num_recent: () int64, how many of `recent` count, where that is known to the device alone; None for all.
 
     Example:
         >>> table = AliasDistribution(torch.tensor([[2**31 - 1, 0]], dtype=torch.int32))
@@ -180,15 +181,17 @@ class LearnedDistribution(Distribution):
     table: AliasDistribution
     recent: Tensor
     in_table: int
+    num_recent: Tensor | None = None
 
     def at(self, seed: Tensor, positions: Tensor) -> Tensor:
         """A target uniformly, and from the table another draw, of another stream."""
-        num_recent = self.recent.shape[0]
+        places = self.recent.shape[0]
+        num_recent = places if self.num_recent is None else self.num_recent
         ids = self.table.at(seed ^ OF_TABLE, positions)
-        if num_recent == 0:
+        if places == 0:
             return ids
         target, _ = scaled(random_bits(seed, positions), num_recent + self.in_table)
-        return torch.where(target < num_recent, self.recent[target.clamp(max=num_recent - 1)], ids)
+        return torch.where(target < num_recent, self.recent[target.clamp(max=places - 1)], ids)
 
 
 def check_size(num_classes: int) -> None:

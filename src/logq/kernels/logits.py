@@ -16,12 +16,35 @@ from torch.nn.functional import embedding, normalize
 from logq.candidates import IGNORED, as_columns
 from logq.tracing import goes_forward, in_transform, is_exported
 
-__all__ = ["REDUCTIONS", "chunks", "class_rows", "computed_dtype", "logits", "reduce", "stand_in", "true_logits"]
+__all__ = [
+    "REDUCTIONS",
+    "chunk_logits",
+    "chunks",
+    "class_rows",
+    "computed_dtype",
+    "logits",
+    "reduce",
+    "stand_in",
+    "true_logits",
+]
 
 REDUCTIONS = ("none", "mean", "sum")
 
 CHUNK_LOGITS = 1 << 22
-"""How many logits a pass over all classes holds at a time: 16 MiB in float32."""
+"""How many logits a pass over all classes holds at a time on a CPU: 16 MiB in float32."""
+
+CHUNK_LOGITS_ELSEWHERE = 1 << 26
+"""On other devices: 256 MiB in float32, as each chunk costs the launch of some 40 kernels whatever its size."""
+
+
+def chunk_logits(device: torch.device) -> int:
+    """How many logits a pass over all classes holds at a time on a device.
+
+    Example:
+        >>> chunk_logits(torch.device("cpu"))
+        4194304
+    """
+    return CHUNK_LOGITS if device.type == "cpu" else CHUNK_LOGITS_ELSEWHERE
 
 
 def computed_dtype(*tensors: Tensor) -> torch.dtype:
@@ -114,9 +137,10 @@ def true_logits(
 
 
 def chunks(num_rows: int, weight: Tensor, bias: Tensor | None) -> Iterator[tuple[int, Tensor, Tensor | None]]:
-    """(first class, rows, biases) for consecutive chunks of the class weights, at most CHUNK_LOGITS logits each."""
+    """(first class, rows, biases) for consecutive chunks of the class weights, at most `chunk_logits` logits each."""
+    most = chunk_logits(weight.device)
     # A graph for batches of any size has as many chunks as one row needs.
-    size = CHUNK_LOGITS if is_exported() else max(1, CHUNK_LOGITS // max(1, num_rows))
+    size = most if is_exported() else max(1, most // max(1, num_rows))
     # split and not slices: the backward of a slice makes a (C, D) tensor a chunk, that of split one in all.
     biases = [None] * -(-weight.shape[0] // size) if bias is None else bias.split(size)
     for index, (rows, part) in enumerate(zip(weight.split(size), biases, strict=True)):

@@ -26,12 +26,16 @@ def sum_rows(ids: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
         >>> sum_rows(torch.tensor([2, 0, 2, -100]), torch.tensor([[1.0], [2.0], [3.0], [4.0]]))
         (tensor([0, 2]), tensor([[2.], [4.]]))
     """
-    kept = ids >= 0
-    if not bool(kept.all()):
-        ids, rows = ids[kept], rows[kept]
-    distinct, positions = ids.unique(return_inverse=True)
-    total = torch.zeros(len(distinct), rows.shape[1], dtype=real_dtype(rows.dtype), device=rows.device)
-    return distinct, total.index_add_(0, positions, rows.to(total.dtype)).to(rows.dtype)
+    ordered, order = ids.sort()
+    begins = ordered >= 0
+    begins[1:] &= ordered[1:] != ordered[:-1]
+    ranks = begins.cumsum(0) - 1  # -1 for what is left out
+    size = int(ranks[-1]) + 1 if len(ids) else 0  # the only wait for a device
+    at = ranks.where(ranks >= 0, size)
+    distinct = ids.new_empty(size + 1).scatter_(0, at, ordered)[:size]
+    positions = torch.empty_like(order).scatter_(0, order, at)
+    total = torch.zeros(size + 1, rows.shape[1], dtype=real_dtype(rows.dtype), device=rows.device)
+    return distinct, total.index_add_(0, positions, rows.to(total.dtype))[:size].to(rows.dtype)
 
 
 @torch.no_grad()

@@ -20,6 +20,7 @@ from logq.recommenders.item_tables import (
     column,
     feature_codes,
     feature_sizes,
+    filled,
 )
 from logq.recommenders.neural_config import SkipGramConfig
 from logq.recommenders.neural_recommender import NeuralRecommender
@@ -121,7 +122,7 @@ class EGESEncoder(WindowModel):
         is_item = history >= 0
         if keeps_sizes(history):
             rows, length = history.shape
-            vectors = self.vectors(history.clamp(min=0).reshape(-1)).view(rows, length, self.dim)
+            vectors = self.vectors(filled(history).reshape(-1)).view(rows, length, self.dim)
             return weighted_sum(vectors, recency_weights(history, self.decay))
         # Each item once, however often it is in the batch.
         items, place = history[is_item].unique(return_inverse=True)

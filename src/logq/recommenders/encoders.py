@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from logq._arguments import ArgumentError, check_float, check_int
+from logq.candidates import IGNORED
 from logq.recommenders.item_tables import FeatureTables, Table, column
+from logq.tracing import keeps_sizes
 
 __all__ = ["Batch", "RetrievalModel", "Tower", "WindowModel", "recency_weights", "weighted_sum"]
 
@@ -132,11 +134,17 @@ class WindowModel(RetrievalModel):
     contexts: Table
 
     def training_queries(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """The query (M, D) of a row for each of its targets, row after row, and these targets (M,)."""
+        """The query (M, D) of a row for each of its targets, row after row, and these targets (M,).
+
+        Where sizes must not depend on targets, padding comes with them, as IGNORED.
+        """
         queries, targets = self.query(batch), column(batch, "targets", self.num_items, "BL")
         if len(targets) != len(queries):
             raise ArgumentError("targets", f"{len(queries)} rows, as history has", len(targets))
         is_target = targets >= 0
+        if keeps_sizes(targets):
+            of_each = queries[:, None].expand(-1, targets.shape[1], -1).reshape(-1, queries.shape[1])
+            return of_each, targets.where(is_target, IGNORED).reshape(-1)
         return queries[is_target.nonzero()[:, 0]], targets[is_target]
 
     def item_vectors(self, ids: Tensor | None = None) -> Tensor:

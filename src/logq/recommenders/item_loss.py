@@ -11,6 +11,7 @@ from logq.candidates import IGNORED, Candidates, without_log_q
 from logq.functional import full_loss, sampled_loss
 from logq.objectives import Objective, find_objective
 from logq.samplers import Sampler
+from logq.tracing import keeps_sizes
 
 __all__ = ["FindsItems", "ItemLoss"]
 
@@ -180,9 +181,18 @@ def computed_rows(model: FindsItems, candidates: Candidates) -> tuple[Tensor, Te
     both = torch.cat(
         [candidates.targets.where(is_true, candidates.ids.reshape(-1)[0]).reshape(-1), candidates.ids.reshape(-1)]
     )
-    items, places = both.unique(return_inverse=True)
+    items, places = _distinct(both) if keeps_sizes(both) else both.unique(return_inverse=True)
     targets = places[: candidates.targets.numel()].view(candidates.targets.shape).where(is_true, IGNORED)
     ids = places[candidates.targets.numel() :].view(candidates.ids.shape)
     rows = model.item_vectors(items).float()
     bias = None if model.item_bias is None else model.item_bias[items]
     return rows, bias, candidates._replace(ids=ids, targets=targets)
+
+
+def _distinct(ids: Tensor) -> tuple[Tensor, Tensor]:
+    """As `unique(return_inverse=True)`, with as many items as there are ids: the last one fills the rest."""
+    ordered, order = ids.sort()
+    ranks = (ordered[1:] != ordered[:-1]).cumsum(0)
+    ranks = torch.cat([ranks.new_zeros(1), ranks])
+    items = ordered[-1].expand(len(ids)).clone().scatter_(0, ranks, ordered)
+    return items, torch.empty_like(order).scatter_(0, order, ranks)

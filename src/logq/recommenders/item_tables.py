@@ -10,7 +10,7 @@ from torch.nn.functional import embedding, embedding_bag
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_bool, check_float, check_int
 from logq.logs import Features
 from logq.shapes import can_look_at, check_ids, check_shape
-from logq.tracing import keeps_sizes
+from logq.tracing import has_numbers, keeps_sizes
 
 __all__ = [
     "FeatureTables",
@@ -22,6 +22,7 @@ __all__ = [
     "end_of",
     "feature_codes",
     "feature_sizes",
+    "filled",
     "select_rows",
 ]
 
@@ -58,7 +59,7 @@ class Table(nn.Module):
 
     def padded(self, codes: Tensor) -> Tensor:
         """The vectors (*codes, dim) of codes, and 0 where one is -1."""
-        return self(codes.clamp(min=0)).where((codes >= 0)[..., None], 0.0)
+        return self(filled(codes)).where((codes >= 0)[..., None], 0.0)
 
     def mean(self, codes: Tensor) -> Tensor:
         """The mean (B, dim) of the vectors of each row of codes (B, W), padded with -1; 0 for a row without a code."""
@@ -68,13 +69,25 @@ class Table(nn.Module):
             return self.padded(codes).sum(dim=1) / counts.clamp(min=1)[:, None]
         # Only codes are looked up, so that padding costs nothing and leaves no row in a sparse gradient.
         found, starts = codes[is_code], counts.cumsum(dim=0) - counts
-        if self.sparse or found.device.type != "cpu":
+        if self.sparse:
             return embedding_bag(found, self.weight, starts, mode="mean", sparse=self.sparse)
         return _Mean.apply(self.weight, found, starts, counts)  # pyright: ignore[reportReturnType]
 
     def extra_repr(self) -> str:
         """What repr() shows."""
         return f"{self.weight.shape[0]}, {self.weight.shape[1]}" + ", sparse" * self.sparse
+
+
+def filled(codes: Tensor) -> Tensor:
+    """Codes with another one of them instead of -1, so that a sparse gradient gets no row that it would not have.
+
+    Example:
+        >>> filled(torch.tensor([[3, -1], [5, 4]]))
+        tensor([[3, 5], [5, 4]])
+    """
+    if not has_numbers(codes) or codes.numel() == 0:  # a graph computes no gradient
+        return codes.clamp(min=0)
+    return codes.where(codes >= 0, codes.amax().clamp(min=0))
 
 
 class _Mean(torch.autograd.Function):

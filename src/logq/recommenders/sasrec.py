@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import gelu, scaled_dot_product_attention
 
 from logq._arguments import ArgumentError, check_bool, check_int
+from logq.candidates import IGNORED
 from logq.logs.examples import Examples
 from logq.logs.interactions import Interactions
 from logq.logs.next_items import Sequences
@@ -105,14 +106,19 @@ class SASRecEncoder(RetrievalModel):
         return last.new_zeros(len(ends), self.dim).index_copy(0, (ends > 0).nonzero()[:, 0], last)
 
     def training_queries(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """A query (M, D) for each entry of `targets` that is an item, row after row, and these targets (M,)."""
+        """A query (M, D) for each entry of `targets` that is an item, row after row, and these targets (M,).
+
+        Where sizes must not depend on targets, there is one for each entry; those that are no item are IGNORED.
+        """
         if "targets" not in batch:
             return self.query(batch), column(batch, "target", self.num_items, "B")
         history = column(batch, "history", self.num_items, "BL")
-        outputs, places = self._outputs(history, end_of("history", history))
         targets = column(batch, "targets", self.num_items, "BL")
         if targets.shape != history.shape:
             raise ArgumentError("targets", f"the shape of history, {tuple(history.shape)}", tuple(targets.shape))
+        if keeps_sizes(history):
+            return self._padded_outputs(history).reshape(-1, self.dim), targets.where(targets >= 0, IGNORED).reshape(-1)
+        outputs, places = self._outputs(history, end_of("history", history))
         learned = targets.reshape(-1)[places]
         kept = (learned >= 0).nonzero()[:, 0]
         if len(kept) == len(learned):

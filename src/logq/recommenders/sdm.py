@@ -22,6 +22,7 @@ from logq.recommenders.item_tables import (
     end_of,
     feature_codes,
     feature_sizes,
+    filled,
 )
 from logq.recommenders.neural_config import Dropout, NeuralConfig, Tied, UserDropout, UserVectors
 from logq.recommenders.neural_recommender import NeuralRecommender
@@ -155,7 +156,7 @@ class SDMEncoder(RetrievalModel):
         is_item = history >= 0
         if keeps_sizes(history):
             rows, length = history.shape
-            ids = history.clamp(min=0).reshape(-1)
+            ids = filled(history).reshape(-1)
             flat = [self.watched(ids), *self.item_features(self.item_codes.of(ids), ids.shape[0])]
             return [x.view(rows, length, self.dim).where(is_item[..., None], 0.0) for x in flat], is_item
         places = is_item.reshape(-1).nonzero()[:, 0]

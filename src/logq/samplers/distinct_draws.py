@@ -18,17 +18,19 @@ References:
 """
 
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
 from logq import kernels
 from logq._arguments import ArgumentError
+from logq.kernels.distributions import random_bits, shifted
 
-__all__ = ["by_race", "expected_tries", "log_inclusion"]
+__all__ = ["by_race", "expected_tries", "log_inclusion", "permuted"]
 
 RACE_TIMES = 1 << 24
-"""How many arrival times `by_race` holds at a time: 128 MiB."""
+"""How many random numbers, one for each row and class, are held at a time: 128 MiB."""
 
 
 def log_inclusion(log_p: Tensor, tries: Tensor) -> Tensor:
@@ -61,6 +63,7 @@ def expected_tries(p: Tensor, num_sampled: int, number: Tensor | None = None) ->
         >>> round(expected_tries(torch.full((1000,), 1e-3, dtype=torch.float64), 500))
         693
     """
+    p, number = p.cpu(), None if number is None else number.cpu()  # Newton looks at each step
     is_right = (p >= 0) & (p <= 1)
     if not bool(is_right.all()):
         raise ArgumentError("p", "probabilities", float(p[~is_right][0]), "the table of the sampler was written to")
@@ -76,29 +79,54 @@ def expected_tries(p: Tensor, num_sampled: int, number: Tensor | None = None) ->
     return tries
 
 
-def by_race(p: Tensor, num_rows: int, num_sampled: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+def permuted(seed: Tensor, num_rows: int, num_classes: int, num_sampled: int) -> Tensor:
+    """The first `num_sampled` classes of a random order of all of them, one order per row: O(R C).
+
+    Args:
+        seed: () int64, of the random order.
+        num_rows: R.
+        num_classes: C.
+        num_sampled: S, at most C.
+
+    Returns:
+        (R, S) int64.
+
+    Example:
+        >>> permuted(torch.tensor(1), 1, 5, 5)
+        tensor([[3, 1, 2, 4, 0]])
+    """
+    orders = [bits.argsort(dim=1, stable=True)[:, :num_sampled] for bits in _bits_of_rows(seed, num_rows, num_classes)]
+    return torch.cat(orders)
+
+
+def _bits_of_rows(seed: Tensor, num_rows: int, num_classes: int) -> Iterator[Tensor]:
+    """64 random bits for each row and class, (some rows, C) int64 at a time, one part at least."""
+    seeds = random_bits(seed, torch.arange(num_rows, device=seed.device))[:, None]
+    classes = torch.arange(num_classes, device=seed.device)
+    for rows in seeds.split(max(1, RACE_TIMES // num_classes)):
+        yield random_bits(rows, classes)
+
+
+def by_race(p: Tensor, num_rows: int, num_sampled: int, seed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Draw `num_sampled` distinct classes per row by exponential clocks: O(R C), for samples of a good part of C.
 
     Args:
         p: (C,) float64 probabilities.
         num_rows: R.
         num_sampled: S, at most the number of classes with p > 0.
-        generator: of the clocks.
+        seed: () int64, of the clocks.
 
     Returns:
         ids (R, S) in order of arrival; t of them (R, 1); t of every other class (R, 1).
     """
     ids, inside, outside = [], [], []
-    for rows in torch.arange(num_rows, device="cpu").split(max(1, RACE_TIMES // p.numel())):
-        clocks = torch.empty(len(rows), p.numel(), dtype=p.dtype, device=p.device).exponential_(generator=generator)
-        arrival = clocks.div_(p).masked_fill_(p == 0, torch.inf)
+    for bits in _bits_of_rows(seed, num_rows, p.numel()):
+        uniform = (shifted(bits, 11) + 1).double().mul_(2.0**-53)  # in (0, 1]
+        arrival = uniform.log_().neg_().div_(p).masked_fill_(p == 0, torch.inf)
         # With all classes inside, the next one never arrives.
         next_one = min(num_sampled + 1, p.numel())
         times, order = arrival.topk(next_one, dim=1, largest=False, sorted=True)
         ids.append(order[:, :num_sampled])
-        inside.append(times[:, num_sampled:] if next_one > num_sampled else times.new_full((len(rows), 1), torch.inf))
+        inside.append(times[:, num_sampled:] if next_one > num_sampled else times.new_full((len(bits), 1), torch.inf))
         outside.append(times[:, num_sampled - 1 : num_sampled])
-    if not ids:
-        nothing = p.new_zeros(0, 1)
-        return torch.zeros(0, num_sampled, dtype=torch.int64, device=p.device), nothing, nothing
     return torch.cat(ids), torch.cat(inside), torch.cat(outside)

@@ -14,6 +14,7 @@ from logq.samplers.class_counts import check_counts
 from logq.samplers.kept_tensors import Kept
 from logq.samplers.sampler import Draw, Sampler
 from logq.samplers.sampler_settings import SamplerSettings
+from logq.shapes import can_look_at
 from logq.tracing import is_fake
 
 __all__ = ["InBatch"]
@@ -118,6 +119,26 @@ class InBatch(Sampler):
         return self.log_prob(ids) + self.others.to(self.dtype).log()
 
     def _draw(self, targets: Tensor, generator: torch.Generator) -> Draw:
+        return self._draw_known(targets) if can_look_at(targets) else self._draw_unseen(targets)
+
+    def _draw_unseen(self, targets: Tensor) -> Draw:
+        """The same where sizes must not follow from values: entries that are no class are excluded in each row."""
+        columns = as_columns(targets)
+        is_true = columns != IGNORED  # (B, T)
+        rows = torch.arange(len(targets), device=targets.device)
+        owner = rows[:, None].expand(is_true.shape).reshape(-1)  # (S,)
+        own = is_true.sum(dim=1)  # (B,)
+        others = (own.sum() - own).clamp(min=1)
+        if self.training and others.numel():
+            mean = (others * (own > 0)).sum().to(self.others.dtype) / (own > 0).sum()
+            self.others.copy_(torch.where((own > 0).any(), mean, self.others))
+        # Rows without a class do not count, and with one class a row all others have the same number of negatives.
+        of_row = others.to(self.dtype).log()[:, None] if is_true.shape[1] > 1 else (own.sum() - 1).clamp(min=1).log()
+        excluded = (owner == rows[:, None]) | ~is_true.reshape(-1)
+        ids = columns.where(is_true, 0).reshape(-1)
+        return Draw(ids, lambda classes: self.log_prob(classes) + of_row, excluded=excluded)
+
+    def _draw_known(self, targets: Tensor) -> Draw:
         is_true = as_columns(targets) != IGNORED  # (B, T)
         ids = as_columns(targets)[is_true]  # (S,)
         rows = torch.arange(len(targets), device=targets.device)
@@ -140,13 +161,20 @@ class InBatch(Sampler):
         """
         if self.exact or is_fake(targets):
             return
-        classes, copies = targets[targets != IGNORED].unique(return_counts=True)
-        self.seen += copies.sum()
-        gap = (self.seen - self.last[classes]).to(self.gap.dtype)
-        rate = torch.where(self.last[classes] == 0, 1.0, self.rate).to(self.gap.dtype)
+        if targets.numel() == 0:
+            return
+        # Sizes must not follow from values, for which a device would be waited for: a class is updated once for each of
+        # its copies, always to the same, and entries that are none stand for the last class.
+        ordered = targets.reshape(-1).sort().values
+        classes = ordered.where(ordered != IGNORED, ordered[-1]).clamp(min=0)
+        copies = torch.searchsorted(ordered, classes, right=True) - torch.searchsorted(ordered, classes)
+        self.seen += (ordered != IGNORED).sum()
+        last = self.last[classes]
+        gap = (self.seen - last).to(self.gap.dtype)
+        rate = torch.where(last == 0, 1.0, self.rate).where(copies > 0, 0.0).to(self.gap.dtype)
         self.gap[classes] = torch.lerp(self.gap[classes], gap, rate)
         self.copies[classes] = torch.lerp(self.copies[classes], copies.to(self.copies.dtype), rate)
-        self.last[classes] = self.seen
+        self.last[classes] = self.seen.where(copies > 0, last)
 
     def extra_repr(self) -> str:
         """What repr() shows."""

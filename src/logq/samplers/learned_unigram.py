@@ -11,6 +11,7 @@ from logq.kernels.distributions import LearnedDistribution
 from logq.samplers.alias_table import AliasTable, check_size
 from logq.samplers.kept_tensors import Kept
 from logq.samplers.proposal import Proposal, ProposalOptions
+from logq.shapes import can_look_at
 from logq.tracing import is_fake
 
 __all__ = ["LearnedUnigram"]
@@ -50,7 +51,8 @@ class LearnedUnigram(Proposal):
     LEARNED = ("counts",)
 
     counts = Kept()  # (C,) int64
-    recent = Kept()  # (max(1024, C),) int64
+    recent = Kept()  # (max(1024, C) + 1,) int64, whose last place takes what is no class
+    num_recent = Kept()  # () int64
 
     def __init__(self, num_classes: int, num_sampled: int, **options: Unpack[ProposalOptions]) -> None:
         super().__init__(num_classes, num_sampled, **options)
@@ -61,15 +63,17 @@ class LearnedUnigram(Proposal):
     def _build(self) -> None:
         """Take all counts into the table and empty the list."""
         self.in_table = int(self.counts.sum())
-        self.num_recent = 0
+        self.taken = 0  # of the list, with entries that are no class: known without a look at the device
         with torch.inference_mode(False):  # what is made here is written to in training
             self.table = AliasTable(self.counts.double()).to(self.device)
-            self.recent = torch.zeros(max(1024, self.num_classes), dtype=torch.int64, device=self.home)
+            self.recent = torch.zeros(max(1024, self.num_classes) + 1, dtype=torch.int64, device=self.home)
+            self.num_recent = torch.zeros((), dtype=torch.int64, device=self.home)
         self._prepare()
 
     def _learned(self) -> dict[str, Tensor]:
         # What of the counts is in the table decides how numbers become classes: draws are to go on as they were.
-        return {**super()._learned(), "recent": self.recent, "num_recent": torch.tensor(self.num_recent, device="cpu")}
+        taken = torch.tensor(self.taken, device="cpu")
+        return {**super()._learned(), "recent": self.recent, "num_recent": self.num_recent, "taken": taken}
 
     def _load_learned(self, learned: Mapping[str, Tensor]) -> None:
         super()._load_learned(learned)
@@ -78,6 +82,7 @@ class LearnedUnigram(Proposal):
         self.counts.sub_(torch.bincount(recent, minlength=self.num_classes))
         self._build()
         self.learn(recent)
+        self.taken = int(learned.get("taken", self.num_recent))
 
     def learn(self, targets: Tensor) -> None:
         """Count targets; `draw` does so itself in training mode.
@@ -87,19 +92,24 @@ class LearnedUnigram(Proposal):
         """
         if is_fake(targets):
             return
-        seen = targets[targets != IGNORED]
-        self.counts.index_add_(0, seen, torch.ones_like(seen))
+        targets = targets.reshape(-1)
+        is_class = targets != IGNORED
+        self.counts.index_add_(0, targets.where(is_class, 0), is_class.long())
         self._tries = None
-        if self.num_recent + seen.numel() > self.recent.numel():
+        self.taken += targets.numel()
+        if self.taken >= self.recent.numel():
             self._build()
         else:
-            self.recent[self.num_recent : self.num_recent + seen.numel()] = seen
-            self.num_recent += seen.numel()
+            places = self.num_recent + is_class.cumsum(0) - 1
+            self.recent[places.where(is_class, self.recent.numel() - 1)] = targets
+            self.num_recent += is_class.sum()
 
     def log_prob(self, ids: Tensor) -> Tensor:
         """The log of q for classes as known now: int64 of any shape -> the same shape."""
-        total = torch.tensor(self.in_table + self.num_recent, dtype=self.dtype, device="cpu")
+        total = (self.in_table + self.num_recent).to(self.dtype)
         return self.counts[ids].to(self.dtype).log() - total.log()
 
     def _distribution(self) -> LearnedDistribution:
-        return LearnedDistribution(self.table.distribution, self.recent[: self.num_recent], self.in_table)
+        if can_look_at(self.num_recent):
+            return LearnedDistribution(self.table.distribution, self.recent[: int(self.num_recent)], self.in_table)
+        return LearnedDistribution(self.table.distribution, self.recent, self.in_table, self.num_recent)

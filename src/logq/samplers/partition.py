@@ -7,10 +7,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from logq import kernels
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_bool, check_int
 from logq.candidates import IGNORED
+from logq.kernels.distributions import UniformDistribution
+from logq.samplers.distinct_draws import permuted
 from logq.samplers.kept_tensors import Kept
 from logq.samplers.sampler import Draw, Sampler
+from logq.samplers.streams import take_seed
 from logq.shapes import can_look_at, check_ids
 
 __all__ = ["Partition"]
@@ -55,7 +59,6 @@ class Partition(Sampler):
     LEARNED = ("_part",)
 
     _ids = Kept()  # the subsets, one after the other
-    _part = Kept()  # () int64
 
     def __init__(
         self,
@@ -90,7 +93,7 @@ class Partition(Sampler):
         self.num_parts = len(subsets)
         self._sizes = [len(ids) for ids in sorted_subsets]
         self._ids = torch.cat(sorted_subsets)
-        self._part = torch.zeros((), dtype=torch.int64, device=self.home)
+        self._part = torch.zeros((), dtype=torch.int64, device="cpu")  # sizes follow from it: no device is to be asked
 
     @classmethod
     def from_targets(
@@ -171,12 +174,14 @@ class Partition(Sampler):
                     "set `part` to the part of the corpus that the batch is from",
                 )
         if self.num_sampled is None:
-            ids = subset
-        elif self.replacement:
-            ids = subset[torch.randint(len(subset), (self.num_sampled,), generator=generator, device=self.device)]
+            return Draw(subset, self.log_expected_count)
+        seed = take_seed(generator, self.device)
+        if self.replacement:
+            of_subset = UniformDistribution(len(subset))
+            places = kernels.get("draws", self.device.type)(of_subset, seed, (self.num_sampled,))
         else:
-            ids = subset[torch.randperm(len(subset), generator=generator, device=self.device)[: self.num_sampled]]
-        return Draw(ids, self.log_expected_count)
+            places = permuted(seed, 1, len(subset), self.num_sampled)[0]
+        return Draw(subset[places], self.log_expected_count)
 
     def extra_repr(self) -> str:
         """What repr() shows."""

@@ -185,7 +185,8 @@ class Proposal(Sampler):
         if self._by_race is None:
             self._prepare()
         if self._by_race:
-            ids, inside, outside = by_race(self._all_probabilities(), num_rows, self.num_sampled, generator)
+            seed = take_seed(generator, self.device)
+            ids, inside, outside = by_race(self._all_probabilities(), num_rows, self.num_sampled, seed)
             inside = inside.expand(ids.shape)
         else:
             ids, inside, outside = self._sample_distinct(num_rows, generator)

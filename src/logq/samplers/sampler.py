@@ -25,7 +25,7 @@ from logq.samplers.kept_tensors import TensorKeeper, packed, unpacked
 from logq.samplers.sampler_settings import SamplerSettings
 from logq.samplers.streams import Place, check_generator, folded, place_of_process, rank_of_process, restore
 from logq.shapes import check_device, check_dtype, check_ids, check_ignore_index
-from logq.tracing import in_transform
+from logq.tracing import in_transform, is_fake
 
 __all__ = ["Draw", "Sampler"]
 
@@ -57,7 +57,9 @@ class Sampler(TensorKeeper, metaclass=MadeOfNumbers):
 
     A sampler is a torch module without parameters: it moves with `to(device)` and stops learning under `eval()`. Its
     logarithms have the dtype of the module and float32 at least, so `half()` on a model around it does no harm. Draws
-    come from its own generator, never from torch's global one.
+    come from its own generator, never from torch's global one. The generator lies on the CPU wherever the sampler is,
+    and each draw takes 64 bits of it: a seed gives the same classes on all devices, but for rounding where the
+    probabilities are no integers, and a state goes on on any of them.
 
     `state_dict` has one entry, `_extra_state`, bytes that hold what was learned and the state of the generator: with it
     a run goes on exactly, as a pickled sampler does. Tables that follow from the arguments are not in it, and outlast
@@ -119,8 +121,8 @@ class Sampler(TensorKeeper, metaclass=MadeOfNumbers):
             raise ArgumentError("seed", "an integer below 2**64", seed)
         self.rank = None
         self._pickled_at: int | None = None  # the rank of the process that pickled it, for workers that are spawned
-        self._generators: dict[torch.device, torch.Generator] = {}
-        self._states: dict[str, Tensor] = {}  # of generators, pickled or loaded, by the names of their devices
+        self._generator: torch.Generator | None = None
+        self._states: dict[str, Tensor] = {}  # pickled or loaded, for the generator to begin with; see `restore`
 
     @classmethod
     def from_settings(cls, settings: SamplerSettings) -> Self:
@@ -153,15 +155,9 @@ class Sampler(TensorKeeper, metaclass=MadeOfNumbers):
     @property
     def generator(self) -> torch.Generator:
         """The source of randomness; `get_state` and `set_state` of it make a run go on where it stopped."""
-        # One for each device it has been on: coming back from another must not start the same draws again.
-        device = self._witness.device
-        found = self._generators.get(device)
+        found = self._generator
         if found is None:
-            if device.type == "meta":
-                raise ArgumentError(
-                    "sampler", "a device that has memory", Verbatim("meta"), "move the model by to_empty(device=...)"
-                )
-            found = self._generators[device] = torch.Generator(device)
+            found = self._generator = torch.Generator("cpu")
             if self._states:
                 restore(found, self._states)
             elif self.seed is None:
@@ -232,6 +228,9 @@ class Sampler(TensorKeeper, metaclass=MadeOfNumbers):
             )
         if groups is not None and not self.reads_groups:
             raise ArgumentError("groups", f"None, as {type(self).__name__} draws alike for all groups", groups)
+        if self._witness.device.type == "meta" and not is_fake(targets):
+            hint = "move the model by to_empty(device=...)"
+            raise ArgumentError("sampler", "a device that has memory", Verbatim("meta"), hint)
         if (mode := fake_mode(targets, groups)) is not None:
             other = torch.Generator()
             counts = self.all_log_expected_counts
@@ -334,17 +333,12 @@ class Sampler(TensorKeeper, metaclass=MadeOfNumbers):
 
     def get_extra_state(self) -> Tensor:
         """(n,) uint8: what was learned, and the state of the generator. `state_dict` calls it."""
-        states = self._states
-        if self._witness.device.type != "meta":
-            states = {str(self.device): self.generator.get_state()}
         tensors = {f"learned.{name}": value for name, value in self._learned().items()}
-        return packed(tensors | {f"generator.{name}": state for name, state in states.items()})
+        return packed(tensors | {"generator.cpu": self.generator.get_state()})
 
     @torch.no_grad()
     def set_extra_state(self, state: Tensor) -> None:
         """Take over what `get_extra_state` gave. `load_state_dict` calls it.
-
-        A generator on another kind of device than it was saved on is seeded by the state: its draws are others.
 
         Raises:
             ValueError: it is the state of something else.
@@ -356,10 +350,8 @@ class Sampler(TensorKeeper, metaclass=MadeOfNumbers):
             parts.setdefault(part, {})[key] = value
         self._load_learned(parts["learned"])
         self._states = parts["generator"]
-        device = self._witness.device
-        self._generators = {one: found for one, found in self._generators.items() if one == device}
-        if self._states and device in self._generators:
-            restore(self._generators[device], self._states)
+        if self._states and self._generator is not None:
+            restore(self._generator, self._states)
 
     def _load_from_state_dict(
         self,
@@ -389,13 +381,13 @@ class Sampler(TensorKeeper, metaclass=MadeOfNumbers):
             missing_keys.remove(extra)
 
     def __getstate__(self) -> dict[str, Any]:
-        states = {str(device): generator.get_state() for device, generator in self._generators.items()}
         rank = rank_of_process()
+        states = self._states if self._generator is None else {"cpu": self._generator.get_state()}
         return {
             **vars(self),
-            "_generators": {},
+            "_generator": None,
             # Not as tensors: a process that is spawned gets those by memory which is gone when they are.
-            "_states": {name: state.numpy() for name, state in (self._states | states).items()},
+            "_states": {name: state.numpy() for name, state in states.items()},
             "_pickled_at": self._pickled_at if rank is None else rank,
         }
 

@@ -74,23 +74,24 @@ def check_generator(generator: object, device: torch.device) -> None:
         return
     if not isinstance(generator, torch.Generator):
         raise ArgumentTypeError("generator", "a torch.Generator", Verbatim(type(generator).__name__))
-    if generator.device.type != device.type:
-        raise ArgumentError(
-            "generator",
-            f"one on {device} where the sampler is",
-            Verbatim(f"one on {generator.device}"),
-            f"make it by torch.Generator('{device}')",
-        )
+    if generator.device.type not in ("cpu", device.type):
+        where = f"one on the CPU, or on {device} where the sampler is"
+        raise ArgumentError("generator", where, Verbatim(f"one on {generator.device}"))
 
 
 def take_seed(generator: torch.Generator, device: torch.device) -> Tensor:
-    """64 bits from a generator, () int64: all the randomness that a draw of the kernels takes, whatever its size.
+    """64 bits from a generator, () int64 on a device: all the randomness that a draw takes, whatever its size.
+
+    A generator of the CPU gives the same bits to all devices, and no device is waited for.
 
     Example:
         >>> take_seed(torch.Generator().manual_seed(1), torch.device("cpu")).shape
         torch.Size([])
     """
-    return torch.empty((), dtype=torch.int64, device=device).random_(-(1 << 63), None, generator=generator)
+    seed = torch.empty((), dtype=torch.int64, device=generator.device).random_(-(1 << 63), None, generator=generator)
+    if seed.device.type == device.type:
+        return seed
+    return torch.full((), int(seed), dtype=torch.int64, device=device)
 
 
 def folded(generator: torch.Generator, place: Place) -> torch.Generator:
@@ -101,23 +102,18 @@ def folded(generator: torch.Generator, place: Place) -> torch.Generator:
         >>> one.initial_seed() == other.initial_seed()
         False
     """
-    device = generator.device
-    if device.type == "cpu":
-        return torch.Generator(device).manual_seed(_digest(take_seed(generator, device).item(), *place))
-    # The state is known without a wait for the device, a number from it is not.
-    number = _digest(generator.get_state().numpy().tobytes(), *place)
-    take_seed(generator, device)
-    return torch.Generator(device).manual_seed(number)
+    return torch.Generator("cpu").manual_seed(_digest(int(take_seed(generator, generator.device)), *place))
 
 
 def restore(generator: torch.Generator, states: Mapping[str, Tensor]) -> None:
-    """Bring a generator to a state that was saved on its device, or on another of that kind.
+    """Bring the generator of a sampler, one of the CPU, to a state that was saved.
 
-    With the state of another kind of device no stream goes on; it seeds the generator then.
+    Generators used to lie where the sampler was. No stream goes on from the state of one on another device; it seeds
+    the generator then.
 
     Args:
-        generator: of any device.
-        states: one at least, by the names of the devices that they were saved on.
+        generator: of the CPU.
+        states: one at least, by the names of the devices that the generators lay on.
 
     Example:
         >>> generator = torch.Generator()
@@ -125,10 +121,8 @@ def restore(generator: torch.Generator, states: Mapping[str, Tensor]) -> None:
         >>> generator.initial_seed()
         7
     """
-    device = generator.device
-    same = [state for name, state in states.items() if name.partition(":")[0] == device.type]
-    if same:
-        generator.set_state(states.get(str(device), same[0]))
+    if "cpu" in states:
+        generator.set_state(states["cpu"])
     else:
         generator.manual_seed(_digest(next(iter(states.values())).numpy().tobytes()))
 

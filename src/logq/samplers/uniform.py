@@ -8,8 +8,10 @@ from typing_extensions import Unpack
 
 from logq._arguments import ArgumentError
 from logq.kernels.distributions import UniformDistribution
+from logq.samplers.distinct_draws import permuted
 from logq.samplers.proposal import Proposal, ProposalOptions
 from logq.samplers.sampler import Draw
+from logq.samplers.streams import take_seed
 
 __all__ = ["Uniform"]
 
@@ -62,9 +64,7 @@ class Uniform(Proposal):
 
     def _draw_distinct(self, num_rows: int, generator: torch.Generator) -> Draw:
         if 2 * self.num_sampled > self.num_classes:
-            ids = torch.empty(num_rows, self.num_sampled, dtype=torch.int64, device=self.device)
-            for row in ids:
-                row.copy_(torch.randperm(self.num_classes, generator=generator, device=self.device)[: self.num_sampled])
+            ids = permuted(take_seed(generator, self.device), num_rows, self.num_classes, self.num_sampled)
         else:
             ids, _, _ = self._sample_distinct(num_rows, generator)
         return Draw(ids if self.per_row else ids[0], self.log_expected_count)

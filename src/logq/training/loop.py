@@ -194,7 +194,7 @@ class Loop:
         batch = self.device.put(arrays)
         loss = self.task.loss(batch)
         if loss.device.type == "cpu":
-            self._check(float(loss.detach()))  # before it reaches the weights
+            self._check(float(loss.detach()), self.batch + 1)  # before it reaches the weights
         loss.backward()
         if self.device.world.size > 1:
             self._share_gradients()
@@ -214,20 +214,21 @@ class Loop:
             parameter.grad /= self.device.world.size
 
     def _take_losses(self, running: RunningMean) -> None:
-        for loss, count in self._pending:
-            value = float(loss)
-            self._check(value)
+        # All of them with one wait for a device.
+        values = torch.stack([loss for loss, _ in self._pending]).tolist() if self._pending else []
+        for behind, (value, (_, count)) in enumerate(zip(values, self._pending, strict=True), start=1 - len(values)):
+            self._check(value, self.batch + behind)
             running.add(value * count, count)
             self.loss_sum += value * count
             self.loss_count += count
         self._pending.clear()
         self._until_read = min(self._every, 2 * self._until_read)
 
-    def _check(self, loss: float) -> None:
+    def _check(self, loss: float, batch: int) -> None:
         if not math.isfinite(loss):
             raise DivergedError(
                 "lr",
-                f"training diverged in epoch {self.epoch + 1}, batch {self.batch + 1}: the loss is {loss}; try "
+                f"training diverged in epoch {self.epoch + 1}, batch {batch}: the loss is {loss}; try "
                 f"less than {self.config.lr:g}, or clip. A checkpoint stays as it was last saved",
             )
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding
 
 from logq._arguments import check_int
+from logq.tracing import keeps_sizes
 
 __all__ = ["CBOW", "SkipGram"]
 
@@ -86,10 +87,14 @@ class CBOW(nn.Module):
             (B, D).
         """
         is_word = contexts >= 0
-        # Only words are looked up, so that padding leaves no row in a sparse gradient.
-        rows = is_word.nonzero()[:, 0]
-        words = embedding(contexts[is_word], self.vectors, sparse=True)
-        query = words.new_zeros(len(contexts), words.shape[1]).index_add(0, rows, words)
+        if keeps_sizes(contexts):
+            words = embedding(contexts.clamp(min=0), self.vectors, sparse=True)
+            query = words.where(is_word[..., None], 0.0).sum(dim=1)
+        else:
+            # Only words are looked up, so that padding leaves no row in a sparse gradient.
+            rows = is_word.nonzero()[:, 0]
+            words = embedding(contexts[is_word], self.vectors, sparse=True)
+            query = words.new_zeros(len(contexts), words.shape[1]).index_add(0, rows, words)
         if self.mean:
             counts = is_word.sum(dim=1, keepdim=True).clamp(min=1)
             query = _WholeGradient.apply(query, counts)

@@ -134,7 +134,8 @@ class PlainEngine(Engine):
         if sampler is not None:
             sampler.generator.manual_seed(int(seeds[1]) >> 1)
         start, slope, floor = position.rate
-        total, pairs, done = 0.0, 0, position.entry
+        total = torch.zeros((), dtype=torch.float64, device=self.device)  # looked at once, as that waits for it
+        pairs, done = 0, position.entry
         for batch in examples(
             span.ids[span.begin : span.end],
             skip_gram=self.skip_gram,
@@ -144,10 +145,10 @@ class PlainEngine(Engine):
             rng=np.random.default_rng(seeds[0]),
         ):
             self.optimizer.param_groups[0]["lr"] = max(floor, start - slope * done)
-            total += float(self._step(batch))
+            total += self._step(batch)
             pairs += len(batch.targets)
             done += batch.entries
-        return Losses(pairs, total, pairs)
+        return Losses(pairs, float(total), pairs)
 
     def _step(self, batch: WordBatch) -> Tensor:
         """One step of gradient descent on the sum of the losses of a batch, which it returns."""

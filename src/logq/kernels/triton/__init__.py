@@ -1,0 +1,33 @@
+"""The Triton backend: passes and draws as kernels for GPUs."""
+
+from logq.kernels.fallback import Case
+from logq.kernels.fused import FusedBackend
+from logq.kernels.triton import class_sums, per_row_pass, shared_pass, triton_draws
+
+__all__ = ["TritonBackend"]
+
+
+class TritonBackend(FusedBackend):
+    """What has a kernel, for tensors on a GPU.
+
+    Example:
+        >>> TritonBackend.device_types
+        ('cuda',)
+    """
+
+    name = "triton"
+    device_types = ("cuda",)
+
+    shared_pass = staticmethod(shared_pass.shared_pass)
+    per_row_pass = staticmethod(per_row_pass.per_row_pass)
+    class_gradients = staticmethod(class_sums.class_gradients)
+    update_classes = staticmethod(class_sums.update_classes)  # pyright: ignore[reportAssignmentType]
+    sum_rows = staticmethod(class_sums.sum_rows)
+    update_rows = staticmethod(class_sums.update_rows)
+    draws = staticmethod(triton_draws.draws)
+
+    def refusal(self, op: str, case: Case) -> str:
+        """Why an op runs on the reference in a case; "" where it does not."""
+        if op == "draws" and case.distribution is not None:
+            return triton_draws.refuses_distribution(case.distribution, case.transformed)
+        return super().refusal(op, case)

@@ -1,0 +1,190 @@
+"""The pass over a shared sample on a GPU: three products of torch's a tile of rows, and one kernel between them.
+
+    logits = input sampled^T        then in place: losses and factors        then factors sampled, factors^T input
+
+A product of float32 is as exact as torch's settings ask for (torch.set_float32_matmul_precision). A tile has at most
+TILE logits, so no (B, S) matrix is stored however large the batch is.
+"""
+
+# pyright: basic
+# Triton's functions have no types, and the bodies of kernels are no Python.
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from logq.kernels.logits import computed_dtype
+from logq.kernels.passes import LossesAndGradients
+from logq.kernels.triton.launching import TYPES, launch
+from logq.kernels.triton.per_row_pass import softplus
+
+__all__ = ["shared_pass"]
+
+TILE = 1 << 24
+"""Logits of a tile: 64 MiB in float32."""
+
+BLOCK = 1024
+
+
+def shared_pass(
+    input: Tensor,  # (B, D)
+    weight: Tensor,  # (C, D)
+    targets: Tensor,  # (B, T), negative where there is no class
+    ids: Tensor,  # (S,)
+    true_offsets: Tensor | None,  # (B, T), added to the logits
+    offsets: Tensor | None,  # (S,) or (B, S)
+    excluded: Tensor | None,  # (B, S) bool
+    row_scale: Tensor | None,  # (B,)
+    *,
+    softmax: bool,
+    remove_hits: bool,
+    temperature: float,
+    cosine: bool,
+    gradients: bool,
+    biases: bool = True,
+    true_weight: float = 1.0,
+) -> LossesAndGradients:
+    """The pass over a sample that all rows share; see logq.kernels.passes."""
+    dtype = computed_dtype(input, weight)
+    (rows, dim), num_true, num_sampled = input.shape, targets.shape[1], len(ids)
+    input = input.to(dtype)
+    is_true = targets >= 0
+    sampled = weight.index_select(0, ids).to(dtype)
+    true_rows = weight.index_select(0, targets.where(is_true, 0).view(-1)).to(dtype)
+    if cosine:
+        sampled, true_rows = normalize(sampled, dim=1), normalize(true_rows, dim=1)
+    true_rows = true_rows.view(rows, num_true, dim).masked_fill(~is_true[..., None], 0.0)
+    true_logits = (input[:, None] * true_rows).sum(dim=2) / temperature
+    if true_offsets is not None:
+        true_logits = (true_logits + true_offsets).masked_fill(~is_true, 0.0)
+    losses = input.new_empty(rows)
+    true_factors = input.new_empty(rows, num_true) if gradients else losses
+    input_gradient = input.new_empty(rows, dim) if gradients else input.new_empty(0)
+    row_gradient = input.new_zeros(num_sampled, dim) if gradients else input.new_empty(0)
+    of_biases = input.new_zeros(num_sampled) if gradients and biases else input.new_empty(0)
+    for part in torch.arange(rows, device="cpu").split(max(1, TILE // max(1, num_sampled))):
+        tile = slice(int(part[0]), int(part[-1]) + 1) if len(part) else slice(0, 0)
+        logits = input[tile] @ sampled.T
+        if len(part):
+            launch(
+                tile_kernel,
+                (len(part),),
+                logits,
+                true_logits[tile],
+                targets[tile],
+                ids,
+                offsets if offsets is None or offsets.dim() == 1 else offsets[tile],
+                None if excluded is None else excluded[tile].view(torch.uint8),
+                None if row_scale is None else row_scale[tile],
+                losses[tile],
+                true_factors[tile],
+                num_sampled,
+                0 if offsets is None or offsets.dim() == 1 else num_sampled,
+                1 / temperature,
+                true_weight,
+                NUM_TRUE=num_true,
+                TRUE_BLOCK=triton.next_power_of_2(num_true),
+                BLOCK=min(BLOCK, triton.next_power_of_2(max(1, num_sampled))),
+                SOFTMAX=softmax,
+                REMOVE_HITS=remove_hits,
+                GRADIENTS=gradients,
+                REAL=TYPES[dtype],
+            )
+        if gradients:
+            torch.mm(logits, sampled, out=input_gradient[tile])
+            row_gradient.addmm_(logits.T, input[tile])
+            if biases:
+                of_biases += logits.sum(dim=0)
+    if not gradients:
+        return LossesAndGradients(losses, *[input.new_empty(0) for _ in range(4)])
+    input_gradient += (true_factors[..., None] * true_rows).sum(dim=1)
+    return LossesAndGradients(losses, input_gradient, true_factors, of_biases, row_gradient)
+
+
+@triton.jit(do_not_specialize=["num_sampled", "offset_stride"])
+def tile_kernel(
+    logits,  # (rows, S): dot products, and factors afterwards
+    true_logits,
+    targets,
+    ids,
+    offsets,
+    excluded,
+    row_scale,
+    losses,
+    true_factors,
+    num_sampled,
+    offset_stride,
+    per_temperature: tl.float64,
+    true_weight: tl.float64,
+    NUM_TRUE: tl.constexpr,
+    TRUE_BLOCK: tl.constexpr,
+    BLOCK: tl.constexpr,
+    SOFTMAX: tl.constexpr,
+    REMOVE_HITS: tl.constexpr,
+    GRADIENTS: tl.constexpr,
+    REAL: tl.constexpr,
+):
+    row = tl.program_id(0).to(tl.int64)
+    per_temperature = tl.full((), per_temperature, REAL)
+    true_weight = tl.full((), true_weight, REAL)
+    scale = per_temperature
+    if row_scale is not None:
+        scale = scale * tl.load(row_scale + row).to(REAL)
+    column = tl.arange(0, TRUE_BLOCK)
+    target = tl.load(targets + row * NUM_TRUE + column, mask=column < NUM_TRUE, other=-1)
+    is_true = target >= 0
+    has_true = tl.max(is_true.to(tl.int32), 0) > 0
+    true = tl.load(true_logits + row * NUM_TRUE + column, mask=is_true, other=0.0)
+
+    true_logit = tl.sum(true, 0)  # of the softmax, which has one true class
+    greatest = true_logit
+    others = tl.zeros((), REAL)
+    loss = tl.zeros((), REAL)
+    for start in tl.range(0, num_sampled, BLOCK):
+        at = start + tl.arange(0, BLOCK)
+        exists = at < num_sampled
+        counts = exists & has_true
+        if REMOVE_HITS:
+            sampled = tl.load(ids + at, mask=exists, other=-1)
+            hits = (sampled[:, None] == target[None, :]) & is_true[None, :]
+            counts = counts & (tl.max(hits.to(tl.int32), 1) == 0)
+        if excluded is not None:
+            counts = counts & (tl.load(excluded + row * num_sampled + at, mask=exists, other=1) == 0)
+        logit = tl.load(logits + row * num_sampled + at, mask=exists, other=0.0) * per_temperature
+        if offsets is not None:
+            logit += tl.load(offsets + row * offset_stride + at, mask=counts, other=0.0).to(REAL)
+        if SOFTMAX:
+            logit = tl.where(counts, logit, -float("inf"))
+            new_greatest = tl.maximum(greatest, tl.max(logit, 0))
+            others = others * tl.exp(greatest - new_greatest) + tl.sum(tl.exp(logit - new_greatest), 0)
+            greatest = new_greatest
+            if GRADIENTS:
+                tl.store(logits + row * num_sampled + at, logit, mask=exists)
+        else:
+            costs, small = softplus(logit)
+            loss += tl.sum(tl.where(counts, costs, 0.0), 0)
+            if GRADIENTS:
+                factors = tl.where(counts, tl.where(logit >= 0, 1.0, small) / (1.0 + small), 0.0) * scale
+                tl.store(logits + row * num_sampled + at, factors, mask=exists)
+
+    if SOFTMAX:
+        # Quotients of sums, not exp(logit - log total), which would round the logarithm first.
+        total = others + tl.exp(true_logit - greatest)
+        loss = tl.log(total) + (greatest - true_logit)
+        of_true = tl.where(is_true, -others / total, 0.0) * scale
+        if GRADIENTS:
+            tl.debug_barrier()  # what other threads of the program have stored is read now
+            for start in tl.range(0, num_sampled, BLOCK):
+                at = start + tl.arange(0, BLOCK)
+                exists = at < num_sampled
+                logit = tl.load(logits + row * num_sampled + at, mask=exists, other=-float("inf"))
+                tl.store(logits + row * num_sampled + at, tl.exp(logit - greatest) / total * scale, mask=exists)
+    else:
+        costs, small = softplus(-true)
+        loss += true_weight * tl.sum(tl.where(is_true, costs, 0.0), 0)
+        of_true = -tl.where(is_true, tl.where(true >= 0, small, 1.0) / (1.0 + small), 0.0) * (scale * true_weight)
+    tl.store(losses + row, tl.where(has_true, loss, 0.0))
+    if GRADIENTS:
+        tl.store(true_factors + row * NUM_TRUE + column, of_true, mask=column < NUM_TRUE)
