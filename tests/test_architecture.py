@@ -26,6 +26,7 @@ SOURCE = ROOT / "src" / "logq"
 PACKAGES = (
     "_arguments",
     "_files",
+    "_decoders",
     "_compression",
     "_text_encodings",
     "_model_file",
@@ -95,6 +96,7 @@ LATE_IMPORTS = {
 TORCH_FREE = (
     "_arguments",
     "_files",
+    "_decoders",
     "_compression",
     "_text_encodings",
     "_progress",

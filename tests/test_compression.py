@@ -78,7 +78,7 @@ def test_files_put_one_after_the_other_are_one(size):
 @pytest.mark.parametrize("piece", [1, 2, 100, 1000])
 @pytest.mark.parametrize("pack", STREAMS[:3])
 def test_what_packs_well_comes_in_pieces(monkeypatch, piece, pack):
-    monkeypatch.setattr(_compression, "_PIECE", piece)
+    monkeypatch.setattr(_compression, "PIECE", piece)
     pieces = list(decompress("a", io.BytesIO(pack(bytes(10_000)) + pack(b"end"))))
     assert b"".join(pieces) == bytes(10_000) + b"end"
     assert max(map(len, pieces[1:])) <= piece  # the first is as long as it takes to tell archives apart

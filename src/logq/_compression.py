@@ -16,8 +16,10 @@ import struct
 import sys
 import zipfile
 import zlib
-from collections.abc import Callable, Generator, Iterator
-from typing import Any, BinaryIO, NamedTuple, Protocol, cast
+from collections.abc import Generator, Iterator
+from typing import Any, BinaryIO, cast
+
+from logq._decoders import FORMATS, PIECE, SKIPPABLE, Format
 
 __all__ = [
     "COMPRESSED_ENDINGS",
@@ -30,131 +32,15 @@ __all__ = [
 ]
 
 _READ = 1 << 18  # bytes read at a time
-_PIECE = 1 << 20  # maximum number of bytes that a piece decompresses to
-_ZSTD_READ = 1 << 8  # the only way to limit what a piece of zstd decompresses to: 8 MiB, if all of it is one byte
 _ALWAYS_KEPT = 1 << 28  # bytes that a compressed file may decompress to if they are kept in memory, however small it is
 _LARGEST_RATIO = 100  # and how many times its own size otherwise
-_XZ_MEMORY = 1 << 29  # bytes; xz -9 needs an eighth of it
 
 
-class _Decoder(Protocol):
-    """What bz2 and lzma have in common."""
-
-    @property
-    def eof(self) -> bool: ...
-    @property
-    def needs_input(self) -> bool: ...
-    @property
-    def unused_data(self) -> bytes: ...
-    def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
-
-
-class _Format(NamedTuple):
-    """How files of a kind of compression begin and are called, and what makes decoders and the errors they raise."""
-
-    name: str
-    ending: str
-    start: bytes
-    decoders: "Callable[[str], tuple[Callable[[], _Decoder], tuple[type[Exception], ...]]]"
-
-
-class _GzipDecoder:
-    """zlib's decoder, for gzip with its header and checksum, with the methods of the others."""
-
-    def __init__(self) -> None:
-        self._decoder = zlib.decompressobj(wbits=31)
-
-    @property
-    def eof(self) -> bool:
-        return self._decoder.eof
-
-    @property
-    def needs_input(self) -> bool:
-        return not self._decoder.unconsumed_tail
-
-    @property
-    def unused_data(self) -> bytes:
-        return self._decoder.unused_data
-
-    def decompress(self, data: bytes, max_length: int, /) -> bytes:
-        return self._decoder.decompress(self._decoder.unconsumed_tail + data, max_length)
-
-
-class _ZstdDecoder:
-    """zstandard's decoder, which knows no limit of its output, fed in small pieces."""
-
-    def __init__(self, decoder: Any) -> None:
-        self._decoder = decoder
-        self._waiting = b""
-
-    @property
-    def eof(self) -> bool:
-        return self._decoder.eof
-
-    @property
-    def needs_input(self) -> bool:
-        return not self._waiting
-
-    @property
-    def unused_data(self) -> bytes:
-        return self._decoder.unused_data + self._waiting
-
-    def decompress(self, data: bytes, max_length: int, /) -> bytes:
-        waiting = memoryview(self._waiting + data)
-        pieces: list[bytes] = []
-        length = place = 0
-        while place < len(waiting) and length < max_length and not self._decoder.eof:
-            pieces.append(self._decoder.decompress(waiting[place : place + _ZSTD_READ]))
-            length += len(pieces[-1])
-            place += _ZSTD_READ
-        self._waiting = bytes(waiting[place:])
-        return b"".join(pieces)
-
-
-def _gzip(_: str) -> tuple[Callable[[], _Decoder], tuple[type[Exception], ...]]:
-    return _GzipDecoder, (zlib.error,)
-
-
-def _bzip2(_: str) -> tuple[Callable[[], _Decoder], tuple[type[Exception], ...]]:
-    import bz2
-
-    return bz2.BZ2Decompressor, (OSError, ValueError)
-
-
-def _xz(_: str) -> tuple[Callable[[], _Decoder], tuple[type[Exception], ...]]:
-    import lzma
-
-    return lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, _XZ_MEMORY), (lzma.LZMAError,)
-
-
-def _zstd(name: str) -> tuple[Callable[[], _Decoder], tuple[type[Exception], ...]]:
-    try:
-        import zstandard
-
-        return lambda: _ZstdDecoder(zstandard.ZstdDecompressor().decompressobj()), (zstandard.ZstdError,)
-    except ImportError:
-        pass
-    try:
-        from compression import zstd  # pyright: ignore  # of Python 3.14
-
-        return zstd.ZstdDecompressor, (zstd.ZstdError,)  # pyright: ignore
-    except ImportError:
-        raise ImportError(f"{name}: to read zstd files, install zstandard: pip install 'logq[zstd]'") from None
-
-
-_SKIPPABLE = tuple(bytes([0x50 + n]) + b"\x2a\x4d\x18" for n in range(16))  # frames of zstd that pzstd begins with
-
-_FORMATS = (
-    _Format("gzip", ".gz", b"\x1f\x8b", _gzip),
-    _Format("bzip2", ".bz2", b"BZh", _bzip2),
-    _Format("xz", ".xz", b"\xfd7zXZ", _xz),
-    _Format("zstd", ".zst", b"\x28\xb5\x2f\xfd", _zstd),
-)
 _ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, IndexError, UnicodeDecodeError)
 _ZIP, _ZIP_ENDING = (b"PK\x03\x04", b"PK\x05\x06"), ".zip"  # the second is one without files
 _LONGEST_START = 5
 
-COMPRESSED_ENDINGS = (*(each.ending for each in _FORMATS), _ZIP_ENDING)
+COMPRESSED_ENDINGS = (*(each.ending for each in FORMATS), _ZIP_ENDING)
 """How the names of compressed files end."""
 
 
@@ -167,9 +53,9 @@ def compression_of(start: bytes) -> str:
     """
     if start.startswith(_ZIP):
         return "zip"
-    if start.startswith(_SKIPPABLE):
+    if start.startswith(SKIPPABLE):
         return "zstd"
-    return next((each.name for each in _FORMATS if start.startswith(each.start)), "")
+    return next((each.name for each in FORMATS if start.startswith(each.start)), "")
 
 
 def decompress(name: str, file: BinaryIO) -> Iterator[bytes]:
@@ -200,7 +86,7 @@ def _recognize(name: str, file: BinaryIO) -> tuple[str, Iterator[bytes]]:
         start += more
     kind = compression_of(start)
     if not kind:
-        for ending, promised in [*((each.ending, each.name) for each in _FORMATS), (_ZIP_ENDING, "zip")]:
+        for ending, promised in [*((each.ending, each.name) for each in FORMATS), (_ZIP_ENDING, "zip")]:
             if name.lower().endswith(ending):
                 raise ValueError(
                     f"{name}: expected a {promised} file, as its name says, but its first bytes are not those of one"
@@ -209,7 +95,7 @@ def _recognize(name: str, file: BinaryIO) -> tuple[str, Iterator[bytes]]:
     elif kind == "zip":
         pieces = _unzip(name, file)
     else:
-        pieces = _decode(name, next(each for each in _FORMATS if each.name == kind), start, file)
+        pieces = _decode(name, next(each for each in FORMATS if each.name == kind), start, file)
     return kind, _no_archive(name, kind, pieces)
 
 
@@ -264,13 +150,13 @@ def _plain(name: str, data: bytes, file: BinaryIO) -> Iterator[bytes]:
         data = _read(name, file, _READ)
 
 
-def _decode(name: str, kind: _Format, data: bytes, file: BinaryIO) -> Iterator[bytes]:
+def _decode(name: str, kind: Format, data: bytes, file: BinaryIO) -> Iterator[bytes]:
     new_decoder, errors = kind.decoders(name)
     while data:
         decoder = new_decoder()
         while not decoder.eof:
             try:
-                piece = decoder.decompress(data, _PIECE)
+                piece = decoder.decompress(data, PIECE)
             except errors as error:
                 raise ValueError(f"{name}: the {kind.name} file is damaged ({error})") from None
             data = b""

@@ -119,6 +119,7 @@ class Utf8Pieces:
     Attributes:
         encoding: the one found: "utf-8", "utf-16-le" and so on, or "latin-1"; complete once all was read.
         guessed: whether nothing but the bytes themselves speaks for it.
+        returns_alone: whether its lines ended in carriage returns alone, which are line feeds here.
 
     Raises:
         ValueError: the text is none, or not UTF-8 and more than a tenth of it would be invalid.
@@ -134,7 +135,7 @@ class Utf8Pieces:
     ) -> None:
         self.name = name
         self.encoding = "utf-8" if encoding is None else encoding
-        self.guessed = False
+        self.guessed = self.returns_alone = False
         self._given = encoding
         self._few = _FEW if lenient else 1
         self._pieces = iter(pieces)
@@ -142,9 +143,9 @@ class Utf8Pieces:
     def __iter__(self) -> Iterator[bytes]:
         pieces = self._utf8()
         held = [piece for piece in [next(pieces, None)] if piece is not None]
-        returns_alone = bool(held) and b"\r" in held[0].rstrip(b"\r") and b"\n" not in held[0]
+        self.returns_alone = bool(held) and b"\r" in held[0].rstrip(b"\r") and b"\n" not in held[0]
         for piece in chain(held, pieces):
-            yield piece.replace(b"\r", b"\n") if returns_alone else piece
+            yield piece.replace(b"\r", b"\n") if self.returns_alone else piece
 
     def _utf8(self) -> Iterator[bytes]:
         held: list[bytes] = []  # pieces that were read to see what they are

@@ -221,7 +221,7 @@ def test_an_index_and_a_model_keep_out_of_each_others_folders(logq, items: Path,
     before = contents(items)
     code, _, err = logq("index", "model", "-o", "model/log")
     assert (code, contents(items)) == (2, before)
-    assert "--output: model/log holds the log of a model; take another folder" in err
+    assert "--output: model/log holds the log of a model, and an index has a folder of its own; take another one" in err
     train = ["train", "item2vec", ratings, "-o", "index", "--dim", 4, "--epochs", 1, "-q"]
     code, _, err = logq(*train)
     assert (code, contents(items)) == (2, before)

@@ -115,7 +115,7 @@ def test_after_the_demo_of_items(logq, tmp_path, plain_install, monkeypatch):
     assert [step.split()[:2] for step in steps(out)] == [["logq", "similar"], ["logq", "recommend"], ["logq", "train"]]
     run(steps(out), shorter=["--epochs", "1", "-q"])
     plain_install()
-    _, out, _ = logq("demo", "items", "-o", folder_of(tmp_path))
+    _, out, _ = logq("demo", "items", "-o", folder_of(tmp_path), "--overwrite")
     assert run(steps(out)[:2]) == ["logq", "logq"]
     assert steps(out)[2] == "pip install 'logq[logs]'"
 

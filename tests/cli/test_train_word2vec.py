@@ -267,6 +267,7 @@ def test_values_the_library_refuses_are_named_as_options(logq, corpus, tmp_path,
     assert failed(train(logq, corpus, tmp_path / "v", *options)).startswith(message)
 
 
+@pytest.mark.filterwarnings("always")
 def test_bytes_that_are_not_text_are_counted(logq, corpus, tmp_path):
     with corpus.open("ab") as file:
         file.write(b"caf\xe9 tea\n" * 3)

@@ -522,5 +522,7 @@ def test_an_encoding_that_is_not_recognized_says_how_to_convert(tmp_path):
 def test_an_option_that_there_is_not_is_named(tmp_path: Path) -> None:
     """And not taken for a damaged file."""
     (tmp_path / "log.csv").write_text("user,item\na,1\nb,2\n")
-    with pytest.raises(TypeError, match=r"^options: expected names among user, .*, got 'labels'; did you mean label\?"):
+    with pytest.raises(
+        TypeError, match=r"^options: expected names among .*, time, .*, got 'labels'; did you mean label\?"
+    ):
         Interactions.from_csv(tmp_path / "log.csv", labels="rating")  # pyright: ignore[reportCallIssue]

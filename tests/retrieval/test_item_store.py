@@ -371,9 +371,7 @@ def test_duckdb_finds_a_table_whatever_its_capitals(tmp_path):
 def test_a_file_that_is_not_a_database_is_not_taken_for_one(tmp_path):
     path = tmp_path / "events.csv"
     path.write_text("user,item\n1,2\n")
-    with pytest.raises(
-        ArgumentError, match=r"path: expected a file of DuckDB, or one that is new, got '.*events\.csv'"
-    ):
+    with pytest.raises(ArgumentError, match=r"path: expected a file of DuckDB, or one that is new, got '"):
         DuckDBItems(path, 2)
     assert path.read_text() == "user,item\n1,2\n"
     with DuckDBItems(tmp_path / "items.db", 2) as store:

@@ -330,9 +330,8 @@ class Interactions:
             Interactions(3 events, 2 users, 2 items)
         """
         asked, columns, time_format, cleaning = frames.sorted_options(options)
-        with parsing(path, by_arguments=True):
-            with seekable(path) as name:
-                file = read_csv(name, asked, list(columns), separator, header, cleaning.get("missing"))
+        with parsing(path, by_arguments=True), seekable(path) as name:
+            file = read_csv(name, asked, list(columns), separator, header, cleaning.get("missing"))
             return cls._of(*frames.arrange_file(file, columns, cleaning, time_format))
 
     @classmethod

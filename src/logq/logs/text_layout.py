@@ -92,7 +92,7 @@ def detect_layout(path: str | os.PathLike[str], separator: str | None = None, he
         raise ArgumentError("separator", "at least one character", "")
     with open_text(path) as (file, text):
         data = file.read(_SAMPLE)
-        plain = not file.compression and text.encoding == "utf-8"
+        plain = not file.compression and text.encoding == "utf-8" and not text.returns_alone
         guessed = text.encoding if text.guessed else ""
     lines = data.splitlines()
     lines = lines[:-1] if len(data) == _SAMPLE and len(lines) > 1 else lines  # the last one is incomplete
@@ -125,7 +125,7 @@ def detect_layout(path: str | os.PathLike[str], separator: str | None = None, he
     names = rows[0] if header else [str(number) for number in range(len(rows[0]))]
     # Several blanks are one separator, and blanks at the ends are none.
     blanks = separator == " " and any("  " in line or line != line.strip(" ") for line in shown)
-    plain &= not blanks and len(separator) == 1 and (b"\n" in data or b"\r" not in data)
+    plain &= not blanks and len(separator) == 1
     return Layout(separator, header, names, rows[1:] if header else rows, plain, notes, comma)
 
 
@@ -136,8 +136,6 @@ def joined_fields(data: bytes, separator: str, mark: str) -> bytes:
         >>> joined_fields(b"1::2", "::", ";"), joined_fields(b" 1   2", " ", " ")
         (b'1;2', b'1 2')
     """
-    if b"\n" not in data:
-        data = data.replace(b"\r", b"\n")
     if separator != " ":
         return data.replace(separator.encode(), mark.encode()) if separator != mark else data
     return re.sub(rb"(?m)^ +| +(?=\r?$)", b"", _BLANKS.sub(b" ", data))

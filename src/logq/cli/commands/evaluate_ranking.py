@@ -162,7 +162,7 @@ class _Test:
         except BadArgumentError as error:
             said = error.message("LOG" if error.name == "log" else error.name)
             hint = "; --leave-one-out measures on users that the model does not know" if "user" in said else ""
-            raise BadInputError(f"{path}: {said}{hint}") from error
+            raise BadInputError(f"{said}{hint}") from error
         if self.history is None:
             self._tell(heard)
             return

@@ -140,7 +140,7 @@ def index(
         )
     if output is not None and (there := find_contents(output)) is not None and there.family != "index":
         raise BadInputError(
-            f"--output: {output} holds {there.name}, and an index has a folder of its own; take {output / 'index'}"
+            f"--output: {output} holds {there.name}, and an index has a folder of its own; take another one"
         )
     if as_json is not None and not check:
         raise BadInputError("--json: expected --check with it, whose numbers it writes")
@@ -150,8 +150,6 @@ def index(
     for file in (duckdb, as_json):
         if file is not None:
             check_file(file)
-    if output is not None and (output / "interactions.json").exists():
-        raise BadInputError(f"--output: {output} holds the log of a model; take another folder")
     found = open_folder(folder)
     if output is not None:
         made = None

@@ -5,9 +5,6 @@ the device alone: grids have a program for each entry, and those beyond the last
 sparse gradient is waited for, as torch's tensors need it. Updates inside of backward store no gradient.
 """
 
-# pyright: basic
-# Triton's functions have no types, and the bodies of kernels are no Python.
-
 from typing import Final, NamedTuple
 
 import torch

@@ -4,9 +4,6 @@ Sizes are chosen here, by shapes and types alone: nothing is tuned while a progr
 fast as any other and the order of sums is always the same.
 """
 
-# pyright: basic
-# Triton's functions have no types, and the bodies of kernels are no Python.
-
 from typing import Any, Final, NamedTuple
 
 import torch

@@ -6,9 +6,6 @@ all before scales what was summed so far. Its factors are known when its normali
 logits.
 """
 
-# pyright: basic
-# Triton's functions have no types, and the bodies of kernels are no Python.
-
 import torch
 import triton
 import triton.language as tl

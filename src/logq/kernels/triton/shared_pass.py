@@ -6,9 +6,6 @@ A product of float32 is as exact as torch's settings ask for (torch.set_float32_
 TILE logits, so no (B, S) matrix is stored however large the batch is.
 """
 
-# pyright: basic
-# Triton's functions have no types, and the bodies of kernels are no Python.
-
 import torch
 import triton
 import triton.language as tl

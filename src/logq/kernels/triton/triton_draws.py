@@ -4,9 +4,6 @@ A program draws a block of positions of the stream. What is drawn at a position 
 neither the size of a block nor the order of programs shows. The seed stays on the device: nothing is waited for.
 """
 
-# pyright: basic
-# Triton's functions have no types, and the bodies of kernels are no Python.
-
 import math
 
 import torch
