@@ -222,4 +222,5 @@ def run(rank: int, folder: str) -> None:
     )
     found = {name: part(rank) for name, part in PARTS.items()}
     torch.save(found, Path(folder, f"{rank}.pt"))
+    dist.barrier()  # without it Python may end while threads of gloo still hold tensors
     dist.destroy_process_group()

@@ -115,3 +115,13 @@ def test_samplers_that_have_drawn_reach_workers_that_are_spawned() -> None:
         answers.append(list(loader))
     for one, other in zip(*answers, strict=True):
         assert torch.equal(one, other)
+
+
+def test_a_process_that_is_spawned_learns_for_itself() -> None:
+    for name in ("learned_unigram", "in_batch-streaming", "partition"):
+        sampler = SAMPLERS[name](C, torch.float32, 3)
+        sampler.draw(TARGETS)
+        before = {name: value.clone() for name, value in sampler._learned().items()}
+        loader = DataLoader(Draws([sampler] * 3), batch_size=None, num_workers=1, multiprocessing_context="spawn")
+        assert len(list(loader)) == 3
+        assert all(torch.equal(value, before[name]) for name, value in sampler._learned().items())

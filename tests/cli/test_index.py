@@ -200,5 +200,5 @@ def test_an_index_does_not_go_into_the_folder_of_a_model(logq, model, vectors):
         code, _, err = logq("index", model, "-o", folder)
         assert code == 2
         assert f"--output: {folder} holds" in err
-        assert f"take {folder / 'index'}" in err
+        assert "take another one" in err
     assert sorted(path.name for path in model.iterdir()) == before

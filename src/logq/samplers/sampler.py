@@ -383,14 +383,20 @@ class Sampler(TensorKeeper, metaclass=MadeOfNumbers):
     def __getstate__(self) -> dict[str, Any]:
         rank = rank_of_process()
         states = self._states if self._generator is None else {"cpu": self._generator.get_state()}
+        # Not as tensors: processes that are spawned get those by memory that they share, into which all of them would
+        # learn, or which is gone when the tensor is.
+        learned = {id(tensor) for tensor in self._learned().values()}
+        arrays = {name: value.cpu().numpy() for name, value in vars(self).items() if id(value) in learned}
         return {
-            **vars(self),
+            **{name: value for name, value in vars(self).items() if name not in arrays},
+            "_arrays": arrays,
             "_generator": None,
-            # Not as tensors: a process that is spawned gets those by memory which is gone when they are.
             "_states": {name: state.numpy() for name, state in states.items()},
             "_pickled_at": self._pickled_at if rank is None else rank,
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        arrays = state.pop("_arrays")
         super().__setstate__(state)
+        vars(self).update({name: torch.from_numpy(array) for name, array in arrays.items()})
         self._states = {name: torch.from_numpy(one) for name, one in state["_states"].items()}
