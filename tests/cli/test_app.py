@@ -154,6 +154,7 @@ def test_python_m_is_the_command():
     ("words", "message"),
     [
         (["trian"], "No such command 'trian'"),
+        (["train", "sasrek"], "Did you mean 'sasrec'? Help: logq train --help"),
         (["neighbors"], "Missing argument"),
         (["neighbors", "x", "y", "--topn", "0"], "--topn"),
         (["neighbors", "x", "y", "--frob"], "No such option: --frob"),

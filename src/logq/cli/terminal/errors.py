@@ -121,7 +121,8 @@ def _refused(error: Any) -> str:
     named = isinstance(error, typer.BadParameter) and parameter is not None and error.message
     text = str(f"{spelling(parameter)}: {error.message}" if named else error.format_message()).rstrip(".")
     context = getattr(error, "ctx", None)
-    return text if context is None else f"{text}. Help: {context.command_path} --help"
+    end = "" if text.endswith("?") else "."
+    return text if context is None else f"{text}{end} Help: {context.command_path} --help"
 
 
 def spelling(parameter: Any) -> str:
