@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from logq._files import DamagedFileError, atomic_write, parsing
+from logq._files import DamagedFileError, atomic_write, is_standard_output, is_stream, parsing
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="permissions, links and devices as POSIX has them")
 
@@ -222,3 +223,32 @@ def test_errors_of_the_system_and_of_memory_stay_what_they_are():
         raise MemoryError
     with pytest.raises(ValueError, match=r"^a\.bin: expected version 1$"), parsing("a.bin"):
         raise ValueError("a.bin: expected version 1")
+
+
+@POSIX
+def test_an_open_file_of_this_process_is_written_to():
+    reads, writes = os.pipe()
+    write(f"/dev/fd/{writes}")
+    os.close(writes)
+    with os.fdopen(reads, "rb") as file:
+        assert file.read() == b"new"
+
+
+@POSIX
+def test_a_file_that_is_not_open_is_named():
+    reads, writes = os.pipe()
+    os.close(reads)
+    os.close(writes)
+    with pytest.raises(OSError, match=re.escape(f"'/dev/fd/{writes}'")) as caught:
+        write(f"/dev/fd/{writes}")
+    assert caught.value.errno == errno.EBADF
+
+
+@POSIX
+def test_names_and_links_of_standard_output_are_known(tmp_path):
+    (tmp_path / "link").symlink_to("/dev/stdout")
+    (tmp_path / "ring").symlink_to(tmp_path / "ring")
+    names = ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", tmp_path / "link", "/dev/stderr", tmp_path / "ring"]
+    assert [is_standard_output(name) for name in names] == [True] * 5 + [False] * 2
+    assert is_stream("/dev/stderr")
+    assert not is_stream(tmp_path / "ring")

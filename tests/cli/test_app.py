@@ -1,13 +1,15 @@
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import typer
 
 import logq as package
 from logq.cli.app import app, main
-from logq.cli.terminal.errors import BadInputError
+from logq.cli.terminal.errors import BadInputError, leave_quietly
 from logq.estimators import ESTIMATORS, EstimatorEntry
 
 OPTIONS_OF_0_1 = Path(__file__).with_name("options_of_0_1.txt").read_text().splitlines()
@@ -221,3 +223,41 @@ def test_a_reader_that_leaves_is_not_an_error(vectors, words, unbuffered):
         process.stdout.close()
         assert process.stderr.read() == ""
     assert process.returncode == 141
+
+
+def test_the_version_is_said(logq):
+    assert logq("--version") == (0, f"logq {package.__version__}\n", "")
+
+
+def test_python_m_ends_with_the_code_of_the_command(monkeypatch, capsys):
+    for words, code in [(["--version"], 0), (["neighbors", "nowhere", "tea"], 2)]:
+        monkeypatch.setattr(sys, "argv", ["logq", *words])
+        with pytest.raises(SystemExit) as stop:
+            runpy.run_module("logq.cli", run_name="__main__")
+        assert stop.value.code == code
+    assert capsys.readouterr().out == f"logq {package.__version__}\n"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, typer.Abort])
+def test_ctrl_c_before_and_after_a_command_is_130(monkeypatch, logq, error):
+    def interrupted(*_, **__):
+        raise error
+
+    monkeypatch.setattr(app, "main", interrupted)
+    assert logq("vocab", "text.txt") == (130, "", "Interrupted: nothing was saved.\n")
+
+
+def test_a_command_whose_reader_left_ends_quietly(monkeypatch, vectors, logq):
+    def nobody_reads(*_, **__):
+        raise BrokenPipeError
+
+    monkeypatch.setattr("logq.vectors.KeyedVectors.load", nobody_reads)
+    assert logq("neighbors", vectors, "man") == (141, "", "")
+
+
+def test_what_is_written_after_the_reader_left_goes_nowhere(monkeypatch, tmp_path):
+    with (tmp_path / "out").open("w") as file:
+        monkeypatch.setattr(sys, "stdout", file)
+        file.write("not flushed yet")
+        leave_quietly()
+    assert (tmp_path / "out").read_text() == ""

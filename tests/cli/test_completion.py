@@ -49,3 +49,22 @@ def test_every_option_with_given_names_offers_them(offered):
         for parameter in command.params:
             if parameter.name in ("objective", "sampler", "optimizer", "decay", "precision"):
                 assert offered(f"logq train {name} x {parameter.opts[0]} "), f"{name}: {parameter.name}"
+
+
+def test_completion_is_installed_for_the_shell(monkeypatch, logq):
+    made = []
+    monkeypatch.setattr("typer.completion._get_shell_name", lambda: "zsh")
+    monkeypatch.setattr(
+        "typer.completion.install", lambda **options: (made.append(options), ("zsh", "/home/ann/.zfunc/_logq"))[1]
+    )
+    line = "Completion for zsh is in /home/ann/.zfunc/_logq; it works in the next shell that you open.\n"
+    assert logq("--install-completion") == (0, line, "")
+    assert made == [{"shell": "zsh", "prog_name": "logq", "complete_var": "_LOGQ_COMPLETE"}]
+
+
+@pytest.mark.parametrize(("shell", "said"), [("/usr/bin/tcsh", "tcsh"), ("", "no shell")])
+def test_a_shell_without_completion_is_named(monkeypatch, logq, shell, said):
+    monkeypatch.setattr("typer.completion._get_shell_name", lambda: None)
+    monkeypatch.setenv("SHELL", shell)
+    line = f"Error: completion: expected bash, zsh, fish or PowerShell, found {said}\n"
+    assert logq("--show-completion") == (2, "", line)

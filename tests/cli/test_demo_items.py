@@ -69,3 +69,12 @@ def test_a_demo_that_there_is_not(logq):
 def test_help_of_all_demos_needs_no_torch():
     code = "import sys; from logq.cli import main; main(['demo', 'items', '--help']); sys.exit('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 0
+
+
+def test_ctrl_c_while_the_log_is_read_saves_no_model(logq, tmp_path, monkeypatch):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("logq.logs.call_graph.call_graph", interrupted)
+    line = "Interrupted: the log was not read yet, so no model was saved.\n"
+    assert logq("demo", "items", "-o", tmp_path / "d", "-q") == (130, "", line)

@@ -44,3 +44,13 @@ def test_ctrl_c_while_the_map_is_drawn_keeps_the_vectors(logq, tmp_path, monkeyp
     assert code == 130
     assert err == f"Interrupted: the vectors are in {tmp_path / 'demo'}; the map was not drawn.\n"
     assert "tea" in KeyedVectors.load(tmp_path / "demo")
+
+
+def test_ctrl_c_while_the_corpus_is_read_saves_nothing(logq, tmp_path, monkeypatch):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("logq.text.python_reference", interrupted)
+    line = "Interrupted: the corpus was not read yet, so nothing was saved.\n"
+    assert logq("demo", "-o", tmp_path / "demo", "-q") == (130, "", line)
+    assert not (tmp_path / "demo" / "vectors.json").exists()

@@ -1,5 +1,6 @@
 import gzip
 import io
+import json
 import re
 import subprocess
 import sys
@@ -133,3 +134,24 @@ def test_it_does_without_torch(text):
     command = [sys.executable, "-c", code, "phrases", str(text)]
     answer = subprocess.run(command, capture_output=True, text=True, check=True)
     assert answer.stderr.splitlines()[-1] == "False"
+
+
+def test_phrases_are_written_as_json(logq, text, tmp_path):
+    code, out, _ = logq(
+        "phrases", text, "--min-count", 2, "--threshold", 0.5, "--top", 1, "--json", tmp_path / "p.json"
+    )
+    found = Phrases(2, 0.5).fit(text)
+    phrase, score = next(iter(found.phrases.items()))
+    assert (code, out) == (0, f"{phrase}\t{found.counts[phrase]}\t{score:.6f}\n")
+    written = json.loads((tmp_path / "p.json").read_text())
+    assert written == {
+        "words": sum(len(line.split()) for line in LINES),
+        "num_phrases": len(found),
+        "phrases": [{"phrase": phrase, "count": found.counts[phrase], "score": pytest.approx(score)}],
+    }
+
+
+def test_a_text_without_phrases_has_no_table(text, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    assert main(["phrases", str(text), "--min-count", "9999", "-q"]) == 0
+    assert re.sub(r"\x1b\[[\d;]*m", "", sys.stdout.getvalue()) == "0 phrases in 216 words.\n"

@@ -1,5 +1,6 @@
 """`logq generate`: lines as the library makes them."""
 
+import json
 import subprocess
 import sys
 
@@ -59,3 +60,10 @@ def test_an_ngram_model_answers_without_torch(counted, lines):
             [sys.executable, "-c", code, *map(str, words)], capture_output=True, text=True, check=True
         )
         assert done.stderr.splitlines()[-1] == "0 False"
+
+
+def test_lines_are_written_as_json(logq, counted, tmp_path):
+    code, out, _ = logq("generate", counted, "the", "king", "-n", 2, "--seed", 3, "--json", tmp_path / "lines.json")
+    assert code == 0
+    written = json.loads((tmp_path / "lines.json").read_text())
+    assert written == {"model": str(counted), "prompt": "the king", "lines": out.splitlines()}

@@ -1,5 +1,6 @@
 import gzip
 import io
+import json
 import re
 import sys
 
@@ -166,3 +167,13 @@ def test_what_is_said_of_a_file_can_be_typed(logq, tmp_path, content, hint, opti
     assert code == 2
     assert hint in err
     assert logq("neighbors", path, "tea", *options)[0] == 0
+
+
+def test_answers_are_written_as_json(logq, vectors, tmp_path):
+    code, out, _ = logq("neighbors", vectors, "king", "zebra", "--topn", 2, "--json", tmp_path / "near.json")
+    assert code == 2
+    (answer,) = (written := json.loads((tmp_path / "near.json").read_text()))["answers"]
+    assert (written["vectors"], written["unknown"], answer["question"]) == (str(vectors), ["zebra"], "king")
+    said = [["king", near["word"], f"{near['cosine']:.6f}"] for near in answer["neighbors"]]
+    assert said == lines(out)
+    assert len(said) == 2

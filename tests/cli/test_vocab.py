@@ -1,6 +1,7 @@
 import bz2
 import importlib.util
 import io
+import json
 import lzma
 import re
 import subprocess
@@ -145,3 +146,17 @@ def test_a_text_is_read_in_any_form(logq, tmp_path, pack, name):
     (tmp_path / "plain.txt").write_text("größer als süß\n" * 9, encoding="utf-8")
     (tmp_path / "packed").write_bytes(pack(("größer als süß\n" * 9).encode(name)))
     assert logq("vocab", tmp_path / "packed") == logq("vocab", tmp_path / "plain.txt")
+
+
+def test_the_counts_are_written_as_json(logq, tmp_path):
+    (tmp_path / "text.txt").write_text("tea cup tea rare\ncup tea\n")
+    assert (
+        logq("vocab", tmp_path / "text.txt", "--min-count", 2, "--top", 1, "--json", tmp_path / "counts.json")[0] == 0
+    )
+    assert json.loads((tmp_path / "counts.json").read_text()) == {
+        "tokens": 6,
+        "distinct_words": 3,
+        "distinct_words_kept": 2,
+        "tokens_covered": 5,
+        "words": [{"word": "tea", "count": 3}],
+    }

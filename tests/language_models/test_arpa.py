@@ -73,6 +73,7 @@ def test_what_srilm_writes_is_read(preamble, tmp_path):
         ("ngram 2=3", "ngram 3=3", 4, "expected 'ngram 2="),
         ("ngram 1=4", "ngram 1=5", 11, r"expected log10 P, 1 word and perhaps a weight as entry 5 of 5"),
         ("ngram 1=4", "ngram 1=3", 10, r"expected \\2-grams:, got '-0.6020600\\tb'"),
+        ("ngram 1=4", "ngram 1=0", 6, "expected 'ngram 1=NUMBER' before it, with at least 1"),
         ("ngram 2=3", "ngram 2=9", 16, "expected log10 P, 2 words"),
         ("\ta b\n", "\ta c\n", 14, "expected words that are among the 1-grams, got 'c'"),
         ("\ta b\n", "\ta <s>\n", 14, "expected <s> only at the beginning"),
@@ -111,3 +112,18 @@ def test_words_that_text_cannot_hold_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"words: .*'New York'"):
         model.to_arpa(tmp_path / "m.arpa", progress=False)
     assert not (tmp_path / "m.arpa").exists()
+
+
+def test_the_unknown_word_may_be_written_in_capitals(tmp_path):
+    model = NGram.from_arpa(write(tmp_path, SRILM.replace("b", "<UNK>")), progress=False)
+    assert model.vocabulary.index_to_key == ["</s>", "a", "<unk>"]
+    assert model.log_probs("x")[0][1] / math.log(10) == pytest.approx(-0.3010300 - 0.6020600)
+
+
+def test_words_of_an_arpa_file_are_utf_8_and_have_an_end(tmp_path):
+    path = write(tmp_path, SRILM)
+    path.write_bytes(SRILM.encode().replace(b"\tb\n", b"\t\xff\n"))
+    with pytest.raises(ValueError, match="model.arpa, line 10: expected words in UTF-8, got "):
+        NGram.from_arpa(path, progress=False)
+    with pytest.raises(ValueError, match="model.arpa: expected </s> among its words"):
+        NGram.from_arpa(write(tmp_path, SRILM.replace("</s>", "end")), progress=False)

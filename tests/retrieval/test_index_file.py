@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from hashlib import sha256
 
 import numpy as np
 import pytest
@@ -163,3 +164,19 @@ def test_numbers_that_numpy_has_not_are_refused(tmp_path):
     save_tensors(table, tmp_path / FILE, {"format": "logq.item_index 1", "about": "{}"})
     with pytest.raises(ValueError, match=rf"{FILE}: the file is damaged or truncated \(data type 'bfloat16'"):
         load_index(tmp_path)
+
+
+def test_the_one_digest_of_version_0_1_is_compared(tmp_path):
+    index = ExactIndex(VECTORS[:3])
+    index.save(tmp_path)
+    arrays = load_file(tmp_path / FILE)
+    text = b"ids int64 (3,);" + arrays["ids"].tobytes() + b"vectors float32 (3, 4);" + arrays["vectors"].tobytes()
+    about = {"kind": "exact", "metric": "inner_product", "dim": 4, "items": 3}
+    for digest, right in [(sha256(text).hexdigest(), True), (sha256(b"").hexdigest(), False)]:
+        described = json.dumps({**about, "sha256": digest})
+        save_file(arrays, tmp_path / FILE, {"format": "logq.item_index 1", "about": described})
+        if right:
+            assert load_index(tmp_path).ids.tolist() == [0, 1, 2]
+        else:
+            with pytest.raises(ValueError, match="the file was changed or is damaged, its checksum differs"):
+                load_index(tmp_path)

@@ -84,3 +84,131 @@ def test_vectors_that_are_not_finite_are_refused(kind: str) -> None:
     changed[place : place + 4] = np.array([np.nan], "<f4").view(np.uint8)
     with pytest.raises(ValueError, match="finite"):
         check(changed)
+
+
+def at(data: np.ndarray, place: int, dtype: str, value: object) -> np.ndarray:
+    """The bytes with another number at a place."""
+    changed = data.copy()
+    number = np.array([value], dtype)
+    changed[place : place + number.nbytes] = number.view(np.uint8)
+    return changed
+
+
+def lists_of(data: np.ndarray) -> int:
+    """Where the lists of an index of faiss begin: name, number of lists, length of a code, layout, sizes."""
+    return data.tobytes().find(b"ilar")
+
+
+def sparse(data: np.ndarray, pairs: list[int]) -> np.ndarray:
+    """The bytes with pairs of list and size, as faiss writes them where most lists are empty."""
+    start = lists_of(data) + 20
+    layout = b"sprs" + np.array([len(pairs), *pairs], "<u8").tobytes()
+    return np.concatenate([data[:start], np.frombuffer(layout, np.uint8), data[start + 4 + 8 + 3 * 8 :]])
+
+
+def test_lists_of_faiss_are_read_in_both_layouts() -> None:
+    import faiss
+
+    data, check = payload("ivf")
+    sizes = data[lists_of(data) + 32 :][:24].view("<u8").tolist()
+    assert sum(sizes) == 60
+    pairs = [number for pair in enumerate(sizes) for number in pair]
+    check(sparse(data, pairs))
+    assert faiss.deserialize_index(sparse(data, pairs)).ntotal == 60
+    for wrong, message in [
+        (pairs[:5], "pairs of list and size"),
+        ([2, sizes[2], 1, sizes[1], 0, sizes[0]], "numbers of lists that rise"),
+        ([*pairs[:4], 3, sizes[2]], r"numbers of lists in \[0, 2\]"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            check(sparse(data, wrong))
+
+
+def test_an_index_of_faiss_needs_no_direct_map() -> None:
+    data, check = payload("ivf")
+    lists = lists_of(data)
+    start = lists - 8 * 60 - 8 - 1  # a kind, a length, and a place of each vector
+    assert (data[start], data[start + 1 :][:8].view("<u8")[0]) == (1, 60)
+    check(np.concatenate([data[:start], np.zeros(9, np.uint8), data[lists:]]))
+
+
+@pytest.mark.parametrize(
+    ("kind", "place", "dtype", "value", "message"),
+    [
+        ("ivf", 0, "S4", b"ilax", "expected b'ilar' of faiss, got b'ilax'"),
+        ("ivf", 20, "S4", b"fuLl", "expected full or sprs, got b'fuLl'"),
+        ("ivf", 32, "<u8", 0, "expected lists of 60 vectors together"),
+        ("pq", -16 - 4 * (4 << 5), "<u8", 4, "expected codes of 2 parts of 4 bits, got 2 bytes"),
+    ],
+)
+def test_lists_of_faiss_that_do_not_fit_are_refused(
+    kind: str, place: int, dtype: str, value: object, message: str
+) -> None:
+    data, check = payload(kind)
+    with pytest.raises(ValueError, match=message):
+        check(at(data, lists_of(data) + place, dtype, value))
+
+
+def test_each_vector_is_in_one_list() -> None:
+    data, check = payload("ivf")
+    start = lists_of(data) + 56
+    first = int(data[start - 24 :][:8].view("<u8")[0])
+    ids = start + first * 4 * 4
+    with pytest.raises(ValueError, match="expected each vector in one list"):
+        check(at(data, ids, "<i8", data[ids + 8 :][:8].view("<i8")[0]))
+
+
+def test_the_graph_of_faiss_has_levels_that_fit() -> None:
+    import faiss
+
+    data, check = payload("hnsw")
+    index = faiss.deserialize_index(data)  # which owns its graph
+    graph = index.hnsw
+    heights = faiss.vector_to_array(graph.levels)
+    assert (heights.max(), heights[graph.entry_point]) == (2, 2)
+    low = int(heights.argmin())
+    end = len(data) - (37 + 8 + 4 * 4 * 60) - 12  # where the vectors, and three numbers of the search, begin
+    entry, top = end - 8, end - 4
+    assert data[entry:end].view("<i4").tolist() == [graph.entry_point, 1]
+    with pytest.raises(ValueError, match="expected the start on the highest level, 1"):
+        check(at(data, entry, "<i4", low))
+    with pytest.raises(ValueError, match="expected no vector above the highest level, 0"):
+        check(at(at(data, entry, "<i4", low), top, "<i4", 0))
+    links = graph.neighbors.size()
+    room = graph.cum_nb_neighbors(1)
+    upper = entry - 4 * links + 4 * (int(faiss.vector_to_array(graph.offsets)[graph.entry_point]) + room)
+    with pytest.raises(ValueError, match="expected neighbors that reach level 1"):
+        check(at(data, upper, "<i4", low))
+
+
+HEAD = 8 + 4 * 60 * 4  # where the head of the index of usearch begins: after the vectors
+GRAPH = HEAD + 64
+LEVELS = GRAPH + 40
+NODES = LEVELS + 2 * 60
+
+
+@pytest.mark.parametrize(
+    ("place", "dtype", "value", "message"),
+    [
+        (HEAD, "S1", b"U", "expected an index of usearch 2 with metric and types"),
+        (HEAD + 33, "<u8", 5, "expected 60 vectors of 4 numbers, got 60 of 5"),
+        (GRAPH + 8, "<u8", 0, "expected room for neighbors, got 0 and 8"),
+        (GRAPH + 32, "<u8", 60, "expected to start from the highest of 60 slots"),
+        (NODES, "<u8", 77, "expected the keys of 58 items, got others"),
+        (NODES + 8, "<i2", 9, "expected levels of nodes as they are listed"),
+        (NODES + 10, "<u4", 9, "expected at most 8 neighbors, got 9"),
+    ],
+)
+def test_numbers_of_usearch_that_do_not_fit_are_refused(place: int, dtype: str, value: object, message: str) -> None:
+    data, check = payload("usearch")
+    with pytest.raises(ValueError, match=message):
+        check(at(data, place, dtype, value))
+
+
+def test_levels_of_usearch_are_all_there_and_not_negative() -> None:
+    data, check = payload("usearch")
+    with pytest.raises(ValueError, match="expected levels of 60 slots, the index ends before"):
+        check(data[: LEVELS + 20])
+    levels = data[LEVELS:NODES].view("<i2")
+    with pytest.raises(ValueError, match="expected levels of 0 and more"):
+        check(at(data, LEVELS + 2 * int(levels.argmin()), "<i2", -1))

@@ -1,11 +1,14 @@
 """A corpus of numbers is the one that words would have made."""
 
+import tempfile
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from logq.text import Vocabulary, encode, encode_ids, encoding
+from logq.text.id_file import IdFile
 
 WORDS = Vocabulary(["a", "b", "c"], [1, 1, 1])
 
@@ -32,3 +35,20 @@ def test_ids_are_those_of_the_words(sentences, at_a_time):
 def test_bad_numbers_are_named(ids, offsets, match):
     with pytest.raises(ValueError, match=match):
         encode_ids(np.array(ids), np.array(offsets), WORDS)
+
+
+def test_an_interrupt_leaves_no_file_of_ids(monkeypatch, tmp_path):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for method in ("append", "create"):
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(IdFile, method, interrupted)
+            encode_ids(np.array([0, 1]), np.array([0, 2]), WORDS)
+        assert not list(tmp_path.iterdir())
+
+
+def test_what_is_encoded_shows_its_size():
+    with encode_ids(np.array([0, 1, 2]), np.array([0, 2, 3]), WORDS) as made:
+        assert repr(made) == f"EncodedCorpus(3 words in 2 sentences, {made.path})"

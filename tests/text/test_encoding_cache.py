@@ -251,3 +251,43 @@ def test_encodings_are_removed_and_nothing_else(tmp_path):
     (folder / "notes.json").unlink()
     remove_encodings(folder)
     assert not folder.exists()
+
+
+def rightly_signed(change):
+    """Change the record and its checksum, as somebody would who knows the format."""
+
+    def damage(cache):
+        (path,) = cache.glob("*.json")
+        record = json.loads(path.read_bytes())["record"]
+        change(record)
+        path.write_text(json.dumps({"checksum": encoding_cache._fingerprint(record), "record": record}))
+
+    return damage
+
+
+def out_of_range(ids):
+    numbers = np.fromfile(ids, np.int32)
+    numbers[0] = 99
+    numbers.tofile(ids)
+
+
+@pytest.mark.parametrize(
+    "damage", [rightly_signed(lambda record: record["counts"].pop()), damage_ids(out_of_range)], ids=["counts", "ids"]
+)
+def test_counts_and_ids_that_do_not_fit_are_made_anew(path, cache, damage):
+    words = Vocabulary(["to", "be", "or"], [3, 2, 1])
+    _, first = make(path, cache, vocabulary=words)
+    damage(cache)
+    assert make(path, cache, vocabulary=words) == (False, first)
+
+
+def test_a_record_that_a_killed_program_began_goes_after_an_hour(path, cache):
+    make(path, cache)
+    (record,) = cache.glob("*.json")
+    old, new = (cache / f".{record.name}.{name}.tmp" for name in ("old", "new"))
+    for file in (old, new):
+        file.write_bytes(b"{")
+    os.utime(old, (0, 0))
+    os.utime(path, ns=(1, 1))
+    make(path, cache)
+    assert (old.exists(), new.exists()) == (False, True)

@@ -1,4 +1,5 @@
 import math
+import os
 
 import pytest
 
@@ -61,4 +62,24 @@ def test_nobody_knows(monkeypatch, tmp_path):
     monkeypatch.setattr(memory, "_MEMINFO", tmp_path / "none")
     monkeypatch.setattr(memory, "_OWN_GROUP", tmp_path / "none")
     monkeypatch.setattr(memory, "_of_machine", lambda: math.inf)
+    assert available_memory() == math.inf
+
+
+@pytest.mark.skipif(not hasattr(os, "sysconf"), reason="POSIX")
+@pytest.mark.parametrize("content", [None, "MemTotal: 100 kB\n", "MemAvailable: much\n", "no colon\n"])
+def test_where_what_is_free_is_not_told_all_memory_counts(machine, monkeypatch, tmp_path, content):
+    machine({} if content is None else {"meminfo": content})
+    if content is None:
+        (tmp_path / "meminfo").unlink()
+    sizes = {"SC_PHYS_PAGES": 5, "SC_PAGE_SIZE": 4096}
+    monkeypatch.setattr(os, "sysconf", sizes.__getitem__)
+    assert available_memory() == 5 * 4096
+
+
+def test_a_system_that_tells_nothing_has_no_limit(machine, monkeypatch, tmp_path):
+    def unknown(name):
+        raise ValueError("unrecognized configuration name")
+
+    machine({"meminfo": ""})
+    monkeypatch.setattr(os, "sysconf", unknown, raising=False)
     assert available_memory() == math.inf

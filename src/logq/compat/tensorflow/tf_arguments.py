@@ -47,7 +47,7 @@ def _as_tensor(name: str, value: object) -> Tensor:
         raise ArgumentTypeError(name, "a tensor or a list of numbers", Verbatim(f"{shown(value)} ({error})")) from None
 
 
-def as_ids(name: str, value: object, num_classes: int | None = None) -> Tensor:
+def as_ids(name: str, value: object) -> Tensor:
     """Return class ids as int64, cast as TensorFlow casts labels, but floats must be integers.
 
     Example:
@@ -59,10 +59,7 @@ def as_ids(name: str, value: object, num_classes: int | None = None) -> Tensor:
         raise ArgumentTypeError(name, "class ids", Verbatim(f"dtype {ids.dtype}"))
     if ids.is_floating_point() and can_look_at(ids) and bool((ids != ids.trunc()).any()):
         raise ArgumentError(name, "class ids", float(ids[ids != ids.trunc()][0]))
-    ids = ids.detach().long()
-    if num_classes is not None:
-        check_ids(name, ids, num_classes)
-    return ids
+    return ids.detach().long()
 
 
 def as_true_classes(name: str, value: object, num_true: int, num_classes: int | None = None) -> Tensor:
