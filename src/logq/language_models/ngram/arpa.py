@@ -144,8 +144,9 @@ class _ArpaReader:
             names += [row[1] for row in rows]
         log_probs, weights = (np.concatenate(columns) for columns in zip(*parts, strict=True))
         first = self._line - size + 1
-        if b"<UNK>" in names and b"<unk>" not in names:
-            names[names.index(b"<UNK>")] = b"<unk>"  # which KenLM takes as the same
+        in_capitals = b"<UNK>" in names and b"<unk>" not in names  # which KenLM takes as the same
+        if in_capitals:
+            names[names.index(b"<UNK>")] = b"<unk>"
         words: list[str] = []
         seen: set[bytes] = set()
         for row, name in enumerate(names):
@@ -171,11 +172,14 @@ class _ArpaReader:
                 np.concatenate([weights[order], np.zeros(len(extra)), start_weight]).astype(np.float32)
             )
         kept += extra
-        return kept, {word.encode("utf-8"): number for number, word in enumerate([*kept, START])}
+        ids = {word.encode("utf-8"): number for number, word in enumerate([*kept, START])}
+        if in_capitals:
+            ids[b"<UNK>"] = ids[b"<unk>"]
+        return kept, ids
 
     def _ngrams(self, n: int, size: int, ids: dict[bytes, int], bar: Progress, highest: bool) -> None:
         """Store log-probabilities and weights of the n-grams of an order, sorted by their keys."""
-        base = len(ids)
+        base = len(self._log_probs[0])
         parts: list[tuple[Ids64, Floats32, Floats32]] = []  # and not arrays of `size`, which may be damaged
         for rows in self._rows(n, size):
             first = self._line - len(rows) + 1
