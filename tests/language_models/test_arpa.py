@@ -123,7 +123,7 @@ def test_the_unknown_word_may_be_written_in_capitals(tmp_path):
 def test_words_of_an_arpa_file_are_utf_8_and_have_an_end(tmp_path):
     path = write(tmp_path, SRILM)
     path.write_bytes(SRILM.encode().replace(b"\tb\n", b"\t\xff\n"))
-    with pytest.raises(ValueError, match="model.arpa, line 10: expected words in UTF-8, got "):
+    with pytest.raises(ValueError, match=r"model.arpa, line 10: expected words in UTF-8, got "):
         NGram.from_arpa(path, progress=False)
-    with pytest.raises(ValueError, match="model.arpa: expected </s> among its words"):
+    with pytest.raises(ValueError, match=r"model.arpa: expected </s> among its words"):
         NGram.from_arpa(write(tmp_path, SRILM.replace("</s>", "end")), progress=False)

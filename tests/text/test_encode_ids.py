@@ -43,9 +43,10 @@ def test_an_interrupt_leaves_no_file_of_ids(monkeypatch, tmp_path):
 
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     for method in ("append", "create"):
-        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        with monkeypatch.context() as patch:
             patch.setattr(IdFile, method, interrupted)
-            encode_ids(np.array([0, 1]), np.array([0, 2]), WORDS)
+            with pytest.raises(KeyboardInterrupt):
+                encode_ids(np.array([0, 1]), np.array([0, 2]), WORDS)
         assert not list(tmp_path.iterdir())
 
 
