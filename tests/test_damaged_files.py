@@ -182,3 +182,23 @@ def test_a_checkpoint_with_weights_that_are_not_numbers_is_refused(value: float)
     with pytest.raises(ValueError, match=r"module\.weight: expected numbers that are not NaN or infinite"):
         check_run_state(read, own, {"epoch": 3})
     check_run_state(RunState(7, {"epoch": 1}, {"module.weight": np.array([0, -np.inf])}), own, {"epoch": 3})
+
+
+@pytest.mark.parametrize(
+    ("tensors", "position", "message"),
+    [
+        ({"module.weight": np.zeros(3)}, {"epoch": 1}, r"module\.weight: expected float64 \(2,\), got float64 \(3,\)"),
+        ({}, {"epoch": 1}, r"module\.weight: expected float64 \(2,\), got none"),
+        ({"module.table": np.array([1, 3])}, {"epoch": 1}, r"module\.table: expected what follows from the settings"),
+        ({"best.weight": np.zeros(2)}, {"epoch": 1}, "best: expected all weights or none"),
+        ({}, {"epoch": "one"}, "epoch: expected int, got 'one'"),
+        ({}, {"epoch": True}, "epoch: expected int, got True"),
+    ],
+)
+def test_a_state_of_another_run_is_refused(tensors: dict[str, Any], position: dict[str, Any], message: str) -> None:
+    known = {"module.weight": np.zeros(2), "module.table": np.array([1, 2])}
+    read = known | tensors
+    if not tensors and "module" in message:
+        del read["module.weight"]
+    with pytest.raises(ValueError, match=message):
+        check_run_state(RunState(7, position, read), RunState(7, {"epoch": 0}, known), {"epoch": 3})

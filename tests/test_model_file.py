@@ -10,7 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from logq._model_file import FILE, SUMMARY, Stored, pack_strings, read_stored, unpack_strings, write_stored
+from logq._model_file import (
+    FILE,
+    SUMMARY,
+    Stored,
+    pack_strings,
+    read_stored,
+    unpack_strings,
+    write_stored,
+    write_tensors,
+)
 from logq.estimators import FORMATS
 from logq.recommenders import Popularity, Recommender, YoutubeDNN
 from recommender_cases import fitted
@@ -93,6 +102,20 @@ CHANGES: dict[str, tuple[Callable[[dict[str, Any], dict[str, Any]], None], str]]
         "keys: expected different ids",
     ),
     "codes out of range": (lambda _, t: t["seen.items"].__setitem__(3, 99), "expected codes of 20 items"),
+    "codes of two dimensions": (
+        lambda _, t: t.update({"seen.items": t["seen.items"][:, None]}),
+        r"'seen.items' \(N,\)",
+    ),
+    "times of other events": (lambda _, t: t.update({"seen.times": t["seen.times"][1:]}), r"'seen.times' \(N,\)"),
+    "counts below 0": (lambda _, t: t.update({"seen.counts": np.full(20, -1)}), r"'seen.counts' \(C,\) int64, >= 0"),
+    "offsets of other items": (
+        lambda _, t: t.update({"learned/item_offsets": np.zeros(3, np.float32)}),
+        r"expected float32 of shape \(20,\) for 'item_offsets'",
+    ),
+    "features of other users": (
+        lambda _, t: t.update({"user_features/0_values": t["user_features/0_values"][1:]}),
+        "expected 60 rows in user_features, got 59",
+    ),
     "offsets that fall": (lambda _, t: t["seen.offsets"].__setitem__(3, 99999), "offsets"),
     "features out of range": (lambda _, t: t["user_features/0_values"].__setitem__(3, 99), "expected codes in"),
 }
@@ -164,3 +187,35 @@ def test_info_must_fit_json(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="info: expected what JSON can hold"):
         write_stored(tmp_path / FILE, Stored("x", {"a": object()}, {}), format=FORMAT)
     assert json.loads("null") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "message"),
+    [
+        ("ItemKNN", {"similar": np.zeros((3, 2), np.int64)}, r"expected 'similar' int64 \(20, 10\), got \(3, 2\)"),
+        ("ItemKNN", {"similar": np.full((20, 10), 20)}, "expected codes of 20 items in 'similar'"),
+        ("Item2Vec", {"inputs": np.zeros((20, 3), np.float32)}, r"expected 'inputs' float32 \(20, 16\), got float32"),
+        ("AirbnbEmbeddings", {"markets": np.zeros(3, np.int64)}, r"expected 'markets' int64 \(20,\), got \(3,\)"),
+        ("AirbnbEmbeddings", {"markets": np.full(20, 21)}, "expected 'markets' to be numbers of markets"),
+    ],
+)
+def test_learned_arrays_that_do_not_fit_are_named(
+    tmp_path: Path, name: str, array: dict[str, Any], message: str
+) -> None:
+    fitted(name).save(tmp_path)
+    changed = {f"learned/{key}": value for key, value in array.items()}
+    rewrite_copying(tmp_path, lambda _, tensors: tensors.update(changed))
+    with pytest.raises(ValueError, match=message):
+        Recommender.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("{", "the file is damaged, its description is not JSON"), (None, "the file is damaged, its description has no")],
+)
+def test_a_description_that_cannot_be_read(tmp_path: Path, text: str | None, message: str) -> None:
+    described = json.dumps({"format": FORMAT, "version": 2}) if text is None else text
+    with (tmp_path / FILE).open("wb") as file:
+        write_tensors(file, {"a": np.zeros(1)}, {"logq": described})
+    with pytest.raises(ValueError, match=f"{FILE}: {message}"):
+        read_stored(tmp_path / FILE, format=FORMAT)

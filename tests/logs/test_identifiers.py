@@ -62,3 +62,12 @@ def test_errors_name_what_is_wrong():
 def test_a_damaged_state_is_refused(state, message):
     with pytest.raises(ValueError, match=message):
         Identifiers.from_state(state)
+
+
+def test_they_show_their_number_and_kind():
+    assert repr(Identifiers(["a", "b"])) == "Identifiers(2 strings)"
+    assert repr(Identifiers([7])) == "Identifiers(1 integers)"
+
+
+def test_ids_of_bytes_are_text():
+    assert Identifiers(["tea", "cup"]).codes(np.array([b"cup", b"x"])).tolist() == [1, -1]

@@ -9,7 +9,7 @@ import pytest
 
 from logq.logs import Interactions, NextItems, sessions
 from logq.logs.plain_values import to_numbers
-from logq.logs.time_values import to_times
+from logq.logs.time_values import epoch_unit, looks_like_time, to_times
 
 NOON = datetime(2020, 5, 17, 12, 0, 1)
 SECONDS = 1589716801  # date -u -d 2020-05-17T12:00:01 +%s
@@ -96,3 +96,31 @@ def test_times_far_apart_in_few_bits_are_sorted_and_have_ages():
     assert sessions(log, gap=10).tolist() == [0, 1, 2, 3]
     small = Interactions.from_arrays([1, 1, 1, 2], [10, 11, 12, 10], np.array([100, -100, 0, -100], np.int8))
     assert small.item_ids.keys_of(small.items).tolist() == [11, 12, 10, 10]
+
+
+def test_numbers_of_bytes_are_read_and_dates_are_not_numbers():
+    assert to_numbers(np.array([b"1.5", b"2"]), "label").tolist() == [1.5, 2.0]
+    with pytest.raises(TypeError, match=r"label: expected numbers, got values of datetime64\[s\]"):
+        to_numbers(np.array(["2020-05-17"], dtype="datetime64[s]"), "label")
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([date(2020, 1, 2), None], "dates"),
+        ([True, False], ""),
+        ([float("nan")], ""),
+        ([SECONDS, None], "epochs"),
+        (np.array([], dtype=np.int64), ""),
+    ],
+)
+def test_what_looks_like_times(values, expected):
+    assert looks_like_time(values) == expected
+    assert epoch_unit(np.array([])) is None
+
+
+def test_eight_digits_among_other_numbers_are_numbers():
+    assert to_times(["20200517", "20200518"], "time").tolist() == [1589673600, 1589760000]
+    assert to_times(["20200517", "7"], "time").tolist() == [20200517, 7]
+    with pytest.raises(ValueError, match="time: expected signed integers of 64 bits, got '92233720368547758080'"):
+        to_times(["1", "92233720368547758080"], "time")

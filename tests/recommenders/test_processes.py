@@ -1,5 +1,6 @@
 """Several processes train one model: each with its part of every batch and its own negatives."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,9 @@ import pytest
 import torch
 from torch.multiprocessing.spawn import spawn
 
+import language_cases
+from logq.samplers.streams import rank_of_process
+from logq.training.devices import Device, World
 from logq.training.loop import Loop
 from recommender_cases import make, planted_split
 
@@ -87,3 +91,49 @@ def test_two_processes_learn_one_model(tmp_path: Path) -> None:
         for found in (one, other):
             assert found["losses"][-1] < 0.7 * found["losses"][0]
             assert found["hit_rate"] > 0.7
+
+
+@pytest.fixture
+def two_processes(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[torch.Tensor], object]]:
+    """This process as the first of two; the last function of the list makes of its tensor the sum over both."""
+    sums: list[Callable[[torch.Tensor], object]] = [lambda gradient: gradient.mul_(2)]
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: WORLD)
+    monkeypatch.setattr(torch.distributed, "get_rank", lambda: 0)
+    monkeypatch.setattr(torch.distributed, "broadcast", lambda tensor, source: tensor.add_(source))
+    monkeypatch.setattr(torch.distributed, "all_reduce", lambda tensor: sums[-1](tensor))
+    return sums
+
+
+def test_a_sum_over_processes_with_the_same_gradients_changes_nothing(
+    two_processes: list[Callable[[torch.Tensor], object]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared: list[torch.Size] = []
+    two_processes.append(lambda gradient: (shared.append(gradient.shape), gradient.mul_(2)))
+    split = planted_split()
+    model: Any = make("YoutubeDNN", epochs=1, sparse=True).fit(split, progress=False)
+    assert model.item_vectors.shape in shared, "gradients of tables are dense, and shared"
+    monkeypatch.setattr(Loop, "_share_gradients", lambda self: None)
+    monkeypatch.setattr(type(model), "_is_sparse", lambda self, device: False)
+    alone: Any = make("YoutubeDNN", epochs=1).fit(split, progress=False)
+    np.testing.assert_array_equal(model.item_vectors, alone.item_vectors)
+
+
+@pytest.mark.usefixtures("two_processes")
+def test_what_several_processes_cannot_do_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="checkpoint: expected none where there are several processes"):
+        make("YoutubeDNN").fit(planted_split(), checkpoint=tmp_path, progress=False)
+    with pytest.raises(ValueError, match="fit: expected one process, got 2"):
+        language_cases.make("gru").fit(language_cases.TEXT, progress=False)
+
+
+@pytest.mark.parametrize(("own", "first"), [(3, 7), (0.25, 0.5)])
+@pytest.mark.usefixtures("two_processes")
+def test_all_take_the_number_of_the_first(own: float, first: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.distributed, "get_rank", lambda: 1)
+    monkeypatch.setattr(torch.distributed, "broadcast", lambda tensor, source: tensor.fill_(first))
+    device = Device("cpu")
+    assert device.world == World(1, 2, 0)
+    agreed = device.agreed(own)
+    assert (agreed, type(agreed)) == (first, type(own))
+    assert rank_of_process() == 1
