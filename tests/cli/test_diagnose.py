@@ -1,16 +1,23 @@
 import io
 import json
+import re
 import sys
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from safetensors.numpy import save_file
 
+import recommender_cases
 from logq.cli import main
 from logq.cli.classifier_reading import read_classifier
+from logq.cli.terminal.gradient_table import advice
 from logq.diagnostics import gradient_error
-from logq.language_models import NNLM, RecurrentLM
+from logq.diagnostics.gradient_errors import NeededSamples
+from logq.language_models import NNLM, NGram, RecurrentLM
+from logq.logs import Interactions
 from logq.recommenders import Recommender
 from logq.samplers import Uniform, Unigram
 
@@ -175,18 +182,20 @@ def test_a_language_model(logq, tmp_path, kind, objective):
         (["{file}", "--device", "abacus"], "--device: expected one that torch has here"),
         (["{broken}"], "broken.npz: the file is damaged"),
         (["{lacking}"], "expected arrays 'inputs' (B, D) and 'weight' (C, D), there is no 'weight'"),
+        (["{flat}"], "flat.npz: expected 'counts' with 1 dimensions, got shape (80, 1)"),
         (["{unfit}"], "expected 'weight' of shape (80, 4) beside the others, got (80, 3)"),
         (["{text}"], "expected a folder of `logq train`, or a .npz or .safetensors file of arrays"),
     ],
 )
 def test_bad_input(logq, file, arrays, vectors, tmp_path, words, message):
     names = {"file": file, "vectors": vectors}
-    for name in ("broken", "lacking", "unfit"):
+    for name in ("broken", "lacking", "unfit", "flat"):
         names[name] = tmp_path / f"{name}.npz"
     names["text"] = tmp_path / "text.txt"
     names["text"].write_text("tea\n")
     names["broken"].write_bytes(file.read_bytes()[:100])
     np.savez(names["lacking"], inputs=arrays["inputs"])
+    np.savez(names["flat"], **{**arrays, "counts": arrays["counts"][:, None]})
     np.savez(names["unfit"], inputs=arrays["inputs"], weight=arrays["weight"][:, :3])
     code, out, err = logq("diagnose", *[word.format(**names) for word in words])
     assert (code, out) == (2, "")
@@ -199,3 +208,98 @@ def test_nothing_in_an_array_file_is_executed(logq, tmp_path, arrays):
     code, _, err = logq("diagnose", tmp_path / "objects.npz")
     assert code == 2
     assert "allow_pickle=False" in err
+
+
+def test_users_with_several_interests_ask_with_the_nearest(tmp_path):
+    known = recommender_cases.fitted("MIND")
+    known.save(tmp_path)
+    found = read_classifier(tmp_path, None, rows=9, device="cpu")
+    seen = known.known
+    users = np.linspace(0, len(known.user_ids) - 1, 9).round().astype(int)
+    for row, user in enumerate(users.tolist()):
+        past = seen.items[seen.offsets[user] : seen.offsets[user + 1]]
+        queries = known.query_vectors(known.user_ids[user], histories=known.item_ids[past[:-1]].tolist())[0]
+        target = known.search_vectors[past[-1]]
+        np.testing.assert_allclose(found.inputs[row], max(queries, key=lambda query: query @ target), atol=1e-5)
+
+
+def test_biases_of_items_are_told_from_their_vectors(tmp_path):
+    split = recommender_cases.planted_split()
+    known = recommender_cases.make("YoutubeDNN", epochs=2, item_bias=True).fit(split, progress=False)
+    known.save(tmp_path)
+    found = read_classifier(tmp_path, None, rows=5, device="cpu")
+    assert found.weight.shape == known.item_vectors.shape
+    np.testing.assert_allclose(found.bias, known.search_vectors[:, -1])
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda: recommender_cases.fitted("ItemKNN"),
+            "a ItemKNN has no vectors of items, so there is nothing",
+        ),
+        (
+            lambda: recommender_cases.make("YoutubeDNN", epochs=1).fit(
+                Interactions.from_arrays([1, 1, 2], [5, 6, 7]), progress=False
+            ),
+            None,
+        ),
+        (lambda: NGram(2, "add_k").fit([["tea", "cup"]], progress=False), "NGram has no vectors of words"),
+        (
+            lambda: NNLM(dim=4, hidden=4, epochs=1, objective="hierarchical_softmax").fit(
+                [["the", "cup"], ["the", "tea"]] * 20, progress=False
+            ),
+            "was trained with hierarchical_softmax, which is not a softmax over a table of all words",
+        ),
+    ],
+    ids=["ItemKNN", "without histories", "NGram", "hierarchical"],
+)
+def test_models_without_a_softmax_over_vectors_are_refused(logq, tmp_path, make, message):
+    model = make()
+    if message is None:
+        model.save(tmp_path / "m", histories=False)
+        message = "expected a user with two events or more, to make a query from the first ones"
+    else:
+        model.save(tmp_path / "m")
+    (tmp_path / "text").write_text("the cup\n")
+    text = [] if isinstance(model, Recommender) else [tmp_path / "text"]
+    code, out, err = logq("diagnose", tmp_path / "m", *text)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_advice_where_no_sampler_is_seen_to_reach_the_error():
+    errors: Any = SimpleNamespace(
+        samplers={"uniform": [SimpleNamespace(num_sampled=20)]},
+        num_sampled_for=lambda error, name: NeededSamples(None, "unknown", 20),
+    )
+    assert advice(errors, 0.05, "words").startswith("No sampler reaches an error of 0.05 with 20 samples, or is seen")
+
+
+def test_advice_beyond_what_was_measured_says_what_would_tell(tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    rng = np.random.default_rng(0)
+    inputs, weight = (0.3 * rng.normal(size=(size, 4)).astype(np.float32) for size in (12, 3000))
+    np.savez(tmp_path / "model.npz", inputs=inputs, weight=weight)
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    monkeypatch.setenv("COLUMNS", "200")
+    words = ["--samplers", "uniform", "--num-sampled", "20,80", "--error", "0.1", "--seed", "1", "-q"]
+    assert main(["diagnose", str(tmp_path / "model.npz"), *words, "--figure", str(tmp_path / "a.svg")]) == 0
+    shown = " ".join(sys.stdout.getvalue().split())
+    needed = re.search(r"take uniform with about (\d+) \(extrapolated\) samples\. That is more than was", shown)
+    assert needed is not None
+    tell = re.search(r"measured: --num-sampled 80,(\d+) would tell", shown)
+    assert tell is not None
+    assert int(needed[1]) == pytest.approx(int(tell[1]), rel=0.05)
+    assert 80 < int(tell[1]) < 160
+    assert (tmp_path / "a.svg").exists()
+    assert re.sub(r"\x1b\[[\d;]*m", "", shown).endswith(f"{tmp_path / 'a.svg'}: error and bias against k.")
+
+
+def test_log_uniform_wants_frequent_classes_first(logq, arrays, tmp_path):
+    np.savez(tmp_path / "turned.npz", **{**arrays, "counts": arrays["counts"][::-1]})
+    code, _, err = logq("diagnose", tmp_path / "turned.npz", "--samplers", "log_uniform", "--num-sampled", 5)
+    assert code == 0
+    assert "Note: log_uniform expects frequent classes first; here they are not in that order." in err

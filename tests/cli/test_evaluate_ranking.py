@@ -1,6 +1,7 @@
 import io
 import json
 import re
+import shutil
 import sys
 
 import pytest
@@ -270,3 +271,11 @@ def test_three_cut_offs_are_shown_whole(model, monkeypatch, width):
     assert "\N{HORIZONTAL ELLIPSIS}" not in table
     assert len(re.findall(r"\d\.\d{4} to \d\.\d{4}", table)) == 3 * 4
     assert table.count("NDCG ") == {60: 3, 80: 2, 120: 1}[width]
+
+
+def test_a_log_of_another_model_is_refused(logq, model, tmp_path):
+    shutil.copytree(model, tmp_path / "m")
+    Interactions.from_arrays(["a", "a", "b"], ["x", "y", "x"]).save(tmp_path / "m" / "log")
+    code, _, err = logq("evaluate", "ranking", tmp_path / "m")
+    line = "this log belongs to another model than the one beside it"
+    assert (code, err) == (2, f"Error: {tmp_path / 'm' / 'log'}: {line}\n")

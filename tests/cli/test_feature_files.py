@@ -88,3 +88,8 @@ def test_a_table_of_other_items_is_refused_and_what_is_missing_said(tmp_path):
     path = table(tmp_path, "item,color\na,red\nb,\nx,red\na,blue\n")
     read_features(path, Identifiers(["a", "b", "c"]), 2, told.append)
     assert told == [f"{path}: has values for 1 of 3 in the log, left out 1 (unknown id), left out 1 (repeated id)"]
+
+
+def test_json_has_no_titles(tmp_path):
+    (tmp_path / "items.json").write_text('{"1": "Tea"}')
+    assert read_titles(tmp_path / "items.json", Identifiers([1])) is None

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from logq.cli import main
-from logq.cli.commands.index import IndexKind
+from logq.cli.commands.index import IndexKind, _texts
+from logq.logs import Features, Identifiers
 from logq.recommenders import Recommender
 from logq.retrieval import INDEX_KINDS, load_index
 
@@ -93,6 +94,7 @@ def test_an_index_of_another_model_is_refused(logq, model, ratings, tmp_path):
         ([], "give a folder for the index by --output, or a database by --duckdb or --postgres"),
         (["--check"], "give a folder"),
         (["--duckdb", "x.duckdb", "--check"], "expected --output with them"),
+        (["-o", "{0}/i", "--json", "{0}/x.json"], "--json: expected --check with it, whose numbers it writes"),
         (["-o", "{0}/i", "--option", "nprobe"], "--option: expected NAME=N such as nprobe=32, got 'nprobe'"),
         (["-o", "{0}/i", "--option", "nprobe=3"], "--option: exact does not take nprobe"),
         (["-o", "{0}/i", "--kind", "annoy"], "annoy"),
@@ -202,3 +204,22 @@ def test_an_index_does_not_go_into_the_folder_of_a_model(logq, model, vectors):
         assert f"--output: {folder} holds" in err
         assert "take another one" in err
     assert sorted(path.name for path in model.iterdir()) == before
+
+
+def test_what_a_check_found_is_written_as_json(logq, model, tmp_path):
+    written = tmp_path / "check.json"
+    code, out, _ = logq("index", model, "-o", tmp_path / "i", "--check", "-k", 3, "--json", written)
+    assert code == 0
+    found = json.loads(written.read_text())
+    assert (found["k"], found["queries"]) == (3, 60)
+    (one,) = found["indexes"]
+    assert [one["index"], "recall@3", "1.000000"] == lines(out)[0][:3]
+    assert one["queries_per_second"] == pytest.approx(float(lines(out)[0][4]), abs=0.06)
+
+
+def test_only_names_become_columns_of_a_database(tmp_path):
+    ids = Identifiers(["a", "b", "c"])
+    table = {"item": ["a", "b", "c"], "price": [1.5, 2.5, 9.0], "tags": ["hot|green", "", "green"]}
+    features = Features.from_frame(table, ids, separator={"tags": "|"}, buckets={"price": 2})
+    assert _texts(features, "tags") == ["hot|green", None, "green"]
+    assert _texts(features, "price") is None

@@ -391,3 +391,31 @@ def test_what_is_not_seen_is_shown_escaped(code: int) -> None:
     assert shown.encode().decode("unicode_escape") == f"a{chr(code)}b"
     for name in ("\u0645\u06cc\u200c\u062e", "👩\u200d💻", "naïve", "中文", "é"):  # joined or parted on purpose
         assert printable(name) == name
+
+
+def test_a_result_on_standard_output_is_alone_there(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["vocab", "c.txt", "--json", "-"]) == 0
+    assert json.loads(capfd.readouterr().out)["tokens"] == len(TEXT.split())
+
+
+def test_devices_take_several_results(logq, place: Path) -> None:
+    assert logq("vocab", "c.txt", "--json", os.devnull, "-o", os.devnull)[0] == 0
+
+
+def test_a_pattern_for_one_file_does_not_leave_the_result_out(logq, place: Path) -> None:
+    before = contents(place)
+    code, _, err = logq("diagnose", "?.txt", "--json", "c.txt")
+    assert code == 2
+    assert err.endswith("Error: MODEL: expected other files than the result, got '?.txt'\n")
+    assert contents(place) == before
+
+
+def test_a_folder_is_not_written_while_a_file_of_it_is_read(logq, place: Path) -> None:
+    (place / "model").mkdir()
+    (place / "model" / "vectors.json").write_text(TEXT)
+    before = contents(place)
+    code, _, err = logq("train", "word2vec", "model/vectors.json", "-o", "model")
+    assert (code, contents(place)) == (2, before)
+    assert err.startswith(
+        "Error: --output: expected another folder than that of model/vectors.json, which it may replace"
+    )

@@ -309,3 +309,9 @@ def test_events_that_no_time_tells_apart_are_said_where_the_log_is_split(logq, t
     assert "equal times" not in logq(*train, "--validation", "none")[2]
     evaluate = ["evaluate", "ranking", tmp_path / "m", path, "--leave-one-out", "--k", 3, "--no-baseline"]
     assert "Note: equal times at the cut: the test event of 12 of 12 users" in logq(*evaluate)[2]
+
+
+def test_bookings_are_told_by_a_column_of_names(logq, ratings, tmp_path):
+    options = ["--booking", "rating=5", "--epochs", 1, "-q"]
+    code, _, err = logq("train", "airbnb", ratings, "-o", tmp_path / "m", *options)
+    assert (code, err) == (2, "Error: --booking: expected a column of names before =, 'rating' has numbers\n")

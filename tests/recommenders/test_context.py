@@ -155,3 +155,12 @@ def test_what_is_wrong_is_named() -> None:
             match=f"context: expected none, as the {type(other).__name__} was trained without context columns",
         ):
             other.recommend(3, context={"query": "sofa"})
+
+
+def test_context_of_another_file_is_refused() -> None:
+    context = Context.of(searched_log(), ["query"])
+    state = context.state()
+    for name, array in (("known", np.array([0, 9, 1, 2, 3])), ("last", np.zeros(3, np.int64))):
+        changed = state | {f"context/query/{name}": array}
+        with pytest.raises(ValueError, match=rf"int64 codes below 5 for 'context/query/{name}'"):
+            Context.from_state(changed, ["query"], 60)

@@ -295,6 +295,7 @@ def test_logs_with_nothing_to_learn() -> None:
         ("SASRec", {"heads": 3}, "heads: expected a divisor of dim"),
         ("SDM", {"heads": 3}, "heads: expected a divisor of dim"),
         ("TwoTower", {"cosine": True}, "cosine: expected False, as the towers end in unit vectors anyway, got True"),
+        ("MIND", {"power": 0.5}, "power: expected 0 or a number >= 1, got 0.5"),
         ("MIND", {"lr": 0.0}, "lr: expected a finite number > 0"),
         ("ItemKNN", {"shrinkage": -1.0}, "shrinkage: expected"),
     ],
@@ -372,3 +373,32 @@ def test_a_fit_that_fails_leaves_what_was_there(monkeypatch: pytest.MonkeyPatch)
         new.fit(other, progress=False)
     with pytest.raises(AttributeError, match="fit"):
         new.recommend("x")
+
+
+def test_arguments_that_exclude_each_other_or_do_not_fit_are_named() -> None:
+    model = fitted("YoutubeDNN")
+    with pytest.raises(ValueError, match="items: expected either ids of items or item_features"):
+        model.similar_items()
+    with pytest.raises(ValueError, match=r"allow: expected a mask over 20 items, got shape \(3,\)"):
+        model.recommend("u0", allow=[True, False, True])
+    with pytest.raises(TypeError, match="histories: expected a list of item ids for each row, got 'abc'"):
+        model.recommend(histories=["abc", [100]])
+    with pytest.raises(ValueError, match="user_features: expected 2 values of 'country', got 1"):
+        model.recommend(histories=[[100], [101]], user_features={"country": ["c1"]})
+    with pytest.raises(ValueError, match="ks: expected at least one cut-off"):
+        model.evaluate(planted_split(), ks=())
+    plain = make("YoutubeDNN", epochs=1).fit(Interactions.from_arrays([1, 1, 2], [5, 6, 7]), progress=False)
+    with pytest.raises(ValueError, match="user_features: expected none, as the model was trained without features of"):
+        plain.recommend(histories=[[5]], user_features={"country": ["c1"]})
+    with pytest.raises(TypeError, match="context: expected names of columns, got 5"):
+        make("YoutubeDNN", context=[5])
+
+
+def test_items_of_a_history_that_a_model_does_not_know_are_left_out_where_it_is_measured() -> None:
+    model = make("YoutubeDNN", epochs=1).fit(planted_split().train, progress=False)
+    log = planted_log()
+    more = Interactions.from_arrays(
+        ["u0", *log.user_ids.keys[log.users]], [999, *log.item_ids.keys[log.items]], [-1, *log.timestamps]
+    )
+    one, other = (model.evaluate(leave_one_out(each), ks=(5,), progress=False) for each in (log, more))
+    assert other.values == one.values

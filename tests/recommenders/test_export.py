@@ -1,5 +1,6 @@
 """Query towers as graphs: what torch.export, torch.jit.trace and ONNX make of them answers for other batches too."""
 
+import importlib.util
 import warnings
 from pathlib import Path
 
@@ -129,3 +130,29 @@ def test_context_is_an_input(tmp_path: Path) -> None:
     model = make_recommender("YoutubeDNN", context=["device"], epochs=1).fit(named, progress=False)
     assert model.export(tmp_path / "tower.onnx") == ["history", "context.device"]  # pyright: ignore[reportAttributeAccessIssue]
     of_onnx(model, tmp_path / "tower.onnx")  # pyright: ignore[reportArgumentType]
+
+
+def test_queries_of_a_tower_by_cosine_have_length_1() -> None:
+    model = make("youtube").eval()
+    columns = columns_read(model, batch())
+    inputs = [batch()[column] for column in columns]
+    with torch.no_grad():
+        plain = QueryTower(model, columns, cosine=False, extra=False)(*inputs)
+        made = QueryTower(model, columns, cosine=True, extra=True)(*inputs)
+    torch.testing.assert_close(made[:, :-1], plain / plain.norm(dim=1, keepdim=True))
+    assert (made[:, -1] == 1).all()
+
+
+@pytest.mark.parametrize("library", ["onnx", "onnxscript"])
+def test_a_library_that_export_needs_is_named(library: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == library else find(name, *rest))
+    with pytest.raises(ModuleNotFoundError, match=rf"export needs {library}: pip install 'logq\[onnx\]'"):
+        fitted("YoutubeDNN").export(tmp_path / "tower.onnx")  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_more_weights_than_a_file_can_hold_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda *_: True)
+    monkeypatch.setattr("logq.recommenders.query_export.MOST_BYTES", 100)
+    with pytest.raises(ValueError, match=r"path: expected weights of at most 2 GiB for an ONNX file, got [\d,]+ bytes"):
+        fitted("YoutubeDNN").export(tmp_path / "tower.onnx")  # pyright: ignore[reportAttributeAccessIssue]

@@ -153,3 +153,8 @@ def test_biases_start_where_all_items_are_alike(objective: str, expected: float)
     model: Any = YoutubeDNN(dim=4, item_bias=True, objective=objective, epochs=1, lr=1e-9, seed=1, **options)
     model.fit(planted_log(), progress=False)
     np.testing.assert_allclose(model.model.item_bias.detach().numpy(), expected, atol=1e-5)
+
+
+def test_it_shows_its_objective() -> None:
+    shown = [repr(ItemLoss("sampled_softmax", Uniform(9, 3), log_q=log_q)) for log_q in (True, False)]
+    assert [text.splitlines()[1].strip() for text in shown] == ["sampled_softmax", "sampled_softmax, without log Q"]

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from logq.logs import Interactions
+from logq.recommenders import TwoTowerEncoder, YoutubeDNNEncoder
 from logq.recommenders.session_windows import first_vectors
 from recommender_cases import ITEMS, make, planted_log, planted_split, successor
 
@@ -90,3 +91,10 @@ def test_a_run_that_is_resumed_is_the_run_that_was_not_broken_off(tmp_path: Path
 def test_models_without_a_plain_table_refuse(name: str) -> None:
     with pytest.raises(ValueError, match=f"pretrain: expected 0, got 2; {name} has no plain table of items"):
         make(name, pretrain=2)
+
+
+def test_vectors_of_another_shape_or_for_no_table_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"vectors: expected \(C, D\) = \(9, 4\), got \(9, 3\)"):
+        YoutubeDNNEncoder(9, 4, hidden=[]).start_items_at(torch.zeros(9, 3))
+    with pytest.raises(ValueError, match="TwoTowerEncoder has no plain table of items that could start from other"):
+        TwoTowerEncoder(9, 4, hidden=[], item_hidden=[]).start_items_at(torch.zeros(9, 4))

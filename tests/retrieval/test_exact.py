@@ -135,3 +135,19 @@ def test_a_gpu_finds_the_same():
     assert there.ids.device.type == "cuda"
     assert here.ids.tolist() == there.ids.tolist()
     assert here.scores.tolist() == there.scores.tolist()
+
+
+def test_the_vectors_are_in_the_order_of_ids() -> None:
+    vectors = np.array([[3.0, 4.0], [0.0, 2.0]], dtype=np.float32)
+    assert ExactIndex(vectors, ids=[9, 2]).vectors.tolist() == [[0, 2], [3, 4]]
+    lengths = ExactIndex(vectors, ids=[9, 2], metric="cosine").vectors.norm(dim=1)
+    torch.testing.assert_close(lengths, torch.ones(2))
+
+
+def test_ids_and_vectors_of_other_kinds() -> None:
+    index = ExactIndex(np.eye(3, dtype=np.float32), ids=np.array([7, 8, 9], np.uint32))
+    assert index.ids.tolist() == [7, 8, 9]
+    with pytest.raises(ValueError, match=r"ids: expected shape \(n,\), got \(1, 2\)"):
+        index.remove([[7, 8]])
+    with pytest.raises(TypeError, match=r"vectors: expected vectors of numbers, got torch\.bool"):
+        ExactIndex(np.eye(3, dtype=bool))
