@@ -526,3 +526,28 @@ def test_an_option_that_there_is_not_is_named(tmp_path: Path) -> None:
         TypeError, match=r"^options: expected names among .*, time, .*, got 'labels'; did you mean label\?"
     ):
         Interactions.from_csv(tmp_path / "log.csv", labels="rating")  # pyright: ignore[reportCallIssue]
+
+
+def test_an_empty_separator_and_an_hour_that_a_clock_of_twelve_has_not(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("u,Jan 2 2024 9:00 PM,a\nv,Jan 2 2024 13:00 PM,b\n")
+    with pytest.raises(ValueError, match="separator: expected at least one character, got ''"):
+        Interactions.from_csv(path, separator="")
+    with pytest.raises(TypeError, match=r"time: expected dates .*, got 'Jan 2 2024 13:00 PM' in row 2"):
+        Interactions.from_csv(path)
+
+
+def test_a_further_column_that_there_is_not_is_named(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("user,item,price\n1,2,3\n1,3,4\n")
+    frame = pd.read_csv(path)
+    pl.DataFrame(frame.to_dict("list")).write_parquet(tmp_path / "log.parquet")
+    for read in (
+        lambda: Interactions.from_csv(path, columns=["prize"]),
+        lambda: Interactions.from_frame(frame, columns=["prize"]),
+        lambda: Interactions.from_parquet(tmp_path / "log.parquet", columns=["prize"]),
+    ):
+        with pytest.raises(ValueError, match="columns: expected some of 'user', 'item', 'price', got 'prize'"):
+            read()
+    with pytest.raises(ValueError, match=r"""columns: expected "category" or "number" for 'price', got 'money'"""):
+        Interactions.from_csv(path, columns={"price": "money"})

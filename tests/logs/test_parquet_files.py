@@ -145,3 +145,10 @@ def test_a_log_of_parquet_takes_32_bytes_an_event(tmp_path, repeated):
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     assert int(said[0]) == events - 100 * repeated
     assert int(said[1]) <= 32 * events
+
+
+def test_a_further_column_is_found_by_its_plain_name(tmp_path):
+    columns = {"user:token": ["a", "b"], "item:token": ["x", "y"], "price:float": [1.5, 2.5]}
+    pl.DataFrame(columns).write_parquet(tmp_path / "log.parquet")
+    log = Interactions.from_parquet(tmp_path / "log.parquet", columns=["price"])
+    assert log.columns["price"].tolist() == [1.5, 2.5]

@@ -8,7 +8,15 @@ from typing import Final, NamedTuple
 from logq._arguments import ArgumentError
 from logq.logs.time_values import looks_like_time
 
-__all__ = ["Guess", "GuessedColumnWarning", "guess_columns", "names_columns", "plain_name", "unknown_column"]
+__all__ = [
+    "Guess",
+    "GuessedColumnWarning",
+    "check_further",
+    "guess_columns",
+    "names_columns",
+    "plain_name",
+    "unknown_column",
+]
 
 # Every name is in lower case and without underscores, blanks and the types of RecBole's headers (user_id:token). Where
 # several columns could be meant, what stands first here wins.
@@ -87,6 +95,18 @@ def unknown_column(argument: str, name: object, names: Iterable[object]) -> Argu
     """
     known = ", ".join(map(repr, names))
     return ArgumentError(argument, f"some of {known}" if known else "none, as there are no such columns", name)
+
+
+def check_further(columns: Iterable[str], names: Sequence[str]) -> None:
+    """Raise an error for the first further column that a file has not, under its whole or its plain name.
+
+    Example:
+        >>> check_further(["price"], ["user:token", "item:token", "price:float"])
+    """
+    known = {*names, *map(plain_name, names)}
+    for name in columns:
+        if name not in known:
+            raise unknown_column("columns", name, names)
 
 
 def guess_columns(

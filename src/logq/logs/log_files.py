@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from logq._text_encodings import open_text
-from logq.logs.column_names import guess_columns, plain_name
+from logq.logs.column_names import check_further, guess_columns, plain_name
 from logq.logs.line_widths import find_odd_lines
 from logq.logs.plain_values import MISSING_WORDS
 from logq.logs.text_layout import Layout, detect_layout, is_number, joined_fields
@@ -50,6 +50,7 @@ def read_csv(
     if not layout.header:
         asked, guesses = _by_position(layout, asked)
     roles, more = guess_columns(layout.names, asked, layout.values)
+    check_further(columns, layout.names)
     chosen = [name for name in layout.names if name in roles.values() or plain_name(name) in columns or name in columns]
     ids = {roles[role] for role in ("user", "item", "session") if role in roles}
     # Who names the columns of a file without names says that the others do not matter.

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from logq.logs.column_names import guess_columns
+from logq.logs.column_names import check_further, guess_columns, plain_name
 from logq.logs.identifiers import Factor, code_type, factorize
 from logq.logs.log_files import LogFile, first_line, import_polars
 from logq.logs.time_values import Times
@@ -33,6 +33,7 @@ def read_parquet(
     try:
         schema = polars.read_parquet_schema(where)
         names = list(schema)
+        check_further(columns, names)
         first = None if asked.get("time") is not None else polars.read_parquet(where, n_rows=1000)
         roles, guesses = guess_columns(names, asked, None if first is None else first.get_column)
         events = polars.scan_parquet(where)
@@ -43,7 +44,7 @@ def read_parquet(
         for batch in _batches(events.select(list(parts)), total):
             for name, part in parts.items():
                 part.add(batch.get_column(name))
-        further = [name for name in names if name in columns and name not in parts]
+        further = [name for name in names if {name, plain_name(name)} & {*columns} and name not in parts]
         table = {name: part.finished() for name, part in parts.items()}
         for name in further:
             table[name] = polars.read_parquet(where, columns=[name]).get_column(name)
