@@ -15,6 +15,7 @@ from cases import MODULES, SAMPLED_MODULES, SAMPLERS
 from logq.functional import full_softmax_loss, sampled_softmax_loss
 from logq.hierarchical import HierarchicalSoftmax
 from logq.nn import SampledSoftmaxLoss
+from logq.nn.sparse_rows import SparseRows, TellsOfSparseRows
 from logq.samplers import Sampler
 
 C, D = 13, 4
@@ -125,3 +126,16 @@ def test_a_process_that_is_spawned_learns_for_itself() -> None:
         loader = DataLoader(Draws([sampler] * 3), batch_size=None, num_workers=1, multiprocessing_context="spawn")
         assert len(list(loader)) == 3
         assert all(torch.equal(value, before[name]) for name, value in sampler._learned().items())
+
+
+@pytest.mark.parametrize("name", SPARSE)
+def test_sparse_parameters_are_shown_first_where_processes_train_together(name: str, mesh: DeviceMesh) -> None:
+    module = LOSSES[name](sparse=True)
+    (_, first), (_, second), *_ = module.named_modules()
+    assert isinstance(first, SparseRows)
+    assert first.sparse
+    assert first.weight is module.weight
+    assert second is module
+    dense = LOSSES[name](sparse=False)
+    assert not any(isinstance(part, SparseRows) for part in dense.modules())
+    assert next(TellsOfSparseRows().modules()).sparse_parameters() == {}  # pyright: ignore[reportCallIssue]

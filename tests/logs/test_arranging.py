@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from logq.logs import Identifiers, Interactions
+from logq.logs.ordering import order_rows
 
 # Few values, so that rows repeat one another; a missing one now and then.
 ROW = st.tuples(
@@ -196,3 +197,7 @@ def test_missing_values_of_columns_stay():
     assert np.isnan(log.columns["price"][1])
     assert log.columns["city"].tolist() == [0, 1]
     assert log.column_ids["city"].keys.tolist() == ["Rome"]
+
+
+def test_users_beyond_32_bits_are_sorted_too():
+    assert order_rows(np.array([2**33, 5, 2**32, 5]), None).tolist() == [1, 3, 2, 0]

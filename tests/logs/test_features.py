@@ -1,5 +1,6 @@
 """Side information in codes against loops over rows."""
 
+import dataclasses
 import json
 from datetime import date, datetime, timedelta
 
@@ -11,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from logq.logs import Features, Identifiers, Interactions
+from logq.logs.feature_values import needs_buckets
 from logq.logs.storage import features_from_state, features_state
+from logq.logs.vector_values import lists_in_text
 
 IDS = Identifiers([10, 20, 30, 40])
 
@@ -317,3 +320,25 @@ def test_switches_are_the_same_however_they_are_written(written):
 def test_a_word_that_is_called_true_among_others_stays_as_it_is():
     features = Features.from_frame({"item": [5, 6, 7], "said": ["True", "Maybe", "True"]}, Identifiers([5, 6, 7]))
     assert features.encode({"said": ["True", "true", "Maybe"]})["said"].tolist() == [1, 0, 2]
+
+
+def test_lists_need_no_buckets_and_bad_lists_are_no_vectors():
+    assert needs_buckets([[0.5], [1.5]]) == ""
+    assert lists_in_text(["[1, 2]", "[x y]"]) is None
+    assert lists_in_text(["[1, 2]", "[0.5"]) is None
+
+
+def test_features_that_are_not_given_are_unknown():
+    table = {"item": [10, 20], "kind": ["tea", "salt"], "tags": ["hot|green", "white"]}
+    features = Features.from_frame(table, IDS, separator={"tags": "|"})
+    found = features.encode({"kind": ["salt", "gold"]})
+    assert found["kind"].tolist() == features.encode({"kind": ["salt", "gold"], "tags": ["", ""]})["kind"].tolist()
+    assert found["tags"].tolist() == [[0, -1], [0, -1]]
+
+
+def test_a_log_with_features_of_other_items_is_not_loaded(tmp_path):
+    log = Interactions.from_arrays([1, 1, 2], [10, 20, 10])
+    few = Features.from_frame({"item": [10], "kind": ["tea"]}, Identifiers([10]))
+    dataclasses.replace(log, item_features=few).save(tmp_path)
+    with pytest.raises(ValueError, match="item_features: expected 2 rows, got 1"):
+        Interactions.load(tmp_path)

@@ -71,3 +71,8 @@ def test_they_show_their_number_and_kind():
 
 def test_ids_of_bytes_are_text():
     assert Identifiers(["tea", "cup"]).codes(np.array([b"cup", b"x"])).tolist() == [1, -1]
+
+
+def test_lists_of_different_lengths_are_not_ids():
+    with pytest.raises((TypeError, ValueError), match="keys: expected"):
+        Identifiers([[1], [1, 2]])

@@ -42,3 +42,8 @@ def test_quotation_marks_left_open_end_the_search():
 
 def test_tabs_know_no_quotation_marks():
     assert find_odd_lines([b'1\t"a\tb"\n2\tc\n'], "\t", 2).first_longer == OddLine(1, 3)
+
+
+def test_a_line_without_an_end_ends_the_search(monkeypatch):
+    monkeypatch.setattr(module, "_LONGEST", 8)
+    assert find_odd_lines([b"1,2\n", b"3,4,5,6,7,8", b"\n9\n"], ",", 2) == OddLines()

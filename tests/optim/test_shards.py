@@ -143,3 +143,21 @@ def test_gradients_in_parts_are_clipped_as_whole_ones(norm_type: float, mesh: De
     for parameters in (plain, some):
         optim.clip_grad_value_(parameters, 0.01)
     assert all(torch.equal(one.grad, whole(other.grad)) for one, other in zip(plain, some, strict=True))
+
+
+def test_whole_gradients_of_cut_parameters_are_cut(mesh: DeviceMesh) -> None:
+    plain = plain_parameters()
+    parts = sharded(plain, mesh, Shard(0))
+    for parameters, optimizer in ((plain, optim.SGD(plain, lr=0.1)), (parts, optim.SGD(parts, lr=0.1))):
+        for parameter in parameters:
+            gradient = torch.ones(parameter.shape, dtype=torch.float64)
+            cut = isinstance(parameter, DTensor)
+            parameter.grad = distribute_tensor(gradient, mesh, [Replicate()]) if cut else gradient
+        optimizer.step()
+    assert_same(plain, parts)
+    norms = [optim.clip_grad_norm_(parameters, 1.0) for parameters in (plain, parts)]
+    torch.testing.assert_close(norms[0], norms[1])
+    for one, other in zip(plain, parts, strict=True):
+        gradient: Any = other.grad
+        assert gradient.placements == (Shard(0),)
+        torch.testing.assert_close(one.grad, gradient.full_tensor())

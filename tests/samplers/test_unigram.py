@@ -162,3 +162,9 @@ def test_below_zero_rare_classes_are_drawn_most():
     sampler = Unigram([8.0, 2.0, 0.0], 1, power=-0.5, seed=1, dtype=torch.float64)
     assert sampler.log_q.exp().tolist() == pytest.approx([1 / 3, 2 / 3, 0])
     assert Unigram([1e300, 1.0], 1, power=-1, dtype=torch.float64).log_q.exp()[1].item() == 1
+
+
+def test_many_ids_at_once_are_looked_up_as_few_are():
+    sampler = Unigram([8.0, 2.0, 5.0], 1, dtype=torch.float64)
+    ids = torch.arange(1 << 22).remainder_(3).view(2, -1)  # from 32 MiB on the memory is asked for in another way
+    assert torch.equal(sampler.log_prob(ids), sampler.log_q[ids])

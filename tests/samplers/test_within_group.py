@@ -137,3 +137,8 @@ def test_names_of_groups_may_be_large_numbers():
     assert torch.equal(by_name.ids, plain.draw(targets, groups=torch.tensor([5, 0, 2])).ids)
     with pytest.raises(ValueError, match="counts: expected a positive count in each group, all of group 2000 are 0"):
         WithinGroup([1.0, 0.0], [7, 2000], 5)
+
+
+def test_the_size_of_a_sample_is_s_ahead_of_the_draw_too():
+    assert WithinGroup(COUNTS, GROUPS, 6).sample_size() == 6
+    assert Prefetch(Uniform(9, 5)).sample_size() == 5

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from logq.optim import LazyAdam
-from logq.training.optimizers import Fading, Optimizers
+from logq.training.optimizers import Fading, Optimizers, _check_states
 from logq.training.options import OPTIMIZERS, TrainingConfig
 
 TORCHS: dict[str, Any] = {"adam": torch.optim.Adam, "adagrad": torch.optim.Adagrad, "sgd": torch.optim.SGD}
@@ -102,3 +102,19 @@ def test_an_unknown_optimizer() -> None:
         TrainingConfig(optimizer="adamw")
     with pytest.raises(ValueError, match="optimizer: expected one of adam, adagrad, sgd, got 'adamw'"):
         Optimizers(table(False), [], lr=0.1, kind="adamw")
+
+
+@pytest.mark.parametrize(
+    ("states", "message"),
+    [
+        ({1: {}}, "optimizer: expected exp_avg, exp_avg_sq, step of a parameter, got "),
+        ({0: {"sum": torch.zeros(2)}}, "optimizer: expected exp_avg, exp_avg_sq, step of a parameter, got sum"),
+        (
+            {0: {"step": torch.tensor(1.0), "exp_avg": torch.zeros(2), "exp_avg_sq": torch.zeros(3)}},
+            r"optimizer: expected numbers of shape \(2,\) as exp_avg_sq, got torch\.float32",
+        ),
+    ],
+)
+def test_states_of_other_parameters_are_refused(states: dict[int, dict[str, torch.Tensor]], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        _check_states(torch.optim.Adam([nn.Parameter(torch.zeros(2))]), states)

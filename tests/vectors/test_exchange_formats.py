@@ -16,6 +16,7 @@ import pytest
 import logq
 from logq.vectors import KeyedVectors
 from logq.vectors.exchange_formats import ReadingOptions, read_vectors
+from logq.vectors.vector_files import is_safetensors
 
 GLOVE = "the 0.1 -0.2 3e-3\n. . . 1 2 3\nat name@domain.com 4 5 6\n2 7 8 9\ncafé 0 0 1\n"
 GLOVE_WORDS = ["the", ". . .", "at name@domain.com", "2", "café"]
@@ -356,3 +357,15 @@ def test_what_is_wrong_with_a_file_without_a_first_line_is_said(file, content, m
     monkeypatch.setattr("logq.vectors.vector_files.is_safetensors", lambda path: False)
     with pytest.raises(ValueError, match=match):
         KeyedVectors.load(file(content))
+
+
+def test_blank_lines_are_skipped_and_a_word_of_nothing_is_refused(file):
+    words, vectors = read_vectors(file("the 1 2\n\n  \ncup 3 4\n"))
+    assert (list(words), vectors.tolist()) == (["the", "cup"], [[1, 2], [3, 4]])
+    path = file(b"the 1 2\n\xff 3 4\n", "odd.txt")
+    with pytest.raises(ValueError, match=r"odd\.txt, line 2: expected a word, nothing of b'\\xff' is left"):
+        read_vectors(path, ReadingOptions(errors="ignore"))
+
+
+def test_standard_input_is_not_looked_at_for_tensors():
+    assert not is_safetensors("-")

@@ -57,14 +57,13 @@ def load_arrays(
     header = Path(folder) / f"{kind}.json"
     if not header.exists():
         raise FileNotFoundError(f"{os.fspath(folder)}: expected {header.name} in it, which is written last")
+    content = header.read_bytes()
     try:
-        text = json.loads(header.read_bytes())
+        text = json.loads(content)
         known, written = text["format"] == f"logq.{kind}", text["version"]
         shapes, metadata = cast("dict[str, Any]", text["arrays"]), cast("dict[str, Any]", text["facts"])
         expected = {str(name): (np.dtype(dtype), tuple(shape)) for name, (dtype, shape) in shapes.items()}
         digests = dict[str, Any](text.get("digests", {}))  # logq 0.1 wrote none
-    except OSError:
-        raise
     except Exception as error:
         raise DamagedFileError(f"{header}: is damaged ({type(error).__name__}: {error})") from None
     if not isinstance(metadata, dict):
@@ -79,11 +78,9 @@ def load_arrays(
         try:
             # An empty file cannot be mapped.
             array = np.load(path, mmap_mode="r" if mmap and 0 not in shape else None, allow_pickle=False)
-        except OSError as error:
-            if error.errno is not None:
-                raise
-            raise DamagedFileError(f"{path}: is not an array, or damaged ({error})") from None
         except Exception as error:  # numpy reads the header by parsers of Python's, with all their errors
+            if isinstance(error, OSError) and error.errno is not None:
+                raise
             raise DamagedFileError(f"{path}: is not an array, or damaged ({error})") from None
         if not isinstance(array, np.ndarray):  # numpy reads a zip file as several arrays
             array.close()
