@@ -210,3 +210,11 @@ def test_memory_is_not_that_of_all_logits(monkeypatch):
 
 def test_errors_belong_to_their_class():
     assert isinstance(gradient_error(torch.eye(3), torch.eye(3), Uniform(3, 1), 2), GradientErrors)
+
+
+def test_all_is_on_one_device():
+    x, w = torch.ones(2, 3), torch.ones(5, 3)
+    with pytest.raises(ValueError, match="weight: expected a tensor on cpu, the device of inputs, got meta"):
+        gradient_error(x, w.to("meta"), Uniform(5, 2), 2)
+    with pytest.raises(ValueError, match=r"sampler: expected .* on cpu, the device of inputs, got meta"):
+        gradient_error(x, w, lambda k: Uniform(5, k, device="meta"), (1, 2))

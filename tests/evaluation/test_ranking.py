@@ -202,3 +202,12 @@ def test_what_print_shows_is_short_however_many_users_there_are():
     assert lines[-1] == "500 users, 95% intervals"
     assert len(lines) == len(scores.values) + 1
     assert "array(" not in repr(scores)
+
+
+def test_what_is_too_large_for_metrics_is_named():
+    items, offsets = np.array([2**62, 1]), np.array([0, 1, 2])
+    with pytest.raises(ValueError, match=f"truth: expected items below {2**62} for 2 users, got {2**62}"):
+        evaluate_ranking(np.array([[1], [2]]), (items, offsets), ks=(1,), resamples=0)
+    hits = find_hits(np.array([[1], [2]]), (np.array([1, 1]), offsets))
+    with pytest.raises(ValueError, match="k: expected at most 1, the length of the rankings, got 2"):
+        METRICS["HR"](hits, 2)

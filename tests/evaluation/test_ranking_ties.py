@@ -66,3 +66,8 @@ def test_a_constant_model_has_the_expected_metrics_of_chance() -> None:
 def test_users_without_a_relevant_item_have_no_expected_metric() -> None:
     found = expected_metrics(np.zeros((1, 3)), find_hits([[0, 1, 2]], ([-1], [0, 1])), [2])
     assert np.isnan(list(found.values())).all()
+
+
+def test_ids_that_are_fractions_have_no_order() -> None:
+    with pytest.raises(TypeError, match="ids: expected integers or strings, got values of float64"):
+        tie_order([0.5, 1.5])

@@ -213,3 +213,8 @@ def test_bad_arguments_are_named(path, arguments, error, message):
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(OSError, match="nowhere"):
         word_map(some_vectors(), tmp_path / "nowhere" / "map.html", layout="pca")
+
+
+def test_no_words_have_no_map(tmp_path):
+    with pytest.raises(ValueError, match="vectors: expected at least one word, got none"):
+        word_map(KeyedVectors([], np.zeros((0, 3))), tmp_path / "map.html")

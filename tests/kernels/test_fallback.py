@@ -268,3 +268,8 @@ def test_distributions_and_rules_survive_copies_and_pickles():
     assert pickle.loads(pickle.dumps(rule)).states[0].tolist() == copy.deepcopy(rule).states[0].tolist()
     case = fallback.Case(dim=nn.Linear(2, 3).in_features)
     assert pickle.loads(pickle.dumps(case)) == copy.deepcopy(case) == case
+
+
+def test_an_explanation_is_a_mapping():
+    told = kernels.explain("nce", dim=3)
+    assert len(told) == len(list(told)) == len(told.backends) > 0

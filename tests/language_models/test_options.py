@@ -21,6 +21,7 @@ from logq.language_models import NNLM, RecurrentLM
         ({"sampler": "zipf"}, "sampler: expected one of .* got 'zipf'"),
         ({"num_sampled": 0}, "num_sampled: expected an integer >= 1, got 0"),
         ({"cutoffs": [5, 3], "objective": "adaptive_softmax"}, r"cutoffs: expected increasing numbers of words"),
+        ({"cutoffs": "12", "objective": "adaptive_softmax"}, "cutoffs: expected a sequence of integers, got '12'"),
         ({"cutoffs": [5]}, "cutoffs: expected None, as sampled_softmax has no clusters"),
         ({"optimizer": "lion"}, "optimizer: expected one of adam, adagrad, sgd, got 'lion'"),
         ({"decay": "steps"}, "decay: expected one of constant, linear, cosine, got 'steps'"),

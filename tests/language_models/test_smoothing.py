@@ -185,3 +185,7 @@ def test_the_best_k_of_a_validation_text():
         assert other.perplexity(validation, progress=False) > best.metadata["validation"]["perplexity"]
     with pytest.raises(ValueError, match="validation: expected a text"):
         NGram(2, "add_k", k=None).fit(lines)
+
+
+def test_nothing_is_found_among_no_keys():
+    assert ngram_counts.find(np.array([], np.int64), np.array([7, 3])).tolist() == [-1, -1]

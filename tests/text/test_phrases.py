@@ -332,3 +332,8 @@ def test_all_of_wikipedia_has_gensim_s_phrases():
     found = Phrases().fit([words[i : i + 1000] for i in range(0, len(words), 1000)], progress=False)
     assert len(found) == 42_079
     assert next(iter(found.phrases)) == "yasujir_ozu"
+
+
+def test_phrases_show_their_number_and_how_they_were_scored():
+    found = Phrases(1, 0.5, scoring="npmi").fit([["new", "york"]] * 9 + [["a", "b", "c"]])
+    assert repr(found) == f"Phrases({len(found)} phrases, scoring 'npmi', threshold 0.5)"

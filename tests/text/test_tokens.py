@@ -73,3 +73,7 @@ def test_max_vocab_counts_all_tokens() -> None:
 def test_bad_arguments(options: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         read_tokens([["a", "b"]], **options)  # type: ignore[arg-type]
+
+
+def test_tokens_show_their_number() -> None:
+    assert repr(read_tokens([["a", "b"], ["a"]])) == "Tokens(5 tokens in 2 lines, 4 different)"

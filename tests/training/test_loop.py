@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from logq._progress import Progress
 from logq.recommenders.item_loss import ItemLoss
 from logq.training.checkpoint import FILE
+from logq.training.devices import Device
 from logq.training.loop import Loop
 from logq.training.optimizers import Optimizers
 from logq.training.running_mean import RunningMean
@@ -209,3 +211,25 @@ def test_a_running_mean_of_nothing_is_not_a_number_and_no_divergence() -> None:
     assert not running.has_diverged(1.0)
     running.add(math.nan, 3)
     assert running.has_diverged(1.0)
+
+
+def test_names_that_there_are_not() -> None:
+    with pytest.raises(ValueError, match="decay: expected one of constant, linear, cosine, got 'steps'"):
+        Schedule("steps")
+    with pytest.raises(ValueError, match=r"precision: expected one of float32, .*, got 'fp8'"):
+        Device("cpu", "fp8")
+    with pytest.raises(TypeError, match="device: expected the name of a device, such as 'cpu' or 'cuda', got 5"):
+        make("YoutubeDNN", device=5)
+    model: Any = make("YoutubeDNN", epochs=1)
+    model._validated = lambda *_: {"mrr@5": 0.5}
+    with pytest.raises(ValueError, match=r"monitor: expected one of mrr@5, got 'ndcg@10'"):
+        model.fit(planted_split(), progress=False)
+
+
+def test_weights_that_are_not_finite_at_the_end_of_an_epoch_are_named() -> None:
+    module = torch.nn.Linear(2, 1)
+    with torch.no_grad():
+        module.weight[0, 1] = math.inf
+    loop: Any = SimpleNamespace(task=SimpleNamespace(module=module), epoch=2, config=SimpleNamespace(lr=0.5))
+    with pytest.raises(FloatingPointError, match=r"lr: training diverged in epoch 3, weight is not finite any more"):
+        Loop.check_finite(loop)

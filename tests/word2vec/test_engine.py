@@ -1,12 +1,15 @@
 """The table of engines, and which of them a model gets."""
 
 import importlib
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from logq import Word2Vec
 from logq.samplers import Uniform
+from logq.word2vec.corpus_run import check_finite
 from logq.word2vec.engines import ENGINES, Engine, first_vectors, load_engine
 from logq.word2vec.word2vec_config import FUSED, Word2VecConfig
 
@@ -56,3 +59,11 @@ def test_first_vectors_fill_their_range_evenly():
     # Uniform on [-1, 1] has variance 1/3; 20,000 numbers, five standard deviations of the mean and the variance.
     assert abs(made.mean()) < 5 * (1 / 3 / 20_000) ** 0.5
     assert abs((made**2).mean() - 1 / 3) < 5 * (4 / 45 / 20_000) ** 0.5
+
+
+def test_the_first_vector_that_is_not_finite_is_named():
+    vectors = np.zeros((1 << 15, 2), np.float32)
+    vectors[20_000, 1] = np.nan
+    engine: Any = SimpleNamespace(vectors=vectors)
+    with pytest.raises(FloatingPointError, match=r"lr: training diverged, vector 20000 is not finite; try less than 9"):
+        check_finite(engine, 9.0)

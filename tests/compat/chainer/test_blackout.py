@@ -106,3 +106,8 @@ def test_link():
     torch.testing.assert_close(loss, black_out(x, t, link.W, link.sample_data))
     loss.backward()
     assert link.W.grad.any()
+
+
+def test_it_shows_its_sizes():
+    assert repr(BlackOut(4, [5, 3, 2], 2)).splitlines()[0].startswith("BlackOut(")
+    assert "in_size=4, sample_size=2" in repr(BlackOut(4, [5, 3, 2], 2))

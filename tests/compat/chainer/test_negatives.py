@@ -204,3 +204,7 @@ def test_link_with_bad_counts():
         NegativeSampling(2, [0, 0], 1)
     with pytest.raises(TypeError, match="power"):
         NegativeSampling(2, [1], 1, power="3/4")
+
+
+def test_it_shows_its_sizes():
+    assert "in_size=4, sample_size=2" in repr(NegativeSampling(4, [5, 3, 2], 2))

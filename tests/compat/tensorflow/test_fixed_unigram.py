@@ -122,3 +122,8 @@ def test_a_bad_line_of_the_file_is_named(tmp_path, text, line, field):
 def test_a_missing_file_is_an_error_of_the_system(tmp_path):
     with pytest.raises(FileNotFoundError):
         fixed_unigram_candidate_sampler([[0]], 1, 1, False, 2, vocab_file=tmp_path / "none.csv")
+
+
+def test_counts_that_are_not_numbers_are_named():
+    with pytest.raises(TypeError, match=r"unigrams: expected numbers, one per class, got list \("):
+        fixed_unigram_candidate_sampler([[1]], 1, 2, True, 3, unigrams=["a", "b", "c"])

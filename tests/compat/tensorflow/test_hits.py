@@ -8,7 +8,7 @@ import torch
 
 from logq.candidates import Candidates
 from logq.compat.tensorflow import compute_accidental_hits
-from logq.compat.tensorflow.tf_draws import masked
+from logq.compat.tensorflow.tf_draws import last_positions, masked
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 
@@ -60,3 +60,8 @@ def test_bad_arguments_are_named():
         compute_accidental_hits([[1]], [3], 2)
     with pytest.raises(ValueError, match=r"sampled_candidates: expected shape \(S,\), got \(1, 1\)"):
         compute_accidental_hits([[1]], [[3]], 1)
+
+
+def test_an_empty_sample_holds_no_class():
+    classes = torch.tensor([[3, 8], [1, 1]])
+    assert last_positions(torch.zeros(0, dtype=torch.int64), classes).tolist() == [[-1, -1], [-1, -1]]

@@ -350,3 +350,12 @@ def test_switches_may_be_numbers_and_counts_lists_of_doubles():
     assert torch.equal(call(nce_loss, given, remove_accidental_hits=1, subtract_log_q=np.bool_(False)), expected)
     lists = given | {key: given[key].tolist() for key in ("true_expected", "sampled_expected")}
     assert torch.equal(call(sampled_softmax_loss, lists), call(sampled_softmax_loss, given))
+
+
+def test_what_is_not_numbers_is_named():
+    given = problem(1)
+    with pytest.raises(TypeError, match=r"labels: expected a tensor or a list of numbers, got 'tea' \("):
+        nce_loss(given["weights"], given["biases"], "tea", given["inputs"], 9, 12)
+    values = given["sampled"], given["true_expected"], ["one"] * 9
+    with pytest.raises(TypeError, match=r"sampled_values\[2\]: expected a tensor or a list of numbers, got "):
+        nce_loss(given["weights"], given["biases"], given["labels"], given["inputs"], 9, 12, 1, values)
