@@ -148,6 +148,9 @@ def read_tensors(path: str | os.PathLike[str], *, check: bool = True) -> dict[st
     with _opened(name) as file:
         metadata: dict[str, str] = dict(file.metadata() or {})
         tensors: dict[str, NDArray[Any]] = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        for tensor in tensors.values():
+            if tensor.dtype.kind == "V":  # such as bfloat16, which numpy has once another library has added it
+                raise TypeError(f"data type {tensor.dtype.name!r} not understood")
     if check:
         _check_digests(name, tensors, metadata)
     return tensors

@@ -291,3 +291,8 @@ def test_a_record_that_a_killed_program_began_goes_after_an_hour(path, cache):
     os.utime(path, ns=(1, 1))
     make(path, cache)
     assert (old.exists(), new.exists()) == (False, True)
+
+
+def test_a_file_of_ids_that_is_gone_may_be_in_use(tmp_path):
+    assert id_file.is_in_use(tmp_path / "gone.ids")
+    assert encoding_cache._age(tmp_path / "gone.ids") == 0
