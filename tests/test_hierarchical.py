@@ -411,3 +411,13 @@ def test_sparse_gradients_of_many_examples_are_refused() -> None:
     assert of_one(weight, *rows(4)).is_sparse
     with pytest.raises(ValueError, match="sparse: expected False under vmap of grad, got True"):
         torch.func.vmap(of_one, in_dims=(None, 0, 0))(weight, *(one[:, None] for one in rows(4)))
+
+
+def test_a_state_whose_tree_is_none_is_refused() -> None:
+    """A damaged file, say: answers would be nonsense, or fail."""
+    module = HierarchicalSoftmax(4, [8, 4, 2, 1, 1])
+    for name, at, value in (("offsets", -1, 1), ("points", 0, 0), ("codes", 0, 1)):
+        state = {key: tensor.clone() for key, tensor in module.state_dict().items()}
+        state[name][at] = value if name != "codes" else 1 - state[name][at]
+        with pytest.raises(ValueError, match=r"^(offsets|points|codes)"):
+            HierarchicalSoftmax(4, [8, 4, 2, 1, 1]).load_state_dict(state)

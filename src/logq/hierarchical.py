@@ -110,7 +110,6 @@ class HierarchicalSoftmax(TellsOfSparseRows):
         self.register_buffer("codes", torch.tensor(tree.codes, device=device))
         self._measure(tree.offsets, tree.points)
         self._tree = tree if self.offsets.is_meta else None
-        self.register_load_state_dict_post_hook(_after_load)
         table = torch.empty(self.num_classes - 1, self.in_features, device=device, dtype=dtype)
         prefer_huge_pages(table)
         self.weight = nn.Parameter(table)
@@ -134,6 +133,20 @@ class HierarchicalSoftmax(TellsOfSparseRows):
         level = np.zeros(self.num_classes - 1, dtype=np.int64)
         level[points] = np.arange(len(points)) - np.repeat(offsets[:-1], lengths)
         self._nodes_of_level: list[int] = np.bincount(level).tolist()
+
+    def _load_from_state_dict(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, state_dict: dict[str, Any], prefix: str, *arguments: Any
+    ) -> None:
+        """As nn.Module does; the state may bring another tree of the same size, and raises ValueError if it is none."""
+        super()._load_from_state_dict(state_dict, prefix, *arguments)
+        own = [getattr(self, name) for name in TREE]
+        given = [state_dict.get(prefix + name) for name in TREE]
+        fit = all(one is not None and one.shape == other.shape for one, other in zip(given, own, strict=True))
+        if (
+            fit and has_numbers(self.offsets) and not self.offsets.is_meta
+        ):  # else torch is about to say what does not fit
+            tree = HuffmanTree.from_paths(*(one.cpu().numpy() for one in own))
+            self._measure(tree.offsets, tree.points)
 
     def sparse_parameters(self) -> Mapping[str, nn.Parameter | None]:
         """The table, if it gets sparse gradients."""
@@ -271,11 +284,3 @@ def _down_the_tree(dots: Tensor, to_nodes: list[Tensor], to_classes: Tensor, col
         before += levels[-1].shape[1]
         levels.append(levels[-1][:, parents] + turns[:, turn])
     return torch.cat(levels, dim=1)[:, column[to_classes // 2]] + turns[:, to_classes]
-
-
-def _after_load(module: nn.Module, _: object) -> None:
-    """After a load, which may have brought another tree."""
-    if isinstance(module, HierarchicalSoftmax) and has_numbers(module.offsets) and not module.offsets.is_meta:
-        offsets, points = module.offsets.cpu().numpy(), module.points.cpu().numpy()
-        if offsets[-1] == len(points):  # else torch is about to say that sizes differ
-            module._measure(offsets, points)  # pyright: ignore[reportPrivateUsage]
