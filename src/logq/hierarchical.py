@@ -142,9 +142,7 @@ class HierarchicalSoftmax(TellsOfSparseRows):
         own = [getattr(self, name) for name in TREE]
         given = [state_dict.get(prefix + name) for name in TREE]
         fit = all(one is not None and one.shape == other.shape for one, other in zip(given, own, strict=True))
-        if (
-            fit and has_numbers(self.offsets) and not self.offsets.is_meta
-        ):  # else torch is about to say what does not fit
+        if fit and has_numbers(self.offsets) and not self.offsets.is_meta:  # else torch says what does not fit
             tree = HuffmanTree.from_paths(*(one.cpu().numpy() for one in own))
             self._measure(tree.offsets, tree.points)
 

@@ -10,6 +10,13 @@ from logq.candidates import Candidates, as_columns
 from logq.graph_breaks import outside_of_graphs
 from logq.kernels import reference, updates
 from logq.kernels.autograd import FullLoss, SampledLoss, Settings, run_pass
+from logq.kernels.distributions import (
+    AliasDistribution,
+    Distribution,
+    LearnedDistribution,
+    LogUniformDistribution,
+    UniformDistribution,
+)
 from logq.kernels.fallback import Case, report
 from logq.kernels.logits import computed_dtype, reduce
 from logq.kernels.passes import Passes
@@ -17,7 +24,7 @@ from logq.kernels.tensor_memory import is_plain
 from logq.objectives import Negatives, Objective, logistic, softmax
 from logq.tracing import goes_forward, in_transform
 
-__all__ = ["FusedBackend"]
+__all__ = ["TRANSFORMED", "FusedBackend", "refuses_distribution"]
 
 PASSES: Final = {"sampled_loss": ("shared_pass", "per_row_pass"), "full_loss": ("full_pass",)}
 """The ops that are made of passes, and the passes of which they need one at least."""
@@ -243,6 +250,19 @@ def own_full_loss(objective: Objective) -> str:
     return own_loss(objective) or (
         "" if objective.calibration is None else f"objective {objective.name} weighs true classes"
     )
+
+
+def refuses_distribution(distribution: Distribution, transformed: bool) -> str:
+    """Why compiled code does not draw from a distribution: it knows four; "" for these.
+
+    Example:
+        >>> refuses_distribution(UniformDistribution(3), transformed=False)
+        ''
+    """
+    known = UniformDistribution, LogUniformDistribution, AliasDistribution, LearnedDistribution
+    if not isinstance(distribution, known):
+        return f"compiled code knows no distribution of class {type(distribution).__name__}"
+    return TRANSFORMED if transformed else ""
 
 
 def _refuses_full(objective: Objective, weight: Tensor, tensors: tuple[Tensor, ...]) -> str:

@@ -4,12 +4,43 @@ sum_rows       ids with repeats x a row for each -> the distinct ids in order, a
 update_rows    a rule x a table x gradients of some rows -> the table and its states changed in place
 """
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
 from logq.kernels.updates import RowRule, real_dtype
 
-__all__ = ["sum_rows", "update_rows"]
+__all__ = ["Ranked", "ranked", "sum_rows", "update_rows"]
+
+
+class Ranked(NamedTuple):
+    """Ids in order, found without a wait for their device.
+
+    Args:
+        ordered: (N,) int64, ascending.
+        order: (N,) int64, where each was; equal ones as they came.
+        begins: (N,) bool, the first of each id from 0 on.
+        ranks: (N,) int64, how many smaller ids from 0 on there are, each counted once; -1 for an id below 0.
+    """
+
+    ordered: Tensor
+    order: Tensor
+    begins: Tensor
+    ranks: Tensor
+
+
+def ranked(ids: Tensor) -> Ranked:
+    """Sort ids (N,), and number the distinct ones from 0 on in their order.
+
+    Example:
+        >>> ranked(torch.tensor([7, -1, 3, 7])).ranks
+        tensor([-1,  0,  1,  1])
+    """
+    ordered, order = ids.sort(stable=True)
+    begins = ordered >= 0
+    begins[1:] &= ordered[1:] != ordered[:-1]
+    return Ranked(ordered, order, begins, begins.cumsum(0) - 1)
 
 
 def sum_rows(ids: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
@@ -26,10 +57,7 @@ def sum_rows(ids: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
         >>> sum_rows(torch.tensor([2, 0, 2, -100]), torch.tensor([[1.0], [2.0], [3.0], [4.0]]))
         (tensor([0, 2]), tensor([[2.], [4.]]))
     """
-    ordered, order = ids.sort()
-    begins = ordered >= 0
-    begins[1:] &= ordered[1:] != ordered[:-1]
-    ranks = begins.cumsum(0) - 1  # -1 for what is left out
+    ordered, order, _, ranks = ranked(ids)
     size = int(ranks[-1]) + 1 if len(ids) else 0  # the only wait for a device
     at = ranks.where(ranks >= 0, size)
     distinct = ids.new_empty(size + 1).scatter_(0, at, ordered)[:size]

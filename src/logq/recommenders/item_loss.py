@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_bool, check_float
 from logq.candidates import IGNORED, Candidates, without_log_q
 from logq.functional import full_loss, sampled_loss
+from logq.kernels.reference_rows import ranked
 from logq.objectives import Objective, find_objective
 from logq.samplers import Sampler
 from logq.tracing import keeps_sizes
@@ -191,8 +192,6 @@ def computed_rows(model: FindsItems, candidates: Candidates) -> tuple[Tensor, Te
 
 def _distinct(ids: Tensor) -> tuple[Tensor, Tensor]:
     """As `unique(return_inverse=True)`, with as many items as there are ids: the last one fills the rest."""
-    ordered, order = ids.sort()
-    ranks = (ordered[1:] != ordered[:-1]).cumsum(0)
-    ranks = torch.cat([ranks.new_zeros(1), ranks])
+    ordered, order, _, ranks = ranked(ids)
     items = ordered[-1].expand(len(ids)).clone().scatter_(0, ranks, ordered)
     return items, torch.empty_like(order).scatter_(0, order, ranks)

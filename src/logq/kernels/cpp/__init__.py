@@ -2,7 +2,7 @@
 
 from logq.kernels.cpp import compiled_draws, loss_passes, row_sums
 from logq.kernels.fallback import Case
-from logq.kernels.fused import FusedBackend
+from logq.kernels.fused import TRANSFORMED, FusedBackend, refuses_distribution
 
 __all__ = ["CppBackend"]
 
@@ -35,7 +35,7 @@ class CppBackend(FusedBackend):
     def refusal(self, op: str, case: Case) -> str:
         """Why an op runs on the reference in a case; "" where it does not."""
         if op in ("draws", "distinct_draws") and case.distribution is not None:
-            return compiled_draws.refuses_distribution(case.distribution, case.transformed)
+            return refuses_distribution(case.distribution, case.transformed)
         if op in ("places_of", "log_inclusion") and case.transformed:
-            return compiled_draws.TRANSFORMED
+            return TRANSFORMED
         return super().refusal(op, case)

@@ -17,12 +17,12 @@ from logq.kernels.distributions import (
     UniformDistribution,
 )
 from logq.kernels.fallback import report
+from logq.kernels.fused import TRANSFORMED, refuses_distribution
 from logq.tracing import in_transform, is_fake
 
-__all__ = ["alias_table", "distinct_draws", "draws", "log_inclusion", "places_of", "refuses_distribution"]
+__all__ = ["alias_table", "distinct_draws", "draws", "log_inclusion", "places_of"]
 
 SEED_BITS = (1 << 64) - 1
-TRANSFORMED = "inside of a transform of torch.func tensors have no memory of their own"
 
 
 def draws(distribution: Distribution, seed: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -91,19 +91,6 @@ def alias_table(probabilities: Tensor) -> tuple[Tensor, Tensor]:
     accept, alias = _native.alias_table(array(probabilities.detach().cpu().double().contiguous()))
     device = probabilities.device
     return torch.from_numpy(accept).to(device), torch.from_numpy(alias).to(device)
-
-
-def refuses_distribution(distribution: Distribution, transformed: bool) -> str:
-    """Why the core does not draw from a distribution: it knows four; "" for these.
-
-    Example:
-        >>> refuses_distribution(UniformDistribution(3), transformed=False)
-        ''
-    """
-    known = UniformDistribution, LogUniformDistribution, AliasDistribution, LearnedDistribution
-    if not isinstance(distribution, known):
-        return f"compiled code knows no distribution of class {type(distribution).__name__}"
-    return TRANSFORMED if transformed else ""
 
 
 def _compiled(distribution: Distribution) -> _native.Distribution | str:

@@ -1,7 +1,7 @@
 """The Triton backend: passes and draws as kernels for GPUs."""
 
 from logq.kernels.fallback import Case
-from logq.kernels.fused import FusedBackend
+from logq.kernels.fused import FusedBackend, refuses_distribution
 from logq.kernels.triton import class_sums, per_row_pass, shared_pass, triton_draws
 
 __all__ = ["TritonBackend"]
@@ -29,5 +29,5 @@ class TritonBackend(FusedBackend):
     def refusal(self, op: str, case: Case) -> str:
         """Why an op runs on the reference in a case; "" where it does not."""
         if op == "draws" and case.distribution is not None:
-            return triton_draws.refuses_distribution(case.distribution, case.transformed)
+            return refuses_distribution(case.distribution, case.transformed)
         return super().refusal(op, case)

@@ -13,6 +13,7 @@ import triton.language as tl
 from torch import Tensor
 
 from logq.kernels.passes import Entries
+from logq.kernels.reference_rows import ranked
 from logq.kernels.triton.launching import TYPES, launch
 from logq.kernels.updates import RowRule, real_dtype
 
@@ -41,10 +42,7 @@ class Runs(NamedTuple):
 def runs_of(named: Tensor) -> Runs:
     """Sort entries by the classes (N,) that they name; those below 0 are left out."""
     size = len(named)
-    classes, order = named.sort(stable=True)
-    begins = classes >= 0
-    begins[1:] &= classes[1:] != classes[:-1]
-    ranks = begins.cumsum(0) - 1
+    classes, order, begins, ranks = ranked(named)
     starts = torch.full((size + 2,), size, dtype=torch.int64, device=named.device)
     starts.scatter_(0, ranks.where(begins, size + 1), torch.arange(size, device=named.device))
     number = ranks[-1] + 1 if size else torch.zeros((), dtype=torch.int64, device=named.device)

@@ -21,13 +21,13 @@ from logq.kernels.distributions import (
     UniformDistribution,
 )
 from logq.kernels.fallback import report
+from logq.kernels.fused import refuses_distribution
 from logq.kernels.triton.launching import launch
 from logq.tracing import in_transform, is_fake
 
-__all__ = ["draws", "refuses_distribution"]
+__all__ = ["draws"]
 
 BLOCK = 256
-KNOWN = UniformDistribution, LogUniformDistribution, AliasDistribution, LearnedDistribution
 
 
 def draws(distribution: Distribution, seed: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -61,13 +61,6 @@ def draws(distribution: Distribution, seed: Tensor, shape: tuple[int, ...]) -> T
         case _:
             raise AssertionError
     return ids
-
-
-def refuses_distribution(distribution: Distribution, transformed: bool) -> str:
-    """Why the kernels do not draw from a distribution: they know four; "" for these."""
-    if not isinstance(distribution, KNOWN):
-        return f"compiled code knows no distribution of class {type(distribution).__name__}"
-    return "inside of a transform of torch.func tensors have no memory of their own" if transformed else ""
 
 
 @triton.jit
