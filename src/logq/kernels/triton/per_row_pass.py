@@ -100,6 +100,30 @@ def softplus(x):
 
 
 @triton.jit
+def of_negatives(logits, counts, scale):
+    """The logistic losses of negatives, summed, and their factors."""
+    costs, small = softplus(logits)
+    factors = tl.where(counts, tl.where(logits >= 0, 1.0, small) / (1.0 + small), 0.0) * scale
+    return tl.sum(tl.where(counts, costs, 0.0), 0), factors
+
+
+@triton.jit
+def of_true_classes(logits, is_true, true_weight, scale):
+    """The logistic losses of true classes, summed, and their factors."""
+    costs, small = softplus(-logits)
+    factors = tl.where(is_true, tl.where(logits >= 0, small, 1.0) / (1.0 + small), 0.0)
+    return true_weight * tl.sum(tl.where(is_true, costs, 0.0), 0), -factors * (scale * true_weight)
+
+
+@triton.jit
+def end_of_softmax(others, greatest, true_logit, is_true, scale):
+    """The loss, what powers are divided by, and the factor of the true class."""
+    # Quotients of sums, not exp(logit - log total), which would round the logarithm first.
+    total = others + tl.exp(true_logit - greatest)
+    return tl.log(total) + (greatest - true_logit), total, tl.where(is_true, -others / total, 0.0) * scale
+
+
+@triton.jit
 def trap_if(wrong):
     """End the kernel with an error of the device, as torch's own kernels do for an index out of range."""
     if wrong:
@@ -192,18 +216,14 @@ def per_row_kernel(
                 gradient = gradient * before + tl.sum(powers[:, None] * rows, 0)
                 tl.store(factors + place, logits, mask=exists)
         else:
-            costs, small = softplus(logits)
-            loss += tl.sum(tl.where(counts, costs, 0.0), 0)
+            costs, of_logits = of_negatives(logits, counts, scale)
+            loss += costs
             if GRADIENTS:
-                of_logits = tl.where(counts, tl.where(logits >= 0, 1.0, small) / (1.0 + small), 0.0) * scale
                 gradient += tl.sum(of_logits[:, None] * rows, 0)
                 tl.store(factors + place, of_logits, mask=exists)
 
     if SOFTMAX:
-        # Quotients of sums, not exp(logit - log total), which would round the logarithm first.
-        total = others + tl.exp(true_logit - greatest)
-        loss = tl.log(total) + (greatest - true_logit)
-        of_true = tl.where(is_true, -others / total, 0.0) * scale
+        loss, total, of_true = end_of_softmax(others, greatest, true_logit, is_true, scale)
         if GRADIENTS:
             gradient = gradient * (scale / total)
             tl.debug_barrier()  # what other threads of the program have stored is read now
@@ -214,10 +234,8 @@ def per_row_kernel(
                 logits = tl.load(factors + place, mask=exists, other=-float("inf"))
                 tl.store(factors + place, tl.exp(logits - greatest) / total * scale, mask=exists)
     else:
-        costs, small = softplus(-true_logits)
-        loss += true_weight * tl.sum(tl.where(is_true, costs, 0.0), 0)
-        of_true = tl.where(is_true, tl.where(true_logits >= 0, small, 1.0) / (1.0 + small), 0.0)
-        of_true = -of_true * (scale * true_weight)
+        costs, of_true = of_true_classes(true_logits, is_true, true_weight, scale)
+        loss += costs
     tl.store(losses + row, tl.where(has_true, loss, 0.0))
     if GRADIENTS:
         gradient += tl.sum(of_true[:, None] * true_rows, 0)

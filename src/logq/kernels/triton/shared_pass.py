@@ -15,7 +15,7 @@ from torch.nn.functional import normalize
 from logq.kernels.logits import computed_dtype
 from logq.kernels.passes import LossesAndGradients
 from logq.kernels.triton.launching import TYPES, launch
-from logq.kernels.triton.per_row_pass import softplus
+from logq.kernels.triton.per_row_pass import end_of_softmax, of_negatives, of_true_classes
 
 __all__ = ["shared_pass"]
 
@@ -160,17 +160,13 @@ def tile_kernel(
             if GRADIENTS:
                 tl.store(logits + row * num_sampled + at, logit, mask=exists)
         else:
-            costs, small = softplus(logit)
-            loss += tl.sum(tl.where(counts, costs, 0.0), 0)
+            costs, factors = of_negatives(logit, counts, scale)
+            loss += costs
             if GRADIENTS:
-                factors = tl.where(counts, tl.where(logit >= 0, 1.0, small) / (1.0 + small), 0.0) * scale
                 tl.store(logits + row * num_sampled + at, factors, mask=exists)
 
     if SOFTMAX:
-        # Quotients of sums, not exp(logit - log total), which would round the logarithm first.
-        total = others + tl.exp(true_logit - greatest)
-        loss = tl.log(total) + (greatest - true_logit)
-        of_true = tl.where(is_true, -others / total, 0.0) * scale
+        loss, total, of_true = end_of_softmax(others, greatest, true_logit, is_true, scale)
         if GRADIENTS:
             tl.debug_barrier()  # what other threads of the program have stored is read now
             for start in tl.range(0, num_sampled, BLOCK):
@@ -179,9 +175,8 @@ def tile_kernel(
                 logit = tl.load(logits + row * num_sampled + at, mask=exists, other=-float("inf"))
                 tl.store(logits + row * num_sampled + at, tl.exp(logit - greatest) / total * scale, mask=exists)
     else:
-        costs, small = softplus(-true)
-        loss += true_weight * tl.sum(tl.where(is_true, costs, 0.0), 0)
-        of_true = -tl.where(is_true, tl.where(true >= 0, small, 1.0) / (1.0 + small), 0.0) * (scale * true_weight)
+        costs, of_true = of_true_classes(true, is_true, true_weight, scale)
+        loss += costs
     tl.store(losses + row, tl.where(has_true, loss, 0.0))
     if GRADIENTS:
         tl.store(true_factors + row * NUM_TRUE + column, of_true, mask=column < NUM_TRUE)
