@@ -1,77 +1,139 @@
-"""Kernels compiled for a GPU that is not there, and what the compiler says of them."""
+"""Kernels compiled for GPUs that are not there, and a table of what the compilers say of them.
 
+    export TRITON_INTERPRET=0
+    python tests/kernels/triton/ahead_of_time.py              what is compiled now, as lines of the table
+    python tests/kernels/triton/ahead_of_time.py --write      the table written anew
+
+A kernel is added by a case in `cases`, and `--write`. What changes in registers.tsv then shows in the diff; where it is
+worse than before, say why in the commit. Arguments choose: `--quick` the cases of the default suite, `--target sm_90` a
+target, `--kernel NAME` a kernel.
+"""
+
+import argparse
 import re
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import triton
+import triton.language as tl
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
+from logq.kernels.triton import class_sums, per_row_pass, shared_pass, triton_draws
+from logq.kernels.triton.launching import blocks_of_rows
+
+TABLE: Final = Path(__file__).with_name("registers.tsv")
+TOOLS: Final = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
+
+# ------------------------------------------------------------------------------------------------------------- targets
 
 
-class Report(NamedTuple):
-    """What a kernel takes.
+class Target(NamedTuple):
+    """A GPU to compile for.
 
     Args:
-        registers: of a thread, 255 at most.
-        spills: bytes a thread keeps in memory, as it has too few registers.
+        gpu: as Triton names it.
+        traps: how kernels end there for an id that is out of range; see logq.kernels.triton.launching.
+        shared: bytes of shared memory that a program may have.
+        registers: that a thread may have.
+    """
+
+    gpu: GPUTarget
+    traps: str
+    shared: int
+    registers: int
+
+
+TARGETS: Final = {
+    "sm_80": Target(GPUTarget("cuda", 80, 32), "ptx", 163 << 10, 255),
+    "sm_90": Target(GPUTarget("cuda", 90, 32), "ptx", 227 << 10, 255),
+    "sm_100": Target(GPUTarget("cuda", 100, 32), "ptx", 227 << 10, 255),
+    "gfx942": Target(GPUTarget("hip", "gfx942", 64), "gcn", 64 << 10, 512),
+}
+
+
+class Usage(NamedTuple):
+    """What a kernel takes on a GPU.
+
+    Args:
+        registers: of a thread; on AMD's, of vectors.
+        spills: bytes that a thread keeps in memory, as it has too few registers.
         shared: bytes of shared memory of a program.
-        wide_loads: how many loads of 16 bytes are in the code.
+        wide: whether memory is read 16 bytes at a time.
+        products: how many instructions of tensor cores are in the code: HGMMA, HMMA and their like.
+        atomics: how many that add to memory in any order: RED, ATOM.
+        traps: whether it ends for an id that is out of range.
     """
 
     registers: int
     spills: int
     shared: int
-    wide_loads: int
+    wide: bool
+    products: int
+    atomics: int
+    traps: bool
 
 
-def compiled(
-    kernel: Any, types: dict[str, str], constants: dict[str, Any], capability: int, *, warps: int = 4
-) -> Report:
-    """Compile a kernel for a capability such as 90.
+CODE: Final = {
+    "cuda": {
+        "wide": r"\bLDG(?:STS)?\.E\.[^ ]*(?:128|256)",
+        "products": r"\b(?:HGMMA|HMMA|DMMA|UTC\w*MMA)\b",
+        "atomics": r"\b(?:REDG?|ATOMG?)\b",
+        "traps": r"\bBPT\.TRAP\b",
+    },
+    "hip": {
+        "wide": r"\b(?:global|buffer)_load_dwordx4\b",
+        "products": r"\bv_mfma_",
+        "atomics": r"\b(?:global|buffer|flat)_atomic_",
+        "traps": r"\bs_trap\b",
+    },
+}
+"""What instructions look like."""
+
+# --------------------------------------------------------------------------------------------------------------- cases
+
+
+@dataclass(frozen=True)
+class Case:
+    """A kernel at a size; its key in the table is what stands before `constants`, and the target.
 
     Args:
-        kernel: a function of triton.jit, in a process without Triton's interpreter.
-        types: of the arguments that are not constants, such as "*fp32" and "i32".
-        constants: constexpr arguments; None for a pointer that is not given.
-        capability: of the GPU.
+        kernel: a function of triton.jit.
+        options: what tells the case from others of the kernel, in words; may be "".
+        dim: D; 0 for a kernel that knows none.
+        dtype: of the class weights, as Triton names it.
+        constants: constexpr arguments, but for TRAPS; None for a pointer that is not given.
         warps: as for a launch.
+        stages: as for a launch.
+        types: of arguments, where they are not as TYPES has them.
+        quick: whether the default suite compiles it for sm_90.
+        targets: names of TARGETS.
     """
-    names = kernel.arg_names
-    signature = {name: "constexpr" if name in constants else types[name] for name in names}
-    # As for memory of torch, and widths of tables that are multiples of 16.
-    aligned = {
-        (names.index(name),): [["tt.divisibility", 16]]
-        for name in names
-        if signature[name].startswith("*") or name == "stride"
-    }
-    source = ASTSource(
-        fn=kernel,
-        signature=signature,
-        constexprs={(names.index(name),): value for name, value in constants.items()},
-        attrs=aligned,
-    )
-    made = triton.compile(source, target=GPUTarget("cuda", capability, 32), options={"num_warps": warps})
-    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
-        file.write(made.asm["cubin"])
-        file.flush()
-        usage = _run("cuobjdump", "-res-usage", file.name)
-        code = _run("nvdisasm", file.name)
-    found = re.search(r"REG:(\d+) STACK:(\d+)", usage)
-    assert found, usage
-    return Report(int(found[1]), int(found[2]), made.metadata.shared, len(re.findall(r"LDG\.E\.[^ ]*128", code)))
+
+    kernel: Any
+    options: str
+    dim: int
+    dtype: str
+    constants: dict[str, Any] = field(repr=False)
+    warps: int = 4
+    stages: int = 3
+    types: dict[str, str] = field(default_factory=dict)
+    quick: bool = False
+    targets: tuple[str, ...] = tuple(TARGETS)
+
+    def key(self, target: str) -> tuple[str, ...]:
+        """The first cells of its line in the table."""
+        return self.kernel.__name__, self.options or "-", str(self.dim or "-"), self.dtype, target
 
 
-def _run(tool: str, *arguments: str) -> str:
-    return subprocess.run([TOOLS / tool, *arguments], capture_output=True, text=True, check=True).stdout
+STORED: Final = ("weight", "table")
+"""Names of pointers to class weights, which have the dtype of the case."""
 
-
-POINTERS = {
+TYPES: Final = {
     **dict.fromkeys(["targets", "ids", "seed", "order", "classes", "starts", "number", "recent", "num_recent"], "*i64"),
     **dict.fromkeys(["num_classes", "num_sampled", "stride", "offset_stride", "size", "in_table"], "i32"),
     **dict.fromkeys(["num_ids", "per_row", "per_true"], "i32"),
@@ -82,52 +144,219 @@ POINTERS = {
 }
 """Types of arguments by their names; all others are pointers to float32."""
 
+ALIGNED: Final = ("stride",)
+"""Numbers that are multiples of 16, as widths of tables are that are most used; so is what pointers point to."""
 
-def report(name: str, kernel: Any, capability: int, constants: dict[str, Any], warps: int = 4, **types: str) -> Report:
-    """Compile a kernel, print what it takes, and hold that to what a GPU has."""
-    given = {argument: types.get(argument, POINTERS.get(argument, "*fp32")) for argument in kernel.arg_names}
-    made = compiled(kernel, given, constants, capability, warps=warps)
-    print(f"sm_{capability} {name}: {made}", flush=True)
-    assert made.spills <= MOST_SPILLED, "registers spill"
-    assert made.shared <= 48 << 10, "more shared memory than a program gets without asking"
+
+def cases() -> list[Case]:
+    """Every kernel, at the sizes that are most used."""
+    return [*per_row_cases(), *class_cases(), *shared_cases(), *draw_cases()]
+
+
+GIVEN: Final = {"REAL": tl.float32, "GRADIENTS": True, "REMOVE_HITS": True, "excluded": None}
+ONE_TRUE: Final = {"NUM_TRUE": 1, "TRUE_BLOCK": 1}
+
+
+def per_row_cases() -> list[Case]:
+    """The pass over samples of rows."""
+    made: list[Case] = []
+    for dim in (64, 128, 256, 1024):
+        size = blocks_of_rows(dim, 20)
+        shape = {"DIM": dim, "DIM_BLOCK": size.dim, "BLOCK": size.classes, "COSINE": False}
+        for softmax in (True, False):
+            for dtype in ("fp32", "bf16"):
+                constants = {**GIVEN, **ONE_TRUE, **shape, "SOFTMAX": softmax}
+                name = "softmax" if softmax else "logistic"
+                quick = softmax and dim == 128
+                made.append(
+                    Case(per_row_pass.per_row_kernel, name, dim, dtype, constants, warps=size.warps, quick=quick)
+                )
     return made
 
 
-MOST_SPILLED = 8
-"""Bytes a thread: the compiler keeps a number in memory here and there."""
-
-
-def main(capability: int, every: bool) -> None:
-    """Compile the kernels at the sizes that are most used, or at all."""
-    import triton.language as tl
-
-    from logq.kernels.triton import class_sums, per_row_pass, shared_pass, triton_draws
-    from logq.kernels.triton.launching import blocks_of_rows
-
-    real = {"REAL": tl.float32, "GRADIENTS": True, "REMOVE_HITS": True, "excluded": None}
-    one = {"NUM_TRUE": 1, "TRUE_BLOCK": 1}
-    for dim in (64, 128, 256, 1024) if every else (128,):
-        size = blocks_of_rows(dim, 20)
-        shape = {"DIM": dim, "DIM_BLOCK": size.dim}
-        for softmax in (True, False) if every else (True,):
-            for storage in ("*fp32", "*bf16"):
-                constants = {**real, **one, **shape, "BLOCK": size.classes, "SOFTMAX": softmax, "COSINE": False}
-                constants["TRAPS"] = True
-                name = f"per_row_kernel, {storage} of width {dim}, {'softmax' if softmax else 'logistic'}"
-                kernel = per_row_pass.per_row_kernel
-                made = report(name, kernel, capability, constants, size.warps, weight=storage)
-                assert made.wide_loads, "rows of the table are not read 16 bytes at a time"
+def class_cases() -> list[Case]:
+    """Sums over classes, put through the rules of optimizers."""
+    made: list[Case] = []
+    for dim in (64, 128, 256, 1024):
         for kind, number in class_sums.KINDS.items():
-            constants = {**shape, "BLOCK": class_sums.ENTRIES_AT_ONCE, "COSINE": False, "TO_RUNS": False, "rows": None}
-            constants |= {"UPDATES": True, "KIND": number, "MAXIMIZE": False, "REAL": tl.float32, "out": None}
-            kernel = class_sums.class_kernel
-            report(f"class_kernel, {kind} of width {dim}", kernel, capability, constants, 1 if dim <= 128 else 4)
+            constants = {
+                **{"DIM": dim, "DIM_BLOCK": triton.next_power_of_2(dim), "BLOCK": class_sums.ENTRIES_AT_ONCE},
+                **{"COSINE": False, "TO_RUNS": False, "rows": None, "UPDATES": True, "KIND": number},
+                **{"MAXIMIZE": False, "REAL": tl.float32, "out": None},
+            }
+            warps = 1 if dim <= 128 else 4
+            made.append(Case(class_sums.class_kernel, kind, dim, "fp32", constants, warps=warps, quick=dim == 128))
+    return made
+
+
+def shared_cases() -> list[Case]:
+    """What stands between the products of a shared sample."""
+    made: list[Case] = []
     for softmax in (True, False):
-        constants = {**real, **one, "BLOCK": shared_pass.BLOCK, "SOFTMAX": softmax}
-        report(f"tile_kernel, {'softmax' if softmax else 'logistic'}", shared_pass.tile_kernel, capability, constants)
-    for name in ("uniform_kernel", "log_uniform_kernel", "alias_kernel", "learned_kernel"):
-        report(name, getattr(triton_draws, name), capability, {"BLOCK": triton_draws.BLOCK})
+        constants = {**GIVEN, **ONE_TRUE, "BLOCK": shared_pass.BLOCK, "SOFTMAX": softmax}
+        name = "softmax" if softmax else "logistic"
+        made.append(Case(shared_pass.tile_kernel, name, 0, "fp32", constants, quick=True))
+    return made
+
+
+def draw_cases() -> list[Case]:
+    """Draws."""
+    constants = {"BLOCK": triton_draws.BLOCK}
+    named = ("uniform_kernel", "log_uniform_kernel", "alias_kernel", "learned_kernel")
+    return [Case(getattr(triton_draws, name), "", 0, "fp32", constants, quick=True) for name in named]
+
+
+# ------------------------------------------------------------------------------------------------------------ compiling
+
+
+def compiled(case: Case, target: Target) -> Usage:
+    """Compile a case, in a process without Triton's interpreter."""
+    names: list[str] = case.kernel.arg_names
+    constants = {name: value for name, value in {**case.constants, "TRAPS": target.traps}.items() if name in names}
+    types = {**TYPES, **dict.fromkeys(STORED, f"*{case.dtype}"), **case.types}
+    signature = {name: "constexpr" if name in constants else types.get(name, "*fp32") for name in names}
+    aligned = {
+        (at,): [["tt.divisibility", 16]]
+        for at, name in enumerate(names)
+        if signature[name].startswith("*") or (name in ALIGNED and name not in constants)
+    }
+    source = ASTSource(
+        fn=case.kernel,
+        signature=signature,
+        constexprs={(names.index(name),): value for name, value in constants.items()},
+        attrs=aligned,
+    )
+    options = {"num_warps": case.warps, "num_stages": case.stages}
+    made = triton.compile(source, target=target.gpu, options=options)
+    if target.gpu.backend == "cuda":
+        usage, code = disassembled(made.asm["cubin"])
+        registers, spills = (int(number) for number in found(r"REG:(\d+) STACK:(\d+)", usage))
+    else:
+        code = made.asm["amdgcn"]
+        (registers,) = (int(number) for number in found(r"\.vgpr_count: +(\d+)", code))
+        (spills,) = (int(number) for number in found(r"\.private_segment_fixed_size: +(\d+)", code))
+    counts = {name: len(re.findall(pattern, code)) for name, pattern in CODE[target.gpu.backend].items()}
+    return Usage(
+        registers,
+        spills,
+        made.metadata.shared,
+        counts["wide"] > 0,
+        counts["products"],
+        counts["atomics"],
+        counts["traps"] > 0,
+    )
+
+
+def disassembled(cubin: bytes) -> tuple[str, str]:
+    """What NVIDIA's tools say a kernel uses, and its code."""
+
+    def run(tool: str, *arguments: str) -> str:
+        return subprocess.run([TOOLS / tool, *arguments], capture_output=True, text=True, check=True).stdout
+
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+        file.write(cubin)
+        file.flush()
+        return run("cuobjdump", "-res-usage", file.name), run("nvdisasm", file.name)
+
+
+def found(pattern: str, text: str) -> tuple[str, ...]:
+    """The groups of the first match."""
+    match = re.search(pattern, text)
+    assert match, text
+    return match.groups()
+
+
+# ----------------------------------------------------------------------------------------------------------- the table
+
+HEAD: Final = ("kernel", "options", "D", "dtype", "target", *Usage._fields)
+Table = dict[tuple[str, ...], Usage]
+
+
+def line_of(key: tuple[str, ...], usage: Usage) -> str:
+    """A line of the table."""
+    return "\t".join([*key, *(("no", "yes")[cell] if isinstance(cell, bool) else str(cell) for cell in usage)])
+
+
+def usage_of(line: str) -> tuple[tuple[str, ...], Usage]:
+    """A line of the table read."""
+    cells = line.split("\t")
+    *key, registers, spills, shared, wide, products, atomics, traps = cells
+    numbers = int(registers), int(spills), int(shared)
+    return tuple(key), Usage(*numbers, wide == "yes", int(products), int(atomics), traps == "yes")
+
+
+def stated() -> tuple[str, Table]:
+    """The version of Triton that the table was written by, and the table."""
+    version, _, *lines = TABLE.read_text().splitlines()
+    return version.removeprefix("# triton "), dict(map(usage_of, lines))
+
+
+REGISTERS_MORE: Final = 8
+"""Registers that a thread may take beyond what is stated, which are how they are counted out."""
+
+
+def complaints(table: Table) -> list[str]:
+    """What is worse in a table than what GPUs have and, by the same version of Triton, than what is stated."""
+    version, before = stated()
+    if version != triton.__version__:
+        before = {}
+    return [f"{' '.join(key)}: {what}" for key, now in table.items() for what in worse(key, now, before.get(key))]
+
+
+def worse(key: tuple[str, ...], now: Usage, before: Usage | None) -> list[str]:
+    """What is worse of one kernel."""
+    target = TARGETS[key[-1]]
+    said: list[str] = []
+    if now.registers > target.registers:
+        said.append(f"{now.registers} registers, of {target.registers}")
+    if now.shared > target.shared:
+        said.append(f"{now.shared} bytes of shared memory, of {target.shared}")
+    if before is None:
+        return said
+    if now.registers > before.registers + REGISTERS_MORE:
+        said.append(f"{now.registers} registers, not {before.registers}")
+    if now.spills > before.spills:
+        said.append(f"{now.spills} bytes spilled, not {before.spills}")
+    if now.shared > before.shared:
+        said.append(f"{now.shared} bytes of shared memory, not {before.shared}")
+    if before.wide and not now.wide:
+        said.append("memory is not read 16 bytes at a time any more")
+    if before.products and not now.products:
+        said.append("products do not run on tensor cores any more")
+    if now.atomics > before.atomics:
+        said.append(f"{now.atomics} atomics, not {before.atomics}")
+    if before.traps and not now.traps:
+        said.append("ids are not checked any more")
+    return said
+
+
+def main() -> None:
+    """Compile what is asked for; print it, and what is wrong with it, or write the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--target", action="append", choices=TARGETS, help="default: all")
+    parser.add_argument("--kernel", action="append", help="default: all")
+    parser.add_argument("--quick", action="store_true", help="the cases of the default suite")
+    parser.add_argument("--write", action="store_true", help="write the table, with what was not asked for as it was")
+    asked = parser.parse_args()
+    chosen = {
+        case.key(target): (case, TARGETS[target])
+        for case in cases()
+        for target in case.targets
+        if target in (asked.target or TARGETS)
+        and case.kernel.__name__ in (asked.kernel or [case.kernel.__name__])
+        and (case.quick or not asked.quick)
+    }
+    table: Table = {}
+    for key, (case, target) in chosen.items():
+        table[key] = compiled(case, target)
+        print(line_of(key, table[key]), flush=True)
+    if not asked.write:
+        sys.exit("\n".join(complaints(table)) or None)
+    before = stated()[1] if TABLE.exists() else {}
+    every = (case.key(target) for case in cases() for target in case.targets)
+    lines = [line_of(key, {**before, **table}[key]) for key in every if key in table or key in before]
+    TABLE.write_text("\n".join([f"# triton {triton.__version__}", "\t".join(HEAD), *lines, ""]))
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), every="all" in sys.argv)
+    main()

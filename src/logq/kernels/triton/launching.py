@@ -1,4 +1,4 @@
-"""How kernels are launched: where, and in blocks of which size.
+"""How kernels are launched: where, in blocks of which size, and how they end where an id is out of range.
 
 Sizes are chosen here, by shapes and types alone: nothing is tuned while a program runs, so that its first step is as
 fast as any other and the order of sums is always the same.
@@ -11,7 +11,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-__all__ = ["TYPES", "RowBlocks", "blocks_of_rows", "launch", "traps"]
+__all__ = ["TYPES", "RowBlocks", "blocks_of_rows", "launch", "trap_if", "traps"]
 
 TYPES: Final = {torch.float32: tl.float32, torch.float64: tl.float64}
 """What kernels compute in."""
@@ -56,6 +56,28 @@ def launch(kernel: Any, grid: tuple[int, ...], *arguments: Any, **options: Any) 
         kernel[grid](*arguments, **options)
 
 
-def traps() -> bool:
-    """Whether kernels can end with an error of the device: Triton's interpreter knows no assembly."""
-    return not triton.knobs.runtime.interpret
+def traps() -> str:
+    """How kernels end for an id that is out of range, which their argument TRAPS says.
+
+    "ptx" and "gcn": by an instruction of NVIDIA's and AMD's GPUs. "interpreter": by an error of Triton's interpreter.
+    "assert", for any other GPU: by an assertion of Triton's, which is there with TRITON_DEBUG=1 alone.
+    """
+    if triton.knobs.runtime.interpret:
+        return "interpreter"
+    if not torch.cuda.is_available():
+        return "assert"
+    return "gcn" if torch.version.hip else "ptx"
+
+
+@triton.jit
+def trap_if(wrong, TRAPS: tl.constexpr):
+    """End the kernel with an error of the device, as torch's own kernels do for an index out of range."""
+    if TRAPS == "interpreter":
+        tl.static_assert(wrong == 0, "a class id is out of range")  # its device_assert does nothing
+    elif TRAPS == "assert":
+        tl.device_assert(wrong == 0, "a class id is out of range")
+    elif wrong:
+        if TRAPS == "ptx":
+            tl.inline_asm_elementwise("trap; mov.u32 $0, 0;", "=r", [], dtype=tl.int32, is_pure=False, pack=1)
+        else:
+            tl.inline_asm_elementwise("s_trap 2\nv_mov_b32 $0, 0", "=v", [], dtype=tl.int32, is_pure=False, pack=1)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from logq.kernels.logits import computed_dtype
 from logq.kernels.passes import LossesAndGradients
-from logq.kernels.triton.launching import TYPES, blocks_of_rows, launch, traps
+from logq.kernels.triton.launching import TYPES, blocks_of_rows, launch, trap_if, traps
 
 __all__ = ["per_row_pass"]
 
@@ -123,13 +123,6 @@ def end_of_softmax(others, greatest, true_logit, is_true, scale):
     return tl.log(total) + (greatest - true_logit), total, tl.where(is_true, -others / total, 0.0) * scale
 
 
-@triton.jit
-def trap_if(wrong):
-    """End the kernel with an error of the device, as torch's own kernels do for an index out of range."""
-    if wrong:
-        tl.inline_asm_elementwise("trap; mov.u32 $0, 0;", "=r", [], dtype=tl.int32, is_pure=False, pack=1)
-
-
 @triton.jit(do_not_specialize=["num_classes", "num_sampled"])
 def per_row_kernel(
     input,
@@ -176,8 +169,7 @@ def per_row_kernel(
     target = tl.load(targets + row * NUM_TRUE + column, mask=column < NUM_TRUE, other=-1)
     is_true = target >= 0
     has_true = tl.max(is_true.to(tl.int32), 0) > 0
-    if TRAPS:
-        trap_if(tl.max(target, 0) >= num_classes)
+    trap_if(tl.max(target, 0) >= num_classes, TRAPS)
     true_rows = rows_of_table(weight, stride, target, is_true, at, in_row, COSINE, REAL)
     true_logits = tl.sum(x[None, :] * true_rows, 1) * per_temperature
     if true_offsets is not None:
@@ -193,8 +185,7 @@ def per_row_kernel(
         exists = place < num_sampled
         place = row * num_sampled + place
         sampled = tl.load(ids + place, mask=exists, other=-1)
-        if TRAPS:
-            trap_if(tl.max(sampled, 0) >= num_classes)
+        trap_if(tl.max(sampled, 0) >= num_classes, TRAPS)
         counts = exists & has_true & (sampled >= 0)
         if REMOVE_HITS:
             hits = (sampled[:, None] == target[None, :]) & is_true[None, :]

@@ -1,0 +1,86 @@
+"""Kernels compiled for GPUs that are not there take no more than registers.tsv says."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("triton", reason="Triton is there for Linux alone")
+
+from ahead_of_time import HEAD, REGISTERS_MORE, TARGETS, Usage, cases, line_of, stated, usage_of, worse
+
+KEY = ("tile_kernel", "softmax", "-", "fp32", "sm_90")
+USAGE = Usage(registers=64, spills=8, shared=4096, wide=True, products=12, atomics=0, traps=True)
+
+
+def compile_ahead(*arguments: str) -> None:
+    done = subprocess.run(
+        [sys.executable, Path(__file__).with_name("ahead_of_time.py"), *arguments],
+        env={**os.environ, "TRITON_INTERPRET": "0"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert "tile_kernel" in done.stdout
+
+
+def test_kernels_fit_a_gpu_that_is_not_here() -> None:
+    compile_ahead("--quick", "--target", "sm_90")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", TARGETS)
+def test_every_kernel_fits_every_gpu(target: str) -> None:
+    compile_ahead("--target", target)
+
+
+def test_every_case_has_a_line_in_the_table() -> None:
+    """`ahead_of_time.py --write` writes them."""
+    keys = [case.key(target) for case in cases() for target in case.targets]
+    assert len(set(keys)) == len(keys)
+    assert set(stated()[1]) == set(keys)
+
+
+def test_a_line_is_read_as_it_is_written() -> None:
+    assert usage_of(line_of(KEY, USAGE)) == (KEY, USAGE)
+    assert len(line_of(KEY, USAGE).split("\t")) == len(HEAD)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({}, []),
+        ({"registers": 64 + REGISTERS_MORE, "spills": 0, "shared": 0, "products": 1}, []),
+        ({"registers": 65 + REGISTERS_MORE}, ["73 registers, not 64"]),
+        ({"spills": 9}, ["9 bytes spilled, not 8"]),
+        ({"shared": 4097}, ["4097 bytes of shared memory, not 4096"]),
+        ({"wide": False}, ["memory is not read 16 bytes at a time any more"]),
+        ({"products": 0}, ["products do not run on tensor cores any more"]),
+        ({"atomics": 1}, ["1 atomics, not 0"]),
+        ({"traps": False}, ["ids are not checked any more"]),
+    ],
+    ids=str,
+)
+def test_what_is_worse_than_stated_is_said(change: dict[str, Any], said: list[str]) -> None:
+    assert worse(KEY, USAGE._replace(**change), USAGE) == said
+
+
+def test_by_another_version_of_triton_a_kernel_has_to_fit_alone() -> None:
+    assert not worse(KEY, USAGE._replace(spills=16, registers=255), None)
+    assert worse(KEY, USAGE._replace(registers=256), None) == ["256 registers, of 255"]
+    assert worse(KEY, USAGE._replace(shared=(227 << 10) + 1), None) == ["232449 bytes of shared memory, of 232448"]
+
+
+GATHERING = {"per_row_kernel"}
+"""Kernels that read rows of the class weights by their ids."""
+
+
+def test_kernels_that_gather_rows_check_their_ids() -> None:
+    checking = {case.kernel.__name__ for case in cases() if "TRAPS" in case.kernel.arg_names}
+    assert checking >= GATHERING
+    for key, usage in stated()[1].items():
+        assert usage.traps == (key[0] in checking), key
