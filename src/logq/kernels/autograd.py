@@ -17,6 +17,7 @@ from torch import Tensor
 
 from logq.candidates import IGNORED, Candidates
 from logq.kernels import ops, reference, updates
+from logq.kernels.logits import computed_dtype
 from logq.kernels.passes import Entries, LossesAndGradients, Passes
 from logq.kernels.tensor_memory import is_plain
 from logq.objectives import Objective, softmax
@@ -40,7 +41,7 @@ class Settings(NamedTuple):
 
 
 def run_pass(
-    input: Tensor,  # (B, D) float32 or float64, of length 1 if cosine
+    input: Tensor,  # (B, D), of length 1 if cosine
     weight: Tensor,  # (C, D)
     bias: Tensor | None,  # (C,)
     candidates: Candidates,  # targets (B, T)
@@ -51,7 +52,7 @@ def run_pass(
 ) -> LossesAndGradients:
     """Losses and gradients of given candidates, by the pass that their shape asks for."""
     ids, log_q, targets, true_log_q, excluded = candidates
-    backend, is_shared, dtype = settings.backend, ids.dim() == 1, input.dtype
+    backend, is_shared, dtype = settings.backend, ids.dim() == 1, computed_dtype(input, weight)
     tensors = (
         input.contiguous(),
         weight,
@@ -102,9 +103,10 @@ def offsets(bias: Tensor | None, ids: Tensor, log_q: Tensor, dtype: torch.dtype,
 def scale_of_rows(
     input: Tensor,
     targets: Tensor,  # (B, T)
-    row_weight: Tensor | None,  # (B,), of the dtype of input
+    row_weight: Tensor | None,  # (B,), of `dtype`
     backend: Passes,
     reduction: str,
+    dtype: torch.dtype,
 ) -> Tensor | None:  # (B,)
     """What the loss of each row counts: its weight, in a mean over the sum of those of the rows with a true class."""
     if reduction != "mean":
@@ -115,8 +117,8 @@ def scale_of_rows(
         total = row_weight.where(is_row.view(-1), 0.0).sum()
         return row_weight / total.where(total > 0, 1.0)
     if backend.reads_values and is_plain(input):
-        return input.new_full((input.shape[0],), 1 / max(1, int(is_row.count_nonzero())))
-    return is_row.sum().clamp(min=1).to(input.dtype).reciprocal().expand(input.shape[0]).contiguous()
+        return input.new_full((input.shape[0],), 1 / max(1, int(is_row.count_nonzero())), dtype=dtype)
+    return is_row.sum().clamp(min=1).to(dtype).reciprocal().expand(input.shape[0]).contiguous()
 
 
 class SampledLoss(torch.autograd.Function):
@@ -143,7 +145,8 @@ class SampledLoss(torch.autograd.Function):
             ctx.save_for_backward(input, weight, bias, row_weight, *candidates)
             losses = run_pass(input, weight, bias, candidates, settings, None, gradients=False).losses
             return losses if row_weight is None else losses * row_weight
-        row_scale = scale_of_rows(input, targets, row_weight, settings.backend, settings.reduction)
+        dtype = computed_dtype(input, weight)
+        row_scale = scale_of_rows(input, targets, row_weight, settings.backend, settings.reduction, dtype)
         losses, *made = run_pass(input, weight, bias, candidates, settings, row_scale, gradients=True)
         if is_plain(input, weight):
             # Not saved, for torch would refuse a table that changed since. It does change where two losses of a step
@@ -187,7 +190,7 @@ class SampledLoss(torch.autograd.Function):
             return *differentiable(ctx, loss, input, weight, bias, upstream), *[None] * 7
         scale = upstream
         if settings.reduction == "none":
-            row_scale = upstream.to(input.dtype)
+            row_scale = upstream.to(computed_dtype(input, weight))
             if row_weight is not None:
                 row_scale = row_scale * row_weight
             row_scale = row_scale.contiguous()
@@ -289,7 +292,8 @@ class FullLoss(torch.autograd.Function):
         reduction: str,
     ) -> Tensor:
         """Compute the loss and its gradients."""
-        row_scale = scale_of_rows(input, targets, row_weight, backend, reduction)
+        dtype = computed_dtype(input, weight)
+        row_scale = scale_of_rows(input, targets, row_weight, backend, reduction, dtype)
         made = without_autocast(
             input.device.type,
             backend.full_pass,

@@ -135,14 +135,16 @@ class FusedBackend(Passes):
         ids, log_q, targets, true_log_q, excluded = candidates
         targets, true_log_q = as_columns(targets), as_columns(true_log_q)
         objective.check_num_true(targets.shape[1])
-        input = input.to(computed_dtype(input, weight))
+        dtype = computed_dtype(input, weight)
+        if cosine or not self.takes_half:
+            input = input.to(dtype)
         if cosine:
             with torch.autocast(input.device.type, enabled=False):
                 input = normalize(input, dim=-1)
         if remove_hits is None:
             remove_hits = objective.negatives is not Negatives.S
         if row_weight is not None:
-            row_weight = row_weight.to(input.dtype)
+            row_weight = row_weight.to(dtype)
         settings = Settings(self, objective, temperature, cosine, remove_hits, sparse, reduction)
         differentiable = input.requires_grad or weight.requires_grad or (bias is not None and bias.requires_grad)
         if differentiable and torch.is_grad_enabled():
@@ -199,7 +201,7 @@ class FusedBackend(Passes):
             )
         objective.check_num_true(columns.shape[1])
         if row_weight is not None:
-            row_weight = row_weight.to(input.dtype)
+            row_weight = row_weight.to(computed_dtype(input, weight))
         return FullLoss.apply(input, weight, bias, columns, row_weight, self, objective, temperature, reduction)
 
     def _lacks_full(
@@ -211,8 +213,9 @@ class FusedBackend(Passes):
             return "losses of rows are wanted, and not their mean or sum"
         if cosine:
             return "logits are cosines"
-        if dtype not in (torch.float32, torch.float64) or not same_dtype:
-            return "input and class weights are not both in float32, or float64"
+        half = self.takes_half and dtype is not None and dtype.itemsize == 2
+        if not (dtype in (torch.float32, torch.float64) or half) or not same_dtype:
+            return f"input and class weights are not both in float32, or float64{', or half' * self.takes_half}"
         if torch.compiler.is_compiling():
             return IN_GRAPH
         return "" if self.brings("full_pass") else "it has no pass over all classes"

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from logq.kernels.backends import backend as find_backend
+from logq.kernels.logits import computed_dtype
 from logq.kernels.passes import Entries, LossesAndGradients
 
 __all__ = ["class_gradients", "run_pass"]
@@ -88,7 +89,8 @@ def _(
         of_sample = (ids.shape[0], width) if ids.dim() == 1 else (0,)
         of_biases = tuple(ids.shape) if biases or ids.dim() == 2 else (0,)
         shapes = [(rows,), (rows, width), tuple(targets.shape), of_biases, of_sample]
-    return tuple(input.new_empty(shape) for shape in shapes)
+    dtype = computed_dtype(input, weight)
+    return tuple(input.new_empty(shape, dtype=dtype) for shape in shapes)
 
 
 @torch.library.custom_op("logq::class_gradients", mutates_args=(), schema=GRADIENTS_SCHEMA)
@@ -108,5 +110,5 @@ def class_gradients_op(*tensors: Any, backend: str, bias: bool, cosine: bool) ->
 @class_gradients_op.register_fake
 def _(*tensors: Any, backend: str, bias: bool, cosine: bool) -> Any:
     input, weight = tensors[0], tensors[-2]
-    of_bias = input.new_empty(weight.shape[0]) if bias else weight.new_empty(0)
+    of_bias = input.new_empty(weight.shape[0], dtype=computed_dtype(input, weight)) if bias else weight.new_empty(0)
     return torch.empty_like(weight, memory_format=torch.contiguous_format), of_bias

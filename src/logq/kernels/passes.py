@@ -70,6 +70,12 @@ class Passes(Backend):
     reads_values: bool = False
     """Whether a number can be read from a tensor without waiting for a device."""
 
+    takes_half: bool = False
+    """Whether passes take an input in half precision as it is, and all classes of a table in it, too.
+
+    What they give is in float32 all the same, but for the gradient of all classes, which may be in the table's dtype.
+    """
+
     @staticmethod
     def shared_pass(
         input: Tensor,  # (B, D), in float32 or float64, of length 1 if cosine

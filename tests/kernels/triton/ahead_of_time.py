@@ -23,7 +23,7 @@ import triton.language as tl
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from logq.kernels.triton import class_sums, per_row_pass, shared_pass, triton_draws
+from logq.kernels.triton import class_sums, flash_kernels, flash_pass, per_row_pass, shared_pass, triton_draws
 from logq.kernels.triton.launching import blocks_of_rows
 
 TABLE: Final = Path(__file__).with_name("registers.tsv")
@@ -136,7 +136,7 @@ STORED: Final = ("weight", "table")
 TYPES: Final = {
     **dict.fromkeys(["targets", "ids", "seed", "order", "classes", "starts", "number", "recent", "num_recent"], "*i64"),
     **dict.fromkeys(["num_classes", "num_sampled", "stride", "offset_stride", "size", "in_table"], "i32"),
-    **dict.fromkeys(["num_ids", "per_row", "per_true"], "i32"),
+    **dict.fromkeys(["num_ids", "per_row", "per_true", "num_rows", "per_split", "splits"], "i32"),
     **dict.fromkeys(["lr", "weight_decay", "eps", "beta1", "beta2", "correction1", "correction2"], "fp64"),
     **dict.fromkeys(["per_temperature", "true_weight", "log_range"], "fp64"),
     "cells": "*i32",
@@ -150,7 +150,7 @@ ALIGNED: Final = ("stride",)
 
 def cases() -> list[Case]:
     """Every kernel, at the sizes that are most used."""
-    return [*per_row_cases(), *class_cases(), *shared_cases(), *draw_cases()]
+    return [*per_row_cases(), *class_cases(), *shared_cases(), *flash_cases(), *draw_cases()]
 
 
 GIVEN: Final = {"REAL": tl.float32, "GRADIENTS": True, "REMOVE_HITS": True, "excluded": None}
@@ -196,6 +196,41 @@ def shared_cases() -> list[Case]:
         constants = {**GIVEN, **ONE_TRUE, "BLOCK": shared_pass.BLOCK, "SOFTMAX": softmax}
         name = "softmax" if softmax else "logistic"
         made.append(Case(shared_pass.tile_kernel, name, 0, "fp32", constants, quick=True))
+    return made
+
+
+def flash_cases() -> list[Case]:
+    """A shared sample, and all classes, on tensor cores."""
+    made: list[Case] = []
+    for dim in (64, 128, 256, 512):
+        for softmax in (True, False):
+            name = "softmax" if softmax else "logistic"
+            options = {**ONE_TRUE, "DIM": dim, "SOFTMAX": softmax, "COSINE": False, "GRADIENTS": True}
+            for dtype in ("bf16", "fp32"):
+                shape = {**options, "REMOVE_HITS": True, "OWN_OFFSETS": False, "WIDENS": False, "excluded": None}
+                shape |= {"PRODUCTS": {"bf16": tl.bfloat16, "fp32": tl.float32}[dtype], "BIASES": True, "RANGE": 1.0}
+                shape |= {"PARTS": 2 if dtype == "bf16" else 1, "largest": None, "true_factors": None}
+                for kernel in (flash_kernels.sample_kernel, flash_kernels.rows_kernel):
+                    for target, capability in {"sm_80": 80, "sm_90": 90, "sm_100": 100, "gfx942": 0}.items():
+                        kind = kernel.__name__.removesuffix("_kernel")
+                        tiles = flash_pass.tiles_of(kind, dim, narrow=dtype == "bf16", capability=capability)
+                        sizes = {"ROWS": tiles.rows, "CLASSES": tiles.classes, "DIM_BLOCK": tiles.dim}
+                        made.append(
+                            Case(
+                                kernel,
+                                name,
+                                dim,
+                                dtype,
+                                {**shape, **sizes},
+                                warps=tiles.warps,
+                                stages=tiles.stages,
+                                types={"input": f"*{dtype}"},
+                                quick=softmax and dim == 128 and dtype == "bf16",
+                                targets=(target,),
+                            )
+                        )
+            ends = {**options, "DIM_BLOCK": dim}
+            made.append(Case(flash_pass.end_kernel, name, dim, "bf16", ends, warps=1 if dim <= 128 else 4))
     return made
 
 

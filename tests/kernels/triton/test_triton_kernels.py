@@ -274,7 +274,6 @@ def test_what_runs_on_a_gpu_is_told() -> None:
     assert kernels.active("cuda")["sampled_loss"] == "triton"
     assert kernels.active("cpu")["sampled_loss"] == "cpp"
     assert kernels.backend("triton").missing == (
-        "full_loss",
         "log_normalizer",
         "alias_table",
         "distinct_draws",

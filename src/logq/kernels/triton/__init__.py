@@ -18,6 +18,9 @@ class TritonBackend(FusedBackend):
     name = "triton"
     device_types = ("cuda",)
 
+    takes_half = True
+
+    full_pass = staticmethod(shared_pass.full_pass)
     shared_pass = staticmethod(shared_pass.shared_pass)
     per_row_pass = staticmethod(per_row_pass.per_row_pass)
     class_gradients = staticmethod(class_sums.class_gradients)

@@ -11,7 +11,18 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-__all__ = ["TYPES", "RowBlocks", "blocks_of_rows", "launch", "trap_if", "traps"]
+__all__ = [
+    "TYPES",
+    "RowBlocks",
+    "blocks_of_rows",
+    "capability",
+    "launch",
+    "multiprocessors",
+    "product_precision",
+    "readable",
+    "trap_if",
+    "traps",
+]
 
 TYPES: Final = {torch.float32: tl.float32, torch.float64: tl.float64}
 """What kernels compute in."""
@@ -81,3 +92,52 @@ def trap_if(wrong, TRAPS: tl.constexpr):
             tl.inline_asm_elementwise("trap; mov.u32 $0, 0;", "=r", [], dtype=tl.int32, is_pure=False, pack=1)
         else:
             tl.inline_asm_elementwise("s_trap 2\nv_mov_b32 $0, 0", "=v", [], dtype=tl.int32, is_pure=False, pack=1)
+
+
+def capability(device: torch.device) -> int:
+    """What a GPU of NVIDIA's can do, such as 90; 0 for another.
+
+    Example:
+        >>> capability(torch.device("cpu"))
+        0
+    """
+    if device.type != "cuda" or torch.version.hip is not None:
+        return 0
+    major, minor = torch.cuda.get_device_capability(device)
+    return 10 * major + minor
+
+
+def multiprocessors(device: torch.device) -> int:
+    """How many programs of a kernel a device runs side by side at least.
+
+    Example:
+        >>> multiprocessors(torch.device("cpu"))  # of the interpreter
+        1
+    """
+    if device.type == "cpu":
+        return 1
+    properties: Any = torch.get_device_module(device).get_device_properties(device)
+    return int(getattr(properties, "multi_processor_count", 0) or getattr(properties, "gpu_subslice_count", 1))
+
+
+def product_precision() -> str:
+    """What torch is set to make of products of float32: "highest", "high" (TF32 may be taken) or "medium".
+
+    Example:
+        >>> product_precision()
+        'highest'
+    """
+    try:
+        return torch.get_float32_matmul_precision()
+    except RuntimeError:  # torch.backends.cuda.matmul.fp32_precision was set, which that function refuses to read
+        return "highest" if torch.backends.cuda.matmul.fp32_precision == "ieee" else "high"
+
+
+def readable(table: Tensor) -> Tensor:
+    """A table as kernels read it: the numbers of a row one after the other. One that lies otherwise is copied.
+
+    Example:
+        >>> readable(torch.ones(3, 2).t()).stride()
+        (3, 1)
+    """
+    return table if table.stride(1) == 1 else table.contiguous()

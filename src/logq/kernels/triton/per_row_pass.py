@@ -13,7 +13,7 @@ from torch import Tensor
 
 from logq.kernels.logits import computed_dtype
 from logq.kernels.passes import LossesAndGradients
-from logq.kernels.triton.launching import TYPES, blocks_of_rows, launch, trap_if, traps
+from logq.kernels.triton.launching import TYPES, blocks_of_rows, launch, readable, trap_if, traps
 
 __all__ = ["per_row_pass"]
 
@@ -37,7 +37,7 @@ def per_row_pass(
     true_weight: float = 1.0,
 ) -> LossesAndGradients:
     """The pass where each row has a sample of its own, in one launch; see logq.kernels.passes."""
-    dtype = computed_dtype(input, weight)
+    dtype, weight = computed_dtype(input, weight), readable(weight)
     rows, dim = input.shape
     num_true, num_sampled = targets.shape[1], ids.shape[1]
     nothing = input.new_empty(0, dtype=dtype)

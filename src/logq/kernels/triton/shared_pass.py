@@ -1,4 +1,7 @@
-"""The pass over a shared sample on a GPU: three products of torch's a tile of rows, and one kernel between them.
+"""The passes over a shared sample and over all classes on a GPU.
+
+Where torch's settings, or half precision, allow for tensor cores, they are those of logq.kernels.triton.flash_pass.
+Else, and for wide rows, they are three products of torch's a tile of rows, and one kernel between them:
 
     logits = input sampled^T        then in place: losses and factors        then factors sampled, factors^T input
 
@@ -12,15 +15,16 @@ import triton.language as tl
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from logq.kernels.logits import computed_dtype
+from logq.kernels.logits import chunk_logits, computed_dtype
 from logq.kernels.passes import LossesAndGradients
-from logq.kernels.triton.launching import TYPES, launch
+from logq.kernels.triton.flash_pass import flash_pass, runs_on_tensor_cores
+from logq.kernels.triton.launching import TYPES, launch, readable
 from logq.kernels.triton.per_row_pass import end_of_softmax, of_negatives, of_true_classes
 
-__all__ = ["shared_pass"]
+__all__ = ["full_pass", "shared_pass"]
 
 TILE = 1 << 24
-"""Logits of a tile: 64 MiB in float32."""
+"""Logits of a tile: 64 MiB in float32. Of all classes, of which a row alone has millions, it is `chunk_logits`."""
 
 BLOCK = 1024
 
@@ -44,24 +48,105 @@ def shared_pass(
     true_weight: float = 1.0,
 ) -> LossesAndGradients:
     """The pass over a sample that all rows share; see logq.kernels.passes."""
+    weight = readable(weight)
+    tensors = input, weight, targets, ids, true_offsets, offsets, excluded, row_scale
+    options = {
+        "softmax": softmax,
+        "remove_hits": remove_hits,
+        "temperature": temperature,
+        "cosine": cosine,
+        "gradients": gradients,
+        "biases": biases,
+        "true_weight": true_weight,
+    }
+    if runs_on_tensor_cores(input.dtype, weight.dtype, input.shape[1]):
+        return flash_pass(*tensors, **options)
+    return by_tiles(*tensors, **options)
+
+
+def full_pass(
+    input: Tensor,  # (B, D)
+    weight: Tensor,  # (C, D)
+    bias: Tensor | None,  # (C,)
+    targets: Tensor,  # (B, T)
+    row_scale: Tensor | None,  # (B,)
+    *,
+    softmax: bool,
+    temperature: float,
+    needs: tuple[bool, bool, bool],
+) -> LossesAndGradients:
+    """The pass over all classes; see logq.kernels.passes."""
+    offsets = true_offsets = None
+    if bias is not None:
+        offsets = (bias.detach().to(computed_dtype(input, weight)) / temperature).contiguous()
+        true_offsets = offsets.index_select(0, targets.clamp(min=0).view(-1)).view(targets.shape)
+    run = flash_pass if runs_on_tensor_cores(input.dtype, weight.dtype, input.shape[1]) else by_tiles
+    return run(
+        input.contiguous(),
+        weight,
+        targets.contiguous(),
+        None,
+        true_offsets,
+        offsets,
+        None,
+        row_scale,
+        softmax=softmax,
+        remove_hits=True,
+        temperature=temperature,
+        cosine=False,
+        gradients=True,
+        of_table=needs[1] or needs[2],
+        biases=needs[2],
+    )
+
+
+def by_tiles(
+    input: Tensor,
+    weight: Tensor,
+    targets: Tensor,
+    ids: Tensor | None,
+    true_offsets: Tensor | None,
+    offsets: Tensor | None,
+    excluded: Tensor | None,
+    row_scale: Tensor | None,
+    *,
+    softmax: bool,
+    remove_hits: bool,
+    temperature: float,
+    cosine: bool,
+    gradients: bool,
+    of_table: bool = True,
+    biases: bool = True,
+    true_weight: float = 1.0,
+) -> LossesAndGradients:
+    """Either pass, by products of torch's.
+
+    Args, besides those of logq.kernels.passes:
+        ids: None for all classes; what true classes add is in the gradients of the table and of biases, too, then.
+        of_table: whether these are wanted.
+    """
     dtype = computed_dtype(input, weight)
-    (rows, dim), num_true, num_sampled = input.shape, targets.shape[1], len(ids)
+    (rows, dim), num_true = input.shape, targets.shape[1]
     input = input.to(dtype)
     is_true = targets >= 0
-    sampled = weight.index_select(0, ids).to(dtype)
+    sampled = weight.to(dtype) if ids is None else weight.index_select(0, ids).to(dtype)
     true_rows = weight.index_select(0, targets.where(is_true, 0).view(-1)).to(dtype)
     if cosine:
         sampled, true_rows = normalize(sampled, dim=1), normalize(true_rows, dim=1)
+    num_sampled = len(sampled)
     true_rows = true_rows.view(rows, num_true, dim).masked_fill(~is_true[..., None], 0.0)
     true_logits = (input[:, None] * true_rows).sum(dim=2) / temperature
     if true_offsets is not None:
         true_logits = (true_logits + true_offsets).masked_fill(~is_true, 0.0)
+    nothing = input.new_empty(0)
+    of_table, biases = gradients and of_table, gradients and of_table and biases
     losses = input.new_empty(rows)
     true_factors = input.new_empty(rows, num_true) if gradients else losses
-    input_gradient = input.new_empty(rows, dim) if gradients else input.new_empty(0)
-    row_gradient = input.new_zeros(num_sampled, dim) if gradients else input.new_empty(0)
-    of_biases = input.new_zeros(num_sampled) if gradients and biases else input.new_empty(0)
-    for part in torch.arange(rows, device="cpu").split(max(1, TILE // max(1, num_sampled))):
+    input_gradient = input.new_empty(rows, dim) if gradients else nothing
+    row_gradient = input.new_zeros(num_sampled, dim) if of_table else nothing
+    of_biases = input.new_zeros(num_sampled) if biases else nothing
+    most = chunk_logits(input.device) if ids is None else TILE
+    for part in torch.arange(rows, device="cpu").split(max(1, most // max(1, num_sampled))):
         tile = slice(int(part[0]), int(part[-1]) + 1) if len(part) else slice(0, 0)
         logits = input[tile] @ sampled.T
         if len(part):
@@ -91,12 +176,14 @@ def shared_pass(
             )
         if gradients:
             torch.mm(logits, sampled, out=input_gradient[tile])
+        if of_table:
             row_gradient.addmm_(logits.T, input[tile])
-            if biases:
-                of_biases += logits.sum(dim=0)
+        if biases:
+            of_biases += logits.sum(dim=0)
     if not gradients:
-        return LossesAndGradients(losses, *[input.new_empty(0) for _ in range(4)])
-    input_gradient += (true_factors[..., None] * true_rows).sum(dim=1)
+        return LossesAndGradients(losses, *[nothing] * 4)
+    if ids is not None:
+        input_gradient += (true_factors[..., None] * true_rows).sum(dim=1)
     return LossesAndGradients(losses, input_gradient, true_factors, of_biases, row_gradient)
 
 
@@ -144,7 +231,9 @@ def tile_kernel(
         exists = at < num_sampled
         counts = exists & has_true
         if REMOVE_HITS:
-            sampled = tl.load(ids + at, mask=exists, other=-1)
+            sampled = at
+            if ids is not None:
+                sampled = tl.load(ids + at, mask=exists, other=-1)
             hits = (sampled[:, None] == target[None, :]) & is_true[None, :]
             counts = counts & (tl.max(hits.to(tl.int32), 1) == 0)
         if excluded is not None:
@@ -180,3 +269,6 @@ def tile_kernel(
     tl.store(losses + row, tl.where(has_true, loss, 0.0))
     if GRADIENTS:
         tl.store(true_factors + row * NUM_TRUE + column, of_true, mask=column < NUM_TRUE)
+        if ids is None:  # the places of true classes, which are no negatives, hold 0 so far
+            tl.debug_barrier()
+            tl.atomic_add(logits + row * num_sampled + target, of_true, mask=is_true, sem="relaxed")
