@@ -40,7 +40,7 @@ from logq.objectives import OBJECTIVES
 from logq.samplers import InBatch, LearnedUnigram, LogUniform, Sampler, Uniform, Unigram
 
 BYTES_PER_SECOND = 3.0e12
-OPERATIONS = {torch.bfloat16: 990e12, torch.float32: 67e12}
+OPERATIONS = {torch.bfloat16: 990e12, "TF32": 495e12, torch.float32: 67e12}
 RESULTS = Path(__file__).resolve().parent / "results"
 
 
@@ -202,6 +202,80 @@ def check_losses(bench: Bench) -> None:
     )
 
 
+def check_full(bench: Bench) -> None:
+    """Losses over all classes and their gradients beside float64 on the CPU."""
+    worst: dict[str, float] = {}
+    batch, classes, dim = bench.size(252, 5), bench.size(5077, 40), bench.size(123, 6)
+    for precision, dtype, most in PRECISIONS:
+        for name in ("full_softmax", "full_logistic"):
+            weight, inputs, bias = torch.randn(classes, dim), torch.randn(batch, dim), torch.randn(classes)
+            targets = torch.randint(classes, (batch,)).masked_fill(torch.rand(batch) < 0.1, -100)
+            found: list[list[Tensor]] = []
+            for place, real in ((bench.device, dtype), (torch.device("cpu"), torch.float64)):
+                parts = [part.to(dtype).to(place, real).detach().requires_grad_() for part in (inputs, weight, bias)]
+                with kernels.use(BACKEND if place == bench.device else "reference"), at_precision(precision):
+                    loss = getattr(functional, f"{name}_loss")(*parts[:2], targets.to(place), bias=parts[2])
+                    loss.backward()
+                made = [loss.detach(), *[part.grad for part in parts if part.grad is not None]]
+                found.append([part.double().cpu() for part in made])
+            errors = [float((mine - exact).norm() / exact.norm()) for mine, exact in zip(*found, strict=True)]
+            worst[f"{dtype_name(dtype)} at {precision!r}"] = max(errors) / most
+    verdict = "right" if max(worst.values()) < 1 else "WRONG"
+    shares = ", ".join(f"{name} {share:.2f}" for name, share in worst.items())
+    bench.report.add(f"{verdict}: losses over all classes, errors as a share of what is allowed: {shares}", check=True)
+
+
+PRECISIONS = (
+    ("highest", torch.float32, 2e-5),
+    ("high", torch.float32, 5e-3),
+    ("highest", torch.bfloat16, 1e-2),
+    ("medium", torch.bfloat16, 1e-2),
+    ("highest", torch.float16, 2e-3),
+)
+"""What torch is set to, what is stored, and the relative error that is allowed for."""
+
+
+@contextlib.contextmanager
+def at_precision(precision: str) -> Iterator[None]:
+    """Products of float32 as torch.set_float32_matmul_precision has them."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(precision)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def dtype_name(dtype: torch.dtype) -> str:
+    """As in "bfloat16"."""
+    return str(dtype).removeprefix("torch.")
+
+
+def check_bits(bench: Bench) -> None:
+    """A step twice: the same bits."""
+    batch, classes, dim = bench.size(4096, 8), bench.size(50_000, 40), bench.size(100, 6)
+    differ: list[str] = []
+    for dtype in (torch.float32, torch.bfloat16):
+        for per_row in (False, True):
+            targets = torch.randint(min(classes, 50), (batch,), device=bench.device)  # long runs of one class
+            drawn = LogUniform(classes, bench.size(512, 7), per_row=per_row, seed=1, device=bench.device).draw(targets)
+            start = torch.randn(classes, dim, device=bench.device, dtype=dtype)
+            inputs = torch.randn(batch, dim, device=bench.device, dtype=dtype)
+            made: list[list[Tensor]] = []
+            for _ in range(2):
+                table, x = torch.nn.Parameter(start.clone()), inputs.detach().requires_grad_()
+                optimizer = optim.Adagrad([table], lr=0.1, in_backward=True)
+                with kernels.use(BACKEND):
+                    functional.sampled_softmax_loss(x, table, drawn).backward()
+                    optimizer.step()
+                assert x.grad is not None
+                made.append([x.grad, table.detach()])
+            if not all(torch.equal(*pair) for pair in zip(*made, strict=True)):
+                differ.append(f"{dtype_name(dtype)}, {'own samples' if per_row else 'shared'}")
+    verdict = f"DIFFERENT: {', '.join(differ)}" if differ else "the same bits"
+    bench.report.add(f"a step done twice, from the same state: {verdict}", check=True)
+
+
 def check_draws(bench: Bench) -> None:
     """A seed gives the classes of the CPU."""
     classes = bench.size(100_000, 50)
@@ -291,14 +365,16 @@ def check_estimators(bench: Bench) -> None:
 
 
 def time_shared(bench: Bench, dtype: torch.dtype) -> None:
-    """A step of sampled softmax with a shared sample and Adagrad, at the size that GPU libraries are compared at."""
+    """A step of sampled softmax with a shared sample and Adagrad, at the size that GPU libraries are compared at.
+
+    It is timed as torch is set, and where TF32, or a rounded factor, is allowed for.
+    """
     batch, sample, dim = bench.size(8192, 16), bench.size(8192, 16), bench.size(256, 8)
     classes = bench.size(10_000_000 if dtype == torch.bfloat16 else 4_000_000, 100)
-    name = f"sampled softmax, B = S = {batch:,}, D = {dim}, C = {classes:,}, {str(dtype)[6:]}"
+    name = f"sampled softmax, B = S = {batch:,}, D = {dim}, C = {classes:,}, {dtype_name(dtype)}"
     inputs = torch.randn(batch, dim, device=bench.device, dtype=dtype)
     targets = torch.randint(classes, (batch,), device=bench.device)
     sampler = LogUniform(classes, sample, seed=1, device=bench.device)
-    floor = 8 * batch * sample * dim / OPERATIONS[dtype]
     table = torch.nn.Parameter(torch.empty(classes, dim, device=bench.device, dtype=dtype).normal_(std=0.1))
 
     def step(optimizer: Any, **options: Any) -> None:
@@ -308,8 +384,14 @@ def time_shared(bench: Bench, dtype: torch.dtype) -> None:
         optimizer.zero_grad()
 
     optimizer = optim.RowWiseAdagrad([table], lr=0.01, in_backward=True)
-    with kernels.use(BACKEND):
-        bench.time(f"{name}: draw, loss, update inside of backward", lambda: step(optimizer), floor=floor)
+    for precision in ("highest", "high" if dtype == torch.float32 else "medium"):
+        rate = OPERATIONS["TF32" if precision == "high" else dtype]
+        with kernels.use(BACKEND), at_precision(precision):
+            bench.time(
+                f"{name}, at {precision!r}: draw, loss, update inside of backward",
+                lambda: step(optimizer),
+                floor=8 * batch * sample * dim / rate,
+            )
     optimizer = optim.RowWiseAdagrad([table], lr=0.01)
     with kernels.use("reference"):
         bench.time(f"{name}: the reference, sparse gradient", lambda: step(optimizer, sparse=True))
@@ -394,27 +476,78 @@ def time_updates(bench: Bench) -> None:
                     optimizer.step,
                     floor=floor,
                 )
+    by_fbgemm(bench, ids, rows, classes, different, floor)
+
+
+def by_fbgemm(bench: Bench, ids: Tensor, rows: Tensor, classes: int, different: int, floor: float) -> None:
+    """The same update by FBGEMM's tables, if it is there: what its backward takes."""
+    try:
+        from fbgemm_gpu.split_embedding_configs import EmbOptimType
+        from fbgemm_gpu.split_table_batched_embeddings_ops_common import EmbeddingLocation, PoolingMode
+        from fbgemm_gpu.split_table_batched_embeddings_ops_training import (
+            ComputeDevice,
+            SplitTableBatchedEmbeddingBagsCodegen,
+        )
+    except ImportError:
+        bench.report.add("FBGEMM: not installed here")
+        return
+    offsets = torch.arange(len(ids) + 1, device=bench.device)
+    for kind, optimizer in (("SGD", EmbOptimType.EXACT_SGD), ("Adam", EmbOptimType.ADAM)):
+        tables = SplitTableBatchedEmbeddingBagsCodegen(
+            [(classes, rows.shape[1], EmbeddingLocation.DEVICE, ComputeDevice.CUDA)],
+            optimizer=optimizer,
+            pooling_mode=PoolingMode.NONE,
+        )
+        looked_up = tables(ids, offsets)
+
+        def backward(looked_up: Tensor = looked_up) -> None:
+            looked_up.backward(rows, retain_graph=True)
+
+        name = f"{kind}: {len(ids):,} rows of width {rows.shape[1]}, {different:,} different, FBGEMM's backward"
+        bench.time(name, backward, floor=floor)
 
 
 def time_full(bench: Bench) -> None:
-    """The softmax over all classes, beside torch's own."""
+    """The softmax over all classes, beside torch's own, and Liger's and Apple's if they are there."""
     batch, dim, classes = bench.size(4096, 8), bench.size(512, 8), bench.size(128_256, 50)
     for dtype in (torch.float32, torch.bfloat16):
         table = torch.randn(classes, dim, device=bench.device, dtype=dtype).requires_grad_()
         inputs = torch.randn(batch, dim, device=bench.device, dtype=dtype)
         targets = torch.randint(classes, (batch,), device=bench.device)
-        name = f"full softmax, B = {batch:,}, D = {dim}, C = {classes:,}, {str(dtype)[6:]}"
-        floor = 6 * batch * classes * dim / OPERATIONS[dtype]
+        for precision in ("highest", "high" if dtype == torch.float32 else "medium"):
+            name = f"full softmax, B = {batch:,}, D = {dim}, C = {classes:,}, {dtype_name(dtype)}, at {precision!r}"
+            floor = 6 * batch * classes * dim / OPERATIONS["TF32" if precision == "high" else dtype]
+            for label, loss in full_losses().items():
 
-        def run(loss: Callable[[Tensor, Tensor, Tensor], Tensor], table=table, inputs=inputs, targets=targets) -> None:
-            loss(inputs.detach().requires_grad_(), table, targets).backward()
-            table.grad = None
+                def run(loss: Callable[..., Tensor] = loss, table=table, inputs=inputs, targets=targets) -> None:
+                    loss(inputs.detach().requires_grad_(), table, targets).backward()
+                    table.grad = None
 
-        bench.time(f"{name}: logq", lambda run=run: run(full_softmax_loss), floor=floor)
-        bench.time(f"{name}: cross_entropy of a product", lambda run=run: run(of_product), floor=floor)
-        fused = getattr(torch.nn.functional, "linear_cross_entropy", None)
-        if fused is not None:
-            bench.time(f"{name}: linear_cross_entropy", lambda run=run, fused=fused: run(fused), floor=floor)
+                with at_precision(precision), kernels.use(BACKEND):
+                    try:
+                        bench.time(f"{name}: {label}", run, floor=floor)
+                    except Exception as error:  # of one of them, which is not to stop the others
+                        bench.report.add(f"{name}: {label} does not run, {type(error).__name__}: {str(error)[:100]}")
+
+
+def full_losses() -> dict[str, Callable[..., Tensor]]:
+    """Functions of input, class weights and targets that are here."""
+    found: dict[str, Callable[..., Tensor]] = {"logq": full_softmax_loss, "cross_entropy of a product": of_product}
+    of_torch = getattr(torch.nn.functional, "linear_cross_entropy", None)
+    if of_torch is not None:
+        found["torch's linear_cross_entropy"] = of_torch
+    if DRY:
+        return found
+    with contextlib.suppress(ImportError):
+        from liger_kernel.transformers import LigerFusedLinearCrossEntropyLoss
+
+        of_liger = LigerFusedLinearCrossEntropyLoss()
+        found["Liger"] = lambda inputs, weight, targets: of_liger(weight, inputs, targets)
+    with contextlib.suppress(ImportError):
+        from cut_cross_entropy import linear_cross_entropy
+
+        found["cut-cross-entropy"] = linear_cross_entropy
+    return found
 
 
 def of_product(inputs: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
@@ -467,6 +600,8 @@ def main() -> int:
         register_interpreted()
     parts: list[tuple[str, float, Callable[[], None]]] = [
         ("check losses", 40, lambda: check_losses(bench)),
+        ("check full", 20, lambda: check_full(bench)),
+        ("check bits", 10, lambda: check_bits(bench)),
         ("check draws", 15, lambda: check_draws(bench)),
         ("check updates", 10, lambda: check_updates(bench)),
         ("time shared bfloat16", 60, lambda: time_shared(bench, torch.bfloat16)),

@@ -75,7 +75,7 @@ def test_by_another_version_of_triton_a_kernel_has_to_fit_alone() -> None:
     assert worse(KEY, USAGE._replace(shared=(227 << 10) + 1), None) == ["232449 bytes of shared memory, of 232448"]
 
 
-GATHERING = {"per_row_kernel"}
+GATHERING = {"per_row_kernel", "sample_kernel", "rows_kernel", "end_kernel"}
 """Kernels that read rows of the class weights by their ids."""
 
 

@@ -272,6 +272,7 @@ def rows_kernel(
     PRODUCTS: tl.constexpr,
     WIDENS: tl.constexpr,
     RANGE: tl.constexpr,
+    TRAPS: tl.constexpr,
 ):
     """A block of the sample by a part of the batch: the gradients of rows of the table, and of their biases."""
     per_temperature = tl.full((), per_temperature, tl.float32)
@@ -282,6 +283,7 @@ def rows_kernel(
     classes = column
     if ids is not None:
         classes = tl.load(ids + column, mask=is_class, other=0)
+        trap_if((tl.max(classes, 0) >= num_classes) | (tl.min(classes, 0) < 0), TRAPS)
     keys = tile_of(weight, classes, is_class, at, DIM, stride)
     lengths = tl.zeros((CLASSES,), tl.float32)
     if COSINE:

@@ -198,6 +198,7 @@ def flash_pass(
             DIM_BLOCK=tiles.dim,
             BIASES=biases,
             RANGE=FLOAT16_RANGE if input.dtype is torch.float16 and narrow else 1.0,
+            TRAPS=traps(),
             num_warps=tiles.warps,
             num_stages=tiles.stages,
         )
