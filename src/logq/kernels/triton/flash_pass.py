@@ -211,8 +211,11 @@ def flash_pass(
 
 def splits_of(programs: int, steps: int, device: torch.device) -> int:
     """Over how many programs a loop is spread, where its tiles alone would leave multiprocessors idle."""
-    return max(1, min(multiprocessors(device) // max(1, programs), steps // LEAST_STEPS))
+    return max(1, min(PROGRAMS * multiprocessors(device) // max(1, programs), steps // LEAST_STEPS))
 
+
+PROGRAMS = 2
+"""How many programs of these kernels fit a multiprocessor: one multiplies while the other takes powers."""
 
 LEAST_STEPS = 4
 """Tiles of a loop, below which it is not worth what it takes to add up another part."""
