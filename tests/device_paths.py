@@ -92,6 +92,18 @@ def test_a_seed_gives_the_same_classes_on_every_device(name: str, device: FakeDe
     assert files(device) <= ({ENOUGH_DRAWS} if "distinct" in name else set())
 
 
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_seeds_of_the_device_give_the_same_classes_on_every_device(name: str, device: FakeDevice) -> None:
+    here, there = SAMPLERS[name](C, torch.float32, 3), SAMPLERS[name](C, torch.float32, 3).to(DEVICE)
+    for sampler in (here, there):
+        sampler.seeds_on_device()
+    targets = torch.randint(C, (B,))
+    for _ in range(3):
+        assert_same(there.draw(on_device(targets)), here.draw(targets))
+    there.load_state_dict(here.state_dict())
+    assert_same(there.draw(on_device(targets)), here.draw(targets))
+
+
 @pytest.mark.parametrize("counts", [None, range(1, C + 1)])
 @pytest.mark.parametrize("shape", [(B,), (B, 2)])
 def test_entries_that_are_no_class_cost_in_batch_negatives_no_wait(

@@ -80,12 +80,18 @@ def log_normalizer(run: Callable[..., Any], device: str) -> list[Tensor]:
     return [run(input, weight, bias, temperature=0.5, cosine=cosine) for cosine in (False, True)]
 
 
+def next_seed(run: Callable[..., Any], device: str) -> list[Tensor]:
+    state = torch.tensor((1 << 62) + 5, device=device)
+    return [*(run(state, key) for key in (0, 0, 7, (1 << 62) + 1)), state]
+
+
 OPS = {
     "alias_table": alias_table,
     "distinct_draws": distinct_draws,
     "draws": draws,
     "log_inclusion": log_inclusion,
     "log_normalizer": log_normalizer,
+    "next_seed": next_seed,
     "places_of": places_of,
     "sum_rows": sum_rows,
     "update_rows": update_rows,

@@ -30,6 +30,7 @@ OPS: Final = (
     "full_loss",
     "log_normalizer",
     "alias_table",
+    "next_seed",
     "draws",
     "distinct_draws",
     "places_of",

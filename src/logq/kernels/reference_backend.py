@@ -35,6 +35,7 @@ class Backend:
     full_loss: Callable[..., Any] = staticmethod(reference.full_loss)
     log_normalizer: Callable[..., Any] = staticmethod(reference.log_normalizer)
     alias_table: Callable[..., Any] = staticmethod(reference_draws.alias_table)
+    next_seed: Callable[..., Any] = staticmethod(reference_draws.next_seed)
     draws: Callable[..., Any] = staticmethod(reference_draws.draws)
     distinct_draws: Callable[..., Any] = staticmethod(reference_draws.distinct_draws)
     places_of: Callable[..., Any] = staticmethod(reference_draws.places_of)

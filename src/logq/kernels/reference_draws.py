@@ -1,5 +1,6 @@
 """Draws in plain torch: the meaning of the ops that samplers stand on.
 
+next_seed        a number of the stream that seeds of draws come from where no host gives them
 draws            independent draws from a distribution
 distinct_draws   the first S different classes of a stream of draws, and the exact counts of tries
 places_of        where in a sample of distinct classes a class stands
@@ -12,10 +13,31 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from logq.kernels.distributions import Distribution, random_bits
+from logq.kernels.distributions import STEP, Distribution, random_bits
 from logq.tracing import is_fake
 
-__all__ = ["alias_table", "by_tries", "distinct_draws", "draws", "log_inclusion", "places_of"]
+__all__ = ["alias_table", "by_tries", "distinct_draws", "draws", "log_inclusion", "next_seed", "places_of"]
+
+
+def next_seed(state: Tensor, key: int = 0) -> Tensor:
+    """The next number of splitmix64, and its state moves on in place: the t-th call gives random_bits(state, t - 1).
+
+    Args:
+        state: () int64.
+        key: int64; with another than 0 the number is mixed with it, and once more.
+
+    Returns:
+        () int64, where the state is.
+
+    Example:
+        >>> state = torch.tensor(1)
+        >>> [int(next_seed(state)) for _ in range(2)] == random_bits(torch.tensor(1), torch.arange(2)).tolist()
+        True
+    """
+    first = torch.zeros_like(state)
+    seed = random_bits(state, first)
+    state.add_(STEP)
+    return random_bits(seed ^ key, first) if key else seed
 
 
 def draws(distribution: Distribution, seed: Tensor, shape: tuple[int, ...]) -> Tensor:

@@ -7,7 +7,7 @@ from logq import kernels
 from logq._arguments import ArgumentError
 from logq.kernels.distributions import AliasDistribution
 from logq.samplers.kept_tensors import Kept, TensorKeeper
-from logq.samplers.streams import take_seed
+from logq.samplers.streams import Source, take_seed
 
 __all__ = ["AliasTable", "check_size"]
 
@@ -58,7 +58,7 @@ class AliasTable(TensorKeeper):
         """What the kernels draw from."""
         return AliasDistribution(self.cells)
 
-    def sample(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    def sample(self, shape: tuple[int, ...], generator: Source) -> Tensor:
         """Independent draws: int64 of that shape."""
         device = self.cells.device
         return kernels.get("draws", device.type)(self.distribution, take_seed(generator, device), shape)

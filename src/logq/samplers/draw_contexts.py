@@ -19,6 +19,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
 from logq._arguments import ArgumentError, Verbatim
 from logq.candidates import Candidates
 from logq.samplers.kept_tensors import WITNESS
+from logq.samplers.streams import Source
 from logq.shapes import can_look_at
 from logq.tracing import is_fake, makes_graph
 
@@ -79,7 +80,7 @@ def check_drawable(targets: Tensor, log_expected_count: Tensor) -> None:
         )
 
 
-def beneath_transform(draws: Draws, source: Callable[[], torch.Generator] | None, *tensors: Any) -> Candidates:
+def beneath_transform(draws: Draws, source: Callable[[], Source] | None, *tensors: Any) -> Candidates:
     """Draw with the innermost transform of torch.func laid aside.
 
     Under vmap each example gets what a loop over the examples would give it: a draw of its own with

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from logq.samplers.sampler import Draw, Sampler
+from logq.samplers.streams import Source
 
 __all__ = ["EveryClass"]
 
@@ -33,7 +34,7 @@ class EveryClass(Sampler):
         """Zero."""
         return torch.zeros(ids.shape, dtype=self.dtype, device=ids.device)
 
-    def _draw(self, targets: Tensor, generator: torch.Generator) -> Draw:
+    def _draw(self, targets: Tensor, generator: Source) -> Draw:
         return Draw(torch.arange(self.num_classes, device=self.device), self.log_expected_count)
 
     def extra_repr(self) -> str:

@@ -14,6 +14,7 @@ from logq.samplers.class_counts import check_counts
 from logq.samplers.kept_tensors import Kept
 from logq.samplers.sampler import Draw, Sampler
 from logq.samplers.sampler_settings import SamplerSettings
+from logq.samplers.streams import Source
 from logq.shapes import can_look_at
 from logq.tracing import is_fake
 
@@ -118,7 +119,7 @@ class InBatch(Sampler):
         """Natural log of (n - T) q for a batch like the last one in training; -inf where `counts` are zero."""
         return self.log_prob(ids) + self.others.to(self.dtype).log()
 
-    def _draw(self, targets: Tensor, generator: torch.Generator) -> Draw:
+    def _draw(self, targets: Tensor, generator: Source) -> Draw:
         return self._draw_known(targets) if can_look_at(targets) else self._draw_unseen(targets)
 
     def _draw_unseen(self, targets: Tensor) -> Draw:

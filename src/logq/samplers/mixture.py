@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
 from logq.samplers.sampler import Draw, Sampler
+from logq.samplers.streams import Source
 
 __all__ = ["Mixture"]
 
@@ -74,10 +75,10 @@ class Mixture(Sampler):
         """The sum of the parts' sample sizes."""
         return sum(part.sample_size() for part in self._parts())
 
-    def _draw(self, targets: Tensor, generator: torch.Generator) -> Draw:
+    def _draw(self, targets: Tensor, generator: Source) -> Draw:
         return self._draw_in_groups(targets, generator, None)
 
-    def _draw_in_groups(self, targets: Tensor, generator: torch.Generator, groups: Tensor | None) -> Draw:
+    def _draw_in_groups(self, targets: Tensor, generator: Source, groups: Tensor | None) -> Draw:
         draws = [part._draw_in_groups(targets, generator, groups) for part in self._parts()]
         num_rows = targets.shape[0]
         per_row = any(draw.ids.dim() == 2 for draw in draws)

@@ -14,7 +14,7 @@ from logq.kernels.distributions import UniformDistribution
 from logq.samplers.distinct_draws import permuted
 from logq.samplers.kept_tensors import Kept
 from logq.samplers.sampler import Draw, Sampler
-from logq.samplers.streams import take_seed
+from logq.samplers.streams import Source, take_seed
 from logq.shapes import can_look_at, check_ids
 
 __all__ = ["Partition"]
@@ -162,7 +162,7 @@ class Partition(Sampler):
         log_q = torch.full(ids.shape, count, dtype=self.dtype, device=ids.device).log()
         return log_q.masked_fill(subset[place] != ids, -torch.inf)
 
-    def _draw(self, targets: Tensor, generator: torch.Generator) -> Draw:
+    def _draw(self, targets: Tensor, generator: Source) -> Draw:
         subset = self._subset()
         if can_look_at(targets):
             outside = (targets != IGNORED) & self.log_expected_count(targets).isinf()

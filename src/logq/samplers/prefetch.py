@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from typing_extensions import Self
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
 from logq.candidates import IGNORED
 from logq.samplers.sampler import Draw, Sampler
-from logq.samplers.streams import Place, folded
+from logq.samplers.streams import Place, SeedStream, Source, folded
 
 __all__ = ["Prefetch"]
 
@@ -83,7 +84,20 @@ class Prefetch(Sampler):
         if value is not None or "sampler" in self._modules:  # which it is not yet while this one is made
             self.sampler.rank = value
 
-    def _source(self) -> torch.Generator:
+    def _stream_state(self) -> Tensor | None:
+        return self.sampler._stream_state()
+
+    def _stream_from(self, state: Tensor) -> None:
+        self.sampler._stream_from(state)
+
+    def seeds_on_device(self, enabled: bool = True) -> Self:
+        """Let the sampler do so. Nothing is drawn ahead then."""
+        self.sampler.seeds_on_device(enabled)
+        return self
+
+    def _source(self) -> Source:
+        if self.has_seeds_on_device:
+            return self.sampler._source()
         return self.sampler.generator  # a draw takes what is for this process from it, ahead or not
 
     def log_expected_count(self, ids: Tensor) -> Tensor:
@@ -98,7 +112,10 @@ class Prefetch(Sampler):
         """Let the sampler take in the targets."""
         self.sampler.learn(targets)
 
-    def _draw(self, targets: Tensor, generator: torch.Generator) -> Draw:
+    def _draw(self, targets: Tensor, generator: Source) -> Draw:
+        if isinstance(generator, SeedStream):
+            self._threads.clear()
+            return self.sampler._draw(targets, generator)
         place = self.sampler._place() if generator is self.sampler.generator else None
         if targets.device.type != "cpu":
             self._threads.clear()

@@ -15,7 +15,7 @@ from logq.kernels.distributions import Distribution
 from logq.samplers.distinct_draws import by_race, expected_tries, log_inclusion
 from logq.samplers.sampler import Draw, Sampler
 from logq.samplers.sampler_settings import SamplerSettings
-from logq.samplers.streams import take_seed
+from logq.samplers.streams import Source, take_seed
 
 __all__ = ["Proposal", "ProposalOptions", "options_of"]
 
@@ -125,6 +125,8 @@ class Proposal(Sampler):
         other = copy.deepcopy(self)
         other._states = {}  # so that it starts fresh
         other.num_sampled = check_int("num_sampled", num_sampled)
+        if other.has_seeds_on_device:
+            other.seeds_on_device()
         other._tries = None
         if not other.replacement:
             other._prepare()
@@ -166,22 +168,22 @@ class Proposal(Sampler):
         log_q = torch.log(-torch.expm1(-log_p.double().exp() * self._tries)).to(log_p.dtype)
         return log_q.masked_fill(log_p == -torch.inf, -torch.inf)
 
-    def _draw(self, targets: Tensor, generator: torch.Generator) -> Draw:
+    def _draw(self, targets: Tensor, generator: Source) -> Draw:
         if not self.replacement:
             return self._draw_distinct(targets.shape[0] if self.per_row else 1, generator)
         shape = (targets.shape[0], self.num_sampled) if self.per_row else (self.num_sampled,)
         return Draw(self._sample(shape, generator), self.log_expected_count)
 
-    def _sample(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    def _sample(self, shape: tuple[int, ...], generator: Source) -> Tensor:
         """Independent draws from q."""
         return kernels.get("draws", self.device.type)(self._distribution(), take_seed(generator, self.device), shape)
 
-    def _sample_distinct(self, num_rows: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    def _sample_distinct(self, num_rows: int, generator: Source) -> tuple[Tensor, Tensor, Tensor]:
         """Draws until S classes differ: ids and tries, as the op gives them."""
         seed = take_seed(generator, self.device)
         return kernels.get("distinct_draws", self.device.type)(self._distribution(), seed, num_rows, self.num_sampled)
 
-    def _draw_distinct(self, num_rows: int, generator: torch.Generator) -> Draw:
+    def _draw_distinct(self, num_rows: int, generator: Source) -> Draw:
         if self._by_race is None:
             self._prepare()
         if self._by_race:

@@ -1,6 +1,5 @@
 """Samplers: they draw candidates for a batch of targets and know their expected counts."""
 
-import secrets
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NamedTuple
@@ -21,9 +20,10 @@ from logq.samplers.draw_contexts import (
     shapes_alone,
     with_numbers,
 )
-from logq.samplers.kept_tensors import TensorKeeper, packed, unpacked
+from logq.samplers.kept_tensors import packed, unpacked
 from logq.samplers.sampler_settings import SamplerSettings
-from logq.samplers.streams import Place, check_generator, folded, place_of_process, rank_of_process, restore
+from logq.samplers.seed_sources import SeededModule
+from logq.samplers.streams import SeedStream, Source, check_generator
 from logq.shapes import check_device, check_dtype, check_ids, check_ignore_index
 from logq.tracing import in_transform, is_fake
 
@@ -52,14 +52,15 @@ class Draw(NamedTuple):
     excluded: Tensor | None = None
 
 
-class Sampler(TensorKeeper, metaclass=MadeOfNumbers):
+class Sampler(SeededModule, metaclass=MadeOfNumbers):
     """Draws sampled classes for a batch of targets. A subclass implements two methods; everything else is here.
 
     A sampler is a torch module without parameters: it moves with `to(device)` and stops learning under `eval()`. Its
     logarithms have the dtype of the module and float32 at least, so `half()` on a model around it does no harm. Draws
     come from its own generator, never from torch's global one. The generator lies on the CPU wherever the sampler is,
     and each draw takes 64 bits of it: a seed gives the same classes on all devices, but for rounding where the
-    probabilities are no integers, and a state goes on on any of them.
+    probabilities are no integers, and a state goes on on any of them. `seeds_on_device` makes a device draw without
+    the host.
 
     `state_dict` has one entry, `_extra_state`, bytes that hold what was learned and the state of the generator: with it
     a run goes on exactly, as a pickled sampler does. Tables that follow from the arguments are not in it, and outlast
@@ -114,15 +115,8 @@ class Sampler(TensorKeeper, metaclass=MadeOfNumbers):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__(check_device(device), check_dtype(dtype))
+        super().__init__(seed=seed, device=check_device(device), dtype=check_dtype(dtype))
         self.num_classes = check_int("num_classes", num_classes)
-        self.seed = None if seed is None else check_int("seed", seed, 0)
-        if self.seed is not None and self.seed >= 1 << 64:
-            raise ArgumentError("seed", "an integer below 2**64", seed)
-        self.rank = None
-        self._pickled_at: int | None = None  # the rank of the process that pickled it, for workers that are spawned
-        self._generator: torch.Generator | None = None
-        self._states: dict[str, Tensor] = {}  # pickled or loaded, for the generator to begin with; see `restore`
 
     @classmethod
     def from_settings(cls, settings: SamplerSettings) -> Self:
@@ -142,41 +136,6 @@ class Sampler(TensorKeeper, metaclass=MadeOfNumbers):
     def dtype(self) -> torch.dtype:
         """Dtype of the logarithms."""
         return self._witness.dtype
-
-    @property
-    def rank(self) -> int | None:
-        """What draws are folded with instead of the rank of the process; None for that."""
-        return self._rank
-
-    @rank.setter
-    def rank(self, value: int | None) -> None:
-        self._rank = None if value is None else check_int("rank", value, 0)
-
-    @property
-    def generator(self) -> torch.Generator:
-        """The source of randomness; `get_state` and `set_state` of it make a run go on where it stopped."""
-        found = self._generator
-        if found is None:
-            found = self._generator = torch.Generator("cpu")
-            if self._states:
-                restore(found, self._states)
-            elif self.seed is None:
-                found.manual_seed(secrets.randbits(63))
-            else:
-                found.manual_seed(self.seed)
-        return found
-
-    def _place(self) -> Place | None:
-        """Which of several processes this one is."""
-        if self._rank is not None:
-            return place_of_process(self._rank)
-        rank = rank_of_process()
-        return place_of_process(self._pickled_at if rank is None else rank)
-
-    def _source(self) -> torch.Generator:
-        """What the next draw of this process is made from."""
-        place = self._place()
-        return self.generator if place is None else folded(self.generator, place)
 
     @outside_of_graphs  # generators cannot be traced: this is where torch.compile breaks its graph
     def draw(
@@ -214,7 +173,9 @@ class Sampler(TensorKeeper, metaclass=MadeOfNumbers):
         check_can_draw(moves_on=generator is None or self.training)
         if in_transform():
             same: dict[str, Any] = {"generator": generator, "ignore_index": ignore_index, "need_log_q": need_log_q}
-            source = (lambda: generator or self.generator) if self.is_random else None
+            state = self._stream_state()
+            stream = None if state is None else SeedStream(state)
+            source = (lambda: generator or stream or self.generator) if self.is_random else None
             return beneath_transform(lambda one, its: self.draw(one, groups=its, **same), source, targets, groups)
         are_classes = check_ids("targets", targets, self.num_classes, ignore_index=ignore_index)
         if targets.dim() not in (1, 2) or (targets.dim() == 2 and targets.shape[1] == 0):
@@ -244,7 +205,7 @@ class Sampler(TensorKeeper, metaclass=MadeOfNumbers):
             return self._candidates(targets, groups, generator or self._source(), are_classes, need_log_q)
 
     def _candidates(
-        self, targets: Tensor, groups: Tensor | None, generator: torch.Generator, are_classes: bool, need_log_q: bool
+        self, targets: Tensor, groups: Tensor | None, generator: Source, are_classes: bool, need_log_q: bool
     ) -> Candidates:
         """Draw for targets that are checked, and learn them; `are_classes` tells that none of them is IGNORED."""
         self._learn(targets, before=True)
@@ -254,9 +215,7 @@ class Sampler(TensorKeeper, metaclass=MadeOfNumbers):
         self._learn(targets, before=False)
         return candidates
 
-    def _counted(
-        self, targets: Tensor, groups: Tensor | None, generator: torch.Generator, are_classes: bool
-    ) -> Candidates:
+    def _counted(self, targets: Tensor, groups: Tensor | None, generator: Source, are_classes: bool) -> Candidates:
         """One sample, with the expected counts of what was drawn and of the targets."""
         draw = self._draw_in_groups(targets, generator, groups)
         is_true = None if are_classes else targets != IGNORED
@@ -276,10 +235,10 @@ class Sampler(TensorKeeper, metaclass=MadeOfNumbers):
         return Candidates(draw.ids, of_ids, targets, of_targets, draw.excluded)
 
     @abstractmethod
-    def _draw(self, targets: Tensor, generator: torch.Generator) -> Draw:
+    def _draw(self, targets: Tensor, generator: Source) -> Draw:
         """Draw. `targets` have IGNORED where there is no class, and may have no rows."""
 
-    def _draw_in_groups(self, targets: Tensor, generator: torch.Generator, groups: Tensor | None) -> Draw:
+    def _draw_in_groups(self, targets: Tensor, generator: Source, groups: Tensor | None) -> Draw:
         """The same for rows that belong to groups; to be overridden where `reads_groups`."""
         return self._draw(targets, generator)
 
@@ -334,24 +293,22 @@ class Sampler(TensorKeeper, metaclass=MadeOfNumbers):
     def get_extra_state(self) -> Tensor:
         """(n,) uint8: what was learned, and the state of the generator. `state_dict` calls it."""
         tensors = {f"learned.{name}": value for name, value in self._learned().items()}
-        return packed(tensors | {"generator.cpu": self.generator.get_state()})
+        return packed(tensors | self._source_states())
 
     @torch.no_grad()
     def set_extra_state(self, state: Tensor) -> None:
-        """Take over what `get_extra_state` gave. `load_state_dict` calls it.
+        """Take over what `get_extra_state` gave, `seeds_on_device` too. `load_state_dict` calls it.
 
         Raises:
             ValueError: it is the state of something else.
         """
         tensors = unpacked(state)
-        parts: dict[str, dict[str, Tensor]] = {"learned": {}, "generator": {}}
+        parts: dict[str, dict[str, Tensor]] = {"learned": {}, "generator": {}, "stream": {}}
         for name, value in tensors.items():
             part, _, key = name.partition(".")
             parts.setdefault(part, {})[key] = value
         self._load_learned(parts["learned"])
-        self._states = parts["generator"]
-        if self._states and self._generator is not None:
-            restore(self._generator, self._states)
+        self._load_source_states(parts["generator"], parts["stream"])
 
     def _load_from_state_dict(
         self,
@@ -380,23 +337,5 @@ class Sampler(TensorKeeper, metaclass=MadeOfNumbers):
         if extra in missing_keys and (former or not self._learned()):
             missing_keys.remove(extra)
 
-    def __getstate__(self) -> dict[str, Any]:
-        rank = rank_of_process()
-        states = self._states if self._generator is None else {"cpu": self._generator.get_state()}
-        # Not as tensors: processes that are spawned get those by memory that they share, into which all of them would
-        # learn, or which is gone when the tensor is.
-        learned = {id(tensor) for tensor in self._learned().values()}
-        arrays = {name: value.cpu().numpy() for name, value in vars(self).items() if id(value) in learned}
-        return {
-            **{name: value for name, value in vars(self).items() if name not in arrays},
-            "_arrays": arrays,
-            "_generator": None,
-            "_states": {name: state.numpy() for name, state in states.items()},
-            "_pickled_at": self._pickled_at if rank is None else rank,
-        }
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        arrays = state.pop("_arrays")
-        super().__setstate__(state)
-        vars(self).update({name: torch.from_numpy(array) for name, array in arrays.items()})
-        self._states = {name: torch.from_numpy(one) for name, one in state["_states"].items()}
+    def _written_to(self) -> list[Tensor]:
+        return [*super()._written_to(), *self._learned().values()]

@@ -8,14 +8,26 @@ this number, the rank and the worker. So draws differ, and all of them go on exa
 import sys
 from collections.abc import Mapping
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
 
+from logq import kernels
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
 
-__all__ = ["Place", "check_generator", "folded", "place_of_process", "rank_of_process", "restore", "take_seed"]
+__all__ = [
+    "Place",
+    "SeedStream",
+    "Source",
+    "check_generator",
+    "folded",
+    "key_of",
+    "place_of_process",
+    "rank_of_process",
+    "restore",
+    "take_seed",
+]
 
 
 class Place(NamedTuple):
@@ -32,6 +44,37 @@ class Place(NamedTuple):
 
     rank: int = 0
     worker: int = 0
+
+
+class SeedStream(NamedTuple):
+    """Where seeds come from that no host gives: splitmix64, with its state on the device that draws.
+
+    Each seed moves the state on, by a kernel. So a graph that was captured draws anew whenever it is replayed.
+
+    Args:
+        state: () int64, which moves on alike in all processes.
+        key: of this process, folded into each seed; 0 for one that is alone.
+
+    Example:
+        >>> stream = SeedStream(torch.tensor(1))
+        >>> int(take_seed(stream, torch.device("cpu"))), int(take_seed(stream, torch.device("cpu")))
+        (-7995527694508729151, -4689498862643123097)
+    """
+
+    state: Tensor
+    key: int = 0
+
+    def get_state(self) -> Tensor:
+        """A copy of the state, as of a generator."""
+        return self.state.clone()
+
+    def set_state(self, state: Tensor) -> None:
+        """Go on from a state."""
+        self.state.copy_(state)
+
+
+Source: TypeAlias = torch.Generator | SeedStream
+"""What a draw takes its seeds from."""
 
 
 def rank_of_process() -> int | None:
@@ -79,15 +122,25 @@ def check_generator(generator: object, device: torch.device) -> None:
         raise ArgumentError("generator", where, Verbatim(f"one on {generator.device}"))
 
 
-def take_seed(generator: torch.Generator, device: torch.device) -> Tensor:
-    """64 bits from a generator, () int64 on a device: all the randomness that a draw takes, whatever its size.
+def take_seed(generator: Source, device: torch.device) -> Tensor:
+    """64 bits from a source, () int64 on a device: all the randomness that a draw takes, whatever its size.
 
-    A generator of the CPU gives the same bits to all devices, and no device is waited for.
+    A generator of the CPU gives the same bits to all devices, and no device is waited for. A stream lies on the device.
+
+    Raises:
+        RuntimeError: a CUDA graph is captured, in which a number that the host gives would stay the same for ever.
 
     Example:
         >>> take_seed(torch.Generator().manual_seed(1), torch.device("cpu")).shape
         torch.Size([])
     """
+    if isinstance(generator, SeedStream):
+        return kernels.get("next_seed", generator.state.device.type)(generator.state, generator.key)
+    if device.type == "cuda" and torch.cuda.is_current_stream_capturing():
+        raise RuntimeError(
+            "a sampler draws while a CUDA graph is captured, and each replay would draw the same classes again: call"
+            " sampler.seeds_on_device() before, and draw once outside of the graph"
+        )
     seed = torch.empty((), dtype=torch.int64, device=generator.device).random_(-(1 << 63), None, generator=generator)
     if seed.device.type == device.type:
         return seed
@@ -103,6 +156,16 @@ def folded(generator: torch.Generator, place: Place) -> torch.Generator:
         False
     """
     return torch.Generator("cpu").manual_seed(_digest(int(take_seed(generator, generator.device)), *place))
+
+
+def key_of(place: Place) -> int:
+    """An int64 that tells a place from others, and is not 0.
+
+    Example:
+        >>> key_of(Place(rank=0)) == key_of(Place(rank=1))
+        False
+    """
+    return (_digest(*place) >> 1) or 1
 
 
 def restore(generator: torch.Generator, states: Mapping[str, Tensor]) -> None:

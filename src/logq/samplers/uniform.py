@@ -11,7 +11,7 @@ from logq.kernels.distributions import UniformDistribution
 from logq.samplers.distinct_draws import permuted
 from logq.samplers.proposal import Proposal, ProposalOptions
 from logq.samplers.sampler import Draw
-from logq.samplers.streams import take_seed
+from logq.samplers.streams import Source, take_seed
 
 __all__ = ["Uniform"]
 
@@ -62,7 +62,7 @@ class Uniform(Proposal):
     def _distribution(self) -> UniformDistribution:
         return self._drawn
 
-    def _draw_distinct(self, num_rows: int, generator: torch.Generator) -> Draw:
+    def _draw_distinct(self, num_rows: int, generator: Source) -> Draw:
         if 2 * self.num_sampled > self.num_classes:
             ids = permuted(take_seed(generator, self.device), num_rows, self.num_classes, self.num_sampled)
         else:

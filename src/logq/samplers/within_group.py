@@ -14,7 +14,7 @@ from logq.kernels.distributions import random_bits, shifted
 from logq.samplers.class_counts import check_counts
 from logq.samplers.kept_tensors import Kept
 from logq.samplers.sampler import Draw, Sampler
-from logq.samplers.streams import take_seed
+from logq.samplers.streams import Source, take_seed
 from logq.shapes import can_look_at
 
 __all__ = ["WithinGroup"]
@@ -108,10 +108,10 @@ class WithinGroup(Sampler):
         """S."""
         return self.num_sampled
 
-    def _draw(self, targets: Tensor, generator: torch.Generator) -> Draw:
+    def _draw(self, targets: Tensor, generator: Source) -> Draw:
         return self._draw_in_groups(targets, generator, None)
 
-    def _draw_in_groups(self, targets: Tensor, generator: torch.Generator, groups: Tensor | None) -> Draw:
+    def _draw_in_groups(self, targets: Tensor, generator: Source, groups: Tensor | None) -> Draw:
         group = self._group_of_rows(targets, groups)[:, None]  # (B, 1)
         places = torch.arange(len(targets) * self.num_sampled, device=self.device).view(-1, self.num_sampled)
         bits = shifted(random_bits(take_seed(generator, self.device), places), 64 - self._bits)

@@ -30,7 +30,7 @@ from logq.kernels.triton import TritonBackend
 from logq.kernels.triton.class_sums import class_gradients, sum_rows, update_classes, update_rows
 from logq.kernels.triton.per_row_pass import per_row_pass
 from logq.kernels.triton.shared_pass import shared_pass
-from logq.kernels.triton.triton_draws import draws
+from logq.kernels.triton.triton_draws import draws, next_seed
 from logq.kernels.updates import Kind, real_dtype
 from logq.objectives import OBJECTIVES
 from logq.samplers import LogUniform, Unigram
@@ -79,6 +79,14 @@ def test_more_classes_than_32_bits_count(num_classes: int) -> None:
     assert torch.equal(draws(uniform, seed, (300,)), reference_draws.draws(uniform, seed, (300,)))
     found, expected = draws(falling, seed, (300,)), reference_draws.draws(falling, seed, (300,))
     torch.testing.assert_close(found.double(), expected.double(), rtol=1e-14, atol=0)  # exp, to its last bit but two
+
+
+@pytest.mark.parametrize("key", [0, 7, (1 << 62) + 1])
+def test_a_stream_of_seeds_moves_on(key: int) -> None:
+    found, expected = torch.tensor((1 << 62) + 5), torch.tensor((1 << 62) + 5)
+    for _ in range(4):
+        assert torch.equal(next_seed(found, key), reference_draws.next_seed(expected, key))
+        assert torch.equal(found, expected)
 
 
 def test_a_distribution_of_ones_own_is_drawn_by_the_reference() -> None:

@@ -1,5 +1,6 @@
 """The C++ backend: passes and ops compiled into logq.kernels._native."""
 
+from logq.kernels import reference_draws
 from logq.kernels.cpp import compiled_draws, loss_passes, row_sums
 from logq.kernels.fallback import Case
 from logq.kernels.fused import TRANSFORMED, FusedBackend, refuses_distribution
@@ -27,6 +28,7 @@ class CppBackend(FusedBackend):
     sum_rows = staticmethod(row_sums.sum_rows)
     update_rows = staticmethod(row_sums.update_rows)
     alias_table = staticmethod(compiled_draws.alias_table)
+    next_seed = staticmethod(reference_draws.next_seed)  # one number, which takes no time
     draws = staticmethod(compiled_draws.draws)
     distinct_draws = staticmethod(compiled_draws.distinct_draws)
     places_of = staticmethod(compiled_draws.places_of)

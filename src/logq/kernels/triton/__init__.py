@@ -27,6 +27,7 @@ class TritonBackend(FusedBackend):
     update_classes = staticmethod(class_sums.update_classes)  # pyright: ignore[reportAssignmentType]
     sum_rows = staticmethod(class_sums.sum_rows)
     update_rows = staticmethod(class_sums.update_rows)
+    next_seed = staticmethod(triton_draws.next_seed)
     draws = staticmethod(triton_draws.draws)
 
     def refusal(self, op: str, case: Case) -> str:

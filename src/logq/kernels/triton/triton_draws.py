@@ -25,9 +25,18 @@ from logq.kernels.fused import refuses_distribution
 from logq.kernels.triton.launching import launch
 from logq.tracing import in_transform, is_fake
 
-__all__ = ["draws"]
+__all__ = ["draws", "next_seed"]
 
 BLOCK = 256
+
+
+def next_seed(state: Tensor, key: int = 0) -> Tensor:
+    """The next number of the stream of a state, which moves on, in one launch."""
+    if is_fake(state):
+        return reference_draws.next_seed(state, key)
+    seed = torch.empty_like(state)
+    launch(next_seed_kernel, (1,), state, seed, key, FOLDED=key != 0)
+    return seed
 
 
 def draws(distribution: Distribution, seed: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -70,6 +79,16 @@ def random_bits(seed, positions):
     bits = (bits ^ (bits >> 30)) * 0xBF58476D1CE4E5B9
     bits = (bits ^ (bits >> 27)) * 0x94D049BB133111EB
     return bits ^ (bits >> 31)
+
+
+@triton.jit(do_not_specialize=["key"])
+def next_seed_kernel(state, seed, key, FOLDED: tl.constexpr):
+    at, first = tl.load(state), tl.full((), 0, tl.int64)
+    bits = random_bits(at.to(tl.uint64, bitcast=True), first)
+    if FOLDED:
+        bits = random_bits(bits ^ key.to(tl.uint64), first)
+    tl.store(seed, bits.to(tl.int64, bitcast=True))
+    tl.store(state, at + (-0x61C8864680B583EB))  # the step of splitmix64, as int64
 
 
 @triton.jit
