@@ -1,14 +1,24 @@
-"""tests/device_paths.py, in a process of its own: a device that torch has once been told of cannot be taken back."""
+"""Tests on a device that is none, in processes of their own: one that torch was told of cannot be taken back."""
 
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 
-def test_every_public_path_runs_on_a_device_that_is_not_the_cpu() -> None:
-    paths = Path(__file__).with_name("device_paths.py")
+
+@pytest.mark.parametrize(
+    ("file", "marks"),
+    [
+        ("device_paths.py", "not slow"),
+        ("device_graphs.py", "not slow"),
+        pytest.param("device_graphs.py", "slow", marks=pytest.mark.slow),
+    ],
+)
+def test_every_public_path_runs_on_a_device_that_is_not_the_cpu(file: str, marks: str) -> None:
+    tests = Path(__file__).with_name(file)
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", paths, "-q", "-n0", "-p", "no:cacheprovider", "--tb=short"],
+        [sys.executable, "-m", "pytest", tests, "-q", "-n0", "-p", "no:cacheprovider", "--tb=short", "-m", marks],
         capture_output=True,
         text=True,
         check=False,

@@ -11,9 +11,9 @@ import torch
 __all__ = ["outside_of_graphs"]
 
 REASON = (
-    "it draws from a generator or makes sparse gradients, which no graph can; compile without fullgraph=True, or for a "
-    "graph of the loss alone draw before, candidates = sampler.draw(targets), and hand the candidates to a loss of "
-    "logq.functional"
+    "it takes a number from a generator of the host, or makes sparse gradients, which no graph can; compile without "
+    "fullgraph=True, or let the device draw, by sampler.seeds_on_device(), or draw before, candidates = "
+    "sampler.draw(targets), and hand the candidates to a loss of logq.functional"
 )
 
 Function = TypeVar("Function", bound=Callable[..., Any])

@@ -14,7 +14,7 @@ from cases import SAMPLERS
 from logq.candidates import Candidates
 from logq.kernels.distributions import random_bits
 from logq.samplers import Mixture, Prefetch, Sampler, Uniform, Unigram
-from logq.samplers.streams import Place, SeedStream, key_of, take_seed
+from logq.samplers.streams import SeedStream, key_of, take_seed
 
 C = 40
 TARGETS = torch.tensor([3, 0, 7, 3, 39])
@@ -49,7 +49,7 @@ def test_a_stream_is_splitmix64():
 
 
 def test_a_key_is_mixed_in():
-    state, key = torch.tensor(5), key_of(Place(rank=1))
+    state, key = torch.tensor(5), key_of(1, None)
     first = torch.tensor(0)
     expected = random_bits(random_bits(state, first) ^ key, first)
     assert torch.equal(take_seed(SeedStream(state.clone(), key), CPU), expected)

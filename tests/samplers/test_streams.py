@@ -186,7 +186,8 @@ def test_a_process_that_unpickles_a_sampler_has_the_rank_of_the_one_that_pickled
     """As workers that are spawned do, which know of no process group."""
     sampler, twin = Uniform(1000, 3, seed=1), Uniform(1000, 3, seed=1)
     twin.rank = 1
-    monkeypatch.setattr("logq.samplers.seed_sources.rank_of_process", lambda: 1)
+    for module in ("streams", "seed_sources"):
+        monkeypatch.setattr(f"logq.samplers.{module}.rank_of_process", lambda: 1)
     state = sampler.__getstate__()
     assert torch.equal(sampler.draw(TARGETS).ids, twin.draw(TARGETS).ids)
     monkeypatch.undo()

@@ -97,7 +97,9 @@ BACKENDS: Final[dict[str, BuiltIn | AnyBackend]] = dict(BUILT_IN)
 
 _order: tuple[str, ...] | None = None  # as `use` has it; None: all BACKENDS
 _loaded: dict[str, AnyBackend] = {}
-_chosen: dict[tuple[str, str], Op] = {}  # what `get` answers, as long as nothing changes
+# What `get` answers for an op and a type of devices, as long as nothing changes. By ops, for torch.compile looks at a
+# dict once, and would not see what an op of the same graph adds to it later.
+_chosen: dict[str, dict[str, Op]] = {op: {} for op in OPS}
 
 
 def backend(name: str) -> AnyBackend:
@@ -165,13 +167,24 @@ def get(op: str, device: str = "cpu") -> Op:
         >>> get("full_loss").__name__
         'full_loss'
     """
-    function = _chosen.get((op, device))
-    return _choose(op, device) if function is None else function
+    _is_chosen(op, device)
+    return _chosen[op][device]
 
 
-def _choose(op: str, device: str) -> Op:
-    function = _chosen[op, device] = getattr(find_backend(op, device), op)
-    return function
+def _is_chosen(op: str, device: str) -> bool:
+    if op not in _chosen or device not in _chosen[op]:
+        _chosen[op][device] = getattr(find_backend(op, device), op)
+    return True
+
+
+# As torch.compiler.assume_constant_result does, which would import the compiler. It cannot follow an import into its
+# graph: the tracer runs the function, and then looks into the dict.
+_is_chosen._dynamo_marked_constant = True  # pyright: ignore[reportFunctionMemberAccess]
+
+
+def _choose_again() -> None:
+    for chosen in _chosen.values():
+        chosen.clear()
 
 
 @contextmanager
@@ -196,11 +209,11 @@ def use(name: str) -> Generator[None, None, None]:
     backend(name)
     before, _order = _order, tuple(dict.fromkeys((name, "reference")))
     try:
-        _chosen.clear()
+        _choose_again()
         yield
     finally:
         _order = before
-        _chosen.clear()
+        _choose_again()
 
 
 def register(name: str, backend: AnyBackend | ModuleType) -> None:
@@ -233,7 +246,7 @@ def register(name: str, backend: AnyBackend | ModuleType) -> None:
     BACKENDS.clear()
     BACKENDS[name] = added
     BACKENDS.update(others)
-    _chosen.clear()
+    _choose_again()
 
 
 def unregister(name: str) -> None:
@@ -252,4 +265,4 @@ def unregister(name: str) -> None:
         raise ArgumentError("name", "a backend that was registered", name)
     del BACKENDS[name]
     _loaded.pop(name, None)
-    _chosen.clear()
+    _choose_again()

@@ -7,6 +7,7 @@ same classes.
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,11 +17,14 @@ from logq._arguments import ArgumentError, check_int
 
 __all__ = [
     "MOST_CLASSES",
+    "OF_PARTS",
     "AliasDistribution",
     "Distribution",
     "LearnedDistribution",
     "LogUniformDistribution",
     "UniformDistribution",
+    "from_parts",
+    "parts_of",
     "random_bits",
     "scaled",
     "shifted",
@@ -198,3 +202,46 @@ def check_size(num_classes: int) -> None:
     """Raise ArgumentError for more classes than a distribution without a table can have."""
     if check_int("num_classes", num_classes) > MOST_CLASSES:
         raise ArgumentError("num_classes", "fewer than 2**62", num_classes)
+
+
+OF_PARTS = UniformDistribution, LogUniformDistribution, AliasDistribution, LearnedDistribution
+"""The kinds that `parts_of` knows."""
+
+
+def parts_of(distribution: Distribution) -> tuple[str, list[Tensor], list[int]]:
+    """The name of a kind of distributions, and the tables and numbers that make this one, as an op can be given them.
+
+    Raises:
+        ArgumentError: it is one of nobody's kind.
+
+    Example:
+        >>> parts_of(UniformDistribution(3))
+        ('uniform', [], [3])
+    """
+    if isinstance(distribution, UniformDistribution):
+        return "uniform", [], [distribution.num_classes]
+    if isinstance(distribution, LogUniformDistribution):
+        return "log_uniform", [], [distribution.num_classes]
+    if isinstance(distribution, AliasDistribution):
+        return "alias", [distribution.cells], []
+    if isinstance(distribution, LearnedDistribution):
+        counted = [] if distribution.num_recent is None else [distribution.num_recent]
+        return "learned", [distribution.table.cells, distribution.recent, *counted], [distribution.in_table]
+    raise ArgumentError("distribution", "one of logq.kernels.distributions", distribution)
+
+
+def from_parts(kind: str, tables: Sequence[Tensor], sizes: Sequence[int]) -> Distribution:
+    """The distribution that `parts_of` took apart.
+
+    Example:
+        >>> from_parts("uniform", [], [3])
+        UniformDistribution(num_classes=3)
+    """
+    if kind == "uniform":
+        return UniformDistribution(*sizes)
+    if kind == "log_uniform":
+        return LogUniformDistribution(*sizes)
+    if kind == "alias":
+        return AliasDistribution(*tables)
+    cells, recent, *num_recent = tables
+    return LearnedDistribution(AliasDistribution(cells), recent, sizes[0], *num_recent)

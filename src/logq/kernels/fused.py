@@ -10,13 +10,7 @@ from logq.candidates import Candidates, as_columns
 from logq.graph_breaks import outside_of_graphs
 from logq.kernels import reference, updates
 from logq.kernels.autograd import FullLoss, SampledLoss, Settings, run_pass
-from logq.kernels.distributions import (
-    AliasDistribution,
-    Distribution,
-    LearnedDistribution,
-    LogUniformDistribution,
-    UniformDistribution,
-)
+from logq.kernels.distributions import OF_PARTS, Distribution
 from logq.kernels.fallback import Case, report
 from logq.kernels.logits import computed_dtype, reduce
 from logq.kernels.passes import Passes
@@ -259,11 +253,11 @@ def refuses_distribution(distribution: Distribution, transformed: bool) -> str:
     """Why compiled code does not draw from a distribution: it knows four; "" for these.
 
     Example:
+        >>> from logq.kernels.distributions import UniformDistribution
         >>> refuses_distribution(UniformDistribution(3), transformed=False)
         ''
     """
-    known = UniformDistribution, LogUniformDistribution, AliasDistribution, LearnedDistribution
-    if not isinstance(distribution, known):
+    if not isinstance(distribution, OF_PARTS):
         return f"compiled code knows no distribution of class {type(distribution).__name__}"
     return TRANSFORMED if transformed else ""
 

@@ -13,7 +13,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from logq.kernels.distributions import STEP, Distribution, random_bits
+from logq.kernels.distributions import OF_PARTS, STEP, Distribution, random_bits
+from logq.kernels.draw_ops import distinct_draws_in_graph
 from logq.tracing import is_fake
 
 __all__ = ["alias_table", "by_tries", "distinct_draws", "draws", "log_inclusion", "next_seed", "places_of"]
@@ -72,6 +73,8 @@ def distinct_draws(
         ids (R, S) in order of their first appearance; M of each of them (R, S); M of every other class (R, 1), where
         M_v counts the draws of other classes than v until S of those differ.
     """
+    if torch.compiler.is_compiling() and isinstance(distribution, OF_PARTS):
+        return distinct_draws_in_graph("reference", distribution, seed, num_rows, num_sampled)
     seeds = random_bits(seed, torch.arange(num_rows, device=seed.device))[:, None]
     drawn = 0
 

@@ -24,6 +24,7 @@ from logq.shapes import can_look_at
 from logq.tracing import is_fake, makes_graph
 
 __all__ = [
+    "INSTEAD",
     "MadeOfNumbers",
     "beneath_transform",
     "check_can_draw",

@@ -84,6 +84,9 @@ class LearnedUnigram(Proposal):
         self.learn(recent)
         self.taken = int(learned.get("taken", self.num_recent))
 
+    def _is_sequence_of_ops(self) -> bool:
+        return not self.training  # the host knows when the list is full
+
     def learn(self, targets: Tensor) -> None:
         """Count targets; `draw` does so itself in training mode.
 

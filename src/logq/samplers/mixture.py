@@ -67,6 +67,9 @@ class Mixture(Sampler):
     def _parts(self) -> list[Sampler]:
         return list(self.parts)  # pyright: ignore[reportReturnType]
 
+    def _is_sequence_of_ops(self) -> bool:
+        return all(part._is_sequence_of_ops() for part in self._parts())
+
     def log_expected_count(self, ids: Tensor) -> Tensor:
         """Natural log of the sum of the parts' expected counts."""
         return _log_sum([part.log_expected_count(ids).to(self.dtype) for part in self._parts()])

@@ -151,6 +151,9 @@ class Partition(Sampler):
             raise ArgumentError("part", f"a number below {self.num_parts}, the number of parts", number)
         self._part.fill_(number)
 
+    def _is_sequence_of_ops(self) -> bool:
+        return False  # the host chooses the part
+
     def _subset(self) -> Tensor:
         return self.subsets[self.part]
 

@@ -100,6 +100,9 @@ class Prefetch(Sampler):
             return self.sampler._source()
         return self.sampler.generator  # a draw takes what is for this process from it, ahead or not
 
+    def _is_sequence_of_ops(self) -> bool:
+        return self.sampler._is_sequence_of_ops()
+
     def log_expected_count(self, ids: Tensor) -> Tensor:
         """That of the sampler."""
         return self.sampler.log_expected_count(ids)
@@ -134,8 +137,10 @@ class Prefetch(Sampler):
 
     def _learn(self, targets: Tensor, *, before: bool) -> None:
         self.sampler._learn(targets, before=before)
+        if before or self.has_seeds_on_device:
+            return
         thread = self._threads.get(os.getpid())
-        if not before and thread is not None:  # the end of a draw: from here on the next one is known
+        if thread is not None:  # the end of a draw: from here on the next one is known
             thread.start(self.sampler, self._draw_from)
 
     @staticmethod

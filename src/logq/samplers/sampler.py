@@ -12,6 +12,7 @@ from logq._arguments import ArgumentError, Verbatim, check_int
 from logq.candidates import IGNORED, Candidates
 from logq.graph_breaks import outside_of_graphs
 from logq.samplers.draw_contexts import (
+    INSTEAD,
     MadeOfNumbers,
     beneath_transform,
     check_can_draw,
@@ -25,7 +26,7 @@ from logq.samplers.sampler_settings import SamplerSettings
 from logq.samplers.seed_sources import SeededModule
 from logq.samplers.streams import SeedStream, Source, check_generator
 from logq.shapes import check_device, check_dtype, check_ids, check_ignore_index
-from logq.tracing import in_transform, is_fake
+from logq.tracing import in_transform, is_exported, is_fake
 
 __all__ = ["Draw", "Sampler"]
 
@@ -137,7 +138,6 @@ class Sampler(SeededModule, metaclass=MadeOfNumbers):
         """Dtype of the logarithms."""
         return self._witness.dtype
 
-    @outside_of_graphs  # generators cannot be traced: this is where torch.compile breaks its graph
     def draw(
         self,
         targets: Tensor,  # (B,) or (B, T) int64
@@ -165,10 +165,34 @@ class Sampler(SeededModule, metaclass=MadeOfNumbers):
             TypeError: targets are not an int64 tensor.
             ValueError: a target leaves [0, C), targets do not have one or two dimensions, targets or the generator are
                 on another device, or groups are given to a sampler that knows of none.
-            RuntimeError: it is called inside of backward, by torch.utils.checkpoint, while a graph is made, or by vmap
-                that was not told its `randomness`.
+            RuntimeError: it is called inside of backward, by torch.utils.checkpoint, while a graph is made but by
+                torch.compile, or by vmap that was not told its `randomness`.
         """
         ignore_index = check_ignore_index(ignore_index)
+        if torch.compiler.is_compiling() and generator is None and self._fits_graphs() and not is_exported():
+            are_classes = self._check(targets, groups, ignore_index)
+            # Where nothing is random no seed is taken of the stream.
+            source = self._source() if self.is_random else SeedStream(targets.new_zeros(()))
+            return self._draw_checked(targets, groups, ignore_index, source, are_classes, need_log_q)
+        return self._draw_eagerly(targets, groups, ignore_index, generator, need_log_q)
+
+    def _fits_graphs(self) -> bool:
+        """Whether a graph can hold a draw, seeds and all."""
+        return self._is_sequence_of_ops() and (self.has_seeds_on_device or not self.is_random)
+
+    def _is_sequence_of_ops(self) -> bool:
+        """Whether draws make the same ops on the device each time; to be overridden where the host decides on them."""
+        return True
+
+    @outside_of_graphs  # where torch.compile breaks its graph
+    def _draw_eagerly(
+        self,
+        targets: Tensor,
+        groups: Tensor | None,
+        ignore_index: int,
+        generator: torch.Generator | None,
+        need_log_q: bool,
+    ) -> Candidates:
         check_generator(generator, self._witness.device)
         check_can_draw(moves_on=generator is None or self.training)
         if in_transform():
@@ -177,6 +201,22 @@ class Sampler(SeededModule, metaclass=MadeOfNumbers):
             stream = None if state is None else SeedStream(state)
             source = (lambda: generator or stream or self.generator) if self.is_random else None
             return beneath_transform(lambda one, its: self.draw(one, groups=its, **same), source, targets, groups)
+        are_classes = self._check(targets, groups, ignore_index)
+        is_captured = targets.device.type == "cuda" and torch.cuda.is_current_stream_capturing()
+        if is_captured and not self._is_sequence_of_ops():
+            raise RuntimeError(
+                f"{type(self).__name__} draws while a CUDA graph is captured, but each draw or what it learns takes a"
+                f" decision of the host; {INSTEAD} in there"
+            )
+        if (mode := fake_mode(targets, groups)) is not None:
+            other = torch.Generator()
+            counts = self.all_log_expected_counts
+            return shapes_alone(lambda some, _: self._counted(some, None, other, True), self, counts, mode, targets)
+        source = generator or self._source()
+        return self._draw_checked(targets, groups, ignore_index, source, are_classes, need_log_q)
+
+    def _check(self, targets: Tensor, groups: Tensor | None, ignore_index: int) -> bool:
+        """Check what is drawn for; whether all targets are known to be classes."""
         are_classes = check_ids("targets", targets, self.num_classes, ignore_index=ignore_index)
         if targets.dim() not in (1, 2) or (targets.dim() == 2 and targets.shape[1] == 0):
             raise ArgumentError("targets", "shape (B,) or (B, T) with T >= 1", tuple(targets.shape))
@@ -192,17 +232,24 @@ class Sampler(SeededModule, metaclass=MadeOfNumbers):
         if self._witness.device.type == "meta" and not is_fake(targets):
             hint = "move the model by to_empty(device=...)"
             raise ArgumentError("sampler", "a device that has memory", Verbatim("meta"), hint)
-        if (mode := fake_mode(targets, groups)) is not None:
-            other = torch.Generator()
-            counts = self.all_log_expected_counts
-            return shapes_alone(lambda some, _: self._counted(some, None, other, True), self, counts, mode, targets)
+        return are_classes
+
+    def _draw_checked(
+        self,
+        targets: Tensor,
+        groups: Tensor | None,
+        ignore_index: int,
+        source: Source,
+        are_classes: bool,
+        need_log_q: bool,
+    ) -> Candidates:
         # A copy in any case: the caller may write the next batch to the same memory.
         if are_classes or ignore_index == IGNORED:
             targets = targets.clone(memory_format=torch.contiguous_format)
         else:
             targets = targets.masked_fill(targets == ignore_index, IGNORED).contiguous()
         with torch.no_grad():
-            return self._candidates(targets, groups, generator or self._source(), are_classes, need_log_q)
+            return self._candidates(targets, groups, source, are_classes, need_log_q)
 
     def _candidates(
         self, targets: Tensor, groups: Tensor | None, generator: Source, are_classes: bool, need_log_q: bool

@@ -16,7 +16,7 @@ from logq.samplers.streams import (
     Source,
     folded,
     key_of,
-    place_of_process,
+    place_of,
     rank_of_process,
     restore,
     take_seed,
@@ -87,17 +87,14 @@ class SeededModule(TensorKeeper):
 
     def _place(self) -> Place | None:
         """Which of several processes this one is."""
-        if self._rank is not None:
-            return place_of_process(self._rank)
-        rank = rank_of_process()
-        return place_of_process(self._pickled_at if rank is None else rank)
+        return place_of(self._rank, self._pickled_at)
 
     def _source(self) -> Source:
         """What the next draw of this process is made from."""
-        place = self._place()
         state = self._stream_state()
         if state is not None:
-            return SeedStream(state, 0 if place is None else key_of(place))
+            return SeedStream(state, key_of(self._rank, self._pickled_at))
+        place = self._place()
         return self.generator if place is None else folded(self.generator, place)
 
     @property

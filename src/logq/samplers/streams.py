@@ -23,7 +23,7 @@ __all__ = [
     "check_generator",
     "folded",
     "key_of",
-    "place_of_process",
+    "place_of",
     "rank_of_process",
     "restore",
     "take_seed",
@@ -90,13 +90,21 @@ def rank_of_process() -> int | None:
     return distributed.get_rank()
 
 
-def place_of_process(rank: int | None) -> Place | None:
-    """The place of this process, which has a rank if it is known; None for one that is alone.
+def place_of(rank: int | None, former_rank: int | None) -> Place | None:
+    """The place of this process; None for one that is alone.
+
+    Args:
+        rank: what was set instead of the rank of the process.
+        former_rank: that of the process from which this one has what it draws from, where it has no rank itself.
 
     Example:
-        >>> place_of_process(None), place_of_process(3)
-        (None, Place(rank=3, worker=0))
+        >>> place_of(None, None), place_of(3, None), place_of(None, 2)
+        (None, Place(rank=3, worker=0), Place(rank=2, worker=0))
     """
+    if rank is None:
+        rank = rank_of_process()
+    if rank is None:
+        rank = former_rank
     loading = sys.modules.get("torch.utils.data")
     worker = None if loading is None else loading.get_worker_info()
     if rank is None and worker is None:
@@ -158,14 +166,19 @@ def folded(generator: torch.Generator, place: Place) -> torch.Generator:
     return torch.Generator("cpu").manual_seed(_digest(int(take_seed(generator, generator.device)), *place))
 
 
-def key_of(place: Place) -> int:
-    """An int64 that tells a place from others, and is not 0.
+def key_of(rank: int | None, former_rank: int | None) -> int:
+    """An int64 that tells the place of this process from others, by the arguments of `place_of`; 0 for one alone.
 
     Example:
-        >>> key_of(Place(rank=0)) == key_of(Place(rank=1))
-        False
+        >>> key_of(None, None), key_of(0, None) == key_of(1, None)
+        (0, False)
     """
-    return (_digest(*place) >> 1) or 1
+    place = place_of(rank, former_rank)
+    return 0 if place is None else (_digest(*place) >> 1) or 1
+
+
+# As torch.compiler.assume_constant_result does, which would import the compiler: a process keeps its place.
+key_of._dynamo_marked_constant = True  # pyright: ignore[reportFunctionMemberAccess]
 
 
 def restore(generator: torch.Generator, states: Mapping[str, Tensor]) -> None:

@@ -32,6 +32,7 @@ from logq.kernels.triton.per_row_pass import per_row_pass
 from logq.kernels.triton.shared_pass import shared_pass
 from logq.kernels.triton.triton_draws import draws, next_seed
 from logq.kernels.updates import Kind, real_dtype
+from logq.nn import NCELoss
 from logq.objectives import OBJECTIVES
 from logq.samplers import LogUniform, Unigram
 from logq.samplers.alias_table import AliasTable
@@ -276,6 +277,62 @@ def test_a_training_step(name: str, per_row: bool, interpreted: None) -> None:
             results.append([loss.detach(), x.grad, weight.detach(), bias.detach()])
     for mine, other in zip(*results, strict=True):
         torch.testing.assert_close(mine, other, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("shape", PASSES)
+def test_what_torch_checks_of_ops(shape: str, interpreted: None) -> None:
+    """Schemas, fakes, and that what AOTAutograd makes of them gives the same."""
+    given = arguments(shape, sizes=(3, 1, 4, 12, 5), offsets="own", excluded=True, row_scale=True)
+    on: dict[str, Any] = {"backend": "interpreted"}
+    op = torch.ops.logq.shared_pass if shape == "shared" else torch.ops.logq.per_row_pass
+    options = {"softmax": True, "remove_hits": True, "temperature": 0.7, "cosine": True, **on}
+    torch.library.opcheck(op, given, {**options, "gradients": True})
+    made = op(*given, **options, gradients=True)
+    input, weight, targets, ids, *_ = given
+    entries = (input, targets, made[2], ids, made[3], made[4] if shape == "shared" else None)
+    scale = torch.tensor(0.5, dtype=input.dtype)
+    torch.library.opcheck(
+        torch.ops.logq.class_gradients, (*entries, weight, scale), {**on, "bias": True, "cosine": True}
+    )
+    torch.library.opcheck(
+        torch.ops.logq.draws, (torch.tensor(5), []), {**on, "kind": "uniform", "sizes": [9], "shape": [3, 4]}
+    )
+
+
+@pytest.mark.parametrize("per_row", [False, True])
+def test_a_compiled_step_with_its_draw(per_row: bool, interpreted: None) -> None:
+    def make() -> NCELoss:
+        torch.manual_seed(0)
+        return NCELoss(4, 40, LogUniform(40, 7, per_row=per_row, seed=1).seeds_on_device())
+
+    torch._dynamo.reset()
+    module, twin, inputs, targets = make(), make(), torch.randn(3, 4), torch.tensor([3, -100, 39])
+    compiled = torch.compile(twin, fullgraph=True, backend="aot_eager")
+    for _ in range(2):
+        for step in (module, compiled):
+            step.zero_grad()
+            step(inputs, targets).backward()
+        for one, other in zip(module.parameters(), twin.parameters(), strict=True):
+            torch.testing.assert_close(one.grad, other.grad)
+    torch._dynamo.reset()
+
+
+@pytest.mark.parametrize("shape", PASSES)
+def test_a_second_derivative_is_that_of_the_reference(shape: str, interpreted: None) -> None:
+    targets = torch.tensor([3, 0, 39])
+    candidates = LogUniform(40, 7, per_row=shape == "per row", seed=1, dtype=torch.float64).draw(targets)
+    weight, inputs = torch.randn(40, 4, dtype=torch.float64), torch.randn(3, 4, dtype=torch.float64)
+    found: list[Tensor] = []
+    for backend in ("interpreted", "reference"):
+        with kernels.use(backend):
+            w, x = weight.clone().requires_grad_(), inputs.clone().requires_grad_()
+            loss = sampled_loss("sampled_softmax", x, w, candidates)
+            (of_input,) = torch.autograd.grad(loss, x, create_graph=True)
+            of_input.square().sum().backward()
+            assert w.grad is not None
+            found.append(w.grad)
+    torch.testing.assert_close(*found)
 
 
 def test_what_runs_on_a_gpu_is_told() -> None:

@@ -16,6 +16,7 @@ from logq.kernels.distributions import (
     LogUniformDistribution,
     UniformDistribution,
 )
+from logq.kernels.draw_ops import distinct_draws_in_graph, draws_in_graph
 from logq.kernels.fallback import report
 from logq.kernels.fused import TRANSFORMED, refuses_distribution
 from logq.tracing import in_transform, is_fake
@@ -29,10 +30,13 @@ def draws(distribution: Distribution, seed: Tensor, shape: tuple[int, ...]) -> T
     """Independent draws, on as many threads as torch has where there are many of them."""
     if is_fake(seed):
         return reference_draws.draws(distribution, seed, shape)
-    compiled = _compiled(distribution)
-    if isinstance(compiled, str):
-        report("draws", "cpp", compiled)
+    refusal = refuses_distribution(distribution, in_transform())
+    if refusal:
+        report("draws", "cpp", refusal)
         return reference_draws.draws(distribution, seed, shape)
+    if torch.compiler.is_compiling():
+        return draws_in_graph("cpp", distribution, seed, shape)
+    compiled = _compiled(distribution)
     ids = torch.empty(shape, dtype=torch.int64, device="cpu")
     _native.draw(compiled, int(seed) & SEED_BITS, array(ids.view(-1)), threads=torch.get_num_threads())
     return ids
@@ -44,10 +48,13 @@ def distinct_draws(
     """Draw one class after the other into a hash table, with no sort: O(draws)."""
     if is_fake(seed):
         return reference_draws.distinct_draws(distribution, seed, num_rows, num_sampled)
-    compiled = _compiled(distribution)
-    if isinstance(compiled, str):
-        report("distinct_draws", "cpp", compiled)
+    refusal = refuses_distribution(distribution, in_transform())
+    if refusal:
+        report("distinct_draws", "cpp", refusal)
         return reference_draws.distinct_draws(distribution, seed, num_rows, num_sampled)
+    if torch.compiler.is_compiling():
+        return distinct_draws_in_graph("cpp", distribution, seed, num_rows, num_sampled)
+    compiled = _compiled(distribution)
     ids = torch.empty(num_rows, num_sampled, dtype=torch.int64, device="cpu")
     inside, outside = torch.empty_like(ids), ids.new_empty(num_rows, 1)
     _native.draw_distinct(
@@ -63,7 +70,7 @@ def distinct_draws(
 
 def places_of(ids: Tensor, classes: Tensor) -> Tensor:
     """Look classes up in a hash table of each row."""
-    if is_fake(ids):
+    if is_fake(ids) or torch.compiler.is_compiling():
         return reference_draws.places_of(ids, classes)
     if in_transform():
         report("places_of", "cpp", TRANSFORMED)
@@ -75,7 +82,7 @@ def places_of(ids: Tensor, classes: Tensor) -> Tensor:
 
 def log_inclusion(log_p: Tensor, tries: Tensor) -> Tensor:
     """One pass of exponentials and logarithms in double, as accurate as torch's."""
-    if is_fake(tries):
+    if is_fake(tries) or torch.compiler.is_compiling():
         return reference_draws.log_inclusion(log_p, tries)
     if in_transform():
         report("log_inclusion", "cpp", TRANSFORMED)
@@ -93,11 +100,8 @@ def alias_table(probabilities: Tensor) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(accept).to(device), torch.from_numpy(alias).to(device)
 
 
-def _compiled(distribution: Distribution) -> _native.Distribution | str:
-    """A distribution as the core knows it, or why it does not."""
-    refusal = refuses_distribution(distribution, in_transform())
-    if refusal:
-        return refusal
+def _compiled(distribution: Distribution) -> _native.Distribution:
+    """A distribution as the core knows it."""
     match distribution:
         case UniformDistribution():
             return _native.uniform_distribution(distribution.num_classes)
@@ -106,7 +110,8 @@ def _compiled(distribution: Distribution) -> _native.Distribution | str:
         case AliasDistribution():
             return _native.alias_distribution(array(distribution.cells))
         case LearnedDistribution():
-            table, recent = distribution.table.cells, distribution.recent
+            table, recent, number = distribution.table.cells, distribution.recent, distribution.num_recent
+            recent = recent if number is None else recent[: int(number)]
             return _native.learned_distribution(array(table), array(recent), distribution.in_table)
         case _:
             raise AssertionError

@@ -20,6 +20,7 @@ from logq.kernels.distributions import (
     LogUniformDistribution,
     UniformDistribution,
 )
+from logq.kernels.draw_ops import draws_in_graph
 from logq.kernels.fallback import report
 from logq.kernels.fused import refuses_distribution
 from logq.kernels.triton.launching import launch
@@ -32,7 +33,7 @@ BLOCK = 256
 
 def next_seed(state: Tensor, key: int = 0) -> Tensor:
     """The next number of the stream of a state, which moves on, in one launch."""
-    if is_fake(state):
+    if is_fake(state) or torch.compiler.is_compiling():  # the compiler makes one kernel of that too
         return reference_draws.next_seed(state, key)
     seed = torch.empty_like(state)
     launch(next_seed_kernel, (1,), state, seed, key, FOLDED=key != 0)
@@ -46,6 +47,8 @@ def draws(distribution: Distribution, seed: Tensor, shape: tuple[int, ...]) -> T
         if refusal:
             report("draws", "triton", refusal)
         return reference_draws.draws(distribution, seed, shape)
+    if torch.compiler.is_compiling():
+        return draws_in_graph("triton", distribution, seed, shape)
     ids = torch.empty(shape, dtype=torch.int64, device=seed.device)
     size = ids.numel()
     if not size:
