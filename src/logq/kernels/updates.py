@@ -45,6 +45,8 @@ class RowRule:
         step: t of adam, 1 for the first update.
         maximize: go up instead of down.
         states: s, or m and v: tensors shaped like the table (C, D), (C,) for rowwise_adagrad, in `real_dtype`.
+        seed: int64, of the random bits by which rows of a table in half precision are rounded up or down; None: they
+            are rounded to the nearest. See logq.kernels.reference_rows.rounded.
 
     Raises:
         ArgumentError: there is no such rule, or it has another number of states.
@@ -66,6 +68,7 @@ class RowRule:
     step: int = 1
     maximize: bool = False
     states: tuple[Tensor, ...] = ()
+    seed: int | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in STATES:
