@@ -19,7 +19,7 @@ from logq.kernels import reference_rows
 from logq.kernels.passes import Entries
 from logq.kernels.triton import class_sums
 from logq.kernels.triton.class_sums import class_gradients, sum_rows, update_classes, update_rows
-from logq.kernels.updates import Kind
+from logq.kernels.updates import Kind, RowRule
 
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="kernels are compiled for the GPU that is here")
 
@@ -83,6 +83,40 @@ def test_wide_rows_are_updated(kind: Kind, sizes: None) -> None:
     reference_rows.update_rows(other, expected, ids, rows)
     for a, b in zip((table, *rule.states), (expected, *other.states), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:.* encountered in:RuntimeWarning")
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_rows_are_rounded_by_the_random_bits_of_the_reference(dtype: torch.dtype) -> None:
+    """Normal numbers, subnormal ones, and what is none."""
+    table = torch.tensor([1.0, -3.0, 3e-5, -6e-8, 0.0, 2.0, torch.nan]).to(dtype).repeat(C, 2)
+    rows, rule = 1e-3 * torch.randn(3, 14) * table[:3].float(), RowRule("sgd", 0.5, seed=-77)
+    rows[:, 5] = torch.inf
+    for ids in (torch.tensor([7, 3, 29]), None):
+        found, expected = table.clone(), table.clone()
+        given = rows if ids is not None else rows.repeat(C // 3, 1)
+        update_rows(rule, found, ids, given)
+        reference_rows.update_rows(rule, expected, ids, given)
+        torch.testing.assert_close(found, expected, rtol=0, atol=0, equal_nan=True)
+        assert found[29, 5] == -torch.inf
+        assert found[:, 4].eq(0).all()
+        assert found[:, 6].isnan().all()
+        other = table.clone()
+        update_rows(replace(rule, seed=None), other, ids, given)
+        assert not torch.equal(found.nan_to_num(7.0), other.nan_to_num(7.0))
+
+
+@pytest.mark.filterwarnings("ignore::logq.kernels.FallbackWarning")
+def test_updates_of_classes_are_rounded_at_random() -> None:
+    entries = entries_of(4, 2, 5, 3, per_row=True, dtype=torch.float32)
+    tables: list[Tensor] = []
+    for update in (update_classes, kernels.backend("cpp").update_classes, update_classes):  # pyright: ignore[reportAttributeAccessIssue]
+        weight, bias = torch.ones(C, 3, dtype=torch.bfloat16), torch.ones(C, dtype=torch.bfloat16)
+        rules = RowRule("sgd", 1e-3, seed=5), RowRule("sgd", 1e-3, seed=6)
+        update(entries, weight, bias, scale=1.0, cosine=False, weight_rule=rules[0], bias_rule=rules[1])
+        tables.append(torch.cat([weight, bias[:, None]], dim=1))
+    assert torch.equal(tables[0], tables[2])
+    assert (tables[0] != tables[1]).float().mean() < 0.05  # sums differ in their last bits
 
 
 def test_a_bias_in_a_wider_dtype_is_updated_in_it() -> None:

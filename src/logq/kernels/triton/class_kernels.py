@@ -187,7 +187,7 @@ def of_row(gradient, own, squares, products):
 @triton.jit
 def rounded(value, seed, place, ROUNDED: tl.constexpr):
     """One of the two numbers of half precision next to each value; see logq.kernels.reference_rows."""
-    random = random_bits(seed.to(tl.uint64, bitcast=True), place)
+    random = random_bits(seed.to(tl.int64).to(tl.uint64, bitcast=True), place)
     bits = value.to(tl.uint32, bitcast=True)
     if ROUNDED == "bf16":
         result = ((bits + (random >> 48).to(tl.uint32)) & 0xFFFF0000).to(tl.float32, bitcast=True)
@@ -248,7 +248,7 @@ def apply_rule(
     tl.store(table + place, value, mask=mask)
 
 
-@triton.jit(do_not_specialize=["size", "num_ids", "per_row", "per_true", "num_classes"])
+@triton.jit(do_not_specialize=["size", "num_ids", "per_row", "per_true", "num_classes", "seed", "bias_seed"])
 def class_kernel(
     order,
     classes,
