@@ -16,7 +16,7 @@ import language_cases
 import recommender_cases
 from cases import FUNCTIONS, MODULES, SAMPLERS, call
 from fake_device import DEVICE, FakeDevice, OnDevice, on_device
-from logq import diagnostics, optim
+from logq import diagnostics, kernels, optim
 from logq.candidates import Candidates
 from logq.functional import full_softmax_loss, sampled_logistic_loss, sampled_softmax_loss
 from logq.hierarchical import HierarchicalSoftmax
@@ -204,23 +204,74 @@ def test_all_classes_at_once_where_a_launch_costs_more_than_memory(device: FakeD
 @pytest.mark.parametrize("sparse", [False, True])
 @pytest.mark.parametrize("name", ["SGD", "Adagrad", "RowWiseAdagrad", "LazyAdam"])
 def test_optimizers(name: str, sparse: bool, in_backward: bool, device: FakeDevice) -> None:
-    """`in_backward` has no effect but on a CPU."""
     start, inputs, targets = torch.randn(C, D), torch.randn(B, D), torch.randint(C, (B,))
-    tables: list[Tensor] = []
+    tables: list[list[Tensor]] = []
     for place in (DEVICE, torch.device("cpu")):
         table = torch.nn.Parameter(start.clone().to(place))
-        optimizer = getattr(optim, name)([table], lr=0.1, in_backward=in_backward and place == DEVICE)
+        bias = torch.nn.Parameter(torch.zeros(C, device=place))
+        parameters = [table, bias] if in_backward else [table]
+        optimizer = getattr(optim, name)(parameters, lr=0.1, weight_decay=0.01, in_backward=in_backward)
         sampler = Uniform(C, 5, seed=1, device=place)
         for _ in range(3):
             x, y = inputs.to(place), targets.to(place)
             device.reset()
-            sampled_softmax_loss(x, table, sampler.draw(y), sparse=sparse).backward()
+            loss = sampled_softmax_loss(x, table, sampler.draw(y), bias=bias, sparse=sparse)
+            loss.backward()
+            assert (table.grad is None) == in_backward
             optimizer.step()
             optimizer.zero_grad()
-            assert files(device) <= ({ROWS_OF_A_GRADIENT} if sparse else set())
+            assert files(device) <= ({ROWS_OF_A_GRADIENT} if sparse or in_backward else set())
             assert sum(device.waits.values()) <= 1
+        tables.append([table.detach(), bias.detach()])
+    for there, here in zip(*tables, strict=True):
+        torch.testing.assert_close(held(there), here, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("per_row", [False, True])
+def test_updates_inside_of_backward_are_those_of_a_cpu(
+    per_row: bool, options: dict[str, Any], device: FakeDevice
+) -> None:
+    """Of the same classes, too: entries that are none, and excluded ones, add nothing to a mean of gradients."""
+    start, inputs, targets = torch.randn(C, D), torch.randn(B, D), torch.randint(C, (B,))
+    targets = targets.masked_fill(torch.arange(B) % 5 == 1, -100)
+    candidates = LogUniform(C, 7, seed=1, per_row=per_row).draw(targets)
+    candidates = candidates._replace(excluded=torch.rand(B, 7) < 0.5)
+    tables: list[list[Tensor]] = []
+    for place in (DEVICE, torch.device("cpu")):
+        table, bias = (torch.nn.Parameter(tensor.to(place)) for tensor in (start.clone(), torch.zeros(C)))
+        optimizer = optim.LazyAdam([table, bias], lr=0.1, weight_decay=0.01, in_backward=True)
+        given = Candidates(*(None if one is None else one.to(place) for one in candidates))
+        for _ in range(3):
+            loss = sampled_softmax_loss(inputs.to(place), table, given, bias=bias, **options)
+            loss.sum().backward()
+            assert table.grad is None
+            assert bias.grad is None
+        states = optimizer.state[table]
+        tables.append([table.detach(), bias.detach(), states["exp_avg"], states["exp_avg_sq"]])
+    for there, here in zip(*tables, strict=True):
+        torch.testing.assert_close(held(there), here, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("name", ["SGD", "Adagrad", "RowWiseAdagrad", "LazyAdam"])
+def test_rows_are_rounded_by_the_same_random_bits_on_every_device(
+    name: str, dtype: torch.dtype, device: FakeDevice
+) -> None:
+    start, gradient, ids = torch.randn(C, D).to(dtype), torch.randn(5, D).to(dtype), torch.tensor([3, 7, 29, 30, 31])
+    tables: list[Tensor] = []
+    for place in (DEVICE, torch.device("cpu")):
+        table = torch.nn.Parameter(start.clone().to(place))
+        optimizer = getattr(optim, name)([table], lr=1e-3, stochastic_rounding=True)
+        rows, options = (ids[None].to(place), gradient.to(place)), {"is_coalesced": True, "check_invariants": False}
+        table.grad = torch.sparse_coo_tensor(*rows, table.shape, **options)
+        device.reset()
+        with kernels.use("reference"):  # compiled code rounds to the nearest
+            optimizer.step()
+        assert not device.waits
         tables.append(table.detach())
-    torch.testing.assert_close(held(tables[0]), tables[1], atol=1e-5, rtol=1e-5)
+    assert torch.equal(held(tables[0]), tables[1])
+    assert not torch.equal(tables[1], start)
 
 
 def test_hierarchical_softmax(device: FakeDevice) -> None:

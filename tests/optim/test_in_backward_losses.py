@@ -1,7 +1,7 @@
 """Tables that are updated inside of backward of losses: step by step the same as with stored gradients."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from logq import optim
+from logq import kernels, optim
 from logq.functional import sampled_loss
 from logq.nn import CandidateLoss
 from logq.samplers import LogUniform
@@ -34,6 +34,13 @@ CASES: list[tuple[str, int, bool, dict[str, Any]]] = [
     ("sampled_softmax", 1, False, {"reduction": "none"}),
     ("sampled_logistic", 2, True, {"reduction": "none", "cosine": True}),
 ]
+
+
+@pytest.fixture(params=["cpp", "reference"], autouse=True)
+def backend(request: Any) -> Iterator[str]:
+    """Everything by compiled code, and in plain torch as on devices without any."""
+    with kernels.use(request.param):
+        yield request.param
 
 
 class Model(nn.Module):
@@ -146,7 +153,9 @@ def test_a_backward_to_be_differentiated_again_stores_its_gradient() -> None:
 
 def test_each_backward_is_an_update() -> None:
     (one, optimizer), (mine, _) = twins(model(), name="sgd")
-    loss, other = mine(*batch(0)), one(*batch(0))
+    loss = mine(*batch(0))
+    with kernels.use("cpp"):  # of torch's own gather, biases must not change before a second backward
+        other = one(*batch(0))
     for again in (True, False):
         loss.backward(retain_graph=again)
         one.zero_grad()
@@ -160,7 +169,7 @@ def test_each_backward_is_an_update() -> None:
 
 
 @pytest.mark.parametrize("reduction", ["mean", "none"])
-def test_a_table_in_two_losses(reduction: str) -> None:
+def test_a_table_in_two_losses(reduction: str, backend: str) -> None:
     class Pair(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -172,7 +181,8 @@ def test_a_table_in_two_losses(reduction: str) -> None:
     (stored.first(*batch(0)) + stored.second(*batch(1))).sum().backward()
     optimizer.step()
     total = (direct.first(*batch(0)) + direct.second(*batch(1))).sum()
-    if reduction == "none":  # the second backward needs the table that the first has written to
+    if reduction == "none" and backend == "cpp":
+        # The second backward makes its pass again, and needs the table that the first has written to.
         with pytest.raises(RuntimeError, match="modified by an inplace operation"):
             total.backward()
         return
@@ -252,3 +262,36 @@ def test_torch_func_through_a_module_that_draws(own: bool, replacement: bool) ->
     found = torch.func.grad(of)(loss.weight.detach())
     other(input, targets).backward()
     torch.testing.assert_close(found, other.weight.grad)
+
+
+@pytest.mark.filterwarnings("ignore::logq.kernels.FallbackWarning")
+@pytest.mark.parametrize("name", MAKE)
+def test_a_loss_that_no_compiled_code_knows(name: str) -> None:
+    """It runs on the reference whatever the backend, and stores no gradient either."""
+    stored, direct = twins(model("sampled_softmax", label_smoothing=0.1), name=name, weight_decay=0.01)
+    for step in range(3):
+        for mine, optimizer in (stored, direct):
+            optimizer.zero_grad()
+            mine(*batch(step)).backward()
+            assert (mine.loss.weight.grad is None) == (mine is direct[0])
+            optimizer.step()
+        equal(stored[0], direct[0])
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
+def test_under_torch_compile() -> None:
+    """The loss leaves the graph, which can hold no update."""
+    torch._dynamo.reset()
+    _, (direct, optimizer) = twins(model(), name="sgd")
+    other = copy.deepcopy(direct)
+    optim_of_other = optim.SGD(other.parameters(), lr=0.2, in_backward=True)
+    compiled = torch.compile(direct, backend="eager")
+    for step in range(2):
+        compiled(*batch(step)).backward()
+        other(*batch(step)).backward()
+        assert direct.loss.weight.grad is None
+        for each in (optimizer, optim_of_other):
+            each.step()
+            each.zero_grad()
+    torch._dynamo.reset()
+    equal(direct, other)

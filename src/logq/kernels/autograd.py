@@ -214,17 +214,6 @@ def versions(weight: Tensor, bias: Tensor | None) -> tuple[int, ...]:
     return tuple(0 if tensor is None else tensor._version for tensor in (weight, bias))
 
 
-def is_stored(ctx: Any, index: int) -> bool:
-    """Whether this backward adds to `grad` of the leaf that is input number `index`.
-
-    It does not where the leaf is not among `inputs` of backward, nor where torch.autograd.grad hands its gradient out.
-    """
-    try:
-        return torch._C._will_engine_execute_node(ctx.next_functions[index][0])  # pyright: ignore[reportPrivateUsage]
-    except RuntimeError:  # what it answers of a leaf that torch.autograd.grad was asked for
-        return False
-
-
 def of_classes(
     ctx: Any,
     entries: Entries,
@@ -239,8 +228,8 @@ def of_classes(
     backend = settings.backend
     _, needs_weight, needs_bias, *_ = ctx.needs_input_grad
     if plain:
-        weight_rule = updates.find(weight) if needs_weight and is_stored(ctx, 1) else None
-        bias_rule = updates.find(bias) if needs_bias and bias is not None and is_stored(ctx, 2) else None
+        weight_rule = updates.find(weight) if needs_weight and updates.is_stored(ctx, 1) else None
+        bias_rule = updates.find(bias) if needs_bias and bias is not None and updates.is_stored(ctx, 2) else None
         if weight_rule is not None or bias_rule is not None:
             without_autocast(
                 weight.device.type,

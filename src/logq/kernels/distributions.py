@@ -50,11 +50,11 @@ def shifted(bits: Tensor, by: int) -> Tensor:
     return (bits >> by) & ((1 << (64 - by)) - 1)
 
 
-def random_bits(seed: Tensor, positions: Tensor) -> Tensor:
+def random_bits(seed: Tensor | int, positions: Tensor) -> Tensor:
     """64 random bits for each position of the stream of a seed: splitmix64 of seed + (position + 1) * step.
 
     Args:
-        seed: int64, of a shape that broadcasts with `positions`.
+        seed: int64, of a shape that broadcasts with `positions`; or one number.
         positions: int64, not negative.
 
     References:

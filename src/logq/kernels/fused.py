@@ -90,7 +90,7 @@ class FusedBackend(Passes):
             "row_weight": row_weight,
         }
         compiling = torch.compiler.is_compiling()
-        if compiling and (sparse or _updates_exist()):
+        if compiling and (sparse or updates.exist()):
             return _eagerly(self, objective, input, weight, bias, candidates, **options)
         transformed = not compiling and in_transform()
         refusal = self._refuses_sampled(objective, weight.shape[1], candidates.ids.dim() == 1, transformed)
@@ -270,15 +270,6 @@ def _refuses_full(objective: Objective, weight: Tensor, tensors: tuple[Tensor, .
     if not is_plain(*tensors):
         return "tensors are of a class that stands for others"
     return own_full_loss(objective) or ("" if weight.is_contiguous() else "class weights are not contiguous")
-
-
-def _updates_exist() -> bool:
-    # Asked when a graph is made. One that is older than its optimizer gives gradients, which the optimizer takes too.
-    return updates.exist()
-
-
-# As torch.compiler.assume_constant_result does, which would import the compiler.
-_updates_exist._dynamo_marked_constant = True  # pyright: ignore[reportFunctionMemberAccess]
 
 
 @outside_of_graphs

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn.functional import embedding, normalize
 
 from logq.candidates import IGNORED, as_columns
+from logq.kernels.updated_rows import UpdatedRows, are_updated
 from logq.tracing import goes_forward, in_transform, is_exported
 
 __all__ = [
@@ -80,8 +81,16 @@ def logits(
         return scores / temperature
 
 
-def class_rows(weight: Tensor, bias: Tensor | None, ids: Tensor, *, sparse: bool) -> tuple[Tensor, Tensor | None]:
-    """(*ids, D) rows and (*ids,) biases, whose gradients are dense or sparse (C, D) and (C,) tensors."""
+def class_rows(
+    weight: Tensor, bias: Tensor | None, ids: Tensor, *, sparse: bool, named: Tensor | None = None
+) -> tuple[Tensor, Tensor | None]:
+    """(*ids, D) rows and (*ids,) biases, whose gradients are dense or sparse (C, D) and (C,) tensors.
+
+    With `named`, shaped as ids and below 0 where an entry adds nothing, tables for which an optimizer asked for it are
+    updated inside of backward instead, and get none.
+    """
+    if named is not None and are_updated(weight, bias):
+        return UpdatedRows.apply(weight, bias, ids, named, sparse)
     narrow = weight.dtype.itemsize < 4 and not sparse
     if narrow and (in_transform() or goes_forward()):  # which take no such function: by a wide copy of the table
         rows = embedding(ids, weight.float())

@@ -13,7 +13,7 @@ from logq.kernels import reference_rows
 from logq.kernels.reference_backend import Backend
 from logq.kernels.updates import RowRule, real_dtype
 
-__all__ = ["Entries", "LossesAndGradients", "Passes"]
+__all__ = ["Entries", "LossesAndGradients", "Passes", "of_length"]
 
 
 class LossesAndGradients(NamedTuple):
@@ -202,7 +202,7 @@ class Passes(Backend):
         distinct, sums = reference_rows.sum_rows(named, torch.cat([rows.to(real), true_rows]))
         sums = sums * scale
         if cosine:
-            sums = _of_length(sums, weight.detach()[distinct].to(real))
+            sums = of_length(sums, weight.detach()[distinct].to(real))
         of_weight = _spread(distinct, sums.to(weight.dtype), weight.shape, sparse=sparse)
         if not bias:
             return of_weight, None
@@ -248,8 +248,13 @@ class Passes(Backend):
             self.update_rows(bias_rule, bias.detach()[:, None], of_bias._indices()[0], column)
 
 
-def _of_length(gradients: Tensor, rows: Tensor) -> Tensor:
-    """From gradients of rows / max(|rows|, 1e-12) to those of the rows."""
+def of_length(gradients: Tensor, rows: Tensor) -> Tensor:
+    """From gradients of rows / max(|rows|, 1e-12) to those of the rows.
+
+    Example:
+        >>> of_length(torch.tensor([[1.0, 1.0]]), torch.tensor([[0.0, 2.0]]))
+        tensor([[0.5000, 0.0000]])
+    """
     length = rows.norm(dim=1, keepdim=True)
     unit = rows / length.clamp(min=1e-12)
     along = (gradients * unit).sum(dim=1, keepdim=True) * unit

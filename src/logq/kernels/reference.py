@@ -12,6 +12,7 @@ what a logit is, in logq.kernels.logits.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,6 +20,8 @@ from torch.nn.functional import logsigmoid
 from torch.utils.checkpoint import checkpoint
 
 from logq.candidates import IGNORED, Candidates, as_columns
+from logq.graph_breaks import outside_of_graphs
+from logq.kernels import updates
 from logq.kernels.logits import chunks, class_rows, logits, reduce, stand_in, true_logits
 from logq.objectives import Objective, logistic, softmax
 from logq.tracing import in_transform, is_exported
@@ -41,15 +44,29 @@ def sampled_loss(
     row_weight: Tensor | None = None,  # (B,)
 ) -> Tensor:  # (B,) or a scalar
     """The losses, weighted and reduced, from no other rows of the class weights than the candidates name."""
-    ids = candidates.ids
+    if torch.compiler.is_compiling() and updates.exist():
+        return _eagerly(
+            objective,
+            input,
+            weight,
+            bias,
+            candidates,
+            temperature=temperature,
+            cosine=cosine,
+            remove_hits=remove_hits,
+            sparse=sparse,
+            reduction=reduction,
+            row_weight=row_weight,
+        )
+    ids, named = candidates.ids, _named(candidates)
     targets = as_columns(stand_in(candidates.targets, ids))  # (B, T)
     # One gather for true and sampled classes: two would make two dense (C, D) gradients.
     if ids.dim() == 2:
-        rows, biases = class_rows(weight, bias, torch.cat([targets, ids], dim=1), sparse=sparse)
+        rows, biases = class_rows(weight, bias, torch.cat([targets, ids], dim=1), sparse=sparse, named=named)
         scores = logits(input, rows, biases, temperature=temperature, cosine=cosine)
         true, sampled = scores.split([targets.shape[1], ids.shape[1]], dim=1)
     else:
-        rows, biases = class_rows(weight, bias, torch.cat([targets.reshape(-1), ids]), sparse=sparse)
+        rows, biases = class_rows(weight, bias, torch.cat([targets.reshape(-1), ids]), sparse=sparse, named=named)
         true_rows, sampled_rows = rows.split([targets.numel(), ids.numel()])
         true_bias, sampled_bias = (None, None) if biases is None else biases.split([targets.numel(), ids.numel()])
         true = logits(
@@ -63,6 +80,23 @@ def sampled_loss(
     true = true.view(candidates.targets.shape)
     losses = objective(true, sampled, candidates, remove_hits=remove_hits, num_classes=weight.shape[0])
     return reduce(losses, candidates.is_true(), reduction, row_weight)
+
+
+def _named(candidates: Candidates) -> Tensor | None:
+    """The classes that are updated inside of backward where an optimizer asks for it, below 0 what adds nothing."""
+    if not updates.exist():
+        return None
+    targets, ids = as_columns(candidates.targets), candidates.ids
+    if ids.dim() == 1:
+        return torch.cat([targets.reshape(-1), ids])
+    if candidates.excluded is not None:
+        ids = ids.masked_fill(candidates.excluded, IGNORED)
+    return torch.cat([targets, ids], dim=1)
+
+
+@outside_of_graphs
+def _eagerly(*arguments: Any, **options: Any) -> Tensor:
+    return sampled_loss(*arguments, **options)
 
 
 def over_all_classes(

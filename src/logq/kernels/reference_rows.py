@@ -2,6 +2,7 @@
 
 sum_rows       ids with repeats x a row for each -> the distinct ids in order, and the sum of the rows of each
 update_rows    a rule x a table x gradients of some rows -> the table and its states changed in place
+rounded        numbers x random bits -> one of the two numbers of half precision next to each
 """
 
 from typing import NamedTuple
@@ -9,9 +10,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from logq.kernels.updates import RowRule, real_dtype
+from logq.kernels.distributions import random_bits, shifted
+from logq.kernels.updates import HALF_PRECISION, RowRule, real_dtype
 
-__all__ = ["Ranked", "ranked", "sum_rows", "update_rows"]
+__all__ = ["Ranked", "ranked", "rounded", "sum_rows", "update_rows"]
 
 
 class Ranked(NamedTuple):
@@ -74,7 +76,7 @@ def update_rows(rule: RowRule, table: Tensor, ids: Tensor | None, rows: Tensor) 
         rule: see logq.kernels.updates.
         table: (C, D).
         ids: (n,) int64 in [0, C), distinct; None for all rows.
-        rows: (n, D), the gradients, in the dtype of the table.
+        rows: (n, D), the gradients, in the dtype of the table, or the one that it is computed in.
 
     Example:
         >>> table = torch.ones(3, 2)
@@ -89,7 +91,49 @@ def update_rows(rule: RowRule, table: Tensor, ids: Tensor | None, rows: Tensor) 
         g = -g
     if rule.weight_decay:
         g = g + rule.weight_decay * w
-    table[where] = (w - _step(rule, where, g)).to(table.dtype)
+    new = w - _step(rule, where, g)
+    if rule.seed is None or table.dtype not in HALF_PRECISION:
+        table[where] = new.to(table.dtype)
+        return
+    numbers = torch.arange(len(table), device=table.device) if ids is None else ids
+    columns = torch.arange(table.shape[1], device=table.device)
+    table[where] = rounded(new, table.dtype, rule.seed, numbers[:, None] * table.shape[1] + columns)
+
+
+def rounded(values: Tensor, dtype: torch.dtype, seed: int, positions: Tensor) -> Tensor:
+    """Round at random to one of the two neighbors in half precision, so that the mean over all random bits is exact.
+
+    A number that lies a share p of the way up from one neighbor to the next goes up with probability p. So an update
+    much smaller than the distance of two numbers is not lost: it is made at times, and whole. Of positive float16
+    numbers below 2^-24, the smallest there is, p is exact up to 2^-24.
+
+    Args:
+        values: float32.
+        dtype: bfloat16 or float16.
+        seed: int64, of the random bits; see logq.kernels.distributions.random_bits.
+        positions: int64, not negative, of each value in the stream of random bits.
+
+    Example:
+        >>> third = torch.full((3000,), 1 + 1 / 3 / 128)  # between 1 and 1 + 1 / 128
+        >>> found = rounded(third, torch.bfloat16, 7, torch.arange(3000))
+        >>> found.unique().tolist(), round(128 * float(found.double().mean() - 1), 2)
+        ([1.0, 1.0078125], 0.33)
+
+    References:
+        Gupta, Agrawal, Gopalakrishnan, Narayanan, Deep Learning with Limited Numerical Precision, ICML 2015,
+        arXiv:1502.02551.
+    """
+    random = random_bits(seed, positions)
+    bits = values.contiguous().view(torch.int32)
+    if dtype == torch.bfloat16:
+        result = ((bits + shifted(random, 48).to(torch.int32)) & -(1 << 16)).view(torch.float32)
+    else:
+        result = ((bits + shifted(random, 51).to(torch.int32)) & -(1 << 13)).view(torch.float32)
+        size = values.abs() * 2.0**24  # numbers below 2^-14 lie 2^-24 apart
+        whole = size.floor()
+        up = shifted(random, 40).to(torch.float32) * 2.0**-24 < size - whole
+        result = torch.where(size < 2.0**10, ((whole + up) * 2.0**-24).copysign(values), result)
+    return torch.where(values.isfinite(), result, values).to(dtype)
 
 
 def _step(rule: RowRule, where: Tensor | slice, g: Tensor) -> Tensor:

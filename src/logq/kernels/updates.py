@@ -16,7 +16,7 @@ parameter that nobody attached to, or that gets its gradient from somewhere else
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import torch
 from torch import Tensor
@@ -24,12 +24,28 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from logq._arguments import ArgumentError
 
-__all__ = ["STATES", "Kind", "NextRule", "RowRule", "attach", "detach", "exist", "find", "real_dtype"]
+__all__ = [
+    "HALF_PRECISION",
+    "STATES",
+    "Kind",
+    "NextRule",
+    "RowRule",
+    "attach",
+    "detach",
+    "exist",
+    "find",
+    "is_attached",
+    "is_stored",
+    "real_dtype",
+    "seed_of_update",
+]
 
 Kind: TypeAlias = Literal["sgd", "adagrad", "rowwise_adagrad", "adam"]
 
 STATES: Final[dict[str, int]] = {"sgd": 0, "adagrad": 1, "rowwise_adagrad": 1, "adam": 2}
 """How many states a rule has."""
+
+HALF_PRECISION: Final = (torch.bfloat16, torch.float16)
 
 
 @dataclass(frozen=True)
@@ -45,6 +61,8 @@ class RowRule:
         step: t of adam, 1 for the first update.
         maximize: go up instead of down.
         states: s, or m and v: tensors shaped like the table (C, D), (C,) for rowwise_adagrad, in `real_dtype`.
+        seed: int64, of the random bits by which rows of a table in half precision are rounded up or down; None: they
+            are rounded to the nearest. See logq.kernels.reference_rows.rounded.
 
     Raises:
         ArgumentError: there is no such rule, or it has another number of states.
@@ -66,6 +84,7 @@ class RowRule:
     step: int = 1
     maximize: bool = False
     states: tuple[Tensor, ...] = ()
+    seed: int | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in STATES:
@@ -82,6 +101,22 @@ def real_dtype(dtype: torch.dtype) -> torch.dtype:
         (torch.float32, torch.float64)
     """
     return torch.promote_types(dtype, torch.float32)
+
+
+def seed_of_update(seed: int, parameter: int, step: int) -> int:
+    """The seed of one update of one parameter, int64: those of an optimizer have nothing to do with each other.
+
+    Example:
+        >>> seed_of_update(0, 0, 1), seed_of_update(0, 1, 1)
+        (4764156602392020899, -6045484230750537336)
+    """
+    bits = seed
+    for number in (0, parameter, step):  # splitmix64, as logq.kernels.distributions.random_bits has it
+        bits = (bits + number + 0x9E3779B97F4A7C15) % (1 << 64)
+        bits = (bits ^ (bits >> 30)) * 0xBF58476D1CE4E5B9 % (1 << 64)
+        bits = (bits ^ (bits >> 27)) * 0x94D049BB133111EB % (1 << 64)
+        bits ^= bits >> 31
+    return bits - (1 << 64) if bits >> 63 else bits
 
 
 NextRule: TypeAlias = Callable[[Tensor], RowRule | None]
@@ -115,6 +150,39 @@ def find(parameter: Tensor) -> RowRule | None:
     return None if next_rule is None else next_rule(parameter)
 
 
+def is_attached(parameter: Tensor) -> bool:
+    """Whether somebody attached to `parameter`, who may have no rule for it any more. Asking does not count.
+
+    Example:
+        >>> is_attached(torch.zeros(3, 2))
+        False
+    """
+    return parameter in _attached
+
+
 def exist() -> bool:
-    """Whether any parameter is updated inside of backward."""
+    """Whether any parameter is updated inside of backward.
+
+    Under torch.compile it is asked when a graph is made. A graph that is older than its optimizer gives gradients,
+    which the optimizer takes too.
+    """
     return len(_attached) > 0
+
+
+# As torch.compiler.assume_constant_result does, which would import the compiler.
+exist._dynamo_marked_constant = True  # pyright: ignore[reportFunctionMemberAccess]
+
+
+def is_stored(ctx: Any, index: int) -> bool:
+    """Whether this backward adds to `grad` of the leaf that is tensor number `index` among what a function was given.
+
+    It does not where the leaf is not among `inputs` of backward, nor where torch.autograd.grad hands its gradient out.
+
+    Args:
+        ctx: of a torch.autograd.Function, in its backward.
+        index: of the input.
+    """
+    try:
+        return torch._C._will_engine_execute_node(ctx.next_functions[index][0])  # pyright: ignore[reportPrivateUsage]
+    except RuntimeError:  # what it answers of a leaf that torch.autograd.grad was asked for
+        return False

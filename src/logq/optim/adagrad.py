@@ -29,6 +29,8 @@ class Adagrad(RowOptimizer):
         eps: >= 0, keeps the divisor from 0.
         maximize: go up instead of down.
         in_backward: update class weights inside of backward of logq's losses; see `SGD`.
+        stochastic_rounding: round rows in half precision up or down at random; see `SGD`.
+        seed: of the random bits for it.
 
     Raises:
         TypeError: an argument has a wrong type.
@@ -61,6 +63,8 @@ class Adagrad(RowOptimizer):
         eps: float = 1e-10,
         maximize: bool = False,
         in_backward: bool = False,
+        stochastic_rounding: bool = False,
+        seed: int = 0,
     ) -> None:
         super().__init__(
             params,
@@ -72,6 +76,8 @@ class Adagrad(RowOptimizer):
                 "eps": eps,
                 "maximize": maximize,
                 "in_backward": in_backward,
+                "stochastic_rounding": stochastic_rounding,
+                "seed": seed,
             },
         )
 

@@ -35,6 +35,8 @@ class LazyAdam(RowOptimizer):
         weight_decay: >= 0; a row decays when it has a gradient, and not otherwise.
         maximize: go up instead of down.
         in_backward: update class weights inside of backward of logq's losses; see `SGD`.
+        stochastic_rounding: round rows in half precision up or down at random; see `SGD`.
+        seed: of the random bits for it.
 
     Raises:
         TypeError: an argument has a wrong type.
@@ -67,6 +69,8 @@ class LazyAdam(RowOptimizer):
         weight_decay: float = 0.0,
         maximize: bool = False,
         in_backward: bool = False,
+        stochastic_rounding: bool = False,
+        seed: int = 0,
     ) -> None:
         super().__init__(
             params,
@@ -77,6 +81,8 @@ class LazyAdam(RowOptimizer):
                 "weight_decay": weight_decay,
                 "maximize": maximize,
                 "in_backward": in_backward,
+                "stochastic_rounding": stochastic_rounding,
+                "seed": seed,
             },
         )
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from logq import kernels
-from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_bool, check_float
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_bool, check_float, check_int
 from logq.graph_breaks import outside_of_graphs
 from logq.kernels import updates
 from logq.kernels.updates import RowRule
@@ -79,6 +79,8 @@ class RowOptimizer(torch.optim.Optimizer):
                 group[name] = number
         for name in ("maximize", "in_backward"):
             check_bool(name, group[name])
+        check_bool("stochastic_rounding", group.get("stochastic_rounding", False))
+        group["seed"] = check_int("seed", group.get("seed", 0), minimum=0)
         if group["in_backward"]:
             _check_alone()
 
@@ -217,13 +219,19 @@ class RowOptimizer(torch.optim.Optimizer):
     def _next_rule(self, parameter: Tensor, group: dict[str, Any]) -> RowRule:
         """Count an update of a parameter and give its rule."""
         group = {**group, **{name: float(group[name]) for name in self.NUMBERS}}
-        if not self.STATES:
+        at_random = group.get("stochastic_rounding") and parameter.dtype in updates.HALF_PRECISION
+        if not self.STATES and not at_random:
             return self.rule(group, 1, ())
         if not self.state[parameter]:
             self._start(parameter, group)
         state = self.state[parameter]
         state["step"] += 1
-        return self.rule(group, state["step"], tuple(state[name] for name in self.STATES))
+        rule = self.rule(group, state["step"], tuple(state[name] for name in self.STATES))
+        if not at_random:
+            return rule
+        every = chain.from_iterable(one["params"] for one in self.param_groups)
+        place = next(place for place, one in enumerate(every) if one is parameter)
+        return replace(rule, seed=updates.seed_of_update(group.get("seed", 0), place, state["step"]))
 
     @outside_of_graphs  # a graph would be made anew for each number of a step
     def _update(self, parameter: Tensor, group: dict[str, Any], gradient: Tensor) -> None:

@@ -31,6 +31,8 @@ class RowWiseAdagrad(RowOptimizer):
         eps: >= 0, keeps the divisor from 0.
         maximize: go up instead of down.
         in_backward: update class weights inside of backward of logq's losses; see `SGD`.
+        stochastic_rounding: round rows in half precision up or down at random; see `SGD`.
+        seed: of the random bits for it.
 
     Raises:
         TypeError: an argument has a wrong type.
@@ -63,6 +65,8 @@ class RowWiseAdagrad(RowOptimizer):
         eps: float = 1e-10,
         maximize: bool = False,
         in_backward: bool = False,
+        stochastic_rounding: bool = False,
+        seed: int = 0,
     ) -> None:
         super().__init__(
             params,
@@ -73,6 +77,8 @@ class RowWiseAdagrad(RowOptimizer):
                 "eps": eps,
                 "maximize": maximize,
                 "in_backward": in_backward,
+                "stochastic_rounding": stochastic_rounding,
+                "seed": seed,
             },
         )
 

@@ -28,8 +28,13 @@ class SGD(RowOptimizer):
             one of a graph that was retained, and one of each loss where a table stands in several. Not to be used where
             gradients of several backwards are added up, clipped or scaled (torch.amp.GradScaler). Hooks of such a
             parameter are called with None. What torch.autograd.grad is asked for it gives, and no update is made then,
-            nor by a backward with create_graph=True. On devices other than the CPU it has no effect. Where several
+            nor by a backward with create_graph=True. It means the same on every device and backend. Where several
             processes train together (torch.distributed) it raises: gradients have to be averaged first.
+        stochastic_rounding: round rows of tables in half precision up or down at random, so that their mean is exact,
+            and many small steps are not lost to rounding each of them to the nearest. The random bits follow from
+            `seed`, the place of the parameter, the number of the update and the place in the table: they are the same
+            on every device. Tables in float32 and float64 are not affected.
+        seed: of these random bits.
 
     Raises:
         TypeError: an argument has a wrong type.
@@ -54,9 +59,19 @@ class SGD(RowOptimizer):
         weight_decay: float = 0.0,
         maximize: bool = False,
         in_backward: bool = False,
+        stochastic_rounding: bool = False,
+        seed: int = 0,
     ) -> None:
         super().__init__(
-            params, {"lr": lr, "weight_decay": weight_decay, "maximize": maximize, "in_backward": in_backward}
+            params,
+            {
+                "lr": lr,
+                "weight_decay": weight_decay,
+                "maximize": maximize,
+                "in_backward": in_backward,
+                "stochastic_rounding": stochastic_rounding,
+                "seed": seed,
+            },
         )
 
     def rule(self, group: dict[str, Any], step: int, states: tuple[Tensor, ...]) -> RowRule:

@@ -23,7 +23,15 @@ import triton.language as tl
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from logq.kernels.triton import class_sums, flash_kernels, flash_pass, per_row_pass, shared_pass, triton_draws
+from logq.kernels.triton import (
+    class_kernels,
+    class_sums,
+    flash_kernels,
+    flash_pass,
+    per_row_pass,
+    shared_pass,
+    triton_draws,
+)
 from logq.kernels.triton.launching import blocks_of_rows
 
 TABLE: Final = Path(__file__).with_name("registers.tsv")
@@ -133,11 +141,15 @@ class Case:
 STORED: Final = ("weight", "table")
 """Names of pointers to class weights, which have the dtype of the case."""
 
+NUMBERS: Final = ("times", "lr", "weight_decay", "eps", "beta1", "beta2", "correction1", "correction2")
+"""Of a rule."""
+
 TYPES: Final = {
-    **dict.fromkeys(["targets", "ids", "seed", "order", "classes", "starts", "number", "recent", "num_recent"], "*i64"),
+    **dict.fromkeys(["targets", "ids", "seed", "order", "ranks", "distinct", "recent", "num_recent"], "*i64"),
+    **dict.fromkeys(["classes", "begins"], "*i32"),
     **dict.fromkeys(["num_classes", "num_sampled", "stride", "offset_stride", "size", "in_table"], "i32"),
     **dict.fromkeys(["num_ids", "per_row", "per_true", "num_rows", "per_split", "splits"], "i32"),
-    **dict.fromkeys(["lr", "weight_decay", "eps", "beta1", "beta2", "correction1", "correction2"], "fp64"),
+    **dict.fromkeys([start + name for start in ("", "bias_") for name in NUMBERS], "fp64"),
     **dict.fromkeys(["per_temperature", "true_weight", "log_range"], "fp64"),
     "cells": "*i32",
     "of_table": "i64",
@@ -174,18 +186,66 @@ def per_row_cases() -> list[Case]:
     return made
 
 
+EACH: Final = "by a gradient"
+"""Of class_kernel: updates of the rows of a gradient, which are summed already, and their ids not yet checked."""
+
+
 def class_cases() -> list[Case]:
     """Sums over classes, put through the rules of optimizers."""
-    made: list[Case] = []
-    for dim in (64, 128, 256, 1024):
-        for kind, number in class_sums.KINDS.items():
-            constants = {
-                **{"DIM": dim, "DIM_BLOCK": triton.next_power_of_2(dim), "BLOCK": class_sums.ENTRIES_AT_ONCE},
-                **{"COSINE": False, "TO_RUNS": False, "rows": None, "UPDATES": True, "KIND": number},
-                **{"MAXIMIZE": False, "REAL": tl.float32, "out": None},
-            }
-            warps = 1 if dim <= 128 else 4
-            made.append(Case(class_sums.class_kernel, kind, dim, "fp32", constants, warps=warps, quick=dim == 128))
+    none = dict.fromkeys(["rows", "ranks", "out", "out_bias", "distinct"])
+    common = {"PIECE": class_sums.PIECE, "REAL": tl.float32}
+    made = [
+        Case(class_kernels.keys_kernel, "", 0, "fp32", {"BLOCK": class_sums.KEYS_AT_ONCE}, types={"keys": "*i32"}),
+    ]
+
+    def add(
+        kind: str,
+        dim: int,
+        dtype: str,
+        options: str = "",
+        *,
+        cosine: bool = False,
+        random: bool = False,
+        each: bool = False,
+    ) -> None:
+        shape = class_sums.shape_of_rows(dim)
+        whole = cosine or kind == "rowwise_adagrad"
+        constants = {
+            **none,
+            **common,
+            **{"DIM": dim, "CHUNK": shape.chunk, "FEW": class_sums.FEW, "COSINE": cosine},
+            **{"BY_CHUNKS": whole and dim > shape.chunk, "EACH": each, "BIASES": not each},
+            **{"KIND": class_sums.KINDS[kind], "BIAS_KIND": class_sums.KINDS["adagrad"]},
+            **{"ROUNDED": dtype if random else "", "BIAS_ROUNDED": ""},
+        }
+        if each:
+            del constants["rows"]
+        made.append(
+            Case(
+                class_kernels.class_kernel,
+                " ".join(filter(None, [kind, options])),
+                dim,
+                dtype,
+                constants,
+                warps=shape.warps,
+                types={"seed": "i64", "bias_seed": "i64"},
+                quick=dim == 128,
+            )
+        )
+
+    for dim in (64, 128, 256, 1024, 4096):
+        for kind in class_sums.KINDS:
+            if dim == 128 or kind in ("rowwise_adagrad", "adam"):
+                add(kind, dim, "fp32")
+    add("adagrad", 128, "fp32", "cosine", cosine=True)
+    add("rowwise_adagrad", 4096, "fp32", "cosine", cosine=True)
+    for dtype in ("bf16", "fp16"):
+        add("adagrad", 128, dtype, "stochastic rounding", random=True)
+    add("adagrad", 128, "fp32", EACH, each=True)
+    for dim in (128, 1024):
+        shape = class_sums.shape_of_rows(dim)
+        constants = {**common, "rows": None, "DIM": dim, "CHUNK": shape.chunk, "MANY": shape.many, "BIASES": True}
+        made.append(Case(class_kernels.pieces_kernel, "", dim, "fp32", constants, warps=shape.warps, quick=dim == 128))
     return made
 
 

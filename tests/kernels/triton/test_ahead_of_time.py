@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("triton", reason="Triton is there for Linux alone")
 
-from ahead_of_time import HEAD, REGISTERS_MORE, TARGETS, Usage, cases, line_of, stated, usage_of, worse
+from ahead_of_time import EACH, HEAD, REGISTERS_MORE, TARGETS, Usage, cases, line_of, stated, usage_of, worse
 
 KEY = ("tile_kernel", "softmax", "-", "fp32", "sm_90")
 USAGE = Usage(registers=64, spills=8, shared=4096, wide=True, products=12, atomics=0, traps=True)
@@ -75,12 +75,15 @@ def test_by_another_version_of_triton_a_kernel_has_to_fit_alone() -> None:
     assert worse(KEY, USAGE._replace(shared=(227 << 10) + 1), None) == ["232449 bytes of shared memory, of 232448"]
 
 
-GATHERING = {"per_row_kernel", "sample_kernel", "rows_kernel", "end_kernel"}
-"""Kernels that read rows of the class weights by their ids."""
+GATHERING = {"per_row_kernel", "sample_kernel", "rows_kernel", "end_kernel", "keys_kernel"}
+"""Kernels that read rows of the class weights by their ids, or see to it that others may."""
 
 
-def test_kernels_that_gather_rows_check_their_ids() -> None:
-    checking = {case.kernel.__name__ for case in cases() if "TRAPS" in case.kernel.arg_names}
-    assert checking >= GATHERING
-    for key, usage in stated()[1].items():
-        assert usage.traps == (key[0] in checking), key
+def test_ids_are_checked_before_rows_are_read_by_them() -> None:
+    """By the kernel that reads them, but for sums over classes: their ids go through keys_kernel first."""
+    for (kernel, options, *_), usage in stated()[1].items():
+        assert usage.traps == (kernel in GATHERING or options.endswith(EACH)), kernel
+
+
+def test_nothing_is_added_in_any_order() -> None:
+    assert [key for key, usage in stated()[1].items() if usage.atomics] == []

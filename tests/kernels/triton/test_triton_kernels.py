@@ -272,7 +272,7 @@ def test_a_training_step(name: str, per_row: bool, interpreted: None) -> None:
             loss = sampled_loss(OBJECTIVES[name], x, weight, sampler.draw(targets), bias=bias)
             loss.backward()
             optimizer.step()
-            assert (weight.grad is None) == (backend == "interpreted"), "an update inside of backward stores none"
+            assert weight.grad is None, "an update inside of backward stores none"
             assert x.grad is not None
             results.append([loss.detach(), x.grad, weight.detach(), bias.detach()])
     for mine, other in zip(*results, strict=True):

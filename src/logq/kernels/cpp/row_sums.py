@@ -14,9 +14,9 @@ from torch import Tensor
 from logq.kernels import _native, reference_rows
 from logq.kernels.cpp.arrays import STORED, array, contiguous_in, running, side_by_side
 from logq.kernels.fallback import report
-from logq.kernels.passes import Entries
+from logq.kernels.passes import Entries, of_length
 from logq.kernels.tensor_memory import is_plain
-from logq.kernels.updates import RowRule, real_dtype
+from logq.kernels.updates import HALF_PRECISION, RowRule, real_dtype
 
 __all__ = ["class_gradients", "refuses_update", "sum_rows", "update_classes", "update_rows"]
 
@@ -87,6 +87,8 @@ def refuses_update(rule: RowRule, table: Tensor) -> str:
         return STANDS_FOR_OTHERS
     if table.dtype not in STORED:
         return f"compiled code knows no table in {table.dtype}"
+    if rule.seed is not None and table.dtype in HALF_PRECISION:
+        return "compiled code rounds to the nearest, not at random"
     if not _has_rows(table):
         return "numbers of a row of the table are not next to each other"
     real = real_dtype(table.dtype)
@@ -181,9 +183,13 @@ class _Sum:
         refusal = refuses_update(rule, rows_of_table)
         if refusal:
             report("update_rows", "cpp", refusal)
-            gradient = self.gradient(table, table.dtype, scale, cosine, sparse=True)
-            with_rows = gradient._values()[:, None] if of_bias else gradient._values()
-            reference_rows.update_rows(rule, rows_of_table, gradient._indices()[0], with_rows)
+            real = real_dtype(table.dtype)
+            gradient = self.gradient(table, real, scale, False, sparse=True)
+            ids, sums = gradient._indices()[0], gradient._values()
+            sums = sums[:, None] if of_bias else sums
+            if cosine:
+                sums = of_length(sums, rows_of_table[ids].to(real))
+            reference_rows.update_rows(rule, rows_of_table, ids, sums)
             return
         if rows_of_table.numel() and len(self.order):
             rows, factors = self._sources(real_dtype(table.dtype), of_bias)
