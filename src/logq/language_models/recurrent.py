@@ -223,6 +223,9 @@ class ColumnTask(TextTask):
         """The batches from number `first` on: `words` (L + 1, B), each row the input for the next."""
         if first == 0:
             self._trained.state.zero_()
+        return self._batches(first)
+
+    def _batches(self, first: int) -> Iterator[tuple[Mapping[str, NDArray[Any]], int]]:
         length = max(1, BLOCK // self._columns // self._bptt) * self._bptt
         for start in range(first * self._bptt, self.rows, length):
             block = self._block(start, min(start + length, self.rows))

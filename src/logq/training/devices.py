@@ -12,6 +12,7 @@ from torch import Tensor
 
 from logq._arguments import ArgumentError
 from logq.shapes import check_device
+from logq.training.batch_feed import Packed
 from logq.training.options import PRECISIONS
 
 __all__ = ["Device", "World", "world"]
@@ -87,15 +88,12 @@ class Device:
         self.bf16 = precision == "bf16" or (precision == "auto" and has_bf16)
 
     def put(self, batch: Mapping[str, NDArray[Any]]) -> dict[str, Tensor]:
-        """Arrays as tensors on the device; on the CPU without a copy."""
-        made = {name: torch.from_numpy(array) for name, array in batch.items()}
+        """Arrays as tensors on the device: by one copy, and on the CPU without any."""
         if self.torch_device.type == "cpu":
-            return made
+            return {name: torch.from_numpy(array) for name, array in batch.items()}
         pinned = self.torch_device.type == "cuda"
-        return {
-            name: (tensor.pin_memory() if pinned else tensor).to(self.torch_device, non_blocking=pinned)
-            for name, tensor in made.items()
-        }
+        packed = Packed.of([batch], pinned=pinned)
+        return packed.unpacked(packed.buffer.to(self.torch_device, non_blocking=pinned), 0)
 
     def agreed(self, number: Number) -> Number:
         """The number that the first process has, in all of them."""
