@@ -347,13 +347,22 @@ def test_a_step_costs_no_more_than_its_budget(
 
 
 def train(name: str, **options: Any) -> Any:
-    """An epoch of an estimator on the device."""
+    """An epoch of an estimator, on the device unless another is named."""
     if name in ("nnlm", "gru", "lstm"):
-        return language_cases.make(name, device="fake", epochs=1, **options).fit(
-            language_cases.TEXT[:60], progress=False
-        )
+        model = language_cases.make(name, **{"device": "fake", "epochs": 1, **options})
+        return model.fit(language_cases.TEXT[:60], progress=False)
     options = {"device": "fake", "epochs": 1, "batch_size": BATCH[name], **options}
     return recommender_cases.make(name, **options).fit(recommender_cases.planted_log(users=6), progress=False)
+
+
+@pytest.mark.parametrize("name", ["YoutubeDNN", "SASRec", "gru"])
+def test_bfloat16_on_a_device(name: str, device: FakeDevice) -> None:
+    """As on the CPU, up to the rounding of products."""
+    found, expected = (train(name, device=place, precision="bfloat16") for place in ("fake", "cpu"))
+    loss = found.training_log[0]["loss"]
+    assert abs(loss - expected.training_log[0]["loss"]) < 0.02
+    assert loss != train(name).training_log[0]["loss"]
+    assert all(weight.dtype is torch.float32 for weight in found.model.parameters())
 
 
 @pytest.mark.parametrize("kind", ["nnlm", "gru", "lstm"])

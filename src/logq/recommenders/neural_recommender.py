@@ -187,6 +187,8 @@ class NeuralRecommender(NeuralConfig, Recommender):
             bucket=self.bucket,
             unseen=self.unseen_negatives,
         )
+        if self.compile:
+            task.compile()
         loop = Loop(task, self, device, seeds, monitor=self.monitor)
         if resumed is not None:
             with checkpoint.restoring():

@@ -12,6 +12,7 @@ from logq.logs import Examples, epoch_batches, num_batches
 from logq.recommenders.encoders import RetrievalModel, rows_of_targets
 from logq.recommenders.item_loss import ItemLoss
 from logq.recommenders.known_log import KnownLog
+from logq.training.compiling import Compiled
 from logq.training.devices import Device
 
 __all__ = ["NextItemTask", "seen_before", "target_counts"]
@@ -106,6 +107,7 @@ class NextItemTask:
         self.model, self.item_loss = model, loss
         self.module: nn.Module = nn.ModuleDict({"model": model, "loss": loss})
         self._examples, self._device, self._batch_size, self._seed = examples, device, batch_size, seed
+        self._training_queries = model.training_queries
         self._bucket, self._unseen = bucket, unseen
         self.examples = -(-num_targets // device.world.size)
         self._user_features: dict[str, NDArray[np.int64]] = {}
@@ -136,10 +138,14 @@ class NextItemTask:
             targets = batch.get("targets")
             yield batch, len(batch["user"]) if targets is None else int(np.count_nonzero(targets >= 0))
 
+    def compile(self) -> None:
+        """Let torch.compile make kernels of the model."""
+        self._training_queries = Compiled(self.model.training_queries)
+
     def loss(self, batch: Mapping[str, Tensor]) -> Tensor:
         """The mean loss of a batch."""
         with self._device.autocast():
-            queries, targets = self.model.training_queries(batch)
+            queries, targets = self._training_queries(batch)
         groups = batch.get("group")
         if groups is not None and "targets" in batch:
             groups = groups[rows_of_targets(batch["targets"])[0]]
