@@ -22,6 +22,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 from torch._dispatch.python import enable_python_dispatcher
+from torch.library import Library, fallthrough_kernel
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
@@ -63,6 +64,25 @@ class _Backend(ModuleType):
 
 _setup_privateuseone_for_python_backend(NAME, backend_module=_Backend(NAME))
 DEVICE = torch.device(NAME, 0)
+
+# As on CUDA, products are narrowed under autocast, and all else is not.
+_FALLBACK, _PRODUCTS = Library("_", "IMPL"), Library("aten", "IMPL")
+_FALLBACK.fallback(fallthrough_kernel, "AutocastPrivateUse1")
+
+
+def _narrowed(product: Any) -> Any:
+    def run(*args: Any, **kwargs: Any) -> Any:
+        dtype = torch.get_autocast_dtype(NAME)
+        args = tuple(one.to(dtype) if isinstance(one, Tensor) else one for one in args)
+        with torch._C._ExcludeDispatchKeyGuard(_AUTOCAST):
+            return product(*args, **kwargs)
+
+    return run
+
+
+_AUTOCAST = torch._C.DispatchKeySet(torch._C.DispatchKey.AutocastPrivateUse1)
+for _product in ("linear", "matmul", "mm", "bmm", "addmm", "baddbmm"):
+    _PRODUCTS.impl(_product, _narrowed(getattr(torch.ops.aten, _product)), "AutocastPrivateUse1")
 
 # Ops that launch nothing: another view of the memory, or memory that nobody has written to.
 FREE = """

@@ -147,6 +147,8 @@ class NeuralLanguageModel(NeuralLMConfig, LanguageModel):
         self.model.to(device.torch_device)
         output.to(device.torch_device)
         task = self._make_task(output, tokens, seeds.batches, device)
+        if self.compile:
+            task.compile()
         loop = Loop(task, self, device, seeds, monitor="perplexity", smaller_is_better=True, fading=True)
         if resumed is not None:
             with checkpoint.restoring():

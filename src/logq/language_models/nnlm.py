@@ -198,7 +198,7 @@ class ContextTask(TextTask):
             position = stop
 
     def _queries(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        return self._encoder(batch["contexts"]), batch["targets"]
+        return self._encode(batch["contexts"]), batch["targets"]
 
 
 def read_with_context(

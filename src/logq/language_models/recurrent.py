@@ -223,6 +223,9 @@ class ColumnTask(TextTask):
         """The batches from number `first` on: `words` (L + 1, B), each row the input for the next."""
         if first == 0:
             self._trained.state.zero_()
+        return self._batches(first)
+
+    def _batches(self, first: int) -> Iterator[tuple[Mapping[str, NDArray[Any]], int]]:
         length = max(1, BLOCK // self._columns // self._bptt) * self._bptt
         for start in range(first * self._bptt, self.rows, length):
             block = self._block(start, min(start + length, self.rows))
@@ -241,7 +244,7 @@ class ColumnTask(TextTask):
 
     def _queries(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         words = batch["words"]
-        queries, state = self._encoder(words[:-1].t(), self._trained.state)
+        queries, state = self._encode(words[:-1].t(), self._trained.state)
         self._trained.state = state.detach().to(self._trained.state.dtype)
         # Row after row, as the cells left them: nothing is copied.
         return queries.transpose(0, 1).reshape(-1, queries.shape[-1]), words[1:].reshape(-1)

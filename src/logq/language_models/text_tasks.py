@@ -1,7 +1,7 @@
 """What the loop trains for a neural language model: an encoder of text and an output layer, on batches of a text."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from logq._arguments import check_bool, check_int
 from logq.language_models.output_layers import OutputLayer
 from logq.text.tokens import Tokens
+from logq.training.compiling import Compiled
 from logq.training.devices import Device
 
 __all__ = ["BLOCK", "TextEncoder", "TextTask", "word_vectors"]
@@ -87,6 +88,7 @@ class TextTask(ABC):
     ) -> None:
         self._trained = _Trained(encoder, output, state)
         self.module: nn.Module = self._trained
+        self._encode: Callable[..., Any] = encoder
         self._encoder, self._output, self._tokens, self._device = encoder, output, tokens, device
 
     @property
@@ -101,6 +103,10 @@ class TextTask(ABC):
     @abstractmethod
     def _queries(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Queries (N, D) and the words (N,) that they should find."""
+
+    def compile(self) -> None:
+        """Let torch.compile make kernels of the encoder."""
+        self._encode = Compiled(self._encoder)
 
     def loss(self, batch: Mapping[str, Tensor]) -> Tensor:
         """The mean loss of a batch."""

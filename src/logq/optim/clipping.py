@@ -63,7 +63,13 @@ def clip_grad_norm_(
     if not gradients:
         return torch.zeros(())
     device = gradients[0].device
-    norms = [_norm(one, norm_type).to(device) for one in gradients if one.numel()]
+    numbers = [one for one in gradients if one.numel()]
+    together = device.type != "cpu" and all(_is_alike(one, gradients[0]) for one in gradients)
+    if together and numbers:
+        single = torch.promote_types(numbers[0].dtype, torch.float32)
+        norms = list(torch._foreach_norm(numbers, norm_type, dtype=single))  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
+    else:
+        norms = [_norm(one, norm_type).to(device) for one in numbers]
     total = torch.linalg.vector_norm(torch.stack(norms), norm_type) if norms else torch.zeros((), device=device)
     if error_if_nonfinite and not bool(total.isfinite()):
         raise RuntimeError(f"parameters: expected gradients with a finite norm, got {total.item():g}")
@@ -71,6 +77,9 @@ def clip_grad_norm_(
         return total
     factor = (max_norm / (total + 1e-6)).clamp(max=1.0)
     if device.type == "cpu" and float(factor) == 1:  # to look costs nothing there, and all gradients stay unread
+        return total
+    if together:
+        torch._foreach_mul_(gradients, factor)  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
         return total
     for one in gradients:
         local(one).mul_(factor.to(one.device))
@@ -103,6 +112,11 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
     clip_value = check_float("clip_value", clip_value, at_least=0)
     for one in _gradients(parameters):
         local(one).clamp_(-clip_value, clip_value)
+
+
+def _is_alike(one: Tensor, other: Tensor) -> bool:
+    """Whether one kernel can go over both."""
+    return one.device == other.device and one.dtype is other.dtype and not is_sharded(one)
 
 
 def _norm(gradient: Any, norm_type: float) -> Tensor:

@@ -217,7 +217,8 @@ class AirbnbEmbeddings(AirbnbConfig, NeuralRecommender):
         )
         booked = None if self.booking is None else _column(log, self.booking) != 0
         items, offsets, also = click_sessions(items, offsets, booked)
-        return Windows(items, offsets, window=self.window, seed=seed, also=also)
+        # Equation 4: the market is that of the listing in the middle of the window, for bookings elsewhere as well.
+        return Windows(items, offsets, window=self.window, seed=seed, also=also, groups=self._markets)
 
     def _make_loss(self, of_targets: NDArray[np.int64], seed: int, sparse: bool) -> ItemLoss:
         loss = super()._make_loss(of_targets, seed, sparse)
@@ -228,14 +229,6 @@ class AirbnbEmbeddings(AirbnbConfig, NeuralRecommender):
         inside = WithinGroup(alike, self._markets, self.num_in_market, seed=seed + 1)
         loss.sampler = Mixture([loss.sampler, inside], seed=seed)
         return loss
-
-    def _groups(self, batch: Mapping[str, Tensor]) -> Tensor | None:
-        """Equation 4: the market is that of the listing in the middle of the window, for bookings elsewhere as well."""
-        if self._markets is None:
-            return None
-        rows, _ = (batch["targets"] >= 0).nonzero(as_tuple=True)
-        central = batch["history"][:, 0][rows]
-        return torch.from_numpy(self._markets).to(central.device)[central]
 
     def _ready(self, loss: ItemLoss) -> None:
         super()._ready(loss)

@@ -122,7 +122,7 @@ class EGESEncoder(WindowModel):
         is_item = history >= 0
         if keeps_sizes(history):
             rows, length = history.shape
-            vectors = self.vectors(filled(history).reshape(-1)).view(rows, length, self.dim)
+            vectors = self.vectors(filled(history, sparse=self.own.sparse).reshape(-1)).view(rows, length, self.dim)
             return weighted_sum(vectors, recency_weights(history, self.decay))
         # Each item once, however often it is in the batch.
         items, place = history[is_item].unique(return_inverse=True)

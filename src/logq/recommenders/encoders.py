@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from logq._arguments import ArgumentError, check_float, check_int
 from logq.candidates import IGNORED
 from logq.recommenders.item_tables import FeatureTables, Table, column
-from logq.tracing import keeps_sizes
+from logq.tracing import is_exported, keeps_sizes
 
-__all__ = ["Batch", "RetrievalModel", "Tower", "WindowModel", "recency_weights", "weighted_sum"]
+__all__ = ["Batch", "RetrievalModel", "Tower", "WindowModel", "recency_weights", "rows_of_targets", "weighted_sum"]
 
 Batch = Mapping[str, Tensor]
 """The columns of a batch by name. All rows of a column are padded at the end with -1, most recent items last.
@@ -25,6 +25,7 @@ Batch = Mapping[str, Tensor]
     age                 (B,) float          how old an example is
     user.NAME           (B,) or (B, W) int64    a feature of the user
     context.NAME        (B,) or (B, W) int64    a feature of the context of the request
+    group               (B,) int64          the group of classes that a sampler draws for a row, see WithinGroup
 """
 
 
@@ -141,11 +142,10 @@ class WindowModel(RetrievalModel):
         queries, targets = self.query(batch), column(batch, "targets", self.num_items, "BL")
         if len(targets) != len(queries):
             raise ArgumentError("targets", f"{len(queries)} rows, as history has", len(targets))
-        is_target = targets >= 0
         if keeps_sizes(targets):
             of_each = queries[:, None].expand(-1, targets.shape[1], -1).reshape(-1, queries.shape[1])
-            return of_each, targets.where(is_target, IGNORED).reshape(-1)
-        return queries[is_target.nonzero()[:, 0]], targets[is_target]
+            return of_each, targets.masked_fill(targets < 0, IGNORED).reshape(-1)
+        return queries[rows_of_targets(targets)[0]], targets[targets >= 0]
 
     def item_vectors(self, ids: Tensor | None = None) -> Tensor:
         """Rows (n, D) of the table of contexts."""
@@ -155,6 +155,22 @@ class WindowModel(RetrievalModel):
     def item_table(self) -> nn.Parameter:
         """The table of contexts (C, D)."""
         return self.contexts.weight
+
+
+def rows_of_targets(targets: Tensor) -> tuple[Tensor, Tensor]:
+    """The row (M,) and the column (M,) of each query that training makes of targets (B, L), in their order.
+
+    There is a query for each target, and where sizes must not depend on targets for each entry.
+
+    Example:
+        >>> rows_of_targets(torch.tensor([[7, 9], [5, -1]]))
+        (tensor([0, 0, 1]), tensor([0, 1, 0]))
+    """
+    if not keeps_sizes(targets):
+        rows, columns = (targets >= 0).nonzero(as_tuple=True)
+        return rows, columns
+    at = torch.arange(targets.numel(), device=targets.device)
+    return at // targets.shape[1], at % targets.shape[1]
 
 
 def recency_weights(
@@ -178,6 +194,8 @@ def recency_weights(
                 [1.0000, 0.0000, 0.0000]])
     """
     is_item = history >= 0
+    if history.shape[1:] == (1,) and not is_exported():  # the item in the middle of a window
+        return is_item.to(torch.get_default_dtype())
     newer = is_item.sum(dim=1, keepdim=True) - is_item.cumsum(dim=1)
     weights = torch.where(is_item, decay ** newer.to(torch.get_default_dtype()), 0.0)
     return weights / weights.sum(dim=1, keepdim=True).clamp(min=torch.finfo(weights.dtype).tiny)

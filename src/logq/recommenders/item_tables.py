@@ -59,14 +59,17 @@ class Table(nn.Module):
 
     def padded(self, codes: Tensor) -> Tensor:
         """The vectors (*codes, dim) of codes, and 0 where one is -1."""
-        return self(filled(codes)).where((codes >= 0)[..., None], 0.0)
+        return self._padded(codes, codes < 0)
+
+    def _padded(self, codes: Tensor, is_padding: Tensor) -> Tensor:
+        return self(filled(codes, sparse=self.sparse)).masked_fill(is_padding[..., None], 0.0)
 
     def mean(self, codes: Tensor) -> Tensor:
         """The mean (B, dim) of the vectors of each row of codes (B, W), padded with -1; 0 for a row without a code."""
         is_code = codes >= 0
         counts = is_code.sum(dim=1)
         if keeps_sizes(codes):
-            return self.padded(codes).sum(dim=1) / counts.clamp(min=1)[:, None]
+            return self._padded(codes, ~is_code).sum(dim=1) / counts.clamp(min=1)[:, None]
         # Only codes are looked up, so that padding costs nothing and leaves no row in a sparse gradient.
         found, starts = codes[is_code], counts.cumsum(dim=0) - counts
         if self.sparse:
@@ -78,14 +81,14 @@ class Table(nn.Module):
         return f"{self.weight.shape[0]}, {self.weight.shape[1]}" + ", sparse" * self.sparse
 
 
-def filled(codes: Tensor) -> Tensor:
-    """Codes with another one of them instead of -1, so that a sparse gradient gets no row that it would not have.
+def filled(codes: Tensor, *, sparse: bool) -> Tensor:
+    """Codes with others instead of -1: with one of them, if a sparse gradient shall get no row that it would not have.
 
     Example:
-        >>> filled(torch.tensor([[3, -1], [5, 4]]))
+        >>> filled(torch.tensor([[3, -1], [5, 4]]), sparse=True)
         tensor([[3, 5], [5, 4]])
     """
-    if not has_numbers(codes) or codes.numel() == 0:  # a graph computes no gradient
+    if not sparse or not has_numbers(codes) or codes.numel() == 0:  # a graph computes no gradient
         return codes.clamp(min=0)
     return codes.where(codes >= 0, codes.amax().clamp(min=0))
 
@@ -140,10 +143,10 @@ class IdTable(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         """(B,) -> (B, dim)."""
-        known = ids >= 0
+        is_unknown = ids < 0
         if self.training and self.dropped:
-            known &= torch.rand(ids.shape, device=ids.device) >= self.dropped
-        return self.table(ids.where(known, self.num_ids))
+            is_unknown |= torch.rand(ids.shape, device=ids.device) < self.dropped
+        return self.table(ids.masked_fill(is_unknown, self.num_ids))
 
 
 class _SelectRows(torch.autograd.Function):

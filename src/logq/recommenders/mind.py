@@ -82,6 +82,7 @@ class MINDEncoder(RetrievalModel):
     """
 
     routing: Tensor
+    thresholds: Tensor
 
     def __init__(
         self,
@@ -123,6 +124,10 @@ class MINDEncoder(RetrievalModel):
             self.routing = nn.Parameter(first)
         else:
             self.register_buffer("routing", first)
+        # Interest k exists from so many items on: a logarithm of 8 may be 2.9999, and its floor 2.
+        powers = [0, *(2 ** min(k + 1, 62) for k in range(1, self.num_interests))]
+        thresholds = torch.tensor(powers if self.adaptive else [0] * self.num_interests, dtype=torch.int64)
+        self.register_buffer("thresholds", thresholds, persistent=False)
 
     def capsules(self, history: Tensor) -> tuple[Tensor, Tensor]:
         """The capsules (B, K, D) of histories (B, L), and which of them there are (B, K); the others are 0."""
@@ -132,9 +137,9 @@ class MINDEncoder(RetrievalModel):
             if longest > self.max_length:
                 raise ArgumentError("history", f"at most max_length = {self.max_length} items", longest)
             history = history[:, :longest]
-        exists = torch.arange(self.num_interests, device=history.device) < self._how_many(ends)[:, None]
+        exists = ends[:, None] >= self.thresholds
         moved = self._moved(history)
-        recency = (ends[:, None] - 1 - torch.arange(history.shape[1], device=history.device)).clamp(min=0)
+        recency = (ends[:, None] - torch.arange(1, history.shape[1] + 1, device=history.device)).clamp(min=0)
         logits = embedding(recency, self.routing).transpose(1, 2)  # (B, K, L)
         logits = logits.masked_fill(~exists[:, :, None], -math.inf)
         with torch.no_grad():
@@ -185,14 +190,6 @@ class MINDEncoder(RetrievalModel):
         elif self.power != 1:
             fit = (fit * fit.abs() ** (self.power - 1)).clamp(-LARGEST, LARGEST)
         return fit.masked_fill(~exists, -math.inf).softmax(dim=1)
-
-    def _how_many(self, ends: Tensor) -> Tensor:
-        """K'_u (B,)."""
-        if not self.adaptive:
-            return torch.full_like(ends, self.num_interests)
-        # By comparing with powers of 2, as a logarithm of 8 may be 2.9999.
-        powers = 2 ** torch.arange(1, min(self.num_interests, 62) + 1, device=ends.device)
-        return (ends[:, None] >= powers).sum(dim=1).clamp(min=1)
 
     def item_vectors(self, ids: Tensor | None = None) -> Tensor:
         """Rows (n, D) of the table v."""

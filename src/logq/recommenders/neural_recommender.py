@@ -186,8 +186,9 @@ class NeuralRecommender(NeuralConfig, Recommender):
             num_targets=int(counts.sum()),
             bucket=self.bucket,
             unseen=self.unseen_negatives,
-            groups=self._groups,
         )
+        if self.compile:
+            task.compile()
         loop = Loop(task, self, device, seeds, monitor=self.monitor)
         if resumed is not None:
             with checkpoint.restoring():
@@ -213,10 +214,6 @@ class NeuralRecommender(NeuralConfig, Recommender):
     def _free_settings(self) -> Collection[str]:
         # More epochs do not make it another run where the learning rate does not depend on how many there are.
         return ("epochs",) if self.decay == "constant" else ()
-
-    def _groups(self, batch: Mapping[str, Tensor]) -> Tensor | None:
-        """The group that negatives of each query of a batch are drawn from; None where there are no groups."""
-        return None
 
     def _on_batch(self, step: int) -> None:
         """Called after each update."""

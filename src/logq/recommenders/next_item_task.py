@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from logq.logs import Examples, epoch_batches, num_batches
-from logq.recommenders.encoders import RetrievalModel
+from logq.recommenders.encoders import RetrievalModel, rows_of_targets
 from logq.recommenders.item_loss import ItemLoss
 from logq.recommenders.known_log import KnownLog
+from logq.training.compiling import Compiled
 from logq.training.devices import Device
 
 __all__ = ["NextItemTask", "seen_before", "target_counts"]
@@ -37,7 +38,8 @@ def seen_before(ids: Tensor, history: Tensor, rows: Tensor, places: Tensor) -> T
         [[False, True, False], [True, True, True], [False, False, False]]
     """
     length = history.shape[1]
-    items, which = ids.unique(return_inverse=True)
+    items = ids.sort().values  # of an item that was drawn twice, the first one counts
+    which = torch.searchsorted(items, ids)
     at = torch.searchsorted(items, history).clamp(max=len(items) - 1)
     found = items[at] == history
     # For each history and each item of the sample its first position, and NEVER where it is not there.
@@ -81,7 +83,6 @@ class NextItemTask:
         num_targets: how many targets there are in all.
         bucket: see epoch_batches.
         unseen: whether what a history has already is left out of its negatives.
-        groups: from a batch to the group that negatives of each query are drawn from; None for no groups.
 
     Example:
         See logq.recommenders.YoutubeDNN, whose `fit` makes one.
@@ -102,12 +103,12 @@ class NextItemTask:
         num_targets: int,
         bucket: int = 0,
         unseen: bool = False,
-        groups: Callable[[Mapping[str, Tensor]], Tensor | None] | None = None,
     ) -> None:
         self.model, self.item_loss = model, loss
         self.module: nn.Module = nn.ModuleDict({"model": model, "loss": loss})
         self._examples, self._device, self._batch_size, self._seed = examples, device, batch_size, seed
-        self._bucket, self._unseen, self._groups = bucket, unseen, groups
+        self._training_queries = model.training_queries
+        self._bucket, self._unseen = bucket, unseen
         self.examples = -(-num_targets // device.world.size)
         self._user_features: dict[str, NDArray[np.int64]] = {}
         if known.user_features is not None:
@@ -137,18 +138,24 @@ class NextItemTask:
             targets = batch.get("targets")
             yield batch, len(batch["user"]) if targets is None else int(np.count_nonzero(targets >= 0))
 
+    def compile(self) -> None:
+        """Let torch.compile make kernels of the model."""
+        self._training_queries = Compiled(self.model.training_queries)
+
     def loss(self, batch: Mapping[str, Tensor]) -> Tensor:
         """The mean loss of a batch."""
         with self._device.autocast():
-            queries, targets = self.model.training_queries(batch)
-        groups = None if self._groups is None else self._groups(batch)
+            queries, targets = self._training_queries(batch)
+        groups = batch.get("group")
+        if groups is not None and "targets" in batch:
+            groups = groups[rows_of_targets(batch["targets"])[0]]
         return self.item_loss(self.model, queries, targets, self._seen(batch) if self._unseen else None, groups)
 
     def _seen(self, batch: Mapping[str, Tensor]) -> Callable[[Tensor], Tensor]:
         """From sampled items to where a query's history has them already."""
         history = batch["history"]
         if "targets" in batch:
-            rows, places = (batch["targets"] >= 0).nonzero(as_tuple=True)
+            rows, places = rows_of_targets(batch["targets"])
         else:
             rows = torch.arange(len(history), device=history.device)
             places = torch.full_like(rows, history.shape[1])

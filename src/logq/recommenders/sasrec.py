@@ -16,7 +16,7 @@ from logq.recommenders.encoders import Batch, RetrievalModel
 from logq.recommenders.item_tables import Table, column, end_of, select_rows
 from logq.recommenders.neural_config import Dropout, NeuralConfig, Tied
 from logq.recommenders.neural_recommender import NeuralRecommender
-from logq.tracing import keeps_sizes
+from logq.tracing import is_exported, keeps_sizes
 from logq.training.config import AtLeast, Help, configclass
 
 __all__ = ["SASRec", "SASRecConfig", "SASRecEncoder"]
@@ -117,7 +117,8 @@ class SASRecEncoder(RetrievalModel):
         if targets.shape != history.shape:
             raise ArgumentError("targets", f"the shape of history, {tuple(history.shape)}", tuple(targets.shape))
         if keeps_sizes(history):
-            return self._padded_outputs(history).reshape(-1, self.dim), targets.where(targets >= 0, IGNORED).reshape(-1)
+            learned = targets.masked_fill(targets < 0, IGNORED)
+            return self._padded_outputs(history).reshape(-1, self.dim), learned.reshape(-1)
         outputs, places = self._outputs(history, end_of("history", history))
         learned = targets.reshape(-1)[places]
         kept = (learned >= 0).nonzero()[:, 0]
@@ -145,7 +146,12 @@ class SASRecEncoder(RetrievalModel):
         """Outputs (B, L, D) of all items, computed for padding as well, which is behind them and so changes nothing."""
         rows, length = history.shape
         layout = _Layout(rows, length, None)
-        x = self.watched.padded(history) * self.dim**0.5 + self.places(torch.arange(length, device=history.device))
+        # A slice would be of this length in a graph that is to hold for others.
+        if is_exported():
+            places = self.places(torch.arange(length, device=history.device))
+        else:
+            places = self.places.weight[:length]
+        x = torch.add(places, self.watched.padded(history), alpha=self.dim**0.5)
         x = self.dropout(x).reshape(-1, self.dim)
         for block in self.blocks:
             x = block(x, layout)

@@ -134,7 +134,7 @@ class SDMEncoder(RetrievalModel):
         starts = ends - torch.minimum(session, ends)
         user = self._profile(batch, history.shape[0])
         short = self._short(_window(history, starts, ends, self.short_length), user)
-        past = self._long(_window(history, torch.zeros_like(ends), starts, history.shape[1]), user)
+        past = self._long(_first(history, starts), user)
         gate = self.gate(torch.cat([user, short, past], dim=1)).sigmoid()
         return past + gate * (short - past)
 
@@ -156,9 +156,10 @@ class SDMEncoder(RetrievalModel):
         is_item = history >= 0
         if keeps_sizes(history):
             rows, length = history.shape
-            ids = filled(history).reshape(-1)
+            ids = filled(history, sparse=self.watched.sparse).reshape(-1)
             flat = [self.watched(ids), *self.item_features(self.item_codes.of(ids), ids.shape[0])]
-            return [x.view(rows, length, self.dim).where(is_item[..., None], 0.0) for x in flat], is_item
+            is_padding = ~is_item[..., None]
+            return [x.view(rows, length, self.dim).masked_fill(is_padding, 0.0) for x in flat], is_item
         places = is_item.reshape(-1).nonzero()[:, 0]
         ids = history.reshape(-1)[places]
         flat = [self.watched(ids), *self.item_features(self.item_codes.of(ids), len(ids))]
@@ -195,13 +196,21 @@ class SDMEncoder(RetrievalModel):
         return self.items.weight
 
 
+def _first(history: Tensor, counts: Tensor) -> Tensor:
+    """The first items of each row, so many, padded with -1."""
+    if not keeps_sizes(history):
+        return _window(history, torch.zeros_like(counts), counts, history.shape[1])
+    places = torch.arange(history.shape[1], device=history.device)
+    return history.masked_fill(places >= counts[:, None], -1)
+
+
 def _window(history: Tensor, starts: Tensor, ends: Tensor, most: int) -> Tensor:
     """Items starts .. ends - 1 of each row, at most so many, from the left, padded with -1 to one column at least."""
     longest = most if keeps_sizes(history) else int((ends - starts).max()) if len(history) else 0
     history = pad(history, (0, 1), value=-1)
     places = starts[:, None] + torch.arange(max(1, longest), device=history.device)
     items = history.gather(1, torch.minimum(places, ends[:, None]))
-    return items.where(places < ends[:, None], -1)
+    return items.masked_fill(places >= ends[:, None], -1)
 
 
 def _attend(x: Tensor, user: Tensor, is_item: Tensor) -> Tensor:

@@ -95,6 +95,7 @@ class Windows:
         window: the widest reach.
         seed: of the reaches.
         also: (n,) one more item that each position sees wherever it is, -1 for none; None for none at all.
+        groups: (C,) the group of each item, for "group" in batches: that of the item in the middle.
 
     Example:
         >>> windows = Windows(np.array([5, 6, 7, 8]), np.array([0, 3, 4]), window=1, seed=1)
@@ -110,9 +111,11 @@ class Windows:
         window: int,
         seed: int,
         also: NDArray[np.integer[Any]] | None = None,
+        groups: NDArray[np.int64] | None = None,
     ) -> None:
         self.window = check_int("window", window)
         self._items = np.ascontiguousarray(items, dtype=np.int32)
+        self._groups = groups
         self._also = None if also is None else np.ascontiguousarray(also, dtype=np.int32)
         # How many items of the sentence are before and behind a position, as far as the window goes.
         lengths = np.diff(offsets)
@@ -138,15 +141,18 @@ class Windows:
 
         Returns:
             "history" (B, 1), the items in the middle; "targets" (B, 2 window [+ 1]), those around, -1 where there is
-            none; "user" (B,), -1.
+            none; "user" (B,), -1; "group" (B,) where there are groups.
         """
         positions = self._positions[np.asarray(indices)]
         steps = np.concatenate([np.arange(-self.window, 0), np.arange(1, self.window + 1)])
         inside = (steps >= -self._before[positions, None]) & (steps <= self._behind[positions, None])
         around = np.where(inside, self._items[np.where(inside, positions[:, None] + steps, 0)], -1)
+        middle = self._items[positions].astype(np.int64)
+        of_groups = {} if self._groups is None else {"group": self._groups[middle]}
         columns = [around] if self._also is None else [around, self._also[positions, None]]
         return {
-            "history": self._items[positions, None].astype(np.int64),
+            "history": middle[:, None],
             "targets": np.concatenate(columns, axis=1).astype(np.int64),
             "user": np.full(len(positions), -1, dtype=np.int64),
+            **of_groups,
         }

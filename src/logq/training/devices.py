@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from logq._arguments import ArgumentError
 from logq.shapes import check_device
-from logq.training.options import PRECISIONS
+from logq.training.batch_feed import Packed
+from logq.training.options import check_precision
 
 __all__ = ["Device", "World", "world"]
 
@@ -62,8 +62,8 @@ class Device:
     Args:
         device: a name, such as "cpu", "cuda" or "cuda:1"; of several processes each takes the GPU of its local rank
             where no number is given.
-        precision: "float32", "bf16" for the forward pass of the model in bfloat16 (the loss and the weights stay in
-            float32), or "auto": bf16 on a GPU that has it.
+        precision: "float32", "bfloat16" for the products of the model (the loss and the weights stay in float32), or
+            "auto": bfloat16 on a GPU that has it.
 
     Raises:
         ValueError: there is no such device or precision here.
@@ -80,22 +80,17 @@ class Device:
         found = check_device(f"cuda:{self.world.local_rank}" if several else device)
         assert found is not None
         self.torch_device = found
-        if precision not in PRECISIONS:
-            raise ArgumentError("precision", f"one of {', '.join(PRECISIONS)}", precision)
-        self.precision = precision
-        has_bf16 = found.type == "cuda" and torch.cuda.is_bf16_supported()
-        self.bf16 = precision == "bf16" or (precision == "auto" and has_bf16)
+        self.precision = check_precision("precision", precision)
+        has_bfloat16 = found.type == "cuda" and torch.cuda.is_bf16_supported()
+        self.bfloat16 = self.precision == "bfloat16" or (self.precision == "auto" and has_bfloat16)
 
     def put(self, batch: Mapping[str, NDArray[Any]]) -> dict[str, Tensor]:
-        """Arrays as tensors on the device; on the CPU without a copy."""
-        made = {name: torch.from_numpy(array) for name, array in batch.items()}
+        """Arrays as tensors on the device: by one copy, and on the CPU without any."""
         if self.torch_device.type == "cpu":
-            return made
+            return {name: torch.from_numpy(array) for name, array in batch.items()}
         pinned = self.torch_device.type == "cuda"
-        return {
-            name: (tensor.pin_memory() if pinned else tensor).to(self.torch_device, non_blocking=pinned)
-            for name, tensor in made.items()
-        }
+        packed = Packed.of([batch], pinned=pinned)
+        return packed.unpacked(packed.buffer.to(self.torch_device, non_blocking=pinned), 0)
 
     def agreed(self, number: Number) -> Number:
         """The number that the first process has, in all of them."""
@@ -109,7 +104,7 @@ class Device:
     @contextlib.contextmanager
     def autocast(self) -> Generator[None, None, None]:
         """The precision of a forward pass."""
-        if not self.bf16:
+        if not self.bfloat16:
             yield
             return
         with torch.autocast(self.torch_device.type, torch.bfloat16):

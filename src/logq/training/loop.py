@@ -1,17 +1,18 @@
 """Loop: epochs of batches, with a schedule, validation, early stopping and checkpoints."""
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from logq._arguments import ArgumentError
 from logq._progress import Progress
 from logq.optim import clip_grad_norm_
+from logq.training.batch_feed import feed
 from logq.training.checkpoint import Checkpoint, RunState, check_run_state
 from logq.training.devices import Device
 from logq.training.estimator import Seeds
@@ -173,25 +174,26 @@ class Loop:
     ) -> None:
         self.task.module.train()
         self._began, self._trained = time.perf_counter(), 0
-        for arrays, count in self.task.batches(self.epoch, self.batch):
-            with uninterrupted():
-                self.whole = False
-                self._pending.append((self._update(arrays), count))
-                self.batch += 1
-                self.step += 1
-                self._trained += count
-                self.whole = True
-            if len(self._pending) >= self._until_read:
-                self._take_losses(running)
-            bar.advance(count, loss=running.recent)
-            if checkpoint is not None and self.batch < self.task.num_batches:
-                checkpoint.save_if_due(self.state)
-            if on_batch is not None:
-                on_batch(self.step)
+        batches = self.task.batches(self.epoch, self.batch)
+        with contextlib.closing(feed(batches, self.device.torch_device)) as fed:
+            for batch, count in fed:
+                with uninterrupted():
+                    self.whole = False
+                    self._pending.append((self._update(batch), count))
+                    self.batch += 1
+                    self.step += 1
+                    self._trained += count
+                    self.whole = True
+                if len(self._pending) >= self._until_read:
+                    self._take_losses(running)
+                bar.advance(count, loss=running.recent)
+                if checkpoint is not None and self.batch < self.task.num_batches:
+                    checkpoint.save_if_due(self.state)
+                if on_batch is not None:
+                    on_batch(self.step)
         self._take_losses(running)
 
-    def _update(self, arrays: Mapping[str, NDArray[Any]]) -> Tensor:
-        batch = self.device.put(arrays)
+    def _update(self, batch: Mapping[str, Tensor]) -> Tensor:
         loss = self.task.loss(batch)
         if loss.device.type == "cpu":
             self._check(float(loss.detach()), self.batch + 1)  # before it reaches the weights

@@ -129,11 +129,8 @@ class Optimizers:
                 {"params": [p for p in dense if p.dim() <= 1], "weight_decay": 0.0},
             ]
             groups = [group for group in groups if group["params"]]
-            fused = all(p.device.type in ("cpu", "cuda") for p in dense)
-            if kind == "adagrad":  # whose fused form there is for the CPU alone
-                fused = all(p.device.type == "cpu" for p in dense)
             makers = {"adam": torch.optim.Adam, "adagrad": torch.optim.Adagrad, "sgd": torch.optim.SGD}
-            self.all.append(makers[kind](groups, fused=fused, **of_kind))
+            self.all.append(makers[kind](groups, **_launches(kind, dense), **of_kind))
         if lazy:
             rows = {"adam": LazyAdam, "adagrad": Adagrad, "sgd": SGD}
             if fading and kind == "adam":
@@ -186,6 +183,12 @@ class Optimizers:
             if not isinstance(optimizer, RowOptimizer):  # which checks them itself; torch takes any
                 _check_states(optimizer, states)
             optimizer.load_state_dict({"state": states, "param_groups": groups})
+
+
+def _launches(kind: str, parameters: Iterable[Tensor]) -> dict[str, bool]:
+    """How torch's optimizer goes over many parameters: in one kernel, else in one for each operation."""
+    fused = ("cpu",) if kind == "adagrad" else ("cpu", "cuda")  # what torch has fused kernels for
+    return {"fused": True} if all(p.device.type in fused for p in parameters) else {"foreach": True}
 
 
 _STATES = {"Adam": ("exp_avg", "exp_avg_sq", "step"), "Adagrad": ("step", "sum"), "SGD": ("momentum_buffer",)}

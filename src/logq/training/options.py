@@ -16,11 +16,12 @@ __all__ = [
     "ObjectiveConfig",
     "TrainingConfig",
     "check_device_name",
+    "check_precision",
 ]
 
 DECAYS = ("constant", "linear", "cosine")
 OPTIMIZERS = ("adam", "adagrad", "sgd")
-PRECISIONS = ("float32", "bf16", "auto")
+PRECISIONS = ("float32", "bfloat16", "auto")
 
 
 def check_device_name(name: str, value: Any) -> Any:
@@ -36,6 +37,24 @@ def check_device_name(name: str, value: Any) -> Any:
     if isinstance(value, str) or hasattr(value, "type"):
         return value
     raise ArgumentTypeError(name, "the name of a device, such as 'cpu' or 'cuda'", value)
+
+
+def check_precision(name: str, value: Any) -> str:
+    """Return the name of a precision; "bf16" is another one for "bfloat16".
+
+    Raises:
+        ArgumentError: there is no such precision, or training is not exact enough in it.
+
+    Example:
+        >>> check_precision("precision", "bf16")
+        'bfloat16'
+    """
+    if value in PRECISIONS:
+        return value
+    if value == "bf16":
+        return "bfloat16"
+    small = "small gradients are 0 in float16; bfloat16 has the range of float32" if value == "float16" else ""
+    raise ArgumentError(name, f"one of {', '.join(PRECISIONS)}", value, small)
 
 
 @configclass(group="Loss")
@@ -185,8 +204,21 @@ class TrainingConfig(DeviceConfig):
     precision: Annotated[
         str,
         OneOf(*PRECISIONS),
-        Help("Precision of the forward pass", more='"auto" takes bf16 on a GPU that has it; weights stay in float32.'),
+        Check(check_precision),
+        Help(
+            "Precision of the model's products",
+            more='"bfloat16", or "bf16", computes them by autocast; weights, their updates and the loss stay in '
+            'float32. "auto" takes bfloat16 on a GPU that has it.',
+        ),
     ] = "float32"
+    compile: Annotated[
+        bool,
+        Help(
+            "Whether torch.compile makes kernels of the model for training, which takes it up to a few minutes.",
+            more="The loss has its own kernels. Without a compiler training warns, and goes on without.",
+            typed="Compile the model for training by torch.compile.",
+        ),
+    ] = False
     seed: Annotated[
         int | None,
         AtLeast(0),

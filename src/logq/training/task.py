@@ -52,7 +52,10 @@ class Task(Protocol):
         ...
 
     def batches(self, epoch: int, first: int) -> Iterator[tuple[Mapping[str, NDArray[Any]], int]]:
-        """The batches of an epoch from number `first` on, and how many examples each has."""
+        """The batches of an epoch from number `first` on, and how many examples each has.
+
+        On a device a thread runs the iterator, ahead of the training: what it changes is for this method to change.
+        """
         ...
 
     def loss(self, batch: Mapping[str, Tensor]) -> Tensor:

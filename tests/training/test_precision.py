@@ -1,0 +1,85 @@
+"""The options `precision` and `compile`: what they change, and what they do not."""
+
+import warnings
+from typing import Any
+
+import pytest
+import torch
+
+import language_cases
+import recommender_cases
+from logq.recommenders import Recommender
+from logq.training import Device, TrainingWarning
+from logq.training.options import TrainingConfig, check_precision
+
+GRAPH_BREAKS = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
+"""On a CPU sizes follow from values, where torch.compile makes several graphs; it then looks at gradients."""
+
+
+def fitted(name: str, **options: Any) -> Any:
+    if name in ("nnlm", "gru", "lstm"):
+        return language_cases.make(name, **options).fit(language_cases.TEXT[:60], progress=False)
+    return recommender_cases.make(name, **options).fit(recommender_cases.planted_log(users=20), progress=False)
+
+
+def test_names_of_precisions() -> None:
+    assert TrainingConfig(precision="bf16").precision == "bfloat16"
+    assert TrainingConfig.from_settings({"precision": "bf16"}).settings()["precision"] == "bfloat16"
+    assert not Device("cpu", "auto").bfloat16
+    assert Device("cpu", "bf16").bfloat16
+    with pytest.raises(ValueError, match=r"precision: .*, got 'float16'; small gradients are 0"):
+        check_precision("precision", "float16")
+    with pytest.raises(ValueError, match=r"precision: expected one of float32, bfloat16, auto, got 16"):
+        TrainingConfig(precision=16)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("name", ["YoutubeDNN", "SASRec", "nnlm", "gru"])
+def test_a_model_learns_as_much_in_bfloat16(name: str, seed: int) -> None:
+    """Measured over these seeds: losses differ by 0.4 % at most, and are not the same bits."""
+    single, half = (fitted(name, seed=seed, epochs=4, precision=one) for one in ("float32", "bfloat16"))
+    expected, found = (model.training_log[-1]["loss"] for model in (single, half))
+    assert found == pytest.approx(expected, rel=0.02)
+    assert found != expected
+    assert all(weight.dtype is torch.float32 for weight in half.model.parameters())
+
+
+@GRAPH_BREAKS
+def test_what_torch_cannot_compile_is_trained_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    def without_compiler(function: Any) -> Any:
+        def fail(graph: Any, inputs: Any) -> Any:
+            raise RuntimeError("no C++ compiler is here")
+
+        return compile_by(function, backend=fail)
+
+    compile_by = torch.compile
+    monkeypatch.setattr(torch, "compile", without_compiler)
+    expected = fitted("nnlm", epochs=1)
+    with pytest.warns(TrainingWarning, match="compile: torch.compile failed, .*no C[+][+] compiler is here") as said:
+        found = fitted("nnlm", epochs=1, compile=True)
+    assert len(said) == 1
+    assert found.training_log[0]["loss"] == expected.training_log[0]["loss"]
+
+
+@GRAPH_BREAKS
+def test_a_compiled_model_learns_the_same_and_is_saved_alike(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    used: list[Any] = []
+    compile_by = torch.compile
+    monkeypatch.setattr(
+        torch, "compile", lambda function: used.append(function) or compile_by(function, backend="eager")
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", TrainingWarning)
+        found, expected = (fitted("YoutubeDNN", epochs=2, compile=one) for one in (True, False))
+    assert len(used) == 1
+    assert found.training_log[-1]["loss"] == pytest.approx(expected.training_log[-1]["loss"], rel=1e-5)
+    assert list(found.model.state_dict()) == list(expected.model.state_dict())
+    found.save(tmp_path)
+    assert Recommender.load(tmp_path).settings() == {**expected.settings(), "compile": True}
+
+
+@GRAPH_BREAKS
+@pytest.mark.slow
+def test_kernels_of_the_compiler_learn_the_same() -> None:
+    found, expected = (fitted("YoutubeDNN", epochs=2, compile=one) for one in (True, False))
+    assert found.training_log[-1]["loss"] == pytest.approx(expected.training_log[-1]["loss"], rel=1e-4)
