@@ -173,7 +173,7 @@ def sample_kernel(
     per_temperature = tl.full((), per_temperature, tl.float32)
     rows = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     is_row = rows < num_rows
-    split = tl.program_id(1).to(tl.int64)
+    split = tl.program_id(1)
     at = tl.program_id(2) * DIM_BLOCK + tl.arange(0, DIM_BLOCK)
     queries = tile_of(input, rows, is_row, at, DIM, DIM)
     lengths = tl.zeros((CLASSES,), tl.float32)
@@ -231,11 +231,11 @@ def sample_kernel(
                 factors = factors * lengths[None, :]
             total = add_product(total, factors, keys, PARTS, PRODUCTS, WIDENS)
     if tl.program_id(2) == 0:
-        place = sums + split * 2 * num_rows + rows
+        place = sums + split.to(tl.int64) * 2 * num_rows + rows
         tl.store(place, greatest, mask=is_row)
         tl.store(place + num_rows, others, mask=is_row)
     if GRADIENTS:
-        place = (split * num_rows + rows)[:, None] * DIM + at[None, :]
+        place = (split.to(tl.int64) * num_rows + rows)[:, None] * DIM + at[None, :]
         tl.store(partial + place, total, mask=is_row[:, None] & (at < DIM)[None, :])
 
 
@@ -278,7 +278,7 @@ def rows_kernel(
     per_temperature = tl.full((), per_temperature, tl.float32)
     column = tl.program_id(0) * CLASSES + tl.arange(0, CLASSES)
     is_class = column < num_sampled
-    split = tl.program_id(1).to(tl.int64)
+    split = tl.program_id(1)
     at = tl.program_id(2) * DIM_BLOCK + tl.arange(0, DIM_BLOCK)
     classes = column
     if ids is not None:
@@ -340,8 +340,9 @@ def rows_kernel(
         if BIASES:
             of_bias += tl.sum(factors, 1)
         total = add_product(total, factors * up, queries, PARTS, PRODUCTS, WIDENS)
-    place = (split * num_sampled + column)[:, None] * DIM + at[None, :]
-    tl.store(row_gradient + place, total / up, mask=is_class[:, None] & (at < DIM)[None, :])
+    place = split.to(tl.int64) * num_sampled + column
+    rows_of_classes = place[:, None] * DIM + at[None, :]
+    tl.store(row_gradient + rows_of_classes, total / up, mask=is_class[:, None] & (at < DIM)[None, :])
     if BIASES:  # noqa: SIM102 - known to the compiler
         if tl.program_id(2) == 0:
-            tl.store(of_biases + split * num_sampled + column, of_bias, mask=is_class)
+            tl.store(of_biases + place, of_bias, mask=is_class)
