@@ -11,8 +11,10 @@ is what the bytes or the operations take by the data sheet of an H100. What is c
 import argparse
 import contextlib
 import functools
+import importlib.util
 import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -361,6 +363,33 @@ def check_estimators(bench: Bench) -> None:
             bench.report.add(f"{name}: FAILED, {type(error).__name__}: {str(error)[:200]}", check=True)
 
 
+def check_paths(bench: Bench) -> None:
+    """Every public path on the device beside the CPU: tests/device_paths.py, if pytest is here."""
+    if importlib.util.find_spec("pytest") is None or importlib.util.find_spec("hypothesis") is None:
+        bench.report.add("tests/device_paths.py: left out, pytest or hypothesis is not installed")
+        return
+    paths = Path(__file__).resolve().parents[1] / "tests" / "device_paths.py"
+    options = ["-q", "--tb=line", "-o", "addopts=--import-mode=importlib", "-p", "no:cacheprovider"]
+    environment = {**os.environ, "LOGQ_DEVICE": bench.device.type, "TRITON_INTERPRET": str(int(DRY))}
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", paths, *options],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=max(10.0, bench.clock.left()),
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        bench.report.add("tests/device_paths.py: not done in the time that was left")
+        return
+    lines = done.stdout.strip().splitlines() or [done.stderr[-300:]]
+    bench.report.add(f"{'right' if done.returncode == 0 else 'WRONG'}: every public path, {lines[-1]}", check=True)
+    for line in lines:
+        if line.startswith(("FAILED", "ERROR")):
+            bench.report.add(line[:200], check=True)
+
+
 # --------------------------------------------------------------------------------------------------------------- fast?
 
 
@@ -610,6 +639,7 @@ def main() -> int:
         ("time draws", 15, lambda: time_draws(bench)),
         ("time updates", 20, lambda: time_updates(bench)),
         ("check estimators", 60, lambda: check_estimators(bench)),
+        ("check paths", 60, lambda: check_paths(bench)),
         ("time full", 30, lambda: time_full(bench)),
         ("time SASRec", 90, lambda: time_sasrec(bench)),
     ]

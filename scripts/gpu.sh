@@ -16,6 +16,9 @@ if [ "${1:-}" = wheels ]; then
     "$python" -m pip download --quiet --no-deps --only-binary=:all: -c constraints.txt -d build/wheels \
         safetensors typer click rich markdown-it-py mdurl pygments shellingham annotated-doc lazy-loader packaging \
         typing-extensions
+    echo "==> Fetching what tests need"
+    "$python" -m pip download --quiet --no-deps --only-binary=:all: -c constraints.txt -d build/wheels \
+        pytest pluggy iniconfig hypothesis sortedcontainers
     echo "==> Fetching what it is compared with"
     "$python" -m pip download --quiet --no-deps --only-binary=:all: -d build/wheels liger-kernel cut-cross-entropy ||
         echo "Not fetched: the run goes on without them." >&2

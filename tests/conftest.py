@@ -9,7 +9,7 @@ from hypothesis import settings
 sys.path.append(str(Path(__file__).parent))
 
 # To be imported by one process of its own: torch cannot forget a device. Not even to look for examples in docstrings.
-collect_ignore = ["fake_device.py", "device_paths.py"]
+collect_ignore = ["fake_device.py", "real_device.py", "device_paths.py", "device_graphs.py"]
 
 
 # No deadline: a shared machine is slow at times. Derandomized: a red test stays red until it is mended.

@@ -2,9 +2,12 @@
 
 A step of training waits for nothing, but for two things that are named below: how many classes a sparse gradient has,
 and when the draws for a sample of distinct classes are enough. So batches are made and sent while the device computes.
+
+The device is the fake one of tests/fake_device.py, or that which LOGQ_DEVICE names, see tests/real_device.py.
 """
 
-from typing import Any, NamedTuple
+import os
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -14,7 +17,6 @@ from torch import Tensor
 import language_cases
 import recommender_cases
 from cases import FUNCTIONS, MODULES, SAMPLERS, call
-from fake_device import DEVICE, FakeDevice, OnDevice, on_device
 from logq import diagnostics, kernels, optim
 from logq.candidates import Candidates
 from logq.functional import full_softmax_loss, sampled_logistic_loss, sampled_softmax_loss
@@ -28,6 +30,16 @@ from logq.training.loop import Loop
 from logq.training.running_mean import DivergedError
 from logq.word2vec import Word2Vec
 
+REAL = bool(os.environ.get("LOGQ_DEVICE"))
+if REAL or TYPE_CHECKING:
+    from real_device import DEVICE, NAME, held, on_device
+    from real_device import RealDevice as Device
+else:
+    from fake_device import DEVICE, NAME, held, on_device
+    from fake_device import FakeDevice as Device
+
+of_the_fake_device = pytest.mark.skipif(REAL, reason="a real device counts no kernels")
+
 B, C, D = 12, 40, 8
 ENOUGH_DRAWS = "kernels/reference_draws.py"  # whether all rows have seen enough different classes
 ROWS_OF_A_GRADIENT = "kernels/reference_rows.py"  # how many rows a sparse gradient has
@@ -35,16 +47,11 @@ ROWS_OF_A_GRADIENT = "kernels/reference_rows.py"  # how many rows a sparse gradi
 
 @pytest.fixture
 def device() -> Any:
-    with FakeDevice() as made:
+    with Device() as made:
         yield made
 
 
-def held(tensor: Tensor) -> Tensor:
-    assert isinstance(tensor, OnDevice), "it left the device"
-    return tensor.held.to_dense() if tensor.held.is_sparse else tensor.held
-
-
-def files(device: FakeDevice) -> set[str]:
+def files(device: Device) -> set[str]:
     """The files in which the host waited."""
     return {what.rpartition(" at ")[2].partition(":")[0] for what in device.waits}
 
@@ -52,7 +59,8 @@ def files(device: FakeDevice) -> set[str]:
 # ------------------------------------------------------------------------------------------------- the device itself
 
 
-def test_it_refuses_what_cuda_refuses(device: FakeDevice) -> None:
+@pytest.mark.skipif(REAL and DEVICE.type == "cpu", reason="nothing is refused on a CPU")
+def test_it_refuses_what_cuda_refuses(device: Device) -> None:
     here = on_device(torch.ones(3))
     with pytest.raises(RuntimeError, match="Expected all tensors to be on the same device"):
         here + torch.ones(3)
@@ -65,7 +73,8 @@ def test_it_refuses_what_cuda_refuses(device: FakeDevice) -> None:
     assert held(here + 1.0).tolist() == held(here + torch.tensor(1.0)).tolist() == [2.0, 2.0, 2.0]
 
 
-def test_it_counts_kernels_bytes_and_waits(device: FakeDevice) -> None:
+@of_the_fake_device
+def test_it_counts_kernels_bytes_and_waits(device: Device) -> None:
     here = on_device(torch.ones(3))
     device.reset()
     there = (here.view(1, 3) * 2).to("cpu")
@@ -82,7 +91,7 @@ def test_it_counts_kernels_bytes_and_waits(device: FakeDevice) -> None:
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
-def test_a_seed_gives_the_same_classes_on_every_device(name: str, device: FakeDevice) -> None:
+def test_a_seed_gives_the_same_classes_on_every_device(name: str, device: Device) -> None:
     here, there = SAMPLERS[name](C, torch.float32, 3), SAMPLERS[name](C, torch.float32, 3).to(DEVICE)
     targets = torch.randint(C, (B,))
     for _ in range(3):
@@ -94,7 +103,7 @@ def test_a_seed_gives_the_same_classes_on_every_device(name: str, device: FakeDe
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
-def test_seeds_of_the_device_give_the_same_classes_on_every_device(name: str, device: FakeDevice) -> None:
+def test_seeds_of_the_device_give_the_same_classes_on_every_device(name: str, device: Device) -> None:
     here, there = SAMPLERS[name](C, torch.float32, 3), SAMPLERS[name](C, torch.float32, 3).to(DEVICE)
     for sampler in (here, there):
         sampler.seeds_on_device()
@@ -108,7 +117,7 @@ def test_seeds_of_the_device_give_the_same_classes_on_every_device(name: str, de
 @pytest.mark.parametrize("counts", [None, range(1, C + 1)])
 @pytest.mark.parametrize("shape", [(B,), (B, 2)])
 def test_entries_that_are_no_class_cost_in_batch_negatives_no_wait(
-    counts: Any, shape: tuple[int, ...], device: FakeDevice
+    counts: Any, shape: tuple[int, ...], device: Device
 ) -> None:
     """They are left out on a CPU, and excluded in each row on a device."""
     here, there = InBatch(C, counts=counts), InBatch(C, counts=counts).to(DEVICE)
@@ -122,7 +131,7 @@ def test_entries_that_are_no_class_cost_in_batch_negatives_no_wait(
     assert abs(here.sample_size() - there.sample_size()) < 1e-5
 
 
-def test_a_batch_without_a_class_teaches_nothing(device: FakeDevice) -> None:
+def test_a_batch_without_a_class_teaches_nothing(device: Device) -> None:
     sampler = InBatch(C).to(DEVICE)
     sampler.draw(on_device(torch.tensor([3, 4])))
     before = {name: held(value).clone() for name, value in sampler._learned().items()}
@@ -131,7 +140,7 @@ def test_a_batch_without_a_class_teaches_nothing(device: FakeDevice) -> None:
 
 
 @pytest.mark.parametrize("name", ["learned_unigram", "in_batch-streaming", "partition", "uniform-distinct"])
-def test_a_state_goes_on_on_another_device(name: str, device: FakeDevice) -> None:
+def test_a_state_goes_on_on_another_device(name: str, device: Device) -> None:
     one = SAMPLERS[name](C, torch.float32, 3)
     targets = torch.randint(C, (B,))
     for to, back in ((DEVICE, "cpu"), ("cpu", DEVICE)):
@@ -156,7 +165,7 @@ OPTIONS: list[dict[str, Any]] = [{}, {"sparse": True}, {"reduction": "none"}, {"
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_losses_and_gradients(name: str, options: dict[str, Any], device: FakeDevice) -> None:
+def test_losses_and_gradients(name: str, options: dict[str, Any], device: Device) -> None:
     if "full" in name and "sparse" in options:
         pytest.skip("all classes get a gradient")
     weight, inputs, targets = torch.randn(C, D), torch.randn(B, D), torch.randint(C, (B,))
@@ -177,7 +186,7 @@ def test_losses_and_gradients(name: str, options: dict[str, Any], device: FakeDe
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_modules(name: str, device: FakeDevice) -> None:
+def test_modules(name: str, device: Device) -> None:
     here = MODULES[name](D, C)
     there = MODULES[name](D, C).to(DEVICE)
     there.load_state_dict(here.state_dict())
@@ -193,7 +202,7 @@ def test_modules(name: str, device: FakeDevice) -> None:
     assert held(there.topk(on_device(inputs), 3).ids).tolist() == here.topk(inputs, 3).ids.tolist()
 
 
-def test_all_classes_at_once_where_a_launch_costs_more_than_memory(device: FakeDevice) -> None:
+def test_all_classes_at_once_where_a_launch_costs_more_than_memory(device: Device) -> None:
     """4,334 kernels before, for the chunks of a CPU."""
     inputs, weight = on_device(torch.zeros(512, 4), requires_grad=True), on_device(torch.zeros(20_000, 4))
     device.reset()
@@ -204,7 +213,7 @@ def test_all_classes_at_once_where_a_launch_costs_more_than_memory(device: FakeD
 @pytest.mark.parametrize("in_backward", [False, True])
 @pytest.mark.parametrize("sparse", [False, True])
 @pytest.mark.parametrize("name", ["SGD", "Adagrad", "RowWiseAdagrad", "LazyAdam"])
-def test_optimizers(name: str, sparse: bool, in_backward: bool, device: FakeDevice) -> None:
+def test_optimizers(name: str, sparse: bool, in_backward: bool, device: Device) -> None:
     start, inputs, targets = torch.randn(C, D), torch.randn(B, D), torch.randint(C, (B,))
     tables: list[list[Tensor]] = []
     for place in (DEVICE, torch.device("cpu")):
@@ -230,9 +239,7 @@ def test_optimizers(name: str, sparse: bool, in_backward: bool, device: FakeDevi
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 @pytest.mark.parametrize("per_row", [False, True])
-def test_updates_inside_of_backward_are_those_of_a_cpu(
-    per_row: bool, options: dict[str, Any], device: FakeDevice
-) -> None:
+def test_updates_inside_of_backward_are_those_of_a_cpu(per_row: bool, options: dict[str, Any], device: Device) -> None:
     """Of the same classes, too: entries that are none, and excluded ones, add nothing to a mean of gradients."""
     start, inputs, targets = torch.randn(C, D), torch.randn(B, D), torch.randint(C, (B,))
     targets = targets.masked_fill(torch.arange(B) % 5 == 1, -100)
@@ -257,7 +264,7 @@ def test_updates_inside_of_backward_are_those_of_a_cpu(
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("name", ["SGD", "Adagrad", "RowWiseAdagrad", "LazyAdam"])
 def test_rows_are_rounded_by_the_same_random_bits_on_every_device(
-    name: str, dtype: torch.dtype, device: FakeDevice
+    name: str, dtype: torch.dtype, device: Device
 ) -> None:
     start, gradient, ids = torch.randn(C, D).to(dtype), torch.randn(5, D).to(dtype), torch.tensor([3, 7, 29, 30, 31])
     tables: list[Tensor] = []
@@ -275,7 +282,7 @@ def test_rows_are_rounded_by_the_same_random_bits_on_every_device(
     assert not torch.equal(tables[1], start)
 
 
-def test_hierarchical_softmax(device: FakeDevice) -> None:
+def test_hierarchical_softmax(device: Device) -> None:
     here = HierarchicalSoftmax(D, np.arange(1, C + 1))
     there = HierarchicalSoftmax(D, np.arange(1, C + 1)).to(DEVICE)
     torch.nn.init.normal_(here.weight)
@@ -299,7 +306,7 @@ BATCH = {"YoutubeDNN": 8, "MIND": 8, "SDM": 8, "TwoTower": 8, "SASRec": 1, "EGES
 
 @pytest.mark.parametrize("name", BATCH)
 def test_recommenders_learn_and_answer(
-    name: str, device: FakeDevice, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+    name: str, device: Device, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As on the CPU, for they draw the same classes, and as what is saved and loaded there."""
     # A CPU leaves padding out, and so draws for fewer rows.
@@ -309,7 +316,7 @@ def test_recommenders_learn_and_answer(
     if name == "TwoTower":
         options["id_dropout"] = 0.0  # which draws for each row, too
     there, here = (
-        recommender_cases.make(name, device=place, **options).fit(log, progress=False) for place in ("fake", "cpu")
+        recommender_cases.make(name, device=place, **options).fit(log, progress=False) for place in (NAME, "cpu")
     )
     there.save(tmp_path)
     again = Recommender.load(tmp_path)
@@ -337,14 +344,14 @@ def market_log() -> Any:
     ],
 )
 def test_negatives_of_a_row_of_its_own(
-    name: str, options: dict[str, Any], device: FakeDevice, monkeypatch: pytest.MonkeyPatch
+    name: str, options: dict[str, Any], device: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where a row has a group, or a history that is left out, padding has a row of its own on a device."""
     monkeypatch.setattr("logq.recommenders.encoders.keeps_sizes", lambda _: True)
     log = market_log()
     options = {"epochs": 1, "batch_size": BATCH[name], **options}
     there, here = (
-        recommender_cases.make(name, device=place, **options).fit(log, progress=False) for place in ("fake", "cpu")
+        recommender_cases.make(name, device=place, **options).fit(log, progress=False) for place in (NAME, "cpu")
     )
     histories = [there.item_ids[:3].tolist()]
     found, expected = (model.recommend(histories=histories, k=3) for model in (there, here))
@@ -380,10 +387,11 @@ reference waits for its number of rows, one a table.
 """
 
 
+@of_the_fake_device
 @pytest.mark.parametrize("sparse", [False, True])
 @pytest.mark.parametrize("name", BUDGET)
 def test_a_step_costs_no_more_than_its_budget(
-    name: str, sparse: bool, device: FakeDevice, monkeypatch: pytest.MonkeyPatch
+    name: str, sparse: bool, device: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps: list[tuple[Step, int]] = []
     update = vars(Loop)["_update"]
@@ -412,16 +420,16 @@ def test_a_step_costs_no_more_than_its_budget(
 def train(name: str, **options: Any) -> Any:
     """An epoch of an estimator, on the device unless another is named."""
     if name in ("nnlm", "gru", "lstm"):
-        model = language_cases.make(name, **{"device": "fake", "epochs": 1, **options})
+        model = language_cases.make(name, **{"device": NAME, "epochs": 1, **options})
         return model.fit(language_cases.TEXT[:60], progress=False)
-    options = {"device": "fake", "epochs": 1, "batch_size": BATCH[name], **options}
+    options = {"device": NAME, "epochs": 1, "batch_size": BATCH[name], **options}
     return recommender_cases.make(name, **options).fit(recommender_cases.planted_log(users=6), progress=False)
 
 
 @pytest.mark.parametrize("name", ["YoutubeDNN", "SASRec", "gru"])
-def test_bfloat16_on_a_device(name: str, device: FakeDevice) -> None:
+def test_bfloat16_on_a_device(name: str, device: Device) -> None:
     """As on the CPU, up to the rounding of products."""
-    found, expected = (train(name, device=place, precision="bfloat16") for place in ("fake", "cpu"))
+    found, expected = (train(name, device=place, precision="bfloat16") for place in (NAME, "cpu"))
     loss = found.training_log[0]["loss"]
     assert abs(loss - expected.training_log[0]["loss"]) < 0.02
     assert loss != train(name).training_log[0]["loss"]
@@ -429,19 +437,19 @@ def test_bfloat16_on_a_device(name: str, device: FakeDevice) -> None:
 
 
 @pytest.mark.parametrize("kind", ["nnlm", "gru", "lstm"])
-def test_language_models(kind: str, device: FakeDevice) -> None:
+def test_language_models(kind: str, device: Device) -> None:
     there, here = (
         language_cases.make(kind, device=place, epochs=1).fit(language_cases.TEXT[:60], progress=False)
-        for place in ("fake", "cpu")
+        for place in (NAME, "cpu")
     )
     expected = here.perplexity(language_cases.OTHER_TEXT)
     assert abs(there.perplexity(language_cases.OTHER_TEXT) - expected) < 1e-3 * expected
 
 
-def test_word2vec(device: FakeDevice) -> None:
+def test_word2vec(device: Device) -> None:
     for sg in (True, False):
         vectors: list[Any] = []
-        for place in ("fake", "cpu"):
+        for place in (NAME, "cpu"):
             device.reset()
             model = Word2Vec(dim=8, epochs=2, min_count=1, seed=1, engine="plain", device=place, sg=sg)
             vectors.append(model.fit(language_cases.TEXT[:60], progress=False).vectors.vectors)
@@ -449,8 +457,8 @@ def test_word2vec(device: FakeDevice) -> None:
         np.testing.assert_allclose(*vectors, atol=1e-4)
 
 
-@pytest.mark.parametrize(("of", "to"), [("fake", "cpu"), ("cpu", "fake")])
-def test_a_checkpoint_goes_on_on_another_device(of: str, to: str, device: FakeDevice, tmp_path: Any) -> None:
+@pytest.mark.parametrize(("of", "to"), [(NAME, "cpu"), ("cpu", NAME)])
+def test_a_checkpoint_goes_on_on_another_device(of: str, to: str, device: Device, tmp_path: Any) -> None:
     def make(place: str) -> YoutubeDNN:
         return recommender_cases.make("YoutubeDNN", device=place, epochs=2)  # pyright: ignore[reportReturnType]
 
@@ -483,10 +491,10 @@ def stop_after_one_epoch(model: YoutubeDNN, log: Any, folder: Any) -> None:
             model.fit(log, checkpoint=folder, checkpoint_minutes=0, progress=False)
 
 
-def test_a_loss_that_is_no_number_is_told_with_its_batch(device: FakeDevice) -> None:
+def test_a_loss_that_is_no_number_is_told_with_its_batch(device: Device) -> None:
     """The losses of several steps are looked at together."""
     with pytest.raises(DivergedError, match=r"epoch 1, batch (\d+): the loss is"):
-        NNLM(dim=8, hidden=8, lr=1e18, epochs=2, batch_size=32, seed=1, device="fake").fit(
+        NNLM(dim=8, hidden=8, lr=1e20, epochs=2, batch_size=32, seed=1, device=NAME).fit(
             language_cases.TEXT, progress=False
         )
 
@@ -494,7 +502,7 @@ def test_a_loss_that_is_no_number_is_told_with_its_batch(device: FakeDevice) -> 
 # -------------------------------------------------------------------------------------------------- the other things
 
 
-def test_exact_index(device: FakeDevice) -> None:
+def test_exact_index(device: Device) -> None:
     vectors, queries = torch.randn(C, D), torch.randn(5, D)
     here, there = ExactIndex(vectors), ExactIndex(vectors, device=DEVICE)
     for change in (lambda index: index.remove(range(5)), lambda index: index.add(range(5), vectors[:5] + 1)):
@@ -507,7 +515,7 @@ def test_exact_index(device: FakeDevice) -> None:
             change(index)
 
 
-def test_diagnostics(device: FakeDevice) -> None:
+def test_diagnostics(device: Device) -> None:
     x, weight, targets = torch.randn(8, D), torch.randn(C, D), torch.randint(C, (8,))
     found: list[Any] = []
     for place in (DEVICE, torch.device("cpu")):

@@ -29,7 +29,7 @@ from torch.utils.backend_registration import _setup_privateuseone_for_python_bac
 
 from logq.tracing import PLAIN_DISPATCH
 
-__all__ = ["DEVICE", "FakeDevice", "OnDevice", "on_device"]
+__all__ = ["DEVICE", "NAME", "FakeDevice", "OnDevice", "held", "on_device"]
 
 NAME = "fake"
 
@@ -191,6 +191,12 @@ class _Mode(TorchDispatchMode):
 def on_device(tensor: Tensor, *, requires_grad: bool = False) -> Tensor:
     """The tensor on the device, as a leaf."""
     return tensor.detach().to(DEVICE).requires_grad_(requires_grad)
+
+
+def held(tensor: Tensor) -> Tensor:
+    """Its values, on the CPU."""
+    assert isinstance(tensor, OnDevice), "it left the device"
+    return tensor.held.to_dense() if tensor.held.is_sparse else tensor.held
 
 
 def _device() -> FakeDevice:
