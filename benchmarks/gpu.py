@@ -326,6 +326,49 @@ def check_updates(bench: Bench) -> None:
     bench.report.add(f"{verdict}: four optimizers inside of backward, largest difference {worst:.1e}", check=True)
 
 
+def zipf_ids(words: int, vocabulary: int) -> np.ndarray[Any, np.dtype[np.int32]]:
+    """Words at random, the r-th most frequent with probability proportional to 1 / (r + 2.7)."""
+    shares = np.cumsum(1 / (np.arange(vocabulary) + 2.7))
+    return np.searchsorted(shares / shares[-1], np.random.default_rng(0).random(words)).astype(np.int32)
+
+
+def check_word2vec(bench: Bench) -> None:
+    """One program beside the compiled engine, which trains the same windows with the same negatives, and many."""
+    from logq.text import Vocabulary
+    from logq.word2vec import kernel
+    from logq.word2vec.engines import Position, Span, first_vectors
+    from logq.word2vec.triton_engine import TritonEngine
+    from logq.word2vec.word2vec_config import Word2VecConfig
+
+    words, vocabulary, dim = bench.size(20_000, 30), bench.size(1000, 9), bench.size(100, 6)
+    ids = np.append(zipf_ids(words, vocabulary), -1).astype(np.int32)
+    known = Vocabulary([str(word) for word in range(vocabulary)], np.bincount(ids[:-1], minlength=vocabulary) + 1)
+    settings = Word2VecConfig(dim=dim, engine="triton", device=str(bench.device), sample=1e-2)
+    start = first_vectors(vocabulary, dim, 1)
+    cells = kernel.alias_cells(known.counts.astype(np.float64) ** settings.unigram_power)
+    keep = kernel.keep_thresholds(known.keep_probability(settings.sample))
+    setup = kernel.Setup(keep, window=5, cells=cells, pool=0, loss_every=1)
+    inputs, outputs = kernel.table(vocabulary, dim), kernel.table(vocabulary, dim)
+    inputs[:, :dim] = start
+    rate = (0.05, 0.0, 0.0)
+    place: dict[str, Any] = {"begin": 0, "end": len(ids), "position": 0, "seed": 5, "rate": rate}
+    expected = kernel.train(inputs, outputs, ids, setup, **place)
+    for alone in (True, False):
+        engine = TritonEngine(settings, known, start, 0)
+        if alone:
+            engine.programs, engine.tile = 1, engine.tile._replace(centers=1)
+        engine.train(Span(ids, 0, len(ids)), Position(0, rate, 5))
+        found = engine.finish()
+        far = float(np.abs(engine.vectors - inputs[:, :dim]).max())
+        loss = found.loss_sum / expected.loss_sum
+        right = found.pairs == expected.pairs and abs(loss - 1) < 0.1 and (far < 1e-3 or not alone)
+        bench.report.add(
+            f"{'right' if right else 'WRONG'}: word2vec, programs: {engine.programs}, {found.pairs:,} pairs with "
+            f"{loss:.4f} times the compiled engine's loss, vectors differ by {far:.1e}",
+            check=True,
+        )
+
+
 def check_estimators(bench: Bench) -> None:
     """Fit, answer, save and load of an estimator of each kind."""
     from logq.language_models import NNLM
@@ -354,6 +397,9 @@ def check_estimators(bench: Bench) -> None:
         "NNLM": lambda: NNLM(dim=8, hidden=8, epochs=1, seed=1, device=where).fit(text, progress=False),
         "Word2Vec, plain": lambda: Word2Vec(dim=8, epochs=1, min_count=1, seed=1, engine="plain", device=where).fit(
             text, progress=False
+        ),
+        "Word2Vec, triton": lambda: Word2Vec(dim=8, epochs=1, min_count=1, engine="triton", device=where).fit(
+            text[:9], progress=False
         ),
     }.items():
         try:
@@ -600,6 +646,42 @@ def time_sasrec(bench: Bench) -> None:
         bench.report.add(Row(f"SASRec, an epoch of {events:,} events, {place}", took, (took, took), None, "once"))
 
 
+def time_word2vec(bench: Bench) -> None:
+    """An epoch of word2vec over as many words as text8 has, of Zipf's distribution."""
+    from logq.text import Vocabulary
+    from logq.text.encoding import encode_ids
+    from logq.word2vec import Word2Vec
+
+    words, vocabulary, dim = bench.size(17_000_000, 100), bench.size(70_000, 30), bench.size(128, 8)
+    ids = zipf_ids(words, vocabulary)
+    known = Vocabulary([str(word) for word in range(vocabulary)], np.bincount(ids, minlength=vocabulary) + 1)
+    sample = 0.0 if DRY else 1e-3
+    kept = float(known.counts @ known.keep_probability(sample)) / known.total
+    runs: list[tuple[str, str, float, bool]] = [  # engine, precision of products, share of the text, skip-gram
+        ("triton", "highest", 1.0, True),
+        ("triton", "high", 1.0, True),
+        ("triton", "highest", 1.0, False),
+        ("fused", "highest", 1.0, True),
+        ("plain", "highest", 1 / 17, True),
+    ]
+    for engine, precision, share, sg in runs:
+        place = "cpu" if engine == "fused" else str(bench.device)
+        torch.set_float32_matmul_precision(precision)
+        options: dict[str, Any] = {"dim": dim, "epochs": 1, "engine": engine, "device": place, "sg": sg}
+        options["sample"] = sample
+        for size in (max(20, words // 100), max(20, round(words * share))):  # the first compiles
+            with encode_ids(ids[:size], np.array([*range(0, size, 1000), size]), known) as corpus:
+                made = Word2Vec(**options).fit(corpus, progress=False)
+        torch.set_float32_matmul_precision("highest")
+        milliseconds = 1000 * made.training_seconds
+        # 8.6 rows a center are read and added to; see docs/design/word2vec.md
+        floor = 1000 * 2 * 8.6 * 4 * dim * kept * words * share / BYTES_PER_SECOND
+        name = f"word2vec, {round(words * share):,} words, {'skip-gram' if sg else 'CBOW'}, D = {dim}, {engine}"
+        name += ", TF32" if precision == "high" else ""
+        note = f"{made.words_trained / made.training_seconds / 1e6:.2f} M words/s, mean loss {made.mean_loss:.3f}, once"
+        bench.report.add(Row(name, milliseconds, (milliseconds, milliseconds), floor, note))
+
+
 BACKEND = "triton"
 
 
@@ -638,6 +720,8 @@ def main() -> int:
         ("time shared float32", 60, lambda: time_shared(bench, torch.float32)),
         ("time draws", 15, lambda: time_draws(bench)),
         ("time updates", 20, lambda: time_updates(bench)),
+        ("check word2vec", 15, lambda: check_word2vec(bench)),
+        ("time word2vec", 45, lambda: time_word2vec(bench)),
         ("check estimators", 60, lambda: check_estimators(bench)),
         ("check paths", 60, lambda: check_paths(bench)),
         ("time full", 30, lambda: time_full(bench)),

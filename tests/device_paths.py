@@ -457,6 +457,52 @@ def test_word2vec(device: Device) -> None:
         np.testing.assert_allclose(*vectors, atol=1e-4)
 
 
+def test_words_are_thinned_out_without_a_wait(device: Device) -> None:
+    pytest.importorskip("triton", reason="Triton is there for Linux alone")
+    from logq.word2vec.triton_engine import thinned
+
+    ids, keep = torch.randint(-1, 9, (50,), dtype=torch.int32), torch.randint(2**32, (9,))
+    place: dict[str, Any] = {"begin": 3, "end": 44, "position": 2**40, "seed": 2**64 - 1, "window": 5}
+    device.reset()
+    found = thinned(on_device(ids), on_device(keep), **place)
+    assert not device.waits
+    assert sum(device.kernels.values()) <= 46
+    for one, other in zip(found, thinned(ids, keep, **place), strict=True):
+        assert torch.equal(held(one), other)
+
+
+@of_the_fake_device
+def test_word2vec_of_a_gpu_waits_for_losses_alone(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("triton", reason="Triton is there for Linux alone")
+    from fake_device import OnDevice
+    from logq.kernels.triton.launching import launch
+    from logq.text import Vocabulary
+    from logq.word2vec import triton_engine
+    from logq.word2vec.engines import Position, Span, first_vectors
+    from logq.word2vec.word2vec_config import Word2VecConfig
+
+    def on_values(kernel: Any, grid: tuple[int, ...], *arguments: Any, **options: Any) -> None:
+        launch(kernel, grid, *(one.held if isinstance(one, OnDevice) else one for one in arguments), **options)
+
+    words = Vocabulary([str(word) for word in range(9)], np.full(9, 5))
+    ids = np.random.default_rng(1).integers(-1, 9, 40).astype(np.int32)
+    span, position = Span(ids, 2, 38), Position(2, (0.1, 1e-4, 1e-3), 7)
+    monkeypatch.setattr(triton_engine, "launch", on_values)
+    trained: list[Any] = []
+    for place in (DEVICE, "cpu"):
+        settings = Word2VecConfig(dim=5, sample=0, device=place)
+        engine = triton_engine.TritonEngine(settings, words, first_vectors(9, 5, 1), 0)
+        device.reset()
+        engine.train(span, position)
+        assert not device.waits
+        losses = engine.finish()
+        assert sum(device.waits.values()) == (place == DEVICE)
+        trained.append((losses, engine.vectors, engine.state()["outputs"]))
+    assert trained[0][0] == trained[1][0]
+    for one, other in zip(trained[0][1:], trained[1][1:], strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 @pytest.mark.parametrize(("of", "to"), [(NAME, "cpu"), ("cpu", NAME)])
 def test_a_checkpoint_goes_on_on_another_device(of: str, to: str, device: Device, tmp_path: Any) -> None:
     def make(place: str) -> YoutubeDNN:

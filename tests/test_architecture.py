@@ -118,6 +118,7 @@ TORCH_FREE = (
 )
 WITH_TORCH = {
     "logq.word2vec.plain_engine",
+    "logq.word2vec.triton_engine",
     "logq.word2vec.modules",
 }  # inner modules of a torch-free package that need it
 

@@ -129,6 +129,25 @@ def test_what_trains_is_said_where_it_is_slow(logq, corpus, tmp_path, monkeypatc
     assert "--engine: " in failed(train(logq, corpus, tmp_path / "v", "--engine", "fused", "--objective", "nce"))
 
 
+def test_a_gpu_that_is_not_there_is_said(logq, corpus, tmp_path, monkeypatch):
+    assert "--device: " in failed(train(logq, corpus, tmp_path / "v", "--device", "cuda:77"))
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    refused = failed(train(logq, corpus, tmp_path / "v", "--engine", "triton"))
+    assert "--engine: expected 'auto' or 'plain', got 'triton'; its device is a GPU such as 'cuda'" in refused
+
+
+def test_the_engine_for_gpus_trains_and_is_named(logq, tmp_path, monkeypatch):
+    pytest.importorskip("triton", reason="Triton is there for Linux alone")
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    text = tmp_path / "text.txt"
+    text.write_text("a b c\n" * 8)
+    options = ("--engine", "triton", "--min-count", 1, "--sample", 0, "--epochs", 1)
+    code, out, err = train(logq, text, tmp_path / "v", *options)
+    assert (code, err) == (0, "")
+    assert " words/s, mean loss " in out
+    assert json.loads((tmp_path / "v" / "vectors.json").read_text())["info"]["engine"] == "triton"
+
+
 def test_training_fast_does_without_torch(corpus, tmp_path):
     words = ["train", "word2vec", str(corpus), "-o", str(tmp_path / "v"), "--quiet"]
     code = f"import sys; from logq.cli import main; main({words!r}); sys.exit('torch' in sys.modules)"

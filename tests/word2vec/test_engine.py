@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from logq import Word2Vec
 from logq.samplers import Uniform
+from logq.word2vec import word2vec_config
 from logq.word2vec.corpus_run import check_finite
 from logq.word2vec.engines import ENGINES, Engine, first_vectors, load_engine
 from logq.word2vec.word2vec_config import FUSED, Word2VecConfig
@@ -38,6 +40,68 @@ def test_what_has_none_runs_on_plain_pytorch_and_says_so(options, reason):
         Word2Vec(engine="fused", **options)
 
 
+ON_GPU = pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"objective": "nce"}, "there is no kernel for GPUs for nce with unigram"),
+        ({"hs": True}, "there is no kernel for GPUs for hierarchical_softmax"),
+        ({"shared_negatives": False}, "there is no kernel for GPUs for negatives of each pair's own"),
+        ({"batch_size": 32}, "there is no kernel for GPUs for batches"),
+        ({"window": 64}, "there is no kernel for GPUs for windows above 63"),
+        ({"num_sampled": 128}, "there is no kernel for GPUs for more than 127 negatives"),
+    ],
+    ids=str,
+)
+
+
+@pytest.mark.parametrize("sg", [True, False])
+@pytest.mark.parametrize("device", ["cuda", "cuda:1", torch.device("cuda")], ids=repr)
+def test_a_gpu_takes_its_own_engine(monkeypatch, sg, device):
+    monkeypatch.setattr(word2vec_config, "find_spec", lambda _: True)
+    chosen = Word2VecConfig(sg=sg, device=device, window=63, num_sampled=127)
+    assert (chosen.engine_name, chosen.why_not_triton, chosen.why_plain) == ("triton", "", "")
+    assert chosen.settings()["engine"] == "triton"
+    assert Word2VecConfig(engine="triton", device=device).engine_name == "triton"
+
+
+@ON_GPU
+def test_what_has_no_kernel_for_gpus_runs_there_in_plain_pytorch(monkeypatch, options, reason):
+    monkeypatch.setattr(word2vec_config, "find_spec", lambda _: True)
+    chosen = Word2VecConfig(device="cuda", **options)
+    assert (chosen.engine_name, chosen.why_plain) == ("plain", reason)
+    with pytest.raises(ValueError, match=f"^engine: expected 'auto' or 'plain', got 'triton'; {reason}$"):
+        Word2VecConfig(device="cuda", engine="triton", **options)
+
+
+def test_where_triton_is_missing_plain_pytorch_trains_or_it_is_said(monkeypatch):
+    monkeypatch.setattr(word2vec_config, "find_spec", lambda name: None if name == "triton" else True)
+    chosen = Word2VecConfig(device="cuda")
+    assert (chosen.engine_name, chosen.why_plain) == ("plain", "the package triton is not installed")
+    with pytest.raises(ValueError, match=r"^engine: .*, got 'triton'; the package triton is not installed$"):
+        Word2VecConfig(device="cuda", engine="triton")
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_the_engine_for_gpus_asks_for_one(monkeypatch, device):
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    with pytest.raises(ValueError, match=rf"^engine: .*; its device is a GPU such as 'cuda', and not '{device}'$"):
+        Word2VecConfig(engine="triton", device=device)
+    chosen = Word2VecConfig(device=device, objective="nce")
+    assert (chosen.engine_name, chosen.why_plain) == ("plain", "nce with unigram has no compiled kernel")
+    assert Word2VecConfig(device=device, engine="plain").why_plain == ""
+
+
+def test_an_engine_stays_what_it_was_chosen_to_be():
+    """Whatever becomes of torch's switch: a second fit continues with what the first one has learned."""
+    chosen = Word2VecConfig(device="cuda")
+    before = chosen.engine_name
+    torch.use_deterministic_algorithms(True)
+    try:
+        assert chosen.engine_name == before
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
 def test_plain_can_be_asked_for():
     model = Word2Vec(engine="plain")
     assert (model.engine_name, model.why_not_fused) == ("plain", "")
@@ -45,6 +109,8 @@ def test_plain_can_be_asked_for():
 
 def test_every_engine_can_be_loaded():
     for name, path in ENGINES.items():
+        if name == "triton":
+            pytest.importorskip("triton", reason="Triton is there for Linux alone")
         module, _, of_class = path.rpartition(".")
         assert issubclass(load_engine(name), Engine)
         assert load_engine(name).name == name

@@ -41,7 +41,7 @@ def run_over(sentences, limit, monkeypatch):
     with encode(sentences, min_count=1) as corpus:
         engine = load_engine("fused")(settings, corpus.vocabulary, first_vectors(len(corpus.vocabulary), 4, 1), 1)
         run = CorpusRun(corpus, engine, epochs=1, lr=1e-9, seed=1)
-        run._train_span(corpus.num_ids, corpus_run.RunningMean())
+        run._train_span(corpus.num_ids)
         return run
 
 

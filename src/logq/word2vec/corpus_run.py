@@ -13,6 +13,7 @@ from logq.training.estimator import prefixed, with_prefix
 from logq.training.interrupts import uninterrupted
 from logq.training.running_mean import DivergedError, RunningMean
 from logq.word2vec.engines import Engine, Position, Span
+from logq.word2vec.kernel import Losses
 
 __all__ = ["CorpusRun", "check_finite"]
 
@@ -58,6 +59,7 @@ class CorpusRun:
         self.epoch = self.entry = 0
         self.loss_sum, self.loss_pairs = 0.0, 0
         self.pairs = 0
+        self._running = RunningMean(memory=100 if engine.name == "plain" else 10)
         self._consistent = True  # the engine has learned what lies before `entry`, and nothing else
 
     @property
@@ -78,6 +80,7 @@ class CorpusRun:
         Raises:
             FloatingPointError: training has diverged.
         """
+        self._take_in(self.engine.finish())
         check_finite(self.engine, self.lr)
         position = {name: getattr(self, name) for name in ("epoch", "entry", "pairs", "loss_sum", "loss_pairs")}
         return RunState(
@@ -119,7 +122,6 @@ class CorpusRun:
             ArgumentError: there is nothing to train on.
             KeyboardInterrupt: Ctrl-C, after the checkpoint.
         """
-        running = RunningMean(memory=10 if self.engine.name == "fused" else 100)
         size, words = self.corpus.num_ids, self.corpus.num_words
         with Progress(self.epochs * words, "words", label, progress) as bar:
             bar.advance(words * self.epochs_done)
@@ -127,10 +129,12 @@ class CorpusRun:
                 while True:
                     while self.entry < size:
                         before, end = self.entry, min(size, self.entry + self._step())
-                        self._train_span(end, running)
-                        bar.advance(words * (end - before) / size, loss=running.recent)
+                        self._train_span(end)
+                        bar.advance(words * (end - before) / size, loss=self._running.recent)
                         if end < size or self.epoch + 1 < self.epochs:
                             checkpoint.save_if_due(self.state)
+                    with uninterrupted():
+                        self._take_in(self.engine.finish())
                     self._check_epoch()
                     on_epoch_end(self.epoch + 1)
                     if self.epoch + 1 == self.epochs:
@@ -141,18 +145,20 @@ class CorpusRun:
                     checkpoint.save_if_due(self.state, force=True)
                 raise
 
-    def _train_span(self, end: int, running: RunningMean) -> None:
+    def _train_span(self, end: int) -> None:
         # An interrupted span has left its mark on the vectors: to train it again would not be the same run.
         with uninterrupted():
             self._consistent = False
-            losses = self.engine.train(*self._span(end))
-            running.add(losses.loss_sum, losses.loss_pairs)
-            self._check_divergence(running)
-            self.loss_sum += losses.loss_sum
-            self.loss_pairs += losses.loss_pairs
-            self.pairs += losses.pairs
+            self._take_in(self.engine.train(*self._span(end)))
             self.entry = end
             self._consistent = True
+
+    def _take_in(self, losses: Losses) -> None:
+        self._running.add(losses.loss_sum, losses.loss_pairs)
+        self._check_divergence()
+        self.loss_sum += losses.loss_sum
+        self.loss_pairs += losses.loss_pairs
+        self.pairs += losses.pairs
 
     def _start_epoch(self) -> None:
         with uninterrupted():
@@ -172,7 +178,8 @@ class CorpusRun:
         seed = int(np.random.SeedSequence([self.seed, self.epoch]).generate_state(1, np.uint64)[0])
         return Span(ids, self.entry - first, end - first), Position(self.entry, rate, seed)
 
-    def _check_divergence(self, running: RunningMean) -> None:
+    def _check_divergence(self) -> None:
+        running = self._running
         # Where the very first span diverges, the loss at its beginning is not measured, but known.
         first = min(running.first, self.engine.untrained_loss)
         if running.has_diverged(first):

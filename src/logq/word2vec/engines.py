@@ -19,9 +19,10 @@ Floats: TypeAlias = NDArray[np.float32]
 
 ENGINES = {
     "fused": "logq.word2vec.fused_engine.FusedEngine",
+    "triton": "logq.word2vec.triton_engine.TritonEngine",
     "plain": "logq.word2vec.plain_engine.PlainEngine",
 }
-"""The engines by name. Only `plain` needs torch."""
+"""The engines by name. Only `fused` does without torch."""
 
 
 class Position(NamedTuple):
@@ -87,7 +88,11 @@ class Engine(ABC):
 
     @abstractmethod
     def train(self, span: Span, position: Position) -> Losses:
-        """Train on the words of a span."""
+        """Train on the words of a span; the losses may be those of the call before, while this one still runs."""
+
+    def finish(self) -> Losses:
+        """Wait for what still runs, and return the losses that no call of `train` has returned."""
+        return Losses(0, 0.0, 0)
 
     @property
     @abstractmethod

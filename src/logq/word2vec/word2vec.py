@@ -41,14 +41,16 @@ class Word2Vec(WithGensimNames, Word2VecConfig, Estimator):
     F = <query, output vector>, with the loss of an objective summed over the examples, and plain gradient descent
     whose rate falls linearly to 1e-4 of its start. Frequent words are thinned out first (`sample`).
 
-    Negative sampling from the unigram distribution and hierarchical softmax run in a compiled engine on all cores; any
-    other objective or sampler runs in plain PyTorch, tens of times slower. `engine_name` says which it is.
+    Negative sampling from the unigram distribution and hierarchical softmax run in a compiled engine on all cores, and
+    the former in one for GPUs where `device` is one; any other objective or sampler runs in plain PyTorch, tens of
+    times slower. `engine_name` says which it is, `why_plain` what was missing.
 
     Attributes:
         vocabulary: the words and their counts, after `fit`.
         mean_loss: of a pair, in nats, over the last epoch, before each update: of a context word and the word to
             predict for skip-gram, of a word to predict for CBOW. Comparable between runs with equal settings.
-            All pairs are measured in a text of up to 100,000 words, about one in 64 in a larger one; NaN if none was.
+            All pairs are measured on a GPU and in a text of up to 100,000 words, about one in 64 otherwise; NaN if
+            none was.
         invalid_lines, long_words: see EncodedCorpus; of the latest text.
         encoding_seconds, training_seconds: what the latest `fit` took, one after the other, without `on_epoch_end`.
         words_trained: words of the corpus times epochs, dropped ones included, of the latest `fit`, without what it
@@ -225,7 +227,8 @@ class Word2Vec(WithGensimNames, Word2VecConfig, Estimator):
                 on_epoch_end(self, epoch)
                 in_callbacks += time.perf_counter() - now
 
-        label = ("skip-gram" if self.sg else "CBOW") + (", plain PyTorch" if self.why_not_fused else "")
+        of_engine = {"fused": "", "triton": ", Triton", "plain": ", plain PyTorch"}[self.engine_name]
+        label = ("skip-gram" if self.sg else "CBOW") + of_engine
         run.train(label, options.progress, checkpoint=checkpoint, on_epoch_end=epoch_ended)
 
     def _check_corpus(self, corpus: EncodedCorpus) -> None:

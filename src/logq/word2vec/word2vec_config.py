@@ -1,8 +1,12 @@
 """Word2VecConfig: the arguments of Word2Vec, and which engine can train with them."""
 
 import os
+import sys
 import warnings
+from collections.abc import Collection
 from dataclasses import field
+from functools import cached_property
+from importlib.util import find_spec
 from typing import Annotated, Any, ClassVar
 
 from logq._arguments import ArgumentError, ArgumentTypeError, check_int
@@ -25,10 +29,16 @@ FUSED = {
 }
 """(model, objective, sampler) for which there is a fused kernel. Everything else runs in plain PyTorch."""
 
+TRITON = {(kind, "negative_sampling", "unigram") for kind in ("skip_gram", "cbow")}
+"""Those for which there is a kernel for GPUs."""
+
 DEFAULT_NUM_SAMPLED = 5
 
 LARGEST = 10_000
 """Of window, num_sampled and threads in the compiled engine."""
+
+LARGEST_WINDOW, MOST_NEGATIVES = 63, 127
+"""On a GPU."""
 
 
 def available_cores() -> int:
@@ -200,15 +210,21 @@ class Word2VecConfig(ObjectiveConfig):
         AtLeast(0),
         Help(
             "Random seed; makes a run repeatable.",
-            more="On one thread the same seed gives the same vectors, bit for bit on one machine.",
+            more="On one thread the same seed gives the same vectors, bit for bit on one machine; on a GPU the same "
+            "windows and negatives, and what they do is added up in any order.",
             typed="Seed; makes a run repeatable, bit for bit on one thread.",
             group="Training",
         ),
     ] = None
     engine: Annotated[
         str,
-        OneOf("auto", "fused", "plain"),
-        Help("Engine, compiled (fused) or in PyTorch (plain).", group="Training"),
+        OneOf("auto", "fused", "triton", "plain"),
+        Help(
+            "Engine: compiled (fused), on a GPU (triton) or in PyTorch (plain).",
+            more="On a GPU no two runs are alike, as many programs add to the same vectors in any order; where "
+            "torch.use_deterministic_algorithms asks for more, plain PyTorch trains.",
+            group="Training",
+        ),
     ] = "auto"
     batch_size: Annotated[
         int | None,
@@ -226,8 +242,8 @@ class Word2VecConfig(ObjectiveConfig):
         Any,
         Check(_check_device),
         Help(
-            'Where plain PyTorch trains: "cpu", "cuda", ...',
-            typed="Device of plain PyTorch: cpu, cuda, cuda:1, ...",
+            'Where to train: "cpu", or a GPU such as "cuda" or "cuda:1".',
+            typed="Where to train: cpu, or a GPU such as cuda or cuda:1.",
             group="Training",
         ),
     ] = "cpu"
@@ -256,6 +272,8 @@ class Word2VecConfig(ObjectiveConfig):
         if self.engine == "fused" and self.why_not_fused:
             hint = f"there is no fused kernel for {self.why_not_fused}"
             raise ArgumentError("engine", "'auto' or 'plain'", self.engine, hint)
+        if self.engine == "triton" and self.why_not_triton:
+            raise ArgumentError("engine", "'auto' or 'plain'", self.engine, self.why_not_triton)
         if self.engine_name == "fused":
             # The engine checks them again; here they are said before an hour of reading words.
             for name in ("window", "num_sampled"):
@@ -284,19 +302,60 @@ class Word2VecConfig(ObjectiveConfig):
         """The name of the model, "skip_gram" or "cbow"."""
         return "skip_gram" if self.sg else "cbow"
 
+    def _lacks(self, kernels: Collection[tuple[str, str, str | None]]) -> str:
+        sampler = self.sampler if isinstance(self.sampler, str | None) else "a sampler of your own"
+        if (self.kind, self.objective, sampler) in kernels:
+            return ""
+        return " with ".join(part for part in (self.objective, sampler) if part)
+
     @property
     def why_not_fused(self) -> str:
         """What the compiled engine has no kernel for, or "" if it can train."""
-        sampler = self.sampler if isinstance(self.sampler, str | None) else "a sampler of your own"
-        if (self.kind, self.objective, sampler) not in FUSED:
-            return " with ".join(part for part in (self.objective, sampler) if part)
+        if lacks := self._lacks(FUSED):
+            return lacks
         if self.device != "cpu":
             return f"the device {self.device}"
         return "batches" if self.batch_size is not None else ""
 
     @property
+    def why_not_triton(self) -> str:
+        """Why the engine for GPUs cannot train, a clause; "" if it can."""
+        lacks = self._lacks(TRITON)
+        if not lacks and self.shared_negatives is False:
+            lacks = "negatives of each pair's own"
+        if not lacks and self.batch_size is not None:
+            lacks = "batches"
+        if not lacks and self.window > LARGEST_WINDOW:
+            lacks = f"windows above {LARGEST_WINDOW}"
+        if not lacks and self.num_sampled > MOST_NEGATIVES:
+            lacks = f"more than {MOST_NEGATIVES} negatives"
+        if lacks:
+            return f"there is no kernel for GPUs for {lacks}"
+        if not self._on_gpu and not (self.device == "cpu" and os.environ.get("TRITON_INTERPRET") == "1"):
+            return f"its device is a GPU such as 'cuda', and not {str(self.device)!r}"
+        if find_spec("triton") is None:
+            return "the package triton is not installed"
+        torch = sys.modules.get("torch")  # where it was not loaded, nobody has asked it for anything
+        if torch is not None and torch.are_deterministic_algorithms_enabled():
+            return "its updates come in any order, which torch.use_deterministic_algorithms forbids"
+        return ""
+
+    @property
+    def why_plain(self) -> str:
+        """Why plain PyTorch trains without having been asked for, a clause; "" if it does not."""
+        if self.engine != "auto" or self.engine_name != "plain":
+            return ""
+        return self.why_not_triton if self._on_gpu else f"{self.why_not_fused} has no compiled kernel"
+
+    @property
+    def _on_gpu(self) -> bool:
+        return str(self.device).partition(":")[0] == "cuda"
+
+    @cached_property
     def engine_name(self) -> str:
-        """The engine that trains, "fused" or "plain"."""
+        """The engine that trains, "fused", "triton" or "plain"."""
+        if self.engine == "triton" or (self.engine == "auto" and self._on_gpu and not self.why_not_triton):
+            return "triton"
         return "plain" if self.engine == "plain" or self.why_not_fused else "fused"
 
     @property

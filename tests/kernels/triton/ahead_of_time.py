@@ -31,6 +31,7 @@ from logq.kernels.triton import (
     per_row_pass,
     shared_pass,
     triton_draws,
+    word2vec_kernel,
 )
 from logq.kernels.triton.launching import blocks_of_rows
 
@@ -162,7 +163,8 @@ ALIGNED: Final = ("stride",)
 
 def cases() -> list[Case]:
     """Every kernel, at the sizes that are most used."""
-    return [*per_row_cases(), *class_cases(), *shared_cases(), *flash_cases(), *draw_cases()]
+    made = [*per_row_cases(), *class_cases(), *shared_cases(), *flash_cases(), *draw_cases()]
+    return [*made, *word2vec_cases()]
 
 
 GIVEN: Final = {"REAL": tl.float32, "GRADIENTS": True, "REMOVE_HITS": True, "excluded": None}
@@ -299,6 +301,47 @@ def draw_cases() -> list[Case]:
     constants = {"BLOCK": triton_draws.BLOCK}
     named = ("uniform_kernel", "log_uniform_kernel", "alias_kernel", "learned_kernel")
     return [Case(getattr(triton_draws, name), "", 0, "fp32", constants, quick=True) for name in named]
+
+
+def word2vec_cases() -> list[Case]:
+    """word2vec, with the precision of products that torch asks for by default, and with TF32."""
+    types = {
+        **dict.fromkeys(["words", "places", "sentences", "reaches", "bounds", "columns"], "*i32"),
+        **dict.fromkeys(["rate_start", "rate_slope", "rate_floor"], "fp32"),
+        **{"cells": "*i64", "totals": "*fp64", "num_words": "i32", "seed": "i64", "position": "i64"},
+    }
+    nvidia = tuple(name for name, target in TARGETS.items() if target.gpu.backend == "cuda")
+    amd = tuple(name for name in TARGETS if name not in nvidia)
+    made = [
+        Case(
+            word2vec_kernel.columns_kernel,
+            "k 5",
+            0,
+            "fp32",
+            {"NEGATIVES": 5, "BLOCK": word2vec_kernel.BLOCK},
+            types=types,
+            quick=True,
+        )
+    ]
+    sizes = [(dim, 5, 5, True, "tf32x3") for dim in (64, 100, 128, 256, 304)]
+    sizes += [(128, 5, 5, False, "tf32x3"), (128, 5, 5, True, "tf32"), (128, 10, 5, True, "tf32x3")]
+    sizes += [(128, 5, 20, True, "tf32x3"), (128, 5, 5, True, "ieee")]
+    for dim, window, negatives, skip_gram, precision in sizes:
+        tile = word2vec_kernel.tile_for(window, negatives, dim)
+        constants = {
+            **{"WINDOW": window, "NEGATIVES": negatives, "SKIP_GRAM": skip_gram, "MEAN": True, "STRIDE": dim},
+            **{"CENTERS": tile.centers, "ROWS": tile.rows, "COLUMNS": tile.columns, "WIDTH": tile.width},
+            "PRECISION": precision,
+        }
+        name = f"{'skip-gram' if skip_gram else 'CBOW'}, window {window}, k {negatives}, {precision}"
+        kernel, quick = word2vec_kernel.word2vec_kernel, (dim, window, negatives, precision) == (128, 5, 5, "tf32x3")
+        targets = amd if precision == "ieee" else nvidia
+        if tile.columns >= 64:  # where sm_100 has another kind of products, whose code has traps of its own
+            targets = tuple(name for name in targets if name != "sm_100")
+        made.append(
+            Case(kernel, name, dim, "fp32", constants, tile.warps, 1, types, quick=quick and skip_gram, targets=targets)
+        )
+    return made
 
 
 # ------------------------------------------------------------------------------------------------------------ compiling

@@ -29,6 +29,7 @@ logq train word2vec corpus.txt -o vectors
 logq train word2vec corpus.txt -o vectors --resume
 logq train word2vec "part-*.txt.gz" -o vectors --dim 300 --window 10
 logq train word2vec corpus.txt -o vectors --cbow --sample 1e-4
+logq train word2vec corpus.txt -o vectors --device cuda
 logq train word2vec corpus.txt -o vectors --objective sampled_softmax
 logq train word2vec - -o vectors < corpus.txt
 """
@@ -70,9 +71,9 @@ def word2vec(
 ) -> None:
     """Train word2vec vectors: skip-gram or CBOW, with any objective.
 
-    Negative sampling and --hs run in a compiled engine on all cores; everything else runs in plain PyTorch, tens of
-    times slower. The vectors are saved after each epoch, which replaces those of an earlier run in DIR. A checkpoint is
-    saved every few minutes and on Ctrl-C; --resume continues from it.
+    Negative sampling and --hs run in a compiled engine on all cores, negative sampling with --device cuda on the GPU;
+    everything else runs in plain PyTorch, tens of times slower. The vectors are saved after each epoch, which replaces
+    those of an earlier run in DIR. A checkpoint is saved every few minutes and on Ctrl-C; --resume continues from it.
     """
     check_text_files(source)
     if cache.no_cache and cache.cache_dir is not None:
@@ -121,8 +122,8 @@ def train_word2vec(
             from logq.word2vec.word2vec import Word2Vec
 
             model = Word2Vec(**arguments)
-            if model.engine == "auto" and model.why_not_fused:
-                note(f"{model.why_not_fused} has no compiled kernel: training in plain PyTorch, tens of times slower.")
+            if model.why_plain:
+                note(f"{model.why_plain}: training in plain PyTorch, tens of times slower.")
             model.fit(source, on_epoch_end=save, **training.arguments, **beside)
     finally:
         if cache is not None:
