@@ -22,7 +22,15 @@ from logq import kernels, optim
 from logq.candidates import Candidates
 from logq.functional import sampled_loss
 from logq.kernels import autograd, fused
-from logq.kernels.triton import TritonBackend, class_sums, launching, per_row_pass, shared_pass, triton_draws
+from logq.kernels.triton import (
+    TritonBackend,
+    class_sums,
+    launching,
+    per_row_pass,
+    shared_pass,
+    triton_distinct,
+    triton_draws,
+)
 from logq.nn import CandidateLoss
 from logq.objectives import OBJECTIVES
 from logq.samplers import LogUniform, Sampler
@@ -219,6 +227,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> Iterator[Recording]:
 
     def launch_held(kernel: Any, grid: tuple[int, ...], *arguments: Any, **options: Any) -> None:
         held = [fake_device._held(one) for one in arguments]
+        options = {name: fake_device._held(one) for name, one in options.items()}
         launch(kernel, grid, *held, **options)
         if current:
             what = f"{kernel.fn.__name__}{grid}({', '.join(map(told, [*held, *options.values()]))})"
@@ -232,7 +241,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> Iterator[Recording]:
         device_types = (DEVICE.type,)
 
     monkeypatch.setattr(fake_device, "_run", run)
-    for module in (class_sums, per_row_pass, shared_pass, triton_draws):
+    for module in (class_sums, per_row_pass, shared_pass, triton_distinct, triton_draws):
         monkeypatch.setattr(module, "launch", launch_held)
     for module in (autograd, fused):
         monkeypatch.setattr(module, "is_plain", is_plain)

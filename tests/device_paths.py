@@ -1,7 +1,7 @@
 """Every public path on a device that is not the CPU: what it answers, and how often the host waits for the device.
 
-A step of training waits for nothing, but for two things that are named below: how many classes a sparse gradient has,
-and when the draws for a sample of distinct classes are enough. So batches are made and sent while the device computes.
+A step of training waits for nothing, but for how many classes a sparse gradient has. So batches are made and sent while
+the device computes.
 
 The device is the fake one of tests/fake_device.py, or that which LOGQ_DEVICE names, see tests/real_device.py.
 """
@@ -23,9 +23,11 @@ from logq.functional import full_softmax_loss, sampled_logistic_loss, sampled_so
 from logq.hierarchical import HierarchicalSoftmax
 from logq.language_models import NNLM
 from logq.logs import Interactions
+from logq.nn import SampledSoftmaxLoss
 from logq.recommenders import Recommender, YoutubeDNN
 from logq.retrieval import ExactIndex
-from logq.samplers import InBatch, LogUniform, Uniform
+from logq.samplers import InBatch, LearnedUnigram, LogUniform, Uniform
+from logq.samplers.distinct_draws import expected_tries
 from logq.training.loop import Loop
 from logq.training.running_mean import DivergedError
 from logq.word2vec import Word2Vec
@@ -41,7 +43,6 @@ else:
 of_the_fake_device = pytest.mark.skipif(REAL, reason="a real device counts no kernels")
 
 B, C, D = 12, 40, 8
-ENOUGH_DRAWS = "kernels/reference_draws.py"  # whether all rows have seen enough different classes
 ROWS_OF_A_GRADIENT = "kernels/reference_rows.py"  # how many rows a sparse gradient has
 
 
@@ -99,7 +100,34 @@ def test_a_seed_gives_the_same_classes_on_every_device(name: str, device: Device
         assert_same(found, expected)
     device.reset()
     there.draw(on_device(targets))
-    assert files(device) <= ({ENOUGH_DRAWS} if "distinct" in name else set())
+    assert not device.waits
+
+
+@pytest.mark.parametrize("span", [0.0, 3.0, 12.0, 40.0, 250.0])
+def test_expected_tries_are_found_without_a_wait(span: float, device: FakeDevice) -> None:
+    weights = 10 ** (torch.rand(100, dtype=torch.float64) * span)
+    p, number = weights / weights.sum(), torch.randint(1, 3, (100,)).double()
+    for some, of in ((p, None), (p / (p * number).sum(), number)):
+        there = on_device(some), None if of is None else on_device(of)
+        for num_sampled in (1, 3, 30, 99, 300):
+            device.reset()
+            tries = expected_tries(there[0], num_sampled, there[1])
+            assert not device.waits
+            assert float(tries) == pytest.approx(expected_tries(some, num_sampled, of), rel=1e-8)
+
+
+def test_what_is_learned_changes_expected_counts_without_a_wait(device: FakeDevice) -> None:
+    """Those of distinct classes of a sample to come, too."""
+    there, here = (LearnedUnigram(C, 5, replacement=False, seed=1, device=place) for place in (DEVICE, "cpu"))
+    for _ in range(2):
+        targets, classes = torch.randint(C, (B,)), torch.arange(C)
+        here.learn(targets)
+        targets, all_classes = on_device(targets), on_device(classes)
+        device.reset()
+        there.learn(targets)
+        found = there.log_expected_count(all_classes)
+        assert not device.waits
+        torch.testing.assert_close(held(found), here.log_expected_count(classes))
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
@@ -200,6 +228,26 @@ def test_modules(name: str, device: Device) -> None:
         module.eval()
     torch.testing.assert_close(held(there.log_prob(on_device(inputs))), here.log_prob(inputs))
     assert held(there.topk(on_device(inputs), 3).ids).tolist() == here.topk(inputs, 3).ids.tolist()
+
+
+def test_samples_that_are_not_stored(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("logq.functional.losses_in_parts.MORE_ENTRIES", 20)
+    inputs, targets, start = torch.randn(B, D), torch.randint(C, (B,)), torch.randn(C, D)
+    found: list[list[Tensor]] = []
+    for place, stored in ((DEVICE, False), (torch.device("cpu"), True)):
+        sampler = LogUniform(C, 5, per_row=True, seed=1, device=place)
+        weight = torch.nn.Parameter(start.to(place))
+        loss = SampledSoftmaxLoss(D, C, sampler, weight=weight, store_samples=stored)
+        x, y = inputs.to(place).requires_grad_(), targets.to(place)
+        device.reset()
+        value = loss(x, y)
+        value.backward()
+        assert not device.waits
+        assert x.grad is not None
+        assert weight.grad is not None
+        found.append([value.detach(), x.grad, weight.grad])
+    for there, here in zip(*found, strict=True):
+        torch.testing.assert_close(held(there), here, atol=1e-5, rtol=1e-5)
 
 
 def test_all_classes_at_once_where_a_launch_costs_more_than_memory(device: Device) -> None:

@@ -18,3 +18,20 @@ def two_backends(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     kernels.BACKENDS.clear()
     kernels.BACKENDS.update(before)
+
+
+@pytest.fixture
+def interpreted() -> Iterator[None]:
+    """Everything on the CPU by Triton's kernels, in its interpreter."""
+    from logq.kernels.triton import TritonBackend
+
+    class Interpreted(TritonBackend):
+        name = "interpreted"
+        device_types = ("cpu",)
+
+    kernels.register("interpreted", Interpreted())
+    try:
+        with kernels.use("interpreted"):
+            yield
+    finally:
+        kernels.unregister("interpreted")

@@ -11,7 +11,7 @@ from frequencies import assert_frequencies, assert_mean
 from logq.kernels.reference_draws import by_tries
 from logq.samplers import LogUniform
 from logq.samplers.alias_table import AliasTable
-from logq.samplers.distinct_draws import by_race, expected_tries, log_inclusion
+from logq.samplers.distinct_draws import by_race, expected_tries, log_inclusion, surely_enough
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "tf_samplers.npz")
 
@@ -158,6 +158,23 @@ def test_expected_tries_solves_its_equation(num_sampled, span):
     p = weights / weights.sum()
     tries = expected_tries(p, num_sampled)
     assert (-torch.expm1(-tries * p)).sum().item() == pytest.approx(num_sampled, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("num_classes", "num_sampled", "most"),
+    [(1000, 1, 130), (1000, 100, 350), (1000, 500, 1800), (200, 190, 2000), (50, 49, 4000)],
+)
+def test_enough_draws_are_enough(num_classes, num_sampled, most):
+    """Too few are different with a probability below 2^-80, by the distribution of their number for equal classes."""
+    p, number = torch.tensor([[1 / num_classes], [num_classes]], dtype=torch.float64)
+    draws = surely_enough(p, num_sampled, number)
+    different = np.zeros(num_classes + 1)
+    different[0] = 1.0
+    again = np.arange(num_classes + 1) / num_classes
+    for _ in range(draws):
+        different = different * again + np.append(0.0, (different * (1 - again))[:-1])
+    assert different[: num_sampled + 1].sum() < 2.0**-80
+    assert draws < most
 
 
 def test_expected_tries_of_too_many():

@@ -40,6 +40,9 @@ OPS: Final = (
 )
 """The names of the ops. A backend may leave some out: those run on the next one."""
 
+BESIDE: Final = {"counted_draws": "draws", "counted_distinct_draws": "distinct_draws"}
+"""Functions that `get` finds too: they come from the backend of the op that each stands beside."""
+
 Op = Callable[..., Any]
 
 
@@ -99,7 +102,7 @@ _order: tuple[str, ...] | None = None  # as `use` has it; None: all BACKENDS
 _loaded: dict[str, AnyBackend] = {}
 # What `get` answers for an op and a type of devices, as long as nothing changes. By ops, for torch.compile looks at a
 # dict once, and would not see what an op of the same graph adds to it later.
-_chosen: dict[str, dict[str, Op]] = {op: {} for op in OPS}
+_chosen: dict[str, dict[str, Op]] = {op: {} for op in (*OPS, *BESIDE)}
 
 
 def backend(name: str) -> AnyBackend:
@@ -173,7 +176,7 @@ def get(op: str, device: str = "cpu") -> Op:
 
 def _is_chosen(op: str, device: str) -> bool:
     if op not in _chosen or device not in _chosen[op]:
-        _chosen[op][device] = getattr(find_backend(op, device), op)
+        _chosen[op][device] = getattr(find_backend(BESIDE.get(op, op), device), op)
     return True
 
 

@@ -24,6 +24,7 @@ __all__ = [
     "class_rows",
     "computed_dtype",
     "logits",
+    "mean_divisor",
     "reduce",
     "stand_in",
     "true_logits",
@@ -168,8 +169,18 @@ def reduce(losses: Tensor, is_true: Tensor, reduction: str, row_weight: Tensor |
         return losses
     if reduction == "sum":
         return losses.sum()
+    return losses.sum() / mean_divisor(is_true, row_weight)
+
+
+def mean_divisor(is_true: Tensor, row_weight: Tensor | None) -> Tensor:
+    """What the sum of losses is divided by for their mean: rows that have a true class, or the sum of their weights.
+
+    Example:
+        >>> mean_divisor(torch.tensor([[True, False], [False, False]]), None)
+        tensor(1)
+    """
     is_row = as_columns(is_true).any(dim=1)
     if row_weight is None:
-        return losses.sum() / is_row.sum().clamp(min=1)
+        return is_row.sum().clamp(min=1)
     total = row_weight.where(is_row, 0.0).sum()
-    return losses.sum() / total.where(total > 0, 1.0)
+    return total.where(total > 0, 1.0)

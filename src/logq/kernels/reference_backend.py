@@ -4,6 +4,8 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+from torch import Tensor
+
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
 from logq.kernels import reference, reference_draws, reference_rows
 from logq.kernels.backends import OPS, backend
@@ -42,6 +44,23 @@ class Backend:
     log_inclusion: Callable[..., Any] = staticmethod(reference_draws.log_inclusion)
     sum_rows: Callable[..., Any] = staticmethod(reference_rows.sum_rows)
     update_rows: Callable[..., Any] = staticmethod(reference_rows.update_rows)
+
+    def counted_draws(self, *arguments: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """`draws` of this backend with the logs of expected counts; see logq.kernels.reference_draws.
+
+        No op of its own: a backend that overrides it overrides `draws` too.
+        """
+        return reference_draws.counted_draws(*arguments, draws=self.draws)
+
+    def counted_distinct_draws(self, *arguments: Any, **options: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """`distinct_draws` of this backend with the logs of expected counts; see logq.kernels.reference_draws."""
+        return reference_draws.counted_distinct_draws(
+            *arguments,
+            **options,
+            distinct_draws=self.distinct_draws,
+            places_of=self.places_of,
+            log_inclusion=self.log_inclusion,
+        )
 
     @property
     def missing(self) -> tuple[str, ...]:

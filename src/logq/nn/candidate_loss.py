@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, NamedTuple, TypedDict
 
 import torch
@@ -20,12 +21,15 @@ from logq.functional.loss_checks import (
     check_targets,
     check_temperature,
 )
-from logq.kernels.logits import chunks, logits, true_logits
+from logq.functional.losses_in_parts import check_parts, loss_in_parts, rows_of_a_part
+from logq.graph_breaks import outside_of_graphs
+from logq.kernels.logits import chunks, logits, mean_divisor, true_logits
 from logq.kernels.tensor_memory import prefer_huge_pages
 from logq.nn.sparse_rows import TellsOfSparseRows
 from logq.objectives import Objective, find_objective
 from logq.samplers import Sampler
 from logq.samplers.draw_contexts import with_numbers
+from logq.samplers.proposal import Proposal
 from logq.shapes import check_device, check_dtype, check_shape
 
 __all__ = ["CandidateLoss", "LossOptions", "TopK"]
@@ -43,6 +47,7 @@ class LossOptions(TypedDict, total=False):
     ignore_index: int
     sparse: bool
     label_smoothing: float | None
+    store_samples: bool
     device: torch.device | str | None
     dtype: torch.dtype | None
 
@@ -84,6 +89,10 @@ class CandidateLoss(TellsOfSparseRows):
             DistributedDataParallel sums them over processes by gloo, as those of nn.Embedding(sparse=True). A `weight`
             that is shared must then be that of such an embedding, which comes before this module in the model.
         label_smoothing: as in logq.functional.sampled_loss.
+        store_samples: False where the rows' own samples, (B, S) ids and as many factors, would be too large to keep:
+            some rows are drawn, and lead to gradients, at a time. The loss and its gradients are the same, which are
+            dense, and can be differentiated once. For a mean or a sum, a `temperature` without a gradient, and samplers
+            of which `draws_in_parts` holds.
         device, dtype: of new class weights.
 
     Shape:
@@ -118,6 +127,7 @@ class CandidateLoss(TellsOfSparseRows):
         ignore_index: int = IGNORED,
         sparse: bool = False,
         label_smoothing: float | None = None,
+        store_samples: bool = True,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
@@ -142,6 +152,9 @@ class CandidateLoss(TellsOfSparseRows):
         self.ignore_index = ignore_index
         self.sparse = sparse
         self.sampler = self._check_sampler(sampler)
+        self.store_samples = check_bool("store_samples", store_samples)
+        if not self.store_samples:
+            check_parts(getattr(sampler, "draws_in_parts", False), reduction, sparse, temperature)
         if weight is None:
             table = torch.empty(self.num_classes, self.in_features, device=device, dtype=dtype)
             prefer_huge_pages(table)
@@ -241,6 +254,8 @@ class CandidateLoss(TellsOfSparseRows):
         check_sparse(self.sparse)
         check_table(input, weight, bias, sizes)
         check_row_weight(row_weight, input, sizes)
+        if not self.store_samples:
+            return self._in_parts(input, targets, row_weight, sizes)
         candidates = sampler.draw(targets, ignore_index=self.ignore_index, need_log_q=objective.subtract_log_q)
         if candidates.targets.shape[0] != input.shape[0]:
             check_shape("targets", targets, "BT" if targets.dim() == 2 else "B", sizes)
@@ -258,6 +273,31 @@ class CandidateLoss(TellsOfSparseRows):
             reduction=self.reduction,
             row_weight=row_weight,
         )
+
+    @outside_of_graphs
+    def _in_parts(self, input: Tensor, targets: Tensor, row_weight: Tensor | None, sizes: dict[str, int]) -> Tensor:
+        """The loss of a batch whose samples are not stored."""
+        sampler, objective = self.sampler, self.objective
+        assert isinstance(sampler, Proposal)
+        check_targets("targets", targets, sizes, self.ignore_index)
+        parts = sampler.draw_in_parts(
+            targets,
+            rows_of_a_part(sampler.num_sampled, input.device),
+            ignore_index=self.ignore_index,
+            need_log_q=objective.subtract_log_q,
+        )
+        loss = partial(
+            kernels.get("sampled_loss", input.device.type),
+            objective,
+            temperature=self.temperature,
+            cosine=self.cosine,
+            remove_hits=self.remove_hits,
+            reduction="sum",
+        )
+        total = loss_in_parts(loss, input, self.weight, self.bias, row_weight, parts)
+        if self.reduction == "sum":
+            return total
+        return total / mean_divisor(targets != self.ignore_index, row_weight)
 
     def log_prob(self, input: Tensor, targets: Tensor | None = None) -> Tensor:
         """Log-probabilities, by the table's last column from F, of all classes or of some.

@@ -26,8 +26,9 @@ from torch import Tensor
 from logq import kernels
 from logq._arguments import ArgumentError
 from logq.kernels.distributions import random_bits, shifted
+from logq.tracing import keeps_sizes
 
-__all__ = ["by_race", "expected_tries", "log_inclusion", "permuted"]
+__all__ = ["by_race", "expected_tries", "log_inclusion", "permuted", "surely_enough"]
 
 RACE_TIMES = 1 << 24
 """How many random numbers, one for each row and class, are held at a time: 128 MiB."""
@@ -45,7 +46,7 @@ def log_inclusion(log_p: Tensor, tries: Tensor) -> Tensor:
     return kernels.get("log_inclusion", log_p.device.type)(*torch.broadcast_tensors(log_p, tries))
 
 
-def expected_tries(p: Tensor, num_sampled: int, number: Tensor | None = None) -> float:
+def expected_tries(p: Tensor, num_sampled: int, number: Tensor | None = None) -> float | Tensor:
     """About how many independent draws it takes to see `num_sampled` classes: n with sum_v (1 - exp(-n p_v)) that many.
 
     Args:
@@ -54,7 +55,8 @@ def expected_tries(p: Tensor, num_sampled: int, number: Tensor | None = None) ->
         number: (C,) float64, how many classes each probability stands for; None for one.
 
     Returns:
-        n, infinite if fewer than `num_sampled` classes have p > 0.
+        n, infinite if fewer than `num_sampled` classes have p > 0. Where p is on another device than the CPU it is a
+        tensor there, and nothing is waited for.
 
     Raises:
         ValueError: a p is not a probability, as where a table was filled with something else.
@@ -63,12 +65,12 @@ def expected_tries(p: Tensor, num_sampled: int, number: Tensor | None = None) ->
         >>> round(expected_tries(torch.full((1000,), 1e-3, dtype=torch.float64), 500))
         693
     """
-    p, number = p.cpu(), None if number is None else number.cpu()  # Newton looks at each step
+    number = torch.ones_like(p) if number is None else number
+    if keeps_sizes(p):
+        return _expected_tries_there(p, num_sampled, number)
     is_right = (p >= 0) & (p <= 1)
     if not bool(is_right.all()):
         raise ArgumentError("p", "probabilities", float(p[~is_right][0]), "the table of the sampler was written to")
-    if number is None:
-        number = torch.ones_like(p)
     if num_sampled >= int(number[p > 0].sum()):
         return float("inf")
     tries, step = float(num_sampled), math.inf
@@ -77,6 +79,56 @@ def expected_tries(p: Tensor, num_sampled: int, number: Tensor | None = None) ->
         step = float((num_sampled - (number * (1 - unseen)).sum()) / (number * p * unseen).sum())
         tries += step
     return tries
+
+
+def _expected_tries_there(p: Tensor, num_sampled: int, number: Tensor) -> Tensor:
+    """The same by a number of steps that is always enough.
+
+    The logarithm of n lies between that of S and that of the largest float. Halving that span 20 times leaves 7e-4 of
+    it, relative to n, and each of Newton's steps then squares the error times 25 at most: sums over classes that are
+    not yet seen weigh n p by exp(-n p), so that what counts has n p below log C.
+    """
+    low = torch.full((), math.log(num_sampled), dtype=torch.float64, device=p.device)
+    high = torch.full_like(low, 709.0)
+    for _ in range(20):
+        middle = (low + high) / 2
+        enough = (number * -torch.expm1(-middle.exp() * p)).sum() >= num_sampled
+        low, high = torch.where(enough, low, middle), torch.where(enough, middle, high)
+    tries = low.exp()
+    for _ in range(4):
+        unseen = torch.exp(-tries * p)
+        tries = tries + (num_sampled - (number * (1 - unseen)).sum()) / (number * p * unseen).sum()
+    return tries.where((number * (p > 0)).sum() > num_sampled, torch.inf)
+
+
+def surely_enough(p: Tensor, num_sampled: int, number: Tensor) -> int:
+    """A number of independent draws that see more than `num_sampled` classes, but with a probability below 2^-80.
+
+    Whether each class is seen are negatively associated events, so that Chernoff's bounds hold for their number: for
+    the lower tail of the seen ones, with mean m, P <= exp(-(m - S)^2 / 2m), and for the upper tail of the a = C - S
+    that must not be unseen, with mean u, P <= (e u / a)^a.
+
+    Args:
+        p: (C,) float64 probabilities.
+        num_sampled: S, less than the number of classes with p > 0.
+        number: (C,) float64, how many classes each probability stands for.
+
+    Example:
+        >>> one, thousand = torch.tensor([[0.001], [1000.0]], dtype=torch.float64)
+        >>> surely_enough(one, 100, thousand), surely_enough(one, 999, thousand)
+        (343, 64750)
+    """
+    p, number = p.cpu(), number.cpu()
+    possible = float(number[p > 0].sum())
+    draws = max(float(expected_tries(p, num_sampled, number)), num_sampled + 1.0)
+    while True:
+        unseen = float((number * torch.exp(-draws * p))[p > 0].sum())
+        seen, rest = possible - unseen, possible - num_sampled
+        by_seen = (seen - num_sampled) ** 2 / (2 * seen) if seen > num_sampled else 0.0
+        by_unseen = rest * math.log(rest / unseen) - rest if unseen > 0 else math.inf
+        if max(by_seen, by_unseen) > 80 * math.log(2):
+            return math.ceil(draws)
+        draws *= 1.125
 
 
 def permuted(seed: Tensor, num_rows: int, num_classes: int, num_sampled: int) -> Tensor:

@@ -1,5 +1,6 @@
 """LearnedUnigram: the unigram distribution of the targets seen so far."""
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -8,6 +9,7 @@ from typing_extensions import Unpack
 
 from logq.candidates import IGNORED
 from logq.kernels.distributions import LearnedDistribution
+from logq.kernels.expected_counts import LearnedCounts
 from logq.samplers.alias_table import AliasTable, check_size
 from logq.samplers.kept_tensors import Kept
 from logq.samplers.proposal import Proposal, ProposalOptions
@@ -68,7 +70,12 @@ class LearnedUnigram(Proposal):
             self.table = AliasTable(self.counts.double()).to(self.device)
             self.recent = torch.zeros(max(1024, self.num_classes) + 1, dtype=torch.int64, device=self.home)
             self.num_recent = torch.zeros((), dtype=torch.int64, device=self.home)
+        self._enough = None
         self._prepare()
+
+    def _surely_enough(self) -> int:
+        # Until the list is full a class can become so many times less probable.
+        return super()._surely_enough() * (1 + math.ceil(self.recent.numel() / self.in_table))
 
     def _learned(self) -> dict[str, Tensor]:
         # What of the counts is in the table decides how numbers become classes: draws are to go on as they were.
@@ -109,8 +116,10 @@ class LearnedUnigram(Proposal):
 
     def log_prob(self, ids: Tensor) -> Tensor:
         """The log of q for classes as known now: int64 of any shape -> the same shape."""
-        total = (self.in_table + self.num_recent).to(self.dtype)
-        return self.counts[ids].to(self.dtype).log() - total.log()
+        return LearnedCounts(self.counts, self.in_table, self.num_recent, self.dtype)(ids)
+
+    def _log_counts(self, factor: int) -> LearnedCounts:
+        return LearnedCounts(self.counts, self.in_table, self.num_recent, self.dtype, math.log(factor))
 
     def _distribution(self) -> LearnedDistribution:
         if can_look_at(self.num_recent):

@@ -8,6 +8,7 @@ from torch import Tensor
 from typing_extensions import Unpack
 
 from logq.kernels.distributions import LogUniformDistribution
+from logq.kernels.expected_counts import LogUniformCounts
 from logq.samplers.proposal import Proposal, ProposalOptions
 
 __all__ = ["LogUniform"]
@@ -53,17 +54,16 @@ class LogUniform(Proposal):
 
     def log_prob(self, ids: Tensor) -> Tensor:
         """The log of q for classes: int64 of any shape -> the same shape."""
-        return self._log_share(ids).sub_(math.log(math.log1p(self.num_classes)))
+        return LogUniformCounts(-math.log(math.log1p(self.num_classes)), self.dtype)(ids)
 
     def log_expected_count(self, ids: Tensor) -> Tensor:
         """As for Proposal."""
         if not self.replacement:
             return super().log_expected_count(ids)
-        return self._log_share(ids).add_(math.log(self.num_sampled / math.log1p(self.num_classes)))
+        return self._log_counts(self.num_sampled)(ids)
 
-    def _log_share(self, ids: Tensor) -> Tensor:
-        # log1p and not the log of a quotient, which for large ids is 1 in float32.
-        return (ids + 1).to(self.dtype).reciprocal_().log1p_().log_()
+    def _log_counts(self, factor: int) -> LogUniformCounts:
+        return LogUniformCounts(math.log(factor / math.log1p(self.num_classes)), self.dtype)
 
     def _grouped_probabilities(self) -> tuple[Tensor, Tensor]:
         """The first classes one by one; the others as an integral over x = y + 1.5, where p = 1 / (x log(C + 1)).

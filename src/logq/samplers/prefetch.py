@@ -12,7 +12,7 @@ from torch import Tensor
 from typing_extensions import Self
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
-from logq.candidates import IGNORED
+from logq.candidates import IGNORED, Candidates
 from logq.samplers.sampler import Draw, Sampler
 from logq.samplers.streams import Place, SeedStream, Source, folded
 
@@ -115,14 +115,31 @@ class Prefetch(Sampler):
         """Let the sampler take in the targets."""
         self.sampler.learn(targets)
 
+    @property
+    def _copies_targets(self) -> bool:
+        return self.device.type != "cpu" and self.sampler._copies_targets
+
+    def _counted(self, targets: Tensor, groups: Tensor | None, generator: Source, are_classes: bool) -> Candidates:
+        if targets.device.type == "cpu":
+            return super()._counted(targets, groups, generator, are_classes)
+        self._threads.clear()
+        return self.sampler._counted(targets, groups, self._source_from(generator), are_classes)
+
+    def _place_for(self, generator: Source) -> Place | None:
+        return self.sampler._place() if generator is self.sampler.generator else None
+
+    def _source_from(self, generator: Source) -> Source:
+        """What the sampler draws from, if a draw of it is not taken from the thread."""
+        return generator if isinstance(generator, SeedStream) else _source_at(generator, self._place_for(generator))
+
     def _draw(self, targets: Tensor, generator: Source) -> Draw:
-        if isinstance(generator, SeedStream):
+        if targets.device.type != "cpu" or isinstance(generator, SeedStream):
             self._threads.clear()
-            return self.sampler._draw(targets, generator)
-        place = self.sampler._place() if generator is self.sampler.generator else None
+            return self.sampler._draw(targets, self._source_from(generator))
+        place = self._place_for(generator)
         if targets.device.type != "cpu":
             self._threads.clear()
-            return self.sampler._draw(targets, generator if place is None else folded(generator, place))
+            return self.sampler._draw(targets, _source_at(generator, place))
         process = os.getpid()
         thread = self._threads.get(process) or self._threads.setdefault(process, _Thread())
         with thread.lock:  # so that two threads which draw do not take one sample
@@ -133,7 +150,7 @@ class Prefetch(Sampler):
                 if draw.ids.dim() == 1 or draw.ids.shape[0] == targets.shape[0]:
                     generator.set_state(after)
                     return draw
-            return self.sampler._draw(targets, generator if place is None else folded(generator, place))
+            return self.sampler._draw(targets, _source_at(generator, place))
 
     def _learn(self, targets: Tensor, *, before: bool) -> None:
         self.sampler._learn(targets, before=before)
@@ -149,8 +166,7 @@ class Prefetch(Sampler):
         """What a draw from a generator of that state gives, with the counts of its sample, and the state after it."""
         generator = torch.Generator()
         generator.set_state(state)
-        source = generator if place is None else folded(generator, place)
-        draw = sampler._draw(torch.full((num_rows,), IGNORED, device="cpu"), source)
+        draw = sampler._draw(torch.full((num_rows,), IGNORED, device="cpu"), _source_at(generator, place))
         of_ids = draw.log_expected_count(draw.ids)
 
         def log_expected_count(classes: Tensor) -> Tensor:
@@ -160,6 +176,10 @@ class Prefetch(Sampler):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "_threads": {}}
+
+
+def _source_at(generator: torch.Generator, place: Place | None) -> torch.Generator:
+    return generator if place is None else folded(generator, place)
 
 
 class _Ahead(NamedTuple):

@@ -3,21 +3,28 @@
 import copy
 import math
 from abc import abstractmethod
-from typing import TypedDict
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar, TypedDict
 
 import torch
 from torch import Tensor
 from typing_extensions import Self
 
 from logq import kernels
-from logq._arguments import ArgumentError, check_bool, check_int
-from logq.kernels.distributions import Distribution
-from logq.samplers.distinct_draws import by_race, expected_tries, log_inclusion
+from logq._arguments import ArgumentError, Verbatim, check_bool, check_int
+from logq.candidates import IGNORED, Candidates
+from logq.kernels.distributions import STEP, Distribution, LearnedDistribution, signed
+from logq.kernels.expected_counts import LogCounts
+from logq.kernels.reference_draws import counted, until_drawn
+from logq.samplers.distinct_draws import by_race, expected_tries, log_inclusion, surely_enough
+from logq.samplers.draw_contexts import check_can_draw, check_drawable
 from logq.samplers.sampler import Draw, Sampler
 from logq.samplers.sampler_settings import SamplerSettings
 from logq.samplers.streams import Source, take_seed
 
 __all__ = ["Proposal", "ProposalOptions", "options_of"]
+
+FULL = (1 << 64) - 1
 
 
 class ProposalOptions(TypedDict, total=False):
@@ -88,7 +95,8 @@ class Proposal(Sampler):
         self.replacement = check_bool("replacement", replacement)
         self.per_row = check_bool("per_row", per_row)
         self._by_race: bool | None = None  # how distinct classes are drawn: `_prepare` finds it
-        self._tries: float | None = None  # found when first asked for; set to None again where q changes
+        self._enough: int | None = None  # draws for distinct classes, found when first asked for
+        self._tries: float | Tensor | None = None  # found when first asked for; set to None again where q changes
 
     @classmethod
     def from_settings(cls, settings: SamplerSettings) -> Self:
@@ -108,7 +116,7 @@ class Proposal(Sampler):
             expected = f"at most {possible}, the number of classes that can be drawn, for a sample without replacement"
             raise ArgumentError("num_sampled", expected, self.num_sampled)
         # The way is chosen by the distribution alone. Choosing by how a draw turns out would change what is drawn.
-        self._by_race = expected_tries(p, self.num_sampled + 1, number) > self.num_classes
+        self._by_race = float(expected_tries(p.cpu(), self.num_sampled + 1, number.cpu())) > self.num_classes
 
     def with_num_sampled(self, num_sampled: int) -> Self:
         """A sampler of the same distribution that makes another number of draws, from a generator of its own.
@@ -127,7 +135,7 @@ class Proposal(Sampler):
         other.num_sampled = check_int("num_sampled", num_sampled)
         if other.has_seeds_on_device:
             other.seeds_on_device()
-        other._tries = None
+        other._tries = other._enough = None
         if not other.replacement:
             other._prepare()
         return other
@@ -149,6 +157,19 @@ class Proposal(Sampler):
     def _distribution(self) -> Distribution:
         """What the kernels draw from."""
 
+    def _log_counts(self, factor: int) -> LogCounts:
+        """The log of `factor` times q as kernels know it; for a subclass to give, if it can."""
+        raise NotImplementedError
+
+    _has_log_counts: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "_log_counts" in vars(cls):
+            cls._has_log_counts = True
+        elif {"log_prob", "log_expected_count", "_draw", "_sample"} & vars(cls).keys():
+            cls._has_log_counts = False  # those of the base class are not true of this one
+
     @abstractmethod
     def log_prob(self, ids: Tensor) -> Tensor:
         """The log of q for classes: int64 of any shape -> the same shape, in a tensor of its own."""
@@ -168,11 +189,101 @@ class Proposal(Sampler):
         log_q = torch.log(-torch.expm1(-log_p.double().exp() * self._tries)).to(log_p.dtype)
         return log_q.masked_fill(log_p == -torch.inf, -torch.inf)
 
+    @property
+    def _copies_targets(self) -> bool:
+        # Graphs are made of the ops one by one: the compiler joins them.
+        known = self._has_log_counts and not torch.compiler.is_compiling()
+        return known and (self.replacement or self._counts_tries())
+
+    def _counts_tries(self) -> bool:
+        """Whether distinct classes are drawn by tries, and expected counts follow from how many those were."""
+        if self._by_race is None:
+            self._prepare()
+        return not self._by_race
+
+    def _counted(self, targets: Tensor, groups: Tensor | None, generator: Source, are_classes: bool) -> Candidates:
+        if not self._copies_targets:
+            return super()._counted(targets, groups, generator, are_classes)
+        return self._counted_from(take_seed(generator, self.device), targets, are_classes)
+
+    def _counted_from(self, seed: Tensor, targets: Tensor, are_classes: bool) -> Candidates:
+        """The same from the seed of the draw, where it comes with copies of targets."""
+        given: tuple[Any, ...] = self._distribution(), seed
+        if self.replacement:
+            draws, log_counts = kernels.get("counted_draws", self.device.type), self._log_counts(self.num_sampled)
+            return Candidates(*draws(*given, self._shape(targets), targets, log_counts, are_classes))
+        draws, log_q = kernels.get("counted_distinct_draws", self.device.type), self._log_counts(1)
+        sizes = (len(targets) if self.per_row else 1, self.num_sampled)
+        ids, of_ids, *others = draws(*given, *sizes, targets, log_q, are_classes, **self._enough_draws())
+        return Candidates(ids if self.per_row else ids[0], of_ids if self.per_row else of_ids[0], *others)
+
+    @property
+    def draws_in_parts(self) -> bool:
+        """Whether there is `draw_in_parts`: each row has a sample, by independent draws or by tries."""
+        return self.per_row and self._copies_targets
+
+    @torch.no_grad()
+    def draw_in_parts(
+        self, targets: Tensor, num_rows: int, *, ignore_index: int = IGNORED, need_log_q: bool = False
+    ) -> Iterator[Candidates]:
+        """The candidates that `draw` gives, for some rows of a batch at a time, so that no samples of all are stored.
+
+        In training mode the batch is learned after the last of them.
+
+        Args:
+            targets: as for `draw`.
+            num_rows: of a part; the last one may have less.
+            ignore_index: as for `draw`.
+            need_log_q: as for `draw`.
+
+        Raises:
+            ArgumentTypeError, ArgumentError: as `draw`, or `draws_in_parts` is False.
+
+        Example:
+            >>> from logq.samplers import LogUniform
+            >>> whole, parts = (LogUniform(9, 4, per_row=True, seed=1) for _ in range(2))
+            >>> targets = torch.tensor([3, 0, 5])
+            >>> ids = [part.ids for part in parts.draw_in_parts(targets, 2)]
+            >>> torch.equal(torch.cat(ids), whole.draw(targets).ids)
+            True
+        """
+        if not self.draws_in_parts:
+            found = Verbatim(f"{self}")
+            raise ArgumentError("sampler", "one that draws for each row, and not by a race of all classes", found)
+        check_can_draw(moves_on=True)
+        are_classes = self._check(targets, None, ignore_index)
+        if not are_classes:
+            targets = targets.masked_fill(targets == ignore_index, IGNORED)
+        self._learn(targets, before=True)
+        seed = take_seed(self._source(), self.device)
+        for first in range(0, len(targets), num_rows):
+            rows = targets[first : first + num_rows]
+            candidates = self._part_of(seed, first, rows, are_classes)
+            if need_log_q:
+                check_drawable(rows, candidates.true_log_expected_count)
+            yield candidates
+        self._learn(targets, before=False)
+
+    def _part_of(self, seed: Tensor, first_row: int, targets: Tensor, are_classes: bool) -> Candidates:
+        """What a draw from a seed gives for the rows behind the first ones."""
+        # Distinct draws take a number of the stream for each row, independent ones for each class.
+        first = first_row * (self.num_sampled if self.replacement else 1)
+        distribution = self._distribution()
+        if not self.replacement or not isinstance(distribution, LearnedDistribution):
+            return self._counted_from(seed + signed(first * STEP & FULL), targets, are_classes)
+        # This one draws from two streams, which are not moved alike by moving the seed.
+        shape = self._shape(targets)
+        ids = distribution.at(seed, torch.arange(first, first + math.prod(shape), device=seed.device)).view(shape)
+        of_ids, of_targets = counted(ids, targets, self._log_counts(self.num_sampled), are_classes)
+        return Candidates(ids, of_ids, targets, of_targets)
+
+    def _shape(self, targets: Tensor) -> tuple[int, ...]:
+        return (targets.shape[0], self.num_sampled) if self.per_row else (self.num_sampled,)
+
     def _draw(self, targets: Tensor, generator: Source) -> Draw:
         if not self.replacement:
             return self._draw_distinct(targets.shape[0] if self.per_row else 1, generator)
-        shape = (targets.shape[0], self.num_sampled) if self.per_row else (self.num_sampled,)
-        return Draw(self._sample(shape, generator), self.log_expected_count)
+        return Draw(self._sample(self._shape(targets), generator), self.log_expected_count)
 
     def _sample(self, shape: tuple[int, ...], generator: Source) -> Tensor:
         """Independent draws from q."""
@@ -180,8 +291,18 @@ class Proposal(Sampler):
 
     def _sample_distinct(self, num_rows: int, generator: Source) -> tuple[Tensor, Tensor, Tensor]:
         """Draws until S classes differ: ids and tries, as the op gives them."""
-        seed = take_seed(generator, self.device)
-        return kernels.get("distinct_draws", self.device.type)(self._distribution(), seed, num_rows, self.num_sampled)
+        seed, draws = take_seed(generator, self.device), kernels.get("distinct_draws", self.device.type)
+        return draws(self._distribution(), seed, num_rows, self.num_sampled, **self._enough_draws())
+
+    def _enough_draws(self) -> dict[str, Callable[[], int]]:
+        """What spares other devices than the CPU a look at whether draws are enough, where q is as this class says."""
+        return {} if self.device.type == "cpu" or not self._has_log_counts else {"enough": self._surely_enough}
+
+    def _surely_enough(self) -> int:
+        if self._enough is None:
+            p, number = self._grouped_probabilities()
+            self._enough = surely_enough(p, self.num_sampled, number)
+        return self._enough
 
     def _draw_distinct(self, num_rows: int, generator: Source) -> Draw:
         if self._by_race is None:
@@ -196,11 +317,9 @@ class Proposal(Sampler):
 
         def log_expected_count(classes: Tensor) -> Tensor:  # (N,) for a shared sample, (B, N) for one per row
             rows = classes if self.per_row else classes.reshape(1, -1)
-            if classes is sample:
-                until = inside
-            else:
-                place = kernels.get("places_of", self.device.type)(ids, rows)
-                until = torch.where(place >= 0, inside.gather(1, place.clamp(min=0)), outside)
+            until = inside
+            if classes is not sample:
+                until = until_drawn(rows, ids, inside, outside, kernels.get("places_of", self.device.type))
             log_p = self.log_prob(rows)
             if self._by_race:
                 log_q = torch.log(-torch.expm1(-log_p.double().exp() * until)).to(log_p.dtype)

@@ -11,6 +11,7 @@ from typing_extensions import Self
 from logq._arguments import ArgumentError, Verbatim, check_int
 from logq.candidates import IGNORED, Candidates
 from logq.graph_breaks import outside_of_graphs
+from logq.kernels.reference_draws import counted
 from logq.samplers.draw_contexts import (
     INSTEAD,
     MadeOfNumbers,
@@ -29,9 +30,6 @@ from logq.shapes import check_device, check_dtype, check_ids, check_ignore_index
 from logq.tracing import in_transform, is_exported, is_fake
 
 __all__ = ["Draw", "Sampler"]
-
-FEW = 1 << 16
-"""Ids that are copied to save a call: with more of them the copy costs more than the call."""
 
 
 class Draw(NamedTuple):
@@ -137,6 +135,11 @@ class Sampler(SeededModule, metaclass=MadeOfNumbers):
     def dtype(self) -> torch.dtype:
         """Dtype of the logarithms."""
         return self._witness.dtype
+
+    @property
+    def _copies_targets(self) -> bool:
+        """Whether `_counted` gives a copy of the targets."""
+        return False
 
     def draw(
         self,
@@ -244,10 +247,10 @@ class Sampler(SeededModule, metaclass=MadeOfNumbers):
         need_log_q: bool,
     ) -> Candidates:
         # A copy in any case: the caller may write the next batch to the same memory.
-        if are_classes or ignore_index == IGNORED:
-            targets = targets.clone(memory_format=torch.contiguous_format)
-        else:
+        if not are_classes and ignore_index != IGNORED:
             targets = targets.masked_fill(targets == ignore_index, IGNORED).contiguous()
+        elif not self._copies_targets:
+            targets = targets.clone(memory_format=torch.contiguous_format)
         with torch.no_grad():
             return self._candidates(targets, groups, source, are_classes, need_log_q)
 
@@ -265,20 +268,8 @@ class Sampler(SeededModule, metaclass=MadeOfNumbers):
     def _counted(self, targets: Tensor, groups: Tensor | None, generator: Source, are_classes: bool) -> Candidates:
         """One sample, with the expected counts of what was drawn and of the targets."""
         draw = self._draw_in_groups(targets, generator, groups)
-        is_true = None if are_classes else targets != IGNORED
-        some = targets if is_true is None else targets.where(is_true, 0)
-        if draw.log_expected_count == self.log_expected_count and draw.ids.numel() <= FEW:
-            # Counts of classes alone, whatever the row: one look-up does for both.
-            both = self.log_expected_count(torch.cat([draw.ids.view(-1), some.view(-1)]))
-            of_ids, of_targets = both.split([draw.ids.numel(), some.numel()])
-            of_ids, of_targets = of_ids.view(draw.ids.shape), of_targets.view(some.shape)
-        else:
-            # Where every row has a sample of its own, the counts are asked for row by row.
-            per_row = draw.ids.dim() == 2 and some.dim() == 1
-            of_targets = draw.log_expected_count(some[:, None])[:, 0] if per_row else draw.log_expected_count(some)
-            of_ids = draw.log_expected_count(draw.ids)
-        if is_true is not None:
-            of_targets = of_targets.where(is_true, 0.0)
+        alike = draw.log_expected_count == self.log_expected_count  # counts of classes alone, whatever the row
+        of_ids, of_targets = counted(draw.ids, targets, draw.log_expected_count, are_classes, alike)
         return Candidates(draw.ids, of_ids, targets, of_targets, draw.excluded)
 
     @abstractmethod

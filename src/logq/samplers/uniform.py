@@ -8,6 +8,7 @@ from typing_extensions import Unpack
 
 from logq._arguments import ArgumentError
 from logq.kernels.distributions import UniformDistribution
+from logq.kernels.expected_counts import EqualCounts
 from logq.samplers.distinct_draws import permuted
 from logq.samplers.proposal import Proposal, ProposalOptions
 from logq.samplers.sampler import Draw
@@ -53,14 +54,24 @@ class Uniform(Proposal):
 
     def log_prob(self, ids: Tensor) -> Tensor:
         """-log C for every class: int64 of any shape -> the same shape."""
-        return torch.full(ids.shape, -math.log(self.num_classes), dtype=self.dtype, device=ids.device)
+        return EqualCounts(-math.log(self.num_classes), self.dtype)(ids)
 
     def log_expected_count(self, ids: Tensor) -> Tensor:
         """log(S/C) for every class, in both ways of drawing."""
-        return torch.full(ids.shape, math.log(self.num_sampled / self.num_classes), dtype=self.dtype, device=ids.device)
+        return self._log_counts(self.num_sampled)(ids)
+
+    def _log_counts(self, factor: int) -> EqualCounts:
+        return EqualCounts(math.log(factor / self.num_classes), self.dtype)
+
+    def _counts_tries(self) -> bool:
+        return False  # all classes are as probable as before
 
     def _distribution(self) -> UniformDistribution:
         return self._drawn
+
+    def _grouped_probabilities(self) -> tuple[Tensor, Tensor]:
+        both = torch.tensor([1 / self.num_classes, self.num_classes], dtype=torch.float64, device="cpu")
+        return both[:1], both[1:]
 
     def _draw_distinct(self, num_rows: int, generator: Source) -> Draw:
         if 2 * self.num_sampled > self.num_classes:

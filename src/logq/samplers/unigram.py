@@ -1,24 +1,23 @@
 """Unigram: classes in proportion to a power of their counts, by Walker's alias method."""
 
+import math
 from collections.abc import Sequence
 from os import PathLike
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 from typing_extensions import Unpack
 
 from logq._arguments import ArgumentError, Verbatim, check_float, check_int
 from logq._files import parsing
 from logq.kernels.distributions import AliasDistribution
-from logq.kernels.tensor_memory import prefer_huge_pages
+from logq.kernels.expected_counts import TableCounts
 from logq.samplers.alias_table import AliasTable
 from logq.samplers.class_counts import check_counts, read_counts
 from logq.samplers.kept_tensors import Kept
 from logq.samplers.proposal import Proposal, ProposalOptions, options_of
 from logq.samplers.sampler_settings import SamplerSettings
-from logq.tracing import has_numbers
 
 __all__ = ["Unigram"]
 
@@ -100,13 +99,10 @@ class Unigram(Proposal):
 
     def log_prob(self, ids: Tensor) -> Tensor:
         """The log of q for classes: int64 of any shape -> the same shape; -inf where q = 0."""
-        flat = ids.reshape(-1)
-        if flat.numel() * self.log_q.dtype.itemsize < 1 << 25 or not has_numbers(ids):
-            return self.log_q.index_select(0, flat).view(ids.shape)
-        # Getting so much memory in small pages takes longer than looking the numbers up.
-        log_q = torch.empty(flat.shape, dtype=self.log_q.dtype, device=ids.device)
-        prefer_huge_pages(log_q)
-        return torch.index_select(self.log_q, 0, flat, out=log_q).view(ids.shape)
+        return TableCounts(self.log_q)(ids)
+
+    def _log_counts(self, factor: int) -> TableCounts:
+        return TableCounts(self.log_q, math.log(factor))
 
     def _distribution(self) -> AliasDistribution:
         return self.table.distribution

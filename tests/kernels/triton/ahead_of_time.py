@@ -30,6 +30,7 @@ from logq.kernels.triton import (
     flash_pass,
     per_row_pass,
     shared_pass,
+    triton_distinct,
     triton_draws,
     word2vec_kernel,
 )
@@ -150,10 +151,11 @@ TYPES: Final = {
     **dict.fromkeys(["classes", "begins"], "*i32"),
     **dict.fromkeys(["num_classes", "num_sampled", "stride", "offset_stride", "size", "in_table"], "i32"),
     **dict.fromkeys(["num_ids", "per_row", "per_true", "num_rows", "per_split", "splits"], "i32"),
+    **dict.fromkeys(["num_targets", "in_total", "first_row"], "i32"),
+    **dict.fromkeys(["own_targets", "num_others", "tables", "inside", "places", "tries"], "*i64"),
     **dict.fromkeys([start + name for start in ("", "bias_") for name in NUMBERS], "fp64"),
-    **dict.fromkeys(["per_temperature", "true_weight", "log_range"], "fp64"),
+    **dict.fromkeys(["per_temperature", "true_weight", "log_range", "shift"], "fp64"),
     "cells": "*i32",
-    "of_table": "i64",
 }
 """Types of arguments by their names; all others are pointers to float32."""
 
@@ -297,10 +299,71 @@ def flash_cases() -> list[Case]:
 
 
 def draw_cases() -> list[Case]:
-    """Draws."""
-    constants = {"BLOCK": triton_draws.BLOCK}
-    named = ("uniform_kernel", "log_uniform_kernel", "alias_kernel", "learned_kernel")
-    return [Case(getattr(triton_draws, name), "", 0, "fp32", constants, quick=True) for name in named]
+    """Draws, with their expected counts."""
+    without = {
+        "uniform": ["cells", "recent", "num_recent", "table", "num_others"],
+        "log-uniform": ["cells", "recent", "num_recent", "table", "num_others"],
+        "alias": ["recent", "num_recent", "num_others"],
+        "learned": [],
+    }
+    made = [
+        Case(triton_draws.next_seed_kernel, "", 0, "fp32", {"FOLDED": True}, types={"state": "*i64", "key": "i64"}),
+        Case(triton_distinct.inclusion_kernel, "", 0, "fp32", {"BLOCK": triton_distinct.BLOCK, "REAL": tl.float32}),
+        Case(
+            triton_distinct.places_kernel,
+            "",
+            0,
+            "fp32",
+            {"BLOCK": triton_distinct.COMPARED},
+            types={"classes": "*i64", "number": "i32"},
+        ),
+    ]
+    for number, (kind, nothing) in enumerate(without.items()):
+        constants = {"KIND": number, "COUNTS": number, "REAL": tl.float32, **dict.fromkeys(nothing)}
+        types = {"table": "*i64"} if kind == "learned" else {}
+        quick = kind == "alias"
+        tables = {**constants, "SLOTS": 1 << 15, "outside": None}
+        block, filled = triton_distinct.NUMBERED, triton_distinct.FILL_BLOCK
+        made += [
+            Case(
+                triton_draws.draw_kernel,
+                kind,
+                0,
+                "fp32",
+                {**constants, "BLOCK": triton_draws.BLOCK},
+                types=types,
+                quick=True,
+            ),
+            Case(
+                triton_distinct.fill_kernel,
+                kind,
+                0,
+                "fp32",
+                {**tables, "BLOCK": filled},
+                warps=filled // 64,
+                quick=quick,
+            ),
+            Case(
+                triton_distinct.number_kernel,
+                f"{kind}, few",
+                0,
+                "fp32",
+                {**tables, "BLOCK": 64, "FILLS": True},
+                warps=1,
+                types=types,
+                quick=quick,
+            ),
+            Case(
+                triton_distinct.number_kernel,
+                f"{kind}, many",
+                0,
+                "fp32",
+                {**tables, "BLOCK": block, "FILLS": False},
+                warps=16,
+                types=types,
+            ),
+        ]
+    return made
 
 
 def word2vec_cases() -> list[Case]:

@@ -3,7 +3,6 @@
 The interpreter runs a program for each row in Python: sizes are tiny here, and odd.
 """
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -18,86 +17,19 @@ from triton.runtime.errors import InterpreterError
 from class_entries import DTYPES, KINDS, C, entries_of, loop, rule_for
 from logq import kernels, optim
 from logq.functional import sampled_loss
-from logq.kernels import reference_draws, reference_rows
-from logq.kernels.distributions import (
-    AliasDistribution,
-    Distribution,
-    LearnedDistribution,
-    LogUniformDistribution,
-    UniformDistribution,
-)
-from logq.kernels.triton import TritonBackend
+from logq.kernels import reference_rows
 from logq.kernels.triton.class_sums import class_gradients, sum_rows, update_classes, update_rows
 from logq.kernels.triton.per_row_pass import per_row_pass
 from logq.kernels.triton.shared_pass import shared_pass
-from logq.kernels.triton.triton_draws import draws, next_seed
 from logq.kernels.updates import Kind, real_dtype
 from logq.nn import NCELoss
 from logq.objectives import OBJECTIVES
-from logq.samplers import LogUniform, Unigram
-from logq.samplers.alias_table import AliasTable
+from logq.samplers import LogUniform
 from pass_oracle import arguments, assert_alike, both
 
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="kernels are compiled for the GPU that is here")
 
 PASSES = {"shared": shared_pass, "per row": per_row_pass}
-
-# --------------------------------------------------------------------------------------------------------------- draws
-
-
-def table(num_classes: int) -> AliasDistribution:
-    return AliasTable(torch.rand(num_classes, dtype=torch.float64) + 0.01).distribution
-
-
-def learned(num_classes: int, number: int, counted: int | None = None) -> LearnedDistribution:
-    known = None if counted is None else torch.tensor(counted)
-    return LearnedDistribution(table(num_classes), torch.randint(num_classes, (number,)), 40, known)
-
-
-DISTRIBUTIONS: dict[str, Any] = {
-    "uniform": UniformDistribution,
-    "log-uniform": LogUniformDistribution,
-    "alias": table,
-    "learned": lambda c: learned(c, 13),
-    "learned, some of the list": lambda c: learned(c, 13, 5),
-    "learned, no list": lambda c: learned(c, 0),
-}
-
-
-@pytest.mark.parametrize("seed", [1, -5, (1 << 62) + 7])
-@pytest.mark.parametrize("num_classes", [1, 2, 7, 1000])
-@pytest.mark.parametrize("name", DISTRIBUTIONS)
-def test_the_classes_of_a_cpu_are_drawn(name: str, num_classes: int, seed: int) -> None:
-    distribution: Distribution = DISTRIBUTIONS[name](num_classes)
-    for shape in ((300,), (3, 7), (0,)):
-        found = draws(distribution, torch.tensor(seed), shape)
-        assert torch.equal(found, reference_draws.draws(distribution, torch.tensor(seed), shape))
-
-
-@pytest.mark.parametrize("num_classes", [(1 << 31) + 5, (1 << 62) - 1])
-def test_more_classes_than_32_bits_count(num_classes: int) -> None:
-    seed, uniform, falling = torch.tensor(3), UniformDistribution(num_classes), LogUniformDistribution(num_classes)
-    assert torch.equal(draws(uniform, seed, (300,)), reference_draws.draws(uniform, seed, (300,)))
-    found, expected = draws(falling, seed, (300,)), reference_draws.draws(falling, seed, (300,))
-    torch.testing.assert_close(found.double(), expected.double(), rtol=1e-14, atol=0)  # exp, to its last bit but two
-
-
-@pytest.mark.parametrize("key", [0, 7, (1 << 62) + 1])
-def test_a_stream_of_seeds_moves_on(key: int) -> None:
-    found, expected = torch.tensor((1 << 62) + 5), torch.tensor((1 << 62) + 5)
-    for _ in range(4):
-        assert torch.equal(next_seed(found, key), reference_draws.next_seed(expected, key))
-        assert torch.equal(found, expected)
-
-
-def test_a_distribution_of_ones_own_is_drawn_by_the_reference() -> None:
-    class Zero(Distribution):
-        def at(self, seed: Tensor, positions: Tensor) -> Tensor:
-            return torch.zeros_like(seed + positions)
-
-    with pytest.warns(kernels.FallbackWarning, match="knows no distribution of class Zero"):
-        assert draws(Zero(), torch.tensor(1), (3,)).tolist() == [0, 0, 0]
-
 
 # -------------------------------------------------------------------------------------------------------------- passes
 
@@ -240,22 +172,6 @@ def test_rows_are_summed(ids: list[int]) -> None:
 # ----------------------------------------------------------------------------------------------- the backend as a whole
 
 
-@pytest.fixture
-def interpreted() -> Iterator[None]:
-    """Everything on the CPU by Triton's kernels."""
-
-    class Interpreted(TritonBackend):
-        name = "interpreted"
-        device_types = ("cpu",)
-
-    kernels.register("interpreted", Interpreted())
-    try:
-        with kernels.use("interpreted"):
-            yield
-    finally:
-        kernels.unregister("interpreted")
-
-
 @pytest.mark.parametrize("per_row", [False, True])
 @pytest.mark.parametrize("name", ["nce", "sampled_softmax", "negative_sampling", "gbce"])
 def test_a_training_step(name: str, per_row: bool, interpreted: None) -> None:
@@ -338,18 +254,4 @@ def test_a_second_derivative_is_that_of_the_reference(shape: str, interpreted: N
 def test_what_runs_on_a_gpu_is_told() -> None:
     assert kernels.active("cuda")["sampled_loss"] == "triton"
     assert kernels.active("cpu")["sampled_loss"] == "cpp"
-    assert kernels.backend("triton").missing == (
-        "log_normalizer",
-        "alias_table",
-        "distinct_draws",
-        "places_of",
-        "log_inclusion",
-    )
-
-
-def test_a_draw_of_a_sampler_is_that_of_the_cpu(interpreted: None) -> None:
-    targets = torch.tensor([1, 5])
-    found = Unigram(range(1, 50), 30, seed=3).draw(targets)
-    with kernels.use("cpp"):
-        expected = Unigram(range(1, 50), 30, seed=3).draw(targets)
-    assert found.ids.tolist() == expected.ids.tolist()
+    assert kernels.backend("triton").missing == ("log_normalizer", "alias_table")

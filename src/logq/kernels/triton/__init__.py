@@ -1,8 +1,8 @@
 """The Triton backend: passes and draws as kernels for GPUs."""
 
 from logq.kernels.fallback import Case
-from logq.kernels.fused import FusedBackend, refuses_distribution
-from logq.kernels.triton import class_sums, per_row_pass, shared_pass, triton_draws
+from logq.kernels.fused import TRANSFORMED, FusedBackend, refuses_distribution
+from logq.kernels.triton import class_sums, per_row_pass, shared_pass, triton_distinct, triton_draws
 
 __all__ = ["TritonBackend"]
 
@@ -29,9 +29,16 @@ class TritonBackend(FusedBackend):
     update_rows = staticmethod(class_sums.update_rows)
     next_seed = staticmethod(triton_draws.next_seed)
     draws = staticmethod(triton_draws.draws)
+    distinct_draws = staticmethod(triton_distinct.distinct_draws)
+    places_of = staticmethod(triton_distinct.places_of)
+    log_inclusion = staticmethod(triton_distinct.log_inclusion)
+    counted_distinct_draws = staticmethod(triton_distinct.counted_distinct_draws)  # pyright: ignore[reportAssignmentType]
+    counted_draws = staticmethod(triton_draws.counted_draws)  # pyright: ignore[reportAssignmentType]
 
     def refusal(self, op: str, case: Case) -> str:
         """Why an op runs on the reference in a case; "" where it does not."""
-        if op == "draws" and case.distribution is not None:
+        if op in ("draws", "distinct_draws") and case.distribution is not None:
             return refuses_distribution(case.distribution, case.transformed)
+        if op in ("places_of", "log_inclusion") and case.transformed:
+            return TRANSFORMED
         return super().refusal(op, case)
