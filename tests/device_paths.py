@@ -7,6 +7,7 @@ The device is the fake one of tests/fake_device.py, or that which LOGQ_DEVICE na
 """
 
 import os
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -104,7 +105,7 @@ def test_a_seed_gives_the_same_classes_on_every_device(name: str, device: Device
 
 
 @pytest.mark.parametrize("span", [0.0, 3.0, 12.0, 40.0, 250.0])
-def test_expected_tries_are_found_without_a_wait(span: float, device: FakeDevice) -> None:
+def test_expected_tries_are_found_without_a_wait(span: float, device: Device) -> None:
     weights = 10 ** (torch.rand(100, dtype=torch.float64) * span)
     p, number = weights / weights.sum(), torch.randint(1, 3, (100,)).double()
     for some, of in ((p, None), (p / (p * number).sum(), number)):
@@ -116,7 +117,7 @@ def test_expected_tries_are_found_without_a_wait(span: float, device: FakeDevice
             assert float(tries) == pytest.approx(expected_tries(some, num_sampled, of), rel=1e-8)
 
 
-def test_what_is_learned_changes_expected_counts_without_a_wait(device: FakeDevice) -> None:
+def test_what_is_learned_changes_expected_counts_without_a_wait(device: Device) -> None:
     """Those of distinct classes of a sample to come, too."""
     there, here = (LearnedUnigram(C, 5, replacement=False, seed=1, device=place) for place in (DEVICE, "cpu"))
     for _ in range(2):
@@ -623,3 +624,55 @@ def test_diagnostics(device: Device) -> None:
         )
     for there, here in zip(*found, strict=True):
         torch.testing.assert_close(held(there), here)
+
+
+# ------------------------------------------------------------------------- the same bits twice, or a clear error
+
+
+@pytest.fixture
+def deterministic() -> Iterator[None]:
+    """torch.use_deterministic_algorithms, which fills memory that nobody has written to with NaN, too."""
+    torch.use_deterministic_algorithms(True)
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+def test_it_refuses_what_cuda_refuses_to_be_deterministic(device: Device, deterministic: None) -> None:
+    numbers = on_device(torch.ones(3))
+    for refused in (
+        lambda: numbers.cumsum(0),
+        lambda: numbers.put_(on_device(torch.tensor([0])), numbers[:1]),
+        lambda: torch.bincount(on_device(torch.tensor([0, 0, 1])), numbers),
+    ):
+        with pytest.raises(RuntimeError, match="does not have a deterministic implementation"):
+            refused()
+    assert held(on_device(torch.tensor([1, 1])).cumsum(0)).tolist() == [1, 2]
+
+
+def test_nothing_that_trains_is_refused_to_be_deterministic(device: Device, deterministic: None) -> None:
+    """Sums that CUDA makes by atomics otherwise torch makes in a fixed order then, and kernels of Triton always do."""
+    targets, weight, inputs = torch.randint(C, (B,)), torch.randn(C, D), torch.randn(B, D)
+    for make in SAMPLERS.values():
+        make(C, torch.float32, 3).to(DEVICE).draw(on_device(targets))
+    for name in FUNCTIONS:
+        for options in OPTIONS:
+            if "full" in name and "sparse" in options:
+                continue
+            w, x = on_device(weight, requires_grad=True), on_device(inputs, requires_grad=True)
+            candidates = LogUniform(C, 5, seed=1, device=DEVICE).draw(on_device(targets))
+            call(name, x, w, candidates, **options).sum().backward()
+    for make in MODULES.values():
+        make(D, C).to(DEVICE)(on_device(inputs), on_device(targets)).backward()
+    for name in ("SGD", "Adagrad", "RowWiseAdagrad", "LazyAdam"):
+        for in_backward in (False, True):
+            table = torch.nn.Parameter(on_device(weight))
+            optimizer = getattr(optim, name)([table], in_backward=in_backward)
+            candidates = LogUniform(C, 5, seed=1, device=DEVICE).draw(on_device(targets))
+            sampled_softmax_loss(on_device(inputs), table, candidates, sparse=True).backward()
+            optimizer.step()
+
+
+@pytest.mark.parametrize("name", BATCH)
+def test_no_recommender_is_refused_to_be_deterministic(name: str, device: Device, deterministic: None) -> None:
+    log = recommender_cases.planted_log(users=6)
+    recommender_cases.make(name, device=NAME, epochs=1, batch_size=BATCH[name]).fit(log, progress=False)

@@ -97,6 +97,8 @@ WAITING = """
     repeat_interleave
 """.split()  # noqa: SIM905
 INDEXING = "index index_put index_put_ _index_put_impl_ _unsafe_index".split()  # noqa: SIM905
+# Ops that CUDA refuses under torch.use_deterministic_algorithms, those named by what must hold of their arguments.
+NOT_DETERMINISTIC = "put_ histc max_unpool2d max_unpool3d nll_loss2d_forward _ctc_loss_backward".split()  # noqa: SIM905
 # Ops that take tensors of both devices.
 MIXING = [*INDEXING, "copy_", "_to_copy", "_copy_from"]
 
@@ -238,6 +240,25 @@ def _refuse_mixing(func: Any, name: str, args: Any, here: list[OnDevice], elsewh
         )
 
 
+def _refuse_any_order(name: str, args: Any, kwargs: dict[str, Any]) -> None:
+    """As CUDA does where torch has no deterministic algorithm: see torch.use_deterministic_algorithms."""
+    if not torch.are_deterministic_algorithms_enabled():
+        return
+    refused = name in NOT_DETERMINISTIC
+    if name in ("cumsum", "cumsum_"):  # of integers any order gives the same
+        refused = args[0].dtype.is_floating_point
+    elif name == "bincount":
+        refused = len(args) > 1 and args[1] is not None
+    elif name in ("scatter_reduce", "scatter_reduce_"):
+        refused = args[4] == "prod"
+    elif name == "_embedding_bag_dense_backward":
+        refused = args[7] == 2  # the greatest of each
+    elif name == "median":
+        refused = len(args) > 1
+    if refused:
+        raise RuntimeError(f"{name} does not have a deterministic implementation")
+
+
 def _run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     """Run an op on what is held, and count it."""
     name = func._schema.name.rpartition("::")[2]
@@ -249,6 +270,8 @@ def _run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     if name == "copy_":
         stays = isinstance(args[0], OnDevice)
     _refuse_mixing(func, name, args, here, elsewhere)
+    if here:
+        _refuse_any_order(name, args, kwargs)
     if stays and any(isinstance(leaf, torch.Generator) for leaf in leaves):
         raise RuntimeError(f"{func}: Expected a '{NAME}' device type for generator but found 'cpu'")
     plain_args, plain_kwargs = pytree.tree_map(_held, (args, dict(kwargs)))

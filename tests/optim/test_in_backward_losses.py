@@ -279,10 +279,12 @@ def test_a_loss_that_no_compiled_code_knows(name: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
-def test_under_torch_compile() -> None:
+@pytest.mark.parametrize("sparse", [False, True])
+def test_under_torch_compile(sparse: bool) -> None:
     """The loss leaves the graph, which can hold no update."""
     torch._dynamo.reset()
     _, (direct, optimizer) = twins(model(), name="sgd")
+    direct.loss.sparse = sparse
     other = copy.deepcopy(direct)
     optim_of_other = optim.SGD(other.parameters(), lr=0.2, in_backward=True)
     compiled = torch.compile(direct, backend="eager")

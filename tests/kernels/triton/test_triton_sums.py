@@ -160,6 +160,23 @@ def test_an_id_out_of_range_is_an_error(what: str) -> None:
             update_rows(rule_for("sgd", table), table, torch.tensor([1, wrong]), torch.ones(2, 8))
 
 
+def test_the_same_bits_twice_and_nothing_from_memory_that_nobody_wrote_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Deterministic algorithms of torch fill new memory with NaN."""
+    monkeypatch.setattr(class_sums, "PIECE", 4)
+    entries = of_few_classes(entries_of(4, 2, 5, 3, per_row=True, dtype=torch.float32))
+    weight = torch.randn(C, 3)
+    results: list[list[Tensor]] = []
+    for deterministic in (False, True):
+        torch.use_deterministic_algorithms(deterministic)
+        try:
+            found = class_gradients(entries, weight, bias=True, scale=0.5, cosine=True, sparse=True)
+        finally:
+            torch.use_deterministic_algorithms(False)
+        results.append([part for one in found if one is not None for part in (one._indices(), one._values())])
+    for one, other in zip(*results, strict=True):
+        assert torch.equal(one, other)
+
+
 # ------------------------------------------------------------------------------------------------- what a step costs
 
 FREE = set("promote_types empty detach view slice select reshape unsqueeze expand new_empty alias t".split())  # noqa: SIM905
