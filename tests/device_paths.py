@@ -14,7 +14,7 @@ from torch import Tensor
 import language_cases
 import recommender_cases
 from cases import FUNCTIONS, MODULES, SAMPLERS, call
-from fake_device import DEVICE, FakeDevice, OnDevice, on_device
+from fake_device import DEVICE, FakeDevice, FakeGraphs, OnDevice, on_device
 from logq import diagnostics, kernels, optim
 from logq.candidates import Candidates
 from logq.functional import full_softmax_loss, sampled_logistic_loss, sampled_softmax_loss
@@ -24,8 +24,10 @@ from logq.logs import Interactions
 from logq.recommenders import Recommender, YoutubeDNN
 from logq.retrieval import ExactIndex
 from logq.samplers import InBatch, LogUniform, Uniform
+from logq.training import step_graphs
 from logq.training.loop import Loop
 from logq.training.running_mean import DivergedError
+from logq.training.step_graphs import StepGraphs
 from logq.word2vec import Word2Vec
 
 B, C, D = 12, 40, 8
@@ -416,6 +418,46 @@ def train(name: str, **options: Any) -> Any:
         return model.fit(language_cases.TEXT[:60], progress=False)
     options = {"device": "fake", "epochs": 1, "batch_size": BATCH[name], **options}
     return recommender_cases.make(name, **options).fit(recommender_cases.planted_log(users=6), progress=False)
+
+
+@pytest.mark.parametrize(
+    ("objective", "name"),
+    [
+        *(("full_softmax", name) for name in ("YoutubeDNN", "gru")),
+        *(("sampled_softmax", name) for name in ("SASRec", "MIND", "SDM", "TwoTower", "EGES", "nnlm", "lstm")),
+    ],
+)
+def test_steps_that_are_replayed_train_as_others_do(
+    name: str, objective: str, device: FakeDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CUDA graphs as this device has them: what was captured waits for nothing, and has its numbers in memory."""
+    options: dict[str, Any] = {"objective": objective, "sampler": None, "epochs": 2, "lr": 0.01, "decay": "linear"}
+    options |= {"clip": 1.0, "ema": 0.9}
+    if objective == "sampled_softmax":
+        options |= {"sampler": "uniform", "num_sampled": 5}
+        options |= {"nnlm": {"replacement": True}, "lstm": {"replacement": True}, "TwoTower": {"id_dropout": 0.0}}.get(
+            name, {}
+        )
+    graphs = FakeGraphs()
+    monkeypatch.setitem(step_graphs.GRAPHS, "fake", graphs)
+    found = train(name, cuda_graphs=True, **options)
+    assert sum(graph.replays for graph in graphs.made) >= 2
+    # The same without a graph: the same padding, and seeds from the device.
+    monkeypatch.setattr(StepGraphs, "run", lambda self, batch: self._step(batch))
+    expected = train(name, cuda_graphs=True, **options)
+    assert found.training_log[0]["loss"] == pytest.approx(expected.training_log[0]["loss"], abs=1e-6)
+    for one, other in zip(found.model.parameters(), expected.model.parameters(), strict=True):
+        torch.testing.assert_close(held(one.detach()), held(other.detach()), atol=1e-5, rtol=1e-5)
+
+
+def test_steps_that_wait_cannot_be_captured(device: FakeDevice, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(step_graphs.GRAPHS, "fake", FakeGraphs())
+    step = StepGraphs(lambda batch: batch["x"] * float(batch["x"]), DEVICE)
+    batch = {"x": on_device(torch.tensor(2.0))}
+    for _ in range(step_graphs.WARM_UP):
+        step.run(batch)
+    with pytest.raises(ValueError, match=r"cuda_graphs: expected False, .* captured, got True .*scalar_dense"):
+        step.run(batch)
 
 
 @pytest.mark.parametrize("name", ["YoutubeDNN", "SASRec", "gru"])
