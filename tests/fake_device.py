@@ -223,7 +223,12 @@ class FakeGraphs:
         return self.made[-1]
 
     @contextlib.contextmanager
-    def graph(self, graph: "_Recorded") -> Generator[None, None, None]:
+    def device(self, device: object) -> Generator[None, None, None]:
+        yield
+
+    @contextlib.contextmanager
+    def graph(self, graph: "_Recorded", capture_error_mode: str) -> Generator[None, None, None]:
+        assert capture_error_mode == "thread_local", "threads that make batches would end the capture"
         device = _device()
         device.graph = graph
         try:

@@ -116,7 +116,8 @@ class StepGraphs:
         kept = {name: values.clone() for name, values in batch.items()}
         graph = self._api.CUDAGraph()
         try:
-            with self._api.graph(graph):
+            # A thread meanwhile pins memory for batches, which is no part of the graph.
+            with self._api.device(self._device), self._api.graph(graph, capture_error_mode="thread_local"):
                 loss = self._step(kept)
         except RuntimeError as error:
             why = " ".join(str(error).partition("\n\n")[0].split())
