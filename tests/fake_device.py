@@ -13,9 +13,11 @@ estimators run on it as on any device that torch does not know by name: kernels 
 What it cannot show: whether code that asks for "cuda" by name is right, pinned memory, streams, and rounding.
 """
 
+import contextlib
 import os
 import traceback
 from collections import Counter
+from collections.abc import Generator
 from types import ModuleType
 from typing import Any, cast
 
@@ -29,7 +31,7 @@ from torch.utils.backend_registration import _setup_privateuseone_for_python_bac
 
 from logq.tracing import PLAIN_DISPATCH
 
-__all__ = ["DEVICE", "NAME", "FakeDevice", "OnDevice", "held", "on_device"]
+__all__ = ["DEVICE", "NAME", "FakeDevice", "FakeGraphs", "OnDevice", "held", "on_device"]
 
 NAME = "fake"
 
@@ -114,6 +116,8 @@ class FakeDevice:
     """
 
     current: "FakeDevice | None" = None
+    graph: "_Recorded | None" = None
+    """The one that is captured now."""
 
     def __init__(self) -> None:
         self.reset()
@@ -188,6 +192,93 @@ class _Mode(TorchDispatchMode):
         if _is_ours(kwargs.get("device")) or any(isinstance(t, OnDevice) for t in pytree.tree_leaves((args, kwargs))):
             return _run(func, args, kwargs)
         return func(*args, **kwargs)
+
+
+class FakeGraphs:
+    """What torch.cuda has for graphs, for this device: capturing records ops, and replaying runs them again.
+
+    As on CUDA nothing is computed while a graph is captured, results lie where they lay then, and what waits, or comes
+    from the host, is refused.
+    """
+
+    class Stream:
+        """A stream, of which the device has one."""
+
+        def __init__(self, device: object) -> None:
+            pass
+
+        def wait_stream(self, other: object) -> None:
+            """Wait for nothing."""
+
+    def __init__(self) -> None:
+        self.made: list[_Recorded] = []
+
+    def current_stream(self, device: object) -> "FakeGraphs.Stream":
+        return self.Stream(device)
+
+    @contextlib.contextmanager
+    def stream(self, stream: object) -> Generator[None, None, None]:
+        yield
+
+    def CUDAGraph(self) -> "_Recorded":  # noqa: N802
+        self.made.append(_Recorded())
+        return self.made[-1]
+
+    @contextlib.contextmanager
+    def device(self, device: object) -> Generator[None, None, None]:
+        yield
+
+    @contextlib.contextmanager
+    def graph(self, graph: "_Recorded", capture_error_mode: str) -> Generator[None, None, None]:
+        assert capture_error_mode == "thread_local", "threads that make batches would end the capture"
+        device = _device()
+        device.graph = graph
+        try:
+            yield
+        finally:
+            device.graph = None
+            graph.undo()
+
+
+class _Recorded:
+    """Ops with their arguments and results."""
+
+    def __init__(self) -> None:
+        self.ops: list[tuple[Any, Any, dict[str, Any], Any]] = []
+        self.replays = 0
+        self._before: dict[int, tuple[Any, Any]] = {}
+
+    def record(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+        writes = func._schema.is_mutable
+        for tensor in (one for one in pytree.tree_leaves((args, kwargs)) if isinstance(one, Tensor)) if writes else ():
+            memory = tensor.untyped_storage()
+            if memory.data_ptr() not in self._before:
+                self._before[memory.data_ptr()] = memory, memory.clone()
+        result = func(*args, **kwargs)
+        inside = {_memory(one) for one in pytree.tree_leaves((args, kwargs)) if isinstance(one, Tensor)}
+        made = [one for one in pytree.tree_leaves(result) if isinstance(one, Tensor)]
+        if writes or not all(_memory(one) in inside for one in made):
+            self.ops.append((func, args, kwargs, None if writes else result))
+        return result
+
+    def undo(self) -> None:
+        """Put back what was written to."""
+        for memory, before in self._before.values():
+            memory.copy_(before)
+        self._before.clear()
+
+    def replay(self) -> None:
+        self.replays += 1
+        for func, args, kwargs, result in self.ops:
+            again = func(*args, **kwargs)
+            if result is not None:
+                for one, other in zip(pytree.tree_leaves(result), pytree.tree_leaves(again), strict=True):
+                    if isinstance(one, Tensor):
+                        one.copy_(other)
+
+
+def _memory(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
 
 
 def on_device(tensor: Tensor, *, requires_grad: bool = False) -> Tensor:
@@ -278,7 +369,14 @@ def _run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     if _is_ours(wanted):
         plain_kwargs["device"] = torch.device("cpu")
     plain_kwargs.pop("pin_memory", None)
-    result = func(*plain_args, **plain_kwargs)
+    graph = _device().graph
+    if graph is not None and (here or stays):
+        crosses = name in ("_to_copy", "copy_") and (bool(here) != stays or bool(elsewhere))
+        if crosses or name in WAITING:
+            raise RuntimeError(f"operation not permitted when stream is capturing: {func}")
+        result = graph.record(func, plain_args, plain_kwargs)
+    else:
+        result = func(*plain_args, **plain_kwargs)
     _count(_device(), name, args, here, elsewhere, stays, result)
     if not stays or name == "_local_scalar_dense":
         return result

@@ -1,4 +1,4 @@
-"""The options `precision` and `compile`: what they change, and what they do not."""
+"""The options `precision`, `compile` and `cuda_graphs`: what they change, and what they do not."""
 
 import warnings
 from typing import Any
@@ -9,7 +9,7 @@ import torch
 import language_cases
 import recommender_cases
 from logq.recommenders import Recommender
-from logq.training import Device, TrainingWarning
+from logq.training import Device, TrainingWarning, step_graphs
 from logq.training.options import TrainingConfig, check_precision
 
 GRAPH_BREAKS = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
@@ -83,3 +83,19 @@ def test_a_compiled_model_learns_the_same_and_is_saved_alike(monkeypatch: pytest
 def test_kernels_of_the_compiler_learn_the_same() -> None:
     found, expected = (fitted("YoutubeDNN", epochs=2, compile=one) for one in (True, False))
     assert found.training_log[-1]["loss"] == pytest.approx(expected.training_log[-1]["loss"], rel=1e-4)
+
+
+def test_what_cannot_be_captured_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match=r"cuda_graphs: .* on a device without CUDA graphs, got True on cpu"):
+        fitted("YoutubeDNN", cuda_graphs=True)
+    monkeypatch.setitem(step_graphs.GRAPHS, "cpu", None)
+    layer, cpu = torch.nn.Linear(1, 1), torch.device("cpu")
+    check: Any = step_graphs.check_capturable
+    check(layer, cpu, optimizer="adam", sparse=False)
+    for options, expected in (
+        ({"optimizer": "adagrad"}, "expected False, or the optimizer adam or sgd, got True with adagrad"),
+        ({"sparse": True}, "expected False, or sparse=False, got True with sparse gradients"),
+        ({"processes": 2}, "expected False, or one process, got True in 2 processes"),
+    ):
+        with pytest.raises(ValueError, match=f"cuda_graphs: {expected}"):
+            check(layer, cpu, **{"optimizer": "adam", "sparse": False, **options})

@@ -244,7 +244,7 @@ class ColumnTask(TextTask):
 
     def _queries(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         words = batch["words"]
-        queries, state = self._encode(words[:-1].t(), self._trained.state)
-        self._trained.state = state.detach().to(self._trained.state.dtype)
+        queries, state = self._encode(words[:-1].t(), self._trained.state.clone())
+        self._trained.state.copy_(state.detach())  # in place, where a captured step looks for it
         # Row after row, as the cells left them: nothing is copied.
         return queries.transpose(0, 1).reshape(-1, queries.shape[-1]), words[1:].reshape(-1)

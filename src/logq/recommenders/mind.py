@@ -295,4 +295,4 @@ class MIND(MINDConfig, NeuralRecommender):
         )
 
     def _make_examples(self, log: Interactions, seed: int) -> Examples:
-        return NextItems(log, self.max_length, age=None)
+        return NextItems(log, self.max_length, age=None, pad=self.cuda_graphs)

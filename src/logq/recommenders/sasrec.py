@@ -302,4 +302,4 @@ class SASRec(SASRecConfig, NeuralRecommender):
         )
 
     def _make_examples(self, log: Interactions, seed: int) -> Examples:
-        return Sequences(log, self.max_length, overlap=self.overlap, last_only=self.last_only)
+        return Sequences(log, self.max_length, overlap=self.overlap, last_only=self.last_only, pad=self.cuda_graphs)

@@ -279,4 +279,4 @@ class SDM(SDMConfig, NeuralRecommender):
         )
 
     def _make_examples(self, log: Interactions, seed: int) -> Examples:
-        return NextItems(log, self.max_length, age=None)
+        return NextItems(log, self.max_length, age=None, pad=self.cuda_graphs)

@@ -257,7 +257,7 @@ class TwoTower(TwoTowerConfig, NeuralRecommender):
         )
 
     def _make_examples(self, log: Interactions, seed: int) -> Examples:
-        return NextItems(log, self.max_length, age=None, context=self.context)
+        return NextItems(log, self.max_length, age=None, context=self.context, pad=self.cuda_graphs)
 
     describes_items: ClassVar[bool] = True
 

@@ -218,4 +218,5 @@ class YoutubeDNN(YoutubeDNNConfig, NeuralRecommender):
             seed=seed,
             age="fraction" if self.example_age else None,
             context=self.context,
+            pad=self.cuda_graphs,
         )

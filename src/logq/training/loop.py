@@ -21,6 +21,7 @@ from logq.training.optimizers import Optimizers
 from logq.training.options import TrainingConfig
 from logq.training.running_mean import DivergedError, Problems, RunningMean
 from logq.training.schedule import Schedule, WeightAverage
+from logq.training.step_graphs import StepGraphs, check_capturable
 from logq.training.task import Task
 
 __all__ = ["Loop"]
@@ -89,6 +90,14 @@ class Loop:
     ) -> None:
         self.task, self.config, self.device, self.seeds = task, config, device, seeds
         self.monitor, self.smaller_is_better = monitor, smaller_is_better
+        if config.cuda_graphs:
+            check_capturable(
+                task.module,
+                device.torch_device,
+                optimizer=config.optimizer,
+                sparse=bool(task.sparse_parameters()),
+                processes=device.world.size,
+            )
         self.optimizers = Optimizers(
             task.module,
             task.sparse_parameters(),
@@ -96,7 +105,9 @@ class Loop:
             weight_decay=config.weight_decay,
             kind=config.optimizer,
             fading=fading,
+            capturable=config.cuda_graphs,
         )
+        self._graphs = StepGraphs(self._step, device.torch_device) if config.cuda_graphs else None
         steps = config.epochs * task.num_batches
         self.schedule = Schedule(config.decay, warmup=config.warmup, steps=max(1, steps))
         self.average = None if config.ema is None else WeightAverage(task.module, config.ema)
@@ -194,6 +205,13 @@ class Loop:
         self._take_losses(running)
 
     def _update(self, batch: Mapping[str, Tensor]) -> Tensor:
+        self.optimizers.set_rate(self.schedule.factor(self.step))
+        loss = self._step(batch) if self._graphs is None else self._graphs.run(batch)
+        if self.average is not None:
+            self.average.update()
+        return loss
+
+    def _step(self, batch: Mapping[str, Tensor]) -> Tensor:
         loss = self.task.loss(batch)
         if loss.device.type == "cpu":
             self._check(float(loss.detach()), self.batch + 1)  # before it reaches the weights
@@ -202,9 +220,7 @@ class Loop:
             self._share_gradients()
         if self.config.clip is not None:
             clip_grad_norm_(self.optimizers.parameters, self.config.clip)
-        self.optimizers.step(self.schedule.factor(self.step))
-        if self.average is not None:
-            self.average.update()
+        self.optimizers.update()
         return loss.detach()
 
     def _share_gradients(self) -> None:

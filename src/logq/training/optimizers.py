@@ -89,6 +89,7 @@ class Optimizers:
         betas: of Adam.
         kind: one of OPTIMIZERS.
         fading: whether LazyAdam has no momentum, and rows fade between their updates; see Fading.
+        capturable: whether `update` may be part of a CUDA graph: the rate then lies on the device.
 
     Raises:
         ValueError: there is no such optimizer.
@@ -112,6 +113,7 @@ class Optimizers:
         betas: tuple[float, float] = (0.9, 0.999),
         kind: str = "adam",
         fading: bool = False,
+        capturable: bool = False,
     ) -> None:
         self.lr = lr
         if kind not in OPTIMIZERS:
@@ -130,6 +132,9 @@ class Optimizers:
             ]
             groups = [group for group in groups if group["params"]]
             makers = {"adam": torch.optim.Adam, "adagrad": torch.optim.Adagrad, "sgd": torch.optim.SGD}
+            if capturable:
+                of_kind["lr"] = torch.full((), lr, device=dense[0].device)
+                of_kind |= {"capturable": True} if kind == "adam" else {}
             self.all.append(makers[kind](groups, **_launches(kind, dense), **of_kind))
         if lazy:
             rows = {"adam": LazyAdam, "adagrad": Adagrad, "sgd": SGD}
@@ -142,11 +147,22 @@ class Optimizers:
 
     def step(self, factor: float) -> None:
         """Update all parameters with this part of the learning rate, and forget their gradients."""
+        self.set_rate(factor)
+        self.update()
+
+    def set_rate(self, factor: float) -> None:
+        """Take this part of the learning rate from now on."""
+        for group in (group for optimizer in self.all for group in optimizer.param_groups):
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(self.lr * factor)  # where a captured graph reads it
+            else:
+                group["lr"] = self.lr * factor
+
+    def update(self) -> None:
+        """Update all parameters, and forget their gradients."""
         for one in self.fading:
             one.before_step()
         for optimizer in self.all:
-            for group in optimizer.param_groups:
-                group["lr"] = self.lr * factor
             optimizer.step()
         for parameter in self.parameters:
             parameter.grad = None

@@ -219,6 +219,15 @@ class TrainingConfig(DeviceConfig):
             typed="Compile the model for training by torch.compile.",
         ),
     ] = False
+    cuda_graphs: Annotated[
+        bool,
+        Help(
+            "Whether a GPU replays steps of training that were captured once, as CUDA graphs.",
+            more="For models that are bound by the launches of small kernels. Histories are then padded to "
+            "`max_length`, tables must be dense, and the optimizer adam or sgd.",
+            typed="Capture steps of training as CUDA graphs.",
+        ),
+    ] = False
     seed: Annotated[
         int | None,
         AtLeast(0),
