@@ -140,7 +140,9 @@ TYPES: Final = {
     **dict.fromkeys(["lr", "weight_decay", "eps", "beta1", "beta2", "correction1", "correction2"], "fp64"),
     **dict.fromkeys(["per_temperature", "true_weight", "log_range"], "fp64"),
     "cells": "*i32",
+    "state": "*i64",
     "of_table": "i64",
+    "key": "i64",
 }
 """Types of arguments by their names; all others are pointers to float32."""
 
@@ -238,7 +240,8 @@ def draw_cases() -> list[Case]:
     """Draws."""
     constants = {"BLOCK": triton_draws.BLOCK}
     named = ("uniform_kernel", "log_uniform_kernel", "alias_kernel", "learned_kernel")
-    return [Case(getattr(triton_draws, name), "", 0, "fp32", constants, quick=True) for name in named]
+    made = [Case(getattr(triton_draws, name), "", 0, "fp32", constants, quick=True) for name in named]
+    return [*made, Case(triton_draws.next_seed_kernel, "folded", 0, "fp32", {"FOLDED": True})]
 
 
 # ------------------------------------------------------------------------------------------------------------ compiling
