@@ -222,7 +222,8 @@ def _weighted_mean(
             scores = torch.cat([scores, true[of_rows, None]], dim=1)
         p = scores.softmax(dim=1)
         of_sample = p if true is None else p[:, :-1]
-        mean = of_sample @ rows if rows.dim() == 2 else torch.einsum("bs,bsd->bd", of_sample, rows)
+        with torch.autocast(x.device.type, enabled=False):
+            mean = of_sample @ rows if rows.dim() == 2 else torch.einsum("bs,bsd->bd", of_sample, rows)
         if true_rows is not None:
             mean = mean + p[:, -1:] * true_rows[of_rows]
         parts.append(GradientEstimate(mean, effective_sample_size(scores)))

@@ -135,8 +135,9 @@ def softmax_moments(
         new = torch.maximum(largest, scores.amax(dim=1, keepdim=True))
         scale, p = (largest - new).exp(), (scores - new).exp_()
         total = total * scale + p.sum(dim=1, keepdim=True)
-        mean = mean * scale + p @ rows
-        square = square * scale + p @ rows.square().sum(dim=1, keepdim=True)
+        with torch.autocast(x.device.type, enabled=False):
+            mean = mean * scale + p @ rows
+            square = square * scale + p @ rows.square().sum(dim=1, keepdim=True)
         largest = new
         if on_classes is not None:
             on_classes(len(rows))

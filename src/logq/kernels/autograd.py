@@ -283,20 +283,19 @@ class FullLoss(torch.autograd.Function):
         """Compute the loss and its gradients."""
         dtype = computed_dtype(input, weight)
         row_scale = scale_of_rows(input, targets, row_weight, backend, reduction, dtype)
-        made = without_autocast(
-            input.device.type,
-            backend.full_pass,
-            input,
-            weight,
-            bias,
-            targets,
-            row_scale,
-            softmax=objective.loss is softmax,
-            temperature=temperature,
-            needs=ctx.needs_input_grad[:3],
-        )
+        options: dict[str, Any] = {
+            "softmax": objective.loss is softmax,
+            "temperature": temperature,
+            "needs": tuple(ctx.needs_input_grad[:3]),
+        }
+        tensors = input, weight, bias, targets, row_scale
+        ctx.plain = is_plain(input, weight)
+        if ctx.plain:
+            made = without_autocast(input.device.type, backend.full_pass, *tensors, **options)
+            ctx.table, ctx.versions = (weight, bias), versions(weight, bias)
+        else:
+            made = ops.full_pass(*tensors, backend=backend.name, **options)
         ctx.arguments = backend, objective, temperature, reduction
-        ctx.table, ctx.versions = (weight, bias), versions(weight, bias)
         ctx.save_for_backward(input, targets, row_weight, made.input_gradient, made.row_gradient, made.factors)
         return (made.losses if row_scale is None else made.losses * row_scale).sum()
 
@@ -306,7 +305,7 @@ class FullLoss(torch.autograd.Function):
         (upstream,) = gradients
         input, targets, row_weight, *made = ctx.saved_tensors
         backend, objective, temperature, reduction = ctx.arguments
-        if torch.is_grad_enabled() or goes_forward():
+        if ctx.plain and (torch.is_grad_enabled() or goes_forward()):
             weight, bias = ctx.table
             if versions(weight, bias) != ctx.versions:
                 raise RuntimeError("weight: expected its values from forward, got a table that has changed since")
@@ -325,7 +324,7 @@ class FullLoss(torch.autograd.Function):
                 )
 
             return *differentiable(ctx, loss, input, weight, bias, upstream), *[None] * 6
-        scale = upstream.item() if backend.reads_values else upstream
+        scale = upstream.item() if ctx.plain and backend.reads_values else upstream
         # New tensors: these are kept for a second backward, and what is given may be changed in place by others.
         needed = zip(made, ctx.needs_input_grad, strict=False)
         return *[gradient * scale if needs else None for gradient, needs in needed], *[None] * 6

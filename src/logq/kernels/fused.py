@@ -16,7 +16,7 @@ from logq.kernels.logits import computed_dtype, reduce
 from logq.kernels.passes import Passes
 from logq.kernels.tensor_memory import is_plain
 from logq.objectives import Negatives, Objective, logistic, softmax
-from logq.tracing import goes_forward, in_transform
+from logq.tracing import goes_forward, in_transform, is_exported
 
 __all__ = ["TRANSFORMED", "FusedBackend", "refuses_distribution"]
 
@@ -56,8 +56,7 @@ class FusedBackend(Passes):
         if op == "full_loss" and case.objective is not None:
             same_dtype = case.dtype is case.table_dtype
             lacks = self._lacks_full(case.gradients, case.reduction, case.cosine, case.dtype, same_dtype)
-            hidden = TRANSFORMED if case.transformed else own_full_loss(case.objective)
-            return lacks or (IN_GRAPH if case.compiled else hidden)
+            return lacks or (TRANSFORMED if case.transformed and not case.compiled else own_full_loss(case.objective))
         return ""
 
     # ---------------------------------------------------------------------------------------------- the op sampled_loss
@@ -169,7 +168,7 @@ class FusedBackend(Passes):
 
         The reference makes each product twice, once more for backward, as it keeps no logits. The gradient of one
         number is known as soon as the losses are, so a pass turns logits into it at once. What is rarer runs on the
-        reference: losses of rows, cosine, half precision, graphs of torch.compile and the transforms of torch.func.
+        reference: losses of rows, cosine, half precision if passes do not take it, and the transforms of torch.func.
         """
         columns = as_columns(targets)
         tensors = (input, weight) if bias is None else (input, weight, bias)
@@ -210,15 +209,15 @@ class FusedBackend(Passes):
         half = self.takes_half and dtype is not None and dtype.itemsize == 2
         if not (dtype in (torch.float32, torch.float64) or half) or not same_dtype:
             return f"input and class weights are not both in float32, or float64{', or half' * self.takes_half}"
-        if torch.compiler.is_compiling():
-            return IN_GRAPH
+        if is_exported():
+            return EXPORTED
         return "" if self.brings("full_pass") else "it has no pass over all classes"
 
 
 NO_GRADIENTS: Final = "no gradients are wanted, which is all that the fused pass saves"
 TRANSFORMED: Final = "inside of a transform of torch.func tensors have no memory of their own"
 FORWARD: Final = "derivatives go forward"
-IN_GRAPH: Final = "torch.compile makes a graph of it"
+EXPORTED: Final = "a graph is exported, for others who may not have logq"
 
 
 def own_loss(objective: Objective) -> str:
@@ -263,11 +262,12 @@ def refuses_distribution(distribution: Distribution, transformed: bool) -> str:
 
 
 def _refuses_full(objective: Objective, weight: Tensor, tensors: tuple[Tensor, ...]) -> str:
-    if in_transform():
+    compiling = torch.compiler.is_compiling()
+    if not compiling and in_transform():
         return TRANSFORMED
     if goes_forward():
         return FORWARD
-    if not is_plain(*tensors):
+    if not compiling and not is_plain(*tensors):
         return "tensors are of a class that stands for others"
     return own_full_loss(objective) or ("" if weight.is_contiguous() else "class weights are not contiguous")
 

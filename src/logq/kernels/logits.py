@@ -92,18 +92,26 @@ def class_rows(
     """
     if named is not None and are_updated(weight, bias):
         return UpdatedRows.apply(weight, bias, ids, named, sparse)
-    narrow = weight.dtype.itemsize < 4 and not sparse
-    if narrow and (in_transform() or goes_forward()):  # which take no such function: by a wide copy of the table
-        rows = embedding(ids, weight.float())
-    else:
-        rows = _GatherNarrow.apply(weight, ids) if narrow else embedding(ids, weight, sparse=sparse)
+    rows = embedding(ids, weight, sparse=sparse) if sparse or not _is_narrow(weight) else _wide_rows(weight, ids)
     if bias is None:
         return rows, None
+    if _is_narrow(bias) and not sparse:
+        return rows, _wide_rows(bias[:, None], ids)[..., 0]
     return rows, torch.gather(bias, 0, ids.reshape(-1), sparse_grad=sparse).view(ids.shape)
 
 
+def _is_narrow(table: Tensor) -> bool:
+    return table.dtype.itemsize < 4
+
+
+def _wide_rows(table: Tensor, ids: Tensor) -> Tensor:
+    if in_transform() or goes_forward():  # which take no such function: by a wide copy of the table
+        return embedding(ids, table.float())
+    return _GatherNarrow.apply(table, ids)
+
+
 class _GatherNarrow(torch.autograd.Function):
-    """Rows of a table in half precision, whose gradients are added up in float32 and rounded once.
+    """Rows of a table in half precision, in float32, whose gradients are added up in float32 and rounded once.
 
     Added up in bfloat16, the gradient of a class that a batch has thousands of times stops growing at 256 of them.
     """
@@ -112,13 +120,13 @@ class _GatherNarrow(torch.autograd.Function):
     def forward(ctx: Any, weight: Tensor, ids: Tensor) -> Tensor:
         ctx.save_for_backward(ids)
         ctx.table = weight.shape, weight.dtype
-        return embedding(ids, weight)
+        return embedding(ids, weight).float()
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         (ids,) = ctx.saved_tensors
         shape, dtype = ctx.table
-        rows = gradients[0].reshape(-1, shape[1]).float()
+        rows = gradients[0].reshape(-1, shape[1])
         total = torch.zeros(shape, dtype=torch.float32, device=rows.device)
         return total.index_add(0, ids.reshape(-1), rows).to(dtype), None
 

@@ -1,12 +1,13 @@
 """The passes of fused backends as custom ops of torch: what torch.compile, and tensors without memory, see of them.
 
-    torch.ops.logq.shared_pass, torch.ops.logq.per_row_pass, torch.ops.logq.class_gradients
+    torch.ops.logq.shared_pass, torch.ops.logq.per_row_pass, torch.ops.logq.full_pass, torch.ops.logq.class_gradients
 
 Each takes the name of the backend that it runs on, whatever the device. Sizes of results follow from sizes of
 arguments, so that a graph needs to know no values. The ops have no derivatives of their own: logq.kernels.autograd has.
 The call of an op takes tens of microseconds more than that of its function, so that plain tensors go without.
 """
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import torch
@@ -16,12 +17,16 @@ from logq.kernels.backends import backend as find_backend
 from logq.kernels.logits import computed_dtype
 from logq.kernels.passes import Entries, LossesAndGradients
 
-__all__ = ["class_gradients", "run_pass"]
+__all__ = ["class_gradients", "full_pass", "run_pass"]
 
 PASS_SCHEMA: Final = (
     "(Tensor input, Tensor weight, Tensor targets, Tensor ids, Tensor? true_offsets, Tensor? offsets, "
     "Tensor? excluded, Tensor? row_scale, *, str backend, bool softmax, bool remove_hits, float temperature, "
     "bool cosine, bool gradients, bool biases=True, float true_weight=1.0) -> (Tensor, Tensor, Tensor, Tensor, Tensor)"
+)
+FULL_SCHEMA: Final = (
+    "(Tensor input, Tensor weight, Tensor? bias, Tensor targets, Tensor? row_scale, *, str backend, bool softmax, "
+    "float temperature, bool[] needs) -> (Tensor, Tensor, Tensor, Tensor)"
 )
 GRADIENTS_SCHEMA: Final = (
     "(Tensor input, Tensor targets, Tensor true_factors, Tensor ids, Tensor factors, Tensor? rows, Tensor weight, "
@@ -38,6 +43,12 @@ def run_pass(input: Tensor, weight: Tensor, targets: Tensor, ids: Tensor, *tenso
     return LossesAndGradients(*op(input, weight, targets, ids, *tensors, **options))
 
 
+def full_pass(*tensors: Any, **options: Any) -> LossesAndGradients:
+    """The pass over all classes, without the factors of true classes, which nobody needs by themselves."""
+    losses, of_input, of_classes, of_biases = torch.ops.logq.full_pass(*tensors, **options)
+    return LossesAndGradients(losses, of_input, losses.new_empty(0), of_biases, of_classes)
+
+
 def class_gradients(
     entries: Entries, weight: Tensor, *, backend: str, bias: bool, scale: Tensor, cosine: bool
 ) -> tuple[Tensor, Tensor | None]:
@@ -52,7 +63,7 @@ def _passes(name: str) -> Any:
     return find_backend(name)
 
 
-def _owned(made: LossesAndGradients) -> tuple[Tensor, ...]:
+def _owned(made: Sequence[Tensor]) -> tuple[Tensor, ...]:
     # Results of an op must be different tensors, empty ones too.
     return tuple(part if part.numel() else part.new_empty(part.shape) for part in made)
 
@@ -91,6 +102,36 @@ def _(
         shapes = [(rows,), (rows, width), tuple(targets.shape), of_biases, of_sample]
     dtype = computed_dtype(input, weight)
     return tuple(input.new_empty(shape, dtype=dtype) for shape in shapes)
+
+
+@torch.library.custom_op("logq::full_pass", mutates_args=(), schema=FULL_SCHEMA)
+def full_op(input: Tensor, weight: Tensor, *tensors: Any, backend: str, needs: Sequence[bool], **options: Any) -> Any:
+    """The pass over all classes; a gradient that is not needed is empty."""
+    with torch.autocast(input.device.type, enabled=False):
+        made = _passes(backend).full_pass(input, weight, *tensors, needs=tuple(needs), **options)
+    gradients = made.input_gradient, made.row_gradient.to(weight.dtype), made.factors
+    given = [part if needed else input.new_empty(0) for part, needed in zip(gradients, needs, strict=True)]
+    return _owned((made.losses, *given))
+
+
+@full_op.register_fake
+def _(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    targets: Tensor,
+    row_scale: Tensor | None,
+    *,
+    needs: Sequence[bool],
+    **_: Any,
+) -> Any:
+    dtype = computed_dtype(input, weight)
+    wanted = (input.shape, dtype), (weight.shape, weight.dtype), (weight.shape[:1], dtype)
+    gradients = [
+        input.new_empty(shape, dtype=of) if needed else input.new_empty((0,))
+        for (shape, of), needed in zip(wanted, needs, strict=True)
+    ]
+    return input.new_empty((input.shape[0],), dtype=dtype), *gradients
 
 
 @torch.library.custom_op("logq::class_gradients", mutates_args=(), schema=GRADIENTS_SCHEMA)

@@ -22,7 +22,7 @@ from torch.utils.checkpoint import checkpoint
 from logq.candidates import IGNORED, Candidates, as_columns
 from logq.graph_breaks import outside_of_graphs
 from logq.kernels import updates
-from logq.kernels.logits import chunks, class_rows, logits, reduce, stand_in, true_logits
+from logq.kernels.logits import chunks, class_rows, computed_dtype, logits, reduce, stand_in, true_logits
 from logq.objectives import Objective, logistic, softmax
 from logq.tracing import in_transform, is_exported
 
@@ -59,6 +59,7 @@ def sampled_loss(
             row_weight=row_weight,
         )
     ids, named = candidates.ids, _named(candidates)
+    input = input.to(computed_dtype(input, weight))  # once, so that its gradient is rounded once
     targets = as_columns(stand_in(candidates.targets, ids))  # (B, T)
     # One gather for true and sampled classes: two would make two dense (C, D) gradients.
     if ids.dim() == 2:
@@ -132,6 +133,7 @@ def log_normalizer(
     shift: Tensor | None = None,  # (C,), added to the logits
 ) -> Tensor:  # (B,)
     """The log of the sum over c of exp(F(i, c) + shift_c), a chunk of classes at a time."""
+    input = input.to(computed_dtype(input, weight))
     if shift is not None:
         # A chunk of nothing but minus infinity would have a NaN for gradient.
         shift = shift.clamp(min=torch.finfo(torch.float32).min / 2)
@@ -164,7 +166,8 @@ def full_loss(
     Both losses add up over chunks of classes, so no (B, C) logits are kept. As the softmax runs over T and L - T, which
     is L, its sum needs no mask.
     """
-    targets = as_columns(targets)
+    targets, dtype = as_columns(targets), computed_dtype(input, weight)
+    input, bias = input.to(dtype), None if bias is None else bias.to(dtype)
     is_true, smoothing = targets != IGNORED, objective.label_smoothing
     true = true_logits(input, weight, bias, targets, temperature=temperature, cosine=cosine)
     if objective.loss is softmax:

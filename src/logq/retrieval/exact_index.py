@@ -185,8 +185,9 @@ class ExactIndex(ItemIndex):
         asked = search.directions(self.metric, combine)
         rows = None if search.allowed is None else search.allowed.nonzero().squeeze(1)
         keys = torch.empty((len(asked), search.k), dtype=torch.int64, device=self.device)
-        for part in self._query_parts(asked.shape[0], asked.shape[1]):
-            keys[part] = self._best_of(asked[part], search.k, rows, self._pairs(search.exclusion, part, rows))
+        with torch.autocast(self.device.type, enabled=False):  # which would rank by scores of 8 bits
+            for part in self._query_parts(asked.shape[0], asked.shape[1]):
+                keys[part] = self._best_of(asked[part], search.k, rows, self._pairs(search.exclusion, part, rows))
         return result_of(keys, self._ids if rows is None else self._ids[rows])
 
     def add(self, ids: Ids, vectors: Vectors) -> None:

@@ -9,7 +9,7 @@ from torch._dynamo.testing import CompileCounterWithBackend
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from logq import kernels
-from logq.functional import sampled_loss
+from logq.functional import full_loss, sampled_loss
 from logq.kernels import updates
 from logq.kernels.cpp.loss_passes import per_row_pass, shared_pass
 from logq.nn import SampledSoftmaxLoss
@@ -72,6 +72,17 @@ def test_what_torch_checks_of_the_op_of_gradients(per_row, dtype, bias):
     )
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("needs", [(True, True, True), (False, True, False), (True, False, False)], ids=str)
+@pytest.mark.parametrize("softmax", [False, True])
+def test_what_torch_checks_of_the_op_over_all_classes(softmax, needs):
+    input, weight, targets, *_, row_scale = arguments(False, torch.float64)
+    given = input, weight, weight[:, 0].contiguous(), targets[:, :1], row_scale
+    how = {**ON, "softmax": softmax, "temperature": 0.5, "needs": needs}
+    torch.library.opcheck(torch.ops.logq.full_pass, given, how)
+    torch.library.opcheck(torch.ops.logq.full_pass, (*given[:2], None, targets[:, 1:], None), how)
+
+
 @pytest.mark.parametrize("per_row", [False, True])
 def test_an_op_is_its_function(per_row):
     given = arguments(per_row, torch.float64)
@@ -90,6 +101,8 @@ LOSSES = {
     "shared, cosine": ("sampled_softmax", {"ignored": True, "excluded": True}, {"cosine": True}),
     "per row": ("negative_sampling", {"per_row": True, "num_true": 2, "ignored": True}, {}),
     "sum": ("sampled_logistic", {"ignored": True}, {"reduction": "sum"}),
+    "all classes": ("full_softmax", {"ignored": True}, {"temperature": 0.5}),
+    "all classes, sum": ("full_logistic", {"num_true": 2}, {"reduction": "sum"}),
     "each row": ("sampled_softmax", {"ignored": True}, {"reduction": "none", "cosine": True}),
 }
 
@@ -105,6 +118,8 @@ def assert_compiled(name: str, kind: dict, options: dict, **how) -> None:
     p = problem(**kind)
 
     def loss(input, weight, bias, candidates):
+        if name.startswith("full"):
+            return full_loss(name, input, weight, candidates.targets, bias=bias, **options)
         return sampled_loss(name, input, weight, candidates, bias=bias, **options)
 
     compiled = torch.compile(loss, fullgraph=True, **how)

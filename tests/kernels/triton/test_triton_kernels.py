@@ -211,6 +211,9 @@ def test_what_torch_checks_of_ops(shape: str, interpreted: None) -> None:
     torch.library.opcheck(
         torch.ops.logq.class_gradients, (*entries, weight, scale), {**on, "bias": True, "cosine": True}
     )
+    if shape == "shared":
+        full = {**on, "softmax": True, "temperature": 0.7, "needs": (True, True, False)}
+        torch.library.opcheck(torch.ops.logq.full_pass, (input, weight.nan_to_num(), None, targets, None), full)
     torch.library.opcheck(
         torch.ops.logq.draws, (torch.tensor(5), []), {**on, "kind": "uniform", "sizes": [9], "shape": [3, 4]}
     )
