@@ -75,18 +75,22 @@ def test_by_another_version_of_triton_a_kernel_has_to_fit_alone() -> None:
     assert worse(KEY, USAGE._replace(shared=(227 << 10) + 1), None) == ["232449 bytes of shared memory, of 232448"]
 
 
-GATHERING = {"per_row_kernel", "sample_kernel", "rows_kernel", "end_kernel", "keys_kernel"}
-"""Kernels that read rows of the class weights by their ids, or see to it that others may."""
+CHECKING = set("per_row_kernel sample_kernel rows_kernel end_kernel keys_kernel draw_kernel number_kernel".split())  # noqa: SIM905
+"""Kernels that are the first to read ids of classes. Those of sums go through keys_kernel before class_kernel."""
 
 
 def test_ids_are_checked_before_rows_are_read_by_them() -> None:
-    """By the kernel that reads them, but for sums over classes: their ids go through keys_kernel first."""
     for (kernel, options, *_), usage in stated()[1].items():
-        assert usage.traps == (kernel in GATHERING or options.endswith(EACH)), kernel
+        assert usage.traps == (kernel in CHECKING or options.endswith(EACH)), kernel
+
+
+COUNTING = {"fill_kernel", "number_kernel"}
+"""Kernels whose atomics are on integers, of which any order gives the same."""
 
 
 def test_nothing_but_word2vec_is_added_in_any_order() -> None:
-    assert {key[0] for key, usage in stated()[1].items() if usage.atomics} == {"word2vec_kernel"}
+    adding = {key[0] for key, usage in stated()[1].items() if usage.atomics}
+    assert adding == {"word2vec_kernel", *COUNTING}
 
 
 def test_word2vec_adds_16_bytes_at_a_time_where_a_gpu_can() -> None:
