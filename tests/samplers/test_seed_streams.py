@@ -9,11 +9,13 @@ from unittest import mock
 import pytest
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from cases import SAMPLERS
 from logq.candidates import Candidates
 from logq.kernels.distributions import random_bits
-from logq.samplers import Mixture, Prefetch, Sampler, Uniform, Unigram
+from logq.samplers import LearnedUnigram, Mixture, Prefetch, Sampler, Uniform, Unigram
+from logq.samplers.kept_tensors import WITNESS
 from logq.samplers.streams import SeedStream, key_of, take_seed
 
 C = 40
@@ -172,3 +174,13 @@ def test_a_seed_of_the_host_is_refused_where_a_graph_is_captured():
         pytest.raises(RuntimeError, match=r"captured.*seeds_on_device\(\)"),
     ):
         take_seed(torch.Generator(), torch.device("cuda"))
+
+
+def test_a_capture_refuses_what_the_host_decides_on():
+    sampler = LearnedUnigram(C, 3, seed=1).seeds_on_device()
+    with FakeTensorMode(), mock.patch("torch.cuda.is_current_stream_capturing", return_value=True):
+        sampler.register_buffer(WITNESS, torch.empty(0, device="cuda"), persistent=False)
+        targets = torch.empty(3, dtype=torch.int64, device="cuda")
+        with pytest.raises(RuntimeError, match=r"^LearnedUnigram draws while a CUDA graph is captured"):
+            sampler.draw(targets)
+        assert sampler.eval().draw(targets).ids.shape == (3,)  # which learns nothing

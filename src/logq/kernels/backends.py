@@ -65,6 +65,10 @@ class AnyBackend(Protocol):
         """Why an op runs on the reference in a case; "" where it does not."""
         ...
 
+    def how(self, op: str, case: Case) -> str:
+        """By which of several ways it runs an op in a case; "" if there is one."""
+        ...
+
 
 @dataclass(frozen=True)
 class BuiltIn:

@@ -14,6 +14,8 @@ from logq.objectives import Objective, find_objective
 
 __all__ = ["Choice", "Explanation", "explain"]
 
+OUTSIDE = "outside of the graph: inside of it seeds come from the device, by sampler.seeds_on_device()"
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -98,7 +100,9 @@ def explain(
     compiled: bool = False,
     transformed: bool = False,
 ) -> Explanation:
-    """Which backend really runs the ops of a loss and of its sampler, and why. Nothing is run.
+    """Which backend really runs the ops of a loss and of its sampler, how, and why. Nothing is run.
+
+    On a GPU the way depends on torch.get_float32_matmul_precision(), too, as it is now.
 
     Args:
         objective: whose loss is asked about, or its name; None to ask about the sampler alone.
@@ -146,6 +150,9 @@ def explain(
         choices[op] = _choose(op, device, case)
     for op, distribution in () if sampler is None else _drawn(sampler):
         choice = _choose(op, device, replace(case, distribution=distribution))
+        fits_graphs: Callable[[], bool] | None = getattr(sampler, "_fits_graphs", None)
+        if compiled and fits_graphs is not None and not fits_graphs():
+            choice = replace(choice, reason=f"{choice.reason}, {OUTSIDE}")
         if choice.instead_of or op not in choices:  # of the parts of a mixture the one that falls back
             choices[op] = choice
     names = [name for name in (objective and objective.name, sampler and type(sampler).__name__) if name]
@@ -157,7 +164,8 @@ def _choose(op: str, device: str, case: Case) -> Choice:
     refusal = backend.refusal(op, case)
     if refusal:
         return Choice(op, "reference", refusal, instead_of=backend.name)
-    return Choice(op, backend.name, f"the first backend for {device} that has it")
+    how = backend.how(op, case)
+    return Choice(op, backend.name, f"the first backend for {device} that has it" + (f": {how}" if how else ""))
 
 
 def _drawn(sampler: nn.Module | Distribution) -> Iterator[tuple[str, Distribution]]:

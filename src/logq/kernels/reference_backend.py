@@ -82,6 +82,15 @@ class Backend:
         """
         return ""
 
+    def how(self, op: str, case: Case) -> str:
+        """By which of several ways it runs an op in a case that it does not refuse, in words; "" if there is one way.
+
+        Args:
+            op: one of OPS.
+            case: what the op would be asked for.
+        """
+        return ""
+
     def __repr__(self) -> str:
         devices = "all devices" if self.device_types is None else ", ".join(self.device_types)
         but = f" but {', '.join(self.missing)}" if self.missing else ""

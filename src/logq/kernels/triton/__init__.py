@@ -1,8 +1,11 @@
 """The Triton backend: passes and draws as kernels for GPUs."""
 
+import torch
+
 from logq.kernels.fallback import Case
 from logq.kernels.fused import TRANSFORMED, FusedBackend, refuses_distribution
 from logq.kernels.triton import class_sums, per_row_pass, shared_pass, triton_distinct, triton_draws
+from logq.kernels.triton.flash_pass import how_products_are_made
 
 __all__ = ["TritonBackend"]
 
@@ -42,3 +45,15 @@ class TritonBackend(FusedBackend):
         if op in ("places_of", "log_inclusion") and case.transformed:
             return TRANSFORMED
         return super().refusal(op, case)
+
+    def how(self, op: str, case: Case) -> str:
+        """What products of a loss are made of, by types and by what torch is set to."""
+        if op not in ("sampled_loss", "full_loss") or case.dtype is None or case.table_dtype is None:
+            return ""
+        input, table = case.dtype, case.table_dtype
+        if case.cosine:  # the input is divided by its length, in float32 at least
+            input = torch.promote_types(torch.promote_types(input, table), torch.float32)
+        if op == "sampled_loss" and not case.shared:
+            real = str(torch.promote_types(torch.promote_types(input, table), torch.float32)).removeprefix("torch.")
+            return f"in {real}, and each row of the table is read once"
+        return how_products_are_made(input, table, case.dim)

@@ -26,7 +26,15 @@ from logq.kernels.triton.flash_kernels import rows_kernel, sample_kernel
 from logq.kernels.triton.launching import capability, launch, multiprocessors, product_precision, trap_if, traps
 from logq.kernels.triton.per_row_pass import end_of_softmax, of_true_classes, rows_of_table
 
-__all__ = ["MOST_DIMENSIONS", "FlashTiles", "flash_pass", "runs_on_tensor_cores", "splits_of", "tiles_of"]
+__all__ = [
+    "MOST_DIMENSIONS",
+    "FlashTiles",
+    "flash_pass",
+    "how_products_are_made",
+    "runs_on_tensor_cores",
+    "splits_of",
+    "tiles_of",
+]
 
 MOST_DIMENSIONS: Final = 1024
 """Wider rows are left to products of torch's, which compute each logit once."""
@@ -88,6 +96,28 @@ def runs_on_tensor_cores(input: torch.dtype, weight: torch.dtype, dim: int) -> b
     if dim > MOST_DIMENSIONS or torch.float64 in (input, weight):
         return False
     return (input is weight and input.itemsize == 2) or product_precision() != "highest"
+
+
+def how_products_are_made(input: torch.dtype, weight: torch.dtype, dim: int) -> str:
+    """What a pass over a shared sample or all classes multiplies, in words.
+
+    Example:
+        >>> how_products_are_made(torch.bfloat16, torch.bfloat16, 64)
+        'on tensor cores, products of bfloat16 with factors in two parts'
+        >>> how_products_are_made(torch.float32, torch.float32, 64)
+        'by products of torch in float32, a tile of logits at a time'
+    """
+    precision = product_precision()
+    if not runs_on_tensor_cores(input, weight, dim):
+        real = torch.promote_types(torch.promote_types(input, weight), torch.float32)
+        name = "TF32" if real is torch.float32 and precision != "highest" else str(real).removeprefix("torch.")
+        return f"by products of torch in {name}, a tile of logits at a time"
+    if input is weight and input.itemsize == 2:
+        name = str(input).removeprefix("torch.")
+        return f"on tensor cores, products of {name} with factors " + (
+            'rounded once, as precision is "medium"' if precision == "medium" else "in two parts"
+        )
+    return f'on tensor cores, products in TF32, as precision is "{precision}"'
 
 
 def flash_pass(
