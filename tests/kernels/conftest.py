@@ -12,7 +12,7 @@ from logq.kernels import backends
 def two_backends(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The compiled backend and the reference alone, whatever others come with the library."""
     before = dict(kernels.BACKENDS)
-    monkeypatch.setattr(backends, "_chosen", {op: {} for op in kernels.OPS})
+    monkeypatch.setattr(backends, "_chosen", {op: {} for op in (*kernels.OPS, *backends.BESIDE)})
     kernels.BACKENDS.clear()
     kernels.BACKENDS.update({name: before[name] for name in ("cpp", "reference")})
     yield

@@ -186,7 +186,7 @@ def test_a_built_in_backend_whose_package_is_missing_is_passed_over(monkeypatch)
     """As one for GPUs is where its compiler has no wheels; it is not even imported."""
     entry = backends.BuiltIn("logq.kernels.nowhere:Backend", ("cpu",), needs=("a_package_that_is_not",))
     before = dict(kernels.BACKENDS)
-    monkeypatch.setattr(backends, "_chosen", {op: {} for op in kernels.OPS})
+    monkeypatch.setattr(backends, "_chosen", {op: {} for op in (*kernels.OPS, *backends.BESIDE)})
     kernels.BACKENDS.clear()
     kernels.BACKENDS.update({"far": entry, **before})
     try:

@@ -75,8 +75,16 @@ def test_by_another_version_of_triton_a_kernel_has_to_fit_alone() -> None:
     assert worse(KEY, USAGE._replace(shared=(227 << 10) + 1), None) == ["232449 bytes of shared memory, of 232448"]
 
 
-GATHERING = {"per_row_kernel", "sample_kernel", "rows_kernel", "end_kernel", "keys_kernel"}
-"""Kernels that read rows of the class weights by their ids, or see to it that others may."""
+GATHERING = {
+    "per_row_kernel",
+    "sample_kernel",
+    "rows_kernel",
+    "end_kernel",
+    "keys_kernel",
+    "draw_kernel",
+    "number_kernel",
+}
+"""Kernels that read rows of the class weights, or log Q of targets, by their ids, or see to it that others may."""
 
 
 def test_ids_are_checked_before_rows_are_read_by_them() -> None:
@@ -86,7 +94,9 @@ def test_ids_are_checked_before_rows_are_read_by_them() -> None:
 
 
 def test_nothing_but_word2vec_is_added_in_any_order() -> None:
-    assert {key[0] for key, usage in stated()[1].items() if usage.atomics} == {"word2vec_kernel"}
+    """Distinct draws count by integers, whose sum knows no order."""
+    counting = {"fill_kernel", "number_kernel"}
+    assert {key[0] for key, usage in stated()[1].items() if usage.atomics} - counting == {"word2vec_kernel"}
 
 
 def test_word2vec_adds_16_bytes_at_a_time_where_a_gpu_can() -> None:
