@@ -27,7 +27,7 @@ from logq.logs import Interactions
 from logq.nn import SampledSoftmaxLoss
 from logq.recommenders import Recommender, YoutubeDNN
 from logq.retrieval import ExactIndex
-from logq.samplers import InBatch, LearnedUnigram, LogUniform, Uniform
+from logq.samplers import InBatch, LearnedUnigram, LogUniform, Prefetch, Uniform
 from logq.samplers.distinct_draws import expected_tries
 from logq.training import step_graphs
 from logq.training.loop import Loop
@@ -104,6 +104,16 @@ def test_a_seed_gives_the_same_classes_on_every_device(name: str, device: Device
     device.reset()
     there.draw(on_device(targets))
     assert not device.waits
+
+
+def test_a_sampler_that_would_draw_ahead_draws_for_its_process(device: Device) -> None:
+    alone, ahead = (Uniform(1000, 9, seed=1, device=DEVICE) for _ in range(2))
+    ahead = Prefetch(ahead)
+    for sampler in (alone, ahead):
+        sampler.rank = 3
+    for _ in range(2):
+        targets = on_device(torch.randint(1000, (B,)))
+        assert torch.equal(held(ahead.draw(targets).ids), held(alone.draw(targets).ids))
 
 
 @pytest.mark.parametrize("span", [0.0, 3.0, 12.0, 40.0, 250.0])

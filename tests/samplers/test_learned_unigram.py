@@ -7,6 +7,7 @@ import torch
 from frequencies import assert_frequencies, assert_mean
 from logq.candidates import IGNORED
 from logq.samplers import LearnedUnigram
+from logq.samplers.distinct_draws import surely_enough
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "tf_samplers.npz")
 
@@ -96,6 +97,16 @@ def test_expected_count_of_a_sample_to_come_follows_what_was_learned():
     for batch in zipf((5, 40), 30, 6):
         sampler.draw(batch)
         assert sampler.log_expected_count(torch.arange(30)).exp().sum().item() == pytest.approx(7, rel=1e-9)
+
+
+def test_draws_that_are_enough_are_so_until_the_table_is_built_again():
+    """Here all targets are one class, so that the others become less probable."""
+    sampler = LearnedUnigram(200, 50, replacement=False)
+    enough = sampler._surely_enough()
+    sampler.learn(torch.zeros(1000, dtype=torch.int64))
+    assert sampler.in_table == 200
+    p, number = sampler._grouped_probabilities()
+    assert surely_enough(p, 50, number) <= enough
 
 
 def test_more_distinct_classes_than_there_are():

@@ -307,7 +307,9 @@ def draw_cases() -> list[Case]:
         "learned": [],
     }
     made = [
-        Case(triton_draws.next_seed_kernel, "", 0, "fp32", {"FOLDED": True}, types={"state": "*i64", "key": "i64"}),
+        Case(
+            triton_draws.next_seed_kernel, "folded", 0, "fp32", {"FOLDED": True}, types={"state": "*i64", "key": "i64"}
+        ),
         Case(triton_distinct.inclusion_kernel, "", 0, "fp32", {"BLOCK": triton_distinct.BLOCK, "REAL": tl.float32}),
         Case(
             triton_distinct.places_kernel,
