@@ -558,6 +558,8 @@ def test_word2vec(device: Device) -> None:
             model = Word2Vec(dim=8, epochs=2, min_count=1, seed=1, engine="plain", device=place, sg=sg)
             vectors.append(model.fit(language_cases.TEXT[:60], progress=False).vectors.vectors)
             assert sum(device.waits.values()) < 10, "it waits in each step"
+            copied = [what for what in device.copies.elements() if "to the device at word2vec" in what]
+            assert len(copied) <= 2, "it copies each batch by itself, beside the tables"
         np.testing.assert_allclose(*vectors, atol=1e-4)
 
 
