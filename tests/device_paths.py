@@ -494,7 +494,11 @@ def fake_graphs(monkeypatch: pytest.MonkeyPatch) -> Any:
     ("objective", "name"),
     [
         *(("full_softmax", name) for name in ("YoutubeDNN", "gru")),
-        *(("sampled_softmax", name) for name in ("SASRec", "MIND", "SDM", "TwoTower", "EGES", "nnlm", "lstm")),
+        *(("sampled_softmax", name) for name in ("SASRec", "TwoTower", "EGES")),
+        *(
+            pytest.param("sampled_softmax", name, marks=pytest.mark.slow)
+            for name in ("YoutubeDNN", "MIND", "SDM", "nnlm", "lstm")
+        ),
     ],
 )
 def test_steps_that_are_replayed_train_as_others_do(
