@@ -427,14 +427,13 @@ BUDGET: dict[str, tuple[Step, Step]] = {
     "SASRec": (Step(180), Step(215, 1)),
     "EGES": (Step(140), Step(240, 3)),
     "AirbnbEmbeddings": (Step(130), Step(190, 2)),
-    "nnlm": (Step(250, 2), Step(390, 5)),
-    "gru": (Step(410, 2), Step(545, 5)),
-    "lstm": (Step(405, 2), Step(540, 5)),
+    "nnlm": (Step(220), Step(360, 3)),
+    "gru": (Step(375), Step(515, 3)),
+    "lstm": (Step(375), Step(510, 3)),
 }
 """At most so much for each estimator, with dense and with sparse gradients of tables.
 
-Language models draw distinct words, and wait to see whether there are enough of them. A sparse gradient of the
-reference waits for its number of rows, one a table.
+A sparse gradient of the reference waits for its number of rows, once a table.
 """
 
 
