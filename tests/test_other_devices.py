@@ -13,6 +13,7 @@ import pytest
         ("device_paths.py", "not slow"),
         ("device_graphs.py", "not slow"),
         pytest.param("device_graphs.py", "slow", marks=pytest.mark.slow),
+        pytest.param("device_paths.py", "slow", marks=pytest.mark.slow),
     ],
 )
 def test_every_public_path_runs_on_a_device_that_is_not_the_cpu(file: str, marks: str) -> None:

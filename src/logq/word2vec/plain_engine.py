@@ -3,6 +3,7 @@
 It is the reference for word2vec in logq; a test holds the fused engine to it.
 """
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from logq.objectives import NEGATIVE_SAMPLING, OBJECTIVES
 from logq.samplers.registry import SamplerSettings, make_sampler
 from logq.shapes import check_device
 from logq.text import Vocabulary, cbow_windows, reduced_windows, skipgram_pairs, subsample_sentences
+from logq.training.batch_feed import feed
 from logq.word2vec.engines import Engine, Floats, Position, Span, check_arrays
 from logq.word2vec.kernel import Losses
 from logq.word2vec.modules import CBOW, SkipGram
@@ -136,24 +138,27 @@ class PlainEngine(Engine):
         start, slope, floor = position.rate
         total = torch.zeros((), dtype=torch.float64, device=self.device)  # looked at once, as that waits for it
         pairs, done = 0, position.entry
-        for batch in examples(
+        batches = examples(
             span.ids[span.begin : span.end],
             skip_gram=self.skip_gram,
             window=self.window,
             keep_probability=self.keep_probability,
             batch_size=self.batch_size,
             rng=np.random.default_rng(seeds[0]),
-        ):
-            self.optimizer.param_groups[0]["lr"] = max(floor, start - slope * done)
-            total += self._step(batch)
-            pairs += len(batch.targets)
-            done += batch.entries
+        )
+        arrays = (({"inputs": one.inputs.numpy(), "targets": one.targets.numpy()}, one.entries) for one in batches)
+        with contextlib.closing(feed(arrays, self.device)) as fed:
+            for there, entries in fed:
+                batch = WordBatch(there["inputs"], there["targets"], entries)
+                self.optimizer.param_groups[0]["lr"] = max(floor, start - slope * done)
+                total += self._step(batch)
+                pairs += len(batch.targets)
+                done += batch.entries
         return Losses(pairs, float(total), pairs)
 
     def _step(self, batch: WordBatch) -> Tensor:
         """One step of gradient descent on the sum of the losses of a batch, which it returns."""
-        query = self.model.query(batch.inputs.to(self.device))
-        loss = self.loss(query, batch.targets.to(self.device))
+        loss = self.loss(self.model.query(batch.inputs), batch.targets)
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()

@@ -36,10 +36,10 @@ def test_names_of_precisions() -> None:
 @pytest.mark.parametrize("seed", [1, 2])
 @pytest.mark.parametrize("name", ["YoutubeDNN", "SASRec", "nnlm", "gru"])
 def test_a_model_learns_as_much_in_bfloat16(name: str, seed: int) -> None:
-    """Measured over these seeds: losses differ by 0.4 % at most, and are not the same bits."""
+    """The losses of these differ by 0.6 % at most, and in their last bits at least."""
     single, half = (fitted(name, seed=seed, epochs=4, precision=one) for one in ("float32", "bfloat16"))
     expected, found = (model.training_log[-1]["loss"] for model in (single, half))
-    assert found == pytest.approx(expected, rel=0.02)
+    assert found == pytest.approx(expected, rel=0.01)
     assert found != expected
     assert all(weight.dtype is torch.float32 for weight in half.model.parameters())
 
