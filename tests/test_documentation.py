@@ -45,6 +45,11 @@ SMALLER = {
         ("NGram(order=3, min_count=2)", "NGram(order=3, min_count=2, discount_fallback=(0.5, 1.0, 1.5))"),
         ("k=None, min_count=2)", "k=None, min_count=2, discount_fallback=(0.5, 1.0, 1.5))"),
     ],
+    "docs/gpu.md": [
+        ('"cuda", 10_000_000, 256', '"cpu", 900, 8'),
+        ("LogUniform(C, 8192", "LogUniform(C, 64"),
+        ("8192", "32"),
+    ],
     "docs/large-tables.md": [("10_000_000, 64", "2_000, 8")],
     "docs/recommendations.md": [("epochs=10", "epochs=1")],
 }
