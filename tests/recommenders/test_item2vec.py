@@ -111,3 +111,7 @@ def test_items_that_only_the_test_has_rank_last():
     assert 99 not in split.train.item_ids.keys_of(split.train.items)
     model = Item2Vec(dim=8, epochs=10, seed=SEED + 1).fit(split, progress=False)
     assert set(model.recommend(k=13, exclude_seen=False).items[:, -1].tolist()) == {99}
+
+
+def test_words_are_trained_where_the_model_is() -> None:
+    assert str(Item2Vec(dim=8, device="meta").word2vec().device) == "meta"

@@ -99,7 +99,7 @@ class Item2VecConfig(DeviceConfig, ObjectiveConfig):
         Raises:
             ArgumentError, ArgumentTypeError: Word2Vec does not take these arguments together.
         """
-        names = "window num_sampled sample unigram_power epochs lr objective sampler threads seed"
+        names = "window num_sampled sample unigram_power epochs lr objective sampler threads seed device"
         return Word2Vec(self.dim, min_count=1, **{name: getattr(self, name) for name in names.split()})
 
 

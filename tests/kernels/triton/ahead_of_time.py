@@ -254,12 +254,14 @@ def class_cases() -> list[Case]:
 
 
 def shared_cases() -> list[Case]:
-    """What stands between the products of a shared sample."""
+    """What stands between the products of a shared sample, and of all classes."""
     made: list[Case] = []
     for softmax in (True, False):
         constants = {**GIVEN, **ONE_TRUE, "BLOCK": shared_pass.BLOCK, "SOFTMAX": softmax}
         name = "softmax" if softmax else "logistic"
         made.append(Case(shared_pass.tile_kernel, name, 0, "fp32", constants, quick=True))
+        every = {**constants, "ids": None}
+        made.append(Case(shared_pass.tile_kernel, f"{name}, all classes", 0, "fp32", every))
     return made
 
 

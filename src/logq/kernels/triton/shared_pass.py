@@ -269,6 +269,8 @@ def tile_kernel(
     tl.store(losses + row, tl.where(has_true, loss, 0.0))
     if GRADIENTS:
         tl.store(true_factors + row * NUM_TRUE + column, of_true, mask=column < NUM_TRUE)
-        if ids is None:  # the places of true classes, which are no negatives, hold 0 so far
+        if ids is None:  # true classes have places of their own; of one that a row names twice the factors are summed
+            same = (target[:, None] == target[None, :]) & is_true[None, :]
+            factors = tl.sum(tl.where(same, of_true[None, :], 0.0), 1)
             tl.debug_barrier()
-            tl.atomic_add(logits + row * num_sampled + target, of_true, mask=is_true, sem="relaxed")
+            tl.store(logits + row * num_sampled + target, factors, mask=is_true)
