@@ -137,6 +137,27 @@ def test_the_thread_ends_with_the_loop(error: type[BaseException]) -> None:
     assert not of_feed()
 
 
+def test_the_thread_ends_with_the_batch_that_it_is_making() -> None:
+    """And not with 32 of them, after Ctrl-C."""
+    entered, closing = threading.Event(), threading.Event()
+
+    def slow() -> Iterator[tuple[dict[str, Any], int]]:
+        for batch, number in numbered(100):
+            made.append(number)
+            if number == 3:  # the first one of the third block
+                entered.set()
+                closing.wait(10)
+            yield batch, number
+
+    made: list[int] = []
+    fed = feed(slow(), CPU, Recording())
+    assert [number for _, number in islice(fed, 2)] == [0, 1]
+    assert entered.wait(10)
+    threading.Timer(0.1, closing.set).start()
+    fed.close()
+    assert made == [0, 1, 2, 3]
+
+
 def test_the_stream_of_a_gpu_waits_for_nothing_and_is_waited_for() -> None:
     done: list[str] = []
 

@@ -6,6 +6,8 @@ On the CPU the arrays are the tensors: nothing is copied, and there is no thread
 same order on all devices.
 """
 
+import contextlib
+import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
@@ -180,7 +182,7 @@ def feed(
     """Yield batches as tensors on a device, each with its number of examples.
 
     On other devices than the CPU a thread makes the next block while the current one is trained; the iterator is run by
-    that thread alone. Close the generator to be rid of the thread, which ends with the block that it is making.
+    that thread alone. Close the generator to end the thread, which finishes the batch that it is making.
 
     Args:
         batches: arrays and their number of examples.
@@ -200,8 +202,11 @@ def feed(
             yield {name: torch.from_numpy(array) for name, array in batch.items()}, count
         return
     copies = copies or make_copies(device)
-    with ThreadPoolExecutor(1, "logq-batches") as thread:
-        blocks = _blocks(batches, copies.pinned)
+    stopped = threading.Event()
+    # The stack is left first: the thread is told to stop before it is waited for.
+    with ThreadPoolExecutor(1, "logq-batches") as thread, contextlib.ExitStack() as at_end:
+        at_end.callback(stopped.set)
+        blocks = _blocks(batches, copies.pinned, stopped)
         coming: Future[_PackedBlock | None] = thread.submit(next, blocks, None)
         begun: Any = None
         while (block := coming.result()) is not None:
@@ -219,7 +224,7 @@ class _PackedBlock(NamedTuple):
     counts: list[int]
 
 
-def _blocks(batches: Iterator[tuple[Arrays, int]], pinned: bool) -> Iterator[_PackedBlock]:
+def _blocks(batches: Iterator[tuple[Arrays, int]], pinned: bool, stopped: threading.Event) -> Iterator[_PackedBlock]:
     most, failed = 1, None
     while failed is None:
         found: list[tuple[Arrays, int]] = []
@@ -228,7 +233,7 @@ def _blocks(batches: Iterator[tuple[Arrays, int]], pinned: bool) -> Iterator[_Pa
             for batch, count in islice(batches, most):
                 found.append((batch, count))
                 size += sum(array.nbytes for array in batch.values())
-                if size >= MOST_BYTES:
+                if size >= MOST_BYTES or stopped.is_set():
                     break
         except Exception as error:
             failed = error
