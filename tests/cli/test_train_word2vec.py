@@ -133,7 +133,7 @@ def test_a_gpu_that_is_not_there_is_said(logq, corpus, tmp_path, monkeypatch):
     assert "--device: " in failed(train(logq, corpus, tmp_path / "v", "--device", "cuda:77"))
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
     refused = failed(train(logq, corpus, tmp_path / "v", "--engine", "triton"))
-    assert "--engine: expected 'auto' or 'plain', got 'triton'; its device is a GPU such as 'cuda'" in refused
+    assert "--engine: expected 'auto' or 'plain', got 'triton'; it trains on a GPU such as --device cuda" in refused
 
 
 def test_the_engine_for_gpus_trains_and_is_named(logq, tmp_path, monkeypatch):

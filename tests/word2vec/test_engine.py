@@ -43,12 +43,12 @@ def test_what_has_none_runs_on_plain_pytorch_and_says_so(options, reason):
 ON_GPU = pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"objective": "nce"}, "there is no kernel for GPUs for nce with unigram"),
-        ({"hs": True}, "there is no kernel for GPUs for hierarchical_softmax"),
-        ({"shared_negatives": False}, "there is no kernel for GPUs for negatives of each pair's own"),
-        ({"batch_size": 32}, "there is no kernel for GPUs for batches"),
-        ({"window": 64}, "there is no kernel for GPUs for windows above 63"),
-        ({"num_sampled": 128}, "there is no kernel for GPUs for more than 127 negatives"),
+        ({"objective": "nce"}, "there is no GPU kernel for nce with unigram"),
+        ({"hs": True}, "there is no GPU kernel for hierarchical_softmax"),
+        ({"shared_negatives": False}, "there is no GPU kernel for separate negatives for each pair"),
+        ({"batch_size": 32}, "there is no GPU kernel for batches"),
+        ({"window": 64}, "there is no GPU kernel for windows above 63"),
+        ({"num_sampled": 128}, "there is no GPU kernel for more than 127 negatives"),
     ],
     ids=str,
 )
@@ -84,7 +84,9 @@ def test_where_triton_is_missing_plain_pytorch_trains_or_it_is_said(monkeypatch)
 @pytest.mark.parametrize("device", ["cpu", "meta"])
 def test_the_engine_for_gpus_asks_for_one(monkeypatch, device):
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
-    with pytest.raises(ValueError, match=rf"^engine: .*; its device is a GPU such as 'cuda', and not '{device}'$"):
+    with pytest.raises(
+        ValueError, match=rf"^engine: .*; it trains on a GPU such as device='cuda', and device is '{device}'$"
+    ):
         Word2VecConfig(engine="triton", device=device)
     chosen = Word2VecConfig(device=device, objective="nce")
     assert (chosen.engine_name, chosen.why_plain) == ("plain", "nce with unigram has no compiled kernel")
@@ -100,6 +102,13 @@ def test_an_engine_stays_what_it_was_chosen_to_be():
         assert chosen.engine_name == before
     finally:
         torch.use_deterministic_algorithms(False)
+
+
+def test_an_engine_follows_arguments_that_are_changed():
+    model = Word2Vec()
+    assert model.engine_name == "fused"
+    model.objective = "nce"
+    assert (model.engine_name, model.why_plain) == ("plain", "nce with unigram has no compiled kernel")
 
 
 def test_plain_can_be_asked_for():

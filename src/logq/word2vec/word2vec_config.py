@@ -5,7 +5,6 @@ import sys
 import warnings
 from collections.abc import Collection
 from dataclasses import field
-from functools import cached_property
 from importlib.util import find_spec
 from typing import Annotated, Any, ClassVar
 
@@ -210,8 +209,8 @@ class Word2VecConfig(ObjectiveConfig):
         AtLeast(0),
         Help(
             "Random seed; makes a run repeatable.",
-            more="On one thread the same seed gives the same vectors, bit for bit on one machine; on a GPU the same "
-            "windows and negatives, and what they do is added up in any order.",
+            more="On one thread the same seed gives the same vectors, bit for bit on one machine; on a GPU it gives "
+            "the same windows and negatives, but their updates are summed in varying order.",
             typed="Seed; makes a run repeatable, bit for bit on one thread.",
             group="Training",
         ),
@@ -220,9 +219,9 @@ class Word2VecConfig(ObjectiveConfig):
         str,
         OneOf("auto", "fused", "triton", "plain"),
         Help(
-            "Engine: compiled (fused), on a GPU (triton) or in PyTorch (plain).",
-            more="On a GPU no two runs are alike, as many programs add to the same vectors in any order; where "
-            "torch.use_deterministic_algorithms asks for more, plain PyTorch trains.",
+            "Engine: compiled for the CPU (fused), for a GPU (triton), or plain PyTorch (plain).",
+            more="On a GPU no two runs give the same bits, as many programs add to the same vectors in varying order; "
+            "under torch.use_deterministic_algorithms plain PyTorch trains instead.",
             group="Training",
         ),
     ] = "auto"
@@ -264,6 +263,9 @@ class Word2VecConfig(ObjectiveConfig):
             hint = "give the text to fit: Word2Vec(...).fit(text)"
             raise ArgumentTypeError("dim", "an integer >= 1", self.dim, hint)
         super().__post_init__()
+        # As it is now: a second fit continues on the engine of the first. Without torch nobody has asked for it.
+        torch = sys.modules.get("torch")
+        self._deterministic = torch is not None and torch.are_deterministic_algorithms_enabled()
         if self.hs and self.num_sampled != DEFAULT_NUM_SAMPLED:
             text = f"{self.num_sampled} negatives are not used: hs trains the tree alone, where gensim trains both"
             warnings.warn(f"num_sampled: {text}", UserWarning, stacklevel=4)
@@ -322,7 +324,7 @@ class Word2VecConfig(ObjectiveConfig):
         """Why the engine for GPUs cannot train, a clause; "" if it can."""
         lacks = self._lacks(TRITON)
         if not lacks and self.shared_negatives is False:
-            lacks = "negatives of each pair's own"
+            lacks = "separate negatives for each pair"
         if not lacks and self.batch_size is not None:
             lacks = "batches"
         if not lacks and self.window > LARGEST_WINDOW:
@@ -330,14 +332,13 @@ class Word2VecConfig(ObjectiveConfig):
         if not lacks and self.num_sampled > MOST_NEGATIVES:
             lacks = f"more than {MOST_NEGATIVES} negatives"
         if lacks:
-            return f"there is no kernel for GPUs for {lacks}"
+            return f"there is no GPU kernel for {lacks}"
         if not self._on_gpu and not (self.device == "cpu" and os.environ.get("TRITON_INTERPRET") == "1"):
-            return f"its device is a GPU such as 'cuda', and not {str(self.device)!r}"
+            return f"it trains on a GPU such as device='cuda', and device is {str(self.device)!r}"
         if find_spec("triton") is None:
             return "the package triton is not installed"
-        torch = sys.modules.get("torch")  # where it was not loaded, nobody has asked it for anything
-        if torch is not None and torch.are_deterministic_algorithms_enabled():
-            return "its updates come in any order, which torch.use_deterministic_algorithms forbids"
+        if self._deterministic:
+            return "the order of its updates varies, which torch.use_deterministic_algorithms forbids"
         return ""
 
     @property
@@ -351,7 +352,7 @@ class Word2VecConfig(ObjectiveConfig):
     def _on_gpu(self) -> bool:
         return str(self.device).partition(":")[0] == "cuda"
 
-    @cached_property
+    @property
     def engine_name(self) -> str:
         """The engine that trains, "fused", "triton" or "plain"."""
         if self.engine == "triton" or (self.engine == "auto" and self._on_gpu and not self.why_not_triton):
