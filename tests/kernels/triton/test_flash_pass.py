@@ -17,7 +17,7 @@ pytest.importorskip("triton", reason="Triton is there for Linux alone")
 from logq import kernels, optim
 from logq.functional import full_softmax_loss, sampled_loss
 from logq.kernels.passes import LossesAndGradients
-from logq.kernels.triton import TritonBackend, flash_pass, shared_pass
+from logq.kernels.triton import flash_pass, shared_pass
 from logq.kernels.triton.flash_pass import FlashTiles, runs_on_tensor_cores, splits_of, tiles_of
 from logq.objectives import OBJECTIVES
 from logq.samplers import LogUniform
@@ -253,20 +253,6 @@ def test_all_classes(storage: Any, softmax: bool, precision: Any, monkeypatch: p
 
 
 # ---------------------------------------------------------------------------------------------------- as a whole
-
-
-@pytest.fixture
-def interpreted() -> Iterator[None]:
-    class Interpreted(TritonBackend):
-        name = "interpreted"
-        device_types = ("cpu",)
-
-    kernels.register("interpreted", Interpreted())
-    try:
-        with kernels.use("interpreted"):
-            yield
-    finally:
-        kernels.unregister("interpreted")
 
 
 @pytest.mark.parametrize("reduction", ["mean", "none"])

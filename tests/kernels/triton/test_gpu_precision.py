@@ -25,20 +25,6 @@ ROUNDED = {torch.float32: 0.0, torch.bfloat16: 2.0**-7, torch.float16: 2.0**-11}
 """Relative to a number, half the distance to the next one; all of it for bfloat16, which the interpreter cuts off."""
 
 
-@pytest.fixture
-def interpreted() -> Iterator[None]:
-    class Interpreted(TritonBackend):
-        name = "interpreted"
-        device_types = ("cpu",)
-
-    kernels.register("interpreted", Interpreted())
-    try:
-        with kernels.use("interpreted"):
-            yield
-    finally:
-        kernels.unregister("interpreted")
-
-
 @pytest.fixture(params=["highest", "high", "medium"])
 def precision(request: pytest.FixtureRequest) -> Iterator[str]:
     before = torch.get_float32_matmul_precision()
