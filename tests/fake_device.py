@@ -1,4 +1,4 @@
-"""A device that is none: tensors say they lie on "fake", hold their values on the CPU, and refuse what CUDA refuses.
+"""A simulated device: its tensors claim to be on "fake", hold their values on the CPU, and refuse what CUDA refuses.
 
     with FakeDevice() as device:
         table = on_device(torch.randn(1000, 16))
@@ -229,7 +229,8 @@ class FakeGraphs:
         yield
 
     @contextlib.contextmanager
-    def graph(self, graph: "_Recorded", capture_error_mode: str) -> Generator[None, None, None]:
+    def graph(self, graph: "_Recorded", stream: object, capture_error_mode: str) -> Generator[None, None, None]:
+        assert isinstance(stream, self.Stream), "torch's own may be one of another device"
         assert capture_error_mode == "thread_local", "threads that make batches would end the capture"
         device = _device()
         device.graph = graph

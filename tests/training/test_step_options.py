@@ -1,6 +1,9 @@
 """The options `precision`, `compile` and `cuda_graphs`: what they change, and what they do not."""
 
+import contextlib
 import warnings
+from collections.abc import Generator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -8,7 +11,7 @@ import torch
 
 import language_cases
 import recommender_cases
-from logq.recommenders import Recommender
+from logq.recommenders import Recommender, neural_recommender
 from logq.training import Device, TrainingWarning, step_graphs
 from logq.training.options import TrainingConfig, check_precision
 
@@ -75,7 +78,7 @@ def test_a_compiled_model_learns_the_same_and_is_saved_alike(monkeypatch: pytest
     assert found.training_log[-1]["loss"] == pytest.approx(expected.training_log[-1]["loss"], rel=1e-5)
     assert list(found.model.state_dict()) == list(expected.model.state_dict())
     found.save(tmp_path)
-    assert Recommender.load(tmp_path).settings() == {**expected.settings(), "compile": True}
+    assert Recommender.load(tmp_path).settings() == expected.settings()
 
 
 @GRAPH_BREAKS
@@ -89,13 +92,61 @@ def test_what_cannot_be_captured_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(ValueError, match=r"cuda_graphs: .* on a device without CUDA graphs, got True on cpu"):
         fitted("YoutubeDNN", cuda_graphs=True)
     monkeypatch.setitem(step_graphs.GRAPHS, "cpu", None)
-    layer, cpu = torch.nn.Linear(1, 1), torch.device("cpu")
-    check: Any = step_graphs.check_capturable
-    check(layer, cpu, optimizer="adam", sparse=False)
+    check: Any = step_graphs.check_graphs
+    check(torch.device("cpu"), optimizer="adam")
     for options, expected in (
         ({"optimizer": "adagrad"}, "expected False, or the optimizer adam or sgd, got True with adagrad"),
-        ({"sparse": True}, "expected False, or sparse=False, got True with sparse gradients"),
         ({"processes": 2}, "expected False, or one process, got True in 2 processes"),
     ):
         with pytest.raises(ValueError, match=f"cuda_graphs: {expected}"):
-            check(layer, cpu, **{"optimizer": "adam", "sparse": False, **options})
+            check(torch.device("cpu"), **{"optimizer": "adam", **options})
+    step_graphs.check_capturable(torch.nn.Linear(1, 1), sparse=False)
+    with pytest.raises(
+        ValueError, match="cuda_graphs: expected False, or sparse=False, got True with sparse gradients"
+    ):
+        step_graphs.check_capturable(torch.nn.Linear(1, 1), sparse=True)
+
+
+def test_graphs_are_refused_before_anything_is_read_or_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    def pretrained(*_: Any, **__: Any) -> Any:
+        raise AssertionError("vectors were trained first")
+
+    monkeypatch.setattr(neural_recommender, "first_vectors", pretrained)
+    with pytest.raises(ValueError, match="cuda_graphs: "):
+        fitted("YoutubeDNN", cuda_graphs=True, pretrain=1)
+    with pytest.raises(ValueError, match="cuda_graphs: "):
+        language_cases.make("nnlm", cuda_graphs=True).fit("no such file", progress=False)
+
+
+def test_how_a_model_was_trained_is_not_saved() -> None:
+    """So that it is trained further where there is no GPU, and read by versions without these options."""
+    assert not {"device", "compile", "cuda_graphs"} & TrainingConfig(compile=True, cuda_graphs=True).settings().keys()
+
+
+def test_memory_that_runs_out_in_a_capture_is_said_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    def step(batch: Any) -> Any:
+        if capturing:
+            raise torch.OutOfMemoryError("it is full")
+        return batch["x"]
+
+    @contextlib.contextmanager
+    def graph(*_: Any, **__: Any) -> Generator[None, None, None]:
+        capturing.append(True)
+        yield
+
+    capturing: list[bool] = []
+    stream = SimpleNamespace(wait_stream=lambda other: None)
+    api = SimpleNamespace(
+        Stream=lambda device: stream,
+        current_stream=lambda device: stream,
+        stream=lambda one: contextlib.nullcontext(),
+        device=lambda device: contextlib.nullcontext(),
+        CUDAGraph=object,
+        graph=graph,
+    )
+    monkeypatch.setitem(step_graphs.GRAPHS, "cpu", api)
+    steps = step_graphs.StepGraphs(step, torch.device("cpu"))
+    for _ in range(step_graphs.WARM_UP):
+        steps.run({"x": torch.zeros(2)})
+    with pytest.raises(torch.OutOfMemoryError, match="it is full"):
+        steps.run({"x": torch.zeros(2)})

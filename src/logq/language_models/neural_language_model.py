@@ -27,6 +27,7 @@ from logq.training.config import CUSTOM
 from logq.training.devices import Device
 from logq.training.estimator import FitOptions, Seeds, fresh_seed
 from logq.training.loop import Loop
+from logq.training.step_graphs import check_graphs
 from logq.training.weights import weights_of, with_weights
 
 __all__ = ["NeuralLanguageModel"]
@@ -121,6 +122,11 @@ class NeuralLanguageModel(NeuralLMConfig, LanguageModel):
         if self.sampler == CUSTOM:
             hint = "make a new model: files do not keep the function that the sampler was"
             raise ArgumentError("sampler", "a name or a function", CUSTOM, hint)
+        device = Device(self.device, self.precision)
+        if device.world.size > 1:
+            raise ValueError(f"fit: expected one process, got {device.world.size}")
+        if self.cuda_graphs:
+            check_graphs(device.torch_device, optimizer=self.optimizer)
         reading: dict[str, Any] = {"encoding": encoding, "threads": self.threads or 1, "progress": progress}
         with contextlib.ExitStack() as stack:
             stack.enter_context(self._fitting())
@@ -130,13 +136,10 @@ class NeuralLanguageModel(NeuralLMConfig, LanguageModel):
             held_out = None
             if validation is not None:
                 held_out = stack.enter_context(read_tokens(validation, vocabulary=tokens.vocabulary, **reading))
-            self._train(tokens, held_out, options)
+            self._train(tokens, held_out, options, device)
         return self
 
-    def _train(self, tokens: Tokens, held_out: Tokens | None, options: FitOptions) -> None:
-        device = Device(self.device, self.precision)
-        if device.world.size > 1:
-            raise ValueError(f"fit: expected one process, got {device.world.size}")
+    def _train(self, tokens: Tokens, held_out: Tokens | None, options: FitOptions, device: Device) -> None:
         numbers = (len(tokens), tokens.num_sentences)
         data = fingerprint(tokens.vocabulary.index_to_key, tokens.counts, numbers=numbers)
         checkpoint = self._checkpoint(options, data, "source")

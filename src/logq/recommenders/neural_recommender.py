@@ -31,6 +31,7 @@ from logq.training.devices import Device
 from logq.training.estimator import FitOptions, Seeds, fresh_seed
 from logq.training.loop import Loop
 from logq.training.running_mean import DivergedError
+from logq.training.step_graphs import check_graphs
 from logq.training.weights import weights_of, with_weights
 
 __all__ = ["NeuralRecommender"]
@@ -148,6 +149,8 @@ class NeuralRecommender(NeuralConfig, Recommender):
 
     def _fit(self, log: Interactions, validation: HeldOut | None, options: FitOptions) -> None:
         device = Device(self.device, self.precision)
+        if self.cuda_graphs:
+            check_graphs(device.torch_device, optimizer=self.optimizer, processes=device.world.size)
         progress = options.progress if device.world.rank == 0 else False
         if options.checkpoint is not None and device.world.size > 1:
             expected = "none where there are several processes, whose states would differ"

@@ -21,7 +21,7 @@ from logq.training.optimizers import Optimizers
 from logq.training.options import TrainingConfig
 from logq.training.running_mean import DivergedError, Problems, RunningMean
 from logq.training.schedule import Schedule, WeightAverage
-from logq.training.step_graphs import StepGraphs, check_capturable
+from logq.training.step_graphs import StepGraphs, check_capturable, check_graphs
 from logq.training.task import Task
 
 __all__ = ["Loop"]
@@ -91,13 +91,8 @@ class Loop:
         self.task, self.config, self.device, self.seeds = task, config, device, seeds
         self.monitor, self.smaller_is_better = monitor, smaller_is_better
         if config.cuda_graphs:
-            check_capturable(
-                task.module,
-                device.torch_device,
-                optimizer=config.optimizer,
-                sparse=bool(task.sparse_parameters()),
-                processes=device.world.size,
-            )
+            check_graphs(device.torch_device, optimizer=config.optimizer, processes=device.world.size)
+            check_capturable(task.module, sparse=bool(task.sparse_parameters()))
         self.optimizers = Optimizers(
             task.module,
             task.sparse_parameters(),

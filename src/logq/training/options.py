@@ -206,7 +206,7 @@ class TrainingConfig(DeviceConfig):
         OneOf(*PRECISIONS),
         Check(check_precision),
         Help(
-            "Precision of the model's products",
+            "Precision of the matrix products of the model",
             more='"bfloat16", or "bf16", computes them by autocast; weights, their updates and the loss stay in '
             'float32. "auto" takes bfloat16 on a GPU that has it.',
         ),
@@ -214,18 +214,21 @@ class TrainingConfig(DeviceConfig):
     compile: Annotated[
         bool,
         Help(
-            "Whether torch.compile makes kernels of the model for training, which takes it up to a few minutes.",
-            more="The loss has its own kernels. Without a compiler training warns, and goes on without.",
-            typed="Compile the model for training by torch.compile.",
+            "Whether to compile the model with torch.compile for training, which takes up to a few minutes.",
+            more="The loss has kernels of its own. Where compiling fails, training warns and continues without it. How "
+            "a model was trained is not saved with it.",
+            typed="Compile the model with torch.compile for training.",
+            saved=False,
         ),
     ] = False
     cuda_graphs: Annotated[
         bool,
         Help(
-            "Whether a GPU replays steps of training that were captured once, as CUDA graphs.",
-            more="For models that are bound by the launches of small kernels. Histories are then padded to "
-            "`max_length`, tables must be dense, and the optimizer adam or sgd.",
-            typed="Capture steps of training as CUDA graphs.",
+            "Whether a GPU replays training steps that were captured once, as CUDA graphs.",
+            more="For models whose many small kernels take less time than their launches. Tables must be dense, and "
+            "the optimizer adam or sgd; recommenders pad histories to `max_length`. Not saved with a model.",
+            typed="Replay training steps as CUDA graphs on a GPU; needs dense tables, and adam or sgd.",
+            saved=False,
         ),
     ] = False
     seed: Annotated[

@@ -2,7 +2,7 @@
 
 A step is captured once for each shape of a batch, after a few that were trained one kernel at a time, and then replayed
 with other numbers: batches are copied to where the captured one lay, the learning rate lies on the device, and seeds of
-draws advance there. Not yet run on a card: tests replay what a device that is none has recorded.
+draws advance there. Not yet run on a card: tests replay what a simulated device has recorded.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from logq._arguments import ArgumentError, Verbatim
 from logq.samplers.sampler import Sampler
 
-__all__ = ["GRAPHS", "StepGraphs", "check_capturable"]
+__all__ = ["GRAPHS", "StepGraphs", "check_capturable", "check_graphs"]
 
 GRAPHS: dict[str, Any] = {"cuda": torch.cuda}
 """What captures graphs, by the type of a device; torch calls AMD's GPUs "cuda", too."""
@@ -23,7 +23,7 @@ WARM_UP = 3
 """Steps of a shape that are trained before one is captured: torch and cuBLAS allocate and choose kernels in them."""
 
 MOST_SHAPES = 4
-"""Batches of other shapes than the first ones, such as the last one of an epoch, are trained without a graph."""
+"""Shapes of which a graph is kept; batches of any other are trained one kernel at a time."""
 
 
 class _Captured(NamedTuple):
@@ -32,23 +32,19 @@ class _Captured(NamedTuple):
     loss: Tensor
 
 
-def check_capturable(
-    module: nn.Module, device: torch.device, *, optimizer: str, sparse: bool, processes: int = 1
-) -> None:
-    """Check that steps can be captured, and let samplers take their seeds from the device.
+def check_graphs(device: torch.device, *, optimizer: str, processes: int = 1) -> None:
+    """Check that steps can be captured with these settings, before anything is read or made.
 
     Args:
-        module: what is trained, samplers among it.
-        device: where.
+        device: where training happens.
         optimizer: its name.
-        sparse: whether some of its gradients are sparse.
         processes: how many train together.
 
     Raises:
         ArgumentError: they cannot.
 
     Example:
-        >>> check_capturable(nn.Linear(1, 1), torch.device("cpu"), optimizer="adam", sparse=False)
+        >>> check_graphs(torch.device("cpu"), optimizer="adam")
         Traceback (most recent call last):
         ...
         logq.ArgumentError: cuda_graphs: expected False on a device without CUDA graphs, got True on cpu
@@ -57,10 +53,25 @@ def check_capturable(
         raise _refused("False on a device without CUDA graphs", f"True on {device.type}")
     if optimizer == "adagrad":
         raise _refused("False, or the optimizer adam or sgd", f"True with {optimizer}")
-    if sparse:
-        raise _refused("False, or sparse=False", "True with sparse gradients, whose sizes the host waits for")
     if processes > 1:
         raise _refused("False, or one process", f"True in {processes} processes")
+
+
+def check_capturable(module: nn.Module, *, sparse: bool) -> None:
+    """Check that steps of a model can be captured, and let its samplers take their seeds from the device.
+
+    Args:
+        module: what is trained, samplers among it.
+        sparse: whether some of its gradients are sparse.
+
+    Raises:
+        ArgumentError: they cannot.
+
+    Example:
+        >>> check_capturable(nn.Linear(1, 1), sparse=False)
+    """
+    if sparse:
+        raise _refused("False, or sparse=False", "True with sparse gradients, whose sizes the host waits for")
     for sampler in (part for part in module.modules() if isinstance(part, Sampler)):
         sampler.seeds_on_device()
 
@@ -116,9 +127,15 @@ class StepGraphs:
         kept = {name: values.clone() for name, values in batch.items()}
         graph = self._api.CUDAGraph()
         try:
-            # A thread meanwhile pins memory for batches, which is no part of the graph.
-            with self._api.device(self._device), self._api.graph(graph, capture_error_mode="thread_local"):
+            # Meanwhile a thread pins memory for batches, which does not belong to the graph. The stream is that of the
+            # steps before: torch's own for graphs is on the device of the first graph of the process.
+            with (
+                self._api.device(self._device),
+                self._api.graph(graph, stream=self._stream, capture_error_mode="thread_local"),
+            ):
                 loss = self._step(kept)
+        except torch.OutOfMemoryError:
+            raise
         except RuntimeError as error:
             why = " ".join(str(error).partition("\n\n")[0].split())
             raise _refused("False, as a step cannot be captured", f"True ({why})") from error
