@@ -199,7 +199,7 @@ class Recorder:
 
     @property
     def sequence(self) -> list[str]:
-        """Each kernel with the shapes of its tensors and its numbers, which a graph has for ever."""
+        """Each kernel with the shapes of its tensors and its numbers, which are fixed in a graph."""
         return [what for what, _ in self.steps]
 
 

@@ -1,4 +1,4 @@
-"""Tests on a device that is none, in processes of their own: one that torch was told of cannot be taken back."""
+"""Tests on a simulated device, in processes of their own, as torch cannot forget a device that it was told of."""
 
 import subprocess
 import sys
