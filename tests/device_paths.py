@@ -637,6 +637,25 @@ def test_a_checkpoint_goes_on_on_another_device(of: str, to: str, device: Device
     )
 
 
+@pytest.mark.parametrize("place", [NAME, "cpu"])
+def test_a_run_of_graphs_goes_on_with_or_without_them(
+    place: str, device: Device, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    """What is drawn goes on from the stream of the device, and so a run without graphs learns the same."""
+
+    def make(place: str) -> Any:
+        options = {"sampler": "uniform", "num_sampled": 5, "sparse": False, "id_dropout": 0.0}
+        return recommender_cases.make("TwoTower", device=place, epochs=2, cuda_graphs=place == NAME, **options)
+
+    fake_graphs(monkeypatch)
+    log = recommender_cases.planted_log(users=20)
+    whole = make(NAME).fit(log, progress=False)
+    stop_after_one_epoch(make(NAME), log, tmp_path)
+    resumed = make(place).fit(log, checkpoint=tmp_path, resume=True, progress=False)
+    for one, other in zip(resumed.training_log, whole.training_log, strict=True):
+        assert one["loss"] == pytest.approx(other["loss"], abs=1e-4)
+
+
 class _StoppedError(Exception):
     pass
 
