@@ -128,7 +128,10 @@ def test_what_cannot_be_drawn_in_parts_is_refused() -> None:
     per_row = Uniform(C, S, per_row=True)
     race = Unigram([1000, 1, 1, 1, 1], 4, per_row=True, replacement=False)
     for sampler in (Uniform(C, S), InBatch(C), race):
-        with pytest.raises(ArgumentError, match="store_samples: expected True, unless each row has a sample"):
+        with pytest.raises(
+            ArgumentError,
+            match=r"store_samples: expected True .* one by one, got False; give a sampler such as LogUniform",
+        ):
             CandidateLoss("nce", D, sampler.num_classes, sampler, store_samples=False)
     with pytest.raises(ArgumentError, match="sampler: expected one that draws for each row"):
         next(race.draw_in_parts(torch.tensor([0]), 1))

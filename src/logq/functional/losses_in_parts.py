@@ -44,7 +44,8 @@ def check_parts(has_parts: bool, reduction: str, sparse: bool, temperature: floa
         logq.ArgumentError: reduction: expected 'mean' or 'sum' where samples are not stored, got 'none'
     """
     if not has_parts:
-        raise ArgumentError("store_samples", "True, unless each row has a sample that can be drawn by itself", False)
+        hint = "give a sampler such as LogUniform(..., per_row=True)"
+        raise ArgumentError("store_samples", "True with a sampler that cannot draw rows one by one", False, hint)
     without = "where samples are not stored"
     if reduction == "none":
         raise ArgumentError("reduction", f"'mean' or 'sum' {without}", reduction)

@@ -91,8 +91,8 @@ class CandidateLoss(TellsOfSparseRows):
         label_smoothing: as in logq.functional.sampled_loss.
         store_samples: False where the rows' own samples, (B, S) ids and as many factors, would be too large to keep:
             some rows are drawn, and lead to gradients, at a time. The loss and its gradients are the same, which are
-            dense, and can be differentiated once. For a mean or a sum, a `temperature` without a gradient, and samplers
-            of which `draws_in_parts` holds.
+            dense, and can be differentiated once. For a mean or a sum, a `temperature` that is a float, and samplers
+            with `draws_in_parts`, such as LogUniform(..., per_row=True).
         device, dtype: of new class weights.
 
     Shape:
