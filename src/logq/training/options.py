@@ -215,8 +215,8 @@ class TrainingConfig(DeviceConfig):
         bool,
         Help(
             "Whether to compile the model with torch.compile for training, which takes up to a few minutes.",
-            more="The loss has kernels of its own. Where compiling fails, training warns and continues without it. How "
-            "a model was trained is not saved with it.",
+            more="The loss has kernels of its own. Where compiling fails, training warns and continues without it. Not "
+            "saved with a model.",
             typed="Compile the model with torch.compile for training.",
             saved=False,
         ),
