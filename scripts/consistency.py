@@ -11,6 +11,7 @@ fewer distributions, 6 different words drawn uniformly.
 """
 
 import argparse
+import functools
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +21,7 @@ import torch
 from torch import Tensor
 
 from logq.functional import full_loss, sampled_loss
-from logq.objectives import OBJECTIVES, SAMPLED_SOFTMAX, Objective
+from logq.objectives import OBJECTIVES, REFINED_SOFTMAX, SAMPLED_SOFTMAX, Objective
 from logq.samplers import Sampler, Uniform, Unigram
 
 CONTEXTS, WORDS, NEGATIVES = 8, 24, 6
@@ -54,9 +55,9 @@ def language(seed: int) -> Tensor:
     return (zipf + torch.randn(CONTEXTS, WORDS, generator=generator)).log_softmax(dim=1)
 
 
-def frequency_sampler(frequencies: Tensor, seed: int) -> Sampler:
+def frequency_sampler(frequencies: Tensor, seed: int, negatives: int = NEGATIVES) -> Sampler:
     """Draws with replacement in proportion to the words' frequencies."""
-    return Unigram(frequencies, NEGATIVES, per_row=True, seed=seed)
+    return Unigram(frequencies, negatives, per_row=True, seed=seed)
 
 
 def uniform_sampler(frequencies: Tensor, seed: int) -> Sampler:
@@ -161,6 +162,11 @@ def main() -> None:
     for distribution, remove_hits in (("hits kept", False), ("hits removed: biased", True)):
         result = train(SAMPLED_SOFTMAX, arguments.seed, make_sampler=frequency_sampler, remove_hits=remove_hits)
         name, distribution = SAMPLED_SOFTMAX.name, f"frequency, {distribution}"
+        print(f"{name:<19}{OBJECTIVES[name].approximates.formula:<22}{distribution:<34}{result.error:.4f}", flush=True)
+    for negatives in (4 * NEGATIVES, 16 * NEGATIVES):
+        many = functools.partial(frequency_sampler, negatives=negatives)
+        result = train(REFINED_SOFTMAX, arguments.seed, make_sampler=many)
+        name, distribution = REFINED_SOFTMAX.name, f"frequency, {negatives} negatives"
         print(f"{name:<19}{OBJECTIVES[name].approximates.formula:<22}{distribution:<34}{result.error:.4f}", flush=True)
     if arguments.figure:
         draw(results, arguments.figure)
