@@ -20,6 +20,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from logq.diagnostics import gradient_error
 from logq.functional import full_loss, sampled_loss
 from logq.objectives import OBJECTIVES, REFINED_SOFTMAX, SAMPLED_SOFTMAX, Objective
 from logq.samplers import Sampler, Uniform, Unigram
@@ -143,12 +144,33 @@ def draw(results: dict[str, Result], path: Path) -> None:
     path.write_text("\n".join([*lines, "</svg>\n"]), encoding="utf-8")
 
 
+def gradients(seed: int) -> None:
+    """Print how far the gradients of sampled and of refined softmax are from the exact one, and how much is bias."""
+    generator = torch.Generator().manual_seed(seed + 1)
+    x = 0.7 * torch.randn(64, 16, generator=generator, dtype=torch.float64)
+    weight = 0.5 * torch.randn(2000, 16, generator=generator, dtype=torch.float64)
+    p = (x @ weight.T).softmax(dim=1)
+    given = torch.multinomial(p, 1, generator=generator)[:, 0]
+    sampler = {"frequency": functools.partial(Unigram, 1e5 * p.mean(dim=0) + 1)}
+    print(f"{'objective':<19}{'true classes':<14}{'negatives':<11}{'error':<8}bias")
+    for name in ("sampled_softmax", "refined_softmax"):
+        for kind, targets in (("given", given), ("of P", None)):
+            options = {"estimator": name, "targets": targets, "repeats": 200, "seed": seed + 1, "progress": False}
+            for at in gradient_error(x, weight, sampler, [16, 64, 256], **options)["frequency"]:
+                error, bias = at.relative_error.value, at.bias.value
+                print(f"{name:<19}{kind:<14}{at.num_sampled:<11}{error:<8.3f}{bias:.3f}", flush=True)
+
+
 def main() -> None:
     """Run all rows."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--figure", type=Path)
+    parser.add_argument("--gradients", action="store_true", help="measure gradients instead of what is learned")
     arguments = parser.parse_args()
+    if arguments.gradients:
+        gradients(arguments.seed)
+        return
     results = {}
     print(f"{'objective':<19}{'F approximates':<22}{'negatives':<34}rms error, nats")
     for name, objective in OBJECTIVES.items():
