@@ -11,6 +11,7 @@ fewer distributions, 6 different words drawn uniformly.
 """
 
 import argparse
+import functools
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -19,8 +20,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from logq.diagnostics import gradient_error
 from logq.functional import full_loss, sampled_loss
-from logq.objectives import OBJECTIVES, SAMPLED_SOFTMAX, Objective
+from logq.objectives import OBJECTIVES, REFINED_SOFTMAX, SAMPLED_SOFTMAX, Objective
 from logq.samplers import Sampler, Uniform, Unigram
 
 CONTEXTS, WORDS, NEGATIVES = 8, 24, 6
@@ -54,9 +56,9 @@ def language(seed: int) -> Tensor:
     return (zipf + torch.randn(CONTEXTS, WORDS, generator=generator)).log_softmax(dim=1)
 
 
-def frequency_sampler(frequencies: Tensor, seed: int) -> Sampler:
+def frequency_sampler(frequencies: Tensor, seed: int, negatives: int = NEGATIVES) -> Sampler:
     """Draws with replacement in proportion to the words' frequencies."""
-    return Unigram(frequencies, NEGATIVES, per_row=True, seed=seed)
+    return Unigram(frequencies, negatives, per_row=True, seed=seed)
 
 
 def uniform_sampler(frequencies: Tensor, seed: int) -> Sampler:
@@ -142,12 +144,33 @@ def draw(results: dict[str, Result], path: Path) -> None:
     path.write_text("\n".join([*lines, "</svg>\n"]), encoding="utf-8")
 
 
+def gradients(seed: int) -> None:
+    """Print how far the gradients of sampled and of refined softmax are from the exact one, and how much is bias."""
+    generator = torch.Generator().manual_seed(seed + 1)
+    x = 0.7 * torch.randn(64, 16, generator=generator, dtype=torch.float64)
+    weight = 0.5 * torch.randn(2000, 16, generator=generator, dtype=torch.float64)
+    p = (x @ weight.T).softmax(dim=1)
+    given = torch.multinomial(p, 1, generator=generator)[:, 0]
+    sampler = {"frequency": functools.partial(Unigram, 1e5 * p.mean(dim=0) + 1)}
+    print(f"{'objective':<19}{'true classes':<14}{'negatives':<11}{'error':<8}bias")
+    for name in ("sampled_softmax", "refined_softmax"):
+        for kind, targets in (("given", given), ("of P", None)):
+            options = {"estimator": name, "targets": targets, "repeats": 200, "seed": seed + 1, "progress": False}
+            for at in gradient_error(x, weight, sampler, [16, 64, 256], **options)["frequency"]:
+                error, bias = at.relative_error.value, at.bias.value
+                print(f"{name:<19}{kind:<14}{at.num_sampled:<11}{error:<8.3f}{bias:.3f}", flush=True)
+
+
 def main() -> None:
     """Run all rows."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--figure", type=Path)
+    parser.add_argument("--gradients", action="store_true", help="measure gradients instead of what is learned")
     arguments = parser.parse_args()
+    if arguments.gradients:
+        gradients(arguments.seed)
+        return
     results = {}
     print(f"{'objective':<19}{'F approximates':<22}{'negatives':<34}rms error, nats")
     for name, objective in OBJECTIVES.items():
@@ -161,6 +184,11 @@ def main() -> None:
     for distribution, remove_hits in (("hits kept", False), ("hits removed: biased", True)):
         result = train(SAMPLED_SOFTMAX, arguments.seed, make_sampler=frequency_sampler, remove_hits=remove_hits)
         name, distribution = SAMPLED_SOFTMAX.name, f"frequency, {distribution}"
+        print(f"{name:<19}{OBJECTIVES[name].approximates.formula:<22}{distribution:<34}{result.error:.4f}", flush=True)
+    for negatives in (4 * NEGATIVES, 16 * NEGATIVES):
+        many = functools.partial(frequency_sampler, negatives=negatives)
+        result = train(REFINED_SOFTMAX, arguments.seed, make_sampler=many)
+        name, distribution = REFINED_SOFTMAX.name, f"frequency, {negatives} negatives"
         print(f"{name:<19}{OBJECTIVES[name].approximates.formula:<22}{distribution:<34}{result.error:.4f}", flush=True)
     if arguments.figure:
         draw(results, arguments.figure)

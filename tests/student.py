@@ -5,8 +5,8 @@ import math
 from torch import Tensor
 
 LOGISTIC = {"gbce", "negative_sampling", "nce", "sampled_logistic", "full_logistic"}
-SUBTRACTS_LOG_Q = {"nce", "sampled_logistic", "sampled_softmax"}
-REMOVES_HITS = {"gbce", "sampled_logistic", "sampled_softmax", "full_logistic", "full_softmax"}
+SUBTRACTS_LOG_Q = {"nce", "sampled_logistic", "sampled_softmax", "refined_softmax"}
+REMOVES_HITS = {"gbce", "sampled_logistic", "sampled_softmax", "refined_softmax", "full_logistic", "full_softmax"}
 
 
 def log_one_plus_exp(x: float) -> float:
@@ -68,7 +68,8 @@ def losses(
         positives, negatives = [], []
         for y, q in zip(true, true_log_q, strict=True):
             if y != ignore_index:
-                positives.append(logit(x, ws[y], bs[y], temperature, cosine) - (minus * q if minus else 0.0))
+                of_true = minus and name != "refined_softmax"
+                positives.append(logit(x, ws[y], bs[y], temperature, cosine) - (q if of_true else 0.0))
         for s, (y, q) in enumerate(zip(sampled, log_q, strict=True)):
             left_out = (
                 candidates.excluded is not None and not name.startswith("full") and bool(candidates.excluded[i, s])

@@ -17,6 +17,7 @@ TABLE = {
     "nce": ("S", True, logistic, True, False, False),
     "sampled_logistic": ("S - T", True, logistic, False, False, False),
     "sampled_softmax": ("S - T", True, softmax, True, False, True),
+    "refined_softmax": ("S - T", True, softmax, True, False, True),
     "gbce": ("S - T", False, logistic, False, True, False),
     "full_logistic": ("L - T", False, logistic, False, False, False),
     "full_softmax": ("L - T", False, softmax, True, False, True),

@@ -5,13 +5,15 @@
     NCE                  S_i                  F - log Q            logistic           log P(y|x)
     sampled logistic     S_i - T_i            F - log Q            logistic           log( P / (1 - P) )
     sampled softmax      S_i - T_i            F - log Q            softmax            log P(y|x) + K(x)
+    refined softmax      S_i - T_i            F - log Q of S_i     softmax            log P(y|x) + K(x)
     gBCE                 S_i - T_i            F                    logistic, beta     log( P / (1 - P) / Q ) + log beta
     full logistic        L - T_i              F                    logistic           log( P / (1 - P) )
     full softmax         L - T_i              F                    softmax            log P(y|x) + K(x)
 
 S_i is the sample of row i, T_i its true classes, L all classes. P(y|x) is the probability, or for rows with several
 true classes the expected number, of y among T_i; Q(y|x) the expected count of y in S_i. K(x) does not depend on the
-class. beta is what a true class of gBCE counts; elsewhere it is 1.
+class. beta is what a true class of gBCE counts; elsewhere it is 1. Refined softmax subtracts no log Q from the true
+class: its approximation is that of large samples.
 
 The names of the table are known without torch, which is imported when something is computed.
 
@@ -22,6 +24,7 @@ References:
     Jean et al., On Using Very Large Target Vocabulary, ACL 2015, arXiv:1412.2007, Sec. 3.
     Ma and Collins, Noise Contrastive Estimation and Negative Sampling, EMNLP 2018, arXiv:1809.01812.
     Petrov and Macdonald, gSASRec, RecSys 2023, arXiv:2308.07192, Sec. 5: gBCE.
+    Khrylchenko et al., Correcting the LogQ Correction, RecSys 2025, arXiv:2507.09331: refined softmax.
 """
 
 from __future__ import annotations
@@ -47,6 +50,7 @@ __all__ = [
     "NCE",
     "NEGATIVE_SAMPLING",
     "OBJECTIVES",
+    "REFINED_SOFTMAX",
     "SAMPLED_LOGISTIC",
     "SAMPLED_SOFTMAX",
     "Approximation",
@@ -92,6 +96,7 @@ class Objective:
             which the other classes are seen. None and 0 count it once.
         rate: a in (0, 1]; None for that of the sample, see `for_sample`.
         label_smoothing: epsilon in [0, 1], see `smoothed`.
+        true_log_q: whether log Q, where it is subtracted, is subtracted from the true class as well.
 
     Raises:
         ArgumentError: a number is out of range, or the loss is not one that takes it; or negatives are all classes and
@@ -112,6 +117,7 @@ class Objective:
     calibration: float | None = None
     rate: float | None = None
     label_smoothing: float = 0.0
+    true_log_q: bool = True
 
     def __post_init__(self) -> None:
         table = self.loss in (logistic, softmax)
@@ -159,7 +165,8 @@ class Objective:
         self.check_num_true(is_true.shape[1])
         plain = true_logits.where(is_true, 0.0), sampled_logits
         if self.subtract_log_q:
-            true_logits = true_logits - true_log_q.detach().to(true_logits.dtype)
+            if self.true_log_q:
+                true_logits = true_logits - true_log_q.detach().to(true_logits.dtype)
             sampled_logits = sampled_logits - log_q.detach().to(sampled_logits.dtype)
         # An entry that is not a class may carry anything, also NaN or the infinity of an expected count of 0: it must
         # not reach the gradient.
@@ -343,8 +350,18 @@ GBCE:              Final = Objective("gbce",              Negatives.S_MINUS_T, F
 FULL_LOGISTIC:     Final = Objective("full_logistic",     Negatives.L_MINUS_T, False, logistic, LOG_ODDS)
 FULL_SOFTMAX:      Final = Objective("full_softmax",      Negatives.L_MINUS_T, False, softmax,  LOG_P_PLUS_K)
 # fmt: on
+REFINED_SOFTMAX: Final = replace(SAMPLED_SOFTMAX, name="refined_softmax", true_log_q=False)
 
-_TABLE = (NEGATIVE_SAMPLING, NCE, SAMPLED_LOGISTIC, SAMPLED_SOFTMAX, GBCE, FULL_LOGISTIC, FULL_SOFTMAX)
+_TABLE = (
+    NEGATIVE_SAMPLING,
+    NCE,
+    SAMPLED_LOGISTIC,
+    SAMPLED_SOFTMAX,
+    REFINED_SOFTMAX,
+    GBCE,
+    FULL_LOGISTIC,
+    FULL_SOFTMAX,
+)
 
 OBJECTIVES: Final = {objective.name: objective for objective in _TABLE}
 """The table: objectives by name. Whatever takes an objective by name looks here."""

@@ -112,8 +112,9 @@ def test_options(logq, file):
     base = read(logq("diagnose", file, *QUICK)[1])
     distinct = read(logq("diagnose", file, "--distinct", *QUICK)[1])
     trained = read(logq("diagnose", file, "--estimator", "sampled_softmax", *QUICK)[1])
+    refined = read(logq("diagnose", file, "--estimator", "refined_softmax", *QUICK)[1])
     fewer = read(logq("diagnose", file, "--rows", 3, *QUICK)[1])
-    assert len({str(found) for found in (base, distinct, trained, fewer)}) == 4
+    assert len({str(found) for found in (base, distinct, trained, refined, fewer)}) == 5
     whole = read(logq("diagnose", file, "--distinct", "--num-sampled", 80, "--repeats", 4, "-q")[1])
     assert all(values[0] < 1e-5 for values in whole.values())
 

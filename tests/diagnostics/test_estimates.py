@@ -9,7 +9,7 @@ import enumerated_estimates as enumerated
 from frequencies import assert_mean
 from logq.candidates import Candidates
 from logq.diagnostics import effective_sample_size, sampled_softmax_gradient, self_normalized_gradient
-from logq.functional import sampled_softmax_loss
+from logq.functional import refined_softmax_loss, sampled_softmax_loss
 from logq.samplers import EveryClass, Unigram
 from problems import PROBLEMS, problem
 
@@ -92,17 +92,17 @@ def test_rows_with_samples_of_their_own_come_in_parts(monkeypatch):
         torch.testing.assert_close(one, other)
 
 
+@pytest.mark.parametrize("refined", [False, True])
 @pytest.mark.parametrize("remove_hits", [True, False])
 @pytest.mark.parametrize("name", [name for name in PROBLEMS if "ignored" not in name])
-def test_sampled_softmax_is_what_is_trained(name, remove_hits):
+def test_sampled_softmax_is_what_is_trained(name, remove_hits, refined):
     """The gradient that autograd finds in the library's own loss."""
     given = problem(**PROBLEMS[name])
     x = given.input.clone().requires_grad_()
-    sampled_softmax_loss(
-        x, given.weight, given.candidates, bias=given.bias, remove_hits=remove_hits, reduction="sum"
-    ).backward()
+    loss = refined_softmax_loss if refined else sampled_softmax_loss
+    loss(x, given.weight, given.candidates, bias=given.bias, remove_hits=remove_hits, reduction="sum").backward()
     found = sampled_softmax_gradient(
-        given.input, given.weight, given.candidates, bias=given.bias, remove_hits=remove_hits
+        given.input, given.weight, given.candidates, bias=given.bias, remove_hits=remove_hits, refined=refined
     )
     torch.testing.assert_close(found.gradient, x.grad, atol=1e-12, rtol=0)
 

@@ -112,6 +112,21 @@ def test_sampled_softmax_of_given_targets_keeps_a_bias_and_of_drawn_ones_has_non
     assert given.bias.value > 0.05
 
 
+def test_refined_softmax_has_a_bias_that_falls_with_the_sample(seed):
+    """Of given targets, where the usual loss keeps most of its own."""
+    generator = torch.Generator().manual_seed(1)
+    x, w = (0.6 * torch.randn(n, 16, generator=generator, dtype=torch.float64) for n in (32, 500))
+    targets = torch.multinomial((x @ w.T).softmax(1), 1, generator=generator)[:, 0]
+    biases = {}
+    for estimator in ("refined_softmax", "sampled_softmax"):
+        options = {"estimator": estimator, "repeats": 200, "seed": seed, "targets": targets}
+        found = gradient_error(x, w, Uniform(500, 1, replacement=False, dtype=torch.float64), [8, 64], **options)
+        biases[estimator] = [at.bias.value for at in found["Uniform"]]
+    assert biases["refined_softmax"][1] < 0.5 * biases["refined_softmax"][0]
+    for refined, usual in zip(biases["refined_softmax"], biases["sampled_softmax"], strict=True):
+        assert refined < 0.5 * usual
+
+
 def test_a_bias_is_clear_beyond_two_standard_errors():
     (at,) = gradient_error(torch.eye(3), torch.eye(3), Uniform(3, 1), 2)["Uniform"]
     assert at._replace(bias_squared=Measured(0.21, 0.1)).bias_is_clear
@@ -175,7 +190,7 @@ def test_json():
         ({"repeats": 3}, "repeats: expected an integer >= 4, got 3"),
         (
             {"estimator": "nce"},
-            "estimator: expected one of self_normalized, sampled_softmax, got 'nce'; the gradients of other objectives",
+            "estimator: expected one of self_normalized, sampled_softmax, refined_softmax, got 'nce'; the gradients",
         ),
         ({"weight": torch.zeros(9, 3)}, "weight: expected a nonzero exact gradient"),
         ({"targets": torch.tensor([9, 0])}, r"targets: expected class ids in \[0, 9\), got 9"),

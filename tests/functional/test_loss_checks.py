@@ -16,7 +16,7 @@ from problems import B, C, D, S, problem
 NAMES = list(FUNCTIONS)
 SAMPLED = ["sampled_loss", *(name for name, row in FUNCTIONS.items() if row is not None and row.negatives.sampled)]
 FULL = [name for name in NAMES if name not in SAMPLED]
-USES_Q = ["nce_loss", "sampled_logistic_loss", "sampled_softmax_loss"]
+USES_Q = ["nce_loss", "sampled_logistic_loss", "sampled_softmax_loss", "refined_softmax_loss"]
 
 
 def refused(argument: str, function, *arguments, **options) -> None:

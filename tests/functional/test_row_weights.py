@@ -21,7 +21,7 @@ from logq.samplers import EveryClass, Uniform
 from problems import PROBLEMS, SEVERAL_TRUE, B, C, problem
 
 ROWS = {name: row for name, row in FUNCTIONS.items() if row is not None}
-ONE_TRUE = {"sampled_softmax_loss", "full_softmax_loss"}
+ONE_TRUE = {"sampled_softmax_loss", "refined_softmax_loss", "full_softmax_loss"}
 KINDS = PROBLEMS | SEVERAL_TRUE
 WEIGHTS = torch.tensor([0.5, 2.0, 0.0, 1.0, 3.0], dtype=torch.float64)
 SMOOTHING = 0.3

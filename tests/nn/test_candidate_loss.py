@@ -17,7 +17,7 @@ from logq.nn import CandidateLoss, FullLogisticLoss, FullSoftmaxLoss, NCELoss, N
 from logq.samplers import EveryClass, InBatch, LearnedUnigram, Uniform, Unigram
 
 B, D, C = 4, 3, 12
-NORMALIZED = ["NegativeSamplingLoss", "NCELoss", "SampledSoftmaxLoss", "FullSoftmaxLoss"]
+NORMALIZED = ["NegativeSamplingLoss", "NCELoss", "SampledSoftmaxLoss", "RefinedSoftmaxLoss", "FullSoftmaxLoss"]
 ALONE = ["SampledLogisticLoss", "FullLogisticLoss"]
 TARGETS = torch.tensor([3, IGNORED, 0, 11])
 FUNCTION = {name: re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower().replace("celoss", "ce_loss") for name in MODULES}

@@ -15,6 +15,7 @@ ROWS = {
     "NCELoss": "nce",
     "SampledLogisticLoss": "sampled_logistic",
     "SampledSoftmaxLoss": "sampled_softmax",
+    "RefinedSoftmaxLoss": "refined_softmax",
     "GBCELoss": "gbce",
     "FullLogisticLoss": "full_logistic",
     "FullSoftmaxLoss": "full_softmax",

@@ -18,7 +18,7 @@ from logq.shapes import check_ids, check_shape
 
 __all__ = ["gradient_error"]
 
-ESTIMATORS = ("self_normalized", "sampled_softmax")
+ESTIMATORS = ("self_normalized", "sampled_softmax", "refined_softmax")
 """The names of the estimators."""
 
 SamplerLike = Sampler | Callable[[int], Sampler]
@@ -127,6 +127,7 @@ def gradient_error(
     depends on the targets. "sampled_softmax" is the loss of that name as it is trained. Its gradient is right on
     average over true classes and not for each, so the bias for given targets does not vanish while k is small compared
     with 1/q of them, and for draws with replacement never; where targets are drawn (None), it is averaged over them.
+    "refined_softmax" has a bias that falls with k for given targets as for drawn ones.
 
     NCE, negative sampling and sampled logistic are not included: their gradients are those of other losses, a logistic
     regression for each class. They agree with the softmax at the optimum, not on the way, so their distance from its
@@ -145,8 +146,8 @@ def gradient_error(
         num_sampled: one k or several.
         bias: of the classes.
         targets: the true class of each row; None for those of the model's own softmax. The unit of errors then is
-            sqrt( E_P|g|^2 ), and "sampled_softmax" draws new targets in each repeat.
-        estimator: "self_normalized" or "sampled_softmax".
+            sqrt( E_P|g|^2 ), and estimates that are losses draw new targets in each repeat.
+        estimator: "self_normalized", "sampled_softmax" or "refined_softmax".
         repeats: n, independent draws for each sampler and k; standard errors decrease with sqrt(n).
         seed: of all draws; the samplers' own generators are not used.
         progress: True shows a bar, False nothing, None a bar on a terminal and plain lines in a log.
@@ -191,7 +192,7 @@ def gradient_error(
         generator = torch.Generator(x.device).manual_seed(seed)
         problem = _Problem(x, weight, bias, targets, exact, _length(weight, targets, exact))
         drawn = None
-        if targets is None and estimator == "sampled_softmax":
+        if targets is None and estimator != "self_normalized":
             drawn = draw_from_softmax(x, weight, bias, exact.log_z, repeats, generator)
         found: dict[str, list[ErrorAt]] = {name: [] for name in samplers}
         for name, sized in samplers.items():
@@ -227,9 +228,9 @@ def _measure(
             if sampler.reads_targets:
                 raise ArgumentError("targets", f"targets for {type(sampler).__name__}, which depends on them", None)
             true = torch.zeros(len(inputs), dtype=torch.int64, device=inputs.device)
-        candidates = sampler.draw(true, generator=generator, need_log_q=estimator == "sampled_softmax")
+        candidates = sampler.draw(true, generator=generator, need_log_q=estimator != "self_normalized")
         estimate, g = _estimate(inputs, weight, bias, candidates, estimator), exact.mean
-        if estimator == "sampled_softmax":
+        if estimator != "self_normalized":
             g = g - weight[true].to(g.dtype)
         errors[repeat] = (estimate.gradient - g).reshape(-1)
         ess[repeat] = estimate.effective_sample_size.mean()
@@ -241,8 +242,9 @@ def _measure(
 def _estimate(
     inputs: Tensor, weight: Tensor, bias: Tensor | None, candidates: Candidates, estimator: str
 ) -> GradientEstimate:
-    if estimator == "sampled_softmax":
-        return sampled_softmax_gradient(inputs, weight, candidates, bias=bias)
+    if estimator != "self_normalized":
+        refined = estimator == "refined_softmax"
+        return sampled_softmax_gradient(inputs, weight, candidates, bias=bias, refined=refined)
     ids, log_q, excluded = candidates.ids, candidates.log_expected_count, candidates.excluded
     return self_normalized_gradient(inputs, weight, ids, log_q, bias=bias, excluded=excluded)
 

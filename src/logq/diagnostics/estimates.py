@@ -131,6 +131,7 @@ def sampled_softmax_gradient(
     *,
     bias: Tensor | None = None,  # (C,)
     remove_hits: bool = True,
+    refined: bool = False,
 ) -> GradientEstimate:
     """Return the gradient of sampled softmax, as it is trained, with respect to the inputs.
 
@@ -146,6 +147,8 @@ def sampled_softmax_gradient(
         candidates: from a sampler's `draw`, with targets (B,).
         bias: of the classes.
         remove_hits: as in the losses.
+        refined: whether it is that of refined softmax, v_t = exp(F(x, t)): right for each true class in the limit of
+            large samples.
 
     Returns:
         The gradients (B, D) of the losses of rows and the effective sample sizes (B,), including the true class.
@@ -172,7 +175,8 @@ def sampled_softmax_gradient(
     true_rows = weight.detach()[candidates.targets].to(x.dtype)  # (B, D)
     true_bias = None if bias is None else bias.detach()[candidates.targets][:, None]
     true = logits(x, true_rows[:, None], true_bias, temperature=1.0, cosine=False)[:, 0]
-    true = true - candidates.true_log_expected_count.to(x.dtype)
+    if not refined:
+        true = true - candidates.true_log_expected_count.to(x.dtype)
     found = _weighted_mean(x, weight, bias, candidates.ids, offsets, true, true_rows)
     return found._replace(gradient=found.gradient - true_rows)
 

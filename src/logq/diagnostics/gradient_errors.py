@@ -148,7 +148,7 @@ class GradientErrors:
 
     Args:
         samplers: by name of the sampler, the errors for each k, smallest first.
-        estimator: "self_normalized" or "sampled_softmax".
+        estimator: "self_normalized", "sampled_softmax" or "refined_softmax".
         num_rows: B.
         num_classes: C.
         repeats: draws for each sampler and k.

@@ -5,5 +5,6 @@ from .named_losses import full_softmax_loss as full_softmax_loss
 from .named_losses import gbce_loss as gbce_loss
 from .named_losses import nce_loss as nce_loss
 from .named_losses import negative_sampling_loss as negative_sampling_loss
+from .named_losses import refined_softmax_loss as refined_softmax_loss
 from .named_losses import sampled_logistic_loss as sampled_logistic_loss
 from .named_losses import sampled_softmax_loss as sampled_softmax_loss

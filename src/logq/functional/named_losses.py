@@ -13,6 +13,7 @@ from logq.objectives import (
     GBCE,
     NCE,
     NEGATIVE_SAMPLING,
+    REFINED_SOFTMAX,
     SAMPLED_LOGISTIC,
     SAMPLED_SOFTMAX,
 )
@@ -23,6 +24,7 @@ __all__ = [
     "gbce_loss",
     "nce_loss",
     "negative_sampling_loss",
+    "refined_softmax_loss",
     "sampled_logistic_loss",
     "sampled_softmax_loss",
 ]
@@ -136,6 +138,37 @@ def sampled_softmax_loss(
         tensor(2.1972)
     """
     return sampled_loss(SAMPLED_SOFTMAX, input, weight, candidates, **options)
+
+
+def refined_softmax_loss(
+    input: Tensor, weight: Tensor, candidates: Candidates, **options: Unpack[SampledOptions]
+) -> Tensor:
+    """Refined softmax: cross-entropy on F of T and F - log Q of S - T; F approximates log P(y|x) + K(x).
+
+        loss = log( exp(F_t) + sum_{s in S - T} exp(F_s - log Q_s) ) - F_t
+
+    The argument of the logarithm is an unbiased estimate of the normalizer of the full softmax: the true class is in it
+    with certainty, and so carries no log Q. Its gradient is that of the full softmax up to a bias, as of any logarithm
+    of an estimate, and F is what it approximates in the limit of large samples alone, where `sampled_softmax_loss` has
+    designs that are exact with a sample of one. docs/consistency.md compares the two.
+
+    The paper writes the same gradient as a weighted loss, with 1 - P_t held fixed as the weight. Its distribution of
+    draws other than the true class, Q / (1 - Q_t), is not needed here: Q counts what is expected of a whole sample,
+    hits included, which then leave it.
+
+    Args, Returns and Raises: as `sampled_loss`.
+
+    References:
+        Khrylchenko, Baikalov, Makeev, Matveev and Liamaev, Correcting the LogQ Correction: Revisiting Sampled Softmax
+        for Large-Scale Retrieval, RecSys 2025, arXiv:2507.09331.
+
+    Example:
+        >>> from logq.samplers import EveryClass
+        >>> candidates = EveryClass(9).draw(torch.tensor([3]))
+        >>> refined_softmax_loss(torch.ones(1, 2), torch.zeros(9, 2), candidates)  # log 9
+        tensor(2.1972)
+    """
+    return sampled_loss(REFINED_SOFTMAX, input, weight, candidates, **options)
 
 
 def gbce_loss(

@@ -53,13 +53,16 @@ def run_pass(
     """Losses and gradients of given candidates, by the pass that their shape asks for."""
     ids, log_q, targets, true_log_q, excluded = candidates
     backend, is_shared, dtype = settings.backend, ids.dim() == 1, computed_dtype(input, weight)
+    of_true = settings.objective.subtract_log_q and settings.objective.true_log_q
     tensors = (
         input.contiguous(),
         weight,
         targets.contiguous(),
         ids.contiguous(),
-        offsets(bias, targets if bias is None else targets.clamp(min=0), true_log_q, dtype, settings),
-        offsets(bias, ids, log_q, dtype, settings),
+        offsets(
+            bias, targets if bias is None else targets.clamp(min=0), true_log_q if of_true else None, dtype, settings
+        ),
+        offsets(bias, ids, log_q if settings.objective.subtract_log_q else None, dtype, settings),
         None if excluded is None else excluded.contiguous(),
         row_scale,
     )
@@ -86,7 +89,9 @@ def without_autocast(device: str, function: Callable[..., Result], *arguments: A
         return function(*arguments, **options)
 
 
-def offsets(bias: Tensor | None, ids: Tensor, log_q: Tensor, dtype: torch.dtype, settings: Settings) -> Tensor | None:
+def offsets(
+    bias: Tensor | None, ids: Tensor, log_q: Tensor | None, dtype: torch.dtype, settings: Settings
+) -> Tensor | None:
     """bias / temperature - log Q of some classes, without the terms that are missing."""
     result = None
     if bias is not None:
@@ -94,7 +99,7 @@ def offsets(bias: Tensor | None, ids: Tensor, log_q: Tensor, dtype: torch.dtype,
         result = result if result.dtype is dtype else result.to(dtype)  # each call takes a microsecond
         if settings.temperature != 1:
             result = result / settings.temperature
-    if settings.objective.subtract_log_q:
+    if log_q is not None:
         log_q = log_q if log_q.dtype is dtype else log_q.to(dtype)
         result = -log_q if result is None else result - log_q
     return None if result is None else result.contiguous()

@@ -5,5 +5,6 @@ from .loss_modules import FullSoftmaxLoss as FullSoftmaxLoss
 from .loss_modules import GBCELoss as GBCELoss
 from .loss_modules import NCELoss as NCELoss
 from .loss_modules import NegativeSamplingLoss as NegativeSamplingLoss
+from .loss_modules import RefinedSoftmaxLoss as RefinedSoftmaxLoss
 from .loss_modules import SampledLogisticLoss as SampledLogisticLoss
 from .loss_modules import SampledSoftmaxLoss as SampledSoftmaxLoss

@@ -12,6 +12,7 @@ __all__ = [
     "GBCELoss",
     "NCELoss",
     "NegativeSamplingLoss",
+    "RefinedSoftmaxLoss",
     "SampledLogisticLoss",
     "SampledSoftmaxLoss",
 ]
@@ -103,6 +104,28 @@ class SampledSoftmaxLoss(CandidateLoss):
 
     def __init__(self, in_features: int, num_classes: int, sampler: Sampler, **options: Unpack[LossOptions]) -> None:
         super().__init__("sampled_softmax", in_features, num_classes, sampler, **options)
+
+
+class RefinedSoftmaxLoss(CandidateLoss):
+    """Refined softmax: cross-entropy on F of T and F - log Q of S - T; F approximates log P(y|x) + K(x).
+
+        loss = log( exp(F_t) + sum_{s in S - T} exp(F_s - log Q_s) ) - F_t
+
+    Args:
+        in_features: D.
+        num_classes: C.
+        sampler: over C classes.
+        **options: as for CandidateLoss. The formula and its sources: logq.functional.refined_softmax_loss.
+
+    Example:
+        >>> from logq.samplers import Uniform
+        >>> loss = RefinedSoftmaxLoss(8, 100, Uniform(100, 5, seed=1))
+        >>> loss(torch.zeros(2, 8), torch.tensor([3, 99])).shape
+        torch.Size([])
+    """
+
+    def __init__(self, in_features: int, num_classes: int, sampler: Sampler, **options: Unpack[LossOptions]) -> None:
+        super().__init__("refined_softmax", in_features, num_classes, sampler, **options)
 
 
 class GBCELoss(CandidateLoss):

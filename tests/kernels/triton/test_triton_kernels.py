@@ -173,7 +173,7 @@ def test_rows_are_summed(ids: list[int]) -> None:
 
 
 @pytest.mark.parametrize("per_row", [False, True])
-@pytest.mark.parametrize("name", ["nce", "sampled_softmax", "negative_sampling", "gbce"])
+@pytest.mark.parametrize("name", ["nce", "sampled_softmax", "refined_softmax", "negative_sampling", "gbce"])
 def test_a_training_step(name: str, per_row: bool, interpreted: None) -> None:
     """Draws, loss, gradients and the update inside of backward, beside the reference."""
     start, inputs, targets = torch.randn(40, 6), torch.randn(5, 6), torch.tensor([3, 0, 39, -100, 3])

@@ -38,6 +38,7 @@ class EstimateName(str, Enum):
 
     self_normalized = "self_normalized"
     sampled_softmax = "sampled_softmax"
+    refined_softmax = "refined_softmax"
 
 
 def diagnose(
@@ -77,7 +78,8 @@ def diagnose(
         typer.Option(
             "--estimator",
             metavar="NAME",
-            help="self_normalized, by importance sampling; or sampled_softmax, the gradient of that loss.",
+            help="self_normalized, by importance sampling; or sampled_softmax or refined_softmax, the gradient of that "
+            "loss.",
         ),
     ] = EstimateName.self_normalized,
     distinct: Annotated[bool, typer.Option("--distinct", help="Draw without replacement.")] = False,
@@ -159,7 +161,7 @@ def _measure(
     from logq.diagnostics import gradient_error
 
     # Sampled softmax is right on average over targets: those of the model's own softmax show what is left of its bias.
-    targets = None if options["estimator"] == EstimateName.sampled_softmax else found.targets
+    targets = None if options["estimator"] != EstimateName.self_normalized else found.targets
     return gradient_error(found.inputs, found.weight, samplers, sizes, bias=found.bias, targets=targets, **options)
 
 
