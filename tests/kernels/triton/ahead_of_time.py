@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -460,7 +461,7 @@ def unguarded(code: str) -> list[str]:
     """Numbers that all threads read and one of them writes, without a barrier right before it."""
     read = set(re.findall(r"tt\.load (%\w+)[^:\n]*: !tt\.ptr", code))
     lines = code.splitlines()
-    stores = [(re.search(r"tt\.store (%\w+),[^:]*: !tt\.ptr", line), before) for before, line in zip(lines, lines[1:])]
+    stores = [(re.search(r"tt\.store (%\w+),[^:]*: !tt\.ptr", line), before) for before, line in pairwise(lines)]
     racing = [store[1] for store, before in stores if store and store[1] in read and "barrier" not in before]
     return [f"{name} is written while other threads may read it" for name in racing]
 
