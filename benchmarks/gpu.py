@@ -436,7 +436,8 @@ def check_paths(bench: Bench) -> None:
                 bench.report.add(line[:200], check=True)
         return
     lines = done.stdout.strip().splitlines() or [done.stderr[-300:]]
-    bench.report.add(f"{'right' if done.returncode == 0 else 'WRONG'}: every public path, {lines[-1].strip("= ")}", check=True)
+    verdict = "right" if done.returncode == 0 else "WRONG"
+    bench.report.add(f"{verdict}: every public path, {lines[-1].strip('= ')}", check=True)
     for line in lines:
         if line.startswith(("FAILED", "ERROR")):
             bench.report.add(line[:200], check=True)
