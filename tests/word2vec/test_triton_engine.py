@@ -1,6 +1,7 @@
 """word2vec on a GPU, in Triton's interpreter: a program in sequence is a student's loop, with the same draws."""
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -267,6 +268,15 @@ def test_products_are_as_exact_as_torch_is_asked_to_be(monkeypatch: pytest.Monke
         monkeypatch.setattr(torch, "get_float32_matmul_precision", lambda precision=precision: precision)
         found.append(precision_of_products())
     assert found == ["tf32x3", "tf32", "tf32"]
+
+    def refused() -> str:
+        raise RuntimeError("a mix of the older and the newer setting")
+
+    monkeypatch.setattr(torch, "get_float32_matmul_precision", refused)
+    monkeypatch.setattr(torch.backends.cuda, "matmul", SimpleNamespace())
+    for set_to, expected in (("none", "tf32x3"), ("ieee", "tf32x3"), ("tf32", "tf32")):
+        torch.backends.cuda.matmul.fp32_precision = set_to
+        assert precision_of_products() == expected, set_to
 
 
 # ------------------------------------------------------------------------------------------------------ the estimator

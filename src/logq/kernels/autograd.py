@@ -115,7 +115,7 @@ def scale_of_rows(
 ) -> Tensor | None:  # (B,)
     """What the loss of each row counts: its weight, in a mean over the sum of those of the rows with a true class."""
     if reduction != "mean":
-        return row_weight
+        return None if row_weight is None else row_weight.contiguous()  # passes read one number after the other
     is_true = targets != IGNORED
     is_row = is_true if targets.shape[1] == 1 else is_true.any(dim=1)
     if row_weight is not None:

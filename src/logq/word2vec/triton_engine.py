@@ -11,7 +11,7 @@ from torch import Tensor
 
 from logq._arguments import ArgumentError, Verbatim
 from logq.kernels.distributions import HALF, random_bits, shifted, signed
-from logq.kernels.triton.launching import launch
+from logq.kernels.triton.launching import launch, product_precision
 from logq.kernels.triton.word2vec_kernel import BLOCK, columns_kernel, tile_for, word2vec_kernel
 from logq.shapes import check_device
 from logq.text import Vocabulary
@@ -281,4 +281,4 @@ def precision_of_products() -> str:
     """
     if torch.version.hip:
         return "ieee"
-    return "tf32x3" if torch.get_float32_matmul_precision() == "highest" else "tf32"
+    return "tf32x3" if product_precision() == "highest" else "tf32"

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -414,8 +415,8 @@ def word2vec_cases() -> list[Case]:
 # ------------------------------------------------------------------------------------------------------------ compiling
 
 
-def compiled(case: Case, target: Target) -> Usage:
-    """Compile a case, in a process without Triton's interpreter."""
+def compiled(case: Case, target: Target) -> Any:
+    """A case as Triton compiles it, in a process without its interpreter."""
     names: list[str] = case.kernel.arg_names
     constants = {name: value for name, value in {**case.constants, "TRAPS": target.traps}.items() if name in names}
     types = {**TYPES, **dict.fromkeys(STORED, f"*{case.dtype}"), **case.types}
@@ -432,7 +433,11 @@ def compiled(case: Case, target: Target) -> Usage:
         attrs=aligned,
     )
     options = {"num_warps": case.warps, "num_stages": case.stages}
-    made = triton.compile(source, target=target.gpu, options=options)
+    return triton.compile(source, target=target.gpu, options=options)
+
+
+def usage_by(made: Any, target: Target) -> Usage:
+    """What the compilers say of a kernel."""
     if target.gpu.backend == "cuda":
         usage, code = disassembled(made.asm["cubin"])
         registers, spills = (int(number) for number in found(r"REG:(\d+) STACK:(\d+)", usage))
@@ -450,6 +455,15 @@ def compiled(case: Case, target: Target) -> Usage:
         counts["atomics"],
         counts["traps"] > 0,
     )
+
+
+def unguarded(code: str) -> list[str]:
+    """Numbers that all threads read and one of them writes, without a barrier right before it."""
+    read = set(re.findall(r"tt\.load (%\w+)[^:\n]*: !tt\.ptr", code))
+    lines = code.splitlines()
+    stores = [(re.search(r"tt\.store (%\w+),[^:]*: !tt\.ptr", line), before) for before, line in pairwise(lines)]
+    racing = [store[1] for store, before in stores if store and store[1] in read and "barrier" not in before]
+    return [f"{name} is written while other threads may read it" for name in racing]
 
 
 def disassembled(cubin: bytes) -> tuple[str, str]:
@@ -552,11 +566,14 @@ def main() -> None:
         and (case.quick or not asked.quick)
     }
     table: Table = {}
+    said: list[str] = []
     for key, (case, target) in chosen.items():
-        table[key] = compiled(case, target)
+        made = compiled(case, target)
+        said += [f"{' '.join(key)}: {what}" for what in unguarded(made.asm["ttir"])]
+        table[key] = usage_by(made, target)
         print(line_of(key, table[key]), flush=True)
     if not asked.write:
-        sys.exit("\n".join(complaints(table)) or None)
+        sys.exit("\n".join(said + complaints(table)) or None)
     before = stated()[1] if TABLE.exists() else {}
     every = (case.key(target) for case in cases() for target in case.targets)
     lines = [line_of(key, {**before, **table}[key]) for key in every if key in table or key in before]

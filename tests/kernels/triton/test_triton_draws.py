@@ -168,6 +168,12 @@ def test_places(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = reference_draws.places_of(ids, classes)
     assert torch.equal(places_of(ids, classes), expected)
     assert places_of(ids, classes[:, :0]).shape == (3, 0)
+    grids: list[tuple[int, ...]] = []
+    monkeypatch.setattr(
+        "logq.kernels.triton.triton_distinct.launch", lambda _kernel, grid, *_, **__: grids.append(grid)
+    )
+    places_of(torch.zeros(1, 1, dtype=torch.int64), torch.zeros(1, 1 << 23, dtype=torch.int64))
+    assert all(size <= 65_535 for size in grids[0][1:]), "a GPU takes no more in the second dimension"
     monkeypatch.setattr("logq.kernels.triton.triton_distinct.LOOKED_AT", 10)
     monkeypatch.setattr("logq.kernels.triton.triton_distinct.launch", None)
     assert torch.equal(places_of(ids, classes), expected), "by a sort, where there would be too many comparisons"

@@ -16,7 +16,7 @@ from triton.runtime.errors import InterpreterError
 
 from class_entries import DTYPES, KINDS, C, entries_of, loop, rule_for
 from logq import kernels, optim
-from logq.functional import sampled_loss
+from logq.functional import full_softmax_loss, sampled_loss, sampled_softmax_loss
 from logq.kernels import reference_rows
 from logq.kernels.triton.class_sums import class_gradients, sum_rows, update_classes, update_rows
 from logq.kernels.triton.per_row_pass import per_row_pass
@@ -193,6 +193,30 @@ def test_a_training_step(name: str, per_row: bool, interpreted: None) -> None:
             results.append([loss.detach(), x.grad, weight.detach(), bias.detach()])
     for mine, other in zip(*results, strict=True):
         torch.testing.assert_close(mine, other, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("reduction", ["sum", "mean", "none"])
+@pytest.mark.parametrize("name", ["shared", "per row", "full"])
+def test_weights_of_rows_lie_in_any_way(name: str, reduction: str, interpreted: None) -> None:
+    """Kernels read one number after the other, so one that stands for all rows is copied for them."""
+    weight, inputs, targets = torch.randn(40, 6), torch.randn(5, 6), torch.tensor([3, 0, 39, -100, 3])
+    candidates = LogUniform(40, 7, per_row=name == "per row", seed=1).draw(targets)
+    for weights in (torch.tensor([2.0]).expand(5), torch.rand(10)[::2]):
+        results: list[list[Tensor]] = []
+        for given in (weights, weights.clone(memory_format=torch.contiguous_format)):
+            x, table = inputs.clone().requires_grad_(), weight.clone().requires_grad_()
+            with kernels.use("interpreted"):
+                options: Any = {"reduction": reduction, "row_weight": given}
+                if name == "full":
+                    loss = full_softmax_loss(x, table, targets, **options)
+                else:
+                    loss = sampled_softmax_loss(x, table, candidates, **options)
+                loss.sum().backward()
+            assert x.grad is not None
+            assert table.grad is not None
+            results.append([loss.detach(), x.grad, table.grad])
+        for one, other in zip(*results, strict=True):
+            assert torch.equal(one, other)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

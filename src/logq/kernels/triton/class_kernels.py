@@ -403,6 +403,7 @@ def class_kernel(
             else:
                 tl.store(out_bias + rank + one, of_one, mask=once)
         if KIND == 2:
+            tl.debug_barrier()  # what one thread writes, all others have read before
             tl.store(first_state + named, row_sum)
         if distinct is not None:
             tl.store(distinct + rank, named, mask=tl.program_id(1) == 0)

@@ -75,9 +75,9 @@ def traps() -> str:
     """
     if triton.knobs.runtime.interpret:
         return "interpreter"
-    if not torch.cuda.is_available():
-        return "assert"
-    return "gcn" if torch.version.hip else "ptx"
+    if torch.version.hip:
+        return "gcn"
+    return "ptx" if torch.version.cuda else "assert"  # what torch is made for: nobody is asked at each launch
 
 
 @triton.jit
@@ -130,7 +130,7 @@ def product_precision() -> str:
     try:
         return torch.get_float32_matmul_precision()
     except RuntimeError:  # torch.backends.cuda.matmul.fp32_precision was set, which that function refuses to read
-        return "highest" if torch.backends.cuda.matmul.fp32_precision == "ieee" else "high"
+        return "high" if torch.backends.cuda.matmul.fp32_precision == "tf32" else "highest"
 
 
 def readable(table: Tensor) -> Tensor:

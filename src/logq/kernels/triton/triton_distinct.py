@@ -137,7 +137,8 @@ def places_of(ids: Tensor, classes: Tensor) -> Tensor:
     ids, classes = ids.contiguous(), classes.contiguous()
     places = torch.empty_like(classes)
     if places.numel():
-        grid = (classes.shape[0], triton.cdiv(classes.shape[1], COMPARED))
+        # In one number, of which a GPU takes 2^31; as a second one, no more than 65,535.
+        grid = (classes.shape[0] * triton.cdiv(classes.shape[1], COMPARED),)
         launch(places_kernel, grid, ids, classes, places, ids.shape[1], classes.shape[1], BLOCK=COMPARED)
     return places
 
@@ -328,8 +329,9 @@ def number_kernel(
 
 @triton.jit(do_not_specialize=["num_sampled", "number"])
 def places_kernel(ids, classes, places, num_sampled, number, BLOCK: tl.constexpr):
-    row = tl.program_id(0).to(tl.int64)
-    at = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
+    blocks = tl.cdiv(number, BLOCK)
+    row = (tl.program_id(0) // blocks).to(tl.int64)
+    at = tl.program_id(0) % blocks * BLOCK + tl.arange(0, BLOCK)
     exists = at < number
     wanted = tl.load(classes + row * number + at, mask=exists, other=-1)
     found = tl.full((BLOCK,), -1, tl.int64)
