@@ -187,6 +187,14 @@ def test_tensor_cores_are_taken_where_torch_allows_for_them(precision: Any) -> N
     assert not runs_on_tensor_cores(double, double, 64)
 
 
+def test_older_gpus_are_left_to_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    half = torch.bfloat16
+    monkeypatch.setattr("logq.kernels.triton.flash_pass.least_capability", lambda: 75)
+    assert not runs_on_tensor_cores(half, half, 64)
+    monkeypatch.setattr("logq.kernels.triton.flash_pass.least_capability", lambda: 80)
+    assert runs_on_tensor_cores(half, half, 64)
+
+
 def test_the_newer_setting_of_torch_is_read_too(precision: Any) -> None:
     matmul: Any = torch.backends.cuda.matmul
     if not hasattr(matmul, "fp32_precision"):

@@ -23,7 +23,15 @@ from torch import Tensor
 
 from logq.kernels.passes import LossesAndGradients
 from logq.kernels.triton.flash_kernels import rows_kernel, sample_kernel
-from logq.kernels.triton.launching import capability, launch, multiprocessors, product_precision, trap_if, traps
+from logq.kernels.triton.launching import (
+    capability,
+    launch,
+    least_capability,
+    multiprocessors,
+    product_precision,
+    trap_if,
+    traps,
+)
 from logq.kernels.triton.per_row_pass import end_of_softmax, of_true_classes, rows_of_table
 
 __all__ = [
@@ -41,6 +49,10 @@ MOST_DIMENSIONS: Final = 1024
 
 FLOAT16_RANGE = 4096.0
 """What factors in float16 are scaled to, at most, so that small ones keep their bits."""
+
+
+FIRST_CAPABILITY: Final = 80
+"""NVIDIA's GPUs before Ampere multiply neither bfloat16 nor TF32."""
 
 
 class FlashTiles(NamedTuple):
@@ -93,7 +105,7 @@ def runs_on_tensor_cores(input: torch.dtype, weight: torch.dtype, dim: int) -> b
         >>> runs_on_tensor_cores(half, half, 64), runs_on_tensor_cores(single, single, 64)
         (True, False)
     """
-    if dim > MOST_DIMENSIONS or torch.float64 in (input, weight):
+    if dim > MOST_DIMENSIONS or torch.float64 in (input, weight) or 0 < least_capability() < FIRST_CAPABILITY:
         return False
     return (input is weight and input.itemsize == 2) or product_precision() != "highest"
 

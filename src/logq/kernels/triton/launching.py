@@ -4,6 +4,7 @@ Sizes are chosen here, by shapes and types alone: nothing is tuned while a progr
 fast as any other and the order of sums is always the same.
 """
 
+import functools
 from typing import Any, Final, NamedTuple
 
 import torch
@@ -17,6 +18,7 @@ __all__ = [
     "blocks_of_rows",
     "capability",
     "launch",
+    "least_capability",
     "multiprocessors",
     "product_precision",
     "readable",
@@ -105,6 +107,19 @@ def capability(device: torch.device) -> int:
         return 0
     major, minor = torch.cuda.get_device_capability(device)
     return 10 * major + minor
+
+
+@functools.cache
+def least_capability() -> int:
+    """The capability of the oldest GPU that is here; 0 without one, and for those of other makers.
+
+    Example:
+        >>> least_capability() >= 0
+        True
+    """
+    if not torch.cuda.is_available():
+        return 0
+    return min(capability(torch.device("cuda", index)) for index in range(torch.cuda.device_count()))
 
 
 def multiprocessors(device: torch.device) -> int:
