@@ -82,6 +82,7 @@ def test_a_compiled_model_learns_the_same_and_is_saved_alike(monkeypatch: pytest
 
 
 @GRAPH_BREAKS
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch.jit, when inductor is loaded
 @pytest.mark.slow
 def test_kernels_of_the_compiler_learn_the_same() -> None:
     found, expected = (fitted("YoutubeDNN", epochs=2, compile=one) for one in (True, False))
