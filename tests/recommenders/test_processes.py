@@ -54,7 +54,7 @@ def one_case(name: str, options: dict[str, Any]) -> dict[str, Any]:
         return loss
 
     def noted(self: Loop, arrays: Any) -> torch.Tensor:
-        users.append(torch.from_numpy(arrays["user"]))
+        users.append(arrays["user"].clone())
         return update(self, arrays)
 
     model._make_loss = watched
