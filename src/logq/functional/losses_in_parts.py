@@ -9,6 +9,7 @@ from torch.autograd.function import once_differentiable
 
 from logq._arguments import ArgumentError
 from logq.candidates import Candidates
+from logq.kernels.logits import computed_dtype
 
 __all__ = ["check_parts", "loss_in_parts", "rows_of_a_part"]
 
@@ -104,7 +105,7 @@ class _LossInParts(torch.autograd.Function):
         wanted: list[bool],
     ) -> Tensor:
         """Losses, and gradients summed over parts, in float32 at least."""
-        real = torch.promote_types(torch.promote_types(input.dtype, weight.dtype), torch.float32)
+        real = computed_dtype(input, weight)
         total = torch.zeros((), dtype=real, device=input.device)
         tensors = input, weight, bias
         made = [

@@ -107,11 +107,11 @@ def offsets(
 
 def scale_of_rows(
     input: Tensor,
+    weight: Tensor,
     targets: Tensor,  # (B, T)
-    row_weight: Tensor | None,  # (B,), of `dtype`
+    row_weight: Tensor | None,  # (B,), of the dtype that both are computed in
     backend: Passes,
     reduction: str,
-    dtype: torch.dtype,
 ) -> Tensor | None:  # (B,)
     """What the loss of each row counts: its weight, in a mean over the sum of those of the rows with a true class."""
     if reduction != "mean":
@@ -121,6 +121,7 @@ def scale_of_rows(
     if row_weight is not None:
         total = row_weight.where(is_row.view(-1), 0.0).sum()
         return row_weight / total.where(total > 0, 1.0)
+    dtype = computed_dtype(input, weight)
     if backend.reads_values and is_plain(input):
         return input.new_full((input.shape[0],), 1 / max(1, int(is_row.count_nonzero())), dtype=dtype)
     return is_row.sum().clamp(min=1).to(dtype).reciprocal().expand(input.shape[0]).contiguous()
@@ -150,8 +151,7 @@ class SampledLoss(torch.autograd.Function):
             ctx.save_for_backward(input, weight, bias, row_weight, *candidates)
             losses = run_pass(input, weight, bias, candidates, settings, None, gradients=False).losses
             return losses if row_weight is None else losses * row_weight
-        dtype = computed_dtype(input, weight)
-        row_scale = scale_of_rows(input, targets, row_weight, settings.backend, settings.reduction, dtype)
+        row_scale = scale_of_rows(input, weight, targets, row_weight, settings.backend, settings.reduction)
         losses, *made = run_pass(input, weight, bias, candidates, settings, row_scale, gradients=True)
         if is_plain(input, weight):
             # Not saved, for torch would refuse a table that changed since. It does change where two losses of a step
@@ -286,8 +286,7 @@ class FullLoss(torch.autograd.Function):
         reduction: str,
     ) -> Tensor:
         """Compute the loss and its gradients."""
-        dtype = computed_dtype(input, weight)
-        row_scale = scale_of_rows(input, targets, row_weight, backend, reduction, dtype)
+        row_scale = scale_of_rows(input, weight, targets, row_weight, backend, reduction)
         options: dict[str, Any] = {
             "softmax": objective.loss is softmax,
             "temperature": temperature,

@@ -8,7 +8,7 @@ import triton
 import triton.language as tl
 
 from logq.kernels.triton.launching import trap_if
-from logq.kernels.triton.per_row_pass import softplus
+from logq.kernels.triton.per_row_pass import sigmoid, softplus
 
 __all__ = ["rows_kernel", "sample_kernel"]
 
@@ -130,12 +130,6 @@ def are_negatives(
         place = rows.to(tl.int64) * num_sampled + column
         counts = counts & (tl.load(excluded + place, mask=counts, other=1) == 0)
     return counts
-
-
-@triton.jit
-def sigmoid(logits, small):
-    """1 / (1 + exp(-logits)), where `small` is exp(-|logits|)."""
-    return tl.where(logits >= 0, 1.0, small) / (1.0 + small)
 
 
 @triton.jit(do_not_specialize=["num_rows", "num_sampled", "num_classes", "per_split"])

@@ -33,6 +33,7 @@ from logq.kernels.triton.launching import (
     traps,
 )
 from logq.kernels.triton.per_row_pass import end_of_softmax, of_true_classes, rows_of_table
+from logq.kernels.updates import real_dtype
 
 __all__ = [
     "MOST_DIMENSIONS",
@@ -107,7 +108,17 @@ def runs_on_tensor_cores(input: torch.dtype, weight: torch.dtype, dim: int) -> b
     """
     if dim > MOST_DIMENSIONS or torch.float64 in (input, weight) or 0 < least_capability() < FIRST_CAPABILITY:
         return False
-    return (input is weight and input.itemsize == 2) or product_precision() != "highest"
+    return is_half(input, weight) or product_precision() != "highest"
+
+
+def is_half(input: torch.dtype, weight: torch.dtype) -> bool:
+    """Whether both are in one type of half precision, of which products are exact.
+
+    Example:
+        >>> is_half(torch.bfloat16, torch.bfloat16), is_half(torch.bfloat16, torch.float16)
+        (True, False)
+    """
+    return input is weight and input.itemsize == 2
 
 
 def how_products_are_made(input: torch.dtype, weight: torch.dtype, dim: int) -> str:
@@ -121,10 +132,10 @@ def how_products_are_made(input: torch.dtype, weight: torch.dtype, dim: int) -> 
     """
     precision = product_precision()
     if not runs_on_tensor_cores(input, weight, dim):
-        real = torch.promote_types(torch.promote_types(input, weight), torch.float32)
+        real = real_dtype(torch.promote_types(input, weight))
         name = "TF32" if real is torch.float32 and precision != "highest" else str(real).removeprefix("torch.")
         return f"by products of torch in {name}, a tile of logits at a time"
-    if input is weight and input.itemsize == 2:
+    if is_half(input, weight):
         name = str(input).removeprefix("torch.")
         return f"on tensor cores, products of {name} with factors " + (
             'rounded once, as precision is "medium"' if precision == "medium" else "in two parts"
@@ -154,7 +165,7 @@ def flash_pass(
     """Either pass; arguments as of logq.kernels.triton.shared_pass.by_tiles."""
     (rows, dim), num_true = input.shape, targets.shape[1]
     sample = weight.shape[0] if ids is None else len(ids)
-    narrow = input.dtype is weight.dtype and input.dtype.itemsize == 2
+    narrow = is_half(input.dtype, weight.dtype)
     parts = 2 if narrow and product_precision() != "medium" else 1
     nothing = input.new_empty(0, dtype=torch.float32)
     losses = torch.empty(rows, dtype=torch.float32, device=input.device)

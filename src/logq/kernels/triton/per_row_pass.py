@@ -100,10 +100,16 @@ def softplus(x):
 
 
 @triton.jit
+def sigmoid(x, small):
+    """1 / (1 + exp(-x)), where `small` is exp(-|x|)."""
+    return tl.where(x >= 0, 1.0, small) / (1.0 + small)
+
+
+@triton.jit
 def of_negatives(logits, counts, scale):
     """The logistic losses of negatives, summed, and their factors."""
     costs, small = softplus(logits)
-    factors = tl.where(counts, tl.where(logits >= 0, 1.0, small) / (1.0 + small), 0.0) * scale
+    factors = tl.where(counts, sigmoid(logits, small), 0.0) * scale
     return tl.sum(tl.where(counts, costs, 0.0), 0), factors
 
 
@@ -111,7 +117,7 @@ def of_negatives(logits, counts, scale):
 def of_true_classes(logits, is_true, true_weight, scale):
     """The logistic losses of true classes, summed, and their factors."""
     costs, small = softplus(-logits)
-    factors = tl.where(is_true, tl.where(logits >= 0, small, 1.0) / (1.0 + small), 0.0)
+    factors = tl.where(is_true, sigmoid(-logits, small), 0.0)
     return true_weight * tl.sum(tl.where(is_true, costs, 0.0), 0), -factors * (scale * true_weight)
 
 

@@ -9,6 +9,8 @@ A product of float32 is as exact as torch's settings ask for (torch.set_float32_
 TILE logits, so no (B, S) matrix is stored however large the batch is.
 """
 
+from collections.abc import Callable
+
 import torch
 import triton
 import triton.language as tl
@@ -59,9 +61,7 @@ def shared_pass(
         "biases": biases,
         "true_weight": true_weight,
     }
-    if runs_on_tensor_cores(input.dtype, weight.dtype, input.shape[1]):
-        return flash_pass(*tensors, **options)
-    return by_tiles(*tensors, **options)
+    return pass_for(input, weight)(*tensors, **options)
 
 
 def full_pass(
@@ -80,8 +80,7 @@ def full_pass(
     if bias is not None:
         offsets = (bias.detach().to(computed_dtype(input, weight)) / temperature).contiguous()
         true_offsets = offsets.index_select(0, targets.clamp(min=0).view(-1)).view(targets.shape)
-    run = flash_pass if runs_on_tensor_cores(input.dtype, weight.dtype, input.shape[1]) else by_tiles
-    return run(
+    return pass_for(input, weight)(
         input.contiguous(),
         weight,
         targets.contiguous(),
@@ -98,6 +97,11 @@ def full_pass(
         of_table=needs[1] or needs[2],
         biases=needs[2],
     )
+
+
+def pass_for(input: Tensor, weight: Tensor) -> Callable[..., LossesAndGradients]:
+    """What computes either pass for tensors of these types and this width."""
+    return flash_pass if runs_on_tensor_cores(input.dtype, weight.dtype, input.shape[1]) else by_tiles
 
 
 def by_tiles(
@@ -146,34 +150,34 @@ def by_tiles(
     row_gradient = input.new_zeros(num_sampled, dim) if of_table else nothing
     of_biases = input.new_zeros(num_sampled) if biases else nothing
     most = chunk_logits(input.device) if ids is None else TILE
-    for part in torch.arange(rows, device="cpu").split(max(1, most // max(1, num_sampled))):
-        tile = slice(int(part[0]), int(part[-1]) + 1) if len(part) else slice(0, 0)
+    size = max(1, most // max(1, num_sampled))
+    for first in range(0, rows, size):
+        tile = slice(first, first + size)
         logits = input[tile] @ sampled.T
-        if len(part):
-            launch(
-                tile_kernel,
-                (len(part),),
-                logits,
-                true_logits[tile],
-                targets[tile],
-                ids,
-                offsets if offsets is None or offsets.dim() == 1 else offsets[tile],
-                None if excluded is None else excluded[tile].view(torch.uint8),
-                None if row_scale is None else row_scale[tile],
-                losses[tile],
-                true_factors[tile],
-                num_sampled,
-                0 if offsets is None or offsets.dim() == 1 else num_sampled,
-                1 / temperature,
-                true_weight,
-                NUM_TRUE=num_true,
-                TRUE_BLOCK=triton.next_power_of_2(num_true),
-                BLOCK=min(BLOCK, triton.next_power_of_2(max(1, num_sampled))),
-                SOFTMAX=softmax,
-                REMOVE_HITS=remove_hits,
-                GRADIENTS=gradients,
-                REAL=TYPES[dtype],
-            )
+        launch(
+            tile_kernel,
+            (len(logits),),
+            logits,
+            true_logits[tile],
+            targets[tile],
+            ids,
+            offsets if offsets is None or offsets.dim() == 1 else offsets[tile],
+            None if excluded is None else excluded[tile].view(torch.uint8),
+            None if row_scale is None else row_scale[tile],
+            losses[tile],
+            true_factors[tile],
+            num_sampled,
+            0 if offsets is None or offsets.dim() == 1 else num_sampled,
+            1 / temperature,
+            true_weight,
+            NUM_TRUE=num_true,
+            TRUE_BLOCK=triton.next_power_of_2(num_true),
+            BLOCK=min(BLOCK, triton.next_power_of_2(max(1, num_sampled))),
+            SOFTMAX=softmax,
+            REMOVE_HITS=remove_hits,
+            GRADIENTS=gradients,
+            REAL=TYPES[dtype],
+        )
         if gradients:
             torch.mm(logits, sampled, out=input_gradient[tile])
         if of_table:
