@@ -89,6 +89,15 @@ MODELS: dict[str, Callable[..., RetrievalModel]] = {
     "sasrec, untied": lambda **o: SASRecEncoder(
         C, D, max_length=7, blocks=1, heads=2, hidden=20, tied=False, **{"dropout": 0.0, **o}
     ),
+    "sasrec, post": lambda **o: SASRecEncoder(
+        C, D, max_length=9, heads=2, norm="post", positions="relative", **{"dropout": 0.0, **o}
+    ),
+    "sasrec, ligr": lambda **o: SASRecEncoder(
+        C, D, max_length=9, layer="ligr", heads=2, hidden=12, positions="relative", **{"dropout": 0.0, **o}
+    ),
+    "sasrec, gru4rec": lambda **o: SASRecEncoder(
+        C, D, max_length=9, layer="gru4rec", hidden=12, blocks=1, **{"dropout": 0.0, **o}
+    ),
     "eges": lambda **o: EGESEncoder(C, D, decay=0.7, item_features=ITEM_FEATURES, item_codes=item_codes(), **o),
     "airbnb": lambda **o: AirbnbEncoder(C, D, decay=0.7, **o),
 }

@@ -1,12 +1,11 @@
 """SASRec: causal self-attention over a history; Kang and McAuley, ICDM 2018, arXiv:1808.09781."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import gelu, scaled_dot_product_attention
 
-from logq._arguments import ArgumentError, check_bool, check_int
+from logq._arguments import ArgumentError, Verbatim, check_bool, check_int
 from logq.candidates import IGNORED
 from logq.logs.examples import Examples
 from logq.logs.interactions import Interactions
@@ -14,9 +13,11 @@ from logq.logs.next_items import Sequences
 from logq.nn.dropout import ByteDropout
 from logq.recommenders.encoders import Batch, RetrievalModel
 from logq.recommenders.item_tables import Table, column, end_of, select_rows
-from logq.recommenders.neural_config import Dropout, NeuralConfig, Tied
+from logq.recommenders.layers.layer_config import LAYERS, LayerConfig
+from logq.recommenders.layers.sequence_layer import HistoryLayout
+from logq.recommenders.neural_config import NeuralConfig, Tied
 from logq.recommenders.neural_recommender import NeuralRecommender
-from logq.tracing import is_exported, keeps_sizes
+from logq.tracing import keeps_sizes
 from logq.training.config import AtLeast, Help, configclass
 
 __all__ = ["SASRec", "SASRecConfig", "SASRecEncoder"]
@@ -32,19 +33,21 @@ class SASRecEncoder(RetrievalModel):
     Item l attends to items 1 .. l. Places count from the first item of the window. Nothing is computed for padding but
     attention's inner products. A row without a history has the query 0.
 
+    That is layer="attention"; other layers of logq.recommenders.layers come in its place by name. With norm="post"
+    they end with a norm, so that x_l = dropout(norm(e_{h_l} + p_l)) and q_l = x_l; a GRU has no norm at all.
+
     Differs from the paper: keys and values are normalized as queries are (pre-norm blocks), there is a norm at the end,
-    GELU instead of ReLU, inputs are scaled by sqrt(D), attention's own weights have no dropout (so that it runs
-    fused), and dropout is rounded to 1/256.
+    GELU instead of ReLU, inputs are scaled by sqrt(D), attention's own weights have no dropout by default (so that it
+    runs fused), and dropout is rounded to 1/256.
 
     Args:
         num_items: C.
         dim: D, a multiple of `heads`.
         max_length: the longest history.
-        blocks, heads: of attention.
-        hidden: width of the feed-forward layer; None for D.
-        dropout: in [0, 1).
         tied: whether the vectors of inputs and of items to find are one table.
         sparse: whether tables of items get sparse gradients.
+        **layers: what layers there are: `layer`, `blocks`, `heads`, `hidden`, `dropout`, `positions` and all others of
+            logq.recommenders.layers.LayerConfig.
 
     Shape:
         history (B, L) int64, padded at the end, at most max_length of them items -> queries (B, D). Training takes
@@ -52,7 +55,7 @@ class SASRecEncoder(RetrievalModel):
 
     Raises:
         TypeError, ValueError: a size is not an integer >= 1, heads do not divide D, a history is longer than
-            max_length or has padding inside.
+            max_length or has padding inside, or there are targets of all items where outputs depend on later ones.
         KeyError: a batch lacks a column.
 
     Example:
@@ -63,6 +66,8 @@ class SASRecEncoder(RetrievalModel):
         >>> queries, targets = model.training_queries(batch | {"targets": torch.tensor([[7, 2, -1], [0, 3, 8]])})
         >>> queries.shape, targets
         (torch.Size([5, 16]), tensor([7, 2, 0, 3, 8]))
+        >>> SASRecEncoder(1000, 16, layer="gru4rec", blocks=1).query(batch).shape
+        torch.Size([2, 16])
     """
 
     def __init__(
@@ -71,31 +76,32 @@ class SASRecEncoder(RetrievalModel):
         dim: int = 64,
         *,
         max_length: int = 200,
-        blocks: int = 2,
-        heads: int = 1,
-        hidden: int | None = None,
-        dropout: float = 0.2,
         tied: bool = True,
         sparse: bool = False,
+        **layers: Any,
     ) -> None:
         super().__init__(check_int("num_items", num_items), check_int("dim", dim))
         self.max_length = check_int("max_length", max_length)
-        if dim % check_int("heads", heads):
-            raise ArgumentError("heads", f"a divisor of dim = {dim}", heads)
-        self.watched = Table(num_items, dim, std=0.02, sparse=sparse)
-        self.items = self.watched if check_bool("tied", tied) else Table(num_items, dim, std=0.02, sparse=sparse)
-        self.places = Table(max_length, dim, std=0.02)
-        self.dropout = ByteDropout(dropout)
-        width = dim if hidden is None else check_int("hidden", hidden)
-        self.blocks = nn.ModuleList(_Block(dim, heads, width, dropout) for _ in range(check_int("blocks", blocks)))
-        self.norm = nn.LayerNorm(dim)
+        self.config = config = LayerConfig(**layers)
+        std = 0.02 if config.init_std is None else config.init_std
+        self.watched = Table(num_items, dim, std=std, sparse=sparse)
+        self.items = self.watched if check_bool("tied", tied) else Table(num_items, dim, std=std, sparse=sparse)
+        absolute = config.positions in ("start", "end")
+        self.places = Table(max_length, dim, std=std) if absolute else None
+        self.dropout = ByteDropout(config.dropout if config.embedding_dropout is None else config.embedding_dropout)
+        self.blocks = nn.ModuleList(LAYERS[config.layer](dim, max_length, config) for _ in range(config.blocks))
+        self.norm = None if config.norm is None else nn.LayerNorm(dim)
+        if config.init_std is not None:
+            for part in self.blocks.modules():
+                if isinstance(part, nn.Linear):
+                    nn.init.normal_(part.weight, std=std)
 
     def query(self, batch: Batch) -> Tensor:
         """The queries (B, D) after the last item of each row."""
         history = column(batch, "history", self.num_items, "BL")
         ends = end_of("history", history)
         if keeps_sizes(history):
-            outputs = self._padded_outputs(history)
+            outputs = self._padded_outputs(history, ends)
             at = (ends - 1).clamp(min=0)[:, None, None].expand(-1, 1, self.dim)
             return outputs.gather(1, at)[:, 0].where((ends > 0)[:, None], 0.0)
         outputs, _ = self._outputs(history, ends)
@@ -116,10 +122,14 @@ class SASRecEncoder(RetrievalModel):
         targets = column(batch, "targets", self.num_items, "BL")
         if targets.shape != history.shape:
             raise ArgumentError("targets", f"the shape of history, {tuple(history.shape)}", tuple(targets.shape))
+        if self.config.sees_later_items:
+            expected = f"one target after the last item of a history, with {self.config.sees_later_items}"
+            raise ArgumentError("targets", expected, Verbatim("targets of all items"))
+        ends = end_of("history", history)
         if keeps_sizes(history):
             learned = targets.masked_fill(targets < 0, IGNORED)
-            return self._padded_outputs(history).reshape(-1, self.dim), learned.reshape(-1)
-        outputs, places = self._outputs(history, end_of("history", history))
+            return self._padded_outputs(history, ends).reshape(-1, self.dim), learned.reshape(-1)
+        outputs, places = self._outputs(history, ends)
         learned = targets.reshape(-1)[places]
         kept = (learned >= 0).nonzero()[:, 0]
         if len(kept) == len(learned):
@@ -135,27 +145,31 @@ class SASRecEncoder(RetrievalModel):
             raise ArgumentError("history", f"at most max_length = {self.max_length} items", longest)
         position = places % max(1, length)
         rows = places // max(1, length)
-        batch = _Layout(len(ends), longest, rows * longest + position)
-        x = self.watched(history.reshape(-1)[places]) * self.dim**0.5
-        x = self.dropout(x + self.places(position))
-        for block in self.blocks:
-            x = block(x, batch)
-        return self.norm(x), places
+        x = self._embedded(self.watched(history.reshape(-1)[places]), position, ends[rows])
+        return self._encoded(x, HistoryLayout(longest, ends, rows * longest + position)), places
 
-    def _padded_outputs(self, history: Tensor) -> Tensor:
+    def _padded_outputs(self, history: Tensor, ends: Tensor) -> Tensor:
         """Outputs (B, L, D) of all items, computed for padding as well, which is behind them and so changes nothing."""
-        rows, length = history.shape
-        layout = _Layout(rows, length, None)
-        # A slice would be of this length in a graph that is to hold for others.
-        if is_exported():
-            places = self.places(torch.arange(length, device=history.device))
+        length = history.shape[1]
+        position = torch.arange(length, device=history.device)
+        x = self._embedded(self.watched.padded(history), position, ends[:, None])
+        return self._encoded(x.reshape(-1, self.dim), HistoryLayout(length, ends)).view(*history.shape, self.dim)
+
+    def _embedded(self, x: Tensor, position: Tensor, ends: Tensor) -> Tensor:
+        """What enters the first layer, of vectors, their positions, and how many items their rows have."""
+        after = self.config.norm == "post"
+        if self.places is None:
+            x = x if after else x * self.dim**0.5
         else:
-            places = self.places.weight[:length]
-        x = torch.add(places, self.watched.padded(history), alpha=self.dim**0.5)
-        x = self.dropout(x).reshape(-1, self.dim)
+            counted = position if self.config.positions == "start" else (ends - 1 - position).clamp(min=0)
+            x = torch.add(self.places(counted), x, alpha=1 if after else self.dim**0.5)
+        return self.dropout(self.norm(x) if after and self.norm is not None else x)
+
+    def _encoded(self, x: Tensor, layout: HistoryLayout) -> Tensor:
+        """(N, D) -> (N, D), what leaves the last layer."""
         for block in self.blocks:
             x = block(x, layout)
-        return self.norm(x).view(rows, length, self.dim)
+        return self.norm(x) if self.config.norm == "pre" and self.norm is not None else x
 
     def item_vectors(self, ids: Tensor | None = None) -> Tensor:
         """Rows (n, D) of the table v."""
@@ -167,64 +181,8 @@ class SASRecEncoder(RetrievalModel):
         return self.items.weight
 
 
-class _Layout:
-    """Where N items, one row after the other, are in a padded (B, L); None: N = B L and all are taken for items."""
-
-    def __init__(self, rows: int, length: int, places: Tensor | None) -> None:
-        self.rows, self.length = rows, length
-        self.places = None if places is None or len(places) == rows * length else places
-
-    def padded(self, x: Tensor) -> Tensor:
-        """(N, W) -> (B, L, W), zeros at padding."""
-        if self.places is not None:
-            x = x.new_zeros(self.rows * self.length, x.shape[1]).index_copy(0, self.places, x)
-        return x.view(self.rows, self.length, x.shape[1])
-
-    def packed(self, x: Tensor) -> Tensor:
-        """(B, L, W) -> (N, W)."""
-        x = x.reshape(self.rows * self.length, x.shape[2])
-        return x if self.places is None else select_rows(x, self.places)
-
-
-class _Block(nn.Module):
-    """Causal attention and a feed-forward layer, (N, D) -> (N, D)."""
-
-    def __init__(self, dim: int, heads: int, hidden: int, dropout: float) -> None:
-        super().__init__()
-        self.heads = heads
-        self.attention_norm = nn.LayerNorm(dim)
-        self.query_key_value = _linear(dim, 3 * dim)
-        self.project = _linear(dim, dim)
-        self.feed_forward_norm = nn.LayerNorm(dim)
-        self.expand = _linear(dim, hidden)
-        self.contract = _linear(hidden, dim)
-        self.dropout = ByteDropout(dropout)
-
-    def forward(self, x: Tensor, layout: _Layout) -> Tensor:
-        x = x + self.dropout(self._attend(self.attention_norm(x), layout))
-        hidden = gelu(self.expand(self.feed_forward_norm(x)), approximate="tanh")
-        return x + self.dropout(self.contract(hidden))
-
-    def _attend(self, x: Tensor, layout: _Layout) -> Tensor:
-        dim = x.shape[1]
-        parts = layout.padded(self.query_key_value(x)).view(
-            layout.rows, layout.length, 3, self.heads, dim // self.heads
-        )
-        query, key, value = (part.transpose(1, 2) for part in parts.unbind(dim=2))  # each (B, H, L, D / H)
-        # Padding is behind all items of a row, so a causal mask hides it.
-        mixed = scaled_dot_product_attention(query, key, value, is_causal=True)
-        return self.project(layout.packed(mixed.transpose(1, 2).reshape(layout.rows, layout.length, dim)))
-
-
-def _linear(inputs: int, outputs: int) -> nn.Linear:
-    layer = nn.Linear(inputs, outputs)
-    nn.init.xavier_uniform_(layer.weight)
-    nn.init.zeros_(layer.bias)
-    return layer
-
-
 @configclass(group="Model")
-class SASRecConfig(NeuralConfig):
+class SASRecConfig(LayerConfig, NeuralConfig):
     """The arguments of SASRec.
 
     Example:
@@ -232,18 +190,6 @@ class SASRecConfig(NeuralConfig):
         200
     """
 
-    blocks: Annotated[int, AtLeast(1), Help("Number of attention blocks.")] = 2
-    heads: Annotated[int, AtLeast(1), Help("Number of attention heads, a divisor of dim.")] = 1
-    hidden: Annotated[
-        int | None,
-        AtLeast(1),
-        Help(
-            "Width of the feed-forward layer; None takes that of the vectors.",
-            typed="Width of the feed-forward layer.",
-            default="dim",
-        ),
-    ] = None
-    dropout: Dropout = 0.2
     tied: Tied = True
     overlap: Annotated[
         int,
@@ -293,12 +239,9 @@ class SASRec(SASRecConfig, NeuralRecommender):
             self.known.num_items,
             self.dim,
             max_length=self.max_length,
-            blocks=self.blocks,
-            heads=self.heads,
-            hidden=self.hidden,
-            dropout=self.dropout,
             tied=self.tied,
             sparse=sparse,
+            **{name: getattr(self, name) for name in LayerConfig.options()},
         )
 
     def _make_examples(self, log: Interactions, seed: int) -> Examples:

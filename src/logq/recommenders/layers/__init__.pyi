@@ -1,0 +1,9 @@
+from .attention_layer import AttentionLayer as AttentionLayer
+from .causal_attention import CausalAttention as CausalAttention
+from .gru4rec import GRU4RecLayer as GRU4RecLayer
+from .layer_config import LAYERS as LAYERS
+from .layer_config import LayerConfig as LayerConfig
+from .ligr import LiGRLayer as LiGRLayer
+from .sequence_layer import BlockConfig as BlockConfig
+from .sequence_layer import HistoryLayout as HistoryLayout
+from .sequence_layer import SequenceLayer as SequenceLayer

@@ -1,0 +1,187 @@
+"""What layers for histories share: their settings, where the items of a batch are, and their interface."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Annotated, Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from logq._arguments import ArgumentError
+from logq.nn.dropout import ByteDropout
+from logq.recommenders.item_tables import select_rows
+from logq.recommenders.neural_config import MAX_DROPOUT, Dropout
+from logq.training.config import Above, AtLeast, AtMost, Config, Help, OneOf, configclass
+
+__all__ = ["NORMS", "POSITIONS", "BlockConfig", "HistoryLayout", "SequenceLayer", "linear"]
+
+NORMS = ("pre", "post")
+POSITIONS = ("start", "end", "relative", "none")
+
+
+@configclass(group="Model")
+class BlockConfig(Config):
+    """The arguments of a layer for histories; LayerConfig adds which layer it is.
+
+    Example:
+        >>> BlockConfig(heads=2).blocks
+        2
+    """
+
+    blocks: Annotated[int, AtLeast(1), Help("Number of layers, one upon the other.")] = 2
+    heads: Annotated[int, AtLeast(1), Help("Number of attention heads, a divisor of dim.")] = 1
+    hidden: Annotated[
+        int | None,
+        AtLeast(1),
+        Help(
+            "Width of the feed-forward layer or of the GRU; None takes dim, and 4 dim where the layer's paper does.",
+            typed="Width of the feed-forward layer or of the GRU.",
+            default="dim, or 4 dim where the layer's paper takes that",
+        ),
+    ] = None
+    dropout: Dropout = 0.2
+    embedding_dropout: Annotated[
+        float | None,
+        AtLeast(0),
+        AtMost(MAX_DROPOUT),
+        Help("Dropout rate of the inputs of the first layer.", default="that of hidden layers"),
+    ] = None
+    attention_dropout: Annotated[
+        float,
+        AtLeast(0),
+        AtMost(MAX_DROPOUT),
+        Help("Dropout rate of attention's weights.", more="Above 0 training cannot use fused attention."),
+    ] = 0.0
+    positions: Annotated[
+        str | None,
+        OneOf(*POSITIONS),
+        Help(
+            "How layers know positions",
+            more="start: a learned vector for each, counted from the first item of the window; end: from the last one, "
+            "where only what follows it is learned; relative: a learned bias of attention for each distance, so that "
+            "a window and each beginning of it are seen alike; none. None takes what suits the layer.",
+            default="start, but relative for hstu, and none for gru4rec",
+        ),
+    ] = None
+    norm: Annotated[
+        str | None,
+        OneOf(*NORMS),
+        Help(
+            "Whether a layer normalizes what enters its parts or the sums behind them",
+            more="None takes what the layer's paper does.",
+            default="as in the layer's paper",
+        ),
+    ] = None
+    init_std: Annotated[
+        float | None,
+        Above(0),
+        Help(
+            "Standard deviation of the first values of tables and linear maps.",
+            more="None draws tables with 0.02, and linear maps as Glorot and Bengio do.",
+            default="0.02 for tables, Glorot and Bengio's for linear maps",
+        ),
+    ] = None
+
+
+class HistoryLayout:
+    """Where the items of a batch are: N vectors, one row after the other, of a padded (B, L).
+
+    Args:
+        length: L.
+        ends: (B,) int64, how many items a row has.
+        places: (N,) int64, where in (B L) each vector belongs; None: N = B L, and padding has vectors, too.
+
+    Example:
+        >>> layout = HistoryLayout(3, torch.tensor([2, 1]), torch.tensor([0, 1, 3]))
+        >>> layout.padded(torch.tensor([[1.0], [2.0], [3.0]]))[..., 0]
+        tensor([[1., 2., 0.],
+                [3., 0., 0.]])
+        >>> layout.distance
+        tensor([[ 0, -1, -2],
+                [ 1,  0, -1],
+                [ 2,  1,  0]])
+    """
+
+    def __init__(self, length: int, ends: Tensor, places: Tensor | None = None) -> None:
+        self.rows, self.length, self.ends = ends.shape[0], length, ends
+        self.places = None if places is None or len(places) == self.rows * length else places
+
+    def padded(self, x: Tensor) -> Tensor:
+        """(N, W) -> (B, L, W), zeros at padding."""
+        if self.places is not None:
+            x = x.new_zeros(self.rows * self.length, x.shape[1]).index_copy(0, self.places, x)
+        return x.view(self.rows, self.length, x.shape[1])
+
+    def packed(self, x: Tensor) -> Tensor:
+        """(B, L, W) -> (N, W)."""
+        x = x.reshape(self.rows * self.length, x.shape[2])
+        return x if self.places is None else select_rows(x, self.places)
+
+    @cached_property
+    def distance(self) -> Tensor:
+        """(L, L) int64, how many items the one of a column is before that of a row; negative after it."""
+        at = torch.arange(self.length, device=self.ends.device)
+        return at[:, None] - at
+
+    @cached_property
+    def is_later(self) -> Tensor:
+        """(L, L) bool, whether the item of a column comes after that of a row."""
+        return self.distance < 0
+
+
+class SequenceLayer(nn.Module, ABC):
+    """Turns vectors of items (N, D) into others that know of the items before them.
+
+    Args:
+        dim: D.
+        max_length: the most items that a row has.
+        config: the settings; `LayerConfig` has put the layer's own in the places of None.
+
+    Attributes:
+        options: what it reads of `BlockConfig` beside blocks, dropout, embedding_dropout and init_std, and what None
+            stands for; a tuple has the names that it takes, the first of which None stands for.
+        widening: how many times D its feed-forward layer has where `hidden` is None.
+
+    Example:
+        >>> from logq.recommenders.layers import LAYERS, LayerConfig
+        >>> layer = LAYERS["attention"](8, 50, LayerConfig())
+        >>> layer(torch.zeros(3, 8), HistoryLayout(2, torch.tensor([2, 1]), torch.tensor([0, 1, 2]))).shape
+        torch.Size([3, 8])
+    """
+
+    options: ClassVar[Mapping[str, Any]] = {}
+    widening: ClassVar[int] = 1
+
+    def __init__(self, dim: int, max_length: int, config: BlockConfig) -> None:
+        super().__init__()
+        if "heads" in self.options and dim % config.heads:
+            raise ArgumentError("heads", f"a divisor of dim = {dim}", config.heads)
+        self.dim, self.max_length, self.heads = dim, max_length, config.heads
+        self.hidden = self.widening * dim if config.hidden is None else config.hidden
+        self.norm_first = config.norm != "post"
+        self.dropout = ByteDropout(config.dropout)
+
+    @abstractmethod
+    def forward(self, x: Tensor, layout: HistoryLayout) -> Tensor:
+        """(N, D) -> (N, D)."""
+
+    def added(self, x: Tensor, norm: nn.LayerNorm, change: Callable[[Tensor], Tensor]) -> Tensor:
+        """x plus its change: x + dropout(change(norm(x))), or norm(x + dropout(change(x))) with norm="post"."""
+        if self.norm_first:
+            return x + self.dropout(change(norm(x)))
+        return norm(x + self.dropout(change(x)))
+
+
+def linear(inputs: int, outputs: int, *, bias: bool = True) -> nn.Linear:
+    """A linear map with Glorot and Bengio's first weights, and biases of 0.
+
+    Example:
+        >>> linear(3, 2).bias.tolist()
+        [0.0, 0.0]
+    """
+    layer = nn.Linear(inputs, outputs, bias=bias)
+    nn.init.xavier_uniform_(layer.weight)
+    if bias:
+        nn.init.zeros_(layer.bias)
+    return layer

@@ -1,0 +1,292 @@
+"""Layers for histories against the loop that a student would write, one item and one head at a time, in float64."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from logq.logs import NextItems
+from logq.recommenders.layers.causal_attention import CausalAttention
+from logq.recommenders.layers.layer_config import LAYERS, LayerConfig
+from logq.recommenders.layers.sequence_layer import HistoryLayout
+from logq.recommenders.sasrec import SASRec, SASRecEncoder
+from model_cases import C, D, batch
+from recommender_cases import planted_log, planted_split
+
+LENGTH = 7
+"""Of the histories; the models of the tests take nine."""
+
+Xs = list[Tensor]
+"""A vector for each item of one history."""
+
+
+# --------------------------------------------------------------------------------------------------- a student's loop
+
+
+def norm(layer: Any, x: Tensor) -> Tensor:
+    x = (x - x.mean()) / torch.sqrt(x.var(unbiased=False) + layer.eps)
+    return x * layer.weight + layer.bias
+
+
+def gelu(x: Tensor) -> Tensor:
+    return 0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+
+
+def silu(x: Tensor) -> Tensor:
+    return x / (1 + torch.exp(-x))
+
+
+def sigmoid(x: Tensor) -> Tensor:
+    return 1 / (1 + torch.exp(-x))
+
+
+def apply(layer: Any, x: Tensor) -> Tensor:
+    return layer.weight @ x + (0 if layer.bias is None else layer.bias)
+
+
+def attend(block: Any, xs: Xs) -> Xs:
+    found, width = [], D // block.heads
+    parts = [apply(block.query_key_value, x).split(D) for x in xs]
+    for i in range(len(xs)):
+        heads = []
+        for head in range(block.heads):
+            cut = slice(head * width, (head + 1) * width)
+            scores = []
+            for j in range(i + 1):
+                score = parts[i][0][cut] @ parts[j][1][cut] / math.sqrt(width)
+                scores.append(score if block.distance_bias is None else score + block.distance_bias[i - j, head])
+            weights = torch.exp(torch.stack(scores))
+            heads.append(sum(w / weights.sum() * part[2][cut] for w, part in zip(weights, parts, strict=False)))
+        found.append(apply(block.project, torch.cat(heads)))
+    return found
+
+
+def attention(block: Any, xs: Xs) -> Xs:
+    def feed_forward(x: Tensor) -> Tensor:
+        return apply(block.contract, gelu(apply(block.expand, x)))
+
+    if block.norm_first:
+        xs = [x + y for x, y in zip(xs, attend(block, [norm(block.attention_norm, x) for x in xs]), strict=True)]
+        return [x + feed_forward(norm(block.feed_forward_norm, x)) for x in xs]
+    xs = [norm(block.attention_norm, x + y) for x, y in zip(xs, attend(block, xs), strict=True)]
+    return [norm(block.feed_forward_norm, x + feed_forward(x)) for x in xs]
+
+
+def ligr(block: Any, xs: Xs) -> Xs:
+    seen = attend(block, [norm(block.attention_norm, x) for x in xs])
+    xs = [x + sigmoid(apply(block.attention_gate, x)) * y for x, y in zip(xs, seen, strict=True)]
+    found = []
+    for x in xs:
+        gate, value = apply(block.expand, norm(block.feed_forward_norm, x)).chunk(2)
+        found.append(x + sigmoid(apply(block.feed_forward_gate, x)) * apply(block.contract, silu(gate) * value))
+    return found
+
+
+def gru4rec(block: Any, xs: Xs) -> Xs:
+    state, found = torch.zeros(block.hidden, dtype=torch.float64), []
+    for x in xs:
+        of_input = (block.gru.weight_ih_l0 @ x + block.gru.bias_ih_l0).chunk(3)
+        of_state = (block.gru.weight_hh_l0 @ state + block.gru.bias_hh_l0).chunk(3)
+        reset, update = (sigmoid(a + b) for a, b in zip(of_input[:2], of_state[:2], strict=True))
+        state = (1 - update) * torch.tanh(of_input[2] + reset * of_state[2]) + update * state
+        found.append(apply(block.project, state))
+    return found
+
+
+STUDENT: dict[str, Callable[[Any, Xs], Xs]] = {"attention": attention, "ligr": ligr, "gru4rec": gru4rec}
+
+
+def encoded(model: SASRecEncoder, items: list[int]) -> Xs:
+    """The output at each item of a history."""
+    config = model.config
+    xs = []
+    for place, item in enumerate(items):
+        x = model.watched.weight[item]
+        x = x if config.norm == "post" else math.sqrt(D) * x
+        if config.positions == "start":
+            x = x + model.places.weight[place]
+        if config.positions == "end":
+            x = x + model.places.weight[len(items) - 1 - place]
+        xs.append(norm(model.norm, x) if config.norm == "post" else x)
+    for block in model.blocks:
+        xs = STUDENT[config.layer](block, xs)
+    return [norm(model.norm, x) for x in xs] if config.norm == "pre" else xs
+
+
+def made(**settings: Any) -> SASRecEncoder:
+    """An encoder in float64 whose weights are far enough from 0 to tell mistakes apart."""
+    torch.manual_seed(1)
+    model = SASRecEncoder(C, D, max_length=9, **{"dropout": 0.0, **settings}).double().eval().requires_grad_(False)
+    for parameter in model.parameters():
+        parameter.add_(0.3 * torch.randn(parameter.shape, dtype=torch.float64))
+    return model
+
+
+CASES: dict[str, dict[str, Any]] = {
+    "attention": {"heads": 2},
+    "attention, end": {"positions": "end"},
+    "attention, relative": {"positions": "relative", "heads": 4, "hidden": 12},
+    "attention, none, post": {"positions": "none", "norm": "post"},
+    "attention, relative, post": {"positions": "relative", "norm": "post", "heads": 2},
+    "attention, end, post": {"positions": "end", "norm": "post"},
+    "ligr": {"layer": "ligr"},
+    "ligr, relative": {"layer": "ligr", "positions": "relative", "heads": 2, "hidden": 12},
+    "gru4rec": {"layer": "gru4rec", "hidden": 12},
+    "gru4rec, start": {"layer": "gru4rec", "blocks": 1, "positions": "start"},
+}
+
+AHEAD = [name for name, settings in CASES.items() if LayerConfig(**settings).sees_later_items]
+"""Cases in which what is after an item counts."""
+
+
+def test_every_layer_has_a_case():
+    assert {settings.get("layer", "attention") for settings in CASES.values()} == set(LAYERS) == set(STUDENT)
+
+
+@pytest.mark.parametrize("padded", [False, True], ids=["packed", "padded"])
+@pytest.mark.parametrize("name", CASES)
+def test_it_is_the_loop_that_a_student_would_write(name: str, padded: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, columns = made(**CASES[name]), batch()
+    if padded:
+        monkeypatch.setattr("logq.recommenders.sasrec.keeps_sizes", lambda _: True)
+    rows = [[item for item in row if item >= 0] for row in columns["history"].tolist()]
+    outputs = [encoded(model, items) for items in rows]
+    last = torch.stack([xs[-1] if xs else torch.zeros(D, dtype=torch.float64) for xs in outputs])
+    torch.testing.assert_close(model.query(columns), last, rtol=1e-9, atol=1e-9)
+    if name not in AHEAD:
+        queries, targets = model.training_queries(columns)
+        wanted = torch.stack([x for xs in outputs for x in xs])
+        kept = columns["targets"][columns["history"] >= 0] >= 0
+        torch.testing.assert_close(queries[targets >= 0], wanted[kept], rtol=1e-9, atol=1e-9)
+
+
+# ---------------------------------------------------------------------------------------------------------- causality
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name not in AHEAD])
+def test_what_comes_later_changes_nothing(name: str) -> None:
+    """And an output is that of the history that ends there."""
+    model, history = made(**CASES[name]), torch.tensor([[3, 5, 8, 1, 19, 2, 7]])
+    before = model.training_queries({"history": history, "targets": history})[0]
+    for place in range(1, LENGTH):
+        changed = history.clone()
+        changed[0, place] = 11
+        after = model.training_queries({"history": changed, "targets": history})[0]
+        assert torch.equal(before[:place], after[:place])
+        assert not torch.equal(before[place], after[place])
+        alone = model.query({"history": history[:, : place + 1]})[0]
+        torch.testing.assert_close(before[place], alone, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", AHEAD)
+def test_what_sees_later_items_is_not_trained_at_all_positions(name: str) -> None:
+    model, columns = made(**CASES[name]), batch()
+    named = LayerConfig(**CASES[name]).sees_later_items
+    with pytest.raises(ValueError, match="targets: expected one target after the last item of a history, with ") as e:
+        model.training_queries(columns)
+    assert named in str(e.value)
+    queries, _ = model.training_queries({key: columns[key] for key in ("history", "target")})
+    assert torch.equal(queries, model.query(columns))
+
+
+def test_relative_positions_do_not_know_where_the_window_begins() -> None:
+    """Two blocks see the last items alike once what came before them is told apart by nothing but distance."""
+    model = made(positions="relative", blocks=1)
+    model.blocks[0].distance_bias[3:] = -torch.inf
+    long, short = torch.tensor([[9, 4, 3, 5, 8]]), torch.tensor([[3, 5, 8]])
+    torch.testing.assert_close(model.query({"history": long}), model.query({"history": short}))
+
+
+# ------------------------------------------------------------------------------------------------------------ dropout
+
+
+def test_dropout_of_attention_keeps_the_mean_and_is_seeded() -> None:
+    model, history = made(attention_dropout=0.5, positions="relative", blocks=1).train(), torch.tensor([[3, 5, 8, 1]])
+    block = model.blocks[0]
+    assert isinstance(block, CausalAttention)
+    torch.manual_seed(3)
+    one = model.query({"history": history})
+    torch.manual_seed(3)
+    assert torch.equal(model.query({"history": history}), one)
+    assert not torch.equal(model.query({"history": history}), one)
+    expected = made(positions="relative", blocks=1)
+    query, key = (torch.randn(1, 1, 4, D, dtype=torch.float64) for _ in range(2))
+    value = torch.eye(4, D, dtype=torch.float64)[None, None]
+    layout = HistoryLayout(4, torch.tensor([4]))
+    mean = sum(block._mixed(query, key, value, layout) for _ in range(4000)) / 4000
+    block.distance_bias.copy_(expected.blocks[0].distance_bias)
+    torch.testing.assert_close(mean, expected.blocks[0]._mixed(query, key, value, layout), rtol=0, atol=0.06)
+
+
+def test_dropouts_are_those_that_were_asked_for() -> None:
+    model = SASRecEncoder(C, D, dropout=0.25, embedding_dropout=0.5, attention_dropout=0.75)
+    assert (model.dropout.dropped, model.blocks[0].dropout.dropped) == (128, 64)
+    assert model.blocks[0].weight_dropout.dropped == 192
+    assert SASRecEncoder(C, D, dropout=0.25).dropout.dropped == 64
+
+
+def test_init_std() -> None:
+    torch.manual_seed(1)
+    model = SASRecEncoder(2000, 32, layer="ligr", init_std=0.1)
+    for weight in (model.watched.weight, model.places.weight, model.blocks[1].query_key_value.weight):
+        assert abs(weight.std().item() - 0.1) < 0.005
+    assert abs(SASRecEncoder(2000, 32).watched.weight.std().item() - 0.02) < 0.001
+
+
+# ----------------------------------------------------------------------------------------------------------- settings
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"layer": "lstm"}, r"layer: expected one of attention, ligr, gru4rec.*, got 'lstm'"),
+        ({"positions": "middle"}, "positions: expected one of start, end, relative, none, got 'middle'"),
+        ({"layer": "ligr", "norm": "post"}, "norm: expected 'pre', as layer 'ligr' takes no other, got 'post'"),
+        ({"layer": "gru4rec", "norm": "pre"}, "norm: expected None, as layer 'gru4rec' does not read it, got 'pre'"),
+        ({"layer": "gru4rec", "heads": 2}, "heads: expected 1, as layer 'gru4rec' does not read it, got 2"),
+        (
+            {"layer": "gru4rec", "positions": "relative"},
+            "positions: expected 'none' or 'start' or 'end', as layer 'gru4rec' takes no other, got 'relative'",
+        ),
+        ({"heads": 3}, "heads: expected a divisor of dim = 8, got 3"),
+        ({"attention_dropout": 1.0}, r"attention_dropout: expected a finite number >= 0 and <= 0.999, got 1.0"),
+    ],
+)
+def test_settings_that_do_not_go_together(settings: dict[str, Any], message: str) -> None:
+    for make in (lambda: SASRecEncoder(C, D, **settings), lambda: SASRec(D, **settings)):
+        with pytest.raises(ValueError, match=f"^{message}$"):
+            make()
+
+
+# ---------------------------------------------------------------------------------------------------------- estimator
+
+
+class Prefixes(SASRec):
+    """Learns from each beginning of a history, at its last item."""
+
+    def _make_examples(self, log, seed):
+        return NextItems(log, self.max_length, age=None)
+
+
+def estimator(name: str, **changes: Any) -> SASRec:
+    kind = Prefixes if name in AHEAD else SASRec
+    settings: dict[str, Any] = {"dropout": 0.0, "lr": 0.02, "batch_size": 6, "max_length": 8, "num_sampled": 10}
+    return kind(16, **{**settings, "seed": 2, "patience": None, **CASES[name], **changes})
+
+
+@pytest.mark.parametrize("name", ["attention, relative, post", "attention, end", "ligr", "gru4rec"])
+def test_an_estimator_learns_and_goes_through_a_file(name: str, tmp_path: Path) -> None:
+    epochs = 4 if name in AHEAD else 30
+    model = estimator(name, epochs=epochs, blocks=1).fit(planted_split().train, progress=False)
+    found = model.evaluate(planted_split(), ks=(3,), exclude_seen=False, progress=False)
+    assert found["HR@3"] > 0.5  # chance would give 0.15; see test_learning
+    model.save(tmp_path / "m")
+    again = type(model).load(tmp_path / "m")
+    assert again.settings() == model.settings()
+    users = list(planted_log().user_ids.keys[:9])
+    assert np.array_equal(again.query_vectors(users), model.query_vectors(users))
