@@ -240,6 +240,20 @@ def test_a_checkpoint_of_before_is_told_about(logq, ratings, tmp_path):
     assert f"the checkpoint of an earlier run in {folder} will be replaced" in err
 
 
+@pytest.mark.parametrize("command", ["youtube-dnn", "mind", "sasrec"])
+def test_targets_have_weights_and_others_behind_them(logq, tmp_path, command):
+    rows = [f"{user},{'abcd'[(user + step) % 4]},{step},{step % 3}" for user in range(30) for step in range(6)]
+    (tmp_path / "log.csv").write_text("\n".join(["user,item,time,worth", *rows]))
+    words = ["train", command, tmp_path / "log.csv", "-o", tmp_path / "model", *QUICK, "--keep-seen"]
+    code, _, err = logq(*words, "--weights", "worth", "--future", 3, "--future-decay", 0.5)
+    assert code == 0, err
+    settings = recommenders.Recommender.load(tmp_path / "model").settings()
+    assert [settings[name] for name in ("weights", "future", "future_decay")] == ["worth", 3, 0.5]
+    code, _, err = logq(*words, "--weights", "worthy")
+    assert code == 2
+    assert "expected some of 'user', 'item', 'time', 'worth', got 'worthy'" in err
+
+
 def test_a_context_is_learned_and_asked_with(logq, tmp_path):
     rows = [
         f"{user},{'abcd'[(user + step) % 4]},{step},{'xyxy'[(user + step) % 4]}"

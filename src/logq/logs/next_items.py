@@ -89,7 +89,8 @@ class Sequences:
             indices: (B,) numbers of windows in [0, len).
 
         Returns:
-            "history" (B, L) int64, padded with -1; "targets" (B, L) int64, -1 where there is none; "user" (B,) int64.
+            "history" (B, L) int64, padded with -1; "targets" (B, L) int64, -1 where there is none; "events" (B, L)
+            int64, the rows of the log that these are of; "user" (B,) int64.
 
         Raises:
             IndexError: a number is out of range.
@@ -103,6 +104,7 @@ class Sequences:
         return {
             "history": gather(self.log.items, starts, lengths, width),
             "targets": targets,
+            "events": np.where(targets >= 0, starts[:, None] + np.arange(1, width + 1), -1),
             "user": self._users[chosen],
         }
 
@@ -220,8 +222,9 @@ class NextItems:
             indices: (B,) numbers of examples in [0, len).
 
         Returns:
-            "history" (B, L) int64, the most recent item last, padded with -1; "target" (B,) int64 (not with `last`);
-            "user" (B,) int64; "age" (B,) float32 where there are times; "context.<name>" (B,); "history.<name>" (B, L).
+            "history" (B, L) int64, the most recent item last, padded with -1; "target" (B,) int64 and "event" (B,)
+            int64, the row of the log that it is of (not with `last`); "user" (B,) int64; "age" (B,) float32 where there
+            are times; "context.<name>" (B,); "history.<name>" (B, L).
 
         Raises:
             IndexError: a number is out of range.
@@ -235,6 +238,7 @@ class NextItems:
         found = {"history": self._rows(self.log.items, positions, lengths, width), "user": users}
         if not self.last:
             found["target"] = self.log.items[positions].astype(np.int64)
+            found["event"] = positions
         if self.age is not None and self.log.timestamps is not None:
             if self.last:
                 found["age"] = np.zeros(len(users), dtype=np.float32)

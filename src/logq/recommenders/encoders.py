@@ -26,6 +26,8 @@ Batch = Mapping[str, Tensor]
     user.NAME           (B,) or (B, W) int64    a feature of the user
     context.NAME        (B,) or (B, W) int64    a feature of the context of the request
     group               (B,) int64          the group of classes that a sampler draws for a row, see WithinGroup
+    future              (B, [L,] K-1) int64     further targets of a query, for a loss, see TargetEvents
+    weight              (B, [L,] K) float   what each target counts in a loss
 """
 
 
@@ -54,6 +56,9 @@ class RetrievalModel(nn.Module, ABC):
 
     answers_without_history: ClassVar[bool] = True
     """Whether the other inputs, where there are some, make a query by themselves."""
+
+    queries_know_targets: ClassVar[bool] = False
+    """Whether a query in training depends on the item that it is to find, so that each target needs one of its own."""
 
     def __init__(self, num_items: int, dim: int) -> None:
         super().__init__()

@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from typing import Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_bool, check_float
@@ -11,10 +13,12 @@ from logq.candidates import IGNORED, Candidates, without_log_q
 from logq.functional import full_loss, sampled_loss
 from logq.kernels.reference_rows import ranked
 from logq.objectives import Objective, find_objective
+from logq.recommenders.neural_config import NeuralConfig
 from logq.samplers import Sampler
+from logq.samplers.registry import SamplerSettings, make_sampler
 from logq.tracing import keeps_sizes
 
-__all__ = ["FindsItems", "ItemLoss"]
+__all__ = ["FindsItems", "ItemLoss", "make_item_loss"]
 
 
 class FindsItems(Protocol):
@@ -96,6 +100,7 @@ class ItemLoss(nn.Module):
         targets: Tensor,
         seen: Callable[[Tensor], Tensor] | None = None,
         groups: Tensor | None = None,
+        weights: Tensor | None = None,
     ) -> Tensor:
         """The loss of a batch. Each call makes a new draw.
 
@@ -105,14 +110,15 @@ class ItemLoss(nn.Module):
             targets: (M,) int64.
             seen: from sampled items (S,) to (M, S), True where one is not a negative of that query; None for none.
             groups: (M,), as the sampler's `draw` takes them.
+            weights: (M,) >= 0, what each query counts in the mean; None counts all alike.
 
         Returns:
-            A scalar in nats, the mean over M; 0 for no query.
+            A scalar in nats, the mean over M; 0 for no query, or where all weights are 0.
         """
         if queries.dtype in (torch.bfloat16, torch.float16):
             queries = queries.float()
         if self.sampler is None:
-            return self._full(model, queries, targets)
+            return self._full(model, queries, targets, weights)
         needs_log_q = self.objective.subtract_log_q and self.log_q
         candidates = self.sampler.draw(targets, groups=groups, need_log_q=needs_log_q)
         if seen is not None:
@@ -133,9 +139,10 @@ class ItemLoss(nn.Module):
             temperature=self.temperature,
             cosine=self.cosine,
             sparse=sparse,
+            row_weight=weights,
         )
 
-    def _full(self, model: FindsItems, queries: Tensor, targets: Tensor) -> Tensor:
+    def _full(self, model: FindsItems, queries: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
         table = model.item_vectors() if model.item_table is None else model.item_table
         return full_loss(
             self.objective,
@@ -145,6 +152,7 @@ class ItemLoss(nn.Module):
             bias=model.item_bias,
             temperature=self.temperature,
             cosine=self.cosine,
+            row_weight=weights,
         )
 
     def offsets(self) -> Tensor | None:
@@ -165,6 +173,54 @@ class ItemLoss(nn.Module):
     def extra_repr(self) -> str:
         """What repr() shows."""
         return self.objective.name + ("" if self.log_q else ", without log Q")
+
+
+def make_item_loss(
+    config: NeuralConfig,
+    counts: NDArray[np.int64],
+    target_counts: NDArray[np.int64],
+    seed: int,
+    sparse: bool,
+    temperature: float,
+) -> ItemLoss:
+    """The loss that the arguments of an estimator ask for, with its sampler.
+
+    Args:
+        config: the arguments.
+        counts: (C,) of the items in the log.
+        target_counts: (C,) how often each item is a target.
+        seed: of the sampler.
+        sparse: whether tables get sparse gradients.
+        temperature: divides the logits.
+
+    Example:
+        >>> from logq.recommenders.neural_config import NeuralConfig
+        >>> make_item_loss(NeuralConfig(objective="nce"), np.array([3, 2]), np.array([2, 1]), 1, False, 1.0)
+        ItemLoss(
+          nce
+          (sampler): LogUniform(num_classes=2, num_sampled=512)
+        )
+    """
+    sampler = None
+    if config.sampler is not None:
+        settings = SamplerSettings(
+            counts,
+            config.num_sampled,
+            unigram_power=config.unigram_power,
+            per_row=not config.shared_negatives,
+            seed=seed,
+            target_counts=target_counts.astype(np.float64),
+        )
+        sampler = make_sampler(config.sampler, settings)
+    return ItemLoss(
+        config.objective,
+        sampler,
+        temperature=temperature,
+        cosine=config.cosine,
+        log_q=config.log_q,
+        sparse=sparse,
+        calibration=config.calibration,
+    )
 
 
 def computed_rows(model: FindsItems, candidates: Candidates) -> tuple[Tensor, Tensor | None, Candidates]:

@@ -84,6 +84,8 @@ class MINDEncoder(RetrievalModel):
     routing: Tensor
     thresholds: Tensor
 
+    queries_know_targets = True
+
     def __init__(
         self,
         num_items: int,

@@ -79,6 +79,9 @@ class NeuralConfig(TrainingConfig, LossConfig):
     has_item_table: ClassVar[bool] = True
     """Whether items have a plain table, which may start from vectors that were learned elsewhere."""
 
+    learns_next: ClassVar[bool] = True
+    """Whether the items to find are those of events that come next, which may have weights and further ones behind."""
+
     dim: Annotated[int, AtLeast(1), Help("Dimension of the vectors of users and items.", group="Model")] = field(
         default=64, kw_only=False
     )
@@ -92,6 +95,31 @@ class NeuralConfig(TrainingConfig, LossConfig):
             group="Loss",
         ),
     ] = False
+    weights: Annotated[
+        str | None,
+        Help(
+            "Column of the log with what each event counts as a target in the mean loss; None counts all alike.",
+            more="P(y|x) is then that of a log in which each event came so many times. 'label' is that of the labels.",
+            typed="Column of what each event counts as a target in the mean loss.",
+            group="Loss",
+            metavar="COLUMN",
+        ),
+    ] = None
+    future: Annotated[
+        int,
+        AtLeast(1),
+        Help(
+            "Number of next items that a query is trained to find, not just the first.",
+            more="Training takes that many times the losses, but not the queries.",
+            group="Loss",
+        ),
+    ] = 1
+    future_decay: Annotated[
+        float,
+        Above(0),
+        AtMost(1),
+        Help("Weight of each further next item relative to the one before it, with `future`.", group="Loss"),
+    ] = 1.0
     calibration: Annotated[
         float, AtLeast(0), AtMost(1), Help("Calibration t of gBCE, from 0 to 1.", group="Loss", metavar="T")
     ] = 0.75
@@ -139,6 +167,10 @@ class NeuralConfig(TrainingConfig, LossConfig):
             raise ArgumentError(
                 "unseen_negatives", "a sample that a batch shares", Verbatim("none or one for each row")
             )
+        if not self.learns_next and (self.weights is not None or self.future > 1):
+            name, expected = ("weights", "None") if self.weights is not None else ("future", "1")
+            reason = f"as {type(self).__name__} learns from windows around an event"
+            raise ArgumentError(name, f"{expected}, {reason}", getattr(self, name))
         if self.pretrain and not self.has_item_table:
             raise ArgumentError(
                 "pretrain",
@@ -207,6 +239,7 @@ class SkipGramConfig(NeuralConfig):
     """
 
     has_item_table: ClassVar[bool] = False
+    learns_next: ClassVar[bool] = False
     default_sampler: ClassVar[str] = "unigram"
 
     window: Annotated[int, AtLeast(1), Help("Maximum distance of items that count as neighbors.")] = 5
@@ -220,4 +253,7 @@ class SkipGramConfig(NeuralConfig):
     epochs = 5
     lr = 5e-3
     patience = None
+    weights: Annotated[str | None, Help(hidden=True)] = None
+    future: Annotated[int, Help(hidden=True)] = 1
+    future_decay: Annotated[float, Help(hidden=True)] = 1.0
     pretrain: Annotated[int, Help(hidden=True)] = 0

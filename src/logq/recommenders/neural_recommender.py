@@ -17,16 +17,16 @@ from logq.logs.examples import Examples
 from logq.logs.interactions import Interactions
 from logq.recommenders.encoders import RetrievalModel
 from logq.recommenders.histories import Histories
-from logq.recommenders.item_loss import ItemLoss
+from logq.recommenders.item_loss import ItemLoss, make_item_loss
 from logq.recommenders.neural_config import METRICS, NeuralConfig
-from logq.recommenders.next_item_task import NextItemTask, target_counts
+from logq.recommenders.next_item_task import NextItemTask
 from logq.recommenders.query_context import Context
 from logq.recommenders.query_export import QueryTower, columns_read, export_onnx
 from logq.recommenders.ranker import EvaluationWarning, HeldOut, RankingTest
 from logq.recommenders.recommender import Recommender
 from logq.recommenders.requests import make_request
 from logq.recommenders.session_windows import first_vectors
-from logq.samplers.registry import SamplerSettings, make_sampler
+from logq.recommenders.target_events import TargetEvents, target_counts
 from logq.training.devices import Device
 from logq.training.estimator import FitOptions, Seeds, fresh_seed
 from logq.training.loop import Loop
@@ -160,6 +160,7 @@ class NeuralRecommender(NeuralConfig, Recommender):
         run = device.agreed(fresh_seed(self.seed)) if resumed is None else resumed.seed
         seeds = Seeds.of(run, device.world.rank)
         self._context = Context.of(log, self.context)
+        events = TargetEvents.read(log, self.weights, self.future, self.future_decay)
         examples = self._make_examples(log, seeds.batches)
         if len(examples) == 0:
             raise ArgumentError(
@@ -172,7 +173,7 @@ class NeuralRecommender(NeuralConfig, Recommender):
         if self.pretrain and resumed is None:
             vectors = first_vectors(log, self.dim, epochs=self.pretrain, seed=seeds.batches, progress=progress)
             self.model.start_items_at(torch.from_numpy(vectors))
-        counts = target_counts(examples, self.known.num_items)
+        counts = target_counts(examples, self.known.num_items, events)
         loss = self._make_loss(counts, seeds.sampler, sparse)
         if self.model.item_bias is not None:
             torch.nn.init.constant_(self.model.item_bias, loss.first_logit(self.known.num_items))
@@ -183,6 +184,7 @@ class NeuralRecommender(NeuralConfig, Recommender):
             loss,
             examples,
             self.known,
+            events,
             device,
             self.batch_size,
             seeds.batches,
@@ -273,26 +275,7 @@ class NeuralRecommender(NeuralConfig, Recommender):
         return ""
 
     def _make_loss(self, of_targets: NDArray[np.int64], seed: int, sparse: bool) -> ItemLoss:
-        sampler = None
-        if self.sampler is not None:
-            settings = SamplerSettings(
-                self.known.item_counts(),
-                self.num_sampled,
-                unigram_power=self.unigram_power,
-                per_row=not self.shared_negatives,
-                seed=seed,
-                target_counts=of_targets.astype(np.float64),
-            )
-            sampler = make_sampler(self.sampler, settings)
-        return ItemLoss(
-            self.objective,
-            sampler,
-            temperature=self.loss_temperature,
-            cosine=self.cosine,
-            log_q=self.log_q,
-            sparse=sparse,
-            calibration=self.calibration,
-        )
+        return make_item_loss(self, self.known.item_counts(), of_targets, seed, sparse, self.loss_temperature)
 
     def _is_sparse(self, device: Device) -> bool:
         samples = self.sampler is not None and self.sampler != "every_class"

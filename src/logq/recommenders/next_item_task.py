@@ -1,6 +1,7 @@
 """NextItemTask: an encoder, a loss and examples of what came next, as a training loop takes them."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -8,14 +9,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from logq.candidates import IGNORED
 from logq.logs import Examples, epoch_batches, num_batches
 from logq.recommenders.encoders import RetrievalModel, rows_of_targets
 from logq.recommenders.item_loss import ItemLoss
 from logq.recommenders.known_log import KnownLog
+from logq.recommenders.target_events import TargetEvents, targets_of
+from logq.tracing import keeps_sizes
 from logq.training.compiling import Compiled
 from logq.training.devices import Device
 
-__all__ = ["NextItemTask", "seen_before", "target_counts"]
+__all__ = ["NextItemTask", "seen_before"]
 
 NEVER = 2**31 - 1
 
@@ -49,26 +53,6 @@ def seen_before(ids: Tensor, history: Tensor, rows: Tensor, places: Tensor) -> T
     return first[:, which][rows] <= places[:, None].int()
 
 
-ROWS = 8192
-"""Examples that are counted at a time."""
-
-
-def target_counts(examples: Examples, num_items: int) -> NDArray[np.int64]:
-    """(C,) how often each item is a target.
-
-    Example:
-        >>> from logq.logs import Interactions, NextItems
-        >>> target_counts(NextItems(Interactions.from_arrays([1, 1, 1], [5, 7, 7]), 2), 2).tolist()
-        [2, 0]
-    """
-    counts = np.zeros(num_items, dtype=np.int64)
-    for start in range(0, len(examples), ROWS):
-        batch = examples.batch(np.arange(start, min(len(examples), start + ROWS)))
-        targets = batch["targets"] if "targets" in batch else batch["target"]
-        counts += np.bincount(targets[targets >= 0], minlength=num_items)
-    return counts
-
-
 class NextItemTask:
     """The task of a loop: queries of a batch should find its targets.
 
@@ -77,6 +61,7 @@ class NextItemTask:
         loss: from queries and targets to a number.
         examples: over the log.
         known: the users of the log, with their features.
+        events: what the log says about the events that are targets.
         device: where it is trained.
         batch_size: examples of a batch.
         seed: of their order.
@@ -96,6 +81,7 @@ class NextItemTask:
         loss: ItemLoss,
         examples: Examples,
         known: KnownLog,
+        events: TargetEvents,
         device: Device,
         batch_size: int,
         seed: int,
@@ -107,6 +93,7 @@ class NextItemTask:
         self.model, self.item_loss = model, loss
         self.module: nn.Module = nn.ModuleDict({"model": model, "loss": loss})
         self._examples, self._device, self._batch_size, self._seed = examples, device, batch_size, seed
+        self._events = events
         self._training_queries = model.training_queries
         self._bucket, self._unseen = bucket, unseen
         self.examples = -(-num_targets // device.world.size)
@@ -132,11 +119,14 @@ class NextItemTask:
             start=first,
             bucket=self._bucket,
         )
-        for batch in found:
+        for examples in found:
+            batch = self._events.of(examples)
             for name, values in self._user_features.items():
                 batch[f"user.{name}"] = values[batch["user"]]
-            targets = batch.get("targets")
-            yield batch, len(batch["user"]) if targets is None else int(np.count_nonzero(targets >= 0))
+            number = int(np.count_nonzero(targets_of(batch) >= 0))
+            if "future" in batch and self.model.queries_know_targets:
+                batch = _repeated(batch)
+            yield batch, number
 
     def compile(self) -> None:
         """Let torch.compile make kernels of the model."""
@@ -146,21 +136,54 @@ class NextItemTask:
         """The mean loss of a batch."""
         with self._device.autocast():
             queries, targets = self._training_queries(batch)
-        groups = batch.get("group")
-        if groups is not None and "targets" in batch:
-            groups = groups[rows_of_targets(batch["targets"])[0]]
-        return self.item_loss(self.model, queries, targets, self._seen(batch) if self._unseen else None, groups)
-
-    def _seen(self, batch: Mapping[str, Tensor]) -> Callable[[Tensor], Tensor]:
-        """From sampled items to where a query's history has them already."""
         history = batch["history"]
         if "targets" in batch:
             rows, places = rows_of_targets(batch["targets"])
         else:
             rows = torch.arange(len(history), device=history.device)
             places = torch.full_like(rows, history.shape[1])
-        return lambda ids: seen_before(ids, history, rows, places)
+        at = (rows, places) if "targets" in batch else (rows,)
+        weights = batch["weight"][at] if "weight" in batch else None
+        if weights is not None:
+            if "future" in batch:
+                owners, targets, weights = _each_target(targets, batch["future"][at], weights)
+                queries, rows, places = queries.index_select(0, owners), rows[owners], places[owners]
+            weights = weights.reshape(-1)
+        seen = partial(seen_before, history=history, rows=rows, places=places) if self._unseen else None
+        groups = None if "group" not in batch else batch["group"][rows]
+        return self.item_loss(self.model, queries, targets, seen, groups, weights)
 
     def sparse_parameters(self) -> list[nn.Parameter]:
         """Tables whose gradients are sparse."""
         return self.model.sparse_parameters()
+
+
+def _each_target(targets: Tensor, future: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Which query each target belongs to (N,), the targets (N,) and their weights, query after query.
+
+    Args:
+        targets: (M,) the first target of each query.
+        future: (M, K-1) the others, -1 where there is none.
+        weights: (M, K).
+    """
+    every = torch.cat([targets[:, None], future], dim=1)
+    there = (every >= 0) & (targets >= 0)[:, None]
+    if keeps_sizes(targets):
+        owners = torch.arange(every.numel(), device=targets.device) // every.shape[1]
+        return owners, every.where(there, IGNORED).reshape(-1), weights
+    return there.nonzero()[:, 0], every[there], weights[there]
+
+
+def _repeated(batch: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """A row for each target of the batch, for a model whose queries depend on what they are to find.
+
+    Example:
+        >>> batch = {"target": np.array([3]), "future": np.array([[4, -1]]), "weight": np.array([[1.0, 0.5, 0.25]])}
+        >>> repeated = _repeated(batch | {"history": np.array([[1, 2]])})
+        >>> repeated["target"].tolist(), repeated["weight"].tolist(), repeated["history"].tolist()
+        ([3, 4], [[1.0], [0.5]], [[1, 2], [1, 2]])
+    """
+    every = targets_of(batch)
+    rows, columns = (every >= 0).nonzero()
+    found = {name: values[rows] for name, values in batch.items() if name != "future"}
+    return {**found, "target": every[rows, columns], "weight": batch["weight"][rows, columns, None]}
