@@ -2,7 +2,9 @@
 
     python benchmarks/retrieval/cell.py '{"log": "ml-1m", "estimator": "SASRec", "options": {"seed": 1}, ...}'
 
-Prints one line of JSON. The time is that of `fit`, the memory the most that the process had, imports included.
+Prints one line of JSON. Times are those of `fit`, by the clock and of the processor (user and system, all threads); the
+memory is the most that the process had, imports included. `ranks` has for each user who was asked about the rank of the
+item to be found, by the log's own protocol: 0 where it is not among the first 50, -1 where it cannot be found.
 """
 
 import resource
@@ -16,7 +18,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 from cells import answer
 
 PROTOCOLS = {"excluded": True, "kept": False}
-KS = (10, 50)
+KS = (10, 20, 50)
 
 
 def measure(request: dict[str, Any]) -> dict[str, Any]:
@@ -27,14 +29,14 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
     import logs
 
     torch.set_num_threads(request["threads"])
-    split = logs.LOGS[request["log"]].read(request["data"])
-    options = dict(request["options"])
-    if request["epochs"] and "epochs" in options:
-        options["epochs"] = min(options["epochs"], request["epochs"])
-    model = getattr(logq, request["estimator"])(**options)
-    began = time.perf_counter()
+    log = logs.LOGS[request["log"]]
+    split = log.read(request["data"])
+    model = getattr(logq, request["estimator"])(**request["options"])
+    if request["epochs"] and hasattr(model, "epochs"):
+        model.epochs = min(model.epochs, request["epochs"])
+    began, used = time.perf_counter(), processor_seconds()
     model.fit(split)
-    trained = time.perf_counter()
+    trained, used = time.perf_counter(), processor_seconds() - used
     scores = {name: model.evaluate(split, ks=KS, exclude_seen=choice) for name, choice in PROTOCOLS.items()}
     evaluated = time.perf_counter()
     epochs = getattr(model, "training_log", [])
@@ -43,13 +45,31 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
         "intervals": {
             name: {metric: list(pair) for metric, pair in found.intervals.items()} for name, found in scores.items()
         },
+        "ranks": ranks(scores[log.seen]),
         "train_seconds": trained - began,
+        "cpu_seconds": used,
         "evaluate_seconds": (evaluated - trained) / len(PROTOCOLS),
         "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024),
         "epochs": len(epochs),
         "samples_per_second": [epoch["samples_per_second"] for epoch in epochs],
         "validation": [epoch for epoch in epochs if len(epoch) > 3],
     }
+
+
+def processor_seconds() -> float:
+    """What this process has taken of processors so far."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def ranks(scores: Any) -> list[int]:
+    """The rank of the one item of each user, from the reciprocal of it."""
+    import numpy as np
+
+    reciprocal = scores.per_user[f"MRR@{KS[-1]}"]
+    with np.errstate(divide="ignore"):
+        found = np.where(reciprocal > 0, np.round(1 / reciprocal), 0)
+    return np.where(np.isnan(reciprocal), -1, found).astype(int).tolist()
 
 
 if __name__ == "__main__":

@@ -19,14 +19,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from report import spread
 
-ACTIONS = (
-    "interaction item image",
-    "clickout item",
-    "interaction item info",
-    "interaction item rating",
-    "interaction item deals",
-    "search for item",
-)
 MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "Item2Vec": ("Item2Vec", {}),
     "Airbnb's, without bookings and markets": ("AirbnbEmbeddings", {"batch_size": 64, "lr": 0.01}),
@@ -48,15 +40,9 @@ def read(folder: Path) -> Cases:
     import polars as pl
 
     from logq.logs import Interactions
+    from logs import hotel_events
 
-    events = (
-        pl.read_csv(folder / "trivago" / "trivago_val_100k.csv.gz", schema_overrides={"reference": pl.String})
-        .filter(pl.col("action_type").is_in(ACTIONS) & pl.col("reference").str.contains(r"^\d+$"))
-        .sort("session_id", "timestamp", "step", maintain_order=True)
-        .with_columns(
-            booked=(pl.col("action_type") == "clickout item").cast(pl.Int64), hotel=pl.col("reference").cast(pl.Int64)
-        )
-    )
+    events = hotel_events(folder)
     place = pl.int_range(pl.len()).over("session_id")
     events = events.with_columns(place=place)
     last = pl.col("place").filter((pl.col("booked") == 1) & (pl.col("place") > 0)).max().over("session_id")

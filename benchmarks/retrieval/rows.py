@@ -37,14 +37,30 @@ SASREC_BEAUTY = {
 }
 
 
+DEFAULTS = "defaults"
+BY_HAND = "by hand, on the validation part of this log, seed 1"
+AS_ON_ML_1M = "by hand, on the validation part of MovieLens-1M, seed 1; as they are"
+AS_ON_BEAUTY = "by hand, on the validation part of BERT4Rec's Beauty, seed 1; as they are"
+
+
 class Row(NamedTuple):
-    """A model on a log."""
+    """A model on a log.
+
+    Args:
+        name: what the table calls it.
+        estimator: its class in logq.
+        options: what its class is made with, beside the seed.
+        published: what others have published of it for the same file.
+        seeded: whether it depends on a seed.
+        chosen: where the options come from.
+    """
 
     name: str
     estimator: str
     options: Mapping[str, Any] = {}
     published: str = ""
     seeded: bool = True
+    chosen: str = DEFAULTS
 
 
 ANTKLEN = "HR@10 .3159, NDCG@10 .1857 (antklen); NDCG@10 .1726 (gSASRec)"
@@ -58,35 +74,89 @@ SEQUENTIAL = (
         "YoutubeDNN",
         {**KEPT, "max_length": 8, "tied": True, "epochs": 4},
         "HR@50 kept .3371 (DeepMatch)",
+        chosen=BY_HAND,
     ),
-    Row("SDM", "SDM", {**KEPT, "max_length": 20, "epochs": 3}, "HR@50 kept .4752 (DeepMatch)"),
+    Row("SDM", "SDM", {**KEPT, "max_length": 20, "epochs": 3}, "HR@50 kept .4752 (DeepMatch)", chosen=BY_HAND),
     Row(
         "MIND",
         "MIND",
         {**KEPT, "max_length": 10, "interests": 2, "learned_routing": True, "epochs": 6},
         "HR@50 kept .4364 (DeepMatch's ComiRec)",
+        chosen=BY_HAND,
     ),
     Row(
         "two towers, in the batch",
         "TwoTower",
         {"epochs": 4, "lr": 3e-3, "max_length": 8},
         "HR@50 kept .3555 (DeepMatch's DSSM)",
+        chosen=BY_HAND,
     ),
     Row("Item2Vec", "Item2Vec", {}, "HR@10 .0082 (FunRec)"),
-    Row("EGES", "EGES", {"epochs": 5, "walks_per_item": 20}, "HR@10 .0189 (FunRec)"),
+    Row("EGES", "EGES", {"epochs": 5, "walks_per_item": 20}, "HR@10 .0189 (FunRec)", chosen=BY_HAND),
 )
+SPARSE = {**FAST, "dim": 64, "lr": 3e-3, "monitor": "hr@50", "exclude_seen": False, "validate_every": 10, "epochs": 10}
+"""For logs with more items and fewer events of each, such as Beauty."""
+SEQUENTIAL_BEAUTY = (
+    Row("YoutubeDNN", "YoutubeDNN", {**SPARSE, "max_length": 8, "tied": True}, chosen=BY_HAND),
+    Row("SDM", "SDM", {**SPARSE, "max_length": 20}, chosen=AS_ON_ML_1M),
+    Row(
+        "MIND",
+        "MIND",
+        {**SPARSE, "max_length": 10, "interests": 2, "learned_routing": True},
+        chosen=AS_ON_ML_1M,
+    ),
+    Row("two towers, in the batch", "TwoTower", {"epochs": 10, "lr": 3e-3, "max_length": 8}, chosen=AS_ON_ML_1M),
+    Row("Item2Vec", "Item2Vec"),
+    Row("EGES", "EGES"),
+)
+REPEATED = {"exclude_seen": False}
+"""Where users come back to items: what training is stopped by counts them as well."""
+
+
+def carried_over(rows: tuple[Row, ...], chosen: str, **options: Any) -> tuple[Row, ...]:
+    """Models with the settings that another log had, of which nothing is published for this one."""
+    return tuple(
+        row._replace(
+            published="",
+            options={**row.options, **options},
+            chosen=chosen if row.options else DEFAULTS,
+        )
+        for row in rows
+    )
+
 
 ROWS: dict[str, tuple[Row, ...]] = {
     "ml-1m": (
         *BASELINES,
-        Row("SASRec", "SASRec", SASREC_ML, ANTKLEN),
+        Row("SASRec", "SASRec", SASREC_ML, ANTKLEN, chosen=BY_HAND),
         *SEQUENTIAL,
     ),
-    "ml-100k": (*BASELINES, Row("SASRec", "SASRec", SASREC_ML), *(row._replace(published="") for row in SEQUENTIAL)),
-    "beauty": (
+    "ml-100k": (
         *BASELINES,
-        Row("SASRec", "SASRec", SASREC_BEAUTY, "HR@10 .0533, NDCG@10 .0327 (antklen)"),
-        Row("YoutubeDNN", "YoutubeDNN", {**FAST, "dim": 64, "max_length": 8, "tied": True, "epochs": 10}),
-        Row("Item2Vec", "Item2Vec"),
+        Row("SASRec", "SASRec", SASREC_ML, chosen=AS_ON_ML_1M),
+        *carried_over(SEQUENTIAL, AS_ON_ML_1M),
+    ),
+    "beauty-bert4rec": (
+        *BASELINES,
+        Row("SASRec", "SASRec", SASREC_BEAUTY, "HR@10 .0533, NDCG@10 .0327 (antklen)", chosen=BY_HAND),
+        *SEQUENTIAL_BEAUTY,
+    ),
+    "beauty-s3rec": (
+        *BASELINES,
+        Row("SASRec", "SASRec", SASREC_BEAUTY, "HR@10 .1041, NDCG@10 .0614 (WEARec)", chosen=AS_ON_BEAUTY),
+        *carried_over(SEQUENTIAL_BEAUTY, AS_ON_BEAUTY),
+    ),
+    "diginetica": (
+        *BASELINES,
+        Row("SASRec", "SASRec", {**REPEATED, "max_length": 20, "monitor": "mrr@20"}, chosen="by the protocol"),
+        *carried_over(SEQUENTIAL_BEAUTY[:4], AS_ON_BEAUTY),
+        *SEQUENTIAL_BEAUTY[4:],
+    ),
+    "trivago": (
+        *BASELINES,
+        Row("SASRec", "SASRec", {**REPEATED, "max_length": 20}, chosen="by the protocol"),
+        *carried_over(SEQUENTIAL_BEAUTY[:4], AS_ON_BEAUTY),
+        *SEQUENTIAL_BEAUTY[4:],
+        Row("Airbnb's embeddings", "AirbnbEmbeddings", {"batch_size": 64, "lr": 0.01, "booking": "booked"}),
     ),
 }

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logq.logs import Interactions, Split, leave_one_out, split_by_session, split_by_time
+from logq.logs import (
+    Interactions,
+    Split,
+    leave_one_out,
+    rolling_splits,
+    split_at_random,
+    split_by_session,
+    split_by_time,
+    split_by_user,
+)
+from logq.recommenders import ItemKNN
 
 COUNTS = st.lists(st.integers(1, 6), min_size=1, max_size=8).filter(lambda counts: sum(counts) > 1)
 
@@ -113,7 +123,7 @@ def test_a_saved_split_comes_back_for_its_own_log_only(tmp_path):
         Split.load(tmp_path / "split", log)
     wrong = replace(split, part=np.full(len(log), 9, dtype=np.int8))
     wrong.save(tmp_path / "split")
-    with pytest.raises(ValueError, match=r"expected a part in \[0, 3\]"):
+    with pytest.raises(ValueError, match=r"expected a part in \[0, 4\]"):
         Split.load(tmp_path / "split", log)
 
 
@@ -210,3 +220,155 @@ def test_a_time_outside_of_the_log_is_refused_with_the_ends_of_the_log(moment):
     expected = "test: expected a time after 2024-01-01 00:00:00 and up to 2024-01-03 00:00:00, those of the log"
     with pytest.raises(ValueError, match=expected):
         split_by_time(log, moment)
+
+
+@given(COUNTS, st.booleans(), st.integers(1, 3))
+def test_the_last_few_events_of_each_user_are_left_out(counts, validation, last):
+    log = log_of(counts)
+    needed = 1 + last * (1 + validation)
+    if max(counts) < needed:
+        with pytest.raises(ValueError, match=f"log: expected users with at least {needed} events"):
+            leave_one_out(log, validation, last=last)
+        return
+    split = leave_one_out(log, validation, last=last)
+    for user, count in enumerate(counts):
+        parts = split.part[log.users == user].tolist()
+        if count < needed:
+            assert parts == [0] * count
+        else:
+            assert parts == [0] * (count - needed + 1) + [1] * (last * validation) + [2] * last
+
+
+def test_ties_of_the_last_few_are_counted_at_the_cut():
+    log = Interactions.from_arrays([1] * 5 + [2] * 5, list(range(10)), [0, 1, 2, 3, 3, 0, 1, 2, 2, 3])
+    split = leave_one_out(log, last=2)  # cuts before the test: 2 | 3 3, and 2 | 2 3, which is one of equal times
+    assert (split.how["test_ties"], split.how["validation_ties"]) == (1, 0)
+    split = leave_one_out(log, validation=False, last=1)
+    assert split.how["test_ties"] == 1
+    tied = Interactions.from_arrays([1] * 4, list(range(4)), [0, 1, 1, 2])
+    assert leave_one_out(tied, validation=False, last=2).remark() == (
+        "equal times at the cut: the test events of 1 of 1 users; the order of rows told them from those before"
+    )
+
+
+@given(COUNTS, st.integers(1, 3), st.floats(0.5, 4), st.booleans(), st.one_of(st.none(), st.floats(1, 5)))
+def test_rolling_windows_go_back_from_the_last_event(counts, windows, width, validation, back):
+    log = log_of(counts)
+    end = log.timestamps.max()
+    try:
+        found = rolling_splits(log, windows, width=width, train_width=back, validation=validation)
+    except ValueError as error:
+        assert "log: expected events for" in str(error)  # noqa: PT017
+        return
+    assert len(found) == windows
+    for window, split in enumerate(found):
+        after = windows - 1 - window
+        for time, part in zip(log.timestamps, split.part, strict=True):
+            age = (end - time) / width - after  # widths before the end of this window's test
+            if age < 0:
+                expected = 3
+            elif age < 1:
+                expected = 2
+            elif validation and age < 2:
+                expected = 1
+            else:
+                older = end - time - (after + 1 + validation) * width
+                expected = 0 if back is None or older < back else 3
+            assert part == expected or np.isclose(age, round(age))
+
+
+def test_windows_of_dates_are_as_wide_as_a_timedelta():
+    days = [f"2024-01-{day:02}" for day in range(1, 29)]
+    log = Interactions.from_arrays([1] * 28, list(range(28)), days)
+    first, second = rolling_splits(log, 2, width=timedelta(days=7), validation=False)
+    assert log.item_ids.keys_of(first.test.items).tolist() == list(range(14, 21))
+    assert log.item_ids.keys_of(second.test.items).tolist() == list(range(21, 28))
+    assert len(first.train) == 14
+    assert len(second.train) == 21
+    (half,) = rolling_splits(log, 1, train_width=timedelta(days=3), validation=False)
+    assert (len(half.test), len(half.train)) == (14, 3)
+    with pytest.raises(ValueError, match=r"width: expected a number, got .*not dates"):
+        rolling_splits(log_of([3, 4]), 1, width=timedelta(days=7))
+    with pytest.raises(ValueError, match="log: expected events at different times"):
+        rolling_splits(Interactions.from_arrays([1, 1], [1, 2], [5, 5]), 1)
+    with pytest.raises(ValueError, match="log: expected a log with times"):
+        rolling_splits(Interactions.from_arrays([1, 1], [1, 2]))
+
+
+def test_users_new_in_a_window_may_be_left_out():
+    log = Interactions.from_arrays([1, 1, 2, 2], [1, 2, 1, 2], [0, 2, 3, 4])
+    (split,) = rolling_splits(log, 1, width=2, validation=False)
+    assert split.how["cold_user_events"] == 2
+    assert split.part.tolist() == [0, 0, 2, 2]
+    with pytest.raises(ValueError, match="events for test"):
+        rolling_splits(log, 1, width=2, validation=False, known_users=True)
+
+
+@given(COUNTS, st.one_of(st.integers(1, 4), st.floats(0.1, 0.9)), st.integers(0, 5))
+def test_users_held_out_whole_are_given_and_asked(counts, asked, seed):
+    log = log_of([*counts, 2, 2, 2])
+    rng = np.random.default_rng(seed)
+    users = rng.permutation(len(counts) + 3)
+    test, validation = users[:1], users[1:2]
+    able = {user: np.count_nonzero(log.users == log.user_ids.codes([user])[0]) > 1 for user in users[:2].tolist()}
+    if not all(able.values()):
+        with pytest.raises(ValueError, match="expected events for"):
+            split_by_user(log, test, validation, asked=asked)
+        return
+    split = split_by_user(log, test, validation, asked=asked)
+    for code, user in enumerate(log.user_ids.keys.tolist()):
+        parts = split.part[log.users == code].tolist()
+        wanted = min(asked if asked >= 1 else int(np.ceil(asked * len(parts))), len(parts) - 1)
+        if user in test or user in validation:
+            assert parts == [4] * (len(parts) - wanted) + [2 if user in test else 1] * wanted
+        else:
+            assert parts == [0] * len(parts)
+    history = split.history("test")
+    assert set(np.unique(split.test.users)) <= set(np.unique(history.users))
+    assert len(history) == len(log) - len(split.test)
+    assert len(split.history("validation")) == len(log) - len(split.test) - len(split.validation)
+    assert len(split.train_and_validation) == np.count_nonzero(log.users != log.user_ids.codes(test)[0])
+
+
+def test_a_share_of_users_is_drawn_by_seed():
+    log = Interactions.from_sessions([["a", "b"]] * 20 + [["a"]] * 2)
+    split = split_by_user(log, 0.25, 0.1, seed=3)
+    held_out = {name: set(part.users.tolist()) for name, part in (("test", split.test), ("valid", split.validation))}
+    assert len(held_out["test"]) + len(held_out["valid"]) + split.how["users_too_short"] == 6 + 2
+    assert not held_out["test"] & held_out["valid"]
+    assert split_by_user(log, 0.25, 0.1, seed=3).part.tolist() == split.part.tolist()
+    assert any(split_by_user(log, 0.25, 0.1, seed=seed).part.tolist() != split.part.tolist() for seed in range(9))
+    assert split.remark().startswith("users held out whole, of whom nothing is learned: ")
+    for bad, said in (
+        ([99], "test: expected ids of users"),
+        (0.7, "test: expected a finite number > 0 and <= 0.5"),
+        ([0], "validation: exp"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            split_by_user(log, bad, [0])
+
+
+def test_events_drawn_at_random_come_with_a_warning(tmp_path):
+    log = log_of([4, 5, 6])
+    split = split_at_random(log, 0.2, 0.4, seed=1)
+    assert [np.count_nonzero(split.rows(name)) for name in ("train", "validation", "test")] == [6, 6, 3]
+    assert split_at_random(log, 0.2, 0.4, seed=1).part.tolist() == split.part.tolist()
+    assert split_at_random(log, 0.2, 0.4, seed=2).part.tolist() != split.part.tolist()
+    assert "at random: the model learns from events that came after" in split.remark()
+    split.save(tmp_path)
+    assert Split.load(tmp_path, log).remark() == split.remark()
+    with pytest.raises(ValueError, match="shares of test and validation that leave events to train on"):
+        split_at_random(log, 0.5, 0.5)
+
+
+def test_a_split_by_user_is_saved_and_evaluated(tmp_path):
+    log = Interactions.from_sessions([["tea", "cup", "saw"]] * 6 + [["saw", "tea", "cup"]] * 2)
+    split = split_by_user(log, test=[6, 7], validation=None)
+    split.save(tmp_path)
+    again = Split.load(tmp_path, log)
+    assert again.part.tolist() == split.part.tolist()
+    assert len(again.history("test")) == 22
+    model = ItemKNN().fit(split)
+    assert model.known.item_counts().tolist() == [6, 6, 6]  # nothing of users 6 and 7
+    scores = model.evaluate(split, ks=[1])
+    assert (scores.users, scores["HR@1"]) == (2, 1.0)

@@ -11,5 +11,8 @@ from .next_items import Sequences as Sequences
 from .splits import Split as Split
 from .splits import leave_one_out as leave_one_out
 from .splits import sessions as sessions
-from .splits import split_by_session as split_by_session
-from .splits import split_by_time as split_by_time
+from .splitting import rolling_splits as rolling_splits
+from .splitting import split_at_random as split_at_random
+from .splitting import split_by_session as split_by_session
+from .splitting import split_by_time as split_by_time
+from .splitting import split_by_user as split_by_user

@@ -313,7 +313,8 @@ def _with_bookings(log: "Interactions", column: str, value: str) -> "Interaction
 def _split(log: "Interactions", held_out: HeldOutPart) -> "Split | None":
     if held_out is HeldOutPart.none:
         return None
-    from logq.logs.splits import leave_one_out, split_by_time
+    from logq.logs.splits import leave_one_out
+    from logq.logs.splitting import split_by_time
 
     try:
         if held_out is HeldOutPart.last:
