@@ -192,6 +192,9 @@ class ItemKNN(ItemKNNConfig, Recommender):
         starts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
         return keys[starts], np.add.reduceat(ordered, starts)
 
+    def _contributions(self, history: NDArray[np.int64], items: NDArray[np.int64]) -> NDArray[np.float32]:
+        return self._alike(history, np.broadcast_to(items, (len(history), len(items))))
+
     def _similar(
         self, vectors: Tensor | None, own: NDArray[np.int64] | None, search: ItemSearch
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

@@ -1,5 +1,6 @@
 """ItemRanker: what a fitted recommender ranks with: queries, vectors of items, and indexes of them."""
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -12,9 +13,11 @@ import logq.retrieval as retrieval  # loads a kind of index when it is asked for
 from logq._arguments import ArgumentError, Verbatim
 from logq._progress import Progress
 from logq.estimators import Family
+from logq.logs.identifiers import Identifiers
 from logq.logs.interactions import Interactions
 from logq.recommenders.histories import Histories
-from logq.recommenders.item_search import ItemSearch, UntiedIndex, first_left
+from logq.recommenders.item_lists import ItemLists
+from logq.recommenders.item_search import NUMBERS, ItemSearch, UntiedIndex, first_left, table_of
 from logq.recommenders.known_log import KnownLog
 from logq.recommenders.requests import Recommendations, make_request
 from logq.retrieval.index_checks import Metric
@@ -33,7 +36,8 @@ class ItemRanker(SavedEstimator):
 
     A subclass fills in `_queries`, which gives a vector (or several) for each user, and `_item_rows`, a row for each
     item, whose inner product is the score; `_vectors` are what items are compared with each other by. A model without
-    vectors overrides `_rank` and `_similar` instead.
+    vectors overrides `_rank` and `_similar` instead, from which all other answers then follow; and `_contributions`
+    where its scores are sums over a history.
 
     Attributes:
         known: what it remembers of its log, once fitted: users, items, and the history of each user.
@@ -46,8 +50,8 @@ class ItemRanker(SavedEstimator):
 
     device: Any
     known: KnownLog
-    _indexes: dict[str, UntiedIndex]
-    """Of the fitted state, by metric, each made when it is asked for first."""
+    _indexes: dict[str, Any]
+    """Of the fitted state, of items by metric and of users, each made when it is asked for first."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -75,6 +79,14 @@ class ItemRanker(SavedEstimator):
     def _vectors(self) -> Tensor:
         """(C, D), the vectors of the items."""
         return self._item_rows()
+
+    def _user_vectors(self, histories: Histories) -> Tensor:
+        """(n, D) or (n, K, D), what users are compared with each other by: queries without the 1 that biases have."""
+        return self._queries(histories)[..., : self._own_index("cosine").dim]
+
+    def _contributions(self, history: NDArray[np.int64], items: NDArray[np.int64]) -> NDArray[np.float32] | None:
+        """(L, c) what each event (L,) adds to the scores of items (c,); None where scores are not sums."""
+        return None
 
     describes_items: ClassVar[bool] = False
     """Whether items can be known by their side information alone."""
@@ -211,6 +223,51 @@ class ItemRanker(SavedEstimator):
         scores, codes = where.search(queries, k, exclude=exclude, allow=allow)
         return scores.cpu().numpy(), codes.cpu().numpy()
 
+    def _scores_of(self, part: Histories, asked: ItemLists) -> NDArray[np.float32]:
+        """(e,) scores of the items that are asked about for each row, as `_rank` has them; all codes are known ones."""
+        rows, codes = asked.rows, asked.codes
+        found = np.empty(len(codes), dtype=np.float32)
+        if type(self)._rank is ItemRanker._rank:
+            for begin, end in asked.parts(ROWS, NUMBERS):
+                one = slice(asked.offsets[begin], asked.offsets[end])
+                queries = self._queries(part.part(begin, end))
+                found[one] = self._own_index("inner_product").scores_of(queries, rows[one] - begin, codes[one])
+            return found
+        # A model that ranks in a way of its own is asked for a ranking of nothing but these items.
+        items, at = np.unique(codes, return_inverse=True)
+        search = ItemSearch(len(items), self._mask(items))
+        for begin, end in asked.parts(min(ROWS, max(1, NUMBERS // max(1, len(items)))), NUMBERS):
+            one = slice(asked.offsets[begin], asked.offsets[end])
+            if len(rows[one]):
+                table = table_of(*self._rank(part.part(begin, end), search), items, -math.inf)
+                found[one] = table[rows[one] - begin, at[one]]
+        return found
+
+    def _alike(self, items: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.float32]:
+        """(n, p) how alike items (n,) are to others (n, p), by cosine or as `_similar` has it; 0 for those of -1."""
+        found = np.empty(others.shape, dtype=np.float32)
+        width = max(1, others.shape[1])
+        by_cosine = type(self)._similar is ItemRanker._similar
+        index = self._own_index("cosine") if by_cosine else None
+        step = max(1, math.isqrt(NUMBERS // width) if index is None else NUMBERS // (width * index.dim))
+        for begin in range(0, len(others), step):
+            own, part = items[begin : begin + step], others[begin : begin + step]
+            if index is not None:
+                both = index.vectors(np.maximum(part, 0)) @ index.vectors(own)[:, :, None]
+                found[begin : begin + step] = both[..., 0].float().cpu().numpy()
+                continue
+            known = np.unique(part[part >= 0])
+            search = ItemSearch(max(1, len(known)), self._mask(known))
+            table = table_of(*self._similar(None, own, search), known, 0.0)
+            at = np.minimum(np.searchsorted(known, part), max(0, len(known) - 1))
+            found[begin : begin + step] = np.take_along_axis(table, at, axis=1) if len(known) else 0
+        return np.where(others >= 0, found, 0)
+
+    def _mask(self, items: NDArray[np.int64]) -> NDArray[np.bool_]:
+        mask = np.zeros(self.known.num_items, dtype=np.bool_)
+        mask[items] = True
+        return mask
+
     def _own_index(self, metric: Metric) -> UntiedIndex:
         if metric not in self._indexes:
             vectors = self._vectors() if metric == "cosine" else self._item_rows()
@@ -249,8 +306,11 @@ class ItemRanker(SavedEstimator):
         single: bool,
         status: NDArray[Any],
         added: Mapping[int, Any] | None = None,
+        *,
+        ids: Identifiers | None = None,
     ) -> Recommendations:
-        keys = np.asarray(self.known.item_ids.keys)
+        """Codes as ids: those of items, or others that are given."""
+        keys = np.asarray((self.known.item_ids if ids is None else ids).keys)
         names = keys[np.minimum(np.maximum(codes, 0), len(keys) - 1)]
         if (codes < 0).any() or added:
             names = names.astype(object)

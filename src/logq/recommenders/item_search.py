@@ -11,10 +11,13 @@ from logq.retrieval.exact_index import ExactIndex
 from logq.retrieval.index_checks import Metric
 from logq.retrieval.item_index import ItemIndex
 
-__all__ = ["ItemSearch", "UntiedIndex", "first_left"]
+__all__ = ["NUMBERS", "ItemSearch", "UntiedIndex", "first_left", "table_of"]
 
 NUMBERS = 1 << 22
 """Places of rankings that are looked at at a time."""
+
+DENSE = 8
+"""How many scores of a matrix product cost no more than a single one by itself."""
 
 
 class ItemSearch(NamedTuple):
@@ -83,6 +86,32 @@ class UntiedIndex:
         places = found.cpu().numpy()
         return scores.cpu().numpy(), np.where(places >= 0, self._codes[places], -1)
 
+    def vectors(self, codes: NDArray[np.int64]) -> Tensor:
+        """(..., D) the vectors of items, which have length 1 where the metric is "cosine"."""
+        table = self._index.vectors
+        return table[torch.from_numpy(self._places[codes]).to(table.device)]
+
+    def scores_of(
+        self,
+        queries: Tensor,  # (n, D) or (n, K, D)
+        rows: NDArray[np.int64],
+        codes: NDArray[np.int64],
+    ) -> NDArray[np.float32]:
+        """Scores (e,) by inner product of single items codes[i] for queries rows[i]; of K queries the best counts."""
+        several = (queries if queries.ndim == 3 else queries[:, None]).float()
+        unique, at = np.unique(codes, return_inverse=True)
+        found = np.empty(len(codes), dtype=np.float32)
+        with torch.autocast(several.device.type, enabled=False):
+            if len(several) * len(unique) <= min(DENSE * len(codes), NUMBERS):
+                table = (several @ self.vectors(unique).T).amax(1).cpu().numpy()
+                return table[rows, at]
+            step = max(1, NUMBERS // max(1, several[:1].numel()))
+            for begin in range(0, len(codes), step):
+                own = several[torch.from_numpy(rows[begin : begin + step]).to(several.device)]
+                vectors = self.vectors(codes[begin : begin + step])
+                found[begin : begin + step] = (own @ vectors[:, :, None])[..., 0].amax(1).cpu().numpy()
+        return found
+
 
 def first_left(
     order: NDArray[np.int64],  # (m,) different items, the best first
@@ -113,3 +142,22 @@ def first_left(
         left = ~np.take_along_axis(taken, best, axis=1)
         found[begin : begin + step, : best.shape[1]] = np.where(left, order[best], -1)
     return found
+
+
+def table_of(
+    scores: NDArray[np.float32],  # (n, m)
+    codes: NDArray[np.int64],  # (n, m), of items among `items`, each at most once a row; -1 where there is none
+    items: NDArray[np.int64],  # (c,), ascending
+    missing: float,
+) -> NDArray[np.float32]:
+    """The scores (n, c) of the items, one column for each, of a ranking of them.
+
+    Example:
+        >>> ranked = np.array([[0.5, 0.25]], dtype=np.float32), np.array([[9, 3]])
+        >>> table_of(*ranked, np.array([3, 5, 9]), 0.0).tolist()
+        [[0.25, 0.0, 0.5]]
+    """
+    table = np.full((len(codes), len(items)), missing, dtype=np.float32)
+    rows, columns = (codes >= 0).nonzero()
+    table[rows, np.searchsorted(items, codes[rows, columns])] = scores[rows, columns]
+    return table

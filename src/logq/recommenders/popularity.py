@@ -57,6 +57,12 @@ class Popularity(DeviceConfig, Recommender):
     def _item_rows(self) -> Tensor:
         return torch.from_numpy(self.shares)[:, None].to(self.device)
 
+    def _user_vectors(self, histories: Histories) -> Tensor:
+        raise ArgumentError("users", "another model, as Popularity answers all users alike")
+
+    def _alike(self, items: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.float32]:
+        raise ArgumentError("diversity, explain", "neither, as Popularity compares no items")
+
     def _similar(
         self, vectors: Tensor | None, own: NDArray[np.int64] | None, search: ItemSearch
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

@@ -17,7 +17,7 @@ from logq.logs.splits import Split
 from logq.recommenders.histories import Histories, gather_rows
 from logq.recommenders.known_log import KnownLog, translated
 
-__all__ = ["EvaluationWarning", "HeldOut", "Ranker", "RankingTest", "Ties", "leak", "training_part"]
+__all__ = ["EvaluationWarning", "HeldOut", "Ranker", "RankingTest", "Ties", "leak", "training_part", "without_unknown"]
 
 Ties: TypeAlias = Literal["random", "expected"]
 
@@ -181,7 +181,7 @@ class RankingTest:
             request = known.of_codes(own_users[users])
         else:
             items, offsets = history.histories(users)
-            request = _without_unknown(own_items[items], offsets, own_users[users])
+            request = without_unknown(own_items[items], offsets, own_users[users])
             request = Histories(request.items, request.offsets, request.users, known.features_of(request.users))
         # The context of a request is that of the first event of the user in the test.
         first = np.asarray(truth.offsets, dtype=np.int64)[users]
@@ -311,7 +311,13 @@ def _had(request: Histories, items: NDArray[np.int64], offsets: NDArray[np.int64
     return (items >= 0) & (seen[np.minimum(np.searchsorted(seen, asked), len(seen) - 1)] == asked)
 
 
-def _without_unknown(items: NDArray[np.int64], offsets: NDArray[np.int64], users: NDArray[np.int64]) -> Histories:
+def without_unknown(items: NDArray[np.int64], offsets: NDArray[np.int64], users: NDArray[np.int64]) -> Histories:
+    """Histories of codes of which those of -1 are left out.
+
+    Example:
+        >>> without_unknown(np.array([5, -1, 9]), np.array([0, 2, 3]), np.array([0, 1])).offsets.tolist()
+        [0, 1, 2]
+    """
     known = items >= 0
     if known.all():
         return Histories(items, offsets, users)

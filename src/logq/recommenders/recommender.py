@@ -5,7 +5,6 @@ import os
 import warnings
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,21 +17,18 @@ from logq._arguments import ArgumentError, Verbatim, check_bool, check_int, show
 from logq.evaluation import RankingScores
 from logq.logs.interactions import Interactions
 from logq.logs.splits import Split
-from logq.recommenders.item_ranker import ItemRanker
 from logq.recommenders.item_search import ItemSearch
 from logq.recommenders.known_log import KnownLog, lenient_codes
 from logq.recommenders.ranker import EvaluationWarning, HeldOut, RankingTest, Ties, leak, training_part
+from logq.recommenders.recommending_ranker import RecommendingRanker
 from logq.recommenders.requests import (
     Recommendations,
-    Request,
     Unknown,
     add_status,
     allowed_items,
-    check_index,
     check_unknown,
     encoded_features,
     is_scalar,
-    make_request,
 )
 from logq.retrieval.item_index import ItemIndex
 from logq.training.estimator import FitOptions
@@ -40,7 +36,7 @@ from logq.training.estimator import FitOptions
 __all__ = ["Recommender"]
 
 
-class Recommender(ItemRanker):
+class Recommender(RecommendingRanker):
     """Learns from an interaction log, and recommends items.
 
     A subclass inherits its arguments from a config with a `device`, and fills in what is learned (`_fit`, `state`,
@@ -103,116 +99,6 @@ class Recommender(ItemRanker):
             self.known, self._indexes = KnownLog.of(train), {}
             self._fit(train, held_out, options)
         return self
-
-    def recommend(
-        self,
-        users: Any = None,
-        k: int = 10,
-        *,
-        exclude_seen: bool = True,
-        allow: Any = None,
-        histories: Sequence[Any] | None = None,
-        user_features: Mapping[str, Any] | None = None,
-        context: Mapping[str, Any] | None = None,
-        index: ItemIndex | None = None,
-        added: Mapping[int, Any] | None = None,
-        unknown: Unknown = "raise",
-        progress: bool | None = False,
-    ) -> Recommendations:
-        """The k best items of users.
-
-        Args:
-            users: an id of the log, or several; None for all of them, or for those of `histories`.
-            k: how many items.
-            exclude_seen: leave out what a user's history has.
-            allow: ids of the items that may be recommended, or a mask over `item_ids`; None for all.
-            histories: item ids in order of time, a list for each user (or one list for one user), instead of what the
-                log has: for users that are new, or did more since.
-            user_features: raw values by feature, one for each user, instead of what the log has.
-            context: context of the request, if the model was trained with context columns: raw values by column, one
-                for each user, such as {"query": ["sofa"]}. Where it is not given, what the log had last of a user;
-                unknown values count as missing.
-            index: where to search, made by `index()` of this model; None searches all items.
-            added: codes that were added to `index` since, which begin after those of the log, and the ids of their
-                items. Histories cannot have them.
-            unknown: what is done about users that are not in the log and have no history given, items of histories
-                that are not, and users with nothing that the model ranks by, such as an empty history. "raise" makes
-                the first one an error. "ignore" leaves such items out, and gives such users nothing; "popular" gives
-                them the items with most events, whose numbers are then the scores. `status` of the answer says what
-                was done.
-            progress: as for `fit`.
-
-        Returns:
-            Recommendations: (n, k), or (k,) for one user.
-
-        Raises:
-            AttributeError: the model is not fitted.
-            ValueError: a user or an item is not in the log, or a history is empty and the model needs one, and
-                `unknown` is "raise"; or the index belongs to another model.
-
-        Example:
-            >>> from logq import ItemKNN
-            >>> model = ItemKNN().fit(Interactions.from_sessions([["tea", "cup"], ["tea"], ["nail", "saw"]]))
-            >>> found = model.recommend(histories=[["nail", "gold"], []], k=1, unknown="popular")
-            >>> found.items.tolist(), found.status.tolist()
-            ([['saw'], ['tea']], ['1 unknown item left out', 'nothing to rank by; popular items instead'])
-        """
-        self._check_fitted()
-        check_int("k", k)
-        lenient = check_unknown(unknown) != "raise"
-        excludes = check_bool("exclude_seen", exclude_seen)
-        request = self._request(users, histories, user_features, context, lenient=lenient)
-        if index is not None:
-            check_index(index, self.known.num_items, added)
-        elif added:
-            raise ArgumentError("added", "an index= beside it, to which its codes were added", dict(added))
-        allowed = allowed_items(self.known, allow, added)
-        k = min(k, self.known.num_items + len(added or {}))
-        can = self.answerable(request.histories)
-        if not lenient and not can.all():
-            raise self._unanswerable(int(can.argmin()))
-        rows = request.histories if can.all() else request.histories.select(can)
-        scores = np.full((len(can), k), -np.inf, dtype=np.float32)
-        codes = np.full((len(can), k), -1, dtype=np.int64)
-        scores[can], codes[can] = self.rank_all(rows, k, excludes, allowed, progress, index)
-        if not can.all():
-            if unknown == "popular":
-                others = request.histories.select(~can)
-                scores[~can], codes[~can] = self._popular(others, ItemSearch(k, allowed, index, excludes))
-            done = "popular items instead" if unknown == "popular" else "nothing recommended"
-            for row in np.flatnonzero(~can).tolist():
-                add_status(request.status, row, done if request.status[row] else f"nothing to rank by; {done}")
-        return self._named(codes, scores, request.single, request.status, added)
-
-    def _request(
-        self,
-        users: Any,
-        histories: Sequence[Any] | None,
-        user_features: Mapping[str, Any] | None,
-        context: Mapping[str, Any] | None,
-        *,
-        lenient: bool = False,
-    ) -> Request:
-        request = make_request(
-            self.known,
-            users,
-            histories,
-            user_features,
-            features_read=self._features_read,
-            reader=type(self).__name__,
-            lenient=lenient,
-        )
-        if context is None:
-            return request
-        codes, unknown = self._context_codes(context, len(request.histories))
-        for name, row, value in unknown:
-            add_status(request.status, row, f"{shown(value)} is unknown as {name!r}")
-        return replace(request, histories=replace(request.histories, context=codes))
-
-    def _unanswerable(self, row: int) -> ArgumentError:
-        name = type(self).__name__
-        hint = f"{name} knows users by their histories (unknown='popular' answers them by what is popular)"
-        return ArgumentError("histories", "at least one item for each user", Verbatim(f"none for row {row}"), hint)
 
     def similar_items(
         self,

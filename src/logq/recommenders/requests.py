@@ -15,6 +15,7 @@ from logq.recommenders.known_log import KnownLog, lenient_codes
 from logq.retrieval.item_index import ItemIndex
 
 __all__ = [
+    "Reasons",
     "Recommendations",
     "Request",
     "Unknown",
@@ -34,6 +35,24 @@ Unknown: TypeAlias = Literal["raise", "ignore", "popular"]
 UNKNOWN_USER = "unknown user"
 
 
+class Reasons(NamedTuple):
+    """The items of a history that speak most for other items, the first the most.
+
+    Args:
+        items: (..., n) ids of items of the history; None where it has no more that speak for an item.
+        scores: (..., n) float32, how much they do; minus infinity where there is none.
+        measure: what that is: "cosine" of the vectors of both items, as `similar_items` has it; or "contribution",
+            where a score is a sum over the history: what the item adds to it, for all of its events.
+
+    Example:
+        >>> items, cosines, measure = Reasons(np.array(["tea"]), np.array([0.9], dtype=np.float32), "cosine")
+    """
+
+    items: NDArray[Any]
+    scores: NDArray[np.float32]
+    measure: Literal["cosine", "contribution"]
+
+
 class _Ranking(NamedTuple):
     items: NDArray[Any]
     scores: NDArray[np.float32]
@@ -48,6 +67,7 @@ class Recommendations(_Ranking):
         scores: float32, same shape; what the model ranks by. Minus infinity where there is none.
         status: (n,) what happened to each row, or a string for one: "" where it was answered as it was asked, else such
             as "unknown user: nothing" or "1 unknown item left out".
+        reasons: the items of the history that speak most for each item, (n, k, r) or (k, r); None where nobody asked.
 
     Example:
         >>> best = Recommendations(np.array(["tea", "cup"]), np.array([0.9, 0.2], dtype=np.float32))
@@ -57,10 +77,14 @@ class Recommendations(_Ranking):
     """
 
     status: Any
+    reasons: Reasons | None
 
-    def __new__(cls, items: NDArray[Any], scores: NDArray[np.float32], status: Any = None) -> Self:
+    def __new__(
+        cls, items: NDArray[Any], scores: NDArray[np.float32], status: Any = None, reasons: Reasons | None = None
+    ) -> Self:
         """See the class."""
         made = super().__new__(cls, items, scores)
+        made.reasons = reasons
         made.status = status if status is not None else "" if items.ndim == 1 else np.full(len(items), "", dtype=object)
         return made
 
