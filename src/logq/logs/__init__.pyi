@@ -2,6 +2,9 @@ from .batches import epoch_batches as epoch_batches
 from .batches import num_batches as num_batches
 from .examples import Examples as Examples
 from .features import Features as Features
+from .growing import GrownLog as GrownLog
+from .growing import find_repeats as find_repeats
+from .growing import grow_log as grow_log
 from .identifiers import Identifiers as Identifiers
 from .interactions import Interactions as Interactions
 from .item_graph import ItemGraph as ItemGraph

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, shown
 from logq.logs.examples import check_indices
 
-__all__ = ["Factor", "Identifiers", "code_type", "factorize", "first_seen"]
+__all__ = ["Factor", "Identifiers", "code_type", "factorize", "first_seen", "translated"]
 
 _LONGEST = 1024  # characters of an id: in a numpy array each string takes the memory of the longest
 _CHUNK = 1 << 18
@@ -390,3 +390,15 @@ class Identifiers:
         except UnicodeDecodeError as error:
             raise ArgumentError("state", "text in UTF-8", Verbatim(error)) from None
         return cls(np.array(keys, dtype=np.str_))
+
+
+def translated(theirs: Identifiers, ours: Identifiers) -> NDArray[np.int64]:
+    """Our code of each of their codes, -1 for what we do not know.
+
+    Example:
+        >>> translated(Identifiers(["tea", "gold"]), Identifiers(["cup", "tea"])).tolist()
+        [1, -1]
+    """
+    if theirs is ours or np.array_equal(theirs.keys, ours.keys):
+        return np.arange(len(ours))
+    return np.asarray(ours.codes(theirs.keys), dtype=np.int64)

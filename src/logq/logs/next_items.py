@@ -1,10 +1,12 @@
 """Examples for predicting next items: `NextItems`, one for each event, and `Sequences`, windows of events."""
 
+import copy
 from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from typing_extensions import Self
 
 from logq._arguments import ArgumentError, Verbatim, check_bool, check_int
 from logq.logs.column_names import unknown_column
@@ -73,6 +75,7 @@ class Sequences:
         only_input = overlap if not last_only else 0
         self._only_input = np.where(first, 0, only_input)
         self._users = users
+        self._may_be_targets: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         """Return the number of windows."""
@@ -99,6 +102,8 @@ class Sequences:
         starts, lengths = self._starts[chosen], self._lengths[chosen]
         width = self.max_length if self.pad else int(lengths.max(initial=1))
         targets = gather(self.log.items, starts + 1, lengths, width)
+        if self._may_be_targets is not None:
+            targets[~gather(self._may_be_targets, starts + 1, lengths, width)] = -1
         if self.overlap:
             targets[np.arange(width) < self._only_input[chosen][:, None]] = -1
         return {
@@ -107,6 +112,28 @@ class Sequences:
             "events": np.where(targets >= 0, starts[:, None] + np.arange(1, width + 1), -1),
             "user": self._users[chosen],
         }
+
+    def with_targets(self, rows: NDArray[np.bool_]) -> Self:
+        """The windows that have targets among some events (N,) of the log; their other targets are -1.
+
+        Raises:
+            ArgumentError: none has.
+
+        Example:
+            >>> log = Interactions.from_arrays([1, 1, 1, 1], [5, 6, 7, 8])
+            >>> Sequences(log, max_length=2).with_targets(log.items == 3).batch([0])["targets"].tolist()
+            [[-1, 3]]
+        """
+        before = np.concatenate([[0], np.cumsum(rows)])
+        begins = self._starts + 1 + self._only_input
+        kept = before[self._starts + 1 + self._lengths] > before[begins]
+        if not kept.any():
+            raise ArgumentError("log", "events with one of the same user before them", Verbatim("none"))
+        found = copy.copy(self)
+        for name in ("_starts", "_lengths", "_only_input", "_users"):
+            setattr(found, name, getattr(self, name)[kept])
+        found._may_be_targets = rows
+        return found
 
 
 class NextItems:
@@ -194,11 +221,10 @@ class NextItems:
             return
         if users is not None:
             raise ArgumentError("users", "None without last=True", hint="choose events by rows")
-        self._positions = _targets(log, self.min_history, rows)
-        if max_per_user is not None:
-            self._positions = _capped(log, self._positions, check_int("max_per_user", max_per_user), seed)
-        if not len(self._positions):
-            raise ArgumentError("log", f"events with at least {self.min_history} before them", Verbatim("none"))
+        self._max_per_user = None if max_per_user is None else check_int("max_per_user", max_per_user)
+        self._seed = seed
+        self._may_be_targets = _mask(log, rows)
+        self._positions = self._chosen(self._may_be_targets)
 
     def __len__(self) -> int:
         """Return the number of examples."""
@@ -256,6 +282,29 @@ class NextItems:
             found[f"history.{name}"] = self._rows(column, positions, lengths, width)
         return found
 
+    def with_targets(self, rows: NDArray[np.bool_]) -> Self:
+        """The examples whose targets are among some events (N,) of the log.
+
+        Raises:
+            ArgumentError: none is.
+
+        Example:
+            >>> log = Interactions.from_arrays([1, 1, 1], [5, 7, 9])
+            >>> NextItems(log, max_length=2).with_targets(log.items == 2).targets.tolist()
+            [2]
+        """
+        found = copy.copy(self)
+        found._positions = self._chosen(self._may_be_targets & rows)
+        return found
+
+    def _chosen(self, rows: NDArray[np.bool_]) -> NDArray[Any]:
+        positions = _targets(self.log, self.min_history, rows)
+        if self._max_per_user is not None:
+            positions = _capped(self.log, positions, self._max_per_user, self._seed)
+        if not len(positions):
+            raise ArgumentError("log", f"events with at least {self.min_history} before them", Verbatim("none"))
+        return positions
+
     def _rows(
         self, flat: NDArray[Any], ends: NDArray[np.int64], lengths: NDArray[np.int64], width: int
     ) -> NDArray[Any]:
@@ -292,17 +341,23 @@ def _users(log: Interactions, users: ArrayLike | None) -> NDArray[np.int64]:
     return codes
 
 
-def _targets(log: Interactions, min_history: int, rows: ArrayLike | None) -> NDArray[Any]:
+def _mask(log: Interactions, rows: ArrayLike | None) -> NDArray[np.bool_]:
+    """Return which events (N,) are meant by a mask, by indices, or by None, which means all."""
+    if rows is None:
+        return np.ones(len(log), dtype=np.bool_)
+    chosen = np.asarray(rows)
+    if chosen.dtype != np.bool_:
+        chosen = check_indices("rows", chosen, len(log))
+    elif chosen.shape != (len(log),):
+        raise ArgumentError("rows", f"a mask of {len(log)} rows", Verbatim(f"shape {chosen.shape}"))
+    mask = np.zeros(len(log), dtype=np.bool_)
+    mask[chosen] = True
+    return mask
+
+
+def _targets(log: Interactions, min_history: int, rows: NDArray[np.bool_]) -> NDArray[Any]:
     """Return the rows of events with enough before them, in the order of the log."""
-    allowed = np.ones(len(log), dtype=np.bool_)
-    if rows is not None:
-        chosen = np.asarray(rows)
-        if chosen.dtype != np.bool_:
-            chosen = check_indices("rows", chosen, len(log))
-        elif chosen.shape != (len(log),):
-            raise ArgumentError("rows", f"a mask of {len(log)} rows", Verbatim(f"shape {chosen.shape}"))
-        allowed[:] = False
-        allowed[chosen] = True
+    allowed = rows.copy()
     begins = log.offsets[:-1]
     for number in range(min_history):  # the first events of each user have too few before them
         allowed[begins[begins + number < log.offsets[1:]] + number] = False

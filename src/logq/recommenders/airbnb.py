@@ -10,6 +10,8 @@ from torch import Tensor
 
 from logq._arguments import ArgumentError, Verbatim, check_float, check_int
 from logq.logs import sessions
+from logq.logs.examples import Examples
+from logq.logs.growing import GrownLog
 from logq.logs.interactions import Interactions
 from logq.recommenders.encoders import Batch, RetrievalModel, WindowModel, recency_weights, weighted_sum
 from logq.recommenders.histories import Histories, gather_rows
@@ -220,7 +222,15 @@ class AirbnbEmbeddings(AirbnbConfig, NeuralRecommender):
         # Equation 4: the market is that of the listing in the middle of the window, for bookings elsewhere as well.
         return Windows(items, offsets, window=self.window, seed=seed, also=also, groups=self._markets)
 
-    def _make_loss(self, of_targets: NDArray[np.int64], seed: int, sparse: bool) -> ItemLoss:
+    def _later_examples(self, grown: GrownLog, seed: int) -> Examples:
+        if self.market is None:
+            return super()._later_examples(grown, seed)
+        if not grown.is_whole:
+            expected = f"the whole log, as the markets ({self.market!r}) of events that are known are not remembered"
+            raise ArgumentError("log", expected, Verbatim("a part of it"))
+        return self._make_examples(grown.log, seed)
+
+    def _make_loss(self, of_targets: NDArray[np.float64], seed: int, sparse: bool) -> ItemLoss:
         loss = super()._make_loss(of_targets, seed, sparse)
         if self._markets is None:
             return loss

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, shown
 from logq.evaluation.ranking_ties import tie_order
 from logq.logs.features import Features
+from logq.logs.growing import GrownLog, find_repeats
 from logq.logs.identifiers import Identifiers
 from logq.logs.interactions import Interactions
 from logq.logs.storage import features_from_state, features_state
 from logq.recommenders.histories import Histories, gather_rows
 from logq.training.estimator import prefixed, with_prefix
 
-__all__ = ["KnownLog", "lenient_codes", "translated", "untied"]
+__all__ = ["KnownLog", "lenient_codes", "untied"]
 
 
 @dataclass(frozen=True)
@@ -115,44 +116,37 @@ class KnownLog:
             >>> known.knows(Interactions.from_arrays(["ann"] * 3, ["tea", "cup", "tea"], [1, 2, 3])).tolist()
             [True, True, False]
         """
-        users = translated(log.user_ids, self.user_ids)
-        items = translated(log.item_ids, self.item_ids)[np.asarray(log.items, dtype=np.int64)]
-        if self.times is None or log.timestamps is None:
-            return self._is_prefix(log.offsets, users, items)
-        users = users[np.asarray(log.users, dtype=np.int64)]
-        found = np.zeros(len(log), dtype=np.bool_)
-        asked = np.flatnonzero((users >= 0) & (items >= 0))
-        is_asked = np.zeros(self.num_users, dtype=np.bool_)
-        is_asked[users[asked]] = True
-        owners = np.repeat(np.arange(self.num_users), np.diff(self.offsets))
-        ours = np.flatnonzero(is_asked[owners])
-        pairs = np.concatenate(
-            [owners[ours] * self.num_items + self.items[ours], users[asked] * self.num_items + items[asked]]
-        )
-        times = np.concatenate([self.times[ours], np.asarray(log.timestamps)[asked]])
-        times = np.unique(times, return_inverse=True)[1].reshape(-1)  # by which missing ones are equal
-        order = np.lexsort((times, pairs))  # stable: of equal events those that are remembered come first
-        first = np.ones(len(order), dtype=np.bool_)
-        first[1:] = (np.diff(pairs[order]) != 0) | (np.diff(times[order]) != 0)
-        group = np.cumsum(first) - 1
-        remembered = np.bincount(group[order < len(ours)], minlength=int(first.sum()))
-        place = np.arange(len(order)) - np.flatnonzero(first)[group]
-        known = (order >= len(ours)) & (place < 2 * remembered[group])
-        found[asked[order[known] - len(ours)]] = True
-        return found
+        return find_repeats(self.log(), log)
 
-    def _is_prefix(
-        self, offsets: NDArray[np.int64], users: NDArray[np.int64], items: NDArray[np.int64]
-    ) -> NDArray[np.bool_]:
-        remembered = np.where(users >= 0, np.diff(self.offsets, append=self.offsets[-1])[users], 0)
-        able = np.flatnonzero((remembered > 0) & (np.diff(offsets) >= remembered))
-        found = np.zeros(len(items), dtype=np.bool_)
-        if len(able):
-            ours, bounds = gather_rows(self.items, self.offsets, users[able])
-            rows = np.arange(bounds[-1]) + np.repeat(offsets[able] - bounds[:-1], remembered[able])
-            same = np.logical_and.reduceat(items[rows] == ours, bounds[:-1])
-            found[rows[np.repeat(same, remembered[able])]] = True
-        return found
+    def log(self, column_ids: Mapping[str, Identifiers] | None = None) -> Interactions:
+        """What it remembers as a log again, with columns whose values are those of `column_ids`, missing everywhere."""
+        users = np.repeat(np.arange(self.num_users), np.diff(self.offsets))
+        return Interactions(
+            users=users,
+            items=self.items,
+            timestamps=self.times,
+            labels=None,
+            columns={name: np.zeros(len(users), dtype=np.int32) for name in column_ids or {}},
+            user_ids=self.user_ids,
+            item_ids=self.item_ids,
+            column_ids=dict(column_ids or {}),
+            item_features=self.item_features,
+            user_features=self.user_features,
+        )
+
+    def grown_by(self, grown: GrownLog) -> "KnownLog":
+        """What to remember of a log that this one grew to, by `grow_log`."""
+        known = KnownLog.of(grown.log)
+        if self.counts is None:
+            return known
+        # Without users it does not have the events, but how often each item was among them.
+        new = np.bincount(grown.log.items[grown.is_new], minlength=known.num_items)
+        return replace(known, counts=np.append(self.counts, np.zeros(known.num_items - self.num_items, np.int64)) + new)
+
+    @property
+    def forgot_users(self) -> bool:
+        """Whether it was saved without its users."""
+        return self.counts is not None
 
     def user_codes(self, users: Sequence[Any] | NDArray[Any]) -> NDArray[np.int64]:
         """Codes of users.
@@ -162,7 +156,7 @@ class KnownLog:
         """
         forgot = self.counts is not None and not self.num_users
         hint = (
-            "the model was saved without its users (histories=False): give histories="
+            "the model was saved without its users (users=False): give histories="
             if forgot
             else "give histories= for users that the log does not know"
         )
@@ -299,18 +293,6 @@ class KnownLog:
                     raise ValueError(f"expected {size} rows in {name}, got {len(found)}")
                 features[name] = found
         return cls(users, items, codes.astype(np.int64), offsets, **features, times=times, counts=counts)
-
-
-def translated(theirs: Identifiers, ours: Identifiers) -> NDArray[np.int64]:
-    """Our code of each of their codes, -1 for what we do not know.
-
-    Example:
-        >>> translated(Identifiers(["tea", "gold"]), Identifiers(["cup", "tea"])).tolist()
-        [1, -1]
-    """
-    if theirs is ours or (len(theirs) == len(ours) and np.array_equal(theirs.keys, ours.keys)):
-        return np.arange(len(ours))
-    return np.asarray(ours.codes(theirs.keys), dtype=np.int64)
 
 
 def lenient_codes(ids: Identifiers, raw: Iterable[Any]) -> NDArray[np.int64]:

@@ -23,6 +23,7 @@ __all__ = [
     "Tied",
     "UserDropout",
     "UserVectors",
+    "WarmConfig",
 ]
 
 METRICS = ("hr", "recall", "ndcg", "mrr", "map")
@@ -67,8 +68,35 @@ def _check_monitor(name: str, value: object) -> str:
     return str(value)
 
 
+@configclass(group="Continuing")
+class WarmConfig(Config):
+    """How a fitted model goes on with a log that grew: `fit(log, warm=True)`, `logq train NAME LOG --continue`.
+
+    Example:
+        >>> WarmConfig(replay=0.5).replay
+        0.5
+    """
+
+    warm_epochs: Annotated[
+        int, AtLeast(1), Help("Passes over the new events of a log that grew, and over the old ones beside them.")
+    ] = 5
+    warm_lr: Annotated[
+        float | None,
+        Above(0),
+        Help("Learning rate for a log that grew; None takes `lr`.", default="lr", typed="Learning rate for it."),
+    ] = None
+    replay: Annotated[
+        float,
+        AtLeast(0),
+        Help(
+            "Number of old events that are learned from again, for each new one of a log that grew.",
+            more="They are those of users chosen at random, so that what was learned of others is not forgotten.",
+        ),
+    ] = 1.0
+
+
 @configclass(group="Training")
-class NeuralConfig(TrainingConfig, LossConfig):
+class NeuralConfig(WarmConfig, TrainingConfig, LossConfig):
     """The arguments that all neural recommenders take.
 
     Example:

@@ -1,5 +1,6 @@
 """NeuralRecommender: what the estimators of neural models have in common, from their arguments to a fitted model."""
 
+import copy
 import os
 import warnings
 from abc import abstractmethod
@@ -14,6 +15,8 @@ from torch.nn.functional import normalize
 
 from logq._arguments import ArgumentError, Verbatim
 from logq.logs.examples import Examples
+from logq.logs.growing import GrownLog
+from logq.logs.identifiers import Identifiers
 from logq.logs.interactions import Interactions
 from logq.recommenders.encoders import RetrievalModel
 from logq.recommenders.histories import Histories
@@ -27,6 +30,8 @@ from logq.recommenders.recommender import Recommender
 from logq.recommenders.requests import make_request
 from logq.recommenders.session_windows import first_vectors
 from logq.recommenders.target_events import TargetEvents, target_counts
+from logq.recommenders.warm_start import SelectsTargets, replayed_events, take_over
+from logq.training.checkpoint import fingerprint
 from logq.training.devices import Device
 from logq.training.estimator import FitOptions, Seeds, fresh_seed
 from logq.training.loop import Loop
@@ -147,7 +152,38 @@ class NeuralRecommender(NeuralConfig, Recommender):
 
     # --------------------------------------------------------------------------------------------------------- fit
 
-    def _fit(self, log: Interactions, validation: HeldOut | None, options: FitOptions) -> None:
+    def _continue(self, grown: GrownLog, validation: HeldOut | None, options: FitOptions) -> None:
+        self._fit(grown.log, validation, options, grown)
+
+    def _later_examples(self, grown: GrownLog, seed: int) -> Examples:
+        """What is learned from when a log grew: its new events, with all before them as histories, and some old ones.
+
+        Of examples that cannot be made so, those of a log that has these events alone.
+        """
+        rows = grown.is_new
+        if not self.context or grown.is_whole:  # otherwise the context of old events is not known any more
+            rows = rows | replayed_events(grown, self.replay, seed)
+        examples = self._make_examples(grown.log, seed)
+        if isinstance(examples, SelectsTargets):
+            return examples.with_targets(rows)
+        return self._make_examples(grown.log.select(rows), seed)
+
+    def _as_continued(self, num_batches: int) -> "NeuralRecommender":
+        """The same settings, with the number of epochs and the learning rate of a log that grew."""
+        config = copy.copy(self)
+        config.epochs = self.warm_epochs
+        config.lr = self.lr if self.warm_lr is None else self.warm_lr
+        config.warmup = min(self.warmup, self.warm_epochs * num_batches // 10)
+        return config
+
+    @property
+    def _column_ids(self) -> Mapping[str, Identifiers]:
+        return self._context.ids
+
+    def _fit(
+        self, log: Interactions, validation: HeldOut | None, options: FitOptions, grown: GrownLog | None = None
+    ) -> None:
+        """As the base class says; of a log that grew, from what was learned already."""
         device = Device(self.device, self.precision)
         if self.cuda_graphs:
             check_graphs(device.torch_device, optimizer=self.optimizer, processes=device.world.size)
@@ -155,27 +191,41 @@ class NeuralRecommender(NeuralConfig, Recommender):
         if options.checkpoint is not None and device.world.size > 1:
             expected = "none where there are several processes, whose states would differ"
             raise ArgumentError("checkpoint", expected, options.checkpoint)
-        checkpoint = self._checkpoint(options, log.fingerprint())
+        data = log.fingerprint()
+        if grown is not None:
+            data = fingerprint([data], *self.state().values())  # it goes on from this very model
+        checkpoint = self._checkpoint(options, data)
         resumed = checkpoint.load() if options.resume and checkpoint.exists() else None
         run = device.agreed(fresh_seed(self.seed)) if resumed is None else resumed.seed
         seeds = Seeds.of(run, device.world.rank)
-        self._context = Context.of(log, self.context)
+        context = Context.of(log, self.context)
+        self._context = context if grown is None else context.after(self._context, grown)
         events = TargetEvents.read(log, self.weights, self.future, self.future_decay)
-        examples = self._make_examples(log, seeds.batches)
+        if grown is None:
+            examples = self._make_examples(log, seeds.batches)
+        else:
+            examples = self._later_examples(grown, seeds.batches)
         if len(examples) == 0:
             raise ArgumentError(
                 "log", "a user with two events or more", Verbatim("none: there is nothing to learn from")
             )
         self.metadata = self._inspect(log)
         sparse = self._is_sparse(device)
+        before = None if grown is None else self.model
         with device.random(seeds.weights):
             self.model = self._make_model(sparse=sparse)
-        if self.pretrain and resumed is None:
+        if before is not None and grown is not None:
+            take_over(self.model, before, grown)
+        elif self.pretrain and resumed is None:
             vectors = first_vectors(log, self.dim, epochs=self.pretrain, seed=seeds.batches, progress=progress)
             self.model.start_items_at(torch.from_numpy(vectors))
         counts = target_counts(examples, self.known.num_items, events)
-        loss = self._make_loss(counts, seeds.sampler, sparse)
-        if self.model.item_bias is not None:
+        of_targets = counts.astype(np.float64)
+        if grown is not None:  # items of which nothing is new now are as likely as they were
+            everywhere = self.known.item_counts()
+            of_targets = np.maximum(of_targets, everywhere * (counts.sum() / everywhere.sum()))
+        loss = self._make_loss(of_targets, seeds.sampler, sparse)
+        if self.model.item_bias is not None and grown is None:
             torch.nn.init.constant_(self.model.item_bias, loss.first_logit(self.known.num_items))
         self.model.to(device.torch_device)
         loss.to(device.torch_device)
@@ -194,7 +244,9 @@ class NeuralRecommender(NeuralConfig, Recommender):
         )
         if self.compile:
             task.compile()
-        loop = Loop(task, self, device, seeds, monitor=self.monitor)
+        loop = Loop(
+            task, self if grown is None else self._as_continued(task.num_batches), device, seeds, monitor=self.monitor
+        )
         if resumed is not None:
             with checkpoint.restoring():
                 loop.restore(resumed)
@@ -218,7 +270,7 @@ class NeuralRecommender(NeuralConfig, Recommender):
 
     def _free_settings(self) -> Collection[str]:
         # More epochs do not make it another run where the learning rate does not depend on how many there are.
-        return ("epochs",) if self.decay == "constant" else ()
+        return ("epochs", "warm_epochs") if self.decay == "constant" else ()
 
     def _on_batch(self, step: int) -> None:
         """Called after each update."""
@@ -274,7 +326,7 @@ class NeuralRecommender(NeuralConfig, Recommender):
             return "all histories get the same ranking of items: the model has collapsed"
         return ""
 
-    def _make_loss(self, of_targets: NDArray[np.int64], seed: int, sparse: bool) -> ItemLoss:
+    def _make_loss(self, of_targets: NDArray[np.float64], seed: int, sparse: bool) -> ItemLoss:
         return make_item_loss(self, self.known.item_counts(), of_targets, seed, sparse, self.loss_temperature)
 
     def _is_sparse(self, device: Device) -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from logq._arguments import ArgumentError, BadArgumentError, Verbatim
+from logq.logs.growing import GrownLog
 from logq.logs.identifiers import Identifiers
 from logq.logs.interactions import Interactions
 from logq.recommenders.requests import is_scalar, unknown_values
@@ -93,6 +94,26 @@ class Context:
     def without_users(self) -> "Context":
         """The same without what users had last."""
         return Context(self.ids, self.known, {name: codes[:0] for name, codes in self.last.items()})
+
+    def after(self, before: "Context", grown: GrownLog) -> "Context":
+        """What is known of a log that grew, of which this one was made, beside what was known before.
+
+        Args:
+            before: of the earlier log, whose users and values are the first ones of this one.
+            grown: the log.
+        """
+        # The column of old events may be missing by now. The last event of a user counts if it is a new one.
+        ends = np.asarray(grown.log.offsets[1:])
+        is_later = (ends > np.asarray(grown.log.offsets[:-1])) & grown.is_new[np.maximum(ends - 1, 0)]
+        known: dict[str, NDArray[np.int64]] = {}
+        last: dict[str, NDArray[np.int64]] = {}
+        for name, codes in self.known.items():
+            known[name] = codes.copy()
+            known[name][: len(before.known[name])] |= before.known[name]
+            last[name] = self.last[name].copy()
+            users = np.flatnonzero(~is_later[: len(before.last[name])])
+            last[name][users] = before.last[name][users]
+        return Context(self.ids, known, last)
 
     def at(self, events: Interactions, rows: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
         """(n,) codes by column of some events of another log, for the columns that it has too."""

@@ -12,10 +12,11 @@ from logq._progress import Progress
 from logq.evaluation import RankingScores, evaluate_ranking
 from logq.evaluation.ranking_metrics import find_hits
 from logq.evaluation.ranking_ties import expected_metrics
+from logq.logs.identifiers import translated
 from logq.logs.interactions import Interactions
 from logq.logs.splits import Split
 from logq.recommenders.histories import Histories, gather_rows
-from logq.recommenders.known_log import KnownLog, translated
+from logq.recommenders.known_log import KnownLog
 
 __all__ = ["EvaluationWarning", "HeldOut", "Ranker", "RankingTest", "Ties", "leak", "training_part", "without_unknown"]
 
@@ -73,7 +74,7 @@ class HeldOut(NamedTuple):
 
     Args:
         truth: what users did.
-        history: what they did before.
+        history: what they did before; None for what the recommender remembers.
 
     Example:
         >>> from logq.logs import Interactions
@@ -83,7 +84,7 @@ class HeldOut(NamedTuple):
     """
 
     truth: Interactions
-    history: Interactions
+    history: Interactions | None
 
 
 def training_part(log: Interactions | Split, validation: Interactions | None) -> tuple[Interactions, HeldOut | None]:

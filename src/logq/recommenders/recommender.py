@@ -15,6 +15,8 @@ from typing_extensions import Self
 
 from logq._arguments import ArgumentError, Verbatim, check_bool, check_int, shown
 from logq.evaluation import RankingScores
+from logq.logs.growing import GrownLog, grow_log
+from logq.logs.identifiers import Identifiers
 from logq.logs.interactions import Interactions
 from logq.logs.splits import Split
 from logq.recommenders.item_search import ItemSearch
@@ -60,6 +62,26 @@ class Recommender(RecommendingRanker):
     def _fit(self, log: Interactions, validation: HeldOut | None, options: FitOptions) -> None:
         """Learn from a log, which `known` is of already; `validation` is what may be measured on meanwhile."""
 
+    def _continue(self, grown: GrownLog, validation: HeldOut | None, options: FitOptions) -> None:
+        """Learn from what a log grew by, which `known` has already; by default anew from all of it.
+
+        Raises:
+            ArgumentError: the model does not have what it would learn from.
+        """
+        if self.known.forgot_users:
+            raise ArgumentError(
+                "warm",
+                "False",
+                True,
+                f"{type(self).__name__} learns from all events anew, and was saved without them (users=False)",
+            )
+        self._fit(grown.log, validation, options)
+
+    @property
+    def _column_ids(self) -> Mapping[str, Identifiers]:
+        """The values of columns of the log that the model remembers: their codes stay when it grows."""
+        return {}
+
     # --------------------------------------------------------------------------------------------------- interface
 
     def fit(
@@ -71,8 +93,16 @@ class Recommender(RecommendingRanker):
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_minutes: float = 10.0,
         resume: bool = False,
+        warm: bool = False,
     ) -> Self:
         """Learn from a log; called again, start from scratch. A fit that fails leaves the model as it was before.
+
+        With `warm` a fitted model lives on: it takes in the events of `log` that it does not know, told apart by user,
+        item and time as `evaluate` does, with their users and items. Those that it knows keep their codes, and new ones
+        follow. Histories, counts of items and the values of features grow. Neural models start from what they learned
+        and learn from the new events, with all that came before as histories, and from a share of the old ones (see
+        `warm_epochs`, `warm_lr` and `replay`); the state of the optimizer starts anew. The others learn anew from all
+        events, old and new.
 
         Args:
             log: what users did; of a Split its `train`, and its `validation` to stop by.
@@ -81,23 +111,49 @@ class Recommender(RecommendingRanker):
             checkpoint: a folder where everything is saved now and then, and on Ctrl-C, so that `resume` can go on.
             checkpoint_minutes: minutes between checkpoints; 0 saves one after every batch.
             resume: continue from that checkpoint, with the same log and settings; without one, start.
+            warm: go on from what was learned, with the events of `log` that are new; it need not have the others.
 
         Returns:
             The recommender itself.
 
         Raises:
+            AttributeError: `warm`, and the model is not fitted.
             ArgumentTypeError: `log` is neither.
             ValueError: there is nothing to learn from, or the checkpoint is of another log or other settings.
             FloatingPointError: training diverges; a checkpoint stays as it was.
+
+        Example:
+            >>> from logq import Popularity
+            >>> model = Popularity().fit(Interactions.from_arrays(["ann", "bob"], ["tea", "cup"], [1, 2]))
+            >>> model.fit(Interactions.from_arrays(["bob", "cem", "cem"], ["cup", "nut", "tea"], [2, 3, 4]), warm=True)
+            Popularity(fitted on 3 items)
+            >>> model.known.item_counts().tolist()
+            [2, 1, 1]
         """
         options = FitOptions(progress, checkpoint, checkpoint_minutes, resume)
         train, held_out = training_part(log, validation)
+        if check_bool("warm", warm):
+            return self._fit_warm(train, held_out, options)
         if train.num_items < 2 or len(train) == 0:
             got = Verbatim(f"{len(train)} events of {train.num_items} items")
             raise ArgumentError("log", "events of at least two items", got)
         with self._fitting():
             self.known, self._indexes = KnownLog.of(train), {}
             self._fit(train, held_out, options)
+        return self
+
+    def _fit_warm(self, log: Interactions, held_out: HeldOut | None, options: FitOptions) -> Self:
+        self._check_fitted()
+        grown = grow_log(self.known.log(self._column_ids), log)
+        if not grown.is_new.any():
+            got = Verbatim(f"{len(log):,} events, all of them known")
+            raise ArgumentError("log", "events that the model does not know", got)
+        if held_out is not None:
+            # What came before is more than the log has: all that is remembered of a user.
+            held_out = HeldOut(held_out.truth, None)
+        with self._fitting():
+            self.known, self._indexes = self.known.grown_by(grown), {}
+            self._continue(grown, held_out, options)
         return self
 
     def similar_items(
@@ -219,25 +275,27 @@ class Recommender(RecommendingRanker):
 
     # ------------------------------------------------------------------------------------------------- save and load
 
-    def save(self, folder: str | os.PathLike[str], *, histories: bool = True) -> None:
+    def save(self, folder: str | os.PathLike[str], *, users: bool = True, histories: bool | None = None) -> None:
         """Write the model into a folder: `model.safetensors`, which has everything, and `model.json` to read.
 
         Args:
             folder: where it goes.
-            histories: False leaves out all users: their ids, histories, features and last context. The model that is
+            users: False leaves out all users: their ids, histories, features and last context. The model that is
                 loaded then answers for histories that it is given.
+            histories: another name of `users`.
 
         Raises:
             AttributeError: the model is not fitted.
             ArgumentError: the model has a vector of each user, and cannot be without them.
             OSError: a file cannot be written; what was there stays.
         """
-        if check_bool("histories", histories):
+        keep = check_bool("users", users) and (histories is None or check_bool("histories", histories))
+        if keep:
             super().save(folder)
             return
         self._check_fitted()
         if getattr(self, "user_vectors", False):
-            raise ArgumentError("histories", "True, as the model has a vector of each user (user_vectors)", False)
+            raise ArgumentError("users", "True, as the model has a vector of each user (user_vectors)", False)
         model = copy.copy(self)
         model._forget_users()
         super(Recommender, model).save(folder)

@@ -1,0 +1,131 @@
+"""Going on from what a model learned, when users, items, and values of features were added."""
+
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from typing_extensions import Self
+
+from logq.logs.growing import GrownLog
+from logq.recommenders.encoders import RetrievalModel
+from logq.recommenders.item_tables import FeatureTables, IdTable, ItemCodes
+
+__all__ = ["SelectsTargets", "replayed_events", "take_over"]
+
+REACH = 5
+"""How many events before and behind one of a new item tell what it is like."""
+
+
+@runtime_checkable
+class SelectsTargets(Protocol):
+    """Examples that can be made of some events of their log alone, with all others as histories.
+
+    Example:
+        >>> from logq.logs import Interactions, NextItems
+        >>> isinstance(NextItems(Interactions.from_arrays([1, 1], [5, 7]), 3), SelectsTargets)
+        True
+    """
+
+    def with_targets(self, rows: NDArray[np.bool_]) -> Self:
+        """The examples whose targets are among some events (N,) of the log."""
+        ...
+
+
+def replayed_events(grown: GrownLog, share: float, seed: int) -> NDArray[np.bool_]:
+    """Which old events (N,) are learned from again: all those of users chosen at random.
+
+    Args:
+        grown: a log, and what is new in it.
+        share: how many, for each new event; the last user may have more.
+        seed: of the choice.
+
+    Example:
+        >>> from logq.logs import Interactions, grow_log
+        >>> log = Interactions.from_arrays([1, 1, 2, 2, 3, 3], [5, 7, 5, 7, 5, 7], range(6))
+        >>> grown = grow_log(log, Interactions.from_arrays([1, 2], [9, 10], [7, 8]))
+        >>> int(replayed_events(grown, 1.0, seed=1).sum()), int(replayed_events(grown, 0.0, seed=1).sum())
+        (2, 0)
+    """
+    users = np.asarray(grown.log.users, dtype=np.int64)
+    old = np.bincount(users[~grown.is_new], minlength=grown.log.num_users)
+    order = np.random.default_rng(seed).permutation(np.flatnonzero(old))
+    before = np.cumsum(old[order]) - old[order]  # of those who are chosen earlier
+    is_chosen = np.zeros(grown.log.num_users, dtype=np.bool_)
+    is_chosen[order[before < share * np.count_nonzero(grown.is_new)]] = True
+    return is_chosen[users] & ~grown.is_new
+
+
+@torch.no_grad()
+def take_over(model: RetrievalModel, before: RetrievalModel, grown: GrownLog) -> None:
+    """Give a model the weights of one of fewer users, items and values of features, whose codes are the first ones.
+
+    A new item starts at the mean of the vectors of the items that are known and at most 5 events away from it in the
+    log, or of all where there is none; a new user as an unknown one; a new value of a feature at the mean of
+    the others.
+
+    Args:
+        model: as it is made for the log that grew.
+        before: what was fitted.
+        grown: the log.
+
+    Raises:
+        ValueError: the models differ in more than the number of rows of their tables.
+
+    Example:
+        See NeuralRecommender, whose `fit(log, warm=True)` does it.
+    """
+    modules = dict(before.named_modules())
+    like_known = _MeansOfKnown(grown, before.num_items, model.num_items)
+    tables = [part for part in model.modules() if isinstance(part, FeatureTables)]
+    of_features = {id(part) for table in tables for part in table.modules()}
+    ids = {id(part.table): part for part in model.modules() if isinstance(part, IdTable)}
+    users = getattr(model, "users", None)
+    for name, module in model.named_modules():
+        if isinstance(module, ItemCodes):
+            continue  # follow from the features of the log
+        own = dict(module.named_parameters(recurse=False)) | dict(module.named_buffers(recurse=False))
+        for key, value in own.items():
+            learned = getattr(modules[name], key).to(value.device)
+            if value.shape == learned.shape:
+                value.copy_(learned)
+                continue
+            if value.shape[1:] != learned.shape[1:] or len(value) < len(learned):
+                path = f"{name}.{key}"
+                raise ValueError(f"{path}: expected {tuple(value.shape)} or fewer rows, got {tuple(learned.shape)}")
+            table = ids.get(id(module))
+            unknown = learned[-1:] if table is not None else learned[:0]  # which is the last row of such a table
+            known = learned[: len(learned) - len(unknown)]
+            more = len(value) - len(learned)
+            if table is not None and table is users:
+                start = unknown.expand(more, -1)
+            elif id(module) in of_features or len(known) != before.num_items:
+                start = known.mean(dim=0, keepdim=True).expand(more, *known.shape[1:])
+            else:
+                start = like_known(known)
+            value.copy_(torch.cat([known, start, unknown]))
+
+
+class _MeansOfKnown:
+    """Means of the rows of a table of known items that are beside each new item in a log."""
+
+    def __init__(self, grown: GrownLog, known: int, items: int) -> None:
+        self.rows = items - known
+        codes, users = np.asarray(grown.log.items, dtype=np.int64), np.asarray(grown.log.users)
+        at = np.flatnonzero(codes >= known)
+        new: list[NDArray[np.int64]] = [np.zeros(0, dtype=np.int64)]
+        old = list(new)
+        for step in (*range(-REACH, 0), *range(1, REACH + 1)):
+            there = at[(at + step >= 0) & (at + step < len(codes))]
+            there = there[(users[there + step] == users[there]) & (codes[there + step] < known)]
+            new.append(codes[there] - known)
+            old.append(codes[there + step])
+        self.new, self.old = torch.from_numpy(np.concatenate(new)), torch.from_numpy(np.concatenate(old))
+
+    def __call__(self, table: Tensor) -> Tensor:
+        """The means, of a table (C, ...)."""
+        new, old = self.new.to(table.device), self.old.to(table.device)
+        sums = table.new_zeros(self.rows, *table.shape[1:]).index_add_(0, new, table[old])
+        counts = torch.bincount(new, minlength=self.rows).view(-1, *[1] * (table.dim() - 1))
+        return torch.where(counts > 0, sums / counts.clamp(min=1), table.mean(dim=0, keepdim=True))
