@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from logq._arguments import ArgumentError, Verbatim, check_bool, check_float, check_int, shown
 from logq._progress import Progress
+from logq.logs.identifiers import translated
 from logq.logs.interactions import Interactions
 from logq.recommenders.comparing_ranker import REASONS, ComparingRanker
 from logq.recommenders.diversification import POOL, diversified
@@ -18,7 +19,6 @@ from logq.recommenders.histories import Histories
 from logq.recommenders.item_lists import ItemLists, codes_of, is_nested, read_lists
 from logq.recommenders.item_ranker import ROWS
 from logq.recommenders.item_search import NUMBERS, ItemSearch
-from logq.recommenders.known_log import translated
 from logq.recommenders.ranker import without_unknown
 from logq.recommenders.recommendation_files import RecommendationParts, WrittenRecommendations
 from logq.recommenders.requests import (
