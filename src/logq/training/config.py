@@ -15,12 +15,14 @@ from typing import Any, ClassVar, TypeVar, overload
 from typing_extensions import Self, dataclass_transform
 
 from logq._arguments import ArgumentTypeError, Verbatim
-from logq.training.config_fields import Above, AtLeast, AtMost, Below, Check, Help, OneOf, Option
+from logq.training.config_fields import AUTO, Above, AtLeast, AtMost, Auto, Below, Check, Help, OneOf, Option
 
 __all__ = [
+    "AUTO",
     "Above",
     "AtLeast",
     "AtMost",
+    "Auto",
     "Below",
     "Check",
     "Config",

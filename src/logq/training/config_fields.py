@@ -7,7 +7,11 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from logq._arguments import ArgumentError, ArgumentTypeError, check_bool, check_float, check_int
 
-__all__ = ["Above", "AtLeast", "AtMost", "Below", "Check", "Help", "OneOf", "Option"]
+__all__ = ["AUTO", "Above", "AtLeast", "AtMost", "Auto", "Below", "Check", "Help", "OneOf", "Option"]
+
+AUTO: Any = "auto"
+"""What stands for a value that a fit chooses. Of type Any, so that a field has the type of what is chosen."""
+
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,19 @@ class Below:
     """
 
     value: float
+
+
+@dataclass(frozen=True)
+class Auto:
+    """The field may also be "auto": a rule of the estimator then chooses the value when it is fitted.
+
+    Example:
+        >>> Auto("by the length of histories").by
+        'by the length of histories'
+    """
+
+    by: str = ""
+    """What the value depends on, for --help and the documentation."""
 
 
 class OneOf:
@@ -257,6 +274,8 @@ class Option:
     @property
     def default_text(self) -> str:
         """The default as it would be typed; "" where there is none to type."""
+        if self.default == AUTO and Auto in self.rules:
+            return self._auto_text
         if self.help.default or self.default is MISSING or self.default is None:
             return self.help.default or (self.help.none if self.default is None else "")
         if self.is_switch:
@@ -266,10 +285,19 @@ class Option:
         return ",".join(_typed(value) for value in (self.default if self.many else (self.default,)))
 
     @property
+    def _auto_text(self) -> str:
+        by = self.rules[Auto].by
+        return f"auto, {by}" if by else "auto"
+
+    @property
     def paragraph(self) -> str:
         """What a docstring says about it: "warmup: Steps of linear warm-up. Default: 0."."""
         shown = f'"{self.default}"' if isinstance(self.default, str) else repr(self.default)
-        default = self.help.default or ("" if self.default is MISSING else shown)
+        if self.default == AUTO and Auto in self.rules:
+            shown = f'"{AUTO}"' + self._auto_text.removeprefix(AUTO)
+            default = shown
+        else:
+            default = self.help.default or ("" if self.default is MISSING else shown)
         aliases = " or ".join(self.help.aliases)
         parts = (
             self._sentence(self.help.text, "None" + (self.help.none and f" or {self.help.none}")),
@@ -289,6 +317,8 @@ class Option:
         Raises:
             ArgumentError, ArgumentTypeError: it is not what the annotations say.
         """
+        if Auto in self.rules and isinstance(value, str) and value == AUTO:
+            return AUTO
         if self.optional and (value is None or self._stands_for_none(value)):
             return None
         if Check in self.rules:
