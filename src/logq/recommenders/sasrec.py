@@ -9,7 +9,7 @@ from logq._arguments import ArgumentError, Verbatim, check_bool, check_int
 from logq.candidates import IGNORED
 from logq.logs.examples import Examples
 from logq.logs.interactions import Interactions
-from logq.logs.next_items import Sequences
+from logq.logs.next_items import NextItems, Sequences
 from logq.nn.dropout import ByteDropout
 from logq.recommenders.encoders import Batch, RetrievalModel
 from logq.recommenders.item_tables import Table, column, end_of, select_rows
@@ -18,7 +18,7 @@ from logq.recommenders.layers.sequence_layer import HistoryLayout
 from logq.recommenders.neural_config import NeuralConfig, Tied
 from logq.recommenders.neural_recommender import NeuralRecommender
 from logq.tracing import keeps_sizes
-from logq.training.config import AtLeast, Help, configclass
+from logq.training.config import AtLeast, Help, OneOf, configclass
 
 __all__ = ["SASRec", "SASRecConfig", "SASRecEncoder"]
 
@@ -104,9 +104,7 @@ class SASRecEncoder(RetrievalModel):
             outputs = self._padded_outputs(history, ends)
             at = (ends - 1).clamp(min=0)[:, None, None].expand(-1, 1, self.dim)
             return outputs.gather(1, at)[:, 0].where((ends > 0)[:, None], 0.0)
-        outputs, _ = self._outputs(history, ends)
-        # The outputs of all rows follow one another, so the last of a row is where those of all rows so far end.
-        last = select_rows(outputs, ends.cumsum(dim=0)[ends > 0] - 1)
+        last, _ = self._outputs(history, ends, last=True)
         if len(last) == len(ends):
             return last
         return last.new_zeros(len(ends), self.dim).index_copy(0, (ends > 0).nonzero()[:, 0], last)
@@ -136,8 +134,11 @@ class SASRecEncoder(RetrievalModel):
             return outputs, learned
         return select_rows(outputs, kept), learned[kept]
 
-    def _outputs(self, history: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
-        """Outputs (N, D) of all items of all rows, one row after the other, and their positions in (B * L)."""
+    def _outputs(self, history: Tensor, ends: Tensor, *, last: bool = False) -> tuple[Tensor, Tensor]:
+        """Outputs (N, D) of all items of all rows, one row after the other, and the positions of these in (B * L).
+
+        With `last` only the last output (R, D) of each row that has items.
+        """
         length = history.shape[1]
         places = (history.reshape(-1) >= 0).nonzero()[:, 0]
         longest = int(ends.max()) if len(ends) and length else 0
@@ -146,7 +147,7 @@ class SASRecEncoder(RetrievalModel):
         position = places % max(1, length)
         rows = places // max(1, length)
         x = self._embedded(self.watched(history.reshape(-1)[places]), position, ends[rows])
-        return self._encoded(x, HistoryLayout(longest, ends, rows * longest + position)), places
+        return self._encoded(x, HistoryLayout(longest, ends, rows * longest + position), last=last), places
 
     def _padded_outputs(self, history: Tensor, ends: Tensor) -> Tensor:
         """Outputs (B, L, D) of all items, computed for padding as well, which is behind them and so changes nothing."""
@@ -165,10 +166,10 @@ class SASRecEncoder(RetrievalModel):
             x = torch.add(self.places(counted), x, alpha=1 if after else self.dim**0.5)
         return self.dropout(self.norm(x) if after and self.norm is not None else x)
 
-    def _encoded(self, x: Tensor, layout: HistoryLayout) -> Tensor:
-        """(N, D) -> (N, D), what leaves the last layer."""
-        for block in self.blocks:
-            x = block(x, layout)
+    def _encoded(self, x: Tensor, layout: HistoryLayout, *, last: bool = False) -> Tensor:
+        """(N, D) -> (N, D), what leaves the last layer; with `last` (R, D)."""
+        for number, block in enumerate(self.blocks, start=1):
+            x = block.last(x, layout) if last and number == len(self.blocks) else block(x, layout)
         return self.norm(x) if self.config.norm == "pre" and self.norm is not None else x
 
     def item_vectors(self, ids: Tensor | None = None) -> Tensor:
@@ -191,6 +192,17 @@ class SASRecConfig(LayerConfig, NeuralConfig):
     """
 
     tied: Tied = True
+    samples: Annotated[
+        str,
+        OneOf("positions", "prefixes"),
+        Help(
+            "What is learned from",
+            more="positions: windows of at most max_length items, with a target at each item. prefixes: for each event "
+            "the items before it, with that event as the only target, so that a history is seen as it will be when "
+            "asked about; some ten times the computation on histories of twenty items.",
+            group="Training",
+        ),
+    ] = "positions"
     overlap: Annotated[
         int,
         AtLeast(0),
@@ -204,7 +216,7 @@ class SASRecConfig(LayerConfig, NeuralConfig):
         ),
     ] = False
     max_length = 200
-    batch_size: Annotated[int, Help("Windows in a batch.", group="Training")] = 64
+    batch_size: Annotated[int, Help("Windows or prefixes in a batch.", group="Training")] = 64
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -245,4 +257,6 @@ class SASRec(SASRecConfig, NeuralRecommender):
         )
 
     def _make_examples(self, log: Interactions, seed: int) -> Examples:
+        if self.samples == "prefixes":
+            return NextItems(log, self.max_length, age=None, pad=self.cuda_graphs)
         return Sequences(log, self.max_length, overlap=self.overlap, last_only=self.last_only, pad=self.cuda_graphs)

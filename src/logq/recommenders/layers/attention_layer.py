@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 from torch.nn.functional import gelu
 
+from logq.recommenders.item_tables import select_rows
 from logq.recommenders.layers.causal_attention import CausalAttention
 from logq.recommenders.layers.sequence_layer import NORMS, POSITIONS, BlockConfig, HistoryLayout, linear
 
@@ -51,6 +52,13 @@ class AttentionLayer(CausalAttention):
         """(N, D) -> (N, D)."""
         x = self.added(x, self.attention_norm, lambda x: self.attend(x, layout))
         return self.added(x, self.feed_forward_norm, self._feed_forward)
+
+    def last(self, x: Tensor, layout: HistoryLayout) -> Tensor:
+        """(N, D) -> (R, D)."""
+        known = self.attention_norm(x) if self.norm_first else x
+        own = select_rows(x, layout.last)
+        own = self.added(own, self.attention_norm, lambda own: self.attend_last(own, known, layout))
+        return self.added(own, self.feed_forward_norm, self._feed_forward)
 
     def _feed_forward(self, x: Tensor) -> Tensor:
         return self.contract(gelu(self.expand(x), approximate="tanh"))

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding, scaled_dot_product_attention
+from torch.nn.functional import linear as linear_map
 
 from logq.nn.dropout import ByteDropout
 from logq.recommenders.layers.sequence_layer import BlockConfig, HistoryLayout, SequenceLayer, linear
@@ -52,6 +53,30 @@ class CausalAttention(SequenceLayer):
         scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-2, -1)
         scores = scores.masked_fill(layout.is_later, -torch.inf) if bias is None else scores + bias
         return self.weight_dropout(scores.softmax(dim=-1)) @ value
+
+    def attend_last(self, own: Tensor, x: Tensor, layout: HistoryLayout) -> Tensor:
+        """What `attend(x)` has at the last item of each row (R, D), by a query for that item alone.
+
+        Args:
+            own: (R, D), x at the last item of each row that has items.
+            x: (N, D).
+            layout: of x.
+        """
+        length, width, dim = layout.length, self.dim // self.heads, self.dim
+        weight, bias = self.query_key_value.weight, self.query_key_value.bias
+        query = linear_map(own, weight[:dim], bias[:dim]).view(-1, self.heads, 1, width)
+        both = layout.padded(linear_map(x, weight[dim:], bias[dim:]))
+        ends = layout.ends
+        if len(own) < layout.rows:
+            both, ends = both[ends > 0], ends[ends > 0]
+        key, value = (part.transpose(1, 2) for part in both.view(-1, length, 2, self.heads, width).unbind(dim=2))
+        distance = (ends - 1)[:, None] - torch.arange(length, device=x.device)  # (R, L)
+        scores = (query * width**-0.5) @ key.transpose(-2, -1)  # (R, H, 1, L)
+        if self.distance_bias is not None:
+            of_items = embedding(distance.clamp(0, len(self.distance_bias) - 1), self.distance_bias)
+            scores = scores + of_items.transpose(1, 2)[:, :, None]
+        weights = scores.masked_fill((distance < 0)[:, None, None], -torch.inf).softmax(dim=-1)
+        return self.project((self.weight_dropout(weights) @ value).reshape(-1, dim))
 
 
 def bias_of_distance(

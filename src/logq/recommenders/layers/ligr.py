@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
+from logq.recommenders.item_tables import select_rows
 from logq.recommenders.layers.causal_attention import CausalAttention
 from logq.recommenders.layers.sequence_layer import POSITIONS, BlockConfig, HistoryLayout, linear
 
@@ -50,6 +51,16 @@ class LiGRLayer(CausalAttention):
 
     def forward(self, x: Tensor, layout: HistoryLayout) -> Tensor:
         """(N, D) -> (N, D)."""
-        x = x + self.attention_gate(x).sigmoid() * self.dropout(self.attend(self.attention_norm(x), layout))
+        return self._fed(x, self.attend(self.attention_norm(x), layout))
+
+    def last(self, x: Tensor, layout: HistoryLayout) -> Tensor:
+        """(N, D) -> (R, D)."""
+        known = self.attention_norm(x)
+        return self._fed(
+            select_rows(x, layout.last), self.attend_last(select_rows(known, layout.last), known, layout)
+        )
+
+    def _fed(self, x: Tensor, attended: Tensor) -> Tensor:
+        x = x + self.attention_gate(x).sigmoid() * self.dropout(attended)
         gate, value = self.expand(self.feed_forward_norm(x)).chunk(2, dim=1)
         return x + self.feed_forward_gate(x).sigmoid() * self.dropout(self.contract(self.dropout(silu(gate) * value)))

@@ -119,6 +119,13 @@ class HistoryLayout:
         return x if self.places is None else select_rows(x, self.places)
 
     @cached_property
+    def last(self) -> Tensor:
+        """Where among the N vectors the last one of each row is, of rows that have one."""
+        if self.places is not None:
+            return (self.ends.cumsum(dim=0) - 1)[self.ends > 0]
+        return (torch.arange(self.rows, device=self.ends.device) * self.length + self.ends - 1)[self.ends > 0]
+
+    @cached_property
     def distance(self) -> Tensor:
         """(L, L) int64, how many items the one of a column is before that of a row; negative after it."""
         at = torch.arange(self.length, device=self.ends.device)
@@ -165,6 +172,10 @@ class SequenceLayer(nn.Module, ABC):
     @abstractmethod
     def forward(self, x: Tensor, layout: HistoryLayout) -> Tensor:
         """(N, D) -> (N, D)."""
+
+    def last(self, x: Tensor, layout: HistoryLayout) -> Tensor:
+        """(N, D) -> (R, D), the last output of each row that has items: all that the last layer needs to give."""
+        return select_rows(self(x, layout), layout.last)
 
     def added(self, x: Tensor, norm: nn.LayerNorm, change: Callable[[Tensor], Tensor]) -> Tensor:
         """x plus its change: x + dropout(change(norm(x))), or norm(x + dropout(change(x))) with norm="post"."""
