@@ -109,9 +109,14 @@ class Config:
         cls.__prose__ = cls.__dict__.get("__doc__")
         _document(cls)
 
+    auto: frozenset[str] = frozenset()
+    """The names of the fields that were given as "auto", whatever has been chosen for them since."""
+
     def __post_init__(self) -> None:
         for name, option in self.__config_options__.items():
             setattr(self, name, option.check(getattr(self, name)))
+        # Called again once they are chosen, it checks the choices.
+        self.auto |= {name for name, option in self.__config_options__.items() if option.is_auto(getattr(self, name))}
 
     def __repr__(self) -> str:
         given = {name: getattr(self, name) for name in self.__config_options__}

@@ -274,7 +274,7 @@ class Option:
     @property
     def default_text(self) -> str:
         """The default as it would be typed; "" where there is none to type."""
-        if self.default == AUTO and Auto in self.rules:
+        if self.is_auto(self.default):
             return self._auto_text
         if self.help.default or self.default is MISSING or self.default is None:
             return self.help.default or (self.help.none if self.default is None else "")
@@ -283,6 +283,10 @@ class Option:
             typed = on if self.default is not self.help.negated else off
             return typed.lstrip("-") if slash else ""
         return ",".join(_typed(value) for value in (self.default if self.many else (self.default,)))
+
+    def is_auto(self, value: Any) -> bool:
+        """Whether a value leaves it to a fit to choose one."""
+        return Auto in self.rules and isinstance(value, str) and value == AUTO
 
     @property
     def _auto_text(self) -> str:
@@ -293,9 +297,8 @@ class Option:
     def paragraph(self) -> str:
         """What a docstring says about it: "warmup: Steps of linear warm-up. Default: 0."."""
         shown = f'"{self.default}"' if isinstance(self.default, str) else repr(self.default)
-        if self.default == AUTO and Auto in self.rules:
-            shown = f'"{AUTO}"' + self._auto_text.removeprefix(AUTO)
-            default = shown
+        if self.is_auto(self.default):
+            default = shown + self._auto_text.removeprefix(AUTO)
         else:
             default = self.help.default or ("" if self.default is MISSING else shown)
         aliases = " or ".join(self.help.aliases)
@@ -317,7 +320,7 @@ class Option:
         Raises:
             ArgumentError, ArgumentTypeError: it is not what the annotations say.
         """
-        if Auto in self.rules and isinstance(value, str) and value == AUTO:
+        if self.is_auto(value):
             return AUTO
         if self.optional and (value is None or self._stands_for_none(value)):
             return None

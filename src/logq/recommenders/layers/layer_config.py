@@ -8,7 +8,7 @@ from logq.recommenders.layers.attention_layer import AttentionLayer
 from logq.recommenders.layers.gru4rec import GRU4RecLayer
 from logq.recommenders.layers.ligr import LiGRLayer
 from logq.recommenders.layers.sequence_layer import BlockConfig, SequenceLayer
-from logq.training.config import Help, OneOf, configclass
+from logq.training.config import AUTO, Help, OneOf, configclass
 
 __all__ = ["LAYERS", "LayerConfig"]
 
@@ -48,6 +48,8 @@ class LayerConfig(BlockConfig):
         reads = LAYERS[self.layer].options
         for name, option in LayerConfig.options().items():
             value = getattr(self, name)
+            if name in self.auto and value == AUTO:
+                continue
             if name in reads:
                 taken = reads[name]
                 if value is None:

@@ -1,0 +1,106 @@
+"""Automatic settings: what a fit chooses from statistics of its log, where a setting is "auto"."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from logq.logs.interactions import Interactions
+
+__all__ = ["Choice", "LogStatistics", "Rules", "choose"]
+
+
+class Choice(NamedTuple):
+    """A value, and why it was chosen.
+
+    Example:
+        >>> Choice(50, "99 % of histories have at most 43 events").value
+        50
+    """
+
+    value: Any
+    reason: str
+
+
+@dataclass(frozen=True)
+class LogStatistics:
+    """What rules know of a log.
+
+    Args:
+        num_events, num_users, num_items: of the log; users and items without an event do not count.
+        lengths: (num_users,) how many events each user has.
+
+    Example:
+        >>> log = Interactions.from_sessions([["tea", "cup", "tea"], ["cup"]])
+        >>> statistics = LogStatistics.of(log)
+        >>> statistics.events_per_item, statistics.num_targets, statistics.prefix_items(50)
+        (2.0, 2, 3)
+    """
+
+    num_events: int
+    num_users: int
+    num_items: int
+    lengths: Any
+
+    @classmethod
+    def of(cls, log: Interactions) -> "LogStatistics":
+        """The statistics of a log."""
+        lengths = np.diff(log.offsets)
+        counts = np.bincount(log.items, minlength=1)
+        return cls(len(log), int((lengths > 0).sum()), int((counts > 0).sum()), lengths[lengths > 0])
+
+    @property
+    def events_per_item(self) -> float:
+        """How many events an item has on average."""
+        return self.num_events / max(1, self.num_items)
+
+    @property
+    def num_targets(self) -> int:
+        """Events that follow another one of the same user."""
+        return self.num_events - self.num_users
+
+    def length_at(self, share: float) -> int:
+        """The length of history that this share of users do not exceed."""
+        return int(np.quantile(self.lengths, share, method="inverted_cdf")) if len(self.lengths) else 0
+
+    def prefix_items(self, max_length: int) -> int:
+        """Items of the histories of all targets, the last `max_length` of each: sum over targets of min(n, L)."""
+        targets = np.maximum(self.lengths.astype(np.int64) - 1, 0)
+        short = np.minimum(targets, max_length)
+        return int((short * (short + 1) // 2 + (targets - short) * max_length).sum())
+
+
+Rule = Callable[[LogStatistics, Any], Choice]
+"""From the statistics, and the settings that are known by then, to a choice."""
+
+Rules = Mapping[str, Rule]
+"""A rule for each setting that may be "auto", in the order in which they are applied."""
+
+
+def choose(rules: Rules, statistics: LogStatistics, settings: Any, asked: frozenset[str]) -> dict[str, Choice]:
+    """Set what is "auto", each by its rule, which sees what was chosen before.
+
+    Args:
+        rules: of all settings that may be "auto".
+        statistics: of the log.
+        settings: an object with the settings as attributes, which are replaced.
+        asked: the names of those that are "auto".
+
+    Returns:
+        The choices made.
+
+    Example:
+        >>> class Settings:
+        ...     epochs = "auto"
+        >>> statistics = LogStatistics.of(Interactions.from_sessions([["tea", "cup"]]))
+        >>> rules = {"epochs": lambda statistics, settings: Choice(9, "there is one target")}
+        >>> choose(rules, statistics, Settings, frozenset({"epochs"}))["epochs"].reason, Settings.epochs
+        ('there is one target', 9)
+    """
+    found: dict[str, Choice] = {}
+    for name, rule in rules.items():
+        if name in asked:
+            found[name] = rule(statistics, settings)
+            setattr(settings, name, found[name].value)
+    return found
