@@ -21,7 +21,7 @@ from rich.text import Text
 
 from logq._arguments import ArgumentError
 
-__all__ = ["Progress", "format_bytes", "format_quantity", "format_seconds"]
+__all__ = ["Progress", "format_bytes", "format_quantity", "format_seconds", "say"]
 
 _SAMPLE_EVERY = 0.2  # seconds between two looks at the clock's and the work's position
 _SAMPLES = 60  # so the rate is that of the last twelve seconds
@@ -235,6 +235,17 @@ class Progress:
         parts = self._parts()
         label = parts.pop("label")
         print(f"{label}: {', '.join(text.strip() for text in parts.values())}", file=self._stream, flush=True)
+
+
+def say(text: str, enabled: bool | None = None) -> None:
+    """Write a line where progress is shown, unless `enabled` is False.
+
+    Example:
+        >>> say("nobody reads this", enabled=False)
+    """
+    stream = sys.stderr
+    if enabled is not False and stream is not None and not stream.closed:
+        print(text, file=stream, flush=True)
 
 
 def _format_field(value: object) -> str:

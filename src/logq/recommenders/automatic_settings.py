@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from logq.logs.interactions import Interactions
 
@@ -30,6 +31,7 @@ class LogStatistics:
     Args:
         num_events, num_users, num_items: of the log; users and items without an event do not count.
         lengths: (num_users,) how many events each user has.
+        has_validation: whether something is held out to stop by.
 
     Example:
         >>> log = Interactions.from_sessions([["tea", "cup", "tea"], ["cup"]])
@@ -41,14 +43,16 @@ class LogStatistics:
     num_events: int
     num_users: int
     num_items: int
-    lengths: Any
+    lengths: NDArray[np.int64]
+    has_validation: bool = False
 
     @classmethod
-    def of(cls, log: Interactions) -> "LogStatistics":
+    def of(cls, log: Interactions, *, has_validation: bool = False) -> "LogStatistics":
         """The statistics of a log."""
         lengths = np.diff(log.offsets)
         counts = np.bincount(log.items, minlength=1)
-        return cls(len(log), int((lengths > 0).sum()), int((counts > 0).sum()), lengths[lengths > 0])
+        users, items = np.count_nonzero(lengths), np.count_nonzero(counts)
+        return cls(len(log), int(users), int(items), lengths[lengths > 0].astype(np.int64), has_validation)
 
     @property
     def events_per_item(self) -> float:
@@ -64,9 +68,13 @@ class LogStatistics:
         """The length of history that this share of users do not exceed."""
         return int(np.quantile(self.lengths, share, method="inverted_cdf")) if len(self.lengths) else 0
 
+    def num_windows(self, max_length: int) -> int:
+        """How many windows of at most that many targets there are."""
+        return int((-(-np.maximum(self.lengths - 1, 0) // max_length)).sum())
+
     def prefix_items(self, max_length: int) -> int:
         """Items of the histories of all targets, the last `max_length` of each: sum over targets of min(n, L)."""
-        targets = np.maximum(self.lengths.astype(np.int64) - 1, 0)
+        targets = np.maximum(self.lengths - 1, 0)
         short = np.minimum(targets, max_length)
         return int((short * (short + 1) // 2 + (targets - short) * max_length).sum())
 

@@ -5,7 +5,7 @@ import os
 import warnings
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -14,11 +14,13 @@ from torch import Tensor
 from typing_extensions import Self
 
 from logq._arguments import ArgumentError, Verbatim, check_bool, check_int, shown
+from logq._progress import say
 from logq.evaluation import RankingScores
 from logq.logs.growing import GrownLog, grow_log
 from logq.logs.identifiers import Identifiers
 from logq.logs.interactions import Interactions
 from logq.logs.splits import Split
+from logq.recommenders.automatic_settings import Choice, LogStatistics, Rules, choose
 from logq.recommenders.item_search import ItemSearch
 from logq.recommenders.known_log import KnownLog, lenient_codes
 from logq.recommenders.ranker import EvaluationWarning, HeldOut, RankingTest, Ties, leak, training_part
@@ -55,6 +57,12 @@ class Recommender(RecommendingRanker):
         >>> model.recommend(histories=["tea"], k=2).items.tolist()
         ['cup', 'nut']
     """
+
+    rules: ClassVar[Rules] = {}
+    """By which rule each setting that may be "auto" is chosen."""
+
+    chosen: Mapping[str, Choice] = {}
+    """What the last fit chose, and why."""
 
     # ------------------------------------------------------------------------------------- what a subclass fills in
 
@@ -138,9 +146,20 @@ class Recommender(RecommendingRanker):
             got = Verbatim(f"{len(train)} events of {train.num_items} items")
             raise ArgumentError("log", "events of at least two items", got)
         with self._fitting():
+            self._choose(train, options.progress, has_validation=held_out is not None)
             self.known, self._indexes = KnownLog.of(train), {}
             self._fit(train, held_out, options)
         return self
+
+    def _choose(self, log: Interactions, progress: bool | None, *, has_validation: bool) -> None:
+        """Replace what is "auto", and say by what."""
+        if not self.auto:
+            return
+        statistics = LogStatistics.of(log, has_validation=has_validation)
+        self.chosen = choose(self.rules, statistics, self, self.auto)
+        self.__post_init__()  # checks the choices as if they had been given
+        values = ", ".join(f"{name} {choice.value}" for name, choice in self.chosen.items())
+        say(f"{type(self).__name__}: chosen for this log are {values}", progress)
 
     def _fit_warm(self, log: Interactions, held_out: HeldOut | None, options: FitOptions) -> Self:
         self._check_fitted()

@@ -1,6 +1,6 @@
 """SASRec: causal self-attention over a history; Kang and McAuley, ICDM 2018, arXiv:1808.09781."""
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -11,14 +11,16 @@ from logq.logs.examples import Examples
 from logq.logs.interactions import Interactions
 from logq.logs.next_items import NextItems, Sequences
 from logq.nn.dropout import ByteDropout
+from logq.recommenders.automatic_settings import Choice, LogStatistics, Rules
 from logq.recommenders.encoders import Batch, RetrievalModel
 from logq.recommenders.item_tables import Table, column, end_of, select_rows
 from logq.recommenders.layers.layer_config import LAYERS, LayerConfig
-from logq.recommenders.layers.sequence_layer import HistoryLayout
+from logq.recommenders.layers.sequence_layer import HistoryLayout, SequenceLayer
 from logq.recommenders.neural_config import NeuralConfig, Tied
 from logq.recommenders.neural_recommender import NeuralRecommender
+from logq.samplers.registry import SamplerChoice
 from logq.tracing import keeps_sizes
-from logq.training.config import AtLeast, Help, OneOf, configclass
+from logq.training.config import AUTO, AtLeast, Auto, Help, OneOf, configclass
 
 __all__ = ["SASRec", "SASRecConfig", "SASRecEncoder"]
 
@@ -169,7 +171,7 @@ class SASRecEncoder(RetrievalModel):
     def _encoded(self, x: Tensor, layout: HistoryLayout, *, last: bool = False) -> Tensor:
         """(N, D) -> (N, D), what leaves the last layer; with `last` (R, D)."""
         for number, block in enumerate(self.blocks, start=1):
-            x = block.last(x, layout) if last and number == len(self.blocks) else block(x, layout)
+            x = cast(SequenceLayer, block).last(x, layout) if last and number == len(self.blocks) else block(x, layout)
         return self.norm(x) if self.config.norm == "pre" and self.norm is not None else x
 
     def item_vectors(self, ids: Tensor | None = None) -> Tensor:
@@ -182,19 +184,33 @@ class SASRecEncoder(RetrievalModel):
         return self.items.weight
 
 
+MOST_PREFIX_ITEMS = 5_000_000
+"""Items of the histories of all events up to which each event is an example of its own."""
+
+SPARSE = 50
+"""Events of an item, on average, below which a log says so little of each that a model needs much dropout."""
+
+BATCH_TARGETS = 4096
+"""Targets of a batch of windows."""
+
+STEPS = 10_000
+"""Updates that are made where no validation part tells when to stop."""
+
+
 @configclass(group="Model")
 class SASRecConfig(LayerConfig, NeuralConfig):
     """The arguments of SASRec.
 
     Example:
-        >>> SASRecConfig(heads=2).max_length
-        200
+        >>> SASRecConfig(heads=2).max_length, SASRecConfig(max_length=20).max_length
+        ('auto', 20)
     """
 
     tied: Tied = True
-    samples: Annotated[
+    examples: Annotated[
         str,
         OneOf("positions", "prefixes"),
+        Auto("by the length of histories"),
         Help(
             "What is learned from",
             more="positions: windows of at most max_length items, with a target at each item. prefixes: for each event "
@@ -202,7 +218,7 @@ class SASRecConfig(LayerConfig, NeuralConfig):
             "asked about; some ten times the computation on histories of twenty items.",
             group="Training",
         ),
-    ] = "positions"
+    ] = AUTO
     overlap: Annotated[
         int,
         AtLeast(0),
@@ -215,13 +231,78 @@ class SASRecConfig(LayerConfig, NeuralConfig):
             typed="Learn only from the last window of each user.",
         ),
     ] = False
-    max_length = 200
-    batch_size: Annotated[int, Help("Windows or prefixes in a batch.", group="Training")] = 64
+    max_length: Annotated[int, Auto("by the length of histories")] = AUTO
+    dropout: Annotated[float, Auto("by the number of events of an item")] = AUTO
+    hidden: Annotated[int | None, Auto("by the layer")] = AUTO
+    positions: Annotated[str | None, Auto("by the examples")] = AUTO
+    norm: Annotated[str | None, Auto("by the examples")] = AUTO
+    init_std: Annotated[float | None, Auto("by the norm")] = AUTO
+    sampler: Annotated[SamplerChoice | None, Help(default="uniform")] = None
+    num_sampled: Annotated[int, Auto("by the number of items")] = AUTO
+    batch_size: Annotated[int, Auto("by the examples"), Help("Windows or prefixes in a batch.", group="Training")] = (
+        AUTO
+    )
+    epochs: Annotated[int, Auto("by the number of events")] = AUTO
+    ema = 0.999
+    patience = 5
+    default_sampler: ClassVar[str] = "uniform"
+
+    rules: ClassVar[Rules] = {
+        "max_length": lambda log, own: Choice(
+            min(200, max(10, -(-log.length_at(0.99) // 10) * 10)),
+            f"99 % of users have at most {log.length_at(0.99):,} events; 200 at most",
+        ),
+        "examples": lambda log, own: _examples(log, own),
+        "positions": lambda log, own: _of_layer(own, "positions", _POSITIONS[own.examples]),
+        "norm": lambda log, own: _of_layer(own, "norm", _NORMS[own.examples]),
+        "init_std": lambda log, own: Choice(0.02 if own.norm == "post" else None, f"norm is {own.norm}"),
+        "dropout": lambda log, own: Choice(
+            0.5 if log.events_per_item < SPARSE else 0.2, f"an item has {log.events_per_item:.3g} events"
+        ),
+        "hidden": lambda log, own: Choice(4 * own.dim if own.layer == "attention" else None, f"layer {own.layer}"),
+        "num_sampled": lambda log, own: Choice(min(2048, max(1, log.num_items // 2)), f"{log.num_items:,} items"),
+        "batch_size": lambda log, own: _batch_size(log, own),
+        "epochs": lambda log, own: _epochs(log, own),
+    }
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.dim % self.heads:
             raise ArgumentError("heads", f"a divisor of dim = {self.dim}", self.heads)
+
+
+_POSITIONS = {"prefixes": "end", "positions": "relative"}
+_NORMS = {"prefixes": "post", "positions": "pre"}
+
+
+def _examples(log: LogStatistics, own: SASRecConfig) -> Choice:
+    items = log.prefix_items(own.max_length)
+    if own.last_only or own.overlap:
+        return Choice("positions", "there are options of windows")
+    return Choice(
+        "prefixes" if items <= MOST_PREFIX_ITEMS else "positions", f"histories of all events: {items:,} items"
+    )
+
+
+def _of_layer(own: SASRecConfig, name: str, wanted: str) -> Choice:
+    """What is wanted, or what the layer takes instead."""
+    takes = LAYERS[own.layer].options.get(name, (None,))
+    return Choice(wanted if wanted in takes else takes[0], f"examples are {own.examples}, layer {own.layer}")
+
+
+def _batch_size(log: LogStatistics, own: SASRecConfig) -> Choice:
+    if own.examples == "prefixes":
+        return Choice(256, "examples are prefixes")
+    length = max(1, log.num_targets // max(1, log.num_windows(own.max_length)))
+    return Choice(min(256, max(16, BATCH_TARGETS // length)), f"windows have {length:,} targets")
+
+
+def _epochs(log: LogStatistics, own: SASRecConfig) -> Choice:
+    if log.has_validation:
+        return Choice(200, "validation stops sooner")
+    number = log.num_targets if own.examples == "prefixes" else log.num_windows(own.max_length)
+    epochs = round(STEPS * own.batch_size / max(1, number))
+    return Choice(min(200, max(5, epochs)), f"some {STEPS:,} updates, without a validation part")
 
 
 class SASRec(SASRecConfig, NeuralRecommender):
@@ -257,6 +338,6 @@ class SASRec(SASRecConfig, NeuralRecommender):
         )
 
     def _make_examples(self, log: Interactions, seed: int) -> Examples:
-        if self.samples == "prefixes":
+        if self.examples == "prefixes":
             return NextItems(log, self.max_length, age=None, pad=self.cuda_graphs)
         return Sequences(log, self.max_length, overlap=self.overlap, last_only=self.last_only, pad=self.cuda_graphs)

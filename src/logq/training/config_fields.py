@@ -13,7 +13,6 @@ AUTO: Any = "auto"
 """What stands for a value that a fit chooses. Of type Any, so that a field has the type of what is chosen."""
 
 
-
 @dataclass(frozen=True)
 class AtLeast:
     """The number, or each number of a sequence, is >= `value`. Integers need one.

@@ -56,9 +56,7 @@ class LiGRLayer(CausalAttention):
     def last(self, x: Tensor, layout: HistoryLayout) -> Tensor:
         """(N, D) -> (R, D)."""
         known = self.attention_norm(x)
-        return self._fed(
-            select_rows(x, layout.last), self.attend_last(select_rows(known, layout.last), known, layout)
-        )
+        return self._fed(select_rows(x, layout.last), self.attend_last(select_rows(known, layout.last), known, layout))
 
     def _fed(self, x: Tensor, attended: Tensor) -> Tensor:
         x = x + self.attention_gate(x).sigmoid() * self.dropout(attended)
