@@ -2,7 +2,6 @@
 
 import math
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from logq.training.checkpoint import FILE
 from logq.training.devices import Device
 from logq.training.loop import Loop
 from logq.training.optimizers import Optimizers
-from logq.training.running_mean import RunningMean
+from logq.training.running_mean import Problems, RunningMean
 from logq.training.schedule import Schedule, WeightAverage
 from recommender_cases import make, planted_split
 
@@ -230,6 +229,5 @@ def test_weights_that_are_not_finite_at_the_end_of_an_epoch_are_named() -> None:
     module = torch.nn.Linear(2, 1)
     with torch.no_grad():
         module.weight[0, 1] = math.inf
-    loop: Any = SimpleNamespace(task=SimpleNamespace(module=module), epoch=2, config=SimpleNamespace(lr=0.5))
     with pytest.raises(FloatingPointError, match=r"lr: training diverged in epoch 3, weight is not finite any more"):
-        Loop.check_finite(loop)
+        Problems(lr=0.5).check_weights(module, 3)

@@ -159,6 +159,15 @@ class TrainingConfig(DeviceConfig):
 
     batch_size: Annotated[int, AtLeast(1), Help("Examples in a batch.")] = 512
     epochs: Annotated[int, AtLeast(1), Help("Maximum number of passes over the data.")] = 20
+    minutes: Annotated[
+        float | None,
+        Above(0),
+        Help(
+            "Time budget of the whole fit in minutes, with all validations; {none} sets none.",
+            more="Training ends with the last batch that fits, and the learning rate decays with the time.",
+            none="0",
+        ),
+    ] = None
     optimizer: Annotated[
         str,
         OneOf(*OPTIMIZERS),

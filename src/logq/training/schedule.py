@@ -19,7 +19,7 @@ class Schedule:
         factor(t) = (t + 1) / warmup                                    t < warmup
         factor(t) = 1,   1 - x,   or   (1 + cos(pi x)) / 2              x = (t - warmup) / (steps - warmup)
 
-    It never falls below `floor`.
+    It never falls below `floor`. Where a time budget ends the training sooner, x is the share of it that is used.
 
     Args:
         decay: "constant", "linear" or "cosine".
@@ -47,11 +47,11 @@ class Schedule:
         self.steps = check_int("steps", steps)
         self.floor = check_float("floor", floor, at_least=0, at_most=1)
 
-    def factor(self, step: int) -> float:
-        """The factor of step t, from 0."""
+    def factor(self, step: int, share: float = 0.0) -> float:
+        """The factor of step t, from 0, when that share of the time budget is used, if there is one."""
         if step < self.warmup:
             return (step + 1) / self.warmup
-        x = min(1.0, (step - self.warmup) / max(1, self.steps - self.warmup))
+        x = min(1.0, max((step - self.warmup) / max(1, self.steps - self.warmup), share))
         factors = {"constant": 1.0, "linear": 1 - x, "cosine": (1 + math.cos(math.pi * x)) / 2}
         return max(self.floor, factors[self.decay])
 
