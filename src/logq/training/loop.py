@@ -113,7 +113,9 @@ class Loop:
         self.num_steps = whole.steps(task.num_batches)
         steps = whole.schedule_steps(task.num_batches)
         self.schedule = Schedule(config.decay, warmup=config.warmup, steps=steps)
-        self.average = None if config.ema is None else WeightAverage(task.module, config.ema)
+        self.average = None
+        if config.ema is not None:
+            self.average = WeightAverage(task.module, config.ema, task.sparse_parameters())
         self.epoch = self.batch = self.step = 0
         self.loss_sum, self.loss_count = 0.0, 0
         self.log: list[dict[str, float]] = [dict(entry) for entry in self.phase.log]

@@ -186,7 +186,11 @@ class TrainingConfig(DeviceConfig):
         float | None,
         Above(0),
         AtMost(1),
-        Help("Decay of a moving average of the weights, such as 0.999, to predict with; {none} disables it.", none="0"),
+        Help(
+            "Decay of a moving average of the weights, such as 0.999, to predict with; {none} disables it.",
+            more="Of large tables with sparse gradients only every n-th step counts, with the n-th power of it.",
+            none="0",
+        ),
     ] = None
     validate_every: Annotated[
         int, AtLeast(1), Help("Epochs between validations, if there is validation data.", group="Stopping")
