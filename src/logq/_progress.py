@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from types import TracebackType
-from typing import TextIO
+from typing import Protocol, TextIO
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
@@ -21,7 +21,7 @@ from rich.text import Text
 
 from logq._arguments import ArgumentError
 
-__all__ = ["Progress", "format_bytes", "format_quantity", "format_seconds", "say"]
+__all__ = ["Limit", "Progress", "format_bytes", "format_quantity", "format_seconds", "say"]
 
 _SAMPLE_EVERY = 0.2  # seconds between two looks at the clock's and the work's position
 _SAMPLES = 60  # so the rate is that of the last twelve seconds
@@ -67,6 +67,24 @@ def format_seconds(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
 
 
+class Limit(Protocol):
+    """A time that work may take: it ends then, whether or not all is done.
+
+    Example:
+        See logq.training.time_budget.TimeBudget, which is one.
+    """
+
+    @property
+    def left(self) -> float:
+        """Seconds until it ends; infinite for no limit."""
+        ...
+
+    @property
+    def share(self) -> float:
+        """Part of it that is used, from 0 to 1."""
+        ...
+
+
 class Progress:
     """A context manager that shows label, share done, rate, time spent, time left and running values such as the loss.
 
@@ -80,6 +98,7 @@ class Progress:
         unit: what is counted, in the plural: "words".
         label: what is being done: "skip-gram".
         enabled: True draws the bar, False is silent, None draws the bar on a terminal and prints plain lines elsewhere.
+        limit: a time after which the work ends: the line then goes by that or by the total, whichever comes sooner.
         clock: seconds since some moment; replaced in tests.
 
     Raises:
@@ -100,6 +119,7 @@ class Progress:
         label: str,
         enabled: bool | None = None,
         *,
+        limit: Limit | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """See the class."""
@@ -110,7 +130,7 @@ class Progress:
         self.label = label
         self.enabled = enabled
         self.done = 0.0
-        self._clock = clock
+        self._clock, self._limit = clock, limit
         self._fields: dict[str, object] = {}
         self._live: Live | None = None
         self._stream: TextIO | None = None
@@ -184,7 +204,9 @@ class Progress:
     def share(self) -> float:
         """Part of the work that is done, from 0 to 1; where it has ended without an error there is nothing left."""
         # Amounts that are fractions of a total add up to nearly that; a total may also have been a guess.
-        return 1.0 if self._finished or self.total == 0 else min(1.0, self.done / self.total)
+        if self._finished or self.total == 0:
+            return 1.0
+        return min(1.0, max(self.done / self.total, 0.0 if self._limit is None else self._limit.share))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Draw the line for a terminal, leaving out what has no room: first the bar shrinks, then parts go."""
@@ -225,6 +247,7 @@ class Progress:
         parts["elapsed"] = f"{format_seconds(self.elapsed)} elapsed"
         if not self._finished and math.isfinite(self.total):
             left = (self.total - self.done) / rate if rate > 0 else math.inf
+            left = left if self._limit is None else min(left, self._limit.left)
             parts["left"] = f"{format_seconds(max(left, 0.0)) if math.isfinite(left) else '-:--'} left"
         shown = {name: _format_field(value) for name, value in self._fields.items()}
         if known := [f"{name} {text}" for name, text in shown.items() if text != "nan"]:

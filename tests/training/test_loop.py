@@ -2,7 +2,6 @@
 
 import math
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from logq.training.checkpoint import FILE
 from logq.training.devices import Device
 from logq.training.loop import Loop
 from logq.training.optimizers import Optimizers
-from logq.training.running_mean import RunningMean
+from logq.training.running_mean import Problems, RunningMean
 from logq.training.schedule import Schedule, WeightAverage
 from recommender_cases import make, planted_split
 
@@ -153,6 +152,34 @@ def test_the_average_is_lent_and_given_back() -> None:
     assert float(layer.weight.detach()) == pytest.approx(values[-1])
 
 
+def test_an_average_of_a_large_table_takes_every_nth_step_and_looks_back_as_far(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # A weight that goes from 0 to 1 at step 3,000: what is left of 0 in the average decays from there on.
+    monkeypatch.setattr("logq.training.schedule.CHEAP", 100)
+    table = torch.nn.Embedding(100, 40)
+    few, many = WeightAverage(table, 0.99, [table.weight]), WeightAverage(table, 0.99)
+    assert (few.every, many.every) == (10, 1)
+    with torch.no_grad():
+        table.weight.zero_()
+    for average in (few, many):
+        average.values[0].zero_()
+    moves: list[int] = []
+    for step in range(3300):
+        if step == 3000:
+            with torch.no_grad():
+                table.weight.fill_(1.0)
+        before = few.values[0][0, 0].item()
+        few.update()
+        many.update()
+        if few.values[0][0, 0].item() != before:
+            moves.append(step)
+        if step > 3000 and step % 10 == 9:
+            torch.testing.assert_close(few.values[0], many.values[0], rtol=1e-4, atol=1e-5)
+    assert moves == list(range(3009, 3300, 10))
+    assert few.values[0][0, 0].item() == pytest.approx(1 - 0.99**300, rel=1e-4)
+
+
 def test_weight_decay_leaves_biases_alone() -> None:
     layer = torch.nn.Linear(2, 2)
     optimizers = Optimizers(layer, [], lr=0.1, weight_decay=0.5)
@@ -230,6 +257,5 @@ def test_weights_that_are_not_finite_at_the_end_of_an_epoch_are_named() -> None:
     module = torch.nn.Linear(2, 1)
     with torch.no_grad():
         module.weight[0, 1] = math.inf
-    loop: Any = SimpleNamespace(task=SimpleNamespace(module=module), epoch=2, config=SimpleNamespace(lr=0.5))
     with pytest.raises(FloatingPointError, match=r"lr: training diverged in epoch 3, weight is not finite any more"):
-        Loop.check_finite(loop)
+        Problems(lr=0.5).check_weights(module, 3)

@@ -3,7 +3,7 @@
 import contextlib
 import os
 from abc import abstractmethod
-from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ from logq.training.config import CUSTOM
 from logq.training.devices import Device
 from logq.training.estimator import FitOptions, Seeds, fresh_seed
 from logq.training.loop import Loop
+from logq.training.phases import Phase, TimeBudget
 from logq.training.step_graphs import check_graphs
 from logq.training.weights import weights_of, with_weights
 
@@ -94,6 +95,7 @@ class NeuralLanguageModel(NeuralLMConfig, LanguageModel):
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_minutes: float = 10.0,
         resume: bool = False,
+        on_epoch: Callable[[Mapping[str, float]], None] | None = None,
     ) -> Self:
         """Learn from a text; another call starts from scratch.
 
@@ -108,6 +110,7 @@ class NeuralLanguageModel(NeuralLMConfig, LanguageModel):
             checkpoint_minutes: minutes between checkpoints; 0 saves one after every batch.
             resume: continue from that checkpoint, with the same text and settings; on a CPU to the same bits as a run
                 without interruption. Without a checkpoint there, start.
+            on_epoch: called with what `training_log` says of each epoch; what it raises ends the fit.
 
         Returns:
             The model itself.
@@ -118,7 +121,8 @@ class NeuralLanguageModel(NeuralLMConfig, LanguageModel):
             ValueError: the checkpoint is of another text or has other settings.
             FloatingPointError: training diverges.
         """
-        options = FitOptions(progress, checkpoint, checkpoint_minutes, resume)
+        budget = TimeBudget(self.minutes)
+        options = FitOptions(progress, checkpoint, checkpoint_minutes, resume, on_epoch, Phase(budget))
         if self.sampler == CUSTOM:
             hint = "make a new model: files do not keep the function that the sampler was"
             raise ArgumentError("sampler", "a name or a function", CUSTOM, hint)
@@ -152,7 +156,16 @@ class NeuralLanguageModel(NeuralLMConfig, LanguageModel):
         task = self._make_task(output, tokens, seeds.batches, device)
         if self.compile:
             task.compile()
-        loop = Loop(task, self, device, seeds, monitor="perplexity", smaller_is_better=True, fading=True)
+        loop = Loop(
+            task,
+            self,
+            device,
+            seeds,
+            monitor="perplexity",
+            smaller_is_better=True,
+            fading=True,
+            phase=options.phase,
+        )
         if resumed is not None:
             with checkpoint.restoring():
                 loop.restore(resumed)
@@ -169,6 +182,7 @@ class NeuralLanguageModel(NeuralLMConfig, LanguageModel):
             measure=None if held_out is None else measure,
             checkpoint=checkpoint,
             on_batch=self._on_batch,
+            on_epoch=options.on_epoch,
         )
         self.training_log = loop.log
         self._reader = output.reader().eval()
@@ -178,7 +192,7 @@ class NeuralLanguageModel(NeuralLMConfig, LanguageModel):
 
     def _free_settings(self) -> Collection[str]:
         # More epochs are not another run where the learning rate does not depend on their number.
-        return ("threads", "epochs") if self.decay == "constant" else ("threads",)
+        return ("threads", "epochs", "minutes") if self.decay == "constant" else ("threads",)
 
     def _make_modules(self, counts: NDArray[np.int64], seed: int) -> OutputLayer:
         size = len(counts)

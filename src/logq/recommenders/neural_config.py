@@ -178,6 +178,16 @@ class NeuralConfig(WarmConfig, TrainingConfig, LossConfig):
             metavar="NAME@K",
         ),
     ] = "ndcg@10"
+    refit: Annotated[
+        bool,
+        Help(
+            "Whether to train anew on train and validation together, for the number of epochs that validation chose.",
+            more="From new weights, with the learning rates that these epochs had; the second training has no "
+            "validation. A time budget is divided between the two.",
+            typed="Then train anew on train and validation together, for the number of epochs that validation chose.",
+            group="Stopping",
+        ),
+    ] = False
     exclude_seen: Annotated[
         bool,
         Help(

@@ -5,6 +5,7 @@ import os
 import warnings
 from abc import abstractmethod
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -21,6 +22,7 @@ from logq.logs.interactions import Interactions
 from logq.recommenders.encoders import RetrievalModel
 from logq.recommenders.histories import Histories
 from logq.recommenders.item_loss import ItemLoss, make_item_loss
+from logq.recommenders.known_log import KnownLog
 from logq.recommenders.neural_config import METRICS, NeuralConfig
 from logq.recommenders.next_item_task import NextItemTask
 from logq.recommenders.query_context import Context
@@ -35,7 +37,8 @@ from logq.training.checkpoint import fingerprint
 from logq.training.devices import Device
 from logq.training.estimator import FitOptions, Seeds, fresh_seed
 from logq.training.loop import Loop
-from logq.training.running_mean import DivergedError
+from logq.training.phases import Chosen, Phase, first_phase
+from logq.training.running_mean import collapse_of
 from logq.training.step_graphs import check_graphs
 from logq.training.weights import weights_of, with_weights
 
@@ -47,12 +50,6 @@ MANY_ITEMS = 20_000
 MOST_INSPECTED = 64
 """Items that are asked about, each as a history, to see whether a model has collapsed, and items that they rank."""
 
-ALIKE = 1e-5
-"""Share of the size of scores below which a difference is one of rounding in float32."""
-
-LARGEST_SCORE = 1e15
-"""Larger scores are those of a model that diverged: soon squares of queries leave float32, and searches fail."""
-
 CPU_ENTRIES, GPU_ENTRIES = 1 << 14, 1 << 20
 """Items of histories that queries are made of at a time: on a CPU few enough for a layer's numbers to stay in cache."""
 
@@ -62,7 +59,8 @@ class NeuralRecommender(NeuralConfig, Recommender):
 
     Attributes:
         model: the encoder, a torch module, once fitted.
-        training_log: for each epoch its number, mean loss, samples per second, and metrics where it was validated.
+        training_log: for each epoch its number, mean loss, samples per second, and metrics where it was validated; with
+            `refit` also the `phase`: 1 that in which validation chose, 2 the training on all.
 
     Raises:
         ArgumentError, ArgumentTypeError: an argument is not as described.
@@ -184,6 +182,9 @@ class NeuralRecommender(NeuralConfig, Recommender):
         self, log: Interactions, validation: HeldOut | None, options: FitOptions, grown: GrownLog | None = None
     ) -> None:
         """As the base class says; of a log that grew, from what was learned already."""
+        size = None if validation is None else len(validation.truth) / len(log)
+        refit = self.refit and grown is None
+        phase = options.phase or first_phase(self.minutes, refit=refit, validation=size)
         device = Device(self.device, self.precision)
         if self.cuda_graphs:
             check_graphs(device.torch_device, optimizer=self.optimizer, processes=device.world.size)
@@ -191,12 +192,17 @@ class NeuralRecommender(NeuralConfig, Recommender):
         if options.checkpoint is not None and device.world.size > 1:
             expected = "none where there are several processes, whose states would differ"
             raise ArgumentError("checkpoint", expected, options.checkpoint)
-        data = log.fingerprint()
+        data = phase.data or log.fingerprint()
         if grown is not None:
             data = fingerprint([data], *self.state().values())  # it goes on from this very model
         checkpoint = self._checkpoint(options, data)
         resumed = checkpoint.load() if options.resume and checkpoint.exists() else None
-        run = device.agreed(fresh_seed(self.seed)) if resumed is None else resumed.seed
+        if resumed is not None and validation is not None and phase.number == 1 and resumed.position.get("chosen"):
+            with checkpoint.restoring():
+                chosen = Chosen(**resumed.position["chosen"][0])
+            return self._refit(validation, options, Phase(phase.budget.whole, 2, chosen, (), checkpoint.data))
+        run = phase.seed if resumed is None else resumed.seed
+        run = device.agreed(fresh_seed(self.seed)) if run is None else run
         seeds = Seeds.of(run, device.world.rank)
         context = Context.of(log, self.context)
         self._context = context if grown is None else context.after(self._context, grown)
@@ -244,9 +250,8 @@ class NeuralRecommender(NeuralConfig, Recommender):
         )
         if self.compile:
             task.compile()
-        loop = Loop(
-            task, self if grown is None else self._as_continued(task.num_batches), device, seeds, monitor=self.monitor
-        )
+        config = self if grown is None else self._as_continued(task.num_batches)
+        loop = Loop(task, config, device, seeds, monitor=self.monitor, phase=phase)
         if resumed is not None:
             with checkpoint.restoring():
                 loop.restore(resumed)
@@ -258,19 +263,29 @@ class NeuralRecommender(NeuralConfig, Recommender):
             return self._validated(loss, test)
 
         loop.run(
-            type(self).__name__,
+            f"{type(self).__name__} on all" if phase.number == 2 else type(self).__name__,
             progress,
             measure=None if test is None else validated,
             inspect=lambda: self._collapse(loss),
             checkpoint=checkpoint,
             on_batch=self._on_batch,
+            on_epoch=options.on_epoch,
         )
         self._ready(loss)
+        if phase.number == 1 and validation is not None:
+            following = Phase(phase.budget.whole, 2, loop.chosen, loop.log, checkpoint.data, run)
+            return self._refit(validation, replace(options, resume=False), following)
         checkpoint.remove()
+
+    def _refit(self, validation: HeldOut, options: FitOptions, phase: Phase) -> None:
+        """Train anew on all events, for the number of epochs that validation chose."""
+        log = validation.together()
+        self.known, self._indexes = KnownLog.of(log), {}
+        self._fit(log, None, replace(options, phase=phase))
 
     def _free_settings(self) -> Collection[str]:
         # More epochs do not make it another run where the learning rate does not depend on how many there are.
-        return ("epochs", "warm_epochs") if self.decay == "constant" else ()
+        return ("epochs", "minutes", "warm_epochs") if self.decay == "constant" else ()
 
     def _on_batch(self, step: int) -> None:
         """Called after each update."""
@@ -302,29 +317,13 @@ class NeuralRecommender(NeuralConfig, Recommender):
 
     @torch.no_grad()
     def _collapse(self, loss: ItemLoss) -> str:
-        """What is to be said where the model ranks all items, or answers all histories, alike; "" where it does not.
-
-        Raises:
-            FloatingPointError: scores are not finite.
-        """
+        """What is to be said where the model ranks all items, or answers all histories, alike; "" where it does not."""
         self._ready(loss)
         items = np.arange(min(self.known.num_items, MOST_INSPECTED))
         alone = np.full(len(items), -1)
         queries = self._queries(Histories(items, np.arange(len(items) + 1), alone, self.known.features_of(alone)))
         rows = self._item_rows()
-        rows = rows[:: max(1, len(rows) // MOST_INSPECTED)].double()
-        scores = queries.double() @ rows.T.to(queries.device)
-        scores = scores.amax(dim=1) if scores.dim() == 3 else scores
-        largest = max(float(part.abs().max()) for part in (queries, scores))
-        if not largest <= LARGEST_SCORE:  # nan is not
-            raise DivergedError("lr", f"training diverged, scores reach {largest:.1e}; try less than {self.lr:g}")
-        centered = scores - scores.mean(dim=1, keepdim=True)  # what is added to all items ranks none
-        spread = float(centered.square().mean().sqrt())
-        if spread <= ALIKE * float(scores.abs().max()):
-            return "all items have the same score, whatever the history: the model has collapsed"
-        if float((centered - centered.mean(dim=0)).square().mean().sqrt()) <= ALIKE * spread:
-            return "all histories get the same ranking of items: the model has collapsed"
-        return ""
+        return collapse_of(queries, rows[:: max(1, len(rows) // MOST_INSPECTED)], self.lr)
 
     def _make_loss(self, of_targets: NDArray[np.float64], seed: int, sparse: bool) -> ItemLoss:
         return make_item_loss(self, self.known.item_counts(), of_targets, seed, sparse, self.loss_temperature)

@@ -14,6 +14,7 @@ from logq.evaluation.ranking_metrics import find_hits
 from logq.evaluation.ranking_ties import expected_metrics
 from logq.logs.identifiers import translated
 from logq.logs.interactions import Interactions
+from logq.logs.ordering import order_rows
 from logq.logs.splits import Split
 from logq.recommenders.histories import Histories, gather_rows
 from logq.recommenders.known_log import KnownLog
@@ -85,6 +86,41 @@ class HeldOut(NamedTuple):
 
     truth: Interactions
     history: Interactions | None
+
+    def together(self) -> Interactions:
+        """What users did before and then, as one log.
+
+        Raises:
+            ArgumentError: the two have other users or items.
+
+        Example:
+            >>> from logq.logs import leave_one_out
+            >>> split = leave_one_out(Interactions.from_arrays([1, 1, 1, 2], [5, 7, 9, 7]))
+            >>> held_out = HeldOut(split.validation, split.train)
+            >>> held_out.together().fingerprint() == split.history("test").fingerprint()
+            True
+        """
+        parts = (self.history, self.truth)
+        for name in ("user_ids", "item_ids"):
+            ours, theirs = (np.asarray(getattr(part, name).keys) for part in parts)
+            if ours is not theirs and not np.array_equal(ours, theirs):
+                got = Verbatim(f"other {name.partition('_')[0]}s in it than in log")
+                raise ArgumentError("validation", "the users and items of log, as the parts of a Split have them", got)
+
+        users = np.concatenate([part.users for part in parts])
+        has_times = all(part.timestamps is not None for part in parts)
+        times = np.concatenate([np.asarray(part.timestamps) for part in parts]) if has_times else None
+        order = order_rows(users, times)
+        columns = [name for name in self.history.columns if name in self.truth.columns]
+        labels = [part.labels for part in parts if part.labels is not None]
+        return replace(
+            self.history,
+            users=users[order],
+            items=np.concatenate([part.items for part in parts])[order],
+            timestamps=None if times is None else times[order],
+            labels=np.concatenate(labels)[order] if len(labels) == len(parts) else None,
+            columns={name: np.concatenate([part.columns[name] for part in parts])[order] for name in columns},
+        )
 
 
 def training_part(log: Interactions | Split, validation: Interactions | None) -> tuple[Interactions, HeldOut | None]:

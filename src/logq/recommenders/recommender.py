@@ -4,7 +4,7 @@ import copy
 import os
 import warnings
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -102,6 +102,7 @@ class Recommender(RecommendingRanker):
         checkpoint_minutes: float = 10.0,
         resume: bool = False,
         warm: bool = False,
+        on_epoch: Callable[[Mapping[str, float]], None] | None = None,
     ) -> Self:
         """Learn from a log; called again, start from scratch. A fit that fails leaves the model as it was before.
 
@@ -120,6 +121,7 @@ class Recommender(RecommendingRanker):
             checkpoint_minutes: minutes between checkpoints; 0 saves one after every batch.
             resume: continue from that checkpoint, with the same log and settings; without one, start.
             warm: go on from what was learned, with the events of `log` that are new; it need not have the others.
+            on_epoch: called with what `training_log` says of each epoch of a neural model; what it raises ends the fit.
 
         Returns:
             The recommender itself.
@@ -138,7 +140,7 @@ class Recommender(RecommendingRanker):
             >>> model.known.item_counts().tolist()
             [2, 1, 1]
         """
-        options = FitOptions(progress, checkpoint, checkpoint_minutes, resume)
+        options = FitOptions(progress, checkpoint, checkpoint_minutes, resume, on_epoch)
         train, held_out = training_part(log, validation)
         if check_bool("warm", warm):
             return self._fit_warm(train, held_out, options)

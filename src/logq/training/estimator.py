@@ -4,7 +4,7 @@ import contextlib
 import inspect
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Generator, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, TypeVar
@@ -20,6 +20,7 @@ from logq.estimators import FORMATS, Family, class_of
 from logq.training.checkpoint import Checkpoint
 from logq.training.config import Config
 from logq.training.interrupts import uninterrupted
+from logq.training.phases import Phase
 
 __all__ = ["Estimator", "FitOptions", "SavedEstimator", "Seeds", "fresh_seed", "prefixed", "with_prefix"]
 
@@ -33,6 +34,8 @@ class FitOptions:
         checkpoint: a folder, or None.
         checkpoint_minutes: minutes between checkpoints; 0 saves one after every batch.
         resume: whether to continue from the checkpoint.
+        on_epoch: called with what the training log says of each epoch; what it raises ends the fit.
+        phase: which phase of a fit is next; None for the first one.
 
     Raises:
         ArgumentError, ArgumentTypeError: `resume` without a checkpoint, or an argument is not as described.
@@ -48,6 +51,8 @@ class FitOptions:
     checkpoint: str | os.PathLike[str] | None = None
     checkpoint_minutes: float = 10.0
     resume: bool = False
+    on_epoch: Callable[[Mapping[str, float]], None] | None = None
+    phase: Phase | None = None
 
     def __post_init__(self) -> None:
         check_float("checkpoint_minutes", self.checkpoint_minutes, at_least=0)

@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from logq._arguments import ArgumentError
 from logq._progress import Progress
 from logq.optim import clip_grad_norm_
 from logq.training.batch_feed import feed
@@ -19,16 +18,18 @@ from logq.training.estimator import Seeds
 from logq.training.interrupts import uninterrupted
 from logq.training.optimizers import Optimizers
 from logq.training.options import TrainingConfig
-from logq.training.running_mean import DivergedError, Problems, RunningMean
+from logq.training.phases import Chosen, Phase, TimeBudget
+from logq.training.running_mean import Problems, RunningMean
 from logq.training.schedule import Schedule, WeightAverage
 from logq.training.step_graphs import StepGraphs, check_capturable, check_graphs
 from logq.training.task import Task
+from logq.training.validations import Validations
 
 __all__ = ["Loop"]
 
 T = TypeVar("T")
 
-_POSITION = ("epoch", "batch", "step", "loss_sum", "loss_count", "best_epoch", "waited", "log")
+_POSITION = ("epoch", "batch", "step", "loss_sum", "loss_count", "log")
 """What a checkpoint keeps of a loop as it is."""
 
 
@@ -47,12 +48,14 @@ class Loop:
         monitor: the metric of validations that is to grow, such as "ndcg@10".
         smaller_is_better: whether it is to fall instead, as perplexity is.
         fading: see Optimizers.
+        phase: of a fit, with its time budget; None for a single one, whose `config.minutes` begin now.
 
     Attributes:
         epoch, batch: what comes next, from 0.
-        step: updates done.
+        step, num_steps: updates done, and the most there can be.
         log: of each epoch its number, mean loss, examples per second, and the metrics where it was
-            validated, if they are finite.
+            validated, if they are finite; of one that the budget cut short also how many `batches` it had, and of a
+            fit in phases the `phase`.
 
     Example:
         >>> class Constant:
@@ -87,9 +90,12 @@ class Loop:
         monitor: str = "ndcg@10",
         smaller_is_better: bool = False,
         fading: bool = False,
+        phase: Phase | None = None,
     ) -> None:
         self.task, self.config, self.device, self.seeds = task, config, device, seeds
-        self.monitor, self.smaller_is_better = monitor, smaller_is_better
+        self.validations = Validations(monitor, config.patience, smaller_is_better=smaller_is_better)
+        self.phase = phase or Phase(TimeBudget(config.minutes))
+        self.budget = self.phase.budget
         if config.cuda_graphs:
             check_graphs(device.torch_device, optimizer=config.optimizer, processes=device.world.size)
             check_capturable(task.module, sparse=bool(task.sparse_parameters()))
@@ -103,14 +109,16 @@ class Loop:
             capturable=config.cuda_graphs,
         )
         self._graphs = StepGraphs(self._step, device.torch_device) if config.cuda_graphs else None
-        steps = config.epochs * task.num_batches
-        self.schedule = Schedule(config.decay, warmup=config.warmup, steps=max(1, steps))
-        self.average = None if config.ema is None else WeightAverage(task.module, config.ema)
+        whole = self.phase.chosen or Chosen(config.epochs, 1.0)
+        self.num_steps = whole.steps(task.num_batches)
+        steps = whole.schedule_steps(task.num_batches)
+        self.schedule = Schedule(config.decay, warmup=config.warmup, steps=steps)
+        self.average = None
+        if config.ema is not None:
+            self.average = WeightAverage(task.module, config.ema, task.sparse_parameters())
         self.epoch = self.batch = self.step = 0
         self.loss_sum, self.loss_count = 0.0, 0
-        self.best_value, self.best_epoch, self.waited = -math.inf, 0, 0
-        self.best: dict[str, Tensor] = {}
-        self.log: list[dict[str, float]] = []
+        self.log: list[dict[str, float]] = [dict(entry) for entry in self.phase.log]
         self.random_state: dict[str, Tensor] | None = None
         self.whole = True  # weights and position fit each other
         self._pending: list[tuple[Tensor, int]] = []
@@ -118,6 +126,7 @@ class Loop:
         # training diverges if it does, and where somebody looks at the line to see that all is well.
         self._every = 1 if device.torch_device.type == "cpu" else 32
         self._until_read = 1
+        self._share, self._is_late = 0.0, False  # part of the budget that is used; whether no further batch fits
         self._problems = Problems(config.lr)
 
     def run(
@@ -129,6 +138,7 @@ class Loop:
         inspect: Callable[[], str] | None = None,
         checkpoint: Checkpoint | None = None,
         on_batch: Callable[[int], None] | None = None,
+        on_epoch: Callable[[Mapping[str, float]], None] | None = None,
     ) -> None:
         """Train to the end, and leave the best weights in the model.
 
@@ -139,6 +149,7 @@ class Loop:
             inspect: what is wrong with the model after an epoch, as a phrase, or "".
             checkpoint: where the run is saved when it is due, and at Ctrl-C; the caller removes it.
             on_batch: called with the number of updates done.
+            on_epoch: called with what the log says of an epoch; what it raises ends the training.
 
         Warns:
             TrainingWarning: the mean loss of an epoch is ten times that of the first batch, or `inspect` found
@@ -148,37 +159,42 @@ class Loop:
             FloatingPointError: the loss is not a number any more, or infinite.
             KeyboardInterrupt: Ctrl-C, after the checkpoint is saved.
         """
-        running, task, epochs = RunningMean(), self.task, self.config.epochs
+        running, task = RunningMean(), self.task
+        of_step = task.examples / max(1, task.num_batches)
         with (
-            Progress(epochs * task.examples, task.unit, label, progress) as bar,
+            Progress(self.num_steps * of_step, task.unit, label, progress, limit=self.budget) as bar,
             self.device.random(self.seeds.dropout),
         ):
-            bar.advance(task.examples * (self.epoch + self.batch / max(1, task.num_batches)))
+            bar.advance(self.step * of_step)
             if self.random_state is not None:
                 self.device.set_random_state(self.random_state)
             try:
-                while self.epoch < epochs and not self._is_over(measure):
-                    self._run_epoch(bar, running, checkpoint, on_batch)
+                while self.step < self.num_steps and not self._is_late and not self.validations.is_over:
+                    self._run_epoch(bar, running, measure, checkpoint, on_batch)
                     with uninterrupted():
                         self.whole = False
                         self._end_epoch(measure, bar, running.first, inspect)
                         self.whole = True
-                    if checkpoint is not None and self.epoch < epochs:
+                    if on_epoch is not None:
+                        on_epoch(self.log[-1])
+                    if checkpoint is not None and self.step < self.num_steps:
                         checkpoint.save_if_due(self.state)
             except KeyboardInterrupt:
                 if checkpoint is not None and self.whole:
                     checkpoint.save_if_due(self.state, force=True)
                 raise
-        self._finish(measure)
+        self._finish()
 
     def _run_epoch(
         self,
         bar: Progress,
         running: RunningMean,
+        measure: Callable[[], Mapping[str, float]] | None,
         checkpoint: Checkpoint | None,
         on_batch: Callable[[int], None] | None,
     ) -> None:
         self.task.module.train()
+        self.budget.mark()
         self._began, self._trained = time.perf_counter(), 0
         batches = self.task.batches(self.epoch, self.batch)
         with contextlib.closing(feed(batches, self.device.torch_device)) as fed:
@@ -192,15 +208,19 @@ class Loop:
                     self.whole = True
                 if len(self._pending) >= self._until_read:
                     self._take_losses(running)
+                    self._look_at_clock(measure)
                 bar.advance(count, loss=running.recent)
                 if checkpoint is not None and self.batch < self.task.num_batches:
                     checkpoint.save_if_due(self.state)
                 if on_batch is not None:
                     on_batch(self.step)
+                if self._is_late or self.step == self.num_steps:
+                    break
         self._take_losses(running)
+        self._look_at_clock(None)
 
     def _update(self, batch: Mapping[str, Tensor]) -> Tensor:
-        self.optimizers.set_rate(self.schedule.factor(self.step))
+        self.optimizers.set_rate(self.schedule.factor(self.step, self._share))
         loss = self._step(batch) if self._graphs is None else self._graphs.run(batch)
         if self.average is not None:
             self.average.update()
@@ -209,55 +229,45 @@ class Loop:
     def _step(self, batch: Mapping[str, Tensor]) -> Tensor:
         loss = self.task.loss(batch)
         if loss.device.type == "cpu":
-            self._check(float(loss.detach()), self.batch + 1)  # before it reaches the weights
+            self._problems.check_step(
+                float(loss.detach()), self.epoch + 1, self.batch + 1
+            )  # before it reaches the weights
         loss.backward()
         if self.device.world.size > 1:
-            self._share_gradients()
+            self.optimizers.average_gradients(self.device.world.size)
         if self.config.clip is not None:
             clip_grad_norm_(self.optimizers.parameters, self.config.clip)
         self.optimizers.update()
         return loss.detach()
 
-    def _share_gradients(self) -> None:
-        """Every process gets the mean of all their gradients; tables are dense where there are several processes."""
-        for parameter in self.optimizers.parameters:
-            if parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
-            torch.distributed.all_reduce(parameter.grad)
-            parameter.grad /= self.device.world.size
-
     def _take_losses(self, running: RunningMean) -> None:
         # All of them with one wait for a device.
         values = torch.stack([loss for loss, _ in self._pending]).tolist() if self._pending else []
         for behind, (value, (_, count)) in enumerate(zip(values, self._pending, strict=True), start=1 - len(values)):
-            self._check(value, self.batch + behind)
+            self._problems.check_step(value, self.epoch + 1, self.batch + behind)
             running.add(value * count, count)
             self.loss_sum += value * count
             self.loss_count += count
+        if self._pending:
+            self.budget.batches_done(len(self._pending))
         self._pending.clear()
         self._until_read = min(self._every, 2 * self._until_read)
 
-    def _check(self, loss: float, batch: int) -> None:
-        if not math.isfinite(loss):
-            raise DivergedError(
-                "lr",
-                f"training diverged in epoch {self.epoch + 1}, batch {batch}: the loss is {loss}; try "
-                f"less than {self.config.lr:g}, or clip. A checkpoint stays as it was last saved",
-            )
+    def _look_at_clock(self, measure: Callable[[], Mapping[str, float]] | None) -> None:
+        """See whether another batch fits into the budget; the first process decides for all of them."""
+        if math.isinf(self.budget.seconds):
+            return
+        ahead = self.task.num_batches - self.batch
+        if measure is not None and self.device.agreed(int(self.budget.wants_validation_time(ahead))):
+            self.budget.mark()
+            self._in_eval(measure)
+            self.budget.validation_done()
+        self._share, room = self.device.agreed(self.budget.share), self.device.agreed(self.budget.room)
+        self._is_late = room < 1
+        self._until_read = max(1, min(self._until_read, int(room)))
 
-    def check_finite(self) -> None:
-        """Check that all weights are finite.
-
-        Raises:
-            FloatingPointError: one is not finite: training diverged.
-        """
-        for name, parameter in self.task.module.named_parameters():
-            if not bool(parameter.detach().sum().isfinite()) and not bool(parameter.detach().isfinite().all()):
-                raise DivergedError(
-                    "lr",
-                    f"training diverged in epoch {self.epoch + 1}, {name} is not finite any more; try less than "
-                    f"{self.config.lr:g}",
-                )
+    def _check_weights(self) -> None:
+        self._problems.check_weights(self.task.module, self.epoch + 1)
 
     def _end_epoch(
         self,
@@ -267,29 +277,31 @@ class Loop:
         inspect: Callable[[], str] | None,
     ) -> None:
         seconds = time.perf_counter() - self._began
+        is_last = self._is_late or self.step == self.num_steps
         entry: dict[str, float] = {
             "epoch": self.epoch + 1,
             "loss": self.loss_sum / max(1, self.loss_count),
             f"{self.task.unit}_per_second": self._trained / max(seconds, 1e-9),
         }
+        if self.phase.number:
+            entry["phase"] = self.phase.number
+        if self.batch < self.task.num_batches:
+            entry["batches"] = self.batch
         self.epoch, self.batch, self.loss_sum, self.loss_count = self.epoch + 1, 0, 0.0, 0
         self._problems.check_loss(entry["loss"], first_loss, self.epoch, bar)
         if inspect is not None:
             self._problems.say("model", "collapsed", self._in_eval(inspect), self.epoch, bar)
-        last = self.epoch == self.config.epochs
-        if measure is not None and (last or self.epoch % self.config.validate_every == 0):
-            self.check_finite()
-            metrics = self._measured(measure)
+        if measure is not None and (is_last or self.epoch % self.config.validate_every == 0):
+            self._check_weights()
+            metrics = dict(self._in_eval(measure))
             # One that is not finite, as of a text with an impossible word, is left out: files hold numbers only.
             entry.update({name: value for name, value in metrics.items() if math.isfinite(value)})
-            value = self.device.agreed(metrics[self.monitor])  # so that all processes stop together
-            bar.advance(0, **{self.monitor: value})
-            value = -value if self.smaller_is_better else value
-            if value > self.best_value:
-                self.best_value, self.best_epoch, self.waited = value, self.epoch, 0
-                self.best = self._answering_weights()
-            else:
-                self.waited += 1
+            monitor = self.validations.monitor
+            metrics[monitor] = self.device.agreed(self.validations.of(metrics))  # so that all processes stop together
+            bar.advance(0, **{monitor: metrics[monitor]})
+            self.validations.take(metrics, self.epoch, self.step, self._reached, self._answering_weights)
+            self.budget.validation_done()
+            self._look_at_clock(None)
         self.log.append(entry)
 
     def _in_eval(self, function: Callable[[], T]) -> T:
@@ -304,11 +316,18 @@ class Loop:
                 self.average.swap()
             self.task.module.train()
 
-    def _measured(self, measure: Callable[[], Mapping[str, float]]) -> dict[str, float]:
-        found = dict(self._in_eval(measure))
-        if self.monitor not in found:
-            raise ArgumentError("monitor", f"one of {', '.join(found)}", self.monitor)
-        return found
+    @property
+    def _reached(self) -> float:
+        """How far the schedule is."""
+        return max(min(1.0, self.step / self.schedule.steps), self._share)
+
+    @property
+    def chosen(self) -> Chosen:
+        """How long validation chose to train; as long as it was, where there was none."""
+        validations = self.validations
+        if not validations.best:
+            return Chosen(self.step / max(1, self.task.num_batches), self._reached)
+        return Chosen(validations.best_step / max(1, self.task.num_batches), validations.best_reached)
 
     def _answering_weights(self) -> dict[str, Tensor]:
         # States of samplers belong to them: what a learned Q adds to scores must be what was measured.
@@ -317,15 +336,11 @@ class Loop:
             weights.update(zip(self.average.names, (value.clone() for value in self.average.values), strict=True))
         return weights
 
-    def _is_over(self, measure: object) -> bool:
-        patience = self.config.patience
-        return measure is not None and patience is not None and self.waited >= patience
-
     @torch.no_grad()
-    def _finish(self, measure: object) -> None:
-        self.check_finite()
-        if self.best:
-            self.task.module.load_state_dict(self.best)
+    def _finish(self) -> None:
+        self._check_weights()
+        if self.validations.best:
+            self.task.module.load_state_dict(self.validations.best)
         elif self.average is not None:
             self.average.swap()
         self.task.module.eval()
@@ -338,17 +353,19 @@ class Loop:
         Raises:
             FloatingPointError: training has diverged.
         """
-        self.check_finite()
+        self._check_weights()
         parts: dict[str, Mapping[str, Tensor]] = {
             "module": self.task.module.state_dict(),
             "optimizer": self.optimizers.tensors(),
             "random": self.device.random_state(),
-            "best": self.best,
+            "best": self.validations.best,
         }
         if self.average is not None:
             parts["average"] = dict(zip(self.average.names, self.average.values, strict=True))
         position: dict[str, Any] = {name: getattr(self, name) for name in _POSITION}
-        position["best_value"] = self.best_value if self.best else None
+        position |= self.validations.position()
+        position["seconds"] = self.budget.used
+        position["chosen"] = [] if self.phase.chosen is None else [self.phase.chosen._asdict()]
         position["averaged"] = 0 if self.average is None else self.average.updates
         tensors = {
             f"{part}.{name}": value.detach().cpu().numpy()
@@ -363,9 +380,9 @@ class Loop:
         Raises:
             KeyError, RuntimeError, ValueError: it is the state of another run.
         """
-        epochs = self.config.epochs
-        assert epochs is not None
-        limits = {"epoch": epochs, "batch": self.task.num_batches, "best_epoch": epochs}
+        epochs, steps = self.config.epochs, self.num_steps
+        limits = {"epoch": epochs, "batch": self.task.num_batches, "step": steps, "best_epoch": epochs}
+        limits |= {"best_step": steps, "best_reached": 1}
         check_run_state(state, self.state(), limits)
         parts: dict[str, dict[str, Tensor]] = {}
         for name, array in state.tensors.items():
@@ -377,9 +394,9 @@ class Loop:
             for name, value in zip(self.average.names, self.average.values, strict=True):
                 value.copy_(parts["average"][name])
             self.average.updates = state.position["averaged"]
-        self.best = {name: value.to(self.device.torch_device) for name, value in parts.get("best", {}).items()}
+        best = {name: value.to(self.device.torch_device) for name, value in parts.get("best", {}).items()}
+        self.validations.restore(state.position, best)
+        self.budget.resume(state.position["seconds"])
         self.random_state = parts["random"]
         for name in _POSITION:
             setattr(self, name, state.position[name])
-        best = state.position["best_value"]
-        self.best_value = -math.inf if best is None else best

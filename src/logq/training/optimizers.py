@@ -158,6 +158,14 @@ class Optimizers:
             else:
                 group["lr"] = self.lr * factor
 
+    def average_gradients(self, processes: int) -> None:
+        """Every process gets the mean of all their gradients; tables are dense where there are several processes."""
+        for parameter in self.parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+            torch.distributed.all_reduce(parameter.grad)
+            parameter.grad /= processes
+
     def update(self) -> None:
         """Update all parameters, and forget their gradients."""
         for one in self.fading:

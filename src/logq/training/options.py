@@ -159,6 +159,15 @@ class TrainingConfig(DeviceConfig):
 
     batch_size: Annotated[int, AtLeast(1), Help("Examples in a batch.")] = 512
     epochs: Annotated[int, AtLeast(1), Help("Maximum number of passes over the data.")] = 20
+    minutes: Annotated[
+        float | None,
+        Above(0),
+        Help(
+            "Time budget of the whole fit in minutes, with all validations; {none} sets none.",
+            more="Training ends with the last batch that fits, and the learning rate decays with the time.",
+            none="0",
+        ),
+    ] = None
     optimizer: Annotated[
         str,
         OneOf(*OPTIMIZERS),
@@ -177,7 +186,11 @@ class TrainingConfig(DeviceConfig):
         float | None,
         Above(0),
         AtMost(1),
-        Help("Decay of a moving average of the weights, such as 0.999, to predict with; {none} disables it.", none="0"),
+        Help(
+            "Decay of a moving average of the weights, such as 0.999, to predict with; {none} disables it.",
+            more="Of large tables with sparse gradients only every n-th step counts, with the n-th power of it.",
+            none="0",
+        ),
     ] = None
     validate_every: Annotated[
         int, AtLeast(1), Help("Epochs between validations, if there is validation data.", group="Stopping")

@@ -2,14 +2,24 @@
 
 import math
 import warnings
+from typing import TYPE_CHECKING
 
 from logq._arguments import BadArgumentError
 from logq._progress import Progress
 
-__all__ = ["DivergedError", "Problems", "RunningMean", "TrainingWarning"]
+if TYPE_CHECKING:
+    from torch import Tensor, nn  # which word2vec does without
+
+__all__ = ["DivergedError", "Problems", "RunningMean", "TrainingWarning", "collapse_of"]
 
 DIVERGED = 10
 """A loss that is so many times what it was at first, or 1 where that was less, is that of a training that diverges."""
+
+ALIKE = 1e-5
+"""Share of the size of scores below which a difference is one of rounding in float32."""
+
+LARGEST_SCORE = 1e15
+"""Larger scores are those of a model that diverged: soon squares of queries leave float32, and searches fail."""
 
 
 class TrainingWarning(UserWarning):
@@ -101,6 +111,32 @@ class Problems:
         self._lr = lr
         self._said: set[str] = set()
 
+    def check_step(self, loss: float, epoch: int, batch: int) -> None:
+        """Check that the loss of a batch is finite.
+
+        Raises:
+            FloatingPointError: it is not: training diverged.
+        """
+        if not math.isfinite(loss):
+            raise DivergedError(
+                "lr",
+                f"training diverged in epoch {epoch}, batch {batch}: the loss is {loss}; try "
+                f"less than {self._lr:g}, or clip. A checkpoint stays as it was last saved",
+            )
+
+    def check_weights(self, module: "nn.Module", epoch: int) -> None:
+        """Check that all weights are finite.
+
+        Raises:
+            FloatingPointError: one is not finite: training diverged.
+        """
+        for name, parameter in module.named_parameters():
+            if not bool(parameter.detach().sum().isfinite()) and not bool(parameter.detach().isfinite().all()):
+                raise DivergedError(
+                    "lr",
+                    f"training diverged in epoch {epoch}, {name} is not finite any more; try less than {self._lr:g}",
+                )
+
     def check_loss(self, loss: float, first: float, epoch: int, bar: Progress) -> None:
         """Say it where the mean loss of an epoch is far above that of the first batch."""
         if loss > DIVERGED * max(first, 1.0):
@@ -124,3 +160,34 @@ class Problems:
             self._said.add(what)
             text = f"after epoch {epoch} {problem}; try less than lr = {self._lr:g}, or clip"
             warnings.warn(text, TrainingWarning, stacklevel=2)
+
+
+def collapse_of(queries: "Tensor", rows: "Tensor", lr: float) -> str:
+    """What is to be said where a model ranks all items, or answers all queries, alike; "" where it does not.
+
+    Args:
+        queries: (n, D), or (n, K, D) of which the best counts.
+        rows: (m, D) of items.
+        lr: the learning rate, which is what to change.
+
+    Raises:
+        FloatingPointError: scores are not finite.
+
+    Example:
+        >>> import torch
+        >>> collapse_of(torch.ones(2, 3), torch.eye(3), lr=0.1)
+        'all items have the same score, whatever the history: the model has collapsed'
+    """
+    rows = rows.double()
+    scores = queries.double() @ rows.T.to(queries.device)
+    scores = scores.amax(dim=1) if scores.dim() == 3 else scores
+    largest = max(float(part.abs().max()) for part in (queries, scores))
+    if not largest <= LARGEST_SCORE:  # nan is not
+        raise DivergedError("lr", f"training diverged, scores reach {largest:.1e}; try less than {lr:g}")
+    centered = scores - scores.mean(dim=1, keepdim=True)  # what is added to all items ranks none
+    spread = float(centered.square().mean().sqrt())
+    if spread <= ALIKE * float(scores.abs().max()):
+        return "all items have the same score, whatever the history: the model has collapsed"
+    if float((centered - centered.mean(dim=0)).square().mean().sqrt()) <= ALIKE * spread:
+        return "all histories get the same ranking of items: the model has collapsed"
+    return ""

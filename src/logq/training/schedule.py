@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,9 @@ from logq.training.options import DECAYS
 
 __all__ = ["Schedule", "WeightAverage"]
 
+CHEAP = 1 << 20
+"""Numbers of tables whose average is updated at each step, in a millisecond."""
+
 
 class Schedule:
     """The factor of the learning rate at each step.
@@ -19,7 +22,7 @@ class Schedule:
         factor(t) = (t + 1) / warmup                                    t < warmup
         factor(t) = 1,   1 - x,   or   (1 + cos(pi x)) / 2              x = (t - warmup) / (steps - warmup)
 
-    It never falls below `floor`.
+    It never falls below `floor`. Where a time budget ends the training sooner, x is the share of it that is used.
 
     Args:
         decay: "constant", "linear" or "cosine".
@@ -47,13 +50,31 @@ class Schedule:
         self.steps = check_int("steps", steps)
         self.floor = check_float("floor", floor, at_least=0, at_most=1)
 
-    def factor(self, step: int) -> float:
-        """The factor of step t, from 0."""
+    def factor(self, step: int, share: float = 0.0) -> float:
+        """The factor of step t, from 0, when that share of the time budget is used, if there is one."""
         if step < self.warmup:
             return (step + 1) / self.warmup
-        x = min(1.0, (step - self.warmup) / max(1, self.steps - self.warmup))
+        x = min(1.0, max((step - self.warmup) / max(1, self.steps - self.warmup), share))
         factors = {"constant": 1.0, "linear": 1 - x, "cosine": (1 + math.cos(math.pi * x)) / 2}
         return max(self.floor, factors[self.decay])
+
+
+def steps_between(decay: float, numbers: int) -> int:
+    """How many steps there are from one update of an average to the next.
+
+    Args:
+        decay: of the average.
+        numbers: in tables of which a step touches a few rows.
+
+    Returns:
+        1 for small tables; for others so many that an update costs no more per step than one of `CHEAP` numbers does,
+        but at most a tenth of the steps that the average looks back.
+
+    Example:
+        >>> [steps_between(0.999, numbers) for numbers in (0, 1 << 20, 16 << 20, 1 << 30)]
+        [1, 1, 16, 100]
+    """
+    return max(1, min(-(-numbers // CHEAP), round(0.1 / max(1 - decay, 1e-9))))
 
 
 class WeightAverage:
@@ -61,11 +82,14 @@ class WeightAverage:
 
         a <- d a + (1 - d) w,    d = min(decay, (1 + t) / (10 + t))    at update number t
 
-    An update reads and writes all weights, so it costs more than a step on a large table does.
+    An update reads and writes all weights, which is more than a step does that touches a few rows of a large table. Of
+    such models only every n-th step is taken in, with d^n: the average then looks back as far, and what it misses are
+    the last n - 1 steps at the most, of the 1 / (1 - decay) that count.
 
     Args:
         model: whose parameters are averaged.
         decay: in (0, 1); 0.999 looks back about a thousand steps.
+        sparse: those of its parameters of which a step touches a few rows; see `steps_between`.
 
     References:
         Polyak and Juditsky, Acceleration of Stochastic Approximation by Averaging, 1992. The warm-up of d is that of
@@ -79,8 +103,9 @@ class WeightAverage:
         ...     _ = model(torch.zeros(1, 1))
     """
 
-    def __init__(self, model: nn.Module, decay: float) -> None:
+    def __init__(self, model: nn.Module, decay: float, sparse: Sequence[Tensor] = ()) -> None:
         self.decay = check_float("ema", decay, above=0, at_most=1)
+        self.every = steps_between(decay, sum(parameter.numel() for parameter in sparse))
         self.updates = 0
         self._weights: list[Tensor] = list(model.parameters())
         self.names = [name for name, _ in model.named_parameters()]
@@ -88,9 +113,11 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self) -> None:
-        """Take in the weights as they are now."""
+        """Take in the weights as they are now, if it is the turn of this step."""
         self.updates += 1
-        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        if self.updates % self.every:
+            return
+        decay = min(self.decay, (1 + self.updates) / (10 + self.updates)) ** self.every
         torch._foreach_lerp_(self.values, self._weights, 1 - decay)  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
 
     @torch.no_grad()

@@ -362,7 +362,7 @@ def _say_validation(model: "Recommender", split: "Split | None", held_out: HeldO
     if measured:
         best = max(measured, key=lambda entry: entry[monitor])
         figures = {name: value for name, value in best.items() if "@" in name}
-        when = f"Best after epoch {int(best['epoch'])} of {int(log[-1]['epoch'])}"
+        when = f"Best after epoch {int(best['epoch'])} of {int(measured[-1]['epoch'])}"
     else:
         try:
             scores = model.evaluate(split.validation, ks=(10,))
@@ -373,6 +373,8 @@ def _say_validation(model: "Recommender", split: "Split | None", held_out: HeldO
         when = "Validation"
     first = sorted(figures, key=lambda name: (name != monitor, not name.startswith(("hr", "ndcg"))))[:2]
     say(when, ": ", (", ".join(f"{name} {figures[name]:.4f}" for name in first), "bold"), f" on {_HELD_OUT[held_out]}.")
+    if getattr(model, "refit", False):
+        say("Then trained anew for as long, on these events too.")
 
 
 def _say_next(
