@@ -2,6 +2,7 @@ import io
 import json
 import sys
 
+import polars
 import pytest
 
 from logq.cli import main
@@ -213,3 +214,89 @@ def test_switches_numbers_and_dates_describe_a_new_item(logq, ratings, tmp_path)
         assert (code, len(out.splitlines())) == (0, 2)
     for feature in ("price=cheap", "since=soon"):
         assert "expected a number or a date" in logq("similar", tmp_path / "m", "--feature", feature)[2]
+
+
+def test_everybody_goes_to_a_file(logq, model, tmp_path):
+    path = tmp_path / "all.parquet"
+    code, out, err = logq("recommend", model, "--all", "-k", 4, "-o", path)
+    assert (code, err) == (0, "")
+    assert out == f"240 recommendations for 60 users are in {path}.\n"
+    rows = polars.read_parquet(path)
+    assert rows.columns == ["user", "rank", "item", "score"]
+    for user in ("u0", "u31"):
+        one = lines(logq("recommend", model, "--user", user, "-k", 4)[1])
+        mine = rows.filter(polars.col("user") == user)
+        assert mine["item"].to_list() == [line[1] for line in one]
+        assert mine["score"].to_list() == pytest.approx([float(line[2]) for line in one], abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--all"], "--all and --output FILE (-o) belong together"),
+        (["--user", "u1", "-o", "x.parquet"], "--all and --output FILE (-o) belong together"),
+        (["--all", "--user", "u1", "-o", "x.parquet"], "give either users of the log by --user, or the history"),
+        (["--all", "-o", "x.parquet", "--explain"], "--explain: expected none beside --all"),
+        (["--user", "u1", "--diversity", "1.5"], "--diversity"),
+        (["--user", "u1", "--exclude", "zzz"], "'zzz' is not among the 20 items of the log"),
+    ],
+)
+def test_options_that_do_not_go_together(logq, model, words, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = logq("recommend", model, *words)
+    assert (code, said in err) == (2, True), err
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_model_without_its_log_has_nobody_to_recommend_to(logq, ratings, tmp_path):
+    options = ["--dim", 4, "--epochs", 1, "--seed", 1, "-q", "--no-histories"]
+    assert logq("train", "item2vec", ratings, "-o", tmp_path / "m", *options)[0] == 0
+    code, _, err = logq("recommend", tmp_path / "m", "--all", "-o", tmp_path / "all.parquet")
+    assert code == 2
+    assert "what users did, as the model was saved without its users" in err
+    assert "(--no-histories)" in err
+
+
+def test_diversity_and_what_is_left_out(logq, model):
+    loaded = Recommender.load(model)
+    words = ["recommend", model, "--history", "i3", "--history", "i4", "-k", 4]
+    found = [line[1] for line in lines(logq(*words, "--diversity", 0.6, "--exclude", "i5", "--exclude", "i8")[1])]
+    wanted = loaded.recommend(histories=["i3", "i4"], k=4, diversity=0.6, exclude=["i5", "i8"]).items.tolist()
+    assert found == wanted
+    assert found != [line[1] for line in lines(logq(*words, "--exclude", "i5", "--exclude", "i8")[1])]
+
+
+def test_what_speaks_for_an_item(logq, model, tmp_path, monkeypatch):
+    words = ["recommend", model, "--history", "i3", "--history", "i4", "-k", 2, "--explain"]
+    code, out, _ = logq(*words, "--json", tmp_path / "answers.json")
+    assert code == 0
+    why = Recommender.load(model).recommend(histories=["i3", "i4"], k=2, explain=True).reasons
+    name = {"i3": "Item number 3", "i4": "Item number 4"}
+    for row, line in enumerate(lines(out)):
+        pairs = list(zip(why.items[row], why.scores[row], strict=True))[:2]
+        assert line[4] == ", ".join(f"{name[item]} {score:.2f}" for item, score in pairs)
+    first = json.loads((tmp_path / "answers.json").read_text())["answers"][0]["answers"][0]
+    assert first["because"][0] == {
+        "item": why.items[0, 0],
+        "cosine": pytest.approx(float(why.scores[0, 0])),
+        "title": name[why.items[0, 0]],
+    }
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    monkeypatch.setenv("COLUMNS", "120")
+    assert main([str(word) for word in words]) == 0
+    assert "because of" in sys.stdout.getvalue()
+
+
+def test_similar_users(logq, model):
+    code, out, _ = logq("similar", model, "--user", "u0", "--user", "u7", "-k", 2)
+    assert code == 0
+    near = Recommender.load(model).similar_users(["u0", "u7"], k=2)
+    assert [line[:2] for line in lines(out)] == [
+        [user, other] for user, others in zip(["u0", "u7"], near.items.tolist(), strict=True) for other in others
+    ]
+    code, _, err = logq("similar", model, "--user", "u99")
+    assert (code, "'u99' is not among the 60 users of the log" in err) == (2, True)
+    code, _, err = logq("similar", model, "i1", "--user", "u0")
+    assert (code, "give either items of the log" in err) == (2, True)
+    code, _, err = logq("similar", model, "--user", "u0", "--index", model)
+    assert (code, "--index: expected none beside --user" in err) == (2, True)

@@ -65,9 +65,12 @@ def test_the_answer_to_one_question_cuts_no_number(capsys, width):
 
 
 def test_items_with_titles_cut_no_number(capsys, width):
-    answers = [(name, f"A title of several words, number {place}", 5.5 + place) for place, name in enumerate(LONG)]
-    show_items("user 5", answers, "score")
-    assert numbers(lines(capsys.readouterr().out, width)) == [f"{score:.3f}" for *_, score in answers]
+    title = "A title of several words, number"
+    for why in ("", "what was seen before, and more"):
+        answers = [(name, f"{title} {place}", 5.5 + place, why) for place, name in enumerate(LONG)]
+        show_items("user 5", answers, "score")
+        shown = lines(capsys.readouterr().out, width)
+        assert numbers(shown) == [f"{score:.3f}" for _, _, score, _ in answers]
 
 
 @pytest.mark.parametrize(("width", "blocks"), [(100, 1), (80, 1), (60, 2), (44, 3)])

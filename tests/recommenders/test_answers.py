@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,16 @@ from recommender_cases import ALL, BASELINES, ITEMS, fitted, make, planted_log, 
 
 USERS = ["u0", "u3", "u7", "u8", "u21"]
 VECTORS = [name for name in ALL if name not in BASELINES]
+
+
+@cache
+def two_interests() -> Recommender:
+    """MIND whose users all have two different interests; those of the planted log are too short for that."""
+    return make("MIND", adaptive=False, epochs=2).fit(planted_split().train, progress=False)
+
+
+def model_of(name: str) -> Recommender:
+    return two_interests() if name == "two interests" else fitted(name)
 
 
 @pytest.fixture(params=ALL)
@@ -34,11 +45,11 @@ def test_scores_are_those_that_recommend_ranks_by(model: Recommender) -> None:
     assert model.score("u7", found.items[2, 3]).shape == ()
 
 
-@pytest.mark.parametrize("name", ["YoutubeDNN", "MIND", "TwoTower", "Item2Vec"])
+@pytest.mark.parametrize("name", ["YoutubeDNN", "two interests", "TwoTower", "Item2Vec"])
 @pytest.mark.parametrize("numbers", [1, 1 << 22])
 def test_a_score_is_the_product_with_the_best_query(name: str, numbers: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("logq.recommenders.item_search.NUMBERS", numbers)  # single products, or one of matrices
-    model = fitted(name)
+    model = model_of(name)
     queries = model.query_vectors(USERS)
     lists: list[list[int]] = [[100, 119, 103], [104], [], [105, 104], [100]]
     found = model.score(USERS, lists)
@@ -260,10 +271,12 @@ def test_diversity_chooses_among_ten_times_as_many() -> None:
 
 
 def test_diversity_says_what_it_cannot_do() -> None:
-    with pytest.raises(ValueError, match=r"diversity, explain: expected neither, as Popularity compares no items"):
+    with pytest.raises(
+        ValueError, match="Popularity does not compare items: diversity and reasons need a model that does"
+    ):
         fitted("Popularity").recommend("u0", diversity=0.5)
     model = fitted("SASRec")
-    with pytest.raises(ValueError, match=r"diversity: expected a finite number <= 1, got 1.5|diversity: expected"):
+    with pytest.raises(ValueError, match=r"diversity: expected .* got 1.5"):
         model.recommend("u0", diversity=1.5)
     index = model.index()
     index.add([ITEMS], model.query_vectors("u0"))
@@ -334,7 +347,7 @@ def test_rows_that_are_not_answered_have_no_reasons() -> None:
     assert set(found.reasons.items[0].ravel().tolist()) == {None}
     assert found.reasons.items[1, 0, 0] is not None
     assert model.recommend("u0", explain=0).reasons is None
-    with pytest.raises(ValueError, match="neither, as Popularity compares no items"):
+    with pytest.raises(ValueError, match="Popularity does not compare items"):
         fitted("Popularity").explain("u0", 103)
     with pytest.raises(ValueError, match=r"expected at least one item for each user, got none for row 1"):
         model.explain(None, 103, histories=[[100], []])
@@ -343,9 +356,9 @@ def test_rows_that_are_not_answered_have_no_reasons() -> None:
 # --------------------------------------------------------------------------------------------------------------- users
 
 
-@pytest.mark.parametrize("name", [*VECTORS, "ItemKNN"])
+@pytest.mark.parametrize("name", [*VECTORS, "two interests", "ItemKNN"])
 def test_similar_users_are_those_with_the_highest_cosine(name: str) -> None:
-    model = fitted(name)
+    model = model_of(name)
     log = planted_split().train
     ids = model.user_ids.tolist()
     if name == "ItemKNN":
@@ -385,7 +398,7 @@ def test_users_alike_to_a_history_and_to_everybody() -> None:
         found = model.similar_users(["nobody", "u3"], k=2, unknown="ignore")
         assert found.status.tolist() == ["unknown user; nothing found", ""]
         assert found.items[0].tolist() == [None, None]
-    with pytest.raises(ValueError, match="users: expected another model, as Popularity answers all users alike"):
+    with pytest.raises(ValueError, match="Popularity answers all users alike"):
         fitted("Popularity").similar_users("u0")
     with pytest.raises(ValueError, match="users: expected ids of the log, got 'nobody' at position 0"):
         fitted("ItemKNN").similar_users("nobody")

@@ -29,10 +29,11 @@ class Answers:
         found: the model.
         what: "user" or "item", what is asked about.
         score: what it is called in the answers.
+        finds: "item" or "user", what the answers are.
     """
 
-    def __init__(self, found: RecommenderFolder, what: str, score: str) -> None:
-        self.found, self.what, self.score = found, what, score
+    def __init__(self, found: RecommenderFolder, what: str, score: str, finds: str = "item") -> None:
+        self.found, self.what, self.score, self.finds = found, what, score, finds
         self.unknown: list[str] = []
         self._all: list[dict[str, Any]] = []
 
@@ -45,23 +46,34 @@ class Answers:
             title: of the item that was asked about.
         """
         pairs: list[tuple[Any, float]] = list(zip(answer.items[0].tolist(), answer.scores[0].tolist(), strict=True))
-        rows = [(str(item), self.found.title(item), value) for item, value in pairs if item is not None]
+        reasons, measure = _reasons(answer), None if answer.reasons is None else answer.reasons.measure
+        rows = [
+            (str(item), self._title(item), value, ", ".join(f"{self._title(j) or j} {by:.2f}" for j, by in why))
+            for (item, value), why in zip(pairs, reasons, strict=True)
+            if item is not None
+        ]
         status = str(answer.status[0])
         named = [
-            {"item": item, self.score: value, **({"title": self.found.title(item)} if self.found.titles else {})}
-            for item, value in pairs
+            {
+                **self._named(item, value, self.score),
+                **({} if measure is None else {"because": [self._named(j, by, measure) for j, by in why]}),
+            }
+            for (item, value), why in zip(pairs, reasons, strict=True)
             if item is not None
         ]
         self._all.append({self.what: question, "status": status, "answers": named})
         heading = f"{question} {title}".strip()
         if status:
             note(f"{question}: {status}")
-        nothing = "" if status or rows else _NOTHING if self.what == "user" else "nothing is like it"
+        nothing = _NOTHING if self.score == "score" else "nothing is like it"
+        nothing = "" if status or rows else nothing
         if not sys.stdout.isatty():
             if nothing:
                 note(f"{question}: {nothing}")
-            for item, name, value in rows:
-                print("\t".join([question, item, f"{value:.6f}", *([name] if self.found.titles is not None else [])]))
+            for item, name, value, why in rows:
+                further = [name] if self._titled else []
+                further += [why] if measure is not None else []
+                print("\t".join([question, item, f"{value:.6f}", *further]))
             return
         if len(self._all) > 1:
             say()
@@ -69,6 +81,16 @@ class Answers:
             show_items(heading, rows, self.score)
         elif nothing:
             say(f"{heading}: {nothing}")
+
+    @property
+    def _titled(self) -> bool:
+        return self.found.titles is not None and self.finds == "item"
+
+    def _title(self, item: Any) -> str:
+        return self.found.title(item) if self._titled else ""
+
+    def _named(self, item: Any, value: float, what: str) -> dict[str, Any]:
+        return {self.finds: item, what: value, **({"title": self._title(item)} if self._titled else {})}
 
     def to_json(self) -> dict[str, Any]:
         """All of them, as JSON can hold them."""
@@ -85,6 +107,14 @@ class Answers:
             for line in self.unknown:
                 say_error(line)
             raise typer.Exit(2)
+
+
+def _reasons(answer: "Recommendations") -> list[list[tuple[Any, float]]]:
+    """The items of the history that speak for each item of an answer to one question, and how much."""
+    if answer.reasons is None:
+        return [[] for _ in answer.items[0]]
+    several = zip(answer.reasons.items[0].tolist(), answer.reasons.scores[0].tolist(), strict=True)
+    return [[(j, by) for j, by in zip(*both, strict=True) if j is not None] for both in several]
 
 
 def answer_each(

@@ -58,10 +58,10 @@ class Popularity(DeviceConfig, Recommender):
         return torch.from_numpy(self.shares)[:, None].to(self.device)
 
     def _user_vectors(self, histories: Histories) -> Tensor:
-        raise ArgumentError("users", "another model, as Popularity answers all users alike")
+        raise ValueError("Popularity answers all users alike: none are more similar than others")
 
     def _alike(self, items: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.float32]:
-        raise ArgumentError("diversity, explain", "neither, as Popularity compares no items")
+        raise ValueError("Popularity does not compare items: diversity and reasons need a model that does")
 
     def _similar(
         self, vectors: Tensor | None, own: NDArray[np.int64] | None, search: ItemSearch

@@ -1,17 +1,19 @@
 """`logq recommend`: what users may want next."""
 
+from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from logq.cli.command_options import Device, JsonOutput
-from logq.cli.input_output import READS
+from logq.cli.command_options import Device, JsonOutput, Quiet
+from logq.cli.input_output import READS, WRITES
 from logq.cli.item_answers import Answers, Count, answer_each
-from logq.cli.model_folders import RecommenderArgument, known_ids, open_folder, typed_ids
+from logq.cli.model_folders import RecommenderArgument, RecommenderFolder, known_ids, open_folder, typed_ids
 from logq.cli.terminal.errors import BadInputError
 from logq.cli.terminal.output import check_file, write_json
+from logq.cli.terminal.report import say
 
 __all__ = ["EXAMPLES", "recommend"]
 
@@ -29,6 +31,8 @@ logq recommend model --user 42
 logq recommend model --user 42 --user 7 -k 5 --keep-seen
 logq recommend model --history 50 --history 181
 logq recommend model --user 42 --index model/index | cut -f2
+logq recommend model --user 42 --diversity 0.3 --explain
+logq recommend model --all -k 20 -o recommendations.parquet
 """
 
 
@@ -46,8 +50,43 @@ def recommend(
             help="Instead of a user: an item in the history of a new one, oldest first. Repeatable.",
         ),
     ] = None,
+    everybody: Annotated[
+        bool, typer.Option("--all", help="Instead of a user: all users of the log, into the file of --output.")
+    ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Parquet file for --all, with the columns user, rank, item and score.",
+        ),
+        WRITES,
+    ] = None,
     keep_seen: Annotated[
         bool, typer.Option("--keep-seen", help="Also recommend items that a user has already seen.")
+    ] = False,
+    exclude: Annotated[
+        list[str] | None, typer.Option("--exclude", metavar="ITEM", help="An item to leave out. Repeatable.")
+    ] = None,
+    diversity: Annotated[
+        float,
+        typer.Option(
+            "--diversity",
+            metavar="X",
+            min=0,
+            max=1,
+            help="How much an item loses by being like one before it, from 0 to 1: the next one is that with the "
+            "highest (1 - X) score - X cosine, of 10 times as many as are shown, with scores scaled to 0 to 1.",
+        ),
+    ] = 0.0,
+    explain: Annotated[
+        bool,
+        typer.Option(
+            "--explain",
+            help="Name the items of the history that speak most for each item: by cosine, or by what they add to "
+            "the score (item-knn).",
+        ),
     ] = False,
     index: Annotated[
         Path | None,
@@ -71,36 +110,53 @@ def recommend(
             "others; ignore them; or answer such users by what is popular.",
         ),
     ] = Unknown.error,
-    output: JsonOutput = None,
+    json: JsonOutput = None,
     device: Device = "cpu",
+    quiet: Quiet = False,
 ) -> None:
     """Recommend items to users of the log, or to a new user with a given history.
 
     All events of a user in the log count, including those that training held out. Each user is a question with its own
     answer; unknown users are listed at the end, or answered as --unknown says. In a pipe, the output is lines of user,
-    item, score and title, separated by tabs. What happened to a question that could not be answered
-    as it was asked is said in a note, and in "status" of the JSON.
+    item, score and title, separated by tabs, and with --explain what speaks for the item. What happened to a question
+    that could not be answered as it was asked is said in a note, and in "status" of the JSON.
     """
-    if bool(user) == bool(history):
-        raise BadInputError("give either users of the log by --user, or the history of a new one by --history")
-    if output is not None:
-        check_file(output)
+    if sum(map(bool, (user, history, everybody))) != 1:
+        raise BadInputError(
+            "give either users of the log by --user, or the history of a new one by --history, or --all"
+        )
+    if everybody != (output is not None):
+        raise BadInputError("--all and --output FILE (-o) belong together: recommendations for everybody go to a file")
+    for option, given in (("--json", json is not None), ("--context", bool(context)), ("--explain", explain)):
+        if everybody and given:
+            raise BadInputError(f"{option}: expected none beside --all, whose file has user, rank, item and score")
+    for path in filter(None, (json, output)):
+        check_file(path, "recommendations.parquet")
     found = open_folder(folder, device=device)
     model = found.model
     lenient = unknown is not Unknown.error
-    options: dict[str, Any] = {"k": k, "exclude_seen": not keep_seen, "unknown": unknown.value}
-    given = _context(context or [])
     where = None
     if index is not None:
         from logq.cli.commands.index import load_index_of
 
         where = load_index_of(found, index, "inner_product")
+    read = typed_ids if lenient else lambda ids, words: known_ids(ids, words, "item")
+    options: dict[str, Any] = {
+        "k": k,
+        "exclude_seen": not keep_seen,
+        "exclude": read(model.known.item_ids, exclude) if exclude else None,
+        "diversity": diversity,
+        "index": where,
+        "unknown": unknown.value,
+    }
+    if output is not None:
+        _write_all(found, output, options, quiet)
+        return
+    options |= {"context": _context(context or []), "explain": explain}
     answers = Answers(found, "user", "score")
     if history:
-        items = (
-            typed_ids(model.known.item_ids, history) if lenient else known_ids(model.known.item_ids, history, "item")
-        )
-        answers.show("new user", model.recommend(histories=[items], index=where, context=given, **options))
+        items = read(model.known.item_ids, history)
+        answers.show("new user", model.recommend(histories=[items], **options))
     else:
 
         def ask(who: Any) -> Any:
@@ -108,12 +164,26 @@ def recommend(
             if found.log is not None and int(found.log.user_ids.codes([who])[0]) >= 0:
                 codes, _ = found.log.histories(found.log.user_ids.codes([who]))
                 done = [found.log.item_ids.keys_of(codes).tolist()]
-            return model.recommend([who], histories=done, index=where, context=given, **options)
+            return model.recommend([who], histories=done, **options)
 
         answer_each(answers, user or [], ask, lenient=lenient)
-    if output is not None:
-        write_json(output, answers.to_json())
+    if json is not None:
+        write_json(json, answers.to_json())
     answers.leave()
+
+
+def _write_all(found: RecommenderFolder, path: Path, options: Mapping[str, Any], quiet: bool) -> None:
+    from logq._arguments import ArgumentError
+
+    try:
+        done = found.model.recommend_all(path, log=found.log, progress=False if quiet else None, **options)
+    except ArgumentError as error:
+        if error.name != "log":
+            raise
+        hint = "" if found.log is not None else " (--no-histories)"
+        raise BadInputError(error.message("the log") + hint) from error
+    left = f"; {done.without:,} users got none" if done.without else ""
+    say(f"{done.recommendations:,} recommendations for {done.users:,} users are in {path}{left}.")
 
 
 def _context(pairs: list[str]) -> dict[str, list[str]] | None:

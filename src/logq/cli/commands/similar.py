@@ -1,4 +1,4 @@
-"""`logq similar`: items that are alike."""
+"""`logq similar`: items that are alike, and users."""
 
 import difflib
 from pathlib import Path
@@ -23,6 +23,7 @@ logq similar model 50
 logq similar model 50 181 -k 5
 logq similar model --feature genre=Comedy --feature year=1995
 logq similar model 50 --index model/alike
+logq similar model --user 42
 logq similar model 50 | cut -f2
 """
 
@@ -39,6 +40,10 @@ def similar(
             help="Instead of an ITEM: a feature of a new one, as in --item-features of the training. Repeatable.",
         ),
     ] = None,
+    user: Annotated[
+        list[str] | None,
+        typer.Option("--user", "-u", metavar="ID", help="Instead of an ITEM: a user, for users like them. Repeatable."),
+    ] = None,
     index: Annotated[
         Path | None,
         typer.Option(
@@ -49,13 +54,19 @@ def similar(
     output: JsonOutput = None,
     device: Device = "cpu",
 ) -> None:
-    """Show the items most similar to others, by the cosine of their vectors.
+    """Show the items most similar to others, by the cosine of their vectors, or the users most similar to others.
 
     Each item is a question with its own answer. A new item can be described by its features, if the model learned from
-    features (eges, two-tower). In a pipe, the output is lines of item, neighbor, cosine and title, separated by tabs.
+    features (eges, two-tower). Users are compared by the vectors that items are ranked with for them, or, for models
+    without vectors, by the items that they have in common. In a pipe, the output is lines of item (or user), neighbor,
+    cosine and title, separated by tabs.
     """
-    if bool(items) == bool(item_features):
-        raise BadInputError("give either items of the log, or the features of a new one by --feature")
+    if sum(map(bool, (items, item_features, user))) != 1:
+        raise BadInputError(
+            "give either items of the log, or the features of a new one by --feature, or users by --user"
+        )
+    if user and index is not None:
+        raise BadInputError("--index: expected none beside --user, as indexes hold items")
     if output is not None:
         check_file(output)
     found = open_folder(folder, device=device, doing="neighbors")
@@ -64,13 +75,17 @@ def similar(
         from logq.cli.commands.index import load_index_of
 
         where = load_index_of(found, index, "cosine")
-    answers = Answers(found, "item", "cosine")
+    if user:
+        answers = Answers(found, "user", "cosine", "user")
+        answer_each(answers, user, lambda who: found.model.similar_users([who], k=k))
+    else:
+        answers = Answers(found, "item", "cosine")
     if item_features:
         answers.show(
             "new item", found.model.similar_items(item_features=_values(found, item_features), k=k, index=where)
         )
-    else:
-        answer_each(answers, items or [], lambda item: found.model.similar_items([item], k=k, index=where))
+    elif items:
+        answer_each(answers, items, lambda item: found.model.similar_items([item], k=k, index=where))
     if output is not None:
         write_json(output, answers.to_json())
     answers.leave()

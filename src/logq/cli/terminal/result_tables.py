@@ -153,22 +153,25 @@ def show_nearest(question: str, answers: Sequence[tuple[str, float]], counts: di
     console.print(table)
 
 
-def show_items(question: str, answers: Sequence[tuple[str, str, float]], what: str) -> None:
-    """Print one row per item: its id, its title if any has one, and its score.
+def show_items(question: str, answers: Sequence[tuple[str, str, float, str]], what: str) -> None:
+    """Print one row per item: its id, its title if any has one, its score, and what speaks for it if anything is said.
 
     Args:
         question: what was asked.
-        answers: (item, title, score), best first.
+        answers: (item, title, score, reasons), best first.
         what: what the score is called.
     """
     table = _table()
     table.add_column(Text(question, overflow="fold"), overflow="fold")
-    titled = any(title for _, title, _ in answers)
+    titled, explained = any(title for _, title, _, _ in answers), any(why for _, _, _, why in answers)
     if titled:
         table.add_column("", overflow="fold")
     table.add_column(what, justify="right", header_style="dim", no_wrap=True)
-    for item, title, score in answers:
-        table.add_row(Text(item), *([Text(title)] if titled else []), Text(f"{score:.3f}", style="dim"))
+    if explained:
+        table.add_column("because of", overflow="fold", header_style="dim")
+    for item, title, score, why in answers:
+        cells = [Text(item), *([Text(title)] if titled else []), Text(f"{score:.3f}", style="dim")]
+        table.add_row(*cells, *([Text(why, style="dim")] if explained else []))
     Console().print(table)
 
 
