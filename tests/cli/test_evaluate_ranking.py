@@ -136,6 +136,56 @@ def test_damaged_files(logq, model, tmp_path, name):
     assert err.count("\n") == 1
 
 
+def test_segments_and_diversity_are_lines_and_rows(logq, model, ratings, monkeypatch, tmp_path):
+    words = [model, "--segments", "--diversity", "vectors", "--no-baseline", "--k", 5, "--json", tmp_path / "out.json"]
+    code, out, _ = logq("evaluate", "ranking", *words)
+    assert code == 0
+    known = Recommender.load(model)
+    split = Split.load(model / "log", Interactions.load(model / "log"))
+    wanted = known.evaluate(split, ks=[5], segments=True, item_vectors=known.item_vectors)
+    found = values(out)
+    assert found["diversity@5"] == pytest.approx(wanted["diversity@5"], abs=1e-6)
+    for name, part in wanted.segments.items():
+        assert {metric: found[f"{metric}, {name}"] for metric in part.values} == pytest.approx(
+            dict(part.values), abs=1e-6, nan_ok=True
+        )
+    assert set(json.loads((tmp_path / "out.json").read_text())["SASRec"]["segments"]) == set(wanted.segments)
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    monkeypatch.setenv("COLUMNS", "100")
+    assert main(["evaluate", "ranking", str(model), "--k", "5", "--segments", "--no-baseline", "-q"]) == 0
+    shown = sys.stdout.getvalue()
+    assert "NDCG, head items" in shown
+    assert "that have 80 % of the events" in " ".join(shown.split())
+    found = values(logq("evaluate", "ranking", model, "--diversity", "features", "--no-baseline", "--k", 5)[1])
+    wanted = known.evaluate(split, ks=[5], item_vectors=known.known.item_features)
+    assert found["diversity@5"] == pytest.approx(wanted["diversity@5"], abs=1e-6)
+    logq("train", "item2vec", ratings, "-o", tmp_path / "m", "--epochs", 1, "--dim", 4, "-q")
+    code, _, err = logq("evaluate", "ranking", tmp_path / "m", "--diversity", "features")
+    assert (code, "--diversity features: expected a model trained with --item-features" in err) == (2, True)
+
+
+def test_a_log_is_cut_at_a_date_or_before_the_last_few_events(logq, model, tmp_path):
+    path = tmp_path / "others.csv"
+    rows = [f"new{user},i{(user + step) % 20},5,2024-01-{1 + step:02}" for user in range(9) for step in range(8)]
+    path.write_text("\n".join(["user_id,item_id,rating,ts", *rows]) + "\n")
+    few = ["--no-baseline", "--k", 1, "-q"]
+    code, out, _ = logq("evaluate", "ranking", model, path, "--leave-last", 3, *few)
+    assert (code, values(out)["Recall@1"]) == (0, pytest.approx(1 / 3, abs=0.1))
+    code, out, _ = logq("evaluate", "ranking", model, path, "--since", "2024-01-07", *few)
+    assert (code, values(out)["Recall@1"]) == (0, pytest.approx(1 / 2, abs=0.1))
+    code, out, _ = logq("evaluate", "ranking", model, path, "--since", 0.8, *few)
+    assert (code, values(out)["HR@1"]) == (0, pytest.approx(1, abs=0.2))
+    for words, said in (
+        (["--since", "soon"], "--since: expected a date such as '2024-01-31'"),
+        (["--since", "2025-01-01"], "--since: expected a time after 2024-01-01"),
+        (["--since", "2024-01-07", "--leave-last", 2], "--since: expected none with --leave-last"),
+    ):
+        code, _, err = logq("evaluate", "ranking", model, path, *words)
+        assert (code, said in err) == (2, True), err
+    code, _, err = logq("evaluate", "ranking", model, "--since", "2024-01-07")
+    assert (code, "--since: expected a LOG with it" in err) == (2, True)
+
+
 # ----------------------------------------------------------------------------------------------------- logs that grew
 
 
@@ -269,7 +319,7 @@ def test_three_cut_offs_are_shown_whole(model, monkeypatch, width):
     table = shown.split("\n60 users")[0]
     assert max(map(len, table.splitlines())) <= width
     assert "\N{HORIZONTAL ELLIPSIS}" not in table
-    assert len(re.findall(r"\d\.\d{4} to \d\.\d{4}", table)) == 3 * 4
+    assert len(re.findall(r"\d\.\d{4} to \d\.\d{4}", table)) == 3 * 6
     assert table.count("NDCG ") == {60: 3, 80: 2, 120: 1}[width]
 
 

@@ -7,7 +7,7 @@ import pytest
 from logq import recommenders
 from logq.cli.app import app
 from logq.estimators import ESTIMATORS
-from logq.logs import Interactions, leave_one_out
+from logq.logs import Interactions, Split, leave_one_out
 
 COMMANDS = {
     entry.command: entry.class_name
@@ -130,6 +130,58 @@ def test_held_out_by_time(logq, ratings, tmp_path):
     assert code == 0
     assert "between 80 and 90 percent of the events" in out
     assert json.loads((tmp_path / "m" / "log" / "split.json").read_text())["facts"]["how"]["by"] == "time"
+
+
+@pytest.mark.parametrize(
+    ("how", "value", "part", "told"),
+    [
+        ("last", "2", "the last 2 events of each user", "--validation last --held-out 2"),
+        ("time", "0.05", "the last 5.0 % of the events", "--held-out 0.05"),
+        ("users", None, "users of whom nothing was learned", "a tenth of the users"),
+        ("random", "0.2", "events drawn at random", "--held-out 0.2"),
+    ],
+)
+def test_other_parts_are_held_out(logq, ratings, tmp_path, how, value, part, told):
+    held_out = ["--validation", how, *([] if value is None else ["--held-out", value])]
+    code, out, err = logq("train", "item2vec", ratings, "-o", tmp_path / "m", *QUICK, *held_out)
+    assert code == 0, err
+    assert told in out
+    assert (how in ("users", "random")) == ("users held out whole" in err or "drawn at random" in err)
+    code, _, err = logq("evaluate", "ranking", tmp_path / "m", "--json", tmp_path / "s.json", "--k", 5)
+    assert code == 0, err
+    assert part in json.loads((tmp_path / "s.json").read_text())["test"]
+
+
+def test_parts_between_two_dates_are_held_out(logq, ratings, tmp_path):
+    rows = ["user_id,item_id,ts"] + [
+        f"u{user},i{(user + step) % 20},2024-01-{1 + step:02}" for user in range(20) for step in range(9)
+    ]
+    path = tmp_path / "dated.csv"
+    path.write_text("\n".join(rows) + "\n")
+    dates = ["--validation", "time", "--held-out", "2024-01-07,2024-01-08"]
+    assert logq("train", "item2vec", path, "-o", tmp_path / "m", *QUICK, *dates, "-q")[0] == 0
+    split = Split.load(tmp_path / "m" / "log", Interactions.load(tmp_path / "m" / "log"))
+    assert [len(part) for part in (split.train, split.validation, split.test)] == [120, 20, 40]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ["last", "0.5"],
+            "such as 2 with --validation last, got '0.5'",
+        ),
+        (["users", "2"], "--held-out: expected a share above 0 and below 0.5, such as 0.05 with --validation users"),
+        (["time", "2024-01-07"], "--held-out: expected a share, or two dates, such as 2024-02-01,2024-03-01"),
+        (["none", "2"], "--held-out: expected none with --validation none, got '2'"),
+    ],
+)
+def test_how_much_is_held_out_must_fit(logq, ratings, tmp_path, words, said):
+    code, _, err = logq(
+        "train", "item2vec", ratings, "-o", tmp_path / "m", "--validation", words[0], "--held-out", words[1]
+    )
+    assert code == 2
+    assert said in err
 
 
 def test_features_that_a_model_does_not_learn_from_are_said(logq, ratings, tmp_path):

@@ -117,7 +117,7 @@ def test_an_interval_holds_the_mean_and_follows_the_seed():
     truth = (RNG.integers(50, size=300), np.arange(301))
     scores = evaluate_ranking(ranked, truth, ks=[10], item_counts=np.ones(50))
     for name, (low, high) in scores.intervals.items():
-        assert low <= scores[name] <= high
+        assert low - 1e-12 <= scores[name] <= high + 1e-12  # sums of equal numbers are not added in one order
     again = evaluate_ranking(ranked, truth, ks=[10], item_counts=np.ones(50))
     other = evaluate_ranking(ranked, truth, ks=[10], item_counts=np.ones(50), seed=1)
     assert scores.intervals == again.intervals

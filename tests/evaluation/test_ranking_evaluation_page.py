@@ -18,5 +18,5 @@ def test_the_table_of_sampled_metrics_is_what_the_program_prints(capsys):
 def test_metrics_of_the_page_are_those_that_are_measured():
     from logq.evaluation import evaluate_ranking
 
-    scores = evaluate_ranking([[0]], ([0], [0, 1]), ks=[1], item_counts=[1])
+    scores = evaluate_ranking([[0]], ([0], [0, 1]), ks=[1], item_counts=[1], item_vectors=[[1.0]])
     assert {name.partition("@")[0] for name in scores.values} == set(re.findall(r"`(\w+)@k`", PAGE))

@@ -12,9 +12,20 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_float, check_int
-from logq.evaluation.ranking_metrics import METRICS, Csr, Hits, check_csr, check_ranked, unique_per_user, where_relevant
+from logq.evaluation.ranking_metrics import (
+    METRICS,
+    Csr,
+    Flat,
+    Hits,
+    check_csr,
+    check_ranked,
+    unique_per_user,
+    where_relevant,
+)
 from logq.evaluation.ranking_scores import Interval, RankingScores, bootstrap_interval, mean_of
 from logq.evaluation.ranking_ties import tie_order
+from logq.evaluation.ranking_variety import coverage, diversity, gini, mean_popularity, novelty, serendipity
+from logq.logs.features import Features
 
 __all__ = ["evaluate_ranking", "top_items"]
 
@@ -114,31 +125,40 @@ def evaluate_ranking(
     seed: int = 0,
     about: Mapping[str, Any] | None = None,
     per_user: Mapping[str, ArrayLike] | None = None,
+    item_vectors: ArrayLike | Features | None = None,  # (C, D)
+    item_segments: Mapping[str, ArrayLike] | None = None,  # each (C,)
+    user_segments: Mapping[str, ArrayLike] | None = None,  # each (U,)
 ) -> RankingScores:
-    """Evaluate rankings by HR, Recall, NDCG, MRR, MAP, coverage and popularity bias.
+    """Evaluate rankings by HR, Recall, NDCG, MRR and MAP, and what is recommended by its popularity and variety.
 
-    HR, Recall, NDCG, MRR and MAP are means over users of what logq.evaluation.ranking_metrics defines. Moreover:
+    HR, Recall, NDCG, MRR and MAP are means over users of what logq.evaluation.ranking_metrics defines; novelty,
+    serendipity and diversity of what logq.evaluation.ranking_variety does, which also defines gini. Moreover:
 
         coverage@k        = |union of the first k of all users| / C
         popularity_bias@k = mean_u mean_{i in first k of u} count(i)  /  mean_u mean_{i relevant to u} count(i)
 
     A popularity bias of 1 means that recommended items are as popular as relevant ones, above 1 that they are more
-    popular. Its value for a user is the first inner mean divided by the whole denominator. There is no interval of the
-    coverage: a resample has fewer different users, so its coverage is always too low.
+    popular. Its value for a user is the first inner mean divided by the whole denominator. There is no interval of
+    coverage and gini: a resample has fewer different users, so its coverage is always too low.
 
     Args:
         ranked: (U, K) rankings. Items that were seen before may be in them or not, and these numbers are not
             comparable: note in `about` which it is.
         truth: (items, offsets): those relevant to user u are items[offsets[u] : offsets[u + 1]].
         ks: lengths to cut the rankings at, each at most K.
-        num_items: C; coverage is computed where it or `item_counts` is given.
-        item_counts: how often each item occurs in the training data, for the popularity bias.
+        num_items: C; coverage and gini are computed where it or `item_counts` is given.
+        item_counts: how often each item occurs in the training data, for popularity bias, novelty and serendipity.
         resamples: of the bootstrap over users; 0 for no intervals.
         confidence: share of resamples inside an interval, below 1.
         seed: of the bootstrap.
         about: how the rankings were made, stored with the scores.
         per_user: (U,) by names such as "NDCG@10", values that take the place of those of the rankings, such as the
             mean over all orders of equal scores (logq.evaluation.ranking_ties).
+        item_vectors: vectors of items, or Features of them, for the diversity.
+        item_segments: masks of items by name, such as "tail items": `segments` of the result has HR, Recall, NDCG, MRR
+            and MAP with these items alone as relevant, of the users who have one. They are those of the rankings,
+            without what `per_user` says.
+        user_segments: masks of users by name, such as "cold users": the same of these users alone.
 
     Raises:
         ArgumentTypeError: an argument has a wrong type or dtype.
@@ -151,6 +171,10 @@ def evaluate_ranking(
         >>> scores = evaluate_ranking([[3, 1, 2], [4, 0, 1]], ([2, 4], [0, 1, 2]), ks=[1, 3], num_items=5)
         >>> scores["HR@1"], scores["HR@3"], scores["NDCG@3"], scores["coverage@1"]
         (0.5, 1.0, 0.75, 0.4)
+        >>> tail = {"tail items": [False, False, False, True, True]}
+        >>> scores = evaluate_ranking([[3, 1, 2], [4, 0, 1]], ([2, 4], [0, 1, 2]), ks=[1], item_segments=tail)
+        >>> scores.segments["tail items"].users, scores.segments["tail items"]["HR@1"]
+        (1, 1.0)
     """
     rows = check_ranked(ranked)
     given = check_csr("truth", truth, len(rows))
@@ -162,78 +186,119 @@ def evaluate_ranking(
     resamples = check_int("resamples", resamples, 0)
     confidence = check_float("confidence", confidence, above=0, at_most=1 - 1e-9)
     items, counts = _catalog(num_items, item_counts, ranked=rows, truth=relevant.items)
-    judged = hits.relevant > 0
-
-    values: dict[str, float] = {}
-    intervals: dict[str, Interval] = {}
-    of_users: dict[str, Floats] = {}
-
-    def keep(name: str, numerators: Floats, denominators: Floats) -> None:
-        counted = ~np.isnan(numerators) & judged
-        sums = np.stack([numerators[counted], denominators[counted]], 1)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            values[name] = float(mean_of(sums.sum(0, keepdims=True))[0])
-            of_users[name] = numerators / denominators[counted].mean() if counted.any() else numerators
-            if resamples:
-                intervals[name] = bootstrap_interval(
-                    sums, mean_of, resamples=resamples, confidence=confidence, seed=seed
-                )
-
-    for name, metric in METRICS.items():
-        for k in ks:
-            value = (per_user or {}).get(f"{name}@{k}")
-            keep(f"{name}@{k}", metric(hits, k) if value is None else np.asarray(value), np.ones(len(rows)))
+    means = _Means(hits.relevant > 0, resamples, confidence, seed)
+    judged = means.judged
+    means.keep_all(hits, ks, per_user or {})
     if items is not None:
-        values |= {f"coverage@{k}": coverage(rows[judged, :k], items) for k in ks}
+        for name, measure in (("coverage", coverage), ("gini", gini)):
+            means.values |= {f"{name}@{k}": measure(rows[judged, :k], items) for k in ks}
     if counts is not None:
         users = np.repeat(np.arange(len(rows)), hits.relevant)
         popular = np.bincount(users, counts[relevant.items], len(rows)) / np.maximum(hits.relevant, 1)
         for k in ks:
-            keep(f"popularity_bias@{k}", np.where(judged, mean_popularity(rows[:, :k], counts), np.nan), popular)
+            means.keep(f"popularity_bias@{k}", mean_popularity(rows[:, :k], counts), popular)
+        for k in ks:
+            means.keep(f"novelty@{k}", novelty(rows[:, :k], counts))
+        for k in ks:
+            means.keep(f"serendipity@{k}", serendipity(rows[:, :k], hits.at[:, :k], hits.relevant, counts))
+    if item_vectors is not None:
+        described = _described(item_vectors, items, rows)
+        for k in ks:
+            means.keep(f"diversity@{k}", diversity(rows[:, :k], described))
+    segments: dict[str, RankingScores] = {}
+    for name, mask in (item_segments or {}).items():
+        kept = _mask(f"item_segments[{name!r}]", mask, items)
+        segments[name] = means.of_items(rows, relevant, kept, ks)
+    for name, mask in (user_segments or {}).items():
+        segments[name] = means.of_users(_mask(f"user_segments[{name!r}]", mask, len(rows)), ks)
     how = {"confidence": confidence, "resamples": resamples, "seed": seed, "num_items": items, **(about or {})}
     return RankingScores(
         ks=ks,
-        values=values,
-        intervals=intervals,
-        per_user=of_users,
+        values=means.values,
+        intervals=means.intervals,
+        per_user=means.per_user,
         users=int(judged.sum()),
         left_out=int((~judged).sum()),
         unknown_items=int((given.items < 0).sum()),
         about=how,
+        segments=segments,
     )
 
 
-def coverage(
-    ranked: NDArray[np.int64],  # (U, K), -1 where there is none
-    num_items: int,
-) -> float:
-    """Return the share of all items that are recommended to some user.
+class _Means:
+    """Means over the users who have a relevant item, with their intervals.
 
-        |{ i : i in the ranking of some user }| / C
-
-    Example:
-        >>> coverage(np.array([[0, 1], [1, -1]]), 8)
-        0.25
+    Args:
+        judged: who they are (U,).
+        resamples, confidence, seed: of the bootstrap.
     """
-    seen = np.zeros(check_int("num_items", num_items), dtype=bool)
-    seen[ranked[ranked >= 0]] = True
-    return float(seen.mean())
+
+    def __init__(self, judged: NDArray[np.bool_], resamples: int, confidence: float, seed: int) -> None:
+        self.judged = judged
+        self.bootstrap: dict[str, Any] = {"resamples": resamples, "confidence": confidence, "seed": seed}
+        self.values: dict[str, float] = {}
+        self.intervals: dict[str, Interval] = {}
+        self.per_user: dict[str, Floats] = {}
+
+    def keep(self, name: str, numerators: Floats, denominators: Floats | None = None) -> None:
+        """Take a metric of users (U,); its mean is the ratio of two where there is a denominator."""
+        numerators = np.where(self.judged, numerators, np.nan)
+        below = np.ones(len(numerators)) if denominators is None else denominators
+        counted = ~np.isnan(numerators)
+        sums = np.stack([numerators[counted], below[counted]], 1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            self.values[name] = float(mean_of(sums.sum(0, keepdims=True))[0])
+            self.per_user[name] = numerators / below[counted].mean() if counted.any() else numerators
+            if self.bootstrap["resamples"]:
+                self.intervals[name] = bootstrap_interval(sums, mean_of, **self.bootstrap)
+
+    def keep_all(self, hits: Hits, ks: Sequence[int], given: Mapping[str, ArrayLike]) -> None:
+        """Take the metrics of hits, or what is given for them."""
+        for name, metric in METRICS.items():
+            for k in ks:
+                value = given.get(f"{name}@{k}")
+                self.keep(f"{name}@{k}", metric(hits, k) if value is None else np.asarray(value))
+
+    def of_items(self, ranked: NDArray[np.int64], relevant: Flat, kept: NDArray[np.bool_], ks: Sequence[int]) -> Any:
+        """The scores where of the relevant items some are kept."""
+        mine = kept[relevant.items]
+        part = Flat(relevant.items[mine], np.concatenate([[0], np.cumsum(mine)])[relevant.offsets])
+        hits = Hits(where_relevant(ranked, part), np.diff(part.offsets))
+        means = _Means(hits.relevant > 0, **self.bootstrap)
+        means.keep_all(hits, ks, {})
+        return means.scores(ks)
+
+    def of_users(self, kept: NDArray[np.bool_], ks: Sequence[int]) -> RankingScores:
+        """The scores of some users."""
+        means = _Means(self.judged & kept, **self.bootstrap)
+        for name in (f"{metric}@{k}" for metric in METRICS for k in ks):
+            means.keep(name, self.per_user[name])
+        return means.scores(ks)
+
+    def scores(self, ks: Sequence[int]) -> RankingScores:
+        """The means as they are so far."""
+        count = int(self.judged.sum())
+        about = {name: value for name, value in self.bootstrap.items() if name == "confidence"}
+        return RankingScores(tuple(ks), self.values, self.intervals, self.per_user, users=count, about=about)
 
 
-def mean_popularity(
-    ranked: NDArray[np.int64],  # (U, K), -1 where there is none
-    item_counts: NDArray[np.float64],  # (C,)
-) -> Floats:
-    """Return the mean count of the items in each ranking, (U,); NaN for an empty ranking.
+def _mask(name: str, value: ArrayLike, size: int | None) -> NDArray[np.bool_]:
+    mask = np.asarray(value)
+    if mask.dtype != np.bool_ or mask.ndim != 1 or (size is not None and len(mask) != size):
+        raise ArgumentError(name, f"a mask of {'C' if size is None else size}", Verbatim(f"{mask.dtype} {mask.shape}"))
+    return mask
 
-    Example:
-        >>> mean_popularity(np.array([[0, 1], [1, -1]]), np.array([10.0, 4.0])).tolist()
-        [7.0, 4.0]
-    """
-    present = ranked >= 0
-    sizes = present.sum(axis=1)
-    sums = np.where(present, item_counts[np.where(present, ranked, 0)], 0).sum(axis=1)
-    return np.where(sizes > 0, sums / np.maximum(sizes, 1), np.nan)
+
+def _described(value: ArrayLike | Features, items: int | None, ranked: NDArray[np.int64]) -> NDArray[Any] | Features:
+    """Check the vectors, or features, of items."""
+    table = value if isinstance(value, Features) else np.asarray(value)
+    if not isinstance(table, Features) and (table.ndim != 2 or table.dtype.kind not in "iuf"):
+        raise ArgumentError("item_vectors", "shape (C, D) of numbers", Verbatim(f"{table.dtype} {table.shape}"))
+    least = int(ranked.max(initial=-1)) + 1
+    if len(table) < least or (items is not None and len(table) != items):
+        expected = f"{items} rows" if items is not None else f"at least {least} rows"
+        raise ArgumentError("item_vectors", expected, len(table))
+    return table
 
 
 def _catalog(

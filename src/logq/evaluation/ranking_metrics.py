@@ -15,6 +15,7 @@ from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_in
 __all__ = [
     "METRICS",
     "Csr",
+    "Flat",
     "Hits",
     "average_precision",
     "check_csr",
@@ -34,12 +35,18 @@ Csr: TypeAlias = tuple[ArrayLike, ArrayLike]
 Floats: TypeAlias = NDArray[np.float64]
 
 
-class _Flat(NamedTuple):
+class Flat(NamedTuple):
+    """Items of users, one user after the other: those of user u are items[offsets[u] : offsets[u + 1]].
+
+    Example:
+        >>> flat = Flat(np.array([7, 8, 9]), np.array([0, 2, 3]))
+    """
+
     items: NDArray[np.int64]  # (n,)
     offsets: NDArray[np.int64]  # (U + 1,)
 
 
-def check_csr(name: str, value: Any, users: int) -> _Flat:
+def check_csr(name: str, value: Any, users: int) -> Flat:
     """Return (items, offsets) as int64: those of user u are items[offsets[u] : offsets[u + 1]].
 
     Raises:
@@ -61,7 +68,7 @@ def check_csr(name: str, value: Any, users: int) -> _Flat:
         raise ArgumentError(
             name, f"offsets that rise from 0 to {len(items)}, the number of items", offsets[:8].tolist()
         )
-    return _Flat(items, offsets)
+    return Flat(items, offsets)
 
 
 def check_ranked(ranked: Any) -> NDArray[np.int64]:
@@ -89,7 +96,7 @@ def check_ranked(ranked: Any) -> NDArray[np.int64]:
     return rows
 
 
-def unique_per_user(flat: _Flat) -> _Flat:
+def unique_per_user(flat: Flat) -> Flat:
     """Return the relevant items of each user once, in increasing order, without negative ones, which are not items.
 
     Example:
@@ -99,12 +106,12 @@ def unique_per_user(flat: _Flat) -> _Flat:
     keys, width = _keys(flat)
     users, items = np.divmod(np.unique(keys), width)
     counts = np.bincount(users, minlength=len(flat.offsets) - 1)
-    return _Flat(items, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
+    return Flat(items, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
 
 
 def where_relevant(
     ranked: NDArray[np.int64],  # (U, K)
-    truth: _Flat,  # as `unique_per_user` returns it
+    truth: Flat,  # as `unique_per_user` returns it
 ) -> NDArray[np.bool_]:
     """Return which items of the rankings are relevant, (U, K).
 
@@ -120,7 +127,7 @@ def where_relevant(
     return (keys[nearest] == asked) & (ranked >= 0) & (ranked < width)
 
 
-def _keys(flat: _Flat) -> tuple[NDArray[np.int64], int]:
+def _keys(flat: Flat) -> tuple[NDArray[np.int64], int]:
     """Return user x width + item for each entry that is an item, and the width, which is larger than all items."""
     users = len(flat.offsets) - 1
     width = int(flat.items.max(initial=0)) + 1

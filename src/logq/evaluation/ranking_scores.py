@@ -2,8 +2,9 @@
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from html import escape
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -124,6 +125,7 @@ class RankingScores:
             (`exclude_seen`), these events cannot be predicted and do not count.
         known_events: number of events of the test that the model knew already, which do not count.
         about: how it was evaluated: confidence, resamples, seed, and what the caller adds, such as `exclude_seen`.
+        segments: the scores of parts of it by name, such as "tail items" and "cold users".
 
     Example:
         >>> scores = RankingScores((10,), {"HR@10": 0.25}, {"HR@10": Interval(0.1, 0.4)}, {}, users=8)
@@ -144,6 +146,7 @@ class RankingScores:
     already_had: int = 0
     known_events: int = 0
     about: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    segments: Mapping[str, "RankingScores"] = field(default_factory=dict[str, "RankingScores"])
 
     def __getitem__(self, name: str) -> float:
         """Return a metric by its name, in any case.
@@ -157,9 +160,16 @@ class RankingScores:
         raise KeyError(f"{name}: expected one of {', '.join(self.values)}")
 
     def __str__(self) -> str:
-        """Return a line for each metric, and one with the number of users."""
-        width = max(map(len, self.values), default=0)
-        return "\n".join([*(f"{name:{width}}  {self._cell(name)}" for name in self.values), self._caption()])
+        """Return a line for each metric, also of the segments, and one with the number of users."""
+        rows = [*self._rows()]
+        width = max((len(f"{metric}@{k}{of}") for metric, of, scores in rows for k in scores.ks), default=0)
+        lines = [
+            f"{f'{metric}@{k}{of}':{width}}  {scores._cell(f'{metric}@{k}')}"
+            for metric, of, scores in rows
+            for k in scores.ks
+            if f"{metric}@{k}" in scores.values
+        ]
+        return "\n".join([*lines, self._caption()])
 
     def to_json(self) -> dict[str, Any]:
         """Return everything but the values of users for JSON; a number that is not finite is null.
@@ -168,7 +178,7 @@ class RankingScores:
             >>> RankingScores((1,), {"HR@1": float("nan")}, {}, {}, users=0).to_json()["values"]
             {'HR@1': None}
         """
-        return {
+        found = {
             "values": {name: _plain(value) for name, value in self.values.items()},
             "intervals": {name: [_plain(end) for end in ends] for name, ends in self.intervals.items()},
             "ks": list(self.ks),
@@ -179,6 +189,46 @@ class RankingScores:
             "known_events": self.known_events,
             "about": json.loads(json.dumps(dict(self.about), default=_from_numpy)),
         }
+        if self.segments:
+            found["segments"] = {name: scores.to_json() for name, scores in self.segments.items()}
+        return found
+
+    def to_markdown(self) -> str:
+        """Return the table as Markdown, the users below it.
+
+        Example:
+            >>> scores = RankingScores((10,), {"HR@10": 0.25}, {"HR@10": Interval(0.1, 0.4)}, {}, users=8)
+            >>> print(scores.to_markdown())
+            | metric | @10 |
+            |---|---:|
+            | HR | 0.2500 [0.1000, 0.4000] |
+            <BLANKLINE>
+            8 users
+        """
+        lines = [f"| metric |{''.join(f' @{k} |' for k in self.ks)}", f"|---|{'---:|' * len(self.ks)}"]
+        for name, cells in self._cells():
+            lines.append(f"| {name} |{''.join(f' {cell} |' for cell in cells)}")
+        return "\n".join([*lines, "", self._caption()])
+
+    def _repr_html_(self) -> str:
+        """Return the table for a notebook."""
+        head = "".join(f"<th>{text}</th>" for text in ("metric", *(f"@{k}" for k in self.ks)))
+        rows = "".join(
+            f"<tr><td>{escape(name)}</td>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>"
+            for name, cells in self._cells()
+        )
+        return f"<table><caption>{escape(self._caption())}</caption><tr>{head}</tr>{rows}</table>"
+
+    def _rows(self) -> Iterator[tuple[str, str, "RankingScores"]]:
+        """Metrics, what they are of, and whose they are: first of everybody, then of the segments."""
+        for of, scores in [("", self), *((f", {name}", scores) for name, scores in self.segments.items())]:
+            for metric in dict.fromkeys(name.partition("@")[0] for name in scores.values):
+                yield metric, of, scores
+
+    def _cells(self) -> Iterator[tuple[str, list[str]]]:
+        """The rows of a table: a name, and a cell for each k."""
+        for metric, of, scores in self._rows():
+            yield f"{metric}{of}", [scores._cell(f"{metric}@{k}") for k in self.ks]
 
     def table(self, title: str | None = None) -> Table:
         """Return a table for the terminal: a row for each metric, a column for each k.
@@ -192,8 +242,8 @@ class RankingScores:
         table.add_column("metric")
         for k in self.ks:
             table.add_column(f"@{k}", justify="right")
-        for metric in dict.fromkeys(name.partition("@")[0] for name in self.values):
-            table.add_row(metric, *(self._cell(f"{metric}@{k}") for k in self.ks))
+        for name, cells in self._cells():
+            table.add_row(name, *cells)
         table.caption = self._caption()
         return table
 
@@ -202,6 +252,7 @@ class RankingScores:
         of = f"{self.users:,} users"
         if share is not None and self.intervals:
             of = f"{of}, {100 * share:g}% intervals"
+        of += "".join(f", {scores.users:,} for {name}" for name, scores in self.segments.items())
         return "; ".join([of, *self.remarks()])
 
     def remarks(self) -> list[str]:

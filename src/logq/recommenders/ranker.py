@@ -2,16 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple, Protocol, TypeAlias
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_int
 from logq._progress import Progress
 from logq.evaluation import RankingScores, evaluate_ranking
 from logq.evaluation.ranking_metrics import find_hits
 from logq.evaluation.ranking_ties import expected_metrics
+from logq.evaluation.ranking_variety import head_items
+from logq.logs.features import Features
 from logq.logs.identifiers import translated
 from logq.logs.interactions import Interactions
 from logq.logs.ordering import order_rows
@@ -26,6 +28,8 @@ Ties: TypeAlias = Literal["random", "expected"]
 MANY_HAD = 0.05
 """Share of events of items that users had before from which on it is said that they do not count."""
 
+HEAD = 0.8
+"""Share of the events of a log that the head of its items has."""
 
 NUMBERS = 1 << 22
 """Scores that are looked at at a time where whole rankings are."""
@@ -252,6 +256,8 @@ class RankingTest:
         ties: Ties = "random",
         progress: bool | None = False,
         resamples: int = 1000,
+        segments: bool = False,
+        item_vectors: ArrayLike | Features | None = None,
     ) -> RankingScores:
         """Rank all items for the users of the test, and compare with what they did.
 
@@ -261,6 +267,8 @@ class RankingTest:
             ties: see Recommender.evaluate.
             progress: as for `fit`.
             resamples: of the bootstrap for intervals; 0 makes none.
+            segments: see Recommender.evaluate.
+            item_vectors: see Recommender.evaluate.
 
         Returns:
             Scores over the users who could be evaluated; `about` counts "unknown_users", whom the recommender does not
@@ -277,6 +285,16 @@ class RankingTest:
             ranked, per_user = self._expected(ranker, cutoffs, progress)
         else:
             _, ranked = ranker.rank_all(self.request, cutoffs[-1], self.exclude_seen, None, progress)
+        about: dict[str, Any] = {"exclude_seen": self.exclude_seen, "ties": ties, **self.skipped}
+        of_items: dict[str, NDArray[np.bool_]] = {}
+        of_users: dict[str, NDArray[np.bool_]] = {}
+        if segments:
+            head = head_items(known.item_counts().astype(np.float64), HEAD)
+            cold = int(np.median(self.request.lengths))
+            is_cold = self.request.lengths <= cold
+            of_items = {"head items": head, "tail items": ~head}
+            of_users = {"cold users": is_cold, "warm users": ~is_cold}
+            about |= {"head_items": int(head.sum()), "head_share": HEAD, "cold_history": cold}
         scores = evaluate_ranking(
             ranked,
             self.relevant,
@@ -285,7 +303,10 @@ class RankingTest:
             num_items=known.num_items,
             item_counts=known.item_counts(),
             resamples=resamples,
-            about={"exclude_seen": self.exclude_seen, "ties": ties, **self.skipped},
+            about=about,
+            item_vectors=item_vectors,
+            item_segments=of_items,
+            user_segments=of_users,
         )
         return replace(scores, already_had=self.already_had, known_events=self.known_events)
 

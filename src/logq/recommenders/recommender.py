@@ -9,13 +9,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from typing_extensions import Self
 
 from logq._arguments import ArgumentError, Verbatim, check_bool, check_int, shown
 from logq._progress import say
 from logq.evaluation import RankingScores
+from logq.logs.features import Features
 from logq.logs.growing import GrownLog, grow_log
 from logq.logs.identifiers import Identifiers
 from logq.logs.interactions import Interactions
@@ -256,6 +257,8 @@ class Recommender(RecommendingRanker):
         ks: Sequence[int] = (10, 50),
         exclude_seen: bool = True,
         ties: Ties = "random",
+        segments: bool = False,
+        item_vectors: ArrayLike | Features | None = None,
         progress: bool | None = None,
     ) -> RankingScores:
         """Rank all items for each user of a test, and measure how high the user's items are.
@@ -272,6 +275,11 @@ class Recommender(RecommendingRanker):
             exclude_seen: leave out what a user's history has.
             ties: how equal scores are ranked: "random" takes an order that is always the same and knows nothing of
                 the log (logq.evaluation.ranking_ties); "expected" gives the mean over all orders of equal scores.
+            segments: measure parts of it as well, in `segments` of the result: "head items", the fewest that have 80 %
+                of the events that the model was fitted with, and "tail items", the others; "cold users", whose
+                histories are at most as long as the median, and "warm users". `about` has the numbers.
+            item_vectors: what items are compared by for the diversity, in the order of `item_ids`: such as
+                `model.item_vectors`, or the `item_features` of a log; None for no diversity.
             progress: as for `fit`.
 
         Returns:
@@ -289,7 +297,14 @@ class Recommender(RecommendingRanker):
         is_split = isinstance(data, Split)
         truth, history = (data.test, data.history("test")) if is_split else (data, None)
         test = RankingTest.of(self, truth, history, exclude_seen=check_bool("exclude_seen", exclude_seen))
-        scores = test.measure(self, ks, ties=ties, progress=progress)
+        scores = test.measure(
+            self,
+            ks,
+            ties=ties,
+            progress=progress,
+            segments=check_bool("segments", segments),
+            item_vectors=item_vectors,
+        )
         for text in filter(None, [test.remark(), leak(self.known, data) if is_split else ""]):
             warnings.warn(text, EvaluationWarning, stacklevel=2)
         return scores

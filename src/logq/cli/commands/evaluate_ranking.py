@@ -9,6 +9,7 @@ import typer
 
 from logq._arguments import ArgumentError, BadArgumentError
 from logq.cli.command_options import Device, JsonOutput, Quiet
+from logq.cli.held_out_part import moment, name_of_test
 from logq.cli.input_output import READS
 from logq.cli.log_reading import LogColumns, check_log, read_log
 from logq.cli.model_folders import RecommenderArgument, RecommenderFolder, open_folder
@@ -20,9 +21,17 @@ from logq.cli.terminal.result_tables import ResultTable
 
 if TYPE_CHECKING:
     from logq.evaluation import RankingScores
+    from logq.logs import Interactions, Split
     from logq.recommenders import Recommender
 
 __all__ = ["EXAMPLES", "ranking"]
+
+
+class Compared(str, Enum):
+    """What items are compared by for the diversity of rankings."""
+
+    vectors = "vectors"
+    features = "features"
 
 
 class Ties(str, Enum):
@@ -37,6 +46,8 @@ logq evaluate ranking model
 logq evaluate ranking model --k 5 --k 20 --keep-seen
 logq evaluate ranking model later.csv --json scores.json
 logq evaluate ranking model other-users.csv --leave-one-out
+logq evaluate ranking model --segments --diversity vectors
+logq evaluate ranking model log.csv --since 2024-03-01
 """
 
 _GUESSED = LogColumns()
@@ -75,6 +86,35 @@ def ranking(
         bool,
         typer.Option("--leave-one-out", help="Predict the last event of each user in LOG from the others."),
     ] = False,
+    leave_last: Annotated[
+        int | None,
+        typer.Option("--leave-last", metavar="N", min=1, help="The same for the last N events of each user in LOG."),
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--since",
+            metavar="DATE",
+            help="Predict the events of LOG from this date on from those before it; a share such as 0.9 begins there.",
+        ),
+    ] = None,
+    segments: Annotated[
+        bool,
+        typer.Option(
+            "--segments",
+            help="Also measure popular and rare items (head, tail), and users with short and long histories (cold, "
+            "warm), by themselves.",
+        ),
+    ] = False,
+    compare_by: Annotated[
+        Compared | None,
+        typer.Option(
+            "--diversity",
+            metavar="NAME",
+            help="Also measure how different the items of a ranking are: by the model's vectors, or by the features "
+            "of items that it was trained with.",
+        ),
+    ] = None,
     no_baseline: Annotated[bool, typer.Option("--no-baseline", help="Skip the comparison with Popularity.")] = False,
     output: JsonOutput = None,
     device: Device = "cpu",
@@ -86,14 +126,19 @@ def ranking(
     of a user is what the model was trained on; columns are read as in training. Events of a LOG that the model knows
     already do not count, so that a log that grew is measured on what is new in it. Neither do items that a user has
     already seen, unless --keep-seen ranks them too. HR@10 is the share of users with a hit among the first 10 items,
-    NDCG@10 gives higher ranks more weight. Intervals show how much the numbers would vary with other users.
-    Popularity, the same items for everyone, is the baseline to beat. In a pipe, the output is lines
-    of model, metric, value and both ends of the interval, separated by tabs.
+    NDCG@10 gives higher ranks more weight. Novelty is how rare recommended items are, in bits; serendipity counts the
+    hits that are not among the most popular items; Gini is how unequally items are recommended. Intervals show how much
+    the numbers would vary with other users. Popularity, the same items for everyone, is the baseline to beat. In a
+    pipe, the output is lines of model, metric, value and both ends of the interval, separated by tabs.
     """
     if output is not None:
         check_file(output)
-    if log is None and leave_one_out:
-        raise BadInputError("--leave-one-out: expected a LOG with it; without one the test part of training is used")
+    ways = {"--leave-one-out": leave_one_out, "--leave-last": leave_last is not None, "--since": since is not None}
+    typed = [name for name, given in ways.items() if given]
+    if log is None and typed:
+        raise BadInputError(f"{typed[0]}: expected a LOG with it; without one the test part of training is used")
+    if len(typed) > 1:
+        raise BadInputError(f"{typed[1]}: expected none with {typed[0]}, which says what to predict")
     if log is not None:
         check_log(log)
     found = open_folder(folder, device=device, doing="evaluate")
@@ -108,8 +153,10 @@ def ranking(
         known = found.log if found.split is None else found.split.train
         if known is not None and "Popularity" not in models:
             models["Popularity"] = Popularity().fit(known)
-    test = _Test(found, log, columns, leave_one_out=leave_one_out)
-    scores = {name: test.measure(model, ks, keep_seen, ties.value, quiet) for name, model in models.items()}
+    cut = since if since is not None else leave_last if leave_last is not None else 1 if leave_one_out else None
+    test = _Test(found, log, columns, cut)
+    more: dict[str, Any] = {"segments": segments, "item_vectors": _described(found.model, compare_by)}
+    scores = {name: test.measure(model, ks, keep_seen, ties.value, quiet, more) for name, model in models.items()}
     for text in dict.fromkeys(test.notes):
         note(text)
     if output is not None:
@@ -117,11 +164,26 @@ def ranking(
         write_json(output, text)
     if not sys.stdout.isatty():
         for name, one in scores.items():
-            for metric, value in one.values.items():
-                ends = [f"{end:.6f}" for end in one.intervals[metric]] if metric in one.intervals else ["", ""]
-                print("\t".join([name, metric, f"{value:.6f}", *ends]))
+            for of, part in [("", one), *((f", {what}", part) for what, part in one.segments.items())]:
+                for metric, value in part.values.items():
+                    ends = [f"{end:.6f}" for end in part.intervals[metric]] if metric in part.intervals else ["", ""]
+                    print("\t".join([name, f"{metric}{of}", f"{value:.6f}", *ends]))
         return
     _show(scores, test.name, keep_seen)
+
+
+def _described(model: "Recommender", by: Compared | None) -> Any:
+    """What items are compared by: vectors, or features; None for nothing."""
+    if by is None:
+        return None
+    if by is Compared.features:
+        if model.known.item_features is None:
+            raise BadInputError("--diversity features: expected a model trained with --item-features; vectors is left")
+        return model.known.item_features
+    try:
+        return model.item_vectors
+    except NotImplementedError as error:
+        raise BadInputError(f"--diversity vectors: {type(model).__name__} has no vectors of items") from error
 
 
 class _Test:
@@ -132,9 +194,7 @@ class _Test:
         notes: what is to be said of it.
     """
 
-    def __init__(self, found: RecommenderFolder, path: Path | None, given: LogColumns, *, leave_one_out: bool) -> None:
-        from logq.logs.splits import leave_one_out as split_last
-
+    def __init__(self, found: RecommenderFolder, path: Path | None, given: LogColumns, cut: int | str | None) -> None:
         self.split = self.later = self.history = None
         self.notes: list[str] = []
         self.known_events = 0
@@ -148,10 +208,10 @@ class _Test:
         }
         columns = LogColumns(**{**{n: getattr(trained, n) for n in trained.__dataclass_fields__}, **said})
         cleaning: dict[str, Any] = {"min_label": typed.get("cleaning", {}).get("min_label")}
-        if leave_one_out:
-            self.split = split_last(read_log(path, columns, note, **cleaning), validation=False)
+        if cut is not None:
+            self.split = _cut(read_log(path, columns, note, **cleaning), cut)
             self.notes += filter(None, [self.split.remark()])
-            self.name = f"the last event of each user in {path}"
+            self.name = f"{name_of_test(self.split)} in {path}"
             return
         ids = found.log if found.log is not None else found.model.known
         cleaning |= {"user_ids": ids.user_ids, "item_ids": ids.item_ids}
@@ -196,16 +256,18 @@ class _Test:
                 "nothing was held out in training (--validation none), so the log of the training cannot test it; "
                 "give a LOG of later events, or train with --validation last"
             )
-        self.name = {"leave_one_out": "the last event of each user", "time": "the last tenth of the events"}.get(
-            self.split.how["by"], "the test part"
-        )
+        self.name = name_of_test(self.split)
+        if self.split.how["by"] in ("user", "random"):
+            self.notes.append(self.split.remark())
 
     @staticmethod
     def _tell(heard: list[str]) -> None:
         for text in heard:
             note(text)
 
-    def measure(self, model: "Recommender", ks: list[int], keep_seen: bool, ties: Any, quiet: bool) -> "RankingScores":
+    def measure(
+        self, model: "Recommender", ks: list[int], keep_seen: bool, ties: Any, quiet: bool, more: dict[str, Any]
+    ) -> "RankingScores":
         from logq.recommenders.ranker import RankingTest, leak
 
         truth, history = self.later, self.history
@@ -220,21 +282,35 @@ class _Test:
             raise BadInputError(error.message("LOG" if self.split is None else "the test part")) from error
         remark = test.remark("--keep-seen")
         self.notes += [remark] if remark else []
-        return test.measure(model, ks, ties=ties, progress=False if quiet else None)
+        return test.measure(model, ks, ties=ties, progress=False if quiet else None, **more)
+
+
+def _cut(log: "Interactions", cut: int | str) -> "Split":
+    """Split a log before the last events of each user, or at a moment."""
+    from logq.logs.splits import leave_one_out
+    from logq.logs.splitting import split_by_time
+
+    if isinstance(cut, int):
+        return leave_one_out(log, validation=False, last=cut)
+    try:
+        return split_by_time(log, moment(cut))
+    except ArgumentError as error:
+        raise BadInputError(error.message("LOG" if error.name == "log" else "--since")) from error
 
 
 def _show(scores: "dict[str, RankingScores]", test: str, keep_seen: bool) -> None:
     (name, first), *others = scores.items()
-    ends = {key: f"{low:.4f} to {high:.4f}" for key, (low, high) in first.intervals.items()}
-    wide = max(map(len, ends.values()), default=0)
+    parts = [("", first), *((f", {what}", part) for what, part in first.segments.items())]
+    wide = max((len(_ends(part, key)) for _, part in parts for key in part.intervals), default=0)
     table = ResultTable(name, *(f"@{place}".ljust(len("0.0000") + 3 + wide) for place in first.ks))
-    for metric in dict.fromkeys(key.partition("@")[0] for key in first.values):
-        twin = _SAME.get(metric)
-        if twin is not None and all(first.values[f"{metric}@{n}"] == first.values[f"{twin}@{n}"] for n in first.ks):
-            continue
-        keys = [f"{metric}@{n}" for n in first.ks]
-        cells = [Text.assemble(f"{first.values[key]:.4f}   ", (ends.get(key, "").ljust(wide), "dim")) for key in keys]
-        table.add(metric.replace("_", " "), *cells)
+    for of, part in parts:
+        for metric in dict.fromkeys(key.partition("@")[0] for key in part.values):
+            twin = _SAME.get(metric)
+            keys = [f"{metric}@{n}" for n in part.ks]
+            if twin is not None and all(part.values[f"{twin}@{n}"] == part.values[f"{metric}@{n}"] for n in part.ks):
+                continue
+            cells = [Text.assemble(f"{part.values[key]:.4f}   ", (_ends(part, key).ljust(wide), "dim")) for key in keys]
+            table.add(f"{metric.replace('_', ' ')}{of}", *cells)
     table.show()
     say()
     seen = "seen items included" if keep_seen else "seen items left out"
@@ -247,12 +323,26 @@ def _show(scores: "dict[str, RankingScores]", test: str, keep_seen: bool) -> Non
         f"{first.users:,} users{left}; to be found: {test}; all {first.about['num_items']:,} items ranked, {seen}"
         f"{''.join(f'; {remark}' for remark in first.remarks())}; {100 * first.about['confidence']:g}% intervals.",
     )
+    if first.segments:
+        about = first.about
+        told = ", ".join(f"{part.users:,} {what}" for what, part in first.segments.items())
+        say(
+            f"Of these users {told}: head items are the {about['head_items']:,} that have "
+            f"{100 * about['head_share']:g} % of the events, cold users have at most {about['cold_history']:,} events."
+        )
     for other, one in others:
-        parts = [f"{key} {one.values[key]:.4f}" for n in one.ks for key in (f"HR@{n}", f"NDCG@{n}")]
+        told = [f"{key} {one.values[key]:.4f}" for n in one.ks for key in (f"HR@{n}", f"NDCG@{n}")]
         key = f"NDCG@{one.ks[0]}"
         ratio = (
             f" ({name} has {first.values[key] / one.values[key]:.1f} times its {key})" if one.values[key] > 0 else ""
         )
-        say((f"{other}, the same for everybody: ", "bold"), ", ".join(parts), ratio, ".")
+        say((f"{other}, the same for everybody: ", "bold"), ", ".join(told), ratio, ".")
         if first.values[key] <= one.values[key]:
             say("A model that does not beat it has learned too little; more epochs or another model may help.")
+
+
+def _ends(scores: "RankingScores", key: str) -> str:
+    if key not in scores.intervals:
+        return ""
+    low, high = scores.intervals[key]
+    return f"{low:.4f} to {high:.4f}"

@@ -4,7 +4,7 @@ import dataclasses
 import shlex
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -15,6 +15,7 @@ from logq._arguments import ArgumentError
 from logq._progress import format_seconds
 from logq.cli.command_options import Quiet, make_command, one_of
 from logq.cli.feature_files import read_titles
+from logq.cli.held_out_part import HeldOutPart, Validation
 from logq.cli.input_output import READS
 from logq.cli.log_reading import LogColumns, LogReadingOptions, check_log, read_log
 from logq.cli.model_folders import save_log
@@ -32,38 +33,10 @@ if TYPE_CHECKING:
     from logq.recommenders import Recommender
     from logq.training.config_fields import Option
 
-__all__ = ["HeldOutPart", "make"]
-
-
-class HeldOutPart(str, Enum):
-    """Which events are held out of training."""
-
-    last = "last"
-    time = "time"
-    none = "none"
+__all__ = ["make"]
 
 
 _MANY_ITEMS = 50_000  # below, exact search is about as fast as an approximate one, or faster
-
-_HELD_OUT = {
-    HeldOutPart.last: "the last event but one of each user",
-    HeldOutPart.time: "what came between 80 and 90 percent of the events",
-}
-
-
-@dataclass(frozen=True)
-class Validation:
-    """The option that says which events are held out."""
-
-    validation: Annotated[
-        HeldOutPart,
-        typer.Option(
-            metavar="NAME",
-            help="What to hold out: last, the last two events of each user (one for early stopping, one for `logq "
-            "evaluate`); time, the last two tenths of the log, likewise; or none.",
-            rich_help_panel="Stopping",
-        ),
-    ] = HeldOutPart.last
 
 
 class _Guide(NamedTuple):
@@ -211,7 +184,7 @@ def make(name: str) -> HelpfulCommand:
         with output_folder(output):
             training = Training(output, checkpoints, quiet=quiet)
             every = {**settings, **arguments}
-            _train(entry, log, columns, every, held_out.validation, training, histories=not no_histories)
+            _train(entry, log, columns, every, held_out, training, histories=not no_histories)
 
     about = f"Train {entry.class_name}: {entry.summary[0].lower()}{entry.summary[1:]}\n\n{guide.about}"
     examples = "\n".join(f"logq train {name} {rest}" for rest in guide.examples)
@@ -223,7 +196,7 @@ def _train(
     path: Path,
     columns: LogReadingOptions,
     arguments: Mapping[str, Any],
-    held_out: HeldOutPart,
+    held_out: Validation,
     training: Training,
     *,
     histories: bool,
@@ -260,7 +233,7 @@ def _train(
             low, high = float(log.labels.min()), float(log.labels.max())
             if low < high:
                 note(f"all labels count, from {low:g} to {high:g}; --min-label leaves out the low ones")
-        split = _split(log, held_out)
+        split = held_out.split(log)
         if split is not None and split.remark():
             note(split.remark())
         titles = None if columns.item_features is None else read_titles(columns.item_features, log.item_ids)
@@ -270,7 +243,7 @@ def _train(
         except ArgumentError as error:
             if error.name != "log" or split is None:
                 raise
-            hint = f"--validation {held_out.value} held out some; --validation none trains on all"
+            hint = f"--validation {held_out.validation.value} held out some; --validation none trains on all"
             raise BadInputError(f"{error.message('LOG')}, after {hint}") from error
         took = time.monotonic() - began - reading
         typed = {
@@ -278,7 +251,8 @@ def _train(
             "estimator": entry.class_name,
             "columns": {name: getattr(columns, name) for name in LogColumns.__dataclass_fields__},
             "cleaning": {name: value for name, value in asdict(columns).items() if name.startswith("min_")},
-            "validation": held_out.value,
+            "validation": held_out.validation.value,
+            "held_out": held_out.held_out,
             "further": further,
             "seconds": round(took, 1),
             "training_log": getattr(model, "training_log", []),
@@ -310,21 +284,6 @@ def _with_bookings(log: "Interactions", column: str, value: str) -> "Interaction
     return dataclasses.replace(log, columns={**log.columns, column: (log.columns[column] == code).astype("f4")})
 
 
-def _split(log: "Interactions", held_out: HeldOutPart) -> "Split | None":
-    if held_out is HeldOutPart.none:
-        return None
-    from logq.logs.splits import leave_one_out
-    from logq.logs.splitting import split_by_time
-
-    try:
-        if held_out is HeldOutPart.last:
-            return leave_one_out(log)
-        return split_by_time(log, test=0.9, validation=0.8)
-    except ArgumentError as error:
-        said = error.message(f"--validation {held_out.value}")
-        raise BadInputError(f"{said}; --validation none trains on everything") from error
-
-
 def _note_unused(entry: "EstimatorEntry", columns: LogReadingOptions) -> None:
     learns_from = _GUIDES.get(entry.command, _Guide("")).learns_from
     for side, titles in (("user", ""), ("item", "; titles among them are shown")):
@@ -351,11 +310,13 @@ def _plain(value: Any) -> Any:
     return value.value if isinstance(value, Enum) else value
 
 
-def _say_validation(model: "Recommender", split: "Split | None", held_out: HeldOutPart) -> None:
+def _say_validation(model: "Recommender", split: "Split | None", held_out: Validation) -> None:
     """Say how well the held-out events were predicted; the test stays untouched."""
     if split is None or split.validation is None:
         say("Nothing was held out: only later events of users can show how good it is.")
         return
+    from logq.recommenders.ranker import RankingTest
+
     log: list[dict[str, float]] = getattr(model, "training_log", [])
     measured = [entry for entry in log if any("@" in name for name in entry)]
     monitor = str(getattr(model, "monitor", "ndcg@10"))
@@ -365,20 +326,26 @@ def _say_validation(model: "Recommender", split: "Split | None", held_out: HeldO
         when = f"Best after epoch {int(best['epoch'])} of {int(measured[-1]['epoch'])}"
     else:
         try:
-            scores = model.evaluate(split.validation, ks=(10,))
+            test = RankingTest.of(model, split.validation, split.history("validation"))
+            scores = test.measure(model, 10, resamples=0)
         except ArgumentError as error:
             note(error.message("--validation"))
             return
         figures = {name.lower(): scores[name] for name in ("NDCG@10", "HR@10")}
         when = "Validation"
     first = sorted(figures, key=lambda name: (name != monitor, not name.startswith(("hr", "ndcg"))))[:2]
-    say(when, ": ", (", ".join(f"{name} {figures[name]:.4f}" for name in first), "bold"), f" on {_HELD_OUT[held_out]}.")
+    say(
+        when,
+        ": ",
+        (", ".join(f"{name} {figures[name]:.4f}" for name in first), "bold"),
+        f" on {held_out.measured_on()}.",
+    )
     if getattr(model, "refit", False):
         say("Then trained anew for as long, on these events too.")
 
 
 def _say_next(
-    folder: Path, log: "Interactions", titles: list[str] | None, held_out: HeldOutPart, *, histories: bool
+    folder: Path, log: "Interactions", titles: list[str] | None, held_out: Validation, *, histories: bool
 ) -> None:
     """Suggest the next commands, with a user and an item that the model knows."""
     place = shlex.quote(str(folder))
@@ -395,7 +362,7 @@ def _say_next(
         steps += install_steps("faiss", "faiss", "for the next command")
         index = shlex.quote(str(folder / "index"))
         steps.append((f"logq index {place} --kind faiss-hnsw -o {index} --check", "faster search, compared with exact"))
-    if held_out is not HeldOutPart.none and histories:
+    if held_out.validation is not HeldOutPart.none and histories:
         steps.insert(0, (f"logq evaluate ranking {place}", "on the test part, which training did not see"))
     one = in_python(log.user_ids.keys[0].item()) if histories else f"histories=[{in_python(first)}]"
     code = f"import logq; print(logq.load({in_python(str(folder))}).recommend({one}))"
