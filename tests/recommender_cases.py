@@ -35,7 +35,14 @@ SKIP_GRAM: dict[str, dict[str, Any]] = {
 Over 10 seeds HR@3 is 0.90 with a standard deviation of 0.07 where it is least, for AirbnbEmbeddings.
 """
 
-BASELINES: dict[str, dict[str, Any]] = {"Popularity": {}, "ItemKNN": {"neighbors": 10}}
+BASELINES: dict[str, dict[str, Any]] = {
+    "Popularity": {},
+    "ItemKNN": {"neighbors": 10},
+    "SessionKNN": {"neighbors": 50},
+    "EASE": {"regularization": 2.0},
+    "ALS": {"dim": 16, "alpha": 2.0, "epochs": 10, "seed": SEED + 1},
+}
+"""Estimators without gradients, and arguments that suit the planted log."""
 
 
 def successor(item: int) -> int:
@@ -89,6 +96,9 @@ def fitted(name: str) -> Recommender:
     """A recommender that learned the planted log; tests must not change it."""
     return make(name).fit(planted_split().train, progress=False)
 
+
+WITHOUT_VECTORS = [name for name in BASELINES if not getattr(recommenders, name).has_vectors]
+"""Those that an index cannot search for."""
 
 ALL: dict[str, Callable[[], Recommender]] = {
     name: lambda name=name: fitted(name) for name in (*BASELINES, *SKIP_GRAM, *NEURAL)

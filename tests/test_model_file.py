@@ -194,6 +194,12 @@ def test_info_must_fit_json(tmp_path: Path) -> None:
     [
         ("ItemKNN", {"similar": np.zeros((3, 2), np.int64)}, r"expected 'similar' int64 \(20, 10\), got \(3, 2\)"),
         ("ItemKNN", {"similar": np.full((20, 10), 20)}, "expected codes of 20 items in 'similar'"),
+        ("EASE", {"weights": np.zeros((20, 3), np.float32)}, r"expected 'weights' float32 \(20, 20\), got float32"),
+        ("ALS", {"item_factors": np.zeros((20, 3))}, r"expected 'item_factors' float32 \(20, 16\), got float64"),
+        ("SessionKNN", {"owners": np.full(60, 60)}, "expected 'owners' to be codes of 60, int64"),
+        ("SessionKNN", {"offsets": np.zeros(61, np.int64)}, "expected 'offsets' that rise from 0 to the number of"),
+        ("SessionKNN", {"times": np.zeros(3)}, "expected 'offsets' and 'times' of 60 sessions"),
+        ("SessionKNN", {"positions": np.zeros(3, np.int64)}, "expected 'items' and 'positions' of the same length"),
         ("Item2Vec", {"inputs": np.zeros((20, 3), np.float32)}, r"expected 'inputs' float32 \(20, 16\), got float32"),
         ("AirbnbEmbeddings", {"markets": np.zeros(3, np.int64)}, r"expected 'markets' int64 \(20,\), got \(3,\)"),
         ("AirbnbEmbeddings", {"markets": np.full(20, 21)}, "expected 'markets' to be numbers of markets"),

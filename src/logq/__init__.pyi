@@ -28,6 +28,8 @@ from .language_models import NGram as NGram
 from .language_models import RecurrentLM as RecurrentLM
 from .logs import Interactions as Interactions
 from .logs.column_names import GuessedColumnWarning as GuessedColumnWarning
+from .recommenders import ALS as ALS
+from .recommenders import EASE as EASE
 from .recommenders import EGES as EGES
 from .recommenders import MIND as MIND
 from .recommenders import SDM as SDM
@@ -36,6 +38,7 @@ from .recommenders import Item2Vec as Item2Vec
 from .recommenders import ItemKNN as ItemKNN
 from .recommenders import Popularity as Popularity
 from .recommenders import SASRec as SASRec
+from .recommenders import SessionKNN as SessionKNN
 from .recommenders import TwoTower as TwoTower
 from .recommenders import YoutubeDNN as YoutubeDNN
 from .vectors import KeyedVectors as KeyedVectors

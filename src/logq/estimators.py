@@ -117,6 +117,27 @@ ESTIMATORS = (
         "sasrec", "logq.recommenders.sasrec", "SASRec", "recommender", "Causal self-attention over a history."
     ),
     EstimatorEntry(
+        "ease",
+        "logq.recommenders.ease",
+        "EASE",
+        "recommender",
+        "A linear model of which items go together, in closed form; a strong baseline.",
+    ),
+    EstimatorEntry(
+        "als",
+        "logq.recommenders.als",
+        "ALS",
+        "recommender",
+        "Vectors of users and items by alternating least squares; matrix factorization.",
+    ),
+    EstimatorEntry(
+        "session-knn",
+        "logq.recommenders.session_knn",
+        "SessionKNN",
+        "recommender",
+        "What came in the most similar sessions; a baseline without training.",
+    ),
+    EstimatorEntry(
         "item-knn",
         "logq.recommenders.item_knn",
         "ItemKNN",

@@ -10,13 +10,9 @@ import typer
 import logq as package
 from logq.cli.app import app, main
 from logq.cli.terminal.errors import BadInputError, leave_quietly
-from logq.estimators import ESTIMATORS, EstimatorEntry
+from logq.estimators import ESTIMATORS
 
 OPTIONS_OF_0_1 = Path(__file__).with_name("options_of_0_1.txt").read_text().splitlines()
-
-
-def is_baseline(entry: EstimatorEntry) -> bool:
-    return entry.command in ("item-knn", "popularity")
 
 
 COMMANDS = [
@@ -40,7 +36,7 @@ COMMANDS = [
     ["similar"],
     ["index"],
     ["diagnose"],
-    *(["train", entry.command] for entry in ESTIMATORS if entry.family == "recommender" and not is_baseline(entry)),
+    *(["train", entry.command] for entry in ESTIMATORS if entry.family == "recommender"),
 ]
 
 
@@ -156,7 +152,7 @@ def test_python_m_is_the_command():
     ("words", "message"),
     [
         (["trian"], "No such command 'trian'"),
-        (["train", "sasrek"], "Did you mean 'sasrec'? Help: logq train --help"),
+        (["train", "sasrek"], "Did you mean 'sasrec', 'ease'? Help: logq train --help"),
         (["neighbors"], "Missing argument"),
         (["neighbors", "x", "y", "--topn", "0"], "--topn"),
         (["neighbors", "x", "y", "--frob"], "No such option: --frob"),

@@ -9,12 +9,9 @@ from logq.cli.app import app
 from logq.estimators import ESTIMATORS
 from logq.logs import Interactions, Split, leave_one_out
 
-COMMANDS = {
-    entry.command: entry.class_name
-    for entry in ESTIMATORS
-    if entry.family == "recommender" and entry.command not in ("item-knn", "popularity")
-}
+COMMANDS = {entry.command: entry.class_name for entry in ESTIMATORS if entry.family == "recommender"}
 QUICK = ["--dim", 8, "--epochs", 1, "--seed", 1]
+WITHOUT_EPOCHS = ("ease", "session-knn", "item-knn", "popularity")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -56,7 +53,8 @@ def test_help_of_two_towers_says_what_two_towers_do(logq):
 @pytest.mark.parametrize("command", COMMANDS)
 def test_each_model_is_trained_saved_and_answers(logq, ratings, tmp_path, command):
     folder = tmp_path / "my model"
-    code, out, err = logq("train", command, ratings, "-o", folder, *QUICK)
+    quick = [] if command in WITHOUT_EPOCHS else QUICK
+    code, out, err = logq("train", command, ratings, "-o", folder, *quick)
     assert code == 0
     assert "user: took the column 'user_id'" in err
     assert "Read 360 events of 60 users with 20 items." in out
@@ -65,6 +63,10 @@ def test_each_model_is_trained_saved_and_answers(logq, ratings, tmp_path, comman
     known = recommenders.Recommender.load(folder)
     assert type(known).__name__ == COMMANDS[command]
     assert len(known.recommend("u3", k=5).items) == 5
+    assert ("numbers each" in out) == known.has_vectors
+    code, out, err = logq("evaluate", "ranking", folder, "--k", 5)
+    assert code == 0, err
+    assert "NDCG" in out
 
 
 def test_options_reach_the_model(logq, ratings, tmp_path):
@@ -359,6 +361,19 @@ def test_a_model_is_saved_without_its_users(logq, ratings, tmp_path):
     assert without in logq("recommend", tmp_path / "m", "--user", "u1")[2]
     assert without in logq("evaluate", "ranking", tmp_path / "m")[2]
     assert without in logq("index", tmp_path / "m", "-o", tmp_path / "i", "--check")[2]
+
+
+def test_sessions_are_not_saved_without_users(logq, ratings, tmp_path):
+    words = ["train", "session-knn", ratings, "-o", tmp_path / "m", "--no-histories", "-q"]
+    code, _, err = logq(*words)
+    assert code == 2
+    assert "--no-histories: expected none with session-knn, which answers from what users did" in err
+
+
+def test_a_log_of_too_many_items_is_refused_in_the_spelling_of_options(logq, ratings, tmp_path):
+    code, _, err = logq("train", "ease", ratings, "-o", tmp_path / "m", "--max-items", 10)
+    assert code == 2
+    assert "--max-items: expected at least 20, the number of items of the log, got 10; EASE would take 1.6 kB" in err
 
 
 def test_vectors_of_users_are_not_saved_without_users(logq, ratings, tmp_path):

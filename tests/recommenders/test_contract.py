@@ -11,7 +11,7 @@ import pytest
 from logq._model_file import FILE, SUMMARY
 from logq.logs import Interactions, leave_one_out
 from logq.recommenders import Recommender, SASRec, YoutubeDNN
-from recommender_cases import ALL, ITEMS, NEURAL, fitted, make, planted_log, planted_split, successor
+from recommender_cases import ALL, BASELINES, ITEMS, NEURAL, fitted, make, planted_log, planted_split, successor
 
 
 @pytest.fixture(params=ALL)
@@ -151,7 +151,7 @@ def test_features_of_a_user_can_be_given() -> None:
 
 
 @pytest.mark.parametrize("exclude_seen", [False, True])
-@pytest.mark.parametrize("name", ["Popularity", "ItemKNN", "MIND", "SASRec"])
+@pytest.mark.parametrize("name", [*BASELINES, "MIND", "SASRec"])
 def test_evaluate_is_the_naive_loop(name: str, exclude_seen: bool) -> None:
     model, split = fitted(name), planted_split()
     history, hits, gains = split.history("test"), [], []
@@ -320,7 +320,7 @@ def test_an_unknown_argument_is_an_error() -> None:
 def test_a_fit_that_fails_at_its_end_changes_nothing(
     name: str, error: type[BaseException], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    quick = {} if name in ("Popularity", "ItemKNN") else {"epochs": 1}
+    quick = {} if name in BASELINES else {"epochs": 1}
     model = make(name, **quick).fit(planted_split().train, progress=False)
     attributes, answers, cosines = dict(vars(model)), model.recommend(k=3), model.similar_items(103, k=3)
     learn = type(model)._fit

@@ -7,10 +7,10 @@ import pytest
 
 from logq.recommenders import Recommender
 from logq.retrieval import ExactIndex
-from recommender_cases import ALL, ITEMS, fitted, make, planted_log
+from recommender_cases import ALL, ITEMS, WITHOUT_VECTORS, fitted, make, planted_log
 
 
-@pytest.mark.parametrize("name", [name for name in ALL if name != "ItemKNN"])
+@pytest.mark.parametrize("name", [name for name in ALL if name not in WITHOUT_VECTORS])
 def test_an_exact_index_answers_as_the_model_does(name: str) -> None:
     model = fitted(name)
     index = model.index()
@@ -43,10 +43,17 @@ def test_other_indexes(kind: str) -> None:
     assert (found.items == own.items).mean() > 0.95
 
 
-def test_a_model_without_vectors_says_so() -> None:
-    model = fitted("ItemKNN")
-    for ask in (model.index, lambda: model.recommend(index=ExactIndex(np.eye(ITEMS, dtype=np.float32)))):
-        with pytest.raises(ValueError, match="ItemKNN has no vectors of users and items that an index could compare"):
+@pytest.mark.parametrize("name", WITHOUT_VECTORS)
+def test_a_model_without_vectors_says_so(name: str) -> None:
+    model, index = fitted(name), ExactIndex(np.eye(ITEMS, dtype=np.float32))
+    similar = ExactIndex(np.eye(ITEMS, dtype=np.float32), metric="cosine")
+    for ask in (
+        model.index,
+        lambda: model.recommend(index=index),
+        lambda: model.similar_items(103, index=similar),
+        lambda: model.item_vectors,
+    ):
+        with pytest.raises(ValueError, match=f"{name} has no vectors of users and items that an index could compare"):
             ask()
 
 

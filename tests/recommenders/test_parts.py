@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from logq.evaluation.ranking_ties import tie_order
 from logq.logs import Interactions
-from logq.recommenders import Histories, ItemKNN, Popularity
-from logq.recommenders import item_knn as item_knn_module
+from logq.recommenders import Histories, ItemKNN, Popularity, neighborhoods
 from logq.recommenders.histories import gather_rows
 from logq.recommenders.known_log import KnownLog
 from logq.training.devices import Device, world
@@ -56,7 +55,7 @@ def random_log(seed: int, users: int = 30, items: int = 15, events: int = 250) -
 
 @pytest.mark.parametrize("pairs", [1, 100, 1 << 22])
 def test_item_knn_is_the_loop(pairs: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(item_knn_module, "PAIRS", pairs)
+    monkeypatch.setattr(neighborhoods, "PAIRS", pairs)
     log = random_log(3)
     model = ItemKNN(neighbors=4, shrinkage=2.0).fit(log, progress=False)
     places = tie_order(log.item_ids.keys)

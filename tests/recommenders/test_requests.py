@@ -11,7 +11,7 @@ import logq
 from logq.logs import Features, Interactions
 from logq.recommenders import Popularity, Recommendations, Recommender, TwoTower, YoutubeDNN
 from logq.retrieval import ExactIndex
-from recommender_cases import ALL, ITEMS, NEURAL, SKIP_GRAM, fitted, make, planted_log, planted_split
+from recommender_cases import ALL, ITEMS, NEURAL, SKIP_GRAM, WITHOUT_VECTORS, fitted, make, planted_log, planted_split
 
 
 @pytest.fixture(params=ALL)
@@ -93,7 +93,7 @@ def test_unknown_items_among_several_that_are_asked_about(model: Recommender) ->
 # ------------------------------------------------------------------------------------ what a model knows users by
 
 
-@pytest.mark.parametrize("name", ["SASRec", "SDM", "ItemKNN", *SKIP_GRAM])
+@pytest.mark.parametrize("name", ["SASRec", "SDM", "ALS", *WITHOUT_VECTORS, *SKIP_GRAM])
 def test_models_that_do_not_read_features_need_a_history_whatever_the_log_has(name: str) -> None:
     model = fitted(name)
     assert model.known.user_features is not None
@@ -166,7 +166,7 @@ def test_a_value_that_no_item_has_is_said(name: str) -> None:
 # ------------------------------------------------------------------------------------------------------------ indexes
 
 
-@pytest.mark.parametrize("name", [name for name in ALL if name not in ("ItemKNN", "Popularity")])
+@pytest.mark.parametrize("name", [name for name in ALL if name not in (*WITHOUT_VECTORS, "Popularity")])
 def test_similar_items_of_an_index_and_of_allowed_items(name: str) -> None:
     model = fitted(name)
     index = model.index(metric="cosine")
@@ -202,7 +202,7 @@ def test_similar_items_make_their_index_once(monkeypatch: pytest.MonkeyPatch) ->
     assert len(made) == 3, "a fit forgets the index of the one before it"
 
 
-@pytest.mark.parametrize("name", ["ItemKNN", "Popularity"])
+@pytest.mark.parametrize("name", [*WITHOUT_VECTORS, "Popularity"])
 def test_baselines_find_similar_items_among_those_that_are_allowed(name: str) -> None:
     model = fitted(name)
     whole, some = model.similar_items(103, k=ITEMS), model.similar_items(103, k=3, allow=[103, 104, 117])
@@ -238,6 +238,11 @@ def test_items_that_were_added_to_an_index_are_recommended_by_their_ids() -> Non
 
 
 def test_a_model_can_be_saved_without_its_users(model: Recommender, tmp_path: Path) -> None:
+    if model.needs_users:
+        with pytest.raises(ValueError, match="histories: expected True, as SessionKNN answers from what users did"):
+            model.save(tmp_path, histories=False)
+        assert not list(tmp_path.iterdir())
+        return
     model.save(tmp_path, histories=False)
     again: Recommender = logq.load(tmp_path)
     assert len(again.user_ids) == 0

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from recommender_cases import ALL, fitted
+from recommender_cases import ALL, WITHOUT_VECTORS, fitted
 
 
-@pytest.mark.parametrize("name", [name for name in ALL if name not in ("ItemKNN", "Popularity")])
+@pytest.mark.parametrize("name", [name for name in ALL if name not in (*WITHOUT_VECTORS, "Popularity")])
 def test_products_of_vectors_are_the_scores_of_recommend(name):
     model = fitted(name)
     users = model.user_ids[:5]

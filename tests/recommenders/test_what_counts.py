@@ -12,7 +12,7 @@ from logq.logs import Interactions, Split, leave_one_out
 from logq.recommenders import ItemKNN, Popularity, Recommender, SASRec, YoutubeDNN
 from logq.recommenders.known_log import KnownLog
 from logq.recommenders.ranker import EvaluationWarning
-from recommender_cases import ALL, fitted, make, planted_log, planted_split
+from recommender_cases import ALL, BASELINES, fitted, make, planted_log, planted_split
 
 
 def events(log: Interactions, rows: Any) -> tuple[list[Any], list[Any], list[Any]]:
@@ -175,10 +175,10 @@ def test_without_ties_the_expected_metrics_are_the_plain_ones(name: str) -> None
     model, split = fitted(name), planted_split()
     one, other = (model.evaluate(split, ks=(2, 5), ties=ties, progress=False) for ties in ("random", "expected"))  # pyright: ignore
     for metric, value in one.values.items():
-        assert other[metric] == pytest.approx(value, abs=0.02 if name in ("Popularity", "ItemKNN") else 1e-9)
+        assert other[metric] == pytest.approx(value, abs=0.02 if name in BASELINES else 1e-9)
 
 
-@pytest.mark.parametrize("name", ["Popularity", "ItemKNN"])
+@pytest.mark.parametrize("name", BASELINES)
 def test_baselines_break_ties_without_looking_at_the_test(name: str) -> None:
     # Items that equally many did in train, and that the test has more or less often: codes are in the order of both.
     users = np.repeat(np.arange(400), 2)

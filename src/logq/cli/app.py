@@ -39,13 +39,8 @@ def _recommender(name: str, summary: str) -> Lazy:
     return Lazy(lambda: summary, make)
 
 
-# Baselines, which have no vectors to save or search; `logq evaluate ranking` measures one beside every model.
-_WITHOUT_COMMAND = ("item-knn", "popularity")
-
 _RECOMMENDERS = {
-    entry.command: _recommender(entry.command, entry.summary)
-    for entry in ESTIMATORS
-    if entry.family == "recommender" and entry.command not in _WITHOUT_COMMAND
+    entry.command: _recommender(entry.command, entry.summary) for entry in ESTIMATORS if entry.family == "recommender"
 }
 
 _DEMO = CommandGroup(

@@ -1,5 +1,7 @@
 from .airbnb import AirbnbEmbeddings as AirbnbEmbeddings
 from .airbnb import AirbnbEncoder as AirbnbEncoder
+from .als import ALS as ALS
+from .ease import EASE as EASE
 from .eges import EGES as EGES
 from .eges import EGESEncoder as EGESEncoder
 from .encoders import RetrievalModel as RetrievalModel
@@ -21,6 +23,7 @@ from .sasrec import SASRec as SASRec
 from .sasrec import SASRecEncoder as SASRecEncoder
 from .sdm import SDM as SDM
 from .sdm import SDMEncoder as SDMEncoder
+from .session_knn import SessionKNN as SessionKNN
 from .two_tower import TwoTower as TwoTower
 from .two_tower import TwoTowerEncoder as TwoTowerEncoder
 from .youtube_dnn import YoutubeDNN as YoutubeDNN

@@ -88,6 +88,12 @@ class ItemRanker(SavedEstimator):
         """(L, c) what each event (L,) adds to the scores of items (c,); None where scores are not sums."""
         return None
 
+    has_vectors: ClassVar[bool] = True
+    """Whether it ranks by vectors, which an index can hold."""
+
+    needs_users: ClassVar[bool] = False
+    """Whether it answers from what users did, and cannot be saved without them."""
+
     describes_items: ClassVar[bool] = False
     """Whether items can be known by their side information alone."""
 

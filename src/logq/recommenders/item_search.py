@@ -7,11 +7,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from logq.retrieval.exact_index import ExactIndex
+from logq.recommenders.histories import Histories
+from logq.retrieval.exact_index import ExactIndex, best, scores_and_positions
 from logq.retrieval.index_checks import Metric
 from logq.retrieval.item_index import ItemIndex
 
-__all__ = ["NUMBERS", "ItemSearch", "UntiedIndex", "first_left", "table_of"]
+__all__ = ["NUMBERS", "ItemSearch", "UntiedIndex", "best_scores", "first_left", "table_of"]
 
 NUMBERS = 1 << 22
 """Places of rankings that are looked at at a time."""
@@ -111,6 +112,36 @@ class UntiedIndex:
                 vectors = self.vectors(codes[begin : begin + step])
                 found[begin : begin + step] = (own @ vectors[:, :, None])[..., 0].amax(1).cpu().numpy()
         return found
+
+
+def best_scores(
+    scores: Tensor,  # (n, C), by code
+    places: NDArray[np.int64],
+    search: ItemSearch,
+    histories: Histories,
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Scores and codes (n, k) of the best items of whole rows of scores; -inf and -1 where there are fewer.
+
+    Args:
+        scores: of all items for n users; changed.
+        places: (C,), the place of each item among equal scores.
+        search: how many, and which may be found.
+        histories: of the n users, whose items are left out if the search says so.
+
+    Example:
+        >>> one = Histories(np.array([2]), np.array([0, 1]), np.array([-1]))
+        >>> best_scores(torch.tensor([[1.0, 1.0, 3.0]]), np.array([1, 0, 2]), ItemSearch(3, exclude_seen=True), one)[1]
+        array([[ 1,  0, -1]])
+    """
+    if search.exclude_seen:
+        owners = np.repeat(np.arange(len(histories)), histories.lengths)
+        scores[torch.from_numpy(owners), torch.from_numpy(histories.items)] = -torch.inf
+    if search.allow is not None:
+        scores[:, torch.from_numpy(~search.allow).to(scores.device)] = -torch.inf
+    codes = np.argsort(places)
+    found, positions = scores_and_positions(best(scores[:, torch.from_numpy(codes).to(scores.device)], search.k))
+    numbers = found.cpu().numpy()
+    return numbers, np.where(np.isneginf(numbers), -1, codes[positions.cpu().numpy()])
 
 
 def first_left(

@@ -322,7 +322,7 @@ class Recommender(RecommendingRanker):
 
         Raises:
             AttributeError: the model is not fitted.
-            ArgumentError: the model has a vector of each user, and cannot be without them.
+            ArgumentError: the model has a vector or the sessions of each user, and cannot be without them.
             OSError: a file cannot be written; what was there stays.
         """
         keep = check_bool("users", users) and (histories is None or check_bool("histories", histories))
@@ -330,6 +330,8 @@ class Recommender(RecommendingRanker):
             super().save(folder)
             return
         self._check_fitted()
+        if self.needs_users:
+            raise ArgumentError("histories", f"True, as {type(self).__name__} answers from what users did", False)
         if getattr(self, "user_vectors", False):
             raise ArgumentError("users", "True, as the model has a vector of each user (user_vectors)", False)
         model = copy.copy(self)

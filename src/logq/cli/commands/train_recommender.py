@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,6 +20,7 @@ from logq.cli.input_output import READS
 from logq.cli.log_reading import LogColumns, LogReadingOptions, check_log, read_log
 from logq.cli.model_folders import save_log
 from logq.cli.recipes import read_recipe, recipes_of
+from logq.cli.recommender_guides import GUIDES, Guide
 from logq.cli.terminal.errors import BadInputError, note
 from logq.cli.terminal.help import HelpfulCommand
 from logq.cli.terminal.output import output_folder
@@ -39,91 +40,6 @@ __all__ = ["make"]
 _MANY_ITEMS = 50_000  # below, exact search is about as fast as an approximate one, or faster
 
 
-class _Guide(NamedTuple):
-    """What the help of a command says besides the options.
-
-    Args:
-        about: when to take this model.
-        examples: what follows `logq train NAME`, one per line.
-        learns_from: whose features it learns from; those of others are only kept.
-    """
-
-    about: str
-    examples: tuple[str, ...] = ("ratings.csv -o model", "ratings.csv -o model --resume")
-    learns_from: tuple[str, ...] = ("user", "item")
-
-
-_GUIDES = {
-    "item2vec": _Guide(
-        "The fastest to train: it runs in the compiled word2vec engine on all cores. Items that are near each other in "
-        "histories or sessions get similar vectors (Barkan and Koenigstein 2016).",
-        (
-            "ratings.csv -o items",
-            "log.txt --format sessions -o items --validation none",
-            "baskets.csv -o items --unordered --window 200",
-            "baskets.csv -o items --recipe item2vec-sets",
-        ),
-        (),
-    ),
-    "airbnb": _Guide(
-        "For click sessions that end in a booking. A listing is predicted from the clicks around it, and the booked "
-        "one from all clicks before it; some negatives come from the same market (Grbovic and Cheng 2018).",
-        (
-            "clicks.csv -o listings --booking booked --market city",
-            'clicks.csv -o listings --booking "action=clickout item"',
-        ),
-        (),
-    ),
-    "eges": _Guide(
-        "For items with features: the vector of an item mixes those of its id and its features, so that new items "
-        "have vectors too (Wang et al. 2018).",
-        ("clicks.csv -o items --item-features items.csv", "log.txt --format sessions -o items --validation none"),
-        ("item",),
-    ),
-    "youtube-dnn": _Guide(
-        "A simple, strong baseline: quick to train, and it uses features of users. A softmax over a sample of items "
-        "learns which item comes next after each event of a user (Covington et al. 2016).",
-        (
-            "ratings.csv --user uid --item iid -o model",
-            "log.csv -o model --user-features users.csv",
-            "log.parquet -o model --objective nce",
-            "ratings.csv -o model --resume",
-        ),
-        ("user",),
-    ),
-    "mind": _Guide(
-        "For users with several interests: each user has several vectors, and the one nearest to an item gives its "
-        "score (Li et al. 2019).",
-        ("ratings.csv -o model", "ratings.csv -o model --interests 2 --max-length 100"),
-        ("user",),
-    ),
-    "sdm": _Guide(
-        "For shops, where what a user wants now may differ from what the user usually likes. Uses features of users "
-        "and items (Lv et al. 2019).",
-        ("ratings.csv -o model", "log.csv -o model --short-length 5 --item-features items.csv"),
-    ),
-    "two-tower": _Guide(
-        "For items that come and go: the vector of an item also depends on its features, so that new items have one. "
-        "Trained by a softmax over the other items of a batch, corrected by log Q (Yi et al. 2019).",
-        (
-            "ratings.csv -o model --item-features items.csv",
-            "log.csv -o model --batch-size 2048 --temperature 0.1",
-        ),
-    ),
-    "sasrec": _Guide(
-        "The most accurate on most logs where order matters, and slower to train than the others (Kang and McAuley "
-        "2018).",
-        (
-            "ratings.csv -o model",
-            "ratings.csv -o model --validation none --epochs 12",
-            "ratings.csv -o model --device cuda --precision auto",
-            "ratings.csv -o model --objective gbce --num-sampled 256",
-        ),
-        (),
-    ),
-}
-
-
 def make(name: str) -> HelpfulCommand:
     """Make the command of a recommender, with the options that its class has.
 
@@ -133,7 +49,7 @@ def make(name: str) -> HelpfulCommand:
     from logq.estimators import ESTIMATORS
 
     entry = next(entry for entry in ESTIMATORS if entry.command == name)
-    guide = _GUIDES.get(name, _Guide(""))
+    guide = GUIDES.get(name, Guide(""))
     options: Mapping[str, Option] = entry.load_class().options()
     built_in = recipes_of(entry.class_name)
     recipes = f"{', '.join(built_in)} or a TOML file" if built_in else "a TOML file"
@@ -217,6 +133,8 @@ def _train(
     if booked:
         given["booking"] = column
     model: Recommender = estimator.from_settings(given)  # what is wrong here is found before the log is read
+    if not histories and model.needs_users:
+        raise BadInputError(f"--no-histories: expected none with {entry.command}, which answers from what users did")
     if not histories and getattr(model, "user_vectors", False):
         raise BadInputError("--no-histories: expected none with --user-vectors, which are one of each user")
     of_columns = [name for name, option in estimator.options().items() if option.metavar == "COLUMN"]
@@ -262,11 +180,14 @@ def _train(
         training.clear()
     if training.quiet:
         return
-    size = f"{plural(log.num_items, 'item')}, {model.item_vectors.shape[1]} numbers each,"
+    size = plural(log.num_items, "item")
+    if model.has_vectors:
+        size += f", {model.item_vectors.shape[1]} numbers each,"
     say(f"{entry.class_name} of {size} saved to ", (str(training.folder), "bold"), ".")
     say(f"Reading took {reading:.1f} s, training {format_seconds(took)}.")
     _say_validation(model, split, held_out)
-    _say_next(training.folder, log, titles, held_out, histories=histories)
+    searches = model.has_vectors and log.num_items >= _MANY_ITEMS
+    _say_next(training.folder, log, titles, held_out, histories=histories, searches=searches)
 
 
 def _several(value: Any) -> Sequence[str]:
@@ -285,7 +206,7 @@ def _with_bookings(log: "Interactions", column: str, value: str) -> "Interaction
 
 
 def _note_unused(entry: "EstimatorEntry", columns: LogReadingOptions) -> None:
-    learns_from = _GUIDES.get(entry.command, _Guide("")).learns_from
+    learns_from = GUIDES.get(entry.command, Guide("")).learns_from
     for side, titles in (("user", ""), ("item", "; titles among them are shown")):
         if getattr(columns, f"{side}_features") is not None and side not in learns_from:
             note(f"--{side}-features: {entry.class_name} does not learn from them{titles}")
@@ -345,9 +266,15 @@ def _say_validation(model: "Recommender", split: "Split | None", held_out: Valid
 
 
 def _say_next(
-    folder: Path, log: "Interactions", titles: list[str] | None, held_out: Validation, *, histories: bool
+    folder: Path,
+    log: "Interactions",
+    titles: list[str] | None,
+    held_out: Validation,
+    *,
+    histories: bool,
+    searches: bool,
 ) -> None:
-    """Suggest the next commands, with a user and an item that the model knows."""
+    """Suggest the next commands, with a user and an item that the model knows; `searches`: an index among them."""
     place = shlex.quote(str(folder))
     user, item = shlex.quote(str(log.user_ids.keys[0])), positional(str(log.item_ids.keys[0]))
     first = log.item_ids.keys[0].item()
@@ -358,7 +285,7 @@ def _say_next(
         (f"logq recommend {place} {asked} -k 10", "what a user may want next"),
         (f"logq similar {place} {item}", "items like " + (title if len(title) <= 40 else f"{title[:37]}...")),
     ]
-    if log.num_items >= _MANY_ITEMS:
+    if searches:
         steps += install_steps("faiss", "faiss", "for the next command")
         index = shlex.quote(str(folder / "index"))
         steps.append((f"logq index {place} --kind faiss-hnsw -o {index} --check", "faster search, compared with exact"))
