@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 
 from logq.logs.interactions import Interactions
 
-__all__ = ["Choice", "LogStatistics", "Rules", "choose"]
+__all__ = ["AutomaticChoice", "LogStatistics", "Rules", "choose"]
 
 
-class Choice(NamedTuple):
+class AutomaticChoice(NamedTuple):
     """A value, and why it was chosen.
 
     Example:
-        >>> Choice(50, "99 % of histories have at most 43 events").value
+        >>> AutomaticChoice(50, "99 % of histories have at most 43 events").value
         50
     """
 
@@ -79,14 +79,14 @@ class LogStatistics:
         return int((short * (short + 1) // 2 + (targets - short) * max_length).sum())
 
 
-Rule = Callable[[LogStatistics, Any], Choice]
+Rule = Callable[[LogStatistics, Any], AutomaticChoice]
 """From the statistics, and the settings that are known by then, to a choice."""
 
 Rules = Mapping[str, Rule]
 """A rule for each setting that may be "auto", in the order in which they are applied."""
 
 
-def choose(rules: Rules, statistics: LogStatistics, settings: Any, asked: frozenset[str]) -> dict[str, Choice]:
+def choose(rules: Rules, statistics: LogStatistics, settings: Any, asked: frozenset[str]) -> dict[str, AutomaticChoice]:
     """Set what is "auto", each by its rule, which sees what was chosen before.
 
     Args:
@@ -102,11 +102,11 @@ def choose(rules: Rules, statistics: LogStatistics, settings: Any, asked: frozen
         >>> class Settings:
         ...     epochs = "auto"
         >>> statistics = LogStatistics.of(Interactions.from_sessions([["tea", "cup"]]))
-        >>> rules = {"epochs": lambda statistics, settings: Choice(9, "there is one target")}
+        >>> rules = {"epochs": lambda statistics, settings: AutomaticChoice(9, "there is one target")}
         >>> choose(rules, statistics, Settings, frozenset({"epochs"}))["epochs"].reason, Settings.epochs
         ('there is one target', 9)
     """
-    found: dict[str, Choice] = {}
+    found: dict[str, AutomaticChoice] = {}
     for name, rule in rules.items():
         if name in asked:
             found[name] = rule(statistics, settings)

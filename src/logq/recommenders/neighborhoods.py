@@ -127,7 +127,7 @@ def summed_by_key(
 class NeighborRecommender(Recommender):
     """A recommender that gives a score to the few items that neighbors lead to.
 
-    All others come after those, the most popular first. A subclass fills in `_candidates` and `_costs`.
+    All others come after those, the most popular first. A subclass fills in `_sums_of_pairs` and `_costs`.
 
     Example:
         See logq.recommenders.ItemKNN, which is one.
@@ -136,12 +136,12 @@ class NeighborRecommender(Recommender):
     has_vectors: ClassVar[bool] = False
 
     @abstractmethod
-    def _candidates(self, histories: Histories) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    def _sums_of_pairs(self, histories: Histories) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Row x C + item of the items with a score, ascending, each once, and the scores, > 0."""
 
     @abstractmethod
     def _costs(self, histories: Histories) -> NDArray[np.int64]:
-        """(n,) how many numbers `_candidates` adds up for each row."""
+        """(n,) how many numbers `_sums_of_pairs` adds up for each row."""
 
     def _rank(self, part: Histories, search: ItemSearch) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         k, allow, index, exclude_seen = search
@@ -184,7 +184,7 @@ class NeighborRecommender(Recommender):
             fallback: the items that may be found by descending `last`.
         """
         num_items = self.known.num_items
-        keys, sums = self._candidates(histories)
+        keys, sums = self._sums_of_pairs(histories)
         row, item = np.divmod(keys, num_items)
         keeps = np.ones(len(keys), dtype=np.bool_) if allow is None else allow[item]
         seen = np.repeat(np.arange(len(histories)), histories.lengths) * num_items + histories.items

@@ -104,6 +104,8 @@ class HeldOut(NamedTuple):
             >>> held_out.together().fingerprint() == split.history("test").fingerprint()
             True
         """
+        if self.history is None:
+            raise ArgumentError("validation", "what came before it", Verbatim("none"))
         parts = (self.history, self.truth)
         for name in ("user_ids", "item_ids"):
             ours, theirs = (np.asarray(getattr(part, name).keys) for part in parts)

@@ -21,7 +21,7 @@ from logq.logs.growing import GrownLog, grow_log
 from logq.logs.identifiers import Identifiers
 from logq.logs.interactions import Interactions
 from logq.logs.splits import Split
-from logq.recommenders.automatic_settings import Choice, LogStatistics, Rules, choose
+from logq.recommenders.automatic_settings import AutomaticChoice, LogStatistics, Rules, choose
 from logq.recommenders.item_search import ItemSearch
 from logq.recommenders.known_log import KnownLog, lenient_codes
 from logq.recommenders.ranker import EvaluationWarning, HeldOut, RankingTest, Ties, leak, training_part
@@ -62,7 +62,7 @@ class Recommender(RecommendingRanker):
     rules: ClassVar[Rules] = {}
     """By which rule each setting that may be "auto" is chosen."""
 
-    chosen: Mapping[str, Choice] = {}
+    chosen: Mapping[str, AutomaticChoice] = {}
     """What the last fit chose, and why."""
 
     # ------------------------------------------------------------------------------------- what a subclass fills in

@@ -11,7 +11,7 @@ from logq.logs.examples import Examples
 from logq.logs.interactions import Interactions
 from logq.logs.next_items import NextItems, Sequences
 from logq.nn.dropout import ByteDropout
-from logq.recommenders.automatic_settings import Choice, LogStatistics, Rules
+from logq.recommenders.automatic_settings import AutomaticChoice, LogStatistics, Rules
 from logq.recommenders.encoders import Batch, RetrievalModel
 from logq.recommenders.item_tables import Table, column, end_of, select_rows
 from logq.recommenders.layers.layer_config import LAYERS, LayerConfig
@@ -248,19 +248,23 @@ class SASRecConfig(LayerConfig, NeuralConfig):
     default_sampler: ClassVar[str] = "uniform"
 
     rules: ClassVar[Rules] = {
-        "max_length": lambda log, own: Choice(
+        "max_length": lambda log, own: AutomaticChoice(
             min(200, max(10, -(-log.length_at(0.99) // 10) * 10)),
             f"99 % of users have at most {log.length_at(0.99):,} events; 200 at most",
         ),
         "examples": lambda log, own: _examples(log, own),
         "positions": lambda log, own: _of_layer(own, "positions", _POSITIONS[own.examples]),
         "norm": lambda log, own: _of_layer(own, "norm", _NORMS[own.examples]),
-        "init_std": lambda log, own: Choice(0.02 if own.norm == "post" else None, f"norm is {own.norm}"),
-        "dropout": lambda log, own: Choice(
+        "init_std": lambda log, own: AutomaticChoice(0.02 if own.norm == "post" else None, f"norm is {own.norm}"),
+        "dropout": lambda log, own: AutomaticChoice(
             0.5 if log.events_per_item < SPARSE else 0.2, f"an item has {log.events_per_item:.3g} events"
         ),
-        "hidden": lambda log, own: Choice(4 * own.dim if own.layer == "attention" else None, f"layer {own.layer}"),
-        "num_sampled": lambda log, own: Choice(min(2048, max(1, log.num_items // 2)), f"{log.num_items:,} items"),
+        "hidden": lambda log, own: AutomaticChoice(
+            4 * own.dim if own.layer == "attention" else None, f"layer {own.layer}"
+        ),
+        "num_sampled": lambda log, own: AutomaticChoice(
+            min(2048, max(1, log.num_items // 2)), f"{log.num_items:,} items"
+        ),
         "batch_size": lambda log, own: _batch_size(log, own),
         "epochs": lambda log, own: _epochs(log, own),
     }
@@ -275,34 +279,34 @@ _POSITIONS = {"prefixes": "end", "positions": "relative"}
 _NORMS = {"prefixes": "post", "positions": "pre"}
 
 
-def _examples(log: LogStatistics, own: SASRecConfig) -> Choice:
+def _examples(log: LogStatistics, own: SASRecConfig) -> AutomaticChoice:
     items = log.prefix_items(own.max_length)
     if own.last_only or own.overlap:
-        return Choice("positions", "there are options of windows")
-    return Choice(
+        return AutomaticChoice("positions", "there are options of windows")
+    return AutomaticChoice(
         "prefixes" if items <= MOST_PREFIX_ITEMS else "positions", f"histories of all events: {items:,} items"
     )
 
 
-def _of_layer(own: SASRecConfig, name: str, wanted: str) -> Choice:
+def _of_layer(own: SASRecConfig, name: str, wanted: str) -> AutomaticChoice:
     """What is wanted, or what the layer takes instead."""
     takes = LAYERS[own.layer].options.get(name, (None,))
-    return Choice(wanted if wanted in takes else takes[0], f"examples are {own.examples}, layer {own.layer}")
+    return AutomaticChoice(wanted if wanted in takes else takes[0], f"examples are {own.examples}, layer {own.layer}")
 
 
-def _batch_size(log: LogStatistics, own: SASRecConfig) -> Choice:
+def _batch_size(log: LogStatistics, own: SASRecConfig) -> AutomaticChoice:
     if own.examples == "prefixes":
-        return Choice(256, "examples are prefixes")
+        return AutomaticChoice(256, "examples are prefixes")
     length = max(1, log.num_targets // max(1, log.num_windows(own.max_length)))
-    return Choice(min(256, max(16, BATCH_TARGETS // length)), f"windows have {length:,} targets")
+    return AutomaticChoice(min(256, max(16, BATCH_TARGETS // length)), f"windows have {length:,} targets")
 
 
-def _epochs(log: LogStatistics, own: SASRecConfig) -> Choice:
+def _epochs(log: LogStatistics, own: SASRecConfig) -> AutomaticChoice:
     if log.has_validation:
-        return Choice(200, "validation stops sooner")
+        return AutomaticChoice(200, "validation stops sooner")
     number = log.num_targets if own.examples == "prefixes" else log.num_windows(own.max_length)
     epochs = round(STEPS * own.batch_size / max(1, number))
-    return Choice(min(200, max(5, epochs)), f"some {STEPS:,} updates, without a validation part")
+    return AutomaticChoice(min(200, max(5, epochs)), f"some {STEPS:,} updates, without a validation part")
 
 
 class SASRec(SASRecConfig, NeuralRecommender):

@@ -123,7 +123,7 @@ class SessionKNN(SessionKNNConfig, NeighborRecommender):
         mean = len(self._sessions.items) / max(1, len(self._sessions.owners))
         return shared + (np.minimum(shared, self.neighbors) * mean).astype(np.int64)
 
-    def _candidates(self, histories: Histories) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    def _sums_of_pairs(self, histories: Histories) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         log, stan = self._sessions, self.kind == "stan"
         row, session, similarity, position = self._neighbors(histories)
         items, offsets = gather_rows(log.items, log.offsets, session)
