@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from logq.logs import NextItems
 from logq.recommenders.layers.causal_attention import CausalAttention
 from logq.recommenders.layers.layer_config import LAYERS, LayerConfig
 from logq.recommenders.layers.sequence_layer import HistoryLayout
+from logq.recommenders.query_export import QueryTower
 from logq.recommenders.sasrec import SASRec, SASRecEncoder
 from model_cases import C, D, batch
 from recommender_cases import planted_log, planted_split
@@ -67,14 +67,7 @@ def attend(block: Any, xs: Xs) -> Xs:
 
 
 def attention(block: Any, xs: Xs) -> Xs:
-    def feed_forward(x: Tensor) -> Tensor:
-        return apply(block.contract, gelu(apply(block.expand, x)))
-
-    if block.norm_first:
-        xs = [x + y for x, y in zip(xs, attend(block, [norm(block.attention_norm, x) for x in xs]), strict=True)]
-        return [x + feed_forward(norm(block.feed_forward_norm, x)) for x in xs]
-    xs = [norm(block.attention_norm, x + y) for x, y in zip(xs, attend(block, xs), strict=True)]
-    return [norm(block.feed_forward_norm, x + feed_forward(x)) for x in xs]
+    return feed_forward(block, mixing(block, xs, lambda xs: attend(block, xs), block.attention_norm))
 
 
 def ligr(block: Any, xs: Xs) -> Xs:
@@ -98,7 +91,81 @@ def gru4rec(block: Any, xs: Xs) -> Xs:
     return found
 
 
-STUDENT: dict[str, Callable[[Any, Xs], Xs]] = {"attention": attention, "ligr": ligr, "gru4rec": gru4rec}
+def mixing(block: Any, xs: Xs, change: Callable[[Xs], Xs], layer_norm: Any) -> Xs:
+    """The two ways of adding what a part of a layer makes."""
+    if block.norm_first:
+        return [x + y for x, y in zip(xs, change([norm(layer_norm, x) for x in xs]), strict=True)]
+    return [norm(layer_norm, x + y) for x, y in zip(xs, change(xs), strict=True)]
+
+
+def feed_forward(block: Any, xs: Xs) -> Xs:
+    return mixing(
+        block,
+        xs,
+        lambda xs: [apply(block.contract, gelu(apply(block.expand, x))) for x in xs],
+        block.feed_forward_norm,
+    )
+
+
+def at_the_end(xs: Xs, window: int) -> Tensor:
+    """A window (N, D) that ends with a history, after zeros."""
+    return torch.cat([torch.zeros(window - len(xs), D, dtype=torch.float64), torch.stack(xs)])
+
+
+def bsarec(block: Any, xs: Xs) -> Xs:
+    def filtered(xs: Xs) -> Xs:
+        found = []
+        for i, x in enumerate(xs):
+            seen = xs[: i + 1] if block.causal_filter else xs
+            waves = torch.fft.rfft(at_the_end(seen, block.max_length), dim=0, norm="ortho")
+            waves[5 // 2 + 1 :] = 0
+            low = torch.fft.irfft(waves, n=block.max_length, dim=0, norm="ortho")[i - len(seen)]
+            found.append(low + block.beta**2 * (x - low))
+        return found
+
+    one, other = (
+        mixing(block, xs, *how)
+        for how in ((filtered, block.filter_norm), (lambda xs: attend(block, xs), block.attention_norm))
+    )
+    return feed_forward(block, [block.alpha * a + (1 - block.alpha) * b for a, b in zip(one, other, strict=True)])
+
+
+def wearec(block: Any, xs: Xs) -> Xs:
+    def mixed(xs: Xs) -> Xs:
+        window, frequencies, width = block.max_length, block.max_length // 2 + 1, D // block.heads
+        x = at_the_end(xs, window)
+        written = apply(block.write, torch.nn.functional.gelu(apply(block.read, torch.stack(xs).mean(dim=0))))
+        scale, offset = written.view(2, block.heads, frequencies)
+        found = torch.zeros_like(x)
+        for head in range(block.heads):
+            cut = slice(head * width, (head + 1) * width)
+            waves = torch.fft.rfft(x[:, cut], dim=0, norm="ortho")
+            for k in range(frequencies):
+                waves[k] = (
+                    waves[k] * block.scale[head, k] * (1 + scale[head, k]) + block.offset[head, k] + offset[head, k]
+                )
+            found[:, cut] = block.alpha * torch.fft.irfft(waves, n=window, dim=0, norm="ortho")
+        wavelet = torch.zeros_like(x)
+        for pair in range((window + 1) // 2):
+            new, old = window - 1 - 2 * pair, window - 2 - 2 * pair
+            of_old = x[old] if old >= 0 else torch.zeros(D, dtype=torch.float64)
+            approximation, detail = (of_old + x[new]) / 2, (of_old - x[new]) / 2 * block.detail[pair]
+            wavelet[new] = approximation - detail
+            if old >= 0:
+                wavelet[old] = approximation + detail
+        found += (1 - block.alpha) * wavelet
+        return list(found[window - len(xs) :])
+
+    return feed_forward(block, mixing(block, xs, mixed, block.filter_norm)) if xs else []
+
+
+STUDENT: dict[str, Callable[[Any, Xs], Xs]] = {
+    "attention": attention,
+    "ligr": ligr,
+    "bsarec": bsarec,
+    "wearec": wearec,
+    "gru4rec": gru4rec,
+}
 
 
 def encoded(model: SASRecEncoder, items: list[int]) -> Xs:
@@ -121,7 +188,7 @@ def encoded(model: SASRecEncoder, items: list[int]) -> Xs:
 def made(**settings: Any) -> SASRecEncoder:
     """An encoder in float64 whose weights are far enough from 0 to tell mistakes apart."""
     torch.manual_seed(1)
-    model = SASRecEncoder(C, D, max_length=9, **{"dropout": 0.0, **settings}).double().eval().requires_grad_(False)
+    model = SASRecEncoder(C, D, **{"max_length": 9, "dropout": 0.0, **settings}).double().eval().requires_grad_(False)
     for parameter in model.parameters():
         parameter.add_(0.3 * torch.randn(parameter.shape, dtype=torch.float64))
     return model
@@ -136,11 +203,21 @@ CASES: dict[str, dict[str, Any]] = {
     "attention, end, post": {"positions": "end", "norm": "post"},
     "ligr": {"layer": "ligr"},
     "ligr, relative": {"layer": "ligr", "positions": "relative", "heads": 2, "hidden": 12},
+    "bsarec": {"layer": "bsarec"},
+    "bsarec, pre": {"layer": "bsarec", "norm": "pre", "heads": 2, "positions": "relative", "alpha": 0.4},
+    "bsarec, window": {"layer": "bsarec", "causal_filter": False, "positions": "end"},
+    "wearec": {"layer": "wearec", "heads": 2},
+    "wearec, even": {"layer": "wearec", "max_length": 8, "alpha": 0.6, "positions": "start", "norm": "pre"},
     "gru4rec": {"layer": "gru4rec", "hidden": 12},
     "gru4rec, start": {"layer": "gru4rec", "blocks": 1, "positions": "start"},
 }
 
-AHEAD = [name for name, settings in CASES.items() if LayerConfig(**settings).sees_later_items]
+
+def sees_later_items(settings: dict[str, Any]) -> str:
+    return LayerConfig(**{name: value for name, value in settings.items() if name != "max_length"}).sees_later_items
+
+
+AHEAD = [name for name, settings in CASES.items() if sees_later_items(settings)]
 """Cases in which what is after an item counts."""
 
 
@@ -186,7 +263,7 @@ def test_what_comes_later_changes_nothing(name: str) -> None:
 @pytest.mark.parametrize("name", AHEAD)
 def test_what_sees_later_items_is_not_trained_at_all_positions(name: str) -> None:
     model, columns = made(**CASES[name]), batch()
-    named = LayerConfig(**CASES[name]).sees_later_items
+    named = sees_later_items(CASES[name])
     with pytest.raises(ValueError, match="targets: expected one target after the last item of a history, with ") as e:
         model.training_queries(columns)
     assert named in str(e.value)
@@ -244,7 +321,7 @@ def test_init_std() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"layer": "lstm"}, r"layer: expected one of attention, ligr, gru4rec.*, got 'lstm'"),
+        ({"layer": "lstm"}, r"layer: expected one of attention, ligr, .*, got 'lstm'"),
         ({"positions": "middle"}, "positions: expected one of start, end, relative, none, got 'middle'"),
         ({"layer": "ligr", "norm": "post"}, "norm: expected 'pre', as layer 'ligr' takes no other, got 'post'"),
         ({"layer": "gru4rec", "norm": "pre"}, "norm: expected None, as layer 'gru4rec' does not read it, got 'pre'"),
@@ -266,27 +343,52 @@ def test_settings_that_do_not_go_together(settings: dict[str, Any], message: str
 # ---------------------------------------------------------------------------------------------------------- estimator
 
 
-class Prefixes(SASRec):
-    """Learns from each beginning of a history, at its last item."""
-
-    def _make_examples(self, log, seed):
-        return NextItems(log, self.max_length, age=None)
-
-
-def estimator(name: str, **changes: Any) -> SASRec:
-    kind = Prefixes if name in AHEAD else SASRec
+def fitted(name: str, **changes: Any) -> SASRec:
     settings: dict[str, Any] = {"dropout": 0.0, "lr": 0.02, "batch_size": 6, "max_length": 8, "num_sampled": 10}
-    return kind(16, **{**settings, "seed": 2, "patience": None, **CASES[name], **changes})
+    settings |= {"seed": 2, "patience": None, "ema": None, "examples": "prefixes", "epochs": 3, **CASES[name]}
+    return SASRec(16, **{**settings, "blocks": 1, **changes}).fit(planted_split().train, progress=False)
 
 
-@pytest.mark.parametrize("name", ["attention, relative, post", "attention, end", "ligr", "gru4rec"])
+LEARNERS = ["attention, relative, post", "ligr", "bsarec, pre", "wearec", "gru4rec"]
+FEW = [pytest.param(n, marks=() if n == "wearec" else pytest.mark.slow) for n in LEARNERS]
+
+
+@pytest.mark.parametrize("name", FEW)
 def test_an_estimator_learns_and_goes_through_a_file(name: str, tmp_path: Path) -> None:
-    epochs = 4 if name in AHEAD else 30
-    model = estimator(name, epochs=epochs, blocks=1).fit(planted_split().train, progress=False)
+    model = fitted(name)
     found = model.evaluate(planted_split(), ks=(3,), exclude_seen=False, progress=False)
     assert found["HR@3"] > 0.5  # chance would give 0.15; see test_learning
     model.save(tmp_path / "m")
-    again = type(model).load(tmp_path / "m")
+    again = SASRec.load(tmp_path / "m")
     assert again.settings() == model.settings()
     users = list(planted_log().user_ids.keys[:9])
     assert np.array_equal(again.query_vectors(users), model.query_vectors(users))
+
+
+# ------------------------------------------------------------------------------------------------------------- export
+
+
+@pytest.mark.filterwarnings("ignore:The tensor attribute:UserWarning")  # what torch says of its own GRU
+@pytest.mark.parametrize("name", [pytest.param(n, marks=() if n == "wearec" else pytest.mark.slow) for n in CASES])
+def test_an_exported_layer_answers_for_other_batches(name: str) -> None:
+    tower = QueryTower(made(**CASES[name]), ["history"], cosine=False, extra=False).eval()
+    dynamic = {0: torch.export.Dim("rows"), 1: torch.export.Dim("length")}
+    history = batch()["history"]
+    graph = torch.export.export(tower, (history,), dynamic_shapes=((dynamic,),), strict=False).module()
+    for other in (history, history[:1, :3], history[1:3, :1], history[[4, 1, 3, 0, 0, 2], :5]):
+        torch.testing.assert_close(graph(other), tower(other), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LEARNERS)
+def test_onnx_answers_as_the_model_does(name: str, tmp_path: Path) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    model = fitted(name, epochs=1, max_length=5)
+    assert model.export(tmp_path / "tower.onnx") == ["history"]
+    session = onnxruntime.InferenceSession((tmp_path / "tower.onnx").read_bytes(), providers=["CPUExecutionProvider"])
+    for length in range(1, 6):
+        histories = np.random.default_rng(length).integers(0, model.known.num_items, (3, length))
+        histories[1, length // 2 :] = -1
+        raw = [[model.item_ids[item] for item in row if item >= 0] for row in histories]
+        (answer,) = session.run(None, {"history": histories})
+        np.testing.assert_allclose(answer, model.query_vectors(histories=raw), rtol=1e-5, atol=1e-5)

@@ -19,7 +19,7 @@ from logq.recommenders.layers.sequence_layer import HistoryLayout, SequenceLayer
 from logq.recommenders.neural_config import NeuralConfig, Tied
 from logq.recommenders.neural_recommender import NeuralRecommender
 from logq.samplers.registry import SamplerChoice
-from logq.tracing import keeps_sizes
+from logq.tracing import is_exported, keeps_sizes
 from logq.training.config import AUTO, AtLeast, Auto, Help, OneOf, configclass
 
 __all__ = ["SASRec", "SASRecConfig", "SASRecEncoder"]
@@ -156,7 +156,10 @@ class SASRecEncoder(RetrievalModel):
         length = history.shape[1]
         position = torch.arange(length, device=history.device)
         x = self._embedded(self.watched.padded(history), position, ends[:, None])
-        return self._encoded(x.reshape(-1, self.dim), HistoryLayout(length, ends)).view(*history.shape, self.dim)
+        x = x.reshape(-1, self.dim)
+        if is_exported():  # with strides of its own: those of a tensor that was masked would bound L
+            x = x.clone(memory_format=torch.contiguous_format)
+        return self._encoded(x, HistoryLayout(length, ends)).view(*history.shape, self.dim)
 
     def _embedded(self, x: Tensor, position: Tensor, ends: Tensor) -> Tensor:
         """What enters the first layer, of vectors, their positions, and how many items their rows have."""
@@ -273,6 +276,8 @@ class SASRecConfig(LayerConfig, NeuralConfig):
         super().__post_init__()
         if self.dim % self.heads:
             raise ArgumentError("heads", f"a divisor of dim = {self.dim}", self.heads)
+        if self.examples == "positions" and self.sees_later_items:
+            raise ArgumentError("examples", f"'prefixes', with {self.sees_later_items}", self.examples)
 
 
 _POSITIONS = {"prefixes": "end", "positions": "relative"}
@@ -283,6 +288,8 @@ def _examples(log: LogStatistics, own: SASRecConfig) -> AutomaticChoice:
     items = log.prefix_items(own.max_length)
     if own.last_only or own.overlap:
         return AutomaticChoice("positions", "there are options of windows")
+    if own.sees_later_items:
+        return AutomaticChoice("prefixes", f"{own.sees_later_items} learns what follows last items")
     return AutomaticChoice(
         "prefixes" if items <= MOST_PREFIX_ITEMS else "positions", f"histories of all events: {items:,} items"
     )

@@ -1,4 +1,5 @@
 from .attention_layer import AttentionLayer as AttentionLayer
+from .bsarec import BSARecLayer as BSARecLayer
 from .causal_attention import CausalAttention as CausalAttention
 from .gru4rec import GRU4RecLayer as GRU4RecLayer
 from .layer_config import LAYERS as LAYERS
@@ -7,3 +8,4 @@ from .ligr import LiGRLayer as LiGRLayer
 from .sequence_layer import BlockConfig as BlockConfig
 from .sequence_layer import HistoryLayout as HistoryLayout
 from .sequence_layer import SequenceLayer as SequenceLayer
+from .wearec import WEARecLayer as WEARecLayer

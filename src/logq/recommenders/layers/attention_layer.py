@@ -3,12 +3,11 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from torch import Tensor, nn
-from torch.nn.functional import gelu
+from torch import Tensor
 
 from logq.recommenders.item_tables import select_rows
 from logq.recommenders.layers.causal_attention import CausalAttention
-from logq.recommenders.layers.sequence_layer import NORMS, POSITIONS, BlockConfig, HistoryLayout, linear
+from logq.recommenders.layers.sequence_layer import NORMS, POSITIONS, BlockConfig, HistoryLayout
 
 __all__ = ["AttentionLayer"]
 
@@ -44,21 +43,14 @@ class AttentionLayer(CausalAttention):
 
     def __init__(self, dim: int, max_length: int, config: BlockConfig) -> None:
         super().__init__(dim, max_length, config)
-        self.feed_forward_norm = nn.LayerNorm(dim)
-        self.expand = linear(dim, self.hidden)
-        self.contract = linear(self.hidden, dim)
+        self.add_feed_forward()
 
     def forward(self, x: Tensor, layout: HistoryLayout) -> Tensor:
         """(N, D) -> (N, D)."""
-        x = self.added(x, self.attention_norm, lambda x: self.attend(x, layout))
-        return self.added(x, self.feed_forward_norm, self._feed_forward)
+        return self.fed_forward(self.added(x, self.attention_norm, lambda x: self.attend(x, layout)))
 
     def last(self, x: Tensor, layout: HistoryLayout) -> Tensor:
         """(N, D) -> (R, D)."""
         known = self.attention_norm(x) if self.norm_first else x
         own = select_rows(x, layout.last)
-        own = self.added(own, self.attention_norm, lambda own: self.attend_last(own, known, layout))
-        return self.added(own, self.feed_forward_norm, self._feed_forward)
-
-    def _feed_forward(self, x: Tensor) -> Tensor:
-        return self.contract(gelu(self.expand(x), approximate="tanh"))
+        return self.fed_forward(self.added(own, self.attention_norm, lambda own: self.attend_last(own, known, layout)))

@@ -43,10 +43,8 @@ class GRU4RecLayer(SequenceLayer):
         """(N, D) -> (N, D)."""
         # Padding comes after all items, so that what is computed of it reaches none.
         if is_exported():  # a graph has a GRU of one number of steps, and takes that of the longest history
-            # The copy has strides of its own; torch.export takes those of a tensor that was masked for a bound of L.
-            inputs = layout.padded(x.clone(memory_format=torch.contiguous_format))
             steps, places = (torch.arange(n, device=x.device) for n in (self.max_length, layout.length))
-            states = self.gru(inputs.index_select(1, steps.clamp(max=layout.length - 1)))[0]
+            states = self.gru(layout.padded(x).index_select(1, steps.clamp(max=layout.length - 1)))[0]
             states = states.index_select(1, places.clamp(max=self.max_length - 1))  # a slice would bound the length
         elif len(x):
             states = self.gru(layout.padded(x))[0]

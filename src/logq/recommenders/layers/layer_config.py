@@ -5,9 +5,11 @@ from typing import Annotated
 
 from logq._arguments import ArgumentError
 from logq.recommenders.layers.attention_layer import AttentionLayer
+from logq.recommenders.layers.bsarec import BSARecLayer
 from logq.recommenders.layers.gru4rec import GRU4RecLayer
 from logq.recommenders.layers.ligr import LiGRLayer
 from logq.recommenders.layers.sequence_layer import BlockConfig, SequenceLayer
+from logq.recommenders.layers.wearec import WEARecLayer
 from logq.training.config import AUTO, Help, OneOf, configclass
 
 __all__ = ["LAYERS", "LayerConfig"]
@@ -15,6 +17,8 @@ __all__ = ["LAYERS", "LayerConfig"]
 LAYERS: Mapping[str, type[SequenceLayer]] = {
     "attention": AttentionLayer,
     "ligr": LiGRLayer,
+    "bsarec": BSARecLayer,
+    "wearec": WEARecLayer,
     "gru4rec": GRU4RecLayer,
 }
 """name -> (dim, max_length, config) -> layer."""
@@ -62,8 +66,12 @@ class LayerConfig(BlockConfig):
 
     @property
     def sees_later_items(self) -> str:
-        """The argument by which the output at an item depends on how many come after it; "" where none does.
+        """The argument by which the output at an item depends on those after it; "" where none does.
 
         Such layers learn from the output at the last item of a history alone: at others it would know too much.
         """
-        return "positions='end'" if self.positions == "end" else ""
+        if LAYERS[self.layer].looks_ahead:
+            return f"layer={self.layer!r}"
+        if self.causal_filter is False:
+            return "causal_filter=False"
+        return "positions='end'" if self.positions == "end" and "positions" not in self.auto else ""

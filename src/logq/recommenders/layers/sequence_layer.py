@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import gelu
 
 from logq._arguments import ArgumentError
 from logq.nn.dropout import ByteDropout
@@ -73,6 +74,33 @@ class BlockConfig(Config):
             default="as in the layer's paper",
         ),
     ] = None
+    alpha: Annotated[
+        float | None,
+        AtLeast(0),
+        AtMost(1),
+        Help(
+            "Share of the frequency filter in bsarec (beside attention) and wearec (beside the wavelet).",
+            more="None takes 0.7 and 0.2.",
+            default="0.7 for bsarec, 0.2 for wearec",
+        ),
+    ] = None
+    cutoff: Annotated[
+        int | None,
+        AtLeast(1),
+        Help(
+            "Where bsarec divides frequencies: waves that fit up to half as often into a window are low.",
+            more="None takes 5.",
+            default="5",
+        ),
+    ] = None
+    causal_filter: Annotated[
+        bool | None,
+        Help(
+            "Whether the filter of bsarec sees the items before an item alone, and not the whole window.",
+            more="The whole window, as in the paper, where only what follows its last item is learned. None: True.",
+            default="causal-filter",
+        ),
+    ] = None
     init_std: Annotated[
         float | None,
         Above(0),
@@ -118,6 +146,15 @@ class HistoryLayout:
         x = x.reshape(self.rows * self.length, x.shape[2])
         return x if self.places is None else select_rows(x, self.places)
 
+    def only_items(self, x: Tensor) -> Tensor:
+        """What `padded` gives (B, L, W), with zeros at padding even where padding has vectors."""
+        return x if self.places is not None else x.masked_fill(self.place >= self.ends[:, None, None], 0.0)
+
+    @cached_property
+    def place(self) -> Tensor:
+        """(L, 1) int64, the place of an item in its row."""
+        return torch.arange(self.length, device=self.ends.device)[:, None]
+
     @cached_property
     def last(self) -> Tensor:
         """Where among the N vectors the last one of each row is, of rows that have one."""
@@ -128,8 +165,7 @@ class HistoryLayout:
     @cached_property
     def distance(self) -> Tensor:
         """(L, L) int64, how many items the one of a column is before that of a row; negative after it."""
-        at = torch.arange(self.length, device=self.ends.device)
-        return at[:, None] - at
+        return self.place - self.place[:, 0]
 
     @cached_property
     def is_later(self) -> Tensor:
@@ -149,6 +185,7 @@ class SequenceLayer(nn.Module, ABC):
         options: what it reads of `BlockConfig` beside blocks, dropout, embedding_dropout and init_std, and what None
             stands for; a tuple has the names that it takes, the first of which None stands for.
         widening: how many times D its feed-forward layer has where `hidden` is None.
+        looks_ahead: whether the output at an item depends on those after it.
 
     Example:
         >>> from logq.recommenders.layers import LAYERS, LayerConfig
@@ -159,6 +196,7 @@ class SequenceLayer(nn.Module, ABC):
 
     options: ClassVar[Mapping[str, Any]] = {}
     widening: ClassVar[int] = 1
+    looks_ahead: ClassVar[bool] = False
 
     def __init__(self, dim: int, max_length: int, config: BlockConfig) -> None:
         super().__init__()
@@ -176,6 +214,16 @@ class SequenceLayer(nn.Module, ABC):
     def last(self, x: Tensor, layout: HistoryLayout) -> Tensor:
         """(N, D) -> (R, D), the last output of each row that has items: all that the last layer needs to give."""
         return select_rows(self(x, layout), layout.last)
+
+    def add_feed_forward(self) -> None:
+        """Let there be the modules of `fed_forward`."""
+        self.feed_forward_norm = nn.LayerNorm(self.dim)
+        self.expand = linear(self.dim, self.hidden)
+        self.contract = linear(self.hidden, self.dim)
+
+    def fed_forward(self, x: Tensor) -> Tensor:
+        """x (N, D), and W_2 gelu(W_1 x + b_1) + b_2 added to it, as `added` does."""
+        return self.added(x, self.feed_forward_norm, lambda x: self.contract(gelu(self.expand(x), approximate="tanh")))
 
     def added(self, x: Tensor, norm: nn.LayerNorm, change: Callable[[Tensor], Tensor]) -> Tensor:
         """x plus its change: x + dropout(change(norm(x))), or norm(x + dropout(change(x))) with norm="post"."""
