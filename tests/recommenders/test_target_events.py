@@ -120,9 +120,9 @@ def test_each_target_has_a_sample_and_knows_its_history():
     model, asked = fitted(SASRec, max_length=4), []
 
     class Noted(ItemLoss):
-        def forward(self, model, queries, targets, seen=None, groups=None, weights=None):
+        def forward(self, model, queries, targets, seen=None, groups=None, weights=None, extra=None):
             asked.append((queries, targets, seen(torch.arange(LOG.num_items)), weights))
-            return super().forward(model, queries, targets, seen, groups, weights)
+            return super().forward(model, queries, targets, seen, groups, weights, extra)
 
     task = a_task(model, examples, events, Noted("sampled_softmax", Uniform(LOG.num_items, 5, seed=1)), unseen=True)
     batch, number = next(iter(task.batches(0, 0)))
