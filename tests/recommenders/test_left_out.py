@@ -171,3 +171,25 @@ def test_a_sampler_of_ones_own_takes_them():
     assert isinstance(SAMPLERS["shared"](), Sampler)
     model = SASRec(dim=4, epochs=1, seed=1, sampler=lambda counts: Uniform(len(counts), 3, seed=1), false_negatives=0.5)
     assert np.isfinite(model.fit(SHOWN, progress=False).item_vectors).all()
+
+
+@pytest.mark.parametrize("options", [{"shared_negatives": False}, {"num_sampled": 4}, {}])
+@pytest.mark.parametrize("estimator", [SASRec, TwoTower])
+def test_estimators_mix_negatives(estimator, options, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(Noted, "given", [])
+
+    class Spy(Noted):
+        def forward(self, *arguments):
+            loss = super().forward(*arguments)
+            drawn.append(self.sampler)
+            return loss
+
+    monkeypatch.setattr("logq.recommenders.item_loss.ItemLoss", Spy)
+    model = estimator(dim=4, epochs=1, seed=1, sampler="uniform", in_batch_share=0.25, **options)
+    model.fit(SHOWN, progress=False)
+    in_batch, rest = drawn[0].parts
+    assert isinstance(in_batch, InBatch)
+    assert in_batch.num_sampled == round(0.25 * model.num_sampled)
+    assert rest.num_sampled == model.num_sampled - in_batch.num_sampled
+    assert rest.per_row == (not model.shared_negatives)

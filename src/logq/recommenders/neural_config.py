@@ -249,7 +249,8 @@ class NeuralConfig(WarmConfig, TrainingConfig, LossConfig):
             if not self.samples:
                 expected = f"0, as {self.objective} draws no negatives"
                 raise ArgumentError("in_batch_share", expected, self.in_batch_share)
-            check_in_batch_share(self.in_batch_share, self.sampler, self.num_sampled)
+            known = None if self.options()["num_sampled"].is_auto(self.num_sampled) else self.num_sampled
+            check_in_batch_share(self.in_batch_share, self.sampler, known)
         for name in ("unseen_negatives", "false_negatives", "extra_negatives"):
             if getattr(self, name) and not self.samples:
                 expected = f"{self.options()[name].default}, as {self.objective} draws no negatives"

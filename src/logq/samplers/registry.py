@@ -52,8 +52,8 @@ def check_sampler(choice: object) -> Any:
     raise kind("sampler", f"one of {', '.join(SAMPLERS)} or a function of the counts", choice)
 
 
-def check_in_batch_share(share: float, choice: object, num_sampled: int) -> None:
-    """Raise ArgumentError if a sampler does not go with that share of in-batch negatives.
+def check_in_batch_share(share: float, choice: object, num_sampled: int | None) -> None:
+    """Raise ArgumentError if a sampler, or a number of negatives, does not go with that share of in-batch negatives.
 
     Example:
         >>> check_in_batch_share(0.5, "uniform", 64)
@@ -62,7 +62,7 @@ def check_in_batch_share(share: float, choice: object, num_sampled: int) -> None
         named = choice if isinstance(choice, str) else "a function"
         expected = "0, or the name of a sampler that draws num_sampled classes beside it"
         raise ArgumentError("in_batch_share", expected, Verbatim(f"{share:g} with {named}"))
-    if not 0 < round(share * num_sampled) < num_sampled:
+    if num_sampled is not None and not 0 < round(share * num_sampled) < num_sampled:
         expected = f"a share of num_sampled = {num_sampled} that leaves both parts at least one"
         raise ArgumentError("in_batch_share", expected, share)
 
