@@ -111,6 +111,7 @@ ONE_WAY: dict[str, Callable[..., Sampler]] = {
     "every_class": EveryClass,
     "in_batch-counts": lambda c, **how: InBatch(c, counts=falling_counts(c), **how),
     "in_batch-streaming": streaming,
+    "in_batch-sampled": lambda c, **how: InBatch(c, counts=falling_counts(c), num_sampled=2, **how),
     "partition": partition,
     "partition-sampled": lambda c, **how: partition(c, num_sampled=SAMPLED, **how),
     "partition-distinct": lambda c, **how: partition(c, num_sampled=SAMPLED, replacement=False, **how),

@@ -17,6 +17,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +47,8 @@ def parse() -> argparse.Namespace:
         nargs="+",
         default=[],
         metavar="LOG",
-        choices=[*TABLES, *ABLATIONS],
-        help=f"tables of goals and ablation: {', '.join(TABLES)}; all of them without it",
+        choices=sorted({*TABLES, *ABLATIONS, *objectives.BUDGETS}),
+        help=f"tables of goals, ablation and objectives: {', '.join(TABLES)}; all of them without it",
     )
     parser.add_argument(
         "--set",
@@ -146,6 +147,17 @@ def ablation(arguments: argparse.Namespace) -> list[str]:
     return parts
 
 
+def of_objectives(arguments: argparse.Namespace) -> list[str]:
+    """The tables of losses and samplers."""
+    import logs
+
+    begin, parts = tuple(name.lower() for name in arguments.only), []
+    for name in arguments.on or ("ml-1m", "beauty-s3rec"):
+        found = objectives.table(name, partial(measured, arguments, name), arguments.seeds, begin)
+        parts += [f"## {logs.LOGS[name].title}", "", logs.LOGS[name].about, "", found]
+    return parts
+
+
 def main() -> None:
     arguments = parse()
     import torch
@@ -161,10 +173,7 @@ def main() -> None:
     elif arguments.table == "ablation":
         parts += ablation(arguments)
     elif arguments.table == "objectives":
-        begin = tuple(name.lower() for name in arguments.only)
-        parts.append(
-            objectives.table(lambda row, seed: measured(arguments, objectives.LOG, row, seed), arguments.seeds, begin)
-        )
+        parts += of_objectives(arguments)
     elif arguments.table == "hotels":
         import hotels
 

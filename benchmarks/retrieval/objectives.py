@@ -7,11 +7,12 @@ from typing import Any
 from report import spread
 from rows import Row
 
-LOG = "ml-1m"
-SAMPLED = ("sampled_softmax", "nce", "sampled_logistic", "negative_sampling")
+SAMPLED = ("sampled_softmax", "refined_softmax", "nce", "sampled_logistic", "negative_sampling", "gbce")
 FULL = ("full_softmax", "full_logistic")
 MEASURES = ("NDCG@10", "HR@10", "coverage@10", "popularity_bias@10")
 SAMPLERS = ("uniform", "log_uniform", "unigram", "learned_unigram", "in_batch")
+WITHOUT_LOG_Q = ("sampled_softmax", "negative_sampling")
+SOFTMAX = ("sampled_softmax", "refined_softmax")
 BUDGET = {
     "dim": 32,
     "max_length": 20,
@@ -25,29 +26,49 @@ BUDGET = {
     "validate_every": 4,
     "num_sampled": 512,
 }
+BEAUTY = {**BUDGET, "dim": 64, "tied": True, "epochs": 10, "validate_every": 10}
+BUDGETS = {"ml-1m": BUDGET, "beauty-s3rec": BEAUTY, "ml-100k": BUDGET}
+"""The same for all rows of a log; ml-100k is to try things out."""
 
 
-def rows() -> list[Row]:
-    """A row for each loss and sampler, and for what happens without log Q."""
-    found = [
-        Row(
-            f"{loss} | {sampler} | {'yes' if log_q else 'no'}",
-            "YoutubeDNN",
-            {**BUDGET, "objective": loss, "sampler": sampler, "log_q": log_q},
-        )
-        for loss in SAMPLED
+def rows(log: str = "ml-1m") -> list[Row]:
+    """A row for each loss and sampler, for mixed negatives, what is left out, and what is lost without log Q."""
+    budget = BUDGETS[log]
+
+    def row(loss: str, negatives: str, log_q: str = "yes", **options: Any) -> Row:
+        return Row(f"{loss} | {negatives} | {log_q}", "YoutubeDNN", {**budget, "objective": loss, **options})
+
+    found = [row(loss, sampler, sampler=sampler) for loss in SAMPLED for sampler in SAMPLERS]
+    found += [
+        row(loss, sampler, "no", sampler=sampler, log_q=False)
+        for loss in WITHOUT_LOG_Q
         for sampler in SAMPLERS
-        for log_q in (True, False)
-        if log_q or (loss in ("sampled_softmax", "negative_sampling") and sampler not in ("uniform",))
+        if sampler != "uniform"
     ]
-    options = {name: value for name, value in BUDGET.items() if name != "num_sampled"}
-    return found + [Row(f"{loss} | every item | -", "YoutubeDNN", {**options, "objective": loss}) for loss in FULL]
+    for loss in SAMPLED:
+        for share in (0.2, 0.5, 0.8) if loss in SOFTMAX else (0.5,):
+            mixed = f"{1 - share:.0%} uniform, {share:.0%} in_batch"
+            found.append(row(loss, mixed, sampler="uniform", in_batch_share=share))
+            if loss == "sampled_softmax":
+                found.append(row(loss, mixed, "no", sampler="uniform", in_batch_share=share, log_q=False))
+    for loss in SOFTMAX:
+        uniform = {"sampler": "uniform"}
+        found += [
+            row(loss, "uniform, each row its own", shared_negatives=False, num_sampled=64, **uniform),
+            row(loss, "uniform, none seen before", unseen_negatives=True, **uniform),
+            row(loss, "uniform, none like the target", false_negatives=0.9, **uniform),
+            row(loss, "uniform, 3 next items", future=3, future_decay=0.5, **uniform),
+        ]
+    full = {name: value for name, value in budget.items() if name != "num_sampled"}
+    return found + [Row(f"{loss} | every item | -", "YoutubeDNN", {**full, "objective": loss}) for loss in FULL]
 
 
-def table(measure: Callable[[Row, int], dict[str, Any] | None], seeds: Sequence[int], begin: tuple[str, ...]) -> str:
+def table(
+    log: str, measure: Callable[[Row, int], dict[str, Any] | None], seeds: Sequence[int], begin: tuple[str, ...]
+) -> str:
     """Markdown, the best first."""
     lines = []
-    for row in rows():
+    for row in rows(log):
         if begin and not row.name.startswith(begin):
             continue
         cells = [cell for seed in seeds if (cell := measure(row, seed)) is not None]
@@ -59,7 +80,7 @@ def table(measure: Callable[[Row, int], dict[str, Any] | None], seeds: Sequence[
         lines.append((scores[0], f"| {row.name} | " + " | ".join(scores) + f" | {seconds:.0f} |"))
         print(lines[-1][1], flush=True)
     head = [
-        "| objective | sampler | log Q | NDCG@10 | HR@10 | coverage@10 | popularity bias@10 | train, s |",
+        "| objective | negatives | log Q | NDCG@10 | HR@10 | coverage@10 | popularity bias@10 | train, s |",
         "|---" * 8 + "|",
     ]
     return "\n".join([*head, *(line for _, line in sorted(lines, reverse=True))]) + "\n"

@@ -308,6 +308,23 @@ def test_targets_have_weights_and_others_behind_them(logq, tmp_path, command):
     assert "expected some of 'user', 'item', 'time', 'worth', got 'worthy'" in err
 
 
+def test_negatives_are_mixed_left_out_and_given(logq, tmp_path):
+    events = [(user, step) for user in range(30) for step in range(6)]
+    rows = [f"{user},{'abcdef'[(user + step) % 6]},{step},a {'cde'[step % 3]}" for user, step in events]
+    (tmp_path / "log.csv").write_text("\n".join(["user,item,time,shown", *rows]))
+    words = ["train", "youtube-dnn", tmp_path / "log.csv", "-o", tmp_path / "model", *QUICK, "--keep-seen"]
+    words += ["--sampler", "uniform", "--num-sampled", 8]
+    options = ["--extra-negatives", "shown", "--in-batch-share", 0.5, "--false-negatives", 0.9, "--unseen-negatives"]
+    code, _, err = logq(*words, *options, "--false-negatives-by", "query", "--own-negatives")
+    assert code == 0, err
+    settings = recommenders.Recommender.load(tmp_path / "model").settings()
+    found = [settings[name] for name in ("extra_negatives", "in_batch_share", "false_negatives", "false_negatives_by")]
+    assert found == ["shown", 0.5, 0.9, "query"]
+    code, _, err = logq(*words, "--in-batch-share", 0.01)
+    assert code == 2
+    assert "--in-batch-share: expected a share of num_sampled = 8 that leaves both parts at least one, got 0.01" in err
+
+
 def test_a_context_is_learned_and_asked_with(logq, tmp_path):
     rows = [
         f"{user},{'abcd'[(user + step) % 4]},{step},{'xyxy'[(user + step) % 4]}"

@@ -91,7 +91,7 @@ def test_the_loss_is_the_weighted_mean_of_a_loop(kind, padded, monkeypatch):
             monkeypatch.setattr(f"logq.recommenders.{module}.keeps_sizes", lambda _: True)
     examples = EXAMPLES["next items" if kind == "interests" else kind]()
     options = {"dropout": 0.0, "max_length": 4}
-    model = fitted(SASRec, **options) if kind != "interests" else fitted(MIND, **options)
+    model = fitted(SASRec, positions="start", **options) if kind != "interests" else fitted(MIND, **options)
     events = TargetEvents.read(LOG, "worth", 3, 0.7)
     task = a_task(model, examples, events)
     batch, number = next(iter(task.batches(0, 0)))
@@ -117,12 +117,12 @@ def test_the_loss_is_the_weighted_mean_of_a_loop(kind, padded, monkeypatch):
 def test_each_target_has_a_sample_and_knows_its_history():
     examples = EXAMPLES["windows"]()
     events = TargetEvents(LOG, future=3)
-    model, asked = fitted(SASRec, max_length=4), []
+    model, asked = fitted(SASRec, max_length=4, positions="start"), []
 
     class Noted(ItemLoss):
-        def forward(self, model, queries, targets, seen=None, groups=None, weights=None):
+        def forward(self, model, queries, targets, seen=None, groups=None, weights=None, extra=None):
             asked.append((queries, targets, seen(torch.arange(LOG.num_items)), weights))
-            return super().forward(model, queries, targets, seen, groups, weights)
+            return super().forward(model, queries, targets, seen, groups, weights, extra)
 
     task = a_task(model, examples, events, Noted("sampled_softmax", Uniform(LOG.num_items, 5, seed=1)), unseen=True)
     batch, number = next(iter(task.batches(0, 0)))

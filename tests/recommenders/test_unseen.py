@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from logq.logs import Interactions
-from logq.recommenders import SASRec, YoutubeDNN
-from logq.recommenders.next_item_task import seen_before
+from logq.recommenders import SASRec, YoutubeDNN, item_loss
+from logq.recommenders.left_out import seen_before
 
 
 def test_seen_before_is_what_a_loop_finds():
@@ -51,7 +51,55 @@ def test_what_is_seen_gets_no_gradient():
     assert YoutubeDNN(**options).fit(log, progress=False).training_log[0]["loss"] > 0.1
 
 
-@pytest.mark.parametrize("options", [{"objective": "full_softmax"}, {"shared_negatives": False}])
-def test_a_shared_sample_is_needed(options):
-    with pytest.raises(ValueError, match="unseen_negatives: expected a sample that a batch shares"):
-        SASRec(unseen_negatives=True, **options)
+def test_seen_before_looks_at_the_sample_of_each_query():
+    random = np.random.default_rng(2)
+    history = random.integers(-1, 12, (5, 7))
+    ids = random.integers(0, 12, (30, 9))
+    rows, places = random.integers(0, 5, 30), random.integers(0, 8, 30)
+    expected = [
+        [bool((history[r, : p + 1] == item).any()) for item in its] for its, r, p in zip(ids, rows, places, strict=True)
+    ]
+    found = seen_before(*(torch.from_numpy(array) for array in (ids, history, rows, places)))
+    assert found.tolist() == expected
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"shared_negatives": False}, {"sampler": "in_batch"}, {"in_batch_share": 0.5}],
+    ids=["own", "in the batch", "mixed"],
+)
+@pytest.mark.parametrize("estimator", [SASRec, YoutubeDNN])
+def test_no_negative_has_been_seen(estimator, options, monkeypatch):
+    log = Interactions.from_sessions([[0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [5, 0, 6, 1, 7]] * 4)
+    asked = []
+
+    def spy(objective, queries, table, candidates, **others):
+        asked.append(candidates)
+        return sampled_loss(objective, queries, table, candidates, **others)
+
+    sampled_loss = item_loss.sampled_loss
+    monkeypatch.setattr(item_loss, "sampled_loss", spy)
+    seen = []
+
+    def noted(ids, history, rows, places):
+        seen.append((history, rows, places))
+        return seen_before(ids, history, rows, places)
+
+    monkeypatch.setattr("logq.recommenders.next_item_task.seen_before", noted)
+    estimator(dim=8, epochs=1, seed=1, unseen_negatives=True, **{"sampler": "uniform", "num_sampled": 6} | options).fit(
+        log, progress=False
+    )
+    assert asked
+    for candidates, (history, rows, places) in zip(asked, seen, strict=True):
+        ids = candidates.ids.expand(len(rows), -1)
+        for row, (r, p) in enumerate(zip(rows.tolist(), places.tolist(), strict=True)):
+            known = set(history[r, : p + 1].tolist())
+            left = [
+                item for item, out in zip(ids[row].tolist(), candidates.excluded[row].tolist(), strict=True) if not out
+            ]
+            assert not known & set(left)
+
+
+def test_losses_of_all_items_leave_none_out():
+    with pytest.raises(ValueError, match="unseen_negatives: expected False, as full_softmax draws no negatives"):
+        SASRec(unseen_negatives=True, objective="full_softmax")

@@ -7,6 +7,7 @@ from torch import Tensor
 from logq import kernels
 from logq._arguments import ArgumentError, Verbatim
 from logq.candidates import IGNORED, Candidates
+from logq.functional.extra_negatives import check_extra_negatives, losses_with_extra
 from logq.functional.loss_checks import (
     check_candidates,
     check_options,
@@ -16,6 +17,7 @@ from logq.functional.loss_checks import (
     check_targets,
     check_temperature,
 )
+from logq.kernels.logits import reduce
 from logq.objectives import Objective, find_objective
 
 __all__ = ["full_loss", "op_of_loss", "sampled_loss"]
@@ -50,6 +52,7 @@ def sampled_loss(
     sparse: bool = False,
     row_weight: Tensor | None = None,  # (B,)
     label_smoothing: float | None = None,
+    extra_negatives: Tensor | None = None,  # (B, K)
 ) -> Tensor:
     """The loss of an objective that samples its negatives.
 
@@ -74,6 +77,11 @@ def sampled_loss(
             have a true class, as torch's does by those of classes.
         label_smoothing: epsilon in [0, 1], see logq.objectives.Objective.smoothed; None: that of the objective, which
             is 0 in the table. Other values run on the reference backend.
+        extra_negatives: int64, classes that are negatives of a row beside its sample, such as what was shown and not
+            chosen; -1 where a row has fewer. They are there for certain, so that their Q(y|x) is 1, and that of a true
+            class among them. They must follow from the row and not from its target for F to approximate what the table
+            says; sampled softmax is then exact for samples that include classes independently, and otherwise biased,
+            the less the larger the sample.
 
     Returns:
         The loss in nats, (B,) or a scalar, float32 or wider; 0 for an empty batch.
@@ -108,7 +116,24 @@ def sampled_loss(
     check_row_weight(row_weight, input, sizes)
     candidates = check_candidates(candidates, sizes, ignore_index, input.device, finite=objective.subtract_log_q)
     temperature = check_temperature(temperature)
-    return op_of_loss("sampled_loss", input, temperature)(
+    loss = op_of_loss("sampled_loss", input, temperature)
+    if extra_negatives is not None:
+        check_extra_negatives(extra_negatives, objective, sizes, input.device)
+        losses = losses_with_extra(
+            loss,
+            objective,
+            input,
+            weight,
+            bias,
+            candidates,
+            extra_negatives,
+            temperature=temperature,
+            cosine=cosine,
+            remove_hits=remove_hits,
+            sparse=sparse,
+        )
+        return reduce(losses, candidates.is_true(), reduction, row_weight)
+    return loss(
         objective,
         input,
         weight,

@@ -47,6 +47,7 @@ class SampledOptions(FullOptions, total=False):
 
     remove_hits: bool | None
     sparse: bool
+    extra_negatives: Tensor | None
 
 
 def negative_sampling_loss(

@@ -12,6 +12,7 @@ from logq import kernels
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_bool, check_int
 from logq.candidates import IGNORED, as_columns
 from logq.functional import full_loss
+from logq.functional.extra_negatives import check_extra_negatives, losses_with_extra
 from logq.functional.general_losses import op_of_loss
 from logq.functional.loss_checks import (
     check_options,
@@ -23,7 +24,7 @@ from logq.functional.loss_checks import (
 )
 from logq.functional.losses_in_parts import check_parts, loss_in_parts, rows_of_a_part
 from logq.graph_breaks import outside_of_graphs
-from logq.kernels.logits import chunks, logits, mean_divisor, true_logits
+from logq.kernels.logits import chunks, logits, mean_divisor, reduce, true_logits
 from logq.kernels.tensor_memory import prefer_huge_pages
 from logq.nn.sparse_rows import TellsOfSparseRows
 from logq.objectives import Objective, find_objective
@@ -222,18 +223,28 @@ class CandidateLoss(TellsOfSparseRows):
             return {}
         return {"weight": self.weight if self._owns_weight else None, "bias": self.bias}
 
-    def forward(self, input: Tensor, targets: Tensor, row_weight: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        input: Tensor,
+        targets: Tensor,
+        row_weight: Tensor | None = None,
+        extra_negatives: Tensor | None = None,
+    ) -> Tensor:
         """The loss of a batch. Each call makes a new draw.
 
         Args:
             input: (B, D).
             targets: (B,) or (B, T) int64, true classes or `ignore_index`.
             row_weight: (B,), what each row counts, as in logq.functional.sampled_loss.
+            extra_negatives: (B, K) int64, negatives beside the sample, likewise.
 
         Returns:
             As logq.functional.sampled_loss.
         """
         objective, sampler, weight, bias = self.objective, self.sampler, self.weight, self.bias
+        if extra_negatives is not None and (sampler is None or not self.store_samples):
+            name = f"for {objective.name}" if sampler is None else "with store_samples=False"
+            raise ArgumentError("extra_negatives", f"None {name}", Verbatim("some"))
         if sampler is None:
             check_shape("input", input, "BD", {"D": self.in_features})
             return full_loss(
@@ -260,19 +271,14 @@ class CandidateLoss(TellsOfSparseRows):
         if candidates.targets.shape[0] != input.shape[0]:
             check_shape("targets", targets, "BT" if targets.dim() == 2 else "B", sizes)
         temperature = self._temperature()
-        return op_of_loss("sampled_loss", input, temperature)(
-            objective,
-            input,
-            weight,
-            bias,
-            candidates,
-            temperature=temperature,
-            cosine=self.cosine,
-            remove_hits=self.remove_hits,
-            sparse=self.sparse,
-            reduction=self.reduction,
-            row_weight=row_weight,
-        )
+        options: dict[str, Any] = {"temperature": temperature, "cosine": self.cosine}
+        options |= {"remove_hits": self.remove_hits, "sparse": self.sparse}
+        loss, given = op_of_loss("sampled_loss", input, temperature), (objective, input, weight, bias, candidates)
+        if extra_negatives is not None:
+            check_extra_negatives(extra_negatives, objective, {**sizes, "C": self.num_classes}, input.device)
+            losses = losses_with_extra(loss, *given, extra_negatives, **options)
+            return reduce(losses, candidates.is_true(), self.reduction, row_weight)
+        return loss(*given, **options, reduction=self.reduction, row_weight=row_weight)
 
     @outside_of_graphs
     def _in_parts(self, input: Tensor, targets: Tensor, row_weight: Tensor | None, sizes: dict[str, int]) -> Tensor:

@@ -28,6 +28,7 @@ Batch = Mapping[str, Tensor]
     group               (B,) int64          the group of classes that a sampler draws for a row, see WithinGroup
     future              (B, [L,] K-1) int64     further targets of a query, for a loss, see TargetEvents
     weight              (B, [L,] K) float   what each target counts in a loss
+    extra               (B, [L,] K, E) int64    items that are negatives of each target beside the sample
 """
 
 

@@ -13,6 +13,7 @@ from logq.candidates import IGNORED, Candidates, without_log_q
 from logq.functional import full_loss, sampled_loss
 from logq.kernels.reference_rows import ranked
 from logq.objectives import Objective, find_objective
+from logq.recommenders.left_out import alike
 from logq.recommenders.neural_config import NeuralConfig
 from logq.samplers import Sampler
 from logq.samplers.registry import SamplerSettings, make_sampler
@@ -54,6 +55,9 @@ class ItemLoss(nn.Module):
             draws all items alike, and a model learns to rank frequent items too low.
         sparse: whether tables get sparse gradients.
         calibration: t of gBCE in [0, 1]: 0 is binary cross-entropy, 1 makes probabilities right.
+        false_negatives: sampled items that are so much like the true one are no negatives, see `left_out.alike`; None
+            keeps all.
+        by_query: whether they are compared with the query, relative to the true item, instead of with the true item.
 
     Raises:
         ArgumentTypeError, ArgumentError: sampler and objective do not belong together, or a number is out of range.
@@ -76,6 +80,8 @@ class ItemLoss(nn.Module):
         log_q: bool = True,
         sparse: bool = False,
         calibration: float = 0.75,
+        false_negatives: float | None = None,
+        by_query: bool = False,
     ) -> None:
         super().__init__()
         self.objective = find_objective(objective)
@@ -89,6 +95,7 @@ class ItemLoss(nn.Module):
         self.cosine = check_bool("cosine", cosine)
         self.log_q = check_bool("log_q", log_q)
         self.sparse = check_bool("sparse", sparse) and sampled
+        self.false_negatives, self.by_query = false_negatives, by_query
         calibration = check_float("calibration", calibration, at_least=0, at_most=1)
         if self.objective.calibration is not None:
             self.objective = self.objective.calibrated(calibration, self.objective.rate)
@@ -101,6 +108,7 @@ class ItemLoss(nn.Module):
         seen: Callable[[Tensor], Tensor] | None = None,
         groups: Tensor | None = None,
         weights: Tensor | None = None,
+        extra: Tensor | None = None,
     ) -> Tensor:
         """The loss of a batch. Each call makes a new draw.
 
@@ -108,9 +116,11 @@ class ItemLoss(nn.Module):
             model: whose items are to be found.
             queries: (M, D).
             targets: (M,) int64.
-            seen: from sampled items (S,) to (M, S), True where one is not a negative of that query; None for none.
+            seen: from sampled items (S,) or (M, S) to (M, S), True where one is not a negative of that query; None for
+                none.
             groups: (M,), as the sampler's `draw` takes them.
             weights: (M,) >= 0, what each query counts in the mean; None counts all alike.
+            extra: (M, K) items that are negatives of each query beside the sample, -1 for none.
 
         Returns:
             A scalar in nats, the mean over M; 0 for no query, or where all weights are 0.
@@ -122,13 +132,16 @@ class ItemLoss(nn.Module):
         needs_log_q = self.objective.subtract_log_q and self.log_q
         candidates = self.sampler.draw(targets, groups=groups, need_log_q=needs_log_q)
         if seen is not None:
-            had = seen(candidates.ids)
-            candidates = candidates._replace(excluded=had if candidates.excluded is None else candidates.excluded | had)
+            candidates = without(candidates, seen(candidates.ids))
         if not self.log_q:
             candidates = without_log_q(candidates)
         table, bias, sparse = model.item_table, model.item_bias, self.sparse
         if table is None:
-            table, bias, candidates, sparse = *computed_rows(model, candidates), False
+            table, bias, candidates, extra = computed_rows(model, candidates, extra)
+            sparse = False
+        if self.false_negatives is not None:
+            by = queries if self.by_query else None
+            candidates = without(candidates, alike(table.detach(), candidates, self.false_negatives, by))
         return sampled_loss(
             # The table may hold the items of this batch only; the rate is that of a sample of all.
             self.objective.for_sample(candidates.ids.shape[-1], self.sampler.num_classes),
@@ -140,6 +153,7 @@ class ItemLoss(nn.Module):
             cosine=self.cosine,
             sparse=sparse,
             row_weight=weights,
+            extra_negatives=extra,
         )
 
     def _full(self, model: FindsItems, queries: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
@@ -210,6 +224,7 @@ def make_item_loss(
             per_row=not config.shared_negatives,
             seed=seed,
             target_counts=target_counts,
+            in_batch_share=config.in_batch_share,
         )
         sampler = make_sampler(config.sampler, settings)
     return ItemLoss(
@@ -220,30 +235,53 @@ def make_item_loss(
         log_q=config.log_q,
         sparse=sparse,
         calibration=config.calibration,
+        false_negatives=config.false_negatives,
+        by_query=config.false_negatives_by == "query",
     )
 
 
-def computed_rows(model: FindsItems, candidates: Candidates) -> tuple[Tensor, Tensor | None, Candidates]:
+def without(candidates: Candidates, left_out: Tensor) -> Candidates:
+    """The same candidates without some negatives (M, S) of each row.
+
+    Example:
+        >>> from logq.samplers import EveryClass
+        >>> without(EveryClass(2).draw(torch.tensor([1])), torch.tensor([[True, False]])).excluded
+        tensor([[ True, False]])
+    """
+    excluded = candidates.excluded
+    return candidates._replace(excluded=left_out if excluded is None else excluded | left_out)
+
+
+def computed_rows(
+    model: FindsItems, candidates: Candidates, extra: Tensor | None = None
+) -> tuple[Tensor, Tensor | None, Candidates, Tensor | None]:
     """Vectors and biases of the items that candidates name, each once, and the candidates numbered by these rows.
+
+    Args:
+        model: that makes vectors.
+        candidates: of all items.
+        extra: (M, K) further items, -1 for none, which come numbered as well.
 
     Example:
         >>> from logq.recommenders import YoutubeDNNEncoder
         >>> from logq.samplers import Uniform
         >>> candidates = Uniform(50, 3, seed=1).draw(torch.tensor([7, 7]))
-        >>> rows, _, renamed = computed_rows(YoutubeDNNEncoder(50, 4), candidates)
+        >>> rows, _, renamed, _ = computed_rows(YoutubeDNNEncoder(50, 4), candidates)
         >>> rows.shape[0] <= 4, bool((renamed.targets < rows.shape[0]).all())
         (True, True)
     """
-    is_true = candidates.is_true()
-    both = torch.cat(
-        [candidates.targets.where(is_true, candidates.ids.reshape(-1)[0]).reshape(-1), candidates.ids.reshape(-1)]
-    )
-    items, places = _distinct(both) if keeps_sizes(both) else both.unique(return_inverse=True)
-    targets = places[: candidates.targets.numel()].view(candidates.targets.shape).where(is_true, IGNORED)
-    ids = places[candidates.targets.numel() :].view(candidates.ids.shape)
+    is_true, some = candidates.is_true(), candidates.ids.reshape(-1)[0]
+    named = [candidates.targets.where(is_true, some), candidates.ids]
+    if extra is not None:
+        named.append(extra.where(extra >= 0, some))
+    every = torch.cat([ids.reshape(-1) for ids in named])
+    items, places = _distinct(every) if keeps_sizes(every) else every.unique(return_inverse=True)
+    parts = places.split([ids.numel() for ids in named])
+    targets, ids, *rest = (part.view(ids.shape) for part, ids in zip(parts, named, strict=True))
     rows = model.item_vectors(items).float()
     bias = None if model.item_bias is None else model.item_bias[items]
-    return rows, bias, candidates._replace(ids=ids, targets=targets)
+    candidates = candidates._replace(ids=ids, targets=targets.where(is_true, IGNORED))
+    return rows, bias, candidates, None if extra is None else rest[0].where(extra >= 0, -1)
 
 
 def _distinct(ids: Tensor) -> tuple[Tensor, Tensor]:

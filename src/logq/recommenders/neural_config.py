@@ -5,8 +5,8 @@ from dataclasses import field
 from typing import Annotated, ClassVar, TypeAlias
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
-from logq.samplers.registry import SamplerChoice
-from logq.training.config import Above, AtLeast, AtMost, Check, Config, Help, configclass
+from logq.samplers.registry import SamplerChoice, check_in_batch_share
+from logq.training.config import Above, AtLeast, AtMost, Below, Check, Config, Help, OneOf, configclass
 from logq.training.options import LossConfig, TrainingConfig
 
 __all__ = [
@@ -113,6 +113,17 @@ class NeuralConfig(WarmConfig, TrainingConfig, LossConfig):
     dim: Annotated[int, AtLeast(1), Help("Dimension of the vectors of users and items.", group="Model")] = field(
         default=64, kw_only=False
     )
+    in_batch_share: Annotated[
+        float,
+        AtLeast(0),
+        Below(1),
+        Help(
+            "Share of the negatives that are taken from the targets of the batch; the sampler draws the rest.",
+            more="Mixed negatives: log Q is that of the mixture, share S q(y) + Q(y) of the rest. 0 takes none.",
+            typed="Share of the negatives that are taken from the targets of the batch (mixed negatives).",
+            group="Loss",
+        ),
+    ] = 0.0
     unseen_negatives: Annotated[
         bool,
         Help(
@@ -123,6 +134,39 @@ class NeuralConfig(WarmConfig, TrainingConfig, LossConfig):
             group="Loss",
         ),
     ] = False
+    false_negatives: Annotated[
+        float | None,
+        Above(0),
+        AtMost(1),
+        Help(
+            "Cosine with the item to find from which on a sampled item is no negative of that query; {none} keeps all.",
+            more="It may be one that the user would like as well. Log Q of the others stays, so that what is learned "
+            "leaves similar items out on purpose.",
+            none="0",
+            group="Loss",
+        ),
+    ] = None
+    false_negatives_by: Annotated[
+        str,
+        OneOf("item", "query"),
+        Help(
+            "What `false_negatives` compares by",
+            more='"item": the vectors of both items. "query": cosines with the query, relative to that of the item to '
+            "find (NV-Retriever's positive-aware threshold).",
+            group="Loss",
+        ),
+    ] = "item"
+    extra_negatives: Annotated[
+        str | None,
+        Help(
+            "Column of the log with items that are negatives beside the sample, such as those shown and not chosen.",
+            more="Ids with spaces between them, as many as each event has. They are certain, so that no log Q is "
+            "subtracted of them. Ids that are not in the log are left out.",
+            typed="Column with ids of items, separated by spaces, that are negatives beside the sample.",
+            group="Loss",
+            metavar="COLUMN",
+        ),
+    ] = None
     weights: Annotated[
         str | None,
         Help(
@@ -201,14 +245,21 @@ class NeuralConfig(WarmConfig, TrainingConfig, LossConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.unseen_negatives and (not self.samples or not self.shared_negatives):
-            raise ArgumentError(
-                "unseen_negatives", "a sample that a batch shares", Verbatim("none or one for each row")
-            )
-        if not self.learns_next and (self.weights is not None or self.future > 1):
-            name, expected = ("weights", "None") if self.weights is not None else ("future", "1")
-            reason = f"as {type(self).__name__} learns from windows around an event"
-            raise ArgumentError(name, f"{expected}, {reason}", getattr(self, name))
+        if self.in_batch_share:
+            if not self.samples:
+                expected = f"0, as {self.objective} draws no negatives"
+                raise ArgumentError("in_batch_share", expected, self.in_batch_share)
+            known = None if self.options()["num_sampled"].is_auto(self.num_sampled) else self.num_sampled
+            check_in_batch_share(self.in_batch_share, self.sampler, known)
+        for name in ("unseen_negatives", "false_negatives", "extra_negatives"):
+            if getattr(self, name) and not self.samples:
+                expected = f"{self.options()[name].default}, as {self.objective} draws no negatives"
+                raise ArgumentError(name, expected, getattr(self, name))
+        for name in () if self.learns_next else ("weights", "future", "extra_negatives"):
+            default = self.options()[name].default
+            if getattr(self, name) != default:
+                reason = f"as {type(self).__name__} learns from windows around an event"
+                raise ArgumentError(name, f"{default}, {reason}", getattr(self, name))
         if self.pretrain and not self.has_item_table:
             raise ArgumentError(
                 "pretrain",
@@ -291,6 +342,7 @@ class SkipGramConfig(NeuralConfig):
     epochs = 5
     lr = 5e-3
     patience = None
+    extra_negatives: Annotated[str | None, Help(hidden=True)] = None
     weights: Annotated[str | None, Help(hidden=True)] = None
     future: Annotated[int, Help(hidden=True)] = 1
     future_decay: Annotated[float, Help(hidden=True)] = 1.0

@@ -206,11 +206,13 @@ class NeuralRecommender(NeuralConfig, Recommender):
         seeds = Seeds.of(run, device.world.rank)
         context = Context.of(log, self.context)
         self._context = context if grown is None else context.after(self._context, grown)
-        events = TargetEvents.read(log, self.weights, self.future, self.future_decay)
         if grown is None:
             examples = self._make_examples(log, seeds.batches)
         else:
             examples = self._later_examples(grown, seeds.batches)
+        # Of a log that grew they may be those of a part of it.
+        of_log = getattr(examples, "log", log)
+        events = TargetEvents.read(of_log, self.weights, self.future, self.future_decay, self.extra_negatives)
         if len(examples) == 0:
             raise ArgumentError(
                 "log", "a user with two events or more", Verbatim("none: there is nothing to learn from")

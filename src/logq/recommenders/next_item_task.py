@@ -14,43 +14,13 @@ from logq.logs import Examples, epoch_batches, num_batches
 from logq.recommenders.encoders import RetrievalModel, rows_of_targets
 from logq.recommenders.item_loss import ItemLoss
 from logq.recommenders.known_log import KnownLog
+from logq.recommenders.left_out import seen_before
 from logq.recommenders.target_events import TargetEvents, targets_of
 from logq.tracing import keeps_sizes
 from logq.training.compiling import Compiled
 from logq.training.devices import Device
 
-__all__ = ["NextItemTask", "seen_before"]
-
-NEVER = 2**31 - 1
-
-
-def seen_before(ids: Tensor, history: Tensor, rows: Tensor, places: Tensor) -> Tensor:
-    """Whether a sampled item is in the history up to a position.
-
-    Args:
-        ids: (S,) sampled items.
-        history: (B, L) items, -1 pads.
-        rows: (M,) the history that a query belongs to.
-        places: (M,) the last position of it that the query knows.
-
-    Returns:
-        (M, S) bool. Time and memory do not depend on how many items there are.
-
-    Example:
-        >>> history = torch.tensor([[4, 9, 4], [7, -1, -1]])
-        >>> seen_before(torch.tensor([9, 4, 9]), history, torch.tensor([0, 0, 1]), torch.tensor([0, 1, 0])).tolist()
-        [[False, True, False], [True, True, True], [False, False, False]]
-    """
-    length = history.shape[1]
-    items = ids.sort().values  # of an item that was drawn twice, the first one counts
-    which = torch.searchsorted(items, ids)
-    at = torch.searchsorted(items, history).clamp(max=len(items) - 1)
-    found = items[at] == history
-    # For each history and each item of the sample its first position, and NEVER where it is not there.
-    first = torch.full((len(history), len(items)), NEVER, dtype=torch.int32, device=ids.device)
-    place = torch.arange(length, dtype=torch.int32, device=ids.device).expand_as(history).where(found, NEVER)
-    first.scatter_reduce_(1, at, place, reduce="amin")
-    return first[:, which][rows] <= places[:, None].int()
+__all__ = ["NextItemTask"]
 
 
 class NextItemTask:
@@ -143,35 +113,35 @@ class NextItemTask:
             rows = torch.arange(len(history), device=history.device)
             places = torch.full_like(rows, history.shape[1])
         at = (rows, places) if "targets" in batch else (rows,)
-        weights = batch["weight"][at] if "weight" in batch else None
-        if weights is not None:
-            if "future" in batch:
-                owners, targets, weights = _each_target(targets, batch["future"][at], weights)
-                queries, rows, places = queries.index_select(0, owners), rows[owners], places[owners]
-            weights = weights.reshape(-1)
+        weights, extra = (batch[name][at] if name in batch else None for name in ("weight", "extra"))
+        if "future" in batch:
+            there, targets = _each_target(targets, batch["future"][at])
+            owners = there // (1 + batch["future"].shape[-1])
+            queries, rows, places = queries.index_select(0, owners), rows[owners], places[owners]
+            weights, extra = (None if each is None else each.flatten(0, 1)[there] for each in (weights, extra))
+        else:
+            weights, extra = (None if each is None else each[:, 0] for each in (weights, extra))
         seen = partial(seen_before, history=history, rows=rows, places=places) if self._unseen else None
         groups = None if "group" not in batch else batch["group"][rows]
-        return self.item_loss(self.model, queries, targets, seen, groups, weights)
+        return self.item_loss(self.model, queries, targets, seen, groups, weights, extra)
 
     def sparse_parameters(self) -> list[nn.Parameter]:
         """Tables whose gradients are sparse."""
         return self.model.sparse_parameters()
 
 
-def _each_target(targets: Tensor, future: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Which query each target belongs to (N,), the targets (N,) and their weights, query after query.
+def _each_target(targets: Tensor, future: Tensor) -> tuple[Tensor, Tensor]:
+    """The places (N,) of all targets of all queries in (M, K), query after query, and these targets (N,).
 
     Args:
         targets: (M,) the first target of each query.
         future: (M, K-1) the others, -1 where there is none.
-        weights: (M, K).
     """
     every = torch.cat([targets[:, None], future], dim=1)
     there = (every >= 0) & (targets >= 0)[:, None]
     if keeps_sizes(targets):
-        owners = torch.arange(every.numel(), device=targets.device) // every.shape[1]
-        return owners, every.where(there, IGNORED).reshape(-1), weights
-    return there.nonzero()[:, 0], every[there], weights[there]
+        return torch.arange(every.numel(), device=targets.device), every.where(there, IGNORED).reshape(-1)
+    return there.reshape(-1).nonzero()[:, 0], every[there]
 
 
 def _repeated(batch: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
@@ -186,4 +156,5 @@ def _repeated(batch: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     every = targets_of(batch)
     rows, columns = (every >= 0).nonzero()
     found = {name: values[rows] for name, values in batch.items() if name != "future"}
-    return {**found, "target": every[rows, columns], "weight": batch["weight"][rows, columns, None]}
+    of_each = {name: batch[name][rows, columns, None] for name in ("weight", "extra") if name in batch}
+    return {**found, "target": every[rows, columns], **of_each}

@@ -1,4 +1,4 @@
-"""TargetEvents: what a log says about the events that are targets: their weights, and the items that follow them."""
+"""TargetEvents: what a log says about the events that are targets: their weights, what follows, what is none."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -34,6 +34,8 @@ class TargetEvents:
         weights: (N,) of the events, or None.
         future: K.
         decay: of the weights, from one target to the next.
+        extra: (values, E) items for each value of a column, which are negatives of its events, -1 for none; or None.
+        extra_codes: (N,) the value of each event.
 
     Example:
         >>> from logq.logs import Sequences
@@ -47,20 +49,26 @@ class TargetEvents:
     weights: NDArray[np.float32] | None = None
     future: int = 1
     decay: float = 1.0
+    extra: NDArray[np.int64] | None = None
+    extra_codes: NDArray[Any] | None = None
 
     @classmethod
-    def read(cls, log: Interactions, weights: str | None, future: int, decay: float) -> "TargetEvents":
-        """The same from the name of the column of weights.
+    def read(
+        cls, log: Interactions, weights: str | None, future: int, decay: float, extra: str | None = None
+    ) -> "TargetEvents":
+        """The same from the names of the columns of weights and of extra negatives.
 
         Raises:
-            ArgumentError: the log has no such column of numbers, or one is negative or not finite, or all are 0.
+            ArgumentError: the log has no such column; a weight is not a number, negative or not finite, or all are 0;
+                or no extra negative is an item of the log.
         """
-        return cls(log, None if weights is None else _weights(log, weights), future, decay)
+        negatives = (None, None) if extra is None else _lists_of_items(log, extra)
+        return cls(log, None if weights is None else _weights(log, weights), future, decay, *negatives)
 
     @property
     def is_plain(self) -> bool:
         """Whether there is nothing to add."""
-        return self.weights is None and self.future == 1
+        return self.weights is None and self.future == 1 and self.extra is None
 
     def of(self, batch: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """A batch with what its targets need, and without the numbers of their events.
@@ -69,8 +77,8 @@ class TargetEvents:
             batch: with "event" (B,) or "events" (B, L) beside its targets, unless there is nothing to add.
 
         Returns:
-            The batch, with "future" (B, K-1) or (B, L, K-1) int64, -1 where there is none, and "weight" (B, K) or
-            (B, L, K) float32, if there is something to add.
+            The batch, with "future" (B, K-1) or (B, L, K-1) int64, -1 where there is none, "weight" (B, K) or (B, L, K)
+            float32, and "extra" (B, K, E) or (B, L, K, E) int64, as far as there is something to add.
 
         Raises:
             ValueError: the batch does not say which events its targets are.
@@ -80,14 +88,17 @@ class TargetEvents:
             return found
         events = batch.get("events", batch.get("event"))
         if events is None:
-            raise ValueError('weights and future need examples whose batches have "event" or "events"')
+            raise ValueError('weights, future and extra_negatives need examples whose batches have "event" or "events"')
         steps = np.arange(self.future)
         rows = events[..., None] + steps
         ends = self.log.offsets[self.log.users[np.maximum(events, 0)].astype(np.int64) + 1]
         inside = (events >= 0)[..., None] & (rows < ends[..., None])
         rows = np.where(inside, rows, 0)
-        weight = np.broadcast_to((self.decay**steps).astype(np.float32), rows.shape)
-        found["weight"] = weight.copy() if self.weights is None else weight * self.weights[rows]
+        if self.weights is not None or self.future > 1:
+            weight = np.broadcast_to((self.decay**steps).astype(np.float32), rows.shape)
+            found["weight"] = weight.copy() if self.weights is None else weight * self.weights[rows]
+        if self.extra is not None and self.extra_codes is not None:
+            found["extra"] = np.where(inside[..., None], self.extra[self.extra_codes[rows]], -1)
         if self.future > 1:
             found["future"] = np.where(inside, self.log.items[rows], -1)[..., 1:].astype(np.int64)
         return found
@@ -122,6 +133,30 @@ def target_counts(examples: Examples, num_items: int, events: TargetEvents | Non
         targets = targets_of(batch if events is None else events.of(batch))
         counts += np.bincount(targets[targets >= 0], minlength=num_items)
     return counts
+
+
+def _lists_of_items(log: Interactions, name: str) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """The items that each value of a column names, (values, E) codes with -1 behind them, and the value of each event.
+
+    A column of numbers has one item for each event, or none where it is not the id of one.
+    """
+    if name not in log.columns:
+        raise unknown_column("extra_negatives", name, log.columns)
+    column = np.asarray(log.columns[name])
+    if name in log.column_ids:
+        values, codes = ["", *map(str, log.column_ids[name].keys.tolist())], column
+    else:
+        numbers, codes = np.unique(column, return_inverse=True)
+        values = [f"{number:.0f}" for number in numbers.tolist()]
+    known = {str(key): code for code, key in enumerate(log.item_ids.keys.tolist())}
+    lists = [[known[word] for word in value.split() if word in known] for value in values]
+    if not any(lists):
+        got = Verbatim(repr(next((value for value in values if value), "")))
+        raise ArgumentError("extra_negatives", f"ids of items, with spaces between, in the column {name!r}", got)
+    table = np.full((len(lists), max(map(len, lists))), -1, dtype=np.int64)
+    for row, items in zip(table, lists, strict=True):
+        row[: len(items)] = items
+    return table, codes.reshape(-1)
 
 
 def _weights(log: Interactions, name: str) -> NDArray[np.float32]:

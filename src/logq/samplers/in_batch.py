@@ -8,13 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from logq._arguments import check_float
+from logq._arguments import check_float, check_int
 from logq.candidates import IGNORED, as_columns
+from logq.kernels.distributions import random_bits, shifted
 from logq.samplers.class_counts import check_counts
 from logq.samplers.kept_tensors import Kept
 from logq.samplers.sampler import Draw, Sampler
 from logq.samplers.sampler_settings import SamplerSettings
-from logq.samplers.streams import Source
+from logq.samplers.streams import Source, take_seed
 from logq.shapes import can_look_at
 from logq.tracing import is_fake
 
@@ -25,6 +26,8 @@ class InBatch(Sampler):
     """Takes the batch's own targets as one shared sample; a row's own targets are excluded from its negatives.
 
         Q(y) = (n - T) q(y)       n targets in the batch, T of them a row's own, q(y) the frequency of y as a target
+
+    With `num_sampled` = m < n the sample is m of the targets, all sets equally likely, and Q(y) = m/n (n - T) q(y).
 
     The frequency is exact where `counts` of all targets are known, and otherwise estimated as the batches go by. With t
     the number of targets seen so far and a_y what it was when y came last, a batch with m copies of y takes in
@@ -43,10 +46,12 @@ class InBatch(Sampler):
         num_classes: C.
         counts: (C,) of the targets in the data, for the exact frequency; None estimates it.
         rate: how fast estimates forget; 0.01 looks back about a hundred occurrences of a class.
-        seed, device, dtype: as in Sampler; there is nothing random.
+        num_sampled: m, the most targets to take; None takes all of them.
+        seed, device, dtype: as in Sampler; nothing is random where all targets are taken.
 
     Raises:
-        ValueError: counts are not (C,), or negative, or none is positive; rate is not in (0, 1].
+        ValueError: counts are not (C,), or negative, or none is positive; rate is not in (0, 1]; num_sampled is not an
+            integer >= 1.
 
     References:
         Yi et al., Sampling-Bias-Corrected Neural Modeling for Large Corpus Item Recommendations, RecSys 2019, Alg. 2.
@@ -62,7 +67,6 @@ class InBatch(Sampler):
                 [False, False,  True]])
     """
 
-    is_random = False
     learns_before_drawing = True  # so that no target of a batch has frequency 0
 
     LEARNED = ("others", "seen", "last", "gap", "copies")
@@ -80,12 +84,15 @@ class InBatch(Sampler):
         *,
         counts: Sequence[float] | np.ndarray[Any, Any] | Tensor | None = None,
         rate: float = 0.01,
+        num_sampled: int | None = None,
         seed: int | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__(num_classes, seed=seed, device=device, dtype=dtype)
         self.rate = check_float("rate", rate, above=0, at_most=1)
+        self.num_sampled = None if num_sampled is None else check_int("num_sampled", num_sampled)
+        self.is_random = num_sampled is not None
         self.exact = counts is not None
         home = self.home
         self.others = torch.ones((), dtype=torch.float32, device=home)  # the mean n - T of the last batch in training
@@ -105,8 +112,9 @@ class InBatch(Sampler):
         return cls(settings.num_classes, counts=counts, seed=settings.seed)
 
     def sample_size(self) -> float:
-        """The targets of a batch like the last one in training, where each row has one."""
-        return float(self.others) + 1
+        """The targets that are taken of a batch like the last one in training, where each row has one."""
+        size = float(self.others) + 1
+        return size if self.num_sampled is None else min(size, self.num_sampled)
 
     def log_prob(self, ids: Tensor) -> Tensor:
         """The log of the estimated frequency of classes as targets: int64 of any shape -> the same shape."""
@@ -120,38 +128,56 @@ class InBatch(Sampler):
         return self.log_prob(ids) + self.others.to(self.dtype).log()
 
     def _draw(self, targets: Tensor, generator: Source) -> Draw:
-        return self._draw_known(targets) if can_look_at(targets) else self._draw_unseen(targets)
+        return self._draw_known(targets, generator) if can_look_at(targets) else self._draw_unseen(targets, generator)
 
-    def _draw_unseen(self, targets: Tensor) -> Draw:
+    def _first(self, is_true: Tensor, generator: Source) -> Tensor:
+        """The places of entries (N,) that are classes, in random order, and behind them those of the others."""
+        bits = random_bits(take_seed(generator, is_true.device), torch.arange(len(is_true), device=is_true.device))
+        return shifted(bits, 1).where(is_true, torch.iinfo(torch.int64).max).argsort(stable=True)
+
+    def _draw_unseen(self, targets: Tensor, generator: Source) -> Draw:
         """The same where sizes must not follow from values: entries that are no class are excluded in each row."""
         columns = as_columns(targets)
         is_true = columns != IGNORED  # (B, T)
         rows = torch.arange(len(targets), device=targets.device)
         owner = rows[:, None].expand(is_true.shape).reshape(-1)  # (S,)
         own = is_true.sum(dim=1)  # (B,)
-        others = (own.sum() - own).clamp(min=1)
+        others = (own.sum() - own).clamp(min=1).to(self.dtype)
+        alike = (own.sum() - 1).clamp(min=1).to(self.dtype)
+        ids, taken = columns.where(is_true, 0).reshape(-1), is_true.reshape(-1)
+        if self.num_sampled is not None:
+            share = (self.num_sampled / own.sum().clamp(min=1).to(self.dtype)).clamp(max=1)
+            others, alike = others * share, alike * share
+            first = self._first(taken, generator)[: self.num_sampled]
+            ids, owner, taken = ids[first], owner[first], taken[first]
         if self.training and others.numel():
             mean = (others * (own > 0)).sum().to(self.others.dtype) / (own > 0).sum()
             self.others.copy_(torch.where((own > 0).any(), mean, self.others))
         # Rows without a class do not count, and with one class a row all others have the same number of negatives.
-        of_row = others.to(self.dtype).log()[:, None] if is_true.shape[1] > 1 else (own.sum() - 1).clamp(min=1).log()
-        excluded = (owner == rows[:, None]) | ~is_true.reshape(-1)
-        ids = columns.where(is_true, 0).reshape(-1)
+        of_row = others.log()[:, None] if is_true.shape[1] > 1 else alike.log()
+        excluded = (owner == rows[:, None]) | ~taken
         return Draw(ids, lambda classes: self.log_prob(classes) + of_row, excluded=excluded)
 
-    def _draw_known(self, targets: Tensor) -> Draw:
+    def _draw_known(self, targets: Tensor, generator: Source) -> Draw:
         is_true = as_columns(targets) != IGNORED  # (B, T)
         ids = as_columns(targets)[is_true]  # (S,)
         rows = torch.arange(len(targets), device=targets.device)
         owner = rows[:, None].expand(is_true.shape)[is_true]  # (S,)
         # A row alone has no negatives, whose expected count could be anything but 0.
-        others = (ids.numel() - is_true.sum(dim=1)).clamp(min=1)[is_true.any(dim=1)]  # of the rows that have a class
-        if self.training and others.numel():
-            self.others.fill_(others.to(self.others.dtype).mean())
-        if others.numel() == 0 or bool((others == others[0]).all()):
-            log_others = math.log(others[0]) if others.numel() else 0.0
+        others = (ids.numel() - is_true.sum(dim=1)).clamp(min=1).to(self.dtype)  # (B,)
+        if self.num_sampled is not None and self.num_sampled < ids.numel():
+            others = others * (self.num_sampled / ids.numel())
+            flat = is_true.reshape(-1)
+            first = self._first(flat, generator)[: self.num_sampled]
+            ids = as_columns(targets).reshape(-1)[first]
+            owner = first // is_true.shape[1]
+        counted = others[is_true.any(dim=1)]  # of the rows that have a class
+        if self.training and counted.numel():
+            self.others.fill_(counted.to(self.others.dtype).mean())
+        if counted.numel() == 0 or bool((counted == counted[0]).all()):
+            log_others = math.log(counted[0]) if counted.numel() else 0.0
             return Draw(ids, lambda classes: self.log_prob(classes) + log_others, excluded=owner == rows[:, None])
-        of_row = (ids.numel() - is_true.sum(dim=1)).clamp(min=1).to(self.dtype).log()[:, None]  # (B, 1)
+        of_row = others.log()[:, None]  # (B, 1)
         return Draw(ids, lambda classes: self.log_prob(classes) + of_row, excluded=owner == rows[:, None])
 
     def learn(self, targets: Tensor) -> None:
@@ -179,4 +205,5 @@ class InBatch(Sampler):
 
     def extra_repr(self) -> str:
         """What repr() shows."""
-        return f"num_classes={self.num_classes}, " + ("exact counts" if self.exact else f"rate={self.rate:g}")
+        sampled = "" if self.num_sampled is None else f"num_sampled={self.num_sampled}, "
+        return f"num_classes={self.num_classes}, {sampled}" + ("exact counts" if self.exact else f"rate={self.rate:g}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
@@ -12,7 +13,7 @@ from logq.samplers.sampler_settings import SamplerSettings
 if TYPE_CHECKING:
     from logq.samplers.sampler import Sampler
 
-__all__ = ["SAMPLERS", "SamplerChoice", "SamplerSettings", "check_sampler", "make_sampler"]
+__all__ = ["SAMPLERS", "SamplerChoice", "SamplerSettings", "check_in_batch_share", "check_sampler", "make_sampler"]
 
 SAMPLERS: Final = {
     "unigram": "logq.samplers.unigram.Unigram",
@@ -51,6 +52,34 @@ def check_sampler(choice: object) -> Any:
     raise kind("sampler", f"one of {', '.join(SAMPLERS)} or a function of the counts", choice)
 
 
+def check_in_batch_share(share: float, choice: object, num_sampled: int | None) -> None:
+    """Raise ArgumentError if a sampler, or a number of negatives, does not go with that share of in-batch negatives.
+
+    Example:
+        >>> check_in_batch_share(0.5, "uniform", 64)
+    """
+    if not isinstance(choice, str) or choice in ("in_batch", "every_class"):
+        named = choice if isinstance(choice, str) else "a function"
+        expected = "0, or the name of a sampler that draws num_sampled classes beside it"
+        raise ArgumentError("in_batch_share", expected, Verbatim(f"{share:g} with {named}"))
+    if num_sampled is not None and not 0 < round(share * num_sampled) < num_sampled:
+        expected = f"a share of num_sampled = {num_sampled} that leaves both parts at least one"
+        raise ArgumentError("in_batch_share", expected, share)
+
+
+def _mixed(choice: SamplerChoice, settings: SamplerSettings) -> Sampler:
+    """Negatives of two kinds: some of the batch's targets, the rest from another sampler."""
+    from logq.samplers.in_batch import InBatch
+    from logq.samplers.mixture import Mixture
+
+    check_in_batch_share(settings.in_batch_share, choice, settings.num_sampled)
+    inside = round(settings.in_batch_share * settings.num_sampled)
+    counts = settings.counts if settings.target_counts is None else settings.target_counts
+    in_batch = InBatch(settings.num_classes, counts=counts, num_sampled=inside, seed=settings.seed)
+    rest = replace(settings, num_sampled=settings.num_sampled - inside, in_batch_share=0.0)
+    return Mixture([in_batch, make_sampler(choice, rest)], seed=settings.seed)
+
+
 def make_sampler(choice: SamplerChoice, settings: SamplerSettings) -> Sampler:
     """Make the sampler that was chosen.
 
@@ -63,7 +92,8 @@ def make_sampler(choice: SamplerChoice, settings: SamplerSettings) -> Sampler:
 
     Raises:
         ArgumentTypeError: the function returned something else.
-        ArgumentError: there is no sampler of that name, or its number of classes is wrong.
+        ArgumentError: there is no sampler of that name, its number of classes is wrong, or it does not go with a share
+            of in-batch negatives.
 
     Example:
         >>> import numpy as np
@@ -74,6 +104,8 @@ def make_sampler(choice: SamplerChoice, settings: SamplerSettings) -> Sampler:
         )
     """
     choice = check_sampler(choice)
+    if settings.in_batch_share:
+        return _mixed(choice, settings)
     if isinstance(choice, str):
         module, _, name = SAMPLERS[choice].rpartition(".")
         return getattr(importlib.import_module(module), name).from_settings(settings)

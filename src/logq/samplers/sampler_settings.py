@@ -24,6 +24,7 @@ class SamplerSettings:
         per_row: whether each row of a batch has a sample of its own, or all share one.
         seed: of the draws.
         target_counts: (C,) how often each class is a target, for in_batch; None if that is `counts`.
+        in_batch_share: the share of the S classes that are targets of other rows of the batch.
 
     Example:
         >>> import numpy as np
@@ -38,6 +39,7 @@ class SamplerSettings:
     per_row: bool = False
     seed: int | None = None
     target_counts: NDArray[np.float64] | None = None
+    in_batch_share: float = 0.0
 
     @property
     def num_classes(self) -> int:
