@@ -43,7 +43,6 @@ def is_new(log: Any, by: str) -> np.ndarray:
 def cases(request: Mapping[str, Any]) -> tuple[Any, Any, Any]:
     """The events before, those that are new, and the test: all users of it, with all that they did before."""
     import logs
-
     from logq.logs import Split
 
     split = logs.LOGS[request["log"]].read(request["data"])

@@ -104,6 +104,7 @@ class HeldOut(NamedTuple):
             >>> held_out.together().fingerprint() == split.history("test").fingerprint()
             True
         """
+        assert self.history is not None
         parts = (self.history, self.truth)
         for name in ("user_ids", "item_ids"):
             ours, theirs = (np.asarray(getattr(part, name).keys) for part in parts)
