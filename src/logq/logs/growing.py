@@ -28,7 +28,9 @@ class GrownLog(NamedTuple):
         is_whole: whether the later log has all events of the earlier one, so that all columns of it are known for all.
 
     Example:
-        See `grow_log`, which makes one.
+        >>> log = Interactions.from_arrays([1, 1], [5, 7], [1, 2])
+        >>> grow_log(log, Interactions.from_arrays([1, 1], [7, 9], [2, 3])).is_new.tolist()
+        [False, False, True]
     """
 
     log: Interactions
