@@ -259,7 +259,7 @@ def test_biases_of_items_are_told_from_their_vectors(tmp_path):
 def test_models_without_a_softmax_over_vectors_are_refused(logq, tmp_path, make, message):
     model = make()
     if message is None:
-        model.save(tmp_path / "m", histories=False)
+        model.save(tmp_path / "m", users=False)
         message = "expected a user with two events or more, to make a query from the first ones"
     else:
         model.save(tmp_path / "m")

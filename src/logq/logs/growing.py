@@ -28,7 +28,9 @@ class GrownLog(NamedTuple):
         is_whole: whether the later log has all events of the earlier one, so that all columns of it are known for all.
 
     Example:
-        See `grow_log`, which makes one.
+        >>> log = Interactions.from_arrays([1, 1], [5, 7], [1, 2])
+        >>> grow_log(log, Interactions.from_arrays([1, 1], [7, 9], [2, 3])).is_new.tolist()
+        [False, False, True]
     """
 
     log: Interactions
@@ -41,7 +43,7 @@ def grow_log(log: Interactions, later: Interactions) -> GrownLog:
     """Append a later log to an earlier one.
 
     Events of both are told apart by user, item and time, as `find_repeats` says, and are there once. A column, label or
-    feature that one log lacks is missing (0, or NaN) in its events; features that only the later log has are left out,
+    feature that one log lacks is missing (0) in its events; features that only the later log has are left out,
     as what was made from the earlier one knows nothing of them. Where both have features of an item or a user, those of
     the later log count.
 
@@ -216,11 +218,10 @@ def _columns(parts: list[Interactions]) -> dict[str, NDArray[Any]]:
 
 
 def _joined(columns: list[NDArray[Any] | None], parts: list[Interactions]) -> NDArray[Any]:
-    """A column of logs one after the other: 0, or NaN among fractions, where a log lacks it."""
+    """A column of logs one after the other: 0 where a log lacks it."""
     kind = np.result_type(*[column.dtype for column in columns if column is not None])
-    missing = np.nan if kind.kind == "f" else 0
     filled = [
-        np.full(len(part), missing, dtype=kind) if column is None else np.asarray(column)
+        np.zeros(len(part), dtype=kind) if column is None else np.asarray(column)
         for column, part in zip(columns, parts, strict=True)
     ]
     return np.concatenate(filled).astype(kind, copy=False)

@@ -230,7 +230,7 @@ class AirbnbEmbeddings(AirbnbConfig, NeuralRecommender):
             raise ArgumentError("log", expected, Verbatim("a part of it"))
         return self._make_examples(grown.log, seed)
 
-    def _make_loss(self, of_targets: NDArray[np.float64], seed: int, sparse: bool) -> ItemLoss:
+    def _make_loss(self, of_targets: NDArray[Any], seed: int, sparse: bool) -> ItemLoss:
         loss = super()._make_loss(of_targets, seed, sparse)
         if self._markets is None:
             return loss

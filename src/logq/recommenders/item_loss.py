@@ -1,7 +1,7 @@
 """ItemLoss: queries and the items that they should find -> loss, by an objective and a sampler."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -192,7 +192,7 @@ class ItemLoss(nn.Module):
 def make_item_loss(
     config: NeuralConfig,
     counts: NDArray[np.int64],
-    target_counts: NDArray[np.float64],
+    target_counts: NDArray[Any],
     seed: int,
     sparse: bool,
     temperature: float,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, shown
 from logq.evaluation.ranking_ties import tie_order
 from logq.logs.features import Features
-from logq.logs.growing import GrownLog, find_repeats
+from logq.logs.growing import GrownLog, find_repeats, grow_log
 from logq.logs.identifiers import Identifiers
 from logq.logs.interactions import Interactions
 from logq.logs.storage import features_from_state, features_state
@@ -143,10 +143,31 @@ class KnownLog:
         new = np.bincount(grown.log.items[grown.is_new], minlength=known.num_items)
         return replace(known, counts=np.append(self.counts, np.zeros(known.num_items - self.num_items, np.int64)) + new)
 
-    @property
-    def forgot_users(self) -> bool:
-        """Whether it was saved without its users."""
-        return self.counts is not None
+    def grow(self, later: Interactions, column_ids: Mapping[str, Identifiers]) -> GrownLog:
+        """What it remembers, and a log that came later, by `grow_log`.
+
+        Args:
+            later: that log.
+            column_ids: of columns whose values keep their codes.
+
+        Raises:
+            ArgumentError: nothing is new; otherwise as `grow_log`.
+        """
+        grown = grow_log(self.log(column_ids), later)
+        if not grown.is_new.any():
+            got = Verbatim(f"{len(later):,} events, all of them known")
+            raise ArgumentError("log", "events that the model does not know", got)
+        return grown
+
+    def check_events(self, name: str) -> None:
+        """Check that it has the events of its log, which recommenders of that name learn from anew.
+
+        Raises:
+            ArgumentError: it was saved without users.
+        """
+        if self.counts is not None:
+            hint = f"{name} learns from all events anew, and was saved without them (users=False)"
+            raise ArgumentError("warm", "False", True, hint)
 
     def user_codes(self, users: Sequence[Any] | NDArray[Any]) -> NDArray[np.int64]:
         """Codes of users.

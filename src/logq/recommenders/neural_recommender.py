@@ -1,7 +1,5 @@
 """NeuralRecommender: what the estimators of neural models have in common, from their arguments to a fitted model."""
 
-import copy
-import os
 import warnings
 from abc import abstractmethod
 from collections.abc import Collection, Mapping, Sequence
@@ -26,13 +24,11 @@ from logq.recommenders.known_log import KnownLog
 from logq.recommenders.neural_config import METRICS, NeuralConfig
 from logq.recommenders.next_item_task import NextItemTask
 from logq.recommenders.query_context import Context
-from logq.recommenders.query_export import QueryTower, columns_read, export_onnx
+from logq.recommenders.query_export import ExportedRecommender
 from logq.recommenders.ranker import EvaluationWarning, HeldOut, RankingTest
-from logq.recommenders.recommender import Recommender
-from logq.recommenders.requests import make_request
 from logq.recommenders.session_windows import first_vectors
 from logq.recommenders.target_events import TargetEvents, target_counts
-from logq.recommenders.warm_start import SelectsTargets, replayed_events, take_over
+from logq.recommenders.warm_start import continued, later_examples, later_targets, take_over
 from logq.training.checkpoint import fingerprint
 from logq.training.devices import Device
 from logq.training.estimator import FitOptions, Seeds, fresh_seed
@@ -54,7 +50,7 @@ CPU_ENTRIES, GPU_ENTRIES = 1 << 14, 1 << 20
 """Items of histories that queries are made of at a time: on a CPU few enough for a layer's numbers to stay in cache."""
 
 
-class NeuralRecommender(NeuralConfig, Recommender):
+class NeuralRecommender(NeuralConfig, ExportedRecommender):
     """Trains an encoder through any loss and any sampler. A subclass says which encoder, and from what it learns.
 
     Attributes:
@@ -156,23 +152,10 @@ class NeuralRecommender(NeuralConfig, Recommender):
     def _later_examples(self, grown: GrownLog, seed: int) -> Examples:
         """What is learned from when a log grew: its new events, with all before them as histories, and some old ones.
 
-        Of examples that cannot be made so, those of a log that has these events alone.
+        The old ones are left out where it is not remembered what their context was, or what they counted.
         """
-        rows = grown.is_new
-        if not self.context or grown.is_whole:  # otherwise the context of old events is not known any more
-            rows = rows | replayed_events(grown, self.replay, seed)
-        examples = self._make_examples(grown.log, seed)
-        if isinstance(examples, SelectsTargets):
-            return examples.with_targets(rows)
-        return self._make_examples(grown.log.select(rows), seed)
-
-    def _as_continued(self, num_batches: int) -> "NeuralRecommender":
-        """The same settings, with the number of epochs and the learning rate of a log that grew."""
-        config = copy.copy(self)
-        config.epochs = self.warm_epochs
-        config.lr = self.lr if self.warm_lr is None else self.warm_lr
-        config.warmup = min(self.warmup, self.warm_epochs * num_batches // 10)
-        return config
+        is_remembered = grown.is_whole or (not self.context and self.weights is None)
+        return later_examples(grown, self._make_examples, self.replay if is_remembered else 0.0, seed)
 
     @property
     def _column_ids(self) -> Mapping[str, Identifiers]:
@@ -181,7 +164,6 @@ class NeuralRecommender(NeuralConfig, Recommender):
     def _fit(
         self, log: Interactions, validation: HeldOut | None, options: FitOptions, grown: GrownLog | None = None
     ) -> None:
-        """As the base class says; of a log that grew, from what was learned already."""
         size = None if validation is None else len(validation.truth) / len(log)
         refit = self.refit and grown is None
         phase = options.phase or first_phase(self.minutes, refit=refit, validation=size)
@@ -228,10 +210,7 @@ class NeuralRecommender(NeuralConfig, Recommender):
             vectors = first_vectors(log, self.dim, epochs=self.pretrain, seed=seeds.batches, progress=progress)
             self.model.start_items_at(torch.from_numpy(vectors))
         counts = target_counts(examples, self.known.num_items, events)
-        of_targets = counts.astype(np.float64)
-        if grown is not None:  # items of which nothing is new now are as likely as they were
-            everywhere = self.known.item_counts()
-            of_targets = np.maximum(of_targets, everywhere * (counts.sum() / everywhere.sum()))
+        of_targets = counts if grown is None else later_targets(counts, self.known.item_counts())
         loss = self._make_loss(of_targets, seeds.sampler, sparse)
         if self.model.item_bias is not None and grown is None:
             torch.nn.init.constant_(self.model.item_bias, loss.first_logit(self.known.num_items))
@@ -252,7 +231,7 @@ class NeuralRecommender(NeuralConfig, Recommender):
         )
         if self.compile:
             task.compile()
-        config = self if grown is None else self._as_continued(task.num_batches)
+        config = self if grown is None else continued(self, task.num_batches)
         loop = Loop(task, config, device, seeds, monitor=self.monitor, phase=phase)
         if resumed is not None:
             with checkpoint.restoring():
@@ -327,7 +306,7 @@ class NeuralRecommender(NeuralConfig, Recommender):
         rows = self._item_rows()
         return collapse_of(queries, rows[:: max(1, len(rows) // MOST_INSPECTED)], self.lr)
 
-    def _make_loss(self, of_targets: NDArray[np.float64], seed: int, sparse: bool) -> ItemLoss:
+    def _make_loss(self, of_targets: NDArray[Any], seed: int, sparse: bool) -> ItemLoss:
         return make_item_loss(self, self.known.item_counts(), of_targets, seed, sparse, self.loss_temperature)
 
     def _is_sparse(self, device: Device) -> bool:
@@ -352,41 +331,6 @@ class NeuralRecommender(NeuralConfig, Recommender):
         if self._has_column():
             queries = torch.cat([queries, queries.new_ones(*queries.shape[:-1], 1)], dim=-1)
         return queries
-
-    def export(self, path: str | os.PathLike[str]) -> list[str]:
-        """Write the query tower as an ONNX file, for services without Python or torch.
-
-        The output `query`, (n, D') or (n, K, D') float32, is what `query_vectors` gives, and what `search_vectors` and
-        `index` are asked with. The inputs are int64, and those of them that the model reads are there:
-
-            history          (n, L) places of items in `item_ids`, oldest first, -1 behind them; 1 <= L <= max_length
-            user             (n,) places in `user_ids`, -1 for others
-            user.NAME        (n,) or (n, W) codes of a feature of users, 0 for what is unknown, -1 behind several
-            context.NAME     (n,) codes of a column of the context, 0 for what is unknown
-
-        Both n and L may be any at each call. A row of nothing but -1 is a user without a history.
-
-        Args:
-            path: of the file, such as "tower.onnx".
-
-        Returns:
-            The names of the inputs.
-
-        Raises:
-            AttributeError: the model is not fitted.
-            ModuleNotFoundError: the extra `onnx` is not installed.
-            ValueError: the weights are more than the 2 GiB that an ONNX file can hold.
-        """
-        self._check_fitted()
-        histories = [np.asarray(self.known.item_ids.keys)[:1].tolist()] * 2
-        request = make_request(self.known, None, histories, None).histories
-        batch = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in self._inputs(request).items()}
-        batch["history"] = torch.tensor([[0, -1], [0, -1]], device="cpu")
-        device = next(self.model.parameters()).device
-        columns = columns_read(self.model, {name: values.to(device) for name, values in batch.items()})
-        tower = QueryTower(self.model, columns, cosine=self.cosine, extra=self._has_column())
-        export_onnx(tower.eval(), batch, path)
-        return columns
 
     @torch.no_grad()
     def _item_rows(self) -> Tensor:

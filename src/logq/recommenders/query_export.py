@@ -6,16 +6,23 @@ import importlib.util
 import logging
 import os
 import warnings
+from abc import abstractmethod
 from collections.abc import Generator, Mapping
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from logq._files import atomic_write
 from logq.recommenders.encoders import Batch, RetrievalModel
+from logq.recommenders.histories import Histories
+from logq.recommenders.recommender import Recommender
+from logq.recommenders.requests import make_request
 
-__all__ = ["QueryTower", "columns_read", "export_onnx"]
+__all__ = ["ExportedRecommender", "QueryTower", "columns_read", "export_onnx"]
 
 MOST_BYTES = (1 << 31) - (1 << 20)
 """What an ONNX file may hold, but for a megabyte for the graph."""
@@ -131,3 +138,61 @@ def _quiet() -> Generator[None]:
             yield
     finally:
         logger.setLevel(level)
+
+
+class ExportedRecommender(Recommender):
+    """A recommender by a torch module, whose queries can be made without Python.
+
+    Attributes:
+        model: the module, once fitted.
+        cosine: whether queries are made unit vectors.
+
+    Example:
+        See NeuralRecommender, which is one.
+    """
+
+    model: RetrievalModel
+    cosine: bool
+
+    @abstractmethod
+    def _inputs(self, histories: Histories) -> dict[str, NDArray[Any]]:
+        """The batch that queries are made of."""
+
+    @abstractmethod
+    def _has_column(self) -> bool:
+        """Whether queries have a 1 behind them, for what is added to the scores of items."""
+
+    def export(self, path: str | os.PathLike[str]) -> list[str]:
+        """Write the query tower as an ONNX file, for services without Python or torch.
+
+        The output `query`, (n, D') or (n, K, D') float32, is what `query_vectors` gives, and what `search_vectors` and
+        `index` are asked with. The inputs are int64, and those of them that the model reads are there:
+
+            history          (n, L) places of items in `item_ids`, oldest first, -1 behind them; 1 <= L <= max_length
+            user             (n,) places in `user_ids`, -1 for others
+            user.NAME        (n,) or (n, W) codes of a feature of users, 0 for what is unknown, -1 behind several
+            context.NAME     (n,) codes of a column of the context, 0 for what is unknown
+
+        Both n and L may be any at each call. A row of nothing but -1 is a user without a history.
+
+        Args:
+            path: of the file, such as "tower.onnx".
+
+        Returns:
+            The names of the inputs.
+
+        Raises:
+            AttributeError: the model is not fitted.
+            ModuleNotFoundError: the extra `onnx` is not installed.
+            ValueError: the weights are more than the 2 GiB that an ONNX file can hold.
+        """
+        self._check_fitted()
+        histories = [np.asarray(self.known.item_ids.keys)[:1].tolist()] * 2
+        request = make_request(self.known, None, histories, None).histories
+        batch = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in self._inputs(request).items()}
+        batch["history"] = torch.tensor([[0, -1], [0, -1]], device="cpu")
+        device = next(self.model.parameters()).device
+        columns = columns_read(self.model, {name: values.to(device) for name, values in batch.items()})
+        tower = QueryTower(self.model, columns, cosine=self.cosine, extra=self._has_column())
+        export_onnx(tower.eval(), batch, path)
+        return columns

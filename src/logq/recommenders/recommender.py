@@ -17,7 +17,7 @@ from logq._arguments import ArgumentError, Verbatim, check_bool, check_int, show
 from logq._progress import say
 from logq.evaluation import RankingScores
 from logq.logs.features import Features
-from logq.logs.growing import GrownLog, grow_log
+from logq.logs.growing import GrownLog
 from logq.logs.identifiers import Identifiers
 from logq.logs.interactions import Interactions
 from logq.logs.splits import Split
@@ -72,18 +72,8 @@ class Recommender(RecommendingRanker):
         """Learn from a log, which `known` is of already; `validation` is what may be measured on meanwhile."""
 
     def _continue(self, grown: GrownLog, validation: HeldOut | None, options: FitOptions) -> None:
-        """Learn from what a log grew by, which `known` has already; by default anew from all of it.
-
-        Raises:
-            ArgumentError: the model does not have what it would learn from.
-        """
-        if self.known.forgot_users:
-            raise ArgumentError(
-                "warm",
-                "False",
-                True,
-                f"{type(self).__name__} learns from all events anew, and was saved without them (users=False)",
-            )
+        """Learn from what a log grew by, which `known` has already; by default anew from all of it."""
+        self.known.check_events(type(self).__name__)
         self._fit(grown.log, validation, options)
 
     @property
@@ -111,8 +101,9 @@ class Recommender(RecommendingRanker):
         item and time as `evaluate` does, with their users and items. Those that it knows keep their codes, and new ones
         follow. Histories, counts of items and the values of features grow. Neural models start from what they learned
         and learn from the new events, with all that came before as histories, and from a share of the old ones (see
-        `warm_epochs`, `warm_lr` and `replay`); the state of the optimizer starts anew. The others learn anew from all
-        events, old and new.
+        `warm_epochs`, `warm_lr` and `replay`); the state of the optimizer starts anew, and settings that were chosen
+        for the log before ("auto") stay. With `refit` they learn from the validation part as well, and measure nothing.
+        The others learn anew from all events, old and new.
 
         Args:
             log: what users did; of a Split its `train`, and its `validation` to stop by.
@@ -142,16 +133,25 @@ class Recommender(RecommendingRanker):
             [2, 1, 1]
         """
         options = FitOptions(progress, checkpoint, checkpoint_minutes, resume, on_epoch)
-        train, held_out = training_part(log, validation)
         if check_bool("warm", warm):
-            return self._fit_warm(train, held_out, options)
-        if train.num_items < 2 or len(train) == 0:
+            self._check_fitted()
+        train, held_out = training_part(log, validation)
+        if warm and held_out is not None and getattr(self, "refit", False):
+            train, held_out = held_out.together(), None  # which it was refitted on before
+        if train.num_items < 2 - warm or len(train) == 0:
             got = Verbatim(f"{len(train)} events of {train.num_items} items")
             raise ArgumentError("log", "events of at least two items", got)
+        grown = self.known.grow(train, self._column_ids) if warm else None
         with self._fitting():
-            self._choose(train, options.progress, has_validation=held_out is not None)
-            self.known, self._indexes = KnownLog.of(train), {}
-            self._fit(train, held_out, options)
+            self._indexes = {}
+            if grown is None:
+                self._choose(train, options.progress, has_validation=held_out is not None)
+                self.known = KnownLog.of(train)
+                self._fit(train, held_out, options)
+            else:
+                self.known = self.known.grown_by(grown)
+                # What is remembered of users is more than the new log has: validation asks with that.
+                self._continue(grown, None if held_out is None else HeldOut(held_out.truth, None), options)
         return self
 
     def _choose(self, log: Interactions, progress: bool | None, *, has_validation: bool) -> None:
@@ -163,20 +163,6 @@ class Recommender(RecommendingRanker):
         self.__post_init__()  # checks the choices as if they had been given
         values = ", ".join(f"{name} {choice.value}" for name, choice in self.chosen.items())
         say(f"{type(self).__name__}: chosen for this log are {values}", progress)
-
-    def _fit_warm(self, log: Interactions, held_out: HeldOut | None, options: FitOptions) -> Self:
-        self._check_fitted()
-        grown = grow_log(self.known.log(self._column_ids), log)
-        if not grown.is_new.any():
-            got = Verbatim(f"{len(log):,} events, all of them known")
-            raise ArgumentError("log", "events that the model does not know", got)
-        if held_out is not None:
-            # What came before is more than the log has: all that is remembered of a user.
-            held_out = HeldOut(held_out.truth, None)
-        with self._fitting():
-            self.known, self._indexes = self.known.grown_by(grown), {}
-            self._continue(grown, held_out, options)
-        return self
 
     def similar_items(
         self,

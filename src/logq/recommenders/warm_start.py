@@ -1,6 +1,8 @@
 """Going on from what a model learned, when users, items, and values of features were added."""
 
-from typing import Protocol, runtime_checkable
+import copy
+from collections.abc import Callable
+from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
@@ -8,25 +10,22 @@ from numpy.typing import NDArray
 from torch import Tensor
 from typing_extensions import Self
 
+from logq.logs.examples import Examples
 from logq.logs.growing import GrownLog
+from logq.logs.interactions import Interactions
 from logq.recommenders.encoders import RetrievalModel
 from logq.recommenders.item_tables import FeatureTables, IdTable, ItemCodes
+from logq.recommenders.neural_config import NeuralConfig
 
-__all__ = ["SelectsTargets", "replayed_events", "take_over"]
+__all__ = ["continued", "later_examples", "later_targets", "replayed_events", "take_over"]
 
 REACH = 5
 """How many events before and behind one of a new item tell what it is like."""
 
 
 @runtime_checkable
-class SelectsTargets(Protocol):
-    """Examples that can be made of some events of their log alone, with all others as histories.
-
-    Example:
-        >>> from logq.logs import Interactions, NextItems
-        >>> isinstance(NextItems(Interactions.from_arrays([1, 1], [5, 7]), 3), SelectsTargets)
-        True
-    """
+class _SelectsTargets(Examples, Protocol):
+    """Examples that can be made of some events of their log alone, with all others as histories."""
 
     def with_targets(self, rows: NDArray[np.bool_]) -> Self:
         """The examples whose targets are among some events (N,) of the log."""
@@ -57,13 +56,71 @@ def replayed_events(grown: GrownLog, share: float, seed: int) -> NDArray[np.bool
     return is_chosen[users] & ~grown.is_new
 
 
+def later_examples(
+    grown: GrownLog, make: Callable[[Interactions, int], Examples], replay: float, seed: int
+) -> Examples:
+    """What is learned from when a log grew: its new events, with all before them as histories, and some old ones.
+
+    Args:
+        grown: the log.
+        make: examples of a log, with a seed. Where they cannot be made of some targets alone, as windows around each
+            event cannot, they are those of a log that has these events alone.
+        replay: how many old events there are for each new one; see `replayed_events`.
+        seed: of the choice of old events, and of `make`.
+
+    Example:
+        >>> from logq.logs import Interactions, NextItems, grow_log
+        >>> log = Interactions.from_arrays([1, 1], [5, 7], [1, 2])
+        >>> grown = grow_log(log, Interactions.from_arrays([1, 2], [9, 10], [7, 8]))
+        >>> later_examples(grown, lambda log, seed: NextItems(log, 3), 0.0, seed=1).batch([0])["history"].tolist()
+        [[0, 1]]
+    """
+    rows = grown.is_new | replayed_events(grown, replay, seed)
+    examples = make(grown.log, seed)
+    return examples.with_targets(rows) if isinstance(examples, _SelectsTargets) else make(grown.log.select(rows), seed)
+
+
+def later_targets(
+    counts: NDArray[np.int64],  # (C,)
+    everywhere: NDArray[np.int64],  # (C,)
+) -> NDArray[np.float64]:
+    """How often items are targets (C,), where those of which nothing is new now are as likely as they were.
+
+    Args:
+        counts: of the targets that are learned from.
+        everywhere: of all events.
+
+    Example:
+        >>> later_targets(np.array([0, 3, 1]), np.array([4, 4, 0])).tolist()
+        [2.0, 3.0, 1.0]
+    """
+    return np.maximum(counts, everywhere * (counts.sum() / max(1, everywhere.sum())))
+
+
+C = TypeVar("C", bound=NeuralConfig)
+
+
+def continued(config: C, num_batches: int) -> C:
+    """The arguments by which a model goes on, whose epochs have so many batches; a warm-up is a tenth of them at most.
+
+    Example:
+        >>> config = continued(NeuralConfig(epochs=40, warmup=300, warm_epochs=2), num_batches=50)
+        >>> config.epochs, config.warmup
+        (2, 10)
+    """
+    made = copy.copy(config)
+    made.epochs = config.warm_epochs
+    made.lr = config.lr if config.warm_lr is None else config.warm_lr
+    made.warmup = min(config.warmup, config.warm_epochs * num_batches // 10)
+    return made
+
+
 @torch.no_grad()
 def take_over(model: RetrievalModel, before: RetrievalModel, grown: GrownLog) -> None:
     """Give a model the weights of one of fewer users, items and values of features, whose codes are the first ones.
 
-    A new item starts at the mean of the vectors of the items that are known and at most 5 events away from it in the
-    log, or of all where there is none; a new user as an unknown one; a new value of a feature at the mean of
-    the others.
+    A new item starts at the mean of the vectors of the known items at most 5 events away from it in the log, or of all
+    where there is none; a new user as an unknown one; a new value of a feature at the mean of the others.
 
     Args:
         model: as it is made for the log that grew.
