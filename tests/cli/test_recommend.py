@@ -218,13 +218,14 @@ def test_switches_numbers_and_dates_describe_a_new_item(logq, ratings, tmp_path)
 
 def test_everybody_goes_to_a_file(logq, model, tmp_path):
     path = tmp_path / "all.parquet"
-    code, out, err = logq("recommend", model, "--all", "-k", 4, "-o", path)
+    options = ["-k", 4, "--exclude", "i5", "--diversity", 0.2]
+    code, out, err = logq("recommend", model, "--all", *options, "-o", path)
     assert (code, err) == (0, "")
     assert out == f"240 recommendations for 60 users are in {path}.\n"
     rows = polars.read_parquet(path)
     assert rows.columns == ["user", "rank", "item", "score"]
     for user in ("u0", "u31"):
-        one = lines(logq("recommend", model, "--user", user, "-k", 4)[1])
+        one = lines(logq("recommend", model, "--user", user, *options)[1])
         mine = rows.filter(polars.col("user") == user)
         assert mine["item"].to_list() == [line[1] for line in one]
         assert mine["score"].to_list() == pytest.approx([float(line[2]) for line in one], abs=1e-5)
