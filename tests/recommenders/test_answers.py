@@ -136,7 +136,7 @@ def test_equal_candidates_are_in_the_order_of_all_rankings() -> None:
 
 @pytest.mark.parametrize("kind", [None, "exact"])
 def test_what_is_left_out_leaves_the_order_of_the_rest(model: Recommender, kind: str | None) -> None:
-    index = model.index(kind) if kind and type(model).__name__ != "ItemKNN" else None
+    index = model.index(kind) if kind and model.has_vectors else None
     whole = model.recommend(USERS, k=ITEMS, index=index)
     out: list[Any] = [
         whole.items[0, :4].tolist(),
@@ -222,7 +222,7 @@ def test_diversity_is_maximal_marginal_relevance(name: str, diversity: float, mo
     model = fitted(name)
     pool = model.recommend(USERS, k=ITEMS)
     found = model.recommend(USERS, k=5, diversity=diversity)
-    if isinstance(model, ItemKNN):
+    if not model.has_vectors:
         near = model.similar_items(model.item_ids, k=ITEMS - 1)
         table = {
             (int(item), other): float(score)

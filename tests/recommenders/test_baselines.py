@@ -224,6 +224,25 @@ def test_session_knn_is_the_loop(options: dict[str, Any], entries: int, monkeypa
     assert compared > 3 * log.num_users
 
 
+def test_items_of_session_knn_are_as_similar_as_their_sets_of_sessions() -> None:
+    log = random_log(10)
+    model = SessionKNN(gap=100).fit(log, progress=False)
+    sets = [{s for s, (_, _, items) in enumerate(cut(log, 100)) if item in items} for item in range(log.num_items)]
+    for item in range(log.num_items):
+        wanted = {
+            int(log.item_ids.keys[other]): len(sets[item] & sets[other]) / math.sqrt(len(sets[item]) * len(sets[other]))
+            for other in range(log.num_items)
+            if other != item and sets[item] & sets[other]
+        }
+        found = model.similar_items(int(log.item_ids.keys[item]), k=log.num_items)
+        number = len(wanted)
+        assert dict(zip(found.items[:number].tolist(), found.scores[:number].tolist(), strict=True)) == pytest.approx(
+            wanted
+        )
+        assert set(found.items[number:].tolist()) <= {None}
+        assert (np.diff(found.scores[:number]) <= 0).all()
+
+
 def test_sessions_of_a_log_without_times_are_as_recent_as_their_place() -> None:
     log = Interactions.from_sessions([["a", "b"], ["a", "c"], ["a", "d"]])
     found = SessionKNN("stan", recent=2).fit(log).recommend(histories=["a"], k=3)

@@ -239,7 +239,7 @@ def test_items_that_were_added_to_an_index_are_recommended_by_their_ids() -> Non
 
 def test_a_model_can_be_saved_without_its_users(model: Recommender, tmp_path: Path) -> None:
     if model.needs_users:
-        with pytest.raises(ValueError, match="histories: expected True, as SessionKNN answers from what users did"):
+        with pytest.raises(ValueError, match="users: expected True, as SessionKNN answers from what users did"):
             model.save(tmp_path, histories=False)
         assert not list(tmp_path.iterdir())
         return

@@ -86,7 +86,7 @@ class ItemKNN(ItemKNNConfig, NeighborRecommender):
     def _costs(self, histories: Histories) -> NDArray[np.int64]:
         return np.minimum(histories.lengths, self.max_length or len(histories.items)) * self.similar.shape[1]
 
-    def _sums_of_pairs(self, histories: Histories) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    def _summed(self, histories: Histories) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         padded = histories.padded(self.max_length or max(1, int(histories.lengths.max(initial=1))))
         rows, columns = (padded >= 0).nonzero()
         items = padded[rows, columns]

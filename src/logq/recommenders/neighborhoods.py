@@ -1,7 +1,7 @@
 """What recommenders by neighbors share: counts of items that go together, and rankings of the items with a score."""
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -127,7 +127,7 @@ def summed_by_key(
 class NeighborRecommender(Recommender):
     """A recommender that gives a score to the few items that neighbors lead to.
 
-    All others come after those, the most popular first. A subclass fills in `_sums_of_pairs` and `_costs`.
+    All others come after those, the most popular first. A subclass fills in `_summed` and `_costs`.
 
     Example:
         See logq.recommenders.ItemKNN, which is one.
@@ -136,81 +136,76 @@ class NeighborRecommender(Recommender):
     has_vectors: ClassVar[bool] = False
 
     @abstractmethod
-    def _sums_of_pairs(self, histories: Histories) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    def _summed(self, histories: Histories) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Row x C + item of the items with a score, ascending, each once, and the scores, > 0."""
 
     @abstractmethod
     def _costs(self, histories: Histories) -> NDArray[np.int64]:
-        """(n,) how many numbers `_sums_of_pairs` adds up for each row."""
+        """(n,) how many numbers `_summed` adds up for each row."""
 
     def _rank(self, part: Histories, search: ItemSearch) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        k, allow, index, exclude_seen = search
-        if index is not None:
-            raise self._no_vectors()
-        scores = np.empty((len(part), k), dtype=np.float32)
-        codes = np.empty((len(part), k), dtype=np.int64)
-        popularity, fallback = self.known.popularity, self.known.by_popularity
-        last = popularity * np.float32(1e-6 / max(1.0, popularity[fallback[0]]))
-        if allow is not None:
-            fallback = fallback[allow[fallback]]
-        ends = np.cumsum(self._costs(part))
-        begin = 0
-        while begin < len(part):
-            done = ends[begin - 1] if begin else 0
-            end = max(begin + 1, int(np.searchsorted(ends, done + ENTRIES, side="right")))
-            found = self._best(part.part(begin, end), k, exclude_seen, allow, last, fallback)
-            scores[begin:end], codes[begin:end] = found
-            begin = end
-        return scores, codes
+        return self._rank_scored(part, search, self._summed, self._costs(part))
 
-    def _best(
+    def _rank_scored(
         self,
-        histories: Histories,
-        k: int,
-        exclude_seen: bool,
-        allow: NDArray[np.bool_] | None,
-        last: NDArray[np.float32],
-        fallback: NDArray[np.int64],
+        part: Histories,
+        search: ItemSearch,
+        summed: Callable[[Histories], tuple[NDArray[np.int64], NDArray[np.float64]]],
+        costs: NDArray[np.int64],
+        *,
+        fill: bool = True,
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Scores and codes (n, k) of the best items, of which only those with a score are looked at.
 
         Args:
-            histories: of n users.
-            k: how many.
-            exclude_seen: leave out what a history has.
-            allow: (C,), which items may be found.
-            last: (C,) what is added to each score: items without a score come last, and the most popular of
-                them first.
-            fallback: the items that may be found by descending `last`.
+            part: histories of n users.
+            search: what is searched for.
+            summed: gives items and scores, as `_summed` does.
+            costs: (n,) how many numbers it adds up for each row.
+            fill: let items without a score come after the others, the most popular first, by a number that is too
+                small to change the order of the others; otherwise there are fewer.
         """
-        num_items = self.known.num_items
-        keys, sums = self._sums_of_pairs(histories)
-        row, item = np.divmod(keys, num_items)
-        keeps = np.ones(len(keys), dtype=np.bool_) if allow is None else allow[item]
-        seen = np.repeat(np.arange(len(histories)), histories.lengths) * num_items + histories.items
-        if exclude_seen and len(seen):
-            seen = np.unique(seen)
-            keeps &= seen[np.minimum(np.searchsorted(seen, keys), len(seen) - 1)] != keys
-        row, item, sums = row[keeps], item[keeps], (sums.astype(np.float32) + last[item])[keeps]
-        order = np.lexsort((-last[item], -sums, row))
-        row, item, sums = row[order], item[order], sums[order]
-        bounds = np.searchsorted(row, np.arange(len(histories) + 1))
-        place = np.arange(len(row)) - bounds[row]
-        scores = np.full((len(histories), k), -np.inf, dtype=np.float32)
-        codes = np.full((len(histories), k), -1, dtype=np.int64)
-        kept = place < k
-        scores[row[kept], place[kept]], codes[row[kept], place[kept]] = sums[kept], item[kept]
-        short = np.flatnonzero(np.diff(bounds) < k)
-        if len(short):
-            used = keys if not exclude_seen else np.union1d(keys, seen)
-            owner, taken = np.divmod(used, num_items)
-            ends = np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=len(histories)))])
-            taken, ends = gather_rows(taken, ends, short)
-            more = first_left(fallback, taken, ends, k, num_items)
-            has = np.diff(bounds)[short, None]
-            columns = np.arange(k)
-            behind = columns >= has
-            filled = np.take_along_axis(more, np.maximum(columns - has, 0), axis=1)
-            codes[short] = np.where(behind, filled, codes[short])
-            scores[short] = np.where(behind & (filled >= 0), last[filled], scores[short])
+        if search.where is not None:
+            raise self._no_vectors()
+        scores = np.full((len(part), search.k), -np.inf, dtype=np.float32)
+        codes = np.full((len(part), search.k), -1, dtype=np.int64)
+        popularity, fallback = self.known.popularity, self.known.by_popularity
+        last = popularity * np.float32(1e-6 / max(1.0, popularity[fallback[0]]))
+        if search.allow is not None:
+            fallback = fallback[search.allow[fallback]]
+        ends = np.cumsum(costs)
+        begin = 0
+        while begin < len(part):
+            done = ends[begin - 1] if begin else 0
+            end = max(begin + 1, int(np.searchsorted(ends, done + ENTRIES, side="right")))
+            rows = part.part(begin, end)
+            keys, sums = summed(rows)
+            row, item = np.divmod(keys, self.known.num_items)
+            added = sums.astype(np.float32) + (last[item] if fill else 0)
+            seen = self._seen(rows) if search.exclude_seen else keys[:0]
+            keeps = ~np.isin(keys, seen)
+            if search.allow is not None:
+                keeps &= search.allow[item]
+            row, item, added = row[keeps], item[keeps], added[keeps]
+            order = np.lexsort((-last[item], -added, row))
+            row, item, added = row[order], item[order], added[order]
+            number = np.bincount(row, minlength=len(rows))
+            place = np.arange(len(row)) - np.repeat(np.cumsum(number) - number, number)
+            kept = place < search.k
+            at = (begin + row[kept], place[kept])
+            scores[at], codes[at] = added[kept], item[kept]
+            short = np.flatnonzero(number < search.k)
+            if fill and len(short):
+                owner, taken = np.divmod(np.union1d(keys, seen), self.known.num_items)
+                bounds = np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=len(rows)))])
+                more = first_left(fallback, *gather_rows(taken, bounds, short), search.k, self.known.num_items)
+                row, column = np.nonzero(np.arange(search.k) < search.k - number[short, None])
+                filled, at = more[row, column], (begin + short[row], number[short[row]] + column)
+                codes[at], scores[at] = filled, np.where(filled >= 0, last[filled], -np.inf)
+            begin = end
         return scores, codes
+
+    def _seen(self, histories: Histories) -> NDArray[np.int64]:
+        """Row x C + item of what histories have."""
+        owners = np.repeat(np.arange(len(histories)), histories.lengths)
+        return np.unique(owners * self.known.num_items + histories.items)

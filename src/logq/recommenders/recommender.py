@@ -317,7 +317,7 @@ class Recommender(RecommendingRanker):
             return
         self._check_fitted()
         if self.needs_users:
-            raise ArgumentError("histories", f"True, as {type(self).__name__} answers from what users did", False)
+            raise ArgumentError("users", f"True, as {type(self).__name__} answers from what users did", False)
         if getattr(self, "user_vectors", False):
             raise ArgumentError("users", "True, as the model has a vector of each user (user_vectors)", False)
         model = copy.copy(self)

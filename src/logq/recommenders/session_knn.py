@@ -81,8 +81,9 @@ class SessionKNN(SessionKNNConfig, NeighborRecommender):
 
     Sessions are those of columns["session"], and end after a pause of `gap`; without both, all that a user did is one.
     A history that is asked about is a current session; those of the same user in the log are not its neighbors. Where
-    the log has no times, its order counts, that of the first event of its users. `similar_items(i)` answers for a
-    session of i alone. Nothing is trained: the model is the log, and cannot be saved without its users.
+    the log has no times, its order counts, that of the first event of its users. `similar_items` compares the sets of
+    sessions that have an item, by cosine. Nothing is trained: the model is the log, and cannot be saved without its
+    users.
 
     Raises:
         ArgumentError, ArgumentTypeError: an argument is not as described. `fit` raises ArgumentError for a gap where
@@ -123,7 +124,7 @@ class SessionKNN(SessionKNNConfig, NeighborRecommender):
         mean = len(self._sessions.items) / max(1, len(self._sessions.owners))
         return shared + (np.minimum(shared, self.neighbors) * mean).astype(np.int64)
 
-    def _sums_of_pairs(self, histories: Histories) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    def _summed(self, histories: Histories) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         log, stan = self._sessions, self.kind == "stan"
         row, session, similarity, position = self._neighbors(histories)
         items, offsets = gather_rows(log.items, log.offsets, session)
@@ -187,7 +188,19 @@ class SessionKNN(SessionKNNConfig, NeighborRecommender):
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         assert own is not None
         alone = Histories(own, np.arange(len(own) + 1), np.full(len(own), -1))
-        return self._rank(alone, search._replace(exclude_seen=True))
+        mean = len(self._sessions.items) / max(1, len(self._sessions.owners))
+        costs = np.ceil(np.diff(self._inverted.offsets)[own] * mean).astype(np.int64)
+        return self._rank_scored(alone, search._replace(exclude_seen=True), self._cosines, costs, fill=False)
+
+    def _cosines(self, alone: Histories) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """For histories of one item each: row x C + other item, and the cosine of the sets of their sessions."""
+        log, number = self._sessions, np.diff(self._inverted.offsets)
+        at, lengths = self._inverted.first(alone.items, number[alone.items])
+        items, bounds = gather_rows(log.items, log.offsets, self._inverted.sessions[at])
+        row = np.repeat(np.repeat(np.arange(len(alone)), lengths), np.diff(bounds))
+        keys, both = summed_by_key(row * self.known.num_items + items, np.ones(len(items)))
+        row, items = np.divmod(keys, self.known.num_items)
+        return keys, both / np.sqrt(number[alone.items[row]] * number[items])
 
     def state(self) -> dict[str, NDArray[Any]]:
         """The sessions, the most recent one first, as arrays by name."""
