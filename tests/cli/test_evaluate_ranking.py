@@ -150,18 +150,18 @@ def test_segments_and_diversity_are_lines_and_rows(logq, model, ratings, monkeyp
             dict(part.values), abs=1e-6, nan_ok=True
         )
     assert set(json.loads((tmp_path / "out.json").read_text())["SASRec"]["segments"]) == set(wanted.segments)
-    monkeypatch.setattr(sys, "stdout", Terminal())
-    monkeypatch.setenv("COLUMNS", "100")
-    assert main(["evaluate", "ranking", str(model), "--k", "5", "--segments", "--no-baseline", "-q"]) == 0
-    shown = sys.stdout.getvalue()
-    assert "NDCG, head items" in shown
-    assert "that have 80 % of the events" in " ".join(shown.split())
     found = values(logq("evaluate", "ranking", model, "--diversity", "features", "--no-baseline", "--k", 5)[1])
     wanted = known.evaluate(split, ks=[5], item_vectors=known.known.item_features)
     assert found["diversity@5"] == pytest.approx(wanted["diversity@5"], abs=1e-6)
     logq("train", "item2vec", ratings, "-o", tmp_path / "m", "--epochs", 1, "--dim", 4, "-q")
     code, _, err = logq("evaluate", "ranking", tmp_path / "m", "--diversity", "features")
     assert (code, "--diversity features: expected a model trained with --item-features" in err) == (2, True)
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    monkeypatch.setenv("COLUMNS", "100")
+    assert main(["evaluate", "ranking", str(model), "--k", "5", "--segments", "--no-baseline", "-q"]) == 0
+    shown = sys.stdout.getvalue()
+    assert "NDCG, head items" in shown
+    assert "that have 80 % of the events" in " ".join(shown.split())
 
 
 def test_a_log_is_cut_at_a_date_or_before_the_last_few_events(logq, model, tmp_path):

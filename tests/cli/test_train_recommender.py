@@ -175,6 +175,7 @@ def test_parts_between_two_dates_are_held_out(logq, ratings, tmp_path):
         ),
         (["users", "2"], "--held-out: expected a share above 0 and below 0.5, such as 0.05 with --validation users"),
         (["time", "2024-01-07"], "--held-out: expected a share, or two dates, such as 2024-02-01,2024-03-01"),
+        (["time", "2024-02-01,2024-03-01"], "--held-out: expected a number, got '2024-03-01'"),
         (["none", "2"], "--held-out: expected none with --validation none, got '2'"),
     ],
 )

@@ -285,6 +285,8 @@ def test_windows_of_dates_are_as_wide_as_a_timedelta():
     assert log.item_ids.keys_of(second.test.items).tolist() == list(range(21, 28))
     assert len(first.train) == 14
     assert len(second.train) == 21
+    edge = rolling_splits(log, 2, width=timedelta(days=7), train_width=timedelta(days=3), validation=False)
+    assert [log.item_ids.keys_of(split.train.items).tolist() for split in edge] == [[11, 12, 13], [18, 19, 20]]
     (half,) = rolling_splits(log, 1, train_width=timedelta(days=3), validation=False)
     assert (len(half.test), len(half.train)) == (14, 3)
     with pytest.raises(ValueError, match=r"width: expected a number, got .*not dates"):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from logq._arguments import ArgumentError
+from logq._arguments import BadArgumentError
 from logq.cli.terminal.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -81,8 +81,8 @@ class Validation:
                 return split_by_time(log, test=test, validation=validation)
             split: Any = split_by_user if how is HeldOutPart.users else split_at_random
             return split(log, test=self._share(), validation=self._share())
-        except ArgumentError as error:
-            option = "--held-out" if error.name in ("test", "last") and self.held_out else ""
+        except BadArgumentError as error:
+            option = "--held-out" if error.name in ("test", "validation", "last") and self.held_out else ""
             said = error.message(option or f"--validation {how.value}")
             raise BadInputError(f"{said}; --validation none trains on everything") from error
 

@@ -294,7 +294,7 @@ def _cut(log: "Interactions", cut: int | str) -> "Split":
         return leave_one_out(log, validation=False, last=cut)
     try:
         return split_by_time(log, moment(cut))
-    except ArgumentError as error:
+    except BadArgumentError as error:
         raise BadInputError(error.message("LOG" if error.name == "log" else "--since")) from error
 
 
