@@ -10,7 +10,8 @@ from typing_extensions import Self
 
 from logq.logs.growing import GrownLog
 from logq.recommenders.encoders import RetrievalModel
-from logq.recommenders.item_tables import FeatureTables, IdTable, ItemCodes
+from logq.recommenders.feature_tables import FeatureTables, ItemCodes
+from logq.recommenders.item_tables import IdTable
 
 __all__ = ["SelectsTargets", "replayed_events", "take_over"]
 
