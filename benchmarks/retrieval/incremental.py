@@ -26,7 +26,7 @@ CASES = (
     ("ml-100k", "time", ("SASRec", "YoutubeDNN", "TwoTower")),
     ("ml-100k", "position", ("SASRec", "YoutubeDNN", "TwoTower")),
     ("ml-1m", "position", ("SASRec", "YoutubeDNN", "TwoTower")),
-    ("beauty", "position", ("SASRec", "YoutubeDNN")),
+    ("beauty-bert4rec", "position", ("SASRec", "YoutubeDNN")),
 )
 """Log, how its new part is told, and models. Only MovieLens-100K has times."""
 
@@ -43,7 +43,6 @@ def is_new(log: Any, by: str) -> np.ndarray:
 def cases(request: Mapping[str, Any]) -> tuple[Any, Any, Any]:
     """The events before, those that are new, and the test: all users of it, with all that they did before."""
     import logs
-
     from logq.logs import Split
 
     split = logs.LOGS[request["log"]].read(request["data"])
