@@ -4,6 +4,7 @@
     python benchmarks/retrieval beauty-s3rec --data ../data/logs --only SASRec --seeds 1
     python benchmarks/retrieval goals --data ../data/logs --keep cells     what is to be reached, on every log
     python benchmarks/retrieval ablation --data ../data/logs --keep cells  what each part of SASRec's recipe is worth
+    python benchmarks/retrieval incremental --data ../data/logs            models that go on, beside ones trained anew
     python benchmarks/retrieval objectives --data ../data/logs             one YoutubeDNN, every loss and sampler
     python benchmarks/retrieval hotels --data ../data/logs                 Airbnb's embeddings beside Item2Vec
     python benchmarks/retrieval speed --data ../data/logs --rechub ../rechub/bin/python
@@ -31,7 +32,7 @@ from goals import TABLES
 from machine import description
 from rows import ROWS, Row
 
-KINDS = (*ROWS, "goals", "ablation", "objectives", "hotels", "speed")
+KINDS = (*ROWS, "goals", "ablation", "incremental", "objectives", "hotels", "speed")
 
 
 def parse() -> argparse.Namespace:
@@ -172,6 +173,15 @@ def main() -> None:
         parts += goals(arguments)
     elif arguments.table == "ablation":
         parts += ablation(arguments)
+    elif arguments.table == "incremental":
+        import incremental
+
+        found = []
+        for request in incremental.requests(arguments):
+            title = f"{request['log']}: {request['estimator']} goes on, seed {request['options']['seed']}"
+            cell = run_cell(HERE / "incremental.py", request, title, threads=arguments.threads, keep=arguments.keep)
+            found += [] if cell is None else [(request, cell)]
+        parts.append(incremental.table(found))
     elif arguments.table == "objectives":
         parts += of_objectives(arguments)
     elif arguments.table == "hotels":

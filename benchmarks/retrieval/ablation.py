@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from rows import AS_ON_BEAUTY, BY_HAND, SASREC_BEAUTY, SASREC_ML, Row
+from rows import Row
 
 
 class Ablation(NamedTuple):
@@ -27,24 +27,35 @@ class Ablation(NamedTuple):
 
 
 COMMON: dict[str, dict[str, Any]] = {
-    "no dropout": {"dropout": 0.0},
+    "trained again with the validation part": {"refit": True},
+    "places counted from the start": {"positions": "start"},
+    "dropout .5": {"dropout": 0.5},
     "dropout .2": {"dropout": 0.2},
+    "no dropout": {"dropout": 0.0},
+    "dropout of attention's weights": {"attention_dropout": 0.2},
     "no averaging of weights": {"ema": None},
-    "constant rate, no warmup": {"decay": "constant", "warmup": 0},
-    "no pretraining": {"pretrain": 0},
-    "full softmax": {"objective": "full_softmax", "sampler": None, "unseen_negatives": False},
-    "uniform negatives": {"sampler": "uniform"},
-    "negatives by count": {"sampler": "unigram", "unigram_power": 1.0},
-    "negatives may be items that were seen": {"unseen_negatives": False},
-    "without log Q": {"log_q": False},
+    "feed-forward layers as wide as vectors": {"hidden": 64},
     "one block": {"blocks": 1},
+    "LiGR layers": {"layer": "ligr"},
+    "GRU4Rec's layers": {"layer": "gru4rec"},
+    "full softmax": {"objective": "full_softmax"},
+    "256 negatives": {"num_sampled": 256},
+    "negatives by count": {"sampler": "unigram", "unigram_power": 1.0},
+    "negatives by count, without log Q": {"sampler": "unigram", "unigram_power": 1.0, "log_q": False},
     "two tables of items": {"tied": False},
-    "windows of 20": {"max_length": 20},
 }
 ABLATIONS: dict[str, Ablation] = {
-    "beauty-s3rec": Ablation(Row("as set by hand", "SASRec", SASREC_BEAUTY, chosen=AS_ON_BEAUTY), COMMON),
+    "beauty-s3rec": Ablation(
+        Row("defaults", "SASRec"),
+        {
+            "all places of a window at once": {"examples": "positions"},
+            "norm before the layers": {"norm": "pre"},
+            "relative places": {"positions": "relative"},
+            **COMMON,
+        },
+    ),
     "ml-1m": Ablation(
-        Row("as set by hand", "SASRec", SASREC_ML, chosen=BY_HAND),
-        {**COMMON, "windows of 50": {"max_length": 50}},
+        Row("defaults", "SASRec"),
+        {"norm behind the layers": {"norm": "post"}, "windows of 50": {"max_length": 50}, **COMMON},
     ),
 }

@@ -33,7 +33,8 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
     split = log.read(request["data"])
     model = getattr(logq, request["estimator"])(**request["options"])
     if request["epochs"] and hasattr(model, "epochs"):
-        model.epochs = min(model.epochs, request["epochs"])
+        epochs = model.epochs if isinstance(model.epochs, int) else request["epochs"]  # it may be "auto"
+        model.epochs = min(epochs, request["epochs"])
     began, used = time.perf_counter(), processor_seconds()
     model.fit(split)
     trained, used = time.perf_counter(), processor_seconds() - used

@@ -26,7 +26,7 @@ CASES = (
     ("ml-100k", "time", ("SASRec", "YoutubeDNN", "TwoTower")),
     ("ml-100k", "position", ("SASRec", "YoutubeDNN", "TwoTower")),
     ("ml-1m", "position", ("SASRec", "YoutubeDNN", "TwoTower")),
-    ("beauty", "position", ("SASRec", "YoutubeDNN")),
+    ("beauty-bert4rec", "position", ("SASRec", "YoutubeDNN")),
 )
 """Log, how its new part is told, and models. Only MovieLens-100K has times."""
 

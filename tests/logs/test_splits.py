@@ -21,6 +21,7 @@ from logq.logs import (
     split_by_user,
 )
 from logq.recommenders import ItemKNN
+from logq.recommenders.ranker import HeldOut
 
 COUNTS = st.lists(st.integers(1, 6), min_size=1, max_size=8).filter(lambda counts: sum(counts) > 1)
 
@@ -328,8 +329,11 @@ def test_users_held_out_whole_are_given_and_asked(counts, asked, seed):
     history = split.history("test")
     assert set(np.unique(split.test.users)) <= set(np.unique(history.users))
     assert len(history) == len(log) - len(split.test)
-    assert len(split.history("validation")) == len(log) - len(split.test) - len(split.validation)
-    assert len(split.train_and_validation) == np.count_nonzero(log.users != log.user_ids.codes(test)[0])
+    tested = log.user_ids.codes(test)[0]
+    before = split.history("validation")
+    assert len(before) == np.count_nonzero(log.users != tested) - len(split.validation)
+    learned = HeldOut(split.validation, before).together()  # what a model is trained on again
+    assert learned.items.tolist() == log.items[log.users != tested].tolist()
 
 
 def test_a_share_of_users_is_drawn_by_seed():

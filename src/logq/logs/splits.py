@@ -116,21 +116,6 @@ class Split:
         """The part to predict in the end."""
         return self.log.select(self.rows("test"))
 
-    @cached_property
-    def train_and_validation(self) -> Interactions:
-        """What may be learned from once settings are chosen: train, validation, and what is given of its users.
-
-        Example:
-            >>> from logq.logs import split_by_user
-            >>> log = Interactions.from_sessions([["tea", "cup", "saw"], ["cup", "tea"], ["saw", "cup"]])
-            >>> split = split_by_user(log, test=[2], validation=[1])
-            >>> split, len(split.train_and_validation)
-            (Split(user: train 3, validation 1, test 1, given 2), 5)
-        """
-        validated = np.zeros(self.log.num_users, dtype=np.bool_)
-        validated[self.log.users[self.rows("validation")]] = True
-        return self.log.select((self.part < TEST) | (self.rows("given") & validated[self.log.users]))
-
     def remark(self) -> str:
         """Return what a reader of figures must know of this split, such as of events that no time tells apart; or "".
 
@@ -175,6 +160,9 @@ class Split:
     def history(self, part: Literal["validation", "test"]) -> Interactions:
         """Return the events that precede a part: train for validation; train and validation for test; and those given.
 
+        Of users who are asked about in the test, nothing is given for validation: whoever trains on train and
+        validation in the end learns nothing of them.
+
         Raises:
             ArgumentError: there is no such part.
 
@@ -186,9 +174,13 @@ class Split:
         if part not in ("validation", "test"):
             raise ArgumentError("part", '"validation" or "test"', part)
         given = self.rows("given")
-        if part == "validation" and not given.any():
+        if part == "test":
+            return self.log.select((self.part < TEST) | given)
+        if not given.any():
             return self.train
-        return self.log.select((self.part < _NAMES[part]) | given)
+        tested = np.zeros(self.log.num_users, dtype=np.bool_)
+        tested[self.log.users[self.rows("test")]] = True
+        return self.log.select((self.part == TRAIN) | (given & ~tested[self.log.users]))
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write the part of each row, and the fingerprint of the log, which is saved separately.
