@@ -67,6 +67,21 @@ ANTKLEN = "HR@10 .3159, NDCG@10 .1857 (antklen); NDCG@10 .1726 (gSASRec)"
 BASELINES = (
     Row("popularity", "Popularity", seeded=False),
     Row("item-kNN, cosine", "ItemKNN", seeded=False),
+    Row("ALS", "ALS"),
+    Row("V-SKNN", "SessionKNN", {"kind": "vsknn"}, seeded=False),
+    Row("STAN", "SessionKNN", seeded=False),
+)
+EASE = (Row("EASE", "EASE", seeded=False),)
+"""Where C x C numbers are not too many: not for the 54,542 items of BERT4Rec's Beauty and the 43,097 of Diginetica."""
+SHOP_SESSIONS = (
+    *BASELINES[:-1],
+    Row(
+        "STAN",
+        "SessionKNN",
+        {"neighbors": 500, "position_decay": 1.5, "distance_decay": 5.0, "time_decay": 150_000},
+        seeded=False,
+        chosen="by hand, on all prefixes of 3,000 of the last twentieth of the sessions for training",
+    ),
 )
 SEQUENTIAL = (
     Row(
@@ -128,11 +143,13 @@ def carried_over(rows: tuple[Row, ...], chosen: str, **options: Any) -> tuple[Ro
 ROWS: dict[str, tuple[Row, ...]] = {
     "ml-1m": (
         *BASELINES,
+        *EASE,
         Row("SASRec", "SASRec", SASREC_ML, ANTKLEN, chosen=BY_HAND),
         *SEQUENTIAL,
     ),
     "ml-100k": (
         *BASELINES,
+        *EASE,
         Row("SASRec", "SASRec", SASREC_ML, chosen=AS_ON_ML_1M),
         *carried_over(SEQUENTIAL, AS_ON_ML_1M),
     ),
@@ -143,17 +160,19 @@ ROWS: dict[str, tuple[Row, ...]] = {
     ),
     "beauty-s3rec": (
         *BASELINES,
+        *EASE,
         Row("SASRec", "SASRec", SASREC_BEAUTY, "HR@10 .1041, NDCG@10 .0614 (WEARec)", chosen=AS_ON_BEAUTY),
         *carried_over(SEQUENTIAL_BEAUTY, AS_ON_BEAUTY),
     ),
     "diginetica": (
-        *BASELINES,
+        *SHOP_SESSIONS,
         Row("SASRec", "SASRec", {**REPEATED, "max_length": 20, "monitor": "mrr@20"}, chosen="by the protocol"),
         *carried_over(SEQUENTIAL_BEAUTY[:4], AS_ON_BEAUTY),
         *SEQUENTIAL_BEAUTY[4:],
     ),
     "trivago": (
         *BASELINES,
+        *EASE,
         Row("SASRec", "SASRec", {**REPEATED, "max_length": 20}, chosen="by the protocol"),
         *carried_over(SEQUENTIAL_BEAUTY[:4], AS_ON_BEAUTY),
         *SEQUENTIAL_BEAUTY[4:],
