@@ -264,7 +264,7 @@ def test_a_model_can_be_saved_without_its_users(model: Recommender, tmp_path: Pa
 
 def test_a_model_with_vectors_of_users_cannot_be_saved_without_them(tmp_path: Path) -> None:
     model = TwoTower(dim=4, epochs=1, user_vectors=True, seed=1).fit(planted_log(), progress=False)
-    with pytest.raises(ValueError, match="histories: expected True, as the model has a vector of each user"):
+    with pytest.raises(ValueError, match="users: expected True, as the model has a vector of each user"):
         model.save(tmp_path, histories=False)
     assert not list(tmp_path.iterdir())
 

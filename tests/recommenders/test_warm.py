@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import logq
+from logq import recommenders
 from logq.logs import Features, Identifiers, Interactions, NextItems, Sequences
 from logq.logs.growing import grow_log
 from logq.recommenders import ItemKNN, NeuralRecommender, Popularity, Recommender, SASRec, TwoTower, YoutubeDNN
@@ -95,7 +96,7 @@ def test_models_without_a_warm_start_are_those_of_the_whole_log(name, parts):
     model = make(name).fit(old, progress=False).fit(new, warm=True, progress=False)
     for user in ("u0", "u59"):
         found, wanted = model.recommend(user, k=4), anew.recommend(user, k=4)
-        if name in BASELINES:
+        if name in BASELINES and name != "ALS":  # which begins at random, with another order of items
             assert found.items.tolist() == wanted.items.tolist()
             np.testing.assert_allclose(found.scores, wanted.scores, rtol=1e-6)
     assert model.known.item_counts().sum() == len(whole)
@@ -341,7 +342,7 @@ def test_validation_asks_with_all_that_is_remembered(parts):
 # --------------------------------------------------------------------------------------------------- without users
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if not getattr(recommenders, name).needs_users])
 def test_no_user_is_in_the_file_of_a_model_that_is_saved_without_them(name, tmp_path: Path):
     log = planted_log()
     names = [f"customer-{user}" for user in range(log.num_users)]

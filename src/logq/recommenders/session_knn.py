@@ -28,13 +28,13 @@ class SessionKNNConfig(DeviceConfig):
 
     Example:
         >>> SessionKNNConfig("vsknn").neighbors
-        500
+        100
     """
 
     kind: Annotated[str, OneOf("stan", "vsknn"), Help("How sessions are compared and items weighted")] = field(
         default="stan", kw_only=False
     )
-    neighbors: Annotated[int, AtLeast(1), Help("Number of similar sessions that items come from.")] = 500
+    neighbors: Annotated[int, AtLeast(1), Help("Number of similar sessions that items come from.")] = 100
     recent: Annotated[
         int, AtLeast(1), Help("Number of sessions that are compared: the most recent ones that share an item.")
     ] = 2500
@@ -43,7 +43,7 @@ class SessionKNNConfig(DeviceConfig):
     ] = 50
     position_decay: Annotated[
         float, Above(0), Help("Events back in the current session after which an item weighs 1/e, for stan.")
-    ] = 1.0
+    ] = 2.0
     time_decay: Annotated[
         float | None,
         Above(0),
@@ -57,7 +57,7 @@ class SessionKNNConfig(DeviceConfig):
         float,
         Above(0),
         Help("Events away from the shared item in a similar session at which an item weighs 1/e, for stan."),
-    ] = 2.0
+    ] = 4.0
     gap: Gap = None
 
 
