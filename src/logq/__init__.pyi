@@ -41,6 +41,7 @@ from .recommenders import SASRec as SASRec
 from .recommenders import SessionKNN as SessionKNN
 from .recommenders import TwoTower as TwoTower
 from .recommenders import YoutubeDNN as YoutubeDNN
+from .recommenders import tune as tune
 from .vectors import KeyedVectors as KeyedVectors
 from .word2vec import Word2Vec as Word2Vec
 

@@ -72,6 +72,29 @@ logq train youtube-dnn ratings.csv --user uid --item iid -o model
     },
 )
 
+
+def _tuned(name: str, summary: str) -> Lazy:
+    def make() -> Any:
+        return import_module("logq.cli.commands.tune").make(name)
+
+    return Lazy(lambda: summary, make)
+
+
+_TUNE = CommandGroup(
+    "tune",
+    "Search for good settings of a recommender, by what validation says. Needs the extra `tune`.",
+    """
+logq tune sasrec ratings.csv -o tuned
+logq tune ease ratings.csv -o tuned --trials 30
+logq train sasrec ratings.csv -o model --recipe tuned/best.toml
+""",
+    {
+        entry.command: _tuned(entry.command, entry.summary)
+        for entry in ESTIMATORS
+        if entry.family == "recommender" and entry.command != "popularity"  # which has nothing to set
+    },
+)
+
 _EVALUATE = CommandGroup(
     "evaluate",
     "Measure how good word vectors, language models or recommenders are.",
@@ -112,6 +135,7 @@ logq recommend model --user 42
     {
         "demo": _DEMO,
         "train": _TRAIN,
+        "tune": _TUNE,
         "evaluate": _EVALUATE,
         "neighbors": _command("neighbors:neighbors"),
         "map": _command("draw_map:draw_map"),

@@ -24,6 +24,9 @@ from .sasrec import SASRecEncoder as SASRecEncoder
 from .sdm import SDM as SDM
 from .sdm import SDMEncoder as SDMEncoder
 from .session_knn import SessionKNN as SessionKNN
+from .tuning import Trial as Trial
+from .tuning import Tuning as Tuning
+from .tuning import tune as tune
 from .two_tower import TwoTower as TwoTower
 from .two_tower import TwoTowerEncoder as TwoTowerEncoder
 from .youtube_dnn import YoutubeDNN as YoutubeDNN

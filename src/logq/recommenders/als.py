@@ -14,7 +14,7 @@ from logq.logs.interactions import Interactions
 from logq.recommenders.histories import Histories
 from logq.recommenders.ranker import HeldOut
 from logq.recommenders.recommender import Recommender
-from logq.training.config import Above, AtLeast, Help, configclass
+from logq.training.config import Above, AtLeast, Help, Search, configclass
 from logq.training.estimator import FitOptions, Seeds, fresh_seed
 from logq.training.options import DeviceConfig
 
@@ -33,14 +33,17 @@ class ALSConfig(DeviceConfig):
         15
     """
 
-    dim: Annotated[int, AtLeast(1), Help("Dimension of the vectors.", aliases=("factors",))] = field(
+    dim: Annotated[int, AtLeast(1), Search(16, 256), Help("Dimension of the vectors.", aliases=("factors",))] = field(
         default=64, kw_only=False
     )
-    regularization: Annotated[float, Above(0), Help("L2 penalty of the vectors; larger for logs with many events.")] = (
-        1.0
-    )
+    regularization: Annotated[
+        float, Above(0), Search(0.01, 100), Help("L2 penalty of the vectors; larger for logs with many events.")
+    ] = 1.0
     alpha: Annotated[
-        float, Above(0), Help("Weight of an event, beside 1 of every pair of a user and an item, done or not.")
+        float,
+        Above(0),
+        Search(0.5, 100),
+        Help("Weight of an event, beside 1 of every pair of a user and an item, done or not."),
     ] = 10.0
     epochs: Annotated[
         int, AtLeast(1), Help("Times that all users and all items are solved for.", aliases=("iterations",))

@@ -18,7 +18,7 @@ from logq.recommenders.item_search import ItemSearch, best_scores
 from logq.recommenders.neighborhoods import co_counts
 from logq.recommenders.ranker import HeldOut
 from logq.recommenders.recommender import Recommender
-from logq.training.config import Above, AtLeast, Help, configclass
+from logq.training.config import Above, AtLeast, Help, Search, configclass
 from logq.training.estimator import FitOptions
 from logq.training.options import DeviceConfig
 
@@ -37,9 +37,9 @@ class EASEConfig(DeviceConfig):
         200.0
     """
 
-    regularization: Annotated[float, Above(0), Help("L2 penalty of the weights; larger for logs with many events.")] = (
-        field(default=250.0, kw_only=False)
-    )
+    regularization: Annotated[
+        float, Above(0), Search(10, 5000), Help("L2 penalty of the weights; larger for logs with many events.")
+    ] = field(default=250.0, kw_only=False)
     max_items: Annotated[
         int,
         AtLeast(2),

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, TypeVar, overload
 from typing_extensions import Self, dataclass_transform
 
 from logq._arguments import ArgumentTypeError, Verbatim
-from logq.training.config_fields import AUTO, Above, AtLeast, AtMost, Auto, Below, Check, Help, OneOf, Option
+from logq.training.config_fields import AUTO, Above, AtLeast, AtMost, Auto, Below, Check, Help, OneOf, Option, Search
 
 __all__ = [
     "AUTO",
@@ -29,6 +29,7 @@ __all__ = [
     "Help",
     "OneOf",
     "Option",
+    "Search",
     "UnknownArgumentError",
     "configclass",
 ]

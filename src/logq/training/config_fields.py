@@ -7,7 +7,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from logq._arguments import ArgumentError, ArgumentTypeError, check_bool, check_float, check_int
 
-__all__ = ["AUTO", "Above", "AtLeast", "AtMost", "Auto", "Below", "Check", "Help", "OneOf", "Option"]
+__all__ = ["AUTO", "Above", "AtLeast", "AtMost", "Auto", "Below", "Check", "Help", "OneOf", "Option", "Search"]
 
 AUTO: Any = "auto"
 """What stands for a value that a fit chooses. Of type Any, so that a field has the type of what is chosen."""
@@ -72,6 +72,29 @@ class Auto:
 
     by: str = ""
     """What the value depends on, for --help and the documentation."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """Values that a search over settings tries, where it is not told others: see logq.recommenders.tune.
+
+    Args:
+        low, high: the least and the largest value of a number.
+        choices: the values, where they are not a range.
+
+    Example:
+        >>> Search(1e-4, 1e-2).is_logarithmic, Search(0.0, 0.5).is_logarithmic
+        (True, False)
+    """
+
+    low: float = 0.0
+    high: float = 0.0
+    choices: tuple[Any, ...] = ()
+
+    @property
+    def is_logarithmic(self) -> bool:
+        """Whether ratios count, not differences: where the largest value is ten times the least one or more."""
+        return self.high >= 10 * self.low > 0
 
 
 class OneOf:
