@@ -12,10 +12,10 @@ import pytest
 
 from logq.logs import Interactions
 from logq.recommenders import ItemKNN, Recommender
-from recommender_cases import ALL, BASELINES, ITEMS, fitted, make, planted_log, planted_split
+from recommender_cases import ALL, ITEMS, WITHOUT_VECTORS, fitted, make, planted_log, planted_split
 
 USERS = ["u0", "u3", "u7", "u8", "u21"]
-VECTORS = [name for name in ALL if name not in BASELINES]
+VECTORS = [name for name in ALL if name not in (*WITHOUT_VECTORS, "Popularity", "ALS")]
 
 
 @cache
@@ -356,12 +356,12 @@ def test_rows_that_are_not_answered_have_no_reasons() -> None:
 # --------------------------------------------------------------------------------------------------------------- users
 
 
-@pytest.mark.parametrize("name", [*VECTORS, "two interests", "ItemKNN"])
+@pytest.mark.parametrize("name", [*VECTORS, "ALS", "two interests", *WITHOUT_VECTORS])
 def test_similar_users_are_those_with_the_highest_cosine(name: str) -> None:
     model = model_of(name)
     log = planted_split().train
     ids = model.user_ids.tolist()
-    if name == "ItemKNN":
+    if not model.has_vectors:
         sets = [set(log.histories([user])[0].tolist()) for user in range(len(ids))]
         cosines = np.array([[len(a & b) / np.sqrt(len(a) * len(b)) for b in sets] for a in sets])
     else:
@@ -428,7 +428,7 @@ def test_a_model_saved_without_users_says_so(tmp_path: Path) -> None:
 # ----------------------------------------------------------------------------------------------------------- everybody
 
 
-@pytest.mark.parametrize("name", ["MIND", "ItemKNN", "Popularity"])
+@pytest.mark.parametrize("name", ["MIND", "ItemKNN", "EASE", "Popularity"])
 def test_the_file_for_everybody_has_what_recommend_gives(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -270,7 +270,7 @@ class ComparingRanker(NewItemRanker):
     def _user_search(self) -> UserSearch:
         if "users" not in self._indexes:
             known = self.known
-            if type(self)._queries is ItemRanker._queries:
+            if not self.has_vectors:
                 self._indexes["users"] = UserSets(known)
             else:
                 found: list[torch.Tensor] = []

@@ -248,16 +248,14 @@ class RecommendingRanker(ComparingRanker):
             for begin in range(0, len(request), rows):
                 part = slice(begin, min(len(request), begin + rows))
                 histories, want = request.part(part.start, part.stop), wanted.rows(part)
-                found = self._candidates(histories, want, popular)
+                found = self._pool(histories, want, popular)
                 if want.diversity:
                     found = diversified(*found, k, want.diversity, self._alike)
                 scores[part], codes[part] = found
                 bar.advance(len(histories))
         return scores, codes
 
-    def _candidates(
-        self, part: Histories, wanted: Wanted, popular: bool
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    def _pool(self, part: Histories, wanted: Wanted, popular: bool) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Scores and codes (n, pool) of the best items, of which k are chosen."""
         search, base = wanted.search, self.known.num_items
         if wanted.allow is None:
