@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from logq.recommenders.airbnb import AirbnbEncoder
 from logq.recommenders.eges import EGESEncoder
 from logq.recommenders.encoders import RetrievalModel
+from logq.recommenders.item_content import ItemContent
 from logq.recommenders.mind import MINDEncoder
 from logq.recommenders.sasrec import SASRecEncoder
 from logq.recommenders.sdm import SDMEncoder
@@ -28,6 +29,17 @@ def item_codes() -> dict[str, Tensor]:
     genres[::3, 1:] = -1
     genres[4] = -1
     return {"brand": torch.randint(5, (C,), generator=generator), "genres": genres}
+
+
+def item_dense() -> dict[str, Tensor]:
+    """Vectors of items, of which one has none."""
+    vectors = torch.randn(C, 3, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+    vectors[5] = 0.0
+    return {"image": vectors}
+
+
+def content(kind: str) -> ItemContent:
+    return ItemContent(kind, ITEM_FEATURES, item_codes(), item_dense(), id_dropout=0.3)
 
 
 MODELS: dict[str, Callable[..., RetrievalModel]] = {
@@ -98,6 +110,21 @@ MODELS: dict[str, Callable[..., RetrievalModel]] = {
     "sasrec, bsarec": lambda **o: SASRecEncoder(C, D, max_length=9, layer="bsarec", **{"dropout": 0.0, **o}),
     "sasrec, gru4rec": lambda **o: SASRecEncoder(
         C, D, max_length=9, layer="gru4rec", hidden=12, blocks=1, **{"dropout": 0.0, **o}
+    ),
+    "two towers, content": lambda **o: TwoTowerEncoder(
+        C,
+        D,
+        hidden=[],
+        item_hidden=[],
+        item_features=ITEM_FEATURES,
+        item_codes=item_codes(),
+        item_dense=item_dense(),
+        content=content("network"),
+        id_dim=6,
+        **o,
+    ),
+    "sasrec, content": lambda **o: SASRecEncoder(
+        C, D, max_length=9, blocks=1, content=content("sum"), **{"dropout": 0.0, **o}
     ),
     "eges": lambda **o: EGESEncoder(C, D, decay=0.7, item_features=ITEM_FEATURES, item_codes=item_codes(), **o),
     "airbnb": lambda **o: AirbnbEncoder(C, D, decay=0.7, **o),

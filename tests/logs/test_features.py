@@ -342,3 +342,51 @@ def test_a_log_with_features_of_other_items_is_not_loaded(tmp_path):
     dataclasses.replace(log, item_features=few).save(tmp_path)
     with pytest.raises(ValueError, match="item_features: expected 2 rows, got 1"):
         Interactions.load(tmp_path)
+
+
+def test_numbers_stay_numbers_in_units_of_their_spread():
+    table = {"item": [10, 20, 30, 40, 99], "price": [1.0, 3.0, None, 5.0, 1e9], "since": ["2024-01-01"] * 5}
+    features = Features.from_frame(table, Identifiers([10, 20, 30, 40]), numeric=["price", "since"])
+    spread = np.std([1, 3, 5])
+    expected = [[-2 / spread, 1], [0, 1], [0, 0], [2 / spread, 1]]
+    np.testing.assert_allclose(features.dense["price"], expected, rtol=1e-6)
+    assert features.dense["since"].tolist() == [[0, 1]] * 4, "what has no spread is 0"
+    assert features.names == []
+    new = features.encode({"price": [3 + spread, 1e12, None], "since": ["2024-01-01", None, "2024-01-01"]})
+    np.testing.assert_allclose(new["price"], [[1, 1], [10, 1], [0, 0]], rtol=1e-6)
+    arrays, metadata = features_state(features)
+    again = features_from_state(arrays, metadata)
+    assert again.scales == features.scales
+    assert again.encode({"price": [4.0]})["price"].tolist() == features.encode({"price": [4.0]})["price"].tolist()
+    metadata["scales"]["price"] = [3.0, 0.0]
+    with pytest.raises(ValueError, match="feature 'price': expected numbers with a mean and a spread > 0"):
+        features_from_state(arrays, metadata)
+    with pytest.raises(ValueError, match="numeric: expected numbers in the column 'price', got none"):
+        Features.from_frame({"item": [10], "price": [None]}, Identifiers([10]), numeric=["price"])
+    with pytest.raises(ValueError, match="prize"):
+        Features.from_frame(table, Identifiers([10]), numeric=["prize"])
+
+
+def test_vectors_made_elsewhere_are_found_by_id():
+    ids = Identifiers(["a", "b", "c"])
+    features = Features.from_vectors(["c", "x", "a", "a"], np.arange(8.0).reshape(4, 2), ids, name="look")
+    assert features.dense["look"].tolist() == [[4, 5], [0, 0], [0, 1]]
+    assert features.dense["look"].dtype == np.float32
+    assert features.dropped == {"unknown id": 1, "repeated id": 1}
+    kinds = Features.from_frame({"item": ["a"], "kind": ["tea"]}, ids)
+    both = kinds.joined(features)
+    assert (both.names, list(both.dense), len(both)) == (["kind"], ["look"], 3)
+    with pytest.raises(ValueError, match="other: expected other names of features, got 'look'"):
+        both.joined(features)
+    with pytest.raises(ValueError, match="other: expected features of 3 rows, got 1"):
+        kinds.joined(Features.from_vectors([1], [[0.5]], Identifiers([1])))
+    more = both.extended(both.encode({"kind": ["tea", "gold"], "look": [[8, 9], None]}))
+    assert (more.values["kind"].tolist(), more.dense["look"][3:].tolist()) == ([1, 0, 0, 1, 0], [[8, 9], [0, 0]])
+    assert len(more.first(2)) == 2
+    for wrong, problem in (
+        (np.zeros((3, 2)), r"vectors: expected numbers of shape \(m, width\) with m = 1, got float64 \(3, 2\)"),
+        ([[1.0, np.inf]], "look: expected finite numbers in vectors, got inf in row 1"),
+        ([["x", "y"]], "vectors: expected numbers"),
+    ):
+        with pytest.raises(ValueError, match=problem):
+            Features.from_vectors(["a"], wrong, ids, name="look")

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from logq.recommenders.encoders import Tower
-from logq.recommenders.item_tables import FeatureTables, IdTable, ItemCodes, Table, check_features, end_of, select_rows
+from logq.recommenders.feature_tables import FeatureTables, ItemCodes, check_features
+from logq.recommenders.item_tables import IdTable, Table, end_of, select_rows
 
 
 def test_a_mean_is_that_of_the_codes_that_are_there():

@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from logq.cli.text_reading import check_input_file
 if TYPE_CHECKING:
     from logq.logs import Features, Identifiers
 
-__all__ = ["FeatureTable", "is_title", "load_titles", "read_features", "read_titles", "save_titles"]
+__all__ = ["FeatureTable", "is_json", "is_title", "load_titles", "named", "read_features", "read_titles", "save_titles"]
 
 FILE = "titles.json"
 _BETWEEN_VALUES = "|"
@@ -64,7 +64,12 @@ class FeatureTable:
 
 
 def read_features(
-    path: Path | None, ids: "Identifiers", buckets: int = 10, tell: Callable[[str], None] | None = None
+    path: Path | None,
+    ids: "Identifiers",
+    buckets: int = 10,
+    tell: Callable[[str], None] | None = None,
+    *,
+    numeric: Sequence[str] = (),
 ) -> "Features | None":
     """Read the features of items or users, without titles, which no model learns from; None if nothing is left.
 
@@ -72,7 +77,8 @@ def read_features(
         path: a table, or {id: values} in JSON; None for nothing.
         ids: of the items or users.
         buckets: number of buckets into which fractions and dates are cut.
-        tell: gets a line for the columns that are cut, and for vectors, which no model learns from yet.
+        tell: gets a line for what is missing, and for the columns that are cut.
+        numeric: columns that stay numbers.
 
     Raises:
         BadInputError: the file is not there, or cannot be read.
@@ -82,21 +88,33 @@ def read_features(
     check_input_file(path, "a table of features")
     from logq.logs.features import Features
 
-    with _named(path):
-        if _is_json(path):
+    with named(path):
+        if is_json(path):
+            if numeric:
+                raise ValueError(f"{path}: expected a table of columns for --numeric, got JSON")
             return _told(Features.from_json(path, ids), path, buckets, tell)
         table = FeatureTable(path, ids)
         kept = [name for name in table.names[1:] if not is_title(name)]
         if not kept:
             return None
         separators = {name: sign for name, sign in table.separators.items() if name in kept}
-        found = Features.from_frame(table.frame, ids, columns=kept, separator=separators, buckets=buckets)
+        found = Features.from_frame(
+            table.frame, ids, columns=kept, separator=separators, buckets=buckets, numeric=numeric
+        )
         return _told(found, path, buckets, tell)
 
 
 @contextlib.contextmanager
-def _named(path: Path) -> Generator[None, None, None]:
-    """A block that reads a file, whose errors name it."""
+def named(path: Path) -> Generator[None, None, None]:
+    """A block that reads a file, whose errors name it.
+
+    Example:
+        >>> with named(Path("items.csv")):
+        ...     raise ValueError("no ids")
+        Traceback (most recent call last):
+        ...
+        logq.cli.terminal.errors.BadInputError: items.csv: no ids
+    """
     try:
         with parsing(path, by_arguments=True):
             yield
@@ -118,8 +136,6 @@ def _told(found: "Features", path: Path, buckets: int, tell: Callable[[str], Non
     cut = [name for name, coding in found.codings.items() if isinstance(coding, Buckets)]
     if cut and tell is not None:
         tell(f"{path}: {', '.join(cut)} cut into {buckets} buckets (--buckets)")
-    if found.dense and tell is not None:
-        tell(f"{path}: {', '.join(found.dense)} has vectors, which are kept, but no model learns from them yet")
     return found
 
 
@@ -145,7 +161,13 @@ def is_title(name: str) -> bool:
     return name.lower().replace("-", "_").split("_")[-1] in ("title", "name")
 
 
-def _is_json(path: Path) -> bool:
+def is_json(path: Path) -> bool:
+    """Whether a file of features is JSON by its name.
+
+    Example:
+        >>> is_json(Path("attributes.json.gz"))
+        True
+    """
     return path.name.removesuffix(".gz").endswith(".json")
 
 
@@ -159,9 +181,9 @@ def read_titles(path: Path, ids: "Identifiers") -> list[str] | None:
     Raises:
         BadInputError: it cannot be read.
     """
-    if _is_json(path):
+    if is_json(path):
         return None
-    with _named(path):
+    with named(path):
         table = FeatureTable(path, ids)
         column = next((name for name in table.names[1:] if is_title(name)), None)
         if column is None:

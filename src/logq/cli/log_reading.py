@@ -11,6 +11,7 @@ import typer
 
 from logq.cli.feature_files import read_features
 from logq.cli.input_output import READS
+from logq.cli.item_vector_files import read_item_vectors
 from logq.cli.terminal.errors import BadInputError
 from logq.cli.text_reading import check_input_file
 
@@ -106,6 +107,16 @@ class LogReadingOptions(LogColumns):
         ),
         READS,
     ] = None
+    item_vectors: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Vectors of items made elsewhere, as of texts or images: .npy with its ids beside it (.ids.txt), .npz "
+            "or .safetensors of ids and vectors, Parquet, or word2vec's formats with ids as words.",
+            rich_help_panel=_LOG,
+        ),
+        READS,
+    ] = None
     user_features: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Features of users, likewise.", rich_help_panel=_LOG), READS
     ] = None
@@ -118,6 +129,14 @@ class LogReadingOptions(LogColumns):
             rich_help_panel=_LOG,
         ),
     ] = 10
+    numeric: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="Feature of items that stays a number, in units of its spread, such as a price. Repeatable.",
+            rich_help_panel=_LOG,
+        ),
+    ] = None
 
 
 def check_log(path: Path) -> None:
@@ -152,10 +171,18 @@ def read_log(
         warnings.simplefilter("ignore", GuessedColumnWarning)  # a note says the same
         log = _read(path, options, columns, cleaning)
     if isinstance(options, LogReadingOptions):
-        log = log.with_features(
-            items=read_features(options.item_features, log.item_ids, options.buckets, tell),
-            users=read_features(options.user_features, log.user_ids, options.buckets, tell),
-        )
+        if options.numeric and options.item_features is None:
+            raise BadInputError("--numeric: expected a table of --item-features beside it")
+        users = read_features(options.user_features, log.user_ids, options.buckets, tell)
+        if users is not None and users.dense:
+            names = ", ".join(users.dense)
+            tell(f"{options.user_features}: {names} has vectors, which models learn from for items alone")
+        numeric = options.numeric or ()
+        items = read_features(options.item_features, log.item_ids, options.buckets, tell, numeric=numeric)
+        vectors = read_item_vectors(options.item_vectors, log.item_ids, tell)
+        if items is not None and vectors is not None:
+            items = items.joined(vectors)
+        log = log.with_features(items=vectors if items is None else items, users=users)
     of_time = [note for note in log.notes if note.startswith("time: ")]
     others = [note for note in log.notes if note not in of_time]
     for line in ("; ".join(others), *of_time):

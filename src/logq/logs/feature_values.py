@@ -14,8 +14,11 @@ from logq.logs.plain_values import plain_array, to_numbers
 from logq.logs.time_values import looks_like_time, to_times
 from logq.logs.vector_values import lists_in_text
 
-__all__ = ["Buckets", "Categories", "Coding", "lists_of", "make_coding", "needs_buckets"]
+__all__ = ["Buckets", "Categories", "Coding", "Scale", "lists_of", "make_coding", "needs_buckets"]
 
+
+FARTHEST: Final = 10.0
+"""How many spreads a number may lie away from the mean."""
 
 _SWITCHES: Final = frozenset(("true", "false"))
 """The codes of True and False, which programs write as True, true, TRUE, ..."""
@@ -78,6 +81,57 @@ class Buckets:
 
 
 Coding: TypeAlias = Categories | Buckets
+
+
+@dataclasses.dataclass(frozen=True)
+class Scale:
+    """Numbers in units of their spread, as vectors of two: (x - mean) / std and 1, or 0 and 0 where one is missing.
+
+    Dates are the numbers of seconds since 1970, durations those of seconds. What lies more than 10 spreads away from
+    the mean counts as if it lay there.
+
+    Attributes:
+        mean, std: of the numbers that it was made of.
+
+    Example:
+        >>> Scale.of([1.0, 3.0, None], "price").encode([2, 4, None], "price").tolist()
+        [[0.0, 1.0], [2.0, 1.0], [0.0, 0.0]]
+    """
+
+    mean: float
+    std: float
+
+    @classmethod
+    def of(cls, values: Any, name: str, rows: NDArray[np.int64] | None = None) -> "Scale":
+        """Learn it from the values at some rows, or all.
+
+        Raises:
+            ArgumentError: none is a finite number.
+        """
+        numbers = _numbers(values, name)
+        numbers = numbers if rows is None else numbers[rows]
+        kept = numbers[np.isfinite(numbers)]
+        if not len(kept):
+            raise ArgumentError("numeric", f"numbers in the column {name!r}", Verbatim("none"))
+        return cls(float(kept.mean()), float(kept.std()) or 1.0)
+
+    def encode(self, values: object, name: str) -> NDArray[np.float32]:
+        """Return the vectors (m, 2)."""
+        numbers = _numbers(values, name)
+        known = np.isfinite(numbers)
+        scaled = np.where(known, (np.where(known, numbers, self.mean) - self.mean) / self.std, 0.0)
+        return np.stack([scaled.clip(-FARTHEST, FARTHEST), known], axis=1).astype(np.float32)
+
+    def rescaled(self, vectors: NDArray[np.float32], other: "Scale") -> NDArray[np.float32]:
+        """Return vectors (m, 2) that another scale made, as this one makes them.
+
+        Example:
+            >>> Scale(0.0, 1.0).rescaled(np.array([[2, 1], [0, 0]], np.float32), Scale(10.0, 5.0)).tolist()
+            [[10.0, 1.0], [0.0, 0.0]]
+        """
+        numbers = (vectors[:, 0].astype(np.float64) * other.std + other.mean - self.mean) / self.std
+        known = vectors[:, 1]
+        return np.stack([numbers.clip(-FARTHEST, FARTHEST) * known, known], axis=1).astype(np.float32)
 
 
 def make_coding(

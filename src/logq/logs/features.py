@@ -10,17 +10,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Self
 
-from logq._arguments import ArgumentError, check_int
+from logq._arguments import ArgumentError, Verbatim, check_int
 from logq._compression import read_bytes
 from logq._files import parsing, seekable
 from logq.logs.column_names import unknown_column
 from logq.logs.data_frames import frame_columns
 from logq.logs.examples import check_indices
-from logq.logs.feature_values import Coding, lists_of, make_coding, needs_buckets
+from logq.logs.feature_values import Coding, Scale, lists_of, make_coding, needs_buckets
 from logq.logs.identifiers import Identifiers
 from logq.logs.log_files import plain_headers, read_table
 from logq.logs.text_layout import detect_layout
-from logq.logs.vector_values import vectors_in, vectors_of
+from logq.logs.vector_values import check_finite, vectors_in, vectors_of
 
 __all__ = ["Features"]
 
@@ -33,7 +33,8 @@ class Features:
         values: name -> (n,) int32 codes, or (n, width) where an item may have several, padded with -1; an item with
             none has a 0 and then -1.
         codings: name -> how values become codes: `Categories` (known values) or `Buckets` (quantiles of numbers).
-        dense: name -> (n, width) float32 vectors, zeros for an item that has none. No model learns from them yet.
+        dense: name -> (n, width) float32 vectors, zeros for an item that has none. Models learn from those of items.
+        scales: name -> how numbers became vectors of `dense`, for those that are numbers; see `Scale`.
         dropped: number of rows that were dropped, by reason.
 
     Example:
@@ -50,6 +51,7 @@ class Features:
     codings: Mapping[str, Coding]
     dropped: Mapping[str, int] = dataclasses.field(default_factory=dict)
     dense: Mapping[str, NDArray[np.float32]] = dataclasses.field(default_factory=dict)
+    scales: Mapping[str, Scale] = dataclasses.field(default_factory=dict)
 
     def __len__(self) -> int:
         """Return n."""
@@ -58,7 +60,10 @@ class Features:
     def __repr__(self) -> str:
         """Show the features and their sizes."""
         sizes = [f"{name}: {size:,}" for name, size in self.sizes.items()]
-        sizes += [f"{name}: vectors of {table.shape[1]:,}" for name, table in self.dense.items()]
+        sizes += [
+            f"{name}: numbers" if name in self.scales else f"{name}: vectors of {table.shape[1]:,}"
+            for name, table in self.dense.items()
+        ]
         return f"Features({len(self):,} rows, {', '.join(sizes)})"
 
     @property
@@ -129,8 +134,12 @@ class Features:
         found: dict[str, NDArray[Any]] = {}
         for name, table in self.dense.items():
             width = table.shape[1]
-            vectors = vectors_of(given[name], name, width) if name in given else np.zeros((rows, width), np.float32)
-            found[name] = vectors
+            if name not in given:
+                found[name] = np.zeros((rows, width), np.float32)
+            elif name in self.scales:
+                found[name] = self.scales[name].encode(given[name], name)
+            else:
+                found[name] = vectors_of(given[name], name, width)
         for name, coding in self.codings.items():
             width = self.widths.get(name)
             if name in given:
@@ -142,6 +151,77 @@ class Features:
                 found[name][:, 0] = 0
         return found
 
+    def first(self, count: int) -> Self:
+        """Return the table of the first items alone."""
+        values = {name: table[:count] for name, table in self.values.items()}
+        return dataclasses.replace(self, values=values, dense={name: t[:count] for name, t in self.dense.items()})
+
+    def extended(self, rows: Mapping[str, NDArray[Any]]) -> Self:
+        """Return the table with further items at its end, of which `encode` gave the codes and vectors.
+
+        Example:
+            >>> features = Features.from_frame({"item": [5], "kind": ["tea"]}, Identifiers([5]))
+            >>> features.extended(features.encode({"kind": ["tea", "gold"]})).values["kind"].tolist()
+            [1, 1, 0]
+        """
+        values = {name: np.concatenate([table, rows[name].astype(np.int32)]) for name, table in self.values.items()}
+        dense = {name: np.concatenate([table, rows[name]]) for name, table in self.dense.items()}
+        return dataclasses.replace(self, values=values, dense=dense)
+
+    def joined(self, other: "Features") -> Self:
+        """Return the features of both tables, which are of the same items.
+
+        Raises:
+            ArgumentError: a name is in both, or they differ in length.
+        """
+        twice = next((name for name in [*other.values, *other.dense] if name in {**self.values, **self.dense}), None)
+        if twice is not None:
+            raise ArgumentError("other", "other names of features", twice)
+        if len(other) != len(self):
+            raise ArgumentError("other", f"features of {len(self)} rows", len(other))
+        return type(self)(
+            {**self.values, **other.values},
+            {**self.codings, **other.codings},
+            self.dropped,
+            {**self.dense, **other.dense},
+            {**self.scales, **other.scales},
+        )
+
+    @classmethod
+    def from_vectors(cls, keys: object, vectors: ArrayLike, ids: Identifiers, *, name: str = "vector") -> Self:
+        """Make the table from vectors that were computed elsewhere, such as those of texts or images.
+
+        Args:
+            keys: (m,) the ids whose vectors they are. Those that `ids` lacks are counted in `dropped`.
+            vectors: (m, width) floats, which may be mapped from a file. Where they are float32 and in the order of
+                `ids` they are not copied.
+            ids: what the codes stand for: `log.item_ids` or `log.user_ids`.
+            name: of the feature.
+
+        Raises:
+            ArgumentError: they are not (m, width), or one has a number that is not finite.
+
+        Example:
+            >>> Features.from_vectors([7, 5], [[1.0, 2.0], [0.5, 0.0]], Identifiers([5, 6])).dense["vector"].tolist()
+            [[0.5, 0.0], [0.0, 0.0]]
+        """
+        table = np.asanyarray(vectors)
+        codes = ids.codes(keys)  # pyright: ignore[reportArgumentType]
+        if table.ndim != 2 or len(table) != len(codes) or table.dtype.kind not in "fiu":
+            got = Verbatim(f"{table.dtype} {table.shape}")
+            raise ArgumentError("vectors", f"numbers of shape (m, width) with m = {len(codes)}", got)
+        check_finite(table, name)
+        known = np.flatnonzero(codes >= 0)
+        which, first = np.unique(codes[known], return_index=True)
+        rows = known[first]
+        if len(table) == len(ids) and table.dtype == np.float32 and np.array_equal(codes, np.arange(len(ids))):
+            found = table
+        else:
+            found = np.zeros((len(ids), table.shape[1]), dtype=np.float32)
+            found[which] = table[rows]
+        dropped = {"unknown id": len(codes) - len(known), "repeated id": len(known) - len(rows)}
+        return cls({}, {}, {reason: count for reason, count in dropped.items() if count}, {name: found})
+
     @classmethod
     def from_frame(
         cls,
@@ -152,6 +232,7 @@ class Features:
         columns: Sequence[str] | None = None,
         separator: str | Mapping[str, str] | None = None,
         buckets: Mapping[str, int] | int | None = None,
+        numeric: Sequence[str] = (),
         min_count: int = 1,
         max_values: int | None = None,
     ) -> Self:
@@ -166,6 +247,7 @@ class Features:
             separator: what separates several values of a row: {column: "|"}, or one for all columns of strings.
             buckets: {column: number of buckets}: numbers or dates are cut at their quantiles into buckets of about
                 equal size; or one number for all columns with fractions or dates.
+            numeric: columns of numbers or dates that stay numbers, in units of their spread.
             min_count: values of fewer rows become unknown.
             max_values: maximum number of values of a row to keep.
 
@@ -183,7 +265,7 @@ class Features:
             key = names[key]
         names = [name for name in names if name != key] if columns is None else list(columns)
         per_column = buckets if isinstance(buckets, Mapping) else {}
-        for name in [key, *names, *per_column, *(separator if isinstance(separator, Mapping) else {})]:
+        for name in [key, *names, *per_column, *numeric, *(separator if isinstance(separator, Mapping) else {})]:
             if name not in table:
                 raise unknown_column("columns", name, table)
         codes = ids.codes(table[key])
@@ -194,7 +276,13 @@ class Features:
         values: dict[str, NDArray[np.int32]] = {}
         codings: dict[str, Coding] = {}
         dense: dict[str, NDArray[np.float32]] = {}
+        scales: dict[str, Scale] = {}
         for name in names:
+            if name in numeric:
+                scales[name] = Scale.of(table[name], name, rows)
+                dense[name] = np.zeros((len(ids), 2), dtype=np.float32)
+                dense[name][which] = scales[name].encode(table[name], name)[rows]
+                continue
             mark = separator.get(name) if isinstance(separator, Mapping) else separator
             vectors = vectors_in(table[name], name, mark)
             if vectors is not None:
@@ -210,7 +298,7 @@ class Features:
                 full[:, 1:] = -1
             full[which] = coded
             values[name], codings[name] = full, coding
-        return cls(values, codings, {reason: count for reason, count in dropped.items() if count}, dense)
+        return cls(values, codings, {reason: count for reason, count in dropped.items() if count}, dense, scales)
 
     @classmethod
     def from_csv(
@@ -223,6 +311,7 @@ class Features:
         names: Sequence[str] | None = None,
         separator: str | Mapping[str, str] | None = None,
         buckets: Mapping[str, int] | int | None = None,
+        numeric: Sequence[str] = (),
         min_count: int = 1,
         max_values: int | None = None,
         field_separator: str | None = None,
@@ -239,6 +328,7 @@ class Features:
             names: names for the columns of a file without a header.
             separator: what separates several values of a row.
             buckets: {column: number of buckets}, or one number for all columns with fractions or dates.
+            numeric: columns of numbers or dates that stay numbers.
             min_count: values of fewer rows become unknown.
             max_values: maximum number of values of a row to keep.
             field_separator: what separates columns; None detects it.
@@ -268,6 +358,7 @@ class Features:
                 columns=columns,
                 separator=marks,
                 buckets=buckets,
+                numeric=numeric,
                 min_count=min_count,
                 max_values=max_values,
             )

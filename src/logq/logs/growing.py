@@ -260,9 +260,13 @@ def _grown_features(
             if later_vectors.shape[1] != vectors.shape[1]:
                 expected = f"vectors of {vectors.shape[1]} numbers in {name!r}, as before"
                 raise ArgumentError("log", expected, later_vectors.shape[1])
+            if (name in features.scales) != (more is not None and name in more.scales):
+                raise ArgumentError("log", f"{name!r} as a number, or as a vector, as before", Verbatim("the other"))
+            if more is not None and name in features.scales:
+                later_vectors = features.scales[name].rescaled(later_vectors, more.scales[name])
             known = later_vectors.any(axis=1)
             dense[name][after[known]] = later_vectors[known]
-    return Features(values, codings, {} if more is None else more.dropped, dense)
+    return Features(values, codings, {} if more is None else more.dropped, dense, features.scales)
 
 
 def _unknown(rows: int, width: int | None) -> NDArray[np.int32]:

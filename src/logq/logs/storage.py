@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from logq._files import DamagedFileError, atomic_write
 from logq._model_file import digest_of
-from logq.logs.feature_values import Buckets, Categories, Coding
+from logq.logs.feature_values import Buckets, Categories, Coding, Scale
 from logq.logs.features import Features
 from logq.logs.identifiers import Identifiers
 
@@ -176,7 +176,10 @@ def features_state(features: Features) -> tuple[dict[str, NDArray[Any]], dict[st
             several = {"separator": coding.separator, "several": coding.several}
             codings.append({"name": name, "kind": "categories", **several})
     arrays |= {f"{number}_dense": table for number, table in enumerate(features.dense.values())}
-    return arrays, {"codings": codings, "dropped": dict(features.dropped), "dense": list(features.dense)}
+    metadata: dict[str, Any] = {"codings": codings, "dropped": dict(features.dropped), "dense": list(features.dense)}
+    if features.scales:
+        metadata["scales"] = {name: [scale.mean, scale.std] for name, scale in features.scales.items()}
+    return arrays, metadata
 
 
 def features_from_state(arrays: dict[str, NDArray[Any]], metadata: Mapping[str, Any]) -> Features:
@@ -212,7 +215,11 @@ def features_from_state(arrays: dict[str, NDArray[Any]], metadata: Mapping[str, 
             raise ValueError(f"feature {name!r}: expected finite vectors of float32, got {table.dtype} {table.shape}")
     if len({len(table) for table in [*values.values(), *dense.values()]}) > 1:
         raise ValueError("features: expected the same number of rows in all, got others")
-    return Features(values, codings, dict(metadata["dropped"]), dense)
+    scales = {name: Scale(float(mean), float(std)) for name, (mean, std) in metadata.get("scales", {}).items()}
+    for name, scale in scales.items():
+        if name not in dense or dense[name].shape[1] != 2 or not (np.isfinite(scale.mean) and 0 < scale.std < np.inf):
+            raise ValueError(f"feature {name!r}: expected numbers with a mean and a spread > 0, got {scale}")
+    return Features(values, codings, dict(metadata["dropped"]), dense, scales)
 
 
 def _put(arrays: dict[str, NDArray[Any]], prefix: str, state: dict[str, NDArray[Any]]) -> None:

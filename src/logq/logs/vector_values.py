@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
 from logq.logs.plain_values import MISSING_WORDS
 
-__all__ = ["lists_in_text", "vectors_in", "vectors_of"]
+__all__ = ["check_finite", "lists_in_text", "vectors_in", "vectors_of"]
 
 _LIST: Final = re.compile(r"\s*\[.*\]\s*", re.DOTALL)
+_ROWS: Final = 1 << 14  # looked at at a time
 _NUMBER: Final = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 
 
@@ -63,6 +64,27 @@ def vectors_of(values: Any, name: str, width: int) -> NDArray[np.float32]:
         elif not isinstance(row, (list, tuple, np.ndarray)):
             raise ArgumentTypeError(name, f"vectors of {width} numbers", Verbatim(f"{row!r:.80} in row {number + 1}"))
     return _table(rows, width, name, "as before")
+
+
+def check_finite(table: NDArray[Any], name: str) -> None:
+    """Check that all numbers of a table (m, width), which may be mapped from a file, are finite.
+
+    Raises:
+        ArgumentError: one is not; the message names the row.
+
+    Example:
+        >>> check_finite(np.array([[1.0], [np.nan]]), "image")
+        Traceback (most recent call last):
+        ...
+        logq.ArgumentError: image: expected finite numbers in vectors, got nan in row 2
+    """
+    for begin in range(0, len(table), _ROWS):
+        part = table[begin : begin + _ROWS]
+        wrong = np.argwhere(~np.isfinite(part))
+        if len(wrong):
+            row, place = wrong[0].tolist()
+            got = Verbatim(f"{part[row, place]} in row {begin + row + 1}")
+            raise ArgumentError(name, "finite numbers in vectors", got)
 
 
 def _is_missing(row: Any) -> bool:

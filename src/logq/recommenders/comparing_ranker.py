@@ -13,6 +13,7 @@ from logq.evaluation.ranking_ties import tie_order
 from logq.recommenders.histories import Histories
 from logq.recommenders.item_lists import AskedItems, ItemLists
 from logq.recommenders.item_ranker import ROWS, ItemRanker
+from logq.recommenders.new_items import NewItemRanker
 from logq.recommenders.requests import (
     Reasons,
     Recommendations,
@@ -30,7 +31,7 @@ REASONS = 3
 """Items of a history that are named where `explain` is True."""
 
 
-class ComparingRanker(ItemRanker):
+class ComparingRanker(NewItemRanker):
     """Compares what it is given: users with items (`score`, `explain`), and users with each other (`similar_users`).
 
     Example:

@@ -1,7 +1,7 @@
 """EGES: item vectors weighted with their side information by learned attention; Wang et al., KDD 2018."""
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -12,16 +12,8 @@ from logq._arguments import ArgumentError, Verbatim, check_float, check_int
 from logq.logs import ItemGraph, sessions, walks
 from logq.logs.interactions import Interactions
 from logq.recommenders.encoders import Batch, RetrievalModel, WindowModel, recency_weights, weighted_sum
-from logq.recommenders.item_tables import (
-    FeatureTables,
-    ItemCodes,
-    Table,
-    check_features,
-    column,
-    feature_codes,
-    feature_sizes,
-    filled,
-)
+from logq.recommenders.feature_tables import FeatureTables, ItemCodes, check_features, item_inputs
+from logq.recommenders.item_tables import Table, column, filled
 from logq.recommenders.neural_config import SkipGramConfig
 from logq.recommenders.neural_recommender import NeuralRecommender
 from logq.recommenders.session_windows import Windows
@@ -48,6 +40,7 @@ class EGESEncoder(WindowModel):
         dim: D.
         item_features: how many values each feature has, by name; 0 is the value of what is unknown.
         item_codes: by the same names (C,) or (C, W) int64, the values of each item, padded with -1.
+        item_dense: features that are vectors, (C, W) by name, 0 for an item that has none.
         decay: in (0, 1], how much less an item of a history counts than the one after it.
         sparse: whether tables of items get sparse gradients.
 
@@ -73,6 +66,7 @@ class EGESEncoder(WindowModel):
         *,
         item_features: Mapping[str, int] | None = None,
         item_codes: Mapping[str, Tensor] | None = None,
+        item_dense: Mapping[str, Tensor] | None = None,
         decay: float = 1.0,
         sparse: bool = False,
     ) -> None:
@@ -80,9 +74,9 @@ class EGESEncoder(WindowModel):
         self.decay = check_float("decay", decay, above=0, at_most=1)
         sizes = check_features("item_features", item_features or {})
         self.own = Table(num_items, dim, std=dim**-0.5, sparse=sparse)
-        self.features = FeatureTables(sizes, dim)
-        self.codes = ItemCodes(num_items, sizes, item_codes or {})
-        self.attention = Table(num_items, 1 + len(sizes), std=0.0, sparse=sparse)
+        self.features = FeatureTables(sizes, dim, dense=item_dense)
+        self.codes = ItemCodes(num_items, sizes, item_codes or {}, item_dense)
+        self.attention = Table(num_items, 1 + len(self.features.names), std=0.0, sparse=sparse)
         self.contexts = Table(num_items, dim, std=0.0, sparse=sparse)
 
     def vectors(self, items: Tensor) -> Tensor:
@@ -96,24 +90,26 @@ class EGESEncoder(WindowModel):
         """Vectors (n, D) of items of which only side information is known: the mean over features.
 
         Args:
-            features: by name (n,) or (n, W) int64, as `item_codes`; all of them, with 0 where one is unknown. What
-                is unknown is left out of the mean, unless nothing is known.
+            features: by name, as `item_codes` and `item_dense`; all of them, with 0 where one is unknown. What is
+                unknown is left out of the mean, unless nothing is known.
 
         Raises:
             KeyError: a feature is missing.
             ValueError: there are no features, or a code is out of range.
         """
-        if not self.features.sizes:
+        if not self.features.names:
             raise ValueError("features: the model knows no side information")
         rows = len(next(iter(features.values()))) if features else 0
         parts = torch.stack(self.features(features, rows), dim=1)  # (n, F, D)
-        known = [self._is_known(features[name]) for name in self.features.sizes]
+        known = [self._is_known(features[name]) for name in self.features.names]
         weights = torch.stack(known, dim=1).to(parts.dtype)  # (n, F)
         weights = torch.where(weights.any(dim=1, keepdim=True), weights, 1.0)
         return (weights[:, None] @ parts)[:, 0] / weights.sum(dim=1, keepdim=True)
 
     @staticmethod
     def _is_known(codes: Tensor) -> Tensor:
+        if codes.is_floating_point():
+            return (codes != 0).any(dim=1)
         return codes > 0 if codes.dim() == 1 else (codes > 0).any(dim=1)
 
     def query(self, batch: Batch) -> Tensor:
@@ -172,8 +168,7 @@ class EGES(EGESConfig, NeuralRecommender):
         return EGESEncoder(
             self.known.num_items,
             self.dim,
-            item_features=feature_sizes(self.known.item_features),
-            item_codes=feature_codes(self.known.item_features),
+            **item_inputs(self.known.item_features),
             decay=self.recency,
             sparse=sparse,
         )
@@ -192,7 +187,17 @@ class EGES(EGESConfig, NeuralRecommender):
         assert isinstance(self.model, EGESEncoder)
         return self.model.vectors(torch.arange(self.known.num_items, device=self.model.own.weight.device))
 
-    describes_items: ClassVar[bool] = True
+    @property
+    def describes_items(self) -> bool:
+        """True: side information alone makes a vector."""
+        return True
+
+    def _cold_rows(self, features: Mapping[str, Tensor]) -> Tensor:
+        raise ArgumentError(
+            "metric",
+            '"cosine" for EGES, whose side information says what an item is like, not what follows',
+            "inner_product",
+        )
 
     @torch.no_grad()
     def _cold_vectors(self, features: Mapping[str, Tensor]) -> Tensor:

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from logq._arguments import ArgumentError, check_float, check_int
 from logq.candidates import IGNORED
-from logq.recommenders.item_tables import FeatureTables, Table, column
+from logq.recommenders.feature_tables import FeatureTables, ItemCodes
+from logq.recommenders.item_tables import Table, column
 from logq.tracing import is_exported, keeps_sizes
 
 __all__ = ["Batch", "RetrievalModel", "Tower", "WindowModel", "recency_weights", "rows_of_targets", "weighted_sum"]
@@ -108,7 +109,35 @@ class RetrievalModel(nn.Module, ABC):
         if vectors.shape != (self.num_items, self.dim):
             raise ArgumentError("vectors", f"(C, D) = ({self.num_items}, {self.dim})", tuple(vectors.shape))
         for table in tables:
-            table.weight.copy_(vectors)  # pyright: ignore[reportCallIssue]
+            table.start_at(vectors)  # pyright: ignore[reportCallIssue]
+
+    def item_vectors_from(self, features: Mapping[str, Tensor]) -> Tensor:
+        """The vectors (n, D) of items that are known by their features alone.
+
+        Args:
+            features: (n,) or (n, W) int64 for each feature with values, -1 where an item has fewer, and (n, W) floats
+                for each that is a vector.
+
+        Raises:
+            KeyError: a feature is missing.
+            ValueError: the model knows items by their ids alone.
+        """
+        raise ValueError("features: the model was trained without item_features, which new items need")
+
+    @torch.no_grad()
+    def add_items(self, features: Mapping[str, Tensor]) -> None:
+        """Take in items that came after training, which get the next codes; arguments as for `item_vectors_from`.
+
+        Where items have biases, theirs is the mean.
+        """
+        rows = len(self.item_vectors_from(features))  # or an error that says what is wrong
+        for part in self.modules():
+            if isinstance(part, ItemCodes):
+                part.append(features)
+        bias = self.item_bias
+        if bias is not None:
+            bias.data = torch.cat([bias.data, bias.data.mean().expand(rows)])
+        self.num_items += rows
 
     def sparse_parameters(self) -> list[nn.Parameter]:
         """The tables with sparse gradients, for an optimizer of logq.optim; all others are dense."""

@@ -94,13 +94,6 @@ class ItemRanker(SavedEstimator):
     needs_users: ClassVar[bool] = False
     """Whether it answers from what users did, and cannot be saved without them."""
 
-    describes_items: ClassVar[bool] = False
-    """Whether items can be known by their side information alone."""
-
-    def _cold_vectors(self, features: Mapping[str, Tensor]) -> Tensor:
-        """(n, D), vectors of items of which only side information is known, as codes by feature; 0 is unknown."""
-        raise NotImplementedError
-
     def answerable(self, request: Histories) -> NDArray[np.bool_]:
         """Which rows (n,) have something that the model ranks by: a history, or what else it reads of a request."""
         return request.lengths > 0

@@ -1,30 +1,16 @@
-"""Tables of vectors that codes look up, of items and of the values of their features."""
+"""Tables of vectors that codes of users, items and values look up."""
 
 from collections.abc import Mapping
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding, embedding_bag
 
-from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_bool, check_float, check_int
-from logq.logs import Features
+from logq._arguments import ArgumentError, Verbatim, check_bool, check_float, check_int
 from logq.shapes import can_look_at, check_ids, check_shape
 from logq.tracing import has_numbers, keeps_sizes
 
-__all__ = [
-    "FeatureTables",
-    "IdTable",
-    "ItemCodes",
-    "Table",
-    "check_features",
-    "column",
-    "end_of",
-    "feature_codes",
-    "feature_sizes",
-    "filled",
-    "select_rows",
-]
+__all__ = ["IdTable", "Table", "column", "end_of", "filled", "mean_of_rows", "select_rows"]
 
 
 class Table(nn.Module):
@@ -74,7 +60,21 @@ class Table(nn.Module):
         found, starts = codes[is_code], counts.cumsum(dim=0) - counts
         if self.sparse:
             return embedding_bag(found, self.weight, starts, mode="mean", sparse=self.sparse)
-        return _Mean.apply(self.weight, found, starts, counts)  # pyright: ignore[reportReturnType]
+        return mean_of_rows(self.weight, found, starts, counts)
+
+    @property
+    def plain(self) -> nn.Parameter:
+        """The vectors (n, dim) as a parameter, whose rows a loss can touch one by one."""
+        return self.weight
+
+    def every(self) -> Tensor:
+        """The vectors (n, dim) of all codes."""
+        return self.weight
+
+    @torch.no_grad()
+    def start_at(self, vectors: Tensor) -> None:
+        """Take these vectors (n, dim) to begin with."""
+        self.weight.copy_(vectors)
 
     def extra_repr(self) -> str:
         """What repr() shows."""
@@ -91,6 +91,18 @@ def filled(codes: Tensor, *, sparse: bool) -> Tensor:
     if not sparse or not has_numbers(codes) or codes.numel() == 0:  # a graph computes no gradient
         return codes.clamp(min=0)
     return codes.where(codes >= 0, codes.amax().clamp(min=0))
+
+
+def mean_of_rows(rows: Tensor, codes: Tensor, starts: Tensor, counts: Tensor) -> Tensor:
+    """The means (B, dim) of rows (n, dim), of which mean b takes codes[starts[b] : starts[b] + counts[b]]; 0 for none.
+
+    Example:
+        >>> codes, starts, counts = torch.tensor([0, 1, 1]), torch.tensor([0, 2]), torch.tensor([2, 1])
+        >>> mean_of_rows(torch.tensor([[1.0], [3.0]]), codes, starts, counts)
+        tensor([[2.],
+                [3.]])
+    """
+    return _Mean.apply(rows, codes, starts, counts)  # pyright: ignore[reportReturnType]
 
 
 class _Mean(torch.autograd.Function):
@@ -116,7 +128,7 @@ class _Mean(torch.autograd.Function):
 
 
 class IdTable(nn.Module):
-    """Vectors of users or items 0 .. n - 1, and one more for whoever is unknown, -1.
+    """Vectors of users or items 0 .. n - 1, and one more for whoever is unknown: -1, or n and above.
 
     That one starts at 0. In training it replaces others at random, so that it learns what to be.
 
@@ -143,10 +155,14 @@ class IdTable(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         """(B,) -> (B, dim)."""
-        is_unknown = ids < 0
+        is_unknown = (ids < 0) | (ids >= self.num_ids)
         if self.training and self.dropped:
             is_unknown |= torch.rand(ids.shape, device=ids.device) < self.dropped
         return self.table(ids.masked_fill(is_unknown, self.num_ids))
+
+    def mean(self, ids: Tensor) -> Tensor:
+        """The mean (B, dim) of the vectors of each row of ids (B, W), padded with -1; 0 for a row without one."""
+        return self.table.mean(ids.clamp(max=self.num_ids))
 
 
 class _SelectRows(torch.autograd.Function):
@@ -216,114 +232,3 @@ def end_of(name: str, codes: Tensor) -> Tensor:
             row, place = (int(i) for i in late.nonzero()[0])
             raise ArgumentError(name, "padding (-1) at the end of a row", Verbatim(f"-1 at position ({row}, {place})"))
     return is_code.sum(dim=1)
-
-
-class FeatureTables(nn.Module):
-    """A table for each feature, and one vector per feature for each row of a batch.
-
-    Args:
-        sizes: how many values a feature has, by its name; 0 is the value of what is unknown.
-        dim: width of the vector of one feature.
-        prefix: what comes before the name in a batch, such as "user."; the names of a batch are `prefix + name`.
-
-    Example:
-        >>> features = FeatureTables({"age": 7, "genres": 20}, 4, prefix="user.")
-        >>> batch = {"user.age": torch.tensor([1, 0]), "user.genres": torch.tensor([[3, 5], [2, -1]])}
-        >>> [vectors.shape for vectors in features(batch, 2)]
-        [torch.Size([2, 4]), torch.Size([2, 4])]
-    """
-
-    def __init__(self, sizes: Mapping[str, int], dim: int, *, prefix: str = "") -> None:
-        super().__init__()
-        self.prefix = prefix
-        self.sizes = check_features(f"{prefix}features", sizes)
-        self.tables = nn.ModuleList(Table(size, dim, std=dim**-0.5) for size in self.sizes.values())
-        self.width = len(self.sizes) * dim
-
-    def forward(self, batch: Mapping[str, Tensor], rows: int) -> list[Tensor]:
-        """One (B, dim) for each feature: of its value, or the mean of its values where it has several (B, W)."""
-        found: list[Tensor] = []
-        for (name, size), table in zip(self.sizes.items(), self.tables, strict=True):
-            codes = column(batch, self.prefix + name, size)
-            # Sizes are constants to torch.jit.trace once Python compares them.
-            compares = not torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
-            if codes.dim() not in (1, 2) or (compares and codes.shape[0] != rows):
-                expected = f"shape (B,) or (B, W) with B = {rows}"
-                raise ArgumentError(self.prefix + name, expected, tuple(codes.shape))
-            assert isinstance(table, Table)
-            found.append(table(codes.clamp(min=0)) if codes.dim() == 1 else table.mean(codes))
-        return found
-
-
-class ItemCodes(nn.Module):
-    """The values of the features of all items, which move and are saved with a model.
-
-    Args:
-        num_items: C.
-        sizes: how many values a feature has, by its name.
-        codes: the values (C,) or (C, W) int64 of each, -1 where an item has fewer.
-
-    Raises:
-        KeyError: a feature has no codes.
-        TypeError, ValueError: codes are not int64, out of range, or not those of C items.
-
-    Example:
-        >>> codes = ItemCodes(3, {"genre": 5}, {"genre": torch.tensor([4, 0, 2])})
-        >>> codes.of(torch.tensor([2, 0]))
-        {'genre': tensor([2, 4])}
-    """
-
-    def __init__(self, num_items: int, sizes: Mapping[str, int], codes: Mapping[str, Tensor]) -> None:
-        super().__init__()
-        self.names = list(sizes)
-        surplus = [name for name in codes if name not in sizes]
-        if surplus:
-            raise ArgumentError("item_codes", "the names of item_features", surplus[0])
-        for place, (name, size) in enumerate(sizes.items()):
-            values = column(codes, name, size)
-            if values.dim() not in (1, 2) or len(values) != num_items:
-                expected = f"shape (C,) or (C, W) with C = {num_items}"
-                raise ArgumentError(f"item_codes[{name!r}]", expected, tuple(values.shape))
-            self.register_buffer(f"codes_{place}", values.clone())
-
-    def of(self, ids: Tensor) -> dict[str, Tensor]:
-        """The values (n,) or (n, W) of some items, by feature."""
-        return {name: getattr(self, f"codes_{place}")[ids] for place, name in enumerate(self.names)}
-
-
-def check_features(name: str, sizes: Mapping[str, int]) -> dict[str, int]:
-    """Return the number of values of each feature, as a dict of its own.
-
-    Raises:
-        ArgumentTypeError: it is not a mapping, or a number is not an integer.
-        ArgumentError: a number is below 1.
-
-    Example:
-        >>> check_features("user_features", {"age": 7})
-        {'age': 7}
-    """
-    if not isinstance(sizes, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ArgumentTypeError(name, "a mapping of names to numbers of values", Verbatim(type(sizes).__name__))
-    return {str(key): check_int(f"{name}[{key!r}]", size) for key, size in sizes.items()}
-
-
-def feature_sizes(features: Features | None) -> dict[str, int]:
-    """How many values each feature has.
-
-    Example:
-        >>> feature_sizes(None)
-        {}
-    """
-    return {} if features is None else {name: int(features.sizes[name]) for name in features.names}
-
-
-def feature_codes(features: Features | None) -> dict[str, Tensor]:
-    """The values of each feature, int64.
-
-    Example:
-        >>> feature_codes(None)
-        {}
-    """
-    if features is None:
-        return {}
-    return {name: torch.from_numpy(np.array(features.values[name], dtype=np.int64)) for name in features.names}

@@ -35,6 +35,7 @@ class KnownLog:
         item_features: of the items, or None.
         times: of all events, or None where the log has none.
         counts: (C,) number of events of each item, where `items` does not tell; see `without_users`.
+        added: how many items, the last ones by code, came after the log; see `with_items`.
 
     Example:
         >>> from logq.logs import Interactions
@@ -51,6 +52,7 @@ class KnownLog:
     item_features: Features | None = None
     times: NDArray[Any] | None = None
     counts: NDArray[np.int64] | None = None
+    added: int = 0
 
     @classmethod
     def of(cls, log: Interactions) -> "KnownLog":
@@ -64,7 +66,7 @@ class KnownLog:
         """The same without any user: no ids, histories or features of them, but how often each item occurs."""
         features = self.user_features
         if features is not None:
-            features = replace(features, values={name: values[:0] for name, values in features.values.items()})
+            features = features.first(0)
         return replace(
             self,
             user_ids=Identifiers(self.user_ids.keys[:0]),
@@ -73,6 +75,32 @@ class KnownLog:
             user_features=features,
             times=None,
             counts=self.item_counts(),
+        )
+
+    def with_items(self, ids: Any, features: Features) -> "KnownLog":
+        """The same with items that came later, which get the next codes and have no events yet.
+
+        Args:
+            ids: (n,) their ids.
+            features: of all items, those included.
+
+        Raises:
+            ArgumentError, ArgumentTypeError: an id is known, there twice, or of another type than those of the log.
+        """
+        codes = self.item_ids.codes(ids, "ids")
+        if (codes >= 0).any():
+            first = np.asarray(self.item_ids.keys)[codes[codes >= 0][0]].item()
+            raise ArgumentError("ids", "items that the model does not know", first)
+        try:
+            new = Identifiers(ids)
+        except ArgumentError as error:
+            raise ArgumentError("ids", error.expected, error.got) from None
+        return replace(
+            self,
+            item_ids=Identifiers(np.concatenate([self.item_ids.keys, new.keys])),
+            item_features=features,
+            counts=None if self.counts is None else np.append(self.counts, np.zeros(len(new), dtype=np.int64)),
+            added=self.added + len(new),
         )
 
     @property
@@ -274,6 +302,8 @@ class KnownLog:
         if self.counts is not None:
             tensors["seen.counts"] = self.counts
         described: dict[str, Any] = {"users": self.num_users, "items": self.num_items, "features": {}}
+        if self.added:
+            described["added"] = self.added
         for name, features in (("user_features", self.user_features), ("item_features", self.item_features)):
             if features is not None:
                 arrays, description = features_state(features)
@@ -313,7 +343,10 @@ class KnownLog:
                 if len(found) != size:
                     raise ValueError(f"expected {size} rows in {name}, got {len(found)}")
                 features[name] = found
-        return cls(users, items, codes.astype(np.int64), offsets, **features, times=times, counts=counts)
+        added = described.get("added", 0)
+        if not isinstance(added, int) or not 0 <= added < len(items):
+            raise ValueError(f"expected 'added' of {len(items)} items, got {added!r}")
+        return cls(users, items, codes.astype(np.int64), offsets, **features, times=times, counts=counts, added=added)
 
 
 def lenient_codes(ids: Identifiers, raw: Iterable[Any]) -> NDArray[np.int64]:

@@ -13,8 +13,10 @@ from logq.logs.examples import Examples
 from logq.logs.interactions import Interactions
 from logq.logs.next_items import NextItems
 from logq.recommenders.encoders import Batch, RetrievalModel, Tower
-from logq.recommenders.item_tables import FeatureTables, Table, column, end_of, feature_sizes
-from logq.recommenders.neural_config import Dropout, FeatureDim, Hidden, NeuralConfig, Tied
+from logq.recommenders.feature_tables import FeatureTables, feature_sizes
+from logq.recommenders.item_content import ItemContent, TableModel, content_of
+from logq.recommenders.item_tables import column, end_of
+from logq.recommenders.neural_config import ContentConfig, Dropout, FeatureDim, Hidden, NeuralConfig, Tied
 from logq.recommenders.neural_recommender import NeuralRecommender
 from logq.tracing import keeps_sizes
 from logq.training.config import AtLeast, Check, Help, configclass
@@ -25,7 +27,7 @@ LARGEST = 1e30
 """Powers stop here, so that softmax never sees an infinity."""
 
 
-class MINDEncoder(RetrievalModel):
+class MINDEncoder(TableModel):
     """Behavior-to-interest routing makes up to K capsules of a history, and ReLU layers make each of them a query.
 
         K'_u = max(1, min(K, floor(log2 n)))  of n items                            Section 3.3
@@ -42,7 +44,8 @@ class MINDEncoder(RetrievalModel):
     they fit the target: p = 0 takes their mean, a larger p a sharper choice, p = inf the best one alone. A power of a
     negative number keeps its sign, so that the order of interests stays. A row without a history has capsules of 0.
 
-    Differs from the paper: the last layer after the capsules is linear, not ReLU; items have no side information.
+    Differs from the paper: the last layer after the capsules is linear, not ReLU; side information of items
+    (`content`) is summed with the vectors of ids or goes through a network, and is not averaged.
 
     Args:
         num_items: C.
@@ -60,6 +63,7 @@ class MINDEncoder(RetrievalModel):
         tied: whether e and v are one table.
         dropout: of hidden layers.
         sparse: whether tables of items get sparse gradients.
+        content: what is known of items beside their ids, which then enters e and v; None for nothing.
         generator: of the random logits; None takes torch's global one, as all else does.
 
     Shape:
@@ -104,6 +108,7 @@ class MINDEncoder(RetrievalModel):
         tied: bool = True,
         dropout: float = 0.0,
         sparse: bool = False,
+        content: ItemContent | None = None,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__(check_int("num_items", num_items), check_int("dim", dim))
@@ -114,8 +119,7 @@ class MINDEncoder(RetrievalModel):
         self.power = math.inf if power == math.inf else check_float("power", power, at_least=0)
         if 0 < self.power < 1:
             raise ArgumentError("power", "0 or a number >= 1", power)
-        self.watched = Table(num_items, dim, std=dim**-0.5, sparse=sparse)
-        self.items = self.watched if check_bool("tied", tied) else Table(num_items, dim, std=dim**-0.5, sparse=sparse)
+        self.make_tables(std=dim**-0.5, tied=tied, sparse=sparse, content=content)
         self.user_features = FeatureTables(user_features or {}, feature_dim, prefix="user.")
         self.bilinear = nn.Linear(dim, dim, bias=False)  # S
         self.tower = Tower(dim + self.user_features.width, hidden, dim, dropout=dropout)
@@ -193,15 +197,6 @@ class MINDEncoder(RetrievalModel):
             fit = (fit * fit.abs() ** (self.power - 1)).clamp(-LARGEST, LARGEST)
         return fit.masked_fill(~exists, -math.inf).softmax(dim=1)
 
-    def item_vectors(self, ids: Tensor | None = None) -> Tensor:
-        """Rows (n, D) of the table v."""
-        return self.items.weight if ids is None else self.items(ids)
-
-    @property
-    def item_table(self) -> nn.Parameter:
-        """The table v (C, D)."""
-        return self.items.weight
-
 
 def _squash(z: Tensor) -> Tensor:
     """Vectors of the same direction and of length |z|^2 / (1 + |z|^2); 0 stays 0, with a finite gradient."""
@@ -217,7 +212,7 @@ def _check_power(name: str, value: Any) -> float:
 
 
 @configclass(group="Model")
-class MINDConfig(NeuralConfig):
+class MINDConfig(ContentConfig, NeuralConfig):
     """The arguments of MIND.
 
     Example:
@@ -294,6 +289,7 @@ class MIND(MINDConfig, NeuralRecommender):
             tied=self.tied,
             dropout=self.dropout,
             sparse=sparse,
+            content=content_of(self.content, self.id_dropout, self.known),
         )
 
     def _make_examples(self, log: Interactions, seed: int) -> Examples:

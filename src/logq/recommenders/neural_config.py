@@ -12,6 +12,7 @@ from logq.training.options import LossConfig, TrainingConfig
 __all__ = [
     "MAX_DROPOUT",
     "METRICS",
+    "ContentConfig",
     "ContextConfig",
     "Dropout",
     "FeatureDim",
@@ -300,6 +301,32 @@ class ContextConfig(Config):
             repeated=True,
         ),
     ] = ()
+
+
+@configclass(group="Model")
+class ContentConfig(Config):
+    """The arguments of models whose items may be more than an id.
+
+    Example:
+        >>> ContentConfig(content="sum").id_dropout
+        0.1
+    """
+
+    content: Annotated[
+        str,
+        OneOf("none", "sum", "network"),
+        Help(
+            "How features of items enter the vectors of items",
+            more="Beside the vector of the id: none leaves them out, sum adds a vector for each feature, network "
+            "puts these through a ReLU layer first. Items that came after training then have vectors too.",
+        ),
+    ] = "none"
+    id_dropout: Annotated[
+        float,
+        AtLeast(0),
+        AtMost(MAX_DROPOUT),
+        Help("Share of items treated as unknown in training, so that their features alone learn to represent them."),
+    ] = 0.1
 
 
 Recency: TypeAlias = Annotated[

@@ -22,6 +22,7 @@ from logq.recommenders.histories import Histories
 from logq.recommenders.item_loss import ItemLoss, make_item_loss
 from logq.recommenders.known_log import KnownLog
 from logq.recommenders.neural_config import METRICS, NeuralConfig
+from logq.recommenders.new_items import NewItemsOfEncoder
 from logq.recommenders.next_item_task import NextItemTask
 from logq.recommenders.query_context import Context
 from logq.recommenders.query_export import ExportedRecommender
@@ -50,7 +51,7 @@ CPU_ENTRIES, GPU_ENTRIES = 1 << 14, 1 << 20
 """Items of histories that queries are made of at a time: on a CPU few enough for a layer's numbers to stay in cache."""
 
 
-class NeuralRecommender(NeuralConfig, ExportedRecommender):
+class NeuralRecommender(NeuralConfig, NewItemsOfEncoder, ExportedRecommender):
     """Trains an encoder through any loss and any sampler. A subclass says which encoder, and from what it learns.
 
     Attributes:
@@ -334,17 +335,18 @@ class NeuralRecommender(NeuralConfig, ExportedRecommender):
 
     @torch.no_grad()
     def _item_rows(self) -> Tensor:
-        rows = self.model.item_vectors().detach().float()
+        return self._rows_of(self.model.item_vectors(), self.model.item_bias, self._offsets)
+
+    def _rows_of(self, vectors: Tensor, bias: Tensor | None, offsets: Tensor | None) -> Tensor:
+        rows = vectors.detach().float()
         if self.cosine:
             rows = normalize(rows, dim=1)
         rows = rows / self.loss_temperature
         if self._has_column():
             # A bias of items is one more number of their vectors, which queries have a 1 for.
-            extra = rows.new_zeros(len(rows))
-            if self.model.item_bias is not None:
-                extra = extra + self.model.item_bias.detach().float() / self.loss_temperature
-            if self._offsets is not None:
-                extra = extra + self._offsets.to(rows.device)
+            extra = rows.new_zeros(len(rows)) if bias is None else bias.detach().float() / self.loss_temperature
+            if offsets is not None:
+                extra = extra + offsets.to(rows.device)
             rows = torch.cat([rows, extra[:, None]], dim=1)
         return rows
 

@@ -8,12 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
 from typing_extensions import Self
 
-from logq._arguments import ArgumentError, Verbatim, check_bool, check_int, shown
+from logq._arguments import ArgumentError, Verbatim, check_bool, check_int
 from logq._progress import say
 from logq.evaluation import RankingScores
 from logq.logs.features import Features
@@ -29,10 +27,8 @@ from logq.recommenders.recommending_ranker import RecommendingRanker
 from logq.recommenders.requests import (
     Recommendations,
     Unknown,
-    add_status,
     allowed_items,
     check_unknown,
-    encoded_features,
     is_scalar,
 )
 from logq.retrieval.item_index import ItemIndex
@@ -215,26 +211,6 @@ class Recommender(RecommendingRanker):
         codes = np.full((len(own), k), -1, dtype=np.int64)
         scores[own >= 0], codes[own >= 0] = self._similar(None, own[own >= 0], search)
         return self._named(codes, scores, single, status)
-
-    def _described(self, columns: Mapping[str, Any], *, lenient: bool) -> tuple[Tensor, NDArray[Any]]:
-        """Vectors of items that are known by side information, and what was unknown of each (n,)."""
-        features = self.known.item_features
-        if not self.describes_items:
-            name = type(self).__name__
-            raise ArgumentError("item_features", f"none, as {name} learns nothing from side information of items")
-        if features is None:
-            raise ArgumentError("item_features", "none, as the model was trained without features of items")
-        codes, unknown = encoded_features("item_features", features, columns)
-        if unknown and not lenient:
-            feature, row, value = unknown[0]
-            got = Verbatim(f"{shown(value)} for {feature!r} at position {row}")
-            raise ArgumentError(
-                "item_features", "values that the model knows", got, "no item of the log has it; None is an unknown one"
-            )
-        status = np.full(len(next(iter(codes.values()))), "", dtype=object)
-        for feature, row, value in unknown:
-            add_status(status, row, f"{shown(value)} is unknown as {feature!r}")
-        return self._cold_vectors({name: torch.from_numpy(values) for name, values in codes.items()}), status
 
     def evaluate(
         self,

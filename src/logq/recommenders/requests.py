@@ -220,12 +220,19 @@ def _with_features(
 
 
 def encoded_features(
-    name: str, table: Features, raw: Mapping[str, Any]
-) -> tuple[dict[str, NDArray[np.int64]], list[tuple[str, int, Any]]]:
+    name: str, table: Features, raw: Mapping[str, Any], *, dense: bool = False
+) -> tuple[dict[str, NDArray[Any]], list[tuple[str, int, Any]]]:
     """Codes of raw values of features, which the caller's argument `name` gives, and the values that nothing has.
 
+    Args:
+        name: of the argument.
+        table: the features that are known.
+        raw: by feature.
+        dense: whether features that are vectors count too.
+
     Returns:
-        (n,) or (n, width) codes by feature, and (feature, row, value) of each value that is there, but is unknown.
+        (n,) or (n, width) codes by feature, or (n, width) floats, and (feature, row, value) of each value that is
+        there, but is unknown.
 
     Raises:
         TypeError: values of another type than those of the log.
@@ -238,16 +245,21 @@ def encoded_features(
         >>> codes["kind"].tolist(), unknown
         ([1, 0, 0], [('kind', 1, 'gold')])
     """
-    strange = next((feature for feature in raw if feature not in table.values), None)
+    names = [*table.names, *(table.dense if dense else ())]
+    strange = next((feature for feature in raw if feature not in names), None)
     if strange is not None:
         hint = f"{strange!r} has vectors, which no model learns from yet" if strange in table.dense else ""
-        raise ArgumentError(name, ", ".join(table.names) or "none", strange, hint)
+        raise ArgumentError(name, ", ".join(names) or "none", strange, hint)
     columns = {feature: [value] if is_scalar(value) else value for feature, value in raw.items()}
-    codes = table.encode(columns)
-    encoded = {feature: np.asarray(codes[feature], dtype=np.int64) for feature in table.values}
+    found = table.encode(columns)
+    encoded: dict[str, NDArray[Any]] = {
+        feature: np.asarray(found[feature], dtype=np.int64) if feature in table.values else found[feature]
+        for feature in names
+    }
     return encoded, [
         (feature, row, value)
         for feature, values in columns.items()
+        if feature in table.values
         for row, value in unknown_values(values, encoded[feature])
     ]
 

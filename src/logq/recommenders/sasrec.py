@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, cast
 import torch
 from torch import Tensor, nn
 
-from logq._arguments import ArgumentError, Verbatim, check_bool, check_int
+from logq._arguments import ArgumentError, Verbatim, check_int
 from logq.candidates import IGNORED
 from logq.logs.examples import Examples
 from logq.logs.interactions import Interactions
@@ -13,10 +13,11 @@ from logq.logs.next_items import NextItems, Sequences
 from logq.nn.dropout import ByteDropout
 from logq.recommenders.automatic_settings import AutomaticChoice, LogStatistics, Rules
 from logq.recommenders.encoders import Batch, RetrievalModel
+from logq.recommenders.item_content import ItemContent, TableModel, content_of
 from logq.recommenders.item_tables import Table, column, end_of, select_rows
 from logq.recommenders.layers.layer_config import LAYERS, LayerConfig
 from logq.recommenders.layers.sequence_layer import HistoryLayout, SequenceLayer
-from logq.recommenders.neural_config import NeuralConfig, Tied
+from logq.recommenders.neural_config import ContentConfig, NeuralConfig, Tied
 from logq.recommenders.neural_recommender import NeuralRecommender
 from logq.samplers.registry import SamplerChoice
 from logq.tracing import is_exported, keeps_sizes
@@ -25,7 +26,7 @@ from logq.training.config import AUTO, AtLeast, Auto, Help, OneOf, configclass
 __all__ = ["SASRec", "SASRecConfig", "SASRecEncoder"]
 
 
-class SASRecEncoder(RetrievalModel):
+class SASRecEncoder(TableModel):
     """A transformer whose input is a history of items and whose output at item l is the query for item l + 1.
 
         x_l = dropout(sqrt(D) e_{h_l} + p_l)                                        Section III-A
@@ -48,6 +49,7 @@ class SASRecEncoder(RetrievalModel):
         max_length: the longest history.
         tied: whether the vectors of inputs and of items to find are one table.
         sparse: whether tables of items get sparse gradients.
+        content: what is known of items beside their ids, which then enters e and v; None for nothing.
         **layers: what layers there are: `layer`, `blocks`, `heads`, `hidden`, `dropout`, `positions` and all others of
             logq.recommenders.layers.LayerConfig.
 
@@ -80,14 +82,14 @@ class SASRecEncoder(RetrievalModel):
         max_length: int = 200,
         tied: bool = True,
         sparse: bool = False,
+        content: ItemContent | None = None,
         **layers: Any,
     ) -> None:
         super().__init__(check_int("num_items", num_items), check_int("dim", dim))
         self.max_length = check_int("max_length", max_length)
         self.config = config = LayerConfig(**layers)
         std = 0.02 if config.init_std is None else config.init_std
-        self.watched = Table(num_items, dim, std=std, sparse=sparse)
-        self.items = self.watched if check_bool("tied", tied) else Table(num_items, dim, std=std, sparse=sparse)
+        self.make_tables(std=std, tied=tied, sparse=sparse, content=content)
         absolute = config.positions in ("start", "end")
         self.places = Table(max_length, dim, std=std) if absolute else None
         self.dropout = ByteDropout(config.dropout if config.embedding_dropout is None else config.embedding_dropout)
@@ -177,15 +179,6 @@ class SASRecEncoder(RetrievalModel):
             x = cast(SequenceLayer, block).last(x, layout) if last and number == len(self.blocks) else block(x, layout)
         return self.norm(x) if self.config.norm == "pre" and self.norm is not None else x
 
-    def item_vectors(self, ids: Tensor | None = None) -> Tensor:
-        """Rows (n, D) of the table v."""
-        return self.items.weight if ids is None else self.items(ids)
-
-    @property
-    def item_table(self) -> nn.Parameter:
-        """The table v (C, D)."""
-        return self.items.weight
-
 
 MOST_PREFIX_ITEMS = 5_000_000
 """Items of the histories of all events up to which each event is an example of its own."""
@@ -201,7 +194,7 @@ STEPS = 10_000
 
 
 @configclass(group="Model")
-class SASRecConfig(LayerConfig, NeuralConfig):
+class SASRecConfig(LayerConfig, ContentConfig, NeuralConfig):
     """The arguments of SASRec.
 
     Example:
@@ -345,6 +338,7 @@ class SASRec(SASRecConfig, NeuralRecommender):
             max_length=self.max_length,
             tied=self.tied,
             sparse=sparse,
+            content=content_of(self.content, self.id_dropout, self.known),
             **{name: getattr(self, name) for name in LayerConfig.options()},
         )
 

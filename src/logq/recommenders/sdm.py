@@ -7,24 +7,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad, scaled_dot_product_attention
 
-from logq._arguments import ArgumentError, check_bool, check_float, check_int
+from logq._arguments import ArgumentError, check_float, check_int
 from logq.logs.examples import Examples
 from logq.logs.interactions import Interactions
 from logq.logs.next_items import NextItems
 from logq.recommenders.encoders import Batch, RetrievalModel
-from logq.recommenders.item_tables import (
-    FeatureTables,
-    IdTable,
-    ItemCodes,
-    Table,
-    check_features,
-    column,
-    end_of,
-    feature_codes,
-    feature_sizes,
-    filled,
-)
-from logq.recommenders.neural_config import Dropout, NeuralConfig, Tied, UserDropout, UserVectors
+from logq.recommenders.feature_tables import FeatureTables, ItemCodes, check_features, feature_sizes, item_inputs
+from logq.recommenders.item_content import ItemContent, TableModel, content_of
+from logq.recommenders.item_tables import IdTable, column, end_of, filled
+from logq.recommenders.neural_config import ContentConfig, Dropout, NeuralConfig, Tied, UserDropout, UserVectors
 from logq.recommenders.neural_recommender import NeuralRecommender
 from logq.tracing import keeps_sizes
 from logq.training.config import AtLeast, Help, configclass
@@ -32,7 +23,7 @@ from logq.training.config import AtLeast, Help, configclass
 __all__ = ["SDM", "SDMConfig", "SDMEncoder"]
 
 
-class SDMEncoder(RetrievalModel):
+class SDMEncoder(TableModel):
     """An LSTM and self-attention over the session, attention over what came before it, and a gate between the two.
 
         e_u = W [user ; features of the user] + b
@@ -59,10 +50,13 @@ class SDMEncoder(RetrievalModel):
         user_features: how many values each feature of the user has, by name.
         item_features: the same of items.
         item_codes: the values (C,) or (C, W) of these features, int64, -1 where a row has fewer.
+        item_dense: features of items that are vectors, (C, W) by name, 0 for an item that has none.
         heads: of self-attention.
         dropout: of what enters and leaves the LSTM.
         tied: whether items of a history and items to find are one table.
         sparse: whether tables of items and users get sparse gradients.
+        content: what is known of items beside their ids, which then enters the vectors of items of a history and of
+            those to find; None for nothing.
 
     Shape:
         history (B, L) int64, padded at the end; user (B,), session (B,) int64 -> queries (B, D).
@@ -93,10 +87,12 @@ class SDMEncoder(RetrievalModel):
         user_features: Mapping[str, int] | None = None,
         item_features: Mapping[str, int] | None = None,
         item_codes: Mapping[str, Tensor] | None = None,
+        item_dense: Mapping[str, Tensor] | None = None,
         heads: int = 4,
         dropout: float = 0.0,
         tied: bool = True,
         sparse: bool = False,
+        content: ItemContent | None = None,
     ) -> None:
         super().__init__(check_int("num_items", num_items), check_int("dim", dim))
         self.short_length = check_int("short_length", short_length)
@@ -104,15 +100,14 @@ class SDMEncoder(RetrievalModel):
         if dim % heads:
             raise ArgumentError("heads", f"a divisor of dim = {dim}", heads)
         std = dim**-0.5
-        self.watched = Table(num_items, dim, std=std, sparse=sparse)
-        self.items = self.watched if check_bool("tied", tied) else Table(num_items, dim, std=std, sparse=sparse)
+        self.make_tables(std=std, tied=tied, sparse=sparse, content=content)
         sizes = check_features("item_features", item_features or {})
-        self.item_features = FeatureTables(sizes, dim)
-        self.item_codes = ItemCodes(num_items, sizes, item_codes or {})
+        self.item_features = FeatureTables(sizes, dim, dense=item_dense)
+        self.item_codes = ItemCodes(num_items, sizes, item_codes or {}, item_dense)
         self.num_users = 0 if num_users is None else check_int("num_users", num_users)
         self.users = IdTable(num_users, dim, std=std, dropout=user_dropout, sparse=sparse) if num_users else None
         self.user_features = FeatureTables(user_features or {}, dim, prefix="user.")
-        parts = len(sizes) + 1
+        parts = len(self.item_features.names) + 1
         width = dim * (self.users is not None) + self.user_features.width
         self.profile = nn.Linear(width, dim) if width else None
         self.anybody = nn.Parameter(std * torch.randn(dim))
@@ -186,15 +181,6 @@ class SDMEncoder(RetrievalModel):
         vectors, is_item = self._vectors(past)
         return self.long_term(torch.cat([_attend(x, user, is_item) for x in vectors], dim=1)).tanh()
 
-    def item_vectors(self, ids: Tensor | None = None) -> Tensor:
-        """Rows (n, D) of the table of items to find."""
-        return self.items.weight if ids is None else self.items(ids)
-
-    @property
-    def item_table(self) -> nn.Parameter:
-        """The table of items to find (C, D)."""
-        return self.items.weight
-
 
 def _first(history: Tensor, counts: Tensor) -> Tensor:
     """The first items of each row, so many, padded with -1."""
@@ -220,7 +206,7 @@ def _attend(x: Tensor, user: Tensor, is_item: Tensor) -> Tensor:
 
 
 @configclass(group="Model")
-class SDMConfig(NeuralConfig):
+class SDMConfig(ContentConfig, NeuralConfig):
     """The arguments of SDM.
 
     Example:
@@ -245,7 +231,8 @@ class SDM(SDMConfig, NeuralRecommender):
     """Recommends by the current session and the long-term history of a user, combined by a gate; see SDMEncoder.
 
     The session is the last `short_length` events, the past the others of the `max_length` that are used. Features of
-    users and items that the log has are inputs.
+    users and items that the log has are inputs: those of items as inputs of their own, as in the paper, or as part of
+    the vectors of items, with `content`.
 
     Raises:
         ArgumentError, ArgumentTypeError: an argument is not as described.
@@ -270,12 +257,13 @@ class SDM(SDMConfig, NeuralRecommender):
             num_users=self.known.num_users if self.user_vectors else None,
             user_dropout=self.user_dropout,
             user_features=feature_sizes(self.known.user_features),
-            item_features=feature_sizes(self.known.item_features),
-            item_codes=feature_codes(self.known.item_features),
+            # As content they are in the vectors of items already.
+            **item_inputs(self.known.item_features if self.content == "none" else None),
             heads=self.heads,
             dropout=self.dropout,
             tied=self.tied,
             sparse=sparse,
+            content=content_of(self.content, self.id_dropout, self.known),
         )
 
     def _make_examples(self, log: Interactions, seed: int) -> Examples:

@@ -1,7 +1,7 @@
 """TwoTower: one tower for users and their histories, one for items and their features; Yi et al., RecSys 2019."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, ClassVar, cast
+from typing import Annotated, ClassVar
 
 import torch
 from torch import Tensor
@@ -12,17 +12,11 @@ from logq.logs.examples import Examples
 from logq.logs.interactions import Interactions
 from logq.logs.next_items import NextItems
 from logq.recommenders.encoders import Batch, RetrievalModel, Tower
-from logq.recommenders.item_tables import (
-    FeatureTables,
-    IdTable,
-    ItemCodes,
-    check_features,
-    column,
-    feature_codes,
-    feature_sizes,
-)
+from logq.recommenders.feature_tables import FeatureTables, ItemCodes, check_features, feature_sizes, item_inputs
+from logq.recommenders.item_content import ContentTable, ItemContent, content_of
+from logq.recommenders.item_tables import IdTable, column
 from logq.recommenders.neural_config import (
-    MAX_DROPOUT,
+    ContentConfig,
     ContextConfig,
     Dropout,
     FeatureDim,
@@ -33,7 +27,7 @@ from logq.recommenders.neural_config import (
 )
 from logq.recommenders.neural_recommender import NeuralRecommender
 from logq.samplers.registry import SamplerChoice
-from logq.training.config import AtLeast, AtMost, Help, configclass
+from logq.training.config import AtLeast, Help, configclass
 
 __all__ = ["TwoTower", "TwoTowerConfig", "TwoTowerEncoder"]
 
@@ -53,7 +47,8 @@ class TwoTowerEncoder(RetrievalModel):
     An item that came after training has features, but no id: `item_vectors_from` makes its vector. In training an id
     counts as unknown now and then, so that features alone learn to do.
 
-    Differs from the paper: the vectors of a history are those of the ids of items, before the tower.
+    Differs from the paper: the vectors of a history are those of the ids of items, before the tower, or with `content`
+    those of ids and features.
 
     Args:
         num_items: C.
@@ -64,6 +59,10 @@ class TwoTowerEncoder(RetrievalModel):
         user_features, context_features: how many values each feature of the user and of the request has, by name.
         item_features: the same of items.
         item_codes: the values (C,) or (C, W) of these features, int64, -1 where an item has fewer.
+        item_dense: features of items that are vectors, (C, W) by name, 0 for an item that has none.
+        content: what is known of the items of a history beside their ids, which then enters their vectors; None for
+            nothing. The items to find have `item_features` and `item_dense`.
+        added: how many items at the end of the codes came after training, and have no vector of their id.
         id_dim: width of the vectors of ids; None for D.
         feature_dim: width of the vector of a feature.
         id_dropout: how often an item counts as unknown in training; only where items have features.
@@ -100,6 +99,9 @@ class TwoTowerEncoder(RetrievalModel):
         context_features: Mapping[str, int] | None = None,
         item_features: Mapping[str, int] | None = None,
         item_codes: Mapping[str, Tensor] | None = None,
+        item_dense: Mapping[str, Tensor] | None = None,
+        content: ItemContent | None = None,
+        added: int = 0,
         id_dim: int | None = None,
         feature_dim: int = 16,
         id_dropout: float = 0.1,
@@ -111,10 +113,15 @@ class TwoTowerEncoder(RetrievalModel):
         width = dim if id_dim is None else check_int("id_dim", id_dim)
         std = width**-0.5
         sizes = check_features("item_features", item_features or {})
-        id_dropout = check_float("id_dropout", id_dropout, at_least=0, at_most=0.999) if sizes else 0.0
-        self.ids = IdTable(num_items, width, std=std, dropout=id_dropout, sparse=sparse)
-        self.item_features = FeatureTables(sizes, feature_dim)
-        self.item_codes = ItemCodes(num_items, sizes, item_codes or {})
+        id_dropout = check_float("id_dropout", id_dropout, at_least=0, at_most=0.999) if sizes or item_dense else 0.0
+        added = check_int("added", added, 0)
+        self.ids = IdTable(num_items - added, width, std=std, dropout=id_dropout, sparse=sparse)
+        self.watched = None
+        if content is not None:
+            values = content.values(num_items)
+            self.watched = ContentTable(values, content, num_items, width, std=std, sparse=sparse)
+        self.item_features = FeatureTables(sizes, feature_dim, dense=item_dense)
+        self.item_codes = ItemCodes(num_items, sizes, item_codes or {}, item_dense)
         self.item_tower = Tower(width + self.item_features.width, item_hidden, dim, dropout=dropout)
         self.num_users = 0 if num_users is None else check_int("num_users", num_users)
         self.users = IdTable(num_users, width, std=std, dropout=user_dropout, sparse=sparse) if num_users else None
@@ -128,7 +135,7 @@ class TwoTowerEncoder(RetrievalModel):
         """The queries (B, D), each of length 1 / tau."""
         history = column(batch, "history", self.num_items, "BL")
         rows = history.shape[0]
-        parts = [self.ids.table.mean(history)]
+        parts = [self.ids.mean(history) if self.watched is None else self.watched.mean(history)]
         if self.users is not None:
             parts.append(self.users(column(batch, "user", self.num_users, "B")))
         parts += self.user_features(batch, rows) + self.context_features(batch, rows)
@@ -148,16 +155,16 @@ class TwoTowerEncoder(RetrievalModel):
         """The unit vectors (n, D) of items that are known by their features alone.
 
         Args:
-            features: (n,) or (n, W) int64 for each name of item_features, -1 where an item has fewer values.
+            features: (n,) or (n, W) int64 for each name of item_features, -1 where an item has fewer values, and (n, W)
+                floats for each of item_dense.
 
         Raises:
             KeyError: a feature is missing.
             ValueError: the model has no features of items.
         """
-        if not self.item_features.sizes:
-            raise ValueError("features: the model was trained without item_features, which new items need")
-        first = next(iter(self.item_features.sizes))
-        rows = len(column(features, first, self.item_features.sizes[first]))
+        if not self.item_features.names:
+            return super().item_vectors_from(features)
+        rows = len(next(iter(features.values()))) if features else 0
         return self._items(torch.full((rows,), -1, device=self.ids.table.weight.device), features)
 
     def _items(self, ids: Tensor, features: Mapping[str, Tensor]) -> Tensor:
@@ -167,7 +174,7 @@ class TwoTowerEncoder(RetrievalModel):
 
 
 @configclass(group="Model")
-class TwoTowerConfig(ContextConfig, NeuralConfig):
+class TwoTowerConfig(ContextConfig, ContentConfig, NeuralConfig):
     """The arguments of TwoTower.
 
     Example:
@@ -190,12 +197,6 @@ class TwoTowerConfig(ContextConfig, NeuralConfig):
         ),
     ] = None
     feature_dim: FeatureDim = 16
-    id_dropout: Annotated[
-        float,
-        AtLeast(0),
-        AtMost(MAX_DROPOUT),
-        Help("Share of items treated as unknown in training, so that their features alone learn to represent them."),
-    ] = 0.1
     user_vectors: UserVectors = False
     user_dropout: UserDropout = 0.1
     dropout: Dropout = 0.0
@@ -246,8 +247,9 @@ class TwoTower(TwoTowerConfig, NeuralRecommender):
             user_dropout=self.user_dropout,
             user_features=feature_sizes(self.known.user_features),
             context_features=self._context.sizes,
-            item_features=feature_sizes(self.known.item_features),
-            item_codes=feature_codes(self.known.item_features),
+            **item_inputs(self.known.item_features),
+            content=content_of(self.content, self.id_dropout, self.known),
+            added=self.known.added,
             id_dim=self.id_dim,
             feature_dim=self.feature_dim,
             id_dropout=self.id_dropout,
@@ -259,10 +261,7 @@ class TwoTower(TwoTowerConfig, NeuralRecommender):
     def _make_examples(self, log: Interactions, seed: int) -> Examples:
         return NextItems(log, self.max_length, age=None, context=self.context, pad=self.cuda_graphs)
 
-    describes_items: ClassVar[bool] = True
-
-    @torch.no_grad()
-    def _cold_vectors(self, features: Mapping[str, Tensor]) -> Tensor:
-        device = next(self.model.parameters()).device
-        model = cast("TwoTowerEncoder", self.model)
-        return model.item_vectors_from({name: codes.to(device) for name, codes in features.items()})
+    @property
+    def describes_items(self) -> bool:
+        """True: the item tower reads features."""
+        return True

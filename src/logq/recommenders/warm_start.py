@@ -14,7 +14,8 @@ from logq.logs.examples import Examples
 from logq.logs.growing import GrownLog
 from logq.logs.interactions import Interactions
 from logq.recommenders.encoders import RetrievalModel
-from logq.recommenders.item_tables import FeatureTables, IdTable, ItemCodes
+from logq.recommenders.feature_tables import FeatureTables, ItemCodes
+from logq.recommenders.item_tables import IdTable
 from logq.recommenders.neural_config import NeuralConfig
 
 __all__ = ["continued", "later_examples", "later_targets", "replayed_events", "take_over"]

@@ -11,8 +11,18 @@ from logq.logs.examples import Examples
 from logq.logs.interactions import Interactions
 from logq.logs.next_items import NextItems
 from logq.recommenders.encoders import Batch, RetrievalModel, Tower
-from logq.recommenders.item_tables import FeatureTables, Table, column, feature_sizes
-from logq.recommenders.neural_config import ContextConfig, Dropout, FeatureDim, Hidden, NeuralConfig, Tied
+from logq.recommenders.feature_tables import FeatureTables, feature_sizes
+from logq.recommenders.item_content import ItemContent, TableModel, content_of
+from logq.recommenders.item_tables import column
+from logq.recommenders.neural_config import (
+    ContentConfig,
+    ContextConfig,
+    Dropout,
+    FeatureDim,
+    Hidden,
+    NeuralConfig,
+    Tied,
+)
 from logq.recommenders.neural_recommender import NeuralRecommender
 from logq.shapes import check_shape
 from logq.training.config import AtLeast, Help, configclass
@@ -20,7 +30,7 @@ from logq.training.config import AtLeast, Help, configclass
 __all__ = ["YoutubeDNN", "YoutubeDNNConfig", "YoutubeDNNEncoder"]
 
 
-class YoutubeDNNEncoder(RetrievalModel):
+class YoutubeDNNEncoder(TableModel):
     """The candidate generator of YouTube: P(next item i | user, context) is a softmax over inner products.
 
         x = [mean of e_h over the history ; features ; a, a^2, sqrt(a)]             Section 3.2, 3.3, 4.1
@@ -47,6 +57,7 @@ class YoutubeDNNEncoder(RetrievalModel):
         item_bias: whether items have a bias.
         dropout: of hidden layers.
         sparse: whether tables of items get sparse gradients.
+        content: what is known of items beside their ids, which then enters e and v; None for nothing.
 
     Shape:
         history (B, L) int64, age (B,), features (B,) or (B, W) int64 -> queries (B, D). Padding may be anywhere.
@@ -80,10 +91,10 @@ class YoutubeDNNEncoder(RetrievalModel):
         item_bias: bool = False,
         dropout: float = 0.0,
         sparse: bool = False,
+        content: ItemContent | None = None,
     ) -> None:
         super().__init__(check_int("num_items", num_items), check_int("dim", dim))
-        self.watched = Table(num_items, dim, std=dim**-0.5, sparse=sparse)
-        self.items = self.watched if check_bool("tied", tied) else Table(num_items, dim, std=dim**-0.5, sparse=sparse)
+        self.make_tables(std=dim**-0.5, tied=tied, sparse=sparse, content=content)
         self.user_features = FeatureTables(user_features or {}, feature_dim, prefix="user.")
         self.context_features = FeatureTables(context_features or {}, feature_dim, prefix="context.")
         self.longest_age = None if longest_age is None else check_float("longest_age", longest_age, above=0)
@@ -115,15 +126,6 @@ class YoutubeDNNEncoder(RetrievalModel):
             parts += [x, x**2, x.sqrt()]
         return self.tower(torch.cat(parts, dim=1))
 
-    def item_vectors(self, ids: Tensor | None = None) -> Tensor:
-        """Rows (n, D) of the table v."""
-        return self.items.weight if ids is None else self.items(ids)
-
-    @property
-    def item_table(self) -> nn.Parameter:
-        """The table v (C, D)."""
-        return self.items.weight
-
     @property
     def item_bias(self) -> nn.Parameter | None:
         """The biases of items (C,), if there are any."""
@@ -131,7 +133,7 @@ class YoutubeDNNEncoder(RetrievalModel):
 
 
 @configclass(group="Model")
-class YoutubeDNNConfig(ContextConfig, NeuralConfig):
+class YoutubeDNNConfig(ContextConfig, ContentConfig, NeuralConfig):
     """The arguments of YoutubeDNN.
 
     Example:
@@ -208,6 +210,7 @@ class YoutubeDNN(YoutubeDNNConfig, NeuralRecommender):
             item_bias=self.item_bias,
             dropout=self.dropout,
             sparse=sparse,
+            content=content_of(self.content, self.id_dropout, self.known),
         )
 
     def _make_examples(self, log: Interactions, seed: int) -> Examples:

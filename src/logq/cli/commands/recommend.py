@@ -11,6 +11,7 @@ from logq.cli.command_options import Device, JsonOutput, Quiet
 from logq.cli.input_output import READS, WRITES
 from logq.cli.item_answers import Answers, Count, answer_each
 from logq.cli.model_folders import RecommenderArgument, RecommenderFolder, known_ids, open_folder, typed_ids
+from logq.cli.new_item_files import take_new_items
 from logq.cli.terminal.errors import BadInputError
 from logq.cli.terminal.output import check_file, write_json
 from logq.cli.terminal.report import say
@@ -32,6 +33,7 @@ logq recommend model --user 42 --user 7 -k 5 --keep-seen
 logq recommend model --history 50 --history 181
 logq recommend model --user 42 --index model/index | cut -f2
 logq recommend model --user 42 --diversity 0.3 --explain
+logq recommend model --user 42 --new-items arrivals.csv
 logq recommend model --all -k 20 -o recommendations.parquet
 """
 
@@ -101,6 +103,18 @@ def recommend(
             help="Context of the request, if the model was trained with context columns. Repeatable.",
         ),
     ] = None,
+    new_items: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Items that came after training, with their features as in --item-features: they take part as all "
+            "others do, if the model learned from features.",
+        ),
+        READS,
+    ] = None,
+    new_item_vectors: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Their vectors, as in --item-vectors of the training."), READS
+    ] = None,
     unknown: Annotated[
         Unknown,
         typer.Option(
@@ -140,6 +154,11 @@ def recommend(
         from logq.cli.commands.index import load_index_of
 
         where = load_index_of(found, index, "inner_product")
+    before = model.known.num_items
+    found = take_new_items(found, new_items, new_item_vectors)
+    if where is not None and model.known.num_items > before:
+        new = list(range(before, model.known.num_items))
+        where.add(new, model.search_vectors[new])
     read = typed_ids if lenient else lambda ids, words: known_ids(ids, words, "item")
     options: dict[str, Any] = {
         "k": k,

@@ -10,6 +10,7 @@ from logq.cli.command_options import Device, JsonOutput
 from logq.cli.input_output import READS
 from logq.cli.item_answers import Answers, Count, answer_each
 from logq.cli.model_folders import RecommenderArgument, RecommenderFolder, open_folder
+from logq.cli.new_item_files import take_new_items
 from logq.cli.terminal.errors import BadInputError
 from logq.cli.terminal.output import check_file, write_json
 
@@ -44,6 +45,18 @@ def similar(
         list[str] | None,
         typer.Option("--user", "-u", metavar="ID", help="Instead of an ITEM: a user, for users like them. Repeatable."),
     ] = None,
+    new_items: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Items that came after training, with their features as in --item-features: they take part as all "
+            "others do, if the model learned from features.",
+        ),
+        READS,
+    ] = None,
+    new_item_vectors: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Their vectors, as in --item-vectors of the training."), READS
+    ] = None,
     index: Annotated[
         Path | None,
         typer.Option(
@@ -57,9 +70,9 @@ def similar(
     """Show the items most similar to others, by the cosine of their vectors, or the users most similar to others.
 
     Each item is a question with its own answer. A new item can be described by its features, if the model learned from
-    features (eges, two-tower). Users are compared by the vectors that items are ranked with for them, or, for models
-    without vectors, by the items that they have in common. In a pipe, the output is lines of item (or user), neighbor,
-    cosine and title, separated by tabs.
+    features (eges, two-tower, or others with --content), and --new-items takes in many. Users are compared by the
+    vectors that items are ranked with for them, or, for models without vectors, by the items that they have in common.
+    In a pipe, the output is lines of item (or user), neighbor, cosine and title, separated by tabs.
     """
     if sum(map(bool, (items, item_features, user))) != 1:
         raise BadInputError(
@@ -71,6 +84,9 @@ def similar(
         check_file(output)
     found = open_folder(folder, device=device, doing="neighbors")
     where = None
+    if index is not None and (new_items is not None or new_item_vectors is not None):
+        raise BadInputError("--index: expected none with --new-items, which it lacks")
+    found = take_new_items(found, new_items, new_item_vectors)
     if index is not None:
         from logq.cli.commands.index import load_index_of
 

@@ -97,6 +97,8 @@ def make(name: str) -> HelpfulCommand:
         for file in (columns.item_features, columns.user_features):
             if file is not None:
                 check_input_file(file, "a table of features", again=True)
+        if columns.item_vectors is not None and not columns.item_vectors.is_dir():
+            check_input_file(columns.item_vectors, "vectors of items", again=True)
         with output_folder(output):
             training = Training(output, checkpoints, quiet=quiet)
             every = {**settings, **arguments}
@@ -146,7 +148,7 @@ def _train(
             log = _with_bookings(log, column, booked)
         if not training.quiet:
             say(_described(log))
-        _note_unused(entry, columns)
+        _note_unused(entry, model, columns)
         if log.labels is not None and columns.min_label is None:
             low, high = float(log.labels.min()), float(log.labels.max())
             if low < high:
@@ -205,16 +207,23 @@ def _with_bookings(log: "Interactions", column: str, value: str) -> "Interaction
     return dataclasses.replace(log, columns={**log.columns, column: (log.columns[column] == code).astype("f4")})
 
 
-def _note_unused(entry: "EstimatorEntry", columns: LogReadingOptions) -> None:
+def _note_unused(entry: "EstimatorEntry", model: "Recommender", columns: LogReadingOptions) -> None:
     learns_from = GUIDES.get(entry.command, Guide("")).learns_from
-    for side, titles in (("user", ""), ("item", "; titles among them are shown")):
-        if getattr(columns, f"{side}_features") is not None and side not in learns_from:
-            note(f"--{side}-features: {entry.class_name} does not learn from them{titles}")
+    if model.describes_items:
+        learns_from = (*learns_from, "item")
+    content = ", unless --content says how" if hasattr(model, "content") else ""
+    for option, side, titles in (
+        ("user_features", "user", ""),
+        ("item_features", "item", f"{content}; titles among them are shown"),
+        ("item_vectors", "item", content),
+    ):
+        if getattr(columns, option) is not None and side not in learns_from:
+            note(f"--{option.replace('_', '-')}: {entry.class_name} does not learn from them{titles}")
 
 
 def _described(log: "Interactions") -> str:
     features = [
-        f"{side}: {', '.join(found.names)}"
+        f"{side}: {', '.join([*found.names, *found.dense])}"
         for side, found in (("items", log.item_features), ("users", log.user_features))
         if found is not None
     ]

@@ -1,0 +1,85 @@
+"""Items that came after training, from the files that describe them, for commands that answer."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from logq.cli.feature_files import FeatureTable, is_json, is_title, named
+from logq.cli.item_vector_files import NAME, typed_keys, vectors_by_id
+from logq.cli.model_folders import RecommenderFolder
+from logq.cli.terminal.errors import BadInputError, note
+from logq.cli.text_reading import check_input_file
+
+if TYPE_CHECKING:
+    from logq.logs import Identifiers
+
+__all__ = ["take_new_items"]
+
+
+def take_new_items(found: RecommenderFolder, table: Path | None, vectors: Path | None) -> RecommenderFolder:
+    """Let items take part that came after training; what the model knows already stays as it is.
+
+    Args:
+        found: the model.
+        table: features of the items, as --item-features of the training; None for nothing.
+        vectors: vectors of them, as --item-vectors of the training; None for nothing.
+
+    Returns:
+        The same model, with the titles of the table too.
+
+    Raises:
+        BadInputError: a file cannot be read, or the model learned nothing from features.
+    """
+    if table is None and vectors is None:
+        return found
+    known = found.model.known
+    columns: dict[str, dict[Any, Any]] = {}
+    titles: dict[Any, str] = {}
+    keys: dict[Any, None] = {}
+    if table is not None:
+        check_input_file(table, "a table of features")
+        with named(table):
+            ids, values = _columns(table, known.item_ids)
+        keys.update(dict.fromkeys(ids))
+        for name, column in values.items():
+            if is_title(name):
+                titles = {key: str(value) for key, value in zip(ids, column, strict=True) if value is not None}
+            elif known.item_features is not None and name in {*known.item_features.values, *known.item_features.dense}:
+                columns[name] = dict(zip(ids, column, strict=True))
+    if vectors is not None:
+        with named(vectors):
+            of_vectors, rows = vectors_by_id(vectors, known.item_ids)
+        ids = of_vectors.tolist()
+        keys.update(dict.fromkeys(ids))
+        columns[NAME] = dict(zip(ids, rows, strict=True))
+    new = [key for key in keys if key is not None]
+    codes = known.item_ids.codes(new)
+    new = [key for key, code in zip(new, codes.tolist(), strict=True) if code < 0]
+    where = table if table is not None else vectors
+    if len(new) < len(codes):
+        note(f"{where}: {len(codes) - len(new):,} of {len(codes):,} items are in the log already")
+    if not new:
+        return found
+    raw = {name: [column.get(key) for key in new] for name, column in columns.items()}
+    try:
+        found.model.add_items(new, raw)  # pyright: ignore[reportAttributeAccessIssue]
+    except (AttributeError, TypeError, ValueError) as error:
+        raise BadInputError(f"{where}: {error}") from error
+    if found.titles is None and not titles:
+        return found
+    before = [""] * known.num_items if found.titles is None else found.titles
+    return replace(found, titles=[*before, *(titles.get(key, "") for key in new)])
+
+
+def _columns(path: Path, ids: "Identifiers") -> tuple[list[Any], dict[str, list[Any]]]:
+    """The ids of a table of features, and its other columns by name."""
+    if is_json(path):
+        from logq._compression import read_bytes
+
+        values = json.loads(read_bytes(path))
+        if not isinstance(values, dict):
+            raise ValueError(f'{path}: expected an object {{"id": [values]}}, got a {type(values).__name__}')
+        return typed_keys(list(values), ids, path).tolist(), {"attributes": list(values.values())}
+    table = FeatureTable(path, ids)
+    return table.keys.to_list(), {name: table.frame[name].to_list() for name in table.names[1:]}
