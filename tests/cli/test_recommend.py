@@ -124,8 +124,9 @@ def test_a_new_item_is_known_by_its_features(logq, ratings, tmp_path):
 def test_features_that_a_model_did_not_learn_from(logq, model):
     code, _, err = logq("similar", model, "--feature", "kind=even")
     assert code == 2
-    expected = "Error: --feature: expected none, as SASRec learns nothing from side information of items"
-    assert err == f'{expected}; content="sum" or "network" learns from it\n'
+    reason = "Error: --feature: expected none, as SASRec learns nothing from side information of items"
+    expected = f'{reason}; content="sum" or "network" learns from it\n'
+    assert err == expected
     assert logq("similar", model, "--feature", "color=red")[2] == expected, "a better name would not help"
     code, _, err = logq("similar", model)
     assert code == 2
