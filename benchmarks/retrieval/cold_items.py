@@ -49,7 +49,7 @@ def movies(folder: Path, ids: Identifiers) -> Features:
     genres = [row[3].split() for row in table]
     years = [float(row[2]) if row[2].isdigit() else None for row in table]
     texts = [title_words(row[1]) + [f"#{genre}" for genre in row[3].split()] for row in table]
-    words = Word2Vec(dim=32, epochs=30, min_count=2, seed=SEED, workers=1).fit(texts, progress=False).wv
+    words = Word2Vec(dim=32, epochs=30, min_count=2, seed=SEED, threads=1).fit(texts, progress=False).vectors
     vectors = np.zeros((len(items), 32), dtype=np.float32)
     for row, text in enumerate(texts):
         known = [words[word] for word in text if word in words]
@@ -65,14 +65,9 @@ def read(name: str, folder: Path) -> tuple[Interactions, Any]:
         log = Interactions.from_csv(folder / "ml-100k" / "ml-100k.inter")
         return log, lambda ids: movies(folder, ids)
     path = folder / "beauty-s3rec"
-    log = Interactions.from_csv(path / "Beauty.txt", format="user-sessions") if False else _user_sessions(path)
+    lines = (path / "Beauty.txt").read_text().splitlines()  # a user and the items of the user
+    log = Interactions.from_sessions([list(map(int, line.split()))[1:] for line in lines])
     return log, lambda ids: Features.from_json(path / "Beauty_item2attributes.json", ids, min_count=2)
-
-
-def _user_sessions(path: Path) -> Interactions:
-    rows = [list(map(int, line.split())) for line in (path / "Beauty.txt").read_text().splitlines()]
-    users = np.repeat([row[0] for row in rows], [len(row) - 1 for row in rows])
-    return Interactions.from_arrays(users, np.concatenate([row[1:] for row in rows]))
 
 
 def measure(name: str, folder: Path) -> None:

@@ -7,6 +7,7 @@ from .eges import EGESEncoder as EGESEncoder
 from .encoders import RetrievalModel as RetrievalModel
 from .histories import Histories as Histories
 from .item2vec import Item2Vec as Item2Vec
+from .item_content import ItemContent as ItemContent
 from .item_knn import ItemKNN as ItemKNN
 from .mind import MIND as MIND
 from .mind import MINDEncoder as MINDEncoder
