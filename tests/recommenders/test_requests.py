@@ -240,10 +240,10 @@ def test_items_that_were_added_to_an_index_are_recommended_by_their_ids() -> Non
 def test_a_model_can_be_saved_without_its_users(model: Recommender, tmp_path: Path) -> None:
     if model.needs_users:
         with pytest.raises(ValueError, match="users: expected True, as SessionKNN answers from what users did"):
-            model.save(tmp_path, histories=False)
+            model.save(tmp_path, users=False)
         assert not list(tmp_path.iterdir())
         return
-    model.save(tmp_path, histories=False)
+    model.save(tmp_path, users=False)
     again: Recommender = logq.load(tmp_path)
     assert len(again.user_ids) == 0
     assert b"u17" not in (tmp_path / "model.safetensors").read_bytes()
@@ -258,14 +258,14 @@ def test_a_model_can_be_saved_without_its_users(model: Recommender, tmp_path: Pa
     with pytest.raises(ValueError, match=r"users: .*'u0' at position 0; the model was saved without its users"):
         again.recommend("u0")
     assert len(model.user_ids) == 60, "the model itself keeps them"
-    again.save(tmp_path / "b", histories=False)
+    again.save(tmp_path / "b", users=False)
     assert (tmp_path / "model.safetensors").read_bytes() == (tmp_path / "b" / "model.safetensors").read_bytes()
 
 
 def test_a_model_with_vectors_of_users_cannot_be_saved_without_them(tmp_path: Path) -> None:
     model = TwoTower(dim=4, epochs=1, user_vectors=True, seed=1).fit(planted_log(), progress=False)
     with pytest.raises(ValueError, match="users: expected True, as the model has a vector of each user"):
-        model.save(tmp_path, histories=False)
+        model.save(tmp_path, users=False)
     assert not list(tmp_path.iterdir())
 
 
@@ -274,7 +274,7 @@ def test_the_last_context_of_users_is_not_saved_without_them(tmp_path: Path) -> 
         [1, 1, 2, 2], [5, 7, 7, 5], [1, 2, 3, 4], columns={"device": ["phone", "tv", "tv", "phone"]}
     )
     model = YoutubeDNN(dim=4, epochs=1, seed=1, context=["device"]).fit(log, progress=False)
-    model.save(tmp_path, histories=False)
+    model.save(tmp_path, users=False)
     again = logq.load(tmp_path)
     asked = {"histories": [[5]], "k": 2, "context": {"device": ["tv"]}}
     assert again.recommend(**asked).scores.tolist() == model.recommend(**asked).scores.tolist()

@@ -346,9 +346,13 @@ def test_validation_asks_with_all_that_is_remembered(parts):
 def test_no_user_is_in_the_file_of_a_model_that_is_saved_without_them(name, tmp_path: Path):
     log = planted_log()
     names = [f"customer-{user}" for user in range(log.num_users)]
-    make(name, **{"epochs": 1} if name not in BASELINES else {}).fit(
-        dataclasses.replace(log, user_ids=Identifiers(names)), progress=False
-    ).save(tmp_path, users=False)
+    model = make(name, **{"epochs": 1} if name not in BASELINES else {})
+    model.fit(dataclasses.replace(log, user_ids=Identifiers(names)), progress=False)
+    if model.needs_users:
+        with pytest.raises(ValueError, match="users: expected True, as SessionKNN answers from what users did"):
+            model.save(tmp_path, users=False)
+        return
+    model.save(tmp_path, users=False)
     content = b"".join(path.read_bytes() for path in tmp_path.iterdir())
     for written in ("customer".encode(coding) for coding in ("utf-8", "utf-16-le", "utf-32-le")):
         assert written not in content

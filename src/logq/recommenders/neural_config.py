@@ -82,11 +82,16 @@ class WarmConfig(Config):
 
     warm_epochs: Annotated[
         int, AtLeast(1), Help("Passes over the new events of a log that grew, and over the old ones beside them.")
-    ] = 5
+    ] = 3
     warm_lr: Annotated[
         float | None,
         Above(0),
-        Help("Learning rate for a log that grew; None takes `lr`.", default="lr", typed="Learning rate for it."),
+        Help(
+            "Learning rate for a log that grew; None takes a quarter of `lr`.",
+            more="What was learned is lost at a rate that suits first weights.",
+            typed="Learning rate for a log that grew.",
+            default="lr / 4",
+        ),
     ] = None
     replay: Annotated[
         float,

@@ -105,13 +105,13 @@ def continued(config: C, num_batches: int) -> C:
     """The arguments by which a model goes on, whose epochs have so many batches; a warm-up is a tenth of them at most.
 
     Example:
-        >>> config = continued(NeuralConfig(epochs=40, warmup=300, warm_epochs=2), num_batches=50)
-        >>> config.epochs, config.warmup
-        (2, 10)
+        >>> config = continued(NeuralConfig(epochs=40, lr=0.004, warmup=300, warm_epochs=2), num_batches=50)
+        >>> config.epochs, config.lr, config.warmup
+        (2, 0.001, 10)
     """
     made = copy.copy(config)
     made.epochs = config.warm_epochs
-    made.lr = config.lr if config.warm_lr is None else config.warm_lr
+    made.lr = config.lr / 4 if config.warm_lr is None else config.warm_lr
     made.warmup = min(config.warmup, config.warm_epochs * num_batches // 10)
     return made
 

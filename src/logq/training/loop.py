@@ -331,10 +331,9 @@ class Loop:
 
     def _answering_weights(self) -> dict[str, Tensor]:
         # States of samplers belong to them: what a learned Q adds to scores must be what was measured.
-        weights = {name: value.detach().clone() for name, value in self.task.module.state_dict().items()}
-        if self.average is not None:
-            weights.update(zip(self.average.names, (value.clone() for value in self.average.values), strict=True))
-        return weights
+        # A table that is shared has several names, all of which are those of its average.
+        with contextlib.nullcontext() if self.average is None else self.average.lent():
+            return {name: value.detach().clone() for name, value in self.task.module.state_dict().items()}
 
     @torch.no_grad()
     def _finish(self) -> None:
