@@ -7,7 +7,6 @@ import pytest
 from logq.cli.app import app
 from logq.estimators import ESTIMATORS
 
-
 COMMANDS = [entry.command for entry in ESTIMATORS if entry.family == "recommender" and entry.command != "popularity"]
 
 

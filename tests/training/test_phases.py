@@ -16,7 +16,7 @@ from logq._progress import Progress
 from logq.language_models import NNLM
 from logq.logs import Interactions, leave_one_out
 from logq.logs.splits import Split
-from logq.recommenders.ranker import HeldOut
+from logq.recommenders.held_out import HeldOut
 from logq.training.checkpoint import FILE
 from logq.training.devices import Device
 from logq.training.estimator import Seeds

@@ -5,6 +5,7 @@ from .ease import EASE as EASE
 from .eges import EGES as EGES
 from .eges import EGESEncoder as EGESEncoder
 from .encoders import RetrievalModel as RetrievalModel
+from .held_out import HeldOut as HeldOut
 from .histories import Histories as Histories
 from .item2vec import Item2Vec as Item2Vec
 from .item_content import ItemContent as ItemContent
@@ -15,7 +16,6 @@ from .neural_config import NeuralConfig as NeuralConfig
 from .neural_recommender import NeuralRecommender as NeuralRecommender
 from .popularity import Popularity as Popularity
 from .ranker import EvaluationWarning as EvaluationWarning
-from .ranker import HeldOut as HeldOut
 from .recommendation_files import WrittenRecommendations as WrittenRecommendations
 from .recommender import Recommender as Recommender
 from .requests import Reasons as Reasons

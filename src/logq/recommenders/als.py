@@ -11,8 +11,8 @@ from torch import Tensor
 
 from logq._progress import Progress
 from logq.logs.interactions import Interactions
+from logq.recommenders.held_out import HeldOut
 from logq.recommenders.histories import Histories
-from logq.recommenders.ranker import HeldOut
 from logq.recommenders.recommender import Recommender
 from logq.training.config import Above, AtLeast, Help, Search, configclass
 from logq.training.estimator import FitOptions, Seeds, fresh_seed

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from logq.logs.interactions import Interactions
 from logq.recommenders.encoders import recency_weights
+from logq.recommenders.held_out import HeldOut
 from logq.recommenders.histories import Histories
 from logq.recommenders.neural_config import Gap, Recency
-from logq.recommenders.ranker import HeldOut
 from logq.recommenders.recommender import Recommender
 from logq.recommenders.session_windows import session_corpus
 from logq.samplers.registry import SamplerChoice

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from logq.logs.interactions import Interactions
+from logq.recommenders.held_out import HeldOut
 from logq.recommenders.histories import Histories
 from logq.recommenders.item_search import ItemSearch
 from logq.recommenders.neighborhoods import NeighborRecommender, co_counts, summed_by_key
-from logq.recommenders.ranker import HeldOut
 from logq.training.config import AtLeast, Help, Search, configclass
 from logq.training.estimator import FitOptions
 from logq.training.options import DeviceConfig

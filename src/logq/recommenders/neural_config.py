@@ -243,6 +243,17 @@ class NeuralConfig(WarmConfig, TrainingConfig, LossConfig):
             group="Stopping",
         ),
     ] = False
+    validation_users: Annotated[
+        int | None,
+        AtLeast(1),
+        Help(
+            "Maximum number of users who validate, chosen at random; {none} takes all.",
+            more="What was held out of all others is learned from, too, so that training does not lack the latest "
+            "events of most users. They are in the model, as with `refit`; a test part stays apart.",
+            none="0",
+            group="Stopping",
+        ),
+    ] = None
     exclude_seen: Annotated[
         bool,
         Help(

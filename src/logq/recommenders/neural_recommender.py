@@ -18,6 +18,7 @@ from logq.logs.growing import GrownLog
 from logq.logs.identifiers import Identifiers
 from logq.logs.interactions import Interactions
 from logq.recommenders.encoders import RetrievalModel
+from logq.recommenders.held_out import HeldOut
 from logq.recommenders.histories import Histories
 from logq.recommenders.item_loss import ItemLoss, make_item_loss
 from logq.recommenders.known_log import KnownLog
@@ -26,7 +27,7 @@ from logq.recommenders.new_items import NewItemsOfEncoder
 from logq.recommenders.next_item_task import NextItemTask
 from logq.recommenders.query_context import Context
 from logq.recommenders.query_export import ExportedRecommender
-from logq.recommenders.ranker import EvaluationWarning, HeldOut, RankingTest
+from logq.recommenders.ranker import EvaluationWarning, RankingTest
 from logq.recommenders.session_windows import first_vectors
 from logq.recommenders.target_events import TargetEvents, target_counts
 from logq.recommenders.warm_start import continued, later_examples, later_targets, take_over
@@ -258,6 +259,9 @@ class NeuralRecommender(NeuralConfig, NewItemsOfEncoder, ExportedRecommender):
             following = Phase(phase.budget.whole, 2, loop.chosen, loop.log, checkpoint.data, run)
             return self._refit(validation, replace(options, resume=False), following)
         checkpoint.remove()
+
+    def _shared_out(self, train: Interactions, held_out: HeldOut) -> tuple[Interactions, HeldOut]:
+        return (train, held_out) if self.validation_users is None else held_out.shared_out(self.validation_users)
 
     def _refit(self, validation: HeldOut, options: FitOptions, phase: Phase) -> None:
         """Train anew on all events, for the number of epochs that validation chose."""

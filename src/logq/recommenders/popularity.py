@@ -10,10 +10,10 @@ from torch import Tensor
 
 from logq._arguments import ArgumentError
 from logq.logs.interactions import Interactions
+from logq.recommenders.held_out import HeldOut
 from logq.recommenders.histories import Histories
 from logq.recommenders.item_search import ItemSearch, first_left
 from logq.recommenders.known_log import untied
-from logq.recommenders.ranker import HeldOut
 from logq.recommenders.recommender import Recommender
 from logq.training.estimator import FitOptions
 from logq.training.options import DeviceConfig

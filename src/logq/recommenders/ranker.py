@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,12 +16,11 @@ from logq.evaluation.ranking_variety import head_items
 from logq.logs.features import Features
 from logq.logs.identifiers import translated
 from logq.logs.interactions import Interactions
-from logq.logs.ordering import order_rows
 from logq.logs.splits import Split
 from logq.recommenders.histories import Histories, gather_rows
 from logq.recommenders.known_log import KnownLog
 
-__all__ = ["EvaluationWarning", "HeldOut", "Ranker", "RankingTest", "Ties", "leak", "training_part", "without_unknown"]
+__all__ = ["EvaluationWarning", "Ranker", "RankingTest", "Ties", "leak", "without_unknown"]
 
 Ties: TypeAlias = Literal["random", "expected"]
 
@@ -72,83 +71,6 @@ class Ranker(Protocol):
     def context_at(self, events: Interactions, rows: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
         """Context that some events have in the log, by column: the codes (n,) that Histories takes as `context`."""
         ...
-
-
-class HeldOut(NamedTuple):
-    """The held-out events that are measured on while a model is trained.
-
-    Args:
-        truth: what users did.
-        history: what they did before; None for what the recommender remembers.
-
-    Example:
-        >>> from logq.logs import Interactions
-        >>> log = Interactions.from_arrays([1, 1], [5, 7])
-        >>> len(HeldOut(log, log).truth)
-        2
-    """
-
-    truth: Interactions
-    history: Interactions | None
-
-    def together(self) -> Interactions:
-        """What users did before and then, as one log.
-
-        Raises:
-            ArgumentError: the two have other users or items.
-
-        Example:
-            >>> from logq.logs import leave_one_out
-            >>> split = leave_one_out(Interactions.from_arrays([1, 1, 1, 2], [5, 7, 9, 7]))
-            >>> held_out = HeldOut(split.validation, split.train)
-            >>> held_out.together().fingerprint() == split.history("test").fingerprint()
-            True
-        """
-        if self.history is None:
-            raise ArgumentError("validation", "what came before it", Verbatim("none"))
-        parts = (self.history, self.truth)
-        for name in ("user_ids", "item_ids"):
-            ours, theirs = (np.asarray(getattr(part, name).keys) for part in parts)
-            if ours is not theirs and not np.array_equal(ours, theirs):
-                got = Verbatim(f"other {name.partition('_')[0]}s in it than in log")
-                raise ArgumentError("validation", "the users and items of log, as the parts of a Split have them", got)
-
-        users = np.concatenate([part.users for part in parts])
-        has_times = all(part.timestamps is not None for part in parts)
-        times = np.concatenate([np.asarray(part.timestamps) for part in parts]) if has_times else None
-        order = order_rows(users, times)
-        columns = [name for name in self.history.columns if name in self.truth.columns]
-        labels = [part.labels for part in parts if part.labels is not None]
-        return replace(
-            self.history,
-            users=users[order],
-            items=np.concatenate([part.items for part in parts])[order],
-            timestamps=None if times is None else times[order],
-            labels=np.concatenate(labels)[order] if len(labels) == len(parts) else None,
-            columns={name: np.concatenate([part.columns[name] for part in parts])[order] for name in columns},
-        )
-
-
-def training_part(log: Interactions | Split, validation: Interactions | None) -> tuple[Interactions, HeldOut | None]:
-    """The part to learn from, and the part to measure on meanwhile.
-
-    Raises:
-        ArgumentTypeError: `log` is neither.
-        ArgumentError: a Split was given, and a validation part with it.
-
-    Example:
-        >>> from logq.logs import leave_one_out
-        >>> train, held_out = training_part(leave_one_out(Interactions.from_arrays([1, 1, 1], [5, 7, 9])), None)
-        >>> len(train), held_out is not None and len(held_out.truth)
-        (1, 1)
-    """
-    if isinstance(log, Split):
-        if validation is not None:
-            raise ArgumentError("validation", "none beside a Split, which has its own")
-        return log.train, None if log.validation is None else HeldOut(log.validation, log.history("validation"))
-    if not isinstance(log, Interactions):
-        raise ArgumentTypeError("log", "Interactions or a Split of them", log)
-    return log, None if validation is None else HeldOut(validation, log)
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,10 @@ from logq.logs.identifiers import Identifiers
 from logq.logs.interactions import Interactions
 from logq.logs.splits import Split
 from logq.recommenders.automatic_settings import AutomaticChoice, LogStatistics, Rules, choose
+from logq.recommenders.held_out import HeldOut, training_part
 from logq.recommenders.item_search import ItemSearch
 from logq.recommenders.known_log import KnownLog, lenient_codes
-from logq.recommenders.ranker import EvaluationWarning, HeldOut, RankingTest, Ties, leak, training_part
+from logq.recommenders.ranker import EvaluationWarning, RankingTest, Ties, leak
 from logq.recommenders.recommending_ranker import RecommendingRanker
 from logq.recommenders.requests import (
     Recommendations,
@@ -142,6 +143,8 @@ class Recommender(RecommendingRanker):
             self._indexes = {}
             if grown is None:
                 self._choose(train, options.progress, has_validation=held_out is not None)
+                if held_out is not None:
+                    train, held_out = self._shared_out(train, held_out)
                 self.known = KnownLog.of(train)
                 self._fit(train, held_out, options)
             else:
@@ -159,6 +162,10 @@ class Recommender(RecommendingRanker):
         self.__post_init__()  # checks the choices as if they had been given
         values = ", ".join(f"{name} {choice.value}" for name, choice in self.chosen.items())
         say(f"{type(self).__name__}: chosen for this log are {values}", progress)
+
+    def _shared_out(self, train: Interactions, held_out: HeldOut) -> tuple[Interactions, HeldOut]:
+        """What is learned from and what is measured on, of these parts."""
+        return train, held_out
 
     def similar_items(
         self,

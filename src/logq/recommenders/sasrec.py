@@ -189,6 +189,9 @@ SPARSE = 50
 BATCH_TARGETS = 4096
 """Targets of a batch of windows."""
 
+LEAST_VALIDATION = 1024
+"""Users who are enough to tell epochs apart: their metrics go up and down together from one epoch to the next."""
+
 STEPS = 10_000
 """Updates that are made where no validation part tells when to stop."""
 
@@ -239,6 +242,7 @@ class SASRecConfig(LayerConfig, ContentConfig, NeuralConfig):
         AUTO
     )
     epochs: Annotated[int, Auto("by the number of events")] = AUTO
+    validation_users: Annotated[int | None, Auto("by the number of users")] = AUTO
     ema = 0.999
     patience = 5
     default_sampler: ClassVar[str] = "uniform"
@@ -263,6 +267,9 @@ class SASRecConfig(LayerConfig, ContentConfig, NeuralConfig):
         ),
         "batch_size": lambda log, own: _batch_size(log, own),
         "epochs": lambda log, own: _epochs(log, own),
+        "validation_users": lambda log, own: AutomaticChoice(
+            max(LEAST_VALIDATION, log.num_users // 10) if log.has_validation else None, f"{log.num_users:,} users"
+        ),
     }
 
     def __post_init__(self) -> None:

@@ -1,0 +1,118 @@
+"""HeldOut: the events that are kept from training to be measured on meanwhile, and which those are."""
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
+from logq.logs.interactions import Interactions
+from logq.logs.ordering import order_rows
+from logq.logs.splits import Split
+
+__all__ = ["HeldOut", "training_part"]
+
+SHARED_OUT = 16
+"""Seed of the choice of users who validate: the same for all seeds of a training, so that these can be compared."""
+
+
+class HeldOut(NamedTuple):
+    """The held-out events that are measured on while a model is trained.
+
+    Args:
+        truth: what users did.
+        history: what they did before; None for what the recommender remembers.
+
+    Example:
+        >>> from logq.logs import Interactions
+        >>> log = Interactions.from_arrays([1, 1], [5, 7])
+        >>> len(HeldOut(log, log).truth)
+        2
+    """
+
+    truth: Interactions
+    history: Interactions | None
+
+    def together(self) -> Interactions:
+        """What users did before and then, as one log.
+
+        Raises:
+            ArgumentError: the two have other users or items.
+
+        Example:
+            >>> from logq.logs import leave_one_out
+            >>> split = leave_one_out(Interactions.from_arrays([1, 1, 1, 2], [5, 7, 9, 7]))
+            >>> held_out = HeldOut(split.validation, split.train)
+            >>> held_out.together().fingerprint() == split.history("test").fingerprint()
+            True
+        """
+        if self.history is None:
+            raise ArgumentError("validation", "what came before it", Verbatim("none"))
+        parts = (self.history, self.truth)
+        for name in ("user_ids", "item_ids"):
+            ours, theirs = (np.asarray(getattr(part, name).keys) for part in parts)
+            if ours is not theirs and not np.array_equal(ours, theirs):
+                got = Verbatim(f"other {name.partition('_')[0]}s in it than in log")
+                raise ArgumentError("validation", "the users and items of log, as the parts of a Split have them", got)
+
+        users = np.concatenate([part.users for part in parts])
+        has_times = all(part.timestamps is not None for part in parts)
+        times = np.concatenate([np.asarray(part.timestamps) for part in parts]) if has_times else None
+        order = order_rows(users, times)
+        columns = [name for name in self.history.columns if name in self.truth.columns]
+        labels = [part.labels for part in parts if part.labels is not None]
+        return replace(
+            self.history,
+            users=users[order],
+            items=np.concatenate([part.items for part in parts])[order],
+            timestamps=None if times is None else times[order],
+            labels=np.concatenate(labels)[order] if len(labels) == len(parts) else None,
+            columns={name: np.concatenate([part.columns[name] for part in parts])[order] for name in columns},
+        )
+
+    def shared_out(self, users: int) -> tuple[Interactions, "HeldOut"]:
+        """What is learned from if some users validate and what was held out of all others is learned from, too.
+
+        Args:
+            users: how many validate; they are the same ones whenever the same users have something held out.
+
+        Returns:
+            The events to learn from, and what is measured on: the users are chosen at random.
+
+        Example:
+            >>> from logq.logs import leave_one_out
+            >>> split = leave_one_out(Interactions.from_sessions([["tea", "cup", "nut", "oil"]] * 5))
+            >>> train, held_out = HeldOut(split.validation, split.train).shared_out(2)
+            >>> len(split.train), len(train), len(held_out.truth)
+            (10, 13, 2)
+        """
+        assert self.history is not None
+        everyone = np.unique(self.truth.users)
+        chosen = np.random.default_rng(SHARED_OUT).permutation(everyone)[:users]
+        validates = np.isin(self.truth.users, chosen)
+        if validates.all():
+            return self.history, self
+        train = HeldOut(self.truth.select(~validates), self.history).together()
+        return train, HeldOut(self.truth.select(validates), train)
+
+
+def training_part(log: Interactions | Split, validation: Interactions | None) -> tuple[Interactions, HeldOut | None]:
+    """The part to learn from, and the part to measure on meanwhile.
+
+    Raises:
+        ArgumentTypeError: `log` is neither.
+        ArgumentError: a Split was given, and a validation part with it.
+
+    Example:
+        >>> from logq.logs import leave_one_out
+        >>> train, held_out = training_part(leave_one_out(Interactions.from_arrays([1, 1, 1], [5, 7, 9])), None)
+        >>> len(train), held_out is not None and len(held_out.truth)
+        (1, 1)
+    """
+    if isinstance(log, Split):
+        if validation is not None:
+            raise ArgumentError("validation", "none beside a Split, which has its own")
+        return log.train, None if log.validation is None else HeldOut(log.validation, log.history("validation"))
+    if not isinstance(log, Interactions):
+        raise ArgumentTypeError("log", "Interactions or a Split of them", log)
+    return log, None if validation is None else HeldOut(validation, log)
