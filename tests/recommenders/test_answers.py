@@ -427,7 +427,7 @@ def test_users_with_equal_cosines_are_in_an_order_that_knows_nothing_of_the_log(
 
 
 def test_a_model_saved_without_users_says_so(tmp_path: Path) -> None:
-    fitted("ItemKNN").save(tmp_path / "model", histories=False)
+    fitted("ItemKNN").save(tmp_path / "model", users=False)
     model = Recommender.load(tmp_path / "model")
     with pytest.raises(ValueError, match="the model was saved without its users"):
         model.similar_users(histories=[100])
