@@ -340,6 +340,18 @@ def test_contributions_add_up_to_the_score() -> None:
     assert model.explain(None, items[:2], histories=[100, 999], unknown="ignore").items.shape == (2, 3)
 
 
+@pytest.mark.parametrize("name", ["EASE", "ALS"])
+def test_contributions_of_linear_models_add_up_to_the_score(name: str) -> None:
+    model, history = fitted(name), [100, 107, 100, 114, 101]
+    scores = model.score(None, model.item_ids, histories=history)
+    reasons = model.explain(None, model.item_ids, n=5, histories=history)
+    assert reasons.measure == "contribution"
+    assert set(reasons.items.ravel().tolist()) <= {*history, None}
+    found = np.where(np.isfinite(reasons.scores), reasons.scores, 0).sum(axis=1)
+    np.testing.assert_allclose(found, scores, rtol=1e-4, atol=1e-5)
+    assert np.abs(scores).max() > 0.1
+
+
 def test_rows_that_are_not_answered_have_no_reasons() -> None:
     model = fitted("SASRec")
     found = model.recommend(["nobody", "u0"], k=2, unknown="popular", explain=True)
@@ -415,7 +427,7 @@ def test_users_with_equal_cosines_are_in_an_order_that_knows_nothing_of_the_log(
 
 
 def test_a_model_saved_without_users_says_so(tmp_path: Path) -> None:
-    fitted("ItemKNN").save(tmp_path / "model", histories=False)
+    fitted("ItemKNN").save(tmp_path / "model", users=False)
     model = Recommender.load(tmp_path / "model")
     with pytest.raises(ValueError, match="the model was saved without its users"):
         model.similar_users(histories=[100])

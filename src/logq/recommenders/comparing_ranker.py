@@ -248,7 +248,7 @@ class ComparingRanker(NewItemRanker):
         check_int("k", k)
         lenient = check_unknown(unknown, ("raise", "ignore")) == "ignore"
         if not self.known.num_users:
-            raise ValueError("the model was saved without its users (histories=False), so that there are none to find")
+            raise ValueError("the model was saved without its users (users=False), so that there are none to find")
         request = self._request(users, histories, user_features, context, lenient=lenient)
         can = self.answerable(request.histories)
         if not lenient and not can.all():
