@@ -1,0 +1,223 @@
+"""Settings that a fit chooses by its log, users who validate, and learning from every prefix of a history."""
+
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import torch
+
+import logq
+from logq import ArgumentError, ArgumentTypeError, SASRec
+from logq.logs import Interactions, leave_one_out
+from logq.recommenders import SASRecEncoder
+from logq.recommenders.automatic_settings import AutomaticChoice, LogStatistics, Rules, choose
+from logq.recommenders.held_out import HeldOut
+from logq.recommenders.layers import LAYERS
+
+FAST = {"dim": 8, "epochs": 1, "seed": 1}
+
+
+def walks(users: int, items: int, length: int, seed: int = 1) -> Interactions:
+    """Users who go around a circle of items."""
+    starts = np.random.default_rng(seed).integers(items, size=users)
+    return Interactions.from_sessions([[int(start + step) % items for step in range(length)] for start in starts])
+
+
+# ------------------------------------------------------------------------------------------------------ statistics
+
+
+@pytest.mark.parametrize("max_length", [1, 3, 50])
+def test_statistics_are_those_that_a_loop_counts(max_length: int) -> None:
+    sessions = [[1, 2, 3, 1, 2], [5], [4, 4], [1, 2, 3, 4, 5, 6, 7, 8, 9]]
+    log = Interactions.from_sessions(sessions)
+    statistics = LogStatistics.of(log)
+    prefixes = [session[max(0, at - max_length) : at] for session in sessions for at in range(1, len(session))]
+    assert statistics.prefix_items(max_length) == sum(map(len, prefixes))
+    assert statistics.num_targets == len(prefixes)
+    assert statistics.num_windows(max_length) == sum(-(-(len(session) - 1) // max_length) for session in sessions)
+    assert statistics.events_per_item == sum(map(len, sessions)) / 9
+    assert (statistics.length_at(0.5), statistics.length_at(1.0)) == (2, 9)
+
+
+def test_users_and_items_without_an_event_do_not_count() -> None:
+    log = walks(20, 10, 6)
+    part = log.select(np.asarray(log.users) < 5)
+    statistics = LogStatistics.of(part)
+    assert (statistics.num_users, statistics.num_events) == (5, 30)
+    assert statistics.num_items == len(np.unique(part.items))
+
+
+# ----------------------------------------------------------------------------------------------------------- rules
+
+
+def test_what_is_given_stays_and_the_rest_is_chosen() -> None:
+    model = SASRec(**FAST, dropout=0.125, max_length=7).fit(walks(30, 12, 9), progress=False)
+    assert (model.dropout, model.max_length, model.epochs) == (0.125, 7, 1)
+    assert not {"dropout", "max_length", "epochs"} & model.chosen.keys()
+    assert all(getattr(model, name) == choice.value for name, choice in model.chosen.items())
+    assert "auto" not in map(str, model.settings().values())
+
+
+def test_rules_see_what_was_chosen_before() -> None:
+    short, long = LogStatistics.of(walks(50, 20, 8)), LogStatistics.of(walks(300, 40, 250))
+    found = {}
+    for name, statistics in (("short", short), ("long", long)):
+        model = SASRec()
+        found[name] = choose(SASRec.rules, statistics, model, model.auto)
+    assert {name: found["short"][name].value for name in ("max_length", "examples", "positions", "norm")} == {
+        "max_length": 10,
+        "examples": "prefixes",
+        "positions": "end",
+        "norm": "post",
+    }
+    assert {name: found["long"][name].value for name in ("max_length", "examples", "positions", "norm")} == {
+        "max_length": 200,
+        "examples": "positions",
+        "positions": "relative",
+        "norm": "pre",
+    }
+
+
+def test_many_events_of_an_item_need_less_dropout() -> None:
+    values = []
+    for log in (walks(20, 40, 6), walks(400, 10, 8)):
+        model = SASRec()
+        values.append(choose(SASRec.rules, LogStatistics.of(log), model, model.auto)["dropout"].value)
+    assert values == [0.5, 0.2]
+
+
+def test_without_validation_the_number_of_epochs_follows_from_the_log() -> None:
+    model = SASRec()
+    log = walks(500, 40, 9)
+    chosen = choose(SASRec.rules, LogStatistics.of(log), model, model.auto)
+    updates = chosen["epochs"].value * log.num_users * 8 / chosen["batch_size"].value
+    assert 5_000 <= updates <= 20_000 or chosen["epochs"].value == 200
+    held_out = choose(SASRec.rules, LogStatistics.of(log, has_validation=True), (m := SASRec()), m.auto)
+    assert (held_out["epochs"].value, held_out["validation_users"].value) == (200, 1024)
+    assert chosen["validation_users"].value is None
+
+
+@pytest.mark.parametrize("layer", sorted(LAYERS))
+def test_every_layer_can_be_chosen_by_name_alone(layer: str) -> None:
+    model = SASRec(**FAST, layer=layer).fit(walks(30, 12, 9), progress=False)
+    assert model.recommend(histories=[[1, 2, 3]], k=2).items.shape == (1, 2)
+
+
+def test_another_log_has_other_settings() -> None:
+    model = SASRec(**FAST)
+    first = model.fit(walks(30, 12, 9), progress=False).max_length
+    second = model.fit(walks(10, 12, 70), progress=False).max_length
+    assert (first, second) == (10, 70)
+
+
+def test_a_file_has_the_settings_that_were_chosen(tmp_path: Path) -> None:
+    model = SASRec(**FAST).fit(walks(30, 12, 9), progress=False)
+    model.save(tmp_path)
+    loaded = logq.load(tmp_path)
+    assert loaded.settings() == model.settings()
+    assert loaded.max_length == 10
+
+
+def test_a_fit_that_fails_leaves_settings_as_they_were() -> None:
+    model = SASRec(**FAST, lr=1e30)
+    with pytest.raises(FloatingPointError):
+        model.fit(walks(30, 12, 9), progress=False)
+    assert model.max_length == "auto"
+
+
+def test_what_was_chosen_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    SASRec(**FAST).fit(walks(30, 12, 9), progress=False)
+    assert capsys.readouterr().err == ""
+    SASRec(**FAST).fit(walks(30, 12, 9))
+    said = capsys.readouterr().err
+    assert said.startswith("SASRec: chosen for this log are max_length 10, examples prefixes, positions end")
+
+
+@pytest.mark.parametrize("value", ["automatic", "", None, 1.5])
+def test_auto_is_the_only_word(value: object) -> None:
+    with pytest.raises((ArgumentError, ArgumentTypeError), match=r"^dropout: "):
+        SASRec(dropout=value)  # pyright: ignore[reportArgumentType]
+
+
+def test_auto_can_be_typed() -> None:
+    option = SASRec.options()["dropout"]
+    assert (option.parse("auto"), option.parse("0.25")) == ("auto", 0.25)
+    assert option.default_text == "auto, by the number of events of an item"
+    assert 'Default: "auto", by the number of events of an item.' in option.paragraph
+
+
+def test_a_choice_is_checked_as_if_it_had_been_given() -> None:
+    class Wrong(SASRec):
+        rules: ClassVar[Rules] = {**SASRec.rules, "dropout": lambda log, own: AutomaticChoice(1.5, "a mistake")}
+
+    with pytest.raises(ArgumentError, match=r"dropout: expected a finite number"):
+        Wrong(**FAST).fit(walks(30, 12, 9), progress=False)
+
+
+# ---------------------------------------------------------------------------------------------------- prefixes
+
+
+def test_prefixes_learn_what_comes_after_each_event() -> None:
+    log = walks(60, 10, 8)
+    model = SASRec(dim=16, examples="prefixes", num_sampled=8, dropout=0.1, epochs=40, lr=0.01, seed=1)
+    model.fit(log, progress=False)
+    answers = model.recommend(histories=[[3, 4], [8, 9], [0]], k=1, exclude_seen=False).items[:, 0].tolist()
+    assert answers == [5, 0, 1]
+
+
+@pytest.mark.parametrize("layer", ["attention", "ligr"])
+@pytest.mark.parametrize("positions", ["start", "end", "relative", "none"])
+def test_the_last_output_alone_is_that_of_a_pass_over_all(layer: str, positions: str) -> None:
+    torch.manual_seed(1)
+    model = SASRecEncoder(50, 16, max_length=12, layer=layer, positions=positions, heads=2).double().eval()
+    for block in model.blocks:
+        if block.distance_bias is not None:
+            torch.nn.init.normal_(block.distance_bias)
+    history = torch.randint(50, (6, 12))
+    ends = torch.tensor([3, 12, 1, 0, 7, 12])
+    history[torch.arange(12) >= ends[:, None]] = -1
+    all_outputs = model._padded_outputs(history, ends)  # pyright: ignore[reportPrivateUsage]
+    expected = all_outputs[torch.arange(6), (ends - 1).clamp(min=0)] * (ends > 0)[:, None]
+    torch.testing.assert_close(model.query({"history": history}), expected, rtol=0, atol=1e-12)
+
+
+# --------------------------------------------------------------------------------------------- users who validate
+
+
+def test_what_others_have_held_out_is_learned_from() -> None:
+    split = leave_one_out(walks(100, 12, 6))
+    assert split.validation is not None
+    train, held_out = HeldOut(split.validation, split.train).shared_out(30)
+    assert (len(train), len(held_out.truth)) == (len(split.train) + 70, 30)
+    validates = np.unique(held_out.truth.users)
+    lengths = np.diff(train.offsets)
+    assert set(lengths[validates].tolist()) == {4}
+    assert set(np.delete(lengths, validates).tolist()) == {5}
+    whole = split.history("test")
+    for user in range(100):  # events stay in their order
+        mine = train.items[train.offsets[user] : train.offsets[user + 1]]
+        assert mine.tolist() == whole.items[whole.offsets[user] : whole.offsets[user] + len(mine)].tolist()
+
+
+def test_users_who_validate_are_the_same_for_every_seed() -> None:
+    split = leave_one_out(walks(100, 12, 6))
+    models = [SASRec(dim=8, epochs=1, seed=seed, validation_users=20).fit(split, progress=False) for seed in (1, 2)]
+    assert models[0].known.items.tolist() == models[1].known.items.tolist()
+    assert len(models[0].known.items) == len(split.train) + 80
+    assert "ndcg@10" in models[0].training_log[0]
+
+
+def test_a_test_is_measured_without_complaint(recwarn: pytest.WarningsRecorder) -> None:
+    split = leave_one_out(walks(100, 12, 6))
+    model = SASRec(dim=8, epochs=1, seed=1, validation_users=20).fit(split, progress=False)
+    assert "NDCG@10" in model.evaluate(split, progress=False).values
+    assert not recwarn.list
+
+
+def test_more_users_than_there_are_is_all_of_them() -> None:
+    split = leave_one_out(walks(20, 12, 6))
+    assert split.validation is not None
+    train, held_out = HeldOut(split.validation, split.train).shared_out(1000)
+    assert train is split.train
+    assert held_out.truth is split.validation
