@@ -35,8 +35,8 @@ def rows(log: str = "ml-1m") -> list[Row]:
     """A row for each loss and sampler, for mixed negatives, what is left out, and what is lost without log Q."""
     budget = BUDGETS[log]
 
-    def row(loss: str, negatives: str, log_q: str = "yes", **options: Any) -> Row:
-        return Row(f"{loss} | {negatives} | {log_q}", "YoutubeDNN", {**budget, "objective": loss, **options})
+    def row(loss: str, negatives: str, corrected: str = "yes", **options: Any) -> Row:
+        return Row(f"{loss} | {negatives} | {corrected}", "YoutubeDNN", {**budget, "objective": loss, **options})
 
     found = [row(loss, sampler, sampler=sampler) for loss in SAMPLED for sampler in SAMPLERS]
     found += [
