@@ -1,6 +1,7 @@
 """`logq train sasrec` and the others: options reach the estimators, and what is made can answer."""
 
 import json
+import re
 
 import pytest
 
@@ -63,7 +64,7 @@ def test_each_model_is_trained_saved_and_answers(logq, ratings, tmp_path, comman
     known = recommenders.Recommender.load(folder)
     assert type(known).__name__ == COMMANDS[command]
     assert len(known.recommend("u3", k=5).items) == 5
-    assert ("numbers each" in out) == known.has_vectors
+    assert bool(re.search("[0-9] numbers? each", out)) == known.has_vectors
     code, out, err = logq("evaluate", "ranking", folder, "--k", 5)
     assert code == 0, err
     assert "NDCG" in out

@@ -184,7 +184,7 @@ def _train(
         return
     size = plural(log.num_items, "item")
     if model.has_vectors:
-        size += f", {model.item_vectors.shape[1]} numbers each,"
+        size += f", {plural(model.item_vectors.shape[1], 'number')} each,"
     say(f"{entry.class_name} of {size} saved to ", (str(training.folder), "bold"), ".")
     say(f"Reading took {reading:.1f} s, training {format_seconds(took)}.")
     _say_validation(model, split, held_out)
