@@ -47,13 +47,13 @@ def make(name: str) -> HelpfulCommand:
         name: as the table of estimators has it.
     """
     from logq.estimators import ESTIMATORS
-    from logq.training.config_fields import Search
+    from logq.training.config_fields import TriedValues
 
     entry = next(entry for entry in ESTIMATORS if entry.command == name)
     options: Mapping[str, Option] = {
         name: option for name, option in entry.load_class().options().items() if name not in _NOT_HERE
     }
-    tried = [f"{name} {_typed(option.rules[Search])}" for name, option in options.items() if _is_tried(option)]
+    tried = [f"{name} {_typed(option.rules[TriedValues])}" for name, option in options.items() if _is_tried(option)]
 
     def command(
         log: Annotated[
@@ -121,7 +121,8 @@ def make(name: str) -> HelpfulCommand:
         wanted = dict(_read_search(text, options) for text in search or ())
         estimator = entry.load_class()
         estimator.from_settings(arguments)  # what is wrong here is found before the log is read
-        from logq.recommenders.tuning import BEST, search_space, tune
+        from logq.recommenders.search_space import search_space
+        from logq.recommenders.tuning import BEST, tune
 
         with _named_options():
             search_space(estimator, arguments, wanted)
@@ -160,9 +161,9 @@ def make(name: str) -> HelpfulCommand:
 
 
 def _is_tried(option: "Option") -> bool:
-    from logq.training.config_fields import Search
+    from logq.training.config_fields import TriedValues
 
-    return Search in option.rules and not option.help.hidden
+    return TriedValues in option.rules and not option.help.hidden
 
 
 def _typed(search: Any) -> str:
