@@ -34,9 +34,9 @@ _NOT_HERE = ("minutes", "seed", "refit")
 
 _EXAMPLES = """
 logq tune {name} ratings.csv -o tuned
-logq tune {name} ratings.csv -o tuned --trials 50 --minutes 120 --seed 1
+logq tune {name} ratings.csv -o tuned --trials 50 --minutes 120
 logq tune {name} ratings.csv -o tuned --trials 100 --resume
-logq train {name} ratings.csv -o model --recipe tuned/best.toml
+logq tune {name} ratings.csv -o tuned --validation time
 """
 
 
@@ -153,7 +153,8 @@ def make(name: str) -> HelpfulCommand:
 
     about = (
         f"Search for good settings of {entry.class_name}: train it with some, see what validation says, choose others. "
-        "Trials that fall behind are stopped; the test part is not touched. Needs the extra `tune`.\n\n"
+        "Trials that fall behind are stopped; the test part is not touched. Needs the extra `tune`. "
+        f"Then `logq train {name} LOG --recipe DIR/best.toml` trains a model with the best settings.\n\n"
         + (f"Unless --search says otherwise it tries {'; '.join(tried)}. " if tried else "--search says what to try. ")
         + "Options that are given stay as they are in all trials."
     )
