@@ -88,6 +88,7 @@ LATE_IMPORTS = {
     "logq.estimators": "estimators are loaded by name",
     "logq.kernels.backends": "backends are loaded by name",
     "logq.samplers.registry": "samplers are loaded by name",
+    "logq.recommenders.tuning": "optuna is loaded by name, as an extra",
     "logq.word2vec.engines": "engines are loaded by name",
     "logq.vectors.keyed_vectors": "vectors are used without torch",
 }

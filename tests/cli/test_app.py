@@ -37,6 +37,12 @@ COMMANDS = [
     ["index"],
     ["diagnose"],
     *(["train", entry.command] for entry in ESTIMATORS if entry.family == "recommender"),
+    ["tune"],
+    *(
+        ["tune", entry.command]
+        for entry in ESTIMATORS
+        if entry.family == "recommender" and entry.command != "popularity"
+    ),
 ]
 
 

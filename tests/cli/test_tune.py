@@ -1,11 +1,9 @@
 """`logq tune`: its options, its table, and the recipe that it writes. Needs the extra `tune`."""
 
-import json
-
 import pytest
 
 from logq.cli.app import app
-from logq.estimators import ESTIMATORS
+from logq.estimators import ESTIMATORS, load
 
 COMMANDS = [entry.command for entry in ESTIMATORS if entry.family == "recommender" and entry.command != "popularity"]
 
@@ -57,6 +55,6 @@ def test_the_best_settings_are_a_recipe(logq, ratings, tmp_path):
     assert (code, "4 trials" in out) == (0, True)
     code, _, err = logq("train", "item-knn", ratings, "-o", tmp_path / "m", "--recipe", folder / "best.toml", "--quiet")
     assert code == 0, err
-    settings = json.loads((tmp_path / "m" / "model.json").read_text(encoding="utf-8"))["settings"]
+    settings = load(tmp_path / "m").settings()
     assert settings["shrinkage"] == 3
     assert settings["neighbors"] in (2, 5, 10, 100)

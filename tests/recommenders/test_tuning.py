@@ -13,8 +13,9 @@ from logq import ItemKNN, YoutubeDNN
 from logq.cli.recipes import read_recipe
 from logq.logs import Split, leave_one_out
 from logq.recommenders import Popularity, TwoTower, tuning
-from logq.recommenders.tuning import BEST, TRIALS, search_space, tune
-from logq.training.config import Search
+from logq.recommenders.search_space import search_space
+from logq.recommenders.tuning import BEST, TRIALS, tune
+from logq.training.config import TriedValues
 from recommender_cases import planted_log, planted_split
 
 QUICK: dict[str, Any] = {"dim": 8, "epochs": 4, "batch_size": 16, "num_sampled": 5, "hidden": (8,), "max_length": 2}
@@ -23,10 +24,10 @@ QUICK: dict[str, Any] = {"dim": 8, "epochs": 4, "batch_size": 16, "num_sampled":
 def test_the_space_is_what_the_fields_say() -> None:
     space = search_space(TwoTower, {"dim": 8}, {"dropout": None, "batch_size": [16, 32], "num_sampled": (5, 50)})
     assert space == {
-        "lr": Search(2e-4, 1e-2),
-        "temperature": Search(0.02, 0.2),
-        "batch_size": Search(choices=(16, 32)),
-        "num_sampled": Search(5, 50),
+        "lr": TriedValues(2e-4, 1e-2),
+        "temperature": TriedValues(0.02, 0.2),
+        "batch_size": TriedValues(choices=(16, 32)),
+        "num_sampled": TriedValues(5, 50),
     }
 
 
@@ -94,7 +95,8 @@ def test_the_best_of_several_is_found_by_validation_alone(tmp_path: Path) -> Non
     assert found.settings == QUICK | {"lr": 0.02, "refit": True}
     assert found.best.value is not None
     # The value is what a training with these settings says, and the file is a recipe with them.
-    model = YoutubeDNN(**{**found.settings, "seed": 1, "refit": False}).fit(planted_split(), progress=False)
+    again: dict[str, Any] = {**found.settings, "seed": 1, "refit": False}
+    model = YoutubeDNN(**again).fit(planted_split(), progress=False)
     assert found.best.value == max(entry["ndcg@10"] for entry in model.training_log)
     recipe = read_recipe(str(tmp_path / BEST), "YoutubeDNN")
     assert recipe.settings == {**found.settings, "hidden": [8]}

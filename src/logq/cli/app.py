@@ -86,7 +86,7 @@ _TUNE = CommandGroup(
     """
 logq tune sasrec ratings.csv -o tuned
 logq tune ease ratings.csv -o tuned --trials 30
-logq train sasrec ratings.csv -o model --recipe tuned/best.toml
+logq tune two-tower ratings.csv -o tuned --minutes 60
 """,
     {
         entry.command: _tuned(entry.command, entry.summary)

@@ -14,7 +14,7 @@ from logq.logs.interactions import Interactions
 from logq.recommenders.held_out import HeldOut
 from logq.recommenders.histories import Histories
 from logq.recommenders.recommender import Recommender
-from logq.training.config import Above, AtLeast, Help, Search, configclass
+from logq.training.config import Above, AtLeast, Help, TriedValues, configclass
 from logq.training.estimator import FitOptions, Seeds, fresh_seed
 from logq.training.options import DeviceConfig
 
@@ -33,16 +33,16 @@ class ALSConfig(DeviceConfig):
         15
     """
 
-    dim: Annotated[int, AtLeast(1), Search(16, 256), Help("Dimension of the vectors.", aliases=("factors",))] = field(
-        default=64, kw_only=False
+    dim: Annotated[int, AtLeast(1), TriedValues(16, 256), Help("Dimension of the vectors.", aliases=("factors",))] = (
+        field(default=64, kw_only=False)
     )
     regularization: Annotated[
-        float, Above(0), Search(0.01, 100), Help("L2 penalty of the vectors; larger for logs with many events.")
+        float, Above(0), TriedValues(0.01, 100), Help("L2 penalty of the vectors; larger for logs with many events.")
     ] = 1.0
     alpha: Annotated[
         float,
         Above(0),
-        Search(0.5, 100),
+        TriedValues(0.5, 100),
         Help("Weight of an event, beside 1 of every pair of a user and an item, done or not."),
     ] = 10.0
     epochs: Annotated[

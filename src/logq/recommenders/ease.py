@@ -18,7 +18,7 @@ from logq.recommenders.histories import Histories
 from logq.recommenders.item_search import ItemSearch, best_scores
 from logq.recommenders.neighborhoods import co_counts
 from logq.recommenders.recommender import Recommender
-from logq.training.config import Above, AtLeast, Help, Search, configclass
+from logq.training.config import Above, AtLeast, Help, TriedValues, configclass
 from logq.training.estimator import FitOptions
 from logq.training.options import DeviceConfig
 
@@ -38,7 +38,7 @@ class EASEConfig(DeviceConfig):
     """
 
     regularization: Annotated[
-        float, Above(0), Search(10, 5000), Help("L2 penalty of the weights; larger for logs with many events.")
+        float, Above(0), TriedValues(10, 5000), Help("L2 penalty of the weights; larger for logs with many events.")
     ] = field(default=250.0, kw_only=False)
     max_items: Annotated[
         int,

@@ -18,7 +18,7 @@ from logq.recommenders.neural_config import Gap, Recency
 from logq.recommenders.recommender import Recommender
 from logq.recommenders.session_windows import session_corpus
 from logq.samplers.registry import SamplerChoice
-from logq.training.config import Above, AtLeast, Help, Search, configclass
+from logq.training.config import Above, AtLeast, Help, TriedValues, configclass
 from logq.training.estimator import FitOptions
 from logq.training.options import DeviceConfig, ObjectiveConfig
 from logq.word2vec.word2vec import Word2Vec
@@ -60,11 +60,11 @@ class Item2VecConfig(DeviceConfig, ObjectiveConfig):
     ] = True
     gap: Gap = None
     recency: Recency = 0.6
-    popularity: Annotated[float, Search(0.0, 1.0), Help("Weight of the log count of an item in its score.")] = 0.5
+    popularity: Annotated[float, TriedValues(0.0, 1.0), Help("Weight of the log count of an item in its score.")] = 0.5
     max_length: Annotated[int, AtLeast(1), Help("Maximum length of a history; the most recent events count.")] = 50
     objective: Annotated[str, Help(more="Others than negative sampling run in plain PyTorch.")] = "negative_sampling"
     sampler: Annotated[SamplerChoice | None, Help(default="unigram")] = None
-    num_sampled: Annotated[int, Search(2, 20), Help("Number of negatives per pair.", aliases=("negatives",))] = 5
+    num_sampled: Annotated[int, TriedValues(2, 20), Help("Number of negatives per pair.", aliases=("negatives",))] = 5
     unigram_power: Annotated[
         float, Help(more="It may be below 0; see Caselles-Dupre et al. 2018.", aliases=("power",))
     ] = 0.75
@@ -72,7 +72,9 @@ class Item2VecConfig(DeviceConfig, ObjectiveConfig):
         float, AtLeast(0), Help("Downsample items more frequent than this at random; 0 keeps all.", group="Training")
     ] = 0.0
     epochs: Annotated[int, AtLeast(1), Help("Passes over the log.", group="Training")] = 20
-    lr: Annotated[float, Above(0), Search(0.005, 0.1), Help("Learning rate at the start.", group="Training")] = 0.025
+    lr: Annotated[float, Above(0), TriedValues(0.005, 0.1), Help("Learning rate at the start.", group="Training")] = (
+        0.025
+    )
     threads: Annotated[
         int | None,
         AtLeast(1),

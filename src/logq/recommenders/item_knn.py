@@ -13,7 +13,7 @@ from logq.recommenders.held_out import HeldOut
 from logq.recommenders.histories import Histories
 from logq.recommenders.item_search import ItemSearch
 from logq.recommenders.neighborhoods import NeighborRecommender, co_counts, summed_by_key
-from logq.training.config import AtLeast, Help, Search, configclass
+from logq.training.config import AtLeast, Help, TriedValues, configclass
 from logq.training.estimator import FitOptions
 from logq.training.options import DeviceConfig
 
@@ -29,12 +29,12 @@ class ItemKNNConfig(DeviceConfig):
         50
     """
 
-    neighbors: Annotated[int, AtLeast(1), Search(10, 1000), Help("Number of similar items that each item keeps.")] = (
-        field(default=100, kw_only=False)
-    )
-    shrinkage: Annotated[float, AtLeast(0), Search(0, 200), Help("Takes similarity from items that few users did.")] = (
-        10.0
-    )
+    neighbors: Annotated[
+        int, AtLeast(1), TriedValues(10, 1000), Help("Number of similar items that each item keeps.")
+    ] = field(default=100, kw_only=False)
+    shrinkage: Annotated[
+        float, AtLeast(0), TriedValues(0, 200), Help("Takes similarity from items that few users did.")
+    ] = 10.0
     max_length: Annotated[
         int | None,
         AtLeast(1),

@@ -19,7 +19,7 @@ from logq.recommenders.item_tables import column, end_of
 from logq.recommenders.neural_config import ContentConfig, Dropout, FeatureDim, Hidden, NeuralConfig, Tied
 from logq.recommenders.neural_recommender import NeuralRecommender
 from logq.tracing import keeps_sizes
-from logq.training.config import AtLeast, Check, Help, Search, configclass
+from logq.training.config import AtLeast, Check, Help, TriedValues, configclass
 
 __all__ = ["MIND", "MINDConfig", "MINDEncoder"]
 
@@ -220,7 +220,7 @@ class MINDConfig(ContentConfig, NeuralConfig):
         'inf'
     """
 
-    interests: Annotated[int, AtLeast(1), Search(1, 6), Help("Maximum number of interests per user.")] = 4
+    interests: Annotated[int, AtLeast(1), TriedValues(1, 6), Help("Maximum number of interests per user.")] = 4
     adaptive: Annotated[
         bool,
         Help(

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, TypeAlias
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
 from logq.samplers.registry import SamplerChoice, check_in_batch_share
-from logq.training.config import Above, AtLeast, AtMost, Below, Check, Config, Help, OneOf, Search, configclass
+from logq.training.config import Above, AtLeast, AtMost, Below, Check, Config, Help, OneOf, TriedValues, configclass
 from logq.training.options import LossConfig, TrainingConfig
 
 __all__ = [
@@ -33,7 +33,7 @@ METRICS = ("hr", "recall", "ndcg", "mrr", "map")
 MAX_DROPOUT = 0.999
 
 Dropout: TypeAlias = Annotated[
-    float, AtLeast(0), AtMost(MAX_DROPOUT), Search(0.0, 0.6), Help("Dropout rate of hidden layers.")
+    float, AtLeast(0), AtMost(MAX_DROPOUT), TriedValues(0.0, 0.6), Help("Dropout rate of hidden layers.")
 ]
 FeatureDim: TypeAlias = Annotated[int, AtLeast(1), Help("Dimension of the vector of each feature.")]
 Hidden: TypeAlias = Annotated[Sequence[int], AtLeast(1), Help("Widths of the ReLU layers.")]
@@ -121,7 +121,7 @@ class NeuralConfig(WarmConfig, TrainingConfig, LossConfig):
     dim: Annotated[
         int,
         AtLeast(1),
-        Search(choices=(32, 64, 128, 256)),
+        TriedValues(choices=(32, 64, 128, 256)),
         Help("Dimension of the vectors of users and items.", group="Model"),
     ] = field(default=64, kw_only=False)
     in_batch_share: Annotated[
@@ -379,7 +379,9 @@ class SkipGramConfig(NeuralConfig):
     learns_next: ClassVar[bool] = False
     default_sampler: ClassVar[str] = "unigram"
 
-    window: Annotated[int, AtLeast(1), Search(1, 9), Help("Maximum distance of items that count as neighbors.")] = 5
+    window: Annotated[
+        int, AtLeast(1), TriedValues(1, 9), Help("Maximum distance of items that count as neighbors.")
+    ] = 5
     recency: Recency = 0.6
     gap: Gap = None
     objective = "negative_sampling"

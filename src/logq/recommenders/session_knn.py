@@ -15,7 +15,7 @@ from logq.recommenders.histories import Histories, gather_rows
 from logq.recommenders.item_search import ItemSearch
 from logq.recommenders.neighborhoods import NeighborRecommender, summed_by_key
 from logq.recommenders.neural_config import Gap
-from logq.training.config import Above, AtLeast, Help, OneOf, Search, configclass
+from logq.training.config import Above, AtLeast, Help, OneOf, TriedValues, configclass
 from logq.training.estimator import FitOptions
 from logq.training.options import DeviceConfig
 
@@ -35,7 +35,7 @@ class SessionKNNConfig(DeviceConfig):
         default="stan", kw_only=False
     )
     neighbors: Annotated[
-        int, AtLeast(1), Search(50, 2000), Help("Number of similar sessions that items come from.")
+        int, AtLeast(1), TriedValues(50, 2000), Help("Number of similar sessions that items come from.")
     ] = 100
     recent: Annotated[
         int, AtLeast(1), Help("Number of sessions that are compared: the most recent ones that share an item.")
@@ -46,7 +46,7 @@ class SessionKNNConfig(DeviceConfig):
     position_decay: Annotated[
         float,
         Above(0),
-        Search(0.5, 10),
+        TriedValues(0.5, 10),
         Help("Events back in the current session after which an item weighs 1/e, for stan."),
     ] = 2.0
     time_decay: Annotated[

@@ -18,12 +18,13 @@ from logq._progress import Progress
 from logq.logs.splits import Split
 from logq.recommenders.ranker import EvaluationWarning, RankingTest
 from logq.recommenders.recommender import Recommender
+from logq.recommenders.search_space import search_space, suggest
 from logq.training.checkpoint import fingerprint
-from logq.training.config_fields import Option, Search
+from logq.training.config_fields import TriedValues
 from logq.training.phases import TimeBudget
 from logq.training.running_mean import TrainingWarning
 
-__all__ = ["Trial", "Tuning", "search_space", "tune"]
+__all__ = ["Trial", "Tuning", "tune"]
 
 BEST, TRIALS = "best.toml", "trials.jsonl"
 """Files of a search: the best settings, as `logq train --recipe` reads them, and all trials."""
@@ -48,6 +49,10 @@ class Trial:
         epochs: how many were trained; 0 for models without epochs.
         seconds: that it took.
         error: what was wrong with the settings, or "".
+
+    Example:
+        >>> Trial(1, 0.2, "complete", {"lr": 0.01}).value
+        0.2
     """
 
     number: int
@@ -116,69 +121,6 @@ class Tuning:
 
 def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
-
-
-# ---------------------------------------------------------------------------------------------------- what is searched
-
-
-def search_space(
-    estimator: type[Recommender], given: Mapping[str, Any], search: Mapping[str, Any] | None = None
-) -> dict[str, Search]:
-    """Which values are tried of which setting.
-
-    Args:
-        estimator: the class, whose fields say what is worth trying.
-        given: settings that stay as they are.
-        search: other settings or values to try, by name: a range (low, high), or a list of values; None leaves one out.
-
-    Raises:
-        ArgumentError: the estimator has no such setting, or the values are not some that it takes.
-
-    Example:
-        >>> from logq import ItemKNN
-        >>> search_space(ItemKNN, {"shrinkage": 5.0}, {"neighbors": (5, 50)})
-        {'neighbors': Search(low=5, high=50, choices=())}
-    """
-    options = {name: option for name, option in estimator.options().items() if not option.help.hidden}
-    found = {name: option.rules[Search] for name, option in options.items() if Search in option.rules}
-    found = {name: values for name, values in found.items() if name not in given}
-    for name, values in (search or {}).items():
-        if name not in options:
-            raise ArgumentError("search", f"settings of {estimator.__name__}", name)
-        if values is None:
-            found.pop(name, None)
-        else:
-            found[name] = _search_of(options[name], values)
-    if not found:
-        hint = f"{estimator.__name__} names none itself, search={{name: values}} (--search NAME=VALUES) does"
-        raise ArgumentError("search", "at least one setting", Verbatim("none"), hint)
-    return found
-
-
-def _search_of(option: Option, values: Any) -> Search:
-    if option.many or option.type not in (int, float, bool, str):
-        raise ArgumentError("search", "settings that are one number, name or switch", option.name)
-    is_range = isinstance(values, tuple) and len(values) == 2 and option.type in (int, float)  # pyright: ignore[reportUnknownArgumentType]
-    if not is_range and not (isinstance(values, list) and values):
-        raise ArgumentError("search", f"a range (low, high) or a list of values for {option.name}", values)
-    try:
-        checked: list[Any] = [option.check(value) for value in values]
-    except BadArgumentError as error:
-        got = Verbatim(error.message(option.name))
-        raise ArgumentError("search", f"values that {option.name} takes", got) from error
-    if not is_range:
-        return Search(choices=tuple(checked))
-    if not checked[0] < checked[1]:
-        raise ArgumentError("search", f"low < high for {option.name}", values)
-    return Search(*checked)
-
-
-def _suggest(trial: Any, name: str, option: Option, values: Search) -> Any:
-    if values.choices:
-        return trial.suggest_categorical(name, list(values.choices))
-    if option.type is int:
-        return trial.suggest_int(name, int(values.low), int(values.high), log=values.is_logarithmic)
-    return trial.suggest_float(name, float(values.low), float(values.high), log=values.is_logarithmic)
 
 
 # --------------------------------------------------------------------------------------------------------- the search
@@ -287,7 +229,7 @@ class _Question:
         estimator: type[Recommender],
         split: Split,
         given: Mapping[str, Any],
-        space: Mapping[str, Search],
+        space: Mapping[str, TriedValues],
         trial_minutes: float | None,
         seed: int | None,
         budget: TimeBudget,
@@ -301,7 +243,7 @@ class _Question:
         """Train with what is suggested, and return what validation says."""
         as_given = bool(trial.user_attrs.get("as_given"))
         space = {} if as_given else self._space
-        chosen = {name: _suggest(trial, name, self._options[name], values) for name, values in space.items()}
+        chosen = {name: suggest(trial, name, self._options[name], values) for name, values in space.items()}
         left, began = self._budget.left, time.monotonic()
         seen: list[float] = []
 

@@ -27,7 +27,7 @@ from logq.recommenders.neural_config import (
 )
 from logq.recommenders.neural_recommender import NeuralRecommender
 from logq.samplers.registry import SamplerChoice
-from logq.training.config import AtLeast, Help, Search, configclass
+from logq.training.config import AtLeast, Help, TriedValues, configclass
 
 __all__ = ["TwoTower", "TwoTowerConfig", "TwoTowerEncoder"]
 
@@ -201,7 +201,7 @@ class TwoTowerConfig(ContextConfig, ContentConfig, NeuralConfig):
     user_dropout: UserDropout = 0.1
     dropout: Dropout = 0.0
     sampler: Annotated[SamplerChoice | None, Help(default="in_batch")] = None
-    temperature: Annotated[float, Search(0.02, 0.2), Help("Temperature that divides the cosines.")] = 0.05
+    temperature: Annotated[float, TriedValues(0.02, 0.2), Help("Temperature that divides the cosines.")] = 0.05
     cosine: Annotated[bool, Help("False: the towers end in unit vectors anyway.", hidden=True)] = False
     pretrain: Annotated[int, Help(hidden=True)] = 0
 

@@ -15,7 +15,19 @@ from typing import Any, ClassVar, TypeVar, overload
 from typing_extensions import Self, dataclass_transform
 
 from logq._arguments import ArgumentTypeError, Verbatim
-from logq.training.config_fields import AUTO, Above, AtLeast, AtMost, Auto, Below, Check, Help, OneOf, Option, Search
+from logq.training.config_fields import (
+    AUTO,
+    Above,
+    AtLeast,
+    AtMost,
+    Auto,
+    Below,
+    Check,
+    Help,
+    OneOf,
+    Option,
+    TriedValues,
+)
 
 __all__ = [
     "AUTO",
@@ -29,7 +41,7 @@ __all__ = [
     "Help",
     "OneOf",
     "Option",
-    "Search",
+    "TriedValues",
     "UnknownArgumentError",
     "configclass",
 ]

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from logq._arguments import ArgumentError, ArgumentTypeError, check_bool, check_float, check_int
 
-__all__ = ["AUTO", "Above", "AtLeast", "AtMost", "Auto", "Below", "Check", "Help", "OneOf", "Option", "Search"]
+__all__ = ["AUTO", "Above", "AtLeast", "AtMost", "Auto", "Below", "Check", "Help", "OneOf", "Option", "TriedValues"]
 
 AUTO: Any = "auto"
 """What stands for a value that a fit chooses. Of type Any, so that a field has the type of what is chosen."""
@@ -75,7 +75,7 @@ class Auto:
 
 
 @dataclass(frozen=True)
-class Search:
+class TriedValues:
     """Values that a search over settings tries, where it is not told others: see logq.recommenders.tune.
 
     Args:
@@ -83,7 +83,7 @@ class Search:
         choices: the values, where they are not a range.
 
     Example:
-        >>> Search(1e-4, 1e-2).is_logarithmic, Search(0.0, 0.5).is_logarithmic
+        >>> TriedValues(1e-4, 1e-2).is_logarithmic, TriedValues(0.0, 0.5).is_logarithmic
         (True, False)
     """
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar
 from logq._arguments import ArgumentError, ArgumentTypeError
 from logq.objectives import OBJECTIVES, objective_name
 from logq.samplers.registry import SAMPLERS, SamplerChoice, check_sampler
-from logq.training.config import Above, AtLeast, AtMost, Check, Config, Help, OneOf, Search, configclass
+from logq.training.config import Above, AtLeast, AtMost, Check, Config, Help, OneOf, TriedValues, configclass
 
 __all__ = [
     "DECAYS",
@@ -173,7 +173,7 @@ class TrainingConfig(DeviceConfig):
         OneOf(*OPTIMIZERS),
         Help("Optimizer", more="Tables with sparse gradients have the row-wise version of it in logq.optim."),
     ] = "adam"
-    lr: Annotated[float, Above(0), Search(2e-4, 1e-2), Help("Learning rate.")] = 1e-3
+    lr: Annotated[float, Above(0), TriedValues(2e-4, 1e-2), Help("Learning rate.")] = 1e-3
     weight_decay: Annotated[float, AtLeast(0), Help("L2 weight decay.")] = 0.0
     clip: Annotated[
         float | None,

@@ -34,9 +34,9 @@ _NOT_HERE = ("minutes", "seed", "refit")
 
 _EXAMPLES = """
 logq tune {name} ratings.csv -o tuned
-logq tune {name} ratings.csv -o tuned --trials 50 --minutes 120 --seed 1
+logq tune {name} ratings.csv -o tuned --trials 50 --minutes 120
 logq tune {name} ratings.csv -o tuned --trials 100 --resume
-logq train {name} ratings.csv -o model --recipe tuned/best.toml
+logq tune {name} ratings.csv -o tuned --validation time
 """
 
 
@@ -47,13 +47,13 @@ def make(name: str) -> HelpfulCommand:
         name: as the table of estimators has it.
     """
     from logq.estimators import ESTIMATORS
-    from logq.training.config_fields import Search
+    from logq.training.config_fields import TriedValues
 
     entry = next(entry for entry in ESTIMATORS if entry.command == name)
     options: Mapping[str, Option] = {
         name: option for name, option in entry.load_class().options().items() if name not in _NOT_HERE
     }
-    tried = [f"{name} {_typed(option.rules[Search])}" for name, option in options.items() if _is_tried(option)]
+    tried = [f"{name} {_typed(option.rules[TriedValues])}" for name, option in options.items() if _is_tried(option)]
 
     def command(
         log: Annotated[
@@ -121,7 +121,8 @@ def make(name: str) -> HelpfulCommand:
         wanted = dict(_read_search(text, options) for text in search or ())
         estimator = entry.load_class()
         estimator.from_settings(arguments)  # what is wrong here is found before the log is read
-        from logq.recommenders.tuning import BEST, search_space, tune
+        from logq.recommenders.search_space import search_space
+        from logq.recommenders.tuning import BEST, tune
 
         with _named_options():
             search_space(estimator, arguments, wanted)
@@ -152,7 +153,8 @@ def make(name: str) -> HelpfulCommand:
 
     about = (
         f"Search for good settings of {entry.class_name}: train it with some, see what validation says, choose others. "
-        "Trials that fall behind are stopped; the test part is not touched. Needs the extra `tune`.\n\n"
+        "Trials that fall behind are stopped; the test part is not touched. Needs the extra `tune`. "
+        f"Then `logq train {name} LOG --recipe DIR/best.toml` trains a model with the best settings.\n\n"
         + (f"Unless --search says otherwise it tries {'; '.join(tried)}. " if tried else "--search says what to try. ")
         + "Options that are given stay as they are in all trials."
     )
@@ -160,9 +162,9 @@ def make(name: str) -> HelpfulCommand:
 
 
 def _is_tried(option: "Option") -> bool:
-    from logq.training.config_fields import Search
+    from logq.training.config_fields import TriedValues
 
-    return Search in option.rules and not option.help.hidden
+    return TriedValues in option.rules and not option.help.hidden
 
 
 def _typed(search: Any) -> str:

@@ -13,7 +13,7 @@ from logq._arguments import ArgumentError
 from logq.nn.dropout import ByteDropout
 from logq.recommenders.item_tables import select_rows
 from logq.recommenders.neural_config import MAX_DROPOUT, Dropout
-from logq.training.config import Above, AtLeast, AtMost, Config, Help, OneOf, Search, configclass
+from logq.training.config import Above, AtLeast, AtMost, Config, Help, OneOf, TriedValues, configclass
 
 __all__ = ["NORMS", "POSITIONS", "BlockConfig", "HistoryLayout", "SequenceLayer", "linear"]
 
@@ -30,7 +30,7 @@ class BlockConfig(Config):
         2
     """
 
-    blocks: Annotated[int, AtLeast(1), Search(1, 3), Help("Number of layers, one upon the other.")] = 2
+    blocks: Annotated[int, AtLeast(1), TriedValues(1, 3), Help("Number of layers, one upon the other.")] = 2
     heads: Annotated[int, AtLeast(1), Help("Number of attention heads, a divisor of dim.")] = 1
     hidden: Annotated[
         int | None,
