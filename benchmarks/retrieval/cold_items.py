@@ -24,11 +24,12 @@ from logq.logs import Features, Identifiers, Interactions
 from logq.recommenders import TwoTower, YoutubeDNN
 
 SHARE, K, SEED = 0.1, 10, 1
-COMMON: dict[str, Any] = {"dim": 64, "epochs": 12, "seed": SEED, "id_dropout": 0.3, "patience": None, "dropout": 0.2}
+COMMON: dict[str, Any] = {"dim": 64, "seed": SEED, "id_dropout": 0.3, "patience": None, "dropout": 0.2}
+YOUTUBE: dict[str, Any] = {"hidden": (128,), "num_sampled": 512, **COMMON}
 MODELS: dict[str, Any] = {
-    "YoutubeDNN, sum": lambda: YoutubeDNN(hidden=(128,), content="sum", num_sampled=512, **COMMON),
-    "YoutubeDNN, network": lambda: YoutubeDNN(hidden=(128,), content="network", num_sampled=512, **COMMON),
-    "TwoTower, sum": lambda: TwoTower(content="sum", **COMMON),
+    "YoutubeDNN, sum": lambda epochs: YoutubeDNN(content="sum", epochs=epochs, **YOUTUBE),
+    "YoutubeDNN, network": lambda epochs: YoutubeDNN(content="network", epochs=epochs, **YOUTUBE),
+    "TwoTower, sum": lambda epochs: TwoTower(content="sum", epochs=epochs, **COMMON),
 }
 
 
@@ -70,7 +71,7 @@ def read(name: str, folder: Path) -> tuple[Interactions, Any]:
     return log, lambda ids: Features.from_json(path / "Beauty_item2attributes.json", ids, min_count=2)
 
 
-def measure(name: str, folder: Path) -> None:
+def measure(name: str, folder: Path, epochs: int, models: list[str]) -> None:
     """Train each model without a tenth of the items, and print how well it finds them."""
     log, features_of = read(name, folder)
     rng = np.random.default_rng(SEED)
@@ -97,9 +98,9 @@ def measure(name: str, folder: Path) -> None:
     oracle = np.mean([len(truth & set(best.tolist())) / min(K, len(truth)) for truth in truths])
     print(f"  {'their later popularity':22} recall@{K} among the new {oracle:.4f}")
     table = features_of(Identifiers(cold))
-    for label, make in MODELS.items():
+    for label in models:
         began = time.process_time()
-        model = make().fit(train, progress=False)
+        model = MODELS[label](epochs).fit(train, progress=False)
         raw: dict[str, Any] = {}
         for feature, coding in table.codings.items():
             values = table.values[feature]
@@ -121,6 +122,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("folder", type=Path, help="the folder of logs, with ml-100k and beauty-s3rec in it")
     parser.add_argument("--log", choices=("ml-100k", "beauty"), action="append")
+    parser.add_argument("--model", choices=tuple(MODELS), action="append")
+    parser.add_argument("--epochs", type=int, default=12)
     given = parser.parse_args()
     for name in given.log or ("ml-100k", "beauty"):
-        measure(name, given.folder)
+        measure(name, given.folder, given.epochs, given.model or list(MODELS))

@@ -275,6 +275,22 @@ def test_the_query_tower_is_exported_with_content(tmp_path):
     assert np.allclose(found, model.query_vectors(histories=names), atol=1e-4)
 
 
+def test_a_model_goes_on_with_items_that_it_took_in():
+    model = YoutubeDNN(hidden=(), content="sum", num_sampled=16, **QUICK).fit(likes(), progress=False)
+    model.add_items(COLD, described("genre"))
+    sessions = [[f"cold-g{u % GENRES}-0", f"g{u % GENRES}-1", f"later-g{u % GENRES}"] for u in range(16)]
+    users = range(1000, 1016)
+    more = Interactions.from_arrays(np.repeat(users, 3), np.concatenate(sessions))
+    table = {"item": list(more.item_ids.keys), "genre": [name.split("g")[1][:1] for name in more.item_ids.keys]}
+    table["genre"] = [f"g{genre}" for genre in table["genre"]]
+    model.fit(more.with_features(items=Features.from_frame(table, more.item_ids)), warm=True, progress=False)
+    assert {*COLD, "later-g1"} <= {*model.item_ids.tolist()}
+    assert model.known.added == 0
+    assert model.model.num_items == len(model.item_ids) == len(model.search_vectors)
+    genres = [model.recommend(histories=[f"later-g{g}"], k=1, allow=COLD).items[0][5:7] for g in range(GENRES)]
+    assert genres == [f"g{g}" for g in range(GENRES)]
+
+
 def test_pretrained_ids_start_there():
     model = SASRec(dim=8, blocks=1, epochs=1, seed=1, content="sum", pretrain=1, lr=1e-9).fit(likes(), progress=False)
     ids = model.model.watched.ids.table.weight.detach().numpy()

@@ -103,10 +103,11 @@ def export_onnx(tower: QueryTower, batch: Mapping[str, Tensor], path: str | os.P
     for library in ("onnx", "onnxscript"):  # optional extra `onnx`
         if importlib.util.find_spec(library) is None:
             raise ModuleNotFoundError(f"export needs {library}: pip install 'logq[onnx]'", name=library)
-    size = sum(weight.nbytes for weight in tower.state_dict().values())
+    weights = [*tower.parameters(), *tower.buffers()]  # vectors of items are buffers that are not in the state
+    size = sum(weight.nbytes for weight in weights)
     if size > MOST_BYTES:
         raise ValueError(f"path: expected weights of at most 2 GiB for an ONNX file, got {size:,} bytes")
-    if any(weight.device.type != "cpu" for weight in tower.state_dict().values()):
+    if any(weight.device.type != "cpu" for weight in weights):
         tower = copy.deepcopy(tower).cpu()
     rows, length = torch.export.Dim("rows"), torch.export.Dim("length")
     shapes = tuple({0: rows, 1: length} if name == "history" else {0: rows} for name in tower.columns)
