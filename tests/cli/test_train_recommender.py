@@ -386,7 +386,7 @@ def test_sessions_are_not_saved_without_users(logq, ratings, tmp_path):
     words = ["train", "session-knn", ratings, "-o", tmp_path / "m", "--no-histories", "-q"]
     code, _, err = logq(*words)
     assert code == 2
-    assert "--no-histories: expected none with session-knn, which answers from what users did" in err
+    assert "--no-users: expected none with session-knn, which answers from what users did" in err
 
 
 def test_a_log_of_too_many_items_is_refused_in_the_spelling_of_options(logq, ratings, tmp_path):
@@ -397,7 +397,7 @@ def test_a_log_of_too_many_items_is_refused_in_the_spelling_of_options(logq, rat
 
 def test_vectors_of_users_are_not_saved_without_users(logq, ratings, tmp_path):
     words = ["train", "two-tower", ratings, "-o", tmp_path / "m", "--user-vectors", "--no-histories", "-q"]
-    assert "--no-histories: expected none with --user-vectors" in logq(*words)[2]
+    assert "--no-users: expected none with --user-vectors" in logq(*words)[2]
 
 
 def test_events_that_no_time_tells_apart_are_said_where_the_log_is_split(logq, tmp_path):
@@ -415,3 +415,63 @@ def test_bookings_are_told_by_a_column_of_names(logq, ratings, tmp_path):
     options = ["--booking", "rating=5", "--epochs", 1, "-q"]
     code, _, err = logq("train", "airbnb", ratings, "-o", tmp_path / "m", *options)
     assert (code, err) == (2, "Error: --booking: expected a column of names before =, 'rating' has numbers\n")
+
+
+def test_a_model_goes_on_with_a_log_that_grew(logq, ratings, tmp_path):
+    lines = ratings.read_text().splitlines()
+    old, new = tmp_path / "old.csv", tmp_path / "new.csv"
+    renamed = "who,what,stars,when"
+    old.write_text("\n".join([renamed, *lines[1:300]]) + "\n")
+    added = [f"x{user},{item},5,{900_000 + user}" for user, item in enumerate(["i3", "i4", "fresh", "i3"] * 2)]
+    added += [f"u1,fresh,1,{950_000}", f"u2,i19,5,{950_001}"]
+    new.write_text("\n".join([renamed, *lines[290:], *added]) + "\n")
+    folder = tmp_path / "m"
+    words = ["--user", "who", "--item", "what", "--min-label", 2, *QUICK]
+    assert logq("train", "sasrec", old, "-o", folder, *words)[0] == 0
+    before = recommenders.Recommender.load(folder)
+    code, out, err = logq("train", "sasrec", "--continue", new, "-o", folder)
+    assert code == 0, err
+    # Of 71 rows again ten are known, and those with a label of 1 are left out; so is what u1 did.
+    assert "Took in 58 new events of 20 users (18 new) and 14 items (1 new); 8 events were known already." in out
+    assert "label below 2" in err, "as the first log was read"
+    after = recommenders.Recommender.load(folder)
+    size = before.known.num_items
+    assert after.known.item_ids.keys[:size].tolist() == before.known.item_ids.keys.tolist()
+    assert "x2" in after.known.user_ids.keys.tolist()
+    assert after.settings()["dim"] == 8
+    assert logq("evaluate", "ranking", folder)[0] == 0
+    assert len(logq("recommend", folder, "--user", "x2", "-k", 3, "--unknown", "popular")[1].splitlines()) >= 3
+    told = json.loads((folder / "training.json").read_text())
+    assert told["earlier_logs"] == [str(old)]
+    code, _, err = logq("train", "sasrec", "--continue", new, "-o", folder)
+    assert code != 0
+    assert "that the log of" in err
+    assert "has already; nothing was changed" in err
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "message"),
+    [
+        ("sasrec", ["--dim", 9], "--dim: expected 16, as the model in"),
+        ("sasrec", ["--lr", 0.1], "--lr: expected none with --continue, which goes by --warm-lr"),
+        ("sasrec", ["--validation", "random"], "--validation: expected last, time or none with --continue"),
+        ("mind", [], "holds a SASRec, which `logq train mind` does not make"),
+    ],
+)
+def test_what_cannot_change_when_a_model_goes_on_is_said(logq, ratings, model, command, option, message):
+    before = (model / "model.safetensors").read_bytes()
+    code, _, err = logq("train", command, "--continue", ratings, "-o", model, *option)
+    assert code != 0
+    assert message in err
+    assert (model / "model.safetensors").read_bytes() == before
+
+
+def test_a_model_without_users_goes_on_without_them(logq, ratings, tmp_path):
+    folder = tmp_path / "m"
+    assert logq("train", "sasrec", ratings, "-o", folder, *QUICK, "--no-users", "-q")[0] == 0
+    new = tmp_path / "new.csv"
+    new.write_text("user_id,item_id,rating,ts\n" + "".join(f"customer,i{item},5,{item}\n" for item in range(3)))
+    assert logq("train", "sasrec", "--continue", new, "-o", folder, "--validation", "none", "-q")[0] == 0
+    assert len(recommenders.Recommender.load(folder).known.user_ids) == 0
+    assert b"customer" not in (folder / "model.safetensors").read_bytes()
+    assert not (folder / "log").exists()

@@ -19,7 +19,11 @@ class Guide(NamedTuple):
     """
 
     about: str
-    examples: tuple[str, ...] = ("ratings.csv -o model", "ratings.csv -o model --resume")
+    examples: tuple[str, ...] = (
+        "ratings.csv -o model",
+        "ratings.csv -o model --resume",
+        "--continue new.csv -o model",
+    )
     learns_from: tuple[str, ...] = ("user", "item")
 
 
@@ -86,6 +90,7 @@ GUIDES = {
         (
             "ratings.csv -o model",
             "ratings.csv -o model --validation none --epochs 12",
+            "--continue new.csv -o model",
             "ratings.csv -o model --device cuda --precision auto",
             "ratings.csv -o model --objective gbce --num-sampled 256",
         ),

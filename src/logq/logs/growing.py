@@ -293,6 +293,7 @@ def _grown_coding(name: str, coding: Coding, more: Coding) -> tuple[Coding, NDAr
     if isinstance(coding, Buckets) and isinstance(more, Buckets) and np.array_equal(coding.edges, more.edges):
         return coding, np.arange(len(coding) + 1, dtype=np.int32)
     kinds = ["categories" if isinstance(one, Categories) else "buckets" for one in (coding, more)]
-    expected = f"{kinds[0]} of {name!r}, as before" if kinds[0] != kinds[1] else f"the buckets of {name!r} as before"
-    hint = "" if kinds[0] != kinds[1] else "Features.from_frame(..., like=) cuts numbers where an earlier table did"
-    raise ArgumentError("log", expected, Verbatim(kinds[1] if kinds[0] != kinds[1] else "other ones"), hint)
+    if kinds[0] != kinds[1]:
+        raise ArgumentError("log", f"{kinds[0]} of {name!r}, as before", Verbatim(kinds[1]))
+    hint = "they are cut at quantiles of their own table; give categories that are cut alike in every table"
+    raise ArgumentError("log", f"the buckets of {name!r} as before", Verbatim("other ones"), hint)

@@ -82,7 +82,7 @@ class WarmConfig(Config):
 
     warm_epochs: Annotated[
         int, AtLeast(1), Help("Passes over the new events of a log that grew, and over the old ones beside them.")
-    ] = 3
+    ] = 2
     warm_lr: Annotated[
         float | None,
         Above(0),

@@ -160,7 +160,8 @@ class NeuralRecommender(NeuralConfig, NewItemsOfEncoder, ExportedRecommender):
         return later_examples(grown, self._make_examples, self.replay if is_remembered else 0.0, seed)
 
     @property
-    def _column_ids(self) -> Mapping[str, Identifiers]:
+    def columns_known(self) -> Mapping[str, Identifiers]:
+        """Those of the context."""
         return self._context.ids
 
     def _fit(

@@ -74,7 +74,7 @@ class Recommender(RecommendingRanker):
         self._fit(grown.log, validation, options)
 
     @property
-    def _column_ids(self) -> Mapping[str, Identifiers]:
+    def columns_known(self) -> Mapping[str, Identifiers]:
         """The values of columns of the log that the model remembers: their codes stay when it grows."""
         return {}
 
@@ -138,7 +138,7 @@ class Recommender(RecommendingRanker):
         if train.num_items < 2 - warm or len(train) == 0:
             got = Verbatim(f"{len(train)} events of {train.num_items} items")
             raise ArgumentError("log", "events of at least two items", got)
-        grown = self.known.grow(train, self._column_ids) if warm else None
+        grown = self.known.grow(train, self.columns_known) if warm else None
         with self._fitting():
             self._indexes = {}
             if grown is None:

@@ -14,6 +14,7 @@ import typer
 from logq._arguments import ArgumentError
 from logq._progress import format_seconds
 from logq.cli.command_options import Quiet, make_command, one_of
+from logq.cli.continued_model import ContinuedModel
 from logq.cli.feature_files import read_titles
 from logq.cli.held_out_part import HeldOutPart, Validation
 from logq.cli.input_output import READS
@@ -55,6 +56,7 @@ def make(name: str) -> HelpfulCommand:
     recipes = f"{', '.join(built_in)} or a TOML file" if built_in else "a TOML file"
 
     def command(
+        invocation: typer.Context,
         log: Annotated[
             Path,
             typer.Argument(
@@ -77,9 +79,19 @@ def make(name: str) -> HelpfulCommand:
                 rich_help_panel="Model",
             ),
         ] = None,
+        go_on: Annotated[
+            bool,
+            typer.Option(
+                "--continue",
+                help="Go on with the model in DIR: take in the events of LOG that are new, with their users and items, "
+                "instead of starting anew.",
+                rich_help_panel="Continuing",
+            ),
+        ] = False,
         no_histories: Annotated[
             bool,
             typer.Option(
+                "--no-users",
                 "--no-histories",
                 help="Save no users: neither ids, histories nor the log. The model answers for histories that it is "
                 "given, and has no test part.",
@@ -102,7 +114,17 @@ def make(name: str) -> HelpfulCommand:
         with output_folder(output):
             training = Training(output, checkpoints, quiet=quiet)
             every = {**settings, **arguments}
-            _train(entry, log, columns, every, held_out, training, histories=not no_histories)
+            continued = None
+            if go_on:
+                typed = [
+                    name
+                    for name in invocation.params
+                    if str(invocation.get_parameter_source(name)).endswith("COMMANDLINE")
+                ]
+                continued = ContinuedModel.open(output, entry, _without_values(every))
+                columns, held_out = continued.reading(columns), continued.held_out(held_out, typed)
+            histories = not no_histories and (continued is None or continued.keeps_users)
+            _train(entry, log, columns, every, held_out, training, continued, histories=histories)
 
     about = f"Train {entry.class_name}: {entry.summary[0].lower()}{entry.summary[1:]}\n\n{guide.about}"
     examples = "\n".join(f"logq train {name} {rest}" for rest in guide.examples)
@@ -116,6 +138,7 @@ def _train(
     arguments: Mapping[str, Any],
     held_out: Validation,
     training: Training,
+    continued: ContinuedModel | None,
     *,
     histories: bool,
 ) -> None:
@@ -128,17 +151,17 @@ def _train(
         arguments: of the class.
         held_out: what is held out.
         training: where everything goes.
+        continued: the model that goes on, or None.
         histories: whether users, their histories and the log are saved.
     """
-    estimator, given = entry.load_class(), dict(arguments)
-    column, _, booked = str(given.get("booking") or "").partition("=")
-    if booked:
-        given["booking"] = column
-    model: Recommender = estimator.from_settings(given)  # what is wrong here is found before the log is read
+    estimator = entry.load_class()
+    column, _, booked = str(arguments.get("booking") or "").partition("=")
+    # What is wrong here is found before the log is read.
+    model: Recommender = estimator.from_settings(_without_values(arguments)) if continued is None else continued.model
     if not histories and model.needs_users:
-        raise BadInputError(f"--no-histories: expected none with {entry.command}, which answers from what users did")
+        raise BadInputError(f"--no-users: expected none with {entry.command}, which answers from what users did")
     if not histories and getattr(model, "user_vectors", False):
-        raise BadInputError("--no-histories: expected none with --user-vectors, which are one of each user")
+        raise BadInputError("--no-users: expected none with --user-vectors, which are one of each user")
     of_columns = [name for name, option in estimator.options().items() if option.metavar == "COLUMN"]
     further = [column for name in of_columns for column in _several(getattr(model, name))]
     began = time.monotonic()
@@ -148,6 +171,11 @@ def _train(
             log = _with_bookings(log, column, booked)
         if not training.quiet:
             say(_described(log))
+        if continued is not None:
+            grown = continued.grown(path, log)
+            if not training.quiet:
+                say(continued.took_in(grown))
+            log = grown.log
         _note_unused(entry, model, columns)
         if log.labels is not None and columns.min_label is None:
             low, high = float(log.labels.min()), float(log.labels.max())
@@ -157,9 +185,11 @@ def _train(
         if split is not None and split.remark():
             note(split.remark())
         titles = None if columns.item_features is None else read_titles(columns.item_features, log.item_ids)
+        if continued is not None:
+            titles = continued.titles(titles, log.num_items)
         reading = time.monotonic() - began
         try:
-            model.fit(log if split is None else split, **training.arguments)
+            model.fit(log if split is None else split, **training.arguments, warm=continued is not None)
         except ArgumentError as error:
             if error.name != "log" or split is None:
                 raise
@@ -177,6 +207,9 @@ def _train(
             "seconds": round(took, 1),
             "training_log": getattr(model, "training_log", []),
         }
+        if continued is not None:
+            earlier = continued.folder.training
+            typed["earlier_logs"] = [*earlier.get("earlier_logs", []), earlier.get("log")]
         save_log(training.folder, log if histories else None, split, titles, _plain(typed))
         model.save(training.folder, histories=histories)
         training.clear()
@@ -190,6 +223,12 @@ def _train(
     _say_validation(model, split, held_out)
     searches = model.has_vectors and log.num_items >= _MANY_ITEMS
     _say_next(training.folder, log, titles, held_out, histories=histories, searches=searches)
+
+
+def _without_values(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Options as the class takes them: of --booking COLUMN=VALUE the column."""
+    booking = str(arguments.get("booking") or "").partition("=")[0]
+    return {**arguments, "booking": booking} if booking else dict(arguments)
 
 
 def _several(value: Any) -> Sequence[str]:
