@@ -418,6 +418,7 @@ def timed_log() -> Interactions:
     return Interactions.from_arrays(*map(list, zip(*rows, strict=True)))
 
 
+@pytest.mark.slow
 def test_time_reaches_training_and_answers_and_goes_through_a_file(tmp_path: Path) -> None:
     log = timed_log()
     items, times = log.items.reshape(-1, 4).astype(np.int64), log.timestamps.reshape(-1, 4)
