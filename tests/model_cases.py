@@ -108,6 +108,9 @@ MODELS: dict[str, Callable[..., RetrievalModel]] = {
         C, D, max_length=9, layer="ligr", heads=2, hidden=12, positions="relative", **{"dropout": 0.0, **o}
     ),
     "sasrec, bsarec": lambda **o: SASRecEncoder(C, D, max_length=9, layer="bsarec", **{"dropout": 0.0, **o}),
+    "sasrec, hstu": lambda **o: SASRecEncoder(
+        C, D, max_length=9, layer="hstu", heads=2, time_buckets=0, **{"dropout": 0.0, **o}
+    ),
     "sasrec, gru4rec": lambda **o: SASRecEncoder(
         C, D, max_length=9, layer="gru4rec", hidden=12, blocks=1, **{"dropout": 0.0, **o}
     ),

@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from logq.logs import Interactions, NextItems, Sequences
+from logq.recommenders.histories import Histories
+from logq.recommenders.known_log import KnownLog
 from logq.recommenders.layers.causal_attention import CausalAttention
 from logq.recommenders.layers.layer_config import LAYERS, LayerConfig
 from logq.recommenders.layers.sequence_layer import HistoryLayout
@@ -159,16 +164,38 @@ def wearec(block: Any, xs: Xs) -> Xs:
     return feed_forward(block, mixing(block, xs, mixed, block.filter_norm)) if xs else []
 
 
-STUDENT: dict[str, Callable[[Any, Xs], Xs]] = {
+def hstu(block: Any, xs: Xs, times: list[float]) -> Xs:
+    normed = [norm(block.input_norm, x) for x in xs]
+    parts = [silu(apply(block.expand, x)).split(D) for x in normed]
+    found, width = [], D // block.heads
+    for i, x in enumerate(xs):
+        mixed = torch.zeros(D, dtype=torch.float64)
+        for head in range(block.heads):
+            cut = slice(head * width, (head + 1) * width)
+            for j in range(i + 1):
+                score = parts[i][1][cut] @ parts[j][2][cut]
+                if block.distance_bias is not None:
+                    score = score + block.distance_bias[i - j, head]
+                if block.gap_bias is not None:
+                    bucket = min(int(math.log(max(1, times[j] - times[i])) / 0.301), len(block.gap_bias) - 2)
+                    unknown = times[i] < 0 or times[j] < 0
+                    score = score + block.gap_bias[-1 if unknown else bucket, head]
+                mixed[cut] += silu(score) / (i + 1) * parts[j][3][cut]
+        found.append(x + apply(block.project, parts[i][0] * norm(block.mixed_norm, mixed)))
+    return found
+
+
+STUDENT: dict[str, Callable[..., Xs]] = {
     "attention": attention,
     "ligr": ligr,
     "bsarec": bsarec,
     "wearec": wearec,
+    "hstu": hstu,
     "gru4rec": gru4rec,
 }
 
 
-def encoded(model: SASRecEncoder, items: list[int]) -> Xs:
+def encoded(model: SASRecEncoder, items: list[int], times: list[float]) -> Xs:
     """The output at each item of a history."""
     config = model.config
     xs = []
@@ -181,7 +208,7 @@ def encoded(model: SASRecEncoder, items: list[int]) -> Xs:
             x = x + model.places.weight[len(items) - 1 - place]
         xs.append(norm(model.norm, x) if config.norm == "post" else x)
     for block in model.blocks:
-        xs = STUDENT[config.layer](block, xs)
+        xs = STUDENT[config.layer](block, xs, *([times] if config.layer == "hstu" else []))
     return [norm(model.norm, x) for x in xs] if config.norm == "pre" else xs
 
 
@@ -208,6 +235,8 @@ CASES: dict[str, dict[str, Any]] = {
     "bsarec, window": {"layer": "bsarec", "causal_filter": False, "positions": "end"},
     "wearec": {"layer": "wearec", "heads": 2},
     "wearec, even": {"layer": "wearec", "max_length": 8, "alpha": 0.6, "positions": "start", "norm": "pre"},
+    "hstu": {"layer": "hstu", "heads": 2, "time_buckets": 9},
+    "hstu, start": {"layer": "hstu", "positions": "start", "time_buckets": 0},
     "gru4rec": {"layer": "gru4rec", "hidden": 12},
     "gru4rec, start": {"layer": "gru4rec", "blocks": 1, "positions": "start"},
 }
@@ -221,6 +250,12 @@ AHEAD = [name for name, settings in CASES.items() if sees_later_items(settings)]
 """Cases in which what is after an item counts."""
 
 
+def with_times(columns: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Gaps of none, of less than the first bucket, of several, and beyond the last; one time is not known."""
+    times = torch.tensor([[3000, 3000, 190, 41, 40, 7, 0], [5, 1, 0, -1, -1, -1, -1], [0] + 6 * [-1], 7 * [-1]])
+    return columns | {"history.time": torch.cat([times, torch.tensor([[9, 8, -1, 0, -1, -1, -1]])])}
+
+
 def test_every_layer_has_a_case():
     assert {settings.get("layer", "attention") for settings in CASES.values()} == set(LAYERS) == set(STUDENT)
 
@@ -228,11 +263,11 @@ def test_every_layer_has_a_case():
 @pytest.mark.parametrize("padded", [False, True], ids=["packed", "padded"])
 @pytest.mark.parametrize("name", CASES)
 def test_it_is_the_loop_that_a_student_would_write(name: str, padded: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    model, columns = made(**CASES[name]), batch()
+    model, columns = made(**CASES[name]), with_times(batch())
     if padded:
         monkeypatch.setattr("logq.recommenders.sasrec.keeps_sizes", lambda _: True)
     rows = [[item for item in row if item >= 0] for row in columns["history"].tolist()]
-    outputs = [encoded(model, items) for items in rows]
+    outputs = [encoded(model, items, row) for items, row in zip(rows, columns["history.time"].tolist(), strict=True)]
     last = torch.stack([xs[-1] if xs else torch.zeros(D, dtype=torch.float64) for xs in outputs])
     torch.testing.assert_close(model.query(columns), last, rtol=1e-9, atol=1e-9)
     if name not in AHEAD:
@@ -249,14 +284,16 @@ def test_it_is_the_loop_that_a_student_would_write(name: str, padded: bool, monk
 def test_what_comes_later_changes_nothing(name: str) -> None:
     """And an output is that of the history that ends there."""
     model, history = made(**CASES[name]), torch.tensor([[3, 5, 8, 1, 19, 2, 7]])
-    before = model.training_queries({"history": history, "targets": history})[0]
+    columns = {"targets": history, "history.time": torch.tensor([[3000, 3000, 190, 41, 40, 7, 0]])}
+    before = model.training_queries(columns | {"history": history})[0]
     for place in range(1, LENGTH):
         changed = history.clone()
         changed[0, place] = 11
-        after = model.training_queries({"history": changed, "targets": history})[0]
+        after = model.training_queries(columns | {"history": changed})[0]
         assert torch.equal(before[:place], after[:place])
         assert not torch.equal(before[place], after[place])
-        alone = model.query({"history": history[:, : place + 1]})[0]
+        times = columns["history.time"][:, : place + 1]
+        alone = model.query({"history": history[:, : place + 1], "history.time": times - times[:, -1:]})[0]
         torch.testing.assert_close(before[place], alone, rtol=1e-12, atol=1e-12)
 
 
@@ -349,7 +386,7 @@ def fitted(name: str, **changes: Any) -> SASRec:
     return SASRec(16, **{**settings, "blocks": 1, **changes}).fit(planted_split().train, progress=False)
 
 
-LEARNERS = ["attention, relative, post", "ligr", "bsarec, pre", "wearec", "gru4rec"]
+LEARNERS = ["attention, relative, post", "ligr", "bsarec, pre", "wearec", "hstu", "gru4rec"]
 FEW = [pytest.param(n, marks=() if n == "wearec" else pytest.mark.slow) for n in LEARNERS]
 
 
@@ -365,18 +402,84 @@ def test_an_estimator_learns_and_goes_through_a_file(name: str, tmp_path: Path) 
     assert np.array_equal(again.query_vectors(users), model.query_vectors(users))
 
 
+# -------------------------------------------------------------------------------------------------------------- times
+
+
+@cache
+def timed_log() -> Interactions:
+    """Two items and "go": what follows is of the second item where that was a minute before, else of the first one."""
+    rng = np.random.default_rng(1)
+    rows: list[tuple[int, str, int]] = []
+    for user in range(160):
+        begin, (one, other), recent = int(rng.integers(10**8)), rng.permutation(4)[:2], user % 2
+        times = (0, 600_000 if recent else 60, 600_060, 600_070)
+        items = (f"a{one}", f"a{other}", "go", f"b{other if recent else one}")
+        rows += [(user, item, begin + time) for item, time in zip(items, times, strict=True)]
+    return Interactions.from_arrays(*map(list, zip(*rows, strict=True)))
+
+
+@pytest.mark.slow
+def test_time_reaches_training_and_answers_and_goes_through_a_file(tmp_path: Path) -> None:
+    log = timed_log()
+    items, times = log.items.reshape(-1, 4).astype(np.int64), log.timestamps.reshape(-1, 4)
+    settings: dict[str, Any] = {"layer": "hstu", "blocks": 1, "heads": 2, "dropout": 0.0, "max_length": 4, "seed": 1}
+    settings |= {"objective": "full_softmax", "lr": 0.01, "epochs": 80, "batch_size": 32, "examples": "prefixes"}
+    model = SASRec(16, time_buckets=64, patience=None, ema=None, **settings).fit(log, progress=False)
+    model.save(tmp_path / "m")
+    again = SASRec.load(tmp_path / "m")
+    timeless = Histories(items[:, :3].reshape(-1), np.arange(161) * 3, np.full(160, -1))
+    request = replace(timeless, times=times[:, :3].reshape(-1))
+    best = [(again._queries(asked) @ again._item_rows().T).argmax(dim=1).numpy() for asked in (request, timeless)]
+    assert (best[0] == items[:, 3]).mean() > 0.9
+    assert (best[1] == items[:, 3]).mean() < 0.7  # the order alone does not tell
+    assert np.array_equal(again._queries(request), model._queries(request))
+
+
+def test_times_of_windows_prefixes_and_requests_are_those_of_the_log() -> None:
+    log = Interactions.from_arrays([1, 1, 1, 1, 2, 2], [5, 6, 7, 8, 5, 9], [10, 30, 70, 150, 7, 7])
+    windows = Sequences(log, 2, times=True).batch([0, 1, 2])
+    assert windows["history.time"].tolist() == [[0, -1], [40, 0], [0, -1]]
+    prefixes = NextItems(log, 3, times=True).batch([0, 1, 2, 3])["history.time"]
+    assert prefixes.tolist() == [[0, -1, -1], [20, 0, -1], [60, 40, 0], [0, -1, -1]]
+    backwards = NextItems(log, 3, times=True, recent_first=True).batch([2])["history.time"]
+    assert backwards.tolist() == [[0, 40, 60]]
+    known = KnownLog.of(log)
+    request = known.of_codes(np.array([1, -1, 0]))
+    assert request.ages(3).tolist() == [[0, 0, -1], [-1, -1, -1], [120, 80, 0]]
+    assert request.select(np.array([False, False, True])).ages(2).tolist() == [[80, 0]]
+    assert request.part(0, 1).ages(2).tolist() == [[0, 0]]
+    assert known.given([[6, 5]], None).ages(3).tolist() == [[-1, -1]]
+    without = Interactions.from_arrays([1, 1], [5, 6])
+    for make in (Sequences, NextItems):
+        with pytest.raises(ValueError, match="times: expected False, as the log has no times, got True"):
+            make(without, 2, times=True)
+
+
+def test_a_log_without_times_is_learned_by_positions_and_it_is_said() -> None:
+    log = Interactions.from_sessions([["tea", "milk", "cup", "spoon"]] * 8)
+    model = SASRec(8, layer="hstu", epochs=1, num_sampled=2, seed=1)
+    with pytest.warns(UserWarning, match="layer 'hstu' knows positions alone, as the log has no times"):
+        model.fit(log, progress=False)
+    assert model.metadata == {"times": False}
+    assert len(model.recommend(histories=["tea"], k=1).items) == 1
+    with pytest.raises(KeyError, match=r"history\.time: the model needs this column, the batch has history"):
+        SASRecEncoder(C, D, layer="hstu").query({"history": torch.tensor([[3]])})
+
+
 # ------------------------------------------------------------------------------------------------------------- export
 
 
 @pytest.mark.filterwarnings("ignore:The tensor attribute:UserWarning")  # what torch says of its own GRU
 @pytest.mark.parametrize("name", [pytest.param(n, marks=() if n == "wearec" else pytest.mark.slow) for n in CASES])
 def test_an_exported_layer_answers_for_other_batches(name: str) -> None:
-    tower = QueryTower(made(**CASES[name]), ["history"], cosine=False, extra=False).eval()
+    names = ["history", "history.time"] if CASES[name].get("time_buckets") else ["history"]
+    tower = QueryTower(made(**CASES[name]), names, cosine=False, extra=False).eval()
     dynamic = {0: torch.export.Dim("rows"), 1: torch.export.Dim("length")}
-    history = batch()["history"]
-    graph = torch.export.export(tower, (history,), dynamic_shapes=((dynamic,),), strict=False).module()
-    for other in (history, history[:1, :3], history[1:3, :1], history[[4, 1, 3, 0, 0, 2], :5]):
-        torch.testing.assert_close(graph(other), tower(other), rtol=1e-6, atol=1e-6)
+    columns = tuple(with_times(batch())[name] for name in names)
+    graph = torch.export.export(tower, columns, dynamic_shapes=((dynamic,) * len(names),), strict=False).module()
+    for rows, length in (([0, 1, 2, 3, 4], 7), ([0], 3), ([1, 2], 1), ([4, 1, 3, 0, 0, 2], 5)):
+        other = [column[rows][:, :length] for column in columns]
+        torch.testing.assert_close(graph(*other), tower(*other), rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.slow
@@ -384,11 +487,14 @@ def test_an_exported_layer_answers_for_other_batches(name: str) -> None:
 def test_onnx_answers_as_the_model_does(name: str, tmp_path: Path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     model = fitted(name, epochs=1, max_length=5)
-    assert model.export(tmp_path / "tower.onnx") == ["history"]
+    names = model.export(tmp_path / "tower.onnx")
+    assert names == (["history", "history.time"] if name == "hstu" else ["history"])
     session = onnxruntime.InferenceSession((tmp_path / "tower.onnx").read_bytes(), providers=["CPUExecutionProvider"])
-    for length in range(1, 6):
-        histories = np.random.default_rng(length).integers(0, model.known.num_items, (3, length))
-        histories[1, length // 2 :] = -1
-        raw = [[model.item_ids[item] for item in row if item >= 0] for row in histories]
-        (answer,) = session.run(None, {"history": histories})
-        np.testing.assert_allclose(answer, model.query_vectors(histories=raw), rtol=1e-5, atol=1e-5)
+    for codes in (np.arange(1), np.arange(7)):
+        inputs = model._inputs(model.known.of_codes(codes))
+        for length in range(1, 1 + inputs["history"].shape[1]):
+            given = {key: np.ascontiguousarray(inputs[key][:, :length]) for key in names}
+            (answer,) = session.run(None, given)
+            with torch.no_grad():
+                expected = model.model.query({key: torch.from_numpy(value) for key, value in given.items()})
+            np.testing.assert_allclose(answer, expected.numpy(), rtol=1e-5, atol=1e-5)

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from logq._arguments import ArgumentTypeError, Verbatim
 
-__all__ = ["Examples", "check_indices", "gather"]
+__all__ = ["Examples", "check_indices", "gather", "gather_ages"]
 
 
 class Examples(Protocol):
@@ -59,6 +59,27 @@ def gather(
         taken = taken.astype(np.int64, copy=False)
     taken[~inside] = -1
     return taken
+
+
+def gather_ages(
+    times: NDArray[Any],
+    starts: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    width: int,
+    *,
+    backwards: bool = False,
+) -> NDArray[Any]:
+    """Return how long before the last event of a row each was, for rows as `gather` makes them.
+
+    Example:
+        >>> gather_ages(np.array([50, 60, 90, 95]), np.array([0, 2]), np.array([1, 2]), 3).tolist()
+        [[0, -1, -1], [5, 0, -1]]
+    """
+    if not len(times):
+        return np.full((len(starts), width), -1, dtype=np.int64)
+    ends = times[np.maximum(starts + lengths - 1, 0)]
+    ages = ends[:, None] - gather(times, starts, lengths, width, backwards=backwards)
+    return np.where(np.arange(width) < lengths[:, None], ages, -1)
 
 
 def check_indices(name: str, values: ArrayLike, size: int, *, least: int = 0) -> NDArray[np.int64]:

@@ -10,7 +10,7 @@ from typing_extensions import Self
 
 from logq._arguments import ArgumentError, Verbatim, check_bool, check_int
 from logq.logs.column_names import unknown_column
-from logq.logs.examples import check_indices, gather
+from logq.logs.examples import check_indices, gather, gather_ages
 from logq.logs.identifiers import code_type
 from logq.logs.interactions import Interactions
 
@@ -32,6 +32,8 @@ class Sequences:
         overlap: number of items that a window repeats from the one before, less than L.
         last_only: only the last window of each user, as SASRec is trained (Kang & McAuley 2018).
         pad: always return L columns; otherwise as many as the longest window of the batch has.
+        times: return "history.time" (B, L), how long before the last event of its row each was, in the unit of the
+            log's times, padded with -1.
 
     Raises:
         ArgumentError: no user has two events, or `overlap` is not below L.
@@ -48,13 +50,21 @@ class Sequences:
     """
 
     def __init__(
-        self, log: Interactions, max_length: int, *, overlap: int = 0, last_only: bool = False, pad: bool = False
+        self,
+        log: Interactions,
+        max_length: int,
+        *,
+        overlap: int = 0,
+        last_only: bool = False,
+        pad: bool = False,
+        times: bool = False,
     ) -> None:
         """See the class."""
         self.log = log
         self.max_length = check_int("max_length", max_length)
         self.overlap = check_int("overlap", overlap, 0)
         self.pad = check_bool("pad", pad)
+        self.times = _times_of_histories(log, times)
         if overlap >= max_length:
             raise ArgumentError("overlap", f"an integer below max_length = {max_length}", overlap)
         step = max_length - overlap
@@ -93,7 +103,7 @@ class Sequences:
 
         Returns:
             "history" (B, L) int64, padded with -1; "targets" (B, L) int64, -1 where there is none; "events" (B, L)
-            int64, the rows of the log that these are of; "user" (B,) int64.
+            int64, the rows of the log that these are of; "user" (B,) int64; "history.time" (B, L) with `times`.
 
         Raises:
             IndexError: a number is out of range.
@@ -106,12 +116,15 @@ class Sequences:
             targets[~gather(self._may_be_targets, starts + 1, lengths, width)] = -1
         if self.overlap:
             targets[np.arange(width) < self._only_input[chosen][:, None]] = -1
-        return {
+        found = {
             "history": gather(self.log.items, starts, lengths, width),
             "targets": targets,
             "events": np.where(targets >= 0, starts[:, None] + np.arange(1, width + 1), -1),
             "user": self._users[chosen],
         }
+        if self.times is not None:
+            found["history.time"] = gather_ages(self.times, starts, lengths, width)
+        return found
 
     def with_targets(self, rows: NDArray[np.bool_]) -> Self:
         """The windows that have targets among some events (N,) of the log; their other targets are -1.
@@ -163,6 +176,8 @@ class NextItems:
         history_columns: columns to return for the history: "history.<name>", padded with -1; also "label".
         recent_first: reverse histories, the most recent item first.
         pad: always return L columns; otherwise as many as the longest history of the batch has.
+        times: return "history.time" (B, L), how long before the last event of its row each was, in the unit of the
+            log's times, padded with -1.
 
     Raises:
         ArgumentError: no event has enough before it, or a column is missing.
@@ -195,6 +210,7 @@ class NextItems:
         history_columns: Sequence[str] = (),
         recent_first: bool = False,
         pad: bool = False,
+        times: bool = False,
     ) -> None:
         """See the class."""
         self.log = log
@@ -202,6 +218,7 @@ class NextItems:
         self.last = check_bool("last", last)
         self.recent_first = check_bool("recent_first", recent_first)
         self.pad = check_bool("pad", pad)
+        self.times = _times_of_histories(log, times)
         if age not in ("fraction", "seconds", None):
             raise ArgumentError("age", '"fraction", "seconds" or None', age)
         self.min_history = check_int("min_history", (0 if last else 1) if min_history is None else min_history, 0)
@@ -250,7 +267,7 @@ class NextItems:
         Returns:
             "history" (B, L) int64, the most recent item last, padded with -1; "target" (B,) int64 and "event" (B,)
             int64, the row of the log that it is of (not with `last`); "user" (B,) int64; "age" (B,) float32 where there
-            are times; "context.<name>" (B,); "history.<name>" (B, L).
+            are times; "context.<name>" (B,); "history.<name>" (B, L); "history.time" (B, L) with `times`.
 
         Raises:
             IndexError: a number is out of range.
@@ -280,6 +297,9 @@ class NextItems:
             found[f"context.{name}"] = _widen(np.where(known, values, 0))
         for name, column in self.history_columns.items():
             found[f"history.{name}"] = self._rows(column, positions, lengths, width)
+        if self.times is not None:
+            starts = positions - lengths
+            found["history.time"] = gather_ages(self.times, starts, lengths, width, backwards=self.recent_first)
         return found
 
     def with_targets(self, rows: NDArray[np.bool_]) -> Self:
@@ -321,6 +341,14 @@ def _column(log: Interactions, name: str, argument: str) -> NDArray[Any]:
     if name not in log.columns:
         raise unknown_column(argument, name, log.columns)
     return log.columns[name]
+
+
+def _times_of_histories(log: Interactions, wanted: bool) -> NDArray[Any] | None:
+    if not check_bool("times", wanted):
+        return None
+    if log.timestamps is None:
+        raise ArgumentError("times", "False, as the log has no times", wanted)
+    return log.timestamps
 
 
 def _times(log: Interactions) -> tuple[float, float]:

@@ -20,6 +20,7 @@ Batch = Mapping[str, Tensor]
 """The columns of a batch by name. All rows of a column are padded at the end with -1, most recent items last.
 
     history             (B, L) int64        items that a row knows of
+    history.time        (B, L)              how long before the last event of its row each was, -1 if unknown
     target              (B,) int64          the item that came next
     targets             (B, L) int64        the same after each item of the history, for models that learn from all
     user                (B,) int64          -1: unknown

@@ -2,9 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from logq.logs.examples import gather_ages
 
 __all__ = ["Histories", "gather_rows"]
 
@@ -20,6 +23,7 @@ class Histories:
         features: by name, (n,) or (n, width) codes of user features; 0 is unknown, -1 pads.
         context: by column, (n,) codes of the context of the request; 0 is unknown. A model that takes a column which
             is not here uses what the log had last of the user.
+        times: of all events, in the unit of the log; None where they are not known.
 
     Example:
         >>> two = Histories(np.array([5, 3, 9]), np.array([0, 2, 3]), np.array([0, -1]))
@@ -32,6 +36,8 @@ class Histories:
     users: NDArray[np.int64]
     features: Mapping[str, NDArray[np.int64]] = field(default_factory=dict[str, NDArray[np.int64]])
     context: Mapping[str, NDArray[np.int64]] = field(default_factory=dict[str, NDArray[np.int64]])
+
+    times: NDArray[Any] | None = None
 
     def __len__(self) -> int:
         return len(self.users)
@@ -50,25 +56,34 @@ class Histories:
         at = np.where(inside, (self.offsets[1:] - lengths)[:, None] + columns, 0)
         return np.where(inside, self.items[at] if len(self.items) else -1, -1).astype(np.int64, copy=False)
 
+    def ages(self, max_length: int) -> NDArray[Any]:
+        """(n, L) how long before the last event of its row each of `padded` was; -1 where that is not known."""
+        lengths = np.minimum(self.lengths, max_length)
+        width = max(1, int(lengths.max(initial=0)))
+        if self.times is None:
+            return np.full((len(self), width), -1, dtype=np.int64)
+        return gather_ages(self.times, self.offsets[1:] - lengths, lengths, width)
+
     def part(self, begin: int, end: int) -> "Histories":
         """Rows begin to end."""
         offsets = self.offsets[begin : end + 1]
-        items = self.items[offsets[0] : offsets[-1]] if len(offsets) else self.items[:0]
-        return self._of_rows(items, offsets - offsets[:1], slice(begin, end))
+        events = slice(offsets[0], offsets[-1]) if len(offsets) else slice(0)
+        return self._of_rows(events, offsets - offsets[:1], slice(begin, end))
 
     def select(self, mask: NDArray[np.bool_]) -> "Histories":
         """The rows where a mask (n,) is True."""
         lengths = self.lengths
         offsets = np.zeros(int(mask.sum()) + 1, dtype=np.int64)
         np.cumsum(lengths[mask], out=offsets[1:])
-        return self._of_rows(self.items[np.repeat(mask, lengths)], offsets, mask)
+        return self._of_rows(np.repeat(mask, lengths), offsets, mask)
 
     def _of_rows(
-        self, items: NDArray[np.int64], offsets: NDArray[np.int64], rows: slice | NDArray[np.bool_]
+        self, events: slice | NDArray[np.bool_], offsets: NDArray[np.int64], rows: slice | NDArray[np.bool_]
     ) -> "Histories":
         features = {name: values[rows] for name, values in self.features.items()}
         context = {name: values[rows] for name, values in self.context.items()}
-        return Histories(items, offsets, self.users[rows], features, context)
+        times = None if self.times is None else self.times[events]
+        return Histories(self.items[events], offsets, self.users[rows], features, context, times)
 
     def parts(self, rows: int) -> Iterator["Histories"]:
         """Parts of at most `rows` rows, in order."""
@@ -83,8 +98,8 @@ class Histories:
 
 
 def gather_rows(
-    items: NDArray[np.int64], offsets: NDArray[np.int64], rows: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    items: NDArray[Any], offsets: NDArray[np.int64], rows: NDArray[np.int64]
+) -> tuple[NDArray[Any], NDArray[np.int64]]:
     """Some rows of a CSR table as one of their own; a row of -1 is empty.
 
     Example:

@@ -227,7 +227,8 @@ class KnownLog:
     def of_codes(self, users: NDArray[np.int64]) -> Histories:
         """Histories of users by their codes."""
         items, offsets = gather_rows(self.items, self.offsets, users)
-        return Histories(items, offsets, users, self.features_of(users))
+        times = None if self.times is None else gather_rows(self.times, self.offsets, users)[0]
+        return Histories(items, offsets, users, self.features_of(users), times=times)
 
     def given(self, histories: Sequence[Iterable[Any]], users: NDArray[np.int64] | None) -> Histories:
         """Histories that a caller gave as raw ids, a list per row.

@@ -110,7 +110,7 @@ def export_onnx(tower: QueryTower, batch: Mapping[str, Tensor], path: str | os.P
     if any(weight.device.type != "cpu" for weight in weights):
         tower = copy.deepcopy(tower).cpu()
     rows, length = torch.export.Dim("rows"), torch.export.Dim("length")
-    shapes = tuple({0: rows, 1: length} if name == "history" else {0: rows} for name in tower.columns)
+    shapes = tuple({0: rows, 1: length} if name.split(".")[0] == "history" else {0: rows} for name in tower.columns)
     with torch.no_grad(), _quiet():
         program = torch.onnx.export(
             tower,

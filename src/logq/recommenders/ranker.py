@@ -146,8 +146,9 @@ class RankingTest:
             request = known.of_codes(own_users[users])
         else:
             items, offsets = history.histories(users)
-            request = without_unknown(own_items[items], offsets, own_users[users])
-            request = Histories(request.items, request.offsets, request.users, known.features_of(request.users))
+            times = None if history.timestamps is None else gather_rows(history.timestamps, history.offsets, users)[0]
+            request = without_unknown(own_items[items], offsets, own_users[users], times)
+            request = replace(request, features=known.features_of(request.users))
         # The context of a request is that of the first event of the user in the test.
         first = np.asarray(truth.offsets, dtype=np.int64)[users]
         request = replace(request, context=ranker.context_at(truth, first))
@@ -293,8 +294,13 @@ def _had(request: Histories, items: NDArray[np.int64], offsets: NDArray[np.int64
     return (items >= 0) & (seen[np.minimum(np.searchsorted(seen, asked), len(seen) - 1)] == asked)
 
 
-def without_unknown(items: NDArray[np.int64], offsets: NDArray[np.int64], users: NDArray[np.int64]) -> Histories:
-    """Histories of codes of which those of -1 are left out.
+def without_unknown(
+    items: NDArray[np.int64],
+    offsets: NDArray[np.int64],
+    users: NDArray[np.int64],
+    times: NDArray[Any] | None = None,
+) -> Histories:
+    """Histories of codes of which those of -1 are left out, with the times of events where they are known.
 
     Example:
         >>> without_unknown(np.array([5, -1, 9]), np.array([0, 2, 3]), np.array([0, 1])).offsets.tolist()
@@ -302,9 +308,10 @@ def without_unknown(items: NDArray[np.int64], offsets: NDArray[np.int64], users:
     """
     known = items >= 0
     if known.all():
-        return Histories(items, offsets, users)
+        return Histories(items, offsets, users, times=times)
     before = np.concatenate([[0], np.cumsum(known)])
-    return Histories(items[known], before[offsets], users)
+    times = None if times is None else times[known]
+    return Histories(items[known], before[offsets], users, times=times)
 
 
 def leak(known: KnownLog, split: Split) -> str:

@@ -15,7 +15,7 @@ from logq.logs.identifiers import translated
 from logq.logs.interactions import Interactions
 from logq.recommenders.comparing_ranker import REASONS, ComparingRanker
 from logq.recommenders.diversification import POOL, diversified
-from logq.recommenders.histories import Histories
+from logq.recommenders.histories import Histories, gather_rows
 from logq.recommenders.item_lists import ItemLists, codes_of, is_nested, read_lists
 from logq.recommenders.item_ranker import ROWS
 from logq.recommenders.item_search import NUMBERS, ItemSearch
@@ -361,7 +361,8 @@ class RecommendingRanker(ComparingRanker):
                     histories = known.of_codes(codes)
                 else:
                     items, offsets = log.histories(codes)
-                    histories = without_unknown(ours[1][items], offsets, ours[0][codes])
+                    times = None if log.timestamps is None else gather_rows(log.timestamps, log.offsets, codes)[0]
+                    histories = without_unknown(ours[1][items], offsets, ours[0][codes], times)
                     histories = replace(histories, features=known.features_of(histories.users))
                 can = self.answerable(histories)
                 if unknown == "raise" and not can.all():

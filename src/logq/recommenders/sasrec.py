@@ -1,8 +1,10 @@
 """SASRec: causal self-attention over a history; Kang and McAuley, ICDM 2018, arXiv:1808.09781."""
 
+import warnings
 from typing import Annotated, Any, ClassVar, cast
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from logq._arguments import ArgumentError, Verbatim, check_int
@@ -13,6 +15,7 @@ from logq.logs.next_items import NextItems, Sequences
 from logq.nn.dropout import ByteDropout
 from logq.recommenders.automatic_settings import AutomaticChoice, LogStatistics, Rules
 from logq.recommenders.encoders import Batch, RetrievalModel
+from logq.recommenders.histories import Histories
 from logq.recommenders.item_content import ItemContent, TableModel, content_of
 from logq.recommenders.item_tables import Table, column, end_of, select_rows
 from logq.recommenders.layers.layer_config import LAYERS, LayerConfig
@@ -54,7 +57,8 @@ class SASRecEncoder(TableModel):
             logq.recommenders.layers.LayerConfig.
 
     Shape:
-        history (B, L) int64, padded at the end, at most max_length of them items -> queries (B, D). Training takes
+        history (B, L) int64, padded at the end, at most max_length of them items -> queries (B, D). With time_buckets
+        also history.time (B, L), how long before the last event of its row each was, -1 if unknown. Training takes
         targets (B, L), -1 where there is nothing to learn, or one target (B,) after the last item.
 
     Raises:
@@ -105,10 +109,10 @@ class SASRecEncoder(TableModel):
         history = column(batch, "history", self.num_items, "BL")
         ends = end_of("history", history)
         if keeps_sizes(history):
-            outputs = self._padded_outputs(history, ends)
+            outputs = self._padded_outputs(history, ends, self._times(batch))
             at = (ends - 1).clamp(min=0)[:, None, None].expand(-1, 1, self.dim)
             return outputs.gather(1, at)[:, 0].where((ends > 0)[:, None], 0.0)
-        last, _ = self._outputs(history, ends, last=True)
+        last, _ = self._outputs(history, ends, self._times(batch), last=True)
         if len(last) == len(ends):
             return last
         return last.new_zeros(len(ends), self.dim).index_copy(0, (ends > 0).nonzero()[:, 0], last)
@@ -130,15 +134,28 @@ class SASRecEncoder(TableModel):
         ends = end_of("history", history)
         if keeps_sizes(history):
             learned = targets.masked_fill(targets < 0, IGNORED)
-            return self._padded_outputs(history, ends).reshape(-1, self.dim), learned.reshape(-1)
-        outputs, places = self._outputs(history, ends)
+            return self._padded_outputs(history, ends, self._times(batch)).reshape(-1, self.dim), learned.reshape(-1)
+        outputs, places = self._outputs(history, ends, self._times(batch))
         learned = targets.reshape(-1)[places]
         kept = (learned >= 0).nonzero()[:, 0]
         if len(kept) == len(learned):
             return outputs, learned
         return select_rows(outputs, kept), learned[kept]
 
-    def _outputs(self, history: Tensor, ends: Tensor, *, last: bool = False) -> tuple[Tensor, Tensor]:
+    def _times(self, batch: Batch) -> Tensor | None:
+        """(B, L), how long before the last event of a row each was, for layers that read it."""
+        if not self.config.time_buckets:
+            return None
+        if "history.time" not in batch:
+            raise KeyError(f"history.time: the model needs this column, the batch has {', '.join(batch)}")
+        times, shape = batch["history.time"], batch["history"].shape
+        if times.dim() != 2 or (not is_exported() and times.shape != shape):
+            raise ArgumentError("history.time", f"the shape of history, {tuple(shape)}", tuple(times.shape))
+        return times
+
+    def _outputs(
+        self, history: Tensor, ends: Tensor, times: Tensor | None, *, last: bool = False
+    ) -> tuple[Tensor, Tensor]:
         """Outputs (N, D) of all items of all rows, one row after the other, and the positions of these in (B * L).
 
         With `last` only the last output (R, D) of each row that has items.
@@ -151,9 +168,10 @@ class SASRecEncoder(TableModel):
         position = places % max(1, length)
         rows = places // max(1, length)
         x = self._embedded(self.watched(history.reshape(-1)[places]), position, ends[rows])
-        return self._encoded(x, HistoryLayout(longest, ends, rows * longest + position), last=last), places
+        times = None if times is None else times[:, :longest]
+        return self._encoded(x, HistoryLayout(longest, ends, rows * longest + position, times=times), last=last), places
 
-    def _padded_outputs(self, history: Tensor, ends: Tensor) -> Tensor:
+    def _padded_outputs(self, history: Tensor, ends: Tensor, times: Tensor | None) -> Tensor:
         """Outputs (B, L, D) of all items, computed for padding as well, which is behind them and so changes nothing."""
         length = history.shape[1]
         position = torch.arange(length, device=history.device)
@@ -161,7 +179,7 @@ class SASRecEncoder(TableModel):
         x = x.reshape(-1, self.dim)
         if is_exported():  # with strides of its own: those of a tensor that was masked would bound L
             x = x.clone(memory_format=torch.contiguous_format)
-        return self._encoded(x, HistoryLayout(length, ends)).view(*history.shape, self.dim)
+        return self._encoded(x, HistoryLayout(length, ends, times=times)).view(*history.shape, self.dim)
 
     def _embedded(self, x: Tensor, position: Tensor, ends: Tensor) -> Tensor:
         """What enters the first layer, of vectors, their positions, and how many items their rows have."""
@@ -338,7 +356,23 @@ class SASRec(SASRecConfig, NeuralRecommender):
 
     bucket: ClassVar[int] = 16
 
+    def _inspect(self, log: Interactions) -> dict[str, Any]:
+        if not self.time_buckets:
+            return {}
+        if log.timestamps is None:
+            warnings.warn(
+                f"layer {self.layer!r} knows positions alone, as the log has no times", UserWarning, stacklevel=2
+            )
+        return {"times": log.timestamps is not None}
+
+    def _inputs(self, histories: Histories) -> dict[str, NDArray[Any]]:
+        times = {"history.time": histories.ages(self.max_length)} if self.metadata.get("times") else {}
+        return {**super()._inputs(histories), **times}
+
     def _make_model(self, *, sparse: bool) -> RetrievalModel:
+        layers = {name: getattr(self, name) for name in LayerConfig.options()}
+        if self.time_buckets and not self.metadata["times"]:
+            layers["time_buckets"] = 0
         return SASRecEncoder(
             self.known.num_items,
             self.dim,
@@ -346,10 +380,11 @@ class SASRec(SASRecConfig, NeuralRecommender):
             tied=self.tied,
             sparse=sparse,
             content=content_of(self.content, self.id_dropout, self.known),
-            **{name: getattr(self, name) for name in LayerConfig.options()},
+            **layers,
         )
 
     def _make_examples(self, log: Interactions, seed: int) -> Examples:
+        pad, times = self.cuda_graphs, bool(self.time_buckets) and log.timestamps is not None
         if self.examples == "prefixes":
-            return NextItems(log, self.max_length, age=None, pad=self.cuda_graphs)
-        return Sequences(log, self.max_length, overlap=self.overlap, last_only=self.last_only, pad=self.cuda_graphs)
+            return NextItems(log, self.max_length, age=None, pad=pad, times=times)
+        return Sequences(log, self.max_length, overlap=self.overlap, last_only=self.last_only, pad=pad, times=times)

@@ -2,6 +2,7 @@ from .attention_layer import AttentionLayer as AttentionLayer
 from .bsarec import BSARecLayer as BSARecLayer
 from .causal_attention import CausalAttention as CausalAttention
 from .gru4rec import GRU4RecLayer as GRU4RecLayer
+from .hstu import HSTULayer as HSTULayer
 from .layer_config import LAYERS as LAYERS
 from .layer_config import LayerConfig as LayerConfig
 from .ligr import LiGRLayer as LiGRLayer

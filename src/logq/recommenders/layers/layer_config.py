@@ -7,6 +7,7 @@ from logq._arguments import ArgumentError
 from logq.recommenders.layers.attention_layer import AttentionLayer
 from logq.recommenders.layers.bsarec import BSARecLayer
 from logq.recommenders.layers.gru4rec import GRU4RecLayer
+from logq.recommenders.layers.hstu import HSTULayer
 from logq.recommenders.layers.ligr import LiGRLayer
 from logq.recommenders.layers.sequence_layer import BlockConfig, SequenceLayer
 from logq.recommenders.layers.wearec import WEARecLayer
@@ -19,6 +20,7 @@ LAYERS: Mapping[str, type[SequenceLayer]] = {
     "ligr": LiGRLayer,
     "bsarec": BSARecLayer,
     "wearec": WEARecLayer,
+    "hstu": HSTULayer,
     "gru4rec": GRU4RecLayer,
 }
 """name -> (dim, max_length, config) -> layer."""

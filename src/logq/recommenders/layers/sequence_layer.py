@@ -18,6 +18,9 @@ from logq.training.config import Above, AtLeast, AtMost, Config, Help, OneOf, Tr
 __all__ = ["NORMS", "POSITIONS", "BlockConfig", "HistoryLayout", "SequenceLayer", "linear"]
 
 NORMS = ("pre", "post")
+LOG_STEP = 0.301
+"""Of the buckets of gaps in time, as Zhai et al. took them."""
+
 POSITIONS = ("start", "end", "relative", "none")
 
 
@@ -101,6 +104,15 @@ class BlockConfig(Config):
             default="causal-filter",
         ),
     ] = None
+    time_buckets: Annotated[
+        int | None,
+        AtLeast(0),
+        Help(
+            "Number of lengths of time between items that hstu tells apart; 0 leaves time out.",
+            more="Each is 1.35 times the one before, from one unit of the log's times on. None takes 128.",
+            default="128",
+        ),
+    ] = None
     init_std: Annotated[
         float | None,
         Above(0),
@@ -119,6 +131,8 @@ class HistoryLayout:
         length: L.
         ends: (B,) int64, how many items a row has.
         places: (N,) int64, where in (B L) each vector belongs; None: N = B L, and padding has vectors, too.
+        times: (B, L), how long before the last event of its row an item's was, -1 where that is not known; None of a
+            batch without times.
 
     Example:
         >>> layout = HistoryLayout(3, torch.tensor([2, 1]), torch.tensor([0, 1, 3]))
@@ -131,7 +145,8 @@ class HistoryLayout:
                 [ 2,  1,  0]])
     """
 
-    def __init__(self, length: int, ends: Tensor, places: Tensor | None = None) -> None:
+    def __init__(self, length: int, ends: Tensor, places: Tensor | None = None, *, times: Tensor | None = None) -> None:
+        self.times = times
         self.rows, self.length, self.ends = ends.shape[0], length, ends
         self.places = None if places is None or len(places) == self.rows * length else places
 
@@ -166,6 +181,16 @@ class HistoryLayout:
     def distance(self) -> Tensor:
         """(L, L) int64, how many items the one of a column is before that of a row; negative after it."""
         return self.place - self.place[:, 0]
+
+    @cached_property
+    def gaps(self) -> Tensor:
+        """(B, L, L) int64, the logarithm to base e^0.301 of the time between two items; -1 where it is not known."""
+        if self.times is None:
+            raise KeyError("history.time: the model needs this column, the batch has none")
+        time = self.times.double() if self.times.device.type == "cpu" else self.times.float()
+        known = time >= 0  # not so of nan
+        gap = (time[:, None, :] - time[:, :, None]).abs().clamp(min=1).log().div(LOG_STEP).floor()
+        return gap.masked_fill(~(known[:, None, :] & known[:, :, None]), -1).long()
 
     @cached_property
     def is_later(self) -> Tensor:
