@@ -281,3 +281,9 @@ def test_contributions_of_events_add_up_to_the_score(name: str) -> None:
         y, counts = model.item_vectors.astype(np.float64), np.bincount([2, 5, 2, 7], minlength=len(keys))
         matrix = y.T @ np.diag(1 + 2.0 * counts) @ y + model.settings()["regularization"] * np.eye(4)
         assert by_item[keys[2]] == pytest.approx(5 * y[2] @ np.linalg.solve(matrix, y[0]), abs=1e-5)
+
+
+def test_sessions_of_the_user_do_not_count_among_the_most_recent() -> None:
+    log = Interactions.from_arrays(["b", "b", "a", "a", "a"], ["q", "z", "q", "q", "q"], [0, 0, 100, 200, 300])
+    model = SessionKNN(recent=1, gap=10).fit(log, progress=False)
+    assert model.recommend("a", k=1, exclude_seen=True).scores[0] > 0.1
