@@ -1,6 +1,7 @@
 """SASRec: causal self-attention over a history; Kang and McAuley, ICDM 2018, arXiv:1808.09781."""
 
 import warnings
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, cast
 
 import torch
@@ -264,6 +265,13 @@ class SASRecConfig(LayerConfig, ContentConfig, NeuralConfig):
     ema = 0.999
     patience = 5
     default_sampler: ClassVar[str] = "uniform"
+    settings_before: ClassVar[Mapping[str, Any]] = {
+        "examples": "positions",
+        "positions": "start",
+        "norm": "pre",
+        "init_std": None,
+        "validation_users": None,
+    }
 
     rules: ClassVar[Rules] = {
         "max_length": lambda log, own: AutomaticChoice(

@@ -114,6 +114,9 @@ class Config:
     unknown_hints: ClassVar[Mapping[str, str]] = {}
     """What to do instead of giving an argument that is not there, such as one of another library."""
 
+    settings_before: ClassVar[Mapping[str, Any]] = {}
+    """What was so before it was a setting: what files of earlier versions lack, where today's default is another."""
+
     __config_options__: ClassVar[Mapping[str, Option]] = {}
     __prose__: ClassVar[str | None] = None
 

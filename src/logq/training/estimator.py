@@ -287,7 +287,7 @@ class SavedEstimator(Estimator):
         info, tensors = stored.info, stored.tensors
         with parsing(path):
             try:
-                model = kind.from_settings(info["settings"], **options)
+                model = kind.from_settings({**kind.settings_before, **info["settings"]}, **options)
                 model.metadata = dict(info["metadata"] if "metadata" in info else info["facts"])
                 model._take_back(info, tensors)
                 learned = with_prefix("learned", tensors)
