@@ -69,7 +69,7 @@ class CausalAttention(SequenceLayer):
         ends = layout.ends
         if len(own) < layout.rows:
             both, ends = both[ends > 0], ends[ends > 0]
-        key, value = (part.transpose(1, 2) for part in both.view(-1, length, 2, self.heads, width).unbind(dim=2))
+        key, value = (part.transpose(1, 2) for part in both.view(len(both), length, 2, self.heads, width).unbind(dim=2))
         distance = (ends - 1)[:, None] - torch.arange(length, device=x.device)  # (R, L)
         scores = (query * width**-0.5) @ key.transpose(-2, -1)  # (R, H, 1, L)
         if self.distance_bias is not None:
