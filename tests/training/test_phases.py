@@ -135,6 +135,22 @@ def test_the_rate_decays_with_the_time() -> None:
     np.testing.assert_allclose(rates, [1 - second / 60 for second in range(60)], atol=1e-3)
 
 
+@pytest.mark.parametrize(("seconds", "steps", "reached"), [(200, 60, 0.5), (90, 30, 0.5)])
+def test_a_second_phase_begins_with_the_whole_rate(seconds: float, steps: int, reached: float) -> None:
+    """Of a budget what the first phase used is no part of the schedule of the second, which ends where it chose to."""
+    clock = Clock()
+    budget = TimeBudget(seconds / 60, clock=clock)
+    clock.now += 60
+    phase = Phase(budget, 2, Chosen(6, reached, seconds=60))
+    loop = Loop(Slow(clock), TrainingConfig(decay="linear", epochs=1000), Device("cpu"), Seeds.of(1), phase=phase)
+    rates: list[float] = []
+    given = loop.optimizers.set_rate
+    loop.optimizers.set_rate = lambda factor: rates.append(factor) or given(factor)
+    loop.run("slow", progress=False)
+    # With time enough all sixty steps are made, with less as many as there are seconds; the rate falls to a half.
+    np.testing.assert_allclose(rates, [1 - reached * step / steps for step in range(steps)], atol=1e-3)
+
+
 def test_time_that_a_run_used_before_counts() -> None:
     loop, _ = trained(0.4)
     assert loop.step == 24
@@ -256,6 +272,11 @@ def test_a_log_and_what_came_later_are_put_together_as_a_split_has_them() -> Non
         logq.ArgumentError, match=r"validation: expected the users and items of log, .* got other users"
     ):
         HeldOut(other, log).together()
+    users, items = [1, 1], [5, 7]
+    ours = Interactions.from_arrays(users, items, columns={"city": ["Rome", "Oslo"]})
+    theirs = Interactions.from_arrays(users, items, columns={"city": ["Lima", "Oslo"]})
+    with pytest.raises(logq.ArgumentError, match=r"validation: expected the columns of log, .* other values of 'city'"):
+        HeldOut(theirs, ours).together()
 
 
 def test_a_refit_needs_a_validation_part() -> None:

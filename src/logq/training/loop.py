@@ -126,7 +126,7 @@ class Loop:
         # training diverges if it does, and where somebody looks at the line to see that all is well.
         self._every = 1 if device.torch_device.type == "cpu" else 32
         self._until_read = 1
-        self._share, self._is_late = 0.0, False  # part of the budget that is used; whether no further batch fits
+        self._share, self._is_late = 0.0, False  # of the schedule, by the clock; whether no further batch fits
         self._problems = Problems(config.lr)
 
     def run(
@@ -262,7 +262,7 @@ class Loop:
             self.budget.mark()
             self._in_eval(measure)
             self.budget.validation_done()
-        self._share, room = self.device.agreed(self.budget.share), self.device.agreed(self.budget.room)
+        self._share, room = self.device.agreed(self._share_now), self.device.agreed(self.budget.room)
         self._is_late = room < 1
         self._until_read = max(1, min(self._until_read, int(room)))
 
@@ -317,6 +317,12 @@ class Loop:
             self.task.module.train()
 
     @property
+    def _share_now(self) -> float:
+        """How far the schedule is by the clock: in the time that this phase has it gets to where validation chose."""
+        chosen = self.phase.chosen
+        return self.budget.share if chosen is None else chosen.reached * self.budget.share_after(chosen.seconds)
+
+    @property
     def _reached(self) -> float:
         """How far the schedule is."""
         return max(min(1.0, self.step / self.schedule.steps), self._share)
@@ -325,9 +331,10 @@ class Loop:
     def chosen(self) -> Chosen:
         """How long validation chose to train; as long as it was, where there was none."""
         validations = self.validations
-        if not validations.best:
-            return Chosen(self.step / max(1, self.task.num_batches), self._reached)
-        return Chosen(validations.best_step / max(1, self.task.num_batches), validations.best_reached)
+        step, reached = self.step, self._reached
+        if validations.best:
+            step, reached = validations.best_step, validations.best_reached
+        return Chosen(step / max(1, self.task.num_batches), reached, self.budget.used)
 
     def _answering_weights(self) -> dict[str, Tensor]:
         # States of samplers belong to them: what a learned Q adds to scores must be what was measured.

@@ -73,7 +73,11 @@ class TimeBudget:
     @property
     def share(self) -> float:
         """Part of it that is used, from 0 to 1; 0 where there is no limit."""
-        return min(1.0, self.used / self.seconds)
+        return self.share_after(0.0)
+
+    def share_after(self, seconds: float) -> float:
+        """Part that is used of what was left after so many seconds, from 0 to 1; 0 where there is no limit."""
+        return min(1.0, max(0.0, self.used - seconds) / max(self.seconds - seconds, 1e-9))
 
     @property
     def room(self) -> float:
@@ -124,6 +128,7 @@ class Chosen(NamedTuple):
     Args:
         epochs: passes over the data; the last one may be a part of one.
         reached: how far the schedule of the learning rate was by then, from 0 to 1.
+        seconds: of the time budget that were used when it was chosen.
 
     Example:
         >>> chosen = Chosen(epochs=3.5, reached=0.35)
@@ -133,6 +138,7 @@ class Chosen(NamedTuple):
 
     epochs: float
     reached: float
+    seconds: float = 0.0
 
     def steps(self, num_batches: int) -> int:
         """Steps of the training, one at the least, where an epoch has `num_batches`."""
