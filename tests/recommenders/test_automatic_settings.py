@@ -1,7 +1,7 @@
 """Settings that a fit chooses by its log, users who validate, and learning from every prefix of a history."""
 
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -9,13 +9,13 @@ import torch
 
 import logq
 from logq import ArgumentError, ArgumentTypeError, SASRec
-from logq.logs import Interactions, leave_one_out
+from logq.logs import Interactions, leave_one_out, split_by_time, split_by_user
 from logq.recommenders import SASRecEncoder
 from logq.recommenders.automatic_settings import AutomaticChoice, LogStatistics, Rules, choose
 from logq.recommenders.held_out import HeldOut
 from logq.recommenders.layers import LAYERS
 
-FAST = {"dim": 8, "epochs": 1, "seed": 1}
+FAST: dict[str, Any] = {"dim": 8, "epochs": 1, "seed": 1}
 
 
 def walks(users: int, items: int, length: int, seed: int = 1) -> Interactions:
@@ -98,6 +98,7 @@ def test_without_validation_the_number_of_epochs_follows_from_the_log() -> None:
     assert chosen["validation_users"].value is None
 
 
+@pytest.mark.filterwarnings("ignore:layer .hstu. knows positions alone")
 @pytest.mark.parametrize("layer", sorted(LAYERS))
 def test_every_layer_can_be_chosen_by_name_alone(layer: str) -> None:
     model = SASRec(**FAST, layer=layer).fit(walks(30, 12, 9), progress=False)
@@ -172,12 +173,12 @@ def test_the_last_output_alone_is_that_of_a_pass_over_all(layer: str, positions:
     torch.manual_seed(1)
     model = SASRecEncoder(50, 16, max_length=12, layer=layer, positions=positions, heads=2).double().eval()
     for block in model.blocks:
-        if block.distance_bias is not None:
+        if isinstance(block.distance_bias, torch.Tensor):
             torch.nn.init.normal_(block.distance_bias)
     history = torch.randint(50, (6, 12))
     ends = torch.tensor([3, 12, 1, 0, 7, 12])
     history[torch.arange(12) >= ends[:, None]] = -1
-    all_outputs = model._padded_outputs(history, ends)  # pyright: ignore[reportPrivateUsage]
+    all_outputs = model._padded_outputs(history, ends, None)  # pyright: ignore[reportPrivateUsage]
     expected = all_outputs[torch.arange(6), (ends - 1).clamp(min=0)] * (ends > 0)[:, None]
     torch.testing.assert_close(model.query({"history": history}), expected, rtol=0, atol=1e-12)
 
@@ -188,7 +189,7 @@ def test_the_last_output_alone_is_that_of_a_pass_over_all(layer: str, positions:
 def test_what_others_have_held_out_is_learned_from() -> None:
     split = leave_one_out(walks(100, 12, 6))
     assert split.validation is not None
-    train, held_out = HeldOut(split.validation, split.train).shared_out(30)
+    train, held_out = HeldOut(split.validation, split.train).shared_out(split.train, 30)
     assert (len(train), len(held_out.truth)) == (len(split.train) + 70, 30)
     validates = np.unique(held_out.truth.users)
     lengths = np.diff(train.offsets)
@@ -198,6 +199,61 @@ def test_what_others_have_held_out_is_learned_from() -> None:
     for user in range(100):  # events stay in their order
         mine = train.items[train.offsets[user] : train.offsets[user + 1]]
         assert mine.tolist() == whole.items[whole.offsets[user] : whole.offsets[user] + len(mine)].tolist()
+
+
+def test_nothing_is_learned_of_users_who_validate_where_users_are_held_out() -> None:
+    split = split_by_user(walks(100, 12, 6), test=0.2, validation=0.4, asked=2)
+    assert split.validation is not None
+    held_out = HeldOut(split.validation, split.history("validation"))
+    for users in (15, 40):  # some of them, and all
+        train, part = held_out.shared_out(split.train, users)
+        assert part.history is not None
+        validates = np.unique(part.truth.users)
+        assert len(validates) == users
+        assert not np.isin(train.users, validates).any()
+        assert len(train) == len(split.train) + (40 - users) * 6
+        assert (np.diff(part.history.offsets)[validates] == 4).all()
+    model = SASRec(**FAST, validation_users=15).fit(split, progress=False)
+    assert len(model.known.items) == 40 * 6 + 25 * 6
+    assert "ndcg@10" in model.training_log[0]
+
+
+@pytest.mark.parametrize("refit", [False, True])
+def test_a_part_of_a_log_is_learned_from_whatever_holds_it_out(refit: bool) -> None:
+    log = walks(60, 12, 6)
+    times = np.tile(np.arange(6), 60)
+    timed = Interactions.from_arrays(log.user_ids.keys_of(log.users), log.item_ids.keys_of(log.items), times)
+    split = split_by_time(timed, test=5, validation=4)
+    model = SASRec(**FAST, validation_users=20, refit=refit).fit(split, progress=False)
+    assert len(model.known.items) == 60 * 5 - (0 if refit else 20)
+    assert model.evaluate(split, progress=False).users == 60
+
+
+@pytest.mark.parametrize("has_times", [False, True])
+def test_a_model_that_goes_on_learns_what_most_users_have_held_out(has_times: bool) -> None:
+    """Half of the users have two more events: of these 20 users validate; known events are neither new nor validate."""
+    log = walks(80, 12, 8)
+    place = np.tile(np.arange(8), 80)
+    rows = (place < 6) | (log.users < 40)
+    users, items = log.user_ids.keys_of(log.users), log.item_ids.keys_of(log.items)
+    times = place if has_times else None
+
+    def part(mask: np.ndarray) -> Interactions:
+        return Interactions.from_arrays(users[mask], items[mask], None if times is None else times[mask])
+
+    model = SASRec(**FAST, validation_users=20).fit(leave_one_out(part(place < 6)), progress=False)
+    assert len(model.known.items) == 80 * 5 - 20
+    model.fit(leave_one_out(part(rows)), warm=True, progress=False)
+    assert model.known.user_ids.keys.tolist() == np.unique(users).tolist()
+    lengths = np.diff(model.known.offsets)
+    assert lengths.max() == 7
+    # Users without new events know as many as before, and nobody has an event twice.
+    assert sorted(set(lengths[40:].tolist())) in ([5], [4, 5])
+    assert (lengths[:40] == 6).sum() == 20 - int((lengths[40:] == 4).sum())
+    of = [
+        model.known.items[begin:end] for begin, end in zip(model.known.offsets, model.known.offsets[1:], strict=False)
+    ]
+    assert all(len(np.unique(one)) == len(one) for one in of)
 
 
 def test_users_who_validate_are_the_same_for_every_seed() -> None:
@@ -218,6 +274,6 @@ def test_a_test_is_measured_without_complaint(recwarn: pytest.WarningsRecorder) 
 def test_more_users_than_there_are_is_all_of_them() -> None:
     split = leave_one_out(walks(20, 12, 6))
     assert split.validation is not None
-    train, held_out = HeldOut(split.validation, split.train).shared_out(1000)
+    train, held_out = HeldOut(split.validation, split.train).shared_out(split.train, 1000)
     assert train is split.train
     assert held_out.truth is split.validation

@@ -1,9 +1,11 @@
 """HeldOut: the events that are kept from training to be measured on meanwhile, and which those are."""
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
 from logq.logs.interactions import Interactions
@@ -37,7 +39,7 @@ class HeldOut(NamedTuple):
         """What users did before and then, as one log.
 
         Raises:
-            ArgumentError: the two have other users or items.
+            ArgumentError: the two have other users or items, or other values in a column.
 
         Example:
             >>> from logq.logs import leave_one_out
@@ -46,6 +48,24 @@ class HeldOut(NamedTuple):
             >>> held_out.together().fingerprint() == split.history("test").fingerprint()
             True
         """
+        return self._together()[0]
+
+    def known_by(self, knows: Callable[[Interactions], NDArray[np.bool_]]) -> NDArray[np.bool_]:
+        """Which events (N,) of the truth are known to who says that of a log, which has those of the history too.
+
+        Example:
+            >>> from logq.logs import leave_one_out
+            >>> split = leave_one_out(Interactions.from_sessions([["tea", "cup", "nut"]] * 2))
+            >>> HeldOut(split.validation, split.train).known_by(lambda log: log.users == 0).tolist()
+            [True, False]
+        """
+        log, order = self._together()
+        is_known = np.empty(len(log), dtype=np.bool_)
+        is_known[order] = knows(log)
+        return is_known[len(log) - len(self.truth) :]
+
+    def _together(self) -> tuple[Interactions, NDArray[Any]]:
+        """Both as one log, and which rows of one after the other it has."""
         if self.history is None:
             raise ArgumentError("validation", "what came before it", Verbatim("none"))
         parts = (self.history, self.truth)
@@ -55,26 +75,38 @@ class HeldOut(NamedTuple):
                 got = Verbatim(f"other {name.partition('_')[0]}s in it than in log")
                 raise ArgumentError("validation", "the users and items of log, as the parts of a Split have them", got)
 
+        columns = [name for name in self.history.columns if name in self.truth.columns]
+        for name in columns:
+            ours, theirs = (part.column_ids.get(name) for part in parts)
+            if ours is not theirs and (ours is None or theirs is None or not np.array_equal(ours.keys, theirs.keys)):
+                got = Verbatim(f"other values of {name!r} in it than in log")
+                raise ArgumentError("validation", "the columns of log, as the parts of a Split have them", got)
+
         users = np.concatenate([part.users for part in parts])
         has_times = all(part.timestamps is not None for part in parts)
         times = np.concatenate([np.asarray(part.timestamps) for part in parts]) if has_times else None
         order = order_rows(users, times)
-        columns = [name for name in self.history.columns if name in self.truth.columns]
         labels = [part.labels for part in parts if part.labels is not None]
-        return replace(
+        found = replace(
             self.history,
             users=users[order],
             items=np.concatenate([part.items for part in parts])[order],
             timestamps=None if times is None else times[order],
             labels=np.concatenate(labels)[order] if len(labels) == len(parts) else None,
             columns={name: np.concatenate([part.columns[name] for part in parts])[order] for name in columns},
+            column_ids={name: ids for name, ids in self.history.column_ids.items() if name in columns},
         )
+        return found, order
 
-    def shared_out(self, users: int) -> tuple[Interactions, "HeldOut"]:
+    def shared_out(
+        self, train: Interactions, users: int, is_known: NDArray[np.bool_] | None = None
+    ) -> tuple[Interactions, "HeldOut"]:
         """What is learned from if some users validate and what was held out of all others is learned from, too.
 
         Args:
+            train: what is learned from otherwise. A history has more where nothing is to be learned of a user.
             users: how many validate; they are the same ones whenever the same users have something held out.
+            is_known: events (N,) of the truth that were learned from before, which therefore validate nothing.
 
         Returns:
             The events to learn from, and what is measured on: the users are chosen at random.
@@ -82,18 +114,23 @@ class HeldOut(NamedTuple):
         Example:
             >>> from logq.logs import leave_one_out
             >>> split = leave_one_out(Interactions.from_sessions([["tea", "cup", "nut", "oil"]] * 5))
-            >>> train, held_out = HeldOut(split.validation, split.train).shared_out(2)
+            >>> train, held_out = HeldOut(split.validation, split.train).shared_out(split.train, 2)
             >>> len(split.train), len(train), len(held_out.truth)
             (10, 13, 2)
         """
-        assert self.history is not None
-        everyone = np.unique(self.truth.users)
+        may = np.ones(len(self.truth), dtype=np.bool_) if is_known is None else ~is_known
+        everyone = np.unique(self.truth.users[may])
         chosen = np.random.default_rng(SHARED_OUT).permutation(everyone)[:users]
-        validates = np.isin(self.truth.users, chosen)
+        validates = np.isin(self.truth.users, chosen) & may
         if validates.all():
-            return self.history, self
-        train = HeldOut(self.truth.select(~validates), self.history).together()
-        return train, HeldOut(self.truth.select(validates), train)
+            return train, self
+        before = HeldOut(self.truth.select(~validates), self.history).together()
+        held_out = HeldOut(self.truth.select(validates), before)
+        is_given = np.zeros(before.num_users, dtype=np.bool_)  # users who validate, and of whom nothing is learned
+        is_given[chosen] = True
+        is_given[train.users] = False
+        given = is_given[before.users]
+        return before.select(~given) if given.any() else before, held_out
 
 
 def training_part(log: Interactions | Split, validation: Interactions | None) -> tuple[Interactions, HeldOut | None]:

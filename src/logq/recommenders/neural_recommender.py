@@ -261,8 +261,11 @@ class NeuralRecommender(NeuralConfig, NewItemsOfEncoder, ExportedRecommender):
             return self._refit(validation, replace(options, resume=False), following)
         checkpoint.remove()
 
-    def _shared_out(self, train: Interactions, held_out: HeldOut) -> tuple[Interactions, HeldOut]:
-        return (train, held_out) if self.validation_users is None else held_out.shared_out(self.validation_users)
+    def _shared_out(self, train: Interactions, held_out: HeldOut, *, warm: bool) -> tuple[Interactions, HeldOut]:
+        if self.validation_users is None:
+            return train, held_out
+        is_known = held_out.known_by(self.known.knows) if warm else None
+        return held_out.shared_out(train, self.validation_users, is_known)
 
     def _refit(self, validation: HeldOut, options: FitOptions, phase: Phase) -> None:
         """Train anew on all events, for the number of epochs that validation chose."""

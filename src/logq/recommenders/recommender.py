@@ -138,13 +138,15 @@ class Recommender(RecommendingRanker):
         if train.num_items < 2 - warm or len(train) == 0:
             got = Verbatim(f"{len(train)} events of {train.num_items} items")
             raise ArgumentError("log", "events of at least two items", got)
+        if warm and held_out is not None:
+            train, held_out = self._shared_out(train, held_out, warm=True)
         grown = self.known.grow(train, self.columns_known) if warm else None
         with self._fitting():
             self._indexes = {}
             if grown is None:
                 self._choose(train, options.progress, has_validation=held_out is not None)
                 if held_out is not None:
-                    train, held_out = self._shared_out(train, held_out)
+                    train, held_out = self._shared_out(train, held_out, warm=False)
                 self.known = KnownLog.of(train)
                 self._fit(train, held_out, options)
             else:
@@ -163,8 +165,8 @@ class Recommender(RecommendingRanker):
         values = ", ".join(f"{name} {choice.value}" for name, choice in self.chosen.items())
         say(f"{type(self).__name__}: chosen for this log are {values}", progress)
 
-    def _shared_out(self, train: Interactions, held_out: HeldOut) -> tuple[Interactions, HeldOut]:
-        """What is learned from and what is measured on, of these parts."""
+    def _shared_out(self, train: Interactions, held_out: HeldOut, *, warm: bool) -> tuple[Interactions, HeldOut]:
+        """What is learned from and what is measured on, of these parts; `warm` where the model knows some already."""
         return train, held_out
 
     def similar_items(
