@@ -1,5 +1,6 @@
 """benchmarks/retrieval: its tables, from what cells would have found; and that every row of them can be trained."""
 
+import argparse
 import importlib
 import sys
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import pytest
 import logq
 
 FOLDER = Path(__file__).parents[1] / "benchmarks" / "retrieval"
-NAMES = ("rows", "goals", "ablation", "report")
+NAMES = ("rows", "goals", "ablation", "objectives", "incremental", "cell", "report")
 
 
 @pytest.fixture(scope="module")
@@ -45,11 +46,15 @@ def test_every_row_makes_a_model(modules: dict[str, Any]) -> None:
     rows = [row for table in modules["rows"].ROWS.values() for row in table]
     rows += [goal.row for table in modules["goals"].TABLES.values() for goal in table.goals]
     rows += [row for one in modules["ablation"].ABLATIONS.values() for row in one.rows()]
+    rows += [row for log in modules["objectives"].BUDGETS for row in modules["objectives"].rows(log)]
     for row in rows:
-        kind = getattr(logq, row.estimator)
-        unknown = set(row.options) - set(kind.options())
-        assert unknown <= {"refit"}, row
-        kind(**{name: value for name, value in row.options.items() if name not in unknown})
+        assert not set(row.options) - set(getattr(logq, row.estimator).options()), row
+        # `--epochs 1` trains one epoch of every model that has some, those of "auto" included.
+        model = modules["cell"].made({"estimator": row.estimator, "options": dict(row.options), "epochs": 1})
+        assert getattr(model, "epochs", 1) == 1, row
+    asked = argparse.Namespace(only=(), seeds=[1], data="logs", epochs=1, threads=1)
+    for request in modules["incremental"].requests(asked):
+        getattr(logq, request["estimator"])(**request["options"])
     for table in modules["goals"].TABLES.values():
         assert table.log in modules["rows"].ROWS
 

@@ -25,16 +25,12 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
     """Train, rank all items with and without those that a user has seen, and say what it took."""
     import torch
 
-    import logq
     import logs
 
     torch.set_num_threads(request["threads"])
     log = logs.LOGS[request["log"]]
     split = log.read(request["data"])
-    model = getattr(logq, request["estimator"])(**request["options"])
-    if request["epochs"] and hasattr(model, "epochs"):
-        epochs = model.epochs if isinstance(model.epochs, int) else request["epochs"]  # it may be "auto"
-        model.epochs = min(epochs, request["epochs"])
+    model = made(request)
     began, used = time.perf_counter(), processor_seconds()
     model.fit(split)
     trained, used = time.perf_counter(), processor_seconds() - used
@@ -55,6 +51,18 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
         "samples_per_second": [epoch["samples_per_second"] for epoch in epochs],
         "validation": [epoch for epoch in epochs if len(epoch) > 3],
     }
+
+
+def made(request: dict[str, Any]) -> Any:
+    """The model, of which at most so many epochs are trained as the request says, if it says how many."""
+    import logq
+
+    kind, options = getattr(logq, request["estimator"]), dict(request["options"])
+    if request["epochs"] and "epochs" in kind.options():
+        epochs = options.get("epochs", kind.options()["epochs"].default)
+        # It may be "auto", which is for the fit to say.
+        options["epochs"] = min(epochs, request["epochs"]) if isinstance(epochs, int) else request["epochs"]
+    return kind(**options)
 
 
 def processor_seconds() -> float:

@@ -95,7 +95,7 @@ def measure(request: Mapping[str, Any]) -> dict[str, Any]:
 def requests(arguments: Any) -> list[dict[str, Any]]:
     """One for each log, model and seed."""
     begin = tuple(name.lower() for name in arguments.only)
-    rows = {log: {row.estimator: dict(row.options) for row in ROWS[log]} for log in ROWS}
+    rows = {log: {row.estimator: dict(row.options) for row in reversed(ROWS[log])} for log in ROWS}  # the first of each
     return [
         {
             "log": log,
