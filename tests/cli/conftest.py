@@ -76,7 +76,7 @@ def model(ratings, tmp_path_factory):
     """A folder with a small SASRec of the ratings, which has learned the ring."""
     folder = tmp_path_factory.mktemp("trained") / "model"
     options = ["--dim", "16", "--dropout", "0", "--epochs", "30", "--lr", "0.02", "--patience", "0"]
-    options += ["--num-sampled", "10", "--seed", "1", "-q"]
+    options += ["--num-sampled", "10", "--batch-size", "32", "--seed", "1", "-q"]
     features = ["--item-features", str(ratings.parent / "items.csv")]
     assert main(["train", "sasrec", str(ratings), "-o", str(folder), *features, *options]) == 0
     return folder

@@ -40,7 +40,9 @@ def test_names_of_precisions() -> None:
 @pytest.mark.parametrize("name", ["YoutubeDNN", "SASRec", "nnlm", "gru"])
 def test_a_model_learns_as_much_in_bfloat16(name: str, seed: int) -> None:
     """The losses of these differ by 0.6 % at most, and in their last bits at least."""
-    single, half = (fitted(name, seed=seed, epochs=4, precision=one) for one in ("float32", "bfloat16"))
+    # Prefixes would be ten times the updates, after which the two have gone different ways.
+    options = {"examples": "positions"} if name == "SASRec" else {}
+    single, half = (fitted(name, seed=seed, epochs=4, precision=one, **options) for one in ("float32", "bfloat16"))
     expected, found = (model.training_log[-1]["loss"] for model in (single, half))
     assert found == pytest.approx(expected, rel=0.01)
     assert found != expected

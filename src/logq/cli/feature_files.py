@@ -113,7 +113,7 @@ def named(path: Path) -> Generator[None, None, None]:
         ...     raise ValueError("no ids")
         Traceback (most recent call last):
         ...
-        logq.cli.terminal.errors.BadInputError: items.csv: no ids
+        logq.cli.terminal.errors.BadInputError: items.csv: the file is damaged: no ids
     """
     try:
         with parsing(path, by_arguments=True):
