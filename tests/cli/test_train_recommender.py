@@ -155,6 +155,13 @@ def test_other_parts_are_held_out(logq, ratings, tmp_path, how, value, part, tol
     assert part in json.loads((tmp_path / "s.json").read_text())["test"]
 
 
+@pytest.mark.parametrize(("users", "told"), [(5, ", for 5 users chosen at random; what was"), (0, " of each user.")])
+def test_how_many_users_validated_is_said(logq, ratings, tmp_path, users, told):
+    code, out, err = logq("train", "sasrec", ratings, "-o", tmp_path, *QUICK, "--validation-users", users)
+    assert code == 0, err
+    assert f"on the last event but one of each user{told.removeprefix(' of each user')}" in " ".join(out.split())
+
+
 def test_parts_between_two_dates_are_held_out(logq, ratings, tmp_path):
     rows = ["user_id,item_id,ts"] + [
         f"u{user},i{(user + step) % 20},2024-01-{1 + step:02}" for user in range(20) for step in range(9)

@@ -14,7 +14,7 @@ from logq.cli.recipes import read_recipe
 from logq.logs import Split, leave_one_out
 from logq.recommenders import Popularity, TwoTower, tuning
 from logq.recommenders.search_space import search_space
-from logq.recommenders.tuning import BEST, TRIALS, tune
+from logq.recommenders.tuning import BEST, TRIALS, Trial, tune
 from logq.training.config import TriedValues
 from recommender_cases import planted_log, planted_split
 
@@ -55,6 +55,14 @@ def test_without_optuna_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setitem(__import__("sys").modules, "optuna", None)
     with pytest.raises(ModuleNotFoundError, match=r"tune needs optuna: pip install 'logq\[tune\]'"):
         tune(ItemKNN, planted_split())
+
+
+def test_a_file_of_settings_says_what_is_switched_off(tmp_path: Path) -> None:
+    given: dict[str, Any] = {"patience": None, "clip": None, "hidden": (8,), "sampler": None, "refit": True}
+    tuning.Tuning("YoutubeDNN", "ndcg@10", given, [Trial(0, 0.1, "complete", {"lr": 0.02})]).write(tmp_path / BEST)
+    settings = read_recipe(str(tmp_path / BEST), "YoutubeDNN").settings
+    assert settings == {"patience": 0, "clip": 0, "hidden": [8], "refit": True, "lr": 0.02}
+    assert YoutubeDNN.from_settings(settings).settings() == YoutubeDNN(**given, lr=0.02).settings()
 
 
 optuna: Any = pytest.importorskip("optuna", reason="optuna is not installed: pip install 'logq[tune]'")

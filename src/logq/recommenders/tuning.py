@@ -15,12 +15,13 @@ from typing import Any
 from logq._arguments import ArgumentError, ArgumentTypeError, BadArgumentError, Verbatim, check_int
 from logq._files import atomic_write
 from logq._progress import Progress
+from logq.estimators import class_of
 from logq.logs.splits import Split
 from logq.recommenders.ranker import EvaluationWarning, RankingTest
 from logq.recommenders.recommender import Recommender
 from logq.recommenders.search_space import search_space, suggest
 from logq.training.checkpoint import fingerprint
-from logq.training.config_fields import TriedValues
+from logq.training.config_fields import Option, TriedValues
 from logq.training.phases import TimeBudget
 from logq.training.running_mean import TrainingWarning
 
@@ -113,8 +114,13 @@ class Tuning:
         best = self.best
         about = f"the best of {len(self.trials)} trials: {self.monitor} {best.value:.4f} on validation"
         lines = [f"estimator = {json.dumps(self.estimator)}", f"about = {json.dumps(about)}", "", "[settings]"]
-        settings = {name: value for name, value in self.settings.items() if value is not None}
-        lines += [f"{name} = {json.dumps(_plain(value))}" for name, value in settings.items()]
+        kind = class_of(self.estimator)
+        options: Mapping[str, Option] = {} if kind is None else kind.options()
+        for name, value in self.settings.items():
+            # TOML has no None: the number that is typed for it, or nothing where that is not needed.
+            none = options[name].help.none if name in options else ""
+            text = none if value is None else json.dumps(_plain(value))
+            lines += [f"{name} = {text}"] if text else []
         with atomic_write(path) as file:
             file.write("\n".join([*lines, ""]).encode())
 

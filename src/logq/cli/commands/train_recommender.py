@@ -303,11 +303,15 @@ def _say_validation(model: "Recommender", split: "Split | None", held_out: Valid
         figures = {name.lower(): scores[name] for name in ("NDCG@10", "HR@10")}
         when = "Validation"
     first = sorted(figures, key=lambda name: (name != monitor, not name.startswith(("hr", "ndcg"))))[:2]
+    users = getattr(model, "validation_users", None)
+    of_users = ""
+    if users is not None and users < len(set(split.validation.users.tolist())):
+        of_users = f", for {plural(users, 'user')} chosen at random; what was held out of all others was learned from"
     say(
         when,
         ": ",
         (", ".join(f"{name} {figures[name]:.4f}" for name in first), "bold"),
-        f" on {held_out.measured_on()}.",
+        f" on {held_out.measured_on()}{of_users}.",
     )
     if getattr(model, "refit", False):
         say("Then trained anew for as long, on these events too.")
