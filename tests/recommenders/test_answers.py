@@ -497,3 +497,22 @@ def test_everybody_from_an_index_with_an_item_that_was_added(tmp_path: Path) -> 
         model.recommend_all(path, allow=[[100]])
     with pytest.raises(OSError, match=re.escape(str(tmp_path / "nowhere"))):
         model.recommend_all(tmp_path / "nowhere" / "all.parquet", progress=False)
+
+
+def test_a_folder_is_refused_before_everybody_is_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = fitted("Popularity")
+    monkeypatch.setattr(model, "_rank", lambda *_: pytest.fail("it was answered"))
+    with pytest.raises(IsADirectoryError, match=re.escape(str(tmp_path))):
+        model.recommend_all(tmp_path, progress=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ids_that_can_be_gone_through_only_once() -> None:
+    model = fitted("ItemKNN")
+    first, second = model.recommend("u0", k=2).items.tolist()
+    assert first not in model.recommend("u0", k=5, exclude=(item for item in [first])).items
+    for only in (iter([second]), {second: 1}.keys(), second):
+        assert model.recommend("u0", k=1, allow=only).items.tolist() == [second]
+    assert model.recommend(["u0", "u1"], k=1, allow=iter([[second], [second]])).items[0].tolist() == [second]
+    asked = model.score("u0", iter([first, second]))
+    assert asked.tolist() == model.score("u0", [first, second]).tolist()

@@ -9,6 +9,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from logq._arguments import ArgumentError
 from logq.logs import Interactions
 from logq.recommenders import ALS, EASE, SessionKNN, als, ease, neighborhoods
 
@@ -287,3 +288,10 @@ def test_sessions_of_the_user_do_not_count_among_the_most_recent() -> None:
     log = Interactions.from_arrays(["b", "b", "a", "a", "a"], ["q", "z", "q", "q", "q"], [0, 0, 100, 200, 300])
     model = SessionKNN(recent=1, gap=10).fit(log, progress=False)
     assert model.recommend("a", k=1, exclude_seen=True).scores[0] > 0.1
+
+
+def test_a_penalty_that_is_too_small_is_named() -> None:
+    log = Interactions.from_sessions([["tea", "cup"], ["tea", "cup"], ["nail", "saw"]])
+    for model in (ALS(8, regularization=1e-12, alpha=100.0, seed=1), EASE(1e-30)):
+        with pytest.raises(ArgumentError, match="regularization: expected a larger penalty for this log, got 1e-"):
+            model.fit(log, progress=False)

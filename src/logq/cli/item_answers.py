@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Answers", "Count", "answer_each"]
 
-Count: TypeAlias = Annotated[int, typer.Option("-k", "--topn", "-n", metavar="N", min=1, help="Number of items.")]
+Count: TypeAlias = Annotated[int, typer.Option("-k", "--topn", "-n", metavar="N", min=1, help="How many to name.")]
 
 _NOTHING = "nothing is left to recommend (--keep-seen includes seen items)"
 
@@ -47,8 +47,9 @@ class Answers:
         """
         pairs: list[tuple[Any, float]] = list(zip(answer.items[0].tolist(), answer.scores[0].tolist(), strict=True))
         reasons, measure = _reasons(answer), None if answer.reasons is None else answer.reasons.measure
+        digits = ".2f" if measure == "cosine" else ".3g"
         rows = [
-            (str(item), self._title(item), value, ", ".join(f"{self._title(j) or j} {by:.2f}" for j, by in why))
+            (str(item), self._title(item), value, ", ".join(f"{self._title(j) or j} {by:{digits}}" for j, by in why))
             for (item, value), why in zip(pairs, reasons, strict=True)
             if item is not None
         ]

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from logq._arguments import ArgumentError
 from logq._progress import Progress
 from logq.logs.interactions import Interactions
 from logq.recommenders.held_out import HeldOut
@@ -76,7 +77,8 @@ class ALS(ALSConfig, Recommender):
     Validation parts are not used. `similar_items` compares y by cosine.
 
     Raises:
-        ArgumentError, ArgumentTypeError: an argument is not as described.
+        ArgumentError, ArgumentTypeError: an argument is not as described. `fit` raises ArgumentError for a penalty
+            that is too small to tell vectors of this log apart.
 
     References:
         Hu, Koren and Volinsky, Collaborative Filtering for Implicit Feedback Datasets, ICDM 2008.
@@ -216,7 +218,11 @@ def solve(
         tensor([[0.2500]])
     """
     matrices, sums = _normal_equations(rows, some, others, gram, alpha=alpha, regularization=regularization)
-    return torch.cholesky_solve(sums[:, :, None], torch.linalg.cholesky(matrices))[:, :, 0]
+    factors, failed = torch.linalg.cholesky_ex(matrices)
+    if failed.any():
+        hint = "rounded to float32 the regression of a vector has no single solution"
+        raise ArgumentError("regularization", "a larger penalty for this log", regularization, hint)
+    return torch.cholesky_solve(sums[:, :, None], factors)[:, :, 0]
 
 
 def _normal_equations(

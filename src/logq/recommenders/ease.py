@@ -100,8 +100,10 @@ class EASE(EASEConfig, Recommender):
             gram[torch.from_numpy(items), torch.from_numpy(others)] = torch.from_numpy(both).double()
             gram.diagonal().copy_(torch.from_numpy(counts) + self.regularization)
         with Progress(2, "steps", f"EASE: the inverse of {size:,} x {size:,}", options.progress) as bar:
-            factor = torch.linalg.cholesky(gram.to(self.device))
+            factor, failed = torch.linalg.cholesky_ex(gram.to(self.device))
             del gram
+            if failed:
+                raise ArgumentError("regularization", "a larger penalty for this log", self.regularization)
             bar.advance(1)
             inverse = torch.cholesky_inverse(factor)
             del factor

@@ -1,6 +1,6 @@
 """Lists of items that a caller gives for each row: candidates, what to leave out, what to score."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, MappingView
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +11,7 @@ from logq._arguments import ArgumentError, Verbatim
 from logq.recommenders.known_log import KnownLog, lenient_codes
 from logq.recommenders.requests import is_scalar
 
-__all__ = ["AskedItems", "ItemLists", "codes_of", "is_nested", "read_lists"]
+__all__ = ["AskedItems", "ItemLists", "as_list", "codes_of", "is_nested", "read_lists"]
 
 
 class ItemLists(NamedTuple):
@@ -76,6 +76,16 @@ class ItemLists(NamedTuple):
         known = self.codes >= 0
         keys = self.rows[known] * num_items + self.codes[known]
         return (codes >= 0) & np.isin(rows * num_items + codes, keys)
+
+
+def as_list(value: Any) -> Any:
+    """A value that can be looked at twice: what can be gone through only once, such as a generator, becomes a list.
+
+    Example:
+        >>> as_list(name for name in ["tea", "cup"]), as_list({"tea": 1}.keys()), as_list("tea")
+        (['tea', 'cup'], ['tea'], 'tea')
+    """
+    return list(value) if isinstance(value, Iterator | MappingView) else value
 
 
 def is_nested(value: Any) -> bool:
@@ -194,6 +204,7 @@ class AskedItems(NamedTuple):
         if is_scalar(items):
             code = codes_of(known, "items", [items], lenient=lenient)
             return cls(ItemLists(np.repeat(code, count), np.arange(count + 1)), False, single)
+        items = as_list(items)
         if isinstance(items, set | frozenset | Mapping):
             raise ArgumentError("items", "ids in an order", items)
         nested = is_nested(items)

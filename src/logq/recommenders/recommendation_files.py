@@ -1,5 +1,6 @@
 """Recommendations for everybody as one Parquet file, of which never more than a part is in memory."""
 
+import errno
 import os
 import shutil
 import tempfile
@@ -71,6 +72,8 @@ class RecommendationParts:
     def __enter__(self) -> "RecommendationParts":
         """Make the folder for the parts."""
         target = None if is_stream(self._path) else Path(os.path.realpath(self._path))
+        if target is not None and target.is_dir():  # before everybody is answered, and not after
+            raise IsADirectoryError(errno.EISDIR, "expected a file to write, it is a folder", self._path)
         try:
             self._folder = tempfile.TemporaryDirectory(
                 prefix=".logq-" if target is None else f".{target.name[:40]}.",

@@ -16,7 +16,7 @@ from logq.logs.interactions import Interactions
 from logq.recommenders.comparing_ranker import REASONS, ComparingRanker
 from logq.recommenders.diversification import POOL, diversified
 from logq.recommenders.histories import Histories, gather_rows
-from logq.recommenders.item_lists import ItemLists, codes_of, is_nested, read_lists
+from logq.recommenders.item_lists import ItemLists, as_list, codes_of, is_nested, read_lists
 from logq.recommenders.item_ranker import ROWS
 from logq.recommenders.item_search import NUMBERS, ItemSearch
 from logq.recommenders.ranker import without_unknown
@@ -185,6 +185,7 @@ class RecommendingRanker(ComparingRanker):
     ) -> Wanted:
         """Read what is asked for `count` users."""
         known, lenient = self.known, unknown != "raise"
+        allow, exclude = (as_list([ids] if ids is not None and is_scalar(ids) else ids) for ids in (allow, exclude))
         check_int("k", k)
         check_bool("exclude_seen", exclude_seen)
         share = check_float("diversity", diversity, at_least=0, at_most=1)
@@ -205,9 +206,7 @@ class RecommendingRanker(ComparingRanker):
         if is_nested(exclude):
             left_out = read_lists(known, "exclude", exclude, count, lenient=lenient, added=added)
         elif exclude is not None:
-            codes = codes_of(
-                known, "exclude", [exclude] if is_scalar(exclude) else exclude, lenient=lenient, added=added
-            )
+            codes = codes_of(known, "exclude", exclude, lenient=lenient, added=added)
             mask = np.ones(1 + max(known.num_items - 1, *(added or [0])), np.bool_) if mask is None else mask.copy()
             mask[codes[codes >= 0]] = False
         most = known.num_items + len(added or {})
@@ -336,6 +335,7 @@ class RecommendingRanker(ComparingRanker):
         """
         self._check_fitted()
         check_unknown(unknown)
+        allow, exclude = as_list(allow), as_list(exclude)
         for name, value in (("allow", allow), ("exclude", exclude)):
             if is_nested(value):
                 raise ArgumentError(name, "ids of items for everybody", Verbatim("a list for each user"))

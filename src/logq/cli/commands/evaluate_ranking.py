@@ -325,10 +325,10 @@ def _show(scores: "dict[str, RankingScores]", test: str, keep_seen: bool) -> Non
     )
     if first.segments:
         about = first.about
-        told = ", ".join(f"{part.users:,} {what}" for what, part in first.segments.items())
+        told = ", ".join(f"{what} {part.users:,}" for what, part in first.segments.items())
         say(
-            f"Of these users {told}: head items are the {about['head_items']:,} that have "
-            f"{100 * about['head_share']:g} % of the events, cold users have at most {about['cold_history']:,} events."
+            f"Users of each segment: {told}. Head items are the {about['head_items']:,} that have "
+            f"{100 * about['head_share']:g} % of the events; cold users have at most {about['cold_history']:,} events."
         )
     for other, one in others:
         told = [f"{key} {one.values[key]:.4f}" for n in one.ks for key in (f"HR@{n}", f"NDCG@{n}")]

@@ -87,7 +87,7 @@ def recommend(
         typer.Option(
             "--explain",
             help="Name the items of the history that speak most for each item: by cosine, or by what they add to "
-            "the score (item-knn).",
+            "the score (als, ease, item-knn).",
         ),
     ] = False,
     index: Annotated[
