@@ -9,6 +9,7 @@ from logq.candidates import IGNORED, Candidates
 from logq.functional import full_loss, sampled_loss, sampled_softmax_loss
 from logq.nn import CandidateLoss
 from logq.objectives import OBJECTIVES, SAMPLED_SOFTMAX, Negatives
+from logq.optim import Adagrad
 from logq.samplers import InBatch, Mixture, Uniform, Unigram
 
 SAMPLED = [name for name, objective in OBJECTIVES.items() if objective.negatives.sampled]
@@ -189,3 +190,12 @@ def test_what_cannot_be_given_is_named(objective, extra, message):
 def test_full_losses_take_none():
     with pytest.raises(ValueError, match="extra_negatives: expected None for full_softmax"):
         CandidateLoss("full_softmax", D, 9)(torch.randn(5, D), TARGETS, extra_negatives=EXTRA)
+
+
+def test_a_table_that_is_updated_inside_of_backward_is_refused():
+    weight = torch.nn.Parameter(torch.randn(9, D))
+    optimizer = Adagrad([weight], lr=0.1, in_backward=True)  # kept, as tables know it as long as it lives
+    candidates = Uniform(9, 4, seed=1).draw(TARGETS)
+    with pytest.raises(ValueError, match="extra_negatives: expected None with an optimizer that has in_backward=True"):
+        sampled_loss("nce", torch.randn(5, D), weight, candidates, extra_negatives=EXTRA)
+    assert optimizer.param_groups

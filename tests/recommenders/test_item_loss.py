@@ -130,6 +130,19 @@ def test_wrong_arguments(objective: str, sampler: Sampler | None, error: type[Ex
         ItemLoss(objective, sampler)
 
 
+@pytest.mark.parametrize(
+    ("objective", "least", "message"),
+    [
+        ("sampled_softmax", 1.5, "false_negatives: expected a finite number > 0 and <= 1, got 1.5"),
+        ("full_softmax", 0.5, "false_negatives: expected None, as full_softmax draws no negatives, got 0.5"),
+    ],
+)
+def test_false_negatives_that_could_not_be_left_out_are_refused(objective: str, least: float, message: str) -> None:
+    sampler = None if objective == "full_softmax" else Uniform(C, 3, seed=1)
+    with pytest.raises(ValueError, match=message):
+        ItemLoss(objective, sampler, false_negatives=least)
+
+
 def test_a_target_that_is_never_drawn_is_named() -> None:
     loss = ItemLoss("sampled_softmax", Unigram([3, 0, 1], 2, seed=1))
     with pytest.raises(ValueError, match="targets: expected classes that the sampler can draw, got 1"):

@@ -194,3 +194,16 @@ def test_a_batch_of_no_weight_changes_nothing():
     log = Interactions.from_arrays([1, 1, 2, 2], ["a", "b"] * 2, columns={"worth": [0, 0, 0, 1]})
     model = YoutubeDNN(dim=4, epochs=2, batch_size=1, weights="worth", seed=1, num_sampled=3).fit(log, progress=False)
     assert np.isfinite(model.item_vectors).all()
+
+
+@pytest.mark.parametrize(
+    ("items", "shown", "expected"),
+    [
+        ([2**53, 2**53 + 1, 7], [7, 2**53 + 1, 7], [2, 1, 2]),  # a float has no 2^53 + 1
+        ([4, 5, 7], [3.7, 5.0, math.nan], [-1, 1, -1]),
+    ],
+)
+def test_numbers_are_extra_negatives_only_where_they_are_ids(items, shown, expected):
+    log = Interactions.from_arrays([1, 1, 1], items, columns={"shown": np.array(shown)})
+    events = TargetEvents.read(log, None, 1, 1.0, "shown")
+    assert events.of({"event": np.arange(3)})["extra"][:, 0, 0].tolist() == expected

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from logq.recommenders import two_tower
 from logq.recommenders.two_tower import TwoTowerEncoder
 from model_cases import CONTEXT_FEATURES, USER_FEATURES, C, U, batch, item_codes, make
 
@@ -93,3 +94,12 @@ def test_bad_options():
         TwoTowerEncoder(
             9, 4, id_dropout=1.0, item_features={"x": 2}, item_codes={"x": torch.zeros(9, dtype=torch.int64)}
         )
+
+
+def test_all_items_are_computed_in_parts_where_nothing_is_learned(monkeypatch):
+    model = make("two towers, features").eval()
+    whole = model.item_vectors()
+    monkeypatch.setattr(two_tower, "ROWS", 4)
+    with torch.no_grad():
+        torch.testing.assert_close(model.item_vectors(), whole)
+    assert model.item_vectors().requires_grad, "in parts for a loss, all would be kept anyway"

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -400,3 +401,53 @@ def test_what_is_remembered_of_a_log_is_that_log(parts):
     assert (again.items == known.items).all()
     assert (again.offsets == known.offsets).all()
     assert (again.times == known.times).all()
+
+
+@pytest.mark.parametrize("timed", [True, False])
+def test_layers_that_know_times_go_on_with_logs_that_have_them_or_not_as_before(timed, tmp_path: Path):
+    def a_log(first: int, *, times: bool) -> Interactions:
+        order = np.arange(40)
+        return Interactions.from_arrays(order % 8, (order * 3) % 11, first + order if times else None)
+
+    model = SASRec(dim=8, layer="hstu", num_sampled=4, epochs=1, seed=1)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="layer 'hstu' knows positions alone")
+        model.fit(a_log(0, times=timed), progress=False).save(tmp_path / "model", users=False)
+        loaded = SASRec.load(tmp_path / "model")  # which remembers no event, so that any log would go with it
+        with pytest.raises(ValueError, match=r"log: expected a log with (no )?times, as layer 'hstu' was trained on"):
+            loaded.fit(a_log(50, times=not timed), warm=True, progress=False)
+        loaded.fit(a_log(50, times=timed), warm=True, progress=False)
+    assert loaded.metadata["times"] is timed
+
+
+@pytest.mark.parametrize("columns", [{"weights": "w"}, {"extra_negatives": "shown"}])
+def test_old_events_whose_columns_are_forgotten_are_not_learned_from_again(columns):
+    def a_log(first: int) -> Interactions:
+        order, items = np.arange(40), (np.arange(40) * 3) % 11
+        return Interactions.from_arrays(order % 8, items, first + order, columns={"w": 1.0 + items, "shown": items})
+
+    model = SASRec(examples="positions", max_length=9, **columns)
+    grown = grow_log(a_log(0), a_log(50))
+    rows = int(grown.is_new.sum())
+    assert int((model._later_examples(grown, seed=1).batch(range(8))["targets"] >= 0).sum()) == rows
+
+
+@pytest.mark.parametrize("columns", [{"weights": "w"}, {"weights": "label"}, {"extra_negatives": "shown"}])
+def test_a_checkpoint_belongs_to_the_columns_that_are_read(columns, tmp_path: Path):
+    def a_log(*, changed: bool) -> Interactions:
+        order, items = np.arange(40), (np.arange(40) * 3) % 11
+        worth = 1.0 + (items + changed) % 11
+        of_events = {"w": worth, "shown": [str((item + changed) % 11) for item in items], "other": worth}
+        return Interactions.from_arrays(order % 8, items, order, worth, columns=of_events)
+
+    class Stopped(SASRec):
+        def _on_batch(self, step: int) -> None:
+            raise KeyboardInterrupt
+
+    Stopped.__name__ = "SASRec"
+    settings: dict[str, Any] = {"dim": 8, "num_sampled": 4, "epochs": 2, "seed": 1, **columns}
+    with pytest.raises(KeyboardInterrupt):
+        Stopped(**settings).fit(a_log(changed=False), checkpoint=tmp_path, progress=False)
+    with pytest.raises(ValueError, match="log: expected the data that the checkpoint"):
+        SASRec(**settings).fit(a_log(changed=True), checkpoint=tmp_path, resume=True, progress=False)
+    SASRec(**settings).fit(a_log(changed=False), checkpoint=tmp_path, resume=True, progress=False)

@@ -8,6 +8,7 @@ from torch.nn.functional import softplus
 
 from logq._arguments import ArgumentError, Verbatim
 from logq.candidates import Candidates, as_columns
+from logq.kernels import updates
 from logq.kernels.logits import class_rows, logits, stand_in
 from logq.objectives import Negatives, Objective, logistic, softmax
 from logq.shapes import check_ids, check_shape
@@ -15,8 +16,14 @@ from logq.shapes import check_ids, check_shape
 __all__ = ["check_extra_negatives", "losses_with_extra"]
 
 
-def check_extra_negatives(extra: Tensor, objective: Objective, sizes: dict[str, int], device: torch.device) -> None:
-    """Check that `extra` (B, K) are classes or -1, and that the objective takes them; B and C are bound in `sizes`."""
+def check_extra_negatives(
+    extra: Tensor,
+    objective: Objective,
+    sizes: dict[str, int],
+    device: torch.device,
+    tables: tuple[Tensor | None, ...],
+) -> None:
+    """Check that `extra` (B, K) are classes or -1, and that objective and tables take them; `sizes` binds B and C."""
     check_ids("extra_negatives", extra, sizes["C"], ignore_index=-1)
     check_shape("extra_negatives", extra, "BK", sizes)
     if extra.device != device:
@@ -25,6 +32,9 @@ def check_extra_negatives(extra: Tensor, objective: Objective, sizes: dict[str, 
         raise ArgumentError("extra_negatives", "None for a loss of your own", Verbatim("some"))
     if objective.label_smoothing:
         raise ArgumentError("extra_negatives", "None with label smoothing", Verbatim("some"))
+    if any(updates.is_attached(table) for table in tables if table is not None):
+        # The sample and the extra classes would be two updates, which are not that of the sum of their gradients.
+        raise ArgumentError("extra_negatives", "None with an optimizer that has in_backward=True", Verbatim("some"))
 
 
 def losses_with_extra(

@@ -118,7 +118,7 @@ def sampled_loss(
     temperature = check_temperature(temperature)
     loss = op_of_loss("sampled_loss", input, temperature)
     if extra_negatives is not None:
-        check_extra_negatives(extra_negatives, objective, sizes, input.device)
+        check_extra_negatives(extra_negatives, objective, sizes, input.device, (weight, bias))
         losses = losses_with_extra(
             loss,
             objective,

@@ -275,7 +275,8 @@ class CandidateLoss(TellsOfSparseRows):
         options |= {"remove_hits": self.remove_hits, "sparse": self.sparse}
         loss, given = op_of_loss("sampled_loss", input, temperature), (objective, input, weight, bias, candidates)
         if extra_negatives is not None:
-            check_extra_negatives(extra_negatives, objective, {**sizes, "C": self.num_classes}, input.device)
+            sizes["C"] = self.num_classes
+            check_extra_negatives(extra_negatives, objective, sizes, input.device, (weight, bias))
             losses = losses_with_extra(loss, *given, extra_negatives, **options)
             return reduce(losses, candidates.is_true(), self.reduction, row_weight)
         return loss(*given, **options, reduction=self.reduction, row_weight=row_weight)

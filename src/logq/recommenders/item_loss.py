@@ -95,7 +95,11 @@ class ItemLoss(nn.Module):
         self.cosine = check_bool("cosine", cosine)
         self.log_q = check_bool("log_q", log_q)
         self.sparse = check_bool("sparse", sparse) and sampled
-        self.false_negatives, self.by_query = false_negatives, by_query
+        if false_negatives is not None:
+            if not sampled:
+                raise ArgumentError("false_negatives", f"None, as {name} draws no negatives", false_negatives)
+            false_negatives = check_float("false_negatives", false_negatives, above=0, at_most=1)
+        self.false_negatives, self.by_query = false_negatives, check_bool("by_query", by_query)
         calibration = check_float("calibration", calibration, at_least=0, at_most=1)
         if self.objective.calibration is not None:
             self.objective = self.objective.calibrated(calibration, self.objective.rate)

@@ -154,10 +154,24 @@ class NeuralRecommender(NeuralConfig, NewItemsOfEncoder, ExportedRecommender):
     def _later_examples(self, grown: GrownLog, seed: int) -> Examples:
         """What is learned from when a log grew: its new events, with all before them as histories, and some old ones.
 
-        The old ones are left out where it is not remembered what their context was, or what they counted.
+        The old ones are left out where the columns that are read of them are not remembered.
         """
-        is_remembered = grown.is_whole or (not self.context and self.weights is None)
+        is_remembered = grown.is_whole or not self._columns_read
         return later_examples(grown, self._make_examples, self.replay if is_remembered else 0.0, seed)
+
+    @property
+    def _columns_read(self) -> list[str]:
+        """The columns of the log that are learned from, beside users, items and times."""
+        return [name for name in (self.weights, self.extra_negatives, *self.context) if name is not None]
+
+    def _fingerprint(self, log: Interactions) -> str:
+        """What tells the data of a fit from other data: the log, and the columns of it that are read."""
+        columns = [np.asarray(log.columns[name]) for name in self._columns_read if name in log.columns]
+        if self.weights == "label" and "label" not in log.columns and log.labels is not None:
+            columns.append(np.asarray(log.labels))
+        ids = [log.column_ids[name].state() for name in self._columns_read if name in log.column_ids]
+        arrays = [*columns, *(array for state in ids for array in state.values())]
+        return fingerprint([log.fingerprint()], *arrays) if arrays else log.fingerprint()
 
     @property
     def columns_known(self) -> Mapping[str, Identifiers]:
@@ -177,7 +191,7 @@ class NeuralRecommender(NeuralConfig, NewItemsOfEncoder, ExportedRecommender):
         if options.checkpoint is not None and device.world.size > 1:
             expected = "none where there are several processes, whose states would differ"
             raise ArgumentError("checkpoint", expected, options.checkpoint)
-        data = phase.data or log.fingerprint()
+        data = phase.data or self._fingerprint(log)
         if grown is not None:
             data = fingerprint([data], *self.state().values())  # it goes on from this very model
         checkpoint = self._checkpoint(options, data)

@@ -11,11 +11,13 @@ from torch import Tensor, nn
 from logq._arguments import ArgumentError, Verbatim, check_int
 from logq.candidates import IGNORED
 from logq.logs.examples import Examples
+from logq.logs.growing import GrownLog
 from logq.logs.interactions import Interactions
 from logq.logs.next_items import NextItems, Sequences
 from logq.nn.dropout import ByteDropout
 from logq.recommenders.automatic_settings import AutomaticChoice, LogStatistics, Rules
 from logq.recommenders.encoders import Batch, RetrievalModel
+from logq.recommenders.held_out import HeldOut
 from logq.recommenders.histories import Histories
 from logq.recommenders.item_content import ItemContent, TableModel, content_of
 from logq.recommenders.item_tables import Table, column, end_of, select_rows
@@ -26,6 +28,7 @@ from logq.recommenders.neural_recommender import NeuralRecommender
 from logq.samplers.registry import SamplerChoice
 from logq.tracing import is_exported, keeps_sizes
 from logq.training.config import AUTO, AtLeast, Auto, Help, OneOf, configclass
+from logq.training.estimator import FitOptions
 
 __all__ = ["SASRec", "SASRecConfig", "SASRecEncoder"]
 
@@ -372,6 +375,14 @@ class SASRec(SASRecConfig, NeuralRecommender):
                 f"layer {self.layer!r} knows positions alone, as the log has no times", UserWarning, stacklevel=2
             )
         return {"times": log.timestamps is not None}
+
+    def _continue(self, grown: GrownLog, validation: HeldOut | None, options: FitOptions) -> None:
+        # An earlier log of no events, as a model without its users remembers, goes with any.
+        if self.metadata.get("times", grown.log.timestamps is not None) != (grown.log.timestamps is not None):
+            wanted, got = ("times", "none") if self.metadata["times"] else ("no times", "some")
+            expected = f"a log with {wanted}, as layer {self.layer!r} was trained on"
+            raise ArgumentError("log", expected, Verbatim(got))
+        super()._continue(grown, validation, options)
 
     def _inputs(self, histories: Histories) -> dict[str, NDArray[Any]]:
         times = {"history.time": histories.ages(self.max_length)} if self.metadata.get("times") else {}

@@ -147,7 +147,7 @@ def _lists_of_items(log: Interactions, name: str) -> tuple[NDArray[np.int64], ND
         values, codes = ["", *map(str, log.column_ids[name].keys.tolist())], column
     else:
         numbers, codes = np.unique(column, return_inverse=True)
-        values = [f"{number:.0f}" for number in numbers.tolist()]
+        values = [str(int(n)) if isinstance(n, int) or n.is_integer() else "" for n in numbers.tolist()]
     known = {str(key): code for code, key in enumerate(log.item_ids.keys.tolist())}
     lists = [[known[word] for word in value.split() if word in known] for value in values]
     if not any(lists):

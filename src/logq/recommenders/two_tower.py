@@ -13,7 +13,7 @@ from logq.logs.interactions import Interactions
 from logq.logs.next_items import NextItems
 from logq.recommenders.encoders import Batch, RetrievalModel, Tower
 from logq.recommenders.feature_tables import FeatureTables, ItemCodes, check_features, feature_sizes, item_inputs
-from logq.recommenders.item_content import ContentTable, ItemContent, content_of
+from logq.recommenders.item_content import ROWS, ContentTable, ItemContent, content_of
 from logq.recommenders.item_tables import IdTable, column
 from logq.recommenders.neural_config import (
     ContentConfig,
@@ -149,6 +149,8 @@ class TwoTowerEncoder(RetrievalModel):
         """The unit vectors (n, D) of some items, or of all; in training ids count as unknown now and then."""
         if ids is None:
             ids = torch.arange(self.num_items, device=self.ids.table.weight.device)
+            if not torch.is_grad_enabled():  # hidden layers of all items would be many times their vectors
+                return torch.cat([self.item_vectors(part) for part in ids.split(ROWS)])
         return self._items(ids, self.item_codes.of(ids))
 
     def item_vectors_from(self, features: Mapping[str, Tensor]) -> Tensor:
