@@ -235,6 +235,7 @@ def test_bad_new_items_are_named_and_change_nothing():
     model = YoutubeDNN(dim=8, hidden=(), epochs=1, seed=1, content="sum").fit(likes(), progress=False)
     before = model.item_vectors
     for ids, features, problem in (
+        (["x"], {}, "item_features: expected some of genre"),
         (["g1-1"], {"genre": ["g1"]}, "ids: expected items that the model does not know, got 'g1-1'"),
         (["x", "x"], {"genre": ["g1", "g1"]}, "ids: expected different ids, got 'x' twice, at position 1"),
         (["x"], {"genre": ["g1", "g2"]}, "item_features: expected 1 values of 'genre', one for each id, got 2"),

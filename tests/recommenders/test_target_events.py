@@ -207,3 +207,9 @@ def test_numbers_are_extra_negatives_only_where_they_are_ids(items, shown, expec
     log = Interactions.from_arrays([1, 1, 1], items, columns={"shown": np.array(shown)})
     events = TargetEvents.read(log, None, 1, 1.0, "shown")
     assert events.of({"event": np.arange(3)})["extra"][:, 0, 0].tolist() == expected
+
+
+def test_a_column_without_an_id_is_no_column_of_extra_negatives():
+    log = Interactions.from_arrays([1, 1], [4, 5], columns={"shown": np.array([3.7, 4.5])})
+    with pytest.raises(ValueError, match=r"extra_negatives: expected ids of items, .* in the column 'shown', got 3.7"):
+        TargetEvents.read(log, None, 1, 1.0, "shown")

@@ -251,6 +251,8 @@ def encoded_features(
         hint = f"{strange!r} has vectors, which no model learns from yet" if strange in table.dense else ""
         raise ArgumentError(name, ", ".join(names) or "none", strange, hint)
     columns = {feature: [value] if is_scalar(value) else value for feature, value in raw.items()}
+    if not columns:
+        raise ArgumentError(name, f"some of {', '.join(names)}", Verbatim("none"))
     found = table.encode(columns)
     encoded: dict[str, NDArray[Any]] = {
         feature: np.asarray(found[feature], dtype=np.int64) if feature in table.values else found[feature]

@@ -151,7 +151,7 @@ def _lists_of_items(log: Interactions, name: str) -> tuple[NDArray[np.int64], ND
     known = {str(key): code for code, key in enumerate(log.item_ids.keys.tolist())}
     lists = [[known[word] for word in value.split() if word in known] for value in values]
     if not any(lists):
-        got = Verbatim(repr(next((value for value in values if value), "")))
+        got = next(filter(None, values), "" if name in log.column_ids else column[0].item())
         raise ArgumentError("extra_negatives", f"ids of items, with spaces between, in the column {name!r}", got)
     table = np.full((len(lists), max(map(len, lists))), -1, dtype=np.int64)
     for row, items in zip(table, lists, strict=True):
