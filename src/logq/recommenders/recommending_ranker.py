@@ -388,7 +388,7 @@ class RecommendingRanker(ComparingRanker):
 def _of_log(
     log: Interactions, codes: NDArray[np.int64], users: NDArray[np.int64], items: NDArray[np.int64]
 ) -> Histories:
-    """What users of a log did and when, by their codes there, -1 for nobody; `users` and `items` are a model's codes."""
+    """What users of a log did and when, by their codes there, -1 for nobody; `users` and `items` are the model's."""
     done, offsets = gather_rows(log.items, log.offsets, codes)
     times = None if log.timestamps is None else gather_rows(log.timestamps, log.offsets, codes)[0]
     return without_unknown(items[done], offsets, users, times)
