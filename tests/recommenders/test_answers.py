@@ -10,8 +10,10 @@ import numpy as np
 import polars
 import pytest
 
-from logq.logs import Interactions
-from logq.recommenders import ItemKNN, Recommender
+from logq._arguments import ArgumentError
+from logq.logs import Interactions, leave_one_out
+from logq.recommenders import ItemKNN, Recommender, SASRec
+from logq.recommenders.known_log import KnownLog
 from recommender_cases import ALL, ITEMS, WITHOUT_VECTORS, fitted, make, planted_log, planted_split
 
 USERS = ["u0", "u3", "u7", "u8", "u21"]
@@ -516,3 +518,22 @@ def test_ids_that_can_be_gone_through_only_once() -> None:
     assert model.recommend(["u0", "u1"], k=1, allow=iter([[second], [second]])).items[0].tolist() == [second]
     asked = model.score("u0", iter([first, second]))
     assert asked.tolist() == model.score("u0", [first, second]).tolist()
+
+
+def test_users_as_a_log_has_them_with_its_times() -> None:
+    full = Interactions.from_arrays(
+        [user for user in range(30) for _ in range(6)],
+        [(user + step) % 12 for user in range(30) for step in range(6)],
+        [100 * user + [0, 1, 2, 40, 41, 90][step] for user in range(30) for step in range(6)],
+    )
+    split = leave_one_out(full)
+    model = SASRec(dim=8, layer="hstu", time_buckets=8, epochs=3, seed=1, lr=0.05).fit(split.train, progress=False)
+    found = model.recommend([3, 0], k=5, log=full, exclude_seen=False)
+    model.known = KnownLog.of(full)  # codes are the same, as the parts of a split keep them
+    wanted = model.recommend([3, 0], k=5, exclude_seen=False)
+    assert found.items.tolist() == wanted.items.tolist()
+    np.testing.assert_allclose(found.scores, wanted.scores, rtol=1e-5)
+    untimed = model.recommend(histories=[full.item_ids.keys_of(full.histories([3])[0]).tolist()], exclude_seen=False)
+    assert not np.allclose(untimed.scores[0, :5], found.scores[0], rtol=1e-4)  # times make a difference
+    with pytest.raises(ArgumentError, match="log: expected none beside histories, got both"):
+        model.recommend(3, histories=[1, 2], log=full)

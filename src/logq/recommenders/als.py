@@ -38,8 +38,8 @@ class ALSConfig(DeviceConfig):
         field(default=64, kw_only=False)
     )
     regularization: Annotated[
-        float, Above(0), TriedValues(0.01, 100), Help("L2 penalty of the vectors; larger for logs with many events.")
-    ] = 1.0
+        float, Above(0), TriedValues(0.1, 1000), Help("L2 penalty of the vectors; larger for logs with many events.")
+    ] = 10.0
     alpha: Annotated[
         float,
         Above(0),

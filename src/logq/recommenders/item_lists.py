@@ -1,7 +1,7 @@
 """Lists of items that a caller gives for each row: candidates, what to leave out, what to score."""
 
-from collections.abc import Iterable, Iterator, Mapping, MappingView
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, KeysView, Mapping, ValuesView
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,7 +85,7 @@ def as_list(value: Any) -> Any:
         >>> as_list(name for name in ["tea", "cup"]), as_list({"tea": 1}.keys()), as_list("tea")
         (['tea', 'cup'], ['tea'], 'tea')
     """
-    return list(value) if isinstance(value, Iterator | MappingView) else value
+    return list(cast("Iterable[Any]", value)) if isinstance(value, Iterator | KeysView | ValuesView) else value
 
 
 def is_nested(value: Any) -> bool:

@@ -102,6 +102,7 @@ class RecommendingRanker(ComparingRanker):
         diversity: float = 0.0,
         explain: bool | int = False,
         histories: Sequence[Any] | None = None,
+        log: Interactions | None = None,
         user_features: Mapping[str, Any] | None = None,
         context: Mapping[str, Any] | None = None,
         index: ItemIndex | None = None,
@@ -126,6 +127,8 @@ class RecommendingRanker(ComparingRanker):
                 names 3, a number as many; see `explain`.
             histories: item ids in order of time, a list for each user (or one list for one user), instead of what the
                 log has: for users that are new, or did more since.
+            log: what `users` did, and when, instead of what the model was fitted with, such as all events where that
+                was a part of them; its items that the model does not know are left out.
             user_features: raw values by feature, one for each user, instead of what the log has.
             context: context of the request, if the model was trained with context columns: raw values by column, one
                 for each user, such as {"query": ["sofa"]}. Where it is not given, what the log had last of a user;
@@ -159,6 +162,13 @@ class RecommendingRanker(ComparingRanker):
         reasons_each = REASONS if explain is True else 0 if explain is False else check_int("explain", explain, 0)
         lenient = check_unknown(unknown) != "raise"
         request = self._request(users, histories, user_features, context, lenient=lenient)
+        if log is not None:
+            if histories is not None:
+                raise ArgumentError("log", "none beside histories", Verbatim("both"))
+            old = request.histories
+            codes = np.append(translated(self.known.user_ids, log.user_ids), -1)[old.users]
+            there = _of_log(log, codes, old.users, translated(log.item_ids, self.known.item_ids))
+            request = replace(request, histories=replace(there, features=old.features, context=old.context))
         count = len(request.histories)
         wanted = self._wanted(count, k, exclude_seen, allow, exclude, diversity, index, added, unknown)
         scores, codes, can = self._answered(request, wanted, progress)
@@ -360,9 +370,7 @@ class RecommendingRanker(ComparingRanker):
                 if log is None or ours is None:
                     histories = known.of_codes(codes)
                 else:
-                    items, offsets = log.histories(codes)
-                    times = None if log.timestamps is None else gather_rows(log.timestamps, log.offsets, codes)[0]
-                    histories = without_unknown(ours[1][items], offsets, ours[0][codes], times)
+                    histories = _of_log(log, codes, ours[0][codes], ours[1])
                     histories = replace(histories, features=known.features_of(histories.users))
                 can = self.answerable(histories)
                 if unknown == "raise" and not can.all():
@@ -375,6 +383,15 @@ class RecommendingRanker(ComparingRanker):
                 parts.add(codes, scores, found)
                 bar.advance(len(codes))
         return WrittenRecommendations(len(user_ids), parts.recommendations, without)
+
+
+def _of_log(
+    log: Interactions, codes: NDArray[np.int64], users: NDArray[np.int64], items: NDArray[np.int64]
+) -> Histories:
+    """What users of a log did and when, by their codes there, -1 for nobody; `users` and `items` are the model's."""
+    done, offsets = gather_rows(log.items, log.offsets, codes)
+    times = None if log.timestamps is None else gather_rows(log.timestamps, log.offsets, codes)[0]
+    return without_unknown(items[done], offsets, users, times)
 
 
 def _with_added(ids: NDArray[Any], added: Mapping[int, Any] | None) -> NDArray[Any]:

@@ -276,7 +276,7 @@ class _Question:
             trial.set_user_attr("error", str(error))
             raise optuna.TrialPruned from error
         if not as_given and time.monotonic() - began >= CUT * left:
-            trial.set_user_attr("error", "the time was over")
+            trial.set_user_attr("error", "the time was up")
             raise optuna.TrialPruned
         bar.advance(0, best=max([value, *_values(trial.study)]))
         return value

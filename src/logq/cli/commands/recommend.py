@@ -179,11 +179,8 @@ def recommend(
     else:
 
         def ask(who: Any) -> Any:
-            done = None
-            if found.log is not None and int(found.log.user_ids.codes([who])[0]) >= 0:
-                codes, _ = found.log.histories(found.log.user_ids.codes([who]))
-                done = [found.log.item_ids.keys_of(codes).tolist()]
-            return model.recommend([who], histories=done, **options)
+            there = found.log is not None and int(found.log.user_ids.codes([who])[0]) >= 0
+            return model.recommend([who], log=found.log if there else None, **options)
 
         answer_each(answers, user or [], ask, lenient=lenient)
     if json is not None:

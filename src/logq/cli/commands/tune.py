@@ -235,7 +235,14 @@ def _report(found: "Tuning", name: str, log: Path, best: Path, held_out: Validat
         return
     say("The best settings are in ", (str(best), "bold"), ".")
     place = shlex.quote(str(best))
-    say_next([(f"logq train {name} {shlex.quote(str(log))} -o model --recipe {place}", "a model with them")])
+    say_next(
+        [
+            (
+                f"logq train {name} {shlex.quote(str(log))} -o model --recipe {place}",
+                "with the options of the log that were given here",
+            )
+        ]
+    )
 
 
 def _called(trial: "Trial") -> str:
