@@ -118,6 +118,7 @@ def test_a_file_has_the_settings_that_were_chosen(tmp_path: Path) -> None:
     loaded = logq.load(tmp_path)
     assert loaded.settings() == model.settings()
     assert loaded.max_length == 10
+    assert loaded.fit(walks(10, 12, 70), progress=False).max_length == 70
 
 
 def test_a_fit_that_fails_leaves_settings_as_they_were() -> None:

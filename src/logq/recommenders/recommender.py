@@ -314,7 +314,10 @@ class Recommender(RecommendingRanker):
         self.known = self.known.without_users()
 
     def _kept(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        return self.known.state()
+        described, tensors = self.known.state()
+        return {**described, "auto": sorted(self.auto)} if self.auto else described, tensors
 
     def _take_back(self, info: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> None:
         self.known = KnownLog.from_state(info, tensors)
+        # So that a fit to another log chooses anew.
+        self.auto = frozenset(info.get("auto", ())) & self.rules.keys()
