@@ -198,7 +198,10 @@ def test_how_much_is_held_out_must_fit(logq, ratings, tmp_path, words, said):
 def test_features_that_a_model_does_not_learn_from_are_said(logq, ratings, tmp_path):
     features = ["--item-features", ratings.parent / "items.csv"]
     _, _, err = logq("train", "youtube-dnn", ratings, "-o", tmp_path / "m", *QUICK, *features)
-    assert "--item-features: YoutubeDNN does not learn from them, unless --content says how; titles among them are shown" in err
+    assert (
+        "--item-features: YoutubeDNN does not learn from them, unless --content says how; titles among them are shown"
+        in err
+    )
     _, _, err = logq("train", "two-tower", ratings, "-o", tmp_path / "m", *QUICK, *features)
     assert "does not learn" not in err
 
