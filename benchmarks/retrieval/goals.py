@@ -7,7 +7,7 @@ part and trained again on training and validation part (`refit`). Goals of the d
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from rows import BASELINES, BY_HAND, CANDIDATE, DEFAULTS, REPEATED, ROWS, SASREC_BEAUTY, SASREC_ML_BEFORE, Row
+from rows import BASELINES, BY_HAND, CANDIDATE, REPEATED, ROWS, SASREC_BEAUTY, SASREC_ML_BEFORE, SHARED_OUT, Row
 
 
 class Goal(NamedTuple):
@@ -58,7 +58,7 @@ def four(
         again = {"refit": True} if refit else {}
         ending = ", refit" if refit else ""
         found += [
-            Goal(Row(f"SASRec, defaults{ending}", "SASRec", {**given, **again}, chosen=DEFAULTS), of_defaults),
+            Goal(Row(f"SASRec, defaults{ending}", "SASRec", {**given, **again}, chosen=SHARED_OUT), of_defaults),
             Goal(Row(f"SASRec, by hand{ending}", "SASRec", {**options, **given, **again}, chosen=chosen), goal),
         ]
     return tuple(found)
