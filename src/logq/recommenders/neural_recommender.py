@@ -29,7 +29,7 @@ from logq.recommenders.query_context import Context
 from logq.recommenders.query_export import ExportedRecommender
 from logq.recommenders.ranker import EvaluationWarning, RankingTest
 from logq.recommenders.session_windows import first_vectors
-from logq.recommenders.target_events import TargetEvents, target_counts
+from logq.recommenders.target_events import TargetEvents, fingerprint_of, target_counts
 from logq.recommenders.warm_start import continued, later_examples, later_targets, take_over
 from logq.training.checkpoint import fingerprint
 from logq.training.devices import Device
@@ -164,15 +164,6 @@ class NeuralRecommender(NeuralConfig, NewItemsOfEncoder, ExportedRecommender):
         """The columns of the log that are learned from, beside users, items and times."""
         return [name for name in (self.weights, self.extra_negatives, *self.context) if name is not None]
 
-    def _fingerprint(self, log: Interactions) -> str:
-        """What tells the data of a fit from other data: the log, and the columns of it that are read."""
-        columns = [np.asarray(log.columns[name]) for name in self._columns_read if name in log.columns]
-        if self.weights == "label" and "label" not in log.columns and log.labels is not None:
-            columns.append(np.asarray(log.labels))
-        ids = [log.column_ids[name].state() for name in self._columns_read if name in log.column_ids]
-        arrays = [*columns, *(array for state in ids for array in state.values())]
-        return fingerprint([log.fingerprint()], *arrays) if arrays else log.fingerprint()
-
     @property
     def columns_known(self) -> Mapping[str, Identifiers]:
         """Those of the context."""
@@ -191,7 +182,7 @@ class NeuralRecommender(NeuralConfig, NewItemsOfEncoder, ExportedRecommender):
         if options.checkpoint is not None and device.world.size > 1:
             expected = "none where there are several processes, whose states would differ"
             raise ArgumentError("checkpoint", expected, options.checkpoint)
-        data = phase.data or self._fingerprint(log)
+        data = phase.data or fingerprint_of(log, self._columns_read)
         if grown is not None:
             data = fingerprint([data], *self.state().values())  # it goes on from this very model
         checkpoint = self._checkpoint(options, data)

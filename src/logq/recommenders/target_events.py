@@ -1,6 +1,6 @@
 """TargetEvents: what a log says about the events that are targets: their weights, what follows, what is none."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +11,9 @@ from logq._arguments import ArgumentError, Verbatim
 from logq.logs.column_names import unknown_column
 from logq.logs.examples import Examples
 from logq.logs.interactions import Interactions
+from logq.training.checkpoint import fingerprint
 
-__all__ = ["TargetEvents", "target_counts"]
+__all__ = ["TargetEvents", "fingerprint_of", "target_counts"]
 
 ROWS = 8192
 """Examples that are counted at a time."""
@@ -157,6 +158,23 @@ def _lists_of_items(log: Interactions, name: str) -> tuple[NDArray[np.int64], ND
     for row, items in zip(table, lists, strict=True):
         row[: len(items)] = items
     return table, codes.reshape(-1)
+
+
+def fingerprint_of(log: Interactions, columns: Sequence[str]) -> str:
+    """What tells the data of a fit from other data: the log, and the columns that are read; "label" are its labels.
+
+    Example:
+        >>> log = Interactions.from_arrays([1, 1], [5, 7])
+        >>> fingerprint_of(log, []) == log.fingerprint()
+        True
+    """
+    arrays = [np.asarray(log.columns[name]) for name in columns if name in log.columns]
+    if "label" in columns and "label" not in log.columns and log.labels is not None:
+        arrays.append(np.asarray(log.labels))
+    for name in columns:
+        if name in log.column_ids:
+            arrays += log.column_ids[name].state().values()
+    return fingerprint([log.fingerprint()], *arrays) if arrays else log.fingerprint()
 
 
 def _weights(log: Interactions, name: str) -> NDArray[np.float32]:
