@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
@@ -18,7 +18,13 @@ from logq.cli.text_reading import check_input_file
 if TYPE_CHECKING:
     from logq.logs import Interactions
 
-__all__ = ["LogColumns", "LogFormat", "LogReadingOptions", "check_log", "read_log"]
+__all__ = ["LogArgument", "LogColumns", "LogFormat", "LogReadingOptions", "check_log", "read_log"]
+
+LogArgument: TypeAlias = Annotated[
+    Path,
+    typer.Argument(metavar="LOG", help="Interaction log: one event, or one session, per line; - is standard input."),
+    READS,
+]
 
 _LOG = "Log"
 _ROLES = ("user", "item", "time", "label", "session")

@@ -1,11 +1,14 @@
 """Items that came after training, from the files that describe them, for commands that answer."""
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from logq.cli.feature_files import FeatureTable, is_json, is_title, named
+from logq.cli.input_output import READS
 from logq.cli.item_vector_files import NAME, typed_keys, vectors_by_id
 from logq.cli.model_folders import RecommenderFolder
 from logq.cli.terminal.errors import BadInputError, note
@@ -14,16 +17,38 @@ from logq.cli.text_reading import check_input_file
 if TYPE_CHECKING:
     from logq.logs import Identifiers
 
-__all__ = ["take_new_items"]
+__all__ = ["NewItems", "take_new_items"]
 
 
-def take_new_items(found: RecommenderFolder, table: Path | None, vectors: Path | None) -> RecommenderFolder:
+@dataclass(frozen=True)
+class NewItems:
+    """The options that name the files of items that came after training."""
+
+    new_items: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Items that came after training, with their features as in --item-features: they take part as all "
+            "others do, if the model learned from features.",
+        ),
+        READS,
+    ] = None
+    new_item_vectors: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Their vectors, as in --item-vectors of the training."), READS
+    ] = None
+
+    @property
+    def given(self) -> bool:
+        """Whether there is such a file."""
+        return self.new_items is not None or self.new_item_vectors is not None
+
+
+def take_new_items(found: RecommenderFolder, new: NewItems) -> RecommenderFolder:
     """Let items take part that came after training; what the model knows already stays as it is.
 
     Args:
         found: the model.
-        table: features of the items, as --item-features of the training; None for nothing.
-        vectors: vectors of them, as --item-vectors of the training; None for nothing.
+        new: the files; the model stays as it is where there is none.
 
     Returns:
         The same model, with the titles of the table too.
@@ -31,8 +56,9 @@ def take_new_items(found: RecommenderFolder, table: Path | None, vectors: Path |
     Raises:
         BadInputError: a file cannot be read, or the model learned nothing from features.
     """
-    if table is None and vectors is None:
+    if not new.given:
         return found
+    table, vectors = new.new_items, new.new_item_vectors
     known = found.model.known
     columns: dict[str, dict[Any, Any]] = {}
     titles: dict[Any, str] = {}
@@ -53,23 +79,23 @@ def take_new_items(found: RecommenderFolder, table: Path | None, vectors: Path |
         ids = of_vectors.tolist()
         keys.update(dict.fromkeys(ids))
         columns[NAME] = dict(zip(ids, rows, strict=True))
-    new = [key for key in keys if key is not None]
-    codes = known.item_ids.codes(new)
-    new = [key for key, code in zip(new, codes.tolist(), strict=True) if code < 0]
+    unknown = [key for key in keys if key is not None]
+    codes = known.item_ids.codes(unknown)
+    unknown = [key for key, code in zip(unknown, codes.tolist(), strict=True) if code < 0]
     where = table if table is not None else vectors
-    if len(new) < len(codes):
-        note(f"{where}: {len(codes) - len(new):,} of {len(codes):,} items are in the log already")
-    if not new:
+    if len(unknown) < len(codes):
+        note(f"{where}: {len(codes) - len(unknown):,} of {len(codes):,} items are in the log already")
+    if not unknown:
         return found
-    raw = {name: [column.get(key) for key in new] for name, column in columns.items()}
+    raw = {name: [column.get(key) for key in unknown] for name, column in columns.items()}
     try:
-        found.model.add_items(new, raw)  # pyright: ignore[reportAttributeAccessIssue]
+        found.model.add_items(unknown, raw)  # pyright: ignore[reportAttributeAccessIssue]
     except (AttributeError, TypeError, ValueError) as error:
         raise BadInputError(f"{where}: {error}") from error
     if found.titles is None and not titles:
         return found
     before = [""] * known.num_items if found.titles is None else found.titles
-    return replace(found, titles=[*before, *(titles.get(key, "") for key in new)])
+    return replace(found, titles=[*before, *(titles.get(key, "") for key in unknown)])
 
 
 def _columns(path: Path, ids: "Identifiers") -> tuple[list[Any], dict[str, list[Any]]]:

@@ -17,7 +17,7 @@ from logq.recommenders.histories import Histories
 from logq.recommenders.recommender import Recommender
 from logq.training.config import Above, AtLeast, Help, TriedValues, configclass
 from logq.training.estimator import FitOptions, Seeds, fresh_seed
-from logq.training.options import DeviceConfig
+from logq.training.options import DeviceConfig, Seed
 
 __all__ = ["ALS", "ALSConfig", "Confidences", "solve"]
 
@@ -49,15 +49,7 @@ class ALSConfig(DeviceConfig):
     epochs: Annotated[
         int, AtLeast(1), Help("Times that all users and all items are solved for.", aliases=("iterations",))
     ] = 15
-    seed: Annotated[
-        int | None,
-        AtLeast(0),
-        Help(
-            "Random seed; {none} takes one from the operating system.",
-            typed="Random seed; makes a run repeatable.",
-            group="Training",
-        ),
-    ] = None
+    seed: Seed = None
 
 
 class ALS(ALSConfig, Recommender):

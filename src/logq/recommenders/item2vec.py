@@ -20,7 +20,7 @@ from logq.recommenders.session_windows import session_corpus
 from logq.samplers.registry import SamplerChoice
 from logq.training.config import Above, AtLeast, Help, TriedValues, configclass
 from logq.training.estimator import FitOptions
-from logq.training.options import DeviceConfig, ObjectiveConfig
+from logq.training.options import DeviceConfig, ObjectiveConfig, Seed
 from logq.word2vec.word2vec import Word2Vec
 
 __all__ = ["Item2Vec", "Item2VecConfig"]
@@ -85,15 +85,7 @@ class Item2VecConfig(DeviceConfig, ObjectiveConfig):
             group="Training",
         ),
     ] = None
-    seed: Annotated[
-        int | None,
-        AtLeast(0),
-        Help(
-            "Random seed; {none} takes one from the operating system.",
-            typed="Random seed; makes a run repeatable.",
-            group="Training",
-        ),
-    ] = None
+    seed: Seed = None
 
     def word2vec(self) -> Word2Vec:
         """What trains the vectors.

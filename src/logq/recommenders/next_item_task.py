@@ -23,6 +23,10 @@ from logq.training.devices import Device
 __all__ = ["NextItemTask"]
 
 
+OF_TARGETS = ("group", "weight", "extra", "future")
+"""Columns of a batch by which a loss treats its targets differently."""
+
+
 class NextItemTask:
     """The task of a loop: queries of a batch should find its targets.
 
@@ -106,6 +110,8 @@ class NextItemTask:
         """The mean loss of a batch."""
         with self._device.autocast():
             queries, targets = self._training_queries(batch)
+        if not self._unseen and batch.keys().isdisjoint(OF_TARGETS):  # nothing needs to know where a target stands
+            return self.item_loss(self.model, queries, targets)
         history = batch["history"]
         if "targets" in batch:
             rows, places = rows_of_targets(batch["targets"])

@@ -1,6 +1,6 @@
 """The arguments that trainable models share: what is learned (LossConfig), and how (TrainingConfig)."""
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, TypeAlias
 
 from logq._arguments import ArgumentError, ArgumentTypeError
 from logq.objectives import OBJECTIVES, objective_name
@@ -14,6 +14,7 @@ __all__ = [
     "DeviceConfig",
     "LossConfig",
     "ObjectiveConfig",
+    "Seed",
     "TrainingConfig",
     "check_device_name",
     "check_precision",
@@ -22,6 +23,17 @@ __all__ = [
 DECAYS = ("constant", "linear", "cosine")
 OPTIMIZERS = ("adam", "adagrad", "sgd")
 PRECISIONS = ("float32", "bfloat16", "auto")
+
+
+Seed: TypeAlias = Annotated[
+    int | None,
+    AtLeast(0),
+    Help(
+        "Random seed; {none} takes one from the operating system.",
+        typed="Random seed; makes a run repeatable.",
+        group="Training",
+    ),
+]
 
 
 def check_device_name(name: str, value: Any) -> Any:
@@ -244,11 +256,4 @@ class TrainingConfig(DeviceConfig):
             saved=False,
         ),
     ] = False
-    seed: Annotated[
-        int | None,
-        AtLeast(0),
-        Help(
-            "Random seed; {none} takes one from the operating system.",
-            typed="Random seed; makes a run repeatable.",
-        ),
-    ] = None
+    seed: Seed = None

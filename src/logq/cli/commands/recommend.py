@@ -11,7 +11,7 @@ from logq.cli.command_options import Device, JsonOutput, Quiet
 from logq.cli.input_output import READS, WRITES
 from logq.cli.item_answers import Answers, Count, answer_each
 from logq.cli.model_folders import RecommenderArgument, RecommenderFolder, known_ids, open_folder, typed_ids
-from logq.cli.new_item_files import take_new_items
+from logq.cli.new_item_files import NewItems, take_new_items
 from logq.cli.terminal.errors import BadInputError
 from logq.cli.terminal.output import check_file, write_json
 from logq.cli.terminal.report import say
@@ -103,18 +103,8 @@ def recommend(
             help="Context of the request, if the model was trained with context columns. Repeatable.",
         ),
     ] = None,
-    new_items: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Items that came after training, with their features as in --item-features: they take part as all "
-            "others do, if the model learned from features.",
-        ),
-        READS,
-    ] = None,
-    new_item_vectors: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Their vectors, as in --item-vectors of the training."), READS
-    ] = None,
+    *,
+    new: NewItems,
     unknown: Annotated[
         Unknown,
         typer.Option(
@@ -155,10 +145,10 @@ def recommend(
 
         where = load_index_of(found, index, "inner_product")
     before = model.known.num_items
-    found = take_new_items(found, new_items, new_item_vectors)
+    found = take_new_items(found, new)
     if where is not None and model.known.num_items > before:
-        new = list(range(before, model.known.num_items))
-        where.add(new, model.search_vectors[new])
+        added = list(range(before, model.known.num_items))
+        where.add(added, model.search_vectors[added])
     read = typed_ids if lenient else lambda ids, words: known_ids(ids, words, "item")
     options: dict[str, Any] = {
         "k": k,

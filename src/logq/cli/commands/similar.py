@@ -10,7 +10,7 @@ from logq.cli.command_options import Device, JsonOutput
 from logq.cli.input_output import READS
 from logq.cli.item_answers import Answers, Count, answer_each
 from logq.cli.model_folders import RecommenderArgument, RecommenderFolder, open_folder
-from logq.cli.new_item_files import take_new_items
+from logq.cli.new_item_files import NewItems, take_new_items
 from logq.cli.terminal.errors import BadInputError
 from logq.cli.terminal.output import check_file, write_json
 
@@ -45,18 +45,8 @@ def similar(
         list[str] | None,
         typer.Option("--user", "-u", metavar="ID", help="Instead of an ITEM: a user, for users like them. Repeatable."),
     ] = None,
-    new_items: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Items that came after training, with their features as in --item-features: they take part as all "
-            "others do, if the model learned from features.",
-        ),
-        READS,
-    ] = None,
-    new_item_vectors: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Their vectors, as in --item-vectors of the training."), READS
-    ] = None,
+    *,
+    new: NewItems,
     index: Annotated[
         Path | None,
         typer.Option(
@@ -84,9 +74,9 @@ def similar(
         check_file(output)
     found = open_folder(folder, device=device, doing="neighbors")
     where = None
-    if index is not None and (new_items is not None or new_item_vectors is not None):
+    if index is not None and new.given:
         raise BadInputError("--index: expected none with --new-items, which it lacks")
-    found = take_new_items(found, new_items, new_item_vectors)
+    found = take_new_items(found, new)
     if index is not None:
         from logq.cli.commands.index import load_index_of
 

@@ -17,8 +17,7 @@ from logq.cli.command_options import Quiet, make_command, one_of
 from logq.cli.continued_model import ContinuedModel
 from logq.cli.feature_files import read_titles
 from logq.cli.held_out_part import HeldOutPart, Validation
-from logq.cli.input_output import READS
-from logq.cli.log_reading import LogColumns, LogReadingOptions, check_log, read_log
+from logq.cli.log_reading import LogArgument, LogColumns, LogReadingOptions, check_log, read_log
 from logq.cli.model_folders import save_log
 from logq.cli.recipes import read_recipe, recipes_of
 from logq.cli.recommender_guides import GUIDES, Guide
@@ -57,13 +56,7 @@ def make(name: str) -> HelpfulCommand:
 
     def command(
         invocation: typer.Context,
-        log: Annotated[
-            Path,
-            typer.Argument(
-                metavar="LOG", help="Interaction log: one event, or one session, per line; - is standard input."
-            ),
-            READS,
-        ],
+        log: LogArgument,
         output: OutputFolder,
         columns: LogReadingOptions,
         arguments: Mapping[str, Any],

@@ -11,8 +11,7 @@ import typer
 from logq._arguments import ArgumentError, BadArgumentError
 from logq.cli.command_options import Quiet, make_command
 from logq.cli.held_out_part import HeldOutPart, Validation
-from logq.cli.input_output import READS
-from logq.cli.log_reading import LogReadingOptions, check_log, read_log
+from logq.cli.log_reading import LogArgument, LogReadingOptions, check_log, read_log
 from logq.cli.terminal.errors import BadInputError, InterruptedWorkError, note
 from logq.cli.terminal.help import HelpfulCommand
 from logq.cli.terminal.output import output_folder
@@ -56,13 +55,7 @@ def make(name: str) -> HelpfulCommand:
     tried = [f"{name} {_typed(option.rules[TriedValues])}" for name, option in options.items() if _is_tried(option)]
 
     def command(
-        log: Annotated[
-            Path,
-            typer.Argument(
-                metavar="LOG", help="Interaction log: one event, or one session, per line; - is standard input."
-            ),
-            READS,
-        ],
+        log: LogArgument,
         output: OutputFolder,
         columns: LogReadingOptions,
         arguments: Mapping[str, Any],

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from logq.recommenders.item_tables import select_rows
 from logq.recommenders.layers.causal_attention import CausalAttention
-from logq.recommenders.layers.sequence_layer import NORMS, POSITIONS, BlockConfig, HistoryLayout
+from logq.recommenders.layers.sequence_layer import NORMS, BlockConfig, HistoryLayout
 
 __all__ = ["AttentionLayer"]
 
@@ -33,13 +33,7 @@ class AttentionLayer(CausalAttention):
         torch.Size([3, 8])
     """
 
-    options: ClassVar[Mapping[str, Any]] = {
-        "heads": 1,
-        "hidden": None,
-        "attention_dropout": 0.0,
-        "positions": POSITIONS,
-        "norm": NORMS,
-    }
+    options: ClassVar[Mapping[str, Any]] = {**CausalAttention.options, "norm": NORMS}
 
     def __init__(self, dim: int, max_length: int, config: BlockConfig) -> None:
         super().__init__(dim, max_length, config)

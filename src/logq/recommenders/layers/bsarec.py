@@ -10,7 +10,7 @@ from torch.nn.functional import embedding
 
 from logq.recommenders.item_tables import select_rows
 from logq.recommenders.layers.causal_attention import CausalAttention
-from logq.recommenders.layers.sequence_layer import NORMS, POSITIONS, BlockConfig, HistoryLayout
+from logq.recommenders.layers.sequence_layer import NORMS, BlockConfig, HistoryLayout
 
 __all__ = ["BSARecLayer"]
 
@@ -44,10 +44,7 @@ class BSARecLayer(CausalAttention):
     """
 
     options: ClassVar[Mapping[str, Any]] = {
-        "heads": 1,
-        "hidden": None,
-        "attention_dropout": 0.0,
-        "positions": POSITIONS,
+        **CausalAttention.options,
         "norm": NORMS[::-1],
         "alpha": 0.7,
         "cutoff": 5,

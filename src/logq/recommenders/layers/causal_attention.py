@@ -1,12 +1,15 @@
 """CausalAttention: what layers with attention share, softmax over an item and those before it."""
 
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding, scaled_dot_product_attention
 from torch.nn.functional import linear as linear_map
 
 from logq.nn.dropout import ByteDropout
-from logq.recommenders.layers.sequence_layer import BlockConfig, HistoryLayout, SequenceLayer, linear
+from logq.recommenders.layers.sequence_layer import POSITIONS, BlockConfig, HistoryLayout, SequenceLayer, linear
 
 __all__ = ["CausalAttention", "bias_of_distance"]
 
@@ -26,6 +29,13 @@ class CausalAttention(SequenceLayer):
         >>> isinstance(layer, CausalAttention), layer.distance_bias.shape
         (True, torch.Size([50, 2]))
     """
+
+    options: ClassVar[Mapping[str, Any]] = {
+        "heads": 1,
+        "hidden": None,
+        "attention_dropout": 0.0,
+        "positions": POSITIONS,
+    }
 
     def __init__(self, dim: int, max_length: int, config: BlockConfig) -> None:
         super().__init__(dim, max_length, config)

@@ -8,7 +8,7 @@ from torch.nn.functional import silu
 
 from logq.recommenders.item_tables import select_rows
 from logq.recommenders.layers.causal_attention import CausalAttention
-from logq.recommenders.layers.sequence_layer import POSITIONS, BlockConfig, HistoryLayout, linear
+from logq.recommenders.layers.sequence_layer import BlockConfig, HistoryLayout, linear
 
 __all__ = ["LiGRLayer"]
 
@@ -32,13 +32,7 @@ class LiGRLayer(CausalAttention):
         torch.Size([3, 8])
     """
 
-    options: ClassVar[Mapping[str, Any]] = {
-        "heads": 1,
-        "hidden": None,
-        "attention_dropout": 0.0,
-        "positions": POSITIONS,
-        "norm": ("pre",),
-    }
+    options: ClassVar[Mapping[str, Any]] = {**CausalAttention.options, "norm": ("pre",)}
     widening: ClassVar[int] = 4
 
     def __init__(self, dim: int, max_length: int, config: BlockConfig) -> None:
