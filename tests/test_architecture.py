@@ -33,6 +33,7 @@ PACKAGES = (
     "_progress",
     "tracing",
     "shapes",
+    "processes",
     "huffman",
     "candidates",
     "approximations",

@@ -1,59 +1,21 @@
 """Where and how a model computes: the device, the precision, and the rank among processes."""
 
 import contextlib
-import os
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from logq.processes import world
 from logq.shapes import check_device
 from logq.training.batch_feed import Packed
 from logq.training.options import check_precision
 
-__all__ = ["Device", "World", "world"]
+__all__ = ["Device"]
 
 Number = TypeVar("Number", int, float)
-
-
-@dataclass(frozen=True)
-class World:
-    """The rank of this process, and the number of processes.
-
-    Example:
-        >>> World().size
-        1
-    """
-
-    rank: int = 0
-    size: int = 1
-    local_rank: int = 0
-
-
-def world() -> World:
-    """From torch.distributed if it is initialized, else from torchrun's environment.
-
-    Raises:
-        ValueError: the environment names several processes, and torch.distributed is not initialized, so that they
-            could not share what they learn.
-
-    Example:
-        >>> world()
-        World(rank=0, size=1, local_rank=0)
-    """
-    local = int(os.environ.get("LOCAL_RANK", "0"))
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        return World(torch.distributed.get_rank(), torch.distributed.get_world_size(), local)
-    size = int(os.environ.get("WORLD_SIZE", "1"))
-    if size > 1:
-        raise ValueError(
-            f"WORLD_SIZE: expected torch.distributed.init_process_group to be called before fit, as there are {size} "
-            "processes"
-        )
-    return World()
 
 
 class Device:

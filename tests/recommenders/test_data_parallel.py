@@ -10,8 +10,9 @@ import torch
 from torch.multiprocessing.spawn import spawn
 
 import language_cases
+from logq.processes import World
 from logq.samplers.streams import rank_of_process
-from logq.training.devices import Device, World
+from logq.training.devices import Device
 from logq.training.loop import Loop
 from logq.training.optimizers import Optimizers
 from recommender_cases import make, planted_split

@@ -1,0 +1,161 @@
+"""Several processes that train together: who they are, and the exchanges between them that let gradients through."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias, cast
+
+import torch
+from torch import Tensor
+
+__all__ = ["Group", "World", "all_counts", "all_rows", "exchange", "world"]
+
+Group: TypeAlias = "torch.distributed.ProcessGroup | None"
+"""Some of the processes; None for all of them."""
+
+
+@dataclass(frozen=True)
+class World:
+    """The rank of this process, and the number of processes.
+
+    Example:
+        >>> World().size
+        1
+    """
+
+    rank: int = 0
+    size: int = 1
+    local_rank: int = 0
+
+    @property
+    def is_first(self) -> bool:
+        """Whether it is the process that writes and shows progress."""
+        return self.rank == 0
+
+
+def world(group: Group = None) -> World:
+    """From torch.distributed if it is initialized, else from torchrun's environment.
+
+    Args:
+        group: some of the processes, among which this one has its rank; None for all.
+
+    Raises:
+        ValueError: the environment names several processes, and torch.distributed is not initialized, so that they
+            could not share what they learn.
+
+    Example:
+        >>> world()
+        World(rank=0, size=1, local_rank=0)
+    """
+    local = int(os.environ.get("LOCAL_RANK", "0"))
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        of = () if group is None else (group,)
+        return World(torch.distributed.get_rank(*of), torch.distributed.get_world_size(*of), local)
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size > 1:
+        raise ValueError(
+            f"WORLD_SIZE: expected torch.distributed.init_process_group to be called before fit, as there are {size} "
+            "processes"
+        )
+    return World()
+
+
+def all_counts(count: int, device: torch.device | str = "cpu", group: Group = None) -> list[int]:
+    """The number that each process of a group hands in, in the order of ranks.
+
+    Example:
+        >>> all_counts(3)
+        [3]
+    """
+    size = world(group).size
+    if size == 1:
+        return [count]
+    found = torch.empty(size, dtype=torch.int64, device=device)
+    torch.distributed.all_gather(list(found.split(1)), torch.tensor([count], device=device), group=group)
+    return found.tolist()
+
+
+def exchange(rows: Tensor, sent: Sequence[int], received: Sequence[int], group: Group = None) -> Tensor:
+    """Rows for each process, for what the others have for this one; gradients go the same way back.
+
+    Args:
+        rows: (N, ...) first those for rank 0, then those for rank 1 and so on.
+        sent: how many rows go to each rank; their sum is N.
+        received: how many come from each rank: what that rank has in its `sent` for this one.
+        group: the processes; all of them exchange at once.
+
+    Returns:
+        (M, ...) in the order of the ranks that sent them, M the sum of `received`.
+
+    Example:
+        >>> exchange(torch.tensor([[1.0], [2.0]]), [2], [2])
+        tensor([[1.],
+                [2.]])
+    """
+    if world(group).size == 1:
+        return rows
+    return cast(Tensor, _Exchange.apply(rows, list(sent), list(received), group))
+
+
+def all_rows(rows: Tensor, counts: Sequence[int] | None = None, group: Group = None) -> Tensor:
+    """The rows of all processes in the order of ranks.
+
+    Differentiable: the gradient of a process's rows is the sum of what all processes have for them, added up in the
+    order of ranks, so that it is the same bits each time.
+
+    Args:
+        rows: (N, ...) of this process; N may differ from process to process.
+        counts: the N of each rank; they are asked for without it (see all_counts).
+        group: the processes.
+
+    Example:
+        >>> all_rows(torch.tensor([[1.0, 2.0]]))
+        tensor([[1., 2.]])
+    """
+    if world(group).size == 1:
+        return rows
+    counts = all_counts(len(rows), rows.device, group) if counts is None else list(counts)
+    return cast(Tensor, _AllRows.apply(rows, counts, group))
+
+
+def _exchanged(rows: Tensor, sent: list[int], received: list[int], group: Group) -> Tensor:
+    found = rows.new_empty((sum(received), *rows.shape[1:]))
+    torch.distributed.all_to_all_single(found, rows.contiguous(), received, sent, group=group)
+    return found
+
+
+class _Exchange(torch.autograd.Function):
+    """Its backward is the exchange in the other direction."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, sent: list[int], received: list[int], group: Group) -> Tensor:
+        ctx.sent, ctx.received, ctx.group = sent, received, group
+        return _exchanged(rows, sent, received, group)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        return _exchanged(grads[0], ctx.received, ctx.sent, ctx.group), None, None, None
+
+
+class _AllRows(torch.autograd.Function):
+    """Its backward gives each process the parts of all others for its rows, and adds them up.
+
+    A reduce-scatter moves as many bytes, but gloo has none, and the order of its sums is not ours.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, counts: list[int], group: Group) -> Tensor:
+        ctx.counts, ctx.group, ctx.own = counts, group, len(rows)
+        longest = max(counts)
+        padded = rows.new_zeros((longest, *rows.shape[1:]))
+        padded[: len(rows)] = rows
+        found = rows.new_empty((len(counts) * longest, *rows.shape[1:]))
+        torch.distributed.all_gather(list(found.split(longest)), padded, group=group)
+        if min(counts) == longest:
+            return found
+        return torch.cat([found[rank * longest : rank * longest + count] for rank, count in enumerate(counts)])
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        parts = _exchanged(grads[0], ctx.counts, [ctx.own] * len(ctx.counts), ctx.group)
+        return parts.view(len(ctx.counts), ctx.own, *parts.shape[1:]).sum(0), None, None
