@@ -22,6 +22,24 @@ def test_a_mean_is_that_of_the_codes_that_are_there():
     assert table.mean(codes[:, :0]).tolist() == [[0.0] * 3] * 3
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_a_mean_has_the_gradient_of_sums_row_by_row(dtype):
+    generator = torch.Generator().manual_seed(3)
+    codes = torch.randint(-1, 7, (40, 6), generator=generator)
+    codes[5] = -1
+    table = Table(7, 5, std=1.0).to(dtype)
+    given = torch.randn(40, 5, generator=generator, dtype=torch.float64).to(dtype)
+    (found,) = torch.autograd.grad(table.mean(codes), table.weight, given)
+    assert found.dtype == dtype
+    expected = torch.zeros(7, 5, dtype=torch.float64)
+    for row, gradient in zip(codes.tolist(), given.double(), strict=True):
+        own = [code for code in row if code >= 0]
+        for code in own:
+            expected[code] += gradient / len(own)
+    tolerance = {torch.float32: 1e-5, torch.float64: 1e-13, torch.bfloat16: 5e-2}[dtype]
+    torch.testing.assert_close(found.double(), expected, rtol=tolerance, atol=tolerance)
+
+
 def test_unknown_ids():
     table = IdTable(4, 3, std=1.0, dropout=0.5)
     table.eval()

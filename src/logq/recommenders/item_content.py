@@ -125,7 +125,7 @@ class ContentTable(nn.Module):
         if keeps_sizes(codes):
             return self.padded(codes).sum(dim=1) / counts.clamp(min=1)[:, None]
         items, place = codes[is_code].unique(return_inverse=True)
-        return mean_of_rows(self._rows(items), place, counts.cumsum(dim=0) - counts, counts)
+        return mean_of_rows(self._rows(items), torch.full_like(codes, -1).masked_scatter(is_code, place), counts)
 
     def every(self) -> Tensor:
         """The vectors (C, dim) of all items."""
