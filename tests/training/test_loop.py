@@ -42,6 +42,26 @@ def test_the_best_weights_are_kept_and_patience_ends_the_training(ema: float | N
     assert not torch.equal(weights[3]["items.weight"], weights[5]["items.weight"])
 
 
+@pytest.mark.parametrize(("cooldown", "epochs", "more"), [(0.5, 60, 2), (0.1, 60, 1), (1.0, 6, 2), (1.0, 4, 0)])
+def test_after_patience_the_rate_falls_to_nothing(
+    cooldown: float, epochs: int, more: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Patience ends after four epochs; the best of those that follow counts."""
+    rates: list[float] = []
+    set_rate = Optimizers.set_rate
+    monkeypatch.setattr(Optimizers, "set_rate", lambda self, factor: (rates.append(factor), set_rate(self, factor)))
+    model: Any = make("YoutubeDNN", epochs=epochs, patience=2, cooldown=cooldown)
+    weights = told(model, [0.1, 0.4, 0.3, 0.2, 0.5, 0.45])
+    model.fit(planted_split(), progress=False)
+    assert len(model.training_log) == 4 + more
+    batches = len(rates) // (4 + more)
+    falling = [1 - step / (more * batches) for step in range(more * batches)]
+    assert rates == pytest.approx([1.0] * (4 * batches) + falling)
+    best = weights[4 if more else 1]
+    for name, value in model.model.state_dict().items():
+        assert torch.equal(value, best[name])
+
+
 def test_what_a_learned_q_adds_to_scores_is_of_the_best_epoch() -> None:
     model: Any = make(
         "YoutubeDNN", epochs=6, patience=2, objective="negative_sampling", sampler="learned_unigram", num_sampled=5

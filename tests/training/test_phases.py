@@ -21,6 +21,7 @@ from logq.training.checkpoint import FILE
 from logq.training.devices import Device
 from logq.training.estimator import Seeds
 from logq.training.loop import Loop
+from logq.training.optimizers import Optimizers
 from logq.training.options import TrainingConfig
 from logq.training.phases import Chosen, Phase, TimeBudget
 from recommender_cases import make, planted_log, planted_split
@@ -321,6 +322,26 @@ def test_both_phases_share_a_budget() -> None:
     model: Any = fit(make("YoutubeDNN", epochs=100_000, minutes=0.04, refit=True))
     assert time.monotonic() - began < 2.4 + 1.5
     assert {entry["phase"] for entry in model.training_log} == {1, 2}
+
+
+def test_a_refit_cools_down_where_validation_did() -> None:
+    model: Any = make("YoutubeDNN", epochs=9, patience=2, cooldown=0.5, refit=True)
+    told(model, [0.1, 0.3, 0.2, 0.1, 0.2, 0.4])
+    rates: list[float] = []
+    set_rate = Optimizers.set_rate
+
+    def noted(self: Optimizers, factor: float) -> None:
+        rates.append(factor)
+        set_rate(self, factor)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Optimizers, "set_rate", noted)
+        fit(model)
+    assert [entry["phase"] for entry in model.training_log] == [1] * 6 + [2] * 6
+    second = rates[rates.index(min(rates[: len(rates) // 2])) + 1 :]
+    steps = len(second)
+    falling = steps // 3
+    assert second == pytest.approx([1.0] * (steps - falling) + [1 - step / falling for step in range(falling)])
 
 
 def test_a_refit_is_saved_with_its_log(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from torch import Tensor
 from logq._progress import Progress
 from logq.optim import clip_grad_norm_
 from logq.training.batch_feed import feed
-from logq.training.checkpoint import Checkpoint, RunState, check_run_state
+from logq.training.checkpoint import Checkpoint
 from logq.training.devices import Device
 from logq.training.estimator import Seeds
 from logq.training.interrupts import uninterrupted
@@ -20,6 +20,7 @@ from logq.training.optimizers import Optimizers
 from logq.training.options import TrainingConfig
 from logq.training.phases import Chosen, Phase, TimeBudget
 from logq.training.running_mean import Problems, RunningMean
+from logq.training.saved_loop import SavedLoop
 from logq.training.schedule import Schedule, WeightAverage
 from logq.training.step_graphs import StepGraphs, check_capturable, check_graphs
 from logq.training.task import Task
@@ -29,11 +30,8 @@ __all__ = ["Loop"]
 
 T = TypeVar("T")
 
-_POSITION = ("epoch", "batch", "step", "loss_sum", "loss_count", "log")
-"""What a checkpoint keeps of a loop as it is."""
 
-
-class Loop:
+class Loop(SavedLoop):
     """Trains a task batch by batch, and can stop after any batch and continue from there.
 
     All randomness comes from generators that are seeded and saved with a checkpoint, so on a CPU a run that was
@@ -113,6 +111,7 @@ class Loop:
         self.num_steps = whole.steps(task.num_batches)
         steps = whole.schedule_steps(task.num_batches)
         self.schedule = Schedule(config.decay, warmup=config.warmup, steps=steps)
+        self.schedule.cooling = whole.cooling_steps(task.num_batches)
         self.average = None
         if config.ema is not None:
             self.average = WeightAverage(task.module, config.ema, task.sparse_parameters())
@@ -169,7 +168,7 @@ class Loop:
             if self.random_state is not None:
                 self.device.set_random_state(self.random_state)
             try:
-                while self.step < self.num_steps and not self._is_late and not self.validations.is_over:
+                while self.step < self.num_steps and not self._is_late and not self._is_over:
                     self._run_epoch(bar, running, measure, checkpoint, on_batch)
                     with uninterrupted():
                         self.whole = False
@@ -266,9 +265,6 @@ class Loop:
         self._is_late = room < 1
         self._until_read = max(1, min(self._until_read, int(room)))
 
-    def _check_weights(self) -> None:
-        self._problems.check_weights(self.task.module, self.epoch + 1)
-
     def _end_epoch(
         self,
         measure: Callable[[], Mapping[str, float]] | None,
@@ -302,7 +298,24 @@ class Loop:
             self.validations.take(metrics, self.epoch, self.step, self._reached, self._answering_weights)
             self.budget.validation_done()
             self._look_at_clock(None)
+            if self.validations.is_over and self.config.cooldown and not self._is_cooling:
+                self._cool_down()
+                bar.total = self.num_steps * self.task.examples / self.task.num_batches
         self.log.append(entry)
+
+    def _cool_down(self) -> None:
+        """Let the learning rate fall to 0 in the epochs that follow, the last ones."""
+        epochs = min(max(1, round(self.config.cooldown * self.epoch)), self.config.epochs - self.epoch)
+        self.schedule.cooling = (self.step, epochs * self.task.num_batches)
+        self.num_steps = sum(self.schedule.cooling)
+
+    @property
+    def _is_cooling(self) -> bool:
+        return self.schedule.cooling[1] > 0
+
+    @property
+    def _is_over(self) -> bool:
+        return self.validations.is_over and not self._is_cooling
 
     def _in_eval(self, function: Callable[[], T]) -> T:
         """What a function finds of the model that would answer now."""
@@ -334,7 +347,9 @@ class Loop:
         step, reached = self.step, self._reached
         if validations.best:
             step, reached = validations.best_step, validations.best_reached
-        return Chosen(step / max(1, self.task.num_batches), reached, self.budget.used)
+        batches = max(1, self.task.num_batches)
+        cooling = [steps / batches for steps in self.schedule.cooling]
+        return Chosen(step / batches, reached, self.budget.used, cooling)
 
     def _answering_weights(self) -> dict[str, Tensor]:
         # States of samplers belong to them: what a learned Q adds to scores must be what was measured.
@@ -350,59 +365,3 @@ class Loop:
         elif self.average is not None:
             self.average.swap()
         self.task.module.eval()
-
-    # ---------------------------------------------------------------------------------------------------- checkpoints
-
-    def state(self) -> RunState:
-        """The state of the run: all that `restore` needs.
-
-        Raises:
-            FloatingPointError: training has diverged.
-        """
-        self._check_weights()
-        parts: dict[str, Mapping[str, Tensor]] = {
-            "module": self.task.module.state_dict(),
-            "optimizer": self.optimizers.tensors(),
-            "random": self.device.random_state(),
-            "best": self.validations.best,
-        }
-        if self.average is not None:
-            parts["average"] = dict(zip(self.average.names, self.average.values, strict=True))
-        position: dict[str, Any] = {name: getattr(self, name) for name in _POSITION}
-        position |= self.validations.position()
-        position["seconds"] = self.budget.used
-        position["chosen"] = [] if self.phase.chosen is None else [self.phase.chosen._asdict()]
-        position["averaged"] = 0 if self.average is None else self.average.updates
-        tensors = {
-            f"{part}.{name}": value.detach().cpu().numpy()
-            for part, values in parts.items()
-            for name, value in values.items()
-        }
-        return RunState(self.seeds.run, position, tensors)
-
-    def restore(self, state: RunState) -> None:
-        """Bring the run to `state`.
-
-        Raises:
-            KeyError, RuntimeError, ValueError: it is the state of another run.
-        """
-        epochs, steps = self.config.epochs, self.num_steps
-        limits = {"epoch": epochs, "batch": self.task.num_batches, "step": steps, "best_epoch": epochs}
-        limits |= {"best_step": steps, "best_reached": 1}
-        check_run_state(state, self.state(), limits)
-        parts: dict[str, dict[str, Tensor]] = {}
-        for name, array in state.tensors.items():
-            part, _, key = name.partition(".")
-            parts.setdefault(part, {})[key] = torch.from_numpy(array.copy())
-        self.task.module.load_state_dict(parts["module"])
-        self.optimizers.load(parts.get("optimizer", {}))
-        if self.average is not None:
-            for name, value in zip(self.average.names, self.average.values, strict=True):
-                value.copy_(parts["average"][name])
-            self.average.updates = state.position["averaged"]
-        best = {name: value.to(self.device.torch_device) for name, value in parts.get("best", {}).items()}
-        self.validations.restore(state.position, best)
-        self.budget.resume(state.position["seconds"])
-        self.random_state = parts["random"]
-        for name in _POSITION:
-            setattr(self, name, state.position[name])

@@ -217,6 +217,15 @@ class TrainingConfig(DeviceConfig):
             group="Stopping",
         ),
     ] = 3
+    cooldown: Annotated[
+        float,
+        AtLeast(0),
+        Help(
+            "Epochs in which the learning rate falls to 0 once patience has run out, as a share of those done.",
+            more="A rate that stays high keeps the weights moving around a minimum; falling to 0 brings them there.",
+            group="Stopping",
+        ),
+    ] = 0.0
     sparse: Annotated[
         bool | None,
         Help(

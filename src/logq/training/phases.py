@@ -129,6 +129,7 @@ class Chosen(NamedTuple):
         epochs: passes over the data; the last one may be a part of one.
         reached: how far the schedule of the learning rate was by then, from 0 to 1.
         seconds: of the time budget that were used when it was chosen.
+        cooling: epochs before the cooldown, and of it; (0, 0) for none.
 
     Example:
         >>> chosen = Chosen(epochs=3.5, reached=0.35)
@@ -139,6 +140,7 @@ class Chosen(NamedTuple):
     epochs: float
     reached: float
     seconds: float = 0.0
+    cooling: Sequence[float] = (0, 0)
 
     def steps(self, num_batches: int) -> int:
         """Steps of the training, one at the least, where an epoch has `num_batches`."""
@@ -147,6 +149,11 @@ class Chosen(NamedTuple):
     def schedule_steps(self, num_batches: int) -> int:
         """Steps over which the learning rate would decay to its end."""
         return max(1, round(self.epochs * num_batches / max(self.reached, 1e-9)))
+
+    def cooling_steps(self, num_batches: int) -> tuple[int, int]:
+        """The step that the cooldown begins at, and its steps."""
+        begin, length = self.cooling
+        return round(begin * num_batches), round(length * num_batches)
 
 
 class Phase(NamedTuple):

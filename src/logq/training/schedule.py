@@ -22,7 +22,8 @@ class Schedule:
         factor(t) = (t + 1) / warmup                                    t < warmup
         factor(t) = 1,   1 - x,   or   (1 + cos(pi x)) / 2              x = (t - warmup) / (steps - warmup)
 
-    It never falls below `floor`. Where a time budget ends the training sooner, x is the share of it that is used.
+    It never falls below `floor`. Where a time budget ends the training sooner, x is the share of it that is used. A
+    cooldown of n steps that begins at step s multiplies it by 1 - (t - s) / n.
 
     Args:
         decay: "constant", "linear" or "cosine".
@@ -30,11 +31,15 @@ class Schedule:
         steps: of the whole training.
         floor: in [0, 1].
 
+    Attributes:
+        cooling: the step that the cooldown begins at, and its steps; (0, 0) while there is none.
+
     Raises:
         ValueError: an argument is out of range.
 
     References:
         Loshchilov and Hutter, SGDR, ICLR 2017, arXiv:1608.03983, Eq. 5. Goyal et al., 2017, arXiv:1706.02677, Sec. 2.2.
+        The cooldown: Hu et al., MiniCPM, 2024, arXiv:2404.06395, Sec. 4; Haegele et al., 2024, arXiv:2405.18392.
 
     Example:
         >>> schedule = Schedule("linear", warmup=2, steps=12)
@@ -49,6 +54,7 @@ class Schedule:
         self.warmup = check_int("warmup", warmup, 0)
         self.steps = check_int("steps", steps)
         self.floor = check_float("floor", floor, at_least=0, at_most=1)
+        self.cooling: tuple[int, int] = (0, 0)
 
     def factor(self, step: int, share: float = 0.0) -> float:
         """The factor of step t, from 0, when that share of the time budget is used, if there is one."""
@@ -56,7 +62,9 @@ class Schedule:
             return (step + 1) / self.warmup
         x = min(1.0, max((step - self.warmup) / max(1, self.steps - self.warmup), share))
         factors = {"constant": 1.0, "linear": 1 - x, "cosine": (1 + math.cos(math.pi * x)) / 2}
-        return max(self.floor, factors[self.decay])
+        begin, length = self.cooling
+        cooled = min(1.0, max(0, step - begin) / length) if length else 0.0
+        return max(self.floor, factors[self.decay] * (1 - cooled))
 
 
 def steps_between(decay: float, numbers: int) -> int:

@@ -1,0 +1,116 @@
+"""SavedLoop: the state of a training loop, as a checkpoint keeps it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from logq.training.checkpoint import RunState, check_run_state
+from logq.training.devices import Device
+from logq.training.estimator import Seeds
+from logq.training.optimizers import Optimizers
+from logq.training.options import TrainingConfig
+from logq.training.phases import Phase, TimeBudget
+from logq.training.running_mean import Problems
+from logq.training.schedule import Schedule, WeightAverage
+from logq.training.task import Task
+from logq.training.validations import Validations
+
+__all__ = ["SavedLoop"]
+
+_POSITION = ("epoch", "batch", "step", "loss_sum", "loss_count", "log")
+"""What a checkpoint keeps of a loop as it is."""
+
+
+class SavedLoop:
+    """What of a loop a checkpoint keeps; `Loop` says what its attributes are.
+
+    Example:
+        >>> SavedLoop.state.__name__
+        'state'
+    """
+
+    task: Task
+    config: TrainingConfig
+    device: Device
+    seeds: Seeds
+    validations: Validations
+    phase: Phase
+    budget: TimeBudget
+    optimizers: Optimizers
+    schedule: Schedule
+    average: WeightAverage | None
+    num_steps: int
+    epoch: int
+    step: int
+    random_state: dict[str, Tensor] | None
+    _problems: Problems
+
+    def state(self) -> RunState:
+        """The state of the run: all that `restore` needs.
+
+        Raises:
+            FloatingPointError: training has diverged.
+        """
+        self._check_weights()
+        parts: dict[str, Mapping[str, Tensor]] = {
+            "module": self.task.module.state_dict(),
+            "optimizer": self.optimizers.tensors(),
+            "random": self.device.random_state(),
+            "best": self.validations.best,
+        }
+        if self.average is not None:
+            parts["average"] = dict(zip(self.average.names, self.average.values, strict=True))
+        position: dict[str, Any] = {name: getattr(self, name) for name in _POSITION}
+        position |= self.validations.position()
+        position["seconds"] = self.budget.used
+        position["chosen"] = [] if self.phase.chosen is None else [self.phase.chosen._asdict()]
+        position["averaged"] = 0 if self.average is None else self.average.updates
+        position["cooling_from"], position["cooling_steps"] = self.schedule.cooling
+        tensors = {
+            f"{part}.{name}": value.detach().cpu().numpy()
+            for part, values in parts.items()
+            for name, value in values.items()
+        }
+        return RunState(self.seeds.run, position, tensors)
+
+    def restore(self, state: RunState) -> None:
+        """Bring the run to `state`.
+
+        Raises:
+            KeyError, RuntimeError, ValueError: it is the state of another run.
+        """
+        epochs, steps = self.config.epochs, self.num_steps
+        limits = {
+            "cooling_from": steps,
+            "cooling_steps": steps,
+            "epoch": epochs,
+            "batch": self.task.num_batches,
+            "step": steps,
+            "best_epoch": epochs,
+        }
+        limits |= {"best_step": steps, "best_reached": 1}
+        check_run_state(state, self.state(), limits)
+        parts: dict[str, dict[str, Tensor]] = {}
+        for name, array in state.tensors.items():
+            part, _, key = name.partition(".")
+            parts.setdefault(part, {})[key] = torch.from_numpy(array.copy())
+        self.task.module.load_state_dict(parts["module"])
+        self.optimizers.load(parts.get("optimizer", {}))
+        if self.average is not None:
+            for name, value in zip(self.average.names, self.average.values, strict=True):
+                value.copy_(parts["average"][name])
+            self.average.updates = state.position["averaged"]
+        best = {name: value.to(self.device.torch_device) for name, value in parts.get("best", {}).items()}
+        self.validations.restore(state.position, best)
+        self.schedule.cooling = cooling = (state.position["cooling_from"], state.position["cooling_steps"])
+        if self.phase.chosen is None and cooling[1]:
+            self.num_steps = sum(cooling)
+        self.budget.resume(state.position["seconds"])
+        self.random_state = parts["random"]
+        for name in _POSITION:
+            setattr(self, name, state.position[name])
+
+    def _check_weights(self) -> None:
+        self._problems.check_weights(self.task.module, self.epoch + 1)
