@@ -65,15 +65,17 @@ def test_rules_see_what_was_chosen_before() -> None:
     for name, statistics in (("short", short), ("long", long)):
         model = SASRec()
         found[name] = choose(SASRec.rules, statistics, model, model.auto)
-    assert {name: found["short"][name].value for name in ("max_length", "examples", "positions", "norm")} == {
+    assert {name: found["short"][name].value for name in ("max_length", "examples", "layer", "positions", "norm")} == {
         "max_length": 10,
         "examples": "prefixes",
+        "layer": "bsarec",
         "positions": "end",
         "norm": "post",
     }
-    assert {name: found["long"][name].value for name in ("max_length", "examples", "positions", "norm")} == {
+    assert {name: found["long"][name].value for name in ("max_length", "examples", "layer", "positions", "norm")} == {
         "max_length": 200,
         "examples": "positions",
+        "layer": "attention",
         "positions": "relative",
         "norm": "pre",
     }
@@ -96,6 +98,28 @@ def test_without_validation_the_number_of_epochs_follows_from_the_log() -> None:
     held_out = choose(SASRec.rules, LogStatistics.of(log, has_validation=True), (m := SASRec()), m.auto)
     assert (held_out["epochs"].value, held_out["validation_users"].value) == (200, 1024)
     assert chosen["validation_users"].value is None
+
+
+def test_short_epochs_are_validated_together() -> None:
+    values = {}
+    for users in (100, 20_000):
+        model = SASRec(examples="prefixes")
+        statistics = LogStatistics.of(walks(users, 40, 9), has_validation=True)
+        values[users] = choose(SASRec.rules, statistics, model, model.auto)["validate_every"].value
+    assert values == {100: 20, 20_000: 1}  # no less than ten times in all, of 200 updates each
+    model = SASRec(examples="prefixes", epochs=50)
+    statistics = LogStatistics.of(walks(1_000, 40, 9), has_validation=True)
+    assert choose(SASRec.rules, statistics, model, model.auto)["validate_every"].value == 5
+
+
+def test_a_layer_is_chosen_anew_with_what_it_reads() -> None:
+    model = SASRec(**FAST)
+    assert model.fit(walks(30, 12, 9), progress=False).alpha == 0.7
+    assert model.fit(walks(300, 40, 250), progress=False).layer == "attention"
+    assert model.alpha is None
+    with pytest.raises(ArgumentError, match="alpha: expected None, as layer 'auto' does not read it, got 0.5"):
+        SASRec(alpha=0.5)
+    assert SASRec(heads=2, norm="pre", **FAST).fit(walks(30, 12, 9), progress=False).layer == "bsarec"
 
 
 @pytest.mark.filterwarnings("ignore:layer .hstu. knows positions alone")
@@ -133,7 +157,7 @@ def test_what_was_chosen_is_said_once(capsys: pytest.CaptureFixture[str]) -> Non
     assert capsys.readouterr().err == ""
     SASRec(**FAST).fit(walks(30, 12, 9))
     said = capsys.readouterr().err
-    assert said.startswith("SASRec: chosen for this log are max_length 10, examples prefixes, positions end")
+    assert said.startswith("SASRec: chosen for this log are max_length 10, examples prefixes, layer bsarec")
 
 
 @pytest.mark.parametrize("value", ["automatic", "", None, 1.5])

@@ -1,5 +1,6 @@
 """SASRec: causal self-attention over a history; Kang and McAuley, ICDM 2018, arXiv:1808.09781."""
 
+import math
 import warnings
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, cast
@@ -214,6 +215,9 @@ BATCH_TARGETS = 4096
 LEAST_VALIDATION = 1024
 """Users who are enough to tell epochs apart: their metrics go up and down together from one epoch to the next."""
 
+BETWEEN = 200
+"""Updates between validations, at the least: fewer of them tell patience nothing."""
+
 STEPS = 10_000
 """Updates that are made where no validation part tells when to stop."""
 
@@ -252,6 +256,7 @@ class SASRecConfig(LayerConfig, ContentConfig, NeuralConfig):
             typed="Learn only from the last window of each user.",
         ),
     ] = False
+    layer: Annotated[str, Auto("by the examples")] = AUTO
     max_length: Annotated[int, Auto("by the length of histories")] = AUTO
     dropout: Annotated[float, Auto("by the number of events of an item")] = AUTO
     hidden: Annotated[int | None, Auto("by the layer")] = AUTO
@@ -264,16 +269,21 @@ class SASRecConfig(LayerConfig, ContentConfig, NeuralConfig):
         AUTO
     )
     epochs: Annotated[int, Auto("by the number of events")] = AUTO
+    validate_every: Annotated[int, Auto("by the updates of an epoch")] = AUTO
     validation_users: Annotated[int | None, Auto("by the number of users")] = AUTO
     ema = 0.999
+    cooldown = 0.25
     patience = 5
     default_sampler: ClassVar[str] = "uniform"
     settings_before: ClassVar[Mapping[str, Any]] = {
+        "layer": "attention",
         "examples": "positions",
         "positions": "start",
         "norm": "pre",
         "init_std": None,
         "validation_users": None,
+        "validate_every": 1,
+        "cooldown": 0.0,
     }
 
     rules: ClassVar[Rules] = {
@@ -282,6 +292,7 @@ class SASRecConfig(LayerConfig, ContentConfig, NeuralConfig):
             f"99 % of users have at most {log.length_at(0.99):,} events; 200 at most",
         ),
         "examples": lambda log, own: _examples(log, own),
+        "layer": lambda log, own: AutomaticChoice(_LAYERS[own.examples], f"examples are {own.examples}"),
         "positions": lambda log, own: _of_layer(own, "positions", _POSITIONS[own.examples]),
         "norm": lambda log, own: _of_layer(own, "norm", _NORMS[own.examples]),
         "init_std": lambda log, own: AutomaticChoice(0.02 if own.norm == "post" else None, f"norm is {own.norm}"),
@@ -296,6 +307,7 @@ class SASRecConfig(LayerConfig, ContentConfig, NeuralConfig):
         ),
         "batch_size": lambda log, own: _batch_size(log, own),
         "epochs": lambda log, own: _epochs(log, own),
+        "validate_every": lambda log, own: _validate_every(log, own),
         "validation_users": lambda log, own: AutomaticChoice(
             max(LEAST_VALIDATION, log.num_users // 10) if log.has_validation else None, f"{log.num_users:,} users"
         ),
@@ -309,6 +321,7 @@ class SASRecConfig(LayerConfig, ContentConfig, NeuralConfig):
             raise ArgumentError("examples", f"'prefixes', with {self.sees_later_items}", self.examples)
 
 
+_LAYERS = {"prefixes": "bsarec", "positions": "attention"}
 _POSITIONS = {"prefixes": "end", "positions": "relative"}
 _NORMS = {"prefixes": "post", "positions": "pre"}
 
@@ -337,12 +350,23 @@ def _batch_size(log: LogStatistics, own: SASRecConfig) -> AutomaticChoice:
     return AutomaticChoice(min(256, max(16, BATCH_TARGETS // length)), f"windows have {length:,} targets")
 
 
+def _updates(log: LogStatistics, own: SASRecConfig) -> float:
+    """The updates of an epoch."""
+    number = log.num_targets if own.examples == "prefixes" else log.num_windows(own.max_length)
+    return max(1, number) / own.batch_size
+
+
 def _epochs(log: LogStatistics, own: SASRecConfig) -> AutomaticChoice:
     if log.has_validation:
         return AutomaticChoice(200, "validation stops sooner")
-    number = log.num_targets if own.examples == "prefixes" else log.num_windows(own.max_length)
-    epochs = round(STEPS * own.batch_size / max(1, number))
+    epochs = round(STEPS / _updates(log, own))
     return AutomaticChoice(min(200, max(5, epochs)), f"some {STEPS:,} updates, without a validation part")
+
+
+def _validate_every(log: LogStatistics, own: SASRecConfig) -> AutomaticChoice:
+    updates = _updates(log, own)
+    every = min(round(BETWEEN / updates), own.epochs // 10)
+    return AutomaticChoice(max(1, every), f"an epoch has {math.ceil(updates):,} updates")
 
 
 class SASRec(SASRecConfig, NeuralRecommender):

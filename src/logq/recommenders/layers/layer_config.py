@@ -25,6 +25,9 @@ LAYERS: Mapping[str, type[SequenceLayer]] = {
 }
 """name -> (dim, max_length, config) -> layer."""
 
+CHOSEN_FROM = ("attention", "bsarec")
+"""The layers that layer="auto" chooses from, which take the same values of what both read."""
+
 OF_ALL = frozenset({"layer", "blocks", "dropout", "embedding_dropout", "init_std"})
 """Settings that every layer reads."""
 
@@ -51,20 +54,25 @@ class LayerConfig(BlockConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        reads = LAYERS[self.layer].options
+        kinds = [LAYERS[layer] for layer in (CHOSEN_FROM if self.layer == AUTO else (self.layer,))]
         for name, option in LayerConfig.options().items():
             value = getattr(self, name)
             if name in self.auto and value == AUTO:
                 continue
-            if name in reads:
-                taken = reads[name]
-                if value is None:
+            if not all(name in kind.options for kind in kinds):
+                if name in OF_ALL or value == option.default:
+                    continue
+                if self.layer == AUTO or "layer" not in self.auto:
+                    raise ArgumentError(name, f"{option.default!r}, as layer {self.layer!r} does not read it", value)
+                setattr(self, name, option.default)  # it is of the layer that an earlier fit chose
+                continue
+            taken = kinds[0].options[name]
+            if value is None:
+                if self.layer != AUTO:
                     setattr(self, name, taken[0] if isinstance(taken, tuple) else taken)
-                elif isinstance(taken, tuple) and value not in taken:
-                    expected = f"{' or '.join(map(repr, taken))}, as layer {self.layer!r} takes no other"
-                    raise ArgumentError(name, expected, value)
-            elif name not in OF_ALL and value != option.default:
-                raise ArgumentError(name, f"{option.default!r}, as layer {self.layer!r} does not read it", value)
+            elif isinstance(taken, tuple) and value not in taken:
+                expected = f"{' or '.join(map(repr, taken))}, as layer {self.layer!r} takes no other"
+                raise ArgumentError(name, expected, value)
 
     @property
     def sees_later_items(self) -> str:
@@ -72,7 +80,7 @@ class LayerConfig(BlockConfig):
 
         Such layers learn from the output at the last item of a history alone: at others it would know too much.
         """
-        if LAYERS[self.layer].looks_ahead:
+        if self.layer != AUTO and LAYERS[self.layer].looks_ahead:
             return f"layer={self.layer!r}"
         if self.causal_filter is False:
             return "causal_filter=False"
