@@ -33,7 +33,7 @@ def weights(model: Any) -> dict[str, Any]:
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "YoutubeDNN": {"ema": 0.9, "clip": 1.0, "patience": 2, "dropout": 0.2},
-    "SASRec": {"dropout": 0.3, "decay": "cosine", "warmup": 3},
+    "SASRec": {"dropout": 0.3, "decay": "cosine", "warmup": 3, "crop": 0.5, "mask": 0.2},
     "MIND": {"objective": "gbce", "sampler": "uniform"},
     "SDM": {"objective": "full_softmax", "user_vectors": True},
     "TwoTower": {"sampler": "in_batch", "id_dropout": 0.3, "sparse": True},
