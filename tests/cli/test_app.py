@@ -33,6 +33,7 @@ COMMANDS = [
     ["train", "lm"],
     ["generate"],
     ["recommend"],
+    ["score"],
     ["similar"],
     ["index"],
     ["diagnose"],

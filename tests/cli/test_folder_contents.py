@@ -33,6 +33,7 @@ COMMANDS = {
     "generate": ("lm", ["{}"]),
     "evaluate lm": ("lm", ["{}", "{tmp}/questions.txt"]),
     "recommend": ("recommender", ["{}", "--user", "u1"]),
+    "score": ("recommender", ["{}", "--user", "u1", "--item", "i1"]),
     "similar": ("recommender", ["{}", "i1"]),
     "index": ("recommender", ["{}", "-o", "{tmp}/made"]),
     "evaluate ranking": ("recommender", ["{}"]),

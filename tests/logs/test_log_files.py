@@ -551,3 +551,8 @@ def test_a_further_column_that_there_is_not_is_named(tmp_path):
             read()
     with pytest.raises(ValueError, match=r"""columns: expected "category" or "number" for 'price', got 'money'"""):
         Interactions.from_csv(path, columns={"price": "money"})
+
+
+def test_without_times_the_first_columns_are_users_and_items(tmp_path):
+    log = log_of(tmp_path, "1\t7\t5\n2\t8\t3\n1\t9\t5\n", time=False)
+    assert (log.user_ids.keys.tolist(), log.item_ids.keys.tolist(), log.timestamps) == ([1, 2], [7, 8, 9], None)

@@ -117,7 +117,7 @@ def test_a_layer_is_chosen_anew_with_what_it_reads() -> None:
     assert model.fit(walks(30, 12, 9), progress=False).alpha == 0.7
     assert model.fit(walks(300, 40, 250), progress=False).layer == "attention"
     assert model.alpha is None
-    with pytest.raises(ArgumentError, match="alpha: expected None, as layer 'auto' does not read it, got 0.5"):
+    with pytest.raises(ArgumentError, match=r"alpha: expected None, as layer 'auto' does not read it, got 0\.5"):
         SASRec(alpha=0.5)
     assert SASRec(heads=2, norm="pre", **FAST).fit(walks(30, 12, 9), progress=False).layer == "bsarec"
 

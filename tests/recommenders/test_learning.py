@@ -59,6 +59,7 @@ def test_learns_with_sparse_gradients(name: str) -> None:
         {"weight_decay": 1e-5, "decay": "linear"},
         {"item_bias": True, "objective": "nce"},
         {"example_age": True, "tied": True},
+        {"crop": 0.5, "mask": 0.2},
     ],
     ids=lambda options: "-".join(options),
 )

@@ -33,7 +33,7 @@ def weights(model: Any) -> dict[str, Any]:
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "YoutubeDNN": {"ema": 0.9, "clip": 1.0, "patience": 2, "dropout": 0.2},
-    "SASRec": {"dropout": 0.3, "decay": "cosine", "warmup": 3},
+    "SASRec": {"dropout": 0.3, "decay": "cosine", "warmup": 3, "crop": 0.5, "mask": 0.2},
     # Nothing is learned, so that patience ends after the second epoch: the third one is the cooldown.
     "MIND": {"objective": "gbce", "sampler": "uniform", "patience": 1, "cooldown": 0.5, "monitor": "hr@1", "lr": 1e-9},
     "SDM": {"objective": "full_softmax", "user_vectors": True},

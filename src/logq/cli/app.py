@@ -141,6 +141,7 @@ logq recommend model --user 42
         "map": _command("draw_map:draw_map"),
         "generate": _command("generate:generate"),
         "recommend": _command("recommend:recommend"),
+        "score": _command("score:score"),
         "similar": _command("similar:similar"),
         "index": _command("index:index"),
         "diagnose": _command("diagnose:diagnose"),

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from enum import Enum
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
@@ -15,9 +16,37 @@ if TYPE_CHECKING:
     from logq.logs import Identifiers
     from logq.recommenders import Recommendations
 
-__all__ = ["Answers", "Count", "answer_each"]
+__all__ = ["Answers", "ContextPairs", "Count", "Unknown", "UnknownChoice", "answer_each", "read_context"]
 
 Count: TypeAlias = Annotated[int, typer.Option("-k", "--topn", "-n", metavar="N", min=1, help="How many to name.")]
+
+ContextPairs: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--context",
+        metavar="NAME=VALUE",
+        help="Context of the request, if the model was trained with context columns. Repeatable.",
+    ),
+]
+
+
+class Unknown(str, Enum):
+    """What is done about users and items that are not known."""
+
+    error = "raise"
+    ignore = "ignore"
+    popular = "popular"
+
+
+UnknownChoice: TypeAlias = Annotated[
+    Unknown,
+    typer.Option(
+        "--unknown",
+        metavar="NAME",
+        help="What to do about users and items that are not in the log: raise an error, after the answers to "
+        "others; ignore them; or answer such users by what is popular.",
+    ),
+]
 
 _NOTHING = "nothing is left to recommend (--keep-seen includes seen items)"
 
@@ -137,3 +166,19 @@ def answer_each(
             answers.unknown.append(str(error))
             continue
         answers.show(word, ask(one), answers.found.title(one) if answers.what == "item" else "")
+
+
+def read_context(pairs: Sequence[str] | None) -> dict[str, list[str]] | None:
+    """The context of one request, of what was typed; None for nothing.
+
+    Raises:
+        BadInputError: one is not NAME=VALUE.
+
+    Example:
+        >>> read_context(["device=phone"])
+        {'device': ['phone']}
+    """
+    wrong = next((pair for pair in pairs or [] if "=" not in pair), None)
+    if wrong is not None:
+        raise BadInputError(f"--context: expected NAME=VALUE, got {wrong!r}")
+    return {name: [value] for name, value in (pair.split("=", 1) for pair in pairs or [])} or None

@@ -214,7 +214,7 @@ def _by_position(
         found["time"] = next(iter([*dates, *late, *early]), None)
     # A date is no item, whether it is taken for the time or not; nor is a time of day.
     dates += [number for number in free if _are_clocks(layout.values(str(number)))]
-    free = [number for number in free if number != found["time"] and number not in dates]
+    free = [number for number in free if number not in dates and (found["time"] is False or number != found["time"])]
     for role in ("user", "item"):
         if found.get(role) is None and free:
             found[role] = free.pop(0)

@@ -10,10 +10,13 @@ from numpy.typing import NDArray
 
 from logq._arguments import ArgumentError, Verbatim, check_int, shown
 from logq.evaluation.ranking_ties import tie_order
+from logq.logs.identifiers import translated
+from logq.logs.interactions import Interactions
 from logq.recommenders.histories import Histories
 from logq.recommenders.item_lists import AskedItems, ItemLists
 from logq.recommenders.item_ranker import ROWS, ItemRanker
 from logq.recommenders.new_items import NewItemRanker
+from logq.recommenders.ranker import histories_of_log
 from logq.recommenders.requests import (
     Reasons,
     Recommendations,
@@ -44,6 +47,7 @@ class ComparingRanker(NewItemRanker):
         histories: Sequence[Any] | None,
         user_features: Mapping[str, Any] | None,
         context: Mapping[str, Any] | None,
+        log: Interactions | None = None,
         *,
         lenient: bool = False,
     ) -> Request:
@@ -56,6 +60,13 @@ class ComparingRanker(NewItemRanker):
             reader=type(self).__name__,
             lenient=lenient,
         )
+        if log is not None:
+            if histories is not None:
+                raise ArgumentError("log", "none beside histories", Verbatim("both"))
+            old = request.histories
+            codes = np.append(translated(self.known.user_ids, log.user_ids), -1)[old.users]
+            there = histories_of_log(log, codes, old.users, translated(log.item_ids, self.known.item_ids))
+            request = replace(request, histories=replace(there, features=old.features))
         if context is None:
             return request
         codes, unknown = self._context_codes(context, len(request.histories))
@@ -74,6 +85,7 @@ class ComparingRanker(NewItemRanker):
         items: Any,
         *,
         histories: Sequence[Any] | None = None,
+        log: Interactions | None = None,
         user_features: Mapping[str, Any] | None = None,
         context: Mapping[str, Any] | None = None,
         unknown: Unknown = "raise",
@@ -85,6 +97,7 @@ class ComparingRanker(NewItemRanker):
             items: an id for each user, or one for all; a list of ids for each user; or one list for all in a list,
                 `[[...]]`. For a single user, an id or a list of them.
             histories: as for `recommend`.
+            log: as for `recommend`.
             user_features: as for `recommend`.
             context: as for `recommend`.
             unknown: as for `recommend`; unless it is "raise", unknown items have no score. Users with nothing to rank
@@ -109,7 +122,7 @@ class ComparingRanker(NewItemRanker):
         """
         self._check_fitted()
         lenient = check_unknown(unknown) != "raise"
-        request = self._request(users, histories, user_features, context, lenient=lenient)
+        request = self._request(users, histories, user_features, context, log, lenient=lenient)
         count = len(request.histories)
         asked = AskedItems.read(self.known, items, count, single=request.single, lenient=lenient)
         can = self.answerable(request.histories)

@@ -5,6 +5,7 @@ from dataclasses import field
 from typing import Annotated, ClassVar, TypeAlias
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
+from logq.recommenders.augmentation import AugmentationConfig
 from logq.samplers.registry import SamplerChoice, check_in_batch_share
 from logq.training.config import Above, AtLeast, AtMost, Below, Check, Config, Help, OneOf, TriedValues, configclass
 from logq.training.options import LossConfig, TrainingConfig
@@ -104,7 +105,7 @@ class WarmConfig(Config):
 
 
 @configclass(group="Training")
-class NeuralConfig(WarmConfig, TrainingConfig, LossConfig):
+class NeuralConfig(WarmConfig, AugmentationConfig, TrainingConfig, LossConfig):
     """The arguments that all neural recommenders take.
 
     Example:
@@ -277,7 +278,7 @@ class NeuralConfig(WarmConfig, TrainingConfig, LossConfig):
             if getattr(self, name) and not self.samples:
                 expected = f"{self.options()[name].default}, as {self.objective} draws no negatives"
                 raise ArgumentError(name, expected, getattr(self, name))
-        for name in () if self.learns_next else ("weights", "future", "extra_negatives"):
+        for name in () if self.learns_next else ("weights", "future", "extra_negatives", "crop", "mask"):
             default = self.options()[name].default
             if getattr(self, name) != default:
                 reason = f"as {type(self).__name__} learns from windows around an event"
@@ -397,3 +398,5 @@ class SkipGramConfig(NeuralConfig):
     future: Annotated[int, Help(hidden=True)] = 1
     future_decay: Annotated[float, Help(hidden=True)] = 1.0
     pretrain: Annotated[int, Help(hidden=True)] = 0
+    crop: Annotated[float, Help(hidden=True)] = 0.0
+    mask: Annotated[float, Help(hidden=True)] = 0.0

@@ -17,6 +17,7 @@ from logq.logs.examples import Examples
 from logq.logs.growing import GrownLog
 from logq.logs.identifiers import Identifiers
 from logq.logs.interactions import Interactions
+from logq.recommenders.augmentation import Augmentation
 from logq.recommenders.encoders import RetrievalModel
 from logq.recommenders.held_out import HeldOut
 from logq.recommenders.histories import Histories
@@ -217,7 +218,8 @@ class NeuralRecommender(NeuralConfig, NewItemsOfEncoder, ExportedRecommender):
         elif self.pretrain and resumed is None:
             vectors = first_vectors(log, self.dim, epochs=self.pretrain, seed=seeds.batches, progress=progress)
             self.model.start_items_at(torch.from_numpy(vectors))
-        counts = target_counts(examples, self.known.num_items, events)
+        augmentation = Augmentation(self.crop, self.mask, seeds.batches)
+        counts = target_counts(examples, self.known.num_items, events, augmentation)
         of_targets = counts if grown is None else later_targets(counts, self.known.item_counts())
         loss = self._make_loss(of_targets, seeds.sampler, sparse)
         if self.model.item_bias is not None and grown is None:
@@ -233,9 +235,10 @@ class NeuralRecommender(NeuralConfig, NewItemsOfEncoder, ExportedRecommender):
             device,
             self.batch_size,
             seeds.batches,
-            num_targets=int(counts.sum()),
+            num_targets=round(counts.sum()),
             bucket=self.bucket,
             unseen=self.unseen_negatives,
+            augmentation=augmentation,
         )
         if self.compile:
             task.compile()

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from logq.candidates import IGNORED
 from logq.logs import Examples, epoch_batches, num_batches
+from logq.recommenders.augmentation import Augmentation
 from logq.recommenders.encoders import RetrievalModel, rows_of_targets
 from logq.recommenders.item_loss import ItemLoss
 from logq.recommenders.known_log import KnownLog
@@ -42,6 +43,7 @@ class NextItemTask:
         num_targets: how many targets there are in all.
         bucket: see epoch_batches.
         unseen: whether what a history has already is left out of its negatives.
+        augmentation: how histories are changed at random.
 
     Example:
         See logq.recommenders.YoutubeDNN, whose `fit` makes one.
@@ -63,11 +65,12 @@ class NextItemTask:
         num_targets: int,
         bucket: int = 0,
         unseen: bool = False,
+        augmentation: Augmentation | None = None,
     ) -> None:
         self.model, self.item_loss = model, loss
         self.module: nn.Module = nn.ModuleDict({"model": model, "loss": loss})
         self._examples, self._device, self._batch_size, self._seed = examples, device, batch_size, seed
-        self._events = events
+        self._events, self._augmentation = events, augmentation or Augmentation()
         self._training_queries = model.training_queries
         self._bucket, self._unseen = bucket, unseen
         self.examples = -(-num_targets // device.world.size)
@@ -94,7 +97,7 @@ class NextItemTask:
             bucket=self._bucket,
         )
         for examples in found:
-            batch = self._events.of(examples)
+            batch = self._events.of(self._augmentation.of(examples, epoch))
             for name, values in self._user_features.items():
                 batch[f"user.{name}"] = values[batch["user"]]
             number = int(np.count_nonzero(targets_of(batch) >= 0))

@@ -20,7 +20,7 @@ from logq.logs.splits import Split
 from logq.recommenders.histories import Histories, gather_rows
 from logq.recommenders.known_log import KnownLog
 
-__all__ = ["EvaluationWarning", "Ranker", "RankingTest", "Ties", "leak", "without_unknown"]
+__all__ = ["EvaluationWarning", "Ranker", "RankingTest", "Ties", "histories_of_log", "leak", "without_unknown"]
 
 Ties: TypeAlias = Literal["random", "expected"]
 
@@ -312,6 +312,27 @@ def without_unknown(
     before = np.concatenate([[0], np.cumsum(known)])
     times = None if times is None else times[known]
     return Histories(items[known], before[offsets], users, times=times)
+
+
+def histories_of_log(
+    log: Interactions, codes: NDArray[np.int64], users: NDArray[np.int64], items: NDArray[np.int64]
+) -> Histories:
+    """What users of a log did and when, without items that a model does not know.
+
+    Args:
+        log: where they did it.
+        codes: (n,) of the users there, -1 for nobody.
+        users: (n,) the model's codes of them.
+        items: the model's code of each item of the log, -1 where it does not know it.
+
+    Example:
+        >>> log = Interactions.from_arrays(["ann", "ann"], ["tea", "cup"])
+        >>> histories_of_log(log, np.array([0, -1]), np.array([5, 6]), np.array([-1, 9])).items.tolist()
+        [9]
+    """
+    done, offsets = gather_rows(log.items, log.offsets, codes)
+    times = None if log.timestamps is None else gather_rows(log.timestamps, log.offsets, codes)[0]
+    return without_unknown(items[done], offsets, users, times)
 
 
 def leak(known: KnownLog, split: Split) -> str:

@@ -15,11 +15,11 @@ from logq.logs.identifiers import translated
 from logq.logs.interactions import Interactions
 from logq.recommenders.comparing_ranker import REASONS, ComparingRanker
 from logq.recommenders.diversification import POOL, diversified
-from logq.recommenders.histories import Histories, gather_rows
+from logq.recommenders.histories import Histories
 from logq.recommenders.item_lists import ItemLists, as_list, codes_of, is_nested, read_lists
 from logq.recommenders.item_ranker import ROWS
 from logq.recommenders.item_search import NUMBERS, ItemSearch
-from logq.recommenders.ranker import without_unknown
+from logq.recommenders.ranker import histories_of_log
 from logq.recommenders.recommendation_files import RecommendationParts, WrittenRecommendations
 from logq.recommenders.requests import (
     Reasons,
@@ -161,14 +161,7 @@ class RecommendingRanker(ComparingRanker):
         self._check_fitted()
         reasons_each = REASONS if explain is True else 0 if explain is False else check_int("explain", explain, 0)
         lenient = check_unknown(unknown) != "raise"
-        request = self._request(users, histories, user_features, context, lenient=lenient)
-        if log is not None:
-            if histories is not None:
-                raise ArgumentError("log", "none beside histories", Verbatim("both"))
-            old = request.histories
-            codes = np.append(translated(self.known.user_ids, log.user_ids), -1)[old.users]
-            there = _of_log(log, codes, old.users, translated(log.item_ids, self.known.item_ids))
-            request = replace(request, histories=replace(there, features=old.features, context=old.context))
+        request = self._request(users, histories, user_features, context, log, lenient=lenient)
         count = len(request.histories)
         wanted = self._wanted(count, k, exclude_seen, allow, exclude, diversity, index, added, unknown)
         scores, codes, can = self._answered(request, wanted, progress)
@@ -370,7 +363,7 @@ class RecommendingRanker(ComparingRanker):
                 if log is None or ours is None:
                     histories = known.of_codes(codes)
                 else:
-                    histories = _of_log(log, codes, ours[0][codes], ours[1])
+                    histories = histories_of_log(log, codes, ours[0][codes], ours[1])
                     histories = replace(histories, features=known.features_of(histories.users))
                 can = self.answerable(histories)
                 if unknown == "raise" and not can.all():
@@ -383,15 +376,6 @@ class RecommendingRanker(ComparingRanker):
                 parts.add(codes, scores, found)
                 bar.advance(len(codes))
         return WrittenRecommendations(len(user_ids), parts.recommendations, without)
-
-
-def _of_log(
-    log: Interactions, codes: NDArray[np.int64], users: NDArray[np.int64], items: NDArray[np.int64]
-) -> Histories:
-    """What users of a log did and when, by their codes there, -1 for nobody; `users` and `items` are the model's."""
-    done, offsets = gather_rows(log.items, log.offsets, codes)
-    times = None if log.timestamps is None else gather_rows(log.timestamps, log.offsets, codes)[0]
-    return without_unknown(items[done], offsets, users, times)
 
 
 def _with_added(ids: NDArray[Any], added: Mapping[int, Any] | None) -> NDArray[Any]:

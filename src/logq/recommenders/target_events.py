@@ -11,6 +11,7 @@ from logq._arguments import ArgumentError, Verbatim
 from logq.logs.column_names import unknown_column
 from logq.logs.examples import Examples
 from logq.logs.interactions import Interactions
+from logq.recommenders.augmentation import Augmentation
 from logq.training.checkpoint import fingerprint
 
 __all__ = ["TargetEvents", "fingerprint_of", "target_counts"]
@@ -118,21 +119,29 @@ def targets_of(batch: Mapping[str, NDArray[Any]]) -> NDArray[np.int64]:
     return np.concatenate([targets[..., None], np.where(targets[..., None] >= 0, batch["future"], -1)], axis=-1)
 
 
-def target_counts(examples: Examples, num_items: int, events: TargetEvents | None = None) -> NDArray[np.int64]:
-    """(C,) how often each item is a target.
+def target_counts(
+    examples: Examples,
+    num_items: int,
+    events: TargetEvents | None = None,
+    augmentation: Augmentation | None = None,
+) -> NDArray[np.float64]:
+    """(C,) how often each item is a target of an epoch; where an augmentation leaves some out, how often in the mean.
 
     Example:
         >>> from logq.logs import NextItems
         >>> log = Interactions.from_arrays([1, 1, 1], [5, 7, 7])
         >>> examples = NextItems(log, 2)
         >>> target_counts(examples, 2).tolist(), target_counts(examples, 2, TargetEvents(log, future=2)).tolist()
-        ([2, 0], [3, 0])
+        ([2.0, 0.0], [3.0, 0.0])
     """
-    counts = np.zeros(num_items, dtype=np.int64)
+    counts = np.zeros(num_items)
     for start in range(0, len(examples), ROWS):
         batch = examples.batch(np.arange(start, min(len(examples), start + ROWS)))
+        chances = None if augmentation is None else augmentation.target_chances(batch)
         targets = targets_of(batch if events is None else events.of(batch))
-        counts += np.bincount(targets[targets >= 0], minlength=num_items)
+        if chances is not None:
+            chances = np.broadcast_to(chances if targets.ndim == 2 else chances[..., None], targets.shape)[targets >= 0]
+        counts += np.bincount(targets[targets >= 0], chances, minlength=num_items)
     return counts
 
 

@@ -82,7 +82,7 @@ def later_examples(
 
 
 def later_targets(
-    counts: NDArray[np.int64],  # (C,)
+    counts: NDArray[np.float64],  # (C,)
     everywhere: NDArray[np.int64],  # (C,)
 ) -> NDArray[np.float64]:
     """How often items are targets (C,), where those of which nothing is new now are as likely as they were.
@@ -92,7 +92,7 @@ def later_targets(
         everywhere: of all events.
 
     Example:
-        >>> later_targets(np.array([0, 3, 1]), np.array([4, 4, 0])).tolist()
+        >>> later_targets(np.array([0.0, 3.0, 1.0]), np.array([4, 4, 0])).tolist()
         [2.0, 3.0, 1.0]
     """
     return np.maximum(counts, everywhere * (counts.sum() / max(1, everywhere.sum())))

@@ -1,7 +1,6 @@
 """`logq recommend`: what users may want next."""
 
 from collections.abc import Mapping
-from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,7 +8,7 @@ import typer
 
 from logq.cli.command_options import Device, JsonOutput, Quiet
 from logq.cli.input_output import READS, WRITES
-from logq.cli.item_answers import Answers, Count, answer_each
+from logq.cli.item_answers import Answers, ContextPairs, Count, Unknown, UnknownChoice, answer_each, read_context
 from logq.cli.model_folders import RecommenderArgument, RecommenderFolder, known_ids, open_folder, typed_ids
 from logq.cli.new_item_files import NewItems, take_new_items
 from logq.cli.terminal.errors import BadInputError
@@ -17,14 +16,6 @@ from logq.cli.terminal.output import check_file, write_json
 from logq.cli.terminal.report import say
 
 __all__ = ["EXAMPLES", "recommend"]
-
-
-class Unknown(str, Enum):
-    """What is done about users and items that are not known."""
-
-    error = "raise"
-    ignore = "ignore"
-    popular = "popular"
 
 
 EXAMPLES = """
@@ -95,25 +86,10 @@ def recommend(
         typer.Option("--index", metavar="INDEX", help="Search in this index, a folder written by `logq index`."),
         READS,
     ] = None,
-    context: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--context",
-            metavar="NAME=VALUE",
-            help="Context of the request, if the model was trained with context columns. Repeatable.",
-        ),
-    ] = None,
+    context: ContextPairs = None,
     *,
     new: NewItems,
-    unknown: Annotated[
-        Unknown,
-        typer.Option(
-            "--unknown",
-            metavar="NAME",
-            help="What to do about users and items that are not in the log: raise an error, after the answers to "
-            "others; ignore them; or answer such users by what is popular.",
-        ),
-    ] = Unknown.error,
+    unknown: UnknownChoice = Unknown.error,
     json: JsonOutput = None,
     device: Device = "cpu",
     quiet: Quiet = False,
@@ -161,7 +137,7 @@ def recommend(
     if output is not None:
         _write_all(found, output, options, quiet)
         return
-    options |= {"context": _context(context or []), "explain": explain}
+    options |= {"context": read_context(context), "explain": explain}
     answers = Answers(found, "user", "score")
     if history:
         items = read(model.known.item_ids, history)
@@ -190,10 +166,3 @@ def _write_all(found: RecommenderFolder, path: Path, options: Mapping[str, Any],
         raise BadInputError(error.message("the log") + hint) from error
     left = f"; {done.without:,} users got none" if done.without else ""
     say(f"{done.recommendations:,} recommendations for {done.users:,} users are in {path}{left}.")
-
-
-def _context(pairs: list[str]) -> dict[str, list[str]] | None:
-    wrong = next((pair for pair in pairs if "=" not in pair), None)
-    if wrong is not None:
-        raise BadInputError(f"--context: expected NAME=VALUE, got {wrong!r}")
-    return {name: [value] for name, value in (pair.split("=", 1) for pair in pairs)} or None
