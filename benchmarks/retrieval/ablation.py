@@ -34,8 +34,11 @@ COMMON: dict[str, dict[str, Any]] = {
     "no dropout": {"dropout": 0.0},
     "dropout of attention's weights": {"attention_dropout": 0.2},
     "no averaging of weights": {"ema": None},
+    "no epochs in which the rate falls": {"cooldown": 0.0},
     "feed-forward layers as wide as vectors": {"hidden": 64},
     "one block": {"blocks": 1},
+    "attention's layers": {"layer": "attention"},
+    "BSARec's layers": {"layer": "bsarec"},
     "LiGR layers": {"layer": "ligr"},
     "GRU4Rec's layers": {"layer": "gru4rec"},
     "full softmax": {"objective": "full_softmax"},
@@ -43,6 +46,8 @@ COMMON: dict[str, dict[str, Any]] = {
     "negatives by count": {"sampler": "unigram", "unigram_power": 1.0},
     "negatives by count, without log Q": {"sampler": "unigram", "unigram_power": 1.0, "log_q": False},
     "two tables of items": {"tied": False},
+    "a third of histories cropped": {"crop": 0.33},
+    "a tenth of items left out": {"mask": 0.1},
 }
 ABLATIONS: dict[str, Ablation] = {
     "beauty-s3rec": Ablation(

@@ -7,7 +7,7 @@ part and trained again on training and validation part (`refit`). Goals of the d
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from rows import BASELINES, BY_HAND, CANDIDATE, REPEATED, ROWS, SASREC_BEAUTY, SASREC_ML_BEFORE, SHARED_OUT, Row
+from rows import BASELINES, BY_HAND, ON_BEAUTY_S3REC, REPEATED, ROWS, SASREC_BEAUTY, SASREC_ML_BEFORE, SHARED_OUT, Row
 
 
 class Goal(NamedTuple):
@@ -82,7 +82,7 @@ TOWERS_TODAY = {"YoutubeDNN": 0.4440, "MIND": 0.4444, "SDM": 0.4869, "TwoTower":
 TABLES: dict[str, Table] = {
     "beauty-s3rec": Table(
         "beauty-s3rec",
-        four(SASREC_BEAUTY, CANDIDATE, {"HR@10": 0.1041, "NDCG@10": 0.0614}, 0.9, {}),
+        four(SASREC_BEAUTY, ON_BEAUTY_S3REC, {"HR@10": 0.1041, "NDCG@10": 0.0614}, 0.9, {}),
         "Published, HR@10 / NDCG@10: .1041 / .0614 (WEARec, AAAI 2026, the best of 88 test runs, whose median has "
         "NDCG@10 .0595), .1017 / .0608 (TV-Rec, NeurIPS 2025), .1008 / .0611 (BSARec), .0921 / .0531 (SASRec with "
         "256 uniform negatives, RecTools), .0928 / .0523 (eSASRec), .0925 / .0501 (OneRec-SFT), .0859 / .0441 (HSTU), "
@@ -97,7 +97,7 @@ TABLES: dict[str, Table] = {
     ),
     "beauty-bert4rec": Table(
         "beauty-bert4rec",
-        four(SASREC_BEAUTY, CANDIDATE, {"HR@10": 0.0595, "NDCG@10": 0.0359}, 0.9, {}),
+        four(SASREC_BEAUTY, ON_BEAUTY_S3REC, {"HR@10": 0.0595, "NDCG@10": 0.0359}, 0.9, {}),
         "Published, HR@10 / NDCG@10: .0595 / .0359 (SASRec by softmax, RecTools; 2,048 users validate, the rest is "
         "trained on), .0533 / .0327 (antklen).",
     ),
