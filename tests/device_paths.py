@@ -457,9 +457,9 @@ def test_a_step_costs_no_more_than_its_budget(
     steps: list[tuple[Step, int]] = []
     update = vars(Loop)["_update"]
 
-    def counted(self: Loop, batch: Any) -> Tensor:
+    def counted(self: Loop, batch: Any, count: int) -> Tensor:
         before = sum(device.kernels.values()), sum(device.waits.values()), sum(device.copies.values())
-        loss = update(self, batch)
+        loss = update(self, batch, count)
         spent = [sum(what.values()) for what in (device.kernels, device.waits, device.copies)]
         kernels, waits, copies = (now - then for now, then in zip(spent, before, strict=True))
         steps.append((Step(kernels, waits), copies))

@@ -1,6 +1,10 @@
-"""A function run by several processes that train together, for tests."""
+"""A function or a program run by several processes that train together, for tests."""
 
+import os
 import pickle
+import socket
+import subprocess
+import sys
 import time
 import traceback
 from collections.abc import Callable
@@ -36,6 +40,43 @@ def together(function: Callable[..., Any], *arguments: Any, size: int = 2, secon
                 if process is not None:
                     process.kill()
         return [pickle.loads(Path(folder, str(rank)).read_bytes()) for rank in range(size)]
+
+
+def programs(code: str, *words: object, size: int = 2, **variables: str) -> list[subprocess.Popen[str]]:
+    """Start a program once for each of `size` ranks, with the variables of torchrun; the caller ends them.
+
+    Args:
+        code: of Python.
+        *words: what follows in sys.argv.
+        size: how many processes.
+        **variables: of the environment.
+    """
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    shared = {"WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
+    path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    return [
+        subprocess.Popen(
+            [sys.executable, "-c", code, *map(str, words)],
+            env={**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank), "PYTHONPATH": path, **variables},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(size)
+    ]
+
+
+def ends(started: list[subprocess.Popen[str]], seconds: float = 120) -> list[tuple[int, str, str]]:
+    """Exit codes, output and errors of programs; all of them are ended after that time, or if one fails here."""
+    try:
+        outputs = [program.communicate(timeout=seconds) for program in started]
+    finally:
+        for program in started:
+            program.kill()
+            program.wait()
+    return [(program.returncode, *output) for program, output in zip(started, outputs, strict=True)]
 
 
 def _run(rank: int, function: Callable[..., Any], arguments: tuple[Any, ...], size: int, folder: str) -> None:

@@ -30,10 +30,12 @@ PACKAGES = (
     "_compression",
     "_text_encodings",
     "_model_file",
+    "_launch",
     "_progress",
     "tracing",
     "shapes",
     "processes",
+    "joining",
     "huffman",
     "candidates",
     "approximations",
@@ -59,6 +61,7 @@ PACKAGES = (
     "language_models",
     "recommenders",
     "cli",
+    "__main__",
 )
 
 # What may be missing on a user's machine, and is therefore imported where it is needed: an extra, and a part of Python
@@ -101,6 +104,7 @@ TORCH_FREE = (
     "_decoders",
     "_compression",
     "_text_encodings",
+    "_launch",
     "_progress",
     "huffman",
     "objectives",
@@ -360,7 +364,7 @@ def test_documents_tell_of_every_package() -> None:
 
 def test_every_package_has_tests() -> None:
     tests = ROOT / "tests"
-    names = [name.removeprefix("_") for name in PACKAGES]
+    names = [name.removeprefix("_") for name in PACKAGES if name != "__main__"]  # which tests of the command line run
     assert not [n for n in names if not (tests / f"test_{n}.py").exists() and not list((tests / n).rglob("test_*.py"))]
 
 

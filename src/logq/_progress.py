@@ -20,6 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from logq._arguments import ArgumentError
+from logq._launch import launched
 
 __all__ = ["Limit", "Progress", "format_bytes", "format_quantity", "format_seconds", "say"]
 
@@ -98,6 +99,7 @@ class Progress:
         unit: what is counted, in the plural: "words".
         label: what is being done: "skip-gram".
         enabled: True draws the bar, False is silent, None draws the bar on a terminal and prints plain lines elsewhere.
+            Of several processes that torchrun has started only the first one shows any.
         limit: a time after which the work ends: the line then goes by that or by the total, whichever comes sooner.
         clock: seconds since some moment; replaced in tests.
 
@@ -146,7 +148,7 @@ class Progress:
         # The stream is looked up now, not at import: it may have been replaced in between. Inside a test runner or a
         # detached process it may be closed or missing, and then there is nobody to show anything to.
         stream = sys.stderr
-        if stream is None or stream.closed or self.enabled is False:
+        if stream is None or stream.closed or self.enabled is False or not launched().is_first:
             return self
         console = Console(file=stream)
         if self.enabled or console.is_terminal:
@@ -267,7 +269,7 @@ def say(text: str, enabled: bool | None = None) -> None:
         >>> say("nobody reads this", enabled=False)
     """
     stream = sys.stderr
-    if enabled is not False and stream is not None and not stream.closed:
+    if enabled is not False and stream is not None and not stream.closed and launched().is_first:
         print(text, file=stream, flush=True)
 
 

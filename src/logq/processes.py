@@ -1,36 +1,76 @@
 """Several processes that train together: who they are, and the exchanges between them that let gradients through."""
 
-import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+import contextlib
+import secrets
+import time
+from collections.abc import Generator, Sequence
 from typing import Any, TypeAlias, cast
 
 import torch
 from torch import Tensor
 
-__all__ = ["Group", "World", "all_counts", "all_rows", "exchange", "world"]
+from logq._arguments import ArgumentError
+from logq._launch import World, launched
+
+__all__ = [
+    "Group",
+    "LostProcessError",
+    "World",
+    "add_up",
+    "all_counts",
+    "all_rows",
+    "exchange",
+    "fresh_store",
+    "is_joined",
+    "take_from_first",
+    "world",
+]
 
 Group: TypeAlias = "torch.distributed.ProcessGroup | None"
 """Some of the processes; None for all of them."""
 
+Store: TypeAlias = "torch.distributed.distributed_c10d.Store"
 
-@dataclass(frozen=True)
-class World:
-    """The rank of this process, and the number of processes.
+REPORT_SECONDS = 3.0
+"""How long those that miss another wait for each other, to tell which one it is."""
+
+
+class LostProcessError(ConnectionError):
+    """Other processes have ended, or do not answer; the message says which ones, and in what they were missed.
+
+    Args:
+        doing: what all were to do together.
+        rank: of this process.
+        lost: the ranks that are missing; empty where that is not known.
+        seconds: how long they were waited for; 0 where they have ended.
+        when: in which part of the work, such as "after step 20".
 
     Example:
-        >>> World().size
-        1
+        >>> raise LostProcessError("add up gradients (all_reduce)", 0, [1], 120.2).during("after step 20")
+        Traceback (most recent call last):
+        ...
+        logq.processes.LostProcessError: after step 20 rank 0 was to add up gradients (all_reduce) with the others, and rank 1 did not answer within 120 seconds (see LOGQ_PROCESS_TIMEOUT)
+    """  # noqa: E501
+
+    def __init__(self, doing: str, rank: int, lost: Sequence[int], seconds: float, when: str = "") -> None:
+        who = f"rank {', '.join(map(str, lost))}" if lost else "another one"
+        how = f"did not answer within {seconds:.0f} seconds (see LOGQ_PROCESS_TIMEOUT)" if seconds else "has ended"
+        super().__init__(f"{when}{' ' * bool(when)}rank {rank} was to {doing} with the others, and {who} {how}")
+        self.doing, self.rank, self.lost, self.seconds = doing, rank, tuple(lost), seconds
+
+    def during(self, when: str) -> "LostProcessError":
+        """The same error, with the part of the work that it happened in."""
+        return LostProcessError(self.doing, self.rank, self.lost, self.seconds, when)
+
+
+def is_joined() -> bool:
+    """Whether this process belongs to a group of torch.distributed.
+
+    Example:
+        >>> is_joined()
+        False
     """
-
-    rank: int = 0
-    size: int = 1
-    local_rank: int = 0
-
-    @property
-    def is_first(self) -> bool:
-        """Whether it is the process that writes and shows progress."""
-        return self.rank == 0
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
 
 
 def world(group: Group = None) -> World:
@@ -40,24 +80,151 @@ def world(group: Group = None) -> World:
         group: some of the processes, among which this one has its rank; None for all.
 
     Raises:
-        ValueError: the environment names several processes, and torch.distributed is not initialized, so that they
-            could not share what they learn.
+        ArgumentError: the environment names several processes, which have not joined, so that they could not share what
+            they learn.
 
     Example:
         >>> world()
         World(rank=0, size=1, local_rank=0)
     """
-    local = int(os.environ.get("LOCAL_RANK", "0"))
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
+    there = launched()
+    if is_joined():
         of = () if group is None else (group,)
-        return World(torch.distributed.get_rank(*of), torch.distributed.get_world_size(*of), local)
-    size = int(os.environ.get("WORLD_SIZE", "1"))
-    if size > 1:
-        raise ValueError(
-            f"WORLD_SIZE: expected torch.distributed.init_process_group to be called before fit, as there are {size} "
-            "processes"
-        )
-    return World()
+        return World(torch.distributed.get_rank(*of), torch.distributed.get_world_size(*of), there.local_rank)
+    if there.size > 1:
+        hint = "logq.joining.join() or torch.distributed.init_process_group()"
+        raise ArgumentError("WORLD_SIZE", "processes that have joined", there.size, hint)
+    return there
+
+
+def _c10d() -> Any:
+    return torch.distributed.distributed_c10d  # which builds of torch without it do not have
+
+
+@contextlib.contextmanager
+def _waiting(doing: str, group: Group) -> Generator[None, None, None]:
+    """A block of one collective.
+
+    Raises:
+        LostProcessError: it failed, and not on all processes.
+    """
+    began = time.monotonic()
+    try:
+        yield
+    except RuntimeError as error:  # as all errors of torch.distributed are
+        hangs = any(text in str(error).lower() for text in ("timed out", "timeout"))
+        seconds = time.monotonic() - began if hangs else 0.0
+        lost = _missing(group)
+        if lost == []:
+            raise  # all have failed, for a reason that the message tells
+        raise LostProcessError(doing, torch.distributed.get_rank(), lost or (), seconds) from error
+
+
+def _missing(group: Group) -> list[int] | None:
+    """The ranks of those that do not report, as this process does now; None where nobody can tell."""
+    ranks = torch.distributed.get_process_group_ranks(group or torch.distributed.group.WORLD)
+    try:
+        store = _c10d()._get_default_store()
+        store.set(f"logq/failed/{torch.distributed.get_rank()}", "1")
+        ends = time.monotonic() + REPORT_SECONDS
+        while True:
+            lost = [rank for rank in ranks if not store.check([f"logq/failed/{rank}"])]
+            if not lost or time.monotonic() > ends:
+                return lost
+            time.sleep(0.05)
+    except RuntimeError:  # the store was with a process that has ended
+        return None
+
+
+def add_up(tensor: Tensor, doing: str, group: Group = None) -> None:
+    """Replace a tensor by its sum over processes.
+
+    Args:
+        tensor: of the same shape in all.
+        doing: what it is for, should another process be lost: "add up gradients".
+        group: the processes.
+
+    Example:
+        >>> add_up(torch.tensor([1.0]), "count")
+    """
+    if world(group).size > 1:
+        with _waiting(f"{doing} (all_reduce)", group):
+            torch.distributed.all_reduce(tensor, group=group)
+
+
+def take_from_first(tensor: Tensor, doing: str) -> None:
+    """Replace a tensor by that of the first process.
+
+    Args:
+        tensor: of the same shape in all.
+        doing: what it is for, should another process be lost.
+
+    Example:
+        >>> take_from_first(torch.tensor([1.0]), "share weights")
+    """
+    if world().size > 1:
+        with _waiting(f"{doing} (broadcast)", None):
+            torch.distributed.broadcast(tensor, 0)
+
+
+def fresh_store(store: Store, rank: int, size: int, *, seconds: float = 30.0) -> Store:
+    """A part of a store that nobody has written to before this start of the processes.
+
+    torchrun restarts dead processes with the store that the dead ones used. init_process_group then finds the addresses
+    of those (keys such as default_pg/0//cpu//0/1), connects to them and waits for its whole timeout. How often torchrun
+    restarted does not tell starts apart: each machine counts its own failures. So the first process draws a name, and
+    tells it to each other one in answer to a number which that one has drawn.
+
+    Args:
+        store: that all processes have, such as torch.distributed.rendezvous returns it.
+        rank: of this process.
+        size: how many there are.
+        seconds: after which it gives up.
+
+    Raises:
+        TimeoutError: not all were there in time.
+
+    References:
+        https://github.com/pytorch/pytorch/issues/135712, and pull request 135957, which relies on a new store for each
+        restart that the agent does not make.
+
+    Example:
+        >>> store = fresh_store(torch.distributed.HashStore(), rank=0, size=1)
+        >>> store.set("address", "here")
+        >>> store.get("address")
+        b'here'
+    """
+    ends = time.monotonic() + seconds
+    name = secrets.token_hex(8)  # of this start for the first process, of this process for any other
+    if rank == 0:
+        answered: dict[int, str] = {}
+        missing = set(range(1, size))
+        while missing:
+            for other in sorted(missing):
+                asked = _value(store, f"logq/asks/{other}")
+                if asked and asked != answered.get(other):
+                    store.set(f"logq/answer/{other}", f"{asked} {name}")
+                    answered[other] = asked
+                if _value(store, f"logq/{name}/{other}"):
+                    missing.remove(other)
+            _pause(ends, f"ranks {', '.join(map(str, sorted(missing)))} did not join within {seconds:g} seconds")
+    else:
+        store.set(f"logq/asks/{rank}", name)
+        while not (answer := _value(store, f"logq/answer/{rank}")).startswith(f"{name} "):
+            _pause(ends, f"rank 0 did not join within {seconds:g} seconds")
+        name = answer.split()[1]
+        store.set(f"logq/{name}/{rank}", "there")
+    return torch.distributed.distributed_c10d.PrefixStore(f"logq/{name}", store)
+
+
+def _value(store: Store, key: str) -> str:
+    return store.get(key).decode() if store.check([key]) else ""
+
+
+def _pause(ends: float, message: str) -> None:
+    if time.monotonic() > ends:
+        raise TimeoutError(message)
+    time.sleep(0.01)
 
 
 def all_counts(count: int, device: torch.device | str = "cpu", group: Group = None) -> list[int]:
@@ -71,8 +238,9 @@ def all_counts(count: int, device: torch.device | str = "cpu", group: Group = No
     if size == 1:
         return [count]
     found = torch.empty(size, dtype=torch.int64, device=device)
-    torch.distributed.all_gather(list(found.split(1)), torch.tensor([count], device=device), group=group)
-    return found.tolist()
+    with _waiting("compare numbers of rows (all_gather)", group):
+        torch.distributed.all_gather(list(found.split(1)), torch.tensor([count], device=device), group=group)
+        return found.tolist()
 
 
 def exchange(rows: Tensor, sent: Sequence[int], received: Sequence[int], group: Group = None) -> Tensor:
@@ -97,7 +265,9 @@ def exchange(rows: Tensor, sent: Sequence[int], received: Sequence[int], group: 
     return cast(Tensor, _Exchange.apply(rows, list(sent), list(received), group))
 
 
-def all_rows(rows: Tensor, counts: Sequence[int] | None = None, group: Group = None) -> Tensor:
+def all_rows(
+    rows: Tensor, counts: Sequence[int] | None = None, group: Group = None, *, doing: str = "gather rows"
+) -> Tensor:
     """The rows of all processes in the order of ranks.
 
     Differentiable: the gradient of a process's rows is the sum of what all processes have for them, added up in the
@@ -107,6 +277,7 @@ def all_rows(rows: Tensor, counts: Sequence[int] | None = None, group: Group = N
         rows: (N, ...) of this process; N may differ from process to process.
         counts: the N of each rank; they are asked for without it (see all_counts).
         group: the processes.
+        doing: what it is for, should another process be lost.
 
     Example:
         >>> all_rows(torch.tensor([[1.0, 2.0]]))
@@ -115,12 +286,13 @@ def all_rows(rows: Tensor, counts: Sequence[int] | None = None, group: Group = N
     if world(group).size == 1:
         return rows
     counts = all_counts(len(rows), rows.device, group) if counts is None else list(counts)
-    return cast(Tensor, _AllRows.apply(rows, counts, group))
+    return cast(Tensor, _AllRows.apply(rows, counts, group, doing))
 
 
 def _exchanged(rows: Tensor, sent: list[int], received: list[int], group: Group) -> Tensor:
     found = rows.new_empty((sum(received), *rows.shape[1:]))
-    torch.distributed.all_to_all_single(found, rows.contiguous(), received, sent, group=group)
+    with _waiting("exchange rows (all_to_all)", group):
+        torch.distributed.all_to_all_single(found, rows.contiguous(), received, sent, group=group)
     return found
 
 
@@ -144,13 +316,16 @@ class _AllRows(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, counts: list[int], group: Group) -> Tensor:
+    def forward(ctx: Any, rows: Tensor, counts: list[int], group: Group, doing: str) -> Tensor:
         ctx.counts, ctx.group, ctx.own = counts, group, len(rows)
         longest = max(counts)
+        if longest == 0:
+            return rows.new_empty(rows.shape)
         padded = rows.new_zeros((longest, *rows.shape[1:]))
         padded[: len(rows)] = rows
         found = rows.new_empty((len(counts) * longest, *rows.shape[1:]))
-        torch.distributed.all_gather(list(found.split(longest)), padded, group=group)
+        with _waiting(f"{doing} (all_gather)", group):
+            torch.distributed.all_gather(list(found.split(longest)), padded, group=group)
         if min(counts) == longest:
             return found
         return torch.cat([found[rank * longest : rank * longest + count] for rank, count in enumerate(counts)])
@@ -158,4 +333,4 @@ class _AllRows(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         parts = _exchanged(grads[0], ctx.counts, [ctx.own] * len(ctx.counts), ctx.group)
-        return parts.view(len(ctx.counts), ctx.own, *parts.shape[1:]).sum(0), None, None
+        return parts.view(len(ctx.counts), ctx.own, *parts.shape[1:]).sum(0), None, None, None

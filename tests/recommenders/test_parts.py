@@ -115,9 +115,10 @@ def test_unknown_users_have_unknown_features() -> None:
     assert known.features_of(np.array([-1, 0]))["country"].tolist() == [0, known.user_features.values["country"][0]]  # pyright: ignore
 
 
-def test_several_processes_must_be_initialized(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_processes_must_have_joined(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(ValueError, match=r"WORLD_SIZE: expected torch\.distributed\.init_process_group"):
+    monkeypatch.setenv("RANK", "1")
+    with pytest.raises(ValueError, match=r"WORLD_SIZE: expected processes that have joined, got 2; .*init_process_group"):
         world()
 
 

@@ -1,17 +1,27 @@
 """The command `logq`: its commands, its version, and where every error ends up."""
 
+import contextlib
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from importlib import import_module
 from typing import Any
 
 import typer
 
 import logq
+from logq._launch import launched
 from logq.cli.command_options import make_command
-from logq.cli.terminal.errors import InterruptedWorkError, ReaderLeftError, describe, leave_quietly, note, say_error
+from logq.cli.terminal.errors import (
+    BadInputError,
+    InterruptedWorkError,
+    ReaderLeftError,
+    describe,
+    leave_quietly,
+    note,
+    say_error,
+)
 from logq.cli.terminal.help import CommandGroup, Lazy
 from logq.estimators import ESTIMATORS
 
@@ -185,16 +195,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say_error("an argument is empty; expected a name (is a shell variable not set?)")
         return 2
     try:
-        code: Any = app.main(words, prog_name="logq", standalone_mode=False)
+        with _one_of_several(words):
+            code: Any = app.main(words, prog_name="logq", standalone_mode=False)
         sys.stdout.flush()
         if code == 130:
-            say_error("nothing was saved.", "Interrupted")
+            _say_interrupted("nothing was saved.")
         return code if isinstance(code, int) else 0
     except (KeyboardInterrupt, typer.Abort):
-        say_error("nothing was saved.", "Interrupted")
+        _say_interrupted("nothing was saved.")
         return 130
     except InterruptedWorkError as stop:
-        say_error(str(stop), "Interrupted")
+        _say_interrupted(str(stop))
         return 130
     except (BrokenPipeError, ReaderLeftError):
         leave_quietly()
@@ -205,6 +216,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         say_error(line)
         return 2
+
+
+@contextlib.contextmanager
+def _one_of_several(words: Sequence[str]) -> Generator[None, None, None]:
+    """The block of a command: of several processes that torchrun has started only the first one writes output.
+
+    Raises:
+        BadInputError: the processes cannot share the work of the command.
+    """
+    there = launched()
+    if there.size > 1 and words[:1] not in (["train"], ["--help"]):
+        command = " ".join(["logq", *words[:1]])
+        raise BadInputError(
+            f"WORLD_SIZE: expected 1 for `{command}`, got {there.size}; start it without torchrun: what several "
+            "processes can share is `logq train`"
+        )
+    if there.is_first:
+        yield
+        return
+    with open(os.devnull, "w", encoding="utf-8") as nowhere, contextlib.redirect_stdout(nowhere):
+        yield
+
+
+def _say_interrupted(text: str) -> None:
+    if launched().is_first:
+        say_error(text, "Interrupted")
 
 
 def _complete(*, install: bool) -> int:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, TypeAlias
 
 import typer
 
+from logq._launch import launched
 from logq.cli.input_output import WRITES_FOLDER
 from logq.cli.terminal.errors import BadInputError, InterruptedWorkError, StoppedError, note
 
@@ -122,7 +123,7 @@ class Training:
     @property
     def arguments(self) -> Mapping[str, Any]:
         """What `fit` gets of all this."""
-        if self.checkpoints is None:
+        if self.checkpoints is None or (launched().size > 1 and not self.checkpoints.resume):
             return {"progress": self.progress}
         minutes = self.checkpoints.checkpoint_minutes
         return {
@@ -138,7 +139,7 @@ class Training:
 
         Raises:
             InterruptedWorkError: Ctrl-C.
-            StoppedError: training diverged, or memory or disk is full.
+            StoppedError: training diverged, memory or disk is full, or another process was lost.
         """
         if self.checkpoints is not None and self.checkpoints.resume and self._before is None:
             note(f"there is no checkpoint in {self.folder}: training starts from scratch.")
@@ -149,7 +150,7 @@ class Training:
             yield
         except KeyboardInterrupt as stop:
             raise InterruptedWorkError(self.saved()) from stop
-        except (FloatingPointError, MemoryError) as error:
+        except (FloatingPointError, MemoryError, ConnectionError) as error:
             raise StoppedError(error, self.saved()) from error
         except OSError as error:
             if error.errno in _FULL_DISK:

@@ -4,6 +4,7 @@ import contextlib
 import os
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from typing_extensions import Self
 
 from logq._arguments import ArgumentError, check_int
 from logq.evaluation.likelihood import Likelihood, likelihood_of
+from logq.joining import check_same, join
 from logq.language_models.language_model import LanguageModel, Source
 from logq.language_models.neural_configs import NeuralLMConfig
 from logq.language_models.output_layers import OutputLayer, WordReader, make_output, make_reader
@@ -52,6 +54,8 @@ class NeuralLanguageModel(NeuralLMConfig, LanguageModel):
     Raises:
         ArgumentError, ArgumentTypeError: an argument is not as described.
     """
+
+    shares_work = True
 
     model: TextEncoder
 
@@ -126,11 +130,13 @@ class NeuralLanguageModel(NeuralLMConfig, LanguageModel):
         if self.sampler == CUSTOM:
             hint = "make a new model: files do not keep the function that the sampler was"
             raise ArgumentError("sampler", "a name or a function", CUSTOM, hint)
+        join(self.device)
         device = Device(self.device, self.precision)
-        if device.world.size > 1:
-            raise ValueError(f"fit: expected one process, got {device.world.size}")
         if self.cuda_graphs:
-            check_graphs(device.torch_device, optimizer=self.optimizer)
+            check_graphs(device.torch_device, optimizer=self.optimizer, processes=device.world.size)
+        device.check_checkpoint(checkpoint)
+        progress = progress if device.world.is_first else False
+        options = replace(options, progress=progress)
         reading: dict[str, Any] = {"encoding": encoding, "threads": self.threads or 1, "progress": progress}
         with contextlib.ExitStack() as stack:
             stack.enter_context(self._fitting())
@@ -146,9 +152,13 @@ class NeuralLanguageModel(NeuralLMConfig, LanguageModel):
     def _train(self, tokens: Tokens, held_out: Tokens | None, options: FitOptions, device: Device) -> None:
         numbers = (len(tokens), tokens.num_sentences)
         data = fingerprint(tokens.vocabulary.index_to_key, tokens.counts, numbers=numbers)
+        if device.world.size > 1:
+            asked = None if held_out is None else [len(held_out), held_out.num_sentences]
+            check_same({"class": type(self).__name__, "source": data, "validation": asked, **self.settings()})
         checkpoint = self._checkpoint(options, data, "source")
         resumed = checkpoint.load() if options.resume and checkpoint.exists() else None
-        seeds = Seeds.of(fresh_seed(self.seed) if resumed is None else resumed.seed)
+        run = device.agreed(fresh_seed(self.seed)) if resumed is None else resumed.seed
+        seeds = Seeds.of(run, device.world.rank)
         with device.random(seeds.weights):
             output = self._make_modules(tokens.vocabulary.counts, seeds.sampler)
         self.model.to(device.torch_device)

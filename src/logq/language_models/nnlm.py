@@ -155,13 +155,14 @@ class NNLM(NNLMConfig, NeuralLanguageModel):
 class ContextTask(TextTask):
     """All words of a text in random order, each with the words before it in its line.
 
-    The order is random within BLOCK consecutive tokens, which are held in memory at a time.
+    The order is random within BLOCK consecutive tokens, which are held in memory at a time. Of several processes each
+    takes its share of every step.
 
     Args:
         encoder: of the contexts.
         output: predicts the next word.
         tokens: the text.
-        batch_size: words in a batch.
+        batch_size: words in a batch of each process.
         seed: of their order.
         device: where it is trained.
 
@@ -173,28 +174,31 @@ class ContextTask(TextTask):
         self, encoder: NNLMEncoder, output: OutputLayer, tokens: Tokens, batch_size: int, seed: int, device: Device
     ) -> None:
         super().__init__(encoder, output, tokens, device)
-        self._batch_size, self._seed, self._context = batch_size, seed, encoder.context
-        self._block = max(1, BLOCK // batch_size) * batch_size
-        self.examples = len(tokens)
+        self._step, self._seed, self._context = batch_size * device.world.size, seed, encoder.context
+        self._block = max(1, BLOCK // self._step) * self._step
+        self.examples = -(-len(tokens) // device.world.size)
 
     @property
     def num_batches(self) -> int:
         """How many batches there are in an epoch."""
-        return -(-self.examples // self._batch_size)
+        return -(-len(self._tokens) // self._step)
 
     def batches(self, epoch: int, first: int) -> Iterator[tuple[Mapping[str, NDArray[Any]], int]]:
         """The batches from number `first` on: `contexts` (B, n - 1) and `targets` (B,)."""
-        position = first * self._batch_size
-        while position < self.examples:
+        world = self._device.world
+        position = first * self._step
+        while position < len(self._tokens):
             start = position - position % self._block
-            stop = min(start + self._block, self.examples)
+            stop = min(start + self._block, len(self._tokens))
             before, words = read_with_context(self._tokens, start, stop, self._context)
             contexts = contexts_of(before, words, self._context, self._tokens.end)
             order = np.random.default_rng([self._seed, epoch, start]).permutation(stop - start)
-            for offset in range(position - start, stop - start, self._batch_size):
-                chosen = order[offset : offset + self._batch_size]
+            for offset in range(position - start, stop - start, self._step):
+                share = order[offset : offset + self._step][world.rank :: world.size]
+                # At the end of the text there may be none left: a word then stands for it that does not count.
+                chosen = share if len(share) else order[offset : offset + 1]
                 batch = {"contexts": contexts[chosen].astype(np.int64), "targets": words[chosen].astype(np.int64)}
-                yield batch, len(chosen)
+                yield batch, len(share)
             position = stop
 
     def _queries(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:

@@ -180,8 +180,8 @@ class ColumnTask(TextTask):
     """Truncated backpropagation through time: the text as B columns side by side, read from top to bottom.
 
     Column b has the tokens from b n to (b + 1) n, n = tokens // B; up to B - 1 tokens at the end of the text are left
-    out. A batch is the next L rows. The state carries over from batch to batch, its gradient does not. Each epoch
-    begins with the state that a text begins with.
+    out. Of W processes each reads B of B W columns. A batch is the next L rows. The state carries over from batch to
+    batch, its gradient does not. Each epoch begins with the state that a text begins with.
 
     Args:
         encoder: reads words.
@@ -207,9 +207,10 @@ class ColumnTask(TextTask):
         bptt: int,
         device: Device,
     ) -> None:
-        self.rows = len(tokens) // columns
+        self.rows = len(tokens) // (columns * device.world.size)
         if self.rows == 0:
-            raise ArgumentError("batch_size", f"at most the {len(tokens)} tokens of the text", columns)
+            among = f" for {device.world.size} processes" if device.world.size > 1 else ""
+            raise ArgumentError("batch_size", f"at most the {len(tokens)} tokens of the text{among}", columns)
         super().__init__(encoder, output, tokens, device, state=encoder.first_state(columns))
         self._columns, self._bptt = columns, bptt
         self.examples = self.rows * columns
@@ -237,7 +238,7 @@ class ColumnTask(TextTask):
         """Rows start - 1 to stop of all columns; before the first token of the text stands END."""
         block = np.empty((stop - start + 1, self._columns), dtype=np.int32)
         for column in range(self._columns):
-            begin = column * self.rows + start
+            begin = (self._device.world.rank * self._columns + column) * self.rows + start
             block[1:, column] = self._tokens.read(begin, begin + stop - start)
             block[0, column] = self._tokens.read(begin - 1, begin)[0] if begin else self._tokens.end
         return block

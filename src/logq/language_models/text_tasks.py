@@ -77,7 +77,7 @@ class TextTask(ABC):
         state: that the encoder carries from batch to batch, if it has one.
 
     Attributes:
-        examples: number of tokens in an epoch.
+        examples: number of tokens in an epoch, of this process.
     """
 
     unit = "tokens"
@@ -112,7 +112,11 @@ class TextTask(ABC):
         """The mean loss of a batch."""
         with self._device.autocast():
             queries, targets = self._queries(batch)
-        return self._output.loss(queries.float(), targets)
+        return self._output.loss(queries.to(torch.promote_types(queries.dtype, torch.float32)), targets)
+
+    def mass(self, batch: Mapping[str, Tensor], count: int) -> float:
+        """The number of words."""
+        return count
 
     def sparse_parameters(self) -> list[nn.Parameter]:
         """Tables whose gradients are sparse."""

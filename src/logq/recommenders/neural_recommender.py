@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from logq._arguments import ArgumentError, Verbatim
+from logq.joining import check_same, join
 from logq.logs.examples import Examples
 from logq.logs.growing import GrownLog
 from logq.logs.identifiers import Identifiers
@@ -81,6 +82,7 @@ class NeuralRecommender(NeuralConfig, NewItemsOfEncoder, ExportedRecommender):
         ['cup']
     """
 
+    shares_work = True
     bucket: ClassVar[int] = 0
     """How many batches are sorted by length at a time; see epoch_batches."""
 
@@ -176,16 +178,18 @@ class NeuralRecommender(NeuralConfig, NewItemsOfEncoder, ExportedRecommender):
         size = None if validation is None else len(validation.truth) / len(log)
         refit = self.refit and grown is None
         phase = options.phase or first_phase(self.minutes, refit=refit, validation=size)
+        join(self.device)
         device = Device(self.device, self.precision)
         if self.cuda_graphs:
             check_graphs(device.torch_device, optimizer=self.optimizer, processes=device.world.size)
-        progress = options.progress if device.world.rank == 0 else False
-        if options.checkpoint is not None and device.world.size > 1:
-            expected = "none where there are several processes, whose states would differ"
-            raise ArgumentError("checkpoint", expected, options.checkpoint)
+        progress = options.progress if device.world.is_first else False
+        device.check_checkpoint(options.checkpoint)
         data = phase.data or fingerprint_of(log, self._columns_read)
         if grown is not None:
             data = fingerprint([data], *self.state().values())  # it goes on from this very model
+        if device.world.size > 1:
+            asked = None if validation is None else validation.truth.fingerprint()
+            check_same({"class": type(self).__name__, "log": data, "validation": asked, **self.settings()})
         checkpoint = self._checkpoint(options, data)
         resumed = checkpoint.load() if options.resume and checkpoint.exists() else None
         if resumed is not None and validation is not None and phase.number == 1 and resumed.position.get("chosen"):
@@ -209,7 +213,7 @@ class NeuralRecommender(NeuralConfig, NewItemsOfEncoder, ExportedRecommender):
                 "log", "a user with two events or more", Verbatim("none: there is nothing to learn from")
             )
         self.metadata = self._inspect(log)
-        sparse = self._is_sparse(device)
+        sparse = self._is_sparse()
         before = None if grown is None else self.model
         with device.random(seeds.weights):
             self.model = self._make_model(sparse=sparse)
@@ -307,7 +311,7 @@ class NeuralRecommender(NeuralConfig, NewItemsOfEncoder, ExportedRecommender):
     def _validated(self, loss: ItemLoss, test: RankingTest) -> dict[str, float]:
         self._ready(loss)
         k = int(self.monitor.partition("@")[2])
-        scores = test.measure(self, k, resamples=0)
+        scores = test.measure(self, k, resamples=0, together=True)
         self._indexes = {}
         return {
             name.lower(): value for name, value in scores.values.items() if name.partition("@")[0].lower() in METRICS
@@ -326,10 +330,8 @@ class NeuralRecommender(NeuralConfig, NewItemsOfEncoder, ExportedRecommender):
     def _make_loss(self, of_targets: NDArray[Any], seed: int, sparse: bool) -> ItemLoss:
         return make_item_loss(self, self.known.item_counts(), of_targets, seed, sparse, self.loss_temperature)
 
-    def _is_sparse(self, device: Device) -> bool:
+    def _is_sparse(self) -> bool:
         samples = self.sampler is not None and self.sampler != "every_class"
-        if device.world.size > 1:  # gradients are added up over processes, which dense ones can
-            return False
         return samples and (self.known.num_items >= MANY_ITEMS if self.sparse is None else self.sparse)
 
     # ------------------------------------------------------------------------------------------------------ answers

@@ -96,8 +96,12 @@ class NextItemTask:
             start=first,
             bucket=self._bucket,
         )
-        for examples in found:
+        for step, examples in enumerate(found, start=first):
             batch = self._events.of(self._augmentation.of(examples, epoch))
+            # At the end of an epoch there may be fewer examples than processes: some get one that another has too.
+            if world.rank >= len(self._examples) - step * self._batch_size * world.size:
+                name = "targets" if "targets" in batch else "target"
+                batch[name] = np.full_like(batch[name], -1)
             for name, values in self._user_features.items():
                 batch[f"user.{name}"] = values[batch["user"]]
             number = int(np.count_nonzero(targets_of(batch) >= 0))
@@ -113,6 +117,8 @@ class NextItemTask:
         """The mean loss of a batch."""
         with self._device.autocast():
             queries, targets = self._training_queries(batch)
+        if self._device.world.size > 1 and "targets" not in batch:
+            targets = targets.where(targets >= 0, IGNORED)
         if not self._unseen and batch.keys().isdisjoint(OF_TARGETS):  # nothing needs to know where a target stands
             return self.item_loss(self.model, queries, targets)
         history = batch["history"]
@@ -133,6 +139,15 @@ class NextItemTask:
         seen = partial(seen_before, history=history, rows=rows, places=places) if self._unseen else None
         groups = None if "group" not in batch else batch["group"][rows]
         return self.item_loss(self.model, queries, targets, seen, groups, weights, extra)
+
+    def mass(self, batch: Mapping[str, Tensor], count: int) -> Tensor | float:
+        """The number of targets, or the sum of their weights."""
+        if "weight" not in batch:
+            return count
+        targets = batch["targets" if "targets" in batch else "target"][..., None]
+        if "future" in batch:
+            targets = torch.cat([targets, batch["future"].where(targets >= 0, IGNORED)], dim=-1)
+        return batch["weight"].where(targets >= 0, 0).sum()
 
     def sparse_parameters(self) -> list[nn.Parameter]:
         """Tables whose gradients are sparse."""

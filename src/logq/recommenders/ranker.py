@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_int
@@ -17,6 +18,7 @@ from logq.logs.features import Features
 from logq.logs.identifiers import translated
 from logq.logs.interactions import Interactions
 from logq.logs.splits import Split
+from logq.processes import World, all_rows, is_joined, world
 from logq.recommenders.histories import Histories, gather_rows
 from logq.recommenders.known_log import KnownLog
 
@@ -183,6 +185,7 @@ class RankingTest:
         resamples: int = 1000,
         segments: bool = False,
         item_vectors: ArrayLike | Features | None = None,
+        together: bool = False,
     ) -> RankingScores:
         """Rank all items for the users of the test, and compare with what they did.
 
@@ -194,6 +197,8 @@ class RankingTest:
             resamples: of the bootstrap for intervals; 0 makes none.
             segments: see Recommender.evaluate.
             item_vectors: see Recommender.evaluate.
+            together: whether all processes that have joined call it, each of which then ranks for its part of the
+                users.
 
         Returns:
             Scores over the users who could be evaluated; `about` counts "unknown_users", whom the recommender does not
@@ -205,11 +210,19 @@ class RankingTest:
         known = ranker.known
         if ties not in ("random", "expected"):
             raise ArgumentError("ties", "'random' or 'expected'", ties)
+        there = world() if together and is_joined() else World()
+        ends = [len(self.request) * rank // there.size for rank in range(there.size + 1)]
+        own = self._part(ends[there.rank], ends[there.rank + 1])
+        progress = progress if there.is_first else False
         per_user = None
         if ties == "expected":
-            ranked, per_user = self._expected(ranker, cutoffs, progress)
+            ranked, per_user = own._expected(ranker, cutoffs, progress)
         else:
-            _, ranked = ranker.rank_all(self.request, cutoffs[-1], self.exclude_seen, None, progress)
+            _, ranked = ranker.rank_all(own.request, cutoffs[-1], self.exclude_seen, None, progress)
+        if there.size > 1:
+            counts = np.diff(ends).tolist()
+            ranked = _of_all(ranked, counts)
+            per_user = None if per_user is None else {name: _of_all(each, counts) for name, each in per_user.items()}
         about: dict[str, Any] = {"exclude_seen": self.exclude_seen, "ties": ties, **self.skipped}
         of_items: dict[str, NDArray[np.bool_]] = {}
         of_users: dict[str, NDArray[np.bool_]] = {}
@@ -235,6 +248,12 @@ class RankingTest:
         )
         return replace(scores, already_had=self.already_had, known_events=self.known_events)
 
+    def _part(self, begin: int, end: int) -> "RankingTest":
+        """The test of some of its users."""
+        items, offsets = self.relevant
+        relevant = items[offsets[begin] : offsets[end]], offsets[begin : end + 1] - offsets[begin]
+        return replace(self, request=self.request.part(begin, end), relevant=relevant)
+
     def _expected(
         self, ranker: Ranker, ks: list[int], progress: bool | None
     ) -> tuple[NDArray[np.int64], dict[str, NDArray[np.float64]]]:
@@ -247,8 +266,7 @@ class RankingTest:
             for begin in range(0, len(ranked), step):
                 part = self.request.part(begin, min(len(ranked), begin + step))
                 scores, codes = ranker.rank_all(part, num_items, self.exclude_seen, None)
-                offsets = self.relevant[1][begin : begin + len(part) + 1]
-                truth = self.relevant[0][offsets[0] : offsets[-1]], offsets - offsets[0]
+                truth = self._part(begin, begin + len(part)).relevant
                 found.append(expected_metrics(scores, find_hits(codes, truth), ks))
                 ranked[begin : begin + len(part)] = codes[:, : ks[-1]]
                 bar.advance(len(part))
@@ -282,6 +300,11 @@ class RankingTest:
             hint = "hold out a part of the log before training, as leave_one_out and split_by_time (--validation) do"
         got = Verbatim(f"none ({told or 'no known items'})")
         return ArgumentError("data", "users and items that the model knows", got, hint)
+
+
+def _of_all(own: NDArray[Any], counts: Sequence[int]) -> NDArray[Any]:
+    """The rows of all processes, in the order of ranks."""
+    return all_rows(torch.from_numpy(np.ascontiguousarray(own)), counts, doing="gather the rankings of all").numpy()
 
 
 def _had(request: Histories, items: NDArray[np.int64], offsets: NDArray[np.int64], num_items: int) -> NDArray[np.bool_]:

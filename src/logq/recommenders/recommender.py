@@ -239,6 +239,9 @@ class Recommender(RecommendingRanker):
         a log that grew gives the numbers of what is new in it. Events are told apart by user, item and time; without
         times, the first events of a user are known if they are exactly those that the model was fitted with.
 
+        Where processes have joined (torchrun), all of them call it: each ranks for its part of the users, and all get
+        the scores of all users.
+
         Args:
             data: a Split, whose `test` is measured with all that came before it as histories; or what users of the
                 fitted log did afterwards.
@@ -275,6 +278,7 @@ class Recommender(RecommendingRanker):
             progress=progress,
             segments=check_bool("segments", segments),
             item_vectors=item_vectors,
+            together=True,
         )
         for text in filter(None, [test.remark(), leak(self.known, data) if is_split else ""]):
             warnings.warn(text, EvaluationWarning, stacklevel=2)

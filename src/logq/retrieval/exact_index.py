@@ -252,7 +252,7 @@ class ExactIndex(ItemIndex):
         count, interests = asked.shape[:2]
         flat = asked.reshape(count * interests, self.dim)
         searched = len(self) if rows is None else len(rows)
-        missing = torch.full((count, k), -torch.inf, device=self.device)
+        missing = torch.full((count, k), -torch.inf, dtype=torch.float32, device=self.device)
         found = keys_of(missing, torch.zeros(1, dtype=torch.int64, device=self.device))
         starts = range(0, searched, self._step())
         queries = positions = torch.zeros(0, dtype=torch.int64, device="cpu")

@@ -339,7 +339,7 @@ class ItemStore(ABC):
             if self.metric == "cosine":
                 self._check_directions("queries", asked)
                 factors = np.linalg.norm(asked[:, 0], axis=1)  # which a cosine divides by
-        scores = torch.full((len(asked), k), -torch.inf, device="cpu")
+        scores = torch.full((len(asked), k), -torch.inf, dtype=torch.float32, device="cpu")
         ids = torch.full((len(asked), k), -1, dtype=torch.int64, device="cpu")
         for row, vectors in enumerate(asked):
             part = slice(0) if exclusion is None else slice(*exclusion.offsets[row : row + 2].tolist())

@@ -180,6 +180,9 @@ class InBatch(Sampler):
         of_row = others.log()[:, None]  # (B, 1)
         return Draw(ids, lambda classes: self.log_prob(classes) + of_row, excluded=owner == rows[:, None])
 
+    def _learns_targets(self) -> bool:
+        return not self.exact
+
     def learn(self, targets: Tensor) -> None:
         """Take the frequencies of a batch into the estimate; `draw` does so itself in training mode, before it draws.
 

@@ -12,6 +12,7 @@ from logq._arguments import ArgumentError, Verbatim, check_int
 from logq.candidates import IGNORED, Candidates
 from logq.graph_breaks import outside_of_graphs
 from logq.kernels.reference_draws import counted
+from logq.processes import all_rows
 from logq.samplers.draw_contexts import (
     INSTEAD,
     MadeOfNumbers,
@@ -67,9 +68,9 @@ class Sampler(SeededModule, metaclass=MadeOfNumbers):
 
     Processes that train together (torch.distributed), and workers of a DataLoader, draw differently whatever the seed:
     rank and worker are folded into each draw, and the checkpoint of any rank lets all ranks go on, if they draw equally
-    often. Each process learns from its own batches. Set `rank` to the same number in processes that are to draw alike,
-    as those that share a batch under tensor parallelism. Workers of a DataLoader draw anew in each epoch, by the seed
-    that it gives them.
+    often. Each process learns from its own batches, or from those of all (`learn_from_all`). Set `rank` to the same
+    number in processes that are to draw alike, as those that share a batch under tensor parallelism. Workers of a
+    DataLoader draw anew in each epoch, by the seed that it gives them.
 
     torch.utils.checkpoint would draw, and learn, a second time in backward: that raises. Draw outside of what it is
     given, and hand the candidates in.
@@ -105,6 +106,9 @@ class Sampler(SeededModule, metaclass=MadeOfNumbers):
 
     LEARNED: ClassVar[tuple[str, ...]] = ()
     """Kept tensors that are learned, as far as the sampler has them."""
+
+    learns_together: bool = False
+    """Whether draws learn the targets of all processes; see `learn_from_all`."""
 
     def __init__(
         self,
@@ -310,9 +314,33 @@ class Sampler(SeededModule, metaclass=MadeOfNumbers):
             targets: (B,) or (B, T) int64, IGNORED where there is no class.
         """
 
+    def learn_from_all(self, enabled: bool = True) -> Self:
+        """Let draws learn the targets of all processes of torch.distributed, and not those of this one alone.
+
+        All then know the same, which is what one process would that had their batches in one. Each draw of a sampler
+        that learns is a collective: all processes draw equally often.
+
+        Args:
+            enabled: False goes back to what this process draws for.
+
+        Example:
+            >>> from logq.samplers import LearnedUnigram
+            >>> LearnedUnigram(10, num_sampled=2).learn_from_all().learns_together
+            True
+        """
+        for part in self.modules():
+            if isinstance(part, Sampler):
+                part.learns_together = enabled
+        return self
+
+    def _learns_targets(self) -> bool:
+        return type(self).learn is not Sampler.learn
+
     def _learn(self, targets: Tensor, *, before: bool) -> None:
         """Learn in training mode, if now, before or after the draw, is the time for it."""
         if self.training and before == self.learns_before_drawing:
+            if self.learns_together and self._learns_targets() and not is_fake(targets):
+                targets = all_rows(targets.reshape(-1), doing="learn the targets of all")
             self.learn(targets)
 
     def _learned(self) -> dict[str, Tensor]:

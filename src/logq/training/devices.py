@@ -1,6 +1,7 @@
 """Where and how a model computes: the device, the precision, and the rank among processes."""
 
 import contextlib
+import os
 from collections.abc import Generator, Mapping
 from typing import Any, TypeVar
 
@@ -8,7 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from logq.processes import world
+from logq._arguments import ArgumentError
+from logq._launch import launched
+from logq.processes import World, is_joined, take_from_first, world
 from logq.shapes import check_device
 from logq.training.batch_feed import Packed
 from logq.training.options import check_precision
@@ -37,8 +40,9 @@ class Device:
     """
 
     def __init__(self, device: torch.device | str = "cpu", precision: str = "float32") -> None:
-        self.world = world()
-        several = str(device) == "cuda" and self.world.size > 1
+        # A process that has joined no others computes alone, whatever a launcher says: fit joins them first.
+        self.world = world() if is_joined() else World(local_rank=launched().local_rank)
+        several = str(device) == "cuda" and launched().size > 1
         found = check_device(f"cuda:{self.world.local_rank}" if several else device)
         assert found is not None
         self.torch_device = found
@@ -60,8 +64,17 @@ class Device:
             return number
         wide = torch.int64 if isinstance(number, int) else torch.float64
         shared = torch.tensor(number, dtype=wide, device=self.torch_device)
-        torch.distributed.broadcast(shared, 0)
+        take_from_first(shared, "agree on a number")
         return type(number)(shared.item())
+
+    def check_checkpoint(self, folder: str | os.PathLike[str] | None) -> None:
+        """Check that no checkpoint is asked for where there are several processes, whose states would differ.
+
+        Raises:
+            ArgumentError: one is.
+        """
+        if folder is not None and self.world.size > 1:
+            raise ArgumentError("checkpoint", f"none, as there are {self.world.size} processes", folder)
 
     @contextlib.contextmanager
     def autocast(self) -> Generator[None, None, None]:

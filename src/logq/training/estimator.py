@@ -5,6 +5,7 @@ import inspect
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Generator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, TypeVar
@@ -15,6 +16,7 @@ from typing_extensions import Self
 
 from logq._arguments import ArgumentError, Verbatim, check_bool, check_float
 from logq._files import parsing
+from logq._launch import check_alone, launched
 from logq._model_file import FILE, SUMMARY, Stored, read_kind, read_stored, write_stored
 from logq.estimators import FORMATS, Family, class_of
 from logq.training.checkpoint import Checkpoint
@@ -23,6 +25,10 @@ from logq.training.interrupts import uninterrupted
 from logq.training.phases import Phase
 
 __all__ = ["Estimator", "FitOptions", "SavedEstimator", "Seeds", "fresh_seed", "prefixed", "with_prefix"]
+
+
+_inside: ContextVar[bool] = ContextVar("inside", default=False)
+"""Whether a fit is being made."""
 
 
 @dataclass(frozen=True)
@@ -77,12 +83,12 @@ class Seeds(NamedTuple):
         run: what the others follow from, and what a checkpoint keeps.
         weights: of the first weights; the same in all processes.
         batches: of the order of examples; the same in all processes.
-        sampler: of what is drawn; its own in each process.
+        sampler: of what is drawn; the same in all processes, as draws fold in the rank themselves.
         dropout: of what happens while training; its own in each process.
 
     Example:
         >>> one, other = Seeds.of(5), Seeds.of(5, rank=1)
-        >>> one.batches == other.batches, one.sampler == other.sampler
+        >>> one.batches == other.batches, one.dropout == other.dropout
         (True, False)
     """
 
@@ -97,7 +103,7 @@ class Seeds(NamedTuple):
         """Derive them; the rank of a process is folded in here and nowhere else."""
         # A last number apart from 0: SeedSequence([run, 0]) is that of `run` alone.
         weights, batches = _generated(2, run)
-        (dropout,), (sampler,) = _generated(1, run, rank, 1), _generated(1, run, rank, 2)
+        (dropout,), (sampler,) = _generated(1, run, rank, 1), _generated(1, run, 0, 2)
         return cls(run, weights, batches, sampler, dropout)
 
 
@@ -136,6 +142,23 @@ class Estimator(Config, ABC):
         (2.0, 2)
     """
 
+    shares_work: ClassVar[bool] = False
+    """Whether several processes can fit one model together."""
+
+    @classmethod
+    def check_processes(cls) -> None:
+        """Check that this process is the only one, unless several can fit the model together.
+
+        Raises:
+            ArgumentError: torchrun has started several.
+
+        Example:
+            >>> from logq import Popularity
+            >>> Popularity.check_processes()
+        """
+        if not cls.shares_work:
+            check_alone(cls.__name__)
+
     @property
     @abstractmethod
     def is_fitted(self) -> bool:
@@ -167,7 +190,10 @@ class Estimator(Config, ABC):
     @contextlib.contextmanager
     def _fitting(self) -> Generator[None, None, None]:
         """The block of a fit: after any exception, Ctrl-C among them, all attributes are what they were before."""
+        if not _inside.get():  # a fit that processes share may contain one that each makes for itself
+            self.check_processes()
         before = dict(vars(self))
+        outer = _inside.set(True)
         try:
             yield
         except BaseException:
@@ -175,6 +201,8 @@ class Estimator(Config, ABC):
                 vars(self).clear()
                 vars(self).update(before)
             raise
+        finally:
+            _inside.reset(outer)
 
     def _free_settings(self) -> Collection[str]:
         """The settings that may change between a run and its continuation."""
@@ -251,11 +279,15 @@ class SavedEstimator(Estimator):
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write the model into a folder: `model.safetensors`, which is complete, and a readable summary `model.json`.
 
+        Of several processes that torchrun has started, which have the same model, only the first one writes.
+
         Raises:
             AttributeError: the model is not fitted.
             OSError: a file cannot be written; what was there stays.
         """
         self._check_fitted()
+        if not launched().is_first:
+            return
         described, tensors = self._kept()
         info = {"settings": self.settings(), "metadata": self.metadata, **described}
         stored = Stored(type(self).__name__, info, {**tensors, **prefixed("learned", self.state())})

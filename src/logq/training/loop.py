@@ -11,6 +11,7 @@ from torch import Tensor
 
 from logq._progress import Progress
 from logq.optim import clip_grad_norm_
+from logq.processes import LostProcessError
 from logq.training.batch_feed import feed
 from logq.training.checkpoint import Checkpoint
 from logq.training.devices import Device
@@ -24,6 +25,7 @@ from logq.training.saved_loop import SavedLoop
 from logq.training.schedule import Schedule, WeightAverage
 from logq.training.step_graphs import StepGraphs, check_capturable, check_graphs
 from logq.training.task import Task
+from logq.training.together import Alone, Together
 from logq.training.validations import Validations
 
 __all__ = ["Loop"]
@@ -59,19 +61,14 @@ class Loop(SavedLoop):
         >>> class Constant:
         ...     "Learns the number 3."
         ...
-        ...     unit, examples, num_batches = "looks", 1, 1
-        ...
-        ...     def __init__(self):
-        ...         self.module = torch.nn.ParameterDict({"value": torch.nn.Parameter(torch.zeros(()))})
+        ...     unit, examples, num_batches, sparse_parameters = "looks", 1, 1, list
+        ...     module = torch.nn.ParameterDict({"value": torch.nn.Parameter(torch.zeros(()))})
         ...
         ...     def batches(self, epoch, first):
         ...         yield from [({}, 1)][first:]
         ...
         ...     def loss(self, batch):
         ...         return (self.module["value"] - 3).square()
-        ...
-        ...     def sparse_parameters(self):
-        ...         return []
         >>> loop = Loop(Constant(), TrainingConfig(epochs=300, lr=0.1), Device("cpu"), Seeds.of(1))
         >>> loop.run("constant", progress=False)
         >>> round(loop.task.module["value"].item(), 2), loop.step, len(loop.log)
@@ -106,6 +103,7 @@ class Loop(SavedLoop):
             fading=fading,
             capturable=config.cuda_graphs,
         )
+        self._steps = Together(task, device, self.optimizers) if device.world.size > 1 else Alone()
         self._graphs = StepGraphs(self._step, device.torch_device) if config.cuda_graphs else None
         whole = self.phase.chosen or Chosen(config.epochs, 1.0)
         self.num_steps = whole.steps(task.num_batches)
@@ -120,7 +118,7 @@ class Loop(SavedLoop):
         self.log: list[dict[str, float]] = [dict(entry) for entry in self.phase.log]
         self.random_state: dict[str, Tensor] | None = None
         self.whole = True  # weights and position fit each other
-        self._pending: list[tuple[Tensor, int]] = []
+        self._pending: list[tuple[Tensor, int]] = []  # losses, or what processes shared, and numbers of examples
         # Reading a loss makes a GPU wait, so that it is done every 32 batches; the first ones are read sooner, where a
         # training diverges if it does, and where somebody looks at the line to see that all is well.
         self._every = 1 if device.torch_device.type == "cpu" else 32
@@ -156,13 +154,17 @@ class Loop(SavedLoop):
 
         Raises:
             FloatingPointError: the loss is not a number any more, or infinite.
-            KeyboardInterrupt: Ctrl-C, after the checkpoint is saved.
+            KeyboardInterrupt: Ctrl-C, after the checkpoint is saved; SIGTERM is one where several processes train
+                together, and all of them stop after the same step.
+            LostProcessError: another process has ended or does not answer; the message names it, and the step.
+            ArgumentError: processes do not train the same.
         """
         running, task = RunningMean(), self.task
         of_step = task.examples / max(1, task.num_batches)
         with (
             Progress(self.num_steps * of_step, task.unit, label, progress, limit=self.budget) as bar,
             self.device.random(self.seeds.dropout),
+            self._steps.running(),
         ):
             bar.advance(self.step * of_step)
             if self.random_state is not None:
@@ -182,6 +184,8 @@ class Loop(SavedLoop):
                 if checkpoint is not None and self.whole:
                     checkpoint.save_if_due(self.state, force=True)
                 raise
+            except LostProcessError as error:
+                raise error.during(f"after step {self.step}") from error
         self._finish()
 
     def _run_epoch(
@@ -200,7 +204,7 @@ class Loop(SavedLoop):
             for batch, count in fed:
                 with uninterrupted():
                     self.whole = False
-                    self._pending.append((self._update(batch), count))
+                    self._pending.append((self._update(batch, count), count))
                     self.batch += 1
                     self.step += 1
                     self._trained += count
@@ -218,39 +222,37 @@ class Loop(SavedLoop):
         self._take_losses(running)
         self._look_at_clock(None)
 
-    def _update(self, batch: Mapping[str, Tensor]) -> Tensor:
+    def _update(self, batch: Mapping[str, Tensor], count: int) -> Tensor:
         self.optimizers.set_rate(self.schedule.factor(self.step, self._share))
-        loss = self._step(batch) if self._graphs is None else self._graphs.run(batch)
+        loss = self._step(batch, count) if self._graphs is None else self._graphs.run(batch)
         if self.average is not None:
             self.average.update()
         return loss
 
-    def _step(self, batch: Mapping[str, Tensor]) -> Tensor:
-        loss = self.task.loss(batch)
-        if loss.device.type == "cpu":
-            self._problems.check_step(
-                float(loss.detach()), self.epoch + 1, self.batch + 1
-            )  # before it reaches the weights
+    def _step(self, batch: Mapping[str, Tensor], count: int = 0) -> Tensor:
+        loss, found = self._steps.scaled(self.task.loss(batch), batch, count)
+        if loss.device.type == "cpu":  # before it reaches the weights
+            self._problems.check_step(self._steps.read([(found, count)])[0].loss, self.epoch + 1, self.batch + 1)
         loss.backward()
-        if self.device.world.size > 1:
-            self.optimizers.average_gradients(self.device.world.size)
+        self._steps.share_gradients()
         if self.config.clip is not None:
             clip_grad_norm_(self.optimizers.parameters, self.config.clip)
         self.optimizers.update()
-        return loss.detach()
+        return found
 
     def _take_losses(self, running: RunningMean) -> None:
-        # All of them with one wait for a device.
-        values = torch.stack([loss for loss, _ in self._pending]).tolist() if self._pending else []
-        for behind, (value, (_, count)) in enumerate(zip(values, self._pending, strict=True), start=1 - len(values)):
-            self._problems.check_step(value, self.epoch + 1, self.batch + behind)
-            running.add(value * count, count)
-            self.loss_sum += value * count
+        steps = self._steps.read(self._pending)
+        for behind, (loss, count, _) in enumerate(steps, start=1 - len(steps)):
+            self._problems.check_step(loss, self.epoch + 1, self.batch + behind)
+            running.add(loss * count, count)
+            self.loss_sum += loss * count
             self.loss_count += count
         if self._pending:
             self.budget.batches_done(len(self._pending))
         self._pending.clear()
         self._until_read = min(self._every, 2 * self._until_read)
+        if any(step.stops for step in steps):
+            raise KeyboardInterrupt
 
     def _look_at_clock(self, measure: Callable[[], Mapping[str, float]] | None) -> None:
         """See whether another batch fits into the budget; the first process decides for all of them."""
@@ -277,7 +279,7 @@ class Loop(SavedLoop):
         entry: dict[str, float] = {
             "epoch": self.epoch + 1,
             "loss": self.loss_sum / max(1, self.loss_count),
-            f"{self.task.unit}_per_second": self._trained / max(seconds, 1e-9),
+            f"{self.task.unit}_per_second": self.device.world.size * self._trained / max(seconds, 1e-9),
         }
         if self.phase.number:
             entry["phase"] = self.phase.number

@@ -91,6 +91,10 @@ class Optimizers:
         fading: whether LazyAdam has no momentum, and rows fade between their updates; see Fading.
         capturable: whether `update` may be part of a CUDA graph: the rate then lies on the device.
 
+    Attributes:
+        parameters: all that are trained.
+        dense, lazy: those of them with dense and with sparse gradients.
+
     Raises:
         ValueError: there is no such optimizer.
 
@@ -122,8 +126,8 @@ class Optimizers:
         of_kind: dict[str, Any] = {"lr": lr, "betas": betas} if kind == "adam" else {"lr": lr}
         tables = {id(parameter) for parameter in sparse}
         self.parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
-        lazy = [parameter for parameter in self.parameters if id(parameter) in tables]
-        dense = [parameter for parameter in self.parameters if id(parameter) not in tables]
+        self.lazy = lazy = [parameter for parameter in self.parameters if id(parameter) in tables]
+        self.dense = dense = [parameter for parameter in self.parameters if id(parameter) not in tables]
         self.all: list[torch.optim.Optimizer] = []
         if dense:
             groups: list[dict[str, Any]] = [
@@ -157,14 +161,6 @@ class Optimizers:
                 group["lr"].fill_(self.lr * factor)  # where a captured graph reads it
             else:
                 group["lr"] = self.lr * factor
-
-    def average_gradients(self, processes: int) -> None:
-        """Every process gets the mean of all their gradients; tables are dense where there are several processes."""
-        for parameter in self.parameters:
-            if parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
-            torch.distributed.all_reduce(parameter.grad)
-            parameter.grad /= processes
 
     def update(self) -> None:
         """Update all parameters, and forget their gradients."""

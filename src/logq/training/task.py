@@ -29,6 +29,9 @@ class Task(Protocol):
         ...     def loss(self, batch):
         ...         return (self.module(batch["x"]) - 2 * batch["x"]).square().mean()
         ...
+        ...     def mass(self, batch, count):
+        ...         return count
+        ...
         ...     def sparse_parameters(self):
         ...         return []
         >>> from logq.training import Device, Loop, TrainingConfig
@@ -60,6 +63,10 @@ class Task(Protocol):
 
     def loss(self, batch: Mapping[str, Tensor]) -> Tensor:
         """The mean loss of a batch."""
+        ...
+
+    def mass(self, batch: Mapping[str, Tensor], count: int) -> Tensor | float:
+        """What the mean that `loss` gives is divided by: the number of targets of the batch, or the sum of weights."""
         ...
 
     def sparse_parameters(self) -> list[nn.Parameter]:

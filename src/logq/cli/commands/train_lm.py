@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from logq._arguments import ArgumentError
+from logq._launch import launched
 from logq._progress import format_quantity, format_seconds
 from logq.cli.command_options import Quiet, make_command
 from logq.cli.input_output import READS, WRITES
@@ -100,10 +101,11 @@ def lm(
     check_arguments(model, arguments, [name for name, value in others.items() if value is not None])
     if arguments.get("k", 1.0) is None and not validation:
         raise BadInputError("--valid: expected a text to find the best k for, as --k is 0, got none")
+    entry = _entries()[model.value]
+    entry.load_class().check_processes()
     check_text_files((*source, *(validation or ())))
     if arpa is not None:
         check_file(arpa)
-    entry = _entries()[model.value]
     given = dict(arguments)
     if model is ModelName.ngram:
         given["threads"] = reading_threads(given.get("threads"))
@@ -125,6 +127,8 @@ def lm(
                 if error.name == "source" and validation:  # which of the texts is not said
                     raise BadInputError(error.message("CORPUS or --valid")) from error
                 raise
+            if not launched().is_first:  # which has the same model, and saves it
+                return
             made.save(output)
             training.clear()
             if arpa is not None:

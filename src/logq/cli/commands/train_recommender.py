@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from logq._arguments import ArgumentError
+from logq._launch import launched
 from logq._progress import format_seconds
 from logq.cli.command_options import Quiet, make_command, one_of
 from logq.cli.continued_model import ContinuedModel
@@ -98,6 +99,7 @@ def make(name: str) -> HelpfulCommand:
         unknown = next((name for name in settings if name not in known), None)
         if unknown is not None:
             raise BadInputError(f"{recipe}: {entry.class_name} has no setting {unknown!r}")
+        entry.load_class().check_processes()
         check_log(log)
         for file in (columns.item_features, columns.user_features):
             if file is not None:
@@ -188,6 +190,8 @@ def _train(
                 raise
             hint = f"--validation {held_out.validation.value} held out some; --validation none trains on all"
             raise BadInputError(f"{error.message('LOG')}, after {hint}") from error
+        if not launched().is_first:  # which has the same model, and saves it
+            return
         took = time.monotonic() - began - reading
         typed = {
             "log": str(path.resolve()),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from logq._launch import check_alone
 from logq._progress import format_bytes, format_quantity, format_seconds
 from logq.cli.command_options import Quiet, make_command
 from logq.cli.terminal.errors import BadInputError, note
@@ -75,6 +76,7 @@ def word2vec(
     everything else runs in plain PyTorch, tens of times slower. The vectors are saved after each epoch, which replaces
     those of an earlier run in DIR. A checkpoint is saved every few minutes and on Ctrl-C; --resume continues from it.
     """
+    check_alone("word2vec")
     check_text_files(source)
     if cache.no_cache and cache.cache_dir is not None:
         raise BadInputError("--no-cache: expected no --cache-dir with it")

@@ -9,6 +9,8 @@ from typing import Any
 import rich.text
 from rich.console import Console
 
+from logq._launch import launched
+
 __all__ = ["Console", "Text", "is_silent", "print_line", "printable", "silent"]
 
 # C0, DEL and C1; marks that turn the direction of a line round; separators of lines and paragraphs; half characters;
@@ -62,8 +64,8 @@ _silent = False
 
 
 def is_silent() -> bool:
-    """Whether a command runs with --quiet, and only results and errors are wanted."""
-    return _silent
+    """Whether only results and errors are wanted: with --quiet, and in all processes but the first one."""
+    return _silent or not launched().is_first
 
 
 @contextlib.contextmanager

@@ -19,6 +19,7 @@ from typing import Any
 import typer
 
 from logq._arguments import BadArgumentError
+from logq._launch import launched
 from logq.cli.terminal.console import Console, Text, is_silent
 
 __all__ = [
@@ -138,6 +139,9 @@ def say_error(text: str, word: str = "Error") -> None:
     Example:
         >>> say_error("corpus.txt: No such file or directory")
     """
+    there = launched()
+    if not there.is_first:
+        text = f"rank {there.rank}: {text}"
     line = Text.assemble((f"{word}: ", "bold red" if word == "Error" else "bold yellow"), text)
     Console(stderr=True, soft_wrap=True).print(line)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from logq._files import is_stream
+from logq._launch import launched
 from logq.cli.terminal.errors import BadInputError
 
 __all__ = ["check_file", "output_folder", "write_json"]
@@ -30,6 +31,9 @@ def output_folder(folder: Path) -> Generator[Path, None, None]:
         raise BadInputError(f"{folder}: expected a folder to write to, not standard output or a pipe")
     if folder.exists() and not folder.is_dir():
         raise BadInputError(f"{folder}: expected a folder to write to, found a file")
+    if not launched().is_first:  # which alone makes it and writes to it
+        yield folder
+        return
     made: list[Path] = []
     try:
         for part in reversed([folder, *folder.parents]):

@@ -1,0 +1,139 @@
+"""How a process joins those that train with it, and makes sure that all of them train the same."""
+
+import atexit
+import json
+import math
+import os
+import time
+from collections.abc import Mapping
+from datetime import timedelta
+from hashlib import blake2b
+from typing import Any
+
+import torch
+
+from logq._arguments import ArgumentError, Verbatim
+from logq._launch import World, launched
+from logq.processes import Group, LostProcessError, all_counts, all_rows, fresh_store, is_joined, world
+
+__all__ = ["all_values", "check_same", "join", "leave"]
+
+JOIN_SECONDS = 30
+"""How long processes wait for each other when they join: a rendezvous that hangs is to fail, so that it is repeated."""
+
+SECONDS = 120.0
+"""How long one process waits for another, unless LOGQ_PROCESS_TIMEOUT says how long."""
+
+
+def join(device: torch.device | str = "cpu") -> World:
+    """Join the processes that torchrun has started, if it has and they have not joined yet.
+
+    The group is left when Python ends. It speaks gloo on the CPU, and nccl besides where `device` is a GPU. A process
+    waits for another for LOGQ_PROCESS_TIMEOUT seconds, 120 by default.
+
+    Args:
+        device: where the processes will compute.
+
+    Raises:
+        ArgumentError: a variable of the environment is missing or wrong.
+        LostProcessError: the others do not come within 30 seconds.
+
+    Example:
+        >>> join()
+        World(rank=0, size=1, local_rank=0)
+    """
+    there = launched()
+    if is_joined() or there.size == 1:
+        return world()
+    missing = [name for name in ("MASTER_ADDR", "MASTER_PORT") if not os.environ.get(name)]
+    if missing:
+        hint = "start with torchrun, or unset WORLD_SIZE to work alone"
+        raise ArgumentError(missing[0], f"where the {there.size} processes of WORLD_SIZE meet", Verbatim("none"), hint)
+    seconds = _timeout()
+    backend = "cpu:gloo,cuda:nccl" if torch.device(device).type == "cuda" else "gloo"
+    within = timedelta(seconds=JOIN_SECONDS)
+    began = time.monotonic()
+    try:
+        store, rank, size = next(torch.distributed.rendezvous("env://", timeout=within))  # pyright: ignore[reportPrivateImportUsage]
+        store = fresh_store(store, rank, size, seconds=JOIN_SECONDS)
+        torch.distributed.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=within)
+    except (RuntimeError, TimeoutError, ValueError) as error:
+        raise LostProcessError(f"join {there.size} processes", there.rank, (), time.monotonic() - began) from error
+    torch.distributed.distributed_c10d._set_pg_timeout(timedelta(seconds=seconds))  # pyright: ignore
+    atexit.register(leave)
+    return world()
+
+
+def leave() -> None:
+    """Leave the group that `join` has made; the others are not waited for.
+
+    Example:
+        >>> leave()
+    """
+    atexit.unregister(leave)
+    if is_joined():
+        torch.distributed.destroy_process_group()
+
+
+def _timeout() -> float:
+    text = os.environ.get("LOGQ_PROCESS_TIMEOUT", "")
+    try:
+        seconds = float(text or SECONDS)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise ArgumentError("LOGQ_PROCESS_TIMEOUT", "seconds above 0", text)
+    return seconds
+
+
+def all_values(value: Any, doing: str, group: Group = None) -> list[Any]:
+    """What each process has, in the order of ranks.
+
+    Args:
+        value: as JSON can hold it.
+        doing: what it is for, should another process be lost.
+        group: the processes.
+
+    Example:
+        >>> all_values({"lr": 0.1}, "compare settings")
+        [{'lr': 0.1}]
+    """
+    if world(group).size == 1:
+        return [value]
+    device = torch.distributed.distributed_c10d._get_object_coll_device(group)  # pyright: ignore
+    own = torch.tensor(list(json.dumps(value).encode()), dtype=torch.uint8, device=device)
+    counts = all_counts(len(own), device, group)
+    parts = all_rows(own, counts, group, doing=doing).split(counts)
+    return [json.loads(bytes(part.tolist())) for part in parts]
+
+
+def check_same(facts: Mapping[str, Any], group: Group = None) -> None:
+    """Check that all processes train the same, before they begin.
+
+    Args:
+        facts: what is to be the same, by name, as JSON can hold it.
+        group: the processes.
+
+    Raises:
+        ArgumentError: something differs; the message names the first such fact, and what which ranks have.
+
+    Example:
+        >>> check_same({"log": "a5f3", "lr": 0.1})
+    """
+    if world(group).size == 1:
+        return
+    every = all_values({name: _short(value) for name, value in facts.items()}, "compare what is trained", group)
+    first = every[0]
+    for name in dict.fromkeys(name for one in every for name in one):
+        other = next((one.get(name) for one in every if one.get(name) != first.get(name)), None)
+        differ = [rank for rank, one in enumerate(every) if one.get(name) != first.get(name)]
+        if differ:
+            ranks = f"rank{'s' * (len(differ) > 1)} {', '.join(map(str, differ[:8]))}{', ...' * (len(differ) > 8)}"
+            expected = f"the same in all processes: {first.get(name, 'none')} as on rank 0"
+            raise ArgumentError(name, expected, Verbatim(f"{other or 'none'} on {ranks}"))
+
+
+def _short(value: Any) -> str:
+    """A text for messages that is as short as it can be, and another one for another value."""
+    text = json.dumps(value, sort_keys=True, default=str)
+    return text if len(text) <= 60 else f"{text[:24]}... ({blake2b(text.encode(), digest_size=8).hexdigest()})"

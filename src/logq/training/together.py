@@ -1,0 +1,216 @@
+"""Together: what the processes that train one model share in each step: numbers of targets, gradients and decisions."""
+
+import contextlib
+from collections.abc import Generator, Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from logq.joining import check_same
+from logq.optim.gradients import coalesced
+from logq.processes import add_up, all_counts, all_rows, take_from_first
+from logq.samplers.sampler import Sampler
+from logq.training.devices import Device
+from logq.training.interrupts import StopRequest, stop_requests
+from logq.training.optimizers import Optimizers
+from logq.training.task import Task
+
+__all__ = ["Alone", "Shared", "Together", "share_gradients"]
+
+BUCKET_BYTES = 25 << 20
+"""Dense gradients that are added up in one message: enough for its latency not to count."""
+
+
+class Shared(NamedTuple):
+    """What is known of a step when it is done.
+
+    Args:
+        loss: the mean over the targets of all of them; not finite if that of one is not.
+        examples: their number in all of them.
+        stops: whether one was asked to stop.
+
+    Example:
+        >>> Shared(0.5, 64, False).examples
+        64
+    """
+
+    loss: float
+    examples: int
+    stops: bool
+
+
+class Alone:
+    """The steps of one process, which has nobody to share them with.
+
+    Example:
+        >>> Alone().read([(torch.tensor(0.5), 64)])
+        [Shared(loss=0.5, examples=64, stops=False)]
+    """
+
+    @contextlib.contextmanager
+    def running(self) -> Generator[None, None, None]:
+        """The block of a training."""
+        yield
+
+    def scaled(self, loss: Tensor, batch: Mapping[str, Tensor], count: int) -> tuple[Tensor, Tensor]:
+        """The loss, for `backward` and for `read`."""
+        return loss, loss.detach()
+
+    def read(self, steps: Sequence[tuple[Tensor, int]]) -> list[Shared]:
+        """Steps by their losses and numbers of examples, with one wait for a device."""
+        losses = torch.stack([loss for loss, _ in steps]).tolist() if steps else []
+        return [Shared(loss, count, False) for loss, (_, count) in zip(losses, steps, strict=True)]
+
+    def share_gradients(self) -> None:
+        """Leave the gradients as they are."""
+
+
+class Together(Alone):
+    """Makes the steps of several processes one step of them all.
+
+    The loss of process r is a mean over its m_r targets, or by weights of sum m_r. That of a step is the mean over all
+
+        loss = sum_r m_r loss_r / M,    M = sum_r m_r
+
+    so each process takes the gradient of m_r / M loss_r, and gradients are added up: W processes with n examples each
+    do what one would do with W n. One message of four numbers tells them M before `backward`, and with it the loss,
+    which is not finite for any of them where it is not for one, and whether one was asked to stop.
+
+    Args:
+        task: what is trained.
+        device: where.
+        optimizers: of its parameters.
+
+    Example:
+        See logq.training.Loop, which makes one where there are several processes.
+    """
+
+    def __init__(self, task: Task, device: Device, optimizers: Optimizers) -> None:
+        self._task, self._device, self._optimizers = task, device, optimizers
+        self._request = StopRequest()
+
+    @contextlib.contextmanager
+    def running(self) -> Generator[None, None, None]:
+        """The block of a training, in which all begin with the weights and states of the first one.
+
+        Raises:
+            ArgumentError: a table or its shape differs.
+        """
+        with stop_requests() as self._request:
+            self._begin()
+            yield
+
+    @torch.no_grad()
+    def _begin(self) -> None:
+        module = self._task.module
+        check_same({name: f"{value.dtype} {tuple(value.shape)}" for name, value in module.state_dict().items()})
+        for part in module.modules():
+            if isinstance(part, Sampler):
+                part.learn_from_all()
+        state = {name: value.to(self._device.torch_device) for name, value in module.state_dict().items()}
+        for value in state.values():
+            take_from_first(value, "share the first weights")
+        module.load_state_dict(state)
+
+    def scaled(self, loss: Tensor, batch: Mapping[str, Tensor], count: int) -> tuple[Tensor, Tensor]:
+        """The part of a process in the loss of all, for `backward`; and what all share, for `read`.
+
+        Args:
+            loss: the mean over the targets of the batch of this process.
+            batch: of this process.
+            count: number of its examples.
+        """
+        mass = self._task.mass(batch, count)
+        own = loss.new_empty(4, dtype=torch.float64, requires_grad=False)
+        own[1], own[2], own[3] = mass, count, bool(self._request)
+        own[0] = torch.where(own[1] > 0, loss.detach() * own[1], 0.0)
+        share = own[1].clone()
+        add_up(own, "add up losses and numbers of targets")
+        return loss * (share / own[1].clamp(min=torch.finfo(torch.float64).tiny)).to(loss.dtype), own
+
+    def read(self, steps: Sequence[tuple[Tensor, int]]) -> list[Shared]:
+        """Steps by what was shared in them."""
+        rows = torch.stack([shared for shared, _ in steps]).tolist() if steps else []
+        return [Shared(total / mass if mass else 0.0, int(count), stops > 0) for total, mass, count, stops in rows]
+
+    def share_gradients(self) -> None:
+        """Give every process the sum of all gradients."""
+        share_gradients(self._optimizers.dense, self._optimizers.lazy)
+
+
+@torch.no_grad()
+def share_gradients(dense: Sequence[Tensor], tables: Sequence[Tensor] = ()) -> None:
+    """Add up gradients over processes: dense ones in a few large messages, and of sparse ones the rows that they have.
+
+    A sum is the same bits in all processes. A parameter without a gradient counts as one with zeros.
+
+    Args:
+        dense: parameters with dense gradients.
+        tables: parameters with gradients of few rows, in sparse COO tensors.
+
+    Example:
+        >>> layer = torch.nn.Linear(2, 1)
+        >>> layer(torch.ones(1, 2)).sum().backward()
+        >>> share_gradients(list(layer.parameters()))
+        >>> layer.weight.grad
+        tensor([[1., 1.]])
+    """
+    alike: dict[tuple[torch.dtype, torch.device], list[Tensor]] = {}
+    tables = list(tables)
+    if tables:
+        # A table that is also used as a whole has a dense gradient, where it has one: all are to see the same.
+        is_dense = torch.tensor(
+            [float(table.grad is not None and not table.grad.is_sparse) for table in tables], device=tables[0].device
+        )
+        add_up(is_dense, "compare kinds of gradients")
+        whole = [table for table, some in zip(tables, is_dense.tolist(), strict=True) if some]
+        for table in whole:
+            if table.grad is not None and table.grad.is_sparse:
+                table.grad = table.grad.to_dense()
+        dense = [*dense, *whole]
+        for table, some in zip(tables, is_dense.tolist(), strict=True):
+            if not some:
+                _share_rows(table)
+    for parameter in dense:
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+        alike.setdefault((parameter.grad.dtype, parameter.grad.device), []).append(parameter.grad)
+    for gradients in alike.values():
+        for bucket in _buckets(gradients):
+            if len(bucket) == 1 and bucket[0].is_contiguous():
+                add_up(bucket[0], "add up gradients")
+                continue
+            flat = torch.cat([gradient.reshape(-1) for gradient in bucket])
+            add_up(flat, "add up gradients")
+            parts = flat.split([gradient.numel() for gradient in bucket])
+            for gradient, part in zip(bucket, parts, strict=True):
+                gradient.copy_(part.view_as(gradient))
+
+
+def _share_rows(table: Tensor) -> None:
+    """Replace a sparse gradient by the rows of all processes, in the order of ranks."""
+    if table.grad is None:
+        ids = torch.zeros(0, dtype=torch.int64, device=table.device)
+        rows = table.new_zeros(0, *table.shape[1:])
+    else:
+        gradient = coalesced(table.grad)
+        ids, rows = gradient._indices()[0], gradient._values()
+    counts = all_counts(len(ids), ids.device)
+    every = all_rows(ids, counts, doing="gather ids of rows with gradients")
+    values = all_rows(rows, counts, doing="gather gradients of rows")
+    table.grad = torch.sparse_coo_tensor(
+        every[None], values, table.shape, check_invariants=False, requires_grad=False, is_coalesced=False
+    )
+
+
+def _buckets(gradients: Sequence[Tensor]) -> list[list[Tensor]]:
+    found: list[list[Tensor]] = []
+    size = BUCKET_BYTES
+    for gradient in gradients:
+        size += gradient.numel() * gradient.element_size()
+        if size > BUCKET_BYTES:
+            found.append([])
+            size = gradient.numel() * gradient.element_size()
+        found[-1].append(gradient)
+    return found

@@ -1,0 +1,100 @@
+"""Processes join by the variables of torchrun, and end when another one is lost."""
+
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from logq import joining
+from logq.joining import join, leave
+from logq.processes import LostProcessError, is_joined, world
+from processes import ends, programs
+
+FIT = """
+import os, signal, sys, time
+import logq
+from recommender_cases import make, planted_split
+
+what, folder = sys.argv[1:]
+model = make("YoutubeDNN", epochs=4, sparse=True)
+def on_batch(step):
+    if step == 3 and os.environ["RANK"] == "1" and what != "nothing":
+        os.kill(os.getpid(), signal.SIGKILL if what == "dies" else signal.SIGSTOP)
+model._on_batch = on_batch
+began = time.monotonic()
+try:
+    model.fit(planted_split())
+except logq.processes.LostProcessError as error:
+    print(error)
+    sys.exit(3)
+found = model.evaluate(planted_split(), ks=(3,), exclude_seen=False)
+model.save(folder)
+print(os.environ["RANK"], found["HR@3"])
+"""
+
+
+@pytest.mark.slow
+def test_a_plain_script_trains_and_only_the_first_process_writes(tmp_path: Path) -> None:
+    (zero, one) = ends(programs(FIT, "nothing", tmp_path))
+    assert (zero[0], one[0]) == (0, 0), zero[2] + one[2]
+    assert zero[1].split()[1] == one[1].split()[1]
+    assert one[2] == ""
+    assert (tmp_path / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("what", "how"),
+    [
+        ("dies", "has ended"),
+        pytest.param("hangs", "did not answer within 3 seconds", marks=pytest.mark.slow),
+    ],
+)
+def test_a_process_that_is_lost_ends_the_others(what: str, how: str, tmp_path: Path) -> None:
+    started = programs(FIT, what, tmp_path, LOGQ_PROCESS_TIMEOUT="3")
+    began = time.monotonic()
+    try:
+        out, errors = started[0].communicate(timeout=120)
+    finally:
+        for program in started:
+            program.kill()
+            program.communicate()
+    assert started[0].returncode == 3, errors
+    assert time.monotonic() - began < 100
+    assert out.startswith("after step 3 rank 0 was to "), out
+    assert f"with the others, and rank 1 {how}" in out
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.fixture
+def two(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"WORLD_SIZE": "2", "RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.usefixtures("two")
+def test_a_process_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(joining, "JOIN_SECONDS", 1)
+    with pytest.raises(
+        LostProcessError, match="rank 0 was to join 2 processes with the others, and another one did not"
+    ):
+        join()
+    assert not is_joined()
+
+
+@pytest.mark.usefixtures("two")
+def test_what_the_environment_lacks_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match="WORLD_SIZE: expected processes that have joined, got 2"):
+        world()
+    monkeypatch.setenv("LOGQ_PROCESS_TIMEOUT", "soon")
+    with pytest.raises(ValueError, match="LOGQ_PROCESS_TIMEOUT: expected seconds above 0, got 'soon'"):
+        join()
+    monkeypatch.delenv("MASTER_ADDR")
+    with pytest.raises(ValueError, match="MASTER_ADDR: expected where the 2 processes of WORLD_SIZE meet, got none"):
+        join()
+
+
+def test_one_process_joins_nobody() -> None:
+    assert join() == world()
+    leave()
+    assert not torch.distributed.is_initialized()
