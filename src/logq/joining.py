@@ -14,7 +14,16 @@ import torch
 
 from logq._arguments import ArgumentError, Verbatim
 from logq._launch import World, launched
-from logq.processes import Group, LostProcessError, all_counts, all_rows, fresh_store, is_joined, world
+from logq.processes import (
+    Group,
+    LostProcessError,
+    all_counts,
+    all_rows,
+    fresh_store,
+    is_joined,
+    meeting_device,
+    world,
+)
 
 __all__ = ["all_values", "check_same", "join", "leave"]
 
@@ -100,7 +109,7 @@ def all_values(value: Any, doing: str, group: Group = None) -> list[Any]:
     """
     if world(group).size == 1:
         return [value]
-    device = torch.distributed.distributed_c10d._get_object_coll_device(group)  # pyright: ignore
+    device = meeting_device(group)
     own = torch.tensor(list(json.dumps(value).encode()), dtype=torch.uint8, device=device)
     counts = all_counts(len(own), device, group)
     parts = all_rows(own, counts, group, doing=doing).split(counts)

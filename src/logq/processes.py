@@ -22,6 +22,7 @@ __all__ = [
     "exchange",
     "fresh_store",
     "is_joined",
+    "meeting_device",
     "take_from_first",
     "world",
 ]
@@ -95,6 +96,16 @@ def world(group: Group = None) -> World:
         hint = "logq.joining.join() or torch.distributed.init_process_group()"
         raise ArgumentError("WORLD_SIZE", "processes that have joined", there.size, hint)
     return there
+
+
+def meeting_device(group: Group = None) -> torch.device:
+    """Where tensors have to be that processes exchange, if they come from elsewhere: the CPU unless all speak nccl.
+
+    Example:
+        >>> meeting_device()
+        device(type='cpu')
+    """
+    return torch.device(_c10d()._get_object_coll_device(group)) if is_joined() else torch.device("cpu")
 
 
 def _c10d() -> Any:

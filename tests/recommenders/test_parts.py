@@ -118,7 +118,7 @@ def test_unknown_users_have_unknown_features() -> None:
 def test_several_processes_must_have_joined(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("RANK", "1")
-    with pytest.raises(ValueError, match=r"WORLD_SIZE: expected processes that have joined, got 2; .*init_pro"):
+    with pytest.raises(ValueError, match="WORLD_SIZE: expected processes that have joined, got 2; "):
         world()
 
 

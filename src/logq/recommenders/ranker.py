@@ -18,7 +18,7 @@ from logq.logs.features import Features
 from logq.logs.identifiers import translated
 from logq.logs.interactions import Interactions
 from logq.logs.splits import Split
-from logq.processes import World, all_rows, is_joined, world
+from logq.processes import World, all_rows, is_joined, meeting_device, world
 from logq.recommenders.histories import Histories, gather_rows
 from logq.recommenders.known_log import KnownLog
 
@@ -304,7 +304,8 @@ class RankingTest:
 
 def _of_all(own: NDArray[Any], counts: Sequence[int]) -> NDArray[Any]:
     """The rows of all processes, in the order of ranks."""
-    return all_rows(torch.from_numpy(np.ascontiguousarray(own)), counts, doing="gather the rankings of all").numpy()
+    rows = torch.from_numpy(np.ascontiguousarray(own)).to(meeting_device())
+    return all_rows(rows, counts, doing="gather the rankings of all").cpu().numpy()
 
 
 def _had(request: Histories, items: NDArray[np.int64], offsets: NDArray[np.int64], num_items: int) -> NDArray[np.bool_]:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from logq.joining import check_same
 from logq.optim.gradients import coalesced
-from logq.processes import add_up, all_counts, all_rows, take_from_first
+from logq.processes import add_up, all_rows, take_from_first, world
 from logq.samplers.sampler import Sampler
 from logq.training.devices import Device
 from logq.training.interrupts import StopRequest, stop_requests
@@ -108,9 +108,11 @@ class Together(Alone):
         for part in module.modules():
             if isinstance(part, Sampler):
                 part.learn_from_all()
-        state = {name: value.to(self._device.torch_device) for name, value in module.state_dict().items()}
-        for value in state.values():
-            take_from_first(value, "share the first weights")
+        state = module.state_dict()
+        for name, value in state.items():
+            there = value.to(self._device.torch_device)
+            take_from_first(there, "share the first weights")
+            state[name] = there.to(value.device)  # states of samplers lie on the CPU
         module.load_state_dict(state)
 
     def scaled(self, loss: Tensor, batch: Mapping[str, Tensor], count: int) -> tuple[Tensor, Tensor]:
@@ -157,21 +159,14 @@ def share_gradients(dense: Sequence[Tensor], tables: Sequence[Tensor] = ()) -> N
         tensor([[1., 1.]])
     """
     alike: dict[tuple[torch.dtype, torch.device], list[Tensor]] = {}
-    tables = list(tables)
-    if tables:
-        # A table that is also used as a whole has a dense gradient, where it has one: all are to see the same.
-        is_dense = torch.tensor(
-            [float(table.grad is not None and not table.grad.is_sparse) for table in tables], device=tables[0].device
-        )
-        add_up(is_dense, "compare kinds of gradients")
-        whole = [table for table, some in zip(tables, is_dense.tolist(), strict=True) if some]
-        for table in whole:
-            if table.grad is not None and table.grad.is_sparse:
-                table.grad = table.grad.to_dense()
-        dense = [*dense, *whole]
-        for table, some in zip(tables, is_dense.tolist(), strict=True):
-            if not some:
-                _share_rows(table)
+    for table, counts in zip(tables, _numbers_of_rows(tables), strict=True):
+        if min(counts) >= 0:
+            _share_rows(table, counts)
+            continue
+        # A table that is also used as a whole has a dense gradient: one is enough for all to have one.
+        if table.grad is not None and table.grad.is_sparse:
+            table.grad = table.grad.to_dense()
+        dense = [*dense, table]
     for parameter in dense:
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
@@ -188,15 +183,29 @@ def share_gradients(dense: Sequence[Tensor], tables: Sequence[Tensor] = ()) -> N
                 gradient.copy_(part.view_as(gradient))
 
 
-def _share_rows(table: Tensor) -> None:
+def _numbers_of_rows(tables: Sequence[Tensor]) -> list[list[int]]:
+    """For each table how many rows have a gradient in each process, -1 for a dense one."""
+    if not tables:
+        return []
+    own: list[int] = []
+    for table in tables:
+        if table.grad is not None and table.grad.is_sparse:
+            table.grad = coalesced(table.grad)
+        own.append(0 if table.grad is None else table.grad._nnz() if table.grad.is_sparse else -1)
+    numbers = torch.tensor([own], device=tables[0].device)
+    found: list[list[int]] = all_rows(
+        numbers, [1] * world().size, doing="compare numbers of rows with gradients"
+    ).T.tolist()
+    return found
+
+
+def _share_rows(table: Tensor, counts: list[int]) -> None:
     """Replace a sparse gradient by the rows of all processes, in the order of ranks."""
     if table.grad is None:
         ids = torch.zeros(0, dtype=torch.int64, device=table.device)
         rows = table.new_zeros(0, *table.shape[1:])
     else:
-        gradient = coalesced(table.grad)
-        ids, rows = gradient._indices()[0], gradient._values()
-    counts = all_counts(len(ids), ids.device)
+        ids, rows = table.grad._indices()[0], table.grad._values()
     every = all_rows(ids, counts, doing="gather ids of rows with gradients")
     values = all_rows(rows, counts, doing="gather gradients of rows")
     table.grad = torch.sparse_coo_tensor(
