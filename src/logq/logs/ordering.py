@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
 from logq.logs.identifiers import code_type
 
-__all__ = ["count_codes", "order_rows", "pieces"]
+__all__ = ["chosen_rows", "count_codes", "order_rows", "pieces"]
 
 _PIECE = 1 << 18  # rows
 
@@ -85,3 +86,33 @@ def count_codes(codes: NDArray[Any], size: int = 0) -> NDArray[np.int64]:
     for piece in pieces(len(codes), size):
         counts += np.bincount(codes[piece], minlength=size)
     return counts
+
+
+def chosen_rows(rows: ArrayLike, size: int) -> NDArray[Any]:
+    """Return a mask of rows as it is, and indices of rows in rising order.
+
+    Args:
+        rows: (size,) bool, or indices of rows in any order.
+        size: how many rows there are.
+
+    Raises:
+        ArgumentTypeError: they are neither.
+        ArgumentError: the mask has another length.
+        IndexError: an index is not in [0, size).
+
+    Example:
+        >>> chosen_rows([2, 0], 3).tolist()
+        [0, 2]
+    """
+    which = np.asarray(rows)
+    if which.dtype == np.bool_:
+        if which.shape != (size,):
+            raise ArgumentError("rows", f"a mask of {size} rows", Verbatim(f"shape {which.shape}"))
+        return which
+    if which.dtype.kind not in "iu" and which.size:
+        raise ArgumentTypeError("rows", "a mask or indices", Verbatim(f"values of {which.dtype}"))
+    which = np.sort(which.astype(np.int64, copy=False))
+    if len(which) and (which[0] < 0 or which[-1] >= size):
+        wrong = which[0] if which[0] < 0 else which[-1]
+        raise IndexError(f"rows: expected indices in [0, {size}), got {wrong}")
+    return which
