@@ -142,7 +142,7 @@ def test_says_what_breaks_the_contract(tmp_path: Path, changes: dict[str, Any], 
 def test_a_missing_part_is_found(tmp_path: Path) -> None:
     folder = written_by_another(tmp_path / "parts")
     (folder / "part-00001.parquet").unlink()
-    with pytest.raises(ValueError, match="expected 5 events, as users.parquet says, got 3"):
+    with pytest.raises(ValueError, match=r"expected 5 events, as .* says, got 3"):
         check_partitions(folder, progress=False)
     (folder / "part-00000.parquet").unlink()
     with pytest.raises(FileNotFoundError, match=r"part-\*.parquet"):
