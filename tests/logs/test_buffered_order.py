@@ -122,7 +122,7 @@ def test_examples_are_those_of_the_log_in_memory(
     for log in logs:
         split = leave_one_out(log)
         assert (split.train.mapped is not None) == (mapped_selections and log is logs[1])
-        examples = [NextItems(split.train, 5, times=True), Sequences(split.train, 5)]
+        examples: list[Any] = [NextItems(split.train, 5, times=True), Sequences(split.train, 5)]
         examples += [NextItems(split.train, 5, last=True), NextItems(log, 5, rows=split.rows("test"))]
         examples += [NextItems(split.history("test"), 5, max_per_user=2)]
         found.append([batch for each in examples for batch in epoch_batches(each, 512, seed=3)])

@@ -206,6 +206,32 @@ def test_goes_on_where_it_was_stopped(tmp_path: Path, monkeypatch: pytest.Monkey
     assert not (folder / WORK).exists()
 
 
+@pytest.mark.parametrize("moved", [0, 1, 3, 4])
+def test_goes_on_when_files_were_being_moved(
+    parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moved: int
+) -> None:
+    file = tmp_path / "log.csv"
+    file.write_text(TEXT + "new,i1,5\n")
+    left = [moved]
+    real = os.replace
+
+    def replace(source: Path, target: Path) -> None:
+        if Path(target).parent == parts:
+            if not left[0]:
+                raise KeyboardInterrupt
+            left[0] -= 1
+        real(source, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", replace)
+        with pytest.raises(KeyboardInterrupt):
+            prepare(file, parts, overwrite=True, progress=False)
+    assert not (parts / "manifest.json").exists()
+    prepare(file, parts, overwrite=True, progress=False)
+    np.testing.assert_array_equal(Interactions.open(parts).items, Interactions.from_csv(file).items)
+    check_partitions(parts, progress=False)
+
+
 def test_starts_anew_where_the_log_has_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file, folder = tmp_path / "log.csv", tmp_path / "parts"
     file.write_text(TEXT)

@@ -20,7 +20,7 @@ from logq.logs.duckdb_steps import STEPS, Preparation
 from logq.logs.frames import LogOptions, sorted_options
 from logq.logs.parquet_reader import import_duckdb, text_literal
 from logq.logs.partition_contract import finish
-from logq.logs.partitions import MANIFEST, MAPPED, is_prepared
+from logq.logs.partitions import MANIFEST, is_prepared, read_manifest
 
 __all__ = ["prepare"]
 
@@ -215,6 +215,7 @@ def _fits(duckdb: Any, file: Path, settings: Mapping[str, Any]) -> bool:
     try:
         with duckdb.connect(str(file)) as connection:
             found = connection.execute("SELECT result FROM steps WHERE name = 'settings'").fetchone()
+            has_files = connection.execute("SELECT count(*) FROM steps WHERE name = 'files'").fetchone()[0]
     except duckdb.IOException as error:
         if "lock" in str(error).lower():
             raise BlockingIOError(
@@ -223,7 +224,10 @@ def _fits(duckdb: Any, file: Path, settings: Mapping[str, Any]) -> bool:
         return False
     except duckdb.Error:
         return False
-    return found is not None and json.loads(found[0]) == json.loads(json.dumps(settings))
+    if found is None or json.loads(found[0]) != json.loads(json.dumps(settings)):
+        return False
+    out = file.parent / "out"  # without these the work was finished, and only this folder was left
+    return not has_files or (out / MANIFEST).exists() or (out / "users.parquet").exists()
 
 
 def _half_of_memory() -> str:
@@ -291,16 +295,17 @@ def _watched(connection: Any, shown: Progress, size: float) -> Generator[Callabl
 
 
 def _publish(work: Path, home: Path) -> None:
-    """Move what was made to where it belongs, the manifest last."""
+    """Move what was made to where it belongs, the manifest last; what was moved before a kill is there already."""
     out = work / "out"
+    made = {Path(name).parts[0] for name in read_manifest(out).files}
     (home / MANIFEST).unlink(missing_ok=True)
-    made = {path.name for path in out.iterdir()}
-    for old in [*home.glob("*.parquet")]:
+    for old in home.glob("*.parquet"):
         if old.name not in made:
             old.unlink()
-    if (out / MAPPED).exists() and (home / MAPPED).exists():
-        shutil.rmtree(home / MAPPED)
-    for name in sorted(made - {MANIFEST}):
-        os.replace(out / name, home / name)
+    for name in sorted(made):
+        if (out / name).exists():
+            if (home / name).is_dir():
+                shutil.rmtree(home / name)
+            os.replace(out / name, home / name)
     os.replace(out / MANIFEST, home / MANIFEST)
     shutil.rmtree(work)
