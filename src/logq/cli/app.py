@@ -156,6 +156,7 @@ logq recommend model --user 42
         "index": _command("index:index"),
         "diagnose": _command("diagnose:diagnose"),
         "vocab": _command("vocab:vocab"),
+        "prepare": _command("prepare:prepare"),
         "phrases": _command("find_phrases:phrases"),
     },
     # `main` reads these.

@@ -1,7 +1,7 @@
 """Interaction logs on the command line: the options that say how one is read, and reading it."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -18,11 +18,23 @@ from logq.cli.text_reading import check_input_file
 if TYPE_CHECKING:
     from logq.logs import Interactions
 
-__all__ = ["LogArgument", "LogColumns", "LogFormat", "LogReadingOptions", "check_log", "read_log"]
+__all__ = [
+    "LogArgument",
+    "LogColumns",
+    "LogFormat",
+    "LogReadingOptions",
+    "check_log",
+    "log_roles",
+    "read_log",
+    "tell_notes",
+]
 
 LogArgument: TypeAlias = Annotated[
     Path,
-    typer.Argument(metavar="LOG", help="Interaction log: one event, or one session, per line; - is standard input."),
+    typer.Argument(
+        metavar="LOG",
+        help="Interaction log: one event, or one session, per line; - is standard input. Or a prepared folder.",
+    ),
     READS,
 ]
 
@@ -146,12 +158,14 @@ class LogReadingOptions(LogColumns):
 
 
 def check_log(path: Path) -> None:
-    """Check that a log is there and can be read; - is standard input.
+    """Check that a log is there and can be read; - is standard input, a folder one that `logq prepare` made.
 
     Raises:
-        BadInputError: it is missing, a folder, or can't be read.
+        BadInputError: it is missing, another folder, or can't be read.
     """
-    if str(path) != "-":
+    if path.is_dir() and not (path / "manifest.json").exists():
+        raise BadInputError(f"{path}: expected a log, or a folder that `logq prepare` finished")
+    if str(path) != "-" and not path.is_dir():
         check_input_file(path, "a log")
 
 
@@ -189,26 +203,70 @@ def read_log(
         if items is not None and vectors is not None:
             items = items.joined(vectors)
         log = log.with_features(items=vectors if items is None else items, users=users)
-    of_time = [note for note in log.notes if note.startswith("time: ")]
-    others = [note for note in log.notes if note not in of_time]
+    tell_notes(log.notes, log.dropped, tell)
+    return log
+
+
+def tell_notes(notes: Sequence[str], dropped: Mapping[str, int], tell: Callable[[str], None]) -> None:
+    """Say what was guessed, and what was left out.
+
+    Example:
+        >>> tell_notes(["item: took the column 'sku'"], {"no user": 2}, print)
+        item: took the column 'sku'
+        left out: 2 (no user)
+    """
+    of_time = [note for note in notes if note.startswith("time: ")]
+    others = [note for note in notes if note not in of_time]
     for line in ("; ".join(others), *of_time):
         if line:
             tell(line)
-    if log.dropped:
-        tell("left out: " + ", ".join(f"{count:,} ({reason})" for reason, count in log.dropped.items()))
+    if dropped:
+        tell("left out: " + ", ".join(f"{count:,} ({reason})" for reason, count in dropped.items()))
+
+
+def log_roles(options: LogColumns) -> dict[str, Any]:
+    """The columns of users, items, times, labels and sessions, as `Interactions.from_csv` takes them.
+
+    Example:
+        >>> log_roles(LogColumns(user="uid", time="none"))["time"]
+        False
+    """
+    roles = {name: getattr(options, name) for name in _ROLES}
+    return {name: False if value == "none" and name not in ("user", "item") else value for name, value in roles.items()}
+
+
+def _open(path: Path, options: LogColumns, columns: Sequence[str], cleaning: Mapping[str, Any]) -> "Interactions":
+    """Open a prepared log, which has its columns already."""
+    from logq.logs.interactions import Interactions
+
+    said = [
+        name for name in (*_ROLES, "separator", "time_format", "min_label") if getattr(options, name, None) is not None
+    ]
+    said += [name for name in ("min_user", "min_item") if getattr(options, name, 1) != 1]
+    said += [name for name, value in cleaning.items() if value is not None]
+    if said:
+        option = said[0].replace("_", "-")
+        raise BadInputError(f"--{option}: expected none with {path}, which `logq prepare` made; it takes that option")
+    log = Interactions.open(path)
+    for name in columns:
+        if name not in log.columns and not (name == "label" and log.labels is not None):
+            known = ", ".join(map(repr, log.columns)) or "none"
+            raise BadInputError(
+                f"{path}: expected the column {name!r}, it has {known}; logq prepare --columns keeps it"
+            )
     return log
 
 
 def _read(path: Path, options: LogColumns, columns: Sequence[str], cleaning: dict[str, Any]) -> "Interactions":
     from logq.logs.interactions import Interactions
+    from logq.logs.partitions import is_prepared
 
+    if is_prepared(path):
+        return _open(path, options, columns, cleaning)
     format = options.format
     if format is LogFormat.auto:
         format = LogFormat.parquet if path.suffix.lower() in (".parquet", ".pq") else LogFormat.table
-    roles: dict[str, Any] = {name: getattr(options, name) for name in _ROLES}
-    roles = {
-        name: False if value == "none" and name not in ("user", "item") else value for name, value in roles.items()
-    }
+    roles = log_roles(options)
     if isinstance(options, LogReadingOptions):
         cleaning |= {"min_user": options.min_user, "min_item": options.min_item}
         cleaning |= {} if options.min_label is None else {"min_label": options.min_label}

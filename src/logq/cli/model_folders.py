@@ -1,7 +1,7 @@
 """The folders that `logq train` writes: models, and what is saved of their logs.
 
 model.safetensors, model.json   the recommender
-log/                            the log as arrays, and the split of it
+log/                            the log as arrays, or where a prepared one is; and the split of it
 titles.json                     what items are called, where that is known
 training.json                   what was typed, to read the same log again, and to look up
 """
@@ -40,7 +40,7 @@ __all__ = [
     "typed_ids",
 ]
 
-_LOG, _TRAINING = "log", "training.json"
+_LOG, _TRAINING, _PREPARED = "log", "training.json", "prepared.json"
 
 LanguageModelArgument: TypeAlias = Annotated[
     Path,
@@ -141,23 +141,43 @@ def open_folder(folder: Path, *, device: str = "cpu", doing: Doing = "ask") -> R
         BadInputError: there is no recommender, or what lies beside it belongs to another.
     """
     model = load_recommender(folder, device=device, doing=doing)
-    from logq.logs.interactions import Interactions
     from logq.logs.splits import Split
 
     training: dict[str, Any] = {}
-    log = split = None
+    split = None
     if (folder / _TRAINING).exists():
         try:
             training = dict(json.loads((folder / _TRAINING).read_bytes()))
         except (ValueError, TypeError, RecursionError) as error:
             raise BadInputError(f"{folder / _TRAINING}: is damaged ({error})") from None
-    if (folder / _LOG / "interactions.json").exists():
-        log = Interactions.load(folder / _LOG)
+    log = _saved_log(folder / _LOG, model)
+    if log is not None:
         if log.num_items != model.known.num_items or log.num_users != model.known.num_users:
             raise BadInputError(f"{folder / _LOG}: this log belongs to another model than the one beside it")
         if (folder / _LOG / "split.json").exists():
             split = Split.load(folder / _LOG, log)
     return RecommenderFolder(model, log, split, load_titles(folder, model.known.num_items), training)
+
+
+def _saved_log(folder: Path, model: "Recommender") -> "Interactions | None":
+    """The log in a folder: itself, or the place of a prepared one, which is not copied."""
+    from logq.logs.interactions import Interactions
+
+    if (folder / "interactions.json").exists():
+        return Interactions.load(folder)
+    if not (folder / _PREPARED).exists():
+        return None
+    try:
+        said = json.loads((folder / _PREPARED).read_bytes())
+        place, fingerprint = str(said["folder"]), str(said["fingerprint"])
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise BadInputError(f"{folder / _PREPARED}: is damaged ({error})") from None
+    log = Interactions.open(place, check=False)
+    if log.fingerprint() != fingerprint:
+        raise BadInputError(
+            f"{place}: the log was prepared anew after the model in {folder.parent} was trained from it"
+        )
+    return log.with_features(items=model.known.item_features, users=model.known.user_features)
 
 
 def save_log(
@@ -176,8 +196,15 @@ def save_log(
 
     if log is None:
         shutil.rmtree(folder / _LOG, ignore_errors=True)
+    elif log.mapped is not None and log.mapped.folder is not None:
+        shutil.rmtree(folder / _LOG, ignore_errors=True)
+        (folder / _LOG).mkdir(parents=True)
+        with atomic_write(folder / _LOG / _PREPARED) as file:
+            place = {"folder": str(log.mapped.folder), "fingerprint": log.fingerprint()}
+            file.write(json.dumps(place, ensure_ascii=False).encode())
     else:
         log.save(folder / _LOG)
+        (folder / _LOG / _PREPARED).unlink(missing_ok=True)
     if log is None or split is None:
         (folder / _LOG / "split.json").unlink(missing_ok=True)
         (folder / _LOG / "part.npy").unlink(missing_ok=True)

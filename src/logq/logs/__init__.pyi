@@ -11,6 +11,8 @@ from .item_graph import ItemGraph as ItemGraph
 from .item_graph import walks as walks
 from .next_items import NextItems as NextItems
 from .next_items import Sequences as Sequences
+from .partition_contract import check_partitions as check_partitions
+from .prepare_log import prepare as prepare
 from .splits import Split as Split
 from .splits import leave_one_out as leave_one_out
 from .splits import sessions as sessions

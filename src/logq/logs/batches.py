@@ -1,16 +1,20 @@
 """Batches of an epoch: shuffled by a seed, divided among ranks, and resumed at any step."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from logq._arguments import ArgumentError, check_bool, check_int
+from logq.logs.buffered_order import BufferedOrder
 from logq.logs.examples import Examples
 from logq.logs.identifiers import code_type
 
-__all__ = ["epoch_batches", "num_batches"]
+__all__ = ["BUFFER", "epoch_batches", "num_batches"]
+
+BUFFER = 1 << 20
+"""Examples of a mapped log that are shuffled together."""
 
 
 def num_batches(count: int, batch_size: int, world_size: int = 1) -> int:
@@ -34,12 +38,18 @@ def epoch_batches(
     start: int = 0,
     bucket: int = 0,
     shuffle: bool = True,
+    buffer: int = 0,
 ) -> Iterator[dict[str, NDArray[Any]]]:
     """Yield all examples once, in batches; their order is a function of (seed, epoch) alone.
 
     All ranks follow the same order and each takes its share of every step, so they make the same number of steps; the
     last batch may be smaller. If fewer examples than ranks remain at the end, some ranks get one that another has too.
     A run that stopped after i batches continues with `start=i`, without gathering those before.
+
+    An order of all examples takes 4 bytes for each. With a `buffer` that is smaller than their number it takes nothing:
+    each rank has a part of its own, the same in all epochs, of equal size but for one example. It is cut into blocks of
+    neighbors, which come in random order, and the examples of 64 blocks are shuffled together. No example is yielded
+    twice (but with batches of one), and the order depends on the number of ranks too.
 
     Args:
         examples: `NextItems`, `Sequences` or another kind of `Examples`.
@@ -52,6 +62,7 @@ def epoch_batches(
         bucket: k > 0 sorts the examples of k steps by length before they are cut into batches, and shuffles those
             batches, which reduces padding; 0 does not.
         shuffle: False keeps the order of the examples.
+        buffer: k > 0: how many examples are shuffled together, where there are more of them; 0 shuffles all.
 
     Yields:
         What `examples.batch` returns for up to B examples.
@@ -68,11 +79,21 @@ def epoch_batches(
     """
     check_int("batch_size", batch_size)
     check_int("world_size", world_size)
-    for name, value in (("seed", seed), ("epoch", epoch), ("rank", rank), ("start", start), ("bucket", bucket)):
+    for name, value in (
+        ("seed", seed),
+        ("epoch", epoch),
+        ("rank", rank),
+        ("start", start),
+        ("bucket", bucket),
+        ("buffer", buffer),
+    ):
         check_int(name, value, 0)
     if rank >= world_size:
         raise ArgumentError("rank", f"an integer below world_size = {world_size}", rank)
     check_bool("shuffle", shuffle)
+    if 0 < buffer < len(examples) and shuffle:
+        order = _Part(examples, batch_size, (seed, epoch), rank, world_size, buffer)
+        return order.batches(start, bucket)
     return _batches(examples, batch_size, (seed, epoch), rank, world_size, start, bucket, shuffle)
 
 
@@ -101,7 +122,8 @@ def _batches(
             first = number - number % bucket
             if number == first or not group:
                 chunk = order[first * step : (first + bucket) * step]
-                group = _by_length(chunk, lengths, step, (*seeds, first) if shuffle else None)
+                cuts = range(step, len(chunk), step)
+                group = _by_length(chunk, lengths, cuts, (*seeds, first) if shuffle else None)
             mine = group[number - first]
         # Every world_size-th: in a step sorted by length all ranks get examples of about the same length.
         share = mine[rank::world_size]
@@ -109,13 +131,58 @@ def _batches(
 
 
 def _by_length(
-    chunk: NDArray[Any], lengths: NDArray[np.int64], step: int, seeds: tuple[int, int, int] | None
+    chunk: NDArray[Any], lengths: NDArray[np.int64], cuts: Sequence[int], seeds: tuple[int, int, int] | None
 ) -> list[NDArray[Any]]:
-    """Return the examples of some steps sorted by length, with the steps in random order, a smaller one last."""
+    """Return the examples of some steps sorted by length, with the steps in random order, smaller ones last."""
     chunk = chunk[np.argsort(lengths[chunk], kind="stable")]
-    parts = [chunk[place : place + step] for place in range(0, len(chunk), step)]
+    parts = np.split(chunk, cuts)
     if seeds is None:
         return parts
-    full = [part for part in parts if len(part) == step]
+    full = [part for part in parts if len(part) == len(parts[0])]
     shuffled = [full[place] for place in np.random.default_rng(seeds).permutation(len(full))]
     return shuffled + parts[len(full) :]
+
+
+class _Part:
+    """The examples of one rank, in an order that needs no memory for each."""
+
+    def __init__(
+        self,
+        examples: Examples,
+        batch_size: int,
+        seeds: tuple[int, int],
+        rank: int,
+        world_size: int,
+        buffer: int,
+    ) -> None:
+        count = len(examples)
+        first, end = rank * count // world_size, (rank + 1) * count // world_size
+        self._examples, self._size, self._count = examples, batch_size, end - first
+        self._steps = num_batches(count, batch_size, world_size)
+        self._seeds = (*seeds, rank)
+        self._order = BufferedOrder(first, end - first, buffer, self._seeds)
+        self._mapped = getattr(getattr(examples, "log", None), "mapped", None)
+
+    def batches(self, start: int, bucket: int) -> Iterator[dict[str, NDArray[Any]]]:
+        lengths = self._examples.lengths() if bucket else None
+        group: list[NDArray[Any]] = []
+        shown = self._order.group
+        for number in range(start, self._steps):
+            if lengths is None:
+                mine = self._order.positions(self._begin(number), self._begin(number + 1))
+            else:
+                first = number - number % bucket
+                if number == first or not group:
+                    last = min(first + bucket, self._steps)
+                    chunk = self._order.positions(self._begin(first), self._begin(last))
+                    cuts = [self._begin(step) - self._begin(first) for step in range(first + 1, last)]
+                    group = _by_length(chunk, lengths, cuts, (*self._seeds[:2], first))
+                mine = group[number - first]
+            yield self._examples.batch(mine if len(mine) else self._order.positions(0, 1))
+            if self._mapped is not None and self._order.group != shown:  # what was read for the buffer before
+                self._mapped.release()
+                shown = self._order.group
+
+    def _begin(self, number: int) -> int:
+        """Where a batch begins: each step has an example left, where there are as many as steps."""
+        return max(0, min(number * self._size, self._count - (self._steps - number)))

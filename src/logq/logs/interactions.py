@@ -1,7 +1,6 @@
 """`Interactions`: a log of which user did what with which item, and when, as flat arrays sorted by user and time."""
 
 import dataclasses
-import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Self, Unpack
 
-from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
+from logq._arguments import ArgumentError
 from logq._files import parsing, seekable
 from logq.logs import frames
 from logq.logs.arranging import Arranged, Cleaning
@@ -19,8 +18,11 @@ from logq.logs.examples import check_indices
 from logq.logs.features import Features
 from logq.logs.identifiers import Identifiers
 from logq.logs.log_files import read_csv
+from logq.logs.mapped_arrays import MappedEvents, select_events
+from logq.logs.ordering import chosen_rows, count_codes
 from logq.logs.parquet_files import read_parquet
-from logq.logs.storage import load_log, save_log
+from logq.logs.partitions import open_prepared
+from logq.logs.storage import fingerprint_of_arrays, load_log, save_log
 from logq.logs.time_values import check_time_format
 
 __all__ = ["Interactions"]
@@ -44,6 +46,7 @@ class Interactions:
         item_features, user_features: `Features` by code, or None.
         dropped: number of rows of the log that were dropped, by reason.
         notes: what was guessed or corrected while reading.
+        mapped: of a log whose columns stay in their files, its partitions and maps; None for one in memory.
 
     Example:
         >>> log = Interactions.from_arrays(["ann", "bob", "ann"], ["tea", "tea", "salt"], [3, 1, 2])
@@ -63,6 +66,7 @@ class Interactions:
     user_features: Features | None = None
     dropped: Mapping[str, int] = dataclasses.field(default_factory=dict)
     notes: Sequence[str] = ()
+    mapped: MappedEvents | None = None
 
     def __len__(self) -> int:
         """Return N."""
@@ -86,7 +90,7 @@ class Interactions:
     @cached_property
     def offsets(self) -> NDArray[np.int64]:
         """(U+1,): the events of user u are the rows in [offsets[u], offsets[u+1])."""
-        counts = np.bincount(self.users, minlength=self.num_users)
+        counts = count_codes(self.users, self.num_users)
         return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts)])
 
     def item_counts(self) -> NDArray[np.int64]:
@@ -96,7 +100,7 @@ class Interactions:
             >>> Interactions.from_arrays([1, 1, 2], [5, 7, 7]).item_counts().tolist()
             [2, 1]
         """
-        return np.bincount(self.items, minlength=self.num_items)
+        return count_codes(self.items, self.num_items)
 
     def column_sizes(self) -> dict[str, int]:
         """Return the number of codes of each column of categories, including 0 for a missing value.
@@ -124,28 +128,8 @@ class Interactions:
             >>> log.select(log.users == 1).num_users
             2
         """
-        which = np.asarray(rows)
-        if which.dtype == np.bool_:
-            if which.shape != (len(self),):
-                raise ArgumentError("rows", f"a mask of {len(self)} rows", Verbatim(f"shape {which.shape}"))
-            which = np.flatnonzero(which)
-        elif which.dtype.kind not in "iu" and which.size:
-            raise ArgumentTypeError("rows", "a mask or indices", Verbatim(f"values of {which.dtype}"))
-        else:
-            which = np.sort(which.astype(np.int64, copy=False))
-            if len(which) and (which[0] < 0 or which[-1] >= len(self)):
-                wrong = which[0] if which[0] < 0 else which[-1]
-                raise IndexError(f"rows: expected indices in [0, {len(self)}), got {wrong}")
-        return dataclasses.replace(
-            self,
-            users=self.users[which],
-            items=self.items[which],
-            timestamps=None if self.timestamps is None else self.timestamps[which],
-            labels=None if self.labels is None else self.labels[which],
-            columns={name: column[which] for name, column in self.columns.items()},
-            dropped={},
-            notes=(),
-        )
+        chosen = select_events(vars(self), chosen_rows(rows, len(self)), self.mapped)
+        return dataclasses.replace(self, **chosen, dropped={}, notes=())
 
     def histories(self, user_codes: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the items of some users in time order, one user after the other, and offsets (m+1,) into these (n,).
@@ -197,13 +181,10 @@ class Interactions:
             >>> log.fingerprint() == log.select([0, 1]).fingerprint() != log.select([0]).fingerprint()
             True
         """
-        digest = hashlib.blake2b(digest_size=16)
+        if self.mapped is not None and self.mapped.fingerprint:
+            return self.mapped.fingerprint
         arrays = [self.users, self.items] if self.timestamps is None else [self.users, self.items, self.timestamps]
-        arrays += [*self.user_ids.state().values(), *self.item_ids.state().values()]
-        for array in arrays:
-            digest.update(f"{array.dtype.str}{array.shape}".encode())
-            digest.update(np.ascontiguousarray(array).data)
-        return digest.hexdigest()
+        return fingerprint_of_arrays([*arrays, *self.user_ids.state().values(), *self.item_ids.state().values()])
 
     @classmethod
     def _of(cls, found: Arranged, column_ids: Mapping[str, Identifiers], notes: Sequence[str]) -> Self:
@@ -408,3 +389,22 @@ class Interactions:
             ValueError: it was written by another version, was changed, or its arrays do not fit together.
         """
         return cls(**load_log(folder, mmap=mmap, check=check))
+
+    @classmethod
+    def open(cls, folder: str | os.PathLike[str], *, check: bool = True) -> Self:
+        """Open a log that `prepare` made, of any size: its events, users and items stay in their files.
+
+        Everything that takes a log takes this one. A large selection of it goes to a temporary file. With `check` the
+        digests of the files are compared, which reads them once, at about the speed of a copy.
+
+        Raises:
+            FileNotFoundError: the folder does not hold a prepared log, or one of its files is missing.
+            ValueError: a file is truncated, was changed, or is of another version; the message names it.
+
+        Example: see logq.logs.prepare.
+        """
+        found = open_prepared(folder, check=check)
+        offsets = found.pop("offsets")
+        log = cls(**found)
+        vars(log)["offsets"] = offsets
+        return log

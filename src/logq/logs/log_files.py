@@ -13,7 +13,16 @@ from logq.logs.plain_values import MISSING_WORDS
 from logq.logs.text_layout import Layout, detect_layout, is_number, joined_fields
 from logq.logs.time_values import looks_like_time
 
-__all__ = ["LogFile", "first_line", "import_polars", "plain_headers", "read_csv", "read_table"]
+__all__ = [
+    "LogFile",
+    "choose_columns",
+    "first_line",
+    "import_polars",
+    "layout_of_log",
+    "plain_headers",
+    "read_csv",
+    "read_table",
+]
 
 
 _PIECE = 1 << 18  # bytes that are looked through at a time
@@ -40,11 +49,49 @@ def read_csv(
     missing: Collection[str] | None = None,
 ) -> LogFile:
     """Read the columns of a text file that are asked for or have a usual name."""
+    layout = layout_of_log(path, asked, separator, header)
+    roles, guesses, chosen, exact = choose_columns(layout, asked, columns)
+    ids = {str(roles[role]) for role in ("user", "item", "session") if roles[role] is not False}
+    frame = read_table(path, layout, chosen, ids, missing, exact=exact)
+    return LogFile(frame, roles, layout.notes, guesses)
+
+
+def layout_of_log(
+    path: str | os.PathLike[str],
+    asked: Mapping[str, "str | int | bool | None"],
+    separator: str | None = None,
+    header: bool | None = None,
+) -> Layout:
+    """Detect the layout of a log, of which some columns are named.
+
+    Raises:
+        ValueError: the file is empty, or its lines are no events.
+    """
     if header is None and any(isinstance(name, str) and not name.isdigit() for name in asked.values()):
         header = True  # who names a column says that there are names, which a file of nothing but text does not show
     layout = detect_layout(path, separator, header)
     if asked.get("user") is None or asked.get("item") is None:
         layout.check_events(path)
+    return layout
+
+
+class ChosenColumns(NamedTuple):
+    """Which column is which, what is to be said of guesses, all that are read, and how strict lines are read."""
+
+    roles: Mapping[str, "str | bool | None"]
+    guesses: Mapping[str, str]
+    names: list[str]
+    exact: bool
+
+
+def choose_columns(
+    layout: Layout, asked: Mapping[str, "str | int | bool | None"], columns: Sequence[str]
+) -> ChosenColumns:
+    """Choose the columns of a log: those that are asked for or have a usual name, and further ones.
+
+    Raises:
+        ArgumentError: a column that was asked for does not exist, or users or items are not found.
+    """
     named = asked
     guesses: dict[str, str] = {}
     if not layout.header:
@@ -52,11 +99,9 @@ def read_csv(
     roles, more = guess_columns(layout.names, asked, layout.values)
     check_further(columns, layout.names)
     chosen = [name for name in layout.names if name in roles.values() or plain_name(name) in columns or name in columns]
-    ids = {roles[role] for role in ("user", "item", "session") if role in roles}
     # Who names the columns of a file without names says that the others do not matter.
     exact = layout.header or named.get("user") is None or named.get("item") is None
-    frame = read_table(path, layout, chosen, ids, missing, exact=exact)
-    return LogFile(frame, {role: roles.get(role, False) for role in asked}, layout.notes, {**guesses, **more})
+    return ChosenColumns({role: roles.get(role, False) for role in asked}, {**guesses, **more}, chosen, exact)
 
 
 def read_table(

@@ -10,8 +10,8 @@ from typing_extensions import Self
 
 from logq._arguments import ArgumentError, Verbatim, check_bool, check_int
 from logq.logs.column_names import unknown_column
+from logq.logs.event_rows import EventRows, at_most, count_items, rows_with_history
 from logq.logs.examples import check_indices, gather, gather_ages
-from logq.logs.identifiers import code_type
 from logq.logs.interactions import Interactions
 
 __all__ = ["NextItems", "Sequences"]
@@ -231,7 +231,7 @@ class NextItems:
                 name = "max_per_user" if rows is None else "rows"
                 raise ArgumentError(name, "None with last=True, as queries have no targets")
             self._queries = _users(log, users)
-            self._positions = log.offsets[self._queries + 1]
+            self._positions: NDArray[Any] | EventRows = log.offsets[self._queries + 1]
             if self.min_history:
                 enough = np.diff(log.offsets)[self._queries] >= self.min_history
                 self._queries, self._positions = self._queries[enough], self._positions[enough]
@@ -240,7 +240,7 @@ class NextItems:
             raise ArgumentError("users", "None without last=True", hint="choose events by rows")
         self._max_per_user = None if max_per_user is None else check_int("max_per_user", max_per_user)
         self._seed = seed
-        self._may_be_targets = _mask(log, rows)
+        self._may_be_targets = None if rows is None else _mask(log, rows)
         self._positions = self._chosen(self._may_be_targets)
 
     def __len__(self) -> int:
@@ -250,13 +250,18 @@ class NextItems:
     @property
     def targets(self) -> NDArray[np.int64]:
         """The targets of all examples: (E,), for samplers that need their counts; empty with `last`."""
-        empty = self._positions[:0] if self.last else self._positions
-        return self.log.items[empty].astype(np.int64)
+        rows = self._positions[:0] if self.last else self._positions[:]
+        return self.log.items[rows].astype(np.int64)
+
+    def target_counts(self) -> NDArray[np.int64]:
+        """Return how often each item is the target of an example: (C,)."""
+        return count_items(self.log, self._positions)
 
     def lengths(self) -> NDArray[np.int64]:
         """Return the length of the history of each example: (E,)."""
-        users = self._queries if self.last else self.log.users[self._positions]
-        return np.minimum(self._positions - self.log.offsets[users], self.max_length)
+        rows = self._positions[:]
+        users = self._queries if self.last else self.log.users[rows]
+        return np.minimum(rows - self.log.offsets[users], self.max_length)
 
     def batch(self, indices: ArrayLike) -> dict[str, NDArray[Any]]:
         """Return examples as arrays.
@@ -314,13 +319,16 @@ class NextItems:
             [2]
         """
         found = copy.copy(self)
-        found._positions = self._chosen(self._may_be_targets & rows)
+        found._positions = self._chosen(rows if self._may_be_targets is None else self._may_be_targets & rows)
         return found
 
-    def _chosen(self, rows: NDArray[np.bool_]) -> NDArray[Any]:
-        positions = _targets(self.log, self.min_history, rows)
-        if self._max_per_user is not None:
-            positions = _capped(self.log, positions, self._max_per_user, self._seed)
+    def _chosen(self, rows: NDArray[np.bool_] | None) -> NDArray[Any] | EventRows:
+        if self.log.mapped is not None and rows is None and self._max_per_user is None:
+            positions: NDArray[Any] | EventRows = EventRows(self.log.offsets, self.min_history)
+        else:
+            positions = rows_with_history(self.log, self.min_history, rows)
+            if self._max_per_user is not None:
+                positions = at_most(self.log, positions, self._max_per_user, self._seed)
         if not len(positions):
             raise ArgumentError("log", f"events with at least {self.min_history} before them", Verbatim("none"))
         return positions
@@ -369,10 +377,8 @@ def _users(log: Interactions, users: ArrayLike | None) -> NDArray[np.int64]:
     return codes
 
 
-def _mask(log: Interactions, rows: ArrayLike | None) -> NDArray[np.bool_]:
-    """Return which events (N,) are meant by a mask, by indices, or by None, which means all."""
-    if rows is None:
-        return np.ones(len(log), dtype=np.bool_)
+def _mask(log: Interactions, rows: ArrayLike) -> NDArray[np.bool_]:
+    """Return which events (N,) are meant by a mask, or by indices."""
     chosen = np.asarray(rows)
     if chosen.dtype != np.bool_:
         chosen = check_indices("rows", chosen, len(log))
@@ -381,22 +387,3 @@ def _mask(log: Interactions, rows: ArrayLike | None) -> NDArray[np.bool_]:
     mask = np.zeros(len(log), dtype=np.bool_)
     mask[chosen] = True
     return mask
-
-
-def _targets(log: Interactions, min_history: int, rows: NDArray[np.bool_]) -> NDArray[Any]:
-    """Return the rows of events with enough before them, in the order of the log."""
-    allowed = rows.copy()
-    begins = log.offsets[:-1]
-    for number in range(min_history):  # the first events of each user have too few before them
-        allowed[begins[begins + number < log.offsets[1:]] + number] = False
-    return np.flatnonzero(allowed).astype(code_type(len(log)))
-
-
-def _capped(log: Interactions, positions: NDArray[Any], most: int, seed: int) -> NDArray[Any]:
-    """Return at most `most` rows of each user, chosen at random, in the order of the log."""
-    users = log.users[positions]
-    keys = np.random.default_rng(seed).random(len(positions))
-    order = np.lexsort((keys, users))
-    counts = np.bincount(users, minlength=log.num_users)
-    ranks = np.arange(len(positions)) - (np.cumsum(counts) - counts)[users]
-    return np.sort(positions[order[ranks < most]])

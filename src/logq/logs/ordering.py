@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
 from logq.logs.identifiers import code_type
 
-__all__ = ["count_codes", "order_rows", "pieces"]
+__all__ = ["chosen_rows", "count_codes", "order_rows", "pieces", "value_at"]
 
 _PIECE = 1 << 18  # rows
 
@@ -85,3 +86,59 @@ def count_codes(codes: NDArray[Any], size: int = 0) -> NDArray[np.int64]:
     for piece in pieces(len(codes), size):
         counts += np.bincount(codes[piece], minlength=size)
     return counts
+
+
+def chosen_rows(rows: ArrayLike, size: int) -> NDArray[Any]:
+    """Return a mask of rows as it is, and indices of rows in rising order.
+
+    Args:
+        rows: (size,) bool, or indices of rows in any order.
+        size: how many rows there are.
+
+    Raises:
+        ArgumentTypeError: they are neither.
+        ArgumentError: the mask has another length.
+        IndexError: an index is not in [0, size).
+
+    Example:
+        >>> chosen_rows([2, 0], 3).tolist()
+        [0, 2]
+    """
+    which = np.asarray(rows)
+    if which.dtype == np.bool_:
+        if which.shape != (size,):
+            raise ArgumentError("rows", f"a mask of {size} rows", Verbatim(f"shape {which.shape}"))
+        return which
+    if which.dtype.kind not in "iu" and which.size:
+        raise ArgumentTypeError("rows", "a mask or indices", Verbatim(f"values of {which.dtype}"))
+    which = np.sort(which.astype(np.int64, copy=False))
+    if len(which) and (which[0] < 0 or which[-1] >= size):
+        wrong = which[0] if which[0] < 0 else which[-1]
+        raise IndexError(f"rows: expected indices in [0, {size}), got {wrong}")
+    return which
+
+
+def value_at(values: NDArray[Any], rank: int) -> Any:
+    """Return the value that would be at a position if all were sorted; of many values with little memory.
+
+    Some values that were drawn show between which two it lies, and only those in between are sorted.
+
+    Example:
+        >>> value_at(np.array([30, 10, 20]), 1)
+        20
+    """
+    if len(values) <= _PIECE:
+        return np.partition(values, rank)[rank].item()
+    drawn = np.sort(values[np.sort(np.random.default_rng(rank).integers(len(values), size=_PIECE // 4))])
+    place, spread = rank * len(drawn) // len(values), 4 * int(len(drawn) ** 0.5)
+    low = drawn[place - spread] if place >= spread else values.min()
+    high = drawn[place + spread] if place + spread < len(drawn) else values.max()
+    below, between = 0, list[NDArray[Any]]()
+    for piece in pieces(len(values)):
+        part = values[piece]
+        below += int(np.count_nonzero(part < low))
+        between.append(part[(part >= low) & (part <= high)])
+    found = np.concatenate(between)
+    if not below <= rank < below + len(found):  # chance, once in thousands of years
+        return np.partition(values, rank)[rank].item()
+    return np.partition(found, rank - below)[rank - below].item()

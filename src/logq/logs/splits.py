@@ -11,9 +11,21 @@ from typing_extensions import Self
 
 from logq._arguments import ArgumentError, Verbatim, check_bool, check_float, check_int
 from logq.logs.interactions import Interactions
+from logq.logs.ordering import count_codes, pieces
 from logq.logs.storage import load_arrays, save_arrays
 
-__all__ = ["GIVEN", "LEFT_OUT", "TEST", "TRAIN", "VALIDATION", "Split", "counted", "leave_one_out", "sessions"]
+__all__ = [
+    "GIVEN",
+    "LEFT_OUT",
+    "TEST",
+    "TRAIN",
+    "VALIDATION",
+    "Split",
+    "count_where",
+    "counted",
+    "leave_one_out",
+    "sessions",
+]
 
 TRAIN, VALIDATION, TEST, LEFT_OUT, GIVEN = range(5)
 _NAMES = {"train": TRAIN, "validation": VALIDATION, "test": TEST, "given": GIVEN}
@@ -250,9 +262,8 @@ def leave_one_out(log: Interactions, validation: bool = True, *, last: int = 1, 
     if not able.any():
         raise ArgumentError("log", f"users with at least {needed} events", Verbatim(f"at most {counts.max(initial=0)}"))
     part = np.zeros(len(log), dtype=np.int8)
-    from_end = log.offsets[1:][log.users] - np.arange(len(log))  # 1 for the last event of a user
-    part[able[log.users] & (from_end <= needed - min_train)] = VALIDATION
-    part[able[log.users] & (from_end <= last)] = TEST
+    for number in range(needed - min_train):  # from the last event of a user back
+        part[log.offsets[1:][able] - 1 - number] = TEST if number < last else VALIDATION
     how = {"by": "leave_one_out", "validation": validation, "last": last, "min_train": min_train}
     short = int(np.count_nonzero((counts > 0) & ~able))
     ends = log.offsets[1:][able]
@@ -282,12 +293,28 @@ def counted(log: Interactions, part: NDArray[np.int8], how: dict[str, Any], **co
         >>> split.how["test_events_of_items_not_in_train"]
         1
     """
-    sizes = np.bincount(part, minlength=4)
+    sizes = count_codes(part, 4)
     needed = ["train", "test"] + ["validation"] * (how.get("validation") not in (None, False))
     for name in needed:
         if not sizes[_NAMES[name]]:
             raise ArgumentError("log", f"events for {name}", Verbatim(f"none by {how}"))
-    new = np.bincount(log.items[part == TRAIN], minlength=log.num_items) == 0
+    new = count_where(log.items, log.num_items, part, TRAIN) == 0
     for name in ("validation", "test"):
-        counts[f"{name}_events_of_items_not_in_train"] = int(np.count_nonzero(new[log.items[part == _NAMES[name]]]))
+        of_new = count_where(log.items, log.num_items, part, _NAMES[name])[new]
+        counts[f"{name}_events_of_items_not_in_train"] = int(of_new.sum())
+    if log.mapped is not None:
+        log.mapped.release()
     return Split(log, part, {**how, **counts})
+
+
+def count_where(codes: NDArray[Any], size: int, part: NDArray[np.int8], code: int) -> NDArray[np.int64]:
+    """How often each code below `size` occurs in a part: (size,), some rows at a time.
+
+    Example:
+        >>> count_where(np.array([1, 1, 0]), 2, np.array([TRAIN, TEST, TEST], dtype=np.int8), TEST).tolist()
+        [1, 1]
+    """
+    counts = np.zeros(size, dtype=np.int64)
+    for piece in pieces(len(codes), size):
+        counts += np.bincount(codes[piece][part[piece] == code], minlength=size)
+    return counts

@@ -17,7 +17,8 @@ from logq._arguments import (
     check_int,
 )
 from logq.logs.interactions import Interactions
-from logq.logs.splits import GIVEN, LEFT_OUT, TEST, TRAIN, VALIDATION, Split, counted, sessions
+from logq.logs.ordering import value_at
+from logq.logs.splits import GIVEN, LEFT_OUT, TEST, TRAIN, VALIDATION, Split, count_where, counted, sessions
 from logq.logs.text_layout import is_number
 from logq.logs.time_values import UNITS_A_SECOND, epoch_unit, read_times
 
@@ -314,7 +315,7 @@ def split_at_random(log: Interactions, test: float = 0.1, validation: float = 0.
 
 def _cold(log: Interactions, part: NDArray[np.int8]) -> NDArray[np.bool_]:
     """Which events (N,) of validation and test are of users without events in train."""
-    cold = np.bincount(log.users[part == TRAIN], minlength=log.num_users) == 0
+    cold = count_where(log.users, log.num_users, part, TRAIN) == 0
     return cold[log.users] & ((part == VALIDATION) | (part == TEST))
 
 
@@ -330,7 +331,7 @@ def _time(name: str, value: object, times: NDArray[Any]) -> tuple[float, int]:
     if not 0 < time < 1:
         return _within(name, value, time, times), 0
     rank = min(int(time * len(times)), len(times) - 1)
-    cut = np.partition(times, rank)[rank].item()
+    cut = value_at(times, rank)
     return cut, rank - int(np.count_nonzero(times < cut))
 
 

@@ -1,8 +1,9 @@
 """Storage of a log and its features: a folder of arrays that are checked, and memory-mapped when they are read."""
 
+import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,9 +16,31 @@ from logq.logs.feature_values import Buckets, Categories, Coding, Scale
 from logq.logs.features import Features
 from logq.logs.identifiers import Identifiers
 
-__all__ = ["features_from_state", "features_state", "load_arrays", "load_log", "save_arrays", "save_log"]
+__all__ = [
+    "features_from_state",
+    "features_state",
+    "fingerprint_of_arrays",
+    "load_arrays",
+    "load_log",
+    "save_arrays",
+    "save_log",
+]
 
 _VERSION = 1  # of the folder of a log
+
+
+def fingerprint_of_arrays(arrays: Iterable[NDArray[Any]]) -> str:
+    """A hash of arrays, their dtypes and shapes: 32 hexadecimal digits.
+
+    Example:
+        >>> fingerprint_of_arrays([np.zeros(2)]) == fingerprint_of_arrays([np.zeros(2)])
+        True
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    for array in arrays:
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
 def save_arrays(

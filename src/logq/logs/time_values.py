@@ -30,6 +30,7 @@ __all__ = [
     "Times",
     "check_time_format",
     "epoch_unit",
+    "format_of_kind",
     "looks_like_time",
     "read_times",
     "to_times",
@@ -89,6 +90,16 @@ def check_time_format(time_format: str | None) -> str | None:
         return time_format
     hint = "such as '%d.%m.%Y %H:%M' for 31.01.2026 22:15"
     raise ArgumentError("time_format", f"one of {', '.join(TIME_FORMATS)}, or letters of strptime", time_format, hint)
+
+
+def format_of_kind(kind: str) -> str | None:
+    """The format that times of a kind have, of those that are written as dates; None for others.
+
+    Example:
+        >>> format_of_kind(read_times(["31.1.1970"], "time").kind)
+        'day-first'
+    """
+    return next((name for name, shown in _SHOWN.items() if shown == kind), None)
 
 
 def to_times(values: object, name: str, time_format: str | None = None) -> NDArray[Any]:

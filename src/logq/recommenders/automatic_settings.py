@@ -50,7 +50,7 @@ class LogStatistics:
     def of(cls, log: Interactions, *, has_validation: bool = False) -> "LogStatistics":
         """The statistics of a log."""
         lengths = np.diff(log.offsets)
-        counts = np.bincount(log.items, minlength=1)
+        counts = log.item_counts()
         users, items = np.count_nonzero(lengths), np.count_nonzero(counts)
         return cls(len(log), int(users), int(items), lengths[lengths > 0].astype(np.int64), has_validation)
 

@@ -70,8 +70,8 @@ class HeldOut(NamedTuple):
             raise ArgumentError("validation", "what came before it", Verbatim("none"))
         parts = (self.history, self.truth)
         for name in ("user_ids", "item_ids"):
-            ours, theirs = (np.asarray(getattr(part, name).keys) for part in parts)
-            if ours is not theirs and not np.array_equal(ours, theirs):
+            ours, theirs = (getattr(part, name) for part in parts)
+            if ours is not theirs and not np.array_equal(ours.keys, theirs.keys):
                 got = Verbatim(f"other {name.partition('_')[0]}s in it than in log")
                 raise ArgumentError("validation", "the users and items of log, as the parts of a Split have them", got)
 

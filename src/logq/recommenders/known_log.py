@@ -15,6 +15,7 @@ from logq.logs.features import Features
 from logq.logs.growing import GrownLog, find_repeats, grow_log
 from logq.logs.identifiers import Identifiers
 from logq.logs.interactions import Interactions
+from logq.logs.ordering import count_codes
 from logq.logs.storage import features_from_state, features_state
 from logq.recommenders.histories import Histories, gather_rows
 from logq.training.estimator import prefixed, with_prefix
@@ -46,7 +47,7 @@ class KnownLog:
 
     user_ids: Identifiers
     item_ids: Identifiers
-    items: NDArray[np.int64]
+    items: NDArray[Any]
     offsets: NDArray[np.int64]
     user_features: Features | None = None
     item_features: Features | None = None
@@ -57,7 +58,8 @@ class KnownLog:
     @classmethod
     def of(cls, log: Interactions) -> "KnownLog":
         """Take from a log what to remember."""
-        items = np.ascontiguousarray(log.items, dtype=np.int64)
+        # A copy of a mapped log would not fit in memory.
+        items = np.ascontiguousarray(log.items, dtype=np.int64) if log.mapped is None else log.items
         offsets = np.ascontiguousarray(log.offsets, dtype=np.int64)
         times = None if log.timestamps is None else np.ascontiguousarray(log.timestamps)
         return cls(log.user_ids, log.item_ids, items, offsets, log.user_features, log.item_features, times)
@@ -115,7 +117,7 @@ class KnownLog:
 
     def item_counts(self) -> NDArray[np.int64]:
         """(C,) number of events of each item."""
-        return np.bincount(self.items, minlength=self.num_items) if self.counts is None else self.counts
+        return count_codes(self.items, self.num_items) if self.counts is None else self.counts
 
     @cached_property
     def places(self) -> NDArray[np.int64]:
@@ -228,6 +230,7 @@ class KnownLog:
         """Histories of users by their codes."""
         items, offsets = gather_rows(self.items, self.offsets, users)
         times = None if self.times is None else gather_rows(self.times, self.offsets, users)[0]
+        items = items.astype(np.int64, copy=False)
         return Histories(items, offsets, users, self.features_of(users), times=times)
 
     def given(self, histories: Sequence[Iterable[Any]], users: NDArray[np.int64] | None) -> Histories:
@@ -293,7 +296,7 @@ class KnownLog:
         """What a file holds of it: a description, as JSON can hold it, and arrays."""
         small = self.num_items <= np.iinfo(np.int32).max
         tensors: dict[str, NDArray[Any]] = {
-            "seen.items": self.items.astype(np.int32 if small else np.int64),
+            "seen.items": self.items.astype(np.int32 if small else np.int64, copy=False),
             "seen.offsets": self.offsets,
             **prefixed("users", self.user_ids.state()),
             **prefixed("items", self.item_ids.state()),

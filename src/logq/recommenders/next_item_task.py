@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from logq.candidates import IGNORED
 from logq.logs import Examples, epoch_batches, num_batches
+from logq.logs.batches import BUFFER
 from logq.recommenders.augmentation import Augmentation
 from logq.recommenders.encoders import RetrievalModel, rows_of_targets
 from logq.recommenders.item_loss import ItemLoss
@@ -95,6 +96,7 @@ class NextItemTask:
             world_size=world.size,
             start=first,
             bucket=self._bucket,
+            buffer=BUFFER if getattr(getattr(self._examples, "log", None), "mapped", None) is not None else 0,
         )
         for step, examples in enumerate(found, start=first):
             batch = self._events.of(self._augmentation.of(examples, epoch))

@@ -11,6 +11,7 @@ from logq._arguments import ArgumentError, Verbatim
 from logq.logs.column_names import unknown_column
 from logq.logs.examples import Examples
 from logq.logs.interactions import Interactions
+from logq.logs.next_items import NextItems
 from logq.recommenders.augmentation import Augmentation
 from logq.training.checkpoint import fingerprint
 
@@ -134,6 +135,8 @@ def target_counts(
         >>> target_counts(examples, 2).tolist(), target_counts(examples, 2, TargetEvents(log, future=2)).tolist()
         ([2.0, 0.0], [3.0, 0.0])
     """
+    if isinstance(examples, NextItems) and (events is None or events.is_plain) and augmentation is None:
+        return examples.target_counts().astype(np.float64)
     counts = np.zeros(num_items)
     for start in range(0, len(examples), ROWS):
         batch = examples.batch(np.arange(start, min(len(examples), start + ROWS)))

@@ -1,0 +1,155 @@
+"""`logq prepare`: a log of any size as a folder of coded, sorted partitions, from which everything can be trained."""
+
+import shlex
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from logq.cli.command_options import Quiet, one_of
+from logq.cli.input_output import READS, WRITES_FOLDER
+from logq.cli.log_reading import LogColumns, LogFormat, log_roles, tell_notes
+from logq.cli.terminal.errors import BadInputError, InterruptedWorkError, note
+from logq.cli.terminal.report import plural, say, say_next
+
+__all__ = ["EXAMPLES", "prepare"]
+
+EXAMPLES = """
+logq prepare ratings.csv -o parts
+logq prepare log-2026-*.csv.gz -o parts --user uid --item iid --time ts --memory 700MB
+logq prepare events.parquet -o parts --columns weight --columns device --min-item 5
+logq prepare --check parts
+logq train youtube-dnn parts -o model
+"""
+
+_ENGINES = ("duckdb", "spark", "ray", "polars")
+
+
+def prepare(
+    logs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="LOG...",
+            help="Interaction logs with the same columns: text (also compressed) or Parquet, in the order of time; or "
+            "quoted patterns. With --check a folder.",
+        ),
+        READS,
+    ],
+    columns: LogColumns,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="DIR", help="Folder to write to."), WRITES_FOLDER
+    ] = None,
+    further: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--columns",
+            metavar="NAME",
+            help="Further column to keep, such as weights or the device of a request. Repeatable.",
+            rich_help_panel="Log",
+        ),
+    ] = None,
+    min_label: Annotated[
+        float | None,
+        typer.Option(
+            metavar="X", help="Leave out rows with a smaller label, such as ratings below 4.", rich_help_panel="Log"
+        ),
+    ] = None,
+    min_user: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Leave out users with fewer events.", rich_help_panel="Log")
+    ] = 1,
+    min_item: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Leave out items with fewer events.", rich_help_panel="Log")
+    ] = 1,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE",
+            help="Memory to use, such as 700MB; the process takes some 200 MB more.",
+            show_default="half of the machine's, at most 4GB",
+        ),
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Number of threads.", show_default="one per core")
+    ] = None,
+    partitions: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Number of partitions.", show_default="one for each two million events"),
+    ] = None,
+    engine: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="duckdb, which needs no cluster. For spark, ray and polars docs/large-logs.md has programs, whose "
+            "result --check finishes.",
+            autocompletion=one_of(*_ENGINES),
+        ),
+    ] = "duckdb",
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check",
+            help="Check a prepared log, file by file; finish one that another engine wrote.",
+        ),
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a prepared log in DIR.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Prepare a log of any size, also one larger than memory, so that every recommender can be trained from it.
+
+    Users and items become codes, events are sorted by user and time, and everything goes to a folder of partitions,
+    which `logq train` takes instead of a log and reads as it needs it. It is done by DuckDB (the extra `duckdb`)
+    in the memory that --memory says, with disk space of about three times the log. When it is stopped, the same command
+    goes on from there.
+    """
+    progress = False if quiet else None
+    if check:
+        if len(logs) != 1 or output is not None:
+            raise BadInputError("--check: expected one folder, and no --output")
+        from logq.logs.partition_contract import check_partitions
+
+        check_partitions(logs[0], progress=progress)
+        if not quiet:
+            _say_what_is_there(logs[0])
+        return
+    if output is None:
+        raise BadInputError("give a folder for the result by --output (-o)")
+    if str(logs[0]) == "-":
+        raise BadInputError("-: expected files, which are read more than once, found standard input")
+    if columns.format in (LogFormat.sessions, LogFormat.user_sessions):
+        raise BadInputError(f"--format {columns.format.value}: expected a table, or Parquet")
+    from logq.logs.prepare_log import prepare as prepare_log
+
+    options: dict[str, Any] = {"min_user": min_user, "min_item": min_item}
+    options |= {} if min_label is None else {"min_label": min_label}
+    try:
+        prepare_log(
+            logs,
+            output,
+            engine=engine,
+            memory=memory,
+            threads=threads,
+            partitions=partitions,
+            separator=columns.separator,
+            overwrite=overwrite,
+            progress=progress,
+            time_format=columns.time_format,
+            columns=list(further or ()),
+            **log_roles(columns),
+            **options,
+        )
+    except KeyboardInterrupt as stop:
+        raise InterruptedWorkError(f"{output} keeps what was done; the same command goes on from there.") from stop
+    if not quiet:
+        _say_what_is_there(output)
+
+
+def _say_what_is_there(folder: Path) -> None:
+    from logq.logs.partitions import read_manifest
+
+    found = read_manifest(folder)
+    tell_notes(found.notes, found.dropped, note)
+    parts = plural(len(found.bounds) - 1, "partition")
+    size = f"{plural(found.events, 'event')} of {found.users:,} users with {found.items:,} items, in {parts}"
+    say(f"{size}, are in ", (str(folder), "bold"), ".")
+    place = shlex.quote(str(folder))
+    say_next([(f"logq train youtube-dnn {place} -o model", "which reads the log as it needs it")])
