@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import runpy
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 import logq
 
 FOLDER = Path(__file__).parents[1] / "benchmarks" / "retrieval"
-NAMES = ("rows", "goals", "ablation", "objectives", "incremental", "cell", "report")
+NAMES = ("rows", "goals", "ablation", "objectives", "incremental", "cold_items", "cell", "report")
 
 
 @pytest.fixture(scope="module")
@@ -108,3 +109,32 @@ def test_a_change_is_compared_user_by_user(modules: dict[str, Any]) -> None:
     assert f"{-100 / (1 + 1 / np.log2(3)):+.1f} %" in line
     assert line.endswith("| `lr=0.01` |")
     assert "lr" not in text.splitlines()[-2]
+
+
+def test_cold_items_have_their_table(modules: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    """A log whose items go on by kind, so that the kind of a new item says whom it is for."""
+    rng = np.random.default_rng(1)
+    kinds = rng.integers(0, 2, 40)
+    sessions = [rng.permutation(np.flatnonzero(kinds == user % 2))[:8].tolist() for user in range(60)]
+
+    def features(ids: Any) -> Any:
+        return logq.logs.Features.from_frame(
+            {"item": ids.keys, "kind": [[f"k{kinds[item]}"] for item in ids.keys]}, ids
+        )
+
+    cold_items = modules["cold_items"]
+    log = logq.logs.Interactions.from_sessions(sessions)
+    monkeypatch.setattr(cold_items, "read", lambda name, folder: (log, features))
+    monkeypatch.setattr(cold_items, "K", 2)
+    monkeypatch.setattr("torch.set_num_threads", lambda number: None)
+    monkeypatch.setitem(cold_items.YOUTUBE, "num_sampled", 8)
+    monkeypatch.setattr(
+        sys, "argv", ["", "cold-items", "--data", "logs", "--on", "ml-100k", "--only", "two", "--epochs", "20"]
+    )
+    runpy.run_path(str(FOLDER), run_name="__main__")
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("ml-100k: ") and "4 new ones" in line for line in lines)
+    rows = {line.split("|")[1].strip(): line.split("|")[2:] for line in lines if line.startswith("| ")}
+    assert list(rows) == ["", "chance", "their later popularity", "TwoTower, sum"]
+    assert float(rows["chance"][0]) == 0.5
+    assert float(rows["TwoTower, sum"][0]) > 0.6

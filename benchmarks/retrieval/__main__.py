@@ -5,6 +5,7 @@
     python benchmarks/retrieval goals --data ../data/logs --keep cells     what is to be reached, on every log
     python benchmarks/retrieval ablation --data ../data/logs --keep cells  what each part of SASRec's recipe is worth
     python benchmarks/retrieval incremental --data ../data/logs            models that go on, beside ones trained anew
+    python benchmarks/retrieval cold-items --data ../data/logs             items that nobody has met, by their features
     python benchmarks/retrieval objectives --data ../data/logs             one YoutubeDNN, every loss and sampler
     python benchmarks/retrieval hotels --data ../data/logs                 Airbnb's embeddings beside Item2Vec
     python benchmarks/retrieval speed --data ../data/logs --rechub ../rechub/bin/python
@@ -32,7 +33,7 @@ from goals import TABLES
 from machine import description
 from rows import ROWS, Row
 
-KINDS = (*ROWS, "goals", "ablation", "incremental", "objectives", "hotels", "speed")
+KINDS = (*ROWS, "goals", "ablation", "incremental", "cold-items", "objectives", "hotels", "speed")
 
 
 def parse() -> argparse.Namespace:
@@ -49,7 +50,7 @@ def parse() -> argparse.Namespace:
         default=[],
         metavar="LOG",
         choices=sorted({*TABLES, *ABLATIONS, *objectives.BUDGETS}),
-        help=f"tables of goals, ablation and objectives: {', '.join(TABLES)}; all of them without it",
+        help=f"tables of goals, ablation, cold-items and objectives: {', '.join(TABLES)}; all of them without it",
     )
     parser.add_argument(
         "--set",
@@ -182,6 +183,12 @@ def main() -> None:
             cell = run_cell(HERE / "incremental.py", request, title, threads=arguments.threads, keep=arguments.keep)
             found += [] if cell is None else [(request, cell)]
         parts.append(incremental.table(found))
+    elif arguments.table == "cold-items":
+        import cold_items
+
+        torch.set_num_threads(arguments.threads)
+        logs = arguments.on or cold_items.LOGS
+        parts.append(cold_items.table(arguments.data, logs, arguments.only, arguments.epochs))
     elif arguments.table == "objectives":
         parts += of_objectives(arguments)
     elif arguments.table == "hotels":

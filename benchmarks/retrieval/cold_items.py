@@ -1,6 +1,6 @@
 """Items that nobody has met: are they found by what is known of them, on MovieLens-100K and Beauty?
 
-    python benchmarks/retrieval/cold_items.py shared/data/logs
+    python benchmarks/retrieval cold-items --data ../data/logs
 
 One item in ten is taken out of the log, chosen at random. A model learns from the rest, and then gets these items by
 their features alone (`add_items`). Each user who met one of them later is asked about with the history before it: which
@@ -11,9 +11,9 @@ Features of MovieLens: genres, the year as a number, and a vector of the title, 
 genres, which logq's word2vec learned from all titles. Features of Beauty: attributes (categories and brands).
 """
 
-import argparse
 import re
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ from logq import Word2Vec
 from logq.logs import Features, Identifiers, Interactions
 from logq.recommenders import TwoTower, YoutubeDNN
 
-SHARE, K, SEED = 0.1, 10, 1
+SHARE, K, ALL, SEED, EPOCHS = 0.1, 10, 50, 1, 12
+LOGS = ("ml-100k", "beauty-s3rec")
 COMMON: dict[str, Any] = {"dim": 64, "seed": SEED, "id_dropout": 0.3, "patience": None, "dropout": 0.2}
 YOUTUBE: dict[str, Any] = {"hidden": (128,), "num_sampled": 512, **COMMON}
 MODELS: dict[str, Any] = {
@@ -71,8 +72,22 @@ def read(name: str, folder: Path) -> tuple[Interactions, Any]:
     return log, lambda ids: Features.from_json(path / "Beauty_item2attributes.json", ids, min_count=2)
 
 
-def measure(name: str, folder: Path, epochs: int, models: list[str]) -> None:
-    """Train each model without a tenth of the items, and print how well it finds them."""
+def table(folder: Path, logs: Sequence[str], only: Sequence[str], epochs: int | None) -> str:
+    """How well models that were trained without a tenth of the items find them, as Markdown.
+
+    Args:
+        folder: of the logs.
+        logs: some of LOGS.
+        only: models that begin like one of these, in small letters; all of them without any.
+        epochs: of each training; None for 12.
+    """
+    begin = tuple(name.lower() for name in only)
+    chosen = [name for name in MODELS if not begin or name.lower().startswith(begin)]
+    return "\n\n".join("\n".join(measured(name, folder, epochs or EPOCHS, chosen)) for name in logs)
+
+
+def measured(name: str, folder: Path, epochs: int, models: Sequence[str]) -> Iterator[str]:
+    """Train each model without a tenth of the items of a log; the lines of a table of how well it finds them."""
     log, features_of = read(name, folder)
     rng = np.random.default_rng(SEED)
     keys = np.asarray(log.item_ids.keys)
@@ -93,37 +108,32 @@ def measure(name: str, folder: Path, epochs: int, models: list[str]) -> None:
             truths.append(set(keys[row[met]].tolist()))
     afterwards = np.bincount(codes, minlength=len(keys))[is_cold]
     best = cold[np.argsort(-afterwards, kind="stable")[:K]]
-    print(f"{name}: {len(train):,} events of {train.num_items:,} items; {len(cold):,} new ones, {len(truths):,} users")
-    print(f"  {'chance':22} recall@{K} among the new {K / len(cold):.4f}")
     oracle = np.mean([len(truth & set(best.tolist())) / min(K, len(truth)) for truth in truths])
-    print(f"  {'their later popularity':22} recall@{K} among the new {oracle:.4f}")
-    table = features_of(Identifiers(cold))
+    yield (
+        f"{name}: {len(train):,} events of {train.num_items:,} items; {len(cold):,} new ones, {len(truths):,} users, "
+        f"{epochs} epochs, seed {SEED}"
+    )
+    yield ""
+    yield f"| | recall@{K} among the new | recall@{ALL} among all | CPU s |"
+    yield "|---|---:|---:|---:|"
+    yield f"| chance | {K / len(cold):.4f} | | |"
+    yield f"| their later popularity | {oracle:.4f} | | |"
+    described = features_of(Identifiers(cold))
     for label in models:
         began = time.process_time()
         model = MODELS[label](epochs).fit(train, progress=False)
         raw: dict[str, Any] = {}
-        for feature, coding in table.codings.items():
-            values = table.values[feature]
+        for feature, coding in described.codings.items():
+            values = described.values[feature]
             raw[feature] = [[coding.known.keys[c - 1] for c in row if c > 0] for row in np.atleast_2d(values.T).T]
-        for feature, vectors in table.dense.items():
-            scale = table.scales.get(feature)
+        for feature, vectors in described.dense.items():
+            scale = described.scales.get(feature)
             rows = vectors if scale is None else vectors[:, 0] * scale.std + scale.mean
             raw[feature] = list(rows)
         model.add_items(cold.tolist(), raw)
         found = model.recommend(histories=histories, k=K, allow=cold.tolist(), exclude_seen=False).items
-        everything = model.recommend(histories=histories, k=50).items
+        everything = model.recommend(histories=histories, k=ALL).items
         among = np.mean([len(t & {*row}) / min(K, len(t)) for t, row in zip(truths, found, strict=True)])
-        whole = np.mean([len(t & {*row}) / min(50, len(t)) for t, row in zip(truths, everything, strict=True)])
+        whole = np.mean([len(t & {*row}) / min(ALL, len(t)) for t, row in zip(truths, everything, strict=True)])
         took = time.process_time() - began
-        print(f"  {label:22} recall@{K} among the new {among:.4f}, @50 among all {whole:.4f}, {took:.0f} CPU s")
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("folder", type=Path, help="the folder of logs, with ml-100k and beauty-s3rec in it")
-    parser.add_argument("--log", choices=("ml-100k", "beauty"), action="append")
-    parser.add_argument("--model", choices=tuple(MODELS), action="append")
-    parser.add_argument("--epochs", type=int, default=12)
-    given = parser.parse_args()
-    for name in given.log or ("ml-100k", "beauty"):
-        measure(name, given.folder, given.epochs, given.model or list(MODELS))
+        yield f"| {label} | {among:.4f} | {whole:.4f} | {took:.0f} |"

@@ -125,3 +125,30 @@ def test_after_the_demo_of_words(logq, tmp_path, plain_install):
     plain_install()
     _, out, _ = logq("demo", "words", "-o", folder_of(tmp_path))
     assert run(steps(out)) == ["logq", "python"]
+
+
+def test_after_a_search(logq, tmp_path, monkeypatch):
+    """The log is read again as it was, which without its options would fail or give another model."""
+    pytest.importorskip("optuna", reason="optuna is not installed: pip install 'logq[tune]'")
+    monkeypatch.chdir(tmp_path)
+    rows = [
+        f"{user + step};x{user};{(user + step) % 12};0{1 + step}.02.2024;{1 + (user + step) % 5}"
+        for user in range(30)
+        for step in range(8)
+    ]
+    (tmp_path / "a log").write_text("\n".join(["n;who is it;what;when;stars", *rows]) + "\n")
+    options = ["--user", "who is it", "--item", "what", "--time", "when", "--time-format", "%d.%m.%Y"]
+    options += ["--separator", ";", "--label", "stars", "--min-label", 2, "--validation", "users", "--held-out", 0.2]
+    code, out, err = logq("tune", "item-knn", "a log", "-o", "a search", *options, "--trials", 2, "--seed", 1)
+    assert code == 0, err
+    assert run(steps(out), shorter=["-q"]) == ["logq"]
+    from logq.cli.model_folders import open_folder
+
+    found = open_folder(tmp_path / "model")
+    assert found.split is not None
+    assert (found.split.how["by"], found.split.how["test_share"]) == ("user", 0.2)
+    assert found.log is not None
+    assert found.log.labels is not None
+    assert found.log.labels.min() == 2
+    assert found.log.item_ids.kind == "int"
+    assert found.log.timestamps is not None

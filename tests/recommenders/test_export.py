@@ -2,6 +2,7 @@
 
 import importlib.util
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -113,6 +114,53 @@ def test_onnx_answers_as_models_of_windows_do(name: str, tmp_path: Path) -> None
 def test_onnx_of_other_settings(name: str, options: dict[str, object], tmp_path: Path) -> None:
     model = make_recommender(name, **options | {"epochs": 1}).fit(planted_split().train, progress=False)
     of_onnx(model, tmp_path / "tower.onnx")  # pyright: ignore[reportArgumentType]
+
+
+LAYERS = {
+    "ligr": {"heads": 2},
+    "bsarec": {},
+    "bsarec, prefixes": {"causal_filter": False},
+    "wearec": {},
+    "hstu": {"time_buckets": 16, "heads": 2},
+    "gru4rec": {},
+}
+
+
+def test_times_are_an_input_of_the_shape_of_histories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, Tensor] = {}
+    monkeypatch.setattr("logq.recommenders.query_export.export_onnx", lambda tower, batch, path: given.update(batch))
+    model = make_recommender("SASRec", layer="hstu", time_buckets=16, epochs=1, max_length=6)
+    assert isinstance(model, NeuralRecommender)
+    names = model.fit(planted_split().train, progress=False).export(tmp_path / "tower.onnx")
+    assert names == ["history", "history.time"]
+    assert given["history"].tolist() == [[0, -1], [0, -1]]
+    assert given["history.time"].tolist() == [[-1, -1], [-1, -1]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", LAYERS)
+def test_onnx_answers_as_each_layer_does(case: str, tmp_path: Path) -> None:
+    options = {"layer": case.partition(",")[0], "epochs": 1, "max_length": 6, **LAYERS[case]}
+    model = make_recommender("SASRec", **options).fit(planted_split().train, progress=False)
+    assert isinstance(model, NeuralRecommender)
+    of_onnx(model, tmp_path / "tower.onnx")
+    if "time_buckets" not in options:
+        return
+    # Of users of the log the times are known, which change what the layer answers.
+    onnxruntime = pytest.importorskip("onnxruntime")
+    session = onnxruntime.InferenceSession((tmp_path / "tower.onnx").read_bytes(), providers=["CPUExecutionProvider"])
+    known = model.known.of_codes(np.arange(model.known.num_users))
+    assert known.times is not None
+    names = [given.name for given in session.get_inputs()]
+    assert names == ["history", "history.time"]
+    inputs = {name: values for name, values in model._inputs(known).items() if name in names}
+    assert (inputs["history.time"] > 0).any()
+    (made,) = session.run(None, inputs)
+    with torch.no_grad():
+        expected = model._queries(known).numpy()
+        timeless = model._queries(replace(known, times=None)).numpy()
+    np.testing.assert_allclose(made, expected, rtol=1e-5, atol=1e-5)
+    assert np.abs(expected - timeless).max() > 1e-3
 
 
 def test_export_of_a_model_without_a_log(tmp_path: Path) -> None:

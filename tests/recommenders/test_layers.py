@@ -308,6 +308,16 @@ def test_what_sees_later_items_is_not_trained_at_all_positions(name: str) -> Non
     assert torch.equal(queries, model.query(columns))
 
 
+@pytest.mark.parametrize("name", AHEAD)
+@pytest.mark.parametrize("windows", [{"overlap": 3}, {"last_only": True}, {"overlap": 3, "examples": "positions"}])
+def test_options_of_windows_are_named_where_a_layer_learns_from_prefixes(name: str, windows: dict[str, Any]) -> None:
+    settings = CASES[name] | windows
+    wrong = "examples" if "examples" in windows else next(iter(windows))
+    with pytest.raises(ValueError, match=f"^{wrong}: expected .*, with .*, which learns from prefixes, got "):
+        SASRec(**settings)
+    SASRec(**settings | {"examples": "prefixes"})
+
+
 def test_relative_positions_do_not_know_where_the_window_begins() -> None:
     """Two blocks see the last items alike once what came before them is told apart by nothing but distance."""
     model = made(positions="relative", blocks=1)

@@ -1,5 +1,6 @@
 """Time budgets that are kept, and a second training on all data for as long as validation chose."""
 
+import dataclasses
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 import logq
 from logq._progress import Progress
 from logq.language_models import NNLM
-from logq.logs import Interactions, leave_one_out
+from logq.logs import Interactions, leave_one_out, split_at_random
 from logq.logs.splits import Split
 from logq.recommenders.held_out import HeldOut
 from logq.training.checkpoint import FILE
@@ -278,6 +279,37 @@ def test_a_log_and_what_came_later_are_put_together_as_a_split_has_them() -> Non
     theirs = Interactions.from_arrays(users, items, columns={"city": ["Lima", "Oslo"]})
     with pytest.raises(logq.ArgumentError, match=r"validation: expected the columns of log, .* other values of 'city'"):
         HeldOut(theirs, ours).together()
+
+
+@pytest.mark.parametrize("times", [True, False])
+@pytest.mark.parametrize("validation_users", [None, 5])
+def test_a_refit_keeps_the_order_of_a_log_that_was_split_at_random(times: bool, validation_users: int | None) -> None:
+    """What validated stands where it was among a user's events, not behind them."""
+    log = planted_log()
+    # Of equal times the order of rows tells which came first.
+    log = dataclasses.replace(log, timestamps=log.timestamps // 3 if times and log.timestamps is not None else None)
+    split = split_at_random(log, seed=3)
+    expected = split.history("test")
+    seen: list[Interactions] = []
+
+    class Watched(logq.YoutubeDNN):
+        def _make_examples(self, log: Interactions, seed: int) -> Any:
+            seen.append(log)
+            return super()._make_examples(log, seed)
+
+    model = Watched(dim=4, epochs=1, num_sampled=4, seed=1, refit=True, validation_users=validation_users)
+    model.fit(split, progress=False)
+    assert len(seen) == 2
+    assert seen[1].fingerprint() == expected.fingerprint()
+    before = seen[0]
+    rows = split.rows("train")
+    if validation_users is not None:
+        learned = np.unique(split.validation.users) if split.validation is not None else np.zeros(0)
+        assert len(before) > rows.sum()
+        chosen = [user for user in learned if (before.users == user).sum() == (split.train.users == user).sum()]
+        assert len(chosen) == validation_users
+        rows |= split.rows("validation") & ~np.isin(log.users, chosen)
+    assert before.fingerprint() == log.select(rows).fingerprint()
 
 
 def test_a_refit_needs_a_validation_part() -> None:

@@ -6,8 +6,10 @@ parameter; and it gets what was typed of a Config's options as one dict, under t
 
 import functools
 import inspect
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, get_type_hints
 
@@ -20,7 +22,7 @@ from logq.cli.terminal.help import HelpfulCommand
 if TYPE_CHECKING:
     from logq.training.config_fields import Option
 
-__all__ = ["Device", "JsonOutput", "Quiet", "VectorsArgument", "make_command", "one_of", "spread"]
+__all__ = ["Device", "JsonOutput", "Quiet", "VectorsArgument", "make_command", "one_of", "spread", "typed_again"]
 
 Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", "-q", help="Print only results and errors.")]
 JsonOutput: TypeAlias = Annotated[
@@ -141,6 +143,43 @@ def spread(function: Callable[..., None], options: "Mapping[str, Option] | None"
     command.__signature__ = inspect.Signature(parameters, return_annotation=None)  # pyright: ignore
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters} | {"return": None}
     return command
+
+
+def typed_again(group: Any) -> str:
+    """What is to be typed for a dataclass of options, of which those that have their defaults are left out.
+
+    Example:
+        >>> from dataclasses import dataclass
+        >>> @dataclass
+        ... class LogOptions:
+        ...     separator: Annotated[str | None, typer.Option("--sep")] = None
+        ...     min_user: int = 1
+        ...     numeric: list[str] | None = None
+        >>> typed_again(LogOptions("; ", 1, ["price", "-age"]))
+        "--sep '; ' --numeric price --numeric=-age"
+    """
+    kinds = get_type_hints(type(group), include_extras=True)
+    words: list[str] = []
+    for field in fields(group):
+        value = getattr(group, field.name)
+        if value == field.default:
+            continue
+        declared = [name for option in getattr(kinds[field.name], "__metadata__", ()) for name in _names(option)]
+        flag = next((name for name in declared if name.startswith("--")), f"--{field.name.replace('_', '-')}")
+        if isinstance(value, bool):
+            words.append(flag)
+            continue
+        for one in value if isinstance(value, list) else [value]:
+            text = str(one.value if isinstance(one, Enum) else one)
+            words += [f"{flag}={text}"] if text.startswith("-") else [flag, text]
+    return shlex.join(words)
+
+
+def _names(option: Any) -> list[str]:
+    """The names that typer.Option was given, of which it takes the first one for a default."""
+    if not isinstance(option, typer.models.OptionInfo):
+        return []
+    return [name for name in (option.default, *(option.param_decls or ())) if isinstance(name, str)]
 
 
 def _keyword(name: str, default: Any, kind: Any) -> inspect.Parameter:

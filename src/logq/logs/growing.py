@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
 from logq.logs.feature_values import Buckets, Categories, Coding
 from logq.logs.features import Features
-from logq.logs.identifiers import Identifiers, code_type, translated
+from logq.logs.identifiers import Identifiers, translated
 from logq.logs.interactions import Interactions
-from logq.logs.ordering import order_rows
+from logq.logs.joining import joined_log
 
 __all__ = ["GrownLog", "find_repeats", "grow_log", "grown_ids"]
 
@@ -72,29 +72,16 @@ def grow_log(log: Interactions, later: Interactions) -> GrownLog:
         name: grown_ids(log.column_ids.get(name), later.column_ids.get(name))
         for name in {**log.column_ids, **later.column_ids}
     }
-    later = _recoded(later, user_ids, item_ids, column_ids)
+    recoded = _recoded(later, user_ids, item_ids, column_ids)
     is_whole = int(repeats.sum()) == len(log)
     if is_whole:
-        parts, is_new = [later], ~repeats
+        parts, is_new = [recoded], ~repeats
     else:
-        kept = np.flatnonzero(~repeats)
-        parts = [_recoded(log, user_ids, item_ids, column_ids), _taken(later, kept)]
-        is_new = np.arange(len(log) + len(kept)) >= len(log)
-    users = np.concatenate([part.users for part in parts])
-    times = None
-    if later.timestamps is not None:
-        times = np.concatenate([np.asarray(part.timestamps) for part in parts])
-    order = order_rows(users, times)  # stable: of events at the same time those of the earlier log come first
-    labels = [part.labels for part in parts]
-    has_labels = any(part is not None for part in labels)
-    grown = Interactions(
-        users=users[order].astype(code_type(len(user_ids)), copy=False),
-        items=np.concatenate([part.items for part in parts])[order].astype(code_type(len(item_ids)), copy=False),
-        timestamps=None if times is None else times[order],
-        labels=_joined(labels, parts)[order].astype(np.float32) if has_labels else None,
-        columns={name: column[order] for name, column in _columns(parts).items()},
-        user_ids=user_ids,
-        item_ids=item_ids,
+        parts = [_recoded(log, user_ids, item_ids, column_ids), _renumbered(recoded.select(~repeats), log)]
+        is_new = np.arange(len(parts[0]) + len(parts[1])) >= len(log)
+    joined, order = joined_log(parts, filled=True)  # of events at the same time those of the earlier log come first
+    grown = replace(
+        joined,
         column_ids=column_ids,
         item_features=_grown_features(log.item_features, later.item_features, log.item_ids, later.item_ids, item_ids),
         user_features=_grown_features(log.user_features, later.user_features, log.user_ids, later.user_ids, user_ids),
@@ -182,49 +169,32 @@ def grown_ids(ids: Identifiers | None, more: Identifiers | None) -> Identifiers:
 def _recoded(
     log: Interactions, user_ids: Identifiers, item_ids: Identifiers, column_ids: Mapping[str, Identifiers]
 ) -> Interactions:
-    """A log with codes of other ids, which have all of its own."""
+    """A log with codes of other ids, which have all of its own, without features."""
     columns = dict(log.columns)
     for name, own in log.column_ids.items():
         columns[name] = np.append(0, translated(own, column_ids[name]) + 1)[np.asarray(log.columns[name])]
     users = translated(log.user_ids, user_ids)[np.asarray(log.users, dtype=np.int64)]
     items = translated(log.item_ids, item_ids)[np.asarray(log.items, dtype=np.int64)]
-    return replace(log, users=users, items=items, columns=columns, column_ids=column_ids)
-
-
-def _taken(log: Interactions, rows: NDArray[np.int64]) -> Interactions:
-    """Some rows of a log whose users need not ascend."""
     return replace(
         log,
-        users=log.users[rows],
-        items=log.items[rows],
-        timestamps=None if log.timestamps is None else log.timestamps[rows],
-        labels=None if log.labels is None else log.labels[rows],
-        columns={name: column[rows] for name, column in log.columns.items()},
+        users=users,
+        items=items,
+        columns=columns,
+        user_ids=user_ids,
+        item_ids=item_ids,
+        column_ids=column_ids,
+        item_features=None,
+        user_features=None,
     )
 
 
-def _columns(parts: list[Interactions]) -> dict[str, NDArray[Any]]:
-    """The columns of logs one after the other."""
-    found: dict[str, NDArray[Any]] = {}
-    for name in {name: None for part in parts for name in part.columns}:
-        columns: list[NDArray[Any] | None] = [part.columns.get(name) for part in parts]
-        if name == "session" and name not in parts[0].column_ids and len(parts) == 2 and columns[1] is not None:
-            # Numbers of sessions begin anew in every log, and are not those of the earlier one.
-            before = -1 if columns[0] is None else int(columns[0].max(initial=-1))
-            columns[0] = np.zeros(len(parts[0]), dtype=np.int64) if columns[0] is None else columns[0]
-            columns[1] = columns[1].astype(np.int64) + max(before, 0) + 1
-        found[name] = _joined(columns, parts)
-    return found
-
-
-def _joined(columns: list[NDArray[Any] | None], parts: list[Interactions]) -> NDArray[Any]:
-    """A column of logs one after the other: 0 where a log lacks it."""
-    kind = np.result_type(*[column.dtype for column in columns if column is not None])
-    filled = [
-        np.zeros(len(part), dtype=kind) if column is None else np.asarray(column)
-        for column, part in zip(columns, parts, strict=True)
-    ]
-    return np.concatenate(filled).astype(kind, copy=False)
+def _renumbered(later: Interactions, log: Interactions) -> Interactions:
+    """A later log whose sessions are not those of an earlier one: their numbers begin anew in every log."""
+    if "session" not in later.columns or "session" in {*log.column_ids, *later.column_ids}:
+        return later
+    before = log.columns.get("session")
+    last = 0 if before is None else max(int(before.max(initial=-1)), 0)
+    return replace(later, columns={**later.columns, "session": later.columns["session"].astype(np.int64) + last + 1})
 
 
 def _grown_features(

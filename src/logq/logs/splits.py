@@ -183,16 +183,28 @@ class Split:
             >>> len(split.history("validation")), len(split.history("test"))
             (1, 2)
         """
+        rows = self.history_rows(part)
+        return self.train if part == "validation" and not self.rows("given").any() else self.log.select(rows)
+
+    def history_rows(self, part: Literal["validation", "test"]) -> NDArray[np.bool_]:
+        """Return a mask of the rows (N,) that precede a part, which are those of `history`.
+
+        Raises:
+            ArgumentError: there is no such part.
+
+        Example:
+            >>> split = leave_one_out(Interactions.from_arrays([1, 1, 1], [5, 7, 9]))
+            >>> split.history_rows("test").tolist()
+            [True, True, False]
+        """
         if part not in ("validation", "test"):
             raise ArgumentError("part", '"validation" or "test"', part)
         given = self.rows("given")
         if part == "test":
-            return self.log.select((self.part < TEST) | given)
-        if not given.any():
-            return self.train
+            return (self.part < TEST) | given
         tested = np.zeros(self.log.num_users, dtype=np.bool_)
         tested[self.log.users[self.rows("test")]] = True
-        return self.log.select((self.part == TRAIN) | (given & ~tested[self.log.users]))
+        return (self.part == TRAIN) | (given & ~tested[self.log.users])
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write the part of each row, and the fingerprint of the log, which is saved separately.

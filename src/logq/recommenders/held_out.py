@@ -1,7 +1,6 @@
 """HeldOut: the events that are kept from training to be measured on meanwhile, and which those are."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,7 +8,7 @@ from numpy.typing import NDArray
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
 from logq.logs.interactions import Interactions
-from logq.logs.ordering import order_rows
+from logq.logs.joining import joined_log
 from logq.logs.splits import Split
 
 __all__ = ["HeldOut", "training_part"]
@@ -24,6 +23,8 @@ class HeldOut(NamedTuple):
     Args:
         truth: what users did.
         history: what they did before; None for what the recommender remembers.
+        places: (N,) the rows that the events of the history, and then those of the truth, have in the log that both are
+            parts of; None where they are of two logs. A random split without times has no other order.
 
     Example:
         >>> from logq.logs import Interactions
@@ -34,9 +35,27 @@ class HeldOut(NamedTuple):
 
     truth: Interactions
     history: Interactions | None
+    places: NDArray[np.int64] | None = None
+
+    @classmethod
+    def of(cls, split: Split) -> "HeldOut | None":
+        """The validation part of a split, and what precedes it; None where there is none.
+
+        Example:
+            >>> from logq.logs import split_at_random
+            >>> split = split_at_random(Interactions.from_sessions([["tea", "cup", "nut", "oil"]] * 9), 0.2, 0.3)
+            >>> HeldOut.of(split).together().fingerprint() == split.history("test").fingerprint()
+            True
+        """
+        if split.validation is None:
+            return None
+        rows = (split.history_rows("validation"), split.rows("validation"))
+        return cls(split.validation, split.history("validation"), np.concatenate([np.flatnonzero(one) for one in rows]))
 
     def together(self) -> Interactions:
-        """What users did before and then, as one log.
+        """What users did before and then, as one log, in the order that it has in the log of both.
+
+        Of two logs the order is that of times, or without times what they did before comes first.
 
         Raises:
             ArgumentError: the two have other users or items, or other values in a column.
@@ -75,28 +94,12 @@ class HeldOut(NamedTuple):
                 got = Verbatim(f"other {name.partition('_')[0]}s in it than in log")
                 raise ArgumentError("validation", "the users and items of log, as the parts of a Split have them", got)
 
-        columns = [name for name in self.history.columns if name in self.truth.columns]
-        for name in columns:
+        for name in (name for name in self.history.columns if name in self.truth.columns):
             ours, theirs = (part.column_ids.get(name) for part in parts)
             if ours is not theirs and (ours is None or theirs is None or not np.array_equal(ours.keys, theirs.keys)):
                 got = Verbatim(f"other values of {name!r} in it than in log")
                 raise ArgumentError("validation", "the columns of log, as the parts of a Split have them", got)
-
-        users = np.concatenate([part.users for part in parts])
-        has_times = all(part.timestamps is not None for part in parts)
-        times = np.concatenate([np.asarray(part.timestamps) for part in parts]) if has_times else None
-        order = order_rows(users, times)
-        labels = [part.labels for part in parts if part.labels is not None]
-        found = replace(
-            self.history,
-            users=users[order],
-            items=np.concatenate([part.items for part in parts])[order],
-            timestamps=None if times is None else times[order],
-            labels=np.concatenate(labels)[order] if len(labels) == len(parts) else None,
-            columns={name: np.concatenate([part.columns[name] for part in parts])[order] for name in columns},
-            column_ids={name: ids for name, ids in self.history.column_ids.items() if name in columns},
-        )
-        return found, order
+        return joined_log(parts, places=self.places)
 
     def shared_out(
         self, train: Interactions, users: int, is_known: NDArray[np.bool_] | None = None
@@ -124,8 +127,13 @@ class HeldOut(NamedTuple):
         validates = np.isin(self.truth.users, chosen) & may
         if validates.all():
             return train, self
-        before = HeldOut(self.truth.select(~validates), self.history).together()
-        held_out = HeldOut(self.truth.select(validates), before)
+        places = moved = None
+        if self.places is not None:
+            first, of_truth = np.split(self.places, [len(self.places) - len(self.truth)])
+            moved = np.concatenate([first, of_truth[~validates]])
+            places = np.concatenate([np.sort(moved), of_truth[validates]])
+        before = HeldOut(self.truth.select(~validates), self.history, moved).together()
+        held_out = HeldOut(self.truth.select(validates), before, places)
         is_given = np.zeros(before.num_users, dtype=np.bool_)  # users who validate, and of whom nothing is learned
         is_given[chosen] = True
         is_given[train.users] = False
@@ -149,7 +157,7 @@ def training_part(log: Interactions | Split, validation: Interactions | None) ->
     if isinstance(log, Split):
         if validation is not None:
             raise ArgumentError("validation", "none beside a Split, which has its own")
-        return log.train, None if log.validation is None else HeldOut(log.validation, log.history("validation"))
+        return log.train, HeldOut.of(log)
     if not isinstance(log, Interactions):
         raise ArgumentTypeError("log", "Interactions or a Split of them", log)
     return log, None if validation is None else HeldOut(validation, log)

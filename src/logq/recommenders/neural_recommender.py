@@ -299,7 +299,7 @@ class NeuralRecommender(NeuralConfig, NewItemsOfEncoder, ExportedRecommender):
     def _test(self, validation: HeldOut) -> RankingTest | None:
         """What validations ask: of what was held out, what can be found; None where that is nothing."""
         try:
-            test = RankingTest.of(self, *validation, exclude_seen=self.exclude_seen)
+            test = RankingTest.of(self, validation.truth, validation.history, exclude_seen=self.exclude_seen)
         except ArgumentError as error:
             text = f"{error.message('validation')}; so there is nothing to stop by, and all epochs are trained"
             warnings.warn(text, EvaluationWarning, stacklevel=2)

@@ -170,6 +170,7 @@ class ExportedRecommender(Recommender):
         `index` are asked with. The inputs are int64, and those of them that the model reads are there:
 
             history          (n, L) places of items in `item_ids`, oldest first, -1 behind them; 1 <= L <= max_length
+            history.time     (n, L) how long before the last event of its row each was, -1 if unknown
             user             (n,) places in `user_ids`, -1 for others
             user.NAME        (n,) or (n, W) codes of a feature of users, 0 for what is unknown, -1 behind several
             context.NAME     (n,) codes of a column of the context, 0 for what is unknown
@@ -191,7 +192,8 @@ class ExportedRecommender(Recommender):
         histories = [np.asarray(self.known.item_ids.keys)[:1].tolist()] * 2
         request = make_request(self.known, None, histories, None).histories
         batch = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in self._inputs(request).items()}
-        batch["history"] = torch.tensor([[0, -1], [0, -1]], device="cpu")
+        for name in (name for name in batch if name.split(".")[0] == "history"):
+            batch[name] = torch.nn.functional.pad(batch[name], (0, 1), value=-1)
         device = next(self.model.parameters()).device
         columns = columns_read(self.model, {name: values.to(device) for name, values in batch.items()})
         tower = QueryTower(self.model, columns, cosine=self.cosine, extra=self._has_column())

@@ -127,8 +127,12 @@ class SASRecConfig(LayerConfig, ContentConfig, NeuralConfig):
         super().__post_init__()
         if self.dim % self.heads:
             raise ArgumentError("heads", f"a divisor of dim = {self.dim}", self.heads)
-        if self.examples == "positions" and self.sees_later_items:
-            raise ArgumentError("examples", f"'prefixes', with {self.sees_later_items}", self.examples)
+        if self.sees_later_items and self.examples != "prefixes":
+            named = f"with {self.sees_later_items}, which learns from prefixes"
+            windows = {"overlap": "0", "last_only": "False"}  # by which automatic examples become positions
+            for name, expected in ({"examples": "'prefixes'"} if self.examples == "positions" else windows).items():
+                if getattr(self, name):
+                    raise ArgumentError(name, f"{expected}, {named}", getattr(self, name))
 
 
 _LAYERS = {"prefixes": "bsarec", "positions": "attention"}

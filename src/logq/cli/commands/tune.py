@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from logq._arguments import ArgumentError, BadArgumentError
-from logq.cli.command_options import Quiet, make_command
+from logq.cli.command_options import Quiet, make_command, typed_again
 from logq.cli.held_out_part import HeldOutPart, Validation
 from logq.cli.log_reading import LogArgument, LogReadingOptions, check_log, read_log
 from logq.cli.terminal.errors import BadInputError, InterruptedWorkError, note
@@ -142,7 +142,7 @@ def make(name: str) -> HelpfulCommand:
                 kept = f"the best settings so far are in {output / BEST}; " if (output / BEST).exists() else ""
                 raise InterruptedWorkError(f"{kept}the same command with --resume goes on.") from stop
         if not quiet:
-            _report(found, name, log, output / BEST, held_out)
+            _report(found, name, log, output / BEST, columns, held_out)
 
     about = (
         f"Search for good settings of {entry.class_name}: train it with some, see what validation says, choose others. "
@@ -209,7 +209,9 @@ def _named_options() -> Generator[None, None, None]:
         raise BadInputError(error.message(names[error.name])) from error
 
 
-def _report(found: "Tuning", name: str, log: Path, best: Path, held_out: Validation) -> None:
+def _report(
+    found: "Tuning", name: str, log: Path, best: Path, columns: LogReadingOptions, held_out: Validation
+) -> None:
     """Show the best trials, and what to do with them."""
     complete = [trial for trial in found.trials if trial.value is not None]
     ordered = sorted(complete, key=lambda trial: (trial.state != "complete", -(trial.value or 0.0)))
@@ -227,15 +229,9 @@ def _report(found: "Tuning", name: str, log: Path, best: Path, held_out: Validat
         note("no trial was completed: there are no best settings yet")
         return
     say("The best settings are in ", (str(best), "bold"), ".")
-    place = shlex.quote(str(best))
-    say_next(
-        [
-            (
-                f"logq train {name} {shlex.quote(str(log))} -o model --recipe {place}",
-                "with the options of the log that were given here",
-            )
-        ]
-    )
+    words = shlex.join(["train", name, str(log), "-o", "model", "--recipe", str(best)])
+    step = " ".join(filter(None, ["logq", words, typed_again(columns), typed_again(held_out)]))
+    say_next([(step, "a model with the best settings")])
 
 
 def _called(trial: "Trial") -> str:
