@@ -35,6 +35,7 @@ PACKAGES = (
     "tracing",
     "shapes",
     "processes",
+    "process_groups",
     "joining",
     "huffman",
     "candidates",
