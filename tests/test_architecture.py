@@ -49,6 +49,7 @@ PACKAGES = (
     "functional",
     "nn",
     "hierarchical",
+    "distributed",
     "compat",
     "diagnostics",
     "text",

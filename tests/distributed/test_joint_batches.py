@@ -7,18 +7,22 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from logq.candidates import IGNORED
+from logq.distributed import GradCache
 from logq.functional import sampled_loss
+from logq.logs import Interactions
 from logq.objectives import OBJECTIVES
 from logq.process_groups import group_of
-from logq.processes import world
-from logq.recommenders import TwoTowerEncoder
+from logq.processes import all_rows, world
+from logq.recommenders import TwoTower, TwoTowerEncoder
 from logq.recommenders.item_loss import ItemLoss
-from logq.samplers import CrossBatch, InBatch, LearnedUnigram, Sampler
+from logq.samplers import CrossBatch, InBatch, Sampler
 from logq.samplers.kept_tensors import unpacked
 from processes import together
 
@@ -118,6 +122,60 @@ def by_towers(members: range, group: Any, name: str, more: bool) -> dict[str, An
     return found
 
 
+class TwoTowers(nn.Module):
+    """A loop of one's own: towers that take two rows at a time, in what DistributedDataParallel wraps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(3)
+        self.users, self.items = (nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, D)).double() for _ in range(2))
+        self.sampler = InBatch(C, counts=COUNTS, group="world", dtype=torch.float64)
+
+    def forward(self, users: Tensor, items: Tensor, targets: Tensor) -> Tensor:
+        candidates = self.sampler.draw(targets)
+        queries, own = (GradCache(tower, 2)(x) for tower, x in ((self.users, users), (self.items, items)))
+        vectors = all_rows(own)
+        names, places = candidates.ids.unique(return_inverse=True)
+        table = torch.zeros(len(names), D, dtype=torch.float64).index_copy(0, places, vectors)
+        renamed = candidates._replace(ids=places, targets=torch.searchsorted(names, targets))
+        return sampled_loss("sampled_softmax", queries, table, renamed, reduction="sum")
+
+
+def by_own_loop(members: range) -> dict[str, Tensor]:
+    """Gradients of the mean over processes of the losses of their rows."""
+    targets = torch.arange(sum(ROWS)) * 2  # each with one vector
+    model = TwoTowers()
+    several = len(members) < len(ROWS)
+    wrapped = DistributedDataParallel(model) if several else model
+    loss = wrapped(*(part(rows, members) for rows in (numbers(11, 3, seed=1), numbers(11, 3, seed=2), targets)))
+    loss.backward()
+    found = {name: one.grad for name, one in model.named_parameters() if one.grad is not None}
+    return found if several else {name: one / len(ROWS) for name, one in found.items()}
+
+
+def by_estimator(batch_size: int) -> dict[str, Any]:
+    """Vectors of items of estimators that learned two batches of 24 rows."""
+    rng = np.random.default_rng(1)
+    log = Interactions.from_sessions([[f"i{item}" for item in rng.choice(15, 3, replace=False)] for _ in range(24)])
+    found: dict[str, Any] = {}
+    for sampler, negatives_of in [("in_batch", "world"), ("cross_batch", "world"), ("in_batch", "rank")]:
+        model = TwoTower(
+            4,
+            sampler=sampler,
+            num_sampled=24,  # a whole batch, as processes have its rows in another order
+            negatives_of=negatives_of,
+            id_dropout=0.0,
+            optimizer="sgd",
+            lr=1.0,
+            chunk=5,
+            batch_size=batch_size,
+            epochs=1,
+            seed=3,
+        )
+        found[f"{sampler} of {negatives_of}"] = model.fit(log, progress=False).item_vectors
+    return found
+
+
 CASES: dict[str, tuple[Callable[..., dict[str, Any]], tuple[Any, ...]]] = {
     **{f"table, {name}": (by_table, (name, 0)) for name in SAMPLERS},
     **{f"table, {name}, two a row": (by_table, (name, 2)) for name in ("exact", "streaming memory", "some")},
@@ -148,10 +206,8 @@ def run() -> dict[Any, Any]:
     for choice in GROUPS:
         for case, (function, arguments) in CASES.items():
             found[choice, case] = function(own, choice, *arguments)
-    learned = LearnedUnigram(C, 3, group="world", seed=1, dtype=torch.float64)
-    for step in range(STEPS):
-        learned.draw(part(all_targets(step), own))
-    found["learned"] = learned_of(learned)
+    found["loop"] = by_own_loop(own)
+    found["estimator"] = by_estimator(24 // here.size)
     return found
 
 
@@ -190,15 +246,20 @@ def test_processes_that_share_targets_are_one_process_with_all_rows(case: str, p
                     torch.testing.assert_close(rows, value, rtol=1e-12, atol=1e-12)
 
 
-def test_learned_counts_are_those_of_all(processes: list[dict[Any, Any]]) -> None:
-    expected = torch.ones(C, dtype=torch.int64)
-    for step in range(STEPS):
-        targets = all_targets(step)
-        expected += torch.bincount(targets[targets != IGNORED], minlength=C)
+def test_a_loop_with_chunks_by_distributed_data_parallel(processes: list[dict[Any, Any]]) -> None:
+    expected = by_own_loop(range(len(ROWS)))
+    assert len(expected) == 8
     for one in processes:
-        assert torch.equal(one["learned"]["learned.counts"], expected)
-        for name, value in one["learned"].items():
-            assert torch.equal(value, processes[0]["learned"][name]), name
+        torch.testing.assert_close(one["loop"], expected, rtol=1e-12, atol=1e-12)
+
+
+def test_estimators_learn_from_the_targets_of_all(processes: list[dict[Any, Any]]) -> None:
+    expected = by_estimator(24)
+    for one in processes:
+        for name, vectors in one["estimator"].items():
+            np.testing.assert_array_equal(vectors, processes[0]["estimator"][name])
+            change = np.abs(vectors - expected[name]).max()
+            assert change > 1e-2 if name.endswith("rank") else change < 1e-5, name
 
 
 def test_groups_and_what_cannot_be_one(processes: list[dict[Any, Any]]) -> None:
@@ -214,8 +275,6 @@ def test_groups_and_what_cannot_be_one(processes: list[dict[Any, Any]]) -> None:
 def test_a_group_is_a_name_or_a_number(group: Any) -> None:
     with pytest.raises(ValueError, match="group: expected 'world', 'node', an integer >= 1, or None, got"):
         InBatch(C, group=group)
-    with pytest.raises(ValueError, match="group: expected 'world', 'node', an integer >= 1, or None, got"):
-        LearnedUnigram(C, 3, group=group)
 
 
 __all__ = ["run"]

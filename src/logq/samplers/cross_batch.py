@@ -35,8 +35,8 @@ class CrossBatch(InBatch):
     logq.recommenders.ItemLoss does both, and takes the vector of today for an item that the batch has as well; hits are
     told by ids. Stale vectors lag behind by M / n batches, which a high learning rate makes matter.
 
-    The memory fills in `train()`, and is not touched in `eval()`, whose draws have it too. It is part of `state_dict`,
-    and takes 8 bytes a place and those of a vector.
+    The memory fills by draws in `train()`, and is not touched in `eval()`, whose draws have it too. It is part of
+    `state_dict`, and takes 8 bytes a place and those of a vector.
 
     Args:
         num_classes: C.
@@ -118,15 +118,6 @@ class CrossBatch(InBatch):
         if self.training and not before:  # a target is no negative of its own batch twice
             self._push(targets)
         super()._learn(targets, before=before)
-
-    def learn(self, targets: Tensor) -> None:
-        """Take the targets of a batch into estimate and memory; `draw` does so itself in training mode.
-
-        Args:
-            targets: (B,) or (B, T) int64; IGNORED entries do not count.
-        """
-        self._estimate(targets)
-        self._push(targets)
 
     def _push(self, targets: Tensor) -> None:
         if is_fake(targets):

@@ -167,8 +167,7 @@ class InBatch(Sampler):
     def _learn(self, targets: Tensor, *, before: bool) -> None:
         if self.group is not None:  # what is asked of the other processes to learn is there for the draw
             self._shared = (targets, *self._of_group(targets)) if before and self.training else None
-        if before and self.training:
-            self._estimate(targets)
+        super()._learn(targets, before=before)
 
     def _num_kept(self) -> Tensor | int:
         """How many candidates there are beside the batch; see CrossBatch."""
@@ -242,9 +241,6 @@ class InBatch(Sampler):
         Args:
             targets: (B,) or (B, T) int64; IGNORED entries do not count.
         """
-        self._estimate(targets)
-
-    def _estimate(self, targets: Tensor) -> None:
         if self.exact or is_fake(targets):
             return
         targets = self._of_group(targets)[0]

@@ -10,11 +10,9 @@ from typing_extensions import Unpack
 from logq.candidates import IGNORED
 from logq.kernels.distributions import LearnedDistribution
 from logq.kernels.expected_counts import LearnedCounts
-from logq.processes import GroupChoice, all_rows, check_group, group_of
 from logq.samplers.alias_table import AliasTable, check_size
 from logq.samplers.kept_tensors import Kept
-from logq.samplers.proposal import Proposal, ProposalOptions, options_of
-from logq.samplers.sampler_settings import SamplerSettings
+from logq.samplers.proposal import Proposal, ProposalOptions
 from logq.shapes import can_look_at
 from logq.tracing import is_fake
 
@@ -32,22 +30,16 @@ class LearnedUnigram(Proposal):
     since then, from which one is drawn uniformly; the table is built again, O(C), when the list is C long. 20 bytes per
     class.
 
-    Processes that train together count their own targets each, or with `group` those of all its processes, so that all
-    have the same counts. These then draw in `train()`, and `learn`, at the same time.
-
     Equivalent to: tf.random.learned_unigram_candidate_sampler, up to the exact expected counts of distinct draws
     (logq.samplers.distinct_draws).
 
     Args:
         num_classes: C.
         num_sampled: S.
-        group: the processes whose targets count: "world" for all, "node" for those of one machine, n for groups of n
-            consecutive ranks; None for this process alone.
         **options: as for Proposal: replacement, per_row, seed, device, dtype.
 
     Raises:
-        ValueError: more distinct classes are asked for than there are, or there are 2^31 and more;
-            the processes cannot be divided into such groups.
+        ValueError: more distinct classes are asked for than there are, or there are 2^31 and more.
 
     Example:
         >>> sampler = LearnedUnigram(4, num_sampled=1, seed=1)
@@ -64,25 +56,11 @@ class LearnedUnigram(Proposal):
     recent = Kept()  # (max(1024, C) + 1,) int64, whose last place takes what is no class
     num_recent = Kept()  # () int64
 
-    def __init__(
-        self,
-        num_classes: int,
-        num_sampled: int,
-        *,
-        group: GroupChoice | None = None,
-        **options: Unpack[ProposalOptions],
-    ) -> None:
+    def __init__(self, num_classes: int, num_sampled: int, **options: Unpack[ProposalOptions]) -> None:
         super().__init__(num_classes, num_sampled, **options)
-        self.group = check_group(group)
         check_size(self.num_classes)
         self.counts = torch.ones(self.num_classes, dtype=torch.int64, device=self.home)
         self._build()
-
-    @classmethod
-    def from_settings(cls, settings: SamplerSettings) -> "LearnedUnigram":
-        """Make the sampler from what an estimator knows; see Sampler. Processes that learn one model count alike."""
-        group = None if settings.negatives_of is None else "world"
-        return cls(settings.num_classes, settings.num_distinct, group=group, **options_of(settings))
 
     def _build(self) -> None:
         """Take all counts into the table and empty the list."""
@@ -110,14 +88,14 @@ class LearnedUnigram(Proposal):
         recent = recent.to(self.home)
         self.counts.sub_(torch.bincount(recent, minlength=self.num_classes))
         self._build()
-        self._take_in(recent)
+        self.learn(recent)
         self.taken = int(learned.get("taken", self.num_recent))
 
     def _is_sequence_of_ops(self) -> bool:
         return not self.training  # the host knows when the list is full
 
     def learn(self, targets: Tensor) -> None:
-        """Count targets; `draw` does so itself in training mode. With `group` all of its processes call it at once.
+        """Count targets; `draw` does so itself in training mode.
 
         Args:
             targets: int64 of any shape; IGNORED entries do not count.
@@ -125,12 +103,6 @@ class LearnedUnigram(Proposal):
         if is_fake(targets):
             return
         targets = targets.reshape(-1)
-        if self.group is not None:
-            targets = all_rows(targets, group=group_of(self.group, targets.device))
-        self._take_in(targets)
-
-    def _take_in(self, targets: Tensor) -> None:
-        """Count targets (N,)."""
         is_class = targets != IGNORED
         self.counts.index_add_(0, targets.where(is_class, 0), is_class.long())
         self._tries = None

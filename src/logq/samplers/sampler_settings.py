@@ -25,8 +25,8 @@ class SamplerSettings:
         seed: of the draws.
         target_counts: (C,) how often each class is a target, for in_batch; None if that is `counts`.
         in_batch_share: the share of the S classes that are targets of other rows of the batch.
-        negatives_of: the processes whose targets in_batch takes, of those that train one model together: "rank" for
-            this one, "node" for those of its machine, "world" for all; None where each trains its own.
+        negatives_of: whose targets in_batch takes where several processes train one model: "rank" for those of this
+            process, "node" for those of its machine, "world" for those of all.
 
     Example:
         >>> import numpy as np
@@ -42,7 +42,7 @@ class SamplerSettings:
     seed: int | None = None
     target_counts: NDArray[np.float64] | None = None
     in_batch_share: float = 0.0
-    negatives_of: str | None = None
+    negatives_of: str = "rank"
 
     @property
     def of_targets(self) -> NDArray[Any]:
@@ -51,7 +51,7 @@ class SamplerSettings:
 
     @property
     def group(self) -> str | None:
-        """The processes whose targets are negatives, as samplers take it; None for this one alone."""
+        """`negatives_of` as samplers take it: None for this process alone."""
         return None if self.negatives_of == "rank" else self.negatives_of
 
     @property
