@@ -161,6 +161,8 @@ def test_vectors_come_back_at_the_end_of_the_ids_and_outlast_a_state() -> None:
             assert found[:, 0].tolist() == candidates.ids[len(own) :].tolist()
         sampler.keep_vectors(vectors(candidates.ids[: len(own)], step))
         kept.extend([float(y), float(step)] for y in own)
+        places = [place for place in sampler._places.tolist() if place < 3]
+        assert len(places) == len(set(places)) == min(3, len(own)), "two targets go to one place"
     fresh = CrossBatch(9, 3, counts=range(1, 10), dtype=torch.float64)
     fresh.load_state_dict(sampler.state_dict())
     for one in (sampler, fresh):
