@@ -12,6 +12,7 @@ from logq import functional
 from logq import nn as logq_nn
 from logq.objectives import OBJECTIVES, Objective
 from logq.samplers import (
+    CrossBatch,
     EveryClass,
     InBatch,
     LearnedUnigram,
@@ -47,6 +48,14 @@ def streaming(num_classes: int, **arguments) -> InBatch:
     sampler = InBatch(num_classes, **arguments)
     if sampler.device.type != "meta":
         sampler.draw(torch.arange(num_classes).repeat(2))
+    return sampler
+
+
+def remembering(num_classes: int, **arguments) -> CrossBatch:
+    """In-batch negatives beside those of a memory that is half full, or full for a streaming one."""
+    sampler = CrossBatch(num_classes, 2 * SAMPLED, **arguments)
+    if sampler.device.type != "meta":
+        sampler.draw(torch.arange(num_classes).repeat(2) if not sampler.exact else torch.arange(SAMPLED))
     return sampler
 
 
@@ -112,6 +121,9 @@ ONE_WAY: dict[str, Callable[..., Sampler]] = {
     "in_batch-counts": lambda c, **how: InBatch(c, counts=falling_counts(c), **how),
     "in_batch-streaming": streaming,
     "in_batch-sampled": lambda c, **how: InBatch(c, counts=falling_counts(c), num_sampled=2, **how),
+    "in_batch-group": lambda c, **how: InBatch(c, counts=falling_counts(c), group="world", **how),
+    "cross_batch-counts": lambda c, **how: remembering(c, counts=falling_counts(c), **how),
+    "cross_batch-streaming": remembering,
     "partition": partition,
     "partition-sampled": lambda c, **how: partition(c, num_sampled=SAMPLED, **how),
     "partition-distinct": lambda c, **how: partition(c, num_sampled=SAMPLED, replacement=False, **how),

@@ -34,15 +34,15 @@ def is_random(name: str) -> bool:
     """Whether it draws anything: the others return the classes of the batch, of a part, or all."""
     if name == "in_batch-sampled":
         return True
-    return name not in ("every_class", "partition") and not name.startswith("in_batch")
+    return name not in ("every_class", "partition") and not name.startswith(("in_batch", "cross_batch"))
 
 
 def takes_the_batch(name: str) -> bool:
-    return "in_batch" in name
+    return "in_batch" in name or "cross_batch" in name
 
 
 def learns(name: str) -> bool:
-    return "learned_unigram" in name or name == "in_batch-streaming"
+    return "learned_unigram" in name or name == "in_batch-streaming" or "cross_batch" in name
 
 
 def make(name: str, *, dtype: torch.dtype = torch.float64, seed: int = SEED) -> Sampler:
@@ -112,7 +112,7 @@ def groups_of(expected: Tensor, least: int) -> list[list[int]]:
     return groups
 
 
-@where(lambda name: name != "in_batch-streaming")  # estimated one by one, its frequencies need not add up to 1
+@where(lambda name: not name.endswith("_batch-streaming"))  # estimated one by one, its frequencies need not add up to 1
 def test_expected_counts_add_up_to_the_size_of_the_sample(name):
     sampler = make(name).eval()
     size = sampler.draw(TARGETS).ids.shape[-1]
@@ -395,7 +395,7 @@ def test_a_state_of_something_else_is_told(name):
     for state in (torch.zeros(8), torch.ones(3, dtype=torch.uint8), sampler.state_dict()["_extra_state"][:-4]):
         with pytest.raises(ValueError, match="the state of a sampler is damaged"):
             sampler.load_state_dict({**sampler.state_dict(), "_extra_state": state})
-    if learns(name) and name != "in_batch-streaming":
+    if learns(name) and not takes_the_batch(name):
         key = next(key for key in sampler.state_dict() if "counts" in str(unpacked(sampler.state_dict()[key])))
         with pytest.raises(ValueError, match=r"counts: expected shape \(40,\), got \(41,\)"):
             sampler.load_state_dict(

@@ -60,6 +60,18 @@ def test_goes_on_to_the_same_bits(name: str, steps: int, tmp_path: Path) -> None
     assert not (tmp_path / FILE).exists()
 
 
+def test_a_memory_of_earlier_batches_goes_on(tmp_path: Path) -> None:
+    """With the vectors that it has, which are older than the weights."""
+    options = {"sampler": "cross_batch", "num_sampled": 48, "epochs": 2, "batch_size": 32, "id_dropout": 0.3}
+    whole = fit(make("TwoTower", **options))
+    cut = make("TwoTower", **options)
+    break_after(cut, 5)
+    with pytest.raises(BrokenOffError):
+        fit(cut, tmp_path)
+    assert (fit(make("TwoTower", **options), tmp_path, resume=True).item_vectors == whole.item_vectors).all()
+    assert (fit(make("TwoTower", **options | {"sampler": "in_batch"})).item_vectors != whole.item_vectors).any()
+
+
 def test_a_seed_from_the_system_is_resumed_too(tmp_path: Path) -> None:
     cut = make("YoutubeDNN", epochs=2, seed=None)
     break_after(cut, 12)

@@ -217,6 +217,7 @@ class NeuralLanguageModel(NeuralLMConfig, LanguageModel):
                 replacement=self.replacement,
                 per_row=not self.shared_negatives,
                 seed=seed,
+                negatives_of=self.negatives_of,
             )
             sampler = make_sampler(self.sampler, settings)
         shared = self._shared_weight()

@@ -1,6 +1,6 @@
 """ItemLoss: queries and the items that they should find -> loss, by an objective and a sampler."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,9 +13,11 @@ from logq.candidates import IGNORED, Candidates, without_log_q
 from logq.functional import full_loss, sampled_loss
 from logq.kernels.reference_rows import ranked
 from logq.objectives import Objective, find_objective
+from logq.process_groups import GroupChoice, group_of
+from logq.processes import World, all_rows, world
 from logq.recommenders.left_out import alike
 from logq.recommenders.neural_config import NeuralConfig
-from logq.samplers import Sampler
+from logq.samplers import CrossBatch, InBatch, Sampler
 from logq.samplers.registry import SamplerSettings, make_sampler
 from logq.tracing import keeps_sizes
 
@@ -129,8 +131,7 @@ class ItemLoss(nn.Module):
         Returns:
             A scalar in nats, the mean over M; 0 for no query, or where all weights are 0.
         """
-        if queries.dtype in (torch.bfloat16, torch.float16):
-            queries = queries.float()
+        queries = _wide(queries)
         if self.sampler is None:
             return self._full(model, queries, targets, weights)
         needs_log_q = self.objective.subtract_log_q and self.log_q
@@ -141,7 +142,7 @@ class ItemLoss(nn.Module):
             candidates = without_log_q(candidates)
         table, bias, sparse = model.item_table, model.item_bias, self.sparse
         if table is None:
-            table, bias, candidates, extra = computed_rows(model, candidates, extra)
+            table, bias, candidates, extra = self._computed(model, candidates, extra)
             sparse = False
         if self.false_negatives is not None:
             by = queries if self.by_query else None
@@ -160,12 +161,27 @@ class ItemLoss(nn.Module):
             extra_negatives=extra,
         )
 
+    def _computed(
+        self, model: FindsItems, candidates: Candidates, extra: Tensor | None
+    ) -> tuple[Tensor, Tensor | None, Candidates, Tensor | None]:
+        """What `computed_rows` makes, with what the sampler has of other processes and of earlier batches."""
+        sampler = self.sampler
+        # Some of the batch need not have the own targets among them.
+        group = sampler.group if isinstance(sampler, InBatch) and sampler.num_sampled is None else None
+        if not isinstance(sampler, CrossBatch):
+            return computed_rows(model, candidates, extra, group=group)
+        kept = sampler.kept_vectors()
+        found = computed_rows(model, candidates, extra, group=group, kept=kept)
+        size = candidates.ids.shape[0] - (0 if kept is None else len(kept))
+        sampler.keep_vectors(found[0].detach()[found[2].ids[:size]])
+        return found
+
     def _full(self, model: FindsItems, queries: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
         table = model.item_vectors() if model.item_table is None else model.item_table
         return full_loss(
             self.objective,
             queries,
-            table.float() if table.dtype in (torch.bfloat16, torch.float16) else table,
+            _wide(table),
             targets,
             bias=model.item_bias,
             temperature=self.temperature,
@@ -229,6 +245,7 @@ def make_item_loss(
             seed=seed,
             target_counts=target_counts,
             in_batch_share=config.in_batch_share,
+            negatives_of=config.negatives_of,
         )
         sampler = make_sampler(config.sampler, settings)
     return ItemLoss(
@@ -257,7 +274,12 @@ def without(candidates: Candidates, left_out: Tensor) -> Candidates:
 
 
 def computed_rows(
-    model: FindsItems, candidates: Candidates, extra: Tensor | None = None
+    model: FindsItems,
+    candidates: Candidates,
+    extra: Tensor | None = None,
+    *,
+    group: GroupChoice | None = None,
+    kept: Tensor | None = None,
 ) -> tuple[Tensor, Tensor | None, Candidates, Tensor | None]:
     """Vectors and biases of the items that candidates name, each once, and the candidates numbered by these rows.
 
@@ -265,6 +287,9 @@ def computed_rows(
         model: that makes vectors.
         candidates: of all items.
         extra: (M, K) further items, -1 for none, which come numbered as well.
+        group: the processes that have the same ids (S,), with the targets of all of them among these: each computes a
+            part of the vectors, and gets the others with gradients.
+        kept: (m, D) vectors for the last m of the shared ids that neither the other ids nor targets name.
 
     Example:
         >>> from logq.recommenders import YoutubeDNNEncoder
@@ -274,22 +299,61 @@ def computed_rows(
         >>> rows.shape[0] <= 4, bool((renamed.targets < rows.shape[0]).all())
         (True, True)
     """
-    is_true, some = candidates.is_true(), candidates.ids.reshape(-1)[0]
-    named = [candidates.targets.where(is_true, some), candidates.ids]
-    if extra is not None:
-        named.append(extra.where(extra >= 0, some))
-    every = torch.cat([ids.reshape(-1) for ids in named])
-    items, places = _distinct(every) if keeps_sizes(every) else every.unique(return_inverse=True)
-    parts = places.split([ids.numel() for ids in named])
-    targets, ids, *rest = (part.view(ids.shape) for part, ids in zip(parts, named, strict=True))
-    rows = model.item_vectors(items).float()
-    bias = None if model.item_bias is None else model.item_bias[items]
-    candidates = candidates._replace(ids=ids, targets=targets.where(is_true, IGNORED))
-    return rows, bias, candidates, None if extra is None else rest[0].where(extra >= 0, -1)
+    is_true = candidates.is_true()
+    ids, old = candidates.ids, candidates.ids.new_empty(0)
+    if kept is not None:
+        ids, old = ids.tensor_split([len(ids) - len(kept)])
+    everything = ids.reshape(-1) if ids.numel() else candidates.targets.new_zeros(1)
+    targets = candidates.targets.where(is_true, everything[0])
+    is_extra = None if extra is None else extra >= 0
+    if extra is not None and is_extra is not None:
+        extra = extra.where(is_extra, everything[0])
+    shared_in = None if group is None else group_of(group, ids.device)
+    here = World() if group is None else world(shared_in)
+    own = [] if extra is None else [extra.reshape(-1)]
+    if here.size == 1:
+        lists = [_distinct(torch.cat([targets.reshape(-1), everything, *own]))]
+        tables = [model.item_vectors(lists[0])]
+    else:
+        lists = [_distinct(everything), *map(_distinct, own)]
+        parts = lists[0].tensor_split(here.size)
+        mine = model.item_vectors(parts[here.rank])
+        tables = [all_rows(mine, [len(part) for part in parts], shared_in), *map(model.item_vectors, lists[1:])]
+    items = torch.cat(lists)
+    numbers, is_there = _numbered(old, lists)
+    if kept is not None:
+        tables.append(kept.to(tables[0].dtype))
+        numbers = numbers.where(is_there, len(items) + torch.arange(len(kept), device=numbers.device))
+    bias = None if model.item_bias is None else model.item_bias[torch.cat([items, old])]
+    candidates = candidates._replace(
+        ids=torch.cat([_numbered(ids, lists)[0], numbers]) if kept is not None else _numbered(ids, lists)[0],
+        targets=_numbered(targets, lists)[0].where(is_true, IGNORED),
+    )
+    if extra is not None and is_extra is not None:
+        extra = _numbered(extra, lists)[0].where(is_extra, -1)
+    return _wide(torch.cat(tables)), bias, candidates, extra
 
 
-def _distinct(ids: Tensor) -> tuple[Tensor, Tensor]:
-    """As `unique(return_inverse=True)`, with as many items as there are ids: the last one fills the rest."""
-    ordered, order, _, ranks = ranked(ids)
-    items = ordered[-1].expand(len(ids)).clone().scatter_(0, ranks, ordered)
-    return items, torch.empty_like(order).scatter_(0, order, ranks)
+def _wide(vectors: Tensor) -> Tensor:
+    """Losses are computed in float32 at least."""
+    return vectors.float() if vectors.dtype in (torch.bfloat16, torch.float16) else vectors
+
+
+def _distinct(ids: Tensor) -> Tensor:
+    """The items (n,) in order, each once; where sizes are kept as many as ids, of which the last one fills the rest."""
+    if not keeps_sizes(ids) or len(ids) == 0:
+        return ids.unique()
+    ordered, _, _, ranks = ranked(ids)
+    return ordered[-1].expand(len(ids)).clone().scatter_(0, ranks, ordered)
+
+
+def _numbered(ids: Tensor, lists: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Where ids of any shape are in lists of items in order, laid end to end, and whether they are in one."""
+    numbers, is_there, first = torch.zeros_like(ids), torch.zeros_like(ids, dtype=torch.bool), 0
+    for items in lists:
+        if len(items) == 0:
+            continue
+        at = torch.searchsorted(items, ids).clamp(max=len(items) - 1)
+        is_new = ~is_there & (items[at] == ids)
+        numbers, is_there, first = (first + at).where(is_new, numbers), is_there | is_new, first + len(items)
+    return numbers, is_there

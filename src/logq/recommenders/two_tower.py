@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from logq._arguments import ArgumentError, check_float, check_int
+from logq.distributed.grad_cache import GradCache
 from logq.logs.examples import Examples
 from logq.logs.interactions import Interactions
 from logq.logs.next_items import NextItems
@@ -69,6 +70,8 @@ class TwoTowerEncoder(RetrievalModel):
         temperature: tau.
         dropout: of hidden layers.
         sparse: whether tables of ids get sparse gradients.
+        chunk: how many rows a tower takes at a time in training, so that memory does not grow with hidden layers of the
+            batch; see logq.distributed.GradCache. None takes all at once.
 
     Shape:
         history (B, L) int64, features (B,) or (B, W) int64 -> queries (B, D). Padding may be anywhere.
@@ -108,6 +111,7 @@ class TwoTowerEncoder(RetrievalModel):
         temperature: float = 0.05,
         dropout: float = 0.0,
         sparse: bool = False,
+        chunk: int | None = None,
     ) -> None:
         super().__init__(check_int("num_items", num_items), check_int("dim", dim))
         width = dim if id_dim is None else check_int("id_dim", id_dim)
@@ -130,6 +134,7 @@ class TwoTowerEncoder(RetrievalModel):
         inputs = width * (1 + bool(num_users)) + self.user_features.width + self.context_features.width
         self.user_tower = Tower(inputs, hidden, dim, dropout=dropout)
         self.temperature = check_float("temperature", temperature, above=0)
+        self.chunk = None if chunk is None else check_int("chunk", chunk)
 
     def query(self, batch: Batch) -> Tensor:
         """The queries (B, D), each of length 1 / tau."""
@@ -143,7 +148,11 @@ class TwoTowerEncoder(RetrievalModel):
 
     def training_queries(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The queries (B, D) and the targets (B,)."""
-        return self.query(batch), column(batch, "target", self.num_items, "B")
+        if self.chunk is None:
+            queries = self.query(batch)
+        else:
+            queries = GradCache(self.query, self.chunk)({name: batch[name] for name in ("history", *self.inputs)})
+        return queries, column(batch, "target", self.num_items, "B")
 
     def item_vectors(self, ids: Tensor | None = None) -> Tensor:
         """The unit vectors (n, D) of some items, or of all; in training ids count as unknown now and then."""
@@ -151,6 +160,10 @@ class TwoTowerEncoder(RetrievalModel):
             ids = torch.arange(self.num_items, device=self.ids.table.weight.device)
             if not torch.is_grad_enabled():  # hidden layers of all items would be many times their vectors
                 return torch.cat([self.item_vectors(part) for part in ids.split(ROWS)])
+        of_ids = self._items_of if self.chunk is None else GradCache(self._items_of, self.chunk)
+        return of_ids(ids)
+
+    def _items_of(self, ids: Tensor) -> Tensor:
         return self._items(ids, self.item_codes.of(ids))
 
     def item_vectors_from(self, features: Mapping[str, Tensor]) -> Tensor:
@@ -204,6 +217,18 @@ class TwoTowerConfig(ContextConfig, ContentConfig, NeuralConfig):
     dropout: Dropout = 0.0
     sampler: Annotated[SamplerChoice | None, Help(default="in_batch")] = None
     temperature: Annotated[float, TriedValues(0.02, 0.2), Help("Temperature that divides the cosines.")] = 0.05
+    chunk: Annotated[
+        int | None,
+        AtLeast(1),
+        Help(
+            "Rows that a tower takes at a time in training; {none} takes the batch at once.",
+            more="For large batches in fixed memory: hidden layers are held for that many rows only, and computed a "
+            "second time for the gradients, which are the same.",
+            typed="Rows that a tower takes at a time in training, for large batches in fixed memory.",
+            none="0",
+            group="Training",
+        ),
+    ] = None
     cosine: Annotated[bool, Help("False: the towers end in unit vectors anyway.", hidden=True)] = False
     pretrain: Annotated[int, Help(hidden=True)] = 0
 
@@ -211,6 +236,9 @@ class TwoTowerConfig(ContextConfig, ContentConfig, NeuralConfig):
         super().__post_init__()
         if self.cosine:
             raise ArgumentError("cosine", "False, as the towers end in unit vectors anyway", self.cosine)
+        for name in ("compile", "cuda_graphs"):
+            if self.chunk is not None and getattr(self, name):
+                raise ArgumentError(name, "False with chunk, which encodes a second time in backward", True)
 
 
 class TwoTower(TwoTowerConfig, NeuralRecommender):
@@ -258,6 +286,7 @@ class TwoTower(TwoTowerConfig, NeuralRecommender):
             temperature=self.temperature,
             dropout=self.dropout,
             sparse=sparse,
+            chunk=self.chunk,
         )
 
     def _make_examples(self, log: Interactions, seed: int) -> Examples:

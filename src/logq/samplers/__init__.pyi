@@ -1,3 +1,4 @@
+from .cross_batch import CrossBatch as CrossBatch
 from .every_class import EveryClass as EveryClass
 from .in_batch import InBatch as InBatch
 from .learned_unigram import LearnedUnigram as LearnedUnigram

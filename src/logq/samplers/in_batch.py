@@ -8,14 +8,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from logq._arguments import check_float, check_int
+from logq._arguments import ArgumentError, Verbatim, check_float, check_int
 from logq.candidates import IGNORED, as_columns
 from logq.kernels.distributions import random_bits, shifted
+from logq.process_groups import GroupChoice, check_group, group_of
+from logq.processes import Group, World, all_rows, world
 from logq.samplers.class_counts import check_counts
 from logq.samplers.kept_tensors import Kept
 from logq.samplers.sampler import Draw, Sampler
 from logq.samplers.sampler_settings import SamplerSettings
-from logq.samplers.streams import Source, take_seed
+from logq.samplers.streams import Source, rank_of_process, take_seed
 from logq.shapes import can_look_at
 from logq.tracing import is_fake
 
@@ -42,16 +44,24 @@ class InBatch(Sampler):
     Where rows have different numbers of true classes, so do their expected counts: `log_expected_count` of the
     candidates then is (B, S) for the shared ids (S,). Q supposes that rows are independent: shuffle them.
 
+    Processes that train together may share their targets: with `group` the batch is that of all its processes, in the
+    order of ranks, n and the estimates are those of one process that has all their rows, and so is a sample of
+    `num_sampled`. Each process gets the candidates of its own rows. All of the group draw and learn at the same time,
+    in `eval()` too, with the same T; numbers of rows may differ. Where item vectors are computed, those of the others
+    come by `logq.processes.all_rows`, as logq.recommenders.ItemLoss does it.
+
     Args:
         num_classes: C.
         counts: (C,) of the targets in the data, for the exact frequency; None estimates it.
         rate: how fast estimates forget; 0.01 looks back about a hundred occurrences of a class.
         num_sampled: m, the most targets to take; None takes all of them.
+        group: the processes whose targets are negatives: "world" for all, "node" for those of one machine, n for groups
+            of n consecutive ranks; None for this process alone.
         seed, device, dtype: as in Sampler; nothing is random where all targets are taken.
 
     Raises:
         ValueError: counts are not (C,), or negative, or none is positive; rate is not in (0, 1]; num_sampled is not an
-            integer >= 1.
+            integer >= 1; the processes cannot be divided into such groups, or differ in T.
 
     References:
         Yi et al., Sampling-Bias-Corrected Neural Modeling for Large Corpus Item Recommendations, RecSys 2019, Alg. 2.
@@ -85,6 +95,7 @@ class InBatch(Sampler):
         counts: Sequence[float] | np.ndarray[Any, Any] | Tensor | None = None,
         rate: float = 0.01,
         num_sampled: int | None = None,
+        group: GroupChoice | None = None,
         seed: int | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
@@ -93,6 +104,8 @@ class InBatch(Sampler):
         self.rate = check_float("rate", rate, above=0, at_most=1)
         self.num_sampled = None if num_sampled is None else check_int("num_sampled", num_sampled)
         self.is_random = num_sampled is not None
+        self.group = check_group(group)
+        self._shared: tuple[Tensor, Tensor, int] | None = None  # while a batch is drawn for: see `_of_group`
         self.exact = counts is not None
         home = self.home
         self.others = torch.ones((), dtype=torch.float32, device=home)  # the mean n - T of the last batch in training
@@ -108,8 +121,7 @@ class InBatch(Sampler):
     @classmethod
     def from_settings(cls, settings: SamplerSettings) -> "InBatch":
         """Make the sampler from what an estimator knows; see Sampler."""
-        counts = settings.counts if settings.target_counts is None else settings.target_counts
-        return cls(settings.num_classes, counts=counts, seed=settings.seed)
+        return cls(settings.num_classes, counts=settings.of_targets, group=settings.group, seed=settings.seed)
 
     def sample_size(self) -> float:
         """The targets that are taken of a batch like the last one in training, where each row has one."""
@@ -127,23 +139,62 @@ class InBatch(Sampler):
         """Natural log of (n - T) q for a batch like the last one in training; -inf where `counts` are zero."""
         return self.log_prob(ids) + self.others.to(self.dtype).log()
 
+    def _is_sequence_of_ops(self) -> bool:
+        return self.group is None or rank_of_process() is None
+
+    def _processes(self, device: torch.device) -> tuple[Group, World]:
+        """The group, and the place of this process in it."""
+        if self.group is None:
+            return None, World()
+        group = group_of(self.group, device)
+        return group, world(group)
+
+    def _of_group(self, targets: Tensor) -> tuple[Tensor, int]:
+        """The targets (N, T) of all processes of the group, and the first row of them that is of this process."""
+        if self._shared is not None and self._shared[0] is targets:
+            return self._shared[1:]
+        columns = as_columns(targets)
+        group, here = self._processes(targets.device)
+        if here.size == 1:
+            return columns, 0
+        shape = torch.tensor([columns.shape], device=columns.device)
+        shapes: list[list[int]] = all_rows(shape, [1] * here.size, group).tolist()
+        if len({width for _, width in shapes}) > 1:
+            raise ArgumentError("targets", "the same T in all processes", Verbatim([width for _, width in shapes]))
+        counts = [rows for rows, _ in shapes]
+        return all_rows(columns, counts, group), sum(counts[: here.rank])
+
+    def _learn(self, targets: Tensor, *, before: bool) -> None:
+        if self.group is not None:  # what is asked of the other processes to learn is there for the draw
+            self._shared = (targets, *self._of_group(targets)) if before and self.training else None
+        super()._learn(targets, before=before)
+
+    def _num_kept(self) -> Tensor | int:
+        """How many candidates there are beside the batch; see CrossBatch."""
+        return 0
+
     def _draw(self, targets: Tensor, generator: Source) -> Draw:
-        return self._draw_known(targets, generator) if can_look_at(targets) else self._draw_unseen(targets, generator)
+        every, first = self._of_group(targets)
+        rows = torch.arange(first, first + len(targets), device=targets.device)
+        draw = self._draw_known if can_look_at(targets) else self._draw_unseen
+        return draw(every, rows, generator)
 
     def _first(self, is_true: Tensor, generator: Source) -> Tensor:
         """The places of entries (N,) that are classes, in random order, and behind them those of the others."""
-        bits = random_bits(take_seed(generator, is_true.device), torch.arange(len(is_true), device=is_true.device))
+        seed = take_seed(generator, is_true.device)
+        group, here = self._processes(is_true.device)
+        if here.size > 1:  # all take the same targets
+            seed = all_rows(seed[None], [1] * here.size, group)[0]
+        bits = random_bits(seed, torch.arange(len(is_true), device=is_true.device))
         return shifted(bits, 1).where(is_true, torch.iinfo(torch.int64).max).argsort(stable=True)
 
-    def _draw_unseen(self, targets: Tensor, generator: Source) -> Draw:
+    def _draw_unseen(self, columns: Tensor, rows: Tensor, generator: Source) -> Draw:
         """The same where sizes must not follow from values: entries that are no class are excluded in each row."""
-        columns = as_columns(targets)
-        is_true = columns != IGNORED  # (B, T)
-        rows = torch.arange(len(targets), device=targets.device)
-        owner = rows[:, None].expand(is_true.shape).reshape(-1)  # (S,)
-        own = is_true.sum(dim=1)  # (B,)
-        others = (own.sum() - own).clamp(min=1).to(self.dtype)
-        alike = (own.sum() - 1).clamp(min=1).to(self.dtype)
+        is_true = columns != IGNORED  # (N, T)
+        owner = torch.arange(len(columns), device=columns.device)[:, None].expand(is_true.shape).reshape(-1)  # (S,)
+        own = is_true.sum(dim=1)  # (N,)
+        others = (own.sum() - own + self._num_kept()).clamp(min=1).to(self.dtype)
+        alike = (own.sum() - 1 + self._num_kept()).clamp(min=1).to(self.dtype)
         ids, taken = columns.where(is_true, 0).reshape(-1), is_true.reshape(-1)
         if self.num_sampled is not None:
             share = (self.num_sampled / own.sum().clamp(min=1).to(self.dtype)).clamp(max=1)
@@ -154,22 +205,21 @@ class InBatch(Sampler):
             mean = (others * (own > 0)).sum().to(self.others.dtype) / (own > 0).sum()
             self.others.copy_(torch.where((own > 0).any(), mean, self.others))
         # Rows without a class do not count, and with one class a row all others have the same number of negatives.
-        of_row = others.log()[:, None] if is_true.shape[1] > 1 else alike.log()
+        of_row = others[rows].log()[:, None] if is_true.shape[1] > 1 else alike.log()
         excluded = (owner == rows[:, None]) | ~taken
         return Draw(ids, lambda classes: self.log_prob(classes) + of_row, excluded=excluded)
 
-    def _draw_known(self, targets: Tensor, generator: Source) -> Draw:
-        is_true = as_columns(targets) != IGNORED  # (B, T)
-        ids = as_columns(targets)[is_true]  # (S,)
-        rows = torch.arange(len(targets), device=targets.device)
-        owner = rows[:, None].expand(is_true.shape)[is_true]  # (S,)
+    def _draw_known(self, columns: Tensor, rows: Tensor, generator: Source) -> Draw:
+        is_true = columns != IGNORED  # (N, T)
+        ids = columns[is_true]  # (S,)
+        owner = torch.arange(len(columns), device=columns.device)[:, None].expand(is_true.shape)[is_true]  # (S,)
         # A row alone has no negatives, whose expected count could be anything but 0.
-        others = (ids.numel() - is_true.sum(dim=1)).clamp(min=1).to(self.dtype)  # (B,)
+        others = (ids.numel() - is_true.sum(dim=1) + self._num_kept()).clamp(min=1).to(self.dtype)  # (N,)
         if self.num_sampled is not None and self.num_sampled < ids.numel():
             others = others * (self.num_sampled / ids.numel())
             flat = is_true.reshape(-1)
             first = self._first(flat, generator)[: self.num_sampled]
-            ids = as_columns(targets).reshape(-1)[first]
+            ids = columns.reshape(-1)[first]
             owner = first // is_true.shape[1]
         counted = others[is_true.any(dim=1)]  # of the rows that have a class
         if self.training and counted.numel():
@@ -177,7 +227,7 @@ class InBatch(Sampler):
         if counted.numel() == 0 or bool((counted == counted[0]).all()):
             log_others = math.log(counted[0]) if counted.numel() else 0.0
             return Draw(ids, lambda classes: self.log_prob(classes) + log_others, excluded=owner == rows[:, None])
-        of_row = others.log()[:, None]  # (B, 1)
+        of_row = others[rows].log()[:, None]  # (B, 1)
         return Draw(ids, lambda classes: self.log_prob(classes) + of_row, excluded=owner == rows[:, None])
 
     def _learns_targets(self) -> bool:
@@ -186,11 +236,14 @@ class InBatch(Sampler):
     def learn(self, targets: Tensor) -> None:
         """Take the frequencies of a batch into the estimate; `draw` does so itself in training mode, before it draws.
 
+        With `group` all of its processes call it at once.
+
         Args:
-            targets: int64 of any shape; IGNORED entries do not count.
+            targets: (B,) or (B, T) int64; IGNORED entries do not count.
         """
         if self.exact or is_fake(targets):
             return
+        targets = self._of_group(targets)[0]
         if targets.numel() == 0:
             return
         # Sizes must not follow from values, for which a device would be waited for: a class is updated once for each of
@@ -209,4 +262,7 @@ class InBatch(Sampler):
     def extra_repr(self) -> str:
         """What repr() shows."""
         sampled = "" if self.num_sampled is None else f"num_sampled={self.num_sampled}, "
-        return f"num_classes={self.num_classes}, {sampled}" + ("exact counts" if self.exact else f"rate={self.rate:g}")
+        shared = "" if self.group is None else f"group={self.group!r}, "
+        return f"num_classes={self.num_classes}, {sampled}{shared}" + (
+            "exact counts" if self.exact else f"rate={self.rate:g}"
+        )

@@ -21,6 +21,7 @@ SAMPLERS: Final = {
     "log_uniform": "logq.samplers.log_uniform.LogUniform",
     "learned_unigram": "logq.samplers.learned_unigram.LearnedUnigram",
     "in_batch": "logq.samplers.in_batch.InBatch",
+    "cross_batch": "logq.samplers.cross_batch.CrossBatch",
     "every_class": "logq.samplers.every_class.EveryClass",
 }
 """Name -> class, which `from_settings` makes an instance of."""
@@ -58,7 +59,7 @@ def check_in_batch_share(share: float, choice: object, num_sampled: int | None) 
     Example:
         >>> check_in_batch_share(0.5, "uniform", 64)
     """
-    if not isinstance(choice, str) or choice in ("in_batch", "every_class"):
+    if not isinstance(choice, str) or choice in ("in_batch", "cross_batch", "every_class"):
         named = choice if isinstance(choice, str) else "a function"
         expected = "0, or the name of a sampler that draws num_sampled classes beside it"
         raise ArgumentError("in_batch_share", expected, Verbatim(f"{share:g} with {named}"))
@@ -74,8 +75,13 @@ def _mixed(choice: SamplerChoice, settings: SamplerSettings) -> Sampler:
 
     check_in_batch_share(settings.in_batch_share, choice, settings.num_sampled)
     inside = round(settings.in_batch_share * settings.num_sampled)
-    counts = settings.counts if settings.target_counts is None else settings.target_counts
-    in_batch = InBatch(settings.num_classes, counts=counts, num_sampled=inside, seed=settings.seed)
+    in_batch = InBatch(
+        settings.num_classes,
+        counts=settings.of_targets,
+        num_sampled=inside,
+        group=settings.group,
+        seed=settings.seed,
+    )
     rest = replace(settings, num_sampled=settings.num_sampled - inside, in_batch_share=0.0)
     return Mixture([in_batch, make_sampler(choice, rest)], seed=settings.seed)
 

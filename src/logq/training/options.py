@@ -99,7 +99,12 @@ class ObjectiveConfig(Config):
         ),
     ] = None
     num_sampled: Annotated[
-        int, AtLeast(1), Help("Number of negatives.", more="in_batch and every_class have their own number.")
+        int,
+        AtLeast(1),
+        Help(
+            "Number of negatives.",
+            more="in_batch and every_class have their own number; cross_batch takes that many of earlier batches.",
+        ),
     ] = 512
     unigram_power: Annotated[float, Help("Exponent of the counts, for the sampler unigram.")] = 0.75
 
@@ -136,6 +141,15 @@ class LossConfig(ObjectiveConfig):
             flag="--shared-negatives/--own-negatives",
         ),
     ] = True
+    negatives_of: Annotated[
+        str,
+        OneOf("world", "node", "rank"),
+        Help(
+            "Whose targets are in-batch negatives where several processes train",
+            more="Those of all processes, of the machine's, or the own ones. Q counts them as if one process had all "
+            "these rows: with world 2 processes with 128 rows each learn what one with 256 does.",
+        ),
+    ] = "world"
     log_q: Annotated[
         bool,
         Help(

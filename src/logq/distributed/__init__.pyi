@@ -1,0 +1,1 @@
+from .grad_cache import GradCache as GradCache
