@@ -202,7 +202,7 @@ class Word2Vec(WithGensimNames, Word2VecConfig, Estimator):
     ) -> None:
         assert self.lr is not None
         self._check_corpus(corpus)
-        state = checkpoint.load() if options.resume and checkpoint.exists() else None
+        state = checkpoint.resumed(options.resume)
         seeds = Seeds.of(fresh_seed(self.seed) if state is None else state.seed)
         # The tree of hierarchical softmax follows from the counts of the first text, and stays.
         vocabulary = self.vocabulary if self.hs and self.is_fitted else corpus.vocabulary
