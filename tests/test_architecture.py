@@ -48,6 +48,7 @@ PACKAGES = (
     "functional",
     "nn",
     "hierarchical",
+    "distributed",
     "compat",
     "diagnostics",
     "text",

@@ -1,5 +1,6 @@
 from . import compat as compat
 from . import diagnostics as diagnostics
+from . import distributed as distributed
 from . import evaluation as evaluation
 from . import functional as functional
 from . import hierarchical as hierarchical

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from logq._model_file import read_stored
+from logq._model_file import CheckpointWarning, read_stored
 from logq.joining import all_or_none
 from logq.processes import all_bytes, bytes_from_first, world
-from logq.training.checkpoint import FILE, FORMAT, Checkpoint, CheckpointWarning, RunState
+from logq.training.checkpoint import FILE, FORMAT, RunCheckpoint, RunState
 from logq.training.devices import Device
 from logq.training.joint_checkpoint import JointCheckpoint
 from processes import together
@@ -71,7 +71,7 @@ def checks(folder: Path) -> dict[str, Any]:
             (folder / f"{name} of two").mkdir()
             (folder / f"{name} of two" / FILE).write_bytes(kept)
     os.environ |= {"TORCHELASTIC_RESTART_COUNT": str(rank), "TORCHELASTIC_RUN_ID": "one"}
-    shared = JointCheckpoint.of(Checkpoint(folder / "restart", "Mean", {}, ""), Device("cpu"))
+    shared = JointCheckpoint.of(RunCheckpoint(folder / "restart", "Mean", {}, ""), Device("cpu"))
     found["nothing yet"] = shared.resumed(False) is None
     shared.save(RunState(7, {"epoch": rank, "batch": 3}, {"alike": np.ones(2), "own": np.full(1, rank)}))
     state = shared.resumed(False)

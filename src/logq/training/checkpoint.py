@@ -1,4 +1,4 @@
-"""Checkpoint: everything a run needs to continue, in one file that is replaced atomically."""
+"""RunCheckpoint: everything a run needs to continue, in one file that is replaced atomically."""
 
 import contextlib
 import hashlib
@@ -17,23 +17,14 @@ from safetensors import SafetensorError, safe_open
 
 from logq._arguments import ArgumentError, Verbatim, shown
 from logq._files import DamagedFileError, remove_leftovers
-from logq._model_file import Stored, read_metadata, read_stored, write_stored
+from logq._model_file import CheckpointWarning, Stored, read_metadata, read_stored, write_stored
 
-__all__ = ["FILE", "Checkpoint", "CheckpointWarning", "RunState", "check_run_state", "fingerprint", "was_restarted"]
+__all__ = ["FILE", "RunCheckpoint", "RunState", "check_run_state", "fingerprint", "was_restarted"]
 
 FILE = "checkpoint.safetensors"
 FORMAT = "logq.checkpoint"
 _OF_RANK = "rank"
 """Tensors of other processes than the first are called rank1/NAME."""
-
-
-class CheckpointWarning(UserWarning):
-    """A run goes on from a checkpoint, but not to the same bits as without the break; the message says why.
-
-    Example:
-        >>> import warnings
-        >>> warnings.simplefilter("error", CheckpointWarning)  # doctest: +SKIP
-    """
 
 
 @dataclass(frozen=True)
@@ -107,7 +98,7 @@ def was_restarted() -> bool:
     return os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
 
 
-class Checkpoint:
+class RunCheckpoint:
     """The checkpoint of a run in a folder, which is made if it is missing.
 
     Args:
@@ -122,7 +113,7 @@ class Checkpoint:
     Example:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     checkpoint = Checkpoint(folder, "SASRec", {"lr": 0.1}, fingerprint(["tea"]))
+        ...     checkpoint = RunCheckpoint(folder, "SASRec", {"lr": 0.1}, fingerprint(["tea"]))
         ...     checkpoint.save(RunState(7, {"epoch": 2}))
         ...     checkpoint.load().position
         {'epoch': 2}

@@ -14,13 +14,13 @@ from safetensors.numpy import load as read_arrays
 from logq._model_file import digest_of, write_tensors
 from logq.joining import all_or_none
 from logq.processes import all_bytes, bytes_from_first
-from logq.training.checkpoint import Checkpoint, RunState, was_restarted
+from logq.training.checkpoint import RunCheckpoint, RunState, was_restarted
 from logq.training.devices import Device
 
 __all__ = ["JointCheckpoint"]
 
 
-class JointCheckpoint(Checkpoint):
+class JointCheckpoint(RunCheckpoint):
     """The checkpoint of several processes: the first one writes and reads the file, for all.
 
     What is the same in all processes, such as weights, is in it once. What another process has different, such as the
@@ -32,16 +32,16 @@ class JointCheckpoint(Checkpoint):
         device: where the processes compute, and which of them this is.
 
     Example:
-        >>> JointCheckpoint.of(Checkpoint(None, "SASRec", {}, ""), Device("cpu")).processes
+        >>> JointCheckpoint.of(RunCheckpoint(None, "SASRec", {}, ""), Device("cpu")).processes
         1
     """
 
-    def __init__(self, one: Checkpoint, device: Device) -> None:
+    def __init__(self, one: RunCheckpoint, device: Device) -> None:
         vars(self).update(vars(one))
         self._world, self._at = device.world, device.torch_device
 
     @staticmethod
-    def of(one: Checkpoint, device: Device) -> Checkpoint:
+    def of(one: RunCheckpoint, device: Device) -> RunCheckpoint:
         """The checkpoint of all processes; `one` itself where there is only one, or where nothing is saved."""
         return one if one.path is None or device.world.size == 1 else JointCheckpoint(one, device)
 

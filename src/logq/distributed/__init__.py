@@ -1,0 +1,5 @@
+"""Several processes that own parts of one model: checkpoints of them for any number of processes."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
