@@ -662,16 +662,16 @@ class _StoppedError(Exception):
 
 
 def stop_after_one_epoch(model: YoutubeDNN, log: Any, folder: Any) -> None:
-    from logq.training.checkpoint import Checkpoint
+    from logq.training.checkpoint import RunCheckpoint
 
     with pytest.MonkeyPatch.context() as patch:
-        save = Checkpoint.save
+        save = RunCheckpoint.save
 
-        def and_stop(self: Checkpoint, state: Any) -> None:
+        def and_stop(self: RunCheckpoint, state: Any) -> None:
             save(self, state)
             raise _StoppedError
 
-        patch.setattr(Checkpoint, "save", and_stop)
+        patch.setattr(RunCheckpoint, "save", and_stop)
         with pytest.raises(_StoppedError):
             model.fit(log, checkpoint=folder, checkpoint_minutes=0, progress=False)
 

@@ -7,7 +7,7 @@ import pytest
 
 import logq
 from logq.estimators import ESTIMATORS, EstimatorEntry, class_of
-from logq.training.checkpoint import Checkpoint, RunState
+from logq.training.checkpoint import RunCheckpoint, RunState
 
 
 def test_load_opens_whatever_there_is(tmp_path: Path) -> None:
@@ -25,7 +25,7 @@ def test_load_opens_whatever_there_is(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(FileNotFoundError, match=r"expected a folder with model\.safetensors, vectors\.safetensors or"):
         logq.load(tmp_path / "empty")
-    Checkpoint(tmp_path / "empty", "Mean", {}, "").save(RunState(1))
+    RunCheckpoint(tmp_path / "empty", "Mean", {}, "").save(RunState(1))
     with pytest.raises(FileNotFoundError, match="a checkpoint is there"):
         logq.load(tmp_path / "empty")
 

@@ -24,6 +24,7 @@ __all__ = [
     "DIGESTS",
     "FILE",
     "SUMMARY",
+    "CheckpointWarning",
     "Stored",
     "digest_of",
     "pack_strings",
@@ -48,6 +49,15 @@ _DTYPES = {
 _CHUNK = 1 << 22  # bytes made contiguous at a time
 DIGESTS = "digests"
 """The entry of the metadata with digests, as JSON: by the name of the tensor, and by "" that of the other entries."""
+
+
+class CheckpointWarning(UserWarning):
+    """A run goes on from a checkpoint, but not to the same bits as without the break; the message says why.
+
+    Example:
+        >>> import warnings
+        >>> warnings.simplefilter("error", CheckpointWarning)  # doctest: +SKIP
+    """
 
 
 def write_tensors(file: BinaryIO, tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> None:

@@ -1,31 +1,25 @@
-"""How a process joins those that train with it, and makes sure that all of them train the same."""
+"""How a process joins those that train with it, and makes sure that all train the same, and all fail where one does."""
 
 import atexit
+import builtins
 import json
 import math
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from hashlib import blake2b
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import torch
 
 from logq._arguments import ArgumentError, Verbatim
 from logq._launch import World, launched
-from logq.processes import (
-    Group,
-    LostProcessError,
-    all_counts,
-    all_rows,
-    fresh_store,
-    is_joined,
-    meeting_device,
-    world,
-)
+from logq.processes import Group, LostProcessError, all_bytes, fresh_store, is_joined, meeting_device, world
 
-__all__ = ["all_values", "check_same", "join", "leave"]
+__all__ = ["all_or_none", "all_values", "check_same", "join", "leave"]
+
+T = TypeVar("T")
 
 JOIN_SECONDS = 30
 """How long processes wait for each other when they join: a rendezvous that hangs is to fail, so that it is repeated."""
@@ -109,11 +103,55 @@ def all_values(value: Any, doing: str, group: Group = None) -> list[Any]:
     """
     if world(group).size == 1:
         return [value]
-    device = meeting_device(group)
-    own = torch.tensor(list(json.dumps(value).encode()), dtype=torch.uint8, device=device)
-    counts = all_counts(len(own), device, group)
-    parts = all_rows(own, counts, group, doing=doing).split(counts)
-    return [json.loads(bytes(part.tolist())) for part in parts]
+    own = json.dumps(value).encode()
+    return [json.loads(one) for one in all_bytes(own, meeting_device(group), group, doing=doing)]
+
+
+def all_or_none(action: Callable[[], T], device: torch.device | str = "cpu", group: Group = None) -> T:
+    """What an action returns; where it raises in one process, all of them raise, and none waits for it.
+
+    Args:
+        action: what this process is to do, such as to write its file; no exchanges with others.
+        device: that the group's exchanges use.
+        group: the processes.
+
+    Raises:
+        Exception: what `action` raised here; in other processes one of the same built-in class that names the rank.
+
+    Example:
+        >>> all_or_none(lambda: 3)
+        3
+    """
+    failure: BaseException | None = None
+    found: Any = None
+    try:
+        found = action()
+    except BaseException as error:  # Ctrl-C, too: the others are told before this process ends
+        failure = error
+    every = all_bytes(b"" if failure is None else _said(failure), device, group, doing="see that none has failed")
+    if failure is not None:
+        raise failure
+    for rank, said in enumerate(every):
+        if said:
+            raise _raised_by(rank, said)
+    return cast(T, found)
+
+
+def _said(error: BaseException) -> bytes:
+    kinds = [kind.__name__ for kind in type(error).__mro__]
+    of_system = [error.errno, error.strerror, error.filename] if isinstance(error, OSError) and error.errno else []
+    return json.dumps([kinds, str(error), of_system], default=str).encode()
+
+
+def _raised_by(rank: int, said: bytes) -> Exception:
+    kinds, text, of_system = json.loads(said)
+    if of_system:
+        number, reason, name = of_system
+        return OSError(number, f"{reason} (on rank {rank})", name)
+    known = (getattr(builtins, name, None) for name in kinds)
+    kind = next(kind for kind in known if isinstance(kind, type))  # BaseException at the latest
+    simple = (FloatingPointError, MemoryError, ValueError)
+    return next((one for one in simple if issubclass(kind, one)), RuntimeError)(f"rank {rank}: {text or kinds[0]}")
 
 
 def check_same(facts: Mapping[str, Any], group: Group = None) -> None:

@@ -17,8 +17,10 @@ __all__ = [
     "LostProcessError",
     "World",
     "add_up",
+    "all_bytes",
     "all_counts",
     "all_rows",
+    "bytes_from_first",
     "exchange",
     "fresh_store",
     "is_joined",
@@ -163,19 +165,21 @@ def add_up(tensor: Tensor, doing: str, group: Group = None) -> None:
             torch.distributed.all_reduce(tensor, group=group)
 
 
-def take_from_first(tensor: Tensor, doing: str) -> None:
+def take_from_first(tensor: Tensor, doing: str, group: Group = None) -> None:
     """Replace a tensor by that of the first process.
 
     Args:
         tensor: of the same shape in all.
         doing: what it is for, should another process be lost.
+        group: the processes.
 
     Example:
         >>> take_from_first(torch.tensor([1.0]), "share weights")
     """
-    if world().size > 1:
-        with _waiting(f"{doing} (broadcast)", None):
-            torch.distributed.broadcast(tensor, 0)
+    if world(group).size > 1:
+        with _waiting(f"{doing} (broadcast)", group):
+            first = 0 if group is None else torch.distributed.get_global_rank(group, 0)
+            torch.distributed.broadcast(tensor, first, group=group)
 
 
 def fresh_store(store: Store, rank: int, size: int, *, seconds: float = 30.0) -> Store:
@@ -298,6 +302,53 @@ def all_rows(
         return rows
     counts = all_counts(len(rows), rows.device, group) if counts is None else list(counts)
     return cast(Tensor, _AllRows.apply(rows, counts, group, doing))
+
+
+def all_bytes(
+    own: bytes, device: torch.device | str = "cpu", group: Group = None, *, doing: str = "gather bytes"
+) -> list[bytes]:
+    """What each process of a group hands in, in the order of ranks; without pickle.
+
+    Args:
+        own: of this process.
+        device: that the group's exchanges use.
+        group: the processes.
+        doing: what it is for, should another process be lost.
+
+    Example:
+        >>> all_bytes(b"mine")
+        [b'mine']
+    """
+    if world(group).size == 1:
+        return [own]
+    counts = all_counts(len(own), device, group)
+    if not any(counts):
+        return [b""] * len(counts)
+    rows = torch.frombuffer(bytearray(own or b" "), dtype=torch.uint8).to(device)[: len(own)]
+    return [part.numpy().tobytes() for part in all_rows(rows, counts, group, doing=doing).cpu().split(counts)]
+
+
+def bytes_from_first(
+    own: bytes, device: torch.device | str = "cpu", group: Group = None, *, doing: str = "share bytes"
+) -> bytes:
+    """What the first process of a group hands in, in all of them.
+
+    Example:
+        >>> bytes_from_first(b"mine")
+        b'mine'
+    """
+    if world(group).size == 1:
+        return own
+    is_first = world(group).is_first
+    length = torch.tensor([len(own) if is_first else 0], device=device)
+    take_from_first(length, doing, group)
+    if is_first:
+        shared = torch.frombuffer(bytearray(own or b" "), dtype=torch.uint8)[: len(own)].to(device)
+    else:
+        shared = torch.empty(int(length), dtype=torch.uint8, device=device)
+    if len(shared):
+        take_from_first(shared, doing, group)
+    return shared.cpu().numpy().tobytes()
 
 
 def _exchanged(rows: Tensor, sent: list[int], received: list[int], group: Group) -> Tensor:

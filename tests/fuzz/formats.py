@@ -136,22 +136,22 @@ class _StoppedError(Exception):
 
 def _stopped(model: Any, source: Any, folder: Path, **options: Any) -> None:
     """Leave a checkpoint after the first epoch."""
-    from logq.training.checkpoint import Checkpoint
+    from logq.training.checkpoint import RunCheckpoint
 
-    before = Checkpoint.save
+    before = RunCheckpoint.save
 
-    def save(self: Checkpoint, state: Any) -> None:
+    def save(self: RunCheckpoint, state: Any) -> None:
         before(self, state)
         if self.path is not None:
             raise _StoppedError
 
-    Checkpoint.save = save
+    RunCheckpoint.save = save
     try:
         model.fit(source, checkpoint=folder, checkpoint_minutes=0, progress=False, **options)
     except _StoppedError:
         pass
     finally:
-        Checkpoint.save = before
+        RunCheckpoint.save = before
 
 
 def _youtube() -> Any:

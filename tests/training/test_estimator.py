@@ -12,7 +12,7 @@ import logq
 from logq._arguments import ArgumentError
 from logq._model_file import FILE, Stored, write_stored
 from logq.estimators import Family
-from logq.training.checkpoint import Checkpoint, RunState, fingerprint
+from logq.training.checkpoint import RunCheckpoint, RunState, fingerprint
 from logq.training.config import AtLeast, Help, configclass
 from logq.training.estimator import FitOptions, SavedEstimator, Seeds, fresh_seed
 from logq.training.options import TrainingConfig
@@ -168,7 +168,7 @@ def test_another_run_is_refused_by_what_differs(tmp_path: Path) -> None:
         Mean(epochs=4, lr=0.5).fit([1.0, 2.0], **resumed)
     with pytest.raises(ValueError, match=r"numbers: expected the data that the checkpoint .* was made from, got other"):
         Mean(epochs=4).fit([1.0, 3.0], **resumed)
-    checkpoint = Checkpoint(tmp_path, "Median", {}, "")
+    checkpoint = RunCheckpoint(tmp_path, "Median", {}, "")
     with pytest.raises(ValueError, match=r"class: expected 'Mean', as in the checkpoint .*, got 'Median'"):
         checkpoint.load()
 
@@ -182,7 +182,7 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
         Mean(epochs=4).fit([1.0], checkpoint=tmp_path, resume=True)
     settings = Mean(epochs=4).settings()
     state = RunState(1, {"epoch": 2}, {"other": np.zeros(1)})
-    Checkpoint(tmp_path, "Mean", settings, fingerprint([], np.array([1.0]))).save(state)
+    RunCheckpoint(tmp_path, "Mean", settings, fingerprint([], np.array([1.0]))).save(state)
     with pytest.raises(ValueError, match=r"checkpoint.safetensors: the checkpoint is damaged \('mean'\); remove it"):
         Mean(epochs=4).fit([1.0], checkpoint=tmp_path, resume=True)
     write_stored(path, Stored("SASRec", {"place": {}}, {}), format="logq.training_run")  # as 0.1 wrote it
@@ -191,7 +191,7 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_without_a_folder_does_nothing() -> None:
-    checkpoint = Checkpoint(None, "Mean", {}, "")
+    checkpoint = RunCheckpoint(None, "Mean", {}, "")
     checkpoint.save_if_due(lambda: pytest.fail("a state was made"), force=True)
     checkpoint.save(RunState(1))
     checkpoint.remove()
@@ -202,7 +202,7 @@ def test_a_state_that_fails_leaves_the_file(tmp_path: Path) -> None:
     def diverged() -> RunState:
         raise FloatingPointError
 
-    checkpoint = Checkpoint(tmp_path, "Mean", {}, "")
+    checkpoint = RunCheckpoint(tmp_path, "Mean", {}, "")
     checkpoint.save(RunState(1, {"epoch": 1}))
     with pytest.raises(FloatingPointError):
         checkpoint.save_if_due(diverged, force=True)

@@ -72,7 +72,7 @@ def test_resuming_is_as_if_nothing_had_happened(kind, spans, tmp_path, monkeypat
 
 def test_saved_whenever_it_is_due(tmp_path, monkeypatch):
     saves = []
-    monkeypatch.setattr(checkpoint.Checkpoint, "save", lambda self, *_: saves.append(1))
+    monkeypatch.setattr(checkpoint.RunCheckpoint, "save", lambda self, *_: saves.append(1))
     model().fit(text(), progress=False, checkpoint=tmp_path, checkpoint_minutes=10)
     assert not saves
     model().fit(text(), progress=False, checkpoint=tmp_path, checkpoint_minutes=0)

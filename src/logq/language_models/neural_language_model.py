@@ -28,6 +28,7 @@ from logq.training.checkpoint import fingerprint
 from logq.training.config import CUSTOM
 from logq.training.devices import Device
 from logq.training.estimator import FitOptions, Seeds, fresh_seed
+from logq.training.joint_checkpoint import JointCheckpoint
 from logq.training.loop import Loop
 from logq.training.phases import Phase, TimeBudget
 from logq.training.step_graphs import check_graphs
@@ -134,7 +135,6 @@ class NeuralLanguageModel(NeuralLMConfig, LanguageModel):
         device = Device(self.device, self.precision)
         if self.cuda_graphs:
             check_graphs(device.torch_device, optimizer=self.optimizer, processes=device.world.size)
-        device.check_checkpoint(checkpoint)
         progress = progress if device.world.is_first else False
         options = replace(options, progress=progress)
         reading: dict[str, Any] = {"encoding": encoding, "threads": self.threads or 1, "progress": progress}
@@ -155,8 +155,8 @@ class NeuralLanguageModel(NeuralLMConfig, LanguageModel):
         if device.world.size > 1:
             asked = None if held_out is None else [len(held_out), held_out.num_sentences]
             check_same({"class": type(self).__name__, "source": data, "validation": asked, **self.settings()})
-        checkpoint = self._checkpoint(options, data, "source")
-        resumed = checkpoint.load() if options.resume and checkpoint.exists() else None
+        checkpoint = JointCheckpoint.of(self._checkpoint(options, data, "source"), device)
+        resumed = checkpoint.resumed(options.resume)
         run = device.agreed(fresh_seed(self.seed)) if resumed is None else resumed.seed
         seeds = Seeds.of(run, device.world.rank)
         with device.random(seeds.weights):

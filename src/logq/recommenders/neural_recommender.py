@@ -36,6 +36,7 @@ from logq.recommenders.warm_start import continued, later_examples, later_target
 from logq.training.checkpoint import fingerprint
 from logq.training.devices import Device
 from logq.training.estimator import FitOptions, Seeds, fresh_seed
+from logq.training.joint_checkpoint import JointCheckpoint
 from logq.training.loop import Loop
 from logq.training.phases import Chosen, Phase, first_phase
 from logq.training.running_mean import collapse_of
@@ -183,15 +184,14 @@ class NeuralRecommender(NeuralConfig, NewItemsOfEncoder, ExportedRecommender):
         if self.cuda_graphs:
             check_graphs(device.torch_device, optimizer=self.optimizer, processes=device.world.size)
         progress = options.progress if device.world.is_first else False
-        device.check_checkpoint(options.checkpoint)
         data = phase.data or fingerprint_of(log, self._columns_read)
         if grown is not None:
             data = fingerprint([data], *self.state().values())  # it goes on from this very model
         if device.world.size > 1:
             asked = None if validation is None else validation.truth.fingerprint()
             check_same({"class": type(self).__name__, "log": data, "validation": asked, **self.settings()})
-        checkpoint = self._checkpoint(options, data)
-        resumed = checkpoint.load() if options.resume and checkpoint.exists() else None
+        checkpoint = JointCheckpoint.of(self._checkpoint(options, data), device)
+        resumed = checkpoint.resumed(options.resume)
         if resumed is not None and validation is not None and phase.number == 1 and resumed.position.get("chosen"):
             with checkpoint.restoring():
                 chosen = Chosen(**resumed.position["chosen"][0])

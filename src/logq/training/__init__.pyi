@@ -1,4 +1,4 @@
-from .checkpoint import Checkpoint as Checkpoint
+from .checkpoint import RunCheckpoint as RunCheckpoint
 from .checkpoint import RunState as RunState
 from .config import Above as Above
 from .config import AtLeast as AtLeast

@@ -1,11 +1,13 @@
-"""Checkpoint: everything a run needs to continue, in one file that is replaced atomically."""
+"""RunCheckpoint: everything a run needs to continue, in one file that is replaced atomically."""
 
 import contextlib
 import hashlib
+import json
 import os
 import time
-from collections.abc import Callable, Collection, Generator, Iterable, Mapping
-from dataclasses import dataclass, field
+import warnings
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +17,14 @@ from safetensors import SafetensorError, safe_open
 
 from logq._arguments import ArgumentError, Verbatim, shown
 from logq._files import DamagedFileError, remove_leftovers
-from logq._model_file import Stored, read_stored, write_stored
+from logq._model_file import CheckpointWarning, Stored, read_metadata, read_stored, write_stored
 
-__all__ = ["FILE", "Checkpoint", "RunState", "check_run_state", "fingerprint"]
+__all__ = ["FILE", "RunCheckpoint", "RunState", "check_run_state", "fingerprint", "was_restarted"]
 
 FILE = "checkpoint.safetensors"
 FORMAT = "logq.checkpoint"
+_OF_RANK = "rank"
+"""Tensors of other processes than the first are called rank1/NAME."""
 
 
 @dataclass(frozen=True)
@@ -31,18 +35,70 @@ class RunState:
         seed: that all randomness of the run follows from.
         position: how far it is, as JSON can hold it.
         tensors: arrays by name: weights, states of optimizers, generators.
+        others: of several processes, what is not the same in the second, third, ... as in the first one.
 
     Example:
-        >>> RunState(7, {"epoch": 2}, {"weights": np.zeros(3)}).position["epoch"]
-        2
+        >>> state = RunState(7, {"epoch": 2}, {"weights": np.zeros(3)}, [RunState(7, {}, {"generator": np.ones(1)})])
+        >>> state.processes, list(state.of(1).tensors), state.of(1).position
+        (2, ['weights', 'generator'], {'epoch': 2})
     """
 
     seed: int
     position: Mapping[str, Any] = field(default_factory=dict[str, Any])
     tensors: Mapping[str, NDArray[Any]] = field(default_factory=dict[str, NDArray[Any]])
+    others: Sequence["RunState"] = ()
+
+    @property
+    def processes(self) -> int:
+        """How many processes have saved it."""
+        return 1 + len(self.others)
+
+    def of(self, rank: int) -> "RunState":
+        """What the process of a rank had; the state of the first one for a rank that there was not."""
+        if not 0 < rank < self.processes:
+            return self
+        own = self.others[rank - 1]
+        return replace(self, position={**self.position, **own.position}, tensors={**self.tensors, **own.tensors})
+
+    def moved(self, processes: int, num_batches: int, most_steps: int) -> "RunState":
+        """The same place in the data for another number of processes, which take more or fewer examples a step.
+
+        A part of a step is done again: batch b of W processes becomes floor(b W / W') of W'.
+
+        Args:
+            processes: W', how many go on.
+            num_batches: of an epoch for them.
+            most_steps: of the run for them.
+
+        Example:
+            >>> position = {"epoch": 1, "batch": 5, "step": 15, "best_epoch": 1, "best_step": 10}
+            >>> position |= {"cooling_from": 0, "cooling_steps": 0}
+            >>> there = RunState(7, position, {}, [RunState(7)]).moved(3, num_batches=7, most_steps=70).position
+            >>> there["batch"], there["step"], there["best_step"]
+            (3, 10, 7)
+        """
+        if processes == self.processes:
+            return self
+        there = dict(self.position)
+        there["batch"] = there["batch"] * self.processes // processes
+        there["step"] = min(there["epoch"] * num_batches + there["batch"], most_steps - 1)
+        there["best_step"] = min(there["best_epoch"] * num_batches, most_steps)
+        for name in ("cooling_from", "cooling_steps"):
+            there[name] = there[name] * self.processes // processes
+        return replace(self, position=there)
 
 
-class Checkpoint:
+def was_restarted() -> bool:
+    """Whether torchrun has started this process again, as one of a run had died.
+
+    Example:
+        >>> was_restarted()
+        False
+    """
+    return os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
+
+
+class RunCheckpoint:
     """The checkpoint of a run in a folder, which is made if it is missing.
 
     Args:
@@ -57,7 +113,7 @@ class Checkpoint:
     Example:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     checkpoint = Checkpoint(folder, "SASRec", {"lr": 0.1}, fingerprint(["tea"]))
+        ...     checkpoint = RunCheckpoint(folder, "SASRec", {"lr": 0.1}, fingerprint(["tea"]))
         ...     checkpoint.save(RunState(7, {"epoch": 2}))
         ...     checkpoint.load().position
         {'epoch': 2}
@@ -82,6 +138,11 @@ class Checkpoint:
         self.minutes = minutes
         self._saved = time.monotonic()
 
+    @property
+    def processes(self) -> int:
+        """How many processes train together."""
+        return 1
+
     def exists(self) -> bool:
         """Whether there is one."""
         return self.path is not None and self.path.exists()
@@ -104,6 +165,29 @@ class Checkpoint:
             self.save(state())
             self._saved = time.monotonic()
 
+    def resumed(self, resume: bool, *, restarted: bool | None = None) -> RunState | None:
+        """What the run goes on from; None where it starts.
+
+        A process that torchrun has started again goes on by itself from what it had saved before it died.
+
+        Args:
+            resume: whether to go on from a checkpoint, if there is one, whoever saved it.
+            restarted: whether this is such a start; by default as the environment says.
+
+        Raises:
+            OSError, ArgumentError, ValueError: as `load`.
+        """
+        restarted = was_restarted() if restarted is None else restarted
+        if not self.exists() or not (resume or (restarted and self._is_of_this_launch())):
+            return None
+        return self.load()
+
+    def _is_of_this_launch(self) -> bool:
+        assert self.path is not None
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            return json.loads(read_metadata(self.path)["logq"])["info"]["launch"] == _launch()
+        return False
+
     def save(self, state: RunState) -> None:
         """Save the current state of a run.
 
@@ -116,8 +200,13 @@ class Checkpoint:
                 "position": dict(state.position),
                 "settings": self.settings,
                 "data": self.data,
+                "launch": _launch(),
+                "others": [dict(other.position) for other in state.others],
             }
-            write_stored(self.path, Stored(self.kind, info, dict(state.tensors)), format=FORMAT)
+            tensors = dict(state.tensors)
+            for rank, other in enumerate(state.others, start=1):
+                tensors |= {f"{_OF_RANK}{rank}/{name}": array for name, array in other.tensors.items()}
+            write_stored(self.path, Stored(self.kind, info, tensors), format=FORMAT)
 
     def load(self) -> RunState:
         """Read the state of the run that was saved.
@@ -139,8 +228,23 @@ class Checkpoint:
             raise ValueError(f"{error}; remove it to start afresh") from error
         with self.restoring():
             seed, position, settings, data = (stored.info[name] for name in ("seed", "position", "settings", "data"))
-            state = RunState(int(seed), dict(position), stored.tensors)
+            tensors: list[dict[str, NDArray[Any]]] = [{} for _ in range(1 + len(stored.info.get("others", ())))]
+            for name, array in stored.tensors.items():
+                rank, _, key = name.partition("/") if name.startswith(_OF_RANK) else ("rank0", "", name)
+                tensors[int(rank.removeprefix(_OF_RANK))][key] = array
+            others = [
+                RunState(int(seed), dict(own), of_rank)
+                for own, of_rank in zip(stored.info.get("others", ()), tensors[1:], strict=True)
+            ]
+            state = RunState(int(seed), dict(position), tensors[0], others)
         self._check({"class": stored.kind, **settings}, data)
+        if state.processes != self.processes:
+            warnings.warn(
+                f"{self.path}: saved by {state.processes} process{'es' * (state.processes > 1)}, and {self.processes} "
+                f"go{'es' * (self.processes == 1)} on: from the same place in the data, with other random numbers",
+                CheckpointWarning,
+                stacklevel=3,
+            )
         return state
 
     @contextlib.contextmanager
@@ -218,6 +322,11 @@ def check_run_state(state: RunState, own: RunState, limits: Mapping[str, int]) -
                 raise ValueError(f"{name}: expected a number in [0, {most}], got {value!r:.40}")
         if not right or isinstance(value, bool):
             raise ValueError(f"{name}: expected {type(there).__name__}, got {value!r:.40}")
+
+
+def _launch() -> str:
+    """What tells the processes that one torchrun has started, and starts again, from those of another one."""
+    return os.environ.get("TORCHELASTIC_RUN_ID", "")
 
 
 def _is_of_first_version(path: Path) -> bool:

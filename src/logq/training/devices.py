@@ -1,7 +1,6 @@
 """Where and how a model computes: the device, the precision, and the rank among processes."""
 
 import contextlib
-import os
 from collections.abc import Generator, Mapping
 from typing import Any, TypeVar
 
@@ -9,7 +8,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from logq._arguments import ArgumentError
 from logq._launch import launched
 from logq.processes import World, is_joined, take_from_first, world
 from logq.shapes import check_device
@@ -66,15 +64,6 @@ class Device:
         shared = torch.tensor(number, dtype=wide, device=self.torch_device)
         take_from_first(shared, "agree on a number")
         return type(number)(shared.item())
-
-    def check_checkpoint(self, folder: str | os.PathLike[str] | None) -> None:
-        """Check that no checkpoint is asked for where there are several processes, whose states would differ.
-
-        Raises:
-            ArgumentError: one is.
-        """
-        if folder is not None and self.world.size > 1:
-            raise ArgumentError("checkpoint", f"none, as there are {self.world.size} processes", folder)
 
     @contextlib.contextmanager
     def autocast(self) -> Generator[None, None, None]:

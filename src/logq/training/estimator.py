@@ -19,7 +19,7 @@ from logq._files import parsing
 from logq._launch import check_alone, launched
 from logq._model_file import FILE, SUMMARY, Stored, read_kind, read_stored, write_stored
 from logq.estimators import FORMATS, Family, class_of
-from logq.training.checkpoint import Checkpoint
+from logq.training.checkpoint import RunCheckpoint
 from logq.training.config import Config
 from logq.training.interrupts import uninterrupted
 from logq.training.phases import Phase
@@ -208,7 +208,7 @@ class Estimator(Config, ABC):
         """The settings that may change between a run and its continuation."""
         return ()
 
-    def _checkpoint(self, options: FitOptions, data: str, data_name: str = "log") -> Checkpoint:
+    def _checkpoint(self, options: FitOptions, data: str, data_name: str = "log") -> RunCheckpoint:
         """The checkpoint of a run; one that does nothing where no folder was given.
 
         Args:
@@ -216,7 +216,7 @@ class Estimator(Config, ABC):
             data: the fingerprint of the data.
             data_name: the argument that the data came by.
         """
-        return Checkpoint(
+        return RunCheckpoint(
             options.checkpoint,
             type(self).__name__,
             self.settings(),

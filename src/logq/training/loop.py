@@ -13,7 +13,7 @@ from logq._progress import Progress
 from logq.optim import clip_grad_norm_
 from logq.processes import LostProcessError
 from logq.training.batch_feed import feed
-from logq.training.checkpoint import Checkpoint
+from logq.training.checkpoint import RunCheckpoint
 from logq.training.devices import Device
 from logq.training.estimator import Seeds
 from logq.training.interrupts import uninterrupted
@@ -133,7 +133,7 @@ class Loop(SavedLoop):
         *,
         measure: Callable[[], Mapping[str, float]] | None = None,
         inspect: Callable[[], str] | None = None,
-        checkpoint: Checkpoint | None = None,
+        checkpoint: RunCheckpoint | None = None,
         on_batch: Callable[[int], None] | None = None,
         on_epoch: Callable[[Mapping[str, float]], None] | None = None,
     ) -> None:
@@ -193,7 +193,7 @@ class Loop(SavedLoop):
         bar: Progress,
         running: RunningMean,
         measure: Callable[[], Mapping[str, float]] | None,
-        checkpoint: Checkpoint | None,
+        checkpoint: RunCheckpoint | None,
         on_batch: Callable[[int], None] | None,
     ) -> None:
         self.task.module.train()

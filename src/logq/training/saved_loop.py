@@ -82,6 +82,7 @@ class SavedLoop:
             KeyError, RuntimeError, ValueError: it is the state of another run.
         """
         epochs, steps = self.config.epochs, self.num_steps
+        state = state.moved(self.device.world.size, self.task.num_batches, steps)
         limits = {
             "cooling_from": steps,
             "cooling_steps": steps,
@@ -108,7 +109,8 @@ class SavedLoop:
         if self.phase.chosen is None and cooling[1]:
             self.num_steps = sum(cooling)
         self.budget.resume(state.position["seconds"])
-        self.random_state = parts["random"]
+        # What others have saved is not to give all processes the same numbers.
+        self.random_state = parts["random"] if state.processes == self.device.world.size else None
         for name in _POSITION:
             setattr(self, name, state.position[name])
 

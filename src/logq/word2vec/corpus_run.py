@@ -8,7 +8,7 @@ import numpy as np
 from logq._arguments import ArgumentError, Verbatim
 from logq._progress import Progress
 from logq.text import EncodedCorpus
-from logq.training.checkpoint import Checkpoint, RunState
+from logq.training.checkpoint import RunCheckpoint, RunState
 from logq.training.estimator import prefixed, with_prefix
 from logq.training.interrupts import uninterrupted
 from logq.training.running_mean import DivergedError, RunningMean
@@ -107,7 +107,7 @@ class CorpusRun:
     # --------------------------------------------------------------------------------------------------------- training
 
     def train(
-        self, label: str, progress: bool | None, *, checkpoint: Checkpoint, on_epoch_end: Callable[[int], None]
+        self, label: str, progress: bool | None, *, checkpoint: RunCheckpoint, on_epoch_end: Callable[[int], None]
     ) -> None:
         """Train to the end.
 

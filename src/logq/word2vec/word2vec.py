@@ -15,7 +15,7 @@ from typing_extensions import Self
 from logq._arguments import ArgumentError, Verbatim, check_bool
 from logq.text import EncodedCorpus, Vocabulary
 from logq.text.words import check_utf8_form
-from logq.training.checkpoint import Checkpoint, fingerprint
+from logq.training.checkpoint import RunCheckpoint, fingerprint
 from logq.training.estimator import Estimator, FitOptions, Seeds, fresh_seed
 from logq.vectors import KeyedVectors
 from logq.vectors.gensim_names import WithGensimNames, with_gensim_arguments
@@ -196,13 +196,13 @@ class Word2Vec(WithGensimNames, Word2VecConfig, Estimator):
     def _learn(
         self,
         corpus: EncodedCorpus,
-        checkpoint: Checkpoint,
+        checkpoint: RunCheckpoint,
         options: FitOptions,
         on_epoch_end: Callable[["Word2Vec", int], None] | None,
     ) -> None:
         assert self.lr is not None
         self._check_corpus(corpus)
-        state = checkpoint.load() if options.resume and checkpoint.exists() else None
+        state = checkpoint.resumed(options.resume)
         seeds = Seeds.of(fresh_seed(self.seed) if state is None else state.seed)
         # The tree of hierarchical softmax follows from the counts of the first text, and stays.
         vocabulary = self.vocabulary if self.hs and self.is_fitted else corpus.vocabulary
