@@ -1,4 +1,4 @@
-"""Several processes that own parts of one model: checkpoints of them for any number of processes."""
+"""Several processes that own parts of one model: class tables, their samplers and losses, checkpoints, files."""
 
 import lazy_loader
 
