@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from logq import nn as losses
-from logq.distributed import ShardedClassTable, Stratified
+from logq.distributed import ShardedClassTable, Stratified, write_vector_shards
 from logq.optim import SGD, Adagrad, LazyAdam, RowWiseAdagrad
 from logq.processes import traffic, world
 from logq.samplers import LearnedUnigram, LogUniform, Proposal, Uniform, Unigram
@@ -118,11 +118,18 @@ def made(case: Case, table: Any, width: int | None = None) -> Any:
     return SAMPLED[case.objective](table, sampler, **options)
 
 
-def train(case: Case) -> dict[str, Any]:
+def train(case: Case, file: str | None = None) -> dict[str, Any]:
     """What one process has at the end, and what it drew."""
     rank, size = world().rank, world().size
     table = ShardedClassTable(
-        C, D, OPTIMIZERS[case.optimizer], init=first_rows, dtype=case.dtype, plan=case.plan, progress=False
+        C,
+        D,
+        OPTIMIZERS[case.optimizer],
+        init=first_rows,
+        file=file,
+        dtype=case.dtype,
+        plan=case.plan,
+        progress=False,
     )
     loss, net = made(case, table), tower(case.dtype)
     query = DistributedDataParallel(net) if size > 1 else net
@@ -227,15 +234,20 @@ def random_start() -> Tensor:
     return torch.cat([table.own_ids()[:, None].double(), table.part.weight.detach().double()], dim=1)
 
 
-def everything(cases: list[Case], more: bool) -> dict[str, Any]:
-    """All answers of one process."""
+IN_FILES = [Case("nce", "LazyAdam", "unigram"), Case("sampled_softmax", "Adagrad", "uniform")]
+
+
+def everything(cases: list[Case], folder: str | None) -> dict[str, Any]:
+    """All answers of one process; without a folder of training alone."""
     found: dict[str, Any] = {"trained": [train(case) for case in cases]}
-    if more:
+    if folder is not None:
         found["bytes"] = {
             plan: one_step(Case("sampled_softmax", "SGD", "unigram", plan), 64, 300, 512)
             for plan in ("rows", "queries")
         }
         found |= {"readouts": readouts(), "embedded": embedded(), "start": random_start()}
+        found["in files"] = [train(case, f"{folder}/table") for case in IN_FILES]
+        write_vector_shards(ShardedClassTable(C, D, init=first_rows, progress=False), f"{folder}/vectors")
     return found
 
 

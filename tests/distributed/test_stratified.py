@@ -133,6 +133,15 @@ def test_sizes_add_up() -> None:
     assert strata(torch.tensor([0.0, 2.0]), 5) == [0, 5]
 
 
+def test_equal_classes_are_drawn_by_how_many_a_process_has() -> None:
+    placing = Placing(10, 4)
+    sampler = Stratified(Uniform(10, 20))
+    sampler.join(placing, 3)
+    masses = [float(len(placing.range_of(rank))) for rank in range(4)]
+    assert sampler.mass() == masses[3] == 1
+    assert sampler.share(torch.tensor(masses, dtype=torch.float64)) == [6, 6, 6, 2]
+
+
 def test_a_process_without_a_class_that_can_be_drawn_draws_none() -> None:
     placing = Placing(C, 2)
     only = torch.zeros(C)

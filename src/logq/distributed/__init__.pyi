@@ -4,3 +4,6 @@ from .sharded_checkpoint import Checkpoint as Checkpoint
 from .sharded_checkpoint import Loaded as Loaded
 from .sharded_table import ShardedClassTable as ShardedClassTable
 from .stratified import Stratified as Stratified
+from .vector_shards import VectorShard as VectorShard
+from .vector_shards import VectorShards as VectorShards
+from .vector_shards import write_vector_shards as write_vector_shards

@@ -1,5 +1,6 @@
 """TablePart: the rows of a sharded table that this process owns, their optimizer, and the gradients on their way in."""
 
+import contextlib
 import math
 import os
 from collections.abc import Callable
@@ -123,7 +124,9 @@ class TablePart:
             prefer_huge_pages(table)
             return table
         path, numbers = f"{self._file}.{name}", math.prod(shape)
-        with open(path, "wb") as file:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)  # and not written over: another table may still lie in it
+        with open(path, "xb") as file:
             file.truncate(max(1, numbers) * dtype.itemsize)
         return torch.from_file(path, shared=True, size=numbers, dtype=dtype).view(shape)
 
