@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from logq import nn as losses
-from logq.distributed import ShardedClassTable, Stratified, write_vector_shards
+from logq.distributed import Checkpoint, ShardedClassTable, Stratified, write_vector_shards
 from logq.optim import SGD, Adagrad, LazyAdam, RowWiseAdagrad
 from logq.processes import traffic, world
 from logq.samplers import LearnedUnigram, LogUniform, Proposal, Uniform, Unigram
@@ -234,6 +234,36 @@ def random_start() -> Tensor:
     return torch.cat([table.own_ids()[:, None].double(), table.part.weight.detach().double()], dim=1)
 
 
+def saved(folder: str | None, load: bool, steps: int = 3) -> dict[str, Any]:
+    """Train, save, go on; or load and go on: losses of the last steps and the rows after them."""
+    rank, size = world().rank, world().size
+    table = ShardedClassTable(C, D, OPTIMIZERS["LazyAdam"], init=first_rows, progress=False)
+    sampler = Stratified(LearnedUnigram(C, S, seed=7))
+    loss = losses.NCELoss(table, sampler)
+    state: dict[str, Any] = {"table": table, "sampler": sampler}
+    checkpoint = None if folder is None else Checkpoint(folder)
+
+    def step(number: int) -> float:
+        generator = torch.Generator().manual_seed(10 * number + rank)
+        query = torch.randn(9, D, generator=generator)
+        value = loss(query, (torch.rand(9, generator=generator).pow(6) * C).long())
+        value.backward()
+        table.step()
+        return float(value.detach())
+
+    if load and checkpoint is not None:
+        checkpoint.load(**state)
+    else:
+        table.optimizer.param_groups[0]["lr"] = 0.5
+        for number in range(steps):
+            step(number)
+        if checkpoint is not None:
+            checkpoint.save(steps, **state)
+    found = {"ids": table.own_ids(), "rows": table.part.weight.detach().clone(), "counts": sampler.mass()}
+    values = [step(steps + number) for number in range(3)] if size > 1 else []
+    return {**found, "losses": values, "last": table.part.weight.detach().clone()}
+
+
 IN_FILES = [Case("nce", "LazyAdam", "unigram"), Case("sampled_softmax", "Adagrad", "uniform")]
 
 
@@ -247,6 +277,7 @@ def everything(cases: list[Case], folder: str | None) -> dict[str, Any]:
         }
         found |= {"readouts": readouts(), "embedded": embedded(), "start": random_start()}
         found["in files"] = [train(case, f"{folder}/table") for case in IN_FILES]
+        found["saved"] = [saved(f"{folder}/checkpoint", load) for load in (False, True)]
         write_vector_shards(ShardedClassTable(C, D, init=first_rows, progress=False), f"{folder}/vectors")
     return found
 

@@ -98,6 +98,18 @@ def test_vectors_are_written_by_two_and_read_by_three(found: list[dict[str, Any]
     torch.testing.assert_close(vectors, sharded_cases.first_rows(ids).float(), rtol=0, atol=0)
 
 
+def test_two_go_on_from_a_checkpoint_bit_for_bit_and_one_loads_it(found: list[dict[str, Any]], folder: Path) -> None:
+    for each in found:
+        on, again = each["saved"]
+        assert on["losses"] == again["losses"]
+        assert torch.equal(on["last"], again["last"])
+        assert not torch.equal(on["last"], on["rows"])
+    alone = sharded_cases.saved(str(folder / "checkpoint"), True)
+    ids, rows = (torch.cat([each["saved"][0][key] for each in found]) for key in ("ids", "rows"))
+    assert torch.equal(alone["rows"][alone["ids"].argsort()], rows[ids.argsort()])
+    assert alone["counts"] == sum(each["saved"][0]["counts"] for each in found) == sharded_cases.C + 2 * 3 * 9
+
+
 @pytest.mark.slow
 def test_training_in_four_processes_is_that_of_one() -> None:
     found = together(sharded_cases.everything, CASES, None, size=4, seconds=600)

@@ -1,6 +1,7 @@
 """ShardedClassTable: class weights of which each process holds, and updates, a part."""
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -184,6 +185,18 @@ class ShardedClassTable(ClassTable):
         moved, other = reversed(told) if queries else told
         why = "as plan says" if self.plan is not None else "the fewer"
         return f"{'queries go to the rows' if queries else 'rows go to the queries'}: {moved}, against {other}; {why}"
+
+    def sharded_state(self) -> dict[str, Any]:
+        """For logq.distributed.Checkpoint: the own rows, biases and states, in the order of places."""
+        return self.part.sharded_state()
+
+    def load_sharded_state(self, state: Mapping[str, Any]) -> None:
+        """Take over what beside the tensors of `sharded_state` was saved.
+
+        Raises:
+            ArgumentError: the rows were placed in another way.
+        """
+        self.part.load_sharded_state(state)
 
     def join(self, settings: LossSettings) -> None:
         """As ClassTable; checks that are left for the losses are theirs."""

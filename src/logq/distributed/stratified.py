@@ -1,9 +1,13 @@
 """Stratified: each process draws from the classes that it owns, and every class has its exact expected count."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_float
+from logq.distributed.checkpoint_parts import OwnRows
 from logq.distributed.placing import Placing
 from logq.samplers import Draw, LearnedUnigram, Proposal, Sampler, Uniform, Unigram
 from logq.samplers.streams import Source
@@ -63,6 +67,7 @@ class Stratified(Sampler):
         self.learns = isinstance(sampler, LearnedUnigram)
         self.own_mass = None if own_mass is None else check_float("own_mass", own_mass, at_least=0)
         self._joined: tuple[int, int, int] | None = None
+        self._own = range(0)
         self.strata: list[int] = []
         """S_r of each process, once they were shared out."""
 
@@ -96,7 +101,7 @@ class Stratified(Sampler):
         if self.own_mass is None:
             self.own_mass, self.sampler = _part(self.sampler, placing, rank)
         self.num_classes = placing.num_classes
-        self._joined = who
+        self._joined, self._own = who, own
 
     def mass(self) -> float:
         """What this process's own classes have of q, up to a factor common to all processes."""
@@ -145,6 +150,21 @@ class Stratified(Sampler):
         """Count own classes as targets, each so many times."""
         if self.sampler is not None and len(rows):
             self.sampler.learn(rows.repeat_interleave(times))
+
+    def sharded_state(self) -> dict[str, Any]:
+        """For logq.distributed.Checkpoint: what was learned of own classes, and the generator of this process."""
+        if self.sampler is None:
+            return {}
+        state: dict[str, Any] = {"generator": self.sampler.generator}
+        if isinstance(self.sampler, LearnedUnigram):
+            self.sampler.take_counts()  # so that draws go on here as they do where only the counts are loaded
+            state["counts"] = OwnRows(self.sampler.counts, self._own.start, self.num_classes)
+        return state
+
+    def load_sharded_state(self, state: Mapping[str, Any]) -> None:
+        """Use the counts that were written to the tensors of `sharded_state`."""
+        if isinstance(self.sampler, LearnedUnigram):
+            self.sampler.take_counts()
 
     def sample_size(self) -> float:
         """S."""

@@ -3,7 +3,8 @@
 import contextlib
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,8 @@ from torch import Tensor, nn
 from logq import kernels
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_bool, check_int
 from logq._progress import Progress
-from logq.distributed.placing import Placing
+from logq.distributed.checkpoint_parts import OwnRows
+from logq.distributed.placing import BUCKETS, FACTOR, Placing
 from logq.distributed.row_messages import rows_and_biases
 from logq.kernels.distributions import random_bits, shifted
 from logq.kernels.tensor_memory import prefer_huge_pages
@@ -188,3 +190,35 @@ class TablePart:
         self._pending.clear()
         for parameter in self.parameters():
             parameter.grad = None
+
+    def sharded_state(self) -> dict[str, Any]:
+        """What a checkpoint saves: tensors of own rows, and what is the same in all processes."""
+        names = ("weight", "bias")
+        options = {name: value for name, value in self.optimizer.param_groups[0].items() if name != "params"}
+        state: dict[str, Any] = {
+            "placing": {"buckets": BUCKETS, "factor": FACTOR},
+            "options": {name: float(one) if isinstance(one, Tensor) else one for name, one in options.items()},
+        }
+        for name, parameter in zip(names, self.parameters(), strict=False):
+            kept = dict(self.optimizer.state[parameter])
+            state[name] = {"step": kept.pop("step", 0), "rows": self._own_rows(parameter)}
+            state[name] |= {key: self._own_rows(value) for key, value in kept.items()}
+        return state
+
+    def _own_rows(self, tensor: Tensor) -> OwnRows:
+        return OwnRows(tensor.detach(), self.own.start, self.placing.num_classes)
+
+    def load_sharded_state(self, state: Mapping[str, Any]) -> None:
+        """Take over numbers that are no tensors; those of `sharded_state` were written to.
+
+        Raises:
+            ArgumentError: the rows were placed in another way.
+        """
+        expected = {"buckets": BUCKETS, "factor": FACTOR}
+        if state["placing"] != expected:
+            raise ArgumentError("placing", f"{expected}", state["placing"])
+        self.optimizer.param_groups[0].update(state["options"])
+        for name, parameter in zip(("weight", "bias"), self.parameters(), strict=False):
+            if self.optimizer.STATES:
+                self.optimizer.state[parameter]["step"] = int(state[name]["step"])
+        self.is_new = False
