@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch._C._distributed_c10d import HashStore
 
-from logq.processes import all_counts, all_rows, exchange, fresh_store, world
+from logq.processes import all_counts, all_rows, exchange, fresh_store, traffic, world
 from processes import together
 
 COUNTS = (3, 1, 2)
@@ -23,14 +23,19 @@ def exchanged() -> dict[str, object]:
 
     sent = [COUNTS[rank] if other == (rank + 1) % 3 else 0 for other in range(3)]
     received = [COUNTS[other] if rank == (other + 1) % 3 else 0 for other in range(3)]
-    got = exchange(own, sent, received)
-    (returned,) = torch.autograd.grad((got * (rank + 1)).sum(), own)
+    with traffic() as counted:
+        got = exchange(own, sent, received)
+        (returned,) = torch.autograd.grad((got * (rank + 1)).sum(), own)
+    with traffic() as of_all:
+        all_rows(own.detach(), COUNTS)
     return {
         "counts": all_counts(COUNTS[rank]),
         "every": every.detach(),
         "gathered": gathered,
         "got": got.detach(),
         "returned": returned,
+        "bytes": (counted.bytes_sent, of_all.bytes_sent),
+        "nothing": all_rows(own[:0]),
     }
 
 
@@ -45,6 +50,9 @@ def test_rows_go_to_all_processes_and_gradients_come_back() -> None:
         torch.testing.assert_close(one["every"], every, rtol=0, atol=0)
         torch.testing.assert_close(one["gathered"], gradients[rank], rtol=0, atol=0)
         torch.testing.assert_close(one["got"], rows[(rank - 1) % 3], rtol=0, atol=0)
+        assert one["nothing"].shape == (0, 2)
+        # Rows of 16 bytes: own ones to one process, gradients back to another; and own ones to two.
+        assert one["bytes"] == (16 * (COUNTS[rank] + COUNTS[(rank - 1) % 3]), 32 * COUNTS[rank])
         torch.testing.assert_close(one["returned"], torch.full_like(rows[rank], (rank + 1) % 3 + 1), rtol=0, atol=0)
 
 

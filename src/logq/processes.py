@@ -1,9 +1,11 @@
 """Several processes that train together: who they are, and the exchanges between them that let gradients through."""
 
 import contextlib
+import math
 import secrets
 import time
 from collections.abc import Generator, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
 import torch
@@ -15,6 +17,7 @@ from logq._launch import World, launched
 __all__ = [
     "Group",
     "LostProcessError",
+    "Traffic",
     "World",
     "add_up",
     "all_bytes",
@@ -26,6 +29,7 @@ __all__ = [
     "is_joined",
     "meeting_device",
     "take_from_first",
+    "traffic",
     "world",
 ]
 
@@ -33,6 +37,9 @@ Group: TypeAlias = "torch.distributed.ProcessGroup | None"
 """Some of the processes; None for all of them."""
 
 Store: TypeAlias = "torch.distributed.distributed_c10d.Store"
+
+MOST_PADDING = 1.03
+"""How much longer messages may get where all are made as long as the longest one, which an all_gather needs."""
 
 REPORT_SECONDS = 3.0
 """How long those that miss another wait for each other, to tell which one it is."""
@@ -242,6 +249,46 @@ def _pause(ends: float, message: str) -> None:
     time.sleep(0.01)
 
 
+@dataclass
+class Traffic:
+    """What this process sent to others: see `traffic`.
+
+    Example:
+        >>> Traffic().bytes_sent
+        0
+    """
+
+    bytes_sent: int = 0
+    messages: int = 0
+
+
+_COUNTED: list[Traffic] = []
+
+
+@contextlib.contextmanager
+def traffic() -> Generator[Traffic, None, None]:
+    """Count the bytes that this process sends to others by the exchanges of this module, gradients' way back included.
+
+    Example:
+        >>> with traffic() as sent:
+        ...     _ = exchange(torch.ones(2, 1), [2], [2])
+        >>> sent.bytes_sent  # to itself
+        0
+    """
+    counted = Traffic()
+    _COUNTED.append(counted)
+    try:
+        yield counted
+    finally:
+        _COUNTED[:] = [other for other in _COUNTED if other is not counted]
+
+
+def _count(rows: int, like: Tensor) -> None:
+    for counted in _COUNTED:
+        counted.bytes_sent += rows * math.prod(like.shape[1:]) * like.element_size()
+        counted.messages += 1
+
+
 def all_counts(count: int, device: torch.device | str = "cpu", group: Group = None) -> list[int]:
     """The number that each process of a group hands in, in the order of ranks.
 
@@ -355,6 +402,7 @@ def _exchanged(rows: Tensor, sent: list[int], received: list[int], group: Group)
     found = rows.new_empty((sum(received), *rows.shape[1:]))
     with _waiting("exchange rows (all_to_all)", group):
         torch.distributed.all_to_all_single(found, rows.contiguous(), received, sent, group=group)
+    _count(len(rows) - sent[world(group).rank], rows)
     return found
 
 
@@ -380,14 +428,18 @@ class _AllRows(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, rows: Tensor, counts: list[int], group: Group, doing: str) -> Tensor:
         ctx.counts, ctx.group, ctx.own = counts, group, len(rows)
-        longest = max(counts)
+        longest, size = max(counts), len(counts)
         if longest == 0:
             return rows.new_empty(rows.shape)
+        if longest * size > MOST_PADDING * sum(counts):
+            # Exact numbers, from as many copies of the own rows as there are processes.
+            return _exchanged(rows.repeat(size, *[1] * (rows.dim() - 1)), [len(rows)] * size, counts, group)
         padded = rows.new_zeros((longest, *rows.shape[1:]))
         padded[: len(rows)] = rows
-        found = rows.new_empty((len(counts) * longest, *rows.shape[1:]))
+        found = rows.new_empty((size * longest, *rows.shape[1:]))
         with _waiting(f"{doing} (all_gather)", group):
             torch.distributed.all_gather(list(found.split(longest)), padded, group=group)
+        _count(longest * (size - 1), padded)
         if min(counts) == longest:
             return found
         return torch.cat([found[rank * longest : rank * longest + count] for rank, count in enumerate(counts)])

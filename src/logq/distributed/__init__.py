@@ -1,4 +1,4 @@
-"""Class tables, samplers and their files for processes that train together, each of which holds a part."""
+"""Several processes that own parts of one model: class tables, their samplers and losses, checkpoints, files."""
 
 import lazy_loader
 

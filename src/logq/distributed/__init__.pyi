@@ -3,3 +3,8 @@ from .checkpoint_parts import ShardedState as ShardedState
 from .grad_cache import GradCache as GradCache
 from .sharded_checkpoint import Checkpoint as Checkpoint
 from .sharded_checkpoint import Loaded as Loaded
+from .sharded_table import ShardedClassTable as ShardedClassTable
+from .stratified import Stratified as Stratified
+from .vector_shards import VectorShard as VectorShard
+from .vector_shards import VectorShards as VectorShards
+from .vector_shards import write_vector_shards as write_vector_shards

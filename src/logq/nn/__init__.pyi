@@ -1,5 +1,6 @@
+from .best_classes import TopK as TopK
 from .candidate_loss import CandidateLoss as CandidateLoss
-from .candidate_loss import TopK as TopK
+from .class_table import ClassTable as ClassTable
 from .loss_modules import FullLogisticLoss as FullLogisticLoss
 from .loss_modules import FullSoftmaxLoss as FullSoftmaxLoss
 from .loss_modules import GBCELoss as GBCELoss

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,8 @@ from logq.functional.losses_in_parts import check_parts, loss_in_parts, rows_of_
 from logq.graph_breaks import outside_of_graphs
 from logq.kernels.logits import chunks, logits, mean_divisor, reduce, true_logits
 from logq.kernels.tensor_memory import prefer_huge_pages
+from logq.nn.best_classes import TopK, best_classes
+from logq.nn.class_table import ClassTable, LossSettings, sampler_beside_table
 from logq.nn.sparse_rows import TellsOfSparseRows
 from logq.objectives import Objective, find_objective
 from logq.samplers import Sampler
@@ -33,7 +35,7 @@ from logq.samplers.draw_contexts import with_numbers
 from logq.samplers.proposal import Proposal
 from logq.shapes import check_device, check_dtype, check_shape
 
-__all__ = ["CandidateLoss", "LossOptions", "TopK"]
+__all__ = ["CandidateLoss", "LossOptions"]
 
 
 class LossOptions(TypedDict, total=False):
@@ -53,19 +55,6 @@ class LossOptions(TypedDict, total=False):
     dtype: torch.dtype | None
 
 
-class TopK(NamedTuple):
-    """The best classes of each row, the best one first, and log P of them.
-
-    Example:
-        >>> best = CandidateLoss("full_softmax", 2, 3).topk(torch.zeros(1, 2), 3)
-        >>> best.log_prob.exp()
-        tensor([[0.3333, 0.3333, 0.3333]])
-    """
-
-    log_prob: Tensor
-    ids: Tensor
-
-
 class CandidateLoss(TellsOfSparseRows):
     """Owns the class weights `weight` (C, D) and `bias` (C,), trains them by sampling, and reads log P off them.
 
@@ -75,7 +64,8 @@ class CandidateLoss(TellsOfSparseRows):
 
     Args:
         objective: one of logq.objectives, or its name.
-        in_features: D.
+        in_features: D, or a table that holds the class weights elsewhere, such as logq.distributed.ShardedClassTable:
+            they are no parameters of the module then, and num_classes and the options of new weights are left out.
         num_classes: C.
         sampler: of the negatives, over C classes; for the objectives that sample. It is part of the module.
         bias: whether the classes have one. It starts where F says that all classes are alike: at 0, and for the
@@ -110,13 +100,14 @@ class CandidateLoss(TellsOfSparseRows):
         torch.Size([4, 10])
     """
 
+    weight: nn.Parameter  # None beside a table that holds it
     bias: nn.Parameter | None
 
     def __init__(
         self,
         objective: Objective | str,
-        in_features: int,
-        num_classes: int,
+        in_features: int | ClassTable,
+        num_classes: int | Sampler | None = None,
         sampler: Sampler | None = None,
         *,
         bias: bool = True,
@@ -134,6 +125,12 @@ class CandidateLoss(TellsOfSparseRows):
     ) -> None:
         super().__init__()
         device, dtype = check_device(device), check_dtype(dtype)
+        self.table = in_features if isinstance(in_features, ClassTable) else None
+        if self.table is not None:
+            sampler = sampler_beside_table(
+                num_classes, sampler, bias=not bias, weight=weight, sparse=sparse, device=device, dtype=dtype
+            )
+            in_features, num_classes = self.table.dim, self.table.num_classes
         self.objective = find_objective(objective).smoothed(label_smoothing)
         self.in_features = check_int("in_features", in_features)
         self.num_classes = check_int("num_classes", num_classes)
@@ -156,6 +153,12 @@ class CandidateLoss(TellsOfSparseRows):
         self.store_samples = check_bool("store_samples", store_samples)
         if not self.store_samples:
             check_parts(getattr(sampler, "draws_in_parts", False), reduction, sparse, temperature)
+        if self.table is not None:
+            self.table.join(self._settings())
+            self._owns_weight = False
+            self.register_parameter("weight", None)
+            self.register_parameter("bias", None)
+            return
         if weight is None:
             table = torch.empty(self.num_classes, self.in_features, device=device, dtype=dtype)
             prefer_huge_pages(table)
@@ -186,7 +189,7 @@ class CandidateLoss(TellsOfSparseRows):
         if not isinstance(sampler, Sampler):
             found = Verbatim(type(sampler).__name__)
             raise ArgumentTypeError("sampler", f"one of logq.samplers for {self.objective.name}", found)
-        if sampler.num_classes != self.num_classes:
+        if self.table is None and sampler.num_classes != self.num_classes:
             raise ArgumentError("sampler", f"num_classes = {self.num_classes}", sampler.num_classes)
         return sampler
 
@@ -245,6 +248,8 @@ class CandidateLoss(TellsOfSparseRows):
         if extra_negatives is not None and (sampler is None or not self.store_samples):
             name = f"for {objective.name}" if sampler is None else "with store_samples=False"
             raise ArgumentError("extra_negatives", f"None {name}", Verbatim("some"))
+        if self.table is not None:
+            return self.table.loss_of(self._settings(), input, targets, row_weight, extra_negatives)
         if sampler is None:
             check_shape("input", input, "BD", {"D": self.in_features})
             return full_loss(
@@ -320,6 +325,10 @@ class CandidateLoss(TellsOfSparseRows):
         Returns:
             (B, C), or the shape of targets, with 0 where a target is `ignore_index`.
         """
+        if self.table is not None:
+            if targets is None:
+                raise ArgumentError("targets", "classes to look at, as the table is too large for all", None)
+            return self.table.log_prob_of(self._settings(), input, targets)
         sizes = {"D": self.in_features}
         check_table(input, self.weight, self.bias, sizes)
         temperature, cosine = self._temperature(), self.cosine
@@ -359,31 +368,23 @@ class CandidateLoss(TellsOfSparseRows):
         """
         if check_int("k", k) > self.num_classes:
             raise ArgumentError("k", f"at most C = {self.num_classes}", k)
+        if self.table is not None:
+            return self.table.topk_of(self._settings(), input, k)
         check_table(input, self.weight, self.bias, {"D": self.in_features})
         temperature, cosine = self._temperature(), self.cosine
         log_q, objective = self._log_q(), self._readout()
-        best = ids = total = None
-        for first, rows, bias in chunks(input.shape[0], self.weight, self.bias):
-            scores = logits(input, rows, bias, temperature=temperature, cosine=cosine)
-            of_chunk = slice(first, first + rows.shape[0])
-            log_p = objective.log_p(scores, None if log_q is None else log_q[of_chunk])
-            part = log_p.logsumexp(dim=1)
-            values, places = log_p.topk(min(k, rows.shape[0]), dim=1)
-            if best is None or ids is None or total is None:
-                best, ids, total = values, places, part
-                continue
-            total = torch.logaddexp(total, part)
-            values = torch.cat([best, values], dim=1)
-            best, order = values.topk(min(k, values.shape[1]), dim=1)
-            ids = torch.cat([ids, places + first], dim=1).gather(1, order)
-        assert best is not None
-        assert ids is not None
-        assert total is not None
-        return TopK(best - total[:, None] if objective.approximates.normalized else best, ids)
+        about = None if log_q is None else log_q.__getitem__
+        given = objective, input, self.weight, self.bias, k
+        return best_classes(*given, temperature=temperature, cosine=cosine, log_q=about).of_all(objective)
 
     def _temperature(self) -> float | Tensor:
         """A float was checked when the module was made; what a tensor holds changes."""
         return self.temperature if isinstance(self.temperature, float) else check_temperature(self.temperature)
+
+    def _settings(self) -> LossSettings:
+        """What a table that lies elsewhere needs to know."""
+        about = self.objective, self.sampler, self._temperature(), self.cosine
+        return LossSettings(*about, self.remove_hits, self.reduction, self.ignore_index)
 
     def _log_q(self) -> Tensor | None:
         """(C,) log Q where the way from F to log P needs it."""

@@ -3,6 +3,7 @@
 from typing_extensions import Unpack
 
 from logq.nn.candidate_loss import CandidateLoss, LossOptions
+from logq.nn.class_table import ClassTable
 from logq.objectives import GBCE
 from logq.samplers import Sampler
 
@@ -24,7 +25,7 @@ class NegativeSamplingLoss(CandidateLoss):
         loss = log(1 + exp(-F_t)) + sum_{s in S} log(1 + exp(F_s))
 
     Args:
-        in_features: D.
+        in_features: D, or a ClassTable, as for CandidateLoss.
         num_classes: C.
         sampler: over C classes.
         **options: as for CandidateLoss. The formula and its sources: logq.functional.negative_sampling_loss.
@@ -36,7 +37,13 @@ class NegativeSamplingLoss(CandidateLoss):
         torch.Size([])
     """
 
-    def __init__(self, in_features: int, num_classes: int, sampler: Sampler, **options: Unpack[LossOptions]) -> None:
+    def __init__(
+        self,
+        in_features: int | ClassTable,
+        num_classes: int | Sampler,
+        sampler: Sampler | None = None,
+        **options: Unpack[LossOptions],
+    ) -> None:
         super().__init__("negative_sampling", in_features, num_classes, sampler, **options)
 
 
@@ -46,7 +53,7 @@ class NCELoss(CandidateLoss):
         loss = log(1 + exp(-G_t)) + sum_{s in S} log(1 + exp(G_s)),    G = F - log Q
 
     Args:
-        in_features: D.
+        in_features: D, or a ClassTable, as for CandidateLoss.
         num_classes: C.
         sampler: over C classes.
         **options: as for CandidateLoss. The formula and its sources: logq.functional.nce_loss.
@@ -58,7 +65,13 @@ class NCELoss(CandidateLoss):
         torch.Size([])
     """
 
-    def __init__(self, in_features: int, num_classes: int, sampler: Sampler, **options: Unpack[LossOptions]) -> None:
+    def __init__(
+        self,
+        in_features: int | ClassTable,
+        num_classes: int | Sampler,
+        sampler: Sampler | None = None,
+        **options: Unpack[LossOptions],
+    ) -> None:
         super().__init__("nce", in_features, num_classes, sampler, **options)
 
 
@@ -68,7 +81,7 @@ class SampledLogisticLoss(CandidateLoss):
         loss = log(1 + exp(-G_t)) + sum_{s in S - T} log(1 + exp(G_s)),    G = F - log Q
 
     Args:
-        in_features: D.
+        in_features: D, or a ClassTable, as for CandidateLoss.
         num_classes: C.
         sampler: over C classes.
         **options: as for CandidateLoss. The formula and its sources: logq.functional.sampled_logistic_loss.
@@ -80,7 +93,13 @@ class SampledLogisticLoss(CandidateLoss):
         torch.Size([])
     """
 
-    def __init__(self, in_features: int, num_classes: int, sampler: Sampler, **options: Unpack[LossOptions]) -> None:
+    def __init__(
+        self,
+        in_features: int | ClassTable,
+        num_classes: int | Sampler,
+        sampler: Sampler | None = None,
+        **options: Unpack[LossOptions],
+    ) -> None:
         super().__init__("sampled_logistic", in_features, num_classes, sampler, **options)
 
 
@@ -90,7 +109,7 @@ class SampledSoftmaxLoss(CandidateLoss):
         loss = log( exp(G_t) + sum_{s in S - T} exp(G_s) ) - G_t,    G = F - log Q
 
     Args:
-        in_features: D.
+        in_features: D, or a ClassTable, as for CandidateLoss.
         num_classes: C.
         sampler: over C classes.
         **options: as for CandidateLoss. The formula and its sources: logq.functional.sampled_softmax_loss.
@@ -102,7 +121,13 @@ class SampledSoftmaxLoss(CandidateLoss):
         torch.Size([])
     """
 
-    def __init__(self, in_features: int, num_classes: int, sampler: Sampler, **options: Unpack[LossOptions]) -> None:
+    def __init__(
+        self,
+        in_features: int | ClassTable,
+        num_classes: int | Sampler,
+        sampler: Sampler | None = None,
+        **options: Unpack[LossOptions],
+    ) -> None:
         super().__init__("sampled_softmax", in_features, num_classes, sampler, **options)
 
 
@@ -112,7 +137,7 @@ class RefinedSoftmaxLoss(CandidateLoss):
         loss = log( exp(F_t) + sum_{s in S - T} exp(F_s - log Q_s) ) - F_t
 
     Args:
-        in_features: D.
+        in_features: D, or a ClassTable, as for CandidateLoss.
         num_classes: C.
         sampler: over C classes.
         **options: as for CandidateLoss. The formula and its sources: logq.functional.refined_softmax_loss.
@@ -124,7 +149,13 @@ class RefinedSoftmaxLoss(CandidateLoss):
         torch.Size([])
     """
 
-    def __init__(self, in_features: int, num_classes: int, sampler: Sampler, **options: Unpack[LossOptions]) -> None:
+    def __init__(
+        self,
+        in_features: int | ClassTable,
+        num_classes: int | Sampler,
+        sampler: Sampler | None = None,
+        **options: Unpack[LossOptions],
+    ) -> None:
         super().__init__("refined_softmax", in_features, num_classes, sampler, **options)
 
 
@@ -135,7 +166,7 @@ class GBCELoss(CandidateLoss):
         beta = a (t (1 - 1/a) + 1/a),   a = S / (C - 1)
 
     Args:
-        in_features: D.
+        in_features: D, or a ClassTable, as for CandidateLoss.
         num_classes: C.
         sampler: over C classes. The paper's draws are uniform.
         calibration: t in [0, 1]: at 0 plain logistic loss, at 1 sigmoid(F) = P for uniform draws.
@@ -154,9 +185,9 @@ class GBCELoss(CandidateLoss):
 
     def __init__(
         self,
-        in_features: int,
-        num_classes: int,
-        sampler: Sampler,
+        in_features: int | ClassTable,
+        num_classes: int | Sampler,
+        sampler: Sampler | None = None,
         *,
         calibration: float = 0.75,
         rate: float | None = None,
@@ -171,7 +202,7 @@ class FullLogisticLoss(CandidateLoss):
         loss = sum_{t in T} log(1 + exp(-F_t)) + sum_{c not in T} log(1 + exp(F_c))
 
     Args:
-        in_features: D.
+        in_features: D, or a ClassTable, as for CandidateLoss.
         num_classes: C.
         **options: as for CandidateLoss. The formula and its sources: logq.functional.full_logistic_loss.
 
@@ -181,7 +212,9 @@ class FullLogisticLoss(CandidateLoss):
         torch.Size([])
     """
 
-    def __init__(self, in_features: int, num_classes: int, **options: Unpack[LossOptions]) -> None:
+    def __init__(
+        self, in_features: int | ClassTable, num_classes: int | None = None, **options: Unpack[LossOptions]
+    ) -> None:
         super().__init__("full_logistic", in_features, num_classes, **options)
 
 
@@ -191,7 +224,7 @@ class FullSoftmaxLoss(CandidateLoss):
         loss = log( sum_c exp(F_c) ) - F_t
 
     Args:
-        in_features: D.
+        in_features: D, or a ClassTable, as for CandidateLoss.
         num_classes: C.
         **options: as for CandidateLoss. The formula and its sources: logq.functional.full_softmax_loss.
 
@@ -201,5 +234,7 @@ class FullSoftmaxLoss(CandidateLoss):
         torch.Size([])
     """
 
-    def __init__(self, in_features: int, num_classes: int, **options: Unpack[LossOptions]) -> None:
+    def __init__(
+        self, in_features: int | ClassTable, num_classes: int | None = None, **options: Unpack[LossOptions]
+    ) -> None:
         super().__init__("full_softmax", in_features, num_classes, **options)

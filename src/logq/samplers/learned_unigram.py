@@ -60,10 +60,10 @@ class LearnedUnigram(Proposal):
         super().__init__(num_classes, num_sampled, **options)
         check_size(self.num_classes)
         self.counts = torch.ones(self.num_classes, dtype=torch.int64, device=self.home)
-        self._build()
+        self.take_counts()
 
-    def _build(self) -> None:
-        """Take all counts into the table and empty the list."""
+    def take_counts(self) -> None:
+        """Take all counts into the table and empty the list, so that draws to come depend on the counts alone; O(C)."""
         self.in_table = int(self.counts.sum())
         self.taken = 0  # of the list, with entries that are no class: known without a look at the device
         with torch.inference_mode(False):  # what is made here is written to in training
@@ -87,7 +87,7 @@ class LearnedUnigram(Proposal):
         recent = learned["recent"][: int(learned["num_recent"])] if "recent" in learned else self.recent[:0]
         recent = recent.to(self.home)
         self.counts.sub_(torch.bincount(recent, minlength=self.num_classes))
-        self._build()
+        self.take_counts()
         self.learn(recent)
         self.taken = int(learned.get("taken", self.num_recent))
 
@@ -108,7 +108,7 @@ class LearnedUnigram(Proposal):
         self._tries = None
         self.taken += targets.numel()
         if self.taken >= self.recent.numel():
-            self._build()
+            self.take_counts()
         else:
             places = self.num_recent + is_class.cumsum(0) - 1
             self.recent[places.where(is_class, self.recent.numel() - 1)] = targets

@@ -132,13 +132,24 @@ class Proposal(Sampler):
         """
         other = copy.deepcopy(self)
         other._states = {}  # so that it starts fresh
-        other.num_sampled = check_int("num_sampled", num_sampled)
         if other.has_seeds_on_device:
             other.seeds_on_device()
-        other._tries = other._enough = None
-        if not other.replacement:
-            other._prepare()
+        other.set_num_sampled(num_sampled)
         return other
+
+    def set_num_sampled(self, num_sampled: int) -> None:
+        """Make another number of draws from now on, from the same generator.
+
+        Args:
+            num_sampled: S.
+
+        Raises:
+            ValueError: there are fewer distinct classes, where draws are without replacement.
+        """
+        self.num_sampled = check_int("num_sampled", num_sampled)
+        self._tries = self._enough = None
+        if not self.replacement:
+            self._prepare()
 
     def _all_probabilities(self) -> Tensor:
         """(C,) float64."""

@@ -1,0 +1,184 @@
+"""The rows of a step: asked of their owners, brought to the loss, and their gradients sent back."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from logq.distributed.row_messages import arrived, as_bytes, from_bytes
+from logq.distributed.stratified import Stratified
+from logq.distributed.table_part import TablePart
+from logq.processes import all_rows, exchange
+
+__all__ = ["RowRequest", "Sample", "Step", "bring_rows"]
+
+
+@dataclass(frozen=True)
+class RowRequest:
+    """The classes that a process needs, and what all processes told each other of their step.
+
+    Args:
+        unique: (U,) int64, distinct, ascending.
+        inverse: (N,) the place in `unique` of each class that was asked for.
+        order: (U,) sorts `unique` by owner.
+        rows: (U,) int32, the rows in the parts of the owners, sorted by owner.
+        sent: how many each process is asked for.
+        received: how many each process asks for here.
+        told: (W, n) float64, numbers that each process told all others.
+
+    Example:
+        >>> from logq.optim import SGD
+        >>> RowRequest.of(TablePart(10, 2, SGD), torch.tensor([4, 4]), 0.5).told
+        tensor([[0.5000]], dtype=torch.float64)
+    """
+
+    unique: Tensor
+    inverse: Tensor
+    order: Tensor
+    rows: Tensor
+    sent: list[int]
+    received: list[int]
+    told: Tensor
+
+    @classmethod
+    def of(cls, part: TablePart, ids: Tensor, *numbers: float) -> "RowRequest":
+        """For (N,) classes, which may repeat: one message tells the others how many come, and the numbers."""
+        unique, inverse = ids.unique(return_inverse=True)
+        places = part.placing.places(unique)
+        order = places.argsort()
+        owners = part.placing.owners(places[order])
+        rows = (places[order] - owners * part.placing.per_process).int()
+        sent = owners.bincount(minlength=part.size)
+        mine = torch.tensor(numbers, dtype=torch.float64, device=ids.device).expand(part.size, -1)
+        one_each = [1] * part.size
+        told = exchange(torch.cat([sent[:, None].double(), mine], dim=1), one_each, one_each, part.group)
+        return cls(unique, inverse, order, rows, sent.tolist(), told[:, 0].long().tolist(), told[:, 1:])
+
+
+class Sample(NamedTuple):
+    """A sample of all classes, in the order of their owners.
+
+    Args:
+        ids: (S,) int64.
+        own_rows: (S_r,) int64, the rows of those that this process drew.
+        strata: S_r of each process.
+        places: (S,) where each is among the rows of the step: a class that was asked for is there once.
+
+    Example:
+        >>> Sample(torch.tensor([3]), torch.tensor([0]), [1], torch.tensor([0])).strata
+        [1]
+    """
+
+    ids: Tensor
+    own_rows: Tensor
+    strata: list[int]
+    places: Tensor
+
+
+class Step(NamedTuple):
+    """Rows that stand in for the class weights in a loss: of the classes asked for, and then of the sample.
+
+    Args:
+        weight: (U + S, D), whose gradients go to the owners.
+        bias: (U + S,), or None.
+        log_q: (U + S,) natural logs of expected counts, or None where there is no sampler.
+        sample: or None.
+
+    Example:
+        >>> Step(torch.zeros(1, 2), None, None, None).weight
+        tensor([[0., 0.]])
+    """
+
+    weight: Tensor
+    bias: Tensor | None
+    log_q: Tensor | None
+    sample: Sample | None
+
+
+def bring_rows(
+    part: TablePart,
+    request: RowRequest,
+    sampler: Stratified | None = None,
+    *,
+    draw: bool = True,
+    learn: Tensor | None = None,
+) -> Step:
+    """The rows of a request, and a sample of all classes.
+
+    Args:
+        part: the own rows, which others ask for.
+        request: what this process needs.
+        sampler: whose log Q comes with each row.
+        draw: whether a sample comes too.
+        learn: (N,) bool, which of the classes that were asked for are targets to learn from; None learns nothing.
+    """
+    with torch.no_grad():
+        columns = [request.rows[:, None]]
+        if learn is not None:
+            times = request.unique.new_zeros(len(request.unique)).index_add_(0, request.inverse, learn.long())
+            columns.append(times[request.order, None].int())
+        asked = exchange(torch.cat(columns, dim=1), request.sent, request.received, part.group).long()
+        own_rows = drawn_log_q = asked_log_q = None
+        if sampler is not None:
+            own_rows, drawn_log_q, asked_log_q = sampler.draw_own(asked[:, 0])
+            if learn is not None:
+                sampler.learn_own(asked[:, 0], asked[:, 1])
+        message = _message(part, asked[:, 0], asked_log_q)
+        found = exchange(message, request.received, request.sent, part.group)
+        found = torch.empty_like(found).index_copy_(0, request.order, found)
+        sample = None
+        if sampler is not None and own_rows is not None and draw:
+            message = torch.cat([_message(part, own_rows, drawn_log_q), as_bytes(own_rows.int())], dim=1)
+            every = all_rows(message, sampler.strata, part.group)
+            (rows,) = from_bytes(every[:, -4:], [(torch.int32, None)])
+            owners = torch.arange(part.size, device=rows.device).repeat_interleave(
+                torch.tensor(sampler.strata, device=rows.device)
+            )
+            ids = part.placing.ids(rows.long() + owners * part.placing.per_process)
+            sample = Sample(ids, own_rows, sampler.strata, _places(ids, request.unique))
+            found = torch.cat([found, every[:, :-4]])
+        weight, bias, log_q = _read(part, found, None if sampler is None else sampler.dtype)
+    weight, bias = arrived(weight, bias, partial(_send_back, part, request, asked[:, 0], sample))
+    return Step(weight, bias, log_q, sample)
+
+
+def _send_back(part: TablePart, request: RowRequest, asked: Tensor, sample: Sample | None, gradients: Tensor) -> None:
+    """Bring gradients (U + S, D + 1) to the owners of the rows, who add up those of a sample in the order of ranks."""
+    num_asked = len(request.order)
+    part.add_gradients(
+        asked, exchange(gradients[:num_asked][request.order], request.sent, request.received, part.group)
+    )
+    if sample is not None:
+        own = len(sample.own_rows)
+        parts = exchange(gradients[num_asked:], sample.strata, [own] * part.size, part.group)
+        part.add_gradients(sample.own_rows, parts.view(part.size, own, gradients.shape[1]).sum(0))
+
+
+def _message(part: TablePart, rows: Tensor, log_q: Tensor | None) -> Tensor:
+    """Own rows as they travel: row, bias, log Q."""
+    columns = [part.weight[rows]]
+    columns += [] if part.bias is None else [part.bias[rows]]
+    return as_bytes(*columns, *([] if log_q is None else [log_q]))
+
+
+def _read(
+    part: TablePart, message: Tensor, of_log_q: torch.dtype | None
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    kinds: list[tuple[torch.dtype, int | None]] = [(part.weight.dtype, part.dim)]
+    kinds += [] if part.bias is None else [(part.bias.dtype, None)]
+    found = from_bytes(message, kinds + ([] if of_log_q is None else [(of_log_q, None)]))
+    return found[0], None if part.bias is None else found[1], None if of_log_q is None else found[-1]
+
+
+def _places(ids: Tensor, unique: Tensor) -> Tensor:
+    """Where sampled classes are among the rows of a step: by the one row of their class if it was asked for.
+
+    So a sampled copy of a true class has the id of the true class in the loss, which is how losses see hits.
+    """
+    places = len(unique) + torch.arange(len(ids), device=ids.device)
+    if not len(unique):
+        return places
+    found = torch.searchsorted(unique, ids).clamp_(max=len(unique) - 1)
+    return places.where(unique[found] != ids, found)

@@ -1,0 +1,194 @@
+"""Class vectors as files: each process writes those that it owns, and any number of processes reads them."""
+
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import safe_open
+
+from logq._arguments import ArgumentError, check_int
+from logq._files import DamagedFileError, atomic_write, parsing
+from logq._model_file import DIGESTS, digest_of, read_metadata, write_tensors
+from logq.distributed.sharded_table import ShardedClassTable
+from logq.processes import all_counts, all_rows
+
+__all__ = ["VectorShard", "VectorShards", "write_vector_shards"]
+
+MANIFEST = "manifest.json"
+_FORMAT, _VERSION = "logq.distributed.vectors", 1
+
+
+class VectorShard(NamedTuple):
+    """Some classes with their vectors.
+
+    Args:
+        ids: (n,) int64.
+        vectors: (n, D).
+        bias: (n,), or None.
+
+    Example:
+        >>> VectorShard(np.arange(1), np.zeros((1, 2)), None).bias
+    """
+
+    ids: NDArray[np.int64]
+    vectors: NDArray[Any]
+    bias: NDArray[Any] | None
+
+
+def write_vector_shards(table: ShardedClassTable, folder: str | os.PathLike[str]) -> None:
+    """Write the vectors and biases of all classes, each process those that it owns; all call it at once.
+
+    The files are `<version>/vectors-0000r-of-0000W.safetensors` with ids, vectors and bias, and `manifest.json`, which
+    names them and has their digests. The manifest is replaced when all are written, and then the former version is
+    removed: who reads has the one or the other whole, and a process that dies or finds the disk full leaves the former.
+
+    Args:
+        table: of the classes.
+        folder: that all processes see; it is made if it is missing.
+
+    Raises:
+        OSError: a file of some process cannot be written; all raise.
+
+    Example:
+        >>> import tempfile
+        >>> table = ShardedClassTable(5, 2)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_vector_shards(table, folder)
+        ...     VectorShards(folder).part(0, 2).ids
+        array([0, 1, 2])
+    """
+    part, device = table.part, table.part.weight.device
+    token = torch.tensor([secrets.randbits(62) if part.rank == 0 else 0], device=device)
+    version = f"{int(all_rows(token, [1] * part.size, part.group)[0]):016x}"
+    target = Path(folder, version)
+    path = target / f"vectors-{part.rank:05d}-of-{part.size:05d}.safetensors"
+    problem: OSError | None = None
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        weight = part.weight.detach()
+        tensors = {"ids": table.own_ids().numpy(), "vectors": _array(weight)}
+        tensors |= {} if part.bias is None else {"bias": _array(part.bias.detach())}
+        with atomic_write(path) as file:
+            write_tensors(file, tensors, {"format": f"{_FORMAT} {_VERSION}"})
+    except OSError as error:
+        problem = error
+    failed = [rank for rank, ended in enumerate(all_counts(int(problem is None), device, part.group)) if not ended]
+    if not failed and part.rank == 0:
+        try:
+            _switch(Path(folder), version, part.placing.num_classes, part.dim, part.size)
+        except OSError as error:
+            problem = error
+    failed = failed or ([0] if not all_counts(int(problem is None), device, part.group)[0] else [])
+    if failed:
+        if part.rank == 0:
+            shutil.rmtree(target, ignore_errors=True)
+        raise problem or OSError(f"{folder}: process {failed[0]} could not write its vectors")
+
+
+def _array(tensor: torch.Tensor) -> NDArray[Any]:
+    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).cpu().numpy()  # numpy has no bfloat16
+
+
+def _switch(folder: Path, version: str, num_classes: int, dim: int, size: int) -> None:
+    """Have the manifest name a version, and remove the one that it named."""
+    files: list[dict[str, Any]] = []
+    for rank in range(size):
+        name = f"{version}/vectors-{rank:05d}-of-{size:05d}.safetensors"
+        digests: dict[str, str] = json.loads(read_metadata(folder / name)[DIGESTS])
+        with safe_open(os.fspath(folder / name), framework="numpy") as file:
+            (rows,) = file.get_slice("ids").get_shape()
+        files.append({"name": name, "rows": rows, "digests": {key: one for key, one in digests.items() if key}})
+    about = {"format": _FORMAT, "version": _VERSION, "num_classes": num_classes, "dim": dim, "files": files}
+    with atomic_write(folder / MANIFEST) as file:
+        file.write(json.dumps(about, indent=1).encode() + b"\n")
+    for other in folder.iterdir():
+        if other.is_dir() and other.name != version and len(other.name) == len(version):
+            shutil.rmtree(other, ignore_errors=True)
+
+
+class VectorShards:
+    """The vectors that `write_vector_shards` wrote, read in parts by any number of processes.
+
+    Args:
+        folder: of the manifest.
+
+    Raises:
+        OSError: there is no manifest, or it cannot be read.
+        ValueError: it is damaged, or of something else.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_vector_shards(ShardedClassTable(5, 2), folder)
+        ...     shards = VectorShards(folder)
+        ...     [len(shard.ids) for shard in shards], shards.num_classes, shards.dim
+        ([5], 5, 2)
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = Path(folder)
+        path = self.folder / MANIFEST
+        text = path.read_bytes()
+        with parsing(path):
+            about = json.loads(text)
+            if (about["format"], about["version"]) != (_FORMAT, _VERSION):
+                raise ValueError(
+                    f"expected version {_VERSION} of {_FORMAT}, got {about['version']} of {about['format']}"
+                )
+            self.num_classes, self.dim = int(about["num_classes"]), int(about["dim"])
+            self._files = [
+                (str(one["name"]), int(one["rows"]), dict[str, str](one["digests"])) for one in about["files"]
+            ]
+            if sum(rows for _, rows, _ in self._files) != self.num_classes:
+                raise ValueError(f"expected {self.num_classes} classes in its files")
+
+    def __iter__(self) -> Iterator[VectorShard]:
+        """The shards, one file at a time, compared with their digests."""
+        for name, rows, digests in self._files:
+            shard = self._read(name, 0, rows)
+            for key, array in shard._asdict().items():
+                if array is not None and digest_of(array) != digests.get(key):
+                    path = self.folder / name
+                    raise DamagedFileError(f"{path}: the file was changed or is damaged, the digest of {key!r} differs")
+            yield shard
+
+    def part(self, rank: int, size: int) -> VectorShard:
+        """The share of one of several processes: rows rank ceil(C / size) and on, of which alone is read.
+
+        Args:
+            rank: of the process.
+            size: how many there are; not the number that wrote.
+
+        Raises:
+            OSError, ValueError: a file cannot be read, or is damaged. Digests, which are of whole files, are compared
+                where one is iterated over.
+        """
+        if not 0 <= check_int("rank", rank, 0) < check_int("size", size):
+            raise ArgumentError("rank", f"a number below size = {size}", rank)
+        per_process = -(-self.num_classes // size)
+        first, last = rank * per_process, min(self.num_classes, (rank + 1) * per_process)
+        found: list[VectorShard] = []
+        start = 0
+        for name, rows, _ in self._files:
+            if start < last and start + rows > first:
+                found.append(self._read(name, max(0, first - start), min(rows, last - start)))
+            start += rows
+        if not found:
+            return self._read(self._files[0][0], 0, 0)
+        biases = [shard.bias for shard in found if shard.bias is not None]
+        ids, vectors = (np.concatenate([getattr(shard, key) for shard in found]) for key in ("ids", "vectors"))
+        return VectorShard(ids, vectors, np.concatenate(biases) if biases else None)
+
+    def _read(self, name: str, first: int, last: int) -> VectorShard:
+        path = os.fspath(self.folder / name)
+        with parsing(path), safe_open(path, framework="numpy") as file:
+            keys = set(file.keys())
+            ids, vectors = (file.get_slice(key)[first:last] for key in ("ids", "vectors"))
+            return VectorShard(ids, vectors, file.get_slice("bias")[first:last] if "bias" in keys else None)

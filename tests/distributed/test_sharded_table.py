@@ -1,0 +1,244 @@
+"""A table in parts is the table of one process: losses, gradients, states; what moves; what is found."""
+
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import sharded_cases
+from logq.distributed import ShardedClassTable, Stratified, VectorShards
+from logq.distributed.placing import Placing
+from logq.distributed.sharded_losses import by_queries
+from logq.nn import CandidateLoss, SampledSoftmaxLoss
+from logq.optim import LazyAdam
+from logq.samplers import Uniform, Unigram
+from processes import together
+from sharded_cases import FULL, OPTIMIZERS, SAMPLED, SAMPLERS, Case
+
+PAIRS = list(product(SAMPLED, OPTIMIZERS))
+NAMES = list(SAMPLERS)
+
+CASES = [
+    # Every objective with every optimizer; samplers and plans go round, so that each objective has each sampler.
+    *(
+        Case(objective, optimizer, NAMES[number % len(NAMES)], ("rows", "queries")[number // 2 % 2])
+        for number, (objective, optimizer) in enumerate(PAIRS)
+    ),
+    *(Case(objective, optimizer) for objective, optimizer in product(FULL, OPTIMIZERS)),
+    *(Case("sampled_softmax", "RowWiseAdagrad", name, plan) for name in NAMES for plan in ("rows", "queries")),
+    Case("sampled_softmax", "RowWiseAdagrad", "unigram", steps=40),
+    Case("nce", "LazyAdam", "learned_unigram", steps=40, weighted=True),
+    Case("sampled_softmax", "LazyAdam", "unigram", "rows", extra=True, weighted=True),
+    Case("sampled_logistic", "Adagrad", "log_uniform", "rows", extra=True),
+    Case(
+        "sampled_softmax", "SGD", "uniform", "queries", weighted=True, options=(("cosine", True), ("temperature", 0.3))
+    ),
+    Case("full_softmax", "SGD", weighted=True, options=(("cosine", True), ("temperature", 0.3))),
+    Case("sampled_softmax", "SGD", "unigram", "queries", options=(("remove_hits", False),)),
+    Case("nce", "SGD", "unigram", "rows", options=(("remove_hits", True),)),
+]
+SINGLE = [
+    Case(objective, "RowWiseAdagrad", "unigram" if objective in SAMPLED else None, plan, steps=1, dtype=torch.float32)
+    for objective in (SAMPLED | FULL)
+    for plan in (("rows", "queries") if objective in SAMPLED else (None,))
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("table")
+
+
+@pytest.fixture(scope="module")
+def found(folder: Path) -> list[dict[str, Any]]:
+    """Of two processes, which are started once."""
+    return together(sharded_cases.everything, CASES + SINGLE, str(folder))
+
+
+def assert_equal(cases: list[Case], trained: list[list[dict[str, Any]]], tolerance: float) -> None:
+    wrong = [
+        f"{case}: {name} differ by {difference:.1e}"
+        for number, case in enumerate(cases)
+        for name, difference in sharded_cases.differences(case, [each[number] for each in trained])
+        if not difference <= tolerance
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_training_in_two_processes_is_that_of_one(found: list[dict[str, Any]]) -> None:
+    """Losses, rows, biases, states and a tower by DistributedDataParallel, of unequal and empty batches."""
+    assert_equal(CASES, [each["trained"][: len(CASES)] for each in found], 1e-12)
+
+
+def test_a_step_in_single_precision(found: list[dict[str, Any]]) -> None:
+    assert_equal(SINGLE, [each["trained"][len(CASES) :] for each in found], 1e-6)
+
+
+def test_rows_and_states_in_files(found: list[dict[str, Any]], folder: Path) -> None:
+    assert_equal(sharded_cases.IN_FILES, [each["in files"] for each in found], 1e-12)
+    names = {"rows", "exp_avg.0", "exp_avg.1", "exp_avg_sq.0", "exp_avg_sq.1", "sum.0", "sum.1"}
+    assert {path.name for path in folder.glob("table.*")} == {
+        f"table.{rank}-of-2.{name}" for rank in range(2) for name in names
+    }
+    sizes = {path.stat().st_size for path in folder.glob("*.rows")}
+    assert sizes == {8 * sharded_cases.D * rows for rows in (10_006, 10_005)}
+
+
+def test_vectors_are_written_by_two_and_read_by_three(found: list[dict[str, Any]], folder: Path) -> None:
+    assert len(found) == 2
+    shards = VectorShards(folder / "vectors")
+    assert [len(shard.ids) for shard in shards] == [10_006, 10_005]
+    parts = [shards.part(rank, 3) for rank in range(3)]
+    ids = torch.cat([torch.from_numpy(part.ids) for part in parts])
+    assert torch.equal(ids.sort().values, torch.arange(sharded_cases.C))
+    vectors = torch.cat([torch.from_numpy(part.vectors) for part in parts])
+    torch.testing.assert_close(vectors, sharded_cases.first_rows(ids).float(), rtol=0, atol=0)
+
+
+def test_two_go_on_from_a_checkpoint_bit_for_bit_and_one_loads_it(found: list[dict[str, Any]], folder: Path) -> None:
+    for each in found:
+        on, again = each["saved"]
+        assert on["losses"] == again["losses"]
+        assert torch.equal(on["last"], again["last"])
+        assert not torch.equal(on["last"], on["rows"])
+    alone = sharded_cases.saved(str(folder / "checkpoint"), True)
+    ids, rows = (torch.cat([each["saved"][0][key] for each in found]) for key in ("ids", "rows"))
+    assert torch.equal(alone["rows"][alone["ids"].argsort()], rows[ids.argsort()])
+    assert alone["counts"] == sum(each["saved"][0]["counts"] for each in found) == sharded_cases.C + 2 * 3 * 9
+
+
+@pytest.mark.slow
+def test_training_in_four_processes_is_that_of_one() -> None:
+    found = together(sharded_cases.everything, CASES, None, size=4, seconds=600)
+    assert_equal(CASES, [each["trained"] for each in found], 1e-12)
+
+
+def test_a_step_sends_what_the_formula_says(found: list[dict[str, Any]]) -> None:
+    """Rows with bias and log Q, ids, gradients: of targets from owners, and of a sample from each to the other."""
+    number, row, gradient = 4, 66, 65  # bytes of a number; D = 64, bias and log Q
+    foreign = [each["bytes"]["rows"]["foreign"] for each in found]
+    ideal = sum(foreign) * number * (1 + row + gradient) + 512 * number * (row + gradient)
+    sent = sum(each["bytes"]["rows"]["sent"] for each in found)
+    assert ideal <= sent <= 1.05 * ideal
+    # Queries out and their gradients back; targets out, and the sum over a process's negatives and F of the target back
+    # with the gradients of both.
+    ideal = 2 * 300 * (2 * 64 * number + 8 + 4 * number)
+    sent = sum(each["bytes"]["queries"]["sent"] for each in found)
+    assert ideal <= sent <= 1.05 * ideal
+
+
+def test_the_plan_that_moves_less_is_taken_and_told() -> None:
+    told = ShardedClassTable(100, 8).explain(64, 4096)
+    assert told == "one process, which has all rows: nothing is moved"
+    assert by_queries(512, 511, 2)
+    assert not by_queries(512, 512, 2)
+
+
+def test_plans_are_told_with_their_bytes(found: list[dict[str, Any]]) -> None:
+    rows, queries = (found[0]["bytes"][plan]["explained"] for plan in ("rows", "queries"))
+    one, other = "50,688 bytes of sampled rows and gradients", "25,600 bytes of queries and gradients"
+    assert rows == f"rows go to the queries: {one}, against {other}; as plan says"
+    assert queries == f"queries go to the rows: {other}, against {one}; as plan says"
+
+
+@pytest.mark.parametrize("name", [*SAMPLED, *FULL])
+def test_probabilities_and_the_best_classes_are_those_of_a_module(name: str, found: list[dict[str, Any]]) -> None:
+    """The first process has no queries, and searches for the other."""
+    for each in found:
+        assert max(each["readouts"][name].values()) < 1e-11, each["readouts"][name]
+
+
+def test_rows_are_looked_up_with_gradients(found: list[dict[str, Any]]) -> None:
+    expected = torch.zeros(sharded_cases.C, dtype=torch.float64)
+    for times in (1, 2):
+        ids = torch.tensor([5, 8 + times, 5, 20_010])
+        expected.index_add_(0, ids, torch.full((4,), float(times), dtype=torch.float64))
+    for each in found:
+        torch.testing.assert_close(each["embedded"], expected[:, None].expand(-1, sharded_cases.D), rtol=0, atol=1e-12)
+
+
+def test_rows_start_alike_whoever_owns_them(found: list[dict[str, Any]]) -> None:
+    both = torch.cat([each["start"] for each in found])
+    alone = sharded_cases.random_start()
+    torch.testing.assert_close(both[both[:, 0].argsort()], alone[alone[:, 0].argsort()], rtol=0, atol=0)
+    rows = alone[:, 1:] * sharded_cases.D**0.5
+    assert float(rows.min()) >= -1
+    assert float(rows.max()) < 1
+    assert abs(float(rows.mean())) < 5 / 480_000**0.5  # 8 standard errors
+    assert abs(float(rows.var()) - 1 / 3) < 0.005
+
+
+def test_tables_stand_in_for_sizes_and_have_weights_of_their_own() -> None:
+    table = ShardedClassTable(50, 4)
+    sampler = Stratified(Uniform(50, 5, seed=1))
+    loss = SampledSoftmaxLoss(table, sampler)
+    assert not list(loss.parameters())
+    assert list(loss.state_dict()) == ["sampler._extra_state", "sampler.sampler._extra_state"]
+    assert repr(loss).startswith("SampledSoftmaxLoss(\n  sampled_softmax, in_features=4, num_classes=50")
+    given: dict[str, Any] = {"sparse": True, "bias": False, "dtype": torch.float64}
+    given["weight"] = torch.nn.Parameter(torch.zeros(50, 4))
+    for name, value in given.items():
+        with pytest.raises(ValueError, match=f"{name}: expected none beside a table, which has its own"):
+            SampledSoftmaxLoss(table, sampler, **{name: value})
+    with pytest.raises(ValueError, match="num_classes: expected none beside a table"):
+        CandidateLoss("nce", table, 50, sampler)
+    with pytest.raises(TypeError, match=r"sampler: expected one of logq\.samplers"):
+        CandidateLoss("nce", table)
+    with pytest.raises(ValueError, match="label_smoothing: expected 0"):
+        SampledSoftmaxLoss(table, sampler, label_smoothing=0.1)
+    with pytest.raises(ValueError, match="targets: expected classes to look at"):
+        loss.log_prob(torch.zeros(1, 4))
+
+
+def test_what_a_table_cannot_be_is_said() -> None:
+    with pytest.raises(ValueError, match="plan: expected 'rows', 'queries' or None, got 'both'"):
+        ShardedClassTable(50, 4, plan="both")
+    with pytest.raises(TypeError, match=r"optimizer: expected one of logq\.optim, such as LazyAdam, got SGD"):
+        ShardedClassTable(50, 4, torch.optim.SGD)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match=r"init: expected rows of shape \(50, 4\), got \(50, 3\)"):
+        ShardedClassTable(50, 4, init=lambda ids: torch.zeros(len(ids), 3))
+    with pytest.raises(ValueError, match="num_classes: expected at least one for each of 3 processes, got 2"):
+        Placing(2, 3)
+    table = ShardedClassTable(50, 4)
+    with pytest.raises(ValueError, match="ids"):
+        table.rows(torch.tensor([50]))
+    with pytest.raises(ValueError, match="k: expected at most C = 50, got 51"):
+        table.topk(torch.zeros(1, 4), 51)
+    loss = SampledSoftmaxLoss(table, Stratified(Unigram([1.0] * 49 + [0.0], 5)))
+    with pytest.raises(ValueError, match="targets: expected classes that the sampler draws, got 49"):
+        loss(torch.zeros(1, 4), torch.tensor([49]))
+
+
+def test_a_step_without_a_loss_changes_nothing_and_a_forgotten_gradient_is_gone() -> None:
+    table = ShardedClassTable(50, 4, partial(LazyAdam, lr=0.1))
+    before = table.part.weight.detach().clone()
+    table.step()
+    table.rows(torch.tensor([3])).sum().backward()
+    table.zero_grad()
+    table.step()
+    torch.testing.assert_close(table.part.weight.detach(), before, rtol=0, atol=0)
+    assert table.optimizer.state[table.part.weight]["step"] == 0
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 8, 1000])
+@pytest.mark.parametrize("classes", [1000, 4095, 4096, 4097, 100_003])
+def test_places_are_a_permutation_in_fair_shares(classes: int, size: int) -> None:
+    placing = Placing(classes, size)
+    ids = torch.arange(classes)
+    places = placing.places(ids)
+    assert torch.equal(places.sort().values, ids)
+    assert torch.equal(placing.ids(places), ids)
+    buckets = ids * 2531 % 4096
+    order = (buckets * (classes // 4096 + 1) + ids // 4096).argsort()  # by bucket, and by class within
+    assert torch.equal(places[order], ids)
+    owners = placing.owners(places)
+    for rank in {0, size // 2, size - 1}:
+        own = placing.ids_of(rank)
+        assert torch.equal(own.sort().values, ids[owners == rank])
+        assert list(placing.range_of(rank)) == places[own].tolist()
+    if size <= 8 and classes > 50_000:
+        share = torch.zeros(size).index_add_(0, owners, 1 / (ids + 1.0))
+        assert float(share.max() / share.mean()) < 1.75  # of Zipf's mass: class 0 alone is one in twelve
