@@ -58,7 +58,7 @@ def group_of(choice: GroupChoice, device: torch.device | str = "cpu") -> Group:
     everyone = world()
     if everyone.size == 1 or choice == "world":
         return None
-    whole = torch.distributed.group.WORLD
+    whole: Any = torch.distributed.group.WORLD
     if whole is not _made[0]:  # the processes joined anew
         _made = (whole, {})
     if choice not in _made[1]:
