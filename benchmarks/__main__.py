@@ -79,6 +79,7 @@ BENCHMARKS = (
         module="polars",
         data="logs",
     ),
+    Benchmark("large-logs", ("large_logs.py",), ("--events", "100_000", "--steps", "20"), module="duckdb"),
     Benchmark("lm-ngrams", ("lm", "ngrams", "--data", "{data}"), data="text"),
     Benchmark(
         "lm",

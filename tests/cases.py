@@ -52,10 +52,10 @@ def streaming(num_classes: int, **arguments) -> InBatch:
 
 
 def remembering(num_classes: int, **arguments) -> CrossBatch:
-    """In-batch negatives beside those of a memory that is half full, or full for a streaming one."""
+    """In-batch negatives beside those of a memory that is full, as it is from the first few batches on."""
     sampler = CrossBatch(num_classes, 2 * SAMPLED, **arguments)
     if sampler.device.type != "meta":
-        sampler.draw(torch.arange(num_classes).repeat(2) if not sampler.exact else torch.arange(SAMPLED))
+        sampler.draw(torch.arange(num_classes).repeat(2))
     return sampler
 
 
@@ -185,7 +185,7 @@ NOT_AN_INSTANCE = {
         "softmax",
     },
     "logq.functional": set(),
-    "logq.nn": {"TopK"},
+    "logq.nn": {"ClassTable", "TopK"},
 }
 """Exported names that are abstract, or the result or part of something that has a case."""
 

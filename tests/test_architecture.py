@@ -36,7 +36,7 @@ PACKAGES = (
     "shapes",
     "processes",
     "process_groups",
-    "joining",
+    "process_start",
     "huffman",
     "candidates",
     "approximations",

@@ -117,6 +117,7 @@ INSTANCES: dict[str, Callable[[], object]] = {
 NO_INSTANCE = {
     "logq.logs.Examples": "a protocol",
     "logq.logs.GrownLog": "a view of two logs, which are what is kept",
+    "logq.nn.ClassTable": "abstract",
     "logq.optim.RowOptimizer": "abstract",
     "logq.retrieval.DuckDBItems": "an open connection, see OPEN",
     "logq.retrieval.ItemIndex": "abstract",

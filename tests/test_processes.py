@@ -1,13 +1,9 @@
 """Exchanges between processes, and the gradients that go through them."""
 
-from concurrent.futures import ThreadPoolExecutor
-
-import pytest
 import torch
 from torch import Tensor
-from torch._C._distributed_c10d import HashStore
 
-from logq.processes import all_counts, all_rows, exchange, fresh_store, traffic, world
+from logq.processes import all_counts, all_rows, exchange, traffic, world
 from processes import together
 
 COUNTS = (3, 1, 2)
@@ -54,30 +50,3 @@ def test_rows_go_to_all_processes_and_gradients_come_back() -> None:
         # Rows of 16 bytes: own ones to one process, gradients back to another; and own ones to two.
         assert one["bytes"] == (16 * (COUNTS[rank] + COUNTS[(rank - 1) % 3]), 32 * COUNTS[rank])
         torch.testing.assert_close(one["returned"], torch.full_like(rows[rank], (rank + 1) % 3 + 1), rtol=0, atol=0)
-
-
-def test_each_start_has_a_store_of_its_own() -> None:
-    shared = HashStore()
-
-    def start(rank: int, number: int) -> list[bytes]:
-        store = fresh_store(shared, rank, 3, seconds=20)
-        assert not store.check([f"address/{rank}"])
-        store.set(f"address/{rank}", str(number))
-        return [store.get(f"address/{other}") for other in range(3)]
-
-    with ThreadPoolExecutor(3) as pool:
-        for number in range(4):  # the later ones find what the earlier ones left
-            found = list(pool.map(start, (2, 0, 1), [number] * 3))
-            assert found == [[str(number).encode()] * 3] * 3
-
-
-def test_a_process_that_died_while_it_joined_is_not_taken_for_one_that_is_there() -> None:
-    shared = HashStore()
-    with pytest.raises(TimeoutError, match=r"^rank 0 did not join within 0\.1 seconds$"):
-        fresh_store(shared, 1, 3, seconds=0.1)
-    with pytest.raises(TimeoutError, match=r"^ranks 1, 2 did not join within 0\.3 seconds$"):
-        fresh_store(shared, 0, 3, seconds=0.3)
-    with ThreadPoolExecutor(3) as pool:
-        stores = list(pool.map(lambda rank: fresh_store(shared, rank, 3, seconds=20), range(3)))
-    stores[0].set("key", "value")
-    assert stores[2].get("key") == b"value"

@@ -2,7 +2,6 @@
 
 import contextlib
 import math
-import secrets
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
@@ -25,7 +24,6 @@ __all__ = [
     "all_rows",
     "bytes_from_first",
     "exchange",
-    "fresh_store",
     "is_joined",
     "meeting_device",
     "take_from_first",
@@ -35,8 +33,6 @@ __all__ = [
 
 Group: TypeAlias = "torch.distributed.ProcessGroup | None"
 """Some of the processes; None for all of them."""
-
-Store: TypeAlias = "torch.distributed.distributed_c10d.Store"
 
 MOST_PADDING = 1.03
 """How much longer messages may get where all are made as long as the longest one, which an all_gather needs."""
@@ -102,7 +98,7 @@ def world(group: Group = None) -> World:
         of = () if group is None else (group,)
         return World(torch.distributed.get_rank(*of), torch.distributed.get_world_size(*of), there.local_rank)
     if there.size > 1:
-        hint = "logq.joining.join() or torch.distributed.init_process_group()"
+        hint = "logq.process_start.join() or torch.distributed.init_process_group()"
         raise ArgumentError("WORLD_SIZE", "processes that have joined", there.size, hint)
     return there
 
@@ -187,66 +183,6 @@ def take_from_first(tensor: Tensor, doing: str, group: Group = None) -> None:
         with _waiting(f"{doing} (broadcast)", group):
             first = 0 if group is None else torch.distributed.get_global_rank(group, 0)
             torch.distributed.broadcast(tensor, first, group=group)
-
-
-def fresh_store(store: Store, rank: int, size: int, *, seconds: float = 30.0) -> Store:
-    """A part of a store that nobody has written to before this start of the processes.
-
-    torchrun restarts dead processes with the store that the dead ones used. init_process_group then finds the addresses
-    of those (keys such as default_pg/0//cpu//0/1), connects to them and waits for its whole timeout. How often torchrun
-    restarted does not tell starts apart: each machine counts its own failures. So the first process draws a name, and
-    tells it to each other one in answer to a number which that one has drawn.
-
-    Args:
-        store: that all processes have, such as torch.distributed.rendezvous returns it.
-        rank: of this process.
-        size: how many there are.
-        seconds: after which it gives up.
-
-    Raises:
-        TimeoutError: not all were there in time.
-
-    References:
-        https://github.com/pytorch/pytorch/issues/135712, and pull request 135957, which relies on a new store for each
-        restart that the agent does not make.
-
-    Example:
-        >>> store = fresh_store(torch.distributed.HashStore(), rank=0, size=1)
-        >>> store.set("address", "here")
-        >>> store.get("address")
-        b'here'
-    """
-    ends = time.monotonic() + seconds
-    name = secrets.token_hex(8)  # of this start for the first process, of this process for any other
-    if rank == 0:
-        answered: dict[int, str] = {}
-        missing = set(range(1, size))
-        while missing:
-            for other in sorted(missing):
-                asked = _value(store, f"logq/asks/{other}")
-                if asked and asked != answered.get(other):
-                    store.set(f"logq/answer/{other}", f"{asked} {name}")
-                    answered[other] = asked
-                if _value(store, f"logq/{name}/{other}"):
-                    missing.remove(other)
-            _pause(ends, f"ranks {', '.join(map(str, sorted(missing)))} did not join within {seconds:g} seconds")
-    else:
-        store.set(f"logq/asks/{rank}", name)
-        while not (answer := _value(store, f"logq/answer/{rank}")).startswith(f"{name} "):
-            _pause(ends, f"rank 0 did not join within {seconds:g} seconds")
-        name = answer.split()[1]
-        store.set(f"logq/{name}/{rank}", "there")
-    return torch.distributed.distributed_c10d.PrefixStore(f"logq/{name}", store)
-
-
-def _value(store: Store, key: str) -> str:
-    return store.get(key).decode() if store.check([key]) else ""
-
-
-def _pause(ends: float, message: str) -> None:
-    if time.monotonic() > ends:
-        raise TimeoutError(message)
-    time.sleep(0.01)
 
 
 @dataclass

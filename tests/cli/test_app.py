@@ -21,6 +21,7 @@ COMMANDS = [
     ["train", "word2vec"],
     ["neighbors"],
     ["map"],
+    ["prepare"],
     ["vocab"],
     ["phrases"],
     ["demo"],

@@ -175,9 +175,9 @@ def test_models_are_trained_on_the_changed_histories(kind, options, monkeypatch)
     seen = []
     update = Loop._update
 
-    def noted(self, arrays):
+    def noted(self, arrays, count):
         seen.append({name: values.numpy().copy() for name, values in arrays.items()})
-        return update(self, arrays)
+        return update(self, arrays, count)
 
     monkeypatch.setattr(Loop, "_update", noted)
     kind(dim=8, epochs=5, seed=3, num_sampled=4, max_length=5, crop=0.5, mask=0.3, batch_size=7, **options).fit(

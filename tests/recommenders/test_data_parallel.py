@@ -4,7 +4,6 @@ import signal
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,9 +14,9 @@ from torch import Tensor
 import language_cases
 from logq import optim
 from logq.candidates import IGNORED
-from logq.joining import all_values
 from logq.logs import Split, leave_one_out
 from logq.objectives import OBJECTIVES
+from logq.process_start import all_values
 from logq.processes import World, world
 from logq.recommenders.neural_recommender import NeuralRecommender
 from logq.samplers import Draw, InBatch, LearnedUnigram, Mixture, Sampler, Unigram
@@ -429,22 +428,14 @@ def two_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
     monkeypatch.setattr(torch.distributed, "get_world_size", lambda: WORLD)
     monkeypatch.setattr(torch.distributed, "get_rank", lambda: 0)
-    monkeypatch.setattr(torch.distributed, "broadcast", lambda tensor, source: tensor.add_(source))
-
-
-@pytest.mark.usefixtures("two_processes")
-def test_what_several_processes_cannot_do_is_said(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="checkpoint: expected none, as there are 2 processes"):
-        make("YoutubeDNN").fit(planted_split(), checkpoint=tmp_path, progress=False)
-    with pytest.raises(ValueError, match="checkpoint: expected none, as there are 2 processes"):
-        language_cases.make("gru").fit(language_cases.TEXT, checkpoint=tmp_path, progress=False)
+    monkeypatch.setattr(torch.distributed, "broadcast", lambda tensor, source, group: tensor.add_(source))
 
 
 @pytest.mark.parametrize(("own", "first"), [(3, 7), (0.25, 0.5)])
 @pytest.mark.usefixtures("two_processes")
 def test_all_take_the_number_of_the_first(own: float, first: float, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.distributed, "get_rank", lambda: 1)
-    monkeypatch.setattr(torch.distributed, "broadcast", lambda tensor, source: tensor.fill_(first))
+    monkeypatch.setattr(torch.distributed, "broadcast", lambda tensor, source, group: tensor.fill_(first))
     device = Device("cpu")
     assert device.world == World(1, 2, 0)
     agreed = device.agreed(own)

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from logq._model_file import CheckpointWarning, read_stored
-from logq.joining import all_or_none
+from logq.process_start import all_or_none
 from logq.processes import all_bytes, bytes_from_first, world
 from logq.training.checkpoint import FILE, FORMAT, RunCheckpoint, RunState
 from logq.training.devices import Device

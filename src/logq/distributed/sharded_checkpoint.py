@@ -20,7 +20,7 @@ from logq._files import DamagedFileError, atomic_write, parsing
 from logq._model_file import DIGESTS, CheckpointWarning, digest_of, read_metadata, write_tensors
 from logq.distributed.checkpoint_parts import OwnRows, Part, as_array, leaves, name_of, part_of
 from logq.distributed.checkpoint_source import MANIFEST, Source, file_name, stored_name
-from logq.joining import all_or_none
+from logq.process_start import all_or_none
 from logq.processes import Group, all_bytes, bytes_from_first, world
 
 __all__ = ["Checkpoint", "Loaded"]

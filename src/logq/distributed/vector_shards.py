@@ -62,7 +62,7 @@ def write_vector_shards(table: ShardedClassTable, folder: str | os.PathLike[str]
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     write_vector_shards(table, folder)
         ...     VectorShards(folder).part(0, 2).ids
-        array([0, 1, 2])
+        array([0, 2, 4])
     """
     part, device = table.part, table.part.weight.device
     token = torch.tensor([secrets.randbits(62) if part.rank == 0 else 0], device=device)

@@ -15,11 +15,11 @@ from typing_extensions import Self
 
 from logq._arguments import ArgumentError, check_int
 from logq.evaluation.likelihood import Likelihood, likelihood_of
-from logq.joining import check_same, join
 from logq.language_models.language_model import LanguageModel, Source
 from logq.language_models.neural_configs import NeuralLMConfig
 from logq.language_models.output_layers import OutputLayer, WordReader, make_output, make_reader
 from logq.language_models.text_tasks import TextEncoder, TextTask
+from logq.process_start import check_same, join
 from logq.samplers.registry import SamplerSettings, make_sampler
 from logq.samplers.sampler import Sampler
 from logq.text.tokens import END, Tokens, read_tokens

@@ -319,19 +319,22 @@ def computed_rows(
         parts = lists[0].tensor_split(here.size)
         mine = model.item_vectors(parts[here.rank])
         tables = [all_rows(mine, [len(part) for part in parts], shared_in), *map(model.item_vectors, lists[1:])]
-    items = torch.cat(lists)
-    numbers, is_there = _numbered(old, lists)
+    items = _joined(lists)
+    numbers = _numbered(ids, lists)
     if kept is not None:
         tables.append(kept.to(tables[0].dtype))
-        numbers = numbers.where(is_there, len(items) + torch.arange(len(kept), device=numbers.device))
-    bias = None if model.item_bias is None else model.item_bias[torch.cat([items, old])]
-    candidates = candidates._replace(
-        ids=torch.cat([_numbered(ids, lists)[0], numbers]) if kept is not None else _numbered(ids, lists)[0],
-        targets=_numbered(targets, lists)[0].where(is_true, IGNORED),
-    )
+        again, is_there = _found(old, lists)
+        again = again.where(is_there, len(items) + torch.arange(len(kept), device=again.device))
+        numbers = torch.cat([numbers, again])
+    bias = None if model.item_bias is None else model.item_bias[items if kept is None else torch.cat([items, old])]
+    candidates = candidates._replace(ids=numbers, targets=_numbered(targets, lists).where(is_true, IGNORED))
     if extra is not None and is_extra is not None:
-        extra = _numbered(extra, lists)[0].where(is_extra, -1)
-    return _wide(torch.cat(tables)), bias, candidates, extra
+        extra = _numbered(extra, lists).where(is_extra, -1)
+    return _wide(_joined(tables)), bias, candidates, extra
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts)  # which would copy
 
 
 def _wide(vectors: Tensor) -> Tensor:
@@ -347,8 +350,13 @@ def _distinct(ids: Tensor) -> Tensor:
     return ordered[-1].expand(len(ids)).clone().scatter_(0, ranks, ordered)
 
 
-def _numbered(ids: Tensor, lists: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Where ids of any shape are in lists of items in order, laid end to end, and whether they are in one."""
+def _numbered(ids: Tensor, lists: Sequence[Tensor]) -> Tensor:
+    """Where ids of any shape, all of which are there, are in lists of items in order, laid end to end."""
+    return torch.searchsorted(lists[0], ids) if len(lists) == 1 else _found(ids, lists)[0]
+
+
+def _found(ids: Tensor, lists: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """The same for ids that may be in none, and whether they are in one."""
     numbers, is_there, first = torch.zeros_like(ids), torch.zeros_like(ids, dtype=torch.bool), 0
     for items in lists:
         if len(items) == 0:

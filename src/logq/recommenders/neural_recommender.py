@@ -13,11 +13,11 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from logq._arguments import ArgumentError, Verbatim
-from logq.joining import check_same, join
 from logq.logs.examples import Examples
 from logq.logs.growing import GrownLog
 from logq.logs.identifiers import Identifiers
 from logq.logs.interactions import Interactions
+from logq.process_start import check_same, join
 from logq.recommenders.augmentation import Augmentation
 from logq.recommenders.encoders import RetrievalModel
 from logq.recommenders.held_out import HeldOut

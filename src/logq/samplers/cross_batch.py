@@ -103,6 +103,9 @@ class CrossBatch(InBatch):
     def _num_kept(self) -> Tensor:
         return self.pushed.clamp(max=self.memory)
 
+    def _with_kept(self, counts: Tensor) -> Tensor:
+        return counts + self._num_kept()
+
     def _draw(self, targets: Tensor, generator: Source) -> Draw:
         draw = super()._draw(targets, generator)
         assert draw.excluded is not None

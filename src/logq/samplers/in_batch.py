@@ -169,9 +169,9 @@ class InBatch(Sampler):
             self._shared = (targets, *self._of_group(targets)) if before and self.training else None
         super()._learn(targets, before=before)
 
-    def _num_kept(self) -> Tensor | int:
-        """How many candidates there are beside the batch; see CrossBatch."""
-        return 0
+    def _with_kept(self, counts: Tensor) -> Tensor:
+        """Numbers of candidates from the batch, and those that there are beside it; see CrossBatch."""
+        return counts
 
     def _draw(self, targets: Tensor, generator: Source) -> Draw:
         every, first = self._of_group(targets)
@@ -193,8 +193,8 @@ class InBatch(Sampler):
         is_true = columns != IGNORED  # (N, T)
         owner = torch.arange(len(columns), device=columns.device)[:, None].expand(is_true.shape).reshape(-1)  # (S,)
         own = is_true.sum(dim=1)  # (N,)
-        others = (own.sum() - own + self._num_kept()).clamp(min=1).to(self.dtype)
-        alike = (own.sum() - 1 + self._num_kept()).clamp(min=1).to(self.dtype)
+        others = self._with_kept(own.sum() - own).clamp(min=1).to(self.dtype)
+        alike = self._with_kept(own.sum() - 1).clamp(min=1).to(self.dtype)
         ids, taken = columns.where(is_true, 0).reshape(-1), is_true.reshape(-1)
         if self.num_sampled is not None:
             share = (self.num_sampled / own.sum().clamp(min=1).to(self.dtype)).clamp(max=1)
@@ -214,7 +214,7 @@ class InBatch(Sampler):
         ids = columns[is_true]  # (S,)
         owner = torch.arange(len(columns), device=columns.device)[:, None].expand(is_true.shape)[is_true]  # (S,)
         # A row alone has no negatives, whose expected count could be anything but 0.
-        others = (ids.numel() - is_true.sum(dim=1) + self._num_kept()).clamp(min=1).to(self.dtype)  # (N,)
+        others = self._with_kept(ids.numel() - is_true.sum(dim=1)).clamp(min=1).to(self.dtype)  # (N,)
         if self.num_sampled is not None and self.num_sampled < ids.numel():
             others = others * (self.num_sampled / ids.numel())
             flat = is_true.reshape(-1)

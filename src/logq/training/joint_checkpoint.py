@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load as read_arrays
 
 from logq._model_file import digest_of, write_tensors
-from logq.joining import all_or_none
+from logq.process_start import all_or_none
 from logq.processes import all_bytes, bytes_from_first
 from logq.training.checkpoint import RunCheckpoint, RunState, was_restarted
 from logq.training.devices import Device

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from logq.joining import check_same
 from logq.optim.gradients import coalesced
+from logq.process_start import check_same
 from logq.processes import add_up, all_rows, take_from_first, world
 from logq.samplers.sampler import Sampler
 from logq.training.devices import Device

@@ -16,8 +16,8 @@ __all__ = ["EXAMPLES", "prepare"]
 
 EXAMPLES = """
 logq prepare ratings.csv -o parts
-logq prepare log-2026-*.csv.gz -o parts --user uid --item iid --time ts --memory 700MB
-logq prepare events.parquet -o parts --columns weight --columns device --min-item 5
+logq prepare log-*.csv.gz -o parts --user uid --item iid --memory 700MB
+logq prepare events.parquet -o parts --columns weight --min-item 5
 logq prepare --check parts
 logq train youtube-dnn parts -o model
 """

@@ -5,21 +5,24 @@ import builtins
 import json
 import math
 import os
+import secrets
 import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from hashlib import blake2b
-from typing import Any, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 import torch
 
 from logq._arguments import ArgumentError, Verbatim
 from logq._launch import World, launched
-from logq.processes import Group, LostProcessError, all_bytes, fresh_store, is_joined, meeting_device, world
+from logq.processes import Group, LostProcessError, all_bytes, is_joined, meeting_device, world
 
-__all__ = ["all_or_none", "all_values", "check_same", "join", "leave"]
+__all__ = ["all_or_none", "all_values", "check_same", "fresh_store", "join", "leave"]
 
 T = TypeVar("T")
+
+Store: TypeAlias = "torch.distributed.distributed_c10d.Store"
 
 JOIN_SECONDS = 30
 """How long processes wait for each other when they join: a rendezvous that hangs is to fail, so that it is repeated."""
@@ -65,6 +68,66 @@ def join(device: torch.device | str = "cpu") -> World:
     torch.distributed.distributed_c10d._set_pg_timeout(timedelta(seconds=seconds))  # pyright: ignore
     atexit.register(leave)
     return world()
+
+
+def fresh_store(store: Store, rank: int, size: int, *, seconds: float = 30.0) -> Store:
+    """A part of a store that nobody has written to before this start of the processes.
+
+    torchrun restarts dead processes with the store that the dead ones used. init_process_group then finds the addresses
+    of those (keys such as default_pg/0//cpu//0/1), connects to them and waits for its whole timeout. How often torchrun
+    restarted does not tell starts apart: each machine counts its own failures. So the first process draws a name, and
+    tells it to each other one in answer to a number which that one has drawn.
+
+    Args:
+        store: that all processes have, such as torch.distributed.rendezvous returns it.
+        rank: of this process.
+        size: how many there are.
+        seconds: after which it gives up.
+
+    Raises:
+        TimeoutError: not all were there in time.
+
+    References:
+        https://github.com/pytorch/pytorch/issues/135712, and pull request 135957, which relies on a new store for each
+        restart that the agent does not make.
+
+    Example:
+        >>> store = fresh_store(torch.distributed.HashStore(), rank=0, size=1)
+        >>> store.set("address", "here")
+        >>> store.get("address")
+        b'here'
+    """
+    ends = time.monotonic() + seconds
+    name = secrets.token_hex(8)  # of this start for the first process, of this process for any other
+    if rank == 0:
+        answered: dict[int, str] = {}
+        missing = set(range(1, size))
+        while missing:
+            for other in sorted(missing):
+                asked = _value(store, f"logq/asks/{other}")
+                if asked and asked != answered.get(other):
+                    store.set(f"logq/answer/{other}", f"{asked} {name}")
+                    answered[other] = asked
+                if _value(store, f"logq/{name}/{other}"):
+                    missing.remove(other)
+            _pause(ends, f"ranks {', '.join(map(str, sorted(missing)))} did not join within {seconds:g} seconds")
+    else:
+        store.set(f"logq/asks/{rank}", name)
+        while not (answer := _value(store, f"logq/answer/{rank}")).startswith(f"{name} "):
+            _pause(ends, f"rank 0 did not join within {seconds:g} seconds")
+        name = answer.split()[1]
+        store.set(f"logq/{name}/{rank}", "there")
+    return torch.distributed.distributed_c10d.PrefixStore(f"logq/{name}", store)
+
+
+def _value(store: Store, key: str) -> str:
+    return store.get(key).decode() if store.check([key]) else ""
+
+
+def _pause(ends: float, message: str) -> None:
+    if time.monotonic() > ends:
+        raise TimeoutError(message)
+    time.sleep(0.01)
 
 
 def leave() -> None:

@@ -1,13 +1,15 @@
 """Processes join by the variables of torchrun, and end when another one is lost."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import torch
+from torch._C._distributed_c10d import HashStore
 
-from logq import joining
-from logq.joining import join, leave
+from logq import process_start
+from logq.process_start import fresh_store, join, leave
 from logq.processes import LostProcessError, is_joined, world
 from processes import ends, programs
 
@@ -74,7 +76,7 @@ def two(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("two")
 def test_a_process_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(joining, "JOIN_SECONDS", 1)
+    monkeypatch.setattr(process_start, "JOIN_SECONDS", 1)
     with pytest.raises(
         LostProcessError, match="rank 0 was to join 2 processes with the others, and another one did not"
     ):
@@ -98,3 +100,30 @@ def test_one_process_joins_nobody() -> None:
     assert join() == world()
     leave()
     assert not torch.distributed.is_initialized()
+
+
+def test_each_start_has_a_store_of_its_own() -> None:
+    shared = HashStore()
+
+    def start(rank: int, number: int) -> list[bytes]:
+        store = fresh_store(shared, rank, 3, seconds=20)
+        assert not store.check([f"address/{rank}"])
+        store.set(f"address/{rank}", str(number))
+        return [store.get(f"address/{other}") for other in range(3)]
+
+    with ThreadPoolExecutor(3) as pool:
+        for number in range(4):  # the later ones find what the earlier ones left
+            found = list(pool.map(start, (2, 0, 1), [number] * 3))
+            assert found == [[str(number).encode()] * 3] * 3
+
+
+def test_a_process_that_died_while_it_joined_is_not_taken_for_one_that_is_there() -> None:
+    shared = HashStore()
+    with pytest.raises(TimeoutError, match=r"^rank 0 did not join within 0\.1 seconds$"):
+        fresh_store(shared, 1, 3, seconds=0.1)
+    with pytest.raises(TimeoutError, match=r"^ranks 1, 2 did not join within 0\.3 seconds$"):
+        fresh_store(shared, 0, 3, seconds=0.3)
+    with ThreadPoolExecutor(3) as pool:
+        stores = list(pool.map(lambda rank: fresh_store(shared, rank, 3, seconds=20), range(3)))
+    stores[0].set("key", "value")
+    assert stores[2].get("key") == b"value"
