@@ -184,6 +184,7 @@ def test_goals_are_held_to_the_fastest_of_each_column() -> None:
     assert cells[6] == "1.25 x (<= 1.3 x: met)"
 
 
+@pytest.mark.slow
 def test_losses_run_in_small(tmp_path: Path) -> None:
     command = [sys.executable, str(LOSSES), "--scale", "0.001", "--repeat", "2", "--threads", "1", "--no-memory"]
     command += ["--no-compiled", "--only", "logq", "PyTorch, dense", "PyTorch, sparse, tuned"]

@@ -62,7 +62,11 @@ def test_each_program_is_known():
     assert set(PROGRAMS) == set(SAYS)
 
 
-@pytest.mark.parametrize("name", SAYS)
+SLOW = ("fsdp", "lightning_ddp", "trainer")
+"""Ten seconds and more each; the others are tried whenever tests are run."""
+
+
+@pytest.mark.parametrize("name", [pytest.param(one, marks=[pytest.mark.slow] * (one in SLOW)) for one in SAYS])
 def test_programs_run_as_shown(name, tmp_path):
     pytest.importorskip(NEEDS.get(name, "torch"), reason="an extra of the tests")
     assert re.search(SAYS[name], run(name, tmp_path))
