@@ -5,7 +5,7 @@ import torch
 
 from logq.recommenders.encoders import Tower
 from logq.recommenders.feature_tables import FeatureTables, ItemCodes, check_features
-from logq.recommenders.item_tables import IdTable, Table, end_of, select_rows
+from logq.recommenders.item_tables import IdTable, Table, end_of, recency_weights, select_rows
 
 
 def test_a_mean_is_that_of_the_codes_that_are_there():
@@ -22,20 +22,38 @@ def test_a_mean_is_that_of_the_codes_that_are_there():
     assert table.mean(codes[:, :0]).tolist() == [[0.0] * 3] * 3
 
 
+def test_older_codes_count_less():
+    codes = torch.tensor([[3, -1, 3, 5], [-1, -1, -1, -1], [-1, 8, -1, -1]])
+    assert recency_weights(codes, 1.0).tolist() == [
+        [pytest.approx(v) for v in (1 / 3, 0, 1 / 3, 1 / 3)],
+        [0] * 4,
+        [0, 1, 0, 0],
+    ]
+    for sparse in (True, False):
+        table = Table(9, 3, std=1.0, sparse=sparse)
+        w = table.weight.detach()
+        expected = torch.stack([(0.25 * w[3] + 0.5 * w[3] + w[5]) / 1.75, torch.zeros(3), w[8]])
+        torch.testing.assert_close(table.mean(codes, 0.5).detach(), expected)
+
+
+@pytest.mark.parametrize("decay", [1.0, 0.6])
+@pytest.mark.parametrize("sparse", [False, True])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
-def test_a_mean_has_the_gradient_of_sums_row_by_row(dtype):
+def test_a_mean_has_the_gradient_of_sums_row_by_row(dtype, sparse, decay):
     generator = torch.Generator().manual_seed(3)
     codes = torch.randint(-1, 7, (40, 6), generator=generator)
     codes[5] = -1
-    table = Table(7, 5, std=1.0).to(dtype)
+    table = Table(7, 5, std=1.0, sparse=sparse).to(dtype)
     given = torch.randn(40, 5, generator=generator, dtype=torch.float64).to(dtype)
-    (found,) = torch.autograd.grad(table.mean(codes), table.weight, given)
+    (found,) = torch.autograd.grad(table.mean(codes, decay), table.weight, given)
+    found = found.to_dense()
     assert found.dtype == dtype
     expected = torch.zeros(7, 5, dtype=torch.float64)
     for row, gradient in zip(codes.tolist(), given.double(), strict=True):
         own = [code for code in row if code >= 0]
-        for code in own:
-            expected[code] += gradient / len(own)
+        shares = [decay**older for older in range(len(own))][::-1]
+        for code, share in zip(own, shares, strict=True):
+            expected[code] += gradient * share / sum(shares)
     tolerance = {torch.float32: 1e-5, torch.float64: 1e-13, torch.bfloat16: 5e-2}[dtype]
     torch.testing.assert_close(found.double(), expected, rtol=tolerance, atol=tolerance)
 

@@ -36,6 +36,15 @@ def test_tables_begin_with_the_vectors(name: str, tied: bool, monkeypatch: pytes
     assert (tables["watched.weight"].data_ptr() == tables["items.weight"].data_ptr()) == tied
 
 
+def test_ids_of_two_towers_begin_with_vectors_of_their_width() -> None:
+    model: Any = make("TwoTower", pretrain=3, epochs=1, lr=1e-12, id_dim=6)
+    model.fit(planted_log(), progress=False)
+    ids = model.model.ids.table.weight.detach()
+    assert ids.shape == (ITEMS + 1, 6)
+    assert float(ids[:-1].square().mean()) == pytest.approx(1 / 6, rel=1e-4)
+    assert float(ids[-1].abs().max()) < 1e-8
+
+
 def test_vectors_know_what_stands_together() -> None:
     vectors = first_vectors(planted_log(), 8, epochs=20, seed=1, progress=False)
     np.testing.assert_allclose(vectors.mean(axis=0), 0, atol=1e-6)
@@ -87,14 +96,14 @@ def test_a_run_that_is_resumed_is_the_run_that_was_not_broken_off(tmp_path: Path
         assert torch.equal(resumed.model.state_dict()[key], value), key
 
 
-@pytest.mark.parametrize("name", ["TwoTower", "EGES", "AirbnbEmbeddings"])
-def test_models_without_a_plain_table_refuse(name: str) -> None:
-    with pytest.raises(ValueError, match=f"pretrain: expected 0, got 2; {name} has no plain table of items"):
+@pytest.mark.parametrize("name", ["EGES", "AirbnbEmbeddings"])
+def test_models_without_a_table_refuse(name: str) -> None:
+    with pytest.raises(ValueError, match=f"pretrain: expected 0, got 2; {name} has no table of items"):
         make(name, pretrain=2)
 
 
-def test_vectors_of_another_shape_or_for_no_table_are_refused() -> None:
+def test_vectors_of_another_shape_are_refused() -> None:
     with pytest.raises(ValueError, match=r"vectors: expected \(C, D\) = \(9, 4\), got \(9, 3\)"):
         YoutubeDNNEncoder(9, 4, hidden=[]).start_items_at(torch.zeros(9, 3))
-    with pytest.raises(ValueError, match="TwoTowerEncoder has no plain table of items that could start from other"):
-        TwoTowerEncoder(9, 4, hidden=[], item_hidden=[]).start_items_at(torch.zeros(9, 4))
+    with pytest.raises(ValueError, match=r"vectors: expected \(C, D\) = \(9, 6\), got \(9, 4\)"):
+        TwoTowerEncoder(9, 4, hidden=[], item_hidden=[], id_dim=6).start_items_at(torch.zeros(9, 4))

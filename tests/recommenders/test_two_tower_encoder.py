@@ -16,6 +16,12 @@ def mean(table: Tensor, codes: Tensor) -> Tensor:
     return sum((table[c] for c in known), torch.zeros(table.shape[1]).double()) / max(1, len(known))
 
 
+def recent(table: Tensor, codes: Tensor, recency: float) -> Tensor:
+    known = [c for c in codes.tolist() if c >= 0][::-1]
+    total = sum((recency**age * table[c] for age, c in enumerate(known)), torch.zeros(table.shape[1]).double())
+    return total / max(1, sum(recency**age for age in range(len(known))))
+
+
 def through(layers, x: Tensor) -> Tensor:
     for layer in layers[:-1]:
         x = (layer.weight @ x + layer.bias).clamp(min=0)
@@ -24,7 +30,7 @@ def through(layers, x: Tensor) -> Tensor:
 
 
 def one_query(model: TwoTowerEncoder, columns: dict[str, Tensor], row: int) -> Tensor:
-    parts = [mean(model.ids.table.weight, columns["history"][row])]
+    parts = [recent(model.ids.table.weight, columns["history"][row], model.recency)]
     if model.users is not None:
         user = int(columns["user"][row])
         parts.append(model.users.table.weight[user if user >= 0 else U])
@@ -44,9 +50,10 @@ def one_item(model: TwoTowerEncoder, code: int, features: dict[str, Tensor]) -> 
     return through(model.item_tower.layers, torch.cat(parts))
 
 
+@pytest.mark.parametrize("recency", [1.0, 0.7])
 @pytest.mark.parametrize("name", ["two towers", "two towers, features"])
-def test_it_is_the_loop_that_a_student_would_write(name):
-    model, columns, codes = make(name).eval().requires_grad_(False), batch(), item_codes()
+def test_it_is_the_loop_that_a_student_would_write(name, recency):
+    model, columns, codes = make(name, recency=recency).eval().requires_grad_(False), batch(), item_codes()
     served, every = model.query(columns), model.item_vectors()
     for row in range(5):
         torch.testing.assert_close(served[row], one_query(model, columns, row), rtol=1e-9, atol=1e-9)

@@ -10,11 +10,11 @@ from logq.recommenders.youtube_dnn import YoutubeDNNEncoder
 from model_cases import CONTEXT_FEATURES, USER_FEATURES, batch, make
 
 
-def mean(rows: Tensor, codes: list[int]) -> Tensor:
-    total = torch.zeros(rows.shape[1], dtype=rows.dtype)
+def mean(rows: Tensor, codes: list[int], recency: float = 1.0) -> Tensor:
+    total, share = torch.zeros(rows.shape[1], dtype=rows.dtype), 0.0
     for code in codes:
-        total = total + rows[code]
-    return total / max(1, len(codes))
+        total, share = recency * total + rows[code], recency * share + 1
+    return total / max(1, share)
 
 
 def there(codes: Tensor) -> list[int]:
@@ -23,7 +23,7 @@ def there(codes: Tensor) -> list[int]:
 
 def one_query(model: YoutubeDNNEncoder, columns: dict[str, Tensor], row: int, age: float) -> Tensor:
     """The paper's network for one example."""
-    parts = [mean(model.watched.weight, there(columns["history"][row]))]
+    parts = [mean(model.watched.weight, there(columns["history"][row]), model.recency)]
     for kind, features, sizes in (
         ("user", model.user_features, USER_FEATURES),
         ("context", model.context_features, CONTEXT_FEATURES),
@@ -43,9 +43,10 @@ def one_query(model: YoutubeDNNEncoder, columns: dict[str, Tensor], row: int, ag
     return last.weight @ x + last.bias
 
 
+@pytest.mark.parametrize("recency", [1.0, 0.7])
 @pytest.mark.parametrize("name", ["youtube", "youtube, features"])
-def test_it_is_the_loop_that_a_student_would_write(name):
-    model, columns = make(name).requires_grad_(False), batch()
+def test_it_is_the_loop_that_a_student_would_write(name, recency):
+    model, columns = make(name, recency=recency).requires_grad_(False), batch()
     columns["age"][3] = 99.0  # older than the longest age counts as that
     served, (trained, targets) = model.query(columns), model.training_queries(columns)
     for row in range(5):

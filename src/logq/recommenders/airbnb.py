@@ -13,11 +13,11 @@ from logq.logs import sessions
 from logq.logs.examples import Examples
 from logq.logs.growing import GrownLog
 from logq.logs.interactions import Interactions
-from logq.recommenders.encoders import Batch, RetrievalModel, WindowModel, recency_weights, weighted_sum
+from logq.recommenders.encoders import Batch, RetrievalModel, WindowModel
 from logq.recommenders.histories import Histories, gather_rows
 from logq.recommenders.item_loss import ItemLoss
 from logq.recommenders.item_search import ItemSearch
-from logq.recommenders.item_tables import Table, column
+from logq.recommenders.item_tables import Table, column, recency_weights, weighted_sum
 from logq.recommenders.neural_config import SkipGramConfig
 from logq.recommenders.neural_recommender import NeuralRecommender
 from logq.recommenders.session_windows import Windows

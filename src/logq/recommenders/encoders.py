@@ -12,9 +12,9 @@ from logq._arguments import ArgumentError, check_float, check_int
 from logq.candidates import IGNORED
 from logq.recommenders.feature_tables import FeatureTables, ItemCodes
 from logq.recommenders.item_tables import Table, column
-from logq.tracing import is_exported, keeps_sizes
+from logq.tracing import keeps_sizes
 
-__all__ = ["Batch", "RetrievalModel", "Tower", "WindowModel", "recency_weights", "rows_of_targets", "weighted_sum"]
+__all__ = ["Batch", "RetrievalModel", "Tower", "WindowModel", "rows_of_targets"]
 
 Batch = Mapping[str, Tensor]
 """The columns of a batch by name. All rows of a column are padded at the end with -1, most recent items last.
@@ -60,6 +60,9 @@ class RetrievalModel(nn.Module, ABC):
     answers_without_history: ClassVar[bool] = True
     """Whether the other inputs, where there are some, make a query by themselves."""
 
+    first_tables: ClassVar[tuple[str, ...]] = ("watched", "items")
+    """Its tables of items that may start from vectors learned elsewhere, as far as it has them."""
+
     queries_know_targets: ClassVar[bool] = False
     """Whether a query in training depends on the item that it is to find, so that each target needs one of its own."""
 
@@ -99,18 +102,23 @@ class RetrievalModel(nn.Module, ABC):
 
     @torch.no_grad()
     def start_items_at(self, vectors: Tensor) -> None:
-        """Take these vectors (C, D) of items to begin with, learned elsewhere: of histories, and of items to find.
+        """Take these vectors (C, start_dim) to begin with, learned elsewhere: of histories, and of items to find.
 
         Raises:
             ValueError: the model has no such table, or the shape is another one.
         """
-        tables = [part for name, part in self.named_children() if name in {"watched", "items"}]
+        tables = [part for name, part in self.named_children() if name in self.first_tables]
         if not tables:
-            raise ValueError(f"{type(self).__name__} has no plain table of items that could start from other vectors")
-        if vectors.shape != (self.num_items, self.dim):
-            raise ArgumentError("vectors", f"(C, D) = ({self.num_items}, {self.dim})", tuple(vectors.shape))
+            raise ValueError(f"{type(self).__name__} has no table of items that could start from other vectors")
+        if vectors.shape != (self.num_items, self.start_dim):
+            raise ArgumentError("vectors", f"(C, D) = ({self.num_items}, {self.start_dim})", tuple(vectors.shape))
         for table in tables:
             table.start_at(vectors)  # pyright: ignore[reportCallIssue]
+
+    @property
+    def start_dim(self) -> int:
+        """The width of the tables that may start from other vectors."""
+        return self.dim
 
     def item_vectors_from(self, features: Mapping[str, Tensor]) -> Tensor:
         """The vectors (n, D) of items that are known by their features alone.
@@ -207,47 +215,6 @@ def rows_of_targets(targets: Tensor) -> tuple[Tensor, Tensor]:
         return rows, columns
     at = torch.arange(targets.numel(), device=targets.device)
     return at // targets.shape[1], at % targets.shape[1]
-
-
-def recency_weights(
-    history: Tensor,  # (B, L) int64
-    decay: float,
-) -> Tensor:
-    """Weights that fall by a factor with each newer item, and add up to 1 in each row.
-
-        w_t = decay^(items of the row after t) / sum
-
-    Args:
-        history: (B, L) int64, most recent last, -1 where there is none.
-        decay: in [0, 1]: 1 weighs all alike, 0 takes the last one.
-
-    Returns:
-        (B, L) in torch's default dtype, 0 where there is no item.
-
-    Example:
-        >>> recency_weights(torch.tensor([[7, 3, 5], [2, -1, -1]]), 0.5)
-        tensor([[0.1429, 0.2857, 0.5714],
-                [1.0000, 0.0000, 0.0000]])
-    """
-    is_item = history >= 0
-    if history.shape[1:] == (1,) and not is_exported():  # the item in the middle of a window
-        return is_item.to(torch.get_default_dtype())
-    newer = is_item.sum(dim=1, keepdim=True) - is_item.cumsum(dim=1)
-    weights = torch.where(is_item, decay ** newer.to(torch.get_default_dtype()), 0.0)
-    return weights / weights.sum(dim=1, keepdim=True).clamp(min=torch.finfo(weights.dtype).tiny)
-
-
-def weighted_sum(
-    vectors: Tensor,  # (B, L, D)
-    weights: Tensor,  # (B, L)
-) -> Tensor:
-    """The sum (B, D) of the vectors of each row, each times its weight.
-
-    Example:
-        >>> weighted_sum(torch.ones(1, 2, 3), torch.tensor([[0.25, 0.5]]))
-        tensor([[0.7500, 0.7500, 0.7500]])
-    """
-    return (weights.to(vectors.dtype)[:, None] @ vectors)[:, 0]
 
 
 class Tower(nn.Module):

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from logq.logs.interactions import Interactions
-from logq.recommenders.encoders import recency_weights
 from logq.recommenders.held_out import HeldOut
 from logq.recommenders.histories import Histories
-from logq.recommenders.neural_config import Gap, Recency
+from logq.recommenders.item_tables import recency_weights
+from logq.recommenders.neural_config import RECENCY, Gap, Recency
 from logq.recommenders.recommender import Recommender
 from logq.recommenders.session_windows import session_corpus
 from logq.samplers.registry import SamplerChoice
@@ -59,7 +59,7 @@ class Item2VecConfig(DeviceConfig, ObjectiveConfig):
         ),
     ] = True
     gap: Gap = None
-    recency: Recency = 0.6
+    recency: Recency = RECENCY
     popularity: Annotated[float, TriedValues(0.0, 1.0), Help("Weight of the log count of an item in its score.")] = 0.5
     max_length: Annotated[int, AtLeast(1), Help("Maximum length of a history; the most recent events count.")] = 50
     objective: Annotated[str, Help(more="Others than negative sampling run in plain PyTorch.")] = "negative_sampling"

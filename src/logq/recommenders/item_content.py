@@ -11,7 +11,7 @@ from torch.nn.functional import embedding
 from logq._arguments import ArgumentError, Verbatim, check_bool
 from logq.recommenders.encoders import RetrievalModel, Tower
 from logq.recommenders.feature_tables import FeatureTables, ItemCodes, item_inputs
-from logq.recommenders.item_tables import IdTable, Table, filled, mean_of_rows
+from logq.recommenders.item_tables import IdTable, Table, filled, mean_of_padded, mean_of_rows, mean_weights
 from logq.recommenders.known_log import KnownLog
 from logq.tracing import keeps_sizes
 
@@ -118,14 +118,16 @@ class ContentTable(nn.Module):
         """The vectors (*codes, dim) of codes, and 0 where one is -1."""
         return self(filled(codes, sparse=self.sparse)).masked_fill((codes < 0)[..., None], 0.0)
 
-    def mean(self, codes: Tensor) -> Tensor:
-        """The mean (B, dim) of the vectors of each row of codes (B, W), padded with -1; 0 for a row without a code."""
+    def mean(self, codes: Tensor, decay: float = 1.0) -> Tensor:
+        """The mean (B, dim) of the vectors of each row of codes (B, W), as that of a Table."""
+        weights = mean_weights(codes, decay, self.ids.table.weight.dtype)
         is_code = codes >= 0
         counts = is_code.sum(dim=1)
         if keeps_sizes(codes):
-            return self.padded(codes).sum(dim=1) / counts.clamp(min=1)[:, None]
+            return mean_of_padded(self.padded(codes), counts, weights)
         items, place = codes[is_code].unique(return_inverse=True)
-        return mean_of_rows(self._rows(items), torch.full_like(codes, -1).masked_scatter(is_code, place), counts)
+        places = torch.full_like(codes, -1).masked_scatter(is_code, place)
+        return mean_of_rows(self._rows(items), places, counts, weights)
 
     def every(self) -> Tensor:
         """The vectors (C, dim) of all items."""
@@ -159,7 +161,7 @@ class ContentTable(nn.Module):
     @torch.no_grad()
     def start_at(self, vectors: Tensor) -> None:
         """Take these vectors (C, dim) of ids to begin with."""
-        self.ids.table.weight[:-1].copy_(vectors)
+        self.ids.start_at(vectors)
 
 
 class TableModel(RetrievalModel):

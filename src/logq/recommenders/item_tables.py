@@ -11,9 +11,21 @@ from logq._arguments import ArgumentError, Verbatim, check_bool, check_float, ch
 from logq.kernels.backends import find_backend
 from logq.kernels.passes import Entries, Passes
 from logq.shapes import can_look_at, check_ids, check_shape
-from logq.tracing import has_numbers, keeps_sizes
+from logq.tracing import has_numbers, is_exported, keeps_sizes
 
-__all__ = ["IdTable", "Table", "column", "end_of", "filled", "mean_of_rows", "select_rows"]
+__all__ = [
+    "IdTable",
+    "Table",
+    "column",
+    "end_of",
+    "filled",
+    "mean_of_padded",
+    "mean_of_rows",
+    "mean_weights",
+    "recency_weights",
+    "select_rows",
+    "weighted_sum",
+]
 
 
 class Table(nn.Module):
@@ -53,17 +65,25 @@ class Table(nn.Module):
     def _padded(self, codes: Tensor, is_padding: Tensor) -> Tensor:
         return self(filled(codes, sparse=self.sparse)).masked_fill(is_padding[..., None], 0.0)
 
-    def mean(self, codes: Tensor) -> Tensor:
-        """The mean (B, dim) of the vectors of each row of codes (B, W), padded with -1; 0 for a row without a code."""
+    def mean(self, codes: Tensor, decay: float = 1.0) -> Tensor:
+        """The mean (B, dim) of the vectors of each row of codes (B, W), padded with -1; 0 for a row without a code.
+
+        Args:
+            codes: int64.
+            decay: what each code counts relative to the next one of its row; see recency_weights.
+        """
+        weights = mean_weights(codes, decay, self.weight.dtype)
         is_code = codes >= 0
         counts = is_code.sum(dim=1)
         if keeps_sizes(codes):
-            return self._padded(codes, ~is_code).sum(dim=1) / counts.clamp(min=1)[:, None]
+            return mean_of_padded(self._padded(codes, ~is_code), counts, weights)
         # Only codes are looked up, so that padding costs nothing and leaves no row in a sparse gradient.
         if self.sparse:
             starts = counts.cumsum(dim=0) - counts
-            return embedding_bag(codes[is_code], self.weight, starts, mode="mean", sparse=self.sparse)
-        return mean_of_rows(self.weight, codes, counts)
+            each = None if weights is None else weights[is_code]
+            mode = "mean" if each is None else "sum"
+            return embedding_bag(codes[is_code], self.weight, starts, mode=mode, sparse=True, per_sample_weights=each)
+        return mean_of_rows(self.weight, codes, counts, weights)
 
     @property
     def plain(self) -> nn.Parameter:
@@ -96,13 +116,85 @@ def filled(codes: Tensor, *, sparse: bool) -> Tensor:
     return codes.where(codes >= 0, codes.amax().clamp(min=0))
 
 
-def mean_of_rows(rows: Tensor, codes: Tensor, counts: Tensor) -> Tensor:
+def recency_weights(
+    history: Tensor,  # (B, L) int64
+    decay: float,
+    dtype: torch.dtype | None = None,
+) -> Tensor:
+    """Weights that fall by a factor with each newer item, and add up to 1 in each row.
+
+        w_t = decay^(items of the row after t) / sum
+
+    Args:
+        history: (B, L) int64, most recent last, -1 where there is none.
+        decay: in [0, 1]: 1 weighs all alike, 0 takes the last one.
+        dtype: of the weights; None takes torch's default.
+
+    Returns:
+        (B, L), 0 where there is no item.
+
+    Example:
+        >>> recency_weights(torch.tensor([[7, 3, 5], [2, -1, -1]]), 0.5)
+        tensor([[0.1429, 0.2857, 0.5714],
+                [1.0000, 0.0000, 0.0000]])
+    """
+    is_item = history >= 0
+    if history.shape[1:] == (1,) and not is_exported():  # the item in the middle of a window
+        return is_item.to(dtype or torch.get_default_dtype())
+    newer = is_item.sum(dim=1, keepdim=True) - is_item.cumsum(dim=1)
+    weights = torch.where(is_item, decay ** newer.to(dtype or torch.get_default_dtype()), 0.0)
+    return weights / weights.sum(dim=1, keepdim=True).clamp(min=torch.finfo(weights.dtype).tiny)
+
+
+def mean_weights(codes: Tensor, decay: float, dtype: torch.dtype) -> Tensor | None:
+    """The weights of a mean of vectors of some dtype, computed in float32 at least; None where all are alike.
+
+    Example:
+        >>> mean_weights(torch.tensor([[7, 3, -1]]), 0.25, torch.float64)
+        tensor([[0.2000, 0.8000, 0.0000]], dtype=torch.float64)
+    """
+    if decay == 1:
+        return None
+    return recency_weights(codes, decay, torch.promote_types(dtype, torch.float32)).to(dtype)
+
+
+def weighted_sum(
+    vectors: Tensor,  # (B, L, D)
+    weights: Tensor,  # (B, L)
+) -> Tensor:
+    """The sum (B, D) of the vectors of each row, each times its weight.
+
+    Example:
+        >>> weighted_sum(torch.ones(1, 2, 3), torch.tensor([[0.25, 0.5]]))
+        tensor([[0.7500, 0.7500, 0.7500]])
+    """
+    return (weights.to(vectors.dtype)[:, None] @ vectors)[:, 0]
+
+
+def mean_of_padded(
+    vectors: Tensor,  # (B, W, dim)
+    counts: Tensor,  # (B,)
+    weights: Tensor | None,  # (B, W)
+) -> Tensor:
+    """The means (B, dim) of vectors, which are 0 where there is none, of `counts` in each row or by `weights`.
+
+    Example:
+        >>> mean_of_padded(torch.tensor([[[3.0], [1.0], [0.0]]]), torch.tensor([2]), None)
+        tensor([[2.]])
+    """
+    if weights is None:
+        return vectors.sum(dim=1) / counts.clamp(min=1)[:, None]
+    return weighted_sum(vectors, weights)
+
+
+def mean_of_rows(rows: Tensor, codes: Tensor, counts: Tensor, weights: Tensor | None = None) -> Tensor:
     """The means (B, dim) of rows (n, dim) that each row of codes (B, W), padded with -1, names; 0 for a row of none.
 
     Args:
         rows: what codes name.
         codes: (B, W) int64.
         counts: (B,) how many of them are >= 0.
+        weights: (B, W), 0 where there is no code, by which they are added up; None takes the mean.
 
     Example:
         >>> codes = torch.tensor([[0, 1], [1, -1]])
@@ -110,39 +202,45 @@ def mean_of_rows(rows: Tensor, codes: Tensor, counts: Tensor) -> Tensor:
         tensor([[2.],
                 [3.]])
     """
-    return _Mean.apply(rows, codes, counts)  # pyright: ignore[reportReturnType]
+    return _Mean.apply(rows, codes, counts, weights)  # pyright: ignore[reportReturnType]
 
 
 class _Mean(torch.autograd.Function):
     """Means of rows of a table, whose gradient is summed on a CPU as that of the classes of a loss is."""
 
     @staticmethod
-    def forward(ctx: Any, weight: Tensor, codes: Tensor, counts: Tensor) -> Tensor:
-        ctx.save_for_backward(weight, codes, counts)
-        starts = counts.cumsum(dim=0) - counts
-        return embedding_bag(codes[codes >= 0], weight, starts, mode="mean")
+    def forward(ctx: Any, weight: Tensor, codes: Tensor, counts: Tensor, weights: Tensor | None) -> Tensor:
+        ctx.save_for_backward(weight, codes, counts, weights)
+        starts, is_code = counts.cumsum(dim=0) - counts, codes >= 0
+        each = None if weights is None else weights[is_code]
+        mode = "mean" if each is None else "sum"
+        return embedding_bag(codes[is_code], weight, starts, mode=mode, per_sample_weights=each)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx: Any, *gradients: Tensor
-    ) -> tuple[Tensor, None, None]:
-        weight, codes, counts = ctx.saved_tensors
-        each = gradients[0] / counts.clamp(min=1)[:, None]
+    ) -> tuple[Tensor, None, None, None]:
+        weight, codes, counts, weights = ctx.saved_tensors
+        each = gradients[0] if weights is not None else gradients[0] / counts.clamp(min=1)[:, None]
         if weight.device.type != "cpu":
+            is_code = codes >= 0
             named = each.repeat_interleave(counts, dim=0)
-            return torch.zeros_like(weight).index_add_(0, codes[codes >= 0], named), None, None
-        ones, none = each.new_ones(codes.shape), codes[:, :0]
+            if weights is not None:
+                named *= weights[is_code][:, None]
+            return torch.zeros_like(weight).index_add_(0, codes[is_code], named), None, None, None
+        shares = each.new_ones(codes.shape) if weights is None else weights
+        none = codes[:, :0]
         passes = cast(Passes, find_backend("sampled_loss", "cpu"))
         sums, _ = passes.class_gradients(
-            Entries(each, codes, ones, none, none.to(each), None),
+            Entries(each, codes, shares, none, none.to(each), None),
             weight,
             bias=False,
             scale=1.0,
             cosine=False,
             sparse=False,
         )
-        return sums, None, None
+        return sums, None, None, None
 
 
 class IdTable(nn.Module):
@@ -178,9 +276,14 @@ class IdTable(nn.Module):
             is_unknown |= torch.rand(ids.shape, device=ids.device) < self.dropped
         return self.table(ids.masked_fill(is_unknown, self.num_ids))
 
-    def mean(self, ids: Tensor) -> Tensor:
+    @torch.no_grad()
+    def start_at(self, vectors: Tensor) -> None:
+        """Take these vectors (n, dim) to begin with; that of the unknown stays 0."""
+        self.table.weight[:-1].copy_(vectors)
+
+    def mean(self, ids: Tensor, decay: float = 1.0) -> Tensor:
         """The mean (B, dim) of the vectors of each row of ids (B, W), padded with -1; 0 for a row without one."""
-        return self.table.mean(ids.clamp(max=self.num_ids))
+        return self.table.mean(ids.clamp(max=self.num_ids), decay)
 
 
 class _SelectRows(torch.autograd.Function):

@@ -13,6 +13,7 @@ from logq.training.options import LossConfig, TrainingConfig
 __all__ = [
     "MAX_DROPOUT",
     "METRICS",
+    "RECENCY",
     "ContentConfig",
     "ContextConfig",
     "Dropout",
@@ -114,7 +115,7 @@ class NeuralConfig(WarmConfig, AugmentationConfig, TrainingConfig, LossConfig):
     """
 
     has_item_table: ClassVar[bool] = True
-    """Whether items have a plain table, which may start from vectors that were learned elsewhere."""
+    """Whether items have a table, which may start from vectors that were learned elsewhere."""
 
     learns_next: ClassVar[bool] = True
     """Whether the items to find are those of events that come next, which may have weights and further ones behind."""
@@ -288,7 +289,7 @@ class NeuralConfig(WarmConfig, AugmentationConfig, TrainingConfig, LossConfig):
                 "pretrain",
                 "0",
                 self.pretrain,
-                f"{type(self).__name__} has no plain table of items that could start from other vectors",
+                f"{type(self).__name__} has no table of items that could start from other vectors",
             )
 
 
@@ -351,6 +352,9 @@ class ContentConfig(Config):
     ] = 0.1
 
 
+RECENCY = 0.6
+"""Where the last item tells most of what comes next, as in films, goods and songs."""
+
 Recency: TypeAlias = Annotated[
     float,
     Above(0),
@@ -383,7 +387,7 @@ class SkipGramConfig(NeuralConfig):
     window: Annotated[
         int, AtLeast(1), TriedValues(1, 9), Help("Maximum distance of items that count as neighbors.")
     ] = 5
-    recency: Recency = 0.6
+    recency: Recency = RECENCY
     gap: Gap = None
     objective = "negative_sampling"
     sampler: Annotated[SamplerChoice | None, Help(default="unigram")] = None

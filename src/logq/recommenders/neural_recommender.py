@@ -220,7 +220,9 @@ class NeuralRecommender(NeuralConfig, NewItemsOfEncoder, ExportedRecommender):
         if before is not None and grown is not None:
             take_over(self.model, before, grown)
         elif self.pretrain and resumed is None:
-            vectors = first_vectors(log, self.dim, epochs=self.pretrain, seed=seeds.batches, progress=progress)
+            vectors = first_vectors(
+                log, self.model.start_dim, epochs=self.pretrain, seed=seeds.batches, progress=progress
+            )
             self.model.start_items_at(torch.from_numpy(vectors))
         augmentation = Augmentation(self.crop, self.mask, seeds.batches)
         counts = target_counts(examples, self.known.num_items, events, augmentation)

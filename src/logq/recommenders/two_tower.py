@@ -1,7 +1,7 @@
 """TwoTower: one tower for users and their histories, one for items and their features; Yi et al., RecSys 2019."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -17,12 +17,14 @@ from logq.recommenders.feature_tables import FeatureTables, ItemCodes, check_fea
 from logq.recommenders.item_content import ROWS, ContentTable, ItemContent, content_of
 from logq.recommenders.item_tables import IdTable, column
 from logq.recommenders.neural_config import (
+    RECENCY,
     ContentConfig,
     ContextConfig,
     Dropout,
     FeatureDim,
     Hidden,
     NeuralConfig,
+    Recency,
     UserDropout,
     UserVectors,
 )
@@ -69,6 +71,7 @@ class TwoTowerEncoder(RetrievalModel):
         id_dropout: how often an item counts as unknown in training; only where items have features.
         temperature: tau.
         dropout: of hidden layers.
+        recency: what each item of a history counts in the mean, relative to the next one; 1 weighs all alike.
         sparse: whether tables of ids get sparse gradients.
         chunk: how many rows a tower takes at a time in training, so that memory does not grow with hidden layers of the
             batch; see logq.distributed.GradCache. None takes all at once.
@@ -110,6 +113,7 @@ class TwoTowerEncoder(RetrievalModel):
         id_dropout: float = 0.1,
         temperature: float = 0.05,
         dropout: float = 0.0,
+        recency: float = 1.0,
         sparse: bool = False,
         chunk: int | None = None,
     ) -> None:
@@ -133,14 +137,22 @@ class TwoTowerEncoder(RetrievalModel):
         self.context_features = FeatureTables(context_features or {}, feature_dim, prefix="context.")
         inputs = width * (1 + bool(num_users)) + self.user_features.width + self.context_features.width
         self.user_tower = Tower(inputs, hidden, dim, dropout=dropout)
+        self.recency = check_float("recency", recency, above=0, at_most=1)
         self.temperature = check_float("temperature", temperature, above=0)
         self.chunk = None if chunk is None else check_int("chunk", chunk)
+
+    first_tables = ("ids", "watched")
+
+    @property
+    def start_dim(self) -> int:
+        """The width of vectors of ids."""
+        return self.ids.table.weight.shape[1]
 
     def query(self, batch: Batch) -> Tensor:
         """The queries (B, D), each of length 1 / tau."""
         history = column(batch, "history", self.num_items, "BL")
         rows = history.shape[0]
-        parts = [self.ids.mean(history) if self.watched is None else self.watched.mean(history)]
+        parts = [(self.ids if self.watched is None else self.watched).mean(history, self.recency)]
         if self.users is not None:
             parts.append(self.users(column(batch, "user", self.num_users, "B")))
         parts += self.user_features(batch, rows) + self.context_features(batch, rows)
@@ -197,7 +209,6 @@ class TwoTowerConfig(ContextConfig, ContentConfig, NeuralConfig):
         ('in_batch', 0.05)
     """
 
-    has_item_table: ClassVar[bool] = False
     default_sampler: ClassVar[str] = "in_batch"
 
     hidden: Annotated[Hidden, Help("Widths of the ReLU layers of the user tower.")] = (256,)
@@ -214,6 +225,7 @@ class TwoTowerConfig(ContextConfig, ContentConfig, NeuralConfig):
     feature_dim: FeatureDim = 16
     user_vectors: UserVectors = False
     user_dropout: UserDropout = 0.1
+    recency: Recency = RECENCY
     dropout: Dropout = 0.0
     sampler: Annotated[SamplerChoice | None, Help(default="in_batch")] = None
     temperature: Annotated[float, TriedValues(0.02, 0.2), Help("Temperature that divides the cosines.")] = 0.05
@@ -230,7 +242,7 @@ class TwoTowerConfig(ContextConfig, ContentConfig, NeuralConfig):
         ),
     ] = None
     cosine: Annotated[bool, Help("False: the towers end in unit vectors anyway.", hidden=True)] = False
-    pretrain: Annotated[int, Help(hidden=True)] = 0
+    settings_before: ClassVar[Mapping[str, Any]] = {"recency": 1.0}
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -285,6 +297,7 @@ class TwoTower(TwoTowerConfig, NeuralRecommender):
             id_dropout=self.id_dropout,
             temperature=self.temperature,
             dropout=self.dropout,
+            recency=self.recency,
             sparse=sparse,
             chunk=self.chunk,
         )

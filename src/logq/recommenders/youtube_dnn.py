@@ -1,7 +1,7 @@
 """YoutubeDNN: averaged histories and features through ReLU layers; Covington et al., RecSys 2016."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -15,12 +15,14 @@ from logq.recommenders.feature_tables import FeatureTables, feature_sizes
 from logq.recommenders.item_content import ItemContent, TableModel, content_of
 from logq.recommenders.item_tables import column
 from logq.recommenders.neural_config import (
+    RECENCY,
     ContentConfig,
     ContextConfig,
     Dropout,
     FeatureDim,
     Hidden,
     NeuralConfig,
+    Recency,
     Tied,
 )
 from logq.recommenders.neural_recommender import NeuralRecommender
@@ -43,7 +45,7 @@ class YoutubeDNNEncoder(TableModel):
     with age 0, for now. A row without a history has a mean of 0.
 
     Differs from the paper: the last layer is linear, not ReLU, so that queries may have any direction; features that
-    are numbers have to be cut into classes.
+    are numbers have to be cut into classes; items of a history may count less the older they are (`recency`).
 
     Args:
         num_items: C.
@@ -56,6 +58,7 @@ class YoutubeDNNEncoder(TableModel):
         tied: whether e and v are one table.
         item_bias: whether items have a bias.
         dropout: of hidden layers.
+        recency: what each item of a history counts in the mean, relative to the next one; 1 weighs all alike.
         sparse: whether tables of items get sparse gradients.
         content: what is known of items beside their ids, which then enters e and v; None for nothing.
 
@@ -90,6 +93,7 @@ class YoutubeDNNEncoder(TableModel):
         tied: bool = False,
         item_bias: bool = False,
         dropout: float = 0.0,
+        recency: float = 1.0,
         sparse: bool = False,
         content: ItemContent | None = None,
     ) -> None:
@@ -100,6 +104,7 @@ class YoutubeDNNEncoder(TableModel):
         self.longest_age = None if longest_age is None else check_float("longest_age", longest_age, above=0)
         width = dim + self.user_features.width + self.context_features.width + 3 * (longest_age is not None)
         self.tower = Tower(width, hidden, dim, dropout=dropout)
+        self.recency = check_float("recency", recency, above=0, at_most=1)
         self.bias = nn.Parameter(torch.zeros(num_items)) if check_bool("item_bias", item_bias) else None
 
     def query(self, batch: Batch) -> Tensor:
@@ -120,7 +125,11 @@ class YoutubeDNNEncoder(TableModel):
 
     def _queries(self, batch: Batch, history: Tensor, age: Tensor) -> Tensor:
         rows = history.shape[0]
-        parts = [self.watched.mean(history), *self.user_features(batch, rows), *self.context_features(batch, rows)]
+        parts = [
+            self.watched.mean(history, self.recency),
+            *self.user_features(batch, rows),
+            *self.context_features(batch, rows),
+        ]
         if self.longest_age is not None:
             x = (age.to(parts[0].dtype) / self.longest_age).clamp(0, 1)[:, None]
             parts += [x, x**2, x.sqrt()]
@@ -169,7 +178,9 @@ class YoutubeDNNConfig(ContextConfig, ContentConfig, NeuralConfig):
             none="0",
         ),
     ] = None
+    recency: Recency = RECENCY
     dropout: Dropout = 0.0
+    settings_before: ClassVar[Mapping[str, Any]] = {"recency": 1.0}
 
 
 class YoutubeDNN(YoutubeDNNConfig, NeuralRecommender):
@@ -209,6 +220,7 @@ class YoutubeDNN(YoutubeDNNConfig, NeuralRecommender):
             tied=self.tied,
             item_bias=self.item_bias,
             dropout=self.dropout,
+            recency=self.recency,
             sparse=sparse,
             content=content_of(self.content, self.id_dropout, self.known),
         )
