@@ -124,6 +124,7 @@ FILES: dict[str, tuple[str, dict[str, Any]]] = {
     "zeros of categories": ("user,item,w\na,x,1\na,y,01\nb,x,7\nb,y,\n", {"columns": {"w": "category"}}),
     "true": ("user,item,w\na,x,true\na,y,false\nb,x,true\n", {"columns": ["w"]}),
     "true or missing": ("user,item,w\na,x,true\na,y,\nb,x,false\n", {"columns": ["w"]}),
+    "empty column": ("user,item,w\na,x,\na,y,\nb,x,\n", {"columns": ["w"]}),
     "other blanks": ("user,item\n\u00a0a,x\na,y\na\u3000,y\n", {}),
     "zero bytes": ("user,item,time\na\0,x,1\nb\0c,y,2\na,x,3\n", {}),
     "words of SQL": (

@@ -105,7 +105,7 @@ def test_goes_on_within_an_epoch_to_the_bit(
     estimator, own = FITS[name]
     of = {"seed": 3, "epochs": 2, "batch_size": 16, **own}
     whole = make(estimator, **of).fit(split, progress=False).model.state_dict()  # pyright: ignore
-    update, stop = Loop._update, 5
+    update, stop = Loop._update, 5  # pyright: ignore[reportPrivateUsage]
 
     def stopped(self: Loop, batch: Any, count: int) -> Any:
         if self.step == stop:

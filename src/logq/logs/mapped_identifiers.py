@@ -139,8 +139,10 @@ def count_repeated(state: Mapping[str, NDArray[Any]], lookup: Mapping[str, NDArr
         return int(np.count_nonzero(ordered[1:] == ordered[:-1]))
     ids, hashes, repeated = MappedIdentifiers({**state, **lookup}), lookup["hashes"], 0
     same = np.flatnonzero(hashes[1:] == hashes[:-1]) + 1
+    if not len(same):
+        return 0
     for group in np.split(same, np.flatnonzero(np.diff(same) > 1) + 1):  # of one hash each
-        texts = [ids._text(int(order[place])) for place in (*group[:1] - 1, *group)]
+        texts = ids.keys_of(order[np.append(group[:1] - 1, group)]).tolist()
         repeated += len(texts) - len(set(texts))
     return repeated
 

@@ -149,11 +149,13 @@ def _write_ids(reader: ParquetReader, folder: Path, side: str, files: dict[str, 
     if schema[side] == "VARCHAR":
         state = _write_text(reader, path, side, home / f"{side}_ids.text.npy", size, files)
     else:
-        found = [piece[side] for piece in reader.pieces(path, (side,))]
-        _check_rows(
-            path, np.concatenate(found) > np.iinfo(np.int64).max, np.concatenate(found), "signed integers of 64 bits", 0
-        )
-        state = {"keys": np.concatenate([values.astype(np.int64) for values in found])}
+        keys, place = np.empty(size, dtype=np.int64), 0
+        for piece in reader.pieces(path, (side,)):
+            values = piece[side]
+            _check_rows(path, values > np.iinfo(np.int64).max, values, "signed integers of 64 bits", place)
+            keys[place : place + len(values)] = values
+            place += len(values)
+        state = {"keys": keys}
     lookup = lookup_arrays(state)
     if repeated := count_repeated(state, lookup):
         raise DamagedFileError(f"{path}: expected {size:,} different {side}s, got {size - repeated:,}")
@@ -301,6 +303,7 @@ class _Events:
         schema = self._reader.schema(path)
         _check_schema(path, schema, {"value": "id", "code": "int"})
         found = [(piece["value"], piece["code"]) for piece in self._reader.pieces(path, ("value", "code"))]
+        found = found or [(np.zeros(0, dtype=object), np.zeros(0, dtype=np.int64))]
         values, codes = (np.concatenate([pair[side] for pair in found]) for side in (0, 1))
         _check_rows(path, codes != np.arange(1, len(codes) + 1), codes, "codes 1, 2, 3, ...", 0)
         with parsing(path):
@@ -315,8 +318,10 @@ class _Events:
 _EVENT_FILES = tuple(f"{MAPPED}/{name}.npy" for name in ("users", "items", "timestamps"))
 
 
-_TYPES = {"TINYINT": "i1", "SMALLINT": "i2", "INTEGER": "i4", "BIGINT": "i8", "FLOAT": "f4", "DOUBLE": "f8"}
-_TYPES |= {"UTINYINT": "u1", "USMALLINT": "u2", "UINTEGER": "u4", "UBIGINT": "u8"}
+_TYPES = {
+    **{"TINYINT": "i1", "SMALLINT": "i2", "INTEGER": "i4", "BIGINT": "i8", "FLOAT": "f4", "DOUBLE": "f8"},
+    **{"UTINYINT": "u1", "USMALLINT": "u2", "UINTEGER": "u4", "UBIGINT": "u8"},
+}
 
 
 def _dtype(name: str, kind: str, path: Path, values: int | None) -> "np.dtype[Any]":

@@ -136,6 +136,7 @@ def prepare(
                     advance=lambda share: shown.advance(share * before * run.size, step="writing arrays"),
                 )
         _publish(work, home)
+    shutil.rmtree(work)
 
 
 def _check_cleaning(cleaning: Cleaning) -> None:
@@ -357,7 +358,6 @@ def _publish(work: Path, home: Path) -> None:
                 shutil.rmtree(home / name)
             os.replace(out / name, home / name)
     os.replace(out / MANIFEST, home / MANIFEST)
-    shutil.rmtree(work, ignore_errors=True)
 
 
 def _files_of(home: Path) -> list[str]:
