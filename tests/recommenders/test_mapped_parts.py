@@ -78,6 +78,7 @@ def stacked(arrays: list[Any]) -> Any:
     )
 
 
+@pytest.mark.slow
 def test_two_processes_learn_from_their_parts_what_one_learns(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     zero, one = together(of_both, folder, seconds=400)
     monkeypatch.setattr(next_item_task, "BUFFER", BUFFER)

@@ -290,7 +290,7 @@ def _number(connection: Any, column: str, shown: str, words: Iterable[str], deci
     if kind == "BOOLEAN":
         return Values(f"CAST({name} AS TINYINT)", whole=True)
     if kind == '"NULL"':
-        return Values("CAST(NULL AS DOUBLE)")
+        return Values("CAST(NULL AS FLOAT)")
     if kind in _WHOLE:
         whole = not _one(connection, f"count(*) FILTER (WHERE {name} IS NULL)")
         return Values(name if whole else f"CAST({name} AS DOUBLE)", whole=whole)
