@@ -7,7 +7,7 @@ An engine (DuckDB here, Spark, Ray Data or polars by the programs in docs/large-
     part-*.parquet     user, item (codes), then time and label if there are any, then further columns (numbers); sorted
                        by user, time and position in the log. The users of a part follow those of the part before, so
                        that each has all events in one part
-    column-NAME.parquet   value (text), code (1, 2, ...) for a further column NAME whose numbers are such codes
+    column-NAME.parquet   value (integers or text), code (1, 2, ...) for a further column NAME that has such codes
 
 and `finish` does the rest, with one part of them in memory at a time.
 """
