@@ -78,6 +78,18 @@ def test_says_what_is_wrong(line: str, said: str, capsys: pytest.CaptureFixture[
 
 
 @pytest.mark.usefixtures("log")
+def test_a_model_of_a_file_meets_a_prepared_log(capsys: pytest.CaptureFixture[str]) -> None:
+    names = "--user uid --item iid --time ts"
+    assert main(f"train ease log.csv -o model {names} -q".split()) == 0
+    assert main(f"prepare log.csv -o parts {names} -q".split()) == 0
+    capsys.readouterr()
+    assert main(["evaluate", "ranking", "model", "parts", "--leave-one-out", "--keep-seen"]) == 0
+    assert "HR@10" in capsys.readouterr().out
+    assert main(["evaluate", "ranking", "model", "parts", "--keep-seen"]) == 2
+    assert "expected a log whose users and items can be those of the model" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("log")
 def test_options_of_reading_belong_to_prepare(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["prepare", "log.csv", "-o", "parts", "--user", "uid", "--item", "iid", "--time", "ts", "-q"]) == 0
     for option in ("--min-item 5", "--user uid", "--weights weight"):

@@ -1,5 +1,6 @@
 """Epochs over more examples than are shuffled at once: all of them, each once, in an order that a seed repeats."""
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from logq.logs import (
     num_batches,
     prepare,
 )
+from logq.logs.batches import own_batches
 from logq.logs.buffered_order import BLOCKS, BufferedOrder
 from logq.logs.event_rows import EventRows, rows_with_history
 from logq.logs.ordering import value_at
@@ -54,6 +56,17 @@ def test_ranks_share_all_examples_once(count: int, world_size: int, bucket: int)
         assert max(mine) == (rank + 1) * count // world_size - 1
         seen += mine
     assert sorted(seen) == list(range(count))
+
+
+@pytest.mark.parametrize("buffer", [0, 1])
+def test_says_which_batches_are_of_examples_that_are_learned_from_elsewhere(buffer: int) -> None:
+    for count, size, world_size in itertools.product(range(4, 24), (1, 2, 5), (1, 2, 3)):
+        seen = list[int]()
+        for rank in range(world_size):
+            own = own_batches(count, size, rank, world_size, buffer=buffer)
+            batches = epoch(Numbers(count), size, seed=5, rank=rank, world_size=world_size, buffer=buffer)
+            seen += [number for step, batch in enumerate(batches) if own(step) for number in batch]
+        assert sorted(seen) == list(range(count)), (count, size, world_size)
 
 
 def test_the_order_is_a_function_of_seed_and_epoch() -> None:

@@ -112,7 +112,20 @@ def test_finishes_what_another_engine_wrote(tmp_path: Path) -> None:
     [
         ({"users": {"code": [0, 2, 1]}}, "users.parquet: expected codes 0, 1, 2, ..., got 2 in row 1"),
         ({"users": {"user": ["ann", "ann", "cem"]}}, "users.parquet: expected 3 different users, got 2"),
-        ({"users": {"user": ["ann", None, "cem"]}}, "users.parquet: expected 3 different users, got 2"),
+        (
+            {"users": {"user": ["ann", None, "cem"]}},
+            "users.parquet: expected a value in each row of 'user', got none in row 1",
+        ),
+        ({"users": {"user": ["ann", "", "cem"]}}, "users.parquet: expected text that does not end in a zero"),
+        ({"users": {"user": ["ann", "ann\0", "cem"]}}, "users.parquet: expected text that does not end in a zero"),
+        ({"items": {"item": [7, 7]}}, "items.parquet: expected 2 different items, got 1"),
+        (
+            {
+                "part_00000": {"label": [1.0, float("nan"), 2.0]},
+                "part_00001": {"label": [1.0, 2.0]},
+            },
+            "part-00000.parquet: expected labels in all rows, got nan in row 1",
+        ),
         ({"users": {"count": []}}, "users.parquet: expected a column 'count'"),
         ({"items": {"count": [2, 3]}}, "items.parquet: expected counts that fall from code to code, got 3 in row 1"),
         ({"items": {"count": [3, 0]}}, "items.parquet: expected counts above 0, got 0 in row 1"),
@@ -137,6 +150,73 @@ def test_says_what_breaks_the_contract(tmp_path: Path, changes: dict[str, Any], 
     with pytest.raises(ValueError, match=said):
         check_partitions(folder, progress=False)
     assert not (folder / "manifest.json").exists()
+
+
+def test_a_folder_that_another_program_writes_to_is_not_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from logq.logs import partition_contract
+
+    folder = written_by_another(tmp_path / "parts")
+    real = partition_contract.digest_of_file
+
+    def digest(path: Path) -> str:
+        shutil.copy(folder / "part-00001.parquet", folder / "part-00002.parquet")
+        return real(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(partition_contract, "digest_of_file", digest)
+        with pytest.raises(ValueError, match=r"part-00002.parquet: was changed while it was checked"):
+            check_partitions(folder, progress=False)
+    assert not (folder / "manifest.json").exists()
+
+
+def test_files_of_others_are_kept(parts: Path, tmp_path: Path) -> None:
+    log = tmp_path / "log.csv"
+    log.write_text(TEXT)
+    (parts / "mine.parquet").write_bytes(b"mine")
+    prepare(log, parts, overwrite=True, partitions=1, progress=False)
+    assert (parts / "mine.parquet").read_bytes() == b"mine"
+    assert not (parts / "part-00001.parquet").exists()
+    (parts / "manifest.json").unlink()
+    with pytest.raises(FileExistsError, match="is there already"):
+        prepare(log, parts, progress=False)
+    polars.read_csv(log).write_parquet(tmp_path / "log.parquet")
+    with pytest.raises(ValueError, match="another folder than that of the log"):
+        prepare(tmp_path / "log.parquet", tmp_path, overwrite=True, progress=False)
+    assert (tmp_path / "log.parquet").exists()
+
+
+def test_a_log_that_grows_while_it_is_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from logq.logs import duckdb_steps
+
+    log, real = tmp_path / "log.csv", duckdb_steps.raw_log
+    log.write_text(TEXT)
+
+    def raw_log(*arguments: Any) -> Any:
+        log.write_text(TEXT + "new,i1,5\n")
+        return real(*arguments)
+
+    monkeypatch.setattr(duckdb_steps, "raw_log", raw_log)
+    with pytest.raises(ValueError, match=r"log.csv: was changed while it was read"):
+        prepare(log, tmp_path / "parts", progress=False)
+
+
+@pytest.mark.parametrize(
+    "options", [{"min_item": 0}, {"min_user": "x"}, {"min_label": "x"}, {"deduplicate": "x"}, {"memory": 5}]
+)
+def test_options_are_checked_before_work(tmp_path: Path, options: dict[str, Any]) -> None:
+    (tmp_path / "log.csv").write_text(TEXT)
+    with pytest.raises((ValueError, TypeError), match=next(iter(options))):
+        prepare(tmp_path / "log.csv", tmp_path / "parts", progress=False, **options)
+    assert not (tmp_path / "parts").exists()
+
+
+@pytest.mark.parametrize("names", [["w", "W"], ["Time"], ["file_row_number"]])
+def test_names_that_files_cannot_tell_apart_are_refused(tmp_path: Path, names: list[str]) -> None:
+    (tmp_path / "log.csv").write_text("user,item,w,W,Time,file_row_number\na,x,1,2,3,4\nb,y,1,2,3,4\n")
+    with pytest.raises(ValueError, match="columns: expected names"):
+        prepare(tmp_path / "log.csv", tmp_path / "parts", time=False, columns=names, progress=False)
 
 
 def test_a_missing_part_is_found(tmp_path: Path) -> None:

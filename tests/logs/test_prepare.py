@@ -43,6 +43,8 @@ def assert_same(ours: Interactions, theirs: Interactions, *, to_the_bit: bool = 
     assert repr(sorted(events_of(ours).items())) == repr(sorted(events_of(theirs).items()))  # where nan is nan
     assert dict(ours.dropped) == dict(theirs.dropped)
     assert ours.column_sizes() == theirs.column_sizes()
+    for name, ids in theirs.column_ids.items():
+        assert ours.column_ids[name].keys.tolist() == ids.keys.tolist()
     if to_the_bit:
         assert ours.user_ids.keys.tolist() == theirs.user_ids.keys.tolist()
         assert list(ours.notes) == list(theirs.notes)
@@ -113,6 +115,26 @@ FILES: dict[str, tuple[str, dict[str, Any]]] = {
     "repeated header": ("user,item\na,x\na,y\nuser,item\nb,y\n", {}),
     "recbole": ("user_id:token\titem_id:token\ttimestamp:float\n1\t5\t8.5\n1\t6\t8.0\n2\t6\t1\n", {}),
     "latin": ("user,item\nJosé,x\nJosé,y\nAnn,y\n", {}),
+    "line feeds": ('user,item,time\n"a\nb",x,1\nc,y,2\n', {}),
+    "missing numbers": ("user,item\n1,5\n2,6\n3,5\n", {"missing": ["3"]}),
+    "lines without anything": ("user,item,time\n\na,x,1\n\nb,y,2\n\n", {}),
+    "commas in times": ("user;item;time\na;x;1,5\na;y;2,5\nb;z;3\n", {}),
+    "no days": ("user,item,time\na,x,20260131\na,y,20261301\nb,z,20260228\n", {}),
+    "plus": ("user,item,time\na,x,+5\na,y,2\nb,z,3\n", {}),
+    "zeros of categories": ("user,item,w\na,x,1\na,y,01\nb,x,7\nb,y,\n", {"columns": {"w": "category"}}),
+    "true": ("user,item,w\na,x,true\na,y,false\nb,x,true\n", {"columns": ["w"]}),
+    "true or missing": ("user,item,w\na,x,true\na,y,\nb,x,false\n", {"columns": ["w"]}),
+    "empty column": ("user,item,w\na,x,\na,y,\nb,x,\n", {"columns": ["w"]}),
+    "other blanks": ("user,item\n\u00a0a,x\na,y\na\u3000,y\n", {}),
+    "zero bytes": ("user,item,time\na\0,x,1\nb\0c,y,2\na,x,3\n", {}),
+    "words of SQL": (
+        "user,item,row,rowid,code,time\na,x,7,9,1,3\na,y,8,5,2,1\nb,x,9,7,3,2\n",
+        {"columns": ["row", "rowid", "code"]},
+    ),
+    "late fraction": (
+        "user,item,w\n" + "".join(f"u{n},i{n % 5},{n}\n" for n in range(10_001)) + "v,i1,1.5\n",
+        {"columns": ["w"]},
+    ),
 }
 
 
@@ -133,6 +155,85 @@ def test_reads_compressed_files(tmp_path: Path, ending: str) -> None:
     file = tmp_path / f"log.csv.{ending}"
     file.write_bytes(pack(text_of(500).encode()))
     assert_same(prepared(file, tmp_path / "parts"), Interactions.from_csv(file), to_the_bit=True)
+
+
+TABLES: dict[str, tuple[dict[str, Any], Any]] = {
+    "numbers as text": ({"user": ["1", "2", "3", "1"]}, ()),
+    "fractions as text": ({"user": ["1.0", "2", "3", "1"]}, ()),
+    "zero bytes": ({"user": ["a\0", "a", "b\0c", "b"]}, ()),
+    "large": ({"w": polars.Series([1, 2, 3, 2**64 - 1], dtype=polars.UInt64)}, ["w"]),
+    "small": ({"w": polars.Series([1, 2, 3, 4], dtype=polars.Int8)}, ["w"]),
+    "true or missing": ({"w": [True, None, True, False]}, ["w"]),
+    "nothing": ({"w": [None] * 4}, ["w"]),
+    "numbers as categories": ({"w": [7, 5, None, 7]}, {"w": "category"}),
+    "decimals": ({"rating": polars.Series(["1.5", "2", "3", "1"]).cast(polars.Decimal(10, 2))}, ()),
+    "zones": ({"time": polars.Series([ISO] * 4).cast(polars.Datetime("ns", "UTC"))}, ()),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_follows_the_rules_of_parquet_files(tmp_path: Path, name: str) -> None:
+    changes, columns = TABLES[name]
+    file = tmp_path / "log.parquet"
+    polars.DataFrame({"user": ["a", "b", "a", "c"], "item": [1, 2, 2, 3], **changes}).write_parquet(file)
+    options: dict[str, Any] = {"columns": columns} if columns else {}
+    theirs = Interactions.from_parquet(file, **options)
+    assert_same(prepared(file, tmp_path / "parts", **options), theirs, to_the_bit=True)
+
+
+def test_files_may_have_other_orders_of_columns_and_types(tmp_path: Path) -> None:
+    one = {"user": [1, 2], "item": ["x", "y"], "time": [1, 2], "rating": [4, 5]}
+    other = {"rating": [4.5, 2.5], "item": ["x", "z"], "time": [1.5, 2], "user": [3.0, None]}
+    whole = tmp_path / "whole.parquet"
+    polars.concat([polars.DataFrame(one), polars.DataFrame(other)], how="diagonal_relaxed").write_parquet(whole)
+    for number, table in enumerate((one, other)):
+        polars.DataFrame(table).write_parquet(tmp_path / f"{number}.parquet")
+        text = polars.DataFrame(table).with_columns(polars.col("user").cast(polars.Int64)).write_csv()
+        (tmp_path / f"{number}.csv").write_text(text)
+    theirs = Interactions.from_parquet(whole)
+    assert theirs.labels is not None
+    assert 4.5 in theirs.labels
+    for ending in ("parquet", "csv"):
+        ours = prepared(str(tmp_path / f"[01].{ending}"), tmp_path / f"parts-{ending}")
+        assert_same(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ({"user": ["3", "q"], "item": ["x", "z"]}, "b.parquet: expected numbers in the column 'user'.*got text"),
+        ({"who": [3, 4], "item": ["x", "z"]}, "b.parquet: expected a column 'user', as .*a.parquet has"),
+    ],
+)
+def test_files_of_other_kinds_are_named(tmp_path: Path, other: dict[str, Any], said: str) -> None:
+    for name, table in (("a", {"user": [1, 2], "item": ["x", "y"]}), ("b", other)):
+        polars.DataFrame(table).write_parquet(tmp_path / f"{name}.parquet")
+    with pytest.raises(ValueError, match=said):
+        prepare([tmp_path / "a.parquet", tmp_path / "b.parquet"], tmp_path / "parts", progress=False)
+
+
+def test_a_comma_in_the_second_file_is_a_decimal_sign_too(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("user;item;rating\na;x;3\nb;y;4\n")
+    (tmp_path / "b.csv").write_text("user;item;rating\nc;x;3,5\nd;y;4\n")
+    log = prepared([tmp_path / "a.csv", tmp_path / "b.csv"], tmp_path / "parts")
+    assert log.labels is not None
+    assert log.labels.tolist() == [3, 4, 3.5, 4]
+
+
+def test_a_name_that_looks_like_a_pattern_is_one_file(tmp_path: Path) -> None:
+    (tmp_path / "log[1].csv").write_text("user,item\na,x\nb,y\n")
+    (tmp_path / "log1.csv").write_text("user,item\nother,x\nother,y\n")
+    (tmp_path / "out[1]").mkdir()
+    log = prepared(str(tmp_path / "log[1].csv"), tmp_path / "out[1]" / "parts*")
+    assert log.user_ids.keys.tolist() == ["a", "b"]
+    check_partitions(tmp_path / "out[1]" / "parts*", progress=False)
+
+
+def test_an_encoding_that_shows_late_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "log.csv"
+    file.write_bytes(b"user,item\n" + b"ann,x\n" * 20_000 + b"Jos\xe9,y\n")
+    log = prepared(file, tmp_path / "parts")
+    assert log.user_ids.keys.tolist() == Interactions.from_csv(file).user_ids.keys.tolist()
 
 
 def test_reads_parquet(tmp_path: Path) -> None:

@@ -77,8 +77,12 @@ class ContinuedModel:
         """Whether it was saved with its users."""
         return self.model.known.counts is None
 
-    def reading(self, columns: LogReadingOptions) -> LogReadingOptions:
-        """How the new log is read: as the earlier one was, where nothing else was typed."""
+    def reading(self, path: Path, columns: LogReadingOptions) -> LogReadingOptions:
+        """How the new log is read: as the earlier one was, where nothing else was typed; a prepared one as it is."""
+        from logq.logs.partitions import is_prepared
+
+        if is_prepared(path):
+            return columns
         before = self.folder.columns()
         names = [name for name in vars(before) if getattr(columns, name) == getattr(type(before)(), name)]
         smallest = self.folder.training.get("cleaning", {}).get("min_label")

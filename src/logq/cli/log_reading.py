@@ -243,6 +243,9 @@ def _open(path: Path, options: LogColumns, columns: Sequence[str], cleaning: Map
         name for name in (*_ROLES, "separator", "time_format", "min_label") if getattr(options, name, None) is not None
     ]
     said += [name for name in ("min_user", "min_item") if getattr(options, name, 1) != 1]
+    if "user_ids" in cleaning or "item_ids" in cleaning:
+        expected = "a log whose users and items can be those of the model, such as the files that it was prepared from"
+        raise BadInputError(f"{path}: expected {expected}, it has its own, which `logq prepare` gave it")
     said += [name for name, value in cleaning.items() if value is not None]
     if said:
         option = said[0].replace("_", "-")

@@ -1,6 +1,6 @@
 """Batches of an epoch: shuffled by a seed, divided among ranks, and resumed at any step."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from logq.logs.buffered_order import BufferedOrder
 from logq.logs.examples import Examples
 from logq.logs.identifiers import code_type
 
-__all__ = ["BUFFER", "epoch_batches", "num_batches"]
+__all__ = ["BUFFER", "epoch_batches", "num_batches", "own_batches"]
 
 BUFFER = 1 << 20
 """Examples of a mapped log that are shuffled together."""
@@ -25,6 +25,20 @@ def num_batches(count: int, batch_size: int, world_size: int = 1) -> int:
         (3, 2)
     """
     return -(-count // (batch_size * world_size))
+
+
+def own_batches(count: int, batch_size: int, rank: int, world_size: int, *, buffer: int = 0) -> "Callable[[int], bool]":
+    """Return what says of a step of `epoch_batches` whether a rank has examples of its own in it.
+
+    Where it has none, its batch is an example that is learned from elsewhere, and whose target is not to count.
+
+    Example:
+        >>> [own_batches(5, 2, rank, 2)(1) for rank in (0, 1)]
+        [True, False]
+    """
+    if 0 < buffer < count:
+        return _Share(count, batch_size, rank, world_size).has
+    return lambda step: rank < count - step * batch_size * world_size
 
 
 def epoch_batches(
@@ -143,6 +157,23 @@ def _by_length(
     return shuffled + parts[len(full) :]
 
 
+class _Share:
+    """Which examples are those of one rank, and which of them belong to a step, where each has a part of its own."""
+
+    def __init__(self, count: int, batch_size: int, rank: int, world_size: int) -> None:
+        self.first = rank * count // world_size
+        self.count = (rank + 1) * count // world_size - self.first
+        self.steps, self._size = num_batches(count, batch_size, world_size), batch_size
+
+    def begin(self, step: int) -> int:
+        """Where a batch begins: each step has an example left, where there are as many as steps."""
+        return max(0, min(step * self._size, self.count - (self.steps - step)))
+
+    def has(self, step: int) -> bool:
+        """Whether there are any in a step."""
+        return self.begin(step) < self.begin(step + 1)
+
+
 class _Part:
     """The examples of one rank, in an order that needs no memory for each."""
 
@@ -155,12 +186,10 @@ class _Part:
         world_size: int,
         buffer: int,
     ) -> None:
-        count = len(examples)
-        first, end = rank * count // world_size, (rank + 1) * count // world_size
-        self._examples, self._size, self._count = examples, batch_size, end - first
-        self._steps = num_batches(count, batch_size, world_size)
+        share = _Share(len(examples), batch_size, rank, world_size)
+        self._examples, self._steps, self._begin = examples, share.steps, share.begin
         self._seeds = (*seeds, rank)
-        self._order = BufferedOrder(first, end - first, buffer, self._seeds)
+        self._order = BufferedOrder(share.first, share.count, buffer, self._seeds)
         self._mapped = getattr(getattr(examples, "log", None), "mapped", None)
 
     def batches(self, start: int, bucket: int) -> Iterator[dict[str, NDArray[Any]]]:
@@ -182,7 +211,3 @@ class _Part:
             if self._mapped is not None and self._order.group != shown:  # what was read for the buffer before
                 self._mapped.release()
                 shown = self._order.group
-
-    def _begin(self, number: int) -> int:
-        """Where a batch begins: each step has an example left, where there are as many as steps."""
-        return max(0, min(number * self._size, self._count - (self._steps - number)))

@@ -20,7 +20,7 @@ from typing import Any
 from logq._arguments import ArgumentError, BadArgumentError, Verbatim
 from logq.logs.identifiers import code_type
 from logq.logs.parquet_reader import quoted, text_literal
-from logq.logs.prepare_columns import raw_log
+from logq.logs.prepare_columns import RawLog, raw_log
 from logq.logs.prepare_values import Values, id_values, label_values, number_or_category, time_values
 
 __all__ = ["STEPS", "Preparation"]
@@ -75,9 +75,13 @@ class Preparation:
             result = getattr(self, f"_make_{name}")()
             self._connection.execute("INSERT INTO steps VALUES (?, ?)", [name, json.dumps(result)])
             self._connection.execute("COMMIT")
-        except BaseException:
-            with _quietly():
+        except BaseException as error:
+            with contextlib.suppress(Exception):
                 self._connection.execute("ROLLBACK")
+            if isinstance(error, BadArgumentError) and name != "rows":
+                names = ", ".join(os.fspath(file) for file in self.files[:3])
+                more = f" and {len(self.files) - 3} more" if len(self.files) > 3 else ""
+                error.add_hint(f"the file is {names}" if len(self.files) == 1 else f"the files are {names}{more}")
             raise
 
     def result(self, name: str) -> dict[str, Any]:
@@ -107,18 +111,13 @@ class Preparation:
 
     def _make_rows(self) -> dict[str, Any]:
         asked, columns = self._settings["asked"], list(self._settings["columns"])
-        for name in columns:
-            if Path(name).name != name or name in ("user", "item", "time", "label", "session"):
-                raise ArgumentError("columns", "names that a file can have and that stand for nothing else", name)
-        options = (self._settings["separator"], self._settings["header"])
-        raw = raw_log(self.files, self._work, self._connection, asked, columns, *options)
+        _check_names(columns)
         duckdb = self._connection
-        try:
-            duckdb.execute(f"CREATE TABLE rows AS {raw.select}")
-        except Exception as error:
-            if type(error).__name__ in ("InvalidInputException", "ConversionException"):
-                raise ValueError(_about_csv(str(error), self.files)) from None
-            raise
+        before = list(map(_state_of, self.files))
+        raw = self._read(asked, columns)
+        for file, was in zip(self.files, before, strict=True):
+            if _state_of(file) != was:
+                raise ValueError(f"{file}: was changed while it was read; is another program writing to it?")
         notes = list(raw.notes)
         if raw.repeats:  # files put together repeat their first line
             count = duckdb.execute(f"DELETE FROM rows WHERE {raw.repeats}").fetchone()[0]
@@ -126,23 +125,37 @@ class Preparation:
             if count:
                 notes.append(f"header: {lines} the first one and {'is' if count == 1 else 'are'} left out")
         return {
-            "names": dict(raw.names),
+            "names": raw.names,
             "notes": notes,
             "guesses": dict(raw.guesses),
             "text": raw.text,
             "decimal_comma": raw.decimal_comma,
         }
 
-    def _make_events(self) -> dict[str, Any]:
-        try:
-            return self._events()
-        except BadArgumentError as error:
-            names = ", ".join(os.fspath(file) for file in self.files[:3])
-            more = f" and {len(self.files) - 3} more" if len(self.files) > 3 else ""
-            error.add_hint(f"the file is {names}" if len(self.files) == 1 else f"the files are {names}{more}")
-            raise
+    def _read(self, asked: Mapping[str, Any], columns: Sequence[str]) -> RawLog:
+        """Make the table of rows; files of which only a later line shows how they must be read are read again."""
+        copied, options = False, ""
+        while True:
+            layout = (self._settings["separator"], self._settings["header"])
+            raw = raw_log(self.files, self._work, self._connection, asked, columns, *layout, copied, options)
+            try:
+                self._connection.execute(f"CREATE TABLE rows AS {raw.select}")
+            except Exception as error:
+                said = str(error)
+                if raw.text and not options and "quoted new lines" in said:  # which one thread reads
+                    options = ", parallel = false"
+                elif raw.text and not copied and "not utf-8" in said:
+                    copied = True
+                elif type(error).__name__ in ("InvalidInputException", "ConversionException"):
+                    raise ValueError(_about_csv(said, self.files)) from None
+                else:
+                    raise
+                self._connection.execute("ROLLBACK")  # an error ends a transaction
+                self._connection.execute("BEGIN")
+            else:
+                return raw
 
-    def _events(self) -> dict[str, Any]:
+    def _make_events(self) -> dict[str, Any]:
         rows, cleaning = self.result("rows"), self._settings["cleaning"]
         names, guesses, further = rows["names"], dict(rows["guesses"]), []
         missing = cleaning.get("missing")
@@ -152,26 +165,28 @@ class Preparation:
         values: dict[str, Values] = {}
         for role in ("item", "user", "session"):
             if role in names:
-                values[role] = id_values(self._connection, role, role, missing)
+                values[role] = id_values(self._connection, role, role, missing, text=rows["text"])
                 if values[role].note:
                     further.append(f"{role}: {values[role].note}")
         if "user" not in values:
             values["user"] = values["session"]
             further.append("user: there is no such column, each session counts as a user")
         if "time" in names:
-            values["time"], kind = time_values(self._connection, "time", self._settings["time_format"])
+            values["time"], kind = time_values(
+                self._connection, "time", self._settings["time_format"], decimal_comma=rows["decimal_comma"]
+            )
             _note_time(guesses, kind, self._settings["time_format"])
         label = self._label(names, guesses, cleaning)
         if label is not None:
             values["label"] = label
-        self._further(rows, values)
+        kept = self._further(rows, values)
         notes = [f"{role}: {note}" for role, note in guesses.items()] + further
         dropped = self._clean(values, cleaning, total)
         self._connection.execute("DROP TABLE rows")
         return {
             "notes": notes,
             "dropped": dropped,
-            "columns": [name for name in values if name not in ("user", "item")],
+            "columns": {key: kept.get(key, key) for key in values if key not in ("user", "item")},
         }
 
     def _label(self, names: Mapping[str, str], guesses: dict[str, str], cleaning: Mapping[str, Any]) -> Values | None:
@@ -198,8 +213,9 @@ class Preparation:
             return None
         return found
 
-    def _further(self, rows: Mapping[str, Any], values: dict[str, Values]) -> None:
-        """Further columns: numbers, or codes by first appearance, whose values are tables."""
+    def _further(self, rows: Mapping[str, Any], values: dict[str, Values]) -> dict[str, str]:
+        """Further columns: numbers, or codes by first appearance, whose values are tables; return their names."""
+        kept: dict[str, str] = {}
         if "session" in values:
             self._factor("session", values["session"].sql)
             values["session"] = Values("coalesce(v_session.code, -1)", table=_joined("session", values["session"].sql))
@@ -209,15 +225,15 @@ class Preparation:
                 continue
             kind = asked.get(name) if isinstance(asked, dict) else None
             comma = rows["decimal_comma"]
-            found = number_or_category(self._connection, key, kind, text=rows["text"], decimal_comma=comma)
-            plain = list(asked)[int(key[1:])]
-            if found is None:
-                text = f"nullif(CAST({quoted(key)} AS VARCHAR), '')"
-                self._factor(key, text, name=plain)
-                found = Values(f"coalesce(v_{key}.code + 1, 0)", table=_joined(key, text))
-            else:
-                found = found._replace(sql=found.sql if found.whole else f"coalesce({found.sql}, 'NaN'::FLOAT)")
-            values[plain] = found
+            kept[key] = list(asked)[int(key[1:])]
+            found = number_or_category(self._connection, key, kept[key], kind, text=rows["text"], decimal_comma=comma)
+            if found.category:
+                self._factor(key, found.sql, name=kept[key])
+                found = Values(f"coalesce(v_{key}.code + 1, 0)", table=_joined(key, found.sql))
+            elif not found.whole:
+                found = found._replace(sql=f"coalesce({found.sql}, 'NaN'::FLOAT)")
+            values[key] = found
+        return kept
 
     def _factor(self, key: str, sql: str, name: str = "") -> None:
         """A table of the different values of an expression, by first appearance."""
@@ -226,7 +242,7 @@ class Preparation:
         self._connection.execute(f"CREATE TABLE v_{key} AS SELECT value, {code} AS code FROM ({first})")
         if name:
             target = self._out() / f"column-{name}.parquet"
-            self._copy(f"SELECT CAST(value AS VARCHAR) AS value, code + 1 AS code FROM v_{key} ORDER BY code", target)
+            self._copy(f"SELECT value, code + 1 AS code FROM v_{key} ORDER BY code", target)
 
     def _clean(self, values: Mapping[str, Values], cleaning: Mapping[str, Any], total: int) -> dict[str, int]:
         """Make the table of complete events that are different; return how many rows were dropped, by reason."""
@@ -299,14 +315,19 @@ class Preparation:
 
     def _make_files(self) -> dict[str, Any]:
         out = self._out()
-        columns = [quoted(name) for name in ("user", "item", *self.result("events")["columns"])]
+        # Within SQL they are called c0, c1, ..., so that no name in a log means anything there, such as rowid.
+        columns = [
+            '"user"',
+            "item",
+            *(f"{key} AS {quoted(name)}" for key, name in self.result("events")["columns"].items()),
+        ]
         for side in ("user", "item"):
             self._copy(f'SELECT "{side}", code, count FROM {side}s ORDER BY code', out / f"{side}s.parquet")
         firsts = "SELECT part, min(code), max(code) FROM users GROUP BY part ORDER BY part"
         unsorted = 0
         for number, (_, low, high) in enumerate(self._connection.execute(firsts).fetchall()):
             where = f'FROM coded WHERE "user" BETWEEN {low} AND {high}'
-            self._copy(f"SELECT {', '.join(columns)} {where} ORDER BY rowid", out / f"part-{number:05}.parquet")
+            self._copy(f"SELECT {', '.join(columns)} {where} ORDER BY coded.rowid", out / f"part-{number:05}.parquet")
             before = 'lag("row") OVER (ORDER BY rowid) AS earlier, lag("user") OVER (ORDER BY rowid) AS other'
             pairs = f'SELECT "row", "user", {before} {where}'
             unsorted += self._one(f'SELECT count(*) FROM ({pairs}) WHERE "row" < earlier AND "user" = other')
@@ -342,8 +363,6 @@ def _absent(role: str) -> str:
 def _different(complete: str, values: Mapping[str, Values], cleaning: Mapping[str, Any]) -> str:
     """The rows of a statement that are not repeats, as `Cleaning` says."""
     which = cleaning.get("deduplicate", "exact")
-    if which not in ("exact", "first", "last", None):
-        raise ArgumentError("deduplicate", '"exact", "first", "last" or None', which)
     if which is None or (which == "exact" and "time" not in values):
         return complete
     if which == "exact":
@@ -353,6 +372,21 @@ def _different(complete: str, values: Mapping[str, Values], cleaning: Mapping[st
     down = " DESC" if which == "last" else ""
     by = ", ".join(f"{name}{down}" for name in order)
     return f'{complete} QUALIFY row_number() OVER (PARTITION BY "user", item ORDER BY {by}) = 1'
+
+
+def _check_names(columns: Sequence[str]) -> None:
+    """Raise an error for a further column that cannot be called so in the files that are written."""
+    taken = {"user", "item", "time", "label", "session", "file_row_number"}
+    for name in columns:
+        if Path(name).name != name or name.lower() in taken:
+            expected = "names that a file can have, that stand for nothing else, and that differ in more than capitals"
+            raise ArgumentError("columns", expected, name)
+        taken.add(name.lower())
+
+
+def _state_of(file: Path) -> tuple[int, int]:
+    found = file.stat()
+    return found.st_size, found.st_mtime_ns
 
 
 def _note_time(guesses: dict[str, str], kind: str, time_format: str | None) -> None:
@@ -371,7 +405,3 @@ def _about_csv(said: str, files: Sequence[Path]) -> str:
     named = next((str(file) for file in files if str(file) in said), str(files[0]))
     short = " ".join(lines[:3])[:300]
     return f"{named}: cannot be read as a table ({short})"
-
-
-def _quietly() -> contextlib.AbstractContextManager[None]:
-    return contextlib.suppress(Exception)

@@ -185,6 +185,8 @@ def _factorize_polars(series: Any, name: str) -> Factor:
         # With missing values numpy would get floats, in which large ids lose their last digits.
         present = series.is_not_null().to_numpy()
         return _spread(factorize(_physical(series.drop_nulls(), name), name), present)
+    if series.str.ends_with("\0").any():  # which arrays of strings lose at the end
+        series = series.str.strip_chars_end("\0")
     keys = series.drop_nulls().unique(maintain_order=True)
     keys = keys.filter(keys != "")
     _check_length(int(keys.str.len_chars().max() or 0), name)

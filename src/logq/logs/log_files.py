@@ -3,7 +3,7 @@
 import contextlib
 import os
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from logq._text_encodings import open_text
@@ -146,8 +146,9 @@ def read_table(
     if not layout.plain:
         with open_text(path, kept=True) as (file, _):
             source = joined_fields(file.read(), layout.separator, mark)
-    _check_widths(where, source, mark, layout, exact=exact)
+    blank = _check_widths(where, source, mark, layout, exact=exact)
     read: Callable[..., Any] = polars.read_csv
+    late = False
     try:
         try:
             header = read(source, **{**options, "n_rows": 0}).columns
@@ -156,7 +157,7 @@ def read_table(
             frame = read(source, **options, schema_overrides=schema)
         except polars.exceptions.ComputeError:
             # A value has another type than the first ten thousand: read text, which is converted later.
-            frame = read(source, **options, infer_schema=False)
+            frame, late = read(source, **options, infer_schema=False), True
     except (polars.exceptions.PolarsError, polars.exceptions.PanicException) as error:
         if layout.plain and "utf-8" in str(error):  # the first lines were only ASCII
             return read_table(path, layout._replace(plain=False), columns, ids, missing, exact=exact)
@@ -165,6 +166,11 @@ def read_table(
             raise ValueError(f"{where}: expected UTF-8 text, or an encoding that is recognized; {hint}") from None
         raise ValueError(f"{where}: cannot be read as a table ({first_line(error)})") from None
     frame = frame.with_columns(_without_blanks(polars))
+    if blank:  # a line without anything is no event, and no value is missing in it
+        frame = frame.filter(~polars.all_horizontal(polars.all().is_null()))
+    if late:
+        others = [column.name for column, plain in zip(frame.get_columns(), columns, strict=True) if plain not in ids]
+        frame = frame.with_columns([_numbers(frame[name]) for name in others])
     if layout.header:
         frame = _without_headers(polars, frame, columns, layout)
     named = zip(frame.get_columns(), columns, strict=True)
@@ -174,15 +180,28 @@ def read_table(
     return frame
 
 
-def _check_widths(where: str, source: Any, mark: str, layout: Layout, *, exact: bool) -> None:
-    """Look for lines that have not as many fields as the first one, of which polars would lose some in silence."""
+def _check_widths(where: str, source: Any, mark: str, layout: Layout, *, exact: bool) -> bool:
+    """Look for lines that have not as many fields as the first one, of which polars would lose some in silence.
+
+    Returns:
+        Whether there are lines without anything.
+    """
+    blank = [False]
+
+    def seen(pieces: Iterable[bytes]) -> Iterator[bytes]:
+        end = b""
+        for piece in pieces:
+            blank[0] |= b"\n\n" in end + piece or b"\n\r\n" in end + piece
+            end = piece[-2:]
+            yield piece
+
     with contextlib.ExitStack() as stack:
         if isinstance(source, bytes):
             pieces: Iterable[bytes] = (source[at : at + _PIECE] for at in range(0, len(source), _PIECE))
         else:
             file = stack.enter_context(open(source, "rb"))
             pieces = iter(lambda: file.read(_PIECE), b"")
-        odd = find_odd_lines(pieces, mark, len(layout.names))
+        odd = find_odd_lines(seen(pieces), mark, len(layout.names))
     expected = f"{len(layout.names)} fields in each line, as in the first"
     for first, count in ((odd.first_longer, odd.longer), (odd.first_shorter, odd.shorter)):
         if first is None:
@@ -192,6 +211,7 @@ def _check_widths(where: str, source: Any, mark: str, layout: Layout, *, exact: 
             raise ValueError(f"{where}: expected {expected}, got {got}{_way_out(mark, layout)}")
         lost = "more" if first is odd.first_longer else "missing"
         layout.notes.append(f"lines: expected {expected}, got {got}; what is {lost} does not count")
+    return blank[0]
 
 
 def _way_out(mark: str, layout: Layout) -> str:
@@ -309,6 +329,20 @@ def _numbers_or_text(column: Any, missing: Collection[str]) -> Any:
     odd = present.str.starts_with("0") & (present.str.len_bytes() > 1)
     odd |= present.str.starts_with("+") | present.str.starts_with("-0")
     return column if odd.any() else numbers
+
+
+def _numbers(column: Any) -> Any:
+    """A column of text as numbers, if all of it is numbers."""
+    import polars
+
+    if column.dtype != polars.String:
+        return column
+    present = column.set(column == "", None)
+    for kind in (polars.Int64, polars.Float64):
+        numbers = present.cast(kind, strict=False)
+        if numbers.null_count() == present.null_count() < len(column):
+            return numbers
+    return column
 
 
 def first_line(error: BaseException) -> str:

@@ -14,7 +14,7 @@ from logq.logs.examples import check_indices
 from logq.logs.identifiers import Identifiers, code_type, factorize
 from logq.logs.ordering import pieces
 
-__all__ = ["MappedIdentifiers", "lookup_arrays"]
+__all__ = ["MappedIdentifiers", "count_repeated", "lookup_arrays"]
 
 
 class MappedIdentifiers(Identifiers):
@@ -123,6 +123,28 @@ def lookup_arrays(state: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     hashes = np.fromiter(_hashes(state["text"], state["ends"]), dtype=np.uint64, count=len(state["ends"]))
     order = np.argsort(hashes, kind="stable")
     return {"order": order.astype(code_type(len(order))), "hashes": hashes[order]}
+
+
+def count_repeated(state: Mapping[str, NDArray[Any]], lookup: Mapping[str, NDArray[Any]]) -> int:
+    """Return how many ids are there that were there before.
+
+    Example:
+        >>> state = {"keys": np.array([7, 3, 7])}
+        >>> count_repeated(state, lookup_arrays(state))
+        1
+    """
+    order = lookup["order"]
+    if "keys" in state:
+        ordered = state["keys"][order]
+        return int(np.count_nonzero(ordered[1:] == ordered[:-1]))
+    ids, hashes, repeated = MappedIdentifiers({**state, **lookup}), lookup["hashes"], 0
+    same = np.flatnonzero(hashes[1:] == hashes[:-1]) + 1
+    if not len(same):
+        return 0
+    for group in np.split(same, np.flatnonzero(np.diff(same) > 1) + 1):  # of one hash each
+        texts = ids.keys_of(order[np.append(group[:1] - 1, group)]).tolist()
+        repeated += len(texts) - len(set(texts))
+    return repeated
 
 
 def _hashes(text: NDArray[np.uint8], ends: NDArray[np.int64]) -> Iterator[int]:

@@ -1,6 +1,8 @@
 """Reading Parquet by DuckDB, some rows at a time."""
 
 import contextlib
+import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ from typing_extensions import Self
 
 from logq._files import DamagedFileError
 
-__all__ = ["ParquetReader", "import_duckdb", "quoted", "text_literal"]
+__all__ = ["ParquetReader", "file_literal", "import_duckdb", "quoted", "text_literal"]
 
 _ROWS = 1 << 19
 """Read at a time."""
@@ -53,6 +55,16 @@ def text_literal(text: str) -> str:
         "'it''s'"
     """
     return "'" + text.replace("'", "''") + "'"
+
+
+def file_literal(path: str | os.PathLike[str]) -> str:
+    """The name of one file as SQL has it, in which nothing is a pattern.
+
+    Example:
+        >>> file_literal("log[1].csv")
+        "'log[[]1].csv'"
+    """
+    return text_literal(re.sub(r"[*?\[\\]", r"[\g<0>]", os.fspath(path)))
 
 
 class ParquetReader(contextlib.AbstractContextManager["ParquetReader"]):
@@ -106,10 +118,12 @@ class ParquetReader(contextlib.AbstractContextManager["ParquetReader"]):
     def _execute(self, path: Path, sql: str) -> Any:
         try:
             return self._connection.execute(sql)
+        except self._duckdb.OutOfMemoryException as error:
+            raise MemoryError(f"{path}: there is not enough memory to read it") from error
         except self._duckdb.Error as error:
             said = str(error).strip().splitlines()[0]
             raise DamagedFileError(f"{path}: cannot be read as Parquet, is it truncated? ({said})") from None
 
 
 def _source(path: Path) -> str:
-    return f"read_parquet({text_literal(str(path))}, file_row_number = true)"
+    return f"read_parquet({file_literal(path)}, file_row_number = true)"

@@ -7,7 +7,7 @@ An engine (DuckDB here, Spark, Ray Data or polars by the programs in docs/large-
     part-*.parquet     user, item (codes), then time and label if there are any, then further columns (numbers); sorted
                        by user, time and position in the log. The users of a part follow those of the part before, so
                        that each has all events in one part
-    column-NAME.parquet   value (text), code (1, 2, ...) for a further column NAME whose numbers are such codes
+    column-NAME.parquet   value (integers or text), code (1, 2, ...) for a further column NAME that has such codes
 
 and `finish` does the rest, with one part of them in memory at a time.
 """
@@ -28,7 +28,7 @@ from logq._files import DamagedFileError, atomic_write, parsing
 from logq._progress import Progress
 from logq.logs.identifiers import Identifiers, code_type
 from logq.logs.mapped_arrays import ArrayWriter, array_writer, digest_of_file, map_array
-from logq.logs.mapped_identifiers import lookup_arrays
+from logq.logs.mapped_identifiers import count_repeated, lookup_arrays
 from logq.logs.parquet_reader import ParquetReader
 from logq.logs.partitions import FORMAT, MANIFEST, MAPPED, VERSION, check_files, is_prepared, read_manifest
 
@@ -93,6 +93,7 @@ def finish(
     home = folder / MAPPED
     home.mkdir(exist_ok=True)
     files: dict[str, str] = {}
+    before = _states(folder)
     with ParquetReader() as reader:
         users, items = (_write_ids(reader, folder, side, files) for side in ("user", "item"))
         wrong = items[1:] > items[:-1]
@@ -101,6 +102,10 @@ def finish(
         events.write(advance)
     for path in sorted(folder.glob("*.parquet")):
         files[path.name] = digest_of_file(path)
+    after = _states(folder)
+    for name in sorted({*before, *after}):
+        if before.get(name) != after.get(name):
+            raise ValueError(f"{folder / name}: was changed while it was checked; is another program writing to it?")
     of_log = [files[name] for name in sorted(files) if "_ids." in name or name in _EVENT_FILES]
     manifest: dict[str, Any] = {
         "format": FORMAT,
@@ -120,6 +125,12 @@ def finish(
         file.write(json.dumps(manifest, indent=1, ensure_ascii=False).encode())
 
 
+def _states(folder: Path) -> dict[str, tuple[int, int]]:
+    """The sizes of the Parquet files of a folder, and when they were changed."""
+    found = {path.name: path.stat() for path in folder.glob("*.parquet")}
+    return {name: (state.st_size, state.st_mtime_ns) for name, state in found.items()}
+
+
 def _write_ids(reader: ParquetReader, folder: Path, side: str, files: dict[str, str]) -> NDArray[np.int64]:
     """Check the ids of users or items and write them as arrays; return how many events each has."""
     path, home = folder / f"{side}s.parquet", folder / MAPPED
@@ -128,9 +139,6 @@ def _write_ids(reader: ParquetReader, folder: Path, side: str, files: dict[str, 
     size = reader.rows(path)
     if size < (least := 2 if side == "item" else 1):
         raise DamagedFileError(f"{path}: expected at least {least} {side}s, got {size}")
-    different = reader.value(path, f'count(DISTINCT "{side}")')
-    if different != size:
-        raise DamagedFileError(f"{path}: expected {size:,} different {side}s, got {different:,} (or one is missing)")
     counts, place = np.empty(size, dtype=np.int64), 0
     for piece in reader.pieces(path, ("code", "count")):
         codes, number = piece["code"], piece["count"]
@@ -141,10 +149,17 @@ def _write_ids(reader: ParquetReader, folder: Path, side: str, files: dict[str, 
     if schema[side] == "VARCHAR":
         state = _write_text(reader, path, side, home / f"{side}_ids.text.npy", size, files)
     else:
-        state = {"keys": np.concatenate([piece[side].astype(np.int64) for piece in reader.pieces(path, (side,))])}
-    arrays = {
-        f"{side}_ids.{name}": array for name, array in {**state, **lookup_arrays(state)}.items() if name != "text"
-    }
+        keys, place = np.empty(size, dtype=np.int64), 0
+        for piece in reader.pieces(path, (side,)):
+            values = piece[side]
+            _check_rows(path, values > np.iinfo(np.int64).max, values, "signed integers of 64 bits", place)
+            keys[place : place + len(values)] = values
+            place += len(values)
+        state = {"keys": keys}
+    lookup = lookup_arrays(state)
+    if repeated := count_repeated(state, lookup):
+        raise DamagedFileError(f"{path}: expected {size:,} different {side}s, got {size - repeated:,}")
+    arrays = {f"{side}_ids.{name}": array for name, array in {**state, **lookup}.items() if name != "text"}
     if side == "user":
         arrays["offsets"] = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts)])
     for name, array in arrays.items():
@@ -162,6 +177,11 @@ def _write_text(
     with array_writer(target, np.dtype(np.uint8), int(reader.value(path, f'sum(strlen("{column}"))'))) as writer:
         for piece in reader.pieces(path, (column,)):
             texts = [text.encode() for text in piece[column].tolist()]
+            for row, text in enumerate(texts, place):
+                if not text or text[-1] == 0:
+                    raise DamagedFileError(
+                        f"{path}: expected text that does not end in a zero, got {text!r} in row {row:,}"
+                    )
             ends[place : place + len(texts)] = done + np.cumsum([len(text) for text in texts])
             place += len(texts)
             done = int(ends[place - 1])
@@ -265,11 +285,13 @@ class _Events:
         times = piece.get("time")
         last = math.inf
         if times is not None and len(times):
-            _check_rows(path, times != times, times, "times in all rows", row)
+            _check_rows(path, ~np.isfinite(times), times, "finite times in all rows", row)
             earlier = np.append(before[1] if users[0] == before[0] else -math.inf, times[:-1])
             same = np.append(users[0] == before[0], users[1:] == users[:-1])
             _check_rows(path, same & (times < earlier), times, "the events of a user in the order of time", row)
             last = times[-1].item()
+        if (labels := piece.get("label")) is not None:
+            _check_rows(path, labels != labels, labels, "labels in all rows", row)
         np.subtract(self._left, np.bincount(piece["item"], minlength=len(self._left)), out=self._left)
         return (int(users[-1]) if len(users) else before[0]), last
 
@@ -281,6 +303,7 @@ class _Events:
         schema = self._reader.schema(path)
         _check_schema(path, schema, {"value": "id", "code": "int"})
         found = [(piece["value"], piece["code"]) for piece in self._reader.pieces(path, ("value", "code"))]
+        found = found or [(np.zeros(0, dtype=object), np.zeros(0, dtype=np.int64))]
         values, codes = (np.concatenate([pair[side] for pair in found]) for side in (0, 1))
         _check_rows(path, codes != np.arange(1, len(codes) + 1), codes, "codes 1, 2, 3, ...", 0)
         with parsing(path):
@@ -295,6 +318,12 @@ class _Events:
 _EVENT_FILES = tuple(f"{MAPPED}/{name}.npy" for name in ("users", "items", "timestamps"))
 
 
+_TYPES = {
+    **{"TINYINT": "i1", "SMALLINT": "i2", "INTEGER": "i4", "BIGINT": "i8", "FLOAT": "f4", "DOUBLE": "f8"},
+    **{"UTINYINT": "u1", "USMALLINT": "u2", "UINTEGER": "u4", "UBIGINT": "u8"},
+}
+
+
 def _dtype(name: str, kind: str, path: Path, values: int | None) -> "np.dtype[Any]":
     """How a column is kept."""
     whole = _is_whole(kind)
@@ -304,13 +333,13 @@ def _dtype(name: str, kind: str, path: Path, values: int | None) -> "np.dtype[An
         return np.dtype(np.float32)
     if values is not None:
         return code_type(values + 1)
-    if name != "time" and kind in ("FLOAT", "INTEGER"):
-        return np.dtype(np.float32 if kind == "FLOAT" else np.int32)
-    return np.dtype(np.int64 if whole else np.float64)
+    if name == "time":
+        return np.dtype(np.int64 if whole else np.float64)
+    return np.dtype(_TYPES[kind])
 
 
 def _is_whole(kind: str) -> bool:
-    return kind in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
+    return kind in _TYPES and kind not in ("DOUBLE", "FLOAT")
 
 
 def _check_schema(path: Path, schema: Mapping[str, str], expected: Mapping[str, str]) -> None:

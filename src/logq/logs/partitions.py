@@ -158,7 +158,7 @@ def open_prepared(folder: str | os.PathLike[str], *, check: bool) -> dict[str, A
         raise DamagedFileError(f"{home / MANIFEST}: is damaged, it lacks {error}") from None
     each = {"users": log["users"], "items": log["items"], "timestamps": log["timestamps"], "labels": log["labels"]}
     for name, array in {**each, **log["columns"]}.items():
-        if array is not None and (len(array) != manifest.events or array.dtype.kind not in "if"):
+        if array is not None and (len(array) != manifest.events or array.dtype.kind not in "iuf"):
             raise DamagedFileError(f"{home / MAPPED}: {name}: expected {manifest.events:,} numbers, got {len(array):,}")
     sizes = (len(log["user_ids"]), len(log["item_ids"]), len(log["offsets"]) - 1)
     if sizes != (manifest.users, manifest.items, manifest.users) or log["offsets"][-1] != manifest.events:

@@ -1,6 +1,8 @@
 """What a log that is prepared consists of: its files, the columns that are read, and how they are read as SQL."""
 
+import itertools
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,14 +12,27 @@ from logq._arguments import ArgumentError
 from logq._text_encodings import open_text
 from logq.logs.column_names import check_further, guess_columns, plain_name
 from logq.logs.log_files import choose_columns, layout_of_log
-from logq.logs.parquet_reader import quoted, text_literal
+from logq.logs.parquet_reader import file_literal, quoted, text_literal
 from logq.logs.text_layout import Layout, joined_fields
 
 __all__ = ["RawLog", "column_of", "raw_log"]
 
 _CHUNK = 1 << 24  # bytes of a file that is rewritten
 _READ_BY_DUCKDB = (".gz", ".zst")
-_BLANKS = r"E' \t\r\n\f' || chr(11)"
+_BLANKS = " || ".join(
+    f"chr({ord(letter)})"
+    for letter in map(chr, range(0x3001))
+    if letter.isspace() and ord(letter) not in range(0x1C, 0x20)
+)
+_PLAIN = "'[!-~]*'"  # what needs no look for blanks, which is slow
+_KINDS = {
+    "TIME": "times of day",
+    "DATE": "dates",
+    "VARCHAR": "text",
+    "ENUM": "text",
+    "BLOB": "bytes",
+    "BOOLEAN": "true or false",
+}
 
 
 @dataclass(frozen=True)
@@ -70,6 +85,8 @@ def raw_log(
     columns: Sequence[str],
     separator: str | None,
     header: bool | None,
+    copied: bool = False,
+    options: str = "",
 ) -> RawLog:
     """Find the columns of the files of a log, all of one kind, as `Interactions.from_csv` and `from_parquet` do.
 
@@ -81,6 +98,8 @@ def raw_log(
         columns: further ones.
         separator: of the columns of text files; None detects it.
         header: whether their first lines have names; None detects it.
+        copied: whether text is written anew, in UTF-8, also where its beginning does not ask for it.
+        options: further ones of `read_csv`, each after a comma.
 
     Raises:
         ArgumentError: a column does not exist.
@@ -98,14 +117,19 @@ def raw_log(
         return _parquet(files, connection, asked, columns, size)
     layouts = [layout_of_log(file, asked, separator, header) for file in files]
     for file, layout in zip(files[1:], layouts[1:], strict=True):
-        if _described(layout) != _described(layouts[0]):
+        if _described(layout, in_order=False) != _described(layouts[0], in_order=False):
             first = f"{os.fspath(files[0])} ({_described(layouts[0])})"
             raise ValueError(f"{os.fspath(file)}: expected the columns of {first}, got {_described(layout)}")
-    return _text(files, layouts, work, asked, columns, size)
+    paths = [
+        _readable(file, layout._replace(plain=layout.plain and not copied), work, number, copied)
+        for number, (file, layout) in enumerate(zip(files, layouts, strict=True))
+    ]
+    return _text(files, paths, layouts, asked, columns, size, options)
 
 
-def _described(layout: Layout) -> str:
-    names = ", ".join(map(repr, layout.names)) if layout.header else f"{len(layout.names)} columns without names"
+def _described(layout: Layout, *, in_order: bool = True) -> str:
+    ordered = layout.names if in_order else sorted(layout.names)
+    names = ", ".join(map(repr, ordered)) if layout.header else f"{len(layout.names)} columns without names"
     return f"{names}, separated by {layout.separator!r}"
 
 
@@ -124,9 +148,15 @@ def _parquet(
     columns: Sequence[str],
     size: int,
 ) -> RawLog:
-    source = f"read_parquet([{', '.join(text_literal(str(file)) for file in files)}])"
-    names = [row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()]
+    # Columns are found by their names, and have the type that holds those of all files.
+    source = f"read_parquet([{', '.join(map(file_literal, files))}], union_by_name = true)"
+    schemas = [_schema(connection, file) for file in files]
+    names = list(schemas[0])
     check_further(columns, names)
+    for name in names:  # DuckDB does not tell capitals from small letters
+        if twice := [other for other in names if other != name and other.lower() == name.lower()]:
+            expected = "names of columns that differ in more than capitals"
+            raise ValueError(f"{os.fspath(files[0])}: expected {expected}, got {name!r} and {twice[0]!r}")
 
     def values(name: str) -> Any:
         found = connection.execute(f"SELECT {quoted(name)} AS v FROM {source} LIMIT 1000").fetchnumpy()["v"]
@@ -134,65 +164,117 @@ def _parquet(
 
     roles, guesses = guess_columns(names, asked, None if asked.get("time") is not None else values)
     named = _named(roles, columns, names)
+    for name in named.values():
+        first = ""
+        for file, schema in zip(files, schemas, strict=True):
+            if name not in schema:
+                raise ValueError(f"{os.fspath(file)}: expected a column {name!r}, as {os.fspath(files[0])} has")
+            kind = _kind(schema[name])
+            first = first or kind
+            if kind and kind != first:
+                raise ValueError(
+                    f"{os.fspath(file)}: expected {first} in the column {name!r}, as the files before, got {kind}"
+                )
     select = ", ".join(f"{quoted(name)} AS {quoted(key)}" for key, name in named.items())
     return RawLog(files, f"SELECT {select} FROM {source}", named, text=False, guesses=guesses, size=size)
 
 
+def _schema(connection: Any, file: Path) -> dict[str, str]:
+    """The columns of a Parquet file and their types."""
+    try:
+        # DESCRIBE gives other names to those that differ in capitals only; these are as the file has them.
+        tree = connection.execute(f"SELECT name, num_children FROM parquet_schema({file_literal(file)})").fetchall()
+        found = connection.execute(f"DESCRIBE SELECT * FROM read_parquet({file_literal(file)})").fetchall()
+    except Exception as error:
+        said = str(error).strip().splitlines()[0]
+        raise ValueError(f"{os.fspath(file)}: cannot be read as Parquet ({said})") from None
+    names, inside = list[str](), list[int]()
+    for name, children in tree[1:]:
+        if not inside:
+            names.append(name)
+        else:
+            inside[-1] -= 1
+        if children:
+            inside.append(children)
+        while inside and not inside[-1]:
+            inside.pop()
+    return dict(zip(names, (kind for _, kind, *_ in found), strict=True))
+
+
+def _kind(of: str) -> str:
+    """What a type of DuckDB is, for which another one may stand in another file; "" for one of missing values only."""
+    if of in ('"NULL"', "NULL"):
+        return ""
+    start = re.split(r"[ _(]", of)[0]
+    start = "DATE" if start.startswith("TIMESTAMP") else start
+    return f"values of {of}" if of.endswith("]") or start in ("STRUCT", "MAP") else _KINDS.get(start, "numbers")
+
+
 def _text(
     files: Sequence[Path],
+    paths: Sequence[Path],
     layouts: Sequence[Layout],
-    work: Path,
     asked: Mapping[str, "str | int | bool | None"],
     columns: Sequence[str],
     size: int,
+    further: str,
 ) -> RawLog:
     layout = layouts[0]
-    roles, guesses, _, exact = choose_columns(layout, asked, columns)
+    roles, guesses, chosen, exact = choose_columns(layout, asked, columns)
+    if twice := next((name for number, name in enumerate(chosen) if name in chosen[:number]), None):
+        raise ValueError(f"{os.fspath(files[0])}: expected columns with different names, got {twice!r} twice")
     named = _named(roles, columns, layout.names)
-    paths = [_readable(file, of, work, number) for number, (file, of) in enumerate(zip(files, layouts, strict=True))]
     mark = layout.separator
-    numbers = [f"x{number}" for number in range(len(layout.names))]
     options = {
         "delim": text_literal(mark),
         "header": str(layout.header).lower(),
         "quote": text_literal('"' if mark in ",;" else ""),
         "escape": text_literal('"' if mark in ",;" else ""),
-        "columns": "{" + ", ".join(f"'{number}': 'VARCHAR'" for number in numbers) + "}",
+        "columns": "{" + ", ".join(f"'x{number}': 'VARCHAR'" for number in range(len(layout.names))) + "}",
         "auto_detect": "false",
         "null_padding": str(layout.header or not exact).lower(),
         "strict_mode": "true",
         "max_line_size": "16777216",
     }
-    listed = ", ".join(text_literal(str(path)) for path in paths)
-    source = f"read_csv([{listed}], {', '.join(f'{name} = {value}' for name, value in options.items())})"
-    places = {key: numbers[layout.names.index(name)] for key, name in named.items()}
-    select = ", ".join(f"{_stripped(place, mark)} AS {quoted(key)}" for key, place in places.items())
+    written = ", ".join(f"{name} = {value}" for name, value in options.items()) + further
+    selects: list[str] = []
+    # Files that follow each other with the columns in one order are read together.
+    for names, group in itertools.groupby(zip(paths, layouts, strict=True), key=lambda pair: pair[1].names):
+        listed = ", ".join(file_literal(path) for path, _ in group)
+        places = {key: f"x{names.index(name)}" for key, name in named.items()}
+        chosen = [f"{_stripped(place, mark)} AS {quoted(key)}" for key, place in places.items()]
+        selects.append(f"SELECT {', '.join(chosen)} FROM read_csv([{listed}], {written})")
     same = [f"{quoted(key)} = {text_literal(name.strip())}" for key, name in named.items()]
     return RawLog(
         files,
-        f"SELECT {select} FROM {source}",
+        " UNION ALL ".join(selects),
         named,
         text=True,
-        notes=list(layout.notes),
+        notes=list(
+            dict.fromkeys(
+                note for number, of in enumerate(layouts) for note in of.notes if not number or note not in layout.notes
+            )
+        ),
         guesses=guesses,
         size=size,
-        decimal_comma=layout.decimal_comma,
+        decimal_comma=any(of.decimal_comma for of in layouts),
         repeats=" AND ".join(same) if layout.header else "",
     )
 
 
 def _stripped(column: str, mark: str) -> str:
     """A value without blanks around it, and without quotes that come after some."""
-    plain = f"trim({column}, {_BLANKS})"
+    trimmed = f"trim({column}, {_BLANKS})"
+    plain = f"WHEN regexp_full_match({column}, {_PLAIN}) THEN {column}"
     if mark not in ",;":
-        return plain
-    quotes = f"{column} LIKE ' %' AND {plain} LIKE '\"%\"'"
-    return f"CASE WHEN {quotes} THEN trim(trim({plain}, '\"'), {_BLANKS}) ELSE {plain} END"
+        return f"CASE {plain} ELSE {trimmed} END"
+    quotes = f"{column} LIKE ' %' AND {trimmed} LIKE '\"%\"'"
+    return f"CASE {plain} WHEN {quotes} THEN trim(trim({trimmed}, '\"'), {_BLANKS}) ELSE {trimmed} END"
 
 
-def _readable(file: Path, layout: Layout, work: Path, number: int) -> Path:
+def _readable(file: Path, layout: Layout, work: Path, number: int, copied: bool) -> Path:
     """The file, or a copy that DuckDB can read: UTF-8, lines that end in line feeds, single separators."""
-    if layout.plain or _is_plain(file, layout):
+    if layout.plain or (not copied and _is_plain(file, layout)):
         return file
     copy, mark = work / f"copy-{number}.txt", layout.separator
     with open_text(file) as (source, _), open(copy, "wb") as target:

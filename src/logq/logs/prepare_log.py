@@ -14,20 +14,26 @@ from typing import Any
 
 from typing_extensions import Unpack
 
-from logq._arguments import ArgumentError, Verbatim, check_bool, check_int
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_bool, check_float, check_int
+from logq._files import atomic_write
 from logq._progress import Progress, say
+from logq.logs.arranging import Cleaning
 from logq.logs.duckdb_steps import STEPS, Preparation
 from logq.logs.frames import LogOptions, sorted_options
 from logq.logs.parquet_reader import import_duckdb, text_literal
 from logq.logs.partition_contract import finish
-from logq.logs.partitions import MANIFEST, is_prepared, read_manifest
+from logq.logs.partitions import MANIFEST, MAPPED, is_prepared, read_manifest
 
 __all__ = ["prepare"]
 
 WORK = ".preparing"
 """Folder within the result where a preparation keeps what it has done so far."""
 
+_BEFORE = "before.txt"
+"""File in it that lists what is to be replaced, once files are moved."""
+
 _NOT_HERE = ("user_ids", "item_ids")
+_MOST_PARTITIONS = 99_999  # numbers of five digits
 
 
 def prepare(
@@ -46,9 +52,9 @@ def prepare(
 ) -> None:
     r"""Prepare a log of any size for `Interactions.open`: coded, sorted by user and time, in partitions of users.
 
-    DuckDB does it out of core, in as much memory as it is given, and in disk space of about three times the log beside
-    the result. What was done when a preparation is stopped, killed, or runs out of disk, is kept: the same call goes on
-    from there. The result is complete when its manifest.json is there, which is written last.
+    DuckDB does it out of core, in as much memory as it is given, and with files of its own beside the result, which are
+    removed at the end. What was done when a preparation is stopped, killed, or runs out of disk, is kept: the same call
+    goes on from there. The result is complete when its manifest.json is there, which is written last.
 
     Users, items, times and the order of events are those of `Interactions.from_csv` or `from_parquet`, and so are all
     options, guesses and what is dropped. Users are coded partition after partition, by first appearance in each: with
@@ -70,7 +76,7 @@ def prepare(
 
     Raises:
         ModuleNotFoundError: duckdb is not installed.
-        FileExistsError: the folder holds a prepared log.
+        FileExistsError: the folder holds a prepared log, or Parquet files of somebody else.
         ValueError: a file cannot be read, or has wrong values; the message names it.
         MemoryError: `memory` is not enough.
         OSError: a file cannot be opened or written.
@@ -88,17 +94,16 @@ def prepare(
     home = Path(folder)
     check_engine(engine)
     check_bool("overwrite", overwrite)
-    for name in _NOT_HERE:
-        if options.get(name) is not None:
-            raise ArgumentError(name, "none: a prepared log has its own", Verbatim("some"))
+    if memory is not None and not isinstance(memory, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ArgumentTypeError("memory", "a size such as 700MB", memory)
     threads = None if threads is None else check_int("threads", threads)
     partitions = None if partitions is None else check_int("partitions", partitions)
-    files = source_files(sources)
-    if is_prepared(home) and not overwrite:
-        raise FileExistsError(
-            errno.EEXIST, "a prepared log is there already; overwrite=True (--overwrite) replaces it", str(home)
-        )
+    if partitions is not None and partitions > _MOST_PARTITIONS:
+        raise ArgumentError("partitions", f"at most {_MOST_PARTITIONS:,}", partitions)
     asked, columns, time_format, cleaning = sorted_options(options)
+    _check_cleaning(cleaning)
+    files = source_files(sources)
+    _check_folder(home, files, overwrite)
     duckdb = import_duckdb("preparing a log")
     missing = cleaning.get("missing")
     settings = {
@@ -114,6 +119,7 @@ def prepare(
     }
     work = home / WORK
     with _reporting(duckdb, home, memory), _opened(duckdb, work, settings, memory, threads, progress) as connection:
+        _check_folder(home, files, overwrite)  # another process may just have finished it
         run = Preparation(connection, work, files, settings)
         with Progress(run.size, "bytes", "preparing", progress) as shown:
             with _watched(connection, shown, run.size) as execute:
@@ -129,7 +135,44 @@ def prepare(
                     notes=run.notes(),
                     advance=lambda share: shown.advance(share * before * run.size, step="writing arrays"),
                 )
-    _publish(work, home)
+        _publish(work, home)
+    shutil.rmtree(work)
+
+
+def _check_cleaning(cleaning: Cleaning) -> None:
+    for name in _NOT_HERE:
+        if cleaning.get(name) is not None:
+            raise ArgumentError(name, "none: a prepared log has its own", Verbatim("some"))
+    if (least := cleaning.get("min_label")) is not None:
+        check_float("min_label", least)
+    for name in ("min_user", "min_item"):
+        check_int(name, cleaning.get(name, 1))
+    if (which := cleaning.get("deduplicate", "exact")) not in ("exact", "first", "last", None):
+        raise ArgumentError("deduplicate", '"exact", "first", "last" or None', which)
+
+
+def _check_folder(home: Path, files: Sequence[Path], overwrite: bool) -> None:
+    """Check that nothing in a folder is lost to whom it belongs.
+
+    Raises:
+        FileExistsError: it has a prepared log, or Parquet files of somebody else.
+        ArgumentError: it has the log itself.
+    """
+    if is_prepared(home) and not overwrite:
+        raise FileExistsError(
+            errno.EEXIST, "a prepared log is there already; overwrite=True (--overwrite) replaces it", str(home)
+        )
+    parquet = [file.resolve() for file in files if file.suffix.lower() in (".parquet", ".pq")]
+    if any(home.resolve() in (file.parent, file.parent.parent) for file in parquet):
+        raise ArgumentError("folder", "another folder than that of the log", str(home))
+    if not overwrite and not (home / WORK / _BEFORE).exists():
+        strangers = sorted(path.name for pattern in ("*.parquet", MAPPED) for path in home.glob(pattern))
+        if strangers:
+            said = f"{strangers[0]} is there already, which no manifest.json tells of; "
+            said += (
+                "`logq prepare --check` finishes what another engine wrote, overwrite=True (--overwrite) replaces it"
+            )
+            raise FileExistsError(errno.EEXIST, said, str(home))
 
 
 def check_engine(engine: str) -> None:
@@ -238,8 +281,13 @@ def _half_of_memory() -> str:
 @contextlib.contextmanager
 def _reporting(duckdb: Any, home: Path, memory: str | None) -> Generator[None, None, None]:
     """A block whose errors of DuckDB become those of Python, with the name of what they are about."""
+    full = "the disk is full; what was done is kept, and the same command goes on when there is space"
     try:
         yield
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise OSError(errno.ENOSPC, full, str(home)) from error
     except duckdb.ParserException as error:
         if "emory" not in str(error):
             raise
@@ -247,8 +295,7 @@ def _reporting(duckdb: Any, home: Path, memory: str | None) -> Generator[None, N
     except duckdb.Error as error:
         said = " ".join(str(error).split())[:400]
         if "No space left" in said or "max_temp_directory_size" in said:
-            text = "the disk is full; what was done is kept, and the same command goes on when there is space"
-            raise OSError(errno.ENOSPC, text, str(home)) from error
+            raise OSError(errno.ENOSPC, full, str(home)) from error
         if isinstance(error, duckdb.OutOfMemoryException):
             raise MemoryError(
                 f"{home}: there is not enough memory to prepare it; memory (--memory) gives more ({said})"
@@ -296,16 +343,32 @@ def _watched(connection: Any, shown: Progress, size: float) -> Generator[Callabl
 
 def _publish(work: Path, home: Path) -> None:
     """Move what was made to where it belongs, the manifest last; what was moved before a kill is there already."""
-    out = work / "out"
+    out, before = work / "out", work / _BEFORE
     made = {Path(name).parts[0] for name in read_manifest(out).files}
+    if not before.exists():
+        with atomic_write(before) as file:
+            file.write("\n".join(_files_of(home)).encode())
     (home / MANIFEST).unlink(missing_ok=True)
-    for old in home.glob("*.parquet"):
-        if old.name not in made:
-            old.unlink()
+    for name in before.read_text("utf-8").splitlines():
+        if name not in made:
+            (home / name).unlink(missing_ok=True)
     for name in sorted(made):
         if (out / name).exists():
             if (home / name).is_dir():
                 shutil.rmtree(home / name)
             os.replace(out / name, home / name)
     os.replace(out / MANIFEST, home / MANIFEST)
-    shutil.rmtree(work)
+
+
+def _files_of(home: Path) -> list[str]:
+    """The Parquet files of a prepared log that is replaced; what else is in its folder belongs to somebody else."""
+    if not is_prepared(home):
+        return []
+    try:
+        return [name for name in read_manifest(home).files if Path(name).suffix == ".parquet" and "/" not in name]
+    except ValueError:  # damaged, or of another version
+        return [
+            path.name
+            for pattern in ("part-*", "column-*", "users", "items")
+            for path in home.glob(f"{pattern}.parquet")
+        ]

@@ -28,16 +28,18 @@ class Values(NamedTuple):
         whole: whether all values are integers, and none is missing.
         note: what is to be said of it, or "".
         table: SQL of a table that is joined, or "".
+        category: whether the values are names, which become codes.
     """
 
     sql: str
     whole: bool = False
     note: str = ""
     table: str = ""
+    category: bool = False
 
 
-def id_values(connection: Any, column: str, role: str, missing: Collection[str] | None) -> Values:
-    """Ids: integers if all are written as such, else text; words for a missing value do not count.
+def id_values(connection: Any, column: str, role: str, missing: Collection[str] | None, *, text: bool) -> Values:
+    """Ids: integers if all are, or are written as such in a file of text; words for a missing value do not count.
 
     Raises:
         ArgumentTypeError: they are neither.
@@ -63,20 +65,22 @@ def id_values(connection: Any, column: str, role: str, missing: Collection[str] 
         return Values(f"CASE WHEN {here} THEN CAST({name} AS BIGINT) END", whole=True)
     if kind != "VARCHAR":
         raise ArgumentTypeError(f"{role}s", "integers or strings", Verbatim(f"values of {kind}"))
+    if _one(connection, f"bool_or(contains({name}, chr(0)))"):  # at the end they are lost in arrays of strings
+        name = f"rtrim({name}, chr(0))"
     words = {"", *(MISSING_WORDS if missing is None else missing)}
     present = f"{name} NOT IN ({_listed(words)})"
     longest = _one(connection, f"max(length({name}))", present) or 0
     if longest > _LONGEST:
         raise ArgumentError(f"{role}s", f"strings of at most {_LONGEST} characters", Verbatim(f"one of {longest}"))
     plain = f"CAST(TRY_CAST({name} AS BIGINT) AS VARCHAR) IS NOT DISTINCT FROM {name}"
-    if _one(connection, f"bool_and({plain})", present):
-        return Values(f"TRY_CAST({name} AS BIGINT)", whole=True)
+    if text and _one(connection, f"bool_and({plain})", present):
+        return Values(f"CASE WHEN {present} THEN TRY_CAST({name} AS BIGINT) END", whole=True)
     # The form of integers in a column with missing values.
     short = f"regexp_replace({name}, '\\.0$', '')"
     pattern = rf"regexp_full_match({name}, '(0|-?[1-9][0-9]*)(\.0)?')"
-    if _one(connection, f"bool_and({pattern} AND TRY_CAST({short} AS BIGINT) IS NOT NULL)", present):
+    if text and _one(connection, f"bool_and({pattern} AND TRY_CAST({short} AS BIGINT) IS NOT NULL)", present):
         return Values(f"CASE WHEN {present} THEN TRY_CAST({short} AS BIGINT) END", whole=True)
-    if _one(connection, rf"bool_and(regexp_full_match({name}, '-?[0-9]+\.[0-9]+'))", present):
+    if text and _one(connection, rf"bool_and(regexp_full_match({name}, '-?[0-9]+\.[0-9]+'))", present):
         raise ArgumentTypeError(
             f"{role}s", "integers or strings", _one(connection, f"first(CAST({name} AS DOUBLE))", present)
         )
@@ -91,23 +95,32 @@ def id_values(connection: Any, column: str, role: str, missing: Collection[str] 
     return Values(f"CASE WHEN {present} THEN {name} END", note=note)
 
 
-def time_values(connection: Any, column: str, time_format: str | None) -> tuple[Values, str]:
+def time_values(
+    connection: Any, column: str, time_format: str | None, *, decimal_comma: bool = False
+) -> tuple[Values, str]:
     """Times as numbers, and what they were taken for; a table of the different dates is made where there are some.
 
     Raises:
         ArgumentError, ArgumentTypeError: as `read_times`; the message has the first wrong value and its row.
     """
     name, kind = quoted(column), _type(connection, column)
-    if kind in ("DATE", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "TIMESTAMP WITH TIME ZONE"):
-        micros = f"epoch_us({name})" if kind != "DATE" else f"epoch_us(CAST({name} AS TIMESTAMP))"
+    if kind == "DATE" or kind.startswith("TIMESTAMP"):
+        plain = kind in ("TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "TIMESTAMP WITH TIME ZONE")
+        converted = f"CAST({name} AS {'TIMESTAMPTZ' if 'TZ' in kind or 'ZONE' in kind else 'TIMESTAMP'})"
+        micros = f"epoch_us({name if plain else converted})"
         whole = bool(_one(connection, f"bool_and({name} IS NOT NULL AND {micros} % 1000000 = 0)"))
         return Values(f"{micros} // 1000000" if whole else f"{micros} / 1e6", whole=whole), "dates"
+    if kind.startswith("DECIMAL"):
+        return _numbers(connection, name, f"CAST({name} AS DOUBLE)", False, time_format)
+    if kind == "UBIGINT":
+        _check_none(connection, f"{name} > {2**63 - 1}", column, "time", "signed integers of 64 bits")
     if kind == "VARCHAR":
+        name = f"replace({name}, ',', '.')" if decimal_comma and _are_numbers(connection, name, decimal_comma) else name
         present = f"{name} NOT IN ({_listed(MISSING_WORDS)})"
-        numbers = _one(connection, f"bool_and(TRY_CAST({name} AS DOUBLE) IS NOT NULL)", present)
+        numbers = _are_numbers(connection, name)
         if numbers is False or (numbers and time_format is not None and time_format not in UNITS_A_SECOND):
             return _dates(connection, name, present, time_format)
-        whole = f"{present} AND TRY_CAST({name} AS BIGINT) IS NOT NULL AND regexp_full_match({name}, '[+-]?[0-9]+')"
+        whole = f"{present} AND TRY_CAST({name} AS BIGINT) IS NOT NULL AND regexp_full_match({name}, '-?[0-9]+')"
         integers = bool(_one(connection, f"bool_and(coalesce({whole}, false))"))
         sql = f"TRY_CAST({name} AS {'BIGINT' if integers else 'DOUBLE'})"
         sql = sql if integers else f"CASE WHEN {present} THEN {sql} END"
@@ -119,6 +132,13 @@ def time_values(connection: Any, column: str, time_format: str | None) -> tuple[
     else:
         raise ArgumentTypeError("time", "numbers or dates", Verbatim(f"values of {kind}"))
     return _numbers(connection, name, sql, integers, time_format)
+
+
+def _are_numbers(connection: Any, name: str, decimal_comma: bool = False) -> bool | None:
+    """Whether all times of a column of text are written as numbers; None if there is none."""
+    text = f"replace({name}, ',', '.')" if decimal_comma else name
+    number = f"TRY_CAST({text} AS DOUBLE) IS NOT NULL AND NOT contains({name}, '_')"
+    return _one(connection, f"bool_and({number})", f"{name} NOT IN ({_listed(MISSING_WORDS)})")
 
 
 def _numbers(connection: Any, name: str, sql: str, integers: bool, time_format: str | None) -> tuple[Values, str]:
@@ -148,7 +168,9 @@ def _numbers(connection: Any, name: str, sql: str, integers: bool, time_format: 
         (_, _, one), (_, row, other) = found[:2]
         got = Verbatim(f"{one}, and {other} in row {row + 1:,}")
         raise ArgumentError("time", "times in one unit", got)
+    # A single number may look like a day, of which the others have told that it is none.
     kind = read_times(first or [0], "time", None).kind if len(found) < _TWO_UNITS else "numbers"
+    kind = "numbers" if format_of_kind(kind) else kind
     return Values(sql, whole=integers), kind
 
 
@@ -220,13 +242,14 @@ def label_values(connection: Any, column: str, *, decimal_comma: bool = False) -
 
 
 def number_or_category(
-    connection: Any, column: str, kind: str | None, *, text: bool, decimal_comma: bool = False
-) -> Values | None:
-    """A further column as numbers, NaN for a missing one; None for one of categories.
+    connection: Any, column: str, shown: str, kind: str | None, *, text: bool, decimal_comma: bool = False
+) -> Values:
+    """A further column as numbers, NaN for a missing one; or as categories, integers or text, NULL for a missing one.
 
     Args:
         connection: of DuckDB, with the table `rows`.
         column: of it.
+        shown: what the log calls it.
         kind: "category", "number", or None: numbers if all values are.
         text: whether all values of the files are text, also those that are numbers.
         decimal_comma: whether 3,5 is a number.
@@ -238,23 +261,42 @@ def number_or_category(
     if kind not in (None, "category", "number"):
         raise ArgumentError("columns", '"category" or "number"', kind)
     found = _type(connection, column)
-    if kind == "category" or (kind is None and found.split("(")[0] in ("VARCHAR", "ENUM")):
+    names = found.split("(")[0] in ("VARCHAR", "ENUM")
+    if names and text:
         name = f"replace({quoted(column)}, ',', '.')" if decimal_comma else quoted(column)
-        numbers = f"bool_and(TRY_CAST({name} AS DOUBLE) IS NOT NULL)"
-        if kind is not None or not text or not _one(connection, numbers, f"{name} != ''"):
-            return None
-        return _number(connection, column, column, {""}, decimal_comma)
-    return _number(connection, column, column, MISSING_WORDS, decimal_comma)
+        if _one(connection, f"bool_and(lower({name}) IN ('true', 'false'))", f"{name} != ''"):
+            names, found = False, "BOOLEAN"
+        elif _one(connection, f"bool_and(TRY_CAST({name} AS DOUBLE) IS NOT NULL)", f"{name} != ''"):
+            names = False
+    if names and kind != "number":
+        return Values(f"nullif(CAST({quoted(column)} AS VARCHAR), '')", category=True)
+    if found == "BOOLEAN":
+        truth = f"TRY_CAST(nullif(CAST({quoted(column)} AS VARCHAR), '') AS BOOLEAN)"
+        whole = not _one(connection, f"count(*) FILTER (WHERE {truth} IS NULL)")
+        if kind == "category":
+            raise ArgumentTypeError(shown, "integers or strings", Verbatim("values that are true or false"))
+        return Values(f"CAST({truth} AS {'TINYINT' if whole else 'DOUBLE'})", whole=whole)
+    values = _number(connection, column, shown, MISSING_WORDS, decimal_comma)
+    if kind == "category":
+        wrong = f"({values.sql}) IS NOT NULL AND NOT isnan(CAST({values.sql} AS DOUBLE)) AND ({values.sql}) % 1 != 0"
+        _check_none(connection, wrong, column, shown, "integers or strings")
+        number = f"CAST({values.sql} AS DOUBLE)"
+        return Values(f"CASE WHEN NOT isnan({number}) THEN CAST({values.sql} AS BIGINT) END", category=True)
+    return values
 
 
 def _number(connection: Any, column: str, shown: str, words: Iterable[str], decimal_comma: bool) -> Values:
     name, kind = quoted(column), _type(connection, column)
     if kind == "BOOLEAN":
         return Values(f"CAST({name} AS TINYINT)", whole=True)
+    if kind == '"NULL"':
+        return Values("CAST(NULL AS FLOAT)")
     if kind in _WHOLE:
         whole = not _one(connection, f"count(*) FILTER (WHERE {name} IS NULL)")
         return Values(name if whole else f"CAST({name} AS DOUBLE)", whole=whole)
-    if kind in ("DOUBLE", "FLOAT") or kind.startswith("DECIMAL"):
+    if kind.startswith("DECIMAL"):
+        return Values(f"CAST({name} AS DOUBLE)")
+    if kind in ("DOUBLE", "FLOAT"):
         return Values(name)
     if kind != "VARCHAR":
         raise ArgumentTypeError(shown, "numbers", Verbatim(f"values of {kind}"))

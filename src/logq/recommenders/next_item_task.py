@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from logq.candidates import IGNORED
 from logq.logs import Examples, epoch_batches, num_batches
-from logq.logs.batches import BUFFER
+from logq.logs.batches import BUFFER, own_batches
 from logq.recommenders.augmentation import Augmentation
 from logq.recommenders.encoders import RetrievalModel, rows_of_targets
 from logq.recommenders.item_loss import ItemLoss
@@ -87,6 +87,9 @@ class NextItemTask:
     def batches(self, epoch: int, first: int) -> Iterator[tuple[Mapping[str, NDArray[Any]], int]]:
         """The batches of an epoch from number `first` on, and how many targets each has."""
         world = self._device.world
+        mapped = getattr(getattr(self._examples, "log", None), "mapped", None) is not None
+        buffer = BUFFER if mapped else 0
+        has_own = own_batches(len(self._examples), self._batch_size, world.rank, world.size, buffer=buffer)
         found = epoch_batches(
             self._examples,
             self._batch_size,
@@ -96,12 +99,12 @@ class NextItemTask:
             world_size=world.size,
             start=first,
             bucket=self._bucket,
-            buffer=BUFFER if getattr(getattr(self._examples, "log", None), "mapped", None) is not None else 0,
+            buffer=buffer,
         )
         for step, examples in enumerate(found, start=first):
             batch = self._events.of(self._augmentation.of(examples, epoch))
-            # At the end of an epoch there may be fewer examples than processes: some get one that another has too.
-            if world.rank >= len(self._examples) - step * self._batch_size * world.size:
+            # Where there are fewer examples than processes, some get one that another has too.
+            if not has_own(step):
                 name = "targets" if "targets" in batch else "target"
                 batch[name] = np.full_like(batch[name], -1)
             for name, values in self._user_features.items():

@@ -208,6 +208,10 @@ class _Test:
         }
         columns = LogColumns(**{**{n: getattr(trained, n) for n in trained.__dataclass_fields__}, **said})
         cleaning: dict[str, Any] = {"min_label": typed.get("cleaning", {}).get("min_label")}
+        from logq.logs.partitions import is_prepared
+
+        if is_prepared(path):  # has its columns, and was cleaned
+            columns, cleaning = given, {}
         if cut is not None:
             self.split = _cut(read_log(path, columns, note, **cleaning), cut)
             self.notes += filter(None, [self.split.remark()])

@@ -98,8 +98,7 @@ def prepare(
 
     Users and items become codes, events are sorted by user and time, and everything goes to a folder of partitions,
     which `logq train` takes instead of a log and reads as it needs it. It is done by DuckDB (the extra `duckdb`)
-    in the memory that --memory says, with disk space of about three times the log. When it is stopped, the same command
-    goes on from there.
+    in the memory that --memory says. When it is stopped, the same command goes on from there.
     """
     progress = False if quiet else None
     if check:

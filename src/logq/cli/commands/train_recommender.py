@@ -117,7 +117,7 @@ def make(name: str) -> HelpfulCommand:
                     if str(invocation.get_parameter_source(name)).endswith("COMMANDLINE")
                 ]
                 continued = ContinuedModel.open(output, entry, _without_values(every))
-                columns, held_out = continued.reading(columns), continued.held_out(held_out, typed)
+                columns, held_out = continued.reading(log, columns), continued.held_out(held_out, typed)
             histories = not no_histories and (continued is None or continued.keeps_users)
             _train(entry, log, columns, every, held_out, training, continued, histories=histories)
 
