@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 FAST = {"decay": "cosine", "warmup": 300, "patience": None, "sampler": "uniform", "num_sampled": 512, "pretrain": 20}
-KEPT = {**FAST, "dim": 32, "lr": 3e-3, "monitor": "hr@50", "exclude_seen": False, "validate_every": 10}
+KEPT = {**FAST, "ema": 0.999, "lr": 3e-3, "monitor": "hr@50", "exclude_seen": False, "validate_every": 10}
 BEFORE = {
     "examples": "positions",
     "positions": "start",
@@ -103,11 +103,11 @@ SEQUENTIAL = (
     Row(
         "YoutubeDNN",
         "YoutubeDNN",
-        {**KEPT, "max_length": 8, "tied": True, "epochs": 4},
+        {**KEPT, "max_length": 20, "tied": True, "epochs": 4, "recency": 0.55},
         "HR@50 kept .3371 (DeepMatch)",
         chosen=BY_HAND,
     ),
-    Row("SDM", "SDM", {**KEPT, "max_length": 20, "epochs": 3}, "HR@50 kept .4752 (DeepMatch)", chosen=BY_HAND),
+    Row("SDM", "SDM", {**KEPT, "max_length": 20, "epochs": 4}, "HR@50 kept .4752 (DeepMatch)", chosen=BY_HAND),
     Row(
         "MIND",
         "MIND",
@@ -125,10 +125,10 @@ SEQUENTIAL = (
     Row("Item2Vec", "Item2Vec", {}, "HR@10 .0082 (FunRec)"),
     Row("EGES", "EGES", {"epochs": 5, "walks_per_item": 20}, "HR@10 .0189 (FunRec)", chosen=BY_HAND),
 )
-SPARSE = {**FAST, "dim": 64, "lr": 3e-3, "monitor": "hr@50", "exclude_seen": False, "validate_every": 10, "epochs": 10}
+SPARSE = {**KEPT, "epochs": 10}
 """For logs with more items and fewer events of each, such as Beauty."""
 SEQUENTIAL_BEAUTY = (
-    Row("YoutubeDNN", "YoutubeDNN", {**SPARSE, "max_length": 8, "tied": True}, chosen=BY_HAND),
+    Row("YoutubeDNN", "YoutubeDNN", {**SPARSE, "max_length": 20, "tied": True}, chosen=ON_BEAUTY_S3REC),
     Row("SDM", "SDM", {**SPARSE, "max_length": 20}, chosen=AS_ON_ML_1M),
     Row(
         "MIND",

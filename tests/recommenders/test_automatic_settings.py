@@ -65,19 +65,22 @@ def test_rules_see_what_was_chosen_before() -> None:
     for name, statistics in (("short", short), ("long", long)):
         model = SASRec()
         found[name] = choose(SASRec.rules, statistics, model, model.auto)
-    assert {name: found["short"][name].value for name in ("max_length", "examples", "layer", "positions", "norm")} == {
+    names = ("max_length", "examples", "layer", "positions", "norm", "pretrain")
+    assert {name: found["short"][name].value for name in names} == {
         "max_length": 10,
         "examples": "prefixes",
         "layer": "bsarec",
         "positions": "end",
         "norm": "post",
+        "pretrain": 0,
     }
-    assert {name: found["long"][name].value for name in ("max_length", "examples", "layer", "positions", "norm")} == {
+    assert {name: found["long"][name].value for name in names} == {
         "max_length": 200,
         "examples": "positions",
         "layer": "attention",
         "positions": "relative",
         "norm": "pre",
+        "pretrain": 20,
     }
 
 

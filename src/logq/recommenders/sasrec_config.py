@@ -16,8 +16,11 @@ __all__ = ["SASRecConfig"]
 MOST_PREFIX_ITEMS = 5_000_000
 """Items of the histories of all events up to which each event is an example of its own."""
 
-SPARSE = 50
+SPARSE = 100
 """Events of an item, on average, below which a log says so little of each that a model needs much dropout."""
+
+PRETRAINED_EVENTS = 10_000_000
+"""Events up to which skip-gram over the log takes little beside the training itself."""
 
 BATCH_TARGETS = 4096
 """Targets of a batch of windows."""
@@ -78,6 +81,7 @@ class SASRecConfig(LayerConfig, ContentConfig, NeuralConfig):
     batch_size: Annotated[int, Auto("by the examples"), Help("Windows or prefixes in a batch.", group="Training")] = (
         AUTO
     )
+    pretrain: Annotated[int, Auto("by the examples")] = AUTO
     epochs: Annotated[int, Auto("by the number of events")] = AUTO
     validate_every: Annotated[int, Auto("by the updates of an epoch")] = AUTO
     validation_users: Annotated[int | None, Auto("by the number of users")] = AUTO
@@ -115,6 +119,7 @@ class SASRecConfig(LayerConfig, ContentConfig, NeuralConfig):
         "num_sampled": lambda log, own: AutomaticChoice(
             min(2048, max(1, log.num_items // 2)), f"{log.num_items:,} items"
         ),
+        "pretrain": lambda log, own: _pretrain(log, own),
         "batch_size": lambda log, own: _batch_size(log, own),
         "epochs": lambda log, own: _epochs(log, own),
         "validate_every": lambda log, own: _validate_every(log, own),
@@ -155,6 +160,12 @@ def _of_layer(own: SASRecConfig, name: str, wanted: str) -> AutomaticChoice:
     """What is wanted, or what the layer takes instead."""
     takes = LAYERS[own.layer].options.get(name, (None,))
     return AutomaticChoice(wanted if wanted in takes else takes[0], f"examples are {own.examples}, layer {own.layer}")
+
+
+def _pretrain(log: LogStatistics, own: SASRecConfig) -> AutomaticChoice:
+    fits = log.num_events <= PRETRAINED_EVENTS
+    reason = f"examples are {own.examples}" if fits else f"{log.num_events:,} events"
+    return AutomaticChoice(20 if fits and own.examples == "positions" else 0, reason)
 
 
 def _batch_size(log: LogStatistics, own: SASRecConfig) -> AutomaticChoice:
