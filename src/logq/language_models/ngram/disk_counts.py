@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from types import TracebackType
 from typing import Any, NamedTuple
+from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -81,9 +82,10 @@ class DiskCounts(Counts):
         self.vocab_size = len(tokens.vocabulary)
         self.block = max(1, min(_MOST, memory // _BYTES))
         count = np.uint32 if len(tokens) < 1 << 32 else np.int64
-        self.keys: list[DiskColumn] = [DiskColumn(np.int64) for _ in range(order - 1)]
+        self._columns: WeakSet[DiskColumn] = WeakSet()
+        self.keys: list[DiskColumn] = [self.column(np.int64, 0) for _ in range(order - 1)]
         unigrams = np.append(tokens.counts, tokens.counts[tokens.end])
-        self.counts: list[Any] = [unigrams, *(DiskColumn(count) for _ in self.keys)]
+        self.counts: list[Any] = [unigrams, *(self.column(count, 0) for _ in self.keys)]
         self._adjusted: list[Column] = []
         self._links: list[_Links] = []
         self._mapped: list[Ids64] = []
@@ -106,10 +108,8 @@ class DiskCounts(Counts):
 
     def close(self) -> None:
         """Remove the files, except for those that a table needs."""
-        links = [column for each in self._links for column in (each.places, each.suffixes)]
-        for column in (*self.keys, *self.counts, *self._adjusted, *links):
-            if isinstance(column, DiskColumn):
-                column.close()
+        for column in list(self._columns):
+            column.close()
 
     def adjusted(self, n: int) -> Column:
         """See Counts."""
@@ -129,7 +129,9 @@ class DiskCounts(Counts):
 
     def column(self, dtype: DTypeLike, size: int) -> DiskColumn:
         """See Counts."""
-        return DiskColumn(dtype)
+        column = DiskColumn(dtype)
+        self._columns.add(column)
+        return column
 
     def table_keys(self) -> list[Ids64]:
         """See Counts."""
@@ -174,14 +176,15 @@ class DiskCounts(Counts):
         starts = range(0, len(lower), length)
         edges = np.array([int(lower[start : start + 1][0]) for start in starts], np.int64)
         first_at_start = self.first_at_line_start(n - 1)
-        adjusted = DiskColumn(self.counts[n - 2][:0].dtype)
+        adjusted = self.column(self.counts[n - 2][:0].dtype, len(lower))
         self._adjusted.append(adjusted)
-        links = _Links(length, [0], DiskColumn(_place_type(len(keys))), DiskColumn(_place_type(len(lower))))
+        types = _place_type(len(keys)), _place_type(len(lower))
+        links = _Links(length, [0], *(self.column(each, len(keys)) for each in types))
         self._links.append(links)
         is_last = n == self.order
         with (
-            closing(Buckets([np.int64, _place_type(len(keys))], length=1, size=len(edges), block=self.block)) as sought,
-            closing(self._buckets([_place_type(len(lower))], len(keys))) as found,
+            closing(Buckets([np.int64, types[0]], length=1, size=len(edges), block=self.block)) as sought,
+            closing(self._buckets([types[1]], len(keys))) as found,
         ):
             for part in pieces(len(keys), self.block):
                 contexts, words = np.divmod(keys[part], size)
@@ -212,7 +215,7 @@ class DiskCounts(Counts):
                     before[at_start:] = self.counts[n - 2][start + at_start : start + len(own)]
                 adjusted.append(before)
             sought.close()
-            return shorter if is_last else self._in_order(found, len(keys), _place_type(len(lower)))
+            return shorter if is_last else self._in_order(found, len(keys), types[1])
 
     def _length(self, size: int) -> int:
         """How many of `size` n-grams a bucket has."""
@@ -223,7 +226,7 @@ class DiskCounts(Counts):
 
     def _in_order(self, found: Buckets, size: int, dtype: DTypeLike) -> DiskColumn:
         """Put the records of all n-grams of an order back into its order."""
-        column, length = DiskColumn(dtype), self._length(size)
+        column, length = self.column(dtype, size), self._length(size)
         for bucket, part in enumerate(pieces(size, length)):
             values = np.zeros(part.stop - part.start, dtype)
             for places, own in found.take(bucket):

@@ -57,11 +57,12 @@ def count_in_runs(tokens: Tokens, order: int, memory: int, bar: Progress) -> Ite
         fan = min(MOST_RUNS, max(2, capacity // (2 * _PART)))
         while len(runs) > fan:
             longer = DiskColumn(np.uint64, columns)
+            runs.append(longer)  # the shorter ones are merged first
             for rows in _merged(runs[:fan], capacity):
                 longer.append(rows)
             for run in runs[:fan]:
                 run.close()
-            runs = [*runs[fan:], longer]  # the shorter ones first
+            del runs[:fan]
         yield from _merged(runs, capacity)
     finally:
         for run in runs:
