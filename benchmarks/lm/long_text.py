@@ -1,10 +1,10 @@
 """A text longer than what there is: the words of Wikipedia, continued so that distinct n-grams grow as in real text.
 
-The first part is text/enwiki-17m.txt.gz in lines of LINE words. The rest is copied from it in stretches: each line begins
-at a random place, and after each word goes on, with probability JUMP, at a random other occurrence of that word. So all
-pairs of words are those of the text and longer n-grams are new as often as in a text of that length. As a longer text
-has new words too, each further part of as many words as the first renames RENAMED of the words beyond the COMMON most
-frequent ones, chosen anew.
+The first part is text/enwiki-17m.txt.gz in lines of LINE words. The rest is copied from it in stretches: each line
+begins at a random place, and after each word goes on, with probability JUMP, at a random other occurrence of that word.
+So all pairs of words are those of the text, and longer n-grams are new about as often as in a text of that length. As a
+longer text has new words too, each further part of as many words as the first renames RENAMED of the words beyond the
+COMMON most frequent ones, chosen anew.
 """
 
 import argparse

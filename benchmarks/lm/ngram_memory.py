@@ -3,8 +3,8 @@
     python benchmarks/lm/long_text.py --data ../shared/data --words 100_000_000 -o text.txt
     python benchmarks/lm/ngram_memory.py text.txt --memory 1GB --lmplz /somewhere/lmplz --folder /somewhere/large
 
-Each is a process of its own on one text, from the text to the model on disk: a folder of ours, an ARPA file of lmplz (to
-/dev/null, so that it is written as text but not stored). Printed are seconds of the processor (user and system) and of
+Each is a process of its own, from the text to the model: a folder on disk of ours, an ARPA file of lmplz (to /dev/null,
+so that it is written as text but not stored). Printed are seconds of the processor (user and system) and of
 the clock, and the largest resident memory as the system counted it (what VmHWM has).
 """
 

@@ -91,7 +91,8 @@ def test_a_trie_has_the_n_grams_of_all_orders():
         parts.append(trie.finish())
         columns = [[np.concatenate(part) for part in zip(*order, strict=True)] for order in zip(*parts, strict=True)]
         whole = whole or columns
-        assert all(np.array_equal(a, b) for one, other in zip(whole, columns, strict=True) for a, b in zip(one, other, strict=True))
+        for one, other in zip(whole, columns, strict=True):
+            assert all(map(np.array_equal, one, other))
     assert whole is not None
     all_of = Counter()
     line = [begin]

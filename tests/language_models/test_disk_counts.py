@@ -56,7 +56,7 @@ def same_tables(one: NGram, other: NGram) -> None:
 @pytest.mark.parametrize("smoothing", ["kneser_ney", "add_k", "maximum_likelihood"])
 @pytest.mark.parametrize("order", [1, 2, 3, 4, 5, 14])
 def test_all_numbers_are_those_of_counting_in_memory(order: int, smoothing: str, tmp_path: Path) -> None:
-    lines, options = corpus(order), {"k": 0.3, "discount_fallback": FALLBACK, "min_count": 2}
+    lines, options = corpus(order), dict[str, Any]({"k": 0.3, "discount_fallback": FALLBACK, "min_count": 2})
     whole = NGram(order, smoothing, **options).fit(lines, progress=False)
     for memory in ("6kB", "30kB"):
         model = NGram(order, smoothing, memory=memory, **options).fit(lines, progress=False)
@@ -142,7 +142,9 @@ def test_too_little_memory() -> None:
 
 @pytest.mark.usefixtures("little")
 def test_an_order_that_is_too_high_for_rows() -> None:
-    with pytest.raises(ValueError, match="order: expected n-grams that fit into 512 bits, got 400 words"):
+    with pytest.raises(
+        ValueError, match="order: expected n-grams that fit into 512 bits when packed, got 400; or count in memory"
+    ):
         NGram(400, "add_k", memory="1kB").fit(corpus(1), progress=False)
 
 
@@ -213,9 +215,9 @@ def test_a_run_that_another_program_changed(damage: str, monkeypatch: pytest.Mon
     def damaged(self: DiskColumn, values: Any) -> None:
         append(self, values)
         if values.ndim == 2 and damage == "truncate":
-            os.ftruncate(self._file.fileno(), 8)
+            os.ftruncate(vars(self)["_file"].fileno(), 8)
         elif values.ndim == 2:
-            os.pwrite(self._file.fileno(), b"\xff" * 64, 0)
+            os.pwrite(vars(self)["_file"].fileno(), b"\xff" * 64, 0)
 
     monkeypatch.setattr(DiskColumn, "append", damaged)
     with pytest.raises(DamagedFileError, match="another program"):

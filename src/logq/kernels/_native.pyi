@@ -506,8 +506,8 @@ def ngram_rows(
 ) -> int:
     """Write the n-grams of a text as packed rows, each with a count of 1, and return how many.
 
-    An n-gram has N words, or fewer where its line ends. One begins at each place but those of `end`, and one with `begin`
-    before each line.
+    An n-gram has N words, or fewer where its line ends. One begins at each place but those of `end`, and one with
+    `begin` before each line.
 
     Args:
         ids: a piece of the text, below `begin`.
@@ -525,7 +525,11 @@ def ngram_rows(
 def sort_ngram_rows(
     rows: NDArray[np.uint64],  # (n, columns)
 ) -> int:
-    """Sort packed n-grams in place, replace equal ones by one with the sum of their counts, and return how many are left."""
+    """Sort packed n-grams in place, and replace equal ones by one with the sum of their counts.
+
+    Returns:
+        How many are left.
+    """
 
 class NGramTrie:
     """Takes sorted rows apart into the n-grams of orders 2 .. N, as logq.language_models.ngram.ngram_counts has them.

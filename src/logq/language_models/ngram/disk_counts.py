@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import closing
-from types import TracebackType
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from logq._arguments import ArgumentError
 from logq._files import DamagedFileError
 from logq._progress import Progress
 from logq.kernels import _native
@@ -83,15 +84,16 @@ class DiskCounts(Counts):
         self.block = max(1, min(_MOST, memory // _BYTES))
         count = np.uint32 if len(tokens) < 1 << 32 else np.int64
         self._columns: WeakSet[DiskColumn] = WeakSet()
-        self.keys: list[DiskColumn] = [self.column(np.int64, 0) for _ in range(order - 1)]
+        keys = self.keys = [self.column(np.int64, 0) for _ in range(order - 1)]
         unigrams = np.append(tokens.counts, tokens.counts[tokens.end])
-        self.counts: list[Any] = [unigrams, *(self.column(count, 0) for _ in self.keys)]
+        counts = [self.column(count, 0) for _ in keys]
+        self.counts = [unigrams, *counts]
+        self._written = list(zip(keys, counts, strict=True))
         self._adjusted: list[Column] = []
         self._links: list[_Links] = []
         self._mapped: list[Ids64] = []
         try:
-            with Progress(len(tokens), "tokens", "counting", progress) as bar:
-                self._count(tokens, memory, bar)
+            self._count(tokens, memory, progress)
             if adjusted:
                 steps = sum(len(keys) for keys in self.keys)
                 with Progress(steps, "n-grams", "linking", progress) as bar:
@@ -103,7 +105,7 @@ class DiskCounts(Counts):
     def __enter__(self) -> "DiskCounts":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -135,22 +137,25 @@ class DiskCounts(Counts):
 
     def table_keys(self) -> list[Ids64]:
         """See Counts."""
-        self._mapped = self._mapped or [keys.finish() for keys in self.keys]
+        self._mapped = self._mapped or [keys.finish() for keys, _ in self._written]
         return self._mapped
 
-    def _count(self, tokens: Tokens, memory: int, bar: Progress) -> None:
-        trie = _native.NGramTrie(self.order, self.vocab_size)
+    def _count(self, tokens: Tokens, memory: int, progress: bool | None) -> None:
         try:
-            for rows in count_in_runs(tokens, self.order, memory, bar):
-                self._append(trie.add(rows))
-        except ValueError as error:
-            if type(error) is not ValueError:
-                raise
-            raise DamagedFileError(f"another program changed a temporary file of n-grams ({error})") from error
+            trie = _native.NGramTrie(self.order, self.vocab_size)
+        except ValueError:
+            hint = "or count in memory, without a limit"
+            raise ArgumentError("order", "n-grams that fit into 512 bits when packed", self.order, hint) from None
+        for rows in count_in_runs(tokens, self.order, memory, progress):
+            try:
+                parts = trie.add(rows)
+            except ValueError as error:
+                raise DamagedFileError(f"another program changed a temporary file of n-grams ({error})") from error
+            self._append(parts)
         self._append(trie.finish())
 
     def _append(self, parts: list[tuple[Ids64, Ids64]]) -> None:
-        for keys, counts, (new_keys, new_counts) in zip(self.keys, self.counts[1:], parts, strict=True):
+        for (keys, counts), (new_keys, new_counts) in zip(self._written, parts, strict=True):
             keys.append(new_keys)
             counts.append(new_counts)
 
@@ -235,7 +240,8 @@ class DiskCounts(Counts):
         return column
 
 
-class _OfLastWord(NamedTuple):
+@dataclass
+class _OfLastWord:
     """The value of the last word of each bigram."""
 
     values: NDArray[Any]

@@ -112,8 +112,8 @@ class NGramConfig(VocabularyConfig):
         str | None,
         Check(_check_memory),
         Help(
-            "Memory that the process may take, such as \"1GB\": what does not fit is counted and kept in temporary files, "
-            "with the same probabilities; {none} counts in memory.",
+            'Memory that the process may take, such as "1GB"; what does not fit is counted in temporary files, which '
+            "gives the same probabilities. {none} counts in memory.",
             typed="Memory that the process may take, such as 1GB; what does not fit is counted in temporary files.",
             metavar="SIZE",
             default="as much as needed",

@@ -52,8 +52,8 @@ class Counts(ABC):
     """
 
     vocab_size: int
-    keys: Sequence[Column]
-    counts: Sequence[Column]
+    keys: Sequence[Column] | Sequence[Ids64]
+    counts: Sequence[Column] | Sequence[Ids64]
     block = 1 << 20
     """N-grams of which arrays are in memory at a time."""
 
@@ -67,7 +67,7 @@ class Counts(ABC):
         position = self.vocab_size
         for keys in self.keys[: n - 1]:
             wanted = position * (self.vocab_size + 1)
-            position = bisect_left(range(len(keys)), wanted, key=lambda at: int(keys[at : at + 1][0]))  # noqa: B023
+            position = bisect_left(range(len(keys)), wanted, key=lambda at: int(keys[at : at + 1][0]))
         return position
 
     def siblings(self, n: int, block: int) -> Iterator[Siblings]:
@@ -79,11 +79,13 @@ class Counts(ABC):
             return
         start = 0
         while start < size:
-            length, cut = block, 0
-            while not cut:
+            length = block
+            while True:
                 contexts = self.keys[n - 2][start : start + length] // (self.vocab_size + 1)
                 at_end = start + len(contexts) == size
                 cut = len(contexts) if at_end else int(np.searchsorted(contexts, contexts[-1]))
+                if cut:
+                    break
                 length *= 2
             first = int(contexts[0])
             yield Siblings(slice(start, start + cut), first, contexts[:cut] - first)
@@ -101,7 +103,7 @@ class Counts(ABC):
 
     @abstractmethod
     def below(self, n: int, values: Column) -> Column:
-        """Return for each n-gram, n >= 2, what `values` (N_{n-1},) has for it without its first word: (N_n,) float64."""
+        """Return for each n-gram, n >= 2, the value of what it is without its first word: (N_n,) of (N_{n-1},)."""
 
     @abstractmethod
     def column(self, dtype: DTypeLike, size: int) -> MemoryColumn | DiskColumn:
@@ -158,7 +160,8 @@ class NGramCounts(Counts):
         return self.keys
 
 
-class _Chosen(NamedTuple):
+@dataclass
+class _Chosen:
     """values[places], of which only parts are made."""
 
     values: NDArray[Any]

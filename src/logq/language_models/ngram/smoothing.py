@@ -103,8 +103,9 @@ def kneser_ney(counts: Counts, discounts: Sequence[Discounts], bar: Progress | N
         P(w | h) = (c(h w) - D(c(h w))) / c(h .) + g(h) P(w | h without its first word)
         g(h) = (D1 n1(h .) + D2 n2(h .) + D3 n3+(h .)) / c(h .)
 
-    c are adjusted counts (Counts.adjusted), D the discounts of the order of h w, n1(h .) the number of words with a count of 1 after h,
-    and so on. Unigrams are interpolated with the uniform distribution 1 / V over all words, including </s> and <unk>.
+    c are adjusted counts (Counts.adjusted), D the discounts of the order of h w, n1(h .) the number of words with a
+    count of 1 after h, and so on. Unigrams are interpolated with the uniform distribution 1 / V over all words,
+    including </s> and <unk>.
 
     Equivalent to: `lmplz` of KenLM.
 

@@ -1,4 +1,4 @@
-"""N-grams of a text counted in bounded memory: packed, sorted in runs, and merged; see rows.hpp of the compiled core."""
+"""N-grams of a text, counted in bounded memory: packed, sorted in runs, and merged."""
 
 from collections.abc import Iterator, Sequence
 
@@ -22,7 +22,7 @@ _BLOCK = 1 << 18  # tokens, and rows that are passed on
 _SHARE = 0.7  # of the memory for rows
 
 
-def count_in_runs(tokens: Tokens, order: int, memory: int, bar: Progress) -> Iterator[Rows]:
+def count_in_runs(tokens: Tokens, order: int, memory: int, progress: bool | None) -> Iterator[Rows]:
     """Yield the different n-grams of a text, packed and counted, in increasing order, in blocks.
 
     An n-gram has N words, or as many as there are before the end of its line, at least two. Those that fill the memory
@@ -33,61 +33,73 @@ def count_in_runs(tokens: Tokens, order: int, memory: int, bar: Progress) -> Ite
         tokens: the text.
         order: N.
         memory: bytes for rows.
-        bar: advanced by the number of tokens as they are read.
+        progress: whether to show a bar.
 
     Yields:
         (n, columns) packed words and count, valid until the next one.
 
     Raises:
-        ArgumentError: n-grams of that order do not fit into a row.
+        ValueError: n-grams of that order do not fit into a row.
         OSError: a run cannot be written.
     """
     columns = _native.ngram_columns(order, len(tokens.vocabulary))
     capacity = max(4, int(_SHARE * memory) // (8 * columns))
     runs: list[DiskColumn] = []
+    rows: Rows | None = None
     try:
-        for rows, is_last in _sorted(tokens, order, np.empty((capacity, columns), np.uint64), bar):
+        for rows, is_last in _sorted(tokens, order, np.empty((capacity, columns), np.uint64), progress):
             if is_last and not runs:
                 yield from (rows[part] for part in pieces(len(rows), _BLOCK))
                 return
             run = DiskColumn(np.uint64, columns)
             runs.append(run)
             run.append(rows)
-        del rows  # the memory that all were sorted in
+        rows = None  # a view of the memory that all were sorted in
         fan = min(MOST_RUNS, max(2, capacity // (2 * _PART)))
-        while len(runs) > fan:
-            longer = DiskColumn(np.uint64, columns)
-            runs.append(longer)  # the shorter ones are merged first
-            for rows in _merged(runs[:fan], capacity):
-                longer.append(rows)
-            for run in runs[:fan]:
-                run.close()
-            del runs[:fan]
-        yield from _merged(runs, capacity)
+        with Progress(_rows_to_merge([len(run) for run in runs], fan), "n-grams", "merging", progress) as bar:
+            while len(runs) > fan:
+                longer = DiskColumn(np.uint64, columns)
+                runs.append(longer)  # the shorter ones are merged first
+                for rows in _merged(runs[:fan], capacity, bar):
+                    longer.append(rows)
+                for run in runs[:fan]:
+                    run.close()
+                del runs[:fan]
+            yield from _merged(runs, capacity, bar)
     finally:
         for run in runs:
             run.close()
 
 
-def _sorted(tokens: Tokens, order: int, memory: Rows, bar: Progress) -> Iterator[tuple[Rows, bool]]:
+def _rows_to_merge(lengths: list[int], fan: int) -> int:
+    """How many rows are read in all rounds, at most."""
+    total = 0
+    while len(lengths) > fan:
+        merged = sum(lengths[:fan])
+        total, lengths = total + merged, [*lengths[fan:], merged]
+    return total + sum(lengths)
+
+
+def _sorted(tokens: Tokens, order: int, memory: Rows, progress: bool | None) -> Iterator[tuple[Rows, bool]]:
     """Yield runs, each in the memory given, and whether it is the last one."""
     used, begins = 0, True  # rows, and whether a line begins
     block = max(1, min(_BLOCK, len(memory) // 4))
-    for start in range(0, len(tokens), block):
-        stop = min(start + block, len(tokens))
-        if len(memory) - used < 2 * (stop - start):
-            yield memory[: _native.sort_ngram_rows(memory[:used])], False
-            used = 0
-        ids = tokens.read(start, min(stop + order - 1, len(tokens)))
-        used += _native.ngram_rows(
-            ids, stop - start, order, len(tokens.vocabulary), tokens.end, begins, memory[used:]
-        )
-        begins = bool(ids[stop - start - 1] == tokens.end)
-        bar.advance(stop - start)
+    with Progress(len(tokens), "tokens", "counting", progress) as bar:
+        for start in range(0, len(tokens), block):
+            stop = min(start + block, len(tokens))
+            if len(memory) - used < 2 * (stop - start):
+                yield memory[: _native.sort_ngram_rows(memory[:used])], False
+                used = 0
+            ids = tokens.read(start, min(stop + order - 1, len(tokens)))
+            used += _native.ngram_rows(
+                ids, stop - start, order, len(tokens.vocabulary), tokens.end, begins, memory[used:]
+            )
+            begins = bool(ids[stop - start - 1] == tokens.end)
+            bar.advance(stop - start)
     yield memory[: _native.sort_ngram_rows(memory[:used])], True
 
 
-def _merged(runs: Sequence[DiskColumn], capacity: int) -> Iterator[Rows]:
+def _merged(runs: Sequence[DiskColumn], capacity: int, bar: Progress) -> Iterator[Rows]:
     """Yield the rows of sorted runs in their order, equal ones added up; half of the capacity is for what was read."""
     share = max(1, capacity // (2 * len(runs)))
     places = [0] * len(runs)
@@ -108,6 +120,7 @@ def _merged(runs: Sequence[DiskColumn], capacity: int) -> Iterator[Rows]:
             held[number] = rows[cut:]
         joined = np.concatenate(parts)
         del parts
+        bar.advance(len(joined))
         joined = joined[: _native.sort_ngram_rows(joined)]
         yield from (joined[part] for part in pieces(len(joined), _BLOCK))
         if limit is None:
