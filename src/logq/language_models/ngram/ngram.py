@@ -135,8 +135,9 @@ class NGram(NGramConfig, LanguageModel):
     With "kneser_ney", the best of these, P is interpolated modified Kneser-Ney, equal to what `lmplz` of KenLM makes of
     the same text; with "add_k", (c(h w) + k) / (c(h) + k V); with "maximum_likelihood", c(h w) / c(h), under which most
     texts are impossible. <s> stands before the first word of a line. Counting takes 4 bytes for each token and about 40
-    for each n-gram, the model 16 for each n-gram (12 for the highest order). All n-grams are kept, as in KenLM; SRILM
-    drops those of three words and more that occur once unless told otherwise (-gt3min 1).
+    for each n-gram, the model 16 for each n-gram (12 for the highest order); with `memory`, what does not fit is
+    counted and kept in temporary files, with the same result to the bit. All n-grams are kept, as in KenLM; SRILM drops
+    those of three words and more that occur once unless told otherwise (-gt3min 1).
 
     Attributes:
         metadata: after `fit`, "ngrams": the number of them in each order; for "kneser_ney", "discounts" of each order;
@@ -182,9 +183,9 @@ class NGram(NGramConfig, LanguageModel):
             The model itself.
 
         Raises:
-            OSError: a file of `source` cannot be read.
-            ArgumentError, ArgumentTypeError: `source` is not a text, has no words, contains <s>, which stands for the
-                beginning of a line, or is too small to estimate the discounts of Kneser-Ney.
+            OSError: a file of `source` cannot be read, or there is no space for temporary files.
+            ArgumentError, ArgumentTypeError: `memory` is too little, or `source` is not a text, has no words, contains
+                <s>, which stands for the beginning of a line, or is too small to estimate the discounts of Kneser-Ney.
         """
         if self.smoothing == ARPA:
             hint = "make a new NGram: this one was read from an ARPA file"
@@ -260,9 +261,9 @@ class NGram(NGramConfig, LanguageModel):
 
     def _counted(self, tokens: Tokens, progress: bool | None) -> AbstractContextManager[Counts]:
         if self.memory is not None and self.order > 1:
-            memory = _num_bytes("memory", self.memory) - _RESIDENT - _WORD * len(tokens.vocabulary)
+            memory = _num_bytes("memory", self.memory) - _RESIDENT - _WORD * tokens.num_types
             if memory < _LEAST:
-                needed = format_bytes(_LEAST + _RESIDENT + _WORD * len(tokens.vocabulary))
+                needed = format_bytes(_LEAST + _RESIDENT + _WORD * tokens.num_types)
                 raise ArgumentError("memory", f"at least {needed} for a text with so many different words", self.memory)
             if not fits_in_memory(len(tokens), self.order, memory):
                 return DiskCounts(
