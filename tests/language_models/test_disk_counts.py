@@ -17,7 +17,7 @@ from logq import NGram
 from logq._files import DamagedFileError
 from logq._progress import Progress
 from logq.language_models.ngram import disk_columns, disk_counts, ngram, sorted_runs
-from logq.language_models.ngram.disk_columns import Buckets, DiskColumn
+from logq.language_models.ngram.disk_columns import DiskBuckets, DiskColumn
 from logq.language_models.ngram.disk_counts import DiskCounts
 from logq.language_models.ngram.ngram_counts import count_ngrams
 from logq.text import read_tokens
@@ -228,7 +228,7 @@ def test_buckets_give_back_what_they_were_given() -> None:
     rng = np.random.default_rng(1)
     places, values = rng.permutation(1000), rng.random(1000)
     for block in (1, 30, 5000):
-        buckets = Buckets([np.float64], length=300, size=1000, block=block)
+        buckets = DiskBuckets([np.float64], length=300, size=1000, block=block)
         for part in disk_columns.pieces(1000, 70):
             buckets.add(places[part], values[part])
         for bucket in range(4):

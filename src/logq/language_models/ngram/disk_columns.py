@@ -16,10 +16,10 @@ from numpy.typing import DTypeLike, NDArray
 
 from logq._files import DamagedFileError
 
-__all__ = ["Buckets", "Column", "DiskColumn", "MemoryColumn", "pieces"]
+__all__ = ["Column", "DiskBuckets", "DiskColumn", "MemoryColumn", "pieces"]
 
 MOST_BUCKETS = 256
-"""Of Buckets: more would be read in parts that are too small."""
+"""Of DiskBuckets: more would be read in parts that are too small."""
 
 
 class Column(Protocol):
@@ -152,7 +152,7 @@ def _named(error: OSError) -> OSError:
     return OSError(error.errno, reason, _place())
 
 
-class Buckets:
+class DiskBuckets:
     """Records that come in any order and are taken out bucket by bucket; within one in the order in which they came.
 
     Args:
@@ -162,7 +162,7 @@ class Buckets:
         block: records that are held in memory.
 
     Example:
-        >>> buckets = Buckets([np.int64], length=2, size=4, block=2)
+        >>> buckets = DiskBuckets([np.int64], length=2, size=4, block=2)
         >>> buckets.add(np.array([3, 0, 2]), np.array([30, 10, 20]))
         >>> [[values.tolist() for _, values in buckets.take(bucket)] for bucket in (0, 1)]
         [[[10]], [[30, 20]]]

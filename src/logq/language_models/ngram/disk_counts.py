@@ -13,7 +13,7 @@ from logq._arguments import ArgumentError
 from logq._files import DamagedFileError
 from logq._progress import Progress
 from logq.kernels import _native
-from logq.language_models.ngram.disk_columns import MOST_BUCKETS, Buckets, Column, DiskColumn, pieces
+from logq.language_models.ngram.disk_columns import MOST_BUCKETS, Column, DiskBuckets, DiskColumn, pieces
 from logq.language_models.ngram.ngram_counts import Counts, Ids64
 from logq.language_models.ngram.sorted_runs import count_in_runs
 from logq.text.tokens import Tokens
@@ -188,7 +188,7 @@ class DiskCounts(Counts):
         self._links.append(links)
         is_last = n == self.order
         with (
-            closing(Buckets([np.int64, types[0]], length=1, size=len(edges), block=self.block)) as sought,
+            closing(DiskBuckets([np.int64, types[0]], length=1, size=len(edges), block=self.block)) as sought,
             closing(self._buckets([types[1]], len(keys))) as found,
         ):
             for part in pieces(len(keys), self.block):
@@ -226,10 +226,10 @@ class DiskCounts(Counts):
         """How many of `size` n-grams a bucket has."""
         return max(1, min(_BUCKET, self.block), -(-size // MOST_BUCKETS))
 
-    def _buckets(self, dtypes: list[DTypeLike], size: int) -> Buckets:
-        return Buckets(dtypes, length=self._length(size), size=size, block=self.block)
+    def _buckets(self, dtypes: list[DTypeLike], size: int) -> DiskBuckets:
+        return DiskBuckets(dtypes, length=self._length(size), size=size, block=self.block)
 
-    def _in_order(self, found: Buckets, size: int, dtype: DTypeLike) -> DiskColumn:
+    def _in_order(self, found: DiskBuckets, size: int, dtype: DTypeLike) -> DiskColumn:
         """Put the records of all n-grams of an order back into its order."""
         column, length = self.column(dtype, size), self._length(size)
         for bucket, part in enumerate(pieces(size, length)):
