@@ -32,10 +32,11 @@ std::size_t ngram_rows(const Input<std::int32_t> &ids, std::size_t starts, int o
     const Packing packing(order, static_cast<std::uint64_t>(begin));
     expect(starts <= ids.shape(0), "starts: expected at most as many as there are ids");
     expect(rows.shape(0) >= 2 * starts, "rows: expected two for each start");
-    expect(rows.shape(1) == static_cast<std::size_t>(packing.columns), "rows: expected as many columns as ngram_columns says");
-    for (std::size_t i = 0; i < ids.shape(0); ++i) {
-        expect(ids.data()[i] >= 0 && ids.data()[i] < begin, "ids: expected words of the vocabulary");
-    }
+    expect(rows.shape(1) == static_cast<std::size_t>(packing.columns),
+           "rows: expected as many columns as ngram_columns says");
+    bool known = true;
+    for (std::size_t i = 0; i < ids.shape(0); ++i) known &= ids.data()[i] >= 0 && ids.data()[i] < begin;
+    expect(known, "ids: expected words of the vocabulary");
     nb::gil_scoped_release released;
     return make_rows(Text{ids.data(), ids.shape(0), starts, end, begin, at_line_start}, packing, rows.data());
 }

@@ -10,8 +10,8 @@ namespace logq {
 // Most numbers in a row, its count included.
 constexpr int MOST_COLUMNS = 9;
 
-// How words are packed: each as its id plus 1, in as many bits as the highest takes, the first word in the highest bits;
-// 0 stands for no word, after the end of a line. No word is divided between two numbers.
+// How words are packed: each as its id plus 1, in as many bits as the highest takes, the first word in the highest
+// bits; 0 stands for no word, after the end of a line. No word is divided between two numbers.
 struct Packing {
     int order;    // N
     int bits;     // of a word

@@ -14,7 +14,9 @@ Trie::Trie(int order, std::uint64_t highest)
       sizes_(static_cast<std::size_t>(order), 0) {}
 
 std::vector<OrderPart> Trie::add(const std::uint64_t *rows, std::size_t size, int columns) {
-    if (columns != packing_.columns) throw std::invalid_argument("rows: expected as many columns as n-grams of this order take");
+    if (columns != packing_.columns) {
+        throw std::invalid_argument("rows: expected as many columns as n-grams of this order take");
+    }
     const int order = packing_.order;
     std::vector<OrderPart> parts(static_cast<std::size_t>(order));
     std::vector<std::uint64_t> words(static_cast<std::size_t>(order));
