@@ -6,6 +6,7 @@ damage, but are not a signature: whoever can write the file can write the digest
 
 import hashlib
 import json
+import mmap
 import os
 import sys
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
@@ -32,6 +33,7 @@ __all__ = [
     "read_metadata",
     "read_stored",
     "read_tensors",
+    "release_mapped",
     "unpack_strings",
     "write_stored",
     "write_tensors",
@@ -119,6 +121,19 @@ def _pieces(array: NDArray[Any]) -> Iterator[memoryview]:
     for start in range(0, len(array), rows):
         part = np.ascontiguousarray(array[start : start + rows])
         yield (part if sys.byteorder == "little" else part.byteswap()).data.cast("B")
+        release_mapped(array)
+
+
+def release_mapped(array: NDArray[Any]) -> None:
+    """Give the memory of a mapped array back to the system, where it is not written to; others are left alone.
+
+    Example:
+        >>> release_mapped(np.zeros(3))
+    """
+    if isinstance(array, np.memmap) and not array.flags.writeable and hasattr(mmap, "MADV_DONTNEED"):
+        mapped: mmap.mmap | None = getattr(array, "_mmap", None)
+        if mapped is not None:
+            mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def digest_of(array: NDArray[Any]) -> str:

@@ -186,6 +186,30 @@ def test_a_text_without_words_to_measure_by(logq, lines, tmp_path):
     assert (code, err) == (2, "Error: CORPUS or --valid: expected at least one word, got none\n")
 
 
+def test_memory_gives_the_same_model(logq, tmp_path, monkeypatch):
+    text = tmp_path / "text.txt"
+    text.write_text("".join(f"a{i % 7} b{i % 11} c{i % 13} d{i % 17}\n" for i in range(900)))
+    for name in ("_RESIDENT", "_WORD", "_LEAST"):
+        monkeypatch.setattr(f"logq.language_models.ngram.ngram.{name}", 0)
+    logq("train", "lm", text, "-o", tmp_path / "whole", *FALLBACK)
+    logq("train", "lm", text, "-o", tmp_path / "little", "--memory", "50kB", *FALLBACK)
+    whole, little = load(tmp_path / "whole"), load(tmp_path / "little")
+    assert little.settings()["memory"] == "50kB"
+    assert all((little.state()[name] == array).all() for name, array in whole.state().items())
+    code, _, err = logq("train", "lm", text, "-o", tmp_path / "other", "--memory", "much")
+    assert code == 2
+    assert err.startswith("Error: --memory: expected a size such as 1GB, got 'much'")
+
+    def full(*_):
+        raise OSError(28, "no space left for the files of n-grams", "/tmp (TMPDIR)")
+
+    monkeypatch.setattr("logq.language_models.ngram.disk_columns.DiskColumn.append", full)
+    code, _, err = logq("train", "lm", text, "-o", tmp_path / "little", "--memory", "50kB", "--overwrite", *FALLBACK)
+    assert code != 0
+    assert "/tmp (TMPDIR): no space left for the files of n-grams" in err
+    assert load(tmp_path / "little").metadata == whole.metadata
+
+
 def test_a_text_that_is_too_small_for_kneser_ney(logq, tmp_path):
     (tmp_path / "small.txt").write_text("so far so good\n")
     code, _, err = logq("train", "lm", tmp_path / "small.txt", "-o", tmp_path / "m", "-q")

@@ -31,6 +31,7 @@ def test_rare_words_are_unknown_and_lines_end(lines: list[list[str]], min_count:
         found = Counter(expected)
         assert tokens.num_unknown == found[UNKNOWN]
         assert tokens.num_sentences == len(lines)
+        assert tokens.num_types == len(counts)
         assert dict(zip(tokens.vocabulary.index_to_key, tokens.counts.tolist(), strict=True)) == {
             **dict.fromkeys([UNKNOWN, END], 0),
             **found,

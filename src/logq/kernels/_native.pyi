@@ -11,6 +11,7 @@ __all__ = [
     "ClassOrder",
     "Distribution",
     "EncodedBlock",
+    "NGramTrie",
     "WordTable",
     "add_true_rows",
     "alias_distribution",
@@ -20,9 +21,12 @@ __all__ = [
     "find_hits",
     "kept_row_memory",
     "last_break",
+    "last_not_above",
     "learned_distribution",
     "log_inclusion",
     "log_uniform_distribution",
+    "ngram_columns",
+    "ngram_rows",
     "places_of",
     "prefer_huge_pages",
     "release_row_memory",
@@ -30,6 +34,7 @@ __all__ = [
     "row_losses",
     "row_memory",
     "simd_levels",
+    "sort_ngram_rows",
     "sum_classes",
     "tile_losses",
     "true_dots",
@@ -478,3 +483,78 @@ def kept_row_memory() -> int:
 
 def release_row_memory() -> None:
     """Give these back to the system."""
+
+def ngram_columns(order: int, highest: int) -> int:
+    """Return the number of columns of a row of `ngram_rows`: what `order` packed words take, and one for the count.
+
+    Args:
+        order: N.
+        highest: the highest id of a word.
+
+    Raises:
+        ValueError: there would be more than 9.
+    """
+
+def ngram_rows(
+    ids: NDArray[np.int32],  # (n,)
+    starts: int,
+    order: int,
+    begin: int,
+    end: int,
+    at_line_start: bool,
+    rows: NDArray[np.uint64],  # (2 starts or more, columns)
+) -> int:
+    """Write the n-grams of a text as packed rows, each with a count of 1, and return how many.
+
+    An n-gram has N words, or fewer where its line ends. One begins at each place but those of `end`, and one with
+    `begin` before each line.
+
+    Args:
+        ids: a piece of the text, below `begin`.
+        starts: at how many places n-grams begin; those that follow are only read.
+        order: N.
+        begin: the id of the word before each line, the highest.
+        end: the id that closes a line.
+        at_line_start: whether a line begins with the first id.
+        rows: written over.
+
+    Raises:
+        ValueError: an id or the size of `rows` is not as described.
+    """
+
+def sort_ngram_rows(
+    rows: NDArray[np.uint64],  # (n, columns)
+) -> int:
+    """Sort packed n-grams in place, and replace equal ones by one with the sum of their counts.
+
+    Returns:
+        How many are left.
+    """
+
+class NGramTrie:
+    """Takes sorted rows apart into the n-grams of orders 2 .. N, as logq.language_models.ngram.ngram_counts has them.
+
+    Args:
+        order: N.
+        highest: V, the highest id of a word.
+    """
+
+    def __init__(self, order: int, highest: int) -> None: ...
+    def add(
+        self,
+        rows: NDArray[np.uint64],  # (n, columns)
+    ) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """Take further rows; return new keys of each order, and the counts of those that are complete.
+
+        Raises:
+            ValueError: rows do not increase, or hold words that do not exist.
+        """
+
+    def finish(self) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """Return the counts that are left."""
+
+def last_not_above(
+    keys: NDArray[np.int64],  # (n,)
+    wanted: NDArray[np.int64],  # (m,)
+) -> NDArray[np.int64]:
+    """Return for each number the position of the last of the sorted keys that is not above it, -1 where all are."""

@@ -32,6 +32,7 @@ class Tokens:
         vocabulary: the words, most frequent first, END and UNKNOWN among them.
         counts: (V,) int64, how often each token occurs in this text.
         end, unknown: the ids of END and UNKNOWN.
+        num_types: different words in this text, before rare ones became UNKNOWN.
         num_sentences: lines with a word in them.
         num_unknown: tokens that are UNKNOWN, including those that the text itself writes as <unk>.
 
@@ -44,6 +45,7 @@ class Tokens:
     def __init__(self, corpus: EncodedCorpus, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
         self.end, self.unknown = (vocabulary.key_to_index[token] for token in (END, UNKNOWN))
+        self.num_types = len(corpus.vocabulary)
         self.num_sentences = corpus.num_sentences
         self._corpus = corpus
         ids = vocabulary.key_to_index

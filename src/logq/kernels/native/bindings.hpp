@@ -15,6 +15,7 @@ inline void expect(bool holds, const std::string &message) {
 }
 
 void bind_losses(nanobind::module_ &module);
+void bind_ngrams(nanobind::module_ &module);
 void bind_rows(nanobind::module_ &module);
 void bind_sampling(nanobind::module_ &module);
 void bind_text(nanobind::module_ &module);

@@ -54,4 +54,5 @@ NB_MODULE(_native, module) {
     logq::bind_word2vec(module);
     logq::bind_text(module);
     logq::bind_rows(module);
+    logq::bind_ngrams(module);
 }

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from logq._arguments import ArgumentError
 from logq._files import atomic_write
+from logq._model_file import release_mapped
 from logq._progress import Progress
 from logq._text_encodings import open_text
 from logq.language_models.ngram.backoff import BackoffTable, Floats, Floats32
@@ -37,6 +38,7 @@ ZERO = -99.0
 """Written for log10 of 0."""
 
 _LINES = 1 << 16  # at a time
+_RELEASED = 16 * _LINES
 _PREAMBLE = 1000  # lines
 _LN10 = np.log(10.0)
 _NOTHING = (np.empty(0, np.int64), np.empty(0, np.float32), np.empty(0, np.float32))
@@ -63,6 +65,9 @@ def write_arpa(
             for start in range(0, size, _LINES):
                 stop = min(start + _LINES, size)
                 file.write(_lines(table, n, start, stop, names).encode())
+                if start % _RELEASED == 0:
+                    for array in (*table.keys, *table.log_probs, *table.weights):
+                        release_mapped(array)
                 bar.advance(stop - start)
             file.write(b"\n")
         file.write(b"\\end\\\n")

@@ -1,7 +1,9 @@
 """NGram: the n-gram language model, from a corpus to perplexity; without torch."""
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import field
 from typing import Annotated, Any
 
@@ -10,17 +12,17 @@ from numpy.typing import NDArray
 from typing_extensions import Self
 
 from logq._arguments import ArgumentError, check_float
-from logq._progress import Progress
+from logq._progress import Progress, format_bytes
 from logq.evaluation.likelihood import Likelihood, likelihood_of
 from logq.language_models.language_model import LanguageModel, Source, VocabularyConfig
 from logq.language_models.ngram.arpa import read_arpa, write_arpa
 from logq.language_models.ngram.backoff import BackoffTable, Floats
-from logq.language_models.ngram.ngram_counts import Ids64, NGramCounts, count_ngrams
+from logq.language_models.ngram.disk_counts import DiskCounts, fits_in_memory
+from logq.language_models.ngram.ngram_counts import Counts, Ids64, count_ngrams
 from logq.language_models.ngram.smoothing import (
     STEPS,
     Discounts,
     additive,
-    adjusted_counts,
     best_k,
     estimate_discounts,
     kneser_ney,
@@ -38,6 +40,12 @@ ARPA = "arpa"
 """The smoothing of a model that was read from an ARPA file, which does not tell."""
 
 
+# What `memory` has to have room for besides n-grams, in bytes.
+_RESIDENT = 100_000_000  # the interpreter and what is imported
+_WORD = 300  # a word of the vocabulary
+_LEAST = 16_000_000
+
+
 def _check_smoothing(name: str, value: Any) -> str:
     if value not in (*SMOOTHINGS, ARPA):
         raise ArgumentError(name, f"one of {', '.join(SMOOTHINGS)}", value)
@@ -49,6 +57,21 @@ def _check_discounts(name: str, values: Any) -> Discounts:
         raise ArgumentError(name, "three numbers, such as 0.5,1.0,1.5", values)
     first, second, third = (check_float(name, value, at_least=0, at_most=most) for most, value in enumerate(values, 1))
     return first, second, third
+
+
+_UNITS = {"kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
+
+
+def _check_memory(name: str, value: Any) -> str:
+    _num_bytes(name, value)
+    return value
+
+
+def _num_bytes(name: str, value: Any) -> int:
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]+)\s*", value) if isinstance(value, str) else None
+    if found is None or found[2].lower() not in _UNITS or not float(found[1]):
+        raise ArgumentError(name, "a size such as 1GB", value)
+    return int(float(found[1]) * _UNITS[found[2].lower()])
 
 
 @configclass(group="Model")
@@ -85,6 +108,18 @@ class NGramConfig(VocabularyConfig):
             metavar="X,X,X",
         ),
     ] = None
+    memory: Annotated[
+        str | None,
+        Check(_check_memory),
+        Help(
+            'Memory that the process may take, such as "1GB"; what does not fit is counted in temporary files, which '
+            "gives the same probabilities. {none} counts in memory.",
+            typed="Memory that the process may take, such as 1GB; what does not fit is counted in temporary files.",
+            metavar="SIZE",
+            default="as much as needed",
+            group="Training",
+        ),
+    ] = None
     threads: Annotated[
         int,
         AtLeast(1),
@@ -100,8 +135,9 @@ class NGram(NGramConfig, LanguageModel):
     With "kneser_ney", the best of these, P is interpolated modified Kneser-Ney, equal to what `lmplz` of KenLM makes of
     the same text; with "add_k", (c(h w) + k) / (c(h) + k V); with "maximum_likelihood", c(h w) / c(h), under which most
     texts are impossible. <s> stands before the first word of a line. Counting takes 4 bytes for each token and about 40
-    for each n-gram, the model 16 for each n-gram (12 for the highest order). All n-grams are kept, as in KenLM; SRILM
-    drops those of three words and more that occur once unless told otherwise (-gt3min 1).
+    for each n-gram, the model 16 for each n-gram (12 for the highest order); with `memory`, what does not fit is
+    counted and kept in temporary files, with the same result to the bit. All n-grams are kept, as in KenLM; SRILM drops
+    those of three words and more that occur once unless told otherwise (-gt3min 1).
 
     Attributes:
         metadata: after `fit`, "ngrams": the number of them in each order; for "kneser_ney", "discounts" of each order;
@@ -147,9 +183,9 @@ class NGram(NGramConfig, LanguageModel):
             The model itself.
 
         Raises:
-            OSError: a file of `source` cannot be read.
-            ArgumentError, ArgumentTypeError: `source` is not a text, has no words, contains <s>, which stands for the
-                beginning of a line, or is too small to estimate the discounts of Kneser-Ney.
+            OSError: a file of `source` cannot be read, or there is no space for temporary files.
+            ArgumentError, ArgumentTypeError: `memory` is too little, or `source` is not a text, has no words, contains
+                <s>, which stands for the beginning of a line, or is too small to estimate the discounts of Kneser-Ney.
         """
         if self.smoothing == ARPA:
             hint = "make a new NGram: this one was read from an ARPA file"
@@ -162,15 +198,16 @@ class NGram(NGramConfig, LanguageModel):
                 vocabulary = tokens.vocabulary
                 if START in vocabulary:
                     raise ArgumentError("source", f"lines without {START}, which is put before each line")
-                counts = count_ngrams(tokens, self.order, progress)
-                metadata: dict[str, Any] = {"ngrams": [len(own) for own in counts.counts], "tokens": len(tokens)}
-            if validation is None:
-                table = self._smoothed(counts, self.k, metadata, progress)
-            else:
-                with read_tokens(validation, vocabulary=vocabulary, **reading) as tokens:
-                    k = self.k or self._best_k(counts, tokens, progress)
-                    table = self._smoothed(counts, k, metadata, progress)
-                    metadata["validation"] = _likelihood(table, tokens).as_dict()
+                counted, num_tokens = self._counted(tokens, progress), len(tokens)
+            with counted as counts:
+                metadata: dict[str, Any] = {"ngrams": [len(own) for own in counts.counts], "tokens": num_tokens}
+                if validation is None:
+                    table = self._smoothed(counts, self.k, metadata, progress)
+                else:
+                    with read_tokens(validation, vocabulary=vocabulary, **reading) as tokens:
+                        k = self.k or self._best_k(counts, tokens, progress)
+                        table = self._smoothed(counts, k, metadata, progress)
+                        metadata["validation"] = _likelihood(table, tokens).as_dict()
             self._vocabulary, self._table, self.metadata = vocabulary, table, metadata
         return self
 
@@ -222,8 +259,20 @@ class NGram(NGramConfig, LanguageModel):
         """Take over what `state` returned."""
         self._table = BackoffTable.from_state(len(self.vocabulary), self.order, state)
 
+    def _counted(self, tokens: Tokens, progress: bool | None) -> AbstractContextManager[Counts]:
+        if self.memory is not None and self.order > 1:
+            memory = _num_bytes("memory", self.memory) - _RESIDENT - _WORD * tokens.num_types
+            if memory < _LEAST:
+                needed = format_bytes(_LEAST + _RESIDENT + _WORD * tokens.num_types)
+                raise ArgumentError("memory", f"at least {needed} for a text with so many different words", self.memory)
+            if not fits_in_memory(len(tokens), self.order, memory):
+                return DiskCounts(
+                    tokens, self.order, memory, adjusted=self.smoothing == "kneser_ney", progress=progress
+                )
+        return nullcontext(count_ngrams(tokens, self.order, progress))
+
     def _smoothed(
-        self, counts: NGramCounts, k: float | None, metadata: dict[str, Any], progress: bool | None
+        self, counts: Counts, k: float | None, metadata: dict[str, Any], progress: bool | None
     ) -> BackoffTable:
         with Progress(sum(metadata["ngrams"]), "n-grams", "smoothing", progress) as bar:
             if self.smoothing == "maximum_likelihood":
@@ -233,11 +282,11 @@ class NGram(NGramConfig, LanguageModel):
                 metadata["k"] = k
                 return additive(counts, k, bar)
             orders = range(1, self.order + 1)
-            found = [estimate_discounts(adjusted_counts(counts, n), n, self.discount_fallback) for n in orders]
+            found = [estimate_discounts(counts.adjusted(n), n, self.discount_fallback) for n in orders]
             metadata["discounts"] = [list(triple) for triple in found]
             return kneser_ney(counts, found, bar)
 
-    def _best_k(self, counts: NGramCounts, tokens: Tokens, progress: bool | None) -> float | None:
+    def _best_k(self, counts: Counts, tokens: Tokens, progress: bool | None) -> float | None:
         if self.smoothing != "add_k":
             return None
         with Progress(STEPS, "values", "finding k", progress) as bar:

@@ -1,16 +1,20 @@
 """Counts of each sequence of words in a text, order by order, in sorted arrays."""
 
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from logq._progress import Progress
+from logq.language_models.ngram.disk_columns import Column, DiskColumn, MemoryColumn
 from logq.text.phrase_counts import PairCounter
 from logq.text.tokens import Tokens
 
-__all__ = ["NGramCounts", "count_ngrams", "find"]
+__all__ = ["Counts", "NGramCounts", "Siblings", "count_ngrams", "find"]
 
 Ids64 = NDArray[np.int64]
 Ranks = NDArray[np.integer[Any]]
@@ -18,8 +22,22 @@ Ranks = NDArray[np.integer[Any]]
 _BLOCK = 1 << 20  # tokens
 
 
-class NGramCounts(NamedTuple):
-    """The n-grams of a text, n = 1 .. N, as a trie in arrays: an n-gram is its context's position and its last word.
+class Siblings(NamedTuple):
+    """N-grams that follow one another, with all that share a context.
+
+    Attributes:
+        part: their positions.
+        first: the position of the first context.
+        contexts: (n,) how many positions after it the context of each is; these increase.
+    """
+
+    part: slice
+    first: int
+    contexts: Ids64
+
+
+class Counts(ABC):
+    """The n-grams of a text, n = 1 .. N, as a trie in columns: an n-gram is its context's position and its last word.
 
         key(w_1 ... w_n) = position of (w_1 ... w_{n-1}) among those of order n - 1, times (V + 1), plus w_n
 
@@ -30,7 +48,77 @@ class NGramCounts(NamedTuple):
     Attributes:
         vocab_size: V, including </s> and <unk>, without <s>.
         keys: for n = 2 .. N, (N_n,) int64, sorted.
-        counts: for n = 1 .. N, (N_n,) int64, how often each occurs; of order 1 (V + 1,).
+        counts: for n = 1 .. N, (N_n,) integers, how often each occurs; of order 1 (V + 1,).
+    """
+
+    vocab_size: int
+    keys: Sequence[Column] | Sequence[Ids64]
+    counts: Sequence[Column] | Sequence[Ids64]
+    block = 1 << 20
+    """N-grams of which arrays are in memory at a time."""
+
+    @property
+    def order(self) -> int:
+        """N."""
+        return len(self.counts)
+
+    def first_at_line_start(self, n: int) -> int:
+        """The position of the first n-gram that begins with <s>; all that follow do too."""
+        position = self.vocab_size
+        for keys in self.keys[: n - 1]:
+            wanted = position * (self.vocab_size + 1)
+            position = bisect_left(range(len(keys)), wanted, key=lambda at: int(keys[at : at + 1][0]))
+        return position
+
+    def siblings(self, n: int, block: int) -> Iterator[Siblings]:
+        """Yield the n-grams of an order in blocks of some `block`, cut where the context changes."""
+        block = min(block, self.block)
+        size = len(self.counts[n - 1])
+        if n == 1:
+            yield Siblings(slice(0, size), 0, np.zeros(size, np.int64))
+            return
+        start = 0
+        while start < size:
+            length = block
+            while True:
+                contexts = self.keys[n - 2][start : start + length] // (self.vocab_size + 1)
+                at_end = start + len(contexts) == size
+                cut = len(contexts) if at_end else int(np.searchsorted(contexts, contexts[-1]))
+                if cut:
+                    break
+                length *= 2
+            first = int(contexts[0])
+            yield Siblings(slice(start, start + cut), first, contexts[:cut] - first)
+            start += cut
+
+    @abstractmethod
+    def adjusted(self, n: int) -> Column:
+        """Return the adjusted counts of Kneser-Ney for the n-grams of an order: (N_n,).
+
+            c(w_1 ... w_n) = how often it occurs                                 if n = N, or w_1 = <s>
+                           = number of different words (or <s>) before it        otherwise
+
+        <s> itself, which nothing predicts, has 0.
+        """
+
+    @abstractmethod
+    def below(self, n: int, values: Column) -> Column:
+        """Return for each n-gram, n >= 2, the value of what it is without its first word: (N_n,) of (N_{n-1},)."""
+
+    @abstractmethod
+    def column(self, dtype: DTypeLike, size: int) -> MemoryColumn | DiskColumn:
+        """Return an empty column for `size` entries, where those of the counts are: in memory, or on disk."""
+
+    @abstractmethod
+    def table_keys(self) -> list[Ids64]:
+        """Return `keys` as arrays."""
+
+
+@dataclass
+class NGramCounts(Counts):
+    """Counts in memory, in arrays.
+
+    Attributes:
         suffixes: for n = 2 .. N, (N_n,) the position of (w_2 ... w_n) among those of order n - 1.
 
     Example:
@@ -42,25 +130,48 @@ class NGramCounts(NamedTuple):
     """
 
     vocab_size: int
-    keys: list[Ids64]
-    counts: list[Ids64]
+    keys: list[Ids64]  # pyright: ignore[reportIncompatibleVariableOverride]
+    counts: list[Ids64]  # pyright: ignore[reportIncompatibleVariableOverride]
     suffixes: list[Ranks]
 
-    @property
-    def order(self) -> int:
-        """N."""
-        return len(self.counts)
+    def adjusted(self, n: int) -> Ids64:
+        """See Counts."""
+        own = self.counts[n - 1]
+        if n < self.order:
+            before = np.bincount(self.suffixes[n - 1], minlength=len(own))
+            first = self.first_at_line_start(n)
+            own = np.concatenate([before[:first], own[first:]])
+        elif n == 1:
+            own = own.copy()
+        if n == 1:
+            own[self.vocab_size] = 0
+        return own
 
-    def contexts(self, n: int) -> Ids64:
-        """(N_n,) the position of each n-gram's first n - 1 words, n >= 2; sorted."""
-        return self.keys[n - 2] // (self.vocab_size + 1)
+    def below(self, n: int, values: Column) -> Column:
+        """See Counts."""
+        return _Chosen(values[:], self.suffixes[n - 2])
 
-    def first_at_line_start(self, n: int) -> int:
-        """The position of the first n-gram that begins with <s>; all that follow do too."""
-        position = self.vocab_size
-        for keys in self.keys[: n - 1]:
-            position = int(np.searchsorted(keys, position * (self.vocab_size + 1)))
-        return position
+    def column(self, dtype: DTypeLike, size: int) -> MemoryColumn:
+        """See Counts."""
+        return MemoryColumn(dtype, size)
+
+    def table_keys(self) -> list[Ids64]:
+        """See Counts."""
+        return self.keys
+
+
+@dataclass
+class _Chosen:
+    """values[places], of which only parts are made."""
+
+    values: NDArray[Any]
+    places: Ranks
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, part: Any) -> NDArray[Any]:
+        return self.values[self.places[part]]
 
 
 def count_ngrams(tokens: Tokens, order: int, progress: bool | None = False) -> NGramCounts:

@@ -1,20 +1,20 @@
 """Smoothing of n-gram counts: maximum likelihood, add-k, and interpolated modified Kneser-Ney."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from logq._arguments import ArgumentError
 from logq._progress import Progress
 from logq.language_models.ngram.backoff import BackoffTable, Floats, Floats32
-from logq.language_models.ngram.ngram_counts import Ids64, NGramCounts
+from logq.language_models.ngram.disk_columns import Column, MemoryColumn, pieces
+from logq.language_models.ngram.ngram_counts import Counts
 
-__all__ = ["STEPS", "Discounts", "additive", "adjusted_counts", "best_k", "estimate_discounts", "kneser_ney"]
+__all__ = ["STEPS", "Discounts", "additive", "best_k", "estimate_discounts", "kneser_ney"]
 
 
-def additive(counts: NGramCounts, k: float, bar: Progress | None = None) -> BackoffTable:
+def additive(counts: Counts, k: float, bar: Progress | None = None) -> BackoffTable:
     """Return the table of add-k smoothing; k = 0 is maximum likelihood.
 
         P(w | h) = (c(h w) + k) / (c(h) + k V)
@@ -40,32 +40,31 @@ def additive(counts: NGramCounts, k: float, bar: Progress | None = None) -> Back
         array([0.143, 0.429, 0.286, 0.143])
     """
     size, order = counts.vocab_size, counts.order
-    log_probs: list[Floats32] = []
-    weights: list[Floats32] = []
+    table = _TableInTheMaking(counts)
     with np.errstate(divide="ignore", invalid="ignore"):
         unseen = np.log(1 / size) if k else -np.inf
-        for n, own in enumerate(counts.counts, 1):
+        for n in range(1, order + 1):
             # The history before the last word is complete if n = N, or if the n-gram begins where its line does.
             complete = 0 if n == order else counts.first_at_line_start(n)
-            values = np.full(len(own), unseen)
-            if n == 1:
-                if order == 1:
-                    values[:size] = np.log((own[:size] + k) / (own[:size].sum() + k * size))
-                values[size] = -np.inf  # nothing is followed by <s>
-            else:
-                contexts = counts.contexts(n)[complete:]
-                totals = _followed(counts, n - 1)
-                values[complete:] = np.log((own[complete:] + k) / (totals[contexts] + k * size))
-            log_probs.append(values.astype(np.float32))
-            if n < order:
-                weight = np.zeros(len(own))
-                if k:
-                    complete = 0 if n == order - 1 else counts.first_at_line_start(n)
-                    weight[complete:] = np.log(k * size / (_followed(counts, n)[complete:] + k * size))
-                weights.append(weight.astype(np.float32))
-            if bar is not None:
-                bar.advance(len(own))
-    return BackoffTable(size, counts.keys, log_probs, weights)
+            complete_context = 0 if n == order else counts.first_at_line_start(n - 1) if n > 1 else 0
+            table.begin(n)
+            for part, first, contexts in counts.siblings(n, _BLOCK):
+                own = counts.counts[n - 1][part]
+                if n == 1:  # nothing is followed by <s>
+                    own = np.append(own[:size], 0)
+                totals = np.bincount(contexts, own)
+                values = np.log((own + k) / (totals[contexts] + k * size))
+                values[: max(0, complete - part.start)] = unseen
+                if n == 1:
+                    values[size] = -np.inf
+                table.log_probs.append(values)
+                if n > 1:
+                    weights = np.log(k * size / (totals + k * size)) if k else np.zeros(len(totals))
+                    weights[: max(0, complete_context - first)] = 0
+                    table.add_weights(first, weights)
+                if bar is not None:
+                    bar.advance(len(own))
+    return table.finish()
 
 
 def best_k(measure: Callable[[float], float], bar: Progress) -> float:
@@ -92,25 +91,21 @@ STEPS = 17
 """The number of measurements of `best_k`."""
 
 
-def _followed(counts: NGramCounts, n: int) -> Floats:
-    """How often each n-gram is followed by a word: (N_n,); </s>, where it ends a line, is not."""
-    return np.bincount(counts.contexts(n + 1), counts.counts[n], len(counts.counts[n - 1])).astype(np.float64)
-
-
 Discounts: TypeAlias = tuple[float, float, float]
 """What is subtracted from a count of 1, of 2, and of 3 or more."""
 
 _BLOCK = 1 << 20  # n-grams at a time, so that intermediate results take little memory
 
 
-def kneser_ney(counts: NGramCounts, discounts: Sequence[Discounts], bar: Progress | None = None) -> BackoffTable:
+def kneser_ney(counts: Counts, discounts: Sequence[Discounts], bar: Progress | None = None) -> BackoffTable:
     """Return the table of interpolated modified Kneser-Ney smoothing.
 
         P(w | h) = (c(h w) - D(c(h w))) / c(h .) + g(h) P(w | h without its first word)
         g(h) = (D1 n1(h .) + D2 n2(h .) + D3 n3+(h .)) / c(h .)
 
-    c are `adjusted_counts`, D the discounts of the order of h w, n1(h .) the number of words with a count of 1 after h,
-    and so on. Unigrams are interpolated with the uniform distribution 1 / V over all words, including </s> and <unk>.
+    c are adjusted counts (Counts.adjusted), D the discounts of the order of h w, n1(h .) the number of words with a
+    count of 1 after h, and so on. Unigrams are interpolated with the uniform distribution 1 / V over all words,
+    including </s> and <unk>.
 
     Equivalent to: `lmplz` of KenLM.
 
@@ -133,72 +128,80 @@ def kneser_ney(counts: NGramCounts, discounts: Sequence[Discounts], bar: Progres
         array([0.375, 0.292, 0.208, 0.125], dtype=float32)
     """
     size = counts.vocab_size
-    log_probs: list[Floats32] = []
-    weights: list[Floats32] = []
-    below: Floats = np.full(1, 1 / size)  # P of the order before
+    table = _TableInTheMaking(counts)
+    below: Column = np.full(1, 1 / size)  # P of the order before
     for n, triple in enumerate(discounts, 1):
-        adjusted = adjusted_counts(counts, n)
+        adjusted = counts.adjusted(n)
+        lower = counts.below(n, below) if n > 1 else np.full(size + 1, 1 / size)
         taken = np.array([0.0, *triple])
-        totals, spare = np.zeros(len(below)), np.zeros(len(below))
-        for part, contexts in _parts(counts, n):
+        probs = counts.column(np.float64, len(adjusted))
+        table.begin(n)
+        for part, first, contexts in counts.siblings(n, _BLOCK):
             own = adjusted[part]
-            first, last = contexts[0], contexts[-1] + 1
-            totals[first:last] += np.bincount(contexts - first, own)
-            spare[first:last] += np.bincount(contexts - first, taken[np.minimum(own, 3)])
-        # Where nothing follows a context, all of P comes from the order below.
-        weight = np.divide(spare, totals, out=np.ones(len(below)), where=totals > 0)
-        probs, logs = np.empty(len(adjusted)), np.empty(len(adjusted), np.float32)
-        for part, contexts in _parts(counts, n):
-            own = adjusted[part]
-            lower = 0 if n == 1 else counts.suffixes[n - 2][part]
-            left = (own - taken[np.minimum(own, 3)]) / totals[contexts]
-            probs[part] = left + weight[contexts] * below[lower]
+            kinds = np.minimum(own, 3)
+            # Sums of integers are exact, so that they do not depend on how n-grams are cut into blocks.
+            totals = np.bincount(contexts, own)
+            spare = np.zeros(len(totals))
+            for kind, discount in enumerate(triple, 1):
+                spare += discount * np.bincount(contexts, kinds == kind)
+            # Where nothing follows a context, all of P comes from the order below.
+            weight = np.divide(spare, totals, out=np.ones(len(totals)), where=totals > 0)
+            values = (own - taken[kinds]) / totals[contexts] + weight[contexts] * lower[part]
+            if n < counts.order:
+                probs.append(values)
             with np.errstate(divide="ignore"):
-                logs[part] = np.log(probs[part])
+                values, weight = np.log(values), np.log(weight)
+            if n == 1:
+                values[size] = -np.inf  # nothing is followed by <s>
+            else:
+                table.add_weights(first, weight)
+            table.log_probs.append(values)
             if bar is not None:
                 bar.advance(len(own))
-        log_probs.append(logs)
-        if n == 1:
-            logs[size] = -np.inf  # nothing is followed by <s>
-        else:
-            with np.errstate(divide="ignore"):
-                weights.append(np.log(weight).astype(np.float32))
-        below = probs
-    return BackoffTable(size, counts.keys, log_probs, weights)
+        below = probs.finish() if isinstance(probs, MemoryColumn) else probs
+    return table.finish()
 
 
-def _parts(counts: NGramCounts, n: int) -> Iterator[tuple[slice, Ids64]]:
-    """Yield the n-grams of an order in blocks, and the positions of their contexts, which increase."""
-    size = len(counts.counts[n - 1])
-    for start in range(0, size, _BLOCK):
-        part = slice(start, min(start + _BLOCK, size))
-        if n == 1:
-            yield part, np.zeros(part.stop - start, np.int64)
-        else:
-            yield part, counts.keys[n - 2][part] // (counts.vocab_size + 1)
+class _TableInTheMaking:
+    """The columns of a BackoffTable, which are written order by order."""
+
+    def __init__(self, counts: Counts) -> None:
+        self._counts = counts
+        self._log_probs: list[Floats32] = []
+        self._weights: list[Floats32] = []
+
+    def begin(self, n: int) -> None:
+        """Go on with order n."""
+        self._end()
+        sizes = [len(column) for column in self._counts.counts]
+        self.log_probs = self._counts.column(np.float32, sizes[n - 1])
+        self._contexts = sizes[n - 2] if n > 1 else 0
+        self.weights = self._counts.column(np.float32, self._contexts)
+
+    def add_weights(self, first: int, weights: Floats) -> None:
+        """Append logarithms of weights from context `first` on; those between, which nothing follows, have 1."""
+        self._fill(first)
+        self.weights.append(weights)
+
+    def finish(self) -> BackoffTable:
+        """Return the table."""
+        self._end()
+        return BackoffTable(self._counts.vocab_size, self._counts.table_keys(), self._log_probs, self._weights)
+
+    def _end(self) -> None:
+        if not hasattr(self, "log_probs"):
+            return
+        if self._log_probs:
+            self._fill(self._contexts)
+            self._weights.append(self.weights.finish())
+        self._log_probs.append(self.log_probs.finish())
+
+    def _fill(self, stop: int) -> None:
+        for part in pieces(stop - len(self.weights), _BLOCK):
+            self.weights.append(np.zeros(part.stop - part.start, np.float32))
 
 
-def adjusted_counts(counts: NGramCounts, n: int) -> Ids64:
-    """Return the adjusted counts of Kneser-Ney for the n-grams of an order: (N_n,).
-
-        c(w_1 ... w_n) = how often it occurs                                 if n = N, or w_1 = <s>
-                       = number of different words (or <s>) before it        otherwise
-
-    <s> itself, which nothing predicts, has 0.
-    """
-    own = counts.counts[n - 1]
-    if n < counts.order:
-        before = np.bincount(counts.suffixes[n - 1], minlength=len(own))
-        first = counts.first_at_line_start(n)
-        own = np.concatenate([before[:first], own[first:]])
-    elif n == 1:
-        own = own.copy()
-    if n == 1:
-        own[counts.vocab_size] = 0
-    return own
-
-
-def estimate_discounts(adjusted: NDArray[np.int64], order: int, fallback: Sequence[float] | None = None) -> Discounts:
+def estimate_discounts(adjusted: Column, order: int, fallback: Sequence[float] | None = None) -> Discounts:
     """Return the discounts of an order, from the numbers of n-grams with adjusted counts 1 to 4.
 
         D_j = j - (j + 1) Y n_{j+1} / n_j  with Y = n_1 / (n_1 + 2 n_2),  j = 1, 2, 3+
@@ -219,7 +222,8 @@ def estimate_discounts(adjusted: NDArray[np.int64], order: int, fallback: Sequen
         >>> [round(value, 3) for value in estimate_discounts(counts, 2)]
         [0.625, 1.062, 1.667]
     """
-    n = np.bincount(np.minimum(adjusted, 5), minlength=6)[1:5].tolist()
+    parts = (adjusted[part] for part in pieces(len(adjusted), _BLOCK))
+    n = sum((np.bincount(np.minimum(part, 5), minlength=6) for part in parts), np.zeros(6, np.int64))[1:5].tolist()
     problem = ""
     if 0 in n[:3]:
         problem = f"no {order}-gram has a count of {n.index(0) + 1}"

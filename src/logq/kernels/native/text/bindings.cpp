@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "../arrays.hpp"
 #include "tokenizer.hpp"
 #include "white_space.hpp"
 #include "word_table.hpp"
@@ -23,17 +24,6 @@ namespace {
 
 template <typename Scalar> using Input = nb::ndarray<const Scalar, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 template <typename Scalar> using Changed = nb::ndarray<Scalar, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
-template <typename Scalar> using Column = nb::ndarray<nb::numpy, Scalar, nb::ndim<1>, nb::c_contig>;
-
-// Hands the memory over to a numpy array, which frees it.
-template <typename Scalar> Column<Scalar> give(std::vector<Scalar> values) {
-    auto kept = std::make_unique<std::vector<Scalar>>(std::move(values));
-    Scalar *data = kept->data();
-    const std::size_t size = kept->size();
-    nb::capsule owner(kept.get(), [](void *memory) noexcept { delete static_cast<std::vector<Scalar> *>(memory); });
-    kept.release();
-    return Column<Scalar>(data, {size}, owner);
-}
 
 // The table with a lock of its own: Python's is not held while it works.
 class Table {
