@@ -1,6 +1,9 @@
 """Tables of vectors that codes of users, items and values look up."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Generator, Mapping
+from contextvars import ContextVar
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -8,12 +11,29 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding, embedding_bag
 
 from logq._arguments import ArgumentError, Verbatim, check_bool, check_float, check_int
+from logq.distributed.sharded_embedding import ShardedEmbedding, normal_rows
 from logq.kernels.backends import find_backend
 from logq.kernels.passes import Entries, Passes
+from logq.processes import world
 from logq.shapes import can_look_at, check_ids, check_shape
 from logq.tracing import has_numbers, keeps_sizes
 
-__all__ = ["IdTable", "Table", "column", "end_of", "filled", "mean_of_rows", "select_rows"]
+__all__ = [
+    "IdTable",
+    "ShardedTable",
+    "Table",
+    "column",
+    "end_of",
+    "filled",
+    "mean_of_rows",
+    "select_rows",
+    "table_of_ids",
+    "tables_in_parts",
+]
+
+
+ROWS = 1 << 16
+"""Vectors that are made at a time."""
 
 
 class Table(nn.Module):
@@ -79,9 +99,113 @@ class Table(nn.Module):
         """Take these vectors (n, dim) to begin with."""
         self.weight.copy_(vectors)
 
+    @torch.no_grad()
+    def clear(self, code: int) -> None:
+        """Let the vector of a code be 0."""
+        self.weight[code] = 0
+
     def extra_repr(self) -> str:
         """What repr() shows."""
         return f"{self.weight.shape[0]}, {self.weight.shape[1]}" + ", sparse" * self.sparse
+
+
+class ShardedTable(ShardedEmbedding):
+    """A Table of which each process has, and updates, a part; see ShardedEmbedding. All processes ask it at once.
+
+    Args:
+        num_rows: n.
+        dim: width of a vector.
+        std: of the normal distribution of the first vectors, which depend on the code and the seed alone.
+        seed: of these.
+
+    Example:
+        >>> table = ShardedTable(10, 4, std=0.1, seed=1)
+        >>> table(torch.tensor([3, 3, 9])).shape, table.mean(torch.tensor([[3, 5, -1], [-1, -1, -1]])).shape
+        (torch.Size([3, 4]), torch.Size([2, 4]))
+    """
+
+    sparse = True
+    plain = None
+    """No loss can touch the vectors one by one, as those of others come when they are asked for."""
+
+    def __init__(self, num_rows: int, dim: int, *, std: float, seed: int) -> None:
+        super().__init__(num_rows, dim, init=partial(normal_rows, dim=dim, std=std, seed=seed))
+        self.std = std
+
+    def padded(self, codes: Tensor) -> Tensor:
+        """The vectors (*codes, dim) of codes, and 0 where one is -1."""
+        return self(filled(codes, sparse=True)).masked_fill((codes < 0)[..., None], 0.0)
+
+    def mean(self, codes: Tensor) -> Tensor:
+        """The mean (B, dim) of the vectors of each row of codes (B, W), padded with -1; 0 for a row without a code."""
+        is_code = codes >= 0
+        rows, place = self.distinct(codes[is_code])
+        if len(rows) == 0:
+            return rows.new_zeros(len(codes), self.dim)
+        return mean_of_rows(rows, torch.full_like(codes, -1).masked_scatter(is_code, place), is_code.sum(dim=1))
+
+    def every(self) -> Tensor:
+        """No process has all vectors.
+
+        Raises:
+            ArgumentError: always.
+        """
+        hint = "save() writes it whole, and logq.load reads it in one process; write_vector_shards() writes its vectors"
+        got = Verbatim(f"one of which each of {self.part.size} processes has a part")
+        raise ArgumentError("tables", "a model that this process has whole", got, hint)
+
+    @torch.no_grad()
+    def start_at(self, vectors: Tensor) -> None:
+        """Take these vectors (n, dim) to begin with."""
+        self.weight.copy_(vectors[self.own_ids()])
+
+    @torch.no_grad()
+    def clear(self, code: int) -> None:
+        """Let the vector of a code be 0."""
+        self.weight[self.own_ids() == code] = 0
+
+
+_in_parts: ContextVar[bool] = ContextVar("in_parts", default=False)
+"""Whether tables of ids are made in parts."""
+
+
+@contextlib.contextmanager
+def tables_in_parts(in_parts: bool = True) -> Generator[None, None, None]:
+    """A block in which the tables of users and items that a model makes are ones of which each process has a part.
+
+    Example:
+        >>> with tables_in_parts():
+        ...     type(table_of_ids(10, 4, std=0.1)).__name__  # as there is one process, which has all
+        'Table'
+    """
+    before = _in_parts.set(in_parts)
+    try:
+        yield
+    finally:
+        _in_parts.reset(before)
+
+
+def table_of_ids(num_rows: int, dim: int, *, std: float, sparse: bool = False) -> Table | ShardedTable:
+    """A table of users or items: whole, or in parts where `tables_in_parts` says so and there are several processes.
+
+    First vectors are the same for any number of processes there, so that one begins with those too. Arguments as for
+    `Table`.
+
+    Example:
+        >>> table_of_ids(10, 4, std=0.1)
+        Table(10, 4)
+    """
+    if not _in_parts.get():
+        return Table(num_rows, dim, std=std, sparse=sparse)
+    seed = int(torch.randint(1 << 62, ()))
+    if world().size > 1:
+        return ShardedTable(num_rows, dim, std=std, seed=seed)
+    with torch.random.fork_rng(devices=[]):  # what is drawn next must not depend on the number of processes
+        table = Table(num_rows, dim, std=std, sparse=sparse)
+    with torch.no_grad():
+        for part in torch.arange(num_rows).split(ROWS):
+            table.weight[part] = normal_rows(part, dim, std, seed).to(table.weight)
+    return table
 
 
 def filled(codes: Tensor, *, sparse: bool) -> Tensor:
@@ -167,9 +291,8 @@ class IdTable(nn.Module):
         super().__init__()
         self.num_ids = num_ids
         self.dropped = check_float("dropout", dropout, at_least=0, at_most=0.999)
-        self.table = Table(num_ids + 1, dim, std=std, sparse=sparse)
-        with torch.no_grad():
-            self.table.weight[-1] = 0
+        self.table = table_of_ids(num_ids + 1, dim, std=std, sparse=sparse)
+        self.table.clear(num_ids)
 
     def forward(self, ids: Tensor) -> Tensor:
         """(B,) -> (B, dim)."""
