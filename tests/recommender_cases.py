@@ -1,15 +1,19 @@
 """Recommenders for the tests: a small log whose next item follows from the last one, and an instance of each class."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from frequencies import SEED
 from logq import recommenders
 from logq.logs import Features, Interactions, Split, leave_one_out
 from logq.recommenders import Recommender
+from logq.samplers import Draw, Sampler
 
 ITEMS = 20
 
@@ -103,3 +107,28 @@ WITHOUT_VECTORS = [name for name in BASELINES if not getattr(recommenders, name)
 ALL: dict[str, Callable[[], Recommender]] = {
     name: lambda name=name: fitted(name) for name in (*BASELINES, *SKIP_GRAM, *NEURAL)
 }
+
+
+class FirstHalf(Sampler):
+    """Draws the first half of the classes, so that what is learned does not depend on who draws."""
+
+    reads_targets = False
+    is_random = False
+
+    def _draw(self, targets: Tensor, generator: Any) -> Draw:
+        return Draw(torch.arange(self.num_classes // 2), self.log_expected_count)
+
+    def log_expected_count(self, ids: Tensor) -> Tensor:
+        return torch.where(ids < self.num_classes // 2, 0.0, -1.0).to(self.dtype)
+
+
+def first_half(counts: Sequence[int]) -> Sampler:
+    return FirstHalf(len(counts))
+
+
+@cache
+def rated_split() -> Split:
+    """61 users, so that steps of 12 leave one for the last step of an epoch."""
+    log = planted_log(61)
+    ratings = np.random.default_rng(5).integers(0, 4, len(log)).astype(np.float32)
+    return leave_one_out(replace(log, columns={"rating": ratings}))

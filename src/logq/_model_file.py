@@ -6,10 +6,11 @@ damage, but are not a signature: whoever can write the file can write the digest
 
 import hashlib
 import json
+import math
 import mmap
 import os
 import sys
-from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -25,6 +26,7 @@ __all__ = [
     "DIGESTS",
     "FILE",
     "SUMMARY",
+    "ArrayInPieces",
     "CheckpointWarning",
     "Stored",
     "digest_of",
@@ -62,12 +64,43 @@ class CheckpointWarning(UserWarning):
     """
 
 
-def write_tensors(file: BinaryIO, tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> None:
+class ArrayInPieces(NamedTuple):
+    """An array that is written piece by piece, and is never whole in memory.
+
+    Args:
+        dtype: of its numbers.
+        shape: of all.
+        pieces: gives arrays of rows, which together are all of them in order; called twice, for digest and file.
+
+    Example:
+        >>> import io
+        >>> from safetensors.numpy import load
+        >>> rows = ArrayInPieces(np.dtype("int64"), (4,), lambda: (np.arange(i, i + 2) for i in (0, 2)))
+        >>> file = io.BytesIO()
+        >>> write_tensors(file, {"rows": rows}, {})
+        >>> load(file.getvalue())["rows"].tolist(), digest_of(rows) == digest_of(np.arange(4))
+        ([0, 1, 2, 3], True)
+    """
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    pieces: Callable[[], Iterable[NDArray[Any]]]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all numbers."""
+        return self.dtype.itemsize * math.prod(self.shape)
+
+
+def write_tensors(
+    file: BinaryIO, tensors: Mapping[str, NDArray[Any] | ArrayInPieces], metadata: Mapping[str, str]
+) -> None:
     """Write arrays, some text and digests of both as a safetensors file; equal arrays give equal bytes.
 
     Args:
         file: open for writing bytes, as `atomic_write` opens it.
-        tensors: arrays by name; they may be views with strides, of which a few MB at a time are made contiguous.
+        tensors: arrays by name; they may be views with strides, of which a few MB at a time are made contiguous, or
+            come in pieces.
         metadata: text by name.
 
     Raises:
@@ -106,13 +139,17 @@ def write_tensors(file: BinaryIO, tensors: Mapping[str, NDArray[Any]], metadata:
         _write_array(file, tensors[name])
 
 
-def _write_array(file: BinaryIO, array: NDArray[Any]) -> None:
+def _write_array(file: BinaryIO, array: NDArray[Any] | ArrayInPieces) -> None:
     for part in _pieces(array):
         file.write(part)
 
 
-def _pieces(array: NDArray[Any]) -> Iterator[memoryview]:
+def _pieces(array: NDArray[Any] | ArrayInPieces) -> Iterator[memoryview]:
     """The bytes of an array as a file has them, a few MB at a time."""
+    if isinstance(array, ArrayInPieces):
+        for rows in array.pieces():
+            yield from _pieces(rows)
+        return
     if array.size == 0:
         return
     if array.ndim == 0:
@@ -136,7 +173,7 @@ def release_mapped(array: NDArray[Any]) -> None:
             mapped.madvise(mmap.MADV_DONTNEED)
 
 
-def digest_of(array: NDArray[Any]) -> str:
+def digest_of(array: NDArray[Any] | ArrayInPieces) -> str:
     """SHA-256 of an array: its dtype, shape and numbers.
 
     Example:
@@ -149,7 +186,7 @@ def digest_of(array: NDArray[Any]) -> str:
     return digest.hexdigest()
 
 
-def _digests(tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> dict[str, str]:
+def _digests(tensors: Mapping[str, NDArray[Any] | ArrayInPieces], metadata: Mapping[str, str]) -> dict[str, str]:
     found = {name: digest_of(array) for name, array in tensors.items()}
     text = json.dumps({name: value for name, value in metadata.items() if name != DIGESTS}, sort_keys=True)
     found[""] = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
@@ -218,7 +255,7 @@ class Stored(NamedTuple):
     Args:
         kind: the name of the class.
         info: settings and all else that JSON can hold.
-        tensors: arrays by name.
+        tensors: arrays by name; where they are written, some may be ArrayInPieces.
 
     Example:
         >>> Stored("Popularity", {}, {}).kind
@@ -227,7 +264,7 @@ class Stored(NamedTuple):
 
     kind: str
     info: dict[str, Any]
-    tensors: dict[str, NDArray[Any]]
+    tensors: dict[str, Any]
 
 
 def write_stored(

@@ -5,12 +5,14 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
 from logq.cli import main
 from logq.cli.commands.index import IndexKind, _texts
+from logq.cli.folder_contents import is_shards
 from logq.logs import Features, Identifiers
 from logq.recommenders import Recommender
-from logq.retrieval import INDEX_KINDS, load_index
+from logq.retrieval import INDEX_KINDS, item_keys, load_index
 
 
 class Terminal(io.StringIO):
@@ -223,3 +225,64 @@ def test_only_names_become_columns_of_a_database(tmp_path):
     features = Features.from_frame(table, ids, separator={"tags": "|"}, buckets={"price": 2})
     assert _texts(features, "tags") == ["hot|green", None, "green"]
     assert _texts(features, "price") is None
+
+
+@pytest.mark.parametrize("kind", ["exact", "faiss-hnsw"])
+def test_an_index_of_vectors_in_shards_is_that_of_the_model(logq, model, tmp_path, kind):
+    pytest.importorskip({"exact": "numpy", "faiss-hnsw": "faiss"}[kind])
+    made = Recommender.load(model)
+    made.write_vector_shards(tmp_path / "shards")
+    code, out, err = logq("index", tmp_path / "shards", "-o", tmp_path / "index", "--kind", kind)
+    assert (code, err) == (0, "")
+    assert out.startswith(f"{kind} of 20 items in 1 shard, made in ")
+    words = ["recommend", model, "--user", "u3", "-k", 5]
+    plain, searched = lines(logq(*words)[1]), lines(logq(*words, "--index", tmp_path / "index")[1])
+    assert [[*line[:2], *line[3:]] for line in searched] == [[*line[:2], *line[3:]] for line in plain]
+    assert item_keys(tmp_path / "index", np.arange(3)).tolist() == made.item_ids[:3].tolist()
+    assert lines(logq("index", model, "-o", tmp_path / "index", "--check", "-k", 3)[1])[0][1:3] == [
+        "recall@3",
+        "1.000000",
+    ]
+    made.write_vector_shards(tmp_path / "shards", metric="cosine")
+    assert logq("index", tmp_path / "shards", "-o", tmp_path / "alike")[0] == 0
+    words = ["similar", model, "i3"]
+    assert lines(logq(*words, "--index", tmp_path / "alike")[1])[:3] == lines(logq(*words)[1])[:3]
+
+
+def test_shards_of_another_model_are_told_from_those_of_this_one(logq, model, tmp_path):
+    made = Recommender.load(model)
+    with torch.no_grad():
+        made.model.items.weight[3] += 1
+    made.write_vector_shards(tmp_path / "shards")
+    assert logq("index", tmp_path / "shards", "-o", tmp_path / "index", "-q")[0] == 0
+    code, _, err = logq("recommend", model, "--user", "u3", "--index", tmp_path / "index")
+    assert code != 0
+    assert "made from another model" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["-o", "index", "--check"], "--check: expected none with vectors in shards"),
+        (["--duckdb", "items.duckdb"], "--output: expected it alone with vectors in shards"),
+        (["-o", "index", "--option", "nprobe=3"], "nprobe"),
+        (["-o", "index", "--metric", "cosine"], "--metric: expected inner_product, which the shards were written for"),
+        (["-o", "shards"], "--output: shards holds vectors in shards"),
+    ],
+)
+def test_what_shards_cannot_do_is_said(logq, model, tmp_path, monkeypatch, words, message):
+    monkeypatch.chdir(tmp_path)
+    Recommender.load(model).write_vector_shards("shards")
+    code, _, err = logq("index", "shards", *words)
+    assert code == 2
+    assert message in err
+    assert (
+        "expected a recommender in this folder, found vectors in shards; `logq index`"
+        in logq("recommend", "shards", "--user", 1)[2]
+    )
+
+
+def test_a_prepared_log_is_not_taken_for_shards(logq, tmp_path):
+    (tmp_path / "manifest.json").write_text('{"format": "logq.partitions", "files": []}')
+    assert not is_shards(tmp_path)
+    assert "expected a recommender in this folder, found none" in logq("index", tmp_path, "-o", tmp_path / "index")[2]

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 import logq as package
+from logq.cli import main
+from logq.retrieval import item_keys, load_index
 from recommender_cases import planted_log
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -47,6 +49,19 @@ def test_two_processes_train_one_model_and_write_once(events: Path, tmp_path: Pa
 @pytest.mark.parametrize("name", ["sasrec", "two-tower", "mind", "sdm", "eges"])
 def test_every_neural_recommender_trains(name: str, events: Path, tmp_path: Path) -> None:
     check_trained(torchrun("train", name, events, "-o", tmp_path / "model", "--epochs", "2"), tmp_path / "model")
+
+
+@pytest.mark.slow
+def test_tables_in_parts_become_one_model_and_an_index(events: Path, tmp_path: Path) -> None:
+    folder, shards, index = (tmp_path / name for name in ("model", "shards", "index"))
+    words = ("train", "sasrec", events, "-o", folder, "--epochs", "2", "--seed", "1", "--tables", "sharded")
+    check_trained(torchrun(*words, "--shards", shards), folder)
+    assert len(list(shards.rglob("*.safetensors"))) == 2
+    assert main(["index", str(shards), "-o", str(index), "-q"]) == 0
+    model = package.load(folder)
+    found = load_index(index).search(model.query_vectors("u1"), 3).ids
+    expected = model.recommend("u1", k=3, exclude_seen=False).items.tolist()
+    assert item_keys(index, found)[0].tolist() == expected
 
 
 @pytest.mark.slow

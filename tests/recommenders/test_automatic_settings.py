@@ -84,6 +84,12 @@ def test_rules_see_what_was_chosen_before() -> None:
     }
 
 
+def test_tables_in_parts_start_from_random_vectors() -> None:
+    model = SASRec(tables="sharded")
+    statistics = LogStatistics.of(walks(300, 40, 250))
+    assert choose(SASRec.rules, statistics, model, model.auto)["pretrain"].value == 0
+
+
 def test_many_events_of_an_item_need_less_dropout() -> None:
     values = []
     for log in (walks(20, 40, 6), walks(400, 10, 8)):

@@ -2,8 +2,6 @@
 
 import signal
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -14,48 +12,23 @@ from torch import Tensor
 import language_cases
 from logq import optim
 from logq.candidates import IGNORED
-from logq.logs import Split, leave_one_out
+from logq.logs import leave_one_out
 from logq.objectives import OBJECTIVES
 from logq.process_start import all_values
 from logq.processes import World, world
 from logq.recommenders.neural_recommender import NeuralRecommender
-from logq.samplers import Draw, InBatch, LearnedUnigram, Mixture, Sampler, Unigram
+from logq.samplers import InBatch, LearnedUnigram, Mixture, Sampler, Unigram
 from logq.samplers.streams import rank_of_process
 from logq.training import together as sharing
 from logq.training.devices import Device
 from logq.training.loop import Loop
 from logq.training.together import share_gradients
 from processes import together
-from recommender_cases import NEURAL, SKIP_GRAM, make, planted_log, planted_split
+from recommender_cases import NEURAL, SKIP_GRAM, first_half, make, planted_log, planted_split, rated_split
 
 WORLD = 2
 
 SHARED: dict[str, Any] = {"epochs": 2, "decay": "constant", "seed": 3}
-
-
-class FirstHalf(Sampler):
-    """Draws the first half of the classes, so that what is learned does not depend on who draws."""
-
-    reads_targets = False
-    is_random = False
-
-    def _draw(self, targets: Tensor, generator: Any) -> Draw:
-        return Draw(torch.arange(self.num_classes // 2), self.log_expected_count)
-
-    def log_expected_count(self, ids: Tensor) -> Tensor:
-        return torch.where(ids < self.num_classes // 2, 0.0, -1.0).to(self.dtype)
-
-
-def first_half(counts: Sequence[int]) -> Sampler:
-    return FirstHalf(len(counts))
-
-
-@cache
-def rated_split() -> Split:
-    """61 users, so that steps of 12 leave one for the last step of an epoch."""
-    log = planted_log(61)
-    ratings = np.random.default_rng(5).integers(0, 4, len(log)).astype(np.float32)
-    return leave_one_out(replace(log, columns={"rating": ratings}))
 
 
 def recommender(name: str, size: int, **options: Any) -> Any:

@@ -5,7 +5,8 @@ import torch
 
 from logq.recommenders.encoders import Tower
 from logq.recommenders.feature_tables import FeatureTables, ItemCodes, check_features
-from logq.recommenders.item_tables import IdTable, Table, end_of, recency_weights, select_rows
+from logq.recommenders.item_tables import IdTable, Table, end_of, select_rows
+from logq.recommenders.row_means import recency_weights
 
 
 def test_a_mean_is_that_of_the_codes_that_are_there():

@@ -1,5 +1,6 @@
 """What a folder holds, looked up before it is loaded: a command that meets something else names the one that fits."""
 
+import json
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
@@ -9,7 +10,7 @@ from logq.cli.terminal.errors import BadInputError
 if TYPE_CHECKING:
     from logq.estimators import EstimatorEntry, Family
 
-__all__ = ["MODEL_FILE", "Contents", "Doing", "check_folder", "find_contents", "find_entry"]
+__all__ = ["MODEL_FILE", "Contents", "Doing", "check_folder", "find_contents", "find_entry", "is_shards"]
 
 Doing: TypeAlias = Literal["ask", "neighbors", "evaluate"]
 
@@ -42,6 +43,7 @@ _OTHERS = (
 _ADVICE = {
     "checkpoint": "the same command with --resume continues from it",
     "log": "the model is in the folder above",
+    "shards": "`logq index` makes an index of them",
 }
 
 
@@ -89,7 +91,21 @@ def find_contents(folder: Path) -> Contents | None:
         if entry is None:  # a class of somebody's own, which its own loader knows
             return Contents("", "a model")
         return Contents(entry.family, f"{entry.class_name}, {_ONE[entry.family]}", entry)
-    return next((Contents(family, name) for file, family, name in _OTHERS if (folder / file).exists()), None)
+    found = next((Contents(family, name) for file, family, name in _OTHERS if (folder / file).exists()), None)
+    return Contents("shards", "vectors in shards") if found is None and is_shards(folder) else found
+
+
+def is_shards(folder: Path) -> bool:
+    """Whether a folder has vectors in shards, as write_vector_shards writes them; prepared logs have a manifest too.
+
+    Example:
+        >>> is_shards(Path("nowhere"))
+        False
+    """
+    try:
+        return json.loads((folder / "manifest.json").read_bytes())["format"] == "logq.distributed.vectors"
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return False
 
 
 def check_folder(place: Path, *families: "Family", doing: Doing = "ask") -> Contents | None:

@@ -22,7 +22,7 @@ _FILES = {
     "word vectors": ("vectors.json", "vectors.safetensors"),
     "recommender": ("log", "titles.json", "model.json", "training.json", "model.safetensors"),
     "language model": ("model.json", "model.safetensors"),
-    "index": ("made_of.json", "index.safetensors"),
+    "index": ("made_of.json", "items.safetensors", "index.safetensors"),
 }
 _CALLED = {"word vectors": "word vectors", "index": "an index of items"}
 _FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO)

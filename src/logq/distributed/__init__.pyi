@@ -3,6 +3,7 @@ from .checkpoint_parts import ShardedState as ShardedState
 from .grad_cache import GradCache as GradCache
 from .sharded_checkpoint import Checkpoint as Checkpoint
 from .sharded_checkpoint import Loaded as Loaded
+from .sharded_embedding import ShardedEmbedding as ShardedEmbedding
 from .sharded_table import ShardedClassTable as ShardedClassTable
 from .stratified import Stratified as Stratified
 from .vector_shards import VectorShard as VectorShard

@@ -17,9 +17,10 @@ from logq.recommenders.encoders import Batch, RetrievalModel, WindowModel
 from logq.recommenders.histories import Histories, gather_rows
 from logq.recommenders.item_loss import ItemLoss
 from logq.recommenders.item_search import ItemSearch
-from logq.recommenders.item_tables import Table, column, recency_weights, weighted_sum
+from logq.recommenders.item_tables import Table, column
 from logq.recommenders.neural_config import SkipGramConfig
 from logq.recommenders.neural_recommender import NeuralRecommender
+from logq.recommenders.row_means import recency_weights, weighted_sum
 from logq.recommenders.session_windows import Windows
 from logq.samplers import Mixture, Sampler, WithinGroup
 from logq.tracing import keeps_sizes

@@ -13,9 +13,10 @@ from logq.logs import ItemGraph, sessions, walks
 from logq.logs.interactions import Interactions
 from logq.recommenders.encoders import Batch, RetrievalModel, WindowModel
 from logq.recommenders.feature_tables import FeatureTables, ItemCodes, check_features, item_inputs
-from logq.recommenders.item_tables import Table, column, filled, recency_weights, weighted_sum
+from logq.recommenders.item_tables import Table, column, filled
 from logq.recommenders.neural_config import SkipGramConfig
 from logq.recommenders.neural_recommender import NeuralRecommender
+from logq.recommenders.row_means import recency_weights, weighted_sum
 from logq.recommenders.session_windows import Windows
 from logq.shapes import check_ids
 from logq.tracing import keeps_sizes

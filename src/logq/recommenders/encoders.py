@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from logq._arguments import ArgumentError, check_float, check_int
 from logq.candidates import IGNORED
 from logq.recommenders.feature_tables import FeatureTables, ItemCodes
-from logq.recommenders.item_tables import Table, column
+from logq.recommenders.item_tables import ShardedTable, Table, column
 from logq.tracing import keeps_sizes
 
 __all__ = ["Batch", "RetrievalModel", "Tower", "WindowModel", "rows_of_targets"]
@@ -150,7 +150,7 @@ class RetrievalModel(nn.Module, ABC):
 
     def sparse_parameters(self) -> list[nn.Parameter]:
         """The tables with sparse gradients, for an optimizer of logq.optim; all others are dense."""
-        found = {id(m.weight): m.weight for m in self.modules() if isinstance(m, Table) and m.sparse}
+        found = {id(m.weight): m.weight for m in self.modules() if isinstance(m, Table | ShardedTable) and m.sparse}
         return list(found.values())
 
 

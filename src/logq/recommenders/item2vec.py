@@ -13,9 +13,9 @@ from torch import Tensor
 from logq.logs.interactions import Interactions
 from logq.recommenders.held_out import HeldOut
 from logq.recommenders.histories import Histories
-from logq.recommenders.item_tables import recency_weights
 from logq.recommenders.neural_config import RECENCY, Gap, Recency
 from logq.recommenders.recommender import Recommender
+from logq.recommenders.row_means import recency_weights
 from logq.recommenders.session_windows import session_corpus
 from logq.samplers.registry import SamplerChoice
 from logq.training.config import Above, AtLeast, Help, TriedValues, configclass

@@ -11,8 +11,15 @@ from torch.nn.functional import embedding
 from logq._arguments import ArgumentError, Verbatim, check_bool
 from logq.recommenders.encoders import RetrievalModel, Tower
 from logq.recommenders.feature_tables import FeatureTables, ItemCodes, item_inputs
-from logq.recommenders.item_tables import IdTable, Table, filled, mean_of_padded, mean_of_rows, mean_weights
+from logq.recommenders.item_tables import (
+    IdTable,
+    ShardedTable,
+    Table,
+    filled,
+    table_of_ids,
+)
 from logq.recommenders.known_log import KnownLog
+from logq.recommenders.row_means import mean_of_padded, mean_of_rows, mean_weights
 from logq.tracing import keeps_sizes
 
 __all__ = ["ContentTable", "ItemContent", "TableModel", "content_of"]
@@ -191,8 +198,8 @@ class TableModel(RetrievalModel):
         torch.Size([4, 4])
     """
 
-    watched: Table | ContentTable
-    items: Table | ContentTable
+    watched: Table | ShardedTable | ContentTable
+    items: Table | ShardedTable | ContentTable
 
     def make_tables(self, *, std: float, tied: bool, sparse: bool = False, content: ItemContent | None = None) -> None:
         """Make `watched` and `items`, in this order, from torch's global generator.
@@ -205,9 +212,9 @@ class TableModel(RetrievalModel):
         """
         values = None if content is None else content.values(self.num_items)
 
-        def made() -> Table | ContentTable:
+        def made() -> Table | ShardedTable | ContentTable:
             if content is None or values is None:
-                return Table(self.num_items, self.dim, std=std, sparse=sparse)
+                return table_of_ids(self.num_items, self.dim, std=std, sparse=sparse)
             return ContentTable(values, content, self.num_items, self.dim, std=std, sparse=sparse)
 
         self.watched = made()

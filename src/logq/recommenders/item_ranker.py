@@ -80,6 +80,11 @@ class ItemRanker(SavedEstimator):
         """(C, D), the vectors of the items."""
         return self._item_rows()
 
+    def _vectors_of(self, codes: NDArray[np.int64]) -> Tensor:
+        """(n, D), the vectors of some items."""
+        table = self._vectors().detach()
+        return table[torch.from_numpy(codes).to(table.device)].float()
+
     def _user_vectors(self, histories: Histories) -> Tensor:
         """(n, D) or (n, K, D), what users are compared with each other by: queries without the 1 that biases have."""
         return self._queries(histories)[..., : self._own_index("cosine").dim]
@@ -282,8 +287,7 @@ class ItemRanker(SavedEstimator):
         exclude = None
         if own is not None:
             exclude = (own, np.arange(len(own) + 1))
-            table = self._vectors().detach()
-            vectors = table[torch.from_numpy(own).to(table.device)].float()
+            vectors = self._vectors_of(own)
         assert vectors is not None
         if isinstance(where, UntiedIndex):
             return where.search(vectors, k, exclude=exclude, allow=allow)

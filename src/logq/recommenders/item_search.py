@@ -7,12 +7,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from logq.processes import add_up, all_rows, world
 from logq.recommenders.histories import Histories
-from logq.retrieval.exact_index import ExactIndex, best, scores_and_positions
+from logq.retrieval.exact_index import ExactIndex, best, keys_of, scores_and_positions
 from logq.retrieval.index_checks import Metric
 from logq.retrieval.item_index import ItemIndex
 
-__all__ = ["NUMBERS", "ItemSearch", "UntiedIndex", "best_scores", "first_left", "table_of"]
+__all__ = ["NUMBERS", "IndexInParts", "ItemSearch", "UntiedIndex", "best_scores", "first_left", "table_of"]
 
 NUMBERS = 1 << 22
 """Places of rankings that are looked at at a time."""
@@ -111,6 +112,68 @@ class UntiedIndex:
                 own = several[torch.from_numpy(rows[begin : begin + step]).to(several.device)]
                 vectors = self.vectors(codes[begin : begin + step])
                 found[begin : begin + step] = (own @ vectors[:, :, None])[..., 0].amax(1).cpu().numpy()
+        return found
+
+
+class IndexInParts(UntiedIndex):
+    """The same of vectors of which each process has a part: each searches its own, and the best of all are merged.
+
+    All processes ask the same at once, and get what one process with all vectors would find.
+
+    Args:
+        vectors: (n, D) of this process.
+        codes: (n,) of these.
+        places: (C,), the place of each code among equal scores, each of 0 to C - 1 once.
+        metric: "inner_product" or "cosine".
+
+    Example:
+        >>> index = IndexInParts(torch.ones(3, 1), np.array([0, 2, 1]), np.array([2, 0, 1]))
+        >>> index.search(torch.ones(1, 1), 3)[1].tolist(), index.vectors(np.array([2])).tolist()
+        ([[1, 2, 0]], [[1.0]])
+    """
+
+    def __init__(
+        self,
+        vectors: Tensor,
+        codes: NDArray[np.int64],
+        places: NDArray[np.int64],
+        metric: Metric = "inner_product",
+    ) -> None:
+        self._places = places
+        self._codes = np.argsort(places)
+        self._index = ExactIndex(vectors, places[codes], metric=metric)
+
+    def search(
+        self,
+        queries: Tensor,
+        k: int,
+        *,
+        exclude: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None,
+        allow: NDArray[np.bool_] | None = None,
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Scores and codes (n, k), -1 where there are fewer; arguments as for ItemIndex.search."""
+        if exclude is not None:
+            exclude = (self._places[exclude[0]], exclude[1])
+        scores, found = self._index.search(
+            queries, k, exclude=exclude, allow=None if allow is None else allow[self._codes]
+        )
+        keys = keys_of(scores, found.clamp(min=0))
+        size = world().size
+        every = all_rows(keys, [len(keys)] * size, doing="merge rankings").view(size, *keys.shape)
+        scores, places = scores_and_positions(every.transpose(0, 1).flatten(1).topk(k, dim=1).values)
+        codes = self._codes[places.cpu().numpy()]
+        numbers = scores.cpu().numpy()
+        return numbers, np.where(np.isneginf(numbers), -1, codes)
+
+    def vectors(self, codes: NDArray[np.int64]) -> Tensor:
+        """(..., D) the vectors of items, which have length 1 where the metric is "cosine"."""
+        places, own = torch.from_numpy(self._places[codes]), self._index.ids
+        at = torch.searchsorted(own, places).clamp(max=max(0, len(own) - 1))
+        is_own = own[at] == places if len(own) else torch.zeros_like(places, dtype=torch.bool)
+        table = self._index.vectors
+        found = table.new_zeros(*places.shape, self.dim)
+        found[is_own.to(table.device)] = table[at[is_own].to(table.device)]
+        add_up(found, "bring vectors of items")  # which the others have as 0
         return found
 
 

@@ -1,31 +1,36 @@
 """Tables of vectors that codes of users, items and values look up."""
 
-from collections.abc import Mapping
-from typing import Any, cast
+import contextlib
+from collections.abc import Generator, Mapping
+from contextvars import ContextVar
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding, embedding_bag
 
 from logq._arguments import ArgumentError, Verbatim, check_bool, check_float, check_int
-from logq.kernels.backends import find_backend
-from logq.kernels.passes import Entries, Passes
+from logq.distributed.sharded_embedding import ShardedEmbedding, normal_rows
+from logq.processes import world
+from logq.recommenders.row_means import mean_of_padded, mean_of_rows, mean_weights
 from logq.shapes import can_look_at, check_ids, check_shape
-from logq.tracing import has_numbers, is_exported, keeps_sizes
+from logq.tracing import has_numbers, keeps_sizes
 
 __all__ = [
     "IdTable",
+    "ShardedTable",
     "Table",
     "column",
     "end_of",
     "filled",
-    "mean_of_padded",
-    "mean_of_rows",
-    "mean_weights",
-    "recency_weights",
     "select_rows",
-    "weighted_sum",
+    "table_of_ids",
+    "tables_in_parts",
 ]
+
+
+ROWS = 1 << 16
+"""Vectors that are made at a time."""
 
 
 class Table(nn.Module):
@@ -99,9 +104,114 @@ class Table(nn.Module):
         """Take these vectors (n, dim) to begin with."""
         self.weight.copy_(vectors)
 
+    @torch.no_grad()
+    def clear(self, code: int) -> None:
+        """Let the vector of a code be 0."""
+        self.weight[code] = 0
+
     def extra_repr(self) -> str:
         """What repr() shows."""
         return f"{self.weight.shape[0]}, {self.weight.shape[1]}" + ", sparse" * self.sparse
+
+
+class ShardedTable(ShardedEmbedding):
+    """A Table of which each process has, and updates, a part; see ShardedEmbedding. All processes ask it at once.
+
+    Args:
+        num_rows: n.
+        dim: width of a vector.
+        std: of the normal distribution of the first vectors, which depend on the code and the seed alone.
+        seed: of these.
+
+    Example:
+        >>> table = ShardedTable(10, 4, std=0.1, seed=1)
+        >>> table(torch.tensor([3, 3, 9])).shape, table.mean(torch.tensor([[3, 5, -1], [-1, -1, -1]])).shape
+        (torch.Size([3, 4]), torch.Size([2, 4]))
+    """
+
+    sparse = True
+    plain = None
+    """No loss can touch the vectors one by one, as those of others come when they are asked for."""
+
+    def __init__(self, num_rows: int, dim: int, *, std: float, seed: int) -> None:
+        super().__init__(num_rows, dim, init=partial(normal_rows, dim=dim, std=std, seed=seed))
+        self.std = std
+
+    def padded(self, codes: Tensor) -> Tensor:
+        """The vectors (*codes, dim) of codes, and 0 where one is -1."""
+        return self(filled(codes, sparse=True)).masked_fill((codes < 0)[..., None], 0.0)
+
+    def mean(self, codes: Tensor, decay: float = 1.0) -> Tensor:
+        """The mean (B, dim) of the vectors of each row of codes (B, W), as that of a Table."""
+        is_code = codes >= 0
+        rows, place = self.distinct(codes[is_code])
+        if len(rows) == 0:
+            return rows.new_zeros(len(codes), self.dim)
+        places = torch.full_like(codes, -1).masked_scatter(is_code, place)
+        return mean_of_rows(rows, places, is_code.sum(dim=1), mean_weights(codes, decay, rows.dtype))
+
+    def every(self) -> Tensor:
+        """No process has all vectors.
+
+        Raises:
+            ArgumentError: always.
+        """
+        hint = "save() writes it whole, and logq.load reads it in one process; write_vector_shards() writes its vectors"
+        got = Verbatim(f"one of which each of {self.part.size} processes has a part")
+        raise ArgumentError("tables", "a model that this process has whole", got, hint)
+
+    @torch.no_grad()
+    def start_at(self, vectors: Tensor) -> None:
+        """Take these vectors (n, dim) to begin with."""
+        self.weight.copy_(vectors[self.own_ids()])
+
+    @torch.no_grad()
+    def clear(self, code: int) -> None:
+        """Let the vector of a code be 0."""
+        self.weight[self.own_ids() == code] = 0
+
+
+_in_parts: ContextVar[bool] = ContextVar("in_parts", default=False)
+"""Whether tables of ids are made in parts."""
+
+
+@contextlib.contextmanager
+def tables_in_parts(in_parts: bool = True) -> Generator[None, None, None]:
+    """A block in which the tables of users and items that a model makes are ones of which each process has a part.
+
+    Example:
+        >>> with tables_in_parts():
+        ...     type(table_of_ids(10, 4, std=0.1)).__name__  # as there is one process, which has all
+        'Table'
+    """
+    before = _in_parts.set(in_parts)
+    try:
+        yield
+    finally:
+        _in_parts.reset(before)
+
+
+def table_of_ids(num_rows: int, dim: int, *, std: float, sparse: bool = False) -> Table | ShardedTable:
+    """A table of users or items: whole, or in parts where `tables_in_parts` says so and there are several processes.
+
+    First vectors are the same for any number of processes there, so that one begins with those too. Arguments as for
+    `Table`.
+
+    Example:
+        >>> table_of_ids(10, 4, std=0.1)
+        Table(10, 4)
+    """
+    if not _in_parts.get():
+        return Table(num_rows, dim, std=std, sparse=sparse)
+    seed = int(torch.randint(1 << 62, ()))
+    if world().size > 1:
+        return ShardedTable(num_rows, dim, std=std, seed=seed)
+    with torch.random.fork_rng(devices=[]):  # what is drawn next must not depend on the number of processes
+        table = Table(num_rows, dim, std=std, sparse=sparse)
+    with torch.no_grad():
+        for part in torch.arange(num_rows).split(ROWS):
+            table.weight[part] = normal_rows(part, dim, std, seed).to(table.weight)
+    return table
 
 
 def filled(codes: Tensor, *, sparse: bool) -> Tensor:
@@ -114,133 +224,6 @@ def filled(codes: Tensor, *, sparse: bool) -> Tensor:
     if not sparse or not has_numbers(codes) or codes.numel() == 0:  # a graph computes no gradient
         return codes.clamp(min=0)
     return codes.where(codes >= 0, codes.amax().clamp(min=0))
-
-
-def recency_weights(
-    history: Tensor,  # (B, L) int64
-    decay: float,
-    dtype: torch.dtype | None = None,
-) -> Tensor:
-    """Weights that fall by a factor with each newer item, and add up to 1 in each row.
-
-        w_t = decay^(items of the row after t) / sum
-
-    Args:
-        history: (B, L) int64, most recent last, -1 where there is none.
-        decay: in [0, 1]: 1 weighs all alike, 0 takes the last one.
-        dtype: of the weights; None takes torch's default.
-
-    Returns:
-        (B, L), 0 where there is no item.
-
-    Example:
-        >>> recency_weights(torch.tensor([[7, 3, 5], [2, -1, -1]]), 0.5)
-        tensor([[0.1429, 0.2857, 0.5714],
-                [1.0000, 0.0000, 0.0000]])
-    """
-    is_item = history >= 0
-    if history.shape[1:] == (1,) and not is_exported():  # the item in the middle of a window
-        return is_item.to(dtype or torch.get_default_dtype())
-    newer = is_item.sum(dim=1, keepdim=True) - is_item.cumsum(dim=1)
-    weights = torch.where(is_item, decay ** newer.to(dtype or torch.get_default_dtype()), 0.0)
-    return weights / weights.sum(dim=1, keepdim=True).clamp(min=torch.finfo(weights.dtype).tiny)
-
-
-def mean_weights(codes: Tensor, decay: float, dtype: torch.dtype) -> Tensor | None:
-    """The weights of a mean of vectors of some dtype, computed in float32 at least; None where all are alike.
-
-    Example:
-        >>> mean_weights(torch.tensor([[7, 3, -1]]), 0.25, torch.float64)
-        tensor([[0.2000, 0.8000, 0.0000]], dtype=torch.float64)
-    """
-    if decay == 1:
-        return None
-    return recency_weights(codes, decay, torch.promote_types(dtype, torch.float32)).to(dtype)
-
-
-def weighted_sum(
-    vectors: Tensor,  # (B, L, D)
-    weights: Tensor,  # (B, L)
-) -> Tensor:
-    """The sum (B, D) of the vectors of each row, each times its weight.
-
-    Example:
-        >>> weighted_sum(torch.ones(1, 2, 3), torch.tensor([[0.25, 0.5]]))
-        tensor([[0.7500, 0.7500, 0.7500]])
-    """
-    return (weights.to(vectors.dtype)[:, None] @ vectors)[:, 0]
-
-
-def mean_of_padded(
-    vectors: Tensor,  # (B, W, dim)
-    counts: Tensor,  # (B,)
-    weights: Tensor | None,  # (B, W)
-) -> Tensor:
-    """The means (B, dim) of vectors, which are 0 where there is none, of `counts` in each row or by `weights`.
-
-    Example:
-        >>> mean_of_padded(torch.tensor([[[3.0], [1.0], [0.0]]]), torch.tensor([2]), None)
-        tensor([[2.]])
-    """
-    if weights is None:
-        return vectors.sum(dim=1) / counts.clamp(min=1)[:, None]
-    return weighted_sum(vectors, weights)
-
-
-def mean_of_rows(rows: Tensor, codes: Tensor, counts: Tensor, weights: Tensor | None = None) -> Tensor:
-    """The means (B, dim) of rows (n, dim) that each row of codes (B, W), padded with -1, names; 0 for a row of none.
-
-    Args:
-        rows: what codes name.
-        codes: (B, W) int64.
-        counts: (B,) how many of them are >= 0.
-        weights: (B, W), 0 where there is no code, by which they are added up; None takes the mean.
-
-    Example:
-        >>> codes = torch.tensor([[0, 1], [1, -1]])
-        >>> mean_of_rows(torch.tensor([[1.0], [3.0]]), codes, torch.tensor([2, 1]))
-        tensor([[2.],
-                [3.]])
-    """
-    return _Mean.apply(rows, codes, counts, weights)  # pyright: ignore[reportReturnType]
-
-
-class _Mean(torch.autograd.Function):
-    """Means of rows of a table, whose gradient is summed on a CPU as that of the classes of a loss is."""
-
-    @staticmethod
-    def forward(ctx: Any, weight: Tensor, codes: Tensor, counts: Tensor, weights: Tensor | None) -> Tensor:
-        ctx.save_for_backward(weight, codes, counts, weights)
-        starts, is_code = counts.cumsum(dim=0) - counts, codes >= 0
-        each = None if weights is None else weights[is_code]
-        mode = "mean" if each is None else "sum"
-        return embedding_bag(codes[is_code], weight, starts, mode=mode, per_sample_weights=each)
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
-        ctx: Any, *gradients: Tensor
-    ) -> tuple[Tensor, None, None, None]:
-        weight, codes, counts, weights = ctx.saved_tensors
-        each = gradients[0] if weights is not None else gradients[0] / counts.clamp(min=1)[:, None]
-        if weight.device.type != "cpu":
-            is_code = codes >= 0
-            named = each.repeat_interleave(counts, dim=0)
-            if weights is not None:
-                named *= weights[is_code][:, None]
-            return torch.zeros_like(weight).index_add_(0, codes[is_code], named), None, None, None
-        shares = each.new_ones(codes.shape) if weights is None else weights
-        none = codes[:, :0]
-        passes = cast(Passes, find_backend("sampled_loss", "cpu"))
-        sums, _ = passes.class_gradients(
-            Entries(each, codes, shares, none, none.to(each), None),
-            weight,
-            bias=False,
-            scale=1.0,
-            cosine=False,
-            sparse=False,
-        )
-        return sums, None, None, None
 
 
 class IdTable(nn.Module):
@@ -265,9 +248,8 @@ class IdTable(nn.Module):
         super().__init__()
         self.num_ids = num_ids
         self.dropped = check_float("dropout", dropout, at_least=0, at_most=0.999)
-        self.table = Table(num_ids + 1, dim, std=std, sparse=sparse)
-        with torch.no_grad():
-            self.table.weight[-1] = 0
+        self.table = table_of_ids(num_ids + 1, dim, std=std, sparse=sparse)
+        self.table.clear(num_ids)
 
     def forward(self, ids: Tensor) -> Tensor:
         """(B,) -> (B, dim)."""

@@ -6,9 +6,9 @@ from typing import Annotated, ClassVar, TypeAlias
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
 from logq.recommenders.augmentation import AugmentationConfig
+from logq.recommenders.sharding_config import ShardingConfig
 from logq.samplers.registry import SamplerChoice, check_in_batch_share
 from logq.training.config import Above, AtLeast, AtMost, Below, Check, Config, Help, OneOf, TriedValues, configclass
-from logq.training.options import LossConfig, TrainingConfig
 
 __all__ = [
     "MAX_DROPOUT",
@@ -106,7 +106,7 @@ class WarmConfig(Config):
 
 
 @configclass(group="Training")
-class NeuralConfig(WarmConfig, AugmentationConfig, TrainingConfig, LossConfig):
+class NeuralConfig(WarmConfig, AugmentationConfig, ShardingConfig):
     """The arguments that all neural recommenders take.
 
     Example:
@@ -381,6 +381,7 @@ class SkipGramConfig(NeuralConfig):
     """
 
     has_item_table: ClassVar[bool] = False
+    shards_tables: ClassVar[bool] = False
     learns_next: ClassVar[bool] = False
     default_sampler: ClassVar[str] = "unigram"
 

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from logq._arguments import ArgumentError, Verbatim
 from logq.logs.examples import Examples
@@ -18,22 +17,24 @@ from logq.logs.growing import GrownLog
 from logq.logs.identifiers import Identifiers
 from logq.logs.interactions import Interactions
 from logq.process_start import check_same, join
+from logq.processes import world
 from logq.recommenders.augmentation import Augmentation
+from logq.recommenders.encoder_ranker import EncoderRanker
 from logq.recommenders.encoders import RetrievalModel
 from logq.recommenders.held_out import HeldOut
 from logq.recommenders.histories import Histories
 from logq.recommenders.item_loss import ItemLoss, make_item_loss
+from logq.recommenders.item_tables import tables_in_parts
 from logq.recommenders.known_log import KnownLog
-from logq.recommenders.neural_config import METRICS, NeuralConfig
+from logq.recommenders.neural_config import METRICS
 from logq.recommenders.new_items import NewItemsOfEncoder
 from logq.recommenders.next_item_task import NextItemTask
 from logq.recommenders.query_context import Context
-from logq.recommenders.query_export import ExportedRecommender
 from logq.recommenders.ranker import EvaluationWarning, RankingTest
 from logq.recommenders.session_windows import first_vectors
 from logq.recommenders.target_events import TargetEvents, fingerprint_of, target_counts
 from logq.recommenders.warm_start import continued, later_examples, later_targets, take_over
-from logq.training.checkpoint import fingerprint
+from logq.training.checkpoint import RunCheckpoint, fingerprint
 from logq.training.devices import Device
 from logq.training.estimator import FitOptions, Seeds, fresh_seed
 from logq.training.joint_checkpoint import JointCheckpoint
@@ -41,7 +42,7 @@ from logq.training.loop import Loop
 from logq.training.phases import Chosen, Phase, first_phase
 from logq.training.running_mean import collapse_of
 from logq.training.step_graphs import check_graphs
-from logq.training.weights import weights_of, with_weights
+from logq.training.weights import with_weights
 
 __all__ = ["NeuralRecommender"]
 
@@ -51,11 +52,8 @@ MANY_ITEMS = 20_000
 MOST_INSPECTED = 64
 """Items that are asked about, each as a history, to see whether a model has collapsed, and items that they rank."""
 
-CPU_ENTRIES, GPU_ENTRIES = 1 << 14, 1 << 20
-"""Items of histories that queries are made of at a time: on a CPU few enough for a layer's numbers to stay in cache."""
 
-
-class NeuralRecommender(NeuralConfig, NewItemsOfEncoder, ExportedRecommender):
+class NeuralRecommender(EncoderRanker, NewItemsOfEncoder):
     """Trains an encoder through any loss and any sampler. A subclass says which encoder, and from what it learns.
 
     Attributes:
@@ -145,14 +143,12 @@ class NeuralRecommender(NeuralConfig, NewItemsOfEncoder, ExportedRecommender):
             can[~can] = known
         return can
 
-    @property
-    def loss_temperature(self) -> float:
-        """What logits are divided by outside of the model."""
-        return self.temperature
-
     # --------------------------------------------------------------------------------------------------------- fit
 
     def _continue(self, grown: GrownLog, validation: HeldOut | None, options: FitOptions) -> None:
+        if self.tables == "sharded":
+            hint = "a fit without warm=True learns from the whole log anew"
+            raise ArgumentError("tables", "'replicated' to go on with a log that grew", self.tables, hint)
         self._fit(grown.log, validation, options, grown)
 
     def _later_examples(self, grown: GrownLog, seed: int) -> Examples:
@@ -189,7 +185,8 @@ class NeuralRecommender(NeuralConfig, NewItemsOfEncoder, ExportedRecommender):
             data = fingerprint([data], *self.state().values())  # it goes on from this very model
         if device.world.size > 1:
             asked = None if validation is None else validation.truth.fingerprint()
-            check_same({"class": type(self).__name__, "log": data, "validation": asked, **self.settings()})
+            same = {"class": type(self).__name__, "log": data, "validation": asked, "tables": self.tables}
+            check_same({**same, **self.settings()})
         checkpoint = JointCheckpoint.of(self._checkpoint(options, data), device)
         resumed = checkpoint.resumed(options.resume)
         if resumed is not None and validation is not None and phase.number == 1 and resumed.position.get("chosen"):
@@ -215,7 +212,7 @@ class NeuralRecommender(NeuralConfig, NewItemsOfEncoder, ExportedRecommender):
         self.metadata = self._inspect(log)
         sparse = self._is_sparse()
         before = None if grown is None else self.model
-        with device.random(seeds.weights):
+        with device.random(seeds.weights), tables_in_parts(self.tables == "sharded"):
             self.model = self._make_model(sparse=sparse)
         if before is not None and grown is not None:
             take_over(self.model, before, grown)
@@ -287,6 +284,12 @@ class NeuralRecommender(NeuralConfig, NewItemsOfEncoder, ExportedRecommender):
         self.known, self._indexes = KnownLog.of(log), {}
         self._fit(log, None, replace(options, phase=phase))
 
+    def _checkpoint(self, options: FitOptions, data: str, data_name: str = "log") -> RunCheckpoint:
+        checkpoint = super()._checkpoint(options, data, data_name)
+        if self.tables == "sharded":
+            checkpoint.settings["tables"] = "in parts of several processes" if world().size > 1 else "whole"
+        return checkpoint
+
     def _free_settings(self) -> Collection[str]:
         # More epochs do not make it another run where the learning rate does not depend on how many there are.
         return ("epochs", "minutes", "warm_epochs") if self.decay == "constant" else ()
@@ -323,59 +326,20 @@ class NeuralRecommender(NeuralConfig, NewItemsOfEncoder, ExportedRecommender):
     def _collapse(self, loss: ItemLoss) -> str:
         """What is to be said where the model ranks all items, or answers all histories, alike; "" where it does not."""
         self._ready(loss)
-        items = np.arange(min(self.known.num_items, MOST_INSPECTED))
+        many = self.known.num_items
+        items = np.arange(min(many, MOST_INSPECTED))
         alone = np.full(len(items), -1)
         queries = self._queries(Histories(items, np.arange(len(items) + 1), alone, self.known.features_of(alone)))
-        rows = self._item_rows()
-        return collapse_of(queries, rows[:: max(1, len(rows) // MOST_INSPECTED)], self.lr)
+        some = torch.arange(0, many, max(1, many // MOST_INSPECTED), device=queries.device)
+        return collapse_of(queries, self._some_rows(some), self.lr)
 
     def _make_loss(self, of_targets: NDArray[Any], seed: int, sparse: bool) -> ItemLoss:
         return make_item_loss(self, self.known.item_counts(), of_targets, seed, sparse, self.loss_temperature)
 
     def _is_sparse(self) -> bool:
         samples = self.sampler is not None and self.sampler != "every_class"
-        return samples and (self.known.num_items >= MANY_ITEMS if self.sparse is None else self.sparse)
-
-    # ------------------------------------------------------------------------------------------------------ answers
-
-    @torch.no_grad()
-    def _queries(self, histories: Histories) -> Tensor:
-        device = Device(self.device, self.precision)
-        entries = CPU_ENTRIES if device.torch_device.type == "cpu" else GPU_ENTRIES
-        found: list[Tensor] = []
-        for part in histories.parts(max(1, entries // self.max_length)):
-            with device.autocast():
-                found.append(self.model.query(device.put(self._inputs(part))).float())
-        queries = torch.cat(found)
-        if self.cosine:
-            queries = normalize(queries, dim=-1)
-        if self._has_column():
-            queries = torch.cat([queries, queries.new_ones(*queries.shape[:-1], 1)], dim=-1)
-        return queries
-
-    @torch.no_grad()
-    def _item_rows(self) -> Tensor:
-        return self._rows_of(self.model.item_vectors(), self.model.item_bias, self._offsets)
-
-    def _rows_of(self, vectors: Tensor, bias: Tensor | None, offsets: Tensor | None) -> Tensor:
-        rows = vectors.detach().float()
-        if self.cosine:
-            rows = normalize(rows, dim=1)
-        rows = rows / self.loss_temperature
-        if self._has_column():
-            # A bias of items is one more number of their vectors, which queries have a 1 for.
-            extra = rows.new_zeros(len(rows)) if bias is None else bias.detach().float() / self.loss_temperature
-            if offsets is not None:
-                extra = extra + offsets.to(rows.device)
-            rows = torch.cat([rows, extra[:, None]], dim=1)
-        return rows
-
-    def _has_column(self) -> bool:
-        return self.model.item_bias is not None or self._offsets is not None
-
-    @torch.no_grad()
-    def _vectors(self) -> Tensor:
-        return self.model.item_vectors().detach().float()
+        is_large = self.known.num_items >= MANY_ITEMS if self.sparse is None else self.sparse
+        return samples and (is_large or self.tables == "sharded")
 
     # ------------------------------------------------------------------------------------------------ save and load
 
@@ -393,7 +357,7 @@ class NeuralRecommender(NeuralConfig, NewItemsOfEncoder, ExportedRecommender):
 
     def state(self) -> dict[str, NDArray[Any]]:
         """The weights of the module."""
-        state = weights_of(self.model)
+        state = self._weights()
         state |= self._context.state()
         if self._offsets is not None:
             state["item_offsets"] = self._offsets.detach().float().cpu().numpy()

@@ -163,6 +163,9 @@ class ExportedRecommender(Recommender):
     def _has_column(self) -> bool:
         """Whether queries have a 1 behind them, for what is added to the scores of items."""
 
+    def _check_whole(self) -> None:
+        """Check that this process has the whole model."""
+
     def export(self, path: str | os.PathLike[str]) -> list[str]:
         """Write the query tower as an ONNX file, for services without Python or torch.
 
@@ -186,9 +189,11 @@ class ExportedRecommender(Recommender):
         Raises:
             AttributeError: the model is not fitted.
             ModuleNotFoundError: the extra `onnx` is not installed.
-            ValueError: the weights are more than the 2 GiB that an ONNX file can hold.
+            ValueError: the weights are more than the 2 GiB that an ONNX file can hold, or this process has a part of
+                the model alone.
         """
         self._check_fitted()
+        self._check_whole()
         histories = [np.asarray(self.known.item_ids.keys)[:1].tolist()] * 2
         request = make_request(self.known, None, histories, None).histories
         batch = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in self._inputs(request).items()}

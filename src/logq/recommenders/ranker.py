@@ -198,7 +198,7 @@ class RankingTest:
             segments: see Recommender.evaluate.
             item_vectors: see Recommender.evaluate.
             together: whether all processes that have joined call it, each of which then ranks for its part of the
-                users.
+                users; for all users where each has a part of the items.
 
         Returns:
             Scores over the users who could be evaluated; `about` counts "unknown_users", whom the recommender does not
@@ -211,9 +211,12 @@ class RankingTest:
         if ties not in ("random", "expected"):
             raise ArgumentError("ties", "'random' or 'expected'", ties)
         there = world() if together and is_joined() else World()
+        is_first = there.is_first
+        if getattr(ranker, "in_parts", False):
+            there = World()
         ends = [len(self.request) * rank // there.size for rank in range(there.size + 1)]
         own = self._part(ends[there.rank], ends[there.rank + 1])
-        progress = progress if there.is_first else False
+        progress = progress if is_first else False
         per_user = None
         if ties == "expected":
             ranked, per_user = own._expected(ranker, cutoffs, progress)

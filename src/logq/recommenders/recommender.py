@@ -239,8 +239,8 @@ class Recommender(RecommendingRanker):
         a log that grew gives the numbers of what is new in it. Events are told apart by user, item and time; without
         times, the first events of a user are known if they are exactly those that the model was fitted with.
 
-        Where processes have joined (torchrun), all of them call it: each ranks for its part of the users, and all get
-        the scores of all users.
+        Where processes have joined (torchrun), all of them call it: each ranks for its part of the users, or its part
+        of the items for all users where tables are in parts (tables="sharded"), and all get the scores of all users.
 
         Args:
             data: a Split, whose `test` is measured with all that came before it as histories; or what users of the

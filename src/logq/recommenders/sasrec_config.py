@@ -163,6 +163,8 @@ def _of_layer(own: SASRecConfig, name: str, wanted: str) -> AutomaticChoice:
 
 
 def _pretrain(log: LogStatistics, own: SASRecConfig) -> AutomaticChoice:
+    if own.tables == "sharded":
+        return AutomaticChoice(0, "no process has whole tables")
     fits = log.num_events <= PRETRAINED_EVENTS
     reason = f"examples are {own.examples}" if fits else f"{log.num_events:,} events"
     return AutomaticChoice(20 if fits and own.examples == "positions" else 0, reason)

@@ -11,4 +11,7 @@ from .item_index import SearchResult as SearchResult
 from .item_store import ItemStore as ItemStore
 from .item_store import StoredItems as StoredItems
 from .pgvector_items import PgVectorItems as PgVectorItems
+from .shard_indexes import index_shards as index_shards
+from .shard_indexes import item_keys as item_keys
+from .shard_indexes import search_shards as search_shards
 from .usearch_index import UsearchIndex as UsearchIndex

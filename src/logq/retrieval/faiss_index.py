@@ -16,7 +16,7 @@ from logq.retrieval.faiss_bytes import check_faiss_bytes
 from logq.retrieval.index_checks import Metric, check_choice, check_vectors
 from logq.retrieval.item_index import Ids, Vectors
 
-__all__ = ["FaissIndex"]
+__all__ = ["FaissIndex", "number_of_lists"]
 
 FaissKind: TypeAlias = Literal["flat", "ivf", "hnsw", "pq"]
 
@@ -49,6 +49,7 @@ class FaissIndex(ApproximateIndex):
         ef_search: number of candidates of a query.
         code_bytes: bytes of a code; must divide D. None means the largest divisor of D up to D / 2.
         seed: of k-means.
+        learn_from: (m, D) vectors that ivf and pq learn from instead of `vectors`, where these are added later.
         progress: True draws a bar, None does so on a terminal and prints lines elsewhere, False is silent.
 
     Raises:
@@ -83,6 +84,7 @@ class FaissIndex(ApproximateIndex):
         ef_search: int = 64,
         code_bytes: int | None = None,
         seed: int = 0,
+        learn_from: Vectors | None = None,
         progress: bool | None = False,
     ) -> None:
         """See the class."""
@@ -100,8 +102,11 @@ class FaissIndex(ApproximateIndex):
                 self._index = faiss.IndexHNSWFlat(self.dim, check_int("links", links, 2), faiss.METRIC_INNER_PRODUCT)
                 self._index.hnsw.efConstruction = check_int("ef_construction", ef_construction)
             else:
-                rows = (normalize(table) if metric == "cosine" else table).contiguous().numpy()
-                lists = _number_of_lists(len(rows), nlist)
+                sample = table
+                if learn_from is not None:
+                    sample = check_vectors("learn_from", learn_from, self.dim, device=torch.device("cpu"))
+                rows = (normalize(sample) if metric == "cosine" else sample).contiguous().numpy()
+                lists = number_of_lists(len(rows), nlist)
                 self._nprobe = min(lists, max(8, lists // 16) if nprobe is None else check_int("nprobe", nprobe))
                 self._index = _learned(faiss, rows, lists, _code(self.dim, code_bytes) if kind == "pq" else None, seed)
         self.add(torch.arange(len(table), device="cpu") if ids is None else ids, table, progress=progress)
@@ -189,7 +194,16 @@ def _import_faiss() -> Any:
     return faiss
 
 
-def _number_of_lists(items: int, asked: int | None) -> int:
+def number_of_lists(items: int, asked: int | None) -> int:
+    """The number of lists of ivf and pq: what was asked for, or about 4 sqrt(n).
+
+    Raises:
+        ArgumentError: there are no items, or fewer than lists.
+
+    Example:
+        >>> number_of_lists(1_000_000, None)
+        4000
+    """
     if items == 0:
         raise ArgumentError("vectors", "at least one, to learn the lists from", Verbatim("none"))
     lists = max(1, min(round(4 * items**0.5), items // 39)) if asked is None else check_int("nlist", asked)

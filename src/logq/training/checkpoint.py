@@ -36,6 +36,7 @@ class RunState:
         position: how far it is, as JSON can hold it.
         tensors: arrays by name: weights, states of optimizers, generators.
         others: of several processes, what is not the same in the second, third, ... as in the first one.
+        parts: of tensors of which each process has some rows, the number of the first, and of all.
 
     Example:
         >>> state = RunState(7, {"epoch": 2}, {"weights": np.zeros(3)}, [RunState(7, {}, {"generator": np.ones(1)})])
@@ -47,6 +48,7 @@ class RunState:
     position: Mapping[str, Any] = field(default_factory=dict[str, Any])
     tensors: Mapping[str, NDArray[Any]] = field(default_factory=dict[str, NDArray[Any]])
     others: Sequence["RunState"] = ()
+    parts: Mapping[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
 
     @property
     def processes(self) -> int:

@@ -279,20 +279,35 @@ class SavedEstimator(Estimator):
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write the model into a folder: `model.safetensors`, which is complete, and a readable summary `model.json`.
 
-        Of several processes that torchrun has started, which have the same model, only the first one writes.
+        Of several processes that torchrun has started, which have the same model, only the first one writes. Where each
+        has a part of it, all of them call this at once, and the first one writes what the others send it, a part at a
+        time.
 
         Raises:
             AttributeError: the model is not fitted.
             OSError: a file cannot be written; what was there stays.
         """
         self._check_fitted()
-        if not launched().is_first:
+        if not (self.in_parts or launched().is_first):
             return
         described, tensors = self._kept()
         info = {"settings": self.settings(), "metadata": self.metadata, **described}
         stored = Stored(type(self).__name__, info, {**tensors, **prefixed("learned", self.state())})
         home = Path(folder)
-        write_stored(home / FILE, stored, format=FORMATS[self.family], summary=home / SUMMARY)
+
+        def write() -> None:
+            write_stored(home / FILE, stored, format=FORMATS[self.family], summary=home / SUMMARY)
+
+        self._write(write, stored)
+
+    @property
+    def in_parts(self) -> bool:
+        """Whether several processes have a part of the fitted model each, so that all are asked the same at once."""
+        return False
+
+    def _write(self, write: Callable[[], None], stored: Stored) -> None:
+        """Write what is saved."""
+        write()
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str], *, check: bool = True, **options: Any) -> Self:

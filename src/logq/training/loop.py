@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from logq._progress import Progress
-from logq.optim import clip_grad_norm_
 from logq.processes import LostProcessError
 from logq.training.batch_feed import feed
 from logq.training.checkpoint import RunCheckpoint
@@ -236,7 +235,7 @@ class Loop(SavedLoop):
         loss.backward()
         self._steps.share_gradients()
         if self.config.clip is not None:
-            clip_grad_norm_(self.optimizers.parameters, self.config.clip)
+            self._steps.clip(self.optimizers.parameters, self.config.clip)
         self.optimizers.update()
         return found
 
@@ -361,7 +360,7 @@ class Loop(SavedLoop):
 
     @torch.no_grad()
     def _finish(self) -> None:
-        self._check_weights()
+        self._steps.agreed(self._check_weights)
         if self.validations.best:
             self.task.module.load_state_dict(self.validations.best)
         elif self.average is not None:

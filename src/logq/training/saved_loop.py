@@ -12,6 +12,7 @@ from logq.training.estimator import Seeds
 from logq.training.optimizers import Optimizers
 from logq.training.options import TrainingConfig
 from logq.training.phases import Phase, TimeBudget
+from logq.training.rows_in_parts import rows_in_parts
 from logq.training.running_mean import Problems
 from logq.training.schedule import Schedule, WeightAverage
 from logq.training.task import Task
@@ -73,7 +74,8 @@ class SavedLoop:
             for part, values in parts.items()
             for name, value in values.items()
         }
-        return RunState(self.seeds.run, position, tensors)
+        own_rows = rows_in_parts(tensors, self.task.module, self.optimizers)
+        return RunState(self.seeds.run, position, tensors, parts=own_rows)
 
     def restore(self, state: RunState) -> None:
         """Bring the run to `state`.

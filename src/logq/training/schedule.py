@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from logq._arguments import ArgumentError, check_float, check_int
+from logq.distributed.sharded_embedding import ShardedEmbedding
 from logq.training.options import DECAYS
 
 __all__ = ["Schedule", "WeightAverage"]
@@ -113,7 +114,8 @@ class WeightAverage:
 
     def __init__(self, model: nn.Module, decay: float, sparse: Sequence[Tensor] = ()) -> None:
         self.decay = check_float("ema", decay, above=0, at_most=1)
-        self.every = steps_between(decay, sum(parameter.numel() for parameter in sparse))
+        parts = {id(one.weight): one.num_rows * one.dim for one in model.modules() if isinstance(one, ShardedEmbedding)}
+        self.every = steps_between(decay, sum(parts.get(id(parameter), parameter.numel()) for parameter in sparse))
         self.updates = 0
         self._weights: list[Tensor] = list(model.parameters())
         self.names = [name for name, _ in model.named_parameters()]

@@ -1,14 +1,17 @@
 """Together: what the processes that train one model share in each step: numbers of targets, gradients and decisions."""
 
 import contextlib
-from collections.abc import Generator, Mapping, Sequence
+import math
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from logq.distributed.sharded_embedding import ShardedEmbedding
+from logq.optim import clip_grad_norm_
 from logq.optim.gradients import coalesced
-from logq.process_start import check_same
+from logq.process_start import all_or_none, check_same
 from logq.processes import add_up, all_rows, take_from_first, world
 from logq.samplers.sampler import Sampler
 from logq.training.devices import Device
@@ -65,6 +68,14 @@ class Alone:
     def share_gradients(self) -> None:
         """Leave the gradients as they are."""
 
+    def clip(self, parameters: Iterable[Tensor], max_norm: float) -> None:
+        """Scale gradients down to a norm."""
+        clip_grad_norm_(parameters, max_norm)
+
+    def agreed(self, check: Callable[[], None]) -> None:
+        """A check that raises."""
+        check()
+
 
 class Together(Alone):
     """Makes the steps of several processes one step of them all.
@@ -77,6 +88,9 @@ class Together(Alone):
     do what one would do with W n. One message of four numbers tells them M before `backward`, and with it the loss,
     which is not finite for any of them where it is not for one, and whether one was asked to stop.
 
+    Tables of which each process has a part (ShardedEmbedding) are left out of that: their rows begin alike by
+    themselves, their gradients are added up by the owners, and norms of gradients are those of all parts.
+
     Args:
         task: what is trained.
         device: where.
@@ -88,6 +102,8 @@ class Together(Alone):
 
     def __init__(self, task: Task, device: Device, optimizers: Optimizers) -> None:
         self._task, self._device, self._optimizers = task, device, optimizers
+        self._tables = [part for part in task.module.modules() if isinstance(part, ShardedEmbedding)]
+        self._own = {id(table.weight) for table in self._tables}
         self._request = StopRequest()
 
     @contextlib.contextmanager
@@ -104,16 +120,20 @@ class Together(Alone):
     @torch.no_grad()
     def _begin(self) -> None:
         module = self._task.module
-        check_same({name: f"{value.dtype} {tuple(value.shape)}" for name, value in module.state_dict().items()})
+        own = {name for name, value in module.state_dict(keep_vars=True).items() if id(value) in self._own}
+        shapes = {f"table {i}": f"{one.weight.dtype} {(one.num_rows, one.dim)}" for i, one in enumerate(self._tables)}
+        state = module.state_dict()
+        shapes |= {name: f"{value.dtype} {tuple(value.shape)}" for name, value in state.items() if name not in own}
+        check_same(shapes)
         for part in module.modules():
             if isinstance(part, Sampler):
                 part.learn_from_all()
-        state = module.state_dict()
+        state = {name: value for name, value in module.state_dict().items() if name not in own}
         for name, value in state.items():
             there = value.to(self._device.torch_device)
             take_from_first(there, "share the first weights")
             state[name] = there.to(value.device)  # states of samplers lie on the CPU
-        module.load_state_dict(state)
+        module.load_state_dict(state, strict=not own)
 
     def scaled(self, loss: Tensor, batch: Mapping[str, Tensor], count: int) -> tuple[Tensor, Tensor]:
         """The part of a process in the loss of all, for `backward`; and what all share, for `read`.
@@ -137,8 +157,30 @@ class Together(Alone):
         return [Shared(total / mass if mass else 0.0, int(count), stops > 0) for total, mass, count, stops in rows]
 
     def share_gradients(self) -> None:
-        """Give every process the sum of all gradients."""
-        share_gradients(self._optimizers.dense, self._optimizers.lazy)
+        """Give every process the sum of all gradients, or the owner of a row alone."""
+        for table in self._tables:
+            table.collect_gradients()
+        whole = [table for table in self._optimizers.lazy if id(table) not in self._own]
+        share_gradients(self._optimizers.dense, whole)
+
+    @torch.no_grad()
+    def clip(self, parameters: Iterable[Tensor], max_norm: float) -> None:
+        """Scale gradients down to a norm, that of all rows of all processes together."""
+        if not self._tables:
+            return super().clip(parameters, max_norm)
+        every = list(parameters)
+        parts = [table.weight for table in self._tables]
+        squares = clip_grad_norm_(parts, math.inf).double().square()
+        add_up(squares, "add up norms of gradients")
+        whole = clip_grad_norm_([one for one in every if id(one) not in self._own], math.inf).double()
+        factor = max_norm / (float((squares + whole.square()).sqrt()) + 1e-6)
+        for one in every if factor < 1 else ():
+            if one.grad is not None:
+                (one.grad._values() if one.grad.is_sparse else one.grad).mul_(factor)
+
+    def agreed(self, check: Callable[[], None]) -> None:
+        """A check that raises: in all processes where it does in one, as each looks at rows of its own."""
+        all_or_none(check, self._device.torch_device) if self._tables else check()
 
 
 @torch.no_grad()

@@ -16,9 +16,10 @@ from logq._arguments import ArgumentError
 from logq._files import atomic_write, is_stream
 from logq._progress import format_bytes, format_quantity
 from logq.cli.command_options import JsonOutput, Quiet
-from logq.cli.folder_contents import find_contents
-from logq.cli.input_output import WRITES, WRITES_FOLDER
-from logq.cli.model_folders import RecommenderArgument, RecommenderFolder, open_folder
+from logq.cli.folder_contents import find_contents, is_shards
+from logq.cli.input_output import READS, WRITES, WRITES_FOLDER
+from logq.cli.model_folders import RecommenderFolder, open_folder
+from logq.cli.shard_files import MADE_OF, index_of_shards
 from logq.cli.terminal.errors import BadInputError
 from logq.cli.terminal.output import check_file, output_folder, write_json
 from logq.cli.terminal.report import positional, python_command, say, say_next
@@ -36,10 +37,10 @@ logq index model -o model/index --kind faiss-ivf --option nprobe=32
 logq index model -o model/index --check
 logq index model -o model/alike --metric cosine
 logq index model --duckdb items.duckdb
+logq index shards -o index --kind faiss-hnsw
 logq index model --postgres postgresql://me@localhost/shop
 """
 
-_OF = "made_of.json"
 _MOST_QUERIES = 2000
 
 
@@ -62,7 +63,14 @@ class MetricName(str, Enum):
 
 
 def index(
-    folder: RecommenderArgument,
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DIR",
+            help="Folder written by `logq train sasrec` or another recommender, or by write_vector_shards.",
+        ),
+        READS,
+    ],
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="INDEX", help="Folder for the index.", rich_help_panel="Index"),
@@ -131,6 +139,8 @@ def index(
     true best ones it finds, for users of the log, or with --metric cosine for its items. `logq recommend --index INDEX`
     searches in it, and `logq similar --index INDEX` in one of cosines. A database gets one row per item: its number,
     its id in the log, vector, count, title and features; searches can filter by these.
+
+    Of vectors in shards, which several processes wrote, an index is built with one shard in memory at a time.
     """
     if output is None and duckdb is None and postgres is None:
         raise BadInputError("give a folder for the index by --output, or a database by --duckdb or --postgres")
@@ -150,10 +160,19 @@ def index(
     for file in (duckdb, as_json):
         if file is not None:
             check_file(file)
+    if is_shards(folder):
+        if output is None or duckdb is not None or postgres is not None:
+            raise BadInputError("--output: expected it alone with vectors in shards, which become an index")
+        if check:
+            hint = "`logq index MODEL -o INDEX --check` asks what the users of the model would"
+            raise BadInputError(f"--check: expected none with vectors in shards, which know no queries; {hint}")
+        by = None if metric is None else metric.value
+        index_of_shards(folder, output, (kind or IndexKind.exact).value, by, options, quiet=quiet)
+        return
     found = open_folder(folder)
     if output is not None:
         made = None
-        if kind is None and check and (output / _OF).exists():
+        if kind is None and check and (output / MADE_OF).exists():
             made = load_index_of(found, output, None if metric is None else metric.value)
         else:
             piped = check and not sys.stdout.isatty()  # then only the numbers are wanted
@@ -197,10 +216,12 @@ def load_index_of(found: RecommenderFolder, folder: Path, metric: str | None = N
 
     made = load_index(folder)
     try:
-        of = json.loads((folder / _OF).read_bytes())["vectors"]
+        said = json.loads((folder / MADE_OF).read_bytes())
+        of = said["rows"] if "rows" in said else said["vectors"]
+        expected = _fingerprint(found, made.metric) if "rows" in said else _hash(found)
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        of = None
-    if of != _hash(found):
+        of, expected = None, ""
+    if of != expected:
         raise BadInputError(f"{folder}: this index was made from another model, or an earlier one; build it again")
     if metric not in (None, made.metric):
         raise BadInputError(
@@ -223,9 +244,9 @@ def _make(
         raise BadInputError(f"--option: {kind} does not take {', '.join(options)} ({error})") from error
     took = time.perf_counter() - began
     with output_folder(folder):
-        (folder / _OF).unlink(missing_ok=True)
+        (folder / MADE_OF).unlink(missing_ok=True)
         made.save(folder)
-        with atomic_write(folder / _OF) as file:
+        with atomic_write(folder / MADE_OF) as file:
             file.write(json.dumps({"vectors": _hash(found), "kind": kind, "options": options}).encode())
     if quiet:
         return made
@@ -356,6 +377,15 @@ def _setting(text: str) -> tuple[str, int]:
 def _compared(found: RecommenderFolder, metric: str) -> Any:
     """The vectors of items that queries are compared with."""
     return found.model.item_vectors if metric == "cosine" else found.model.search_vectors
+
+
+def _fingerprint(found: RecommenderFolder, metric: str) -> str:
+    import numpy as np
+
+    from logq.retrieval.shard_indexes import fingerprint_of_rows
+
+    vectors = _compared(found, metric)
+    return fingerprint_of_rows([(np.arange(len(vectors)), vectors)])
 
 
 def _hash(found: RecommenderFolder) -> str:

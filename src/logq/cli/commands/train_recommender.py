@@ -18,6 +18,7 @@ from logq.cli.command_options import Quiet, make_command, one_of
 from logq.cli.continued_model import ContinuedModel
 from logq.cli.feature_files import read_titles
 from logq.cli.held_out_part import HeldOutPart, Validation
+from logq.cli.input_output import WRITES_FOLDER
 from logq.cli.log_reading import LogArgument, LogColumns, LogReadingOptions, check_log, read_log
 from logq.cli.model_folders import save_log
 from logq.cli.recipes import read_recipe, recipes_of
@@ -92,6 +93,16 @@ def make(name: str) -> HelpfulCommand:
                 rich_help_panel="Model",
             ),
         ] = False,
+        shards: Annotated[
+            Path | None,
+            typer.Option(
+                "--shards",
+                metavar="FOLDER",
+                help="Also write the vectors of the items there, each process its part, for `logq index FOLDER`.",
+                rich_help_panel="Model",
+            ),
+            WRITES_FOLDER,
+        ] = None,
         quiet: Quiet = False,
     ) -> None:
         settings = {} if recipe is None else read_recipe(recipe, entry.class_name).settings
@@ -119,7 +130,7 @@ def make(name: str) -> HelpfulCommand:
                 continued = ContinuedModel.open(output, entry, _without_values(every))
                 columns, held_out = continued.reading(log, columns), continued.held_out(held_out, typed)
             histories = not no_histories and (continued is None or continued.keeps_users)
-            _train(entry, log, columns, every, held_out, training, continued, histories=histories)
+            _train(entry, log, columns, every, held_out, training, continued, histories=histories, shards=shards)
 
     about = f"Train {entry.class_name}: {entry.summary[0].lower()}{entry.summary[1:]}\n\n{guide.about}"
     examples = "\n".join(f"logq train {name} {rest}" for rest in guide.examples)
@@ -136,6 +147,7 @@ def _train(
     continued: ContinuedModel | None,
     *,
     histories: bool,
+    shards: Path | None,
 ) -> None:
     """Read a log, hold out a part of it, train, save and report.
 
@@ -148,6 +160,7 @@ def _train(
         training: where everything goes.
         continued: the model that goes on, or None.
         histories: whether users, their histories and the log are saved.
+        shards: a folder for vectors in shards, or None.
     """
     estimator = entry.load_class()
     column, _, booked = str(arguments.get("booking") or "").partition("=")
@@ -157,6 +170,8 @@ def _train(
         raise BadInputError(f"--no-users: expected none with {entry.command}, which answers from what users did")
     if not histories and getattr(model, "user_vectors", False):
         raise BadInputError("--no-users: expected none with --user-vectors, which are one of each user")
+    if shards is not None and not hasattr(model, "write_vector_shards"):
+        raise BadInputError(f"--shards: expected none with {entry.command}, which one process trains")
     of_columns = [name for name, option in estimator.options().items() if option.metavar == "COLUMN"]
     further = [column for name in of_columns for column in _several(getattr(model, name))]
     began = time.monotonic()
@@ -190,7 +205,10 @@ def _train(
                 raise
             hint = f"--validation {held_out.validation.value} held out some; --validation none trains on all"
             raise BadInputError(f"{error.message('LOG')}, after {hint}") from error
-        if not launched().is_first:  # which has the same model, and saves it
+        if not launched().is_first:  # which saves the model; the others hand in their parts, if they have some
+            if model.in_parts:
+                model.save(training.folder, histories=histories)
+            _write_shards(model, shards)
             return
         took = time.monotonic() - began - reading
         typed = {
@@ -209,17 +227,24 @@ def _train(
             typed["earlier_logs"] = [*earlier.get("earlier_logs", []), earlier.get("log")]
         save_log(training.folder, log if histories else None, split, titles, _plain(typed))
         model.save(training.folder, histories=histories)
+        _write_shards(model, shards)
         training.clear()
     if training.quiet:
         return
     size = plural(log.num_items, "item")
     if model.has_vectors:
-        size += f", {plural(model.item_vectors.shape[1], 'number')} each,"
+        width = getattr(model, "dim", 0) if model.in_parts else model.item_vectors.shape[1]
+        size += f", {plural(width, 'number')} each,"
     say(f"{entry.class_name} of {size} saved to ", (str(training.folder), "bold"), ".")
     say(f"Reading took {reading:.1f} s, training {format_seconds(took)}.")
     _say_validation(model, split, held_out)
     searches = model.has_vectors and log.num_items >= _MANY_ITEMS
     _say_next(training.folder, log, titles, held_out, histories=histories, searches=searches)
+
+
+def _write_shards(model: Any, folder: Path | None) -> None:
+    if folder is not None:
+        model.write_vector_shards(folder)
 
 
 def _without_values(arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -290,6 +315,8 @@ def _say_validation(model: "Recommender", split: "Split | None", held_out: Valid
         best = max(measured, key=lambda entry: entry[monitor])
         figures = {name: value for name, value in best.items() if "@" in name}
         when = f"Best after epoch {int(best['epoch'])} of {int(measured[-1]['epoch'])}"
+    elif model.in_parts:  # which all processes would have to ask
+        return
     else:
         try:
             test = RankingTest.of(model, split.validation, split.history("validation"))
