@@ -181,9 +181,12 @@ class CorpusRun:
             self.loss_sum, self.loss_pairs, self.pairs = 0.0, 0, 0
 
     def _next_end(self) -> int:
-        """Where the next span ends: near enough for a progress line that moves, and for Ctrl-C."""
-        step = min(self.engine.max_span, max(1 << 14, -(-len(self.part) // 20)))
-        return min(self.part.stop, self.entry + step)
+        """The end of the next span."""
+        return min(self.part.stop, self.entry + self._step())
+
+    def _step(self) -> int:
+        """Entries of a span: few enough for a progress line that moves, and for Ctrl-C."""
+        return min(self.engine.max_span, max(1 << 14, -(-len(self.part) // 20)))
 
     def _span(self, end: int) -> tuple[Span, Position]:
         around = AROUND * self.engine.reach

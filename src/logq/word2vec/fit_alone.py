@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from logq._launch import launched
 from logq.text import EncodedCorpus
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from logq.text import Vocabulary
 
 __all__ = ["FitAlone", "company_of"]
+
+T = TypeVar("T")
 
 
 class FitAlone:
@@ -52,9 +54,9 @@ class FitAlone:
         assert self.settings.lr is not None
         return CorpusRun(corpus, engine, epochs=self.settings.epochs, lr=self.settings.lr, seed=seed)
 
-    def call(self, action: Callable[[], None]) -> None:
-        """Call what the caller of the fit has given."""
-        action()
+    def call(self, action: Callable[[], T]) -> T:
+        """What an action returns that makes no exchanges."""
+        return action()
 
 
 def company_of(settings: Word2VecConfig) -> FitAlone:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, closing, nullcontext
-from typing import Any
+from typing import Any, TypeVar
 
 from logq._arguments import ArgumentError, Verbatim
 from logq.process_start import all_or_none, check_same, join
@@ -18,6 +18,8 @@ from logq.word2vec.joint_text import encode_together
 from logq.word2vec.word2vec_config import Word2VecConfig, available_cores
 
 __all__ = ["FitTogether"]
+
+T = TypeVar("T")
 
 
 class FitTogether(FitAlone):
@@ -82,6 +84,6 @@ class FitTogether(FitAlone):
         """What trains the replica of this process."""
         return JointRun(corpus, engine, self.settings, seed)
 
-    def call(self, action: Callable[[], None]) -> None:
-        """Call what the caller of the fit has given: what it raises in one process, all of them raise."""
-        all_or_none(action)
+    def call(self, action: Callable[[], T]) -> T:
+        """What an action returns that makes no exchanges; what it raises in one process, all of them raise."""
+        return all_or_none(action)

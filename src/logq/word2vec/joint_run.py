@@ -81,8 +81,9 @@ class JointRun(CorpusRun):
         """
         tables = [self.engine.vectors, *self.engine.state().values()]
         updates = _updates(self._settings, self._vocabulary)
+        words = self._words(self.epoch + self._round / self._rounds)
         try:
-            self._replicas = [Replica(*one) for one in zip(tables, updates, strict=True)]
+            self._replicas = [Replica(*one, words) for one in zip(tables, updates, strict=True)]
             self._frequent = [np.sort(np.argsort(-one, kind="stable")[:FREQUENT]) for one in updates]
             with stop_requests() as self._request:
                 super().train(label, progress, **options)
@@ -122,10 +123,14 @@ class JointRun(CorpusRun):
 
     def _exchange(self, done: float, rows: Sequence[Sequence[int] | NDArray[np.int64]]) -> None:
         """Exchange rows of each table; `done` epochs are done, in all processes the same."""
-        words = done * self.corpus.num_words / world().size
+        words = self._words(done)
         rate = max(self.lr * (1 - done / self.epochs), self.lr * LR_FLOOR)
         for replica, some in zip(self._replicas, rows, strict=True):
             replica.exchange(some, words=words, rate=rate * CURVATURE)
+
+    def _words(self, epochs: float) -> float:
+        """How many words each process has trained after so many epochs, about, the same number in all."""
+        return epochs * self.corpus.num_words / world().size
 
     def _start_epoch(self) -> None:
         super()._start_epoch()

@@ -77,10 +77,9 @@ def encode_together(
         >>> encode_together([["a", "rose", "is"], ["a", "rose"]], min_count=2).held
         range(0, 6)
     """
-    lists, files, encoding = find_source(source, encoding)
+    lists, files, encoding = all_or_none(lambda: find_source(source, encoding))
     if files is None:
-        reads: dict[str, Any] = {"encoding": encoding, "threads": threads, "progress": progress}
-        return encode(lists, min_count=min_count, max_vocab=max_vocab, **reads)
+        return all_or_none(lambda: encode(lists, min_count=min_count, max_vocab=max_vocab, progress=progress))
     for file in files:
         if file.size is None:
             hint = "write it to a file that all processes can read"

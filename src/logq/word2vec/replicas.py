@@ -61,6 +61,7 @@ class Replica:
     Args:
         table: (n, D), a view of what is trained.
         updates: (n,) how often a row is updated for each word of the text, about.
+        words: how many words this process has trained before.
 
     Example:
         >>> table = np.zeros((3, 2), np.float32)
@@ -72,7 +73,7 @@ class Replica:
         [[0.0, 0.0], [1.0, 1.0], [0.0, 0.0]]
     """
 
-    def __init__(self, table: Floats, updates: NDArray[np.float64]) -> None:
+    def __init__(self, table: Floats, updates: NDArray[np.float64], words: float = 0.0) -> None:
         self.table = table
         self.updates = updates
         self._size = world().size
@@ -80,7 +81,7 @@ class Replica:
         take_from_first(first, "share the first vectors")
         self.table[:] = first.numpy()
         self._base = np.array(table)
-        self._exchanged = np.zeros(len(table))  # when each row was, in words that a process had trained
+        self._exchanged = np.full(len(table), words)  # when each row was, in words that a process had trained
 
     def exchange(self, rows: Sequence[int] | NDArray[np.int64], *, words: float, rate: float) -> int:
         """Let all processes have the same rows again.

@@ -207,7 +207,7 @@ class Word2Vec(WithGensimNames, Word2VecConfig, Estimator):
         seeds = Seeds.of(company.seed(fresh_seed(self.seed)) if state is None else state.seed)
         # The tree of hierarchical softmax follows from the counts of the first text, and stays.
         vocabulary = self.vocabulary if self.hs and self.is_fitted else corpus.vocabulary
-        engine = self._make_engine(vocabulary, seeds)
+        engine = company.call(lambda: self._make_engine(vocabulary, seeds))
         run = company.run(corpus, engine, seeds.run)
         if state is not None:
             with checkpoint.restoring():
