@@ -129,17 +129,27 @@ class Replica:
         ids = exchange(torch.from_numpy(deltas.ids[order]), sizes, received).numpy()
         rows = exchange(torch.from_numpy(deltas.rows[order]), sizes, received).numpy()
         own, places = np.unique(ids, return_inverse=True)
-        total = np.zeros((len(own), rows.shape[1]), np.float32)
         ends = np.cumsum(received)
-        for begin, end in zip(ends - received, ends, strict=True):
-            total[places[begin:end]] += rows[begin:end]  # of one process no row comes twice
-        steps = rate * self.updates[own] * (words - self._exchanged[own])
-        total *= share_of_sum(steps, size)[:, None].astype(np.float32)
+        moves = [(places[end - n : end], rows[end - n : end]) for end, n in zip(ends, received, strict=True)]
+        total = self._combined(moves, rate * self.updates[own] * (words - self._exchanged[own]))
         own = torch.from_numpy(own.astype(np.int32))
         return _Deltas(
             all_rows(own, doing="gather the ids of touched rows").numpy(),
             all_rows(torch.from_numpy(total), doing="gather touched rows").numpy(),
         )
+
+    def _combined(self, moves: Sequence[tuple[NDArray[np.int64], Floats]], steps: NDArray[np.float64]) -> Floats:
+        """What rows are to be moved by, (n, D), from what each process has moved some of them by.
+
+        Args:
+            moves: of each process: which of the n rows, each at most once, and their moves.
+            steps: (n,) as for share_of_sum.
+        """
+        total = np.zeros((len(steps), self.table.shape[1]), np.float32)
+        for places, rows in moves:
+            total[places] += rows
+        total *= share_of_sum(steps, self._size)[:, None].astype(np.float32)
+        return total
 
     def _add(self, deltas: _Deltas) -> None:
         self._base[deltas.ids] += deltas.rows
