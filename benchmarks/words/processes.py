@@ -1,7 +1,7 @@
 """Word2vec by several processes under torchrun against one process: quality, bytes sent for each word, and speed.
 
-    python benchmarks/words/processes.py enwiki-17m.txt.gz --similarity EN-WS-353-ALL.txt --analogies questions-words.txt
-    python benchmarks/words/processes.py enwiki-17m.txt.gz --words 5000000 --processes 1 4 --rules damped sum mean combined
+    python benchmarks/words/processes.py corpus.txt.gz --similarity EN-WS-353-ALL.txt --analogies questions-words.txt
+    python benchmarks/words/processes.py corpus.txt.gz --words 5000000 --processes 1 4 --rules damped sum mean combined
 
 Runs with one process and several seeds tell the noise that several processes have to stay within. `--rules` compares
 ways to put together what processes have moved a row by: `damped`, which logq takes; their `sum`; their `mean`; the
@@ -117,7 +117,9 @@ def shortened(corpus: Corpus, words: int | None) -> Corpus:
         return corpus
     path, count = corpus.path.with_name("short.txt"), 0
     with open(corpus.path, "rb") as lines, open(path, "wb") as file:
-        for line in itertools.takewhile(lambda _: count < words, lines):
+        for line in lines:
+            if count >= words:
+                break
             file.write(line)
             count += len(line.split())
     return Corpus(corpus.source, path, count)

@@ -1,10 +1,7 @@
 """Several processes that train word2vec together: they learn what one learns, and all have the same afterwards."""
 
 import gzip
-import os
 import signal
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +17,7 @@ from logq.word2vec import joint_run, joint_text, joint_words
 from logq.word2vec.joint_text import encode_together, share_of
 from logq.word2vec.kernel import table
 from logq.word2vec.replicas import Replica
-from processes import ends, programs, together
+from processes import together
 
 TOPICS, EACH = 4, 12
 SETTINGS: dict[str, Any] = {"dim": 12, "min_count": 2, "sample": 0, "epochs": 4, "seed": 3, "window": 3}
@@ -91,7 +88,7 @@ def compared_with_one(source: Any) -> dict[str, bool]:
     """What is the same as where one process encodes the text."""
     with encode(source, min_count=2) as one, encode_together(source, min_count=2, around=40) as own:
         share = share_of(one.num_ids, world().rank, world().size)
-        numbers = "num_ids num_words num_sentences raw_words num_types invalid_lines long_words".split()
+        numbers = ["num_ids", "num_words", "num_sentences", "raw_words", "num_types", "invalid_lines", "long_words"]
         first, last = own.held.start, own.held.stop
         return {
             "words": one.vocabulary.index_to_key == own.vocabulary.index_to_key,
@@ -128,7 +125,6 @@ def exchanged_rows(share: float) -> dict[str, Any]:
             since[row] = 10 * turn
             for rank in range(size):
                 expected[rank][row] = common[row]
-    replica.check()
     return {"got": np.array(own), "expected": common, "sent": sent}
 
 
@@ -293,3 +289,45 @@ def test_one_process_of_torchrun_trains_as_one_without(alone: str, monkeypatch: 
     after = learned(Word2Vec(**SETTINGS).fit(alone, progress=False))
     for name, array in before.items():
         np.testing.assert_array_equal(array, after[name])
+
+
+PROGRAM = """
+import os, sys, time
+from logq import Word2Vec
+from logq.word2vec import joint_run
+
+joint_run.ALL_ROWS = 2000
+
+def epoch_ended(model, epoch):
+    if epoch == 1:
+        print("begun", flush=True)
+    if epoch == 2 and os.environ["RANK"] == os.environ.get("DIES"):
+        os._exit(9)
+
+Word2Vec(dim=8, min_count=2, sample=0, epochs=10**6, seed=1).fit(
+    sys.argv[1], progress=False, checkpoint=sys.argv[2], on_epoch_end=epoch_ended
+)
+"""
+
+
+@pytest.mark.slow
+def test_where_one_process_ends_the_others_say_so(alone: str, tmp_path: Path) -> None:
+    (code, _, err), (died, _, _) = ends(programs(PROGRAM, alone, tmp_path, DIES="1"))
+    assert (code, died) == (1, 9)
+    said = err.splitlines()[-1]
+    assert said.startswith("logq.processes.LostProcessError: after ")
+    assert "words rank 0 was to " in said
+    assert "rank 1 has ended" in said
+
+
+@pytest.mark.slow
+def test_ctrl_c_in_one_process_stops_all_at_the_same_exchange(alone: str, tmp_path: Path) -> None:
+    started = programs(PROGRAM, alone, tmp_path)
+    for program in started:
+        assert program.stdout is not None
+        assert program.stdout.readline() == "begun\n"
+    started[1].send_signal(signal.SIGINT)
+    for code, _, err in ends(started):
+        assert code != 0
+        assert err.splitlines()[-1] == "KeyboardInterrupt"
+    assert (tmp_path / "checkpoint.safetensors").exists()

@@ -54,9 +54,7 @@ class EncodedCorpus:
         (['a', 'rose'], array([ 0,  1, -1,  0,  1, -1], dtype=int32))
     """
 
-    def __init__(
-        self, encoding: Encoding, ids: IdFile, *, reused: bool, keep: bool, held: range | None = None
-    ) -> None:
+    def __init__(self, encoding: Encoding, ids: IdFile, *, reused: bool, keep: bool, held: range | None = None) -> None:
         self.vocabulary = encoding.vocabulary
         self.counts = encoding.counts
         self.num_ids = encoding.num_ids

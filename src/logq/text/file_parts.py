@@ -1,7 +1,7 @@
 """Files of text divided among processes: about as many bytes for each, cut at the ends of lines where that is safe."""
 
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import BinaryIO
 
 from logq._compression import COMPRESSED_ENDINGS, compression_of
@@ -17,7 +17,7 @@ _MARK = b"\xef\xbb\xbf"
 def divide_files(
     files: Sequence[TextFile], size: int, encoding: str | None = None, *, cut: bool = True
 ) -> list[list[TextFile]]:
-    """Return what each of several processes is to read, in the order of the text: they find the same by themselves.
+    r"""Return what each of several processes is to read, in the order of the text: they find the same by themselves.
 
     Of the bytes of all files each gets a part of equal length, whose ends move on to the next end of a line. Compressed
     files, and those that do not begin as UTF-8 with line feeds, are not cut: the process reads them in whose part their
@@ -38,7 +38,7 @@ def divide_files(
         >>> from pathlib import Path
         >>> from logq.text.text_files import inspect_file
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     _ = Path(folder, "a.txt").write_text("to be\\nor not\\nto be\\n")
+        ...     _ = Path(folder, "a.txt").write_text("to be\nor not\nto be\n")
         ...     [[one.part for one in files] for files in divide_files([inspect_file(f"{folder}/a.txt", "")], 2)]
         [[(0, 13)], [(13, 19)]]
     """
@@ -55,7 +55,7 @@ def divide_files(
             continue
         with file.open() as opened:
             cuts = [0, *(_next_line(opened, total * rank // size - begin, length) for rank in inside), length]
-        for rank, (first, last) in zip(range(inside[0] - 1, size), zip(cuts, cuts[1:], strict=False), strict=False):
+        for rank, (first, last) in zip(range(inside[0] - 1, size), pairwise(cuts), strict=False):
             if first < last:
                 found[rank].append(file._replace(part=(first, last)))
     return found

@@ -73,7 +73,7 @@ def company_of(settings: Word2VecConfig) -> FitAlone:
     if fits_alone() or (launched().size == 1 and "torch" not in sys.modules):
         return FitAlone(settings)
     from logq.processes import is_joined, world
-    
+
     if launched().size == 1 and not (is_joined() and world().size > 1):
         return FitAlone(settings)
     from logq.word2vec.fit_together import FitTogether

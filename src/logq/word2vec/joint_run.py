@@ -110,10 +110,9 @@ class JointRun(CorpusRun):
         for number in range(1, FREQUENT_ROWS + 1):
             losses = super()._train_to(begin + (end - begin) * number // FREQUENT_ROWS)
             of_round += torch.tensor([losses.pairs, losses.loss_sum, losses.loss_pairs, 0.0])
-            done = self.epoch + (self._round + number / FREQUENT_ROWS) / self._rounds
-            if number < FREQUENT_ROWS:
-                self._exchange(done, self._frequent)
-        self._exchange(done, [range(len(one.table)) for one in self._replicas])
+            is_last = number == FREQUENT_ROWS
+            rows = [range(len(one.table)) for one in self._replicas] if is_last else self._frequent
+            self._exchange(self.epoch + (self._round + number / FREQUENT_ROWS) / self._rounds, rows)
         of_round[3] = bool(self._request)
         add_up(of_round, "add up losses")
         self._round += 1

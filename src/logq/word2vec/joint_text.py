@@ -129,7 +129,7 @@ def _scan_parts(
     return _in_company(scan)
 
 
-class _Elsewhere(Exception):
+class _ElsewhereError(Exception):
     """Another process has failed, or was asked to stop."""
 
 
@@ -158,13 +158,13 @@ def _in_company(work: Callable[[Callable[[], None]], T]) -> T:
         nonlocal next_look
         if time.monotonic() >= next_look:
             if meet(busy=True)[1]:
-                raise _Elsewhere
+                raise _ElsewhereError
             next_look = time.monotonic() + SECONDS
 
     with stop_requests() as request:
         try:
             found = work(look)
-        except (_Elsewhere, KeyboardInterrupt) as error:
+        except (_ElsewhereError, KeyboardInterrupt) as error:
             failure = error
         except Exception as error:
             failure = error
@@ -176,7 +176,7 @@ def _in_company(work: Callable[[Callable[[], None]], T]) -> T:
         raise failure  # all of them do
 
     def outcome() -> Any:
-        if failure is not None and not isinstance(failure, _Elsewhere):
+        if failure is not None and not isinstance(failure, _ElsewhereError):
             raise failure
         return found
 

@@ -1,5 +1,6 @@
 """Word2Vec: the estimator, from text to word vectors."""
 
+import functools
 import math
 import os
 import time
@@ -225,7 +226,7 @@ class Word2Vec(WithGensimNames, Word2VecConfig, Estimator):
             self.training_seconds = now - began - in_callbacks
             self.words_trained = round(corpus.raw_words * (epoch - epochs_found))
             if on_epoch_end is not None:
-                company.call(lambda: on_epoch_end(self, epoch))
+                company.call(functools.partial(on_epoch_end, self, epoch))
                 in_callbacks += time.perf_counter() - now
 
         of_engine = {"fused": "", "triton": ", Triton", "plain": ", plain PyTorch"}[self.engine_name]
