@@ -17,7 +17,7 @@ from logq.word2vec import joint_run, joint_text, joint_words
 from logq.word2vec.joint_text import encode_together, share_of
 from logq.word2vec.kernel import table
 from logq.word2vec.replicas import Replica
-from processes import together
+from processes import ends, programs, together
 
 TOPICS, EACH = 4, 12
 SETTINGS: dict[str, Any] = {"dim": 12, "min_count": 2, "sample": 0, "epochs": 4, "seed": 3, "window": 3}
