@@ -35,8 +35,8 @@ GROWTH = 0.05
 FREQUENT_ROWS = 5
 """How many times as often frequent rows are exchanged: those that are updated in between, on average."""
 
-CURVATURE = 0.05
-"""Of the loss: how much nearer to where it ends an update brings a row, divided by the learning rate."""
+CURVATURE = (0.2, 0.05)
+"""Of the loss: what part of its way to where it ends an update brings a row of either table, by the learning rate."""
 
 
 class JointRun(CorpusRun):
@@ -136,8 +136,8 @@ class JointRun(CorpusRun):
         """Exchange rows of each table."""
         words = self.epoch * self._length + self._done  # the same number in all processes
         rate = max(self.lr * (1 - words / (self.epochs * self._length)), self.lr * LR_FLOOR)
-        for replica, some in zip(self._replicas, rows, strict=True):
-            replica.exchange(some, words=words, rate=rate * CURVATURE)
+        for replica, some, curvature in zip(self._replicas, rows, CURVATURE, strict=True):
+            replica.exchange(some, words=words, rate=rate * curvature)
 
     def _start_epoch(self) -> None:
         super()._start_epoch()
@@ -164,7 +164,7 @@ class JointRun(CorpusRun):
 
 
 def _updates(settings: Word2VecConfig, vocabulary: Vocabulary, *, negatives: bool) -> list[NDArray[np.float64]]:
-    """How often rows of both tables are updated for each word of the text, about, with those as negatives or without."""
+    """How often rows of both tables are updated for each word of the text, about, as negatives too or not."""
     kept = vocabulary.counts * vocabulary.keep_probability(settings.sample) / vocabulary.total
     if settings.hs:
         tree = HuffmanTree.from_counts(vocabulary.counts)
