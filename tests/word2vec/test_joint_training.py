@@ -1,6 +1,7 @@
 """Several processes that train word2vec together: they learn what one learns, and all have the same afterwards."""
 
 import gzip
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -156,6 +157,8 @@ def interrupted(source: str, folder: Path) -> tuple[str, bool, dict[str, np.ndar
     finally:
         joint_run.JointRun._train_to = train
     saved = (folder / "checkpoint.safetensors").exists()
+    if saved and world().is_first:
+        shutil.copytree(folder, folder.with_name("kept"))
     all_values(None, "wait")
     return how, saved, learned(Word2Vec(**SETTINGS).fit(source, progress=False, checkpoint=folder, resume=True))
 
@@ -201,8 +204,13 @@ def refused(texts: dict[str, Any], source: str) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def two(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    folder = tmp_path_factory.mktemp("two")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("two")
+
+
+@pytest.fixture(scope="module")
+def two(home: Path) -> list[dict[str, Any]]:
+    folder = home
     for rank in range(2):
         (folder / str(rank)).mkdir()
     return together(everything, str(folder), size=2, seconds=600)
@@ -253,6 +261,12 @@ def test_a_seed_gives_the_same_again_and_after_an_interruption(two) -> None:
         for name, array in one["sg"][0].items():
             np.testing.assert_array_equal(array, one["again"][name])
             np.testing.assert_array_equal(array, resumed[name])
+
+
+def test_as_many_processes_go_on_as_have_saved(two, home: Path) -> None:
+    source = str(home / "0" / "lines.txt")
+    with pytest.raises(ValueError, match=r"^processes: expected 2, as in the checkpoint .*, got None"):
+        Word2Vec(**SETTINGS).fit(source, progress=False, checkpoint=home / "kept", resume=True)
 
 
 def test_items_are_the_same_in_all_processes(two) -> None:

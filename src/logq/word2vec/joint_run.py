@@ -35,7 +35,7 @@ GROWTH = 0.05
 FREQUENT_ROWS = 5
 """How many times as often frequent rows are exchanged: those that are updated in between, on average."""
 
-CURVATURE = (0.2, 0.05)
+CURVATURE = (0.6, 0.1)
 """Of the loss: what part of its way to where it ends an update brings a row of either table, by the learning rate."""
 
 
