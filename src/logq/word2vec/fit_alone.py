@@ -1,5 +1,6 @@
 """What a fit of word2vec does otherwise if several processes make it together; here for one, which needs no torch."""
 
+import importlib
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -76,6 +77,4 @@ def company_of(settings: Word2VecConfig) -> FitAlone:
 
     if launched().size == 1 and not (is_joined() and world().size > 1):
         return FitAlone(settings)
-    from logq.word2vec.fit_together import FitTogether
-
-    return FitTogether(settings)
+    return importlib.import_module("logq.word2vec.fit_together").FitTogether(settings)
