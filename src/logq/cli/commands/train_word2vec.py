@@ -33,7 +33,6 @@ logq train word2vec corpus.txt -o vectors --cbow --sample 1e-4
 logq train word2vec corpus.txt -o vectors --device cuda
 logq train word2vec corpus.txt -o vectors --objective sampled_softmax
 logq train word2vec - -o vectors < corpus.txt
-torchrun --nproc-per-node 4 -m logq train word2vec "part-*.txt" -o vectors
 """
 
 
@@ -76,6 +75,7 @@ def word2vec(
     Negative sampling and --hs run in a compiled engine on all cores, negative sampling with --device cuda on the GPU;
     everything else runs in plain PyTorch, tens of times slower. The vectors are saved after each epoch, which replaces
     those of an earlier run in DIR. A checkpoint is saved every few minutes and on Ctrl-C; --resume continues from it.
+    Started by torchrun, several processes train together, each on its part of the text.
     """
     check_text_files(source)
     if cache.no_cache and cache.cache_dir is not None:
