@@ -330,7 +330,7 @@ def test_where_one_process_ends_the_others_say_so(alone: str, tmp_path: Path) ->
     (code, _, err), (died, _, _) = ends(programs(PROGRAM, alone, tmp_path, DIES="1"))
     assert (code, died) == (1, 9)
     said = err.splitlines()[-1]
-    assert said.startswith("logq.processes.LostProcessError: after ")
+    assert "logq.processes.LostProcessError: after " in said
     assert "words rank 0 was to " in said
     assert "rank 1 has ended" in said
 
@@ -344,5 +344,5 @@ def test_ctrl_c_in_one_process_stops_all_at_the_same_exchange(alone: str, tmp_pa
     started[1].send_signal(signal.SIGINT)
     for code, _, err in ends(started):
         assert code != 0
-        assert err.splitlines()[-1] == "KeyboardInterrupt"
+        assert err.splitlines()[-1].endswith("KeyboardInterrupt")  # torch puts the rank before it
     assert (tmp_path / "checkpoint.safetensors").exists()
