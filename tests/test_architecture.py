@@ -96,6 +96,7 @@ LATE_IMPORTS = {
     "logq.samplers.registry": "samplers are loaded by name",
     "logq.recommenders.tuning": "optuna is loaded by name, as an extra",
     "logq.word2vec.engines": "engines are loaded by name",
+    "logq.word2vec.fit_alone": "one process trains without torch",
     "logq.vectors.keyed_vectors": "vectors are used without torch",
 }
 

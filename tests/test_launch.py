@@ -2,11 +2,11 @@
 
 import pytest
 
-from logq import Popularity, Word2Vec
+from logq import Popularity
 from logq._launch import World, check_alone, launched
 from logq._progress import Progress, say
 from logq.language_models import NGram
-from logq.recommenders import ALS, EASE, Item2Vec, ItemKNN
+from logq.recommenders import ALS, EASE, ItemKNN
 from recommender_cases import planted_log
 
 
@@ -43,9 +43,8 @@ def test_wrong_variables(variables: dict[str, str], message: str, monkeypatch: p
 @pytest.mark.parametrize(
     "fit",
     [
-        lambda: Word2Vec().fit("no such file"),
         lambda: NGram().fit("no such file"),
-        *(lambda kind=kind: kind().fit(planted_log()) for kind in (ALS, EASE, Item2Vec, ItemKNN, Popularity)),
+        *(lambda kind=kind: kind().fit(planted_log()) for kind in (ALS, EASE, ItemKNN, Popularity)),
     ],
 )
 def test_what_several_cannot_fit_together_is_refused_before_anything_is_read(fit) -> None:

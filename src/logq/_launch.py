@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from logq._arguments import ArgumentError
 
-__all__ = ["World", "check_alone", "launched"]
+__all__ = ["World", "check_alone", "launched", "processes_here"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,19 @@ def launched() -> World:
     if not 0 <= rank < size:
         raise ArgumentError("RANK", f"an integer in [0, {size}), as WORLD_SIZE is {size}", os.environ.get("RANK"))
     return World(rank, size, _integer("LOCAL_RANK", 0))
+
+
+def processes_here() -> int:
+    """How many processes the launcher has started on this machine: LOCAL_WORLD_SIZE.
+
+    Raises:
+        ArgumentError: it is not an integer.
+
+    Example:
+        >>> processes_here()
+        1
+    """
+    return max(1, _integer("LOCAL_WORLD_SIZE", 1)) if launched().size > 1 else 1
 
 
 def check_alone(what: str) -> None:

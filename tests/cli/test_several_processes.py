@@ -71,6 +71,21 @@ def test_every_neural_language_model_trains(name: str, corpus: Path, tmp_path: P
     check_trained(torchrun(*words, "--batch-size", "4"), tmp_path / "model")
 
 
+def test_two_processes_train_vectors_of_words_and_write_once(corpus: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "vectors"
+    done = torchrun("train", "word2vec", corpus, "-o", folder, "--epochs", "2", "--min-count", "1", "--seed", "1")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("saved to") == 1
+    assert "Traceback" not in done.stderr
+    assert sorted(path.name for path in folder.iterdir()) == ["vectors.json", "vectors.safetensors"]
+    assert len(package.KeyedVectors.load(folder)) > 10
+
+
+@pytest.mark.slow
+def test_two_processes_train_vectors_of_items(events: Path, tmp_path: Path) -> None:
+    check_trained(torchrun("train", "item2vec", events, "-o", tmp_path / "model", "--epochs", "2"), tmp_path / "model")
+
+
 @pytest.fixture
 def second(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"WORLD_SIZE": "2", "RANK": "1"}.items():
@@ -81,8 +96,6 @@ def second(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("words", "what"),
     [
-        (("train", "word2vec", "nowhere.txt", "-o", "vectors"), "word2vec"),
-        (("train", "item2vec", "nowhere.csv", "-o", "items"), "Item2Vec"),
         (("train", "ease", "nowhere.csv", "-o", "model"), "EASE"),
         (("train", "lm", "nowhere.txt", "-o", "model"), "NGram"),
         (("evaluate", "ranking", "nowhere"), "`logq evaluate`"),

@@ -127,6 +127,8 @@ class Item2Vec(Item2VecConfig, Recommender):
         ['cup', 'tea']
     """
 
+    shares_work = True
+
     def __post_init__(self) -> None:
         super().__post_init__()
         self.word2vec()  # which checks what concerns several arguments

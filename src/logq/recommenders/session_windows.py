@@ -10,6 +10,7 @@ import logq.word2vec as word2vec
 from logq._arguments import ArgumentError, Verbatim, check_int
 from logq.logs import sessions
 from logq.logs.interactions import Interactions
+from logq.training.estimator import each_alone
 
 __all__ = ["Windows", "first_vectors", "session_corpus"]
 
@@ -75,7 +76,7 @@ def first_vectors(
     """
     codes, corpus = session_corpus(log)
     engine = word2vec.Word2Vec(dim, window=10, sample=0.0, min_count=1, lr=0.05, epochs=epochs, seed=seed)
-    with corpus:
+    with corpus, each_alone():  # what processes do together is not what one would do, to the bit
         engine.fit(corpus, progress=progress)
     learned = engine.vectors.vectors - engine.vectors.vectors.mean(axis=0)
     found = np.zeros((log.num_items, dim), np.float32)

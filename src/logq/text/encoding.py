@@ -46,6 +46,7 @@ class EncodedCorpus:
         long_words: words left out, but counted in `raw_words`, because they have more than 65,536 bytes.
         path: the file.
         reused: whether an earlier run had made it.
+        held: the entries that can be read here: all of them, but for a corpus that several processes have encoded.
 
     Example:
         >>> with encode([["a", "rose", "is"], ["a", "rose"]], min_count=2) as corpus:
@@ -53,7 +54,7 @@ class EncodedCorpus:
         (['a', 'rose'], array([ 0,  1, -1,  0,  1, -1], dtype=int32))
     """
 
-    def __init__(self, encoding: Encoding, ids: IdFile, *, reused: bool, keep: bool) -> None:
+    def __init__(self, encoding: Encoding, ids: IdFile, *, reused: bool, keep: bool, held: range | None = None) -> None:
         self.vocabulary = encoding.vocabulary
         self.counts = encoding.counts
         self.num_ids = encoding.num_ids
@@ -65,8 +66,9 @@ class EncodedCorpus:
         self.long_words = encoding.long_words
         self.path = ids.path
         self.reused = reused
+        self.held = range(encoding.num_ids) if held is None else held
         self._ids = ids
-        self._release = weakref.finalize(self, _release, ids, keep, os.getpid())
+        self._release = weakref.finalize(self, release_ids, ids, keep, os.getpid())
 
     def read(self, start: int, stop: int) -> NDArray[np.int32]:
         """Return a copy of the entries in [start, stop), -1 where sentences end.
@@ -74,13 +76,16 @@ class EncodedCorpus:
         Several threads may read at the same time. The ids are in [-1, V), whatever happened to the file.
 
         Raises:
-            ArgumentError: not 0 <= start <= stop <= num_ids.
+            ArgumentError: not 0 <= start <= stop <= num_ids, or entries that are not `held`.
             ValueError: the file was changed by another program, or is closed.
         """
         start, stop = check_int("start", start, 0), check_int("stop", stop, 0)
         if not start <= stop <= self.num_ids:
             raise ArgumentError("stop", f"an integer from start = {start} to num_ids = {self.num_ids}", stop)
-        ids = self._ids.read(start, stop)
+        first, last = self.held.start, self.held.stop
+        if not (start == stop or first <= start <= stop <= last):
+            raise ArgumentError("start", f"entries in [{first}, {last}), which this process has", start)
+        ids = self._ids.read(start - first, stop - first)
         if len(ids) and not (ids.min() >= END_OF_LINE and ids.max() < len(self.vocabulary)):
             raise ValueError(
                 f"{self.path}: expected ids in [-1, {len(self.vocabulary)}), but another program changed the file; "
@@ -94,7 +99,7 @@ class EncodedCorpus:
         Raises:
             ValueError: as `read`.
         """
-        parts = (self.read(at, min(at + _READ, self.num_ids)) for at in range(0, self.num_ids, _READ))
+        parts = (self.read(at, min(at + _READ, self.held.stop)) for at in self.held[::_READ])
         yield from split_sentences(parts, check_int("max_sentence", max_sentence))
 
     def close(self) -> None:
@@ -201,7 +206,7 @@ def encode(
         max_vocab = check_int("max_vocab", max_vocab)
     if vocabulary is not None and not isinstance(vocabulary, Vocabulary):
         raise ArgumentTypeError("vocabulary", "a Vocabulary", Verbatim(type(vocabulary).__name__))
-    lists, files, encoding = _find(source, encoding)
+    lists, files, encoding = find_source(source, encoding)
     words = WordChoice(min_count, max_vocab, vocabulary, encoding)
     known = None
     if cache is not None and files is not None and all(file.size is not None for file in files):
@@ -210,7 +215,7 @@ def encode(
         if found := known.load():
             return _opened(*found, reused=True, keep=True)
         known.remove_leftovers()
-    ids = _new_file(cache, known)
+    ids = new_id_file(cache, known)
     try:
         if files is None:
             encoded = read_lists(lists, ids, words, progress)
@@ -220,7 +225,7 @@ def encode(
         if known is not None:
             known.save(encoded, ids)
     except BaseException:
-        _release(ids, False, os.getpid())
+        release_ids(ids, False, os.getpid())
         raise
     return _opened(encoded, ids, reused=False, keep=known is not None)
 
@@ -229,7 +234,7 @@ def _opened(encoding: Encoding, ids: IdFile, *, reused: bool, keep: bool) -> Enc
     try:
         warn_of_odd_text(encoding.invalid_lines, encoding.long_words)
     except UserWarning:  # where warnings are errors
-        _release(ids, keep, os.getpid())
+        release_ids(ids, keep, os.getpid())
         raise
     return EncodedCorpus(encoding, ids, reused=reused, keep=keep)
 
@@ -266,7 +271,7 @@ def encode_ids(
     if wrong.any():
         where = int(wrong.argmax())
         raise ArgumentError("ids", f"words in [0, {len(vocabulary)})", Verbatim(f"{ids[where]} at position {where}"))
-    file = _new_file(None, None)
+    file = new_id_file(None, None)
     ends = np.unique(offsets[1:][np.diff(offsets) > 0])
     try:
         for begin in range(0, len(ids), _READ):
@@ -275,14 +280,14 @@ def encode_ids(
             file.append(np.insert(np.ascontiguousarray(ids[begin:end], dtype=np.int32), inside, END_OF_LINE))
         file.finish(len(ids) + len(ends))
     except BaseException:
-        _release(file, False, os.getpid())
+        release_ids(file, False, os.getpid())
         raise
     counts = np.bincount(ids, minlength=len(vocabulary))
     encoding = Encoding(vocabulary, counts, len(ids) + len(ends), len(ends), len(ids), None, 0, 0)
     return EncodedCorpus(encoding, file, reused=False, keep=False)
 
 
-def _find(source: Any, encoding: str | None) -> tuple[Any, list[TextFile] | None, str | None]:
+def find_source(source: Any, encoding: str | None) -> tuple[Any, list[TextFile] | None, str | None]:
     """Return a source, the files that it names, if it names any, and their encoding, if that is known."""
     encoding = check_encoding(encoding)
     if isinstance(source, Corpus) and source.paths is not None:
@@ -291,7 +296,8 @@ def _find(source: Any, encoding: str | None) -> tuple[Any, list[TextFile] | None
     return source, find_text_files(source), encoding
 
 
-def _new_file(cache: str | os.PathLike[str] | None, known: EncodingCache | None) -> IdFile:
+def new_id_file(cache: str | os.PathLike[str] | None, known: EncodingCache | None) -> IdFile:
+    """Return a new file of ids: in the folder of a cache, or a private one; see `release_ids`."""
     if known is not None:
         return IdFile.create(known.folder, known.key)
     if cache is not None:
@@ -309,7 +315,8 @@ def _new_file(cache: str | os.PathLike[str] | None, known: EncodingCache | None)
         raise
 
 
-def _release(ids: IdFile, keep: bool, process: int) -> None:
+def release_ids(ids: IdFile, keep: bool, process: int) -> None:
+    """Close a file of ids, and remove it unless it is to be kept, or belongs to another process."""
     if keep or os.getpid() != process:  # a forked child has the object too, but does not own the file
         ids.close()
         return
@@ -371,7 +378,7 @@ def count_words(
     threads = check_int("threads", threads)
     if max_vocab is not None:
         max_vocab = check_int("max_vocab", max_vocab)
-    lists, files, encoding = _find(source, encoding)
+    lists, files, encoding = find_source(source, encoding)
     words = WordChoice(check_int("min_count", min_count), max_vocab, encoding=encoding)
     counted = count_lists(lists, words, progress) if files is None else count_text(files, words, threads, progress)
     assert counted.num_types is not None  # no vocabulary was given

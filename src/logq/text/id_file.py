@@ -78,6 +78,10 @@ class IdFile:
             while rest:
                 rest = rest[self._file.write(rest) :]
 
+    def rewind(self) -> None:
+        """Let the next ids be the first ones again."""
+        self._written = 0
+
     def finish(self, num_ids: int, *, durable: bool = False) -> None:
         """Truncate the file to its first `num_ids` entries.
 

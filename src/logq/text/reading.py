@@ -1,7 +1,7 @@
 """From a source to a vocabulary and ids: the passes that `encode` and `count_words` share."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from typing import Any, BinaryIO, NamedTuple, cast
 
@@ -19,7 +19,9 @@ from logq.text.vocabulary import Vocabulary
 from logq.text.word_ranking import Ranking, rank, rank_list, renumber
 from logq.text.words import check_sentences
 
-__all__ = ["WordChoice", "count_lists", "count_text", "read_lists", "read_text"]
+__all__ = ["WordChoice", "count_lists", "count_text", "read_lists", "read_text", "scan_text"]
+
+_PIECE = 1 << 18  # bytes of a plain file read at a time
 
 
 class WordChoice(NamedTuple):
@@ -35,7 +37,7 @@ def read_text(
     files: Sequence[TextFile], ids: IdFile, words: WordChoice, threads: int, progress: bool | None
 ) -> Encoding:
     """Write the ids of text files, and describe them."""
-    scan = _scan_text(files, ids, words, threads, progress)
+    scan = scan_text(files, ids, words, threads, progress)
     if words.vocabulary is None:
         return _ranked(rank(scan, words.min_count, words.max_vocab), scan, ids, progress)
     counts = np.sum([table.counts() for table in scan.tables], axis=0)
@@ -52,7 +54,7 @@ def read_lists(sentences: Iterable[Any], ids: IdFile, words: WordChoice, progres
 
 def count_text(files: Sequence[TextFile], words: WordChoice, threads: int, progress: bool | None) -> Encoding:
     """Count the words of text files without writing ids."""
-    scan = _scan_text(files, None, words, threads, progress)
+    scan = scan_text(files, None, words, threads, progress)
     return _ranked(rank(scan, words.min_count, words.max_vocab), scan, None, progress)
 
 
@@ -76,6 +78,9 @@ class _CountedFiles:
     def _text(self, file: TextFile) -> Iterator[bytes]:
         name = "standard input" if file.name == "-" else file.name
         with file.open() as raw:
+            if file.part is not None:
+                yield from _lines(cast("BinaryIO", _CountedFile(raw, self)), *file.part)
+                return
             pieces = decompress(name, cast("BinaryIO", _CountedFile(raw, self)))
             text = Utf8Pieces(name, pieces, self._encoding, lenient=True)
             yield from text
@@ -95,18 +100,46 @@ class _CountedFile:
         return data
 
 
-def _scan_text(
-    files: Sequence[TextFile], ids: IdFile | None, words: WordChoice, threads: int, progress: bool | None
+def _lines(file: BinaryIO, begin: int, end: int) -> Iterator[bytes]:
+    """The bytes [begin, end) of a file in pieces."""
+    file.seek(begin)
+    while begin < end and (piece := file.read(min(_PIECE, end - begin))):
+        begin += len(piece)
+        yield piece
+
+
+def scan_text(
+    files: Sequence[TextFile],
+    ids: IdFile | None,
+    words: WordChoice,
+    threads: int,
+    progress: bool | None,
+    after_each: Callable[[], None] | None = None,
 ) -> TextScan:
+    """Number the words of text files, and write these numbers as ids.
+
+    Args:
+        files: to read, one after the other.
+        ids: where ids go; None only counts.
+        words: how text is decoded, and the words to keep, if they are known.
+        threads: number of threads that split text into words.
+        progress: as for `encode`.
+        after_each: called after each block of text.
+
+    Example:
+        See `read_text`.
+    """
     known = None if words.vocabulary is None else words.vocabulary.index_to_key
     scan, counter, told = TextScan(ids, threads, known), _CountedFiles(words.encoding), 0
-    sizes = [file.size for file in files]
+    sizes = [file.size if file.part is None else file.part[1] - file.part[0] for file in files]
     total = math.inf if None in sizes else float(sum(size for size in sizes if size is not None))
     blocks = cut_blocks(join_texts(counter.texts(files)))
     with Progress(total, "bytes", "reading words", enabled=progress) as bar, closing(scan.run(blocks)) as steps:
         for _ in steps:
             _advance(bar, counter.num_bytes - told, scan.raw_words)
             told = counter.num_bytes
+            if after_each is not None:
+                after_each()
     return scan
 
 

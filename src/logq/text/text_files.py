@@ -23,11 +23,13 @@ class TextFile(NamedTuple):
         name: its path; "-" is standard input.
         size: in bytes on disk; None for a pipe, which can be read only once.
         modified: when it was last changed, in nanoseconds since 1970; 0 for a pipe.
+        part: (begin, end) of the bytes to read, which are whole lines of plain UTF-8; None for the whole file.
     """
 
     name: str
     size: int | None
     modified: int
+    part: tuple[int, int] | None = None
 
     @contextlib.contextmanager
     def open(self) -> Generator[BinaryIO, None, None]:

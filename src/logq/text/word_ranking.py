@@ -12,7 +12,7 @@ from logq.text.id_file import IdFile
 from logq.text.scanning import ListScan, Piece, TextScan
 from logq.text.vocabulary import Vocabulary, too_few, too_rare
 
-__all__ = ["Ranking", "rank", "rank_list", "renumber"]
+__all__ = ["Ranking", "merge_tables", "rank", "rank_list", "renumber", "words_of"]
 
 
 class Ranking(NamedTuple):
@@ -55,7 +55,7 @@ def rank(scan: TextScan, min_count: int, max_vocab: int | None) -> Ranking:
         >>> rank(scan, min_count=1, max_vocab=2).vocabulary.index_to_key
         ['a', 'rose']
     """
-    table, places, order = _merge(scan)
+    table, places, order = merge_tables(scan)
     counts = table.counts()
     if not len(counts):
         raise too_few("source", scan.longest_word if scan.long_words else None)
@@ -116,8 +116,12 @@ def renumber(
     return end, lines
 
 
-def _merge(scan: TextScan) -> tuple[_native.WordTable, list[NDArray[np.int64]], NDArray[np.int64]]:
-    """Return one table of all words, the places in it of each table's words, and their order of first appearance."""
+def merge_tables(scan: TextScan) -> tuple[_native.WordTable, list[NDArray[np.int64]], NDArray[np.int64]]:
+    """Return one table of all words, the places in it of each table's words, and their order of first appearance.
+
+    Example:
+        See `rank`.
+    """
     appeared: list[NDArray[np.int64]] = []
     for number in range(len(scan.tables)):
         blocks = [(block, piece.new_words) for block, piece in enumerate(scan.pieces) if piece.table == number]
@@ -144,6 +148,15 @@ def _numbers(num_types: int, kept: NDArray[np.int64]) -> NDArray[np.int32]:
 
 
 def _strings(table: _native.WordTable, ids: NDArray[np.int64]) -> list[str]:
-    text, offsets = table.words(ids)
+    return words_of(*table.words(ids))
+
+
+def words_of(text: bytes, offsets: NDArray[np.int64]) -> list[str]:
+    """Return the words of UTF-8 without separators, by the offsets where each begins and the last one ends.
+
+    Example:
+        >>> words_of(b"tobe", np.array([0, 2, 4]))
+        ['to', 'be']
+    """
     places = offsets.tolist()
     return [text[begin:end].decode("utf-8") for begin, end in pairwise(places)]

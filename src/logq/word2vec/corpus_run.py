@@ -39,6 +39,7 @@ class CorpusRun:
         epochs: passes over the corpus.
         lr: learning rate at the start; it falls linearly over all epochs.
         seed: of everything random; see logq.training.estimator.Seeds.
+        part: the entries of the corpus to train on; None for all of them.
 
     Attributes:
         epoch: the current one, from 0.
@@ -49,14 +50,24 @@ class CorpusRun:
         See logq.Word2Vec, which makes one for each `fit`.
     """
 
-    def __init__(self, corpus: EncodedCorpus, engine: Engine, *, epochs: int, lr: float, seed: int) -> None:
+    def __init__(
+        self,
+        corpus: EncodedCorpus,
+        engine: Engine,
+        *,
+        epochs: int,
+        lr: float,
+        seed: int,
+        part: range | None = None,
+    ) -> None:
         self.corpus = corpus
+        self.part = range(corpus.num_ids) if part is None else part
         self.engine = engine
         engine.loss_every = 1 if corpus.num_words <= MEASURED_WHOLE else 64
         self.epochs = epochs
         self.lr = lr
         self.seed = seed
-        self.epoch = self.entry = 0
+        self.epoch, self.entry = 0, self.part.start
         self.loss_sum, self.loss_pairs = 0.0, 0
         self.pairs = 0
         self._running = RunningMean(memory=100 if engine.name == "plain" else 10)
@@ -65,7 +76,7 @@ class CorpusRun:
     @property
     def epochs_done(self) -> float:
         """How many epochs are done, parts of the current one included."""
-        return self.epoch + self.entry / self.corpus.num_ids
+        return self.epoch + (self.entry - self.part.start) / len(self.part)
 
     @property
     def mean_loss(self) -> float:
@@ -122,16 +133,16 @@ class CorpusRun:
             ArgumentError: there is nothing to train on.
             KeyboardInterrupt: Ctrl-C, after the checkpoint.
         """
-        size, words = self.corpus.num_ids, self.corpus.num_words
+        last, words = self.part.stop, self.corpus.num_words
         with Progress(self.epochs * words, "words", label, progress) as bar:
             bar.advance(words * self.epochs_done)
             try:
                 while True:
-                    while self.entry < size:
-                        before, end = self.entry, min(size, self.entry + self._step())
+                    while self.entry < last:
+                        before, end = self.entry, self._next_end()
                         self._train_span(end)
-                        bar.advance(words * (end - before) / size, loss=self._running.recent)
-                        if end < size or self.epoch + 1 < self.epochs:
+                        bar.advance(words * (end - before) / len(self.part), loss=self._running.recent)
+                        if end < last or self.epoch + 1 < self.epochs:
                             checkpoint.save_if_due(self.state)
                     with uninterrupted():
                         self._take_in(self.engine.finish())
@@ -149,9 +160,13 @@ class CorpusRun:
         # An interrupted span has left its mark on the vectors: to train it again would not be the same run.
         with uninterrupted():
             self._consistent = False
-            self._take_in(self.engine.train(*self._span(end)))
-            self.entry = end
+            self._take_in(self._train_to(end))
             self._consistent = True
+
+    def _train_to(self, end: int) -> Losses:
+        losses = self.engine.train(*self._span(end))
+        self.entry = end
+        return losses
 
     def _take_in(self, losses: Losses) -> None:
         self._running.add(losses.loss_sum, losses.loss_pairs)
@@ -162,19 +177,24 @@ class CorpusRun:
 
     def _start_epoch(self) -> None:
         with uninterrupted():
-            self.epoch, self.entry = self.epoch + 1, 0
+            self.epoch, self.entry = self.epoch + 1, self.part.start
             self.loss_sum, self.loss_pairs, self.pairs = 0.0, 0, 0
+
+    def _next_end(self) -> int:
+        """The end of the next span."""
+        return min(self.part.stop, self.entry + self._step())
 
     def _step(self) -> int:
         """Entries of a span: few enough for a progress line that moves, and for Ctrl-C."""
-        return min(self.engine.max_span, max(1 << 14, -(-self.corpus.num_ids // 20)))
+        return min(self.engine.max_span, max(1 << 14, -(-len(self.part) // 20)))
 
     def _span(self, end: int) -> tuple[Span, Position]:
         around = AROUND * self.engine.reach
         first, last = max(0, self.entry - around), min(self.corpus.num_ids, end + around)
         ids = self.corpus.read(first, last)
-        slope = self.lr / (self.epochs * self.corpus.num_ids)
-        rate = (self.lr * (1 - self.epoch / self.epochs), slope, self.lr * LR_FLOOR)
+        slope = self.lr / (self.epochs * len(self.part))
+        start = self.lr * (1 - self.epoch / self.epochs) + slope * self.part.start
+        rate = (start, slope, self.lr * LR_FLOOR)
         seed = int(np.random.SeedSequence([self.seed, self.epoch]).generate_state(1, np.uint64)[0])
         return Span(ids, self.entry - first, end - first), Position(self.entry, rate, seed)
 

@@ -1,5 +1,6 @@
 """Word2Vec: the estimator, from text to word vectors."""
 
+import functools
 import math
 import os
 import time
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from typing_extensions import Self
 
 from logq._arguments import ArgumentError, Verbatim, check_bool
+from logq._launch import launched
 from logq.text import EncodedCorpus, Vocabulary
 from logq.text.words import check_utf8_form
 from logq.training.checkpoint import RunCheckpoint, fingerprint
@@ -22,9 +24,8 @@ from logq.vectors.gensim_names import WithGensimNames, with_gensim_arguments
 from logq.vectors.vector_arguments import read_only
 from logq.vectors.vector_files import write_safetensors
 from logq.word2vec.available_memory import available_memory
-from logq.word2vec.corpus_run import CorpusRun
 from logq.word2vec.engines import Engine, first_vectors, load_engine
-from logq.word2vec.training_text import training_text
+from logq.word2vec.fit_alone import FitAlone, company_of
 from logq.word2vec.word2vec_config import Word2VecConfig
 
 __all__ = ["Word2Vec"]
@@ -88,6 +89,7 @@ class Word2Vec(WithGensimNames, Word2VecConfig, Estimator):
         }
     )
 
+    shares_work = True
     vocabulary: Vocabulary
     mean_loss: float
     invalid_lines = 0
@@ -183,31 +185,31 @@ class Word2Vec(WithGensimNames, Word2VecConfig, Estimator):
             raise ArgumentError("resume", "a model that was not fitted yet", Verbatim("one that was"), hint)
         known = self.vocabulary if self.is_fitted else None
         began = time.perf_counter()
-        with (
-            self._fitting(),
-            training_text(source, self, known=known, new_words=new_words, **reading) as corpus,
-        ):
-            self.encoding_seconds = time.perf_counter() - began
-            saved = self._checkpoint(options, _fingerprint(corpus), "source")
-            self._learn(corpus, saved, options, on_epoch_end)
+        with self._fitting():
+            company = company_of(self)
+            with company.text(source, known=known, new_words=new_words, **reading) as corpus:
+                self.encoding_seconds = time.perf_counter() - began
+                data = _fingerprint(corpus)
+                saved = company.checkpoint(self._checkpoint(options, data, "source"), data)
+                self._learn(corpus, company, saved, options, on_epoch_end)
         saved.remove()
         return self
 
     def _learn(
         self,
         corpus: EncodedCorpus,
+        company: FitAlone,
         checkpoint: RunCheckpoint,
         options: FitOptions,
         on_epoch_end: Callable[["Word2Vec", int], None] | None,
     ) -> None:
-        assert self.lr is not None
         self._check_corpus(corpus)
         state = checkpoint.resumed(options.resume)
-        seeds = Seeds.of(fresh_seed(self.seed) if state is None else state.seed)
+        seeds = Seeds.of(company.seed(fresh_seed(self.seed)) if state is None else state.seed)
         # The tree of hierarchical softmax follows from the counts of the first text, and stays.
         vocabulary = self.vocabulary if self.hs and self.is_fitted else corpus.vocabulary
-        engine = self._make_engine(vocabulary, seeds)
-        run = CorpusRun(corpus, engine, epochs=self.epochs, lr=self.lr, seed=seeds.run)
+        engine = company.call(lambda: self._make_engine(vocabulary, seeds))
+        run = company.run(corpus, engine, seeds.run)
         if state is not None:
             with checkpoint.restoring():
                 run.restore(state)
@@ -224,7 +226,7 @@ class Word2Vec(WithGensimNames, Word2VecConfig, Estimator):
             self.training_seconds = now - began - in_callbacks
             self.words_trained = round(corpus.raw_words * (epoch - epochs_found))
             if on_epoch_end is not None:
-                on_epoch_end(self, epoch)
+                company.call(functools.partial(on_epoch_end, self, epoch))
                 in_callbacks += time.perf_counter() - now
 
         of_engine = {"fused": "", "triton": ", Triton", "plain": ", plain PyTorch"}[self.engine_name]
@@ -313,6 +315,8 @@ class Word2Vec(WithGensimNames, Word2VecConfig, Estimator):
     def save_vectors(self, folder: str | os.PathLike[str]) -> None:
         """Write what `vectors.save` would, without a copy of the vectors; the summary also tells how training went.
 
+        Of several processes that torchrun has started, which have the same vectors, only the first one writes.
+
         Args:
             folder: where `vectors.safetensors` and `vectors.json` go; made if it is missing.
 
@@ -322,6 +326,8 @@ class Word2Vec(WithGensimNames, Word2VecConfig, Estimator):
             OSError: a file cannot be written.
         """
         engine = self._fitted_engine()
+        if not launched().is_first:
+            return
         names = "epochs_done words_trained mean_loss encoding_seconds training_seconds invalid_lines long_words"
         info = {**self.settings(), **{name: getattr(self, name) for name in names.split()}}
         info["mean_loss"] = None if math.isnan(self.mean_loss) else self.mean_loss  # JSON has no NaN

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from typing import Annotated, Any, ClassVar
 
 from logq._arguments import ArgumentError, ArgumentTypeError, check_int
+from logq._launch import processes_here
 from logq.objectives import OBJECTIVES, objective_name
 from logq.samplers.registry import SamplerChoice
 from logq.training.config import Above, AtLeast, AtMost, Check, Help, OneOf, configclass
@@ -41,13 +42,14 @@ LARGEST_WINDOW, MOST_NEGATIVES = 63, 127
 
 
 def available_cores() -> int:
-    """How many cores this process may use.
+    """How many cores this process may use: its part of them, if torchrun has started several on this machine.
 
     Example:
         >>> available_cores() >= 1
         True
     """
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // processes_here())
 
 
 def _check_objective(name: str, value: Any) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from logq._launch import check_alone
+from logq._launch import launched
 from logq._progress import format_bytes, format_quantity, format_seconds
 from logq.cli.command_options import Quiet, make_command
 from logq.cli.terminal.errors import BadInputError, note
@@ -75,15 +75,15 @@ def word2vec(
     Negative sampling and --hs run in a compiled engine on all cores, negative sampling with --device cuda on the GPU;
     everything else runs in plain PyTorch, tens of times slower. The vectors are saved after each epoch, which replaces
     those of an earlier run in DIR. A checkpoint is saved every few minutes and on Ctrl-C; --resume continues from it.
+    Started by torchrun, several processes train together, each on its part of the text.
     """
-    check_alone("word2vec")
     check_text_files(source)
     if cache.no_cache and cache.cache_dir is not None:
         raise BadInputError("--no-cache: expected no --cache-dir with it")
     with output_folder(output):
         training = Training(output, checkpoints, quiet=quiet, what="vectors")
         model = train_word2vec(source, training, arguments, cache, encoding)
-        if quiet:
+        if quiet or not launched().is_first:
             return
         words = model.vocabulary.index_to_key
         steps = vector_steps(output, next((word for word in words if len(word) > 3), words[0]))
@@ -113,10 +113,15 @@ def train_word2vec(
 
     def save(model: "Word2Vec", epoch: int) -> None:
         model.save_vectors(training.folder)
-        training.clear()
+        if launched().is_first:
+            training.clear()
         training.done, training.epochs = epoch, model.epochs
 
     beside: dict[str, Any] = {"encoding": encoding}
+    if launched().size > 1:  # each process keeps its part of the text for itself
+        if cache is not None and cache.cache_dir is not None:
+            raise BadInputError("--cache-dir: expected none where several processes train")
+        cache = None
     if cache is not None:
         beside["cache"] = training.folder / "cache" if cache.cache_dir is None else cache.cache_dir
     try:

@@ -1,0 +1,80 @@
+"""What a fit of word2vec does otherwise if several processes make it together; here for one, which needs no torch."""
+
+import importlib
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from logq._launch import launched
+from logq.text import EncodedCorpus
+from logq.training.checkpoint import RunCheckpoint
+from logq.training.estimator import fits_alone
+from logq.word2vec.corpus_run import CorpusRun
+from logq.word2vec.engines import Engine
+from logq.word2vec.training_text import training_text
+from logq.word2vec.word2vec_config import Word2VecConfig
+
+if TYPE_CHECKING:
+    from logq.text import Vocabulary
+
+__all__ = ["FitAlone", "company_of"]
+
+T = TypeVar("T")
+
+
+class FitAlone:
+    """The steps of a fit in one process.
+
+    Args:
+        settings: of the fit.
+
+    Example:
+        See logq.Word2Vec, which makes one for each `fit`.
+    """
+
+    def __init__(self, settings: Word2VecConfig) -> None:
+        self.settings = settings
+
+    def text(
+        self, source: Any, *, known: "Vocabulary | None", new_words: bool, **reading: Any
+    ) -> AbstractContextManager[EncodedCorpus]:
+        """A context with the encoded text; see training_text."""
+        return training_text(source, self.settings, known=known, new_words=new_words, **reading)
+
+    def checkpoint(self, one: RunCheckpoint, data: str) -> RunCheckpoint:
+        """The checkpoint of a run on data with this fingerprint."""
+        return one
+
+    def seed(self, own: int) -> int:
+        """The seed of the run."""
+        return own
+
+    def run(self, corpus: EncodedCorpus, engine: Engine, seed: int) -> CorpusRun:
+        """What trains the engine."""
+        assert self.settings.lr is not None
+        return CorpusRun(corpus, engine, epochs=self.settings.epochs, lr=self.settings.lr, seed=seed)
+
+    def call(self, action: Callable[[], T]) -> T:
+        """What an action returns that makes no exchanges."""
+        return action()
+
+
+def company_of(settings: Word2VecConfig) -> FitAlone:
+    """How to make a fit: alone, or together with the processes that torchrun has started or that have joined.
+
+    Raises:
+        ArgumentError: there are several, and they cannot make this fit.
+        LostProcessError: the others do not come.
+
+    Example:
+        >>> type(company_of(Word2VecConfig())).__name__
+        'FitAlone'
+    """
+    if fits_alone() or (launched().size == 1 and "torch" not in sys.modules):
+        return FitAlone(settings)
+    from logq.processes import is_joined, world
+
+    if launched().size == 1 and not (is_joined() and world().size > 1):
+        return FitAlone(settings)
+    return importlib.import_module("logq.word2vec.fit_together").FitTogether(settings)

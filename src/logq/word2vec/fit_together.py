@@ -1,0 +1,89 @@
+"""A fit of word2vec that several processes make together, each a replica on its share of the text."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing, nullcontext
+from typing import Any, TypeVar
+
+from logq._arguments import ArgumentError, Verbatim
+from logq.process_start import all_or_none, check_same, join
+from logq.text import EncodedCorpus, Vocabulary
+from logq.training.checkpoint import RunCheckpoint
+from logq.training.devices import Device
+from logq.training.joint_checkpoint import JointCheckpoint
+from logq.word2vec.corpus_run import AROUND, CorpusRun
+from logq.word2vec.engines import Engine
+from logq.word2vec.fit_alone import FitAlone
+from logq.word2vec.joint_run import JointRun
+from logq.word2vec.joint_text import encode_together
+from logq.word2vec.word2vec_config import Word2VecConfig, available_cores
+
+__all__ = ["FitTogether"]
+
+T = TypeVar("T")
+
+
+class FitTogether(FitAlone):
+    """The steps of a fit in several processes, all of which take them at once.
+
+    Args:
+        settings: of the fit, the same in all processes.
+
+    Raises:
+        ArgumentError: the engine is not the compiled one.
+        LostProcessError: the others do not come.
+
+    Example:
+        See logq.Word2Vec, which makes one for each `fit` under torchrun.
+    """
+
+    def __init__(self, settings: Word2VecConfig) -> None:
+        super().__init__(settings)
+        if settings.engine_name != "fused":
+            why = f", which has no kernel for {settings.why_not_fused}" if settings.why_not_fused else ""
+            expected = f"the compiled engine where several processes train{why}"
+            raise ArgumentError("engine", expected, settings.engine_name, "start it without torchrun")
+        join()
+        self._device = Device()
+
+    def text(
+        self, source: Any, *, known: Vocabulary | None, new_words: bool, **reading: Any
+    ) -> AbstractContextManager[EncodedCorpus]:
+        """A context with the part of the text that this process needs, encoded by all of them.
+
+        Raises:
+            ArgumentError: the model was fitted before, or the text is to be cached.
+            OSError, ValueError: see encode_together.
+        """
+        if known is not None:
+            got = Verbatim(f"one that was, and {self._device.world.size} processes")
+            raise ArgumentError("source", "a model that was not fitted yet", got, "one process can go on learning")
+        if isinstance(source, EncodedCorpus):
+            return nullcontext(source)
+        if reading.pop("cache") is not None:
+            hint = "each process keeps its part of the text in a private file"
+            raise ArgumentError("cache", "None where several processes train", Verbatim("a folder"), hint)
+        cuts = {"min_count": self.settings.min_count, "max_vocab": self.settings.max_vocab}
+        around = AROUND * self.settings.window
+        return closing(encode_together(source, **cuts, **reading, threads=available_cores(), around=around))
+
+    def checkpoint(self, one: RunCheckpoint, data: str) -> RunCheckpoint:
+        """The checkpoint of all processes, of which as many as saved it go on from it.
+
+        Raises:
+            ArgumentError: they do not train the same.
+        """
+        check_same({"source": data, **self.settings.settings()})
+        one.settings["processes"] = self._device.world.size
+        return JointCheckpoint.of(one, self._device)
+
+    def seed(self, own: int) -> int:
+        """The seed of the first process."""
+        return self._device.agreed(own)
+
+    def run(self, corpus: EncodedCorpus, engine: Engine, seed: int) -> CorpusRun:
+        """What trains the replica of this process."""
+        return JointRun(corpus, engine, self.settings, seed)
+
+    def call(self, action: Callable[[], T]) -> T:
+        """What an action returns that makes no exchanges; what it raises in one process, all of them raise."""
+        return all_or_none(action)

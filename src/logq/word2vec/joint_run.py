@@ -1,0 +1,177 @@
+"""JointRun: training by several processes, each a replica on its share of a corpus."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from logq._arguments import ArgumentError
+from logq.huffman import HuffmanTree
+from logq.processes import LostProcessError, add_up, world
+from logq.text import EncodedCorpus, Vocabulary
+from logq.training.checkpoint import RunState
+from logq.training.interrupts import StopRequest, stop_requests
+from logq.word2vec.corpus_run import LR_FLOOR, CorpusRun
+from logq.word2vec.engines import Engine
+from logq.word2vec.joint_text import share_of
+from logq.word2vec.kernel import Losses
+from logq.word2vec.replicas import Replica
+from logq.word2vec.word2vec_config import Word2VecConfig
+
+__all__ = ["JointRun"]
+
+ALL_ROWS = 250_000
+"""The most words that a process trains between two exchanges of all rows."""
+
+FIRST_ROWS = 10_000
+"""How many it trains before the first one."""
+
+GROWTH = 0.05
+"""How many it trains between two, as a share of those that it has trained: replicas that know little move far."""
+
+FREQUENT_ROWS = 5
+"""How many times as often frequent rows are exchanged: those that are updated in between, on average."""
+
+CURVATURE = (0.6, 0.1)
+"""Of the loss: what part of its way to where it ends an update brings a row of either table, by the learning rate."""
+
+
+class JointRun(CorpusRun):
+    """Trains the replica of this process, and exchanges what it has learned with those of the others.
+
+    Each process trains on its share of the corpus, at the positions and thus with the draws that one process would
+    have there, and the learning rate falls with the words that all have trained. All rows are exchanged at the end of
+    each epoch and after each round of a process, of `FIRST_ROWS` words at first and `ALL_ROWS` later, and frequent
+    ones `FREQUENT_ROWS` times in a round. Between two rounds the run can stop, in all processes alike, and continue.
+
+    Args:
+        corpus: the same in all processes, of which each has at least its share.
+        engine: the compiled one.
+        settings: of the fit.
+        seed: of everything random, the same in all processes.
+
+    Raises:
+        ArgumentError: there are more processes than entries of the corpus.
+
+    Example:
+        See logq.Word2Vec, which makes one for each `fit` under torchrun.
+    """
+
+    def __init__(self, corpus: EncodedCorpus, engine: Engine, settings: Word2VecConfig, seed: int) -> None:
+        there = world()
+        if corpus.num_ids < there.size:
+            raise ArgumentError("source", f"a word for each of {there.size} processes at least", corpus.num_words)
+        assert settings.lr is not None
+        share = share_of(corpus.num_ids, there.rank, there.size)
+        super().__init__(corpus, engine, epochs=settings.epochs, lr=settings.lr, seed=seed, part=share)
+        self._length = corpus.num_ids // there.size  # of an epoch for one process, about
+        self._done = 0  # of these
+        self._vocabulary, self._settings = corpus.vocabulary, settings
+        self._replicas: list[Replica] = []
+        self._frequent: list[NDArray[np.int64]] = []
+        self._request = StopRequest()
+        self._stops = False
+
+    def train(self, label: str, progress: bool | None, **options: Any) -> None:
+        """Train to the end; see CorpusRun.
+
+        Raises:
+            LostProcessError: another process has ended or does not answer.
+            KeyboardInterrupt: one of the processes was asked to stop, by Ctrl-C or SIGTERM.
+        """
+        tables = [self.engine.vectors, *self.engine.state().values()]
+        updates = _updates(self._settings, self._vocabulary, negatives=True)
+        few = _updates(self._settings, self._vocabulary, negatives=False)
+        words = self.epoch * self._length + self._done
+        try:
+            self._replicas = [Replica(*one, words) for one in zip(tables, updates, strict=True)]
+            often = FREQUENT_ROWS / ALL_ROWS
+            self._frequent = [np.flatnonzero(one >= often) for one in few]
+            with stop_requests() as self._request:
+                super().train(label, progress, **options)
+        except LostProcessError as error:
+            raise error.during(f"after {self.corpus.num_words * self.epochs_done:,.0f} words") from error
+
+    # --------------------------------------------------------------------------------------------------------- training
+
+    def _next_end(self) -> int:
+        return self._entry_at(self._next_round())
+
+    def _next_round(self) -> int:
+        """How much of an epoch is done after the next round, in words of a process."""
+        step = min(ALL_ROWS, max(FIRST_ROWS, int(GROWTH * (self.epoch * self._length + self._done))))
+        end = self._done + step
+        return end if end + step // 2 < self._length else self._length
+
+    def _entry_at(self, done: int) -> int:
+        return self.part.start + len(self.part) * done // self._length
+
+    def _train_span(self, end: int) -> None:
+        super()._train_span(end)
+        if self._stops:
+            raise KeyboardInterrupt
+
+    def _train_to(self, end: int) -> Losses:
+        """Train to the end of a round, and return the losses of all processes."""
+        begin, step = self._done, self._next_round() - self._done
+        of_round = torch.zeros(4, dtype=torch.float64)
+        for number in range(1, FREQUENT_ROWS + 1):
+            is_last = number == FREQUENT_ROWS
+            self._done = begin + step * number // FREQUENT_ROWS
+            there = end if is_last else self._entry_at(self._done)
+            if there > self.entry:
+                losses = super()._train_to(there)
+                of_round += torch.tensor([losses.pairs, losses.loss_sum, losses.loss_pairs, 0.0], dtype=torch.float64)
+            self._exchange([range(len(one.table)) for one in self._replicas] if is_last else self._frequent)
+        of_round[3] = bool(self._request)
+        add_up(of_round, "add up losses")
+        pairs, loss_sum, loss_pairs, stops = of_round.tolist()
+        self._stops = stops > 0
+        return Losses(int(pairs), loss_sum, int(loss_pairs))
+
+    def _exchange(self, rows: Sequence[Sequence[int] | NDArray[np.int64]]) -> None:
+        """Exchange rows of each table."""
+        words = self.epoch * self._length + self._done  # the same number in all processes
+        rate = max(self.lr * (1 - words / (self.epochs * self._length)), self.lr * LR_FLOOR)
+        for replica, some, curvature in zip(self._replicas, rows, CURVATURE, strict=True):
+            replica.exchange(some, words=words, rate=rate * curvature)
+
+    def _start_epoch(self) -> None:
+        super()._start_epoch()
+        self._done = 0
+
+    # ------------------------------------------------------------------------------------------------------ checkpoints
+
+    def state(self) -> RunState:
+        """What `restore` needs in as many processes; the same in all of them, as it is taken between two rounds."""
+        state = super().state()
+        return replace(state, position={**state.position, "entry": self._done})
+
+    def restore(self, state: RunState) -> None:
+        """Continue from `state`, in as many processes.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is not the state of such a run.
+        """
+        super().restore(state)
+        if self.entry > self._length:
+            raise ValueError(f"there is no entry {self.entry} for one of several processes")
+        self._done = self.entry
+        self.entry = self._entry_at(self._done)
+
+
+def _updates(settings: Word2VecConfig, vocabulary: Vocabulary, *, negatives: bool) -> list[NDArray[np.float64]]:
+    """How often rows of both tables are updated for each word of the text, about, as negatives too or not."""
+    kept = vocabulary.counts * vocabulary.keep_probability(settings.sample) / vocabulary.total
+    if settings.hs:
+        tree = HuffmanTree.from_counts(vocabulary.counts)
+        outputs = np.zeros(len(vocabulary) - 1)
+        np.add.at(outputs, tree.points, np.repeat(kept, np.diff(tree.offsets)))
+    else:
+        noise = vocabulary.counts**settings.unigram_power
+        outputs = kept + negatives * settings.num_sampled * kept.sum() * noise / noise.sum()
+    around = settings.window + 1  # words that are learned from, on average
+    return [kept * around, outputs * around if settings.sg else outputs]
