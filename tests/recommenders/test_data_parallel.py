@@ -4,6 +4,7 @@ import signal
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from logq.recommenders.neural_recommender import NeuralRecommender
 from logq.samplers import Draw, InBatch, LearnedUnigram, Mixture, Sampler, Unigram
 from logq.samplers.streams import rank_of_process
 from logq.training import together as sharing
+from logq.training.checkpoint import FILE
 from logq.training.devices import Device
 from logq.training.loop import Loop
 from logq.training.together import share_gradients
@@ -230,6 +232,48 @@ def what_ends_a_fit() -> dict[str, Any]:
     return found
 
 
+def a_late_request(folder: Path) -> tuple[str, bool]:
+    """What becomes of Ctrl-C in the second process after the last step, and whether there is a checkpoint."""
+    end_epoch = Loop._end_epoch
+
+    def measured(self: Loop, *arguments: Any) -> None:
+        end_epoch(self, *arguments)
+        if world().rank == 1:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Loop, "_end_epoch", measured)
+        model = make("YoutubeDNN", epochs=1)
+        text = said(lambda: model.fit(planted_split(), checkpoint=folder, checkpoint_minutes=60, progress=False))
+    torch.distributed.barrier()
+    return text, (folder / FILE).exists()
+
+
+def evaluations() -> dict[str, Any]:
+    """Of fewer users than processes, and of other users in each process."""
+    split, rank = planted_split(), world().rank
+    model = make("YoutubeDNN", epochs=1).fit(split, progress=False)
+    found: dict[str, Any] = {}
+    options: dict[str, Any] = {"ks": (3,), "exclude_seen": False, "progress": False}
+    one = split.test.select(split.test.users == 5)
+    for ties in ("random", "expected"):
+        found[ties] = dict(model.evaluate(one, ties=ties, **options).values)
+    other = split.test.select(split.test.users < 20 + rank)
+    found["differs"] = said(lambda: model.evaluate(other, **options))
+    return found
+
+
+def seen_in_a_group() -> dict[str, Tensor]:
+    """What samplers know that take targets of a group, and learn those of all."""
+    found = {}
+    for group in ("world", 1):
+        sampler = InBatch(50, group=group).learn_from_all()
+        for targets in batches_of(WORLD, world().rank):
+            sampler.draw(targets)
+        found[str(group)] = sampler._learned()["seen"]
+    return found
+
+
 def own_seeds() -> dict[str, Any]:
     """Without a seed each process would begin elsewhere: weights, and what samplers know, are those of the first."""
     found: dict[str, Any] = {}
@@ -256,7 +300,7 @@ def own_seeds() -> dict[str, Any]:
     return found
 
 
-def everything() -> dict[str, Any]:
+def everything(folder: Path) -> dict[str, Any]:
     """What each process finds, in one start of them."""
     rank = world().rank
     found: dict[str, Any] = {
@@ -265,6 +309,9 @@ def everything() -> dict[str, Any]:
         "differs": what_differs(),
         "ends": what_ends_a_fit(),
         "seeds": own_seeds(),
+        "late": a_late_request(folder),
+        "evaluations": evaluations(),
+        "seen in a group": seen_in_a_group(),
         "values": all_values({"rank": rank, "text": "x" * rank}, "compare"),
     }
     return {**found, **several(QUICK)}
@@ -278,8 +325,8 @@ def several(names: Sequence[str]) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def found() -> list[dict[str, Any]]:
-    return together(everything, seconds=300)
+def found(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    return together(everything, tmp_path_factory.mktemp("late"), seconds=300)
 
 
 @pytest.fixture(scope="module")
@@ -360,7 +407,30 @@ def test_all_stop_after_the_same_step_whichever_is_told_to(found: list[dict[str,
         assert text.startswith("DivergedError: lr: training diverged in epoch 1, batch 4: the loss is nan")
         assert steps == [0, 1, 2, 3]
         assert each["ends"]["SIGTERM"] == ("KeyboardInterrupt: ", [0, 1, 2, 3])
-        assert each["ends"]["Ctrl-C"] == ("KeyboardInterrupt: ", [0, 1, 2, 3, 4])  # put off to the end of the step
+        assert each["ends"]["Ctrl-C"] == ("KeyboardInterrupt: ", [0, 1, 2, 3])
+
+
+def test_a_request_after_the_last_step_is_heard(found: list[dict[str, Any]]) -> None:
+    for each in found:
+        assert each["late"] == ("KeyboardInterrupt: ", True)
+
+
+def test_one_user_is_ranked_by_one_process(found: list[dict[str, Any]]) -> None:
+    model = make("YoutubeDNN", epochs=1).fit(planted_split(), progress=False)
+    test = planted_split().test
+    for ties in ("random", "expected"):
+        scores = [each["evaluations"][ties] for each in found]
+        assert scores[0] == scores[1]
+        options: dict[str, Any] = {"ks": (3,), "exclude_seen": False, "progress": False, "ties": ties}
+        assert scores[0].keys() == model.evaluate(test.select(test.users == 5), **options).values.keys()
+    for each in found:
+        assert each["evaluations"]["differs"].startswith("ArgumentError: data: expected the same in all processes: ")
+
+
+def test_a_group_learns_the_targets_of_all_once(found: list[dict[str, Any]]) -> None:
+    seen = sum(int((targets != IGNORED).sum()) for rank in range(WORLD) for targets in batches_of(WORLD, rank))
+    for each in found:
+        assert {name: int(value) for name, value in each["seen in a group"].items()} == {"world": seen, "1": seen}
 
 
 @pytest.mark.parametrize("name", ["learned", "in batch"])

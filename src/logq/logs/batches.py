@@ -11,7 +11,7 @@ from logq.logs.buffered_order import BufferedOrder
 from logq.logs.examples import Examples
 from logq.logs.identifiers import code_type
 
-__all__ = ["BUFFER", "epoch_batches", "num_batches"]
+__all__ = ["BUFFER", "epoch_batches", "num_batches", "own_examples"]
 
 BUFFER = 1 << 20
 """Examples of a mapped log that are shuffled together."""
@@ -25,6 +25,38 @@ def num_batches(count: int, batch_size: int, world_size: int = 1) -> int:
         (3, 2)
     """
     return -(-count // (batch_size * world_size))
+
+
+def own_examples(
+    count: int, batch_size: int, step: int, *, rank: int = 0, world_size: int = 1, buffer: int = 0
+) -> int:
+    """Return how many examples of a batch are the rank's own: 0 where it gets one that another batch has too.
+
+    Args:
+        count: the number of all examples.
+        batch_size, rank, world_size, buffer: as for `epoch_batches`.
+        step: the number of the batch.
+
+    Example:
+        >>> [own_examples(9, 4, step, rank=1, world_size=2) for step in range(2)]
+        [4, 0]
+    """
+    if 0 < buffer < count:
+        begins = _begins(count, batch_size, rank, world_size, (step, step + 1))
+        return begins[1] - begins[0]
+    left = min(count - step * batch_size * world_size, batch_size * world_size)
+    return max(0, -(-(left - rank) // world_size))
+
+
+def _begins(count: int, batch_size: int, rank: int, world_size: int, steps: Sequence[int]) -> list[int]:
+    """Where batches begin in a rank's own part: each step has an example left, where there are as many as steps."""
+    first, end = _part(count, rank, world_size)
+    last = num_batches(count, batch_size, world_size)
+    return [max(0, min(step * batch_size, end - first - (last - step))) for step in steps]
+
+
+def _part(count: int, rank: int, world_size: int) -> tuple[int, int]:
+    return rank * count // world_size, (rank + 1) * count // world_size
 
 
 def epoch_batches(
@@ -156,8 +188,9 @@ class _Part:
         buffer: int,
     ) -> None:
         count = len(examples)
-        first, end = rank * count // world_size, (rank + 1) * count // world_size
-        self._examples, self._size, self._count = examples, batch_size, end - first
+        first, end = _part(count, rank, world_size)
+        self._examples = examples
+        self._where = (count, batch_size, rank, world_size)
         self._steps = num_batches(count, batch_size, world_size)
         self._seeds = (*seeds, rank)
         self._order = BufferedOrder(first, end - first, buffer, self._seeds)
@@ -169,20 +202,17 @@ class _Part:
         shown = self._order.group
         for number in range(start, self._steps):
             if lengths is None:
-                mine = self._order.positions(self._begin(number), self._begin(number + 1))
+                mine = self._order.positions(*_begins(*self._where, (number, number + 1)))
             else:
                 first = number - number % bucket
                 if number == first or not group:
                     last = min(first + bucket, self._steps)
-                    chunk = self._order.positions(self._begin(first), self._begin(last))
-                    cuts = [self._begin(step) - self._begin(first) for step in range(first + 1, last)]
+                    begins = _begins(*self._where, range(first, last + 1))
+                    chunk = self._order.positions(begins[0], begins[-1])
+                    cuts = [begin - begins[0] for begin in begins[1:-1]]
                     group = _by_length(chunk, lengths, cuts, (*self._seeds[:2], first))
                 mine = group[number - first]
             yield self._examples.batch(mine if len(mine) else self._order.positions(0, 1))
             if self._mapped is not None and self._order.group != shown:  # what was read for the buffer before
                 self._mapped.release()
                 shown = self._order.group
-
-    def _begin(self, number: int) -> int:
-        """Where a batch begins: each step has an example left, where there are as many as steps."""
-        return max(0, min(number * self._size, self._count - (self._steps - number)))

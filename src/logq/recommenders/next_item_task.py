@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from logq.candidates import IGNORED
-from logq.logs import Examples, epoch_batches, num_batches
+from logq.logs import Examples, epoch_batches, num_batches, own_examples
 from logq.logs.batches import BUFFER
 from logq.recommenders.augmentation import Augmentation
 from logq.recommenders.encoders import RetrievalModel, rows_of_targets
@@ -87,21 +87,14 @@ class NextItemTask:
     def batches(self, epoch: int, first: int) -> Iterator[tuple[Mapping[str, NDArray[Any]], int]]:
         """The batches of an epoch from number `first` on, and how many targets each has."""
         world = self._device.world
-        found = epoch_batches(
-            self._examples,
-            self._batch_size,
-            seed=self._seed,
-            epoch=epoch,
-            rank=world.rank,
-            world_size=world.size,
-            start=first,
-            bucket=self._bucket,
-            buffer=BUFFER if getattr(getattr(self._examples, "log", None), "mapped", None) is not None else 0,
-        )
+        mapped = getattr(getattr(self._examples, "log", None), "mapped", None)
+        of_rank: dict[str, int] = {"rank": world.rank, "world_size": world.size, "buffer": 0 if mapped is None else BUFFER}
+        order: dict[str, int] = {"seed": self._seed, "epoch": epoch, "start": first, "bucket": self._bucket}
+        found = epoch_batches(self._examples, self._batch_size, **of_rank, **order)
         for step, examples in enumerate(found, start=first):
             batch = self._events.of(self._augmentation.of(examples, epoch))
-            # At the end of an epoch there may be fewer examples than processes: some get one that another has too.
-            if world.rank >= len(self._examples) - step * self._batch_size * world.size:
+            # Where examples are fewer than processes some get one that another batch has too.
+            if not own_examples(len(self._examples), self._batch_size, step, **of_rank):
                 name = "targets" if "targets" in batch else "target"
                 batch[name] = np.full_like(batch[name], -1)
             for name, values in self._user_features.items():

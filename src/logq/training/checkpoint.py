@@ -325,8 +325,14 @@ def check_run_state(state: RunState, own: RunState, limits: Mapping[str, int]) -
 
 
 def _launch() -> str:
-    """What tells the processes that one torchrun has started, and starts again, from those of another one."""
-    return os.environ.get("TORCHELASTIC_RUN_ID", "")
+    """What tells the processes that one torchrun has started, and starts again, from those of another one.
+
+    Without --rdzv-id or --standalone all runs are called "none"; then it is the folder that torchrun made for its errors,
+    in which each of its starts has one.
+    """
+    run = os.environ.get("TORCHELASTIC_RUN_ID", "")
+    errors = os.environ.get("TORCHELASTIC_ERROR_FILE", "")
+    return f"{run} {Path(errors).parents[2]}" if run == "none" and len(Path(errors).parts) > 3 else run
 
 
 def _is_of_first_version(path: Path) -> bool:

@@ -164,7 +164,7 @@ class Loop(SavedLoop):
         with (
             Progress(self.num_steps * of_step, task.unit, label, progress, limit=self.budget) as bar,
             self.device.random(self.seeds.dropout),
-            self._steps.running(),
+            self._steps.running(resumed=self.random_state is not None),
         ):
             bar.advance(self.step * of_step)
             if self.random_state is not None:
@@ -178,10 +178,11 @@ class Loop(SavedLoop):
                         self.whole = True
                     if on_epoch is not None:
                         on_epoch(self.log[-1])
+                    self._steps.stop_if_asked()
                     if checkpoint is not None and self.step < self.num_steps:
                         checkpoint.save_if_due(self.state)
             except KeyboardInterrupt:
-                if checkpoint is not None and self.whole:
+                if checkpoint is not None and self.whole and self._steps.may_save:
                     checkpoint.save_if_due(self.state, force=True)
                 raise
             except LostProcessError as error:
@@ -252,7 +253,7 @@ class Loop(SavedLoop):
         self._pending.clear()
         self._until_read = min(self._every, 2 * self._until_read)
         if any(step.stops for step in steps):
-            raise KeyboardInterrupt
+            self._steps.stop()
 
     def _look_at_clock(self, measure: Callable[[], Mapping[str, float]] | None) -> None:
         """See whether another batch fits into the budget; the first process decides for all of them."""

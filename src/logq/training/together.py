@@ -18,6 +18,9 @@ from logq.training.task import Task
 
 __all__ = ["Alone", "Shared", "Together", "share_gradients"]
 
+EXTRA_STATE = "_extra_state"
+"""How names of the states of samplers end in a state_dict; their lengths depend on what was drawn for."""
+
 BUCKET_BYTES = 25 << 20
 """Dense gradients that are added up in one message: enough for its latency not to count."""
 
@@ -48,10 +51,24 @@ class Alone:
         [Shared(loss=0.5, examples=64, stops=False)]
     """
 
+    may_save = True
+    """Whether a KeyboardInterrupt may be answered by a checkpoint: all processes have to make it together."""
+
     @contextlib.contextmanager
-    def running(self) -> Generator[None, None, None]:
-        """The block of a training."""
+    def running(self, *, resumed: bool = False) -> Generator[None, None, None]:
+        """The block of a training, which may be one that goes on."""
         yield
+
+    def stop(self) -> None:
+        """Stop the training.
+
+        Raises:
+            KeyboardInterrupt: always.
+        """
+        raise KeyboardInterrupt
+
+    def stop_if_asked(self) -> None:
+        """Stop if any process was asked to after its last step; Ctrl-C is not put off here."""
 
     def scaled(self, loss: Tensor, batch: Mapping[str, Tensor], count: int) -> tuple[Tensor, Tensor]:
         """The loss, for `backward` and for `read`."""
@@ -89,26 +106,46 @@ class Together(Alone):
     def __init__(self, task: Task, device: Device, optimizers: Optimizers) -> None:
         self._task, self._device, self._optimizers = task, device, optimizers
         self._request = StopRequest()
+        self.may_save = False
 
     @contextlib.contextmanager
-    def running(self) -> Generator[None, None, None]:
+    def running(self, *, resumed: bool = False) -> Generator[None, None, None]:
         """The block of a training, in which all begin with the weights and states of the first one.
+
+        Args:
+            resumed: whether each process has its own state already, as a checkpoint of as many had it: what a recurrent
+                model carries from batch to batch, and the memory of a sampler, are not those of the first one.
 
         Raises:
             ArgumentError: a table or its shape differs.
         """
         with stop_requests() as self._request:
-            self._begin()
+            self._begin(resumed)
             yield
 
+    def stop(self) -> None:
+        """As in Alone; all processes come here after the same step."""
+        self.may_save = True
+        raise KeyboardInterrupt
+
+    def stop_if_asked(self) -> None:
+        """As in Alone; all processes call it at once."""
+        asked = torch.tensor(float(bool(self._request)), device=self._device.torch_device)
+        add_up(asked, "see whether to stop")
+        if asked > 0:
+            self.stop()
+
     @torch.no_grad()
-    def _begin(self) -> None:
+    def _begin(self, resumed: bool) -> None:
         module = self._task.module
-        check_same({name: f"{value.dtype} {tuple(value.shape)}" for name, value in module.state_dict().items()})
         for part in module.modules():
             if isinstance(part, Sampler):
                 part.learn_from_all()
         state = module.state_dict()
+        tables = {name: value for name, value in state.items() if not (resumed and name.endswith(EXTRA_STATE))}
+        check_same({name: f"{value.dtype} {tuple(value.shape)}" for name, value in tables.items()})
+        if resumed:
+            return
         for name, value in state.items():
             there = value.to(self._device.torch_device)
             take_from_first(there, "share the first weights")
