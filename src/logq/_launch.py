@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from logq._arguments import ArgumentError
 
-__all__ = ["World", "check_alone", "launched"]
+__all__ = ["ALONE", "World", "check_alone", "launched"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,10 @@ class World:
     def is_first(self) -> bool:
         """Whether it is the process that writes and shows progress."""
         return self.rank == 0
+
+
+ALONE = World()
+"""One process that trains by itself."""
 
 
 def launched() -> World:

@@ -15,6 +15,7 @@ from torch import Tensor
 import language_cases
 from logq import optim
 from logq.candidates import IGNORED
+from logq.language_models import nnlm, recurrent
 from logq.logs import Split, leave_one_out
 from logq.objectives import OBJECTIVES
 from logq.process_start import all_values
@@ -31,6 +32,9 @@ from processes import together
 from recommender_cases import NEURAL, SKIP_GRAM, make, planted_log, planted_split
 
 WORLD = 2
+
+EVALUATED = 16
+"""Tokens of a text that are evaluated at a time."""
 
 SHARED: dict[str, Any] = {"epochs": 2, "decay": "constant", "seed": 3}
 
@@ -127,7 +131,11 @@ def learned(name: str, size: int) -> dict[str, Any]:
             values |= {f"{ties} low {key}": low for key, (low, _) in found.intervals.items()}
             values |= {f"{key} of {part}": one[key] for part, one in found.segments.items() for key in one.values}
     else:
-        model.fit(language_cases.TEXT[:80], progress=False)
+        model.fit(language_cases.TEXT[:80], validation=language_cases.OTHER_TEXT, progress=False)
+        reader, asked = model.reader, []
+        log_prob = reader.log_prob
+        reader.log_prob = lambda *given: asked.append(len(given[0])) or log_prob(*given)
+        values = model.evaluate(language_cases.OTHER_TEXT, progress=False).as_dict() | {"asked": sum(asked)}
     log = [{key: value for key, value in entry.items() if "per_second" not in key} for entry in model.training_log]
     weights = {name: value.numpy() for name, value in model.model.state_dict().items()}
     return {"weights": weights, "log": log, "metrics": values}
@@ -320,6 +328,7 @@ def everything(folder: Path) -> dict[str, Any]:
 def several(names: Sequence[str]) -> dict[str, Any]:
     """What is learned, by the names of fits, in float64 and with gradients in many small buckets."""
     sharing.BUCKET_BYTES = 256
+    nnlm.EVALUATED = recurrent.EVALUATED = EVALUATED
     torch.set_default_dtype(torch.float64)
     return {name: learned(name, WORLD) for name in names}
 
@@ -345,6 +354,13 @@ def test_two_processes_learn_what_one_learns_of_every_model(name: str, others: l
     check(name, others)
 
 
+@pytest.fixture(autouse=True)
+def blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Texts are evaluated in many blocks."""
+    for module in (nnlm, recurrent):
+        monkeypatch.setattr(module, "EVALUATED", EVALUATED)
+
+
 def check(name: str, found: list[dict[str, Any]]) -> None:
     """In float64; Adam makes more of differences in rounding, and two towers compute items in float32."""
     before = torch.get_default_dtype()
@@ -361,6 +377,9 @@ def check(name: str, found: list[dict[str, Any]]) -> None:
     if name != "TwoTower, sampled":
         for ours, others in zip(alone["log"], zero["log"], strict=True):
             assert others == pytest.approx(ours, rel=0, abs=1e-12)
+        asked = [each["metrics"].pop("asked", 0) for each in (alone, zero, one)]
+        assert asked[0] == asked[1] + asked[2]
+        assert abs(asked[1] - asked[2]) <= EVALUATED
         assert zero["metrics"] == one["metrics"] == pytest.approx(alone["metrics"], rel=0, abs=1e-12)
 
 

@@ -111,7 +111,11 @@ def _switch(folder: Path, version: str, num_classes: int, dim: int, size: int) -
     with atomic_write(folder / MANIFEST) as file:
         file.write(json.dumps(about, indent=1).encode() + b"\n")
     for other in folder.iterdir():
-        if other.name != version and _VERSIONS.fullmatch(other.name) and all("vectors-" in one.name for one in other.iterdir()):
+        if (
+            other.name != version
+            and _VERSIONS.fullmatch(other.name)
+            and all("vectors-" in one.name for one in other.iterdir())
+        ):
             shutil.rmtree(other, ignore_errors=True)
 
 

@@ -27,15 +27,16 @@ def num_batches(count: int, batch_size: int, world_size: int = 1) -> int:
     return -(-count // (batch_size * world_size))
 
 
-def own_examples(
-    count: int, batch_size: int, step: int, *, rank: int = 0, world_size: int = 1, buffer: int = 0
-) -> int:
+def own_examples(count: int, batch_size: int, step: int, *, rank: int = 0, world_size: int = 1, buffer: int = 0) -> int:
     """Return how many examples of a batch are the rank's own: 0 where it gets one that another batch has too.
 
     Args:
         count: the number of all examples.
-        batch_size, rank, world_size, buffer: as for `epoch_batches`.
+        batch_size: as for `epoch_batches`.
         step: the number of the batch.
+        rank: as for `epoch_batches`.
+        world_size: as for `epoch_batches`.
+        buffer: as for `epoch_batches`.
 
     Example:
         >>> [own_examples(9, 4, step, rank=1, world_size=2) for step in range(2)]

@@ -88,7 +88,11 @@ class NextItemTask:
         """The batches of an epoch from number `first` on, and how many targets each has."""
         world = self._device.world
         mapped = getattr(getattr(self._examples, "log", None), "mapped", None)
-        of_rank: dict[str, int] = {"rank": world.rank, "world_size": world.size, "buffer": 0 if mapped is None else BUFFER}
+        of_rank: dict[str, int] = {
+            "rank": world.rank,
+            "world_size": world.size,
+            "buffer": 0 if mapped is None else BUFFER,
+        }
         order: dict[str, int] = {"seed": self._seed, "epoch": epoch, "start": first, "bucket": self._bucket}
         found = epoch_batches(self._examples, self._batch_size, **of_rank, **order)
         for step, examples in enumerate(found, start=first):

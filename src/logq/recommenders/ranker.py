@@ -218,7 +218,9 @@ class RankingTest:
         there = world() if together and is_joined() else World()
         if there.size > 1:
             asked = (self.request.users, self.request.items, self.request.lengths, *self.relevant)
-            check_same({"data": fingerprint((), *asked), "ks": cutoffs, "ties": ties, "exclude_seen": self.exclude_seen})
+            check_same(
+                {"data": fingerprint((), *asked), "ks": cutoffs, "ties": ties, "exclude_seen": self.exclude_seen}
+            )
         ends = [len(self.request) * rank // there.size for rank in range(there.size + 1)]
         begin, end = ends[there.rank : there.rank + 2]
         # One of more processes than users ranks for a user of another one, and forgets it.

@@ -66,8 +66,7 @@ class JointCheckpoint(RunCheckpoint):
             OSError: the file cannot be written, and stays as it was.
         """
         if not force and self.minutes > 0:
-            is_due = time.monotonic() - self._saved >= 60 * self.minutes
-            force = bytes_from_first(bytes([is_due]), self._at) == b"\1"
+            force = bytes_from_first(bytes([self.is_due()]), self._at) == b"\1"
         if force or self.minutes == 0:
             self.save(all_or_none(state, self._at))
             self._saved = time.monotonic()

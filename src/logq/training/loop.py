@@ -123,6 +123,7 @@ class Loop(SavedLoop):
         # training diverges if it does, and where somebody looks at the line to see that all is well.
         self._every = 1 if device.torch_device.type == "cpu" else 32
         self._until_read = 1
+        self._saves = False  # whether it is time for a checkpoint of several processes
         self._share, self._is_late = 0.0, False  # of the schedule, by the clock; whether no further batch fits
         self._problems = Problems(config.lr)
 
@@ -160,6 +161,8 @@ class Loop(SavedLoop):
             ArgumentError: processes do not train the same.
         """
         running, task = RunningMean(), self.task
+        if checkpoint is not None and self.device.world.size > 1:
+            self._steps.is_due = checkpoint.is_due
         of_step = task.examples / max(1, task.num_batches)
         with (
             Progress(self.num_steps * of_step, task.unit, label, progress, limit=self.budget) as bar,
@@ -215,13 +218,20 @@ class Loop(SavedLoop):
                     self._look_at_clock(measure)
                 bar.advance(count, loss=running.recent)
                 if checkpoint is not None and self.batch < self.task.num_batches:
-                    checkpoint.save_if_due(self.state)
+                    self._save_if_due(checkpoint)
                 if on_batch is not None:
                     on_batch(self.step)
                 if self._is_late or self.step == self.num_steps:
                     break
         self._take_losses(running)
         self._look_at_clock(None)
+
+    def _save_if_due(self, checkpoint: RunCheckpoint) -> None:
+        if self._steps.is_due is None or checkpoint.minutes == 0:
+            checkpoint.save_if_due(self.state)
+        elif self._saves:  # as all processes were told in a step
+            self._saves = False
+            checkpoint.save_if_due(self.state, force=True)
 
     def _update(self, batch: Mapping[str, Tensor], count: int) -> Tensor:
         self.optimizers.set_rate(self.schedule.factor(self.step, self._share))
@@ -243,11 +253,12 @@ class Loop(SavedLoop):
 
     def _take_losses(self, running: RunningMean) -> None:
         steps = self._steps.read(self._pending)
-        for behind, (loss, count, _) in enumerate(steps, start=1 - len(steps)):
+        for behind, (loss, count, *_) in enumerate(steps, start=1 - len(steps)):
             self._problems.check_step(loss, self.epoch + 1, self.batch + behind)
             running.add(loss * count, count)
             self.loss_sum += loss * count
             self.loss_count += count
+        self._saves = self._saves or any(step.saves for step in steps)
         if self._pending:
             self.budget.batches_done(len(self._pending))
         self._pending.clear()

@@ -1,7 +1,7 @@
 """Together: what the processes that train one model share in each step: numbers of targets, gradients and decisions."""
 
 import contextlib
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -32,15 +32,17 @@ class Shared(NamedTuple):
         loss: the mean over the targets of all of them; not finite if that of one is not.
         examples: their number in all of them.
         stops: whether one was asked to stop.
+        saves: whether it is time for a checkpoint of all.
 
     Example:
-        >>> Shared(0.5, 64, False).examples
+        >>> Shared(0.5, 64).examples
         64
     """
 
     loss: float
     examples: int
-    stops: bool
+    stops: bool = False
+    saves: bool = False
 
 
 class Alone:
@@ -48,8 +50,11 @@ class Alone:
 
     Example:
         >>> Alone().read([(torch.tensor(0.5), 64)])
-        [Shared(loss=0.5, examples=64, stops=False)]
+        [Shared(loss=0.5, examples=64, stops=False, saves=False)]
     """
+
+    is_due: Callable[[], bool] | None = None
+    """Whether it is time for a checkpoint, which is asked in each step of several processes."""
 
     may_save = True
     """Whether a KeyboardInterrupt may be answered by a checkpoint: all processes have to make it together."""
@@ -77,7 +82,7 @@ class Alone:
     def read(self, steps: Sequence[tuple[Tensor, int]]) -> list[Shared]:
         """Steps by their losses and numbers of examples, with one wait for a device."""
         losses = torch.stack([loss for loss, _ in steps]).tolist() if steps else []
-        return [Shared(loss, count, False) for loss, (_, count) in zip(losses, steps, strict=True)]
+        return [Shared(loss, count) for loss, (_, count) in zip(losses, steps, strict=True)]
 
     def share_gradients(self) -> None:
         """Leave the gradients as they are."""
@@ -91,8 +96,9 @@ class Together(Alone):
         loss = sum_r m_r loss_r / M,    M = sum_r m_r
 
     so each process takes the gradient of m_r / M loss_r, and gradients are added up: W processes with n examples each
-    do what one would do with W n. One message of four numbers tells them M before `backward`, and with it the loss,
-    which is not finite for any of them where it is not for one, and whether one was asked to stop.
+    do what one would do with W n. One message of five numbers tells them M before `backward`, and with it the loss,
+    which is not finite for any of them where it is not for one, whether one was asked to stop, and whether the first
+    finds it time for a checkpoint.
 
     Args:
         task: what is trained.
@@ -161,8 +167,9 @@ class Together(Alone):
             count: number of its examples.
         """
         mass = self._task.mass(batch, count)
-        own = loss.new_empty(4, dtype=torch.float64, requires_grad=False)
+        own = loss.new_empty(5, dtype=torch.float64, requires_grad=False)
         own[1], own[2], own[3] = mass, count, bool(self._request)
+        own[4] = self._device.world.is_first and self.is_due is not None and self.is_due()
         own[0] = torch.where(own[1] > 0, loss.detach() * own[1], 0.0)
         share = own[1].clone()
         add_up(own, "add up losses and numbers of targets")
@@ -171,7 +178,10 @@ class Together(Alone):
     def read(self, steps: Sequence[tuple[Tensor, int]]) -> list[Shared]:
         """Steps by what was shared in them."""
         rows = torch.stack([shared for shared, _ in steps]).tolist() if steps else []
-        return [Shared(total / mass if mass else 0.0, int(count), stops > 0) for total, mass, count, stops in rows]
+        return [
+            Shared(total / mass if mass else 0.0, int(count), stops > 0, saves > 0)
+            for total, mass, count, stops, saves in rows
+        ]
 
     def share_gradients(self) -> None:
         """Give every process the sum of all gradients."""
