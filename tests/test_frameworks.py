@@ -16,7 +16,7 @@ PROGRAMS = {
     re.match(r"# (\S+)\.py\n", block)[1]: block for block in re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
 }
 LAUNCHED = {"ddp", "fsdp", "accelerated"}
-NEEDS = {"lightning_ddp": "lightning", "accelerated": "accelerate", "trainer": "transformers"}
+NEEDS = {"lightning_ddp": "lightning", "accelerated": "accelerate", "trainer": "transformers", "ray_train": "ray"}
 SAYS = {
     "ddp": r"loss \d",
     "fsdp": r"loss \d",
@@ -24,7 +24,10 @@ SAYS = {
     "accelerated": r"loss \d",
     "trainer": r"20 steps",
     "workers": r"16 batches",
+    "ray_train": r"YoutubeDNN\(.*fitted on 20 items\)",
 }
+SLOW = {"ray_train"}
+"""Which take long to start."""
 
 # What is said of a program beyond that it runs: added to its end.
 CHECKS = {
@@ -62,7 +65,7 @@ def test_each_program_is_known():
     assert set(PROGRAMS) == set(SAYS)
 
 
-@pytest.mark.parametrize("name", SAYS)
+@pytest.mark.parametrize("name", [pytest.param(one, marks=[pytest.mark.slow] * (one in SLOW)) for one in SAYS])
 def test_programs_run_as_shown(name, tmp_path):
     pytest.importorskip(NEEDS.get(name, "torch"), reason="an extra of the tests")
     assert re.search(SAYS[name], run(name, tmp_path))

@@ -41,14 +41,25 @@ def own_network() -> bool:
     return True
 
 
-def measured(size: int, python: str, task: dict[str, Any], wire: bool) -> dict[str, Any]:
-    """What the first of some workers prints."""
+def measured(
+    size: int, python: str, task: dict[str, Any], *, wire: bool = False, program: str = "worker.py", folder: str = ""
+) -> dict[str, Any]:
+    """What the first of some workers prints.
+
+    Args:
+        size: how many there are.
+        python: that runs them.
+        task: what they do.
+        wire: whether the loopback device is theirs alone.
+        program: of the workers.
+        folder: where they write, if they do.
+    """
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]
     path = os.pathsep.join([str(HERE.parents[1] / "src"), os.environ.get("PYTHONPATH", "")])
     shared = {"WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
-    words = [python, str(HERE / "worker.py"), json.dumps(task), *["--wire"] * wire]
+    words = [python, str(HERE / program), json.dumps(task), *[folder] * bool(folder), *["--wire"] * wire]
     started = [
         subprocess.Popen(
             words,
@@ -92,7 +103,7 @@ def main() -> None:
         "",
     ]
     for size in asked.processes:
-        found = measured(size, python, {**about, "ways": names}, wire)
+        found = measured(size, python, {**about, "ways": names}, wire=wire)
         lines += table(size, asked, found, names, wire)
     text = "\n".join(lines)
     print(text)

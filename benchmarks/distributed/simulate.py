@@ -65,7 +65,7 @@ def log_uniform(rng: np.random.Generator, num_classes: int, count: int) -> NDArr
 
 def asked(rng: np.random.Generator, placing: Placing, count: int) -> tuple[float, float]:
     """Distinct classes of others that a process asks for, and what the busiest owner is asked for against the mean."""
-    size, processes = placing.size, min(placing.size, 100)
+    size, processes = placing.size, min(placing.size, 400)
     of_owner, foreign = np.zeros(size), 0.0
     for rank in range(processes):
         ids = np.unique(log_uniform(rng, placing.num_classes, count))
@@ -117,7 +117,7 @@ def checked(sizes: list[int]) -> list[str]:
     law = 1 / np.arange(1, task["classes"] + 1)
     expected = float((1 - (1 - law / law.sum()) ** task["batch"]).sum())
     for size in sizes:
-        found = measured(size, sys.executable, {**task, "ways": ["sharded"]}, wire=False)
+        found = measured(size, sys.executable, {**task, "ways": ["sharded"]})
         foreign = expected * (size - 1) / size
         told = Step(size, foreign, task["num_sampled"], task["dim"], task["batch"]).rows
         lines.append(
@@ -146,8 +146,8 @@ def main() -> None:
         "|---|---|---|---|---|---|---|---|---|---|",
         *(row(rng, cluster, options.classes, options.dim) for cluster in CLUSTERS),
         "",
-        f"Each of {CLUSTERS[-1].size:,} processes has {own * (options.dim + 1) * NUMBER / 1e6:,.0f} MB of rows and biases, "
-        f"{own * 2 * NUMBER / 1e6:,.0f} MB of row-wise Adagrad, {own * 12 / 1e6:,.0f} MB of alias tables.",
+        f"Each of {CLUSTERS[-1].size:,} processes has {own * (options.dim + 1) * NUMBER / 1e6:,.0f} MB of rows and "
+        f"biases, {own * 2 * NUMBER / 1e6:,.0f} MB of row-wise Adagrad, {own * 12 / 1e6:,.0f} MB of alias tables.",
         "",
         *(checked(options.check) if options.check else []),
     ]

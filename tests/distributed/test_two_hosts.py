@@ -87,9 +87,11 @@ def test_two_hosts_train_the_model_of_one(hosts: dict[str, tuple[str, str]], tmp
         subprocess.Popen(
             [
                 *("ip", "netns", "exec", name, *TORCHRUN, *shared, "--rdzv-endpoint", f"{address}:29511"),
-                *("--local-addr", own, str(program), str(folders["two"]), "node"),
+                # Machines here have no name; which one is the endpoint has to be said.
+                *("--local-addr", own, "--rdzv-conf", f"is_host={own == address},read_timeout=300"),
+                *(str(program), str(folders["two"]), "node"),
             ],
-            env=environment(GLOO_SOCKET_IFNAME=device),
+            env=environment(GLOO_SOCKET_IFNAME=device, LOGQ_PROCESS_TIMEOUT="300"),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

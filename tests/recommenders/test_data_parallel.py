@@ -335,12 +335,12 @@ def several(names: Sequence[str]) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    return together(everything, tmp_path_factory.mktemp("late"), seconds=300)
+    return together(everything, tmp_path_factory.mktemp("late"))
 
 
 @pytest.fixture(scope="module")
 def others() -> list[dict[str, Any]]:
-    return together(several, [name for name in fits() if name not in QUICK], seconds=600)
+    return together(several, [name for name in fits() if name not in QUICK])
 
 
 @pytest.mark.parametrize("name", QUICK)

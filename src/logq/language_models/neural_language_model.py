@@ -266,7 +266,7 @@ class NeuralLanguageModel(NeuralLMConfig, LanguageModel):
         device, found, words = Device(self.device, self.precision), list[Tensor](), list[Tensor]()
         with read_tokens(source, vocabulary=self.vocabulary, encoding=encoding, progress=False) as tokens:
             for ids, queries in self._query_blocks(tokens, device):
-                found.append(queries.float())
+                found.append(_wide(queries))
                 words.append(torch.from_numpy(ids.astype(np.int64)).to(queries.device))
                 if sum(map(len, words)) >= num_tokens:
                     break
@@ -306,16 +306,16 @@ class NeuralLanguageModel(NeuralLMConfig, LanguageModel):
         device, reader = Device(self.device, self.precision), self.reader
         for ids, queries in self._query_blocks(tokens, device, share):
             targets = torch.from_numpy(ids.astype(np.int64)).to(queries.device)
-            yield ids, reader.log_prob(queries.float(), targets).cpu().numpy()
+            yield ids, reader.log_prob(_wide(queries), targets).cpu().numpy()
 
     @torch.no_grad()
     def _next_log_probs(self, ids: Sequence[int]) -> NDArray[np.float32]:
         queries = self._line_queries(ids, Device(self.device, self.precision))
-        return self.reader.next_log_prob(queries[-1:].float())[0].cpu().numpy()
+        return self.reader.next_log_prob(_wide(queries[-1:]))[0].cpu().numpy()
 
     @torch.no_grad()
     def _sentence_log_probs(self, ids: Sequence[int]) -> NDArray[np.float64]:
-        queries = self._line_queries(ids, Device(self.device, self.precision))[:-1].float()
+        queries = _wide(self._line_queries(ids, Device(self.device, self.precision))[:-1])
         targets = torch.tensor(list(ids), dtype=torch.int64, device=queries.device)
         return self.reader.log_prob(queries, targets).double().cpu().numpy()
 
@@ -352,6 +352,11 @@ class NeuralLanguageModel(NeuralLMConfig, LanguageModel):
         self.model.to(device).eval()
         self._reader.to(device).eval()
         self.training_log = list(self.metadata["training_log"])
+
+
+def _wide(queries: Tensor) -> Tensor:
+    """Probabilities are computed in float32 at least."""
+    return queries.to(torch.promote_types(queries.dtype, torch.float32))
 
 
 @contextlib.contextmanager
