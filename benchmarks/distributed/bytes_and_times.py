@@ -127,10 +127,11 @@ def table(size: int, asked: argparse.Namespace, found: dict[str, Any], names: li
         "replicated, dense": step.replicated(asked.classes),
         "replicated, touched rows": step.gathered(touched),
     }
-    base = statistics.median(found["seconds"]["sharded"])
+    base, least = (statistics.median(found[key]["sharded"]) for key in ("seconds", "computed"))
     lines = [
-        f"| {size} processes | bytes, formula | bytes, counted | bytes, on the wire | ms a step | against sharded |",
-        "|---|---|---|---|---|---|",
+        f"| {size} processes | bytes, formula | bytes, counted | bytes, on the wire | ms a step | CPU ms of a process "
+        "| ms, against sharded | CPU, against sharded |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for name in names:
         took = found["seconds"][name]
@@ -138,7 +139,10 @@ def table(size: int, asked: argparse.Namespace, found: dict[str, Any], names: li
         on_wire = f"{statistics.median(found['wire'][name]):,.0f}" if wire else ""
         times = f"{1e3 * statistics.median(took):.1f} ({1e3 * min(took):.1f} .. {1e3 * max(took):.1f})"
         told = f"{formula[name]:,.0f}" if name in formula else ""
-        lines.append(f"| {name} | {told} | {counted} | {on_wire} | {times} | {statistics.median(took) / base:.2f} x |")
+        of_processor = statistics.median(found["computed"][name])
+        cells = [name, told, counted, on_wire, times, f"{1e3 * of_processor:.1f}"]
+        cells += [f"{statistics.median(took) / base:.2f} x", f"{of_processor / least:.2f} x"]
+        lines.append(f"| {' | '.join(cells)} |")
     return [*lines, "", f"Exchanges of a step of the sharded table: {found['exchanges']}.", ""]
 
 

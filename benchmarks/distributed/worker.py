@@ -131,18 +131,21 @@ def main() -> None:
     seconds: dict[str, list[float]] = {name: [] for name in steps}
     sent: dict[str, list[int]] = {name: [] for name in steps}
     on_wire: dict[str, list[int]] = {name: [] for name in steps}
+    computed: dict[str, list[float]] = {name: [] for name in steps}
     messages = 0
     for turn in range(task["repeat"] + 1):  # the first one is not counted
         for name, step in steps.items():
             torch.distributed.barrier()
-            before, began = wire(), time.perf_counter()
+            before, began, of_processor = wire(), time.perf_counter(), time.process_time()
             with traffic() as counted:
                 for number in range(task["steps"]):
                     step((turn + number) % 16)
+            of_processor = time.process_time() - of_processor
             torch.distributed.barrier()
             took, after = time.perf_counter() - began, wire()
             if turn:
                 seconds[name].append(took / task["steps"])
+                computed[name].append(of_processor / task["steps"])
                 sent[name].append(counted.bytes_sent // task["steps"])
                 if before is not None and after is not None:
                     on_wire[name].append((after - before) // (task["steps"] * world().size))
@@ -152,7 +155,8 @@ def main() -> None:
     every = all_values(own, "compare bytes")
     if world().is_first:
         means = {key: statistics.mean(one[key] for one in every) for key in own}
-        print(json.dumps({"seconds": seconds, "wire": on_wire, "exchanges": messages, **means}))
+        found = {"seconds": seconds, "computed": computed, "wire": on_wire, "exchanges": messages}
+        print(json.dumps({**found, **means}))
 
 
 if __name__ == "__main__":

@@ -184,6 +184,7 @@ class Loop(SavedLoop):
                     self._steps.stop_if_asked()
                     if checkpoint is not None and self.step < self.num_steps:
                         checkpoint.save_if_due(self.state)
+                        self._saves = False
             except KeyboardInterrupt:
                 if checkpoint is not None and self.whole and self._steps.may_save:
                     checkpoint.save_if_due(self.state, force=True)
