@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 
 from frequencies import FAILURE_RATE
-from logq.logs import Interactions, NextItems, epoch_batches, num_batches, own_examples
+from logq.logs import Interactions, NextItems, epoch_batches, num_batches
+from logq.logs.batches import own_batches
 
 
 class Numbers:
@@ -73,9 +74,8 @@ def test_own_examples_are_there_once(world, buffer, count, size, bucket, seed, s
     own = []
     for rank in range(world):
         found = numbers(Numbers(count), size, rank=rank, seed=seed, bucket=bucket, shuffle=shuffle, **about)
-        sizes = [own_examples(count, size, step, rank=rank, **about) for step in range(len(found))]
-        assert all(len(batch) == (number or 1) for batch, number in zip(found, sizes, strict=True))
-        own += [batch for batch, number in zip(found, sizes, strict=True) if number]
+        has_own = own_batches(count, size, rank, world, buffer=about["buffer"])
+        own += [batch for step, batch in enumerate(found) if has_own(step)]
     assert sorted(chain(*own)) == list(range(count))
 
 

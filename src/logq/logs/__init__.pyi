@@ -1,6 +1,5 @@
 from .batches import epoch_batches as epoch_batches
 from .batches import num_batches as num_batches
-from .batches import own_examples as own_examples
 from .examples import Examples as Examples
 from .features import Features as Features
 from .growing import GrownLog as GrownLog

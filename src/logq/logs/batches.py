@@ -1,6 +1,6 @@
 """Batches of an epoch: shuffled by a seed, divided among ranks, and resumed at any step."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from logq.logs.buffered_order import BufferedOrder
 from logq.logs.examples import Examples
 from logq.logs.identifiers import code_type
 
-__all__ = ["BUFFER", "epoch_batches", "num_batches", "own_examples"]
+__all__ = ["BUFFER", "epoch_batches", "num_batches", "own_batches"]
 
 BUFFER = 1 << 20
 """Examples of a mapped log that are shuffled together."""
@@ -27,37 +27,18 @@ def num_batches(count: int, batch_size: int, world_size: int = 1) -> int:
     return -(-count // (batch_size * world_size))
 
 
-def own_examples(count: int, batch_size: int, step: int, *, rank: int = 0, world_size: int = 1, buffer: int = 0) -> int:
-    """Return how many examples of a batch are the rank's own: 0 where it gets one that another batch has too.
+def own_batches(count: int, batch_size: int, rank: int, world_size: int, *, buffer: int = 0) -> "Callable[[int], bool]":
+    """Return what says of a step of `epoch_batches` whether a rank has examples of its own in it.
 
-    Args:
-        count: the number of all examples.
-        batch_size: as for `epoch_batches`.
-        step: the number of the batch.
-        rank: as for `epoch_batches`.
-        world_size: as for `epoch_batches`.
-        buffer: as for `epoch_batches`.
+    Where it has none, its batch is an example that is learned from elsewhere, and whose target is not to count.
 
     Example:
-        >>> [own_examples(9, 4, step, rank=1, world_size=2) for step in range(2)]
-        [4, 0]
+        >>> [own_batches(5, 2, rank, 2)(1) for rank in (0, 1)]
+        [True, False]
     """
     if 0 < buffer < count:
-        begins = _begins(count, batch_size, rank, world_size, (step, step + 1))
-        return begins[1] - begins[0]
-    left = min(count - step * batch_size * world_size, batch_size * world_size)
-    return max(0, -(-(left - rank) // world_size))
-
-
-def _begins(count: int, batch_size: int, rank: int, world_size: int, steps: Sequence[int]) -> list[int]:
-    """Where batches begin in a rank's own part: each step has an example left, where there are as many as steps."""
-    first, end = _part(count, rank, world_size)
-    last = num_batches(count, batch_size, world_size)
-    return [max(0, min(step * batch_size, end - first - (last - step))) for step in steps]
-
-
-def _part(count: int, rank: int, world_size: int) -> tuple[int, int]:
-    return rank * count // world_size, (rank + 1) * count // world_size
+        return _Share(count, batch_size, rank, world_size).has
+    return lambda step: rank < count - step * batch_size * world_size
 
 
 def epoch_batches(
@@ -176,6 +157,23 @@ def _by_length(
     return shuffled + parts[len(full) :]
 
 
+class _Share:
+    """Which examples are those of one rank, and which of them belong to a step, where each has a part of its own."""
+
+    def __init__(self, count: int, batch_size: int, rank: int, world_size: int) -> None:
+        self.first = rank * count // world_size
+        self.count = (rank + 1) * count // world_size - self.first
+        self.steps, self._size = num_batches(count, batch_size, world_size), batch_size
+
+    def begin(self, step: int) -> int:
+        """Where a batch begins: each step has an example left, where there are as many as steps."""
+        return max(0, min(step * self._size, self.count - (self.steps - step)))
+
+    def has(self, step: int) -> bool:
+        """Whether there are any in a step."""
+        return self.begin(step) < self.begin(step + 1)
+
+
 class _Part:
     """The examples of one rank, in an order that needs no memory for each."""
 
@@ -188,13 +186,10 @@ class _Part:
         world_size: int,
         buffer: int,
     ) -> None:
-        count = len(examples)
-        first, end = _part(count, rank, world_size)
-        self._examples = examples
-        self._where = (count, batch_size, rank, world_size)
-        self._steps = num_batches(count, batch_size, world_size)
+        share = _Share(len(examples), batch_size, rank, world_size)
+        self._examples, self._steps, self._begin = examples, share.steps, share.begin
         self._seeds = (*seeds, rank)
-        self._order = BufferedOrder(first, end - first, buffer, self._seeds)
+        self._order = BufferedOrder(share.first, share.count, buffer, self._seeds)
         self._mapped = getattr(getattr(examples, "log", None), "mapped", None)
 
     def batches(self, start: int, bucket: int) -> Iterator[dict[str, NDArray[Any]]]:
@@ -203,14 +198,13 @@ class _Part:
         shown = self._order.group
         for number in range(start, self._steps):
             if lengths is None:
-                mine = self._order.positions(*_begins(*self._where, (number, number + 1)))
+                mine = self._order.positions(self._begin(number), self._begin(number + 1))
             else:
                 first = number - number % bucket
                 if number == first or not group:
                     last = min(first + bucket, self._steps)
-                    begins = _begins(*self._where, range(first, last + 1))
-                    chunk = self._order.positions(begins[0], begins[-1])
-                    cuts = [begin - begins[0] for begin in begins[1:-1]]
+                    chunk = self._order.positions(self._begin(first), self._begin(last))
+                    cuts = [self._begin(step) - self._begin(first) for step in range(first + 1, last)]
                     group = _by_length(chunk, lengths, cuts, (*self._seeds[:2], first))
                 mine = group[number - first]
             yield self._examples.batch(mine if len(mine) else self._order.positions(0, 1))

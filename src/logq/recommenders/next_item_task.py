@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from logq.candidates import IGNORED
-from logq.logs import Examples, epoch_batches, num_batches, own_examples
-from logq.logs.batches import BUFFER
+from logq.logs import Examples, epoch_batches, num_batches
+from logq.logs.batches import BUFFER, own_batches
 from logq.recommenders.augmentation import Augmentation
 from logq.recommenders.encoders import RetrievalModel, rows_of_targets
 from logq.recommenders.item_loss import ItemLoss
@@ -87,18 +87,24 @@ class NextItemTask:
     def batches(self, epoch: int, first: int) -> Iterator[tuple[Mapping[str, NDArray[Any]], int]]:
         """The batches of an epoch from number `first` on, and how many targets each has."""
         world = self._device.world
-        mapped = getattr(getattr(self._examples, "log", None), "mapped", None)
-        of_rank: dict[str, int] = {
-            "rank": world.rank,
-            "world_size": world.size,
-            "buffer": 0 if mapped is None else BUFFER,
-        }
-        order: dict[str, int] = {"seed": self._seed, "epoch": epoch, "start": first, "bucket": self._bucket}
-        found = epoch_batches(self._examples, self._batch_size, **of_rank, **order)
+        mapped = getattr(getattr(self._examples, "log", None), "mapped", None) is not None
+        buffer = BUFFER if mapped else 0
+        has_own = own_batches(len(self._examples), self._batch_size, world.rank, world.size, buffer=buffer)
+        found = epoch_batches(
+            self._examples,
+            self._batch_size,
+            seed=self._seed,
+            epoch=epoch,
+            rank=world.rank,
+            world_size=world.size,
+            start=first,
+            bucket=self._bucket,
+            buffer=buffer,
+        )
         for step, examples in enumerate(found, start=first):
             batch = self._events.of(self._augmentation.of(examples, epoch))
-            # Where examples are fewer than processes some get one that another batch has too.
-            if not own_examples(len(self._examples), self._batch_size, step, **of_rank):
+            # Where there are fewer examples than processes, some get one that another has too.
+            if not has_own(step):
                 name = "targets" if "targets" in batch else "target"
                 batch[name] = np.full_like(batch[name], -1)
             for name, values in self._user_features.items():
