@@ -26,8 +26,6 @@ SAYS = {
     "workers": r"16 batches",
     "ray_train": r"YoutubeDNN\(.*fitted on 20 items\)",
 }
-SLOW = {"ray_train"}
-"""Which take long to start."""
 
 # What is said of a program beyond that it runs: added to its end.
 CHECKS = {
@@ -63,6 +61,10 @@ def run(name: str, folder: Path) -> str:
 
 def test_each_program_is_known():
     assert set(PROGRAMS) == set(SAYS)
+
+
+SLOW = ("fsdp", "lightning_ddp", "trainer", "ray_train")
+"""Ten seconds and more each; the others are tried whenever tests are run."""
 
 
 @pytest.mark.parametrize("name", [pytest.param(one, marks=[pytest.mark.slow] * (one in SLOW)) for one in SAYS])
