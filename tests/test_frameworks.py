@@ -63,7 +63,7 @@ def test_each_program_is_known():
     assert set(PROGRAMS) == set(SAYS)
 
 
-SLOW = ("fsdp", "lightning_ddp", "trainer", "ray_train")
+SLOW = ("fsdp", "lightning_ddp", "trainer")
 """Ten seconds and more each; the others are tried whenever tests are run."""
 
 
