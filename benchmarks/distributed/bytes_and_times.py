@@ -71,11 +71,11 @@ def measured(
     ]
     try:
         said, _ = started[0].communicate(timeout=3600)
-        if any(program.wait(timeout=60) for program in started):
+        if any(each.wait(timeout=60) for each in started):
             raise SystemExit("a worker has failed")
     finally:
-        for program in started:
-            program.kill()
+        for each in started:
+            each.kill()
     return json.loads(said.strip().splitlines()[-1])
 
 

@@ -137,6 +137,7 @@ def memories(folder: Path) -> list[bool]:
     for sampler in saved:
         sampler.draw(torch.arange(4) + 9 * rank)
     if rank == 0:
+        assert isinstance(saved[0], CrossBatch)
         saved[0].keep_vectors(torch.ones(4, 2))
     checkpoint.save(1, first=saved[0], second=saved[1])
     fresh = samplers()

@@ -295,9 +295,11 @@ class NeuralLanguageModel(NeuralLMConfig, LanguageModel):
         counts = all_counts(len(own), meeting_device())
         every = all_rows(own.to(meeting_device()), counts, doing="gather the likelihoods of all").cpu().split(counts)
         in_order = [every[number % there.size][number // there.size].tolist() for number in range(sum(counts))]
-        kinds = [type(value) for value in Likelihood()]
-        parts = (Likelihood(*(kind(one) for kind, one in zip(kinds, row, strict=True))) for row in in_order)
-        return sum(parts, Likelihood())
+        total = Likelihood()
+        for log_prob, tokens_of, sentences, unknown, known, impossible in in_order:
+            counted = int(tokens_of), int(sentences), int(unknown)
+            total += Likelihood(log_prob, *counted, known, int(impossible))
+        return total
 
     @torch.no_grad()
     def _log_prob_blocks(
