@@ -16,7 +16,7 @@ import torch
 from torch.multiprocessing.spawn import ProcessContext, start_processes
 
 
-def together(function: Callable[..., Any], *arguments: Any, size: int = 2, seconds: float = 120) -> list[Any]:
+def together(function: Callable[..., Any], *arguments: Any, size: int = 2, seconds: float = 600) -> list[Any]:
     """What `function(*arguments)` returns in each of `size` processes of a gloo group, in the order of ranks.
 
     Args:

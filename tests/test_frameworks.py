@@ -16,7 +16,7 @@ PROGRAMS = {
     re.match(r"# (\S+)\.py\n", block)[1]: block for block in re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
 }
 LAUNCHED = {"ddp", "fsdp", "accelerated"}
-NEEDS = {"lightning_ddp": "lightning", "accelerated": "accelerate", "trainer": "transformers"}
+NEEDS = {"lightning_ddp": "lightning", "accelerated": "accelerate", "trainer": "transformers", "ray_train": "ray"}
 SAYS = {
     "ddp": r"loss \d",
     "fsdp": r"loss \d",
@@ -24,6 +24,7 @@ SAYS = {
     "accelerated": r"loss \d",
     "trainer": r"20 steps",
     "workers": r"16 batches",
+    "ray_train": r"YoutubeDNN\(.*fitted on 20 items\)",
 }
 
 # What is said of a program beyond that it runs: added to its end.

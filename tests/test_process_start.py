@@ -82,6 +82,11 @@ def test_a_process_that_does_not_come_is_not_waited_for(monkeypatch: pytest.Monk
     ):
         join()
     assert not is_joined()
+    monkeypatch.setenv("LOGQ_PROCESS_TIMEOUT", "2")  # who waits longer for others waits for their start, too
+    began = time.monotonic()
+    with pytest.raises(LostProcessError):
+        join()
+    assert time.monotonic() - began >= 2
 
 
 @pytest.mark.usefixtures("two")

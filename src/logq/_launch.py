@@ -1,11 +1,14 @@
 """What a launcher such as torchrun says of this process: its rank, and how many there are. Without torch."""
 
+import contextlib
 import os
+from collections.abc import Generator
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 from logq._arguments import ArgumentError
 
-__all__ = ["World", "check_alone", "launched", "processes_here"]
+__all__ = ["ALONE", "World", "check_alone", "each_alone", "fits_alone", "launched", "processes_here"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,10 @@ class World:
     def is_first(self) -> bool:
         """Whether it is the process that writes and shows progress."""
         return self.rank == 0
+
+
+ALONE = World()
+"""One process that trains by itself."""
 
 
 def launched() -> World:
@@ -83,3 +90,32 @@ def _integer(name: str, default: int) -> int:
         return int(text) if text else default
     except ValueError:
         raise ArgumentError(name, "an integer, as torchrun sets it", text) from None
+
+
+_alone: ContextVar[bool] = ContextVar("alone", default=False)
+
+
+@contextlib.contextmanager
+def each_alone() -> Generator[None, None, None]:
+    """A block in which each of several processes makes fits for itself, and all get the same where these have a seed.
+
+    Example:
+        >>> with each_alone():
+        ...     fits_alone()
+        True
+    """
+    outer = _alone.set(True)
+    try:
+        yield
+    finally:
+        _alone.reset(outer)
+
+
+def fits_alone() -> bool:
+    """Whether this is inside of `each_alone`.
+
+    Example:
+        >>> fits_alone()
+        False
+    """
+    return _alone.get()

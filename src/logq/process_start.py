@@ -42,7 +42,7 @@ def join(device: torch.device | str = "cpu") -> World:
 
     Raises:
         ArgumentError: a variable of the environment is missing or wrong.
-        LostProcessError: the others do not come within 30 seconds.
+        LostProcessError: the others do not come within 30 seconds, or within LOGQ_PROCESS_TIMEOUT if that is more.
 
     Example:
         >>> join()
@@ -57,11 +57,13 @@ def join(device: torch.device | str = "cpu") -> World:
         raise ArgumentError(missing[0], f"where the {there.size} processes of WORLD_SIZE meet", Verbatim("none"), hint)
     seconds = _timeout()
     backend = "cpu:gloo,cuda:nccl" if torch.device(device).type == "cuda" else "gloo"
-    within = timedelta(seconds=JOIN_SECONDS)
+    # Who waits longer for others on purpose does so here, too: on a busy machine they may start at different times.
+    to_join = max(JOIN_SECONDS, seconds if os.environ.get("LOGQ_PROCESS_TIMEOUT") else 0)
+    within = timedelta(seconds=to_join)
     began = time.monotonic()
     try:
         store, rank, size = next(torch.distributed.rendezvous("env://", timeout=within))  # pyright: ignore[reportPrivateImportUsage]
-        store = fresh_store(store, rank, size, seconds=JOIN_SECONDS)
+        store = fresh_store(store, rank, size, seconds=to_join)
         torch.distributed.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=within)
     except (RuntimeError, TimeoutError, ValueError) as error:
         raise LostProcessError(f"join {there.size} processes", there.rank, (), time.monotonic() - began) from error

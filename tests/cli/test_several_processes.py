@@ -3,9 +3,12 @@
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 import logq as package
 from logq.cli import main
@@ -25,9 +28,11 @@ def events(tmp_path: Path) -> Path:
     return path
 
 
-def torchrun(*words: object) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [*TORCHRUN, "-m", "logq", *map(str, words)]
+def torchrun(
+    *words: object, before: Sequence[str] = ("-m", "logq"), **variables: str
+) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path), **variables}
+    command = [*TORCHRUN, *before, *map(str, words)]
     return subprocess.run(command, capture_output=True, text=True, timeout=240, env=environment)
 
 
@@ -84,6 +89,45 @@ def test_two_processes_train_vectors_of_words_and_write_once(corpus: Path, tmp_p
 @pytest.mark.slow
 def test_two_processes_train_vectors_of_items(events: Path, tmp_path: Path) -> None:
     check_trained(torchrun("train", "item2vec", events, "-o", tmp_path / "model", "--epochs", "2"), tmp_path / "model")
+
+
+BROKEN = """
+import os, signal, sys
+from logq.cli import main
+from logq.recommenders import YoutubeDNN
+
+def on_batch(self, step, how=os.environ["HOW"]):
+    if step == 3 and how == "Ctrl-C" and os.environ["RANK"] == "0":
+        os.kill(os.getppid(), signal.SIGINT)  # torchrun tells all its processes
+    if step == 3 and how == "kill" and os.environ["RANK"] == "1" and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
+        os.kill(os.getpid(), signal.SIGKILL)
+YoutubeDNN._on_batch = on_batch
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.slow
+def test_a_kill_and_ctrl_c_cost_nothing_that_was_saved(events: Path, tmp_path: Path) -> None:
+    """Killed processes go on by themselves, and stopped ones when they are told to; to the same bits."""
+    words = ("train", "youtube-dnn", events, "--epochs", "20", "--seed", "1", "--checkpoint-minutes", "0", "-o")
+    code = ["--max-restarts", "2", "--no-python", sys.executable, "-c", BROKEN]
+    whole = torchrun(*words, tmp_path / "whole")
+    killed = torchrun(*words, tmp_path / "killed", before=code, HOW="kill")
+    stopped = torchrun(*words, tmp_path / "stopped", before=code, HOW="Ctrl-C")
+    for done in (whole, killed):
+        assert done.returncode == 0, done.stderr
+    assert "will be replaced" not in killed.stderr
+    assert stopped.returncode != 0
+    said = (
+        f"Interrupted: no model was saved; the same command with --resume continues from the checkpoint in {tmp_path}"
+    )
+    assert stopped.stderr.count(said) == 1, stopped.stderr
+    resumed = torchrun(*words, tmp_path / "stopped", "--resume")
+    assert resumed.returncode == 0, resumed.stderr
+    saved = [load_file(tmp_path / name / "model.safetensors") for name in ("whole", "killed", "stopped")]
+    for other in saved[1:]:
+        for name, value in saved[0].items():
+            np.testing.assert_array_equal(other[name], value, err_msg=name)
 
 
 @pytest.fixture

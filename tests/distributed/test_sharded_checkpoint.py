@@ -14,6 +14,7 @@ from logq._model_file import CheckpointWarning
 from logq.distributed import Checkpoint, OwnRows, sharded_checkpoint
 from logq.optim import LazyAdam
 from logq.processes import world
+from logq.samplers import CrossBatch, Mixture, Sampler, Uniform
 from processes import together
 
 N, D = 11, 3
@@ -101,6 +102,7 @@ def saved(folder: Path) -> dict[str, Any]:
     found["numbers"], found["expected"] = numbers(fresh), numbers(state)
     draws = [one["nested"]["generator"] for one in (fresh, state)]
     found["draws"] = [torch.rand(3, generator=generator) for generator in draws]
+    found["memories"] = memories(folder / "memories")
     found["mesh"] = mesh_round_trip(folder / "mesh")
 
     def full(*arguments: Any) -> None:
@@ -120,6 +122,30 @@ def saved(folder: Path) -> dict[str, Any]:
     checkpoint_of_drifted.save(1, weight=torch.full((2,), float(rank)))
     found["still"] = (checkpoint.latest, sorted(path.name[:13] for path in folder.glob("*step-*")))
     return found
+
+
+def memories(folder: Path) -> list[bool]:
+    """Memories of samplers, one of which has vectors when they are saved, in fresh samplers, alone and in a mixture."""
+    rank, found = world().rank, []
+    checkpoint = Checkpoint(folder)
+
+    def samplers() -> list[Sampler]:
+        memory = CrossBatch(30, 7, counts=[1] * 30, seed=1)
+        return [memory, Mixture([CrossBatch(30, 5), Uniform(30, 4, seed=2)])]
+
+    saved = samplers()
+    for sampler in saved:
+        sampler.draw(torch.arange(4) + 9 * rank)
+    if rank == 0:
+        assert isinstance(saved[0], CrossBatch)
+        saved[0].keep_vectors(torch.ones(4, 2))
+    checkpoint.save(1, first=saved[0], second=saved[1])
+    fresh = samplers()
+    checkpoint.load(first=fresh[0], second=fresh[1])
+    for one, other in zip(saved, fresh, strict=True):
+        ids = [sampler.draw(torch.arange(4, 8)).ids for sampler in (one, other)]
+        found.append(torch.equal(*ids) and (9 * rank + 3) in ids[0])
+    return [*found, hasattr(fresh[0], "vectors") == (rank == 0)]
 
 
 def mesh_round_trip(folder: Path) -> list[Any]:
@@ -172,6 +198,11 @@ def test_as_many_load_what_they_saved(two: tuple[Path, list[dict[str, Any]]]) ->
         assert found["latest"] == 30
         assert found["loaded"] == (30, {"position": {"epoch": 3}, "mine": rank})
     assert not torch.equal(two[1][0]["draws"][0], two[1][1]["draws"][0])
+
+
+def test_states_of_samplers_are_as_long_as_they_are(two: tuple[Path, list[dict[str, Any]]]) -> None:
+    for found in two[1]:
+        assert found["memories"] == [True] * 3
 
 
 def test_dtensors_and_the_reader_of_torch(two: tuple[Path, list[dict[str, Any]]]) -> None:

@@ -54,6 +54,16 @@ def test_a_disk_that_is_full_leaves_the_former_version(tmp_path: Path, monkeypat
     assert len(list(tmp_path.rglob("*.safetensors"))) == 1  # the former version is gone
 
 
+def test_folders_of_others_stay(tmp_path: Path) -> None:
+    for name in ("notes-2026-11-29", "0123456789abcdef"):  # as long as the name of a version, or one itself
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "mine.txt").touch()
+    for _ in range(2):
+        write_vector_shards(table(), tmp_path)
+    assert len(list(tmp_path.rglob("mine.txt"))) == 2
+    assert len(list(tmp_path.rglob("*.safetensors"))) == 1
+
+
 def test_damage_is_seen(tmp_path: Path) -> None:
     write_vector_shards(table(), tmp_path)
     (path,) = tmp_path.rglob("*.safetensors")

@@ -4,12 +4,13 @@ from itertools import chain
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.stats import binom
 
 from frequencies import FAILURE_RATE
 from logq.logs import Interactions, NextItems, epoch_batches, num_batches
+from logq.logs.batches import own_batches
 
 
 class Numbers:
@@ -63,6 +64,19 @@ def test_ranks_share_each_step(world, count, size, bucket, seed, shuffle):
         flat = list(chain(*parts))
         assert sorted(set(flat)) == sorted(together)
         assert len(flat) == max(len(together), world)
+
+
+@given(world=st.integers(1, 4), buffer=st.integers(0, 12), **OPTIONS)
+def test_own_examples_are_there_once(world, buffer, count, size, bucket, seed, shuffle):
+    """With a buffer each rank has a part of its own, of which the last steps take one example at a time."""
+    assume(buffer == 0 or count >= world)
+    about = {"world_size": world, "buffer": buffer if shuffle else 0}
+    own = []
+    for rank in range(world):
+        found = numbers(Numbers(count), size, rank=rank, seed=seed, bucket=bucket, shuffle=shuffle, **about)
+        has_own = own_batches(count, size, rank, world, buffer=about["buffer"])
+        own += [batch for step, batch in enumerate(found) if has_own(step)]
+    assert sorted(chain(*own)) == list(range(count))
 
 
 @given(start=st.integers(0, 12), **OPTIONS)

@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor
 import language_cases
 from logq import optim
 from logq.candidates import IGNORED
+from logq.language_models import nnlm, recurrent
 from logq.logs import leave_one_out
 from logq.objectives import OBJECTIVES
 from logq.process_start import all_values
@@ -20,6 +22,7 @@ from logq.recommenders.neural_recommender import NeuralRecommender
 from logq.samplers import InBatch, LearnedUnigram, Mixture, Sampler, Unigram
 from logq.samplers.streams import rank_of_process
 from logq.training import together as sharing
+from logq.training.checkpoint import FILE
 from logq.training.devices import Device
 from logq.training.loop import Loop
 from logq.training.together import share_gradients
@@ -27,6 +30,9 @@ from processes import together
 from recommender_cases import NEURAL, SKIP_GRAM, first_half, make, planted_log, planted_split, rated_split
 
 WORLD = 2
+
+EVALUATED = 16
+"""Tokens of a text that are evaluated at a time."""
 
 SHARED: dict[str, Any] = {"epochs": 2, "decay": "constant", "seed": 3}
 
@@ -98,7 +104,11 @@ def learned(name: str, size: int) -> dict[str, Any]:
             values |= {f"{ties} low {key}": low for key, (low, _) in found.intervals.items()}
             values |= {f"{key} of {part}": one[key] for part, one in found.segments.items() for key in one.values}
     else:
-        model.fit(language_cases.TEXT[:80], progress=False)
+        model.fit(language_cases.TEXT[:80], validation=language_cases.OTHER_TEXT, progress=False)
+        reader, asked = model.reader, []
+        log_prob = reader.log_prob
+        reader.log_prob = lambda *given: asked.append(len(given[0])) or log_prob(*given)
+        values = model.evaluate(language_cases.OTHER_TEXT, progress=False).as_dict() | {"asked": sum(asked)}
     log = [{key: value for key, value in entry.items() if "per_second" not in key} for entry in model.training_log]
     weights = {name: value.numpy() for name, value in model.model.state_dict().items()}
     return {"weights": weights, "log": log, "metrics": values}
@@ -203,6 +213,48 @@ def what_ends_a_fit() -> dict[str, Any]:
     return found
 
 
+def a_late_request(folder: Path) -> tuple[str, bool]:
+    """What becomes of Ctrl-C in the second process after the last step, and whether there is a checkpoint."""
+    end_epoch = Loop._end_epoch
+
+    def measured(self: Loop, *arguments: Any) -> None:
+        end_epoch(self, *arguments)
+        if world().rank == 1:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Loop, "_end_epoch", measured)
+        model = make("YoutubeDNN", epochs=1)
+        text = said(lambda: model.fit(planted_split(), checkpoint=folder, checkpoint_minutes=60, progress=False))
+    torch.distributed.barrier()
+    return text, (folder / FILE).exists()
+
+
+def evaluations() -> dict[str, Any]:
+    """Of fewer users than processes, and of other users in each process."""
+    split, rank = planted_split(), world().rank
+    model = make("YoutubeDNN", epochs=1).fit(split, progress=False)
+    found: dict[str, Any] = {}
+    options: dict[str, Any] = {"ks": (3,), "exclude_seen": False, "progress": False}
+    one = split.test.select(split.test.users == 5)
+    for ties in ("random", "expected"):
+        found[ties] = dict(model.evaluate(one, ties=ties, **options).values)
+    other = split.test.select(split.test.users < 20 + rank)
+    found["differs"] = said(lambda: model.evaluate(other, **options))
+    return found
+
+
+def seen_in_a_group() -> dict[str, Tensor]:
+    """What samplers know that take targets of a group, and learn those of all."""
+    found = {}
+    for group in ("world", 1):
+        sampler = InBatch(50, group=group).learn_from_all()
+        for targets in batches_of(WORLD, world().rank):
+            sampler.draw(targets)
+        found[str(group)] = sampler._learned()["seen"]
+    return found
+
+
 def own_seeds() -> dict[str, Any]:
     """Without a seed each process would begin elsewhere: weights, and what samplers know, are those of the first."""
     found: dict[str, Any] = {}
@@ -229,7 +281,7 @@ def own_seeds() -> dict[str, Any]:
     return found
 
 
-def everything() -> dict[str, Any]:
+def everything(folder: Path) -> dict[str, Any]:
     """What each process finds, in one start of them."""
     rank = world().rank
     found: dict[str, Any] = {
@@ -238,6 +290,9 @@ def everything() -> dict[str, Any]:
         "differs": what_differs(),
         "ends": what_ends_a_fit(),
         "seeds": own_seeds(),
+        "late": a_late_request(folder),
+        "evaluations": evaluations(),
+        "seen in a group": seen_in_a_group(),
         "values": all_values({"rank": rank, "text": "x" * rank}, "compare"),
     }
     return {**found, **several(QUICK)}
@@ -246,18 +301,19 @@ def everything() -> dict[str, Any]:
 def several(names: Sequence[str]) -> dict[str, Any]:
     """What is learned, by the names of fits, in float64 and with gradients in many small buckets."""
     sharing.BUCKET_BYTES = 256
+    nnlm.EVALUATED = recurrent.EVALUATED = EVALUATED
     torch.set_default_dtype(torch.float64)
     return {name: learned(name, WORLD) for name in names}
 
 
 @pytest.fixture(scope="module")
-def found() -> list[dict[str, Any]]:
-    return together(everything, seconds=300)
+def found(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    return together(everything, tmp_path_factory.mktemp("late"))
 
 
 @pytest.fixture(scope="module")
 def others() -> list[dict[str, Any]]:
-    return together(several, [name for name in fits() if name not in QUICK], seconds=600)
+    return together(several, [name for name in fits() if name not in QUICK])
 
 
 @pytest.mark.parametrize("name", QUICK)
@@ -269,6 +325,13 @@ def test_two_processes_learn_what_one_learns(name: str, found: list[dict[str, An
 @pytest.mark.parametrize("name", sorted(fits().keys() - {*QUICK}))
 def test_two_processes_learn_what_one_learns_of_every_model(name: str, others: list[dict[str, Any]]) -> None:
     check(name, others)
+
+
+@pytest.fixture(autouse=True)
+def blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Texts are evaluated in many blocks."""
+    for module in (nnlm, recurrent):
+        monkeypatch.setattr(module, "EVALUATED", EVALUATED)
 
 
 def check(name: str, found: list[dict[str, Any]]) -> None:
@@ -287,6 +350,9 @@ def check(name: str, found: list[dict[str, Any]]) -> None:
     if name != "TwoTower, sampled":
         for ours, others in zip(alone["log"], zero["log"], strict=True):
             assert others == pytest.approx(ours, rel=0, abs=1e-12)
+        asked = [each["metrics"].pop("asked", 0) for each in (alone, zero, one)]
+        assert asked[0] == asked[1] + asked[2]
+        assert abs(asked[1] - asked[2]) <= EVALUATED
         assert zero["metrics"] == one["metrics"] == pytest.approx(alone["metrics"], rel=0, abs=1e-12)
 
 
@@ -333,7 +399,30 @@ def test_all_stop_after_the_same_step_whichever_is_told_to(found: list[dict[str,
         assert text.startswith("DivergedError: lr: training diverged in epoch 1, batch 4: the loss is nan")
         assert steps == [0, 1, 2, 3]
         assert each["ends"]["SIGTERM"] == ("KeyboardInterrupt: ", [0, 1, 2, 3])
-        assert each["ends"]["Ctrl-C"] == ("KeyboardInterrupt: ", [0, 1, 2, 3, 4])  # put off to the end of the step
+        assert each["ends"]["Ctrl-C"] == ("KeyboardInterrupt: ", [0, 1, 2, 3])
+
+
+def test_a_request_after_the_last_step_is_heard(found: list[dict[str, Any]]) -> None:
+    for each in found:
+        assert each["late"] == ("KeyboardInterrupt: ", True)
+
+
+def test_one_user_is_ranked_by_one_process(found: list[dict[str, Any]]) -> None:
+    model = make("YoutubeDNN", epochs=1).fit(planted_split(), progress=False)
+    test = planted_split().test
+    for ties in ("random", "expected"):
+        scores = [each["evaluations"][ties] for each in found]
+        assert scores[0] == scores[1]
+        options: dict[str, Any] = {"ks": (3,), "exclude_seen": False, "progress": False, "ties": ties}
+        assert scores[0].keys() == model.evaluate(test.select(test.users == 5), **options).values.keys()
+    for each in found:
+        assert each["evaluations"]["differs"].startswith("ArgumentError: data: expected the same in all processes: ")
+
+
+def test_a_group_learns_the_targets_of_all_once(found: list[dict[str, Any]]) -> None:
+    seen = sum(int((targets != IGNORED).sum()) for rank in range(WORLD) for targets in batches_of(WORLD, rank))
+    for each in found:
+        assert {name: int(value) for name, value in each["seen in a group"].items()} == {"world": seen, "1": seen}
 
 
 @pytest.mark.parametrize("name", ["learned", "in batch"])

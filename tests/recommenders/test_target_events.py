@@ -1,6 +1,8 @@
 """What each event counts as a target, and further targets behind the next item."""
 
 import math
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import torch
 
 import recommender_cases
 from logq.logs import Interactions, NextItems, Sequences
+from logq.processes import World
 from logq.recommenders import MIND, SASRec, YoutubeDNN
 from logq.recommenders.item_loss import ItemLoss
 from logq.recommenders.known_log import KnownLog
@@ -69,11 +72,11 @@ def test_targets_and_weights_are_those_of_a_loop(kind, weights):
     assert "events" not in batch
 
 
-def a_task(model, examples, events, loss=None, **options) -> NextItemTask:
+def a_task(model, examples, events, loss=None, batch_size=None, **options) -> NextItemTask:
     known = KnownLog.of(LOG)
     counts = target_counts(examples, LOG.num_items, events)
     loss = loss or ItemLoss("full_softmax", None)
-    size = len(examples)
+    size = batch_size or len(examples)
     return NextItemTask(
         model, loss, examples, known, events, Device("cpu"), size, 1, num_targets=int(counts.sum()), **options
     )
@@ -213,3 +216,22 @@ def test_a_column_without_an_id_is_no_column_of_extra_negatives():
     log = Interactions.from_arrays([1, 1], [4, 5], columns={"shown": np.array([3.7, 4.5])})
     with pytest.raises(ValueError, match=r"extra_negatives: expected ids of items, .* in the column 'shown', got 3.7"):
         TargetEvents.read(log, None, 1, 1.0, "shown")
+
+
+def test_processes_learn_each_target_of_a_mapped_log_once(monkeypatch):
+    """Their parts differ by an example, and the last step may have none for some of them."""
+    monkeypatch.setattr("logq.recommenders.next_item_task.BUFFER", 8)
+    examples = NextItems(LOG, 4)
+    model = fitted(YoutubeDNN)
+    examples.log = replace(LOG, mapped=SimpleNamespace(release=lambda: None))
+    expected, count = NextItems(LOG, 4).target_counts(), len(examples)
+    for size, batch in ((1, 5), (2, 7), (2, (count + 1) // 4), (3, 4), (4, 1)):
+        counted = np.zeros(LOG.num_items, dtype=np.int64)
+        for rank in range(size):
+            task = a_task(model, examples, TargetEvents(LOG), batch_size=batch)
+            task._device.world = World(rank, size)
+            for one, number in task.batches(1, 0):
+                there = one["target"][one["target"] >= 0]
+                assert number == len(there)
+                np.add.at(counted, there, 1)
+        assert counted.tolist() == expected.tolist(), (size, batch)

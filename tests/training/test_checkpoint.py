@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from logq.recommenders.neural_recommender import NeuralRecommender
-from logq.training.checkpoint import FILE
+from logq.training.checkpoint import FILE, RunCheckpoint, RunState
 from recommender_cases import make, planted_log, planted_split
 
 
@@ -135,3 +135,24 @@ def test_a_damaged_one_is_refused(folder: Path) -> None:
 def test_without_a_checkpoint_resume_starts(tmp_path: Path) -> None:
     started = fit(make("YoutubeDNN", epochs=1), tmp_path, resume=True)
     assert isinstance(started, NeuralRecommender)
+
+
+def test_starts_of_torchrun_are_told_apart_though_all_are_called_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = RunCheckpoint(tmp_path, "Mean", {}, "")
+
+    def started(folder: str, attempt: int, run: str = "none") -> None:
+        monkeypatch.setenv("TORCHELASTIC_RUN_ID", run)
+        monkeypatch.setenv("TORCHELASTIC_ERROR_FILE", f"/tmp/torchelastic_x/{folder}/attempt_{attempt}/0/error.json")
+
+    started("none_one", 0)
+    checkpoint.save(RunState(7, {"epoch": 2}))
+    started("none_one", 1)
+    assert checkpoint.resumed(False, restarted=True) is not None
+    started("none_two", 1)
+    assert checkpoint.resumed(False, restarted=True) is None
+    started("job_one", 0, "job")
+    checkpoint.save(RunState(7, {"epoch": 2}))
+    started("job_two", 1, "job")  # another machine may have become the first
+    assert checkpoint.resumed(False, restarted=True) is not None

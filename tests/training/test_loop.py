@@ -16,6 +16,7 @@ from logq.training.loop import Loop
 from logq.training.optimizers import Optimizers
 from logq.training.running_mean import Problems, RunningMean
 from logq.training.schedule import Schedule, WeightAverage
+from logq.training.together import Alone
 from recommender_cases import make, planted_split
 
 
@@ -249,6 +250,23 @@ def test_on_a_device_that_is_not_waited_for_the_first_losses_are_read_at_once(mo
     same: Any = make("YoutubeDNN", epochs=2, batch_size=4, validate_every=2).fit(planted_split(), progress=False)
     for one, other in zip(model.training_log, same.training_log, strict=True):
         assert one["loss"] == pytest.approx(other["loss"])
+
+
+@pytest.mark.parametrize("agreed", [True, False])
+def test_a_stop_that_processes_did_not_agree_on_saves_nothing(
+    agreed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A checkpoint of several processes is made by all of them, and the others are in a step."""
+    monkeypatch.setattr(Alone, "may_save", agreed)
+    model: Any = make("YoutubeDNN", epochs=2)
+
+    def stop(step: int) -> None:
+        raise KeyboardInterrupt
+
+    model._on_batch = stop
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(planted_split(), progress=False, checkpoint=tmp_path)
+    assert (tmp_path / FILE).exists() == agreed
 
 
 def test_a_running_mean_of_nothing_is_not_a_number_and_no_divergence() -> None:

@@ -11,7 +11,6 @@ from typing import Annotated, Any, TypeAlias
 
 import typer
 
-from logq._launch import launched
 from logq.cli.input_output import WRITES_FOLDER
 from logq.cli.terminal.errors import BadInputError, InterruptedWorkError, StoppedError, note
 
@@ -123,7 +122,7 @@ class Training:
     @property
     def arguments(self) -> Mapping[str, Any]:
         """What `fit` gets of all this."""
-        if self.checkpoints is None or (launched().size > 1 and not self.checkpoints.resume):
+        if self.checkpoints is None:
             return {"progress": self.progress}
         minutes = self.checkpoints.checkpoint_minutes
         return {
@@ -141,9 +140,12 @@ class Training:
             InterruptedWorkError: Ctrl-C.
             StoppedError: training diverged, memory or disk is full, or another process was lost.
         """
+        from logq.training.checkpoint import was_restarted  # loads what only a training needs
+
         if self.checkpoints is not None and self.checkpoints.resume and self._before is None:
             note(f"there is no checkpoint in {self.folder}: training starts from scratch.")
-        if self.checkpoints is not None and not self.checkpoints.resume and self._before is not None:
+        is_new = self.checkpoints is not None and not self.checkpoints.resume and not was_restarted()
+        if is_new and self._before is not None:
             note(f"the checkpoint of an earlier run in {self.folder} will be replaced; --resume would continue it.")
         began = time.monotonic()
         try:

@@ -21,6 +21,7 @@ __all__ = [
     "ShardedState",
     "as_array",
     "as_tensor",
+    "has_own_length",
     "leaves",
     "load_into",
     "name_of",
@@ -170,6 +171,16 @@ def _is_json(value: Any) -> bool:
     except (TypeError, ValueError, RecursionError):
         return False
     return True
+
+
+def has_own_length(path: Sequence[str | int], shape: Sequence[int]) -> bool:
+    """Whether a tensor is what a module made of its state, as samplers do: bytes, as many as that takes at a time.
+
+    Example:
+        >>> has_own_length(("loss", "sampler._extra_state"), (5012,))
+        True
+    """
+    return len(shape) == 1 and str(path[-1]).endswith("_extra_state")
 
 
 def load_into(name: str, value: Any, found: Mapping[Path, Any]) -> None:

@@ -13,7 +13,18 @@ from safetensors import safe_open
 from logq._arguments import ArgumentError, Verbatim
 from logq._files import DamagedFileError, parsing
 from logq._model_file import digest_of
-from logq.distributed.checkpoint_parts import Leaf, OwnRows, Part, Path, as_tensor, leaves, load_into, name_of, part_of
+from logq.distributed.checkpoint_parts import (
+    Leaf,
+    OwnRows,
+    Part,
+    Path,
+    as_tensor,
+    has_own_length,
+    leaves,
+    load_into,
+    name_of,
+    part_of,
+)
 
 __all__ = ["MANIFEST", "Source", "file_name", "stored_name"]
 
@@ -70,7 +81,8 @@ class Source:
                 raise ArgumentError(name, f"what {self.folder} holds", Verbatim("a tensor that was not saved"))
             part = part_of(name, leaf)
             dtype = str(part.tensor.dtype).removeprefix("torch.")
-            if (dtype, list(part.shape)) != (saved["dtype"], saved["shape"]):
+            shape = saved["shape"] if has_own_length(path, saved["shape"]) else list(part.shape)
+            if (dtype, shape) != (saved["dtype"], saved["shape"]):
                 expected = f"{saved['dtype']} {tuple(saved['shape'])}, as in {self.folder}"
                 raise ArgumentError(name, expected, Verbatim(f"{dtype} {part.shape}"))
             if saved["own"] and self.moved and "float" in dtype:
@@ -104,10 +116,12 @@ class Source:
             self.kept.append(name_of(path))
             return leaf
         own = self.rank if saved["own"] and not self.moved else None
+        dtype, shape = getattr(torch, saved["dtype"]), saved["shape"]
+        if has_own_length(path, shape):
+            leaf, shape = None, [count for writer, _, count in saved["parts"] if writer == (own or 0)]
         part = None if leaf is None else part_of(name_of(path), leaf)
-        dtype = getattr(torch, saved["dtype"])
         if part is None:
-            part = Part(torch.empty(saved["shape"], dtype=dtype), 0, tuple(saved["shape"]), False)
+            part = Part(torch.empty(shape, dtype=dtype), 0, tuple(shape), False)
         rows = part.tensor if part.shape else part.tensor.reshape(1)
         left = len(rows)
         for writer, first, count in saved["parts"]:

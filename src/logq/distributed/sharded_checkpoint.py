@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from logq._arguments import ArgumentError, Verbatim, check_int
 from logq._files import DamagedFileError, atomic_write, parsing
 from logq._model_file import DIGESTS, CheckpointWarning, digest_of, read_metadata, write_tensors
-from logq.distributed.checkpoint_parts import OwnRows, Part, as_array, leaves, name_of, part_of
+from logq.distributed.checkpoint_parts import OwnRows, Part, as_array, has_own_length, leaves, name_of, part_of
 from logq.distributed.checkpoint_source import MANIFEST, Source, file_name, stored_name
 from logq.process_start import all_or_none
 from logq.processes import Group, all_bytes, bytes_from_first, world
@@ -300,7 +300,8 @@ def _manifest(step: int, every: list[list[dict[str, Any]]]) -> dict[str, Any]:
             values.append({"path": first["path"], **of_all})
             continue
         for rank, fact in enumerate(facts):
-            got = (fact.get("dtype"), fact.get("shape"), fact.get("split"))
+            shape = first["shape"] if has_own_length(first["path"], first["shape"]) else fact.get("shape")
+            got = (fact.get("dtype"), shape, fact.get("split"))
             if got != (first["dtype"], first["shape"], first["split"]):
                 expected = f"{first['dtype']} {tuple(first['shape'])} in all processes, as on rank 0"
                 raise ArgumentError(name, expected, Verbatim(f"{got[0]} {tuple(got[1] or ())} on rank {rank}"))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
@@ -23,6 +24,7 @@ __all__ = ["VectorShard", "VectorShards", "write_shards", "write_vector_shards"]
 
 MANIFEST = "manifest.json"
 _FORMAT, _VERSION = "logq.distributed.vectors", 1
+_VERSIONS = re.compile("[0-9a-f]{16}")
 
 
 class VectorShard(NamedTuple):
@@ -147,7 +149,11 @@ def _switch(folder: Path, version: str, num_classes: int, dim: int, size: int, m
     with atomic_write(folder / MANIFEST) as file:
         file.write(json.dumps(about, indent=1).encode() + b"\n")
     for other in folder.iterdir():
-        if other.is_dir() and other.name != version and len(other.name) == len(version):
+        if (
+            other.name != version
+            and _VERSIONS.fullmatch(other.name)
+            and all("vectors-" in one.name for one in other.iterdir())
+        ):
             shutil.rmtree(other, ignore_errors=True)
 
 

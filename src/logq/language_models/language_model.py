@@ -213,6 +213,9 @@ class LanguageModel(SavedEstimator):
     def evaluate(self, source: Source, *, encoding: str | None = None, progress: bool | None = None) -> Likelihood:
         """Return how probable a text is.
 
+        Where processes have joined (torchrun), all of them call it for a neural model: each computes the probabilities
+        of its part of the text, and all get those of the whole.
+
         Args:
             source: as for `fit`.
             encoding: as for `fit`.
@@ -222,15 +225,27 @@ class LanguageModel(SavedEstimator):
             AttributeError: the model is not fitted.
             OSError, TypeError, ValueError: `source` cannot be read, or has no words.
         """
-        total = Likelihood()
         with (
             read_tokens(source, vocabulary=self.vocabulary, encoding=encoding, progress=progress) as tokens,
             Progress(len(tokens), "tokens", "perplexity", progress) as bar,
         ):
-            for ids, log_probs in self._log_prob_blocks(tokens):
-                total += likelihood_of(log_probs, ids, tokens.end, tokens.unknown)
-                bar.advance(len(ids))
-        return total
+            return self._likelihood(tokens, bar)
+
+    def _likelihood(self, tokens: Tokens, bar: Progress | None = None) -> Likelihood:
+        """The sum over all blocks."""
+        return sum(self._likelihoods(tokens, self._log_prob_blocks(tokens), bar), Likelihood())
+
+    def _likelihoods(
+        self,
+        tokens: Tokens,
+        blocks: Iterable[tuple[NDArray[np.integer[Any]], Floats]],
+        bar: Progress | None,
+        processes: int = 1,
+    ) -> Iterator[Likelihood]:
+        for ids, log_probs in blocks:
+            yield likelihood_of(log_probs, ids, tokens.end, tokens.unknown)
+            if bar is not None:
+                bar.advance(processes * len(ids))
 
     def perplexity(self, source: Source, *, encoding: str | None = None, progress: bool | None = None) -> float:
         """Return exp(-log P / tokens) of a text, counting </s> and <unk>; arguments as for `evaluate`."""

@@ -14,12 +14,15 @@ from torch import Tensor, nn
 from typing_extensions import Self
 
 from logq._arguments import ArgumentError, check_int
-from logq.evaluation.likelihood import Likelihood, likelihood_of
+from logq._launch import ALONE, World
+from logq._progress import Progress
+from logq.evaluation.likelihood import Likelihood
 from logq.language_models.language_model import LanguageModel, Source
 from logq.language_models.neural_configs import NeuralLMConfig
 from logq.language_models.output_layers import OutputLayer, WordReader, make_output, make_reader
 from logq.language_models.text_tasks import TextEncoder, TextTask
 from logq.process_start import check_same, join
+from logq.processes import all_counts, all_rows, is_joined, meeting_device, world
 from logq.samplers.registry import SamplerSettings, make_sampler
 from logq.samplers.sampler import Sampler
 from logq.text.tokens import END, Tokens, read_tokens
@@ -76,8 +79,10 @@ class NeuralLanguageModel(NeuralLMConfig, LanguageModel):
         """What the loop trains."""
 
     @abstractmethod
-    def _query_blocks(self, tokens: Tokens, device: Device) -> Iterator[tuple[NDArray[np.int32], Tensor]]:
-        """Yield the tokens of a text in blocks, with a query (n, D) for each."""
+    def _query_blocks(
+        self, tokens: Tokens, device: Device, share: World = ALONE
+    ) -> Iterator[tuple[NDArray[np.int32], Tensor]]:
+        """Yield the tokens of a text in blocks, with a query (n, D) for each; of a share every W-th block alone."""
 
     @abstractmethod
     def _line_queries(self, ids: Sequence[int], device: Device) -> Tensor:
@@ -261,7 +266,7 @@ class NeuralLanguageModel(NeuralLMConfig, LanguageModel):
         device, found, words = Device(self.device, self.precision), list[Tensor](), list[Tensor]()
         with read_tokens(source, vocabulary=self.vocabulary, encoding=encoding, progress=False) as tokens:
             for ids, queries in self._query_blocks(tokens, device):
-                found.append(queries.float())
+                found.append(_wide(queries))
                 words.append(torch.from_numpy(ids.astype(np.int64)).to(queries.device))
                 if sum(map(len, words)) >= num_tokens:
                     break
@@ -278,27 +283,41 @@ class NeuralLanguageModel(NeuralLMConfig, LanguageModel):
         assert self._reader is not None
         return self._reader
 
-    def _likelihood(self, tokens: Tokens) -> Likelihood:
+    def _likelihood(self, tokens: Tokens, bar: Progress | None = None) -> Likelihood:
+        """The sum over all blocks, of which each process that has joined takes some; to the same bits as alone."""
+        there = world() if is_joined() else ALONE
+        if there.size == 1:
+            return super()._likelihood(tokens, bar)
+        check_same({"source": [len(tokens), tokens.num_sentences, tokens.vocabulary.counts[:100].tolist()]})
+        blocks = self._log_prob_blocks(tokens, there)
+        found = [*self._likelihoods(tokens, blocks, bar, there.size)]
+        own = torch.tensor(found, dtype=torch.float64).view(-1, len(Likelihood()))
+        counts = all_counts(len(own), meeting_device())
+        every = all_rows(own.to(meeting_device()), counts, doing="gather the likelihoods of all").cpu().split(counts)
+        in_order = [every[number % there.size][number // there.size].tolist() for number in range(sum(counts))]
         total = Likelihood()
-        for ids, log_probs in self._log_prob_blocks(tokens):
-            total += likelihood_of(log_probs, ids, tokens.end, tokens.unknown)
+        for log_prob, tokens_of, sentences, unknown, known, impossible in in_order:
+            counted = int(tokens_of), int(sentences), int(unknown)
+            total += Likelihood(log_prob, *counted, known, int(impossible))
         return total
 
     @torch.no_grad()
-    def _log_prob_blocks(self, tokens: Tokens) -> Iterator[tuple[NDArray[np.int32], NDArray[np.float32]]]:
+    def _log_prob_blocks(
+        self, tokens: Tokens, share: World = ALONE
+    ) -> Iterator[tuple[NDArray[np.int32], NDArray[np.float32]]]:
         device, reader = Device(self.device, self.precision), self.reader
-        for ids, queries in self._query_blocks(tokens, device):
+        for ids, queries in self._query_blocks(tokens, device, share):
             targets = torch.from_numpy(ids.astype(np.int64)).to(queries.device)
-            yield ids, reader.log_prob(queries.float(), targets).cpu().numpy()
+            yield ids, reader.log_prob(_wide(queries), targets).cpu().numpy()
 
     @torch.no_grad()
     def _next_log_probs(self, ids: Sequence[int]) -> NDArray[np.float32]:
         queries = self._line_queries(ids, Device(self.device, self.precision))
-        return self.reader.next_log_prob(queries[-1:].float())[0].cpu().numpy()
+        return self.reader.next_log_prob(_wide(queries[-1:]))[0].cpu().numpy()
 
     @torch.no_grad()
     def _sentence_log_probs(self, ids: Sequence[int]) -> NDArray[np.float64]:
-        queries = self._line_queries(ids, Device(self.device, self.precision))[:-1].float()
+        queries = _wide(self._line_queries(ids, Device(self.device, self.precision))[:-1])
         targets = torch.tensor(list(ids), dtype=torch.int64, device=queries.device)
         return self.reader.log_prob(queries, targets).double().cpu().numpy()
 
@@ -335,6 +354,11 @@ class NeuralLanguageModel(NeuralLMConfig, LanguageModel):
         self.model.to(device).eval()
         self._reader.to(device).eval()
         self.training_log = list(self.metadata["training_log"])
+
+
+def _wide(queries: Tensor) -> Tensor:
+    """Probabilities are computed in float32 at least."""
+    return queries.to(torch.promote_types(queries.dtype, torch.float32))
 
 
 @contextlib.contextmanager

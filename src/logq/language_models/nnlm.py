@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from logq._arguments import ArgumentError, Verbatim, check_bool, check_int
+from logq._launch import ALONE, World
 from logq.language_models.neural_configs import NNLMConfig
 from logq.language_models.neural_language_model import NeuralLanguageModel
 from logq.language_models.output_layers import OutputLayer
@@ -131,8 +132,10 @@ class NNLM(NNLMConfig, NeuralLanguageModel):
     def _make_task(self, output: OutputLayer, tokens: Tokens, seed: int, device: Device) -> "ContextTask":
         return ContextTask(self._encoder, output, tokens, self.batch_size, seed, device)
 
-    def _query_blocks(self, tokens: Tokens, device: Device) -> Iterator[tuple[NDArray[np.int32], Tensor]]:
-        for start in range(0, len(tokens), EVALUATED):
+    def _query_blocks(
+        self, tokens: Tokens, device: Device, share: World = ALONE
+    ) -> Iterator[tuple[NDArray[np.int32], Tensor]]:
+        for start in range(share.rank * EVALUATED, len(tokens), share.size * EVALUATED):
             before, words = read_with_context(tokens, start, min(start + EVALUATED, len(tokens)), self.context)
             yield words, self._context_queries(before, words, device)
 

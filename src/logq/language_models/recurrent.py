@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from logq._arguments import ArgumentError, Verbatim, check_int
+from logq._launch import ALONE, World
 from logq.language_models.neural_configs import RecurrentLMConfig
 from logq.language_models.neural_language_model import NeuralLanguageModel
 from logq.language_models.output_layers import OutputLayer
@@ -153,12 +154,15 @@ class RecurrentLM(RecurrentLMConfig, NeuralLanguageModel):
     def _make_task(self, output: OutputLayer, tokens: Tokens, seed: int, device: Device) -> "ColumnTask":
         return ColumnTask(self._encoder, output, tokens, self.batch_size, self.bptt, device)
 
-    def _query_blocks(self, tokens: Tokens, device: Device) -> Iterator[tuple[NDArray[np.int32], Tensor]]:
+    def _query_blocks(
+        self, tokens: Tokens, device: Device, share: World = ALONE
+    ) -> Iterator[tuple[NDArray[np.int32], Tensor]]:
         state, last = self._encoder.first_state(1), np.array([tokens.end], dtype=np.int32)
-        for words in tokens.blocks(EVALUATED):
-            queries, state = self._read(np.concatenate([last, words[:-1]]), state, device)
+        for number, words in enumerate(tokens.blocks(EVALUATED)):
+            queries, state = self._read(np.concatenate([last, words[:-1]]), state, device)  # whoever yields them
             last = words[-1:]
-            yield words, queries
+            if number % share.size == share.rank:
+                yield words, queries
 
     def _line_queries(self, ids: Sequence[int], device: Device) -> Tensor:
         words = np.array([self._end, *ids], dtype=np.int32)

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_int
+from logq._launch import ALONE
 from logq._progress import Progress
 from logq.evaluation import RankingScores, evaluate_ranking
 from logq.evaluation.ranking_metrics import find_hits
@@ -18,9 +19,11 @@ from logq.logs.features import Features
 from logq.logs.identifiers import translated
 from logq.logs.interactions import Interactions
 from logq.logs.splits import Split
-from logq.processes import World, all_rows, is_joined, meeting_device, world
+from logq.process_start import check_same
+from logq.processes import all_rows, is_joined, meeting_device, world
 from logq.recommenders.histories import Histories, gather_rows
 from logq.recommenders.known_log import KnownLog
+from logq.training.checkpoint import fingerprint
 
 __all__ = ["EvaluationWarning", "Ranker", "RankingTest", "Ties", "histories_of_log", "leak", "without_unknown"]
 
@@ -203,6 +206,9 @@ class RankingTest:
         Returns:
             Scores over the users who could be evaluated; `about` counts "unknown_users", whom the recommender does not
             know, and "no_history"; `unknown_items` what users did with items that it does not know.
+
+        Raises:
+            ArgumentError: `ks` or `ties` is not as described, or processes are asked about different users or items.
         """
         cutoffs = sorted({check_int("ks", k) for k in ([ks] if isinstance(ks, int) else ks)})
         if not cutoffs:
@@ -210,13 +216,19 @@ class RankingTest:
         known = ranker.known
         if ties not in ("random", "expected"):
             raise ArgumentError("ties", "'random' or 'expected'", ties)
-        there = world() if together and is_joined() else World()
-        is_first = there.is_first
+        there = world() if together and is_joined() else ALONE
+        progress = progress if there.is_first else False
+        if there.size > 1:
+            asked = (self.request.users, self.request.items, self.request.lengths, *self.relevant)
+            check_same(
+                {"data": fingerprint((), *asked), "ks": cutoffs, "ties": ties, "exclude_seen": self.exclude_seen}
+            )
         if getattr(ranker, "in_parts", False):
-            there = World()
+            there = ALONE
         ends = [len(self.request) * rank // there.size for rank in range(there.size + 1)]
-        own = self._part(ends[there.rank], ends[there.rank + 1])
-        progress = progress if is_first else False
+        begin, end = ends[there.rank : there.rank + 2]
+        # One of more processes than users ranks for a user of another one, and forgets it.
+        own = self._part(begin, end) if begin < end else self._part(0, 1)
         per_user = None
         if ties == "expected":
             ranked, per_user = own._expected(ranker, cutoffs, progress)
@@ -224,8 +236,9 @@ class RankingTest:
             _, ranked = ranker.rank_all(own.request, cutoffs[-1], self.exclude_seen, None, progress)
         if there.size > 1:
             counts = np.diff(ends).tolist()
-            ranked = _of_all(ranked, counts)
-            per_user = None if per_user is None else {name: _of_all(each, counts) for name, each in per_user.items()}
+            ranked = _of_all(ranked[: end - begin], counts)
+            if per_user is not None:
+                per_user = {name: _of_all(each[: end - begin], counts) for name, each in per_user.items()}
         about: dict[str, Any] = {"exclude_seen": self.exclude_seen, "ties": ties, **self.skipped}
         of_items: dict[str, NDArray[np.bool_]] = {}
         of_users: dict[str, NDArray[np.bool_]] = {}

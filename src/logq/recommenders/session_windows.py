@@ -8,9 +8,9 @@ from numpy.typing import ArrayLike, NDArray
 import logq.text as text  # both load what is asked of them, which a model without `pretrain` is spared
 import logq.word2vec as word2vec
 from logq._arguments import ArgumentError, Verbatim, check_int
+from logq._launch import each_alone
 from logq.logs import sessions
 from logq.logs.interactions import Interactions
-from logq.training.estimator import each_alone
 
 __all__ = ["Windows", "first_vectors", "session_corpus"]
 

@@ -167,7 +167,10 @@ class InBatch(Sampler):
     def _learn(self, targets: Tensor, *, before: bool) -> None:
         if self.group is not None:  # what is asked of the other processes to learn is there for the draw
             self._shared = (targets, *self._of_group(targets)) if before and self.training else None
-        super()._learn(targets, before=before)
+        if self.training and before and self.learns_together and self._learns_targets() and not is_fake(targets):
+            self._take_in(all_rows(targets.reshape(-1), doing="learn the targets of all"))  # and not once more of each
+        else:
+            super()._learn(targets, before=before)
 
     def _with_kept(self, counts: Tensor) -> Tensor:
         """Numbers of candidates from the batch, and those that there are beside it; see CrossBatch."""
@@ -241,9 +244,10 @@ class InBatch(Sampler):
         Args:
             targets: (B,) or (B, T) int64; IGNORED entries do not count.
         """
-        if self.exact or is_fake(targets):
-            return
-        targets = self._of_group(targets)[0]
+        if not self.exact and not is_fake(targets):
+            self._take_in(self._of_group(targets)[0])
+
+    def _take_in(self, targets: Tensor) -> None:
         if targets.numel() == 0:
             return
         # Sizes must not follow from values, for which a device would be waited for: a class is updated once for each of

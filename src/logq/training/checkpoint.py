@@ -155,6 +155,10 @@ class RunCheckpoint:
             self.path.unlink(missing_ok=True)
             remove_leftovers(self.path)
 
+    def is_due(self) -> bool:
+        """Whether enough time has passed since it was saved."""
+        return self.path is not None and time.monotonic() - self._saved >= 60 * self.minutes
+
     def save_if_due(self, state: Callable[[], RunState], *, force: bool = False) -> None:
         """Save what `state()` returns if enough time has passed, or in any case.
 
@@ -163,7 +167,7 @@ class RunCheckpoint:
                 it was.
             OSError: the file cannot be written, and stays as it was.
         """
-        if self.path is not None and (force or time.monotonic() - self._saved >= 60 * self.minutes):
+        if self.path is not None and (force or self.is_due()):
             self.save(state())
             self._saved = time.monotonic()
 
@@ -327,8 +331,14 @@ def check_run_state(state: RunState, own: RunState, limits: Mapping[str, int]) -
 
 
 def _launch() -> str:
-    """What tells the processes that one torchrun has started, and starts again, from those of another one."""
-    return os.environ.get("TORCHELASTIC_RUN_ID", "")
+    """What tells the processes that one torchrun has started, and starts again, from those of another one.
+
+    Without --rdzv-id or --standalone all runs are called "none"; then it is the folder that torchrun made for errors of
+    all its starts.
+    """
+    run = os.environ.get("TORCHELASTIC_RUN_ID", "")
+    errors = os.environ.get("TORCHELASTIC_ERROR_FILE", "")
+    return f"{run} {Path(errors).parents[2]}" if run == "none" and len(Path(errors).parts) > 3 else run
 
 
 def _is_of_first_version(path: Path) -> bool:

@@ -29,8 +29,6 @@ __all__ = [
     "FitOptions",
     "SavedEstimator",
     "Seeds",
-    "each_alone",
-    "fits_alone",
     "fresh_seed",
     "prefixed",
     "with_prefix",
@@ -39,34 +37,6 @@ __all__ = [
 
 _inside: ContextVar[bool] = ContextVar("inside", default=False)
 """Whether a fit is being made."""
-
-_alone: ContextVar[bool] = ContextVar("alone", default=False)
-
-
-@contextlib.contextmanager
-def each_alone() -> Generator[None, None, None]:
-    """A block in which each of several processes makes fits for itself, and all get the same where these have a seed.
-
-    Example:
-        >>> with each_alone():
-        ...     fits_alone()
-        True
-    """
-    outer = _alone.set(True)
-    try:
-        yield
-    finally:
-        _alone.reset(outer)
-
-
-def fits_alone() -> bool:
-    """Whether this is inside of `each_alone`.
-
-    Example:
-        >>> fits_alone()
-        False
-    """
-    return _alone.get()
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ class JointCheckpoint(RunCheckpoint):
 
     def exists(self) -> bool:
         """Whether the first process sees one."""
-        return bytes_from_first(bytes([super().exists()]), self._at) == b"\1"
+        return bytes_from_first(bytes([super().exists()]), self._at, doing=_LOOKS) == b"\1"
 
     def remove(self) -> None:
         """Remove it, if there is one, and what a killed run left of another, as the run is over."""
@@ -84,8 +84,7 @@ class JointCheckpoint(RunCheckpoint):
             OSError: the file cannot be written, and stays as it was.
         """
         if not force and self.minutes > 0:
-            is_due = time.monotonic() - self._saved >= 60 * self.minutes
-            force = bytes_from_first(bytes([is_due]), self._at) == b"\1"
+            force = bytes_from_first(bytes([self.is_due()]), self._at, doing=_LOOKS) == b"\1"
         if force or self.minutes == 0:
             self.save(all_or_none(state, self._at))
             self._saved = time.monotonic()
@@ -101,12 +100,12 @@ class JointCheckpoint(RunCheckpoint):
             state = self._save_tables(state)
         own = {name: digest_of(array) for name, array in state.tensors.items()}
         described = json.dumps([own, state.position]).encode()
-        digests, position = json.loads(bytes_from_first(described, self._at))
+        digests, position = json.loads(bytes_from_first(described, self._at, doing=_SAVES))
         differs = _Differences(
             {name: value for name, value in state.position.items() if position.get(name) != value},
             {name: array for name, array in state.tensors.items() if digests.get(name) != own[name]},
         )
-        every = all_bytes(b"" if is_first else differs.packed(), self._at)
+        every = all_bytes(b"" if is_first else differs.packed(), self._at, doing=_SAVES)
         others = [_Differences.unpacked(data).of_run(state.seed) for data in every[1:]] if is_first else ()
         save = super().save
         all_or_none((lambda: save(replace(state, others=others))) if is_first else _nothing, self._at)
@@ -117,11 +116,11 @@ class JointCheckpoint(RunCheckpoint):
         """What this process goes on from; None where the run starts, in all of them."""
         restarted = was_restarted() if restarted is None else restarted
         # Each machine counts its own restarts, so that one may not know of any.
-        return super().resumed(resume, restarted=b"\1" in all_bytes(bytes([restarted]), self._at))
+        return super().resumed(resume, restarted=b"\1" in all_bytes(bytes([restarted]), self._at, doing=_LOOKS))
 
     def _is_of_this_launch(self) -> bool:
         is_it = self._world.is_first and super()._is_of_this_launch()
-        return bytes_from_first(bytes([is_it]), self._at) == b"\1"
+        return bytes_from_first(bytes([is_it]), self._at, doing=_LOOKS) == b"\1"
 
     def load(self) -> RunState:
         """The state of this process in the run that was saved, as the first process reads it.
@@ -136,9 +135,9 @@ class JointCheckpoint(RunCheckpoint):
         info = {"seed": found.seed, "position": found.position, "others": [other.position for other in found.others]}
         parts = [found.tensors, *(other.tensors for other in found.others)] if self._world.is_first else []
         shared = [_Differences(info if number == 0 else {}, tensors) for number, tensors in enumerate(parts)]
-        count = len(bytes_from_first(bytes(len(parts)), self._at))
+        count = len(bytes_from_first(bytes(len(parts)), self._at, doing=_LOADS))
         first, *others = [
-            _Differences.unpacked(bytes_from_first(shared[number].packed() if shared else b"", self._at))
+            _Differences.unpacked(bytes_from_first(shared[number].packed() if shared else b"", self._at, doing=_LOADS))
             for number in range(count)
         ]
         info = first.position
@@ -212,3 +211,5 @@ _TABLES, _FOLDER, _OURS = "tables", "tables-", re.compile(r"tables-[0-9a-f]{16}"
 """The entry of a position that names a folder of rows, and the names of such folders."""
 
 _POSITION = "position as JSON"
+_LOOKS, _SAVES, _LOADS = "look for a checkpoint", "save a checkpoint", "load a checkpoint"
+"""What processes are lost in."""

@@ -122,6 +122,7 @@ class Loop(SavedLoop):
         # training diverges if it does, and where somebody looks at the line to see that all is well.
         self._every = 1 if device.torch_device.type == "cpu" else 32
         self._until_read = 1
+        self._saves = False  # whether it is time for a checkpoint of several processes
         self._share, self._is_late = 0.0, False  # of the schedule, by the clock; whether no further batch fits
         self._problems = Problems(config.lr)
 
@@ -159,11 +160,13 @@ class Loop(SavedLoop):
             ArgumentError: processes do not train the same.
         """
         running, task = RunningMean(), self.task
+        if checkpoint is not None and self.device.world.size > 1:
+            self._steps.is_due = checkpoint.is_due
         of_step = task.examples / max(1, task.num_batches)
         with (
             Progress(self.num_steps * of_step, task.unit, label, progress, limit=self.budget) as bar,
             self.device.random(self.seeds.dropout),
-            self._steps.running(),
+            self._steps.running(resumed=self.random_state is not None),
         ):
             bar.advance(self.step * of_step)
             if self.random_state is not None:
@@ -177,10 +180,12 @@ class Loop(SavedLoop):
                         self.whole = True
                     if on_epoch is not None:
                         on_epoch(self.log[-1])
+                    self._steps.stop_if_asked()
                     if checkpoint is not None and self.step < self.num_steps:
                         checkpoint.save_if_due(self.state)
+                        self._saves = False
             except KeyboardInterrupt:
-                if checkpoint is not None and self.whole:
+                if checkpoint is not None and self.whole and self._steps.may_save:
                     checkpoint.save_if_due(self.state, force=True)
                 raise
             except LostProcessError as error:
@@ -213,13 +218,20 @@ class Loop(SavedLoop):
                     self._look_at_clock(measure)
                 bar.advance(count, loss=running.recent)
                 if checkpoint is not None and self.batch < self.task.num_batches:
-                    checkpoint.save_if_due(self.state)
+                    self._save_if_due(checkpoint)
                 if on_batch is not None:
                     on_batch(self.step)
                 if self._is_late or self.step == self.num_steps:
                     break
         self._take_losses(running)
         self._look_at_clock(None)
+
+    def _save_if_due(self, checkpoint: RunCheckpoint) -> None:
+        if self._steps.is_due is None or checkpoint.minutes == 0:
+            checkpoint.save_if_due(self.state)
+        elif self._saves:  # as all processes were told in a step
+            self._saves = False
+            checkpoint.save_if_due(self.state, force=True)
 
     def _update(self, batch: Mapping[str, Tensor], count: int) -> Tensor:
         self.optimizers.set_rate(self.schedule.factor(self.step, self._share))
@@ -241,17 +253,18 @@ class Loop(SavedLoop):
 
     def _take_losses(self, running: RunningMean) -> None:
         steps = self._steps.read(self._pending)
-        for behind, (loss, count, _) in enumerate(steps, start=1 - len(steps)):
+        for behind, (loss, count, *_) in enumerate(steps, start=1 - len(steps)):
             self._problems.check_step(loss, self.epoch + 1, self.batch + behind)
             running.add(loss * count, count)
             self.loss_sum += loss * count
             self.loss_count += count
+        self._saves = self._saves or any(step.saves for step in steps)
         if self._pending:
             self.budget.batches_done(len(self._pending))
         self._pending.clear()
         self._until_read = min(self._every, 2 * self._until_read)
         if any(step.stops for step in steps):
-            raise KeyboardInterrupt
+            self._steps.stop()
 
     def _look_at_clock(self, measure: Callable[[], Mapping[str, float]] | None) -> None:
         """See whether another batch fits into the budget; the first process decides for all of them."""

@@ -21,6 +21,9 @@ from logq.training.task import Task
 
 __all__ = ["Alone", "Shared", "Together", "share_gradients"]
 
+EXTRA_STATE = "_extra_state"
+"""How names of the states of samplers end in a state_dict; their lengths depend on what was drawn for."""
+
 BUCKET_BYTES = 25 << 20
 """Dense gradients that are added up in one message: enough for its latency not to count."""
 
@@ -32,15 +35,17 @@ class Shared(NamedTuple):
         loss: the mean over the targets of all of them; not finite if that of one is not.
         examples: their number in all of them.
         stops: whether one was asked to stop.
+        saves: whether it is time for a checkpoint of all.
 
     Example:
-        >>> Shared(0.5, 64, False).examples
+        >>> Shared(0.5, 64).examples
         64
     """
 
     loss: float
     examples: int
-    stops: bool
+    stops: bool = False
+    saves: bool = False
 
 
 class Alone:
@@ -48,13 +53,30 @@ class Alone:
 
     Example:
         >>> Alone().read([(torch.tensor(0.5), 64)])
-        [Shared(loss=0.5, examples=64, stops=False)]
+        [Shared(loss=0.5, examples=64, stops=False, saves=False)]
     """
 
+    is_due: Callable[[], bool] | None = None
+    """Whether it is time for a checkpoint, which is asked in each step of several processes."""
+
+    may_save = True
+    """Whether a KeyboardInterrupt may be answered by a checkpoint: all processes have to make it together."""
+
     @contextlib.contextmanager
-    def running(self) -> Generator[None, None, None]:
-        """The block of a training."""
+    def running(self, *, resumed: bool = False) -> Generator[None, None, None]:
+        """The block of a training, which may be one that goes on."""
         yield
+
+    def stop(self) -> None:
+        """Stop the training.
+
+        Raises:
+            KeyboardInterrupt: always.
+        """
+        raise KeyboardInterrupt
+
+    def stop_if_asked(self) -> None:
+        """Stop if any process was asked to after its last step; Ctrl-C is not put off here."""
 
     def scaled(self, loss: Tensor, batch: Mapping[str, Tensor], count: int) -> tuple[Tensor, Tensor]:
         """The loss, for `backward` and for `read`."""
@@ -63,7 +85,7 @@ class Alone:
     def read(self, steps: Sequence[tuple[Tensor, int]]) -> list[Shared]:
         """Steps by their losses and numbers of examples, with one wait for a device."""
         losses = torch.stack([loss for loss, _ in steps]).tolist() if steps else []
-        return [Shared(loss, count, False) for loss, (_, count) in zip(losses, steps, strict=True)]
+        return [Shared(loss, count) for loss, (_, count) in zip(losses, steps, strict=True)]
 
     def share_gradients(self) -> None:
         """Leave the gradients as they are."""
@@ -85,8 +107,9 @@ class Together(Alone):
         loss = sum_r m_r loss_r / M,    M = sum_r m_r
 
     so each process takes the gradient of m_r / M loss_r, and gradients are added up: W processes with n examples each
-    do what one would do with W n. One message of four numbers tells them M before `backward`, and with it the loss,
-    which is not finite for any of them where it is not for one, and whether one was asked to stop.
+    do what one would do with W n. One message of five numbers tells them M before `backward`, and with it the loss,
+    which is not finite for any of them where it is not for one, whether one was asked to stop, and whether the first
+    finds it time for a checkpoint.
 
     Tables of which each process has a part (ShardedEmbedding) are left out of that: their rows begin alike by
     themselves, their gradients are added up by the owners, and norms of gradients are those of all parts.
@@ -105,30 +128,48 @@ class Together(Alone):
         self._tables = [part for part in task.module.modules() if isinstance(part, ShardedEmbedding)]
         self._own = {id(table.weight) for table in self._tables}
         self._request = StopRequest()
+        self.may_save = False
 
     @contextlib.contextmanager
-    def running(self) -> Generator[None, None, None]:
+    def running(self, *, resumed: bool = False) -> Generator[None, None, None]:
         """The block of a training, in which all begin with the weights and states of the first one.
+
+        Args:
+            resumed: whether each process has its own state already, as a checkpoint of as many had it: what a recurrent
+                model carries from batch to batch, and the memory of a sampler, are not those of the first one.
 
         Raises:
             ArgumentError: a table or its shape differs.
         """
         with stop_requests() as self._request:
-            self._begin()
+            self._begin(resumed)
             yield
 
+    def stop(self) -> None:
+        """As in Alone; all processes come here after the same step."""
+        self.may_save = True
+        raise KeyboardInterrupt
+
+    def stop_if_asked(self) -> None:
+        """As in Alone; all processes call it at once."""
+        asked = torch.tensor(float(bool(self._request)), device=self._device.torch_device)
+        add_up(asked, "see whether to stop")
+        if asked > 0:
+            self.stop()
+
     @torch.no_grad()
-    def _begin(self) -> None:
+    def _begin(self, resumed: bool) -> None:
         module = self._task.module
         own = {name for name, value in module.state_dict(keep_vars=True).items() if id(value) in self._own}
-        shapes = {f"table {i}": f"{one.weight.dtype} {(one.num_rows, one.dim)}" for i, one in enumerate(self._tables)}
-        state = module.state_dict()
-        shapes |= {name: f"{value.dtype} {tuple(value.shape)}" for name, value in state.items() if name not in own}
-        check_same(shapes)
         for part in module.modules():
             if isinstance(part, Sampler):
                 part.learn_from_all()
         state = {name: value for name, value in module.state_dict().items() if name not in own}
+        compared = {name: value for name, value in state.items() if not (resumed and name.endswith(EXTRA_STATE))}
+        shapes = {f"table {i}": f"{one.weight.dtype} {(one.num_rows, one.dim)}" for i, one in enumerate(self._tables)}
+        check_same(shapes | {name: f"{value.dtype} {tuple(value.shape)}" for name, value in compared.items()})
+        if resumed:
+            return
         for name, value in state.items():
             there = value.to(self._device.torch_device)
             take_from_first(there, "share the first weights")
@@ -144,8 +185,9 @@ class Together(Alone):
             count: number of its examples.
         """
         mass = self._task.mass(batch, count)
-        own = loss.new_empty(4, dtype=torch.float64, requires_grad=False)
+        own = loss.new_empty(5, dtype=torch.float64, requires_grad=False)
         own[1], own[2], own[3] = mass, count, bool(self._request)
+        own[4] = self._device.world.is_first and self.is_due is not None and self.is_due()
         own[0] = torch.where(own[1] > 0, loss.detach() * own[1], 0.0)
         share = own[1].clone()
         add_up(own, "add up losses and numbers of targets")
@@ -154,7 +196,10 @@ class Together(Alone):
     def read(self, steps: Sequence[tuple[Tensor, int]]) -> list[Shared]:
         """Steps by what was shared in them."""
         rows = torch.stack([shared for shared, _ in steps]).tolist() if steps else []
-        return [Shared(total / mass if mass else 0.0, int(count), stops > 0) for total, mass, count, stops in rows]
+        return [
+            Shared(total / mass if mass else 0.0, int(count), stops > 0, saves > 0)
+            for total, mass, count, stops, saves in rows
+        ]
 
     def share_gradients(self) -> None:
         """Give every process the sum of all gradients, or the owner of a row alone."""

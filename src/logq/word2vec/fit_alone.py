@@ -6,10 +6,9 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from logq._launch import launched
+from logq._launch import fits_alone, launched
 from logq.text import EncodedCorpus
 from logq.training.checkpoint import RunCheckpoint
-from logq.training.estimator import fits_alone
 from logq.word2vec.corpus_run import CorpusRun
 from logq.word2vec.engines import Engine
 from logq.word2vec.training_text import training_text
