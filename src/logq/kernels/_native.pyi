@@ -12,6 +12,7 @@ __all__ = [
     "Distribution",
     "EncodedBlock",
     "WordTable",
+    "add_classes",
     "add_true_rows",
     "alias_distribution",
     "alias_table",
@@ -28,6 +29,7 @@ __all__ = [
     "release_row_memory",
     "renumber",
     "row_losses",
+    "row_means",
     "row_memory",
     "simd_levels",
     "sum_classes",
@@ -387,6 +389,36 @@ class ClassOrder:
     def write_ids(self, to: Tensor | NDArray[np.int64], *, threads: int) -> None:
         """Write the ids of these classes, ascending, to an array (n,)."""
 
+def add_classes(
+    lists: Sequence[Tensor | NDArray[np.int64]],
+    source_rows: Sequence[Tensor | NDArray[Any]],
+    factors: Sequence[Tensor | NDArray[Any] | None],
+    *,
+    sums: Tensor | NDArray[Any],  # (C, D), float32 or float64; added to
+    table: Tensor | NDArray[Any] | None = None,  # (C, D), for cosine
+    scale: float = 1.0,
+    cosine: bool = False,
+    threads: int,
+    simd: str = "auto",
+) -> None:
+    """Sum as `sum_classes` with `sums_by_id`, but one entry after the other and with no order: for small tables.
+
+    Args:
+        lists: one or two, as ClassOrder takes them.
+        source_rows: as in `sum_classes`.
+        factors: likewise.
+        sums: 0 before.
+        table: likewise.
+        scale: likewise.
+        cosine: likewise.
+        threads: which do not change the result.
+        simd: see `simd_levels`.
+
+    Raises:
+        TypeError: an argument is not such an array.
+        ValueError: a size does not fit, or an id is not below C.
+    """
+
 def sum_classes(
     order: ClassOrder,
     source_rows: Sequence[Tensor | NDArray[Any]],
@@ -440,6 +472,22 @@ def sum_classes(
     Raises:
         TypeError: an array has another dtype or layout.
         ValueError: sizes do not fit.
+    """
+
+def row_means(
+    table: Tensor | NDArray[Any],  # (n, D)
+    codes: Tensor | NDArray[np.int64],  # (B, W)
+    *,
+    means: Tensor | NDArray[Any],  # (B, D), written
+    shares: Tensor | NDArray[Any],  # (B,), written
+    threads: int,
+    simd: str = "auto",
+) -> None:
+    """Write the means of the rows of a table that rows of codes name, and 1 / number of these, 0 where there is none.
+
+    Raises:
+        TypeError: an argument is not such an array.
+        ValueError: a size does not fit, or a code is not below n.
     """
 
 def update_rows(

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import embedding_bag
 
 from logq.kernels import reference_rows
 from logq.kernels.reference_backend import Backend
@@ -209,6 +210,27 @@ class Passes(Backend):
         # With the same ids, so that both gradients name the same classes.
         _, of_classes = reference_rows.sum_rows(named, torch.cat([factors.reshape(-1, 1), true_factors]))
         return of_weight, _spread(distinct, of_classes[:, 0] * scale, weight.shape[:1], sparse=sparse)
+
+    @staticmethod
+    def row_means(
+        table: Tensor,  # (n, D)
+        codes: Tensor,  # (B, W) int64
+    ) -> tuple[Tensor, Tensor]:
+        """The mean (B, D) of the rows of a table that each row of codes names, and what one of them counts in it (B,).
+
+        Codes below 0 name none. Of a row without a code both are 0. What the means add to the gradient of the table is
+        for `class_gradients` to sum.
+
+        Example:
+            >>> Passes.row_means(torch.tensor([[1.0], [3.0]]), torch.tensor([[0, 1], [1, -1], [-1, -1]]))
+            (tensor([[2.],
+                    [3.],
+                    [0.]]), tensor([0.5000, 1.0000, 0.0000]))
+        """
+        is_code = codes >= 0
+        counts = is_code.sum(dim=1)
+        means = embedding_bag(codes[is_code], table, counts.cumsum(dim=0) - counts, mode="mean")
+        return means, (is_code.any(dim=1) / counts.clamp(min=1)).to(real_dtype(table.dtype))
 
     def update_classes(
         self,

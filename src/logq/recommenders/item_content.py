@@ -121,11 +121,10 @@ class ContentTable(nn.Module):
     def mean(self, codes: Tensor) -> Tensor:
         """The mean (B, dim) of the vectors of each row of codes (B, W), padded with -1; 0 for a row without a code."""
         is_code = codes >= 0
-        counts = is_code.sum(dim=1)
         if keeps_sizes(codes):
-            return self.padded(codes).sum(dim=1) / counts.clamp(min=1)[:, None]
+            return self.padded(codes).sum(dim=1) / is_code.sum(dim=1).clamp(min=1)[:, None]
         items, place = codes[is_code].unique(return_inverse=True)
-        return mean_of_rows(self._rows(items), torch.full_like(codes, -1).masked_scatter(is_code, place), counts)
+        return mean_of_rows(self._rows(items), torch.full_like(codes, -1).masked_scatter(is_code, place))
 
     def every(self) -> Tensor:
         """The vectors (C, dim) of all items."""

@@ -1,7 +1,7 @@
 """Tables of vectors that codes of users, items and values look up."""
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -55,15 +55,15 @@ class Table(nn.Module):
 
     def mean(self, codes: Tensor) -> Tensor:
         """The mean (B, dim) of the vectors of each row of codes (B, W), padded with -1; 0 for a row without a code."""
+        if not keeps_sizes(codes) and not self.sparse:
+            return mean_of_rows(self.weight, codes)
         is_code = codes >= 0
         counts = is_code.sum(dim=1)
         if keeps_sizes(codes):
             return self._padded(codes, ~is_code).sum(dim=1) / counts.clamp(min=1)[:, None]
-        # Only codes are looked up, so that padding costs nothing and leaves no row in a sparse gradient.
-        if self.sparse:
-            starts = counts.cumsum(dim=0) - counts
-            return embedding_bag(codes[is_code], self.weight, starts, mode="mean", sparse=self.sparse)
-        return mean_of_rows(self.weight, codes, counts)
+        # Only codes are looked up, so that padding leaves no row in a sparse gradient.
+        starts = counts.cumsum(dim=0) - counts
+        return embedding_bag(codes[is_code], self.weight, starts, mode="mean", sparse=self.sparse)
 
     @property
     def plain(self) -> nn.Parameter:
@@ -96,45 +96,35 @@ def filled(codes: Tensor, *, sparse: bool) -> Tensor:
     return codes.where(codes >= 0, codes.amax().clamp(min=0))
 
 
-def mean_of_rows(rows: Tensor, codes: Tensor, counts: Tensor) -> Tensor:
+def mean_of_rows(rows: Tensor, codes: Tensor) -> Tensor:
     """The means (B, dim) of rows (n, dim) that each row of codes (B, W), padded with -1, names; 0 for a row of none.
 
-    Args:
-        rows: what codes name.
-        codes: (B, W) int64.
-        counts: (B,) how many of them are >= 0.
-
     Example:
-        >>> codes = torch.tensor([[0, 1], [1, -1]])
-        >>> mean_of_rows(torch.tensor([[1.0], [3.0]]), codes, torch.tensor([2, 1]))
+        >>> mean_of_rows(torch.tensor([[1.0], [3.0]]), torch.tensor([[0, 1], [1, -1]]))
         tensor([[2.],
                 [3.]])
     """
-    return _Mean.apply(rows, codes, counts)  # pyright: ignore[reportReturnType]
+    return _Mean.apply(rows, codes)  # pyright: ignore[reportReturnType]
 
 
 class _Mean(torch.autograd.Function):
     """Means of rows of a table, whose gradient is summed on a CPU as that of the classes of a loss is."""
 
     @staticmethod
-    def forward(ctx: Any, weight: Tensor, codes: Tensor, counts: Tensor) -> Tensor:
-        ctx.save_for_backward(weight, codes, counts)
-        starts = counts.cumsum(dim=0) - counts
-        return embedding_bag(codes[codes >= 0], weight, starts, mode="mean")
+    def forward(ctx: Any, weight: Tensor, codes: Tensor) -> Tensor:
+        means, shares = _passes(weight).row_means(weight, codes)
+        ctx.save_for_backward(weight, codes, shares)
+        return means
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx: Any, *gradients: Tensor
-    ) -> tuple[Tensor, None, None]:
-        weight, codes, counts = ctx.saved_tensors
-        each = gradients[0] / counts.clamp(min=1)[:, None]
-        if weight.device.type != "cpu":
-            named = each.repeat_interleave(counts, dim=0)
-            return torch.zeros_like(weight).index_add_(0, codes[codes >= 0], named), None, None
+    ) -> tuple[Tensor, None]:
+        weight, codes, shares = ctx.saved_tensors
+        each = gradients[0] * shares[:, None]
         ones, none = each.new_ones(codes.shape), codes[:, :0]
-        passes = cast(Passes, find_backend("sampled_loss", "cpu"))
-        sums, _ = passes.class_gradients(
+        sums, _ = _passes(weight).class_gradients(
             Entries(each, codes, ones, none, none.to(each), None),
             weight,
             bias=False,
@@ -142,7 +132,12 @@ class _Mean(torch.autograd.Function):
             cosine=False,
             sparse=False,
         )
-        return sums, None, None
+        return sums, None
+
+
+def _passes(table: Tensor) -> Passes:
+    backend = find_backend("sampled_loss", table.device.type)
+    return backend if isinstance(backend, Passes) else Passes()
 
 
 class IdTable(nn.Module):
