@@ -31,6 +31,7 @@ __all__ = [
     "row_losses",
     "row_means",
     "row_memory",
+    "shared_losses",
     "simd_levels",
     "sum_classes",
     "tile_losses",
@@ -133,6 +134,38 @@ def tile_losses(
     Raises:
         TypeError: an argument is not such an array.
         ValueError: a size or dtype does not fit.
+    """
+
+def shared_losses(
+    input: NDArray[np.float32],  # (B, D)
+    sampled: NDArray[np.float32],  # (S, D)
+    *,
+    offsets: NDArray[np.float32] | None,  # (S,) or (B, S)
+    excluded: NDArray[np.bool_] | None,  # (B, S)
+    places: NDArray[np.int64] | None,  # as in `tile_losses`, for all rows
+    hits_begin: NDArray[np.int64] | None,
+    hits_end: NDArray[np.int64] | None,
+    targets: NDArray[np.int64],  # (B, T)
+    true_logits: NDArray[np.float32],  # (B, T)
+    row_scale: NDArray[np.float32] | None,  # (B,)
+    inverse_temperature: float,
+    softmax: bool,
+    gradients: bool,
+    losses: NDArray[np.float32],  # (B,), written
+    true_factors: NDArray[np.float32] | None,  # (B, T), written
+    input_gradient: NDArray[np.float32] | None,  # (B, D), written: factors x sampled
+    row_gradient: NDArray[np.float32] | None,  # (S, D), written: factors' x input
+    column_sums: NDArray[np.float32] | None,  # (S,), written: of factors
+    threads: int,
+    simd: str,
+) -> None:
+    """Losses of rows that share their sampled classes, from dot products to what gradients are made of.
+
+    Threads do not change the result.
+
+    Raises:
+        TypeError: an argument is not such an array.
+        ValueError: a size or dtype does not fit, or there are no rows or classes.
     """
 
 def find_hits(
