@@ -21,9 +21,8 @@ LOGQ_INLINE void multiply_block(const Product &job, std::int64_t first, std::int
     Vec sum[M][N];
     LOGQ_UNROLL
     for (int i = 0; i < M; ++i) {
-        const float *const from = job.c + (first + i) * job.c_row + at;
         LOGQ_UNROLL
-        for (int v = 0; v < N; ++v) sum[i][v] = job.add ? get(from + v * LANES, part) : all(0.0f);
+        for (int v = 0; v < N; ++v) sum[i][v] = all(0.0f);
     }
     const float *factors = job.a + first * job.a_row, *row = job.b + at;
     for (std::int64_t k = 0; k < job.depth; ++k, factors += job.a_column, row += job.b_row) {
@@ -41,7 +40,7 @@ LOGQ_INLINE void multiply_block(const Product &job, std::int64_t first, std::int
     for (int i = 0; i < M; ++i) {
         float *const to = job.c + (first + i) * job.c_row + at;
         LOGQ_UNROLL
-        for (int v = 0; v < N; ++v) set(to + v * LANES, sum[i][v], part);
+        for (int v = 0; v < N; ++v) set(to + v * LANES, job.add ? get(to + v * LANES, part) + sum[i][v] : sum[i][v], part);
     }
 }
 

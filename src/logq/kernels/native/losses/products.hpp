@@ -8,7 +8,7 @@
 
 namespace logq::losses {
 
-// c (+)= a b. Each number of c is added up in the order of k, however rows and columns are divided.
+// c (+)= a b. Each number of a b is added up in the order of k, however rows and columns are divided, and then to c.
 struct Product {
     const float *a;  // a_ik at i * a_row + k * a_column
     std::int64_t a_row, a_column;
