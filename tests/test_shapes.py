@@ -70,3 +70,12 @@ def test_values_are_looked_at_on_the_cpu_only():
     assert can_look_at(torch.zeros(1))
     assert not can_look_at(torch.zeros(1, device="meta"))
     check_ids("x", torch.zeros(2, dtype=torch.int64, device="meta"), 1)
+
+
+def test_padding_is_told_from_wrong_ids_by_the_smallest():
+    assert not check_ids("codes", torch.tensor([[3, -1], [0, 4]]), 5, ignore_index=-1)
+    for wrong, where in ((-2, 0), (5, 1)):
+        codes = torch.tensor([-1, -1, 4])
+        codes[where] = wrong
+        with pytest.raises(ValueError, match=rf"codes: .* or ignore_index = -1, got {wrong} at position \({where},\)"):
+            check_ids("codes", codes, 5, ignore_index=-1)

@@ -114,9 +114,11 @@ def check_ids(name: str, ids: Tensor, num_classes: int, *, ignore_index: int | N
         return False
     if ids.numel() == 0:
         return True
-    low, high = ids.aminmax()  # a single pass where all is well
-    if int(low) >= 0 and int(high) < num_classes:
+    low, high = (int(one) for one in ids.aminmax())  # a single pass where all is well
+    if low >= 0 and high < num_classes:
         return ignore_index is None or not 0 <= ignore_index < num_classes or not bool((ids == ignore_index).any())
+    if low == -1 == ignore_index and high < num_classes:  # no other id is below 0
+        return False
     wrong = (ids < 0) | (ids >= num_classes)
     if ignore_index is not None:
         wrong &= ids != ignore_index

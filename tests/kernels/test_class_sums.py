@@ -9,18 +9,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from class_entries import DTYPES, KINDS, C, entries_of, loop, rule_for
-from logq.kernels import reference_rows
+from logq.kernels import _native, reference_rows
+from logq.kernels.cpp import arrays
 from logq.kernels.cpp import row_sums as compiled
 from logq.kernels.cpp.row_sums import class_gradients, update_classes
+from logq.kernels.passes import Passes, of_length
 from logq.kernels.updates import Kind, RowRule, real_dtype
 
 
-@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize(("sparse", "in_cache"), [(False, 1 << 22), (False, 0), (True, 1 << 22)])
 @pytest.mark.parametrize("cosine", [False, True])
 @pytest.mark.parametrize("per_row", [False, True])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("d", [1, 3, 100, 128, 300])
-def test_gradients(d: int, dtype: torch.dtype, per_row: bool, cosine: bool, sparse: bool) -> None:
+def test_gradients(
+    d: int,
+    dtype: torch.dtype,
+    per_row: bool,
+    cosine: bool,
+    sparse: bool,
+    in_cache: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(compiled, "IN_CACHE", in_cache)
     entries = entries_of(6, 2, 7, d, per_row=per_row, dtype=real_dtype(dtype))
     weight = (torch.rand(C, d, generator=torch.Generator().manual_seed(1)) + 0.5).to(dtype)
     got = class_gradients(entries, weight, bias=True, scale=torch.tensor(0.5), cosine=cosine, sparse=sparse)
@@ -112,11 +123,58 @@ def test_inputs_in_float64_of_a_table_in_float32() -> None:
     torch.testing.assert_close(gradient.to_dense().double(), expected, rtol=1e-5, atol=1e-5)
 
 
-def test_an_id_out_of_range_is_named() -> None:
+@pytest.mark.parametrize("sparse", [False, True])
+def test_an_id_out_of_range_is_named(sparse: bool) -> None:
     entries = entries_of(4, 1, 5, 8, per_row=True)
     entries.ids[2, 3] = C
     with pytest.raises(ValueError, match=f"ids: expected class ids below {C}, got {C} at entry 13"):
-        class_gradients(entries, torch.zeros(C, 8), bias=False, scale=1.0, cosine=False, sparse=True)
+        class_gradients(entries, torch.zeros(C, 8), bias=False, scale=1.0, cosine=False, sparse=sparse)
+
+
+@pytest.mark.parametrize("level", _native.simd_levels())
+def test_sums_without_an_order(level: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At every set of instructions, to the same bits on any number of threads; classes that nobody named stay 0."""
+    monkeypatch.setattr(arrays, "SIMD", level)
+    entries = entries_of(300, 1, 40, 70, per_row=True, dtype=torch.float32)
+    entries = entries._replace(ids=entries.ids.where(entries.ids > 3, -1), targets=entries.targets.clamp(min=4))
+    weight = torch.rand(2 * C, 70, generator=torch.Generator().manual_seed(1)) + 0.5
+    weight[:4] = weight[C:] = torch.nan
+    found = []
+    for threads in (1, 3):
+        monkeypatch.setattr(torch, "get_num_threads", lambda: threads)  # noqa: B023
+        found.append(class_gradients(entries, weight, bias=False, scale=0.5, cosine=True, sparse=False)[0])
+    assert compiled._Added.suits(entries, weight)
+    assert torch.equal(*found)
+    of_named, _ = loop(
+        entries._replace(ids=entries.ids.where(entries.ids >= 0, 2 * C)), torch.ones(2 * C + 1, 70), 0.5, False
+    )
+    of_named = of_length(of_named[4:C], weight[4:C].double())
+    torch.testing.assert_close(found[0][4:C].double(), of_named, rtol=1e-4, atol=1e-4)
+    assert (found[0][:4] == 0).all()
+    assert (found[0][C:] == 0).all()
+
+
+@pytest.mark.parametrize("decay", [1.0, 0.6])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("level", _native.simd_levels())
+def test_means_of_rows(level: str, dtype: torch.dtype, decay: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arrays, "SIMD", level)
+    generator = torch.Generator().manual_seed(1)
+    for count, width, dim in ((40, 6, 5), (3, 150, 64), (2, 1, 200), (4, 0, 3), (0, 7, 3)):
+        table = torch.randn(C, dim, generator=generator).to(dtype)
+        codes = torch.randint(-4, C, (count, width), generator=generator)
+        codes[:1] = -1
+        means, shares = compiled.row_means(table, codes, decay)
+        assert (means.dtype, shares.dtype) == (dtype, real_dtype(dtype))
+        expected, of_each = Passes.row_means(table.double(), codes, decay)
+        torch.testing.assert_close(shares.double(), of_each, rtol=2e-5, atol=1e-12)
+        tolerance = max(1e-6, 2 * torch.finfo(dtype).eps)
+        torch.testing.assert_close(means.double(), expected, rtol=tolerance, atol=tolerance)
+
+
+def test_a_code_out_of_range_has_no_mean() -> None:
+    with pytest.raises(ValueError, match="ids: expected class ids below 3, got 3 at entry 2"):
+        compiled.row_means(torch.zeros(3, 2), torch.tensor([[0, -1], [3, 1]]))
 
 
 @pytest.mark.parametrize("kind", KINDS)

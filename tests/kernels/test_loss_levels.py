@@ -16,9 +16,11 @@ WIDTHS = [1, 3, 8, 17, 64, 100, 131, 300]  # around the lanes of all levels, and
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 3e-5, torch.bfloat16: 3e-5, torch.float16: 3e-5}
 
 
-def arguments(width: int, sampled: int, per_row: bool, dtype: torch.dtype, num_true: int, seed: int = 0) -> list:
+def arguments(
+    width: int, sampled: int, per_row: bool, dtype: torch.dtype, num_true: int, seed: int = 0, rows: int = 9
+) -> list:
     """A batch with hits, copies, excluded columns, rows that lack a true class, and offsets of NaN for these."""
-    rows, classes = 9, 40
+    classes = 40
     generator = torch.Generator().manual_seed(seed)
 
     def normal(*shape: int) -> Tensor:
@@ -80,6 +82,20 @@ def test_tiles_of_any_size(tile, level, softmax, monkeypatch):
     given = arguments(5, 33, False, torch.float64, 1)
     given[5] = torch.linspace(-3, 3, 9 * 33, dtype=torch.float64).view(9, 33)  # offsets of their own for each row
     assert_equal(given, monkeypatch, level, softmax=softmax, cosine=False, remove_hits=True, temperature=0.7)
+
+
+@pytest.mark.parametrize("softmax", [False, True], ids=["logistic", "softmax"])
+@pytest.mark.parametrize("in_cache", [0, 1 << 21])
+@pytest.mark.parametrize("level", LEVELS)
+def test_products_of_many_rows(level, in_cache, softmax, monkeypatch):
+    """Several tiles, panels and depths, none of them full, by compiled products and by torch's."""
+    monkeypatch.setattr(tiles, "IN_CACHE", in_cache)
+    for width, sampled in ((37, 150), (130, 64), (4, 300)):
+        given = arguments(width, sampled, False, torch.float32, 1, rows=107)
+        for own in (False, True):
+            if own:
+                given[5] = torch.linspace(-3, 3, 107 * sampled).view(107, sampled)
+            assert_equal(given, monkeypatch, level, softmax=softmax, cosine=False, remove_hits=True, temperature=0.7)
 
 
 @pytest.mark.parametrize("per_row", [False, True], ids=["shared", "per row"])

@@ -91,20 +91,52 @@ def shared(threads: int, seed: int = 0) -> Results:
     return results
 
 
+def at_once(threads: int, seed: int = 0) -> Results:
+    """The same with products that are compiled, of several tiles and columns that fill no panel."""
+    rng = np.random.default_rng(seed)
+    input, sampled = rng.standard_normal((ROWS, WIDTH), np.float32), rng.standard_normal((170, WIDTH), np.float32)
+    results = {
+        "losses": np.empty(ROWS, np.float32),
+        "true_factors": np.empty((ROWS, TRUE), np.float32),
+        "input_gradient": np.empty(input.shape, np.float32),
+        "row_gradient": np.empty(sampled.shape, np.float32),
+        "column_sums": np.empty(len(sampled), np.float32),
+    }
+    _native.shared_losses(
+        input,
+        sampled,
+        offsets=None,
+        excluded=rng.random((ROWS, len(sampled))) < 0.1,
+        places=None,
+        hits_begin=None,
+        hits_end=None,
+        targets=rng.integers(0, CLASSES, (ROWS, TRUE)),
+        true_logits=rng.standard_normal((ROWS, TRUE), np.float32),
+        row_scale=rng.random(ROWS, np.float32),
+        inverse_temperature=0.5,
+        softmax=False,
+        gradients=True,
+        threads=threads,
+        simd="auto",
+        **results,
+    )
+    return results
+
+
 def assert_same(actual: Results, expected: Results) -> None:
     for name, values in expected.items():
         assert np.isfinite(values).all()
         np.testing.assert_array_equal(actual[name], values, err_msg=name)
 
 
-@pytest.mark.parametrize("run", [per_row, shared])
+@pytest.mark.parametrize("run", [per_row, shared, at_once])
 def test_any_number_of_threads_gives_the_same_bits(run):
     expected = run(1)
     for threads in (2, 3, 8):
         assert_same(run(threads), expected)
 
 
-@pytest.mark.parametrize("run", [per_row, shared])
+@pytest.mark.parametrize("run", [per_row, shared, at_once])
 def test_calls_from_several_threads_do_not_meet(run):
     expected = [run(1, seed) for seed in range(4)]
     with ThreadPoolExecutor(4) as pool:

@@ -1,6 +1,7 @@
 """The two losses that take an objective as an argument: with sampled negatives, and with all classes."""
 
 from collections.abc import Callable
+from typing import Any
 
 from torch import Tensor
 
@@ -20,7 +21,7 @@ from logq.functional.loss_checks import (
 from logq.kernels.logits import reduce
 from logq.objectives import Objective, find_objective
 
-__all__ = ["full_loss", "op_of_loss", "sampled_loss"]
+__all__ = ["drawn_loss", "full_loss", "op_of_loss", "sampled_loss"]
 
 kernels.active()  # loads the backends now: torch.compile cannot follow an import into its graph
 
@@ -115,37 +116,54 @@ def sampled_loss(
     check_table(input, weight, bias, sizes)
     check_row_weight(row_weight, input, sizes)
     candidates = check_candidates(candidates, sizes, ignore_index, input.device, finite=objective.subtract_log_q)
-    temperature = check_temperature(temperature)
-    loss = op_of_loss("sampled_loss", input, temperature)
-    if extra_negatives is not None:
-        check_extra_negatives(extra_negatives, objective, sizes, input.device, (weight, bias))
-        losses = losses_with_extra(
-            loss,
-            objective,
-            input,
-            weight,
-            bias,
-            candidates,
-            extra_negatives,
-            temperature=temperature,
-            cosine=cosine,
-            remove_hits=remove_hits,
-            sparse=sparse,
-        )
-        return reduce(losses, candidates.is_true(), reduction, row_weight)
-    return loss(
+    return drawn_loss(
         objective,
         input,
         weight,
         bias,
         candidates,
-        temperature=temperature,
+        sizes,
+        row_weight,
+        extra_negatives,
+        temperature=check_temperature(temperature),
+        reduction=reduction,
         cosine=cosine,
         remove_hits=remove_hits,
         sparse=sparse,
-        reduction=reduction,
-        row_weight=row_weight,
     )
+
+
+def drawn_loss(
+    objective: Objective,
+    input: Tensor,  # (B, D)
+    weight: Tensor,  # (C, D)
+    bias: Tensor | None,  # (C,)
+    candidates: Candidates,
+    sizes: dict[str, int],
+    row_weight: Tensor | None = None,  # (B,)
+    extra_negatives: Tensor | None = None,  # (B, K)
+    *,
+    temperature: float | Tensor,
+    reduction: str,
+    **options: Any,
+) -> Tensor:
+    """`sampled_loss` of what was checked, or what a sampler made for targets that were; B, C, D are bound in `sizes`.
+
+    Example:
+        >>> from logq.objectives import NCE
+        >>> from logq.samplers import Uniform
+        >>> given = NCE, torch.zeros(1, 4), torch.zeros(9, 4), None, Uniform(9, 2, seed=1).draw(torch.tensor([3]))
+        >>> options = {"temperature": 1.0, "cosine": False, "remove_hits": None, "sparse": False, "reduction": "none"}
+        >>> drawn_loss(*given, {"B": 1, "C": 9, "D": 4}, **options).shape
+        torch.Size([1])
+    """
+    loss = op_of_loss("sampled_loss", input, temperature)
+    given = objective, input, weight, bias, candidates
+    if extra_negatives is not None:
+        check_extra_negatives(extra_negatives, objective, sizes, input.device, (weight, bias))
+        losses = losses_with_extra(loss, *given, extra_negatives, temperature=temperature, **options)
+        return reduce(losses, candidates.is_true(), reduction, row_weight)
+    return loss(*given, temperature=temperature, reduction=reduction, row_weight=row_weight, **options)
 
 
 def full_loss(

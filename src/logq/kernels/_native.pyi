@@ -13,6 +13,7 @@ __all__ = [
     "EncodedBlock",
     "NGramTrie",
     "WordTable",
+    "add_classes",
     "add_true_rows",
     "alias_distribution",
     "alias_table",
@@ -32,7 +33,9 @@ __all__ = [
     "release_row_memory",
     "renumber",
     "row_losses",
+    "row_means",
     "row_memory",
+    "shared_losses",
     "simd_levels",
     "sort_ngram_rows",
     "sum_classes",
@@ -136,6 +139,38 @@ def tile_losses(
     Raises:
         TypeError: an argument is not such an array.
         ValueError: a size or dtype does not fit.
+    """
+
+def shared_losses(
+    input: NDArray[np.float32],  # (B, D)
+    sampled: NDArray[np.float32],  # (S, D)
+    *,
+    offsets: NDArray[np.float32] | None,  # (S,) or (B, S)
+    excluded: NDArray[np.bool_] | None,  # (B, S)
+    places: NDArray[np.int64] | None,  # as in `tile_losses`, for all rows
+    hits_begin: NDArray[np.int64] | None,
+    hits_end: NDArray[np.int64] | None,
+    targets: NDArray[np.int64],  # (B, T)
+    true_logits: NDArray[np.float32],  # (B, T)
+    row_scale: NDArray[np.float32] | None,  # (B,)
+    inverse_temperature: float,
+    softmax: bool,
+    gradients: bool,
+    losses: NDArray[np.float32],  # (B,), written
+    true_factors: NDArray[np.float32] | None,  # (B, T), written
+    input_gradient: NDArray[np.float32] | None,  # (B, D), written: factors x sampled
+    row_gradient: NDArray[np.float32] | None,  # (S, D), written: factors' x input
+    column_sums: NDArray[np.float32] | None,  # (S,), written: of factors
+    threads: int,
+    simd: str,
+) -> None:
+    """Losses of rows that share their sampled classes, from dot products to what gradients are made of.
+
+    Threads do not change the result.
+
+    Raises:
+        TypeError: an argument is not such an array.
+        ValueError: a size or dtype does not fit, or there are no rows or classes.
     """
 
 def find_hits(
@@ -392,6 +427,36 @@ class ClassOrder:
     def write_ids(self, to: Tensor | NDArray[np.int64], *, threads: int) -> None:
         """Write the ids of these classes, ascending, to an array (n,)."""
 
+def add_classes(
+    lists: Sequence[Tensor | NDArray[np.int64]],
+    source_rows: Sequence[Tensor | NDArray[Any]],
+    factors: Sequence[Tensor | NDArray[Any] | None],
+    *,
+    sums: Tensor | NDArray[Any],  # (C, D), float32 or float64; added to
+    table: Tensor | NDArray[Any] | None = None,  # (C, D), for cosine
+    scale: float = 1.0,
+    cosine: bool = False,
+    threads: int,
+    simd: str = "auto",
+) -> None:
+    """Sum as `sum_classes` with `sums_by_id`, but one entry after the other and with no order: for small tables.
+
+    Args:
+        lists: one or two, as ClassOrder takes them.
+        source_rows: as in `sum_classes`.
+        factors: likewise.
+        sums: 0 before.
+        table: likewise.
+        scale: likewise.
+        cosine: likewise.
+        threads: which do not change the result.
+        simd: see `simd_levels`.
+
+    Raises:
+        TypeError: an argument is not such an array.
+        ValueError: a size does not fit, or an id is not below C.
+    """
+
 def sum_classes(
     order: ClassOrder,
     source_rows: Sequence[Tensor | NDArray[Any]],
@@ -445,6 +510,25 @@ def sum_classes(
     Raises:
         TypeError: an array has another dtype or layout.
         ValueError: sizes do not fit.
+    """
+
+def row_means(
+    table: Tensor | NDArray[Any],  # (n, D)
+    codes: Tensor | NDArray[np.int64],  # (B, W)
+    *,
+    decay: float,
+    means: Tensor | NDArray[Any],  # (B, D), written
+    shares: Tensor | NDArray[Any],  # (B, W), written
+    threads: int,
+    simd: str = "auto",
+) -> None:
+    """Write the means of the rows of a table that rows of codes name, and what each code counts, 0 where there is none.
+
+    A code counts `decay` times as much as the next one of its row.
+
+    Raises:
+        TypeError: an argument is not such an array.
+        ValueError: a size does not fit, or a code is not below n.
     """
 
 def update_rows(

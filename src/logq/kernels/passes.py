@@ -8,9 +8,11 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import embedding_bag
 
 from logq.kernels import reference_rows
 from logq.kernels.reference_backend import Backend
+from logq.kernels.reference_rows import falling_shares
 from logq.kernels.updates import RowRule, real_dtype
 
 __all__ = ["Entries", "LossesAndGradients", "Passes", "of_length"]
@@ -209,6 +211,32 @@ class Passes(Backend):
         # With the same ids, so that both gradients name the same classes.
         _, of_classes = reference_rows.sum_rows(named, torch.cat([factors.reshape(-1, 1), true_factors]))
         return of_weight, _spread(distinct, of_classes[:, 0] * scale, weight.shape[:1], sparse=sparse)
+
+    @staticmethod
+    def row_means(
+        table: Tensor,  # (n, D)
+        codes: Tensor,  # (B, W) int64
+        decay: float = 1.0,
+    ) -> tuple[Tensor, Tensor]:
+        """The mean (B, D) of the rows of a table that each row of codes names, and what each of them counts (B, W).
+
+        Codes below 0 name none. A code counts `decay` times as much as the next one of its row; of a row without a code
+        mean and shares are 0. What the means add to the gradient of the table is for `class_gradients` to sum.
+
+        Example:
+            >>> Passes.row_means(torch.tensor([[1.0], [3.0]]), torch.tensor([[0, 1], [1, -1], [-1, -1]]))
+            (tensor([[2.],
+                    [3.],
+                    [0.]]), tensor([[0.5000, 0.5000],
+                    [1.0000, 0.0000],
+                    [0.0000, 0.0000]]))
+        """
+        is_code = codes >= 0
+        counts = is_code.sum(dim=1)
+        shares = falling_shares(codes, decay, real_dtype(table.dtype))
+        each = shares[is_code].to(table.dtype)
+        starts = counts.cumsum(dim=0) - counts
+        return embedding_bag(codes[is_code], table, starts, mode="sum", per_sample_weights=each), shares
 
     def update_classes(
         self,

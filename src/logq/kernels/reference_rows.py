@@ -13,7 +13,7 @@ from torch import Tensor
 from logq.kernels.distributions import random_bits, shifted
 from logq.kernels.updates import HALF_PRECISION, RowRule, real_dtype
 
-__all__ = ["Ranked", "ranked", "rounded", "sum_rows", "update_rows"]
+__all__ = ["Ranked", "falling_shares", "ranked", "rounded", "sum_rows", "update_rows"]
 
 
 class Ranked(NamedTuple):
@@ -30,6 +30,34 @@ class Ranked(NamedTuple):
     order: Tensor
     begins: Tensor
     ranks: Tensor
+
+
+def falling_shares(
+    codes: Tensor,  # (B, W) int64
+    decay: float,
+    dtype: torch.dtype,
+) -> Tensor:
+    """What each code of a row counts in a mean: less by a factor with each newer one, 1 in all.
+
+        share_t = decay^(codes of the row after t) / sum
+
+    Args:
+        codes: most recent last, below 0 where there is none.
+        decay: in [0, 1]: 1 weighs all alike, 0 takes the last one.
+        dtype: of the shares.
+
+    Returns:
+        (B, W), 0 where there is no code.
+
+    Example:
+        >>> falling_shares(torch.tensor([[7, -1, 5], [-1, -1, -1]]), 0.25, torch.float64)
+        tensor([[0.2000, 0.0000, 0.8000],
+                [0.0000, 0.0000, 0.0000]], dtype=torch.float64)
+    """
+    is_code = codes >= 0
+    newer = is_code.sum(dim=1, keepdim=True) - is_code.cumsum(dim=1)
+    shares = torch.where(is_code, decay ** newer.to(dtype), 0.0)
+    return shares / shares.sum(dim=1, keepdim=True).clamp(min=torch.finfo(dtype).tiny)
 
 
 def ranked(ids: Tensor) -> Ranked:

@@ -50,14 +50,14 @@ def gather(
         [[5, -1, -1], [7, 8, -1]]
     """
     columns = np.arange(width)
-    inside = columns < lengths[:, None]
+    outside = columns >= lengths[:, None]
     if not len(flat):
-        return np.full(inside.shape, -1, dtype=np.int64 if flat.dtype.kind in "iu" else flat.dtype)
+        return np.full(outside.shape, -1, dtype=np.int64 if flat.dtype.kind in "iu" else flat.dtype)
     sources = starts[:, None] + (lengths[:, None] - 1 - columns if backwards else columns)
-    taken = flat[np.where(inside, sources, 0)]
+    taken = np.asarray(flat).take(sources, mode="clip")  # what lies outside is some other row's, or beyond the ends
     if taken.dtype.kind in "iu":
         taken = taken.astype(np.int64, copy=False)
-    taken[~inside] = -1
+    np.putmask(taken, outside, -1)
     return taken
 
 

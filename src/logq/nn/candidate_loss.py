@@ -12,8 +12,7 @@ from logq import kernels
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_bool, check_int
 from logq.candidates import IGNORED, as_columns
 from logq.functional import full_loss
-from logq.functional.extra_negatives import check_extra_negatives, losses_with_extra
-from logq.functional.general_losses import op_of_loss
+from logq.functional.general_losses import drawn_loss
 from logq.functional.loss_checks import (
     check_options,
     check_row_weight,
@@ -24,7 +23,7 @@ from logq.functional.loss_checks import (
 )
 from logq.functional.losses_in_parts import check_parts, loss_in_parts, rows_of_a_part
 from logq.graph_breaks import outside_of_graphs
-from logq.kernels.logits import chunks, logits, mean_divisor, reduce, true_logits
+from logq.kernels.logits import chunks, logits, mean_divisor, true_logits
 from logq.kernels.tensor_memory import prefer_huge_pages
 from logq.nn.best_classes import TopK, best_classes
 from logq.nn.class_table import ClassTable, LossSettings, sampler_beside_table
@@ -275,16 +274,9 @@ class CandidateLoss(TellsOfSparseRows):
         candidates = sampler.draw(targets, ignore_index=self.ignore_index, need_log_q=objective.subtract_log_q)
         if candidates.targets.shape[0] != input.shape[0]:
             check_shape("targets", targets, "BT" if targets.dim() == 2 else "B", sizes)
-        temperature = self._temperature()
-        options: dict[str, Any] = {"temperature": temperature, "cosine": self.cosine}
-        options |= {"remove_hits": self.remove_hits, "sparse": self.sparse}
-        loss, given = op_of_loss("sampled_loss", input, temperature), (objective, input, weight, bias, candidates)
-        if extra_negatives is not None:
-            sizes["C"] = self.num_classes
-            check_extra_negatives(extra_negatives, objective, sizes, input.device, (weight, bias))
-            losses = losses_with_extra(loss, *given, extra_negatives, **options)
-            return reduce(losses, candidates.is_true(), self.reduction, row_weight)
-        return loss(*given, **options, reduction=self.reduction, row_weight=row_weight)
+        given = objective, input, weight, bias, candidates, sizes, row_weight, extra_negatives
+        options: dict[str, Any] = {"cosine": self.cosine, "remove_hits": self.remove_hits, "sparse": self.sparse}
+        return drawn_loss(*given, temperature=self._temperature(), reduction=self.reduction, **options)
 
     @outside_of_graphs
     def _in_parts(self, input: Tensor, targets: Tensor, row_weight: Tensor | None, sizes: dict[str, int]) -> Tensor:

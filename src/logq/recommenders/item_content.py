@@ -127,14 +127,12 @@ class ContentTable(nn.Module):
 
     def mean(self, codes: Tensor, decay: float = 1.0) -> Tensor:
         """The mean (B, dim) of the vectors of each row of codes (B, W), as that of a Table."""
-        weights = mean_weights(codes, decay, self.ids.table.weight.dtype)
         is_code = codes >= 0
-        counts = is_code.sum(dim=1)
         if keeps_sizes(codes):
-            return mean_of_padded(self.padded(codes), counts, weights)
+            weights = mean_weights(codes, decay, self.ids.table.weight.dtype)
+            return mean_of_padded(self.padded(codes), is_code.sum(dim=1), weights)
         items, place = codes[is_code].unique(return_inverse=True)
-        places = torch.full_like(codes, -1).masked_scatter(is_code, place)
-        return mean_of_rows(self._rows(items), places, counts, weights)
+        return mean_of_rows(self._rows(items), torch.full_like(codes, -1).masked_scatter(is_code, place), decay)
 
     def every(self) -> Tensor:
         """The vectors (C, dim) of all items."""

@@ -10,7 +10,9 @@ from torch import Tensor, nn
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_bool, check_float
 from logq.candidates import IGNORED, Candidates, without_log_q
-from logq.functional import full_loss, sampled_loss
+from logq.functional import full_loss
+from logq.functional.general_losses import drawn_loss
+from logq.functional.loss_checks import check_row_weight, check_table
 from logq.kernels.reference_rows import ranked
 from logq.objectives import Objective, find_objective
 from logq.process_groups import GroupChoice, group_of
@@ -19,6 +21,7 @@ from logq.recommenders.left_out import alike
 from logq.recommenders.neural_config import NeuralConfig
 from logq.samplers import CrossBatch, InBatch, Sampler
 from logq.samplers.registry import SamplerSettings, make_sampler
+from logq.shapes import check_shape
 from logq.tracing import keeps_sizes
 
 __all__ = ["FindsItems", "ItemLoss", "make_item_loss"]
@@ -147,19 +150,16 @@ class ItemLoss(nn.Module):
         if self.false_negatives is not None:
             by = queries if self.by_query else None
             candidates = without(candidates, alike(table.detach(), candidates, self.false_negatives, by))
-        return sampled_loss(
-            # The table may hold the items of this batch only; the rate is that of a sample of all.
-            self.objective.for_sample(candidates.ids.shape[-1], self.sampler.num_classes),
-            queries,
-            table,
-            candidates,
-            bias=bias,
-            temperature=self.temperature,
-            cosine=self.cosine,
-            sparse=sparse,
-            row_weight=weights,
-            extra_negatives=extra,
-        )
+        # The sampler checked the targets and made candidates that fit them, and options were checked before.
+        sizes: dict[str, int] = {}
+        check_table(queries, table, bias, sizes)
+        check_row_weight(weights, queries, sizes)
+        check_shape("targets", candidates.targets, "B", sizes)
+        # The table may hold the items of this batch only; the rate is that of a sample of all.
+        objective = self.objective.for_sample(candidates.ids.shape[-1], self.sampler.num_classes)
+        given = objective, queries, table, bias, candidates, sizes, weights, extra
+        options: dict[str, Any] = {"cosine": self.cosine, "remove_hits": None, "sparse": sparse}
+        return drawn_loss(*given, temperature=self.temperature, reduction="mean", **options)
 
     def _computed(
         self, model: FindsItems, candidates: Candidates, extra: Tensor | None

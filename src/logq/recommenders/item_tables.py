@@ -75,20 +75,20 @@ class Table(nn.Module):
 
         Args:
             codes: int64.
-            decay: what each code counts relative to the next one of its row; see recency_weights.
+            decay: what each code counts relative to the next one of its row.
         """
+        if not keeps_sizes(codes) and not self.sparse:
+            return mean_of_rows(self.weight, codes, decay)
         weights = mean_weights(codes, decay, self.weight.dtype)
         is_code = codes >= 0
         counts = is_code.sum(dim=1)
         if keeps_sizes(codes):
             return mean_of_padded(self._padded(codes, ~is_code), counts, weights)
-        # Only codes are looked up, so that padding costs nothing and leaves no row in a sparse gradient.
-        if self.sparse:
-            starts = counts.cumsum(dim=0) - counts
-            each = None if weights is None else weights[is_code]
-            mode = "mean" if each is None else "sum"
-            return embedding_bag(codes[is_code], self.weight, starts, mode=mode, sparse=True, per_sample_weights=each)
-        return mean_of_rows(self.weight, codes, counts, weights)
+        # Only codes are looked up, so that padding leaves no row in a sparse gradient.
+        starts = counts.cumsum(dim=0) - counts
+        each = None if weights is None else weights[is_code]
+        mode = "mean" if each is None else "sum"
+        return embedding_bag(codes[is_code], self.weight, starts, mode=mode, sparse=True, per_sample_weights=each)
 
     @property
     def plain(self) -> nn.Parameter:
@@ -148,7 +148,7 @@ class ShardedTable(ShardedEmbedding):
         if len(rows) == 0:
             return rows.new_zeros(len(codes), self.dim)
         places = torch.full_like(codes, -1).masked_scatter(is_code, place)
-        return mean_of_rows(rows, places, is_code.sum(dim=1), mean_weights(codes, decay, rows.dtype))
+        return mean_of_rows(rows, places, decay)
 
     def every(self) -> Tensor:
         """No process has all vectors.

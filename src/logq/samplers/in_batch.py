@@ -214,6 +214,8 @@ class InBatch(Sampler):
 
     def _draw_known(self, columns: Tensor, rows: Tensor, generator: Source) -> Draw:
         is_true = columns != IGNORED  # (N, T)
+        if bool(is_true.all()) and (self.num_sampled is None or self.num_sampled >= columns.numel()):
+            return self._draw_all(columns, rows)
         ids = columns[is_true]  # (S,)
         owner = torch.arange(len(columns), device=columns.device)[:, None].expand(is_true.shape)[is_true]  # (S,)
         # A row alone has no negatives, whose expected count could be anything but 0.
@@ -232,6 +234,17 @@ class InBatch(Sampler):
             return Draw(ids, lambda classes: self.log_prob(classes) + log_others, excluded=owner == rows[:, None])
         of_row = others[rows].log()[:, None]  # (B, 1)
         return Draw(ids, lambda classes: self.log_prob(classes) + of_row, excluded=owner == rows[:, None])
+
+    def _draw_all(self, columns: Tensor, rows: Tensor) -> Draw:
+        """The same where all targets are classes, and are taken."""
+        shape = len(rows), *columns.shape  # (B, N, T)
+        others = self._with_kept(torch.tensor(columns.numel() - columns.shape[1], device="cpu")).clamp(min=1)
+        if self.training and columns.numel():
+            self.others.copy_(others)
+        log_others = math.log(others) if columns.numel() else 0.0
+        excluded = torch.zeros(shape, dtype=torch.bool, device="cpu")
+        excluded.diagonal(int(rows[0]) if len(rows) else 0).fill_(True)
+        return Draw(columns.reshape(-1), lambda ids: self.log_prob(ids) + log_others, excluded=excluded.flatten(1))
 
     def _learns_targets(self) -> bool:
         return not self.exact

@@ -24,6 +24,7 @@ class CppBackend(FusedBackend):
     per_row_pass = staticmethod(loss_passes.per_row_pass)
     full_pass = staticmethod(loss_passes.full_pass)
     class_gradients = staticmethod(row_sums.class_gradients)
+    row_means = staticmethod(row_sums.row_means)
     update_classes = staticmethod(row_sums.update_classes)  # pyright: ignore[reportAssignmentType]
     sum_rows = staticmethod(row_sums.sum_rows)
     update_rows = staticmethod(row_sums.update_rows)

@@ -1,7 +1,7 @@
 """The passes of the compiled backend: over a shared sample, over samples of rows, and over all classes.
 
-A shared sample and all classes take three large products, which are torch's, and what stands between them is compiled
-and done in tiles. Samples of rows are one compiled loop.
+A shared sample and all classes take three products, which are torch's where they are large, and what stands between
+them is compiled and done in tiles. Samples of rows are one compiled loop.
 """
 
 import torch
@@ -176,6 +176,9 @@ def _multiplied(tiles: Tiles, *, needs: tuple[bool, bool, bool]) -> LossesAndGra
     """Losses from tiles, and from their factors what sampled classes add to gradients: of input, rows and biases."""
     of_inputs, of_rows, of_biases = needs
     input, sampled, nothing = tiles.input, tiles.sampled, tiles.input.new_empty(0)
+    if tiles.is_compiled:
+        input_gradient, rows, factors = tiles.at_once(needs=needs)
+        return LossesAndGradients(tiles.losses, input_gradient, tiles.true_factors, factors, rows)
     if tiles.is_one:  # nothing to add up
         input_gradient = rows = factors = nothing
         for _, tile in tiles.of_rows(tiles.rows[0]):

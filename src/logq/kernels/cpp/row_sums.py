@@ -2,10 +2,11 @@
 
 A batch names its classes in entries, some of them often: true classes and sampled ones. Entries are sorted by class,
 by counting and without a comparison, and the rows that the entries of a class add are summed in registers: see
-native/rows.
+native/rows. Where a cache holds the whole gradient, they are added to it as they come.
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,14 +15,20 @@ from torch import Tensor
 from logq.kernels import _native, reference_rows
 from logq.kernels.cpp.arrays import STORED, array, contiguous_in, running, side_by_side
 from logq.kernels.fallback import report
-from logq.kernels.passes import Entries, of_length
+from logq.kernels.passes import Entries, Passes, of_length
 from logq.kernels.tensor_memory import is_plain
 from logq.kernels.updates import HALF_PRECISION, RowRule, real_dtype
 
-__all__ = ["class_gradients", "refuses_update", "sum_rows", "update_classes", "update_rows"]
+__all__ = ["class_gradients", "refuses_update", "row_means", "sum_rows", "update_classes", "update_rows"]
 
 MOST_CLASSES = 1 << 32
 """So many classes can be sorted by counting."""
+
+IN_CACHE = 1 << 22
+"""Bytes of a gradient that entries are added to without an order."""
+
+ENTRIES_OF_A_CLASS = 256
+"""The most that are added one after the other, in the mean over all classes: of more, sums of sums round less."""
 
 STANDS_FOR_OTHERS = "tensors are of a class that stands for others, such as DTensor"
 
@@ -57,6 +64,23 @@ def sum_rows(ids: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
     if sums.numel():
         _native.sum_classes(order, [array(side_by_side(rows))], [None], sums=array(sums), **running())
     return ids_of(order), sums
+
+
+def row_means(table: Tensor, codes: Tensor, decay: float = 1.0) -> tuple[Tensor, Tensor]:
+    """Means of rows of a table; see logq.kernels.passes for their meaning."""
+    if not is_plain(table, codes) or table.dtype not in STORED or not table.is_contiguous():
+        return Passes.row_means(table, codes, decay)
+    means = torch.empty(len(codes), table.shape[1], dtype=real_dtype(table.dtype), device="cpu")
+    shares = torch.empty(codes.shape, dtype=means.dtype, device="cpu")
+    _native.row_means(
+        array(table.detach()),
+        array(codes.contiguous()),
+        decay=decay,
+        means=array(means),
+        shares=array(shares),
+        **running(),
+    )
+    return means.to(table.dtype), shares
 
 
 def update_rows(rule: RowRule, table: Tensor, ids: Tensor | None, rows: Tensor) -> None:
@@ -125,26 +149,62 @@ def _has_rows(table: Tensor) -> bool:
     return (dim <= 1 or table.stride(1) == 1) and (count <= 1 or table.stride(0) >= dim)
 
 
-class _Sum:
-    """The sums of some entries, for rows and for biases."""
+def _lists(entries: Entries) -> list[Any]:
+    """The classes of entries; the true ones last: beside their factors, near -1, many small ones would be lost."""
+    return [array(ids.reshape(-1).contiguous()) for ids in (entries.ids, entries.targets)]
+
+
+def _sources(entries: Entries, dtype: torch.dtype, of_bias: bool) -> tuple[list[Any], list[Any]]:
+    """The rows that are added, and what they are multiplied with."""
+    true_factors, factors = (contiguous_in(dtype, f) for f in (entries.true_factors, entries.factors))
+    if of_bias:
+        return [array(factors.reshape(-1, 1)), array(true_factors.reshape(-1, 1))], [None, None]
+    input = contiguous_in(dtype, entries.input)
+    if entries.rows is None:
+        return [array(input), array(input)], [array(factors), array(true_factors)]
+    return [array(contiguous_in(dtype, entries.rows)), array(input)], [None, array(true_factors)]
+
+
+class _Added:
+    """The sums of some entries, for rows and for biases, with no order: in dense gradients that a cache holds."""
 
     def __init__(self, entries: Entries, num_classes: int) -> None:
         self.entries = entries
         self.num_classes = num_classes
-        # The true classes last: beside their factors, near -1, many small ones would be rounded away.
-        lists = [array(ids.reshape(-1).contiguous()) for ids in (entries.ids, entries.targets)]
-        self.order = _native.ClassOrder(lists, num_classes, threads=torch.get_num_threads())
 
-    def _sources(self, dtype: torch.dtype, of_bias: bool) -> tuple[list[Any], list[Any]]:
-        """The rows that are added, and what they are multiplied with."""
-        entries = self.entries
-        true_factors, factors = (contiguous_in(dtype, f) for f in (entries.true_factors, entries.factors))
-        if of_bias:
-            return [array(factors.reshape(-1, 1)), array(true_factors.reshape(-1, 1))], [None, None]
-        input = contiguous_in(dtype, entries.input)
-        if entries.rows is None:
-            return [array(input), array(input)], [array(factors), array(true_factors)]
-        return [array(contiguous_in(dtype, entries.rows)), array(input)], [None, array(true_factors)]
+    @staticmethod
+    def suits(entries: Entries, weight: Tensor) -> bool:
+        """Whether that is quicker than by an order, and as exact."""
+        if weight.dtype.itemsize < 4 or weight.numel() * weight.dtype.itemsize > IN_CACHE:
+            return False
+        return entries.ids.numel() + entries.targets.numel() <= ENTRIES_OF_A_CLASS * weight.shape[0]
+
+    def gradient(self, table: Tensor, dtype: torch.dtype, scale: float, cosine: bool) -> Tensor:
+        """The gradient of a table, as a tensor of its shape."""
+        of_bias = table.dim() == 1
+        sums = torch.zeros(self.num_classes, 1 if of_bias else table.shape[1], dtype=dtype, device="cpu")
+        if sums.numel():
+            rows, factors = _sources(self.entries, dtype, of_bias)
+            _native.add_classes(
+                _lists(self.entries),
+                rows,
+                factors,
+                sums=array(sums),
+                table=array(side_by_side(table)) if cosine else None,
+                scale=scale,
+                cosine=cosine,
+                **running(),
+            )
+        return sums[:, 0] if of_bias else sums
+
+
+class _Sum:
+    """The same sums by an order of their classes, and updates by them."""
+
+    def __init__(self, entries: Entries, num_classes: int) -> None:
+        self.entries = entries
+        self.num_classes = num_classes
+        self.order = _native.ClassOrder(_lists(entries), num_classes, threads=torch.get_num_threads())
 
     def gradient(self, table: Tensor, dtype: torch.dtype, scale: float, cosine: bool, sparse: bool) -> Tensor:
         """The gradient of a table, as a tensor of its shape."""
@@ -156,7 +216,7 @@ class _Sum:
             else torch.zeros(self.num_classes, dim, dtype=dtype, device="cpu")
         )
         if sums.numel() and len(self.order):
-            rows, factors = self._sources(real_dtype(dtype), of_bias)
+            rows, factors = _sources(self.entries, real_dtype(dtype), of_bias)
             _native.sum_classes(
                 self.order,
                 rows,
@@ -192,7 +252,7 @@ class _Sum:
             reference_rows.update_rows(rule, rows_of_table, ids, sums)
             return
         if rows_of_table.numel() and len(self.order):
-            rows, factors = self._sources(real_dtype(table.dtype), of_bias)
+            rows, factors = _sources(self.entries, real_dtype(table.dtype), of_bias)
             _native.sum_classes(
                 self.order,
                 rows,
@@ -229,11 +289,13 @@ def class_gradients(
         >>> of_weight.indices()[0].tolist(), of_weight.values().tolist(), of_bias.values().tolist()
         ([0, 3], [[0.5, 1.0], [-0.5, -1.0]], [0.5, -0.5])
     """
-    sums, scale = _Sum(entries, weight.shape[0]), float(scale)
-    of_weight = sums.gradient(weight, weight.dtype, scale, cosine, sparse)
-    if not bias:
-        return of_weight, None
-    return of_weight, sums.gradient(weight[:, 0], real_dtype(weight.dtype), scale, False, sparse)
+    scale = float(scale)
+    if not sparse and _Added.suits(entries, weight):
+        gradient = _Added(entries, weight.shape[0]).gradient
+    else:
+        gradient = partial(_Sum(entries, weight.shape[0]).gradient, sparse=sparse)
+    of_weight = gradient(weight, weight.dtype, scale, cosine)
+    return of_weight, gradient(weight[:, 0], real_dtype(weight.dtype), scale, False) if bias else None
 
 
 def update_classes(

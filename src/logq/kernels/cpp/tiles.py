@@ -1,4 +1,8 @@
-"""Tiles of the logits that all rows have with a shared sample: how large they are, and what is done to each."""
+"""Tiles of the logits that all rows have with a shared sample: how large they are, and what is done to each.
+
+Where the caches hold the sample, compiled code makes the products too, for the rows that the second cache has room for:
+no logit leaves it. Larger products are torch's.
+"""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -7,6 +11,7 @@ import torch
 from torch import Tensor
 
 from logq.kernels import _native
+from logq.kernels.cpp import arrays
 from logq.kernels.cpp.arrays import array, maybe_array, running
 
 __all__ = ["LossInputs", "TileHits", "Tiles", "find_hits", "part"]
@@ -16,6 +21,9 @@ TILE = 1 << 21
 
 FEWEST_ROWS = 64
 """Products of fewer rows are slow, so a tile has as many, up to WIDEST classes."""
+
+IN_CACHE = 1 << 21
+"""Bytes of the sampled rows up to which compiled products are the quicker ones."""
 
 WIDEST = 1 << 17
 """A sample of more classes is taken in parts. Its softmax then makes its logits twice, which costs more than a tile
@@ -71,11 +79,47 @@ class Tiles:
         num_rows, num_sampled = input.shape[0], sampled.shape[0]
         width = max(1, min(num_sampled, WIDEST))
         height = max(1, min(num_rows, max(FEWEST_ROWS, TILE // width // FEWEST_ROWS * FEWEST_ROWS)))
-        self.buffer = input.new_empty(width * height)
+        self.buffer = input.new_empty(0 if self.is_compiled else width * height)
         self.rows = [slice(at, min(at + height, num_rows)) for at in range(0, num_rows, height)]
         self.columns = [slice(at, min(at + width, num_sampled)) for at in range(0, max(1, num_sampled), width)]
         self.losses = input.new_empty(num_rows)
         self.true_factors = input.new_empty(inputs.targets.shape if gradients else (0,))
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether `at_once` makes all of them: compiled code has vectors for that, and the caches have room."""
+        sampled = self.sampled
+        fits = 0 < sampled.numel() * sampled.dtype.itemsize <= IN_CACHE and self.input.numel() > 0
+        return fits and sampled.dtype is torch.float32 and _has_vectors(arrays.SIMD)
+
+    def at_once(self, *, needs: tuple[bool, bool, bool]) -> tuple[Tensor, Tensor, Tensor]:
+        """Compute all losses, and what is wanted of factors x sampled rows, factors' x input, and sums over rows."""
+        given, shapes = self.inputs, (self.input.shape, self.sampled.shape, self.sampled.shape[:1])
+        found = [self.input.new_empty(shape if wanted else (0,)) for shape, wanted in zip(shapes, needs, strict=True)]
+        made = [array(one) if wanted else None for one, wanted in zip(found, needs, strict=True)]
+        positions, begin, end = given.hits or (None, None, None)
+        _native.shared_losses(
+            array(self.input),
+            array(self.sampled),
+            offsets=maybe_array(given.offsets),
+            excluded=maybe_array(given.excluded),
+            places=maybe_array(positions),
+            hits_begin=maybe_array(begin),
+            hits_end=maybe_array(end),
+            targets=array(given.targets),
+            true_logits=array(given.true_logits),
+            row_scale=maybe_array(given.row_scale),
+            inverse_temperature=1 / given.temperature,
+            softmax=given.softmax,
+            gradients=self.gradients,
+            losses=array(self.losses),
+            true_factors=array(self.true_factors) if self.gradients else None,
+            input_gradient=made[0],
+            row_gradient=made[1],
+            column_sums=made[2],
+            **running(),
+        )
+        return found[0], found[1], found[2]
 
     @property
     def is_one(self) -> bool:
@@ -130,6 +174,11 @@ class Tiles:
             **running(),
         )
         return tile
+
+
+def _has_vectors(simd: str) -> bool:
+    """Whether a set of instructions has more than plain loops, which torch's products are quicker than."""
+    return (_native.simd_levels()[0] if simd == "auto" else simd) != "generic"
 
 
 def part(tensor: Tensor, rows: slice) -> Tensor:

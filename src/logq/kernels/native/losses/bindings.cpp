@@ -21,6 +21,7 @@ namespace {
 using losses::Batch;
 using losses::Pass;
 using losses::RowJob;
+using losses::SharedJob;
 using losses::Stored;
 using losses::TileJob;
 
@@ -129,38 +130,33 @@ void row_losses(const Any &input, const Any &weight, const std::string &stored, 
     losses::row_losses(job, rows, level, threads);
 }
 
-void tile_losses(const std::string &pass, const Any &tile, const Maybe &offsets, const Maybe &excluded, std::int64_t excluded_width,
-                 const std::optional<Ids> &places, const std::optional<Ids> &hits_begin, const std::optional<Ids> &hits_end,
-                 std::int64_t first_column, const Ids &targets, const Any &true_logits, const Maybe &row_scale,
-                 double inverse_temperature, bool softmax, bool gradients, bool first, const Any &losses,
-                 const Maybe &true_factors, const Maybe &maxima, const Maybe &sums, int threads, const std::string &simd) {
-    const Level level = level_named(simd);
-    TileJob job;
-    expect(pass == "whole" || pass == "reduce" || pass == "factors", "pass: expected whole, reduce or factors, got " + pass);
-    job.pass = pass == "whole" ? Pass::WHOLE : pass == "reduce" ? Pass::REDUCE : Pass::FACTORS;
-    expect(tile.ndim() == 2 && targets.ndim() == 2 && targets.shape(0) == tile.shape(0), "tile, targets: expected equal rows");
-    job.doubles = tile.dtype() == nb::dtype<double>();
-    job.rows = static_cast<std::int64_t>(tile.shape(0));
-    job.columns = static_cast<std::int64_t>(tile.shape(1));
+// What tiles have in common, for rows with so many columns.
+TileJob bind_tile(std::int64_t rows, std::int64_t columns, bool doubles, const Maybe &offsets, const Maybe &excluded,
+                  std::int64_t excluded_width, const std::optional<Ids> &places, const std::optional<Ids> &hits_begin,
+                  const std::optional<Ids> &hits_end, std::int64_t first_column, const Ids &targets, const Any &true_logits,
+                  const Maybe &row_scale, double inverse_temperature, bool softmax, bool gradients, const Any &losses,
+                  const Maybe &true_factors) {
+    TileJob job{};
+    expect(targets.ndim() == 2 && static_cast<std::int64_t>(targets.shape(0)) == rows, "targets: expected the rows of the tile");
+    job.pass = Pass::WHOLE;
+    job.doubles = doubles;
+    job.rows = rows;
+    job.columns = columns;
     job.num_true = static_cast<std::int64_t>(targets.shape(1));
     job.softmax = softmax;
     job.gradients = gradients;
-    job.first = first;
+    job.first = true;
     expect(!softmax || job.num_true == 1, "targets: expected one true class per row for softmax");
-    expect(softmax || job.pass == Pass::WHOLE, "pass: expected whole for the logistic loss");
-    job.tile = numbers("tile", tile, job.rows * job.columns, job.doubles);
     const bool own = offsets && offsets->ndim() == 2;
-    job.offsets = numbers("offsets", offsets, own ? job.rows * job.columns : job.columns, job.doubles);
-    job.offset_stride = own ? job.columns : 0;
-    job.excluded = flags("excluded", excluded, job.rows * excluded_width);
+    job.offsets = numbers("offsets", offsets, own ? rows * columns : columns, doubles);
+    job.offset_stride = own ? columns : 0;
+    job.excluded = flags("excluded", excluded, rows * excluded_width);
     job.excluded_stride = excluded_width;
     if (job.excluded) {
-        expect(first_column + job.columns <= excluded_width, "excluded: expected a flag for each column");
+        expect(first_column + columns <= excluded_width, "excluded: expected a flag for each column");
         job.excluded += first_column;
     }
-    const std::int64_t of_true = job.rows * job.num_true;
-    job.places = nullptr;
-    job.hits_begin = job.hits_end = nullptr;
+    const std::int64_t of_true = rows * job.num_true;
     if (places) {
         expect(hits_begin && hits_end, "places: expected hits_begin and hits_end with it");
         expect(static_cast<std::int64_t>(hits_begin->size()) == of_true && static_cast<std::int64_t>(hits_end->size()) == of_true,
@@ -175,17 +171,62 @@ void tile_losses(const std::string &pass, const Any &tile, const Maybe &offsets,
     }
     job.first_column = first_column;
     job.targets = targets.data();
-    job.true_logits = numbers("true_logits", true_logits, of_true, job.doubles);
-    job.row_scale = numbers("row_scale", row_scale, job.rows, job.doubles);
+    job.true_logits = numbers("true_logits", true_logits, of_true, doubles);
+    job.row_scale = numbers("row_scale", row_scale, rows, doubles);
     job.inverse_temperature = inverse_temperature;
-    job.losses = numbers("losses", losses, job.rows, job.doubles);
-    job.true_factors = numbers("true_factors", true_factors, of_true, job.doubles);
+    job.losses = numbers("losses", losses, rows, doubles);
+    job.true_factors = numbers("true_factors", true_factors, of_true, doubles);
     expect(!gradients || job.true_factors, "true_factors: expected an array where gradients are wanted");
+    return job;
+}
+
+void tile_losses(const std::string &pass, const Any &tile, const Maybe &offsets, const Maybe &excluded, std::int64_t excluded_width,
+                 const std::optional<Ids> &places, const std::optional<Ids> &hits_begin, const std::optional<Ids> &hits_end,
+                 std::int64_t first_column, const Ids &targets, const Any &true_logits, const Maybe &row_scale,
+                 double inverse_temperature, bool softmax, bool gradients, bool first, const Any &losses,
+                 const Maybe &true_factors, const Maybe &maxima, const Maybe &sums, int threads, const std::string &simd) {
+    const Level level = level_named(simd);
+    expect(pass == "whole" || pass == "reduce" || pass == "factors", "pass: expected whole, reduce or factors, got " + pass);
+    expect(tile.ndim() == 2, "tile: expected two dimensions");
+    TileJob job = bind_tile(static_cast<std::int64_t>(tile.shape(0)), static_cast<std::int64_t>(tile.shape(1)),
+                            tile.dtype() == nb::dtype<double>(), offsets, excluded, excluded_width, places, hits_begin, hits_end,
+                            first_column, targets, true_logits, row_scale, inverse_temperature, softmax, gradients, losses,
+                            true_factors);
+    job.pass = pass == "whole" ? Pass::WHOLE : pass == "reduce" ? Pass::REDUCE : Pass::FACTORS;
+    expect(softmax || job.pass == Pass::WHOLE, "pass: expected whole for the logistic loss");
+    job.first = first;
+    job.tile = numbers("tile", tile, job.rows * job.columns, job.doubles);
     job.maxima = numbers("maxima", maxima, job.rows, job.doubles);
     job.sums = numbers("sums", sums, job.rows, job.doubles);
     expect(job.pass == Pass::WHOLE || (job.maxima && job.sums), "maxima, sums: expected arrays");
     nb::gil_scoped_release released;
     losses::tile_losses(job, level, threads);
+}
+
+void shared_losses(const Any &input, const Any &sampled, const Maybe &offsets, const Maybe &excluded,
+                   const std::optional<Ids> &places, const std::optional<Ids> &hits_begin, const std::optional<Ids> &hits_end,
+                   const Ids &targets, const Any &true_logits, const Maybe &row_scale, double inverse_temperature, bool softmax,
+                   bool gradients, const Any &losses, const Maybe &true_factors, const Maybe &input_gradient,
+                   const Maybe &row_gradient, const Maybe &column_sums, int threads, const std::string &simd) {
+    const Level level = level_named(simd);
+    expect(input.ndim() == 2 && sampled.ndim() == 2 && input.shape(1) == sampled.shape(1), "input, sampled: expected equal widths");
+    const std::int64_t rows = static_cast<std::int64_t>(input.shape(0)), columns = static_cast<std::int64_t>(sampled.shape(0));
+    expect(rows > 0 && columns > 0, "input, sampled: expected one row and one class at least");
+    SharedJob job{};
+    job.tile = bind_tile(rows, columns, false, offsets, excluded, columns, places, hits_begin, hits_end, 0, targets, true_logits,
+                         row_scale, inverse_temperature, softmax, gradients, losses, true_factors);
+    job.width = static_cast<std::int64_t>(input.shape(1));
+    const auto floats = [](const char *name, const Maybe &array, std::int64_t count) {
+        return static_cast<float *>(numbers(name, array, count, false));
+    };
+    job.input = floats("input", input, rows * job.width);
+    job.sampled = floats("sampled", sampled, columns * job.width);
+    job.input_gradient = floats("input_gradient", input_gradient, rows * job.width);
+    job.row_gradient = floats("row_gradient", row_gradient, columns * job.width);
+    job.column_sums = floats("column_sums", column_sums, columns);
+    expect(gradients || (!input_gradient && !row_gradient && !column_sums), "gradients: expected True for what is to be written");
+    nb::gil_scoped_release released;
+    losses::shared_losses(job, level, threads);
 }
 
 using NewIds = nb::ndarray<std::int64_t, nb::c_contig, nb::device::cpu>;
@@ -231,6 +272,12 @@ void bind_losses(nb::module_ &module) {
                arg("targets"), arg("true_logits"), arg("row_scale").none(), arg("inverse_temperature"), arg("softmax"),
                arg("gradients"), arg("first"), arg("losses"), arg("true_factors").none(), arg("maxima").none(), arg("sums").none(),
                arg("threads"), arg("simd"), "Losses of rows that share their sampled classes, from a tile of dot products.");
+    module.def("shared_losses", &shared_losses, arg("input"), arg("sampled"), nb::kw_only(), arg("offsets").none(),
+               arg("excluded").none(), arg("places").none(), arg("hits_begin").none(), arg("hits_end").none(), arg("targets"),
+               arg("true_logits"), arg("row_scale").none(), arg("inverse_temperature"), arg("softmax"), arg("gradients"),
+               arg("losses"), arg("true_factors").none(), arg("input_gradient").none(), arg("row_gradient").none(),
+               arg("column_sums").none(), arg("threads"), arg("simd"),
+               "Losses of rows that share their sampled classes, and what their gradients are made of.");
     module.def("find_hits", &find_hits, arg("targets"), arg("ids"), arg("places"), arg("begin"), arg("end"),
                "Where true classes stand in a sample.");
     module.def("true_dots", &true_dots, arg("input"), arg("weight"), arg("stored"), arg("targets"), nb::kw_only(), arg("cosine"),

@@ -113,16 +113,19 @@ template <typename Storage> class RowUnit {
             } else {
                 table.fetch_group(next.rows, next.count);
             }
-            store(logits + j, table.dots(x, now.rows + j));
+            const auto dots = table.dots(x, now.rows + j);
+            if (batch.cosine) {
+                const auto inverse = table.inverse_norms(now.rows + j);
+                store(norms + j, inverse);
+                store(logits + j, dots * inverse);
+            } else {
+                store(logits + j, dots);
+            }
         }
         const Real inverse = static_cast<Real>(job.inverse_temperature);
         const Real *const true_offsets = static_cast<const Real *>(job.true_offsets);
         const Real *const offsets = static_cast<const Real *>(job.offsets);
         for (int j = 0; j < now.count; ++j) {
-            if (batch.cosine) {
-                norms[j] = table.inverse_norm(now.rows[j]);
-                logits[j] *= norms[j];
-            }
             const std::int64_t column = now.columns[j], sampled = column - batch.num_true;
             Real offset = 0;
             if (sampled < 0) {

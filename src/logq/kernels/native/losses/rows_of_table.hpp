@@ -46,7 +46,29 @@ template <typename Storage> struct TableRows {
         return sums_of_all(sum);
     }
 
-    // 1 / max(|row|, 1e-12)
+    // 1 / max(|row|, 1e-12) of WIDTH rows.
+    LOGQ_INLINE Vector inverse_norms(const Storage *const *rows) const {
+        Vector sum[WIDTH];
+        LOGQ_UNROLL
+        for (int j = 0; j < WIDTH; ++j) sum[j] = all(Real(0));
+        for (std::int64_t at = 0; at < whole; at += WIDTH) {
+            LOGQ_UNROLL
+            for (int j = 0; j < WIDTH; ++j) {
+                const Vector a = load_as(rows[j] + at);
+                sum[j] = multiply_add(a, a, sum[j]);
+            }
+        }
+        if (rest != 0) {
+            LOGQ_UNROLL
+            for (int j = 0; j < WIDTH; ++j) {
+                const Vector a = load_as(rows[j] + whole, rest);
+                sum[j] = multiply_add(a, a, sum[j]);
+            }
+        }
+        return all(Real(1)) / greatest(all(Real(1e-12)), square_root(sums_of_all(sum)));
+    }
+
+    // The same of one row.
     Real inverse_norm(const Storage *row) const {
         Vector sum = all(Real(0));
         for (std::int64_t at = 0; at < whole; at += WIDTH) {
@@ -79,6 +101,7 @@ template <typename Storage> struct TableRows {
     void add(const Storage *const *rows, const Real *factors, int count, bool more, Real *to) const {
         std::int64_t at = 0;
         for (; at + STRIP * WIDTH <= whole; at += STRIP * WIDTH) add_strip<STRIP>(rows, factors, count, more, at, to);
+        for (; at + 4 * WIDTH <= whole; at += 4 * WIDTH) add_strip<4>(rows, factors, count, more, at, to);
         for (; at + 2 * WIDTH <= whole; at += 2 * WIDTH) add_strip<2>(rows, factors, count, more, at, to);
         for (; at < whole; at += WIDTH) add_strip<1>(rows, factors, count, more, at, to);
         if (rest == 0) return;

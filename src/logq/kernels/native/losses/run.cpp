@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <atomic>
+#include <memory>
 #include <numeric>
 #include <vector>
 
 #include "../parallel.hpp"
+#include "products.hpp"
 
 namespace logq::losses {
 
@@ -63,6 +65,100 @@ void find_hits(const std::int64_t *targets, std::int64_t num_targets, const std:
 void tile_losses(const TileJob &job, Level level, int threads) {
     const auto run = LOGQ_CHOOSE(level, tile_losses);
     over_rows(job.rows, job.columns, threads, [&](std::int64_t, std::int64_t begin, std::int64_t end) { run(job, begin, end); });
+}
+
+namespace {
+
+constexpr std::int64_t ROWS_OF_TILE = 48;  // of a thread: with the sample and what is made of it they stay in its cache
+constexpr std::int64_t PANEL = 64;         // columns of the sample that are laid side by side
+constexpr std::int64_t DEPTH = 128;        // sampled rows that are multiplied at a time
+constexpr std::int64_t ADDED = 16;         // factors of a column that are added up at a time: sums of sums round less
+
+template <typename T> T *at(T *numbers, std::int64_t place) { return numbers ? numbers + place : nullptr; }
+const float *floats(const void *numbers, std::int64_t place) { return at(static_cast<const float *>(numbers), place); }
+float *floats(void *numbers, std::int64_t place) { return at(static_cast<float *>(numbers), place); }
+
+// The tiles of a job, each of `height` rows, in the same memory.
+class SharedTiles {
+    const SharedJob &job;
+    const Level level;
+    const std::int64_t columns = job.tile.columns, width = job.width, num_true = job.tile.num_true;
+    const std::int64_t panels = (columns + PANEL - 1) / PANEL;
+    const std::unique_ptr<float[]> turned, tile;
+
+    void product(const Product &product) const { LOGQ_CHOOSE(level, multiply)(product); }
+
+  public:
+    SharedTiles(const SharedJob &job, Level level, std::int64_t height)
+        : job(job), level(level), turned(new float[static_cast<std::size_t>(panels * PANEL * width)]),
+          tile(new float[static_cast<std::size_t>(height * columns)]) {}
+
+    // The sample with its columns as rows: number d of column j is that of panel j / PANEL, row d.
+    void turn() {
+        for (std::int64_t j = 0; j < panels * PANEL; ++j) {
+            float *const to = turned.get() + j / PANEL * PANEL * width + j % PANEL;
+            for (std::int64_t d = 0; d < width; ++d) to[d * PANEL] = j < columns ? job.sampled[j * width + d] : 0.0f;
+        }
+    }
+
+    // Logits, losses and factors of rows from `begin` to `end`, which are in a tile that begins with row `first`.
+    void rows(std::int64_t first, std::int64_t begin, std::int64_t end) const {
+        float *const here = tile.get() + (begin - first) * columns;
+        for (std::int64_t j = 0; j < columns; j += PANEL) {
+            product({job.input + begin * width, width, 1, turned.get() + j * width, PANEL, here + j, columns, end - begin,
+                     std::min(PANEL, columns - j), width, false});
+        }
+        TileJob some = job.tile;
+        some.tile = here;
+        some.rows = end - begin;
+        some.offsets = floats(some.offsets, begin * some.offset_stride);
+        some.excluded = at(some.excluded, begin * some.excluded_stride);
+        some.hits_begin = at(some.hits_begin, begin * num_true);
+        some.hits_end = at(some.hits_end, begin * num_true);
+        some.targets = at(some.targets, begin * num_true);
+        some.true_logits = floats(some.true_logits, begin * num_true);
+        some.row_scale = floats(some.row_scale, begin);
+        some.losses = floats(some.losses, begin);
+        some.true_factors = floats(some.true_factors, begin * num_true);
+        LOGQ_CHOOSE(level, tile_losses)(some, 0, some.rows);
+        for (std::int64_t j = 0; job.input_gradient && j < columns; j += DEPTH) {
+            product({here + j, columns, 1, job.sampled + j * width, width, job.input_gradient + begin * width, width, end - begin,
+                     width, std::min(DEPTH, columns - j), j > 0});
+        }
+    }
+
+    // What columns from `begin` to `end` of the tile with rows from `first` to `last` add to the gradients of their classes.
+    void classes(std::int64_t first, std::int64_t last, std::int64_t begin, std::int64_t end) const {
+        for (std::int64_t i = first; job.row_gradient && i < last; i += ROWS_OF_TILE) {
+            product({tile.get() + (i - first) * columns + begin, 1, columns, job.input + i * width, width,
+                     job.row_gradient + begin * width, width, end - begin, width, std::min(ROWS_OF_TILE, last - i), i > 0});
+        }
+        const float one = 1.0f;
+        for (std::int64_t i = first; job.column_sums && i < last; i += ADDED) {
+            product({&one, 0, 0, tile.get() + (i - first) * columns + begin, columns, job.column_sums + begin, columns, 1,
+                     end - begin, std::min(ADDED, last - i), i > 0});
+        }
+    }
+};
+
+}  // namespace
+
+void shared_losses(const SharedJob &job, Level level, int threads) {
+    const std::int64_t workers = threads > 1 ? threads : 1, height = std::min(ROWS_OF_TILE * workers, job.tile.rows);
+    SharedTiles tiles(job, level, height);
+    tiles.turn();
+    for (std::int64_t first = 0; first < job.tile.rows; first += height) {
+        const std::int64_t last = std::min(first + height, job.tile.rows);
+        const std::int64_t parts = (last - first + ROWS_OF_TILE - 1) / ROWS_OF_TILE;
+        parallel(threads, parts, [&](std::int64_t part) {
+            const std::int64_t begin = first + part * ROWS_OF_TILE;
+            tiles.rows(first, begin, std::min(begin + ROWS_OF_TILE, last));
+        });
+        if (!job.row_gradient && !job.column_sums) continue;
+        parallel(threads, workers, [&](std::int64_t part) {
+            tiles.classes(first, last, job.tile.columns * part / workers, job.tile.columns * (part + 1) / workers);
+        });
+    }
 }
 
 void true_dots(const Batch &batch, void *dots, std::int64_t rows, Level level, int threads) {

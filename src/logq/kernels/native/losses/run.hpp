@@ -7,8 +7,22 @@
 
 namespace logq::losses {
 
+// All tiles of a sample that all rows share, in float: dot products are made here, and what factors are multiplied with.
+struct SharedJob {
+    TileJob tile;         // of all rows, without the tile
+    const float *input;    // (B, D)
+    const float *sampled;  // (S, D)
+    std::int64_t width;    // D
+    float *input_gradient;  // (B, D), written: factors times sampled rows; or null
+    float *row_gradient;    // (S, D), written: transposed factors times inputs; or null
+    float *column_sums;     // (S,), written: of factors; or null
+};
+
 void row_losses(const RowJob &job, std::int64_t rows, Level level, int threads);
 void tile_losses(const TileJob &job, Level level, int threads);
+
+// The losses of all rows with a sample that they share, a tile of rows after the other; see SharedJob.
+void shared_losses(const SharedJob &job, Level level, int threads);
 
 // dots[i, t] = <input_i, weight_t>, 0 where there is no class.
 void true_dots(const Batch &batch, void *dots, std::int64_t rows, Level level, int threads);

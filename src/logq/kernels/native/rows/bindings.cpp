@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "means.hpp"
 #include "memory.hpp"
 #include "order.hpp"
 #include "sum.hpp"
@@ -32,6 +33,7 @@ using rows::Type;
 
 using Array = nb::ndarray<nb::device::cpu>;
 using Ids = nb::ndarray<const std::int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Codes = nb::ndarray<const std::int64_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using NewIds = nb::ndarray<std::int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Maybe = std::optional<Array>;
 
@@ -136,6 +138,15 @@ void set_rule(Job &job, const std::string &rule, const Maybe &first, const Maybe
     job.correction = correction;
 }
 
+// How many entries in turn each row is for.
+std::int64_t sharing_of(const Array &source_rows, std::int64_t entries) {
+    const std::int64_t count = source_rows.ndim() > 0 ? static_cast<std::int64_t>(source_rows.shape(0)) : 0;
+    expect(count > 0 ? entries % count == 0 : entries == 0,
+           "source_rows: expected a row for each of equally many entries, got " + std::to_string(count) + " rows for " +
+               std::to_string(entries) + " entries");
+    return count > 0 ? entries / count : 1;
+}
+
 void sum_classes(const Sorted &order, const std::vector<Array> &source_rows, const std::vector<Maybe> &factors,
                  const Maybe &table_rows, const Maybe &sums, bool sums_by_id, double scale, bool cosine,
                  const std::string &rule, const Maybe &first_state, const Maybe &second_state, double rate, double decay,
@@ -159,13 +170,10 @@ void sum_classes(const Sorted &order, const std::vector<Array> &source_rows, con
     job.num_entries = static_cast<std::int64_t>(order.order->entries());
     std::uint64_t end = 0;
     for (std::size_t i = 0; i < order.sizes.size(); ++i) {
-        const std::int64_t entries = order.sizes[i], count = static_cast<std::int64_t>(source_rows[i].shape(0));
-        expect(count > 0 ? entries % count == 0 : entries == 0,
-               "source_rows: expected a row for each of equally many entries, got " + std::to_string(count) + " rows for " +
-                   std::to_string(entries) + " entries");
+        const std::int64_t entries = order.sizes[i];
         rows::Source &source = job.sources[i];
-        source.rows = table("source_rows", source_rows[i], count, job.dim, job.source_type);
-        source.sharing = count > 0 ? static_cast<std::uint32_t>(entries / count) : 1;
+        source.rows = table("source_rows", source_rows[i], -1, job.dim, job.source_type);
+        source.sharing = static_cast<std::uint32_t>(sharing_of(source_rows[i], entries));
         source.factors = factors[i] ? numbers("factors", *factors[i], entries, computed(job.table_type)) : nullptr;
         source.end = end += static_cast<std::uint64_t>(entries);
     }
@@ -210,6 +218,59 @@ void update_rows(const Array &table_rows, const std::optional<Ids> &ids, const A
     rows::run(job, level, threads);
 }
 
+void add_classes(const std::vector<Ids> &lists, const std::vector<Array> &source_rows, const std::vector<Maybe> &factors,
+                 const Array &sums, const Maybe &table_rows, double scale, bool cosine, int threads, const std::string &simd) {
+    const Level level = level_named(simd);
+    rows::Additions job{};
+    expect(!lists.empty() && lists.size() <= 2, "lists: expected one or two, got " + std::to_string(lists.size()));
+    expect(source_rows.size() == lists.size() && factors.size() == lists.size(),
+           "source_rows, factors: expected one for each list of ids");
+    expect(sums.ndim() == 2, "sums: expected 2 dimensions");
+    const Type type = type_of("sums", sums);
+    if (type != computed(type)) throw nb::type_error("sums: expected float32 or float64");
+    job.doubles = type == Type::DOUBLE;
+    const std::int64_t num_classes = static_cast<std::int64_t>(sums.shape(0));
+    job.dim = static_cast<std::int64_t>(sums.shape(1));
+    for (std::size_t i = 0; i < lists.size(); ++i) {
+        rows::Additions::List &list = job.lists[i];
+        list.ids = lists[i].data();
+        list.size = static_cast<std::int64_t>(lists[i].shape(0));
+        list.sharing = sharing_of(source_rows[i], list.size);
+        list.rows = table("source_rows", source_rows[i], -1, job.dim, type);
+        list.factors = factors[i] ? numbers("factors", *factors[i], list.size, type) : nullptr;
+    }
+    job.sums = table("sums", sums, num_classes, job.dim, type);
+    job.scale = scale;
+    job.cosine = cosine;
+    expect(!cosine || table_rows.has_value(), "cosine: expected a table to be the cosine with");
+    if (cosine) job.table = table("table", *table_rows, num_classes, job.dim, type);
+    nb::gil_scoped_release released;
+    rows::run(job, num_classes, level, threads);
+}
+
+void row_means(const Array &table_rows, const Codes &codes, double decay, const Array &means, const Array &shares,
+               int threads, const std::string &simd) {
+    const Level level = level_named(simd);
+    rows::Means job{};
+    expect(table_rows.ndim() == 2, "table: expected 2 dimensions");
+    const std::int64_t num_rows = static_cast<std::int64_t>(table_rows.shape(0));
+    const std::int64_t count = static_cast<std::int64_t>(codes.shape(0));
+    job.dim = static_cast<std::int64_t>(table_rows.shape(1));
+    job.type = type_of("table", table_rows);
+    job.table = table("table", table_rows, num_rows, job.dim, job.type);
+    expect(num_rows <= 1 || job.table.stride == job.dim, "table: expected contiguous memory");
+    job.codes = codes.data();
+    job.codes_a_row = static_cast<std::int64_t>(codes.shape(1));
+    rows::check_ids({{codes.data(), codes.size()}}, num_rows);
+    job.means = table("means", means, count, job.dim, computed(job.type)).data;
+    expect(means.size() == 0 || means.stride(0) == job.dim, "means: expected contiguous memory");
+    job.decay = decay;
+    job.shares = table("shares", shares, count, job.codes_a_row, computed(job.type)).data;
+    expect(shares.size() == 0 || shares.stride(0) == job.codes_a_row, "shares: expected contiguous memory");
+    nb::gil_scoped_release released;
+    rows::run(job, count, level, threads);
+}
+
 nb::ndarray<nb::numpy, std::uint8_t, nb::ndim<1>> row_memory(std::size_t bytes) {
     auto block = std::make_unique<rows::Block>(bytes);
     std::uint8_t *const data = block->as<std::uint8_t>();
@@ -237,6 +298,12 @@ void bind_rows(nb::module_ &module) {
                nb::arg("second_state") = nb::none(), nb::arg("rate") = 0.0, nb::arg("decay") = 0.0,
                nb::arg("epsilon") = 0.0, nb::arg("beta1") = 0.0, nb::arg("beta2") = 0.0, nb::arg("correction") = 1.0,
                nb::arg("threads"), nb::arg("simd") = "auto", "Apply a rule to rows of a table.");
+    module.def("add_classes", &add_classes, nb::arg("lists"), nb::arg("source_rows"), nb::arg("factors"), nb::kw_only(),
+               nb::arg("sums"), nb::arg("table") = nb::none(), nb::arg("scale") = 1.0, nb::arg("cosine") = false,
+               nb::arg("threads"), nb::arg("simd") = "auto", "Add what entries add to the rows of their classes.");
+    module.def("row_means", &row_means, nb::arg("table"), nb::arg("codes"), nb::kw_only(), nb::arg("decay"),
+               nb::arg("means"), nb::arg("shares"), nb::arg("threads"), nb::arg("simd") = "auto",
+               "Write the means of the rows of a table that rows of codes name.");
     module.def("row_memory", &row_memory, nb::arg("bytes"), "Bytes (n,) uint8 from memory that is used again.");
     module.def("kept_row_memory", &rows::kept_bytes, "Bytes that were given back and wait to be used again.");
     module.def("release_row_memory", &rows::release_kept, "Give these back to the system.");

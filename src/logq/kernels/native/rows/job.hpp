@@ -54,4 +54,23 @@ struct Job {
     double correction;  // sqrt(1 - beta2^step)
 };
 
+// The same sums in a table (C, D) of zeros, one row for each class, made without an order: see Adding in sum.cpp.
+struct Additions {
+    struct List {
+        const std::int64_t *ids;  // below 0: not a class
+        std::int64_t size;
+        Rows rows;
+        const void *factors;   // null for ones
+        std::int64_t sharing;  // entries in turn that each row is for
+    };
+    List lists[2];
+    bool doubles;
+    std::int64_t dim;
+    Rows sums;
+    Rows table;  // for `cosine`
+    double scale;
+    bool cosine;
+    const bool *named;  // (C,) whether an entry has the class
+};
+
 }  // namespace logq::rows

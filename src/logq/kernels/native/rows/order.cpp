@@ -89,7 +89,9 @@ std::size_t pass(const From &from, std::size_t size, Digit digit, std::size_t ch
     return place;
 }
 
-void check(const std::vector<Ids> &lists, std::int64_t num_classes) {
+}  // namespace
+
+void check_ids(const std::vector<Ids> &lists, std::int64_t num_classes) {
     std::size_t first = 0;
     for (const Ids &list : lists) {
         std::int64_t largest = -1;
@@ -104,8 +106,6 @@ void check(const std::vector<Ids> &lists, std::int64_t num_classes) {
     }
 }
 
-}  // namespace
-
 Order::Order(const std::vector<Ids> &lists, std::int64_t num_classes, int threads) {
     std::size_t size = 0;
     for (const Ids &list : lists) size += list.size;
@@ -113,7 +113,7 @@ Order::Order(const std::vector<Ids> &lists, std::int64_t num_classes, int thread
     if (num_classes < 0 || static_cast<std::uint64_t>(num_classes) > LIMIT) {
         throw std::invalid_argument("num_classes: expected 0 to 2**32, got " + std::to_string(num_classes));
     }
-    check(lists, num_classes);
+    check_ids(lists, num_classes);
 
     const int bits = bits_of_number(num_classes > 1 ? static_cast<std::uint64_t>(num_classes) - 1 : 1);
     const int passes = (bits + WIDEST_DIGIT - 1) / WIDEST_DIGIT;

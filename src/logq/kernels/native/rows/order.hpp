@@ -21,6 +21,9 @@ struct Ids {
     std::size_t size;
 };
 
+// Throws std::invalid_argument if an id is not below `num_classes`.
+void check_ids(const std::vector<Ids> &lists, std::int64_t num_classes);
+
 // The entries of several lists, one behind the other, sorted by id; equal ids stay in the order of their positions.
 // Entries that are not classes are left out. It depends on the lists only, not on the number of threads.
 class Order {

@@ -10,6 +10,7 @@
 
 namespace {
 
+using logq::rows::Additions;
 using logq::rows::Entry;
 using logq::rows::Rows;
 using logq::rows::Source;
@@ -21,6 +22,30 @@ constexpr std::int64_t CLASSES_AHEAD = 6, ENTRIES_AHEAD = 8;
 constexpr std::int64_t PAGES_AT_ONCE = 16;
 constexpr std::int64_t LINE = 64, FAR = 16 * LINE;  // of a long row the processor fetches the rest by itself
 constexpr std::int64_t BLOCK = 256;  // sums of more entries than that are sums of sums, which keeps rounding small
+
+// From the gradient of v = w / max(|w|, 1e-12), in `sum`, that of w: (g - <g, v> v) / |w|, or g / 1e-12 where w is shorter.
+template <typename Table>
+void project(const Table *row, typename Computed<Table>::Real *sum, std::int64_t dim) {
+    using Real = typename Computed<Table>::Real;
+    using Vector = typename Computed<Table>::Vector;
+    constexpr int WIDTH = Computed<Table>::WIDTH;
+    const Real shortest = Real(1e-12);
+    Vector squares = all(Real(0)), products = all(Real(0));
+    over_columns<WIDTH>(dim, [&](std::int64_t at, auto part) {
+        const Vector w = get(row + at, part);
+        squares = multiply_add(w, w, squares);
+        products = multiply_add(w, get(sum + at, part), products);
+    });
+    Real lanes[WIDTH];
+    store(lanes, square_root(all(sum_of(squares))));
+    const Real length = lanes[0];
+    const bool normal = length >= shortest;
+    const Real along = normal ? sum_of(products) / length / length : Real(0);
+    const Vector times = all(Real(1) / (normal ? length : shortest)), back = all(-along);
+    over_columns<WIDTH>(dim, [&](std::int64_t at, auto part) {
+        set(sum + at, times * multiply_add(back, get(row + at, part), get(sum + at, part)), part);
+    });
+}
 
 // `Value` is what rows of the sources are stored as, `Table` those of the table.
 template <typename Value, typename Table> class Summing {
@@ -181,32 +206,12 @@ template <typename Value, typename Table> class Summing {
     }
 
     void give_row(std::int64_t c, std::int64_t id) {
-        if (job.cosine) project(row_of<const Table>(job.table, id));
+        if (job.cosine) project(row_of<const Table>(job.table, id), sum, dim);
         over_columns<WIDTH>(dim, [&](std::int64_t at, auto part) {
             const Vector total[1] = {load(sum + at)};
             give<1>(c, id, at, total, part);
         });
         if (job.rule == Rule::ROWWISE_ADAGRAD) rules.rowwise_adagrad(id, sum);
-    }
-
-    // From the gradient of v = w / max(|w|, 1e-12) that of w: (g - <g, v> v) / |w|, or g / 1e-12 where w is shorter.
-    void project(const Table *row) {
-        const Real shortest = Real(1e-12);
-        Vector squares = all(Real(0)), products = all(Real(0));
-        over_columns<WIDTH>(dim, [&](std::int64_t at, auto part) {
-            const Vector w = get(row + at, part);
-            squares = multiply_add(w, w, squares);
-            products = multiply_add(w, get(sum + at, part), products);
-        });
-        Real lanes[WIDTH];
-        store(lanes, square_root(all(sum_of(squares))));
-        const Real length = lanes[0];
-        const bool normal = length >= shortest;
-        const Real along = normal ? sum_of(products) / length / length : Real(0);
-        const Vector times = all(Real(1) / (normal ? length : shortest)), back = all(-along);
-        over_columns<WIDTH>(dim, [&](std::int64_t at, auto part) {
-            set(sum + at, times * multiply_add(back, get(row + at, part), get(sum + at, part)), part);
-        });
     }
 };
 
@@ -214,6 +219,59 @@ template <typename Value, typename Table>
 void sum_typed(const Job &job, std::int64_t begin, std::int64_t end, void *scratch) {
     Summing<Value, Table>(job, scratch).run(begin, end);
 }
+
+// Entries as they come, each added to the row of its class: for a table that the cache holds, with no sort.
+template <typename Real> class Adding {
+    using Vector = typename Computed<Real>::Vector;
+    static constexpr int WIDTH = Computed<Real>::WIDTH;
+    const Additions &job;
+
+  public:
+    explicit Adding(const Additions &job) : job(job) {}
+
+    // The columns from `begin` to `end` of all rows.
+    void columns(std::int64_t begin, std::int64_t end) const {
+        for (const Additions::List &list : job.lists) {
+            std::int64_t at = begin;
+            for (; at + 4 * WIDTH <= end; at += 4 * WIDTH) strip<4>(list, at, Whole{});
+            for (; at + WIDTH <= end; at += WIDTH) strip<1>(list, at, Whole{});
+            if (at < end) strip<1>(list, at, Part{static_cast<int>(end - at)});
+        }
+    }
+
+    // What becomes of the sums of some classes, where any entry named them.
+    void classes(std::int64_t begin, std::int64_t end) const {
+        const Vector scale = all(static_cast<Real>(job.scale));
+        for (std::int64_t c = begin; c < end; ++c) {
+            if (!job.named[c]) continue;
+            Real *const sum = row(job.sums, c);
+            over_columns<WIDTH>(job.dim, [&](std::int64_t at, auto part) { set(sum + at, scale * get(sum + at, part), part); });
+            if (job.cosine) project(static_cast<const Real *>(row(job.table, c)), sum, job.dim);
+        }
+    }
+
+  private:
+    static Real *row(const Rows &rows, std::int64_t number) { return static_cast<Real *>(rows.data) + number * rows.stride; }
+
+    template <int N, typename Extent> void strip(const Additions::List &list, std::int64_t at, Extent part) const {
+        const Real *const factors = static_cast<const Real *>(list.factors);
+        for (std::int64_t i = 0, e = 0; e < list.size; ++i) {
+            const Real *const from = row(list.rows, i) + at;
+            Vector added[N];
+            LOGQ_UNROLL
+            for (int v = 0; v < N; ++v) added[v] = get(from + v * WIDTH, part);
+            for (const std::int64_t last = e + list.sharing; e < last; ++e) {
+                if (list.ids[e] < 0) continue;
+                Real *const sum = row(job.sums, list.ids[e]) + at;
+                const Vector factor = all(factors ? factors[e] : Real(1));
+                LOGQ_UNROLL
+                for (int v = 0; v < N; ++v) {
+                    set(sum + v * WIDTH, multiply_add(factor, added[v], get(sum + v * WIDTH, part)), part);
+                }
+            }
+        }
+    }
+};
 
 }  // namespace
 
@@ -228,6 +286,22 @@ void LOGQ_OF_LEVEL(sum_classes)(const Job &job, std::int64_t begin, std::int64_t
             return narrow ? sum_typed<BFloat16, BFloat16>(job, begin, end, scratch) : sum_typed<float, BFloat16>(job, begin, end, scratch);
         case Type::FLOAT16:
             return narrow ? sum_typed<Float16, Float16>(job, begin, end, scratch) : sum_typed<float, Float16>(job, begin, end, scratch);
+    }
+}
+
+void LOGQ_OF_LEVEL(add_columns)(const Additions &job, std::int64_t begin, std::int64_t end) {
+    if (job.doubles) {
+        Adding<double>(job).columns(begin, end);
+    } else {
+        Adding<float>(job).columns(begin, end);
+    }
+}
+
+void LOGQ_OF_LEVEL(finish_classes)(const Additions &job, std::int64_t begin, std::int64_t end) {
+    if (job.doubles) {
+        Adding<double>(job).classes(begin, end);
+    } else {
+        Adding<float>(job).classes(begin, end);
     }
 }
 
