@@ -434,7 +434,7 @@ BUDGET: dict[str, tuple[Step, Step]] = {
     "YoutubeDNN": (Step(145), Step(215, 2)),
     "MIND": (Step(230), Step(265, 1)),
     "SDM": (Step(355), Step(395, 1)),
-    "TwoTower": (Step(212), Step(250, 1)),
+    "TwoTower": (Step(214), Step(250, 1)),
     "SASRec": (Step(239), Step(275, 1)),  # of BSARec's layers, which prefixes have by default
     "EGES": (Step(140), Step(240, 3)),
     "AirbnbEmbeddings": (Step(130), Step(190, 2)),

@@ -1,5 +1,6 @@
 """A function or a program run by several processes that train together, for tests."""
 
+import importlib
 import os
 import pickle
 import socket
@@ -81,6 +82,7 @@ def ends(started: list[subprocess.Popen[str]], seconds: float = 120) -> list[tup
 
 def _run(rank: int, function: Callable[..., Any], arguments: tuple[Any, ...], size: int, folder: str) -> None:
     torch.set_num_threads(1)
+    importlib.import_module("torch.distributed.nn.functional")  # before there is a group, which it would keep
     torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=size)
     try:
         found = function(*arguments)

@@ -1,5 +1,6 @@
 """Processes join by the variables of torchrun, and end when another one is lost."""
 
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -87,6 +88,25 @@ def test_a_process_that_does_not_come_is_not_waited_for(monkeypatch: pytest.Monk
     with pytest.raises(LostProcessError):
         join()
     assert time.monotonic() - began >= 2
+
+
+LEAVE = """
+from pathlib import Path
+import torch
+from logq.process_start import join, leave
+join()
+import torch.distributed.nn.functional  # as torch.compile does, among others
+torch.distributed.barrier()
+leave()
+names = [path.read_text() for path in Path("/proc/self/task").glob("*/comm")]
+print(len(names), sum("gloo" in name for name in names))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads as Linux lists them")
+def test_no_thread_of_the_group_outlives_it() -> None:
+    for code, out, errors in ends(programs(LEAVE)):
+        assert (code, out.split()[1]) == (0, "0"), errors
 
 
 @pytest.mark.usefixtures("two")

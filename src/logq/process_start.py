@@ -2,6 +2,7 @@
 
 import atexit
 import builtins
+import importlib
 import json
 import math
 import os
@@ -61,6 +62,9 @@ def join(device: torch.device | str = "cpu") -> World:
     to_join = max(JOIN_SECONDS, seconds if os.environ.get("LOGQ_PROCESS_TIMEOUT") else 0)
     within = timedelta(seconds=to_join)
     began = time.monotonic()
+    # Its functions keep the group that is there when they are imported, by default arguments, so that it would outlive
+    # `leave`: a thread of it that frees a tensor while Python ends aborts the process.
+    importlib.import_module("torch.distributed.nn.functional")
     try:
         store, rank, size = next(torch.distributed.rendezvous("env://", timeout=within))  # pyright: ignore[reportPrivateImportUsage]
         store = fresh_store(store, rank, size, seconds=to_join)

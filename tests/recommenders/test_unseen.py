@@ -73,12 +73,12 @@ def test_no_negative_has_been_seen(estimator, options, monkeypatch):
     log = Interactions.from_sessions([[0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [5, 0, 6, 1, 7]] * 4)
     asked = []
 
-    def spy(objective, queries, table, candidates, **others):
+    def spy(objective, queries, table, bias, candidates, *others, **options):
         asked.append(candidates)
-        return sampled_loss(objective, queries, table, candidates, **others)
+        return drawn_loss(objective, queries, table, bias, candidates, *others, **options)
 
-    sampled_loss = item_loss.sampled_loss
-    monkeypatch.setattr(item_loss, "sampled_loss", spy)
+    drawn_loss = item_loss.drawn_loss
+    monkeypatch.setattr(item_loss, "drawn_loss", spy)
     seen = []
 
     def noted(ids, history, rows, places):

@@ -66,6 +66,7 @@ AUTOMATIC: dict[str, dict[str, Any]] = {
         "max_length": "auto",
         "num_sampled": "auto",
         "patience": 5,
+        "pretrain": "auto",
         "validate_every": "auto",
         "sampler": "uniform",
     }

@@ -5,6 +5,7 @@ update_rows    a rule x a table x gradients of some rows -> the table and its st
 rounded        numbers x random bits -> one of the two numbers of half precision next to each
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -14,6 +15,10 @@ from logq.kernels.distributions import random_bits, shifted
 from logq.kernels.updates import HALF_PRECISION, RowRule, real_dtype
 
 __all__ = ["Ranked", "falling_shares", "ranked", "rounded", "sum_rows", "update_rows"]
+
+
+STEEPEST = 1e4
+"""exp(-STEEPEST) is 0 in every dtype."""
 
 
 class Ranked(NamedTuple):
@@ -55,9 +60,10 @@ def falling_shares(
                 [0.0000, 0.0000, 0.0000]], dtype=torch.float64)
     """
     is_code = codes >= 0
-    newer = is_code.sum(dim=1, keepdim=True) - is_code.cumsum(dim=1)
-    shares = torch.where(is_code, decay ** newer.to(dtype), 0.0)
-    return shares / shares.sum(dim=1, keepdim=True).clamp(min=torch.finfo(dtype).tiny)
+    is_none = ~is_code
+    slope = min(-math.log(decay), STEEPEST) if decay > 0 else STEEPEST
+    shares = (slope * is_code.cumsum(dim=1, dtype=dtype)).masked_fill(is_none, -math.inf).softmax(dim=1)
+    return shares.masked_fill(is_none, 0.0)
 
 
 def ranked(ids: Tensor) -> Ranked:

@@ -19,7 +19,7 @@ from logq.recommenders.item_tables import (
     table_of_ids,
 )
 from logq.recommenders.known_log import KnownLog
-from logq.recommenders.row_means import mean_of_padded, mean_of_rows, mean_weights
+from logq.recommenders.row_means import mean_of_padded, mean_of_rows
 from logq.tracing import keeps_sizes
 
 __all__ = ["ContentTable", "ItemContent", "TableModel", "content_of"]
@@ -127,10 +127,9 @@ class ContentTable(nn.Module):
 
     def mean(self, codes: Tensor, decay: float = 1.0) -> Tensor:
         """The mean (B, dim) of the vectors of each row of codes (B, W), as that of a Table."""
-        is_code = codes >= 0
         if keeps_sizes(codes):
-            weights = mean_weights(codes, decay, self.ids.table.weight.dtype)
-            return mean_of_padded(self.padded(codes), is_code.sum(dim=1), weights)
+            return mean_of_padded(self.padded(codes), codes, decay)
+        is_code = codes >= 0
         items, place = codes[is_code].unique(return_inverse=True)
         return mean_of_rows(self._rows(items), torch.full_like(codes, -1).masked_scatter(is_code, place), decay)
 

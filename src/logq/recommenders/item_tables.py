@@ -65,10 +65,7 @@ class Table(nn.Module):
 
     def padded(self, codes: Tensor) -> Tensor:
         """The vectors (*codes, dim) of codes, and 0 where one is -1."""
-        return self._padded(codes, codes < 0)
-
-    def _padded(self, codes: Tensor, is_padding: Tensor) -> Tensor:
-        return self(filled(codes, sparse=self.sparse)).masked_fill(is_padding[..., None], 0.0)
+        return self(filled(codes, sparse=self.sparse)).masked_fill((codes < 0)[..., None], 0.0)
 
     def mean(self, codes: Tensor, decay: float = 1.0) -> Tensor:
         """The mean (B, dim) of the vectors of each row of codes (B, W), padded with -1; 0 for a row without a code.
@@ -79,12 +76,12 @@ class Table(nn.Module):
         """
         if not keeps_sizes(codes) and not self.sparse:
             return mean_of_rows(self.weight, codes, decay)
+        if keeps_sizes(codes):
+            return mean_of_padded(self.padded(codes), codes, decay)
+        # Only codes are looked up, so that padding leaves no row in a sparse gradient.
         weights = mean_weights(codes, decay, self.weight.dtype)
         is_code = codes >= 0
         counts = is_code.sum(dim=1)
-        if keeps_sizes(codes):
-            return mean_of_padded(self._padded(codes, ~is_code), counts, weights)
-        # Only codes are looked up, so that padding leaves no row in a sparse gradient.
         starts = counts.cumsum(dim=0) - counts
         each = None if weights is None else weights[is_code]
         mode = "mean" if each is None else "sum"

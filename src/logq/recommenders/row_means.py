@@ -64,17 +64,18 @@ def weighted_sum(
 
 def mean_of_padded(
     vectors: Tensor,  # (B, W, dim)
-    counts: Tensor,  # (B,)
-    weights: Tensor | None,  # (B, W)
+    codes: Tensor,  # (B, W) int64
+    decay: float = 1.0,
 ) -> Tensor:
-    """The means (B, dim) of vectors, which are 0 where there is none, of `counts` in each row or by `weights`.
+    """The means (B, dim) of vectors that are 0 where a code is -1, as mean_of_rows has them.
 
     Example:
-        >>> mean_of_padded(torch.tensor([[[3.0], [1.0], [0.0]]]), torch.tensor([2]), None)
+        >>> mean_of_padded(torch.tensor([[[3.0], [1.0], [0.0]]]), torch.tensor([[7, 8, -1]]))
         tensor([[2.]])
     """
+    weights = mean_weights(codes, decay, vectors.dtype)
     if weights is None:
-        return vectors.sum(dim=1) / counts.clamp(min=1)[:, None]
+        return vectors.sum(dim=1) / (codes >= 0).sum(dim=1).clamp(min=1)[:, None]
     return weighted_sum(vectors, weights)
 
 

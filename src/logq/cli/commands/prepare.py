@@ -19,7 +19,6 @@ logq prepare ratings.csv -o parts
 logq prepare log-*.csv.gz -o parts --user uid --item iid --memory 700MB
 logq prepare events.parquet -o parts --columns weight --min-item 5
 logq prepare --check parts
-logq train youtube-dnn parts -o model
 """
 
 _ENGINES = ("duckdb", "spark", "ray", "polars")
