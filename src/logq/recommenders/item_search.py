@@ -82,11 +82,19 @@ class UntiedIndex:
         """Scores and codes (n, k), -1 where there are fewer; arguments as for ItemIndex.search."""
         if exclude is not None:
             exclude = (self._places[exclude[0]], exclude[1])
-        scores, found = self._index.search(
-            queries, k, exclude=exclude, allow=None if allow is None else allow[self._codes]
-        )
-        places = found.cpu().numpy()
-        return scores.cpu().numpy(), np.where(places >= 0, self._codes[places], -1)
+        scores, places = self._best(queries, k, exclude, None if allow is None else allow[self._codes])
+        found = places.cpu().numpy()
+        return scores.cpu().numpy(), np.where(found >= 0, self._codes[found], -1)
+
+    def _best(
+        self,
+        queries: Tensor,
+        k: int,
+        exclude: tuple[NDArray[np.int64], NDArray[np.int64]] | None,
+        allow: NDArray[np.bool_] | None,
+    ) -> tuple[Tensor, Tensor]:
+        """Scores and places (n, k), -1 where there are fewer."""
+        return self._index.search(queries, k, exclude=exclude, allow=allow)
 
     def vectors(self, codes: NDArray[np.int64]) -> Tensor:
         """(..., D) the vectors of items, which have length 1 where the metric is "cosine"."""
@@ -143,27 +151,19 @@ class IndexInParts(UntiedIndex):
         self._codes = np.argsort(places)
         self._index = ExactIndex(vectors, places[codes], metric=metric)
 
-    def search(
+    def _best(
         self,
         queries: Tensor,
         k: int,
-        *,
-        exclude: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None,
-        allow: NDArray[np.bool_] | None = None,
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Scores and codes (n, k), -1 where there are fewer; arguments as for ItemIndex.search."""
-        if exclude is not None:
-            exclude = (self._places[exclude[0]], exclude[1])
-        scores, found = self._index.search(
-            queries, k, exclude=exclude, allow=None if allow is None else allow[self._codes]
-        )
+        exclude: tuple[NDArray[np.int64], NDArray[np.int64]] | None,
+        allow: NDArray[np.bool_] | None,
+    ) -> tuple[Tensor, Tensor]:
+        scores, found = super()._best(queries, k, exclude, allow)
         keys = keys_of(scores, found.clamp(min=0))
         size = world().size
         every = all_rows(keys, [len(keys)] * size, doing="merge rankings").view(size, *keys.shape)
         scores, places = scores_and_positions(every.transpose(0, 1).flatten(1).topk(k, dim=1).values)
-        codes = self._codes[places.cpu().numpy()]
-        numbers = scores.cpu().numpy()
-        return numbers, np.where(np.isneginf(numbers), -1, codes)
+        return scores, places.masked_fill(scores.isneginf(), -1)
 
     def vectors(self, codes: NDArray[np.int64]) -> Tensor:
         """(..., D) the vectors of items, which have length 1 where the metric is "cosine"."""
