@@ -94,6 +94,7 @@ LATE_IMPORTS = {
     "logq.estimators": "estimators are loaded by name",
     "logq.kernels.backends": "backends are loaded by name",
     "logq.samplers.registry": "samplers are loaded by name",
+    "logq.process_start": "functions of torch.distributed.nn keep the group that is there when they are imported",
     "logq.recommenders.tuning": "optuna is loaded by name, as an extra",
     "logq.word2vec.engines": "engines are loaded by name",
     "logq.word2vec.fit_alone": "one process trains without torch",
