@@ -39,7 +39,7 @@ class Steps(YoutubeDNN):
 
 log = Interactions.open(sys.argv[1])
 model = Steps(dim=int(sys.argv[2]), hidden=(64,), batch_size=512, num_sampled=1000, max_length=20, sparse=True,
-              optimizer="row_wise_adagrad", seed=1)
+              optimizer="adagrad", seed=1)
 try:
     model.fit(leave_one_out(log, validation=False), progress=False)
 except Enough:

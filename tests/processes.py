@@ -92,3 +92,7 @@ def _run(rank: int, function: Callable[..., Any], arguments: tuple[Any, ...], si
     Path(folder, str(rank)).write_bytes(pickle.dumps(found))
     torch.distributed.barrier()
     torch.distributed.destroy_process_group()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    # A DeviceMesh keeps its group, one thread of which may free a tensor while Python ends, and so abort the process.
+    os._exit(0)
