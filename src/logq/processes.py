@@ -26,6 +26,7 @@ __all__ = [
     "exchange",
     "is_joined",
     "meeting_device",
+    "received_counts",
     "take_from_first",
     "traffic",
     "world",
@@ -239,6 +240,17 @@ def all_counts(count: int, device: torch.device | str = "cpu", group: Group = No
     with _waiting("compare numbers of rows (all_gather)", group):
         torch.distributed.all_gather(list(found.split(1)), torch.tensor([count], device=device), group=group)
         return found.tolist()
+
+
+def received_counts(sent: Sequence[int], device: torch.device | str = "cpu", group: Group = None) -> list[int]:
+    """How many rows come from each rank, where so many go to each: what `exchange` wants to know of the others.
+
+    Example:
+        >>> received_counts([3])
+        [3]
+    """
+    one_each = [1] * len(sent)
+    return exchange(torch.tensor(sent, device=device), one_each, one_each, group).tolist()
 
 
 def exchange(rows: Tensor, sent: Sequence[int], received: Sequence[int], group: Group = None) -> Tensor:

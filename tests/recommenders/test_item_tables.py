@@ -3,10 +3,10 @@
 import pytest
 import torch
 
+from logq.kernels.reference_rows import falling_shares
 from logq.recommenders.encoders import Tower
 from logq.recommenders.feature_tables import FeatureTables, ItemCodes, check_features
 from logq.recommenders.item_tables import IdTable, Table, end_of, select_rows
-from logq.recommenders.row_means import recency_weights
 
 
 def test_a_mean_is_that_of_the_codes_that_are_there():
@@ -25,7 +25,7 @@ def test_a_mean_is_that_of_the_codes_that_are_there():
 
 def test_older_codes_count_less():
     codes = torch.tensor([[3, -1, 3, 5], [-1, -1, -1, -1], [-1, 8, -1, -1]])
-    assert recency_weights(codes, 1.0).tolist() == [
+    assert falling_shares(codes, 1.0, torch.float32).tolist() == [
         [pytest.approx(v) for v in (1 / 3, 0, 1 / 3, 1 / 3)],
         [0] * 4,
         [0, 1, 0, 0],

@@ -12,7 +12,7 @@ from logq.functional import sampled_logistic_loss
 from logq.samplers import InBatch, LearnedUnigram
 from logq.word2vec import Word2Vec
 
-LOOKS_AT_SIZES = ("airbnb", "eges", "encoders", "item_loss", "item_tables", "mind", "sasrec", "sdm")
+LOOKS_AT_SIZES = ("eges", "encoders", "item_loss", "item_tables", "mind", "sasrec", "sdm")
 NEURAL = [*recommender_cases.NEURAL, "EGES", "AirbnbEmbeddings"]
 
 

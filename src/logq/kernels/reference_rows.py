@@ -13,6 +13,7 @@ from torch import Tensor
 
 from logq.kernels.distributions import random_bits, shifted
 from logq.kernels.updates import HALF_PRECISION, RowRule, real_dtype
+from logq.tracing import is_exported
 
 __all__ = ["Ranked", "falling_shares", "ranked", "rounded", "sum_rows", "update_rows"]
 
@@ -60,6 +61,8 @@ def falling_shares(
                 [0.0000, 0.0000, 0.0000]], dtype=torch.float64)
     """
     is_code = codes >= 0
+    if codes.shape[1:] == (1,) and not is_exported():  # as in windows, whose length a graph may not know
+        return is_code.to(dtype)
     is_none = ~is_code
     slope = min(-math.log(decay), STEEPEST) if decay > 0 else STEEPEST
     shares = (slope * is_code.cumsum(dim=1, dtype=dtype)).masked_fill(is_none, -math.inf).softmax(dim=1)

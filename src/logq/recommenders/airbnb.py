@@ -20,10 +20,8 @@ from logq.recommenders.item_search import ItemSearch
 from logq.recommenders.item_tables import Table, column
 from logq.recommenders.neural_config import SkipGramConfig
 from logq.recommenders.neural_recommender import NeuralRecommender
-from logq.recommenders.row_means import recency_weights, weighted_sum
 from logq.recommenders.session_windows import Windows
 from logq.samplers import Mixture, Sampler, WithinGroup
-from logq.tracing import keeps_sizes
 from logq.training.config import AtLeast, Help, configclass
 
 __all__ = ["AirbnbConfig", "AirbnbEmbeddings", "AirbnbEncoder", "click_sessions", "markets_of_items"]
@@ -130,13 +128,7 @@ class AirbnbEncoder(WindowModel):
     def query(self, batch: Batch) -> Tensor:
         """The mean (B, D) of the vectors v of each history, weighted by recency."""
         history = column(batch, "history", self.num_items, "BL")
-        is_item = history >= 0
-        if keeps_sizes(history):
-            return weighted_sum(self.listings.padded(history), recency_weights(history, self.decay))
-        vectors = self.listings(history[is_item])
-        weights = recency_weights(history, self.decay)[is_item].to(vectors.dtype)
-        rows = is_item.nonzero()[:, 0]
-        return vectors.new_zeros(len(history), self.dim).index_add(0, rows, weights[:, None] * vectors)
+        return self.listings.mean(history, self.decay)
 
 
 @configclass(group="Model")

@@ -6,9 +6,10 @@ from typing import Annotated
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import embedding
 
 from logq._arguments import ArgumentError, Verbatim, check_float, check_int
+from logq.kernels.reference_rows import falling_shares
+from logq.kernels.updates import real_dtype
 from logq.logs import ItemGraph, sessions, walks
 from logq.logs.interactions import Interactions
 from logq.recommenders.encoders import Batch, RetrievalModel, WindowModel
@@ -16,7 +17,7 @@ from logq.recommenders.feature_tables import FeatureTables, ItemCodes, check_fea
 from logq.recommenders.item_tables import Table, column, filled
 from logq.recommenders.neural_config import SkipGramConfig
 from logq.recommenders.neural_recommender import NeuralRecommender
-from logq.recommenders.row_means import recency_weights, weighted_sum
+from logq.recommenders.row_means import mean_of_computed, weighted_sum
 from logq.recommenders.session_windows import Windows
 from logq.shapes import check_ids
 from logq.tracing import keeps_sizes
@@ -116,17 +117,11 @@ class EGESEncoder(WindowModel):
     def query(self, batch: Batch) -> Tensor:
         """The mean (B, D) of the vectors H of each history, weighted by recency."""
         history = column(batch, "history", self.num_items, "BL")
-        is_item = history >= 0
         if keeps_sizes(history):
             rows, length = history.shape
             vectors = self.vectors(filled(history, sparse=self.own.sparse).reshape(-1)).view(rows, length, self.dim)
-            return weighted_sum(vectors, recency_weights(history, self.decay))
-        # Each item once, however often it is in the batch.
-        items, place = history[is_item].unique(return_inverse=True)
-        vectors = embedding(place, self.vectors(items))
-        weights = recency_weights(history, self.decay)[is_item].to(vectors.dtype)
-        rows = is_item.nonzero()[:, 0]
-        return vectors.new_zeros(len(history), self.dim).index_add(0, rows, weights[:, None] * vectors)
+            return weighted_sum(vectors, falling_shares(history, self.decay, real_dtype(vectors.dtype)))
+        return mean_of_computed(self.vectors, history, self.decay)
 
 
 @configclass(group="Model")

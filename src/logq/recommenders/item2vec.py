@@ -15,7 +15,7 @@ from logq.recommenders.held_out import HeldOut
 from logq.recommenders.histories import Histories
 from logq.recommenders.neural_config import RECENCY, Gap, Recency
 from logq.recommenders.recommender import Recommender
-from logq.recommenders.row_means import recency_weights
+from logq.recommenders.row_means import mean_of_rows
 from logq.recommenders.session_windows import session_corpus
 from logq.samplers.registry import SamplerChoice
 from logq.training.config import Above, AtLeast, Help, TriedValues, configclass
@@ -155,9 +155,7 @@ class Item2Vec(Item2VecConfig, Recommender):
 
     def _queries(self, histories: Histories) -> Tensor:
         history = torch.from_numpy(histories.padded(self.max_length)).to(self.device)
-        weights = recency_weights(history, self.recency)
-        vectors = torch.from_numpy(self.inputs).to(self.device)[history.clamp(min=0)]
-        queries = (weights[:, None].to(vectors.dtype) @ vectors)[:, 0]
+        queries = mean_of_rows(torch.from_numpy(self.inputs).to(self.device), history, self.recency)
         return torch.cat([queries, queries.new_ones(len(queries), 1)], dim=1)
 
     def _item_rows(self) -> Tensor:

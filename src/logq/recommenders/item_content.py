@@ -19,7 +19,7 @@ from logq.recommenders.item_tables import (
     table_of_ids,
 )
 from logq.recommenders.known_log import KnownLog
-from logq.recommenders.row_means import mean_of_padded, mean_of_rows
+from logq.recommenders.row_means import mean_of_computed, mean_of_padded
 from logq.tracing import keeps_sizes
 
 __all__ = ["ContentTable", "ItemContent", "TableModel", "content_of"]
@@ -129,9 +129,7 @@ class ContentTable(nn.Module):
         """The mean (B, dim) of the vectors of each row of codes (B, W), as that of a Table."""
         if keeps_sizes(codes):
             return mean_of_padded(self.padded(codes), codes, decay)
-        is_code = codes >= 0
-        items, place = codes[is_code].unique(return_inverse=True)
-        return mean_of_rows(self._rows(items), torch.full_like(codes, -1).masked_scatter(is_code, place), decay)
+        return mean_of_computed(self._rows, codes, decay)
 
     def every(self) -> Tensor:
         """The vectors (C, dim) of all items."""

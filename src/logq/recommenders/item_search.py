@@ -82,19 +82,14 @@ class UntiedIndex:
         """Scores and codes (n, k), -1 where there are fewer; arguments as for ItemIndex.search."""
         if exclude is not None:
             exclude = (self._places[exclude[0]], exclude[1])
-        scores, places = self._best(queries, k, exclude, None if allow is None else allow[self._codes])
+        allowed = None if allow is None else allow[self._codes]
+        scores, places = self._of_all(*self._index.search(queries, k, exclude=exclude, allow=allowed))
         found = places.cpu().numpy()
         return scores.cpu().numpy(), np.where(found >= 0, self._codes[found], -1)
 
-    def _best(
-        self,
-        queries: Tensor,
-        k: int,
-        exclude: tuple[NDArray[np.int64], NDArray[np.int64]] | None,
-        allow: NDArray[np.bool_] | None,
-    ) -> tuple[Tensor, Tensor]:
-        """Scores and places (n, k), -1 where there are fewer."""
-        return self._index.search(queries, k, exclude=exclude, allow=allow)
+    def _of_all(self, scores: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
+        """The best scores and places (n, k) of all items, from those of the items that this process has."""
+        return scores, places
 
     def vectors(self, codes: NDArray[np.int64]) -> Tensor:
         """(..., D) the vectors of items, which have length 1 where the metric is "cosine"."""
@@ -151,18 +146,11 @@ class IndexInParts(UntiedIndex):
         self._codes = np.argsort(places)
         self._index = ExactIndex(vectors, places[codes], metric=metric)
 
-    def _best(
-        self,
-        queries: Tensor,
-        k: int,
-        exclude: tuple[NDArray[np.int64], NDArray[np.int64]] | None,
-        allow: NDArray[np.bool_] | None,
-    ) -> tuple[Tensor, Tensor]:
-        scores, found = super()._best(queries, k, exclude, allow)
-        keys = keys_of(scores, found.clamp(min=0))
+    def _of_all(self, scores: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
+        keys = keys_of(scores, places.clamp(min=0))
         size = world().size
         every = all_rows(keys, [len(keys)] * size, doing="merge rankings").view(size, *keys.shape)
-        scores, places = scores_and_positions(every.transpose(0, 1).flatten(1).topk(k, dim=1).values)
+        scores, places = scores_and_positions(every.transpose(0, 1).flatten(1).topk(scores.shape[1], dim=1).values)
         return scores, places.masked_fill(scores.isneginf(), -1)
 
     def vectors(self, codes: NDArray[np.int64]) -> Tensor:

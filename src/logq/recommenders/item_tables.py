@@ -74,10 +74,10 @@ class Table(nn.Module):
             codes: int64.
             decay: what each code counts relative to the next one of its row.
         """
-        if not keeps_sizes(codes) and not self.sparse:
-            return mean_of_rows(self.weight, codes, decay)
         if keeps_sizes(codes):
             return mean_of_padded(self.padded(codes), codes, decay)
+        if not self.sparse:
+            return mean_of_rows(self.weight, codes, decay)
         # Only codes are looked up, so that padding leaves no row in a sparse gradient.
         weights = mean_weights(codes, decay, self.weight.dtype)
         is_code = codes >= 0
@@ -142,8 +142,6 @@ class ShardedTable(ShardedEmbedding):
         """The mean (B, dim) of the vectors of each row of codes (B, W), as that of a Table."""
         is_code = codes >= 0
         rows, place = self.distinct(codes[is_code])
-        if len(rows) == 0:
-            return rows.new_zeros(len(codes), self.dim)
         places = torch.full_like(codes, -1).masked_scatter(is_code, place)
         return mean_of_rows(rows, places, decay)
 

@@ -1,5 +1,6 @@
 """Means of the vectors of histories, by which older items may count less."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -9,32 +10,8 @@ from logq.kernels.backends import find_backend
 from logq.kernels.passes import Entries, Passes
 from logq.kernels.reference_rows import falling_shares
 from logq.kernels.updates import real_dtype
-from logq.tracing import is_exported
 
-__all__ = ["mean_of_padded", "mean_of_rows", "mean_weights", "recency_weights", "weighted_sum"]
-
-
-def recency_weights(
-    history: Tensor,  # (B, L) int64
-    decay: float,
-) -> Tensor:
-    """Weights that fall by a factor with each newer item, and add up to 1 in each row; see falling_shares.
-
-    Args:
-        history: (B, L) int64, most recent last, -1 where there is none.
-        decay: in [0, 1].
-
-    Returns:
-        (B, L) in torch's default dtype, 0 where there is no item.
-
-    Example:
-        >>> recency_weights(torch.tensor([[7, 3, 5], [2, -1, -1]]), 0.5)
-        tensor([[0.1429, 0.2857, 0.5714],
-                [1.0000, 0.0000, 0.0000]])
-    """
-    if history.shape[1:] == (1,) and not is_exported():  # the item in the middle of a window
-        return (history >= 0).to(torch.get_default_dtype())
-    return falling_shares(history, decay, torch.get_default_dtype())
+__all__ = ["mean_of_computed", "mean_of_padded", "mean_of_rows", "mean_weights", "weighted_sum"]
 
 
 def mean_weights(codes: Tensor, decay: float, dtype: torch.dtype) -> Tensor | None:
@@ -92,7 +69,27 @@ def mean_of_rows(rows: Tensor, codes: Tensor, decay: float = 1.0) -> Tensor:
         tensor([[2.],
                 [3.]])
     """
+    if len(rows) == 0:
+        return rows.new_zeros(len(codes), rows.shape[1])
     return _Mean.apply(rows, codes, decay)  # pyright: ignore[reportReturnType]
+
+
+def mean_of_computed(rows_of: Callable[[Tensor], Tensor], codes: Tensor, decay: float = 1.0) -> Tensor:
+    """As mean_of_rows of rows that are computed, for each code once, however often it is there.
+
+    Args:
+        rows_of: makes the rows (n, dim) of distinct codes (n,).
+        codes: (B, W) int64.
+        decay: as for mean_of_rows.
+
+    Example:
+        >>> mean_of_computed(lambda codes: codes[:, None].double(), torch.tensor([[7, 9], [9, -1]]))
+        tensor([[8.],
+                [9.]], dtype=torch.float64)
+    """
+    is_code = codes >= 0
+    distinct, places = codes[is_code].unique(return_inverse=True)
+    return mean_of_rows(rows_of(distinct), torch.full_like(codes, -1).masked_scatter(is_code, places), decay)
 
 
 class _Mean(torch.autograd.Function):

@@ -96,9 +96,8 @@ def encode_together(
         ranking = rank_together(scan, min_count, max_vocab)
         num_ids, num_lines = renumber(ids, scan.pieces, ranking.numbers, progress)
         every = all_counts(num_ids)
-        share = share_of(sum(every), world().rank, world().size)
-        held = range(max(0, share.start - around), min(sum(every), share.stop + around))
-        kept = _moved(ids, every, around)
+        wanted = [_held(sum(every), rank, around) for rank in range(world().size)]
+        kept = _moved(ids, every, wanted)
     finally:
         release_ids(ids, False, os.getpid())
     encoded = Encoding(
@@ -111,7 +110,7 @@ def encode_together(
         sum(all_counts(scan.invalid_lines)),
         sum(all_counts(scan.long_words)),
     )
-    corpus = EncodedCorpus(encoded, kept, reused=False, keep=False, held=held)
+    corpus = EncodedCorpus(encoded, kept, reused=False, keep=False, held=wanted[world().rank])
     if world().is_first:
         warn_of_odd_text(encoded.invalid_lines, encoded.long_words)
     return corpus
@@ -183,13 +182,16 @@ def _in_company(work: Callable[[Callable[[], None]], T]) -> T:
     return all_or_none(outcome)
 
 
-def _moved(ids: IdFile, counts: list[int], around: int) -> IdFile:
-    """A file of the ids that this process trains on, from those that each process has written."""
+def _held(num_ids: int, rank: int, around: int) -> range:
+    """The entries that a process keeps: its share, and some on both sides."""
+    share = share_of(num_ids, rank, world().size)
+    return range(max(0, share.start - around), min(num_ids, share.stop + around))
+
+
+def _moved(ids: IdFile, counts: list[int], wanted: list[range]) -> IdFile:
+    """A file of the ids that this process wants, from those that each process has written."""
     there = world()
-    total, ends = sum(counts), np.cumsum(counts)
-    begins = ends - counts
-    shares = [share_of(total, rank, there.size) for rank in range(there.size)]
-    wanted = [range(max(0, share.start - around), min(total, share.stop + around)) for share in shares]
+    begins = np.cumsum(counts) - counts
     own = wanted[there.rank]
     kept = new_id_file(None, None)
     try:

@@ -6,10 +6,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from logq.kernels import _native
-from logq.processes import all_counts, all_rows, exchange, world
+from logq.processes import all_counts, all_rows, exchange, received_counts, world
 from logq.text.scanning import TextScan, pack_words
 from logq.text.vocabulary import Vocabulary, too_few, too_rare
-from logq.text.word_ranking import Ranking, merge_tables, words_of
+from logq.text.word_ranking import Ranking, choose, merge_tables, words_of
 
 __all__ = ["rank_together"]
 
@@ -23,7 +23,7 @@ class _Owned:
     def __init__(self) -> None:
         self.table = _native.WordTable()
         self.counts = np.zeros(0, np.int64)
-        self.first = np.zeros((0, 2), np.int64)  # the rank, and the order of appearance in its part
+        self.first = np.zeros(0, np.int64)  # by `_appearance`
 
     def add(self, rank: int, text: bytes, offsets: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
         """Add words of one process with their counts and orders of appearance, rows (n, 3) behind their lengths."""
@@ -32,15 +32,9 @@ class _Owned:
         places = self.table.absorb(table)
         new = len(self.table) - len(self.counts)
         self.counts = np.concatenate([self.counts, np.zeros(new, np.int64)])
-        self.first = np.concatenate([self.first, np.full((new, 2), np.iinfo(np.int64).max)])
+        self.first = np.concatenate([self.first, np.full(new, np.iinfo(np.int64).max)])
         self.counts[places] += rows[:, 1]
-        earlier = places[self.first[places, 0] > rank]
-        self.first[earlier] = np.column_stack([np.full(len(rows), rank), rows[:, 2]])[self.first[places, 0] > rank]
-
-    def best(self, min_count: int, most: int | None) -> NDArray[np.int64]:
-        """Those that occur often enough, the most frequent first, and of equals the earliest."""
-        found = np.flatnonzero(self.counts >= min_count)
-        return found[_order(self.counts[found], self.first[found])][:most]
+        self.first[places] = np.minimum(self.first[places], _appearance(rank, rows[:, 2]))
 
 
 def rank_together(scan: TextScan, min_count: int, max_vocab: int | None) -> Ranking:
@@ -85,8 +79,9 @@ def rank_together(scan: TextScan, min_count: int, max_vocab: int | None) -> Rank
     return Ranking(vocabulary, num_types, [number[place] for place in places])
 
 
-def _order(counts: NDArray[np.int64], first: NDArray[np.int64]) -> NDArray[np.int64]:
-    return np.lexsort((first[:, 1], first[:, 0], -counts))
+def _appearance(rank: int, order: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Numbers in the order of first appearance, in the parts of lower ranks before those of higher ones."""
+    return order + (rank << 40)
 
 
 def _send_to_owners(owned: _Owned, table: _native.WordTable, rows: NDArray[np.int64]) -> None:
@@ -98,7 +93,7 @@ def _send_to_owners(owned: _Owned, table: _native.WordTable, rows: NDArray[np.in
     rows[:, 0] = np.diff(offsets)  # lengths travel instead of ids, which mean nothing elsewhere
     sent = np.bincount(owners, minlength=size)
     ends = offsets[np.cumsum(sent)]  # of the bytes for each rank
-    received = exchange(torch.from_numpy(sent), [1] * size, [1] * size).tolist()
+    received = received_counts(sent.tolist())
     got = exchange(torch.from_numpy(rows), sent.tolist(), received).numpy()
     blocks = np.split(got, np.cumsum(received)[:-1])
     letters = [int(block[:, 0].sum()) for block in blocks]
@@ -111,12 +106,12 @@ def _send_to_owners(owned: _Owned, table: _native.WordTable, rows: NDArray[np.in
 
 def _best_of_all(owned: _Owned, min_count: int, most: int | None) -> tuple[list[str], NDArray[np.int64]]:
     """The words that are kept, in all processes the same, and their counts."""
-    own = owned.best(min_count, most)
+    own = choose(owned.counts, owned.first, min_count, most)
     text, offsets = owned.table.words(own)
     rows = np.column_stack([np.diff(offsets), owned.counts[own], owned.first[own]])
     rows = all_rows(torch.from_numpy(rows), doing="merge vocabularies").numpy()
     texts = all_rows(_as_tensor(text), doing="merge vocabularies").numpy().tobytes()
-    order = _order(rows[:, 1], rows[:, 2:])[:most]
+    order = choose(rows[:, 1], rows[:, 2], min_count, most)
     words = words_of(texts, _offsets(rows[:, 0]))
     return [words[number] for number in order.tolist()], rows[order, 1]
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from logq.processes import all_counts, all_rows, exchange, take_from_first, world
+from logq.processes import all_counts, all_rows, exchange, received_counts, take_from_first, world
 from logq.word2vec.engines import Floats
 
 __all__ = ["Replica", "share_of_sum"]
@@ -117,8 +117,8 @@ class Replica:
         owners = deltas.ids % size
         order = np.argsort(owners, kind="stable")
         sent = np.bincount(owners, minlength=size)
-        received = exchange(torch.from_numpy(sent), [1] * size, [1] * size).tolist()
         sizes = sent.tolist()
+        received = received_counts(sizes)
         ids = exchange(torch.from_numpy(deltas.ids[order]), sizes, received).numpy()
         rows = exchange(torch.from_numpy(deltas.rows[order]), sizes, received).numpy()
         own, places = np.unique(ids, return_inverse=True)
