@@ -18,7 +18,7 @@ from logq.samplers import Draw, Sampler
 ITEMS = 20
 
 NEURAL: dict[str, dict[str, Any]] = {
-    "YoutubeDNN": {"hidden": (32,), "max_length": 2},
+    "YoutubeDNN": {"hidden": (32,), "max_length": 2, "tied": False},
     "MIND": {"hidden": (), "interests": 2, "max_length": 2},
     "SDM": {"short_length": 2, "heads": 2, "max_length": 3},
     "TwoTower": {"hidden": (), "item_hidden": (), "temperature": 0.1, "max_length": 2, "sampler": "uniform"},
@@ -91,6 +91,13 @@ def make(name: str, **changes: Any) -> Recommender:
         "num_sampled": 10,
         "seed": SEED + 1,
         "patience": None,
+        # What follows from large logs otherwise, or takes time.
+        "dropout": 0.0,
+        "pretrain": 0,
+        "ema": None,
+        "cooldown": 0.0,
+        "validate_every": 1,
+        "validation_users": None,
     }
     return getattr(recommenders, name)(**{**defaults, **NEURAL[name], **changes})
 

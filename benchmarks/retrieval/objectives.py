@@ -25,6 +25,12 @@ BUDGET = {
     "patience": None,
     "validate_every": 4,
     "num_sampled": 512,
+    "tied": False,
+    "dropout": 0.0,
+    "pretrain": 0,
+    "ema": None,
+    "cooldown": 0.0,
+    "validation_users": None,
 }
 BEAUTY = {**BUDGET, "dim": 64, "tied": True, "epochs": 10, "validate_every": 10}
 BUDGETS = {"ml-1m": BUDGET, "beauty-s3rec": BEAUTY, "ml-100k": BUDGET}

@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 FAST = {"decay": "cosine", "warmup": 300, "patience": None, "sampler": "uniform", "num_sampled": 512, "pretrain": 20}
-KEPT = {**FAST, "ema": 0.999, "lr": 3e-3, "monitor": "hr@50", "exclude_seen": False, "validate_every": 10}
-IN_BATCH = {name: value for name, value in KEPT.items() if name not in ("sampler", "num_sampled")}
 BEFORE = {
     "examples": "positions",
     "positions": "start",
@@ -101,62 +99,27 @@ SHOP_SESSIONS = (
     ),
 )
 SEQUENTIAL = (
-    Row(
-        "YoutubeDNN",
-        "YoutubeDNN",
-        {**KEPT, "max_length": 20, "tied": True, "epochs": 4, "recency": 0.55},
-        "HR@50 kept .3371 (DeepMatch)",
-        chosen=BY_HAND,
-    ),
-    Row("SDM", "SDM", {**KEPT, "max_length": 20, "epochs": 4}, "HR@50 kept .4752 (DeepMatch)", chosen=BY_HAND),
-    Row(
-        "MIND",
-        "MIND",
-        {**KEPT, "max_length": 10, "interests": 2, "learned_routing": True, "epochs": 6},
-        "HR@50 kept .4364 (DeepMatch's ComiRec)",
-        chosen=BY_HAND,
-    ),
-    Row(
-        "two towers, in the batch",
-        "TwoTower",
-        {**IN_BATCH, "max_length": 20, "epochs": 4},
-        "HR@50 kept .3555 (DeepMatch's DSSM)",
-        chosen=BY_HAND,
-    ),
-    Row("Item2Vec", "Item2Vec", {}, "HR@10 .0082 (FunRec)"),
-    Row("EGES", "EGES", {"epochs": 5, "walks_per_item": 20}, "HR@10 .0189 (FunRec)", chosen=BY_HAND),
+    Row("YoutubeDNN", "YoutubeDNN", published="HR@50 kept .3371 (DeepMatch)"),
+    Row("SDM", "SDM", published="HR@50 kept .4752 (DeepMatch)"),
+    Row("MIND", "MIND", published="HR@50 kept .4364 (DeepMatch's ComiRec)"),
+    Row("two towers, in the batch", "TwoTower", published="HR@50 kept .3555 (DeepMatch's DSSM)"),
+    Row("Item2Vec", "Item2Vec", published="HR@10 .0082 (FunRec)"),
+    Row("EGES", "EGES", published="HR@10 .0189 (FunRec)"),
 )
-SPARSE = {**KEPT, "epochs": 10}
-"""For logs with more items and fewer events of each, such as Beauty."""
-SEQUENTIAL_BEAUTY = (
-    Row("YoutubeDNN", "YoutubeDNN", {**SPARSE, "max_length": 20, "tied": True}, chosen=ON_BEAUTY_S3REC),
-    Row("SDM", "SDM", {**SPARSE, "max_length": 20}, chosen=AS_ON_ML_1M),
-    Row(
-        "MIND",
-        "MIND",
-        {**SPARSE, "max_length": 10, "interests": 2, "learned_routing": True},
-        chosen=AS_ON_ML_1M,
-    ),
-    Row("two towers, in the batch", "TwoTower", {**IN_BATCH, "max_length": 20, "epochs": 10}, chosen=AS_ON_ML_1M),
-    Row("Item2Vec", "Item2Vec"),
-    Row("EGES", "EGES"),
-)
+"""What is published of them is for MovieLens-1M."""
 REPEATED = {"exclude_seen": False}
 """Where users come back to items: what training is stopped by counts them as well."""
 
 
-def carried_over(rows: tuple[Row, ...], chosen: str, **options: Any) -> tuple[Row, ...]:
-    """Models with the settings that another log had, of which nothing is published for this one."""
+def sequential(**options: Any) -> tuple[Row, ...]:
+    """The same on another log, of which nothing is published for this file."""
     return tuple(
-        row._replace(
-            published="",
-            options={**row.options, **options},
-            chosen=chosen if row.options else DEFAULTS,
-        )
-        for row in rows
+        row._replace(published="", options=options if row.estimator in NEXT_ITEM else {}) for row in SEQUENTIAL
     )
 
 
+NEXT_ITEM = ("YoutubeDNN", "SDM", "MIND", "TwoTower")
+"""Those that learn what comes next, and have a validation to stop by."""
 SASREC_BY_LOG = Row("SASRec, defaults", "SASRec")
 SASREC_BY_HAND = Row("SASRec, by hand", "SASRec", SASREC_BEAUTY, chosen=ON_BEAUTY_S3REC)
 OF_0_1 = "SASRec, as in 0.1"
@@ -172,33 +135,31 @@ ROWS: dict[str, tuple[Row, ...]] = {
         *BASELINES,
         Row(OF_0_1, "SASRec", SASREC_ML_BEFORE, chosen=AS_ON_ML_1M),
         SASREC_BY_LOG,
-        *carried_over(SEQUENTIAL, AS_ON_ML_1M),
+        *sequential(),
     ),
     "beauty-bert4rec": (
         *WITHOUT_EASE,
         Row(OF_0_1, "SASRec", SASREC_BEAUTY_BEFORE, "HR@10 .0533, NDCG@10 .0327 (antklen)", chosen=BY_HAND),
         SASREC_BY_LOG,
         SASREC_BY_HAND,
-        *SEQUENTIAL_BEAUTY,
+        *sequential(),
     ),
     "beauty-s3rec": (
         *BASELINES,
         Row(OF_0_1, "SASRec", SASREC_BEAUTY_BEFORE, "HR@10 .1041, NDCG@10 .0614 (WEARec)", chosen=AS_ON_BEAUTY),
         SASREC_BY_LOG,
         SASREC_BY_HAND,
-        *carried_over(SEQUENTIAL_BEAUTY, AS_ON_BEAUTY),
+        *sequential(),
     ),
     "diginetica": (
         *SHOP_SESSIONS,
         Row("SASRec", "SASRec", {**REPEATED, "max_length": 20, "monitor": "mrr@20"}, chosen="by the protocol"),
-        *carried_over(SEQUENTIAL_BEAUTY[:4], AS_ON_BEAUTY),
-        *SEQUENTIAL_BEAUTY[4:],
+        *sequential(**REPEATED),
     ),
     "trivago": (
         *BASELINES,
         Row("SASRec", "SASRec", {**REPEATED, "max_length": 20}, chosen="by the protocol"),
-        *carried_over(SEQUENTIAL_BEAUTY[:4], AS_ON_BEAUTY),
-        *SEQUENTIAL_BEAUTY[4:],
+        *sequential(**REPEATED),
         Row("Airbnb's embeddings", "AirbnbEmbeddings", {"batch_size": 64, "lr": 0.01, "booking": "booked"}),
     ),
 }

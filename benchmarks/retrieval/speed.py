@@ -48,6 +48,9 @@ def one_epoch(examples: Path, request: dict[str, Any]) -> dict[str, Any]:
         max_length=50,
         batch_size=request["batch_size"],
         epochs=1,
+        dropout=0.0,
+        pretrain=0,
+        ema=None,
         seed=request["seed"],
         **(
             {"sampler": "in_batch"}

@@ -81,8 +81,8 @@ def test_what_has_no_score_is_not_a_number(model: Recommender) -> None:
     found = model.score(["u0", "nobody", "u3"], [[103, 7], [103], ["x", 104]], unknown="ignore")
     assert np.isnan(found[0, 1])
     assert np.isnan(found[2, 0])
-    assert found[0, 0] == pytest.approx(model.score("u0", 103), abs=1e-6)
-    assert found[2, 1] == pytest.approx(model.score("u3", 104), abs=1e-6)
+    assert found[0, 0] == pytest.approx(model.score("u0", 103), rel=1e-6, abs=1e-6)
+    assert found[2, 1] == pytest.approx(model.score("u3", 104), rel=1e-6, abs=1e-6)
     if model.answerable(model.known.given([[]], None))[0]:
         assert np.isfinite(found[1, 0])
     else:

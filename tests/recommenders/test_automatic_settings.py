@@ -38,6 +38,7 @@ def test_statistics_are_those_that_a_loop_counts(max_length: int) -> None:
     assert statistics.num_windows(max_length) == sum(-(-(len(session) - 1) // max_length) for session in sessions)
     assert statistics.events_per_item == sum(map(len, sessions)) / 9
     assert (statistics.length_at(0.5), statistics.length_at(1.0)) == (2, 9)
+    assert statistics.targets_at_most(max_length) == sum(min(len(session) - 1, max_length) for session in sessions)
 
 
 def test_users_and_items_without_an_event_do_not_count() -> None:
@@ -57,6 +58,24 @@ def test_what_is_given_stays_and_the_rest_is_chosen() -> None:
     assert not {"dropout", "max_length", "epochs"} & model.chosen.keys()
     assert all(getattr(model, name) == choice.value for name, choice in model.chosen.items())
     assert "auto" not in map(str, model.settings().values())
+
+
+@pytest.mark.parametrize("name", ["YoutubeDNN", "TwoTower"])
+@pytest.mark.parametrize(("recency", "length"), [(0.6, 14), (0.1, 3), (0.99, 50), (1.0, 50)])
+def test_a_mean_looks_back_as_far_as_recency_does(name: str, recency: float, length: int) -> None:
+    model = getattr(logq, name)(recency=recency)
+    chosen = choose(model.rules, LogStatistics.of(walks(5, 20, 8)), model, model.auto)
+    assert chosen["max_length"].value == length
+    assert recency**length < 1.001e-3 or length == 50
+
+
+def test_an_epoch_has_as_many_updates_as_events_are_learned_from() -> None:
+    statistics = LogStatistics.of(walks(1000, 50, 101))
+    updates = {}
+    for most in (None, 10):
+        model = logq.YoutubeDNN(max_per_user=most, batch_size=100)
+        updates[most] = choose(model.rules, statistics, model, model.auto)["epochs"].value
+    assert updates == {None: 10, 10: 100}  # 10,000 updates of 100 events
 
 
 def test_rules_see_what_was_chosen_before() -> None:

@@ -4,6 +4,7 @@ import copy
 import json
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -232,13 +233,12 @@ def test_another_class_is_named(tmp_path: Path) -> None:
 
 
 def test_negative_sampling_keeps_its_log_q_in_the_file(tmp_path: Path) -> None:
-    model = make("YoutubeDNN", objective="negative_sampling", epochs=1).fit(planted_log(), progress=False)
+    options: dict[str, Any] = {"objective": "negative_sampling", "sampler": "unigram", "epochs": 1}
+    model = make("YoutubeDNN", **options).fit(planted_log(), progress=False)
     model.save(tmp_path)
     again = YoutubeDNN.load(tmp_path)
     assert (again.recommend(k=3).scores == model.recommend(k=3).scores).all()
-    without = make("YoutubeDNN", objective="negative_sampling", epochs=1, log_q=False).fit(
-        planted_log(), progress=False
-    )
+    without = make("YoutubeDNN", log_q=False, **options).fit(planted_log(), progress=False)
     assert (without.item_vectors == model.item_vectors).all()
     assert (without.recommend(k=3).scores != model.recommend(k=3).scores).any()
 

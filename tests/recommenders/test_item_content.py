@@ -124,13 +124,22 @@ def test_vectors_are_held_once_and_not_saved_with_the_weights():
 # ------------------------------------------------------------------------- cold items, on data with a known answer
 
 GENRES, EACH = 4, 8
-QUICK: dict[str, Any] = {"dim": 16, "epochs": 12, "lr": 0.02, "seed": 1, "id_dropout": 0.3, "patience": None}
+QUICK: dict[str, Any] = {
+    "dim": 16,
+    "epochs": 12,
+    "lr": 0.02,
+    "seed": 1,
+    "id_dropout": 0.3,
+    "patience": None,
+    "pretrain": 0,
+    "dropout": 0.0,
+}
 CLASSES: dict[str, tuple[Any, dict[str, Any]]] = {
     "YoutubeDNN": (YoutubeDNN, {"hidden": (), "content": "sum", "num_sampled": 16}),
     "MIND": (MIND, {"hidden": (), "interests": 2, "content": "sum", "num_sampled": 16}),
     "SDM": (SDM, {"heads": 2, "short_length": 3, "content": "network", "num_sampled": 16}),
     "TwoTower": (TwoTower, {"hidden": (), "item_hidden": (), "content": "sum", "temperature": 0.2}),
-    "SASRec": (SASRec, {"blocks": 1, "dropout": 0.0, "content": "network", "num_sampled": 16, "batch_size": 8}),
+    "SASRec": (SASRec, {"blocks": 1, "content": "network", "num_sampled": 16, "batch_size": 8}),
 }
 
 

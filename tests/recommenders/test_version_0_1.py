@@ -56,20 +56,23 @@ SKIP_GRAM: dict[str, Any] = NEURAL | {
     "gap": None,
 }
 
-AUTOMATIC: dict[str, dict[str, Any]] = {
-    "SASRec": {
-        "batch_size": "auto",
-        "dropout": "auto",
-        "ema": 0.999,
-        "epochs": "auto",
-        "hidden": "auto",
-        "max_length": "auto",
-        "num_sampled": "auto",
-        "patience": 5,
-        "pretrain": "auto",
-        "validate_every": "auto",
-        "sampler": "uniform",
-    }
+NEXT_ITEM: dict[str, Any] = {
+    "dropout": "auto",
+    "ema": 0.999,
+    "epochs": "auto",
+    "lr": 0.003,
+    "num_sampled": "auto",
+    "patience": 5,
+    "pretrain": "auto",
+    "validate_every": "auto",
+    "sampler": "uniform",
+}
+SINCE: dict[str, dict[str, Any]] = {
+    "YoutubeDNN": NEXT_ITEM | {"max_length": "auto", "tied": True},
+    "MIND": NEXT_ITEM | {"max_length": 20, "interests": 2, "learned_routing": True},
+    "SDM": NEXT_ITEM | {"max_length": 20},
+    "TwoTower": NEXT_ITEM | {"max_length": "auto", "sampler": "in_batch"},
+    "SASRec": NEXT_ITEM | {"batch_size": "auto", "hidden": "auto", "lr": 0.001, "max_length": "auto"},
 }
 """Defaults that are others today, on purpose: most follow from the log."""
 
@@ -131,8 +134,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "tied": True,
         "overlap": 0,
         "last_only": False,
-    }
-    | AUTOMATIC["SASRec"],
+    },
     "EGES": SKIP_GRAM | {"walks_per_item": 10, "walk_length": 10},
     "AirbnbEmbeddings": SKIP_GRAM | {"dim": 32, "booking": None, "market": None, "num_in_market": 5},
     "Item2Vec": {
@@ -168,7 +170,7 @@ TODAY = {"negatives": "num_sampled", "power": "unigram_power"}
 def test_arguments_and_their_defaults_are_those_of_0_1(name: str) -> None:
     kind = getattr(logq, name)
     plain = kind()
-    for key, value in SETTINGS[name].items():
+    for key, value in {**SETTINGS[name], **SINCE.get(name, {})}.items():
         now = getattr(plain, key)
         # None, of Item2Vec's sampler, always meant unigram, and is said so now.
         assert (list(now) if isinstance(now, tuple) else now) == ("unigram" if (name, key) == IMPLIED else value)

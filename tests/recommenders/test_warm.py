@@ -133,7 +133,7 @@ def test_only_rows_that_new_events_touch_change_in_sparse_tables():
     rng = np.random.default_rng(3)
     old = Interactions.from_arrays(np.repeat(np.arange(30), 6), rng.integers(0, 60, 180), np.arange(180))
     settings = {"dim": 8, "sampler": "in_batch", "sparse": True, "replay": 0, "weight_decay": 0.0, "seed": 1}
-    model = YoutubeDNN(max_length=3, epochs=2, **settings).fit(old, progress=False)
+    model = YoutubeDNN(max_length=3, epochs=2, tied=False, **settings).fit(old, progress=False)
     before = {name: value.clone() for name, value in model.model.state_dict().items()}
     new = Interactions.from_arrays([0, 0, 99, 99], [777, 5, 7, 9], [500, 501, 502, 503])
     model.fit(new, warm=True, progress=False)

@@ -1,5 +1,6 @@
 """Schedules, stopping, averages, and training that diverges."""
 
+import itertools
 import math
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from logq.training.checkpoint import FILE
 from logq.training.devices import Device
 from logq.training.loop import Loop
 from logq.training.optimizers import Optimizers
+from logq.training.phases import TimeBudget
 from logq.training.running_mean import Problems, RunningMean
 from logq.training.schedule import Schedule, WeightAverage
 from logq.training.together import Alone
@@ -43,24 +45,58 @@ def test_the_best_weights_are_kept_and_patience_ends_the_training(ema: float | N
     assert not torch.equal(weights[3]["items.weight"], weights[5]["items.weight"])
 
 
-@pytest.mark.parametrize(("cooldown", "epochs", "more"), [(0.5, 60, 2), (0.1, 60, 1), (1.0, 6, 2), (1.0, 4, 0)])
-def test_after_patience_the_rate_falls_to_nothing(
-    cooldown: float, epochs: int, more: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Patience ends after four epochs; the best of those that follow counts."""
-    rates: list[float] = []
+@pytest.fixture
+def rates(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The factors of the learning rate, as they are set."""
+    found: list[float] = []
     set_rate = Optimizers.set_rate
-    monkeypatch.setattr(Optimizers, "set_rate", lambda self, factor: (rates.append(factor), set_rate(self, factor)))
+    monkeypatch.setattr(Optimizers, "set_rate", lambda self, factor: (found.append(factor), set_rate(self, factor)))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("cooldown", "epochs", "constant", "more"), [(0.5, 60, 4, 2), (0.1, 60, 4, 1), (1.0, 6, 3, 3), (1.0, 4, 2, 2)]
+)
+def test_after_patience_the_rate_falls_to_nothing(
+    cooldown: float, epochs: int, constant: int, more: int, rates: list[float]
+) -> None:
+    """Patience ends after four epochs, and `epochs` leave room for as many as fall; the best of all counts."""
     model: Any = make("YoutubeDNN", epochs=epochs, patience=2, cooldown=cooldown)
     weights = told(model, [0.1, 0.4, 0.3, 0.2, 0.5, 0.45])
     model.fit(planted_split(), progress=False)
-    assert len(model.training_log) == 4 + more
-    batches = len(rates) // (4 + more)
+    assert len(model.training_log) == constant + more
+    batches = len(rates) // (constant + more)
     falling = [1 - step / (more * batches) for step in range(more * batches)]
-    assert rates == pytest.approx([1.0] * (4 * batches) + falling)
-    best = weights[4 if more else 1]
+    assert rates == pytest.approx([1.0] * (constant * batches) + falling)
+    best = weights[4 if constant + more > 4 else 1]
     for name, value in model.model.state_dict().items():
         assert torch.equal(value, best[name])
+
+
+@pytest.mark.parametrize(("epochs", "falling"), [(1, 0), (2, 1), (5, 1), (10, 2)])
+def test_without_a_validation_the_last_epochs_fall(epochs: int, falling: int, rates: list[float]) -> None:
+    make("YoutubeDNN", epochs=epochs, cooldown=0.25).fit(planted_split().train, progress=False)
+    batches = len(rates) // epochs
+    steps = falling * batches
+    assert rates == pytest.approx([1.0] * (len(rates) - steps) + [1 - step / steps for step in range(steps)])
+
+
+def test_a_time_budget_ends_cooled(rates: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that ticks with each look at it; of 100 steps before it, 25 fall."""
+    ticks = itertools.count()
+    monkeypatch.setattr(TimeBudget.__init__, "__kwdefaults__", {"clock": lambda: 0.01 * next(ticks)})
+    make("YoutubeDNN", epochs=100_000, cooldown=0.25, minutes=0.2).fit(planted_split().train, progress=False)
+    constant = rates.index(next(rate for rate in rates if rate < 1)) - 1
+    steps = round(0.25 * constant)
+    assert rates == pytest.approx(
+        [1.0] * constant + [1 - step / steps for step in range(steps)][: len(rates) - constant]
+    )
+    assert rates[-1] < 0.3
+
+
+def test_a_rate_that_decays_has_no_cooldown_beside(rates: list[float]) -> None:
+    make("YoutubeDNN", epochs=5, cooldown=0.25, decay="linear").fit(planted_split().train, progress=False)
+    assert rates == pytest.approx([1 - step / len(rates) for step in range(len(rates))])
 
 
 def test_what_a_learned_q_adds_to_scores_is_of_the_best_epoch() -> None:

@@ -64,6 +64,10 @@ class LogStatistics:
         """Events that follow another one of the same user."""
         return self.num_events - self.num_users
 
+    def targets_at_most(self, each: int) -> int:
+        """Those targets, where no user has more than so many."""
+        return int(np.minimum(self.lengths - 1, each).sum())
+
     def length_at(self, share: float) -> int:
         """The length of history that this share of users do not exceed."""
         return int(np.quantile(self.lengths, share, method="inverted_cdf")) if len(self.lengths) else 0

@@ -16,8 +16,9 @@ from logq.recommenders.encoders import Batch, RetrievalModel, Tower
 from logq.recommenders.feature_tables import FeatureTables, feature_sizes
 from logq.recommenders.item_content import ItemContent, TableModel, content_of
 from logq.recommenders.item_tables import column, end_of
-from logq.recommenders.neural_config import ContentConfig, Dropout, FeatureDim, Hidden, NeuralConfig, Tied
+from logq.recommenders.neural_config import ContentConfig, FeatureDim, Hidden, Tied
 from logq.recommenders.neural_recommender import NeuralRecommender
+from logq.recommenders.next_item_config import NextItemConfig
 from logq.tracing import keeps_sizes
 from logq.training.config import AtLeast, Check, Help, TriedValues, configclass
 
@@ -212,7 +213,7 @@ def _check_power(name: str, value: Any) -> float:
 
 
 @configclass(group="Model")
-class MINDConfig(ContentConfig, NeuralConfig):
+class MINDConfig(ContentConfig, NextItemConfig):
     """The arguments of MIND.
 
     Example:
@@ -220,7 +221,8 @@ class MINDConfig(ContentConfig, NeuralConfig):
         'inf'
     """
 
-    interests: Annotated[int, AtLeast(1), TriedValues(1, 6), Help("Maximum number of interests per user.")] = 4
+    max_length = 20
+    interests: Annotated[int, AtLeast(1), TriedValues(1, 6), Help("Maximum number of interests per user.")] = 2
     adaptive: Annotated[
         bool,
         Help(
@@ -243,11 +245,13 @@ class MINDConfig(ContentConfig, NeuralConfig):
     learned_routing: Annotated[
         bool,
         Help(
-            "Whether the initial logits of the routing are trained.", typed="Train the initial logits of the routing."
+            "Whether the initial logits of the routing are trained.",
+            more="They tell interests apart by how recent their items are; the paper's are random numbers that stay.",
+            typed="Train the initial logits of the routing, or keep the random ones.",
+            flag="--learned-routing/--random-routing",
         ),
-    ] = False
+    ] = True
     tied: Tied = True
-    dropout: Dropout = 0.0
 
     def settings(self) -> dict[str, Any]:
         """The arguments, as JSON can hold them."""

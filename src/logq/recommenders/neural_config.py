@@ -35,7 +35,7 @@ METRICS = ("hr", "recall", "ndcg", "mrr", "map")
 MAX_DROPOUT = 0.999
 
 Dropout: TypeAlias = Annotated[
-    float, AtLeast(0), AtMost(MAX_DROPOUT), TriedValues(0.0, 0.6), Help("Dropout rate of hidden layers.")
+    float, AtLeast(0), AtMost(MAX_DROPOUT), TriedValues(0, 0.6), Help("Dropout rate of hidden layers.", group="Model")
 ]
 FeatureDim: TypeAlias = Annotated[int, AtLeast(1), Help("Dimension of the vector of each feature.")]
 Hidden: TypeAlias = Annotated[Sequence[int], AtLeast(1), Help("Widths of the ReLU layers.")]

@@ -1,14 +1,13 @@
 """The arguments of SASRec, and the rules that choose those that are "auto" by the log."""
 
-import math
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
 from logq._arguments import ArgumentError
 from logq.recommenders.automatic_settings import AutomaticChoice, LogStatistics, Rules
 from logq.recommenders.layers.layer_config import LAYERS, LayerConfig
-from logq.recommenders.neural_config import ContentConfig, NeuralConfig, Tied
-from logq.samplers.registry import SamplerChoice
+from logq.recommenders.neural_config import ContentConfig, Tied
+from logq.recommenders.next_item_config import NextItemConfig
 from logq.training.config import AUTO, AtLeast, Auto, Help, OneOf, configclass
 
 __all__ = ["SASRecConfig"]
@@ -16,27 +15,12 @@ __all__ = ["SASRecConfig"]
 MOST_PREFIX_ITEMS = 5_000_000
 """Items of the histories of all events up to which each event is an example of its own."""
 
-SPARSE = 100
-"""Events of an item, on average, below which a log says so little of each that a model needs much dropout."""
-
-PRETRAINED_EVENTS = 10_000_000
-"""Events up to which skip-gram over the log takes little beside the training itself."""
-
 BATCH_TARGETS = 4096
 """Targets of a batch of windows."""
 
-LEAST_VALIDATION = 1024
-"""Users who are enough to tell epochs apart: their metrics go up and down together from one epoch to the next."""
-
-BETWEEN = 200
-"""Updates between validations, at the least: fewer of them tell patience nothing."""
-
-STEPS = 10_000
-"""Updates that are made where no validation part tells when to stop."""
-
 
 @configclass(group="Model")
-class SASRecConfig(LayerConfig, ContentConfig, NeuralConfig):
+class SASRecConfig(LayerConfig, ContentConfig, NextItemConfig):
     """The arguments of SASRec.
 
     Example:
@@ -72,23 +56,16 @@ class SASRecConfig(LayerConfig, ContentConfig, NeuralConfig):
     layer: Annotated[str, Auto("by the examples")] = AUTO
     max_length: Annotated[int, Auto("by the length of histories")] = AUTO
     dropout: Annotated[float, Auto("by the number of events of an item")] = AUTO
+    dropouts: ClassVar[tuple[float, float]] = (0.5, 0.2)
     hidden: Annotated[int | None, Auto("by the layer")] = AUTO
     positions: Annotated[str | None, Auto("by the examples")] = AUTO
     norm: Annotated[str | None, Auto("by the examples")] = AUTO
     init_std: Annotated[float | None, Auto("by the norm")] = AUTO
-    sampler: Annotated[SamplerChoice | None, Help(default="uniform")] = None
-    num_sampled: Annotated[int, Auto("by the number of items")] = AUTO
     batch_size: Annotated[int, Auto("by the examples"), Help("Windows or prefixes in a batch.", group="Training")] = (
         AUTO
     )
     pretrain: Annotated[int, Auto("by the examples")] = AUTO
-    epochs: Annotated[int, Auto("by the number of events")] = AUTO
-    validate_every: Annotated[int, Auto("by the updates of an epoch")] = AUTO
-    validation_users: Annotated[int | None, Auto("by the number of users")] = AUTO
-    ema = 0.999
-    cooldown = 0.25
-    patience = 5
-    default_sampler: ClassVar[str] = "uniform"
+    lr = 1e-3
     settings_before: ClassVar[Mapping[str, Any]] = {
         "layer": "attention",
         "examples": "positions",
@@ -110,22 +87,11 @@ class SASRecConfig(LayerConfig, ContentConfig, NeuralConfig):
         "positions": lambda log, own: _of_layer(own, "positions", _POSITIONS[own.examples]),
         "norm": lambda log, own: _of_layer(own, "norm", _NORMS[own.examples]),
         "init_std": lambda log, own: AutomaticChoice(0.02 if own.norm == "post" else None, f"norm is {own.norm}"),
-        "dropout": lambda log, own: AutomaticChoice(
-            0.5 if log.events_per_item < SPARSE else 0.2, f"an item has {log.events_per_item:.3g} events"
-        ),
         "hidden": lambda log, own: AutomaticChoice(
             4 * own.dim if own.layer == "attention" else None, f"layer {own.layer}"
         ),
-        "num_sampled": lambda log, own: AutomaticChoice(
-            min(2048, max(1, log.num_items // 2)), f"{log.num_items:,} items"
-        ),
-        "pretrain": lambda log, own: _pretrain(log, own),
         "batch_size": lambda log, own: _batch_size(log, own),
-        "epochs": lambda log, own: _epochs(log, own),
-        "validate_every": lambda log, own: _validate_every(log, own),
-        "validation_users": lambda log, own: AutomaticChoice(
-            max(LEAST_VALIDATION, log.num_users // 10) if log.has_validation else None, f"{log.num_users:,} users"
-        ),
+        **NextItemConfig.rules,
     }
 
     def __post_init__(self) -> None:
@@ -138,6 +104,16 @@ class SASRecConfig(LayerConfig, ContentConfig, NeuralConfig):
             for name, expected in ({"examples": "'prefixes'"} if self.examples == "positions" else windows).items():
                 if getattr(self, name):
                     raise ArgumentError(name, f"{expected}, {named}", getattr(self, name))
+
+    def num_examples(self, log: LogStatistics) -> int:
+        """How many prefixes or windows there are."""
+        return log.num_targets if self.examples == "prefixes" else log.num_windows(self.max_length)
+
+    def pretrained(self, log: LogStatistics) -> AutomaticChoice:
+        """None where examples are prefixes."""
+        if self.examples == "prefixes":
+            return AutomaticChoice(0, "examples are prefixes")
+        return super().pretrained(log)
 
 
 _LAYERS = {"prefixes": "bsarec", "positions": "attention"}
@@ -162,35 +138,8 @@ def _of_layer(own: SASRecConfig, name: str, wanted: str) -> AutomaticChoice:
     return AutomaticChoice(wanted if wanted in takes else takes[0], f"examples are {own.examples}, layer {own.layer}")
 
 
-def _pretrain(log: LogStatistics, own: SASRecConfig) -> AutomaticChoice:
-    if own.tables == "sharded":
-        return AutomaticChoice(0, "no process has whole tables")
-    fits = log.num_events <= PRETRAINED_EVENTS
-    reason = f"examples are {own.examples}" if fits else f"{log.num_events:,} events"
-    return AutomaticChoice(20 if fits and own.examples == "positions" else 0, reason)
-
-
 def _batch_size(log: LogStatistics, own: SASRecConfig) -> AutomaticChoice:
     if own.examples == "prefixes":
         return AutomaticChoice(256, "examples are prefixes")
     length = max(1, log.num_targets // max(1, log.num_windows(own.max_length)))
     return AutomaticChoice(min(256, max(16, BATCH_TARGETS // length)), f"windows have {length:,} targets")
-
-
-def _updates(log: LogStatistics, own: SASRecConfig) -> float:
-    """The updates of an epoch."""
-    number = log.num_targets if own.examples == "prefixes" else log.num_windows(own.max_length)
-    return max(1, number) / own.batch_size
-
-
-def _epochs(log: LogStatistics, own: SASRecConfig) -> AutomaticChoice:
-    if log.has_validation:
-        return AutomaticChoice(200, "validation stops sooner")
-    epochs = round(STEPS / _updates(log, own))
-    return AutomaticChoice(min(200, max(5, epochs)), f"some {STEPS:,} updates, without a validation part")
-
-
-def _validate_every(log: LogStatistics, own: SASRecConfig) -> AutomaticChoice:
-    updates = _updates(log, own)
-    every = min(round(BETWEEN / updates), own.epochs // 10)
-    return AutomaticChoice(max(1, every), f"an epoch has {math.ceil(updates):,} updates")

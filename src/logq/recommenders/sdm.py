@@ -15,10 +15,11 @@ from logq.recommenders.encoders import Batch, RetrievalModel
 from logq.recommenders.feature_tables import FeatureTables, ItemCodes, check_features, feature_sizes, item_inputs
 from logq.recommenders.item_content import ItemContent, TableModel, content_of
 from logq.recommenders.item_tables import IdTable, column, end_of, filled
-from logq.recommenders.neural_config import ContentConfig, Dropout, NeuralConfig, Tied, UserDropout, UserVectors
+from logq.recommenders.neural_config import ContentConfig, Tied, UserDropout, UserVectors
 from logq.recommenders.neural_recommender import NeuralRecommender
+from logq.recommenders.next_item_config import NextItemConfig
 from logq.tracing import keeps_sizes
-from logq.training.config import AtLeast, Help, configclass
+from logq.training.config import AUTO, AtLeast, Help, configclass
 
 __all__ = ["SDM", "SDMConfig", "SDMEncoder"]
 
@@ -206,7 +207,7 @@ def _attend(x: Tensor, user: Tensor, is_item: Tensor) -> Tensor:
 
 
 @configclass(group="Model")
-class SDMConfig(ContentConfig, NeuralConfig):
+class SDMConfig(ContentConfig, NextItemConfig):
     """The arguments of SDM.
 
     Example:
@@ -214,11 +215,12 @@ class SDMConfig(ContentConfig, NeuralConfig):
         True
     """
 
+    max_length = 20
     short_length: Annotated[int, AtLeast(1), Help("Maximum number of events in the current session.")] = 10
     heads: Annotated[int, AtLeast(1), Help("Number of attention heads, a divisor of dim.")] = 4
     user_vectors: UserVectors = False
     user_dropout: UserDropout = 0.1
-    dropout: Annotated[Dropout, Help("Dropout rate of the inputs and outputs of the LSTM.")] = 0.0
+    dropout: Annotated[float, Help("Dropout rate of the inputs and outputs of the LSTM.")] = AUTO
     tied: Tied = True
 
     def __post_init__(self) -> None:

@@ -1,7 +1,7 @@
 """TwoTower: one tower for users and their histories, one for items and their features; Yi et al., RecSys 2019."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 from torch import Tensor
@@ -17,18 +17,15 @@ from logq.recommenders.feature_tables import FeatureTables, ItemCodes, check_fea
 from logq.recommenders.item_content import ROWS, ContentTable, ItemContent, content_of
 from logq.recommenders.item_tables import IdTable, column
 from logq.recommenders.neural_config import (
-    RECENCY,
     ContentConfig,
     ContextConfig,
-    Dropout,
     FeatureDim,
     Hidden,
-    NeuralConfig,
-    Recency,
     UserDropout,
     UserVectors,
 )
 from logq.recommenders.neural_recommender import NeuralRecommender
+from logq.recommenders.next_item_config import RecentItemsConfig
 from logq.samplers.registry import SamplerChoice
 from logq.training.config import AtLeast, Help, TriedValues, configclass
 
@@ -201,7 +198,7 @@ class TwoTowerEncoder(RetrievalModel):
 
 
 @configclass(group="Model")
-class TwoTowerConfig(ContextConfig, ContentConfig, NeuralConfig):
+class TwoTowerConfig(ContextConfig, ContentConfig, RecentItemsConfig):
     """The arguments of TwoTower.
 
     Example:
@@ -225,8 +222,6 @@ class TwoTowerConfig(ContextConfig, ContentConfig, NeuralConfig):
     feature_dim: FeatureDim = 16
     user_vectors: UserVectors = False
     user_dropout: UserDropout = 0.1
-    recency: Recency = RECENCY
-    dropout: Dropout = 0.0
     sampler: Annotated[SamplerChoice | None, Help(default="in_batch")] = None
     temperature: Annotated[float, TriedValues(0.02, 0.2), Help("Temperature that divides the cosines.")] = 0.05
     chunk: Annotated[
@@ -242,7 +237,6 @@ class TwoTowerConfig(ContextConfig, ContentConfig, NeuralConfig):
         ),
     ] = None
     cosine: Annotated[bool, Help("False: the towers end in unit vectors anyway.", hidden=True)] = False
-    settings_before: ClassVar[Mapping[str, Any]] = {"recency": 1.0}
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,7 +1,7 @@
 """YoutubeDNN: averaged histories and features through ReLU layers; Covington et al., RecSys 2016."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
@@ -10,22 +10,20 @@ from logq._arguments import ArgumentError, Verbatim, check_bool, check_float, ch
 from logq.logs.examples import Examples
 from logq.logs.interactions import Interactions
 from logq.logs.next_items import NextItems
+from logq.recommenders.automatic_settings import LogStatistics
 from logq.recommenders.encoders import Batch, RetrievalModel, Tower
 from logq.recommenders.feature_tables import FeatureTables, feature_sizes
 from logq.recommenders.item_content import ItemContent, TableModel, content_of
 from logq.recommenders.item_tables import column
 from logq.recommenders.neural_config import (
-    RECENCY,
     ContentConfig,
     ContextConfig,
-    Dropout,
     FeatureDim,
     Hidden,
-    NeuralConfig,
-    Recency,
     Tied,
 )
 from logq.recommenders.neural_recommender import NeuralRecommender
+from logq.recommenders.next_item_config import RecentItemsConfig
 from logq.shapes import check_shape
 from logq.training.config import AtLeast, Help, configclass
 
@@ -142,7 +140,7 @@ class YoutubeDNNEncoder(TableModel):
 
 
 @configclass(group="Model")
-class YoutubeDNNConfig(ContextConfig, ContentConfig, NeuralConfig):
+class YoutubeDNNConfig(ContextConfig, ContentConfig, RecentItemsConfig):
     """The arguments of YoutubeDNN.
 
     Example:
@@ -159,7 +157,7 @@ class YoutubeDNNConfig(ContextConfig, ContentConfig, NeuralConfig):
             typed="Use the age of each example as an input.",
         ),
     ] = False
-    tied: Tied = False
+    tied: Tied = True
     item_bias: Annotated[
         bool,
         Help(
@@ -178,9 +176,10 @@ class YoutubeDNNConfig(ContextConfig, ContentConfig, NeuralConfig):
             none="0",
         ),
     ] = None
-    recency: Recency = RECENCY
-    dropout: Dropout = 0.0
-    settings_before: ClassVar[Mapping[str, Any]] = {"recency": 1.0}
+
+    def num_examples(self, log: LogStatistics) -> int:
+        """Events that are learned from in an epoch."""
+        return log.num_targets if self.max_per_user is None else log.targets_at_most(self.max_per_user)
 
 
 class YoutubeDNN(YoutubeDNNConfig, NeuralRecommender):

@@ -277,6 +277,8 @@ class Loop(SavedLoop):
             self.budget.validation_done()
         self._share, room = self.device.agreed(self._share_now), self.device.agreed(self.budget.room)
         self._is_late = room < 1
+        if self._may_cool and self._ends_cooled and self._share * (1 + self.config.cooldown) >= 1:
+            self._cool_down(max(1, round(self.config.cooldown * self.step)))
         self._until_read = max(1, min(self._until_read, int(room)))
 
     def _end_epoch(
@@ -312,16 +314,27 @@ class Loop(SavedLoop):
             self.validations.take(metrics, self.epoch, self.step, self._reached, self._answering_weights)
             self.budget.validation_done()
             self._look_at_clock(None)
-            if self.validations.is_over and self.config.cooldown and not self._is_cooling:
-                self._cool_down()
-                bar.total = self.num_steps * self.task.examples / self.task.num_batches
+        epochs = min(max(1, round(self.config.cooldown * self.epoch)), self.config.epochs - self.epoch)
+        is_time = self._ends_cooled and self.epoch + epochs == self.config.epochs
+        if epochs and self._may_cool and (self.validations.is_over or is_time):
+            self._cool_down(epochs * self.task.num_batches)
+        bar.total = self.num_steps * self.task.examples / self.task.num_batches
         self.log.append(entry)
 
-    def _cool_down(self) -> None:
-        """Let the learning rate fall to 0 in the epochs that follow, the last ones."""
-        epochs = min(max(1, round(self.config.cooldown * self.epoch)), self.config.epochs - self.epoch)
-        self.schedule.cooling = (self.step, epochs * self.task.num_batches)
+    def _cool_down(self, steps: int) -> None:
+        """Let the learning rate fall to 0 in the steps that follow, the last ones."""
+        self.schedule.cooling = (self.step, steps)
         self.num_steps = sum(self.schedule.cooling)
+
+    @property
+    def _may_cool(self) -> bool:
+        """Whether there is a cooldown that may begin; that of a second phase is as validation chose it."""
+        return self.config.cooldown > 0 and self.phase.chosen is None and not self._is_cooling
+
+    @property
+    def _ends_cooled(self) -> bool:
+        """Whether a cooldown ends a training that nothing else ends before; a rate that decays is low by then."""
+        return self.config.decay == "constant"
 
     @property
     def _is_cooling(self) -> bool:
