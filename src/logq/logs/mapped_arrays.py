@@ -7,7 +7,7 @@ import io
 import mmap
 import os
 import tempfile
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -189,12 +189,23 @@ def select_events(log: Mapping[str, Any], rows: NDArray[Any], mapped: MappedEven
     is_mask = rows.dtype == np.bool_
     if mapped is not None and is_mask and np.count_nonzero(rows) > _FEW:
         mapped, found = _select_mapped(mapped, columns, rows)
+    elif mapped is not None and is_mask:
+        found = {name: np.concatenate([column[:0], *_parts(column, rows, mapped)]) for name, column in columns.items()}
+        mapped = None
     else:
         which = np.flatnonzero(rows) if is_mask else rows
         found = {name: column[which] for name, column in columns.items()}
+        if mapped is not None:
+            mapped.release()
         mapped = None
     further = {name: found[f".{name}"] for name in log["columns"]}
     return {**{name: array for name, array in found.items() if name[0] != "."}, "columns": further, "mapped": mapped}
+
+
+def _parts(column: NDArray[Any], rows: NDArray[np.bool_], mapped: MappedEvents) -> Iterator[NDArray[Any]]:
+    """The chosen rows of a column, some at a time."""
+    for piece in pieces(len(rows), mapped=mapped):
+        yield column[piece][rows[piece]]
 
 
 def _select_mapped(
@@ -208,8 +219,8 @@ def _select_mapped(
     for name, column in columns.items():
         try:
             with tempfile.TemporaryFile(prefix="logq-") as file:
-                for piece in pieces(len(rows)):
-                    file.write(np.ascontiguousarray(column[piece][rows[piece]]).data.cast("B"))
+                for part in _parts(column, rows, events):
+                    file.write(np.ascontiguousarray(part).data.cast("B"))
                 file.flush()
                 found[name], mapped = _mapped(file, column.dtype, count, 0)
         except OSError as error:
@@ -219,5 +230,5 @@ def _select_mapped(
             where = f"{tempfile.gettempdir()} (TMPDIR), {size:,} bytes of {name}"
             raise OSError(error.errno, os.strerror(errno.ENOSPC), where) from error
         maps += [mapped] if mapped is not None else []
-        events.release()
-    return replace(events, bounds=bounds, maps=tuple(maps), fingerprint=None, folder=None), found
+    # Those of the ids are its own, too.
+    return replace(events, bounds=bounds, maps=(*maps, *events.maps), fingerprint=None, folder=None), found

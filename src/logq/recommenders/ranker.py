@@ -169,6 +169,9 @@ class RankingTest:
             relevant = relevant[~had]
         skipped = {name: count for name, count in skipped.items() if count}
         test = cls(request, (relevant, offsets), exclude_seen, int(had.sum()), known_events, skipped)
+        for log in (truth, history, known):
+            if log is not None and log.mapped is not None:
+                log.mapped.release()
         if not (relevant >= 0).any():
             raise test._nothing_left()
         return test
