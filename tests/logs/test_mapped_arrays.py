@@ -58,6 +58,7 @@ PASSES: dict[str, Callable[[Interactions], object]] = {
     "fingerprint": lambda log: fingerprint_of(log, []),
     "counts of items": lambda log: log.item_counts(),
     "counts that a model remembers": lambda log: KnownLog.of(log).item_counts(),
+    "histories": lambda log: KnownLog.of(log).of_codes(np.arange(0, log.num_users, 7)),
     "offsets": lambda log: Interactions.offsets.func(log),  # pyright: ignore[reportAttributeAccessIssue]
     "a split": leave_one_out,
     "a part": lambda log: leave_one_out(log).train,

@@ -18,7 +18,7 @@ from logq.logs.examples import check_indices
 from logq.logs.features import Features
 from logq.logs.identifiers import Identifiers
 from logq.logs.log_files import read_csv
-from logq.logs.mapped_arrays import MappedEvents, select_events
+from logq.logs.mapped_arrays import MappedEvents, select_events, take_rows
 from logq.logs.ordering import chosen_rows, count_codes
 from logq.logs.parquet_files import read_parquet
 from logq.logs.partitions import open_prepared
@@ -153,7 +153,7 @@ class Interactions:
         counts = np.where(known, self.offsets[users + 1] - starts, 0)
         offsets = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts)])
         rows = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], counts)
-        return self.items[rows].astype(np.int64), offsets
+        return take_rows(self.items, rows, self.mapped).astype(np.int64), offsets
 
     def with_features(self, *, items: Features | None = None, users: Features | None = None) -> Self:
         """Return the log with features of items or users; None keeps those it has.

@@ -233,8 +233,8 @@ class KnownLog:
 
     def of_codes(self, users: NDArray[np.int64]) -> Histories:
         """Histories of users by their codes."""
-        items, offsets = gather_rows(self.items, self.offsets, users)
-        times = None if self.times is None else gather_rows(self.times, self.offsets, users)[0]
+        items, offsets = gather_rows(self.items, self.offsets, users, self.mapped)
+        times = None if self.times is None else gather_rows(self.times, self.offsets, users, self.mapped)[0]
         items = items.astype(np.int64, copy=False)
         return Histories(items, offsets, users, self.features_of(users), times=times)
 
