@@ -15,7 +15,7 @@ from logq.processes import all_rows, traffic, world
 from logq.recommenders.neural_recommender import NeuralRecommender
 from logq.samplers import Sampler
 from logq.training.checkpoint import FILE
-from processes import together
+from processes import doubles, together
 from recommender_cases import first_half, fitted, make, planted_split, rated_split
 
 SHARED: dict[str, Any] = {"epochs": 2, "decay": "constant", "seed": 3}
@@ -159,12 +159,8 @@ def everything(folder: Path) -> dict[str, Any]:
 
 def check(name: str, found: list[dict[str, Any]]) -> None:
     """Adam makes more of differences in rounding, and two towers compute items in float32."""
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    try:
+    with doubles():
         alone = learned(name, 1)
-    finally:
-        torch.set_default_dtype(before)
     for each in (one[name] for one in found):
         assert each["shares"]
         assert max(each["shares"]) <= 1 / len(found) + 0.05
