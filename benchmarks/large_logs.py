@@ -1,11 +1,13 @@
 """How much memory and time a log of many events takes to prepare and to train from.
 
     python benchmarks/large_logs.py --events 100_000_000 --memory 1GB --folder /somewhere/large
+    python benchmarks/large_logs.py --prepared /somewhere/parts --validation-users 1000
 
 A synthetic log in Parquet is written piece by piece: users drawn alike, items by a log-uniform distribution, times that
-rise with noise. Then `prepare` and some steps of YoutubeDNN run in a process each, with the train part of
-`leave_one_out`. Printed are seconds of the clock and of the processor, and the largest resident memory of each process
-(VmHWM of Linux): all of it, and that of an idle process that has imported the same.
+rise with noise. Then `prepare` and some steps of a model run in a process each, with the train part of `leave_one_out`.
+Printed are seconds of the clock and of the processor, and the largest resident memory of each process (VmHWM of Linux),
+and that of an idle process that has imported the same; "own MB" is what of it is no page of a file (RssAnon, looked at
+a hundred times a second).
 """
 
 import argparse
@@ -27,21 +29,24 @@ prepare(sys.argv[1], sys.argv[2], memory=sys.argv[3], threads=int(sys.argv[4]), 
 
 TRAIN = """
 from logq.logs import Interactions, leave_one_out
-from logq.recommenders import YoutubeDNN
+from logq.recommenders import SASRec, YoutubeDNN
 
 class Enough(Exception):
     pass
 
-class Steps(YoutubeDNN):
-    def _on_batch(self, step):
-        if step >= int(sys.argv[3]):
-            raise Enough
+def enough(step):
+    if step >= steps:
+        raise Enough
 
+name, dim, steps, users = sys.argv[2], *map(int, sys.argv[3:6])
+settings = {"youtube-dnn": {"hidden": (64,)}, "sasrec": {"pretrain": 0, "epochs": 1}}[name]
+model = {"youtube-dnn": YoutubeDNN, "sasrec": SASRec}[name](
+    dim=dim, batch_size=512, num_sampled=1000, max_length=20, sparse=True, optimizer="adagrad", seed=1,
+    validation_users=users or None, **settings)
+model._on_batch = enough
 log = Interactions.open(sys.argv[1])
-model = Steps(dim=int(sys.argv[2]), hidden=(64,), batch_size=512, num_sampled=1000, max_length=20, sparse=True,
-              optimizer="adagrad", seed=1)
 try:
-    model.fit(leave_one_out(log, validation=False), progress=False)
+    model.fit(leave_one_out(log, validation=users > 0), progress=False)
 except Enough:
     said["events"] = len(log)
 """
@@ -51,12 +56,22 @@ import logq.recommenders.youtube_dnn
 """
 
 AROUND = """
-import json, sys, time
-quiet, said, began = {quiet}, {{}}, time.monotonic()
-{code}
+import json, os, sys, threading, time
+quiet, said, began, own, done = {quiet}, {{}}, time.monotonic(), [0], threading.Event()
+def watch():
+    while not done.wait(0.01):
+        with open("/proc/self/status") as status:
+            own[0] = max(own[0], *(int(line.split()[1]) for line in status if line.startswith("RssAnon")))
+watching = threading.Thread(target=watch)
+watching.start()
+try:
+    exec({code!r})
+finally:
+    done.set()
+    watching.join()
 import resource
 used = resource.getrusage(resource.RUSAGE_SELF)
-said |= {{"MB": used.ru_maxrss // 1024, "seconds": round(time.monotonic() - began, 1)}}
+said |= {{"MB": used.ru_maxrss // 1024, "own MB": own[0] // 1024, "seconds": round(time.monotonic() - began, 1)}}
 said |= {{"CPU seconds": round(used.ru_utime + used.ru_stime, 1)}}
 print(json.dumps(said))
 """
@@ -87,10 +102,15 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=10_000_000)
     parser.add_argument("--memory", default="1GB")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--model", default="youtube-dnn", choices=["youtube-dnn", "sasrec"])
     parser.add_argument("--dim", type=int, default=32)
     parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--validation-users", type=int, default=0, help="how many validate; 0 for no validation")
     parser.add_argument("--folder", type=Path, help="for some 60 bytes an event; a temporary one by default")
+    parser.add_argument("--prepared", type=Path, help="a log that `prepare` made: only training is measured")
     chosen = parser.parse_args()
+    if chosen.prepared is not None:
+        return train(chosen.prepared, chosen)
     with tempfile.TemporaryDirectory(dir=chosen.folder) as folder:
         file, parts = Path(folder, "log.parquet"), Path(folder, "parts")
         began = time.monotonic()
@@ -102,8 +122,14 @@ def main() -> None:
         )
         on_disk = sum(path.stat().st_size for path in parts.rglob("*") if path.is_file())
         print(json.dumps({"result": f"{on_disk / chosen.events:.1f} bytes an event"}))
-        print(json.dumps({"idle": run(IDLE)}))
-        print(json.dumps({"train": run(TRAIN, parts, chosen.dim, chosen.steps)}), flush=True)
+        train(parts, chosen)
+
+
+def train(parts: Path, chosen: argparse.Namespace) -> None:
+    """Measure training from a prepared log, and a process that only imports."""
+    print(json.dumps({"idle": run(IDLE)}))
+    how = (chosen.model, chosen.dim, chosen.steps, chosen.validation_users)
+    print(json.dumps({f"train {chosen.model}": run(TRAIN, parts, *how)}), flush=True)
 
 
 if __name__ == "__main__":

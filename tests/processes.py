@@ -1,5 +1,6 @@
 """A function or a program run by several processes that train together, for tests."""
 
+import contextlib
 import importlib
 import os
 import pickle
@@ -8,7 +9,7 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -41,6 +42,17 @@ def together(function: Callable[..., Any], *arguments: Any, size: int = 2, secon
                 if process is not None:
                     process.kill()
         return [pickle.loads(Path(folder, str(rank)).read_bytes()) for rank in range(size)]
+
+
+@contextlib.contextmanager
+def doubles() -> Generator[None, None, None]:
+    """A block in which torch's default dtype is float64, as in processes that one is compared with."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 def programs(code: str, *words: object, size: int = 2, **variables: str) -> list[subprocess.Popen[str]]:

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ PROGRAMS = {
     re.match(r"# (\S+)\.py\n", block)[1]: block for block in re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
 }
 LAUNCHED = {"ddp", "fsdp", "accelerated"}
-NEEDS = {"lightning_ddp": "lightning", "accelerated": "accelerate", "trainer": "transformers", "ray_train": "ray"}
+NEEDS = {"lightning_ddp": "lightning", "accelerated": "accelerate", "trainer": "transformers"}
 SAYS = {
     "ddp": r"loss \d",
     "fsdp": r"loss \d",
@@ -26,6 +27,13 @@ SAYS = {
     "workers": r"16 batches",
     "ray_train": r"YoutubeDNN\(.*fitted on 20 items\)",
 }
+
+OF_RAY = {
+    "RAY_DEFAULT_OBJECT_STORE_MAX_MEMORY_BYTES": "200000000",
+    "RAY_raylet_start_wait_time_s": "300",  # 30 are too few for a busy machine
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+NONE: Mapping[str, str] = {}
 
 # What is said of a program beyond that it runs: added to its end.
 CHECKS = {
@@ -44,16 +52,21 @@ assert all(torch.equal(one, other) for one, other in zip(straight.state_dict().v
 """A run that was resumed ends where one that was not does, samplers and all."""
 
 
-def run(name: str, folder: Path) -> str:
-    """What the program prints."""
-    Path(folder, f"{name}.py").write_text(PROGRAMS[name] + CHECKS.get(name, ""), encoding="utf-8")
+def run(name: str, folder: Path, changes: Mapping[str, str] = NONE) -> str:
+    """What the program prints, some of whose text is replaced."""
+    program = PROGRAMS[name]
+    for old, new in changes.items():
+        assert program.count(old) == 1
+        program = program.replace(old, new)
+    Path(folder, f"{name}.py").write_text(program + CHECKS.get(name, ""), encoding="utf-8")
     start = [sys.executable]
     if name in LAUNCHED:  # what torchrun and accelerate launch are
         start += ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     alone = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST")}
-    environment = {**alone, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}
+    environment = {**alone, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": "", **OF_RAY}
+    limit = 900 if name == "ray_train" else 300  # Ray starts some ten processes
     ended = subprocess.run(
-        [*start, f"{name}.py"], cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=300
+        [*start, f"{name}.py"], cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=limit
     )
     assert ended.returncode == 0, ended.stderr[-3000:]
     return ended.stdout
@@ -66,8 +79,11 @@ def test_each_program_is_known():
 SLOW = ("fsdp", "lightning_ddp", "trainer")
 """Ten seconds and more each; the others are tried whenever tests are run."""
 
+ALONE = [name for name in SAYS if name != "ray_train"]
+"""Ray has a test of its own."""
 
-@pytest.mark.parametrize("name", [pytest.param(one, marks=[pytest.mark.slow] * (one in SLOW)) for one in SAYS])
+
+@pytest.mark.parametrize("name", [pytest.param(one, marks=[pytest.mark.slow] * (one in SLOW)) for one in ALONE])
 def test_programs_run_as_shown(name, tmp_path):
     pytest.importorskip(NEEDS.get(name, "torch"), reason="an extra of the tests")
     assert re.search(SAYS[name], run(name, tmp_path))
@@ -84,3 +100,33 @@ def test_every_sampler_goes_on_after_from_pretrained():
     ended = subprocess.run(command, cwd=here, env=environment, capture_output=True, text=True, check=False, timeout=300)
     assert ended.returncode == 0, ended.stderr[-3000:]
     assert ended.stdout == f"{len(SAMPLERS)} samplers\n"
+
+
+DYING = {
+    "    torch.set_num_threads(1)\n": """    torch.set_num_threads(1)
+    import signal
+
+    def die_once(entry):
+        mark = settings["folder"] + ".died"
+        if entry["epoch"] == 2 and world().rank == 1 and not os.path.exists(mark):
+            open(mark, "w").close()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+""",
+    "resume=True": "resume=True, checkpoint_minutes=0, on_epoch=die_once",
+}
+
+
+@pytest.mark.slow
+def test_ray_trains_with_two_workers_and_starts_again_when_one_dies(tmp_path):
+    pytest.importorskip("ray", reason="`pip install 'ray[train]'`, 240 MB")
+    losses = []
+    for name, changes in (("shown", NONE), ("dying", DYING)):
+        folder = tmp_path / name
+        folder.mkdir()
+        said = run("ray_train", folder, changes)
+        assert re.search(SAYS["ray_train"], said)
+        losses.append(sorted(re.findall(r"World\(rank=(\d), size=2, .*\) (\S+)", said)))
+    assert (tmp_path / "dying" / "model.died").exists()
+    assert [rank for rank, _ in losses[0]] == ["0", "1"]
+    assert losses[0] == losses[1]  # it went on from the checkpoint, to the same bits

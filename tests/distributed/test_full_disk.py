@@ -81,7 +81,7 @@ def saved(folder: Path) -> dict[str, Any]:
 def test_a_full_disk_costs_nothing_that_was_saved(small: Path) -> None:
     for rank, found in enumerate(together(saved, small)):
         for name in ("parts", "joint", "vectors"):
-            assert "No space left on device" in found[name] or "could not write its vectors" in found[name], found
+            assert "No space left on device" in found[name], found
         assert found["parts are as before"]
         assert found["loaded"] == (1, rank)
         assert found["joint loaded"] == (1, rank)

@@ -32,8 +32,8 @@ class Numbers:
     def __len__(self) -> int:
         return self._count
 
-    def lengths(self) -> np.ndarray[Any, Any]:
-        return np.arange(self._count) % 17
+    def lengths(self, indices: Any = None) -> np.ndarray[Any, Any]:
+        return np.arange(self._count)[slice(None) if indices is None else indices] % 17
 
     def batch(self, indices: Any) -> dict[str, np.ndarray[Any, Any]]:
         return {"number": np.asarray(indices)}

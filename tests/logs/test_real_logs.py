@@ -5,7 +5,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from logq.logs import Features, Interactions, NextItems, Sequences, epoch_batches, leave_one_out, sessions
+from logq import YoutubeDNN
+from logq.logs import (
+    Features,
+    Interactions,
+    NextItems,
+    Sequences,
+    epoch_batches,
+    leave_one_out,
+    mapped_arrays,
+    prepare,
+    sessions,
+)
 
 LOGS = Path(__file__).parents[3] / "shared" / "data" / "logs"
 
@@ -75,3 +86,71 @@ def test_shop_and_hotel_sessions():
     assert len(hotels) == 100_003
     assert len(sessions(hotels)) - 1 == 7_612
     assert hotels.column_sizes()["city"] == 3_178 + 1
+
+
+TABLES = {
+    "ml-1m": ("ml-1m/ml-1m.txt", {}),
+    "ml-100k": ("ml-100k/ml-100k.inter", {}),
+    "beauty-bert4rec": ("beauty-bert4rec/beauty.txt", {}),
+    "trivago": (
+        "trivago/trivago_val_100k.csv.gz",
+        {"item": "reference", "session": "session_id", "columns": ["city", "action_type", "step"]},
+    ),
+}
+SESSIONS = {"beauty-s3rec": ("beauty-s3rec/Beauty.txt", True), "diginetica": ("diginetica/all_train_seq.txt", False)}
+
+
+def source_of(name, folder):
+    """The file of a log, one of sessions as a table, and the log as it is read in memory."""
+    if name in TABLES:
+        path, options = TABLES[name]
+        return LOGS / path, options, Interactions.from_csv(LOGS / path, **options)
+    path, leading_user = SESSIONS[name]
+    log = Interactions.from_sessions(LOGS / path, leading_user=leading_user)
+    rows = (line.split() for line in (LOGS / path).read_text().splitlines())
+    users = ((row[0], row[1:]) if leading_user else (number, row) for number, row in enumerate(rows))
+    table = folder / "sessions.csv"
+    table.write_text("user,item\n" + "".join(f"{user},{item}\n" for user, row in users for item in row))
+    return table, {}, log
+
+
+@pytest.mark.parametrize("name", [*TABLES, *SESSIONS])
+def test_a_prepared_log_is_the_log_in_memory(name, tmp_path, monkeypatch):
+    pytest.importorskip("duckdb", reason="prepares logs")
+    monkeypatch.setattr(mapped_arrays, "_FEW", 0)  # selections are mapped, too
+    source, options, theirs = source_of(name, tmp_path)
+    prepare(source, tmp_path / "parts", memory="500MB", threads=1, progress=False, **options)
+    ours = Interactions.open(tmp_path / "parts")
+    assert ours.fingerprint() == theirs.fingerprint() == ours.select(np.ones(len(ours), dtype=bool)).fingerprint()
+    for column in ("users", "items", "timestamps", "labels", "offsets"):
+        one, other = getattr(ours, column), getattr(theirs, column)
+        assert (one is None) == (other is None)
+        if one is not None:
+            assert one.dtype == other.dtype
+            np.testing.assert_array_equal(one, other)
+    for column, values in theirs.columns.items():
+        if column != "session" or name in TABLES:  # what a session is, the table does not say
+            np.testing.assert_array_equal(ours.columns[column], values)
+    assert {column: ids.keys.tolist() for column, ids in ours.column_ids.items()} == {
+        column: ids.keys.tolist() for column, ids in theirs.column_ids.items()
+    }
+    assert ours.user_ids.keys.tolist() == theirs.user_ids.keys.tolist()
+    assert ours.item_ids.keys.tolist() == theirs.item_ids.keys.tolist()
+    assert dict(ours.dropped) == dict(theirs.dropped)
+    users = np.random.default_rng(1).integers(theirs.num_users, size=1000)
+    for one, other in zip(ours.histories(users), theirs.histories(users), strict=True):
+        np.testing.assert_array_equal(one, other)
+    splits = [leave_one_out(log) for log in (ours, theirs)]
+    assert splits[0].how == splits[1].how
+    np.testing.assert_array_equal(splits[0].part, splits[1].part)
+    trained = []
+    for split in splits:
+        some = leave_one_out(split.train.select(np.arange(len(split.train)) < 5000))
+        sizes = {"dim": 8, "hidden": (8,), "num_sampled": 32, "max_length": 10}
+        model = YoutubeDNN(**sizes, epochs=2, batch_size=64, seed=3, exclude_seen=False)
+        trained.append(model.fit(some, progress=False))
+    one, other = (model.state() for model in trained)
+    assert one.keys() == other.keys()
+    assert all(np.array_equal(array, other[key]) for key, array in one.items())
+    losses = [[entry["loss"] for entry in model.training_log] for model in trained]
+    assert losses[0] == losses[1]

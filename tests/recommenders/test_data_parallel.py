@@ -26,7 +26,7 @@ from logq.training.checkpoint import FILE
 from logq.training.devices import Device
 from logq.training.loop import Loop
 from logq.training.together import share_gradients
-from processes import together
+from processes import doubles, together
 from recommender_cases import NEURAL, SKIP_GRAM, first_half, make, planted_log, planted_split, rated_split
 
 WORLD = 2
@@ -336,12 +336,8 @@ def blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def check(name: str, found: list[dict[str, Any]]) -> None:
     """In float64; Adam makes more of differences in rounding, and two towers compute items in float32."""
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    try:
+    with doubles():
         alone = learned(name, 1)
-    finally:
-        torch.set_default_dtype(before)
     zero, one = (each[name] for each in found)
     for key, value in alone["weights"].items():
         np.testing.assert_array_equal(zero["weights"][key], one["weights"][key])

@@ -12,7 +12,7 @@ from logq.logs import Interactions, Sequences, epoch_batches, leave_one_out, map
 from logq.logs.batches import own_batches
 from logq.recommenders import next_item_task
 from logq.training.loop import Loop
-from processes import together
+from processes import doubles, together
 from recommender_cases import make, planted_log
 
 pytest.importorskip("duckdb")
@@ -84,12 +84,8 @@ def test_two_processes_learn_from_their_parts_what_one_learns(folder: Path, monk
     monkeypatch.setattr(next_item_task, "BUFFER", BUFFER)
     monkeypatch.setattr(mapped_arrays, "_FEW", 0)
     monkeypatch.setattr(next_item_task, "epoch_batches", joined)
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    try:
+    with doubles():
         alone = {name: fit(name, folder, 1) for name in FITS}
-    finally:
-        torch.set_default_dtype(before)
     for name, weights in alone.items():
         for key, value in weights.items():
             np.testing.assert_array_equal(zero[name][key], one[name][key])

@@ -11,11 +11,14 @@ import torch
 import logq as package
 from logq import recommenders
 from logq.distributed import ShardedEmbedding, VectorShards
+from logq.distributed.stratified_draws import StratifiedDraws
 from logq.processes import all_rows, traffic, world
+from logq.recommenders.item_loss import make_item_loss
 from logq.recommenders.neural_recommender import NeuralRecommender
+from logq.recommenders.youtube_dnn import YoutubeDNNConfig
 from logq.samplers import Sampler
 from logq.training.checkpoint import FILE
-from processes import together
+from processes import doubles, together
 from recommender_cases import first_half, fitted, make, planted_split, rated_split
 
 SHARED: dict[str, Any] = {"epochs": 2, "decay": "constant", "seed": 3}
@@ -94,13 +97,19 @@ def several(names: Sequence[str]) -> dict[str, Any]:
     return {name: learned(name, world().size) for name in names}
 
 
+SAMPLERS = ("learned_unigram", "unigram")
+"""One that is whole in each process, and one that is in parts."""
+
+
 class BrokenOffError(Exception):
     pass
 
 
-def resumable(folder: Path | None = None, stop: int = 0, **options: Any) -> dict[str, np.ndarray]:
+def resumable(
+    folder: Path | None = None, stop: int = 0, sampler: str = "learned_unigram", **options: Any
+) -> dict[str, np.ndarray]:
     """The weights of all processes after a fit, which may end in the midst."""
-    chance = {"dropout": 0.3, "ema": 0.9, "sampler": "learned_unigram", "patience": 2}
+    chance = {"dropout": 0.3, "ema": 0.9, "sampler": sampler, "patience": 2}
     model: Any = make("SASRec", tables="sharded", epochs=2, batch_size=8, **chance)
 
     def on_batch(step: int) -> None:
@@ -125,11 +134,17 @@ def said(function: Callable[..., Any], *arguments: Any, **options: Any) -> str:
 
 def everything(folder: Path) -> dict[str, Any]:
     """What each process finds, in one start of them."""
-    found: dict[str, Any] = {"whole": resumable()}
-    resumable(folder / "checkpoint", stop=6)
-    found["saved"] = sorted(path.name.partition("-")[0] for path in (folder / "checkpoint").iterdir())
-    found["resumed"] = resumable(folder / "checkpoint", resume=True)
-    found["left"] = list((folder / "checkpoint").iterdir())
+    found: dict[str, Any] = {}
+    for sampler in SAMPLERS:
+        one: dict[str, Any] = {"whole": resumable(sampler=sampler)}
+        found[sampler] = one
+        resumable(folder / sampler, stop=6, sampler=sampler)
+        one["saved"] = sorted(path.name.partition("-")[0] for path in (folder / sampler).iterdir())
+        one["resumed"] = resumable(folder / sampler, sampler=sampler, resume=True)
+        one["left"] = list((folder / sampler).iterdir())
+    counts = np.arange(20) + 1
+    config = YoutubeDNNConfig(sampler="unigram", num_sampled=6, tables="sharded")
+    found["sampler"] = make_item_loss(config, counts, counts, 1, True, 1.0).sampler
     model: Any = make("TwoTower", tables="sharded", epochs=1, content="sum", user_vectors=True)
     model.fit(planted_split(), progress=False)
     model.save(folder / "model")
@@ -159,12 +174,8 @@ def everything(folder: Path) -> dict[str, Any]:
 
 def check(name: str, found: list[dict[str, Any]]) -> None:
     """Adam makes more of differences in rounding, and two towers compute items in float32."""
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    try:
+    with doubles():
         alone = learned(name, 1)
-    finally:
-        torch.set_default_dtype(before)
     for each in (one[name] for one in found):
         assert each["shares"]
         assert max(each["shares"]) <= 1 / len(found) + 0.05
@@ -213,12 +224,20 @@ def test_so_do_more_processes(size: int) -> None:
         check(name, found)
 
 
-def test_a_run_goes_on_from_a_checkpoint_to_the_same_bits(found: list[dict[str, Any]]) -> None:
-    assert found[0]["saved"] == [FILE, "tables"]  # one folder of rows, that of the last save
-    for one in found:
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_run_goes_on_from_a_checkpoint_to_the_same_bits(sampler: str, found: list[dict[str, Any]]) -> None:
+    assert found[0][sampler]["saved"] == [FILE, "tables"]  # one folder of rows, that of the last save
+    for one in (each[sampler] for each in found):
         assert one["left"] == []
         for name, value in one["whole"].items():
             np.testing.assert_array_equal(one["resumed"][name], value, err_msg=name)
+
+
+def test_each_process_has_the_counts_of_its_own_items(found: list[dict[str, Any]]) -> None:
+    for one in found:
+        sampler = one["sampler"]
+        assert isinstance(sampler, StratifiedDraws)
+        assert (sampler.own_classes, sampler.num_sampled, sum(sampler.part.strata)) == (10, 6, 6)
 
 
 def moved(folder: Path) -> dict[str, Any]:

@@ -2,17 +2,33 @@
 
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
+from logq.distributed.placing import Placing
 from logq.distributed.row_messages import arrived, as_bytes, from_bytes
 from logq.distributed.stratified import Stratified
 from logq.distributed.table_part import TablePart
-from logq.processes import all_rows, exchange
+from logq.processes import Group, all_rows, exchange
 
-__all__ = ["RowRequest", "Sample", "Step", "bring_rows"]
+__all__ = ["InParts", "RowRequest", "Sample", "Step", "bring_rows"]
+
+
+class InParts(Protocol):
+    """What is divided over processes: how, over how many, and which.
+
+    Example:
+        >>> from logq.optim import SGD
+        >>> part: InParts = TablePart(10, 2, SGD)
+        >>> part.size
+        1
+    """
+
+    placing: Placing
+    size: int
+    group: Group
 
 
 @dataclass(frozen=True)
@@ -43,7 +59,7 @@ class RowRequest:
     told: Tensor
 
     @classmethod
-    def of(cls, part: TablePart, ids: Tensor, *numbers: float) -> "RowRequest":
+    def of(cls, part: "InParts", ids: Tensor, *numbers: float) -> "RowRequest":
         """For (N,) classes, which may repeat: one message tells the others how many come, and the numbers."""
         unique, inverse = ids.unique(return_inverse=True)
         places = part.placing.places(unique)
@@ -133,10 +149,7 @@ def bring_rows(
             message = torch.cat([_message(part, own_rows, drawn_log_q), as_bytes(own_rows.int())], dim=1)
             every = all_rows(message, sampler.strata, part.group)
             (rows,) = from_bytes(every[:, -4:], [(torch.int32, None)])
-            owners = torch.arange(part.size, device=rows.device).repeat_interleave(
-                torch.tensor(sampler.strata, device=rows.device)
-            )
-            ids = part.placing.ids(rows.long() + owners * part.placing.per_process)
+            ids = part.placing.ids_of_rows(rows.long(), sampler.strata)
             sample = Sample(ids, own_rows, sampler.strata, _places(ids, request.unique))
             found = torch.cat([found, every[:, :-4]])
         weight, bias, log_q = _read(part, found, None if sampler is None else sampler.dtype)

@@ -1,6 +1,6 @@
 """Placing: which process owns a class, and in which row of its part of the table the class is."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -80,6 +80,16 @@ class Placing:
         """(n,) the classes that a process owns, in the order of its rows."""
         own = self.range_of(rank)
         return self.ids(torch.arange(own.start, own.stop, device=device))
+
+    def ids_of_rows(self, rows: Tensor, counts: Sequence[int]) -> Tensor:
+        """The classes of rows (N,) of all processes, first those of process 0, and how many there are of each.
+
+        Example:
+            >>> Placing(5, 2).ids_of_rows(torch.tensor([2, 0]), [1, 1])
+            tensor([4, 1])
+        """
+        owners = torch.arange(self.size).repeat_interleave(torch.tensor(counts)).to(rows.device)
+        return self.ids(rows + owners * self.per_process)
 
     def chunks_of(self, rank: int, rows: int = CHUNK) -> Iterator[tuple[slice, Tensor]]:
         """The rows of a process and their classes, some at a time, for what would be too much memory at once."""

@@ -18,7 +18,8 @@ from logq._arguments import ArgumentError, check_int
 from logq._files import DamagedFileError, atomic_write, parsing
 from logq._model_file import DIGESTS, digest_of, pack_strings, read_metadata, unpack_strings, write_tensors
 from logq.distributed.sharded_table import ShardedClassTable
-from logq.processes import Group, all_counts, all_rows, world
+from logq.process_start import all_or_none
+from logq.processes import Group, all_rows, world
 
 __all__ = ["VectorShard", "VectorShards", "write_shards", "write_vector_shards"]
 
@@ -111,24 +112,23 @@ def write_shards(
     version = f"{int(all_rows(token, [1] * there.size, group)[0]):016x}"
     target = Path(folder, version)
     path = target / f"vectors-{there.rank:05d}-of-{there.size:05d}.safetensors"
-    problem: OSError | None = None
-    try:
+
+    def write() -> None:
         target.mkdir(parents=True, exist_ok=True)
         with atomic_write(path) as file:
             write_tensors(file, shard.tensors(), {"format": f"{_FORMAT} {_VERSION}"})
-    except OSError as error:
-        problem = error
-    failed = [rank for rank, ended in enumerate(all_counts(int(problem is None), device, group)) if not ended]
-    if not failed and there.is_first:
-        try:
+
+    def switch() -> None:
+        if there.is_first:
             _switch(Path(folder), version, num_classes, shard.vectors.shape[1], there.size, about or {})
-        except OSError as error:
-            problem = error
-    failed = failed or ([0] if not all_counts(int(problem is None), device, group)[0] else [])
-    if failed:
+
+    try:
+        for action in (write, switch):
+            all_or_none(action, device, group)
+    except BaseException:
         if there.is_first:
             shutil.rmtree(target, ignore_errors=True)
-        raise problem or OSError(f"{folder}: process {failed[0]} could not write its vectors")
+        raise
 
 
 def _array(tensor: torch.Tensor) -> NDArray[Any]:

@@ -126,18 +126,17 @@ def _batches(
     order = np.arange(count, dtype=code_type(count))
     if shuffle:
         np.random.default_rng(seeds).shuffle(order)
-    lengths = examples.lengths() if bucket else None
     steps = num_batches(count, batch_size, world_size)
     group: list[NDArray[Any]] = []
     for number in range(start, steps):
-        if lengths is None:
+        if not bucket:
             mine = order[number * step : (number + 1) * step]
         else:
             first = number - number % bucket
             if number == first or not group:
                 chunk = order[first * step : (first + bucket) * step]
                 cuts = range(step, len(chunk), step)
-                group = _by_length(chunk, lengths, cuts, (*seeds, first) if shuffle else None)
+                group = _by_length(chunk, examples.lengths(chunk), cuts, (*seeds, first) if shuffle else None)
             mine = group[number - first]
         # Every world_size-th: in a step sorted by length all ranks get examples of about the same length.
         share = mine[rank::world_size]
@@ -148,7 +147,7 @@ def _by_length(
     chunk: NDArray[Any], lengths: NDArray[np.int64], cuts: Sequence[int], seeds: tuple[int, int, int] | None
 ) -> list[NDArray[Any]]:
     """Return the examples of some steps sorted by length, with the steps in random order, smaller ones last."""
-    chunk = chunk[np.argsort(lengths[chunk], kind="stable")]
+    chunk = chunk[np.argsort(lengths, kind="stable")]
     parts = np.split(chunk, cuts)
     if seeds is None:
         return parts
@@ -193,11 +192,10 @@ class _Part:
         self._mapped = getattr(getattr(examples, "log", None), "mapped", None)
 
     def batches(self, start: int, bucket: int) -> Iterator[dict[str, NDArray[Any]]]:
-        lengths = self._examples.lengths() if bucket else None
         group: list[NDArray[Any]] = []
         shown = self._order.group
         for number in range(start, self._steps):
-            if lengths is None:
+            if not bucket:
                 mine = self._order.positions(self._begin(number), self._begin(number + 1))
             else:
                 first = number - number % bucket
@@ -205,7 +203,7 @@ class _Part:
                     last = min(first + bucket, self._steps)
                     chunk = self._order.positions(self._begin(first), self._begin(last))
                     cuts = [self._begin(step) - self._begin(first) for step in range(first + 1, last)]
-                    group = _by_length(chunk, lengths, cuts, (*self._seeds[:2], first))
+                    group = _by_length(chunk, self._examples.lengths(chunk), cuts, (*self._seeds[:2], first))
                 mine = group[number - first]
             yield self._examples.batch(mine if len(mine) else self._order.positions(0, 1))
             if self._mapped is not None and self._order.group != shown:  # what was read for the buffer before

@@ -17,7 +17,7 @@ class EventRows:
 
         row(e) = begin(u) + m + e - sum of n(v) over users v before u,   n(v) = max(events of v - m, 0)
 
-    u being the user whose events have number e. Nothing is stored for an event, but 16 bytes for a user.
+    u being the user whose events have number e. Nothing is stored for an event, but 8 bytes for a user.
 
     Args:
         offsets: (U+1,) of the users.
@@ -30,9 +30,10 @@ class EventRows:
     """
 
     def __init__(self, offsets: NDArray[np.int64], min_history: int) -> None:
-        counts = np.maximum(np.diff(offsets) - min_history, 0)
-        self._ends = np.cumsum(counts)
-        self._shifts = offsets[:-1] + min_history - (self._ends - counts)
+        counts = np.diff(offsets)
+        counts -= min_history
+        np.maximum(counts, 0, out=counts)
+        self._offsets, self._min_history, self._ends = offsets, min_history, np.cumsum(counts, out=counts)
 
     def __len__(self) -> int:
         return int(self._ends[-1]) if len(self._ends) else 0
@@ -40,7 +41,9 @@ class EventRows:
     def __getitem__(self, numbers: NDArray[Any] | slice) -> NDArray[np.int64]:
         """The rows of some of them, by numbers or by a slice."""
         found = np.arange(len(self))[numbers] if isinstance(numbers, slice) else np.asarray(numbers, dtype=np.int64)
-        return found + self._shifts[np.searchsorted(self._ends, found, side="right")]
+        users = np.searchsorted(self._ends, found, side="right")
+        before = np.where(users > 0, self._ends[users - 1], 0)
+        return found - before + self._offsets[users] + self._min_history
 
 
 def rows_with_history(log: Interactions, min_history: int, rows: NDArray[np.bool_] | None) -> NDArray[Any]:
@@ -83,9 +86,7 @@ def count_items(log: Interactions, rows: "EventRows | NDArray[Any]") -> NDArray[
         [2, 0]
     """
     counts = np.zeros(log.num_items, dtype=np.int64)
-    for piece in pieces(len(rows), log.num_items):
+    for piece in pieces(len(rows), log.num_items, log.mapped):
         which = rows[np.arange(piece.start, piece.stop)]
         counts += np.bincount(log.items[which], minlength=log.num_items)
-    if log.mapped is not None:
-        log.mapped.release()
     return counts

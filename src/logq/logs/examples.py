@@ -24,8 +24,8 @@ class Examples(Protocol):
         """Return the number of examples."""
         ...
 
-    def lengths(self) -> NDArray[np.int64]:
-        """Return the length of the history of each example: (E,)."""
+    def lengths(self, indices: ArrayLike | None = None) -> NDArray[np.int64]:
+        """Return the length of the history of each example, or of each of these numbers."""
         ...
 
     def batch(self, indices: ArrayLike) -> dict[str, NDArray[Any]]:

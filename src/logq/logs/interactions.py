@@ -18,7 +18,7 @@ from logq.logs.examples import check_indices
 from logq.logs.features import Features
 from logq.logs.identifiers import Identifiers
 from logq.logs.log_files import read_csv
-from logq.logs.mapped_arrays import MappedEvents, select_events
+from logq.logs.mapped_arrays import MappedEvents, select_events, take_rows
 from logq.logs.ordering import chosen_rows, count_codes
 from logq.logs.parquet_files import read_parquet
 from logq.logs.partitions import open_prepared
@@ -90,7 +90,7 @@ class Interactions:
     @cached_property
     def offsets(self) -> NDArray[np.int64]:
         """(U+1,): the events of user u are the rows in [offsets[u], offsets[u+1])."""
-        counts = count_codes(self.users, self.num_users)
+        counts = count_codes(self.users, self.num_users, self.mapped)
         return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts)])
 
     def item_counts(self) -> NDArray[np.int64]:
@@ -100,7 +100,7 @@ class Interactions:
             >>> Interactions.from_arrays([1, 1, 2], [5, 7, 7]).item_counts().tolist()
             [2, 1]
         """
-        return count_codes(self.items, self.num_items)
+        return count_codes(self.items, self.num_items, self.mapped)
 
     def column_sizes(self) -> dict[str, int]:
         """Return the number of codes of each column of categories, including 0 for a missing value.
@@ -153,7 +153,7 @@ class Interactions:
         counts = np.where(known, self.offsets[users + 1] - starts, 0)
         offsets = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts)])
         rows = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], counts)
-        return self.items[rows].astype(np.int64), offsets
+        return take_rows(self.items, rows, self.mapped).astype(np.int64), offsets
 
     def with_features(self, *, items: Features | None = None, users: Features | None = None) -> Self:
         """Return the log with features of items or users; None keeps those it has.
@@ -184,7 +184,8 @@ class Interactions:
         if self.mapped is not None and self.mapped.fingerprint:
             return self.mapped.fingerprint
         arrays = [self.users, self.items] if self.timestamps is None else [self.users, self.items, self.timestamps]
-        return fingerprint_of_arrays([*arrays, *self.user_ids.state().values(), *self.item_ids.state().values()])
+        ids = [*self.user_ids.state().values(), *self.item_ids.state().values()]
+        return fingerprint_of_arrays(arrays + ids, self.mapped)
 
     @classmethod
     def _of(cls, found: Arranged, column_ids: Mapping[str, Identifiers], notes: Sequence[str]) -> Self:
@@ -405,6 +406,5 @@ class Interactions:
         """
         found = open_prepared(folder, check=check)
         offsets = found.pop("offsets")
-        log = cls(**found)
-        vars(log)["offsets"] = offsets
+        vars(log := cls(**found))["offsets"] = offsets
         return log

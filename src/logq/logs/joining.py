@@ -13,15 +13,13 @@ from logq.logs.ordering import order_rows
 __all__ = ["joined_log"]
 
 
-def joined_log(
-    parts: Sequence[Interactions], *, places: NDArray[np.int64] | None = None, filled: bool = False
-) -> tuple[Interactions, NDArray[Any]]:
+def joined_log(parts: Sequence[Interactions], *, filled: bool = False) -> tuple[Interactions, NDArray[Any]]:
     """Put the events of logs together, whose users, items and columns have the same codes.
+
+    They are ordered by user, then time if all parts have times, then part, then position in it.
 
     Args:
         parts: the logs; ids, features and notes are those of the first one.
-        places: (N,) where the events of all parts, one part after the other, come in the result; None orders them by
-            user, then time if all parts have times, then part, then position in it.
         filled: whether a column, or labels, that a part lacks are 0 there; otherwise they are left out.
 
     Returns:
@@ -36,7 +34,7 @@ def joined_log(
     first = parts[0]
     users = np.concatenate([part.users for part in parts])
     times = _column([part.timestamps for part in parts], parts, filled=False)
-    order = order_rows(users, times) if places is None else np.argsort(places, kind="stable")
+    order = order_rows(users, times)
     names = {name: None for part in parts for name in part.columns}
     columns = {name: _column([part.columns.get(name) for part in parts], parts, filled=filled) for name in names}
     labels = _column([part.labels for part in parts], parts, filled=filled)

@@ -7,7 +7,7 @@ import io
 import mmap
 import os
 import tempfile
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -18,11 +18,14 @@ from numpy.typing import NDArray
 from logq._files import DamagedFileError, atomic_write
 from logq.logs.ordering import pieces
 
-__all__ = ["ArrayWriter", "MappedEvents", "array_writer", "digest_of_file", "map_array", "select_events"]
+__all__ = ["ArrayWriter", "MappedEvents", "array_writer", "digest_of_file", "map_array", "select_events", "take_rows"]
 
 _CHUNK = 1 << 22  # bytes
 _FEW = 1 << 20
 """Events: a selection of no more is copied into memory."""
+
+_APART = 1 << 12
+"""Rows that may be far from each other, so that the system maps 64 KB and more for each one."""
 
 
 @dataclass(frozen=True)
@@ -162,6 +165,23 @@ def _mapped(file: BinaryIO, dtype: "np.dtype[Any]", rows: int, start: int) -> tu
     return np.frombuffer(mapped, dtype, rows, start), mapped
 
 
+def take_rows(column: NDArray[Any], rows: NDArray[Any], mapped: MappedEvents | None) -> NDArray[Any]:
+    """The values (n,) that a column has in some rows; of a mapped log, memory is given back meanwhile.
+
+    Example:
+        >>> take_rows(np.array([7, 8, 9]), np.array([2, 0]), None).tolist()
+        [9, 7]
+    """
+    if mapped is None:
+        return column[rows]
+    found = np.empty(len(rows), dtype=column.dtype)
+    for start in range(0, len(rows), _APART):
+        some = slice(start, start + _APART)
+        found[some] = column[rows[some]]
+        mapped.release()
+    return found
+
+
 def select_events(log: Mapping[str, Any], rows: NDArray[Any], mapped: MappedEvents | None) -> dict[str, Any]:
     """Select events of a log: in memory, or of a mapped log with many in a temporary file that is mapped.
 
@@ -189,12 +209,21 @@ def select_events(log: Mapping[str, Any], rows: NDArray[Any], mapped: MappedEven
     is_mask = rows.dtype == np.bool_
     if mapped is not None and is_mask and np.count_nonzero(rows) > _FEW:
         mapped, found = _select_mapped(mapped, columns, rows)
+    elif mapped is not None and is_mask:
+        found = {name: np.concatenate([column[:0], *_parts(column, rows, mapped)]) for name, column in columns.items()}
+        mapped = None
     else:
         which = np.flatnonzero(rows) if is_mask else rows
-        found = {name: column[which] for name, column in columns.items()}
+        found = {name: take_rows(column, which, mapped) for name, column in columns.items()}
         mapped = None
     further = {name: found[f".{name}"] for name in log["columns"]}
     return {**{name: array for name, array in found.items() if name[0] != "."}, "columns": further, "mapped": mapped}
+
+
+def _parts(column: NDArray[Any], rows: NDArray[np.bool_], mapped: MappedEvents) -> Iterator[NDArray[Any]]:
+    """The chosen rows of a column, some at a time."""
+    for piece in pieces(len(rows), mapped=mapped):
+        yield column[piece][rows[piece]]
 
 
 def _select_mapped(
@@ -208,8 +237,8 @@ def _select_mapped(
     for name, column in columns.items():
         try:
             with tempfile.TemporaryFile(prefix="logq-") as file:
-                for piece in pieces(len(rows)):
-                    file.write(np.ascontiguousarray(column[piece][rows[piece]]).data.cast("B"))
+                for part in _parts(column, rows, events):
+                    file.write(np.ascontiguousarray(part).data.cast("B"))
                 file.flush()
                 found[name], mapped = _mapped(file, column.dtype, count, 0)
         except OSError as error:
@@ -219,5 +248,5 @@ def _select_mapped(
             where = f"{tempfile.gettempdir()} (TMPDIR), {size:,} bytes of {name}"
             raise OSError(error.errno, os.strerror(errno.ENOSPC), where) from error
         maps += [mapped] if mapped is not None else []
-        events.release()
-    return replace(events, bounds=bounds, maps=tuple(maps), fingerprint=None, folder=None), found
+    # Those of the ids are its own, too.
+    return replace(events, bounds=bounds, maps=(*maps, *events.maps), fingerprint=None, folder=None), found

@@ -13,6 +13,7 @@ from logq.logs.column_names import unknown_column
 from logq.logs.event_rows import EventRows, at_most, count_items, rows_with_history
 from logq.logs.examples import check_indices, gather, gather_ages
 from logq.logs.interactions import Interactions
+from logq.logs.ordering import pieces
 
 __all__ = ["NextItems", "Sequences"]
 
@@ -75,25 +76,29 @@ class Sequences:
             windows = np.minimum(windows, 1)
         if not windows.any():
             raise ArgumentError("log", "users with at least two events", Verbatim("none"))
-        users = np.repeat(np.arange(log.num_users), windows)
-        rank = np.arange(len(users)) - np.repeat(np.cumsum(windows) - windows, windows)
-        after = windows[users] - 1 - rank  # number of windows after this one
-        ends = log.offsets[users + 1] - 1 - after * step  # the history ends before this row
-        self._starts = np.maximum(ends - max_length, log.offsets[users])
-        self._lengths = ends - self._starts
-        first = self._starts == log.offsets[users]
-        only_input = overlap if not last_only else 0
-        self._only_input = np.where(first, 0, only_input)
-        self._users = users
+        self._step, self._only_input = step, 0 if last_only else overlap
+        self._ends = np.cumsum(windows)  # (U,) windows of the users up to each one; nothing is stored for a window
+        self._chosen: NDArray[np.int64] | None = None
         self._may_be_targets: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         """Return the number of windows."""
-        return len(self._users)
+        return int(self._ends[-1]) if self._chosen is None else len(self._chosen)
 
-    def lengths(self) -> NDArray[np.int64]:
-        """Return the length of each window: (E,)."""
-        return self._lengths
+    def lengths(self, indices: ArrayLike | None = None) -> NDArray[np.int64]:
+        """Return the length of each window, or of each of these numbers."""
+        return self._windows(np.arange(len(self)) if indices is None else np.asarray(indices))[1]
+
+    def _windows(self, numbers: NDArray[Any]) -> tuple[NDArray[np.int64], ...]:
+        """The first rows (B,) of windows, their lengths, how many of their items are only input, and the users."""
+        if self._chosen is not None:
+            numbers = self._chosen[numbers]
+        users = np.searchsorted(self._ends, numbers, side="right")
+        after = self._ends[users] - 1 - numbers  # windows of the same user after this one
+        begins = self.log.offsets[users]
+        ends = self.log.offsets[users + 1] - 1 - after * self._step  # the history ends before this row
+        starts = np.maximum(ends - self.max_length, begins)
+        return starts, ends - starts, np.where(starts == begins, 0, self._only_input), users
 
     def batch(self, indices: ArrayLike) -> dict[str, NDArray[Any]]:
         """Return windows as arrays.
@@ -109,18 +114,18 @@ class Sequences:
             IndexError: a number is out of range.
         """
         chosen = check_indices("indices", indices, len(self))
-        starts, lengths = self._starts[chosen], self._lengths[chosen]
+        starts, lengths, only_input, users = self._windows(chosen)
         width = self.max_length if self.pad else int(lengths.max(initial=1))
         targets = gather(self.log.items, starts + 1, lengths, width)
         if self._may_be_targets is not None:
             targets[~gather(self._may_be_targets, starts + 1, lengths, width)] = -1
         if self.overlap:
-            targets[np.arange(width) < self._only_input[chosen][:, None]] = -1
+            targets[np.arange(width) < only_input[:, None]] = -1
         found = {
             "history": gather(self.log.items, starts, lengths, width),
             "targets": targets,
             "events": np.where(targets >= 0, starts[:, None] + np.arange(1, width + 1), -1),
-            "user": self._users[chosen],
+            "user": users,
         }
         if self.times is not None:
             found["history.time"] = gather_ages(self.times, starts, lengths, width)
@@ -138,13 +143,13 @@ class Sequences:
             [[-1, 3]]
         """
         before = np.concatenate([[0], np.cumsum(rows)])
-        begins = self._starts + 1 + self._only_input
-        kept = before[self._starts + 1 + self._lengths] > before[begins]
+        numbers = np.arange(len(self))
+        starts, lengths, only_input, _ = self._windows(numbers)
+        kept = before[starts + 1 + lengths] > before[starts + 1 + only_input]
         if not kept.any():
             raise ArgumentError("log", "events with one of the same user before them", Verbatim("none"))
         found = copy.copy(self)
-        for name in ("_starts", "_lengths", "_only_input", "_users"):
-            setattr(found, name, getattr(self, name)[kept])
+        found._chosen = (numbers if self._chosen is None else self._chosen)[kept]
         found._may_be_targets = rows
         return found
 
@@ -225,7 +230,7 @@ class NextItems:
         self.age = None if log.timestamps is None else age
         self.context = {name: _column(log, name, "context") for name in context}
         self.history_columns = {name: _column(log, name, "history_columns") for name in history_columns}
-        self._end, self._duration = _times(log)
+        self._end, self._duration = (0.0, 1.0) if self.age is None or last else _times(log)
         if last:
             if rows is not None or max_per_user is not None:
                 name = "max_per_user" if rows is None else "rows"
@@ -257,10 +262,11 @@ class NextItems:
         """Return how often each item is the target of an example: (C,)."""
         return count_items(self.log, self._positions)
 
-    def lengths(self) -> NDArray[np.int64]:
-        """Return the length of the history of each example: (E,)."""
-        rows = self._positions[:]
-        users = self._queries if self.last else self.log.users[rows]
+    def lengths(self, indices: ArrayLike | None = None) -> NDArray[np.int64]:
+        """Return the length of the history of each example, or of each of these numbers."""
+        chosen = slice(None) if indices is None else np.asarray(indices)
+        rows = self._positions[chosen]
+        users = self._queries[chosen] if self.last else self.log.users[rows]
         return np.minimum(rows - self.log.offsets[users], self.max_length)
 
     def batch(self, indices: ArrayLike) -> dict[str, NDArray[Any]]:
@@ -360,9 +366,12 @@ def _times_of_histories(log: Interactions, wanted: bool) -> NDArray[Any] | None:
 
 
 def _times(log: Interactions) -> tuple[float, float]:
+    """The end of the log, and its duration."""
     if log.timestamps is None or not len(log):
         return 0.0, 1.0
-    lowest, highest = log.timestamps.min().item(), log.timestamps.max().item()
+    parts = (log.timestamps[piece] for piece in pieces(len(log), mapped=log.mapped))
+    ends = [(part.min().item(), part.max().item()) for part in parts]
+    lowest, highest = min(low for low, _ in ends), max(high for _, high in ends)
     return highest, float(highest - lowest) or 1.0
 
 

@@ -1,7 +1,7 @@
 """Sorting and counting the rows of a log some at a time, which takes little memory beside theirs."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,6 +12,10 @@ from logq.logs.identifiers import code_type
 __all__ = ["chosen_rows", "count_codes", "order_rows", "pieces", "value_at"]
 
 _PIECE = 1 << 18  # rows
+
+
+class _Mapped(Protocol):
+    def release(self) -> None: ...
 
 
 def order_rows(users: NDArray[Any], times: NDArray[Any] | None) -> NDArray[Any]:
@@ -62,8 +66,10 @@ def _order_of_users(users: NDArray[Any]) -> NDArray[np.int64]:
     return order[np.argsort((users[order] >> 16).astype(np.uint16), kind="stable")]
 
 
-def pieces(size: int, least: int = 0) -> Iterator[slice]:
+def pieces(size: int, least: int = 0, mapped: _Mapped | None = None) -> Iterator[slice]:
     """Yield slices of some rows each, or of `least`, which together are all of them.
+
+    Where rows are those of a log whose files are `mapped`, the memory of a piece is given back before the next one.
 
     Example:
         >>> list(pieces(5))
@@ -72,19 +78,22 @@ def pieces(size: int, least: int = 0) -> Iterator[slice]:
     step = max(_PIECE, least)
     for start in range(0, size, step):
         yield slice(start, min(start + step, size))
+        if mapped is not None:
+            mapped.release()
 
 
-def count_codes(codes: NDArray[Any], size: int = 0) -> NDArray[np.int64]:
+def count_codes(codes: NDArray[Any], size: int = 0, mapped: _Mapped | None = None) -> NDArray[np.int64]:
     """Return how often each code occurs: (size,), or up to the largest. numpy would copy all codes to 64 bits.
 
     Example:
         >>> count_codes(np.array([1, 1, 0], np.int32)).tolist()
         [1, 2]
     """
-    size = max(size, int(codes.max(initial=-1)) + 1)
     counts = np.zeros(size, dtype=np.int64)
-    for piece in pieces(len(codes), size):
-        counts += np.bincount(codes[piece], minlength=size)
+    for piece in pieces(len(codes), size, mapped):
+        found = np.bincount(codes[piece], minlength=len(counts))
+        found[: len(counts)] += counts
+        counts = found
     return counts
 
 

@@ -13,7 +13,6 @@ and `finish` does the rest, with one part of them in memory at a time.
 """
 
 import contextlib
-import hashlib
 import json
 import math
 import os
@@ -27,10 +26,11 @@ from numpy.typing import NDArray
 from logq._files import DamagedFileError, atomic_write, parsing
 from logq._progress import Progress
 from logq.logs.identifiers import Identifiers, code_type
-from logq.logs.mapped_arrays import ArrayWriter, array_writer, digest_of_file, map_array
+from logq.logs.mapped_arrays import ArrayWriter, MappedEvents, array_writer, digest_of_file, map_array
 from logq.logs.mapped_identifiers import count_repeated, lookup_arrays
 from logq.logs.parquet_reader import ParquetReader
 from logq.logs.partitions import FORMAT, MANIFEST, MAPPED, VERSION, check_files, is_prepared, read_manifest
+from logq.logs.storage import fingerprint_of_arrays
 
 __all__ = ["check_partitions", "finish"]
 
@@ -106,7 +106,6 @@ def finish(
     for name in sorted({*before, *after}):
         if before.get(name) != after.get(name):
             raise ValueError(f"{folder / name}: was changed while it was checked; is another program writing to it?")
-    of_log = [files[name] for name in sorted(files) if "_ids." in name or name in _EVENT_FILES]
     manifest: dict[str, Any] = {
         "format": FORMAT,
         "version": VERSION,
@@ -118,11 +117,20 @@ def finish(
         "files": {name: [(folder / name).stat().st_size, digest] for name, digest in sorted(files.items())},
         "dropped": dict(dropped or {}),
         "notes": list(notes),
-        "fingerprint": hashlib.sha256("".join(of_log).encode()).hexdigest()[:32],
+        "fingerprint": _fingerprint(folder, files),
         "made": dict(about),
     }
     with atomic_write(folder / MANIFEST) as file:
         file.write(json.dumps(manifest, indent=1, ensure_ascii=False).encode())
+
+
+def _fingerprint(folder: Path, files: Mapping[str, str]) -> str:
+    """That of the same log in memory, with the same codes."""
+    ids = [f"{side}_ids.{name}" for side in ("user", "item") for name in ("keys", "text", "ends")]
+    names = [f"{MAPPED}/{name}.npy" for name in ("users", "items", "timestamps", *ids)]
+    arrays, maps = zip(*(map_array(folder / name) for name in names if name in files), strict=True)
+    mapped = MappedEvents(np.zeros(1, dtype=np.int64), tuple(one for one in maps if one is not None))
+    return fingerprint_of_arrays(arrays, mapped)
 
 
 def _states(folder: Path) -> dict[str, tuple[int, int]]:
@@ -313,9 +321,6 @@ class _Events:
                 writer.add(array)
             self._files[f"{MAPPED}/{target}.{part}.npy"] = writer.digest()
         return len(codes)
-
-
-_EVENT_FILES = tuple(f"{MAPPED}/{name}.npy" for name in ("users", "items", "timestamps"))
 
 
 _TYPES = {

@@ -51,7 +51,7 @@ class Manifest(NamedTuple):
         columns: further columns: name, and whether it has categories.
         files: of each file in the folder its size and SHA-256.
         dropped, notes: as `Interactions` has them.
-        fingerprint: of events and ids.
+        fingerprint: of events and ids, that of the same log in memory.
     """
 
     events: int

@@ -11,6 +11,7 @@ from typing_extensions import Self
 
 from logq._arguments import ArgumentError, Verbatim, check_bool, check_float, check_int
 from logq.logs.interactions import Interactions
+from logq.logs.mapped_arrays import MappedEvents
 from logq.logs.ordering import count_codes, pieces
 from logq.logs.storage import load_arrays, save_arrays
 
@@ -202,6 +203,8 @@ class Split:
         given = self.rows("given")
         if part == "test":
             return (self.part < TEST) | given
+        if not given.any():
+            return self.part == TRAIN
         tested = np.zeros(self.log.num_users, dtype=np.bool_)
         tested[self.log.users[self.rows("test")]] = True
         return (self.part == TRAIN) | (given & ~tested[self.log.users])
@@ -274,23 +277,25 @@ def leave_one_out(log: Interactions, validation: bool = True, *, last: int = 1, 
     if not able.any():
         raise ArgumentError("log", f"users with at least {needed} events", Verbatim(f"at most {counts.max(initial=0)}"))
     part = np.zeros(len(log), dtype=np.int8)
+    ends, lengths = log.offsets[1:][able], counts[able]
     for number in range(needed - min_train):  # from the last event of a user back
-        part[log.offsets[1:][able] - 1 - number] = TEST if number < last else VALIDATION
+        part[ends - 1 - number] = TEST if number < last else VALIDATION
     how = {"by": "leave_one_out", "validation": validation, "last": last, "min_train": min_train}
     short = int(np.count_nonzero((counts > 0) & ~able))
-    ends = log.offsets[1:][able]
-    ties = {"test_ties": _ties_before(log, ends, last)}
+    ties = {"test_ties": _ties_before(log, ends[lengths > last] - last)}
     if validation:
-        ties["validation_ties"] = _ties_before(log, ends, 2 * last)
+        ties["validation_ties"] = _ties_before(log, ends[lengths > 2 * last] - 2 * last)
     return counted(log, part, how, users_too_short=short, **ties)
 
 
-def _ties_before(log: Interactions, ends: NDArray[np.int64], steps: int) -> int:
-    """How many users have the same time on both sides of a cut, which is so many events before the end of theirs."""
-    if log.timestamps is None:
-        return 0
-    cuts = (ends - steps)[np.diff(log.offsets)[log.users[ends - 1]] > steps]
-    return int(np.count_nonzero(log.timestamps[cuts] == log.timestamps[cuts - 1]))
+def _ties_before(log: Interactions, cuts: NDArray[np.int64]) -> int:
+    """How many of these events, in rising order, have the same time as the event before."""
+    ties = 0
+    if log.timestamps is not None:
+        for piece in pieces(len(log), mapped=log.mapped):
+            some = slice(*np.searchsorted(cuts, (piece.start, piece.stop)))
+            ties += int(np.count_nonzero(log.timestamps[cuts[some]] == log.timestamps[cuts[some] - 1]))
+    return ties
 
 
 def counted(log: Interactions, part: NDArray[np.int8], how: dict[str, Any], **counts: int) -> Split:
@@ -310,16 +315,16 @@ def counted(log: Interactions, part: NDArray[np.int8], how: dict[str, Any], **co
     for name in needed:
         if not sizes[_NAMES[name]]:
             raise ArgumentError("log", f"events for {name}", Verbatim(f"none by {how}"))
-    new = count_where(log.items, log.num_items, part, TRAIN) == 0
+    new = count_where(log.items, log.num_items, part, TRAIN, log.mapped) == 0
     for name in ("validation", "test"):
-        of_new = count_where(log.items, log.num_items, part, _NAMES[name])[new]
+        of_new = count_where(log.items, log.num_items, part, _NAMES[name], log.mapped)[new]
         counts[f"{name}_events_of_items_not_in_train"] = int(of_new.sum())
-    if log.mapped is not None:
-        log.mapped.release()
     return Split(log, part, {**how, **counts})
 
 
-def count_where(codes: NDArray[Any], size: int, part: NDArray[np.int8], code: int) -> NDArray[np.int64]:
+def count_where(
+    codes: NDArray[Any], size: int, part: NDArray[np.int8], code: int, mapped: MappedEvents | None = None
+) -> NDArray[np.int64]:
     """How often each code below `size` occurs in a part: (size,), some rows at a time.
 
     Example:
@@ -327,6 +332,6 @@ def count_where(codes: NDArray[Any], size: int, part: NDArray[np.int8], code: in
         [1, 1]
     """
     counts = np.zeros(size, dtype=np.int64)
-    for piece in pieces(len(codes), size):
+    for piece in pieces(len(codes), size, mapped):
         counts += np.bincount(codes[piece][part[piece] == code], minlength=size)
     return counts

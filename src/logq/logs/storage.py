@@ -15,6 +15,8 @@ from logq._model_file import digest_of
 from logq.logs.feature_values import Buckets, Categories, Coding, Scale
 from logq.logs.features import Features
 from logq.logs.identifiers import Identifiers
+from logq.logs.mapped_arrays import MappedEvents
+from logq.logs.ordering import pieces
 
 __all__ = [
     "features_from_state",
@@ -29,8 +31,8 @@ __all__ = [
 _VERSION = 1  # of the folder of a log
 
 
-def fingerprint_of_arrays(arrays: Iterable[NDArray[Any]]) -> str:
-    """A hash of arrays, their dtypes and shapes: 32 hexadecimal digits.
+def fingerprint_of_arrays(arrays: Iterable[NDArray[Any]], mapped: MappedEvents | None = None) -> str:
+    """A hash of arrays, their dtypes and shapes: 32 hexadecimal digits. Those that are mapped are read in pieces.
 
     Example:
         >>> fingerprint_of_arrays([np.zeros(2)]) == fingerprint_of_arrays([np.zeros(2)])
@@ -39,7 +41,8 @@ def fingerprint_of_arrays(arrays: Iterable[NDArray[Any]]) -> str:
     digest = hashlib.blake2b(digest_size=16)
     for array in arrays:
         digest.update(f"{array.dtype.str}{array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).data)
+        for piece in pieces(len(array), mapped=mapped) if array.ndim else [...]:
+            digest.update(np.ascontiguousarray(array[piece]).data)
     return digest.hexdigest()
 
 

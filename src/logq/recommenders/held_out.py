@@ -23,8 +23,8 @@ class HeldOut(NamedTuple):
     Args:
         truth: what users did.
         history: what they did before; None for what the recommender remembers.
-        places: (N,) the rows that the events of the history, and then those of the truth, have in the log that both are
-            parts of; None where they are of two logs. A random split without times has no other order.
+        log: that both are parts of; None where they are of two logs. A random split without times has no other order.
+        part: (N,) of each event of that log: 1 if it is of the history, 2 if it is of the truth, 0 if of neither.
 
     Example:
         >>> from logq.logs import Interactions
@@ -35,7 +35,8 @@ class HeldOut(NamedTuple):
 
     truth: Interactions
     history: Interactions | None
-    places: NDArray[np.int64] | None = None
+    log: Interactions | None = None
+    part: NDArray[np.int8] | None = None
 
     @classmethod
     def of(cls, split: Split) -> "HeldOut | None":
@@ -49,8 +50,9 @@ class HeldOut(NamedTuple):
         """
         if split.validation is None:
             return None
-        rows = (split.history_rows("validation"), split.rows("validation"))
-        return cls(split.validation, split.history("validation"), np.concatenate([np.flatnonzero(one) for one in rows]))
+        part = split.history_rows("validation").astype(np.int8)
+        part[split.rows("validation")] = 2
+        return cls(split.validation, split.history("validation"), split.log, part)
 
     def together(self) -> Interactions:
         """What users did before and then, as one log, in the order that it has in the log of both.
@@ -67,7 +69,9 @@ class HeldOut(NamedTuple):
             >>> held_out.together().fingerprint() == split.history("test").fingerprint()
             True
         """
-        return self._together()[0]
+        if self.log is not None and self.part is not None:
+            return self.log.select(self.part > 0)
+        return self._joined()[0]
 
     def known_by(self, knows: Callable[[Interactions], NDArray[np.bool_]]) -> NDArray[np.bool_]:
         """Which events (N,) of the truth are known to who says that of a log, which has those of the history too.
@@ -78,13 +82,15 @@ class HeldOut(NamedTuple):
             >>> HeldOut(split.validation, split.train).known_by(lambda log: log.users == 0).tolist()
             [True, False]
         """
-        log, order = self._together()
+        if self.part is not None:
+            return knows(self.together())[self.part[self.part > 0] == 2]
+        log, order = self._joined()
         is_known = np.empty(len(log), dtype=np.bool_)
         is_known[order] = knows(log)
         return is_known[len(log) - len(self.truth) :]
 
-    def _together(self) -> tuple[Interactions, NDArray[Any]]:
-        """Both as one log, and which rows of one after the other it has."""
+    def _joined(self) -> tuple[Interactions, NDArray[Any]]:
+        """Both, which are two logs, as one, and which rows of one after the other it has."""
         if self.history is None:
             raise ArgumentError("validation", "what came before it", Verbatim("none"))
         parts = (self.history, self.truth)
@@ -99,7 +105,7 @@ class HeldOut(NamedTuple):
             if ours is not theirs and (ours is None or theirs is None or not np.array_equal(ours.keys, theirs.keys)):
                 got = Verbatim(f"other values of {name!r} in it than in log")
                 raise ArgumentError("validation", "the columns of log, as the parts of a Split have them", got)
-        return joined_log(parts, places=self.places)
+        return joined_log(parts)
 
     def shared_out(
         self, train: Interactions, users: int, is_known: NDArray[np.bool_] | None = None
@@ -127,18 +133,19 @@ class HeldOut(NamedTuple):
         validates = np.isin(self.truth.users, chosen) & may
         if validates.all():
             return train, self
-        places = moved = None
-        if self.places is not None:
-            first, of_truth = np.split(self.places, [len(self.places) - len(self.truth)])
-            moved = np.concatenate([first, of_truth[~validates]])
-            places = np.concatenate([np.sort(moved), of_truth[validates]])
-        before = HeldOut(self.truth.select(~validates), self.history, moved).together()
-        held_out = HeldOut(self.truth.select(validates), before, places)
+        truth, part = self.truth.select(validates), self.part
+        if self.log is None or part is None:
+            before = HeldOut(self.truth.select(~validates), self.history).together()
+        else:
+            part = part.copy()
+            part[np.flatnonzero(part == 2)[~validates]] = 1
+            before = self.log.select(part == 1)
+        held_out = HeldOut(truth, before, self.log, part)
         is_given = np.zeros(before.num_users, dtype=np.bool_)  # users who validate, and of whom nothing is learned
-        is_given[chosen] = True
-        is_given[train.users] = False
-        given = is_given[before.users]
-        return before.select(~given) if given.any() else before, held_out
+        is_given[chosen] = np.diff(train.offsets)[chosen] == 0
+        if is_given.any():
+            before = before.select(~is_given[before.users])
+        return before, held_out
 
 
 def training_part(log: Interactions | Split, validation: Interactions | None) -> tuple[Interactions, HeldOut | None]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from logq.logs.examples import gather_ages
+from logq.logs.mapped_arrays import MappedEvents, take_rows
 
 __all__ = ["Histories", "gather_rows"]
 
@@ -98,9 +99,9 @@ class Histories:
 
 
 def gather_rows(
-    items: NDArray[Any], offsets: NDArray[np.int64], rows: NDArray[np.int64]
+    items: NDArray[Any], offsets: NDArray[np.int64], rows: NDArray[np.int64], mapped: MappedEvents | None = None
 ) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Some rows of a CSR table as one of their own; a row of -1 is empty.
+    """Some rows of a CSR table, which may be that of a mapped log, as one of their own; a row of -1 is empty.
 
     Example:
         >>> gather_rows(np.array([7, 8, 9]), np.array([0, 2, 3]), np.array([1, -1, 0]))
@@ -111,4 +112,4 @@ def gather_rows(
     made = np.zeros(len(rows) + 1, dtype=np.int64)
     np.cumsum(lengths, out=made[1:])
     at = np.arange(made[-1]) + np.repeat(starts - made[:-1], lengths)
-    return items[at], made
+    return take_rows(items, at, mapped), made

@@ -13,9 +13,9 @@ from logq.recommenders.encoders import RetrievalModel, Tower
 from logq.recommenders.feature_tables import FeatureTables, ItemCodes, item_inputs
 from logq.recommenders.item_tables import (
     IdTable,
+    PaddedRows,
     ShardedTable,
     Table,
-    filled,
     table_of_ids,
 )
 from logq.recommenders.known_log import KnownLog
@@ -66,7 +66,7 @@ class ItemContent:
         return ItemCodes(num_items, self.item_features, self.item_codes, self.item_dense, saved=False)
 
 
-class ContentTable(nn.Module):
+class ContentTable(PaddedRows):
     """Vectors of items of their ids and their content; asked as a `Table` is, which has those of ids alone.
 
         sum        v_i = e_i + sum_f c_f(i)
@@ -98,16 +98,12 @@ class ContentTable(nn.Module):
         self.values = values
         self.dim = dim
         self.ids = IdTable(num_items - content.added, dim, std=std, dropout=content.id_dropout, sparse=sparse)
+        self.sparse = self.ids.table.sparse
         self.features = FeatureTables(content.item_features, dim, dense=content.item_dense, std=std)
         self.network = None
         if content.kind == "network":
             self.network = Tower(self.features.width, (2 * dim,), dim)
             nn.init.normal_(self.network.layers[-1].weight, std=std)  # pyright: ignore[reportArgumentType]
-
-    @property
-    def sparse(self) -> bool:
-        """Whether the table of ids gets sparse gradients."""
-        return self.ids.table.sparse
 
     @property
     def plain(self) -> None:
@@ -120,10 +116,6 @@ class ContentTable(nn.Module):
             return self._rows(codes.reshape(-1)).view(*codes.shape, self.dim)
         items, place = codes.unique(return_inverse=True)
         return embedding(place, self._rows(items))
-
-    def padded(self, codes: Tensor) -> Tensor:
-        """The vectors (*codes, dim) of codes, and 0 where one is -1."""
-        return self(filled(codes, sparse=self.sparse)).masked_fill((codes < 0)[..., None], 0.0)
 
     def mean(self, codes: Tensor, decay: float = 1.0) -> Tensor:
         """The mean (B, dim) of the vectors of each row of codes (B, W), as that of a Table."""

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_bool, check_float
 from logq.candidates import IGNORED, Candidates, without_log_q
+from logq.distributed.stratified_draws import stratified_draws
 from logq.functional import full_loss
 from logq.functional.general_losses import drawn_loss
 from logq.functional.loss_checks import check_row_weight, check_table
@@ -248,6 +249,8 @@ def make_item_loss(
             negatives_of=config.negatives_of,
         )
         sampler = make_sampler(config.sampler, settings)
+        if config.tables == "sharded":
+            sampler = stratified_draws(sampler)
     return ItemLoss(
         config.objective,
         sampler,

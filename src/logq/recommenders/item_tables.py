@@ -18,6 +18,7 @@ from logq.tracing import has_numbers, keeps_sizes
 
 __all__ = [
     "IdTable",
+    "PaddedRows",
     "ShardedTable",
     "Table",
     "column",
@@ -33,7 +34,23 @@ ROWS = 1 << 16
 """Vectors that are made at a time."""
 
 
-class Table(nn.Module):
+class PaddedRows(nn.Module):
+    """What looks up vectors by codes, and has 0 where one is -1.
+
+    Example:
+        >>> Table(10, 4, std=0.1).padded(torch.tensor([[3, -1]]))[0, 1]
+        tensor([0., 0., 0., 0.], grad_fn=<SelectBackward0>)
+    """
+
+    sparse: bool
+    """Whether gradients have only the rows that were looked up."""
+
+    def padded(self, codes: Tensor) -> Tensor:
+        """The vectors (*codes, dim) of codes, and 0 where one is -1."""
+        return self(filled(codes, sparse=self.sparse)).masked_fill((codes < 0)[..., None], 0.0)
+
+
+class Table(PaddedRows):
     """Vectors of codes 0 .. n - 1, where -1 is not one of them.
 
     Args:
@@ -62,10 +79,6 @@ class Table(nn.Module):
     def forward(self, codes: Tensor) -> Tensor:
         """The vectors (*codes, dim) of codes that are all there."""
         return embedding(codes, self.weight, sparse=self.sparse)
-
-    def padded(self, codes: Tensor) -> Tensor:
-        """The vectors (*codes, dim) of codes, and 0 where one is -1."""
-        return self(filled(codes, sparse=self.sparse)).masked_fill((codes < 0)[..., None], 0.0)
 
     def mean(self, codes: Tensor, decay: float = 1.0) -> Tensor:
         """The mean (B, dim) of the vectors of each row of codes (B, W), padded with -1; 0 for a row without a code.
@@ -111,7 +124,7 @@ class Table(nn.Module):
         return f"{self.weight.shape[0]}, {self.weight.shape[1]}" + ", sparse" * self.sparse
 
 
-class ShardedTable(ShardedEmbedding):
+class ShardedTable(ShardedEmbedding, PaddedRows):
     """A Table of which each process has, and updates, a part; see ShardedEmbedding. All processes ask it at once.
 
     Args:
@@ -133,10 +146,6 @@ class ShardedTable(ShardedEmbedding):
     def __init__(self, num_rows: int, dim: int, *, std: float, seed: int) -> None:
         super().__init__(num_rows, dim, init=partial(normal_rows, dim=dim, std=std, seed=seed))
         self.std = std
-
-    def padded(self, codes: Tensor) -> Tensor:
-        """The vectors (*codes, dim) of codes, and 0 where one is -1."""
-        return self(filled(codes, sparse=True)).masked_fill((codes < 0)[..., None], 0.0)
 
     def mean(self, codes: Tensor, decay: float = 1.0) -> Tensor:
         """The mean (B, dim) of the vectors of each row of codes (B, W), as that of a Table."""

@@ -15,6 +15,7 @@ from logq.logs.features import Features
 from logq.logs.growing import GrownLog, find_repeats, grow_log
 from logq.logs.identifiers import Identifiers
 from logq.logs.interactions import Interactions
+from logq.logs.mapped_arrays import MappedEvents
 from logq.logs.ordering import count_codes
 from logq.logs.storage import features_from_state, features_state
 from logq.recommenders.histories import Histories, gather_rows
@@ -37,6 +38,7 @@ class KnownLog:
         times: of all events, or None where the log has none.
         counts: (C,) number of events of each item, where `items` does not tell; see `without_users`.
         added: how many items, the last ones by code, came after the log; see `with_items`.
+        mapped: of a log whose events stay in their files.
 
     Example:
         >>> from logq.logs import Interactions
@@ -54,6 +56,7 @@ class KnownLog:
     times: NDArray[Any] | None = None
     counts: NDArray[np.int64] | None = None
     added: int = 0
+    mapped: MappedEvents | None = None
 
     @classmethod
     def of(cls, log: Interactions) -> "KnownLog":
@@ -62,7 +65,8 @@ class KnownLog:
         items = np.ascontiguousarray(log.items, dtype=np.int64) if log.mapped is None else log.items
         offsets = np.ascontiguousarray(log.offsets, dtype=np.int64)
         times = None if log.timestamps is None else np.ascontiguousarray(log.timestamps)
-        return cls(log.user_ids, log.item_ids, items, offsets, log.user_features, log.item_features, times)
+        features = log.user_features, log.item_features
+        return cls(log.user_ids, log.item_ids, items, offsets, *features, times, mapped=log.mapped)
 
     def without_users(self) -> "KnownLog":
         """The same without any user: no ids, histories or features of them, but how often each item occurs."""
@@ -77,6 +81,7 @@ class KnownLog:
             user_features=features,
             times=None,
             counts=self.item_counts(),
+            mapped=None,
         )
 
     def with_items(self, ids: Any, features: Features) -> "KnownLog":
@@ -117,7 +122,7 @@ class KnownLog:
 
     def item_counts(self) -> NDArray[np.int64]:
         """(C,) number of events of each item."""
-        return count_codes(self.items, self.num_items) if self.counts is None else self.counts
+        return count_codes(self.items, self.num_items, self.mapped) if self.counts is None else self.counts
 
     @cached_property
     def places(self) -> NDArray[np.int64]:
@@ -228,8 +233,8 @@ class KnownLog:
 
     def of_codes(self, users: NDArray[np.int64]) -> Histories:
         """Histories of users by their codes."""
-        items, offsets = gather_rows(self.items, self.offsets, users)
-        times = None if self.times is None else gather_rows(self.times, self.offsets, users)[0]
+        items, offsets = gather_rows(self.items, self.offsets, users, self.mapped)
+        times = None if self.times is None else gather_rows(self.times, self.offsets, users, self.mapped)[0]
         items = items.astype(np.int64, copy=False)
         return Histories(items, offsets, users, self.features_of(users), times=times)
 
@@ -340,7 +345,7 @@ class KnownLog:
             raise ValueError("expected 'seen.times' (N,), one for each event")
         if counts is not None and (counts.shape != (len(items),) or counts.dtype != np.int64 or (counts < 0).any()):
             raise ValueError("expected 'seen.counts' (C,) int64, >= 0")
-        features: dict[str, Features | None] = {"user_features": None, "item_features": None}
+        features: dict[str, Any] = {"user_features": None, "item_features": None}
         for name, size in (("user_features", len(users)), ("item_features", len(items))):
             if name in described["features"]:
                 found = features_from_state(with_prefix(name, tensors), described["features"][name])

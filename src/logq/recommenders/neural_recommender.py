@@ -243,6 +243,7 @@ class NeuralRecommender(EncoderRanker, NewItemsOfEncoder):
             unseen=self.unseen_negatives,
             augmentation=augmentation,
         )
+        del counts, of_targets  # of all items
         if self.compile:
             task.compile()
         config = self if grown is None else continued(self, task.num_batches)

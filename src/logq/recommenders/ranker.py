@@ -151,7 +151,8 @@ class RankingTest:
             request = known.of_codes(own_users[users])
         else:
             items, offsets = history.histories(users)
-            times = None if history.timestamps is None else gather_rows(history.timestamps, history.offsets, users)[0]
+            times = history.timestamps
+            times = None if times is None else gather_rows(times, history.offsets, users, history.mapped)[0]
             request = without_unknown(own_items[items], offsets, own_users[users], times)
             request = replace(request, features=known.features_of(request.users))
         # The context of a request is that of the first event of the user in the test.

@@ -133,9 +133,9 @@ class Windows:
         """Return how many positions see anything."""
         return len(self._positions)
 
-    def lengths(self) -> NDArray[np.int64]:
-        """How long the history of each example is: one item."""
-        return np.ones(len(self), dtype=np.int64)
+    def lengths(self, indices: ArrayLike | None = None) -> NDArray[np.int64]:
+        """How long the history of each example is, or of each of these numbers: one item."""
+        return np.ones(len(self) if indices is None else np.asarray(indices).shape, dtype=np.int64)
 
     def batch(self, indices: ArrayLike) -> dict[str, NDArray[Any]]:
         """The examples of some numbers.

@@ -135,7 +135,8 @@ def target_counts(
         >>> target_counts(examples, 2).tolist(), target_counts(examples, 2, TargetEvents(log, future=2)).tolist()
         ([2.0, 0.0], [3.0, 0.0])
     """
-    if isinstance(examples, NextItems) and (events is None or events.is_plain) and augmentation is None:
+    is_plain = events is None or events.is_plain  # histories may change: the target of one stays
+    if isinstance(examples, NextItems) and is_plain:
         return examples.target_counts().astype(np.float64)
     counts = np.zeros(num_items)
     for start in range(0, len(examples), ROWS):
