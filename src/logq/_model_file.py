@@ -193,7 +193,9 @@ def _digests(tensors: Mapping[str, NDArray[Any] | ArrayInPieces], metadata: Mapp
     return found
 
 
-def read_tensors(path: str | os.PathLike[str], *, check: bool = True) -> dict[str, NDArray[Any]]:
+def read_tensors(
+    path: str | os.PathLike[str], *, check: bool = True, only: Collection[str] | None = None
+) -> dict[str, NDArray[Any]]:
     """Read the arrays that `write_tensors` wrote, by name; its text is read by `read_metadata`.
 
     A file without digests, as logq 0.1 wrote them, is read all the same.
@@ -201,6 +203,7 @@ def read_tensors(path: str | os.PathLike[str], *, check: bool = True) -> dict[st
     Args:
         path: of the file.
         check: compute the digests and compare them with those in the file, at about the speed of a copy.
+        only: the names of those to read, as far as they are there; None for all.
 
     Raises:
         OSError: the file cannot be read.
@@ -209,22 +212,25 @@ def read_tensors(path: str | os.PathLike[str], *, check: bool = True) -> dict[st
     name = os.fspath(path)
     with _opened(name) as file:
         metadata: dict[str, str] = dict(file.metadata() or {})
-        tensors: dict[str, NDArray[Any]] = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        names = [key for key in file.keys() if only is None or key in only]  # noqa: SIM118
+        tensors: dict[str, NDArray[Any]] = {key: file.get_tensor(key) for key in names}
         for tensor in tensors.values():
             if tensor.dtype.kind == "V":  # such as bfloat16, which numpy has once another library has added it
                 raise TypeError(f"data type {tensor.dtype.name!r} not understood")
     if check:
-        _check_digests(name, tensors, metadata)
+        _check_digests(name, tensors, metadata, only)
     return tensors
 
 
-def _check_digests(name: str, tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> None:
+def _check_digests(
+    name: str, tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str], only: Collection[str] | None = None
+) -> None:
     if DIGESTS not in metadata:
         return
     with parsing(name):
         expected = dict[str, Any](json.loads(metadata[DIGESTS]))
     found = _digests(tensors, metadata)
-    for key in sorted(found.keys() | expected.keys()):
+    for key in sorted(found.keys() | {key for key in expected if only is None or key in only}):
         if found.get(key) != expected.get(key):
             what = f"the digest of {key!r}" if key else "the digest of its description"
             raise DamagedFileError(f"{name}: the file was changed or is damaged, {what} differs")

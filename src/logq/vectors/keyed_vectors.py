@@ -161,7 +161,7 @@ class KeyedVectors(WordQueries):
         duplicates: Duplicates = "error",
         check: bool = True,
     ) -> "KeyedVectors":
-        """Read vectors from a folder that `save` wrote, or a file of word2vec, GloVe or fastText (.vec).
+        """Read vectors from a folder that `save` or Word2Vec.save wrote, or a file of word2vec, GloVe or fastText (.vec).
 
         Text and binary files are told apart, as are those with and without a first line `V D`; they may be compressed
         (.gz, .bz2, .xz, .zst, or a .zip with one file in it). Words of text may have blanks in them.
@@ -187,9 +187,10 @@ class KeyedVectors(WordQueries):
         )
         target = Path(path)
         if target.is_dir():
-            target = target / vector_files.FILE
-            if not target.exists():
-                raise FileNotFoundError(f"{path}: there are no vectors in this folder (no {target.name})")
+            files = [target / name for name in (vector_files.FILE, vector_files.MODEL_FILE)]
+            target = next((file for file in files if file.exists()), None)
+            if target is None:
+                raise FileNotFoundError(f"{path}: there are no vectors in this folder (no {vector_files.FILE})")
         if not vector_files.is_safetensors(target):
             return cls._from_file(target, *read_vectors(target, options), None)
         words, vectors, counts = vector_files.read_safetensors(target, check=check)

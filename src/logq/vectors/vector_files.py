@@ -13,15 +13,24 @@ from numpy.typing import NDArray
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
 from logq._files import atomic_write
-from logq._model_file import read_metadata, read_tensors, write_tensors
+from logq._model_file import FILE as MODEL_FILE
+from logq._model_file import read_kind, read_metadata, read_tensors, write_tensors
 
-__all__ = ["FILE", "SUMMARY", "is_safetensors", "read_safetensors", "write_safetensors"]
+__all__ = ["FILE", "MODEL_FILE", "SUMMARY", "is_safetensors", "read_safetensors", "write_safetensors"]
 
 FILE = "vectors.safetensors"
 SUMMARY = "vectors.json"
 
 _FORMAT = "logq.keyed_vectors"
 _VERSION = "1"
+
+_MODEL = "logq.word_vectors"  # what a whole Word2Vec says that it is, see logq.estimators.FORMATS
+_OF_MODEL = {
+    "learned/vectors": "vectors",
+    "vocabulary.words": "words",
+    "vocabulary.offsets": "word_offsets",
+    "vocabulary.counts": "counts",
+}
 
 
 def write_safetensors(
@@ -90,10 +99,10 @@ def is_safetensors(path: str | os.PathLike[str]) -> bool:
 def read_safetensors(
     path: str | os.PathLike[str], *, check: bool = True
 ) -> tuple[list[str], NDArray[np.float32], NDArray[np.int64] | None]:
-    """Read what `write_safetensors` wrote.
+    """Read what `write_safetensors` wrote, or the vectors out of a whole Word2Vec.
 
     Args:
-        path: the file `vectors.safetensors`, under any name.
+        path: the file `vectors.safetensors`, or `model.safetensors`, under any name.
         check: compare the digests in the file, at about the speed of a copy.
 
     Returns:
@@ -105,7 +114,11 @@ def read_safetensors(
     """
     name = os.fspath(path)
     # One entry for both: safetensors writes two in any order, and equal vectors would make different files.
-    kind, _, version = read_metadata(name).get("format", "").partition(" ")
+    metadata = read_metadata(name)
+    kind, _, version = metadata.get("format", "").partition(" ")
+    if not kind and "logq" in metadata and read_kind(name, format=_MODEL):
+        tensors = read_tensors(name, check=check, only=_OF_MODEL)
+        return _unpack(name, {_OF_MODEL[key]: tensor for key, tensor in tensors.items()})
     if kind != _FORMAT:
         raise ValueError(f"{name}: expected word vectors of logq, the file holds other tensors")
     if version != _VERSION:

@@ -19,7 +19,7 @@ from logq.samplers.registry import SamplerSettings, make_sampler
 from logq.shapes import check_device
 from logq.text import Vocabulary, cbow_windows, reduced_windows, skipgram_pairs, subsample_sentences
 from logq.training.batch_feed import feed
-from logq.word2vec.engines import Engine, Floats, Position, Span, check_arrays
+from logq.word2vec.engines import Engine, Floats, HeldRows, Position, Span, check_arrays
 from logq.word2vec.kernel import Losses
 from logq.word2vec.modules import CBOW, SkipGram
 from logq.word2vec.word2vec_config import Word2VecConfig
@@ -162,7 +162,15 @@ class PlainEngine(Engine):
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
+        if self.held is not None:
+            self._put_back(self.held, batch.inputs)
         return loss.detach()
+
+    @torch.no_grad()
+    def _put_back(self, held: HeldRows, inputs: Tensor) -> None:
+        moved = held.among(inputs.cpu().numpy())
+        if len(moved):
+            self.put_vectors(held.rows[moved], held.vectors[moved])
 
     @property
     def vectors(self) -> Floats:
@@ -180,6 +188,12 @@ class PlainEngine(Engine):
         check_arrays({"vectors": self.vectors, **expected}, {"vectors": vectors, **state})
         self.model.vectors.copy_(torch.from_numpy(np.ascontiguousarray(vectors)))
         self.loss.load_state_dict({name: torch.from_numpy(np.array(state[name])) for name in expected})
+
+    @torch.no_grad()
+    def put_vectors(self, rows: NDArray[np.int64], vectors: Floats) -> None:
+        """Replace the rows of some words."""
+        of_words = torch.from_numpy(np.ascontiguousarray(vectors)).to(self.device)
+        self.model.vectors[torch.from_numpy(rows).to(self.device)] = of_words
 
     @torch.no_grad()
     def copy_words(self, other: Engine, numbers: NDArray[np.int64]) -> None:

@@ -15,7 +15,7 @@ from logq.kernels.triton.launching import launch, product_precision
 from logq.kernels.triton.word2vec_kernel import BLOCK, columns_kernel, tile_for, word2vec_kernel
 from logq.shapes import check_device
 from logq.text import Vocabulary
-from logq.word2vec.engines import Engine, Floats, Position, Span, check_arrays
+from logq.word2vec.engines import Engine, Floats, Position, Span, check_arrays, in_pieces
 from logq.word2vec.kernel import Losses, alias_cells, keep_thresholds
 from logq.word2vec.word2vec_config import Word2VecConfig
 
@@ -179,6 +179,16 @@ class TritonEngine(Engine):
 
     def train(self, span: Span, position: Position) -> Losses:
         """Start training on the words of a span, and return the losses of the call before."""
+        if self.held is None:
+            return self._take(span, position)
+        every: list[Losses] = []
+        for piece, place in in_pieces(span, position, self.reach):
+            every.append(self._take(piece, place))
+            moved = self.held.among(piece.ids)  # put back on the device's own stream, behind what was started there
+            self.put_vectors(self.held.rows[moved], self.held.vectors[moved])
+        return Losses.total(every)
+
+    def _take(self, span: Span, position: Position) -> Losses:
         before, self._running = self._running, self._start(span, position)
         return Losses(0, 0.0, 0) if before is None else before.losses()
 
@@ -263,6 +273,11 @@ class TritonEngine(Engine):
         check_arrays({"vectors": expected, "outputs": expected}, {"vectors": vectors, **state})
         self.inputs[:, : self.dim] = torch.from_numpy(np.ascontiguousarray(vectors))
         self.outputs[:, : self.dim] = torch.from_numpy(np.ascontiguousarray(state["outputs"]))
+
+    def put_vectors(self, rows: NDArray[np.int64], vectors: Floats) -> None:
+        """Replace the rows of some words."""
+        of_words = torch.from_numpy(np.ascontiguousarray(vectors)).to(self.device)
+        self.inputs[torch.from_numpy(rows).to(self.device), : self.dim] = of_words
 
     def copy_words(self, other: Engine, numbers: NDArray[np.int64]) -> None:
         """Copy the rows of its words."""

@@ -91,7 +91,7 @@ class Word2VecConfig(ObjectiveConfig):
         "corpus_file": "give the path to fit: Word2Vec(...).fit(path)",
         "min_alpha": "the learning rate falls to 1e-4 of lr",
         "sorted_vocab": "words are always sorted by frequency",
-        "trim_rule": "leave words out by min_count and max_vocab, or in the sentences themselves",
+        "trim_rule": "give it to fit as keep=, a function that returns True, False or None",
         "shrink_windows": "the reach of each window is always drawn, uniform in 1..window",
         "batch_words": "leave it out: the engine chooses its own pieces; batch_size is for plain PyTorch",
         "hashfxn": "give a seed: first vectors do not depend on a hash of the words",
@@ -99,7 +99,7 @@ class Word2VecConfig(ObjectiveConfig):
         "comment": "leave it out; save_vectors writes how the vectors were made",
         "max_vocab_size": "it is called max_vocab here, and keeps the most frequent words",
         "compute_loss": "mean_loss is always there after fit",
-        "callbacks": "give a function to fit: Word2Vec(...).fit(text, on_epoch_end=...)",
+        "callbacks": "give them to fit: Word2Vec(...).fit(text, callbacks=...)",
     }
 
     dim: Annotated[int, AtLeast(1), Help("Dimension of the vectors, D.", also=("vector_size", "size"))] = field(
