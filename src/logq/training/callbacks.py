@@ -36,7 +36,7 @@ class TrainingReport:
         epoch: how many epochs are done.
         step: how many updates this fit has made; for Word2Vec how many words of the text are done, in all epochs.
         loss: the mean loss, over the epoch where one is done and of late within one; NaN if none was measured yet.
-        metrics: what the training log has of the epoch: "epoch", "loss", and what validation measured; empty within one.
+        metrics: what the training log has of the epoch: "epoch", "loss", what validation measured; empty within one.
 
     Example:
         >>> TrainingReport(model=None, epoch=1, step=500, loss=2.5, metrics={"ndcg@10": 0.1}).metrics["ndcg@10"]
@@ -226,7 +226,12 @@ class CallbackRun(Callback):
 
     def _call(self, callbacks: Iterable[Callback], method: str, report: TrainingReport) -> None:
         for one in callbacks:
-            try:
-                getattr(one, method)(report)
-            except StopTraining:
-                self.stopped = True
+            self.stopped |= _asks_to_stop(getattr(one, method), report)
+
+
+def _asks_to_stop(call: Callable[[TrainingReport], None], report: TrainingReport) -> bool:
+    try:
+        call(report)
+    except StopTraining:
+        return True
+    return False

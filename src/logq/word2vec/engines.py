@@ -190,7 +190,8 @@ def in_pieces(span: Span, position: Position, reach: int) -> Iterator[tuple[Span
 
     Example:
         >>> span = Span(np.zeros(40_000, np.int32), 100, 39_000)
-        >>> [(len(piece.ids), piece.begin, place.entry) for piece, place in in_pieces(span, Position(7, (0, 0, 0), 1), 1)]
+        >>> pieces = in_pieces(span, Position(7, (0, 0, 0), 1), reach=1)
+        >>> [(len(piece.ids), piece.begin, place.entry) for piece, place in pieces]
         [(16584, 100, 7), (16584, 100, 16391), (6432, 100, 32775)]
     """
     for begin in range(span.begin, span.end, HELD_SPAN):

@@ -2,20 +2,26 @@
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from logq._arguments import ArgumentError, Verbatim, check_int
 from logq._launch import launched
 from logq.estimators import Family
+from logq.huffman import HuffmanTree
 from logq.text import Vocabulary
+from logq.text.words import check_strings
 from logq.training.estimator import SavedEstimator, prefixed, with_prefix
 from logq.vectors import KeyedVectors
+from logq.vectors.gensim_names import with_gensim_arguments
+from logq.vectors.nearest_words import highest
 from logq.vectors.vector_arguments import read_only
 from logq.vectors.vector_files import write_safetensors
 from logq.word2vec.engines import Engine, load_engine
+from logq.word2vec.predictions import class_log_prob, paths_log_prob, sentence_score
 from logq.word2vec.word2vec_config import Word2VecConfig
 
 __all__ = ["LearnedWords"]
@@ -93,6 +99,96 @@ class LearnedWords(Word2VecConfig, SavedEstimator):
             raise ValueError("output_vectors: hierarchical softmax has vectors of inner nodes, none of words")
         return np.array(outputs_of(engine))
 
+    @property
+    def summed_vectors(self) -> KeyedVectors:
+        """The sums of the word vectors and the output vectors of the same words, with their words and counts.
+
+        They compare words also by what they stand beside, as GloVe's do; what that is worth is in docs/migration.md.
+
+        Raises:
+            AttributeError: the model is not fitted.
+            ValueError: hierarchical softmax has no output vectors of words.
+        """
+        made = self.output_vectors
+        made += self._fitted_engine().vectors
+        vectors = KeyedVectors(self.vocabulary.index_to_key, read_only(made), self.vocabulary.counts, copy=False)
+        vectors.info = {**self.settings(), "summed": True}
+        return vectors
+
+    # ------------------------------------------------------------------------------------------------------ predictions
+
+    def predict_output_word(self, context_words_list: Iterable[str], topn: int = 10) -> list[tuple[str, float]]:
+        """Return the words that are most probable among others, and their probabilities.
+
+        For hierarchical softmax they are those of the model. Otherwise they are the softmax over the logits, as in
+        gensim; what negative sampling learns is nearer to log P(w | context) / Q(w), so rare words are too probable.
+
+        Args:
+            context_words_list: the words around, of which those without a vector are left out.
+            topn: how many.
+
+        Raises:
+            AttributeError: the model is not fitted.
+            ArgumentError: no word of the context has a vector, where gensim returns None.
+
+        Example:
+            >>> from logq import Word2Vec
+            >>> text = [["the", "cat", "sat"], ["a", "dog", "ran"]] * 300
+            >>> model = Word2Vec(dim=8, min_count=1, sample=0, seed=1).fit(text, progress=False)
+            >>> sorted(word for word, _ in model.predict_output_word(["the"], topn=2))
+            ['cat', 'sat']
+        """
+        engine = self._fitted_engine()
+        listed = check_strings("context_words_list", context_words_list)
+        ids = self.vocabulary.encode(listed)
+        if not len(ids):
+            got = Verbatim(f"none of {len(listed)}")
+            raise ArgumentError("context_words_list", "at least one word with a vector", got)
+        query = engine.vectors[ids].astype(np.float64).sum(axis=0)
+        if self.cbow_mean:
+            query /= len(ids)
+        outputs = outputs_of(engine)
+        log_prob = paths_log_prob(query, outputs, self._tree()) if self.hs else class_log_prob(query, outputs)
+        best = highest(log_prob.astype(np.float32), check_int("topn", topn, 0))
+        return [(self.vocabulary.index_to_key[word], float(np.exp(log_prob[word]))) for word in best]
+
+    @with_gensim_arguments(total_sentences="leave it out", chunksize="leave it out", queue_factor="leave it out")
+    def score(self, sentences: Iterable[Iterable[str]]) -> NDArray[np.float64]:
+        """Return the log-probabilities of sentences, (n,), under a model of hierarchical softmax.
+
+        Each word is predicted from those at most `window` away: skip-gram adds up all pairs, CBOW all words. Words
+        without a vector are left out. To rank classes by it, train a model on the texts of each (Taddy 2015).
+
+        Equivalent to: gensim.models.Word2Vec.score, which rounds logits and leaves out those beyond 6.
+
+        Raises:
+            AttributeError: the model is not fitted.
+            ArgumentError: it was trained with negatives, which do not make it probabilities.
+
+        References:
+            Taddy, Document Classification by Inversion of Distributed Language Representations, ACL 2015.
+
+        Example:
+            >>> from logq import Word2Vec
+            >>> text = [["the", "cat", "sat"], ["a", "dog", "ran"]] * 300
+            >>> model = Word2Vec(dim=8, min_count=1, sample=0, hs=True, seed=1).fit(text, progress=False)
+            >>> known, mixed = model.score([["the", "cat", "sat"], ["the", "dog", "sat"]])
+            >>> bool(known > mixed)
+            True
+        """
+        engine = self._fitted_engine()
+        if not self.hs:
+            raise ArgumentError("hs", "True for a model that scores sentences", False)
+        tree, tables = self._tree(), (engine.vectors, outputs_of(engine))
+        options = {"window": self.window, "skip_gram": self.sg, "mean": self.cbow_mean}
+        listed = [check_strings("sentences", sentence) for sentence in sentences]
+        return np.array([sentence_score(words, self.vocabulary, *tables, tree, **options) for words in listed])
+
+    def _tree(self) -> HuffmanTree:
+        return HuffmanTree.from_counts(self.vocabulary.counts)
+
+    # ------------------------------------------------------------------------------------------------------------ files
+
     def save_vectors(self, folder: str | os.PathLike[str]) -> None:
         """Write what `vectors.save` would, without a copy of the vectors; the summary also tells how training went.
 
@@ -112,8 +208,6 @@ class LearnedWords(Word2VecConfig, SavedEstimator):
             return
         info = {**self.settings(), **self._progress()}
         write_safetensors(folder, self.vocabulary.index_to_key, engine.vectors, self.vocabulary.counts, info)
-
-    # ------------------------------------------------------------------------------------------------- the whole model
 
     def _progress(self) -> dict[str, Any]:
         found = {name: getattr(self, name) for name in (*PROGRESS, *TEXT)}

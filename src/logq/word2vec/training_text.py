@@ -44,7 +44,9 @@ class WordRules:
         """Check what `fit` was given.
 
         Args:
-            new_words, vocabulary, keep: of fit.
+            new_words: of fit.
+            vocabulary: of fit.
+            keep: of fit.
             is_fitted: whether a model goes on.
             is_encoded: whether the text is an EncodedCorpus.
         """

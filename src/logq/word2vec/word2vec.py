@@ -9,7 +9,6 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from typing_extensions import Self
 
 from logq._arguments import ArgumentError, Verbatim, check_bool
@@ -83,7 +82,10 @@ class Word2Vec(WithGensimNames, LearnedWords):
             "total_train_time": "it is called training_seconds",
             "most_similar": "ask the vectors: vectors.most_similar(word)",
             "similarity": "ask the vectors: vectors.similarity(a, b)",
-            "predict_output_word": "the logit of a word beside another is vectors[word] @ output_vectors[i]",
+            "reset_from": "make a new one, and give it fit(text, vocabulary=other.vocabulary)",
+            "make_cum_table": "leave it out: fit makes what negatives are drawn from",
+            "init_sims": "leave it out: lengths are computed when they are needed",
+            "infer_vector": "take logq.vectors.SentenceVectors(model.vectors).encode([words])",
         }
     )
 

@@ -198,9 +198,9 @@ def word2vec(
 
     Negative sampling and --hs run in a compiled engine on all cores, negative sampling with --device cuda on the GPU;
     everything else runs in plain PyTorch, tens of times slower. The vectors are saved after each epoch, which replaces
-    those of an earlier run in DIR, and the whole model at the end, with which --continue goes on learning from more text.
-    A checkpoint is saved every few minutes and on Ctrl-C; --resume continues from it.
-    Started by torchrun, several processes train together, each on its part of the text.
+    those of an earlier run in DIR, and at the end the whole model, which --continue goes on with. A checkpoint is saved
+    every few minutes and on Ctrl-C; --resume continues from it. Started by torchrun, several processes train together,
+    each on its part of the text.
     """
     check_text_files(source)
     if cache.no_cache and cache.cache_dir is not None:
