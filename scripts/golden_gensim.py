@@ -15,7 +15,7 @@ from gensim.models import KeyedVectors, Word2Vec
 
 WORDS = [f"w{number}" for number in range(20)]
 TABLE = np.random.default_rng(7).standard_normal((20, 5)).astype(np.float32)
-CALLS = [
+CALLS: list[tuple[str, dict[str, Any]]] = [
     ("most_similar", {"positive": ["w1"], "negative": [["w2", -0.5]], "topn": 5}),
     ("most_similar", {"positive": ["w1"], "negative": [["w2", 0.5]], "topn": 5}),
     ("most_similar", {"positive": [["w1", 0.5], "w3"], "negative": ["w2", ["w4", -2.0]], "topn": 5}),
@@ -42,7 +42,7 @@ CALLS = [
     ("closer_than", {"key1": "w1", "key2": "w4"}),
     ("rank", {"key1": "w1", "key2": "w4"}),
 ]
-MODELS = [
+MODELS: list[dict[str, Any]] = [
     {"sg": 1, "hs": 1, "negative": 0},
     {"sg": 0, "hs": 1, "negative": 0},
     {"sg": 0, "hs": 1, "negative": 0, "cbow_mean": 0},
@@ -74,7 +74,7 @@ def predictions() -> list[dict[str, Any]]:
             found["scores"] = model.score(SENTENCES, total_sentences=len(SENTENCES)).tolist()
         else:
             asked = [model.predict_output_word(context, topn=4) for context in CONTEXTS]
-            found["predicted"] = [[[word, float(p)] for word, p in answer] for answer in asked]
+            found["predicted"] = [[[word, float(p)] for word, p in answer or []] for answer in asked]
         made.append(found)
     return made
 

@@ -17,6 +17,7 @@ from logq.vectors import KeyedVectors
 from logq.word2vec import Word2Vec
 
 QUICK = ["--dim", 4, "--epochs", 2, "--seed", 1]
+SAVED = ["model.json", "model.safetensors", "vectors.json", "vectors.safetensors"]
 
 
 def train(logq, corpus, folder, *options):
@@ -174,7 +175,7 @@ def test_patterns_and_pipes(logq, corpus, tmp_path, monkeypatch):
         code, out, _ = logq("train", "word2vec", "-", "-o", tmp_path / "piped", *QUICK)
     assert code == 0
     assert "stays for the next run" not in out
-    assert sorted(path.name for path in (tmp_path / "piped").iterdir()) == ["vectors.json", "vectors.safetensors"]
+    assert sorted(path.name for path in (tmp_path / "piped").iterdir()) == SAVED
 
 
 def names(folder):
@@ -194,9 +195,9 @@ def test_the_encoded_text_is_kept_and_used_again(logq, corpus, tmp_path, monkeyp
 def test_the_encoded_text_goes_elsewhere_or_away(logq, corpus, tmp_path):
     train(logq, corpus, tmp_path / "v", "--cache-dir", tmp_path / "elsewhere")
     assert len(names(tmp_path / "elsewhere")) == 2
-    assert names(tmp_path / "v") == ["vectors.json", "vectors.safetensors"]
+    assert names(tmp_path / "v") == SAVED
     _, out, _ = train(logq, corpus, tmp_path / "w", "--no-cache")
-    assert names(tmp_path / "w") == ["vectors.json", "vectors.safetensors"]
+    assert names(tmp_path / "w") == SAVED
     assert "stays for the next run" not in out
     error = failed(train(logq, corpus, tmp_path / "v", "--no-cache", "--cache-dir", tmp_path))
     assert error.startswith("--no-cache: ")
@@ -212,7 +213,7 @@ def test_no_cache_removes_nothing_else(logq, corpus, tmp_path):
 def test_resume_without_a_checkpoint_starts(logq, corpus, tmp_path):
     code, _, err = train(logq, corpus, tmp_path / "v", "--resume")
     assert (code, err) == (0, f"Note: there is no checkpoint in {tmp_path / 'v'}: training starts from scratch.\n")
-    assert names(tmp_path / "v") == ["cache", "vectors.json", "vectors.safetensors"]
+    assert names(tmp_path / "v") == ["cache", *SAVED]
 
 
 def failed(answer):
@@ -421,7 +422,7 @@ def test_words_and_their_first_vectors_are_given(logq, corpus, tmp_path):
     words, given = tmp_path / "words.txt", tmp_path / "given.txt"
     words.write_text("tea 9\ntrain 3\ncup 1\n")
     given.write_text("1 4\ntea 1 2 3 4\n")
-    options = ("--vocab", words, "--initial", given, "--frozen")
+    options = ("--vocab", words, "--initial", given, "--frozen", "--sample", 0)
     code, _, err = train(logq, corpus, tmp_path / "v", *options)
     assert (code, err) == (0, "word2vec: 1 of 3 words start from given vectors, 1 are held\n")
     made = KeyedVectors.load(tmp_path / "v")

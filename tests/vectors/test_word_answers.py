@@ -158,7 +158,7 @@ def test_a_mapped_table_answers_as_one_in_memory(dtype, tmp_path):
     np.testing.assert_array_equal(mapped[["w1", "w2"]], read[["w1", "w2"]])
     few = KeyedVectors.load(tmp_path, mmap=True, limit=5)
     assert (len(few), few.most_similar("w1")) == (5, KeyedVectors.load(tmp_path, limit=5).most_similar("w1"))
-    with pytest.raises(ValueError, match="read-only|not writeable"):
+    with pytest.raises(ValueError, match=r"read-only|not writeable"):
         mapped.vectors[0, 0] = 1
     KeyedVectors(["x"], [[1.0]]).save(tmp_path)  # which replaces the file
     assert mapped.most_similar("w1") == read.most_similar("w1")

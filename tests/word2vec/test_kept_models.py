@@ -1,6 +1,9 @@
 """A model that is saved as a whole goes on learning as one that never left memory, bit for bit on one thread."""
 
 import json
+import os
+import signal
+import time
 
 import numpy as np
 import pytest
@@ -155,3 +158,26 @@ def test_what_was_changed_is_found(change, message, tmp_path):
     write_stored(path, Stored("Word2Vec", stored.info, tensors), format=format)
     with pytest.raises(ValueError, match=message):
         Word2Vec.load(tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="starts processes by fork")
+def test_a_kill_while_saving_leaves_one_of_both_models(tmp_path):
+    """Twenty times, SIGKILL at some moment of a loop that saves a model and the one that it became in turn."""
+    models = [model(dim=100).fit(PETS, progress=False), model(dim=100).fit(PETS, progress=False)]
+    models[1].fit(TOOLS, warm=True, progress=False)
+    for one in models:
+        one.save(tmp_path)
+    rng, seen = np.random.default_rng(0), []
+    for _ in range(20):
+        child = os.fork()
+        if child == 0:
+            for number in range(10_000):
+                models[number % 2].save(tmp_path)
+            os._exit(0)
+        time.sleep(rng.uniform(0.005, 0.05))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        kept = logq.load(tmp_path)
+        seen.append("saw" in kept.vocabulary)
+        assert_same(kept, models[seen[-1]])
+    assert set(seen) == {False, True}

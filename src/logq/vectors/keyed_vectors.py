@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,7 +21,6 @@ from logq.vectors.exchange_formats import (
 )
 from logq.vectors.gensim_names import with_gensim_arguments
 from logq.vectors.mapped_tensor import is_mapped
-from logq.vectors.nearest_words import norms
 from logq.vectors.vector_arguments import Vectors, check_vectors, read_only, to_array
 from logq.vectors.word_queries import WordQueries
 
@@ -93,16 +91,6 @@ class KeyedVectors(WordQueries):
         self.vectors = check_vectors(vectors, self.index_to_key, copy=copy, dtype=check_dtype(dtype))
         self.counts = None if counts is None else check_word_counts(counts, self.index_to_key, minimum=0)
         self.info: dict[str, Any] = {}
-
-    @cached_property
-    def _norms(self) -> NDArray[np.float64]:
-        """The length of each vector, by one look at all of them when it is first needed."""
-        lengths = norms(self.vectors)
-        if not np.isfinite(lengths).all():  # of a mapped table, which nobody has looked at before
-            raise ValueError(
-                f"vectors: expected finite numbers for {self.index_to_key[int(np.isnan(lengths).argmax())]!r}"
-            )
-        return lengths
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.index_to_key)

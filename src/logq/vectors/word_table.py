@@ -1,6 +1,7 @@
 """WordTable: words with their vectors, looked up."""
 
 from collections.abc import Iterable
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, shown
 from logq.text.words import check_strings
 from logq.vectors.gensim_names import WithGensimNames
-from logq.vectors.nearest_words import UnknownWord, unit
+from logq.vectors.nearest_words import UnknownWord, norms, unit
 from logq.vectors.vector_arguments import Vectors, check_rows, to_array
 
 __all__ = ["WordTable"]
@@ -52,7 +53,16 @@ class WordTable(WithGensimNames):
     index_to_key: list[str]
     key_to_index: dict[str, int]
     vectors: Vectors
-    _norms: NDArray[np.float64]
+
+    @cached_property
+    def _norms(self) -> NDArray[np.float64]:
+        """The length of each vector, by one look at all of them when it is first needed."""
+        lengths = norms(self.vectors)
+        if not np.isfinite(lengths).all():  # of a mapped table, which nobody has looked at before
+            raise ValueError(
+                f"vectors: expected finite numbers for {self.index_to_key[int(np.isnan(lengths).argmax())]!r}"
+            )
+        return lengths
 
     @property
     def vector_size(self) -> int:

@@ -180,7 +180,7 @@ class LearnedWords(Word2VecConfig, SavedEstimator):
         if not self.hs:
             raise ArgumentError("hs", "True for a model that scores sentences", False)
         tree, tables = self._tree(), (engine.vectors, outputs_of(engine))
-        options = {"window": self.window, "skip_gram": self.sg, "mean": self.cbow_mean}
+        options: dict[str, Any] = {"window": self.window, "skip_gram": self.sg, "mean": self.cbow_mean}
         listed = [check_strings("sentences", sentence) for sentence in sentences]
         return np.array([sentence_score(words, self.vocabulary, *tables, tree, **options) for words in listed])
 

@@ -40,7 +40,7 @@ class WordRules:
     keep: Keep | None = None
 
     @classmethod
-    def checked(cls, new_words: Any, vocabulary: Any, keep: Any, *, is_fitted: bool, is_encoded: bool) -> Self:
+    def checked(cls, new_words: bool, vocabulary: Any, keep: Any, *, is_fitted: bool, is_encoded: bool) -> Self:
         """Check what `fit` was given.
 
         Args:
@@ -54,7 +54,8 @@ class WordRules:
             vocabulary = Vocabulary.load(vocabulary)
         if vocabulary is not None and not isinstance(vocabulary, Vocabulary):
             raise ArgumentTypeError("vocabulary", "a Vocabulary, or a path to one", vocabulary)
-        if keep is not None and not callable(keep):
+        rule: Keep | None = keep
+        if rule is not None and not callable(rule):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ArgumentTypeError("keep", "a function of a word and its count", keep)
         for name, value in (("vocabulary", vocabulary), ("keep", keep)):
             if value is not None and is_encoded:
@@ -64,7 +65,7 @@ class WordRules:
             raise ArgumentError("vocabulary", "None for a model that goes on", vocabulary, hint)
         if vocabulary is not None and keep is not None:
             raise ArgumentError("keep", "None where a vocabulary is given", keep)
-        return cls(check_bool("new_words", new_words), vocabulary, keep)
+        return cls(check_bool("new_words", new_words), vocabulary, rule)
 
     def chosen(self, counted: Iterable[tuple[str, int]], min_count: int) -> list[tuple[str, int]]:
         """The words that are learned, of those of a text with their counts."""

@@ -59,6 +59,7 @@ def thinned(
     position: int,
     seed: int,
     window: int,
+    shrinks: bool = True,
 ) -> Thinned:
     """Leave frequent words out and draw the reach of windows, as the compiled engine does, without a wait.
 
@@ -70,6 +71,7 @@ def thinned(
         position: of ids[0] in the corpus.
         seed: of this pass over the corpus, in [0, 2**64).
         window: maximum reach.
+        shrinks: whether the reach of each is drawn; all have the maximum otherwise.
 
     Example:
         >>> ids, keep = torch.tensor([1, 0, -1, 0]), torch.tensor([0, 2**32 - 1])
@@ -83,7 +85,7 @@ def thinned(
     is_word = ids >= 0
     stays = is_word & (shifted(bits, 32) <= keep[ids.clamp(min=0).long()])
     numbers = stays.cumsum(0)
-    reaches = 1 + ((bits & HALF) * window >> 32)
+    reaches = 1 + ((bits & HALF) * window >> 32) if shrinks else torch.full_like(bits, window)
     rows = torch.stack((ids.long(), places, (~is_word).cumsum(0), reaches)).int()
     width = size + 1 + -(size + 1) % 4  # so that each row begins at a multiple of 16 bytes, as kernels like it
     made = torch.full((4, width), -1, dtype=torch.int32, device=device)
@@ -111,7 +113,7 @@ def most_programs(settings: Word2VecConfig, vocabulary: Vocabulary, centers: int
     kept = counts * vocabulary.keep_probability(settings.sample)
     noise = counts**settings.unigram_power
     share = float((kept / kept.sum() + settings.num_sampled * noise / noise.sum()).max())
-    pairs = centers * share * (1 if settings.kind == "cbow" and settings.cbow_mean else settings.window + 1)
+    pairs = centers * share * (1 if settings.kind == "cbow" and settings.cbow_mean else settings.words_around)
     return max(1, int(MOST_AT_ONCE * min(1.0, HIGH_RATE / settings.lr) / (settings.lr * pairs)))
 
 
@@ -153,6 +155,7 @@ class TritonEngine(Engine):
         size, self.dim = vectors.shape
         self.device = torch.device(str(settings.device))
         self.reach = self.window = settings.window
+        self.shrinks = settings.shrink_windows
         self.negatives = settings.num_sampled
         self.precision = precision_of_products()
         self.options = {"SKIP_GRAM": settings.sg, "MEAN": settings.cbow_mean, "PRECISION": self.precision}
@@ -205,7 +208,7 @@ class TritonEngine(Engine):
         ids = torch.from_numpy(np.ascontiguousarray(span.ids))
         ids = (ids.pin_memory() if self.device.type == "cuda" else ids).to(self.device, non_blocking=True)
         place: dict[str, Any] = {"begin": span.begin, "end": span.end, "position": first}
-        kept = thinned(ids, self.keep, seed=position.seed, window=self.window, **place)
+        kept = thinned(ids, self.keep, seed=position.seed, window=self.window, shrinks=self.shrinks, **place)
         each = 1 + self.negatives
         number = (span.end - span.begin) * each
         columns = torch.empty(number, dtype=torch.int32, device=self.device)
