@@ -152,7 +152,6 @@ def test_what_gensim_calls_otherwise_is_answered_after_training():
         ("corpus_file", "source"),
         ("epochs", r"Word2Vec\(\.\.\.\)"),
         ("total_examples", "leave it out"),
-        ("callbacks", "on_epoch_end"),
         ("update", "new_words"),
     ):
         with pytest.raises(ArgumentTypeError, match=rf"^{name}: expected an argument of fit; .*{hint}"):
