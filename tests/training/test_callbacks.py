@@ -117,6 +117,23 @@ def test_early_stopping_waits_for_an_improvement():
         CallbackRun(EarlyStopping("ndcg@10")).epoch_done(1, 1, {"epoch": 1, "loss": 2.0})
 
 
+def test_another_phase_and_another_fit_begin_anew():
+    watch = Watch(last_step=5)
+    watch.every = 4
+    run = CallbackRun(watch)
+    assert [run.steps_done(0, step, 1.0) for step in (3, 4, 7, 9)] == [False, False, False, True]
+    assert run.epoch_done(1, 10, {})
+    run.begin(9)  # of a run that is resumed: the calls before it were made
+    watch.last_step = math.inf
+    assert [run.steps_done(0, step, 1.0) for step in (10, 11, 12)] == [False, False, False]
+    assert [report.step for report in watch.steps] == [4, 9, 12]
+    assert not run.epoch_done(1, 12, {})
+    stopping = EarlyStopping("loss", patience=1, smaller_is_better=True)
+    for _ in range(2):
+        run = CallbackRun(stopping)
+        assert [run.epoch_done(epoch, epoch, {"loss": loss}) for epoch, loss in ((1, 1.0), (2, 2.0))] == [False, True]
+
+
 def test_early_stopping_ends_word2vec():
     stopping = EarlyStopping(lambda model: -model.epochs_done, patience=2)
     model = Word2Vec(dim=4, min_count=1, sample=0, epochs=9, seed=1).fit(TEXT, progress=False, callbacks=stopping)

@@ -53,6 +53,8 @@ class TrainingReport:
 class Callback:
     """What `callbacks=` of every `fit` takes: a subclass overrides one method or both.
 
+    Of several processes that train together each calls its own, and the first one decides whether training ends.
+
     Attributes:
         every: how many steps lie between two calls of `on_step`, words for Word2Vec; 0 calls it never. It comes after
             about as many: for Word2Vec at the end of a span of text, of 16,384 words or more.
@@ -97,7 +99,7 @@ class EarlyStopping(Callback):
         smaller_is_better: whether the value is to fall, as losses are.
 
     Attributes:
-        values: of each epoch.
+        values: of each epoch of the latest fit.
         best_value, best_epoch: the best of them, and the number of its epoch; NaN and 0 before the first one.
 
     Raises:
@@ -123,6 +125,7 @@ class EarlyStopping(Callback):
         self.smaller_is_better = check_bool("smaller_is_better", smaller_is_better)
         self.values: list[float] = []
         self.best_value, self.best_epoch = math.nan, 0
+        self._latest = 0
 
     def on_epoch(self, report: TrainingReport) -> None:
         """Evaluate, and raise StopTraining if that did not improve for as long as `patience` lasts."""
@@ -132,6 +135,9 @@ class EarlyStopping(Callback):
             value = report.metrics[self.evaluate]
         else:
             value = float(self.evaluate(report.model))
+        if report.epoch <= self._latest:  # another fit, or the second phase of one
+            self.values, self.best_value, self.best_epoch = [], math.nan, 0
+        self._latest = report.epoch
         self.values.append(value)
         better = value < self.best_value if self.smaller_is_better else value > self.best_value
         if better or (math.isnan(self.best_value) and not math.isnan(value)):
@@ -198,6 +204,10 @@ class CallbackRun(Callback):
         self._model, self._step = model, 0
         self.every = min((one.every for one in self._of_steps), default=0)
         self.stopped = False
+
+    def begin(self, step: int) -> None:
+        """Called before training, which goes on from a step: a fit may have several phases."""
+        self._step, self.stopped = step, False
 
     def epoch_done(self, epoch: int, step: int, metrics: Mapping[str, float]) -> bool:
         """Call them after an epoch; return whether training is to end."""

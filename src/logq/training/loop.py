@@ -163,6 +163,7 @@ class Loop(SavedLoop):
         """
         running, task = RunningMean(), self.task
         self._callbacks = callbacks or CallbackRun()
+        self._callbacks.begin(self.step)
         if checkpoint is not None and self.device.world.size > 1:
             self._steps.is_due = checkpoint.is_due
         of_step = task.examples / max(1, task.num_batches)

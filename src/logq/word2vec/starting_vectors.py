@@ -83,10 +83,12 @@ class StartingVectors:
         engine.hold(self._held_rows(vocabulary))
 
     @property
+    def is_given(self) -> bool:
+        """Whether anything was asked for."""
+        return self._given is not None or bool(self._frozen)
+
     def fingerprint(self) -> str:
-        """A hash of all this; "" where nothing was asked for."""
-        if self._given is None and not self._frozen:
-            return ""
+        """Return a hash of all this, by a look at all vectors."""
         words = self._frozen if isinstance(self._frozen, list) else []
         if self._given is None:
             return fingerprint(words)
@@ -95,7 +97,7 @@ class StartingVectors:
         )
 
     def describe(self, vocabulary: Vocabulary) -> str:
-        """What was done, as a sentence; "" where nothing was asked for."""
+        """What is given, as a sentence."""
         parts = [f"{self.started:,} of {len(vocabulary):,} words start from given vectors"] if self._given else []
         if self.held:
             parts.append(f"{self.held:,} are held" if parts else f"{self.held:,} of {len(vocabulary):,} words are held")

@@ -199,8 +199,8 @@ class Word2Vec(WithGensimNames, LearnedWords):
                 self.encoding_seconds = time.perf_counter() - began
                 data = _fingerprint(corpus)
                 own = self._checkpoint(options, data, "source")
-                if start.fingerprint:
-                    own.settings["initial"] = start.fingerprint
+                if checkpoint is not None and start.is_given:
+                    own.settings["initial"] = start.fingerprint()
                 saved = company.checkpoint(own, data)
                 self._learn(corpus, company, saved, options, start, on_epoch_end)
         saved.remove()
@@ -221,7 +221,7 @@ class Word2Vec(WithGensimNames, LearnedWords):
         # The tree of hierarchical softmax follows from the counts of the first text, and stays.
         vocabulary = self.vocabulary if self.hs and self.is_fitted else corpus.vocabulary
         start.check(vocabulary)
-        if start.fingerprint:
+        if start.is_given:
             say(f"word2vec: {start.describe(vocabulary)}", options.progress)
         engine = company.call(lambda: self._make_engine(vocabulary, seeds))
         start.put_into(engine, vocabulary)
@@ -235,6 +235,7 @@ class Word2Vec(WithGensimNames, LearnedWords):
         self._warn_of_thinning()
         calls, found, in_callbacks = options.callbacks, run.epochs_done, 0.0
         run.every = calls.every
+        calls.begin(round(corpus.num_words * found))
         began = time.perf_counter()
 
         def note_progress(epoch: int) -> None:
