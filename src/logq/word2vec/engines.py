@@ -192,7 +192,7 @@ def in_pieces(span: Span, position: Position, reach: int) -> Iterator[tuple[Span
         >>> span = Span(np.zeros(40_000, np.int32), 100, 39_000)
         >>> pieces = in_pieces(span, Position(7, (0, 0, 0), 1), reach=1)
         >>> [(len(piece.ids), piece.begin, place.entry) for piece, place in pieces]
-        [(16584, 100, 7), (16584, 100, 16391), (6432, 100, 32775)]
+        [(16584, 100, 7), (16584, 100, 16391), (6332, 100, 32775)]
     """
     for begin in range(span.begin, span.end, HELD_SPAN):
         end = min(begin + HELD_SPAN, span.end)
