@@ -175,7 +175,7 @@ def test_what_cannot_be_mapped_is_said(tmp_path):
     place = raw.find(KV.vectors.tobytes())
     raw[place : place + 4] = np.float32(np.nan).tobytes()
     (tmp_path / "vectors.safetensors").write_bytes(raw)
-    with pytest.raises(ValueError, match="vectors: expected finite numbers for 'w0'"):
+    with pytest.raises(ValueError, match=r"vectors.safetensors: expected finite numbers for 'w0'"):
         KeyedVectors.load(tmp_path, mmap=True).most_similar("w1")
     raw[-1] ^= 255  # of the words, whose digests are compared
     (tmp_path / "vectors.safetensors").write_bytes(raw)

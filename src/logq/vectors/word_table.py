@@ -59,9 +59,9 @@ class WordTable(WithGensimNames):
         """The length of each vector, by one look at all of them when it is first needed."""
         lengths = norms(self.vectors)
         if not np.isfinite(lengths).all():  # of a mapped table, which nobody has looked at before
-            raise ValueError(
-                f"vectors: expected finite numbers for {self.index_to_key[int(np.isnan(lengths).argmax())]!r}"
-            )
+            word = self.index_to_key[int((~np.isfinite(lengths)).argmax())]
+            place = getattr(self.vectors, "filename", "vectors")
+            raise ValueError(f"{place}: expected finite numbers for {word!r}")
         return lengths
 
     @property
