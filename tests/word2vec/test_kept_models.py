@@ -112,6 +112,14 @@ def test_negatives_and_thinning_go_by_the_new_counts():
     np.testing.assert_array_equal(ours.keep, theirs.keep)
 
 
+def test_a_model_is_kept_while_it_is_trained(tmp_path):
+    fitted = model().fit(PETS, progress=False, callbacks=lambda report: report.model.save(tmp_path / str(report.epoch)))
+    first, last = (logq.load(tmp_path / name) for name in "12")
+    assert (first.epochs_done, last.epochs_done) == (1, 2)
+    assert_same(last, fitted)
+    assert not np.array_equal(first.vectors.vectors, last.vectors.vectors)
+
+
 def test_warm_says_what_is_meant():
     with pytest.raises(AttributeError, match="it has learned nothing yet, call fit first"):
         model().fit(PETS, warm=True, progress=False)

@@ -238,15 +238,12 @@ class Word2Vec(WithGensimNames, LearnedWords):
         calls.begin(round(corpus.num_words * found))
         began = time.perf_counter()
 
-        def note_progress(epoch: int) -> None:
-            self.mean_loss, self.epochs_done = run.mean_loss, epoch
-            self.training_seconds = time.perf_counter() - began - in_callbacks
-            self.words_trained = round(corpus.raw_words * (run.epochs_done - found))
-
         def epoch_ended(epoch: int) -> bool:
             nonlocal in_callbacks
-            note_progress(epoch)
             now = time.perf_counter()
+            self.mean_loss, self.epochs_done = run.mean_loss, epoch
+            self.training_seconds = now - began - in_callbacks
+            self.words_trained = round(corpus.raw_words * (run.epochs_done - found))
             if epoch > run.epoch:  # all of it
                 words = int(epoch * corpus.num_words)
                 if on_epoch_end is not None:
