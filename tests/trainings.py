@@ -7,7 +7,7 @@ import sys
 import numpy as np
 
 ENV = {**os.environ, "COLUMNS": "200", "OPENBLAS_NUM_THREADS": "1"}
-KEPT = ["cache", "vectors.json", "vectors.safetensors"]
+KEPT = ["cache", "model.json", "model.safetensors", "vectors.json", "vectors.safetensors"]
 QUICK = ("--epochs", 1, "--dim", 8, "--quiet", "--seed", 1)
 
 

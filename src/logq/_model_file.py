@@ -47,6 +47,7 @@ _DTYPES = {
     "float16": "F16",
     "int64": "I64",
     "int32": "I32",
+    "int8": "I8",
     "uint8": "U8",
     "bool": "BOOL",
 }
@@ -136,12 +137,8 @@ def write_tensors(
     file.write(len(text).to_bytes(8, "little"))
     file.write(text)
     for name in names:
-        _write_array(file, tensors[name])
-
-
-def _write_array(file: BinaryIO, array: NDArray[Any] | ArrayInPieces) -> None:
-    for part in _pieces(array):
-        file.write(part)
+        for part in _pieces(tensors[name]):
+            file.write(part)
 
 
 def _pieces(array: NDArray[Any] | ArrayInPieces) -> Iterator[memoryview]:
@@ -193,7 +190,9 @@ def _digests(tensors: Mapping[str, NDArray[Any] | ArrayInPieces], metadata: Mapp
     return found
 
 
-def read_tensors(path: str | os.PathLike[str], *, check: bool = True) -> dict[str, NDArray[Any]]:
+def read_tensors(
+    path: str | os.PathLike[str], *, check: bool = True, only: Collection[str] | None = None
+) -> dict[str, NDArray[Any]]:
     """Read the arrays that `write_tensors` wrote, by name; its text is read by `read_metadata`.
 
     A file without digests, as logq 0.1 wrote them, is read all the same.
@@ -201,6 +200,7 @@ def read_tensors(path: str | os.PathLike[str], *, check: bool = True) -> dict[st
     Args:
         path: of the file.
         check: compute the digests and compare them with those in the file, at about the speed of a copy.
+        only: names of those to read, as far as they are there; None for all.
 
     Raises:
         OSError: the file cannot be read.
@@ -209,22 +209,21 @@ def read_tensors(path: str | os.PathLike[str], *, check: bool = True) -> dict[st
     name = os.fspath(path)
     with _opened(name) as file:
         metadata: dict[str, str] = dict(file.metadata() or {})
-        tensors: dict[str, NDArray[Any]] = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        names = file.keys() if only is None else [key for key in file.keys() if key in only]  # noqa: SIM118
+        tensors: dict[str, NDArray[Any]] = {key: file.get_tensor(key) for key in names}
         for tensor in tensors.values():
             if tensor.dtype.kind == "V":  # such as bfloat16, which numpy has once another library has added it
                 raise TypeError(f"data type {tensor.dtype.name!r} not understood")
-    if check:
-        _check_digests(name, tensors, metadata)
+    if check and DIGESTS in metadata:
+        _check_digests(name, tensors, metadata, only)
     return tensors
 
 
-def _check_digests(name: str, tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> None:
-    if DIGESTS not in metadata:
-        return
+def _check_digests(name: str, tensors: Mapping[str, Any], metadata: Mapping[str, str], only: Any = None) -> None:
     with parsing(name):
         expected = dict[str, Any](json.loads(metadata[DIGESTS]))
     found = _digests(tensors, metadata)
-    for key in sorted(found.keys() | expected.keys()):
+    for key in sorted(found.keys() | {key for key in expected if only is None or key in only}):
         if found.get(key) != expected.get(key):
             what = f"the digest of {key!r}" if key else "the digest of its description"
             raise DamagedFileError(f"{name}: the file was changed or is damaged, {what} differs")
@@ -326,7 +325,7 @@ def read_stored(path: str | os.PathLike[str], *, format: str | Collection[str], 
         got = [tensors[key].dtype.name, list(tensors[key].shape)] if key in tensors else "none"
         if listed.get(key, "none") != got:
             raise ValueError(f"{name}: the file was changed, expected {listed.get(key, 'none')} for {key!r}, got {got}")
-    if check:
+    if check and DIGESTS in metadata:
         _check_digests(name, tensors, metadata)
     return Stored(described["class"], described["info"], tensors)
 

@@ -9,8 +9,12 @@ __all__ = ["ESTIMATORS", "FORMATS", "EstimatorEntry", "Family", "class_of", "loa
 
 Family: TypeAlias = Literal["recommender", "language model", "word vectors"]
 
-FORMATS: dict[Family, str] = {"recommender": "logq.recommender", "language model": "logq.language_model"}
-"""What the files of a family say that they are. Word vectors are saved as vectors, not as an estimator."""
+FORMATS: dict[Family, str] = {
+    "recommender": "logq.recommender",
+    "language model": "logq.language_model",
+    "word vectors": "logq.word_vectors",
+}
+"""What the files of a family say that they are."""
 
 
 class EstimatorEntry(NamedTuple):
@@ -169,7 +173,9 @@ def class_of(class_name: str, family: Family | None = None) -> Any:
 
 
 def load(folder: str | os.PathLike[str], *, check: bool = True, **options: Any) -> Any:
-    """Open what a folder holds: a recommender, a language model, word vectors, or an index of items.
+    """Open what a folder holds: a recommender, a language model, a Word2Vec, word vectors, or an index of items.
+
+    Where a Word2Vec was saved beside its vectors, as `logq train word2vec` does, it is the model that is opened.
 
     Args:
         folder: where `save` wrote it.

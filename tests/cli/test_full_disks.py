@@ -63,7 +63,7 @@ def test_no_room_for_a_checkpoint(text, tmp_path, small_disk):
     assert train(text, disk, *QUICK, *options)[0] == 0
     error = failed(train(text, disk, *QUICK, *options, "--dim", 300, "--checkpoint-minutes", 0))
     assert error == (f"{disk / FILE}: No space left on device; {disk} still holds the vectors of an earlier run.")
-    assert names(disk) == ["vectors.json", "vectors.safetensors"]
+    assert names(disk) == ["model.json", "model.safetensors", "vectors.json", "vectors.safetensors"]
     assert KeyedVectors.load(disk).vector_size == 8
 
 

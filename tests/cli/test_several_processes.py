@@ -82,7 +82,8 @@ def test_two_processes_train_vectors_of_words_and_write_once(corpus: Path, tmp_p
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("saved to") == 1
     assert "Traceback" not in done.stderr
-    assert sorted(path.name for path in folder.iterdir()) == ["vectors.json", "vectors.safetensors"]
+    names = ["model.json", "model.safetensors", "vectors.json", "vectors.safetensors"]
+    assert sorted(path.name for path in folder.iterdir()) == names
     assert len(package.KeyedVectors.load(folder)) > 10
 
 

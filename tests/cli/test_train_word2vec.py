@@ -17,6 +17,7 @@ from logq.vectors import KeyedVectors
 from logq.word2vec import Word2Vec
 
 QUICK = ["--dim", 4, "--epochs", 2, "--seed", 1]
+SAVED = ["model.json", "model.safetensors", "vectors.json", "vectors.safetensors"]
 
 
 def train(logq, corpus, folder, *options):
@@ -174,7 +175,7 @@ def test_patterns_and_pipes(logq, corpus, tmp_path, monkeypatch):
         code, out, _ = logq("train", "word2vec", "-", "-o", tmp_path / "piped", *QUICK)
     assert code == 0
     assert "stays for the next run" not in out
-    assert sorted(path.name for path in (tmp_path / "piped").iterdir()) == ["vectors.json", "vectors.safetensors"]
+    assert sorted(path.name for path in (tmp_path / "piped").iterdir()) == SAVED
 
 
 def names(folder):
@@ -194,9 +195,9 @@ def test_the_encoded_text_is_kept_and_used_again(logq, corpus, tmp_path, monkeyp
 def test_the_encoded_text_goes_elsewhere_or_away(logq, corpus, tmp_path):
     train(logq, corpus, tmp_path / "v", "--cache-dir", tmp_path / "elsewhere")
     assert len(names(tmp_path / "elsewhere")) == 2
-    assert names(tmp_path / "v") == ["vectors.json", "vectors.safetensors"]
+    assert names(tmp_path / "v") == SAVED
     _, out, _ = train(logq, corpus, tmp_path / "w", "--no-cache")
-    assert names(tmp_path / "w") == ["vectors.json", "vectors.safetensors"]
+    assert names(tmp_path / "w") == SAVED
     assert "stays for the next run" not in out
     error = failed(train(logq, corpus, tmp_path / "v", "--no-cache", "--cache-dir", tmp_path))
     assert error.startswith("--no-cache: ")
@@ -212,7 +213,7 @@ def test_no_cache_removes_nothing_else(logq, corpus, tmp_path):
 def test_resume_without_a_checkpoint_starts(logq, corpus, tmp_path):
     code, _, err = train(logq, corpus, tmp_path / "v", "--resume")
     assert (code, err) == (0, f"Note: there is no checkpoint in {tmp_path / 'v'}: training starts from scratch.\n")
-    assert names(tmp_path / "v") == ["cache", "vectors.json", "vectors.safetensors"]
+    assert names(tmp_path / "v") == ["cache", *SAVED]
 
 
 def failed(answer):
@@ -379,3 +380,53 @@ def test_a_warning_is_a_line_without_a_place_in_the_source(logq, corpus, tmp_pat
     assert code == 0
     assert "Note: sample: subsampling frequent words at 0.0001 leaves" in err
     assert ".py" not in err
+
+
+def test_a_model_goes_on_with_more_text(logq, corpus, tmp_path):
+    old, new = tmp_path / "old", tmp_path / "new"
+    assert train(logq, corpus, old)[0] == 0
+    more = tmp_path / "more.txt"
+    more.write_text("tea with zebra\n" * 40)
+    code, out, err = logq("train", "word2vec", more, "--continue", old, "-o", new, "--seed", 1, "--epochs", 1)
+    assert (code, err) == (0, "")
+    assert "Went on with 12 known words; 2 new words came in." in out
+    expected = Word2Vec.load(old)
+    before = expected.vocabulary
+    expected.epochs = 1
+    expected.fit(more, warm=True, progress=False)
+    kept, vectors = Word2Vec.load(new), KeyedVectors.load(new)
+    assert kept.vocabulary.index_to_key[:12] == before.index_to_key
+    for made in (kept.vectors, vectors):
+        assert (made.vectors == expected.vectors.vectors).all()
+    assert logq("neighbors", new, "zebra")[0] == 0
+    assert logq("train", "word2vec", more, "--continue", new, "-o", new, "--seed", 1, "--epochs", 1)[0] == 0
+    assert Word2Vec.load(new).vocabulary.counts.sum() == kept.vocabulary.counts.sum() + 120
+
+
+def test_a_folder_without_a_model_cannot_go_on(logq, corpus, tmp_path):
+    folder = tmp_path / "v"
+    assert train(logq, corpus, folder)[0] == 0
+    assert (folder / "model.safetensors").exists()
+    assert train(logq, corpus, folder, "--vectors-only")[0] == 0
+    assert not (folder / "model.safetensors").exists()  # that of the run before would not be of these vectors
+    code, _, err = train(logq, corpus, tmp_path / "new", "--continue", folder)
+    assert code == 2
+    assert f"--continue: {folder} holds vectors alone" in err
+    assert train(logq, corpus, folder)[0] == 0
+    code, _, err = logq("train", "word2vec", corpus, "--continue", folder, "-o", tmp_path / "new", "--dim", 5)
+    assert code == 2
+    assert f"--dim: expected 4, as the model in {folder} has, got 5" in err
+
+
+def test_words_and_their_first_vectors_are_given(logq, corpus, tmp_path):
+    words, given = tmp_path / "words.txt", tmp_path / "given.txt"
+    words.write_text("tea 9\ntrain 3\ncup 1\n")
+    given.write_text("1 4\ntea 1 2 3 4\n")
+    options = ("--vocab", words, "--initial", given, "--frozen", "--sample", 0)
+    code, _, err = train(logq, corpus, tmp_path / "v", *options)
+    assert (code, err) == (0, "word2vec: 1 of 3 words start from given vectors, 1 are held\n")
+    made = KeyedVectors.load(tmp_path / "v")
+    assert made.index_to_key == ["tea", "train", "cup"]
+    assert made["tea"].tolist() == [1, 2, 3, 4]
+    code, _, err = train(logq, corpus, tmp_path / "w", "--frozen")
+    assert (code, "--frozen: expected --initial VECTORS with it" in err) == (2, True)

@@ -168,6 +168,12 @@ def _word2vec() -> Word2Vec:
     return Word2Vec(dim=8, epochs=2, min_count=1, seed=1, threads=1)
 
 
+def _use_word2vec(folder: Path) -> object:
+    model = logq.load(folder)
+    model.fit(language_cases.language(20, 1), warm=True, progress=False)
+    return _ask(model.vectors)
+
+
 def _resume(model: Any, source: Any, folder: Path) -> object:
     model.fit(source, checkpoint=folder, resume=True, progress=False, checkpoint_minutes=60)
     return None
@@ -353,6 +359,24 @@ FORMATS: dict[str, Format] = {
         0.5,
     ),
     "glove": Format(_write("v.txt", GLOVE.encode()), lambda f: _use_vectors(f / "v.txt"), ("*",), 0.5),
+    "model of word2vec": Format(
+        lambda f: _word2vec().fit(language_cases.language(20, 1), progress=False).save(f),
+        _use_word2vec,
+        ("model.safetensors",),
+        0.7,
+    ),
+    "vectors of bytes": Format(
+        lambda folder: _vectors(folder).save(folder, dtype="int8"),
+        lambda folder: _ask(logq.load(folder)),
+        ("vectors.safetensors",),
+        0.5,
+    ),
+    "mapped vectors": Format(
+        lambda folder: _vectors(folder).save(folder),
+        lambda folder: _ask(KeyedVectors.load(folder, mmap=True)),
+        ("vectors.safetensors",),
+        0.5,
+    ),
     "vectors of half precision": Format(
         lambda folder: KeyedVectors(WORDS, VECTORS[: len(WORDS)], dtype="float16").save(folder),
         lambda folder: _ask(logq.load(folder)),

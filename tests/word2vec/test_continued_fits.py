@@ -23,7 +23,7 @@ def test_new_words_come_in_and_counts_add_up(options):
     fitted.fit(TOOLS, progress=False)
     counts = dict(zip(fitted.vocabulary.index_to_key, fitted.vocabulary.counts.tolist(), strict=True))
     assert counts == {"cat": 180, "dog": 120, "saw": 120, "axe": 120, "hen": 60}
-    assert sorted(counts.values(), reverse=True) == list(counts.values())
+    assert fitted.vocabulary.index_to_key[:3] == before.index_to_key
     for word in ("cat", "dog", "hen"):
         np.testing.assert_allclose(fitted.vectors[word], before[word], atol=1e-6)
     assert np.abs(fitted.vectors["saw"]).max() <= 1 / 8

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from logq import Item2Vec, Word2Vec
+from logq import Item2Vec, KeyedVectors, Word2Vec
 from logq.logs import Interactions
 from logq.process_start import all_values
 from logq.processes import traffic, world
 from logq.text import encode
+from logq.training import StopTraining, TrainingReport
 from logq.word2vec import joint_run, joint_text, joint_words
 from logq.word2vec.joint_text import encode_together, share_of
 from logq.word2vec.kernel import table
@@ -82,6 +83,7 @@ def everything(folder: str) -> dict[str, Any]:
     log = Interactions.from_sessions([words for words in planted(400) if len(words) > 1])
     items = Item2Vec(dim=8, epochs=2, seed=1).fit(log, progress=False)
     found["items"] = {"inputs": items.inputs, "outputs": items.outputs}
+    found["held"] = held_and_stopped(texts["lists"])
     found["refused"] = refused(texts, shared)
     return found
 
@@ -163,6 +165,21 @@ def interrupted(source: str, folder: Path) -> tuple[str, bool, dict[str, np.ndar
     return how, saved, learned(Word2Vec(**SETTINGS).fit(source, progress=False, checkpoint=folder, resume=True))
 
 
+def held_and_stopped(sentences: list[list[str]]) -> dict[str, Any]:
+    """A fit that holds some words, and that ends where the first process says so, and not where another one does."""
+    given = KeyedVectors(["t0w0", "t1w1", "elsewhere"], np.arange(36).reshape(3, 12) / 99)
+    rank = world().rank
+
+    def ends_after(report: TrainingReport) -> None:
+        if report.epoch == (2, 1)[rank]:
+            raise StopTraining
+
+    model = Word2Vec(**SETTINGS).fit(sentences, initial=given, frozen=True, callbacks=ends_after, progress=False)
+    words = ["t0w0", "t1w1"]
+    is_held = (model.vectors[words] == given[words]).all()
+    return {"epochs": model.epochs_done, "is_held": bool(is_held), "learned": learned(model)}
+
+
 def refused(texts: dict[str, Any], source: str) -> dict[str, str]:
     """The errors of fits that several processes cannot make, or not these."""
     rank = world().rank
@@ -177,6 +194,7 @@ def refused(texts: dict[str, Any], source: str) -> dict[str, str]:
         "again": lambda: model.fit(source, progress=False),
         "plain": lambda: Word2Vec(objective="nce").fit(source, progress=False),
         "cache": lambda: Word2Vec().fit(source, cache="cache", progress=False),
+        "keep": lambda: Word2Vec().fit(source, keep=lambda *_: True, progress=False),
         "pipe": lambda: Word2Vec().fit("-", progress=False),
         "missing": lambda: Word2Vec().fit(source if rank == 0 else f"{source}.gz", progress=False),
         "other file": lambda: Word2Vec().fit(texts["lines.txt" if rank == 0 else "latin.txt"], progress=False),
@@ -275,10 +293,18 @@ def test_items_are_the_same_in_all_processes(two) -> None:
         assert array.any()
 
 
+def test_words_are_held_and_the_first_process_ends_training(two) -> None:
+    for one in two:
+        assert (one["held"]["epochs"], one["held"]["is_held"]) == (2, True)
+        for name, array in two[0]["held"]["learned"].items():
+            np.testing.assert_array_equal(array, one["held"]["learned"][name])
+
+
 REFUSED = {
     "again": "source: expected a model that was not fitted yet, got one that was, and 2 processes",
     "plain": "engine: expected the compiled engine where several processes train, which has no kernel for nce",
     "cache": "cache: expected None where several processes train, got a folder",
+    "keep": "keep: expected None where several processes train",
     "pipe": "source: expected files, as several processes train, got '-'",
     "other file": "source: expected the same in all processes",
     "other lists": "source: expected the same in all processes",

@@ -15,11 +15,39 @@ if TYPE_CHECKING:
     from logq.estimators import EstimatorEntry
     from logq.logs import GrownLog, Interactions
     from logq.recommenders import Recommender
+    from logq.training import Config
 
-__all__ = ["ContinuedModel"]
+__all__ = ["ContinuedModel", "take_options"]
 
 _OF_FIRST_TRAINING = {"epochs": "--warm-epochs", "lr": "--warm-lr"}
 _FREE = ("device", "threads", "seed")
+
+
+def take_options(model: "Config", place: Path, arguments: Mapping[str, Any], free: Collection[str]) -> None:
+    """Give a model that goes on the options that were typed.
+
+    Args:
+        model: as it was saved.
+        place: the folder it is from.
+        arguments: what was typed, by name.
+        free: the names of those that can change.
+
+    Raises:
+        BadInputError: another one is not what the model has.
+
+    Example:
+        >>> from logq import Popularity
+        >>> take_options(Popularity(), Path("model"), {}, ())
+    """
+    checked = model.from_settings({**model.settings(), **arguments})
+    for name in arguments:
+        value, option = getattr(checked, name), f"--{name.replace('_', '-')}"
+        if name not in free and value != getattr(model, name):
+            raise BadInputError(
+                f"{option}: expected {getattr(model, name)!r}, as the model in {place} has, got {value!r}; other "
+                "settings need a training from the beginning, without --continue"
+            )
+        setattr(model, name, value)
 
 
 @dataclass(frozen=True)
@@ -50,21 +78,14 @@ class ContinuedModel:
         from logq.recommenders.neural_config import WarmConfig
         from logq.training.options import TrainingConfig
 
-        free = {*WarmConfig.options(), *TrainingConfig.options(), "monitor", "exclude_seen", *_FREE}
-        settings = model.settings()
-        checked = model.from_settings({**settings, **arguments})
         for name in arguments:
-            value, option = getattr(checked, name), f"--{name.replace('_', '-')}"
             if name in _OF_FIRST_TRAINING:
+                option = f"--{name.replace('_', '-')}"
                 raise BadInputError(
                     f"{option}: expected none with --continue, which goes by {_OF_FIRST_TRAINING[name]}"
                 )
-            if name not in free and value != getattr(model, name):
-                raise BadInputError(
-                    f"{option}: expected {getattr(model, name)!r}, as the model in {place} has, got {value!r}; other "
-                    "settings need a training from the beginning, without --continue"
-                )
-            setattr(model, name, value)
+        free = {*WarmConfig.options(), *TrainingConfig.options(), "monitor", "exclude_seen", *_FREE}
+        take_options(model, place, arguments, free)
         return cls(place, folder)
 
     @property

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from typing_extensions import Self
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_bool, check_float, check_int
-from logq._model_file import pack_strings, unpack_strings
 from logq._progress import Progress
 from logq.evaluation.likelihood import Likelihood, likelihood_of
 from logq.text.tokens import END, UNKNOWN, Tokens, read_tokens
 from logq.text.vocabulary import Vocabulary
 from logq.text.words import check_strings
+from logq.training.callbacks import Callbacks
 from logq.training.config import AtLeast, Config, Help, configclass
 from logq.training.estimator import SavedEstimator
 
@@ -159,6 +159,7 @@ class LanguageModel(SavedEstimator):
         validation: Source | None = None,
         encoding: str | None = None,
         progress: bool | None = None,
+        callbacks: Callbacks = (),
     ) -> Self:
         """Learn from a text; another call starts from scratch.
 
@@ -167,6 +168,7 @@ class LanguageModel(SavedEstimator):
             validation: another text, for tuning or early stopping in models that do so.
             encoding: of the files, such as "latin-1"; None recognizes it.
             progress: True shows a bar, False nothing, None a bar on a terminal and plain lines in a log.
+            callbacks: what is called after epochs, see logq.training.Callback.
 
         Returns:
             The model itself.
@@ -347,14 +349,10 @@ class LanguageModel(SavedEstimator):
     # --------------------------------------------------------------------------------------------------- save and load
 
     def _kept(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        words, offsets = pack_strings(self.vocabulary.index_to_key)
-        counts = self.vocabulary.counts
-        arrays = {"vocabulary.words": words, "vocabulary.offsets": offsets, "vocabulary.counts": counts}
-        return {"words": len(self.vocabulary)}, arrays
+        return {"words": len(self.vocabulary)}, self.vocabulary.arrays()
 
     def _take_back(self, info: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> None:
-        words = unpack_strings(tensors["vocabulary.words"], tensors["vocabulary.offsets"])
-        vocabulary = Vocabulary(words, tensors["vocabulary.counts"])
+        vocabulary = Vocabulary.from_arrays(tensors)
         for token in (END, UNKNOWN):
             if token not in vocabulary:
                 raise ValueError(f"expected {token} in the vocabulary")

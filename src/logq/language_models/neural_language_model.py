@@ -27,6 +27,7 @@ from logq.samplers.registry import SamplerSettings, make_sampler
 from logq.samplers.sampler import Sampler
 from logq.text.tokens import END, Tokens, read_tokens
 from logq.text.vocabulary import Vocabulary
+from logq.training.callbacks import CallbackRun, Callbacks
 from logq.training.checkpoint import fingerprint
 from logq.training.config import CUSTOM
 from logq.training.devices import Device
@@ -105,6 +106,7 @@ class NeuralLanguageModel(NeuralLMConfig, LanguageModel):
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_minutes: float = 10.0,
         resume: bool = False,
+        callbacks: Callbacks = (),
         on_epoch: Callable[[Mapping[str, float]], None] | None = None,
     ) -> Self:
         """Learn from a text; another call starts from scratch.
@@ -120,7 +122,9 @@ class NeuralLanguageModel(NeuralLMConfig, LanguageModel):
             checkpoint_minutes: minutes between checkpoints; 0 saves one after every batch.
             resume: continue from that checkpoint, with the same text and settings; on a CPU to the same bits as a run
                 without interruption. Without a checkpoint there, start.
-            on_epoch: called with what `training_log` says of each epoch; what it raises ends the fit.
+            callbacks: what is called after each epoch and each so many updates, and may end the training with what was
+                learned until then: see logq.training.Callback.
+            on_epoch: called with what `training_log` says of each epoch, before the callbacks.
 
         Returns:
             The model itself.
@@ -132,7 +136,8 @@ class NeuralLanguageModel(NeuralLMConfig, LanguageModel):
             FloatingPointError: training diverges.
         """
         budget = TimeBudget(self.minutes)
-        options = FitOptions(progress, checkpoint, checkpoint_minutes, resume, on_epoch, Phase(budget))
+        calls = CallbackRun(callbacks, self, on_epoch)
+        options = FitOptions(progress, checkpoint, checkpoint_minutes, resume, calls, Phase(budget))
         if self.sampler == CUSTOM:
             hint = "make a new model: files do not keep the function that the sampler was"
             raise ArgumentError("sampler", "a name or a function", CUSTOM, hint)
@@ -197,7 +202,7 @@ class NeuralLanguageModel(NeuralLMConfig, LanguageModel):
             measure=None if held_out is None else measure,
             checkpoint=checkpoint,
             on_batch=self._on_batch,
-            on_epoch=options.on_epoch,
+            callbacks=options.callbacks,
         )
         self.training_log = loop.log
         self._reader = output.reader().eval()

@@ -93,9 +93,11 @@ class ALS(ALSConfig, Recommender):
         self._settle(self._start(log.num_items, Seeds.of(fresh_seed(self.seed)).weights))
         total = self.epochs * (log.num_users + log.num_items)
         with Progress(total, "regressions", "ALS", options.progress) as bar:
-            for _ in range(self.epochs):
+            for epoch in range(1, self.epochs + 1):
                 users = self._solved(by_user, self.item_factors, self._gram, bar)
                 self._settle(self._solved(by_item, users, users.T @ users, bar))
+                if options.callbacks.epoch_done(epoch, epoch, {"epoch": epoch}):
+                    break
 
     def _start(self, num_items: int, seed: int) -> Tensor:
         generator = torch.Generator().manual_seed(seed)

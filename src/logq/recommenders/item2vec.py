@@ -146,6 +146,7 @@ class Item2Vec(Item2VecConfig, Recommender):
                 checkpoint=options.checkpoint,
                 checkpoint_minutes=options.checkpoint_minutes,
                 resume=options.resume,
+                callbacks=options.callbacks,
             )
         self.mean_loss = engine.mean_loss
         self.metadata = {"mean_loss": self.mean_loss if math.isfinite(self.mean_loss) else None}

@@ -265,7 +265,7 @@ class NeuralRecommender(EncoderRanker, NewItemsOfEncoder):
             inspect=lambda: self._collapse(loss),
             checkpoint=checkpoint,
             on_batch=self._on_batch,
-            on_epoch=options.on_epoch,
+            callbacks=options.callbacks,
         )
         self._ready(loss)
         if phase.number == 1 and validation is not None:

@@ -33,6 +33,7 @@ from logq.recommenders.requests import (
     is_scalar,
 )
 from logq.retrieval.item_index import ItemIndex
+from logq.training.callbacks import CallbackRun, Callbacks
 from logq.training.estimator import FitOptions
 
 __all__ = ["Recommender"]
@@ -90,6 +91,7 @@ class Recommender(RecommendingRanker):
         checkpoint_minutes: float = 10.0,
         resume: bool = False,
         warm: bool = False,
+        callbacks: Callbacks = (),
         on_epoch: Callable[[Mapping[str, float]], None] | None = None,
     ) -> Self:
         """Learn from a log; called again, start from scratch. A fit that fails leaves the model as it was before.
@@ -110,7 +112,9 @@ class Recommender(RecommendingRanker):
             checkpoint_minutes: minutes between checkpoints; 0 saves one after every batch.
             resume: continue from that checkpoint, with the same log and settings; without one, start.
             warm: go on from what was learned, with the events of `log` that are new; it need not have the others.
-            on_epoch: called with what `training_log` says of each epoch of a neural model; what it raises ends the fit.
+            callbacks: what is called after each epoch and each so many updates, and may end the training with what was
+                learned until then: see logq.training.Callback. Models without epochs call none.
+            on_epoch: called with what `training_log` says of each epoch, before the callbacks.
 
         Returns:
             The recommender itself.
@@ -129,7 +133,7 @@ class Recommender(RecommendingRanker):
             >>> model.known.item_counts().tolist()
             [2, 1, 1]
         """
-        options = FitOptions(progress, checkpoint, checkpoint_minutes, resume, on_epoch)
+        options = FitOptions(progress, checkpoint, checkpoint_minutes, resume, CallbackRun(callbacks, self, on_epoch))
         if check_bool("warm", warm):
             self._check_fitted()
         train, held_out = training_part(log, validation)

@@ -2,14 +2,15 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import TypeAlias
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_float, check_int
 from logq._files import atomic_write
+from logq._model_file import pack_strings, unpack_strings
 from logq._text_encodings import text_lines
 from logq.text.corpus import Sentences
 from logq.text.words import (
@@ -147,6 +148,26 @@ class Vocabulary:
             return np.ones(len(self))
         ratio = sample * self.total / self.counts
         return np.minimum(1.0, np.sqrt(ratio) + ratio)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return words and counts as the arrays that files of models have of them.
+
+        Example:
+            >>> Vocabulary.from_arrays(Vocabulary(["so", "far"], [2, 1]).arrays()).index_to_key
+            ['so', 'far']
+        """
+        words, offsets = pack_strings(self.index_to_key)
+        return {"vocabulary.words": words, "vocabulary.offsets": offsets, "vocabulary.counts": self.counts}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], *, raw_words: int | None = None) -> "Vocabulary":
+        """Make one of what `arrays` returned, which may be among others.
+
+        Raises:
+            KeyError, ValueError: an array is missing, or they do not fit each other.
+        """
+        words = unpack_strings(arrays["vocabulary.words"], arrays["vocabulary.offsets"])
+        return cls(words, arrays["vocabulary.counts"], raw_words=raw_words)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the words and counts as text, one `word count` per line, UTF-8, atomically.

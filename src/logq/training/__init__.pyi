@@ -1,3 +1,7 @@
+from .callbacks import Callback as Callback
+from .callbacks import EarlyStopping as EarlyStopping
+from .callbacks import StopTraining as StopTraining
+from .callbacks import TrainingReport as TrainingReport
 from .checkpoint import RunCheckpoint as RunCheckpoint
 from .checkpoint import RunState as RunState
 from .config import Above as Above

@@ -6,7 +6,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Generator, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
@@ -19,6 +19,7 @@ from logq._files import parsing
 from logq._launch import check_alone, launched
 from logq._model_file import FILE, SUMMARY, Stored, read_kind, read_stored, write_stored
 from logq.estimators import FORMATS, Family, class_of
+from logq.training.callbacks import CallbackRun
 from logq.training.checkpoint import RunCheckpoint
 from logq.training.config import Config
 from logq.training.interrupts import uninterrupted
@@ -48,7 +49,7 @@ class FitOptions:
         checkpoint: a folder, or None.
         checkpoint_minutes: minutes between checkpoints; 0 saves one after every batch.
         resume: whether to continue from the checkpoint.
-        on_epoch: called with what the training log says of each epoch; what it raises ends the fit.
+        callbacks: what is called after epochs and steps.
         phase: which phase of a fit is next; None for the first one.
 
     Raises:
@@ -65,7 +66,7 @@ class FitOptions:
     checkpoint: str | os.PathLike[str] | None = None
     checkpoint_minutes: float = 10.0
     resume: bool = False
-    on_epoch: Callable[[Mapping[str, float]], None] | None = None
+    callbacks: CallbackRun = field(default_factory=CallbackRun)
     phase: Phase | None = None
 
     def __post_init__(self) -> None:

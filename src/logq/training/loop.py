@@ -12,6 +12,7 @@ from torch import Tensor
 from logq._progress import Progress
 from logq.processes import LostProcessError
 from logq.training.batch_feed import feed
+from logq.training.callbacks import CallbackRun
 from logq.training.checkpoint import RunCheckpoint
 from logq.training.devices import Device
 from logq.training.estimator import Seeds
@@ -125,6 +126,7 @@ class Loop(SavedLoop):
         self._saves = False  # whether it is time for a checkpoint of several processes
         self._share, self._is_late = 0.0, False  # of the schedule, by the clock; whether no further batch fits
         self._problems = Problems(config.lr)
+        self._stopped = False  # by a callback
 
     def run(
         self,
@@ -135,7 +137,7 @@ class Loop(SavedLoop):
         inspect: Callable[[], str] | None = None,
         checkpoint: RunCheckpoint | None = None,
         on_batch: Callable[[int], None] | None = None,
-        on_epoch: Callable[[Mapping[str, float]], None] | None = None,
+        callbacks: CallbackRun | None = None,
     ) -> None:
         """Train to the end, and leave the best weights in the model.
 
@@ -146,7 +148,7 @@ class Loop(SavedLoop):
             inspect: what is wrong with the model after an epoch, as a phrase, or "".
             checkpoint: where the run is saved when it is due, and at Ctrl-C; the caller removes it.
             on_batch: called with the number of updates done.
-            on_epoch: called with what the log says of an epoch; what it raises ends the training.
+            callbacks: called after epochs and steps; they may end the training.
 
         Warns:
             TrainingWarning: the mean loss of an epoch is ten times that of the first batch, or `inspect` found
@@ -160,6 +162,8 @@ class Loop(SavedLoop):
             ArgumentError: processes do not train the same.
         """
         running, task = RunningMean(), self.task
+        self._callbacks = callbacks or CallbackRun()
+        self._callbacks.begin(self.step)
         if checkpoint is not None and self.device.world.size > 1:
             self._steps.is_due = checkpoint.is_due
         of_step = task.examples / max(1, task.num_batches)
@@ -172,14 +176,15 @@ class Loop(SavedLoop):
             if self.random_state is not None:
                 self.device.set_random_state(self.random_state)
             try:
-                while self.step < self.num_steps and not self._is_late and not self._is_over:
+                while self.step < self.num_steps and not self._is_late and not self._is_over and not self._stopped:
                     self._run_epoch(bar, running, measure, checkpoint, on_batch)
                     with uninterrupted():
                         self.whole = False
                         self._end_epoch(measure, bar, running.first, inspect)
                         self.whole = True
-                    if on_epoch is not None:
-                        on_epoch(self.log[-1])
+                    if not self._stopped:
+                        asked = self._callbacks.epoch_done(self.epoch, self.step, self.log[-1])
+                        self._stopped = bool(self.device.agreed(int(asked)))
                     self._steps.stop_if_asked()
                     if checkpoint is not None and self.step < self.num_steps:
                         checkpoint.save_if_due(self.state)
@@ -221,7 +226,9 @@ class Loop(SavedLoop):
                     self._save_if_due(checkpoint)
                 if on_batch is not None:
                     on_batch(self.step)
-                if self._is_late or self.step == self.num_steps:
+                asked = self._callbacks.steps_done(self.epoch, self.step, running.recent)
+                self._stopped = asked and self.device.world.size == 1  # all processes end the epoch together
+                if self._is_late or self._stopped or self.step == self.num_steps:
                     break
         self._take_losses(running)
         self._look_at_clock(None)
@@ -289,7 +296,7 @@ class Loop(SavedLoop):
         inspect: Callable[[], str] | None,
     ) -> None:
         seconds = time.perf_counter() - self._began
-        is_last = self._is_late or self.step == self.num_steps
+        is_last = self._is_late or self._stopped or self.step == self.num_steps
         entry: dict[str, float] = {
             "epoch": self.epoch + 1,
             "loss": self.loss_sum / max(1, self.loss_count),

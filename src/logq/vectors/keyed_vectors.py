@@ -3,12 +3,12 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from logq._arguments import ArgumentTypeError
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_bool, check_int
 from logq.text.words import check_strings, check_word_counts, index_words
 from logq.vectors import vector_files
 from logq.vectors.exchange_formats import (
@@ -20,14 +20,16 @@ from logq.vectors.exchange_formats import (
     write_word2vec_format,
 )
 from logq.vectors.gensim_names import with_gensim_arguments
-from logq.vectors.nearest_words import norms
-from logq.vectors.vector_arguments import Vectors, check_vectors, read_only
+from logq.vectors.mapped_tensor import is_mapped
+from logq.vectors.vector_arguments import Vectors, check_vectors, read_only, to_array
 from logq.vectors.word_queries import WordQueries
 
 if TYPE_CHECKING:
     from torch import Tensor, nn  # not needed to use vectors, and takes a second to load
 
 __all__ = ["KeyedVectors"]
+
+_ROWS = 1 << 14  # converted to float64 at a time
 
 _GENSIM_HINTS = {
     "unicode_errors": "it is called errors here",
@@ -89,7 +91,6 @@ class KeyedVectors(WordQueries):
         self.vectors = check_vectors(vectors, self.index_to_key, copy=copy, dtype=check_dtype(dtype))
         self.counts = None if counts is None else check_word_counts(counts, self.index_to_key, minimum=0)
         self.info: dict[str, Any] = {}
-        self._norms = norms(self.vectors)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.index_to_key)
@@ -100,6 +101,91 @@ class KeyedVectors(WordQueries):
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self.vectors = read_only(self.vectors)  # a copy of a read-only array can be written
+
+    def add_vectors(
+        self,
+        keys: str | Sequence[str],
+        vectors: "ArrayLike | Tensor",
+        counts: ArrayLike | None = None,
+        *,
+        replace: bool = False,
+    ) -> "KeyedVectors":
+        """Return vectors of these and further words, which follow; those here stay what they are.
+
+        Equivalent to: gensim's, which changes its object.
+
+        Args:
+            keys: n words, or one.
+            vectors: (n, D) numbers; (D,) for one word.
+            counts: (n,) how often they occurred; 0 where that is left out and the others have counts.
+            replace: whether words that are here already get the new vector; otherwise they keep theirs.
+
+        Raises:
+            ArgumentTypeError, ArgumentError: as for the class, or the vectors have another D.
+
+        Example:
+            >>> kv = KeyedVectors(["a"], [[1.0, 2.0]]).add_vectors(["b", "a"], [[3.0, 4.0], [5.0, 6.0]])
+            >>> kv.index_to_key, kv.vectors.tolist()
+            (['a', 'b'], [[1.0, 2.0], [3.0, 4.0]])
+        """
+        words = [keys] if isinstance(keys, str) else keys
+        table = np.atleast_2d(to_array("vectors", vectors)) if isinstance(keys, str) else vectors
+        further = KeyedVectors(words, table, counts, dtype=self.vectors.dtype)
+        if further.vector_size != self.vector_size:
+            raise ArgumentError("vectors", f"vectors of {self.vector_size} numbers", further.vector_size)
+        is_known = np.array([word in self.key_to_index for word in further.index_to_key], dtype=np.bool_)
+        made = np.concatenate([self.vectors, further.vectors[~is_known]])
+        known = [self.key_to_index[word] for word in further.index_to_key if word in self.key_to_index]
+        of_words = None
+        if self.counts is not None or further.counts is not None:
+            here = np.zeros(len(self), np.int64) if self.counts is None else self.counts
+            there = np.zeros(len(further), np.int64) if further.counts is None else further.counts
+            of_words = np.concatenate([here, there[~is_known]])
+            if replace and further.counts is not None:
+                of_words[known] = there[is_known]
+        if replace:
+            made[known] = further.vectors[is_known]
+        new = [word for word in further.index_to_key if word not in self.key_to_index]
+        found = KeyedVectors([*self.index_to_key, *new], read_only(made), of_words, copy=False, dtype=made.dtype)
+        found.info = dict(self.info)
+        return found
+
+    def all_but_the_top(self, components: int = 0) -> "KeyedVectors":
+        """Return the vectors without their mean, and without their first principal components.
+
+        The mean alone costs nothing and often helps with relatedness; both have cost similarity sets more than they
+        gained, see docs/migration.md. So it is nothing that is done unasked.
+
+        Args:
+            components: number of directions to remove besides the mean; the paper takes about D / 100.
+
+        Raises:
+            ArgumentError: there are fewer than that.
+
+        References:
+            Mu and Viswanath, All-but-the-Top: Simple and Effective Postprocessing for Word Representations, ICLR 2018,
+            arXiv:1702.01417.
+
+        Example:
+            >>> KeyedVectors(["a", "b"], [[1.0, 2.0], [3.0, 2.0]]).all_but_the_top().vectors.tolist()
+            [[-1.0, 0.0], [1.0, 0.0]]
+        """
+        if check_int("components", components, 0) > self.vector_size:
+            raise ArgumentError("components", f"at most {self.vector_size}", components)
+        mean = self.vectors.mean(axis=0, dtype=np.float64)
+        made = (self.vectors - mean).astype(np.float32)
+        if components:
+            products = np.zeros((self.vector_size, self.vector_size))
+            for start in range(0, len(made), _ROWS):  # so that no second table is allocated
+                part = made[start : start + _ROWS].astype(np.float64)
+                products += part.T @ part
+            top = np.linalg.eigh(products)[1][:, -components:]
+            for start in range(0, len(made), _ROWS):
+                part = made[start : start + _ROWS]
+                part -= part @ top @ top.T
+        found = KeyedVectors(self.index_to_key, read_only(made), self.counts, copy=False)
+        found.info = {**self.info, "all_but_the_top": components}
+        return found
 
     def to_tensor(self) -> "Tensor":
         """Return the vectors as a tensor (V, D) of their dtype: a copy, which may be changed.
@@ -131,7 +217,13 @@ class KeyedVectors(WordQueries):
         weights = self.to_tensor()
         return nn.Embedding.from_pretrained(weights, freeze=freeze, padding_idx=padding_idx, sparse=sparse)
 
-    def save(self, folder: str | os.PathLike[str], info: Mapping[str, Any] | None = None) -> None:
+    def save(
+        self,
+        folder: str | os.PathLike[str],
+        info: Mapping[str, Any] | None = None,
+        *,
+        dtype: Literal["float32", "float16", "int8"] | None = None,
+    ) -> None:
         """Write `vectors.safetensors`, which holds everything, and the summary `vectors.json` into a folder.
 
         The folder is created if it is missing. Each file is replaced atomically.
@@ -139,14 +231,18 @@ class KeyedVectors(WordQueries):
         Args:
             folder: the folder.
             info: more about how the vectors were made, in addition to their own `info`; must be JSON.
+            dtype: of the numbers in the file; None is that of the vectors. float16 takes half of float32, and int8 a
+                quarter: each row is divided by its largest number and rounded to 127 steps, and is read as float32.
 
         Raises:
             ArgumentTypeError: JSON cannot hold `info`.
             ArgumentError: a word has no UTF-8 form.
             OSError: a file cannot be written.
         """
+        if dtype not in (None, "float32", "float16", "int8"):
+            raise ArgumentError("dtype", "float32, float16, int8 or None", dtype)
         vector_files.write_safetensors(
-            folder, self.index_to_key, self.vectors, self.counts, {**self.info, **(info or {})}
+            folder, self.index_to_key, self.vectors, self.counts, {**self.info, **(info or {})}, dtype=dtype
         )
 
     @classmethod
@@ -160,8 +256,11 @@ class KeyedVectors(WordQueries):
         errors: Errors = "strict",
         duplicates: Duplicates = "error",
         check: bool = True,
+        mmap: bool = False,
     ) -> "KeyedVectors":
-        """Read vectors from a folder that `save` wrote, or a file of word2vec, GloVe or fastText (.vec).
+        """Read vectors from a folder, or a file of word2vec, GloVe or fastText (.vec).
+
+        The folder is one that `save` wrote, or `save` of a Word2Vec, of which the word vectors are read.
 
         Text and binary files are told apart, as are those with and without a first line `V D`; they may be compressed
         (.gz, .bz2, .xz, .zst, or a .zip with one file in it). Words of text may have blanks in them.
@@ -175,6 +274,10 @@ class KeyedVectors(WordQueries):
                 U+FFFD, "ignore" leaves them out. word2vec.c cuts long words inside of characters.
             duplicates: what to do with words that come again: "error", or keep the "first" or the "last" vector.
             check: compare the digests in a file that `save` wrote, at about the speed of a copy.
+            mmap: read words only, and leave the vectors in a file that `save` wrote: they are read when they are asked
+                for, and processes share them. The digest of the vectors is not compared then, and a number that is not
+                finite is found by the first question. The file must not be written to; `save` replaces it, which leaves
+                what is open as it was.
 
         Raises:
             OSError: there is no such file, or it cannot be read.
@@ -187,12 +290,17 @@ class KeyedVectors(WordQueries):
         )
         target = Path(path)
         if target.is_dir():
-            target = target / vector_files.FILE
-            if not target.exists():
-                raise FileNotFoundError(f"{path}: there are no vectors in this folder (no {target.name})")
+            files = [target / name for name in (vector_files.FILE, vector_files.MODEL_FILE)]
+            target = next((file for file in files if file.exists()), None)
+            if target is None:
+                raise FileNotFoundError(f"{path}: there are no vectors in this folder (no {vector_files.FILE})")
         if not vector_files.is_safetensors(target):
+            if check_bool("mmap", mmap):
+                raise ArgumentError("mmap", "False for a file that `save` did not write", True)
             return cls._from_file(target, *read_vectors(target, options), None)
-        words, vectors, counts = vector_files.read_safetensors(target, check=check)
+        words, vectors, counts = vector_files.read_safetensors(target, check=check, mmap=mmap)
+        if mmap and dtype is not None and vectors.dtype != options.dtype:
+            raise ArgumentError("dtype", f"{vectors.dtype} or None, as the mapped file has it", Verbatim(options.dtype))
         if dtype is not None and vectors.dtype != options.dtype:
             vectors = vectors[:limit].astype(options.dtype)
         return cls._from_file(target, words[:limit], vectors[:limit], None if counts is None else counts[:limit])
@@ -259,6 +367,8 @@ class KeyedVectors(WordQueries):
         cls, path: str | os.PathLike[str], words: list[str], vectors: Vectors, counts: NDArray[np.int64] | None
     ) -> "KeyedVectors":
         try:
-            return cls(words, read_only(vectors), counts, copy=False, dtype=vectors.dtype)
+            return cls(
+                words, vectors if is_mapped(vectors) else read_only(vectors), counts, copy=False, dtype=vectors.dtype
+            )
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_float, check_int, is_tensor, shown
+from logq.vectors.mapped_tensor import is_mapped
 
 __all__ = [
     "Vectors",
@@ -97,9 +98,12 @@ def check_vectors(vectors: Any, keys: Sequence[str], *, copy: bool, dtype: DType
         >>> check_vectors([[1, 2]], ["a"], copy=True, dtype=np.float32).flags.writeable
         False
     """
-    given = to_array("vectors", vectors)
+    stays = not copy and is_mapped(vectors) and vectors.dtype == dtype
+    given = vectors if stays else to_array("vectors", vectors)
     if given.ndim != 2 or len(given) != len(keys) or given.shape[1] < 1:
         raise ArgumentError("vectors", f"shape ({len(keys)}, D), one row for each word", given.shape)
+    if stays:  # numbers that are not finite are found when the lengths are computed
+        return given
     with np.errstate(over="ignore"):  # numbers too large for the dtype are found below
         array = np.array(given, dtype=dtype, order="C") if copy else np.ascontiguousarray(given, dtype=dtype)
     rows = max(1, (1 << 20) // array.shape[1])  # at a time, so that no second table is allocated

@@ -3,7 +3,7 @@
 import json
 import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,26 @@ from numpy.typing import NDArray
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
 from logq._files import atomic_write
-from logq._model_file import read_metadata, read_tensors, write_tensors
+from logq._model_file import FILE as MODEL_FILE
+from logq._model_file import read_kind, read_metadata, read_tensors, write_tensors
+from logq.vectors.mapped_tensor import map_tensor
 
-__all__ = ["FILE", "SUMMARY", "is_safetensors", "read_safetensors", "write_safetensors"]
+__all__ = ["FILE", "MODEL_FILE", "SUMMARY", "is_safetensors", "read_safetensors", "write_safetensors"]
 
 FILE = "vectors.safetensors"
 SUMMARY = "vectors.json"
 
 _FORMAT = "logq.keyed_vectors"
 _VERSION = "1"
+_ROWS = 1 << 14  # made int8 at a time
+
+_MODEL = "logq.word_vectors"  # what a whole Word2Vec says that it is, see logq.estimators.FORMATS
+_OF_MODEL = {
+    "learned/vectors": "vectors",
+    "vocabulary.words": "words",
+    "vocabulary.offsets": "word_offsets",
+    "vocabulary.counts": "counts",
+}
 
 
 def write_safetensors(
@@ -30,6 +41,8 @@ def write_safetensors(
     vectors: NDArray[np.float32] | NDArray[np.float16],  # (V, D)
     counts: NDArray[np.int64] | None,  # (V,)
     info: Mapping[str, Any] | None = None,
+    *,
+    dtype: str | None = None,
 ) -> None:
     """Write word vectors and their summary into a folder, which is created if it is missing.
 
@@ -41,12 +54,15 @@ def write_safetensors(
         vectors: their vectors.
         counts: how often each occurred, or None.
         info: how the vectors were made, for the summary; must be JSON.
+        dtype: of the file: "float32", "float16" or "int8"; None is that of the vectors.
 
     Raises:
         ArgumentTypeError: JSON cannot hold `info`.
         ArgumentError: a word has no UTF-8 form.
         OSError: a file cannot be written.
     """
+    if dtype is not None:
+        info = {**(info or {}), "stored_as": dtype}
     summary = {"format": _FORMAT, "version": _VERSION, "words": len(words), "dimensions": int(vectors.shape[1])}
     try:
         text = json.dumps({**summary, "info": dict(info or {})}, indent=2, ensure_ascii=False)
@@ -56,7 +72,7 @@ def write_safetensors(
     offsets = np.zeros(len(words) + 1, dtype=np.int64)
     np.cumsum([len(word) for word in encoded], out=offsets[1:])
     tensors: dict[str, NDArray[Any]] = {
-        "vectors": vectors,
+        **_stored(vectors, dtype),
         "words": np.frombuffer(b"".join(encoded), dtype=np.uint8),
         "word_offsets": offsets,
     }
@@ -68,6 +84,22 @@ def write_safetensors(
         write_tensors(file, tensors, {"format": f"{_FORMAT} {_VERSION}"})
     with atomic_write(target / SUMMARY) as file:
         file.write(text.encode("utf-8", "backslashreplace") + b"\n")
+
+
+def _stored(vectors: NDArray[np.float32] | NDArray[np.float16], dtype: str | None) -> dict[str, NDArray[Any]]:
+    """The tensors that hold the vectors."""
+    if dtype != "int8":
+        with np.errstate(over="ignore"):
+            stored = vectors if dtype is None else vectors.astype(dtype)
+        if dtype == "float16" and not np.isfinite(stored).all():
+            raise ArgumentError("dtype", "float32, as a number is too large for float16", Verbatim(dtype))
+        return {"vectors": stored}
+    scales = np.maximum(np.abs(vectors).max(axis=1).astype(np.float32) / 127, np.finfo(np.float32).tiny)
+    steps = np.empty(vectors.shape, np.int8)
+    for start in range(0, len(vectors), _ROWS):
+        part = slice(start, start + _ROWS)
+        steps[part] = np.rint(vectors[part] / scales[part, None])
+    return {"vectors": steps, "scales": scales}
 
 
 def is_safetensors(path: str | os.PathLike[str]) -> bool:
@@ -88,13 +120,14 @@ def is_safetensors(path: str | os.PathLike[str]) -> bool:
 
 
 def read_safetensors(
-    path: str | os.PathLike[str], *, check: bool = True
+    path: str | os.PathLike[str], *, check: bool = True, mmap: bool = False
 ) -> tuple[list[str], NDArray[np.float32], NDArray[np.int64] | None]:
-    """Read what `write_safetensors` wrote.
+    """Read what `write_safetensors` wrote, or the vectors out of a whole Word2Vec.
 
     Args:
-        path: the file `vectors.safetensors`, under any name.
+        path: the file `vectors.safetensors`, or `model.safetensors`, under any name.
         check: compare the digests in the file, at about the speed of a copy.
+        mmap: leave the vectors where they are, a read-only map of the file.
 
     Returns:
         words, vectors (V, D) and counts (V,) or None.
@@ -105,33 +138,53 @@ def read_safetensors(
     """
     name = os.fspath(path)
     # One entry for both: safetensors writes two in any order, and equal vectors would make different files.
-    kind, _, version = read_metadata(name).get("format", "").partition(" ")
+    metadata = read_metadata(name)
+    kind, _, version = metadata.get("format", "").partition(" ")
+    if not kind and "logq" in metadata and read_kind(name, format=_MODEL):
+        tensors = _read(name, _OF_MODEL, "learned/vectors", check=check, mmap=mmap)
+        return _unpack(name, {_OF_MODEL[key]: tensor for key, tensor in tensors.items()})
     if kind != _FORMAT:
         raise ValueError(f"{name}: expected word vectors of logq, the file holds other tensors")
     if version != _VERSION:
         raise ValueError(
             f"{name}: expected version {_VERSION} of the format, got {version!r}; a newer logq can read it"
         )
-    return _unpack(name, read_tensors(name, check=check))
+    names = ("vectors", "scales", "words", "word_offsets", "counts")
+    return _unpack(name, _read(name, names, "vectors", check=check, mmap=mmap))
+
+
+def _read(name: str, names: Collection[str], table: str, *, check: bool, mmap: bool) -> dict[str, NDArray[Any]]:
+    """The tensors of these names, of which the table may be mapped."""
+    if not mmap:
+        return read_tensors(name, check=check, only=names)
+    tensors = read_tensors(name, check=check, only=[each for each in names if each != table])
+    if "scales" in tensors:
+        raise ArgumentError("mmap", "False for vectors that are stored as int8", True)
+    return {**tensors, table: map_tensor(name, table)}
 
 
 def _unpack(
     name: str, tensors: dict[str, NDArray[Any]]
 ) -> tuple[list[str], NDArray[np.float32], NDArray[np.int64] | None]:
     half = "vectors" in tensors and tensors["vectors"].dtype == np.float16
+    kind = np.int8 if "scales" in tensors else np.float16 if half else np.float32
     expected: dict[str, tuple[Any, int]] = {
-        "vectors": (np.float16 if half else np.float32, 2),
+        "vectors": (kind, 2),
         "words": (np.uint8, 1),
         "word_offsets": (np.int64, 1),
     }
+    if "scales" in tensors:
+        expected["scales"] = (np.float32, 1)
     if "counts" in tensors:
         expected["counts"] = (np.int64, 1)
     for key, (dtype, dimensions) in expected.items():
         if key not in tensors or tensors[key].dtype != dtype or tensors[key].ndim != dimensions:
             raise ValueError(f"{name}: expected a tensor {key!r}, {np.dtype(dtype)} with {dimensions} dimension(s)")
     vectors, joined, offsets = tensors["vectors"], tensors["words"].tobytes(), tensors["word_offsets"]
+    scales = tensors.get("scales")
     counts = tensors.get("counts")
     fits = len(offsets) == len(vectors) + 1 and offsets[0] == 0 and offsets[-1] == len(joined)
+    fits = fits and (scales is None or len(scales) == len(vectors))
     if not fits or (np.diff(offsets) < 0).any() or (counts is not None and len(counts) != len(vectors)):
         raise ValueError(f"{name}: the file is damaged, its tensors do not fit together")
     bounds: list[int] = offsets.tolist()
@@ -139,6 +192,9 @@ def _unpack(
         words = [joined[start:end].decode("utf-8") for start, end in pairwise(bounds)]
     except UnicodeDecodeError:
         raise ValueError(f"{name}: the file is damaged, a word in it is not UTF-8") from None
+    if scales is not None:
+        vectors = vectors.astype(np.float32)
+        vectors *= scales[:, None]
     return words, vectors, counts
 
 

@@ -1,25 +1,17 @@
-"""The questions that word vectors answer: neighbors, analogies, similarities, under the names known from gensim."""
+"""WordQueries: neighbors and analogies, under the names known from gensim."""
 
-import warnings
 from collections.abc import Iterable, Sequence
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_int, shown
+from logq._arguments import ArgumentError, Verbatim, check_int
 from logq.text.words import check_strings
-from logq.vectors.gensim_names import WithGensimNames, with_gensim_arguments
-from logq.vectors.nearest_words import UnknownWord, cosine_products, cosines, highest, unit
-from logq.vectors.vector_arguments import (
-    Vectors,
-    check_rows,
-    check_topn,
-    check_weight,
-    listed_terms,
-    to_array,
-)
+from logq.vectors.gensim_names import with_gensim_arguments
+from logq.vectors.nearest_words import cosine_products, cosines, highest, unit
+from logq.vectors.vector_arguments import check_rows, check_topn, check_weight, listed_terms
+from logq.vectors.word_comparisons import WordComparisons
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,86 +21,32 @@ __all__ = ["WordQueries"]
 Floats: TypeAlias = NDArray[np.float32]
 Nearest: TypeAlias = list[tuple[str, float]]
 Term: TypeAlias = "str | NDArray[Any] | Tensor | tuple[Any, float]"
+Among: TypeAlias = "Iterable[str] | NDArray[np.bool_]"
 
 
-_PAIR = {"w1": "it is called a here", "w2": "it is called b here"}
+class WordIndex(Protocol):
+    """A search among vectors, as those of logq.retrieval are.
+
+    Example:
+        See WordQueries.most_similar.
+    """
+
+    def __len__(self) -> int: ...
+    @property
+    def metric(self) -> str:
+        """It is "cosine"."""
+        ...
+
+    def search(self, queries: Any, k: int, *, allow: Any = None) -> Any:
+        """Return an object with `ids` (1, k): the rows that are nearest, -1 where there are no more."""
+        ...
+
+
 _ALL = "leave it out; restrict_vocab=N takes the first N words only"
 
 
-class WordQueries(WithGensimNames):
-    """What `KeyedVectors` answers, from its words, its vectors and their lengths."""
-
-    gensim_hints = MappingProxyType(
-        {
-            "get_index": "take key_to_index[word], or key_to_index.get(word, default)",
-            "has_index_for": "write: word in vectors",
-            "word_vec": "take get_vector(word)",
-            "words_closer_than": "it is called closer_than",
-            "get_normed_vectors": "divide vectors by their lengths, or take get_vector(word, norm=True) for one",
-            "vectors_norm": "divide vectors by their lengths, or take get_vector(word, norm=True) for one",
-            "syn0": "it is called vectors",
-            "init_sims": "leave it out: lengths are computed once, when the vectors are loaded",
-            "fill_norms": "leave it out: lengths are computed once, when the vectors are loaded",
-            "index2word": "it is called index_to_key",
-            "index2entity": "it is called index_to_key",
-            "vocab": "the words are in key_to_index, and how often they occurred in counts",
-            "wv": "these are the vectors themselves",
-            "get_vecattr": "how often a word occurred is counts[key_to_index[word]]",
-            "evaluate_word_pairs": "take logq.evaluation.word_similarity(vectors, logq.evaluation.read_pairs(path))",
-            "evaluate_word_analogies": (
-                "take logq.evaluation.word_analogies(vectors, logq.evaluation.read_analogies(path))"
-            ),
-            "most_similar_to_given": "take min(words, key=lambda word: vectors.distance(key, word))",
-            "get_mean_vector": "take vectors[words].mean(axis=0)",
-            "add_vector": "make new ones: KeyedVectors(keys, vectors)",
-            "add_vectors": "make new ones: KeyedVectors(keys, vectors)",
-        }
-    )
-
-    index_to_key: list[str]
-    key_to_index: dict[str, int]
-    vectors: Vectors
-    _norms: NDArray[np.float64]
-
-    @property
-    def vector_size(self) -> int:
-        """D, the number of dimensions."""
-        return int(self.vectors.shape[1])
-
-    def __len__(self) -> int:
-        return len(self.index_to_key)
-
-    def __contains__(self, key: object) -> bool:
-        return key in self.key_to_index
-
-    def __getitem__(self, key: str | Iterable[str]) -> Vectors:
-        """Return the vector (D,) of a word, or those (n, D) of a list of n words."""
-        if isinstance(key, str):
-            return self.vectors[self._index(key)]
-        if not isinstance(key, Iterable):
-            raise ArgumentTypeError("key", "a word or a list of words", key)
-        return self.vectors[np.array([self._index(word) for word in key], dtype=np.int64)]
-
-    def get_vector(self, key: str, norm: bool = False) -> Vectors:
-        """Return the vector (D,) of a word, scaled to length 1 if `norm` (a zero vector stays zero).
-
-        Raises:
-            UnknownWord: the word has no vector.
-        """
-        vector = self.vectors[self._index(key)]
-        return unit(vector).astype(np.float32) if norm else vector
-
-    @with_gensim_arguments(**_PAIR)
-    def similarity(self, a: str, b: str) -> float:
-        """Return the cosine between the vectors of two words.
-
-        Raises:
-            UnknownWord: one of them has no vector.
-        """
-        rows = [self._index(word) for word in (a, b)]
-        check_rows(self.vectors, self._norms, rows)
-        first, second = (unit(self.vectors[row]) for row in rows)
-        return float(np.clip(first @ second, -1, 1))
+class WordQueries(WordComparisons):
+    """What `KeyedVectors` answers about all words: which are nearest."""
 
     @overload
     def most_similar(
@@ -118,6 +56,8 @@ class WordQueries(WithGensimNames):
         topn: int = 10,
         *,
         restrict_vocab: int | None = None,
+        among: "Among | None" = None,
+        index: WordIndex | None = None,
     ) -> Nearest: ...
     @overload
     def most_similar(
@@ -127,8 +67,11 @@ class WordQueries(WithGensimNames):
         *,
         topn: None,
         restrict_vocab: int | None = None,
+        among: "Among | None" = None,
     ) -> Floats: ...
-    @with_gensim_arguments(clip_start=_ALL, clip_end=_ALL, indexer="leave it out: every answer is exact")
+    @with_gensim_arguments(
+        clip_start=_ALL, clip_end=_ALL, indexer="it is called index here; without it every answer is exact"
+    )
     def most_similar(
         self,
         positive: "Term | Sequence[Term]" = (),
@@ -136,6 +79,8 @@ class WordQueries(WithGensimNames):
         topn: int | None = 10,
         *,
         restrict_vocab: int | None = None,
+        among: "Among | None" = None,
+        index: WordIndex | None = None,
     ) -> "Nearest | Floats":
         """Return the words nearest to a sum: king + woman - man, or the neighbors of a single word.
 
@@ -146,20 +91,31 @@ class WordQueries(WithGensimNames):
             negative: what to subtract, likewise. A weight is what the vector is multiplied by, so it is below 0 here.
             topn: maximum number of words to return; None returns the cosines of all words, in order of their index.
             restrict_vocab: number of words, from the first, that may be answers; None takes all.
+            among: the only words that may be answers, or a mask (V,) of bool; None takes all.
+            index: of logq.retrieval, over `vectors` with metric="cosine", that finds the candidates; their cosines are
+                exact. None looks at all words.
 
         Returns:
-            (word, cosine) pairs, the nearest first; or (V,) float32.
+            (word, cosine) pairs, the nearest first; or float32 (V,), of those that may be answers.
 
         Raises:
             UnknownWord: a word has no vector.
             ArgumentTypeError: a term is neither a word nor a vector.
-            ArgumentError: there is no term, or a vector does not have D finite numbers.
+            ArgumentError: there is no term, a vector does not have D finite numbers, or the index is another.
 
         Example:
             >>> from logq import KeyedVectors
             >>> kv = KeyedVectors(["man", "king", "woman", "queen"], [[0, 1], [1, 1], [0, -1], [1, -1]])
             >>> kv.most_similar(positive=["king", "woman"], negative=["man"], topn=1)[0][0]
             'queen'
+            >>> kv.most_similar("king", among=["man", "woman"])[0][0]
+            'man'
+
+        An index answers without a look at all words, which pays for a million of them:
+
+            >>> from logq.retrieval import ExactIndex
+            >>> kv.most_similar("king", topn=1, index=ExactIndex(kv.vectors, metric="cosine"))[0][0]
+            'man'
         """
         terms = [(1.0, "positive", term) for term in listed_terms("positive", positive)]
         terms += [(-1.0, "negative", term) for term in listed_terms("negative", negative)]
@@ -176,42 +132,76 @@ class WordQueries(WithGensimNames):
                 total += weight * unit(self.vectors[excluded[-1]])
             else:
                 total += weight * self._check_vector(name, key)
-        return self._nearest(total, topn, excluded, restrict_vocab)
+        return self._nearest(total, topn, excluded, self._rows(restrict_vocab, among), index)
 
     @overload
-    def similar_by_word(self, word: str, topn: int = 10, restrict_vocab: int | None = None) -> Nearest: ...
-    @overload
-    def similar_by_word(self, word: str, topn: None, restrict_vocab: int | None = None) -> Floats: ...
     def similar_by_word(
-        self, word: str, topn: int | None = 10, restrict_vocab: int | None = None
+        self,
+        word: str,
+        topn: int = 10,
+        restrict_vocab: int | None = None,
+        *,
+        among: "Among | None" = None,
+        index: WordIndex | None = None,
+    ) -> Nearest: ...
+    @overload
+    def similar_by_word(
+        self, word: str, topn: None, restrict_vocab: int | None = None, *, among: "Among | None" = None
+    ) -> Floats: ...
+    def similar_by_word(
+        self,
+        word: str,
+        topn: int | None = 10,
+        restrict_vocab: int | None = None,
+        *,
+        among: "Among | None" = None,
+        index: WordIndex | None = None,
     ) -> "Nearest | Floats":
-        """Return the words nearest to a word, and their cosines: `most_similar(word)`.
+        """Return the words nearest to a word, and their cosines: `most_similar(word)`, with its arguments.
 
         Raises:
             UnknownWord: the word has no vector.
         """
         row = self._index(word)
-        return self._nearest(unit(self.vectors[row]), topn, [row], restrict_vocab)
+        return self._nearest(unit(self.vectors[row]), topn, [row], self._rows(restrict_vocab, among), index)
 
     similar_by_key = similar_by_word
 
     @overload
     def similar_by_vector(
-        self, vector: "ArrayLike | Tensor", topn: int = 10, restrict_vocab: int | None = None
+        self,
+        vector: "ArrayLike | Tensor",
+        topn: int = 10,
+        restrict_vocab: int | None = None,
+        *,
+        among: "Among | None" = None,
+        index: WordIndex | None = None,
     ) -> Nearest: ...
     @overload
     def similar_by_vector(
-        self, vector: "ArrayLike | Tensor", topn: None, restrict_vocab: int | None = None
+        self,
+        vector: "ArrayLike | Tensor",
+        topn: None,
+        restrict_vocab: int | None = None,
+        *,
+        among: "Among | None" = None,
     ) -> Floats: ...
     def similar_by_vector(
-        self, vector: "ArrayLike | Tensor", topn: int | None = 10, restrict_vocab: int | None = None
+        self,
+        vector: "ArrayLike | Tensor",
+        topn: int | None = 10,
+        restrict_vocab: int | None = None,
+        *,
+        among: "Among | None" = None,
+        index: WordIndex | None = None,
     ) -> "Nearest | Floats":
         """Return the words nearest to a vector (D,), and their cosines. A word with exactly this vector is among them.
 
         Raises:
             ArgumentError: the vector does not have D finite numbers.
         """
-        return self._nearest(self._check_vector("vector", vector), topn, [], restrict_vocab)
+        rows = self._rows(restrict_vocab, among)
+        return self._nearest(self._check_vector("vector", vector), topn, [], rows, index)
 
     @overload
     def most_similar_cosmul(
@@ -220,6 +210,8 @@ class WordQueries(WithGensimNames):
         negative: "Term | Sequence[Term]" = (),
         topn: int = 10,
         restrict_vocab: int | None = None,
+        *,
+        among: "Among | None" = None,
     ) -> Nearest: ...
     @overload
     def most_similar_cosmul(
@@ -229,6 +221,7 @@ class WordQueries(WithGensimNames):
         *,
         topn: None,
         restrict_vocab: int | None = None,
+        among: "Among | None" = None,
     ) -> Floats: ...
     def most_similar_cosmul(
         self,
@@ -236,6 +229,8 @@ class WordQueries(WithGensimNames):
         negative: "Term | Sequence[Term]" = (),
         topn: int | None = 10,
         restrict_vocab: int | None = None,
+        *,
+        among: "Among | None" = None,
     ) -> "Nearest | Floats":
         """Return the words that are near to all of `positive` and far from all of `negative`, and their scores.
 
@@ -248,6 +243,7 @@ class WordQueries(WithGensimNames):
             negative: likewise, or nothing.
             topn: maximum number of words to return; None returns the scores of all words, (V,) float32.
             restrict_vocab: number of words, from the first, that may be answers; None takes all.
+            among: the only words that may be answers, or a mask (V,) of bool; None takes all.
 
         Raises:
             UnknownWord, ArgumentTypeError, ArgumentError: as `most_similar`; or a term has a weight.
@@ -261,101 +257,68 @@ class WordQueries(WithGensimNames):
         excluded = [self._index(term) for term in (*near, *far) if isinstance(term, str)]
         above = [unit(self._vector("positive", term)) for term in near]
         below = [unit(self._vector("negative", term)) for term in far]
-        rows = self._rows(restrict_vocab)
+        rows = self._rows(restrict_vocab, among)
         values = cosine_products(self.vectors[rows], self._norms[rows], above, below)
-        return self._best(values, topn, excluded)
+        return self._best(values, topn, excluded, rows)
 
-    @with_gensim_arguments(**_PAIR)
-    def distance(self, a: str, b: str) -> float:
-        """Return 1 - cosine of two words, from 0 to 2."""
-        return 1 - self.similarity(a, b)
-
-    def distances(self, word_or_vector: "str | ArrayLike | Tensor", other_words: Iterable[str] = ()) -> Floats:
-        """Return 1 - cosine of a word or vector (D,) with other words, (n,) float32; by default with all, (V,)."""
-        direction = unit(self._vector("word_or_vector", word_or_vector))
-        rows = [self._index(word) for word in check_strings("other_words", other_words)]
-        others = rows or slice(None)
-        check_rows(self.vectors, self._norms, rows or range(len(self.index_to_key)))
-        return 1 - cosines(self.vectors[others], self._norms[others], direction)
-
-    def closer_than(self, key1: str, key2: str) -> list[str]:
-        """Return the words that are nearer to `key1` than `key2` is, without `key1` itself, in order of their index."""
-        far, itself, distances = self._index(key2), self._index(key1), self.distances(key1)
-        return [self.index_to_key[i] for i in (distances < distances[far]).nonzero()[0] if i != itself]
-
-    def rank(self, key1: str, key2: str) -> int:
-        """Return the rank of `key2` among the neighbors of `key1`: 1 for the nearest."""
-        return len(self.closer_than(key1, key2)) + 1
-
-    def n_similarity(self, ws1: Iterable[str], ws2: Iterable[str]) -> float:
-        """Return the cosine between the sums of the vectors of two lists of words; those without a vector are left out.
-
-        Raises:
-            ArgumentError: no word of a list has a vector; gensim returns 0 then.
-        """
-        sums: list[NDArray[np.float64]] = []
-        for name, words in (("ws1", ws1), ("ws2", ws2)):
-            rows, _ = self._known(name, words)
-            sums.append(unit(self.vectors[rows].astype(np.float64).sum(axis=0)))
-        return float(np.clip(sums[0] @ sums[1], -1, 1))
-
-    def doesnt_match(self, words: Iterable[str]) -> str:
-        """Return the word that is least like the others, with the smallest cosine with the mean of all directions.
-
-        Words without a vector are left out, with a warning that names them.
-
-        Raises:
-            ArgumentError: no word has a vector.
-        """
-        rows, unknown = self._known("words", words)
-        if unknown:
-            named = ", ".join(map(repr, unknown[:5])) + (", ..." if len(unknown) > 5 else "")
-            warnings.warn(f"words: {named} have no vector and are left out", UserWarning, stacklevel=2)
-        directions = np.stack([unit(self.vectors[row]) for row in rows])
-        return self.index_to_key[rows[int(np.argmin(directions @ unit(directions.mean(axis=0))))]]
-
-    def _index(self, key: Any) -> int:
-        if not isinstance(key, str):
-            raise ArgumentTypeError("key", "a word", Verbatim(f"{key!r} ({type(key).__name__})"))
-        index = self.key_to_index.get(key)
-        if index is None:
-            raise UnknownWord(key, self.index_to_key)
-        return index
-
-    def _vector(self, name: str, term: Any) -> NDArray[Any]:
-        if not isinstance(term, str):
-            return self._check_vector(name, term)
-        row = self._index(term)
-        check_rows(self.vectors, self._norms, [row])
-        return self.vectors[row]
-
-    def _check_vector(self, name: str, vector: Any) -> NDArray[np.float64]:
-        array = to_array(name, vector).astype(np.float64)
-        if array.shape != (self.vector_size,) or not np.isfinite(array).all():
-            raise ArgumentError(name, f"{self.vector_size} finite numbers", Verbatim(f"shape {array.shape}: {array}"))
-        return array
-
-    def _known(self, name: str, words: Iterable[str]) -> tuple[list[int], list[str]]:
-        """The indices of words that have a vector, and the words that have none."""
-        listed = check_strings(name, words)
-        rows = [self.key_to_index[word] for word in listed if word in self.key_to_index]
-        check_rows(self.vectors, self._norms, rows)
-        if not rows:
-            got = f"{shown(listed[0])}, which has none" if listed else "none"
-            raise ArgumentError(name, "at least one word with a vector", Verbatim(got))
-        return rows, [word for word in listed if word not in self.key_to_index]
-
-    def _rows(self, restrict_vocab: int | None) -> slice:
-        return slice(None if restrict_vocab is None else check_int("restrict_vocab", restrict_vocab))
+    def _rows(self, restrict_vocab: int | None, among: "Among | None") -> slice | NDArray[np.int64]:
+        """Which words may be answers: the first ones, or rows in ascending order."""
+        first = slice(None if restrict_vocab is None else check_int("restrict_vocab", restrict_vocab))
+        if among is None:
+            return first
+        if isinstance(among, np.ndarray) and among.dtype == np.bool_:
+            if among.shape != (len(self),):
+                raise ArgumentError("among", f"a mask of {len(self)} words", among.shape)
+            rows = np.flatnonzero(among)
+        else:
+            rows = np.unique(np.array([self._index(word) for word in check_strings("among", among)], dtype=np.int64))
+        return rows if first.stop is None else rows[rows < first.stop]
 
     def _nearest(
-        self, vector: NDArray[np.float64], topn: int | None, excluded: list[int], restrict_vocab: int | None
+        self,
+        vector: NDArray[np.float64],
+        topn: int | None,
+        excluded: list[int],
+        rows: slice | NDArray[np.int64],
+        index: WordIndex | None,
     ) -> "Nearest | Floats":
-        rows = self._rows(restrict_vocab)
-        return self._best(cosines(self.vectors[rows], self._norms[rows], unit(vector)), topn, excluded)
+        if index is not None:
+            rows = self._found_by(index, unit(vector), topn, excluded, rows)
+        return self._best(cosines(self.vectors[rows], self._norms[rows], unit(vector)), topn, excluded, rows)
 
-    def _best(self, values: Floats, topn: int | None, excluded: list[int]) -> "Nearest | Floats":
+    def _found_by(
+        self,
+        index: WordIndex,
+        direction: NDArray[np.float64],
+        topn: int | None,
+        excluded: list[int],
+        rows: slice | NDArray[np.int64],
+    ) -> NDArray[np.int64]:
+        if index.metric != "cosine" or len(index) != len(self):
+            got = Verbatim(f'{len(index):,} with metric="{index.metric}"')
+            raise ArgumentError("index", f'one of these {len(self):,} vectors with metric="cosine"', got)
+        if topn is None:
+            raise ArgumentError("topn", "a number with an index, which does not look at all words", None)
+        wanted = min(len(self), check_int("topn", topn, 0) + len(set(excluded)))
+        whole = isinstance(rows, slice) and rows.stop is None
+        allow = None if whole else np.arange(len(self))[rows]
+        if wanted == 0 or (allow is not None and not len(allow)):
+            return np.zeros(0, dtype=np.int64)
+        found = np.asarray(index.search(direction[None].astype(np.float32), wanted, allow=allow).ids[0])
+        return np.sort(found[found >= 0]).astype(np.int64)
+
+    def _best(
+        self, values: Floats, topn: int | None, excluded: list[int], rows: slice | NDArray[np.int64]
+    ) -> "Nearest | Floats":
         checked = check_topn(topn)
-        best = [] if checked is None else highest(values, checked, [i for i in excluded if i < len(values)])
-        check_rows(self.vectors, self._norms, [*excluded, *best])
-        return values if checked is None else [(self.index_to_key[i], float(values[i])) for i in best]
+        if checked is None:
+            check_rows(self.vectors, self._norms, excluded)
+            return values
+        if isinstance(rows, slice):
+            best = highest(values, checked, [row for row in excluded if row < len(values)])
+            places = best
+        else:
+            best = highest(values, checked, np.flatnonzero(np.isin(rows, excluded)).tolist())
+            places = rows[best].tolist()
+        check_rows(self.vectors, self._norms, [*excluded, *places])
+        return [(self.index_to_key[row], float(values[at])) for row, at in zip(places, best, strict=True)]

@@ -12,7 +12,7 @@ from logq.training.checkpoint import RunCheckpoint, RunState
 from logq.training.estimator import prefixed, with_prefix
 from logq.training.interrupts import uninterrupted
 from logq.training.running_mean import DivergedError, RunningMean
-from logq.word2vec.engines import Engine, Position, Span
+from logq.word2vec.engines import AROUND, Engine, Position, Span
 from logq.word2vec.kernel import Losses
 
 __all__ = ["CorpusRun", "check_finite"]
@@ -22,9 +22,6 @@ LR_FLOOR = 1e-4
 
 MEASURED_WHOLE = 100_000
 """Words: of a smaller corpus the loss of every pair is measured, of a larger one that of about one in 64."""
-
-AROUND = 100
-"""Text on both sides of a span, in words for each word of `reach`: words that are thinned out do not count there."""
 
 
 class CorpusRun:
@@ -45,6 +42,7 @@ class CorpusRun:
         epoch: the current one, from 0.
         entry: of the corpus that comes next.
         pairs, loss_sum, loss_pairs: of this epoch so far, see Losses.
+        every: how many words a span has at most where somebody asks for the loss within epochs; 0 where nobody does.
 
     Example:
         See logq.Word2Vec, which makes one for each `fit`.
@@ -63,6 +61,7 @@ class CorpusRun:
         self.corpus = corpus
         self.part = range(corpus.num_ids) if part is None else part
         self.engine = engine
+        self.every = 0
         engine.loss_every = 1 if corpus.num_words <= MEASURED_WHOLE else 64
         self.epochs = epochs
         self.lr = lr
@@ -118,7 +117,13 @@ class CorpusRun:
     # --------------------------------------------------------------------------------------------------------- training
 
     def train(
-        self, label: str, progress: bool | None, *, checkpoint: RunCheckpoint, on_epoch_end: Callable[[int], None]
+        self,
+        label: str,
+        progress: bool | None,
+        *,
+        checkpoint: RunCheckpoint,
+        on_epoch_end: Callable[[int], bool],
+        on_span: Callable[[int, float], bool] | None = None,
     ) -> None:
         """Train to the end.
 
@@ -126,7 +131,8 @@ class CorpusRun:
             label: what the progress line says is being done.
             progress: as for logq.Word2Vec.fit.
             checkpoint: where the run is saved when it is due, and on Ctrl-C.
-            on_epoch_end: called with the number of epochs done.
+            on_epoch_end: called with the number of epochs done, the last one perhaps in part; whether to end here.
+            on_span: called with the number of words done and the loss after each span; whether to end here.
 
         Raises:
             FloatingPointError: the loss is not a number, or far above where it began.
@@ -136,19 +142,21 @@ class CorpusRun:
         last, words = self.part.stop, self.corpus.num_words
         with Progress(self.epochs * words, "words", label, progress) as bar:
             bar.advance(words * self.epochs_done)
+            stops = False
             try:
                 while True:
-                    while self.entry < last:
+                    while self.entry < last and not stops:
                         before, end = self.entry, self._next_end()
                         self._train_span(end)
                         bar.advance(words * (end - before) / len(self.part), loss=self._running.recent)
                         if end < last or self.epoch + 1 < self.epochs:
                             checkpoint.save_if_due(self.state)
+                        if on_span is not None:
+                            stops = on_span(round(words * self.epochs_done), self._running.recent)
                     with uninterrupted():
                         self._take_in(self.engine.finish())
                     self._check_epoch()
-                    on_epoch_end(self.epoch + 1)
-                    if self.epoch + 1 == self.epochs:
+                    if on_epoch_end(self.epoch + (self.entry == last)) or stops or self.epoch + 1 == self.epochs:
                         break
                     self._start_epoch()
             except KeyboardInterrupt:
@@ -186,7 +194,10 @@ class CorpusRun:
 
     def _step(self) -> int:
         """Entries of a span: few enough for a progress line that moves, and for Ctrl-C."""
-        return min(self.engine.max_span, max(1 << 14, -(-len(self.part) // 20)))
+        wanted = -(-len(self.part) // 20)
+        if self.every and self.engine.name != "plain":  # whose draws depend on where a span begins
+            wanted = min(wanted, self.every)
+        return min(self.engine.max_span, max(1 << 14, wanted))
 
     def _span(self, end: int) -> tuple[Span, Position]:
         around = AROUND * self.engine.reach
@@ -211,7 +222,7 @@ class CorpusRun:
             )
 
     def _check_epoch(self) -> None:
-        if self.pairs == 0:  # each sentence had several words
+        if self.pairs == 0 and self.entry == self.part.stop:  # each sentence had several words
             raise ArgumentError(
                 "sample",
                 "neighboring words to be left after subsampling frequent ones",

@@ -3,7 +3,7 @@
 import importlib
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
@@ -13,7 +13,18 @@ from logq.text import Vocabulary
 from logq.word2vec.kernel import Losses
 from logq.word2vec.word2vec_config import Word2VecConfig
 
-__all__ = ["ENGINES", "Engine", "Position", "Span", "check_arrays", "first_vectors", "load_engine"]
+__all__ = [
+    "AROUND",
+    "ENGINES",
+    "Engine",
+    "HeldRows",
+    "Position",
+    "Span",
+    "check_arrays",
+    "first_vectors",
+    "in_pieces",
+    "load_engine",
+]
 
 Floats: TypeAlias = NDArray[np.float32]
 
@@ -23,6 +34,12 @@ ENGINES = {
     "plain": "logq.word2vec.plain_engine.PlainEngine",
 }
 """The engines by name. Only `fused` does without torch."""
+
+AROUND = 100
+"""Text on both sides of a span, in words for each word of `reach`: words that are thinned out do not count there."""
+
+HELD_SPAN = 1 << 14
+"""Entries of text after which rows that are held are put back."""
 
 
 class Position(NamedTuple):
@@ -70,6 +87,8 @@ class Engine(ABC):
     """How far the engine looks at text outside of a span, in words."""
     loss_every: int = 1
     """The loss of about one pair in this many is measured; what costs nothing extra may measure all."""
+    held: "HeldRows | None" = None
+    """The word vectors that stay as they are, see `hold`."""
     untrained_loss: float = math.inf
     """Of a pair, in nats, while all output vectors are 0; inf where that is not known."""
 
@@ -112,6 +131,26 @@ class Engine(ABC):
         """
 
     @abstractmethod
+    def put_vectors(self, rows: NDArray[np.int64], vectors: Floats) -> None:
+        """Replace some word vectors.
+
+        Args:
+            rows: (n,) the numbers of the words.
+            vectors: (n, D).
+        """
+
+    def hold(self, rows: NDArray[np.int64]) -> None:
+        """Keep some word vectors as they are now, whatever is trained from here on.
+
+        Plain PyTorch puts them back after every batch, which is the same as not changing them. The other engines do so
+        after every `HELD_SPAN` entries of text: in between they move, and others learn from them as they are then.
+
+        Args:
+            rows: (n,) the numbers of the words.
+        """
+        self.held = HeldRows(rows, self.vectors[rows], len(self.vectors)) if len(rows) else None
+
+    @abstractmethod
     def copy_words(self, other: "Engine", numbers: NDArray[np.int64]) -> None:
         """Copy what another engine learned for its words.
 
@@ -119,6 +158,47 @@ class Engine(ABC):
             other: of the same class.
             numbers: (its V,) the number that each of its words has here.
         """
+
+
+class HeldRows:
+    """Rows of a table that stay what they are.
+
+    Args:
+        rows: (n,) their numbers.
+        vectors: (n, D) what is in them.
+        size: V, of the table.
+
+    Example:
+        >>> held = HeldRows(np.array([3, 1]), np.zeros((2, 5), np.float32), 4)
+        >>> held.rows[held.among(np.array([2, 3, 3, -1]))].tolist()
+        [3]
+    """
+
+    def __init__(self, rows: NDArray[np.int64], vectors: Floats, size: int) -> None:
+        self.rows, self.vectors = rows, vectors
+        self._places = np.full(size + 1, -1, dtype=np.int64)  # the last one is that of the ends of sentences
+        self._places[rows] = np.arange(len(rows))
+
+    def among(self, ids: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+        """The places in `rows` of those that are among some words, -1 being none."""
+        there = np.unique(self._places[ids])
+        return there[there >= 0]
+
+
+def in_pieces(span: Span, position: Position, reach: int) -> Iterator[tuple[Span, Position]]:
+    """Cut a span into pieces of `HELD_SPAN` entries, with text on both sides of each.
+
+    Example:
+        >>> span = Span(np.zeros(40_000, np.int32), 100, 39_000)
+        >>> pieces = in_pieces(span, Position(7, (0, 0, 0), 1), reach=1)
+        >>> [(len(piece.ids), piece.begin, place.entry) for piece, place in pieces]
+        [(16584, 100, 7), (16584, 100, 16391), (6332, 100, 32775)]
+    """
+    for begin in range(span.begin, span.end, HELD_SPAN):
+        end = min(begin + HELD_SPAN, span.end)
+        first, last = max(0, begin - AROUND * reach), min(len(span.ids), end + AROUND * reach)
+        piece = Span(span.ids[first:last], begin - first, end - first)
+        yield piece, position._replace(entry=position.entry + begin - span.begin)
 
 
 def check_arrays(expected: Mapping[str, NDArray[Any]], given: Mapping[str, NDArray[Any]]) -> None:

@@ -11,7 +11,7 @@ from logq.text import EncodedCorpus
 from logq.training.checkpoint import RunCheckpoint
 from logq.word2vec.corpus_run import CorpusRun
 from logq.word2vec.engines import Engine
-from logq.word2vec.training_text import training_text
+from logq.word2vec.training_text import WordRules, training_text
 from logq.word2vec.word2vec_config import Word2VecConfig
 
 if TYPE_CHECKING:
@@ -36,10 +36,10 @@ class FitAlone:
         self.settings = settings
 
     def text(
-        self, source: Any, *, known: "Vocabulary | None", new_words: bool, **reading: Any
+        self, source: Any, *, known: "Vocabulary | None", rules: WordRules, **reading: Any
     ) -> AbstractContextManager[EncodedCorpus]:
         """A context with the encoded text; see training_text."""
-        return training_text(source, self.settings, known=known, new_words=new_words, **reading)
+        return training_text(source, self.settings, known=known, rules=rules, **reading)
 
     def checkpoint(self, one: RunCheckpoint, data: str) -> RunCheckpoint:
         """The checkpoint of a run on data with this fingerprint."""
@@ -53,6 +53,14 @@ class FitAlone:
         """What trains the engine."""
         assert self.settings.lr is not None
         return CorpusRun(corpus, engine, epochs=self.settings.epochs, lr=self.settings.lr, seed=seed)
+
+    def ends(self, stops: bool) -> bool:
+        """Whether training ends, where it is to in this process."""
+        return stops
+
+    def ends_within(self, stops: bool) -> bool:
+        """Whether it ends within an epoch."""
+        return stops
 
     def call(self, action: Callable[[], T]) -> T:
         """What an action returns that makes no exchanges."""

@@ -10,11 +10,12 @@ from logq.text import EncodedCorpus, Vocabulary
 from logq.training.checkpoint import RunCheckpoint
 from logq.training.devices import Device
 from logq.training.joint_checkpoint import JointCheckpoint
-from logq.word2vec.corpus_run import AROUND, CorpusRun
-from logq.word2vec.engines import Engine
+from logq.word2vec.corpus_run import CorpusRun
+from logq.word2vec.engines import AROUND, Engine
 from logq.word2vec.fit_alone import FitAlone
 from logq.word2vec.joint_run import JointRun
 from logq.word2vec.joint_text import encode_together
+from logq.word2vec.training_text import WordRules
 from logq.word2vec.word2vec_config import Word2VecConfig, available_cores
 
 __all__ = ["FitTogether"]
@@ -46,12 +47,13 @@ class FitTogether(FitAlone):
         self._device = Device()
 
     def text(
-        self, source: Any, *, known: Vocabulary | None, new_words: bool, **reading: Any
+        self, source: Any, *, known: Vocabulary | None, rules: WordRules, **reading: Any
     ) -> AbstractContextManager[EncodedCorpus]:
         """A context with the part of the text that this process needs, encoded by all of them.
 
         Raises:
-            ArgumentError: the model was fitted before, or the text is to be cached.
+            ArgumentError: the model was fitted before, the text is to be cached, or its words are chosen otherwise
+                than by their counts.
             OSError, ValueError: see encode_together.
         """
         if known is not None:
@@ -62,6 +64,9 @@ class FitTogether(FitAlone):
         if reading.pop("cache") is not None:
             hint = "each process keeps its part of the text in a private file"
             raise ArgumentError("cache", "None where several processes train", Verbatim("a folder"), hint)
+        for name, value in (("vocabulary", rules.vocabulary), ("keep", rules.keep)):
+            if value is not None:
+                raise ArgumentError(name, "None where several processes train", value, "one process can take it")
         cuts = {"min_count": self.settings.min_count, "max_vocab": self.settings.max_vocab}
         around = AROUND * self.settings.window
         return closing(encode_together(source, **cuts, **reading, threads=available_cores(), around=around))
@@ -83,6 +88,14 @@ class FitTogether(FitAlone):
     def run(self, corpus: EncodedCorpus, engine: Engine, seed: int) -> CorpusRun:
         """What trains the replica of this process."""
         return JointRun(corpus, engine, self.settings, seed)
+
+    def ends(self, stops: bool) -> bool:
+        """Whether training ends: where it is to in the first process."""
+        return bool(self._device.agreed(int(stops)))
+
+    def ends_within(self, stops: bool) -> bool:
+        """Never: all processes go on to the end of the epoch."""
+        return False
 
     def call(self, action: Callable[[], T]) -> T:
         """What an action returns that makes no exchanges; what it raises in one process, all of them raise."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from logq.huffman import HuffmanTree
 from logq.text import Vocabulary
-from logq.word2vec.engines import Engine, Floats, Position, Span, check_arrays
+from logq.word2vec.engines import Engine, Floats, Position, Span, check_arrays, in_pieces
 from logq.word2vec.kernel import Losses, Setup, alias_cells, keep_thresholds, table, train
 from logq.word2vec.word2vec_config import Word2VecConfig
 
@@ -52,6 +52,16 @@ class FusedEngine(Engine):
 
     def train(self, span: Span, position: Position) -> Losses:
         """Train on the words of a span; with one thread the result is always the same."""
+        if self.held is None:
+            return self._train(span, position)
+        every: list[Losses] = []
+        for piece, place in in_pieces(span, position, self.reach):
+            every.append(self._train(piece, place))
+            moved = self.held.among(piece.ids)
+            self.inputs[self.held.rows[moved], : self.dim] = self.held.vectors[moved]
+        return Losses.total(every)
+
+    def _train(self, span: Span, position: Position) -> Losses:
         return train(
             self.inputs,
             self.outputs,
@@ -78,6 +88,10 @@ class FusedEngine(Engine):
         check_arrays({"vectors": self.vectors, **self.state()}, {"vectors": vectors, **state})
         self.inputs[:, : self.dim] = vectors
         self.outputs[:, : self.dim] = state["outputs"]
+
+    def put_vectors(self, rows: NDArray[np.int64], vectors: Floats) -> None:
+        """Replace the rows of some words."""
+        self.inputs[rows, : self.dim] = vectors
 
     def copy_words(self, other: Engine, numbers: NDArray[np.int64]) -> None:
         """Copy the rows of its words."""

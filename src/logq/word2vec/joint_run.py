@@ -173,5 +173,5 @@ def _updates(settings: Word2VecConfig, vocabulary: Vocabulary, *, negatives: boo
     else:
         noise = vocabulary.counts**settings.unigram_power
         outputs = kept + negatives * settings.num_sampled * kept.sum() * noise / noise.sum()
-    around = settings.window + 1  # words that are learned from, on average
+    around = settings.words_around
     return [kept * around, outputs * around if settings.sg else outputs]

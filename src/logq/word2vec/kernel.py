@@ -4,6 +4,7 @@ It fuses draws, dot products and updates, so it is not an op with a reference in
 the same steps in plain PyTorch, and a test holds this to them. The C++ is in `logq/kernels/native/word2vec`.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -34,6 +35,21 @@ class Losses:
     pairs: int
     loss_sum: float
     loss_pairs: int
+
+    @classmethod
+    def total(cls, parts: "Iterable[Losses]") -> "Losses":
+        """Return the losses of several spans together.
+
+        Example:
+            >>> Losses.total([Losses(2, 1.5, 1), Losses(3, 0.5, 1)])
+            Losses(pairs=5, loss_sum=2.0, loss_pairs=2)
+        """
+        every = list(parts)
+        return cls(
+            sum(part.pairs for part in every),
+            sum(part.loss_sum for part in every),
+            sum(part.loss_pairs for part in every),
+        )
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from logq.samplers.registry import SamplerSettings, make_sampler
 from logq.shapes import check_device
 from logq.text import Vocabulary, cbow_windows, reduced_windows, skipgram_pairs, subsample_sentences
 from logq.training.batch_feed import feed
-from logq.word2vec.engines import Engine, Floats, Position, Span, check_arrays
+from logq.word2vec.engines import Engine, Floats, HeldRows, Position, Span, check_arrays
 from logq.word2vec.kernel import Losses
 from logq.word2vec.modules import CBOW, SkipGram
 from logq.word2vec.word2vec_config import Word2VecConfig
@@ -49,6 +49,7 @@ def examples(
     keep_probability: NDArray[np.float64],
     batch_size: int,
     rng: np.random.Generator,
+    shrink_windows: bool = True,
 ) -> Iterator[WordBatch]:
     """Subsample the words of some text, make windows, shuffle the examples and batch them.
 
@@ -58,10 +59,11 @@ def examples(
     Args:
         ids: words, and -1 where sentences end.
         skip_gram: whether to make pairs, or the windows of CBOW.
-        window: maximum reach of a window; each is uniform in 1..window.
+        window: maximum reach of a window.
         keep_probability: (V,) from Vocabulary.keep_probability.
         batch_size: B.
         rng: generator of all that is random.
+        shrink_windows: whether the reach of each is drawn; all have the maximum otherwise.
 
     Returns:
         Batches; the last one may be smaller.
@@ -78,7 +80,7 @@ def examples(
     ends = np.append(np.flatnonzero(ids < 0), entries)
     lengths = np.diff(ends, prepend=-1) - 1
     kept, kept_lengths = subsample_sentences(ids[ids >= 0].astype(np.int64), lengths, keep_probability, rng)
-    windows = reduced_windows(len(kept), window, rng)
+    windows = reduced_windows(len(kept), window, rng) if shrink_windows else np.full(len(kept), window)
     if skip_gram:
         inputs, targets = skipgram_pairs(kept, kept_lengths, windows)
     else:
@@ -108,6 +110,7 @@ class PlainEngine(Engine):
         self.device = check_device(settings.device) or torch.device("cpu")
         self.keep_probability = vocabulary.keep_probability(settings.sample)
         self.skip_gram, self.window, self.threads = settings.sg, settings.window, settings.used_threads
+        self.shrink_windows = settings.shrink_windows
         size, dim = vectors.shape
         unused = torch.Generator()  # the first vectors are given; torch's global generator is left alone
         if self.skip_gram:
@@ -145,6 +148,7 @@ class PlainEngine(Engine):
             keep_probability=self.keep_probability,
             batch_size=self.batch_size,
             rng=np.random.default_rng(seeds[0]),
+            shrink_windows=self.shrink_windows,
         )
         arrays = (({"inputs": one.inputs.numpy(), "targets": one.targets.numpy()}, one.entries) for one in batches)
         with contextlib.closing(feed(arrays, self.device)) as fed:
@@ -162,7 +166,15 @@ class PlainEngine(Engine):
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
+        if self.held is not None:
+            self._put_back(self.held, batch.inputs)
         return loss.detach()
+
+    @torch.no_grad()
+    def _put_back(self, held: HeldRows, inputs: Tensor) -> None:
+        moved = held.among(inputs.cpu().numpy())
+        if len(moved):
+            self.put_vectors(held.rows[moved], held.vectors[moved])
 
     @property
     def vectors(self) -> Floats:
@@ -180,6 +192,12 @@ class PlainEngine(Engine):
         check_arrays({"vectors": self.vectors, **expected}, {"vectors": vectors, **state})
         self.model.vectors.copy_(torch.from_numpy(np.ascontiguousarray(vectors)))
         self.loss.load_state_dict({name: torch.from_numpy(np.array(state[name])) for name in expected})
+
+    @torch.no_grad()
+    def put_vectors(self, rows: NDArray[np.int64], vectors: Floats) -> None:
+        """Replace the rows of some words."""
+        of_words = torch.from_numpy(np.ascontiguousarray(vectors)).to(self.device)
+        self.model.vectors[torch.from_numpy(rows).to(self.device)] = of_words
 
     @torch.no_grad()
     def copy_words(self, other: Engine, numbers: NDArray[np.int64]) -> None:

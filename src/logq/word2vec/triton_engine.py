@@ -15,7 +15,7 @@ from logq.kernels.triton.launching import launch, product_precision
 from logq.kernels.triton.word2vec_kernel import BLOCK, columns_kernel, tile_for, word2vec_kernel
 from logq.shapes import check_device
 from logq.text import Vocabulary
-from logq.word2vec.engines import Engine, Floats, Position, Span, check_arrays
+from logq.word2vec.engines import Engine, Floats, Position, Span, check_arrays, in_pieces
 from logq.word2vec.kernel import Losses, alias_cells, keep_thresholds
 from logq.word2vec.word2vec_config import Word2VecConfig
 
@@ -59,6 +59,7 @@ def thinned(
     position: int,
     seed: int,
     window: int,
+    shrinks: bool = True,
 ) -> Thinned:
     """Leave frequent words out and draw the reach of windows, as the compiled engine does, without a wait.
 
@@ -70,6 +71,7 @@ def thinned(
         position: of ids[0] in the corpus.
         seed: of this pass over the corpus, in [0, 2**64).
         window: maximum reach.
+        shrinks: whether the reach of each is drawn; all have the maximum otherwise.
 
     Example:
         >>> ids, keep = torch.tensor([1, 0, -1, 0]), torch.tensor([0, 2**32 - 1])
@@ -83,7 +85,7 @@ def thinned(
     is_word = ids >= 0
     stays = is_word & (shifted(bits, 32) <= keep[ids.clamp(min=0).long()])
     numbers = stays.cumsum(0)
-    reaches = 1 + ((bits & HALF) * window >> 32)
+    reaches = 1 + ((bits & HALF) * window >> 32) if shrinks else torch.full_like(bits, window)
     rows = torch.stack((ids.long(), places, (~is_word).cumsum(0), reaches)).int()
     width = size + 1 + -(size + 1) % 4  # so that each row begins at a multiple of 16 bytes, as kernels like it
     made = torch.full((4, width), -1, dtype=torch.int32, device=device)
@@ -111,7 +113,7 @@ def most_programs(settings: Word2VecConfig, vocabulary: Vocabulary, centers: int
     kept = counts * vocabulary.keep_probability(settings.sample)
     noise = counts**settings.unigram_power
     share = float((kept / kept.sum() + settings.num_sampled * noise / noise.sum()).max())
-    pairs = centers * share * (1 if settings.kind == "cbow" and settings.cbow_mean else settings.window + 1)
+    pairs = centers * share * (1 if settings.kind == "cbow" and settings.cbow_mean else settings.words_around)
     return max(1, int(MOST_AT_ONCE * min(1.0, HIGH_RATE / settings.lr) / (settings.lr * pairs)))
 
 
@@ -153,6 +155,7 @@ class TritonEngine(Engine):
         size, self.dim = vectors.shape
         self.device = torch.device(str(settings.device))
         self.reach = self.window = settings.window
+        self.shrinks = settings.shrink_windows
         self.negatives = settings.num_sampled
         self.precision = precision_of_products()
         self.options = {"SKIP_GRAM": settings.sg, "MEAN": settings.cbow_mean, "PRECISION": self.precision}
@@ -179,6 +182,16 @@ class TritonEngine(Engine):
 
     def train(self, span: Span, position: Position) -> Losses:
         """Start training on the words of a span, and return the losses of the call before."""
+        if self.held is None:
+            return self._take(span, position)
+        every: list[Losses] = []
+        for piece, place in in_pieces(span, position, self.reach):
+            every.append(self._take(piece, place))
+            moved = self.held.among(piece.ids)  # put back on the device's own stream, behind what was started there
+            self.put_vectors(self.held.rows[moved], self.held.vectors[moved])
+        return Losses.total(every)
+
+    def _take(self, span: Span, position: Position) -> Losses:
         before, self._running = self._running, self._start(span, position)
         return Losses(0, 0.0, 0) if before is None else before.losses()
 
@@ -195,7 +208,7 @@ class TritonEngine(Engine):
         ids = torch.from_numpy(np.ascontiguousarray(span.ids))
         ids = (ids.pin_memory() if self.device.type == "cuda" else ids).to(self.device, non_blocking=True)
         place: dict[str, Any] = {"begin": span.begin, "end": span.end, "position": first}
-        kept = thinned(ids, self.keep, seed=position.seed, window=self.window, **place)
+        kept = thinned(ids, self.keep, seed=position.seed, window=self.window, shrinks=self.shrinks, **place)
         each = 1 + self.negatives
         number = (span.end - span.begin) * each
         columns = torch.empty(number, dtype=torch.int32, device=self.device)
@@ -263,6 +276,11 @@ class TritonEngine(Engine):
         check_arrays({"vectors": expected, "outputs": expected}, {"vectors": vectors, **state})
         self.inputs[:, : self.dim] = torch.from_numpy(np.ascontiguousarray(vectors))
         self.outputs[:, : self.dim] = torch.from_numpy(np.ascontiguousarray(state["outputs"]))
+
+    def put_vectors(self, rows: NDArray[np.int64], vectors: Floats) -> None:
+        """Replace the rows of some words."""
+        of_words = torch.from_numpy(np.ascontiguousarray(vectors)).to(self.device)
+        self.inputs[torch.from_numpy(rows).to(self.device), : self.dim] = of_words
 
     def copy_words(self, other: Engine, numbers: NDArray[np.int64]) -> None:
         """Copy the rows of its words."""

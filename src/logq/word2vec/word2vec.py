@@ -1,7 +1,6 @@
 """Word2Vec: the estimator, from text to word vectors."""
 
 import functools
-import math
 import os
 import time
 import warnings
@@ -10,23 +9,23 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from typing_extensions import Self
 
 from logq._arguments import ArgumentError, Verbatim, check_bool
-from logq._launch import launched
+from logq._progress import say
 from logq.text import EncodedCorpus, Vocabulary
 from logq.text.words import check_utf8_form
+from logq.training.callbacks import CallbackRun, Callbacks
 from logq.training.checkpoint import RunCheckpoint, fingerprint
-from logq.training.estimator import Estimator, FitOptions, Seeds, fresh_seed
+from logq.training.estimator import FitOptions, Seeds, fresh_seed
 from logq.vectors import KeyedVectors
 from logq.vectors.gensim_names import WithGensimNames, with_gensim_arguments
-from logq.vectors.vector_arguments import read_only
-from logq.vectors.vector_files import write_safetensors
 from logq.word2vec.available_memory import available_memory
 from logq.word2vec.engines import Engine, first_vectors, load_engine
 from logq.word2vec.fit_alone import FitAlone, company_of
-from logq.word2vec.word2vec_config import Word2VecConfig
+from logq.word2vec.learned_words import LearnedWords
+from logq.word2vec.starting_vectors import StartingVectors
+from logq.word2vec.training_text import Keep, WordRules
 
 __all__ = ["Word2Vec"]
 
@@ -35,7 +34,7 @@ _TEXT = "give the text as the first argument, source"
 _MODEL = "give it to Word2Vec(...)"
 
 
-class Word2Vec(WithGensimNames, Word2VecConfig, Estimator):
+class Word2Vec(WithGensimNames, LearnedWords):
     """Learns vectors of words from text, by skip-gram or CBOW.
 
     Each word w_i of the text is to be predicted from the words at most r away, r uniform in 1..window, by the logits
@@ -53,7 +52,7 @@ class Word2Vec(WithGensimNames, Word2VecConfig, Estimator):
             All pairs are measured on a GPU and in a text of up to 100,000 words, about one in 64 otherwise; NaN if
             none was.
         invalid_lines, long_words: see EncodedCorpus; of the latest text.
-        encoding_seconds, training_seconds: what the latest `fit` took, one after the other, without `on_epoch_end`.
+        encoding_seconds, training_seconds: what the latest `fit` took, one after the other, without callbacks.
         words_trained: words of the corpus times epochs, dropped ones included, of the latest `fit`, without what it
             found done in a checkpoint.
         epochs_done: how many of the latest `fit` are done.
@@ -77,41 +76,20 @@ class Word2Vec(WithGensimNames, Word2VecConfig, Estimator):
             "wv": "it is called vectors",
             "train": "take fit(text), which learns the words too; called again, it continues with more text",
             "build_vocab": "leave it out: fit(text) learns the words too",
-            "save": "take save_vectors(folder), or vectors.save(folder)",
-            "load": "take logq.KeyedVectors.load(folder)",
             "syn1neg": "it is called output_vectors",
             "get_latest_training_loss": "the mean loss of the last epoch is called mean_loss",
             "running_training_loss": "the mean loss of the last epoch is called mean_loss",
             "total_train_time": "it is called training_seconds",
             "most_similar": "ask the vectors: vectors.most_similar(word)",
             "similarity": "ask the vectors: vectors.similarity(a, b)",
-            "predict_output_word": "the logit of a word beside another is vectors[word] @ output_vectors[i]",
+            "reset_from": "make a new one, and give it fit(text, vocabulary=other.vocabulary)",
+            "make_cum_table": "leave it out: fit makes what negatives are drawn from",
+            "init_sims": "leave it out: lengths are computed when they are needed",
+            "infer_vector": "take logq.vectors.SentenceVectors(model.vectors).encode([words])",
         }
     )
 
     shares_work = True
-    vocabulary: Vocabulary
-    mean_loss: float
-    invalid_lines = 0
-    long_words = 0
-    encoding_seconds = 0.0
-    training_seconds = 0.0
-    words_trained = 0
-    epochs_done = 0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.device != "cpu":
-            self.device = load_engine(self.engine_name).check_device(self.device)
-        self._engine: Engine | None = None
-
-    @property
-    def is_fitted(self) -> bool:
-        """Whether `fit` has succeeded, or is running."""
-        return self._engine is not None
-
-    def _fitted_on(self) -> str:
-        return f"{len(self.vocabulary)} words"
 
     def _free_settings(self) -> Collection[str]:
         return ("threads", "device")
@@ -128,7 +106,6 @@ class Word2Vec(WithGensimNames, Word2VecConfig, Estimator):
         total_examples="leave it out: the text is counted when it is read",
         total_words="leave it out: the text is counted when it is read",
         compute_loss="leave it out: mean_loss is always there after fit",
-        callbacks="give a function: on_epoch_end=...",
         update="leave it out: a second fit adds the words of the new text, if new_words is not False",
         report_delay="leave it out; progress=True shows a bar",
     )
@@ -136,26 +113,47 @@ class Word2Vec(WithGensimNames, Word2VecConfig, Estimator):
         self,
         source: str | os.PathLike[str] | Iterable[Any] | EncodedCorpus,
         *,
+        warm: bool | None = None,
         new_words: bool = True,
+        vocabulary: Vocabulary | str | os.PathLike[str] | None = None,
+        keep: Keep | None = None,
+        initial: KeyedVectors | str | os.PathLike[str] | None = None,
+        frozen: Iterable[str] | bool = (),
         encoding: str | None = None,
         cache: str | os.PathLike[str] | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_minutes: float = 10.0,
         resume: bool = False,
         progress: bool | None = None,
+        callbacks: Callbacks = (),
         on_epoch_end: Callable[["Word2Vec", int], None] | None = None,
     ) -> Self:
-        """Learn vectors from text; called again, continue learning from more text.
+        """Learn vectors from text; called again, or after `load`, continue learning from more text.
 
-        Whatever goes wrong, an exception in `on_epoch_end` and Ctrl-C included, the model is what it was before. So
-        going on trains a copy: four tables of V D numbers are in memory meanwhile, instead of two.
+        Going on, known words keep their rows in both tables, and new ones follow. Counts are added up, and it is by
+        their sums that words are thinned out and negatives drawn. The learning rate falls from `lr` anew, over the
+        epochs of the new text alone: for little new text set a lower `lr` first, or known words move far. Whatever
+        goes wrong, an exception in a callback and Ctrl-C included, the model is what it was before. So going on
+        trains a copy: four tables of V D numbers are in memory meanwhile, instead of two.
 
         Args:
             source: a path to a text file (also compressed; a sentence per line), a pattern, a list of paths, "-" for
                 standard input, or lists of words; see logq.text.encode. Or an EncodedCorpus as it is, which stays
                 open: `min_count` and `max_vocab` have no meaning then, and a later fit takes the same words only.
+            warm: whether to go on from what was learned; None does where something was, True asks for a model that has
+                learned, and False starts from scratch.
             new_words: when called again, whether words that occur min_count times in the new text are added, and the
                 counts of the others added up. Otherwise only words that are known already are trained.
+            vocabulary: the words to learn, rare ones too, and no others, or a file that Vocabulary.save or `logq vocab`
+                wrote. Its counts are what words are thinned out and negatives drawn by. Only for a first fit.
+            keep: a function of a word and its count in the text: True keeps the word however rare it is, False leaves
+                it out, None goes by `min_count`. The text is then read twice.
+            initial: vectors to start from, of any source, or a path to some: words that are in both get them, also
+                those that are known already. How many is said; output vectors are not changed.
+            frozen: words whose vectors stay as they are at the start; True for all that `initial` has. What they are
+                predicted by is learned all the same. In plain PyTorch they never change. The compiled engine and GPUs
+                put them back after 16,384 entries of text: until then they move, and others learn from them as they
+                are at that moment.
             encoding: of the files, such as "latin-1"; None recognizes it.
             cache: a folder for the encoded text, which is used again by the next run over the same files.
             checkpoint: a folder where everything is saved now and then, and on Ctrl-C, so that `resume` can go on.
@@ -164,12 +162,15 @@ class Word2Vec(WithGensimNames, Word2VecConfig, Estimator):
                 a run that was never interrupted ("learned_unigram" excepted, whose distribution continues with other
                 draws). Without a checkpoint, start.
             progress: True shows a progress bar, False nothing, None a bar on a terminal and plain lines in a log.
-            on_epoch_end: called with the model and the number of epochs done; the vectors can be saved there.
+            callbacks: what is called after each epoch, or each so many words, and may end the training: see
+                logq.training.Callback. The vectors can be asked and the model saved there.
+            on_epoch_end: called with the model and the number of epochs done, before the callbacks.
 
         Returns:
             The model itself.
 
         Raises:
+            AttributeError: `warm`, and the model is not fitted.
             OSError: the text cannot be read, or a checkpoint not be written.
             ArgumentTypeError: `source` is not a text.
             ArgumentError: there are no words in it, none that occurs min_count times, or no neighbors among them.
@@ -177,21 +178,31 @@ class Word2Vec(WithGensimNames, Word2VecConfig, Estimator):
             FloatingPointError: training diverges: too high a learning rate, or too large batches for it. A checkpoint
                 stays as it was.
         """
-        options = FitOptions(progress, checkpoint, checkpoint_minutes, resume)
+        calls = CallbackRun(callbacks, self)
+        options = FitOptions(progress, checkpoint, checkpoint_minutes, resume, calls)
         reading: dict[str, Any] = {"encoding": encoding, "cache": cache, "progress": progress}
-        check_bool("new_words", new_words)
-        if resume and self.is_fitted:
-            hint = "the checkpoint holds everything"
+        start = StartingVectors(initial, frozen, self.dim)
+        if warm is not None and check_bool("warm", warm):
+            self._check_fitted()
+        elif resume and self.is_fitted:
+            hint = "the checkpoint holds everything; of a run that went on, give warm=True"
             raise ArgumentError("resume", "a model that was not fitted yet", Verbatim("one that was"), hint)
-        known = self.vocabulary if self.is_fitted else None
         began = time.perf_counter()
         with self._fitting():
+            if warm is False:
+                self._engine = None
+            known = self.vocabulary if self.is_fitted else None
+            is_encoded = isinstance(source, EncodedCorpus)
+            rules = WordRules.checked(new_words, vocabulary, keep, is_fitted=self.is_fitted, is_encoded=is_encoded)
             company = company_of(self)
-            with company.text(source, known=known, new_words=new_words, **reading) as corpus:
+            with company.text(source, known=known, rules=rules, **reading) as corpus:
                 self.encoding_seconds = time.perf_counter() - began
                 data = _fingerprint(corpus)
-                saved = company.checkpoint(self._checkpoint(options, data, "source"), data)
-                self._learn(corpus, company, saved, options, on_epoch_end)
+                own = self._checkpoint(options, data, "source")
+                if checkpoint is not None and start.is_given:
+                    own.settings["initial"] = start.fingerprint()
+                saved = company.checkpoint(own, data)
+                self._learn(corpus, company, saved, options, start, on_epoch_end)
         saved.remove()
         return self
 
@@ -201,6 +212,7 @@ class Word2Vec(WithGensimNames, Word2VecConfig, Estimator):
         company: FitAlone,
         checkpoint: RunCheckpoint,
         options: FitOptions,
+        start: StartingVectors,
         on_epoch_end: Callable[["Word2Vec", int], None] | None,
     ) -> None:
         self._check_corpus(corpus)
@@ -208,30 +220,52 @@ class Word2Vec(WithGensimNames, Word2VecConfig, Estimator):
         seeds = Seeds.of(company.seed(fresh_seed(self.seed)) if state is None else state.seed)
         # The tree of hierarchical softmax follows from the counts of the first text, and stays.
         vocabulary = self.vocabulary if self.hs and self.is_fitted else corpus.vocabulary
+        start.check(vocabulary)
+        if start.is_given:
+            say(f"word2vec: {start.describe(vocabulary)}", options.progress)
         engine = company.call(lambda: self._make_engine(vocabulary, seeds))
+        start.put_into(engine, vocabulary)
         run = company.run(corpus, engine, seeds.run)
         if state is not None:
             with checkpoint.restoring():
                 run.restore(state)
+        start.hold(engine, vocabulary)
         self.invalid_lines, self.long_words = corpus.invalid_lines, corpus.long_words
         self.vocabulary, self._engine = vocabulary, engine
         self._warn_of_thinning()
-        epochs_found, in_callbacks = run.epochs_done, 0.0
+        calls, found, in_callbacks = options.callbacks, run.epochs_done, 0.0
+        run.every = calls.every
+        calls.begin(round(corpus.num_words * found))
         began = time.perf_counter()
 
-        def epoch_ended(epoch: int) -> None:
+        def epoch_ended(epoch: int) -> bool:
             nonlocal in_callbacks
             now = time.perf_counter()
             self.mean_loss, self.epochs_done = run.mean_loss, epoch
             self.training_seconds = now - began - in_callbacks
-            self.words_trained = round(corpus.raw_words * (epoch - epochs_found))
-            if on_epoch_end is not None:
-                company.call(functools.partial(on_epoch_end, self, epoch))
+            self.words_trained = round(corpus.raw_words * (run.epochs_done - found))
+            if epoch > run.epoch:  # all of it
+                words = int(epoch * corpus.num_words)
+                if on_epoch_end is not None:
+                    company.call(functools.partial(on_epoch_end, self, epoch))
+                rate = self.words_trained / max(self.training_seconds, 1e-9)
+                metrics = {"epoch": epoch, "loss": self.mean_loss, "words_per_second": rate}
+                company.call(lambda: calls.epoch_done(epoch, words, metrics))
                 in_callbacks += time.perf_counter() - now
+            return company.ends(calls.stopped)
+
+        def span_ended(words: int, loss: float) -> bool:
+            nonlocal in_callbacks
+            now = time.perf_counter()
+            stops = calls.steps_done(run.epoch, words, loss)
+            in_callbacks += time.perf_counter() - now
+            return company.ends_within(stops)
 
         of_engine = {"fused": "", "triton": ", Triton", "plain": ", plain PyTorch"}[self.engine_name]
         label = ("skip-gram" if self.sg else "CBOW") + of_engine
-        run.train(label, options.progress, checkpoint=checkpoint, on_epoch_end=epoch_ended)
+        on_span = span_ended if calls.every else None
+        run.train(label, options.progress, checkpoint=checkpoint, on_epoch_end=epoch_ended, on_span=on_span)
+        engine.hold(np.zeros(0, np.int64))
 
     def _check_corpus(self, corpus: EncodedCorpus) -> None:
         """Refuse a text in which there is nothing to predict, or whose words could not be saved."""
@@ -280,63 +314,6 @@ class Word2Vec(WithGensimNames, Word2VecConfig, Estimator):
                 "are all frequent; for a small corpus take 0",
                 stacklevel=4,
             )
-
-    # ---------------------------------------------------------------------------------------------------------- vectors
-
-    @property
-    def vectors(self) -> KeyedVectors:
-        """The word vectors as they are now, with their words and counts: a copy.
-
-        Raises:
-            AttributeError: the model is not fitted.
-        """
-        engine = self._fitted_engine()
-        vectors = KeyedVectors(
-            self.vocabulary.index_to_key, read_only(np.array(engine.vectors)), self.vocabulary.counts, copy=False
-        )
-        vectors.info = self.settings()
-        return vectors
-
-    @property
-    def output_vectors(self) -> NDArray[np.float32]:
-        """(V, D), the vectors that words are predicted by, a copy; their order is that of `vocabulary`.
-
-        The logit of a word beside another is <vector of one, output vector of the other>.
-
-        Raises:
-            AttributeError: the model is not fitted.
-            ValueError: hierarchical softmax has vectors of inner nodes, none of words.
-        """
-        state = self._fitted_engine().state()
-        if self.hs:
-            raise ValueError("output_vectors: hierarchical softmax has vectors of inner nodes, none of words")
-        return np.array(state["outputs"] if "outputs" in state else state["weight"])
-
-    def save_vectors(self, folder: str | os.PathLike[str]) -> None:
-        """Write what `vectors.save` would, without a copy of the vectors; the summary also tells how training went.
-
-        Of several processes that torchrun has started, which have the same vectors, only the first one writes.
-
-        Args:
-            folder: where `vectors.safetensors` and `vectors.json` go; made if it is missing.
-
-        Raises:
-            AttributeError: the model is not fitted.
-            ValueError: a word has no UTF-8 form.
-            OSError: a file cannot be written.
-        """
-        engine = self._fitted_engine()
-        if not launched().is_first:
-            return
-        names = "epochs_done words_trained mean_loss encoding_seconds training_seconds invalid_lines long_words"
-        info = {**self.settings(), **{name: getattr(self, name) for name in names.split()}}
-        info["mean_loss"] = None if math.isnan(self.mean_loss) else self.mean_loss  # JSON has no NaN
-        write_safetensors(folder, self.vocabulary.index_to_key, engine.vectors, self.vocabulary.counts, info)
-
-    def _fitted_engine(self) -> Engine:
-        self._check_fitted()
-        assert self._engine is not None
-        return self._engine
 
 
 def _fingerprint(corpus: EncodedCorpus) -> str:

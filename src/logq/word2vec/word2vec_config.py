@@ -91,15 +91,14 @@ class Word2VecConfig(ObjectiveConfig):
         "corpus_file": "give the path to fit: Word2Vec(...).fit(path)",
         "min_alpha": "the learning rate falls to 1e-4 of lr",
         "sorted_vocab": "words are always sorted by frequency",
-        "trim_rule": "leave words out by min_count and max_vocab, or in the sentences themselves",
-        "shrink_windows": "the reach of each window is always drawn, uniform in 1..window",
+        "trim_rule": "give it to fit as keep=, a function that returns True, False or None",
         "batch_words": "leave it out: the engine chooses its own pieces; batch_size is for plain PyTorch",
         "hashfxn": "give a seed: first vectors do not depend on a hash of the words",
         "null_word": "leave it out: nothing here is padded",
         "comment": "leave it out; save_vectors writes how the vectors were made",
         "max_vocab_size": "it is called max_vocab here, and keeps the most frequent words",
         "compute_loss": "mean_loss is always there after fit",
-        "callbacks": "give a function to fit: Word2Vec(...).fit(text, on_epoch_end=...)",
+        "callbacks": "give them to fit: Word2Vec(...).fit(text, callbacks=...)",
     }
 
     dim: Annotated[int, AtLeast(1), Help("Dimension of the vectors, D.", also=("vector_size", "size"))] = field(
@@ -110,10 +109,18 @@ class Word2VecConfig(ObjectiveConfig):
         AtLeast(1),
         Help(
             "Maximum distance between a word and its neighbors.",
-            more="That of each word is uniform in 1..window.",
+            more="That of each word is uniform in 1..window, unless `shrink_windows` is False.",
             typed="Maximum number of context words on each side.",
         ),
     ] = 5
+    shrink_windows: Annotated[
+        bool,
+        Help(
+            "Whether the reach of each window is drawn, so that near words count more; otherwise all reach as far.",
+            more="Windows that all reach as far have no compiled kernel: plain PyTorch trains them, or a GPU.",
+            flag="--shrink-windows/--fixed-windows",
+        ),
+    ] = True
     sg: Annotated[
         bool,
         Help(
@@ -306,6 +313,11 @@ class Word2VecConfig(ObjectiveConfig):
         """The name of the model, "skip_gram" or "cbow"."""
         return "skip_gram" if self.sg else "cbow"
 
+    @property
+    def words_around(self) -> int:
+        """How many words are in a window on average, where sentences are long."""
+        return self.window + 1 if self.shrink_windows else 2 * self.window
+
     def _lacks(self, kernels: Collection[tuple[str, str, str | None]]) -> str:
         sampler = self.sampler if isinstance(self.sampler, str | None) else "a sampler of your own"
         if (self.kind, self.objective, sampler) in kernels:
@@ -317,6 +329,8 @@ class Word2VecConfig(ObjectiveConfig):
         """What the compiled engine has no kernel for, or "" if it can train."""
         if lacks := self._lacks(FUSED):
             return lacks
+        if not self.shrink_windows:
+            return "a window of fixed width"
         if self.device != "cpu":
             return f"the device {self.device}"
         return "batches" if self.batch_size is not None else ""

@@ -29,6 +29,7 @@ from logq.language_models.ngram.smoothing import (
 )
 from logq.text.tokens import Tokens, read_tokens
 from logq.text.vocabulary import Vocabulary
+from logq.training.callbacks import CallbackRun, Callbacks
 from logq.training.config import Above, AtLeast, Check, Help, OneOf, configclass
 
 __all__ = ["NGram", "NGramConfig"]
@@ -170,6 +171,7 @@ class NGram(NGramConfig, LanguageModel):
         validation: Source | None = None,
         encoding: str | None = None,
         progress: bool | None = None,
+        callbacks: Callbacks = (),
     ) -> Self:
         """Count a text; another call starts from scratch.
 
@@ -178,6 +180,7 @@ class NGram(NGramConfig, LanguageModel):
             validation: another text, whose perplexity goes into `metadata`; k=None is tuned on it.
             encoding: of the files, such as "latin-1"; None recognizes it.
             progress: True shows a bar, False nothing, None a bar on a terminal and plain lines in a log.
+            callbacks: as in every `fit`; without epochs, none is called.
 
         Returns:
             The model itself.
@@ -187,6 +190,7 @@ class NGram(NGramConfig, LanguageModel):
             ArgumentError, ArgumentTypeError: `memory` is too little, or `source` is not a text, has no words, contains
                 <s>, which stands for the beginning of a line, or is too small to estimate the discounts of Kneser-Ney.
         """
+        CallbackRun(callbacks, self)  # which checks them
         if self.smoothing == ARPA:
             hint = "make a new NGram: this one was read from an ARPA file"
             raise ArgumentError("smoothing", f"one of {', '.join(SMOOTHINGS)}", self.smoothing, hint)

@@ -1,0 +1,247 @@
+"""Callbacks: what is called while an estimator is fitted, and how it ends the training."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from logq._arguments import ArgumentError, ArgumentTypeError, check_bool, check_int
+
+__all__ = ["Callback", "CallbackRun", "Callbacks", "EarlyStopping", "StopTraining", "TrainingReport"]
+
+
+class StopTraining(Exception):  # noqa: N818 - an instruction, like KeyboardInterrupt
+    """Raised by a callback: training ends, and `fit` returns with what was learned until then.
+
+    Anything else that a callback raises ends the fit as an error, and the model is what it was before.
+
+    Example:
+        >>> from logq import Word2Vec
+        >>> def until_good_enough(report):
+        ...     if report.loss < 10:
+        ...         raise StopTraining
+        >>> model = Word2Vec(dim=2, min_count=1, sample=0, epochs=9, seed=1)
+        >>> model.fit([["so", "far", "so", "good"]] * 9, progress=False, callbacks=until_good_enough).epochs_done
+        1
+    """
+
+
+@dataclass(frozen=True)
+class TrainingReport:
+    """What a callback is told.
+
+    Args:
+        model: the estimator that is being fitted. A Word2Vec answers, and can be saved, as it is then; others do when
+            they are fitted.
+        epoch: how many epochs are done.
+        step: how many updates this fit has made; for Word2Vec how many words of the text are done, in all epochs.
+        loss: the mean loss, over the epoch where one is done and of late within one; NaN if none was measured yet.
+        metrics: what the training log has of the epoch: "epoch", "loss", what validation measured; empty within one.
+
+    Example:
+        >>> TrainingReport(model=None, epoch=1, step=500, loss=2.5, metrics={"ndcg@10": 0.1}).metrics["ndcg@10"]
+        0.1
+    """
+
+    model: Any
+    epoch: int
+    step: int
+    loss: float
+    metrics: Mapping[str, float] = field(default_factory=dict[str, float])
+
+
+class Callback:
+    """What `callbacks=` of every `fit` takes: a subclass overrides one method or both.
+
+    Of several processes that train together each calls its own, and the first one decides whether training ends.
+
+    Attributes:
+        every: how many steps lie between two calls of `on_step`, words for Word2Vec; 0 calls it never. It comes after
+            about as many: for Word2Vec at the end of a span of text, of 16,384 words or more.
+
+    Example:
+        >>> class Losses(Callback):
+        ...     every = 20
+        ...
+        ...     def __init__(self):
+        ...         self.seen = []
+        ...
+        ...     def on_step(self, report):
+        ...         self.seen.append(round(report.loss, 1))
+    """
+
+    every: int = 0
+
+    def on_epoch(self, report: TrainingReport) -> None:
+        """Called after each epoch, with its validation done.
+
+        Raises:
+            StopTraining: it was the last one.
+        """
+
+    def on_step(self, report: TrainingReport) -> None:
+        """Called after about each `every` steps.
+
+        Raises:
+            StopTraining: no further step is made. Where several processes train together, the epoch is ended first.
+        """
+
+
+class EarlyStopping(Callback):
+    """Ends training when an evaluation does not improve any more.
+
+    What was learned since the best epoch stays: `evaluate` may save a model that is better than all before. Neural
+    models with a validation part need none of this, as they stop by `patience` and keep their best weights.
+
+    Args:
+        evaluate: a function of the model, where that answers while it is trained; or the name of a metric.
+        patience: epochs without improvement after which training ends.
+        smaller_is_better: whether the value is to fall, as losses are.
+
+    Attributes:
+        values: of each epoch of the latest fit.
+        best_value, best_epoch: the best of them, and the number of its epoch; NaN and 0 before the first one.
+
+    Raises:
+        ArgumentError, ArgumentTypeError: an argument is not as described; the fit raises ArgumentError where the
+            training log has no such metric.
+
+    Example:
+        >>> from logq import Word2Vec
+        >>> stopping = EarlyStopping(lambda model: model.vectors.similarity("far", "good"), patience=1)
+        >>> model = Word2Vec(dim=2, min_count=1, sample=0, epochs=3, seed=1)
+        >>> _ = model.fit([["so", "far", "so", "good"]] * 9, progress=False, callbacks=stopping)
+        >>> len(stopping.values) == model.epochs_done
+        True
+    """
+
+    def __init__(
+        self, evaluate: Callable[[Any], float] | str, *, patience: int = 2, smaller_is_better: bool = False
+    ) -> None:
+        if not isinstance(evaluate, str) and not callable(evaluate):
+            raise ArgumentTypeError("evaluate", "a function of the model, or the name of a metric", evaluate)
+        self.evaluate = evaluate
+        self.patience = check_int("patience", patience)
+        self.smaller_is_better = check_bool("smaller_is_better", smaller_is_better)
+        self.values: list[float] = []
+        self.best_value, self.best_epoch = math.nan, 0
+        self._latest = 0
+
+    def on_epoch(self, report: TrainingReport) -> None:
+        """Evaluate, and raise StopTraining if that did not improve for as long as `patience` lasts."""
+        if isinstance(self.evaluate, str):
+            if self.evaluate not in report.metrics:
+                raise ArgumentError("evaluate", f"one of {', '.join(report.metrics)}", self.evaluate)
+            value = report.metrics[self.evaluate]
+        else:
+            value = float(self.evaluate(report.model))
+        if report.epoch <= self._latest:  # another fit, or the second phase of one
+            self.values, self.best_value, self.best_epoch = [], math.nan, 0
+        self._latest = report.epoch
+        self.values.append(value)
+        better = value < self.best_value if self.smaller_is_better else value > self.best_value
+        if better or (math.isnan(self.best_value) and not math.isnan(value)):
+            self.best_value, self.best_epoch = value, report.epoch
+        elif report.epoch - self.best_epoch >= self.patience:
+            raise StopTraining
+
+
+Callbacks: TypeAlias = Callback | Callable[[TrainingReport], object] | Iterable[Any]
+"""One or several: each a Callback, or a function that is called after each epoch."""
+
+
+class _AfterEpochs(Callback):
+    """A function as a callback."""
+
+    def __init__(self, function: Callable[[TrainingReport], object]) -> None:
+        self.function = function
+
+    def on_epoch(self, report: TrainingReport) -> None:
+        self.function(report)
+
+
+class CallbackRun(Callback):
+    """The callbacks of a fit, which are called in their order; where one fit contains another, a callback of that.
+
+    Args:
+        callbacks: of `fit`.
+        model: the estimator.
+        on_epoch: of `fit`, which is called with the metrics of each epoch before all others.
+
+    Attributes:
+        every: the fewest steps between two calls of `on_step`; 0 where none is wanted.
+        stopped: whether one of them has ended the training.
+
+    Raises:
+        ArgumentTypeError: a callback is none.
+
+    Example:
+        >>> def at_once(report):
+        ...     raise StopTraining
+        >>> run = CallbackRun([at_once, lambda report: print(report.metrics)], model=None)
+        >>> run.epoch_done(1, 500, {"epoch": 1, "loss": 2.5})
+        {'epoch': 1, 'loss': 2.5}
+        True
+    """
+
+    def __init__(
+        self,
+        callbacks: Callbacks = (),
+        model: Any = None,
+        on_epoch: Callable[[Mapping[str, float]], None] | None = None,
+    ) -> None:
+        given = list(callbacks) if isinstance(callbacks, Iterable) else [callbacks]
+        for one in given:
+            if isinstance(one, type) or not (isinstance(one, Callback) or callable(one)):
+                expected = "objects of logq.training.Callback, or functions of a report"
+                raise ArgumentTypeError("callbacks", expected, one)
+        first = [] if on_epoch is None else [_AfterEpochs(lambda report: on_epoch(report.metrics))]
+        self._all: Sequence[Callback] = [
+            *first,
+            *(one if isinstance(one, Callback) else _AfterEpochs(one) for one in given),
+        ]
+        self._of_steps = [one for one in self._all if check_int("every", one.every, 0)]
+        self._model, self._step = model, 0
+        self.every = min((one.every for one in self._of_steps), default=0)
+        self.stopped = False
+
+    def begin(self, step: int) -> None:
+        """Called before training, which goes on from a step: a fit may have several phases."""
+        self._step, self.stopped = step, False
+
+    def epoch_done(self, epoch: int, step: int, metrics: Mapping[str, float]) -> bool:
+        """Call them after an epoch; return whether training is to end."""
+        if self._all:
+            report = TrainingReport(self._model, epoch, step, metrics.get("loss", math.nan), metrics)
+            self._call(self._all, "on_epoch", report)
+        return self.stopped
+
+    def steps_done(self, epoch: int, step: int, loss: float) -> bool:
+        """Call those that are due since the latest call of this; return whether training is to end."""
+        due = [one for one in self._of_steps if step // one.every > self._step // one.every]
+        self._step = step
+        if due:
+            self._call(due, "on_step", TrainingReport(self._model, epoch, step, loss))
+        return self.stopped
+
+    def on_epoch(self, report: TrainingReport) -> None:
+        """Call them as `epoch_done` does."""
+        if self.epoch_done(report.epoch, report.step, report.metrics):
+            raise StopTraining
+
+    def on_step(self, report: TrainingReport) -> None:
+        """Call them as `steps_done` does."""
+        if self.steps_done(report.epoch, report.step, report.loss):
+            raise StopTraining
+
+    def _call(self, callbacks: Iterable[Callback], method: str, report: TrainingReport) -> None:
+        for one in callbacks:
+            self.stopped |= _asks_to_stop(getattr(one, method), report)
+
+
+def _asks_to_stop(call: Callable[[TrainingReport], None], report: TrainingReport) -> bool:
+    try:
+        call(report)
+    except StopTraining:
+        return True
+    return False

@@ -1,0 +1,164 @@
+"""Callbacks see every epoch and step in every estimator, and end the training where they say so."""
+
+import math
+
+import numpy as np
+import pytest
+
+from logq import ALS, Interactions, Item2Vec, NGram, Popularity, RecurrentLM, Word2Vec, YoutubeDNN
+from logq.training import Callback, EarlyStopping, StopTraining, TrainingReport
+from logq.training.callbacks import CallbackRun
+
+TEXT = [["the", "cat", "sat"], ["the", "dog", "sat"]] * 50
+LOG = Interactions.from_sessions([["tea", "cup"], ["tea", "milk"], ["nail", "saw"]] * 10)
+ITERATIVE = {
+    "word2vec": (lambda: Word2Vec(dim=4, min_count=1, sample=0, epochs=4, seed=1), TEXT),
+    "recurrent": (lambda: RecurrentLM(dim=4, hidden=4, epochs=4, batch_size=8, bptt=4, num_sampled=4, seed=1), TEXT),
+    "youtube-dnn": (lambda: YoutubeDNN(dim=4, hidden=(4,), epochs=4, batch_size=8, num_sampled=4, seed=1), LOG),
+    "item2vec": (lambda: Item2Vec(dim=4, epochs=4, seed=1), LOG),
+    "als": (lambda: ALS(2, epochs=4, seed=1), LOG),
+}
+
+
+class Watch(Callback):
+    """Keeps what it is told, and ends training after an epoch or a step."""
+
+    every = 1
+
+    def __init__(self, last_epoch=math.inf, last_step=math.inf):
+        self.last_epoch, self.last_step = last_epoch, last_step
+        self.epochs, self.steps = [], []
+
+    def on_epoch(self, report):
+        self.epochs.append(report)
+        if report.epoch >= self.last_epoch:
+            raise StopTraining
+
+    def on_step(self, report):
+        self.steps.append(report)
+        if report.step >= self.last_step:
+            raise StopTraining
+
+
+@pytest.mark.parametrize("name", ITERATIVE)
+def test_every_estimator_tells_of_its_epochs_and_ends_with_what_it_learned(name):
+    make, data = ITERATIVE[name]
+    watch, functions = Watch(last_epoch=2), []
+    model = make()
+    model.fit(data, progress=False, callbacks=[watch, functions.append])
+    assert model.is_fitted
+    assert [report.epoch for report in watch.epochs] == [report.epoch for report in functions] == [1, 2]
+    assert all(report.model is model for report in watch.epochs)
+    assert watch.epochs[0].step < watch.epochs[1].step
+    assert [report.metrics["epoch"] for report in watch.epochs] == [1, 2]
+    assert watch.epochs[1].loss == watch.epochs[1].metrics.get("loss", watch.epochs[1].loss) or name == "als"
+    if name != "als":  # which has no steps but its epochs
+        assert watch.steps
+        assert all(math.isfinite(report.loss) for report in watch.steps[1:])
+    whole = Watch()
+    make().fit(data, progress=False, callbacks=whole)
+    assert [report.epoch for report in whole.epochs] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("name", ["recurrent", "youtube-dnn"])
+def test_training_ends_within_an_epoch(name):
+    make, data = ITERATIVE[name]
+    watch = Watch(last_step=3)
+    model = make().fit(data, progress=False, callbacks=watch)
+    assert [report.step for report in watch.steps] == [1, 2, 3]
+    assert watch.epochs == []
+    assert len(model.training_log) == 1
+    assert model.training_log[0]["batches"] == 3
+
+
+@pytest.mark.parametrize("make", [lambda: Popularity(), lambda: NGram(order=2, smoothing="add_k")])
+def test_models_without_epochs_call_none(make):
+    model, watch = make(), Watch()
+    model.fit(LOG if isinstance(model, Popularity) else TEXT, progress=False, callbacks=watch)
+    assert (watch.epochs, watch.steps) == ([], [])
+
+
+@pytest.mark.parametrize("name", ["word2vec", "youtube-dnn"])
+def test_another_exception_is_an_error_and_changes_nothing(name):
+    make, data = ITERATIVE[name]
+
+    def fail(report):
+        assert isinstance(report, TrainingReport)
+        raise ArithmeticError("mine")
+
+    model = make()
+    with pytest.raises(ArithmeticError, match="mine"):
+        model.fit(data, progress=False, callbacks=fail)
+    assert not model.is_fitted
+
+
+@pytest.mark.parametrize("wrong", [7, [None], Callback, [EarlyStopping]])
+@pytest.mark.parametrize("name", ["word2vec", "youtube-dnn", "recurrent"])
+def test_what_is_no_callback_is_refused(name, wrong):
+    make, data = ITERATIVE[name]
+    with pytest.raises(TypeError, match=r"^callbacks: expected objects of logq.training.Callback, or functions"):
+        make().fit(data, progress=False, callbacks=wrong)
+
+
+def test_early_stopping_waits_for_an_improvement():
+    values = iter([0.1, 0.3, 0.2, float("nan"), 0.3, 0.9])
+    stopping = EarlyStopping(lambda model: next(values), patience=3)
+    run = CallbackRun(stopping, model="the model")
+    assert [run.epoch_done(epoch, epoch, {}) for epoch in (1, 2, 3, 4, 5)] == [False, False, False, False, True]
+    assert (stopping.best_value, stopping.best_epoch) == (0.3, 2)
+    falling = EarlyStopping("loss", patience=1, smaller_is_better=True)
+    run = CallbackRun(falling)
+    assert [run.epoch_done(epoch, epoch, {"loss": loss}) for epoch, loss in ((1, 2.0), (2, 1.0), (3, 1.0))] == [
+        False,
+        False,
+        True,
+    ]
+    with pytest.raises(ValueError, match=r"^evaluate: expected one of epoch, loss, got 'ndcg@10'"):
+        CallbackRun(EarlyStopping("ndcg@10")).epoch_done(1, 1, {"epoch": 1, "loss": 2.0})
+
+
+def test_another_phase_and_another_fit_begin_anew():
+    watch = Watch(last_step=5)
+    watch.every = 4
+    run = CallbackRun(watch)
+    assert [run.steps_done(0, step, 1.0) for step in (3, 4, 7, 9)] == [False, False, False, True]
+    assert run.epoch_done(1, 10, {})
+    run.begin(9)  # of a run that is resumed: the calls before it were made
+    watch.last_step = math.inf
+    assert [run.steps_done(0, step, 1.0) for step in (10, 11, 12)] == [False, False, False]
+    assert [report.step for report in watch.steps] == [4, 9, 12]
+    assert not run.epoch_done(1, 12, {})
+    stopping = EarlyStopping("loss", patience=1, smaller_is_better=True)
+    for _ in range(2):
+        run = CallbackRun(stopping)
+        assert [run.epoch_done(epoch, epoch, {"loss": loss}) for epoch, loss in ((1, 1.0), (2, 2.0))] == [False, True]
+
+
+def test_early_stopping_ends_word2vec():
+    stopping = EarlyStopping(lambda model: -model.epochs_done, patience=2)
+    model = Word2Vec(dim=4, min_count=1, sample=0, epochs=9, seed=1).fit(TEXT, progress=False, callbacks=stopping)
+    assert (model.epochs_done, stopping.best_epoch) == (3, 1)
+
+
+class EveryWords(Watch):
+    every = 20_000
+
+
+def test_word2vec_tells_of_words_within_an_epoch_to_the_same_bits():
+    rng = np.random.default_rng(0)
+    text = [[f"w{i}" for i in rng.integers(0, 50, 20)] for _ in range(5_000)]
+
+    def model(**options):
+        return Word2Vec(**{"dim": 4, "min_count": 1, "sample": 0, "epochs": 2, "seed": 1, **options})
+
+    watch = EveryWords()
+    seen = model().fit(text, progress=False, callbacks=watch)
+    assert [report.step // 20_000 for report in watch.steps] == [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
+    assert watch.steps[-1].step == 200_000
+    assert [report.epoch for report in watch.steps] == [0] * 5 + [1] * 5
+    assert 0 < watch.steps[-1].loss < watch.steps[0].loss
+    np.testing.assert_array_equal(seen.vectors.vectors, model().fit(text, progress=False).vectors.vectors)
+    stopped = EveryWords(last_step=130_000)
+    short = model().fit(text, progress=False, callbacks=stopped)
+    assert (short.epochs_done, len(stopped.steps), len(stopped.epochs)) == (1, 6, 1)
+    assert 130_000 < short.words_trained < 160_000
