@@ -186,7 +186,7 @@ class CorpusRun:
 
     def _step(self) -> int:
         """Entries of a span: few enough for a progress line that moves, and for Ctrl-C."""
-        return min(self.engine.max_span, max(1 << 14, -(-len(self.part) // 20)))
+        return min(self.engine.max_span, max(self.engine.min_span, -(-len(self.part) // 20)))
 
     def _span(self, end: int) -> tuple[Span, Position]:
         around = AROUND * self.engine.reach

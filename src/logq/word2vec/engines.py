@@ -3,7 +3,7 @@
 import importlib
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
@@ -13,7 +13,7 @@ from logq.text import Vocabulary
 from logq.word2vec.kernel import Losses
 from logq.word2vec.word2vec_config import Word2VecConfig
 
-__all__ = ["ENGINES", "Engine", "Position", "Span", "check_arrays", "first_vectors", "load_engine"]
+__all__ = ["ENGINES", "Engine", "Position", "Span", "check_arrays", "first_rows", "first_vectors", "load_engine"]
 
 Floats: TypeAlias = NDArray[np.float32]
 
@@ -23,6 +23,9 @@ ENGINES = {
     "plain": "logq.word2vec.plain_engine.PlainEngine",
 }
 """The engines by name. Only `fused` does without torch."""
+
+PARTITIONED = "logq.word2vec.partitioned_engine.PartitionedEngine"
+"""What `fused` is where the tables are cut in partitions."""
 
 
 class Position(NamedTuple):
@@ -66,6 +69,8 @@ class Engine(ABC):
     name: ClassVar[str]
     max_span: ClassVar[int]
     """The most entries that are trained in one call."""
+    min_span: int = 1 << 14
+    """The fewest that are worth a call, where there are as many."""
     reach: int = 0
     """How far the engine looks at text outside of a span, in words."""
     loss_every: int = 1
@@ -139,14 +144,14 @@ def check_arrays(expected: Mapping[str, NDArray[Any]], given: Mapping[str, NDArr
             raise ValueError(f"{name}: expected {array.dtype} {array.shape}, got {got}")
 
 
-def load_engine(name: str) -> type[Engine]:
-    """Return the class of an engine.
+def load_engine(name: str, partitions: int = 1) -> type[Engine]:
+    """Return the class of an engine, or what it is where its tables are cut in partitions.
 
     Example:
         >>> load_engine("fused").name
         'fused'
     """
-    module, _, of_class = ENGINES[name].rpartition(".")
+    module, _, of_class = (ENGINES[name] if partitions == 1 else PARTITIONED).rpartition(".")
     return getattr(importlib.import_module(module), of_class)
 
 
@@ -161,7 +166,20 @@ def first_vectors(num_words: int, dim: int, seed: int) -> Floats:
         >>> made.shape, bool((abs(made) <= 1 / 4).all())
         ((2, 4), True)
     """
-    made = np.random.default_rng(seed).random((num_words, dim), dtype=np.float32)
-    made -= 0.5
-    made *= 2 / dim
-    return made
+    return next(first_rows(num_words, dim, seed, num_words))
+
+
+def first_rows(num_words: int, dim: int, seed: int, piece: int = 1 << 16) -> Iterator[Floats]:
+    """Yield the rows of `first_vectors`, so many at a time.
+
+    Example:
+        >>> pieces = list(first_rows(5, 3, seed=1, piece=2))
+        >>> [len(rows) for rows in pieces], bool((np.concatenate(pieces) == first_vectors(5, 3, seed=1)).all())
+        ([2, 2, 1], True)
+    """
+    random = np.random.default_rng(seed)
+    for begin in range(0, num_words, piece):
+        made = random.random((min(piece, num_words - begin), dim), dtype=np.float32)
+        made -= 0.5
+        made *= 2 / dim
+        yield made

@@ -13,13 +13,18 @@ from logq.training.joint_checkpoint import JointCheckpoint
 from logq.word2vec.corpus_run import AROUND, CorpusRun
 from logq.word2vec.engines import Engine
 from logq.word2vec.fit_alone import FitAlone
+from logq.word2vec.joint_partitioned_run import JointPartitionedRun
 from logq.word2vec.joint_run import JointRun
 from logq.word2vec.joint_text import encode_together
+from logq.word2vec.partitioned_engine import PartitionedEngine
 from logq.word2vec.word2vec_config import Word2VecConfig, available_cores
 
 __all__ = ["FitTogether"]
 
 T = TypeVar("T")
+
+_ALL = 1 << 62
+"""Entries around a share of the text: all there are."""
 
 
 class FitTogether(FitAlone):
@@ -63,7 +68,7 @@ class FitTogether(FitAlone):
             hint = "each process keeps its part of the text in a private file"
             raise ArgumentError("cache", "None where several processes train", Verbatim("a folder"), hint)
         cuts = {"min_count": self.settings.min_count, "max_vocab": self.settings.max_vocab}
-        around = AROUND * self.settings.window
+        around = AROUND * self.settings.window if self.settings.partitions == 1 else _ALL
         return closing(encode_together(source, **cuts, **reading, threads=available_cores(), around=around))
 
     def checkpoint(self, one: RunCheckpoint, data: str) -> RunCheckpoint:
@@ -81,7 +86,9 @@ class FitTogether(FitAlone):
         return self._device.agreed(own)
 
     def run(self, corpus: EncodedCorpus, engine: Engine, seed: int) -> CorpusRun:
-        """What trains the replica of this process."""
+        """What trains the replica of this process, or its parts."""
+        if isinstance(engine, PartitionedEngine):
+            return JointPartitionedRun(corpus, engine, self.settings, seed)
         return JointRun(corpus, engine, self.settings, seed)
 
     def call(self, action: Callable[[], T]) -> T:
