@@ -15,13 +15,16 @@ from logq.process_start import all_values
 from logq.processes import traffic, world
 from logq.text import encode
 from logq.training import StopTraining, TrainingReport
-from logq.word2vec import joint_run, joint_text, joint_words
+from logq.word2vec import joint_run, joint_text, joint_words, partitioned_engine
+from logq.word2vec.joint_partitioned_run import JointPartitionedRun
 from logq.word2vec.joint_text import encode_together, share_of
 from logq.word2vec.kernel import table
+from logq.word2vec.partitioned_engine import PartitionedEngine
 from logq.word2vec.replicas import Replica
 from processes import ends, programs, together
 
 TOPICS, EACH = 4, 12
+SPAN = 6000
 SETTINGS: dict[str, Any] = {"dim": 12, "min_count": 2, "sample": 0, "epochs": 4, "seed": 3, "window": 3}
 
 
@@ -79,7 +82,12 @@ def everything(folder: str) -> dict[str, Any]:
             model = Word2Vec(**SETTINGS, **more).fit(shared, progress=False)
         found[name] = (learned(model), of_one_topic(model), model.mean_loss, sent.bytes_sent)
     found["again"] = learned(Word2Vec(**SETTINGS).fit(shared, progress=False))
-    found["interrupted"] = interrupted(shared, home / "checkpoint")
+    found["interrupted"] = interrupted(shared, home / "checkpoint", joint_run.JointRun)
+    PartitionedEngine.min_span = SPAN
+    with traffic() as sent:
+        found["parts"] = learned(Word2Vec(**SETTINGS, partitions=4).fit(shared, progress=False))
+    found["bytes of parts"] = sent.bytes_sent
+    found["parts interrupted"] = interrupted(shared, home / "of parts", JointPartitionedRun, partitions=4)
     log = Interactions.from_sessions([words for words in planted(400) if len(words) > 1])
     items = Item2Vec(dim=8, epochs=2, seed=1).fit(log, progress=False)
     found["items"] = {"inputs": items.inputs, "outputs": items.outputs}
@@ -141,28 +149,29 @@ def learned(model: Word2Vec) -> dict[str, np.ndarray]:
     return {"vectors": model.vectors.vectors, **{name: np.array(one) for name, one in model._engine.state().items()}}
 
 
-def interrupted(source: str, folder: Path) -> tuple[str, bool, dict[str, np.ndarray]]:
+def interrupted(source: str, folder: Path, kind: Any, **more: Any) -> tuple[str, bool, dict[str, np.ndarray]]:
     """Ctrl-C in one of the processes: how the fit ended, whether it was saved, and what it learns when it goes on."""
-    train = joint_run.JointRun._train_to
+    train = kind._train_to
 
-    def train_and_ask(run: joint_run.JointRun, end: int) -> Any:
-        if run.epoch == 1 and run._done > 2000 and world().rank == world().size - 1:
+    def train_and_ask(run: Any, end: int) -> Any:
+        if run.epoch == 1 and run.entry > run.part.start + 2000 and world().rank == world().size - 1:
             signal.raise_signal(signal.SIGINT)
         return train(run, end)
 
-    joint_run.JointRun._train_to = train_and_ask
+    kind._train_to = train_and_ask
     try:
-        Word2Vec(**SETTINGS).fit(source, progress=False, checkpoint=folder)
+        Word2Vec(**SETTINGS, **more).fit(source, progress=False, checkpoint=folder)
         how = "not at all"
     except KeyboardInterrupt:
         how = "interrupted"
     finally:
-        joint_run.JointRun._train_to = train
+        kind._train_to = train
     saved = (folder / "checkpoint.safetensors").exists()
     if saved and world().is_first:
-        shutil.copytree(folder, folder.with_name("kept"))
+        shutil.copytree(folder, folder.with_name(f"{folder.name} kept"))
     all_values(None, "wait")
-    return how, saved, learned(Word2Vec(**SETTINGS).fit(source, progress=False, checkpoint=folder, resume=True))
+    model = Word2Vec(**SETTINGS, **more).fit(source, progress=False, checkpoint=folder, resume=True)
+    return how, saved, learned(model)
 
 
 def held_and_stopped(sentences: list[list[str]]) -> dict[str, Any]:
@@ -201,6 +210,7 @@ def refused(texts: dict[str, Any], source: str) -> dict[str, str]:
         "other lists": lambda: Word2Vec(min_count=1).fit(planted(20 + rank), progress=False),
         "other settings": lambda: Word2Vec(lr=0.01 * (1 + rank)).fit(source, progress=False),
         "rare": lambda: Word2Vec(min_count=10**6).fit(source, progress=False),
+        "parts": lambda: Word2Vec(**SETTINGS, partitions=3).fit(source, progress=False),
         "few": lambda: Word2Vec(min_count=1, sample=0).fit([["a", "b"]], progress=False),
         "diverges": lambda: Word2Vec(**SETTINGS | {"lr": 1e30}).fit(source, progress=False),
         "callback": lambda: Word2Vec(**SETTINGS).fit(source, progress=False, on_epoch_end=fails_here),
@@ -281,10 +291,36 @@ def test_a_seed_gives_the_same_again_and_after_an_interruption(two) -> None:
             np.testing.assert_array_equal(array, resumed[name])
 
 
+def test_parts_are_what_one_process_learns_in_this_order(two, alone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Buckets of one turn have no row in common, so that it is the same bits whoever trains them, and when."""
+    order = [(0, 0), (0, 2), (2, 2), (2, 0), (1, 1), (1, 3), (3, 3), (3, 1)]
+    order += [(0, 1), (0, 3), (2, 3), (2, 1), (1, 0), (1, 2), (3, 2), (3, 0)]
+    monkeypatch.setattr(partitioned_engine, "buckets", lambda _: order)
+    monkeypatch.setattr(PartitionedEngine, "min_span", SPAN)
+    expected = learned(Word2Vec(**SETTINGS, partitions=4).fit(alone, progress=False))
+    for one in two:
+        how, saved, resumed = one["parts interrupted"]
+        assert (how, saved) == ("interrupted", True)
+        for name, array in expected.items():
+            np.testing.assert_array_equal(one["parts"][name], array)
+            np.testing.assert_array_equal(resumed[name], array)
+
+
+def test_each_part_of_the_outputs_is_handed_on_once_a_span(two, alone: str) -> None:
+    with encode(alone, min_count=2) as corpus:
+        words, spans = len(corpus.vocabulary), SETTINGS["epochs"] * -(-corpus.num_ids // SPAN)
+        row = 4 * 16  # bytes, rounded up to 16 numbers
+        ids = corpus.num_ids * 4 / 2  # those of its half, to the other process
+    met = 1 + SETTINGS["epochs"]
+    expected = spans * words * row + met * 2 * words * row / 2 + ids
+    # Besides, some numbers of words, and their text.
+    assert expected <= two[0]["bytes of parts"] <= expected + 40 * spans * words
+
+
 def test_as_many_processes_go_on_as_have_saved(two, home: Path) -> None:
     source = str(home / "0" / "lines.txt")
     with pytest.raises(ValueError, match=r"^processes: expected 2, as in the checkpoint .*, got None"):
-        Word2Vec(**SETTINGS).fit(source, progress=False, checkpoint=home / "kept", resume=True)
+        Word2Vec(**SETTINGS).fit(source, progress=False, checkpoint=home / "checkpoint kept", resume=True)
 
 
 def test_items_are_the_same_in_all_processes(two) -> None:
@@ -310,6 +346,7 @@ REFUSED = {
     "other lists": "source: expected the same in all processes",
     "other settings": "lr: expected the same in all processes: 0.01 as on rank 0, got 0.02 on rank 1",
     "rare": "min_count: expected at most ",
+    "parts": "partitions: expected a multiple of 2, the number of processes, got 3",
     "diverges": "lr: training diverged",
     "callback": "No space left on device",
     "missing": "there is no file",

@@ -105,7 +105,7 @@ def test_settings_that_the_first_version_saved_are_read():
     }
     model = Word2Vec.from_settings(before)
     names = {"negatives": "num_sampled", "power": "unigram_power"}
-    since = {"shrink_windows": True}
+    since = {"shrink_windows": True, "partitions": 1}
     assert model.settings() == {names.get(name, name): value for name, value in before.items()} | since
 
 
@@ -117,7 +117,7 @@ def test_options_are_spelled_as_ever():
     assert names["hs"] == ("--hs",)
     groups = {name: option.help.group for name, option in Word2VecConfig.options().items()}
     assert {name for name, group in groups.items() if group == "Corpus"} == {"min_count", "max_vocab", "sample"}
-    training = {"epochs", "lr", "threads", "seed", "engine", "batch_size", "device", "simd"}
+    training = {"epochs", "lr", "threads", "seed", "engine", "batch_size", "device", "simd", "partitions"}
     assert {name for name, group in groups.items() if group == "Training"} == training
     assert set(groups.values()) == {"Model", "Corpus", "Training"}
 

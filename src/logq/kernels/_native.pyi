@@ -286,6 +286,9 @@ def word2vec_train(
     threads: int,
     simd: str,
     loss_every: int,
+    parts: int = 1,
+    input_part: int = 0,
+    output_part: int = 0,
 ) -> tuple[int, int, float]:
     """Train on ids[begin:end], in place; logq.word2vec.kernel says what each argument is.
 

@@ -197,7 +197,7 @@ class CorpusRun:
         wanted = -(-len(self.part) // 20)
         if self.every and self.engine.name != "plain":  # whose draws depend on where a span begins
             wanted = min(wanted, self.every)
-        return min(self.engine.max_span, max(1 << 14, wanted))
+        return min(self.engine.max_span, max(self.engine.min_span, wanted))
 
     def _span(self, end: int) -> tuple[Span, Position]:
         around = AROUND * self.engine.reach

@@ -21,6 +21,7 @@ __all__ = [
     "Position",
     "Span",
     "check_arrays",
+    "first_rows",
     "first_vectors",
     "in_pieces",
     "load_engine",
@@ -34,6 +35,9 @@ ENGINES = {
     "plain": "logq.word2vec.plain_engine.PlainEngine",
 }
 """The engines by name. Only `fused` does without torch."""
+
+PARTITIONED = "logq.word2vec.partitioned_engine.PartitionedEngine"
+"""What `fused` is where the tables are cut in partitions."""
 
 AROUND = 100
 """Text on both sides of a span, in words for each word of `reach`: words that are thinned out do not count there."""
@@ -83,6 +87,8 @@ class Engine(ABC):
     name: ClassVar[str]
     max_span: ClassVar[int]
     """The most entries that are trained in one call."""
+    min_span: int = 1 << 14
+    """The fewest that are worth a call, where there are as many."""
     reach: int = 0
     """How far the engine looks at text outside of a span, in words."""
     loss_every: int = 1
@@ -219,14 +225,14 @@ def check_arrays(expected: Mapping[str, NDArray[Any]], given: Mapping[str, NDArr
             raise ValueError(f"{name}: expected {array.dtype} {array.shape}, got {got}")
 
 
-def load_engine(name: str) -> type[Engine]:
-    """Return the class of an engine.
+def load_engine(name: str, partitions: int = 1) -> type[Engine]:
+    """Return the class of an engine, or what it is where its tables are cut in partitions.
 
     Example:
         >>> load_engine("fused").name
         'fused'
     """
-    module, _, of_class = ENGINES[name].rpartition(".")
+    module, _, of_class = (ENGINES[name] if partitions == 1 else PARTITIONED).rpartition(".")
     return getattr(importlib.import_module(module), of_class)
 
 
@@ -241,7 +247,20 @@ def first_vectors(num_words: int, dim: int, seed: int) -> Floats:
         >>> made.shape, bool((abs(made) <= 1 / 4).all())
         ((2, 4), True)
     """
-    made = np.random.default_rng(seed).random((num_words, dim), dtype=np.float32)
-    made -= 0.5
-    made *= 2 / dim
-    return made
+    return next(first_rows(num_words, dim, seed, num_words))
+
+
+def first_rows(num_words: int, dim: int, seed: int, piece: int = 1 << 16) -> Iterator[Floats]:
+    """Yield the rows of `first_vectors`, so many at a time.
+
+    Example:
+        >>> pieces = list(first_rows(5, 3, seed=1, piece=2))
+        >>> [len(rows) for rows in pieces], bool((np.concatenate(pieces) == first_vectors(5, 3, seed=1)).all())
+        ([2, 2, 1], True)
+    """
+    random = np.random.default_rng(seed)
+    for begin in range(0, num_words, piece):
+        made = random.random((min(piece, num_words - begin), dim), dtype=np.float32)
+        made -= 0.5
+        made *= 2 / dim
+        yield made

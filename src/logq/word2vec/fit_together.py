@@ -13,14 +13,19 @@ from logq.training.joint_checkpoint import JointCheckpoint
 from logq.word2vec.corpus_run import CorpusRun
 from logq.word2vec.engines import AROUND, Engine
 from logq.word2vec.fit_alone import FitAlone
+from logq.word2vec.joint_partitioned_run import JointPartitionedRun
 from logq.word2vec.joint_run import JointRun
 from logq.word2vec.joint_text import encode_together
+from logq.word2vec.partitioned_engine import PartitionedEngine
 from logq.word2vec.training_text import WordRules
 from logq.word2vec.word2vec_config import Word2VecConfig, available_cores
 
 __all__ = ["FitTogether"]
 
 T = TypeVar("T")
+
+_ALL = 1 << 62
+"""Entries around a share of the text: all there are."""
 
 
 class FitTogether(FitAlone):
@@ -68,7 +73,7 @@ class FitTogether(FitAlone):
             if value is not None:
                 raise ArgumentError(name, "None where several processes train", value, "one process can take it")
         cuts = {"min_count": self.settings.min_count, "max_vocab": self.settings.max_vocab}
-        around = AROUND * self.settings.window
+        around = AROUND * self.settings.window if self.settings.partitions == 1 else _ALL
         return closing(encode_together(source, **cuts, **reading, threads=available_cores(), around=around))
 
     def checkpoint(self, one: RunCheckpoint, data: str) -> RunCheckpoint:
@@ -86,7 +91,9 @@ class FitTogether(FitAlone):
         return self._device.agreed(own)
 
     def run(self, corpus: EncodedCorpus, engine: Engine, seed: int) -> CorpusRun:
-        """What trains the replica of this process."""
+        """What trains the replica of this process, or its parts."""
+        if isinstance(engine, PartitionedEngine):
+            return JointPartitionedRun(corpus, engine, self.settings, seed)
         return JointRun(corpus, engine, self.settings, seed)
 
     def ends(self, stops: bool) -> bool:

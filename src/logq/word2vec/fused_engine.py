@@ -14,7 +14,31 @@ from logq.word2vec.engines import Engine, Floats, Position, Span, check_arrays, 
 from logq.word2vec.kernel import Losses, Setup, alias_cells, keep_thresholds, table, train
 from logq.word2vec.word2vec_config import Word2VecConfig
 
-__all__ = ["FusedEngine"]
+__all__ = ["FusedEngine", "setup_of"]
+
+
+def setup_of(settings: Word2VecConfig, vocabulary: Vocabulary) -> Setup:
+    """What the kernel is told of a model.
+
+    Example:
+        >>> setup_of(Word2VecConfig(window=3), Vocabulary(["a", "b"], [2, 1])).window
+        3
+    """
+    tree = HuffmanTree.from_counts(vocabulary.counts) if settings.hs else None
+    noise = vocabulary.counts.astype(np.float64) ** settings.unigram_power
+    return Setup(
+        keep=keep_thresholds(vocabulary.keep_probability(settings.sample)),
+        window=settings.window,
+        skip_gram=settings.sg,
+        mean=settings.cbow_mean,
+        cells=np.zeros(0, np.uint64) if tree is not None else alias_cells(noise),
+        negatives=settings.num_sampled,
+        shared=settings.shared_negatives is not False,
+        tree=tree,
+        threads=settings.used_threads,
+        simd=settings.simd,
+        partitions=settings.partitions,
+    )
 
 
 class FusedEngine(Engine):
@@ -29,26 +53,12 @@ class FusedEngine(Engine):
         self.reach = settings.window
         self.inputs = table(size, dim)
         self.inputs[:, :dim] = vectors
-        cells, tree, bits = np.zeros(0, np.uint64), None, 1.0 + settings.num_sampled
-        if settings.hs:
-            tree = HuffmanTree.from_counts(vocabulary.counts)
+        self.setup = setup_of(settings, vocabulary)
+        tree, bits = self.setup.tree, 1.0 + settings.num_sampled
+        if tree is not None:
             bits = float(vocabulary.counts @ np.diff(tree.offsets)) / vocabulary.total
-        else:
-            cells = alias_cells(vocabulary.counts.astype(np.float64) ** settings.unigram_power)
         self.outputs = table(size if tree is None else size - 1, dim)
         self.untrained_loss = math.log(2) * bits
-        self.setup = Setup(
-            keep=keep_thresholds(vocabulary.keep_probability(settings.sample)),
-            window=settings.window,
-            skip_gram=settings.sg,
-            mean=settings.cbow_mean,
-            cells=cells,
-            negatives=settings.num_sampled,
-            shared=settings.shared_negatives is not False,
-            tree=tree,
-            threads=settings.used_threads,
-            simd=settings.simd,
-        )
 
     def train(self, span: Span, position: Position) -> Losses:
         """Train on the words of a span; with one thread the result is always the same."""

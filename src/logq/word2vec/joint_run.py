@@ -2,23 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from logq._arguments import ArgumentError
 from logq.huffman import HuffmanTree
-from logq.processes import LostProcessError, add_up, world
+from logq.processes import world
 from logq.text import EncodedCorpus, Vocabulary
 from logq.training.checkpoint import RunState
-from logq.training.interrupts import StopRequest, stop_requests
-from logq.word2vec.corpus_run import LR_FLOOR, CorpusRun
+from logq.word2vec.corpus_run import LR_FLOOR
 from logq.word2vec.engines import Engine
 from logq.word2vec.joint_text import share_of
 from logq.word2vec.kernel import Losses
 from logq.word2vec.replicas import Replica
+from logq.word2vec.run_together import RunTogether
 from logq.word2vec.word2vec_config import Word2VecConfig
 
 __all__ = ["JointRun"]
@@ -39,7 +37,7 @@ CURVATURE = (0.6, 0.1)
 """Of the loss: what part of its way to where it ends an update brings a row of either table, by the learning rate."""
 
 
-class JointRun(CorpusRun):
+class JointRun(RunTogether):
     """Trains the replica of this process, and exchanges what it has learned with those of the others.
 
     Each process trains on its share of the corpus, at the positions and thus with the draws that one process would
@@ -71,29 +69,18 @@ class JointRun(CorpusRun):
         self._done = 0  # of these
         self._vocabulary, self._settings = corpus.vocabulary, settings
         self._replicas: list[Replica] = []
-        self._frequent: list[NDArray[np.int64]] = []
-        self._request = StopRequest()
-        self._stops = False
+        self._frequent: list[Sequence[int] | NDArray[np.int64]] = []
 
-    def train(self, label: str, progress: bool | None, **options: Any) -> None:
-        """Train to the end; see CorpusRun.
-
-        Raises:
-            LostProcessError: another process has ended or does not answer.
-            KeyboardInterrupt: one of the processes was asked to stop, by Ctrl-C or SIGTERM.
-        """
+    def _meet(self) -> None:
         tables = [self.engine.vectors, *self.engine.state().values()]
         updates = _updates(self._settings, self._vocabulary, negatives=True)
         few = _updates(self._settings, self._vocabulary, negatives=False)
         words = self.epoch * self._length + self._done
-        try:
-            self._replicas = [Replica(*one, words) for one in zip(tables, updates, strict=True)]
-            often = FREQUENT_ROWS / ALL_ROWS
-            self._frequent = [np.flatnonzero(one >= often) for one in few]
-            with stop_requests() as self._request:
-                super().train(label, progress, **options)
-        except LostProcessError as error:
-            raise error.during(f"after {self.corpus.num_words * self.epochs_done:,.0f} words") from error
+        self._replicas = [Replica(*one, words) for one in zip(tables, updates, strict=True)]
+        often = FREQUENT_ROWS / ALL_ROWS
+        frequent = [np.flatnonzero(one >= often) for one in few]
+        # Those of words are the first ones, as words are sorted by frequency, and are found faster so.
+        self._frequent = [range(len(ids)) if len(ids) and ids[-1] == len(ids) - 1 else ids for ids in frequent]
 
     # --------------------------------------------------------------------------------------------------------- training
 
@@ -109,28 +96,18 @@ class JointRun(CorpusRun):
     def _entry_at(self, done: int) -> int:
         return self.part.start + len(self.part) * done // self._length
 
-    def _train_span(self, end: int) -> None:
-        super()._train_span(end)
-        if self._stops:
-            raise KeyboardInterrupt
-
     def _train_to(self, end: int) -> Losses:
         """Train to the end of a round, and return the losses of all processes."""
         begin, step = self._done, self._next_round() - self._done
-        of_round = torch.zeros(4, dtype=torch.float64)
+        found = []
         for number in range(1, FREQUENT_ROWS + 1):
             is_last = number == FREQUENT_ROWS
             self._done = begin + step * number // FREQUENT_ROWS
             there = end if is_last else self._entry_at(self._done)
             if there > self.entry:
-                losses = super()._train_to(there)
-                of_round += torch.tensor([losses.pairs, losses.loss_sum, losses.loss_pairs, 0.0], dtype=torch.float64)
+                found.append(super()._train_to(there))
             self._exchange([range(len(one.table)) for one in self._replicas] if is_last else self._frequent)
-        of_round[3] = bool(self._request)
-        add_up(of_round, "add up losses")
-        pairs, loss_sum, loss_pairs, stops = of_round.tolist()
-        self._stops = stops > 0
-        return Losses(int(pairs), loss_sum, int(loss_pairs))
+        return self._of_all(Losses.total(found))
 
     def _exchange(self, rows: Sequence[Sequence[int] | NDArray[np.int64]]) -> None:
         """Exchange rows of each table."""

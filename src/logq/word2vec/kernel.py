@@ -4,6 +4,7 @@ It fuses draws, dot products and updates, so it is not an op with a reference in
 the same steps in plain PyTorch, and a test holds this to them. The C++ is in `logq/kernels/native/word2vec`.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -47,7 +48,7 @@ class Losses:
         every = list(parts)
         return cls(
             sum(part.pairs for part in every),
-            sum(part.loss_sum for part in every),
+            math.fsum(part.loss_sum for part in every),
             sum(part.loss_pairs for part in every),
         )
 
@@ -71,6 +72,8 @@ class Setup:
         threads: number of threads that train at the same time, without locks.
         simd: one of `simd_levels()`, or "auto" for the first.
         loss_every: the loss of about one pair in this many is computed, a power of two: 1 takes all of them.
+        partitions: parts that each of the two tables is cut in, of which a call trains one and one; see `train`. More
+            than 1 for skip-gram with shared negatives and blocks of 1 alone.
     """
 
     keep: NDArray[np.uint32]
@@ -86,6 +89,7 @@ class Setup:
     threads: int = 1
     simd: str = "auto"
     loss_every: int = 64
+    partitions: int = 1
 
 
 def simd_levels() -> list[str]:
@@ -168,6 +172,7 @@ def train(
     position: int,
     seed: int,
     rate: tuple[float, float, float],
+    bucket: tuple[int, int] = (0, 0),
 ) -> Losses:
     """Train both tables, in place, to predict the words ids[begin:end].
 
@@ -175,7 +180,7 @@ def train(
     same, bit for bit, in however many calls the text is trained. The interpreter's lock is released meanwhile.
 
     Args:
-        inputs: word vectors, from `table`.
+        inputs: word vectors, from `table`; with several partitions a part of them.
         outputs: output vectors, or those of the inner nodes of the tree.
         ids: words in [0, V), negative numbers where sentences end. Those outside of [begin, end) are context only.
         setup: the rest.
@@ -184,9 +189,12 @@ def train(
         position: of ids[0] in the corpus.
         seed: of this pass over the corpus, in [0, 2**64).
         rate: (start, slope, floor): the learning rate at position p is max(floor, start - slope p).
+        bucket: with several partitions, which part of the inputs and which of the outputs the tables are. Part p has
+            the words w with w % partitions = p, in rows w // partitions. The P * P buckets have together the pairs and
+            negatives that one call for the whole tables has, each of them once.
 
     Returns:
-        The losses, before each update.
+        The losses, before each update. A pair counts in the bucket of its two words, the loss of a negative in its own.
 
     Raises:
         ArgumentTypeError: an array has another dtype, or a number or switch is not one.
@@ -251,6 +259,9 @@ def train(
         threads=_check_size("threads", setup.threads, 1, 2**20),
         simd=setup.simd,
         loss_every=_check_size("loss_every", setup.loss_every, 1, 2**30),
+        parts=_check_size("partitions", setup.partitions, 1, 2**30),
+        input_part=_check_size("bucket", bucket[0], 0, 2**30),
+        output_part=_check_size("bucket", bucket[1], 0, 2**30),
     )
     return Losses(pairs, loss_sum, loss_pairs)
 

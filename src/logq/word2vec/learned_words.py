@@ -147,7 +147,7 @@ class LearnedWords(Word2VecConfig, SavedEstimator):
         query = engine.vectors[ids].astype(np.float64).sum(axis=0)
         if self.cbow_mean:
             query /= len(ids)
-        outputs = outputs_of(engine)
+        outputs = np.asarray(outputs_of(engine))
         log_prob = paths_log_prob(query, outputs, self._tree()) if self.hs else class_log_prob(query, outputs)
         best = highest(log_prob.astype(np.float32), check_int("topn", topn, 0))
         return [(self.vocabulary.index_to_key[word], float(np.exp(log_prob[word]))) for word in best]
@@ -225,7 +225,7 @@ class LearnedWords(Word2VecConfig, SavedEstimator):
         expected = (len(self.vocabulary), self.dim)
         if vectors.dtype != np.float32 or vectors.shape != expected:
             raise ValueError(f"expected 'vectors' float32 {expected}, got {vectors.dtype} {vectors.shape}")
-        engine = load_engine(self.engine_name)(self, self.vocabulary, vectors, 0)
+        engine = load_engine(self.engine_name, self.partitions)(self, self.vocabulary, vectors, 0)
         own = engine.state()
         for here, there in (_OUTPUTS, _OUTPUTS[::-1]):
             if here in own and there in learned:  # of what only the other engine has nothing is kept

@@ -12,6 +12,7 @@ import numpy as np
 from typing_extensions import Self
 
 from logq._arguments import ArgumentError, Verbatim, check_bool
+from logq._model_file import ArrayInPieces
 from logq._progress import say
 from logq.text import EncodedCorpus, Vocabulary
 from logq.text.words import check_utf8_form
@@ -21,7 +22,7 @@ from logq.training.estimator import FitOptions, Seeds, fresh_seed
 from logq.vectors import KeyedVectors
 from logq.vectors.gensim_names import WithGensimNames, with_gensim_arguments
 from logq.word2vec.available_memory import available_memory
-from logq.word2vec.engines import Engine, first_vectors, load_engine
+from logq.word2vec.engines import Engine, first_rows, first_vectors, load_engine
 from logq.word2vec.fit_alone import FitAlone, company_of
 from logq.word2vec.learned_words import LearnedWords
 from logq.word2vec.starting_vectors import StartingVectors
@@ -182,6 +183,8 @@ class Word2Vec(WithGensimNames, LearnedWords):
         options = FitOptions(progress, checkpoint, checkpoint_minutes, resume, calls)
         reading: dict[str, Any] = {"encoding": encoding, "cache": cache, "progress": progress}
         start = StartingVectors(initial, frozen, self.dim)
+        if frozen and self.partitions > 1:
+            raise ArgumentError("frozen", "no words where the tables are in partitions", frozen)
         if warm is not None and check_bool("warm", warm):
             self._check_fitted()
         elif resume and self.is_fitted:
@@ -263,6 +266,8 @@ class Word2Vec(WithGensimNames, LearnedWords):
 
         of_engine = {"fused": "", "triton": ", Triton", "plain": ", plain PyTorch"}[self.engine_name]
         label = ("skip-gram" if self.sg else "CBOW") + of_engine
+        if self.partitions > 1:
+            label += f", {self.partitions} partitions"
         on_span = span_ended if calls.every else None
         run.train(label, options.progress, checkpoint=checkpoint, on_epoch_end=epoch_ended, on_span=on_span)
         engine.hold(np.zeros(0, np.int64))
@@ -285,16 +290,16 @@ class Word2Vec(WithGensimNames, LearnedWords):
 
     def _make_engine(self, vocabulary: Vocabulary, seeds: Seeds) -> Engine:
         """A new engine for these words that has learned what the present one has."""
-        size, free = 2 * 4 * len(vocabulary) * self.dim, available_memory()
+        size, free = 2 * 4 * len(vocabulary) * self.dim // self.partitions, available_memory()
         try:
             if size > free:  # a system that promises more memory than it has ends the program later
                 raise MemoryError
-            start = first_vectors(len(vocabulary), self.dim, seeds.weights)
-            engine = load_engine(self.engine_name)(self, vocabulary, start, seeds.sampler)
+            start = self._start(len(vocabulary), seeds.weights)
+            engine = load_engine(self.engine_name, self.partitions)(self, vocabulary, start, seeds.sampler)
         except MemoryError:
             tables = f"{size / 2**30:.1f} GiB for {len(vocabulary):,} words"
             there_is = f", where {free / 2**30:.1f} GiB are free" if size > free else ""
-            hint = "take a smaller dim or max_vocab"
+            hint = "take a smaller dim or max_vocab" + (", or more partitions" if not self.why_not_partitioned else "")
             raise ArgumentError("dim", "two tables that fit in memory", Verbatim(tables + there_is), hint) from None
         if self._engine is None:
             return engine
@@ -305,6 +310,13 @@ class Word2Vec(WithGensimNames, LearnedWords):
             numbers = [vocabulary.key_to_index[word] for word in before.index_to_key]
             engine.copy_words(self._engine, np.array(numbers, dtype=np.int64))
         return engine
+
+    def _start(self, num_words: int, seed: int) -> Any:
+        """The first vectors, in pieces where they are not to be in memory as a whole."""
+        if self.partitions == 1:
+            return first_vectors(num_words, self.dim, seed)
+        pieces = functools.partial(first_rows, num_words, self.dim, seed)
+        return ArrayInPieces(np.dtype(np.float32), (num_words, self.dim), pieces)
 
     def _warn_of_thinning(self) -> None:
         left = self.vocabulary.counts @ self.vocabulary.keep_probability(self.sample) / self.vocabulary.total

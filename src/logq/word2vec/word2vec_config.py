@@ -200,6 +200,18 @@ class Word2VecConfig(ObjectiveConfig):
         Above(0),
         Help("Learning rate at the start.", group="Training", default="0.025, or 0.05 for CBOW", also=("alpha",)),
     ] = None
+    partitions: Annotated[
+        int,
+        AtLeast(1),
+        Help(
+            "Parts that both tables of vectors are cut in, of which only two are in memory at a time.",
+            more="For vocabularies whose vectors are larger than memory: the others are in a temporary file. Skip-gram "
+            "with negative sampling in the compiled engine alone; each pair and negative is trained as with 1, in "
+            "another order.",
+            typed="Parts of the vectors, of which two are in memory at a time; for huge vocabularies.",
+            group="Training",
+        ),
+    ] = 1
     threads: Annotated[
         int | None,
         AtLeast(1),
@@ -285,6 +297,8 @@ class Word2VecConfig(ObjectiveConfig):
             raise ArgumentError("engine", "'auto' or 'plain'", self.engine, hint)
         if self.engine == "triton" and self.why_not_triton:
             raise ArgumentError("engine", "'auto' or 'plain'", self.engine, self.why_not_triton)
+        if self.partitions > 1 and self.why_not_partitioned:
+            raise ArgumentError("partitions", f"1 for {self.why_not_partitioned}", self.partitions)
         if self.engine_name == "fused":
             # The engine checks them again; here they are said before an hour of reading words.
             for name in ("window", "num_sampled"):
@@ -356,6 +370,17 @@ class Word2VecConfig(ObjectiveConfig):
         if self._deterministic:
             return "the order of its updates varies, which torch.use_deterministic_algorithms forbids"
         return ""
+
+    @property
+    def why_not_partitioned(self) -> str:
+        """What cannot be trained in partitions, or "" if it can."""
+        if not self.sg:
+            return "CBOW"
+        if self.hs:
+            return "hierarchical softmax"
+        if self.engine_name != "fused":
+            return f"the engine {self.engine_name}"
+        return "negatives of each pair's own" if self.shared_negatives is False else ""
 
     @property
     def why_plain(self) -> str:

@@ -91,14 +91,18 @@ std::tuple<std::int64_t, std::int64_t, double> word2vec_train(
     const Array<std::int64_t> &offsets, const Array<std::int32_t> &points, const Array<std::uint8_t> &codes, int window,
     int negatives, bool skip_gram, bool mean, bool shared, int block,
     int pool, double rate_start, double rate_slope, double rate_floor,
-    int threads, const std::string &simd, int loss_every) {
+    int threads, const std::string &simd, int loss_every, int parts, int input_part, int output_part) {
     const Level level = level_named(simd);
     Job job;
-    const std::int64_t num_words = static_cast<std::int64_t>(inputs.shape(0));
+    const std::int64_t num_words = static_cast<std::int64_t>(parts == 1 ? inputs.shape(0) : keep.shape(0));
     const bool hierarchical = offsets.shape(0) > 0;
     job.inputs = inputs.data();
     job.outputs = outputs.data();
     job.stride = static_cast<std::int64_t>(inputs.shape(1));
+    job.parts = parts;
+    job.input_part = input_part;
+    job.output_part = output_part;
+    job.reciprocal = parts > 1 ? ~std::uint64_t{0} / static_cast<std::uint64_t>(parts) + 1 : 0;
     job.ids = ids.data();
     job.size = static_cast<std::int64_t>(ids.shape(0));
     job.begin = begin;
@@ -142,8 +146,13 @@ std::tuple<std::int64_t, std::int64_t, double> word2vec_train(
            "inputs: expected 1 to 2**31 - 1 rows, got " + std::to_string(num_words));
     expect(job.stride >= 16, "inputs: expected rows of a multiple of 16 floats, got " + std::to_string(job.stride));
     check_length("keep", keep.shape(0), num_words);
-    check_table("inputs", inputs, num_words, job.stride);
-    check_table("outputs", outputs, hierarchical ? num_words - 1 : num_words, job.stride);
+    expect(parts >= 1 && parts <= num_words && 0 <= input_part && input_part < parts && 0 <= output_part && output_part < parts,
+           "parts: expected 1 to " + std::to_string(num_words) + ", and numbers below, got " + std::to_string(parts) + ", " +
+               std::to_string(input_part) + " and " + std::to_string(output_part));
+    expect(parts == 1 || (skip_gram && shared && !hierarchical && block == 1),
+           "parts: expected 1, except for skip-gram with shared negatives and blocks of 1");
+    check_table("inputs", inputs, (num_words - input_part + parts - 1) / parts, job.stride);
+    check_table("outputs", outputs, ((hierarchical ? num_words - 1 : num_words) - output_part + parts - 1) / parts, job.stride);
     check_ids(ids, num_words);
     if (hierarchical) {
         job.longest_path = check_paths(offsets, points, codes, num_words);
@@ -181,7 +190,7 @@ void bind_word2vec(nb::module_ &module) {
                nb::arg("skip_gram"), nb::arg("mean"), nb::arg("shared"), nb::arg("block"),
                nb::arg("pool"), nb::arg("rate_start"), nb::arg("rate_slope"),
                nb::arg("rate_floor"), nb::arg("threads"), nb::arg("simd"),
-               nb::arg("loss_every"),
+               nb::arg("loss_every"), nb::arg("parts") = 1, nb::arg("input_part") = 0, nb::arg("output_part") = 0,
                "Train on ids[begin:end], in place; returns (pairs, pairs with a loss, sum of their losses).");
     module.def("simd_levels", &simd_levels, "The sets of instructions that run here, the fastest first.");
 }

@@ -19,6 +19,11 @@ struct Job {
     float *outputs;  // (V, stride) for negative sampling, (V - 1, stride) for hierarchical softmax
     std::int64_t stride;
 
+    // Where the tables are cut in parts, those that are here: word w is in row w / parts of part w % parts, and is trained
+    // only in pairs of a word and a center or negative whose rows are both here. 1 part is all of it.
+    std::int32_t parts, input_part, output_part;
+    std::uint64_t reciprocal;  // 2**64 / parts, rounded up; 0 for 1 part
+
     // The text: ids of words, negative at the end of a sentence. Words at [begin, end) are predicted; those around them
     // are only looked at. `position` is the place of ids[0] in the whole corpus: randomness and rate depend on it.
     const std::int32_t *ids;

@@ -45,6 +45,8 @@ struct Scratch {
     std::int32_t *blocks;     // (UNIT + 1) first center of each block
     std::int32_t *pool;       // (job.pool) negatives that the unit's blocks choose from
     std::int32_t *negatives;  // (UNIT, negatives) for each block; (2 window, negatives) where each pair has its own
+    std::int32_t *input_rows;   // (UNIT + 2 window) of the words that stay, in the parts that are here; -1 elsewhere
+    std::int32_t *output_rows;  // (UNIT + 2 window)
     // What is trained at once.
     float **inputs;            // (most inputs) rows of the input table
     float **outputs;           // (most outputs) rows of the output table
@@ -71,6 +73,8 @@ struct Scratch {
         blocks = pieces.take<std::int32_t>(UNIT + 1);
         pool = pieces.take<std::int32_t>(job.pool);
         negatives = pieces.take<std::int32_t>(job.cells ? (UNIT > inputs_size ? UNIT : inputs_size) * job.negatives + 1 : 0);
+        input_rows = pieces.take<std::int32_t>(job.parts > 1 ? kept : 0);
+        output_rows = pieces.take<std::int32_t>(job.parts > 1 ? kept : 0);
         inputs = pieces.take<float *>(inputs_size);
         outputs = pieces.take<float *>(outputs_size);
         input_ids = pieces.take<std::int32_t>(inputs_size);

@@ -22,7 +22,9 @@ class Unit {
             const double planned = job.rate_start - static_cast<double>(job.position + place) * job.rate_slope;
             rate = static_cast<float>(planned > job.rate_floor ? planned : job.rate_floor);
             loss_counts = reckons_loss(job, place);
-            if (!job.skip_gram) {
+            if (job.parts > 1) {
+                train_parts(plan, b);
+            } else if (!job.skip_gram) {
                 train_cbow(plan, b);
             } else if (job.shared) {
                 train_block(plan, b);
@@ -52,6 +54,7 @@ class Unit {
     }
 
     void fetch(const Plan &plan, std::int32_t b) const {
+        if (job.parts > 1) return fetch_parts(plan, b);
         for (std::int32_t i = s.blocks[b]; i < s.blocks[b + 1]; ++i) {
             if (job.cells) fetch_row(output_row(job, s.words[i]));
             // The rest of the window has been used by earlier ones.
@@ -61,6 +64,25 @@ class Unit {
             const std::int32_t *negatives = negatives_of(b);
             for (std::int32_t j = 0; j < job.negatives; ++j) fetch_row(output_row(job, negatives[j]));
         }
+    }
+
+    void fetch_parts(const Plan &plan, std::int32_t b) const {
+        const std::int32_t i = s.blocks[b], last = i + job.window;
+        if (s.output_rows[i] >= 0) fetch_row(output_row(job, s.output_rows[i]));
+        if (last < plan.kept && s.input_rows[last] >= 0) fetch_row(input_row(job, s.input_rows[last]));
+        const std::int32_t *negatives = negatives_of(b);
+        for (std::int32_t j = 0; j < job.negatives; ++j) {
+            if (negatives[j] >= 0) fetch_row(output_row(job, negatives[j]));
+        }
+    }
+
+    // Skip-gram, what a window has in two parts of the tables.
+    void train_parts(const Plan &plan, std::int32_t b) {
+        const Window w = take_parts(job, plan, s, s.blocks[b], negatives_of(b));
+        if (w.m == 0 || w.n == 0) return;
+        find_errors(s.inputs, w);
+        update_rows(s.inputs, w.m, s.outputs, w.n, s.errors, columns, s.gradient, job.stride);
+        count(w.pairs);
     }
 
     // Skip-gram, all pairs of a block at once: each row is read and written once.

@@ -217,6 +217,39 @@ inline Window take_any(const Job &job, const Plan &plan, const Scratch &s, const
     return w;
 }
 
+// What a center and its negatives have in the parts that are here, with those of the words around that are here too. All
+// parts together have the pairs and the negatives that `take_any` has.
+inline Window take_parts(const Job &job, const Plan &plan, const Scratch &s, std::int32_t center,
+                         const std::int32_t *negatives) {
+    Window w;
+    const std::int32_t target = s.output_rows[center], c = center - plan.first_center;
+    if (target >= 0) s.output_ids[w.n++] = target;
+    for (std::int32_t k = 0; k < job.negatives; ++k) {
+        if (negatives[k] >= 0 && negatives[k] != target) place_of(negatives[k], s.output_ids, w.n);
+    }
+    if (w.n == 0) return w;
+    for (std::int32_t j = s.firsts[c]; j < s.lasts[c]; ++j) {
+        if (j != center && s.input_rows[j] >= 0) place_of(s.input_rows[j], s.input_ids, w.m);
+    }
+    for (int at = 0; at < w.m * w.n; ++at) s.labels[at] = s.weights[at] = 0.0f;
+    for (std::int32_t j = s.firsts[c]; j < s.lasts[c]; ++j) {
+        if (j == center || s.input_rows[j] < 0) continue;
+        const int row = place_of(s.input_rows[j], s.input_ids, w.m) * w.n;
+        if (target >= 0) {
+            s.labels[row] += 1.0f;
+            s.weights[row] += 1.0f;
+            ++w.pairs;
+        }
+        for (std::int32_t k = 0; k < job.negatives; ++k) {
+            if (negatives[k] < 0 || negatives[k] == target) continue;
+            s.weights[row + place_of(negatives[k], s.output_ids, w.n)] += 1.0f;
+        }
+    }
+    for (int i = 0; i < w.m; ++i) s.inputs[i] = input_row(job, s.input_ids[i]);
+    for (int o = 0; o < w.n; ++o) s.outputs[o] = output_row(job, s.output_ids[o]);
+    return w;
+}
+
 // The outputs of one query in the order of word2vec.c: from number `next` on, 0 being the center and the others its
 // negatives, as many as are different. Returns the number of the next one.
 inline std::int32_t take_in_order(const Job &job, const Scratch &s, std::int32_t center, const std::int32_t *negatives,

@@ -1,0 +1,127 @@
+"""PartitionedEngine: skip-gram for vocabularies whose vectors are larger than memory, bucket by bucket."""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from logq._arguments import ArgumentError, Verbatim
+from logq._model_file import ArrayInPieces
+from logq.text import Vocabulary
+from logq.word2vec.engines import Engine, Floats, Position, Span, check_arrays
+from logq.word2vec.fused_engine import setup_of
+from logq.word2vec.kernel import Losses, train
+from logq.word2vec.partitioned_table import PartitionedTable
+from logq.word2vec.word2vec_config import Word2VecConfig
+
+__all__ = ["PartitionedEngine", "buckets"]
+
+
+def buckets(partitions: int) -> Iterator[tuple[int, int]]:
+    """Yield the parts of inputs and outputs that are trained together, all P * P pairs, one part changing at a time.
+
+    Each bucket but the first has a part that was trained before, so that all vectors come to lie in one space.
+
+    References:
+        Lerer et al., PyTorch-BigGraph, SysML 2019, arXiv:1903.12287, Sec. 4.2.
+
+    Example:
+        >>> list(buckets(2))
+        [(0, 0), (0, 1), (1, 1), (1, 0)]
+    """
+    for first in range(partitions):
+        row = range(partitions)
+        for second in row if first % 2 == 0 else reversed(row):
+            yield first, second
+
+
+class PartitionedEngine(Engine):
+    """Trains each span of text once for each bucket: one part of the word vectors, one of the output vectors.
+
+    A window is planned as in the whole tables, with the same words, negatives and rate, and each bucket takes the pairs
+    and negatives of which both rows are in its parts. So the negatives of a bucket follow q(y) / q(part), as those of
+    Partition and Stratified do, and there are as many of them as is the part's share of all:
+
+        Q(y) = k q(part) q(y) / q(part) = k q(y)
+
+    as without partitions. What differs is the order. In memory are two parts, the text of a span, and 20 bytes a word.
+    """
+
+    name = "fused"
+    max_span = 1 << 24
+    min_span = max_span  # moving parts costs time, and no quality was seen to be lost
+
+    def __init__(self, settings: Word2VecConfig, vocabulary: Vocabulary, vectors: Any, seed: int) -> None:
+        size, dim = vectors.shape
+        if size < settings.partitions:
+            got = Verbatim(f"{settings.partitions} for {size} words")
+            raise ArgumentError("partitions", "at most one for each word", got)
+        self.reach = settings.window
+        self.setup = setup_of(settings, vocabulary)
+        self.untrained_loss = math.log(2) * (1.0 + settings.num_sampled)
+        self.inputs = PartitionedTable(size, dim, settings.partitions)
+        self.outputs = PartitionedTable(size, dim, settings.partitions)
+        if not isinstance(vectors, ArrayInPieces):
+            self.inputs.fill(vectors)
+            return
+        begin = 0
+        for rows in vectors.pieces():
+            self.inputs.write(begin, rows)
+            begin += len(rows)
+
+    def train(self, span: Span, position: Position) -> Losses:
+        """Train all buckets on the words of a span; with one thread the result is always the same."""
+        return self.train_buckets(span, position, buckets(self.setup.partitions))
+
+    def train_buckets(self, span: Span, position: Position, some: Iterable[tuple[int, int]]) -> Losses:
+        """Train some buckets, in their order."""
+        setup = replace(self.setup, loss_every=self.loss_every)
+        place = {"begin": span.begin, "end": span.end, "position": position.entry - span.begin}
+        return Losses.total(
+            train(
+                self.inputs.hold(bucket[0]),
+                self.outputs.hold(bucket[1]),
+                span.ids,
+                setup,
+                **place,
+                seed=position.seed,
+                rate=position.rate,
+                bucket=bucket,
+            )
+            for bucket in some
+        )
+
+    @property
+    def vectors(self) -> Any:
+        """(V, D), which slices read."""
+        return self.inputs
+
+    def state(self) -> dict[str, Any]:
+        """The output vectors, which slices read."""
+        return {"outputs": self.outputs}
+
+    def load_state(self, vectors: Any, state: Mapping[str, NDArray[Any]]) -> None:
+        """Copy both tables."""
+        check_arrays({"vectors": self.vectors, **self.state()}, {"vectors": vectors, **state})
+        self.inputs.fill(vectors)
+        self.outputs.fill(state["outputs"])
+
+    def put_vectors(self, rows: NDArray[np.int64], vectors: Floats) -> None:
+        """Replace some word vectors, a part at a time."""
+        for part in range(self.setup.partitions):
+            here = rows % self.setup.partitions == part
+            self.inputs.hold(part)[rows[here] // self.setup.partitions, : vectors.shape[1]] = vectors[here]
+
+    def copy_words(self, other: Engine, numbers: NDArray[np.int64]) -> None:
+        """Copy the rows of its words, a part at a time."""
+        assert isinstance(other, PartitionedEngine)
+        for new, old in ((self.inputs, other.inputs), (self.outputs, other.outputs)):
+            for part in range(self.setup.partitions):
+                rows = new.hold(part)
+                for begin in range(0, len(old), old.piece):
+                    of_piece = numbers[begin : begin + old.piece]
+                    here = of_piece % self.setup.partitions == part
+                    rows[of_piece[here] // self.setup.partitions, : new.shape[1]] = old[begin : begin + old.piece][here]
