@@ -17,6 +17,7 @@ __all__ = [
     "add_true_rows",
     "alias_distribution",
     "alias_table",
+    "character_ngrams",
     "draw",
     "draw_distinct",
     "find_hits",
@@ -384,6 +385,30 @@ class WordTable:
 
 def last_break(text: bytes) -> int:
     """Return the position behind the last white space of a text, 0 if there is none."""
+
+def character_ngrams(
+    words: bytes,
+    offsets: NDArray[np.int64],  # (V + 1,)
+    *,
+    shortest: int,
+    longest: int,
+    buckets: int,
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Return the buckets of the n-grams of words, which lie one after the other; see logq.text.CharacterNgrams.
+
+    Args:
+        words: their bytes.
+        offsets: where each begins, and the last one ends.
+        shortest: characters.
+        longest: characters.
+        buckets: below 2**31; without any there are no n-grams.
+
+    Returns:
+        offsets (V + 1,) of each word's, and the buckets.
+
+    Raises:
+        ValueError: the offsets do not lie in the bytes.
+    """
 
 def renumber(
     ids: NDArray[np.int32],  # (n,)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from logq._arguments import ArgumentTypeError
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
 from logq.text.words import check_strings, check_word_counts, index_words
 from logq.vectors import vector_files
 from logq.vectors.exchange_formats import (
@@ -19,8 +19,10 @@ from logq.vectors.exchange_formats import (
     read_vectors,
     write_word2vec_format,
 )
+from logq.vectors.fasttext_files import is_fasttext, read_fasttext, write_fasttext
 from logq.vectors.gensim_names import with_gensim_arguments
 from logq.vectors.nearest_words import norms
+from logq.vectors.subwords import Subwords
 from logq.vectors.vector_arguments import Vectors, check_vectors, read_only
 from logq.vectors.word_queries import WordQueries
 
@@ -54,6 +56,7 @@ class KeyedVectors(WordQueries):
         copy: keep a copy of the vectors, so that later changes to them have no effect here. False keeps a float32 array
             itself, which the caller must not change.
         dtype: to keep them in, float32 or float16, which takes half the memory and answers more slowly.
+        subwords: vectors of character n-grams, from which a word gets its vector that is not among the keys.
 
     Attributes:
         index_to_key: the words, a list.
@@ -61,6 +64,7 @@ class KeyedVectors(WordQueries):
         vectors: (V, D) float32 or float16, read-only. For torch take `to_tensor` or `embedding`: torch.from_numpy
             shares the memory, and would write there.
         counts: (V,) int64, or None.
+        subwords: as given, or None.
         info: how the vectors were made, a dict that `save` writes too.
 
     Raises:
@@ -83,11 +87,16 @@ class KeyedVectors(WordQueries):
         *,
         copy: bool = True,
         dtype: DTypeLike = np.float32,
+        subwords: Subwords | None = None,
     ) -> None:
         self.index_to_key = check_strings("keys", keys)
         self.key_to_index = index_words("keys", self.index_to_key)
         self.vectors = check_vectors(vectors, self.index_to_key, copy=copy, dtype=check_dtype(dtype))
         self.counts = None if counts is None else check_word_counts(counts, self.index_to_key, minimum=0)
+        if subwords is not None and subwords.vectors.shape[1] != self.vectors.shape[1]:
+            got = Verbatim(f"{subwords.vectors.shape[1]}")
+            raise ArgumentError("subwords", f"vectors of {self.vectors.shape[1]} dimensions", got)
+        self.subwords = subwords
         self.info: dict[str, Any] = {}
         self._norms = norms(self.vectors)
 
@@ -146,7 +155,12 @@ class KeyedVectors(WordQueries):
             OSError: a file cannot be written.
         """
         vector_files.write_safetensors(
-            folder, self.index_to_key, self.vectors, self.counts, {**self.info, **(info or {})}
+            folder,
+            self.index_to_key,
+            self.vectors,
+            self.counts,
+            {**self.info, **(info or {})},
+            subwords=self.subwords,
         )
 
     @classmethod
@@ -161,10 +175,11 @@ class KeyedVectors(WordQueries):
         duplicates: Duplicates = "error",
         check: bool = True,
     ) -> "KeyedVectors":
-        """Read vectors from a folder that `save` wrote, or a file of word2vec, GloVe or fastText (.vec).
+        """Read vectors from a folder that `save` wrote, or a file of word2vec, GloVe or fastText (.vec and .bin).
 
         Text and binary files are told apart, as are those with and without a first line `V D`; they may be compressed
-        (.gz, .bz2, .xz, .zst, or a .zip with one file in it). Words of text may have blanks in them.
+        (.gz, .bz2, .xz, .zst, or a .zip with one file in it). Words of text may have blanks in them. A model of
+        fastText, .bin, has vectors of unknown words, too; it is mapped, not copied, if it is not compressed.
 
         Args:
             path: the folder or file; "-" is standard input.
@@ -191,11 +206,52 @@ class KeyedVectors(WordQueries):
             if not target.exists():
                 raise FileNotFoundError(f"{path}: there are no vectors in this folder (no {target.name})")
         if not vector_files.is_safetensors(target):
+            if is_fasttext(target):
+                model = read_fasttext(target, **options._asdict())
+                return cls._from_file(target, model.words, model.vectors, model.counts, model.subwords)
             return cls._from_file(target, *read_vectors(target, options), None)
-        words, vectors, counts = vector_files.read_safetensors(target, check=check)
+        words, vectors, counts, subwords = vector_files.read_safetensors(target, check=check)
         if dtype is not None and vectors.dtype != options.dtype:
             vectors = vectors[:limit].astype(options.dtype)
-        return cls._from_file(target, words[:limit], vectors[:limit], None if counts is None else counts[:limit])
+            if subwords is not None:
+                subwords = Subwords(subwords.ngrams, subwords.vectors.astype(options.dtype), subwords.buckets)
+        counts = None if counts is None else counts[:limit]
+        return cls._from_file(target, words[:limit], vectors[:limit], counts, subwords)
+
+    def save_fasttext(self, path: str | os.PathLike[str]) -> None:
+        """Write a model that fastText and gensim read, .bin, with these vectors and those of n-grams, to 1e-6.
+
+        Every bucket has a row in that file, those without a vector zeros. There are no output vectors, so it gives
+        vectors, but is not trained on; `Word2Vec.save_fasttext` writes them.
+
+        Args:
+            path: the file to write.
+
+        Raises:
+            ArgumentError: a word has a character 0 in it, or no UTF-8 form.
+            OSError: the file cannot be written.
+        """
+        write_fasttext(path, self.index_to_key, self.counts, self.vectors, self.subwords)
+
+    def prune_subwords(self, most: int | None = None) -> "KeyedVectors":
+        """Return the same words with the vectors of n-grams only that some of them have: a part to serve.
+
+        Unknown words have other n-grams too, which were not trained and are nothing but noise, in files of fastText.
+
+        Args:
+            most: number of n-grams at most; those that most words have stay.
+
+        Raises:
+            ValueError: there are none.
+        """
+        if self.subwords is None:
+            raise ValueError("subwords: there are no vectors of n-grams")
+        pruned = self.subwords.pruned(self.index_to_key, most)
+        made = KeyedVectors(
+            self.index_to_key, self.vectors, self.counts, copy=False, dtype=self.vectors.dtype, subwords=pruned
+        )
+        made.info = dict(self.info)
+        return made
 
     @with_gensim_arguments(
         fvocab="counts are written by save(folder), not in this format",
@@ -256,9 +312,14 @@ class KeyedVectors(WordQueries):
 
     @classmethod
     def _from_file(
-        cls, path: str | os.PathLike[str], words: list[str], vectors: Vectors, counts: NDArray[np.int64] | None
+        cls,
+        path: str | os.PathLike[str],
+        words: list[str],
+        vectors: Vectors,
+        counts: NDArray[np.int64] | None,
+        subwords: Subwords | None = None,
     ) -> "KeyedVectors":
         try:
-            return cls(words, read_only(vectors), counts, copy=False, dtype=vectors.dtype)
+            return cls(words, read_only(vectors), counts, copy=False, dtype=vectors.dtype, subwords=subwords)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None

@@ -6,7 +6,7 @@ import stat
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
 from logq._files import atomic_write
 from logq._model_file import read_metadata, read_tensors, write_tensors
+from logq.text.character_ngrams import CharacterNgrams
+from logq.vectors.subwords import Subwords
 
-__all__ = ["FILE", "SUMMARY", "is_safetensors", "read_safetensors", "write_safetensors"]
+__all__ = ["FILE", "SUMMARY", "StoredVectors", "is_safetensors", "read_safetensors", "write_safetensors"]
 
 FILE = "vectors.safetensors"
 SUMMARY = "vectors.json"
@@ -24,12 +26,30 @@ _FORMAT = "logq.keyed_vectors"
 _VERSION = "1"
 
 
+class StoredVectors(NamedTuple):
+    """What a file holds.
+
+    Args:
+        words: V.
+        vectors: (V, D).
+        counts: (V,), or None.
+        subwords: the vectors of character n-grams, or None.
+    """
+
+    words: list[str]
+    vectors: NDArray[np.float32]
+    counts: NDArray[np.int64] | None
+    subwords: Subwords | None
+
+
 def write_safetensors(
     folder: str | os.PathLike[str],
     words: Sequence[str],  # V
     vectors: NDArray[np.float32] | NDArray[np.float16],  # (V, D)
     counts: NDArray[np.int64] | None,  # (V,)
     info: Mapping[str, Any] | None = None,
+    *,
+    subwords: Subwords | None = None,
 ) -> None:
     """Write word vectors and their summary into a folder, which is created if it is missing.
 
@@ -41,6 +61,7 @@ def write_safetensors(
         vectors: their vectors.
         counts: how often each occurred, or None.
         info: how the vectors were made, for the summary; must be JSON.
+        subwords: the vectors of character n-grams, if there are any.
 
     Raises:
         ArgumentTypeError: JSON cannot hold `info`.
@@ -62,6 +83,12 @@ def write_safetensors(
     }
     if counts is not None:
         tensors["counts"] = np.ascontiguousarray(counts, dtype=np.int64)
+    if subwords is not None:
+        kinds = subwords.ngrams
+        tensors["ngram_vectors"] = subwords.vectors
+        tensors["ngram_kinds"] = np.array([kinds.minn, kinds.maxn, kinds.buckets])
+        if subwords.buckets is not None:
+            tensors["ngram_buckets"] = subwords.buckets
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
     with atomic_write(target / FILE) as file:
@@ -87,17 +114,12 @@ def is_safetensors(path: str | os.PathLike[str]) -> bool:
         return start[8:] == b"{" and int.from_bytes(start[:8], "little") <= os.path.getsize(path)
 
 
-def read_safetensors(
-    path: str | os.PathLike[str], *, check: bool = True
-) -> tuple[list[str], NDArray[np.float32], NDArray[np.int64] | None]:
+def read_safetensors(path: str | os.PathLike[str], *, check: bool = True) -> StoredVectors:
     """Read what `write_safetensors` wrote.
 
     Args:
         path: the file `vectors.safetensors`, under any name.
         check: compare the digests in the file, at about the speed of a copy.
-
-    Returns:
-        words, vectors (V, D) and counts (V,) or None.
 
     Raises:
         OSError: the file cannot be read.
@@ -115,9 +137,7 @@ def read_safetensors(
     return _unpack(name, read_tensors(name, check=check))
 
 
-def _unpack(
-    name: str, tensors: dict[str, NDArray[Any]]
-) -> tuple[list[str], NDArray[np.float32], NDArray[np.int64] | None]:
+def _unpack(name: str, tensors: dict[str, NDArray[Any]]) -> StoredVectors:
     half = "vectors" in tensors and tensors["vectors"].dtype == np.float16
     expected: dict[str, tuple[Any, int]] = {
         "vectors": (np.float16 if half else np.float32, 2),
@@ -139,7 +159,23 @@ def _unpack(
         words = [joined[start:end].decode("utf-8") for start, end in pairwise(bounds)]
     except UnicodeDecodeError:
         raise ValueError(f"{name}: the file is damaged, a word in it is not UTF-8") from None
-    return words, vectors, counts
+    return StoredVectors(words, vectors, counts, _unpack_subwords(name, tensors))
+
+
+def _unpack_subwords(name: str, tensors: dict[str, NDArray[Any]]) -> Subwords | None:
+    if "ngram_vectors" not in tensors:
+        return None
+    of_words, table = tensors["vectors"], tensors["ngram_vectors"]
+    kinds, buckets = tensors.get("ngram_kinds"), tensors.get("ngram_buckets")
+    fits = table.dtype == of_words.dtype and table.ndim == 2 and table.shape[1] == of_words.shape[1]
+    fits = fits and kinds is not None and kinds.dtype == np.int64 and kinds.shape == (3,)
+    if not fits or (buckets is not None and (buckets.dtype != np.int32 or buckets.ndim != 1)):
+        raise ValueError(f"{name}: the file is damaged, its tensors of n-grams do not fit together")
+    assert kinds is not None
+    try:
+        return Subwords(CharacterNgrams(*kinds.tolist()), table, buckets)
+    except ArgumentError as error:
+        raise ValueError(f"{name}: the file is damaged, {error}") from None
 
 
 def _encode(word: str) -> bytes:

@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_int, shown
 from logq.text.words import check_strings
 from logq.vectors.gensim_names import WithGensimNames, with_gensim_arguments
-from logq.vectors.nearest_words import UnknownWord, cosine_products, cosines, highest, unit
+from logq.vectors.nearest_words import UnknownWord, cosine_products, cosines, highest, norms, unit
+from logq.vectors.subwords import Subwords
 from logq.vectors.vector_arguments import (
     Vectors,
     check_rows,
@@ -68,6 +69,7 @@ class WordQueries(WithGensimNames):
     index_to_key: list[str]
     key_to_index: dict[str, int]
     vectors: Vectors
+    subwords: Subwords | None
     _norms: NDArray[np.float64]
 
     @property
@@ -79,15 +81,19 @@ class WordQueries(WithGensimNames):
         return len(self.index_to_key)
 
     def __contains__(self, key: object) -> bool:
-        return key in self.key_to_index
+        """Whether a word has a vector, be it by its n-grams; those with a vector of their own are in key_to_index."""
+        return key in self.key_to_index or (isinstance(key, str) and self._by_ngrams(key) is not None)
 
     def __getitem__(self, key: str | Iterable[str]) -> Vectors:
         """Return the vector (D,) of a word, or those (n, D) of a list of n words."""
         if isinstance(key, str):
-            return self.vectors[self._index(key)]
+            return self._of_word(key)
         if not isinstance(key, Iterable):
             raise ArgumentTypeError("key", "a word or a list of words", key)
-        return self.vectors[np.array([self._index(word) for word in key], dtype=np.int64)]
+        words = list(key)
+        if self.subwords is not None and not all(word in self.key_to_index for word in words):
+            return np.stack([self._of_word(word) for word in words])
+        return self.vectors[np.array([self._index(word) for word in words], dtype=np.int64)]
 
     def get_vector(self, key: str, norm: bool = False) -> Vectors:
         """Return the vector (D,) of a word, scaled to length 1 if `norm` (a zero vector stays zero).
@@ -95,7 +101,7 @@ class WordQueries(WithGensimNames):
         Raises:
             UnknownWord: the word has no vector.
         """
-        vector = self.vectors[self._index(key)]
+        vector = self._of_word(key)
         return unit(vector).astype(np.float32) if norm else vector
 
     @with_gensim_arguments(**_PAIR)
@@ -105,9 +111,8 @@ class WordQueries(WithGensimNames):
         Raises:
             UnknownWord: one of them has no vector.
         """
-        rows = [self._index(word) for word in (a, b)]
-        check_rows(self.vectors, self._norms, rows)
-        first, second = (unit(self.vectors[row]) for row in rows)
+        first, second = (unit(self._of_word(word)) for word in (a, b))
+        check_rows(self.vectors, self._norms, self._rows_of((a, b)))
         return float(np.clip(first @ second, -1, 1))
 
     @overload
@@ -172,8 +177,8 @@ class WordQueries(WithGensimNames):
             if isinstance(term, tuple) and len(term) == 2:
                 key, weight = term[0], check_weight(name, *term)
             if isinstance(key, str):
-                excluded.append(self._index(key))
-                total += weight * unit(self.vectors[excluded[-1]])
+                excluded += self._rows_of([key])
+                total += weight * unit(self._of_word(key))
             else:
                 total += weight * self._check_vector(name, key)
         return self._nearest(total, topn, excluded, restrict_vocab)
@@ -190,8 +195,7 @@ class WordQueries(WithGensimNames):
         Raises:
             UnknownWord: the word has no vector.
         """
-        row = self._index(word)
-        return self._nearest(unit(self.vectors[row]), topn, [row], restrict_vocab)
+        return self._nearest(unit(self._of_word(word)), topn, self._rows_of([word]), restrict_vocab)
 
     similar_by_key = similar_by_word
 
@@ -258,7 +262,7 @@ class WordQueries(WithGensimNames):
         near, far = listed_terms("positive", positive), listed_terms("negative", negative)
         if not near:
             raise ArgumentError("positive", "at least one word or vector", Verbatim("none"))
-        excluded = [self._index(term) for term in (*near, *far) if isinstance(term, str)]
+        excluded = self._rows_of(term for term in (*near, *far) if isinstance(term, str))
         above = [unit(self._vector("positive", term)) for term in near]
         below = [unit(self._vector("negative", term)) for term in far]
         rows = self._rows(restrict_vocab)
@@ -273,15 +277,20 @@ class WordQueries(WithGensimNames):
     def distances(self, word_or_vector: "str | ArrayLike | Tensor", other_words: Iterable[str] = ()) -> Floats:
         """Return 1 - cosine of a word or vector (D,) with other words, (n,) float32; by default with all, (V,)."""
         direction = unit(self._vector("word_or_vector", word_or_vector))
-        rows = [self._index(word) for word in check_strings("other_words", other_words)]
+        words = check_strings("other_words", other_words)
+        if self.subwords is not None and len(self._rows_of(words)) < len(words):
+            vectors = self[words]
+            return 1 - cosines(vectors, norms(vectors), direction)
+        rows = [self._index(word) for word in words]
         others = rows or slice(None)
         check_rows(self.vectors, self._norms, rows or range(len(self.index_to_key)))
         return 1 - cosines(self.vectors[others], self._norms[others], direction)
 
     def closer_than(self, key1: str, key2: str) -> list[str]:
         """Return the words that are nearer to `key1` than `key2` is, without `key1` itself, in order of their index."""
-        far, itself, distances = self._index(key2), self._index(key1), self.distances(key1)
-        return [self.index_to_key[i] for i in (distances < distances[far]).nonzero()[0] if i != itself]
+        self._of_word(key1)  # a word
+        far, itself, distances = self._index(key2), self._rows_of([key1]), self.distances(key1)
+        return [self.index_to_key[i] for i in (distances < distances[far]).nonzero()[0] if i not in itself]
 
     def rank(self, key1: str, key2: str) -> int:
         """Return the rank of `key2` among the neighbors of `key1`: 1 for the nearest."""
@@ -295,8 +304,8 @@ class WordQueries(WithGensimNames):
         """
         sums: list[NDArray[np.float64]] = []
         for name, words in (("ws1", ws1), ("ws2", ws2)):
-            rows, _ = self._known(name, words)
-            sums.append(unit(self.vectors[rows].astype(np.float64).sum(axis=0)))
+            known, _ = self._known(name, words)
+            sums.append(unit(self[known].astype(np.float64).sum(axis=0)))
         return float(np.clip(sums[0] @ sums[1], -1, 1))
 
     def doesnt_match(self, words: Iterable[str]) -> str:
@@ -307,12 +316,12 @@ class WordQueries(WithGensimNames):
         Raises:
             ArgumentError: no word has a vector.
         """
-        rows, unknown = self._known("words", words)
+        known, unknown = self._known("words", words)
         if unknown:
             named = ", ".join(map(repr, unknown[:5])) + (", ..." if len(unknown) > 5 else "")
             warnings.warn(f"words: {named} have no vector and are left out", UserWarning, stacklevel=2)
-        directions = np.stack([unit(self.vectors[row]) for row in rows])
-        return self.index_to_key[rows[int(np.argmin(directions @ unit(directions.mean(axis=0))))]]
+        directions = np.stack([unit(self._of_word(word)) for word in known])
+        return known[int(np.argmin(directions @ unit(directions.mean(axis=0))))]
 
     def _index(self, key: Any) -> int:
         if not isinstance(key, str):
@@ -325,9 +334,23 @@ class WordQueries(WithGensimNames):
     def _vector(self, name: str, term: Any) -> NDArray[Any]:
         if not isinstance(term, str):
             return self._check_vector(name, term)
-        row = self._index(term)
-        check_rows(self.vectors, self._norms, [row])
-        return self.vectors[row]
+        check_rows(self.vectors, self._norms, self._rows_of([term]))
+        return self._of_word(term)
+
+    def _of_word(self, key: Any) -> Vectors:
+        """The vector (D,) of a word, by its n-grams if it is not known."""
+        if isinstance(key, str) and key not in self.key_to_index:
+            composed = self._by_ngrams(key)
+            if composed is not None:
+                return composed
+        return self.vectors[self._index(key)]
+
+    def _by_ngrams(self, word: str) -> Floats | None:
+        return None if self.subwords is None else self.subwords.vector(word)
+
+    def _rows_of(self, words: Iterable[str]) -> list[int]:
+        """The rows of words that have one."""
+        return [self.key_to_index[word] for word in words if word in self.key_to_index]
 
     def _check_vector(self, name: str, vector: Any) -> NDArray[np.float64]:
         array = to_array(name, vector).astype(np.float64)
@@ -335,15 +358,15 @@ class WordQueries(WithGensimNames):
             raise ArgumentError(name, f"{self.vector_size} finite numbers", Verbatim(f"shape {array.shape}: {array}"))
         return array
 
-    def _known(self, name: str, words: Iterable[str]) -> tuple[list[int], list[str]]:
-        """The indices of words that have a vector, and the words that have none."""
+    def _known(self, name: str, words: Iterable[str]) -> tuple[list[str], list[str]]:
+        """The words that have a vector, and those that have none."""
         listed = check_strings(name, words)
-        rows = [self.key_to_index[word] for word in listed if word in self.key_to_index]
-        check_rows(self.vectors, self._norms, rows)
-        if not rows:
+        known = [word for word in listed if word in self]
+        check_rows(self.vectors, self._norms, self._rows_of(known))
+        if not known:
             got = f"{shown(listed[0])}, which has none" if listed else "none"
             raise ArgumentError(name, "at least one word with a vector", Verbatim(got))
-        return rows, [word for word in listed if word not in self.key_to_index]
+        return known, [word for word in listed if word not in self]
 
     def _rows(self, restrict_vocab: int | None) -> slice:
         return slice(None if restrict_vocab is None else check_int("restrict_vocab", restrict_vocab))
