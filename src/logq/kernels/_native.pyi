@@ -261,8 +261,10 @@ def simd_levels() -> list[str]:
     """Return the sets of instructions that run here, the fastest first."""
 
 def word2vec_train(
-    inputs: NDArray[np.float32],  # (V, stride)
+    inputs: NDArray[np.float32],  # (V, stride), or (R, stride) where words consist of several rows
     outputs: NDArray[np.float32],  # (V, stride) or (V - 1, stride)
+    part_offsets: NDArray[np.int64],  # (V + 1,) where words consist of several rows, else empty
+    parts: NDArray[np.int32],
     ids: NDArray[np.int32],  # (n,)
     *,
     begin: int,

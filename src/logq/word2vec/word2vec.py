@@ -20,7 +20,9 @@ from logq.text.words import check_utf8_form
 from logq.training.checkpoint import RunCheckpoint, fingerprint
 from logq.training.estimator import Estimator, FitOptions, Seeds, fresh_seed
 from logq.vectors import KeyedVectors
+from logq.vectors.fasttext_files import write_fasttext
 from logq.vectors.gensim_names import WithGensimNames, with_gensim_arguments
+from logq.vectors.subwords import Subwords, mean_rows
 from logq.vectors.vector_arguments import read_only
 from logq.vectors.vector_files import write_safetensors
 from logq.word2vec.available_memory import available_memory
@@ -291,9 +293,16 @@ class Word2Vec(WithGensimNames, Word2VecConfig, Estimator):
             AttributeError: the model is not fitted.
         """
         engine = self._fitted_engine()
-        vectors = KeyedVectors(
-            self.vocabulary.index_to_key, read_only(np.array(engine.vectors)), self.vocabulary.counts, copy=False
-        )
+        subwords = None
+        if engine.parts is None:
+            table = np.array(engine.vectors)
+        else:
+            assert self.ngrams is not None
+            ngrams = engine.state()["ngrams"]
+            table = mean_rows(np.concatenate([engine.vectors, ngrams]), engine.parts.offsets, engine.parts.rows)
+            subwords = Subwords(self.ngrams, read_only(np.array(ngrams)), engine.parts.buckets)
+        words, counts = self.vocabulary.index_to_key, self.vocabulary.counts
+        vectors = KeyedVectors(words, read_only(table), counts, copy=False, subwords=subwords)
         vectors.info = self.settings()
         return vectors
 
@@ -331,7 +340,37 @@ class Word2Vec(WithGensimNames, Word2VecConfig, Estimator):
         names = "epochs_done words_trained mean_loss encoding_seconds training_seconds invalid_lines long_words"
         info = {**self.settings(), **{name: getattr(self, name) for name in names.split()}}
         info["mean_loss"] = None if math.isnan(self.mean_loss) else self.mean_loss  # JSON has no NaN
-        write_safetensors(folder, self.vocabulary.index_to_key, engine.vectors, self.vocabulary.counts, info)
+        if engine.parts is None:
+            write_safetensors(folder, self.vocabulary.index_to_key, engine.vectors, self.vocabulary.counts, info)
+        else:
+            self.vectors.save(folder, info)
+
+    def save_fasttext(self, path: str | os.PathLike[str]) -> None:
+        """Write a model that fastText and gensim read, .bin, with the vectors of words, n-grams and outputs.
+
+        Hierarchical softmax leaves zeros for outputs, as its tree is another there. Every bucket has a row in the file.
+
+        Args:
+            path: the file to write.
+
+        Raises:
+            AttributeError: the model is not fitted.
+            ArgumentError: a word has a character 0 in it, or no UTF-8 form.
+            OSError: the file cannot be written.
+        """
+        vectors = self.vectors
+        outputs = None if self.hs else self.output_vectors
+        arguments = {"ws": self.window, "epoch": self.epochs, "minCount": self.min_count, "neg": self.num_sampled}
+        arguments |= {"loss": 1 if self.hs else 2, "model": 2 if self.sg else 1, "t": self.sample}
+        write_fasttext(
+            path,
+            vectors.index_to_key,
+            vectors.counts,
+            vectors.vectors,
+            vectors.subwords,
+            outputs=outputs,
+            arguments=arguments,
+        )
 
     def _fitted_engine(self) -> Engine:
         self._check_fitted()

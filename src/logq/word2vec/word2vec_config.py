@@ -13,8 +13,8 @@ from logq._launch import processes_here
 from logq.objectives import OBJECTIVES, objective_name
 from logq.samplers.registry import SamplerChoice
 from logq.training.config import Above, AtLeast, AtMost, Check, Help, OneOf, configclass
-from logq.training.options import ObjectiveConfig
 from logq.word2vec.kernel import simd_levels
+from logq.word2vec.subword_config import SubwordConfig
 
 __all__ = ["FUSED", "HIERARCHICAL_SOFTMAX", "Word2VecConfig", "available_cores"]
 
@@ -75,7 +75,7 @@ def _check_simd(name: str, value: Any) -> str:
 
 
 @configclass(group="Model")
-class Word2VecConfig(ObjectiveConfig):
+class Word2VecConfig(SubwordConfig):
     """The arguments of Word2Vec.
 
     Example:
@@ -271,6 +271,7 @@ class Word2VecConfig(ObjectiveConfig):
         if self.hs and self.num_sampled != DEFAULT_NUM_SAMPLED:
             text = f"{self.num_sampled} negatives are not used: hs trains the tree alone, where gensim trains both"
             warnings.warn(f"num_sampled: {text}", UserWarning, stacklevel=4)
+        _ = self.ngrams  # checks them
         if self.lr is None:
             self.lr = 0.025 if self.sg else 0.05
         if self.engine == "fused" and self.why_not_fused:
@@ -327,6 +328,8 @@ class Word2VecConfig(ObjectiveConfig):
         lacks = self._lacks(TRITON)
         if not lacks and self.shared_negatives is False:
             lacks = "separate negatives for each pair"
+        if not lacks and self.subwords:
+            lacks = "subwords"
         if not lacks and self.batch_size is not None:
             lacks = "batches"
         if not lacks and self.window > LARGEST_WINDOW:
