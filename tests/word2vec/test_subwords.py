@@ -49,7 +49,7 @@ KINDS = {
 
 
 def plain_steps(setup, tables, blocks):
-    """Steps of the plain engine on given draws: a negative that is the target is dropped, a repeated one counts twice."""
+    """Steps of the plain engine on given draws: a negative that is the target is dropped, a repeated one counts."""
     model = SkipGram(WORDS, DIM, parts=setup.parts) if setup.skip_gram else None
     model = model or CBOW(WORDS, DIM, mean=setup.mean, parts=setup.parts)
     model.vectors.data = torch.tensor(tables[0])

@@ -31,8 +31,10 @@ __all__ = ["FastTextModel", "is_fasttext", "read_fasttext", "write_fasttext"]
 
 _MAGIC, _VERSION = 793712314, 12
 _READABLE = (11, 12)
-_DEFAULTS = {"dim": 0, "ws": 5, "epoch": 5, "minCount": 1, "neg": 5, "wordNgrams": 1}
-_DEFAULTS |= {"loss": 2, "model": 2, "bucket": 0, "minn": 0, "maxn": 0, "lrUpdateRate": 100}
+_DEFAULTS = {
+    **{"dim": 0, "ws": 5, "epoch": 5, "minCount": 1, "neg": 5, "wordNgrams": 1},
+    **{"loss": 2, "model": 2, "bucket": 0, "minn": 0, "maxn": 0, "lrUpdateRate": 100},
+}
 _ARGUMENTS = list(_DEFAULTS)
 _LARGEST_DIM = 100_000
 _ROWS = 1 << 12  # written at a time

@@ -33,7 +33,7 @@ class Subwords:
         >>> kinds = CharacterNgrams(3, 3, buckets=2)
         >>> subwords = Subwords(kinds, np.array([[1.0], [3.0]], np.float32))
         >>> kinds.of(["tea"])[1].tolist(), subwords.vector("tea").tolist(), subwords.vector("")
-        ([0, 1, 0], [1.6666666269302368], None)
+        ([0, 1, 1], [2.3333332538604736], None)
     """
 
     def __init__(self, ngrams: CharacterNgrams, vectors: Vectors, buckets: NDArray[np.int32] | None = None) -> None:

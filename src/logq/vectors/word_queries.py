@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Iterable, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, TypeAlias, cast, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -92,7 +92,7 @@ class WordQueries(WithGensimNames):
             raise ArgumentTypeError("key", "a word or a list of words", key)
         words = list(key)
         if self.subwords is not None and not all(word in self.key_to_index for word in words):
-            return np.stack([self._of_word(word) for word in words])
+            return cast("Vectors", np.stack([self._of_word(word) for word in words]))
         return self.vectors[np.array([self._index(word) for word in words], dtype=np.int64)]
 
     def get_vector(self, key: str, norm: bool = False) -> Vectors:

@@ -31,7 +31,14 @@ class WordVectors(nn.Module):
 
     Attributes:
         vectors: (V, D), or (V + R, D) with `parts`.
+
+    Example:
+        >>> WordVectors(10, 4).of_words(torch.tensor([3, 3])).shape
+        torch.Size([2, 4])
     """
+
+    part_offsets: Tensor
+    parts: Tensor
 
     def __init__(
         self,

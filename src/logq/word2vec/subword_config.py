@@ -1,6 +1,6 @@
 """SubwordConfig: the arguments of words that are trained with their character n-grams."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from logq.text import CharacterNgrams
 from logq.training.config import AtLeast, Help, configclass
@@ -44,3 +44,9 @@ class SubwordConfig(ObjectiveConfig):
     def ngrams(self) -> CharacterNgrams | None:
         """The n-grams that words consist of; None without subwords."""
         return CharacterNgrams(self.minn, self.maxn, self.buckets) if self.subwords else None
+
+    def settings(self) -> dict[str, Any]:
+        """The arguments, as JSON can hold them; without subwords, as they were before there were any."""
+        settings = super().settings()
+        unused = () if self.subwords else ("subwords", "minn", "maxn", "buckets")
+        return {name: value for name, value in settings.items() if name not in unused}

@@ -25,7 +25,7 @@ class WordParts(NamedTuple):
     Example:
         >>> parts = WordParts.of(["tea", "teas"], CharacterNgrams(3, 3, 1000))
         >>> parts.offsets.tolist(), parts.rows.tolist(), parts.buckets.tolist()
-        ([0, 4, 9], [0, 3, 4, 6, 1, 3, 4, 5, 2], [])
+        ([0, 4, 9], [0, 2, 4, 6, 1, 2, 4, 5, 3], [8, 177, 337, 464, 895])
     """
 
     offsets: NDArray[np.int64]
