@@ -3,8 +3,8 @@ import os
 
 import pytest
 
-from logq.word2vec import available_memory as memory
-from logq.word2vec.available_memory import available_memory
+from logq.word2vec import available as memory
+from logq.word2vec.available import available_memory
 
 
 @pytest.fixture

@@ -192,7 +192,7 @@ def test_the_compiled_function_checks_for_itself():
     rest = {"offsets": np.zeros(0, np.int64), "points": np.zeros(0, np.int32), "codes": np.zeros(0, np.uint8)}
     rest |= {"negatives": 5, "skip_gram": True, "mean": True, "shared": True, "block": 1}
     rest |= {"pool": 0, "rate_start": 0.1, "rate_slope": 0.0, "rate_floor": 0.0, "threads": 1, "simd": "auto"}
-    rest |= {"loss_every": 64}
+    rest |= {"loss_every": 64, "part_offsets": np.zeros(0, np.int64), "parts": np.zeros(0, np.int32)}
     del given["rate"]
     for name, value in [
         ("begin", -1),

@@ -149,7 +149,7 @@ def word_similarity(
 ) -> SimilarityResult:
     """Compare the cosines of word pairs with human judgments.
 
-    Pairs with a word that has no vector are left out and counted.
+    Pairs with a word that has no vector are left out and counted; a word that has one by its n-grams takes part.
 
     Equivalent to: gensim's KeyedVectors.evaluate_word_pairs(restrict_vocab=None).
 
@@ -187,10 +187,10 @@ def word_similarity(
     scores: list[float] = []
     cosines: list[float] = []
     for one, other, score in judged:
-        first, second = known.find(one), known.find(other)
+        first, second = known.word(one), known.word(other)
         if first is not None and second is not None:
             scores.append(score)
-            cosines.append(vectors.similarity(vectors.index_to_key[first], vectors.index_to_key[second]))
+            cosines.append(vectors.similarity(first, second))
     return SimilarityResult(
         pearson(scores, cosines), spearman(scores, cosines), pairs=len(scores), left_out=len(judged) - len(scores)
     )

@@ -42,6 +42,8 @@ class KnownWords:
         if restrict_vocab is not None:
             words = words[: check_int("restrict_vocab", restrict_vocab)]
         self.size = len(words)
+        self._words, self._vectors = words, vectors
+        self._by_ngrams = vectors.subwords is not None and restrict_vocab is None
         self._rows: dict[str, int] = {}
         self.first: NDArray[np.int64] = np.fromiter(
             (self._rows.setdefault(self._form(word), row) for row, word in enumerate(words)), np.int64, self.size
@@ -50,6 +52,17 @@ class KnownWords:
     def find(self, word: str) -> int | None:
         """Return the row of a word, or None if it does not take part."""
         return self._rows.get(self._form(word))
+
+    def word(self, word: str) -> str | None:
+        """Return the word that stands for a word; one that is not known stands for itself if its n-grams have vectors.
+
+        Without regard to case that is its lower case form.
+        """
+        row = self.find(word)
+        if row is not None:
+            return self._words[row]
+        lower = word.lower() if self._folds else word
+        return lower if self._by_ngrams and lower in self._vectors else None
 
     def _form(self, word: str) -> str:
         return word.upper() if self._folds else word

@@ -17,6 +17,7 @@ __all__ = [
     "add_true_rows",
     "alias_distribution",
     "alias_table",
+    "character_ngrams",
     "draw",
     "draw_distinct",
     "find_hits",
@@ -260,8 +261,10 @@ def simd_levels() -> list[str]:
     """Return the sets of instructions that run here, the fastest first."""
 
 def word2vec_train(
-    inputs: NDArray[np.float32],  # (V, stride)
+    inputs: NDArray[np.float32],  # (V, stride), or (R, stride) where words consist of several rows
     outputs: NDArray[np.float32],  # (V, stride) or (V - 1, stride)
+    part_offsets: NDArray[np.int64],  # (V + 1,) where words consist of several rows, else empty
+    parts: NDArray[np.int32],
     ids: NDArray[np.int32],  # (n,)
     *,
     begin: int,
@@ -286,9 +289,9 @@ def word2vec_train(
     threads: int,
     simd: str,
     loss_every: int,
-    parts: int = 1,
-    input_part: int = 0,
-    output_part: int = 0,
+    partitions: int = 1,
+    input_partition: int = 0,
+    output_partition: int = 0,
 ) -> tuple[int, int, float]:
     """Train on ids[begin:end], in place; logq.word2vec.kernel says what each argument is.
 
@@ -387,6 +390,30 @@ class WordTable:
 
 def last_break(text: bytes) -> int:
     """Return the position behind the last white space of a text, 0 if there is none."""
+
+def character_ngrams(
+    words: bytes,
+    offsets: NDArray[np.int64],  # (V + 1,)
+    *,
+    shortest: int,
+    longest: int,
+    buckets: int,
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Return the buckets of the n-grams of words, which lie one after the other; see logq.text.CharacterNgrams.
+
+    Args:
+        words: their bytes.
+        offsets: where each begins, and the last one ends.
+        shortest: characters.
+        longest: characters.
+        buckets: below 2**31; without any there are no n-grams.
+
+    Returns:
+        offsets (V + 1,) of each word's, and the buckets.
+
+    Raises:
+        ValueError: the offsets do not lie in the bytes.
+    """
 
 def renumber(
     ids: NDArray[np.int32],  # (n,)

@@ -1,3 +1,6 @@
+from .character_ngrams import CharacterNgrams as CharacterNgrams
+from .character_ngrams import fnv1a as fnv1a
+from .character_ngrams import ngrams as ngrams
 from .corpus import Corpus as Corpus
 from .corpus import Sentences as Sentences
 from .demo_corpus import python_reference as python_reference

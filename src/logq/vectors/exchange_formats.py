@@ -184,8 +184,8 @@ def _check_kind(name: str, start: bytes) -> None:
     """Refuse files that are not what they are taken for, with the way to vectors that can be read."""
     if start.startswith(_FASTTEXT):
         raise ValueError(
-            f"{name}: expected word vectors, this is a model of fastText (.bin), whose vectors of words are sums; take "
-            "the .vec file that fastText writes beside it, or let it write one: fasttext print-word-vectors"
+            f"{name}: expected word vectors in text or of word2vec, this is a model of fastText (.bin), which "
+            "KeyedVectors.load reads from a file"
         )
     if start[8:9] == b"{" and int.from_bytes(start[:8], "little") < _LARGEST_TENSOR_HEADER:
         raise ValueError(

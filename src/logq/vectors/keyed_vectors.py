@@ -1,28 +1,21 @@
 """`KeyedVectors`: words with their vectors, and the queries on them, under the names known from gensim."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_bool, check_int
+from logq._arguments import ArgumentError, Verbatim, check_int
 from logq.text.words import check_strings, check_word_counts, index_words
-from logq.vectors import vector_files
 from logq.vectors.exchange_formats import (
-    Duplicates,
-    Errors,
-    ReadingOptions,
     check_dtype,
-    read_vectors,
-    write_word2vec_format,
 )
-from logq.vectors.gensim_names import with_gensim_arguments
 from logq.vectors.mapped_tensor import is_mapped
+from logq.vectors.subwords import Subwords
 from logq.vectors.vector_arguments import Vectors, check_vectors, read_only, to_array
-from logq.vectors.word_queries import WordQueries
+from logq.vectors.word_files import WordFiles
 
 if TYPE_CHECKING:
     from torch import Tensor, nn  # not needed to use vectors, and takes a second to load
@@ -31,16 +24,8 @@ __all__ = ["KeyedVectors"]
 
 _ROWS = 1 << 14  # converted to float64 at a time
 
-_GENSIM_HINTS = {
-    "unicode_errors": "it is called errors here",
-    "datatype": "it is called dtype here",
-    "no_header": "leave it out: a file with a first line 'V D' and one without are told apart",
-    "fvocab": "give the counts to KeyedVectors(keys, vectors, counts)",
-    "binary_chunk_size": "leave it out",
-}
 
-
-class KeyedVectors(WordQueries):
+class KeyedVectors(WordFiles):
     """V words, each with a vector of D numbers, compared by the cosine of the angle between them.
 
         cos(a, b) = a.b / (|a| |b|)          <- 0 if one of them is the zero vector
@@ -56,6 +41,7 @@ class KeyedVectors(WordQueries):
         copy: keep a copy of the vectors, so that later changes to them have no effect here. False keeps a float32 array
             itself, which the caller must not change.
         dtype: to keep them in, float32 or float16, which takes half the memory and answers more slowly.
+        subwords: vectors of character n-grams, from which a word gets its vector that is not among the keys.
 
     Attributes:
         index_to_key: the words, a list.
@@ -63,6 +49,7 @@ class KeyedVectors(WordQueries):
         vectors: (V, D) float32 or float16, read-only. For torch take `to_tensor` or `embedding`: torch.from_numpy
             shares the memory, and would write there.
         counts: (V,) int64, or None.
+        subwords: as given, or None.
         info: how the vectors were made, a dict that `save` writes too.
 
     Raises:
@@ -85,11 +72,16 @@ class KeyedVectors(WordQueries):
         *,
         copy: bool = True,
         dtype: DTypeLike = np.float32,
+        subwords: Subwords | None = None,
     ) -> None:
         self.index_to_key = check_strings("keys", keys)
         self.key_to_index = index_words("keys", self.index_to_key)
         self.vectors = check_vectors(vectors, self.index_to_key, copy=copy, dtype=check_dtype(dtype))
         self.counts = None if counts is None else check_word_counts(counts, self.index_to_key, minimum=0)
+        if subwords is not None and subwords.vectors.shape[1] != self.vectors.shape[1]:
+            got = Verbatim(f"{subwords.vectors.shape[1]}")
+            raise ArgumentError("subwords", f"vectors of {self.vectors.shape[1]} dimensions", got)
+        self.subwords = subwords
         self.info: dict[str, Any] = {}
 
     def __iter__(self) -> Iterator[str]:
@@ -217,158 +209,37 @@ class KeyedVectors(WordQueries):
         weights = self.to_tensor()
         return nn.Embedding.from_pretrained(weights, freeze=freeze, padding_idx=padding_idx, sparse=sparse)
 
-    def save(
-        self,
-        folder: str | os.PathLike[str],
-        info: Mapping[str, Any] | None = None,
-        *,
-        dtype: Literal["float32", "float16", "int8"] | None = None,
-    ) -> None:
-        """Write `vectors.safetensors`, which holds everything, and the summary `vectors.json` into a folder.
+    def prune_subwords(self, most: int | None = None) -> "KeyedVectors":
+        """Return the same words with the vectors of n-grams only that some of them have: a part to serve.
 
-        The folder is created if it is missing. Each file is replaced atomically.
+        Unknown words have other n-grams too, which were not trained and are nothing but noise, in files of fastText.
 
         Args:
-            folder: the folder.
-            info: more about how the vectors were made, in addition to their own `info`; must be JSON.
-            dtype: of the numbers in the file; None is that of the vectors. float16 takes half of float32, and int8 a
-                quarter: each row is divided by its largest number and rounded to 127 steps, and is read as float32.
+            most: number of n-grams at most; those that most words have stay.
 
         Raises:
-            ArgumentTypeError: JSON cannot hold `info`.
-            ArgumentError: a word has no UTF-8 form.
-            OSError: a file cannot be written.
+            ValueError: there are none.
         """
-        if dtype not in (None, "float32", "float16", "int8"):
-            raise ArgumentError("dtype", "float32, float16, int8 or None", dtype)
-        vector_files.write_safetensors(
-            folder, self.index_to_key, self.vectors, self.counts, {**self.info, **(info or {})}, dtype=dtype
+        if self.subwords is None:
+            raise ValueError("subwords: there are no vectors of n-grams")
+        pruned = self.subwords.pruned(self.index_to_key, most)
+        made = KeyedVectors(
+            self.index_to_key, self.vectors, self.counts, copy=False, dtype=self.vectors.dtype, subwords=pruned
         )
-
-    @classmethod
-    def load(
-        cls,
-        path: str | os.PathLike[str],
-        *,
-        limit: int | None = None,
-        dtype: DTypeLike | None = None,
-        encoding: str | None = None,
-        errors: Errors = "strict",
-        duplicates: Duplicates = "error",
-        check: bool = True,
-        mmap: bool = False,
-    ) -> "KeyedVectors":
-        """Read vectors from a folder, or a file of word2vec, GloVe or fastText (.vec).
-
-        The folder is one that `save` wrote, or `save` of a Word2Vec, of which the word vectors are read.
-
-        Text and binary files are told apart, as are those with and without a first line `V D`; they may be compressed
-        (.gz, .bz2, .xz, .zst, or a .zip with one file in it). Words of text may have blanks in them.
-
-        Args:
-            path: the folder or file; "-" is standard input.
-            limit: number of words to read, from the first; None reads all.
-            dtype: float32 or float16; None is that of a file that `save` wrote, and float32.
-            encoding: of the words in a file of another tool, such as "latin-1"; None recognizes it.
-            errors: what to do with bytes that are invalid in it: "strict" raises an error, "replace" reads them as
-                U+FFFD, "ignore" leaves them out. word2vec.c cuts long words inside of characters.
-            duplicates: what to do with words that come again: "error", or keep the "first" or the "last" vector.
-            check: compare the digests in a file that `save` wrote, at about the speed of a copy.
-            mmap: read words only, and leave the vectors in a file that `save` wrote: they are read when they are asked
-                for, and processes share them. The digest of the vectors is not compared then, and a number that is not
-                finite is found by the first question. The file must not be written to; `save` replaces it, which leaves
-                what is open as it was.
-
-        Raises:
-            OSError: there is no such file, or it cannot be read.
-            ArgumentError, ArgumentTypeError: an argument is not as described.
-            ValueError: the file is damaged or truncated, or does not hold vectors; the message names it, and the line
-                or word.
-        """
-        options = ReadingOptions.checked(
-            limit=limit, dtype=dtype or np.float32, encoding=encoding, errors=errors, duplicates=duplicates
-        )
-        target = Path(path)
-        if target.is_dir():
-            files = [target / name for name in (vector_files.FILE, vector_files.MODEL_FILE)]
-            target = next((file for file in files if file.exists()), None)
-            if target is None:
-                raise FileNotFoundError(f"{path}: there are no vectors in this folder (no {vector_files.FILE})")
-        if not vector_files.is_safetensors(target):
-            if check_bool("mmap", mmap):
-                raise ArgumentError("mmap", "False for a file that `save` did not write", True)
-            return cls._from_file(target, *read_vectors(target, options), None)
-        words, vectors, counts = vector_files.read_safetensors(target, check=check, mmap=mmap)
-        if mmap and dtype is not None and vectors.dtype != options.dtype:
-            raise ArgumentError("dtype", f"{vectors.dtype} or None, as the mapped file has it", Verbatim(options.dtype))
-        if dtype is not None and vectors.dtype != options.dtype:
-            vectors = vectors[:limit].astype(options.dtype)
-        return cls._from_file(target, words[:limit], vectors[:limit], None if counts is None else counts[:limit])
-
-    @with_gensim_arguments(
-        fvocab="counts are written by save(folder), not in this format",
-        total_vec="leave it out: all words are written",
-        write_header="leave it out: the first line, of V and D, is part of the format",
-        prefix="leave it out: words are written as they are",
-        append="leave it out: a file holds one model",
-        sort_attr="leave it out: words keep their order",
-    )
-    def save_word2vec_format(self, path: str | os.PathLike[str], binary: bool = False, *, newline: bool = True) -> None:
-        """Write the vectors in a format of the C program word2vec, without the counts.
-
-        Args:
-            path: the file to write.
-            binary: write the binary instead of the text format. Text gives back the same float32 numbers, too.
-            newline: in the binary format, whether a newline follows each vector, as from word2vec.c but not gensim.
-
-        Raises:
-            ArgumentError: a word is empty, holds white space, has no UTF-8 form or more than 65,536 bytes.
-            OSError: the file cannot be written.
-        """
-        write_word2vec_format(path, self.index_to_key, self.vectors, binary=binary, newline=newline)
-
-    @classmethod
-    def load_word2vec_format(
-        cls,
-        path: str | os.PathLike[str],
-        binary: bool | None = None,
-        *,
-        limit: int | None = None,
-        dtype: DTypeLike = np.float32,
-        encoding: str | None = None,
-        errors: Errors = "strict",
-        duplicates: Duplicates = "error",
-        **others: Any,
-    ) -> "KeyedVectors":
-        """Read vectors in a format of another tool.
-
-        Args:
-            path: the file to read.
-            binary: whether it is the binary format of word2vec.c; None goes by the bytes.
-            limit: as for `load`, like all others.
-            dtype: float32 or float16.
-            encoding: of the words; None recognizes it.
-            errors: "strict", "replace" or "ignore" bytes that are invalid in it.
-            duplicates: "error", or the vector to keep of words that come again, "first" or "last".
-            others: none; gensim's arguments are answered with those of this method.
-
-        Raises:
-            OSError, ArgumentError, ArgumentTypeError, ValueError: as `load`.
-        """
-        for name in others:
-            raise ArgumentTypeError(name, "an argument of load_word2vec_format", hint=_GENSIM_HINTS.get(name, ""))
-        options = ReadingOptions.checked(
-            limit=limit, dtype=dtype, encoding=encoding, errors=errors, duplicates=duplicates
-        )
-        return cls._from_file(path, *read_vectors(path, options, binary=binary), None)
+        made.info = dict(self.info)
+        return made
 
     @classmethod
     def _from_file(
-        cls, path: str | os.PathLike[str], words: list[str], vectors: Vectors, counts: NDArray[np.int64] | None
+        cls,
+        path: str | os.PathLike[str],
+        words: list[str],
+        vectors: Vectors,
+        counts: NDArray[np.int64] | None,
+        subwords: Subwords | None = None,
     ) -> "KeyedVectors":
         try:
-            return cls(
-                words, vectors if is_mapped(vectors) else read_only(vectors), counts, copy=False, dtype=vectors.dtype
-            )
+            table = vectors if is_mapped(vectors) else read_only(vectors)
+            return cls(words, table, counts, copy=False, dtype=vectors.dtype, subwords=subwords)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None

@@ -6,7 +6,7 @@ import stat
 from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +15,11 @@ from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
 from logq._files import atomic_write
 from logq._model_file import FILE as MODEL_FILE
 from logq._model_file import read_kind, read_metadata, read_tensors, write_tensors
+from logq.text.character_ngrams import CharacterNgrams
 from logq.vectors.mapped_tensor import map_tensor
+from logq.vectors.subwords import Subwords
 
-__all__ = ["FILE", "MODEL_FILE", "SUMMARY", "is_safetensors", "read_safetensors", "write_safetensors"]
+__all__ = ["FILE", "MODEL_FILE", "SUMMARY", "StoredVectors", "is_safetensors", "read_safetensors", "write_safetensors"]
 
 FILE = "vectors.safetensors"
 SUMMARY = "vectors.json"
@@ -25,6 +27,8 @@ SUMMARY = "vectors.json"
 _FORMAT = "logq.keyed_vectors"
 _VERSION = "1"
 _ROWS = 1 << 14  # made int8 at a time
+
+_NGRAMS = ("ngram_vectors", "ngram_kinds", "ngram_buckets")
 
 _MODEL = "logq.word_vectors"  # what a whole Word2Vec says that it is, see logq.estimators.FORMATS
 _OF_MODEL = {
@@ -35,6 +39,22 @@ _OF_MODEL = {
 }
 
 
+class StoredVectors(NamedTuple):
+    """What a file holds.
+
+    Args:
+        words: V.
+        vectors: (V, D).
+        counts: (V,), or None.
+        subwords: the vectors of character n-grams, or None.
+    """
+
+    words: list[str]
+    vectors: NDArray[np.float32]
+    counts: NDArray[np.int64] | None
+    subwords: Subwords | None
+
+
 def write_safetensors(
     folder: str | os.PathLike[str],
     words: Sequence[str],  # V
@@ -43,6 +63,7 @@ def write_safetensors(
     info: Mapping[str, Any] | None = None,
     *,
     dtype: str | None = None,
+    subwords: Subwords | None = None,
 ) -> None:
     """Write word vectors and their summary into a folder, which is created if it is missing.
 
@@ -55,6 +76,7 @@ def write_safetensors(
         counts: how often each occurred, or None.
         info: how the vectors were made, for the summary; must be JSON.
         dtype: of the file: "float32", "float16" or "int8"; None is that of the vectors.
+        subwords: the vectors of character n-grams, if there are any.
 
     Raises:
         ArgumentTypeError: JSON cannot hold `info`.
@@ -78,6 +100,14 @@ def write_safetensors(
     }
     if counts is not None:
         tensors["counts"] = np.ascontiguousarray(counts, dtype=np.int64)
+    if subwords is not None:
+        kinds = subwords.ngrams
+        if dtype == "int8":
+            raise ArgumentError("dtype", "float32 or float16 for vectors with those of n-grams", dtype)
+        tensors["ngram_vectors"] = _stored(subwords.vectors, dtype)["vectors"]
+        tensors["ngram_kinds"] = np.array([kinds.minn, kinds.maxn, kinds.buckets])
+        if subwords.buckets is not None:
+            tensors["ngram_buckets"] = subwords.buckets
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
     with atomic_write(target / FILE) as file:
@@ -119,18 +149,13 @@ def is_safetensors(path: str | os.PathLike[str]) -> bool:
         return start[8:] == b"{" and int.from_bytes(start[:8], "little") <= os.path.getsize(path)
 
 
-def read_safetensors(
-    path: str | os.PathLike[str], *, check: bool = True, mmap: bool = False
-) -> tuple[list[str], NDArray[np.float32], NDArray[np.int64] | None]:
+def read_safetensors(path: str | os.PathLike[str], *, check: bool = True, mmap: bool = False) -> StoredVectors:
     """Read what `write_safetensors` wrote, or the vectors out of a whole Word2Vec.
 
     Args:
         path: the file `vectors.safetensors`, or `model.safetensors`, under any name.
         check: compare the digests in the file, at about the speed of a copy.
         mmap: leave the vectors where they are, a read-only map of the file.
-
-    Returns:
-        words, vectors (V, D) and counts (V,) or None.
 
     Raises:
         OSError: the file cannot be read.
@@ -141,6 +166,8 @@ def read_safetensors(
     metadata = read_metadata(name)
     kind, _, version = metadata.get("format", "").partition(" ")
     if not kind and "logq" in metadata and read_kind(name, format=_MODEL):
+        if json.loads(metadata["logq"])["settings"].get("subwords"):
+            raise ValueError(f"{name}: words of this model consist of n-grams; take the vectors of logq.load(folder)")
         tensors = _read(name, _OF_MODEL, "learned/vectors", check=check, mmap=mmap)
         return _unpack(name, {_OF_MODEL[key]: tensor for key, tensor in tensors.items()})
     if kind != _FORMAT:
@@ -149,7 +176,7 @@ def read_safetensors(
         raise ValueError(
             f"{name}: expected version {_VERSION} of the format, got {version!r}; a newer logq can read it"
         )
-    names = ("vectors", "scales", "words", "word_offsets", "counts")
+    names = ("vectors", "scales", "words", "word_offsets", "counts", *_NGRAMS)
     return _unpack(name, _read(name, names, "vectors", check=check, mmap=mmap))
 
 
@@ -163,9 +190,7 @@ def _read(name: str, names: Collection[str], table: str, *, check: bool, mmap: b
     return {**tensors, table: map_tensor(name, table)}
 
 
-def _unpack(
-    name: str, tensors: dict[str, NDArray[Any]]
-) -> tuple[list[str], NDArray[np.float32], NDArray[np.int64] | None]:
+def _unpack(name: str, tensors: dict[str, NDArray[Any]]) -> StoredVectors:
     half = "vectors" in tensors and tensors["vectors"].dtype == np.float16
     kind = np.int8 if "scales" in tensors else np.float16 if half else np.float32
     expected: dict[str, tuple[Any, int]] = {
@@ -195,7 +220,23 @@ def _unpack(
     if scales is not None:
         vectors = vectors.astype(np.float32)
         vectors *= scales[:, None]
-    return words, vectors, counts
+    return StoredVectors(words, vectors, counts, _unpack_subwords(name, tensors))
+
+
+def _unpack_subwords(name: str, tensors: dict[str, NDArray[Any]]) -> Subwords | None:
+    if "ngram_vectors" not in tensors:
+        return None
+    of_words, table = tensors["vectors"], tensors["ngram_vectors"]
+    kinds, buckets = tensors.get("ngram_kinds"), tensors.get("ngram_buckets")
+    fits = table.dtype == of_words.dtype and table.ndim == 2 and table.shape[1] == of_words.shape[1]
+    fits = fits and kinds is not None and kinds.dtype == np.int64 and kinds.shape == (3,)
+    if not fits or (buckets is not None and (buckets.dtype != np.int32 or buckets.ndim != 1)):
+        raise ValueError(f"{name}: the file is damaged, its tensors of n-grams do not fit together")
+    assert kinds is not None
+    try:
+        return Subwords(CharacterNgrams(*kinds.tolist()), table, buckets)
+    except ArgumentError as error:
+        raise ValueError(f"{name}: the file is damaged, {error}") from None
 
 
 def _encode(word: str) -> bytes:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from logq._arguments import ArgumentError, Verbatim, check_bool, check_float
 from logq.text.words import check_strings
 from logq.vectors.gensim_names import with_gensim_arguments
-from logq.vectors.nearest_words import cosines, unit
+from logq.vectors.nearest_words import cosines, norms, unit
 from logq.vectors.vector_arguments import check_rows, listed_terms
 from logq.vectors.word_table import WordTable
 
@@ -34,9 +34,8 @@ class WordComparisons(WordTable):
         Raises:
             UnknownWord: one of them has no vector.
         """
-        rows = [self._index(word) for word in (a, b)]
-        check_rows(self.vectors, self._norms, rows)
-        first, second = (unit(self.vectors[row]) for row in rows)
+        first, second = (unit(self._of_word(word)) for word in (a, b))
+        check_rows(self.vectors, self._norms, self._rows_of((a, b)))
         return float(np.clip(first @ second, -1, 1))
 
     @with_gensim_arguments(**_PAIR)
@@ -47,15 +46,20 @@ class WordComparisons(WordTable):
     def distances(self, word_or_vector: "str | ArrayLike | Tensor", other_words: Iterable[str] = ()) -> Floats:
         """Return 1 - cosine of a word or vector (D,) with other words, (n,) float32; by default with all, (V,)."""
         direction = unit(self._vector("word_or_vector", word_or_vector))
-        rows = [self._index(word) for word in check_strings("other_words", other_words)]
+        words = check_strings("other_words", other_words)
+        if self.subwords is not None and len(self._rows_of(words)) < len(words):
+            vectors = self[words]
+            return 1 - cosines(vectors, norms(vectors), direction)
+        rows = [self._index(word) for word in words]
         others = rows or slice(None)
         check_rows(self.vectors, self._norms, rows or range(len(self.index_to_key)))
         return 1 - cosines(self.vectors[others], self._norms[others], direction)
 
     def closer_than(self, key1: str, key2: str) -> list[str]:
         """Return the words that are nearer to `key1` than `key2` is, without `key1` itself, in order of their index."""
-        far, itself, distances = self._index(key2), self._index(key1), self.distances(key1)
-        return [self.index_to_key[i] for i in (distances < distances[far]).nonzero()[0] if i != itself]
+        self._of_word(key1)  # a word
+        far, itself, distances = self._index(key2), self._rows_of([key1]), self.distances(key1)
+        return [self.index_to_key[i] for i in (distances < distances[far]).nonzero()[0] if i not in itself]
 
     def rank(self, key1: str, key2: str) -> int:
         """Return the rank of `key2` among the neighbors of `key1`: 1 for the nearest."""
@@ -69,8 +73,8 @@ class WordComparisons(WordTable):
         """
         sums: list[NDArray[np.float64]] = []
         for name, words in (("ws1", ws1), ("ws2", ws2)):
-            rows, _ = self._known(name, words)
-            sums.append(unit(self.vectors[rows].astype(np.float64).sum(axis=0)))
+            known, _ = self._known(name, words)
+            sums.append(unit(self[known].astype(np.float64).sum(axis=0)))
         return float(np.clip(sums[0] @ sums[1], -1, 1))
 
     def doesnt_match(self, words: Iterable[str]) -> str:
@@ -81,12 +85,12 @@ class WordComparisons(WordTable):
         Raises:
             ArgumentError: no word has a vector.
         """
-        rows, unknown = self._known("words", words)
+        known, unknown = self._known("words", words)
         if unknown:
             named = ", ".join(map(repr, unknown[:5])) + (", ..." if len(unknown) > 5 else "")
             warnings.warn(f"words: {named} have no vector and are left out", UserWarning, stacklevel=2)
-        directions = np.stack([unit(self.vectors[row]) for row in rows])
-        return self.index_to_key[rows[int(np.argmin(directions @ unit(directions.mean(axis=0))))]]
+        directions = np.stack([unit(self._of_word(word)) for word in known])
+        return known[int(np.argmin(directions @ unit(directions.mean(axis=0))))]
 
     def most_similar_to_given(self, key1: str, keys_list: Iterable[str]) -> str:
         """Return which of some words is nearest to `key1`; of equally near ones the first.
@@ -142,10 +146,11 @@ class WordComparisons(WordTable):
         total, weight, rows = np.zeros(self.vector_size), 0.0, list[int]()
         for key, factor in zip(listed, factors, strict=True):
             if isinstance(key, str):
-                if ignore_missing and key not in self.key_to_index:
+                if ignore_missing and key not in self:
                     continue
-                rows.append(self._index(key))
-                vector = unit(self.vectors[rows[-1]]) if scaled else self.vectors[rows[-1]].astype(np.float64)
+                found = self._of_word(key)
+                rows += self._rows_of([key])
+                vector = unit(found) if scaled else found.astype(np.float64)
             else:
                 vector = self._check_vector("keys", key)
             total += factor * vector

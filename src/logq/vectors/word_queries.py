@@ -128,8 +128,8 @@ class WordQueries(WordComparisons):
             if isinstance(term, tuple) and len(term) == 2:
                 key, weight = term[0], check_weight(name, *term)
             if isinstance(key, str):
-                excluded.append(self._index(key))
-                total += weight * unit(self.vectors[excluded[-1]])
+                excluded += self._rows_of([key])
+                total += weight * unit(self._of_word(key))
             else:
                 total += weight * self._check_vector(name, key)
         return self._nearest(total, topn, excluded, self._rows(restrict_vocab, among), index)
@@ -162,8 +162,8 @@ class WordQueries(WordComparisons):
         Raises:
             UnknownWord: the word has no vector.
         """
-        row = self._index(word)
-        return self._nearest(unit(self.vectors[row]), topn, [row], self._rows(restrict_vocab, among), index)
+        rows = self._rows(restrict_vocab, among)
+        return self._nearest(unit(self._of_word(word)), topn, self._rows_of([word]), rows, index)
 
     similar_by_key = similar_by_word
 
@@ -254,7 +254,7 @@ class WordQueries(WordComparisons):
         near, far = listed_terms("positive", positive), listed_terms("negative", negative)
         if not near:
             raise ArgumentError("positive", "at least one word or vector", Verbatim("none"))
-        excluded = [self._index(term) for term in (*near, *far) if isinstance(term, str)]
+        excluded = self._rows_of(term for term in (*near, *far) if isinstance(term, str))
         above = [unit(self._vector("positive", term)) for term in near]
         below = [unit(self._vector("negative", term)) for term in far]
         rows = self._rows(restrict_vocab, among)

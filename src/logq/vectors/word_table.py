@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, shown
 from logq.text.words import check_strings
 from logq.vectors.gensim_names import WithGensimNames
 from logq.vectors.nearest_words import UnknownWord, norms, unit
+from logq.vectors.subwords import Subwords
 from logq.vectors.vector_arguments import Vectors, check_rows, to_array
 
 __all__ = ["WordTable"]
@@ -53,6 +54,7 @@ class WordTable(WithGensimNames):
     index_to_key: list[str]
     key_to_index: dict[str, int]
     vectors: Vectors
+    subwords: Subwords | None
 
     @cached_property
     def _norms(self) -> NDArray[np.float64]:
@@ -73,15 +75,19 @@ class WordTable(WithGensimNames):
         return len(self.index_to_key)
 
     def __contains__(self, key: object) -> bool:
-        return key in self.key_to_index
+        """Whether a word has a vector, be it by its n-grams; those with a vector of their own are in key_to_index."""
+        return key in self.key_to_index or (isinstance(key, str) and self._by_ngrams(key) is not None)
 
     def __getitem__(self, key: str | Iterable[str]) -> Vectors:
         """Return the vector (D,) of a word, or those (n, D) of a list of n words."""
         if isinstance(key, str):
-            return self.vectors[self._index(key)]
+            return self._of_word(key)
         if not isinstance(key, Iterable):
             raise ArgumentTypeError("key", "a word or a list of words", key)
-        return self.vectors[np.array([self._index(word) for word in key], dtype=np.int64)]
+        words = list(key)
+        if self.subwords is not None and not all(word in self.key_to_index for word in words):
+            return cast("Vectors", np.stack([self._of_word(word) for word in words]))
+        return self.vectors[np.array([self._index(word) for word in words], dtype=np.int64)]
 
     def get_vector(self, key: str, norm: bool = False) -> Vectors:
         """Return the vector (D,) of a word, scaled to length 1 if `norm` (a zero vector stays zero).
@@ -89,7 +95,7 @@ class WordTable(WithGensimNames):
         Raises:
             UnknownWord: the word has no vector.
         """
-        vector = self.vectors[self._index(key)]
+        vector = self._of_word(key)
         return unit(vector).astype(np.float32) if norm else vector
 
     def _index(self, key: Any) -> int:
@@ -103,9 +109,23 @@ class WordTable(WithGensimNames):
     def _vector(self, name: str, term: Any) -> NDArray[Any]:
         if not isinstance(term, str):
             return self._check_vector(name, term)
-        row = self._index(term)
-        check_rows(self.vectors, self._norms, [row])
-        return self.vectors[row]
+        check_rows(self.vectors, self._norms, self._rows_of([term]))
+        return self._of_word(term)
+
+    def _of_word(self, key: Any) -> Vectors:
+        """The vector (D,) of a word, by its n-grams if it is not known."""
+        if isinstance(key, str) and key not in self.key_to_index:
+            composed = self._by_ngrams(key)
+            if composed is not None:
+                return composed
+        return self.vectors[self._index(key)]
+
+    def _by_ngrams(self, word: str) -> NDArray[np.float32] | None:
+        return None if self.subwords is None else self.subwords.vector(word)
+
+    def _rows_of(self, words: Iterable[str]) -> list[int]:
+        """The rows of words that have one."""
+        return [self.key_to_index[word] for word in words if word in self.key_to_index]
 
     def _check_vector(self, name: str, vector: Any) -> NDArray[np.float64]:
         array = to_array(name, vector).astype(np.float64)
@@ -113,12 +133,12 @@ class WordTable(WithGensimNames):
             raise ArgumentError(name, f"{self.vector_size} finite numbers", Verbatim(f"shape {array.shape}: {array}"))
         return array
 
-    def _known(self, name: str, words: Iterable[str]) -> tuple[list[int], list[str]]:
-        """The indices of words that have a vector, and the words that have none."""
+    def _known(self, name: str, words: Iterable[str]) -> tuple[list[str], list[str]]:
+        """The words that have a vector, and those that have none."""
         listed = check_strings(name, words)
-        rows = [self.key_to_index[word] for word in listed if word in self.key_to_index]
-        check_rows(self.vectors, self._norms, rows)
-        if not rows:
+        known = [word for word in listed if word in self]
+        check_rows(self.vectors, self._norms, self._rows_of(known))
+        if not known:
             got = f"{shown(listed[0])}, which has none" if listed else "none"
             raise ArgumentError(name, "at least one word with a vector", Verbatim(got))
-        return rows, [word for word in listed if word not in self.key_to_index]
+        return known, [word for word in listed if word not in self]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from logq.text import Vocabulary
 from logq.word2vec.kernel import Losses
 from logq.word2vec.word2vec_config import Word2VecConfig
+from logq.word2vec.word_parts import WordParts
 
 __all__ = [
     "AROUND",
@@ -25,6 +26,7 @@ __all__ = [
     "first_vectors",
     "in_pieces",
     "load_engine",
+    "rows_of_buckets",
 ]
 
 Floats: TypeAlias = NDArray[np.float32]
@@ -122,7 +124,12 @@ class Engine(ABC):
     @property
     @abstractmethod
     def vectors(self) -> Floats:
-        """(V, D), the word vectors as they are: a view where that is possible."""
+        """(V, D), the word vectors as they are: a view where that is possible; with subwords, the words' own rows."""
+
+    @property
+    def parts(self) -> WordParts | None:
+        """With subwords, the rows that words consist of; those of n-grams are in `state`, as "ngrams"."""
+        return None
 
     @abstractmethod
     def state(self) -> dict[str, NDArray[Any]]:
@@ -264,3 +271,15 @@ def first_rows(num_words: int, dim: int, seed: int, piece: int = 1 << 16) -> Ite
         made -= 0.5
         made *= 2 / dim
         yield made
+
+
+def rows_of_buckets(parts: WordParts | None, of: WordParts | None) -> NDArray[np.int64]:
+    """The row among the n-grams of `parts` of each n-gram of `of`, all of whose buckets it has.
+
+    Example:
+        >>> rows_of_buckets(None, None)
+        array([], dtype=int64)
+    """
+    if parts is None or of is None:
+        return np.zeros(0, np.int64)
+    return np.searchsorted(parts.buckets, of.buckets)

@@ -10,6 +10,7 @@ from logq.text import EncodedCorpus, Vocabulary
 from logq.training.checkpoint import RunCheckpoint
 from logq.training.devices import Device
 from logq.training.joint_checkpoint import JointCheckpoint
+from logq.word2vec.available import available_cores
 from logq.word2vec.corpus_run import CorpusRun
 from logq.word2vec.engines import AROUND, Engine
 from logq.word2vec.fit_alone import FitAlone
@@ -18,7 +19,7 @@ from logq.word2vec.joint_run import JointRun
 from logq.word2vec.joint_text import encode_together
 from logq.word2vec.partitioned_engine import PartitionedEngine
 from logq.word2vec.training_text import WordRules
-from logq.word2vec.word2vec_config import Word2VecConfig, available_cores
+from logq.word2vec.word2vec_config import Word2VecConfig
 
 __all__ = ["FitTogether"]
 
@@ -48,6 +49,9 @@ class FitTogether(FitAlone):
             why = f", which has no kernel for {settings.why_not_fused}" if settings.why_not_fused else ""
             expected = f"the compiled engine where several processes train{why}"
             raise ArgumentError("engine", expected, settings.engine_name, "start it without torchrun")
+        if settings.subwords:
+            expected = "False where several processes train, which exchange rows of words only"
+            raise ArgumentError("subwords", expected, True, "start it without torchrun")
         join()
         self._device = Device()
 

@@ -10,14 +10,24 @@ from numpy.typing import NDArray
 
 from logq.huffman import HuffmanTree
 from logq.text import Vocabulary
-from logq.word2vec.engines import Engine, Floats, Position, Span, check_arrays, in_pieces
+from logq.word2vec.engines import (
+    Engine,
+    Floats,
+    Position,
+    Span,
+    check_arrays,
+    first_vectors,
+    in_pieces,
+    rows_of_buckets,
+)
 from logq.word2vec.kernel import Losses, Setup, alias_cells, keep_thresholds, table, train
 from logq.word2vec.word2vec_config import Word2VecConfig
+from logq.word2vec.word_parts import WordParts
 
 __all__ = ["FusedEngine", "setup_of"]
 
 
-def setup_of(settings: Word2VecConfig, vocabulary: Vocabulary) -> Setup:
+def setup_of(settings: Word2VecConfig, vocabulary: Vocabulary, parts: WordParts | None = None) -> Setup:
     """What the kernel is told of a model.
 
     Example:
@@ -35,6 +45,7 @@ def setup_of(settings: Word2VecConfig, vocabulary: Vocabulary) -> Setup:
         negatives=settings.num_sampled,
         shared=settings.shared_negatives is not False,
         tree=tree,
+        parts=parts,
         threads=settings.used_threads,
         simd=settings.simd,
         partitions=settings.partitions,
@@ -51,9 +62,12 @@ class FusedEngine(Engine):
         size, dim = vectors.shape
         self.dim = dim
         self.reach = settings.window
-        self.inputs = table(size, dim)
-        self.inputs[:, :dim] = vectors
-        self.setup = setup_of(settings, vocabulary)
+        self._parts = None if settings.ngrams is None else WordParts.of(vocabulary.index_to_key, settings.ngrams)
+        self.inputs = table(size if self._parts is None else self._parts.num_rows, dim)
+        self.inputs[:size, :dim] = vectors
+        if self._parts is not None:
+            self.inputs[size:, :dim] = first_vectors(len(self._parts.buckets), dim, seed)
+        self.setup = setup_of(settings, vocabulary, self._parts)
         tree, bits = self.setup.tree, 1.0 + settings.num_sampled
         if tree is not None:
             bits = float(vocabulary.counts @ np.diff(tree.offsets)) / vocabulary.total
@@ -87,17 +101,32 @@ class FusedEngine(Engine):
     @property
     def vectors(self) -> Floats:
         """(V, D), a view."""
+        return self._rows[: self._num_words]
+
+    @property
+    def parts(self) -> WordParts | None:
+        """The rows that words consist of, if they are trained with their n-grams."""
+        return self._parts
+
+    @property
+    def _rows(self) -> Floats:
         return self.inputs[:, : self.dim]
 
+    @property
+    def _num_words(self) -> int:
+        return len(self.setup.keep)
+
     def state(self) -> dict[str, NDArray[Any]]:
-        """The output vectors, or those of the inner nodes."""
-        return {"outputs": self.outputs[:, : self.dim]}
+        """The output vectors, or those of the inner nodes; and those of n-grams."""
+        ngrams = {} if self._parts is None else {"ngrams": self._rows[self._num_words :]}
+        return {"outputs": self.outputs[:, : self.dim], **ngrams}
 
     def load_state(self, vectors: Floats, state: Mapping[str, NDArray[Any]]) -> None:
         """Copy both tables."""
         check_arrays({"vectors": self.vectors, **self.state()}, {"vectors": vectors, **state})
-        self.inputs[:, : self.dim] = vectors
-        self.outputs[:, : self.dim] = state["outputs"]
+        self.vectors[:] = vectors
+        for name, array in self.state().items():
+            array[:] = state[name]
 
     def put_vectors(self, rows: NDArray[np.int64], vectors: Floats) -> None:
         """Replace the rows of some words."""
@@ -106,5 +135,7 @@ class FusedEngine(Engine):
     def copy_words(self, other: Engine, numbers: NDArray[np.int64]) -> None:
         """Copy the rows of its words."""
         assert isinstance(other, FusedEngine)
-        self.inputs[numbers] = other.inputs
+        self.vectors[numbers] = other.vectors
         self.outputs[numbers] = other.outputs
+        if self._parts is not None:
+            self.state()["ngrams"][rows_of_buckets(self._parts, other.parts)] = other.state()["ngrams"]

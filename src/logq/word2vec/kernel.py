@@ -15,6 +15,7 @@ from numpy.typing import DTypeLike, NDArray
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_bool, check_float, check_int
 from logq.huffman import HuffmanTree
 from logq.kernels import _native
+from logq.word2vec.word_parts import WordParts
 
 __all__ = ["Losses", "Setup", "alias_cells", "keep_thresholds", "simd_levels", "table", "train"]
 
@@ -69,6 +70,7 @@ class Setup:
             the cache. 0 draws new ones for every window.
         block: number of neighboring windows that share their negatives, with which each is trained at once.
         tree: for hierarchical softmax, instead of negative sampling.
+        parts: for subwords, the rows of the input table that each word consists of.
         threads: number of threads that train at the same time, without locks.
         simd: one of `simd_levels()`, or "auto" for the first.
         loss_every: the loss of about one pair in this many is computed, a power of two: 1 takes all of them.
@@ -86,6 +88,7 @@ class Setup:
     pool: int = 256
     block: int = 1
     tree: HuffmanTree | None = None
+    parts: WordParts | None = None
     threads: int = 1
     simd: str = "auto"
     loss_every: int = 64
@@ -162,7 +165,7 @@ def alias_cells(
 
 
 def train(
-    inputs: Floats,  # (V, stride)
+    inputs: Floats,  # (V, stride), or (V + R, stride) for subwords
     outputs: Floats,  # (V, stride), or (V - 1, stride) for hierarchical softmax
     ids: NDArray[np.int32],  # (n,)
     setup: Setup,
@@ -178,6 +181,9 @@ def train(
 
     What is drawn at a word depends only on `seed` and its position in the corpus: with one thread the result is the
     same, bit for bit, in however many calls the text is trained. The interpreter's lock is released meanwhile.
+
+    With subwords a word that some window can reach is the mean of its rows as it was when it came into reach. It is
+    trained there like any other, and when it leaves, each of its rows gains what it has gained.
 
     Args:
         inputs: word vectors, from `table`; with several partitions a part of them.
@@ -213,13 +219,17 @@ def train(
         >>> train(inputs, outputs, ids, setup, begin=0, end=3, position=0, seed=1, rate=(0.1, 0, 0)).pairs
         2
     """
-    tree = setup.tree
+    tree, word_parts = setup.tree, setup.parts
+    part_offsets = np.zeros(0, np.int64) if word_parts is None else word_parts.offsets
+    parts = np.zeros(0, np.int32) if word_parts is None else word_parts.rows
     offsets = np.zeros(0, np.int64) if tree is None else tree.offsets
     points = np.zeros(0, np.int32) if tree is None else tree.points
     codes = np.zeros(0, np.uint8) if tree is None else tree.codes
     for name, array, dtype, dims in (
         ("inputs", inputs, np.float32, 2),
         ("outputs", outputs, np.float32, 2),
+        ("part_offsets", part_offsets, np.int64, 1),
+        ("parts", parts, np.int32, 1),
         ("ids", ids, np.int32, 1),
         ("keep", setup.keep, np.uint32, 1),
         ("cells", setup.cells, np.uint64, 1),
@@ -236,6 +246,8 @@ def train(
     pairs, loss_pairs, loss_sum = _native.word2vec_train(
         inputs,
         outputs,
+        part_offsets,
+        parts,
         ids,
         begin=_check_size("begin", begin, 0, 2**62),
         end=_check_size("end", end, 0, 2**62),
@@ -259,9 +271,9 @@ def train(
         threads=_check_size("threads", setup.threads, 1, 2**20),
         simd=setup.simd,
         loss_every=_check_size("loss_every", setup.loss_every, 1, 2**30),
-        parts=_check_size("partitions", setup.partitions, 1, 2**30),
-        input_part=_check_size("bucket", bucket[0], 0, 2**30),
-        output_part=_check_size("bucket", bucket[1], 0, 2**30),
+        partitions=_check_size("partitions", setup.partitions, 1, 2**30),
+        input_partition=_check_size("bucket", bucket[0], 0, 2**30),
+        output_partition=_check_size("bucket", bucket[1], 0, 2**30),
     )
     return Losses(pairs, loss_sum, loss_pairs)
 

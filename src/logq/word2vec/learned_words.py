@@ -16,8 +16,10 @@ from logq.text import Vocabulary
 from logq.text.words import check_strings
 from logq.training.estimator import SavedEstimator, prefixed, with_prefix
 from logq.vectors import KeyedVectors
+from logq.vectors.fasttext_files import write_fasttext
 from logq.vectors.gensim_names import with_gensim_arguments
 from logq.vectors.nearest_words import highest
+from logq.vectors.subwords import Subwords, mean_rows
 from logq.vectors.vector_arguments import read_only
 from logq.vectors.vector_files import write_safetensors
 from logq.word2vec.engines import Engine, load_engine
@@ -77,12 +79,23 @@ class LearnedWords(Word2VecConfig, SavedEstimator):
         Raises:
             AttributeError: the model is not fitted.
         """
-        engine = self._fitted_engine()
-        vectors = KeyedVectors(
-            self.vocabulary.index_to_key, read_only(np.array(engine.vectors)), self.vocabulary.counts, copy=False
-        )
+        engine, subwords = self._fitted_engine(), None
+        if engine.parts is not None:
+            assert self.ngrams is not None
+            ngrams = read_only(np.array(engine.state()["ngrams"]))
+            subwords = Subwords(self.ngrams, ngrams, engine.parts.buckets)
+        words, counts = self.vocabulary.index_to_key, self.vocabulary.counts
+        vectors = KeyedVectors(words, read_only(np.array(self._of_words())), counts, copy=False, subwords=subwords)
         vectors.info = self.settings()
         return vectors
+
+    def _of_words(self) -> NDArray[np.float32]:
+        """(V, D), the vectors of words, as means where they consist of several rows: a view where possible."""
+        engine = self._fitted_engine()
+        if engine.parts is None:
+            return engine.vectors
+        rows = np.concatenate([engine.vectors, engine.state()["ngrams"]])
+        return mean_rows(rows, engine.parts.offsets, engine.parts.rows)
 
     @property
     def output_vectors(self) -> NDArray[np.float32]:
@@ -110,7 +123,7 @@ class LearnedWords(Word2VecConfig, SavedEstimator):
             ValueError: hierarchical softmax has no output vectors of words.
         """
         made = self.output_vectors
-        made += self._fitted_engine().vectors
+        made += self._of_words()
         vectors = KeyedVectors(self.vocabulary.index_to_key, read_only(made), self.vocabulary.counts, copy=False)
         vectors.info = {**self.settings(), "summed": True}
         return vectors
@@ -144,7 +157,7 @@ class LearnedWords(Word2VecConfig, SavedEstimator):
         if not len(ids):
             got = Verbatim(f"none of {len(listed)}")
             raise ArgumentError("context_words_list", "at least one word with a vector", got)
-        query = engine.vectors[ids].astype(np.float64).sum(axis=0)
+        query = self._of_words()[ids].astype(np.float64).sum(axis=0)
         if self.cbow_mean:
             query /= len(ids)
         outputs = np.asarray(outputs_of(engine))
@@ -179,7 +192,7 @@ class LearnedWords(Word2VecConfig, SavedEstimator):
         engine = self._fitted_engine()
         if not self.hs:
             raise ArgumentError("hs", "True for a model that scores sentences", False)
-        tree, tables = self._tree(), (engine.vectors, outputs_of(engine))
+        tree, tables = self._tree(), (self._of_words(), outputs_of(engine))
         options: dict[str, Any] = {"window": self.window, "skip_gram": self.sg, "mean": self.cbow_mean}
         listed = [check_strings("sentences", sentence) for sentence in sentences]
         return np.array([sentence_score(words, self.vocabulary, *tables, tree, **options) for words in listed])
@@ -207,7 +220,37 @@ class LearnedWords(Word2VecConfig, SavedEstimator):
         if not launched().is_first:
             return
         info = {**self.settings(), **self._progress()}
-        write_safetensors(folder, self.vocabulary.index_to_key, engine.vectors, self.vocabulary.counts, info)
+        if engine.parts is None:
+            write_safetensors(folder, self.vocabulary.index_to_key, engine.vectors, self.vocabulary.counts, info)
+        else:
+            self.vectors.save(folder, info)
+
+    def save_fasttext(self, path: str | os.PathLike[str]) -> None:
+        """Write a model that fastText and gensim read, .bin, with the vectors of words, n-grams and outputs.
+
+        Hierarchical softmax leaves zeros for outputs, as its tree is another there. Every bucket has a row in the file.
+
+        Args:
+            path: the file to write.
+
+        Raises:
+            AttributeError: the model is not fitted.
+            ArgumentError: a word has a character 0 in it, or no UTF-8 form.
+            OSError: the file cannot be written.
+        """
+        vectors = self.vectors
+        outputs = None if self.hs else self.output_vectors
+        arguments = {"ws": self.window, "epoch": self.epochs, "minCount": self.min_count, "neg": self.num_sampled}
+        arguments |= {"loss": 1 if self.hs else 2, "model": 2 if self.sg else 1, "t": self.sample}
+        write_fasttext(
+            path,
+            vectors.index_to_key,
+            vectors.counts,
+            vectors.vectors,
+            vectors.subwords,
+            outputs=outputs,
+            arguments=arguments,
+        )
 
     def _progress(self) -> dict[str, Any]:
         found = {name: getattr(self, name) for name in (*PROGRESS, *TEXT)}

@@ -13,11 +13,62 @@ from torch.nn.functional import embedding
 
 from logq._arguments import check_int
 from logq.tracing import keeps_sizes
+from logq.word2vec.word_parts import WordParts
 
-__all__ = ["CBOW", "SkipGram"]
+__all__ = ["CBOW", "SkipGram", "WordVectors"]
 
 
-class SkipGram(nn.Module):
+class WordVectors(nn.Module):
+    """Vectors of words, each a row, or the mean of several rows with subwords.
+
+    As in fastText each of the rows gets the whole gradient of the mean.
+
+    Args:
+        num_words: V.
+        dim: D. Vectors start uniform in +-0.5/D, as word2vec.c does.
+        generator: of the first vectors; None takes torch's global one, as torch modules do.
+        parts: the rows that each word consists of.
+
+    Attributes:
+        vectors: (V, D), or (V + R, D) with `parts`.
+
+    Example:
+        >>> WordVectors(10, 4).of_words(torch.tensor([3, 3])).shape
+        torch.Size([2, 4])
+    """
+
+    part_offsets: Tensor
+    parts: Tensor
+
+    def __init__(
+        self,
+        num_words: int,
+        dim: int,
+        *,
+        generator: torch.Generator | None = None,
+        parts: WordParts | None = None,
+    ) -> None:
+        super().__init__()
+        self.vectors = _first_vectors(num_words if parts is None else parts.num_rows, dim, generator)
+        self.has_parts = parts is not None
+        if parts is not None:
+            self.register_buffer("part_offsets", torch.from_numpy(parts.offsets), persistent=False)
+            self.register_buffer("parts", torch.from_numpy(parts.rows).long(), persistent=False)
+
+    def of_words(self, words: Tensor) -> Tensor:
+        """The vectors of words (n,), as (n, D), with sparse gradients."""
+        if not self.has_parts:
+            return embedding(words, self.vectors, sparse=True)
+        begins, ends = self.part_offsets[words], self.part_offsets[words + 1]
+        counts = ends - begins
+        of_word = torch.arange(len(words), device=words.device).repeat_interleave(counts)
+        places = torch.arange(len(of_word), device=words.device) + (ends - counts.cumsum(0))[of_word]
+        rows = embedding(self.parts[places], self.vectors, sparse=True)
+        total = rows.new_zeros(len(words), rows.shape[1]).index_add(0, of_word, rows)
+        return _WholeGradient.apply(total, counts[:, None])
+
+
+class SkipGram(WordVectors):
     """The query is the vector of one word.
 
         query(x) = v_x
@@ -29,15 +80,12 @@ class SkipGram(nn.Module):
         num_words: V.
         dim: D. Vectors start uniform in +-0.5/D, as word2vec.c does.
         generator: of the first vectors; None takes torch's global one, as torch modules do.
+        parts: the rows that each word consists of, with subwords.
 
     Example:
         >>> SkipGram(10, 4).query(torch.tensor([3, 3, 9])).shape
         torch.Size([3, 4])
     """
-
-    def __init__(self, num_words: int, dim: int, *, generator: torch.Generator | None = None) -> None:
-        super().__init__()
-        self.vectors = _first_vectors(num_words, dim, generator)
 
     def query(self, inputs: Tensor) -> Tensor:
         """Query vectors of a batch, with sparse gradients for `vectors`.
@@ -48,10 +96,10 @@ class SkipGram(nn.Module):
         Returns:
             (B, D).
         """
-        return embedding(inputs, self.vectors, sparse=True)
+        return self.of_words(inputs)
 
 
-class CBOW(nn.Module):
+class CBOW(WordVectors):
     """The query is the mean, or the sum, of the vectors of the words around it.
 
         query(x_1 .. x_n) = sum_j v_{x_j} / n        or without / n
@@ -64,6 +112,7 @@ class CBOW(nn.Module):
         dim: D.
         mean: whether to take the mean, or the sum.
         generator: of the first vectors.
+        parts: the rows that each word consists of, with subwords.
 
     Example:
         >>> CBOW(10, 4).query(torch.tensor([[3, 5, -1], [1, -1, -1]])).shape
@@ -71,10 +120,15 @@ class CBOW(nn.Module):
     """
 
     def __init__(
-        self, num_words: int, dim: int, *, mean: bool = True, generator: torch.Generator | None = None
+        self,
+        num_words: int,
+        dim: int,
+        *,
+        mean: bool = True,
+        generator: torch.Generator | None = None,
+        parts: WordParts | None = None,
     ) -> None:
-        super().__init__()
-        self.vectors = _first_vectors(num_words, dim, generator)
+        super().__init__(num_words, dim, generator=generator, parts=parts)
         self.mean = mean
 
     def query(self, contexts: Tensor) -> Tensor:
@@ -87,13 +141,13 @@ class CBOW(nn.Module):
             (B, D).
         """
         is_word = contexts >= 0
-        if keeps_sizes(contexts):
+        if keeps_sizes(contexts) and not self.has_parts:
             words = embedding(contexts.clamp(min=0), self.vectors, sparse=True)
             query = words.where(is_word[..., None], 0.0).sum(dim=1)
         else:
             # Only words are looked up, so that padding leaves no row in a sparse gradient.
             rows = is_word.nonzero()[:, 0]
-            words = embedding(contexts[is_word], self.vectors, sparse=True)
+            words = self.of_words(contexts[is_word])
             query = words.new_zeros(len(contexts), words.shape[1]).index_add(0, rows, words)
         if self.mean:
             counts = is_word.sum(dim=1, keepdim=True).clamp(min=1)

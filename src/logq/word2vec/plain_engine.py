@@ -19,10 +19,20 @@ from logq.samplers.registry import SamplerSettings, make_sampler
 from logq.shapes import check_device
 from logq.text import Vocabulary, cbow_windows, reduced_windows, skipgram_pairs, subsample_sentences
 from logq.training.batch_feed import feed
-from logq.word2vec.engines import Engine, Floats, HeldRows, Position, Span, check_arrays
+from logq.word2vec.engines import (
+    Engine,
+    Floats,
+    HeldRows,
+    Position,
+    Span,
+    check_arrays,
+    first_vectors,
+    rows_of_buckets,
+)
 from logq.word2vec.kernel import Losses
 from logq.word2vec.modules import CBOW, SkipGram
 from logq.word2vec.word2vec_config import Word2VecConfig
+from logq.word2vec.word_parts import WordParts
 
 __all__ = ["PlainEngine", "WordBatch", "examples"]
 
@@ -113,10 +123,14 @@ class PlainEngine(Engine):
         self.shrink_windows = settings.shrink_windows
         size, dim = vectors.shape
         unused = torch.Generator()  # the first vectors are given; torch's global generator is left alone
+        self._num_words = size
+        self._parts = None if settings.ngrams is None else WordParts.of(vocabulary.index_to_key, settings.ngrams)
+        if self._parts is not None:
+            vectors = np.concatenate([vectors, first_vectors(len(self._parts.buckets), dim, seed)])
         if self.skip_gram:
-            self.model = SkipGram(size, dim, generator=unused)
+            self.model = SkipGram(size, dim, generator=unused, parts=self._parts)
         else:
-            self.model = CBOW(size, dim, mean=settings.cbow_mean, generator=unused)
+            self.model = CBOW(size, dim, mean=settings.cbow_mean, generator=unused, parts=self._parts)
         self.model.vectors.data = torch.from_numpy(np.ascontiguousarray(vectors))
         self.loss = _make_loss(settings, vocabulary, self.keep_probability, seed)
         self.model.to(self.device)
@@ -179,18 +193,29 @@ class PlainEngine(Engine):
     @property
     def vectors(self) -> Floats:
         """(V, D); a view on the CPU."""
-        return self.model.vectors.detach().cpu().numpy()
+        return self.model.vectors[: self._num_words].detach().cpu().numpy()
+
+    @property
+    def parts(self) -> WordParts | None:
+        """The rows that words consist of, if they are trained with their n-grams."""
+        return self._parts
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """The loss module: output vectors, biases, and what the sampler has learned."""
-        return {name: tensor.detach().cpu().numpy() for name, tensor in self.loss.state_dict().items()}
+        """The loss module: output vectors, biases, and what the sampler has learned; and the vectors of n-grams."""
+        learned = {name: tensor.detach().cpu().numpy() for name, tensor in self.loss.state_dict().items()}
+        if self._parts is not None:
+            learned["ngrams"] = self.model.vectors[self._num_words :].detach().cpu().numpy()
+        return learned
 
     @torch.no_grad()
     def load_state(self, vectors: Floats, state: Mapping[str, NDArray[Any]]) -> None:
         """Copy vectors and a loss module."""
         expected = self.state()
         check_arrays({"vectors": self.vectors, **expected}, {"vectors": vectors, **state})
-        self.model.vectors.copy_(torch.from_numpy(np.ascontiguousarray(vectors)))
+        self.model.vectors[: self._num_words] = torch.from_numpy(np.array(vectors))
+        if self._parts is not None:
+            self.model.vectors[self._num_words :] = torch.from_numpy(np.array(state["ngrams"]))
+            del expected["ngrams"]
         self.loss.load_state_dict({name: torch.from_numpy(np.array(state[name])) for name in expected})
 
     @torch.no_grad()
@@ -204,7 +229,10 @@ class PlainEngine(Engine):
         """Copy the rows of its words; what a sampler has learned starts over."""
         assert isinstance(other, PlainEngine)
         rows = torch.from_numpy(numbers).to(self.device)
-        self.model.vectors[rows] = other.model.vectors
+        self.model.vectors[rows] = other.model.vectors[: len(rows)]
+        if self._parts is not None:
+            places = rows_of_buckets(self._parts, other.parts) + self._num_words
+            self.model.vectors[torch.from_numpy(places).to(self.device)] = other.model.vectors[len(rows) :]
         if not isinstance(self.loss, CandidateLoss) or not isinstance(other.loss, CandidateLoss):
             self.loss.load_state_dict(other.loss.state_dict())
             return

@@ -11,7 +11,8 @@ from typing_extensions import Self
 
 from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_bool
 from logq.text import EncodedCorpus, Vocabulary, count_words, encode
-from logq.word2vec.word2vec_config import Word2VecConfig, available_cores
+from logq.word2vec.available import available_cores
+from logq.word2vec.word2vec_config import Word2VecConfig
 
 __all__ = ["Keep", "WordRules", "grown_vocabulary", "training_text"]
 

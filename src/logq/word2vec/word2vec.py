@@ -21,7 +21,7 @@ from logq.training.checkpoint import RunCheckpoint, fingerprint
 from logq.training.estimator import FitOptions, Seeds, fresh_seed
 from logq.vectors import KeyedVectors
 from logq.vectors.gensim_names import WithGensimNames, with_gensim_arguments
-from logq.word2vec.available_memory import available_memory
+from logq.word2vec.available import available_memory
 from logq.word2vec.engines import Engine, first_rows, first_vectors, load_engine
 from logq.word2vec.fit_alone import FitAlone, company_of
 from logq.word2vec.learned_words import LearnedWords

@@ -9,14 +9,14 @@ from importlib.util import find_spec
 from typing import Annotated, Any, ClassVar
 
 from logq._arguments import ArgumentError, ArgumentTypeError, check_int
-from logq._launch import processes_here
 from logq.objectives import OBJECTIVES, objective_name
 from logq.samplers.registry import SamplerChoice
 from logq.training.config import Above, AtLeast, AtMost, Check, Help, OneOf, configclass
-from logq.training.options import ObjectiveConfig
+from logq.word2vec.available import available_cores
 from logq.word2vec.kernel import simd_levels
+from logq.word2vec.subword_config import SubwordConfig
 
-__all__ = ["FUSED", "HIERARCHICAL_SOFTMAX", "Word2VecConfig", "available_cores"]
+__all__ = ["FUSED", "HIERARCHICAL_SOFTMAX", "Word2VecConfig"]
 
 HIERARCHICAL_SOFTMAX = "hierarchical_softmax"
 """The objective of a model with hs=True; it is a tree, and no objective of logq.objectives."""
@@ -39,17 +39,6 @@ LARGEST = 10_000
 
 LARGEST_WINDOW, MOST_NEGATIVES = 63, 127
 """On a GPU."""
-
-
-def available_cores() -> int:
-    """How many cores this process may use: its part of them, if torchrun has started several on this machine.
-
-    Example:
-        >>> available_cores() >= 1
-        True
-    """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // processes_here())
 
 
 def _check_objective(name: str, value: Any) -> str:
@@ -75,7 +64,7 @@ def _check_simd(name: str, value: Any) -> str:
 
 
 @configclass(group="Model")
-class Word2VecConfig(ObjectiveConfig):
+class Word2VecConfig(SubwordConfig):
     """The arguments of Word2Vec.
 
     Example:
@@ -290,6 +279,7 @@ class Word2VecConfig(ObjectiveConfig):
         if self.hs and self.num_sampled != DEFAULT_NUM_SAMPLED:
             text = f"{self.num_sampled} negatives are not used: hs trains the tree alone, where gensim trains both"
             warnings.warn(f"num_sampled: {text}", UserWarning, stacklevel=4)
+        _ = self.ngrams  # checks them
         if self.lr is None:
             self.lr = 0.025 if self.sg else 0.05
         if self.engine == "fused" and self.why_not_fused:
@@ -355,6 +345,8 @@ class Word2VecConfig(ObjectiveConfig):
         lacks = self._lacks(TRITON)
         if not lacks and self.shared_negatives is False:
             lacks = "separate negatives for each pair"
+        if not lacks and self.subwords:
+            lacks = "subwords"
         if not lacks and self.batch_size is not None:
             lacks = "batches"
         if not lacks and self.window > LARGEST_WINDOW:
@@ -380,6 +372,8 @@ class Word2VecConfig(ObjectiveConfig):
             return "hierarchical softmax"
         if self.engine_name != "fused":
             return f"the engine {self.engine_name}"
+        if self.subwords:
+            return "subwords"
         return "negatives of each pair's own" if self.shared_negatives is False else ""
 
     @property

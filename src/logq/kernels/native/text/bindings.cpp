@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "../arrays.hpp"
+#include "character_ngrams.hpp"
 #include "tokenizer.hpp"
 #include "white_space.hpp"
 #include "word_table.hpp"
@@ -148,6 +149,32 @@ std::pair<std::size_t, std::size_t> renumber(const Changed<std::int32_t> &ids, c
     return {kept, lines};
 }
 
+nb::tuple character_ngrams(const nb::bytes &words, const Input<std::int64_t> &offsets, int shortest, int longest,
+                           std::int64_t buckets) {
+    const auto *bytes = static_cast<const unsigned char *>(words.data());
+    const std::int64_t *at = offsets.data();
+    const std::size_t places = offsets.shape(0);
+    expect(places > 0, "offsets: expected one more than there are words, got none");
+    expect(buckets >= 0 && buckets <= INT32_MAX, "buckets: expected 0 to 2**31 - 1, got " + std::to_string(buckets));
+    for (std::size_t i = 0; i < places; ++i) {
+        if (at[i] >= (i ? at[i - 1] : 0) && static_cast<std::size_t>(at[i]) <= words.size()) continue;
+        throw std::invalid_argument("offsets: expected places in the bytes in their order, got " + std::to_string(at[i]) +
+                                    " at position " + std::to_string(i));
+    }
+    std::vector<std::int64_t> ends{0};
+    std::vector<std::int32_t> found;
+    {
+        nb::gil_scoped_release released;
+        ends.reserve(places);
+        const NgramSizes sizes{shortest, longest, static_cast<std::uint32_t>(buckets)};
+        for (std::size_t i = 0; i + 1 < places; ++i) {
+            append_ngrams(bytes + at[i], static_cast<std::size_t>(at[i + 1] - at[i]), sizes, found);
+            ends.push_back(static_cast<std::int64_t>(found.size()));
+        }
+    }
+    return nb::make_tuple(give(std::move(ends)), give(std::move(found)));
+}
+
 std::size_t last_break_of(const nb::bytes &text) {
     return last_break(static_cast<const unsigned char *>(text.data()), text.size());
 }
@@ -175,6 +202,8 @@ void bind_text(nb::module_ &module) {
         .def("__len__", &Table::size);
     module.def("renumber", &renumber, nb::arg("ids").noconvert(), nb::arg("numbers").noconvert(), nb::kw_only(),
                nb::arg("after_end_of_line"));
+    module.def("character_ngrams", &character_ngrams, nb::arg("words"), nb::arg("offsets").noconvert(), nb::kw_only(),
+               nb::arg("shortest"), nb::arg("longest"), nb::arg("buckets"));
     module.def("last_break", &last_break_of, nb::arg("text"));
 }
 

@@ -56,6 +56,30 @@ void check_ids(const Array<std::int32_t> &ids, std::int64_t num_words) {
                                 std::to_string(values[i]) + " at position " + std::to_string(i));
 }
 
+// Returns of how many parts the longest word consists.
+std::int32_t check_parts(const Array<std::int64_t> &offsets, const Array<std::int32_t> &parts, std::int64_t rows) {
+    const std::int64_t words = static_cast<std::int64_t>(offsets.shape(0)) - 1, size = static_cast<std::int64_t>(parts.shape(0));
+    std::int64_t most = 0, end = 0;
+    for (std::int64_t word = 0; word < words; ++word) {
+        const std::int64_t begin = offsets.data()[word], count = offsets.data()[word + 1] - begin;
+        if (begin != end || count < 1 || count > size - begin) {
+            throw std::invalid_argument("part_offsets: expected numbers that rise from 0 to " + std::to_string(size) + ", got " +
+                                        std::to_string(begin) + " and " + std::to_string(offsets.data()[word + 1]) +
+                                        " for word " + std::to_string(word));
+        }
+        end = begin + count;
+        if (count > most) most = count;
+    }
+    for (std::int64_t i = 0; i < size; ++i) {
+        const std::int32_t row = parts.data()[i];
+        if (row >= 0 && row < rows) continue;
+        throw std::invalid_argument("parts: expected rows in [0, " + std::to_string(rows) + "), got " + std::to_string(row) +
+                                    " at position " + std::to_string(i));
+    }
+    expect(most <= std::numeric_limits<std::int32_t>::max(), "parts: expected fewer than 2**31 of a word");
+    return static_cast<std::int32_t>(most);
+}
+
 // A path of a Huffman tree has some 90 nodes at most if counts are integers. What is trained at once has a number for
 // each of its nodes and each word of a window.
 constexpr std::int64_t LONGEST_PATH = 10000;
@@ -86,23 +110,29 @@ std::int32_t check_paths(const Array<std::int64_t> &offsets, const Array<std::in
 }
 
 std::tuple<std::int64_t, std::int64_t, double> word2vec_train(
-    const Table &inputs, const Table &outputs, const Array<std::int32_t> &ids, std::int64_t begin, std::int64_t end,
+    const Table &inputs, const Table &outputs, const Array<std::int64_t> &part_offsets, const Array<std::int32_t> &parts,
+    const Array<std::int32_t> &ids, std::int64_t begin, std::int64_t end,
     std::int64_t position, std::uint64_t seed, const Array<std::uint32_t> &keep, const Array<std::uint64_t> &cells,
     const Array<std::int64_t> &offsets, const Array<std::int32_t> &points, const Array<std::uint8_t> &codes, int window,
     int negatives, bool skip_gram, bool mean, bool shared, int block,
     int pool, double rate_start, double rate_slope, double rate_floor,
-    int threads, const std::string &simd, int loss_every, int parts, int input_part, int output_part) {
+    int threads, const std::string &simd, int loss_every, int partitions, int input_partition, int output_partition) {
     const Level level = level_named(simd);
     Job job;
-    const std::int64_t num_words = static_cast<std::int64_t>(parts == 1 ? inputs.shape(0) : keep.shape(0));
+    const bool composed = part_offsets.shape(0) > 0;
+    const std::int64_t num_rows = static_cast<std::int64_t>(inputs.shape(0));
+    const std::int64_t num_words = composed ? static_cast<std::int64_t>(part_offsets.shape(0)) - 1 : partitions == 1 ? num_rows : static_cast<std::int64_t>(keep.shape(0));
     const bool hierarchical = offsets.shape(0) > 0;
     job.inputs = inputs.data();
     job.outputs = outputs.data();
     job.stride = static_cast<std::int64_t>(inputs.shape(1));
-    job.parts = parts;
-    job.input_part = input_part;
-    job.output_part = output_part;
-    job.reciprocal = parts > 1 ? ~std::uint64_t{0} / static_cast<std::uint64_t>(parts) + 1 : 0;
+    job.partitions = partitions;
+    job.input_partition = input_partition;
+    job.output_partition = output_partition;
+    job.reciprocal = partitions > 1 ? ~std::uint64_t{0} / static_cast<std::uint64_t>(partitions) + 1 : 0;
+    job.part_offsets = composed ? part_offsets.data() : nullptr;
+    job.parts = composed ? parts.data() : nullptr;
+    job.most_parts = 0;
     job.ids = ids.data();
     job.size = static_cast<std::int64_t>(ids.shape(0));
     job.begin = begin;
@@ -146,13 +176,16 @@ std::tuple<std::int64_t, std::int64_t, double> word2vec_train(
            "inputs: expected 1 to 2**31 - 1 rows, got " + std::to_string(num_words));
     expect(job.stride >= 16, "inputs: expected rows of a multiple of 16 floats, got " + std::to_string(job.stride));
     check_length("keep", keep.shape(0), num_words);
-    expect(parts >= 1 && parts <= num_words && 0 <= input_part && input_part < parts && 0 <= output_part && output_part < parts,
-           "parts: expected 1 to " + std::to_string(num_words) + ", and numbers below, got " + std::to_string(parts) + ", " +
-               std::to_string(input_part) + " and " + std::to_string(output_part));
-    expect(parts == 1 || (skip_gram && shared && !hierarchical && block == 1),
-           "parts: expected 1, except for skip-gram with shared negatives and blocks of 1");
-    check_table("inputs", inputs, (num_words - input_part + parts - 1) / parts, job.stride);
-    check_table("outputs", outputs, ((hierarchical ? num_words - 1 : num_words) - output_part + parts - 1) / parts, job.stride);
+    expect(partitions >= 1 && partitions <= num_words && 0 <= input_partition && input_partition < partitions &&
+               0 <= output_partition && output_partition < partitions,
+           "partitions: expected 1 to " + std::to_string(num_words) + ", and numbers below, got " + std::to_string(partitions) +
+               ", " + std::to_string(input_partition) + " and " + std::to_string(output_partition));
+    expect(partitions == 1 || (skip_gram && shared && !hierarchical && block == 1 && !composed),
+           "partitions: expected 1, except for skip-gram with shared negatives and blocks of 1, without subwords");
+    const std::int64_t num_outputs = hierarchical ? num_words - 1 : num_words;
+    check_table("inputs", inputs, composed ? num_rows : (num_words - input_partition + partitions - 1) / partitions, job.stride);
+    if (composed) job.most_parts = check_parts(part_offsets, parts, num_rows);
+    check_table("outputs", outputs, (num_outputs - output_partition + partitions - 1) / partitions, job.stride);
     check_ids(ids, num_words);
     if (hierarchical) {
         job.longest_path = check_paths(offsets, points, codes, num_words);
@@ -184,13 +217,14 @@ std::vector<std::string> simd_levels() {
 
 void bind_word2vec(nb::module_ &module) {
     module.def("word2vec_train", &word2vec_train, nb::arg("inputs").noconvert(), nb::arg("outputs").noconvert(),
-               nb::arg("ids").noconvert(), nb::kw_only(), nb::arg("begin"), nb::arg("end"), nb::arg("position"),
+               nb::arg("part_offsets").noconvert(), nb::arg("parts").noconvert(), nb::arg("ids").noconvert(), nb::kw_only(), nb::arg("begin"), nb::arg("end"), nb::arg("position"),
                nb::arg("seed"), nb::arg("keep").noconvert(), nb::arg("cells").noconvert(), nb::arg("offsets").noconvert(),
                nb::arg("points").noconvert(), nb::arg("codes").noconvert(), nb::arg("window"), nb::arg("negatives"),
                nb::arg("skip_gram"), nb::arg("mean"), nb::arg("shared"), nb::arg("block"),
                nb::arg("pool"), nb::arg("rate_start"), nb::arg("rate_slope"),
                nb::arg("rate_floor"), nb::arg("threads"), nb::arg("simd"),
-               nb::arg("loss_every"), nb::arg("parts") = 1, nb::arg("input_part") = 0, nb::arg("output_part") = 0,
+               nb::arg("loss_every"), nb::arg("partitions") = 1,
+               nb::arg("input_partition") = 0, nb::arg("output_partition") = 0,
                "Train on ids[begin:end], in place; returns (pairs, pairs with a loss, sum of their losses).");
     module.def("simd_levels", &simd_levels, "The sets of instructions that run here, the fastest first.");
 }

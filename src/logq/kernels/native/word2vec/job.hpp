@@ -15,14 +15,20 @@ struct Cell {
 
 struct Job {
     // The two tables: rows of `stride` floats, 64 bytes aligned and a multiple of 16, zero beyond the width of a vector.
-    float *inputs;   // (V, stride), what becomes the word vectors
+    float *inputs;   // (V, stride), what becomes the word vectors; (R, stride) where words consist of several rows
     float *outputs;  // (V, stride) for negative sampling, (V - 1, stride) for hierarchical softmax
     std::int64_t stride;
 
-    // Where the tables are cut in parts, those that are here: word w is in row w / parts of part w % parts, and is trained
-    // only in pairs of a word and a center or negative whose rows are both here. 1 part is all of it.
-    std::int32_t parts, input_part, output_part;
-    std::uint64_t reciprocal;  // 2**64 / parts, rounded up; 0 for 1 part
+    // Subwords: the vector of word w is the mean of the rows parts[part_offsets[w]] ... parts[part_offsets[w + 1] - 1] of the
+    // inputs, at least one. Null where each word is a row of its own.
+    const std::int64_t *part_offsets;
+    const std::int32_t *parts;
+    std::int32_t most_parts;  // of a word
+
+    // Where the tables are cut in partitions, those that are here: word w is in row w / partitions of partition
+    // w % partitions, and is trained only in pairs of a word and a center or negative whose rows are both here. 1 is all of it.
+    std::int32_t partitions, input_partition, output_partition;
+    std::uint64_t reciprocal;  // 2**64 / partitions, rounded up; 0 for 1
 
     // The text: ids of words, negative at the end of a sentence. Words at [begin, end) are predicted; those around them
     // are only looked at. `position` is the place of ids[0] in the whole corpus: randomness and rate depend on it.

@@ -155,28 +155,28 @@ inline void choose_negatives(const Job &job, const Plan &plan, std::int64_t begi
     }
 }
 
-// The row of a word in one of the parts, or -1 if it is in another one.
-inline std::int32_t row_in_part(const Job &job, std::int32_t word, std::int32_t part) {
+// The row of a word in one of the partitions, or -1 if it is in another one.
+inline std::int32_t row_in_partition(const Job &job, std::int32_t word, std::int32_t partition) {
     const std::int32_t row =
-        static_cast<std::int32_t>(multiply(static_cast<std::uint64_t>(word), job.reciprocal).high);  // word / parts
-    return word - row * job.parts == part ? row : -1;
+        static_cast<std::int32_t>(multiply(static_cast<std::uint64_t>(word), job.reciprocal).high);  // word / partitions
+    return word - row * job.partitions == partition ? row : -1;
 }
 
-// Rows instead of words, also of the negatives: what a window of any other part would train is left out.
-inline void find_rows_of_parts(const Job &job, const Plan &plan, const Scratch &s) {
+// Rows instead of words, also of the negatives: what a window of any other partition would train is left out.
+inline void find_rows_of_partitions(const Job &job, const Plan &plan, const Scratch &s) {
     for (std::int32_t j = 0; j < plan.kept; ++j) {
-        s.input_rows[j] = row_in_part(job, s.words[j], job.input_part);
-        s.output_rows[j] = row_in_part(job, s.words[j], job.output_part);
+        s.input_rows[j] = row_in_partition(job, s.words[j], job.input_partition);
+        s.output_rows[j] = row_in_partition(job, s.words[j], job.output_partition);
     }
     const std::int64_t count = static_cast<std::int64_t>(plan.blocks) * job.negatives;
-    for (std::int64_t at = 0; at < count; ++at) s.negatives[at] = row_in_part(job, s.negatives[at], job.output_part);
+    for (std::int64_t at = 0; at < count; ++at) s.negatives[at] = row_in_partition(job, s.negatives[at], job.output_partition);
 }
 
 inline Plan make_plan(const Job &job, std::int64_t begin, std::int64_t end, const Scratch &s) {
     Plan plan = keep_words(job, begin, end, s);
     reach_windows(job, plan, s);
     plan.blocks = find_blocks(job, plan, s);
-    if (job.shared && job.skip_gram && job.parts == 1) find_repeats(job, plan, s);
+    if (job.shared && job.skip_gram && job.partitions == 1) find_repeats(job, plan, s);
     if (job.cells && job.pool > 0) {
         choose_negatives(job, plan, begin, s);
     } else if (job.cells && (job.shared || !job.skip_gram)) {
@@ -184,7 +184,7 @@ inline Plan make_plan(const Job &job, std::int64_t begin, std::int64_t end, cons
             draw_negatives(job, s.places[s.blocks[b]], 0, s.negatives + static_cast<std::int64_t>(b) * job.negatives);
         }
     }
-    if (job.parts > 1) find_rows_of_parts(job, plan, s);
+    if (job.partitions > 1) find_rows_of_partitions(job, plan, s);
     return plan;
 }
 

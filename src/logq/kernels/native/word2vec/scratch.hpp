@@ -30,6 +30,9 @@ inline std::int64_t most_inputs(const Job &job) {
 }
 inline std::int64_t most_outputs(const Job &job) { return job.cells ? job.block + job.negatives : job.longest_path + 1; }
 
+// Subwords: the most words that one block's windows can reach.
+inline std::int64_t most_copies(const Job &job) { return job.parts ? 2 * static_cast<std::int64_t>(job.window) + job.block : 0; }
+
 // Vectors are stored over the end of a row, where the next row will be.
 constexpr std::int64_t SLACK = 64;
 
@@ -40,13 +43,20 @@ struct Scratch {
     std::int32_t *sentences;  // (UNIT + 2 window) equal for words of the same sentence
     std::int32_t *reaches;    // (UNIT + 2 window) how far the window of each reaches, where it is a center
     std::int32_t *repeats;    // (UNIT + 2 window) latest place of a word that stands again soon after
+    float **rows;             // (UNIT + 2 window) the input row of each
     std::int32_t *firsts;     // (UNIT) first of the window
     std::int32_t *lasts;      // (UNIT) behind the last of the window
     std::int32_t *blocks;     // (UNIT + 1) first center of each block
     std::int32_t *pool;       // (job.pool) negatives that the unit's blocks choose from
     std::int32_t *negatives;  // (UNIT, negatives) for each block; (2 window, negatives) where each pair has its own
-    std::int32_t *input_rows;   // (UNIT + 2 window) of the words that stay, in the parts that are here; -1 elsewhere
+    std::int32_t *input_rows;   // (UNIT + 2 window) of the words that stay, in the partitions that are here; -1 elsewhere
     std::int32_t *output_rows;  // (UNIT + 2 window)
+    // Subwords, see there.
+    float *word_copies;    // (most copies, stride)
+    float *word_starts;    // (most copies, stride) what they were at first
+    std::int32_t *copied;  // (most copies) the word of each
+    std::int32_t *latest;  // (most copies) its latest place
+    float **parts;         // (most parts) rows of one word
     // What is trained at once.
     float **inputs;            // (most inputs) rows of the input table
     float **outputs;           // (most outputs) rows of the output table
@@ -68,13 +78,20 @@ struct Scratch {
         sentences = pieces.take<std::int32_t>(kept);
         reaches = pieces.take<std::int32_t>(kept);
         repeats = pieces.take<std::int32_t>(kept);
+        rows = pieces.take<float *>(kept);
         firsts = pieces.take<std::int32_t>(UNIT);
         lasts = pieces.take<std::int32_t>(UNIT);
         blocks = pieces.take<std::int32_t>(UNIT + 1);
         pool = pieces.take<std::int32_t>(job.pool);
         negatives = pieces.take<std::int32_t>(job.cells ? (UNIT > inputs_size ? UNIT : inputs_size) * job.negatives + 1 : 0);
-        input_rows = pieces.take<std::int32_t>(job.parts > 1 ? kept : 0);
-        output_rows = pieces.take<std::int32_t>(job.parts > 1 ? kept : 0);
+        input_rows = pieces.take<std::int32_t>(job.partitions > 1 ? kept : 0);
+        output_rows = pieces.take<std::int32_t>(job.partitions > 1 ? kept : 0);
+        const std::int64_t copies_size = most_copies(job);
+        word_copies = pieces.take<float>(copies_size * job.stride);
+        word_starts = pieces.take<float>(copies_size * job.stride);
+        copied = pieces.take<std::int32_t>(copies_size);
+        latest = pieces.take<std::int32_t>(copies_size);
+        parts = pieces.take<float *>(job.parts ? job.most_parts : 0);
         inputs = pieces.take<float *>(inputs_size);
         outputs = pieces.take<float *>(outputs_size);
         input_ids = pieces.take<std::int32_t>(inputs_size);

@@ -1,6 +1,7 @@
 // Training on a unit of text. This file is compiled once for each set of instructions, and LOGQ_LEVEL is its name; see
 // simd/vectors.hpp for what that forbids here.
 
+#include "subwords.hpp"
 #include "tiles.hpp"
 #include "window.hpp"
 
@@ -9,21 +10,27 @@ namespace {
 class Unit {
   public:
     Unit(const Job &job, const Scratch &scratch, Result &result)
-        : job(job), s(scratch), result(result), columns(static_cast<int>(job.stride / LANES)) {
+        : job(job), s(scratch), result(result), columns(static_cast<int>(job.stride / LANES)), subwords(job, scratch, columns) {
         for (int at = 0; at < columns; ++at) store(s.nobody + at * LANES, all(0.0f));
     }
 
     void train(std::int64_t begin, std::int64_t end) {
         const Plan plan = make_plan(job, begin, end, s);
+        if (job.parts) {
+            subwords.begin();
+        } else if (job.partitions == 1) {
+            for (std::int32_t j = 0; j < plan.kept; ++j) s.rows[j] = input_row(job, s.words[j]);
+        }
         for (std::int32_t b = 0; b < AHEAD && b < plan.blocks; ++b) fetch(plan, b);
         for (std::int32_t b = 0; b < plan.blocks; ++b) {
             if (b + AHEAD < plan.blocks) fetch(plan, b + AHEAD);
+            if (job.parts) subwords.move_to(plan, s.blocks[b], s.blocks[b + 1]);
             const std::int64_t place = s.places[s.blocks[b]];
             const double planned = job.rate_start - static_cast<double>(job.position + place) * job.rate_slope;
             rate = static_cast<float>(planned > job.rate_floor ? planned : job.rate_floor);
             loss_counts = reckons_loss(job, place);
-            if (job.parts > 1) {
-                train_parts(plan, b);
+            if (job.partitions > 1) {
+                train_partitions(plan, b);
             } else if (!job.skip_gram) {
                 train_cbow(plan, b);
             } else if (job.shared) {
@@ -32,6 +39,7 @@ class Unit {
                 train_pairs(plan, b);
             }
         }
+        if (job.parts) subwords.finish();
     }
 
   private:
@@ -44,6 +52,7 @@ class Unit {
     float rate = 0.0f;
     bool loss_counts = false;
     Rows rows;
+    Subwords subwords;
 
     const std::int32_t *negatives_of(std::int32_t b) const {
         return s.negatives + static_cast<std::int64_t>(b) * job.negatives;
@@ -54,11 +63,17 @@ class Unit {
     }
 
     void fetch(const Plan &plan, std::int32_t b) const {
-        if (job.parts > 1) return fetch_parts(plan, b);
+        if (job.partitions > 1) return fetch_partitions(plan, b);
         for (std::int32_t i = s.blocks[b]; i < s.blocks[b + 1]; ++i) {
             if (job.cells) fetch_row(output_row(job, s.words[i]));
             // The rest of the window has been used by earlier ones.
-            if (i + job.window < plan.kept) fetch_row(input_row(job, s.words[i + job.window]));
+            if (i + job.window >= plan.kept) continue;
+            const std::int32_t word = s.words[i + job.window];
+            if (job.parts) {
+                subwords.fetch(word);
+            } else {
+                fetch_row(input_row(job, word));
+            }
         }
         if (job.cells && (job.shared || !job.skip_gram)) {
             const std::int32_t *negatives = negatives_of(b);
@@ -66,7 +81,7 @@ class Unit {
         }
     }
 
-    void fetch_parts(const Plan &plan, std::int32_t b) const {
+    void fetch_partitions(const Plan &plan, std::int32_t b) const {
         const std::int32_t i = s.blocks[b], last = i + job.window;
         if (s.output_rows[i] >= 0) fetch_row(output_row(job, s.output_rows[i]));
         if (last < plan.kept && s.input_rows[last] >= 0) fetch_row(input_row(job, s.input_rows[last]));
@@ -76,9 +91,9 @@ class Unit {
         }
     }
 
-    // Skip-gram, what a window has in two parts of the tables.
-    void train_parts(const Plan &plan, std::int32_t b) {
-        const Window w = take_parts(job, plan, s, s.blocks[b], negatives_of(b));
+    // Skip-gram, what a window has in two partitions of the tables.
+    void train_partitions(const Plan &plan, std::int32_t b) {
+        const Window w = take_partitions(job, plan, s, s.blocks[b], negatives_of(b));
         if (w.m == 0 || w.n == 0) return;
         find_errors(s.inputs, w);
         update_rows(s.inputs, w.m, s.outputs, w.n, s.errors, columns, s.gradient, job.stride);
@@ -123,7 +138,7 @@ class Unit {
         std::int32_t pair = 0;
         for (std::int32_t j = s.firsts[c]; j < s.lasts[c]; ++j) {
             if (j == i) continue;
-            float *row[1] = {input_row(job, s.words[j])};
+            float *row[1] = {s.rows[j]};
             const std::int32_t *negatives = s.negatives + static_cast<std::int64_t>(pair++) * job.negatives;
             if (gradient_in_order(s.words[i], row, negatives)) add_rows(row, 1, s.gradient, job.stride, columns);
         }
@@ -135,7 +150,7 @@ class Unit {
         const std::int32_t i = s.blocks[b], c = i - plan.first_center;
         int m = 0;
         for (std::int32_t j = s.firsts[c]; j < s.lasts[c]; ++j) {
-            if (j != i) s.inputs[m++] = input_row(job, s.words[j]);
+            if (j != i) s.inputs[m++] = s.rows[j];
         }
         if (m == 0) return;
         mean_of_rows(s.inputs, m, job.mean ? 1.0f / static_cast<float>(m) : 1.0f, columns, s.hidden);

@@ -107,8 +107,8 @@ inline Window take_rows(const Job &job, const Plan &plan, const Scratch &s, cons
     for (std::int32_t j = 0; j < job.negatives; ++j) s.outputs[w.n++] = output_row(job, negatives[j]);
     rows.make(count, job.negatives);
     if (count == 1) {
-        for (std::int32_t j = block.first; j < block.begin; ++j) s.inputs[w.m++] = input_row(job, s.words[j]);
-        for (std::int32_t j = block.end; j < block.last; ++j) s.inputs[w.m++] = input_row(job, s.words[j]);
+        for (std::int32_t j = block.first; j < block.begin; ++j) s.inputs[w.m++] = s.rows[j];
+        for (std::int32_t j = block.end; j < block.last; ++j) s.inputs[w.m++] = s.rows[j];
         rows.store_equal_rows(w.m, w.n, s.labels, s.weights);
         w.pairs = w.m;
         return w;
@@ -116,7 +116,7 @@ inline Window take_rows(const Job &job, const Plan &plan, const Scratch &s, cons
     for (std::int32_t j = block.first; j < block.last; ++j) {
         const std::uint32_t pattern = neighbor_of(plan, s, block, j);
         if (pattern == 0) continue;
-        s.inputs[w.m] = input_row(job, s.words[j]);
+        s.inputs[w.m] = s.rows[j];
         rows.store_row(static_cast<int>(pattern), w.n, s.labels + w.m * w.n, s.weights + w.m * w.n);
         ++w.m;
     }
@@ -194,7 +194,7 @@ inline Window take_any(const Job &job, const Plan &plan, const Scratch &s, const
     for (std::int32_t i = block.begin; i < block.end; ++i) place_of(s.words[i], s.output_ids, w.n);
     for (std::int32_t j = 0; j < job.negatives; ++j) place_of(negatives[j], s.output_ids, w.n);
     for (std::int32_t j = block.first; j < block.last; ++j) {
-        if (neighbor_of(plan, s, block, j)) place_of(s.words[j], s.input_ids, w.m);
+        if (neighbor_of(plan, s, block, j)) s.inputs[place_of(s.words[j], s.input_ids, w.m)] = s.rows[j];
     }
     for (int at = 0; at < w.m * w.n; ++at) s.labels[at] = s.weights[at] = 0.0f;
     for (std::int32_t i = block.begin; i < block.end; ++i) {
@@ -212,14 +212,13 @@ inline Window take_any(const Job &job, const Plan &plan, const Scratch &s, const
             ++w.pairs;
         }
     }
-    for (int i = 0; i < w.m; ++i) s.inputs[i] = input_row(job, s.input_ids[i]);
     for (int o = 0; o < w.n; ++o) s.outputs[o] = output_row(job, s.output_ids[o]);
     return w;
 }
 
-// What a center and its negatives have in the parts that are here, with those of the words around that are here too. All
-// parts together have the pairs and the negatives that `take_any` has.
-inline Window take_parts(const Job &job, const Plan &plan, const Scratch &s, std::int32_t center,
+// What a center and its negatives have in the partitions that are here, with those of the words around that are here too. All
+// partitions together have the pairs and the negatives that `take_any` has.
+inline Window take_partitions(const Job &job, const Plan &plan, const Scratch &s, std::int32_t center,
                          const std::int32_t *negatives) {
     Window w;
     const std::int32_t target = s.output_rows[center], c = center - plan.first_center;

@@ -1,11 +1,13 @@
-"""How much memory the process may still take, so that too large a model is refused instead of being killed half-way."""
+"""How many cores a process may use, and how much memory it may still take: too large a model is refused by that."""
 
 import math
 import os
 import sys
 from pathlib import Path
 
-__all__ = ["available_memory"]
+from logq._launch import processes_here
+
+__all__ = ["available_cores", "available_memory"]
 
 _MEMINFO = Path("/proc/meminfo")
 _GROUPS = Path("/sys/fs/cgroup")
@@ -62,3 +64,14 @@ def _left(group: Path, limit: str, used: str) -> float:
         return float((group / limit).read_text()) - float(stat[used])
     except (OSError, KeyError, ValueError):  # "max": no limit
         return math.inf
+
+
+def available_cores() -> int:
+    """How many cores this process may use: its part of them, if torchrun has started several on this machine.
+
+    Example:
+        >>> available_cores() >= 1
+        True
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // processes_here())
