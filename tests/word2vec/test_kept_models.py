@@ -189,3 +189,18 @@ def test_a_kill_while_saving_leaves_one_of_both_models(tmp_path):
         seen.append("saw" in kept.vocabulary)
         assert_same(kept, models[seen[-1]])
     assert set(seen) == {False, True}
+
+
+def test_vectors_of_a_kept_model_with_subwords_are_those_of_the_model(tmp_path):
+    """They are means of rows, which the file of the model does not have."""
+    whole = model(subwords=True, buckets=100, sample=0).fit([["sun", "moon", "sunny"]] * 20, progress=False)
+    whole.save(tmp_path)
+    with pytest.raises(ValueError, match=r"take the vectors of logq.load\(folder\)"):
+        KeyedVectors.load(tmp_path)
+    again = logq.load(tmp_path)
+    assert isinstance(again, Word2Vec)
+    np.testing.assert_array_equal(again.vectors["moonlight"], whole.vectors["moonlight"])
+    best = whole.predict_output_word(["sun"], topn=1)
+    assert again.predict_output_word(["sun"], topn=1) == best
+    again.fit([["sun", "moon", "stars"]] * 20, progress=False)
+    assert {"sunny", "stars"} <= again.vectors.key_to_index.keys()

@@ -166,7 +166,7 @@ def read_safetensors(path: str | os.PathLike[str], *, check: bool = True, mmap: 
     metadata = read_metadata(name)
     kind, _, version = metadata.get("format", "").partition(" ")
     if not kind and "logq" in metadata and read_kind(name, format=_MODEL):
-        if json.loads(metadata["logq"])["settings"].get("subwords"):
+        if json.loads(metadata["logq"])["info"]["settings"].get("subwords"):
             raise ValueError(f"{name}: words of this model consist of n-grams; take the vectors of logq.load(folder)")
         tensors = _read(name, _OF_MODEL, "learned/vectors", check=check, mmap=mmap)
         return _unpack(name, {_OF_MODEL[key]: tensor for key, tensor in tensors.items()})
