@@ -164,10 +164,14 @@ def release_mapped(array: NDArray[Any]) -> None:
     Example:
         >>> release_mapped(np.zeros(3))
     """
-    if isinstance(array, np.memmap) and not array.flags.writeable and hasattr(mmap, "MADV_DONTNEED"):
-        mapped: mmap.mmap | None = getattr(array, "_mmap", None)
-        if mapped is not None:
-            mapped.madvise(mmap.MADV_DONTNEED)
+    if array.flags.writeable or not hasattr(mmap, "MADV_DONTNEED"):
+        return
+    of: Any = array
+    while isinstance(of, np.ndarray):
+        of = of.base
+    of = of.obj if isinstance(of, memoryview) else of  # by np.frombuffer, as the columns of prepared logs are
+    if isinstance(of, mmap.mmap):
+        of.madvise(mmap.MADV_DONTNEED)
 
 
 def digest_of(array: NDArray[Any] | ArrayInPieces) -> str:

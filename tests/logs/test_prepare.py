@@ -46,6 +46,7 @@ def assert_same(ours: Interactions, theirs: Interactions, *, to_the_bit: bool = 
     for name, ids in theirs.column_ids.items():
         assert ours.column_ids[name].keys.tolist() == ids.keys.tolist()
     if to_the_bit:
+        assert ours.fingerprint() == theirs.fingerprint()
         assert ours.user_ids.keys.tolist() == theirs.user_ids.keys.tolist()
         assert list(ours.notes) == list(theirs.notes)
         pairs = [(ours.users, theirs.users), (ours.items, theirs.items), (ours.timestamps, theirs.timestamps)]

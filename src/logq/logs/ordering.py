@@ -89,6 +89,7 @@ def count_codes(codes: NDArray[Any], size: int = 0, mapped: _Mapped | None = Non
         >>> count_codes(np.array([1, 1, 0], np.int32)).tolist()
         [1, 2]
     """
+    size = size or int(codes.max(initial=-1)) + 1
     counts = np.zeros(size, dtype=np.int64)
     for piece in pieces(len(codes), size, mapped):
         found = np.bincount(codes[piece], minlength=len(counts))
