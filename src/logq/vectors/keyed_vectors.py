@@ -172,8 +172,8 @@ class KeyedVectors(WordQueries):
         """
         if check_int("components", components, 0) > self.vector_size:
             raise ArgumentError("components", f"at most {self.vector_size}", components)
-        mean = self.vectors.mean(axis=0, dtype=np.float64)
-        made = (self.vectors - mean).astype(np.float32)
+        made = np.array(self.vectors, dtype=np.float32)
+        made -= made.mean(axis=0, dtype=np.float64).astype(np.float32)
         if components:
             products = np.zeros((self.vector_size, self.vector_size))
             for start in range(0, len(made), _ROWS):  # so that no second table is allocated
@@ -303,6 +303,8 @@ class KeyedVectors(WordQueries):
             raise ArgumentError("dtype", f"{vectors.dtype} or None, as the mapped file has it", Verbatim(options.dtype))
         if dtype is not None and vectors.dtype != options.dtype:
             vectors = vectors[:limit].astype(options.dtype)
+        elif limit is not None and not mmap:
+            vectors = vectors[:limit].copy()  # so that the others are not kept in memory
         return cls._from_file(target, words[:limit], vectors[:limit], None if counts is None else counts[:limit])
 
     @with_gensim_arguments(

@@ -159,7 +159,7 @@ class Start:
 
         if self.go_on is None:
             return Word2Vec(**arguments)
-        where = {"device": arguments.get("device", "cpu"), "engine": arguments.get("engine", "auto")}
+        where = {name: arguments[name] for name in ("device", "engine") if name in arguments}
         model = Word2Vec.load(self.go_on, **where)
         take_options(model, self.go_on, arguments, _FREE)
         return model
