@@ -45,7 +45,8 @@ class KeyedVectors(WordQueries):
 
         cos(a, b) = a.b / (|a| |b|)          <- 0 if one of them is the zero vector
 
-    Every answer is exact: a query costs one product with the whole table, V D multiplications.
+    Answers are exact: a query costs one product with the whole table, V D multiplications. An `index` of
+    logq.retrieval looks at fewer.
 
     Equivalent to: gensim.models.KeyedVectors, for the methods that both have.
 

@@ -50,7 +50,7 @@ logq train word2vec "part-*.txt.gz" -o vectors --dim 300 --window 10
 logq train word2vec corpus.txt -o vectors --cbow --sample 1e-4
 logq train word2vec more.txt --continue vectors -o newer --lr 0.01
 logq train word2vec corpus.txt -o vectors --vocab words.txt
-logq train word2vec corpus.txt -o vectors --dim 300 --initial GoogleNews.bin --frozen
+logq train word2vec corpus.txt -o vectors --initial old.bin --frozen
 logq train word2vec corpus.txt -o vectors --device cuda
 logq train word2vec corpus.txt -o vectors --objective sampled_softmax
 logq train word2vec - -o vectors < corpus.txt
