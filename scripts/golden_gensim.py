@@ -1,4 +1,4 @@
-"""Write tests/golden/gensim_queries.json and gensim_predictions.json: what gensim answers about small tables.
+"""Write tests/golden/gensim_*.json but that of phrases: what gensim answers about small tables.
 
 Run with gensim 4.4.0 (`pip install gensim==4.4.0`), which the tests do not need:
 
@@ -8,6 +8,7 @@ Run with gensim 4.4.0 (`pip install gensim==4.4.0`), which the tests do not need
 import json
 import sys
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import numpy as np
@@ -79,6 +80,18 @@ def predictions() -> list[dict[str, Any]]:
     return made
 
 
+PAIRS = [("w1", "w2", 3.0), ("w3", "w4", 7.5), ("w5", "unknown", 5.0), ("w6", "w7", 1.0), ("no", "w8", 9.0)]
+
+
+def pairs(vectors: KeyedVectors) -> dict[str, Any]:
+    """Correlations where pairs with an unknown word count with a cosine of 0."""
+    with NamedTemporaryFile("w", suffix=".tsv") as file:
+        file.write("".join("\t".join(map(str, pair)) + "\n" for pair in PAIRS))
+        file.flush()
+        pearson, spearman, _ = vectors.evaluate_word_pairs(file.name, dummy4unknown=True)
+    return {"pairs": PAIRS, "pearson": float(pearson.statistic), "spearman": float(spearman.statistic)}
+
+
 def main(folder: str) -> None:
     """Ask gensim everything, and write it down."""
     vectors = KeyedVectors(TABLE.shape[1])
@@ -99,6 +112,7 @@ def main(folder: str) -> None:
     files: dict[str, Any] = {
         "gensim_queries.json": {"words": WORDS, "table": TABLE.tolist(), "asked": asked},
         "gensim_predictions.json": {"sentences": SENTENCES, "contexts": CONTEXTS, "models": predictions()},
+        "gensim_unknown_pairs.json": {"words": WORDS, "table": TABLE.tolist(), **pairs(vectors)},
     }
     for name, content in files.items():
         Path(folder, name).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

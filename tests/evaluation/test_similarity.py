@@ -1,6 +1,7 @@
 """Word pairs: the files they come in, and correlations as gensim reports them."""
 
 import gzip
+import json
 import math
 from pathlib import Path
 
@@ -129,3 +130,18 @@ def test_a_first_line_with_an_odd_score_is_no_header(tmp_path, first, match):
 @pytest.mark.parametrize(("name", "pairs"), [("EN-WS-353-ALL", 353), ("EN-SIMLEX-999", 999), ("EN-RG-65", 65)])
 def test_real_files_are_read(name, pairs):
     assert len(read_pairs(DATA / f"{name}.txt")) == pairs
+
+
+def test_pairs_with_an_unknown_word_count_as_in_gensim_where_that_is_asked_for():
+    golden = json.loads(
+        (Path(__file__).parents[1] / "golden" / "gensim_unknown_pairs.json").read_text(encoding="utf-8")
+    )
+    vectors, pairs = KeyedVectors(golden["words"], golden["table"]), [tuple(pair) for pair in golden["pairs"]]
+    result = word_similarity(vectors, pairs, unknown_as=0.0)
+    assert (result.pairs, result.left_out) == (5, 0)
+    assert math.isclose(result.pearson.coefficient, golden["pearson"], rel_tol=1e-6)
+    assert math.isclose(result.spearman.coefficient, golden["spearman"], rel_tol=1e-6)
+    left_out = word_similarity(vectors, pairs)
+    assert (left_out.pairs, left_out.left_out) == (3, 2)
+    with pytest.raises(TypeError, match=r"^unknown_as: expected a"):
+        word_similarity(vectors, pairs, unknown_as="zero")

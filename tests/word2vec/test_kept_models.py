@@ -90,6 +90,16 @@ def test_a_kept_model_can_change_its_engine(tmp_path):
     np.testing.assert_array_equal(back.output_vectors, kept.output_vectors)
 
 
+def test_what_a_gpu_has_trained_is_opened_on_a_cpu(tmp_path):
+    fitted = model().fit(PETS, progress=False)
+    fitted.device, fitted.engine = "cuda", "triton"  # the same tables
+    fitted.save(tmp_path)
+    kept = logq.load(tmp_path)
+    assert (kept.engine_name, kept.device) == ("fused", "cpu")
+    np.testing.assert_array_equal(kept.vectors.vectors, fitted.vectors.vectors)
+    assert kept.fit(TOOLS, warm=True, progress=False).is_fitted
+
+
 def test_known_rows_keep_their_places_and_counts_follow():
     fitted = model().fit(PETS, progress=False)
     fitted.lr = 1e-9  # nothing moves

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim
+from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_float
 from logq._text_encodings import text_lines
 from logq.evaluation.word_questions import KnownWords
 from logq.vectors import KeyedVectors
@@ -146,12 +146,14 @@ def word_similarity(
     *,
     restrict_vocab: int | None = None,
     case_insensitive: bool = True,
+    unknown_as: float | None = None,
 ) -> SimilarityResult:
     """Compare the cosines of word pairs with human judgments.
 
     Pairs with a word that has no vector are left out and counted; a word that has one by its n-grams takes part.
 
-    Equivalent to: gensim's KeyedVectors.evaluate_word_pairs(restrict_vocab=None).
+    Equivalent to: gensim's KeyedVectors.evaluate_word_pairs(restrict_vocab=None), with `dummy4unknown` where
+    `unknown_as` is 0.
 
     Args:
         vectors: the word vectors.
@@ -159,6 +161,7 @@ def word_similarity(
         restrict_vocab: number of words, from the first, that are known; None takes all. The default of gensim is
             300,000.
         case_insensitive: compare upper case forms; of words that differ only in case, the first is used.
+        unknown_as: the cosine of pairs with a word that has no vector, so that all pairs count; None leaves them out.
 
     Returns:
         Both correlations, with the number of pairs behind them. They are NaN for fewer than two pairs.
@@ -184,16 +187,21 @@ def word_similarity(
     judged = read_pairs(pairs) if isinstance(pairs, str | os.PathLike) else [_checked(pair) for pair in pairs]
     if not judged:
         raise ArgumentError("pairs", "at least one", Verbatim("none"))
+    assumed = None if unknown_as is None else check_float("unknown_as", unknown_as)
     scores: list[float] = []
     cosines: list[float] = []
+    left_out = 0
     for one, other, score in judged:
         first, second = known.word(one), known.word(other)
         if first is not None and second is not None:
             scores.append(score)
             cosines.append(vectors.similarity(first, second))
-    return SimilarityResult(
-        pearson(scores, cosines), spearman(scores, cosines), pairs=len(scores), left_out=len(judged) - len(scores)
-    )
+        elif assumed is not None:
+            scores.append(score)
+            cosines.append(assumed)
+        else:
+            left_out += 1
+    return SimilarityResult(pearson(scores, cosines), spearman(scores, cosines), pairs=len(scores), left_out=left_out)
 
 
 def read_pairs(path: str | os.PathLike[str], *, encoding: str | None = None) -> list[Pair]:

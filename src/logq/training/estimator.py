@@ -300,7 +300,7 @@ class SavedEstimator(Estimator):
         if not (self.in_parts or launched().is_first):
             return
         described, tensors = self._kept()
-        info = {"settings": self.settings(), "metadata": self.metadata, **described}
+        info = {"settings": self._saved_settings(), "metadata": self.metadata, **described}
         stored = Stored(type(self).__name__, info, {**tensors, **prefixed("learned", self.state())})
         home = Path(folder)
 
@@ -308,6 +308,10 @@ class SavedEstimator(Estimator):
             write_stored(home / FILE, stored, format=FORMATS[self.family], summary=home / SUMMARY)
 
         self._write(write, stored)
+
+    def _saved_settings(self) -> dict[str, Any]:
+        """The settings that `load` makes the model of."""
+        return self.settings()
 
     @property
     def in_parts(self) -> bool:

@@ -30,7 +30,8 @@ class KeyedVectors(WordFiles):
 
         cos(a, b) = a.b / (|a| |b|)          <- 0 if one of them is the zero vector
 
-    Every answer is exact: a query costs one product with the whole table, V D multiplications.
+    Answers are exact: a query costs one product with the whole table, V D multiplications. An `index` of
+    logq.retrieval looks at fewer.
 
     Equivalent to: gensim.models.KeyedVectors, for the methods that both have.
 
@@ -164,8 +165,8 @@ class KeyedVectors(WordFiles):
         """
         if check_int("components", components, 0) > self.vector_size:
             raise ArgumentError("components", f"at most {self.vector_size}", components)
-        mean = self.vectors.mean(axis=0, dtype=np.float64)
-        made = (self.vectors - mean).astype(np.float32)
+        made = np.array(self.vectors, dtype=np.float32)
+        made -= made.mean(axis=0, dtype=np.float64).astype(np.float32)
         if components:
             products = np.zeros((self.vector_size, self.vector_size))
             for start in range(0, len(made), _ROWS):  # so that no second table is allocated

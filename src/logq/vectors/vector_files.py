@@ -124,11 +124,12 @@ def _stored(vectors: NDArray[np.float32] | NDArray[np.float16], dtype: str | Non
         if dtype == "float16" and not np.isfinite(stored).all():
             raise ArgumentError("dtype", "float32, as a number is too large for float16", Verbatim(dtype))
         return {"vectors": stored}
-    scales = np.maximum(np.abs(vectors).max(axis=1).astype(np.float32) / 127, np.finfo(np.float32).tiny)
+    largest = np.maximum(vectors.max(axis=1), -vectors.min(axis=1)).astype(np.float32)
+    scales = np.maximum(largest / 127, np.finfo(np.float32).tiny)
     steps = np.empty(vectors.shape, np.int8)
     for start in range(0, len(vectors), _ROWS):
         part = slice(start, start + _ROWS)
-        steps[part] = np.rint(vectors[part] / scales[part, None])
+        steps[part] = np.rint(vectors[part] / scales[part, None]).clip(-127, 127)
     return {"vectors": steps, "scales": scales}
 
 

@@ -146,6 +146,8 @@ class WordFiles(WordQueries):
             vectors = vectors[:limit].astype(options.dtype)
             if subwords is not None:
                 subwords = Subwords(subwords.ngrams, subwords.vectors.astype(options.dtype), subwords.buckets)
+        elif limit is not None and not mmap:
+            vectors = vectors[:limit].copy()  # so that the others are not kept in memory
         counts = None if counts is None else counts[:limit]
         return cls._from_file(target, words[:limit], vectors[:limit], counts, subwords)
 

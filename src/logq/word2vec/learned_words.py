@@ -276,6 +276,10 @@ class LearnedWords(Word2VecConfig, SavedEstimator):
         engine.load_state(vectors, learned)
         self._engine = engine
 
+    def _saved_settings(self) -> dict[str, Any]:
+        # Opened on a CPU, as all estimators are unless told otherwise, with the engine that trains there.
+        return {**self.settings(), "engine": "plain" if self.engine == "plain" else "auto", "device": "cpu"}
+
     def _kept(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         about = {"words": len(self.vocabulary), "raw_words": self.vocabulary.raw_words}
         return {**about, "progress": self._progress()}, self.vocabulary.arrays()

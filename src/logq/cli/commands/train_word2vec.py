@@ -50,7 +50,7 @@ logq train word2vec "part-*.txt.gz" -o vectors --dim 300 --window 10
 logq train word2vec corpus.txt -o vectors --cbow --sample 1e-4
 logq train word2vec more.txt --continue vectors -o newer --lr 0.01
 logq train word2vec corpus.txt -o vectors --vocab words.txt
-logq train word2vec corpus.txt -o vectors --dim 300 --initial GoogleNews.bin --frozen
+logq train word2vec corpus.txt -o vectors --initial old.bin --frozen
 logq train word2vec corpus.txt -o vectors --device cuda
 logq train word2vec corpus.txt -o vectors --objective sampled_softmax
 logq train word2vec - -o vectors < corpus.txt
@@ -159,7 +159,7 @@ class Start:
 
         if self.go_on is None:
             return Word2Vec(**arguments)
-        where = {"device": arguments.get("device", "cpu"), "engine": arguments.get("engine", "auto")}
+        where = {name: arguments[name] for name in ("device", "engine") if name in arguments}
         model = Word2Vec.load(self.go_on, **where)
         take_options(model, self.go_on, arguments, _FREE)
         return model
