@@ -1,4 +1,4 @@
-"""Train with fastText, without subwords: options as JSON. Its training is timed by the progress it prints."""
+"""Train with fastText: options as JSON, with `minn` and `maxn` for subwords. Its training is timed by its progress."""
 
 import json
 import sys
@@ -15,12 +15,15 @@ model = fasttext.train_unsupervised(
     neg=options["negatives"],
     t=options["sample"],
     minCount=options["min_count"],
-    minn=0,  # no subwords: words alone, as the others
-    maxn=0,
+    minn=options.get("minn", 0),  # without, words alone, as the others
+    maxn=options.get("maxn", 0),
     epoch=options["epochs"],
     thread=options["threads"],
     verbose=2,
 )
+if "model" in options:
+    model.save_model(options["model"])
+    sys.exit()
 vectors = model.get_input_matrix()[: len(model.words)].astype("float32")
 with open(options["output"], "wb") as file:
     file.write(f"{len(model.words)} {options['dim']}\n".encode())
