@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from logq.huffman import HuffmanTree
 from logq.text import Vocabulary
 from logq.word2vec.engines import Engine, Floats, Position, Span, check_arrays
-from logq.word2vec.kernel import Losses, Setup, alias_cells, keep_thresholds, table, train
+from logq.word2vec.kernel import Losses, Setup, alias_cells, cells_of_parts, keep_thresholds, table, train
 from logq.word2vec.word2vec_config import Word2VecConfig
 
 __all__ = ["FusedEngine", "setup_of"]
@@ -26,18 +26,22 @@ def setup_of(settings: Word2VecConfig, vocabulary: Vocabulary) -> Setup:
     """
     tree = HuffmanTree.from_counts(vocabulary.counts) if settings.hs else None
     noise = vocabulary.counts.astype(np.float64) ** settings.unigram_power
+    parts, shares = (
+        cells_of_parts(noise, settings.partitions) if settings.partitions > 1 else ((), np.zeros(0, np.uint64))
+    )
     return Setup(
         keep=keep_thresholds(vocabulary.keep_probability(settings.sample)),
         window=settings.window,
         skip_gram=settings.sg,
         mean=settings.cbow_mean,
-        cells=np.zeros(0, np.uint64) if tree is not None else alias_cells(noise),
+        cells=np.zeros(0, np.uint64) if tree is not None or parts else alias_cells(noise),
         negatives=settings.num_sampled,
         shared=settings.shared_negatives is not False,
         tree=tree,
         threads=settings.used_threads,
         simd=settings.simd,
-        partitions=settings.partitions,
+        parts=parts,
+        shares=shares,
     )
 
 

@@ -16,7 +16,17 @@ from logq._arguments import ArgumentError, ArgumentTypeError, Verbatim, check_bo
 from logq.huffman import HuffmanTree
 from logq.kernels import _native
 
-__all__ = ["Losses", "Setup", "added_losses", "alias_cells", "keep_thresholds", "simd_levels", "table", "train"]
+__all__ = [
+    "Losses",
+    "Setup",
+    "added_losses",
+    "alias_cells",
+    "cells_of_parts",
+    "keep_thresholds",
+    "simd_levels",
+    "table",
+    "train",
+]
 
 Floats: TypeAlias = NDArray[np.float32]
 
@@ -69,8 +79,8 @@ class Setup:
         threads: number of threads that train at the same time, without locks.
         simd: one of `simd_levels()`, or "auto" for the first.
         loss_every: the loss of about one pair in this many is computed, a power of two: 1 takes all of them.
-        partitions: parts that each of the two tables is cut in, of which a call trains one and one; see `train`. More
-            than 1 for skip-gram with shared negatives and blocks of 1 alone.
+        parts, shares: instead of `cells`, from `cells_of_parts`, where both tables are cut in P parts of which a call
+            trains one and one; see `train`. For skip-gram with shared negatives and blocks of 1 alone.
     """
 
     keep: NDArray[np.uint32]
@@ -86,7 +96,8 @@ class Setup:
     threads: int = 1
     simd: str = "auto"
     loss_every: int = 64
-    partitions: int = 1
+    parts: tuple[NDArray[np.uint64], ...] = ()
+    shares: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, np.uint64))
 
 
 def simd_levels() -> list[str]:
@@ -158,6 +169,30 @@ def alias_cells(
     return share | (alias.astype(np.uint64) << np.uint64(32))
 
 
+def cells_of_parts(
+    weights: NDArray[np.float64],  # (V,)
+    partitions: int,
+) -> tuple[tuple[NDArray[np.uint64], ...], NDArray[np.uint64]]:
+    """Return the alias cells of each part, and of each the share of the weights that it and those before it have.
+
+    Args:
+        weights: of the words in the distribution of the negatives.
+        partitions: P; part p has the words w with w % P = p.
+
+    Returns:
+        P arrays as from `alias_cells`, and (P,) uint64, shares in 2**64 parts.
+
+    Example:
+        >>> parts, shares = cells_of_parts(np.array([2.0, 1.0, 1.0]), 2)
+        >>> [len(cells) for cells in parts], (shares / 2.0**64).tolist()
+        ([2, 1], [0.75, 1.0])
+    """
+    masses = np.array([weights[part::partitions].sum() for part in range(partitions)])
+    shares = np.minimum(np.cumsum(masses / masses.sum()) * 2.0**64, 2.0**64 - 2.0**11).astype(np.uint64)
+    shares[-1] = 2**64 - 1
+    return tuple(alias_cells(weights[part::partitions]) for part in range(partitions)), shares
+
+
 def train(
     inputs: Floats,  # (V, stride)
     outputs: Floats,  # (V, stride), or (V - 1, stride) for hierarchical softmax
@@ -186,9 +221,9 @@ def train(
         position: of ids[0] in the corpus.
         seed: of this pass over the corpus, in [0, 2**64).
         rate: (start, slope, floor): the learning rate at position p is max(floor, start - slope p).
-        bucket: with several partitions, which part of the inputs and which of the outputs the tables are. Part p has
-            the words w with w % partitions = p, in rows w // partitions. The P * P buckets have together the pairs and
-            negatives that one call for the whole tables has, each of them once.
+        bucket: where tables are cut in P parts, which part of the inputs and which of the outputs they are. Part p has
+            the words w with w % P = p, in rows w // P. The P * P buckets have together the pairs of the whole tables,
+            each of them once, and as many negatives: those of a window come from one part, which is drawn.
 
     Returns:
         The losses, before each update. A pair counts in the bucket of its two words, the loss of a negative in its own.
@@ -225,6 +260,8 @@ def train(
         ("codes", codes, np.uint8, 1),
     ):
         _check_array(name, array, dtype, dims)
+    last = max(0, len(setup.parts) - 1)
+    parts = [_check_size("bucket", part, 0, last) for part in bucket]
     if np.may_share_memory(inputs, outputs):
         raise ArgumentError("outputs", "its own memory", Verbatim("memory shared with inputs"))
     if not isinstance(setup.simd, str):
@@ -239,7 +276,7 @@ def train(
         position=_check_size("position", position, 0, 2**62),
         seed=_check_size("seed", seed, 0, 2**64 - 1),
         keep=setup.keep,
-        cells=setup.cells,
+        cells=setup.parts[parts[1]] if setup.parts else setup.cells,
         offsets=offsets,
         points=points,
         codes=codes,
@@ -256,9 +293,9 @@ def train(
         threads=_check_size("threads", setup.threads, 1, 2**20),
         simd=setup.simd,
         loss_every=_check_size("loss_every", setup.loss_every, 1, 2**30),
-        parts=_check_size("partitions", setup.partitions, 1, 2**30),
-        input_part=_check_size("bucket", bucket[0], 0, 2**30),
-        output_part=_check_size("bucket", bucket[1], 0, 2**30),
+        shares=setup.shares,
+        input_part=parts[0],
+        output_part=parts[1],
     )
     return Losses(pairs, loss_sum, loss_pairs)
 
