@@ -192,7 +192,7 @@ def test_the_compiled_function_checks_for_itself():
     rest = {"offsets": np.zeros(0, np.int64), "points": np.zeros(0, np.int32), "codes": np.zeros(0, np.uint8)}
     rest |= {"negatives": 5, "skip_gram": True, "mean": True, "shared": True, "block": 1}
     rest |= {"pool": 0, "rate_start": 0.1, "rate_slope": 0.0, "rate_floor": 0.0, "threads": 1, "simd": "auto"}
-    rest |= {"loss_every": 64}
+    rest |= {"loss_every": 64, "shares": np.zeros(0, np.uint64), "input_part": 0, "output_part": 0}
     del given["rate"]
     for name, value in [
         ("begin", -1),
@@ -210,10 +210,15 @@ def test_the_compiled_function_checks_for_itself():
         ("loss_every", 3),
         ("rate_start", float("nan")),
         ("rate_slope", float("inf")),
+        ("input_part", 1),
+        ("output_part", -1),
+        ("shares", np.zeros(V + 1, np.uint64)),
+        ("shares", np.zeros(2, np.uint64)),
     ]:
-        with pytest.raises(ValueError, match=name.split("_")[0]):
+        about = "parts|inputs" if name in ("input_part", "output_part", "shares") else name.split("_")[0]
+        with pytest.raises(ValueError, match=about):
             _native.word2vec_train(**{**given, **setup, **rest, name: value})
-    for name in ("inputs", "ids", "keep", "cells", "offsets", "codes"):
+    for name in ("inputs", "ids", "keep", "cells", "offsets", "codes", "shares"):
         with pytest.raises(TypeError):
             _native.word2vec_train(**{**given, **setup, **rest, name: np.zeros(V, np.complex64)})
 
