@@ -193,6 +193,7 @@ def test_the_compiled_function_checks_for_itself():
     rest |= {"negatives": 5, "skip_gram": True, "mean": True, "shared": True, "block": 1}
     rest |= {"pool": 0, "rate_start": 0.1, "rate_slope": 0.0, "rate_floor": 0.0, "threads": 1, "simd": "auto"}
     rest |= {"loss_every": 64, "part_offsets": np.zeros(0, np.int64), "parts": np.zeros(0, np.int32)}
+    rest |= {"shares": np.zeros(0, np.uint64), "input_partition": 0, "output_partition": 0}
     del given["rate"]
     for name, value in [
         ("begin", -1),
@@ -210,10 +211,15 @@ def test_the_compiled_function_checks_for_itself():
         ("loss_every", 3),
         ("rate_start", float("nan")),
         ("rate_slope", float("inf")),
+        ("input_part", 1),
+        ("output_part", -1),
+        ("shares", np.zeros(V + 1, np.uint64)),
+        ("shares", np.zeros(2, np.uint64)),
     ]:
-        with pytest.raises(ValueError, match=name.split("_")[0]):
+        about = "parts|inputs" if name in ("input_part", "output_part", "shares") else name.split("_")[0]
+        with pytest.raises(ValueError, match=about):
             _native.word2vec_train(**{**given, **setup, **rest, name: value})
-    for name in ("inputs", "ids", "keep", "cells", "offsets", "codes"):
+    for name in ("inputs", "ids", "keep", "cells", "offsets", "codes", "shares"):
         with pytest.raises(TypeError):
             _native.word2vec_train(**{**given, **setup, **rest, name: np.zeros(V, np.complex64)})
 

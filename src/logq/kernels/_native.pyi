@@ -272,7 +272,7 @@ def word2vec_train(
     position: int,
     seed: int,
     keep: NDArray[np.uint32],  # (V,)
-    cells: NDArray[np.uint64],  # (V,), or empty for hierarchical softmax
+    cells: NDArray[np.uint64],  # (V,), those of the output part, or empty for hierarchical softmax
     offsets: NDArray[np.int64],  # (V + 1,) for hierarchical softmax, else empty
     points: NDArray[np.int32],
     codes: NDArray[np.uint8],
@@ -289,9 +289,9 @@ def word2vec_train(
     threads: int,
     simd: str,
     loss_every: int,
-    partitions: int = 1,
-    input_partition: int = 0,
-    output_partition: int = 0,
+    shares: NDArray[np.uint64],  # (P,) for tables in P partitions, else empty
+    input_partition: int,
+    output_partition: int,
 ) -> tuple[int, int, float]:
     """Train on ids[begin:end], in place; logq.word2vec.kernel says what each argument is.
 

@@ -20,7 +20,7 @@ from logq.word2vec.engines import (
     in_pieces,
     rows_of_buckets,
 )
-from logq.word2vec.kernel import Losses, Setup, alias_cells, keep_thresholds, table, train
+from logq.word2vec.kernel import Losses, Setup, alias_cells, cells_of_partitions, keep_thresholds, table, train
 from logq.word2vec.word2vec_config import Word2VecConfig
 from logq.word2vec.word_parts import WordParts
 
@@ -36,19 +36,23 @@ def setup_of(settings: Word2VecConfig, vocabulary: Vocabulary, parts: WordParts 
     """
     tree = HuffmanTree.from_counts(vocabulary.counts) if settings.hs else None
     noise = vocabulary.counts.astype(np.float64) ** settings.unigram_power
+    of_partitions, shares = (), np.zeros(0, np.uint64)
+    if settings.partitions > 1:
+        of_partitions, shares = cells_of_partitions(noise, settings.partitions)
     return Setup(
         keep=keep_thresholds(vocabulary.keep_probability(settings.sample)),
         window=settings.window,
         skip_gram=settings.sg,
         mean=settings.cbow_mean,
-        cells=np.zeros(0, np.uint64) if tree is not None else alias_cells(noise),
+        cells=np.zeros(0, np.uint64) if tree is not None or of_partitions else alias_cells(noise),
         negatives=settings.num_sampled,
         shared=settings.shared_negatives is not False,
         tree=tree,
         parts=parts,
         threads=settings.used_threads,
         simd=settings.simd,
-        partitions=settings.partitions,
+        partition_cells=of_partitions,
+        shares=shares,
     )
 
 

@@ -30,6 +30,13 @@ FIRST_ROWS = 10_000
 GROWTH = 0.05
 """How many it trains between two, as a share of those that it has trained: replicas that know little move far."""
 
+ALONE = 1_000_000
+"""The most words that the first process trains before the others join in; else a tenth of what each will train.
+
+Vectors that have learned nothing grow from one another, the faster the longer they are, which moves of replicas that
+are added up do not. It costs little time and saves the exchanges that would be most frequent.
+"""
+
 FREQUENT_ROWS = 5
 """How many times as often frequent rows are exchanged: those that are updated in between, on average."""
 
@@ -41,7 +48,8 @@ class JointRun(RunTogether):
     """Trains the replica of this process, and exchanges what it has learned with those of the others.
 
     Each process trains on its share of the corpus, at the positions and thus with the draws that one process would
-    have there, and the learning rate falls with the words that all have trained. All rows are exchanged at the end of
+    have there, and the learning rate falls with the words that all have trained. The first one begins alone, and the
+    others go on from its vectors. All rows are exchanged at the end of
     each epoch and after each round of a process, of `FIRST_ROWS` words at first and `ALL_ROWS` later, and frequent
     ones `FREQUENT_ROWS` times in a round. Between two rounds the run can stop, in all processes alike, and continue.
 
@@ -67,6 +75,7 @@ class JointRun(RunTogether):
         super().__init__(corpus, engine, epochs=settings.epochs, lr=settings.lr, seed=seed, part=share)
         self._length = corpus.num_ids // there.size  # of an epoch for one process, about
         self._done = 0  # of these
+        self._alone = min(ALONE, self._length // 2, settings.epochs * self._length // 10)
         self._vocabulary, self._settings = corpus.vocabulary, settings
         self._replicas: list[Replica] = []
         self._frequent: list[Sequence[int] | NDArray[np.int64]] = []
@@ -89,17 +98,23 @@ class JointRun(RunTogether):
 
     def _next_round(self) -> int:
         """How much of an epoch is done after the next round, in words of a process."""
-        step = min(ALL_ROWS, max(FIRST_ROWS, int(GROWTH * (self.epoch * self._length + self._done))))
+        known = self._alone // world().size + self.epoch * self._length + self._done
+        step = min(ALL_ROWS, max(FIRST_ROWS, int(GROWTH * known)))
         end = self._done + step
         return end if end + step // 2 < self._length else self._length
 
     def _entry_at(self, done: int) -> int:
-        return self.part.start + len(self.part) * done // self._length
+        start = self.part.start + (self._alone if self.epoch == 0 and world().is_first else 0)
+        return start + (self.part.stop - start) * done // self._length
 
     def _train_to(self, end: int) -> Losses:
         """Train to the end of a round, and return the losses of all processes."""
         begin, step = self._done, self._next_round() - self._done
         found = []
+        if self.epoch == 0 and begin == 0:
+            if (start := self._entry_at(0)) > self.entry:
+                found.append(super()._train_to(start))
+            self._meet()
         for number in range(1, FREQUENT_ROWS + 1):
             is_last = number == FREQUENT_ROWS
             self._done = begin + step * number // FREQUENT_ROWS

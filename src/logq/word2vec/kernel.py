@@ -17,7 +17,16 @@ from logq.huffman import HuffmanTree
 from logq.kernels import _native
 from logq.word2vec.word_parts import WordParts
 
-__all__ = ["Losses", "Setup", "alias_cells", "keep_thresholds", "simd_levels", "table", "train"]
+__all__ = [
+    "Losses",
+    "Setup",
+    "alias_cells",
+    "cells_of_partitions",
+    "keep_thresholds",
+    "simd_levels",
+    "table",
+    "train",
+]
 
 Floats: TypeAlias = NDArray[np.float32]
 
@@ -74,8 +83,9 @@ class Setup:
         threads: number of threads that train at the same time, without locks.
         simd: one of `simd_levels()`, or "auto" for the first.
         loss_every: the loss of about one pair in this many is computed, a power of two: 1 takes all of them.
-        partitions: parts that each of the two tables is cut in, of which a call trains one and one; see `train`. More
-            than 1 for skip-gram with shared negatives and blocks of 1 alone.
+        partition_cells, shares: instead of `cells`, from `cells_of_partitions`, where both tables are cut in P
+            partitions of which a call trains one and one; see `train`. For skip-gram with shared negatives and blocks
+            of 1 alone.
     """
 
     keep: NDArray[np.uint32]
@@ -92,7 +102,8 @@ class Setup:
     threads: int = 1
     simd: str = "auto"
     loss_every: int = 64
-    partitions: int = 1
+    partition_cells: tuple[NDArray[np.uint64], ...] = ()
+    shares: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, np.uint64))
 
 
 def simd_levels() -> list[str]:
@@ -164,6 +175,30 @@ def alias_cells(
     return share | (alias.astype(np.uint64) << np.uint64(32))
 
 
+def cells_of_partitions(
+    weights: NDArray[np.float64],  # (V,)
+    partitions: int,
+) -> tuple[tuple[NDArray[np.uint64], ...], NDArray[np.uint64]]:
+    """Return the alias cells of each partition, and the share of the weights that it and those before it have.
+
+    Args:
+        weights: of the words in the distribution of the negatives.
+        partitions: P; partition p has the words w with w % P = p.
+
+    Returns:
+        P arrays as from `alias_cells`, and (P,) uint64, shares in 2**64 parts.
+
+    Example:
+        >>> cells, shares = cells_of_partitions(np.array([2.0, 1.0, 1.0]), 2)
+        >>> [len(of_partition) for of_partition in cells], (shares / 2.0**64).tolist()
+        ([2, 1], [0.75, 1.0])
+    """
+    masses = np.array([weights[first::partitions].sum() for first in range(partitions)])
+    shares = np.minimum(np.cumsum(masses / masses.sum()) * 2.0**64, 2.0**64 - 2.0**11).astype(np.uint64)
+    shares[-1] = 2**64 - 1
+    return tuple(alias_cells(weights[first::partitions]) for first in range(partitions)), shares
+
+
 def train(
     inputs: Floats,  # (V, stride), or (V + R, stride) for subwords
     outputs: Floats,  # (V, stride), or (V - 1, stride) for hierarchical softmax
@@ -195,9 +230,9 @@ def train(
         position: of ids[0] in the corpus.
         seed: of this pass over the corpus, in [0, 2**64).
         rate: (start, slope, floor): the learning rate at position p is max(floor, start - slope p).
-        bucket: with several partitions, which part of the inputs and which of the outputs the tables are. Part p has
-            the words w with w % partitions = p, in rows w // partitions. The P * P buckets have together the pairs and
-            negatives that one call for the whole tables has, each of them once.
+        bucket: where tables are cut in P parts, which part of the inputs and which of the outputs they are. Part p has
+            the words w with w % P = p, in rows w // P. The P * P buckets have together the pairs of the whole tables,
+            each of them once, and as many negatives: those of a window come from one part, which is drawn.
 
     Returns:
         The losses, before each update. A pair counts in the bucket of its two words, the loss of a negative in its own.
@@ -238,6 +273,8 @@ def train(
         ("codes", codes, np.uint8, 1),
     ):
         _check_array(name, array, dtype, dims)
+    last = max(0, len(setup.partition_cells) - 1)
+    partition = [_check_size("bucket", number, 0, last) for number in bucket]
     if np.may_share_memory(inputs, outputs):
         raise ArgumentError("outputs", "its own memory", Verbatim("memory shared with inputs"))
     if not isinstance(setup.simd, str):
@@ -254,7 +291,7 @@ def train(
         position=_check_size("position", position, 0, 2**62),
         seed=_check_size("seed", seed, 0, 2**64 - 1),
         keep=setup.keep,
-        cells=setup.cells,
+        cells=setup.partition_cells[partition[1]] if setup.partition_cells else setup.cells,
         offsets=offsets,
         points=points,
         codes=codes,
@@ -271,9 +308,9 @@ def train(
         threads=_check_size("threads", setup.threads, 1, 2**20),
         simd=setup.simd,
         loss_every=_check_size("loss_every", setup.loss_every, 1, 2**30),
-        partitions=_check_size("partitions", setup.partitions, 1, 2**30),
-        input_partition=_check_size("bucket", bucket[0], 0, 2**30),
-        output_partition=_check_size("bucket", bucket[1], 0, 2**30),
+        shares=setup.shares,
+        input_partition=partition[0],
+        output_partition=partition[1],
     )
     return Losses(pairs, loss_sum, loss_pairs)
 

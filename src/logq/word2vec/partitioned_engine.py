@@ -41,13 +41,13 @@ def buckets(partitions: int) -> Iterator[tuple[int, int]]:
 class PartitionedEngine(Engine):
     """Trains each span of text once for each bucket: one part of the word vectors, one of the output vectors.
 
-    A window is planned as in the whole tables, with the same words, negatives and rate, and each bucket takes the pairs
-    and negatives of which both rows are in its parts. So the negatives of a bucket follow q(y) / q(part), as those of
-    Partition and Stratified do, and there are as many of them as is the part's share of all:
+    A window is planned as in the whole tables, with the same words and rate, and each bucket takes the pairs of which
+    both rows are in its parts. The k negatives of a window come from one part of the outputs, by q(y) / q(part) as in
+    Partition and Stratified, and a part is drawn as often as it has of q:
 
         Q(y) = k q(part) q(y) / q(part) = k q(y)
 
-    as without partitions. What differs is the order. In memory are two parts, the text of a span, and 20 bytes a word.
+    as without partitions, exactly. In memory are two parts, the text of a span, and 12 bytes for each word.
     """
 
     name = "fused"
@@ -74,7 +74,7 @@ class PartitionedEngine(Engine):
 
     def train(self, span: Span, position: Position) -> Losses:
         """Train all buckets on the words of a span; with one thread the result is always the same."""
-        return self.train_buckets(span, position, buckets(self.setup.partitions))
+        return self.train_buckets(span, position, buckets(self.inputs.partitions))
 
     def train_buckets(self, span: Span, position: Position, some: Iterable[tuple[int, int]]) -> Losses:
         """Train some buckets, in their order."""
@@ -111,17 +111,18 @@ class PartitionedEngine(Engine):
 
     def put_vectors(self, rows: NDArray[np.int64], vectors: Floats) -> None:
         """Replace some word vectors, a part at a time."""
-        for part in range(self.setup.partitions):
-            here = rows % self.setup.partitions == part
-            self.inputs.hold(part)[rows[here] // self.setup.partitions, : vectors.shape[1]] = vectors[here]
+        for part in range(self.inputs.partitions):
+            here = rows % self.inputs.partitions == part
+            self.inputs.hold(part)[rows[here] // self.inputs.partitions, : vectors.shape[1]] = vectors[here]
 
     def copy_words(self, other: Engine, numbers: NDArray[np.int64]) -> None:
         """Copy the rows of its words, a part at a time."""
         assert isinstance(other, PartitionedEngine)
         for new, old in ((self.inputs, other.inputs), (self.outputs, other.outputs)):
-            for part in range(self.setup.partitions):
+            for part in range(self.inputs.partitions):
                 rows = new.hold(part)
                 for begin in range(0, len(old), old.piece):
                     of_piece = numbers[begin : begin + old.piece]
-                    here = of_piece % self.setup.partitions == part
-                    rows[of_piece[here] // self.setup.partitions, : new.shape[1]] = old[begin : begin + old.piece][here]
+                    here = of_piece % self.inputs.partitions == part
+                    learned = old[begin : begin + old.piece][here]
+                    rows[of_piece[here] // self.inputs.partitions, : new.shape[1]] = learned

@@ -96,18 +96,19 @@ class Replica:
         touched = 0
         step = max(1, PIECE_BYTES // (4 * self.table.shape[1]))
         for begin in range(0, len(rows), step):
-            piece = np.asarray(rows[begin : begin + step])
+            piece = rows[begin : begin + step]
             deltas = self._deltas(piece)
             touched += len(deltas.ids)
             self._add(self._shared(deltas, words, rate))
-            self._exchanged[piece] = words
+            self._exchanged[_index(piece)] = words
         return touched
 
-    def _deltas(self, rows: NDArray[np.int64]) -> _Deltas:
+    def _deltas(self, rows: Sequence[int] | NDArray[np.int64]) -> _Deltas:
+        index = _index(rows)
+        touched = np.flatnonzero((self.table[index] != self._base[index]).any(axis=1))
+        ids = touched + index.start if isinstance(index, slice) else index[touched]
         with np.errstate(all="ignore"):  # of a training that diverges, which is found elsewhere
-            moved = self.table[rows] - self._base[rows]
-        touched = moved.any(axis=1)
-        return _Deltas(rows[touched].astype(np.int32), moved[touched])
+            return _Deltas(ids.astype(np.int32), self.table[ids] - self._base[ids])
 
     def _shared(self, deltas: _Deltas, words: float, rate: float) -> _Deltas:
         """What all have moved the rows by, from what this process has."""
@@ -145,5 +146,10 @@ class Replica:
         return total
 
     def _add(self, deltas: _Deltas) -> None:
-        self._base[deltas.ids] += deltas.rows
-        self.table[deltas.ids] = self._base[deltas.ids]
+        rows = self._base[deltas.ids] + deltas.rows
+        self._base[deltas.ids] = self.table[deltas.ids] = rows
+
+
+def _index(rows: Sequence[int] | NDArray[np.int64]) -> slice | NDArray[np.int64]:
+    """What rows are indexed by: a slice where they follow one another, which copies nothing."""
+    return slice(rows.start, rows.stop) if isinstance(rows, range) and rows.step == 1 else np.asarray(rows)

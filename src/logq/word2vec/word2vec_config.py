@@ -195,8 +195,8 @@ class Word2VecConfig(SubwordConfig):
         Help(
             "Parts that both tables of vectors are cut in, of which only two are in memory at a time.",
             more="For vocabularies whose vectors are larger than memory: the others are in a temporary file. Skip-gram "
-            "with negative sampling in the compiled engine alone; each pair and negative is trained as with 1, in "
-            "another order.",
+            "with negative sampling in the compiled engine alone; each pair is trained as with 1, in another order, "
+            "with negatives of the same expected counts.",
             typed="Parts of the vectors, of which two are in memory at a time; for huge vocabularies.",
             group="Training",
         ),

@@ -116,17 +116,22 @@ std::tuple<std::int64_t, std::int64_t, double> word2vec_train(
     const Array<std::int64_t> &offsets, const Array<std::int32_t> &points, const Array<std::uint8_t> &codes, int window,
     int negatives, bool skip_gram, bool mean, bool shared, int block,
     int pool, double rate_start, double rate_slope, double rate_floor,
-    int threads, const std::string &simd, int loss_every, int partitions, int input_partition, int output_partition) {
+    int threads, const std::string &simd, int loss_every, const Array<std::uint64_t> &shares,
+    int input_partition, int output_partition) {
     const Level level = level_named(simd);
     Job job;
+    const std::int64_t partitions = shares.shape(0) > 0 ? static_cast<std::int64_t>(shares.shape(0)) : 1;
     const bool composed = part_offsets.shape(0) > 0;
     const std::int64_t num_rows = static_cast<std::int64_t>(inputs.shape(0));
-    const std::int64_t num_words = composed ? static_cast<std::int64_t>(part_offsets.shape(0)) - 1 : partitions == 1 ? num_rows : static_cast<std::int64_t>(keep.shape(0));
+    const std::int64_t num_words = composed          ? static_cast<std::int64_t>(part_offsets.shape(0)) - 1
+                                   : partitions == 1 ? num_rows
+                                                     : static_cast<std::int64_t>(keep.shape(0));
     const bool hierarchical = offsets.shape(0) > 0;
     job.inputs = inputs.data();
     job.outputs = outputs.data();
     job.stride = static_cast<std::int64_t>(inputs.shape(1));
-    job.partitions = partitions;
+    job.partitions = static_cast<std::int32_t>(partitions);
+    job.shares = shares.data();
     job.input_partition = input_partition;
     job.output_partition = output_partition;
     job.reciprocal = partitions > 1 ? ~std::uint64_t{0} / static_cast<std::uint64_t>(partitions) + 1 : 0;
@@ -146,7 +151,7 @@ std::tuple<std::int64_t, std::int64_t, double> word2vec_train(
     job.shared = shared;
     job.block = shared && skip_gram && !hierarchical ? block : 1;
     job.cells = hierarchical ? nullptr : reinterpret_cast<const Cell *>(cells.data());
-    job.num_words = static_cast<std::int32_t>(num_words);
+    job.num_cells = static_cast<std::int32_t>(cells.shape(0));
     job.pool = shared && !hierarchical ? pool : 0;
     job.negatives = hierarchical ? 0 : negatives;
     job.offsets = offsets.data();
@@ -182,20 +187,21 @@ std::tuple<std::int64_t, std::int64_t, double> word2vec_train(
                ", " + std::to_string(input_partition) + " and " + std::to_string(output_partition));
     expect(partitions == 1 || (skip_gram && shared && !hierarchical && block == 1 && !composed),
            "partitions: expected 1, except for skip-gram with shared negatives and blocks of 1, without subwords");
-    const std::int64_t num_outputs = hierarchical ? num_words - 1 : num_words;
+    const std::int64_t num_outputs =
+        ((hierarchical ? num_words - 1 : num_words) - output_partition + partitions - 1) / partitions;
     check_table("inputs", inputs, composed ? num_rows : (num_words - input_partition + partitions - 1) / partitions, job.stride);
     if (composed) job.most_parts = check_parts(part_offsets, parts, num_rows);
-    check_table("outputs", outputs, (num_outputs - output_partition + partitions - 1) / partitions, job.stride);
+    check_table("outputs", outputs, num_outputs, job.stride);
     check_ids(ids, num_words);
     if (hierarchical) {
         job.longest_path = check_paths(offsets, points, codes, num_words);
     } else {
-        check_length("cells", cells.shape(0), num_words);
+        check_length("cells", cells.shape(0), num_outputs);
         expect(negatives >= 1 && negatives <= 10000, "negatives: expected 1 to 10,000, got " + std::to_string(negatives));
-        for (std::int64_t word = 0; word < num_words; ++word) {
+        for (std::int64_t word = 0; word < num_outputs; ++word) {
             const std::int32_t alias = job.cells[word].alias;
-            if (alias >= 0 && alias < num_words) continue;
-            throw std::invalid_argument("cells: expected aliases in [0, " + std::to_string(num_words) + "), got " +
+            if (alias >= 0 && alias < num_outputs) continue;
+            throw std::invalid_argument("cells: expected aliases in [0, " + std::to_string(num_outputs) + "), got " +
                                         std::to_string(alias) + " for word " + std::to_string(word));
         }
     }
@@ -223,8 +229,8 @@ void bind_word2vec(nb::module_ &module) {
                nb::arg("skip_gram"), nb::arg("mean"), nb::arg("shared"), nb::arg("block"),
                nb::arg("pool"), nb::arg("rate_start"), nb::arg("rate_slope"),
                nb::arg("rate_floor"), nb::arg("threads"), nb::arg("simd"),
-               nb::arg("loss_every"), nb::arg("partitions") = 1,
-               nb::arg("input_partition") = 0, nb::arg("output_partition") = 0,
+               nb::arg("loss_every"), nb::arg("shares").noconvert(), nb::arg("input_partition"),
+               nb::arg("output_partition"),
                "Train on ids[begin:end], in place; returns (pairs, pairs with a loss, sum of their losses).");
     module.def("simd_levels", &simd_levels, "The sets of instructions that run here, the fastest first.");
 }

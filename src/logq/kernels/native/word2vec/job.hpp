@@ -28,7 +28,8 @@ struct Job {
     // Where the tables are cut in partitions, those that are here: word w is in row w / partitions of partition
     // w % partitions, and is trained only in pairs of a word and a center or negative whose rows are both here. 1 is all of it.
     std::int32_t partitions, input_partition, output_partition;
-    std::uint64_t reciprocal;  // 2**64 / partitions, rounded up; 0 for 1
+    std::uint64_t reciprocal;     // 2**64 / partitions, rounded up; 0 for 1
+    const std::uint64_t *shares;  // (partitions,) negatives of a window come from the first part whose share is above 64 random bits
 
     // The text: ids of words, negative at the end of a sentence. Words at [begin, end) are predicted; those around them
     // are only looked at. `position` is the place of ids[0] in the whole corpus: randomness and rate depend on it.
@@ -45,10 +46,10 @@ struct Job {
     // Shared only: this many neighboring centers are trained at once with the same `negatives`.
     std::int32_t block;
 
-    // Negative sampling: `cells` (V,). Hierarchical softmax: cells is null, and the path of word w from the root is
-    // points[offsets[w]] ... points[offsets[w + 1] - 1], at each of which it goes to the side that codes has.
+    // Negative sampling: a cell for each row of the output part. Hierarchical softmax: cells is null, and the path of word w
+    // from the root is points[offsets[w]] ... points[offsets[w + 1] - 1], at each of which it goes to the side that codes has.
     const Cell *cells;
-    std::int32_t num_words;
+    std::int32_t num_cells;
     std::int32_t negatives;
     // Shared only: each unit of text draws this many negatives beforehand, and its blocks choose theirs among them, so that
     // rows are still in the cache when they are met again. 0 draws new ones each time.

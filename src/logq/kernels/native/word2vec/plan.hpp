@@ -126,7 +126,7 @@ inline void draw_negatives(const Job &job, std::int64_t place, std::int32_t numb
     std::uint64_t state = hash_of(~job.seed, static_cast<std::uint64_t>(job.position + place)) +
                           static_cast<std::uint64_t>(number) * 0xD1342543DE82EF95u;
     const std::int32_t count = job.negatives;
-    for (std::int32_t j = 0; j < count; ++j) negatives[j] = draw(job.cells, job.num_words, next_random(state));
+    for (std::int32_t j = 0; j < count; ++j) negatives[j] = draw(job.cells, job.num_cells, next_random(state));
 }
 
 // Which blocks have their loss computed: one in 64 of a large text, so that an honest mean costs next to nothing.
@@ -139,7 +139,7 @@ inline bool reckons_loss(const Job &job, std::int64_t place) {
 // block are as good as independent, but the unit has fewer different ones.
 inline void choose_negatives(const Job &job, const Plan &plan, std::int64_t begin, const Scratch &s) {
     std::uint64_t state = hash_of(~job.seed, static_cast<std::uint64_t>(job.position + begin));
-    for (std::int32_t j = 0; j < job.pool; ++j) s.pool[j] = draw(job.cells, job.num_words, next_random(state));
+    for (std::int32_t j = 0; j < job.pool; ++j) s.pool[j] = draw(job.cells, job.num_cells, next_random(state));
     const std::uint64_t size = static_cast<std::uint64_t>(job.pool);
     const std::int64_t count = static_cast<std::int64_t>(plan.blocks) * job.negatives;
     for (std::int64_t at = 0; at < count; at += 2) {
@@ -162,14 +162,37 @@ inline std::int32_t row_in_partition(const Job &job, std::int32_t word, std::int
     return word - row * job.partitions == partition ? row : -1;
 }
 
-// Rows instead of words, also of the negatives: what a window of any other partition would train is left out.
-inline void find_rows_of_partitions(const Job &job, const Plan &plan, const Scratch &s) {
+// The partition that all negatives of a window come from: each as often as it has a negative in the whole.
+inline std::int32_t partition_of_negatives(const Job &job, std::int64_t place) {
+    const std::uint64_t bits = hash_of(job.seed ^ 0x8EBC6AF09C88C6E3u, static_cast<std::uint64_t>(job.position + place));
+    std::int32_t partition = 0;
+    for (std::int32_t p = 0; p + 1 < job.partitions; ++p) partition += bits >= job.shares[p];
+    return partition;
+}
+
+// Rows in the partitions that are here instead of words, -1 for those elsewhere; and negatives, out of a pool as above, for the
+// windows whose negatives come from the output partition.
+inline void plan_partitions(const Job &job, const Plan &plan, std::int64_t begin, const Scratch &s) {
     for (std::int32_t j = 0; j < plan.kept; ++j) {
         s.input_rows[j] = row_in_partition(job, s.words[j], job.input_partition);
         s.output_rows[j] = row_in_partition(job, s.words[j], job.output_partition);
     }
-    const std::int64_t count = static_cast<std::int64_t>(plan.blocks) * job.negatives;
-    for (std::int64_t at = 0; at < count; ++at) s.negatives[at] = row_in_partition(job, s.negatives[at], job.output_partition);
+    std::uint64_t state = hash_of(~job.seed, static_cast<std::uint64_t>(job.position + begin)) +
+                          static_cast<std::uint64_t>(job.output_partition) * 0xD1342543DE82EF95u;
+    for (std::int32_t j = 0; j < job.pool; ++j) s.pool[j] = draw(job.cells, job.num_cells, next_random(state));
+    for (std::int32_t b = 0; b < plan.blocks; ++b) {
+        const std::int64_t place = s.places[s.blocks[b]];
+        std::int32_t *negatives = s.negatives + static_cast<std::int64_t>(b) * job.negatives;
+        if (partition_of_negatives(job, place) != job.output_partition) {
+            for (std::int32_t j = 0; j < job.negatives; ++j) negatives[j] = -1;
+        } else if (job.pool == 0 || reckons_loss(job, place)) {
+            draw_negatives(job, place, 0, negatives);
+        } else {
+            for (std::int32_t j = 0; j < job.negatives; ++j) {
+                negatives[j] = s.pool[((next_random(state) >> 32) * static_cast<std::uint64_t>(job.pool)) >> 32];
+            }
+        }
+    }
 }
 
 inline Plan make_plan(const Job &job, std::int64_t begin, std::int64_t end, const Scratch &s) {
@@ -177,14 +200,15 @@ inline Plan make_plan(const Job &job, std::int64_t begin, std::int64_t end, cons
     reach_windows(job, plan, s);
     plan.blocks = find_blocks(job, plan, s);
     if (job.shared && job.skip_gram && job.partitions == 1) find_repeats(job, plan, s);
-    if (job.cells && job.pool > 0) {
+    if (job.partitions > 1) {
+        plan_partitions(job, plan, begin, s);
+    } else if (job.cells && job.pool > 0) {
         choose_negatives(job, plan, begin, s);
     } else if (job.cells && (job.shared || !job.skip_gram)) {
         for (std::int32_t b = 0; b < plan.blocks; ++b) {
             draw_negatives(job, s.places[s.blocks[b]], 0, s.negatives + static_cast<std::int64_t>(b) * job.negatives);
         }
     }
-    if (job.partitions > 1) find_rows_of_partitions(job, plan, s);
     return plan;
 }
 

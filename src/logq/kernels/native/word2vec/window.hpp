@@ -216,8 +216,7 @@ inline Window take_any(const Job &job, const Plan &plan, const Scratch &s, const
     return w;
 }
 
-// What a center and its negatives have in the partitions that are here, with those of the words around that are here too. All
-// partitions together have the pairs and the negatives that `take_any` has.
+// The words around a center, its negatives and itself, as far as their rows are here.
 inline Window take_partitions(const Job &job, const Plan &plan, const Scratch &s, std::int32_t center,
                          const std::int32_t *negatives) {
     Window w;
