@@ -211,12 +211,12 @@ def test_the_compiled_function_checks_for_itself():
         ("loss_every", 3),
         ("rate_start", float("nan")),
         ("rate_slope", float("inf")),
-        ("input_part", 1),
-        ("output_part", -1),
+        ("input_partition", 1),
+        ("output_partition", -1),
         ("shares", np.zeros(V + 1, np.uint64)),
         ("shares", np.zeros(2, np.uint64)),
     ]:
-        about = "parts|inputs" if name in ("input_part", "output_part", "shares") else name.split("_")[0]
+        about = "partitions|inputs" if name in ("input_partition", "output_partition", "shares") else name.split("_")[0]
         with pytest.raises(ValueError, match=about):
             _native.word2vec_train(**{**given, **setup, **rest, name: value})
     for name in ("inputs", "ids", "keep", "cells", "offsets", "codes", "shares"):

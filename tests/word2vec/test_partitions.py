@@ -77,7 +77,7 @@ def negatives_of_part(setup, blocks, part, position, seed, **_):
 def in_parts(setup, counts, partitions):
     """The setup for parts of tables."""
     parts, shares = cells_of_partitions(counts**0.75, partitions)
-    return replace(setup, parts=parts, shares=shares)
+    return replace(setup, partition_cells=parts, shares=shares)
 
 
 def problem(seed, words, dim, size=400, **options):
@@ -169,7 +169,7 @@ def test_expected_gradient_vanishes_where_it_does_for_the_whole():
     logits = np.log(n / drawn).T.astype(np.float32)  # (outputs, inputs)
     keep = keep_thresholds(np.ones(words))
     parts, shares = cells_of_partitions(q, partitions)
-    setup = Setup(keep, window=1, parts=parts, shares=shares, negatives=negatives, pool=0)
+    setup = Setup(keep, window=1, partition_cells=parts, shares=shares, negatives=negatives, pool=0)
     moves = {bucket: [] for bucket in buckets(partitions)}
     for turn in range(times):
         for bucket in moves:
