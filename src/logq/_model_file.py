@@ -167,10 +167,11 @@ def release_mapped(array: NDArray[Any]) -> None:
     Example:
         >>> release_mapped(np.zeros(3))
     """
-    if isinstance(array, np.memmap) and not array.flags.writeable and hasattr(mmap, "MADV_DONTNEED"):
-        mapped: mmap.mmap | None = getattr(array, "_mmap", None)
-        if mapped is not None:
-            mapped.madvise(mmap.MADV_DONTNEED)
+    of: Any = array
+    while isinstance(of, np.ndarray | memoryview):  # np.frombuffer, which columns of prepared logs come by, makes both
+        of = of.base if isinstance(of, np.ndarray) else of.obj
+    if isinstance(of, mmap.mmap) and not array.flags.writeable and hasattr(mmap, "MADV_DONTNEED"):
+        of.madvise(mmap.MADV_DONTNEED)
 
 
 def digest_of(array: NDArray[Any] | ArrayInPieces) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from logq._model_file import digest_of
 from logq.logs import Interactions, NextItems, Sequences, Split, leave_one_out
 from logq.logs.identifiers import Identifiers
 from logq.logs.mapped_arrays import MappedEvents, array_writer, map_array
@@ -67,6 +68,7 @@ PASSES: dict[str, Callable[[Interactions], object]] = {
     "users who validate": lambda log: shared_out(leave_one_out(log)),
     "counts of targets": lambda log: target_counts(NextItems(log, 5), log.num_items),
     "ages": lambda log: NextItems(log, 5, age="seconds"),
+    "what a model is saved with": lambda log: digest_of(KnownLog.of(log).state()[1]["seen.items"]),
     "windows": lambda log: Sequences(log, 5, overlap=2),
 }
 
