@@ -164,13 +164,10 @@ def release_mapped(array: NDArray[Any]) -> None:
     Example:
         >>> release_mapped(np.zeros(3))
     """
-    if array.flags.writeable or not hasattr(mmap, "MADV_DONTNEED"):
-        return
     of: Any = array
-    while isinstance(of, np.ndarray):
-        of = of.base
-    of = of.obj if isinstance(of, memoryview) else of  # by np.frombuffer, as the columns of prepared logs are
-    if isinstance(of, mmap.mmap):
+    while isinstance(of, np.ndarray | memoryview):  # np.frombuffer, which columns of prepared logs come by, makes both
+        of = of.base if isinstance(of, np.ndarray) else of.obj
+    if isinstance(of, mmap.mmap) and not array.flags.writeable and hasattr(mmap, "MADV_DONTNEED"):
         of.madvise(mmap.MADV_DONTNEED)
 
 
