@@ -52,7 +52,7 @@ class PartitionedEngine(Engine):
 
     name = "fused"
     max_span = 1 << 24
-    min_span = max_span  # moving parts costs time, and no quality was seen to be lost
+    min_span = max_span  # moving parts costs time, and shorter spans were not seen to be better
 
     def __init__(self, settings: Word2VecConfig, vocabulary: Vocabulary, vectors: Any, seed: int) -> None:
         size, dim = vectors.shape
