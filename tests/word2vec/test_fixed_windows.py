@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from logq import ArgumentError, KeyedVectors, Word2Vec
+from logq import KeyedVectors, Word2Vec
 from logq.text import Vocabulary
+from logq.word2vec.kernel import Setup, alias_cells, keep_thresholds, table, train
 from logq.word2vec.plain_engine import examples
 from logq.word2vec.triton_engine import most_programs, thinned
 from logq.word2vec.word2vec_config import Word2VecConfig
@@ -42,10 +43,19 @@ def test_on_a_gpu_all_reach_as_far():
     assert few == pytest.approx(many * 6 / 10, rel=0.01)  # as 10 words are in each, and not 6
 
 
-def test_they_are_trained_in_plain_pytorch_and_refused_by_the_compiled_engine():
-    model = Word2Vec(dim=4, min_count=1, sample=0, epochs=1, seed=1, shrink_windows=False)
-    assert (model.engine_name, model.why_plain) == ("plain", "a window of fixed width has no compiled kernel")
-    with pytest.raises(ArgumentError, match="there is no fused kernel for a window of fixed width"):
-        Word2Vec(engine="fused", shrink_windows=False)
+@pytest.mark.parametrize("reach", [1, 2, 9])
+@pytest.mark.parametrize("pool", [0, 256])
+def test_the_compiled_engine_trains_every_pair(reach, pool):
+    cells, keep = alias_cells(np.ones(6)), keep_thresholds(np.ones(6))
+    setup = Setup(keep, window=reach, shrink=False, cells=cells, negatives=2, pool=pool)
+    place = {"begin": 0, "end": len(IDS), "position": 0, "seed": 1, "rate": (0.1, 0.0, 0.0)}
+    losses = train(table(6, 4), table(6, 4), IDS, setup, **place)
+    assert losses.pairs == len(pairs_within(reach))
+
+
+@pytest.mark.parametrize("options", [{}, {"sg": False}, {"hs": True}, {"subwords": True, "buckets": 50}])
+def test_models_have_windows_that_all_reach_as_far(options):
+    model = Word2Vec(dim=4, min_count=1, sample=0, epochs=1, seed=1, window=9, shrink_windows=False, **options)
+    assert model.engine_name == "fused"
     assert isinstance(model.fit([["a", "b", "c"]] * 20, progress=False).vectors, KeyedVectors)
     assert model.settings()["shrink_windows"] is False

@@ -190,7 +190,7 @@ def test_the_compiled_function_checks_for_itself():
     """What the module above it has checked already: nobody can reach foreign memory through the core."""
     given, setup = arguments()
     rest = {"offsets": np.zeros(0, np.int64), "points": np.zeros(0, np.int32), "codes": np.zeros(0, np.uint8)}
-    rest |= {"negatives": 5, "skip_gram": True, "mean": True, "shared": True, "block": 1}
+    rest |= {"negatives": 5, "skip_gram": True, "mean": True, "shared": True, "block": 1, "shrink": True}
     rest |= {"pool": 0, "rate_start": 0.1, "rate_slope": 0.0, "rate_floor": 0.0, "threads": 1, "simd": "auto"}
     rest |= {"loss_every": 64, "part_offsets": np.zeros(0, np.int64), "parts": np.zeros(0, np.int32)}
     rest |= {"shares": np.zeros(0, np.uint64), "input_partition": 0, "output_partition": 0}

@@ -277,6 +277,7 @@ def word2vec_train(
     points: NDArray[np.int32],
     codes: NDArray[np.uint8],
     window: int,
+    shrink: bool,
     negatives: int,
     skip_gram: bool,
     mean: bool,

@@ -42,6 +42,7 @@ def setup_of(settings: Word2VecConfig, vocabulary: Vocabulary, parts: WordParts 
     return Setup(
         keep=keep_thresholds(vocabulary.keep_probability(settings.sample)),
         window=settings.window,
+        shrink=settings.shrink_windows,
         skip_gram=settings.sg,
         mean=settings.cbow_mean,
         cells=np.zeros(0, np.uint64) if tree is not None or of_partitions else alias_cells(noise),

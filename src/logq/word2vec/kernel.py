@@ -70,6 +70,7 @@ class Setup:
     Args:
         keep: (V,) uint32 from `keep_thresholds`.
         window: maximum reach; that of each word is uniform in 1..window.
+        shrink: False lets all words reach as far as `window`.
         skip_gram: True for skip-gram, False for CBOW.
         mean: whether CBOW takes the mean of the context, or its sum.
         cells: (V,) uint64 from `alias_cells`, for negative sampling.
@@ -90,6 +91,7 @@ class Setup:
 
     keep: NDArray[np.uint32]
     window: int
+    shrink: bool = True
     skip_gram: bool = True
     mean: bool = True
     cells: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, np.uint64))
@@ -296,6 +298,7 @@ def train(
         points=points,
         codes=codes,
         window=_check_size("window", setup.window, 1, 10_000),
+        shrink=check_bool("shrink", setup.shrink),
         negatives=_check_size("negatives", setup.negatives, 1, 10_000),
         skip_gram=check_bool("skip_gram", setup.skip_gram),
         mean=check_bool("mean", setup.mean),

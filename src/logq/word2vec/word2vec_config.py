@@ -106,7 +106,6 @@ class Word2VecConfig(SubwordConfig):
         bool,
         Help(
             "Whether the reach of each window is drawn, so that near words count more; otherwise all reach as far.",
-            more="Windows that all reach as far have no compiled kernel: plain PyTorch trains them, or a GPU.",
             flag="--shrink-windows/--fixed-windows",
         ),
     ] = True
@@ -333,8 +332,6 @@ class Word2VecConfig(SubwordConfig):
         """What the compiled engine has no kernel for, or "" if it can train."""
         if lacks := self._lacks(FUSED):
             return lacks
-        if not self.shrink_windows:
-            return "a window of fixed width"
         if self.device != "cpu":
             return f"the device {self.device}"
         return "batches" if self.batch_size is not None else ""

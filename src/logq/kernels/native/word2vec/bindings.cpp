@@ -113,7 +113,7 @@ std::tuple<std::int64_t, std::int64_t, double> word2vec_train(
     const Table &inputs, const Table &outputs, const Array<std::int64_t> &part_offsets, const Array<std::int32_t> &parts,
     const Array<std::int32_t> &ids, std::int64_t begin, std::int64_t end,
     std::int64_t position, std::uint64_t seed, const Array<std::uint32_t> &keep, const Array<std::uint64_t> &cells,
-    const Array<std::int64_t> &offsets, const Array<std::int32_t> &points, const Array<std::uint8_t> &codes, int window,
+    const Array<std::int64_t> &offsets, const Array<std::int32_t> &points, const Array<std::uint8_t> &codes, int window, bool shrink,
     int negatives, bool skip_gram, bool mean, bool shared, int block,
     int pool, double rate_start, double rate_slope, double rate_floor,
     int threads, const std::string &simd, int loss_every, const Array<std::uint64_t> &shares,
@@ -146,6 +146,7 @@ std::tuple<std::int64_t, std::int64_t, double> word2vec_train(
     job.seed = seed;
     job.keep = keep.data();
     job.window = window;
+    job.shrink = shrink;
     job.skip_gram = skip_gram;
     job.mean = mean;
     job.shared = shared;
@@ -225,7 +226,7 @@ void bind_word2vec(nb::module_ &module) {
     module.def("word2vec_train", &word2vec_train, nb::arg("inputs").noconvert(), nb::arg("outputs").noconvert(),
                nb::arg("part_offsets").noconvert(), nb::arg("parts").noconvert(), nb::arg("ids").noconvert(), nb::kw_only(), nb::arg("begin"), nb::arg("end"), nb::arg("position"),
                nb::arg("seed"), nb::arg("keep").noconvert(), nb::arg("cells").noconvert(), nb::arg("offsets").noconvert(),
-               nb::arg("points").noconvert(), nb::arg("codes").noconvert(), nb::arg("window"), nb::arg("negatives"),
+               nb::arg("points").noconvert(), nb::arg("codes").noconvert(), nb::arg("window"), nb::arg("shrink"), nb::arg("negatives"),
                nb::arg("skip_gram"), nb::arg("mean"), nb::arg("shared"), nb::arg("block"),
                nb::arg("pool"), nb::arg("rate_start"), nb::arg("rate_slope"),
                nb::arg("rate_floor"), nb::arg("threads"), nb::arg("simd"),

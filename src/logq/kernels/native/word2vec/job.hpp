@@ -40,6 +40,7 @@ struct Job {
     std::uint64_t seed;         // of this epoch
     const std::uint32_t *keep;  // (V,) a word stays if 32 random bits are <= this
     std::int32_t window;
+    bool shrink;  // whether the reach of each window is drawn from 1 .. window
     bool skip_gram;
     bool mean;    // CBOW: mean of the context, or its sum
     bool shared;  // the pairs of a window share negatives and are trained at once; else one after the other

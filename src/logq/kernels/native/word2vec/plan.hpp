@@ -22,6 +22,7 @@ inline std::uint64_t bits_at(const Job &job, std::int64_t place) {
 inline bool stays(const Job &job, std::int64_t place, std::uint64_t bits) { return (bits >> 32) <= job.keep[job.ids[place]]; }
 
 inline std::int32_t reach(const Job &job, std::uint64_t bits) {
+    if (!job.shrink) return job.window;
     return 1 + static_cast<std::int32_t>(((bits & 0xFFFFFFFFu) * static_cast<std::uint64_t>(job.window)) >> 32);
 }
 
