@@ -20,8 +20,8 @@ from logq.evaluation import (
 )
 from logq.logs import Features, Identifiers, Interactions, ItemGraph, NextItems, Sequences, leave_one_out
 from logq.retrieval import ExactIndex, FaissIndex, IndexRecall, ItemIndex, SearchResult, StoredItems, UsearchIndex
-from logq.text import Corpus, Phrase, Phrases, Vocabulary, WordCount
-from logq.vectors import KeyedVectors, UnknownWord
+from logq.text import CharacterNgrams, Corpus, Phrase, Phrases, Vocabulary, WordCount
+from logq.vectors import KeyedVectors, SentenceVectors, UnknownWord
 
 __all__ = ["DATA", "INDEXES", "contents", "same"]
 
@@ -64,6 +64,7 @@ INDEXES: dict[str, Callable[[], ItemIndex]] = {
 }
 
 DATA: dict[str, Callable[[], object]] = {
+    "logq.text CharacterNgrams": lambda: CharacterNgrams(2, 3, buckets=10),
     "logq.text Corpus": lambda: Corpus(SENTENCES, max_sentence=2),
     "logq.text JoinedText": lambda: phrases().transform(SENTENCES),
     "logq.text Phrase": lambda: Phrase(("new", "york"), 12, 34.5),
@@ -78,6 +79,7 @@ DATA: dict[str, Callable[[], object]] = {
     "logq.logs Sequences": lambda: Sequences(log(), max_length=2),
     "logq.logs Split": lambda: leave_one_out(log()),
     "logq.vectors KeyedVectors": lambda: KeyedVectors(["a", "b"], VECTORS[:2], [3, 1]),
+    "logq.vectors SentenceVectors": lambda: SentenceVectors(KeyedVectors(["a", "b"], VECTORS[:2], [3, 1])),
     "logq.vectors UnknownWord": lambda: UnknownWord("pyhton", ["snake", "python"]),
     "logq.evaluation AnalogyResult": lambda: AnalogyResult("3cosadd", (AnalogySection("family", 3, 4, 0),)),
     "logq.evaluation AnalogySection": lambda: AnalogySection("family", 3, 4, 0),
