@@ -65,8 +65,8 @@ def test_another_kind_of_file(tmp_path: Path) -> None:
     write_stored(tmp_path / FILE, Stored("x", {}, {}), format="something else")
     with pytest.raises(
         ValueError,
-        match=r"expected a file of the format 'logq.recommender' or 'logq.language_model' or 'logq.word_vectors', it holds "
-        "other tensors",
+        match=r"expected a file of the format 'logq.recommender' or 'logq.language_model' or 'logq.word_vectors', "
+        "it holds other tensors",
     ):
         Recommender.load(tmp_path)
     (tmp_path / FILE).write_bytes(pickle.dumps({"a": 1}) * 50)

@@ -21,7 +21,7 @@ starts = folder / "starts"
 rank, number = int(os.environ["RANK"]), int(os.environ["TORCHELASTIC_RESTART_COUNT"])
 chance = random.Random(number)  # of each start, the same in both processes
 victim, after, delay = chance.randrange(2), chance.randrange(1, 4), chance.choice([0, 0, 0.02, 0.1])
-model = make("TwoTower", epochs=6, sampler="cross_batch", num_sampled=40, negatives_of="rank", id_dropout=0.3, seed=3,
+model = make("TwoTower", epochs=20, sampler="cross_batch", num_sampled=40, negatives_of="rank", id_dropout=0.3, seed=3,
     batch_size=8)
 begun = []
 def on_batch(step):
