@@ -32,7 +32,9 @@ for kind in "$@"; do
             # Leaks are not looked for: Python and its extensions keep much until the process ends. Nor is memory measured,
             # of which the sanitizer takes a multiple.
             ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1 \
-                with asan $tests tests/kernels tests/word2vec/test_kernel.py tests/word2vec/test_kernel_arguments.py tests/word2vec/test_kernel_distributions.py tests/text/test_encoding.py tests/text/test_encoding_cache.py -k "not little_memory"
+                with asan $tests tests/kernels tests/word2vec/test_kernel.py tests/word2vec/test_kernel_arguments.py tests/word2vec/test_kernel_distributions.py \
+                tests/word2vec/test_partitions.py tests/word2vec/test_subword_kernel.py tests/word2vec/test_fixed_windows.py \
+                tests/text/test_encoding.py tests/text/test_encoding_cache.py tests/text/test_character_ngrams.py -k "not little_memory"
             ;;
         thread)
             # Without conftest.py, which imports torch. Addresses must not be random for older versions.

@@ -97,7 +97,7 @@ std::size_t make_rows(const Text &text, const Packing &packing, std::uint64_t *r
     const int columns = packing.columns;
     std::uint64_t *row = rows;
     const auto put = [&](int number, std::int32_t id) {
-        row[packing.column(number)] |= static_cast<std::uint64_t>(id + 1) << packing.shift(number);
+        row[packing.column(number)] |= (static_cast<std::uint64_t>(id) + 1) << packing.shift(number);
     };
     const auto add = [&](int from, std::size_t place) {
         for (int number = from; number < packing.order && place < text.size; ++number, ++place) {
