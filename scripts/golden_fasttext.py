@@ -14,29 +14,13 @@ from pathlib import Path
 import fasttext
 import numpy as np
 
+sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
+
+from unicode_words import words
+
 KINDS = [(3, 6, 2_000_000), (1, 4, 100_003), (2, 2, 7)]
-SOME = ["<", "a", "ab", "</s>", "<a>", "tea", "é", "日本", "日本語の単語", "naïve", "e\u0301\u200d", "🙂🙃"]
 ASKED = ["tea", "teapot", "café", "日本", "</s>", "teapots", "kettle", "日本語", "xyzzy", "ca"]
 TEXT = "tea teapot café 日本 tea cup\nthe teacup and the teapot of 日本\n" * 30
-
-
-def words() -> list[str]:
-    """10^5 words of characters from all planes, by a congruential generator that any language has."""
-    state, made = 12345, list(SOME)
-
-    def below(bound: int) -> int:
-        nonlocal state
-        state = (state * 6364136223846793005 + 1442695040888963407) % 2**64
-        return (state >> 33) % bound
-
-    ranges = ((97, 26), (0x80, 0x780), (0x800, 0xD000), (0xE000, 0x2000), (0x10000, 0x100000), (0x21, 0x5E))
-    while len(made) < 100_000:
-        word = ""
-        for _ in range(1 + below(13)):
-            start, count = ranges[below(6)]
-            word += chr(start + below(count))
-        made.append(word)
-    return made
 
 
 def train(text: Path, **options: object) -> "fasttext.FastText._FastText":

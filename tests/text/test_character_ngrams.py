@@ -11,28 +11,9 @@ import pytest
 import logq
 from logq.kernels import _native
 from logq.text import CharacterNgrams, fnv1a, ngrams
+from unicode_words import SOME, words
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "fasttext.json").read_text(encoding="utf-8"))["ngrams"]
-SOME = ["<", "a", "ab", "</s>", "<a>", "tea", "é", "日本", "日本語の単語", "naïve", "e\u0301\u200d", "🙂🙃"]
-
-
-def words():
-    """As scripts/golden_fasttext.py makes them."""
-    state, made = 12345, list(SOME)
-
-    def below(bound):
-        nonlocal state
-        state = (state * 6364136223846793005 + 1442695040888963407) % 2**64
-        return (state >> 33) % bound
-
-    ranges = ((97, 26), (0x80, 0x780), (0x800, 0xD000), (0xE000, 0x2000), (0x10000, 0x100000), (0x21, 0x5E))
-    while len(made) < 100_000:
-        word = ""
-        for _ in range(1 + below(13)):
-            start, count = ranges[below(6)]
-            word += chr(start + below(count))
-        made.append(word)
-    return made
 
 
 def test_buckets_of_100_000_words_are_those_of_fasttext():
