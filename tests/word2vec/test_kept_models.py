@@ -210,6 +210,7 @@ def test_vectors_of_a_kept_model_with_subwords_are_those_of_the_model(tmp_path):
     again = logq.load(tmp_path)
     assert isinstance(again, Word2Vec)
     np.testing.assert_array_equal(again.vectors["moonlight"], whole.vectors["moonlight"])
+    np.testing.assert_array_equal(whole._of_words(np.array([2, 0])), whole.vectors.vectors[[2, 0]])
     best = whole.predict_output_word(["sun"], topn=1)
     assert again.predict_output_word(["sun"], topn=1) == best
     again.fit([["sun", "moon", "stars"]] * 20, progress=False)

@@ -127,8 +127,13 @@ class Engine(ABC):
         """(V, D), the word vectors as they are: a view where that is possible; with subwords, the words' own rows."""
 
     @property
+    def rows(self) -> Floats:
+        """The whole table of inputs: `vectors`, and with subwords the rows of n-grams behind them."""
+        return self.vectors
+
+    @property
     def parts(self) -> WordParts | None:
-        """With subwords, the rows that words consist of; those of n-grams are in `state`, as "ngrams"."""
+        """With subwords, which of `rows` words consist of; those of n-grams are also in `state`, as "ngrams"."""
         return None
 
     @abstractmethod

@@ -106,7 +106,7 @@ class FusedEngine(Engine):
     @property
     def vectors(self) -> Floats:
         """(V, D), a view."""
-        return self._rows[: self._num_words]
+        return self.rows[: self._num_words]
 
     @property
     def parts(self) -> WordParts | None:
@@ -114,7 +114,8 @@ class FusedEngine(Engine):
         return self._parts
 
     @property
-    def _rows(self) -> Floats:
+    def rows(self) -> Floats:
+        """All rows, a view."""
         return self.inputs[:, : self.dim]
 
     @property
@@ -123,7 +124,7 @@ class FusedEngine(Engine):
 
     def state(self) -> dict[str, NDArray[Any]]:
         """The output vectors, or those of the inner nodes; and those of n-grams."""
-        ngrams = {} if self._parts is None else {"ngrams": self._rows[self._num_words :]}
+        ngrams = {} if self._parts is None else {"ngrams": self.rows[self._num_words :]}
         return {"outputs": self.outputs[:, : self.dim], **ngrams}
 
     def load_state(self, vectors: Floats, state: Mapping[str, NDArray[Any]]) -> None:

@@ -85,17 +85,18 @@ class LearnedWords(Word2VecConfig, SavedEstimator):
             ngrams = read_only(np.array(engine.state()["ngrams"]))
             subwords = Subwords(self.ngrams, ngrams, engine.parts.buckets)
         words, counts = self.vocabulary.index_to_key, self.vocabulary.counts
-        vectors = KeyedVectors(words, read_only(np.array(self._of_words())), counts, copy=False, subwords=subwords)
+        table = np.array(engine.vectors) if engine.parts is None else self._of_words()
+        vectors = KeyedVectors(words, read_only(table), counts, copy=False, subwords=subwords)
         vectors.info = self.settings()
         return vectors
 
-    def _of_words(self) -> NDArray[np.float32]:
-        """(V, D), the vectors of words, as means where they consist of several rows: a view where possible."""
+    def _of_words(self, ids: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
+        """The vectors of some words, or of all (V, D), as means where they consist of several rows."""
         engine = self._fitted_engine()
         if engine.parts is None:
-            return engine.vectors
-        rows = np.concatenate([engine.vectors, engine.state()["ngrams"]])
-        return mean_rows(rows, engine.parts.offsets, engine.parts.rows)
+            return engine.vectors if ids is None else engine.vectors[ids]
+        parts = engine.parts if ids is None else engine.parts.chosen(ids)
+        return mean_rows(engine.rows, parts.offsets, parts.rows)
 
     @property
     def output_vectors(self) -> NDArray[np.float32]:
@@ -157,7 +158,7 @@ class LearnedWords(Word2VecConfig, SavedEstimator):
         if not len(ids):
             got = Verbatim(f"none of {len(listed)}")
             raise ArgumentError("context_words_list", "at least one word with a vector", got)
-        query = self._of_words()[ids].astype(np.float64).sum(axis=0)
+        query = self._of_words(ids).astype(np.float64).sum(axis=0)
         if self.cbow_mean:
             query /= len(ids)
         outputs = np.asarray(outputs_of(engine))

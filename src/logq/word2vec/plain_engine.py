@@ -193,7 +193,15 @@ class PlainEngine(Engine):
     @property
     def vectors(self) -> Floats:
         """(V, D); a view on the CPU."""
-        return self.model.vectors[: self._num_words].detach().cpu().numpy()
+        return self._rows_of(slice(self._num_words))
+
+    @property
+    def rows(self) -> Floats:
+        """All rows; a view on the CPU."""
+        return self._rows_of(slice(None))
+
+    def _rows_of(self, some: slice) -> Floats:
+        return self.model.vectors[some].detach().cpu().numpy()
 
     @property
     def parts(self) -> WordParts | None:
@@ -204,7 +212,7 @@ class PlainEngine(Engine):
         """The loss module: output vectors, biases, and what the sampler has learned; and the vectors of n-grams."""
         learned = {name: tensor.detach().cpu().numpy() for name, tensor in self.loss.state_dict().items()}
         if self._parts is not None:
-            learned["ngrams"] = self.model.vectors[self._num_words :].detach().cpu().numpy()
+            learned["ngrams"] = self._rows_of(slice(self._num_words, None))
         return learned
 
     @torch.no_grad()

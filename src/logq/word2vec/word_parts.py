@@ -43,6 +43,18 @@ class WordParts(NamedTuple):
         numbers[buckets] = np.arange(len(words), len(words) + len(buckets), dtype=np.int32)
         return cls(*with_own_rows(offsets, numbers[found], np.arange(len(words), dtype=np.int64)), buckets)
 
+    def chosen(self, words: NDArray[np.int64]) -> "WordParts":
+        """The parts of some words, at least one, in this order.
+
+        Example:
+            >>> parts = WordParts.of(["tea", "teas"], CharacterNgrams(3, 3, 1000))
+            >>> parts.chosen(np.array([1])).rows.tolist()
+            [1, 2, 4, 5, 3]
+        """
+        spans = [slice(*self.offsets[word : word + 2]) for word in words]
+        offsets = np.cumsum([0, *(span.stop - span.start for span in spans)])
+        return WordParts(offsets, np.concatenate([self.rows[span] for span in spans]), self.buckets)
+
     @property
     def num_words(self) -> int:
         """V."""
