@@ -343,7 +343,7 @@ def check_word2vec(bench: Bench) -> None:
     words, vocabulary, dim = bench.size(20_000, 30), bench.size(1000, 9), bench.size(100, 6)
     ids = np.append(zipf_ids(words, vocabulary), -1).astype(np.int32)
     known = Vocabulary([str(word) for word in range(vocabulary)], np.bincount(ids[:-1], minlength=vocabulary) + 1)
-    settings = Word2VecConfig(dim=dim, engine="triton", device=str(bench.device), sample=1e-2)
+    settings = Word2VecConfig(dim=dim, engine="triton", device=str(bench.device), sample=1e-2, num_sampled=5)
     start = first_vectors(vocabulary, dim, 1)
     cells = kernel.alias_cells(known.counts.astype(np.float64) ** settings.unigram_power)
     keep = kernel.keep_thresholds(known.keep_probability(settings.sample))

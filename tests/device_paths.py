@@ -610,7 +610,7 @@ def test_word2vec_of_a_gpu_waits_for_losses_alone(device: Device, monkeypatch: p
     monkeypatch.setattr(triton_engine, "launch", on_values)
     trained: list[Any] = []
     for place in (DEVICE, "cpu"):
-        settings = Word2VecConfig(dim=5, sample=0, device=place)
+        settings = Word2VecConfig(dim=5, sample=0, num_sampled=5, device=place)
         engine = triton_engine.TritonEngine(settings, words, first_vectors(9, 5, 1), 0)
         device.reset()
         engine.train(span, position)

@@ -10,10 +10,11 @@ import torch
 
 from logq import Word2Vec
 from logq.samplers import Uniform
-from logq.word2vec import word2vec_config
+from logq.word2vec import engine_choice
 from logq.word2vec.corpus_run import check_finite
+from logq.word2vec.engine_choice import FUSED
 from logq.word2vec.engines import ENGINES, Engine, first_vectors, load_engine
-from logq.word2vec.word2vec_config import FUSED, Word2VecConfig
+from logq.word2vec.word2vec_config import Word2VecConfig
 
 
 def test_what_has_a_kernel_takes_it():
@@ -57,7 +58,7 @@ ON_GPU = pytest.mark.parametrize(
 @pytest.mark.parametrize("sg", [True, False])
 @pytest.mark.parametrize("device", ["cuda", "cuda:1", torch.device("cuda")], ids=repr)
 def test_a_gpu_takes_its_own_engine(monkeypatch, sg, device):
-    monkeypatch.setattr(word2vec_config, "find_spec", lambda _: True)
+    monkeypatch.setattr(engine_choice, "find_spec", lambda _: True)
     chosen = Word2VecConfig(sg=sg, device=device, window=63, num_sampled=127)
     assert (chosen.engine_name, chosen.why_not_triton, chosen.why_plain) == ("triton", "", "")
     assert chosen.settings()["engine"] == "triton"
@@ -66,7 +67,7 @@ def test_a_gpu_takes_its_own_engine(monkeypatch, sg, device):
 
 @ON_GPU
 def test_what_has_no_kernel_for_gpus_runs_there_in_plain_pytorch(monkeypatch, options, reason):
-    monkeypatch.setattr(word2vec_config, "find_spec", lambda _: True)
+    monkeypatch.setattr(engine_choice, "find_spec", lambda _: True)
     chosen = Word2VecConfig(device="cuda", **options)
     assert (chosen.engine_name, chosen.why_plain) == ("plain", reason)
     with pytest.raises(ValueError, match=f"^engine: expected 'auto' or 'plain', got 'triton'; {reason}$"):
@@ -74,7 +75,7 @@ def test_what_has_no_kernel_for_gpus_runs_there_in_plain_pytorch(monkeypatch, op
 
 
 def test_where_triton_is_missing_plain_pytorch_trains_or_it_is_said(monkeypatch):
-    monkeypatch.setattr(word2vec_config, "find_spec", lambda name: None if name == "triton" else True)
+    monkeypatch.setattr(engine_choice, "find_spec", lambda name: None if name == "triton" else True)
     chosen = Word2VecConfig(device="cuda")
     assert (chosen.engine_name, chosen.why_plain) == ("plain", "the package triton is not installed")
     with pytest.raises(ValueError, match=r"^engine: .*, got 'triton'; the package triton is not installed$"):

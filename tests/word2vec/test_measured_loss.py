@@ -37,7 +37,7 @@ def test_the_loss_of_a_small_text_is_that_of_every_pair(sg):
 
 def run_over(sentences, limit, monkeypatch):
     monkeypatch.setattr(corpus_run, "MEASURED_WHOLE", limit)
-    settings = Word2Vec(dim=4, min_count=1, sample=0, seed=1)
+    settings = Word2Vec(dim=4, min_count=1, sample=0, num_sampled=5, seed=1)
     with encode(sentences, min_count=1) as corpus:
         engine = load_engine("fused")(settings, corpus.vocabulary, first_vectors(len(corpus.vocabulary), 4, 1), 1)
         run = CorpusRun(corpus, engine, epochs=1, lr=1e-9, seed=1)

@@ -266,7 +266,7 @@ def model(**options):
 
 def test_one_span_is_a_step_through_the_buckets(monkeypatch):
     """The engine is the kernel on parts of the tables that FusedEngine has."""
-    settings = {"dim": 10, "min_count": 1, "seed": 1, "threads": 1}
+    settings = {"dim": 10, "min_count": 1, "sample": 1e-3, "num_sampled": 5, "seed": 1, "threads": 1}
     words = Vocabulary.build(text(), min_count=1)
     start = first_vectors(len(words), 10, 3)
     engines = []

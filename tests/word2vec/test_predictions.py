@@ -17,7 +17,7 @@ GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "gensim_predictions.
 def as_ours(made):
     settings = made["settings"]
     model = Word2Vec(
-        dim=5, window=2, min_count=1, sg=bool(settings["sg"]), hs=bool(settings["hs"]),
+        dim=5, window=2, min_count=1, sample=1e-3, num_sampled=5, sg=bool(settings["sg"]), hs=bool(settings["hs"]),
         cbow_mean=bool(settings.get("cbow_mean", 1)),
     )  # fmt: skip
     model.vocabulary = Vocabulary(made["words"], made["counts"])

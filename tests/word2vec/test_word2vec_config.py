@@ -3,6 +3,7 @@
 import json
 import re
 import warnings
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from logq import ArgumentError, ArgumentTypeError, Word2Vec
 from logq.objectives import OBJECTIVES
 from logq.samplers import Uniform
 from logq.training.config import UnknownArgumentError
+from logq.word2vec import word2vec_config
 from logq.word2vec.word2vec_config import Word2VecConfig
 
 
@@ -162,3 +164,45 @@ def test_vectors_of_a_model_cannot_be_unlocked():
     model = Word2Vec(dim=2, min_count=1, sample=0, epochs=1).fit([["tea", "cup"]] * 9, progress=False)
     with pytest.raises(ValueError, match="WRITEABLE"):
         model.vectors.vectors.setflags(write=True)
+
+
+def test_of_many_words_frequent_ones_are_thinned_out_more(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    text = [["a", "rose", "is", "a", "rose"]] * 10  # 50 words
+    few, many = {"num_sampled": 5, "sample": 1.0}, {"num_sampled": 10, "sample": 0.3}
+    monkeypatch.setattr(word2vec_config, "SAMPLE", (1.0, 0.3))
+    for epochs, least, expected in ((2, 101, few), (2, 100, many), (1, 100, few)):
+        monkeypatch.setattr(word2vec_config, "MANY_WORDS", least)
+        model = Word2Vec(dim=4, min_count=1, epochs=epochs, seed=1).fit(text, progress=None)
+        assert {name: choice.value for name, choice in model.chosen.items()} == expected
+        assert model.settings().items() >= expected.items()
+        assert {choice.reason for choice in model.chosen.values()} == {f"{50 * epochs} words in all epochs"}
+        said = "Word2Vec: chosen for this text are num_sampled {num_sampled}, sample {sample}\n"
+        assert said.format(**expected) in capsys.readouterr().err
+    model.save(tmp_path)
+    monkeypatch.setattr(word2vec_config, "MANY_WORDS", 1)
+    again = Word2Vec.load(tmp_path).fit(text, progress=False)
+    assert again.settings().items() >= few.items()  # what is kept goes on as it was
+    assert again.fit(text, warm=False, progress=False).settings().items() >= many.items()
+
+
+def test_a_text_of_few_different_words_is_not_thinned_out_to_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(word2vec_config, "MANY_WORDS", 1)
+    letters = [list("abcdefgh")] * 50
+    with pytest.warns(UserWarning, match=r"^sample: subsampling frequent words at 0.001 leaves 9.7% of this corpus"):
+        model = Word2Vec(dim=4, min_count=1, epochs=1, seed=1).fit(letters, progress=False)
+    assert (model.sample, model.num_sampled) == (1e-3, 10)
+    thousands = [[f"w{word}" for word in range(start, start + 50)] for start in range(0, 2000, 50)]
+    model = Word2Vec(dim=4, min_count=1, epochs=1, seed=1).fit(thousands, progress=False)
+    assert (model.sample, model.num_sampled) == (1e-4, 10)
+
+
+def test_what_is_given_is_not_chosen() -> None:
+    text = [["a", "rose", "is", "a", "rose"]] * 10
+    model = Word2Vec(dim=4, min_count=1, sample=0, num_sampled=3, seed=1).fit(text, progress=False)
+    assert (model.sample, model.num_sampled, dict(model.chosen)) == (0, 3, {})
+    tree = Word2Vec(dim=4, min_count=1, sample=0, hs=True, seed=1)
+    assert (tree.auto, tree.num_sampled) == (frozenset(), 5)
+    with pytest.raises(ArgumentError, match=r"^num_sampled: expected 1 to 10,000, got 10001"):
+        Word2Vec(num_sampled=10_001)

@@ -4,9 +4,10 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
-from logq.recommenders.automatic_settings import AutomaticChoice, LogStatistics, Rules
+from logq.recommenders.log_statistics import LogStatistics
 from logq.recommenders.neural_config import RECENCY, Dropout, NeuralConfig, Recency
 from logq.samplers.registry import SamplerChoice
+from logq.training.automatic_settings import AutomaticChoice, Rules
 from logq.training.config import AUTO, Auto, Help, configclass
 
 __all__ = ["NextItemConfig", "RecentItemsConfig"]

@@ -5,24 +5,23 @@ import os
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Self
 
 from logq._arguments import ArgumentError, Verbatim, check_bool, check_int
-from logq._progress import say
 from logq.evaluation import RankingScores
 from logq.logs.features import Features
 from logq.logs.growing import GrownLog
 from logq.logs.identifiers import Identifiers
 from logq.logs.interactions import Interactions
 from logq.logs.splits import Split
-from logq.recommenders.automatic_settings import AutomaticChoice, LogStatistics, Rules, choose
 from logq.recommenders.held_out import HeldOut, training_part
 from logq.recommenders.item_search import ItemSearch
 from logq.recommenders.known_log import KnownLog, lenient_codes
+from logq.recommenders.log_statistics import LogStatistics
 from logq.recommenders.ranker import EvaluationWarning, RankingTest, Ties, leak
 from logq.recommenders.recommending_ranker import RecommendingRanker
 from logq.recommenders.requests import (
@@ -33,6 +32,7 @@ from logq.recommenders.requests import (
     is_scalar,
 )
 from logq.retrieval.item_index import ItemIndex
+from logq.training.automatic_settings import settle
 from logq.training.callbacks import CallbackRun, Callbacks
 from logq.training.estimator import FitOptions
 
@@ -56,12 +56,6 @@ class Recommender(RecommendingRanker):
         >>> model.recommend(histories=["tea"], k=2).items.tolist()
         ['cup', 'nut']
     """
-
-    rules: ClassVar[Rules] = {}
-    """By which rule each setting that may be "auto" is chosen."""
-
-    chosen: Mapping[str, AutomaticChoice] = {}
-    """What the last fit chose, and why."""
 
     # ------------------------------------------------------------------------------------- what a subclass fills in
 
@@ -164,10 +158,8 @@ class Recommender(RecommendingRanker):
         if not self.auto:
             return
         statistics = LogStatistics.of(log, has_validation=has_validation)
-        self.chosen = choose(self.rules, statistics, self, self.auto)
+        settle(self, statistics, "log", progress)
         self.__post_init__()  # checks the choices as if they had been given
-        values = ", ".join(f"{name} {choice.value}" for name, choice in self.chosen.items())
-        say(f"{type(self).__name__}: chosen for this log are {values}", progress)
 
     def _shared_out(self, train: Interactions, held_out: HeldOut, *, warm: bool) -> tuple[Interactions, HeldOut]:
         """What is learned from and what is measured on, of these parts; `warm` where the model knows some already."""
@@ -322,10 +314,7 @@ class Recommender(RecommendingRanker):
         self.known = self.known.without_users()
 
     def _kept(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        described, tensors = self.known.state()
-        return {**described, "auto": sorted(self.auto)} if self.auto else described, tensors
+        return self.known.state()
 
     def _take_back(self, info: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> None:
         self.known = KnownLog.from_state(info, tensors)
-        # So that a fit to another log chooses anew.
-        self.auto = frozenset(info.get("auto", ())) & self.rules.keys()

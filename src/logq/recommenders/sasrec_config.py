@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
 from logq._arguments import ArgumentError
-from logq.recommenders.automatic_settings import AutomaticChoice, LogStatistics, Rules
 from logq.recommenders.layers.layer_config import LAYERS, LayerConfig
+from logq.recommenders.log_statistics import LogStatistics
 from logq.recommenders.neural_config import ContentConfig, Tied
 from logq.recommenders.next_item_config import NextItemConfig
+from logq.training.automatic_settings import AutomaticChoice, Rules
 from logq.training.config import AUTO, AtLeast, Auto, Help, OneOf, configclass
 
 __all__ = ["SASRecConfig"]

@@ -10,11 +10,11 @@ from logq._arguments import ArgumentError, Verbatim, check_bool, check_float, ch
 from logq.logs.examples import Examples
 from logq.logs.interactions import Interactions
 from logq.logs.next_items import NextItems
-from logq.recommenders.automatic_settings import LogStatistics
 from logq.recommenders.encoders import Batch, RetrievalModel, Tower
 from logq.recommenders.feature_tables import FeatureTables, feature_sizes
 from logq.recommenders.item_content import ItemContent, TableModel, content_of
 from logq.recommenders.item_tables import column
+from logq.recommenders.log_statistics import LogStatistics
 from logq.recommenders.neural_config import (
     ContentConfig,
     ContextConfig,

@@ -149,6 +149,15 @@ class Vocabulary:
         ratio = sample * self.total / self.counts
         return np.minimum(1.0, np.sqrt(ratio) + ratio)
 
+    def share_kept(self, sample: float) -> float:
+        """Return the share of the text that is kept on average, with that threshold for `keep_probability`.
+
+        Example:
+            >>> round(Vocabulary(["the", "cat"], [9_900, 100]).share_kept(1e-2), 3)
+            0.12
+        """
+        return float(self.counts @ self.keep_probability(sample)) / self.total
+
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return words and counts as the arrays that files of models have of them.
 

@@ -19,6 +19,7 @@ from logq._files import parsing
 from logq._launch import check_alone, launched
 from logq._model_file import FILE, SUMMARY, Stored, read_kind, read_stored, write_stored
 from logq.estimators import FORMATS, Family, class_of
+from logq.training.automatic_settings import AutomaticChoice, Rules
 from logq.training.callbacks import CallbackRun
 from logq.training.checkpoint import RunCheckpoint
 from logq.training.config import Config
@@ -259,6 +260,12 @@ class SavedEstimator(Estimator):
     """
 
     family: ClassVar[Family]
+    rules: ClassVar[Rules] = {}
+    """By which rule each setting that may be "auto" is chosen."""
+
+    chosen: Mapping[str, AutomaticChoice] = {}
+    """What the last fit chose, and why."""
+
     metadata: dict[str, Any]
 
     def __post_init__(self) -> None:
@@ -300,7 +307,8 @@ class SavedEstimator(Estimator):
         if not (self.in_parts or launched().is_first):
             return
         described, tensors = self._kept()
-        info = {"settings": self._saved_settings(), "metadata": self.metadata, **described}
+        auto = {"auto": sorted(self.auto)} if self.auto else {}
+        info = {"settings": self._saved_settings(), "metadata": self.metadata, **described, **auto}
         stored = Stored(type(self).__name__, info, {**tensors, **prefixed("learned", self.state())})
         home = Path(folder)
 
@@ -350,6 +358,7 @@ class SavedEstimator(Estimator):
                 model = kind.from_settings({**kind.settings_before, **info["settings"]}, **options)
                 model.metadata = dict(info["metadata"] if "metadata" in info else info["facts"])
                 model._take_back(info, tensors)
+                model.auto = frozenset(info.get("auto", ())) & kind.rules.keys()  # so that another fit chooses anew
                 learned = with_prefix("learned", tensors)
                 _check_numbers(learned)
                 model.restore(learned)

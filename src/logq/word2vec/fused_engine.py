@@ -31,7 +31,7 @@ def setup_of(settings: Word2VecConfig, vocabulary: Vocabulary, parts: WordParts 
     """What the kernel is told of a model.
 
     Example:
-        >>> setup_of(Word2VecConfig(window=3), Vocabulary(["a", "b"], [2, 1])).window
+        >>> setup_of(Word2VecConfig(window=3, sample=1e-3, num_sampled=5), Vocabulary(["a", "b"], [2, 1])).window
         3
     """
     tree = HuffmanTree.from_counts(vocabulary.counts) if settings.hs else None

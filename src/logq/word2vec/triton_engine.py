@@ -105,7 +105,8 @@ def most_programs(settings: Word2VecConfig, vocabulary: Vocabulary, centers: int
 
     Example:
         >>> few, many = (Vocabulary([str(word) for word in range(size)], [1] * size) for size in (100, 1000))
-        >>> most_programs(Word2VecConfig(), few, centers=5), most_programs(Word2VecConfig(), many, centers=5)
+        >>> settings = Word2VecConfig(sample=1e-3, num_sampled=5)
+        >>> most_programs(settings, few, centers=5), most_programs(settings, many, centers=5)
         (266, 2666)
     """
     assert settings.lr is not None

@@ -16,6 +16,7 @@ from logq._model_file import ArrayInPieces
 from logq._progress import say
 from logq.text import EncodedCorpus, Vocabulary
 from logq.text.words import check_utf8_form
+from logq.training.automatic_settings import settle
 from logq.training.callbacks import CallbackRun, Callbacks
 from logq.training.checkpoint import RunCheckpoint, fingerprint
 from logq.training.estimator import FitOptions, Seeds, fresh_seed
@@ -200,6 +201,8 @@ class Word2Vec(WithGensimNames, LearnedWords):
             company = company_of(self)
             with company.text(source, known=known, rules=rules, **reading) as corpus:
                 self.encoding_seconds = time.perf_counter() - began
+                if not self.is_fitted:
+                    settle(self, corpus.vocabulary, "text", progress)
                 data = _fingerprint(corpus)
                 own = self._checkpoint(options, data, "source")
                 if checkpoint is not None and start.is_given:
@@ -319,7 +322,7 @@ class Word2Vec(WithGensimNames, LearnedWords):
         return ArrayInPieces(np.dtype(np.float32), (num_words, self.dim), pieces)
 
     def _warn_of_thinning(self) -> None:
-        left = self.vocabulary.counts @ self.vocabulary.keep_probability(self.sample) / self.vocabulary.total
+        left = self.vocabulary.share_kept(self.sample)
         if left < 0.1:
             warnings.warn(
                 f"sample: subsampling frequent words at {self.sample:g} leaves {left:.1%} of this corpus, whose words "

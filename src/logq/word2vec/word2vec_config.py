@@ -1,44 +1,36 @@
-"""Word2VecConfig: the arguments of Word2Vec, and which engine can train with them."""
+"""Word2VecConfig: the arguments of Word2Vec."""
 
 import os
 import sys
 import warnings
-from collections.abc import Collection
 from dataclasses import field
-from importlib.util import find_spec
 from typing import Annotated, Any, ClassVar
 
 from logq._arguments import ArgumentError, ArgumentTypeError, check_int
 from logq.objectives import OBJECTIVES, objective_name
 from logq.samplers.registry import SamplerChoice
-from logq.training.config import Above, AtLeast, AtMost, Check, Help, OneOf, configclass
-from logq.word2vec.available import available_cores
+from logq.text import Vocabulary
+from logq.training.automatic_settings import AutomaticChoice, Rules
+from logq.training.config import AUTO, Above, AtLeast, AtMost, Auto, Check, Help, OneOf, configclass
+from logq.word2vec.engine_choice import HIERARCHICAL_SOFTMAX, EngineChoice
 from logq.word2vec.kernel import simd_levels
-from logq.word2vec.subword_config import SubwordConfig
 
-__all__ = ["FUSED", "HIERARCHICAL_SOFTMAX", "Word2VecConfig"]
+__all__ = ["Word2VecConfig"]
 
-HIERARCHICAL_SOFTMAX = "hierarchical_softmax"
-"""The objective of a model with hs=True; it is a tree, and no objective of logq.objectives."""
+MANY_WORDS = 40_000_000
+"""Words in all epochs from which on frequent ones can be thinned out more, and pairs have more negatives."""
 
-FUSED = {
-    ("skip_gram", "negative_sampling", "unigram"),
-    ("skip_gram", HIERARCHICAL_SOFTMAX, None),
-    ("cbow", "negative_sampling", "unigram"),
-    ("cbow", HIERARCHICAL_SOFTMAX, None),
-}
-"""(model, objective, sampler) for which there is a fused kernel. Everything else runs in plain PyTorch."""
+LEFT = 0.25
+"""The share of a text that thinning out leaves at least; of languages it is half and more."""
 
-TRITON = {(kind, "negative_sampling", "unigram") for kind in ("skip_gram", "cbow")}
-"""Those for which there is a kernel for GPUs."""
+NUM_SAMPLED = (5, 10)
+"""Negatives of a pair for fewer words than that, and for as many or more."""
 
-DEFAULT_NUM_SAMPLED = 5
+SAMPLE = (1e-3, 1e-4)
+"""Thresholds for thinning out, likewise."""
 
 LARGEST = 10_000
 """Of window, num_sampled and threads in the compiled engine."""
-
-LARGEST_WINDOW, MOST_NEGATIVES = 63, 127
-"""On a GPU."""
 
 
 def _check_objective(name: str, value: Any) -> str:
@@ -64,7 +56,7 @@ def _check_simd(name: str, value: Any) -> str:
 
 
 @configclass(group="Model")
-class Word2VecConfig(SubwordConfig):
+class Word2VecConfig(EngineChoice):
     """The arguments of Word2Vec.
 
     Example:
@@ -137,8 +129,9 @@ class Word2VecConfig(SubwordConfig):
     num_sampled: Annotated[
         int,
         Check(_check_num_sampled),
+        Auto("5, or 10 from 40 million words in all epochs on"),
         Help("Number of negatives per pair, k.", group="Model", aliases=("negatives",)),
-    ] = DEFAULT_NUM_SAMPLED
+    ] = AUTO
     unigram_power: Annotated[
         float,
         Help(
@@ -175,12 +168,13 @@ class Word2VecConfig(SubwordConfig):
     sample: Annotated[
         float,
         AtLeast(0),
+        Auto("1e-3, or 1e-4 from 40 million words in all epochs on"),
         Help(
             "Threshold t for thinning out frequent words, see Vocabulary.keep_probability; 0 keeps all.",
             typed="Downsample words more frequent than this at random; 0 keeps all.",
             group="Corpus",
         ),
-    ] = 1e-3
+    ] = AUTO
 
     epochs: Annotated[int, AtLeast(1), Help("Passes over the text.", group="Training", also=("iter",))] = 5
     lr: Annotated[
@@ -267,6 +261,16 @@ class Word2VecConfig(SubwordConfig):
         ),
     ] = "auto"
 
+    rules: ClassVar[Rules] = {
+        "num_sampled": lambda words, own: own._by_words(words, NUM_SAMPLED),
+        "sample": lambda words, own: own._by_words(words, SAMPLE[: 1 + (words.share_kept(SAMPLE[1]) >= LEFT)]),
+    }
+
+    def _by_words(self, words: Vocabulary, values: tuple[float, ...]) -> AutomaticChoice:
+        """The first or the last value, by the words of the text that are known."""
+        seen = words.total * self.epochs
+        return AutomaticChoice(values[-1 if seen >= MANY_WORDS else 0], f"{seen:,} words in all epochs")
+
     def __post_init__(self) -> None:
         if isinstance(self.dim, list | tuple | str | os.PathLike):  # gensim's first argument is the text
             hint = "give the text to fit: Word2Vec(...).fit(text)"
@@ -275,7 +279,10 @@ class Word2VecConfig(SubwordConfig):
         # As it is now: a second fit continues on the engine of the first. Without torch nobody has asked for it.
         torch = sys.modules.get("torch")
         self._deterministic = torch is not None and torch.are_deterministic_algorithms_enabled()
-        if self.hs and self.num_sampled != DEFAULT_NUM_SAMPLED:
+        if self.hs and "num_sampled" in self.auto:
+            self.num_sampled = NUM_SAMPLED[0]  # what settings say of a tree, which has none
+            self.auto -= {"num_sampled"}
+        if self.hs and self.num_sampled != NUM_SAMPLED[0]:
             text = f"{self.num_sampled} negatives are not used: hs trains the tree alone, where gensim trains both"
             warnings.warn(f"num_sampled: {text}", UserWarning, stacklevel=4)
         _ = self.ngrams  # checks them
@@ -291,8 +298,8 @@ class Word2VecConfig(SubwordConfig):
         if self.engine_name == "fused":
             # The engine checks them again; here they are said before an hour of reading words.
             for name in ("window", "num_sampled"):
-                if getattr(self, name) > LARGEST:
-                    raise ArgumentError(name, f"1 to {LARGEST:,}", getattr(self, name), "the plain engine has no limit")
+                if (number := getattr(self, name)) != AUTO and number > LARGEST:
+                    raise ArgumentError(name, f"1 to {LARGEST:,}", number, "the plain engine has no limit")
 
     def _settle_sampler(self) -> None:
         if self.hs:
@@ -305,98 +312,6 @@ class Word2VecConfig(SubwordConfig):
             raise ArgumentError("objective", f"one of {', '.join(OBJECTIVES)}", self.objective, "choose hs instead")
         else:
             super()._settle_sampler()
-
-    @property
-    def samples(self) -> bool:
-        """Whether the objective draws negatives."""
-        return not self.hs and super().samples
-
-    @property
-    def kind(self) -> str:
-        """The name of the model, "skip_gram" or "cbow"."""
-        return "skip_gram" if self.sg else "cbow"
-
-    @property
-    def words_around(self) -> int:
-        """How many words are in a window on average, where sentences are long."""
-        return self.window + 1 if self.shrink_windows else 2 * self.window
-
-    def _lacks(self, kernels: Collection[tuple[str, str, str | None]]) -> str:
-        sampler = self.sampler if isinstance(self.sampler, str | None) else "a sampler of your own"
-        if (self.kind, self.objective, sampler) in kernels:
-            return ""
-        return " with ".join(part for part in (self.objective, sampler) if part)
-
-    @property
-    def why_not_fused(self) -> str:
-        """What the compiled engine has no kernel for, or "" if it can train."""
-        if lacks := self._lacks(FUSED):
-            return lacks
-        if self.device != "cpu":
-            return f"the device {self.device}"
-        return "batches" if self.batch_size is not None else ""
-
-    @property
-    def why_not_triton(self) -> str:
-        """Why the engine for GPUs cannot train, a clause; "" if it can."""
-        lacks = self._lacks(TRITON)
-        if not lacks and self.shared_negatives is False:
-            lacks = "separate negatives for each pair"
-        if not lacks and self.subwords:
-            lacks = "subwords"
-        if not lacks and self.batch_size is not None:
-            lacks = "batches"
-        if not lacks and self.window > LARGEST_WINDOW:
-            lacks = f"windows above {LARGEST_WINDOW}"
-        if not lacks and self.num_sampled > MOST_NEGATIVES:
-            lacks = f"more than {MOST_NEGATIVES} negatives"
-        if lacks:
-            return f"there is no GPU kernel for {lacks}"
-        if not self._on_gpu and not (self.device == "cpu" and os.environ.get("TRITON_INTERPRET") == "1"):
-            return f"it trains on a GPU such as device='cuda', and device is {str(self.device)!r}"
-        if find_spec("triton") is None:
-            return "the package triton is not installed"
-        if self._deterministic:
-            return "the order of its updates varies, which torch.use_deterministic_algorithms forbids"
-        return ""
-
-    @property
-    def why_not_partitioned(self) -> str:
-        """What cannot be trained in partitions, or "" if it can."""
-        if not self.sg:
-            return "CBOW"
-        if self.hs:
-            return "hierarchical softmax"
-        if self.engine_name != "fused":
-            return f"the engine {self.engine_name}"
-        if self.subwords:
-            return "subwords"
-        return "negatives of each pair's own" if self.shared_negatives is False else ""
-
-    @property
-    def why_plain(self) -> str:
-        """Why plain PyTorch trains without having been asked for, a clause; "" if it does not."""
-        if self.engine != "auto" or self.engine_name != "plain":
-            return ""
-        return self.why_not_triton if self._on_gpu else f"{self.why_not_fused} has no compiled kernel"
-
-    @property
-    def _on_gpu(self) -> bool:
-        return str(self.device).partition(":")[0] == "cuda"
-
-    @property
-    def engine_name(self) -> str:
-        """The engine that trains, "fused", "triton" or "plain"."""
-        if self.engine == "triton" or (self.engine == "auto" and self._on_gpu and not self.why_not_triton):
-            return "triton"
-        return "plain" if self.engine == "plain" or self.why_not_fused else "fused"
-
-    @property
-    def used_threads(self) -> int:
-        """How many threads train: `threads`, or what that is by default."""
-        if self.threads is not None:
-            return self.threads
-        return 1 if self.seed is not None or self.engine_name == "plain" else available_cores()
 
     def settings(self) -> dict[str, Any]:
         """The arguments, as JSON can hold them; a function is "custom", and `engine` is the one that trains."""

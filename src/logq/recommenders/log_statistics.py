@@ -1,27 +1,13 @@
-"""Automatic settings: what a fit chooses from statistics of its log, where a setting is "auto"."""
+"""LogStatistics: what the rules of automatic settings know of a log."""
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from logq.logs.interactions import Interactions
 
-__all__ = ["AutomaticChoice", "LogStatistics", "Rules", "choose"]
-
-
-class AutomaticChoice(NamedTuple):
-    """A value, and why it was chosen.
-
-    Example:
-        >>> AutomaticChoice(50, "99 % of histories have at most 43 events").value
-        50
-    """
-
-    value: Any
-    reason: str
+__all__ = ["LogStatistics"]
 
 
 @dataclass(frozen=True)
@@ -81,38 +67,3 @@ class LogStatistics:
         targets = np.maximum(self.lengths - 1, 0)
         short = np.minimum(targets, max_length)
         return int((short * (short + 1) // 2 + (targets - short) * max_length).sum())
-
-
-Rule = Callable[[LogStatistics, Any], AutomaticChoice]
-"""From the statistics, and the settings that are known by then, to a choice."""
-
-Rules = Mapping[str, Rule]
-"""A rule for each setting that may be "auto", in the order in which they are applied."""
-
-
-def choose(rules: Rules, statistics: LogStatistics, settings: Any, asked: frozenset[str]) -> dict[str, AutomaticChoice]:
-    """Set what is "auto", each by its rule, which sees what was chosen before.
-
-    Args:
-        rules: of all settings that may be "auto".
-        statistics: of the log.
-        settings: an object with the settings as attributes, which are replaced.
-        asked: the names of those that are "auto".
-
-    Returns:
-        The choices made.
-
-    Example:
-        >>> class Settings:
-        ...     epochs = "auto"
-        >>> statistics = LogStatistics.of(Interactions.from_sessions([["tea", "cup"]]))
-        >>> rules = {"epochs": lambda statistics, settings: AutomaticChoice(9, "there is one target")}
-        >>> choose(rules, statistics, Settings, frozenset({"epochs"}))["epochs"].reason, Settings.epochs
-        ('there is one target', 9)
-    """
-    found: dict[str, AutomaticChoice] = {}
-    for name, rule in rules.items():
-        if name in asked:
-            found[name] = rule(statistics, settings)
-            setattr(settings, name, found[name].value)
-    return found
