@@ -16,7 +16,7 @@ from logq.cli.app import app
 from logq.vectors import KeyedVectors
 from logq.word2vec import Word2Vec
 
-QUICK = ["--dim", 4, "--epochs", 2, "--seed", 1]
+QUICK = ["--dim", 4, "--epochs", 2, "--seed", 1, "--num-sampled", 5, "--sample", 1e-3]
 SAVED = ["model.json", "model.safetensors", "vectors.json", "vectors.safetensors"]
 
 
@@ -116,6 +116,12 @@ def test_options_and_defaults_are_the_estimator_s(logq, corpus, tmp_path, monkey
 
 def test_quiet_prints_nothing(logq, corpus, tmp_path):
     assert train(logq, corpus, tmp_path / "v", "--quiet") == (0, "", "")
+
+
+def test_what_is_chosen_for_the_text_is_said(logq, corpus, tmp_path):
+    code, _, err = logq("train", "word2vec", corpus, "-o", tmp_path, "--dim", 4, "--epochs", 1, "--seed", 1)
+    assert (code, err) == (0, "Word2Vec: chosen for this text are num_sampled 5, sample 0.001\n")
+    assert json.loads((tmp_path / "vectors.json").read_text())["info"]["sample"] == 1e-3
 
 
 def test_what_trains_is_said_where_it_is_slow(logq, corpus, tmp_path, monkeypatch):
