@@ -41,6 +41,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--models", nargs="+", choices=["sg", "cbow"], default=["sg", "cbow"])
     parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument("--sample", metavar="X", default="1e-3", help="threshold for thinning out frequent words")
+    parser.add_argument("--negatives", metavar="N", default="5", help="of each pair")
     parser.add_argument("--repeat", type=int, metavar="N", help="runs of each tool (default: one a seed)")
     parser.add_argument(
         "--seeds", type=int, nargs="+", help="taken in turn (default: 1 to the number of runs, or to 3)"
@@ -156,7 +158,7 @@ def main() -> None:
         report += f"\nCorpus: {corpus.source.name}, {corpus.words:,} words. Medians of {arguments.repeat} runs.\n"
         print(report)
         for choice in itertools.product(arguments.models, arguments.dims, arguments.threads):
-            settings = Settings(*choice, arguments.epochs)
+            settings = Settings(*choice, arguments.epochs, arguments.sample, arguments.negatives)
             runs: list[tuple[Run, Path]] = []
             failed: dict[str, str] = {}
             for turn, seed in enumerate(seeds):

@@ -3,8 +3,6 @@
 from typing import NamedTuple
 
 WINDOW = 5
-NEGATIVES = 5
-SAMPLE = "1e-3"
 MIN_COUNT = 5
 LEARNING_RATE = {"sg": "0.025", "cbow": "0.05"}
 """The rates of word2vec.c. gensim's and fastText's own defaults differ, and so do their vectors if they are left."""
@@ -17,6 +15,8 @@ class Settings(NamedTuple):
     dim: int
     threads: int
     epochs: int
+    sample: str = "1e-3"
+    negatives: str = "5"
 
     @property
     def lr(self) -> str:
@@ -25,4 +25,5 @@ class Settings(NamedTuple):
     def __str__(self) -> str:
         model = {"sg": "skip-gram", "cbow": "CBOW"}[self.model]
         threads, epochs = "s" * (self.threads != 1), "s" * (self.epochs != 1)
-        return f"{model}, dim {self.dim}, {self.threads} thread{threads}, {self.epochs} epoch{epochs}"
+        trained = f"{model}, dim {self.dim}, {self.threads} thread{threads}, {self.epochs} epoch{epochs}"
+        return f"{trained}, sample {self.sample}, {self.negatives} negatives"

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from corpus import Corpus
 from measure import Execution, seconds_of_progress
-from settings import MIN_COUNT, NEGATIVES, SAMPLE, WINDOW, Settings
+from settings import MIN_COUNT, WINDOW, Settings
 
 HERE = Path(__file__).resolve().parent
 
@@ -47,7 +47,7 @@ class Logq(Tool):
             *(str(corpus.source if self.as_given else corpus.path), "-o", str(folder / "vectors")),
             *("--dim", str(settings.dim), "--threads", str(settings.threads), "--epochs", str(settings.epochs)),
             *("--seed", str(seed), "--lr", settings.lr, "--skip-gram" if settings.model == "sg" else "--cbow"),
-            *("--window", str(WINDOW), "--negatives", str(NEGATIVES), "--sample", SAMPLE),
+            *("--window", str(WINDOW), "--negatives", settings.negatives, "--sample", settings.sample),
             *("--min-count", str(MIN_COUNT), "--quiet", *self.extra),
         ]
 
@@ -77,8 +77,8 @@ class PythonPeer(Tool):
             "epochs": settings.epochs,
             "lr": float(settings.lr),
             "window": WINDOW,
-            "negatives": NEGATIVES,
-            "sample": float(SAMPLE),
+            "negatives": int(settings.negatives),
+            "sample": float(settings.sample),
             "min_count": MIN_COUNT,
             "seed": seed,
         }
@@ -101,7 +101,8 @@ class Word2VecC(Tool):
         return [
             *(str(self.path), "-train", str(corpus.path), "-output", str(self.vectors(folder)), "-binary", "1"),
             *("-size", str(settings.dim), "-threads", str(settings.threads), "-iter", str(settings.epochs)),
-            *("-alpha", settings.lr, "-window", str(WINDOW), "-negative", str(NEGATIVES), "-sample", SAMPLE),
+            *("-alpha", settings.lr, "-window", str(WINDOW)),
+            *("-negative", settings.negatives, "-sample", settings.sample),
             *("-min-count", str(MIN_COUNT), "-cbow", str(int(settings.model == "cbow")), "-hs", "0", "-debug", "2"),
         ]
 
@@ -130,7 +131,8 @@ class Maxoodf(Tool):
         return [
             *(str(self.path), "-f", str(corpus.path), "-o", str(self.vectors(folder)), "-v"),
             *("-s", str(settings.dim), "-t", str(settings.threads), "-i", str(settings.epochs)),
-            *("-a", settings.lr, "-w", str(WINDOW), "-n", str(NEGATIVES), "-l", SAMPLE, "-m", str(MIN_COUNT)),
+            *("-a", settings.lr, "-w", str(WINDOW), "-m", str(MIN_COUNT)),
+            *("-n", settings.negatives, "-l", settings.sample),
             *(["-g"] if settings.model == "sg" else []),
         ]
 
