@@ -11,6 +11,7 @@ __all__ = [
     "ClassOrder",
     "Distribution",
     "EncodedBlock",
+    "LogCounts",
     "NGramTrie",
     "WordTable",
     "add_classes",
@@ -19,13 +20,16 @@ __all__ = [
     "alias_table",
     "character_ngrams",
     "draw",
+    "draw_counted",
     "draw_distinct",
+    "equal_counts",
     "find_hits",
     "kept_row_memory",
     "last_break",
     "last_not_above",
     "learned_distribution",
     "log_inclusion",
+    "log_uniform_counts",
     "log_uniform_distribution",
     "ngram_columns",
     "ngram_rows",
@@ -40,6 +44,7 @@ __all__ = [
     "simd_levels",
     "sort_ngram_rows",
     "sum_classes",
+    "table_counts",
     "tile_losses",
     "true_dots",
     "uniform_distribution",
@@ -240,6 +245,37 @@ def draw_distinct(
 
     Raises:
         ValueError: the shapes do not fit, or there is nothing to sample.
+    """
+
+class LogCounts:
+    """The log of the probability of any class, as logq.kernels.expected_counts has it."""
+
+def equal_counts(shift: float, in_double: bool) -> LogCounts:
+    """One number for all classes."""
+
+def log_uniform_counts(shift: float, in_double: bool) -> LogCounts:
+    """log log( (y + 2) / (y + 1) ) plus a number, for up to 2**51 classes."""
+
+def table_counts(table: NDArray[np.floating], shift: float) -> LogCounts:
+    """The numbers of a table (C,), float32 or float64, plus a number."""
+
+def draw_counted(
+    distribution: Distribution,
+    counts: LogCounts,
+    seed: int,
+    log_q: NDArray[np.floating],  # (R, S) in the precision of the counts, as true_log_q
+    ids: NDArray[np.int64],  # (R, S)
+    true_log_q: NDArray[np.floating],  # (R, N)
+    targets: NDArray[np.int64],  # (R, N)
+    *,
+    ignored: int,
+    threads: int = 1,
+    simd: str = "auto",
+) -> None:
+    """Fill `ids` as draw_distinct does, and the logs of the expected counts of these and of targets, 0 where `ignored`.
+
+    Raises:
+        ValueError: the shapes do not fit, there is nothing to sample, or something is not among the classes.
     """
 
 def places_of(
